@@ -1,0 +1,58 @@
+"""Where things are and how to reach them: the only module that reads the environment.
+
+No logic beyond defaults and derived paths belongs here; everything else is handed a `Settings`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Paths and URLs of one Evergreen installation; every path is absolute."""
+
+    home: Path
+    spark_remote: str | None = None
+    """Spark Connect URL of an existing cluster; None means the embedded engine."""
+    warehouse_url: str | None = None
+    """Where Delta tables live, if not under `home`; a cluster has to reach it by the same name."""
+    online_store_url: str | None = None
+    """`redis://host:port` for the online store; None means SQLite under `home`."""
+    engine_idle_seconds: float = 900.0
+    """The embedded engine ends itself after this long without a connected client."""
+    dbt_project: Path = ROOT / "dbt_project"
+    feature_repo: Path = ROOT / "feature_repo"
+    inherited_environment: Mapping[str, str] | None = None
+    """Environment handed on to child processes (dbt); None in tests that start none."""
+
+    @property
+    def warehouse(self) -> str:
+        return self.warehouse_url or str(self.home / "warehouse")
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def state(self) -> Path:
+        """Small JSON files: registered sources, accepted schemas, run fingerprints."""
+        return self.home / "state"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read settings from the environment (`EVERGREEN_*`, `SPARK_REMOTE`)."""
+    env = os.environ if environ is None else environ
+    return Settings(
+        home=Path(env.get("EVERGREEN_HOME") or ".evergreen").expanduser().absolute(),
+        spark_remote=env.get("SPARK_REMOTE") or None,
+        warehouse_url=env.get("EVERGREEN_WAREHOUSE") or None,
+        online_store_url=env.get("EVERGREEN_ONLINE_STORE") or None,
+        engine_idle_seconds=float(env.get("EVERGREEN_ENGINE_IDLE_SECONDS") or 900),
+        dbt_project=Path(env.get("EVERGREEN_DBT_PROJECT") or ROOT / "dbt_project").absolute(),
+        feature_repo=Path(env.get("EVERGREEN_FEATURE_REPO") or ROOT / "feature_repo").absolute(),
+        inherited_environment=dict(env),
+    )

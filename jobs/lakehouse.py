@@ -1,0 +1,258 @@
+"""Delta tables behind one engine API: read, write with proof of what arrived, versions, state, locks.
+
+Which engine answers is `jobs.engine`'s business; what the tables mean is everybody else's.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable
+from deltalake.exceptions import TableNotFoundError
+from pyarrow import fs
+
+from jobs import engine
+from jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.dataframe import DataFrame
+    from pyspark.sql.connect.session import SparkSession
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class WriteMismatch(RuntimeError):
+    """What arrived in a table is not what was meant to be written."""
+
+
+@dataclass
+class Lakehouse:
+    """All Delta tables of one warehouse, through one shared engine session.
+
+    A table `schema.name` lives at `{warehouse}/{schema}/{name}`.
+    """
+
+    settings: Settings
+    _travelled: bool = field(default=False, repr=False)
+
+    @property
+    def warehouse(self) -> str:
+        return self.settings.warehouse
+
+    @property
+    def spark(self) -> "SparkSession":
+        """The shared session, with every table of the warehouse registered in it."""
+        fresh = engine.url(self.settings) not in engine._sessions
+        spark = engine.session(self.settings)
+        if fresh:
+            register(spark, self.warehouse)
+        return spark
+
+    def path(self, table: str) -> str:
+        schema, name = table.split(".")
+        return f"{self.warehouse.rstrip('/')}/{schema}/{name}"
+
+    def delta(self, table: str, version: int | None = None) -> DeltaTable:
+        """The delta-rs view of a table: history, versions and Arrow reads without an engine."""
+        return DeltaTable(self.path(table), version=version)
+
+    def exists(self, table: str) -> bool:
+        return self.version(table) is not None
+
+    def version(self, table: str) -> int | None:
+        """Latest Delta version, or None if there is no such table."""
+        try:
+            return self.delta(table).version()
+        except TableNotFoundError:
+            return None
+
+    def versions(self, tables: Sequence[str]) -> dict[str, int | None]:
+        return {table: self.version(table) for table in tables}
+
+    def read(self, table: str, version: int | None = None) -> "DataFrame":
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(table))
+
+    def to_arrow(
+        self,
+        table: str,
+        version: int | None = None,
+        columns: Sequence[str] | None = None,
+        filters: Any = None,
+    ) -> pa.Table:
+        """Read a table, or the part that `filters` (DNF, as in pyarrow) keeps, without an engine."""
+        return self.delta(table, version).to_pyarrow_table(
+            columns=list(columns) if columns is not None else None, filters=filters
+        )
+
+    def schema(self, table: str, version: int | None = None) -> pa.Schema:
+        return pa.schema(self.delta(table, version).schema().to_arrow())
+
+    def write(
+        self,
+        table: str,
+        rows_in: "DataFrame | pa.Table",
+        *,
+        mode: str,
+        schema: pa.Schema,
+        rows: int | None = None,
+        replace_where: str | None = None,
+        partition_by: Sequence[str] = (),
+        state: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Write through the engine and prove that what arrived is what was meant; returns the Delta version.
+
+        `mode` is `append` or `overwrite` (only the rows that match `replace_where`, if given); `schema` and
+        `rows` are what the caller means to write; `state` is committed in the same transaction.
+
+        Raises WriteMismatch, with the table as it was, if schema or row count differ.
+        """
+        spark = self.spark
+        if isinstance(rows_in, pa.Table):
+            rows = rows_in.num_rows if rows is None else rows
+            rows_in = spark.createDataFrame(rows_in)
+        before, state_before = self.version(table), self.state(table)
+        self._check_schema(table, rows_in, schema, before)
+        options = {"userMetadata": _metadata(state or {})}
+        if replace_where is not None and before is not None:
+            options["replaceWhere"] = replace_where
+        writer = rows_in.write.format("delta").mode(mode).options(**options)
+        if partition_by and before is None:
+            writer = writer.partitionBy(*partition_by)
+        writer.save(self.path(table))
+        after = self.version(table)
+        if before is None:
+            register_table(spark, self.path(table), table)
+        self._check_rows(table, before, after, rows, state_before)
+        if after is None:
+            raise WriteMismatch(f"{table}: the engine reported success, but there is no table at {self.path(table)}")
+        return after
+
+    def _check_schema(self, table: str, frame: "DataFrame", meant: pa.Schema, version: int | None) -> None:
+        expected = _types(meant)
+        for found, where in [(_types(_arrow(frame)), "to be written")] + (
+            [] if version is None else [(_types(self.schema(table)), f"in the table at version {version}")]
+        ):
+            if found != expected:
+                difference = {k: (expected.get(k), found.get(k)) for k in expected.keys() | found.keys()}
+                changed = "; ".join(
+                    f"{column}: expected {want}, found {have}"
+                    for column, (want, have) in sorted(difference.items())
+                    if want != have
+                )
+                raise WriteMismatch(f"{table}: columns {where} differ from what was meant: {changed}")
+
+    def _check_rows(
+        self, table: str, before: int | None, after: int | None, meant: int | None, state: Mapping[str, Any]
+    ) -> None:
+        if meant is None or after is None:
+            return
+        arrived = 0 if after == before else int(_metrics(self.delta(table)).get("numOutputRows", -1))
+        if arrived != meant:
+            if before is not None and after != before:
+                self.delta(table).restore(before, commit_properties=keeping(state))
+            raise WriteMismatch(
+                f"{table}: expected {meant} rows to arrive, found {arrived}; the table was put back as it was"
+            )
+
+    def state(self, table: str) -> dict[str, Any]:
+        """State of the last Evergreen commit of a table ({} if none): what its rows were made from."""
+        if not self.exists(table):
+            return {}
+        for commit in self.delta(table).history():
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                state: dict[str, Any] = json.loads(commit["userMetadata"])["evergreen"]
+                return state
+        return {}
+
+    def lock(self, table: str) -> contextlib.AbstractContextManager[None]:
+        """One writer of a table at a time on this home; freed by the kernel if the holder is killed."""
+        return engine.file_lock(self.settings.home / "locks" / f"{table}.lock")
+
+    def kernel(self, function: Function) -> Function:
+        """Make sure that `function`, which lives in `jobs`, can run in the engine; returns it unchanged."""
+        if self.settings.spark_remote and not self._travelled:
+            from jobs.artifacts import package_zip
+
+            self.spark.addArtifacts(str(package_zip()), pyfile=True)
+            self._travelled = True
+        return function
+
+
+def _metadata(state: Mapping[str, Any]) -> str:
+    return json.dumps({"evergreen": dict(state)}, sort_keys=True, default=str)
+
+
+def keeping(state: Mapping[str, Any]) -> CommitProperties:
+    """Commit properties of a commit that changes no meaning (restore, compaction): the state goes on."""
+    return CommitProperties(custom_metadata={"userMetadata": _metadata(state)})
+
+
+def _arrow(frame: "DataFrame") -> pa.Schema:
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    return to_arrow_schema(frame.schema, timezone="UTC")
+
+
+def _types(schema: pa.Schema) -> dict[str, str]:
+    """Column types as Delta knows them: no nullability, no metadata, timestamps in microseconds."""
+    return {f.name: "timestamp[us, UTC]" if pa.types.is_timestamp(f.type) else _canonical(f.type) for f in schema}
+
+
+def _canonical(kind: pa.DataType) -> str:
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return "string"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"list<{_canonical(kind.value_type)}>"
+    return str(kind)
+
+
+def _metrics(delta: DeltaTable) -> dict[str, Any]:
+    metrics: dict[str, Any] = delta.history(1)[0].get("operationMetrics") or {}
+    return metrics
+
+
+def register_table(spark: "SparkSession", path: str, table: str) -> None:
+    """Name a Delta table in the session's catalog; idempotent."""
+    spark.sql(f"create schema if not exists {table.split('.')[0]}")
+    spark.sql(f"create table if not exists {table} using delta location '{path}'")
+
+
+def register(spark: "SparkSession", warehouse: str) -> list[str]:
+    """Name every Delta table found under `warehouse`; cheap, idempotent, needed whenever a session is new."""
+    tables = find_tables(warehouse)
+    for schema in sorted({t.split(".")[0] for t in tables}):
+        spark.sql(f"create schema if not exists {schema}")
+        known = {row.tableName for row in spark.sql(f"show tables in {schema}").collect()}
+        for table in (t for t in tables if t.startswith(f"{schema}.") and t.split(".")[1] not in known):
+            register_table(spark, f"{warehouse.rstrip('/')}/{table.replace('.', '/')}", table)
+    return tables
+
+
+def find_tables(warehouse: str) -> list[str]:
+    """Names `schema.table` of all Delta tables two levels below `warehouse`."""
+    if "://" not in warehouse:
+        return sorted(
+            f"{log.parent.parent.name}.{log.parent.name}" for log in Path(warehouse).glob("*/*/_delta_log")
+        )
+    store, root = fs.FileSystem.from_uri(warehouse)
+    selector = fs.FileSelector(root, allow_not_found=True)
+    schemas = [i for i in store.get_file_info(selector) if i.type == fs.FileType.Directory]
+    tables = [t for s in schemas for t in store.get_file_info(fs.FileSelector(s.path))]
+    logs = store.get_file_info([f"{t.path}/_delta_log" for t in tables])
+    return sorted(
+        f"{Path(t.path).parent.name}.{t.base_name}"
+        for t, log in zip(tables, logs, strict=True)
+        if log.type == fs.FileType.Directory
+    )
+
+
+def attach(settings: Settings) -> Lakehouse:
+    """The lakehouse of this home; the engine is found or started when it is first needed."""
+    return Lakehouse(settings)

@@ -1,0 +1,58 @@
+"""Fixtures shared by all tests: homes, engines, lakehouses. Nothing here is mocked."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs import engine, settings
+from jobs.lakehouse import Lakehouse, attach
+from jobs.settings import ROOT, Settings
+
+CACHE = ROOT / ".cache"
+
+
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One home whose embedded engine serves the whole test session; tests differ by warehouse."""
+    home = tmp_path_factory.mktemp("home")
+    yield home
+    engine.stop(settings.load({"EVERGREEN_HOME": str(home)}))
+
+
+@pytest.fixture(scope="session")
+def spark_remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Apache Spark Connect server, from an environment and folder without our package."""
+    from jobs import spark_server
+
+    folder = tmp_path_factory.mktemp("spark")
+    prepared = spark_server.prepare(CACHE, ROOT / "requirements.lock")
+    running = spark_server.start(prepared, port=None, warehouse=folder / "warehouse", log_dir=folder / "log")
+    yield running.url
+    running.stop()
+
+
+@pytest.fixture(params=["sail", pytest.param("spark", marks=pytest.mark.spark)])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Settings]:
+    """An EVERGREEN_HOME of its own; its engine, if one was started, is stopped afterwards."""
+    own = settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
+    yield own
+    engine.stop(own)
+    shutil.rmtree(own.home, ignore_errors=True)
+
+
+@pytest.fixture
+def lakehouse(
+    engine_name: str, shared_home: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Lakehouse]:
+    """An empty warehouse on each engine (address tables by path: the session's catalog is shared)."""
+    environment = {"EVERGREEN_HOME": str(shared_home), "EVERGREEN_WAREHOUSE": str(tmp_path / "warehouse")}
+    if engine_name == "spark":
+        environment["SPARK_REMOTE"] = request.getfixturevalue("spark_remote")
+    yield attach(settings.load(environment))

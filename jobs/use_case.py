@@ -1,0 +1,115 @@
+"""The `UseCase` value: everything that makes one use case differ from another.
+
+Factories turn it into assets, checks, jobs and endpoints; no code here does any work.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Literal
+
+from jobs.windows import WindowFeatures
+
+Kind = Literal["identifier", "timestamp", "number", "integer", "boolean", "string"]
+"""What a column holds; an identifier is an integer or a string, whichever the first load brings."""
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) by long work."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A declared column of a source. In files it bears `name` in upper case, unless a columns file says otherwise."""
+
+    name: str
+    kind: Kind
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    optional: bool = False
+    """The file may lack the column; its values are then null."""
+    in_file: str | None = None
+    """Name in files, where it is not the upper-case name."""
+    description: str = ""
+
+    @property
+    def file_name(self) -> str:
+        return self.in_file or self.name.upper()
+
+
+@dataclass(frozen=True)
+class Source:
+    """One raw table and the files that fill it: `{use_case}_raw.{name}`."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    event_time: str
+    """Column whose date is the daily partition."""
+    known_at: str | None = None
+    """Column that says when our world could first know the row; else event time plus `latency`."""
+    latency: timedelta = timedelta(0)
+    references: Mapping[str, str] = field(default_factory=dict)
+    """Column -> `source.column` it must be found in; rows that are not go to quarantine until it is."""
+    option: str = ""
+    """Name of the input (`--transactions FILE`); empty: the source's own name."""
+    required: bool = True
+    carried_by: str | None = None
+    """Source whose file holds these columns too, when this source has no file of its own."""
+    carried_delay: timedelta | None = None
+    """If the carrying file lacks the `known_at` column: known this long after the carrier's event time."""
+    description: str = ""
+
+    @property
+    def input(self) -> str:
+        return self.option or self.name
+
+
+@dataclass(frozen=True)
+class UseCase:
+    """A use case: its sources, its facts and labels after dbt, its features, its training set."""
+
+    name: str
+    description: str
+    owners: tuple[str, ...]
+    sources: tuple[Source, ...]
+    first_day: date
+    """First daily partition of the default input; a registered input brings its own."""
+    events: str
+    """dbt mart of event versions: id, known_at, superseded_at, event time, entities, values, loaded_in."""
+    labels: str
+    """dbt mart of label versions: id, entities, event time, label, known_at, superseded_at, loaded_in."""
+    event_id: str
+    event_timestamp: str
+    entities: tuple[str, ...]
+    label: str
+    """Boolean column of the labels mart."""
+    label_maturity: timedelta
+    """An event older than this without a positive label counts as negative."""
+    windows: tuple[WindowFeatures, ...]
+    feature_service: str
+    training_window: timedelta
+    default_input: Callable[[Path, Progress | None], Mapping[str, Path]] | None = None
+    """Writes the built-in input into a folder and says which file fills which input."""
+
+    @property
+    def raw_schema(self) -> str:
+        return f"{self.name}_raw"
+
+    @property
+    def features_schema(self) -> str:
+        return f"{self.name}_features"
+
+    @property
+    def training_set(self) -> str:
+        return f"{self.features_schema}.training_set"
+
+    def source(self, name: str) -> Source:
+        return next(s for s in self.sources if s.name == name)
+
+    def raw_table(self, source: Source) -> str:
+        return f"{self.raw_schema}.{source.name}"
+
+    def window_table(self, windows: WindowFeatures) -> str:
+        return f"{self.features_schema}.{windows.name}"

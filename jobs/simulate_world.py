@@ -1,0 +1,173 @@
+"""The simulated world as a value: how people pay, how fraud works, how it is reported, and what changes on which date.
+Nothing random happens here; people and places are drawn in simulate_people, payments in simulate_day."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from types import MappingProxyType
+from typing import TypeVar
+
+REGIONS = ("Alder", "Birch", "Cedar", "Elm", "Fir", "Hazel", "Juniper", "Larch", "Maple", "Oak", "Pine", "Rowan")
+
+
+@dataclass(frozen=True)
+class Fraud:
+    """How fraud works. Campaigns start at a rate per 1000 possible targets (terminals or cards) and day; a `range` is
+    drawn uniformly per campaign or payment; amounts are multiples of what the card holder usually pays.
+
+    Skimming and siphoning take over payments that the holder makes anyway: they leave no trace in any payment, only in
+    who is to blame for it. The other kinds add payments of a thief.
+    """
+
+    skimmed_terminals: float = 0.26
+    skimmed_share: float = 0.9
+    skimmed_days: tuple[int, int] = (7, 28)
+    stolen_cards: float = 0.23
+    stolen_days: tuple[int, int] = (3, 12)
+    stolen_per_day: float = 1.6
+    stolen_amounts: tuple[float, float] = (2.5, 6.0)
+    tested_cards: float = 0.12
+    tested_payments: tuple[int, int] = (6, 14)
+    tested_minutes: float = 10.0
+    tested_amounts: tuple[float, float] = (0.5, 2.5)
+    takeovers: float = 0.22
+    takeover_payments: tuple[int, int] = (2, 5)
+    takeover_hours: tuple[float, float] = (0.0, 5.0)
+    takeover_amounts: tuple[float, float] = (2.0, 4.0)
+    siphoned_share: float = 0.0
+    siphoned_hours: tuple[float, float] = (20.0, 24.0)
+    siphoned_above: float = 2.8
+
+
+@dataclass(frozen=True)
+class Spending:
+    """How everybody spends, relative to the world's first day: factors for amounts and number of payments, the share of
+    payments made anywhere rather than at a favourite terminal, and by how many hours the day is shifted."""
+
+    amount: float = 1.0
+    rate: float = 1.0
+    roaming: float = 0.04
+    later_hours: float = 0.0
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """How the truth arrives, for payments made while this holds: a lognormal delay (median in days, sigma of its
+    logarithm), the share of frauds never reported, the share of good payments that are disputed and found good, and
+    the share of good payments first reported as fraud and withdrawn by a second report of the same id."""
+
+    median_days: float = 4.0
+    sigma: float = 0.9
+    never: float = 0.08
+    disputed: float = 0.0002
+    withdrawn: float = 0.0
+
+
+@dataclass(frozen=True)
+class Openings:
+    """New terminals: how many (as a share of the first ones), over how many days they open, and which share of
+    everybody's payments they attract once open."""
+
+    share: float
+    attraction: float
+    over_days: int = 1
+
+
+@dataclass(frozen=True)
+class Drift:
+    """From this date on, `to` holds instead of what held before (openings add to what there is).
+
+    The change is complete on its first day: campaigns of an earlier fraud pattern end, as if the new one had always
+    been there. Days before it are the same, byte for byte, as in a world without the drift.
+    """
+
+    since: date
+    to: Fraud | Spending | Reporting | Openings
+
+
+Rule = TypeVar("Rule", Fraud, Spending, Reporting)
+
+
+@dataclass(frozen=True)
+class World:
+    """A card-payment world. The same world gives the same payments; `days` only says where it ends, so a shorter
+    world is a prefix of a longer one. `customers` and `terminals` count those there on the first day."""
+
+    name: str = "stable"
+    seed: int = 7
+    start: date = date(2026, 1, 1)
+    days: int = 181
+    customers: int = 4_000
+    terminals: int = 5_000
+    fraud: Fraud = field(default=Fraud())
+    spending: Spending = field(default=Spending())
+    reporting: Reporting = field(default=Reporting())
+    drifts: tuple[Drift, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, least in (("seed", 0), ("days", 1), ("customers", 1), ("terminals", len(REGIONS))):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: expected at least {least}, found {getattr(self, name)}")
+
+    @property
+    def last_day(self) -> date:
+        return self.start + timedelta(days=self.days - 1)
+
+    def fraud_on(self, day: date) -> Fraud:
+        return self._in_force(self.fraud, day)
+
+    def spending_on(self, day: date) -> Spending:
+        return self._in_force(self.spending, day)
+
+    def reporting_on(self, day: date) -> Reporting:
+        return self._in_force(self.reporting, day)
+
+    def openings(self) -> tuple[tuple[date, Openings], ...]:
+        """A trickle that every world has, then the scripted ones by date."""
+        trickle = (self.start, Openings(share=0.04, attraction=0.03, over_days=730))
+        scripted = [(drift.since, drift.to) for drift in self.drifts if isinstance(drift.to, Openings)]
+        return (trickle, *sorted(scripted, key=lambda opening: opening[0]))
+
+    def _in_force(self, initial: Rule, day: date) -> Rule:
+        changes = [drift for drift in self.drifts if drift.since <= day and isinstance(drift.to, type(initial))]
+        if not changes:
+            return initial
+        latest = max(changes, key=lambda drift: drift.since).to
+        assert isinstance(latest, type(initial))
+        return latest
+
+
+CHANGE = date(2026, 5, 1)
+
+# Fraud leaves the terminals and moves into large evening payments: the payments stay what they were, only the blame moves.
+_MOVED = Fraud(skimmed_terminals=0.0, siphoned_share=0.75)
+_NEW_GANG = replace(_MOVED, stolen_amounts=(0.8, 2.0), takeover_hours=(10.0, 16.0), tested_minutes=90.0)
+
+
+def _scenario(name: str, *changes: Fraud | Spending | Reporting | Openings) -> World:
+    return World(name=name, drifts=tuple(Drift(CHANGE, change) for change in changes))
+
+
+SCENARIOS: Mapping[str, World] = MappingProxyType(
+    {
+        world.name: world
+        for world in (
+            _scenario("stable"),
+            _scenario("abrupt", _NEW_GANG, Spending(amount=1.3, rate=1.05)),
+            _scenario("subtle", _MOVED),
+            _scenario("spending", Spending(amount=1.3, roaming=0.12, later_hours=1.0)),
+            _scenario("new_terminals", Openings(share=0.25, attraction=0.3, over_days=14)),
+            _scenario("slow_reports", Reporting(median_days=10.0, never=0.15)),
+        )
+    }
+)
+
+
+def scenario(name: str, **changes: object) -> World:
+    """The named world with fields replaced, e.g. `scenario("abrupt", seed=3, days=150)`.
+
+    Raises ValueError for a name that is not in SCENARIOS.
+    """
+    if name not in SCENARIOS:
+        raise ValueError(f"scenario: expected one of {', '.join(SCENARIOS)}, found {name!r}")
+    return replace(SCENARIOS[name], **changes)  # type: ignore[arg-type]

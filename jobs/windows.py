@@ -1,0 +1,179 @@
+"""Window features as values: what is counted, over which windows, how late it may be used.
+
+Only declarations live here; `jobs.window_kernel` computes them, `jobs.window_features` runs them on tables.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Literal, NamedTuple, get_args
+
+import pyarrow as pa
+
+Function = Literal["count", "sum", "mean", "std", "min", "max", "distinct", "rate", "last_age", "first_age"]
+"""What an aggregate may compute.
+
+count: facts (with a value, if a column is named). sum, mean, min, max of a column. std: sample standard deviation,
+null below two values. distinct: different values. rate: labels whose boolean column is true, over events.
+last_age / first_age: seconds since the event time of the latest / earliest fact in the window.
+"""
+
+WHOLE_NUMBERS = frozenset({"count", "distinct"})
+ZERO_WHEN_EMPTY = frozenset({"count", "distinct", "sum"})
+COLUMN_OPTIONAL = frozenset({"count", "last_age", "first_age"})
+
+# Part of every fingerprint: raised when the kernel gives other values for the same declaration.
+KERNEL_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """One function over one column, in one or more windows.
+
+    A fact (an event, or a label of an event) contributes to a target at time t if its event time lies in
+    `(t - delay - window, t - delay]` and the fact was known, and not yet superseded, at t.
+
+    `where=(column, value)` keeps only facts whose column equals the value. `empty` is the value of a window in which
+    the function is undefined (default: 0 for count, distinct and sum, null for the others).
+    """
+
+    function: Function
+    column: str | None = None
+    windows: tuple[timedelta, ...] = (timedelta(days=1),)
+    delay: timedelta = timedelta(0)
+    of: Literal["events", "labels"] = "events"
+    where: tuple[str, bool | int | str] | None = None
+    empty: float | None = None
+    name: str | None = None
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if self.function not in get_args(Function):
+            raise ValueError(f"unknown function {self.function!r}; expected one of {', '.join(get_args(Function))}")
+        if self.column is None and self.function not in COLUMN_OPTIONAL:
+            raise ValueError(f"{self.function} needs a column; name one: Aggregate({self.function!r}, column=...)")
+        if not self.windows or min(self.windows) <= timedelta(0) or self.delay < timedelta(0):
+            raise ValueError(f"expected positive windows and delay >= 0, found {self.windows} and {self.delay}")
+        if self.function == "rate" and (self.of != "labels" or self.where is not None):
+            raise ValueError("rate divides labels by events: declare it with of='labels' and without `where`")
+
+    @property
+    def stem(self) -> str:
+        """The feature's name without its window: given, or derived as tx_amount_mean, labels_count_is_fraud_true."""
+        where = f"{self.where[0]}_{self.where[1]}".lower() if self.where else ""
+        return self.name or "_".join(part for part in (self.column or self.of, self.function, where) if part)
+
+
+class Feature(NamedTuple):
+    """One output column: an aggregate in one window."""
+
+    name: str
+    aggregate: Aggregate
+    window: timedelta
+
+    @property
+    def type(self) -> pa.DataType:
+        return pa.int64() if self.aggregate.function in WHOLE_NUMBERS else pa.float64()
+
+    @property
+    def empty(self) -> float | None:
+        given = self.aggregate.empty
+        return 0 if given is None and self.aggregate.function in ZERO_WHEN_EMPTY else given
+
+    @property
+    def description(self) -> str:
+        text = self.aggregate.description or self.aggregate.stem.replace("_", " ")
+        late = f", ending {duration(self.aggregate.delay)} before" if self.aggregate.delay else ""
+        return f"{text} (last {duration(self.window)}{late})"
+
+
+@dataclass(frozen=True)
+class WindowFeatures:
+    """All window features of one entity: one table, one row per event.
+
+    `entity`, `id` and `event_timestamp` name columns of the events (and, but for `id`, of the labels).
+    """
+
+    name: str
+    entity: str
+    id: str
+    event_timestamp: str
+    aggregates: tuple[Aggregate, ...]
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        names = [self.id, self.entity, "event_timestamp", "created_timestamp", "event_date", *self.names]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{self.name}: columns declared twice: {', '.join(twice)}; give the aggregates a `name`")
+
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """Every output feature, in the order of the table."""
+        return tuple(self._features())
+
+    def _features(self) -> Iterator[Feature]:
+        for aggregate in self.aggregates:
+            late = f"_delay_{duration(aggregate.delay)}" if aggregate.delay else ""
+            for window in aggregate.windows:
+                yield Feature(f"{aggregate.stem}_{duration(window)}{late}", aggregate, window)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def history(self) -> timedelta:
+        """How long before a target a fact may have happened and still count."""
+        return max((feature.window + feature.aggregate.delay for feature in self.features), default=timedelta(0))
+
+    @property
+    def event_columns(self) -> tuple[str, ...]:
+        """Value columns read from the events."""
+        return self._columns("events")
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """Value columns read from the labels."""
+        return self._columns("labels")
+
+    @property
+    def reads_labels(self) -> bool:
+        return any(aggregate.of == "labels" for aggregate in self.aggregates)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything that changes a value; names of descriptions are left out."""
+        declared = asdict(self) | {"kernel": KERNEL_VERSION, "description": ""}
+        for aggregate in declared["aggregates"]:
+            aggregate["description"] = ""
+        return hashlib.sha256(json.dumps(declared, sort_keys=True, default=str).encode()).hexdigest()
+
+    def schema(self, id_type: pa.DataType = pa.int64(), entity_type: pa.DataType = pa.int64()) -> pa.Schema:
+        """The table's schema; event_date is its partition. Features are nullable float64, counts int64."""
+        instant = pa.timestamp("us", "UTC")
+        fixed = [pa.field(self.id, id_type), pa.field(self.entity, entity_type)]
+        fixed += [pa.field("event_timestamp", instant), pa.field("created_timestamp", instant)]
+        features = [pa.field(feature.name, feature.type) for feature in self.features]
+        return pa.schema([*fixed, *features, pa.field("event_date", pa.date32())])
+
+    def _columns(self, of: str) -> tuple[str, ...]:
+        chosen = [aggregate for aggregate in self.aggregates if aggregate.of == of]
+        named = [aggregate.column for aggregate in chosen if aggregate.column]
+        return tuple(dict.fromkeys(named + [aggregate.where[0] for aggregate in chosen if aggregate.where]))
+
+
+def duration(length: timedelta) -> str:
+    """A short exact name for a duration: 10m, 1h, 7d, 1500ms.
+
+    >>> duration(timedelta(days=7)), duration(timedelta(minutes=90)), duration(timedelta(0))
+    ('7d', '90m', '0s')
+    """
+    micros = length // timedelta(microseconds=1)
+    units = (("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1000), ("us", 1))
+    if micros == 0:
+        return "0s"
+    return next(f"{micros // size}{unit}" for unit, size in units if micros % size == 0)

@@ -88,48 +88,51 @@ def _defined(values: Floats, empty: np.ndarray, feature: Feature) -> pa.Array:
 
 
 def _table(features: WindowFeatures, world: "_World", columns: list[pa.Array]) -> pa.Table:
-    rows = world.targets
-    happened, known = (_micros(rows, name) for name in (features.event_timestamp, "known_at"))
     instant = pa.timestamp("us", "UTC")
-    day = pa.array((happened // 86_400_000_000).astype(np.int32)).cast(pa.date32())
-    stamps = [pa.array(values).cast(instant) for values in (happened, np.maximum(happened, known))]
-    keys = [rows.column(features.id), rows.column(features.entity)]
-    return pa.Table.from_arrays([*keys, *stamps, *columns, day], schema=features.schema(keys[0].type, keys[1].type))
+    day = pa.array((world.times // 86_400_000_000).astype(np.int32)).cast(pa.date32())
+    stamps = [pa.array(values).cast(instant) for values in (world.times, world.created)]
+    id, entity = world.keys
+    return pa.Table.from_arrays([id, entity, *stamps, *columns, day], schema=features.schema(id.type, entity.type))
 
 
 class _World:
-    """All facts of one kernel call, on one integer clock."""
+    """All facts of one kernel call, on one integer clock, sorted by entity and event time."""
 
     def __init__(self, features: WindowFeatures, events: pa.Table, labels: pa.Table | None) -> None:
-        self.features = features
         tables = [events] if labels is None else [events, labels]
-        keys, size = _key_codes([table.column(features.entity) for table in tables])
-        happened = _micros(events, features.event_timestamp)
-        wanted = events.column("is_target").to_numpy(zero_copy_only=False).astype(bool)
-        clock = _Clock.of(happened, wanted, size)
-        order = _sorted(clock.at(keys[0], happened))
-        if order is not None:
-            events, keys[0], wanted, happened = events.take(order), keys[0][order], wanted[order], happened[order]
-        self.targets = events if wanted.all() else events.filter(pa.array(wanted))
-        self.times = happened[wanted]
-        clock.targets = clock.at(keys[0], happened)[wanted]
-        own = np.flatnonzero(wanted & (_micros(events, "known_at") > happened))
-        self._events = _Source(events, keys[0], happened, clock, size - 1, own, (np.cumsum(wanted) - 1)[own])
-        if labels is not None:
-            nobody = np.zeros(0, np.int64)
-            happened = _micros(labels, features.event_timestamp)
-            self._labels = _Source(labels, keys[1], happened, clock, size - 1, nobody, nobody)
+        codes, size = _key_codes([table.column(features.entity) for table in tables])
+        times = [_micros(table, features.event_timestamp) for table in tables]
+        wanted = events.column("is_target").to_numpy()
+        clock = _Clock.of(times, wanted, size)
+        self._sources = [
+            _Source(table, code, happened, clock, size - 1)
+            for table, code, happened in zip(tables, codes, times, strict=True)
+        ]
+        source = self._sources[0]
+        wanted = source.sort(wanted)
+        every = bool(wanted.all())
+        chosen = np.flatnonzero(wanted)
+        rows = source.order if every else chosen if source.order is None else source.order[chosen]
+        self.keys = [_taken(events.column(name), rows) for name in (features.id, features.entity)]
+        clock.targets, self.times = (
+            (source.points, source.happened) if every else (source.points[chosen], source.happened[chosen])
+        )
+        self.created = self.times
+        if source.known is not source.happened:
+            late = wanted & (source.known > source.happened)
+            source.own, source.own_position = np.flatnonzero(late), (np.cumsum(wanted) - 1)[late]
+            self.created = np.maximum(source.known, source.happened)[chosen]
         self._facts: dict[Any, _Facts] = {}
 
     def facts(self, feature: Feature) -> "_Facts":
         aggregate = feature.aggregate
-        source = self._events if aggregate.of == "events" else self._labels
+        source = self._sources[0 if aggregate.of == "events" else 1]
         where = (aggregate.column, True) if aggregate.function == "rate" else aggregate.where
         column = aggregate.column if aggregate.function != "rate" and source.has_nulls(aggregate.column) else None
         return self._select(source, aggregate.delay, where, column)
 
     def all_events(self, delay: timedelta) -> "_Facts":
-        return self._select(self._events, delay, None, None)
+        return self._select(self._sources[0], delay, None, None)
 
     def _select(self, source: "_Source", delay: timedelta, where: Any, column: str | None) -> "_Facts":
         key = (id(source), delay, where, column)
@@ -154,19 +157,20 @@ class _Clock:
     targets: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @classmethod
-    def of(cls, happened: Ints, wanted: np.ndarray, keys: int) -> "_Clock":
-        times = happened if wanted.all() else happened[wanted]
-        if len(times) == 0:
+    def of(cls, times: list[Ints], wanted: np.ndarray, keys: int) -> "_Clock":
+        targets = times[0] if wanted.all() else times[0][wanted]
+        if len(targets) == 0:
             return cls(1, 0, 2, np.zeros(0, np.int64))
-        unit = next(unit for unit in (1_000_000, 1000, 1) if unit == 1 or _whole(times, unit))
-        origin = int(happened.min()) // unit * unit
-        span = (int(times.max()) - origin) // unit + 2
+        unit = next(unit for unit in (1_000_000, 1000, 1) if unit == 1 or _whole(targets, unit))
+        origin = min(int(some.min()) for some in times if len(some)) // unit * unit
+        span = (int(targets.max()) - origin) // unit + 2
         if keys * span < 2**62:
             return cls(unit, origin, span, None)
-        ranks = np.unique(times)
+        ranks = np.unique(targets)
         return cls(1, 0, len(ranks) + 1, ranks)
 
     def at(self, keys: Ints, times: Ints) -> Ints:
+        """The point of each (key, time); times after the last target all become the key's last point."""
         if self.ranks is not None:
             return keys * self.span + np.searchsorted(self.ranks, times, "left")
         ticks = np.minimum(times, self.origin + (self.span - 1) * self.unit)
@@ -177,37 +181,41 @@ class _Clock:
         ticks += keys * self.span
         return ticks
 
+    def shifts(self, micros: int) -> bool:
+        """Whether a duration can be added to points as it is."""
+        return self.ranks is None and micros % self.unit == 0
 
-@dataclass
+
 class _Source:
-    """A table of facts, its arrays read once."""
+    """A table of facts sorted by entity and event time, each array read and sorted once."""
 
-    table: pa.Table
-    keys: Ints
-    happened: Ints
-    clock: _Clock
-    null_key: int
-    own: Ints
-    own_position: Ints
-    _read: dict[Any, Any] = field(default_factory=dict)
+    def __init__(self, table: pa.Table, keys: Ints, happened: Ints, clock: _Clock, null_key: int) -> None:
+        self.table, self.clock, self.null_key = table, clock, null_key
+        points = clock.at(keys, happened)
+        self.order = _sorted(points)
+        self.points, self.keys = self.sort(points), self.sort(keys)
+        self.ends = self.keys * clock.span + (clock.span - 1)
+        known = _micros(table, "known_at")
+        punctual = np.array_equal(known, happened)
+        self.happened = self.sort(happened)
+        self.known = self.happened if punctual else self.sort(known)
+        gone = table.column("superseded_at")
+        self.superseded = None if gone.null_count == len(gone) else self.sort(_integers(gone))
+        self.own = self.own_position = np.zeros(0, np.int64)
+        self._read: dict[Any, Any] = {}
 
-    @property
-    def known(self) -> Ints:
-        return self._once("known_at", lambda: _micros(self.table, "known_at"))
-
-    @property
-    def superseded(self) -> Ints | None:
-        return self._once("superseded_at", lambda: _superseded(self.table))
+    def sort(self, array: Any) -> Any:
+        return array if self.order is None else array[self.order]
 
     def values(self, column: str) -> Floats:
-        return self._once((column, "values"), lambda: _floats(self.table, column))
+        return self._once((column, "values"), lambda: self.sort(_floats(self.table, column)))
 
     def limbs(self, column: str, squared: bool) -> Limbs:
         split = squares_of if squared else limbs_of
         return self._once((column, squared), lambda: split(self.values(column)))
 
     def codes(self, column: str) -> Ints:
-        return self._once((column, "codes"), lambda: _codes(self.table.column(column)))
+        return self._once((column, "codes"), lambda: self.sort(_codes(self.table.column(column))))
 
     def has_nulls(self, column: str | None) -> bool:
         return column is not None and self.table.column(column).null_count > 0
@@ -216,9 +224,9 @@ class _Source:
         """Positions of the facts that may contribute; None if all do."""
         kept = self.keys != self.null_key
         if column is not None:
-            kept &= self.table.column(column).is_valid().to_numpy()
+            kept &= self.sort(self.table.column(column).is_valid().to_numpy())
         if where is not None:
-            kept &= pc.equal(self.table.column(where[0]), where[1]).fill_null(False).to_numpy()
+            kept &= self.sort(pc.equal(self.table.column(where[0]), where[1]).fill_null(False).to_numpy())
         return None if kept.all() else np.flatnonzero(kept)
 
     def _once(self, name: Any, make: Any) -> Any:
@@ -232,13 +240,28 @@ class _Facts:
 
     def __init__(self, source: _Source, rows: Ints | None, delay: timedelta) -> None:
         self.source, self.rows, self.clock = source, rows, source.clock
-        self.keys, self.happened = self.pick(source.keys), self.pick(source.happened)
         self.delay = delay // timedelta(microseconds=1)
-        self.enter = np.maximum(self.happened + self.delay, self.pick(source.known))
+        self.keys, self.happened = self.pick(source.keys), self.pick(source.happened)
+        self.known = self.happened if source.known is source.happened else self.pick(source.known)
+        usable = self.happened + self.delay
+        self.late = self.known is not self.happened and bool((self.known > usable).any())
+        self.enter = np.maximum(usable, self.known) if self.late else usable
         self.own, self.own_position = self._own()
         self._inside: dict[timedelta, _Inside] = {}
         self._prefixes: dict[Any, Ints] = {}
         self._entered: _Passage | None = None
+
+    def points(self, window: timedelta | None) -> Ints:
+        """When each fact enters (window: None) or leaves, as points of the clock."""
+        shift = self.delay + (0 if window is None else window // timedelta(microseconds=1))
+        changed = self.late or (window is not None and self.source.superseded is not None)
+        if changed or not self.clock.shifts(shift):
+            return self.clock.at(self.keys, self.enter if window is None else self.leave(window))
+        points = self.pick(self.source.points)
+        if shift == 0:
+            return points
+        points = points + shift // self.clock.unit
+        return np.minimum(points, self.pick(self.source.ends), out=points)
 
     def pick(self, array: np.ndarray) -> Any:
         return array if self.rows is None else array[self.rows]
@@ -263,14 +286,14 @@ class _Facts:
     def inside(self, window: timedelta) -> "_Inside":
         if window not in self._inside:
             if self._entered is None:
-                self._entered = _Passage(self, self.enter)
-            self._inside[window] = _Inside(self, self._entered, _Passage(self, self.leave(window)))
+                self._entered = _Passage(self.clock, self.points(None))
+            self._inside[window] = _Inside(self, self._entered, _Passage(self.clock, self.points(window)))
         return self._inside[window]
 
     def ranges(self, window: timedelta) -> tuple[Ints, Ints, Ints]:
         """Non-empty half-open ranges of target positions, and the fact that covers each."""
-        low = np.searchsorted(self.clock.targets, self.clock.at(self.keys, self.enter), "left")
-        high = np.searchsorted(self.clock.targets, self.clock.at(self.keys, self.leave(window)), "left")
+        low = np.searchsorted(self.clock.targets, self.points(None), "left")
+        high = np.searchsorted(self.clock.targets, self.points(window), "left")
         chosen = np.flatnonzero(high > low)
         facts = np.concatenate([chosen, self.own])
         return (
@@ -301,12 +324,9 @@ class _Facts:
 class _Passage:
     """How many facts passed a point (entered or left) by the time of each target, and in which order."""
 
-    def __init__(self, facts: _Facts, times: Ints) -> None:
-        points = facts.clock.at(facts.keys, times)
+    def __init__(self, clock: _Clock, points: Ints) -> None:
         self.order = _sorted(points)
-        if self.order is not None:
-            points = points[self.order]
-        self.passed = _rank(points, facts.clock.targets)
+        self.passed = _rank(points if self.order is None else points[self.order], clock.targets)
 
 
 class _Inside:
@@ -354,13 +374,13 @@ def _key_codes(columns: list[pa.ChunkedArray]) -> tuple[list[Ints], int]:
         low = min((bound["min"] for bound in bounds if bound["min"] is not None), default=0)
         high = max((bound["max"] for bound in bounds if bound["max"] is not None), default=0)
         if high - low < 2**24 and abs(low) < 2**62:
-            codes = [pc.subtract(column.cast(pa.int64()), low).fill_null(high - low + 1) for column in columns]
-            return [code.to_numpy() for code in codes], high - low + 2
+            codes = [_filled(pc.subtract(column.cast(pa.int64()), low), high - low + 1) for column in columns]
+            return codes, high - low + 2
     columns = [column.cast(columns[0].type) for column in columns]
     different = pa.chunked_array([chunk for column in columns for chunk in column.chunks], columns[0].type).unique()
     different = different.drop_null()
-    codes = [pc.index_in(column, value_set=different).cast(pa.int64()).fill_null(len(different)) for column in columns]
-    return [code.to_numpy() for code in codes], len(different) + 1
+    found = [pc.index_in(column, value_set=different).cast(pa.int64()) for column in columns]
+    return [_filled(codes, len(different)) for codes in found], len(different) + 1
 
 
 def _codes(column: pa.ChunkedArray) -> Ints:
@@ -378,17 +398,22 @@ def _micros(table: pa.Table, name: str) -> Ints:
     return _integers(column)
 
 
-def _superseded(table: pa.Table) -> Ints | None:
-    column = table.column("superseded_at")
-    if column.null_count == len(column):
-        return None
-    return _integers(column)
-
-
 def _integers(column: pa.ChunkedArray) -> Ints:
     zone = column.type.tz if pa.types.is_timestamp(column.type) else None
-    return column.cast(pa.timestamp("us", zone)).cast(pa.int64()).fill_null(FOREVER).to_numpy()
+    return _filled(column.cast(pa.timestamp("us", zone)).cast(pa.int64()), FOREVER)
 
 
 def _floats(table: pa.Table, name: str) -> Floats:
-    return table.column(name).cast(pa.float64()).fill_null(0.0).to_numpy()
+    return _filled(table.column(name).cast(pa.float64()), 0.0)
+
+
+def _filled(column: pa.ChunkedArray, value: float) -> Any:
+    return (column.fill_null(value) if column.null_count else column).to_numpy()
+
+
+def _taken(column: pa.ChunkedArray, rows: Ints | None) -> pa.ChunkedArray | pa.Array:
+    if rows is None:
+        return column
+    if pa.types.is_integer(column.type) and not column.null_count:
+        return pa.array(column.to_numpy()[rows])
+    return column.take(pa.array(rows))

@@ -23,6 +23,7 @@ last_age / first_age: seconds since the event time of the latest / earliest fact
 
 WHOLE_NUMBERS = frozenset({"count", "distinct"})
 ZERO_WHEN_EMPTY = frozenset({"count", "distinct", "sum"})
+INT64 = pa.int64()
 COLUMN_OPTIONAL = frozenset({"count", "last_age", "first_age"})
 
 # Part of every fingerprint: raised when the kernel gives other values for the same declaration.
@@ -152,7 +153,7 @@ class WindowFeatures:
             aggregate["description"] = ""
         return hashlib.sha256(json.dumps(declared, sort_keys=True, default=str).encode()).hexdigest()
 
-    def schema(self, id_type: pa.DataType = pa.int64(), entity_type: pa.DataType = pa.int64()) -> pa.Schema:
+    def schema(self, id_type: pa.DataType = INT64, entity_type: pa.DataType = INT64) -> pa.Schema:
         """The table's schema; event_date is its partition. Features are nullable float64, counts int64."""
         instant = pa.timestamp("us", "UTC")
         fixed = [pa.field(self.id, id_type), pa.field(self.entity, entity_type)]

@@ -6,9 +6,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +14,7 @@ from jobs.window_kernel import compute
 from jobs.windows import Aggregate, Feature, WindowFeatures
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+INT64 = pa.int64()
 SECOND = timedelta(seconds=1)
 Row = dict[str, Any]
 
@@ -104,7 +103,7 @@ def label_table(rows: list[Row], key: pa.DataType) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=pa.schema(fields))
 
 
-def check(features: WindowFeatures, events: list[Row], labels: list[Row], key: pa.DataType = pa.int64()) -> None:
+def check(features: WindowFeatures, events: list[Row], labels: list[Row], key: pa.DataType = INT64) -> None:
     table = compute(features, event_table(events, key), label_table(labels, key))
     assert table.schema == features.schema(pa.int64(), key)
     found = {(row["id"]): row for row in table.to_pylist()}
@@ -118,7 +117,9 @@ def check(features: WindowFeatures, events: list[Row], labels: list[Row], key: p
         for feature in features.features:
             want = expected(feature, target, events, labels)
             got = row[feature.name]
-            same = got == want if want is None or got is None else math.isclose(got, want, rel_tol=1e-12, abs_tol=1e-300)
+            same = (
+                got == want if want is None or got is None else math.isclose(got, want, rel_tol=1e-12, abs_tol=1e-300)
+            )
             assert same, f"{feature.name} of {target}: expected {want}, found {got}"
 
 

@@ -82,7 +82,12 @@ def test_two_aggregates_of_one_name_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("length", "name"),
-    [(DAY, "1d"), (timedelta(hours=36), "36h"), (timedelta(minutes=10), "10m"), (timedelta(microseconds=1500), "1500us")],
+    [
+        (DAY, "1d"),
+        (timedelta(hours=36), "36h"),
+        (timedelta(minutes=10), "10m"),
+        (timedelta(microseconds=1500), "1500us"),
+    ],
 )
 def test_durations_have_exact_names(length: timedelta, name: str) -> None:
     assert duration(length) == name

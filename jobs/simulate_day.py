@@ -32,7 +32,7 @@ class Payments(NamedTuple):
 
 
 class Campaigns(NamedTuple):
-    """Columns of equal length: index of the target, ordinal of the first day after it, a number in [0, 1) of its own."""
+    """Columns of equal length: index of the target, ordinal of the first day after it, its own number in [0, 1)."""
 
     target: Ints
     end: Ints
@@ -59,7 +59,7 @@ def _own_payments(world: World, everybody: People, day: date) -> Payments:
     anywhere = rng.integers(0, world.terminals, len(customer))
     terminal = np.where(rng.random(len(customer)) < spending.roaming, anywhere, customers.favourites[customer, rank])
     terminal, trip = _away(world, everybody, day, customer, _attracted(world, everybody, day, customer, terminal))
-    noise = np.exp(rng.normal(0, 0.45, len(customer)))
+    noise = np.exp(rng.normal(0, 0.35, len(customer)))
     amount = customers.level[customer] * terminals.price[terminal] * noise * trip * spending.amount
     second = _seconds(everybody, rng, customer, spending.later_hours + (day.weekday() >= 5))
     return Payments(second, customer, terminal, _money(amount), np.zeros_like(customer))
@@ -69,7 +69,7 @@ def _seconds(everybody: People, rng: np.random.Generator, customer: Ints, later:
     customers = everybody.customers
     part = (rng.random(len(customer))[:, None] > customers.hour_weights[customer, :2]).sum(axis=1)
     hour = customers.hours[customer, part] + rng.normal(later, 1.5, len(customer))
-    any_time = rng.random(len(customer)) < 0.05
+    any_time = rng.random(len(customer)) < 0.03
     hour = np.where(any_time, rng.uniform(0, 24, len(customer)), hour) % 24.0
     seconds: Ints = (hour * 3600).astype(np.int64) % DAY_SECONDS
     return seconds
@@ -105,9 +105,8 @@ def _blamed(world: World, everybody: People, day: date, own: Payments) -> Paymen
     skimmed = _running(world, "skimming", day, fraud.skimmed_terminals, known, fraud.skimmed_days)
     at_skimmed = np.isin(own.terminal, skimmed.target) & (luck < fraud.skimmed_share)
     hour = own.second / 3600
-    usual = everybody.customers.level[own.customer] * world.spending_on(day).amount
     late = (hour >= fraud.siphoned_hours[0]) & (hour < fraud.siphoned_hours[1])
-    siphoned = late & (own.amount > fraud.siphoned_above * usual) & (luck < fraud.siphoned_share)
+    siphoned = late & (own.amount > fraud.siphoned_above) & (luck < fraud.siphoned_share)
     return own._replace(kind=np.select([at_skimmed, siphoned], [SKIMMING, SIPHONING], LEGITIMATE))
 
 

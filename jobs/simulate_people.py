@@ -15,13 +15,13 @@ Floats = NDArray[np.float64]
 
 # Category: share of all terminals, price level (a holder's usual amount is multiplied by it).
 CATEGORIES = {
-    "grocery": (0.28, 0.8),
-    "restaurant": (0.18, 0.9),
-    "fuel": (0.10, 1.1),
-    "clothing": (0.12, 1.4),
-    "pharmacy": (0.08, 0.7),
+    "grocery": (0.28, 0.9),
+    "restaurant": (0.18, 0.95),
+    "fuel": (0.10, 1.05),
+    "clothing": (0.12, 1.2),
+    "pharmacy": (0.08, 0.8),
     "leisure": (0.10, 1.0),
-    "electronics": (0.05, 2.0),
+    "electronics": (0.05, 1.5),
     "online": (0.09, 1.1),
 }
 FAVOURITES = 16

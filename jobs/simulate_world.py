@@ -13,19 +13,20 @@ REGIONS = ("Alder", "Birch", "Cedar", "Elm", "Fir", "Hazel", "Juniper", "Larch",
 @dataclass(frozen=True)
 class Fraud:
     """How fraud works. Campaigns start at a rate per 1000 possible targets (terminals or cards) and day; a `range` is
-    drawn uniformly per campaign or payment; amounts are multiples of what the card holder usually pays.
+    drawn uniformly per campaign or payment. Amounts are multiples of what the card holder usually pays, but for the tiny
+    ones that test a card and the least that is siphoned, which are money.
 
     Skimming and siphoning take over payments that the holder makes anyway: they leave no trace in any payment, only in
     who is to blame for it. The other kinds add payments of a thief.
     """
 
-    skimmed_terminals: float = 0.26
-    skimmed_share: float = 0.9
-    skimmed_days: tuple[int, int] = (7, 28)
+    skimmed_terminals: float = 0.16
+    skimmed_share: float = 0.95
+    skimmed_days: tuple[int, int] = (20, 40)
     stolen_cards: float = 0.23
     stolen_days: tuple[int, int] = (3, 12)
     stolen_per_day: float = 1.6
-    stolen_amounts: tuple[float, float] = (2.5, 6.0)
+    stolen_amounts: tuple[float, float] = (5.0, 10.0)
     tested_cards: float = 0.12
     tested_payments: tuple[int, int] = (6, 14)
     tested_minutes: float = 10.0
@@ -33,10 +34,10 @@ class Fraud:
     takeovers: float = 0.22
     takeover_payments: tuple[int, int] = (2, 5)
     takeover_hours: tuple[float, float] = (0.0, 5.0)
-    takeover_amounts: tuple[float, float] = (2.0, 4.0)
+    takeover_amounts: tuple[float, float] = (3.5, 6.0)
     siphoned_share: float = 0.0
-    siphoned_hours: tuple[float, float] = (20.0, 24.0)
-    siphoned_above: float = 2.8
+    siphoned_hours: tuple[float, float] = (18.5, 24.0)
+    siphoned_above: float = 125.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class World:
     start: date = date(2026, 1, 1)
     days: int = 181
     customers: int = 4_000
-    terminals: int = 5_000
+    terminals: int = 3_000
     fraud: Fraud = field(default=Fraud())
     spending: Spending = field(default=Spending())
     reporting: Reporting = field(default=Reporting())
@@ -139,9 +140,18 @@ class World:
 
 CHANGE = date(2026, 5, 1)
 
-# Fraud leaves the terminals and moves into large evening payments: the payments stay what they were, only the blame moves.
-_MOVED = Fraud(skimmed_terminals=0.0, siphoned_share=0.75)
-_NEW_GANG = replace(_MOVED, stolen_amounts=(0.8, 2.0), takeover_hours=(10.0, 16.0), tested_minutes=90.0)
+# Fraud leaves the terminals and moves into large evening payments; the payments stay what they were.
+_MOVED = Fraud(skimmed_terminals=0.05, siphoned_share=0.9)
+_NEW_GANG = replace(
+    _MOVED,
+    siphoned_above=160.0,
+    stolen_cards=0.08,
+    stolen_per_day=6.0,
+    stolen_amounts=(0.2, 0.6),
+    tested_minutes=60.0,
+    tested_amounts=(8.0, 20.0),
+    takeover_hours=(10.0, 16.0),
+)
 
 
 def _scenario(name: str, *changes: Fraud | Spending | Reporting | Openings) -> World:

@@ -239,11 +239,13 @@ def find_tables(warehouse: str) -> list[str]:
     """Names `schema.table` of all Delta tables two levels below `warehouse`."""
     if "://" not in warehouse:
         return sorted(
-            f"{log.parent.parent.name}.{log.parent.name}" for log in Path(warehouse).glob("*/*/_delta_log")
+            f"{log.parent.parent.name}.{log.parent.name}"
+            for log in Path(warehouse).glob("*/*/_delta_log")
+            if not log.parent.parent.name.startswith("_")
         )
     store, root = fs.FileSystem.from_uri(warehouse)
     selector = fs.FileSelector(root, allow_not_found=True)
-    schemas = [i for i in store.get_file_info(selector) if i.type == fs.FileType.Directory]
+    schemas = [i for i in store.get_file_info(selector) if i.type == fs.FileType.Directory and not i.base_name.startswith("_")]
     tables = [t for s in schemas for t in store.get_file_info(fs.FileSelector(s.path))]
     logs = store.get_file_info([f"{t.path}/_delta_log" for t in tables])
     return sorted(

@@ -3,8 +3,9 @@
 No logic beyond defaults and derived paths belongs here; everything else is handed a `Settings`.
 """
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +27,6 @@ class Settings:
     """The embedded engine ends itself after this long without a connected client."""
     dbt_project: Path = ROOT / "dbt_project"
     feature_repo: Path = ROOT / "feature_repo"
-    inherited_environment: Mapping[str, str] | None = None
-    """Environment handed on to child processes (dbt); None in tests that start none."""
 
     @property
     def warehouse(self) -> str:
@@ -54,5 +53,19 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         engine_idle_seconds=float(env.get("EVERGREEN_ENGINE_IDLE_SECONDS") or 900),
         dbt_project=Path(env.get("EVERGREEN_DBT_PROJECT") or ROOT / "dbt_project").absolute(),
         feature_repo=Path(env.get("EVERGREEN_FEATURE_REPO") or ROOT / "feature_repo").absolute(),
-        inherited_environment=dict(env),
     )
+
+
+@contextlib.contextmanager
+def exported(**variables: str) -> Iterator[None]:
+    """Set environment variables for child processes and libraries that know no other way in."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -75,7 +75,8 @@ class UseCase:
     owners: tuple[str, ...]
     sources: tuple[Source, ...]
     first_day: date
-    """First daily partition of the default input; a registered input brings its own."""
+    last_day: date
+    """First and last daily partition of the default input; a registered input brings its own."""
     events: str
     """dbt mart of event versions: id, known_at, superseded_at, event time, entities, values, loaded_in."""
     labels: str

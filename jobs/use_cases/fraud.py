@@ -41,7 +41,7 @@ FRAUD_REPORTS = Source(
 )
 
 
-def _profile(name: str, key: str, description: str, extra: tuple[Column, ...] = ()) -> Source:
+def _profile(name: str, key: str, description: str, began: str, extra: tuple[Column, ...] = ()) -> Source:
     return Source(
         name=name,
         description=description,
@@ -50,7 +50,7 @@ def _profile(name: str, key: str, description: str, extra: tuple[Column, ...] = 
         required=False,
         columns=(
             Column(key, "identifier"),
-            Column("opened_at", "timestamp", description="When the profile came into being."),
+            Column("opened_at", "timestamp", in_file=began, description="When the profile came into being."),
             Column("x", "number", nullable=True, optional=True, description="Place, in units of the map."),
             Column("y", "number", nullable=True, optional=True, description="Place, in units of the map."),
             Column("region", "string", nullable=True, optional=True, description="Region of the place."),
@@ -59,5 +59,86 @@ def _profile(name: str, key: str, description: str, extra: tuple[Column, ...] = 
     )
 
 
-CUSTOMERS = _profile("customers", "customer_id", "Cardholder profiles.")
-TERMINALS = _profile("terminals", "terminal_id", "Point-of-sale profiles.")
+CUSTOMERS = _profile("customers", "customer_id", "Cardholder profiles.", "JOINED_AT")
+TERMINALS = _profile(
+    "terminals",
+    "terminal_id",
+    "Point-of-sale profiles.",
+    "OPENED_AT",
+    (Column("category", "string", nullable=True, optional=True, description="What is sold there."),),
+)
+
+# The first four aggregates over 1, 7 and 30 days are the handbook's 12 window features
+# (Fraud Detection Handbook, chapter 3, "Baseline feature transformation").
+HANDBOOK = (DAY, 7 * DAY, 30 * DAY)
+KNOWN_FRAUD = ("is_fraud", True)
+
+CUSTOMER_WINDOWS = WindowFeatures(
+    name="customer_windows",
+    entity="customer_id",
+    id="transaction_id",
+    event_timestamp="tx_datetime",
+    description="What the cardholder did lately, this payment included.",
+    aggregates=(
+        Aggregate("count", windows=(10 * MINUTE, HOUR, *HANDBOOK), name="customer_tx_count"),
+        Aggregate("mean", "tx_amount", windows=HANDBOOK, name="customer_amount_mean"),
+        Aggregate("std", "tx_amount", windows=(7 * DAY, 30 * DAY), name="customer_amount_std"),
+        Aggregate("max", "tx_amount", windows=(DAY, 7 * DAY, 30 * DAY), name="customer_amount_max"),
+        Aggregate("sum", "tx_amount", windows=(HOUR, DAY), name="customer_amount_sum"),
+        Aggregate("distinct", "terminal_id", windows=(DAY, 7 * DAY), name="customer_terminals"),
+        Aggregate(
+            "count", of="labels", where=KNOWN_FRAUD, windows=(30 * DAY,), name="customer_known_frauds"
+        ),
+        Aggregate(
+            "last_age", of="labels", where=KNOWN_FRAUD, windows=(30 * DAY,), name="customer_last_known_fraud_age"
+        ),
+    ),
+)
+TERMINAL_WINDOWS = WindowFeatures(
+    name="terminal_windows",
+    entity="terminal_id",
+    id="transaction_id",
+    event_timestamp="tx_datetime",
+    description="What happened at the terminal lately, and which frauds there were known by then.",
+    aggregates=(
+        Aggregate("count", windows=HANDBOOK, delay=7 * DAY, name="terminal_tx_count"),
+        Aggregate("rate", "is_fraud", of="labels", windows=HANDBOOK, delay=7 * DAY, empty=0, name="terminal_risk"),
+        Aggregate("count", windows=(HOUR, DAY), name="terminal_tx_count"),
+        Aggregate("mean", "tx_amount", windows=(7 * DAY, 30 * DAY), name="terminal_amount_mean"),
+        Aggregate("distinct", "customer_id", windows=(DAY,), name="terminal_customers"),
+        Aggregate("count", of="labels", where=KNOWN_FRAUD, windows=(7 * DAY, 30 * DAY), name="terminal_known_frauds"),
+        Aggregate(
+            "last_age", of="labels", where=KNOWN_FRAUD, windows=(30 * DAY,), name="terminal_last_known_fraud_age"
+        ),
+        Aggregate(
+            "first_age", of="labels", where=KNOWN_FRAUD, windows=(30 * DAY,), name="terminal_first_known_fraud_age"
+        ),
+    ),
+)
+
+
+def _simulated(folder: Path, progress: Progress | None) -> Mapping[str, Path]:
+    from jobs import simulate
+
+    return simulate.write(simulate.scenario("stable"), folder, progress=progress)
+
+
+FRAUD = UseCase(
+    name="fraud",
+    description="Real-time card fraud: the chance that a payment is reported as fraud.",
+    owners=("team:payments-risk",),
+    sources=(TRANSACTIONS, FRAUD_REPORTS, CUSTOMERS, TERMINALS),
+    first_day=date(2026, 1, 1),
+    last_day=date(2026, 6, 30),
+    events="fraud.transactions",
+    labels="fraud.labels",
+    event_id="transaction_id",
+    event_timestamp="tx_datetime",
+    entities=("customer_id", "terminal_id"),
+    label="is_fraud",
+    label_maturity=timedelta(days=14),
+    windows=(CUSTOMER_WINDOWS, TERMINAL_WINDOWS),
+    feature_service="fraud",
+    training_window=timedelta(days=120),
+    default_input=_simulated,
+)

@@ -1,0 +1,120 @@
+"""Window features, the training set and the online store, as assets over the marts."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from assets import times
+from assets.metadata import mapping_table, table_metadata
+from assets.transforms import mart_key
+from jobs import inputs, window_features
+from jobs.lakehouse import Lakehouse
+from jobs.use_case import UseCase
+from jobs.windows import WindowFeatures
+
+
+def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """One asset per window table, the online store, and the training set."""
+    windows = [_window_table(use_case, w, partitions) for w in use_case.windows]
+    return [*windows, _online_store(use_case), _training_set(use_case)]
+
+
+def key(use_case: UseCase, name: str) -> dg.AssetKey:
+    return dg.AssetKey([use_case.name, "features", name])
+
+
+def _moment(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase) -> datetime:
+    return times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
+
+
+def _window_table(
+    use_case: UseCase, windows: WindowFeatures, partitions: dg.PartitionsDefinition
+) -> dg.AssetsDefinition:
+    table = use_case.window_table(windows)
+
+    @dg.asset(
+        key=key(use_case, windows.name),
+        deps=[mart_key(use_case.events), mart_key(use_case.labels)],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name="features",
+        kinds={"delta", "polars"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description=windows.description,
+        code_version=windows.fingerprint,
+        metadata={"declaration": mapping_table({f.name: f.description for f in windows.features}, ("feature", "what"))},
+    )
+    def window_table(
+        context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
+    ) -> dg.MaterializeResult:
+        result = window_features.update(
+            lakehouse,
+            windows,
+            use_case.events,
+            use_case.labels,
+            table,
+            _moment(context, lakehouse, use_case),
+        )
+        return dg.MaterializeResult(
+            metadata={
+                **table_metadata(lakehouse, table, plot_columns=windows.names),
+                "rows_written": result.rows_written,
+                "days_written": len(result.days),
+            }
+        )
+
+    return window_table
+
+
+def _online_store(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "online_store"),
+        deps=[key(use_case, w.name) for w in use_case.windows],
+        group_name="features",
+        kinds={"feast"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="Latest features per entity for online reads; never moves back in time, applies corrections.",
+    )
+    def online_store(
+        context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
+    ) -> dg.MaterializeResult:
+        from jobs import feature_store
+
+        result = feature_store.materialize(lakehouse, use_case, _moment(context, lakehouse, use_case))
+        return dg.MaterializeResult(metadata={"feature_views": mapping_table(result)})
+
+    return online_store
+
+
+def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "training_set"),
+        deps=[key(use_case, w.name) for w in use_case.windows] + [mart_key(use_case.events), mart_key(use_case.labels)],
+        group_name="training",
+        kinds={"delta", "feast"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="Labelled entity rows of a window ending at as_of, with the features known at each row's time.",
+    )
+    def training_set(
+        context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
+    ) -> dg.MaterializeResult:
+        from jobs import training_set as job
+
+        result = job.build(lakehouse, use_case, _moment(context, lakehouse, use_case))
+        return dg.MaterializeResult(metadata={**_training_metadata(lakehouse, use_case), "build": mapping_table(result)})
+
+    return training_set
+
+
+def _training_metadata(lakehouse: Lakehouse, use_case: UseCase) -> Mapping[str, Any]:
+    state = lakehouse.state(use_case.training_set)
+    numbers = [f.name for w in use_case.windows for f in w.features]
+    return {
+        **table_metadata(lakehouse, use_case.training_set, plot_columns=numbers),
+        "built_from": mapping_table(state.get("versions", {}), ("table", "Delta version")),
+    }

@@ -1,0 +1,114 @@
+"""What people look at on an asset's page: row counts, versions, schema, sample rows and small plots.
+
+Everything is read from the Delta log or a small sample, never from a whole table.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from jobs.lakehouse import Lakehouse
+
+SAMPLE_ROWS = 5
+PLOTTED_COLUMNS = 6
+
+
+def table_metadata(lakehouse: Lakehouse, table: str, plot_columns: Sequence[str] = ()) -> dict[str, Any]:
+    """Metadata of a table as it is now: version, rows, schema, rows per day, a sample, distributions."""
+    delta = lakehouse.delta(table)
+    files = pa.record_batch(delta.get_add_actions(flatten=True))
+    schema = lakehouse.schema(table)
+    metadata: dict[str, Any] = {
+        "delta_version": dg.MetadataValue.int(delta.version()),
+        "dagster/row_count": sum(n or 0 for n in files.column("num_records").to_pylist()),
+        "dagster/uri": lakehouse.path(table),
+        "dagster/table_name": table,
+        "dagster/column_schema": dg.TableSchema([dg.TableColumn(f.name, str(f.type)) for f in schema]),
+    }
+    sample = _sample(lakehouse, table, files)
+    if sample is not None:
+        metadata["sample"] = markdown_table(sample.slice(0, SAMPLE_ROWS))
+        if plot_columns:
+            metadata["distributions"] = histograms(sample, plot_columns)
+    if days := _rows_per_day(files):
+        metadata["rows_per_day"] = daily_plot(days)
+    return metadata
+
+
+def _rows_per_day(files: pa.RecordBatch) -> dict[date, int]:
+    if "partition.event_date" not in files.schema.names:
+        return {}
+    rows: dict[date, int] = {}
+    for day, n in zip(files.column("partition.event_date").to_pylist(), files.column("num_records").to_pylist()):
+        if day is not None:
+            rows[day] = rows.get(day, 0) + (n or 0)
+    return dict(sorted(rows.items()))
+
+
+def _sample(lakehouse: Lakehouse, table: str, files: pa.RecordBatch) -> pa.Table | None:
+    """Rows of the newest daily partition, or of the whole table where there is none (and it is small)."""
+    days = _rows_per_day(files)
+    if days:
+        return lakehouse.to_arrow(table, filters=[("event_date", "=", str(max(days)))])
+    return lakehouse.to_arrow(table) if files.num_rows == 1 else None
+
+
+def markdown_table(rows: pa.Table) -> dg.MetadataValue:
+    """A small Arrow table as a Markdown table."""
+    header = f"| {' | '.join(rows.column_names)} |\n|{'---|' * rows.num_columns}"
+    lines = ["| " + " | ".join(_cell(v) for v in row.values()) + " |" for row in rows.to_pylist()]
+    return dg.MetadataValue.md("\n".join([header, *lines]))
+
+
+def _cell(value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def mapping_table(values: Mapping[str, object], header: tuple[str, str] = ("what", "value")) -> dg.MetadataValue:
+    """Names and values as a Markdown table."""
+    return markdown_table(
+        pa.table({header[0]: list(values), header[1]: [_cell(v) for v in values.values()]})
+    )
+
+
+def daily_plot(days: Mapping[date, int]) -> dg.MetadataValue:
+    """Rows per day as a picture."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 1.6), layout="constrained")
+    axes = figure.subplots()
+    axes.fill_between(list(days), list(days.values()), step="mid", alpha=0.6, color="#2e7d32")
+    axes.set_ylim(bottom=0)
+    axes.set_title("rows per day", fontsize=8)
+    axes.tick_params(labelsize=7)
+    return _picture(figure)
+
+
+def histograms(rows: pa.Table, columns: Sequence[str]) -> dg.MetadataValue:
+    """Distributions of numeric columns as one picture."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    shown = [c for c in columns if c in rows.column_names][:PLOTTED_COLUMNS]
+    figure = Figure(figsize=(2.2 * max(len(shown), 1), 1.7), layout="constrained")
+    for axes, column in zip(np.ravel(figure.subplots(1, max(len(shown), 1))), shown):
+        values = rows.column(column).drop_null().cast(pa.float64()).to_numpy()
+        top = np.quantile(values, 0.99) if len(values) else 1.0
+        axes.hist(np.minimum(values, top), bins=30, color="#1565c0")
+        axes.set_title(column, fontsize=6)
+        axes.tick_params(labelsize=6)
+        axes.set_yticks([])
+    return _picture(figure)
+
+
+def _picture(figure: Any) -> dg.MetadataValue:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    encoded = base64.b64encode(buffer.getvalue()).decode()
+    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{encoded})")

@@ -1,0 +1,89 @@
+"""Raw Delta tables: files in, contracts checked, versions appended. One asset per source of a use case."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from assets import times
+from assets.metadata import mapping_table, table_metadata
+from jobs import contracts, ingest, inputs
+from jobs.lakehouse import Lakehouse
+from jobs.use_case import Source, UseCase
+
+
+def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """An asset per source, with its contract as checks."""
+    return [_raw_table(use_case, source, partitions) for source in use_case.sources]
+
+
+def key(use_case: UseCase, source_name: str) -> dg.AssetKey:
+    return dg.AssetKey([use_case.name, "raw", source_name])
+
+
+def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    asset_key = key(use_case, source.name)
+    upstream = {reference.split(".")[0] for reference in source.references.values()}
+
+    @dg.asset(
+        key=asset_key,
+        deps=[key(use_case, name) for name in sorted(upstream)],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=asset_key, description=description, blocking=blocking)
+            for name, (description, blocking) in contracts.CHECKS.items()
+        ],
+        group_name="raw",
+        kinds={"delta", "pandera"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description=source.description,
+    )
+    def raw_table(
+        context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+        known = inputs.ensure(lakehouse.settings, use_case)
+        try:
+            result = ingest.load(
+                lakehouse,
+                use_case,
+                source,
+                known,
+                as_of=times.as_of(context, known.end),
+                now=now,
+                days=times.input_days(context),
+            )
+        except contracts.SchemaChanged as changed:
+            yield dg.AssetCheckResult(check_name="schema", passed=False, metadata={"found": str(changed)})
+            raise dg.Failure(str(changed), allow_retries=False) from changed
+        except ingest.InputError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        for finding in result.findings:
+            yield dg.AssetCheckResult(
+                check_name=finding.name,
+                passed=finding.passed,
+                severity=dg.AssetCheckSeverity.ERROR if finding.blocking else dg.AssetCheckSeverity.WARN,
+                description=finding.description,
+                metadata=dict(finding.metadata),
+            )
+        yield dg.MaterializeResult(metadata=_metadata(lakehouse, use_case, source, result))
+
+    return raw_table
+
+
+def _metadata(
+    lakehouse: Lakehouse, use_case: UseCase, source: Source, result: ingest.LoadResult
+) -> dict[str, object]:
+    numbers = [c.name for c in source.columns if c.kind == "number"]
+    return {
+        **table_metadata(lakehouse, use_case.raw_table(source), plot_columns=numbers),
+        "load": mapping_table(result.summary()),
+        "quarantined": sum(result.quarantined.values()),
+        "appended": result.appended,
+    }
+
+
+def utc_now() -> datetime:
+    """The clock at the boundary: only to tell timestamps that lie in the future."""
+    return datetime.now(UTC)

@@ -1,0 +1,63 @@
+"""dbt models as assets, every dbt test as a blocking check. One dbt step per run: its start-up costs seconds."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+
+from jobs import transforms
+from jobs.lakehouse import Lakehouse
+from jobs.use_case import UseCase
+
+
+class Translator(DagsterDbtTranslator):
+    """Asset keys `{use case}/{layer}/{table}`, so that dbt's nodes stand beside ours in the lineage."""
+
+    def __init__(self, use_case: UseCase):
+        super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
+        self.use_case = use_case
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            return dg.AssetKey([self.use_case.name, "raw", dbt_resource_props["name"]])
+        layer = dbt_resource_props["fqn"][1]
+        return dg.AssetKey([self.use_case.name, layer, dbt_resource_props["alias"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        return "transforms"
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        return list(self.use_case.owners)
+
+    def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
+        return {"use_case": self.use_case.name}
+
+
+def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path) -> dg.AssetsDefinition:
+    """All dbt models of a use case (those tagged with its name) as one step."""
+
+    @dbt_assets(
+        name=f"{use_case.name}_dbt",
+        manifest=manifest,
+        select=f"tag:{use_case.name}",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        dagster_dbt_translator=Translator(use_case),
+    )
+    def dbt_models(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, lakehouse: dg.ResourceParam[Lakehouse]
+    ) -> Iterator[Any]:
+        # Loads wait: every model of one build then sees the same raw rows.
+        with lakehouse.lock(f"{use_case.name}.raw"), transforms.session(lakehouse, use_case):
+            build = dbt.cli(["build"], context=context).stream()
+            yield from build.fetch_row_counts().fetch_column_metadata()
+
+    return dbt_models
+
+
+def mart_key(table: str) -> dg.AssetKey:
+    """Asset of the mart that a use case calls `schema.table`."""
+    schema, name = table.split(".")
+    return dg.AssetKey([schema, "marts", name])

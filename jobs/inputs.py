@@ -1,0 +1,80 @@
+"""Which files feed a use case: registered by `evergreen run`, or the built-in input, made when first needed.
+
+Reading the files is `jobs.ingest`'s business.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, time, timedelta
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+from jobs.settings import Settings
+from jobs.use_case import Progress, UseCase
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files per input name, how their columns are called, and the days they are about."""
+
+    files: Mapping[str, tuple[str, ...]]
+    first_day: date
+    last_day: date
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def end(self) -> datetime:
+        """Midnight after the last day: the default `as_of`."""
+        return datetime.combine(self.last_day + timedelta(days=1), time.min, UTC)
+
+    def paths(self, name: str) -> tuple[Path, ...]:
+        return tuple(Path(f) for f in self.files.get(name, ()))
+
+
+def _file(settings: Settings, use_case: UseCase) -> Path:
+    return settings.state / use_case.name / "inputs.json"
+
+
+def registered(settings: Settings, use_case: UseCase) -> Inputs | None:
+    """What was registered for this home, if anything was."""
+    try:
+        stored = json.loads(_file(settings, use_case).read_text())
+    except FileNotFoundError:
+        return None
+    return Inputs(
+        files={name: tuple(files) for name, files in stored["files"].items()},
+        first_day=date.fromisoformat(stored["first_day"]),
+        last_day=date.fromisoformat(stored["last_day"]),
+        columns=stored["columns"],
+    )
+
+
+def register(settings: Settings, use_case: UseCase, inputs: Inputs) -> Inputs:
+    """Make `inputs` the files that every later run of this use case reads, the UI's included."""
+    path = _file(settings, use_case)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(asdict(inputs), default=str, indent=1, sort_keys=True))
+    temporary.replace(path)
+    return inputs
+
+
+def absolute(files: Mapping[str, Sequence[str | Path]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(str(Path(f).absolute()) for f in paths) for name, paths in files.items() if paths}
+
+
+def ensure(settings: Settings, use_case: UseCase, progress: Progress | None = None) -> Inputs:
+    """The registered inputs; if there are none, the use case's built-in input is written and registered.
+
+    Raises ValueError if the use case has no built-in input.
+    """
+    known = registered(settings, use_case)
+    if known is not None:
+        return known
+    if use_case.default_input is None:
+        raise ValueError(f"{use_case.name} has no built-in input: register files with `evergreen run --transactions`")
+    made = use_case.default_input(settings.home / "input" / use_case.name, progress)
+    inputs = Inputs(absolute({name: [f] for name, f in made.items()}), use_case.first_day, use_case.last_day)
+    return register(settings, use_case, inputs)

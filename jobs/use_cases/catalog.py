@@ -1,0 +1,6 @@
+"""The use cases this installation runs: one name in a tuple each."""
+
+from jobs.use_case import UseCase
+from jobs.use_cases.fraud import FRAUD
+
+USE_CASES: tuple[UseCase, ...] = (FRAUD,)

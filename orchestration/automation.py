@@ -1,0 +1,23 @@
+"""Jobs and schedules of a use case."""
+
+import dagster as dg
+
+from jobs.use_case import UseCase
+
+
+def lineage_job(use_case: UseCase) -> dg.UnresolvedAssetJobDefinition:
+    """Everything of a use case in one process: no process, import or JVM start per step."""
+    return dg.define_asset_job(
+        f"{use_case.name}_lineage",
+        selection=dg.AssetSelection.tag("use_case", use_case.name),
+        executor_def=dg.in_process_executor,
+        tags={"use_case": use_case.name},
+        description=f"Raw data to training set of {use_case.name}.",
+    )
+
+
+def nightly(use_case: UseCase, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """Each night, the day that ended."""
+    return dg.build_schedule_from_partitioned_job(
+        job, name=f"{use_case.name}_nightly", hour_of_day=2, description="The day that ended, every night at 2:00 UTC."
+    )

@@ -1,0 +1,177 @@
+"""The `evergreen` command. Parsing, calling and printing; the work is in `jobs`, the wiring beside this file.
+
+Heavy libraries are imported inside the commands that need them, so that `--help` and "nothing new" are instant.
+"""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from jobs import settings as settings_module
+
+if TYPE_CHECKING:
+    from jobs.use_case import UseCase
+
+MOMENTS = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+FILE = click.Path(exists=True, path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="evergreen-ml")
+def main() -> None:
+    """Evergreen: continuous training, from raw Delta tables to point-in-time features.
+
+    State lives under EVERGREEN_HOME (default .evergreen); deleting it is a clean start. Tables go through the
+    embedded engine unless SPARK_REMOTE names a Spark Connect server.
+    """
+
+
+def _use_case(name: str) -> "UseCase":
+    from jobs.use_cases.catalog import USE_CASES
+
+    known = {u.name: u for u in USE_CASES}
+    if name not in known:
+        raise click.UsageError(f"--use-case: expected one of {', '.join(known)}, found {name!r}")
+    return known[name]
+
+
+@main.command()
+@click.option("--use-case", "name", default="fraud", show_default=True)
+@click.option("--transactions", type=FILE, multiple=True, help="Parquet or CSV file (or folder); may be repeated.")
+@click.option("--reports", type=FILE, multiple=True, help="Labels, when they are not columns of the transactions.")
+@click.option("--customers", type=FILE, help="Customer profiles (optional).")
+@click.option("--terminals", type=FILE, help="Terminal profiles (optional).")
+@click.option("--columns", type=FILE, help="YAML: your column names and time zone (docs/your-own-data.md).")
+@click.option("--as-of", type=MOMENTS, help="Know the world as it was known then (UTC); default: end of the input.")
+@click.option("--full", is_flag=True, help="Run even if nothing is new.")
+def run(
+    name: str,
+    transactions: tuple[Path, ...],
+    reports: tuple[Path, ...],
+    customers: Path | None,
+    terminals: Path | None,
+    columns: Path | None,
+    as_of: datetime | None,
+    full: bool,
+) -> None:
+    """Build the whole lineage of a use case, doing only what is new.
+
+    Without files, the input registered before is used, or at first the built-in simulator's.
+    """
+    from orchestration import runner
+
+    files = {"transactions": transactions, "reports": reports}
+    files |= {n: (f,) for n, f in (("customers", customers), ("terminals", terminals)) if f}
+    moment = as_of.replace(tzinfo=UTC) if as_of else None
+    sys.exit(runner.run(settings_module.load(), _use_case(name), files, columns, moment, full))
+
+
+@main.command()
+def doctor() -> None:
+    """Check Python, Java, stores, ports and disk, and say how to mend what is missing."""
+    from orchestration import doctor as checks
+
+    sys.exit(checks.run(settings_module.load()))
+
+
+@main.command()
+@click.option("--scenario", default="stable", show_default=True, help="One of the scripted worlds.")
+@click.option("--seed", type=int, help="Another seed than the scenario's own.")
+@click.option("--days", type=int, help="Another length in days.")
+@click.option("--customers", type=int, help="Another number of card holders.")
+@click.option("--format", "file_format", type=click.Choice(["parquet", "csv"]), default="parquet", show_default=True)
+@click.option("--truth", is_flag=True, help="Write the full truth too (for judging, never for features).")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
+def simulate(
+    scenario: str, seed: int | None, days: int | None, customers: int | None, file_format: str, truth: bool, out: Path
+) -> None:
+    """Write a simulated card-payment world: transactions, late fraud reports, profiles."""
+    from dataclasses import replace
+
+    from rich.progress import Progress
+
+    from jobs import simulate as world_module
+
+    if scenario not in world_module.SCENARIOS:
+        raise click.UsageError(f"--scenario: expected one of {', '.join(world_module.SCENARIOS)}, found {scenario!r}")
+    changes = {"seed": seed, "days": days, "customers": customers}
+    world = replace(world_module.scenario(scenario), **{k: v for k, v in changes.items() if v is not None})
+    with Progress() as bar:
+        task = bar.add_task(f"simulating {scenario}", total=world.days)
+        written = world_module.write(
+            world, out, file_format, truth=truth, progress=lambda done, total: bar.update(task, completed=done)
+        )
+    for name, path in written.items():
+        click.echo(f"{name:<13} {path}")
+
+
+@main.command()
+@click.option("--port", type=int, default=15002, show_default=True)
+def spark(port: int) -> None:
+    """Run a local Apache Spark 4.2 + Delta Connect server (needs Java 17), for those who want it."""
+    from jobs import spark_server
+
+    sys.exit(spark_server.foreground(settings_module.load(), port))
+
+
+@main.group()
+def schema() -> None:
+    """What the input files look like, and what changed."""
+
+
+@schema.command()
+@click.option("--use-case", "name", default="fraud", show_default=True)
+@click.argument("source", required=False)
+def accept(name: str, source: str | None) -> None:
+    """Accept the changed schema of a SOURCE (default: of all) that stopped a run."""
+    from jobs import contracts
+
+    use_case = _use_case(name)
+    for chosen in [use_case.source(source)] if source else use_case.sources:
+        for line in contracts.accept(settings_module.load(), use_case, chosen):
+            click.echo(line)
+
+
+@main.command()
+@click.option("--use-case", "name", default="fraud", show_default=True)
+@click.option("--retain-hours", type=float, default=168.0, show_default=True, help="Keep removed files this long.")
+def maintain(name: str, retain_hours: float) -> None:
+    """Compact and vacuum the tables; versions that a training set was built from always stay readable."""
+    from jobs import maintenance
+    from jobs.lakehouse import attach
+
+    for line in maintenance.run(attach(settings_module.load()), _use_case(name), retain_hours):
+        click.echo(line)
+
+
+@main.group()
+def engine() -> None:
+    """The embedded engine of this home."""
+
+
+@engine.command()
+def stop() -> None:
+    """Stop the embedded engine; the next command that needs it starts it again."""
+    from jobs import engine as engine_module
+
+    engine_module.stop(settings_module.load())
+
+
+@engine.command()
+def url() -> None:
+    """Print the Spark Connect URL of the shared session (starts the engine if needed)."""
+    from jobs import engine as engine_module
+
+    click.echo(engine_module.url(settings_module.load()))
+
+
+@main.command()
+@click.option("--port", type=int, default=3000, show_default=True)
+def ui(port: int) -> None:
+    """Open the Dagster UI (with its daemon) on loopback."""
+    from orchestration import runner
+
+    sys.exit(runner.ui(settings_module.load(), port))

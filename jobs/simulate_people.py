@@ -149,8 +149,14 @@ def _terminals(world: World, towns: tuple[Floats, Floats], groups: list[int]) ->
         price=np.array([price for _, price in CATEGORIES.values()])[category],
         by_region=by_region,
         region_start=np.searchsorted(region[by_region], np.arange(len(REGIONS) + 1)),
-        online=np.flatnonzero(category[: world.terminals] == list(CATEGORIES).index("online")),
+        online=_online(category[: world.terminals]),
     )
+
+
+def _online(category: Ints) -> Ints:
+    found = np.flatnonzero(category == list(CATEGORIES).index("online"))
+    # In a tiny world nobody may sell online; its thieves then test cards at its first terminal.
+    return found if len(found) else np.zeros(1, dtype=np.int64)
 
 
 def _customers(world: World, towns: tuple[Floats, Floats], terminals: Terminals) -> Customers:

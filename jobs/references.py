@@ -1,0 +1,96 @@
+"""Whether what a row is about has arrived: references between the raw tables of a use case."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from jobs.canonical import UTC
+from jobs.contracts import COLUMNS, REASONS, stored_identifiers
+from jobs.files import FOUND, KNOWN_AT, InputError
+from jobs.lakehouse import Lakehouse
+from jobs.quarantine import UNKNOWN
+from jobs.schemas import FileSchema
+from jobs.use_case import Source, UseCase
+
+
+def target(use_case: UseCase, reference: str) -> tuple[str, str]:
+    """Raw table and column of a reference `source.column`."""
+    source, column = reference.split(".")
+    return use_case.raw_table(use_case.source(source)), column
+
+
+def expected_identifiers(
+    lakehouse: Lakehouse, use_case: UseCase, source: Source
+) -> dict[str, str]:
+    """Types that the identifiers of `source` should have: those in its table, else in tables with the same ids."""
+    expected: dict[str, str] = {}
+    others = [s for s in use_case.sources if s.name != source.name]
+    for other in others:
+        stored = stored_identifiers(lakehouse, use_case, other)
+        expected |= {
+            c.name: stored[c.name]
+            for c in source.columns
+            if c.name in stored and c.name not in expected
+        }
+    for column, reference in source.references.items():
+        name, there = reference.split(".")
+        stored = stored_identifiers(lakehouse, use_case, use_case.source(name))
+        expected |= {column: stored[there]} if there in stored else {}
+    return expected | stored_identifiers(lakehouse, use_case, source)
+
+
+def check_types(source: Source, found: FileSchema, expected: Mapping[str, str]) -> None:
+    """Raises InputError if identifiers are of another type than where they refer to."""
+    for column, kind in expected.items():
+        if found.columns.get(column, kind) != kind:
+            raise InputError(
+                f"{source.name}.{column}: expected {kind} identifiers as in the tables loaded before, found "
+                f"{found.columns[column]}; convert the column"
+            )
+
+
+def split(
+    lakehouse: Lakehouse, use_case: UseCase, source: Source, rows: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows whose references are all there, and the others as bad rows that may be released later."""
+    unknown = {}
+    for column, reference in source.references.items():
+        table, there = target(use_case, reference)
+        held = pl.Series(dtype=rows[column].dtype)
+        if not rows.is_empty() and lakehouse.exists(table):
+            held = pl.Series(lakehouse.to_arrow(table, columns=[there])[there])
+        unknown[column] = (
+            ~rows[column].is_in(held.implode()) & rows[column].is_not_null()
+        )
+    flags = rows.with_columns(
+        pl.concat_list(
+            [pl.when(f).then(pl.lit(UNKNOWN + c)) for c, f in unknown.items()]
+            or [pl.lit(None, pl.String)]
+        )
+        .list.drop_nulls()
+        .alias(REASONS)
+    ).with_columns(
+        pl.col(REASONS).list.eval(pl.element().str.strip_prefix(UNKNOWN)).alias(COLUMNS)
+    )
+    is_bad = pl.col(REASONS).list.len() > 0
+    return flags.filter(~is_bad).drop(REASONS, COLUMNS), _as_canonical(
+        source, flags.filter(is_bad)
+    )
+
+
+def _as_canonical(source: Source, bad: pl.DataFrame) -> pl.DataFrame:
+    """With the canonical values as those found, so that quarantine holds all that a release needs."""
+    from jobs.quarantine import as_text
+
+    names = dict.fromkeys([*(c.name for c in source.columns), KNOWN_AT])
+    dropped = bad.drop([c for c in bad.columns if c.startswith(FOUND)])
+    return dropped.with_columns(
+        as_text(n, dropped.schema[n]).alias(FOUND + n) for n in names
+    )
+
+
+def types(source: Source, frame: pl.DataFrame) -> dict[str, pl.DataType]:
+    """Polars types of the columns that a waiting row keeps."""
+    return {
+        n: frame.schema[n] for n in [*(c.name for c in source.columns), KNOWN_AT]
+    } | {KNOWN_AT: UTC}

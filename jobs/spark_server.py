@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.settings import ROOT, Settings
 from jobs.spark_environment import Prepared, SparkNotReady, prepare
 
-__all__ = ["Prepared", "Running", "SparkNotReady", "SparkServer", "prepare", "serve", "start"]
+__all__ = ["QUICK_TO_WARM", "Prepared", "Running", "SparkNotReady", "SparkServer", "foreground", "prepare", "start"]
 
 SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 START_SECONDS = 120.0
@@ -37,6 +38,8 @@ LAPTOP = {
     # The default of 10,000 rows cuts what a kernel sees into slivers.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "200000",
 }
+QUICK_TO_WARM = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC"}
+"""Options for a server that lives for minutes: the first statements take half the time, long ones more."""
 # Runs in the child before Spark does: the kernel then ends Spark with its parent, however that one dies.
 DIE_WITH_PARENT = """
 import ctypes, os, signal, sys
@@ -73,7 +76,7 @@ class Running:
 def start(
     prepared: Prepared,
     port: int | None,
-    warehouse: Path,
+    warehouse: str | Path,
     log_dir: Path,
     options: Mapping[str, str] | None = None,
 ) -> Running:
@@ -87,7 +90,7 @@ def start(
     settings = {
         **LAPTOP,
         "spark.connect.grpc.binding.port": str(port),
-        "spark.sql.warehouse.dir": str(warehouse.absolute()),
+        "spark.sql.warehouse.dir": str(warehouse if "://" in str(warehouse) else Path(warehouse).absolute()),
         "spark.local.dir": str(work),
         "spark.jars": ",".join(map(str, prepared.jars)),
         **(options or {}),
@@ -149,7 +152,7 @@ def _wait(running: Running, port: int) -> None:
 
 @contextlib.contextmanager
 def SparkServer(
-    cache: Path, lock_file: Path, warehouse: Path, log_dir: Path, port: int | None = None
+    cache: Path, lock_file: Path, warehouse: str | Path, log_dir: Path, port: int | None = None
 ) -> Iterator[Running]:
     """A prepared and running server for the length of a `with` block."""
     running = start(prepare(cache, lock_file), port, warehouse, log_dir)
@@ -159,9 +162,15 @@ def SparkServer(
         running.stop()
 
 
-def serve(prepared: Prepared, port: int, warehouse: Path, log_dir: Path, say: Callable[[str], None] = print) -> int:
-    """Run a server in the foreground until it ends or is interrupted; returns its exit status."""
-    running = start(prepared, port, warehouse, log_dir)
+def foreground(settings: Settings, port: int, say: Callable[[str], None] = print) -> int:
+    """Run a server over this home's warehouse until it ends or is interrupted; returns an exit status."""
+    try:
+        say("Making sure that Java, the jars and a Python environment are there (minutes, the first time) ...")
+        prepared = prepare(settings.home / "cache", ROOT / "requirements.lock")
+        running = start(prepared, port, settings.warehouse, settings.home / "spark")
+    except SparkNotReady as error:
+        say(str(error))
+        return 1
     say(f"Apache Spark answers; its log is {running.log}. Ctrl-C ends it. In another terminal:")
     say(f"  export SPARK_REMOTE={running.url}")
     try:

@@ -1,30 +1,31 @@
-"""The point-in-time join: for each entity row, the one feature row that was known and fresh at its time.
+"""The point-in-time join over an engine's tables: for each entity row, the one feature row known and fresh at its time.
 
-Here are the rules, as an Arrow kernel, and its run over an engine's tables, bucket by bucket. What a feature view is
-belongs to the Feast plug-in (`offline_store.py`).
+The rules are `point_in_time_kernel.join`; here is only how the rows of both sides meet, bucket by bucket. What a feature
+view is belongs to the Feast plug-in (`offline_store.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from jobs.point_in_time_kernel import join
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, GroupedData
+    from pyspark.sql.types import DataType, StructType
+
+__all__ = ["join", "point_in_time_join"]
 
 Kernel = Callable[[pa.Table, pa.Table], pa.Table]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
-
-_MICROSECONDS = pa.timestamp("us")
-_FAR = np.iinfo(np.int64).max
 
 
-def join(
-    entities: pa.Table,
-    features: pa.Table,
+def point_in_time_join(
+    entity_df: DataFrame,
+    feature_df: DataFrame,
     *,
     keys: Sequence[str],
     event_timestamp: str,
@@ -32,229 +33,137 @@ def join(
     created_timestamp: str | None = None,
     ttl: timedelta | None = None,
     columns: Sequence[str],
-) -> pa.Table:
-    """The entity rows, in their order and number, with `columns` of the feature row that each one could have seen.
-
-    For an entity row at time t a feature row of the same keys qualifies if `feature_timestamp <= t`,
-    `t - feature_timestamp <= ttl` (`None` or zero: no limit) and, where `created_timestamp` names a column,
-    `created_timestamp <= t`. The latest event wins, then the latest created, then the greatest tuple of the values in
-    `columns` (null < number < NaN), so that the answer never hangs on the order of the rows. Rows with a null key or
-    time match nothing; a feature row whose created time is null was never known. Without keys every row is of one
-    entity. Times without a zone are UTC; times finer than a microsecond are cut to it.
+    bounds: tuple[datetime, datetime] | None = None,
+    buckets: int = 16,
+    kernel: Callable[[Kernel], Kernel] = lambda function: function,
+) -> DataFrame:
+    """`join` over tables of an engine: the rows of both sides meet bucket by bucket of a hash of their keys.
 
     Args:
-        entities: n rows with `keys`, `event_timestamp` and anything else.
-        features: m rows with `keys`, `feature_timestamp`, `created_timestamp` if given, and `columns`.
+        entity_df, feature_df: Spark Connect DataFrames; column names as in `join`.
+        bounds: earliest and latest `event_timestamp`, if the caller knows them; feature rows that can match nothing
+            are not read. Looked up if None.
+        buckets: how many pieces the work is cut into; each has to fit into the memory of a worker.
+        kernel: makes a function able to run in the engine (`Lakehouse.kernel`).
 
     Returns:
-        n rows: the columns of `entities`, then `columns` with the types they have in `features`.
+        The entity columns, then `columns`; the order of the rows is the engine's.
 
     Raises:
-        ValueError: a column is missing, of an unusable type, or named like one of the entity table.
+        ValueError: as `join`, before anything runs.
     """
-    _check(entities, [*keys, event_timestamp], "entity")
-    _check(
-        features, [*keys, feature_timestamp, *columns, *([created_timestamp] if created_timestamp else [])], "feature"
+    schema = _joined_schema(
+        entity_df,
+        feature_df,
+        keys,
+        [event_timestamp, feature_timestamp, *([created_timestamp] if created_timestamp else [])],
+        columns,
     )
-    clashing = [name for name in columns if name in entities.column_names]
-    if clashing:
-        raise ValueError(f"expected feature columns that the entity table has not, found {clashing}: rename them")
-    asked, asked_known = _microseconds(entities, event_timestamp)
-    winner = np.full(entities.num_rows, -1, np.int64)
-    if features.num_rows and asked_known.any():
-        winner = _winners(
-            entities, features, keys, asked, asked_known, feature_timestamp, created_timestamp, ttl, columns
+    needed = dict.fromkeys([*keys, feature_timestamp, *([created_timestamp] if created_timestamp else []), *columns])
+    features = feature_df.where(
+        " and ".join(
+            [f"`{key}` is not null" for key in keys]
+            + _useful(feature_timestamp, created_timestamp, ttl, bounds or _bounds(entity_df, event_timestamp))
         )
-    taken = pa.array(winner, mask=winner < 0)
-    for name in columns:
-        entities = entities.append_column(features.schema.field(name).with_nullable(True), features[name].take(taken))
-    return entities
+    ).select(*[f"`{name}`" for name in needed])
+    arrow = _arrow_schema(schema)
+
+    def run(left: pa.Table, right: pa.Table) -> pa.Table:
+        joined = join(
+            pa.Table.from_struct_array(left["row"]),
+            pa.Table.from_struct_array(right["row"]),
+            keys=keys,
+            event_timestamp=event_timestamp,
+            feature_timestamp=feature_timestamp,
+            created_timestamp=created_timestamp,
+            ttl=ttl,
+            columns=columns,
+        )
+        return joined.cast(arrow)
+
+    left, right = (_bucketed(frame, keys, buckets) for frame in (entity_df, features))
+    return left.cogroup(right).applyInArrow(kernel(run), schema)
 
 
-def _winners(
-    entities: pa.Table,
-    features: pa.Table,
-    keys: Sequence[str],
-    asked: Ints,
-    asked_known: Mask,
+def _bucketed(frame: DataFrame, keys: Sequence[str], buckets: int) -> GroupedData:
+    """Rows as one struct column `row`, grouped by a hash of the keys.
+
+    As columns of their own, nulls would fail on Sail 0.7: its cogroup takes every column for never null.
+    """
+    from pyspark.sql.connect.functions import expr
+
+    fields = ", ".join(f"'{name}', `{name}`" for name in frame.columns)
+    parts = ", ".join(f"cast(row.`{key}` as {_bucketed_as(frame.schema[key].dataType)})" for key in keys)
+    bucket = f"pmod(hash({parts}), {buckets})" if keys else "pmod(hash(1), 1)"
+    return frame.selectExpr(f"named_struct({fields}) as row").groupBy(expr(bucket))
+
+
+def _joined_schema(
+    entity_df: DataFrame, feature_df: DataFrame, keys: Sequence[str], times: Sequence[str], columns: Sequence[str]
+) -> StructType:
+    from pyspark.sql.types import StructField, StructType
+
+    entity, feature = entity_df.schema, feature_df.schema
+    for side, schema, names in (
+        ("entity", entity, [*keys, times[0]]),
+        ("feature", feature, [*keys, *times[1:], *columns]),
+    ):
+        if missing := [name for name in names if name not in schema.names]:
+            raise ValueError(f"expected the {side} table to have {missing}, found {schema.names}")
+    if clashing := [name for name in columns if name in entity.names]:
+        raise ValueError(f"expected feature columns that the entity table has not, found {clashing}: rename them")
+    for key in keys:
+        left, right = entity[key].dataType, feature[key].dataType
+        if _bucketed_as(left) != _bucketed_as(right):
+            raise ValueError(
+                f"key column {key}: expected one type on both sides, found {left.simpleString()} in the entity table "
+                f"and {right.simpleString()} in the feature table; cast one of them"
+            )
+    added = [StructField(name, feature[name].dataType, True) for name in columns]
+    return StructType([*(StructField(f.name, f.dataType, True) for f in entity.fields), *added])
+
+
+def _arrow_schema(schema: StructType) -> pa.Schema:
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    return to_arrow_schema(schema, timezone="UTC")
+
+
+def _bucketed_as(kind: DataType) -> str:
+    """The type a key is hashed as: equal keys of different widths must meet in one bucket."""
+    from pyspark.sql.types import IntegralType
+
+    if isinstance(kind, IntegralType):
+        return "bigint"
+    return "string" if kind.typeName() in ("varchar", "char") else kind.simpleString()
+
+
+def _bounds(entity_df: DataFrame, event_timestamp: str) -> tuple[datetime, datetime] | None:
+    """Earliest and latest entity time; None if there is none."""
+    micros = f"unix_micros(cast(`{event_timestamp}` as timestamp))"
+    low, high = entity_df.selectExpr(f"min({micros})", f"max({micros})").collect()[0]
+    return None if low is None else (_moment(low), _moment(high))
+
+
+def _moment(micros: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+
+
+def _useful(
     feature_timestamp: str,
     created_timestamp: str | None,
     ttl: timedelta | None,
-    columns: Sequence[str],
-) -> Ints:
-    """The row number in `features` for each entity row, -1 for none.
-
-    A feature row becomes available at max(event, created). Sorted by (key, available, event, created, values), the
-    running maximum of the event time leaves at each place the best row known by then, and one binary search per entity
-    row finds its place. A row later in that order whose event ties with an earlier one was created no earlier.
-    """
-    event, usable = _microseconds(features, feature_timestamp)
-    created = event
-    if created_timestamp:
-        created, created_known = _microseconds(features, created_timestamp)
-        usable &= created_known
-    available = np.maximum(event, created)
-    last = asked[asked_known].max()
-    usable &= available <= last
-    limit = _ttl_microseconds(ttl)
-    if limit is not None:
-        usable &= event >= asked[asked_known].min() - limit
-    entity_code, feature_code = _codes(entities, features, keys)
-    usable &= feature_code >= 0
-    rows = np.flatnonzero(usable)
-    found = np.full(len(asked), -1, np.int64)
-    if not len(rows):
-        return found
-    event, created, available, feature_code = event[rows], created[rows], available[rows], feature_code[rows]
-    searched = np.flatnonzero(asked_known & (entity_code >= 0))
-    place, wanted = _places(feature_code, available, entity_code[searched], asked[searched])
-    order = np.argsort(place)
-    place = place[order]
-    order = _settle_ties(place, order, rows, event, created, features, columns)
-    sorted_event = event[order]
-    sorted_code = feature_code[order]
-    best = _running_best(sorted_code, sorted_event)
-    at = np.searchsorted(place, wanted, side="right") - 1
-    hit = at >= 0
-    at[~hit] = 0
-    hit &= sorted_code[at] == entity_code[searched]
-    at = at if best is None else best[at]
-    if limit is not None:
-        hit &= sorted_event[at] >= asked[searched] - limit
-    found[searched[hit]] = rows[order[at[hit]]]
-    return found
+    bounds: tuple[datetime, datetime] | None,
+) -> list[str]:
+    """SQL conditions that every feature row fulfils which can match an entity row between `bounds`."""
+    if bounds is None:
+        return ["false"]
+    conditions = [f"`{name}` <= {_literal(bounds[1])}" for name in (feature_timestamp, created_timestamp) if name]
+    if ttl and bounds[0] - datetime.min.replace(tzinfo=UTC) > ttl:
+        conditions.append(f"`{feature_timestamp}` >= {_literal(bounds[0] - ttl)}")
+    return conditions
 
 
-def _places(code: Ints, available: Ints, asked_code: Ints, asked: Ints) -> tuple[Ints, Ints]:
-    """Both sides' (key, time) as one integer each, in the same order as the pairs."""
-    low = int(available.min())
-    # Times before the first feature row all mean "nothing known yet": one step below it is early enough.
-    asked = np.maximum(asked, low - 1)
-    high = max(int(available.max()), int(asked.max(initial=low)))
-    width = high - low + 2
-    if (int(code.max()) + 2) * width >= _FAR:
-        times, compact = np.unique(np.concatenate([available, asked]), return_inverse=True)
-        available, asked = compact[: len(available)], compact[len(available) :]
-        low, width = 0, len(times) + 2
-    return code * width + (available - (low - 1)), asked_code * width + (asked - (low - 1))
-
-
-def _settle_ties(
-    place: Ints, order: Ints, rows: Ints, event: Ints, created: Ints, features: pa.Table, columns: Sequence[str]
-) -> Ints:
-    """`order` with the rows that share a place sorted by (event, created, values)."""
-    same = place[1:] == place[:-1]
-    if not same.any():
-        return order
-    import polars as pl
-
-    tied = np.zeros(len(place), bool)
-    tied[1:] = same
-    tied[:-1] |= same
-    at = np.flatnonzero(tied)
-    among = order[at]
-    table = pl.DataFrame({"place": place[at], "event": event[among], "created": created[among], "row": among})
-    for number, name in enumerate(columns):
-        table = table.with_columns(pl.Series(str(number), features[name].take(rows[among])))
-    by = ["place", "event", "created", *map(str, range(len(columns)))]
-    settled = table.sort(by, nulls_last=False)
-    order = order.copy()
-    order[at] = settled["row"].to_numpy()
-    return order
-
-
-def _running_best(code: Ints, event: Ints) -> Ints | None:
-    """At each place, where the latest event so far of that key is; None if every place is its own answer."""
-    backwards = (event[1:] < event[:-1]) & (code[1:] == code[:-1])
-    if not backwards.any():
-        return None
-    starts = np.flatnonzero(np.diff(code, prepend=-1))
-    span = int(event.max()) - int(event.min()) + 1
-    if len(starts) * span >= _FAR:
-        event = np.unique(event, return_inverse=True)[1].astype(np.int64)
-        span = len(event)
-    lengths = np.diff(starts, append=len(code))
-    height = np.repeat(np.arange(len(starts), dtype=np.int64) * span, lengths) + (event - event.min())
-    here = np.arange(len(code), dtype=np.int64)
-    return np.maximum.accumulate(np.where(height == np.maximum.accumulate(height), here, 0))
-
-
-def _codes(entities: pa.Table, features: pa.Table, keys: Sequence[str]) -> tuple[Ints, Ints]:
-    """Equal small integers for equal keys on both sides, -1 where a key is null or only on the feature side.
-
-    Each column is numbered by itself, so composite keys are compared part by part and never as joined text.
-    """
-    left = np.zeros(entities.num_rows, np.int64)
-    right = np.zeros(features.num_rows, np.int64)
-    for number, name in enumerate(keys):
-        a, b = _one_type(entities[name], features[name], name)
-        distinct = pc.unique(a).drop_null()
-        left_part, right_part = _numbers(a, distinct), _numbers(b, distinct)
-        if not number:
-            left, right = left_part, right_part
-            continue
-        missing_left, missing_right = (left < 0) | (left_part < 0), (right < 0) | (right_part < 0)
-        pairs = left * (len(distinct) + 1) + left_part
-        pairs[missing_left] = -1
-        known = np.unique(pairs)
-        left = np.searchsorted(known, pairs)
-        wanted = right * (len(distinct) + 1) + right_part
-        right = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
-        missing_right |= known[right] != wanted if len(known) else True
-        left[missing_left], right[missing_right] = -1, -1
-    return left, right
-
-
-def _numbers(values: pa.ChunkedArray, distinct: pa.Array) -> Ints:
-    found = pc.fill_null(pc.index_in(values, value_set=distinct), -1)
-    numbers: Ints = found.to_numpy().astype(np.int64)
-    return numbers
-
-
-def _one_type(a: pa.ChunkedArray, b: pa.ChunkedArray, name: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    if a.type == b.type:
-        return a, b
-    for kind, wide in _WIDER:
-        if kind(a.type) and kind(b.type):
-            return a.cast(wide), b.cast(wide)
-    if pa.types.is_null(a.type):
-        return a.cast(b.type), b
-    raise ValueError(
-        f"key column {name}: expected one type on both sides, found {a.type} in the entity table and {b.type} in the "
-        "feature table; cast one of them"
-    )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-
-
-_WIDER: list[tuple[Callable[[pa.DataType], bool], pa.DataType]] = [
-    (pa.types.is_integer, pa.int64()),
-    (_is_text, pa.large_string()),
-]
-
-
-def _microseconds(table: pa.Table, name: str) -> tuple[Ints, Mask]:
-    """Times in UTC microseconds and where they are not null."""
-    column = table[name]
-    if pa.types.is_date(column.type):
-        column = column.cast(_MICROSECONDS)
-    if not pa.types.is_timestamp(column.type):
-        raise ValueError(f"column {name}: expected timestamps, found {column.type}; convert it before the join")
-    # A cast between zones keeps the instant and one without a zone is read as UTC: the integers are what is compared.
-    column = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
-    known = np.ones(len(column), bool) if not column.null_count else pc.is_valid(column).to_numpy().astype(bool)
-    values: Ints = (pc.fill_null(column, 0) if column.null_count else column).to_numpy()
-    return values, known
-
-
-def _ttl_microseconds(ttl: timedelta | None) -> int | None:
-    # 2**60 microseconds are 36,000 years: longer limits would only overflow.
-    return min(ttl // timedelta(microseconds=1), 2**60) if ttl else None
-
-
-def _check(table: pa.Table, names: Sequence[str], side: str) -> None:
-    missing = [name for name in names if name not in table.column_names]
-    if missing:
-        raise ValueError(f"expected the {side} table to have {missing}, found {table.column_names}")
+def _literal(moment: datetime) -> str:
+    utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return f"timestamp'{utc.isoformat(' ', 'microseconds')}'"

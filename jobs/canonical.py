@@ -50,9 +50,7 @@ def kind_in_table(column: Column, identifiers: Mapping[str, str]) -> Kind:
 
 def table_schema(source: Source, identifiers: Mapping[str, str]) -> pa.Schema:
     """Arrow schema of the raw table: the declared columns, `known_at`, `event_date`, `loaded_in`."""
-    fields = [
-        pa.field(c.name, _SQL[kind_in_table(c, identifiers)]) for c in source.columns
-    ]
+    fields = [pa.field(c.name, _SQL[kind_in_table(c, identifiers)]) for c in source.columns]
     extra = [
         (KNOWN_AT, pa.timestamp("us", "UTC")),
         ("event_date", pa.date32()),
@@ -69,9 +67,7 @@ def canonical(column: str, dtype: pl.DataType, kind: Kind, zone: str) -> pl.Expr
     if dtype == pl.Null:
         return value.cast(_TYPES[kind])
     if kind == "timestamp":
-        return _in_utc(
-            value.cast(pl.Datetime("us")) if dtype == pl.Date else value, dtype, zone
-        )
+        return _in_utc(value.cast(pl.Datetime("us")) if dtype == pl.Date else value, dtype, zone)
     if kind == "boolean" and dtype != pl.Boolean:
         return pl.when(value == 1).then(True).when(value == 0).then(False)
     if kind == "integer" and not dtype.is_integer():
@@ -86,10 +82,7 @@ def _from_text(value: pl.Expr, kind: Kind, zone: str) -> pl.Expr:
     if kind == "boolean":
         lower = stripped.str.to_lowercase()
         return (
-            pl.when(lower.is_in(["1", "true", "1.0"]))
-            .then(True)
-            .when(lower.is_in(["0", "false", "0.0"]))
-            .then(False)
+            pl.when(lower.is_in(["1", "true", "1.0"])).then(True).when(lower.is_in(["0", "false", "0.0"])).then(False)
         )
     if kind == "string":
         return value
@@ -104,29 +97,17 @@ def _in_utc(value: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
 
 def _localized(naive: pl.Expr, zone: str) -> pl.Expr:
     # An hour that a clock change repeats is read as its first pass; one that it skips does not exist: null.
-    localized = naive.dt.replace_time_zone(
-        zone, ambiguous="earliest", non_existent="null"
-    )
+    localized = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     return localized.dt.convert_time_zone("UTC")
 
 
 def _parse_timestamp(text: pl.Expr, zone: str) -> pl.Expr:
     iso = text.str.replace(r"^(\d{4}-\d{2}-\d{2}) ", "${1}T")
-    zoned = iso.str.replace(r"(?i)\s*z$", "+00:00").str.replace(
-        r"\s*([+-]\d{2}):?(\d{2})$", "${1}:${2}"
-    )
-    with_zone = zoned.str.to_datetime(
-        "%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", time_zone="UTC", strict=False
-    )
+    zoned = iso.str.replace(r"(?i)\s*z$", "+00:00").str.replace(r"\s*([+-]\d{2}):?(\d{2})$", "${1}:${2}")
+    with_zone = zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", time_zone="UTC", strict=False)
     formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
-    naive = pl.coalesce(
-        iso.str.to_datetime(f, time_unit="us", strict=False) for f in formats
-    )
-    return (
-        pl.when(text.str.contains(ZONED))
-        .then(with_zone)
-        .otherwise(_localized(naive, zone))
-    )
+    naive = pl.coalesce(iso.str.to_datetime(f, time_unit="us", strict=False) for f in formats)
+    return pl.when(text.str.contains(ZONED)).then(with_zone).otherwise(_localized(naive, zone))
 
 
 def make_batch(
@@ -137,31 +118,21 @@ def make_batch(
 ) -> Batch:
     """The rows of inspected files in canonical columns; `identifiers` says what identifier columns are to be."""
     found, carrier = inspected.schema, inspected.carrier
-    kinds = {
-        c.name: kind_in_table(c, {**found.columns, **identifiers})
-        for c in inspected.source.columns
-    }
+    kinds = {c.name: kind_in_table(c, {**found.columns, **identifiers}) for c in inspected.source.columns}
     kinds[KNOWN_AT] = "timestamp"
-    frames = [
-        _canonical_frame(x, kinds, names.timezone) for x in _alike(inspected.frames)
-    ]
+    frames = [_canonical_frame(x, kinds, names.timezone) for x in _alike(inspected.frames)]
     frame = pl.concat(frames, how="diagonal_relaxed").with_row_index(ROW)
     derived = carrier is not None and source.known_at not in found.columns
     return Batch(
         frame=_dated(source, carrier, derived, frame),
         schema=found,
         files=tuple(f.path for f in inspected.files),
-        zone_assumed=names.timezone
-        if any(_naive(x, kinds) for x in inspected.frames)
-        else None,
-        versioned=KNOWN_AT in found.in_file
-        or (source.known_at is not None and not derived),
+        zone_assumed=names.timezone if any(_naive(x, kinds) for x in inspected.frames) else None,
+        versioned=KNOWN_AT in found.in_file or (source.known_at is not None and not derived),
     )
 
 
-def _canonical_frame(
-    frame: pl.DataFrame, kinds: Mapping[str, Kind], zone: str
-) -> pl.DataFrame:
+def _canonical_frame(frame: pl.DataFrame, kinds: Mapping[str, Kind], zone: str) -> pl.DataFrame:
     columns = []
     for name, kind in kinds.items():
         found = FOUND + name
@@ -172,9 +143,7 @@ def _canonical_frame(
     return frame.with_columns(columns)
 
 
-def _dated(
-    source: Source, carrier: Source | None, derived: bool, frame: pl.DataFrame
-) -> pl.DataFrame:
+def _dated(source: Source, carrier: Source | None, derived: bool, frame: pl.DataFrame) -> pl.DataFrame:
     """With `known_at`, and `_happened`: what must not lie in the future."""
     if carrier is not None:
         frame = _carried(source, frame)
@@ -183,32 +152,20 @@ def _dated(
         dates = {KNOWN_AT: known, HAPPENED: pl.col(CARRIER_TIME)}
         dates |= {source.known_at: known} if source.known_at else {}
         return frame.with_columns(**dates)
-    known = pl.col(source.known_at or source.event_time) + (
-        timedelta(0) if source.known_at else source.latency
-    )
-    dates = {HAPPENED: pl.col(source.event_time)} | (
-        {} if KNOWN_AT in frame.columns else {KNOWN_AT: known}
-    )
+    known = pl.col(source.known_at or source.event_time) + (timedelta(0) if source.known_at else source.latency)
+    dates = {HAPPENED: pl.col(source.event_time)} | ({} if KNOWN_AT in frame.columns else {KNOWN_AT: known})
     return frame.with_columns(**dates)
 
 
 def _carried(source: Source, frame: pl.DataFrame) -> pl.DataFrame:
     """A row of the carrier that leaves one of this source's own columns empty says nothing about it."""
-    own = [
-        FOUND + c.name
-        for c in source.columns
-        if c.name not in source.key and not c.nullable
-    ]
-    return frame.filter(
-        pl.all_horizontal(pl.col(c).is_not_null() for c in own if c in frame.columns)
-    )
+    own = [FOUND + c.name for c in source.columns if c.name not in source.key and not c.nullable]
+    return frame.filter(pl.all_horizontal(pl.col(c).is_not_null() for c in own if c in frame.columns))
 
 
 def _alike(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     """Values found as text where parquet and CSV files are mixed."""
-    if len({tuple(f.schema.items()) for f in frames}) == 1 or not any(
-        RAGGED in f.columns for f in frames
-    ):
+    if len({tuple(f.schema.items()) for f in frames}) == 1 or not any(RAGGED in f.columns for f in frames):
         return list(frames)
     found = pl.selectors.starts_with(FOUND)
     return [f.with_columns(found.cast(pl.String)) for f in frames]
@@ -216,16 +173,10 @@ def _alike(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
 
 def _naive(frame: pl.DataFrame, kinds: Mapping[str, Kind]) -> bool:
     """Whether a timestamp column holds a time without a zone."""
-    for name in (
-        FOUND + n
-        for n, kind in kinds.items()
-        if kind == "timestamp" and FOUND + n in frame.columns
-    ):
+    for name in (FOUND + n for n, kind in kinds.items() if kind == "timestamp" and FOUND + n in frame.columns):
         dtype = frame[name].dtype
         if dtype == pl.Date or (isinstance(dtype, pl.Datetime) and not dtype.time_zone):
             return True
-        if dtype == pl.String and not frame[name].str.strip_chars().str.contains(
-            ZONED
-        ).all(ignore_nulls=True):
+        if dtype == pl.String and not frame[name].str.strip_chars().str.contains(ZONED).all(ignore_nulls=True):
             return True
     return False

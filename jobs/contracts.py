@@ -92,23 +92,13 @@ def rules(source: Source, found: Sequence[str], zone: str, now: datetime) -> lis
 
 def _column_rules(column: Column, found: Sequence[str], zone: str) -> list[Rule]:
     name, value = column.name, pl.col(column.name)
-    is_found = (
-        pl.col(FOUND + name).is_not_null() if FOUND + name in found else pl.lit(False)
-    )
-    kind = (
-        f"timestamp that exists in {zone}"
-        if column.kind == "timestamp" and zone != "UTC"
-        else column.kind
-    )
+    is_found = pl.col(FOUND + name).is_not_null() if FOUND + name in found else pl.lit(False)
+    kind = f"timestamp that exists in {zone}" if column.kind == "timestamp" and zone != "UTC" else column.kind
     checks = [Rule("types", name, f"{name}: no {kind}", value.is_null() & is_found)]
     if not column.nullable and not (column.optional and FOUND + name not in found):
-        checks.append(
-            Rule("nullability", name, f"{name}: missing", value.is_null() & ~is_found)
-        )
+        checks.append(Rule("nullability", name, f"{name}: missing", value.is_null() & ~is_found))
     if column.kind == "number":
-        checks.append(
-            Rule("finite_numbers", name, f"{name}: NaN or infinite", ~value.is_finite())
-        )
+        checks.append(Rule("finite_numbers", name, f"{name}: NaN or infinite", ~value.is_finite()))
     finite = value.is_finite() if column.kind == "number" else pl.lit(True)
     if column.minimum is not None:
         reason = f"{name}: below {column.minimum:g}"
@@ -119,13 +109,9 @@ def _column_rules(column: Column, found: Sequence[str], zone: str) -> list[Rule]
     return checks
 
 
-def split(
-    frame: pl.DataFrame, checks: Sequence[Rule]
-) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
+def split(frame: pl.DataFrame, checks: Sequence[Rule]) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
     """Good rows, bad rows with their reasons, and how many rows broke each contract."""
-    counts = frame.select(
-        pl.sum_horizontal(r.broken.sum()).alias(str(n)) for n, r in enumerate(checks)
-    ).row(0)
+    counts = frame.select(pl.sum_horizontal(r.broken.sum()).alias(str(n)) for n, r in enumerate(checks)).row(0)
     broken = [r for r, count in zip(checks, counts, strict=True) if count]
     if not broken:
         return frame, with_reasons(frame.clear(), [], []), {}
@@ -133,29 +119,19 @@ def split(
     bad = frame.filter(is_bad)
     contracts = dict.fromkeys(r.contract for r in broken)
     tally = bad.select(
-        pl.any_horizontal(r.broken.fill_null(False) for r in broken if r.contract == c)
-        .sum()
-        .alias(c)
+        pl.any_horizontal(r.broken.fill_null(False) for r in broken if r.contract == c).sum().alias(c)
         for c in contracts
     )
     return frame.filter(~is_bad), _explained(bad, broken), tally.row(0, named=True)
 
 
 def _explained(bad: pl.DataFrame, broken: Sequence[Rule]) -> pl.DataFrame:
-    reasons = pl.concat_list(
-        pl.when(r.broken).then(pl.lit(r.reason)) for r in broken
-    ).list.drop_nulls()
-    columns = pl.concat_list(
-        pl.when(r.broken).then(pl.lit(r.column)) for r in broken
-    ).list.drop_nulls()
-    return bad.with_columns(
-        reasons.alias(REASONS), columns.list.unique(maintain_order=True).alias(COLUMNS)
-    )
+    reasons = pl.concat_list(pl.when(r.broken).then(pl.lit(r.reason)) for r in broken).list.drop_nulls()
+    columns = pl.concat_list(pl.when(r.broken).then(pl.lit(r.column)) for r in broken).list.drop_nulls()
+    return bad.with_columns(reasons.alias(REASONS), columns.list.unique(maintain_order=True).alias(COLUMNS))
 
 
-def with_reasons(
-    rows: pl.DataFrame, reasons: Sequence[str], columns: Sequence[str]
-) -> pl.DataFrame:
+def with_reasons(rows: pl.DataFrame, reasons: Sequence[str], columns: Sequence[str]) -> pl.DataFrame:
     """`rows` as bad rows, all for the same reasons."""
     kind = pl.List(pl.String)
     return rows.with_columns(
@@ -193,13 +169,12 @@ def _pandera_column(column: Column, identifiers: Mapping[str, str]) -> Any:
     if column.maximum is not None:
         checks.append(pandera.Check.le(column.maximum))
     kind = kinds.get(kind_in_table(column, identifiers), pl.String())
-    return pandera.Column(
-        kind, checks=checks, nullable=column.nullable or column.optional
-    )
+    return pandera.Column(kind, checks=checks, nullable=column.nullable or column.optional)
 
 
 def _finite(data: Any) -> pl.LazyFrame:
-    return data.lazyframe.select(pl.col(data.key).is_finite())
+    frame: pl.LazyFrame = data.lazyframe
+    return frame.select(pl.col(data.key).is_finite())
 
 
 def prove(source: Source, rows: pl.DataFrame, identifiers: Mapping[str, str]) -> None:
@@ -214,9 +189,7 @@ def prove(source: Source, rows: pl.DataFrame, identifiers: Mapping[str, str]) ->
         ) from error
 
 
-def findings(
-    tally: Mapping[str, int], rows: int, reasons: Mapping[str, int]
-) -> list[Finding]:
+def findings(tally: Mapping[str, int], rows: int, reasons: Mapping[str, int]) -> list[Finding]:
     """One finding per contract: bad rows are in quarantine, so they warn and do not block what is downstream."""
     return [
         Finding(
@@ -246,15 +219,10 @@ def accept(settings: Settings, use_case: UseCase, source: Source) -> list[str]:
     if schemas.recorded(folder, source, pending=True) is None:
         return [f"{source.name}: no changed schema waits to be accepted"]
     held = stored_identifiers(Lakehouse(settings), use_case, source)
-    return [
-        f"{source.name}: accepted: {line}"
-        for line in schemas.accept(folder, source, held)
-    ]
+    return [f"{source.name}: accepted: {line}" for line in schemas.accept(folder, source, held)]
 
 
-def stored_identifiers(
-    lakehouse: Lakehouse, use_case: UseCase, source: Source
-) -> dict[str, str]:
+def stored_identifiers(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> dict[str, str]:
     """Types of the identifier columns of a raw table that holds rows: `integer` or `string`."""
     table = use_case.raw_table(source)
     if not lakehouse.state(table).get("loaded_in"):

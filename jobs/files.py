@@ -49,19 +49,13 @@ def read_column_names(path: Path) -> dict[str, Any]:
     try:
         declared = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(
-            f"columns file {path}: expected a readable YAML file, found: {error}"
-        ) from error
+        raise InputError(f"columns file {path}: expected a readable YAML file, found: {error}") from error
     if not isinstance(declared, dict):
-        raise InputError(
-            f"columns file {path}: expected a mapping of sources to columns, found {declared!r}"
-        )
+        raise InputError(f"columns file {path}: expected a mapping of sources to columns, found {declared!r}")
     return declared
 
 
-def column_names(
-    declared: Mapping[str, Any], use_case: UseCase, path: str | Path = ""
-) -> ColumnNames:
+def column_names(declared: Mapping[str, Any], use_case: UseCase, path: str | Path = "") -> ColumnNames:
     """What a columns file says, checked against the sources of `use_case`; `path` is named in errors.
 
     Raises InputError on unknown sources, columns or time zones.
@@ -69,9 +63,7 @@ def column_names(
     zone = _checked_zone(path, declared.get("timezone", "UTC"))
     return ColumnNames(
         zone,
-        _checked_names(
-            path, {k: v for k, v in declared.items() if k != "timezone"}, use_case
-        ),
+        _checked_names(path, {k: v for k, v in declared.items() if k != "timezone"}, use_case),
     )
 
 
@@ -84,9 +76,7 @@ def _checked_zone(path: str | Path, zone: Any) -> str:
         ) from error
 
 
-def _checked_names(
-    path: str | Path, declared: Mapping[str, Any], use_case: UseCase
-) -> dict[str, dict[str, str]]:
+def _checked_names(path: str | Path, declared: Mapping[str, Any], use_case: UseCase) -> dict[str, dict[str, str]]:
     sources = {s.name: s for s in use_case.sources}
     inputs = {s.input: s for s in use_case.sources}
     names: dict[str, dict[str, str]] = {}
@@ -97,16 +87,10 @@ def _checked_names(
                 f"columns file {path}: expected `timezone` or one of the sources {sorted(sources)}, found {key!r}"
             )
         columns = [*(c.name for c in source.columns), KNOWN_AT]
-        if not isinstance(mapping, dict) or not all(
-            isinstance(v, str) for v in mapping.values()
-        ):
-            raise InputError(
-                f"columns file {path}: {key}: expected `column: column in the file`, found {mapping!r}"
-            )
+        if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
+            raise InputError(f"columns file {path}: {key}: expected `column: column in the file`, found {mapping!r}")
         if unknown := sorted(str(k) for k in mapping.keys() - set(columns)):
-            raise InputError(
-                f"columns file {path}: {key}: expected columns among {columns}, found {unknown}"
-            )
+            raise InputError(f"columns file {path}: {key}: expected columns among {columns}, found {unknown}")
         names.setdefault(source.name, {}).update(mapping)
     return names
 
@@ -119,27 +103,17 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(
-                p
-                for p in path.rglob("*")
-                if _is_data(p.relative_to(path)) and p.is_file()
-            )
+            inside = sorted(p for p in path.rglob("*") if _is_data(p.relative_to(path)) and p.is_file())
             if not inside:
-                raise InputError(
-                    f"{path}: expected parquet or CSV files in this folder, found none; name a file"
-                )
+                raise InputError(f"{path}: expected parquet or CSV files in this folder, found none; name a file")
             found += inside
         elif path.is_file():
             found.append(path)
         else:
-            raise InputError(
-                f"{path}: expected a parquet or CSV file, found nothing there; check the path"
-            )
+            raise InputError(f"{path}: expected a parquet or CSV file, found nothing there; check the path")
     for path in found:
         if path.stat().st_size == 0:
-            raise InputError(
-                f"{path}: expected a parquet or CSV file, found an empty file; deliver it again"
-            )
+            raise InputError(f"{path}: expected a parquet or CSV file, found an empty file; deliver it again")
     if not found:
         raise InputError("expected at least one input file, found none; name a file")
     return found
@@ -147,9 +121,7 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
 def _is_data(relative: Path) -> bool:
     hidden = any(part.startswith((".", "_")) for part in relative.parts)
-    return not hidden and relative.name.lower().endswith(
-        _CSV_ENDINGS + _PARQUET_ENDINGS
-    )
+    return not hidden and relative.name.lower().endswith(_CSV_ENDINGS + _PARQUET_ENDINGS)
 
 
 def fingerprint(path: Path) -> str:
@@ -177,9 +149,7 @@ def open_file(path: Path) -> DataFile:
         return DataFile(path, "parquet", _parquet_columns(path, magic))
     if name.endswith(_CSV_ENDINGS):
         return _open_csv(path)
-    raise InputError(
-        f"{path}: expected a file that ends in .parquet or .csv, found neither; rename or convert it"
-    )
+    raise InputError(f"{path}: expected a file that ends in .parquet or .csv, found neither; rename or convert it")
 
 
 def _parquet_columns(path: Path, magic: bytes) -> dict[str, pl.DataType]:
@@ -191,11 +161,7 @@ def _parquet_columns(path: Path, magic: bytes) -> dict[str, pl.DataType]:
         return dict(pl.DataFrame(schema.empty_table()).schema)
     except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
         size = path.stat().st_size
-        what = (
-            "a truncated or damaged one"
-            if magic == b"PAR1"
-            else f"no parquet file (it begins with {magic!r})"
-        )
+        what = "a truncated or damaged one" if magic == b"PAR1" else f"no parquet file (it begins with {magic!r})"
         raise InputError(
             f"{path}: expected a parquet file, found {what} of {size} bytes; deliver it again ({error})"
         ) from error
@@ -215,13 +181,9 @@ def _open_csv(path: Path) -> DataFile:
         separator = max(",;\t|", key=line.count)
         names = [n.strip() for n in next(csv.reader([line], delimiter=separator))]
     except (OSError, pl.exceptions.PolarsError, StopIteration, csv.Error) as error:
-        raise InputError(
-            f"{path}: expected a CSV file in UTF-8 with a header, found: {error}"
-        ) from error
+        raise InputError(f"{path}: expected a CSV file in UTF-8 with a header, found: {error}") from error
     if len(set(names)) < len(names):
-        raise InputError(
-            f"{path}: expected a header of distinct column names, found {names}; rename the columns"
-        )
+        raise InputError(f"{path}: expected a header of distinct column names, found {names}; rename the columns")
     return DataFile(path, "csv", {n: pl.String() for n in names}, separator)
 
 
@@ -265,18 +227,11 @@ def _read_ragged(file: DataFile, names: Sequence[str]) -> pl.DataFrame:
     opener = gzip.open if file.path.name.endswith(".gz") else open
     try:
         with opener(file.path, "rt", encoding="utf-8-sig", newline="") as handle:
-            rows = [row for row in csv.reader(handle, delimiter=file.separator) if row][
-                1:
-            ]
+            rows = [row for row in csv.reader(handle, delimiter=file.separator) if row][1:]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{file.path}: expected a CSV file in UTF-8, found: {error}; convert it"
-        ) from error
+        raise InputError(f"{file.path}: expected a CSV file in UTF-8, found: {error}; convert it") from error
     width = len(names)
-    data = {
-        n: [row[i] if i < len(row) and row[i] else None for row in rows]
-        for i, n in enumerate(names)
-    }
+    data = {n: [row[i] if i < len(row) and row[i] else None for row in rows] for i, n in enumerate(names)}
     extra = [max(len(row) - width, 0) for row in rows]
     return pl.DataFrame(
         {**data, RAGGED: extra},

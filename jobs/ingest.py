@@ -19,6 +19,7 @@ import pyarrow as pa
 from jobs import contracts, loads, quarantine, references, schemas, shifts
 from jobs.canonical import HAPPENED, ROW, UTC, Batch, make_batch, table_schema
 from jobs.contracts import CHECKS, REASONS, Finding
+from jobs.digests import EVENT_DATE
 from jobs.files import (
     FOUND,
     KNOWN_AT,
@@ -31,8 +32,9 @@ from jobs.files import (
 )
 from jobs.inputs import Inputs, absolute
 from jobs.lakehouse import Lakehouse
+from jobs.stored import Table
 from jobs.use_case import Progress, Source, UseCase
-from jobs.versions import EVENT_DATE, Choice, choose
+from jobs.versions import choose
 
 Days = tuple[date, date]
 LOADED_IN = "loaded_in"
@@ -73,45 +75,13 @@ class LoadResult:
             "exact duplicates dropped": self.duplicates,
             "not yet known": self.not_yet_known,
             "released from quarantine": self.released,
-            **{
-                f"quarantined: {reason}": rows
-                for reason, rows in self.quarantined.items()
-            },
+            **{f"quarantined: {reason}": rows for reason, rows in self.quarantined.items()},
         }
         if self.undeclared:
             said["columns left out"] = ", ".join(self.undeclared)
         if self.zone_assumed:
             said["timestamps without a zone read as"] = self.zone_assumed
         return said
-
-
-@dataclass(frozen=True)
-class Table:
-    """The rows that a raw table holds, read only as far as asked."""
-
-    lakehouse: Lakehouse
-    name: str
-    columns: tuple[str, ...]
-
-    def on(self, days: Sequence[date]) -> pl.DataFrame:
-        return self._read([(EVENT_DATE, "in", list(days))])
-
-    def of(self, keys: pl.DataFrame) -> pl.DataFrame:
-        first = keys.columns[0]
-        bounds = keys.select(
-            pl.col(first).min().alias("low"), pl.col(first).max().alias("high")
-        ).row(0)
-        if bounds[0] is None:
-            return self._read([(EVENT_DATE, "in", [date.min])])
-        # The bounds let whole files be skipped; the join is what decides.
-        held = self._read([(first, ">=", bounds[0]), (first, "<=", bounds[1])])
-        return held.join(keys, on=keys.columns, how="semi")
-
-    def _read(self, filters: list[tuple[str, str, Any]]) -> pl.DataFrame:
-        found = self.lakehouse.to_arrow(
-            self.name, columns=list(self.columns), filters=filters
-        )
-        return pl.DataFrame(found).with_columns(pl.selectors.datetime().cast(UTC))
 
 
 def describe(
@@ -133,9 +103,7 @@ def describe(
         raise InputError(f"expected inputs among {sorted(known)}, found {unknown}")
     paths = {name: find_files(given) for name, given in files.items() if given}
     if main.input not in paths:
-        raise InputError(
-            f"expected a file of {main.name} (`--{main.input} FILE`), found only {sorted(paths)}"
-        )
+        raise InputError(f"expected a file of {main.name} (`--{main.input} FILE`), found only {sorted(paths)}")
     days = _event_days(use_case, main, paths[main.input], names, now)
     return Inputs(absolute(paths), *days, columns=declared)
 
@@ -160,17 +128,13 @@ def _event_days(
     good, bad, _ = contracts.split(batch.frame, checks)
     if good.is_empty():
         raise _no_valid_rows(source, paths, batch.frame.height, _tally_reasons(bad), "")
-    first, last = good.select(
-        low=pl.col(source.event_time).min(), high=pl.col(source.event_time).max()
-    ).row(0)
+    first, last = good.select(low=pl.col(source.event_time).min(), high=pl.col(source.event_time).max()).row(0)
     return first.date(), last.date()
 
 
 def default_as_of(inputs: Inputs, now: datetime) -> datetime:
     """Midnight (UTC) after the last event of the main source, or `now` if that is earlier."""
-    return min(
-        datetime.combine(inputs.last_day + timedelta(days=1), clock.min, utc), now
-    )
+    return min(datetime.combine(inputs.last_day + timedelta(days=1), clock.min, utc), now)
 
 
 def load(
@@ -196,16 +160,12 @@ def load(
     names = column_names(inputs.columns, use_case)
     paths, carrier = resolve(use_case, source, inputs)
     with lakehouse.lock(use_case.raw_table(source)):
-        job = _Load(
-            lakehouse, use_case, source, names, carrier, as_of, now, days, progress
-        )
+        job = _Load(lakehouse, use_case, source, names, carrier, as_of, now, days, progress)
         result = job.run(find_files(paths)) if paths else job.without_file()
     return replace(result, seconds=time.monotonic() - started)
 
 
-def resolve(
-    use_case: UseCase, source: Source, inputs: Inputs
-) -> tuple[tuple[Path, ...], Source | None]:
+def resolve(use_case: UseCase, source: Source, inputs: Inputs) -> tuple[tuple[Path, ...], Source | None]:
     """The files of `source`, and the source that carries it in its own files, if that is so.
 
     Raises InputError if a required source has no file.
@@ -216,9 +176,7 @@ def resolve(
     if carrier is not None and (carried := inputs.paths(carrier.input)):
         return carried, carrier
     if source.required:
-        raise InputError(
-            f"{source.name}: expected a file (`--{source.input} FILE`), found none"
-        )
+        raise InputError(f"{source.name}: expected a file (`--{source.input} FILE`), found none")
     return (), None
 
 
@@ -247,13 +205,9 @@ class _Load:
     def without_file(self) -> LoadResult:
         """An optional source without a file has an empty table, so that everything downstream has its source."""
         if not self.lakehouse.exists(self.table):
-            identifiers = references.expected_identifiers(
-                self.lakehouse, self.use_case, self.source
-            )
+            identifiers = references.expected_identifiers(self.lakehouse, self.use_case, self.source)
             self._create(table_schema(self.source, identifiers))
-        return LoadResult(
-            version=self.lakehouse.version(self.table), findings=tuple(_all_passed())
-        )
+        return LoadResult(version=self.lakehouse.version(self.table), findings=tuple(_all_passed()))
 
     def run(self, files: list[Path]) -> LoadResult:
         known = loads.identity(files, self.names, self.source, self.carrier is not None)
@@ -264,12 +218,10 @@ class _Load:
         )  # fmt: skip
         if remembered is not None:
             return self._unchanged(remembered)
-        expected = references.expected_identifiers(
-            self.lakehouse, self.use_case, self.source
-        )
+        expected = references.expected_identifiers(self.lakehouse, self.use_case, self.source)
         batch = self._read(files, expected)
         self._report(1)
-        identifiers = {**{k: v for k, v in batch.schema.columns.items()}, **expected}
+        identifiers = {**batch.schema.columns, **expected}
         return self._append(batch, identifiers, known, max(loaded_in, 0))
 
     def _report(self, step: int) -> None:
@@ -287,18 +239,13 @@ class _Load:
             undeclared=tuple(remembered["undeclared"]),
             zone_assumed=remembered["zone_assumed"],
             findings=(
-                *contracts.findings(
-                    remembered["tally"], remembered["rows"], remembered["quarantined"]
-                ),
+                *contracts.findings(remembered["tally"], remembered["rows"], remembered["quarantined"]),
                 *shifts.findings(self.source, [], pl.DataFrame(), pl.DataFrame()),
             ),
         )
 
     def _reference_versions(self) -> dict[str, int | None]:
-        tables = {
-            references.target(self.use_case, r)[0]
-            for r in self.source.references.values()
-        }
+        tables = {references.target(self.use_case, r)[0] for r in self.source.references.values()}
         return {table: self.lakehouse.version(table) for table in sorted(tables)}
 
     def _read(self, files: list[Path], expected: Mapping[str, str]) -> Batch:
@@ -308,9 +255,7 @@ class _Load:
             if s.carried_by == self.source.name
             for n in (c.file_name for c in s.columns)
         ]
-        inspected = schemas.inspect(
-            self.source, files, self.names, expected, self.carrier, declared
-        )
+        inspected = schemas.inspect(self.source, files, self.names, expected, self.carrier, declared)
         schemas.check(
             schemas.folder(self.state, self.use_case),
             self.source,
@@ -321,38 +266,28 @@ class _Load:
         batch = make_batch(self.source, inspected, self.names, expected)
         if batch.frame.is_empty() and self.carrier is None:
             paths = ", ".join(map(str, files))
-            raise InputError(
-                f"{paths}: expected rows of {self.source.name}, found none; deliver the file again"
-            )
+            raise InputError(f"{paths}: expected rows of {self.source.name}, found none; deliver the file again")
         return batch
 
-    def _append(
-        self, batch: Batch, identifiers: Mapping[str, str], known: str, loaded_in: int
-    ) -> LoadResult:
+    def _append(self, batch: Batch, identifiers: Mapping[str, str], known: str, loaded_in: int) -> LoadResult:
         source = self.source
-        checks = contracts.rules(
-            source, batch.frame.columns, self.names.timezone, self.now
-        )
+        checks = contracts.rules(source, batch.frame.columns, self.names.timezone, self.now)
         good, bad, tally = contracts.split(batch.frame, checks)
-        good = _slim(source, good).with_columns(
-            pl.col(source.event_time).dt.date().alias(EVENT_DATE)
-        )
+        good = _slim(source, good).with_columns(pl.col(source.event_time).dt.date().alias(EVENT_DATE))
         wanted = self._wanted()
         visible = good.filter(pl.col(KNOWN_AT) <= pl.lit(self.as_of, UTC))
-        choice = self._choose(batch, visible, wanted)
+        table = Table(self.lakehouse, self.use_case, source, batch.versioned, loaded_in)
+        stored = None if table.empty else table
+        choice = choose(visible, wanted, source, versioned=batch.versioned, as_of=self.as_of, stored=stored)
         self._report(2)
-        fresh, orphans = references.split(
-            self.lakehouse, self.use_case, source, choice.new
-        )
-        released, waiting = self._release(visible, fresh)
+        fresh, orphans = references.split(self.lakehouse, self.use_case, source, choice.new)
+        released, waiting = self._release(visible, stored)
         refused = self._with_found(batch, choice.refused)
         if self.days is not None:
             day = pl.col(source.event_time).dt.date()
             bad = bad.filter(day.is_between(*self.days) | day.is_null())
         bad_rows = [rows for rows in (bad, refused, orphans) if not rows.is_empty()]
-        entries = [
-            quarantine.entries(rows, batch.files, self.as_of) for rows in bad_rows
-        ]
+        entries = [quarantine.entries(rows, batch.files, self.as_of) for rows in bad_rows]
         if entries:
             quarantine.append(self.lakehouse, self.table, pl.concat(entries))
         reasons = Counter[str]()
@@ -369,13 +304,14 @@ class _Load:
         self._report(3)
         new = pl.concat([fresh.select(released.columns), released])
         version = self._commit(batch, new, identifiers, loaded_in + 1)
+        table.keep(new, loaded_in + 1 if new.height else loaded_in)
         schemas.record(schemas.folder(self.state, self.use_case), source, batch.schema)
         tally = {**tally, "uniqueness": refused.height, "references": orphans.height}
         late = good.filter(wanted & (pl.col(KNOWN_AT) > pl.lit(self.as_of, UTC)))
         days = tuple(new[EVENT_DATE].unique().sort())
-        rows = batch.frame.height
+        read = batch.frame.height
         result = LoadResult(
-            rows_read=rows,
+            rows_read=read,
             appended=new.height,
             already_known=choice.already_known,
             duplicates=choice.duplicates,
@@ -387,7 +323,7 @@ class _Load:
             undeclared=batch.schema.undeclared,
             zone_assumed=batch.zone_assumed,
             findings=(
-                *contracts.findings(tally, rows, reasons),
+                *contracts.findings(tally, read, reasons),
                 *shifts.findings(source, days, pl.DataFrame(), pl.DataFrame()),
             ),
         )
@@ -396,39 +332,13 @@ class _Load:
         return result
 
     def _wanted(self) -> pl.Expr:
-        return (
-            pl.lit(True)
-            if self.days is None
-            else pl.col(EVENT_DATE).is_between(*self.days)
-        )
-
-    def _choose(self, batch: Batch, visible: pl.DataFrame, wanted: pl.Expr) -> Choice:
-        columns = tuple(
-            dict.fromkeys([*(c.name for c in self.source.columns), KNOWN_AT])
-        )
-        stored = (
-            Table(self.lakehouse, self.table, columns)
-            if self.lakehouse.exists(self.table)
-            else None
-        )
-        return choose(
-            visible,
-            wanted,
-            self.source,
-            versioned=batch.versioned,
-            as_of=self.as_of,
-            stored=stored,
-        )
+        return pl.lit(True) if self.days is None else pl.col(EVENT_DATE).is_between(*self.days)
 
     def _with_found(self, batch: Batch, refused: pl.DataFrame) -> pl.DataFrame:
         found = [c for c in batch.frame.columns if c.startswith(FOUND)]
-        return refused.join(
-            batch.frame.select(ROW, *found), on=ROW, how="left", maintain_order="left"
-        )
+        return refused.join(batch.frame.select(ROW, *found), on=ROW, how="left", maintain_order="left")
 
-    def _release(
-        self, visible: pl.DataFrame, fresh: pl.DataFrame
-    ) -> tuple[pl.DataFrame, int]:
+    def _release(self, visible: pl.DataFrame, stored: Table | None) -> tuple[pl.DataFrame, int]:
         """Rows from quarantine that may go in now, and how many go on waiting."""
         source = self.source
         kinds = references.types(source, visible)
@@ -437,28 +347,18 @@ class _Load:
             if source.references
             else visible.clear().select(*kinds)
         )
-        waiting = waiting.with_columns(
-            pl.col(source.event_time).dt.date().alias(EVENT_DATE)
-        )
+        waiting = waiting.with_columns(pl.col(source.event_time).dt.date().alias(EVENT_DATE))
         if waiting.is_empty():
             return waiting, 0
         identity = list(dict.fromkeys([*source.key, KNOWN_AT]))
-        if self.lakehouse.exists(self.table):
-            stored = Table(self.lakehouse, self.table, tuple(identity)).of(
-                waiting.select(source.key).unique()
-            )
-            waiting = waiting.join(
-                stored, on=identity, how="anti", maintain_order="left"
-            )
+        if stored is not None:
+            held = stored.of(waiting.select(source.key).unique())
+            waiting = waiting.join(held, on=identity, how="anti", maintain_order="left")
         # A row that the files of this load hold too has been judged with them.
         waiting = waiting.join(visible, on=identity, how="anti", maintain_order="left")
         waiting = waiting.unique(identity, keep="first", maintain_order=True)
-        released, still = references.split(
-            self.lakehouse, self.use_case, source, waiting
-        )
-        return released.filter(
-            pl.col(KNOWN_AT) <= pl.lit(self.as_of, UTC)
-        ), still.height
+        released, still = references.split(self.lakehouse, self.use_case, source, waiting)
+        return released.filter(pl.col(KNOWN_AT) <= pl.lit(self.as_of, UTC)), still.height
 
     def _commit(
         self,
@@ -473,9 +373,7 @@ class _Load:
                 self._create(schema)
             return self.lakehouse.version(self.table)
         contracts.prove(self.source, new.drop(EVENT_DATE), identifiers)
-        rows = new.with_columns(pl.lit(number, pl.Int64).alias(LOADED_IN)).select(
-            schema.names
-        )
+        rows = new.with_columns(pl.lit(number, pl.Int64).alias(LOADED_IN)).select(schema.names)
         state = {
             LOADED_IN: number,
             "as_of": self.as_of.isoformat(),
@@ -511,15 +409,11 @@ class _Load:
     ) -> None:
         if self.days is not None:
             return
-        future = batch.frame.filter(pl.col(HAPPENED) > pl.lit(self.now, UTC))[
-            HAPPENED
-        ].min()
+        future = batch.frame.filter(pl.col(HAPPENED) > pl.lit(self.now, UTC))[HAPPENED].min()
         next_known = late[KNOWN_AT].min()
         entry = {
             LOADED_IN: int(self.lakehouse.state(self.table).get(LOADED_IN, 0)),
-            "next_known_at": next_known.isoformat()
-            if isinstance(next_known, datetime)
-            else None,
+            "next_known_at": next_known.isoformat() if isinstance(next_known, datetime) else None,
             "next_event": future.isoformat() if isinstance(future, datetime) else None,
             "rows": result.rows_read,
             "held": result.appended + result.already_known,
@@ -562,7 +456,4 @@ def _no_valid_rows(
 
 
 def _all_passed() -> list[Finding]:
-    return [
-        Finding(name, True, False, description)
-        for name, (description, _) in CHECKS.items()
-    ]
+    return [Finding(name, True, False, description) for name, (description, _) in CHECKS.items()]

@@ -16,9 +16,7 @@ from jobs.use_case import Source, UseCase
 KEPT = 50
 
 
-def identity(
-    files: Sequence[Path], names: ColumnNames, source: Source, carried: bool
-) -> str:
+def identity(files: Sequence[Path], names: ColumnNames, source: Source, carried: bool) -> str:
     """Changes with the files (path, size, modification time) and with how they are to be read."""
     stats = [(str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
     told = repr(
@@ -58,9 +56,9 @@ def recall(
         return None
     if memory["waiting"] and memory["references"] != dict(references):
         return None
-    brings = (
-        entry["next_known_at"] and as_of.isoformat() >= entry["next_known_at"]
-    ) or (entry["next_event"] and now.isoformat() >= entry["next_event"])
+    brings = (entry["next_known_at"] and as_of.isoformat() >= entry["next_known_at"]) or (
+        entry["next_event"] and now.isoformat() >= entry["next_event"]
+    )
     return None if brings else entry
 
 

@@ -63,37 +63,25 @@ def append(lakehouse: Lakehouse, table: str, found: pl.DataFrame) -> int:
         return 0
     quarantine = table_of(table)
     if lakehouse.exists(quarantine):
-        held = pl.DataFrame(
-            lakehouse.to_arrow(quarantine, columns=["file", "row_hash"])
-        )
-        found = found.join(
-            held, on=["file", "row_hash"], how="anti", maintain_order="left"
-        )
+        held = pl.DataFrame(lakehouse.to_arrow(quarantine, columns=["file", "row_hash"]))
+        found = found.join(held, on=["file", "row_hash"], how="anti", maintain_order="left")
     if found.is_empty():
         return 0
-    lakehouse.write(
-        quarantine, found.to_arrow().cast(SCHEMA), mode="append", schema=SCHEMA
-    )
+    lakehouse.write(quarantine, found.to_arrow().cast(SCHEMA), mode="append", schema=SCHEMA)
     return found.height
 
 
-def waiting(
-    lakehouse: Lakehouse, table: str, types: Mapping[str, pl.DataType]
-) -> pl.DataFrame:
+def waiting(lakehouse: Lakehouse, table: str, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """Canonical rows of a raw table that were sound but referred to something unknown (released or not)."""
     quarantine = table_of(table)
     empty = pl.DataFrame(schema=dict(types))
     if not lakehouse.exists(quarantine):
         return empty
     held = pl.DataFrame(lakehouse.to_arrow(quarantine, columns=["row", "reasons"]))
-    rows = held.filter(pl.col("reasons").str.starts_with(UNKNOWN))["row"].unique(
-        maintain_order=True
-    )
+    rows = held.filter(pl.col("reasons").str.starts_with(UNKNOWN))["row"].unique(maintain_order=True)
     if rows.is_empty():
         return empty
-    text = pl.DataFrame(
-        [json.loads(r) for r in rows], schema=dict.fromkeys(types, pl.String)
-    )
+    text = pl.DataFrame([json.loads(r) for r in rows], schema=dict.fromkeys(types, pl.String))
     return text.select(from_text(n, t) for n, t in types.items())
 
 
@@ -106,9 +94,7 @@ def as_text(name: str, dtype: pl.DataType) -> pl.Expr:
 
 def from_text(name: str, dtype: pl.DataType) -> pl.Expr:
     if dtype == UTC:
-        return pl.col(name).str.to_datetime(
-            "%Y-%m-%dT%H:%M:%S%.6fZ", time_unit="us", time_zone="UTC"
-        )
+        return pl.col(name).str.to_datetime("%Y-%m-%dT%H:%M:%S%.6fZ", time_unit="us", time_zone="UTC")
     if dtype == pl.Boolean:
         return pl.col(name) == "true"
     return pl.col(name).cast(dtype)

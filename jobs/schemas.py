@@ -94,23 +94,15 @@ def inspect(
                 {k: v for k, v in matched.items() if k != CARRIER_TIME},
             )
         )
-    return Inspection(
-        wanted, carrier, files, tuple(frames), tuple(schemas), tuple(problems)
-    )
+    return Inspection(wanted, carrier, files, tuple(frames), tuple(schemas), tuple(problems))
 
 
-def _with_carrier_time(
-    source: Source, carrier: Source | None, names: ColumnNames
-) -> tuple[Source, dict[str, str]]:
+def _with_carrier_time(source: Source, carrier: Source | None, names: ColumnNames) -> tuple[Source, dict[str, str]]:
     """`source` with the carrier's event time as a further column, from which it follows when a row was known."""
     if carrier is None:
         return source, dict(names.of(source))
     time = next(c for c in carrier.columns if c.name == carrier.event_time)
-    shared = {
-        k: v
-        for k, v in names.of(carrier).items()
-        if k in {c.name for c in source.columns}
-    }
+    shared = {k: v for k, v in names.of(carrier).items() if k in {c.name for c in source.columns}}
     aliases = {**shared, **names.of(source)}
     if carrier.event_time in names.of(carrier):
         aliases[CARRIER_TIME] = names.of(carrier)[carrier.event_time]
@@ -130,11 +122,7 @@ def match_columns(
     for column in source.columns:
         wanted = names.get(column.name, column.file_name)
         alike = _matches(wanted, file)
-        derived = (
-            carrier is not None
-            and source.carried_delay is not None
-            and column.name == source.known_at
-        )
+        derived = carrier is not None and source.carried_delay is not None and column.name == source.known_at
         if len(alike) == 1:
             matched[column.name] = alike[0]
         elif alike or column.name in names or not (column.optional or derived):
@@ -148,16 +136,10 @@ def match_columns(
 
 
 def _matches(wanted: str, file: DataFile) -> list[str]:
-    return (
-        [wanted]
-        if wanted in file.columns
-        else [c for c in file.columns if c.casefold() == wanted.casefold()]
-    )
+    return [wanted] if wanted in file.columns else [c for c in file.columns if c.casefold() == wanted.casefold()]
 
 
-def _problem(
-    source: Source, column: str, wanted: str, file: DataFile, alike: Sequence[str]
-) -> str:
+def _problem(source: Source, column: str, wanted: str, file: DataFile, alike: Sequence[str]) -> str:
     found = alike or list(file.columns)
     return f"{file.path}: {source.name}.{column}: expected one column {wanted}, found {list(found)}; {HOW_TO_MEND}"
 
@@ -167,9 +149,7 @@ def _found(file: DataFile, matched: Mapping[str, str], number: int) -> pl.DataFr
     frame = read_file(file, sorted(set(matched.values())))
     ragged = [pl.col(RAGGED)] if RAGGED in frame.columns else []
     named = [pl.col(c).alias(FOUND + name) for name, c in matched.items()]
-    return frame.select(*named, *ragged).with_columns(
-        pl.lit(number, pl.UInt32).alias(FILE)
-    )
+    return frame.select(*named, *ragged).with_columns(pl.lit(number, pl.UInt32).alias(FILE))
 
 
 def _found_types(
@@ -182,11 +162,7 @@ def _found_types(
         values = frame[FOUND + column.name]
         if file.format == "csv":
             expected = identifiers.get(column.name)
-            found[column.name] = (
-                _identifier(values, expected)
-                if column.kind == "identifier"
-                else column.kind
-            )
+            found[column.name] = _identifier(values, expected) if column.kind == "identifier" else column.kind
         elif (kind := found_type(column, values.dtype)) is not None:
             found[column.name] = kind
         else:
@@ -222,24 +198,12 @@ def _identifier(values: pl.Series, expected: str | None) -> str:
     plain = values.drop_nulls().str.strip_chars().str.contains(r"^(0|-?[1-9]\d{0,17})$")
     if plain.is_empty():
         return expected or "integer"
-    return (
-        "integer"
-        if (plain.any() if expected == "integer" else plain.all())
-        else "string"
-    )
+    return "integer" if (plain.any() if expected == "integer" else plain.all()) else "string"
 
 
-def _undeclared(
-    file: DataFile, matched: Mapping[str, str], declared: Collection[str]
-) -> tuple[str, ...]:
+def _undeclared(file: DataFile, matched: Mapping[str, str], declared: Collection[str]) -> tuple[str, ...]:
     known = {d.casefold() for d in declared}
-    return tuple(
-        sorted(
-            c
-            for c in file.columns
-            if c not in matched.values() and c.casefold() not in known
-        )
-    )
+    return tuple(sorted(c for c in file.columns if c not in matched.values() and c.casefold() not in known))
 
 
 def folder(state: Path, use_case: UseCase) -> Path:
@@ -247,9 +211,7 @@ def folder(state: Path, use_case: UseCase) -> Path:
     return state / use_case.name / "schemas"
 
 
-def recorded(
-    folder: Path, source: Source, *, pending: bool = False
-) -> FileSchema | None:
+def recorded(folder: Path, source: Source, *, pending: bool = False) -> FileSchema | None:
     """The accepted schema of a source's files under `folder`, or the one that waits to be accepted."""
     try:
         stored = json.loads(_path(folder, source, pending).read_text())
@@ -258,9 +220,7 @@ def recorded(
     return FileSchema(stored["columns"], tuple(stored["undeclared"]), stored["in_file"])
 
 
-def record(
-    folder: Path, source: Source, schema: FileSchema, *, pending: bool = False
-) -> None:
+def record(folder: Path, source: Source, schema: FileSchema, *, pending: bool = False) -> None:
     """Remember a schema under `folder` (atomically); an accepted one ends what was pending."""
     path = _path(folder, source, pending)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -297,9 +257,7 @@ def changes(source: Source, expected: FileSchema, found: FileSchema) -> list[str
             f"found {found.in_file.get(KNOWN_AT) or 'none'} in the columns file"
         )
     new = [n for n in found.undeclared if n not in expected.undeclared]
-    return lines + [
-        f"column {name}: expected no such column, found a new one" for name in new
-    ]
+    return lines + [f"column {name}: expected no such column, found a new one" for name in new]
 
 
 def check(folder: Path, source: Source, inspected: Inspection, use_case: str) -> None:
@@ -333,14 +291,10 @@ def accept(folder: Path, source: Source, identifiers: Mapping[str, str]) -> list
     """
     before, after = recorded(folder, source), recorded(folder, source, pending=True)
     if before is None or after is None:
-        raise InputError(
-            f"{source.name}: expected a changed schema that waits to be accepted, found none"
-        )
+        raise InputError(f"{source.name}: expected a changed schema that waits to be accepted, found none")
     lines = changes(source, before, after)
     if reasons := _impossible(source, before, after, identifiers):
-        raise InputError(
-            f"{source.name}: this schema cannot be accepted: {'; '.join(reasons)}. Mend the file"
-        )
+        raise InputError(f"{source.name}: this schema cannot be accepted: {'; '.join(reasons)}. Mend the file")
     record(folder, source, after)
     return lines
 
@@ -357,12 +311,8 @@ def _impossible(
         derived = column.name == source.known_at and column.name not in before.columns
         if found is None and not column.optional and not derived:
             reasons.append(f"column {column.name} is required and missing")
-        elif (
-            column.kind == "identifier" and identifiers.get(column.name, found) != found
-        ):
-            reasons.append(
-                f"column {column.name} is {found}, and {identifiers[column.name]} in the table"
-            )
+        elif column.kind == "identifier" and identifiers.get(column.name, found) != found:
+            reasons.append(f"column {column.name} is {found}, and {identifiers[column.name]} in the table")
         elif found is not None and found not in (
             "integer",
             "number",
@@ -370,7 +320,5 @@ def _impossible(
             "timestamp",
             "string",
         ):
-            reasons.append(
-                f"column {column.name} is {found}, of which no {column.kind} can be made"
-            )
+            reasons.append(f"column {column.name} is {found}, of which no {column.kind} can be made")
     return reasons

@@ -13,14 +13,8 @@ ENOUGH_DAYS, ENOUGH_ROWS = 7, 200
 """Fewer days or rows than this say nothing."""
 
 
-def findings(
-    source: Source, days: Sequence[date], loaded: pl.DataFrame, before: pl.DataFrame
-) -> list[Finding]:
-    return [
-        _finding(name, True, {})
-        for name, (_, is_contract) in CHECKS.items()
-        if not is_contract
-    ]
+def findings(source: Source, days: Sequence[date], loaded: pl.DataFrame, before: pl.DataFrame) -> list[Finding]:
+    return [_finding(name, True, {}) for name, (_, is_contract) in CHECKS.items() if not is_contract]
 
 
 def _finding(name: str, passed: bool, metadata: dict[str, object]) -> Finding:

@@ -1,0 +1,68 @@
+"""The rows that a raw table holds already, read only as far as asked. Nothing here writes to tables."""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from jobs import digests
+from jobs.canonical import UTC
+from jobs.digests import EVENT_DATE, Digests
+from jobs.files import KNOWN_AT
+from jobs.lakehouse import Lakehouse
+from jobs.use_case import Source, UseCase
+
+
+class Table:
+    """One raw table as it was when the load began, with what is remembered of its days."""
+
+    def __init__(
+        self, lakehouse: Lakehouse, use_case: UseCase, source: Source, versioned: bool, loaded_in: int
+    ) -> None:
+        self.lakehouse, self.name = lakehouse, use_case.raw_table(source)
+        self.columns = list(dict.fromkeys([*(c.name for c in source.columns), KNOWN_AT]))
+        self.content = [*(c.name for c in source.columns), *([KNOWN_AT] if versioned else [])]
+        self.memory: Path = lakehouse.settings.state / use_case.name / "loads" / f"{source.name}.days.json"
+        self.digests: Digests = digests.read(self.memory, loaded_in, self.content)
+        self.empty = not lakehouse.exists(self.name)
+        """There is no such table yet."""
+
+    def differing(self, rows: pl.DataFrame, content: Sequence[str]) -> list[date]:
+        """Event dates of `rows` on which the table may not hold exactly the same content."""
+        found = digests.digest(rows, content)
+        return sorted(day for day, seen in found.items() if self.digests.of(day) != seen)
+
+    def on(self, days: Sequence[date], content: Sequence[str]) -> pl.DataFrame:
+        """Content of the rows with these event dates."""
+        # A day known to be empty need not be looked for.
+        asked = [day for day in days if self.digests.of(day) != (0, 0)]
+        held = self._read([(EVENT_DATE, "in", asked)], [*content, EVENT_DATE], nothing=not asked)
+        self.digests = self.digests.replaced(asked, digests.digest(held, content))
+        return held.select(content)
+
+    def of(self, keys: pl.DataFrame) -> pl.DataFrame:
+        """Rows with these keys, on whatever day."""
+        first = keys.columns[0]
+        low, high = keys[first].min(), keys[first].max()
+        # The bounds let whole files be skipped; the join is what decides.
+        held = self._read([(first, ">=", low), (first, "<=", high)], self.columns, nothing=low is None)
+        return held.join(keys, on=keys.columns, how="semi")
+
+    def _read(self, filters: list[tuple[str, str, Any]], columns: list[str], nothing: bool) -> pl.DataFrame:
+        if self.empty or nothing:
+            return self._nothing(columns)
+        found = self.lakehouse.to_arrow(self.name, columns=columns, filters=filters)
+        return pl.DataFrame(found).with_columns(pl.selectors.datetime().cast(UTC))
+
+    def _nothing(self, columns: list[str]) -> pl.DataFrame:
+        if not self.empty:
+            empty = self.lakehouse.schema(self.name).empty_table().select(columns)
+            return pl.DataFrame(empty).with_columns(pl.selectors.datetime().cast(UTC))
+        raise ValueError(f"{self.name}: nothing can be read, there is no such table")
+
+    def keep(self, new: pl.DataFrame, loaded_in: int) -> None:
+        """Remember the days as they are after `new` was appended by load `loaded_in`."""
+        kept = self.digests.after(loaded_in, digests.digest(new, self.content))
+        digests.write(self.memory, kept, self.content)

@@ -1,0 +1,90 @@
+# The same targets for people, hooks and CI. `make` alone lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+USE_CASE ?= fraud
+ARGS ?=
+DATA ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHON ?= $(shell for p in python3.11 python3 python; do \
+  $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
+NEEDS_MORE := spark or browser or servers
+
+.PHONY: help env run ui simulate doctor test test-all test-rest test-needs lint format bench lock clean
+
+help:
+	@echo 'make run       build the whole lineage of a use case: USE_CASE=$(USE_CASE), more options through ARGS'
+	@echo 'make ui        open the Dagster UI with the full lineage'
+	@echo 'make test      every test that needs only Python'
+	@echo 'make test-all  those, and the ones with Apache Spark, a browser and real servers'
+	@echo 'make lint      ruff, mypy, import-linter (make format: let ruff format)'
+	@echo 'make bench     measure and print the figures of the docs; DATA=FILE for your copy of the data'
+	@echo 'make lock      resolve pyproject.toml into requirements.lock again'
+	@echo 'make clean     remove the environment and every cache, but no data'
+
+env: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(if $(PYTHON),,echo 'Python 3.11 is missing: apt-get install python3.11 python3.11-venv, or set PYTHON=/path/to/python3.11' >&2; exit 1)
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'venv is missing: apt-get install python3.11-venv' >&2; exit 1; }
+	@echo 'Building $(VENV) from requirements.lock (a minute or two, once) ...'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@awk '/^[^ #]/ { wanted = /^uv==/ } wanted' requirements.lock > $(VENV)/uv.txt
+	@$(BIN)/python -m uv --version > /dev/null 2>&1 || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(READY)
+	@$(BIN)/evergreen run --use-case $(USE_CASE) $(ARGS)
+
+ui: $(READY)
+	@$(BIN)/evergreen ui $(ARGS)
+
+simulate: $(READY)
+	@$(BIN)/evergreen simulate $(ARGS)
+
+doctor: $(READY)
+	@$(BIN)/evergreen doctor $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest -m 'not ($(NEEDS_MORE))' $(ARGS)
+
+test-all: test-needs
+	$(BIN)/python -m pytest $(ARGS)
+
+# What `make test` leaves out; CI runs the two one after the other, so that no test runs twice.
+test-rest: test-needs
+	$(BIN)/python -m pytest -m '$(NEEDS_MORE)' $(ARGS)
+
+test-needs: $(READY)
+	@$(BIN)/python tools/check_test_needs.py
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	@failed=; for file in bench/*.py; do \
+	  echo "== $$file"; $(BIN)/python $$file $(if $(DATA),--data $(DATA)) || failed="$$failed $$file"; \
+	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
+
+lock: $(READY)
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 -q -o requirements.lock
+	@! grep -nE '://' requirements.lock || { echo 'requirements.lock must name no host' >&2; exit 1; }
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info

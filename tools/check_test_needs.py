@@ -1,0 +1,48 @@
+"""Whether this machine has what `make test-all` needs beyond Python; says in one line what is missing.
+
+Only looks; what the tests do with it is theirs.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+CACHE = Path(__file__).resolve().parent.parent / ".cache"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def java_is_new_enough() -> bool:
+    """Whether `java` is there and is 17 or newer, which Apache Spark 4 asks for."""
+    if shutil.which("java") is None:
+        return False
+    said = subprocess.run(["java", "-version"], check=False, capture_output=True, text=True).stderr
+    version = re.search(r'version "(\d+)', said)
+    return version is not None and int(version[1]) >= 17
+
+
+def missing(cache: Path = CACHE) -> Iterator[tuple[str, str]]:
+    """What is missing, each with the Debian package that brings it."""
+    if not java_is_new_enough():
+        yield "Java 17", "openjdk-17-jre-headless"
+    if shutil.which("mvn") is None and not list(cache.glob("jars/*.jar")):
+        yield "Maven (fetches Spark's jars)", "maven"
+    if not any(map(shutil.which, BROWSERS)):
+        yield "Chromium", "chromium"
+    if shutil.which("redis-server") is None:
+        yield "redis-server", "redis-server"
+
+
+def main() -> int:
+    lacks = list(missing())
+    if not lacks:
+        return 0
+    names, packages = zip(*lacks, strict=True)
+    print(f"make test-all lacks {', '.join(names)}: apt-get install -y {' '.join(packages)}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -52,23 +52,26 @@ def digest(rows: pl.DataFrame, content: Sequence[str]) -> dict[date, Digest]:
     return {day: (n, ((high << 32) + low) % _MODULUS) for day, n, high, low in sums.iter_rows()}
 
 
-def read(path: Path, loaded_in: int, content: Sequence[str]) -> Digests:
-    """The digests kept at `path`, if they are those of the table after its load `loaded_in`."""
+def read(path: Path, table_id: str, loaded_in: int, content: Sequence[str]) -> Digests:
+    """The digests kept at `path`, if they are those of the table `table_id` after its load `loaded_in`."""
     nothing = Digests(loaded_in, {}, complete=loaded_in <= 0)
     try:
         kept = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return nothing
-    if [kept["loaded_in"], kept["content"], kept["polars"]] != [loaded_in, list(content), pl.__version__]:
+    if [kept["table"], kept["loaded_in"], kept["content"], kept["polars"]] != [
+        table_id, loaded_in, list(content), pl.__version__
+    ]:  # fmt: skip
         return nothing
     days = {date.fromisoformat(day): (n, total) for day, (n, total) in kept["days"].items()}
     return Digests(loaded_in, days, kept["complete"])
 
 
-def write(path: Path, digests: Digests, content: Sequence[str]) -> None:
+def write(path: Path, table_id: str, digests: Digests, content: Sequence[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     days = {day.isoformat(): list(found) for day, found in sorted(digests.days.items())}
     kept = {
+        "table": table_id,
         "loaded_in": digests.loaded_in,
         "content": list(content),
         # Its hashes may differ between versions.

@@ -6,21 +6,21 @@ Files, values, contracts, versions and schemas have modules of their own; this o
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC as utc
 from datetime import date, datetime, timedelta
 from datetime import time as clock
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
-from jobs import contracts, loads, quarantine, references, schemas, shifts
+from jobs import contracts, quarantine, references, schemas, shifts
 from jobs.canonical import HAPPENED, ROW, UTC, Batch, make_batch, table_schema
-from jobs.contracts import CHECKS, REASONS, Finding
+from jobs.contracts import REASONS
 from jobs.digests import EVENT_DATE
 from jobs.files import (
+    FILE,
     FOUND,
     KNOWN_AT,
     ColumnNames,
@@ -29,66 +29,22 @@ from jobs.files import (
     find_files,
     fingerprint,
     read_column_names,
-)
+)  # fmt: skip
 from jobs.inputs import Inputs, absolute
 from jobs.lakehouse import Lakehouse
-from jobs.stored import Table
+from jobs.loads import LoadResult, Memory, Remembered, identity
+from jobs.stored import Table, rows_per_day, table_id
 from jobs.use_case import Progress, Source, UseCase
-from jobs.versions import choose
+from jobs.versions import TOO_SOON, Choice, choose
+
+__all__ = ["InputError", "LoadResult", "default_as_of", "describe", "load", "resolve"]
 
 Days = tuple[date, date]
 LOADED_IN = "loaded_in"
 
 
-@dataclass(frozen=True)
-class LoadResult:
-    """What one load did."""
-
-    rows_read: int = 0
-    appended: int = 0
-    already_known: int = 0
-    duplicates: int = 0
-    """Exact repetitions of a row within the load, dropped."""
-    quarantined: Mapping[str, int] = field(default_factory=dict)
-    """Reason -> rows of this load in quarantine for it, also those that were there before."""
-    not_yet_known: int = 0
-    """Sound rows that are known only after `as_of`; a later load brings them."""
-    released: int = 0
-    """Rows that waited in quarantine and were let in, as what they refer to has arrived."""
-    days: tuple[date, ...] = ()
-    """Event dates of the appended rows."""
-    version: int | None = None
-    """Delta version of the raw table after the load."""
-    undeclared: tuple[str, ...] = ()
-    """Columns of the files that nobody declared, left out."""
-    zone_assumed: str | None = None
-    """Zone in which timestamps without one were read; None if there were none."""
-    findings: tuple[Finding, ...] = ()
-    seconds: float = 0.0
-
-    def summary(self) -> dict[str, object]:
-        """The numbers and names a person wants to see, in words."""
-        said: dict[str, object] = {
-            "rows read": self.rows_read,
-            "appended": self.appended,
-            "already known": self.already_known,
-            "exact duplicates dropped": self.duplicates,
-            "not yet known": self.not_yet_known,
-            "released from quarantine": self.released,
-            **{f"quarantined: {reason}": rows for reason, rows in self.quarantined.items()},
-        }
-        if self.undeclared:
-            said["columns left out"] = ", ".join(self.undeclared)
-        if self.zone_assumed:
-            said["timestamps without a zone read as"] = self.zone_assumed
-        return said
-
-
 def describe(
-    use_case: UseCase,
-    files: Mapping[str, Sequence[Path]],
-    columns: Path | None,
-    now: datetime | None = None,
+    use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None, now: datetime | None = None
 ) -> Inputs:
     """What to register for `files` (input name -> paths): absolute paths, column names, days of the main source.
 
@@ -104,30 +60,18 @@ def describe(
     paths = {name: find_files(given) for name, given in files.items() if given}
     if main.input not in paths:
         raise InputError(f"expected a file of {main.name} (`--{main.input} FILE`), found only {sorted(paths)}")
-    days = _event_days(use_case, main, paths[main.input], names, now)
+    days = _event_days(main, paths[main.input], names, now or datetime.max.replace(tzinfo=utc))
     return Inputs(absolute(paths), *days, columns=declared)
 
 
-def _event_days(
-    use_case: UseCase,
-    source: Source,
-    paths: Sequence[Path],
-    names: ColumnNames,
-    now: datetime | None,
-) -> Days:
+def _event_days(source: Source, paths: Sequence[Path], names: ColumnNames, now: datetime) -> Days:
     inspected = schemas.inspect(source, paths, names, {})
     if inspected.problems:
         raise InputError("\n".join(inspected.problems))
     batch = make_batch(source, inspected, names, {})
-    checks = contracts.rules(
-        source,
-        batch.frame.columns,
-        names.timezone,
-        now or datetime.max.replace(tzinfo=utc),
-    )
-    good, bad, _ = contracts.split(batch.frame, checks)
+    good, bad, _ = contracts.split(batch.frame, contracts.rules(source, batch.frame.columns, names.timezone, now))
     if good.is_empty():
-        raise _no_valid_rows(source, paths, batch.frame.height, _tally_reasons(bad), "")
+        raise _no_valid_rows(source, batch, _tally(bad))
     first, last = good.select(low=pl.col(source.event_time).min(), high=pl.col(source.event_time).max()).row(0)
     return first.date(), last.date()
 
@@ -135,6 +79,21 @@ def _event_days(
 def default_as_of(inputs: Inputs, now: datetime) -> datetime:
     """Midnight (UTC) after the last event of the main source, or `now` if that is earlier."""
     return min(datetime.combine(inputs.last_day + timedelta(days=1), clock.min, utc), now)
+
+
+def resolve(use_case: UseCase, source: Source, inputs: Inputs) -> tuple[tuple[Path, ...], Source | None]:
+    """The files of `source`, and the source that carries it in its own files, if that is so.
+
+    Raises InputError if a required source has no file.
+    """
+    if own := inputs.paths(source.input):
+        return own, None
+    carrier = use_case.source(source.carried_by) if source.carried_by else None
+    if carrier is not None and (carried := inputs.paths(carrier.input)):
+        return carried, carrier
+    if source.required:
+        raise InputError(f"{source.name}: expected a file (`--{source.input} FILE`), found none")
+    return (), None
 
 
 def load(
@@ -165,19 +124,23 @@ def load(
     return replace(result, seconds=time.monotonic() - started)
 
 
-def resolve(use_case: UseCase, source: Source, inputs: Inputs) -> tuple[tuple[Path, ...], Source | None]:
-    """The files of `source`, and the source that carries it in its own files, if that is so.
+@dataclass(frozen=True)
+class _Judged:
+    """The rows of one load, each with what is to become of it."""
 
-    Raises InputError if a required source has no file.
-    """
-    if own := inputs.paths(source.input):
-        return own, None
-    carrier = use_case.source(source.carried_by) if source.carried_by else None
-    if carrier is not None and (carried := inputs.paths(carrier.input)):
-        return carried, carrier
-    if source.required:
-        raise InputError(f"{source.name}: expected a file (`--{source.input} FILE`), found none")
-    return (), None
+    good: pl.DataFrame
+    """All rows that hold the contract, whenever they became known."""
+    bad: tuple[pl.DataFrame, ...]
+    new: pl.DataFrame
+    released: int
+    waiting: int
+    """Rows left in quarantine until what they refer to arrives."""
+    choice: Choice
+    tally: Mapping[str, int]
+
+    @property
+    def reasons(self) -> Counter[str]:
+        return sum((Counter(_tally(rows)) for rows in self.bad), Counter[str]())
 
 
 @dataclass(frozen=True)
@@ -199,69 +162,63 @@ class _Load:
         return self.use_case.raw_table(self.source)
 
     @property
-    def state(self) -> Path:
-        return self.lakehouse.settings.state
+    def schema_folder(self) -> Path:
+        return schemas.folder(self.lakehouse.settings.state, self.use_case)
 
     def without_file(self) -> LoadResult:
         """An optional source without a file has an empty table, so that everything downstream has its source."""
         if not self.lakehouse.exists(self.table):
             identifiers = references.expected_identifiers(self.lakehouse, self.use_case, self.source)
             self._create(table_schema(self.source, identifiers))
-        return LoadResult(version=self.lakehouse.version(self.table), findings=tuple(_all_passed()))
+        found = (*contracts.findings({}, 0, {}), *shifts.nothing_loaded())
+        return LoadResult(version=self.lakehouse.version(self.table), findings=found)
 
     def run(self, files: list[Path]) -> LoadResult:
-        known = loads.identity(files, self.names, self.source, self.carrier is not None)
-        loaded_in = int(self.lakehouse.state(self.table).get(LOADED_IN, -1))
-        remembered = loads.recall(
-            self.state, self.use_case, self.source, known,
+        loaded_in = int(self.lakehouse.state(self.table).get(LOADED_IN, 0))
+        memory = Memory(self.lakehouse.settings.state, self.use_case, self.source)
+        recalled = memory.recall(
+            self._identity(files),
             loaded_in=loaded_in, as_of=self.as_of, now=self.now, references=self._reference_versions(),
         )  # fmt: skip
-        if remembered is not None:
-            return self._unchanged(remembered)
+        if recalled is not None:
+            return self._unchanged(recalled)
         expected = references.expected_identifiers(self.lakehouse, self.use_case, self.source)
-        batch = self._read(files, expected)
+        batch = self._read(files, expected, first=not loaded_in)
         self._report(1)
-        identifiers = {**batch.schema.columns, **expected}
-        return self._append(batch, identifiers, known, max(loaded_in, 0))
+        table = Table(self.lakehouse, self.use_case, self.source, batch.versioned, loaded_in)
+        judged = self._judge(batch, table)
+        self._report(2)
+        self._quarantine(batch, judged)
+        self._report(3)
+        version = self._commit(batch, judged.new, {**batch.schema.columns, **expected}, table, loaded_in)
+        result = self._result(batch, judged, version)
+        self._remember(memory, batch, judged, result)
+        self._report(4)
+        return result
+
+    def _identity(self, files: Sequence[Path]) -> str:
+        carried = self.carrier is not None
+        return identity(table_id(self.lakehouse, self.table), files, self.names, self.source, carried)
+
+    def _reference_versions(self) -> dict[str, int | None]:
+        tables = {references.target(self.use_case, r)[0] for r in self.source.references.values()}
+        return self.lakehouse.versions(sorted(tables))
 
     def _report(self, step: int) -> None:
         if self.progress:
             self.progress(step, 4)
 
-    def _unchanged(self, remembered: Mapping[str, Any]) -> LoadResult:
-        return LoadResult(
-            rows_read=remembered["rows"],
-            already_known=remembered["held"],
-            duplicates=remembered["duplicates"],
-            quarantined=remembered["quarantined"],
-            not_yet_known=remembered["not_yet_known"],
-            version=self.lakehouse.version(self.table),
-            undeclared=tuple(remembered["undeclared"]),
-            zone_assumed=remembered["zone_assumed"],
-            findings=(
-                *contracts.findings(remembered["tally"], remembered["rows"], remembered["quarantined"]),
-                *shifts.findings(self.source, [], pl.DataFrame(), pl.DataFrame()),
-            ),
-        )
+    def _unchanged(self, recalled: Remembered) -> LoadResult:
+        result = recalled.result
+        found = contracts.findings(recalled.tally, result.rows_read, result.quarantined)
+        version = self.lakehouse.version(self.table)
+        return replace(result, version=version, findings=(*found, *shifts.nothing_loaded()))
 
-    def _reference_versions(self) -> dict[str, int | None]:
-        tables = {references.target(self.use_case, r)[0] for r in self.source.references.values()}
-        return {table: self.lakehouse.version(table) for table in sorted(tables)}
-
-    def _read(self, files: list[Path], expected: Mapping[str, str]) -> Batch:
-        declared = [
-            n
-            for s in self.use_case.sources
-            if s.carried_by == self.source.name
-            for n in (c.file_name for c in s.columns)
-        ]
+    def _read(self, files: list[Path], expected: Mapping[str, str], first: bool) -> Batch:
+        carried = [s for s in self.use_case.sources if s.carried_by == self.source.name]
+        declared = [c.file_name for s in carried for c in s.columns]
         inspected = schemas.inspect(self.source, files, self.names, expected, self.carrier, declared)
-        schemas.check(
-            schemas.folder(self.state, self.use_case),
-            self.source,
-            inspected,
-            self.use_case.name,
-        )
+        schemas.check(self.schema_folder, self.source, inspected, self.use_case.name, first=first)
         references.check_types(self.source, inspected.schema, expected)
         batch = make_batch(self.source, inspected, self.names, expected)
         if batch.frame.is_empty() and self.carrier is None:
@@ -269,84 +226,37 @@ class _Load:
             raise InputError(f"{paths}: expected rows of {self.source.name}, found none; deliver the file again")
         return batch
 
-    def _append(self, batch: Batch, identifiers: Mapping[str, str], known: str, loaded_in: int) -> LoadResult:
+    def _judge(self, batch: Batch, table: Table) -> _Judged:
         source = self.source
+        day = pl.col(source.event_time).dt.date()
+        wanted = pl.lit(True) if self.days is None else day.is_between(*self.days)
         checks = contracts.rules(source, batch.frame.columns, self.names.timezone, self.now)
         good, bad, tally = contracts.split(batch.frame, checks)
-        good = _slim(source, good).with_columns(pl.col(source.event_time).dt.date().alias(EVENT_DATE))
-        wanted = self._wanted()
+        good = good.select(*table.columns, ROW, FILE).with_columns(day.alias(EVENT_DATE))
         visible = good.filter(pl.col(KNOWN_AT) <= pl.lit(self.as_of, UTC))
-        table = Table(self.lakehouse, self.use_case, source, batch.versioned, loaded_in)
-        stored = None if table.empty else table
+        stored = None if table.missing else table
         choice = choose(visible, wanted, source, versioned=batch.versioned, as_of=self.as_of, stored=stored)
-        self._report(2)
+        found = batch.frame.select(ROW, pl.selectors.starts_with(FOUND))
+        refused = choice.refused.join(found, on=ROW, how="left", maintain_order="left")
         fresh, orphans = references.split(self.lakehouse, self.use_case, source, choice.new)
         released, waiting = self._release(visible, stored)
-        refused = self._with_found(batch, choice.refused)
-        if self.days is not None:
-            day = pl.col(source.event_time).dt.date()
-            bad = bad.filter(day.is_between(*self.days) | day.is_null())
-        bad_rows = [rows for rows in (bad, refused, orphans) if not rows.is_empty()]
-        entries = [quarantine.entries(rows, batch.files, self.as_of) for rows in bad_rows]
-        if entries:
-            quarantine.append(self.lakehouse, self.table, pl.concat(entries))
-        reasons = Counter[str]()
-        for rows in bad_rows:
-            reasons.update(_tally_reasons(rows))
-        if good.is_empty() and not batch.frame.is_empty():
-            raise _no_valid_rows(
-                source,
-                batch.files,
-                batch.frame.height,
-                reasons,
-                quarantine.table_of(self.table),
-            )
-        self._report(3)
-        new = pl.concat([fresh.select(released.columns), released])
-        version = self._commit(batch, new, identifiers, loaded_in + 1)
-        table.keep(new, loaded_in + 1 if new.height else loaded_in)
-        schemas.record(schemas.folder(self.state, self.use_case), source, batch.schema)
-        tally = {**tally, "uniqueness": refused.height, "references": orphans.height}
-        late = good.filter(wanted & (pl.col(KNOWN_AT) > pl.lit(self.as_of, UTC)))
-        days = tuple(new[EVENT_DATE].unique().sort())
-        read = batch.frame.height
-        result = LoadResult(
-            rows_read=read,
-            appended=new.height,
-            already_known=choice.already_known,
-            duplicates=choice.duplicates,
-            quarantined=dict(reasons),
-            not_yet_known=late.height,
+        return _Judged(
+            good=good,
+            bad=(bad.filter(wanted | day.is_null()), refused, orphans),
+            new=pl.concat([fresh.select(released.columns), released]),
             released=released.height,
-            days=days,
-            version=version,
-            undeclared=batch.schema.undeclared,
-            zone_assumed=batch.zone_assumed,
-            findings=(
-                *contracts.findings(tally, read, reasons),
-                *shifts.findings(source, days, pl.DataFrame(), pl.DataFrame()),
-            ),
+            waiting=waiting + orphans.height,
+            choice=choice,
+            tally={**tally, "uniqueness": refused.height, "references": orphans.height},
         )
-        self._remember(batch, known, result, tally, late, waiting + orphans.height)
-        self._report(4)
-        return result
-
-    def _wanted(self) -> pl.Expr:
-        return pl.lit(True) if self.days is None else pl.col(EVENT_DATE).is_between(*self.days)
-
-    def _with_found(self, batch: Batch, refused: pl.DataFrame) -> pl.DataFrame:
-        found = [c for c in batch.frame.columns if c.startswith(FOUND)]
-        return refused.join(batch.frame.select(ROW, *found), on=ROW, how="left", maintain_order="left")
 
     def _release(self, visible: pl.DataFrame, stored: Table | None) -> tuple[pl.DataFrame, int]:
         """Rows from quarantine that may go in now, and how many go on waiting."""
         source = self.source
         kinds = references.types(source, visible)
-        waiting = (
-            quarantine.waiting(self.lakehouse, self.table, kinds)
-            if source.references
-            else visible.clear().select(*kinds)
-        )
+        waiting = visible.select(*kinds).clear()
+        if source.references:
+            waiting = quarantine.waiting(self.lakehouse, self.table, kinds)
         waiting = waiting.with_columns(pl.col(source.event_time).dt.date().alias(EVENT_DATE))
         if waiting.is_empty():
             return waiting, 0
@@ -360,100 +270,101 @@ class _Load:
         released, still = references.split(self.lakehouse, self.use_case, source, waiting)
         return released.filter(pl.col(KNOWN_AT) <= pl.lit(self.as_of, UTC)), still.height
 
+    def _quarantine(self, batch: Batch, judged: _Judged) -> None:
+        """Keep the bad rows. Raises InputError if there are no others."""
+        entries = [quarantine.entries(rows, batch.files, self.as_of) for rows in judged.bad if not rows.is_empty()]
+        if entries:
+            quarantine.append(self.lakehouse, self.table, pl.concat(entries))
+        if judged.good.is_empty() and not batch.frame.is_empty():
+            raise _no_valid_rows(self.source, batch, judged.reasons, quarantine.table_of(self.table))
+
     def _commit(
-        self,
-        batch: Batch,
-        new: pl.DataFrame,
-        identifiers: Mapping[str, str],
-        number: int,
+        self, batch: Batch, new: pl.DataFrame, identifiers: Mapping[str, str], table: Table, loaded_in: int
     ) -> int | None:
         schema = table_schema(self.source, identifiers)
-        if new.is_empty():
-            if not self.lakehouse.exists(self.table):
-                self._create(schema)
-            return self.lakehouse.version(self.table)
-        contracts.prove(self.source, new.drop(EVENT_DATE), identifiers)
-        rows = new.with_columns(pl.lit(number, pl.Int64).alias(LOADED_IN)).select(schema.names)
-        state = {
-            LOADED_IN: number,
-            "as_of": self.as_of.isoformat(),
-            "files": {str(p): fingerprint(p) for p in batch.files},
-        }
-        return self.lakehouse.write(
-            self.table, rows.to_arrow().cast(schema), mode="append", schema=schema, rows=rows.height,
-            partition_by=[EVENT_DATE], state=state,
-        )  # fmt: skip
+        if new.is_empty() and table.missing:
+            self._create(schema)
+        elif not new.is_empty():
+            loaded_in += 1
+            contracts.prove(self.source, new.drop(EVENT_DATE), identifiers)
+            rows = new.with_columns(pl.lit(loaded_in, pl.Int64).alias(LOADED_IN)).select(schema.names)
+            files = {str(p): fingerprint(p) for p in batch.files}
+            self.lakehouse.write(
+                self.table, rows.to_arrow().cast(schema), mode="append", schema=schema, rows=rows.height,
+                partition_by=[EVENT_DATE],
+                state={LOADED_IN: loaded_in, "as_of": self.as_of.isoformat(), "files": files},
+            )  # fmt: skip
+        table.keep(new, loaded_in)
+        schemas.record(self.schema_folder, self.source, batch.schema)
+        return self.lakehouse.version(self.table)
 
     def _create(self, schema: pa.Schema) -> None:
         from pyspark.sql.pandas.types import from_arrow_schema
 
         empty = self.lakehouse.spark.createDataFrame([], from_arrow_schema(schema))
-        self.lakehouse.write(
-            self.table,
-            empty,
-            mode="append",
-            schema=schema,
-            rows=None,
-            partition_by=[EVENT_DATE],
-            state={LOADED_IN: 0},
+        state = {LOADED_IN: 0}
+        self.lakehouse.write(self.table, empty, mode="append", schema=schema, partition_by=[EVENT_DATE], state=state)
+
+    def _result(self, batch: Batch, judged: _Judged, version: int | None) -> LoadResult:
+        read, reasons = batch.frame.height, judged.reasons
+        return LoadResult(
+            rows_read=read,
+            appended=judged.new.height,
+            already_known=judged.choice.already_known,
+            duplicates=judged.choice.duplicates,
+            quarantined=dict(reasons),
+            not_yet_known=self._late(judged).height,
+            released=judged.released,
+            days=tuple(judged.new[EVENT_DATE].unique().sort()),
+            version=version,
+            undeclared=batch.schema.undeclared,
+            zone_assumed=batch.zone_assumed,
+            findings=(*contracts.findings(judged.tally, read, reasons), *self._shifts(judged.new)),
         )
 
-    def _remember(
-        self,
-        batch: Batch,
-        known: str,
-        result: LoadResult,
-        tally: Mapping[str, int],
-        late: pl.DataFrame,
-        waiting: int,
-    ) -> None:
-        if self.days is not None:
+    def _late(self, judged: _Judged) -> pl.DataFrame:
+        late = judged.good.filter(pl.col(KNOWN_AT) > pl.lit(self.as_of, UTC))
+        return late if self.days is None else late.filter(pl.col(EVENT_DATE).is_between(*self.days))
+
+    def _shifts(self, new: pl.DataFrame) -> list[contracts.Finding]:
+        if new.is_empty():
+            return shifts.nothing_loaded()
+        days = new[EVENT_DATE].unique().sort().to_list()
+        current, before = shifts.reference_days(days)
+        compared = [c.name for c in self.source.columns if c.kind in ("number", "integer") or c.nullable or c.optional]
+        held = self.lakehouse.to_arrow(
+            self.table, columns=[*compared, EVENT_DATE], filters=[(EVENT_DATE, "in", before)]
+        )
+        loaded = new.filter(pl.col(EVENT_DATE).is_in(current))
+        return shifts.findings(self.source, days, loaded, pl.DataFrame(held), rows_per_day(self.lakehouse, self.table))
+
+    def _remember(self, memory: Memory, batch: Batch, judged: _Judged, result: LoadResult) -> None:
+        # A second correction at one moment waits for a later one; days that were not asked for wait too.
+        if self.days is not None or TOO_SOON in result.quarantined:
             return
         future = batch.frame.filter(pl.col(HAPPENED) > pl.lit(self.now, UTC))[HAPPENED].min()
-        next_known = late[KNOWN_AT].min()
-        entry = {
-            LOADED_IN: int(self.lakehouse.state(self.table).get(LOADED_IN, 0)),
-            "next_known_at": next_known.isoformat() if isinstance(next_known, datetime) else None,
-            "next_event": future.isoformat() if isinstance(future, datetime) else None,
-            "rows": result.rows_read,
-            "held": result.appended + result.already_known,
-            "duplicates": result.duplicates,
-            "quarantined": dict(result.quarantined),
-            "not_yet_known": result.not_yet_known,
-            "undeclared": result.undeclared,
-            "zone_assumed": result.zone_assumed,
-            "tally": dict(tally),
-        }
-        loads.remember(
-            self.state, self.use_case, self.source, known, entry,
-            waiting=waiting, references=self._reference_versions(),
-        )  # fmt: skip
+        next_known = self._late(judged)[KNOWN_AT].min()
+        done = Remembered(
+            result=result,
+            tally=judged.tally,
+            loaded_in=int(self.lakehouse.state(self.table).get(LOADED_IN, 0)),
+            next_known_at=next_known if isinstance(next_known, datetime) else None,
+            next_event=future if isinstance(future, datetime) else None,
+        )
+        memory.remember(
+            self._identity(batch.files), done, waiting=judged.waiting, references=self._reference_versions()
+        )
 
 
-def _slim(source: Source, good: pl.DataFrame) -> pl.DataFrame:
-    names = dict.fromkeys([*(c.name for c in source.columns), KNOWN_AT, ROW, "_file"])
-    return good.select(*names)
+def _tally(bad: pl.DataFrame) -> dict[str, int]:
+    counted = bad[REASONS].explode().drop_nulls().value_counts(sort=True)
+    return dict(counted.iter_rows())
 
 
-def _tally_reasons(bad: pl.DataFrame) -> dict[str, int]:
-    counted = bad[REASONS].explode().value_counts(sort=True)
-    return {reason: rows for reason, rows in counted.iter_rows() if reason is not None}
-
-
-def _no_valid_rows(
-    source: Source,
-    paths: Sequence[Path],
-    rows: int,
-    reasons: Mapping[str, int],
-    table: str,
-) -> InputError:
+def _no_valid_rows(source: Source, batch: Batch, reasons: Mapping[str, int], table: str = "") -> InputError:
     why = "; ".join(f"{reason} ({n} rows)" for reason, n in list(reasons.items())[:5])
     where = f" The rows are in {table}." if table else ""
     return InputError(
-        f"{', '.join(map(str, paths))}: expected valid rows of {source.name}, found none among {rows}: {why}.{where} "
-        "Mend the file, or declare what it holds in a columns file (`--columns`)"
+        f"{', '.join(map(str, batch.files))}: expected valid rows of {source.name}, found none among "
+        f"{batch.frame.height}: {why}.{where} Mend the file, or declare what it holds in a columns file (`--columns`)"
     )
-
-
-def _all_passed() -> list[Finding]:
-    return [Finding(name, True, False, description) for name, (description, _) in CHECKS.items()]

@@ -260,13 +260,13 @@ def changes(source: Source, expected: FileSchema, found: FileSchema) -> list[str
     return lines + [f"column {name}: expected no such column, found a new one" for name in new]
 
 
-def check(folder: Path, source: Source, inspected: Inspection, use_case: str) -> None:
-    """Compare files with what was recorded.
+def check(folder: Path, source: Source, inspected: Inspection, use_case: str, *, first: bool = False) -> None:
+    """Compare files with what was recorded, unless this is the first load of a table.
 
     Raises SchemaChanged if they differ, with the new schema saved for `accept`; InputError if they cannot be
     loaded at all, or differ among each other.
     """
-    before = recorded(folder, source)
+    before = None if first else recorded(folder, source)
     for file, schema in zip(inspected.files, inspected.schemas, strict=True):
         if before is not None and (lines := changes(source, before, schema)):
             record(folder, source, schema, pending=True)

@@ -25,8 +25,8 @@ class Table:
         self.columns = list(dict.fromkeys([*(c.name for c in source.columns), KNOWN_AT]))
         self.content = [*(c.name for c in source.columns), *([KNOWN_AT] if versioned else [])]
         self.memory: Path = lakehouse.settings.state / use_case.name / "loads" / f"{source.name}.days.json"
-        self.digests: Digests = digests.read(self.memory, loaded_in, self.content)
-        self.empty = not lakehouse.exists(self.name)
+        self.digests: Digests = digests.read(self.memory, table_id(lakehouse, self.name), loaded_in, self.content)
+        self.missing = not lakehouse.exists(self.name)
         """There is no such table yet."""
 
     def differing(self, rows: pl.DataFrame, content: Sequence[str]) -> list[date]:
@@ -51,13 +51,13 @@ class Table:
         return held.join(keys, on=keys.columns, how="semi")
 
     def _read(self, filters: list[tuple[str, str, Any]], columns: list[str], nothing: bool) -> pl.DataFrame:
-        if self.empty or nothing:
+        if self.missing or nothing:
             return self._nothing(columns)
         found = self.lakehouse.to_arrow(self.name, columns=columns, filters=filters)
         return pl.DataFrame(found).with_columns(pl.selectors.datetime().cast(UTC))
 
     def _nothing(self, columns: list[str]) -> pl.DataFrame:
-        if not self.empty:
+        if not self.missing:
             empty = self.lakehouse.schema(self.name).empty_table().select(columns)
             return pl.DataFrame(empty).with_columns(pl.selectors.datetime().cast(UTC))
         raise ValueError(f"{self.name}: nothing can be read, there is no such table")
@@ -65,4 +65,16 @@ class Table:
     def keep(self, new: pl.DataFrame, loaded_in: int) -> None:
         """Remember the days as they are after `new` was appended by load `loaded_in`."""
         kept = self.digests.after(loaded_in, digests.digest(new, self.content))
-        digests.write(self.memory, kept, self.content)
+        digests.write(self.memory, table_id(self.lakehouse, self.name), kept, self.content)
+
+
+def table_id(lakehouse: Lakehouse, table: str) -> str:
+    """What tells a table from one that was there before, or is elsewhere, under the same name; empty if none is."""
+    return str(lakehouse.delta(table).metadata().id) if lakehouse.exists(table) else ""
+
+
+def rows_per_day(lakehouse: Lakehouse, table: str) -> dict[date, int]:
+    """Rows of each event date, counted from the table's log."""
+    files = pl.DataFrame(lakehouse.delta(table).get_add_actions(flatten=True))
+    counts = files.group_by(pl.col(f"partition.{EVENT_DATE}").alias(EVENT_DATE)).agg(pl.col("num_records").sum())
+    return dict(counts.sort(EVENT_DATE).iter_rows())

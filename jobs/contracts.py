@@ -72,12 +72,13 @@ class Rule:
 
 def rules(source: Source, found: Sequence[str], zone: str, now: datetime) -> list[Rule]:
     """All rules for the rows of a batch that has the columns `found`, in UTC seen from `now`."""
-    all_rules = [rule for c in source.columns for rule in _column_rules(c, found, zone)]
-    if FOUND + KNOWN_AT in found:
-        all_rules += _column_rules(Column(KNOWN_AT, "timestamp"), found, zone)
+    all_rules = []
     if RAGGED in found:
         reason = "more fields than the header has columns"
         all_rules.append(Rule("types", "", reason, pl.col(RAGGED).fill_null(0) > 0))
+    all_rules += [rule for c in source.columns for rule in _column_rules(c, found, zone)]
+    if FOUND + KNOWN_AT in found:
+        all_rules += _column_rules(Column(KNOWN_AT, "timestamp"), found, zone)
     future = pl.col(HAPPENED) > pl.lit(now, UTC)
     all_rules.append(
         Rule(

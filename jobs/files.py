@@ -214,10 +214,11 @@ def _read_csv(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
         "new_columns": names,
     }
     try:
-        frame = pl.read_csv(file.path, **options)
-        return frame.select(*columns, pl.lit(0, pl.Int64).alias(RAGGED))
+        frame = pl.read_csv(file.path, **options).with_columns(pl.lit(0, pl.Int64).alias(RAGGED))
     except pl.exceptions.ComputeError:
-        return _read_ragged(file, names).select(*columns, RAGGED)
+        frame = _read_ragged(file, names)
+    # A quoted empty field is no more of a value than an empty one.
+    return frame.select(*(pl.when(pl.col(c) != "").then(pl.col(c)).alias(c) for c in columns), RAGGED)
 
 
 def _read_ragged(file: DataFile, names: Sequence[str]) -> pl.DataFrame:

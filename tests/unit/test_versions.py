@@ -88,7 +88,9 @@ def test_the_same_rows_twice_add_nothing() -> None:
 
 
 def test_exact_repetitions_are_dropped_and_counted() -> None:
-    choice = InMemory().load([order(1, 0), order(1, 0), order(1, 0), order(2, 0, None), order(2, 0, None)], at(9), False)
+    choice = InMemory().load(
+        [order(1, 0), order(1, 0), order(1, 0), order(2, 0, None), order(2, 0, None)], at(9), False
+    )
     assert (choice.new.height, choice.duplicates, reasons(choice)) == (2, 3, [])
 
 

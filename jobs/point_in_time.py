@@ -1,7 +1,7 @@
-"""The point-in-time join over an engine's tables: for each entity row, the one feature row known and fresh at its time.
+"""The point-in-time join over an engine's tables: for each entity row, the feature row known and fresh at its time.
 
-The rules are `point_in_time_kernel.join`; here is only how the rows of both sides meet, bucket by bucket. What a feature
-view is belongs to the Feast plug-in (`offline_store.py`).
+The rules are `point_in_time_kernel.join`; here is only how the rows of both sides meet, bucket by bucket. What a
+feature view is belongs to the Feast plug-in (`offline_store.py`).
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from jobs.point_in_time_kernel import join
+from jobs.point_in_time_kernel import join, latest
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, GroupedData
     from pyspark.sql.types import DataType, StructType
 
-__all__ = ["join", "point_in_time_join"]
+__all__ = ["bounds_of", "join", "latest", "latest_rows", "literal", "point_in_time_join"]
 
-Kernel = Callable[[pa.Table, pa.Table], pa.Table]
+Kernel = Callable[..., pa.Table]
 
 
 def point_in_time_join(
@@ -33,6 +33,7 @@ def point_in_time_join(
     created_timestamp: str | None = None,
     ttl: timedelta | None = None,
     columns: Sequence[str],
+    known_only: bool = True,
     bounds: tuple[datetime, datetime] | None = None,
     buckets: int = 16,
     kernel: Callable[[Kernel], Kernel] = lambda function: function,
@@ -63,7 +64,12 @@ def point_in_time_join(
     features = feature_df.where(
         " and ".join(
             [f"`{key}` is not null" for key in keys]
-            + _useful(feature_timestamp, created_timestamp, ttl, bounds or _bounds(entity_df, event_timestamp))
+            + _useful(
+                feature_timestamp,
+                created_timestamp if known_only else None,
+                ttl,
+                bounds or bounds_of(entity_df, event_timestamp),
+            )
         )
     ).select(*[f"`{name}`" for name in needed])
     arrow = _arrow_schema(schema)
@@ -78,11 +84,43 @@ def point_in_time_join(
             created_timestamp=created_timestamp,
             ttl=ttl,
             columns=columns,
+            known_only=known_only,
         )
         return joined.cast(arrow)
 
     left, right = (_bucketed(frame, keys, buckets) for frame in (entity_df, features))
     return left.cogroup(right).applyInArrow(kernel(run), schema)
+
+
+def latest_rows(
+    feature_df: DataFrame,
+    *,
+    keys: Sequence[str],
+    feature_timestamp: str,
+    created_timestamp: str | None = None,
+    columns: Sequence[str],
+    buckets: int = 16,
+    kernel: Callable[[Kernel], Kernel] = lambda function: function,
+) -> DataFrame:
+    """`point_in_time_kernel.latest` over a table of an engine: one row per key without nulls."""
+    from pyspark.sql.types import StructType
+
+    names = [*keys, *columns, feature_timestamp, *([created_timestamp] if created_timestamp else [])]
+    frame = feature_df.select(*(f"`{name}`" for name in names))
+    schema = StructType([frame.schema[name] for name in names])
+    arrow = _arrow_schema(schema)
+
+    def run(rows: pa.Table) -> pa.Table:
+        found = latest(
+            pa.Table.from_struct_array(rows["row"]),
+            keys=keys,
+            feature_timestamp=feature_timestamp,
+            created_timestamp=created_timestamp,
+            columns=columns,
+        )
+        return found.cast(arrow)
+
+    return _bucketed(frame, keys, buckets).applyInArrow(kernel(run), schema)
 
 
 def _bucketed(frame: DataFrame, keys: Sequence[str], buckets: int) -> GroupedData:
@@ -138,7 +176,7 @@ def _bucketed_as(kind: DataType) -> str:
     return "string" if kind.typeName() in ("varchar", "char") else kind.simpleString()
 
 
-def _bounds(entity_df: DataFrame, event_timestamp: str) -> tuple[datetime, datetime] | None:
+def bounds_of(entity_df: DataFrame, event_timestamp: str) -> tuple[datetime, datetime] | None:
     """Earliest and latest entity time; None if there is none."""
     micros = f"unix_micros(cast(`{event_timestamp}` as timestamp))"
     low, high = entity_df.selectExpr(f"min({micros})", f"max({micros})").collect()[0]
@@ -158,12 +196,13 @@ def _useful(
     """SQL conditions that every feature row fulfils which can match an entity row between `bounds`."""
     if bounds is None:
         return ["false"]
-    conditions = [f"`{name}` <= {_literal(bounds[1])}" for name in (feature_timestamp, created_timestamp) if name]
+    conditions = [f"`{name}` <= {literal(bounds[1])}" for name in (feature_timestamp, created_timestamp) if name]
     if ttl and bounds[0] - datetime.min.replace(tzinfo=UTC) > ttl:
-        conditions.append(f"`{feature_timestamp}` >= {_literal(bounds[0] - ttl)}")
+        conditions.append(f"`{feature_timestamp}` >= {literal(bounds[0] - ttl)}")
     return conditions
 
 
-def _literal(moment: datetime) -> str:
+def literal(moment: datetime) -> str:
+    """A moment as an SQL timestamp that no session time zone changes."""
     utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return f"timestamp'{utc.isoformat(' ', 'microseconds')}'"

@@ -20,6 +20,8 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 _MICROSECONDS = pa.timestamp("us")
 _FAR = int(np.iinfo(np.int64).max)
 _SECOND = 1_000_000
+# The last day that a Python datetime can hold.
+_END = 253_402_300_799_999_999
 
 
 def join(
@@ -32,6 +34,7 @@ def join(
     created_timestamp: str | None = None,
     ttl: timedelta | None = None,
     columns: Sequence[str],
+    known_only: bool = True,
 ) -> pa.Table:
     """The entity rows, in their order and number, with `columns` of the feature row that each one could have seen.
 
@@ -45,6 +48,7 @@ def join(
     Args:
         entities: n rows with `keys`, `event_timestamp` and anything else.
         features: m rows with `keys`, `feature_timestamp`, `created_timestamp` if given, and `columns`.
+        known_only: False drops the condition on `created_timestamp`, which then only decides between equal events.
 
     Returns:
         n rows: the columns of `entities`, then `columns` with the types they have in `features`.
@@ -63,12 +67,58 @@ def join(
     winner = np.full(entities.num_rows, -1, np.int64)
     if features.num_rows and asked_known.any():
         winner = _winners(
-            entities, features, keys, asked, asked_known, feature_timestamp, created_timestamp, ttl, columns
+            entities,
+            features,
+            keys,
+            asked,
+            asked_known,
+            feature_timestamp,
+            created_timestamp,
+            ttl,
+            columns,
+            known_only,
         )
     taken = pa.array(winner, mask=winner < 0)
     for name in columns:
         entities = entities.append_column(features.schema.field(name).with_nullable(True), features[name].take(taken))
     return entities
+
+
+def latest(
+    features: pa.Table,
+    *,
+    keys: Sequence[str],
+    feature_timestamp: str,
+    created_timestamp: str | None = None,
+    columns: Sequence[str],
+) -> pa.Table:
+    """One row per key that has no null in it: what `join` would find at the end of time, with both times.
+
+    Returns:
+        `keys`, `columns`, `feature_timestamp` and, if given, `created_timestamp`; the keys in no particular order.
+    """
+    times = [feature_timestamp, *([created_timestamp] if created_timestamp else [])]
+    known = features
+    for name in [*keys, *times]:
+        known = known.filter(pc.is_valid(known[name])) if known[name].null_count else known
+    number = min(known.num_rows, 1)
+    entities = known.select(keys)
+    if keys:
+        entities = entities.group_by(list(keys)).aggregate([])
+        number = entities.num_rows
+    asked = "the end of time"
+    end = pa.array(np.full(number, _END), pa.int64()).cast(_MICROSECONDS)
+    entities = entities.append_column(asked, end) if keys else pa.table({asked: end})
+    joined = join(
+        entities,
+        known,
+        keys=keys,
+        event_timestamp=asked,
+        feature_timestamp=feature_timestamp,
+        created_timestamp=created_timestamp,
+        columns=[*columns, *times],
+    )
+    return joined.drop_columns([asked])
 
 
 def _winners(
@@ -81,6 +131,7 @@ def _winners(
     created_timestamp: str | None,
     ttl: timedelta | None,
     columns: Sequence[str],
+    known_only: bool,
 ) -> Ints:
     """The row number in `features` for each entity row, -1 for none.
 
@@ -92,8 +143,11 @@ def _winners(
     created = event
     if created_timestamp:
         created, created_known = _microseconds(features, created_timestamp)
-        usable &= created_known
-    available = np.maximum(event, created)
+        if known_only:
+            usable &= created_known
+        else:
+            created = np.where(created_known, created, -_FAR)
+    available = np.maximum(event, created) if known_only else event
     last = asked[asked_known].max()
     usable &= available <= last
     limit = _ttl_microseconds(ttl)
@@ -120,7 +174,7 @@ def _winners(
     searched = searched[ascending]
     at = np.searchsorted(place, wanted, side="right") - 1
     searched, at = searched[at >= 0], at[at >= 0]
-    if created_timestamp:
+    if created_timestamp and known_only:
         best = _running_best(feature_code[order], event[order])
         at = at if best is None else best[at]
     row = order[at]
@@ -259,7 +313,7 @@ def _one_type(a: pa.ChunkedArray, b: pa.ChunkedArray, name: str) -> tuple[pa.Chu
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 _WIDER: list[tuple[Callable[[pa.DataType], bool], pa.DataType]] = [

@@ -76,6 +76,7 @@ def _start(settings: Settings, state_file: Path) -> dict[str, Any]:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if state := _running(state_file):
+            process.returncode = 0  # it outlives us: Popen is not to warn that nobody waited for it
             return state
         if process.poll() is not None:
             break

@@ -129,7 +129,7 @@ class Lakehouse:
         after = self.version(table)
         if before is None:
             register_table(spark, self.path(table), table)
-        self._check_rows(table, before, after, rows, state_before)
+        self._check_rows(table, (before, after), rows, options.get("replaceWhere"), state_before)
         if after is None:
             raise WriteMismatch(f"{table}: the engine reported success, but there is no table at {self.path(table)}")
         return after
@@ -149,17 +149,29 @@ class Lakehouse:
                 raise WriteMismatch(f"{table}: columns {where} differ from what was meant: {changed}")
 
     def _check_rows(
-        self, table: str, before: int | None, after: int | None, meant: int | None, state: Mapping[str, Any]
+        self,
+        table: str,
+        versions: tuple[int | None, int | None],
+        meant: int | None,
+        where: str | None,
+        state: Mapping[str, Any],
     ) -> None:
+        before, after = versions
         if meant is None or after is None:
             return
-        arrived = 0 if after == before else int(_metrics(self.delta(table)).get("numOutputRows", -1))
-        if arrived != meant:
-            if before is not None and after != before:
-                self.delta(table).restore(before, commit_properties=keeping(state))
-            raise WriteMismatch(
-                f"{table}: expected {meant} rows to arrive, found {arrived}; the table was put back as it was"
-            )
+        arrived = 0 if after == before and where is None else self._arrived(table, after, where)
+        if arrived == meant:
+            return
+        if before is not None and after != before:
+            self.delta(table).restore(before, commit_properties=keeping(state))
+        raise WriteMismatch(
+            f"{table}: expected {meant} rows to arrive, found {arrived}; the table was put back as it was"
+        )
+
+    def _arrived(self, table: str, version: int, where: str | None) -> int:
+        if where is not None:  # the commit's own count would include kept rows of files it had to rewrite
+            return self.read(table, version).where(where).count()
+        return int(_metrics(self.delta(table)).get("numOutputRows", -1))
 
     def state(self, table: str) -> dict[str, Any]:
         """State of the last Evergreen commit of a table ({} if none): what its rows were made from."""

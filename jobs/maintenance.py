@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from deltalake import DeltaTable
 from pyarrow import fs
 
 from jobs.lakehouse import Lakehouse, find_tables, keeping
@@ -47,13 +46,13 @@ def maintain(lakehouse: Lakehouse, table: str, retain_hours: float) -> Maintaine
     delta = lakehouse.delta(table)
     if delta.metadata().configuration.get("delta.enableExpiredLogCleanup") != "false":
         delta.alter.set_table_properties(PROPERTIES, commit_properties=state)
-    compacted = delta.optimize.compact(commit_properties=state)["numFilesRemoved"]
+    compacted = lakehouse.delta(table).optimize.compact(commit_properties=state)["numFilesRemoved"]
     keep = pinned(lakehouse.settings, table)
-    for version in keep:
-        DeltaTable(lakehouse.path(table), version=version).create_checkpoint()
-    delta.create_checkpoint()
-    expired = _expire_log(lakehouse.path(table), min([*keep, delta.version()]), timedelta(hours=retain_hours))
-    removed = delta.vacuum(
+    current = lakehouse.delta(table).version()
+    for version in (*keep, current):
+        lakehouse.delta(table, version).create_checkpoint()
+    expired = _expire_log(lakehouse.path(table), min([*keep, current]), timedelta(hours=retain_hours))
+    removed = lakehouse.delta(table).vacuum(
         retention_hours=int(retain_hours), enforce_retention_duration=False, dry_run=False,
         keep_versions=keep, commit_properties=state,
     )  # fmt: skip

@@ -89,16 +89,16 @@ def simulate(
     scenario: str, seed: int | None, days: int | None, customers: int | None, file_format: str, truth: bool, out: Path
 ) -> None:
     """Write a simulated card-payment world: transactions, late fraud reports, profiles."""
-    from dataclasses import replace
-
     from rich.progress import Progress
 
     from jobs import simulate as world_module
 
     if scenario not in world_module.SCENARIOS:
         raise click.UsageError(f"--scenario: expected one of {', '.join(world_module.SCENARIOS)}, found {scenario!r}")
-    changes = {"seed": seed, "days": days, "customers": customers}
-    world = replace(world_module.scenario(scenario), **{k: v for k, v in changes.items() if v is not None})
+    # Holders to terminals stay 4:3: another ratio is another difficulty.
+    terminals = max(12, customers * 3 // 4) if customers else None
+    changes = {"seed": seed, "days": days, "customers": customers, "terminals": terminals}
+    world = world_module.scenario(scenario, **{k: v for k, v in changes.items() if v is not None})
     with Progress() as bar:
         task = bar.add_task(f"simulating {scenario}", total=world.days)
         written = world_module.write(

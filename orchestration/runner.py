@@ -1,0 +1,131 @@
+"""What `evergreen run` and `evergreen ui` do around a run: inputs, nothing new, summary. Printing lives here."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from jobs import fingerprint, inputs
+from jobs.lakehouse import attach
+from jobs.settings import Settings, exported
+from jobs.use_case import UseCase
+
+if TYPE_CHECKING:
+    from orchestration.run import Outcome
+
+console = Console(highlight=False)
+
+
+def run(
+    settings: Settings,
+    use_case: UseCase,
+    files: Mapping[str, Sequence[Path]],
+    columns: Path | None,
+    as_of: datetime | None,
+    full: bool = False,
+    show: bool = True,
+) -> int:
+    """Register the files given, run what is new, print a summary; returns the exit status."""
+    from jobs.engine import EngineUnreachable, file_lock
+    from jobs.ingest import InputError
+
+    try:
+        # A second run of the same use case waits here, and then finds nothing new.
+        with file_lock(settings.home / "locks" / f"run.{use_case.name}.lock"):
+            known = _inputs(settings, use_case, files, columns, show)
+            return _run(settings, use_case, known, as_of or known.end, full, show)
+    except (InputError, EngineUnreachable, OSError) as error:
+        console.print(f"[red]{type(error).__name__}[/red]: {error}", markup=True)
+        return 1
+
+
+def _inputs(
+    settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None, show: bool
+) -> inputs.Inputs:
+    from rich.progress import Progress
+
+    from jobs import ingest
+
+    if any(files.values()):
+        return inputs.register(settings, use_case, ingest.describe(use_case, files, columns))
+    with Progress(console=console, disable=not show, transient=True) as bar:
+        task = bar.add_task("simulating the built-in input")
+        return inputs.ensure(
+            settings, use_case, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+
+
+def _run(settings: Settings, use_case: UseCase, known: inputs.Inputs, as_of: datetime, full: bool, show: bool) -> int:
+    lakehouse = attach(settings)
+    paths = [p for name in known.files for p in known.paths(name)]
+    asked = {"as_of": as_of, "columns": known.columns}
+    last = fingerprint.last(settings, use_case)
+    if not full and last.get("fingerprint") == fingerprint.of_run(lakehouse, use_case, paths, asked):
+        console.print(f"Nothing new for {use_case.name} since run {last['run_id']} (as of {last['as_of']}).")
+        _where_next(settings)
+        return 0
+    from orchestration.run import execute
+
+    outcome = execute(settings, use_case, as_of, _days(known, as_of, last), show=show)
+    _summary(use_case, known, as_of, outcome)
+    if not outcome.success:
+        return 1
+    made = fingerprint.of_run(lakehouse, use_case, paths, asked)
+    kept = {"fingerprint": made, "run_id": outcome.run_id, "as_of": as_of.isoformat()}
+    fingerprint.remember(settings, use_case, kept)
+    _where_next(settings)
+    return 0
+
+
+def _days(known: inputs.Inputs, as_of: datetime, last: Mapping[str, str]) -> tuple[date, date]:
+    """Partitions the run is recorded for: the days since the last run, or all of them at first."""
+    end = min(known.last_day, (as_of - timedelta(microseconds=1)).date())
+    if last:
+        before = (datetime.fromisoformat(last["as_of"]) - timedelta(microseconds=1)).date()
+        return max(known.first_day, min(before + timedelta(days=1), end)), max(end, known.first_day)
+    return known.first_day, max(end, known.first_day)
+
+
+def _summary(use_case: UseCase, known: inputs.Inputs, as_of: datetime, outcome: "Outcome") -> None:
+    from rich.table import Table
+
+    table = Table(title=f"{use_case.name} as of {as_of:%Y-%m-%d %H:%M} UTC", title_justify="left")
+    for column in ("asset", "rows", "version"):
+        table.add_column(column, justify="left" if column == "asset" else "right")
+    for name, metadata in outcome.assets.items():
+        rows = metadata.get("dagster/row_count")
+        table.add_row(name, "" if rows is None else f"{rows:,}", str(metadata.get("delta_version", "")))
+    console.print(table)
+    timing = Table(title="seconds per step", title_justify="left")
+    timing.add_column("step")
+    timing.add_column("s", justify="right")
+    for step, seconds in outcome.steps.items():
+        timing.add_row(step, f"{seconds:.1f}")
+    console.print(timing)
+    for name, metadata in outcome.assets.items():
+        for note in str(metadata.get("notes") or "").splitlines():
+            console.print(f"[yellow]note[/yellow] {name}: {note}")
+    for check in outcome.failed_checks:
+        console.print(f"[yellow]check failed[/yellow] {check}")
+    for error in outcome.errors:
+        console.print(f"[red]failed[/red] {error}")
+    body = sum(outcome.steps.values())
+    state = "[green]done[/green]" if outcome.success else "[red]stopped[/red]"
+    console.print(f"{state} in {outcome.seconds:.1f} s ({body:.1f} s in assets), run {outcome.run_id}")
+
+
+def _where_next(settings: Settings) -> None:
+    console.print(f"Look: `make ui` (lineage, checks, plots). Tables: {settings.warehouse}. Health: `evergreen doctor`.")
+
+
+def ui(settings: Settings, port: int) -> int:
+    """Replace this process by Dagster's webserver and daemon, on loopback."""
+    from orchestration.instance import home
+
+    arguments = ["-m", "dagster", "dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    with exported(DAGSTER_HOME=str(home(settings)), EVERGREEN_HOME=str(settings.home)):
+        os.execv(sys.executable, [sys.executable, *arguments])

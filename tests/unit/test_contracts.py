@@ -1,6 +1,7 @@
 """What a row must hold to get into a raw table, and what the warnings about shifts say."""
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -33,7 +34,7 @@ SOURCE = Source(
 GOOD = {"ORDER_ID": "a1", "PLACED_AT": datetime(2026, 5, 1, 12, tzinfo=UTC), "AMOUNT": 3.5, "GIFT": True, "ITEMS": 2}
 
 
-def batch(tmp_path: Path, *rows: dict[str, object], names: ColumnNames = ColumnNames(), csv: bool = False) -> Batch:  # noqa: B008
+def batch(tmp_path: Path, *rows: Mapping[str, object], names: ColumnNames = ColumnNames(), csv: bool = False) -> Batch:  # noqa: B008
     frame = pl.DataFrame([{**GOOD, **row} for row in rows], infer_schema_length=None, strict=False)
     path = tmp_path / ("orders.csv" if csv else "orders.parquet")
     frame.write_csv(path) if csv else frame.write_parquet(path)

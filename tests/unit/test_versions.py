@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import polars as pl
 from hypothesis import given, settings
@@ -28,7 +29,7 @@ SOURCE = Source(
 )
 START = datetime(2026, 3, 1, tzinfo=UTC)
 CONTENT = ["shop", "order_id", "placed_at", "amount"]
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "shop": pl.String, "order_id": pl.Int64, "placed_at": UTC_TYPE, "amount": pl.Float64, "known_at": UTC_TYPE,
 }  # fmt: skip
 

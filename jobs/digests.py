@@ -52,17 +52,16 @@ def digest(rows: pl.DataFrame, content: Sequence[str]) -> dict[date, Digest]:
     return {day: (n, ((high << 32) + low) % _MODULUS) for day, n, high, low in sums.iter_rows()}
 
 
-def read(path: Path, table_id: str, loaded_in: int, content: Sequence[str]) -> Digests:
+def read(path: Path, table_id: str, loaded_in: int, content: Sequence[str]) -> Digests | None:
     """The digests kept at `path`, if they are those of the table `table_id` after its load `loaded_in`."""
-    nothing = Digests(loaded_in, {}, complete=loaded_in <= 0)
     try:
         kept = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
-        return nothing
+        return None
     if [kept["table"], kept["loaded_in"], kept["content"], kept["polars"]] != [
         table_id, loaded_in, list(content), pl.__version__
     ]:  # fmt: skip
-        return nothing
+        return None
     days = {date.fromisoformat(day): (n, total) for day, (n, total) in kept["days"].items()}
     return Digests(loaded_in, days, kept["complete"])
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+from deltalake import write_deltalake
 
 from jobs import contracts, quarantine, references, schemas, shifts
 from jobs.canonical import HAPPENED, ROW, UTC, Batch, make_batch, table_schema
@@ -31,7 +32,7 @@ from jobs.files import (
     read_column_names,
 )  # fmt: skip
 from jobs.inputs import Inputs, absolute
-from jobs.lakehouse import Lakehouse
+from jobs.lakehouse import Lakehouse, keeping
 from jobs.loads import LoadResult, Memory, Remembered, identity
 from jobs.stored import Table, rows_per_day, table_id
 from jobs.use_case import Progress, Source, UseCase
@@ -234,7 +235,7 @@ class _Load:
         good, bad, tally = contracts.split(batch.frame, checks)
         good = good.select(*table.columns, ROW, FILE).with_columns(day.alias(EVENT_DATE))
         visible = good.filter(pl.col(KNOWN_AT) <= pl.lit(self.as_of, UTC))
-        stored = None if table.missing else table
+        stored = None if table.empty else table
         choice = choose(visible, wanted, source, versioned=batch.versioned, as_of=self.as_of, stored=stored)
         found = batch.frame.select(ROW, pl.selectors.starts_with(FOUND))
         refused = choice.refused.join(found, on=ROW, how="left", maintain_order="left")
@@ -285,6 +286,8 @@ class _Load:
         if new.is_empty() and table.missing:
             self._create(schema)
         elif not new.is_empty():
+            if table.empty and not table.missing:
+                self._retype(schema)
             loaded_in += 1
             contracts.prove(self.source, new.drop(EVENT_DATE), identifiers)
             rows = new.with_columns(pl.lit(loaded_in, pl.Int64).alias(LOADED_IN)).select(schema.names)
@@ -304,6 +307,15 @@ class _Load:
         empty = self.lakehouse.spark.createDataFrame([], from_arrow_schema(schema))
         state = {LOADED_IN: 0}
         self.lakehouse.write(self.table, empty, mode="append", schema=schema, partition_by=[EVENT_DATE], state=state)
+
+    def _retype(self, schema: pa.Schema) -> None:
+        """Give a table that never held a row the identifier types of its first file."""
+        held = {f.name: str(f.type) for f in self.lakehouse.schema(self.table)}
+        if any(pa.types.is_int64(f.type) != (held[f.name] == "int64") for f in schema):
+            write_deltalake(
+                self.lakehouse.delta(self.table), schema.empty_table(), mode="overwrite", schema_mode="overwrite",
+                commit_properties=keeping({LOADED_IN: 0}),
+            )  # fmt: skip
 
     def _result(self, batch: Batch, judged: _Judged, version: int | None) -> LoadResult:
         read, reasons = batch.frame.height, judged.reasons

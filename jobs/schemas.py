@@ -25,7 +25,6 @@ from jobs.use_case import Column, Source, UseCase
 
 CARRIER_TIME = "_carrier_time"
 """Event time of the row of another source that carries a row of this one."""
-HOW_TO_MEND = "rename it in the file, or name it in a columns file (`--columns`)"
 
 
 class SchemaChanged(RuntimeError):
@@ -122,7 +121,7 @@ def match_columns(
     for column in source.columns:
         wanted = names.get(column.name, column.file_name)
         alike = _matches(wanted, file)
-        derived = carrier is not None and source.carried_delay is not None and column.name == source.known_at
+        derived = carrier is not None and _may_be_derived(source, column)
         if len(alike) == 1:
             matched[column.name] = alike[0]
         elif alike or column.name in names or not (column.optional or derived):
@@ -135,13 +134,22 @@ def match_columns(
     return matched, problems
 
 
+def _may_be_derived(source: Source, column: Column) -> bool:
+    """A carried row without the time at which it became known is known some time after the carrier's event."""
+    return source.carried_by is not None and source.carried_delay is not None and column.name == source.known_at
+
+
 def _matches(wanted: str, file: DataFile) -> list[str]:
     return [wanted] if wanted in file.columns else [c for c in file.columns if c.casefold() == wanted.casefold()]
 
 
 def _problem(source: Source, column: str, wanted: str, file: DataFile, alike: Sequence[str]) -> str:
     found = alike or list(file.columns)
-    return f"{file.path}: {source.name}.{column}: expected one column {wanted}, found {list(found)}; {HOW_TO_MEND}"
+    own_file = f", or give a file of {source.name} (`--{source.input} FILE`)" if source.carried_by else ""
+    return (
+        f"{file.path}: {source.name}.{column}: expected one column {wanted}, found {found}; rename it in the file, or "
+        f"name it in a columns file (`--columns`){own_file}"
+    )
 
 
 def _found(file: DataFile, matched: Mapping[str, str], number: int) -> pl.DataFrame:
@@ -293,22 +301,17 @@ def accept(folder: Path, source: Source, identifiers: Mapping[str, str]) -> list
     if before is None or after is None:
         raise InputError(f"{source.name}: expected a changed schema that waits to be accepted, found none")
     lines = changes(source, before, after)
-    if reasons := _impossible(source, before, after, identifiers):
+    if reasons := _impossible(source, after, identifiers):
         raise InputError(f"{source.name}: this schema cannot be accepted: {'; '.join(reasons)}. Mend the file")
     record(folder, source, after)
     return lines
 
 
-def _impossible(
-    source: Source,
-    before: FileSchema,
-    after: FileSchema,
-    identifiers: Mapping[str, str],
-) -> list[str]:
+def _impossible(source: Source, after: FileSchema, identifiers: Mapping[str, str]) -> list[str]:
     reasons = []
     for column in source.columns:
         found = after.columns.get(column.name)
-        derived = column.name == source.known_at and column.name not in before.columns
+        derived = _may_be_derived(source, column)
         if found is None and not column.optional and not derived:
             reasons.append(f"column {column.name} is required and missing")
         elif column.kind == "identifier" and identifiers.get(column.name, found) != found:

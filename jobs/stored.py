@@ -25,9 +25,12 @@ class Table:
         self.columns = list(dict.fromkeys([*(c.name for c in source.columns), KNOWN_AT]))
         self.content = [*(c.name for c in source.columns), *([KNOWN_AT] if versioned else [])]
         self.memory: Path = lakehouse.settings.state / use_case.name / "loads" / f"{source.name}.days.json"
-        self.digests: Digests = digests.read(self.memory, table_id(lakehouse, self.name), loaded_in, self.content)
         self.missing = not lakehouse.exists(self.name)
         """There is no such table yet."""
+        self.empty = self.missing or (not loaded_in and not sum(rows_per_day(lakehouse, self.name).values()))
+        """It holds no row, and its columns may still get other types."""
+        known = digests.read(self.memory, table_id(lakehouse, self.name), loaded_in, self.content)
+        self.digests: Digests = known or Digests(loaded_in, {}, complete=self.empty)
 
     def differing(self, rows: pl.DataFrame, content: Sequence[str]) -> list[date]:
         """Event dates of `rows` on which the table may not hold exactly the same content."""
@@ -51,16 +54,14 @@ class Table:
         return held.join(keys, on=keys.columns, how="semi")
 
     def _read(self, filters: list[tuple[str, str, Any]], columns: list[str], nothing: bool) -> pl.DataFrame:
-        if self.missing or nothing:
+        if nothing:
             return self._nothing(columns)
         found = self.lakehouse.to_arrow(self.name, columns=columns, filters=filters)
         return pl.DataFrame(found).with_columns(pl.selectors.datetime().cast(UTC))
 
     def _nothing(self, columns: list[str]) -> pl.DataFrame:
-        if not self.missing:
-            empty = self.lakehouse.schema(self.name).empty_table().select(columns)
-            return pl.DataFrame(empty).with_columns(pl.selectors.datetime().cast(UTC))
-        raise ValueError(f"{self.name}: nothing can be read, there is no such table")
+        empty = self.lakehouse.schema(self.name).empty_table().select(columns)
+        return pl.DataFrame(empty).with_columns(pl.selectors.datetime().cast(UTC))
 
     def keep(self, new: pl.DataFrame, loaded_in: int) -> None:
         """Remember the days as they are after `new` was appended by load `loaded_in`."""

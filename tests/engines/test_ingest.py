@@ -250,8 +250,10 @@ def test_a_source_without_a_file_has_an_empty_table_with_the_ids_of_the_others(s
     schema = shop.lakehouse.schema(shop.use_case.raw_table(SHOPS))
     assert [str(schema.field(n).type) for n in ("shop_id", "order_id")] == ["int64", "string"]
     assert shop.lakehouse.read(shop.use_case.raw_table(SHOPS)).count() == 0
-    opened = [{"SHOP_ID": 1, "ORDER_ID": "o1", "OPENED_AT": START}]
+    opened = [{"SHOP_ID": "s1", "ORDER_ID": "o1", "OPENED_AT": START}]
     assert shop.load(opened, source=SHOPS).appended == 1
+    assert shop.rows(SHOPS) == [("s1", "o1", START, START)]
+    assert shop.lakehouse.read(shop.use_case.raw_table(SHOPS)).select("shop_id").collect()[0][0] == "s1"
 
 
 @given(

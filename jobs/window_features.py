@@ -57,7 +57,10 @@ def run(
     schema = _schema(features, facts)
     kernel = lakehouse.kernel(_kernel(features, schema))
     grouped = facts.withColumn("bucket", expr(f"pmod(hash(`{features.entity}`), {buckets})")).groupBy("bucket")
-    return grouped.applyInArrow(kernel, from_arrow_schema(schema))
+    columns = from_arrow_schema(schema)
+    # Without the casts a string is "string collate UTF8_BINARY" in Spark 4.2's Delta log, which delta-rs cannot read.
+    plain = [f"cast(`{column.name}` as {column.dataType.simpleString()}) as `{column.name}`" for column in columns]
+    return grouped.applyInArrow(kernel, columns).selectExpr(*plain)
 
 
 def _facts(features: WindowFeatures, events: "DataFrame", labels: "DataFrame | None") -> "DataFrame":

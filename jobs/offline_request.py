@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.lakehouse import Lakehouse
 from jobs.point_in_time import bounds_of, literal
 
 if TYPE_CHECKING:
@@ -90,32 +91,47 @@ def _dummy(entity: str) -> bool:
     return entity == DUMMY_ENTITY_ID
 
 
-def source_frame(spark: SparkSession, source: DataSource) -> DataFrame:
-    """The table, query or files behind a SparkSource."""
-    from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
+@dataclass(frozen=True)
+class Sources:
+    """Reads what stands behind Feast's data sources."""
 
-    if not isinstance(source, SparkSource):
-        raise ValueError(
-            f"data source {source.name}: expected a SparkSource (table, query, or path with a table format), "
-            f"found {type(source).__name__}"
-        )
-    if source.table:
-        return spark.table(source.table)
-    if source.query:
-        return spark.sql(source.query)
-    if source.table_format:
-        reader = spark.read.format(source.table_format.format_type.value)
-        return reader.options(**source.table_format.properties).load(source.path)
-    return spark.read.format(source.file_format).load(source.path)
+    house: Lakehouse
+    versions: Mapping[str, int]
+    """Delta versions to read of tables of the warehouse; others are read as they are."""
+
+    def frame(self, source: DataSource) -> DataFrame:
+        """The table, query or files behind a SparkSource.
+
+        A table `schema.name` of the warehouse is found without being registered in the engine's catalog.
+        """
+        from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
+
+        if not isinstance(source, SparkSource):
+            raise ValueError(
+                f"data source {source.name}: expected a SparkSource (table, query, or path with a table format), "
+                f"found {type(source).__name__}"
+            )
+        spark = self.house.spark
+        if source.table:
+            known = source.table.count(".") == 1 and self.house.exists(source.table)
+            return (
+                self.house.read(source.table, self.versions.get(source.table)) if known else spark.table(source.table)
+            )
+        if source.query:
+            return spark.sql(source.query)
+        if source.table_format:
+            reader = spark.read.format(source.table_format.format_type.value)
+            return reader.options(**source.table_format.properties).load(source.path)
+        return spark.read.format(source.file_format).load(source.path)
 
 
-def feature_frame(spark: SparkSession, view: ViewRequest, within: tuple[datetime, datetime] | None) -> DataFrame:
+def feature_frame(sources: Sources, view: ViewRequest, within: tuple[datetime, datetime] | None) -> DataFrame:
     """The view's rows under the names that come out, with their times as EVENT and CREATED.
 
     Of a source that names its date partition column only the partitions are read which `within` (earliest and latest
     entity time) can need.
     """
-    frame = source_frame(spark, view.source)
+    frame = sources.frame(view.source)
     wanted = {**{column: key for key, column in view.keys.items()}, view.timestamp: EVENT}
     _expect(frame, view, [*wanted, *view.features.values(), *([view.created] if view.created else [])])
     if within and view.source.date_partition_column:
@@ -206,11 +222,11 @@ def _time_column(is_time: Mapping[str, bool]) -> str:
 
 
 def entities_between(
-    spark: SparkSession, views: Sequence[ViewRequest], start: datetime, end: datetime
+    sources: Sources, views: Sequence[ViewRequest], start: datetime, end: datetime
 ) -> tuple[DataFrame, str]:
     """Without an entity frame: every key that any view has an event of in [start, end], asked about at `end`."""
     frames = [
-        feature_frame(spark, view, (start, end))
+        feature_frame(sources, view, (start, end))
         .where(f"`{EVENT}` between {literal(start)} and {literal(end)}")
         .select(*(f"`{key}`" for key in view.keys))
         .distinct()

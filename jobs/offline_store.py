@@ -29,11 +29,11 @@ from jobs.offline_request import (
     CREATED,
     EVENT,
     ROW,
+    Sources,
     ViewRequest,
     entities_between,
     entity_frame,
     feature_frame,
-    source_frame,
     view_requests,
 )
 from jobs.on_demand import with_on_demand
@@ -56,6 +56,8 @@ class LakehouseOfflineStoreConfig(FeastConfigBaseModel):
     """Where tables named `schema.name` live; None: that of `home`."""
     filter_by_created_timestamp: bool = True
     """Use only what was known at each moment, not only what had happened."""
+    table_versions: dict[str, int] = {}
+    """Delta versions to read of tables `schema.name`; others are read as they are."""
     buckets: int = 16
     """Pieces a join is cut into; each has to fit into the memory of a worker."""
 
@@ -78,6 +80,10 @@ def open_lakehouse(config: RepoConfig) -> Lakehouse:
 @lru_cache(maxsize=8)
 def _attached(found: settings.Settings) -> Lakehouse:
     return lakehouse.attach(found)
+
+
+def _reader(config: RepoConfig, house: Lakehouse) -> Sources:
+    return Sources(house, config.offline_store.table_versions)
 
 
 class LakehouseRetrievalJob(RetrievalJob):
@@ -172,19 +178,20 @@ class LakehouseOfflineStore(OfflineStore):
         house = open_lakehouse(config)
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
         views = view_requests(feature_views, feature_refs, full_feature_names, on_demand)
+        reader = _reader(config, house)
         if entity_df is None:
             start, end = compute_non_entity_date_range(feature_views, kwargs.get("start_date"), kwargs.get("end_date"))
-            entities, time = entities_between(house.spark, views, start, end)
+            entities, time = entities_between(reader, views, start, end)
             within: tuple[datetime, datetime] | None = (end, end)
         else:
-            entities, time, within = entity_frame(house.spark, entity_df, _key_types(house, views))
+            entities, time, within = entity_frame(house.spark, entity_df, _key_types(reader, views))
         _check(entities, views)
         known_only = filter_by_created_timestamp or config.offline_store.filter_by_created_timestamp
 
         def build() -> DataFrame:
             frame = entities
             for view in views:
-                frame = _joined(house, frame, view, time, within, known_only, config.offline_store.buckets)
+                frame = _joined(reader, frame, view, time, within, known_only, config.offline_store.buckets)
             return frame
 
         columns = [name for name in entities.columns if name not in (time, ROW)]
@@ -213,7 +220,7 @@ class LakehouseOfflineStore(OfflineStore):
 
         def build() -> DataFrame:
             rows = _known_between(
-                source_frame(house.spark, data_source), timestamp_field,
+                _reader(config, house).frame(data_source), timestamp_field,
                 created_timestamp_column if known_only else None, start_date, end_date,
             )  # fmt: skip
             times = _columns(
@@ -248,13 +255,13 @@ class LakehouseOfflineStore(OfflineStore):
     ) -> RetrievalJob:
         """All rows with an event time in [start_date, end_date], as far as they were known at its end.
 
-        No `feature_name_columns`: all columns of the source. Rows with a null key, which are of no entity, are left out.
+        No `feature_name_columns`: all columns of the source. Rows with a null key belong to no entity and are left out.
         """
         house = open_lakehouse(config)
         created = created_timestamp_column if config.offline_store.filter_by_created_timestamp else None
 
         def build() -> DataFrame:
-            frame = source_frame(house.spark, data_source)
+            frame = _reader(config, house).frame(data_source)
             conditions = [f"`{key}` is not null" for key in join_key_columns]
             conditions += [f"`{timestamp_field}` >= {literal(start_date)}"] if start_date else []
             for name in (timestamp_field, created) if end_date else ():
@@ -278,12 +285,12 @@ class LakehouseOfflineStore(OfflineStore):
         self, config: RepoConfig, data_source: DataSource
     ) -> Iterable[tuple[str, str]]:
         """Columns of a source and their Spark types, as Feast's type inference expects them."""
-        frame = source_frame(open_lakehouse(config).spark, data_source)
+        frame = _reader(config, open_lakehouse(config)).frame(data_source)
         return [(field.name, field.dataType.simpleString()) for field in frame.schema.fields]
 
 
 def _joined(
-    house: Lakehouse,
+    reader: Sources,
     frame: DataFrame,
     view: ViewRequest,
     time: str,
@@ -291,11 +298,11 @@ def _joined(
     known_only: bool,
     buckets: int,
 ) -> DataFrame:
-    features = feature_frame(house.spark, view, within)
+    features = feature_frame(reader, view, within)
     return point_in_time_join(
         frame, features, keys=list(view.keys), event_timestamp=time, feature_timestamp=EVENT,
         created_timestamp=CREATED if view.created else None, ttl=view.ttl, columns=list(view.features),
-        known_only=known_only, bounds=within, buckets=buckets, kernel=house.kernel,
+        known_only=known_only, bounds=within, buckets=buckets, kernel=reader.house.kernel,
     )  # fmt: skip
 
 
@@ -316,10 +323,10 @@ def _check(entities: DataFrame, views: Sequence[ViewRequest]) -> None:
         names += view.features
 
 
-def _key_types(house: Lakehouse, views: Sequence[ViewRequest]) -> Mapping[str, str]:
+def _key_types(reader: Sources, views: Sequence[ViewRequest]) -> Mapping[str, str]:
     types: dict[str, str] = {}
     for view in views:
-        kinds = dict(source_frame(house.spark, view.source).dtypes)
+        kinds = dict(reader.frame(view.source).dtypes)
         types |= {key: kinds[column] for key, column in view.keys.items() if column in kinds}
     return types
 

@@ -46,10 +46,8 @@ def with_on_demand(
             table = pa.Table.from_batches([batch])
             for mode, function, names, outputs in plain:
                 # Functions may use the short and the full name of a feature alike.
-                both = table
-                for one, other in names:
-                    if one in table.column_names and other not in table.column_names:
-                        both = both.append_column(other, table[one])
+                given = {name: one for one, other in names for name in (one, other) if one in table.column_names}
+                both = pa.table({name: table[one] for name, one in given.items()})
                 if mode == "pandas":
                     result = pa.Table.from_pandas(function(both.to_pandas()), preserve_index=False)
                 else:
@@ -78,7 +76,8 @@ def _step(
         for feature in view.features
         if f"{name}:{feature.name}" in requested
     ]
-    names = [
+    requests = [(name, name) for name in view.get_request_data_schema()]
+    names = requests + [
         pair
         for projection in view.source_feature_view_projections.values()
         for feature in projection.features

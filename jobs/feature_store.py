@@ -1,0 +1,188 @@
+"""Our own Feast store: opened in-process, declarations applied only when they changed, views materialised online.
+
+Declarations are in `feature_repo/`; the stores themselves in `offline_store.py` and `online_store.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import io
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.engine import file_lock
+from jobs.lakehouse import Lakehouse
+from jobs.settings import Settings
+from jobs.use_case import UseCase
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+
+def declarations_hash(found: Settings, use_case: UseCase) -> str:
+    """A hash of everything that declares this use case's features."""
+    files = sorted([*found.feature_repo.glob("*.py"), *found.feature_repo.glob("*.yaml")])
+    content: list[Any] = [(file.name, file.read_bytes().hex()) for file in files]
+    content += [windows.fingerprint for windows in use_case.windows]
+    content += [use_case.label_maturity, use_case.training_window, use_case.feature_service]
+    return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()
+
+
+def open_store(
+    lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, int | None] | None = None
+) -> FeatureStore:
+    """The feature store of a home with the use case's declarations applied.
+
+    The window tables must exist: the types of their ids become the types of the entities. With `versions` the offline
+    store reads those versions of the named tables instead of the latest.
+
+    Raises:
+        ValueError: the feature repo declares nothing, or no feature service, for this use case.
+    """
+    from feast import FeatureStore, RepoConfig
+
+    config = RepoConfig(**_configuration(lakehouse.settings, versions or {}))
+    store = FeatureStore(config=config)
+    _apply(store, lakehouse.settings, use_case)
+    return store
+
+
+def _configuration(found: Settings, versions: Mapping[str, int | None]) -> dict[str, Any]:
+    import yaml
+
+    file = found.feature_repo / "feature_store.yaml"
+    options: dict[str, Any] = yaml.safe_load(file.read_text().replace("${EVERGREEN_HOME}", str(found.home)))
+    options["repo_path"] = found.feature_repo
+    options["offline_store"] |= {
+        "warehouse": found.warehouse_url,
+        "spark_remote": found.spark_remote,
+        "table_versions": {table: version for table, version in versions.items() if version is not None},
+    }
+    if found.online_store_url:
+        address = found.online_store_url.removeprefix("redis://").rstrip("/")
+        options["online_store"] = {
+            "type": "jobs.online_store.LakehouseRedisOnlineStore",
+            "connection_string": address,
+        }
+    (found.home / "feast").mkdir(parents=True, exist_ok=True)
+    return options
+
+
+def _apply(store: FeatureStore, found: Settings, use_case: UseCase) -> None:
+    done = found.state / use_case.name / "feature_declarations"
+    wanted = declarations_hash(found, use_case)
+    with file_lock(found.home / "locks" / "feast.lock"):
+        if done.exists() and done.read_text() == wanted and (found.home / "feast" / "registry.db").exists():
+            return
+        objects = [o for o in _declared(found.feature_repo) if o.tags.get("use_case") == use_case.name]
+        if not any(o.name == use_case.feature_service for o in objects):
+            raise ValueError(
+                f"{found.feature_repo}: expected a feature service {use_case.feature_service} with the tag use_case="
+                f"{use_case.name}, found {sorted(o.name for o in objects)}; declare it in {use_case.name}_features.py"
+            )
+        with _quiet():
+            store.apply(objects)
+        done.parent.mkdir(parents=True, exist_ok=True)
+        done.write_text(wanted)
+
+
+def _declared(repo: Path) -> list[Any]:
+    """The Feast objects of all files of a repo, without Feast's change of working directory and import path."""
+    from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView
+    from feast.data_source import DataSource
+
+    kinds = (Entity, FeatureView, OnDemandFeatureView, FeatureService, DataSource)
+    found: dict[int, Any] = {}
+    for file in sorted(repo.glob("*.py")):
+        spec = importlib.util.spec_from_file_location(file.stem, file)
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[file.stem] = module
+        spec.loader.exec_module(module)
+        found |= {id(value): value for value in vars(module).values() if isinstance(value, kinds)}
+    return list(found.values())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Feast prints its progress; ours is told by those who call."""
+    import warnings
+
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+
+
+def materialize(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str, Any]:
+    """Bring the online store to what was known at `as_of`; says per feature view what was done.
+
+    Only rows that became known, or were rewritten, since the last time are read. Doing it twice, or for an earlier
+    `as_of` than before, changes nothing: the online stores refuse to go back.
+    """
+    tables = {windows.name: use_case.window_table(windows) for windows in use_case.windows}
+    versions = lakehouse.versions(list(tables.values()))
+    kept = lakehouse.settings.state / use_case.name / "online.json"
+    with file_lock(lakehouse.settings.home / "locks" / f"{use_case.name}.online.lock"):
+        before = json.loads(kept.read_text()) if kept.exists() else {}
+        declared = declarations_hash(lakehouse.settings, use_case)
+        url = lakehouse.settings.online_store_url or "sqlite"
+        due: dict[str, datetime | None] = {}
+        for view, table in tables.items():
+            last = before.get(view, {})
+            same = last.get("declared") == declared and last.get("store") == url
+            if same and last["version"] == versions[table] and datetime.fromisoformat(last["as_of"]) >= as_of:
+                continue
+            due[view] = _since(lakehouse, table, last) if same else None
+        if not due:
+            return {view: "up to date" for view in tables}
+        store = open_store(lakehouse, use_case, versions)
+        result: dict[str, Any] = {view: "up to date" for view in tables}
+        for view, since in due.items():
+            # Before the ttl nothing counts: such a value would be expired when it is read.
+            ttl = store.get_feature_view(view).ttl or timedelta(days=3650)
+            start = min(max(since or as_of - ttl, as_of - ttl), as_of)
+            with _quiet():
+                store.materialize(start, as_of, feature_views=[view])
+            result[view] = f"known from {start:%Y-%m-%d %H:%M} to {as_of:%Y-%m-%d %H:%M}"
+            newest = max(as_of, datetime.fromisoformat(before.get(view, {}).get("as_of", as_of.isoformat())))
+            before[view] = {
+                "as_of": (newest if since else as_of).isoformat(),
+                "version": versions[tables[view]],
+                "declared": declared,
+                "store": url,
+            }
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps(before))
+    return result
+
+
+def _since(lakehouse: Lakehouse, table: str, last: Mapping[str, Any]) -> datetime | None:
+    """The start of what changed: the last time, or the earliest day that was rewritten since; None: all of it."""
+    from deltalake.exceptions import DeltaError
+
+    since = datetime.fromisoformat(last["as_of"])
+    try:
+        then, now = (_files(lakehouse, table, version) for version in (last["version"], None))
+    except (DeltaError, OSError):
+        return None
+    days = [now[path] for path in now.keys() - then.keys()]
+    if not all(days):
+        return None
+    first = min((datetime.combine(day, datetime.min.time(), since.tzinfo) for day in days), default=since)
+    # A day is that of an event's first version: a correction may have moved its time a little.
+    return min(since, first - timedelta(days=1))
+
+
+def _files(lakehouse: Lakehouse, table: str, version: int | None) -> dict[str, Any]:
+    import pyarrow as pa
+
+    actions = pa.record_batch(lakehouse.delta(table, version).get_add_actions(flatten=True))
+    days = actions.column("partition.event_date").to_pylist()
+    return dict(zip(actions.column("path").to_pylist(), days, strict=True))

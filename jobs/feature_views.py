@@ -1,0 +1,62 @@
+"""Turns window declarations into Feast objects, so that a feature is described in one place only.
+
+Imported by the files of `feature_repo/`; what a use case declares beyond its windows is written there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pyarrow as pa
+from feast import Entity, FeatureView, Field
+from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
+from feast.types import Float64, Int64
+
+from jobs.use_case import UseCase
+from jobs.windows import WindowFeatures
+
+
+def tags(use_case: UseCase, **more: str) -> dict[str, str]:
+    """Tags by which the objects of a use case are found and applied."""
+    return {"use_case": use_case.name, **more}
+
+
+def entity(use_case: UseCase, key: str, description: str) -> Entity:
+    """An entity with one join key; the type of its ids is read from the feature table when it is applied."""
+    return Entity(
+        name=key.removesuffix("_id"),
+        join_keys=[key],
+        description=description,
+        owner=use_case.owners[0],
+        tags=tags(use_case),
+    )
+
+
+def feature_view(
+    use_case: UseCase, windows: WindowFeatures, of: Entity, ttl: timedelta, extra: Mapping[str, str] | None = None
+) -> FeatureView:
+    """The view over the table of `windows`: one field per window feature, described by its declaration."""
+    table = use_case.window_table(windows)
+    return FeatureView(
+        name=windows.name,
+        entities=[of],
+        ttl=ttl,
+        schema=[
+            Field(name=f.name, dtype=Int64 if pa.types.is_integer(f.type) else Float64, description=f.description)
+            for f in windows.features
+        ],
+        source=SparkSource(
+            name=table,
+            table=table,
+            timestamp_field="event_timestamp",
+            created_timestamp_column="created_timestamp",
+            description=f"{windows.description} One row per event, as it was known then.",
+            owner=use_case.owners[0],
+            tags=tags(use_case),
+        ),
+        online=True,
+        description=windows.description,
+        owner=use_case.owners[0],
+        tags=tags(use_case, declaration=windows.fingerprint[:12], **(extra or {})),
+    )

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -17,6 +18,7 @@ from jobs.schemas import CARRIER_TIME, FileSchema, Inspection
 from jobs.use_case import Column, Kind, Source
 
 UTC = pl.Datetime("us", "UTC")
+Time = TypeVar("Time", pl.Expr, pl.Series)
 ROW, HAPPENED = "_row", "_happened"
 """Position over all files of a load, and the time that must not be in the future."""
 _TYPES: dict[Kind, pl.DataType] = {
@@ -78,7 +80,7 @@ def canonical(column: str, dtype: pl.DataType, kind: Kind, zone: str) -> pl.Expr
 def _from_text(value: pl.Expr, kind: Kind, zone: str) -> pl.Expr:
     stripped = value.str.strip_chars()
     if kind == "timestamp":
-        return _parse_timestamp(stripped, zone)
+        return stripped.map_batches(lambda text: _parse_timestamps(text, zone), return_dtype=UTC)
     if kind == "boolean":
         lower = stripped.str.to_lowercase()
         return (
@@ -95,19 +97,41 @@ def _in_utc(value: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
     return _localized(value.dt.cast_time_unit("us"), zone)
 
 
-def _localized(naive: pl.Expr, zone: str) -> pl.Expr:
+def _localized(naive: Time, zone: str) -> Time:
     # An hour that a clock change repeats is read as its first pass; one that it skips does not exist: null.
     localized = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     return localized.dt.convert_time_zone("UTC")
 
 
-def _parse_timestamp(text: pl.Expr, zone: str) -> pl.Expr:
-    iso = text.str.replace(r"^(\d{4}-\d{2}-\d{2}) ", "${1}T")
-    zoned = iso.str.replace(r"(?i)\s*z$", "+00:00").str.replace(r"\s*([+-]\d{2}):?(\d{2})$", "${1}:${2}")
-    with_zone = zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", time_zone="UTC", strict=False)
-    formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
-    naive = pl.coalesce(iso.str.to_datetime(f, time_unit="us", strict=False) for f in formats)
-    return pl.when(text.str.contains(ZONED)).then(with_zone).otherwise(_localized(naive, zone))
+_FORMATS = (
+    "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M", "%Y-%m-%d",
+)  # fmt: skip
+
+
+def _parse_timestamps(text: pl.Series, zone: str) -> pl.Series:
+    zoned = text.str.contains(ZONED).fill_null(False)
+    if not zoned.any():
+        return _localized(_parse_naive(text), zone)
+    naive = _localized(_parse_naive(pl.select(pl.when(~zoned).then(text)).to_series()), zone)
+    plain = text.str.replace(" ", "T", literal=True).str.replace(r"(?i)\s*z$", "+00:00")
+    plain = plain.str.replace(r"\s*([+-]\d{2}):?(\d{2})$", "${1}:${2}").str.replace(r"(:\d{2}\S*[+-]\d{2})$", "${1}:00")
+    with_zone, to_minutes = (
+        plain.str.to_datetime(f"%Y-%m-%dT%H:%M{seconds}%:z", time_unit="us", time_zone="UTC", strict=False)
+        for seconds in (":%S%.f", "")
+    )
+    with_zone = pl.select(pl.coalesce(with_zone, to_minutes)).to_series()
+    return pl.select(pl.when(zoned).then(with_zone).otherwise(naive)).to_series()
+
+
+def _parse_naive(text: pl.Series) -> pl.Series:
+    parsed = pl.Series([None], dtype=pl.Datetime("us")).new_from_index(0, len(text))
+    for form in _FORMATS:
+        if parsed.null_count() == text.null_count():
+            break
+        found = text.str.to_datetime(form, time_unit="us", strict=False)
+        parsed = found if parsed.null_count() == len(text) else pl.select(pl.coalesce(parsed, found)).to_series()
+    return parsed
 
 
 def make_batch(

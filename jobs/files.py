@@ -20,7 +20,7 @@ FOUND = "found:"
 """Prefix of the columns that hold the values as the file has them."""
 RAGGED, FILE = "_ragged", "_file"
 """How many fields too many a row of a CSV file had, and the position of its file in the load."""
-ZONED = r"(?i)\d{2}:\d{2}.*(z|[+-]\d{2}:?\d{2})$"
+ZONED = r":\d{2}(?:\.\d+)? ?(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 """A time of day, in text, that says its zone."""
 _CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz")
 _PARQUET_ENDINGS = (".parquet", ".pq")

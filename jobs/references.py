@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from jobs.canonical import UTC
-from jobs.contracts import COLUMNS, REASONS, stored_identifiers
+from jobs.contracts import COLUMNS, REASONS, stored_identifiers, with_reasons
 from jobs.files import FOUND, KNOWN_AT, InputError
 from jobs.lakehouse import Lakehouse
 from jobs.quarantine import UNKNOWN
@@ -47,6 +47,8 @@ def split(
     lakehouse: Lakehouse, use_case: UseCase, source: Source, rows: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows whose references are all there, and the others as bad rows that may be released later."""
+    if not source.references:
+        return rows, _as_canonical(source, with_reasons(rows.clear(), [], []))
     unknown = {}
     for column, reference in source.references.items():
         table, there = target(use_case, reference)
@@ -55,7 +57,7 @@ def split(
             held = pl.Series(lakehouse.to_arrow(table, columns=[there])[there])
         unknown[column] = ~rows[column].is_in(held.implode()) & rows[column].is_not_null()
     flags = rows.with_columns(
-        pl.concat_list([pl.when(f).then(pl.lit(UNKNOWN + c)) for c, f in unknown.items()] or [pl.lit(None, pl.String)])
+        pl.concat_list([pl.when(f).then(pl.lit(UNKNOWN + c)) for c, f in unknown.items()])
         .list.drop_nulls()
         .alias(REASONS)
     ).with_columns(pl.col(REASONS).list.eval(pl.element().str.strip_prefix(UNKNOWN)).alias(COLUMNS))

@@ -119,6 +119,8 @@ def test_a_csv_value_that_does_not_parse_costs_its_row_only(
         ("2026-05-01T12:00:00+05:30", "Europe/Berlin", datetime(2026, 5, 1, 6, 30, tzinfo=UTC)),
         ("2026-05-01 12:00:00Z", "Europe/Berlin", datetime(2026, 5, 1, 12, tzinfo=UTC)),
         ("2026-05-01 12:00:00-0800", "UTC", datetime(2026, 5, 1, 20, tzinfo=UTC)),
+        ("2026-05-01 12:00:00.5+02", "Asia/Tokyo", datetime(2026, 5, 1, 10, 0, 0, 500000, tzinfo=UTC)),
+        ("2026-05-01T12:00Z", "Asia/Tokyo", datetime(2026, 5, 1, 12, tzinfo=UTC)),
         # The clock passes 02:30 twice on 2025-10-26: the first time counts.
         ("2025-10-26 02:30:00", "Europe/Berlin", datetime(2025, 10, 26, 0, 30, tzinfo=UTC)),
         # It never shows 02:30 on 2026-03-29.
@@ -131,7 +133,7 @@ def test_times_are_read_in_the_zone_they_or_the_columns_file_say(
     row = {k: str(v) for k, v in GOOD.items()} | {"PLACED_AT": text}
     made = batch(tmp_path, row, names=ColumnNames(zone), csv=True)
     assert made.frame["placed_at"].to_list() == [expected]
-    assert made.zone_assumed == (None if text[-1] == "Z" or "00+" in text or "-0800" in text else zone)
+    assert made.zone_assumed == (None if text[-1] == "Z" or "+" in text or "-0800" in text else zone)
     if expected is None:
         assert judge(made, zone)[1] == [["placed_at: no timestamp that exists in Europe/Berlin"]]
 

@@ -21,11 +21,11 @@ PLOTTED_COLUMNS = 6
 def table_metadata(lakehouse: Lakehouse, table: str, plot_columns: Sequence[str] = ()) -> dict[str, Any]:
     """Metadata of a table as it is now: version, rows, schema, rows per day, a sample, distributions."""
     delta = lakehouse.delta(table)
-    files = pa.record_batch(delta.get_add_actions(flatten=True))
+    files = pa.table(delta.get_add_actions(flatten=True))
     schema = lakehouse.schema(table)
     metadata: dict[str, Any] = {
         "delta_version": dg.MetadataValue.int(delta.version()),
-        "dagster/row_count": sum(n or 0 for n in files.column("num_records").to_pylist()),
+        "dagster/row_count": sum(n or 0 for n in files["num_records"].to_pylist()),
         "dagster/uri": lakehouse.path(table),
         "dagster/table_name": table,
         "dagster/column_schema": dg.TableSchema([dg.TableColumn(f.name, str(f.type)) for f in schema]),
@@ -40,21 +40,22 @@ def table_metadata(lakehouse: Lakehouse, table: str, plot_columns: Sequence[str]
     return metadata
 
 
-def _rows_per_day(files: pa.RecordBatch) -> dict[date, int]:
-    if "partition.event_date" not in files.schema.names:
+def _rows_per_day(files: pa.Table) -> dict[date, int]:
+    if "partition.event_date" not in files.column_names:
         return {}
     rows: dict[date, int] = {}
-    for day, n in zip(files.column("partition.event_date").to_pylist(), files.column("num_records").to_pylist()):
+    counts = zip(files["partition.event_date"].to_pylist(), files["num_records"].to_pylist(), strict=True)
+    for day, n in counts:
         if day is not None:
             rows[day] = rows.get(day, 0) + (n or 0)
     return dict(sorted(rows.items()))
 
 
-def _sample(lakehouse: Lakehouse, table: str, files: pa.RecordBatch) -> pa.Table | None:
+def _sample(lakehouse: Lakehouse, table: str, files: pa.Table) -> pa.Table | None:
     """Rows of the newest daily partition, or of the whole table where there is none (and it is small)."""
     days = _rows_per_day(files)
     if days:
-        return lakehouse.to_arrow(table, filters=[("event_date", "=", str(max(days)))])
+        return lakehouse.to_arrow(table, filters=[("event_date", "=", max(days))])
     return lakehouse.to_arrow(table) if files.num_rows == 1 else None
 
 

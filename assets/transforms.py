@@ -51,7 +51,9 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path
     ) -> Iterator[Any]:
         # Loads wait: every model of one build then sees the same raw rows.
         with lakehouse.lock(f"{use_case.name}.raw"), transforms.session(lakehouse, use_case):
-            build = dbt.cli(["build"], context=context).stream()
+            # One folder for all builds: dbt parses only what changed since the last one.
+            target = lakehouse.settings.home / "dbt" / "target"
+            build = dbt.cli(["build"], context=context, target_path=target).stream()
             yield from build.fetch_row_counts().fetch_column_metadata()
 
     return dbt_models

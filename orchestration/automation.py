@@ -1,11 +1,12 @@
 """Jobs and schedules of a use case."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from jobs.use_case import UseCase
 
 
-def lineage_job(use_case: UseCase) -> dg.UnresolvedAssetJobDefinition:
+def lineage_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
     """Everything of a use case in one process: no process, import or JVM start per step."""
     return dg.define_asset_job(
         f"{use_case.name}_lineage",
@@ -16,7 +17,7 @@ def lineage_job(use_case: UseCase) -> dg.UnresolvedAssetJobDefinition:
     )
 
 
-def nightly(use_case: UseCase, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+def nightly(use_case: UseCase, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """Each night, the day that ended."""
     return dg.build_schedule_from_partitioned_job(
         job, name=f"{use_case.name}_nightly", hour_of_day=2, description="The day that ended, every night at 2:00 UTC."

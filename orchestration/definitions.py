@@ -1,5 +1,6 @@
 """The Dagster code location: use cases become assets, checks, jobs and schedules. Wiring only."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -24,24 +25,29 @@ def build_definitions(
 ) -> dg.Definitions:
     """Definitions of all use cases; tests pass their own settings, use cases or resources."""
     settings = settings or settings_module.load()
-    manifest = dbt_project.manifest(settings)
-    assets: list[dg.AssetsDefinition] = []
-    jobs, schedules = [], []
-    for use_case in use_cases:
-        days = partitions.daily(settings, use_case)
-        assets += [
-            *raw.build(use_case, days),
-            transforms.build(use_case, days, manifest),
-            *features.build(use_case, days),
-        ]
-        jobs.append(automation.lineage_job(use_case))
-        schedules.append(automation.nightly(use_case, jobs[-1]))
+    with warnings.catch_warnings():
+        # Single-run backfills and freshness policies are marked beta; we pin the version.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        parts = [_parts(settings, use_case) for use_case in use_cases]
     return dg.Definitions(
-        assets=[a.map_asset_specs(lambda spec: spec._replace(freshness_policy=FRESH)) for a in assets],
-        jobs=jobs,
-        schedules=schedules,
+        assets=[asset for part in parts for asset in part[0]],
+        jobs=[part[1] for part in parts],
+        schedules=[part[2] for part in parts],
         resources={**resources.build(settings), **(resource_overrides or {})},
     )
+
+
+def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinition], Any, Any]:
+    days = partitions.daily(settings, use_case)
+    manifest = dbt_project.manifest(settings)
+    assets = [
+        *raw.build(use_case, days),
+        transforms.build(use_case, days, manifest),
+        *features.build(use_case, days),
+    ]
+    fresh = [a.map_asset_specs(lambda spec: spec._replace(freshness_policy=FRESH)) for a in assets]
+    job = automation.lineage_job(use_case)
+    return fresh, job, automation.nightly(use_case, job)
 
 
 @dg.definitions

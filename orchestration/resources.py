@@ -1,5 +1,7 @@
 """Resources made from settings: the lakehouse, dbt, the clock at the boundary."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 from dagster_dbt import DbtCliResource
@@ -11,14 +13,13 @@ from jobs.settings import Settings
 
 def build(settings: Settings) -> dict[str, Any]:
     """All resources, keyed as the assets ask for them."""
-    target = settings.home / "dbt" / "target"
-    target.mkdir(parents=True, exist_ok=True)
     return {
         "lakehouse": attach(settings),
         "now": utc_now(),
         "dbt": DbtCliResource(
             project_dir=str(settings.dbt_project),
             profiles_dir=str(settings.dbt_project),
+            dbt_executable=str(Path(sys.executable).with_name("dbt")),
             global_config_flags=["--no-use-colors"],
         ),
     }

@@ -64,12 +64,16 @@ def execute(
 
         instance.add_event_listener(outcome.run_id, follow)
         began = time.monotonic()
-        result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False, run_id=outcome.run_id)
+        result = job.execute_in_process(
+            run_config=QUIET, instance=instance, tags=tags, raise_on_error=False, run_id=outcome.run_id
+        )
         outcome.success, outcome.seconds = result.success, time.monotonic() - began
         bar.update(task, description="done" if result.success else "stopped")
     return outcome
 
 
+# The terminal shows progress and a summary; every event is in the UI.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 ENDED = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_SKIPPED}
 
 
@@ -80,8 +84,7 @@ def _gather(outcome: Outcome, entry: dg.EventLogEntry) -> None:
     if event.event_type == dg.DagsterEventType.STEP_SUCCESS:
         outcome.steps[_readable(event.step_key or "")] = event.step_success_data.duration_ms / 1000
     elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
-        error = event.step_failure_data.user_failure_data
-        outcome.errors.append(error.description if error else str(event.step_failure_data.error_display_string))
+        outcome.errors.append(f"{_readable(event.step_key or '')}: {_cause(event.step_failure_data)}")
     elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
         metadata = event.step_materialization_data.materialization.metadata
         outcome.assets["/".join(event.asset_key.path)] = {name: value.value for name, value in metadata.items()}
@@ -89,6 +92,15 @@ def _gather(outcome: Outcome, entry: dg.EventLogEntry) -> None:
         check = event.asset_check_evaluation_data
         if not check.passed:
             outcome.failed_checks.append(f"{'/'.join(check.asset_key.path)} {check.check_name}: {check.description}")
+
+
+def _cause(failure: Any) -> str:
+    """The error that a person can act on: the innermost, without its stack trace (the UI has that)."""
+    error = failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    said = failure.user_failure_data.description if failure.user_failure_data else None
+    return said or (error.message.strip() if error else "failed")
 
 
 def _readable(step: str) -> str:

@@ -172,7 +172,8 @@ def _dated(source: Source, carrier: Source | None, derived: bool, frame: pl.Data
     if carrier is not None:
         frame = _carried(source, frame)
     if derived:
-        known = pl.col(CARRIER_TIME) + (source.carried_delay or timedelta(0))
+        delay = source.latency if source.carried_delay is None else source.carried_delay
+        known = pl.col(CARRIER_TIME) + delay
         dates = {KNOWN_AT: known, HAPPENED: pl.col(CARRIER_TIME)}
         dates |= {source.known_at: known} if source.known_at else {}
         return frame.with_columns(**dates)

@@ -38,17 +38,17 @@ def table_of(raw_table: str) -> str:
 def entries(bad: pl.DataFrame, files: Sequence[Path], as_of: datetime) -> pl.DataFrame:
     """Bad rows as rows of a quarantine table: all values as text in one JSON object."""
     names = [c.removeprefix(FOUND) for c in bad.columns if c.startswith(FOUND)]
-    text = bad.select(pl.col(FOUND + n).cast(pl.String).alias(n) for n in names)
-    # Encoded here, as Polars writes a NaN as null.
-    rows = [json.dumps(row, ensure_ascii=False) for row in text.iter_rows(named=True)]
+    # As text, since a NaN has no place in JSON and an amount like 12,50 is kept as it was.
+    encoded = bad.select(pl.struct(pl.col(FOUND + n).cast(pl.String).alias(n) for n in names).struct.json_encode())
+    rows = encoded.to_series()
     paths = [str(p) for p in files]
     return pl.DataFrame(
         {
-            "row": pl.Series(rows, dtype=pl.String),
+            "row": rows,
             "reasons": bad[REASONS].list.join("; "),
             "columns": bad[COLUMNS].list.join(", "),
-            "file": pl.Series([paths[i] for i in bad[FILE]], dtype=pl.String),
-            "as_of": pl.Series([as_of] * bad.height, dtype=UTC),
+            "file": bad[FILE].replace_strict(dict(enumerate(paths)), return_dtype=pl.String),
+            "as_of": pl.Series([as_of], dtype=UTC).new_from_index(0, bad.height),
             "row_hash": pl.Series(
                 [hashlib.sha256(r.encode()).hexdigest()[:32] for r in rows],
                 dtype=pl.String,

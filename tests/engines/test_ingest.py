@@ -241,6 +241,22 @@ def test_labels_in_the_same_file_that_say_when_are_known_then_or_never(shop: Sho
     assert shop.rows(RETURNS) == [("o0", True, reported, reported), ("o2", False, reported, reported)]
 
 
+def test_immediate_labels_are_known_with_their_event(shop: Shop) -> None:
+    ratings = Source(
+        name="ratings", key=("order_id",), event_time="placed_at", carried_by="orders",
+        references={"order_id": "orders.order_id"},
+        columns=(Column("order_id", "identifier"), Column("placed_at", "timestamp"), Column("stars", "integer")),
+    )  # fmt: skip
+    shop.use_case = replace(shop.use_case, sources=(ORDERS, ratings))
+    rows = [order(0, 0, STARS=5), order(1, 3, STARS=1), order(2, 0, STARS=None), order(3, 0, -1.0, STARS=3)]
+    path = shop.write("orders", rows)
+    as_of = START + 3 * DAY
+    shop.load(path, as_of=as_of + DAY)
+    result = shop.load(path, source=ratings, file_of=ORDERS, as_of=as_of)
+    assert result.quarantined == {"unknown order_id": 1}
+    assert shop.rows(ratings) == [("o0", START, 5, START), ("o1", as_of, 1, as_of)]
+
+
 def test_a_source_without_a_file_has_an_empty_table_with_the_ids_of_the_others(shop: Shop) -> None:
     shop.load([order(1, 0)])
     inputs = Inputs({}, START.date(), START.date())

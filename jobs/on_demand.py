@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Function = Callable[[Any], Any]
 
+_ROWS_PER_CALL = 65_536
+
 
 def with_on_demand(
     frame: DataFrame, views: Sequence[OnDemandFeatureView], requested: Sequence[str], full_feature_names: bool
@@ -42,8 +44,7 @@ def with_on_demand(
     ]
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            table = pa.Table.from_batches([batch])
+        for table in _larger(batches):
             for mode, function, names, outputs in plain:
                 # Functions may use the short and the full name of a feature alike.
                 given = {name: one for one, other in names for name in (one, other) if one in table.column_names}
@@ -57,6 +58,18 @@ def with_on_demand(
             yield from table.cast(arrow).to_batches()
 
     return frame.mapInArrow(run, schema)
+
+
+def _larger(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The same rows in pieces large enough that a call's fixed cost in pandas does not show."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(b.num_rows for b in waiting) >= _ROWS_PER_CALL:
+            yield pa.Table.from_batches(waiting).combine_chunks()
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting).combine_chunks()
 
 
 def _step(

@@ -50,7 +50,8 @@ class LakehouseSqliteOnlineStore(SqliteOnlineStore):
         name = _table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
         newest = _newest(data, lambda key: _serialized(config, key))
         connection.execute(f"pragma busy_timeout = {_BUSY_MILLISECONDS}")
-        _create_guard(connection, name)
+        # A store that was deleted, or never applied to, is made anew by what fills it.
+        self.update(config, [], [table], [], [], partial=True)
         # Taken before the times are read: another writer must not come in between.
         connection.execute("begin immediate")
         with connection:

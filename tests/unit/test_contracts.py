@@ -283,5 +283,6 @@ def test_digests_add_up_whatever_the_order(rows: list[tuple[int, int]], cut: int
     kept = digests.Digests(0, {}, complete=True).after(1, digests.digest(first, ["value"]))
     kept = kept.after(2, digests.digest(second, ["value"]))
     assert dict(kept.days) == digests.digest(frame(rows[::-1]), ["value"])
-    more = digests.digest(frame([*rows, (0, 9)]), ["value"])
-    assert more[date(2026, 1, 1)] != kept.of(date(2026, 1, 1))
+    for other in (8, 9):
+        changed = digests.digest(frame([*rows, (0, other)]), ["value"])
+        assert changed[date(2026, 1, 1)] != digests.digest(frame([*rows, (0, 7)]), ["value"])[date(2026, 1, 1)]

@@ -110,12 +110,13 @@ def test_a_changed_row_from_another_file_is_a_version_known_at_as_of() -> None:
     assert (again.new.height, again.already_known) == (0, 1)
 
 
-def test_a_changed_row_beside_the_stored_one_is_a_duplicate() -> None:
+def test_a_changed_row_beside_the_stored_one_is_a_duplicate_wherever_it_stands() -> None:
     table = InMemory()
-    table.load([order(1, 0, 1.0)], at(9), False)
-    choice = table.load([order(1, 0, 1.0), order(1, 0, 5.0)], at(9), False)
-    assert choice.new.is_empty()
-    assert reasons(choice) == [DUPLICATE_KEY]
+    table.load([order(1, 5, 1.0)], at(9), False)
+    for rows in ([order(1, 5, 1.0), order(1, 5, 5.0)], [order(1, 3, 5.0), order(1, 5, 1.0)]):
+        choice = table.load(rows, at(12), False)
+        assert choice.new.is_empty()
+        assert reasons(choice) == [DUPLICATE_KEY]
 
 
 def test_a_second_correction_at_the_same_moment_waits_for_a_later_one() -> None:

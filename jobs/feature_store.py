@@ -183,6 +183,6 @@ def _since(lakehouse: Lakehouse, table: str, last: Mapping[str, Any]) -> datetim
 def _files(lakehouse: Lakehouse, table: str, version: int | None) -> dict[str, Any]:
     import pyarrow as pa
 
-    actions = pa.record_batch(lakehouse.delta(table, version).get_add_actions(flatten=True))
+    actions = pa.table(lakehouse.delta(table, version).get_add_actions(flatten=True))
     days = actions.column("partition.event_date").to_pylist()
     return dict(zip(actions.column("path").to_pylist(), days, strict=True))

@@ -88,8 +88,12 @@ def write(store: FeatureStore, batch: list[Written]) -> None:
 
 def read(store: FeatureStore, key: int) -> tuple[float, str] | None:
     entity = EntityKey(join_keys=["driver_id"], entity_values=[Value(int64_val=key)])
-    [(at, values)] = store._get_provider().online_store.online_read(store.config, stats, [entity], ["trips", "note"])
-    return (values["trips"].double_val, values["note"].string_val) if at and values else None
+    [(_, values)] = store._get_provider().online_store.online_read(store.config, stats, [entity], ["trips", "note"])
+    return (
+        (values["trips"].double_val, values["note"].string_val)
+        if values and values["trips"].WhichOneof("val")
+        else None
+    )
 
 
 def unique(rows: list[Written]) -> list[Written]:

@@ -18,8 +18,8 @@ from jobs.windows import Aggregate, WindowFeatures
 DAY = timedelta(days=1)
 START = datetime(2026, 3, 1, tzinfo=UTC)
 EVENTS, LABELS, TARGET = "fraud.transactions", "fraud.labels", "fraud_features.windows"
-TIMES = {"known_at": pl.Datetime("us", "UTC"), "superseded_at": pl.Datetime("us", "UTC")}
-EVENT_TYPES = TIMES | {
+TIMES: dict[str, Any] = {"known_at": pl.Datetime("us", "UTC"), "superseded_at": pl.Datetime("us", "UTC")}
+EVENT_TYPES: dict[str, Any] = TIMES | {
     "transaction_id": pl.Int64,
     "tx_datetime": pl.Datetime("us", "UTC"),
     "customer_id": pl.String,
@@ -28,7 +28,7 @@ EVENT_TYPES = TIMES | {
     "loaded_in": pl.Int64,
     "event_date": pl.Date,
 }
-LABEL_TYPES = TIMES | {
+LABEL_TYPES: dict[str, Any] = TIMES | {
     "transaction_id": pl.Int64,
     "tx_datetime": pl.Datetime("us", "UTC"),
     "customer_id": pl.String,

@@ -60,7 +60,7 @@ def expected(feature: Feature, target: Row, events: list[Row], labels: list[Row]
     where = (aggregate.column, True) if aggregate.function == "rate" else aggregate.where
     facts = events if aggregate.of == "events" else labels
     near = [fact for fact in facts if contributes(fact, target, feature.window, aggregate.delay)]
-    chosen = [fact for fact in near if where is None or fact[where[0]] == where[1]]
+    chosen = [fact for fact in near if where is None or fact[str(where[0])] == where[1]]
     if aggregate.column is not None:
         chosen = [fact for fact in chosen if fact[aggregate.column] is not None]
     ages = [(target["happened"] - fact["happened"]).total_seconds() for fact in chosen]
@@ -139,7 +139,8 @@ amounts = st.one_of(
 @st.composite
 def worlds(draw: st.DrawFn, keys: list[Any], when: st.SearchStrategy[datetime]) -> tuple[list[Row], list[Row]]:
     """Transactions with late first versions and corrections of amount, key and time; labels that contradict."""
-    events, labels = [], []
+    events: list[Row] = []
+    labels: list[Row] = []
     for number in range(draw(st.integers(0, 12))):
         happened, entity = draw(when), draw(st.sampled_from(keys))
         moments = sorted({happened + draw(delays) for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3])))})

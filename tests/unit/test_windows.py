@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -70,7 +71,7 @@ def test_fingerprint_follows_values_and_not_words() -> None:
         ({"function": "rate", "column": "is_fraud"}, "of='labels'"),
     ],
 )
-def test_a_wrong_declaration_is_refused(wrong: dict, message: str) -> None:
+def test_a_wrong_declaration_is_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Aggregate(**wrong)
 

@@ -1,13 +1,11 @@
 """Window features, the training set and the online store, as assets over the marts."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 import dagster as dg
 
 from assets import times
-from assets.metadata import mapping_table, table_metadata
+from assets.metadata import describe, mapping_table
 from assets.transforms import mart_key
 from jobs import inputs, window_features
 from jobs.lakehouse import Lakehouse
@@ -60,7 +58,7 @@ def _window_table(
         )
         return dg.MaterializeResult(
             metadata={
-                **table_metadata(lakehouse, table, plot_columns=windows.names),
+                **describe(context, lakehouse, table, plot_columns=windows.names),
                 "rows_written": result.rows_written,
                 "days_written": len(result.days),
             }
@@ -106,15 +104,10 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs import training_set as job
 
         result = job.build(lakehouse, use_case, _moment(context, lakehouse, use_case))
-        return dg.MaterializeResult(metadata={**_training_metadata(lakehouse, use_case), "build": mapping_table(result)})
+        numbers = [f.name for w in use_case.windows for f in w.features]
+        described = describe(context, lakehouse, use_case.training_set, plot_columns=numbers)
+        versions = lakehouse.state(use_case.training_set).get("versions", {})
+        built_from = mapping_table(versions, ("table", "Delta version"))
+        return dg.MaterializeResult(metadata={**described, "build": mapping_table(result), "built_from": built_from})
 
     return training_set
-
-
-def _training_metadata(lakehouse: Lakehouse, use_case: UseCase) -> Mapping[str, Any]:
-    state = lakehouse.state(use_case.training_set)
-    numbers = [f.name for w in use_case.windows for f in w.features]
-    return {
-        **table_metadata(lakehouse, use_case.training_set, plot_columns=numbers),
-        "built_from": mapping_table(state.get("versions", {}), ("table", "Delta version")),
-    }

@@ -18,14 +18,30 @@ SAMPLE_ROWS = 5
 PLOTTED_COLUMNS = 6
 
 
-def table_metadata(lakehouse: Lakehouse, table: str, plot_columns: Sequence[str] = ()) -> dict[str, Any]:
-    """Metadata of a table as it is now: version, rows, schema, rows per day, a sample, distributions."""
+def describe(
+    context: dg.AssetExecutionContext, lakehouse: Lakehouse, table: str, plot_columns: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Metadata of a table as it is now, for each partition of the run; pictures and samples go to the last one only.
+
+    A run over 180 days leaves 180 events per asset: what is large must not be in all of them.
+    """
     delta = lakehouse.delta(table)
     files = pa.table(delta.get_add_actions(flatten=True))
-    schema = lakehouse.schema(table)
-    metadata: dict[str, Any] = {
+    last = context.partition_key_range.end if _partitioned(context) else None
+    context.add_asset_metadata(_pictures(lakehouse, table, files, plot_columns), partition_key=last)
+    return {
         "delta_version": dg.MetadataValue.int(delta.version()),
         "dagster/row_count": sum(n or 0 for n in files["num_records"].to_pylist()),
+    }
+
+
+def _partitioned(context: dg.AssetExecutionContext) -> bool:
+    return context.has_partition_key or context.has_partition_key_range
+
+
+def _pictures(lakehouse: Lakehouse, table: str, files: pa.Table, plot_columns: Sequence[str]) -> dict[str, Any]:
+    schema = lakehouse.schema(table)
+    metadata: dict[str, Any] = {
         "dagster/uri": lakehouse.path(table),
         "dagster/table_name": table,
         "dagster/column_schema": dg.TableSchema([dg.TableColumn(f.name, str(f.type)) for f in schema]),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from assets import times
-from assets.metadata import mapping_table, table_metadata
+from assets.metadata import describe, mapping_table
 from jobs import contracts, ingest, inputs
 from jobs.lakehouse import Lakehouse
 from jobs.use_case import Source, UseCase
@@ -67,21 +67,25 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
                 description=finding.description,
                 metadata=dict(finding.metadata),
             )
-        yield dg.MaterializeResult(metadata=_metadata(lakehouse, use_case, source, result))
+        numbers = [c.name for c in source.columns if c.kind == "number"]
+        described = describe(context, lakehouse, use_case.raw_table(source), plot_columns=numbers)
+        counts = {"appended": result.appended, "quarantined": sum(result.quarantined.values())}
+        notes = {"notes": dg.MetadataValue.text("\n".join(_notes(result)))}
+        yield dg.MaterializeResult(metadata={**described, **counts, **notes, "load": mapping_table(result.summary())})
 
     return raw_table
 
 
-def _metadata(
-    lakehouse: Lakehouse, use_case: UseCase, source: Source, result: ingest.LoadResult
-) -> dict[str, object]:
-    numbers = [c.name for c in source.columns if c.kind == "number"]
-    return {
-        **table_metadata(lakehouse, use_case.raw_table(source), plot_columns=numbers),
-        "load": mapping_table(result.summary()),
-        "quarantined": sum(result.quarantined.values()),
-        "appended": result.appended,
-    }
+def _notes(result: ingest.LoadResult) -> Iterator[str]:
+    """What the summary on the terminal should not keep to itself."""
+    for reason, rows in result.quarantined.items():
+        yield f"{rows:,} rows in quarantine: {reason}"
+    if result.not_yet_known:
+        yield f"{result.not_yet_known:,} rows are not known yet at this as_of"
+    if result.undeclared:
+        yield f"columns left out, as nobody declared them: {', '.join(result.undeclared)}"
+    if result.zone_assumed:
+        yield f"timestamps without a zone were read as {result.zone_assumed}"
 
 
 def utc_now() -> datetime:

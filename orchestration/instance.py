@@ -14,6 +14,10 @@ CONFIGURATION = """\
 # Written by Evergreen at the first run; yours to change.
 telemetry:
   enabled: false
+event_log_storage:
+  module: orchestration.event_log
+  class: BatchingSqliteEventLogStorage
+  config: {base_dir: __HISTORY__}
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
@@ -36,7 +40,7 @@ def home(settings: Settings) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "dagster.yaml"
     if not configuration.exists():
-        configuration.write_text(CONFIGURATION)
+        configuration.write_text(CONFIGURATION.replace("__HISTORY__", str(folder / "history" / "runs")))
     return folder
 
 

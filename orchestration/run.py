@@ -12,10 +12,11 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from assets.times import AS_OF_TAG, WHOLE_INPUT_TAG
-from jobs.settings import Settings
+from jobs.settings import Settings, exported
 from jobs.use_case import UseCase
 from jobs.use_cases.catalog import USE_CASES
 from orchestration.definitions import build_definitions
+from orchestration.event_log import BATCH_SIZE
 from orchestration.instance import PROCESS_TAG, open_instance, this_process
 
 
@@ -64,9 +65,10 @@ def execute(
 
         instance.add_event_listener(outcome.run_id, follow)
         began = time.monotonic()
-        result = job.execute_in_process(
-            run_config=QUIET, instance=instance, tags=tags, raise_on_error=False, run_id=outcome.run_id
-        )
+        with exported(DAGSTER_EVENT_BATCH_SIZE=str(BATCH_SIZE)):
+            result = job.execute_in_process(
+                run_config=QUIET, instance=instance, tags=tags, raise_on_error=False, run_id=outcome.run_id
+            )
         outcome.success, outcome.seconds = result.success, time.monotonic() - began
         bar.update(task, description="done" if result.success else "stopped")
     return outcome

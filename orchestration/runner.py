@@ -124,8 +124,10 @@ def _where_next(settings: Settings) -> None:
 
 def ui(settings: Settings, port: int) -> int:
     """Replace this process by Dagster's webserver and daemon, on loopback."""
+    from orchestration.event_log import BATCH_SIZE
     from orchestration.instance import home
 
     arguments = ["-m", "dagster", "dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
-    with exported(DAGSTER_HOME=str(home(settings)), EVERGREEN_HOME=str(settings.home)):
+    variables = {"DAGSTER_HOME": str(home(settings)), "DAGSTER_EVENT_BATCH_SIZE": str(BATCH_SIZE)}
+    with exported(EVERGREEN_HOME=str(settings.home), **variables):
         os.execv(sys.executable, [sys.executable, *arguments])

@@ -80,7 +80,8 @@ def _apply(store: FeatureStore, found: Settings, use_case: UseCase) -> None:
     with file_lock(found.home / "locks" / "feast.lock"):
         if done.exists() and done.read_text() == wanted and (found.home / "feast" / "registry.db").exists():
             return
-        objects = [o for o in _declared(found.feature_repo) if o.tags.get("use_case") == use_case.name]
+        with _quiet():
+            objects = [o for o in _declared(found.feature_repo) if o.tags.get("use_case") == use_case.name]
         if not any(o.name == use_case.feature_service for o in objects):
             raise ValueError(
                 f"{found.feature_repo}: expected a feature service {use_case.feature_service} with the tag use_case="
@@ -176,8 +177,7 @@ def _since(lakehouse: Lakehouse, table: str, last: Mapping[str, Any]) -> datetim
     if not all(days):
         return None
     first = min((datetime.combine(day, datetime.min.time(), since.tzinfo) for day in days), default=since)
-    # A day is that of an event's first version: a correction may have moved its time a little.
-    return min(since, first - timedelta(days=1))
+    return min(since, first)
 
 
 def _files(lakehouse: Lakehouse, table: str, version: int | None) -> dict[str, Any]:

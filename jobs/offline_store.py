@@ -6,6 +6,7 @@ here; the rules are `point_in_time_kernel.py`, the meaning of a request `offline
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -42,6 +43,10 @@ from jobs.point_in_time import latest_rows, literal, point_in_time_join
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
+
+
+# Said of Feast's SparkSource each time one is read from the registry; it is no news.
+warnings.filterwarnings("ignore", message="The spark data source API", category=RuntimeWarning)
 
 
 class LakehouseOfflineStoreConfig(FeastConfigBaseModel):

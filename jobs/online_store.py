@@ -111,7 +111,8 @@ def _stored_times(connection: sqlite3.Connection, name: str, keys: list[bytes]) 
 
 def _feature_rows(rows: dict[bytes, Row]) -> Iterable[tuple[Any, ...]]:
     for key, (_, values, event, created) in rows.items():
-        times = to_naive_utc(event), to_naive_utc(created) if created else None
+        # Seconds of the naive time, as Feast's own adapter makes them and its converter expects them.
+        times = [None if at is None else int(to_naive_utc(at).timestamp()) for at in (event, created)]
         for feature, value in values.items():
             yield key, feature, value.SerializeToString(), _text(value), *times
 

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from assets import times
 from jobs.lakehouse import Lakehouse
 
 SAMPLE_ROWS = 5
@@ -27,16 +28,13 @@ def describe(
     """
     delta = lakehouse.delta(table)
     files = pa.table(delta.get_add_actions(flatten=True))
-    last = context.partition_key_range.end if _partitioned(context) else None
+    span = times.days(context) if context.assets_def.partitions_def else None
+    last = span[1].isoformat() if span else None
     context.add_asset_metadata(_pictures(lakehouse, table, files, plot_columns), partition_key=last)
     return {
         "delta_version": dg.MetadataValue.int(delta.version()),
         "dagster/row_count": sum(n or 0 for n in files["num_records"].to_pylist()),
     }
-
-
-def _partitioned(context: dg.AssetExecutionContext) -> bool:
-    return context.has_partition_key or context.has_partition_key_range
 
 
 def _pictures(lakehouse: Lakehouse, table: str, files: pa.Table, plot_columns: Sequence[str]) -> dict[str, Any]:

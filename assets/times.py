@@ -3,6 +3,11 @@
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
 AS_OF_TAG = "evergreen/as_of"
 WHOLE_INPUT_TAG = "evergreen/whole_input"
@@ -20,11 +25,11 @@ def as_of(context: dg.AssetExecutionContext, otherwise: datetime) -> datetime:
 
 
 def days(context: dg.AssetExecutionContext) -> tuple[date, date] | None:
-    """First and last daily partition of the run, or None if the asset or the run has no partition."""
-    if not context.has_partition_key and not context.has_partition_key_range:
-        return None
-    window = context.partition_time_window
-    return window.start.date(), (window.end - timedelta(days=1)).date()
+    """First and last daily partition of the run (also for an asset without partitions), or None if it has none."""
+    tags = context.run.tags
+    one = tags.get(PARTITION_NAME_TAG)
+    first, last = tags.get(ASSET_PARTITION_RANGE_START_TAG, one), tags.get(ASSET_PARTITION_RANGE_END_TAG, one)
+    return (date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
 
 
 def input_days(context: dg.AssetExecutionContext) -> tuple[date, date] | None:

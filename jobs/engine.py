@@ -135,6 +135,9 @@ def stop(settings: Settings, timeout: float = 10.0) -> None:
     if not (state := _running(state_file)):
         return
     state_file.unlink(missing_ok=True)
+    for address in [a for a in _sessions if f":{state['port']}/" in a]:
+        # A client left open would try to reach the ended server for minutes when the process exits.
+        _sessions.pop(address).client.close()
     deadline = time.monotonic() + timeout
     while _answers("127.0.0.1", int(state["port"])) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -114,11 +114,11 @@ class Lakehouse:
         Raises WriteMismatch, with the table as it was, if schema or row count differ.
         """
         spark = self.spark
+        before, state_before = self.version(table), self.state(table)
+        self._check_schema(table, rows_in.schema if isinstance(rows_in, pa.Table) else _arrow(rows_in), schema, before)
         if isinstance(rows_in, pa.Table):
             rows = rows_in.num_rows if rows is None else rows
             rows_in = spark.createDataFrame(rows_in)
-        before, state_before = self.version(table), self.state(table)
-        self._check_schema(table, rows_in, schema, before)
         options = {"userMetadata": _metadata(state or {})}
         if replace_where is not None and before is not None:
             options["replaceWhere"] = replace_where
@@ -134,9 +134,9 @@ class Lakehouse:
             raise WriteMismatch(f"{table}: the engine reported success, but there is no table at {self.path(table)}")
         return after
 
-    def _check_schema(self, table: str, frame: "DataFrame", meant: pa.Schema, version: int | None) -> None:
+    def _check_schema(self, table: str, arriving: pa.Schema, meant: pa.Schema, version: int | None) -> None:
         expected = _types(meant)
-        for found, where in [(_types(_arrow(frame)), "to be written")] + (
+        for found, where in [(_types(arriving), "to be written")] + (
             [] if version is None else [(_types(self.schema(table)), f"in the table at version {version}")]
         ):
             if found != expected:

@@ -48,10 +48,11 @@ def _inputs(
 ) -> inputs.Inputs:
     from rich.progress import Progress
 
+    from assets.raw import utc_now
     from jobs import ingest
 
     if any(files.values()):
-        return inputs.register(settings, use_case, ingest.describe(use_case, files, columns))
+        return inputs.register(settings, use_case, ingest.describe(use_case, files, columns, utc_now()))
     with Progress(console=console, disable=not show, transient=True) as bar:
         task = bar.add_task("simulating the built-in input")
         return inputs.ensure(

@@ -1,0 +1,218 @@
+"""Point-in-time join: Evergreen on the embedded engine and DuckDB's in-memory ASOF join, side by side; memory too.
+
+`python bench/point_in_time.py [--rows 10000000] [--entity-rows 1000000] [--spark]`. Synthetic data: 50,000 keys over 60
+days, 3 features, TTL 7 days. With --spark also on Apache Spark, beside Feast's stock Spark store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+import psutil
+import pyarrow as pa
+from deltalake import write_deltalake
+
+from jobs import engine, settings
+from jobs.lakehouse import Lakehouse, attach
+from jobs.point_in_time import point_in_time_join
+
+REPORT = Path(__file__).parent.parent / "docs" / "benchmarks" / "point_in_time.json"
+KEYS, DAYS, TTL, ROUNDS = 50_000, 60, timedelta(days=7), 3
+FEATURES = ["f1", "f2", "f3"]
+START = 1_767_225_600_000_000
+TIME = pa.timestamp("us", "UTC")
+
+
+def tables(rows: int, entity_rows: int) -> tuple[pa.Table, pa.Table]:
+    """Entity rows and feature rows; a feature row is known up to an hour after its event."""
+    rng = np.random.default_rng(0)
+
+    def moments(n: int) -> Any:
+        return START + rng.integers(0, DAYS * 86_400, n) * 1_000_000
+
+    event = moments(rows)
+    features = {"key": rng.integers(0, KEYS, rows), "event": pa.array(event).cast(TIME)}
+    features["created"] = pa.array(event + rng.integers(0, 3_600, rows) * 1_000_000).cast(TIME)
+    features |= {name: rng.random(rows) for name in FEATURES}
+    entities = {"key": rng.integers(0, KEYS, entity_rows), "t": pa.array(moments(entity_rows)).cast(TIME)}
+    return pa.table({**entities, "row": np.arange(entity_rows)}), pa.table(features)
+
+
+def joined(house: Lakehouse, created: bool) -> Any:
+    return point_in_time_join(
+        house.read("bench.entities"), house.read("bench.features"), keys=["key"], event_timestamp="t",
+        feature_timestamp="event", created_timestamp="created" if created else None, ttl=TTL, columns=FEATURES,
+        kernel=house.kernel,
+    )  # fmt: skip
+
+
+def evergreen(house: Lakehouse, target: Path, created: bool = False) -> None:
+    joined(house, created).write.format("delta").mode("overwrite").save(str(target))
+
+
+def asof(database: Any, target: Path) -> None:
+    """DuckDB knows no TTL and no knowledge time: the first is applied afterwards, the second left out."""
+    fresh = ", ".join(f"case when e.t - f.event <= interval 7 day then f.{name} end as {name}" for name in FEATURES)
+    database.execute(
+        f"copy (select e.*, {fresh} from entities e asof left join features f "
+        f"on e.key = f.key and e.t >= f.event) to '{target}'"
+    )
+
+
+def best(work: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Seconds of the best of some rounds, taken in turns so that a busy machine is unfair to all alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(rounds):
+        for name, action in work.items():
+            start = time.perf_counter()
+            action()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: min(times) for name, times in seconds.items()}
+
+
+def open_house(folder: Path, entities: pa.Table, features: pa.Table, **environment: str) -> Lakehouse:
+    house = attach(settings.load({"EVERGREEN_HOME": str(folder), **environment}))
+    write_deltalake(house.path("bench.entities"), entities, mode="overwrite")
+    write_deltalake(house.path("bench.features"), features, mode="overwrite")
+    house.spark.range(1).collect()
+    return house
+
+
+def peak_megabytes(folder: Path) -> float:
+    """Largest memory the engine's process ever had."""
+    pid = json.loads((folder / "engine" / "server.json").read_text())["pid"]
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return psutil.Process(pid).memory_info().rss / 2**20
+    peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return float(peak.split()[1]) / 1024
+
+
+def one_size(folder: Path, rows: int, entity_rows: int) -> dict[str, Any]:
+    entities, features = tables(rows, entity_rows)
+    house = open_house(folder, entities, features)
+    database = duckdb.connect()
+    database.execute("create table entities as from entities")
+    database.execute("create table features as select key, event, f1, f2, f3 from features")
+    out, theirs = folder / "joined", folder / "duckdb.parquet"
+    try:
+        at_rest = peak_megabytes(folder)
+        seconds = best({"evergreen": lambda: evergreen(house, out), "duckdb": lambda: asof(database, theirs)})
+        peak = peak_megabytes(folder)
+        different = disagreements(out, theirs)
+        seconds |= best({"evergreen, knowledge time": lambda: evergreen(house, out, created=True)}, 2)
+    finally:
+        engine.stop(house.settings)
+        database.close()
+    return {
+        "feature_rows": rows,
+        "entity_rows": entity_rows,
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "ratio_to_duckdb": round(seconds["evergreen"] / seconds["duckdb"], 3),
+        "engine_megabytes": {"at_rest": round(at_rest), "peak": round(peak)},
+        "rows_other_than_duckdb": different,
+    }
+
+
+def disagreements(ours: Path, theirs: Path) -> int:
+    """Rows where we differ from DuckDB, beside ties (same key and event time), of which it takes any."""
+    a, b = pl.read_delta(str(ours)).sort("row"), pl.read_parquet(theirs).sort("row")
+    assert a["row"].equals(b["row"]), "rows were lost or multiplied"
+    other = (
+        a.select("key", "t", f1_ours="f1").with_columns(f1=b["f1"]).filter(pl.col("f1_ours").ne_missing(pl.col("f1")))
+    )
+    return other.height
+
+
+def on_spark(folder: Path, rows: int, entity_rows: int) -> dict[str, Any]:
+    """Ours and Feast's stock store on one Apache Spark `local[2]`; each from its own server."""
+    from jobs import spark_server
+
+    root = Path(__file__).parent.parent
+    prepared = spark_server.prepare(root / ".cache", root / "requirements.lock")
+    running = spark_server.start(prepared, port=None, warehouse=folder / "spark", log_dir=folder / "log")
+    entities, features = tables(rows, entity_rows)
+    try:
+        house = open_house(folder / "on_spark", entities, features, SPARK_REMOTE=running.url)
+        ours = best({"evergreen": lambda: evergreen(house, folder / "spark_joined")}, 2)
+        stock = stock_query(house, folder / "stock")
+    finally:
+        running.stop()
+    return {"evergreen": round(ours["evergreen"], 1), **stock}
+
+
+def stock_query(house: Lakehouse, target: Path) -> dict[str, Any]:
+    """The SQL of Feast's stock Spark store for the same join; its store itself cannot speak Spark Connect."""
+    from feast.infra.offline_stores.contrib.spark_offline_store.spark import MULTIPLE_FEATURE_VIEW_POINT_IN_TIME_JOIN
+    from feast.infra.offline_stores.offline_utils import FeatureViewQueryContext, build_point_in_time_query
+
+    spark = house.spark
+    house.read("bench.entities").createOrReplaceTempView("stock_entities")
+    house.read("bench.features").createOrReplaceTempView("stock_features")
+    context = FeatureViewQueryContext(
+        name="stats", ttl=int(TTL.total_seconds()), entities=["key"], features=FEATURES, field_mapping={},
+        timestamp_field="event", created_timestamp_column=None, table_subquery="stock_features",
+        entity_selections=["key AS key"], min_event_timestamp="2025-12-01T00:00:00",
+        max_event_timestamp="2026-12-31T00:00:00", date_partition_column=None, timestamp_field_type=None,
+    )  # fmt: skip
+    query = build_point_in_time_query(
+        [context], "stock_entities", "t", {"key": 0, "t": 0, "row": 0}.keys(), MULTIPLE_FEATURE_VIEW_POINT_IN_TIME_JOIN
+    )
+    start = time.perf_counter()
+    *_, last = [spark.sql(statement) for statement in query.split("---EOS---")]
+    last.write.format("delta").mode("overwrite").save(str(target))
+    seconds = time.perf_counter() - start
+    return {
+        "feast stock store": round(seconds, 1),
+        "rows it returned": pl.scan_delta(str(target)).select(pl.len()).collect().item(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000, help="feature rows of the large size")
+    parser.add_argument("--entity-rows", type=int, default=1_000_000)
+    parser.add_argument("--spark", action="store_true", help="also on Apache Spark, beside Feast's stock store")
+    parser.add_argument("--data", help="not used: the data are synthetic")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="evergreen-bench-"))
+    try:
+        sizes = [one_size(folder / str(n), n, options.entity_rows) for n in (options.rows // 10, options.rows)]
+        spark = on_spark(folder, options.rows, options.entity_rows) if options.spark else None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    growth = sizes[1]["engine_megabytes"]["peak"] / sizes[0]["engine_megabytes"]["peak"]
+    result = {"cores": os.cpu_count(), "sizes": sizes, "memory_growth": round(growth, 2), "apache_spark": spark}
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps(result, indent=2) + "\n")
+    show(result)
+
+
+def show(result: dict[str, Any]) -> None:
+    for size in result["sizes"]:
+        print(f"{size['feature_rows']:,} feature rows x {size['entity_rows']:,} entity rows      seconds  x DuckDB")
+        for name, seconds in size["seconds"].items():
+            print(f"  {name:48} {seconds:7.2f}  {seconds / size['seconds']['duckdb']:8.2f}")
+        print(f"  engine memory: {size['engine_megabytes']['peak']:,} MB at its peak; "
+              f"{size['rows_other_than_duckdb']:,} rows differ from DuckDB's (ties)")  # fmt: skip
+    print(f"ten times the feature rows need {result['memory_growth']} times the memory")
+    if result["apache_spark"]:
+        print("on Apache Spark:", ", ".join(f"{name}: {value}" for name, value in result["apache_spark"].items()))
+
+
+if __name__ == "__main__":
+    main()
+    # The client's channel may outlive the engine it talked to and would hold the process.
+    os._exit(0)

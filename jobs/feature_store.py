@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs import settings
 from jobs.engine import file_lock
 from jobs.lakehouse import Lakehouse
 from jobs.settings import Settings
@@ -56,7 +57,8 @@ def open_store(
 def _configuration(found: Settings, versions: Mapping[str, int | None]) -> dict[str, Any]:
     import yaml
 
-    file = found.feature_repo / "feature_store.yaml"
+    own = found.feature_repo / "feature_store.yaml"
+    file = own if own.exists() else settings.ROOT / "feature_repo" / "feature_store.yaml"
     options: dict[str, Any] = yaml.safe_load(file.read_text().replace("${EVERGREEN_HOME}", str(found.home)))
     options["repo_path"] = found.feature_repo
     options["offline_store"] |= {

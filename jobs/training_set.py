@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from jobs import pins
-from jobs.lakehouse import Lakehouse
+from jobs.lakehouse import Lakehouse, keeping
 from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -84,8 +84,11 @@ def _labelled(lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, in
     mature = f"`{time}` <= {literal(as_of - use_case.label_maturity)}"
     target = f"coalesce(known_label, case when {mature} then false end)"
     values = [column for column in events.columns if column not in _BOOKKEEPING]
-    joined = events.join(labels, name, "left").selectExpr(*(f"`{v}`" for v in values), f"{target} as `{label}`")
-    return joined.where(f"`{label}` is not null")
+    columns = [*(f"`{value}`" for value in values), f"{target} as `{label}`"]
+    if sum(kind.startswith("timestamp") for column, kind in events.dtypes if column in values) > 1:
+        # Of several times Feast takes the one of this name.
+        columns.append(f"`{time}` as event_timestamp")
+    return events.join(labels, name, "left").selectExpr(*columns).where(f"`{label}` is not null")
 
 
 _BOOKKEEPING = frozenset(
@@ -118,7 +121,14 @@ def _make_room(lakehouse: Lakehouse, table: str, schema: pa.Schema) -> None:
         return
     from deltalake import write_deltalake
 
-    write_deltalake(lakehouse.path(table), schema.empty_table(), mode="overwrite", schema_mode="overwrite")
+    # With an empty state: a run that is killed here must not find the old one and take the table for built.
+    write_deltalake(
+        lakehouse.path(table),
+        schema.empty_table(),
+        mode="overwrite",
+        schema_mode="overwrite",
+        commit_properties=keeping({}),
+    )
 
 
 def _names(schema: pa.Schema) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
 
 from jobs import transforms
 from jobs.lakehouse import Lakehouse
@@ -53,10 +54,25 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path
         with lakehouse.lock(f"{use_case.name}.raw"), transforms.session(lakehouse, use_case):
             # One folder for all builds: dbt parses only what changed since the last one.
             target = lakehouse.settings.home / "dbt" / "target"
-            build = dbt.cli(["build"], context=context, target_path=target).stream()
-            yield from build.fetch_row_counts().fetch_column_metadata()
+            invocation = dbt.cli(["build"], context=context, target_path=target)
+            # dagster-dbt polls in a busy loop while it adds metadata: on two cores it would slow dbt down.
+            events, failure = _finished(invocation.stream())
+            yield from DbtEventIterator(iter(events), invocation).fetch_row_counts().fetch_column_metadata()
+            if failure is not None:
+                raise failure
 
     return dbt_models
+
+
+def _finished(events: Iterator[Any]) -> tuple[list[Any], Exception | None]:
+    """All events of a dbt invocation, and what it failed with: the results of failed tests come before the error."""
+    seen: list[Any] = []
+    try:
+        for event in events:
+            seen.append(event)  # noqa: PERF402 - what came before an error must be kept
+    except Exception as error:
+        return seen, error
+    return seen, None
 
 
 def mart_key(table: str) -> dg.AssetKey:

@@ -31,7 +31,7 @@ def run(
 ) -> int:
     """Register the files given, run what is new, print a summary; returns the exit status."""
     from jobs.engine import EngineUnreachable, file_lock
-    from jobs.ingest import InputError
+    from jobs.files import InputError
 
     try:
         # A second run of the same use case waits here, and then finds nothing new.

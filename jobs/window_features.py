@@ -18,7 +18,7 @@ from jobs.window_kernel import compute
 from jobs.windows import WindowFeatures
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 # Large enough that a call's fixed cost does not show, small enough that its arrays stay in a core's cache.
 ROWS_PER_BUCKET = 50_000
@@ -82,15 +82,15 @@ def _facts(features: WindowFeatures, events: "DataFrame", labels: "DataFrame | N
     return events.unionByName(labels.select(*fact, *nothing, *[col(name).alias(LABEL + name) for name, _ in mine]))
 
 
-def _needed(features: WindowFeatures) -> str:
+def _needed(features: WindowFeatures) -> "Column":
     """Condition of labels that some aggregate counts: usually only the rare positive ones."""
-    conditions = []
+    from pyspark.sql.connect.functions import col, lit
+
+    condition = lit(False)
     for aggregate in (aggregate for aggregate in features.aggregates if aggregate.of == "labels"):
         where = (str(aggregate.column), True) if aggregate.function == "rate" else aggregate.where
-        if where is None:
-            return "true"
-        conditions.append(f"`{where[0]}` = {where[1]!r}")
-    return " or ".join(conditions)
+        condition |= lit(True) if where is None else col(where[0]) == lit(where[1])
+    return condition
 
 
 def _kernel(features: WindowFeatures, schema: pa.Schema) -> Callable[[pa.Table], pa.Table]:

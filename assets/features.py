@@ -47,7 +47,7 @@ def _window_table(
     )
     def window_table(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[None]:
         result = window_features.update(
             lakehouse,
             windows,
@@ -79,7 +79,7 @@ def _online_store(use_case: UseCase) -> dg.AssetsDefinition:
     )
     def online_store(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[None]:
         from jobs import feature_store
 
         result = feature_store.materialize(lakehouse, use_case, _moment(context, lakehouse, use_case))
@@ -100,7 +100,7 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
     )
     def training_set(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[None]:
         from jobs import training_set as job
 
         result = job.build(lakehouse, use_case, _moment(context, lakehouse, use_case))

@@ -87,18 +87,19 @@ def _cell(value: object) -> str:
 
 def mapping_table(values: Mapping[str, object], header: tuple[str, str] = ("what", "value")) -> dg.MetadataValue:
     """Names and values as a Markdown table."""
-    return markdown_table(
-        pa.table({header[0]: list(values), header[1]: [_cell(v) for v in values.values()]})
-    )
+    return markdown_table(pa.table({header[0]: list(values), header[1]: [_cell(v) for v in values.values()]}))
 
 
 def daily_plot(days: Mapping[date, int]) -> dg.MetadataValue:
     """Rows per day as a picture."""
+    import numpy as np
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 1.6), layout="constrained")
     axes = figure.subplots()
-    axes.fill_between(list(days), list(days.values()), step="mid", alpha=0.6, color="#2e7d32")
+    axes.fill_between(
+        np.array(list(days), dtype="datetime64[D]"), list(days.values()), step="mid", alpha=0.6, color="#2e7d32"
+    )
     axes.set_ylim(bottom=0)
     axes.set_title("rows per day", fontsize=8)
     axes.tick_params(labelsize=7)
@@ -112,7 +113,7 @@ def histograms(rows: pa.Table, columns: Sequence[str]) -> dg.MetadataValue:
 
     shown = [c for c in columns if c in rows.column_names][:PLOTTED_COLUMNS]
     figure = Figure(figsize=(2.2 * max(len(shown), 1), 1.7), layout="constrained")
-    for axes, column in zip(np.ravel(figure.subplots(1, max(len(shown), 1))), shown):
+    for axes, column in zip(np.ravel(figure.subplots(1, max(len(shown), 1))), shown, strict=False):
         values = rows.column(column).drop_null().cast(pa.float64()).to_numpy()
         top = np.quantile(values, 0.99) if len(values) else 1.0
         axes.hist(np.minimum(values, top), bins=30, color="#1565c0")

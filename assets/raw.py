@@ -42,7 +42,7 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
     )
     def raw_table(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
-    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         known = inputs.ensure(lakehouse.settings, use_case)
         try:
             result = ingest.load(

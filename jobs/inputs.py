@@ -6,8 +6,7 @@ Reading the files is `jobs.ingest`'s business.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, time, timedelta
-from datetime import UTC
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 

@@ -257,7 +257,9 @@ def find_tables(warehouse: str) -> list[str]:
         )
     store, root = fs.FileSystem.from_uri(warehouse)
     selector = fs.FileSelector(root, allow_not_found=True)
-    schemas = [i for i in store.get_file_info(selector) if i.type == fs.FileType.Directory and not i.base_name.startswith("_")]
+    schemas = [
+        i for i in store.get_file_info(selector) if i.type == fs.FileType.Directory and not i.base_name.startswith("_")
+    ]
     tables = [t for s in schemas for t in store.get_file_info(fs.FileSelector(s.path))]
     logs = store.get_file_info([f"{t.path}/_delta_log" for t in tables])
     return sorted(

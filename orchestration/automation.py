@@ -1,6 +1,7 @@
 """Jobs and schedules of a use case."""
 
 import dagster as dg
+from dagster._core.definitions.partitions.partitioned_schedule import UnresolvedPartitionedAssetScheduleDefinition
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from jobs.use_case import UseCase
@@ -17,7 +18,9 @@ def lineage_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
     )
 
 
-def nightly(use_case: UseCase, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+def nightly(
+    use_case: UseCase, job: UnresolvedAssetJobDefinition
+) -> UnresolvedPartitionedAssetScheduleDefinition | dg.ScheduleDefinition:
     """Each night, the day that ended."""
     return dg.build_schedule_from_partitioned_job(
         job, name=f"{use_case.name}_nightly", hour_of_day=2, description="The day that ended, every night at 2:00 UTC."

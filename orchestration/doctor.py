@@ -37,7 +37,9 @@ def run(settings: Settings) -> int:
         table.add_column(column, overflow="fold")
     checks = list(examine(settings))
     for check in checks:
-        mark = "[green]ok[/green]" if check.good else "[red]missing[/red]" if check.needed else "[yellow]optional[/yellow]"
+        mark = (
+            "[green]ok[/green]" if check.good else "[red]missing[/red]" if check.needed else "[yellow]optional[/yellow]"
+        )
         table.add_row(check.name, mark, check.found, "" if check.good else check.mend)
     Console().print(table)
     return int(any(check.needed and not check.good for check in checks))

@@ -37,7 +37,8 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
             for statement in statements:
                 run.execute(statement)
         with self.index_transaction() as index:
-            ids = [index.execute(statement).inserted_primary_key[0] for statement in statements]
+            keys = [index.execute(statement).inserted_primary_key for statement in statements]
+            ids = [key[0] for key in keys if key is not None]
             self._store_asset_event_tags(index, events, ids)
             latest = {e.get_dagster_event().asset_key: (e, i) for e, i in zip(events, ids, strict=True)}
             for event, event_id in latest.values():

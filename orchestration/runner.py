@@ -55,9 +55,7 @@ def _inputs(
         return inputs.register(settings, use_case, ingest.describe(use_case, files, columns, utc_now()))
     with Progress(console=console, disable=not show, transient=True) as bar:
         task = bar.add_task("simulating the built-in input")
-        return inputs.ensure(
-            settings, use_case, lambda done, total: bar.update(task, completed=done, total=total)
-        )
+        return inputs.ensure(settings, use_case, lambda done, total: bar.update(task, completed=done, total=total))
 
 
 def _run(settings: Settings, use_case: UseCase, known: inputs.Inputs, as_of: datetime, full: bool, show: bool) -> int:
@@ -120,7 +118,9 @@ def _summary(use_case: UseCase, known: inputs.Inputs, as_of: datetime, outcome: 
 
 
 def _where_next(settings: Settings) -> None:
-    console.print(f"Look: `make ui` (lineage, checks, plots). Tables: {settings.warehouse}. Health: `evergreen doctor`.")
+    console.print(
+        f"Look: `make ui` (lineage, checks, plots). Tables: {settings.warehouse}. Health: `evergreen doctor`."
+    )
 
 
 def ui(settings: Settings, port: int) -> int:

@@ -86,9 +86,7 @@ CUSTOMER_WINDOWS = WindowFeatures(
         Aggregate("max", "tx_amount", windows=(DAY, 7 * DAY, 30 * DAY), name="customer_amount_max"),
         Aggregate("sum", "tx_amount", windows=(HOUR, DAY), name="customer_amount_sum"),
         Aggregate("distinct", "terminal_id", windows=(DAY, 7 * DAY), name="customer_terminals"),
-        Aggregate(
-            "count", of="labels", where=KNOWN_FRAUD, windows=(30 * DAY,), name="customer_known_frauds"
-        ),
+        Aggregate("count", of="labels", where=KNOWN_FRAUD, windows=(30 * DAY,), name="customer_known_frauds"),
         Aggregate(
             "last_age", of="labels", where=KNOWN_FRAUD, windows=(30 * DAY,), name="customer_last_known_fraud_age"
         ),

@@ -82,7 +82,8 @@ def start(
 ) -> Running:
     """Start a server and wait until it answers; `port` None takes a free one, `options` overrule `LAPTOP`.
 
-    The server ends with this process. Raises SparkNotReady if the port is taken or Spark does not come up.
+    The server ends with this process (on Linux with the calling thread: start it from one that lasts).
+    Raises SparkNotReady if the port is taken or Spark does not come up.
     """
     port = _free_port(port)
     work = log_dir.absolute() / f"work-{port}"

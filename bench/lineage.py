@@ -1,4 +1,4 @@
-"""The whole lineage, raw to training set: from nothing, one more day, nothing new. `python bench/lineage.py --data FILE`
+"""The whole lineage, raw to training set: from nothing, one more day, nothing new: `bench/lineage.py --data FILE`.
 
 Every run is the command people type, in a process of its own, on a home of its own. Start-up that no lineage can avoid
 (imports, dbt's own) is measured beside it and taken off before ratios are formed.

@@ -13,7 +13,7 @@ REGIONS = ("Alder", "Birch", "Cedar", "Elm", "Fir", "Hazel", "Juniper", "Larch",
 @dataclass(frozen=True)
 class Fraud:
     """How fraud works. Campaigns start at a rate per 1000 possible targets (terminals or cards) and day; a `range` is
-    drawn uniformly per campaign or payment. Amounts are multiples of what the card holder usually pays, but for the tiny
+    drawn uniformly per campaign or payment. Amounts are multiples of what the holder usually pays, but for the tiny
     ones that test a card and the least that is siphoned, which are money.
 
     Skimming and siphoning take over payments that the holder makes anyway: they leave no trace in any payment, only in

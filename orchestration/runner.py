@@ -74,7 +74,7 @@ def _run(settings: Settings, use_case: UseCase, known: inputs.Inputs, as_of: dat
     if not outcome.success:
         return 1
     made = fingerprint.of_run(lakehouse, use_case, paths, asked)
-    kept = {"fingerprint": made, "run_id": outcome.run_id, "as_of": as_of.isoformat()}
+    kept: dict[str, object] = {"fingerprint": made, "run_id": outcome.run_id, "as_of": as_of.isoformat()}
     kept |= {"seconds": outcome.seconds, "steps": outcome.steps}
     fingerprint.remember(settings, use_case, kept)
     _where_next(settings)

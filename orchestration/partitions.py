@@ -1,6 +1,6 @@
-"""The daily partitions of a use case: the days its registered input is about."""
+"""The daily partitions of a use case: the days its registered input is about, and go on if it is alive."""
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
@@ -8,9 +8,14 @@ from jobs import inputs
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 
+# An input whose last day is older than this is history: days after it are not missing, they do not exist.
+ALIVE = timedelta(days=31)
 
-def daily(settings: Settings, use_case: UseCase) -> dg.DailyPartitionsDefinition:
-    """One partition per UTC day, from the first to the last day of the input."""
+
+def daily(settings: Settings, use_case: UseCase, today: date | None = None) -> dg.DailyPartitionsDefinition:
+    """One partition per UTC day, from the first to the last day of the input, or to yesterday if it still grows."""
     known = inputs.registered(settings, use_case)
     first, last = (known.first_day, known.last_day) if known else (use_case.first_day, use_case.last_day)
-    return dg.DailyPartitionsDefinition(start_date=first.isoformat(), end_date=(last + timedelta(days=1)).isoformat())
+    alive = last >= (today or datetime.now(UTC).date()) - ALIVE
+    end = None if alive else (last + timedelta(days=1)).isoformat()
+    return dg.DailyPartitionsDefinition(start_date=first.isoformat(), end_date=end)

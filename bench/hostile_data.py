@@ -60,7 +60,7 @@ def entities(rng: random.Random, known: list[Row], rows: int) -> list[Row]:
 
 def _pairs(rng: random.Random, number: int) -> list[tuple[int | None, str | None]]:
     every: list[tuple[int | None, str | None]] = [(one, two) for one in ONES for two in TWOS]
-    return rng.sample(every, min(number, len(every))) + [(None, "a"), (1, None), (None, None)]
+    return [*rng.sample(every, min(number, len(every))), (None, "a"), (1, None), (None, None)]
 
 
 def answers(asked: list[Row], known: list[Row], ttl: timedelta | None, created: bool) -> list[Row]:

@@ -117,10 +117,10 @@ def _quiet() -> Iterator[None]:
     """Feast prints its progress; ours is told by those who call."""
     import warnings
 
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+    nowhere = io.StringIO()
+    with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def materialize(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str, Any]:
@@ -136,17 +136,18 @@ def materialize(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dic
         before = json.loads(kept.read_text()) if kept.exists() else {}
         declared = declarations_hash(lakehouse.settings, use_case)
         url = lakehouse.settings.online_store_url or "sqlite"
+        there = url != "sqlite" or (lakehouse.settings.home / "feast" / "online.db").exists()
         due: dict[str, datetime | None] = {}
         for view, table in tables.items():
             last = before.get(view, {})
-            same = last.get("declared") == declared and last.get("store") == url
+            same = there and last.get("declared") == declared and last.get("store") == url
             if same and last["version"] == versions[table] and datetime.fromisoformat(last["as_of"]) >= as_of:
                 continue
             due[view] = _since(lakehouse, table, last) if same else None
         if not due:
-            return {view: "up to date" for view in tables}
+            return dict.fromkeys(tables, "up to date")
         store = open_store(lakehouse, use_case, versions)
-        result: dict[str, Any] = {view: "up to date" for view in tables}
+        result: dict[str, Any] = dict.fromkeys(tables, "up to date")
         for view, since in due.items():
             # Before the ttl nothing counts: such a value would be expired when it is read.
             ttl = store.get_feature_view(view).ttl or timedelta(days=3650)
@@ -154,16 +155,19 @@ def materialize(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dic
             with _quiet():
                 store.materialize(start, as_of, feature_views=[view])
             result[view] = f"known from {start:%Y-%m-%d %H:%M} to {as_of:%Y-%m-%d %H:%M}"
-            newest = max(as_of, datetime.fromisoformat(before.get(view, {}).get("as_of", as_of.isoformat())))
-            before[view] = {
-                "as_of": (newest if since else as_of).isoformat(),
-                "version": versions[tables[view]],
-                "declared": declared,
-                "store": url,
-            }
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(json.dumps(before))
+            if since is None or datetime.fromisoformat(before[view]["as_of"]) <= as_of:
+                # For an earlier moment the newer rows of this version are still to be read.
+                now = {"as_of": as_of.isoformat(), "version": versions[tables[view]]}
+                before[view] = now | {"declared": declared, "store": url}
+                _replace(kept, json.dumps(before))
     return result
+
+
+def _replace(file: Path, content: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(".tmp")
+    temporary.write_text(content)
+    temporary.replace(file)
 
 
 def _since(lakehouse: Lakehouse, table: str, last: Mapping[str, Any]) -> datetime | None:

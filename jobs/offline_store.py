@@ -23,6 +23,7 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
 from feast.utils import compute_non_entity_date_range
+from pydantic import Field
 
 from jobs import lakehouse, settings
 from jobs.lakehouse import Lakehouse, register_table
@@ -61,7 +62,7 @@ class LakehouseOfflineStoreConfig(FeastConfigBaseModel):
     """Where tables named `schema.name` live; None: that of `home`."""
     filter_by_created_timestamp: bool = True
     """Use only what was known at each moment, not only what had happened."""
-    table_versions: dict[str, int] = {}
+    table_versions: dict[str, int] = Field(default_factory=dict)
     """Delta versions to read of tables `schema.name`; others are read as they are."""
     buckets: int = 16
     """Pieces a join is cut into; each has to fit into the memory of a worker."""

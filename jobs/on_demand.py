@@ -44,7 +44,8 @@ def with_on_demand(
     ]
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for table in _larger(batches):
+        for given_rows in _larger(batches):
+            table = given_rows
             for mode, function, names, outputs in plain:
                 # Functions may use the short and the full name of a feature alike.
                 given = {name: one for one, other in names for name in (one, other) if one in table.column_names}

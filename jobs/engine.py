@@ -4,6 +4,7 @@ One embedded server per EVERGREEN_HOME, shared by UI, CLI, dbt, Feast and daemon
 with `SPARK_REMOTE` set nothing is started. Tables are the business of `jobs.lakehouse`.
 """
 
+import atexit
 import contextlib
 import fcntl
 import json
@@ -120,6 +121,8 @@ def session(settings: Settings) -> "SparkSession":
     if existing is not None and not existing.is_stopped:
         return existing
     spark = SparkSession.builder.remote(address).create()
+    # At exit pyspark would tell the server to drop caches it never made, and retry for minutes if the server is gone.
+    atexit.unregister(spark.client._on_exit)
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     _sessions[address] = spark
     return spark

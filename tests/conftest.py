@@ -28,9 +28,13 @@ def spark_remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     folder = tmp_path_factory.mktemp("spark")
     prepared = spark_server.prepare(CACHE, ROOT / "requirements.lock")
-    running = spark_server.start(prepared, port=None, warehouse=folder / "warehouse", log_dir=folder / "log")
-    yield running.url
-    running.stop()
+    running = spark_server.start(
+        prepared, None, folder / "warehouse", folder / "log", options=spark_server.QUICK_TO_WARM
+    )
+    try:
+        yield running.url
+    finally:
+        running.stop()
 
 
 @pytest.fixture(params=["sail", pytest.param("spark", marks=pytest.mark.spark)])

@@ -37,12 +37,12 @@ class Translator(DagsterDbtTranslator):
 
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path) -> dg.AssetsDefinition:
-    """All dbt models of a use case (those tagged with its name) as one step."""
+    """All dbt models of a use case (those in folders of its name) as one step."""
 
     @dbt_assets(
         name=f"{use_case.name}_dbt",
         manifest=manifest,
-        select=f"tag:{use_case.name}",
+        select=" ".join(f"fqn:evergreen.{layer}.{use_case.name}" for layer in ("staging", "marts")),
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         dagster_dbt_translator=Translator(use_case),

@@ -10,11 +10,13 @@ import hashlib
 import importlib.util
 import io
 import json
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from jobs import settings
 from jobs.engine import file_lock
@@ -24,6 +26,10 @@ from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
     from feast import FeatureStore
+
+
+class OnlineStoreUnreachable(RuntimeError):
+    """Nothing answers at the address of the online store."""
 
 
 def declarations_hash(found: Settings, use_case: UseCase) -> str:
@@ -123,11 +129,28 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+def _reach(found: Settings) -> None:
+    """Feast's own error would name neither the store nor what to do."""
+    if not found.online_store_url:
+        return
+    address = urlsplit(found.online_store_url)
+    try:
+        socket.create_connection((address.hostname or "", address.port or 6379), timeout=5).close()
+    except OSError as error:
+        raise OnlineStoreUnreachable(
+            f"EVERGREEN_ONLINE_STORE={found.online_store_url}: nothing answers there ({error.strerror or error}); "
+            "start it, or unset EVERGREEN_ONLINE_STORE for the SQLite store of this home, and run again"
+        ) from None
+
+
 def materialize(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str, Any]:
     """Bring the online store to what was known at `as_of`; says per feature view what was done.
 
     Only rows that became known, or were rewritten, since the last time are read. Doing it twice, or for an earlier
     `as_of` than before, changes nothing: the online stores refuse to go back.
+
+    Raises:
+        OnlineStoreUnreachable: nothing answers where the online store should be.
     """
     tables = {windows.name: use_case.window_table(windows) for windows in use_case.windows}
     versions = lakehouse.versions(list(tables.values()))
@@ -146,6 +169,7 @@ def materialize(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dic
             due[view] = _since(lakehouse, table, last) if same else None
         if not due:
             return dict.fromkeys(tables, "up to date")
+        _reach(lakehouse.settings)
         store = open_store(lakehouse, use_case, versions)
         result: dict[str, Any] = dict.fromkeys(tables, "up to date")
         for view, since in due.items():

@@ -4,7 +4,7 @@ Reading the files is `jobs.ingest`'s business.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -22,6 +22,8 @@ class Inputs:
     first_day: date
     last_day: date
     columns: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
+    """What was given on the command line when this was registered: path -> size and time."""
 
     @property
     def end(self) -> datetime:
@@ -47,6 +49,7 @@ def registered(settings: Settings, use_case: UseCase) -> Inputs | None:
         first_day=date.fromisoformat(stored["first_day"]),
         last_day=date.fromisoformat(stored["last_day"]),
         columns=stored["columns"],
+        given=stored["given"],
     )
 
 
@@ -58,6 +61,12 @@ def register(settings: Settings, use_case: UseCase, inputs: Inputs) -> Inputs:
     temporary.write_text(json.dumps(asdict(inputs), default=str, indent=1, sort_keys=True))
     temporary.replace(path)
     return inputs
+
+
+def stamps(files: Iterable[Path]) -> dict[str, str]:
+    """Size and modification time of files: the same stamps need no second look. Folders have none."""
+    stats = {str(f.absolute()): f.stat() for f in files if f.is_file()}
+    return {path: f"{stat.st_size} {stat.st_mtime_ns}" for path, stat in stats.items()}
 
 
 def absolute(files: Mapping[str, Sequence[str | Path]]) -> dict[str, tuple[str, ...]]:

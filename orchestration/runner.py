@@ -3,13 +3,15 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
-from jobs import fingerprint, inputs
+from jobs import engine, fingerprint, inputs
 from jobs.lakehouse import attach
 from jobs.settings import Settings, exported
 from jobs.use_case import UseCase
@@ -39,7 +41,7 @@ def run(
             known = _inputs(settings, use_case, files, columns, show)
             return _run(settings, use_case, known, as_of or known.end, full, show)
     except (InputError, EngineUnreachable, OSError) as error:
-        console.print(f"[red]{type(error).__name__}[/red]: {error}", markup=True)
+        console.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}", soft_wrap=True)
         return 1
 
 
@@ -48,14 +50,24 @@ def _inputs(
 ) -> inputs.Inputs:
     from rich.progress import Progress
 
-    from assets.raw import utc_now
-    from jobs import ingest
-
     if any(files.values()):
-        return inputs.register(settings, use_case, ingest.describe(use_case, files, columns, utc_now()))
+        return _registered(settings, use_case, files, columns)
     with Progress(console=console, disable=not show, transient=True) as bar:
         task = bar.add_task("simulating the built-in input")
         return inputs.ensure(settings, use_case, lambda done, total: bar.update(task, completed=done, total=total))
+
+
+def _registered(
+    settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None
+) -> inputs.Inputs:
+    named = [*(f for paths in files.values() for f in paths), *([columns] if columns else [])]
+    given, known = inputs.stamps(named), inputs.registered(settings, use_case)
+    if known is not None and len(given) == len(named) and known.given == given:
+        return known
+    from jobs import ingest
+
+    found = ingest.describe(use_case, files, columns, datetime.now(UTC))
+    return inputs.register(settings, use_case, replace(found, given=given))
 
 
 def _run(settings: Settings, use_case: UseCase, known: inputs.Inputs, as_of: datetime, full: bool, show: bool) -> int:
@@ -67,6 +79,7 @@ def _run(settings: Settings, use_case: UseCase, known: inputs.Inputs, as_of: dat
         console.print(f"Nothing new for {use_case.name} since run {last['run_id']} (as of {last['as_of']}).")
         _where_next(settings)
         return 0
+    engine.url(settings)  # an engine that does not answer is said before anything heavy is imported
     from orchestration.run import execute
 
     outcome = execute(settings, use_case, as_of, _days(known, as_of, last), show=show)
@@ -108,11 +121,11 @@ def _summary(use_case: UseCase, known: inputs.Inputs, as_of: datetime, outcome: 
     console.print(timing)
     for name, metadata in outcome.assets.items():
         for note in str(metadata.get("notes") or "").splitlines():
-            console.print(f"[yellow]note[/yellow] {name}: {note}")
+            console.print(f"[yellow]note[/yellow] {name}: {escape(note)}", soft_wrap=True)
     for check in outcome.failed_checks:
-        console.print(f"[yellow]check failed[/yellow] {check}")
+        console.print(f"[yellow]check failed[/yellow] {escape(check)}", soft_wrap=True)
     for error in outcome.errors:
-        console.print(f"[red]failed[/red] {error}")
+        console.print(f"[red]failed[/red] {escape(error)}", soft_wrap=True)
     body = sum(outcome.steps.values())
     state = "[green]done[/green]" if outcome.success else "[red]stopped[/red]"
     console.print(f"{state} in {outcome.seconds:.1f} s ({body:.1f} s in assets), run {outcome.run_id}")

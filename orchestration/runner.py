@@ -43,6 +43,21 @@ def run(
     except (InputError, EngineUnreachable, OSError) as error:
         console.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}", soft_wrap=True)
         return 1
+    except Exception as error:
+        if not _no_room(error):
+            raise
+        left = f"expected room for the run's records below {settings.home}, found none left"
+        console.print(f"[red]disk is full[/red]: {escape(left)}; make room and run again, it goes on", soft_wrap=True)
+        return 1
+
+
+def _no_room(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error of a library: SQLite says so in words only."""
+    while error is not None:
+        if "disk is full" in str(error) or "No space left on device" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _inputs(

@@ -88,7 +88,7 @@ def contenders(folder: Path, asked: pa.Table, known: pa.Table) -> dict[str, Call
     from deltalake import write_deltalake
 
     write_deltalake(folder / "features", known)
-    times = {"timestamp_field": "event", "created_timestamp_column": "created"}
+    times: dict[str, Any] = {"timestamp_field": "event", "created_timestamp_column": "created"}
     file = FileSource(name="file", path=str(folder / "features.parquet"), **times)
     delta = SparkSource(name="delta", path=str(folder / "features"), table_format=DeltaFormat(), **times)
     ours = {"type": "jobs.offline_store.LakehouseOfflineStore", "home": str(folder / "home")}
@@ -136,7 +136,11 @@ def on_spark(folder: Path, asked: pa.Table, known: pa.Table) -> dict[str, Callab
         rows: list[dict[str, Any]] = last.toArrow().to_pylist()
         return rows
 
-    return {"Feast Spark store": stock, "": lambda _: running.stop() or []}
+    def stopped(_: Any) -> list[dict[str, Any]]:
+        running.stop()
+        return []
+
+    return {"Feast Spark store": stock, "": stopped}
 
 
 def measured(

@@ -35,11 +35,12 @@ def features(rng: random.Random, keys: int = 40) -> list[Row]:
         for _ in range(rng.randint(0, 12)):
             event = START + timedelta(hours=rng.randint(0, 24 * 10))
             delay = rng.choice([timedelta(0), timedelta(0), timedelta(minutes=5), timedelta(days=2)])
-            row = {"one": one, "two": two, "event": event, "created": event + delay, "x": rng.random(), "y": len(rows)}
+            known = event + delay
+            row: Row = {"one": one, "two": two, "event": event, "created": known, "x": rng.random(), "y": len(rows)}
             rows.append(row)
             if rng.random() < 0.4:
                 later = rng.choice([timedelta(0), timedelta(hours=1), timedelta(days=4)])
-                rows.append(row | {"created": row["created"] + later, "x": rng.choice([None, rng.random()])})
+                rows.append(row | {"created": known + later, "x": rng.choice([None, rng.random()])})
     rng.shuffle(rows)
     return rows
 

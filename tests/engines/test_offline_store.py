@@ -45,7 +45,7 @@ Repo = Callable[..., FeatureStore]
 @pytest.fixture
 def store(lakehouse: Lakehouse, tmp_path: Path) -> FeatureStore:
     """A Feast repo on the plug-in, which knows nothing of Evergreen's own feature repo."""
-    options = {"type": "jobs.offline_store.LakehouseOfflineStore", "home": str(lakehouse.settings.home)}
+    options: dict[str, str | None] = {"type": "jobs.offline_store.LakehouseOfflineStore", "home": str(lakehouse.settings.home)}
     options |= {"warehouse": lakehouse.warehouse, "spark_remote": lakehouse.settings.spark_remote}
     config = RepoConfig(
         project="taxi", provider="local", registry=str(tmp_path / "registry.db"), repo_path=tmp_path,
@@ -188,7 +188,7 @@ def test_on_demand_features_are_the_same_in_the_client_and_in_the_engine(
     expected = [None if answer is None else answer * 2 + 100 for answer in ANSWERS]
     found = job.to_arrow()
     assert [None if pd.isna(x) else x for x in trips(found, "double")] == expected
-    frame = job.to_spark_df()
+    frame = job.to_spark_df()  # type: ignore[attr-defined]
     assert frame.columns == ["driver_id", "event_timestamp", "bonus", "trips", "double"]
     engine = frame.toArrow()
     assert sorted(map(str, trips(engine, "double"))) == sorted(map(str, trips(found, "double")))

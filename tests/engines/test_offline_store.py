@@ -45,8 +45,12 @@ Repo = Callable[..., FeatureStore]
 @pytest.fixture
 def store(lakehouse: Lakehouse, tmp_path: Path) -> FeatureStore:
     """A Feast repo on the plug-in, which knows nothing of Evergreen's own feature repo."""
-    options: dict[str, str | None] = {"type": "jobs.offline_store.LakehouseOfflineStore", "home": str(lakehouse.settings.home)}
-    options |= {"warehouse": lakehouse.warehouse, "spark_remote": lakehouse.settings.spark_remote}
+    options: dict[str, str | None] = {
+        "type": "jobs.offline_store.LakehouseOfflineStore",
+        "home": str(lakehouse.settings.home),
+        "warehouse": lakehouse.warehouse,
+        "spark_remote": lakehouse.settings.spark_remote,
+    }
     config = RepoConfig(
         project="taxi", provider="local", registry=str(tmp_path / "registry.db"), repo_path=tmp_path,
         online_store={"type": "sqlite", "path": str(tmp_path / "online.db")}, offline_store=options,

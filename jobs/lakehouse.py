@@ -49,7 +49,7 @@ class Lakehouse:
         fresh = engine.url(self.settings) not in engine._sessions
         spark = engine.session(self.settings)
         if fresh:
-            register(spark, self.warehouse)
+            register(spark, self.warehouse, embedded=self.settings.spark_remote is None)
         return spark
 
     def path(self, table: str) -> str:
@@ -128,7 +128,7 @@ class Lakehouse:
         writer.save(self.path(table))
         after = self.version(table)
         if before is None:
-            register_table(spark, self.path(table), table)
+            register_table(spark, self.path(table), table, embedded=self.settings.spark_remote is None)
         self._check_rows(table, (before, after), rows, options.get("replaceWhere"), state_before)
         if after is None:
             raise WriteMismatch(f"{table}: the engine reported success, but there is no table at {self.path(table)}")
@@ -230,20 +230,29 @@ def _metrics(delta: DeltaTable) -> dict[str, Any]:
     return metrics
 
 
-def register_table(spark: "SparkSession", path: str, table: str) -> None:
+def register_table(spark: "SparkSession", path: str, table: str, embedded: bool = False) -> None:
     """Name a Delta table in the session's catalog; idempotent."""
     spark.sql(f"create schema if not exists {table.split('.')[0]}")
-    spark.sql(f"create table if not exists {table} using delta location '{path}'")
+    columns, partitions = _told(spark, path) if embedded else ("", "")
+    spark.sql(f"create table if not exists {table}{columns} using delta{partitions} location '{path}'")
 
 
-def register(spark: "SparkSession", warehouse: str) -> list[str]:
+def _told(spark: "SparkSession", path: str) -> tuple[str, str]:
+    """Columns and partitions as SQL: Sail's catalog knows only what it is told, and dbt asks the catalog."""
+    fields = spark.read.format("delta").load(path).schema
+    columns = ", ".join(f"`{f.name}` {f.dataType.simpleString()}{'' if f.nullable else ' not null'}" for f in fields)
+    partitions = ", ".join(f"`{name}`" for name in DeltaTable(path).metadata().partition_columns)
+    return f" ({columns})", f" partitioned by ({partitions})" if partitions else ""
+
+
+def register(spark: "SparkSession", warehouse: str, embedded: bool = False) -> list[str]:
     """Name every Delta table found under `warehouse`; cheap, idempotent, needed whenever a session is new."""
     tables = find_tables(warehouse)
     for schema in sorted({t.split(".")[0] for t in tables}):
         spark.sql(f"create schema if not exists {schema}")
         known = {row.tableName for row in spark.sql(f"show tables in {schema}").collect()}
         for table in (t for t in tables if t.startswith(f"{schema}.") and t.split(".")[1] not in known):
-            register_table(spark, f"{warehouse.rstrip('/')}/{table.replace('.', '/')}", table)
+            register_table(spark, f"{warehouse.rstrip('/')}/{table.replace('.', '/')}", table, embedded)
     return tables
 
 

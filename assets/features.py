@@ -58,7 +58,7 @@ def _window_table(
         )
         return dg.MaterializeResult(
             metadata={
-                **describe(context, lakehouse, table, plot_columns=windows.names),
+                **describe(context, lakehouse, table, windows.names, {f.name: f.description for f in windows.features}),
                 "rows_written": result.rows_written,
                 "days_written": len(result.days),
             }
@@ -104,8 +104,8 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs import training_set as job
 
         result = job.build(lakehouse, use_case, _moment(context, lakehouse, use_case))
-        numbers = [f.name for w in use_case.windows for f in w.features]
-        described = describe(context, lakehouse, use_case.training_set, plot_columns=numbers)
+        said = {f.name: f.description for w in use_case.windows for f in w.features}
+        described = describe(context, lakehouse, use_case.training_set, list(said), said)
         versions = lakehouse.state(use_case.training_set).get("versions", {})
         built_from = mapping_table(versions, ("table", "Delta version"))
         return dg.MaterializeResult(metadata={**described, "build": mapping_table(result), "built_from": built_from})

@@ -16,11 +16,18 @@ from assets import times
 from jobs.lakehouse import Lakehouse
 
 SAMPLE_ROWS = 5
+SAMPLED_ROWS = 20_000
 PLOTTED_COLUMNS = 6
+PLOTS_PER_ROW = 3
+"""A wider picture would not fit into Dagster's dialog."""
 
 
 def describe(
-    context: dg.AssetExecutionContext, lakehouse: Lakehouse, table: str, plot_columns: Sequence[str] = ()
+    context: dg.AssetExecutionContext,
+    lakehouse: Lakehouse,
+    table: str,
+    plot_columns: Sequence[str] = (),
+    descriptions: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Metadata of a table as it is now, for each partition of the run; pictures and samples go to the last one only.
 
@@ -30,19 +37,22 @@ def describe(
     files = pa.table(delta.get_add_actions(flatten=True))
     span = times.days(context) if context.assets_def.partitions_def else None
     last = span[1].isoformat() if span else None
-    context.add_asset_metadata(_pictures(lakehouse, table, files, plot_columns), partition_key=last)
+    pictures = _pictures(lakehouse, table, files, plot_columns, descriptions or {})
+    context.add_asset_metadata(pictures, partition_key=last)
     return {
         "delta_version": dg.MetadataValue.int(delta.version()),
         "dagster/row_count": sum(n or 0 for n in files["num_records"].to_pylist()),
     }
 
 
-def _pictures(lakehouse: Lakehouse, table: str, files: pa.Table, plot_columns: Sequence[str]) -> dict[str, Any]:
-    schema = lakehouse.schema(table)
+def _pictures(
+    lakehouse: Lakehouse, table: str, files: pa.Table, plot_columns: Sequence[str], descriptions: Mapping[str, str]
+) -> dict[str, Any]:
+    columns = [dg.TableColumn(f.name, str(f.type), descriptions.get(f.name)) for f in lakehouse.schema(table)]
     metadata: dict[str, Any] = {
         "dagster/uri": lakehouse.path(table),
         "dagster/table_name": table,
-        "dagster/column_schema": dg.TableSchema([dg.TableColumn(f.name, str(f.type)) for f in schema]),
+        "dagster/column_schema": dg.TableSchema(columns),
     }
     sample = _sample(lakehouse, table, files)
     if sample is not None:
@@ -66,11 +76,11 @@ def _rows_per_day(files: pa.Table) -> dict[date, int]:
 
 
 def _sample(lakehouse: Lakehouse, table: str, files: pa.Table) -> pa.Table | None:
-    """Rows of the newest daily partition, or of the whole table where there is none (and it is small)."""
+    """Rows of the newest daily partition, or the first ones of a table without partitions; None if it is empty."""
     days = _rows_per_day(files)
     if days:
         return lakehouse.to_arrow(table, filters=[("event_date", "=", max(days))])
-    return lakehouse.to_arrow(table) if files.num_rows == 1 else None
+    return lakehouse.delta(table).to_pyarrow_dataset().head(SAMPLED_ROWS) if files.num_rows else None
 
 
 def markdown_table(rows: pa.Table) -> dg.MetadataValue:
@@ -112,13 +122,17 @@ def histograms(rows: pa.Table, columns: Sequence[str]) -> dg.MetadataValue:
     from matplotlib.figure import Figure
 
     shown = [c for c in columns if c in rows.column_names][:PLOTTED_COLUMNS]
-    figure = Figure(figsize=(2.2 * max(len(shown), 1), 1.7), layout="constrained")
-    for axes, column in zip(np.ravel(figure.subplots(1, max(len(shown), 1))), shown, strict=False):
+    lines = max(1, -(-len(shown) // PLOTS_PER_ROW))
+    figure = Figure(figsize=(9, 1.7 * lines), layout="constrained")
+    grid = np.ravel(figure.subplots(lines, PLOTS_PER_ROW, squeeze=False))
+    for axes in grid[len(shown) :]:
+        axes.set_axis_off()
+    for axes, column in zip(grid, shown, strict=False):
         values = rows.column(column).drop_null().cast(pa.float64()).to_numpy()
         top = np.quantile(values, 0.99) if len(values) else 1.0
         axes.hist(np.minimum(values, top), bins=30, color="#1565c0")
-        axes.set_title(column, fontsize=6)
-        axes.tick_params(labelsize=6)
+        axes.set_title(column, fontsize=8)
+        axes.tick_params(labelsize=7)
         axes.set_yticks([])
     return _picture(figure)
 

@@ -68,7 +68,8 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
                 metadata=dict(finding.metadata),
             )
         numbers = [c.name for c in source.columns if c.kind == "number"]
-        described = describe(context, lakehouse, use_case.raw_table(source), plot_columns=numbers)
+        said = {c.name: c.description for c in source.columns}
+        described = describe(context, lakehouse, use_case.raw_table(source), numbers, said)
         counts = {"appended": result.appended, "quarantined": sum(result.quarantined.values())}
         notes = {"notes": dg.MetadataValue.text("\n".join(_notes(result)))}
         yield dg.MaterializeResult(metadata={**described, **counts, **notes, "load": mapping_table(result.summary())})

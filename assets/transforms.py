@@ -27,7 +27,7 @@ class Translator(DagsterDbtTranslator):
         return dg.AssetKey([self.use_case.name, layer, dbt_resource_props["alias"]])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        return "transforms"
+        return "raw" if dbt_resource_props["resource_type"] == "source" else str(dbt_resource_props["fqn"][1])
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
         return list(self.use_case.owners)

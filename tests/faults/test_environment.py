@@ -12,7 +12,7 @@ from jobs.settings import Settings
 Command = Callable[..., "subprocess.Popen[str]"]
 Rows = Mapping[str, list[tuple[Any, ...]]]
 NOWHERE = "127.0.0.1:1"
-TOO_SMALL, ENOUGH = "500k", "256m"
+TOO_SMALL, FOR_DBT_ONLY, ENOUGH = "500k", "4m", "256m"
 
 
 def finished(process: "subprocess.Popen[str]") -> tuple[int, str]:
@@ -74,6 +74,7 @@ def test_a_full_disk_is_an_error_and_with_room_the_run_ends_like_a_clean_one(
 
 
 def test_no_room_for_the_run_itself_is_told_without_a_trace(disk: Path, evergreen: Command, world: list[str]) -> None:
+    assert mount(disk, FOR_DBT_ONLY).returncode == 0
     status, output = finished(evergreen(disk / "home", "run", *world))
     assert status == 1 and "Traceback" not in output, output
     assert output.splitlines()[-1].startswith("disk is full: expected room"), output

@@ -63,7 +63,7 @@ def tables() -> Tables:
 @pytest.fixture(scope="session")
 def clean(
     tmp_path_factory: pytest.TempPathFactory, evergreen: Command, world: list[str], tables: Tables
-) -> Iterator[Mapping[str, list[tuple[Any, ...]]]]:
+) -> Mapping[str, list[tuple[Any, ...]]]:
     """The tables of a run that nothing disturbed."""
     home = tmp_path_factory.mktemp("clean")
     process = evergreen(home, "run", *world)

@@ -1,6 +1,7 @@
 """What `evergreen run` and `evergreen ui` do around a run: inputs, nothing new, summary. Printing lives here."""
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from orchestration.run import Outcome
 
 console = Console(highlight=False)
+A_MEGABYTE = 1_000_000
 
 
 def run(
@@ -44,15 +46,17 @@ def run(
         console.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}", soft_wrap=True)
         return 1
     except Exception as error:
-        if not _no_room(error):
+        if not _no_room(error, settings.home):
             raise
         left = f"expected room for the run's records below {settings.home}, found none left"
         console.print(f"[red]disk is full[/red]: {escape(left)}; make room and run again, it goes on", soft_wrap=True)
         return 1
 
 
-def _no_room(error: BaseException | None) -> bool:
-    """Whether a full disk is behind an error of a library: SQLite says so in words only."""
+def _no_room(error: BaseException | None, home: Path) -> bool:
+    """Whether a full disk is behind an error of a library: SQLite says so in words only, or calls it an I/O error."""
+    if shutil.disk_usage(home).free < A_MEGABYTE:
+        return True
     while error is not None:
         if "disk is full" in str(error) or "No space left on device" in str(error):
             return True

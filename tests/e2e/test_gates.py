@@ -1,7 +1,7 @@
 """Nothing is built on what failed: a failing dbt test, a changed schema, a corrupted mart, each in a whole run."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 EARLY, LATE = FIRST + timedelta(days=6), FIRST + timedelta(days=8)
 FAILING = "select transaction_id from {{ ref('fraud__transactions') }} limit 1"
+Change = Callable[[pl.DataFrame], pl.DataFrame]
 DOWNSTREAM = ("customer_windows", "terminal_windows", "training_set")
 
 
@@ -75,16 +76,23 @@ def test_a_failing_dbt_test_stops_everything_downstream(built: Built, tmp_path: 
     assert "fraud/features/online_store" not in outcome.assets
 
 
-def test_a_renamed_column_stops_the_run_and_says_what_to_do(
-    built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda frame: frame.rename({"TX_AMOUNT": "AMOUNT"}), "expected one column TX_AMOUNT, found"),
+        (lambda frame: frame.cast({"TX_AMOUNT": pl.String}), "evergreen schema accept transactions --use-case fraud"),
+    ],
+    ids=["renamed", "retyped"],
+)
+def test_a_changed_column_stops_the_run_and_says_what_to_do(
+    built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Change, words: str
 ) -> None:
-    renamed = tmp_path / "renamed.parquet"
-    pl.read_parquet(built.files["transactions"][0]).rename({"TX_AMOUNT": "AMOUNT"}).write_parquet(renamed)
+    changed = tmp_path / "changed.parquet"
+    change(pl.read_parquet(built.files["transactions"][0])).write_parquet(changed)
     before = built.versions()
-    assert built.run(LATE, {**built.files, "transactions": (renamed,)}) == 1
+    assert built.run(LATE, {**built.files, "transactions": (changed,)}) == 1
     said = " ".join(capsys.readouterr().out.split())
-    assert "tx_amount" in said and "TX_AMOUNT" in said and "evergreen schema accept" in said
-    assert "Traceback" not in said
+    assert "tx_amount" in said and words in said and "Traceback" not in said, said
     assert built.versions() == before
 
 

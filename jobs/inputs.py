@@ -49,7 +49,7 @@ def registered(settings: Settings, use_case: UseCase) -> Inputs | None:
         first_day=date.fromisoformat(stored["first_day"]),
         last_day=date.fromisoformat(stored["last_day"]),
         columns=stored["columns"],
-        given=stored["given"],
+        given=stored.get("given", {}),
     )
 
 

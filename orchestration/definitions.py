@@ -33,6 +33,7 @@ def build_definitions(
         assets=[asset for part in parts for asset in part[0]],
         jobs=[part[1] for part in parts],
         schedules=[part[2] for part in parts],
+        executor=dg.in_process_executor,
         resources={**resources.build(settings), **(resource_overrides or {})},
     )
 

@@ -14,6 +14,8 @@ CONFIGURATION = """\
 # Written by Evergreen at the first run; yours to change.
 telemetry:
   enabled: false
+nux:
+  enabled: false
 event_log_storage:
   module: orchestration.event_log
   class: BatchingSqliteEventLogStorage

@@ -1,0 +1,69 @@
+"""Runs killed with SIGKILL, their engine too, and two runs at once: what stays is what a clean run makes."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.settings import Settings
+
+Command = Callable[..., "subprocess.Popen[str]"]
+Rows = Mapping[str, list[tuple[Any, ...]]]
+
+# The table whose first commit is awaited, and whether the engine is killed with the run.
+POINTS = (
+    ("fraud_raw/transactions", False),
+    ("fraud_staging/transactions", False),
+    ("fraud/transactions", True),
+    ("fraud_features/customer_windows", False),
+    ("fraud_features/training_set", True),
+)
+
+
+@pytest.mark.timeout(900)
+def test_a_run_killed_at_many_points_ends_like_a_clean_one(
+    home: Settings, evergreen: Command, world: list[str], clean: Rows, tables: Callable[..., Rows]
+) -> None:
+    for point, engine_too in POINTS:
+        process = evergreen(home.home, "run", *world)
+        assert _wait(process, Path(home.warehouse) / point / "_delta_log"), f"{point}:\n{process.communicate()[0]}"
+        os.killpg(process.pid, signal.SIGKILL)
+        if engine_too:
+            os.kill(json.loads((home.home / "engine" / "server.json").read_text())["pid"], signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, point
+    process = evergreen(home.home, "run", *world)
+    output, _ = process.communicate(timeout=500)
+    assert process.returncode == 0, output
+    assert_equal(tables(home.home), clean)
+
+
+@pytest.mark.timeout(900)
+def test_two_runs_at_once_both_end_well_and_double_nothing(
+    home: Settings, evergreen: Command, world: list[str], clean: Rows, tables: Callable[..., Rows]
+) -> None:
+    processes = [evergreen(home.home, "run", *world) for _ in range(2)]
+    outputs = [process.communicate(timeout=500)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    assert sorted("Nothing new" in output for output in outputs) == [False, True]
+    assert_equal(tables(home.home), clean)
+
+
+def _wait(process: "subprocess.Popen[str]", path: Path) -> bool:
+    """Wait until a path exists; False if the process ends before."""
+    while process.poll() is None:
+        if path.exists():
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def assert_equal(found: Rows, clean: Rows) -> None:
+    assert {table: len(rows) for table, rows in found.items()} == {table: len(rows) for table, rows in clean.items()}
+    assert [table for table in clean if found[table] != clean[table]] == []

@@ -58,6 +58,21 @@ def mount(folder: Path, size: str, *options: str) -> "subprocess.CompletedProces
     return subprocess.run([*arguments, "tmpfs", str(folder)], check=False, capture_output=True, text=True)
 
 
+@pytest.mark.timeout(900)
+def test_a_full_disk_is_an_error_and_with_room_the_run_ends_like_a_clean_one(
+    disk: Path, home: Settings, evergreen: Command, world: list[str], clean: Rows, tables: Callable[..., Rows]
+) -> None:
+    status, output = finished(evergreen(home.home, "run", *world, EVERGREEN_WAREHOUSE=str(disk)))
+    assert status == 1, output
+    assert "No space left on device" in output and "Traceback" not in output, output
+    for rows in tables(home.home, disk).values():
+        assert len(rows) == len(set(rows))
+    assert mount(disk, ENOUGH).returncode == 0
+    status, output = finished(evergreen(home.home, "run", *world, EVERGREEN_WAREHOUSE=str(disk)))
+    assert status == 0, output
+    assert tables(home.home, disk) == clean
+
+
 def test_no_room_for_the_run_itself_is_told_without_a_trace(disk: Path, evergreen: Command, world: list[str]) -> None:
     assert mount(disk, FOR_DBT_ONLY).returncode == 0
     status, output = finished(evergreen(disk / "home", "run", *world))

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from assets import times
 from jobs.lakehouse import Lakehouse
@@ -28,17 +29,21 @@ def describe(
     table: str,
     plot_columns: Sequence[str] = (),
     descriptions: Mapping[str, str] | None = None,
+    *,
+    key: dg.AssetKey | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Metadata of a table as it is now, for each partition of the run; pictures and samples go to the last one only.
+    """Metadata of a table as it is now, for each partition of the run.
 
-    A run over 180 days leaves 180 events per asset: what is large must not be in all of them.
+    Pictures, samples and what is in `more` go to the last one only: a run over 180 days leaves 180 events per asset,
+    and what is large must not be in all of them. A step of several assets says which by `key`.
     """
     delta = lakehouse.delta(table)
     files = pa.table(delta.get_add_actions(flatten=True))
     span = times.days(context) if context.assets_def.partitions_def else None
     last = span[1].isoformat() if span else None
     pictures = _pictures(lakehouse, table, files, plot_columns, descriptions or {})
-    context.add_asset_metadata(pictures, partition_key=last)
+    context.add_asset_metadata({**pictures, **(more or {})}, key, partition_key=last)
     return {
         "delta_version": dg.MetadataValue.int(delta.version()),
         "dagster/row_count": sum(n or 0 for n in files["num_records"].to_pylist()),
@@ -76,11 +81,13 @@ def _rows_per_day(files: pa.Table) -> dict[date, int]:
 
 
 def _sample(lakehouse: Lakehouse, table: str, files: pa.Table) -> pa.Table | None:
-    """Rows of the newest daily partition, or the first ones of a table without partitions; None if it is empty."""
-    days = _rows_per_day(files)
-    if days:
-        return lakehouse.to_arrow(table, filters=[("event_date", "=", max(days))])
-    return lakehouse.delta(table).to_pyarrow_dataset().head(SAMPLED_ROWS) if files.num_rows else None
+    """Rows of the newest daily partition, or of any file of a table without partitions; None if it is empty."""
+    filled = files.filter(pc.greater(files["num_records"], 0))
+    if not filled.num_rows:
+        return None
+    if "partition.event_date" in filled.column_names:
+        filled = filled.sort_by([("partition.event_date", "descending"), ("path", "ascending")])
+    return lakehouse.first_rows(table, filled["path"][0].as_py(), SAMPLED_ROWS)
 
 
 def markdown_table(rows: pa.Table) -> dg.MetadataValue:
@@ -103,38 +110,47 @@ def mapping_table(values: Mapping[str, object], header: tuple[str, str] = ("what
 def daily_plot(days: Mapping[date, int]) -> dg.MetadataValue:
     """Rows per day as a picture."""
     import numpy as np
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 1.6), layout="constrained")
-    axes = figure.subplots()
-    axes.fill_between(
+    figure, axes = _axes(1, 1, 6, 1.6)
+    axes[0].fill_between(
         np.array(list(days), dtype="datetime64[D]"), list(days.values()), step="mid", alpha=0.6, color="#2e7d32"
     )
-    axes.set_ylim(bottom=0)
-    axes.set_title("rows per day", fontsize=8)
-    axes.tick_params(labelsize=7)
+    axes[0].set_ylim(bottom=0)
+    axes[0].set_title("rows per day", fontsize=8)
     return _picture(figure)
 
 
 def histograms(rows: pa.Table, columns: Sequence[str]) -> dg.MetadataValue:
     """Distributions of numeric columns as one picture."""
     import numpy as np
-    from matplotlib.figure import Figure
 
     shown = [c for c in columns if c in rows.column_names][:PLOTTED_COLUMNS]
     lines = max(1, -(-len(shown) // PLOTS_PER_ROW))
-    figure = Figure(figsize=(9, 1.7 * lines), layout="constrained")
-    grid = np.ravel(figure.subplots(lines, PLOTS_PER_ROW, squeeze=False))
+    figure, grid = _axes(lines, PLOTS_PER_ROW, 9, 1.7 * lines)
     for axes in grid[len(shown) :]:
         axes.set_axis_off()
     for axes, column in zip(grid, shown, strict=False):
         values = rows.column(column).drop_null().cast(pa.float64()).to_numpy()
         top = np.quantile(values, 0.99) if len(values) else 1.0
-        axes.hist(np.minimum(values, top), bins=30, color="#1565c0")
+        counts, edges = np.histogram(np.minimum(values, top), bins=30)
+        axes.stairs(counts, edges, fill=True, color="#1565c0")
         axes.set_title(column, fontsize=8)
-        axes.tick_params(labelsize=7)
         axes.set_yticks([])
+        axes.locator_params(axis="x", nbins=4)
     return _picture(figure)
+
+
+def _axes(lines: int, columns: int, width: float, height: float) -> tuple[Any, list[Any]]:
+    """A figure and its axes, with fixed margins: to lay out by measuring every label takes longer than to draw."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    inch = {"left": 0.45 / width, "right": 1 - 0.2 / width, "bottom": 0.3 / height, "top": 1 - 0.25 / height}
+    figure.subplots_adjust(**inch, hspace=0.6, wspace=0.15)
+    grid = [axes for line in figure.subplots(lines, columns, squeeze=False) for axes in line]
+    for axes in grid:
+        axes.tick_params(labelsize=7)
+    return figure, grid
 
 
 def _picture(figure: Any) -> dg.MetadataValue:

@@ -1,15 +1,20 @@
-"""dbt models as assets, every dbt test as a blocking check. One dbt step per run: its start-up costs seconds."""
+"""dbt models as assets, every dbt test as a blocking check. All models of a use case are one step."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
-from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
+from dagster_dbt.asset_utils import DBT_INDIRECT_SELECTION_ENV, get_updated_cli_invocation_params_for_context
+from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
+from dagster_dbt.dbt_manifest import validate_manifest
 
+from assets.metadata import describe
 from jobs import transforms
 from jobs.lakehouse import Lakehouse
+from jobs.settings import exported
 from jobs.use_case import UseCase
 
 
@@ -47,32 +52,71 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path
         backfill_policy=dg.BackfillPolicy.single_run(),
         dagster_dbt_translator=Translator(use_case),
     )
-    def dbt_models(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, lakehouse: dg.ResourceParam[Lakehouse]
-    ) -> Iterator[Any]:
+    def dbt_models(context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]) -> Iterator[Any]:
+        asked = get_updated_cli_invocation_params_for_context(
+            context=context, manifest={}, dagster_dbt_translator=Translator(use_case)
+        )
         # Loads wait: every model of one build then sees the same raw rows.
-        with lakehouse.lock(f"{use_case.name}.raw"), transforms.session(lakehouse, use_case):
-            # One folder for all builds: dbt parses only what changed since the last one.
-            target = lakehouse.settings.home / "dbt" / "target"
-            invocation = dbt.cli(["build"], context=context, target_path=target)
-            # dagster-dbt polls in a busy loop while it adds metadata: on two cores it would slow dbt down.
-            events, failure = _finished(invocation.stream())
-            yield from DbtEventIterator(iter(events), invocation).fetch_row_counts().fetch_column_metadata()
-            if failure is not None:
-                raise failure
+        with lakehouse.lock(f"{use_case.name}.raw"), _chosen_tests(asked.indirect_selection):
+            done = transforms.build(lakehouse, use_case, asked.selection_args)
+        for event in done.finished:
+            yield from _events(context, lakehouse, Translator(use_case), event)
+        if done.errors:
+            raise dg.Failure("\n".join(done.errors), allow_retries=False)
 
     return dbt_models
 
 
-def _finished(events: Iterator[Any]) -> tuple[list[Any], Exception | None]:
-    """All events of a dbt invocation, and what it failed with: the results of failed tests come before the error."""
-    seen: list[Any] = []
-    try:
-        for event in events:
-            seen.append(event)  # noqa: PERF402 - what came before an error must be kept
-    except Exception as error:
-        return seen, error
-    return seen, None
+def _chosen_tests(mode: str | None) -> contextlib.AbstractContextManager[None]:
+    """How dbt is to choose the tests of the selected models: dagster-dbt asks through the environment."""
+    return exported(**{DBT_INDIRECT_SELECTION_ENV: mode}) if mode else contextlib.nullcontext()
+
+
+def _events(
+    context: dg.AssetExecutionContext, lakehouse: Lakehouse, translator: Translator, event: dict[str, Any]
+) -> Iterator[Any]:
+    """Dagster's events for a finished node; a model's has its rows and version, and once its columns and lineage."""
+    manifest = validate_manifest(transforms.manifest(lakehouse.settings))
+    node = manifest["nodes"][event["data"]["node_info"]["unique_id"]]
+    message = DbtCoreCliEventMessage(event, _columns(lakehouse, manifest, node))
+    target = transforms.target(lakehouse.settings)
+    for made in message.to_default_asset_events(manifest, translator, context, target):
+        yield _described(context, lakehouse, translator, node, made) if isinstance(made, dg.Output) else made
+
+
+def _described(
+    context: dg.AssetExecutionContext,
+    lakehouse: Lakehouse,
+    translator: Translator,
+    node: Mapping[str, Any],
+    output: dg.Output[None],
+) -> dg.Output[None]:
+    lineage = {name: value for name, value in output.metadata.items() if name == "dagster/column_lineage"}
+    said = {name: column["description"] for name, column in node["columns"].items()}
+    key = translator.get_asset_key(node)
+    described = describe(context, lakehouse, _table(node), (), said, key=key, more=lineage)
+    kept = {name: value for name, value in output.metadata.items() if not name.startswith("dagster/column")}
+    return output.with_metadata({**kept, **described})
+
+
+def _columns(lakehouse: Lakehouse, manifest: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns of a model and of what it reads, in the form from which dagster-dbt makes column lineage."""
+    if node["resource_type"] != "model" or not lakehouse.exists(_table(node)):
+        return {}
+    inputs = [{**manifest["nodes"], **manifest["sources"]}[name] for name in manifest["parent_map"][node["unique_id"]]]
+    return {
+        "columns": _typed(lakehouse, node),
+        "parents": {i["relation_name"]: {"columns": _typed(lakehouse, i)} for i in inputs},
+    }
+
+
+def _typed(lakehouse: Lakehouse, node: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    # Lineage is about names: sqlglot asks for a type, any will do.
+    return {name: {"data_type": "string"} for name in lakehouse.schema(_table(node)).names}
+
+
+def _table(node: Mapping[str, Any]) -> str:
+    return f"{node['schema']}.{node.get('alias') or node['name']}"
 
 
 def mart_key(table: str) -> dg.AssetKey:

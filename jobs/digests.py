@@ -11,6 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
+from jobs.local_files import replace_json
+
 EVENT_DATE = "event_date"
 _SEED = 20180401
 _MODULUS = 1 << 64
@@ -67,7 +69,6 @@ def read(path: Path, table_id: str, loaded_in: int, content: Sequence[str]) -> D
 
 
 def write(path: Path, table_id: str, digests: Digests, content: Sequence[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     days = {day.isoformat(): list(found) for day, found in sorted(digests.days.items())}
     kept = {
         "table": table_id,
@@ -78,6 +79,4 @@ def write(path: Path, table_id: str, digests: Digests, content: Sequence[str]) -
         "complete": digests.complete,
         "days": days,
     }
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(kept))
-    temporary.replace(path)
+    replace_json(path, kept)

@@ -5,8 +5,6 @@ with `SPARK_REMOTE` set nothing is started. Tables are the business of `jobs.lak
 """
 
 import atexit
-import contextlib
-import fcntl
 import json
 import os
 import socket
@@ -14,11 +12,11 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from jobs.local_files import file_lock
 from jobs.settings import ROOT, Settings
 
 if TYPE_CHECKING:
@@ -30,15 +28,6 @@ START_SECONDS = 60.0
 
 class EngineUnreachable(RuntimeError):
     """No engine answers at the address we were given, or the embedded one did not start."""
-
-
-@contextlib.contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; the kernel frees it however the holder dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _answers(host: str, port: int) -> bool:

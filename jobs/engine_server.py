@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 from pysail.spark import SparkConnectServer
 
+from jobs.local_files import replace_json
+
 POLL_SECONDS = 2.0
 
 
@@ -31,9 +33,7 @@ def _orphaned(state_file: Path) -> bool:
 
 
 def _announce(state_file: Path, port: int, session_id: str) -> None:
-    temporary = state_file.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"pid": os.getpid(), "port": port, "session_id": session_id}))
-    temporary.replace(state_file)
+    replace_json(state_file, {"pid": os.getpid(), "port": port, "session_id": session_id})
 
 
 def serve(state_file: Path, session_id: str, idle_seconds: float) -> None:

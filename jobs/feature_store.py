@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from jobs import settings
-from jobs.engine import file_lock
 from jobs.lakehouse import Lakehouse
+from jobs.local_files import file_lock, replace_json
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 
@@ -52,12 +52,25 @@ def open_store(
     Raises:
         ValueError: the feature repo declares nothing, or no feature service, for this use case.
     """
+    _import_feast()
     from feast import FeatureStore, RepoConfig
 
     config = RepoConfig(**_configuration(lakehouse.settings, versions or {}))
     store = FeatureStore(config=config)
     _apply(store, lakehouse.settings, use_case)
     return store
+
+
+def _import_feast() -> None:
+    """Import Feast without typeguard, which takes seconds to rewrite its functions and checks only their arguments."""
+    import typeguard
+
+    checked = typeguard.typechecked
+    typeguard.typechecked = lambda target=None, **_: target or (lambda made: made)
+    try:
+        import feast  # noqa: F401 - for its effect
+    finally:
+        typeguard.typechecked = checked
 
 
 def _configuration(found: Settings, versions: Mapping[str, int | None]) -> dict[str, Any]:
@@ -183,36 +196,15 @@ def materialize(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dic
                 # For an earlier moment the newer rows of this version are still to be read.
                 now = {"as_of": as_of.isoformat(), "version": versions[tables[view]]}
                 before[view] = now | {"declared": declared, "store": url}
-                _replace(kept, json.dumps(before))
+                replace_json(kept, before)
     return result
-
-
-def _replace(file: Path, content: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(content)
-    temporary.replace(file)
 
 
 def _since(lakehouse: Lakehouse, table: str, last: Mapping[str, Any]) -> datetime | None:
     """The start of what changed: the last time, or the earliest day that was rewritten since; None: all of it."""
-    from deltalake.exceptions import DeltaError
-
     since = datetime.fromisoformat(last["as_of"])
-    try:
-        then, now = (_files(lakehouse, table, version) for version in (last["version"], None))
-    except (DeltaError, OSError):
-        return None
-    days = [now[path] for path in now.keys() - then.keys()]
-    if not all(days):
+    days = lakehouse.changed_days(table, last["version"])
+    if days is None:
         return None
     first = min((datetime.combine(day, datetime.min.time(), since.tzinfo) for day in days), default=since)
     return min(since, first)
-
-
-def _files(lakehouse: Lakehouse, table: str, version: int | None) -> dict[str, Any]:
-    import pyarrow as pa
-
-    actions = pa.table(lakehouse.delta(table, version).get_add_actions(flatten=True))
-    days = actions.column("partition.event_date").to_pylist()
-    return dict(zip(actions.column("path").to_pylist(), days, strict=True))

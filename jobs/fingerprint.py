@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.lakehouse import Lakehouse, find_tables
+from jobs.local_files import replace_json
 from jobs.settings import ROOT, Settings
 from jobs.use_case import UseCase
 
@@ -48,8 +49,4 @@ def last(settings: Settings, use_case: UseCase) -> dict[str, Any]:
 
 
 def remember(settings: Settings, use_case: UseCase, kept: Mapping[str, Any]) -> None:
-    path = _path(settings, use_case)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(kept, default=str))
-    temporary.replace(path)
+    replace_json(_path(settings, use_case), kept)

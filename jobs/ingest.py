@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC as utc
-from datetime import date, datetime, timedelta
-from datetime import time as clock
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -38,7 +37,7 @@ from jobs.stored import Table, rows_per_day, table_id
 from jobs.use_case import Progress, Source, UseCase
 from jobs.versions import TOO_SOON, Choice, choose
 
-__all__ = ["InputError", "LoadResult", "default_as_of", "describe", "load", "resolve"]
+__all__ = ["InputError", "LoadResult", "describe", "load", "resolve"]
 
 Days = tuple[date, date]
 LOADED_IN = "loaded_in"
@@ -75,11 +74,6 @@ def _event_days(source: Source, paths: Sequence[Path], names: ColumnNames, now: 
         raise _no_valid_rows(source, batch, _tally(bad))
     first, last = good.select(low=pl.col(source.event_time).min(), high=pl.col(source.event_time).max()).row(0)
     return first.date(), last.date()
-
-
-def default_as_of(inputs: Inputs, now: datetime) -> datetime:
-    """Midnight (UTC) after the last event of the main source, or `now` if that is earlier."""
-    return min(datetime.combine(inputs.last_day + timedelta(days=1), clock.min, utc), now)
 
 
 def resolve(use_case: UseCase, source: Source, inputs: Inputs) -> tuple[tuple[Path, ...], Source | None]:

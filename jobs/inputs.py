@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
+from jobs.local_files import replace_json
 from jobs.settings import Settings
 from jobs.use_case import Progress, UseCase
 
@@ -55,11 +56,7 @@ def registered(settings: Settings, use_case: UseCase) -> Inputs | None:
 
 def register(settings: Settings, use_case: UseCase, inputs: Inputs) -> Inputs:
     """Make `inputs` the files that every later run of this use case reads, the UI's included."""
-    path = _file(settings, use_case)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(asdict(inputs), default=str, indent=1, sort_keys=True))
-    temporary.replace(path)
+    replace_json(_file(settings, use_case), asdict(inputs))
     return inputs
 
 

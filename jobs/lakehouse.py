@@ -7,15 +7,20 @@ import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs
 
 from jobs import engine
+from jobs.local_files import file_lock
 from jobs.settings import Settings
 
 if TYPE_CHECKING:
@@ -90,6 +95,12 @@ class Lakehouse:
         return self.delta(table, version).to_pyarrow_table(
             columns=list(columns) if columns is not None else None, filters=filters
         )
+
+    def first_rows(self, table: str, file: str, rows: int) -> pa.Table:
+        """The first rows of one data file of a table, without its partition columns."""
+        where = self.path(table)
+        store, folder = fs.FileSystem.from_uri(where) if "://" in where else (fs.LocalFileSystem(), where)
+        return ds.dataset(f"{folder}/{unquote(file)}", format="parquet", filesystem=store).head(rows)
 
     def schema(self, table: str, version: int | None = None) -> pa.Schema:
         return pa.schema(self.delta(table, version).schema().to_arrow())
@@ -183,9 +194,35 @@ class Lakehouse:
                 return state
         return {}
 
+    def maxima(self, table: str, columns: Sequence[str], version: int | None = None) -> list[Any]:
+        """The greatest value of each column (None if there is none), from file statistics where every file has them."""
+        actions = pa.table(self.delta(table, version).get_add_actions(flatten=True))
+        filled = actions.filter(pc.fill_null(pc.greater(actions["num_records"], 0), True))
+        known = [f"max.{name}" for name in columns]
+        if all(name in filled.column_names and not filled[name].null_count for name in known):
+            return [pc.max(filled[name]).as_py() for name in known]
+        found = self.read(table, version).selectExpr(*(f"max(`{name}`) as `{name}`" for name in columns)).toArrow()
+        return list(found.to_pylist()[0].values())
+
+    def changed_days(self, table: str, since: int, until: int | None = None) -> set[date] | None:
+        """Daily partitions (event_date) whose files differ between versions (default: to now); None if all may do."""
+        try:
+            then, now = self._files(table, since), self._files(table, until)
+        except (DeltaError, OSError):
+            return None  # that version is vacuumed away
+        days = {(then | now)[path] for path in then.keys() ^ now.keys()}
+        return None if None in days else {day for day in days if day is not None}
+
+    def _files(self, table: str, version: int | None = None) -> dict[str, date | None]:
+        actions = pa.table(self.delta(table, version).get_add_actions(flatten=True))
+        paths = actions["path"].to_pylist()
+        name = "partition.event_date"
+        days = actions[name].to_pylist() if name in actions.column_names else [None] * len(paths)
+        return dict(zip(paths, days, strict=True))
+
     def lock(self, table: str) -> contextlib.AbstractContextManager[None]:
         """One writer of a table at a time on this home; freed by the kernel if the holder is killed."""
-        return engine.file_lock(self.settings.home / "locks" / f"{table}.lock")
+        return file_lock(self.settings.home / "locks" / f"{table}.lock")
 
     def kernel(self, function: Function) -> Function:
         """Make sure that `function`, which lives in `jobs`, can run in the engine; returns it unchanged."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from jobs.contracts import Finding
 from jobs.files import ColumnNames
+from jobs.local_files import replace_json
 from jobs.use_case import Source, UseCase
 
 KEPT = 50
@@ -119,10 +120,7 @@ class Memory:
         return memory
 
     def _write(self, memory: Mapping[str, Any]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(memory, default=str))
-        temporary.replace(self.path)
+        replace_json(self.path, memory)
 
 
 def _to_json(done: Remembered) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from jobs.files import (
     open_file,
     read_file,
 )
+from jobs.local_files import replace_json
 from jobs.use_case import Column, Source, UseCase
 
 CARRIER_TIME = "_carrier_time"
@@ -230,16 +231,12 @@ def recorded(folder: Path, source: Source, *, pending: bool = False) -> FileSche
 
 def record(folder: Path, source: Source, schema: FileSchema, *, pending: bool = False) -> None:
     """Remember a schema under `folder` (atomically); an accepted one ends what was pending."""
-    path = _path(folder, source, pending)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     content = {
         "columns": dict(schema.columns),
         "undeclared": schema.undeclared,
         "in_file": dict(schema.in_file),
     }
-    temporary.write_text(json.dumps(content, indent=1))
-    temporary.replace(path)
+    replace_json(_path(folder, source, pending), content)
     if not pending:
         _path(folder, source, True).unlink(missing_ok=True)
 

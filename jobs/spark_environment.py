@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.engine import file_lock
+from jobs.local_files import file_lock
 
 JARS_FILE = Path(__file__).with_name("spark_jars.txt")
 MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"

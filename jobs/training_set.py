@@ -5,8 +5,8 @@ Rows come from the marts, features through Feast; nothing passes through the cli
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,15 +16,22 @@ from jobs.lakehouse import Lakehouse, keeping
 from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
+    from feast import FeatureStore
     from pyspark.sql import DataFrame
 
 
+PARTITION = "event_date"
+
+
 def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str, Any]:
-    """Write the training set as of `as_of` (an aware datetime), unless the one there was made from the very same.
+    """Write the training set as of `as_of` (an aware datetime); the cost follows what changed since the last one.
+
+    Daily partitions of which no input changed are kept: features of a row are what was known at its own time, and do
+    not depend on `as_of`. A change of declarations, or an earlier `as_of`, builds all of it anew.
 
     Returns:
-        `version` (of the table), `built` (whether anything was written), `rows` if so, and the recorded state:
-        `versions` of the tables read, `feature_service`, `declarations`, `as_of`.
+        `version` (of the table), `built` (whether anything was written), if so `rows_written` and `days_written`, and
+        the recorded state: `versions` of the tables read, `feature_service`, `declarations`, `as_of`.
 
     Raises:
         ValueError: a table that it is built from does not exist.
@@ -40,16 +47,92 @@ def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str,
             "declarations": declarations_hash(lakehouse.settings, use_case),
             "as_of": as_of.astimezone(UTC).isoformat(),
         }
-        if lakehouse.state(table) == state:
+        last = lakehouse.state(table)
+        if last == state:
             return {"version": lakehouse.version(table), "built": False, **state}
-        rows = _labelled(lakehouse, use_case, versions, as_of)
-        frame = _with_features(lakehouse, use_case, versions, rows)
-        schema = _schema(frame)
-        _make_room(lakehouse, table, schema)
-        count = rows.count()
-        version = lakehouse.write(table, frame, mode="overwrite", schema=schema, rows=count, state=state)
-        pins.pin(lakehouse.settings, {**versions, table: version}, by=f"{table}@{version}")
-        return {"version": version, "built": True, "rows": count, **state}
+        done = _write(lakehouse, use_case, state, last, as_of)
+        pins.pin(lakehouse.settings, {**versions, table: done["version"]}, by=f"{table}@{done['version']}")
+        return {"built": True, **done, **state}
+
+
+def _write(
+    lakehouse: Lakehouse, use_case: UseCase, state: Mapping[str, Any], last: Mapping[str, Any], as_of: datetime
+) -> dict[str, Any]:
+    from jobs.feature_store import open_store
+
+    table, versions = use_case.training_set, state["versions"]
+    store = open_store(lakehouse, use_case, versions)
+    days = stale_days(lakehouse, use_case, store, state, last)
+    rows = _labelled(lakehouse, use_case, versions, as_of, days)
+    frame = _with_features(store, use_case, rows)
+    schema = _schema(frame)
+    if _make_room(lakehouse, table, schema):
+        return _write(lakehouse, use_case, state, {}, as_of)
+    count, start = rows.count(), (as_of - use_case.training_window).date()
+    replaced = None
+    if days is not None:
+        listed = ", ".join(f"date '{day}'" for day in days) or "date '9999-12-31'"
+        replaced = f"{PARTITION} in ({listed}) or {PARTITION} < date '{start}'"
+    version = lakehouse.write(
+        table,
+        frame.repartition(PARTITION),
+        mode="overwrite",
+        schema=schema,
+        rows=count,
+        replace_where=replaced,
+        partition_by=[PARTITION],
+        state=state,
+    )
+    return {"version": version, "rows_written": count, "days_written": "all" if days is None else len(days)}
+
+
+def stale_days(
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, state: Mapping[str, Any], last: Mapping[str, Any]
+) -> list[date] | None:
+    """Days of the window of which a row may differ from the training set that `last` describes; None: any may.
+
+    A row depends on its event and label (of the same day), on when they became known or mature, and on features of up
+    to the feature view's ttl before.
+    """
+    same = ("feature_service", "declarations")
+    if not last or any(last.get(name) != state[name] for name in same):
+        return None
+    then, now = datetime.fromisoformat(last["as_of"]), datetime.fromisoformat(state["as_of"])
+    changed = {
+        table: lakehouse.changed_days(table, last["versions"][table]) if table in last["versions"] else None
+        for table in state["versions"]
+    }
+    if now < then or None in changed.values():
+        return None
+    start, end = (now - use_case.training_window).date(), now.date()
+    spans = [
+        (then.date(), end),  # new events
+        (start, start),  # the first day of the window may be cut
+        ((then - use_case.label_maturity).date(), (now - use_case.label_maturity).date()),  # matured
+    ]
+    views = {use_case.window_table(w): store.get_feature_view(w.name) for w in use_case.windows}
+    for table, days in changed.items():
+        ttl = (views[table].ttl or use_case.training_window) if table in views else timedelta(0)
+        spans += [(day, day + ttl) for day in days or ()]
+    spans += [(day, day) for day in _known_since(lakehouse, use_case, state["versions"], then, now)]
+    all_days = (start + timedelta(days=n) for n in range((end - start).days + 1))
+    return [day for day in all_days if any(first <= day <= last for first, last in spans)]
+
+
+def _marts(lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, int]) -> list[DataFrame]:
+    """Events and labels, at the versions recorded."""
+    return [lakehouse.read(table, versions[table]) for table in (use_case.events, use_case.labels)]
+
+
+def _known_since(
+    lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, int], then: datetime, now: datetime
+) -> list[date]:
+    """Days of events and labels that were in the tables already, but became known only between two moments."""
+    from jobs.point_in_time import literal
+
+    between = [f"({name} > {literal(then)} and {name} <= {literal(now)})" for name in ("known_at", "superseded_at")]
+    events, labels = (m.where(" or ".join(between)).select(PARTITION) for m in _marts(lakehouse, use_case, versions))
+    return [row[0] for row in events.union(labels).distinct().collect() if row[0] is not None]
 
 
 def _versions(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, int]:
@@ -62,8 +145,10 @@ def _versions(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, int]:
     return {table: version for table, version in found.items() if version is not None}
 
 
-def _labelled(lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, int], as_of: datetime) -> DataFrame:
-    """One row per labelled event: id, entities, event time, values of its first version, target.
+def _labelled(
+    lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, int], as_of: datetime, days: Sequence[date] | None
+) -> DataFrame:
+    """One row per labelled event (of some days, or of all): id, entities, time, values of its first version, target.
 
     Positive: a positive label is known at `as_of`. Negative: a negative one is, or none at all although the event is
     older than the label maturity. Everything else is not known yet and left out.
@@ -72,19 +157,19 @@ def _labelled(lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, in
 
     moment = literal(as_of)
     name, time, label = use_case.event_id, use_case.event_timestamp, use_case.label
-    events = lakehouse.read(use_case.events, versions[use_case.events]).where(f"known_at <= {moment}")
+    events, labels = _marts(lakehouse, use_case, versions)
     # What an online decision would have seen of the event itself: its first version.
-    first = events.groupBy(name).agg({"known_at": "min"}).toDF(name, "first_known_at")
-    events = events.join(first, name).where(f"known_at = first_known_at and `{time}` <= {moment}")
+    events = events.where(f"version = 1 and known_at <= {moment} and `{time}` <= {moment}")
     events = events.where(f"`{time}` > {literal(as_of - use_case.training_window)}")
-    labels = lakehouse.read(use_case.labels, versions[use_case.labels]).where(
-        f"known_at <= {moment} and (superseded_at is null or superseded_at > {moment})"
-    )
+    if days is not None:
+        listed = ", ".join(f"date '{day}'" for day in days) or "date '9999-12-31'"
+        events, labels = (frame.where(f"{PARTITION} in ({listed})") for frame in (events, labels))
+    labels = labels.where(f"known_at <= {moment} and (superseded_at is null or superseded_at > {moment})")
     labels = labels.selectExpr(f"`{name}`", f"`{label}` as known_label")
     mature = f"`{time}` <= {literal(as_of - use_case.label_maturity)}"
     target = f"coalesce(known_label, case when {mature} then false end)"
     values = [column for column in events.columns if column not in _BOOKKEEPING]
-    columns = [*(f"`{value}`" for value in values), f"{target} as `{label}`"]
+    columns = [*(f"`{value}`" for value in values), f"{target} as `{label}`", PARTITION]
     if sum(kind.startswith("timestamp") for column, kind in events.dtypes if column in values) > 1:
         # Of several times Feast takes the one of this name.
         columns.append(f"`{time}` as event_timestamp")
@@ -93,16 +178,13 @@ def _labelled(lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, in
 
 _BOOKKEEPING = frozenset(
     {
-        "known_at", "superseded_at", "first_known_at", "version", "loaded_in", "changed_in", "event_date",
+        "known_at", "superseded_at", "version", "loaded_in", "changed_in", "event_date",
         "first_event_date",
     }
 )  # fmt: skip
 
 
-def _with_features(lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, int], rows: DataFrame) -> DataFrame:
-    from jobs.feature_store import open_store
-
-    store = open_store(lakehouse, use_case, versions)
+def _with_features(store: FeatureStore, use_case: UseCase, rows: DataFrame) -> DataFrame:
     service = store.get_feature_service(use_case.feature_service)
     frame: DataFrame = store.get_historical_features(entity_df=rows, features=service).to_spark_df()  # type: ignore
     # Without the casts a string is "string collate UTF8_BINARY" in Spark 4.2's Delta log, which delta-rs cannot read.
@@ -115,10 +197,10 @@ def _schema(frame: DataFrame) -> pa.Schema:
     return to_arrow_schema(frame.schema, timezone="UTC")
 
 
-def _make_room(lakehouse: Lakehouse, table: str, schema: pa.Schema) -> None:
-    """Give an existing table with other columns the new ones, empty; its history keeps the old."""
+def _make_room(lakehouse: Lakehouse, table: str, schema: pa.Schema) -> bool:
+    """Give an existing table with other columns the new ones, empty; its history keeps the old. Says whether it did."""
     if not lakehouse.exists(table) or set(_names(lakehouse.schema(table))) == set(_names(schema)):
-        return
+        return False
     from deltalake import write_deltalake
 
     # With an empty state: a run that is killed here must not find the old one and take the table for built.
@@ -127,8 +209,10 @@ def _make_room(lakehouse: Lakehouse, table: str, schema: pa.Schema) -> None:
         schema.empty_table(),
         mode="overwrite",
         schema_mode="overwrite",
+        partition_by=[PARTITION],
         commit_properties=keeping({}),
     )
+    return True
 
 
 def _names(schema: pa.Schema) -> list[tuple[str, str]]:

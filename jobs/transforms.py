@@ -1,10 +1,16 @@
-"""Running dbt against the shared engine session: its environment, its manifest, its leftovers. No SQL here."""
+"""Running dbt in this process, against the shared engine session: manifest, results, leftovers. No SQL here.
+
+In this process because dbt's imports and parsing, in a process of its own, cost more than its work on a day's rows.
+"""
 
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from pyarrow import fs
 
@@ -14,11 +20,56 @@ from jobs.settings import Settings, exported
 from jobs.use_case import UseCase
 
 SCRATCH = "_merge"
+RESULTS = ("LogModelResult", "LogTestResult")
 PARSED = ("*.sql", "*.yml", "*.yaml", "*.csv", "*.md")
 
 
 class DbtProjectError(RuntimeError):
     """The dbt project cannot be parsed."""
+
+
+@dataclass
+class Build:
+    """What `dbt build` did: an event per finished node, in order, as dbt's JSON log has them; and what went wrong."""
+
+    finished: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def listen(self, message: Any) -> None:
+        """Take what dbt says; called from its threads."""
+        if message.info.level == "error":
+            self.errors.append(message.info.msg.strip())
+        if message.info.name in RESULTS:
+            from dbt_common.events.functions import msg_to_dict
+
+            self.finished.append(msg_to_dict(message))
+
+
+def build(lakehouse: Lakehouse, use_case: UseCase, selection: Sequence[str]) -> Build:
+    """`dbt build` of the nodes that `selection` (dbt's own options) names; a failure is told, not raised."""
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
+
+    parsed = Manifest.from_msgpack(manifest(lakehouse.settings).with_suffix(".msgpack").read_bytes())
+    done = Build()
+    with session(lakehouse, use_case):
+        result = dbtRunner(manifest=parsed, callbacks=[done.listen]).invoke(
+            ["build", *selection, *_options(lakehouse.settings, target(lakehouse.settings))]
+        )
+    if not result.success and not done.errors:
+        done.errors.append(str(result.exception or "dbt build failed"))
+    return done
+
+
+def target(settings: Settings) -> Path:
+    """Where dbt leaves compiled SQL, results and its log."""
+    return settings.home / "dbt" / "target"
+
+
+def _options(settings: Settings, target: Path) -> list[str]:
+    folders = {"--project-dir": settings.dbt_project, "--profiles-dir": settings.dbt_project}
+    folders |= {"--target-path": target, "--log-path": target}
+    return ["--quiet", *(str(part) for option in folders.items() for part in option)]
 
 
 @contextlib.contextmanager
@@ -44,8 +95,8 @@ def _sweep(folder: str) -> None:
 
 
 def fingerprint(project: Path) -> str:
-    """Hash of everything dbt parses in a project."""
-    digest = hashlib.sha256()
+    """Hash of everything dbt parses in a project, and of what parses it."""
+    digest = hashlib.sha256("".join(metadata.version(f"dbt-{part}") for part in ("core", "spark")).encode())
     for path in sorted(p for pattern in PARSED for p in project.rglob(pattern)):
         digest.update(str(path.relative_to(project)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
@@ -54,19 +105,21 @@ def fingerprint(project: Path) -> str:
 def manifest(settings: Settings) -> Path:
     """The manifest of the dbt project as it is now; parsed only if a file of it changed.
 
-    Raises DbtProjectError with dbt's own message if the project does not parse.
+    dbt's own form of it lies beside, as `.msgpack`. Raises DbtProjectError with dbt's own message if the project does
+    not parse.
     """
     parsed = settings.home / "dbt" / f"manifest-{fingerprint(settings.dbt_project)}.json"
     if parsed.exists():
         return parsed
     from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
 
     target = settings.home / "dbt" / "parse"
-    options = ["--project-dir", settings.dbt_project, "--profiles-dir", settings.dbt_project, "--target-path", target]
-    options += ["--log-path", target, "--quiet"]
     with exported(EVERGREEN_WAREHOUSE=settings.warehouse):
-        result = dbtRunner().invoke(["parse", *map(str, options)])
+        result = dbtRunner().invoke(["parse", *_options(settings, target)])
     if not result.success:
         raise DbtProjectError(f"dbt parse failed: {result.exception or 'see ' + str(target / 'dbt.log')}")
+    assert isinstance(result.result, Manifest)
+    parsed.with_suffix(".msgpack").write_bytes(result.result.to_msgpack())
     (target / "manifest.json").replace(parsed)
     return parsed

@@ -78,9 +78,11 @@ class UseCase:
     last_day: date
     """First and last daily partition of the default input; a registered input brings its own."""
     events: str
-    """dbt mart of event versions: id, known_at, superseded_at, event time, entities, values, loaded_in."""
+    """dbt mart of event versions: id, version (1 is the first known), known_at, superseded_at, event time, entities,
+    values, loaded_in, event_date."""
     labels: str
-    """dbt mart of label versions: id, entities, event time, label, known_at, superseded_at, loaded_in."""
+    """dbt mart of label versions: id, entities, event time, label, known_at, superseded_at, loaded_in, and event_date:
+    the day of the event's first version. Both marts are partitioned by event_date."""
     event_id: str
     event_timestamp: str
     entities: tuple[str, ...]

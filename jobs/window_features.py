@@ -28,6 +28,9 @@ LABEL = "label__"
 PARTITION = "event_date"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+# Statistics in a Delta log hold milliseconds, rounded down (protocol, "Per-file Statistics").
+ROUNDED = 1000
+NEVER = "date '9999-12-31'"
 
 
 def run(
@@ -263,9 +266,12 @@ class _Inputs:
 
     def watermark(self) -> dict[str, Any]:
         seen = {}
-        for kind in self.tables:
-            loaded, until = self._frame(kind).selectExpr("max(loaded_in)", f"max({self._arrived})").collect()[0]
-            seen[kind] = {"version": self.versions[kind], "loaded_in": loaded, "known_until": until}
+        times = ("known_at", self.features.event_timestamp)
+        for kind, table in self.tables.items():
+            # From the statistics in the Delta log where they are there: the greatest of greatest() is one of the two.
+            loaded, *until = self.lakehouse.maxima(table, ("loaded_in", *times), self.versions[kind])
+            until = [_micros(time) + ROUNDED for time in until if time is not None]
+            seen[kind] = {"version": self.versions[kind], "loaded_in": loaded, "known_until": max(until, default=None)}
         fixed = {"fingerprint": self.features.fingerprint, "tables": self.tables, "as_of": self.as_of.isoformat()}
         return fixed | {"seen": seen}
 
@@ -286,9 +292,14 @@ class _Inputs:
 
     def _changed(self, kind: str) -> "DataFrame":
         """Facts that the last update did not see: loaded since, or known only since."""
-        loaded = self.state["seen"][kind]["loaded_in"]
-        before = _micros(datetime.fromisoformat(self.state["as_of"]))
-        return self._known(kind).where(f"loaded_in > {-1 if loaded is None else loaded} or {self._arrived} > {before}")
+        seen, before = self.state["seen"][kind], _micros(datetime.fromisoformat(self.state["as_of"]))
+        loaded = f"loaded_in > {-1 if seen['loaded_in'] is None else seen['loaded_in']}"
+        if (seen["known_until"] or before) > before:
+            return self._known(kind).where(f"{loaded} or {self._arrived} > {before}")
+        # All that was there is seen: what is new is in files written since.
+        days = self.lakehouse.changed_days(self.tables[kind], seen["version"], self.versions[kind])
+        known = self._known(kind).where(loaded)
+        return known if days is None else known.where(f"{PARTITION} in ({_dates(sorted(days)) or NEVER})")
 
 
 def _micros(moment: datetime) -> int:

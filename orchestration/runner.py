@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from jobs import engine, fingerprint, inputs
 from jobs.lakehouse import attach
+from jobs.local_files import file_lock
 from jobs.settings import Settings, exported
 from jobs.use_case import UseCase
 
@@ -34,14 +35,16 @@ def run(
     show: bool = True,
 ) -> int:
     """Register the files given, run what is new, print a summary; returns the exit status."""
-    from jobs.engine import EngineUnreachable, file_lock
+    from jobs.engine import EngineUnreachable
     from jobs.files import InputError
 
     try:
         # A second run of the same use case waits here, and then finds nothing new.
         with file_lock(settings.home / "locks" / f"run.{use_case.name}.lock"):
             known = _inputs(settings, use_case, files, columns, show)
-            return _run(settings, use_case, known, as_of or known.end, full, show)
+            # Input of a day that is not over yet is known until now.
+            as_of = as_of or min(known.end, datetime.now(UTC))
+            return _run(settings, use_case, known, as_of, full, show)
     except (InputError, EngineUnreachable, OSError) as error:
         console.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}", soft_wrap=True)
         return 1

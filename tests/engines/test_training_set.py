@@ -10,9 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from jobs import feature_store, pins, training_set, window_features
-from jobs.lakehouse import Lakehouse
+from jobs.lakehouse import Lakehouse, keeping
 from jobs.use_cases.fraud import CUSTOMER_WINDOWS, FRAUD
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -78,9 +79,9 @@ def put(lakehouse: Lakehouse, table: str, rows: list[Row], schema: pa.Schema) ->
     lakehouse.write(table, frame, mode="overwrite", schema=schema, partition_by=["event_date"])
 
 
-def update_windows(lakehouse: Lakehouse) -> None:
+def update_windows(lakehouse: Lakehouse, as_of: datetime = AS_OF) -> None:
     for windows in FRAUD.windows:
-        window_features.update(lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), AS_OF)
+        window_features.update(lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), as_of)
 
 
 def built(lakehouse: Lakehouse) -> dict[int, Row]:
@@ -91,7 +92,7 @@ def test_targets_features_and_provenance(marts: Lakehouse) -> None:
     result = training_set.build(marts, FRAUD, AS_OF)
     rows = built(marts)
     mature = [n for n in range(41) if at(n) <= AS_OF - FRAUD.label_maturity]
-    assert sorted(rows) == sorted({*mature, 30, 35}) and result["rows"] == len(rows)
+    assert sorted(rows) == sorted({*mature, 30, 35}) and result["rows_written"] == len(rows)
     assert {n for n, row in rows.items() if row["is_fraud"]} == {1, 35}
     # The payment that was corrected later is seen as it was when it was decided about.
     assert rows[7]["tx_amount"] == 8.0
@@ -112,6 +113,61 @@ def test_the_same_inputs_build_nothing_and_others_build_anew(marts: Lakehouse) -
     first = training_set.build(marts, FRAUD, AS_OF)
     assert first["built"] and not training_set.build(marts, FRAUD, AS_OF)["built"]
     assert training_set.build(marts, FRAUD, AS_OF - HOUR)["built"]
+
+
+def forget(lakehouse: Lakehouse, table: str) -> None:
+    """Empty a table and its state, so that the next build starts from nothing."""
+    nothing = lakehouse.schema(table).empty_table()
+    write_deltalake(lakehouse.delta(table), nothing, mode="overwrite", commit_properties=keeping({}))
+
+
+def arrived(number: int, moment: datetime) -> tuple[list[Row], list[Row]]:
+    """Late and corrected payments and labels of several ages that became known by `moment`."""
+    day = moment.replace(hour=12, minute=0)
+    events = [payment(1000 + 10 * number + n, day - n * DAY, 5.0 + n, known_at=day, loaded_in=number) for n in (0, 3)]
+    labels = [
+        label(5 + number, at(5 + number), True, day - HOUR) | {"loaded_in": number},
+        label(28 + number, at(28 + number), number % 2 == 0, day + 2 * DAY) | {"loaded_in": number},
+    ]
+    return events, labels
+
+
+def add(lakehouse: Lakehouse, table: str, rows: list[Row], schema: pa.Schema) -> None:
+    lakehouse.write(table, pa.Table.from_pylist(rows, schema=schema), mode="append", schema=schema)
+
+
+def test_a_set_brought_up_to_date_equals_one_built_anew(marts: Lakehouse) -> None:
+    table = FRAUD.training_set
+    training_set.build(marts, FRAUD, AS_OF)
+    for number, moment in enumerate((AS_OF + DAY, AS_OF + 2 * DAY, AS_OF + 5 * DAY), start=2):
+        events, labels = arrived(number, moment)
+        add(marts, FRAUD.events, events, EVENT_SCHEMA)
+        add(marts, FRAUD.labels, labels, LABEL_SCHEMA)
+        # A report is withdrawn.
+        marts.delta(FRAUD.labels).update(
+            {"superseded_at": f"timestamp '{moment - HOUR:%Y-%m-%d %H:%M:%S}'", "loaded_in": str(number)},
+            predicate=f"transaction_id = {3 + number} and superseded_at is null",
+        )
+        update_windows(marts, moment)
+        training_set.build(marts, FRAUD, moment)
+        brought, state = built(marts), marts.state(table)
+        forget(marts, table)
+        anew = training_set.build(marts, FRAUD, moment)
+        assert anew["days_written"] == "all" and brought == built(marts) and state == marts.state(table)
+
+
+def test_only_days_that_something_reached_are_written(marts: Lakehouse) -> None:
+    training_set.build(marts, FRAUD, AS_OF)
+    before = marts.delta(FRAUD.training_set)
+    kept = set(before.file_uris())
+    later = AS_OF + DAY
+    add(marts, FRAUD.events, [payment(900, AS_OF + HOUR, 3.0, loaded_in=2)], EVENT_SCHEMA)
+    add(marts, FRAUD.labels, [label(900, AS_OF + HOUR, True, AS_OF + 2 * HOUR)], LABEL_SCHEMA)
+    update_windows(marts, later)
+    result = training_set.build(marts, FRAUD, later)
+    after = set(marts.delta(FRAUD.training_set).file_uris())
+    assert result["days_written"] <= 8 and len(kept & after) >= len(kept) - result["days_written"]
+    assert built(marts)[900]["is_fraud"]
 
 
 def test_a_table_that_is_missing_is_named(lakehouse: Lakehouse) -> None:

@@ -212,8 +212,7 @@ def test_describe_finds_the_days_of_valid_events(use_case: UseCase, tmp_path: Pa
     frame = readings(4, READ_AT=[START, START + DAY, NOW + DAY, START + 3 * DAY], VALUE=[1, 2, 3, math.nan])
     found = ingest.describe(use_case, {"file": [parquet(tmp_path / "f.parquet", frame)]}, None, NOW)
     assert (found.first_day, found.last_day) == (START.date(), (START + DAY).date())
-    assert ingest.default_as_of(found, NOW) == START + 2 * DAY
-    assert ingest.default_as_of(found, START) == START
+    assert found.end == START + 2 * DAY
 
 
 CHANGES = [

@@ -1,0 +1,25 @@
+"""Small files of a home that several processes share: locked, and written whole or not at all."""
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path`; the kernel frees it however the holder dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def replace_json(path: Path, content: Any) -> None:
+    """Write `content` as JSON, dates as text; whoever reads meanwhile, or after a kill, finds the old or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, default=str, indent=1))
+    temporary.replace(path)

@@ -55,7 +55,7 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
                 days=times.input_days(context),
             )
         except contracts.SchemaChanged as changed:
-            yield dg.AssetCheckResult(check_name="schema", passed=False, metadata={"found": str(changed)})
+            yield dg.AssetCheckResult(check_name="schema", passed=False, description=str(changed))
             raise dg.Failure(str(changed), allow_retries=False) from changed
         except ingest.InputError as error:
             raise dg.Failure(str(error), allow_retries=False) from error

@@ -21,13 +21,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hostile_data as hostile
 import pyarrow as pa
 import pyarrow.parquet as pq
+from common import REPORTS
 
-sys.path.insert(0, str(Path(__file__).parent))
-import hostile_data as hostile
-
-REPORT = Path(__file__).parent.parent / "docs" / "benchmarks" / "hostile.json"
+REPORT = REPORTS / "hostile.json"
 ROWS = 1_500
 FEATURE_REFS = ["stats:x", "stats:y"]
 

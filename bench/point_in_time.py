@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,15 @@ import numpy as np
 import polars as pl
 import psutil
 import pyarrow as pa
+from common import REPORTS, best
 from deltalake import write_deltalake
 
 from jobs import engine, settings
 from jobs.lakehouse import Lakehouse, attach
 from jobs.point_in_time import point_in_time_join
 
-REPORT = Path(__file__).parent.parent / "docs" / "benchmarks" / "point_in_time.json"
-KEYS, DAYS, TTL, ROUNDS = 50_000, 60, timedelta(days=7), 3
+REPORT = REPORTS / "point_in_time.json"
+KEYS, DAYS, TTL = 50_000, 60, timedelta(days=7)
 FEATURES = ["f1", "f2", "f3"]
 START = 1_767_225_600_000_000
 TIME = pa.timestamp("us", "UTC")
@@ -69,17 +69,6 @@ def asof(database: Any, target: Path) -> None:
         f"copy (select e.*, {fresh} from entities e asof left join features f "
         f"on e.key = f.key and e.t >= f.event) to '{target}'"
     )
-
-
-def best(work: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Seconds of the best of some rounds, taken in turns so that a busy machine is unfair to all alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(rounds):
-        for name, action in work.items():
-            start = time.perf_counter()
-            action()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: min(times) for name, times in seconds.items()}
 
 
 def open_house(folder: Path, entities: pa.Table, features: pa.Table, **environment: str) -> Lakehouse:

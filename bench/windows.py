@@ -8,24 +8,21 @@ import json
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import polars as pl
+from common import REPORTS, best, simulated
 from deltalake import write_deltalake
 
 from jobs import engine, settings, window_features
 from jobs.lakehouse import Lakehouse, attach
 from jobs.windows import Aggregate, WindowFeatures
 
-DATA = Path("../shared/data/fraud_fdh_dev_20180401_20180904.parquet")
-REPORT = Path(__file__).parent.parent / "docs" / "benchmarks" / "windows.json"
+REPORT = REPORTS / "windows.json"
 DAYS = (1, 7, 30)
 ENTITIES = ("customer_id", "terminal_id")
-ROUNDS = 3
 
 
 def payments(data: Path) -> pl.DataFrame:
@@ -82,17 +79,6 @@ def rolling(frame: pl.DataFrame, target: Path) -> None:
     payments.select("transaction_id", *columns).sink_parquet(target)
 
 
-def best(work: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Seconds of the best of some rounds, taken in turns so that a busy machine is unfair to all alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(ROUNDS):
-        for name, action in work.items():
-            start = time.perf_counter()
-            action()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: min(times) for name, times in seconds.items()}
-
-
 def differences(folder: Path) -> dict[str, float]:
     """Largest relative difference of our values to DuckDB's, per kind of column; counts must not differ at all."""
     theirs = pl.read_parquet(folder / "duckdb.parquet").sort("transaction_id")
@@ -109,9 +95,9 @@ def differences(folder: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=DATA, help="parquet file of payments with the handbook's columns")
-    frame = payments(parser.parse_args().data)
+    parser.add_argument("--data", type=Path, help="parquet file of payments with the handbook's columns")
     folder = Path(tempfile.mkdtemp(prefix="evergreen-bench-"))
+    frame = payments(parser.parse_args().data or simulated(folder / "world")["transactions"])
     home = settings.load({"EVERGREEN_HOME": str(folder / "home")})
     lakehouse = attach(home)
     write_deltalake(lakehouse.path("bench.transactions"), frame.to_arrow(), partition_by=["event_date"])

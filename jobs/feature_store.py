@@ -66,7 +66,7 @@ def _import_feast() -> None:
     import typeguard
 
     checked = typeguard.typechecked
-    typeguard.typechecked = lambda target=None, **_: target or (lambda made: made)
+    typeguard.typechecked = lambda target=None, **_: target or (lambda made: made)  # type: ignore[assignment]
     try:
         import feast  # noqa: F401 - for its effect
     finally:

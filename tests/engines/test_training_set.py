@@ -127,7 +127,7 @@ def arrived(number: int, moment: datetime) -> tuple[list[Row], list[Row]]:
     events = [payment(1000 + 10 * number + n, day - n * DAY, 5.0 + n, known_at=day, loaded_in=number) for n in (0, 3)]
     labels = [
         label(5 + number, at(5 + number), True, day - HOUR) | {"loaded_in": number},
-        label(28 + number, at(28 + number), number % 2 == 0, day + 2 * DAY) | {"loaded_in": number},
+        label(24 + number, at(24 + number), number % 2 == 0, day + 2 * DAY) | {"loaded_in": number},
     ]
     return events, labels
 

@@ -1,0 +1,27 @@
+"""What the benchmarks share: their data, and timing in turns."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+REPORTS = Path(__file__).parent.parent / "docs" / "benchmarks"
+
+
+def simulated(folder: Path) -> dict[str, Path]:
+    """The simulator's default world, for who has no data at hand: input name -> file."""
+    from jobs import simulate
+
+    print("no --data given: simulating payments", file=sys.stderr)
+    return simulate.write(simulate.scenario("stable"), folder)
+
+
+def best(work: dict[str, Callable[[], object]], rounds: int = 3) -> dict[str, float]:
+    """Seconds of the best of some rounds, taken in turns so that a busy machine is unfair to all alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(rounds):
+        for name, action in work.items():
+            start = time.perf_counter()
+            action()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: min(times) for name, times in seconds.items()}

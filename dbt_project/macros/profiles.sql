@@ -1,0 +1,22 @@
+{# A mart of entity profiles: one row per version of a profile, visible in [known_at, superseded_at). #}
+
+{% macro profiles(relation, key) %}
+with touched as (
+    select {{ key }} from {{ relation }} where {{ newer() }}
+),
+
+versions as (
+    {{ versions(relation, key, 'select ' ~ key ~ ' from touched') }}
+)
+
+select
+    {{ key }},
+    opened_at,
+    x,
+    y,
+    region,
+    known_at,
+    superseded_at,
+    changed_in as loaded_in
+from versions
+{% endmacro %}

@@ -155,7 +155,10 @@ def measured(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spark", action="store_true", help="also Feast's Spark store on Apache Spark")
+    parser.add_argument(
+        "--spark", action=argparse.BooleanOptionalAction, default=shutil.which("java") is not None,
+        help="also Feast's Spark store on Apache Spark (default: if there is Java)",
+    )  # fmt: skip
     parser.add_argument("--data", help="not used: the data are made to be hostile")
     options = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from jobs.inputs import InputError
 from jobs.use_case import Source, UseCase
 
 KNOWN_AT = "known_at"
@@ -24,10 +25,6 @@ ZONED = r":\d{2}(?:\.\d+)? ?(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 """A time of day, in text, that says its zone."""
 _CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz")
 _PARQUET_ENDINGS = (".parquet", ".pq")
-
-
-class InputError(ValueError):
-    """An input that cannot be used as it is: the message says what was expected, what was found and what to do."""
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,12 @@ from jobs.files import (
     FOUND,
     KNOWN_AT,
     ColumnNames,
-    InputError,
     column_names,
     find_files,
     fingerprint,
     read_column_names,
 )  # fmt: skip
-from jobs.inputs import Inputs, absolute
+from jobs.inputs import InputError, Inputs, absolute
 from jobs.lakehouse import Lakehouse, keeping
 from jobs.loads import LoadResult, Memory, Remembered, identity
 from jobs.stored import Table, rows_per_day, table_id

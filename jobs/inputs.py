@@ -15,6 +15,10 @@ from jobs.settings import Settings
 from jobs.use_case import Progress, UseCase
 
 
+class InputError(ValueError):
+    """An input that cannot be used as it is: the message says what was expected, what was found and what to do."""
+
+
 @dataclass(frozen=True)
 class Inputs:
     """Files per input name, how their columns are called, and the days they are about."""

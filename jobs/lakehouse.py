@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs
@@ -98,9 +96,11 @@ class Lakehouse:
 
     def first_rows(self, table: str, file: str, rows: int) -> pa.Table:
         """The first rows of one data file of a table, without its partition columns."""
+        from pyarrow import dataset  # imports pandas
+
         where = self.path(table)
         store, folder = fs.FileSystem.from_uri(where) if "://" in where else (fs.LocalFileSystem(), where)
-        return ds.dataset(f"{folder}/{unquote(file)}", format="parquet", filesystem=store).head(rows)
+        return dataset.dataset(f"{folder}/{unquote(file)}", format="parquet", filesystem=store).head(rows)
 
     def schema(self, table: str, version: int | None = None) -> pa.Schema:
         return pa.schema(self.delta(table, version).schema().to_arrow())
@@ -196,6 +196,8 @@ class Lakehouse:
 
     def maxima(self, table: str, columns: Sequence[str], version: int | None = None) -> list[Any]:
         """The greatest value of each column (None if there is none), from file statistics where every file has them."""
+        import pyarrow.compute as pc
+
         actions = pa.table(self.delta(table, version).get_add_actions(flatten=True))
         filled = actions.filter(pc.fill_null(pc.greater(actions["num_records"], 0), True))
         known = [f"max.{name}" for name in columns]

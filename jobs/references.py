@@ -6,7 +6,8 @@ import polars as pl
 
 from jobs.canonical import UTC
 from jobs.contracts import COLUMNS, REASONS, stored_identifiers, with_reasons
-from jobs.files import FOUND, KNOWN_AT, InputError
+from jobs.files import FOUND, KNOWN_AT
+from jobs.inputs import InputError
 from jobs.lakehouse import Lakehouse
 from jobs.quarantine import UNKNOWN
 from jobs.schemas import FileSchema

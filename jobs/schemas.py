@@ -17,10 +17,10 @@ from jobs.files import (
     RAGGED,
     ColumnNames,
     DataFile,
-    InputError,
     open_file,
     read_file,
 )
+from jobs.inputs import InputError
 from jobs.local_files import replace_json
 from jobs.use_case import Column, Source, UseCase
 

@@ -3,7 +3,8 @@
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -36,7 +37,7 @@ def run(
 ) -> int:
     """Register the files given, run what is new, print a summary; returns the exit status."""
     from jobs.engine import EngineUnreachable
-    from jobs.files import InputError
+    from jobs.inputs import InputError
 
     try:
         # A second run of the same use case waits here, and then finds nothing new.
@@ -101,9 +102,7 @@ def _run(settings: Settings, use_case: UseCase, known: inputs.Inputs, as_of: dat
         console.print(f"Nothing new for {use_case.name} since run {last['run_id']} (as of {last['as_of']}).")
         _where_next(settings)
         return 0
-    engine.url(settings)  # an engine that does not answer is said before anything heavy is imported
-    from orchestration.run import execute
-
+    execute = _prepared(settings)
     outcome = execute(settings, use_case, as_of, _days(known, as_of, last), show=show)
     _summary(use_case, known, as_of, outcome)
     if not outcome.success:
@@ -114,6 +113,18 @@ def _run(settings: Settings, use_case: UseCase, known: inputs.Inputs, as_of: dat
     fingerprint.remember(settings, use_case, kept)
     _where_next(settings)
     return 0
+
+
+def _prepared(settings: Settings) -> "Callable[..., Outcome]":
+    """What executes a run: its imports take seconds, in which the engine starts, or is found not to answer."""
+    with ThreadPoolExecutor(1) as background:
+        started = background.submit(engine.url, settings)
+        if settings.spark_remote:
+            started.result()
+        from orchestration.run import execute
+
+        started.result()
+    return execute
 
 
 def _days(known: inputs.Inputs, as_of: datetime, last: Mapping[str, str]) -> tuple[date, date]:

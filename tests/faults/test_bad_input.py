@@ -17,8 +17,7 @@ import polars as pl
 import pytest
 
 from jobs import contracts, ingest
-from jobs.files import InputError
-from jobs.inputs import Inputs
+from jobs.inputs import InputError, Inputs
 from jobs.lakehouse import Lakehouse
 from jobs.loads import LoadResult
 from jobs.schemas import SchemaChanged

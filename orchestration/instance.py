@@ -30,6 +30,9 @@ concurrency:
       - key: use_case
         value: {applyLimitPerUniqueValue: true}
         limit: 1
+# The daemon of `evergreen ui` tells which assets are older than their freshness policy allows.
+freshness:
+  enabled: true
 # A killed run would stay STARTED for ever.
 run_monitoring:
   enabled: true

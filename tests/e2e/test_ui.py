@@ -114,6 +114,29 @@ def test_a_raw_table_shows_its_contract_as_passed_checks(page: Page) -> None:
     expect(_seen(page, "Succeeded")).to_have_count(len(contracts.CHECKS))
 
 
+def test_a_mart_says_where_each_column_comes_from(page: Page) -> None:
+    query = """{ assetOrError(assetKey: {path: ["fraud", "marts", "labels"]}) { ... on Asset {
+        assetMaterializations(limit: 1) { metadataEntries { ... on TableColumnLineageMetadataEntry { lineage {
+            columnName columnDeps { assetKey { path } columnName } } } } } } } }"""
+    (latest,) = _ask(page, query)["assetOrError"]["assetMaterializations"]
+    (lineage,) = [entry["lineage"] for entry in latest["metadataEntries"] if "lineage" in entry]
+    sources = {c["columnName"]: {(d["assetKey"]["path"][1], d["columnName"]) for d in c["columnDeps"]} for c in lineage}
+    assert sources["is_fraud"] == {("staging", "is_fraud")}
+    assert sources["tx_datetime"] == {("marts", "tx_datetime")}
+
+
+def test_the_daemon_says_that_what_was_just_built_is_fresh(page: Page) -> None:
+    asset = json.dumps(TRAINING_SET)
+    query = f"""{{ assetNodeOrError(assetKey: {{path: {asset}}}) {{ ... on AssetNode {{
+        freshnessStatusInfo {{ freshnessStatus }} }} }} }}"""
+
+    def fresh() -> bool:
+        found = _ask(page, query)["assetNodeOrError"]["freshnessStatusInfo"]
+        return found is not None and found["freshnessStatus"] == "HEALTHY"
+
+    _until(fresh, "the daemon to look at freshness")
+
+
 def test_an_asset_is_built_on_demand_by_a_click(page: Page) -> None:
     before = _latest(page, TRAINING_SET)["run"]
     page.goto("/assets/" + "/".join(TRAINING_SET))

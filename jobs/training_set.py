@@ -99,8 +99,8 @@ def stale_days(
         return None
     then, now = datetime.fromisoformat(last["as_of"]), datetime.fromisoformat(state["as_of"])
     changed = {
-        table: lakehouse.changed_days(table, last["versions"][table]) if table in last["versions"] else None
-        for table in state["versions"]
+        table: lakehouse.changed_days(table, last["versions"][table], version) if table in last["versions"] else None
+        for table, version in state["versions"].items()
     }
     if now < then or None in changed.values():
         return None

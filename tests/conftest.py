@@ -1,16 +1,21 @@
 """Fixtures shared by all tests: homes, engines, lakehouses. Nothing here is mocked."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 from jobs import engine, settings
-from jobs.lakehouse import Lakehouse, attach
+from jobs.lakehouse import Lakehouse, attach, find_tables
 from jobs.settings import ROOT, Settings
 
 CACHE = ROOT / ".cache"
+# Which run brought a row: differs, and may, when a run was interrupted.
+COUNTERS = {"loaded_in", "reports_loaded_in", "transactions_loaded_in"}
+Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +65,20 @@ def lakehouse(
     if engine_name == "spark":
         environment["SPARK_REMOTE"] = request.getfixturevalue("spark_remote")
     yield attach(settings.load(environment))
+
+
+@pytest.fixture(scope="session")
+def tables() -> Tables:
+    """All rows of all tables of a home (or of the warehouse given), sorted."""
+
+    def read(home: Path, warehouse: Path | None = None) -> Mapping[str, list[tuple[Any, ...]]]:
+        elsewhere = {"EVERGREEN_WAREHOUSE": str(warehouse)} if warehouse else {}
+        lakehouse = Lakehouse(settings.load({"EVERGREEN_HOME": str(home), **elsewhere}))
+        found = {}
+        for table in find_tables(lakehouse.warehouse):
+            frame = pl.DataFrame(lakehouse.to_arrow(table))
+            kept = sorted(set(frame.columns) - COUNTERS)
+            found[table] = sorted(frame.select(kept).rows(), key=repr)
+        return found
+
+    return read

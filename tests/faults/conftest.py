@@ -7,17 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 
 from jobs import engine, settings, simulate
-from jobs.lakehouse import Lakehouse, find_tables
 
 Command = Callable[..., "subprocess.Popen[str]"]
 Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]
-
-# Which run brought a row: differs, and may, when a run was interrupted.
-COUNTERS = {"loaded_in", "reports_loaded_in", "transactions_loaded_in"}
 
 
 @pytest.fixture(scope="session")
@@ -41,23 +36,6 @@ def evergreen() -> Command:
         )  # fmt: skip
 
     return start
-
-
-@pytest.fixture(scope="session")
-def tables() -> Tables:
-    """All rows of all tables of a home (or of the warehouse given), sorted."""
-
-    def read(home: Path, warehouse: Path | None = None) -> Mapping[str, list[tuple[Any, ...]]]:
-        elsewhere = {"EVERGREEN_WAREHOUSE": str(warehouse)} if warehouse else {}
-        lakehouse = Lakehouse(settings.load({"EVERGREEN_HOME": str(home), **elsewhere}))
-        found = {}
-        for table in find_tables(lakehouse.warehouse):
-            frame = pl.DataFrame(lakehouse.to_arrow(table))
-            kept = sorted(set(frame.columns) - COUNTERS)
-            found[table] = sorted(frame.select(kept).rows(), key=repr)
-        return found
-
-    return read
 
 
 @pytest.fixture(scope="session")

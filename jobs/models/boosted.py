@@ -137,7 +137,8 @@ def _dataset(examples: Examples, reference: lightgbm.Dataset | None) -> lightgbm
 
 def _reporting(report: Report) -> Callable[[lightgbm.callback.CallbackEnv], None]:
     def tell(environment: lightgbm.callback.CallbackEnv) -> None:
-        for _, _, value, _ in environment.evaluation_result_list or []:
-            report(environment.iteration, float(value))
+        # (data set, metric, value, ...) of the one validation set and the one metric.
+        for result in environment.evaluation_result_list or []:
+            report(environment.iteration + 1, float(result[2]))
 
     return tell

@@ -14,9 +14,7 @@ import numpy.typing as npt
 _HEADER, _ARRAYS = "model.json", "arrays.npz"
 
 
-def write_header(
-    folder: Path, family: str, parameters: Mapping[str, Any], names: tuple[str, ...], steps: int
-) -> None:
+def write_header(folder: Path, family: str, parameters: Mapping[str, Any], names: tuple[str, ...], steps: int) -> None:
     """Make `folder` and write who the model is."""
     folder.mkdir(parents=True, exist_ok=True)
     header = {"family": family, "parameters": dict(parameters), "names": list(names), "steps": steps}
@@ -49,7 +47,7 @@ def read_arrays(folder: Path) -> dict[str, npt.NDArray[Any]]:
     """What `write_arrays` wrote. Raises ValueError if it is damaged, or holds objects."""
     path = folder / _ARRAYS
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: expected arrays of numbers, found {error!r}; save the model again") from error

@@ -25,7 +25,7 @@ class Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
-    def constant(self, name: str, value: npt.ArrayLike, dtype: npt.DTypeLike = None) -> str:
+    def constant(self, name: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> str:
         """A named constant; its name comes back."""
         from onnx import numpy_helper
 

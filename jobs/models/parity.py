@@ -103,6 +103,6 @@ def _difference(
     if found.shape != expected.shape or not np.isfinite(found).all():
         raise ParityError(
             f"ONNX model: expected {len(batch)} finite scores at batch {len(batch)}, "
-            f"found shape {found.shape} with {np.count_nonzero(~np.isfinite(found))} that are no numbers; do not serve it"
+            f"found shape {found.shape}, {np.count_nonzero(~np.isfinite(found))} of them no numbers; do not serve it"
         )
     return float(np.abs(expected - found).max())

@@ -53,7 +53,7 @@ def train_network(
         for batch in rows.batches(parameters["batch_size"]):
             loss = rows.loss(module, batch)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(module.parameters(), _LARGEST_GRADIENT)
             optimiser.step()
         if evaluate is None:
@@ -94,15 +94,15 @@ class _Rows:
         device = self._labels.device
         negatives = self._negatives[torch.randperm(len(self._negatives), device=device)[: self._drawn]]
         positions = torch.cat([self._positives, negatives])
-        yield from positions[torch.randperm(len(positions), device=device)].split(size)
+        yield from torch.split(positions[torch.randperm(len(positions), device=device)], size)
 
     def loss(self, module: Probability, batch: Tensor) -> Tensor:
         """The mean over rows and members of the weighted cross-entropy: every member learns by itself."""
-        labels = self._labels[batch].unsqueeze(-1)
+        labels = self._labels[batch]
         with torch.autocast(labels.device.type, torch.bfloat16, enabled=labels.device.type == "cuda"):
             logits = module.network(self._features[batch])
         losses = binary_cross_entropy_with_logits(logits.float(), labels.expand_as(logits), reduction="none")
-        return (losses.mean(-1) * self._weights[batch]).mean()
+        return (losses.mean(0) * self._weights[batch]).mean()
 
 
 class _Evaluation:
@@ -117,7 +117,7 @@ class _Evaluation:
 
         module.eval()
         with torch.inference_mode():
-            scores = torch.cat([module(rows) for rows in self._features.split(_VALID_ROWS)]).cpu().numpy()
+            scores = torch.cat([module(rows) for rows in torch.split(self._features, _VALID_ROWS)]).cpu().numpy()
         return float(average_precision_score(self._valid.labels, scores, sample_weight=self._valid.weights))
 
 

@@ -78,6 +78,16 @@ def below(thresholds: npt.NDArray[np.float64]) -> Floats:
     return lower
 
 
+def _splits(thresholds: npt.NDArray[np.float64]) -> Floats:
+    """Thresholds in float32. Before it decides, LightGBM turns values within `_ZERO_THRESHOLD` into 0, so those have to
+    be on the side of 0; moving the threshold past them does that at no cost."""
+    lowered = below(thresholds)
+    tiny = np.abs(thresholds) <= _ZERO_THRESHOLD
+    past = np.where(thresholds < 0, np.nextafter(-_ZERO_THRESHOLD, np.float32(-1)), _ZERO_THRESHOLD)
+    splits: Floats = np.where(tiny, past, lowered)
+    return splits
+
+
 def _sigmoid_slope(text: str) -> float:
     objective = next((line for line in text.splitlines() if line.startswith("objective=")), "objective=none")
     kind, *options = objective.removeprefix("objective=").split()
@@ -90,9 +100,11 @@ def _trees(text: str) -> Iterator[_Tree]:
     for block in text.split("end of trees")[0].split("\nTree=")[1:]:
         fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         tree = _Tree(
-            *(_numbers(fields, key, np.int64) for key in ("split_feature",)),
+            _numbers(fields, "split_feature", np.int64),
             _numbers(fields, "threshold", np.float64),
-            *(_numbers(fields, key, np.int64) for key in ("decision_type", "left_child", "right_child")),
+            _numbers(fields, "decision_type", np.int64),
+            _numbers(fields, "left_child", np.int64),
+            _numbers(fields, "right_child", np.int64),
             _numbers(fields, "leaf_value", np.float64),
         )
         if (tree.decisions & _CATEGORICAL).any() or fields.get("is_linear", "0") != "0":
@@ -139,7 +151,7 @@ def _attributes(trees: list[_Tree]) -> dict[str, Any]:
 
     true_ids, true_leafs = children("left")
     false_ids, false_leafs = children("right")
-    thresholds = below(np.concatenate([tree.thresholds for tree in grown]))
+    thresholds = _splits(np.concatenate([tree.thresholds for tree in grown]))
     leaves = np.concatenate([tree.leaves for tree in grown]).astype(np.float32)
     return {
         "n_targets": 1,

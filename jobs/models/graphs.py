@@ -59,9 +59,12 @@ class Graph:
 
 
 def named(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    """`model`, with the feature names in its metadata."""
+    """`model`, with the feature names in its metadata and nothing of an exporter's: that holds paths of this machine."""
     from onnx import helper
 
+    described = [model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer]
+    for part in [*described, *model.graph.input, *model.graph.output]:
+        del part.metadata_props[:]
     helper.set_model_props(model, {_NAMES: json.dumps(list(names))})
     return model
 

@@ -105,4 +105,9 @@ def _difference(
             f"ONNX model: expected {len(batch)} finite scores at batch {len(batch)}, "
             f"found shape {found.shape}, {np.count_nonzero(~np.isfinite(found))} of them no numbers; do not serve it"
         )
+    if not np.isfinite(expected).all():
+        raise ParityError(
+            f"model: expected finite predictions, found {np.count_nonzero(~np.isfinite(expected))} that are no numbers "
+            f"among {len(batch)}; do not serve it"
+        )
     return float(np.abs(expected - found).max())

@@ -17,7 +17,8 @@ from jobs.models.tabm import Probability
 
 _BIN_ROWS = 200_000
 """Rows that decide the bins: quantiles of more would be the same to a thousandth."""
-_VALID_ROWS = 16_384
+_VALID_ROWS = {"cpu": 512, "cuda": 16_384}
+"""Validation rows per forward pass: activations that fit a CPU's cache, or enough to fill a GPU."""
 _LARGEST_GRADIENT = 1.0
 
 
@@ -117,7 +118,13 @@ class _Evaluation:
 
         module.eval()
         with torch.inference_mode():
-            scores = torch.cat([module(rows) for rows in torch.split(self._features, _VALID_ROWS)]).cpu().numpy()
+            scores = (
+                torch.cat(
+                    [module(rows) for rows in torch.split(self._features, _VALID_ROWS[self._features.device.type])]
+                )
+                .cpu()
+                .numpy()
+            )
         return float(average_precision_score(self._valid.labels, scores, sample_weight=self._valid.weights))
 
 

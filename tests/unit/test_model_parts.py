@@ -93,6 +93,8 @@ def test_parity_tells_a_graph_that_disagrees() -> None:
         check_parity(sum_graph(), lambda x: x.sum(axis=1).astype(np.float64), rows)
     with pytest.raises(ParityError, match="at batch 1, found a difference"):
         check_parity(zeros_graph(), lambda x: np.full(len(x), 2e-5), rows)
+    with pytest.raises(ParityError, match="expected finite predictions"):
+        check_parity(zeros_graph(), lambda x: np.full(len(x), np.nan), rows)
     assert check_parity(zeros_graph(), lambda x: np.full(len(x), 2e-5), rows, tolerance=1e-4)[1000] == 2e-5
 
 

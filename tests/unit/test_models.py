@@ -134,6 +134,15 @@ def test_the_exported_graph_has_one_input_and_one_output(graphs: dict[str, Any],
 
 
 @every_family
+def test_the_exported_graph_is_the_same_file_everywhere(
+    models: dict[str, Model], graphs: dict[str, Any], family: str
+) -> None:
+    content = graphs[family].SerializeToString(deterministic=True)
+    assert models[family].to_onnx().SerializeToString(deterministic=True) == content
+    assert b".py" not in content, "the graph names files of this machine"
+
+
+@every_family
 def test_a_saved_model_is_loaded_without_pickle(
     models: dict[str, Model], family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.models.folders import read_header, write_header
+from jobs.models.folders import read_model, write_model
 from jobs.models.protocol import Examples, Floats, Probabilities, Report, check_features, check_trainable, merged
 
 if TYPE_CHECKING:
@@ -82,8 +82,10 @@ class Boosted:
         import lightgbm
 
         # What is stored is what predicts: a fitted and a loaded model are the same text.
-        self._booster = lightgbm.Booster(model_str=text)
-        self._text, self._names, self.steps = text, names, self._booster.current_iteration()
+        booster = lightgbm.Booster(model_str=text)
+        if booster.num_feature() != len(names):
+            raise ValueError(f"booster: expected {len(names)} features, found {booster.num_feature()}")
+        self._booster, self._text, self._names, self.steps = booster, text, names, booster.current_iteration()
 
     def predict(self, features: Floats) -> Probabilities:
         """See `Model.predict`."""
@@ -103,21 +105,14 @@ class Boosted:
 
     def save(self, folder: Path) -> None:
         """See `Model.save`."""
-        write_header(folder, self.family, self.parameters, self.names, self.steps)
-        (folder / _BOOSTER).write_text(self._text)
+        header = {"family": self.family, "parameters": self.parameters, "names": self.names, "steps": self.steps}
+        write_model(folder, header, _BOOSTER, self._text.encode())
 
     def load(self, folder: Path) -> None:
         """See `Model.load`."""
-        import lightgbm
-
-        header = read_header(folder, self.family)
+        header, content = read_model(folder, self.family, _BOOSTER)
         self.parameters = merged(self.family, DEFAULTS, header["parameters"])
-        try:
-            self._become((folder / _BOOSTER).read_text(), header["names"])
-        except (OSError, UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
-            raise ValueError(
-                f"{folder / _BOOSTER}: expected LightGBM's text, found {error}; save the model again"
-            ) from error
+        self._become(content.decode(), header["names"])
 
 
 def _dataset(examples: Examples, reference: lightgbm.Dataset | None) -> lightgbm.Dataset:

@@ -59,7 +59,7 @@ class Graph:
 
 
 def named(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    """`model`, with the feature names in its metadata and nothing of an exporter's: that holds paths of this machine."""
+    """`model`, with the feature names in its metadata, and without an exporter's, which names files of this machine."""
     from onnx import helper
 
     described = [model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from jobs.models.folders import read_arrays, read_header, write_arrays, write_header
+from jobs.models.folders import packed, read_model, unpacked, write_model
 from jobs.models.graphs import INPUT, OUTPUT, Graph
 from jobs.models.protocol import Examples, Floats, Probabilities, Report, check_features, check_trainable, merged
 
@@ -23,6 +23,7 @@ DEFAULTS: Mapping[str, Any] = {
 }
 _CONSTANT = 1e-9
 """Below this deviation a column of logarithms is one constant and rounding."""
+_ARRAYS = "arrays.npz"
 _STATE = ("median", "mean", "scale", "weights", "missing_weights", "intercept")
 
 
@@ -104,13 +105,13 @@ class Logistic:
 
     def save(self, folder: Path) -> None:
         """See `Model.save`."""
-        write_header(folder, self.family, self.parameters, self.names, self.steps)
-        write_arrays(folder, self._state)
+        header = {"family": self.family, "parameters": self.parameters, "names": self.names, "steps": self.steps}
+        write_model(folder, header, _ARRAYS, packed(self._state))
 
     def load(self, folder: Path) -> None:
         """See `Model.load`."""
-        header = read_header(folder, self.family)
-        arrays = read_arrays(folder)
+        header, content = read_model(folder, self.family, _ARRAYS)
+        arrays = unpacked(content)
         shapes = {name: (1,) if name == "intercept" else (len(header["names"]),) for name in _STATE}
         if {name: array.shape for name, array in arrays.items()} != shapes:
             raise ValueError(f"{folder}: expected arrays of shapes {shapes}, found others; save the model again")

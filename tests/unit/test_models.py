@@ -169,9 +169,11 @@ def test_a_damaged_folder_is_refused(models: dict[str, Model], family: str, tmp_
     with pytest.raises(ValueError, match=f"expected a model of the family '{other}'"):
         new_model(other).load(tmp_path)
     (content,) = (file for file in tmp_path.iterdir() if file.suffix != ".json")
-    content.write_bytes(content.read_bytes()[:100])
-    with pytest.raises(ValueError, match="save"):
-        load_model(tmp_path)
+    whole = content.read_bytes()
+    for damaged in (whole[:100], whole[: len(whole) // 2], whole + b" "):
+        content.write_bytes(damaged)
+        with pytest.raises(ValueError, match="expected content of sha256"):
+            load_model(tmp_path)
     content.unlink()
     with pytest.raises(ValueError, match="save"):
         load_model(tmp_path)

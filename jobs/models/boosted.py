@@ -1,0 +1,139 @@
+"""Gradient-boosted trees (LightGBM), stored as the booster's own text. Its graph is made in `tree_graph`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jobs.models.folders import read_model, write_model
+from jobs.models.protocol import Examples, Floats, Probabilities, Report, check_features, check_trainable, merged
+
+if TYPE_CHECKING:
+    import lightgbm
+    import onnx
+
+DEFAULTS: Mapping[str, Any] = {
+    "rounds": 1000,  # at most, when validation rows stop it earlier
+    "patience": 50,  # rounds without a better average precision
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 50,
+    "feature_fraction": 0.8,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l1": 0.0,
+    "lambda_l2": 1.0,
+    "min_gain_to_split": 0.0,
+    "path_smooth": 0.0,
+    "max_bin": 255,
+    "scale_pos_weight": 1.0,  # above 1, probabilities are no longer calibrated
+    "num_threads": 1,
+}
+_OURS = ("rounds", "patience")
+_BOOSTER = "booster.txt"
+
+
+class Boosted:
+    """LightGBM on the raw features: trees need no scaling, and send a missing value down a learned side of a split."""
+
+    family = "boosted"
+
+    def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
+        self.parameters = merged(self.family, DEFAULTS, parameters or {})
+        self.steps = 0
+        self._names: tuple[str, ...] | None = None
+        self._text = ""
+        self._booster: lightgbm.Booster | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features expected, in order. Raises ValueError before `fit` or `load`."""
+        if self._names is None:
+            raise ValueError("boosted: expected a fitted model, found one without trees; call fit or load first")
+        return self._names
+
+    def fit(
+        self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: Report | None = None
+    ) -> None:
+        """See `Model.fit`. Trains on the CPU whatever `device` is: LightGBM's wheels have no CUDA build."""
+        import lightgbm
+
+        check_trainable(train, valid)
+        data = _dataset(train, None)
+        evaluated = [] if valid is None else [_dataset(valid, data)]
+        callbacks: list[Callable[..., Any]] = [] if report is None else [_reporting(report)]
+        if valid is not None:
+            callbacks.append(lightgbm.early_stopping(self.parameters["patience"], verbose=False))
+        booster = lightgbm.train(
+            self._training(seed), data, self.parameters["rounds"], valid_sets=evaluated, callbacks=callbacks
+        )
+        self._become(booster.model_to_string(num_iteration=booster.best_iteration), train.names)
+
+    def _training(self, seed: int) -> dict[str, Any]:
+        given = {name: value for name, value in self.parameters.items() if name not in _OURS}
+        # Every other seed of LightGBM is drawn from this one.
+        fixed = {"seed": seed, "deterministic": True, "force_row_wise": True, "verbosity": -1}
+        return {**given, **fixed, "objective": "binary", "metric": "average_precision"}
+
+    def _become(self, text: str, names: tuple[str, ...]) -> None:
+        import lightgbm
+
+        # What is stored is what predicts: a fitted and a loaded model are the same text.
+        booster = lightgbm.Booster(model_str=text)
+        if booster.num_feature() != len(names):
+            raise ValueError(f"booster: expected {len(names)} features, found {booster.num_feature()}")
+        self._booster, self._text, self._names, self.steps = booster, text, names, booster.current_iteration()
+
+    def predict(self, features: Floats) -> Probabilities:
+        """See `Model.predict`."""
+        check_features(features, self.names)
+        assert self._booster is not None
+        if not len(features):
+            return np.zeros(0)
+        scores = self._booster.predict(features, num_threads=self.parameters["num_threads"])
+        return np.asarray(scores, dtype=np.float64)
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """See `Model.to_onnx`. Thresholds compare exactly; leaves are summed in float32."""
+        from jobs.models.tree_graph import tree_graph
+
+        names = self.names
+        return tree_graph(self._text, names)
+
+    def save(self, folder: Path) -> None:
+        """See `Model.save`."""
+        header = {"family": self.family, "parameters": self.parameters, "names": self.names, "steps": self.steps}
+        write_model(folder, header, _BOOSTER, self._text.encode())
+
+    def load(self, folder: Path) -> None:
+        """See `Model.load`."""
+        header, content = read_model(folder, self.family, _BOOSTER)
+        self.parameters = merged(self.family, DEFAULTS, header["parameters"])
+        self._become(content.decode(), header["names"])
+
+
+def _dataset(examples: Examples, reference: lightgbm.Dataset | None) -> lightgbm.Dataset:
+    import lightgbm
+
+    return lightgbm.Dataset(
+        examples.features,
+        examples.labels.astype(np.float32),
+        weight=examples.weights,
+        reference=reference,
+        # Names may hold characters that LightGBM refuses; positions never do.
+        feature_name=[f"f{position}" for position in range(len(examples.names))],
+        params={"verbosity": -1},
+        free_raw_data=True,
+    )
+
+
+def _reporting(report: Report) -> Callable[[lightgbm.callback.CallbackEnv], None]:
+    def tell(environment: lightgbm.callback.CallbackEnv) -> None:
+        # (data set, metric, value, ...) of the one validation set and the one metric.
+        for result in environment.evaluation_result_list or []:
+            report(environment.iteration + 1, float(result[2]))
+
+    return tell

@@ -1,0 +1,33 @@
+"""The families of models, by name: one entry each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jobs.models.boosted import Boosted
+from jobs.models.folders import read_header
+from jobs.models.logistic import Logistic
+from jobs.models.protocol import Model
+from jobs.models.tabular_mlp import TabularMLP
+
+families: Mapping[str, Callable[[Mapping[str, Any]], Model]] = {
+    Logistic.family: Logistic,
+    Boosted.family: Boosted,
+    TabularMLP.family: TabularMLP,
+}
+
+
+def new_model(family: str, parameters: Mapping[str, Any] | None = None) -> Model:
+    """A model of `family` that is not fitted yet. Raises ValueError on an unknown family or parameter."""
+    if family not in families:
+        raise ValueError(f"models: expected a family among {sorted(families)}, found {family!r}")
+    return families[family](parameters or {})
+
+
+def load_model(folder: Path) -> Model:
+    """The model that was saved into `folder`. Raises ValueError if there is none, or a damaged one."""
+    model = new_model(read_header(folder)["family"])
+    model.load(folder)
+    return model

@@ -1,0 +1,77 @@
+"""What the exported ONNX graphs share: their input and output, their versions, the names they carry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import onnx
+
+INPUT, OUTPUT = "features", "score"
+OPSET, TREE_OPSET, IR_VERSION = 18, 5, 10
+"""Opsets of the default domain and of `ai.onnx.ml` (5 is the first with TreeEnsemble), and the file's version."""
+_NAMES = "feature_names"
+
+
+class Graph:
+    """Builds a graph by hand: constants and nodes in the order in which they are asked for."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> str:
+        """A named constant; its name comes back."""
+        from onnx import numpy_helper
+
+        self._constants.append(numpy_helper.from_array(np.array(value, dtype=dtype), name))
+        return name
+
+    def node(self, kind: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
+        """One node with one output, whose name comes back."""
+        from onnx import helper
+
+        output = name or f"{kind.lower()}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        return output
+
+    def model(self, names: Sequence[str]) -> onnx.ModelProto:
+        """The checked model, from `features` [batch, f] to the node called `score` [batch]."""
+        import onnx
+        from onnx import TensorProto, helper
+
+        graph = helper.make_graph(
+            self._nodes,
+            "evergreen",
+            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", len(names)])],
+            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch"])],
+            self._constants,
+        )
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", TREE_OPSET)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="evergreen")
+        onnx.checker.check_model(model)
+        return named(model, names)
+
+
+def named(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    """`model`, with the feature names in its metadata, and without an exporter's, which names files of this machine."""
+    from onnx import helper
+
+    described = [model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer]
+    for part in [*described, *model.graph.input, *model.graph.output]:
+        del part.metadata_props[:]
+    helper.set_model_props(model, {_NAMES: json.dumps(list(names))})
+    return model
+
+
+def feature_names(model: onnx.ModelProto) -> tuple[str, ...]:
+    """The feature names that `model` carries. Raises ValueError if it carries none."""
+    for entry in model.metadata_props:
+        if entry.key == _NAMES:
+            return tuple(json.loads(entry.value))
+    raise ValueError(f"ONNX model: expected {_NAMES!r} in its metadata, found none; export it with `to_onnx`")

@@ -1,0 +1,160 @@
+"""What every model is: labelled rows in, probabilities out, and one ONNX graph that says the same.
+
+A model owns its preprocessing. How rows are found, split by time or scored in bulk is not decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import onnx
+
+Floats = npt.NDArray[np.float32]
+Probabilities = npt.NDArray[np.float64]
+Report = Callable[[int, float], None]
+"""Told after each step (boosting round, epoch) the average precision on the validation rows; may raise to stop."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Labelled rows.
+
+    Args:
+        features: float32 [n, f], finite or NaN for missing.
+        labels: bool [n], true for the class whose probability is predicted.
+        weights: float32 [n], finite and positive, or None for equal weights.
+        names: of the f features, in the order of the columns; distinct.
+
+    Raises:
+        ValueError: on anything else.
+    """
+
+    features: Floats
+    labels: npt.NDArray[np.bool_]
+    weights: Floats | None
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"examples: expected distinct feature names, found {list(self.names)}; rename them")
+        check_features(self.features, self.names)
+        _check_column("labels", self.labels, np.dtype(np.bool_), len(self.features))
+        if self.weights is not None:
+            _check_column("weights", self.weights, np.dtype(np.float32), len(self.features))
+            if not (np.isfinite(self.weights).all() and (self.weights > 0).all()):
+                raise ValueError("examples: expected finite weights above zero, found others; leave those rows out")
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def rows(self, index: npt.NDArray[Any] | slice) -> Examples:
+        """The rows of a mask, of positions or of a slice, in that order."""
+        weights = None if self.weights is None else self.weights[index]
+        return Examples(self.features[index], self.labels[index], weights, self.names)
+
+
+class Model(Protocol):
+    """One family's model: made from parameters, then fitted or loaded."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What made this model, defaults included: enough to make it again."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features expected, in order. Raises ValueError before `fit` or `load`."""
+
+    @property
+    def steps(self) -> int:
+        """Boosting rounds or epochs that the model kept, or iterations that its solver took."""
+
+    def fit(
+        self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: Report | None = None
+    ) -> None:
+        """Learn from `train`; stop early by the average precision on `valid`, where the family can.
+
+        Args:
+            seed: the same seed, data, machine and number of threads give the same model.
+            device: "cpu" or "cuda"; families that know only one use that.
+            report: called after each step if there is `valid`; what it raises ends the training.
+
+        Raises:
+            ValueError: if there are no rows or one class only, or `valid` has other features.
+        """
+
+    def predict(self, features: Floats) -> Probabilities:
+        """Probabilities, float64 [n] in [0, 1], of the rows of `features`, float32 [n, f]; raises as `Examples`."""
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """A graph with preprocessing inside: `features` float32 [batch, f] -> `score` float32 [batch].
+
+        The feature names are in its metadata (`jobs.models.graphs.feature_names`).
+        """
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted model into `folder`, which is made; nothing in it needs pickle."""
+
+    def load(self, folder: Path) -> None:
+        """Become the model that `save` wrote. Raises ValueError if it was another family's or is damaged."""
+
+
+def check_features(features: Floats, names: tuple[str, ...]) -> None:
+    """Raises ValueError unless `features` is float32 [n, len(names)] without infinities."""
+    found = f"{features.dtype} of shape {features.shape}"
+    if features.dtype != np.float32 or features.ndim != 2 or features.shape[1] != len(names):
+        raise ValueError(
+            f"features: expected float32 of shape [n, {len(names)}], found {found}; "
+            f"hand over exactly these columns, in this order: {list(names)}"
+        )
+    # A sum is finite or NaN unless a value is infinite (or the sum overflows), and ten times faster than isinf.
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspicious = ~np.isfinite(features.sum(axis=0, dtype=np.float64))
+    for column in np.flatnonzero(suspicious):
+        if np.isinf(features[:, column]).any():
+            raise ValueError(
+                f"features: expected finite values or NaN, found an infinity in {names[column]!r}; write NaN if missing"
+            )
+
+
+def check_trainable(train: Examples, valid: Examples | None) -> None:
+    """Raises ValueError unless both classes are in `train` and `valid` has the same features and is not empty."""
+    positives = int(train.labels.sum())
+    if not 0 < positives < len(train):
+        raise ValueError(
+            f"training rows: expected both classes, found {positives} positives among {len(train)} rows; "
+            "train on a longer window, or wait for labels"
+        )
+    if valid is None:
+        return
+    if valid.names != train.names:
+        raise ValueError(
+            f"validation rows: expected the features of the training rows, {list(train.names)}, "
+            f"found {list(valid.names)}; read both with the same names"
+        )
+    if not valid.labels.any():
+        raise ValueError(
+            f"validation rows: expected positives, found none among {len(valid)} rows; "
+            "validate on a longer window, or pass None and fix the number of steps"
+        )
+
+
+def merged(family: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`defaults` with what was `given`. Raises ValueError on a name that the family does not know."""
+    if unknown := sorted(given.keys() - defaults.keys()):
+        raise ValueError(f"{family}: expected parameters among {sorted(defaults)}, found {unknown}; remove them")
+    return {**defaults, **given}
+
+
+def _check_column(what: str, values: npt.NDArray[Any], dtype: np.dtype[Any], rows: int) -> None:
+    if values.dtype != dtype or values.shape != (rows,):
+        raise ValueError(
+            f"examples: expected {what} of type {dtype} and shape ({rows},), one per row of the features, "
+            f"found {values.dtype} of shape {values.shape}; convert them"
+        )

@@ -1,0 +1,176 @@
+"""LightGBM's text form as one ONNX TreeEnsemble node and a sigmoid, deciding exactly as LightGBM decides.
+
+The rules of a split are `Tree::NumericalDecision` in LightGBM's `include/LightGBM/tree.h`; the node is TreeEnsemble of
+ai.onnx.ml 5. Only numerical splits of a binary objective are known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jobs.models.graphs import INPUT, OUTPUT, Graph
+from jobs.models.protocol import Floats
+
+if TYPE_CHECKING:
+    import onnx
+
+_CATEGORICAL, _DEFAULT_LEFT, _MISSING_SHIFT = 1, 2, 2
+"""Bits of a split's `decision_type`."""
+_NONE, _ZERO, _NAN = 0, 1, 2
+"""Its missing types: no value was missing, zeros are, NaN is."""
+_ZERO_THRESHOLD = np.float32(1e-35)
+"""LightGBM's kZeroThreshold: values this close to zero are zero."""
+_LEQ = 0
+"""BRANCH_LEQ of TreeEnsemble."""
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """Splits [s] and leaves [s + 1] of one tree; a child below zero is the leaf `~child`."""
+
+    features: npt.NDArray[np.int64]
+    thresholds: npt.NDArray[np.float64]
+    decisions: npt.NDArray[np.int64]
+    left: npt.NDArray[np.int64]
+    right: npt.NDArray[np.int64]
+    leaves: npt.NDArray[np.float64]
+
+    @property
+    def missing_types(self) -> npt.NDArray[np.int64]:
+        return self.decisions >> _MISSING_SHIFT
+
+    @property
+    def nan_goes_left(self) -> npt.NDArray[np.bool_]:
+        """Where no value was missing in training, LightGBM reads NaN as 0; else the split has learned a side."""
+        return np.where(self.missing_types == _NONE, self.thresholds >= 0, self.decisions & _DEFAULT_LEFT > 0)
+
+
+def tree_graph(text: str, names: tuple[str, ...]) -> onnx.ModelProto:
+    """The graph of a booster: `features` float32 [batch, f] -> `score` float32 [batch].
+
+    Args:
+        text: of `Booster.model_to_string`; objective `binary`.
+
+    Raises:
+        ValueError: on another objective, or on splits that are not numerical.
+    """
+    slope = _sigmoid_slope(text)
+    trees = list(_trees(text))
+    graph = Graph()
+    values = _zeros_as_missing(graph, trees, len(names))
+    raw = graph.node("TreeEnsemble", values, domain="ai.onnx.ml", **_attributes(trees))
+    column = graph.node("Squeeze", raw, graph.constant("axis", [1], np.int64))
+    scaled = graph.node("Mul", column, graph.constant("slope", slope, np.float32))
+    graph.node("Sigmoid", scaled, name=OUTPUT)
+    return graph.model(names)
+
+
+def below(thresholds: npt.NDArray[np.float64]) -> Floats:
+    """The largest float32 not above each threshold: for x in float32, x <= t exactly if x <= below(t)."""
+    with np.errstate(over="ignore"):
+        rounded = thresholds.astype(np.float32)
+    lower: Floats = np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+    return lower
+
+
+def _splits(thresholds: npt.NDArray[np.float64]) -> Floats:
+    """Thresholds in float32. Before it decides, LightGBM turns values within `_ZERO_THRESHOLD` into 0, so those have to
+    be on the side of 0; moving the threshold past them does that at no cost."""
+    lowered = below(thresholds)
+    tiny = np.abs(thresholds) <= _ZERO_THRESHOLD
+    past = np.where(thresholds < 0, np.nextafter(-_ZERO_THRESHOLD, np.float32(-1)), _ZERO_THRESHOLD)
+    splits: Floats = np.where(tiny, past, lowered)
+    return splits
+
+
+def _sigmoid_slope(text: str) -> float:
+    objective = next((line for line in text.splitlines() if line.startswith("objective=")), "objective=none")
+    kind, *options = objective.removeprefix("objective=").split()
+    if kind != "binary":
+        raise ValueError(f"booster: expected the objective binary, found {kind!r}; train it with `Boosted`")
+    return float(dict(option.split(":") for option in options).get("sigmoid", 1.0))
+
+
+def _trees(text: str) -> Iterator[_Tree]:
+    for block in text.split("end of trees")[0].split("\nTree=")[1:]:
+        fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        tree = _Tree(
+            _numbers(fields, "split_feature", np.int64),
+            _numbers(fields, "threshold", np.float64),
+            _numbers(fields, "decision_type", np.int64),
+            _numbers(fields, "left_child", np.int64),
+            _numbers(fields, "right_child", np.int64),
+            _numbers(fields, "leaf_value", np.float64),
+        )
+        if (tree.decisions & _CATEGORICAL).any() or fields.get("is_linear", "0") != "0":
+            raise ValueError("booster: expected numerical splits and constant leaves, found others; encode as numbers")
+        yield tree
+
+
+def _numbers(fields: dict[str, str], key: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    # A tree of one leaf has no splits, and may not even name them.
+    return np.array(fields.get(key, "").split(), dtype=dtype)
+
+
+def _zeros_as_missing(graph: Graph, trees: list[_Tree], count: int) -> str:
+    """Where zeros count as missing, a zero becomes NaN before the trees: a split sends both the same way."""
+    kinds: dict[int, set[int]] = {}
+    for tree in trees:
+        for feature, kind in zip(tree.features.tolist(), tree.missing_types.tolist(), strict=True):
+            kinds.setdefault(feature, set()).add(kind)
+    if mixed := [feature for feature, found in kinds.items() if len(found) > 1]:
+        raise ValueError(f"booster: expected one missing type per feature, found several for {mixed}; report it")
+    zeros = np.array([kinds.get(feature) == {_ZERO} for feature in range(count)])
+    if not zeros.any():
+        return INPUT
+    small = graph.node("LessOrEqual", graph.node("Abs", INPUT), graph.constant("zero_threshold", _ZERO_THRESHOLD))
+    zero = graph.node("And", small, graph.constant("zero_is_missing", zeros))
+    return graph.node("Where", zero, graph.constant("missing", np.float32(np.nan)), INPUT)
+
+
+def _attributes(trees: list[_Tree]) -> dict[str, Any]:
+    """The node's attributes: the splits of all trees in one row, and the leaves of all trees in another."""
+    from onnx import numpy_helper
+
+    grown = [tree if len(tree.features) else _stump(tree) for tree in trees]
+    split_starts = np.cumsum([0] + [len(tree.features) for tree in grown])
+    leaf_starts = np.cumsum([0] + [len(tree.leaves) for tree in grown])
+
+    def children(side: str) -> tuple[list[int], list[int]]:
+        ids, is_leaf = [], []
+        for tree, splits, leaves in zip(grown, split_starts, leaf_starts, strict=False):
+            child = getattr(tree, side)
+            ids += np.where(child < 0, ~child + leaves, child + splits).tolist()
+            is_leaf += (child < 0).astype(int).tolist()
+        return ids, is_leaf
+
+    true_ids, true_leafs = children("left")
+    false_ids, false_leafs = children("right")
+    thresholds = _splits(np.concatenate([tree.thresholds for tree in grown]))
+    leaves = np.concatenate([tree.leaves for tree in grown]).astype(np.float32)
+    return {
+        "n_targets": 1,
+        "tree_roots": split_starts[:-1].tolist(),
+        "nodes_featureids": np.concatenate([tree.features for tree in grown]).tolist(),
+        "nodes_modes": numpy_helper.from_array(np.full(len(thresholds), _LEQ, np.uint8)),
+        "nodes_splits": numpy_helper.from_array(thresholds),
+        "nodes_truenodeids": true_ids,
+        "nodes_trueleafs": true_leafs,
+        "nodes_falsenodeids": false_ids,
+        "nodes_falseleafs": false_leafs,
+        "nodes_missing_value_tracks_true": np.concatenate([tree.nan_goes_left for tree in grown]).astype(int).tolist(),
+        "leaf_targetids": [0] * len(leaves),
+        "leaf_weights": numpy_helper.from_array(leaves),
+    }
+
+
+def _stump(tree: _Tree) -> _Tree:
+    """A tree of one leaf as a split whose two sides are that leaf: the node knows no tree without a split."""
+    return _Tree(
+        np.array([0]), np.array([0.0]), np.array([0]), np.array([~0]), np.array([~0]), np.resize(tree.leaves, 1)
+    )

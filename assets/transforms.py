@@ -58,9 +58,10 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path
         )
         # Loads wait: every model of one build then sees the same raw rows.
         with lakehouse.lock(f"{use_case.name}.raw"), _chosen_tests(asked.indirect_selection):
-            done = transforms.build(lakehouse, use_case, asked.selection_args)
+            done = transforms.build(lakehouse, use_case, manifest, asked.selection_args)
+        nodes = validate_manifest(manifest)
         for event in done.finished:
-            yield from _events(context, lakehouse, Translator(use_case), event)
+            yield from _events(context, lakehouse, Translator(use_case), nodes, event)
         if done.errors:
             raise dg.Failure("\n".join(done.errors), allow_retries=False)
 
@@ -73,10 +74,13 @@ def _chosen_tests(mode: str | None) -> contextlib.AbstractContextManager[None]:
 
 
 def _events(
-    context: dg.AssetExecutionContext, lakehouse: Lakehouse, translator: Translator, event: dict[str, Any]
+    context: dg.AssetExecutionContext,
+    lakehouse: Lakehouse,
+    translator: Translator,
+    manifest: Mapping[str, Any],
+    event: dict[str, Any],
 ) -> Iterator[Any]:
     """Dagster's events for a finished node; a model's has its rows and version, and once its columns and lineage."""
-    manifest = validate_manifest(transforms.manifest(lakehouse.settings))
     node = manifest["nodes"][event["data"]["node_info"]["unique_id"]]
     message = DbtCoreCliEventMessage(event, _columns(lakehouse, manifest, node))
     target = transforms.target(lakehouse.settings)
@@ -103,7 +107,8 @@ def _columns(lakehouse: Lakehouse, manifest: Mapping[str, Any], node: Mapping[st
     """Columns of a model and of what it reads, in the form from which dagster-dbt makes column lineage."""
     if node["resource_type"] != "model" or not lakehouse.exists(_table(node)):
         return {}
-    inputs = [{**manifest["nodes"], **manifest["sources"]}[name] for name in manifest["parent_map"][node["unique_id"]]]
+    known = {**manifest["nodes"], **manifest["sources"]}
+    inputs = [known[name] for name in manifest["parent_map"][node["unique_id"]]]
     return {
         "columns": _typed(lakehouse, node),
         "parents": {i["relation_name"]: {"columns": _typed(lakehouse, i)} for i in inputs},

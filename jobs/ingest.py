@@ -13,7 +13,6 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-from deltalake import write_deltalake
 
 from jobs import contracts, quarantine, references, schemas, shifts
 from jobs.canonical import HAPPENED, ROW, UTC, Batch, make_batch, table_schema
@@ -30,7 +29,7 @@ from jobs.files import (
     read_column_names,
 )  # fmt: skip
 from jobs.inputs import InputError, Inputs, absolute
-from jobs.lakehouse import Lakehouse, keeping
+from jobs.lakehouse import Lakehouse
 from jobs.loads import LoadResult, Memory, Remembered, identity
 from jobs.stored import Table, rows_per_day, table_id
 from jobs.use_case import Progress, Source, UseCase
@@ -305,10 +304,7 @@ class _Load:
         """Give a table that never held a row the identifier types of its first file."""
         held = {f.name: str(f.type) for f in self.lakehouse.schema(self.table)}
         if any(pa.types.is_int64(f.type) != (held[f.name] == "int64") for f in schema):
-            write_deltalake(
-                self.lakehouse.delta(self.table), schema.empty_table(), mode="overwrite", schema_mode="overwrite",
-                commit_properties=keeping({LOADED_IN: 0}),
-            )  # fmt: skip
+            self.lakehouse.reshape(self.table, schema, {LOADED_IN: 0})
 
     def _result(self, batch: Batch, judged: _Judged, version: int | None) -> LoadResult:
         read, reasons = batch.frame.height, judged.reasons

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs
 
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+PARTITION = "event_date"
+"""The column of daily partitions, of every table that has them."""
+NO_DAY = "date '9999-12-31'"
 
 
 class WriteMismatch(RuntimeError):
@@ -184,6 +189,22 @@ class Lakehouse:
             return self.read(table, version).where(where).count()
         return int(_metrics(self.delta(table)).get("numOutputRows", -1))
 
+    def reshape(
+        self,
+        table: str,
+        schema: pa.Schema,
+        state: Mapping[str, Any] | None = None,
+        partition_by: Sequence[str] | None = None,
+    ) -> None:
+        """Give a table other columns, empty: no engine replaces columns and rows at once. Its history keeps the rows.
+
+        Only the `state` given holds afterwards: a run that is killed before it wrote finds nothing built.
+        """
+        write_deltalake(
+            self.delta(table), schema.empty_table(), mode="overwrite", schema_mode="overwrite",
+            partition_by=None if partition_by is None else list(partition_by), commit_properties=keeping(state or {}),
+        )  # fmt: skip
+
     def state(self, table: str) -> dict[str, Any]:
         """State of the last Evergreen commit of a table ({} if none): what its rows were made from."""
         if not self.exists(table):
@@ -218,7 +239,7 @@ class Lakehouse:
     def _files(self, table: str, version: int | None = None) -> dict[str, date | None]:
         actions = pa.table(self.delta(table, version).get_add_actions(flatten=True))
         paths = actions["path"].to_pylist()
-        name = "partition.event_date"
+        name = f"partition.{PARTITION}"
         days = actions[name].to_pylist() if name in actions.column_names else [None] * len(paths)
         return dict(zip(paths, days, strict=True))
 
@@ -234,6 +255,12 @@ class Lakehouse:
             self.spark.addArtifacts(str(package_zip()), pyfile=True)
             self._travelled = True
         return function
+
+
+def of_days(days: Sequence[date]) -> str:
+    """SQL: the rows of these daily partitions (of none: no rows). Literals, because only those prune files."""
+    listed = ", ".join(f"date '{day}'" for day in days)
+    return f"{PARTITION} in ({listed or NO_DAY})"
 
 
 def _metadata(state: Mapping[str, Any]) -> str:

@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from jobs import pins
-from jobs.lakehouse import Lakehouse, keeping
+from jobs.lakehouse import PARTITION, Lakehouse, of_days
 from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
     from feast import FeatureStore
     from pyspark.sql import DataFrame
-
-
-PARTITION = "event_date"
 
 
 def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str, Any]:
@@ -71,8 +68,7 @@ def _write(
     count, start = rows.count(), (as_of - use_case.training_window).date()
     replaced = None
     if days is not None:
-        listed = ", ".join(f"date '{day}'" for day in days) or "date '9999-12-31'"
-        replaced = f"{PARTITION} in ({listed}) or {PARTITION} < date '{start}'"
+        replaced = f"{of_days(days)} or {PARTITION} < date '{start}'"
     version = lakehouse.write(
         table,
         frame.repartition(PARTITION),
@@ -162,8 +158,7 @@ def _labelled(
     events = events.where(f"version = 1 and known_at <= {moment} and `{time}` <= {moment}")
     events = events.where(f"`{time}` > {literal(as_of - use_case.training_window)}")
     if days is not None:
-        listed = ", ".join(f"date '{day}'" for day in days) or "date '9999-12-31'"
-        events, labels = (frame.where(f"{PARTITION} in ({listed})") for frame in (events, labels))
+        events, labels = (frame.where(of_days(days)) for frame in (events, labels))
     labels = labels.where(f"known_at <= {moment} and (superseded_at is null or superseded_at > {moment})")
     labels = labels.selectExpr(f"`{name}`", f"`{label}` as known_label")
     mature = f"`{time}` <= {literal(as_of - use_case.label_maturity)}"
@@ -198,20 +193,10 @@ def _schema(frame: DataFrame) -> pa.Schema:
 
 
 def _make_room(lakehouse: Lakehouse, table: str, schema: pa.Schema) -> bool:
-    """Give an existing table with other columns the new ones, empty; its history keeps the old. Says whether it did."""
+    """Give an existing table with other columns the new ones, empty. Says whether it did."""
     if not lakehouse.exists(table) or set(_names(lakehouse.schema(table))) == set(_names(schema)):
         return False
-    from deltalake import write_deltalake
-
-    # With an empty state: a run that is killed here must not find the old one and take the table for built.
-    write_deltalake(
-        lakehouse.path(table),
-        schema.empty_table(),
-        mode="overwrite",
-        schema_mode="overwrite",
-        partition_by=[PARTITION],
-        commit_properties=keeping({}),
-    )
+    lakehouse.reshape(table, schema, partition_by=[PARTITION])
     return True
 
 

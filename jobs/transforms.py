@@ -45,15 +45,18 @@ class Build:
             self.finished.append(msg_to_dict(message))
 
 
-def build(lakehouse: Lakehouse, use_case: UseCase, selection: Sequence[str]) -> Build:
-    """`dbt build` of the nodes that `selection` (dbt's own options) names; a failure is told, not raised."""
+def build(lakehouse: Lakehouse, use_case: UseCase, parsed: Path, selection: Sequence[str]) -> Build:
+    """`dbt build` of the nodes that `selection` (dbt's own options) names; a failure is told, not raised.
+
+    `parsed` is what `manifest` returned.
+    """
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
-    parsed = Manifest.from_msgpack(manifest(lakehouse.settings).with_suffix(".msgpack").read_bytes())
+    nodes = Manifest.from_msgpack(parsed.with_suffix(".msgpack").read_bytes())
     done = Build()
     with session(lakehouse, use_case):
-        result = dbtRunner(manifest=parsed, callbacks=[done.listen]).invoke(
+        result = dbtRunner(manifest=nodes, callbacks=[done.listen]).invoke(
             ["build", *selection, *_options(lakehouse.settings, target(lakehouse.settings))]
         )
     if not result.success and not done.errors:

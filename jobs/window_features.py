@@ -3,7 +3,7 @@
 What is computed is declared in `jobs.windows`, how in `jobs.window_kernel`; no rule of either is repeated here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import write_deltalake
 
-from jobs.lakehouse import Lakehouse, keeping
+from jobs.lakehouse import PARTITION, Lakehouse, of_days
 from jobs.window_kernel import compute
 from jobs.windows import WindowFeatures
 
@@ -25,12 +24,10 @@ ROWS_PER_BUCKET = 50_000
 MOST_BUCKETS = 4096
 # Marks the labels' columns where events and labels travel in one table.
 LABEL = "label__"
-PARTITION = "event_date"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 # Statistics in a Delta log hold milliseconds, rounded down (protocol, "Per-file Statistics").
 ROUNDED = 1000
-NEVER = "date '9999-12-31'"
 
 
 def run(
@@ -173,7 +170,8 @@ def _replace(inputs: "_Inputs", target: str, days: tuple[date, ...] | None, buck
     facts, targets = events.selectExpr("count(*)", "count_if(is_target)").collect()[0]
     rows = run(inputs.lakehouse, inputs.features, events, labels, buckets=buckets or _buckets(facts))
     schema = _schema(inputs.features, rows)
-    _reshape(inputs.lakehouse, target, schema)
+    if inputs.lakehouse.exists(target) and inputs.lakehouse.schema(target).names != schema.names:
+        inputs.lakehouse.reshape(target, schema)
     version = inputs.lakehouse.write(
         target,
         # One file per day: else every bucket would bring a file for every day.
@@ -181,26 +179,11 @@ def _replace(inputs: "_Inputs", target: str, days: tuple[date, ...] | None, buck
         mode="overwrite",
         schema=schema,
         rows=targets,
-        replace_where=None if days is None else f"{PARTITION} in ({_dates(days)})",
+        replace_where=None if days is None else of_days(days),
         partition_by=[PARTITION],
         state=inputs.watermark(),
     )
     return Result(targets, inputs.days(events.where("is_target")) if days is None else days, version)
-
-
-def _reshape(lakehouse: Lakehouse, target: str, schema: pa.Schema) -> None:
-    """Empty a table whose declaration changed its columns: no engine replaces columns and rows at once.
-
-    The emptied table has no watermark, so a run that dies between the two commits is made good by the next.
-    """
-    if lakehouse.exists(target) and lakehouse.schema(target).names != schema.names:
-        write_deltalake(
-            lakehouse.delta(target),
-            schema.empty_table(),
-            mode="overwrite",
-            schema_mode="overwrite",
-            commit_properties=keeping({}),
-        )
 
 
 @dataclass(frozen=True)
@@ -262,7 +245,7 @@ class _Inputs:
         if labels is not None:
             # Not by the partition: a corrected event may have moved away from its label's.
             labels = labels.where(f"`{self.features.event_timestamp}` >= timestamp '{first} 00:00:00'")
-        return events.withColumn("is_target", expr(f"version = 1 and {PARTITION} in ({_dates(days)})")), labels
+        return events.withColumn("is_target", expr(f"version = 1 and {of_days(days)}")), labels
 
     def watermark(self) -> dict[str, Any]:
         seen = {}
@@ -299,12 +282,8 @@ class _Inputs:
         # All that was there is seen: what is new is in files written since.
         days = self.lakehouse.changed_days(self.tables[kind], seen["version"], self.versions[kind])
         known = self._known(kind).where(loaded)
-        return known if days is None else known.where(f"{PARTITION} in ({_dates(sorted(days)) or NEVER})")
+        return known if days is None else known.where(of_days(sorted(days)))
 
 
 def _micros(moment: datetime) -> int:
     return (moment - EPOCH) // MICROSECOND
-
-
-def _dates(days: Sequence[date]) -> str:
-    return ", ".join(f"date '{day}'" for day in days)

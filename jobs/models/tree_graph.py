@@ -72,9 +72,10 @@ def tree_graph(text: str, names: tuple[str, ...]) -> onnx.ModelProto:
 
 def below(thresholds: npt.NDArray[np.float64]) -> Floats:
     """The largest float32 not above each threshold: for x in float32, x <= t exactly if x <= below(t)."""
-    with np.errstate(over="ignore"):
+    # Beyond what float32 holds, infinity is the answer, and no news; `where` computes its other branch there too.
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         rounded = thresholds.astype(np.float32)
-    lower: Floats = np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+        lower: Floats = np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)
     return lower
 
 

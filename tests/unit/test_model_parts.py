@@ -127,6 +127,7 @@ def test_hostile_rows_hold_missing_and_extreme_values_but_no_infinity() -> None:
 
 @given(st.lists(st.floats(allow_nan=False), min_size=1))
 @example([1.7976931348623157e308, -1.7976931348623157e308, 1e-46, -1e-46, 16777217.0])
+@example([-3.402823364973241e38])
 def test_a_lowered_threshold_decides_every_float32_alike(thresholds: list[float]) -> None:
     wide = np.array(thresholds)
     lowered = below(wide)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from jobs.problem import Review
+
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -22,16 +24,6 @@ class AtThreshold:
     precision: float
     recall: float
     f1: float
-
-
-@dataclass(frozen=True)
-class Review:
-    """How scores are used: the threshold of a decision, alerts reviewed a day, and what one review costs (money)."""
-
-    threshold: float
-    capacity: int
-    cost: float
-    cards: int = 100
 
 
 def evaluate(

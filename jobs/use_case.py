@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
+from jobs.problem import Problem
 from jobs.windows import WindowFeatures
 
 Kind = Literal["identifier", "timestamp", "number", "integer", "boolean", "string"]
@@ -93,6 +94,8 @@ class UseCase:
     windows: tuple[WindowFeatures, ...]
     feature_service: str
     training_window: timedelta
+    problem: Problem | None = None
+    """What is learned from the training set; without one, the lineage ends there."""
     default_input: Callable[[Path, Progress | None], Mapping[str, Path]] | None = None
     """Writes the built-in input into a folder and says which file fills which input."""
 

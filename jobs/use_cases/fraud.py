@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
+from jobs.problem import Family, Groups, Problem, Range, Review, Rule, Slice
 from jobs.use_case import Column, Progress, Source, UseCase
 from jobs.windows import Aggregate, WindowFeatures
 
@@ -114,6 +115,42 @@ TERMINAL_WINDOWS = WindowFeatures(
     ),
 )
 
+PROBLEM = Problem(
+    review=Review(threshold=0.5, capacity=100, cost=5.0, cards=100),
+    amount="tx_amount",
+    block="customer_id",
+    inputs=("tx_amount",),
+    families=(
+        Family("logistic"),
+        Family(
+            "boosted",
+            search={
+                "learning_rate": Range(0.02, 0.2, log=True),
+                "num_leaves": Range(7, 127, log=True, integer=True),
+                "min_data_in_leaf": Range(10, 300, log=True, integer=True),
+                "feature_fraction": Range(0.4, 1.0, step=0.2),
+            },
+        ),
+        Family("tabular_mlp", negative_rate=0.1),
+    ),
+    rules=(
+        Rule(
+            "terminal_risk_then_amount",
+            ("terminal_risk_30d_delay_7d", "tx_amount"),
+            "Known risk of the terminal, then amount.",
+        ),
+    ),
+    slices=(
+        Slice("amount_below_20", "tx_amount", maximum=20),
+        Slice("amount_20_to_100", "tx_amount", minimum=20, maximum=100),
+        Slice("amount_from_100", "tx_amount", minimum=100),
+        Slice("new_customers", "customer_tx_count_30d", maximum=10),
+        Slice("new_terminals", "terminal_tx_count_30d", maximum=10),
+        Groups("region", "region", source="customers"),
+    ),
+    fairness=(Groups("region", "region", source="customers"), Groups("amount", "tx_amount", edges=(20, 100))),
+)
+
 
 def _simulated(folder: Path, progress: Progress | None) -> Mapping[str, Path]:
     from jobs import simulate
@@ -138,5 +175,6 @@ FRAUD = UseCase(
     windows=(CUSTOMER_WINDOWS, TERMINAL_WINDOWS),
     feature_service="fraud",
     training_window=timedelta(days=120),
+    problem=PROBLEM,
     default_input=_simulated,
 )

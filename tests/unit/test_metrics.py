@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs import metrics
+from jobs.problem import Review
 
 Row = tuple[bool, float, int, int, float]
 """label, score, card, day, amount"""
@@ -58,7 +59,7 @@ def test_average_precision_sums_gains_in_recall_times_precision(rows: list[Row])
 @oracle
 @given(MIXED, st.randoms())
 def test_the_order_of_rows_changes_nothing(rows: list[Row], random: Any) -> None:
-    review = metrics.Review(threshold=0.5, capacity=2, cost=1.0, cards=2)
+    review = Review(threshold=0.5, capacity=2, cost=1.0, cards=2)
     shuffled = random.sample(rows, len(rows))
     found = []
     for some in (rows, shuffled):
@@ -151,7 +152,7 @@ def test_a_constant_score_has_the_prevalence_as_average_precision() -> None:
 
 
 def test_undefined_metrics_are_none_and_never_a_made_up_number() -> None:
-    review = metrics.Review(threshold=0.5, capacity=2, cost=1.0)
+    review = Review(threshold=0.5, capacity=2, cost=1.0)
     found = metrics.evaluate([0, 0], [-1.0, 7.0], [1, 2], [1, 1], [10.0, 20.0], review)
     assert [name for name, value in found.items() if value is None] == [
         "auc_roc", "average_precision", "calibration_error",

@@ -1,0 +1,145 @@
+"""A model as it is kept, promoted and served: one folder, named file by file with sha256 in its manifest.
+
+    manifest.json     what it is; its own sha256 is the bundle's identity, which registry and ledger record
+    model.onnx        the graph that is served, preprocessing inside
+    model/            the model itself (`jobs.models`), to explain it or to go on training
+
+Nothing is loaded from a folder before every hash holds, and nothing in it needs pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.models.catalog import load_model
+from jobs.models.graphs import OPSET
+from jobs.models.protocol import Model
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+MANIFEST, GRAPH, MODEL = "manifest.json", "model.onnx", "model"
+FORMAT = 1
+
+
+class BundleError(ValueError):
+    """A bundle that must not be used: incomplete, changed, or not the one that was meant."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle says about itself."""
+
+    use_case: str
+    family: str
+    features: tuple[tuple[str, str], ...]
+    """Name and type ("float32") of each feature, in the order of the graph's input."""
+    threshold: float
+    """A score that reaches it is a positive decision."""
+    as_of: str
+    """ISO moment that the training knew the world at."""
+    training: Mapping[str, Any]
+    """Where the model came from: run, table versions, parameters, seed, code revision, hash of the lock."""
+    opset: int = OPSET
+    format: int = FORMAT
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Path in the bundle -> sha256; filled in by `write`."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.features)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle; made by `open_bundle` and `write` alone."""
+
+    folder: Path
+    manifest: Manifest
+    sha256: str
+
+    def session(self) -> onnxruntime.InferenceSession:
+        """An ONNX Runtime session of the graph, one thread."""
+        from jobs.models.parity import session
+
+        return session(_content(self, GRAPH))
+
+    def model(self) -> Model:
+        """The model itself, loaded."""
+        return load_model(self.folder / MODEL)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of what is served: the graph and the manifest."""
+        return sum((self.folder / name).stat().st_size for name in (GRAPH, MANIFEST))
+
+
+def write(folder: Path, model: Model, manifest: Manifest) -> Bundle:
+    """Write `model`, its graph and the manifest (with the files' hashes) as `folder`, whole or not at all.
+
+    Raises:
+        FileExistsError: something else is there already.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        model.save(temporary / MODEL)
+        (temporary / GRAPH).write_bytes(model.to_onnx().SerializeToString(deterministic=True))
+        complete = asdict(manifest) | {"files": _hashes(temporary)}
+        (temporary / MANIFEST).write_text(json.dumps(complete, indent=1, sort_keys=True, default=str) + "\n")
+        temporary.chmod(0o755)
+        os.rename(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return open_bundle(folder)
+
+
+def open_bundle(folder: Path, sha256: str | None = None) -> Bundle:
+    """The bundle in `folder`, once its manifest is the one meant (`sha256`, if given) and every file has its hash.
+
+    Raises:
+        BundleError: a file is missing, surplus or changed, or the manifest is another one.
+    """
+    try:
+        text = (folder / MANIFEST).read_bytes()
+        found = hashlib.sha256(text).hexdigest()
+        manifest = _manifest(json.loads(text))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BundleError(f"{folder}: expected a bundle's manifest, found {error!r}; restore or export it") from error
+    if sha256 is not None and found != sha256:
+        raise BundleError(f"{folder}: expected the bundle {sha256}, found {found}; it is not the one that was approved")
+    present = _hashes(folder)
+    if wrong := sorted(
+        name for name in present.keys() | manifest.files if present.get(name) != manifest.files.get(name)
+    ):
+        raise BundleError(f"{folder}: expected the files of the manifest, found {wrong} missing, surplus or changed")
+    return Bundle(folder, manifest, found)
+
+
+def _manifest(content: Mapping[str, Any]) -> Manifest:
+    if content["format"] != FORMAT:
+        raise ValueError(f"format {content['format']}, expected {FORMAT}")
+    features = tuple((str(name), str(kind)) for name, kind in content["features"])
+    return Manifest(**{**content, "features": features})
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = sorted(p for p in folder.rglob("*") if not p.is_dir() and p != folder / MANIFEST)
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def _content(bundle: Bundle, name: str) -> bytes:
+    """A file's bytes, hashed again as they are read: what is loaded is what was verified."""
+    content = (bundle.folder / name).read_bytes()
+    if hashlib.sha256(content).hexdigest() != bundle.manifest.files[name]:
+        raise BundleError(f"{bundle.folder / name}: changed since it was verified; restore or export it again")
+    return content

@@ -1,0 +1,117 @@
+"""What a use case's model is for: how it is measured and compared, which families compete, what it must respect.
+
+Declarations only; `jobs.use_case.UseCase.problem` holds one, and a use case without one ends at its training set.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+
+Sampler = Literal["tpe", "random", "grid"]
+
+
+@dataclass(frozen=True)
+class Review:
+    """How scores are used: the threshold of a decision, alerts reviewed a day, and what one review costs (money)."""
+
+    threshold: float
+    capacity: int
+    cost: float
+    cards: int = 100
+
+
+@dataclass(frozen=True)
+class Range:
+    """Values that tuning may try: numbers from `low` to `high`, both included."""
+
+    low: float
+    high: float
+    log: bool = False
+    integer: bool = False
+    step: float | None = None
+    """Distance of values; grid search needs it for numbers."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models (`jobs.models.catalog.families`) and what tuning may change about it."""
+
+    name: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that stay; those of the first training, before anything was tuned, are these and the defaults."""
+    search: Mapping[str, Range | tuple[Any, ...]] = field(default_factory=dict)
+    """Parameter -> range, or the values to choose from; empty: the family is trained as it is, not tuned."""
+    negative_rate: float = 1.0
+    """Share of negatives that are trained on, where a family is slow; the rest's weight goes to those drawn."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A guard slice, or a group of the fairness report: rows whose `column` lies in [minimum, maximum) or in `values`.
+
+    The column is one of the training set, or of a profile `source` that is joined by its key. A slice whose profile
+    was never loaded does not exist.
+    """
+
+    name: str
+    column: str
+    minimum: float | None = None
+    maximum: float | None = None
+    values: tuple[str, ...] = ()
+    source: str | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of rows, for the fairness report or as guard slices: the values of a column of a profile, or of numbers cut at `edges`."""
+
+    name: str
+    column: str
+    source: str | None = None
+    edges: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A baseline that a person could have written: the first of `features` ranks, the next ones break its ties."""
+
+    name: str
+    features: tuple[str, ...]
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The formulation of one use case's learning problem. The objective is average precision (see `jobs.gate`)."""
+
+    review: Review
+    """The business side: threshold, review capacity per day, cost of one review."""
+    amount: str
+    """Column of the money at stake in a row."""
+    block: str
+    """Entity whose rows share their noise, such as the card."""
+    families: tuple[Family, ...]
+    rules: tuple[Rule, ...] = ()
+    inputs: tuple[str, ...] = ()
+    """Columns of the event itself that are features, beside those of the feature service."""
+    slices: tuple[Slice | Groups, ...] = ()
+    """Guard slices; of groups, every value is one."""
+    fairness: tuple[Groups, ...] = ()
+    validation: timedelta = timedelta(days=14)
+    """Length of the window that parameters are chosen on: the latest before the judged one."""
+    judged: timedelta = timedelta(days=14)
+    """Length of the window that candidate and champion are compared on: the latest mature rows."""
+    trials: int = 30
+    sampler: Sampler = "tpe"
+    latency_ms: float = 5.0
+    """Limit of a single request's 99th percentile."""
+    size_bytes: float = 50e6
+    training_noise: float | None = None
+    """Standard deviation of the objective between seeds; None: measured by training again."""
+    approval: Literal["automatic", "manual"] = "automatic"
+    """Whether a candidate that passed the gate is promoted at once, or waits for `evergreen approve`."""
+
+    def family(self, name: str) -> Family:
+        return next(f for f in self.families if f.name == name)

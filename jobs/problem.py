@@ -65,7 +65,8 @@ class Slice:
 
 @dataclass(frozen=True)
 class Groups:
-    """Groups of rows, for the fairness report or as guard slices: the values of a column of a profile, or of numbers cut at `edges`."""
+    """Groups of rows, for the fairness report or as guard slices: the values of a column (of the training set, or of a
+    profile `source`), or numbers cut at `edges`."""
 
     name: str
     column: str

@@ -44,10 +44,18 @@ def describe(
     last = span[1].isoformat() if span else None
     pictures = _pictures(lakehouse, table, files, plot_columns, descriptions or {})
     context.add_asset_metadata({**pictures, **(more or {})}, key, partition_key=last)
-    return {
-        "delta_version": dg.MetadataValue.int(delta.version()),
-        "dagster/row_count": sum(n or 0 for n in files["num_records"].to_pylist()),
-    }
+    return _counts(delta.version(), files)
+
+
+def counts(lakehouse: Lakehouse, table: str) -> dict[str, Any]:
+    """The table's version and rows alone."""
+    delta = lakehouse.delta(table)
+    return _counts(delta.version(), pa.table(delta.get_add_actions(flatten=True)))
+
+
+def _counts(version: int, files: pa.Table) -> dict[str, Any]:
+    rows = sum(n or 0 for n in files["num_records"].to_pylist())
+    return {"delta_version": dg.MetadataValue.int(version), "dagster/row_count": rows}
 
 
 def _pictures(

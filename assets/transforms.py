@@ -11,7 +11,7 @@ from dagster_dbt.asset_utils import DBT_INDIRECT_SELECTION_ENV, get_updated_cli_
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from dagster_dbt.dbt_manifest import validate_manifest
 
-from assets.metadata import describe
+from assets.metadata import counts, describe
 from jobs import transforms
 from jobs.lakehouse import Lakehouse
 from jobs.settings import exported
@@ -43,6 +43,7 @@ class Translator(DagsterDbtTranslator):
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path) -> dg.AssetsDefinition:
     """All dbt models of a use case (those in folders of its name) as one step."""
+    translator = Translator(use_case)
 
     @dbt_assets(
         name=f"{use_case.name}_dbt",
@@ -50,22 +51,47 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path
         select=" ".join(f"fqn:evergreen.{layer}.{use_case.name}" for layer in ("staging", "marts")),
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        dagster_dbt_translator=Translator(use_case),
+        dagster_dbt_translator=translator,
     )
     def dbt_models(context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]) -> Iterator[Any]:
         asked = get_updated_cli_invocation_params_for_context(
-            context=context, manifest={}, dagster_dbt_translator=Translator(use_case)
+            context=context, manifest={}, dagster_dbt_translator=translator
         )
+        nodes = validate_manifest(manifest)
+        names = context.selected_asset_keys
+        models = [n for n in transforms.models(nodes, use_case) if translator.get_asset_key(nodes["nodes"][n]) in names]
+        built = transforms.Built(lakehouse, use_case, manifest, nodes)
         # Loads wait: every model of one build then sees the same raw rows.
         with lakehouse.lock(f"{use_case.name}.raw"), _chosen_tests(asked.indirect_selection):
-            done = transforms.build(lakehouse, use_case, manifest, asked.selection_args)
-        nodes = validate_manifest(manifest)
+            # Who asks for some models wants them built; a run of all builds what changed.
+            due = models if _is_subset(context) else built.due(models)
+            chosen = asked.selection_args if due == models else transforms.selection(nodes, due)
+            done = transforms.build(lakehouse, use_case, manifest, chosen) if due else transforms.Build()
+            built.remember(done, due)
+        for model in models:
+            if model not in due:
+                yield _up_to_date(lakehouse, translator, nodes["nodes"][model])
         for event in done.finished:
-            yield from _events(context, lakehouse, Translator(use_case), nodes, event)
+            yield from _events(context, lakehouse, translator, nodes, event)
         if done.errors:
             raise dg.Failure("\n".join(done.errors), allow_retries=False)
 
     return dbt_models
+
+
+def _is_subset(context: dg.AssetExecutionContext) -> bool:
+    """Whether the run was asked for some of the models or checks only."""
+    made, checks = context.assets_def, context.assets_def.node_check_specs_by_output_name
+    return set(made.node_keys_by_output_name.values()) != made.keys or dict(made.check_specs_by_output_name) != dict(
+        checks
+    )
+
+
+def _up_to_date(lakehouse: Lakehouse, translator: Translator, node: Mapping[str, Any]) -> dg.Output[None]:
+    """What stands for a model that holds what it would be built from: its last tests hold too."""
+    name = translator.get_asset_key(node).to_python_identifier()
+    metadata = counts(lakehouse, transforms.relation(node)) | {"built": "up to date: nothing that it reads changed"}
+    return dg.Output(None, output_name=name, metadata=metadata)
 
 
 def _chosen_tests(mode: str | None) -> contextlib.AbstractContextManager[None]:
@@ -98,14 +124,14 @@ def _described(
     lineage = {name: value for name, value in output.metadata.items() if name == "dagster/column_lineage"}
     said = {name: column["description"] for name, column in node["columns"].items()}
     key = translator.get_asset_key(node)
-    described = describe(context, lakehouse, _table(node), (), said, key=key, more=lineage)
+    described = describe(context, lakehouse, transforms.relation(node), (), said, key=key, more=lineage)
     kept = {name: value for name, value in output.metadata.items() if not name.startswith("dagster/column")}
     return output.with_metadata({**kept, **described})
 
 
 def _columns(lakehouse: Lakehouse, manifest: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, Any]:
     """Columns of a model and of what it reads, in the form from which dagster-dbt makes column lineage."""
-    if node["resource_type"] != "model" or not lakehouse.exists(_table(node)):
+    if node["resource_type"] != "model" or not lakehouse.exists(transforms.relation(node)):
         return {}
     known = {**manifest["nodes"], **manifest["sources"]}
     inputs = [known[name] for name in manifest["parent_map"][node["unique_id"]]]
@@ -117,11 +143,7 @@ def _columns(lakehouse: Lakehouse, manifest: Mapping[str, Any], node: Mapping[st
 
 def _typed(lakehouse: Lakehouse, node: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     # Lineage is about names: sqlglot asks for a type, any will do.
-    return {name: {"data_type": "string"} for name in lakehouse.schema(_table(node)).names}
-
-
-def _table(node: Mapping[str, Any]) -> str:
-    return f"{node['schema']}.{node.get('alias') or node['name']}"
+    return {name: {"data_type": "string"} for name in lakehouse.schema(transforms.relation(node)).names}
 
 
 def mart_key(table: str) -> dg.AssetKey:

@@ -62,15 +62,21 @@ def open_store(
 
 
 def _import_feast() -> None:
-    """Import Feast without typeguard, which takes seconds to rewrite its functions and checks only their arguments."""
+    """Import Feast without what takes seconds and is not used here: typeguard, which rewrites its functions to check
+    their arguments, and torch, of which it only wants to know whether it is there."""
     import typeguard
 
     checked = typeguard.typechecked
     typeguard.typechecked = lambda target=None, **_: target or (lambda made: made)  # type: ignore[assignment]
+    hidden = "torch" not in sys.modules
+    if hidden:
+        sys.modules["torch"] = None  # type: ignore[assignment]
     try:
         import feast  # noqa: F401 - for its effect
     finally:
         typeguard.typechecked = checked
+        if hidden:
+            del sys.modules["torch"]
 
 
 def _configuration(found: Settings, versions: Mapping[str, int | None]) -> dict[str, Any]:

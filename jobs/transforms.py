@@ -5,9 +5,11 @@ In this process because dbt's imports and parsing, in a process of its own, cost
 
 import contextlib
 import hashlib
+import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from pyarrow import fs
 
 from jobs import engine
 from jobs.lakehouse import Lakehouse
+from jobs.local_files import replace_json
 from jobs.settings import Settings, exported
 from jobs.use_case import UseCase
 
@@ -62,6 +65,74 @@ def build(lakehouse: Lakehouse, use_case: UseCase, parsed: Path, selection: Sequ
     if not result.success and not done.errors:
         done.errors.append(str(result.exception or "dbt build failed"))
     return done
+
+
+class Built:
+    """What each model of a use case was last built from, in a small file: the same again needs no second look."""
+
+    def __init__(self, lakehouse: Lakehouse, use_case: UseCase, parsed: Path, manifest: Mapping[str, Any]) -> None:
+        self.lakehouse, self.project, self.manifest = lakehouse, parsed.stem, manifest
+        self.path = lakehouse.settings.state / use_case.name / "transforms.json"
+
+    def due(self, models: Sequence[str]) -> list[str]:
+        """Those of `models` (dbt's ids) that changed since they held, whose inputs did, or whose inputs are due."""
+        kept, now = self._read(), self._now(models)
+
+        def is_due(model: str) -> bool:
+            inputs = self.manifest["parent_map"][model]
+            return kept.get(model) != now[model] or any(is_due(node) for node in inputs if node in now)
+
+        return [model for model in models if is_due(model)]
+
+    def remember(self, done: Build, models: Sequence[str]) -> None:
+        """Keep what `models` hold now, if nothing that `done` says of them or their tests is bad."""
+        passed = {
+            event["data"]["node_info"]["unique_id"]: event["data"]["node_info"]["node_status"].lower()
+            in ("success", "pass")
+            for event in done.finished
+        }
+        sound = [m for m in models if all(passed.get(n, False) for n in (m, *self._tests(m)))]
+        others = {model: state for model, state in self._read().items() if model not in models}
+        replace_json(self.path, {**others, **self._now(sound)})
+
+    def _tests(self, model: str) -> list[str]:
+        return [node for node in self.manifest["child_map"][model] if node.startswith("test.")]
+
+    def _now(self, models: Sequence[str]) -> dict[str, dict[str, Any]]:
+        known = {**self.manifest["nodes"], **self.manifest["sources"]}
+        read = {model: [model, *self.manifest["parent_map"][model]] for model in models}
+        tables = {node: relation(known[node]) for nodes in read.values() for node in nodes}
+        versions = self.lakehouse.versions(sorted(set(tables.values())))
+        return {
+            model: {"project": self.project, "versions": {tables[node]: versions[tables[node]] for node in nodes}}
+            for model, nodes in read.items()
+        }
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            kept: dict[str, Any] = json.loads(self.path.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return kept
+
+
+def models(manifest: Mapping[str, Any], use_case: UseCase) -> list[str]:
+    """Ids of the use case's models (those in folders of its name), each after those it reads."""
+    nodes, parents = manifest["nodes"], manifest["parent_map"]
+    own = {n for n in nodes if nodes[n]["resource_type"] == "model" and nodes[n]["fqn"][2] == use_case.name}
+    return list(TopologicalSorter({n: sorted(own.intersection(parents[n])) for n in sorted(own)}).static_order())
+
+
+def selection(manifest: Mapping[str, Any], chosen: Sequence[str]) -> list[str]:
+    """dbt's options for these models, and the tests of them and of the sources they read."""
+    sources = {n for model in chosen for n in manifest["parent_map"][model] if n in manifest["sources"]}
+    names = [f"fqn:{'.'.join(manifest['nodes'][model]['fqn'])}" for model in chosen]
+    return ["--select", *names, *(f"source:{'.'.join(manifest['sources'][n]['fqn'][-2:])}" for n in sorted(sources))]
+
+
+def relation(node: Mapping[str, Any]) -> str:
+    """The table of a model or source."""
+    return f"{node['schema']}.{node.get('alias') or node['name']}"
 
 
 def target(settings: Settings) -> Path:

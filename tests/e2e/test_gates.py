@@ -1,5 +1,6 @@
 """Nothing is built on what failed: a failing dbt test, a changed schema, a corrupted mart, each in a whole run."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from jobs import engine, inputs, settings, simulate
+from jobs import engine, inputs, settings, simulate, transforms
 from jobs.lakehouse import Lakehouse, attach, find_tables
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
@@ -94,6 +95,28 @@ def test_a_changed_column_stops_the_run_and_says_what_to_do(
     said = " ".join(capsys.readouterr().out.split())
     assert "tx_amount" in said and words in said and "Traceback" not in said, said
     assert built.versions() == before
+
+
+def test_a_model_is_built_again_only_when_it_or_what_it_reads_changed(built: Built) -> None:
+    assert built.run(EARLY) == 0
+    parsed = transforms.manifest(built.settings)
+    manifest = json.loads(parsed.read_text())
+    models = transforms.models(manifest, FRAUD)
+
+    def due() -> set[str]:
+        ids = transforms.Built(built.lakehouse, FRAUD, parsed, manifest).due(models)
+        return {transforms.relation(manifest["nodes"][name]) for name in ids}
+
+    assert len(models) == 6 and due() == set()
+    before = built.versions()
+    assert built.run(EARLY) == 0
+    assert built.versions() == before
+    built.lakehouse.delta("fraud.labels").update({"is_fraud": "is_fraud"}, predicate="is_fraud")
+    assert due() == {"fraud.labels"}
+    built.lakehouse.delta("fraud_staging.transactions").update({"tx_amount": "tx_amount"})
+    assert due() == {"fraud_staging.transactions", "fraud.transactions", "fraud.labels"}
+    changed = transforms.Built(built.lakehouse, FRAUD, parsed.with_stem("manifest-of-a-changed-project"), manifest)
+    assert len(changed.due(models)) == 6
 
 
 def test_a_corrupted_mart_changes_the_training_set(built: Built) -> None:

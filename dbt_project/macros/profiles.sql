@@ -19,4 +19,6 @@ select
     superseded_at,
     changed_in as loaded_in
 from versions
+-- Profiles began on thousands of days, each a partition of the raw table: without an order each would become a file.
+order by {{ key }}, known_at
 {% endmacro %}

@@ -1,0 +1,17 @@
+-- Every version of every invoice line, with what the marts ask of it.
+{{ config(partition_by=['event_date']) }}
+
+select
+    line_id,
+    invoiced_at,
+    buyer_id,
+    item_id,
+    quantity,
+    unit_price,
+    quantity * unit_price as amount,
+    coalesce(country <> 'United Kingdom', false) as is_abroad,
+    known_at,
+    loaded_in,
+    event_date
+from {{ source('returns_raw', 'lines') }}
+where {{ newer() }}

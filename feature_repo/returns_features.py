@@ -1,0 +1,70 @@
+"""Features of the returns use case: its window tables as feature views, and the line against what is usual."""
+
+from datetime import timedelta
+
+import pandas as pd
+from feast import FeatureService, Field, RequestSource
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Float64
+
+from jobs.feature_views import entity, feature_view, tags
+from jobs.use_cases.returns import BUYER_WINDOWS, ITEM_WINDOWS, RETURNS
+
+OWNER = RETURNS.owners[0]
+TTL = timedelta(days=90)
+
+buyer = entity(RETURNS, "buyer_id", "A customer of the shop.")
+item = entity(RETURNS, "item_id", "An article of the shop.")
+
+buyer_windows = feature_view(RETURNS, BUYER_WINDOWS, buyer, TTL)
+item_windows = feature_view(RETURNS, ITEM_WINDOWS, item, TTL)
+
+line = RequestSource(
+    name="line",
+    schema=[
+        Field(name="quantity", dtype=Float64, description="Pieces."),
+        Field(name="unit_price", dtype=Float64, description="Price of a piece."),
+    ],
+    description="What the line itself says.",
+    owner=OWNER,
+    tags=tags(RETURNS),
+)
+
+
+@on_demand_feature_view(
+    sources=[line, item_windows[["item_price_mean_30d", "item_quantity_mean_30d"]]],
+    schema=[
+        Field(name="price_to_item_mean_30d", dtype=Float64),
+        Field(name="quantity_to_item_mean_30d", dtype=Float64),
+    ],
+    mode="pandas",
+    description="How unusual price and quantity are for the article.",
+    owner=OWNER,
+    tags=tags(
+        RETURNS,
+        price_to_item_mean_30d="Unit price over the article's 30-day mean; null if that is 0.",
+        quantity_to_item_mean_30d="Quantity over the article's 30-day mean; null if that is 0.",
+    ),
+)
+def line_ratios(inputs: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    price, quantity = (
+        inputs["item_price_mean_30d"].astype("float64"),
+        inputs["item_quantity_mean_30d"].astype("float64"),
+    )
+    return pd.DataFrame(
+        {
+            "price_to_item_mean_30d": inputs["unit_price"].astype("float64") / price.where(price > 0),
+            "quantity_to_item_mean_30d": inputs["quantity"].astype("float64") / quantity.where(quantity > 0),
+        }
+    )
+
+
+returns = FeatureService(
+    name=RETURNS.feature_service,
+    features=[buyer_windows, item_windows, line_ratios],
+    description="Everything the returns models see beside the line's own numbers.",
+    owner=OWNER,
+    tags=tags(RETURNS),
+)

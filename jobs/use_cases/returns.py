@@ -1,0 +1,112 @@
+"""Returns: when a line is bought, will that buyer return that item within 60 days? The return line is the label."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from pathlib import Path
+
+from jobs.problem import Family, Groups, Problem, Range, Review, Rule, Slice
+from jobs.use_case import Column, Progress, Source, UseCase
+from jobs.windows import Aggregate, WindowFeatures
+
+DAY = timedelta(days=1)
+MATURITY = 60 * DAY
+SHIPPED = Path(__file__).parent / "data" / "online_retail_2009_2010.parquet"
+
+LINES = Source(
+    name="lines",
+    description="Invoice lines of a shop: purchases, and returns with a negative quantity.",
+    key=("line_id",),
+    event_time="invoiced_at",
+    columns=(
+        Column("line_id", "string", in_file="LineID", description="Invoice and position in it."),
+        Column("invoice", "string", in_file="InvoiceNo", description="The invoice."),
+        Column("invoiced_at", "timestamp", in_file="InvoiceDate", description="When it was written."),
+        Column("buyer_id", "identifier", in_file="CustomerID", description="The customer."),
+        Column("item_id", "string", in_file="StockCode", description="The article."),
+        Column("quantity", "integer", in_file="Quantity", description="Pieces; negative when they come back."),
+        Column("unit_price", "number", minimum=0, in_file="UnitPrice", description="Price of a piece, in pounds."),
+        Column("country", "string", nullable=True, in_file="Country", description="Where the customer lives."),
+    ),
+)
+
+RETURNED = ("is_returned", True)
+KNOWN_RETURNS = (30 * DAY, 90 * DAY)
+BUYER_WINDOWS = WindowFeatures(
+    name="buyer_windows",
+    entity="buyer_id",
+    id="line_id",
+    event_timestamp="invoiced_at",
+    description="What the customer bought lately, this line included, and what of it is known to have come back.",
+    aggregates=(
+        Aggregate("count", windows=(DAY, 30 * DAY, 90 * DAY), name="buyer_lines"),
+        Aggregate("mean", "amount", windows=(30 * DAY, 90 * DAY), name="buyer_amount_mean"),
+        Aggregate("max", "amount", windows=(90 * DAY,), name="buyer_amount_max"),
+        Aggregate("distinct", "item_id", windows=(30 * DAY,), name="buyer_items"),
+        Aggregate("count", of="labels", where=RETURNED, windows=KNOWN_RETURNS, name="buyer_known_returns"),
+        Aggregate("last_age", of="labels", where=RETURNED, windows=(90 * DAY,), name="buyer_last_returned_age"),
+        Aggregate("rate", "is_returned", of="labels", windows=(90 * DAY,), delay=MATURITY, name="buyer_return_rate"),
+    ),
+)
+ITEM_WINDOWS = WindowFeatures(
+    name="item_windows",
+    entity="item_id",
+    id="line_id",
+    event_timestamp="invoiced_at",
+    description="How the article sold lately, and how often it is known to have come back.",
+    aggregates=(
+        Aggregate("count", windows=(7 * DAY, 90 * DAY), name="item_lines"),
+        Aggregate("mean", "unit_price", windows=(30 * DAY,), name="item_price_mean"),
+        Aggregate("mean", "quantity", windows=(30 * DAY,), name="item_quantity_mean"),
+        Aggregate("distinct", "buyer_id", windows=(30 * DAY,), name="item_buyers"),
+        Aggregate("count", of="labels", where=RETURNED, windows=KNOWN_RETURNS, name="item_known_returns"),
+        Aggregate("rate", "is_returned", of="labels", windows=(90 * DAY,), delay=MATURITY, name="item_return_rate"),
+    ),
+)
+
+PROBLEM = Problem(
+    review=Review(threshold=0.5, capacity=20, cost=1.0),
+    amount="amount",
+    block="buyer_id",
+    inputs=("quantity", "unit_price", "amount", "is_abroad"),
+    families=(
+        Family("logistic"),
+        Family("boosted", search={"learning_rate": Range(0.02, 0.2, log=True), "num_leaves": (7, 15, 31)}),
+    ),
+    rules=(Rule("known_returns", ("buyer_known_returns_90d", "item_known_returns_90d"), "Who returned before."),),
+    slices=(Slice("new_buyers", "buyer_lines_90d", maximum=10), Slice("large_lines", "amount", minimum=50)),
+    fairness=(Groups("abroad", "is_abroad", edges=(1,)),),
+)
+
+
+def _shipped(folder: Path, progress: Progress | None) -> Mapping[str, Path]:
+    """The shop's lines that name a customer, each with its position in the invoice."""
+    import polars as pl
+
+    lines = pl.read_parquet(SHIPPED).filter(pl.col("CustomerID").is_not_null())
+    position = pl.int_range(1, pl.len() + 1).over("InvoiceNo")
+    lines = lines.with_columns(pl.concat_str("InvoiceNo", pl.lit("-"), position).alias("LineID"))
+    folder.mkdir(parents=True, exist_ok=True)
+    lines.drop("Description").write_parquet(folder / "lines.parquet")
+    return {"lines": folder / "lines.parquet"}
+
+
+RETURNS = UseCase(
+    name="returns",
+    description="Online retail: the chance that the buyer returns the item within 60 days.",
+    owners=("team:shop",),
+    sources=(LINES,),
+    first_day=date(2009, 12, 1),
+    last_day=date(2010, 11, 30),
+    events="returns.purchases",
+    labels="returns.labels",
+    event_id="line_id",
+    event_timestamp="invoiced_at",
+    entities=("buyer_id", "item_id"),
+    label="is_returned",
+    label_maturity=MATURITY,
+    windows=(BUYER_WINDOWS, ITEM_WINDOWS),
+    feature_service="returns",
+    training_window=timedelta(days=300),
+    problem=PROBLEM,
+    default_input=_shipped,
+)

@@ -14,6 +14,8 @@ import click
 from jobs import settings as settings_module
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from jobs.use_case import UseCase
 
 MOMENTS = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
@@ -39,38 +41,42 @@ def _use_case(name: str) -> "UseCase":
     return known[name]
 
 
+def _input_files(command: "Callable[..., None]") -> "Callable[..., None]":
+    """An option for every file that a use case reads: the inputs of its sources."""
+    from jobs.use_cases.catalog import USE_CASES
+
+    helps: dict[str, list[str]] = {}
+    for use_case in USE_CASES:
+        for source in use_case.sources:
+            helps.setdefault(source.input, []).append(f"{use_case.name}: {source.description}")
+    for name, said in reversed(helps.items()):
+        command = click.option(f"--{name}", type=FILE, multiple=True, help=" ".join(said))(command)
+    return command
+
+
+def _given(files: "Mapping[str, tuple[Path, ...]]") -> dict[str, tuple[Path, ...]]:
+    return {name: paths for name, paths in files.items() if paths}
+
+
 @main.command()
 @click.option("--use-case", "name", default="fraud", show_default=True)
-@click.option("--transactions", type=FILE, multiple=True, help="Parquet or CSV file (or folder); may be repeated.")
-@click.option("--reports", type=FILE, multiple=True, help="Labels, when they are not columns of the transactions.")
-@click.option("--customers", type=FILE, help="Customer profiles (optional).")
-@click.option("--terminals", type=FILE, help="Terminal profiles (optional).")
+@_input_files
 @click.option("--columns", type=FILE, help="YAML: your column names and time zone (docs/your-own-data.md).")
 @click.option("--as-of", type=MOMENTS, help="Know the world as it was known then (UTC); default: end of the input.")
 @click.option("--full", is_flag=True, help="Run even if nothing is new.")
-def run(
-    name: str,
-    transactions: tuple[Path, ...],
-    reports: tuple[Path, ...],
-    customers: Path | None,
-    terminals: Path | None,
-    columns: Path | None,
-    as_of: datetime | None,
-    full: bool,
-) -> None:
+def run(name: str, columns: Path | None, as_of: datetime | None, full: bool, **files: tuple[Path, ...]) -> None:
     """Build the whole lineage of a use case, doing only what is new.
 
-    Without files, the input registered before is used, or at first the built-in simulator's.
+    Files are parquet or CSV, or folders of them; each option may be repeated. Without any, the input registered before
+    is used, or at first the built-in one.
     """
     from orchestration import runner
 
-    files = {"transactions": transactions, "reports": reports}
-    files |= {n: (f,) for n, f in (("customers", customers), ("terminals", terminals)) if f}
     moment = as_of.replace(tzinfo=UTC) if as_of else None
     # A run imports and keeps a million objects and leaves little garbage: looking for it again and again, and once
     # more at the end, takes seconds.
     gc.set_threshold(100_000, 20, 100)
-    status = runner.run(settings_module.load(), _use_case(name), files, columns, moment, full)
+    status = runner.run(settings_module.load(), _use_case(name), _given(files), columns, moment, full)
     gc.freeze()
     sys.exit(status)
 

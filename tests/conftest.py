@@ -1,6 +1,13 @@
 """Fixtures shared by all tests: homes, engines, lakehouses. Nothing here is mocked."""
 
+import contextlib
+import os
 import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +47,44 @@ def spark_remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield running.url
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A real PostgreSQL server of its own on a free loopback port; the URL of an empty database."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    binary = binaries[-1] if binaries else Path(shutil.which("initdb") or "").parent
+    assert (binary / "initdb").exists(), "PostgreSQL is missing: apt-get install postgresql"
+    folder = Path(tempfile.mkdtemp(prefix="evergreen-postgres-"))
+    # Its server refuses to be root's; only such a user may become another one.
+    identity: dict[str, Any] = {"cwd": folder}
+    if os.getuid() == 0:
+        identity |= {"user": "postgres", "group": "postgres", "extra_groups": []}
+        shutil.chown(folder, "postgres", "postgres")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    made = [str(binary / "initdb"), "-D", str(folder / "data"), "-U", "evergreen", "--auth=trust", "-E", "UTF8", "-N"]
+    subprocess.run(made, check=True, capture_output=True, **identity)
+    options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder, "fsync": "off"}
+    started = [str(binary / "postgres"), "-D", str(folder / "data"), *(f"-c{k}={v}" for k, v in options.items())]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(started, stderr=log, **identity)
+    try:
+        url = f"postgresql://evergreen@127.0.0.1:{port}/postgres"
+        ready = [str(binary / "pg_isready"), "-q", "-d", url]
+        for _ in range(200):
+            if subprocess.run(ready, check=False).returncode == 0:
+                break
+            time.sleep(0.05)
+        else:
+            raise RuntimeError(f"PostgreSQL did not start: {(folder / 'log').read_text()}")
+        yield url
+    finally:
+        server.send_signal(signal.SIGINT)  # "fast" shutdown: sessions that are left over are ended
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sail", pytest.param("spark", marks=pytest.mark.spark)])

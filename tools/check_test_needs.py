@@ -33,6 +33,8 @@ def missing(cache: Path = CACHE) -> Iterator[tuple[str, str]]:
         yield "Chromium", "chromium"
     if shutil.which("redis-server") is None:
         yield "redis-server", "redis-server"
+    if shutil.which("initdb") is None and not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        yield "PostgreSQL", "postgresql"
 
 
 def main() -> int:

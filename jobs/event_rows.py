@@ -65,7 +65,7 @@ def known(
 ) -> DataFrame:
     """The first versions of the events (of some days, or of all) that were over and known at `as_of`."""
     time, moment = use_case.event_timestamp, literal(as_of)
-    events = lakehouse.read(use_case.events, versions[use_case.events])
+    events: DataFrame = lakehouse.read(use_case.events, versions[use_case.events])
     events = events.where(f"version = 1 and known_at <= {moment} and `{time}` <= {moment}")
     return events if days is None else events.where(of_days(days))
 

@@ -1,7 +1,7 @@
 """The prediction log: every score that was given, with what it was made of. Schema only; who scores fills it.
 
-`{use_case}_serving.prediction_log`, one row per scored event, daily partitions by `event_date`. Nightly scoring replaces
-the rows of its own `origin` and never touches what was decided online.
+`{use_case}_serving.prediction_log`, one row per scored event, daily partitions by `event_date`. Nightly scoring
+replaces the rows of its own `origin` and never touches what was decided online.
 
 Features are columns of their own, as float32, as the graph got them: drift and skew read some of them over many days,
 which then costs those columns alone, and people can name them in SQL. A struct would be read whole by delta-rs, and an

@@ -60,7 +60,7 @@ def matrix(batch: pa.RecordBatch, names: Sequence[str]) -> Floats:
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = not np.isfinite(features.sum(dtype=np.float64))
     if suspicious and np.isinf(features).any():
-        wrong = [names[position] for position in np.flatnonzero(np.isinf(features).any(axis=0))]
+        wrong = [names[position] for position in np.flatnonzero(np.isinf(features).any(axis=0)).tolist()]
         raise ValueError(f"features {wrong}: expected finite values or null, found an infinity; correct or null them")
     return features
 

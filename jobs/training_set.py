@@ -108,7 +108,7 @@ def _labelled(lakehouse: Lakehouse, use_case: UseCase, found: Inputs, days: Sequ
     name, time, label = use_case.event_id, use_case.event_timestamp, use_case.label
     events = event_rows.known(lakehouse, use_case, found.versions, as_of, days)
     events = events.where(f"`{time}` > {literal(as_of - use_case.training_window)}")
-    labels = lakehouse.read(use_case.labels, found.versions[use_case.labels])
+    labels: DataFrame = lakehouse.read(use_case.labels, found.versions[use_case.labels])
     if days is not None:
         labels = labels.where(of_days(days))
     labels = labels.where(f"known_at <= {moment} and (superseded_at is null or superseded_at > {moment})")

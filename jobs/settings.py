@@ -23,6 +23,8 @@ class Settings:
     """Where Delta tables live, if not under `home`; a cluster has to reach it by the same name."""
     online_store_url: str | None = None
     """`redis://host:port` for the online store; None means SQLite under `home`."""
+    ledger_url: str | None = None
+    """`postgresql://user@host/database` for the ledger of decisions and pins; None means SQLite under `home`."""
     engine_idle_seconds: float = 900.0
     """The embedded engine ends itself after this long without a connected client."""
     dbt_project: Path = ROOT / "dbt_project"
@@ -50,6 +52,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         spark_remote=env.get("SPARK_REMOTE") or None,
         warehouse_url=env.get("EVERGREEN_WAREHOUSE") or None,
         online_store_url=env.get("EVERGREEN_ONLINE_STORE") or None,
+        ledger_url=env.get("EVERGREEN_LEDGER") or None,
         engine_idle_seconds=float(env.get("EVERGREEN_ENGINE_IDLE_SECONDS") or 900),
         dbt_project=Path(env.get("EVERGREEN_DBT_PROJECT") or ROOT / "dbt_project").absolute(),
         feature_repo=Path(env.get("EVERGREEN_FEATURE_REPO") or ROOT / "feature_repo").absolute(),

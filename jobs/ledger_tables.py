@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -113,8 +114,11 @@ sa.Index(
 @contextmanager
 def transaction(settings: Settings) -> Iterator[sa.Connection]:
     """A serializable transaction: committed at the end, rolled back at an exception, whole or not at all."""
-    engine = _engine(settings)
-    _create(engine)
+    if not settings.ledger_url:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    engine = _engine(settings.ledger_url or f"sqlite:///{settings.home / 'ledger.sqlite'}")
+    if engine.dialect.name == "sqlite":
+        _create(engine)  # a home may have been deleted since
     with engine.begin() as connection:
         yield connection
 
@@ -133,18 +137,20 @@ def repeated(settings: Settings, work: Callable[[sa.Connection], Result]) -> Res
     raise AssertionError("unreachable")
 
 
-def _engine(settings: Settings) -> sa.Engine:
-    if settings.ledger_url:
-        scheme, _, rest = settings.ledger_url.partition("://")
-        if scheme.split("+")[0] not in ("postgresql", "postgres"):
-            raise ValueError(f"EVERGREEN_LEDGER: expected postgresql://user@host/database, found {scheme}://...")
-        return sa.create_engine(f"postgresql+psycopg://{rest}", poolclass=NullPool, isolation_level="SERIALIZABLE")
-    settings.home.mkdir(parents=True, exist_ok=True)
-    path = settings.home / "ledger.sqlite"
-    engine = sa.create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": 30})
-    # Python's driver begins a transaction at the first write, after what was read before it may have changed.
-    sa.event.listen(engine, "connect", _by_hand)
-    sa.event.listen(engine, "begin", _begin)
+@lru_cache
+def _engine(url: str) -> sa.Engine:
+    """An engine that opens a connection per transaction: nothing is shared after a fork, nothing is left open."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite":
+        engine = sa.create_engine(url, poolclass=NullPool, connect_args={"timeout": 30})
+        # Python's driver begins a transaction at the first write, after what was read before it may have changed.
+        sa.event.listen(engine, "connect", _by_hand)
+        sa.event.listen(engine, "begin", _begin)
+        return engine
+    if scheme.split("+")[0] not in ("postgresql", "postgres"):
+        raise ValueError(f"EVERGREEN_LEDGER: expected postgresql://user@host/database, found {scheme}://...")
+    engine = sa.create_engine(f"postgresql+psycopg://{rest}", poolclass=NullPool, isolation_level="SERIALIZABLE")
+    _create(engine)
     return engine
 
 

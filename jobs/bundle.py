@@ -70,7 +70,14 @@ class Bundle:
         """An ONNX Runtime session of the graph, one thread."""
         from jobs.models.parity import session
 
-        return session(_content(self, GRAPH))
+        return session(self.read(GRAPH))
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes, hashed again as they are read: what is loaded is what was verified."""
+        content = (self.folder / name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.manifest.files[name]:
+            raise BundleError(f"{self.folder / name}: changed since it was verified; restore or export it again")
+        return content
 
     def model(self) -> Model:
         """The model itself, loaded."""
@@ -135,11 +142,3 @@ def _manifest(content: Mapping[str, Any]) -> Manifest:
 def _hashes(folder: Path) -> dict[str, str]:
     files = sorted(p for p in folder.rglob("*") if not p.is_dir() and p != folder / MANIFEST)
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-
-
-def _content(bundle: Bundle, name: str) -> bytes:
-    """A file's bytes, hashed again as they are read: what is loaded is what was verified."""
-    content = (bundle.folder / name).read_bytes()
-    if hashlib.sha256(content).hexdigest() != bundle.manifest.files[name]:
-        raise BundleError(f"{bundle.folder / name}: changed since it was verified; restore or export it again")
-    return content

@@ -105,6 +105,12 @@ class Book:
         others = (c for c in reversed(self.champions) if self.champion and c.version != self.champion.version)
         return next((c for c in others if c.version not in self.rolled_back), None)
 
+    @property
+    def waiting(self) -> list[int]:
+        """Versions that wait for a person."""
+        last = {d.model_version: d for d in self.decisions}
+        return sorted(version for version, decision in last.items() if decision.outcome == "waiting")
+
     def last(self, version: int) -> Decision | None:
         """The last decision about a model version."""
         return next((d for d in reversed(self.decisions) if d.model_version == version), None)

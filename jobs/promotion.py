@@ -1,7 +1,7 @@
-"""From candidate to champion: judged, recorded, promoted, waiting for a person, rolled back.
+"""From candidate to champion: judged, decided about in one transaction, followed by the registry's aliases.
 
-The ledger says who is in production; the registry's aliases follow it (`reconcile`). Clocks are the caller's: `as_of` is
-the moment of the use case's world, `now` that of the decision.
+What people may do is in `jobs.interventions`. Clocks are the caller's: `as_of` is the moment of the use case's world,
+`now` that of the decision.
 """
 
 from __future__ import annotations
@@ -39,10 +39,6 @@ class Registry(Protocol):
         """Point aliases at versions; None takes an alias away."""
 
 
-class NotPossible(ValueError):
-    """What a person asked for cannot be done, and why."""
-
-
 @dataclass(frozen=True)
 class Judged:
     """What there is to say about the candidate; without an evaluation there was nothing to judge."""
@@ -66,14 +62,17 @@ def judge(lakehouse: Lakehouse, use_case: UseCase, registry: Registry, as_of: da
         return Judged("there is no candidate yet")
     if book.champion and book.champion.version == version:
         return Judged(f"the candidate, version {version}, is the champion already")
-    if why := barred(book, version):
+    if why := barred(book, version) or _too_early(book, as_of):
         return Judged(why)
     candidate = _entrant(settings, use_case, registry, version, None)
     known = lakehouse.state(use_case.training_set)
     digest = _digest(use_case.name, candidate, book.champion, known, repr(problem))
     if found := ledger.evaluation(settings, digest):
         return Judged("judged before, on the same rows and against the same champion", found)
-    champion = book.champion and _entrant(settings, use_case, registry, book.champion.version, book.champion.sha256)
+    incumbent = book.champion
+    champion = (
+        _entrant(settings, use_case, registry, incumbent.version, incumbent.sha256) if incumbent is not None else None
+    )
     verdict = evaluate(lakehouse, use_case, candidate, champion, as_of)
     evidence = json.loads(json.dumps(verdict.evidence, default=str))
     versions = {use_case.training_set: lakehouse.version(use_case.training_set), **known.get("versions", {})}
@@ -105,89 +104,6 @@ def promote(
     return judged, decision
 
 
-def approve(
-    settings: Settings,
-    use_case: UseCase,
-    registry: Registry,
-    version: int,
-    by: str,
-    *,
-    as_of: datetime,
-    now: datetime,
-    authenticated: bool,
-) -> Decision:
-    """Promote a version that waits for a person. Its row says "refused" if the champion is another one by now.
-
-    Raises:
-        NotPossible: the version does not wait, or its bundle is damaged.
-    """
-    waiting = _waiting(ledger.book(settings, use_case), version)
-    _verified(settings, use_case, registry, version, waiting.sha256)
-    reason = f"approved by {by}: {waiting.reason}"
-    answer = _answer(waiting, "approval", "promoted", reason, by, max(as_of, waiting.as_of), now, authenticated)
-    return ledger.decide(settings, answer, lambda book: _still(book, waiting))
-
-
-def reject(
-    settings: Settings,
-    use_case: UseCase,
-    version: int,
-    by: str,
-    reason: str,
-    *,
-    as_of: datetime,
-    now: datetime,
-    authenticated: bool,
-) -> Decision:
-    """Turn down a version that waits for a person; it is not asked about again. Raises NotPossible as `approve`."""
-    waiting = _waiting(ledger.book(settings, use_case), version)
-    answer = _answer(waiting, "rejection", "rejected", reason, by, max(as_of, waiting.as_of), now, authenticated)
-    return ledger.decide(settings, answer)
-
-
-def rollback(
-    settings: Settings,
-    use_case: UseCase,
-    registry: Registry,
-    by: str,
-    reason: str,
-    *,
-    as_of: datetime,
-    now: datetime,
-    to: int | None = None,
-) -> Decision:
-    """Restore the previous champion, or the one named: its bundle brings model, features and preprocessing.
-
-    Raises:
-        NotPossible: there is nobody to go back to, or that bundle is damaged.
-    """
-    book = ledger.book(settings, use_case)
-    current, target = book.champion, _target(book, to)
-    if current is None or target is None:
-        been = sorted({c.version for c in book.champions} - ({current.version} if current else set()))
-        raise NotPossible(
-            f"rollback: expected {'a former champion' if to is None else f'version {to} among them'}, found the former "
-            f"champions {been}; name one with --to"
-        )
-    _verified(settings, use_case, registry, target.version, target.sha256)
-    return ledger.decide(
-        settings,
-        Decision(
-            use_case=use_case.name,
-            decided_at=now,
-            as_of=max(as_of, current.since),
-            kind="rollback",
-            outcome="promoted",
-            reason=reason,
-            by=by,
-            authenticated=True,
-            model_version=target.version,
-            sha256=target.sha256,
-            champion_version=current.version,
-        ),
-    )
-
-
 def reconcile(settings: Settings, use_case: UseCase, registry: Registry) -> dict[str, int | None]:
     """Make the registry's aliases those of the ledger; idempotent, and what mends a registry that was down."""
     book = ledger.book(settings, use_case)
@@ -206,6 +122,13 @@ def barred(book: Book, version: int) -> str | None:
     if last and last.outcome == "rejected":
         return f"version {version} was rejected by {last.by}: {last.reason}"
     return None
+
+
+def _too_early(book: Book, as_of: datetime) -> str | None:
+    """A champion of a later moment may have been trained on the very rows that it would be judged on."""
+    if book.champion is None or book.champion.since <= as_of:
+        return None
+    return f"version {book.champion.version} is in production since {book.champion.since.isoformat()}, after this as_of"
 
 
 def _decided(settings: Settings, found: Evaluation, now: datetime) -> Decision:
@@ -249,61 +172,3 @@ def _digest(name: str, candidate: Entrant, champion: Champion | None, rows: Mapp
     whom = [champion.version, champion.sha256] if champion else None
     content = json.dumps([name, candidate.version, who, whom, rows, problem], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _waiting(book: Book, version: int) -> Decision:
-    last = book.last(version)
-    if last is None or last.outcome != "waiting":
-        pending = sorted({d.model_version for d in book.decisions if book.last(d.model_version) == d} & {
-            d.model_version for d in book.decisions if d.outcome == "waiting"
-        })  # fmt: skip
-        found = f"last {last.outcome}: {last.reason}" if last else "no decision about it"
-        raise NotPossible(f"version {version}: expected one that waits for a person (now {pending}), found {found}")
-    return last
-
-
-def _still(book: Book, waiting: Decision) -> str | None:
-    last = book.last(waiting.model_version)
-    return None if last == waiting else f"version {waiting.model_version} was decided about meanwhile"
-
-
-def _answer(
-    waiting: Decision,
-    kind: ledger.Kind,
-    outcome: ledger.Outcome,
-    reason: str,
-    by: str,
-    as_of: datetime,
-    now: datetime,
-    authenticated: bool,
-) -> Decision:
-    return Decision(
-        use_case=waiting.use_case,
-        decided_at=now,
-        as_of=as_of,
-        kind=kind,
-        outcome=outcome,
-        reason=reason,
-        by=by,
-        authenticated=authenticated,
-        model_version=waiting.model_version,
-        sha256=waiting.sha256,
-        champion_version=waiting.champion_version,
-        digest=waiting.digest,
-        evidence=waiting.evidence,
-        versions=waiting.versions,
-    )
-
-
-def _target(book: Book, to: int | None) -> Champion | None:
-    if to is None:
-        return book.previous
-    former = [c for c in book.champions if c.version == to and book.champion and book.champion.version != to]
-    return former[-1] if former else None
-
-
-def _verified(settings: Settings, use_case: UseCase, registry: Registry, version: int, sha256: str) -> None:
-    try:
-        registry.fetch(settings, use_case, version, sha256)
-    except BundleError as error:
-        raise NotPossible(f"version {version} cannot go into production: {error}") from error

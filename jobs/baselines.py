@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -72,22 +71,26 @@ def _ranks(rule: Rule, table: pa.Table) -> Floats:
 def training_rows(
     lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[str], end: datetime, most: int = ROWS
 ) -> Examples:
-    """The latest rows with event times until `end`, whole days, about `most` of them: newest days first."""
-    start = end
-    for before, rows in _days_back(lakehouse, use_case, version, end):
-        start, most = before, most - rows
+    """The latest rows with event times until `end`: of whole days, the newest first, until there are `most`."""
+    start = _before(end.date())
+    for day, rows in _days_back(lakehouse, use_case, version, start):
         if most <= 0:
             break
+        start, most = _before(day), most - rows
     columns = list(dict.fromkeys([*names, use_case.label]))
     return examples_of(between(lakehouse, use_case, version, start, end, columns), names, use_case.label)
 
 
-def _days_back(lakehouse: Lakehouse, use_case: UseCase, version: int, end: datetime) -> Iterator[tuple[datetime, int]]:
-    """Daily partitions until `end`, newest first: the moment before each begins, and its number of rows."""
+def _days_back(lakehouse: Lakehouse, use_case: UseCase, version: int, end: datetime) -> Iterator[tuple[date, int]]:
+    """Daily partitions until `end` with their rows, newest first."""
     actions = pa.table(lakehouse.delta(use_case.training_set, version).get_add_actions(flatten=True))
-    rows: dict[Any, int] = {}
+    rows: dict[date, int] = {}
     for action in actions.select([f"partition.{PARTITION}", "num_records"]).to_pylist():
         day, count = action.values()
         rows[day] = rows.get(day, 0) + (count or 0)
-    for day in sorted((d for d in rows if d <= end.date()), reverse=True):
-        yield datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(microseconds=1), rows[day]
+    yield from sorted(((day, count) for day, count in rows.items() if day <= end.date()), reverse=True)
+
+
+def _before(day: date) -> datetime:
+    """The last moment before a day."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(microseconds=1)

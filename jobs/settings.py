@@ -25,6 +25,8 @@ class Settings:
     """`redis://host:port` for the online store; None means SQLite under `home`."""
     predictions_url: str | None = None
     """`postgresql://user@host/database` for the table of nightly predictions; None means SQLite under `home`."""
+    ledger_url: str | None = None
+    """`postgresql://user@host/database` for the ledger of decisions and pins; None means SQLite under `home`."""
     engine_idle_seconds: float = 900.0
     """The embedded engine ends itself after this long without a connected client."""
     dbt_project: Path = ROOT / "dbt_project"
@@ -58,6 +60,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         warehouse_url=env.get("EVERGREEN_WAREHOUSE") or None,
         online_store_url=env.get("EVERGREEN_ONLINE_STORE") or None,
         predictions_url=env.get("EVERGREEN_PREDICTIONS") or None,
+        ledger_url=env.get("EVERGREEN_LEDGER") or None,
         engine_idle_seconds=float(env.get("EVERGREEN_ENGINE_IDLE_SECONDS") or 900),
         dbt_project=Path(env.get("EVERGREEN_DBT_PROJECT") or ROOT / "dbt_project").absolute(),
         feature_repo=Path(env.get("EVERGREEN_FEATURE_REPO") or ROOT / "feature_repo").absolute(),

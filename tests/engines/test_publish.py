@@ -29,14 +29,14 @@ SCHEMA = prediction_log.schema(FRAUD, EVENT | {"tx_datetime": prediction_log.TIM
 Row = dict[str, Any]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lakehouse]:
     """A home with its own database of predictions; no engine is needed."""
     environment = {"EVERGREEN_HOME": str(tmp_path / "home")}
-    if request.param == "postgres":
+    if request.param == "postgresql":
         import psycopg
 
-        server, name = request.getfixturevalue("postgres"), f"p{abs(hash(tmp_path))}"
+        server, name = request.getfixturevalue("postgresql"), f"p{abs(hash(tmp_path))}"
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"create database {name}".encode())
         environment["EVERGREEN_PREDICTIONS"] = server.replace("/postgres", f"/{name}")

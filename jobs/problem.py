@@ -114,6 +114,9 @@ class Problem:
     """Trials at a time. Belongs to the search and not to the machine: another number finds other parameters."""
     reuse: float = 0.25
     """Largest relative change of rows or prevalence at which the last tuned parameters are used again."""
+    tuned_for: timedelta = timedelta(days=30)
+    """Age at which tuned parameters are found anew, however little changed."""
+    seed: int = 0
     latency_ms: float = 5.0
     """Limit of a single request's 99th percentile."""
     size_bytes: float = 50e6

@@ -54,7 +54,7 @@ class Search:
     @property
     def ahead(self) -> int:
         """Trials drawn before an earlier one has ended: enough that no worker waits for a slow trial."""
-        return 2 * self.workers
+        return 4 * self.workers
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,8 @@ def importance(trials: Sequence[Trial], space: Mapping[str, Range | tuple[Any, .
         for trial in complete:
             parameters = dict(trial.parameters)
             study.add_trial(create_trial(params=parameters, distributions=distributions, value=trial.value))
-        return dict(get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed)))
+        found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed))
+    return {name: float(share) for name, share in found.items()}
 
 
 def _run(
@@ -237,7 +238,7 @@ def _one(
         params=parameters,
         distributions=dict(distributions),
         user_attrs={"number": number, "numbers": numbers, "error": error},
-        system_attrs=dict(view._storage.get_trial_system_attrs(trial._trial_id)) if state != TrialState.FAIL else {},
+        system_attrs=view.get_trials(deepcopy=False)[trial.number].system_attrs,
         intermediate_values=curve,
     )
 

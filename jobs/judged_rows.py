@@ -67,7 +67,7 @@ def read(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, version: int
     start, end = window(use_case, problem, as_of)
     table = between(lakehouse, use_case, version, start, end)
     labels = table.column(use_case.label).to_numpy().astype(np.bool_)
-    slices, left_out = _slices(lakehouse, use_case, problem.slices, table, as_of)
+    slices, left_out = masks(lakehouse, use_case, problem.slices, table, as_of)
     return JudgedRows(table, version, start, end, labels, slices, left_out)
 
 
@@ -88,9 +88,10 @@ def between(
     )  # fmt: skip
 
 
-def _slices(
+def masks(
     lakehouse: Lakehouse, use_case: UseCase, declared: Iterable[Slice | Groups], rows: pa.Table, as_of: datetime
 ) -> tuple[dict[str, Bools], tuple[str, ...]]:
+    """Name -> mask of the declared slices (of groups: `name:value` for each value), and those left out, with why."""
     masks: dict[str, Bools] = {}
     left_out = []
     for guard in declared:

@@ -21,10 +21,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Split:
     """Moments that part a training set. Every window is open at its start and closed at its end.
 
-        training   (.., validation_start - maturity]   labels known when validation begins
-        validation (validation_start, judged_start]
-        final      (.., judged_start - maturity]       what the candidate is trained on in the end
-        judged     (judged_start, judged_end]          left to the gate
+    training   (.., validation_start - maturity]   labels known when validation begins
+    validation (validation_start, judged_start]
+    final      (.., judged_start - maturity]       what the candidate is trained on in the end
+    judged     (judged_start, judged_end]          left to the gate
     """
 
     maturity: timedelta

@@ -48,9 +48,7 @@ class Tuning:
     """Of this call; none if the parameters were taken over."""
 
 
-def tune(
-    lakehouse: Lakehouse, use_case: UseCase, progress: Progress | None = None, anew: bool = False
-) -> Tuning:
+def tune(lakehouse: Lakehouse, use_case: UseCase, progress: Progress | None = None, anew: bool = False) -> Tuning:
     """Tune on the training set as it is; what was found before is used again when little changed since.
 
     Args:

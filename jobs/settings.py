@@ -5,6 +5,7 @@ No logic beyond defaults and derived paths belongs here; everything else is hand
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,13 @@ class Settings:
     @property
     def dagster_home(self) -> Path:
         return self.home / "dagster"
+
+    @property
+    def predictions(self) -> str:
+        """Where nightly predictions can be queried, for people: without a password."""
+        if self.predictions_url is None:
+            return str(self.serving / "predictions.sqlite")
+        return re.sub(r"//[^@/]*@", "//", self.predictions_url)
 
     @property
     def serving(self) -> Path:

@@ -74,7 +74,10 @@ def _metadata(exported: Any) -> dict[str, Any]:
         "bundle_sha256": manifest["bundle_sha256"],
         "size_bytes": exported.bundle.size_bytes,
         "largest_difference": max(manifest["parity"].values()),
-        "parity": mapping_table(manifest["parity"], ("batch", "largest difference from the model")),
+        "parity": mapping_table(
+            dict(sorted(manifest["parity"].items(), key=lambda item: int(item[0]))),
+            ("batch", "largest difference from the model"),
+        ),
         "features": markdown_table(
             pa.table(dict(zip(("feature", "type"), np.array(manifest["features"]).T.tolist(), strict=True)))
         ),

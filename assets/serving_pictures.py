@@ -35,13 +35,15 @@ def bars(values: Mapping[str, float], title: str) -> dg.MetadataValue:
 
 
 def groups(values: Mapping[str, Mapping[str, float]], rates: Sequence[str]) -> dg.MetadataValue:
-    """Rates of groups side by side, one panel per rate."""
+    """Rates of groups side by side, one panel per rate; a rate that is no number has no bar."""
     figure, panels = _axes(1, len(rates), 9, 1.2 + 0.18 * len(values))
     names = list(values)[::-1]
     figure.subplots_adjust(left=0.16)
     for position, (axes, rate) in enumerate(zip(panels, rates, strict=True)):
-        axes.barh(names, [values[name][rate] for name in names], color="#2e7d32")
+        # By position: a name whose value is no number would lose its line.
+        axes.barh(range(len(names)), [values[name][rate] for name in names], color="#2e7d32")
+        axes.set_ylim(-0.5, len(names) - 0.5)
+        axes.set_yticks([] if position else range(len(names)), [] if position else names)
         axes.set_title(rate.replace("_", " "), fontsize=8)
-        if position:
-            axes.set_yticks([])
+        axes.locator_params(axis="x", nbins=3)
     return _picture(figure)

@@ -70,7 +70,14 @@ class Bundle:
         """An ONNX Runtime session of the graph, one thread."""
         from jobs.models.parity import session
 
-        return session(_content(self, GRAPH))
+        return session(self.read(GRAPH))
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes, hashed again as they are read: what is loaded is what was verified."""
+        content = (self.folder / name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.manifest.files[name]:
+            raise BundleError(f"{self.folder / name}: changed since it was verified; restore or export it again")
+        return content
 
     def model(self) -> Model:
         """The model itself, loaded."""
@@ -93,7 +100,7 @@ def write(folder: Path, model: Model, manifest: Manifest) -> Bundle:
     try:
         model.save(temporary / MODEL)
         (temporary / GRAPH).write_bytes(model.to_onnx().SerializeToString(deterministic=True))
-        complete = asdict(manifest) | {"files": _hashes(temporary)}
+        complete = asdict(manifest) | {"files": hashes(temporary)}
         (temporary / MANIFEST).write_text(json.dumps(complete, indent=1, sort_keys=True, default=str) + "\n")
         temporary.chmod(0o755)
         os.rename(temporary, folder)
@@ -117,12 +124,15 @@ def open_bundle(folder: Path, sha256: str | None = None) -> Bundle:
         raise BundleError(f"{folder}: expected a bundle's manifest, found {error!r}; restore or export it") from error
     if sha256 is not None and found != sha256:
         raise BundleError(f"{folder}: expected the bundle {sha256}, found {found}; it is not the one that was approved")
-    present = _hashes(folder)
-    if wrong := sorted(
-        name for name in present.keys() | manifest.files if present.get(name) != manifest.files.get(name)
-    ):
-        raise BundleError(f"{folder}: expected the files of the manifest, found {wrong} missing, surplus or changed")
+    check_files(folder, manifest.files)
     return Bundle(folder, manifest, found)
+
+
+def check_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Raises BundleError unless the files below `folder`, beside its manifest, are these, with these hashes."""
+    present = hashes(folder)
+    if wrong := sorted(name for name in present.keys() | files if present.get(name) != files.get(name)):
+        raise BundleError(f"{folder}: expected the files of the manifest, found {wrong} missing, surplus or changed")
 
 
 def _manifest(content: Mapping[str, Any]) -> Manifest:
@@ -132,14 +142,7 @@ def _manifest(content: Mapping[str, Any]) -> Manifest:
     return Manifest(**{**content, "features": features})
 
 
-def _hashes(folder: Path) -> dict[str, str]:
+def hashes(folder: Path) -> dict[str, str]:
+    """Path -> sha256 of every file below `folder` beside its manifest."""
     files = sorted(p for p in folder.rglob("*") if not p.is_dir() and p != folder / MANIFEST)
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-
-
-def _content(bundle: Bundle, name: str) -> bytes:
-    """A file's bytes, hashed again as they are read: what is loaded is what was verified."""
-    content = (bundle.folder / name).read_bytes()
-    if hashlib.sha256(content).hexdigest() != bundle.manifest.files[name]:
-        raise BundleError(f"{bundle.folder / name}: changed since it was verified; restore or export it again")
-    return content

@@ -5,6 +5,7 @@ No logic beyond defaults and derived paths belongs here; everything else is hand
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,18 +24,47 @@ class Settings:
     """Where Delta tables live, if not under `home`; a cluster has to reach it by the same name."""
     online_store_url: str | None = None
     """`redis://host:port` for the online store; None means SQLite under `home`."""
+    predictions_url: str | None = None
+    """`postgresql://user@host/database` for the table of nightly predictions; None means SQLite under `home`."""
+    ledger_url: str | None = None
+    """`postgresql://user@host/database` for the ledger of decisions and pins; None means SQLite under `home`."""
     engine_idle_seconds: float = 900.0
     """The embedded engine ends itself after this long without a connected client."""
     dbt_project: Path = ROOT / "dbt_project"
     feature_repo: Path = ROOT / "feature_repo"
+    tracking: str | None = None
+    """URL of the MLflow server or database; None means SQLite under `home`."""
+    tracking_seconds: float = 20.0
+    """How long one call of the tracking server may take before the run gives up."""
+    tuning_url: str | None = None
+    """SQLAlchemy URL of the database that keeps Optuna's studies; None means journal files under `home`."""
+    price_cpu_hour: float = 0.05
+    price_gpu_hour: float = 2.0
+    """Money for an hour of one CPU core, and of one GPU; in whatever currency the reader thinks in."""
 
     @property
     def warehouse(self) -> str:
         return self.warehouse_url or str(self.home / "warehouse")
 
     @property
+    def tracking_url(self) -> str:
+        return self.tracking or f"sqlite:///{self.home}/tracking/mlflow.db"
+
+    @property
     def dagster_home(self) -> Path:
         return self.home / "dagster"
+
+    @property
+    def predictions(self) -> str:
+        """Where nightly predictions can be queried, for people: without a password."""
+        if self.predictions_url is None:
+            return str(self.serving / "predictions.sqlite")
+        return re.sub(r"//[^@/]*@", "//", self.predictions_url)
+
+    @property
+    def serving(self) -> Path:
+        """What is served from files: the database of predictions, exported models."""
+        return self.home / "serving"
 
     @property
     def state(self) -> Path:
@@ -50,9 +80,16 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         spark_remote=env.get("SPARK_REMOTE") or None,
         warehouse_url=env.get("EVERGREEN_WAREHOUSE") or None,
         online_store_url=env.get("EVERGREEN_ONLINE_STORE") or None,
+        predictions_url=env.get("EVERGREEN_PREDICTIONS") or None,
+        ledger_url=env.get("EVERGREEN_LEDGER") or None,
         engine_idle_seconds=float(env.get("EVERGREEN_ENGINE_IDLE_SECONDS") or 900),
         dbt_project=Path(env.get("EVERGREEN_DBT_PROJECT") or ROOT / "dbt_project").absolute(),
         feature_repo=Path(env.get("EVERGREEN_FEATURE_REPO") or ROOT / "feature_repo").absolute(),
+        tracking=env.get("EVERGREEN_TRACKING") or None,
+        tracking_seconds=float(env.get("EVERGREEN_TRACKING_SECONDS") or 20),
+        tuning_url=env.get("EVERGREEN_TUNING") or None,
+        price_cpu_hour=float(env.get("EVERGREEN_PRICE_CPU_HOUR") or 0.05),
+        price_gpu_hour=float(env.get("EVERGREEN_PRICE_GPU_HOUR") or 2.0),
     )
 
 

@@ -18,7 +18,7 @@ from jobs.local_files import file_lock
 
 JARS_FILE = Path(__file__).with_name("spark_jars.txt")
 MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
-PYTHON_PACKAGES = ("pyspark", "pyarrow", "pandas", "polars", "numpy")
+PYTHON_PACKAGES = ("pyspark", "pyarrow", "pandas", "polars", "numpy", "onnxruntime")
 """What kernels may import on a cluster, beside the standard library; their dependencies come along."""
 OLDEST_JAVA = 17
 

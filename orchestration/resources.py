@@ -3,10 +3,11 @@
 from typing import Any
 
 from assets.raw import utc_now
+from jobs.champions import Champions
 from jobs.lakehouse import attach
 from jobs.settings import Settings
 
 
 def build(settings: Settings) -> dict[str, Any]:
     """All resources, keyed as the assets ask for them."""
-    return {"lakehouse": attach(settings), "now": utc_now()}
+    return {"lakehouse": attach(settings), "now": utc_now(), "champions": Champions(settings)}

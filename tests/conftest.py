@@ -1,9 +1,17 @@
 """Fixtures shared by all tests: homes, engines, lakehouses. Nothing here is mocked."""
 
+import os
+import pwd
 import shutil
+import socket
+import subprocess
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import polars as pl
 import pytest
@@ -11,6 +19,7 @@ import pytest
 from jobs import engine, settings
 from jobs.lakehouse import Lakehouse, attach, find_tables
 from jobs.settings import ROOT, Settings
+from tools.check_test_needs import postgres_program
 
 CACHE = ROOT / ".cache"
 # Which run brought a row: differs, and may, when a run was interrupted.
@@ -40,6 +49,63 @@ def spark_remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield running.url
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URL of a real PostgreSQL of its own, on loopback, in a folder of its own."""
+    initdb, server = postgres_program("initdb"), postgres_program("postgres")
+    assert initdb and server, "PostgreSQL is missing: apt-get install postgresql"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        as_other: dict[str, Any] = {}
+        if os.getuid() == 0:  # which PostgreSQL refuses to run as
+            other = pwd.getpwnam("postgres")
+            os.chown(folder, other.pw_uid, other.pw_gid)
+            as_other = {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": []}
+        data = f"{folder}/data"
+        made = [initdb, "-D", data, "-U", "evergreen", "--auth=trust", "--no-sync", "--encoding=UTF8"]
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd=folder, **as_other)
+        options = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", folder, "-p", str(port)]
+        log = (Path(folder) / "log").open("w")
+        process = subprocess.Popen([server, "-D", data, *options], stderr=log, cwd=folder, **as_other)
+        try:
+            url = f"postgresql://evergreen@127.0.0.1:{port}/postgres"
+            _wait_for_postgresql(url, process)
+            yield url
+        finally:
+            process.terminate()
+            process.wait()
+            log.close()
+
+
+def _wait_for_postgresql(url: str, process: "subprocess.Popen[bytes]") -> None:
+    import psycopg
+
+    for _ in range(200):
+        assert process.poll() is None, "PostgreSQL ended at its start"
+        try:
+            psycopg.connect(url).close()
+            return
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+    raise AssertionError("PostgreSQL did not answer within ten seconds")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+def ledger_home(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """A home with an empty ledger, on SQLite and on a real PostgreSQL."""
+    found = settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
+    if request.param == "sqlite":
+        return found
+    import psycopg
+
+    url, name = request.getfixturevalue("postgresql"), f"d{uuid4().hex}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"create database {name}".encode())
+    return replace(found, ledger_url=url.replace("/postgres", f"/{name}"))
 
 
 @pytest.fixture(params=["sail", pytest.param("spark", marks=pytest.mark.spark)])

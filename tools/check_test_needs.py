@@ -23,6 +23,12 @@ def java_is_new_enough() -> bool:
     return version is not None and int(version[1]) >= 17
 
 
+def postgres_program(name: str) -> str | None:
+    """Path of a program of PostgreSQL's server, which Debian keeps out of PATH."""
+    installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return shutil.which(name) or (str(installed[-1]) if installed else None)
+
+
 def missing(cache: Path = CACHE) -> Iterator[tuple[str, str]]:
     """What is missing, each with the Debian package that brings it."""
     if not java_is_new_enough():
@@ -33,6 +39,8 @@ def missing(cache: Path = CACHE) -> Iterator[tuple[str, str]]:
         yield "Chromium", "chromium"
     if shutil.which("redis-server") is None:
         yield "redis-server", "redis-server"
+    if postgres_program("initdb") is None:
+        yield "PostgreSQL", "postgresql"
 
 
 def main() -> int:

@@ -96,6 +96,17 @@ class Boosted:
         scores = self._booster.predict(features, num_threads=self.parameters["num_threads"])
         return np.asarray(scores, dtype=np.float64)
 
+    def contributions(self, features: Floats, background: Floats) -> Probabilities:
+        """Exact tree SHAP values of the logit, float64 [n, f + 1]; the last column is the base.
+
+        LightGBM's own (Lundberg et al. 2020, path-dependent): the same algorithm as shap's TreeExplainer. What is usual
+        comes from the training rows' counts in the trees; `background` is not needed.
+        """
+        check_features(features, self.names)
+        assert self._booster is not None
+        found = self._booster.predict(features, pred_contrib=True, num_threads=self.parameters["num_threads"])
+        return np.asarray(found, dtype=np.float64)
+
     def to_onnx(self) -> onnx.ModelProto:
         """See `Model.to_onnx`. Thresholds compare exactly; leaves are summed in float32."""
         from jobs.models.tree_graph import tree_graph

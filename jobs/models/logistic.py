@@ -77,6 +77,23 @@ class Logistic:
         state = self._state
         return _sigmoid(standard @ state["weights"] + missing @ state["missing_weights"] + state["intercept"])
 
+    def contributions(self, features: Floats, background: Floats) -> npt.NDArray[np.float64]:
+        """Exact SHAP values of the logit, float64 [n, f + 1]; the last column is the base.
+
+        For a linear function each is the feature's term less its mean over `background` (features taken as
+        independent, as in shap's LinearExplainer); a missing value's indicator belongs to its feature.
+        """
+        check_features(features, self.names)
+        check_features(background, self.names)
+        terms, usual = self._terms(features), self._terms(background).mean(axis=0)
+        base = np.full((len(features), 1), usual.sum() + self._state["intercept"][0])
+        return np.hstack([terms - usual, base])
+
+    def _terms(self, features: Floats) -> npt.NDArray[np.float64]:
+        standard, missing = self._design(features)
+        terms: npt.NDArray[np.float64] = standard * self._state["weights"] + missing * self._state["missing_weights"]
+        return terms
+
     def _design(self, features: Floats) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         missing = np.isnan(features)
         filled = np.where(missing, self._state["median"], _signed_log(features))

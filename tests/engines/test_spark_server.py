@@ -68,7 +68,7 @@ def test_the_lock_is_followed_to_what_a_package_needs() -> None:
 def test_the_environment_holds_the_locks_versions_and_not_our_package() -> None:
     selected = spark_environment.select((ROOT / "requirements.lock").read_text(), spark_environment.PYTHON_PACKAGES)
     names = {line.split("==")[0] for line in selected.splitlines() if "==" in line}
-    assert {"pyspark", "polars", "pyarrow", "numpy", "pandas", "grpcio", "py4j"} <= names
+    assert {"pyspark", "polars", "pyarrow", "numpy", "pandas", "grpcio", "py4j", "onnxruntime"} <= names
     assert not names & {"dagster", "feast", "dbt-core", "deltalake", "evergreen-ml"}
 
 

@@ -1,0 +1,97 @@
+"""The champion as the online service loads it, as an asset."""
+
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from assets import times
+from assets.features import key as feature_key
+from assets.metadata import mapping_table, markdown_table
+from assets.scoring import champion_key, key
+from jobs import inputs
+from jobs.champions import Champions
+from jobs.lakehouse import Lakehouse
+from jobs.use_case import UseCase
+
+PROVING_ROWS = 5_000
+
+
+class Export(dg.Config):
+    """What a person may ask for in the launchpad."""
+
+    int8: bool = True
+    """Add an int8 variant where that applies, with what it costs and gains."""
+
+
+def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """The exported model of a use case; none without a problem to solve."""
+    return [] if use_case.problem is None else [_online_model(use_case)]
+
+
+def _online_model(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "online_model"),
+        deps=[champion_key(use_case), feature_key(use_case, "training_set")],
+        group_name="serving",
+        kinds={"onnx"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="The champion's ONNX graph, preprocessing inside, proven on real rows, hashed file by file.",
+    )
+    def online_model(
+        context: dg.AssetExecutionContext,
+        config: Export,
+        lakehouse: dg.ResourceParam[Lakehouse],
+        champions: dg.ResourceParam[Champions],
+    ) -> dg.MaterializeResult[None]:
+        from jobs import export_onnx, recent_rows
+        from jobs.models.tables import examples_of
+
+        as_of = times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
+        champion = champions.at(use_case, as_of)
+        rows = recent_rows.latest(lakehouse, use_case, as_of, PROVING_ROWS)
+        if champion is None or not rows.num_rows:
+            lacking = "champion" if champion is None else "rows with mature labels to prove it on"
+            return dg.MaterializeResult(metadata={"notes": f"no {lacking} yet: nothing exported"})
+        examples = examples_of(rows, champion[1].manifest.names, use_case.label)
+        exported = export_onnx.export(
+            lakehouse.settings, use_case, *champion, examples.features, examples.labels, int8=config.int8
+        )
+        return dg.MaterializeResult(metadata=_metadata(exported))
+
+    return online_model
+
+
+def _metadata(exported: Any) -> dict[str, Any]:
+    manifest = exported.manifest
+    files = {name: sha256[:16] for name, sha256 in manifest["files"].items()}
+    return {
+        "model_version": exported.version,
+        "family": manifest["family"],
+        "folder": dg.MetadataValue.path(str(exported.folder)),
+        "bundle_sha256": manifest["bundle_sha256"],
+        "size_bytes": exported.bundle.size_bytes,
+        "largest_difference": max(manifest["parity"].values()),
+        "parity": mapping_table(
+            dict(sorted(manifest["parity"].items(), key=lambda item: int(item[0]))),
+            ("batch", "largest difference from the model"),
+        ),
+        "features": markdown_table(
+            pa.table(dict(zip(("feature", "type"), np.array(manifest["features"]).T.tolist(), strict=True)))
+        ),
+        "files": mapping_table(files, ("file", "sha256 begins")),
+        **({"int8": _int8(manifest["int8"])} if "int8" in manifest else {}),
+    }
+
+
+def _int8(said: dict[str, Any]) -> dg.MetadataValue:
+    if not said["applies"]:
+        return dg.MetadataValue.md(said["reason"])
+    rows = {"average precision": said["average_precision"], "bytes": said["size_bytes"]}
+    rows |= {f"ms at batch {size}": pair for size, pair in said["latency_ms"].items()}
+    pairs = list(rows.values())
+    return markdown_table(
+        pa.table({"": list(rows), "float32": [str(p[0]) for p in pairs], "int8": [str(p[1]) for p in pairs]})
+    )

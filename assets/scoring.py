@@ -1,0 +1,112 @@
+"""Nightly batch predictions, as an asset: scored into the prediction log, then pushed to a database."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets import serving_pictures, times
+from assets.features import key as feature_key
+from assets.metadata import describe, mapping_table
+from assets.transforms import mart_key
+from jobs import inputs, prediction_log
+from jobs.champions import Champions
+from jobs.lakehouse import Lakehouse
+from jobs.use_case import UseCase
+
+
+class Backfill(dg.Config):
+    """What a person may ask for in the launchpad."""
+
+    model_version: int | None = None
+    """Score with this version instead of the champion of each night."""
+
+
+def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """The batch predictions of a use case; none without a problem to solve."""
+    return [] if use_case.problem is None else [_batch_predictions(use_case, partitions)]
+
+
+def key(use_case: UseCase, name: str) -> dg.AssetKey:
+    return dg.AssetKey([use_case.name, "serving", name])
+
+
+def champion_key(use_case: UseCase) -> dg.AssetKey:
+    return dg.AssetKey([use_case.name, "promotion", "champion"])
+
+
+def _batch_predictions(use_case: UseCase, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "batch_predictions"),
+        deps=[
+            mart_key(use_case.events),
+            *(feature_key(use_case, w.name) for w in use_case.windows),
+            champion_key(use_case),
+        ],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name="serving",
+        kinds={"delta", "onnx"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="Every event of a day, scored by the champion of that night on features as of then.",
+    )
+    def batch_predictions(
+        context: dg.AssetExecutionContext,
+        config: Backfill,
+        lakehouse: dg.ResourceParam[Lakehouse],
+        champions: dg.ResourceParam[Champions],
+    ) -> dg.MaterializeResult[None]:
+        from jobs import publish, scoring
+
+        as_of = times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
+        first, last = times.days(context) or (as_of.date() - timedelta(days=1),) * 2
+        days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+        told = config.model_version
+        given = None if told is None else champions.version(use_case, told)
+        result = scoring.score_days(
+            lakehouse, use_case, days, as_of, lambda moment: given or champions.at(use_case, moment)
+        )
+        published = publish.publish(lakehouse, use_case, days)
+        return dg.MaterializeResult(metadata=_metadata(context, lakehouse, use_case, result, published))
+
+    return batch_predictions
+
+
+def _metadata(
+    context: dg.AssetExecutionContext,
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    result: Any,
+    published: dict[date, int],
+) -> dict[str, Any]:
+    missing = len(result.without_champion)
+    notes = {"notes": f"{missing} days without a champion: not scored"} if missing and not result.models else {}
+    if result.version is None:
+        return notes
+    table, said = prediction_log.table(use_case), {name: text for name, (_, text) in prediction_log.DECIDED.items()}
+    scored = _scored(lakehouse, table, max(result.models)) if result.models else None
+    more = {
+        "score_histogram": serving_pictures.scores(scored["score"].to_numpy()),
+        "share_decided_positive": pc.mean(scored["decision"]).as_py(),
+        "rows_of_the_last_day": scored.num_rows,
+    } if scored is not None and scored.num_rows else {}  # fmt: skip
+    models = {str(day): version for day, version in result.models.items()}
+    return {
+        **notes,
+        **describe(context, lakehouse, table, (), said, more=more),
+        **({"model_version": max(models.items())[1]} if models else {}),
+        "rows_written": sum(result.rows.values()),
+        "days_written": len(result.rows),
+        "days_without_champion": missing,
+        "models": mapping_table(dict(list(models.items())[-31:]), ("night of", "model version")),
+        "rows_published": sum(published.values()),
+        "published_to": lakehouse.settings.predictions,
+    }
+
+
+def _scored(lakehouse: Lakehouse, table: str, day: date) -> pa.Table:
+    nightly = [("event_date", "=", day), ("origin", "=", prediction_log.NIGHTLY)]
+    return lakehouse.to_arrow(table, columns=["score", "decision"], filters=nightly)

@@ -1,0 +1,96 @@
+"""Baselines: what a model must beat to be of use. Prevalence, the rules that people wrote, a logistic regression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.gate import Contender
+from jobs.judged_rows import JudgedRows, between
+from jobs.lakehouse import PARTITION, Lakehouse
+from jobs.metrics import Floats, starts_of_runs
+from jobs.models.protocol import Examples
+from jobs.models.tables import examples_of, features_of
+from jobs.problem import Problem, Rule
+from jobs.use_case import UseCase
+
+ROWS = 200_000
+"""Of the latest training days: a logistic regression is hardly better from more."""
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What a model must beat, and what could not take part."""
+
+    contenders: tuple[Contender, ...]
+    left_out: tuple[str, ...]
+
+
+def baselines(problem: Problem, names: Sequence[str], train: Examples, rows: JudgedRows) -> Baselines:
+    """Prevalence, the declared rules, and a logistic regression over the features `names`.
+
+    Args:
+        train: rows that labels were known of before the judged ones began.
+    """
+    share = float(train.labels.mean()) if len(train) else 0.0
+    found, left_out = [Contender("prevalence", np.full(len(rows), share))], []
+    for rule in problem.rules:
+        if missing := sorted(set(rule.features) - set(rows.table.column_names)):
+            left_out.append(f"rule {rule.name}: no columns {missing} in the training set")
+        else:
+            found.append(Contender(f"rule {rule.name}", _ranks(rule, rows.table)))
+    try:
+        found.append(Contender("logistic regression", _logistic(names, train, rows)))
+    except ValueError as error:
+        left_out.append(f"logistic regression: {error}")
+    return Baselines(tuple(found), tuple(left_out))
+
+
+def _logistic(names: Sequence[str], train: Examples, rows: JudgedRows) -> Floats:
+    from jobs.models.catalog import new_model
+
+    model = new_model("logistic")
+    model.fit(train, None, seed=0, device="cpu")
+    return model.predict(features_of(rows.table, names))
+
+
+def _ranks(rule: Rule, table: pa.Table) -> Floats:
+    """The rule as scores: place of each row when sorted by the features, the first before all; equal rows equal."""
+    values = np.nan_to_num(features_of(table, rule.features).astype(np.float64), nan=-np.inf)
+    order = np.lexsort(values.T[::-1])
+    new = np.logical_or.reduce([starts_of_runs(column[order]) for column in values.T])
+    ranks = np.empty(len(order))
+    ranks[order] = np.cumsum(new)
+    return ranks
+
+
+def training_rows(
+    lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[str], end: datetime, most: int = ROWS
+) -> Examples:
+    """The latest rows with event times until `end`: of whole days, the newest first, until there are `most`."""
+    start = _before(end.date())
+    for day, rows in _days_back(lakehouse, use_case, version, start):
+        if most <= 0:
+            break
+        start, most = _before(day), most - rows
+    columns = list(dict.fromkeys([*names, use_case.label]))
+    return examples_of(between(lakehouse, use_case, version, start, end, columns), names, use_case.label)
+
+
+def _days_back(lakehouse: Lakehouse, use_case: UseCase, version: int, end: datetime) -> Iterator[tuple[date, int]]:
+    """Daily partitions until `end` with their rows, newest first."""
+    actions = pa.table(lakehouse.delta(use_case.training_set, version).get_add_actions(flatten=True))
+    rows: dict[date, int] = {}
+    for action in actions.select([f"partition.{PARTITION}", "num_records"]).to_pylist():
+        day, count = action.values()
+        rows[day] = rows.get(day, 0) + (count or 0)
+    yield from sorted(((day, count) for day, count in rows.items() if day <= end.date()), reverse=True)
+
+
+def _before(day: date) -> datetime:
+    """The last moment before a day."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(microseconds=1)

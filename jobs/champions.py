@@ -1,0 +1,36 @@
+"""The champion of a moment as a verified bundle: who it was says the ledger, what it is the registry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from jobs import ledger, registry
+from jobs.bundle import Bundle
+from jobs.settings import Settings
+from jobs.use_case import UseCase
+
+
+class Champions:
+    """Champions of one home; a bundle is fetched and verified once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._bundles: dict[tuple[str, int, str], Bundle] = {}
+
+    def at(self, use_case: UseCase, moment: datetime) -> tuple[int, Bundle] | None:
+        """Version and bundle of who was in production at `moment`; None if nobody was.
+
+        Raises BundleError if the registry does not hold that bundle any more.
+        """
+        found = ledger.champion(self._settings, use_case, at=moment)
+        return None if found is None else (found.version, self._bundle(use_case, found.version, found.sha256))
+
+    def version(self, use_case: UseCase, version: int) -> tuple[int, Bundle]:
+        """A version that somebody asks for, champion or not. Raises ValueError if there is none."""
+        return version, self._bundle(use_case, version, registry.get(self._settings, use_case, version).sha256)
+
+    def _bundle(self, use_case: UseCase, version: int, sha256: str) -> Bundle:
+        key = (use_case.name, version, sha256)
+        if key not in self._bundles:
+            self._bundles[key] = registry.fetch(self._settings, use_case, version, sha256)
+        return self._bundles[key]

@@ -1,0 +1,273 @@
+"""Nightly scoring from marts to the prediction log: the model of each night, features as trained on, nothing twice."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from jobs import bundle, prediction_log, scoring, training_set, window_features
+from jobs.bundle import Bundle, Manifest
+from jobs.lakehouse import Lakehouse
+from jobs.models.catalog import new_model
+from jobs.models.parity import score
+from jobs.models.protocol import Examples
+from jobs.models.tables import features_of
+from jobs.scoring_kernel import scorer
+from jobs.use_cases.fraud import FRAUD
+
+DAY = timedelta(days=1)
+FIRST = date(2026, 3, 1)
+DAYS = [FIRST + n * DAY for n in range(4)]
+AS_OF = datetime(2026, 3, 5, tzinfo=UTC)
+LOG = prediction_log.table(FRAUD)
+TIME = pa.timestamp("us", "UTC")
+NAMES = ("tx_amount", "customer_tx_count_1d", "terminal_known_frauds_7d", "amount_zscore_30d", "hour_of_day")
+Row = dict[str, Any]
+EVENT_SCHEMA = pa.schema(
+    {"transaction_id": pa.int64(), "tx_datetime": TIME, "customer_id": pa.int64(), "terminal_id": pa.int64(),
+     "tx_amount": pa.float64(), "known_at": TIME, "version": pa.int64(), "superseded_at": TIME,
+     "loaded_in": pa.int64(), "first_event_date": pa.date32(), "event_date": pa.date32()}
+)  # fmt: skip
+LABEL_SCHEMA = pa.schema(
+    {"transaction_id": pa.int64(), "customer_id": pa.int64(), "terminal_id": pa.int64(), "tx_datetime": TIME,
+     "is_fraud": pa.bool_(), "known_at": TIME, "superseded_at": TIME, "loaded_in": pa.int64(),
+     "event_date": pa.date32()}
+)  # fmt: skip
+
+
+def payment(number: int, at: datetime, **more: Any) -> Row:
+    row = {"transaction_id": number, "tx_datetime": at, "customer_id": number % 3, "terminal_id": number % 2}
+    row |= {"tx_amount": 10.1 + number, "known_at": at, "version": 1, "superseded_at": None, "loaded_in": 1}
+    return row | {"first_event_date": at.date(), "event_date": at.date()} | more
+
+
+def noon(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=12)
+
+
+def put(lakehouse: Lakehouse, table: str, rows: list[Row], schema: pa.Schema, mode: str = "overwrite") -> None:
+    frame = pa.Table.from_pylist(rows, schema=schema)
+    lakehouse.write(table, frame, mode=mode, schema=schema, partition_by=["event_date"])
+
+
+def update_windows(lakehouse: Lakehouse, as_of: datetime = AS_OF) -> None:
+    for windows in FRAUD.windows:
+        window_features.update(lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), as_of)
+
+
+@pytest.fixture
+def marts(lakehouse: Lakehouse) -> Iterator[Lakehouse]:
+    """Five payments on each of four days; one is corrected a day later, one becomes known two days late."""
+    for kept in (lakehouse.settings.state / "fraud", lakehouse.settings.home / "feast"):
+        shutil.rmtree(kept, ignore_errors=True)
+    events = [payment(10 * n + k, noon(day) + k * timedelta(hours=1)) for n, day in enumerate(DAYS) for k in range(5)]
+    later = noon(DAYS[1])
+    events[3] |= {"superseded_at": later}
+    events.append(events[3] | {"tx_amount": 9000.0, "known_at": later, "superseded_at": None, "version": 2})
+    events.append(payment(99, noon(DAYS[0]), known_at=noon(DAYS[2])))
+    put(lakehouse, FRAUD.events, events, EVENT_SCHEMA)
+    report = {"is_fraud": True, "known_at": noon(DAYS[1]), "superseded_at": None, "loaded_in": 1}
+    about = {name: events[0][name] for name in ("transaction_id", "customer_id", "terminal_id", "tx_datetime")}
+    put(lakehouse, FRAUD.labels, [about | report | {"event_date": DAYS[0]}], LABEL_SCHEMA)
+    update_windows(lakehouse)
+    yield lakehouse
+
+
+def made(folder: Path, names: tuple[str, ...] = NAMES, family: str = "logistic", seed: int = 0) -> Bundle:
+    rng = np.random.default_rng(seed)
+    features = rng.gamma(2, 5, size=(200, len(names))).astype(np.float32)
+    model = new_model(family, {} if family == "logistic" else {"rounds": 5, "min_data_in_leaf": 5})
+    model.fit(Examples(features, features[:, 0] > 8, None, names), None, seed=seed, device="cpu")
+    manifest = Manifest("fraud", family, tuple((n, "float32") for n in names), 0.5, AS_OF.isoformat(), {})
+    return bundle.write(folder, model, manifest)
+
+
+@pytest.fixture
+def champion(tmp_path: Path) -> Bundle:
+    return made(tmp_path / "champion")
+
+
+def always(version: int, model: Bundle) -> scoring.ChampionAt:
+    return lambda moment: (version, model)
+
+
+def logged(lakehouse: Lakehouse) -> dict[int, Row]:
+    rows = lakehouse.to_arrow(LOG).to_pylist()
+    found = {row["transaction_id"]: row for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def test_scored_rows_have_the_features_that_are_trained_on_later(marts: Lakehouse, champion: Bundle) -> None:
+    scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
+    later = AS_OF + FRAUD.label_maturity
+    update_windows(marts, later)
+    training_set.build(marts, FRAUD, later)
+    log = marts.to_arrow(LOG).sort_by("transaction_id")
+    trained = marts.to_arrow(FRAUD.training_set).sort_by("transaction_id")
+    assert log["transaction_id"].equals(trained["transaction_id"]) and log.num_rows == 21
+    for name in NAMES:
+        assert log[name].combine_chunks().equals(trained[name].cast(pa.float32(), safe=False).combine_chunks()), name
+    expected = score(champion.session(), features_of(trained, NAMES))
+    np.testing.assert_array_equal(log["score"].to_numpy(), expected)
+    assert log["decision"].to_pylist() == (expected >= np.float32(0.5)).tolist()
+    # The payment that was corrected later is scored as it was when it was made.
+    assert logged(marts)[3]["tx_amount"] == np.float32(13.1)
+
+
+def test_a_row_says_what_it_was_made_of(marts: Lakehouse, champion: Bundle) -> None:
+    scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
+    row = logged(marts)[12]
+    assert (row["model_version"], row["bundle_sha256"]) == (7, champion.sha256)
+    assert (row["arm"], row["propensity"], row["origin"], row["scored_at"]) == ("champion", 1.0, "nightly", AS_OF)
+    assert f'"{FRAUD.events}":{marts.version(FRAUD.events)}' in row["feature_versions"]
+    assert (row["customer_id"], row["terminal_id"], row["tx_datetime"]) == (0, 0, noon(DAYS[1]) + timedelta(hours=2))
+    assert row["event_date"] == DAYS[1]
+
+
+def test_the_same_again_writes_nothing(marts: Lakehouse, champion: Bundle) -> None:
+    first = scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
+    assert first.rows == {DAYS[0]: 6} | dict.fromkeys(DAYS[1:], 5)
+    again = scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
+    assert (again.version, again.rows) == (first.version, {})
+    next_night = scoring.score_days(marts, FRAUD, DAYS, AS_OF + DAY, always(7, champion))
+    assert next_night.rows == {}
+
+
+def test_only_days_that_something_reached_are_scored_again(marts: Lakehouse, champion: Bundle) -> None:
+    scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
+    before = logged(marts)
+    put(marts, FRAUD.events, [payment(77, noon(DAYS[2]), loaded_in=2)], EVENT_SCHEMA, mode="append")
+    update_windows(marts, AS_OF + DAY)
+    result = scoring.score_days(marts, FRAUD, DAYS, AS_OF + DAY, always(7, champion))
+    assert set(result.rows) == {DAYS[2], DAYS[3]} and result.rows[DAYS[2]] == 6
+    after = logged(marts)
+    kept = [n for n, row in before.items() if row["event_date"] in DAYS[:2]]
+    assert {n: after[n] for n in kept} == {n: before[n] for n in kept}
+    assert after[34]["scored_at"] == AS_OF + DAY
+
+
+def test_an_event_that_is_not_known_yet_is_not_scored(marts: Lakehouse, champion: Bundle) -> None:
+    scoring.score_days(marts, FRAUD, DAYS[:1], noon(DAYS[1]), always(7, champion))
+    assert 99 not in logged(marts)
+    scoring.score_days(marts, FRAUD, DAYS[:1], AS_OF, always(7, champion))
+    assert 99 in logged(marts)
+
+
+def test_a_day_that_was_not_over_is_completed(marts: Lakehouse, champion: Bundle) -> None:
+    early = scoring.score_days(marts, FRAUD, DAYS[:1], noon(DAYS[0]) + timedelta(hours=1), always(7, champion))
+    assert early.rows == {DAYS[0]: 2}
+    assert scoring.score_days(marts, FRAUD, DAYS[:1], AS_OF, always(7, champion)).rows == {DAYS[0]: 6}
+
+
+def test_a_backfill_scores_with_the_model_of_each_night(marts: Lakehouse, champion: Bundle, tmp_path: Path) -> None:
+    other = made(tmp_path / "other", ("tx_amount", "customer_amount_max_7d"), "boosted")
+    promoted = {datetime(2026, 3, 2, tzinfo=UTC): (1, champion), datetime(2026, 3, 4, tzinfo=UTC): (2, other)}
+    asked = []
+
+    def champion_at(moment: datetime) -> scoring.Model | None:
+        asked.append(moment)
+        since = [start for start in promoted if start <= moment]
+        return promoted[max(since)] if since else None
+
+    days = [FIRST - DAY, *DAYS]
+    result = scoring.score_days(marts, FRAUD, days, AS_OF, champion_at)
+    assert asked == [datetime(2026, 3, n, tzinfo=UTC) for n in (1, 2, 3, 4, 5)]
+    assert result.without_champion == (FIRST - DAY,)
+    assert result.models == {DAYS[0]: 1, DAYS[1]: 1, DAYS[2]: 2, DAYS[3]: 2}
+    rows = logged(marts).values()
+    assert {(r["event_date"], r["model_version"], r["bundle_sha256"]) for r in rows} == {
+        (day, promoted[night][0], promoted[night][1].sha256)
+        for day, night in zip(DAYS, [*[min(promoted)] * 2, *[max(promoted)] * 2], strict=True)
+    }
+    # A feature that a model does not use is null in its rows, and only there.
+    assert all((row["customer_amount_max_7d"] is None) == (row["model_version"] == 1) for row in rows)
+    told = scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(2, other))
+    assert set(told.rows) == set(DAYS[:2]) and {r["model_version"] for r in logged(marts).values()} == {2}
+
+
+def test_a_model_with_other_features_keeps_the_log_of_the_days_before(
+    marts: Lakehouse, champion: Bundle, tmp_path: Path
+) -> None:
+    scoring.score_days(marts, FRAUD, DAYS[:3], AS_OF, always(1, champion))
+    before = logged(marts)
+    other = made(tmp_path / "other", ("customer_tx_count_7d", "tx_amount"))
+    scoring.score_days(marts, FRAUD, DAYS[3:], AS_OF, always(2, other))
+    after = logged(marts)
+    assert {n: {k: after[n][k] for k in row} for n, row in before.items()} == before
+    assert after[30]["customer_tx_count_7d"] is not None and after[30]["hour_of_day"] is None
+
+
+def test_what_was_decided_online_is_left_alone(marts: Lakehouse, champion: Bundle, tmp_path: Path) -> None:
+    scoring.score_days(marts, FRAUD, DAYS[:2], AS_OF, always(1, champion))
+    online = marts.to_arrow(LOG, filters=[("event_date", "=", DAYS[0])])
+    at = online.schema.get_field_index("origin")
+    online = online.set_column(at, "origin", pa.array(["online"] * online.num_rows))
+    write_deltalake(marts.delta(LOG), online, mode="append")
+    result = scoring.score_days(marts, FRAUD, DAYS[:2], AS_OF, always(2, made(tmp_path / "other", seed=1)))
+    assert set(result.rows) == set(DAYS[:2])
+    found = [(r["origin"], r["model_version"]) for r in marts.to_arrow(LOG).to_pylist() if r["event_date"] == DAYS[0]]
+    assert sorted(found) == [("nightly", 2)] * 6 + [("online", 1)] * 6
+
+
+def test_without_a_champion_nothing_is_scored(marts: Lakehouse) -> None:
+    result = scoring.score_days(marts, FRAUD, DAYS, AS_OF, lambda moment: None)
+    assert result == scoring.Scored(None, without_champion=tuple(DAYS)) and not marts.exists(LOG)
+
+
+def test_a_feature_that_is_missing_or_no_number_is_named(marts: Lakehouse, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"features \['no_such'\]"):
+        scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(1, made(tmp_path / "a", ("no_such",))))
+    with pytest.raises(ValueError, match="encode them"):
+        scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(1, made(tmp_path / "b", ("tx_datetime",))))
+    assert not marts.exists(LOG)
+
+
+def test_a_graph_that_was_exchanged_is_not_run(marts: Lakehouse, champion: Bundle, tmp_path: Path) -> None:
+    other = made(tmp_path / "other", seed=1)
+    wrong = scorer(other.read("model.onnx"), champion.manifest.files["model.onnx"], NAMES, 0.5)
+    with pytest.raises(ValueError, match="not the one that was approved"):
+        list(wrong(iter([])))
+    (champion.folder / "model.onnx").write_bytes(other.read("model.onnx"))
+    with pytest.raises(bundle.BundleError, match="since it was verified"):
+        scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
+    assert not marts.exists(LOG)
+
+
+def test_an_infinite_feature_is_refused_and_a_missing_one_is_scored(champion: Bundle) -> None:
+    kernel = scorer(champion.read("model.onnx"), champion.manifest.files["model.onnx"], NAMES, 0.5)
+    columns = {name: pa.array([1.0, None, float("nan")], pa.float32()) for name in NAMES}
+    [scored] = kernel(iter([pa.RecordBatch.from_pydict(columns)]))
+    expected = score(champion.session(), np.array([[1.0] * 5, [np.nan] * 5, [np.nan] * 5], np.float32))
+    np.testing.assert_array_equal(scored.column("score").to_numpy(), expected)
+    infinite = columns | {"tx_amount": pa.array([1.0, np.inf, 3e38], pa.float32())}
+    with pytest.raises(ValueError, match=r"\['tx_amount'\].*infinity"):
+        list(kernel(iter([pa.RecordBatch.from_pydict(infinite)])))
+    large = columns | {"tx_amount": pa.array([3e38, 3e38, 3e38], pa.float32())}
+    assert len(list(kernel(iter([pa.RecordBatch.from_pydict(large)])))) == 1
+
+
+def test_a_feature_named_like_a_column_of_the_log_is_refused(champion: Bundle) -> None:
+    types = {name: pa.int64() for name in prediction_log.event_columns(FRAUD)}
+    with pytest.raises(ValueError, match=r"\['score'\].*rename"):
+        prediction_log.schema(FRAUD, types, ["score"])
+
+
+def test_the_night_of_a_day_is_the_midnight_that_ends_it() -> None:
+    found = scoring.nights([FIRST, FIRST + DAY], noon(FIRST + DAY))
+    assert found == {FIRST: datetime(2026, 3, 2, tzinfo=UTC), FIRST + DAY: noon(FIRST + DAY)}
+
+
+def test_other_bundles_with_one_hash_are_one_model(marts: Lakehouse, champion: Bundle) -> None:
+    """Restored or registered again under another number, it is still the same model: nothing is scored again."""
+    scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(1, champion))
+    assert scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(2, replace(champion))).rows == {}

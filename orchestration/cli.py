@@ -7,16 +7,12 @@ import gc
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from jobs import settings as settings_module
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from jobs.use_case import UseCase
+from orchestration import model_commands
+from orchestration.options import given, input_files, use_case_named
 
 MOMENTS = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 FILE = click.Path(exists=True, path_type=Path)
@@ -32,35 +28,9 @@ def main() -> None:
     """
 
 
-def _use_case(name: str) -> "UseCase":
-    from jobs.use_cases.catalog import USE_CASES
-
-    known = {u.name: u for u in USE_CASES}
-    if name not in known:
-        raise click.UsageError(f"--use-case: expected one of {', '.join(known)}, found {name!r}")
-    return known[name]
-
-
-def _input_files(command: "Callable[..., None]") -> "Callable[..., None]":
-    """An option for every file that a use case reads: the inputs of its sources."""
-    from jobs.use_cases.catalog import USE_CASES
-
-    helps: dict[str, list[str]] = {}
-    for use_case in USE_CASES:
-        for source in use_case.sources:
-            helps.setdefault(source.input, []).append(f"{use_case.name}: {source.description}")
-    for name, said in reversed(helps.items()):
-        command = click.option(f"--{name}", type=FILE, multiple=True, help=" ".join(said))(command)
-    return command
-
-
-def _given(files: "Mapping[str, tuple[Path, ...]]") -> dict[str, tuple[Path, ...]]:
-    return {name: paths for name, paths in files.items() if paths}
-
-
 @main.command()
 @click.option("--use-case", "name", default="fraud", show_default=True)
-@_input_files
+@input_files
 @click.option("--columns", type=FILE, help="YAML: your column names and time zone (docs/your-own-data.md).")
 @click.option("--as-of", type=MOMENTS, help="Know the world as it was known then (UTC); default: end of the input.")
 @click.option("--full", is_flag=True, help="Run even if nothing is new.")
@@ -76,7 +46,7 @@ def run(name: str, columns: Path | None, as_of: datetime | None, full: bool, **f
     # A run imports and keeps a million objects and leaves little garbage: looking for it again and again, and once
     # more at the end, takes seconds.
     gc.set_threshold(100_000, 20, 100)
-    status = runner.run(settings_module.load(), _use_case(name), _given(files), columns, moment, full)
+    status = runner.run(settings_module.load(), use_case_named(name), given(files), columns, moment, full)
     gc.freeze()
     sys.exit(status)
 
@@ -141,7 +111,7 @@ def accept(name: str, source: str | None) -> None:
     """Accept the changed schema of a SOURCE (default: of all) that stopped a run."""
     from jobs import contracts
 
-    use_case = _use_case(name)
+    use_case = use_case_named(name)
     for chosen in [use_case.source(source)] if source else use_case.sources:
         for line in contracts.accept(settings_module.load(), use_case, chosen):
             click.echo(line)
@@ -155,7 +125,7 @@ def maintain(name: str, retain_hours: float) -> None:
     from jobs import maintenance
     from jobs.lakehouse import attach
 
-    for line in maintenance.run(attach(settings_module.load()), _use_case(name), retain_hours):
+    for line in maintenance.run(attach(settings_module.load()), use_case_named(name), retain_hours):
         click.echo(line)
 
 
@@ -187,3 +157,7 @@ def ui(port: int) -> None:
     from orchestration import runner
 
     sys.exit(runner.ui(settings_module.load(), port))
+
+
+for command in model_commands.COMMANDS:
+    main.add_command(command)

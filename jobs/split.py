@@ -12,6 +12,7 @@ Times = npt.NDArray[np.int64]
 """Event times in microseconds since 1970, UTC."""
 Mask = npt.NDArray[np.bool_]
 
+WINDOWS = ("training", "validation", "final", "judged")
 MINIMUM_POSITIVES = 10
 """With fewer, a window says nothing about which model is better."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,10 +22,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Split:
     """Moments that part a training set. Every window is open at its start and closed at its end.
 
-        training   (.., validation_start - maturity]   labels known when validation begins
-        validation (validation_start, judged_start]
-        final      (.., judged_start - maturity]       what the candidate is trained on in the end
-        judged     (judged_start, judged_end]          left to the gate
+    training   (.., validation_start - maturity]   labels known when validation begins
+    validation (validation_start, judged_start]
+    final      (.., judged_start - maturity]       what the candidate is trained on in the end
+    judged     (judged_start, judged_end]          left to the gate
     """
 
     maturity: timedelta

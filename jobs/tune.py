@@ -6,7 +6,8 @@ How a search proceeds is in `jobs.study`; training the candidate with what was f
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -48,9 +49,7 @@ class Tuning:
     """Of this call; none if the parameters were taken over."""
 
 
-def tune(
-    lakehouse: Lakehouse, use_case: UseCase, progress: Progress | None = None, anew: bool = False
-) -> Tuning:
+def tune(lakehouse: Lakehouse, use_case: UseCase, progress: Progress | None = None, anew: bool = False) -> Tuning:
     """Tune on the training set as it is; what was found before is used again when little changed since.
 
     Args:
@@ -74,6 +73,12 @@ def last(settings: Settings, use_case: UseCase, as_of: datetime) -> Tuning | Non
     return max(before, key=lambda tuning: datetime.fromisoformat(tuning.as_of), default=None)
 
 
+def trials_of(settings: Settings, use_case: UseCase, tuning: Tuning) -> dict[str, tuple[Trial, ...]]:
+    """The stored trials of a tuning, by family."""
+    folder = _folder(settings, use_case)
+    return {f: tuple(study.load(name, folder, settings.tuning_url)) for f, name in tuning.studies.items()}
+
+
 def parts_of(use_case: UseCase, problem: Problem, as_of: datetime) -> split.Split:
     return split.split(as_of, use_case.label_maturity, problem.validation, problem.judged)
 
@@ -91,12 +96,12 @@ def _tune(
     parts = parts_of(use_case, problem, as_of)
     if reason := split.refusal(parts, rows.times, rows.examples.labels):
         return Tuning(state["as_of"], reason, refused=True)
-    train, valid = (rows.examples.rows(mask(rows.times)) for mask in (parts.training, parts.validation))
+    train = rows.examples.labels[parts.training(rows.times)]
     wanted = Tuning(
         as_of=state["as_of"],
         reason="",
         rows=len(train),
-        prevalence=float(train.labels.mean()),
+        prevalence=float(train.mean()),
         declared=_declared(problem, state, rows.examples.names),
     )
     before = last(settings, use_case, as_of)
@@ -106,9 +111,10 @@ def _tune(
     trials, studies = {}, {}
     for family in (family for family in problem.families if family.search):
         search = _search(use_case, problem, family, wanted, state, attempt=int(anew))
-        objective = _objective(family, train, valid, problem.seed)
+        objective = _objective(family, rows, parts, problem.seed)
         told = None if progress is None else _named(progress, family.name)
-        found = study.run(search, objective, _folder(settings, use_case), settings.tuning_url, told)
+        with one_thread():
+            found = study.run(search, objective, _folder(settings, use_case), settings.tuning_url, told)
         trials[family.name], studies[family.name] = tuple(found), search.name
     parameters = {name: dict(study.best(found).parameters) for name, found in trials.items()}
     tuning = Tuning(**{**_plain(wanted), "reason": reason, "parameters": parameters, "studies": studies})
@@ -159,16 +165,38 @@ def _search(
     )
 
 
-def _objective(family: Family, train: Examples, valid: Examples, seed: int) -> study.Objective:
+def drawn_examples(rows: TrainingRows, parts: split.Split, rate: float, seed: int) -> tuple[Examples, Examples]:
+    """Examples to train on and to stop by: all positives and a share `rate` of the negatives, of either window."""
+    train, valid = (rows.examples.rows(mask(rows.times)) for mask in (parts.training, parts.validation))
+    return sampled(train, rate, seed), sampled(valid, rate, seed)
+
+
+def _objective(family: Family, rows: TrainingRows, parts: split.Split, seed: int) -> study.Objective:
     rate = family.negative_rate if family.tuning_rate is None else family.tuning_rate
-    drawn = sampled(train, rate, seed)
+    train, stop = drawn_examples(rows, parts, rate, seed)
+    valid = rows.examples.rows(parts.validation(rows.times))
 
     def objective(parameters: Mapping[str, Any], report: Report) -> Mapping[str, float]:
         model = new_model(family.name, {**family.fixed, **parameters})
-        model.fit(drawn, valid, seed=seed, device=device(), report=report)
+        model.fit(train, stop, seed=seed, device=device(), report=report)
         return {"value": average_precision(valid.labels, model.predict(valid.features)), "steps": model.steps}
 
     return objective
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread per model: trials and families run side by side, and more threads would change rounding too."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def device() -> str:

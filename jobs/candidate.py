@@ -43,14 +43,13 @@ def make(
         ValueError: there is no training set, or its values cannot be learned from.
         TrackingUnavailable: MLflow does not answer; nothing is registered then.
     """
-    settings, problem = lakehouse.settings, use_case.problem
-    assert problem is not None
+    settings, problem = lakehouse.settings, tuning_job.problem_of(use_case)
     state = provenance.of_training_set(lakehouse, use_case)
     as_of = provenance.as_of(state)
     version = lakehouse.version(use_case.training_set)
     assert version is not None
     tuned = tuning_job.last(settings, use_case, as_of) or Tuning(state["as_of"], "nothing was tuned")
-    names = feature_names(lakehouse, use_case, version)
+    names = feature_names(lakehouse, use_case, version, state["features"])
     digest = provenance.digest(state, problem, tuned.parameters, names, provenance.code_sha256(), tuning_job.device())
     # Asked before the work, so that nobody trains for minutes to find the server gone.
     if known := registry.find(settings, use_case, digest):
@@ -79,8 +78,7 @@ def made_from(use_case: UseCase, state: Mapping[str, Any], version: int, tuned: 
         "table": use_case.training_set,
         "table_version": version,
         "versions": dict(state["versions"]),
-        "feature_service": state["feature_service"],
-        "declarations": state["declarations"],
+        "training_set": dict(state),
         "tuning": {"as_of": tuned.as_of, "studies": dict(tuned.studies), "reason": tuned.reason},
         "code_revision": provenance.revision(),
         "code_sha256": provenance.code_sha256(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +239,7 @@ def _write(
             "judged_start": parts.judged_start.isoformat(),
             "judged_end": parts.judged_end.isoformat(),
         },
+        "review": asdict(problem.review),
         "validation": dict(winner.metrics),
     }
     manifest = Manifest(
@@ -255,7 +256,7 @@ def _write(
 
 def _by_slice(problem: Problem, rows: TrainingRows, scores: Scores) -> dict[str, Metrics]:
     """Metrics on the guard slices that the features tell apart; those of profiles are the gate's."""
-    found = {}
+    found: dict[str, Metrics] = {}
     for guard in problem.slices:
         if isinstance(guard, Slice) and guard.source is None and guard.column in rows.examples.names:
             values = rows.examples.features[:, rows.examples.names.index(guard.column)]

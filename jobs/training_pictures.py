@@ -65,12 +65,14 @@ def calibration(labels: Bools, scores: Scores) -> bytes:
 def history(trials: Sequence[Trial], space: Mapping[str, Range | tuple[Any, ...]]) -> bytes:
     """Optimisation history beside the parameters' importance."""
     figure, (left, right) = _figure(2)
-    complete = [t for t in trials if t.state == "complete" and t.value is not None]
-    pruned = [t for t in trials if t.state == "pruned" and t.value is not None]
-    left.plot([t.number for t in pruned], [t.value for t in pruned], "x", color=_GREY, markersize=4, label="pruned")
-    left.plot([t.number for t in complete], [t.value for t in complete], "o", color=_BLUE, markersize=3, label="trial")
-    best = np.maximum.accumulate([t.value for t in complete])
-    left.step([t.number for t in complete], best, where="post", color=_RED, linewidth=1, label="best so far")
+    complete, pruned = (
+        np.array([(t.number, t.value or 0.0) for t in trials if t.state == state]).reshape(-1, 2)
+        for state in ("complete", "pruned")
+    )
+    left.plot(pruned[:, 0], pruned[:, 1], "x", color=_GREY, markersize=4, label="pruned")
+    left.plot(complete[:, 0], complete[:, 1], "o", color=_BLUE, markersize=3, label="trial")
+    best = np.maximum.accumulate(complete[:, 1])
+    left.step(complete[:, 0], best, where="post", color=_RED, linewidth=1, label="best so far")
     left.set(xlabel="trial", ylabel="average precision")
     left.legend(fontsize=7)
     shares = study.importance(trials, space)

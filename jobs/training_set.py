@@ -30,7 +30,8 @@ def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str,
 
     Returns:
         `version` (of the table), `built` (whether anything was written), if so `rows_written` and `days_written`, and
-        the recorded state: `versions` of the tables read, `feature_service`, `declarations`, `as_of`.
+        the recorded state: `versions` of the tables read, `feature_service`, `features` (names of its columns here),
+        `declarations`, `as_of`.
 
     Raises:
         ValueError: a table that it is built from does not exist.
@@ -39,11 +40,11 @@ def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str,
     with lakehouse.lock(table):
         found = event_rows.inputs(lakehouse, use_case, [use_case.events, use_case.labels], as_of, table)
         state, last = found.state(), lakehouse.state(table)
-        if last == state:
-            return {"version": lakehouse.version(table), "built": False, **state}
+        if "features" in last and last == {**state, "features": last["features"]}:
+            return {"version": lakehouse.version(table), "built": False, **last}
         done = _write(lakehouse, use_case, found, last)
         pins.pin(lakehouse.settings, {**found.versions, table: done["version"]}, by=f"{table}@{done['version']}")
-        return {"built": True, **done, **state}
+        return {"built": True, **state, **done}
 
 
 def _write(lakehouse: Lakehouse, use_case: UseCase, found: Inputs, last: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def _write(lakehouse: Lakehouse, use_case: UseCase, found: Inputs, last: Mapping
     days = stale_days(lakehouse, use_case, store, found, last)
     rows = _labelled(lakehouse, use_case, found, days)
     frame = event_rows.with_features(store, use_case, rows)
-    schema = event_rows.schema(frame)
+    schema, state = event_rows.schema(frame), {**found.state(), "features": _feature_names(store, use_case)}
     if _make_room(lakehouse, table, schema):
         return _write(lakehouse, use_case, found, {})
     count, start = rows.count(), (found.as_of - use_case.training_window).date()
@@ -69,9 +70,10 @@ def _write(lakehouse: Lakehouse, use_case: UseCase, found: Inputs, last: Mapping
         rows=count,
         replace_where=replaced,
         partition_by=[PARTITION],
-        state=found.state(),
+        state=state,
     )
-    return {"version": version, "rows_written": count, "days_written": "all" if days is None else len(days)}
+    days_written = "all" if days is None else len(days)
+    return {**state, "version": version, "rows_written": count, "days_written": days_written}
 
 
 def stale_days(
@@ -117,6 +119,11 @@ def _labelled(lakehouse: Lakehouse, use_case: UseCase, found: Inputs, days: Sequ
     target = f"coalesce(known_label, case when {mature} then false end)"
     wanted = event_rows.columns(use_case, events, f"{target} as `{label}`")
     return events.join(labels, name, "left").selectExpr(*wanted).where(f"`{label}` is not null")
+
+
+def _feature_names(store: FeatureStore, use_case: UseCase) -> list[str]:
+    projections = store.get_feature_service(use_case.feature_service).feature_view_projections
+    return [feature.name for projection in projections for feature in projection.features]
 
 
 def _make_room(lakehouse: Lakehouse, table: str, schema: pa.Schema) -> bool:

@@ -12,10 +12,9 @@ import click
 
 from jobs import settings as settings_module
 from orchestration import model_commands
-from orchestration.options import given, input_files, use_case_named
+from orchestration.options import FILE, given, input_files, use_case_named
 
 MOMENTS = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
-FILE = click.Path(exists=True, path_type=Path)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -127,6 +126,17 @@ def maintain(name: str, retain_hours: float) -> None:
 
     for line in maintenance.run(attach(settings_module.load()), use_case_named(name), retain_hours):
         click.echo(line)
+
+
+@main.command()
+@click.option("--use-case", "name", default="fraud", show_default=True)
+@click.option("--tune", is_flag=True, help="Search the parameters again too.")
+@click.argument("model_version", type=int)
+def reproduce(name: str, tune: bool, model_version: int) -> None:
+    """Train MODEL_VERSION again from the recorded table versions and compare its metrics."""
+    from orchestration import reproduction
+
+    sys.exit(reproduction.run(settings_module.load(), _use_case(name), model_version, tune))
 
 
 @main.group()

@@ -1,4 +1,4 @@
-"""MLflow down, silent or killed half-way: bounded waiting, a clear error, nothing half-registered, and then it goes on."""
+"""MLflow down, silent or killed half-way: bounded waiting, a clear error, nothing half-registered; then it goes on."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """The ledger: history, compare and set, pins, on SQLite and a real PostgreSQL; killed and at once in tests/faults."""
 
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from jobs import ledger, pins
 from jobs.ledger import Decision, Evaluation, Kind
+from jobs.ledger_tables import LedgerUnreachable
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 
@@ -122,3 +124,12 @@ def test_pins_are_in_the_same_database(ledger_home: Settings) -> None:
 def test_another_database_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected postgresql://user@host/database, found mysql"):
         ledger.book(Settings(tmp_path, ledger_url="mysql://root@localhost/x"), FRAUD)
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        url = f"postgresql://evergreen:secret@127.0.0.1:{taken.getsockname()[1]}/ledger"
+        with pytest.raises(LedgerUnreachable, match="start it, or correct EVERGREEN_LEDGER") as raised:
+            ledger.book(Settings(tmp_path, ledger_url=url), FRAUD)
+    assert "evergreen:***@127.0.0.1" in str(raised.value) and "secret" not in str(raised.value)

@@ -95,6 +95,13 @@ def test_a_rollback_restores_the_last_that_was_not_rolled_back_itself(ledger_hom
     assert in_production(ledger_home) == [1, 2, 3, 2, 1] and book.previous is None and book.rolled_back == {2, 3}
 
 
+def test_the_last_decision_tells_whether_something_was_decided_since(ledger_home: Settings) -> None:
+    assert ledger.last_decision(ledger_home, FRAUD) == 0
+    first = ledger.decide(ledger_home, decision(1, None))
+    ledger.decide(ledger_home, replace(decision(1, None), use_case="returns"))
+    assert ledger.last_decision(ledger_home, FRAUD) == first.id > 0
+
+
 def test_use_cases_have_champions_of_their_own(ledger_home: Settings) -> None:
     ledger.decide(ledger_home, decision(1, None))
     ledger.decide(ledger_home, replace(decision(1, None), use_case="returns"))

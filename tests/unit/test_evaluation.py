@@ -97,7 +97,7 @@ def test_the_window_is_open_at_its_start_and_closed_at_its_end(tmp_path: Path) -
     instant = timedelta(microseconds=1)
     moments = [START, START + instant, END, END + instant]
     table = table_of(seed=2, rows=4).set_column(1, "tx_datetime", pa.array(moments, pa.timestamp("us", "UTC")))
-    table = table.set_column(8, "event_date", pa.array([m.date() for m in moments]))
+    table = table.set_column(9, "event_date", pa.array([m.date() for m in moments]))
     own = write_training_set(settings.load({"EVERGREEN_HOME": str(tmp_path)}), table)
     assert sorted(read(own).column("transaction_id")) == [1, 2]
 
@@ -137,7 +137,7 @@ def test_a_model_of_another_use_case_is_refused(lakehouse: Lakehouse, folder: Pa
 @pytest.mark.parametrize("value", [True, False])
 def test_rows_of_one_class_are_a_refusal(tmp_path: Path, good: Bundle, value: bool) -> None:
     table = rows_in(15, 5)
-    same = table.set_column(7, "is_fraud", pa.array([value] * table.num_rows))
+    same = table.set_column(8, "is_fraud", pa.array([value] * table.num_rows))
     own = write_training_set(settings.load({"EVERGREEN_HOME": str(tmp_path)}), same)
     verdict = evaluate(own, USE_CASE, Entrant(1, good), None, AS_OF)
     assert not verdict.promoted and "nothing can be compared" in verdict.reasons[0]

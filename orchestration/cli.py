@@ -3,7 +3,9 @@
 Heavy libraries are imported inside the commands that need them, so that `--help` and "nothing new" are instant.
 """
 
+import atexit
 import gc
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,8 +48,15 @@ def run(name: str, columns: Path | None, as_of: datetime | None, full: bool, **f
     # more at the end, takes seconds.
     gc.set_threshold(100_000, 20, 100)
     status = runner.run(settings_module.load(), use_case_named(name), given(files), columns, moment, full)
-    gc.freeze()
-    sys.exit(status)
+    _end(status)
+
+
+def _end(status: int) -> None:
+    """End at once: to take apart all that a run imported takes seconds, in which torch's libraries complain."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 @main.command()

@@ -147,7 +147,7 @@ PROBLEM = Problem(
         Slice("amount_20_to_100", "tx_amount", minimum=20, maximum=100),
         Slice("amount_from_100", "tx_amount", minimum=100),
         Slice("new_customers", "customer_tx_count_30d", maximum=10),
-        Slice("new_terminals", "terminal_tx_count_30d", maximum=10),
+        Slice("new_terminals", "terminal_tx_count_30d_delay_7d", maximum=10),
         Groups("region", "region", source="customers"),
     ),
     fairness=(Groups("region", "region", source="customers"), Groups("amount", "tx_amount", edges=(20, 100))),

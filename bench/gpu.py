@@ -71,7 +71,7 @@ def plain_loop(examples: Examples, device: str, epochs: int) -> None:
     features = torch.from_numpy(examples.features).to(device)
     labels = torch.from_numpy(examples.labels).to(device, torch.float32)
     for _ in range(epochs):
-        for batch in torch.randperm(len(labels), device=device).split(BATCH[device]):
+        for batch in torch.split(torch.randperm(len(labels), device=device), BATCH[device]):
             logits: Tensor = network(features[batch])
             loss = binary_cross_entropy_with_logits(logits, labels[batch].expand_as(logits))
             optimiser.zero_grad()

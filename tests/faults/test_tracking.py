@@ -55,10 +55,13 @@ def test_a_tracking_server_that_is_down_is_named_before_anything_is_trained(own:
 def test_a_tracking_server_that_never_answers_is_given_up(own: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         found = replace(own, tracking=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(tracking.TrackingUnavailable, match="within 2 s"):
+            registry.latest_candidate(found, world.DEMO)
+        # The first call imported MLflow, which takes its own time.
         began = time.monotonic()
         with pytest.raises(tracking.TrackingUnavailable, match="within 2 s"):
             registry.latest_candidate(found, world.DEMO)
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 20
 
 
 def test_a_password_in_the_url_is_not_shown(own: Settings) -> None:

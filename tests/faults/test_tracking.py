@@ -92,6 +92,7 @@ def test_a_training_killed_while_it_is_tracked_registers_once_when_run_again(own
     assert states == ["FINISHED", "KILLED"]
 
 
+@pytest.mark.servers
 def test_a_server_holds_versions_and_once_it_is_down_what_is_here_still_serves(own: Settings, tmp_path: Path) -> None:
     port = free_port()
     lakehouse = Lakehouse(replace(own, tracking=f"http://127.0.0.1:{port}", tracking_seconds=30))

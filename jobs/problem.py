@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 Sampler = Literal["tpe", "random", "grid"]
+Pruner = Literal["median", "hyperband", "none"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Family:
     """Parameter -> range, or the values to choose from; empty: the family is trained as it is, not tuned."""
     negative_rate: float = 1.0
     """Share of negatives that are trained on, where a family is slow; the rest's weight goes to those drawn."""
+    tuning_rate: float | None = None
+    """The same while tuning, where many trainings count; None: `negative_rate`."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,14 @@ class Problem:
     """Length of the window that candidate and champion are compared on: the latest mature rows."""
     trials: int = 30
     sampler: Sampler = "tpe"
+    pruner: Pruner = "median"
+    parallel: int = 2
+    """Trials at a time. Belongs to the search and not to the machine: another number finds other parameters."""
+    reuse: float = 0.25
+    """Largest relative change of rows or prevalence at which the last tuned parameters are used again."""
+    tuned_for: timedelta = timedelta(days=30)
+    """Age at which tuned parameters are found anew, however little changed."""
+    seed: int = 0
     latency_ms: float = 5.0
     """Limit of a single request's 99th percentile."""
     size_bytes: float = 50e6

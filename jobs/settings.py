@@ -29,10 +29,23 @@ class Settings:
     """The embedded engine ends itself after this long without a connected client."""
     dbt_project: Path = ROOT / "dbt_project"
     feature_repo: Path = ROOT / "feature_repo"
+    tracking: str | None = None
+    """URL of the MLflow server or database; None means SQLite under `home`."""
+    tracking_seconds: float = 20.0
+    """How long one call of the tracking server may take before the run gives up."""
+    tuning_url: str | None = None
+    """SQLAlchemy URL of the database that keeps Optuna's studies; None means journal files under `home`."""
+    price_cpu_hour: float = 0.05
+    price_gpu_hour: float = 2.0
+    """Money for an hour of one CPU core, and of one GPU; in whatever currency the reader thinks in."""
 
     @property
     def warehouse(self) -> str:
         return self.warehouse_url or str(self.home / "warehouse")
+
+    @property
+    def tracking_url(self) -> str:
+        return self.tracking or f"sqlite:///{self.home}/tracking/mlflow.db"
 
     @property
     def dagster_home(self) -> Path:
@@ -56,6 +69,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         engine_idle_seconds=float(env.get("EVERGREEN_ENGINE_IDLE_SECONDS") or 900),
         dbt_project=Path(env.get("EVERGREEN_DBT_PROJECT") or ROOT / "dbt_project").absolute(),
         feature_repo=Path(env.get("EVERGREEN_FEATURE_REPO") or ROOT / "feature_repo").absolute(),
+        tracking=env.get("EVERGREEN_TRACKING") or None,
+        tracking_seconds=float(env.get("EVERGREEN_TRACKING_SECONDS") or 20),
+        tuning_url=env.get("EVERGREEN_TUNING") or None,
+        price_cpu_hour=float(env.get("EVERGREEN_PRICE_CPU_HOUR") or 0.05),
+        price_gpu_hour=float(env.get("EVERGREEN_PRICE_GPU_HOUR") or 2.0),
     )
 
 

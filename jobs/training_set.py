@@ -28,7 +28,8 @@ def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str,
 
     Returns:
         `version` (of the table), `built` (whether anything was written), if so `rows_written` and `days_written`, and
-        the recorded state: `versions` of the tables read, `feature_service`, `declarations`, `as_of`.
+        the recorded state: `versions` of the tables read, `feature_service`, `features` (names of its columns here),
+        `declarations`, `as_of`.
 
     Raises:
         ValueError: a table that it is built from does not exist.
@@ -45,11 +46,11 @@ def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str,
             "as_of": as_of.astimezone(UTC).isoformat(),
         }
         last = lakehouse.state(table)
-        if last == state:
-            return {"version": lakehouse.version(table), "built": False, **state}
+        if last and last == {**state, "features": last.get("features")}:
+            return {"version": lakehouse.version(table), "built": False, **last}
         done = _write(lakehouse, use_case, state, last, as_of)
         pins.pin(lakehouse.settings, {**versions, table: done["version"]}, by=f"{table}@{done['version']}")
-        return {"built": True, **done, **state}
+        return {"built": True, **state, **done}
 
 
 def _write(
@@ -62,6 +63,7 @@ def _write(
     days = stale_days(lakehouse, use_case, store, state, last)
     rows = _labelled(lakehouse, use_case, versions, as_of, days)
     frame = _with_features(store, use_case, rows)
+    state = {**state, "features": _feature_names(store, use_case)}
     schema = _schema(frame)
     if _make_room(lakehouse, table, schema):
         return _write(lakehouse, use_case, state, {}, as_of)
@@ -79,7 +81,8 @@ def _write(
         partition_by=[PARTITION],
         state=state,
     )
-    return {"version": version, "rows_written": count, "days_written": "all" if days is None else len(days)}
+    days_written = "all" if days is None else len(days)
+    return {**state, "version": version, "rows_written": count, "days_written": days_written}
 
 
 def stale_days(
@@ -184,6 +187,11 @@ def _with_features(store: FeatureStore, use_case: UseCase, rows: DataFrame) -> D
     frame: DataFrame = store.get_historical_features(entity_df=rows, features=service).to_spark_df()  # type: ignore
     # Without the casts a string is "string collate UTF8_BINARY" in Spark 4.2's Delta log, which delta-rs cannot read.
     return frame.selectExpr(*(f"cast(`{f.name}` as {f.dataType.simpleString()}) as `{f.name}`" for f in frame.schema))
+
+
+def _feature_names(store: FeatureStore, use_case: UseCase) -> list[str]:
+    projections = store.get_feature_service(use_case.feature_service).feature_view_projections
+    return [feature.name for projection in projections for feature in projection.features]
 
 
 def _schema(frame: DataFrame) -> pa.Schema:

@@ -142,6 +142,17 @@ def maintain(name: str, retain_hours: float) -> None:
         click.echo(line)
 
 
+@main.command()
+@click.option("--use-case", "name", default="fraud", show_default=True)
+@click.option("--tune", is_flag=True, help="Search the parameters again too.")
+@click.argument("model_version", type=int)
+def reproduce(name: str, tune: bool, model_version: int) -> None:
+    """Train MODEL_VERSION again from the recorded table versions and compare its metrics."""
+    from orchestration import reproduction
+
+    sys.exit(reproduction.run(settings_module.load(), _use_case(name), model_version, tune))
+
+
 @main.group()
 def engine() -> None:
     """The embedded engine of this home."""

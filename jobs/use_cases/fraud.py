@@ -121,17 +121,19 @@ PROBLEM = Problem(
     block="customer_id",
     inputs=("tx_amount",),
     families=(
-        Family("logistic"),
+        Family("logistic", negative_rate=0.1),
         Family(
             "boosted",
+            fixed={"rounds": 400, "patience": 30},
+            tuning_rate=0.2,
             search={
-                "learning_rate": Range(0.02, 0.2, log=True),
+                "learning_rate": Range(0.05, 0.3, log=True),
                 "num_leaves": Range(7, 127, log=True, integer=True),
                 "min_data_in_leaf": Range(10, 300, log=True, integer=True),
                 "feature_fraction": Range(0.4, 1.0, step=0.2),
             },
         ),
-        Family("tabular_mlp", negative_rate=0.1),
+        Family("tabular_mlp", fixed={"members": 8, "epochs": 15, "patience": 4}, negative_rate=0.1),
     ),
     rules=(
         Rule(

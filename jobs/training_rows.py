@@ -1,0 +1,114 @@
+"""The rows of a training set as arrays: read at a pinned version without an engine, in an order that never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.lakehouse import Lakehouse
+from jobs.models.protocol import Examples
+from jobs.models.tables import examples_of
+from jobs.split import Mask, Times
+from jobs.use_case import UseCase
+
+if TYPE_CHECKING:
+    from jobs.problem import Problem
+
+MICROSECONDS_A_DAY = 86_400_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """Labelled rows by event time, rows of one moment by event id; every array has one value per row."""
+
+    examples: Examples
+    times: Times
+    blocks: npt.NDArray[np.int64]
+    """Code of the entity whose rows share their noise."""
+    amounts: npt.NDArray[np.float64]
+    version: int
+    """Of the training set."""
+
+    @property
+    def days(self) -> npt.NDArray[np.int64]:
+        """Days since 1970, UTC."""
+        days: npt.NDArray[np.int64] = self.times // MICROSECONDS_A_DAY
+        return days
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def rows(self, mask: Mask) -> TrainingRows:
+        return TrainingRows(
+            self.examples.rows(mask), self.times[mask], self.blocks[mask], self.amounts[mask], self.version
+        )
+
+
+def feature_names(lakehouse: Lakehouse, use_case: UseCase, version: int, served: Sequence[str]) -> tuple[str, ...]:
+    """Names of the features: the inputs of the problem, then those `served` by the feature service that are numbers.
+
+    Raises:
+        ValueError: a feature is not a column of the training set.
+    """
+    schema = lakehouse.schema(use_case.training_set, version)
+    names = list(dict.fromkeys([*_problem(use_case).inputs, *served]))
+    if missing := [name for name in names if name not in schema.names]:
+        raise ValueError(
+            f"{use_case.training_set}: expected the columns {missing}, found {schema.names}; build the training set "
+            "again, or correct the problem's inputs"
+        )
+    return tuple(name for name in names if _numeric(schema.field(name).type))
+
+
+def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[str]) -> TrainingRows:
+    """The training set at `version` with the features `names`.
+
+    Raises:
+        ValueError: a feature holds an infinity or is no number, or a label is missing.
+    """
+    problem, time, event_id = _problem(use_case), use_case.event_timestamp, use_case.event_id
+    columns = dict.fromkeys([*names, use_case.label, time, event_id, problem.block, problem.amount])
+    table = lakehouse.to_arrow(use_case.training_set, version, list(columns))
+    # Files come in any order, also after a rebuild of the same rows: the same rows have to give the same model.
+    table = table.take(pc.sort_indices(table, sort_keys=[(time, "ascending"), (event_id, "ascending")]))
+    return TrainingRows(
+        examples_of(table, names, use_case.label),
+        pc.cast(table[time].cast(pa.timestamp("us", "UTC")), pa.int64()).to_numpy(),
+        _codes(table[problem.block]),
+        table[problem.amount].cast(pa.float64()).to_numpy(),
+        version,
+    )
+
+
+def sampled(examples: Examples, rate: float, seed: int) -> Examples:
+    """All positives and a share `rate` of the negatives, which take over the weight of those left out."""
+    if rate >= 1:
+        return examples
+    kept = examples.labels | (np.random.default_rng(seed).random(len(examples)) < rate)
+    drawn = examples.rows(kept)
+    weights = np.ones(len(drawn), np.float32) if drawn.weights is None else drawn.weights.copy()
+    share = max(1, int((~drawn.labels).sum())) / max(1, int((~examples.labels).sum()))
+    weights[~drawn.labels] /= np.float32(share)
+    return replace(drawn, weights=weights)
+
+
+def _problem(use_case: UseCase) -> Problem:
+    if use_case.problem is None:
+        raise ValueError(f"{use_case.name}: expected a use case with a problem, found one without; declare it")
+    return use_case.problem
+
+
+def _numeric(kind: pa.DataType) -> bool:
+    types = pa.types
+    return any(is_(kind) for is_ in (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal))
+
+
+def _codes(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    codes: npt.NDArray[np.int64] = column.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    return codes

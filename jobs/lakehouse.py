@@ -305,9 +305,11 @@ def register_table(spark: "SparkSession", path: str, table: str, embedded: bool 
 
 def _told(spark: "SparkSession", path: str) -> tuple[str, str]:
     """Columns and partitions as SQL: Sail's catalog knows only what it is told, and dbt asks the catalog."""
-    fields = spark.read.format("delta").load(path).schema
+    by = DeltaTable(path).metadata().partition_columns
+    # Sail compares by position, with the partitions last, wherever they are in the log.
+    fields = sorted(spark.read.format("delta").load(path).schema, key=lambda field: field.name in by)
     columns = ", ".join(f"`{f.name}` {f.dataType.simpleString()}{'' if f.nullable else ' not null'}" for f in fields)
-    partitions = ", ".join(f"`{name}`" for name in DeltaTable(path).metadata().partition_columns)
+    partitions = ", ".join(f"`{name}`" for name in by)
     return f" ({columns})", f" partitioned by ({partitions})" if partitions else ""
 
 

@@ -178,11 +178,12 @@ def _scored(
         "propensity": "1.0D",
         "origin": f"'{NIGHTLY}'",
     }
+    kept += [name for name in model[1].manifest.names if name not in kept]
     return score_frame(lakehouse, frame, model[1], kept).selectExpr("*", *(f"{v} as {n}" for n, v in decided.items()))
 
 
 def score_frame(lakehouse: Lakehouse, frame: DataFrame, bundle: Bundle, kept: Sequence[str]) -> DataFrame:
-    """Columns `kept`, the bundle's features as float32, `score` and `decision` of every row of `frame`.
+    """Columns `kept` (features among them as float32), `score` and `decision` of every row of `frame`.
 
     The graph's bytes, hashed again, travel with the kernel.
 
@@ -196,9 +197,14 @@ def score_frame(lakehouse: Lakehouse, frame: DataFrame, bundle: Bundle, kept: Se
         raise ValueError(f"features {missing}: expected columns of {sorted(kinds)}; declare them, or retrain without")
     if wrong := {name: kinds[name] for name in names if not kinds[name].startswith(_NUMBERS)}:
         raise ValueError(f"features {wrong}: expected booleans or numbers; encode them in a feature definition")
-    inputs = frame.selectExpr(*(f"`{n}`" for n in kept), *(f"cast(`{n}` as float) as `{n}`" for n in names))
-    outputs = event_rows.schema(inputs).append(pa.field(SCORE, pa.float32())).append(pa.field(DECISION, pa.bool_()))
-    kernel = scorer(bundle.read(GRAPH), bundle.manifest.files[GRAPH], names, bundle.manifest.threshold)
+    others = [f"`{name}`" for name in kept if name not in names]
+    inputs = frame.selectExpr(*others, *(f"cast(`{name}` as float) as `{name}`" for name in names))
+    outputs = (
+        event_rows.schema(inputs.select(*kept))
+        .append(pa.field(SCORE, pa.float32()))
+        .append(pa.field(DECISION, pa.bool_()))
+    )
+    kernel = scorer(bundle.read(GRAPH), bundle.manifest.files[GRAPH], names, bundle.manifest.threshold, kept)
     return inputs.mapInArrow(lakehouse.kernel(kernel), from_arrow_schema(outputs))
 
 

@@ -25,8 +25,8 @@ _KEPT = 4
 _sessions: dict[str, onnxruntime.InferenceSession] = {}
 
 
-def scorer(graph: bytes, sha256: str, names: Sequence[str], threshold: float) -> Batches:
-    """A function of batches with float32 columns `names` that appends columns `score` and `decision`.
+def scorer(graph: bytes, sha256: str, names: Sequence[str], threshold: float, kept: Sequence[str]) -> Batches:
+    """A function of batches with float32 columns `names`; it gives back columns `kept`, `score` and `decision`.
 
     Args:
         graph: an ONNX model, `features` float32 [batch, f] -> `score` float32 [batch]; travels inside the function.
@@ -43,7 +43,8 @@ def scorer(graph: bytes, sha256: str, names: Sequence[str], threshold: float) ->
         for batch in batches:
             scores = score(runtime, matrix(batch, names))
             decided = [pa.array(scores, pa.float32()), pa.array(scores >= np.float32(threshold))]
-            yield pa.RecordBatch.from_arrays([*batch.columns, *decided], names=[*batch.schema.names, SCORE, DECISION])
+            columns = [*(batch.column(name) for name in kept), *decided]
+            yield pa.RecordBatch.from_arrays(columns, names=[*kept, SCORE, DECISION])
 
     return run
 

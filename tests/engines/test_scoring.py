@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ from deltalake import write_deltalake
 
 from jobs import bundle, prediction_log, scoring, training_set, window_features
 from jobs.bundle import Bundle, Manifest
-from jobs.lakehouse import Lakehouse
+from jobs.lakehouse import Lakehouse, register_table
 from jobs.models.catalog import new_model
 from jobs.models.parity import score
 from jobs.models.protocol import Examples
@@ -205,6 +206,8 @@ def test_a_model_with_other_features_keeps_the_log_of_the_days_before(
     after = logged(marts)
     assert {n: {k: after[n][k] for k in row} for n, row in before.items()} == before
     assert after[30]["customer_tx_count_7d"] is not None and after[30]["hour_of_day"] is None
+    # A new session has to find the table as it is now.
+    register_table(marts.spark, marts.path(LOG), f"t{uuid4().hex}.log", embedded=marts.settings.spark_remote is None)
 
 
 def test_what_was_decided_online_is_left_alone(marts: Lakehouse, champion: Bundle, tmp_path: Path) -> None:
@@ -234,7 +237,7 @@ def test_a_feature_that_is_missing_or_no_number_is_named(marts: Lakehouse, tmp_p
 
 def test_a_graph_that_was_exchanged_is_not_run(marts: Lakehouse, champion: Bundle, tmp_path: Path) -> None:
     other = made(tmp_path / "other", seed=1)
-    wrong = scorer(other.read("model.onnx"), champion.manifest.files["model.onnx"], NAMES, 0.5)
+    wrong = scorer(other.read("model.onnx"), champion.manifest.files["model.onnx"], NAMES, 0.5, NAMES[:1])
     with pytest.raises(ValueError, match="not the one that was approved"):
         list(wrong(iter([])))
     (champion.folder / "model.onnx").write_bytes(other.read("model.onnx"))
@@ -244,10 +247,11 @@ def test_a_graph_that_was_exchanged_is_not_run(marts: Lakehouse, champion: Bundl
 
 
 def test_an_infinite_feature_is_refused_and_a_missing_one_is_scored(champion: Bundle) -> None:
-    kernel = scorer(champion.read("model.onnx"), champion.manifest.files["model.onnx"], NAMES, 0.5)
+    kernel = scorer(champion.read("model.onnx"), champion.manifest.files["model.onnx"], NAMES, 0.5, NAMES[:1])
     columns = {name: pa.array([1.0, None, float("nan")], pa.float32()) for name in NAMES}
     [scored] = kernel(iter([pa.RecordBatch.from_pydict(columns)]))
     expected = score(champion.session(), np.array([[1.0] * 5, [np.nan] * 5, [np.nan] * 5], np.float32))
+    assert scored.schema.names == ["tx_amount", "score", "decision"]
     np.testing.assert_array_equal(scored.column("score").to_numpy(), expected)
     infinite = columns | {"tx_amount": pa.array([1.0, np.inf, 3e38], pa.float32())}
     with pytest.raises(ValueError, match=r"\['tx_amount'\].*infinity"):

@@ -11,7 +11,7 @@ from jobs.feature_views import entity, feature_view, tags
 from jobs.use_cases.fraud import CUSTOMER_WINDOWS, FRAUD, TERMINAL_WINDOWS
 
 OWNER = FRAUD.owners[0]
-# The longest window: older values would describe somebody who has not been seen since.
+# Most windows end by then: older values would describe somebody who has not been seen since.
 TTL = timedelta(days=30)
 
 customer = entity(FRAUD, "customer_id", "A cardholder.")
@@ -65,10 +65,22 @@ def payment_time(inputs: pd.DataFrame) -> pd.DataFrame:
 
 
 @on_demand_feature_view(
-    sources=[payment, customer_windows[["customer_amount_mean_30d", "customer_amount_std_30d"]]],
+    sources=[
+        payment,
+        customer_windows[
+            [
+                "customer_amount_mean_30d",
+                "customer_amount_std_30d",
+                "customer_ordinary_mean_60d_delay_1s",
+                "customer_ordinary_std_60d_delay_1s",
+            ]
+        ],
+    ],
     schema=[
         Field(name="amount_to_mean_30d", dtype=Float64),
         Field(name="amount_zscore_30d", dtype=Float64),
+        Field(name="amount_to_ordinary", dtype=Float64),
+        Field(name="amount_zscore_ordinary", dtype=Float64),
     ],
     mode="pandas",
     description="How unusual the amount is for this customer.",
@@ -77,6 +89,8 @@ def payment_time(inputs: pd.DataFrame) -> pd.DataFrame:
         FRAUD,
         amount_to_mean_30d="Amount over the customer's 30-day mean; null if that is 0.",
         amount_zscore_30d="Amount less the customer's 30-day mean, in standard deviations; null if those are 0.",
+        amount_to_ordinary="Amount over the mean of the customer's ordinary payments of 60 days; null if that is 0.",
+        amount_zscore_ordinary="Amount less that mean, in standard deviations of those payments; null if those are 0.",
     ),
 )
 def payment_amount(inputs: pd.DataFrame) -> pd.DataFrame:
@@ -85,10 +99,14 @@ def payment_amount(inputs: pd.DataFrame) -> pd.DataFrame:
     amount = inputs["tx_amount"].astype("float64")
     mean = inputs["customer_amount_mean_30d"].astype("float64")
     std = inputs["customer_amount_std_30d"].astype("float64")
+    usual = inputs["customer_ordinary_mean_60d_delay_1s"].astype("float64")
+    spread = inputs["customer_ordinary_std_60d_delay_1s"].astype("float64")
     return pd.DataFrame(
         {
             "amount_to_mean_30d": amount / mean.where(mean > 0),
             "amount_zscore_30d": (amount - mean) / std.where(std > 0),
+            "amount_to_ordinary": amount / usual.where(usual > 0),
+            "amount_zscore_ordinary": (amount - usual) / spread.where(spread > 0),
         }
     )
 

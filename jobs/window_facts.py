@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from jobs.exact_sum import Floats, Ints, Limbs, limbs_of, squares_of
 from jobs.window_clock import Clock, filled, integers, micros, order_of, rank
+from jobs.window_ranks import Ranks
 
+_COMPARED = {"<=": pc.less_equal, ">": pc.greater}
 Made = TypeVar("Made")
 Kind = TypeVar("Kind", bound=np.generic)
 
@@ -60,7 +62,8 @@ class Source:
         if column is not None:
             kept &= self.sort(self.table.column(column).is_valid().to_numpy())
         if where is not None:
-            kept &= self.sort(pc.equal(self.table.column(where[0]), where[1]).fill_null(False).to_numpy())
+            compare, value = (pc.equal, where[1]) if len(where) == 2 else (_COMPARED[where[1]], where[2])
+            kept &= self.sort(compare(self.table.column(where[0]), value).fill_null(False).to_numpy())
         return None if kept.all() else np.flatnonzero(kept)
 
     def _once(self, name: Any, make: Callable[[], Made]) -> Made:
@@ -136,6 +139,18 @@ class Facts:
             np.concatenate([high[chosen], self.own_position + 1]),
             facts,
         )
+
+    def ranks(self, window: timedelta) -> tuple["Ranks", Ints]:
+        """The facts inside at each target by event time, as codes, and the event time of each code."""
+        moments, codes = np.unique(self.happened, return_inverse=True)
+        inside = self.inside(window)
+        own = np.full(len(inside.count), -1)
+        own[self.own_position] = codes[self.own]
+        entered, left = (
+            (passage.passed, codes if passage.order is None else codes[passage.order])
+            for passage in (inside.entered, inside.left)
+        )
+        return Ranks(entered, left, own, len(moments)), moments
 
     def prefix(self, name: Any, limb: Ints, order: Ints | None) -> Ints:
         key = (name, None if order is None else id(order))

@@ -87,9 +87,9 @@ def _needed(features: WindowFeatures) -> "Column":
     from pyspark.sql.connect.functions import col, lit
 
     condition = lit(False)
-    for aggregate in (aggregate for aggregate in features.aggregates if aggregate.of == "labels"):
+    for aggregate in (aggregate for aggregate in features.read if aggregate.of == "labels"):
         where = (str(aggregate.column), True) if aggregate.function == "rate" else aggregate.where
-        condition |= lit(True) if where is None else col(where[0]) == lit(where[1])
+        condition |= col(where[0]) == lit(where[1]) if where is not None and len(where) == 2 else lit(True)
     return condition
 
 

@@ -14,13 +14,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.exact_sum import Floats, Ints, rounded, sample_deviation
-from jobs.window_clock import Clock, key_codes, micros
+from jobs.window_clock import Clock, filled, key_codes, micros
 from jobs.window_facts import Facts, Source
 from jobs.window_ranges import covered, extreme
-from jobs.windows import Feature, WindowFeatures
+from jobs.windows import BOOLEAN_COLUMN, Feature, WindowFeatures
 
 # Differences of running sums; all others are answered by ranges.
 SUMS = frozenset({"count", "sum", "mean", "std", "rate"})
+STREAKS = frozenset({"streak", "streak_age"})
 
 
 def compute(features: WindowFeatures, events: pa.Table, labels: pa.Table | None = None) -> pa.Table:
@@ -33,11 +34,35 @@ def compute(features: WindowFeatures, events: pa.Table, labels: pa.Table | None 
     """
     if features.reads_labels and labels is None:
         raise ValueError(f"{features.name} has aggregates of labels, but no labels were given")
-    world = _World(features, events, labels)
-    columns = [
-        (_sums if feature.aggregate.function in SUMS else _ranges)(world, feature) for feature in features.features
-    ]
+    world = _World(features, _with_ratios(features, events, labels), labels)
+    columns = [_column(world, feature) for feature in features.features]
     return _table(features, world, columns)
+
+
+def _with_ratios(features: WindowFeatures, events: pa.Table, labels: pa.Table | None) -> pa.Table:
+    """The events with a column per ratio: every version of an event gets the level it would have had as a target."""
+    position = events.column_names.index("is_target")
+    for ratio in features.ratios:
+        everyone = events.set_column(position, "is_target", pa.array(np.ones(len(events), bool)))
+        level = features.level(ratio)
+        world = _World(level, everyone, labels if level.reads_labels else None)
+        levels = filled(pa.chunked_array([_column(world, level.features[0])]).cast(pa.float64()), np.nan)
+        values = filled(events.column(ratio.column).cast(pa.float64()), np.nan)
+        values = values if world.order is None else values[world.order]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ratios = values / levels
+        ratios[~((levels > 0) & np.isfinite(ratios))] = np.nan
+        in_place = ratios
+        if world.order is not None:
+            in_place = np.empty_like(ratios)
+            in_place[world.order] = ratios
+        events = events.append_column(ratio.name, pa.array(in_place, from_pandas=True))
+    return events
+
+
+def _column(world: "_World", feature: Feature) -> pa.Array:
+    function = feature.aggregate.function
+    return (_sums if function in SUMS else _streaks if function in STREAKS else _ranges)(world, feature)
 
 
 def _sums(world: "_World", feature: Feature) -> pa.Array:
@@ -74,6 +99,24 @@ def _ranges(world: "_World", feature: Feature) -> pa.Array:
     return _defined((world.times - best) / 1e6, ~found, feature)
 
 
+def _streaks(world: "_World", feature: Feature) -> pa.Array:
+    """The true facts above the latest false one, counted by event time among those inside."""
+    size = len(world.times)
+    breaks = world.facts(feature, False)
+    low, high, chosen = breaks.ranges(feature.window)
+    broken, found = extreme(low, high, breaks.happened[chosen], size, largest=True)
+    facts = world.facts(feature, True)
+    ranks, moments = facts.ranks(feature.window)
+    before = ranks.below(np.where(found, np.searchsorted(moments, broken, "right"), 0))
+    count = facts.inside(feature.window).count - before
+    if feature.aggregate.function == "streak":
+        return pa.array(count)
+    if not len(moments):
+        return _defined(np.zeros(size), count == 0, feature)
+    first = moments[np.minimum(ranks.select(before), len(moments) - 1)]
+    return _defined((world.times - first) / 1e6, count == 0, feature)
+
+
 def _defined(values: Floats, empty: NDArray[np.bool_], feature: Feature) -> pa.Array:
     if not empty.any():
         return pa.array(values)
@@ -104,6 +147,7 @@ class _World:
             for table, code, happened in zip(tables, codes, times, strict=True)
         ]
         source = self._sources[0]
+        self.order = source.order
         wanted = source.sort(wanted)
         every = bool(wanted.all())
         chosen = np.flatnonzero(wanted)
@@ -119,11 +163,13 @@ class _World:
             self.created = np.maximum(source.known, source.happened)[chosen]
         self._facts: dict[Any, Facts] = {}
 
-    def facts(self, feature: Feature) -> Facts:
+    def facts(self, feature: Feature, value: bool = True) -> Facts:
+        """The facts of a feature; of a function of a boolean column those where it is `value`."""
         aggregate = feature.aggregate
         source = self._sources[0 if aggregate.of == "events" else 1]
-        where = (aggregate.column, True) if aggregate.function == "rate" else aggregate.where
-        column = aggregate.column if aggregate.function != "rate" and source.has_nulls(aggregate.column) else None
+        boolean = aggregate.function in BOOLEAN_COLUMN
+        where = (aggregate.column, value) if boolean else aggregate.where
+        column = aggregate.column if not boolean and source.has_nulls(aggregate.column) else None
         return self._select(source, aggregate.delay, where, column)
 
     def all_events(self, delay: timedelta) -> Facts:

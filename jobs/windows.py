@@ -5,7 +5,7 @@ Only declarations live here; `jobs.window_kernel` computes them, `jobs.window_fe
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -13,16 +13,24 @@ from typing import Literal, NamedTuple, get_args
 
 import pyarrow as pa
 
-Function = Literal["count", "sum", "mean", "std", "min", "max", "distinct", "rate", "last_age", "first_age"]
+Function = Literal[
+    "count", "sum", "mean", "std", "min", "max", "distinct", "rate", "last_age", "first_age", "streak", "streak_age"
+]
 """What an aggregate may compute.
 
 count: facts (with a value, if a column is named). sum, mean, min, max of a column. std: sample standard deviation,
 null below two values. distinct: different values. rate: labels whose boolean column is true, over events.
 last_age / first_age: seconds since the event time of the latest / earliest fact in the window.
+streak: facts whose boolean column is true and that happened after the latest one for which it is false: frauds known
+without a legitimate payment known since. streak_age: seconds since the event time of the earliest of them.
 """
 
-WHOLE_NUMBERS = frozenset({"count", "distinct"})
-ZERO_WHEN_EMPTY = frozenset({"count", "distinct", "sum"})
+Where = tuple[str, bool | int | str] | tuple[str, Literal["<=", ">"], float]
+"""Facts whose column equals a value, or compares with a number; a null does neither."""
+
+WHOLE_NUMBERS = frozenset({"count", "distinct", "streak"})
+ZERO_WHEN_EMPTY = frozenset({"count", "distinct", "sum", "streak"})
+BOOLEAN_COLUMN = frozenset({"rate", "streak", "streak_age"})
 INT64 = pa.int64()
 COLUMN_OPTIONAL = frozenset({"count", "last_age", "first_age"})
 
@@ -37,8 +45,8 @@ class Aggregate:
     A fact (an event, or a label of an event) contributes to a target at time t if its event time lies in
     `(t - delay - window, t - delay]` and the fact was known, and not yet superseded, at t.
 
-    `where=(column, value)` keeps only facts whose column equals the value. `empty` is the value of a window in which
-    the function is undefined (default: 0 for count, distinct and sum, null for the others).
+    `where` keeps only some facts. `empty` is the value of a window in which the function is undefined (default: 0 for
+    count, distinct, sum and streak, null for the others).
     """
 
     function: Function
@@ -46,7 +54,7 @@ class Aggregate:
     windows: tuple[timedelta, ...] = (timedelta(days=1),)
     delay: timedelta = timedelta(0)
     of: Literal["events", "labels"] = "events"
-    where: tuple[str, bool | int | str] | None = None
+    where: Where | None = None
     empty: float | None = None
     name: str | None = None
     description: str = ""
@@ -60,12 +68,39 @@ class Aggregate:
             raise ValueError(f"expected positive windows and delay >= 0, found {self.windows} and {self.delay}")
         if self.function == "rate" and (self.of != "labels" or self.where is not None):
             raise ValueError("rate divides labels by events: declare it with of='labels' and without `where`")
+        if self.function in ("streak", "streak_age") and self.where is not None:
+            raise ValueError(f"{self.function} takes true and false facts alike: declare it without `where`")
+        if self.where is not None and len(self.where) == 3 and self.where[1] not in ("<=", ">"):
+            raise ValueError(f"where: expected a comparison '<=' or '>', found {self.where[1]!r}")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the facts that it reads."""
+        return tuple(name for name in (self.column, self.where and self.where[0]) if name)
 
     @property
     def stem(self) -> str:
         """The feature's name without its window: given, or derived as tx_amount_mean, labels_count_is_fraud_true."""
-        where = f"{self.where[0]}_{self.where[1]}".lower() if self.where else ""
+        where = "_".join(str(part) for part in self.where or ()).lower()
         return self.name or "_".join(part for part in (self.column or self.of, self.function, where) if part)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A further column of the events: `column` over the entity's own level `to` at the event's own time.
+
+    The level is what its feature was for that event when it happened, so it never changes afterwards, and aggregates of
+    later targets may use the ratio like any value: how far payments lay above what was usual. Null where there is no
+    level, or none above zero. A `delay` of `to` keeps the event itself out of its level. `to` may read earlier ratios.
+    """
+
+    name: str
+    column: str
+    to: Aggregate
+
+    def __post_init__(self) -> None:
+        if len(self.to.windows) != 1:
+            raise ValueError(f"ratio {self.name}: expected a level in one window, found {len(self.to.windows)}")
 
 
 class Feature(NamedTuple):
@@ -104,6 +139,7 @@ class WindowFeatures:
     event_timestamp: str
     aggregates: tuple[Aggregate, ...]
     description: str = ""
+    ratios: tuple[Ratio, ...] = ()
 
     def __post_init__(self) -> None:
         names = [self.id, self.entity, "event_timestamp", "created_timestamp", "event_date", *self.names]
@@ -128,8 +164,15 @@ class WindowFeatures:
 
     @property
     def history(self) -> timedelta:
-        """How long before a target a fact may have happened and still count."""
-        return max((feature.window + feature.aggregate.delay for feature in self.features), default=timedelta(0))
+        """How long before a target a fact may have happened and still count, through ratios too."""
+        reach: dict[str, timedelta] = {}
+        for ratio in self.ratios:
+            reach[ratio.name] = _reach(ratio.to, reach)
+        return max((_reach(aggregate, reach) for aggregate in self.aggregates), default=timedelta(0))
+
+    def level(self, ratio: Ratio) -> "WindowFeatures":
+        """The level of a ratio, as the one feature of its entity."""
+        return WindowFeatures(self.name, self.entity, self.id, self.event_timestamp, (ratio.to,))
 
     @property
     def event_columns(self) -> tuple[str, ...]:
@@ -143,13 +186,18 @@ class WindowFeatures:
 
     @property
     def reads_labels(self) -> bool:
-        return any(aggregate.of == "labels" for aggregate in self.aggregates)
+        return any(aggregate.of == "labels" for aggregate in self.read)
+
+    @property
+    def read(self) -> tuple[Aggregate, ...]:
+        """Every aggregate that reads facts: the declared ones, and the levels of ratios."""
+        return (*(ratio.to for ratio in self.ratios), *self.aggregates)
 
     @property
     def fingerprint(self) -> str:
         """A hash of everything that changes a value; names of descriptions are left out."""
         declared = asdict(self) | {"kernel": KERNEL_VERSION, "description": ""}
-        for aggregate in declared["aggregates"]:
+        for aggregate in [*declared["aggregates"], *(ratio["to"] for ratio in declared["ratios"])]:
             aggregate["description"] = ""
         return hashlib.sha256(json.dumps(declared, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -162,9 +210,15 @@ class WindowFeatures:
         return pa.schema([*fixed, *features, pa.field("event_date", pa.date32())])
 
     def _columns(self, of: str) -> tuple[str, ...]:
-        chosen = [aggregate for aggregate in self.aggregates if aggregate.of == of]
-        named = [aggregate.column for aggregate in chosen if aggregate.column]
-        return tuple(dict.fromkeys(named + [aggregate.where[0] for aggregate in chosen if aggregate.where]))
+        made = {ratio.name for ratio in self.ratios}
+        named = [ratio.column for ratio in self.ratios] if of == "events" else []
+        named += [name for aggregate in self.read if aggregate.of == of for name in aggregate.columns]
+        return tuple(dict.fromkeys(name for name in named if name not in made))
+
+
+def _reach(aggregate: Aggregate, ratios: Mapping[str, timedelta]) -> timedelta:
+    before = max((ratios.get(name, timedelta(0)) for name in aggregate.columns), default=timedelta(0))
+    return max(aggregate.windows) + aggregate.delay + before
 
 
 def duration(length: timedelta) -> str:

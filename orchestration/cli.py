@@ -60,6 +60,49 @@ def _end(status: int) -> None:
 
 
 @main.command()
+@click.option("--use-case", "name", default="fraud", show_default=True)
+@click.option("--transactions", type=FILE, multiple=True, required=True, help="Parquet or CSV file (or folder).")
+@click.option("--reports", type=FILE, multiple=True, help="Labels, when they are not columns of the transactions.")
+@click.option("--columns", type=FILE, help="YAML: your column names and time zone (docs/your-own-data.md).")
+@click.option("--train-from", type=click.DateTime(["%Y-%m-%d"]), required=True, help="First day of the train week.")
+@click.option("--train-days", type=click.IntRange(1), default=7, show_default=True)
+@click.option("--delay-days", type=click.IntRange(0), default=7, show_default=True, help="Until labels are known.")
+@click.option("--test-days", type=click.IntRange(1), default=7, show_default=True)
+@click.option("--trials", type=click.IntRange(0), default=0, help="Parameters to try per family; 0: the declared ones.")
+@click.option("--families", multiple=True, help="Families to compare (repeat, or separate by commas).")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="JSON file to write.")
+def backtest(
+    name: str,
+    transactions: tuple[Path, ...],
+    reports: tuple[Path, ...],
+    columns: Path | None,
+    train_from: datetime,
+    train_days: int,
+    delay_days: int,
+    test_days: int,
+    trials: int,
+    families: tuple[str, ...],
+    out: Path,
+) -> None:
+    """Measure one fold: train on what was known when the test days begin, decide about them, compare with the truth.
+
+    The protocol and test-set rule of the Fraud Detection Handbook (docs/backtest.md).
+    """
+    from jobs.backtest import Fold
+    from orchestration import backtest as job
+
+    files = {"transactions": transactions, "reports": reports}
+    asked = [family for given in families for family in given.split(",")]
+    fold = Fold(train_from.date(), train_days, delay_days, test_days)
+    try:
+        result = job.run(settings_module.load(), _use_case(name), files, columns, fold, asked, trials, out)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    for key in ("family", "auc_roc", "average_precision", "card_precision_at_100", "train_rows", "test_rows"):
+        click.echo(f"{key:<22} {result.get(key)}")
+
+
+@main.command()
 def doctor() -> None:
     """Check Python, Java, stores, ports and disk, and say how to mend what is missing."""
     from orchestration import doctor as checks

@@ -74,15 +74,16 @@ def _inputs(
     from rich.progress import Progress
 
     if any(files.values()):
-        return _registered(settings, use_case, files, columns)
+        return registered(settings, use_case, files, columns)
     with Progress(console=console, disable=not show, transient=True) as bar:
         task = bar.add_task("simulating the built-in input")
         return inputs.ensure(settings, use_case, lambda done, total: bar.update(task, completed=done, total=total))
 
 
-def _registered(
+def registered(
     settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None
 ) -> inputs.Inputs:
+    """Make `files` the input of the use case. Raises InputError if they cannot be used."""
     named = [*(f for paths in files.values() for f in paths), *([columns] if columns else [])]
     given, known = inputs.stamps(named), inputs.registered(settings, use_case)
     if known is not None and len(given) == len(named) and known.given == given:
@@ -103,7 +104,7 @@ def _run(settings: Settings, use_case: UseCase, known: inputs.Inputs, as_of: dat
         _where_next(settings)
         return 0
     execute = _prepared(settings)
-    outcome = execute(settings, use_case, as_of, _days(known, as_of, last), show=show)
+    outcome = execute(settings, use_case, as_of, _days(known, as_of, last), (use_case,), show=show)
     _summary(use_case, known, as_of, outcome)
     if not outcome.success:
         return 1

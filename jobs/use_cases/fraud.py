@@ -6,9 +6,9 @@ from pathlib import Path
 
 from jobs.problem import Family, Groups, Problem, Range, Review, Rule, Slice
 from jobs.use_case import Column, Progress, Source, UseCase
-from jobs.windows import Aggregate, WindowFeatures
+from jobs.windows import Aggregate, Ratio, Where, WindowFeatures
 
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LARGEST_AMOUNT = 1e9
 
 TRANSACTIONS = Source(
@@ -73,13 +73,23 @@ TERMINALS = _profile(
 # (Fraud Detection Handbook, chapter 3, "Baseline feature transformation").
 HANDBOOK = (DAY, 7 * DAY, 30 * DAY)
 KNOWN_FRAUD = ("is_fraud", True)
+KNOWN_LEGITIMATE = ("is_fraud", False)
+
+# A payment counts as ordinary up to this multiple of what its customer paid on average in the 30 days before it. What
+# lies above is suspected: it must not raise the level that later payments are compared with. A delay of a second keeps
+# the payment that is decided about out of its own yardstick.
+TO_LEVEL = Ratio("amount_to_level", "tx_amount", Aggregate("mean", "tx_amount", (30 * DAY,), delay=SECOND))
+ORDINARY: Where = ("amount_to_level", "<=", 2.2)
+SUSPECTED: Where = ("amount_to_level", ">", 2.2)
+RECENTLY = (DAY, 3 * DAY, 7 * DAY, 14 * DAY)
 
 CUSTOMER_WINDOWS = WindowFeatures(
     name="customer_windows",
     entity="customer_id",
     id="transaction_id",
     event_timestamp="tx_datetime",
-    description="What the cardholder did lately, this payment included.",
+    description="What the cardholder did lately, this payment included; what is ordinary, without it.",
+    ratios=(TO_LEVEL,),
     aggregates=(
         Aggregate("count", windows=(10 * MINUTE, HOUR, *HANDBOOK), name="customer_tx_count"),
         Aggregate("mean", "tx_amount", windows=HANDBOOK, name="customer_amount_mean"),
@@ -91,6 +101,10 @@ CUSTOMER_WINDOWS = WindowFeatures(
         Aggregate(
             "last_age", of="labels", where=KNOWN_FRAUD, windows=(30 * DAY,), name="customer_last_known_fraud_age"
         ),
+        Aggregate("mean", "tx_amount", (60 * DAY,), SECOND, where=ORDINARY, name="customer_ordinary_mean"),
+        Aggregate("std", "tx_amount", (60 * DAY,), SECOND, where=ORDINARY, name="customer_ordinary_std"),
+        Aggregate("max", "amount_to_level", RECENTLY, SECOND, name="customer_largest_ratio"),
+        Aggregate("count", windows=(7 * DAY, 14 * DAY), delay=SECOND, where=SUSPECTED, name="customer_suspected"),
     ),
 )
 TERMINAL_WINDOWS = WindowFeatures(
@@ -111,6 +125,12 @@ TERMINAL_WINDOWS = WindowFeatures(
         ),
         Aggregate(
             "first_age", of="labels", where=KNOWN_FRAUD, windows=(30 * DAY,), name="terminal_first_known_fraud_age"
+        ),
+        # A terminal that was taken over brings one known fraud after the other; a stolen card brings a single one.
+        Aggregate("streak", "is_fraud", (60 * DAY,), of="labels", name="terminal_fraud_streak"),
+        Aggregate("streak_age", "is_fraud", (60 * DAY,), of="labels", name="terminal_fraud_streak_age"),
+        Aggregate(
+            "last_age", of="labels", where=KNOWN_LEGITIMATE, windows=(60 * DAY,), name="terminal_last_legitimate_age"
         ),
     ),
 )

@@ -14,15 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.window_kernel import compute
-from jobs.windows import Aggregate, Feature, WindowFeatures
+from jobs.windows import Aggregate, Ratio, Where, WindowFeatures
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 INT64 = pa.int64()
 SECOND = timedelta(seconds=1)
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 Row = dict[str, Any]
 
 WINDOWS = (2 * SECOND, 5 * SECOND, timedelta(seconds=20))
 LABELLED = {"of": "labels", "windows": WINDOWS}
+# A bound that no quotient of two amounts in cents meets: it would be decided by the last bit.
+USUAL: Where = ("to_mean", "<=", 1.499_999_999)
 EVERYTHING = WindowFeatures(
     "everything",
     "entity",
@@ -41,6 +44,22 @@ EVERYTHING = WindowFeatures(
         Aggregate("count", where=("is_fraud", True), **LABELLED),  # type: ignore[arg-type]
         Aggregate("last_age", where=("is_fraud", False), **LABELLED),  # type: ignore[arg-type]
         Aggregate("first_age", where=("is_fraud", True), **LABELLED),  # type: ignore[arg-type]
+        Aggregate("streak", "is_fraud", **LABELLED),  # type: ignore[arg-type]
+        Aggregate("streak_age", "is_fraud", **LABELLED),  # type: ignore[arg-type]
+        Aggregate("streak", "is_fraud", WINDOWS, 3 * SECOND, "labels", name="late_streak"),
+        Aggregate("streak", "online", WINDOWS),
+        Aggregate("streak_age", "online", WINDOWS, empty=-1.0),
+        Aggregate("count", where=("amount", ">", 12.5), windows=WINDOWS),
+        Aggregate("mean", "amount", where=USUAL, windows=WINDOWS, name="usual_mean"),
+        Aggregate("max", "to_usual", windows=WINDOWS),
+    ),
+    ratios=(
+        Ratio("to_mean", "amount", Aggregate("mean", "amount", (5 * SECOND,))),
+        Ratio(
+            "to_usual",
+            "amount",
+            Aggregate("mean", "amount", (4 * SECOND,), SECOND / 2, where=USUAL),
+        ),
     ),
 )
 
@@ -55,25 +74,38 @@ def contributes(fact: Row, target: Row, window: timedelta, delay: timedelta) -> 
     return fact is target or (known <= t and (gone is None or gone > t))
 
 
-def expected(feature: Feature, target: Row, events: list[Row], labels: list[Row]) -> float | None:
-    aggregate = feature.aggregate
-    where = (aggregate.column, True) if aggregate.function == "rate" else aggregate.where
+def keeps(fact: Row, where: Any) -> bool:
+    if where is None:
+        return True
+    found = fact[where[0]]
+    if len(where) == 2 or found is None:
+        return bool(found is not None and found == where[-1]) if len(where) == 2 else False
+    return bool(found <= where[2] if where[1] == "<=" else found > where[2])
+
+
+def expected(
+    aggregate: Aggregate, window: timedelta, target: Row, events: list[Row], labels: list[Row]
+) -> float | None:
     facts = events if aggregate.of == "events" else labels
-    near = [fact for fact in facts if contributes(fact, target, feature.window, aggregate.delay)]
-    chosen = [fact for fact in near if where is None or fact[str(where[0])] == where[1]]
+    near = [fact for fact in facts if contributes(fact, target, window, aggregate.delay)]
+    where = (aggregate.column, True) if aggregate.function == "rate" else aggregate.where
+    chosen = [fact for fact in near if keeps(fact, where)]
     if aggregate.column is not None:
         chosen = [fact for fact in chosen if fact[aggregate.column] is not None]
+    if aggregate.function.startswith("streak"):
+        broken = max((fact["happened"] for fact in chosen if not fact[str(aggregate.column)]), default=EVER)
+        chosen = [fact for fact in chosen if fact[str(aggregate.column)] and fact["happened"] > broken]
     ages = [(target["happened"] - fact["happened"]).total_seconds() for fact in chosen]
     values = [fact[aggregate.column] for fact in chosen] if aggregate.column else []
     match aggregate.function:
-        case "count":
+        case "count" | "streak":
             return len(chosen)
         case "distinct":
             return len(set(values))
         case "sum":
             return float(sum(map(Fraction, values)))
         case "rate":
-            over = [fact for fact in events if contributes(fact, target, feature.window, aggregate.delay)]
+            over = [fact for fact in events if contributes(fact, target, window, aggregate.delay)]
             return len(chosen) / len(over) if over else aggregate.empty
     if len(chosen) < (2 if aggregate.function == "std" else 1):
         return aggregate.empty
@@ -92,11 +124,21 @@ def expected(feature: Feature, target: Row, events: list[Row], labels: list[Row]
             return max(ages)
 
 
+def with_ratios(features: WindowFeatures, events: list[Row], labels: list[Row]) -> list[Row]:
+    """Each fact with its ratios: its value over the level it would have had as a target."""
+    for ratio in features.ratios:
+        for event in events:
+            level, value = expected(ratio.to, ratio.to.windows[0], event, events, labels), event[ratio.column]
+            event["next"] = value / level if level is not None and level > 0 and value is not None else None
+        events = [{**event, ratio.name: event["next"]} for event in events]
+    return events
+
+
 def event_table(rows: list[Row], key: pa.DataType) -> pa.Table:
     instant = pa.timestamp("us", "UTC")
     fields = [("id", pa.int64()), ("entity", key), ("happened", instant), ("known_at", instant)]
     fields += [("superseded_at", instant), ("amount", pa.float64()), ("kind", pa.string()), ("is_target", pa.bool_())]
-    return pa.Table.from_pylist(rows, schema=pa.schema(fields))
+    return pa.Table.from_pylist(rows, schema=pa.schema([*fields, ("online", pa.bool_())]))
 
 
 def label_table(rows: list[Row], key: pa.DataType) -> pa.Table:
@@ -110,6 +152,7 @@ def check(features: WindowFeatures, events: list[Row], labels: list[Row], key: p
     table = compute(features, event_table(events, key), label_table(labels, key))
     assert table.schema == features.schema(pa.int64(), key)
     found = {(row["id"]): row for row in table.to_pylist()}
+    events = with_ratios(features, events, labels)
     targets = [row for row in events if row["is_target"]]
     assert sorted(found) == sorted(row["id"] for row in targets) and table.num_rows == len(targets)
     for target in targets:
@@ -118,7 +161,7 @@ def check(features: WindowFeatures, events: list[Row], labels: list[Row], key: p
         assert row["created_timestamp"] == max(target["happened"], target["known_at"])
         assert row["event_date"] == target["happened"].date()
         for feature in features.features:
-            want = expected(feature, target, events, labels)
+            want = expected(feature.aggregate, feature.window, target, events, labels)
             got = row[feature.name]
             same = (
                 got == want if want is None or got is None else math.isclose(got, want, rel_tol=1e-12, abs_tol=1e-300)
@@ -148,6 +191,7 @@ def worlds(draw: st.DrawFn, keys: list[Any], when: st.SearchStrategy[datetime]) 
             if version and draw(st.booleans()):
                 happened, entity = draw(when), draw(st.sampled_from(keys))
             values = {"amount": draw(amounts), "kind": draw(st.sampled_from(["web", "shop", None]))}
+            values |= {"online": draw(st.sampled_from([True, True, False, None]))}
             fact = {"id": number, "entity": entity, "happened": happened, "known_at": known, "superseded_at": gone}
             events.append(fact | values | {"is_target": version == 0 and draw(st.integers(0, 9)) > 0})
         known = happened
@@ -180,7 +224,7 @@ def test_keys_over_the_whole_range_of_integers_equal_the_oracle(world: tuple[lis
 
 def payment(number: int, happened: datetime, entity: Any = 1, **given: Any) -> Row:
     fact = {"id": number, "entity": entity, "happened": happened, "known_at": happened, "superseded_at": None}
-    return fact | {"amount": 1.0, "kind": "web", "is_target": True} | given
+    return fact | {"amount": 1.0, "kind": "web", "online": True, "is_target": True} | given
 
 
 def only(features: tuple[Aggregate, ...]) -> WindowFeatures:

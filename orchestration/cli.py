@@ -95,7 +95,7 @@ def backtest(
     asked = [family for given in families for family in given.split(",")]
     fold = Fold(train_from.date(), train_days, delay_days, test_days)
     try:
-        result = job.run(settings_module.load(), _use_case(name), files, columns, fold, asked, trials, out)
+        result = job.run(settings_module.load(), use_case_named(name), files, columns, fold, asked, trials, out)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
     for key in ("family", "auc_roc", "average_precision", "card_precision_at_100", "train_rows", "test_rows"):

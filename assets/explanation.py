@@ -40,7 +40,7 @@ def _explanation(use_case: UseCase) -> dg.AssetsDefinition:
         kinds={"shap"},
         owners=list(use_case.owners),
         tags={"use_case": use_case.name},
-        description="What each feature adds to the champion's scores of recent rows: overall, and for single decisions.",
+        description="What each feature adds to the champion's scores of recent rows: overall, and of single decisions.",
     )
     def explanation(
         context: dg.AssetExecutionContext,

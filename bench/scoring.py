@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def one_million(lakehouse: Lakehouse, model: Bundle, table: pa.Table) -> dict[st
         "with_features": lambda: ours(lakehouse, model, "bench.one", with_features),
     }
     for size in BATCHES:
-        work[f"bare {size}"] = lambda batches=table.to_batches(size): bare(model, batches)
+        work[f"bare {size}"] = partial(bare, model, table.to_batches(size))
     seconds = best(work)
     bare_of = {size: seconds[f"bare {size}"] for size in BATCHES}
     fastest = min(bare_of, key=lambda size: bare_of[size])

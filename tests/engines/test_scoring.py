@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -10,12 +11,16 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from jobs import bundle, prediction_log, scoring, training_set, window_features
+from assets import explanation, export
+from assets import scoring as assets_scoring
+from assets.times import AS_OF_TAG
+from jobs import bundle, export_onnx, inputs, prediction_log, scoring, training_set, window_features
 from jobs.bundle import Bundle, Manifest
 from jobs.lakehouse import Lakehouse, register_table
 from jobs.models.catalog import new_model
@@ -23,6 +28,7 @@ from jobs.models.parity import score
 from jobs.models.protocol import Examples
 from jobs.models.tables import features_of
 from jobs.scoring_kernel import scorer
+from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
 
 DAY = timedelta(days=1)
@@ -68,7 +74,8 @@ def update_windows(lakehouse: Lakehouse, as_of: datetime = AS_OF) -> None:
 @pytest.fixture
 def marts(lakehouse: Lakehouse) -> Iterator[Lakehouse]:
     """Five payments on each of four days; one is corrected a day later, one becomes known two days late."""
-    for kept in (lakehouse.settings.state / "fraud", lakehouse.settings.home / "feast"):
+    home = lakehouse.settings.home
+    for kept in (lakehouse.settings.state / "fraud", home / "feast", home / "serving"):
         shutil.rmtree(kept, ignore_errors=True)
     events = [payment(10 * n + k, noon(day) + k * timedelta(hours=1)) for n, day in enumerate(DAYS) for k in range(5)]
     later = noon(DAYS[1])
@@ -275,3 +282,59 @@ def test_other_bundles_with_one_hash_are_one_model(marts: Lakehouse, champion: B
     """Restored or registered again under another number, it is still the same model: nothing is scored again."""
     scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(1, champion))
     assert scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(2, replace(champion))).rows == {}
+
+
+class Always:
+    """One model, or none, in production at any time."""
+
+    def __init__(self, model: scoring.Model | None) -> None:
+        self._model = model
+
+    def at(self, use_case: UseCase, moment: datetime) -> scoring.Model | None:
+        return self._model
+
+
+def materialized(lakehouse: Lakehouse, model: scoring.Model | None, as_of: datetime) -> dict[str, dict[str, Any]]:
+    """Metadata of the serving assets and the two that explain, by name, of a run for the last day."""
+    days = dg.DailyPartitionsDefinition(start_date=DAYS[0].isoformat())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        assets = [a for module in (assets_scoring, export, explanation) for a in module.build(FRAUD, days)]
+    inputs.register(lakehouse.settings, FRAUD, inputs.Inputs({}, DAYS[0], DAYS[-1]))
+    result = dg.materialize(
+        assets,
+        partition_key=DAYS[-1].isoformat(),
+        tags={AS_OF_TAG: as_of.isoformat()},
+        resources={"lakehouse": lakehouse, "champions": Always(model)},
+    )
+    found = {}
+    for event in result.get_asset_materialization_events():
+        made = event.step_materialization_data.materialization
+        found[made.asset_key.path[-1]] = {name: value.value for name, value in made.metadata.items()}
+    return found
+
+
+def test_the_assets_show_what_was_scored_exported_and_why(marts: Lakehouse, champion: Bundle) -> None:
+    later = AS_OF + FRAUD.label_maturity
+    update_windows(marts, later)
+    training_set.build(marts, FRAUD, later)
+    shown = materialized(marts, (7, champion), later)
+    assert {name: metadata["model_version"] for name, metadata in shown.items()} == dict.fromkeys(
+        ("batch_predictions", "online_model", "explanation", "fairness"), 7
+    )
+    scored = shown["batch_predictions"]
+    assert (scored["rows_written"], scored["rows_published"], scored["rows_of_the_last_day"]) == (5, 5, 5)
+    rows = [row for row in logged(marts).values() if row["event_date"] == DAYS[-1]]
+    assert scored["share_decided_positive"] == sum(row["decision"] for row in rows) / 5
+    pictures = [scored["score_histogram"], shown["explanation"]["top_features"], shown["fairness"]["amount picture"]]
+    assert all("data:image/png" in picture for picture in pictures)
+    assert set(NAMES) <= set(shown["explanation"]["importance"].replace("|", " ").split())
+    online = export_onnx.current(marts.settings, FRAUD)
+    assert online is not None and online.bundle.sha256 == champion.sha256 == shown["online_model"]["bundle_sha256"]
+
+
+def test_the_assets_say_so_while_there_is_no_champion(marts: Lakehouse) -> None:
+    training_set.build(marts, FRAUD, AS_OF + FRAUD.label_maturity)
+    shown = materialized(marts, None, AS_OF + FRAUD.label_maturity)
+    notes = [metadata["notes"] for metadata in shown.values()]
+    assert len(notes) == 4 and all("no champion" in note or "without a champion" in note for note in notes)

@@ -150,7 +150,7 @@ def reproduce(name: str, tune: bool, model_version: int) -> None:
     """Train MODEL_VERSION again from the recorded table versions and compare its metrics."""
     from orchestration import reproduction
 
-    sys.exit(reproduction.run(settings_module.load(), _use_case(name), model_version, tune))
+    sys.exit(reproduction.run(settings_module.load(), use_case_named(name), model_version, tune))
 
 
 @main.group()

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import features, raw, training, transforms
+from assets import features, promotion, raw, training, transforms
 from jobs import settings as settings_module
 from jobs import transforms as dbt_project
 from jobs.settings import Settings
@@ -46,6 +46,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         transforms.build(use_case, days, manifest),
         *features.build(use_case, days),
         *training.build(use_case, days),
+        *promotion.build(use_case, days),
     ]
     fresh = [a.map_asset_specs(lambda spec: spec._replace(freshness_policy=FRESH)) for a in assets]
     job = automation.lineage_job(use_case)

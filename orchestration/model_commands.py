@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
@@ -29,10 +28,10 @@ BY = click.option("--by", required=True, help="Your name, as the ledger will sho
 @BY
 def approve(model_version: int, name: str, by: str) -> None:
     """Let MODEL_VERSION, which passed the gate and waits, into production."""
-    from jobs import interventions
+    from jobs import interventions, registry
 
     settings, use_case = settings_module.load(), use_case_named(name)
-    registry, person = _registry(), interventions.person(settings, use_case, by, True, datetime.now(UTC))
+    person = interventions.person(settings, use_case, by, True, datetime.now(UTC))
     _report(
         settings,
         use_case,
@@ -48,12 +47,12 @@ def approve(model_version: int, name: str, by: str) -> None:
 @click.option("--reason", required=True)
 def reject(model_version: int, name: str, by: str, reason: str) -> None:
     """Turn MODEL_VERSION, which waits, down; it is not judged again."""
-    from jobs import interventions
+    from jobs import interventions, registry
 
     settings, use_case = settings_module.load(), use_case_named(name)
     person = interventions.person(settings, use_case, by, True, datetime.now(UTC))
     _report(
-        settings, use_case, _registry(), lambda: interventions.reject(settings, use_case, model_version, person, reason)
+        settings, use_case, registry, lambda: interventions.reject(settings, use_case, model_version, person, reason)
     )
 
 
@@ -64,10 +63,10 @@ def reject(model_version: int, name: str, by: str, reason: str) -> None:
 @click.option("--reason", required=True)
 def rollback(name: str, to: int | None, by: str, reason: str) -> None:
     """Bring the previous champion back: model, features and preprocessing together."""
-    from jobs import interventions
+    from jobs import interventions, registry
 
     settings, use_case = settings_module.load(), use_case_named(name)
-    registry, person = _registry(), interventions.person(settings, use_case, by, True, datetime.now(UTC))
+    person = interventions.person(settings, use_case, by, True, datetime.now(UTC))
     _report(
         settings,
         use_case,
@@ -131,11 +130,6 @@ def _report(settings: Settings, use_case: UseCase, registry: Registry, decide: C
         # The ledger has decided; only what follows it is late.
         click.echo(f"The registry does not follow yet ({error}); the next `evergreen run` makes it.", err=True)
     sys.exit(int(decision.outcome == "refused"))
-
-
-def _registry() -> Registry:
-    registry: Registry = import_module("jobs.registry")
-    return registry
 
 
 COMMANDS = (approve, models, reject, rollback)

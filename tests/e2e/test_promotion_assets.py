@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from judged_world import AS_OF, PROBLEM, USE_CASE, FileRegistry, fitted, table_o
 
 from assets import promotion
 from assets.times import AS_OF_TAG
-from jobs import inputs, ledger, settings
+from jobs import inputs, ledger, registry, settings
 from jobs.bundle import Bundle
 from jobs.inputs import Inputs
 from jobs.use_case import UseCase
@@ -52,7 +51,8 @@ class Home:
 
     def evergreen(self, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
         monkeypatch.setenv("EVERGREEN_HOME", str(self.settings.home))
-        monkeypatch.setitem(sys.modules, "jobs.registry", self.registry)
+        for name in ("fetch", "set_aliases", "latest_candidate"):
+            monkeypatch.setattr(registry, name, getattr(self.registry, name))
         return CliRunner(env={"COLUMNS": "200"}).invoke(cli.main, list(arguments))
 
 

@@ -88,7 +88,7 @@ def run(
     began = time.perf_counter()
     problem = _problem(use_case)
     chosen = _families(problem, families)
-    rows = _days(lakehouse, use_case, problem, fold)
+    rows = rows_of(lakehouse, use_case, fold)
     in_test = in_test_set(
         rows[problem.block].to_numpy(), rows[DAY_COLUMN].to_numpy(), rows[use_case.label].to_numpy(), fold
     )
@@ -100,7 +100,7 @@ def run(
             f"rule keeps, found {positives} positives in {len(test)} rows; take more test days or another week"
         )
     names = feature_names(lakehouse, use_case)
-    known = _known(lakehouse, use_case, rows, fold).sort(use_case.event_timestamp, use_case.event_id)
+    known = known_rows(lakehouse, use_case, rows, fold).sort(use_case.event_timestamp, use_case.event_id)
     train = _examples(known, names, KNOWN)
     _check_known(train, fold)
     times = known[use_case.event_timestamp].dt.epoch("us").to_numpy()
@@ -191,8 +191,12 @@ def _families(problem: Problem, names: Sequence[str]) -> tuple[Family, ...]:
     return tuple(known[name] for name in dict.fromkeys(names or (usual,)))
 
 
-def _days(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, fold: Fold) -> pl.DataFrame:
-    """The training set from the earliest row to train on to the last test day."""
+def rows_of(lakehouse: Lakehouse, use_case: UseCase, fold: Fold) -> pl.DataFrame:
+    """The training set from the earliest row to train on to the last test day, with each row's UTC day.
+
+    Raises:
+        BacktestError: days of the fold are not in the file.
+    """
     table, name = use_case.training_set, use_case.event_timestamp
     start, end = fold.moment - use_case.training_window, fold.moment + fold.test_days * DAY
     first, last = _extent(lakehouse, use_case)
@@ -201,7 +205,7 @@ def _days(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, fold: Fold)
             f"fold {fold.train_from} to {fold.test_until}: expected days of the file, which holds {first} to {last}; "
             "choose --train-from and the numbers of days accordingly"
         )
-    names = [*feature_names(lakehouse, use_case), use_case.event_id, name, use_case.label, problem.block]
+    names = [*feature_names(lakehouse, use_case), use_case.event_id, name, use_case.label, _problem(use_case).block]
     found = lakehouse.to_arrow(
         table, columns=list(dict.fromkeys(names)), filters=[(name, ">=", start), (name, "<", end)]
     )
@@ -219,7 +223,7 @@ def _extent(lakehouse: Lakehouse, use_case: UseCase) -> tuple[date, date]:
     return first, last
 
 
-def _known(lakehouse: Lakehouse, use_case: UseCase, rows: pl.DataFrame, fold: Fold) -> pl.DataFrame:
+def known_rows(lakehouse: Lakehouse, use_case: UseCase, rows: pl.DataFrame, fold: Fold) -> pl.DataFrame:
     """Rows whose label was known when the test days begin, with that label: the rule of `jobs.training_set`."""
     name, moment = use_case.event_timestamp, fold.moment
     before = rows.filter(pl.col(name) < moment)

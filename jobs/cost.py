@@ -34,16 +34,17 @@ class Cost:
 
 
 @contextmanager
-def measured(settings: Settings, device: str = "cpu") -> Iterator[Cost]:
-    """Measure the work in the block."""
+def measured(settings: Settings, device: str = "cpu", thread: bool = False) -> Iterator[Cost]:
+    """Measure the work in the block; with `thread`, the CPU seconds of this thread alone."""
     cost, done = Cost(), threading.Event()
     watcher = threading.Thread(target=_watch, args=(cost, done), daemon=True)
     watcher.start()
-    began, cpu_began = time.perf_counter(), _cpu_seconds()
+    cpu_seconds = time.thread_time if thread else _cpu_seconds
+    began, cpu_began = time.perf_counter(), cpu_seconds()
     try:
         yield cost
     finally:
-        cost.seconds, cost.cpu_seconds = time.perf_counter() - began, _cpu_seconds() - cpu_began
+        cost.seconds, cost.cpu_seconds = time.perf_counter() - began, cpu_seconds() - cpu_began
         cost.gpu_seconds = cost.seconds if device == "cuda" else 0.0
         cost.money = (cost.cpu_seconds * settings.price_cpu_hour + cost.gpu_seconds * settings.price_gpu_hour) / 3600
         done.set()

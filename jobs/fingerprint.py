@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from jobs import ledger
 from jobs.lakehouse import Lakehouse, find_tables
 from jobs.local_files import replace_json
 from jobs.settings import ROOT, Settings
@@ -22,11 +23,13 @@ def _code(settings: Settings) -> Iterable[Path]:
 
 
 def of_run(lakehouse: Lakehouse, use_case: UseCase, files: Iterable[Path], asked: Mapping[str, Any]) -> str:
-    """Hash of everything a run's result follows from: files (path, size, time), code, versions, what was asked."""
+    """Hash of all that a run follows from: files (path, size, time), code, versions, decisions, what was asked."""
     stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in sorted(_flat(files))]
     code = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in _code(lakehouse.settings)]
     tables = [t for t in find_tables(lakehouse.warehouse) if t.split(".")[0].startswith(use_case.name)]
-    content = [stats, code, lakehouse.versions(tables), sorted(asked.items())]
+    # A model that a person approved or took back since is to be exported.
+    decided = ledger.last_decision(lakehouse.settings, use_case)
+    content = [stats, code, lakehouse.versions(tables), sorted(asked.items()), decided]
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()
 
 

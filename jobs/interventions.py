@@ -6,14 +6,16 @@ Every one is a row in the ledger; the registry follows by `jobs.promotion.reconc
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobs import ledger
-from jobs.bundle import BundleError
 from jobs.ledger import Book, Champion, Decision
 from jobs.promotion import Registry
 from jobs.settings import Settings
 from jobs.use_case import UseCase
+
+ALIVE = timedelta(days=31)
+"""A world that was last judged longer ago is a replay, or a data set that has ended."""
 
 
 class NotPossible(ValueError):
@@ -30,6 +32,13 @@ class Person:
     now: datetime
     as_of: datetime
     """The moment that the use case's world is at."""
+
+
+def person(settings: Settings, use_case: UseCase, name: str, authenticated: bool, now: datetime) -> Person:
+    """Who asks `now`, at the moment that the world is at: now, or where the last run left a world that is history."""
+    seen = [d.as_of for d in ledger.decisions(settings, use_case)]
+    stands = bool(seen) and max(seen) < now - ALIVE
+    return Person(name, authenticated, now, max(seen) if stands else now)
 
 
 def approve(settings: Settings, use_case: UseCase, registry: Registry, version: int, person: Person) -> Decision:
@@ -125,5 +134,5 @@ def _former(book: Book, to: int | None) -> Champion | None:
 def _verify(settings: Settings, use_case: UseCase, registry: Registry, version: int, sha256: str) -> None:
     try:
         registry.fetch(settings, use_case, version, sha256)
-    except BundleError as error:
+    except ValueError as error:
         raise NotPossible(f"version {version} cannot go into production: {error}") from error

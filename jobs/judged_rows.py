@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from jobs import gate
+from jobs import gate, split
 from jobs.lakehouse import PARTITION, Lakehouse
 from jobs.metrics import Bools
 from jobs.problem import Groups, Problem, Slice
@@ -52,19 +52,14 @@ class JudgedRows:
         return gate.Rows(self.labels, self.column(problem.block), self.slices)
 
 
-def window(use_case: UseCase, problem: Problem, as_of: datetime) -> tuple[datetime, datetime]:
-    """Start (open) and end (closed) of the judged window: the latest event times whose labels are mature."""
-    end = as_of - use_case.label_maturity
-    return end - problem.judged, end
-
-
 def read(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, version: int, as_of: datetime) -> JudgedRows:
     """The judged rows of `as_of`, from this version of the training set.
 
     Raises:
         ValueError: a slice is declared over a column that neither the training set nor a loaded profile has.
     """
-    start, end = window(use_case, problem, as_of)
+    parts = split.split(as_of, use_case.label_maturity, problem.validation, problem.judged)
+    start, end = parts.judged_start, parts.judged_end
     table = between(lakehouse, use_case, version, start, end)
     labels = table.column(use_case.label).to_numpy().astype(np.bool_)
     slices, left_out = masks(lakehouse, use_case, problem.slices, table, as_of)

@@ -142,6 +142,16 @@ def decisions(settings: Settings, use_case: UseCase, kind: Kind | None = None) -
     return [d for d in book(settings, use_case).decisions if kind in (None, d.kind)]
 
 
+def last_decision(settings: Settings, use_case: UseCase) -> int:
+    """Id of the last decision, 0 if there is none: another one means that what follows the ledger is outdated."""
+    from jobs import ledger_statements as statements
+
+    if not statements.has_decisions(settings):
+        return 0
+    query = "select coalesce(max(id), 0) from decisions where use_case = :name"
+    return int(statements.execute(settings, query, [{"name": use_case.name}])[0][0])
+
+
 def evaluation(settings: Settings, digest: str) -> Evaluation | None:
     """What was found when exactly this was compared before."""
     from jobs import ledger_tables as tables

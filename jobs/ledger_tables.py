@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
@@ -23,6 +23,7 @@ ATTEMPTS = 20
 """Of a transaction that the database gives up because another one changed what it had read."""
 GIVEN_UP = ("40001", "40P01")
 """PostgreSQL's codes of a serialization failure and of a deadlock."""
+CONNECT_SECONDS = 10
 CREATION = 0x45564552
 """Number of the advisory lock under which PostgreSQL's tables are made ("EVER")."""
 
@@ -111,16 +112,32 @@ sa.Index(
 )
 
 
+class LedgerUnreachable(RuntimeError):
+    """The ledger's database does not answer; nothing was decided."""
+
+
 @contextmanager
 def transaction(settings: Settings) -> Iterator[sa.Connection]:
     """A serializable transaction: committed at the end, rolled back at an exception, whole or not at all."""
+    with _connected(settings) as connection, connection.begin():
+        yield connection
+
+
+def _connected(settings: Settings) -> sa.Connection:
     if not settings.ledger_url:
         settings.home.mkdir(parents=True, exist_ok=True)
-    engine = _engine(settings.ledger_url or f"sqlite:///{settings.home / 'ledger.sqlite'}")
-    if engine.dialect.name == "sqlite":
-        _create(engine)  # a home may have been deleted since
-    with engine.begin() as connection:
-        yield connection
+    url = settings.ledger_url or f"sqlite:///{settings.home / 'ledger.sqlite'}"
+    try:
+        engine = _engine(url)
+        if engine.dialect.name == "sqlite":
+            _create(engine)  # a home may have been deleted since
+        return engine.connect()
+    except OperationalError as error:
+        where = sa.make_url(url).render_as_string(hide_password=True)
+        raise LedgerUnreachable(
+            f"ledger: expected the database {where} to answer, found {str(error.orig).strip()!r}; start it, or correct "
+            "EVERGREEN_LEDGER"
+        ) from error
 
 
 def repeated(settings: Settings, work: Callable[[sa.Connection], Result]) -> Result:
@@ -149,7 +166,12 @@ def _engine(url: str) -> sa.Engine:
         return engine
     if scheme.split("+")[0] not in ("postgresql", "postgres"):
         raise ValueError(f"EVERGREEN_LEDGER: expected postgresql://user@host/database, found {scheme}://...")
-    engine = sa.create_engine(f"postgresql+psycopg://{rest}", poolclass=NullPool, isolation_level="SERIALIZABLE")
+    engine = sa.create_engine(
+        f"postgresql+psycopg://{rest}",
+        poolclass=NullPool,
+        isolation_level="SERIALIZABLE",
+        connect_args={"connect_timeout": CONNECT_SECONDS},
+    )
     _create(engine)
     return engine
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobs import ledger
-from jobs.bundle import Bundle, BundleError
+from jobs.bundle import Bundle
 from jobs.ledger import Book, Champion, Decision, Evaluation
 from jobs.settings import Settings
 from jobs.use_case import UseCase
@@ -33,7 +33,7 @@ class Registry(Protocol):
         """The version with the alias `candidate`."""
 
     def fetch(self, settings: Settings, use_case: UseCase, version: int, sha256: str | None = None) -> Bundle:
-        """The verified bundle of a version. Raises BundleError if it is missing, corrupt or another one."""
+        """The verified bundle of a version. Raises ValueError if it is missing, corrupt or another one."""
 
     def set_aliases(self, settings: Settings, use_case: UseCase, aliases: Mapping[str, int | None]) -> None:
         """Point aliases at versions; None takes an alias away."""
@@ -162,7 +162,7 @@ def _entrant(settings: Settings, use_case: UseCase, registry: Registry, version:
 
     try:
         return Entrant(version, registry.fetch(settings, use_case, version, sha256))
-    except BundleError as error:
+    except ValueError as error:
         return Entrant(version, None, str(error))
 
 

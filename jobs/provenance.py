@@ -23,13 +23,14 @@ PACKAGES = ("lightgbm", "numpy", "onnx", "onnxruntime", "optuna", "scikit-learn"
 
 
 def of_training_set(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, Any]:
-    """What the training set was built from: `versions` of tables, `feature_service`, `declarations`, `as_of`.
+    """What the training set was built from: `versions` of tables, `feature_service`, its `features`, `declarations`,
+    `as_of`.
 
     Raises:
         ValueError: there is no training set.
     """
     state = lakehouse.state(use_case.training_set)
-    if "as_of" not in state:
+    if not {"as_of", "features"} <= state.keys():
         raise ValueError(f"{use_case.training_set}: expected a training set, found none; materialize it first")
     return state
 

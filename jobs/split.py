@@ -12,6 +12,7 @@ Times = npt.NDArray[np.int64]
 """Event times in microseconds since 1970, UTC."""
 Mask = npt.NDArray[np.bool_]
 
+WINDOWS = ("training", "validation", "final", "judged")
 MINIMUM_POSITIVES = 10
 """With fewer, a window says nothing about which model is better."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
+Space = Mapping[str, Range | tuple[Any, ...]]
 Objective = Callable[[Mapping[str, Any], Report], Mapping[str, float]]
 """Parameters and a report of steps in; `value` (to be maximised) and other numbers out. The report may raise."""
 
@@ -44,7 +45,7 @@ class Search:
 
     name: str
     """Of the study in its storage; the same name goes on with the same trials."""
-    space: Mapping[str, Range | tuple[Any, ...]]
+    space: Space
     trials: int
     sampler: Sampler = "tpe"
     pruner: Pruner = "median"
@@ -95,7 +96,7 @@ def run(
         TuningFailed: no trial succeeded.
     """
     with _quiet(), file_lock(folder / f"{search.name}.lock"):
-        stored = _create(search, _storage(search, folder, url))
+        stored = _create(search, _storage(search.name, folder, url))
         ended = {_number(frozen): frozen for frozen in stored.get_trials()}
         distributions = {name: _distribution(values) for name, values in search.space.items()}
         total = min(search.trials, _points(distributions)) if search.sampler == "grid" else search.trials
@@ -113,13 +114,30 @@ def run(
     return trials
 
 
+def load(name: str, folder: Path, url: str | None = None) -> list[Trial]:
+    """The ended trials of a study, by number; none if it is not stored any more."""
+    import optuna
+
+    path = folder / f"{name}.journal"
+    if url is None and not path.exists():
+        return []
+    with _quiet():
+        try:
+            stored = optuna.load_study(study_name=name, storage=_storage(name, folder, url))
+        except KeyError:
+            return []
+        return sorted(map(_trial, stored.get_trials()), key=lambda trial: trial.number)
+
+
 def best(trials: Sequence[Trial]) -> Trial:
     """The complete trial of the greatest value, the earliest of several."""
     complete = [trial for trial in trials if trial.state == "complete"]
     return max(complete, key=lambda trial: (trial.value or 0.0, -trial.number))
 
 
-def importance(trials: Sequence[Trial], space: Mapping[str, Range | tuple[Any, ...]], seed: int = 0) -> dict[str, float]:
+def importance(
+    trials: Sequence[Trial], space: Mapping[str, Range | tuple[Any, ...]], seed: int = 0
+) -> dict[str, float]:
     """Share of each parameter in the variance of the objective (fANOVA); empty with too few complete trials."""
     import optuna
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
@@ -284,8 +302,7 @@ def _values(distribution: BaseDistribution) -> list[Any]:
             f"grid search: expected a `step` for every range, found {distribution}; declare one, or list the values"
         )
     count = int(np.floor((distribution.high - distribution.low) / distribution.step + 1e-9)) + 1
-    points = [distribution.low + place * distribution.step for place in range(count)]
-    return points
+    return [distribution.low + place * distribution.step for place in range(count)]
 
 
 def _points(distributions: Mapping[str, BaseDistribution]) -> int:
@@ -300,13 +317,13 @@ def _grid(distributions: Mapping[str, BaseDistribution], seed: int) -> list[dict
     return [points[place] for place in np.random.default_rng(seed).permutation(len(points))]
 
 
-def _storage(search: Search, folder: Path, url: str | None) -> BaseStorage:
+def _storage(name: str, folder: Path, url: str | None) -> BaseStorage:
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
 
     if url is not None:
         return RDBStorage(url)
-    path = folder / f"{search.name}.journal"
+    path = folder / f"{name}.journal"
     _mend(path)
     return JournalStorage(JournalFileBackend(str(path), _NoLock()))  # type: ignore[arg-type]
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from jobs import bundle, cost, metrics, provenance, split
+from jobs import bundle, cost, metrics
 from jobs.bundle import Bundle, Manifest
 from jobs.cost import Cost
 from jobs.models.catalog import new_model
@@ -23,9 +24,9 @@ from jobs.models.parity import score
 from jobs.models.protocol import Model
 from jobs.problem import Family, Problem, Slice
 from jobs.settings import Settings
-from jobs.split import Split
+from jobs.split import WINDOWS, Split
 from jobs.training_rows import TrainingRows, sampled
-from jobs.tune import device
+from jobs.tune import device, drawn_examples, one_thread
 from jobs.use_case import UseCase
 
 Metrics = Mapping[str, float | None]
@@ -96,8 +97,8 @@ def train(
     """
     problem = use_case.problem
     assert problem is not None
-    with cost.measured(settings, device()) as spent:
-        contestants, models = _compete(settings, problem, rows, parameters, parts, progress or (lambda _: None))
+    with cost.measured(settings, device()) as spent, one_thread():
+        contestants = _compete(settings, problem, rows, parameters, parts, progress or (lambda _: None))
         winner = _best(contestants)
         family = problem.family(winner.name)
         (progress or (lambda _: None))(f"{winner.name}: all rows")
@@ -112,19 +113,17 @@ def train(
         winner=winner,
         slices=_by_slice(problem, valid, winner.scores),
         labels=valid.examples.labels,
-        rows={name: int(getattr(parts, name)(rows.times).sum()) for name in ("training", "validation", "final", "judged")},
+        rows={window: int(getattr(parts, window)(rows.times).sum()) for window in WINDOWS},
         cost=spent,
         predictions=cost.per_thousand(settings, lambda: score(session, first), len(first)),
     )
 
 
-def fit_family(
-    problem: Problem, family: Family, tuned: Mapping[str, Any], rows: TrainingRows, parts: Split
-) -> Model:
+def fit_family(problem: Problem, family: Family, tuned: Mapping[str, Any], rows: TrainingRows, parts: Split) -> Model:
     """`family` trained on the training window, stopped early on the validation window."""
     model = new_model(family.name, {**family.fixed, **tuned})
-    train, valid = (rows.examples.rows(mask(rows.times)) for mask in (parts.training, parts.validation))
-    model.fit(sampled(train, family.negative_rate, problem.seed), valid, seed=problem.seed, device=device())
+    drawn = drawn_examples(rows, parts, family.negative_rate, problem.seed)
+    model.fit(*drawn, seed=problem.seed, device=device())
     return model
 
 
@@ -135,6 +134,19 @@ def fit_final(problem: Problem, family: Family, chosen: Contestant, rows: Traini
     train = rows.examples.rows(parts.final(rows.times))
     model.fit(sampled(train, family.negative_rate, problem.seed), None, seed=problem.seed, device=device())
     return model
+
+
+def judged_baselines(problem: Problem, rows: TrainingRows, parts: Split) -> dict[str, Scores]:
+    """Scores of every baseline on the judged rows, for the gate: prevalence, rules, and logistic regression.
+
+    The last is trained on what the candidate is trained on.
+    """
+    judged = rows.rows(parts.judged(rows.times))
+    scores = baseline_scores(problem, judged)
+    family = next((f for f in problem.families if f.name == "logistic"), Family("logistic"))
+    plain = Contestant(family.name, "baseline", {}, np.zeros(0), family.fixed)
+    scores[family.name] = fit_final(problem, family, plain, rows, parts).predict(judged.examples.features)
+    return scores
 
 
 def baseline_scores(problem: Problem, rows: TrainingRows) -> dict[str, Scores]:
@@ -169,29 +181,30 @@ def _compete(
     parameters: Mapping[str, Mapping[str, Any]],
     parts: Split,
     progress: Callable[[str], None],
-) -> tuple[list[Contestant], dict[str, Model]]:
+) -> list[Contestant]:
     valid = rows.rows(parts.validation(rows.times))
-    prevalence = float(rows.examples.labels[parts.training(rows.times)].mean())
     found = []
     for name, scores in baseline_scores(problem, valid).items():
+        prevalence = float(rows.examples.labels[parts.training(rows.times)].mean())
         shown = np.full(len(valid), prevalence) if name == "prevalence" else scores
         found.append(Contestant(name, "baseline", evaluate(problem, valid, shown), shown, {}))
-    models: dict[str, Model] = {}
-    for family in problem.families:
+
+    def compete(family: Family) -> Contestant:
         progress(family.name)
         tuned = parameters.get(family.name, {})
         try:
-            with cost.measured(settings, device()) as spent:
-                model = models[family.name] = fit_family(problem, family, tuned, rows, parts)
+            with cost.measured(settings, device(), thread=True) as spent:
+                model = fit_family(problem, family, tuned, rows, parts)
             scores = model.predict(valid.examples.features)
             measured = evaluate(problem, valid, scores)
-            found.append(
-                Contestant(family.name, "family", measured, scores, model.parameters, model.steps, spent)
-            )
-        except (ValueError, ArithmeticError, MemoryError, RuntimeError) as error:
+            return Contestant(family.name, "family", measured, scores, model.parameters, model.steps, spent)
+        except (ValueError, ArithmeticError, RuntimeError) as error:
             # One family that cannot learn from these rows must not take the others with it; the card says so.
-            found.append(Contestant(family.name, "family", {}, np.zeros(0), dict(tuned), error=str(error)))
-    return found, models
+            return Contestant(family.name, "family", {}, np.zeros(0), dict(tuned), error=str(error))
+
+    # The slow ones first, each in one thread: a family's own threads would fight with the other's.
+    with ThreadPoolExecutor(problem.parallel) as pool:
+        return found + list(pool.map(compete, problem.families[::-1]))[::-1]
 
 
 def _best(contestants: list[Contestant]) -> Contestant:
@@ -226,6 +239,7 @@ def _write(
             "judged_start": parts.judged_start.isoformat(),
             "judged_end": parts.judged_end.isoformat(),
         },
+        "review": asdict(problem.review),
         "validation": dict(winner.metrics),
     }
     manifest = Manifest(
@@ -242,7 +256,7 @@ def _write(
 
 def _by_slice(problem: Problem, rows: TrainingRows, scores: Scores) -> dict[str, Metrics]:
     """Metrics on the guard slices that the features tell apart; those of profiles are the gate's."""
-    found = {}
+    found: dict[str, Metrics] = {}
     for guard in problem.slices:
         if isinstance(guard, Slice) and guard.source is None and guard.column in rows.examples.names:
             values = rows.examples.features[:, rows.examples.names.index(guard.column)]

@@ -50,19 +50,14 @@ class TrainingRows:
         )
 
 
-def feature_names(lakehouse: Lakehouse, use_case: UseCase, version: int) -> tuple[str, ...]:
-    """Names of the features: the inputs of the problem, then those of the feature service that are numbers, in order.
+def feature_names(lakehouse: Lakehouse, use_case: UseCase, version: int, served: Sequence[str]) -> tuple[str, ...]:
+    """Names of the features: the inputs of the problem, then those `served` by the feature service that are numbers.
 
     Raises:
         ValueError: a feature is not a column of the training set.
     """
-    from jobs.feature_store import open_store
-
-    problem = _problem(use_case)
-    service = open_store(lakehouse, use_case).get_feature_service(use_case.feature_service)
-    served = [f.name for projection in service.feature_view_projections for f in projection.features]
     schema = lakehouse.schema(use_case.training_set, version)
-    names = list(dict.fromkeys([*problem.inputs, *served]))
+    names = list(dict.fromkeys([*_problem(use_case).inputs, *served]))
     if missing := [name for name in names if name not in schema.names]:
         raise ValueError(
             f"{use_case.training_set}: expected the columns {missing}, found {schema.names}; build the training set "

@@ -30,7 +30,8 @@ def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str,
 
     Returns:
         `version` (of the table), `built` (whether anything was written), if so `rows_written` and `days_written`, and
-        the recorded state: `versions` of the tables read, `feature_service`, `declarations`, `as_of`.
+        the recorded state: `versions` of the tables read, `feature_service`, `features` (names of its columns here),
+        `declarations`, `as_of`.
 
     Raises:
         ValueError: a table that it is built from does not exist.
@@ -39,11 +40,11 @@ def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str,
     with lakehouse.lock(table):
         found = event_rows.inputs(lakehouse, use_case, [use_case.events, use_case.labels], as_of, table)
         state, last = found.state(), lakehouse.state(table)
-        if last == state:
-            return {"version": lakehouse.version(table), "built": False, **state}
+        if last and last == {**state, "features": last.get("features")}:
+            return {"version": lakehouse.version(table), "built": False, **last}
         done = _write(lakehouse, use_case, found, last)
         pins.pin(lakehouse.settings, {**found.versions, table: done["version"]}, by=f"{table}@{done['version']}")
-        return {"built": True, **done, **state}
+        return {"built": True, **state, **done}
 
 
 def _write(lakehouse: Lakehouse, use_case: UseCase, found: Inputs, last: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def _write(lakehouse: Lakehouse, use_case: UseCase, found: Inputs, last: Mapping
     days = stale_days(lakehouse, use_case, store, found, last)
     rows = _labelled(lakehouse, use_case, found, days)
     frame = event_rows.with_features(store, use_case, rows)
-    schema = event_rows.schema(frame)
+    schema, state = event_rows.schema(frame), {**found.state(), "features": event_rows.feature_names(store, use_case)}
     if _make_room(lakehouse, table, schema):
         return _write(lakehouse, use_case, found, {})
     count, start = rows.count(), (found.as_of - use_case.training_window).date()
@@ -69,9 +70,10 @@ def _write(lakehouse: Lakehouse, use_case: UseCase, found: Inputs, last: Mapping
         rows=count,
         replace_where=replaced,
         partition_by=[PARTITION],
-        state=found.state(),
+        state=state,
     )
-    return {"version": version, "rows_written": count, "days_written": "all" if days is None else len(days)}
+    days_written = "all" if days is None else len(days)
+    return {**state, "version": version, "rows_written": count, "days_written": days_written}
 
 
 def stale_days(

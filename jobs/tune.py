@@ -6,8 +6,9 @@ How a search proceeds is in `jobs.study`; training the candidate with what was f
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -48,22 +49,59 @@ class Tuning:
     """Of this call; none if the parameters were taken over."""
 
 
-def tune(lakehouse: Lakehouse, use_case: UseCase, progress: Progress | None = None, anew: bool = False) -> Tuning:
+def tune(lakehouse: Lakehouse, use_case: UseCase, progress: Progress | None = None) -> Tuning:
     """Tune on the training set as it is; what was found before is used again when little changed since.
-
-    Args:
-        anew: search even so.
 
     Raises:
         ValueError: there is no training set, or its values cannot be learned from.
         TuningFailed: no trial of a family succeeded.
     """
-    state = provenance.of_training_set(lakehouse, use_case)
-    version = lakehouse.version(use_case.training_set)
+    settings, state = lakehouse.settings, provenance.of_training_set(lakehouse, use_case)
+    problem, as_of, version = problem_of(use_case), provenance.as_of(state), lakehouse.version(use_case.training_set)
     assert version is not None
-    rows = read(lakehouse, use_case, version, feature_names(lakehouse, use_case, version))
-    with file_lock(_folder(lakehouse.settings, use_case) / "lock"):
-        return _tune(lakehouse.settings, use_case, rows, state, progress, anew)
+    rows = read(lakehouse, use_case, version, feature_names(lakehouse, use_case, version, state["features"]))
+    parts = parts_of(use_case, problem, as_of)
+    if reason := split.refusal(parts, rows.times, rows.examples.labels):
+        return Tuning(state["as_of"], reason, refused=True)
+    wanted = _wanted(problem, rows, parts, state)
+    with file_lock(_folder(settings, use_case) / "lock"):
+        before = last(settings, use_case, as_of)
+        again, reason = _why(wanted, before, problem)
+        if before is not None and not again:
+            return replace(before, as_of=state["as_of"], reason=reason, reused=True)
+        tuned = search(use_case, rows, state, _folder(settings, use_case), settings.tuning_url, progress)
+        _remember(settings, use_case, replace(tuned, reason=reason))
+        return replace(tuned, reason=reason)
+
+
+def search(
+    use_case: UseCase,
+    rows: TrainingRows,
+    state: Mapping[str, Any],
+    folder: Path,
+    url: str | None = None,
+    progress: Progress | None = None,
+) -> Tuning:
+    """Search the parameters of every family that has a search space; only trials are stored.
+
+    Args:
+        state: what the training set was built from, see `jobs.provenance`.
+        folder, url: where the trials are stored, see `jobs.study.run`.
+    """
+    problem = problem_of(use_case)
+    parts = parts_of(use_case, problem, provenance.as_of(state))
+    wanted = _wanted(problem, rows, parts, state)
+    trials: dict[str, tuple[Trial, ...]] = {}
+    studies = {}
+    for family in (family for family in problem.families if family.search):
+        wish = _search(use_case, problem, family, wanted, state)
+        told = None if progress is None else _named(progress, family.name)
+        with one_thread():
+            objective = _objective(family, rows, parts, problem.seed)
+            trials[family.name] = tuple(study.run(wish, objective, folder, url, told))
+        studies[family.name] = wish.name
+    parameters = {name: dict(study.best(found).parameters) for name, found in trials.items()}
+    return replace(wanted, parameters=parameters, studies=studies, trials=trials)
 
 
 def last(settings: Settings, use_case: UseCase, as_of: datetime) -> Tuning | None:
@@ -72,47 +110,26 @@ def last(settings: Settings, use_case: UseCase, as_of: datetime) -> Tuning | Non
     return max(before, key=lambda tuning: datetime.fromisoformat(tuning.as_of), default=None)
 
 
+def trials_of(settings: Settings, use_case: UseCase, tuning: Tuning) -> dict[str, tuple[Trial, ...]]:
+    """The stored trials of a tuning, by family."""
+    folder = _folder(settings, use_case)
+    return {f: tuple(study.load(name, folder, settings.tuning_url)) for f, name in tuning.studies.items()}
+
+
 def parts_of(use_case: UseCase, problem: Problem, as_of: datetime) -> split.Split:
     return split.split(as_of, use_case.label_maturity, problem.validation, problem.judged)
 
 
-def _tune(
-    settings: Settings,
-    use_case: UseCase,
-    rows: TrainingRows,
-    state: Mapping[str, Any],
-    progress: Progress | None,
-    anew: bool,
-) -> Tuning:
-    problem, as_of = use_case.problem, provenance.as_of(state)
-    assert problem is not None
-    parts = parts_of(use_case, problem, as_of)
-    if reason := split.refusal(parts, rows.times, rows.examples.labels):
-        return Tuning(state["as_of"], reason, refused=True)
-    train, valid = (rows.examples.rows(mask(rows.times)) for mask in (parts.training, parts.validation))
-    wanted = Tuning(
+def _wanted(problem: Problem, rows: TrainingRows, parts: split.Split, state: Mapping[str, Any]) -> Tuning:
+    """What is to be tuned, without an answer."""
+    labels = rows.examples.labels[parts.training(rows.times)]
+    return Tuning(
         as_of=state["as_of"],
-        reason="",
-        rows=len(train),
-        prevalence=float(train.labels.mean()),
+        reason="searched",
+        rows=len(labels),
+        prevalence=float(labels.mean()),
         declared=_declared(problem, state, rows.examples.names),
     )
-    before = last(settings, use_case, as_of)
-    again, reason = _why(wanted, before, problem)
-    if before is not None and not again and not anew:
-        return Tuning(**{**_plain(before), "as_of": state["as_of"], "reason": reason, "reused": True})
-    trials, studies = {}, {}
-    for family in (family for family in problem.families if family.search):
-        search = _search(use_case, problem, family, wanted, state, attempt=int(anew))
-        objective = _objective(family, train, valid, problem.seed)
-        told = None if progress is None else _named(progress, family.name)
-        found = study.run(search, objective, _folder(settings, use_case), settings.tuning_url, told)
-        trials[family.name], studies[family.name] = tuple(found), search.name
-    parameters = {name: dict(study.best(found).parameters) for name, found in trials.items()}
-    tuning = Tuning(**{**_plain(wanted), "reason": reason, "parameters": parameters, "studies": studies})
-    if not anew:
-        _remember(settings, use_case, tuning)
-    return Tuning(**{**_plain(tuning), "trials": trials})
 
 
 def _why(wanted: Tuning, before: Tuning | None, problem: Problem) -> tuple[bool, str]:
@@ -142,12 +159,10 @@ def _declared(problem: Problem, state: Mapping[str, Any], names: tuple[str, ...]
     return provenance.digest(tuned, how, state["declarations"], names)
 
 
-def _search(
-    use_case: UseCase, problem: Problem, family: Family, wanted: Tuning, state: Mapping[str, Any], attempt: int
-) -> Search:
+def _search(use_case: UseCase, problem: Problem, family: Family, wanted: Tuning, state: Mapping[str, Any]) -> Search:
     made_of = provenance.digest(wanted.declared, state, provenance.code_sha256())
     return Search(
-        name=f"{use_case.name}-{family.name}-{made_of[:16]}" + ("-again" if attempt else ""),
+        name=f"{use_case.name}-{family.name}-{made_of[:16]}",
         space=family.search,
         trials=problem.trials,
         sampler=problem.sampler,
@@ -157,16 +172,38 @@ def _search(
     )
 
 
-def _objective(family: Family, train: Examples, valid: Examples, seed: int) -> study.Objective:
+def drawn_examples(rows: TrainingRows, parts: split.Split, rate: float, seed: int) -> tuple[Examples, Examples]:
+    """Examples to train on and to stop by: all positives and a share `rate` of the negatives, of either window."""
+    train, valid = (rows.examples.rows(mask(rows.times)) for mask in (parts.training, parts.validation))
+    return sampled(train, rate, seed), sampled(valid, rate, seed)
+
+
+def _objective(family: Family, rows: TrainingRows, parts: split.Split, seed: int) -> study.Objective:
     rate = family.negative_rate if family.tuning_rate is None else family.tuning_rate
-    drawn = sampled(train, rate, seed)
+    train, stop = drawn_examples(rows, parts, rate, seed)
+    valid = rows.examples.rows(parts.validation(rows.times))
 
     def objective(parameters: Mapping[str, Any], report: Report) -> Mapping[str, float]:
         model = new_model(family.name, {**family.fixed, **parameters})
-        model.fit(drawn, valid, seed=seed, device=device(), report=report)
+        model.fit(train, stop, seed=seed, device=device(), report=report)
         return {"value": average_precision(valid.labels, model.predict(valid.features)), "steps": model.steps}
 
     return objective
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread per model: trials and families run side by side, and more threads would change rounding too."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def device() -> str:
@@ -174,6 +211,13 @@ def device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def problem_of(use_case: UseCase) -> Problem:
+    """The use case's problem. Raises ValueError if it declares none."""
+    if use_case.problem is None:
+        raise ValueError(f"{use_case.name}: expected a use case with a problem, found one without; declare it")
+    return use_case.problem
 
 
 def _named(progress: Progress, name: str) -> Callable[[int, int], None]:

@@ -7,14 +7,12 @@ import gc
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from jobs import settings as settings_module
-
-if TYPE_CHECKING:
-    from jobs.use_case import UseCase
+from orchestration import model_commands
+from orchestration.options import use_case_named
 
 MOMENTS = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 FILE = click.Path(exists=True, path_type=Path)
@@ -28,15 +26,6 @@ def main() -> None:
     State lives under EVERGREEN_HOME (default .evergreen); deleting it is a clean start. Tables go through the
     embedded engine unless SPARK_REMOTE names a Spark Connect server.
     """
-
-
-def _use_case(name: str) -> "UseCase":
-    from jobs.use_cases.catalog import USE_CASES
-
-    known = {u.name: u for u in USE_CASES}
-    if name not in known:
-        raise click.UsageError(f"--use-case: expected one of {', '.join(known)}, found {name!r}")
-    return known[name]
 
 
 @main.command()
@@ -70,7 +59,7 @@ def run(
     # A run imports and keeps a million objects and leaves little garbage: looking for it again and again, and once
     # more at the end, takes seconds.
     gc.set_threshold(100_000, 20, 100)
-    status = runner.run(settings_module.load(), _use_case(name), files, columns, moment, full)
+    status = runner.run(settings_module.load(), use_case_named(name), files, columns, moment, full)
     gc.freeze()
     sys.exit(status)
 
@@ -135,7 +124,7 @@ def accept(name: str, source: str | None) -> None:
     """Accept the changed schema of a SOURCE (default: of all) that stopped a run."""
     from jobs import contracts
 
-    use_case = _use_case(name)
+    use_case = use_case_named(name)
     for chosen in [use_case.source(source)] if source else use_case.sources:
         for line in contracts.accept(settings_module.load(), use_case, chosen):
             click.echo(line)
@@ -149,8 +138,19 @@ def maintain(name: str, retain_hours: float) -> None:
     from jobs import maintenance
     from jobs.lakehouse import attach
 
-    for line in maintenance.run(attach(settings_module.load()), _use_case(name), retain_hours):
+    for line in maintenance.run(attach(settings_module.load()), use_case_named(name), retain_hours):
         click.echo(line)
+
+
+@main.command()
+@click.option("--use-case", "name", default="fraud", show_default=True)
+@click.option("--tune", is_flag=True, help="Search the parameters again too.")
+@click.argument("model_version", type=int)
+def reproduce(name: str, tune: bool, model_version: int) -> None:
+    """Train MODEL_VERSION again from the recorded table versions and compare its metrics."""
+    from orchestration import reproduction
+
+    sys.exit(reproduction.run(settings_module.load(), use_case_named(name), model_version, tune))
 
 
 @main.group()
@@ -181,3 +181,7 @@ def ui(port: int) -> None:
     from orchestration import runner
 
     sys.exit(runner.ui(settings_module.load(), port))
+
+
+for command in model_commands.COMMANDS:
+    main.add_command(command)

@@ -53,12 +53,14 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _disk(settings)
     yield _engine(settings)
     yield _online_store(settings)
+    yield _ledger(settings)
     yield _port(UI_PORT)
     yield _java()
     for program, package, use in (
         ("mvn", "maven", "fetch the jars of `evergreen spark`"),
         ("chromium", "chromium", "run the browser tests"),
         ("redis-server", "redis-server", "run the Redis tests"),
+        ("psql", "postgresql", "run the PostgreSQL tests"),
     ):
         path = shutil.which(program)
         yield Check(program, bool(path), path or "not on PATH", f"apt-get install {package} (to {use})", needed=False)
@@ -95,6 +97,16 @@ def _online_store(settings: Settings) -> Check:
     mend = "start it, or unset EVERGREEN_ONLINE_STORE for SQLite"
     good = _listens(parts.hostname or "", parts.port or 6379)
     return Check("online store", good, settings.online_store_url if good else "nothing answers", mend)
+
+
+def _ledger(settings: Settings) -> Check:
+    if settings.ledger_url is None:
+        return Check("ledger", True, "SQLite under EVERGREEN_HOME")
+    parts = urlsplit(settings.ledger_url)
+    where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"  # and not the password
+    mend = "start PostgreSQL, or unset EVERGREEN_LEDGER for SQLite"
+    good = _listens(parts.hostname or "localhost", parts.port or 5432)
+    return Check("ledger", good, f"PostgreSQL at {where}" if good else f"nothing answers at {where}", mend)
 
 
 def _listens(host: str, port: int) -> bool:

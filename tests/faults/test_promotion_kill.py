@@ -135,9 +135,8 @@ def kill_at_random(ledger_home: Settings, started: Any) -> None:
     started.set()
     for step in range(1000):
         current = ledger.champion(ledger_home, FRAUD)
-        ledger.decide(
-            ledger_home, promotion((current.version if current else 0) + 1 + step % 2, current and current.version)
-        )
+        against = current.version if current else None
+        ledger.decide(ledger_home, promotion((against or 0) + 1 + step % 2, against))
 
 
 def test_killed_at_any_moment_the_ledger_is_whole(ledger_home: Settings) -> None:

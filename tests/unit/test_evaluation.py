@@ -8,15 +8,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 from judged_world import AS_OF, DAY, FEATURES, PROBLEM, USE_CASE, fitted, table_of, write_training_set
 
-from jobs import baselines, judged_rows, metrics, settings
-from jobs.bundle import Bundle
+from jobs import baselines, bundle, judged_rows, metrics, settings
+from jobs.bundle import Bundle, Manifest
 from jobs.evaluation import Entrant, evaluate
 from jobs.lakehouse import Lakehouse
+from jobs.models.boosted import Boosted
 from jobs.models.parity import score
 from jobs.models.tables import examples_of, features_of
 from jobs.problem import Groups, Problem, Rule, Slice
@@ -97,7 +99,7 @@ def test_the_window_is_open_at_its_start_and_closed_at_its_end(tmp_path: Path) -
     instant = timedelta(microseconds=1)
     moments = [START, START + instant, END, END + instant]
     table = table_of(seed=2, rows=4).set_column(1, "tx_datetime", pa.array(moments, pa.timestamp("us", "UTC")))
-    table = table.set_column(8, "event_date", pa.array([m.date() for m in moments]))
+    table = table.set_column(9, "event_date", pa.array([m.date() for m in moments]))
     own = write_training_set(settings.load({"EVERGREEN_HOME": str(tmp_path)}), table)
     assert sorted(read(own).column("transaction_id")) == [1, 2]
 
@@ -137,7 +139,7 @@ def test_a_model_of_another_use_case_is_refused(lakehouse: Lakehouse, folder: Pa
 @pytest.mark.parametrize("value", [True, False])
 def test_rows_of_one_class_are_a_refusal(tmp_path: Path, good: Bundle, value: bool) -> None:
     table = rows_in(15, 5)
-    same = table.set_column(7, "is_fraud", pa.array([value] * table.num_rows))
+    same = table.set_column(8, "is_fraud", pa.array([value] * table.num_rows))
     own = write_training_set(settings.load({"EVERGREEN_HOME": str(tmp_path)}), same)
     verdict = evaluate(own, USE_CASE, Entrant(1, good), None, AS_OF)
     assert not verdict.promoted and "nothing can be compared" in verdict.reasons[0]
@@ -238,6 +240,20 @@ def test_training_noise_is_declared_recorded_or_measured(lakehouse: Lakehouse, f
         )
     ]
     assert noises[:2] == [0.125, 0.25] and 0 < noises[2] < 0.1
+
+
+def test_a_graph_that_says_something_else_than_its_model_is_refused(lakehouse: Lakehouse, folder: Path) -> None:
+    class Liar(Boosted):
+        def to_onnx(self) -> onnx.ModelProto:
+            other = Boosted({"rounds": 5})
+            other.fit(examples_of(TABLE, FEATURES, "is_fraud"), None, seed=0, device="cpu")
+            return other.to_onnx()
+
+    liar = Liar({"rounds": 40})
+    liar.fit(examples_of(rows_in(40, 20), FEATURES, "is_fraud"), None, seed=0, device="cpu")
+    manifest = Manifest("fraud", "boosted", tuple((n, "float32") for n in FEATURES), 0.5, AS_OF.isoformat(), {})
+    verdict = evaluate(lakehouse, USE_CASE, Entrant(1, bundle.write(folder / "liar", liar, manifest)), None, AS_OF)
+    assert "export_parity" in [c.name for c in verdict.checks if c.outcome == "failed"]
 
 
 def test_a_slow_model_is_refused(lakehouse: Lakehouse, good: Bundle) -> None:

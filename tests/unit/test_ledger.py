@@ -1,5 +1,6 @@
 """The ledger: history, compare and set, pins, on SQLite and a real PostgreSQL; killed and at once in tests/faults."""
 
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from jobs import ledger, pins
 from jobs.ledger import Decision, Evaluation, Kind
+from jobs.ledger_tables import LedgerUnreachable
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 
@@ -93,6 +95,13 @@ def test_a_rollback_restores_the_last_that_was_not_rolled_back_itself(ledger_hom
     assert in_production(ledger_home) == [1, 2, 3, 2, 1] and book.previous is None and book.rolled_back == {2, 3}
 
 
+def test_the_last_decision_tells_whether_something_was_decided_since(ledger_home: Settings) -> None:
+    assert ledger.last_decision(ledger_home, FRAUD) == 0
+    first = ledger.decide(ledger_home, decision(1, None))
+    ledger.decide(ledger_home, replace(decision(1, None), use_case="returns"))
+    assert ledger.last_decision(ledger_home, FRAUD) == first.id > 0
+
+
 def test_use_cases_have_champions_of_their_own(ledger_home: Settings) -> None:
     ledger.decide(ledger_home, decision(1, None))
     ledger.decide(ledger_home, replace(decision(1, None), use_case="returns"))
@@ -122,3 +131,12 @@ def test_pins_are_in_the_same_database(ledger_home: Settings) -> None:
 def test_another_database_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected postgresql://user@host/database, found mysql"):
         ledger.book(Settings(tmp_path, ledger_url="mysql://root@localhost/x"), FRAUD)
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        url = f"postgresql://evergreen:secret@127.0.0.1:{taken.getsockname()[1]}/ledger"
+        with pytest.raises(LedgerUnreachable, match="start it, or correct EVERGREEN_LEDGER") as raised:
+            ledger.book(Settings(tmp_path, ledger_url=url), FRAUD)
+    assert "evergreen:***@127.0.0.1" in str(raised.value) and "secret" not in str(raised.value)

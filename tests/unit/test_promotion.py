@@ -181,6 +181,17 @@ def test_a_rollback_restores_the_previous_champion_and_stays(world: World) -> No
     assert world.rollback(to=2).model_version == 2 and world.champion == 2
 
 
+def test_a_decision_holds_from_now_or_from_where_history_stands(world: World) -> None:
+    soon, late = AS_OF + DAY, AS_OF + 100 * DAY
+
+    def at(now: datetime) -> datetime:
+        return interventions.person(world.settings, USE_CASE, "anna", True, now).as_of
+
+    assert at(late) == late
+    climbed(world)
+    assert (at(soon), at(late)) == (soon, AS_OF)
+
+
 def test_nobody_to_go_back_to_is_said(world: World) -> None:
     with pytest.raises(NotPossible, match="expected a former champion to go back to"):
         world.rollback()

@@ -1,0 +1,195 @@
+"""Evaluation and champion, as assets: what the gate found, who is in production; and a person's approval."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from assets import times
+from assets.features import key as feature_key
+from assets.metadata import markdown_table
+from assets.promotion_picture import differences
+from jobs import inputs
+from jobs.lakehouse import Lakehouse
+from jobs.ledger import Book, Decision
+from jobs.promotion import Registry
+from jobs.use_case import UseCase
+
+CHECK = "better_beyond_noise"
+LAST = 10
+"""Decisions shown."""
+
+
+class Approval(dg.Config):
+    """Who lets which waiting model version into production."""
+
+    model_version: int
+    by: str
+
+
+def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Evaluation, champion and approval; nothing for a use case without a problem."""
+    if use_case.problem is None:
+        return []
+    return [_evaluation(use_case), _champion(use_case), _approval(use_case)]
+
+
+def key(use_case: UseCase, name: str) -> dg.AssetKey:
+    return dg.AssetKey([use_case.name, "promotion", name])
+
+
+def _moment(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase) -> datetime:
+    return times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
+
+
+def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
+    asset_key = key(use_case, "evaluation")
+
+    @dg.asset(
+        key=asset_key,
+        deps=[dg.AssetKey([use_case.name, "training", "candidate"]), feature_key(use_case, "training_set")],
+        check_specs=[
+            dg.AssetCheckSpec(CHECK, asset=asset_key, description="The candidate may become champion; if not, why.")
+        ],
+        group_name="promotion",
+        kinds={"onnx"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="Candidate, champion and baselines on the same latest mature rows, and what the gate says to that.",
+    )
+    def evaluation(
+        context: dg.AssetExecutionContext,
+        lakehouse: dg.ResourceParam[Lakehouse],
+        registry: dg.ResourceParam[Registry],
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+        from jobs import promotion
+
+        judged = promotion.judge(lakehouse, use_case, registry, _moment(context, lakehouse, use_case))
+        found = judged.evaluation
+        reasons = list(found.evidence["reasons"]) if found else []
+        yield dg.AssetCheckResult(
+            check_name=CHECK,
+            passed=not reasons,
+            severity=dg.AssetCheckSeverity.WARN,
+            description="; ".join(reasons) or judged.said,
+        )
+        shown = _evidence(found.evidence) if found else {}
+        yield dg.MaterializeResult(metadata={"verdict": _verdict(judged.said, reasons, bool(found)), **shown})
+
+    return evaluation
+
+
+def _champion(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "champion"),
+        deps=[key(use_case, "evaluation")],
+        group_name="promotion",
+        kinds={"sql", "mlflow"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="Who is in production, since when and why; one transaction in the ledger is the promotion.",
+    )
+    def champion(
+        context: dg.AssetExecutionContext,
+        lakehouse: dg.ResourceParam[Lakehouse],
+        registry: dg.ResourceParam[Registry],
+        now: dg.ResourceParam[datetime],
+    ) -> dg.MaterializeResult[None]:
+        from jobs import ledger, promotion
+
+        as_of = _moment(context, lakehouse, use_case)
+        judged, decision = promotion.promote(lakehouse, use_case, registry, as_of, now)
+        said = f"{decision.outcome}: {decision.reason}" if decision else judged.said
+        return dg.MaterializeResult(
+            metadata={"decision": said, **_standing(ledger.book(lakehouse.settings, use_case), decision)}
+        )
+
+    return champion
+
+
+def _approval(use_case: UseCase) -> dg.AssetsDefinition:
+    # Not tagged with the use case: a run of the lineage has nobody to ask.
+    @dg.asset(
+        key=key(use_case, "approval"),
+        group_name="promotion",
+        kinds={"sql"},
+        owners=list(use_case.owners),
+        description=(
+            "Materialize it with `model_version` and `by` to let a waiting model into production. Who you are is not "
+            "checked here, and the ledger says so; `evergreen approve` is the other way."
+        ),
+    )
+    def approval(
+        config: Approval,
+        lakehouse: dg.ResourceParam[Lakehouse],
+        registry: dg.ResourceParam[Registry],
+        now: dg.ResourceParam[datetime],
+    ) -> dg.MaterializeResult[None]:
+        from jobs import interventions, ledger, promotion
+
+        person = interventions.person(lakehouse.settings, use_case, config.by, False, now)
+        try:
+            decision = interventions.approve(lakehouse.settings, use_case, registry, config.model_version, person)
+        except interventions.NotPossible as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        promotion.reconcile(lakehouse.settings, use_case, registry)
+        standing = _standing(ledger.book(lakehouse.settings, use_case), decision)
+        return dg.MaterializeResult(metadata={"decision": f"{decision.outcome}: {decision.reason}", **standing})
+
+    return approval
+
+
+def _verdict(said: str, reasons: Sequence[str], judged: bool) -> dg.MetadataValue:
+    if not judged:
+        return dg.MetadataValue.md(said)
+    if not reasons:
+        return dg.MetadataValue.md(f"**Passed**: nothing speaks against the candidate ({said}).")
+    return dg.MetadataValue.md("\n".join([f"**Refused** ({said}):", "", *(f"- {reason}" for reason in reasons)]))
+
+
+def _evidence(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    checks = [{"check": n, "outcome": c["outcome"], "in words": c["said"]} for n, c in evidence["checks"].items()]
+    shown: dict[str, Any] = {
+        "candidate": evidence["candidate"],
+        "champion": evidence["champion"] or "none yet",
+        "dagster/row_count": evidence["rows"],
+        "positives": evidence["positives"],
+        "judged_rows": f"{evidence['window']['start']} to {evidence['window']['end']}",
+        "checks": markdown_table(pa.Table.from_pylist(checks)),
+    }
+    if notes := [*evidence["left_out"], *([evidence["champion_left_out"]] if "champion_left_out" in evidence else [])]:
+        shown["notes"] = dg.MetadataValue.text("\n".join(notes))
+    if metrics := evidence.get("metrics"):
+        shown["metrics"] = markdown_table(pa.Table.from_pylist([{"who": n, **m} for n, m in metrics.items()]))
+    if picture := differences(evidence["checks"]):
+        shown["differences"] = picture
+    return shown
+
+
+def _standing(book: Book, decision: Decision | None) -> dict[str, Any]:
+    current = book.champion
+    why = {d.id: d for d in book.decisions}
+    history = [
+        {
+            "version": c.version,
+            "since": f"{c.since:%Y-%m-%d %H:%M}",
+            "until": f"{c.until:%Y-%m-%d %H:%M}" if c.until else "",
+            "by": why[c.decision].by,
+            "why": f"{why[c.decision].kind}: {why[c.decision].reason}",
+        }
+        for c in reversed(book.champions)
+    ]
+    decisions = [
+        {"decided at": f"{d.decided_at:%Y-%m-%d %H:%M}", "version": d.model_version, "kind": d.kind,
+         "outcome": d.outcome, "by": d.by, "authenticated": d.authenticated, "reason": d.reason}
+        for d in reversed(book.decisions[-LAST:])
+    ]  # fmt: skip
+    return {
+        "version": dg.MetadataValue.text(str(current.version) if current else "none yet"),
+        "since": current.since.isoformat() if current else "",
+        "waiting": ", ".join(map(str, book.waiting)) or "nobody",
+        **({"history": markdown_table(pa.Table.from_pylist(history))} if history else {}),
+        **({"last_decisions": markdown_table(pa.Table.from_pylist(decisions))} if decisions else {}),
+    }

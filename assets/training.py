@@ -1,0 +1,156 @@
+"""Tuning and the candidate model, as assets over the training set."""
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.features import key as feature_key
+from assets.metadata import mapping_table, markdown_table
+from jobs.lakehouse import Lakehouse
+from jobs.problem import Problem
+from jobs.use_case import UseCase
+
+
+def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Tuned parameters and the candidate; nothing for a use case without a problem."""
+    if use_case.problem is None:
+        return []
+    return [_tuning(use_case, use_case.problem), _candidate(use_case)]
+
+
+def key(use_case: UseCase, name: str) -> dg.AssetKey:
+    return dg.AssetKey([use_case.name, "training", name])
+
+
+def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "tuning"),
+        deps=[feature_key(use_case, "training_set")],
+        group_name="training",
+        kinds={"optuna"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="Best parameters per family, on time-ordered validation rows; kept while the data change little.",
+    )
+    def tuning(context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]) -> dg.MaterializeResult[None]:
+        from jobs import cost, tune
+
+        with _progress() as progress, cost.measured(lakehouse.settings, tune.device()) as spent:
+            found = tune.tune(lakehouse, use_case, progress)
+        metadata: dict[str, Any] = {"reason": found.reason, "reused": found.reused, "refused": found.refused}
+        if found.refused:
+            return dg.MaterializeResult(metadata={**metadata, "notes": f"not tuned: {found.reason}"})
+        for family, parameters in found.parameters.items():
+            metadata[f"{family} parameters"] = mapping_table(parameters, ("parameter", "value"))
+        for family, trials in found.trials.items():
+            metadata[f"{family} trials"] = markdown_table(_trials_table(trials))
+            metadata[f"{family} history"] = _picture(_history(trials, problem, family))
+            metadata[f"{family} average precision"] = max(t.value or 0.0 for t in trials if t.state == "complete")
+        return dg.MaterializeResult(metadata={**metadata, "cost": mapping_table(spent.numbers)})
+
+    return tuning
+
+
+def _candidate(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "candidate"),
+        deps=[key(use_case, "tuning"), feature_key(use_case, "training_set")],
+        group_name="training",
+        kinds={"mlflow", "onnx"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="The best family with the tuned parameters, as a verified bundle in MLflow's registry.",
+    )
+    def candidate(
+        context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
+    ) -> dg.MaterializeResult[None]:
+        from jobs import candidate as job
+
+        with _progress() as progress:
+            made = job.make(lakehouse, use_case, lambda what: progress(f"training {what}", 0, 0))
+        metadata: dict[str, Any] = {"reason": made.reason, "refused": made.version is None}
+        if made.version is None:
+            return dg.MaterializeResult(metadata={**metadata, "notes": f"no candidate: {made.reason}"})
+        metadata |= {"model_version": made.version, "mlflow_run": made.run_id, "mlflow": made.link}
+        return dg.MaterializeResult(metadata={**metadata, **_shown(made)})
+
+    return candidate
+
+
+def _shown(made: Any) -> dict[str, Any]:
+    """What a fresh training has to show."""
+    from jobs import training_pictures
+
+    trained = made.trained
+    if trained is None:
+        return {}
+    scores = {c.name: c.scores for c in trained.contestants if len(c.scores) and c.name != "prevalence"}
+    return {
+        "family": trained.winner.name,
+        **{name: value for name, value in trained.winner.metrics.items() if value is not None},
+        "contestants": markdown_table(_contestants_table(trained)),
+        "slices": markdown_table(_by_name(trained.slices, "slice")),
+        "precision_recall": _picture(training_pictures.precision_recall(trained.labels, scores)),
+        "calibration": _picture(training_pictures.calibration(trained.labels, trained.winner.scores)),
+        "rows": mapping_table(trained.rows, ("window", "rows")),
+        "versions": mapping_table(trained.bundle.manifest.training["versions"], ("table", "Delta version")),
+        "bundle": str(trained.bundle.folder),
+        "bundle_sha256": trained.bundle.sha256,
+        "cost": mapping_table({**trained.cost.numbers, **trained.predictions}),
+        "model_card": dg.MetadataValue.md(made.card),
+    }
+
+
+def _trials_table(trials: Any) -> pa.Table:
+    ordered = sorted(trials, key=lambda trial: -(trial.value or 0.0))
+    rows = [
+        {
+            "trial": trial.number,
+            "state": trial.state,
+            "average precision": trial.value,
+            **trial.parameters,
+            "steps": trial.numbers.get("steps"),
+            "seconds": trial.numbers.get("seconds"),
+        }
+        for trial in ordered
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def _contestants_table(trained: Any) -> pa.Table:
+    names = list(trained.winner.metrics)
+    rows = [
+        {"contestant": c.name, "kind": c.kind, **{name: c.metrics.get(name) for name in names}, "steps": c.steps}
+        for c in trained.contestants
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def _by_name(values: Mapping[str, Mapping[str, Any]], header: str) -> pa.Table:
+    return pa.Table.from_pylist([{header: name, **found} for name, found in values.items()])
+
+
+def _history(trials: Any, problem: Problem, family: str) -> bytes:
+    from jobs import training_pictures
+
+    return training_pictures.history(trials, problem.family(family).search)
+
+
+def _picture(png: bytes) -> dg.MetadataValue:
+    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar where somebody watches: told what is done, how much of it, and of how much."""
+    from rich import get_console
+    from rich.progress import Progress
+
+    console = get_console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None)

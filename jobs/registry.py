@@ -54,6 +54,7 @@ def register(settings: Settings, use_case: UseCase, bundle: Bundle, run_id: str)
             run_id=run_id,
             tags={"digest": digest, "sha256": bundle.sha256, "family": bundle.manifest.family},
             description=f"{bundle.manifest.family}, trained as of {bundle.manifest.as_of}",
+            await_creation_for=0,
         )
         return int(made.version)
 

@@ -193,7 +193,7 @@ def _objective(family: Family, rows: TrainingRows, parts: split.Split, seed: int
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread per model: trials and families run side by side, and more threads would change rounding too."""
+    """One thread per model: trials and families run side by side, and more threads would also change rounding."""
     import torch
     from threadpoolctl import threadpool_limits
 

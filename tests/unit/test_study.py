@@ -21,9 +21,9 @@ from jobs.models.protocol import Report
 from jobs.problem import Range
 from jobs.study import Search, Trial, TuningFailed
 
-SPACE = {"x": Range(-3, 3), "size": Range(1, 64, log=True, integer=True), "kind": ("plain", "steep")}
+SPACE: study.Space = {"x": Range(-3, 3), "size": Range(1, 64, log=True, integer=True), "kind": ("plain", "steep")}
 SEARCH = Search("demo", SPACE, trials=16, seed=3)
-GRID = {"x": Range(0, 1, step=0.5), "size": Range(1, 3, integer=True, step=1), "kind": ("plain", "steep")}
+GRID: study.Space = {"x": Range(0, 1, step=0.5), "size": Range(1, 3, integer=True, step=1), "kind": ("plain", "steep")}
 
 
 def objective(parameters: Mapping[str, Any], report: Report) -> Mapping[str, float]:

@@ -121,13 +121,14 @@ def _fairness(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
         from jobs import fairness as job
-        from jobs import judged_rows
+        from jobs import judged_rows, split
         from jobs.models.tables import features_of
 
         as_of = times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
         champion, version = champions.at(use_case, as_of), lakehouse.version(use_case.training_set)
         assert version is not None
-        rows = judged_rows.between(lakehouse, use_case, version, *judged_rows.window(use_case, problem, as_of))
+        parts = split.split(as_of, use_case.label_maturity, problem.validation, problem.judged)
+        rows = judged_rows.between(lakehouse, use_case, version, parts.judged_start, parts.judged_end)
         if champion is None or not rows.num_rows:
             return dg.MaterializeResult(metadata={"notes": _lacking(champion)})
         bundle = champion[1]

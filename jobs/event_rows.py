@@ -88,6 +88,12 @@ def with_features(store: FeatureStore, use_case: UseCase, rows: DataFrame) -> Da
     return frame.selectExpr(*(f"cast(`{f.name}` as {f.dataType.simpleString()}) as `{f.name}`" for f in frame.schema))
 
 
+def feature_names(store: FeatureStore, use_case: UseCase) -> list[str]:
+    """Names of the columns that `with_features` adds."""
+    projections = store.get_feature_service(use_case.feature_service).feature_view_projections
+    return [feature.name for projection in projections for feature in projection.features]
+
+
 def schema(frame: DataFrame) -> pa.Schema:
     """The Arrow schema of a frame of the engine, times in UTC."""
     from pyspark.sql.pandas.types import to_arrow_schema

@@ -55,7 +55,7 @@ def _write(lakehouse: Lakehouse, use_case: UseCase, found: Inputs, last: Mapping
     days = stale_days(lakehouse, use_case, store, found, last)
     rows = _labelled(lakehouse, use_case, found, days)
     frame = event_rows.with_features(store, use_case, rows)
-    schema, state = event_rows.schema(frame), {**found.state(), "features": _feature_names(store, use_case)}
+    schema, state = event_rows.schema(frame), {**found.state(), "features": event_rows.feature_names(store, use_case)}
     if _make_room(lakehouse, table, schema):
         return _write(lakehouse, use_case, found, {})
     count, start = rows.count(), (found.as_of - use_case.training_window).date()
@@ -119,11 +119,6 @@ def _labelled(lakehouse: Lakehouse, use_case: UseCase, found: Inputs, days: Sequ
     target = f"coalesce(known_label, case when {mature} then false end)"
     wanted = event_rows.columns(use_case, events, f"{target} as `{label}`")
     return events.join(labels, name, "left").selectExpr(*wanted).where(f"`{label}` is not null")
-
-
-def _feature_names(store: FeatureStore, use_case: UseCase) -> list[str]:
-    projections = store.get_feature_service(use_case.feature_service).feature_view_projections
-    return [feature.name for projection in projections for feature in projection.features]
 
 
 def _make_room(lakehouse: Lakehouse, table: str, schema: pa.Schema) -> bool:

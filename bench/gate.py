@@ -15,7 +15,18 @@ from typing import Any
 
 import numpy as np
 from common import REPORTS
-from judged_world import AS_OF, BOOSTED, FEATURES, PROBLEM, USE_CASE, fitted, table_of, with_broken_slice
+from judged_world import (
+    AS_OF,
+    BLIND,
+    BLURRED,
+    BOOSTED,
+    FEATURES,
+    PROBLEM,
+    USE_CASE,
+    fitted,
+    table_of,
+    with_broken_slice,
+)
 from judged_world import write_training_set as write
 
 from jobs import settings, training_noise
@@ -30,8 +41,6 @@ ROWS = 40_000
 TRAINED = 15_000
 MODELS = 10
 """Models that planted gains and broken slices take turns with; twins are as many as are judged."""
-BLURRED = tuple("x3_blurred" if name == "x3" else name for name in FEATURES)
-BLIND = tuple(name for name in FEATURES if name != "x3")
 Pairs = Callable[[int], tuple[Bundle, Bundle]]
 
 

@@ -8,14 +8,25 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from common import REPORTS
-from judged_world import AS_OF, BOOSTED, FEATURES, PROBLEM, USE_CASE, fitted, table_of, with_broken_slice
+from judged_world import (
+    AS_OF,
+    BLIND,
+    BLURRED,
+    BOOSTED,
+    FEATURES,
+    PROBLEM,
+    USE_CASE,
+    fitted,
+    table_of,
+    with_broken_slice,
+)
 from judged_world import write_training_set as write
 
 from jobs import settings, training_noise
@@ -30,8 +41,6 @@ ROWS = 40_000
 TRAINED = 15_000
 MODELS = 10
 """Models that planted gains and broken slices take turns with; twins are as many as are judged."""
-BLURRED = tuple("x3_blurred" if name == "x3" else name for name in FEATURES)
-BLIND = tuple(name for name in FEATURES if name != "x3")
 Pairs = Callable[[int], tuple[Bundle, Bundle]]
 
 
@@ -42,12 +51,14 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=200, help="of each kind")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        measured = _measure(Path(scratch), asked.candidates)
-    RESULT.write_text(json.dumps(measured, indent=2) + "\n")
+        for measured in _measure(Path(scratch), asked.candidates):
+            # After each kind: whoever stops early keeps what was found.
+            RESULT.write_text(json.dumps(measured, indent=2) + "\n")
     print(json.dumps(measured, indent=2))
 
 
-def _measure(folder: Path, candidates: int) -> dict[str, Any]:
+def _measure(folder: Path, candidates: int) -> Iterator[dict[str, Any]]:
+    """What was found so far, after each kind of candidates."""
     train = table_of(seed=10**6, rows=TRAINED)
     noise = training_noise.measure(
         "boosted", BOOSTED, examples_of(train, FEATURES, "is_fraud"),
@@ -65,8 +76,10 @@ def _measure(folder: Path, candidates: int) -> dict[str, Any]:
         "planted gain": lambda n: (twins[n % MODELS], blurred[n % MODELS]),
         "broken slice": lambda n: (broken[n % MODELS], blind[n % MODELS]),
     }
-    found = {kind: _rates(folder, pairs, candidates, noise) for kind, pairs in kinds.items()}
-    return {"training_noise": noise, "rows_judged": ROWS // 4, **found}
+    found: dict[str, Any] = {"training_noise": noise, "rows_judged": ROWS // 4}
+    for kind, pairs in kinds.items():
+        found[kind] = _rates(folder, pairs, candidates, noise)
+        yield found
 
 
 def _rates(folder: Path, pairs: Pairs, candidates: int, noise: float) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from judged_world import (
     AS_OF,
+    BLIND,
+    BLURRED,
     BOOSTED,
     FEATURES,
     PROBLEM,
@@ -18,7 +20,7 @@ from judged_world import (
     table_of,
     with_broken_slice,
     write_training_set,
-)  # fmt: skip
+)
 
 from jobs import settings, training_noise
 from jobs.bundle import Bundle
@@ -26,7 +28,6 @@ from jobs.evaluation import Entrant, evaluate
 from jobs.gate import Verdict
 from jobs.models.tables import examples_of
 
-BLURRED, BLIND = ("tx_amount", "x1", "x2", "x3_blurred"), ("tx_amount", "x1", "x2")
 TRAIN = table_of(seed=10**6, rows=15_000)
 Judge = Callable[[int, Bundle, Bundle], Verdict]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -16,6 +16,7 @@ from jobs.metrics import Floats, starts_of_runs
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of, features_of
 from jobs.problem import Problem, Rule
+from jobs.training_rows import sampled
 from jobs.use_case import UseCase
 
 ROWS = 200_000
@@ -30,8 +31,8 @@ class Baselines:
     left_out: tuple[str, ...]
 
 
-def baselines(problem: Problem, names: Sequence[str], train: Examples, rows: JudgedRows) -> Baselines:
-    """Prevalence, the declared rules, and a logistic regression over the features `names`.
+def baselines(problem: Problem, train: Examples, rows: JudgedRows) -> Baselines:
+    """Prevalence, the declared rules, and a logistic regression over the declared baseline features.
 
     Args:
         train: rows that labels were known of before the judged ones began.
@@ -44,17 +45,22 @@ def baselines(problem: Problem, names: Sequence[str], train: Examples, rows: Jud
         else:
             found.append(Contender(f"rule {rule.name}", _ranks(rule, rows.table)))
     try:
-        found.append(Contender("logistic regression", _logistic(names, train, rows)))
+        found.append(Contender("logistic regression", _logistic(problem, train, rows)))
     except ValueError as error:
         left_out.append(f"logistic regression: {error}")
     return Baselines(tuple(found), tuple(left_out))
 
 
-def _logistic(names: Sequence[str], train: Examples, rows: JudgedRows) -> Floats:
+def _logistic(problem: Problem, train: Examples, rows: JudgedRows) -> Floats:
     from jobs.models.catalog import new_model
 
+    names = problem.baseline_features or train.names
+    if missing := sorted(set(names) - set(train.names)):
+        raise ValueError(f"expected the baseline features among those of the candidate, found no {missing}")
+    columns = [train.names.index(name) for name in names]
+    seen = replace(train, features=train.features[:, columns], names=tuple(names))
     model = new_model("logistic")
-    model.fit(train, None, seed=0, device="cpu")
+    model.fit(sampled(seen, problem.family("logistic").negative_rate, problem.seed), None, seed=0, device="cpu")
     return model.predict(features_of(rows.table, names))
 
 

@@ -21,6 +21,7 @@ from jobs.lakehouse import PARTITION, Lakehouse
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of, features_of
 from jobs.problem import Problem
+from jobs.training_rows import sampled
 from jobs.use_case import UseCase
 
 
@@ -110,7 +111,7 @@ def _judged(
     train = baselines.training_rows(
         lakehouse, use_case, rows.version, bundle.manifest.names, rows.start - use_case.label_maturity
     )
-    found = baselines.baselines(problem, bundle.manifest.names, train, rows)
+    found = baselines.baselines(problem, train, rows)
     about["left_out"] += found.left_out
     noise = _noise(use_case, problem, bundle, train, rows)
     everyone = [mine, *((rival,) if rival else ()), *found.contenders]
@@ -156,9 +157,9 @@ def _noise(use_case: UseCase, problem: Problem, bundle: Bundle, train: Examples,
     known = training_noise.recorded(problem.training_noise, bundle)
     if known is not None or not 0 < train.labels.sum() < len(train):
         return known
-    sample = train.rows(np.arange(0, len(train), -(-len(train) // training_noise.ROWS)))
-    chosen = sample if 0 < sample.labels.sum() < len(sample) else train
-    return training_noise.of_bundle(bundle, chosen, examples_of(rows.table, bundle.manifest.names, use_case.label))
+    # As its family trains: all positives, and the declared share of the negatives.
+    sample = sampled(train, problem.family(bundle.manifest.family).negative_rate, problem.seed)
+    return training_noise.of_bundle(bundle, sample, examples_of(rows.table, bundle.manifest.names, use_case.label))
 
 
 def _metrics(problem: Problem, contender: Contender, rows: JudgedRows) -> Mapping[str, float | None]:

@@ -100,6 +100,9 @@ class Problem:
     rules: tuple[Rule, ...] = ()
     inputs: tuple[str, ...] = ()
     """Columns of the event itself that are features, beside those of the feature service."""
+    baseline_features: tuple[str, ...] = ()
+    """What the logistic regression among the baselines sees: what somebody would have tried first. Empty: all that the
+    candidate sees."""
     slices: tuple[Slice | Groups, ...] = ()
     """Guard slices; of groups, every value is one."""
     fairness: tuple[Groups, ...] = ()
@@ -126,4 +129,5 @@ class Problem:
     """Whether a candidate that passed the gate is promoted at once, or waits for `evergreen approve`."""
 
     def family(self, name: str) -> Family:
-        return next(f for f in self.families if f.name == name)
+        """The family as declared; with nothing fixed if it is not."""
+        return next((f for f in self.families if f.name == name), Family(name))

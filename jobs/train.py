@@ -136,19 +136,6 @@ def fit_final(problem: Problem, family: Family, chosen: Contestant, rows: Traini
     return model
 
 
-def judged_baselines(problem: Problem, rows: TrainingRows, parts: Split) -> dict[str, Scores]:
-    """Scores of every baseline on the judged rows, for the gate: prevalence, rules, and logistic regression.
-
-    The last is trained on what the candidate is trained on.
-    """
-    judged = rows.rows(parts.judged(rows.times))
-    scores = baseline_scores(problem, judged)
-    family = next((f for f in problem.families if f.name == "logistic"), Family("logistic"))
-    plain = Contestant(family.name, "baseline", {}, np.zeros(0), family.fixed)
-    scores[family.name] = fit_final(problem, family, plain, rows, parts).predict(judged.examples.features)
-    return scores
-
-
 def baseline_scores(problem: Problem, rows: TrainingRows) -> dict[str, Scores]:
     """Scores of the baselines that learn nothing from the rows: prevalence, and each declared rule."""
     scores = {"prevalence": np.zeros(len(rows))}

@@ -11,11 +11,9 @@ from jobs.models.catalog import new_model
 from jobs.models.protocol import Examples
 
 TWINS = 5
-ROWS = 100_000
-"""Rows to measure on, where nothing was recorded: fewer rows vary more, which errs to the safe side."""
 DETERMINISTIC = ("logistic",)
-QUICK = ("boosted",)
-"""Families of which some more trainings cost seconds."""
+SEEDED = {"boosted": ("rounds", TWINS), "tabular_mlp": ("epochs", 3)}
+"""Families that depend on a seed: the parameter that fixes the number of steps, and how many trainings are compared."""
 
 
 def measure(
@@ -54,8 +52,10 @@ def recorded(declared: float | None, bundle: Bundle) -> float | None:
 
 
 def of_bundle(bundle: Bundle, train: Examples, judged: Examples) -> float | None:
-    """Noise of a bundle's own family, parameters and steps, if measuring it is quick; else None."""
-    if bundle.manifest.family not in QUICK:
+    """Noise of a bundle's own family, parameters and steps; None for a family that is not known here."""
+    if bundle.manifest.family not in SEEDED:
         return None
+    steps, twins = SEEDED[bundle.manifest.family]
     model = bundle.model()
-    return measure(bundle.manifest.family, {**model.parameters, "rounds": model.steps}, train, judged)
+    parameters = {**model.parameters, steps: max(1, model.steps)}
+    return measure(bundle.manifest.family, parameters, train, judged, twins=twins)

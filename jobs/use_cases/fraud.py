@@ -140,6 +140,14 @@ PROBLEM = Problem(
     amount="tx_amount",
     block="customer_id",
     inputs=("tx_amount",),
+    # The 15 features of the Fraud Detection Handbook, chapter 3.
+    baseline_features=(
+        "tx_amount",
+        "is_weekend",
+        "is_night",
+        *(f"customer_{what}_{days}d" for what in ("tx_count", "amount_mean") for days in (1, 7, 30)),
+        *(f"terminal_{what}_{days}d_delay_7d" for what in ("tx_count", "risk") for days in (1, 7, 30)),
+    ),
     families=(
         Family("logistic", negative_rate=0.1),
         Family(

@@ -68,6 +68,7 @@ PROBLEM = Problem(
     amount="amount",
     block="buyer_id",
     inputs=("quantity", "unit_price", "amount", "is_abroad"),
+    baseline_features=("quantity", "unit_price", "amount", "buyer_known_returns_90d", "item_known_returns_90d"),
     families=(
         Family("logistic"),
         Family("boosted", search={"learning_rate": Range(0.02, 0.2, log=True), "num_leaves": (7, 15, 31)}),

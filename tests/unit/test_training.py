@@ -246,15 +246,6 @@ class TestBaselines:
         rows = read(lakehouse, world.DEMO, version, names_of(lakehouse, version))
         assert train.rule_scores(rows, ("risk", "tx_amount")).tolist() == [2, 3, 0, 4, 1, 2]
 
-    def test_the_gate_gets_every_baseline_on_the_judged_rows(self, trained: Any) -> None:
-        lakehouse, made = trained
-        version = made.trained.bundle.manifest.training["table_version"]
-        rows = read(lakehouse, world.DEMO, version, names_of(lakehouse, version))
-        parts = tune.parts_of(world.DEMO, world.PROBLEM, world.AS_OF)
-        scores = train.judged_baselines(world.PROBLEM, rows, parts)
-        assert set(scores) == {"prevalence", "risk_then_amount", "logistic"}
-        assert {len(values) for values in scores.values()} == {made.trained.rows["judged"]}
-
 
 class TestReproduce:
     def test_metrics_and_graph_come_out_the_same_also_after_maintenance(self, lakehouse: Lakehouse) -> None:

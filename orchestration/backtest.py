@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from jobs import backtest, engine
+from jobs import backtest, engine, inputs
 from jobs.backtest import BacktestError, Fold
 from jobs.lakehouse import Lakehouse, attach
 from jobs.local_files import replace_json
@@ -67,7 +67,13 @@ def prepared(
 
 
 def _home(settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None) -> Settings:
-    named = [*(str(file.absolute()) for name in sorted(files) for file in files[name]), str(columns)]
-    digest = hashlib.sha256(json.dumps([use_case.name, named]).encode()).hexdigest()[:16]
+    """A home for exactly these files: a file that changed is another input, not a further load of the same."""
+    given = {name: inputs.stamps(_flat(paths)) for name, paths in files.items()}
+    names = inputs.stamps([columns] if columns else [])
+    digest = hashlib.sha256(json.dumps([use_case.name, given, names], sort_keys=True).encode()).hexdigest()[:16]
     warehouse = settings.warehouse_url and f"{settings.warehouse_url.rstrip('/')}/backtest/{digest}"
     return replace(settings, home=settings.home / "backtest" / digest, warehouse_url=warehouse, online_store_url=None)
+
+
+def _flat(paths: Sequence[Path]) -> list[Path]:
+    return [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]

@@ -169,7 +169,7 @@ PROBLEM = Problem(
                 "feature_fraction": Range(0.4, 1.0, step=0.2),
             },
         ),
-        Family("tabular_mlp", fixed={"members": 8, "epochs": 15, "patience": 4}, negative_rate=0.1),
+        Family("tabular_mlp", fixed={"epochs": 12}, negative_rate=0.05),
     ),
     rules=(
         Rule(

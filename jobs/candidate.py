@@ -51,14 +51,14 @@ def make(
     tuned = tuning_job.last(settings, use_case, as_of) or Tuning(state["as_of"], "nothing was tuned")
     names = feature_names(lakehouse, use_case, version, state["features"])
     digest = provenance.digest(state, problem, tuned.parameters, names, provenance.code_sha256(), tuning_job.device())
-    # Asked before the work, so that nobody trains for minutes to find the server gone.
-    if known := registry.find(settings, use_case, digest):
-        registry.set_aliases(settings, use_case, {"candidate": known.version})
-        return Candidate(known.version, "the same training was registered before", known.run_id)
     rows = read(lakehouse, use_case, version, names)
     parts = tuning_job.parts_of(use_case, problem, as_of)
     if reason := split.refusal(parts, rows.times, rows.examples.labels):
         return Candidate(None, reason)
+    # Asked before the work, so that nobody trains for minutes to find the server gone.
+    if known := registry.find(settings, use_case, digest):
+        registry.set_aliases(settings, use_case, {"candidate": known.version})
+        return Candidate(known.version, "the same training was registered before", known.run_id)
     made_of = {**made_from(use_case, state, version, tuned), "digest": digest}
     folder = settings.home / "training" / use_case.name / digest[:16]
     # Before anything is registered: a version never names data that maintenance may take away.

@@ -23,7 +23,7 @@ from jobs.models.tabular_mlp import DEFAULTS
 
 RESULT = REPORTS / "gpu.json"
 FEATURES, SEED = 45, 0
-ROWS = {"cuda": 1_000_000, "cpu": 20_000}
+ROWS = {"cuda": 1_000_000, "cpu": 5_000}
 BATCH = {"cuda": 8192, "cpu": 512}
 EPOCHS = {"cuda": 3, "cpu": 1}
 SHAPE = ("members", "width", "blocks", "embedding", "dropout")

@@ -1,5 +1,6 @@
 """Promotions killed before every statement, and many at once: the ledger holds the old champion or the new one."""
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -131,23 +132,23 @@ def test_of_two_judged_against_the_same_champion_the_second_is_refused(ledger_ho
     assert sound(ledger_home)[-1] == winner.model_version
 
 
-def kill_at_random(ledger_home: Settings, started: Any) -> None:
-    started.set()
-    for step in range(1000):
+def promote_for_ever(ledger_home: Settings, underway: Any) -> None:
+    for version in itertools.count():
         current = ledger.champion(ledger_home, FRAUD)
         against = current.version if current else None
-        ledger.decide(ledger_home, promotion((against or 0) + 1 + step % 2, against))
+        ledger.decide(ledger_home, promotion((against or 0) + 1 + version % 2, against))
+        underway.set()
 
 
 def test_killed_at_any_moment_the_ledger_is_whole(ledger_home: Settings) -> None:
-    ledger.book(ledger_home, FRAUD)
-    for number in range(10):
-        started = FORK.Event()
-        process = FORK.Process(target=kill_at_random, args=(ledger_home, started))
+    rounds = 8
+    for number in range(rounds):
+        underway = FORK.Event()
+        process = FORK.Process(target=promote_for_ever, args=(ledger_home, underway))
         process.start()
-        started.wait()
-        process.join(timeout=0.05 + 0.017 * number)
+        assert underway.wait(timeout=60)
+        process.join(timeout=0.013 * number)
         process.kill()
         process.join()
         sound(ledger_home)
-    assert len(sound(ledger_home)) > 2
+    assert len(sound(ledger_home)) >= rounds

@@ -78,7 +78,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	@failed=; for file in bench/{hostile,windows,point_in_time,lineage}.py; do \
+	@failed=; for file in bench/{hostile,windows,point_in_time,scoring,lineage}.py; do \
 	  echo "== $$file"; $(BIN)/python $$file $(if $(DATA),--data $(DATA)) || failed="$$failed $$file"; \
 	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 

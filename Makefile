@@ -14,6 +14,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTHON ?= $(shell for p in python3.11 python3 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
+comma := ,
 NEEDS_MORE := spark or browser or servers
 
 .PHONY: help env run ui simulate doctor test test-all test-rest test-needs lint format bench lock clean
@@ -78,7 +79,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	@failed=; for file in bench/{hostile,windows,point_in_time,lineage,gate}.py; do \
+	@failed=; for file in bench/{hostile,windows,point_in_time,scoring,tuning,gpu,gate,lineage$(if $(DATA),$(comma)backtest)}.py; do \
 	  echo "== $$file"; $(BIN)/python $$file $(if $(DATA),--data $(DATA)) || failed="$$failed $$file"; \
 	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 

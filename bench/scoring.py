@@ -183,6 +183,7 @@ def ten_million(lakehouse: Lakehouse, model: Bundle, table: pa.Table, kept: tupl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="not used: the rows are random")
     parser.add_argument("--large", action="store_true", help="also 10 M rows, for the engine's memory")
     large = parser.parse_args().large
     folder = Path(tempfile.mkdtemp(prefix="evergreen-bench-"))

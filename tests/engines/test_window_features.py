@@ -13,9 +13,9 @@ from polars.testing import assert_frame_equal
 from jobs import window_features
 from jobs.lakehouse import Lakehouse
 from jobs.window_kernel import compute
-from jobs.windows import Aggregate, WindowFeatures
+from jobs.windows import Aggregate, Ratio, WindowFeatures
 
-DAY = timedelta(days=1)
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 START = datetime(2026, 3, 1, tzinfo=UTC)
 EVENTS, LABELS, TARGET = "fraud.transactions", "fraud.labels", "fraud_features.windows"
 TIMES: dict[str, Any] = {"known_at": pl.Datetime("us", "UTC"), "superseded_at": pl.Datetime("us", "UTC")}
@@ -49,7 +49,12 @@ FEATURES = WindowFeatures(
         Aggregate("distinct", "tx_amount", (3 * DAY,)),
         Aggregate("rate", "is_fraud", (3 * DAY,), 2 * DAY, of="labels", empty=0.0),
         Aggregate("last_age", windows=(4 * DAY,), of="labels", where=("is_fraud", True), name="last_fraud_age"),
+        Aggregate("streak", "is_fraud", (4 * DAY,), of="labels"),
+        Aggregate("streak_age", "is_fraud", (4 * DAY,), of="labels"),
+        Aggregate("mean", "tx_amount", (3 * DAY,), SECOND, where=("to_level", "<=", 1.2), name="usual"),
+        Aggregate("max", "to_level", (2 * DAY,)),
     ),
+    ratios=(Ratio("to_level", "tx_amount", Aggregate("mean", "tx_amount", (2 * DAY,), SECOND)),),
 )
 
 

@@ -119,13 +119,13 @@ def daily_plot(days: Mapping[date, int]) -> dg.MetadataValue:
     """Rows per day as a picture."""
     import numpy as np
 
-    figure, axes = _axes(1, 1, 6, 1.6)
+    figure, axes = figure_and_axes(1, 1, 6, 1.6)
     axes[0].fill_between(
         np.array(list(days), dtype="datetime64[D]"), list(days.values()), step="mid", alpha=0.6, color="#2e7d32"
     )
     axes[0].set_ylim(bottom=0)
     axes[0].set_title("rows per day", fontsize=8)
-    return _picture(figure)
+    return picture(figure)
 
 
 def histograms(rows: pa.Table, columns: Sequence[str]) -> dg.MetadataValue:
@@ -134,7 +134,7 @@ def histograms(rows: pa.Table, columns: Sequence[str]) -> dg.MetadataValue:
 
     shown = [c for c in columns if c in rows.column_names][:PLOTTED_COLUMNS]
     lines = max(1, -(-len(shown) // PLOTS_PER_ROW))
-    figure, grid = _axes(lines, PLOTS_PER_ROW, 9, 1.7 * lines)
+    figure, grid = figure_and_axes(lines, PLOTS_PER_ROW, 9, 1.7 * lines)
     for axes in grid[len(shown) :]:
         axes.set_axis_off()
     for axes, column in zip(grid, shown, strict=False):
@@ -145,10 +145,10 @@ def histograms(rows: pa.Table, columns: Sequence[str]) -> dg.MetadataValue:
         axes.set_title(column, fontsize=8)
         axes.set_yticks([])
         axes.locator_params(axis="x", nbins=4)
-    return _picture(figure)
+    return picture(figure)
 
 
-def _axes(lines: int, columns: int, width: float, height: float) -> tuple[Any, list[Any]]:
+def figure_and_axes(lines: int, columns: int, width: float, height: float) -> tuple[Any, list[Any]]:
     """A figure and its axes, with fixed margins: to lay out by measuring every label takes longer than to draw."""
     from matplotlib.figure import Figure
 
@@ -161,8 +161,13 @@ def _axes(lines: int, columns: int, width: float, height: float) -> tuple[Any, l
     return figure, grid
 
 
-def _picture(figure: Any) -> dg.MetadataValue:
+def picture(figure: Any, name: str = "plot") -> dg.MetadataValue:
+    """A figure as metadata."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    encoded = base64.b64encode(buffer.getvalue()).decode()
-    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{encoded})")
+    return png_picture(buffer.getvalue(), name)
+
+
+def png_picture(png: bytes, name: str = "plot") -> dg.MetadataValue:
+    """A PNG as metadata."""
+    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")

@@ -1,11 +1,11 @@
 """The picture of an evaluation: how much better or worse, overall and in each slice, with what noise allows."""
 
-import base64
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+
+from assets.metadata import picture
 
 GOOD, BAD, UNJUDGED = "#2e7d32", "#c62828", "#9e9e9e"
 MEASURES = ("common_ranking", "alone")
@@ -32,9 +32,7 @@ def differences(checks: Mapping[str, Mapping[str, Any]]) -> dg.MetadataValue | N
     axes.invert_yaxis()
     axes.tick_params(axis="x", labelsize=7)
     axes.set_xlabel("difference of average precision", fontsize=7)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return dg.MetadataValue.md(f"![differences](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")
+    return picture(figure, "differences")
 
 
 def _lines(checks: Mapping[str, Mapping[str, Any]]) -> Any:

@@ -1,6 +1,5 @@
 """Tuning and the candidate model, as assets over the training set."""
 
-import base64
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.features import key as feature_key
-from assets.metadata import mapping_table, markdown_table
+from assets.metadata import mapping_table, markdown_table, png_picture
 from jobs.lakehouse import Lakehouse
 from jobs.problem import Problem
 from jobs.use_case import UseCase
@@ -48,7 +47,7 @@ def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             metadata[f"{family} parameters"] = mapping_table(parameters, ("parameter", "value"))
         for family, trials in found.trials.items():
             metadata[f"{family} trials"] = markdown_table(_trials_table(trials))
-            metadata[f"{family} history"] = _picture(_history(trials, problem, family))
+            metadata[f"{family} history"] = png_picture(_history(trials, problem, family))
             metadata[f"{family} average precision"] = max(t.value or 0.0 for t in trials if t.state == "complete")
         return dg.MaterializeResult(metadata={**metadata, "cost": mapping_table(spent.numbers)})
 
@@ -94,8 +93,8 @@ def _shown(made: Any) -> dict[str, Any]:
         **{name: value for name, value in trained.winner.metrics.items() if value is not None},
         "contestants": markdown_table(_contestants_table(trained)),
         "slices": markdown_table(_by_name(trained.slices, "slice")),
-        "precision_recall": _picture(training_pictures.precision_recall(trained.labels, scores)),
-        "calibration": _picture(training_pictures.calibration(trained.labels, trained.winner.scores)),
+        "precision_recall": png_picture(training_pictures.precision_recall(trained.labels, scores)),
+        "calibration": png_picture(training_pictures.calibration(trained.labels, trained.winner.scores)),
         "rows": mapping_table(trained.rows, ("window", "rows")),
         "versions": mapping_table(trained.bundle.manifest.training["versions"], ("table", "Delta version")),
         "bundle": str(trained.bundle.folder),
@@ -138,10 +137,6 @@ def _history(trials: Any, problem: Problem, family: str) -> bytes:
     from jobs import training_pictures
 
     return training_pictures.history(trials, problem.family(family).search)
-
-
-def _picture(png: bytes) -> dg.MetadataValue:
-    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
 @contextmanager

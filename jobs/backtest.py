@@ -25,6 +25,7 @@ from jobs.models.catalog import new_model
 from jobs.models.protocol import Examples, Model
 from jobs.models.tables import examples_of
 from jobs.problem import Family, Problem
+from jobs.training_rows import sampled
 from jobs.use_case import UseCase
 
 DAY = timedelta(days=1)
@@ -163,16 +164,6 @@ def fitted(family: Family, parameters: Mapping[str, Any], train: Examples, seed:
     model = new_model(family.name, parameters)
     model.fit(sampled(train, family.negative_rate, seed), None, seed=seed, device="cpu")
     return model
-
-
-def sampled(examples: Examples, rate: float, seed: int) -> Examples:
-    """All positives and a share `rate` of the negatives, which take over the weight of those left out."""
-    if rate >= 1:
-        return examples
-    drawn = np.random.default_rng(seed).random(len(examples)) < rate
-    kept = examples.rows(examples.labels | drawn)
-    weights = np.where(kept.labels, 1.0, (~examples.labels).sum() / max(1, (~kept.labels).sum()))
-    return Examples(kept.features, kept.labels, weights.astype(np.float32), kept.names)
 
 
 def feature_names(lakehouse: Lakehouse, use_case: UseCase) -> tuple[str, ...]:

@@ -13,15 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.metrics import average_precision
-from jobs.models.catalog import new_model
+from jobs.models.catalog import STEPS, new_model
 from jobs.models.protocol import Examples
 from jobs.problem import Family, Range
+from jobs.training_rows import sampled
 
 if TYPE_CHECKING:
     import optuna
-
-STEPS = {"boosted": "rounds", "tabular_mlp": "epochs"}
-"""Parameter that fixes a family's number of steps, where there are no validation rows to stop it."""
 
 
 def searched(
@@ -67,8 +65,6 @@ def _parts(
 
 def _best(family: Family, train: Examples, valid: Examples, trials: int, seed: int) -> tuple[Mapping[str, Any], float]:
     """Parameters, the number of steps among them, and their average precision."""
-    from jobs.backtest import sampled
-
     drawn = sampled(train, family.negative_rate, seed)
 
     def tried(parameters: Mapping[str, Any]) -> tuple[Mapping[str, Any], float]:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from jobs.gate import Contender
 from jobs.judged_rows import JudgedRows, between
@@ -66,12 +67,17 @@ def _logistic(problem: Problem, train: Examples, rows: JudgedRows) -> Floats:
 
 def _ranks(rule: Rule, table: pa.Table) -> Floats:
     """The rule as scores: place of each row when sorted by the features, the first before all; equal rows equal."""
-    values = np.nan_to_num(features_of(table, rule.features).astype(np.float64), nan=-np.inf)
+    return 1 + ranks(features_of(table, rule.features))
+
+
+def ranks(features: NDArray[np.float32]) -> Floats:
+    """Place from 0 of each row, shape (rows,), sorted by the columns in order; equal rows equal, missing first."""
+    values = np.nan_to_num(features.astype(np.float64), nan=-np.inf)
     order = np.lexsort(values.T[::-1])
     new = np.logical_or.reduce([starts_of_runs(column[order]) for column in values.T])
-    ranks = np.empty(len(order))
-    ranks[order] = np.cumsum(new)
-    return ranks
+    places = np.empty(len(order))
+    places[order] = np.cumsum(new) - 1
+    return places
 
 
 def training_rows(

@@ -14,7 +14,7 @@ from jobs import tune as tuning_job
 from jobs.lakehouse import Lakehouse
 from jobs.settings import Settings
 from jobs.train import Trained
-from jobs.training_rows import feature_names, read
+from jobs.training_rows import feature_names, problem_of, read
 from jobs.tune import Tuning
 from jobs.use_case import UseCase
 
@@ -43,7 +43,7 @@ def make(
         ValueError: there is no training set, or its values cannot be learned from.
         TrackingUnavailable: MLflow does not answer; nothing is registered then.
     """
-    settings, problem = lakehouse.settings, tuning_job.problem_of(use_case)
+    settings, problem = lakehouse.settings, problem_of(use_case)
     state = provenance.of_training_set(lakehouse, use_case)
     as_of = provenance.as_of(state)
     version = lakehouse.version(use_case.training_set)

@@ -21,7 +21,7 @@ from jobs.lakehouse import PARTITION, Lakehouse
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of, features_of
 from jobs.problem import Problem
-from jobs.training_rows import sampled
+from jobs.training_rows import problem_of, sampled
 from jobs.use_case import UseCase
 
 
@@ -36,13 +36,6 @@ class Entrant:
     @property
     def name(self) -> str:
         return f"version {self.version}"
-
-
-def problem_of(use_case: UseCase) -> Problem:
-    """What the use case wants to learn; ValueError if nothing."""
-    if use_case.problem is None:
-        raise ValueError(f"{use_case.name}: expected a declared problem, found none; declare `UseCase.problem`")
-    return use_case.problem
 
 
 def evaluate(

@@ -54,7 +54,8 @@ def judge(lakehouse: Lakehouse, use_case: UseCase, registry: Registry, as_of: da
         ValueError: as `jobs.evaluation.evaluate`.
         Exception: whatever the registry raises when it does not answer.
     """
-    from jobs.evaluation import evaluate, problem_of
+    from jobs.evaluation import evaluate
+    from jobs.training_rows import problem_of
 
     settings, problem = lakehouse.settings, problem_of(use_case)
     book, version = ledger.book(settings, use_case), registry.latest_candidate(settings, use_case)

@@ -16,7 +16,7 @@ from jobs.lakehouse import Lakehouse
 from jobs.problem import Family, Problem, Review
 from jobs.split import Split
 from jobs.train import Contestant, evaluate, fit_family, fit_final
-from jobs.training_rows import TrainingRows, read
+from jobs.training_rows import TrainingRows, problem_of, read
 from jobs.use_case import UseCase
 
 _ACROSS_DEVICES = 0.02
@@ -91,7 +91,7 @@ def _tuned_again(use_case: UseCase, bundle: Bundle, rows: TrainingRows) -> Itera
 
 
 def _as_recorded(use_case: UseCase, made: Mapping[str, Any]) -> Problem:
-    problem = tune.problem_of(use_case)
+    problem = problem_of(use_case)
     return replace(problem, seed=made["seed"], review=Review(**made["review"]))
 
 

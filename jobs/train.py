@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs import bundle, cost, metrics
+from jobs.baselines import ranks
 from jobs.bundle import Bundle, Manifest
 from jobs.cost import Cost
-from jobs.models.catalog import new_model
+from jobs.models.catalog import STEPS, new_model
 from jobs.models.parity import score
 from jobs.models.protocol import Model
 from jobs.problem import Family, Problem, Slice
@@ -32,8 +33,6 @@ from jobs.use_case import UseCase
 Metrics = Mapping[str, float | None]
 Scores = npt.NDArray[np.float64]
 
-STEPS = {"boosted": "rounds", "tabular_mlp": "epochs"}
-"""Parameter that fixes a family's number of steps, where there are no validation rows to stop it."""
 _COUNTED_ROWS = 20_000
 """Rows whose scoring says what 1,000 predictions cost."""
 
@@ -147,13 +146,7 @@ def baseline_scores(problem: Problem, rows: TrainingRows) -> dict[str, Scores]:
 def rule_scores(rows: TrainingRows, features: tuple[str, ...]) -> Scores:
     """Ranks of the rows in [0, n): the first feature ranks, the next ones break its ties, missing values come last."""
     columns = [rows.examples.names.index(name) for name in features]
-    values = [np.nan_to_num(rows.examples.features[:, column], nan=-np.inf) for column in columns]
-    order = np.lexsort(values[::-1])
-    ordered = np.stack([value[order] for value in values], axis=1)
-    new = np.append(False, (ordered[1:] != ordered[:-1]).any(axis=1))
-    ranks = np.empty(len(rows))
-    ranks[order] = np.cumsum(new)
-    return ranks
+    return ranks(rows.examples.features[:, columns])
 
 
 def evaluate(problem: Problem, rows: TrainingRows, scores: Scores) -> Metrics:

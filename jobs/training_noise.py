@@ -7,13 +7,13 @@ from typing import Any
 
 from jobs import gate
 from jobs.bundle import Bundle
-from jobs.models.catalog import new_model
+from jobs.models.catalog import STEPS, new_model
 from jobs.models.protocol import Examples
 
 TWINS = 5
 DETERMINISTIC = ("logistic",)
-SEEDED = {"boosted": ("rounds", TWINS), "tabular_mlp": ("epochs", 3)}
-"""Families that depend on a seed: the parameter that fixes the number of steps, and how many trainings are compared."""
+SEEDED = {"boosted": TWINS, "tabular_mlp": 3}
+"""Families that depend on a seed, and how many trainings are compared."""
 
 
 def measure(
@@ -55,7 +55,6 @@ def of_bundle(bundle: Bundle, train: Examples, judged: Examples) -> float | None
     """Noise of a bundle's own family, parameters and steps; None for a family that is not known here."""
     if bundle.manifest.family not in SEEDED:
         return None
-    steps, twins = SEEDED[bundle.manifest.family]
-    model = bundle.model()
-    parameters = {**model.parameters, steps: max(1, model.steps)}
-    return measure(bundle.manifest.family, parameters, train, judged, twins=twins)
+    family, model = bundle.manifest.family, bundle.model()
+    parameters = {**model.parameters, STEPS[family]: max(1, model.steps)}
+    return measure(family, parameters, train, judged, twins=SEEDED[family])

@@ -57,7 +57,7 @@ def feature_names(lakehouse: Lakehouse, use_case: UseCase, version: int, served:
         ValueError: a feature is not a column of the training set.
     """
     schema = lakehouse.schema(use_case.training_set, version)
-    names = list(dict.fromkeys([*_problem(use_case).inputs, *served]))
+    names = list(dict.fromkeys([*problem_of(use_case).inputs, *served]))
     if missing := [name for name in names if name not in schema.names]:
         raise ValueError(
             f"{use_case.training_set}: expected the columns {missing}, found {schema.names}; build the training set "
@@ -72,7 +72,7 @@ def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[
     Raises:
         ValueError: a feature holds an infinity or is no number, or a label is missing.
     """
-    problem, time, event_id = _problem(use_case), use_case.event_timestamp, use_case.event_id
+    problem, time, event_id = problem_of(use_case), use_case.event_timestamp, use_case.event_id
     columns = dict.fromkeys([*names, use_case.label, time, event_id, problem.block, problem.amount])
     table = lakehouse.to_arrow(use_case.training_set, version, list(columns))
     # Files come in any order, also after a rebuild of the same rows: the same rows have to give the same model.
@@ -93,12 +93,12 @@ def sampled(examples: Examples, rate: float, seed: int) -> Examples:
     kept = examples.labels | (np.random.default_rng(seed).random(len(examples)) < rate)
     drawn = examples.rows(kept)
     weights = np.ones(len(drawn), np.float32) if drawn.weights is None else drawn.weights.copy()
-    share = max(1, int((~drawn.labels).sum())) / max(1, int((~examples.labels).sum()))
-    weights[~drawn.labels] /= np.float32(share)
+    weights[~drawn.labels] *= np.float32((~examples.labels).sum() / max(1, (~drawn.labels).sum()))
     return replace(drawn, weights=weights)
 
 
-def _problem(use_case: UseCase) -> Problem:
+def problem_of(use_case: UseCase) -> Problem:
+    """The use case's problem. Raises ValueError if it declares none."""
     if use_case.problem is None:
         raise ValueError(f"{use_case.name}: expected a use case with a problem, found one without; declare it")
     return use_case.problem

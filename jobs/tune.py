@@ -22,7 +22,7 @@ from jobs.models.protocol import Examples, Report
 from jobs.problem import Family, Problem
 from jobs.settings import Settings
 from jobs.study import Search, Trial
-from jobs.training_rows import TrainingRows, feature_names, read, sampled
+from jobs.training_rows import TrainingRows, feature_names, problem_of, read, sampled
 from jobs.use_case import UseCase
 
 Progress = Callable[[str, int, int], None]
@@ -211,13 +211,6 @@ def device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def problem_of(use_case: UseCase) -> Problem:
-    """The use case's problem. Raises ValueError if it declares none."""
-    if use_case.problem is None:
-        raise ValueError(f"{use_case.name}: expected a use case with a problem, found one without; declare it")
-    return use_case.problem
 
 
 def _named(progress: Progress, name: str) -> Callable[[int, int], None]:

@@ -18,6 +18,9 @@ families: Mapping[str, Callable[[Mapping[str, Any]], Model]] = {
     TabularMLP.family: TabularMLP,
 }
 
+STEPS: Mapping[str, str] = {Boosted.family: "rounds", TabularMLP.family: "epochs"}
+"""Parameter that fixes a family's number of steps, where there are no validation rows to stop it."""
+
 
 def new_model(family: str, parameters: Mapping[str, Any] | None = None) -> Model:
     """A model of `family` that is not fitted yet. Raises ValueError on an unknown family or parameter."""

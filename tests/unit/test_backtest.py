@@ -8,10 +8,11 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.backtest import BacktestError, Fold, in_test_set, sampled
+from jobs.backtest import BacktestError, Fold, in_test_set
 from jobs.backtest_search import searched
 from jobs.models.protocol import Examples
 from jobs.problem import Family, Range
+from jobs.training_rows import sampled
 from orchestration.cli import main
 
 START = date(2018, 7, 25)

@@ -50,7 +50,8 @@ def _online_model(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs.models.tables import examples_of
 
         as_of = times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
-        champion = champions.at(use_case, as_of)
+        # Whatever night is built again, online serves who is in production.
+        champion = champions.at(use_case, None)
         rows = recent_rows.latest(lakehouse, use_case, as_of, PROVING_ROWS)
         if champion is None or not rows.num_rows:
             lacking = "champion" if champion is None else "rows with mature labels to prove it on"

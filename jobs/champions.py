@@ -17,8 +17,8 @@ class Champions:
         self._settings = settings
         self._bundles: dict[tuple[str, int, str], Bundle] = {}
 
-    def at(self, use_case: UseCase, moment: datetime) -> tuple[int, Bundle] | None:
-        """Version and bundle of who was in production at `moment`; None if nobody was.
+    def at(self, use_case: UseCase, moment: datetime | None) -> tuple[int, Bundle] | None:
+        """Version and bundle of who was in production at `moment`, or is (None); None if nobody was.
 
         Raises BundleError if the registry does not hold that bundle any more.
         """

@@ -93,11 +93,20 @@ def export(
     """
     folder = root(settings, use_case) / str(version)
     with file_lock(settings.home / "locks" / f"export.{use_case.name}.lock"):
-        exported = _existing(folder, bundle, int8) or _write(folder, version, bundle, rows, labels, int8)
-        wanted = {"version": version, "sha256": exported.sha256}
-        pointer = folder.parent / POINTER
-        if not pointer.exists() or pointer.read_text() != json.dumps(wanted, indent=1):
-            replace_json(pointer, wanted)
+        exported = _existing(folder, bundle.sha256, int8) or _write(folder, version, bundle, rows, labels, int8)
+        _point_to(exported)
+    return exported
+
+
+def restore(settings: Settings, use_case: UseCase, version: int, bundle_sha256: str) -> OnlineModel | None:
+    """Make a model that was exported before the current one, as a rollback wants it: at once, with nothing to prove.
+
+    None if it was never exported, or not as that bundle; what was current stays so.
+    """
+    with file_lock(settings.home / "locks" / f"export.{use_case.name}.lock"):
+        exported = _existing(root(settings, use_case) / str(version), bundle_sha256, int8=False)
+        if exported is not None:
+            _point_to(exported)
     return exported
 
 
@@ -137,14 +146,21 @@ def open_export(folder: Path, sha256: str | None = None) -> OnlineModel:
     return OnlineModel(folder, manifest, found, open_bundle(folder / BUNDLE, meant))
 
 
-def _existing(folder: Path, bundle: Bundle, int8: bool) -> OnlineModel | None:
+def _point_to(exported: OnlineModel) -> None:
+    wanted = {"version": exported.version, "sha256": exported.sha256}
+    pointer = exported.folder.parent / POINTER
+    if not pointer.exists() or pointer.read_text() != json.dumps(wanted, indent=1):
+        replace_json(pointer, wanted)
+
+
+def _existing(folder: Path, bundle_sha256: str, int8: bool) -> OnlineModel | None:
     """What is exported already, if it is whole and the same model."""
     try:
         found = open_export(folder)
     except BundleError:
         return None
     asked_before = "int8" in found.manifest
-    return found if found.bundle.sha256 == bundle.sha256 and (asked_before or not int8) else None
+    return found if found.bundle.sha256 == bundle_sha256 and (asked_before or not int8) else None
 
 
 def _write(folder: Path, version: int, bundle: Bundle, rows: Floats, labels: metrics.Bools, int8: bool) -> OnlineModel:

@@ -106,10 +106,16 @@ def promote(
 
 
 def reconcile(settings: Settings, use_case: UseCase, registry: Registry) -> dict[str, int | None]:
-    """Make the registry's aliases those of the ledger; idempotent, and what mends a registry that was down."""
+    """Make what follows the ledger follow: the model served online, if it was exported before, and the aliases.
+
+    Idempotent, and what mends a registry that was down.
+    """
+    from jobs import export_onnx
+
     book = ledger.book(settings, use_case)
     if book.champion is None:
         return {}
+    export_onnx.restore(settings, use_case, book.champion.version, book.champion.sha256)
     aliases = {"champion": book.champion.version, "previous": book.previous.version if book.previous else None}
     registry.set_aliases(settings, use_case, aliases)
     return aliases

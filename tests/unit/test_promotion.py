@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from judged_world import AS_OF, DAY, PROBLEM, USE_CASE, FileRegistry, fitted, table_of, write_training_set
 
-from jobs import interventions, ledger, promotion, settings
+from jobs import export_onnx, interventions, ledger, promotion, settings
 from jobs.bundle import Bundle
 from jobs.interventions import NotPossible, Person
 from jobs.lakehouse import Lakehouse, keeping
@@ -179,6 +180,18 @@ def test_a_rollback_restores_the_previous_champion_and_stays(world: World) -> No
     assert decision is None and "was rolled back" in judged.said and world.champion == 1
     # A person can.
     assert world.rollback(to=2).model_version == 2 and world.champion == 2
+
+
+def test_a_rollback_serves_the_former_champion_online_at_once(world: World) -> None:
+    climbed(world)
+    labels = np.arange(1_000) % 2 == 0
+    for version, bundle in enumerate(world.models[1:], start=1):
+        rows = np.random.default_rng(0).normal(size=(1_000, len(bundle.manifest.features))).astype(np.float32)
+        export_onnx.export(world.settings, USE_CASE, version, bundle, rows, labels)
+    world.rollback()
+    promotion.reconcile(world.settings, USE_CASE, world.registry)
+    online = export_onnx.current(world.settings, USE_CASE)
+    assert online is not None and (online.version, online.bundle.sha256) == (1, world.models[1].sha256)
 
 
 def test_a_decision_holds_from_now_or_from_where_history_stands(world: World) -> None:

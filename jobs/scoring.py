@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 CHAMPION = "champion"
+ROWS_AT_ONCE = 5_000_000
+"""Rows of a commit: what the engine writes it holds until the commit, so a long backfill takes several."""
 Model = tuple[int, Bundle]
 ChampionAt = Callable[[datetime], Model | None]
 """Version and bundle of the model in production at a moment; None: there was none yet."""
@@ -58,7 +60,7 @@ def nights(days: Sequence[date], as_of: datetime) -> dict[date, datetime]:
 def score_days(
     lakehouse: Lakehouse, use_case: UseCase, days: Sequence[date], as_of: datetime, champion_at: ChampionAt
 ) -> Scored:
-    """Bring the log's nightly rows of `days` to what was known at `as_of`, in one commit.
+    """Bring the log's nightly rows of `days` to what was known at `as_of`, whole days at a time.
 
     Days whose events, features and model are those they were scored with are left alone, so that a second time writes
     nothing. The model of a day is `champion_at` its night, also in a backfill.
@@ -82,8 +84,23 @@ def score_days(
         stale = [day for day in stale if day in rows or day in recorded]
         if not stale:
             return Scored(lakehouse.version(table), versions, {}, without)
-        version = _write(lakehouse, use_case, store, {day: models[day] for day in stale}, now, sum(rows.values()))
+        for group in _groups(stale, rows):
+            counted = sum(rows.get(day, 0) for day in group)
+            version = _write(lakehouse, use_case, store, {day: models[day] for day in group}, now, counted)
     return Scored(version, versions, {day: rows.get(day, 0) for day in stale}, without)
+
+
+def _groups(days: Sequence[date], rows: Mapping[date, int]) -> list[list[date]]:
+    """Days that are committed together, in order: as many as have few enough rows, but at least one."""
+    groups: list[list[date]] = []
+    held = 0
+    for day in days:
+        held += rows.get(day, 0)
+        if not groups or held > ROWS_AT_ONCE:
+            groups.append([])
+            held = rows.get(day, 0)
+        groups[-1].append(day)
+    return groups
 
 
 def _recorded(lakehouse: Lakehouse, table: str, days: Sequence[date]) -> dict[date, set[tuple[str, str]]]:

@@ -164,6 +164,17 @@ def test_only_days_that_something_reached_are_scored_again(marts: Lakehouse, cha
     assert after[34]["scored_at"] == AS_OF + DAY
 
 
+def test_a_long_backfill_takes_several_commits_of_whole_days(
+    marts: Lakehouse, champion: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = scoring.score_days(marts, FRAUD, DAYS[:1], AS_OF, always(7, champion)).version
+    monkeypatch.setattr(scoring, "ROWS_AT_ONCE", 10)
+    done = scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
+    assert before is not None and done.version == before + 2  # of 5 + 5 and 5 rows
+    assert {day for day, rows in done.rows.items() if rows} == set(DAYS[1:])
+    assert len(logged(marts)) == 21 and scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion)).rows == {}
+
+
 def test_an_event_that_is_not_known_yet_is_not_scored(marts: Lakehouse, champion: Bundle) -> None:
     scoring.score_days(marts, FRAUD, DAYS[:1], noon(DAYS[1]), always(7, champion))
     assert 99 not in logged(marts)

@@ -17,7 +17,8 @@ from jobs.use_case import Source
 REFERENCE_DAYS, CURRENT_DAYS = 28, 7
 ENOUGH_DAYS, ENOUGH_ROWS = 7, 200
 """With fewer days or rows to compare, nothing is said."""
-VOLUME_FACTOR = 2.0
+VOLUME_FACTOR, VOLUME_DEVIATIONS = 2.0, 4.0
+"""A day is unusual beyond both: counts of independent rows deviate by their square root (Poisson)."""
 MISSING_DIFFERENCE = 0.05
 STABILITY_LIMIT = 0.25
 """Above it, a population stability index is commonly read as a large shift (Siddiqi, Credit Risk Scorecards, 2006)."""
@@ -61,7 +62,8 @@ def _volume(days: Sequence[date], per_day: Mapping[date, int]) -> Finding:
             continue
         judged += 1
         usual, found = median(before), per_day.get(day, 0)
-        if not usual / VOLUME_FACTOR <= found <= usual * VOLUME_FACTOR:
+        beyond_noise = abs(found - usual) > VOLUME_DEVIATIONS * max(usual, 1.0) ** 0.5
+        if beyond_noise and not usual / VOLUME_FACTOR <= found <= usual * VOLUME_FACTOR:
             unusual[day.isoformat()] = f"{found} rows, usually {usual:.0f}"
     shown = dict(list(unusual.items())[-SHOWN:])
     return _finding("volume", not unusual, {"days_judged": judged, "days_unusual": len(unusual), **shown})

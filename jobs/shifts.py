@@ -17,8 +17,8 @@ from jobs.use_case import Source
 REFERENCE_DAYS, CURRENT_DAYS = 28, 7
 ENOUGH_DAYS, ENOUGH_ROWS = 7, 200
 """With fewer days or rows to compare, nothing is said."""
-VOLUME_FACTOR, VOLUME_DEVIATIONS = 2.0, 4.0
-"""A day is unusual beyond both: counts of independent rows deviate by their square root (Poisson)."""
+VOLUME_FACTOR, VOLUME_DEVIATIONS = 2.0, 5.0
+"""A day is unusual beyond both; few rows deviate by more than a factor by chance."""
 MISSING_DIFFERENCE = 0.05
 STABILITY_LIMIT = 0.25
 """Above it, a population stability index is commonly read as a large shift (Siddiqi, Credit Risk Scorecards, 2006)."""
@@ -62,11 +62,15 @@ def _volume(days: Sequence[date], per_day: Mapping[date, int]) -> Finding:
             continue
         judged += 1
         usual, found = median(before), per_day.get(day, 0)
-        beyond_noise = abs(found - usual) > VOLUME_DEVIATIONS * max(usual, 1.0) ** 0.5
-        if beyond_noise and not usual / VOLUME_FACTOR <= found <= usual * VOLUME_FACTOR:
+        if _deviation(found, usual) > VOLUME_DEVIATIONS and not usual / VOLUME_FACTOR <= found <= usual * VOLUME_FACTOR:
             unusual[day.isoformat()] = f"{found} rows, usually {usual:.0f}"
     shown = dict(list(unusual.items())[-SHOWN:])
     return _finding("volume", not unusual, {"days_judged": judged, "days_unusual": len(unusual), **shown})
+
+
+def _deviation(found: float, usual: float) -> float:
+    """Standard deviations between two counts of independent rows (Anscombe, Biometrika 35, 1948)."""
+    return 2 * abs((found + 0.375) ** 0.5 - (usual + 0.375) ** 0.5)
 
 
 def _missing(column: str, loaded: pl.DataFrame, before: pl.DataFrame) -> tuple[float, float]:

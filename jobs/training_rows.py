@@ -63,7 +63,12 @@ def feature_names(lakehouse: Lakehouse, use_case: UseCase, version: int, served:
             f"{use_case.training_set}: expected the columns {missing}, found {schema.names}; build the training set "
             "again, or correct the problem's inputs"
         )
-    return tuple(name for name in names if _numeric(schema.field(name).type))
+    return numeric_names(schema, names)
+
+
+def numeric_names(schema: pa.Schema, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of `names`, each once, whose columns are numbers."""
+    return tuple(name for name in dict.fromkeys(names) if _numeric(schema.field(name).type))
 
 
 def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[str]) -> TrainingRows:
@@ -80,7 +85,7 @@ def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[
     return TrainingRows(
         examples_of(table, names, use_case.label),
         pc.cast(table[time].cast(pa.timestamp("us", "UTC")), pa.int64()).to_numpy(),
-        _codes(table[problem.block]),
+        codes(table[problem.block]),
         table[problem.amount].cast(pa.float64()).to_numpy(),
         version,
     )
@@ -109,6 +114,7 @@ def _numeric(kind: pa.DataType) -> bool:
     return any(is_(kind) for is_ in (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal))
 
 
-def _codes(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    codes: npt.NDArray[np.int64] = column.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
-    return codes
+def codes(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """A number per distinct value, in order of appearance."""
+    numbers: npt.NDArray[np.int64] = column.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    return numbers

@@ -252,6 +252,8 @@ def test_shifts_are_warned_of_and_like_days_are_not() -> None:
     fewer = {**usual, date(2026, 2, 3): 30}
     last = same.with_columns(pl.lit(date(2026, 2, 3)).alias("event_date"))
     assert warned(last, before, fewer) == {**all_well, "volume": False}
+    few = {day: (1, 2, 2, 3, 6)[n % 5] for n, day in enumerate(usual)}
+    assert warned(last, before, few) == all_well
     assert warned(orders(1, 10, shift=9), orders(1, 10), {}) == all_well
 
 

@@ -1,0 +1,175 @@
+"""Every event of a use case with the features known at its own time, and every version of its label, as arrays.
+
+A feature does not depend on the moment that one looks from (`jobs.training_set`), so one table serves every `as_of`: what
+a replay of months in minutes rests on. Which rows and labels were known at a moment is answered here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs import event_rows
+from jobs.lakehouse import PARTITION, Lakehouse
+from jobs.models.protocol import Examples
+from jobs.models.tables import features_of
+from jobs.split import Times, microseconds
+from jobs.training_rows import MICROSECONDS_A_DAY, TrainingRows, codes, numeric_names, problem_of
+from jobs.use_case import UseCase
+
+NEVER = np.iinfo(np.int64).max
+"""A moment that does not come."""
+Labels = npt.NDArray[np.int8]
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, eq=False)
+class LabelVersions:
+    """One row per version of a label: it holds in [known_at, superseded_at), microseconds since 1970."""
+
+    rows: npt.NDArray[np.int64]
+    """Position of the event."""
+    values: npt.NDArray[np.bool_]
+    known_at: Times
+    superseded_at: Times
+
+    def at(self, moment: int, count: int) -> Labels:
+        """1, 0 or UNKNOWN per event, of `count` events, as known at `moment`."""
+        labels = np.full(count, UNKNOWN, np.int8)
+        holds = (self.known_at <= moment) & (moment < self.superseded_at)
+        labels[self.rows[holds]] = self.values[holds]
+        return labels
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Events by event time, of one moment by id; every array has one value per event."""
+
+    names: tuple[str, ...]
+    features: npt.NDArray[np.float32]
+    times: Times
+    known_at: Times
+    blocks: npt.NDArray[np.int64]
+    amounts: npt.NDArray[np.float64]
+    ids: pa.ChunkedArray
+    labels: LabelVersions
+    versions: dict[str, int]
+    """Delta versions of the tables it was read from."""
+
+    @property
+    def days(self) -> npt.NDArray[np.int64]:
+        """Days since 1970, UTC."""
+        days: npt.NDArray[np.int64] = self.times // MICROSECONDS_A_DAY
+        return days
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def known(self, as_of: datetime) -> npt.NDArray[np.bool_]:
+        """Which events were over and known at `as_of`."""
+        moment = microseconds(as_of)
+        mask: npt.NDArray[np.bool_] = (self.times <= moment) & (self.known_at <= moment)
+        return mask
+
+    def labels_at(self, as_of: datetime) -> Labels:
+        return self.labels.at(microseconds(as_of), len(self))
+
+    def training_rows(self, as_of: datetime, use_case: UseCase) -> TrainingRows:
+        """The training set of `as_of`, by the rule of `jobs.training_set`."""
+        labels = self.labels_at(as_of)
+        mature = self.times <= microseconds(as_of - use_case.label_maturity)
+        inside = self.known(as_of) & (self.times > microseconds(as_of - use_case.training_window))
+        chosen = inside & ((labels != UNKNOWN) | mature)
+        return self.rows(chosen, labels[chosen] == 1)
+
+    def rows(self, chosen: npt.NDArray[np.bool_], labels: npt.NDArray[np.bool_]) -> TrainingRows:
+        """Some events as labelled rows."""
+        examples = Examples(self.features[chosen], labels, None, self.names)
+        return TrainingRows(examples, self.times[chosen], self.blocks[chosen], self.amounts[chosen], -1)
+
+
+def table(use_case: UseCase) -> str:
+    return f"{use_case.features_schema}.history"
+
+
+def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> int:
+    """Write all events known at `as_of` with their features to `table(use_case)`; gives its version.
+
+    Nothing is written if it holds them already.
+
+    Raises ValueError if a table that it is made from does not exist.
+    """
+    from jobs.feature_store import open_store
+
+    name = table(use_case)
+    with lakehouse.lock(name):
+        found = event_rows.inputs(lakehouse, use_case, [use_case.events, use_case.labels], as_of, name)
+        last = lakehouse.state(name)
+        version = lakehouse.version(name)
+        if version is not None and last == {**found.state(), "features": last.get("features")}:
+            return version
+        store = open_store(lakehouse, use_case, found.versions)
+        events = event_rows.known(lakehouse, use_case, found.versions, as_of, None)
+        wanted = [*event_rows.columns(use_case, events), "unix_micros(known_at) as event_known_at"]
+        frame = event_rows.with_features(store, use_case, events.selectExpr(*wanted))
+        schema = event_rows.schema(frame)
+        if version is not None and lakehouse.schema(name).names != schema.names:
+            lakehouse.reshape(name, schema, partition_by=[PARTITION])
+        state = {**found.state(), "features": event_rows.feature_names(store, use_case)}
+        rows, frame = events.count(), frame.repartition(PARTITION)
+        return lakehouse.write(
+            name, frame, mode="overwrite", schema=schema, rows=rows, partition_by=[PARTITION], state=state
+        )
+
+
+def read(lakehouse: Lakehouse, use_case: UseCase) -> History:
+    """The history as it was built last. Raises ValueError if it was not, or a feature is no number."""
+    name, problem = table(use_case), problem_of(use_case)
+    state = lakehouse.state(name)
+    if not state:
+        raise ValueError(f"{name}: expected a history, found none; build it first")
+    time, event_id = use_case.event_timestamp, use_case.event_id
+    schema = lakehouse.schema(name)
+    names = numeric_names(schema, [*problem.inputs, *state["features"]])
+    columns = dict.fromkeys([*names, time, "event_known_at", event_id, problem.block, problem.amount])
+    rows = lakehouse.to_arrow(name, lakehouse.version(name), list(columns))
+    rows = rows.take(pc.sort_indices(rows, sort_keys=[(time, "ascending"), (event_id, "ascending")]))
+    versions = state["versions"]
+    return History(
+        names,
+        features_of(rows, names),
+        _moments(rows[time]),
+        rows["event_known_at"].to_numpy(),
+        codes(rows[problem.block]),
+        rows[problem.amount].cast(pa.float64()).to_numpy(),
+        rows[event_id],
+        _label_versions(lakehouse, use_case, versions[use_case.labels], rows[event_id]),
+        versions,
+    )
+
+
+def _label_versions(lakehouse: Lakehouse, use_case: UseCase, version: int, ids: pa.ChunkedArray) -> LabelVersions:
+    """Labels of events that are not among `ids` are left out: nobody knows them yet."""
+    names = [use_case.event_id, use_case.label, "known_at", "superseded_at"]
+    labels = lakehouse.to_arrow(use_case.labels, version, names)
+    places = pc.index_in(labels[use_case.event_id], value_set=ids.combine_chunks())
+    labels, places = labels.filter(pc.is_valid(places)), pc.drop_null(places)
+    return LabelVersions(
+        places.to_numpy().astype(np.int64),
+        labels[use_case.label].to_numpy().astype(np.bool_),
+        _moments(labels["known_at"]),
+        _moments(labels["superseded_at"]),
+    )
+
+
+def _moments(column: Any) -> Times:
+    """Microseconds since 1970; null is NEVER."""
+    micros = pc.cast(column.cast(pa.timestamp("us", "UTC")), pa.int64())
+    moments: Times = pc.fill_null(micros, NEVER).to_numpy().astype(np.int64)
+    return moments

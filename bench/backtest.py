@@ -54,9 +54,10 @@ def main() -> None:
     parser.add_argument("--families", nargs="*", default=[family.name for family in _problem().families])
     parser.add_argument("--weeks", nargs="*", default=list(WEEKS), choices=list(WEEKS))
     asked = parser.parse_args()
-    from orchestration.backtest import prepared
+    from orchestration.prepared import prepared
 
-    lakehouse = prepared(settings.load(), FRAUD, {"transactions": (asked.data,)}, None)
+    with prepared(settings.load(), FRAUD, {"transactions": (asked.data,)}, None) as (lakehouse, _):
+        pass
     measured = json.loads(RESULT.read_text()) if RESULT.exists() else {"families": {}}
     measured |= {"cores": os.cpu_count(), "handbook_features": _handbook(lakehouse)}
     _write(measured)

@@ -1,7 +1,7 @@
 """Every event of a use case with the features known at its own time, and every version of its label, as arrays.
 
-A feature does not depend on the moment that one looks from (`jobs.training_set`), so one table serves every `as_of`: what
-a replay of months in minutes rests on. Which rows and labels were known at a moment is answered here.
+A feature does not depend on the moment that one looks from (`jobs.training_set`), so one table serves every `as_of`:
+what a replay of months in minutes rests on. Which rows and labels were known at a moment is answered here.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Whether a shift is drift that calls for a new model is not decided here.
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from math import sqrt
 from statistics import median
 from typing import Any
 
@@ -70,7 +71,7 @@ def _volume(days: Sequence[date], per_day: Mapping[date, int]) -> Finding:
 
 def _deviation(found: float, usual: float) -> float:
     """Standard deviations between two counts of independent rows (Anscombe, Biometrika 35, 1948)."""
-    return 2 * abs((found + 0.375) ** 0.5 - (usual + 0.375) ** 0.5)
+    return 2 * abs(sqrt(found + 0.375) - sqrt(usual + 0.375))
 
 
 def _missing(column: str, loaded: pl.DataFrame, before: pl.DataFrame) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -69,8 +70,9 @@ def _end(status: int) -> None:
 @click.option("--delay-days", type=click.IntRange(0), default=7, show_default=True, help="Until labels are known.")
 @click.option("--test-days", type=click.IntRange(1), default=7, show_default=True)
 @click.option("--trials", type=click.IntRange(0), default=0, help="Parameters to try per family; 0: the declared ones.")
-@click.option("--families", multiple=True, help="Families to compare (repeat, or separate by commas).")
+@click.option("--families", multiple=True, help="Families to compare: one or more names.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="JSON file to write.")
+@click.argument("more_families", nargs=-1, metavar="")
 def backtest(
     name: str,
     transactions: tuple[Path, ...],
@@ -83,6 +85,7 @@ def backtest(
     trials: int,
     families: tuple[str, ...],
     out: Path,
+    more_families: tuple[str, ...],
 ) -> None:
     """Measure one fold: train on what was known when the test days begin, decide about them, compare with the truth.
 
@@ -92,7 +95,9 @@ def backtest(
     from orchestration import backtest as job
 
     files = {"transactions": transactions, "reports": reports}
-    asked = [family for given in families for family in given.split(",")]
+    if more_families and not families:
+        raise click.UsageError(f"Got unexpected extra arguments ({' '.join(more_families)})")
+    asked = [family for names in (*families, *more_families) for family in names.split(",")]
     fold = Fold(train_from.date(), train_days, delay_days, test_days)
     try:
         result = job.run(settings_module.load(), use_case_named(name), files, columns, fold, asked, trials, out)
@@ -100,6 +105,56 @@ def backtest(
         raise click.ClickException(str(error)) from None
     for key in ("family", "auc_roc", "average_precision", "card_precision_at_100", "train_rows", "test_rows"):
         click.echo(f"{key:<22} {result.get(key)}")
+
+
+@main.command()
+@click.option("--use-case", "name", default="fraud", show_default=True)
+@input_files
+@click.option("--columns", type=FILE, help="YAML: your column names and time zone (docs/your-own-data.md).")
+@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First day; default: that of the file.")
+@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last day; default: that of the file.")
+@click.option("--policy", type=click.Choice(["never", "weekly", "daily", "auto"]), required=True)
+@click.option("--labels", type=click.Choice(["reported", "instant"]), default="reported", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write.")
+def replay(
+    name: str,
+    columns: Path | None,
+    first: datetime | None,
+    last: datetime | None,
+    policy: Literal["never", "weekly", "daily", "auto"],
+    labels: str,
+    seed: int,
+    out: Path,
+    **files: tuple[Path, ...],
+) -> None:
+    """Replay months of continuous training in minutes: what would this policy have done, and how well?
+
+    Without files, the built-in input is replayed. Writes timeline.parquet and timeline.png; started again after it was
+    killed, it goes on where it was (docs/replay.md).
+    """
+    from rich.progress import Progress
+
+    from orchestration import replay as job
+
+    span = (first.date() if first else None, last.date() if last else None)
+    try:
+        with Progress(transient=True) as bar:
+            task = bar.add_task("features", total=None)
+
+            def show(done: int, total: int, said: str) -> None:
+                bar.update(task, description="days", completed=done, total=total)
+
+            settings, instant = settings_module.load(), labels == "instant"
+            made = job.run(
+                settings, use_case_named(name), given(files), columns, policy, out, span, instant, seed, show
+            )
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    scored = made["average_precision"].drop_nulls().to_list()
+    click.echo(f"{made.height} days, {made['fits'][-1]} trainings, {made['drift_alarm'].sum()} days with an alarm")
+    click.echo(f"mean average precision {sum(scored) / max(1, len(scored)):.3f}; {out / 'timeline.parquet'}, {out / 'timeline.png'}")
+    _end(0)
 
 
 @main.command()

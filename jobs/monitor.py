@@ -1,0 +1,150 @@
+"""What is looked at every evening of a history: drift of features and scores, and what reports say by then.
+
+The statistics are those of `jobs.drift` and `jobs.concept`, here on arrays instead of in the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from jobs import drift, label_delay
+from jobs.drift_kernel import Edges, bins_of, edges_of
+from jobs.histograms import Histograms
+from jobs.history import History
+from jobs.metrics import Floats
+from jobs.models.protocol import Model
+from jobs.retrain_policy import Evidence
+from jobs.split import microseconds
+from jobs.training_rows import MICROSECONDS_A_DAY
+from jobs.use_case import UseCase
+
+SCORE = "score"
+"""The model's output, as one more feature."""
+EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one evening showed."""
+
+    scores: Mapping[str, float]
+    named: Mapping[str, Sequence[str]]
+    changed_on: date
+    reports: int
+    """Labels known by now."""
+    maturity: float
+    """Share of the day's reports that is expected to be in."""
+    positives: Mapping[date, int]
+    versions: Mapping[str, Any] = field(default_factory=dict)
+
+    def evidence(self, as_of: datetime) -> Evidence:
+        return Evidence(as_of, self.scores, self.changed_on, self.positives, self.named, self.versions)
+
+
+class Monitor:
+    """Watches a history day by day; what it says of a day does not depend on when it was asked."""
+
+    def __init__(self, history: History, use_case: UseCase) -> None:
+        self.history, self.use_case = history, use_case
+        self._days = history.days
+        self._scores: dict[date, Floats] = {}
+        self._positive = self._first_positive()
+        self._reference: drift.Reference | None = None
+        self._edges: dict[str, Edges] = {}
+        self._recent: list[Histograms] = []
+        self._model: Model | None = None
+
+    def rows_of(self, day: date) -> slice:
+        """Events of a day; they lie together, as events are sorted by time."""
+        number = (day - EPOCH).days
+        first, last = np.searchsorted(self._days, [number, number + 1])
+        return slice(int(first), int(last))
+
+    def decided(self, day: date, scores: Floats) -> None:
+        """The decisions of a day."""
+        self._scores[day] = scores
+        if self._reference is not None:
+            self._recent.append(self._counted([day], {day: scores}))
+
+    def adopt(self, model: Model, today: date) -> None:
+        """`model` decides from tomorrow on: what its scores used to look like is what it makes of the days so far."""
+        self._model = model
+        stable = [today - timedelta(days=n) for n in range(drift.REFERENCE_DAYS - 1, -1, -1)]
+        stable = [day for day in stable if self.rows_of(day).stop > self.rows_of(day).start]
+        if len(stable) < drift.FEWEST_DAYS:
+            return
+        together = np.concatenate([np.arange(*self.rows_of(day).indices(len(self.history))) for day in stable])
+        scores = model.predict(self.history.features[together])
+        features = self.history.features[together]
+        self._edges = {name: edges_of(features[:, n]) for n, name in enumerate(self.history.names)}
+        self._edges[SCORE] = edges_of(scores)
+        by_day = np.split(scores, np.cumsum([self.rows_of(d).stop - self.rows_of(d).start for d in stable])[:-1])
+        self._reference = drift.reference(self._counted(stable, dict(zip(stable, by_day, strict=True))))
+        self._recent = []
+
+    def share(self, as_of: datetime) -> Any:
+        """F: how much is reported by an age, as learned from the reports known at `as_of`."""
+        times, known = self._positive
+        delay = label_delay.learn(times, known, as_of, self.use_case.label_maturity)
+        return delay.share
+
+    def look(self, evening: datetime) -> Seen:
+        """The evening's evidence."""
+        today = evening.date() - timedelta(days=1)
+        scores: dict[str, float] = {}
+        named: dict[str, Sequence[str]] = {}
+        changed_on = today
+        if self._reference is not None and self._recent and self._recent[-1].days:
+            found = drift.judge(self._reference, _together(self._recent))
+            scores["drift"] = found.score
+            named["drift"] = found.named
+            if found.votes:
+                changed_on = today - timedelta(days=min(found.votes) - 1)
+        labels = self.history.labels
+        moment = microseconds(evening)
+        reports = int(((labels.known_at <= moment) & (moment < labels.superseded_at)).sum())
+        ages = (moment - self.history.times[self.rows_of(today)]) / MICROSECONDS_A_DAY
+        share = self.share(evening)(ages)
+        return Seen(
+            scores, named, changed_on, reports, float(share.mean()) if len(share) else 0.0, self._positives(moment)
+        )
+
+    def _positives(self, moment: int) -> dict[date, int]:
+        times, known = self._positive
+        days, counts = np.unique(times[known <= moment] // MICROSECONDS_A_DAY, return_counts=True)
+        return {EPOCH + timedelta(days=int(day)): int(count) for day, count in zip(days, counts, strict=True)}
+
+    def _first_positive(self) -> tuple[Any, Any]:
+        """Event and first report of every event that is reported, withdrawn or not."""
+        labels = self.history.labels
+        rows, first = labels.rows[labels.values], labels.known_at[labels.values]
+        order = np.lexsort((first, rows))
+        places, start = np.unique(rows[order], return_index=True)
+        return self.history.times[places], first[order][start]
+
+    def _counted(self, days: Sequence[date], scores: Mapping[date, Floats]) -> Histograms:
+        names = tuple(self._edges)
+        width = max(len(cuts) for cuts in self._edges.values()) + 2
+        counts = np.zeros((len(days), len(names), width), dtype=np.int64)
+        for k, day in enumerate(days):
+            features = self.history.features[self.rows_of(day)]
+            for n, (name, cuts) in enumerate(self._edges.items()):
+                values = scores[day] if name == SCORE else features[:, n]
+                bins = bins_of(values, cuts)
+                bins[bins == len(cuts) + 1] = width - 1
+                counts[k, n] = np.bincount(bins, minlength=width)
+        there = [k for k in range(len(days)) if counts[k, 0].sum()]
+        return Histograms(tuple(days[k] for k in there), names, counts[there])
+
+
+def _together(parts: Sequence[Histograms]) -> Histograms:
+    found = parts[0]
+    for part in parts[1:]:
+        if part.days:
+            found = found.followed_by(part)
+    return found

@@ -1,0 +1,133 @@
+"""What a retraining learns from: which labels it trusts, how much it weighs recent rows; and which such recipe is best.
+
+Of a young event without a report nobody knows yet whether it is good. Whoever waits until all labels are mature learns
+nothing of a new world for weeks. Here young rows count as what they look like, and a report of age `a` stands for the
+`1 / F(a)` that will come of its day, F being the learned distribution of the delay: inverse-probability weighting of
+what is seen (Horvitz & Thompson 1952; for delayed feedback Chapelle, KDD 2014, models the same share).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from jobs import metrics
+from jobs.history import UNKNOWN, History
+from jobs.metrics import Floats
+from jobs.models.catalog import new_model
+from jobs.models.protocol import Model
+from jobs.split import Mask, microseconds
+from jobs.training_rows import MICROSECONDS_A_DAY, TrainingRows, problem_of, sampled
+from jobs.use_case import UseCase
+
+LEAST_SHARE = 0.1
+"""A report younger than this share of reports would stand for more than ten; it stands for ten."""
+FOLDS = 2
+Share = Callable[[Floats], Floats]
+"""F: of ages in days, the share of reports that is known by then."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way to choose and weigh rows."""
+
+    name: str
+    trust: timedelta
+    """Age from which on a row without a report counts as negative."""
+    half_life: timedelta | None = None
+    """Age at which a row weighs half as much as a new one; None: all weigh the same."""
+    corrected: bool = False
+    """Reports stand for those that are still to come."""
+
+
+def usual(use_case: UseCase) -> Recipe:
+    """All rows with mature labels, weighed alike: what a schedule without further thought trains on."""
+    return Recipe("all mature rows", use_case.label_maturity)
+
+
+def recent(days: Sequence[int] = (7, 21), trust: timedelta = timedelta(days=2)) -> tuple[Recipe, ...]:
+    """Recipes for a world that has changed."""
+    return tuple(Recipe(f"half-life {n} days", trust, timedelta(days=n), corrected=True) for n in days)
+
+
+def rows(
+    history: History, use_case: UseCase, recipe: Recipe, as_of: datetime, share: Share, without: Mask | None = None
+) -> TrainingRows:
+    """The rows that `recipe` learns from, as known at `as_of`, but for some that are held out."""
+    labels, moment = history.labels_at(as_of), microseconds(as_of)
+    inside = history.known(as_of) & (history.times > microseconds(as_of - use_case.training_window))
+    inside = inside if without is None else inside & ~without
+    chosen = inside & ((labels != UNKNOWN) | (history.times <= microseconds(as_of - recipe.trust)))
+    found = history.rows(chosen, labels[chosen] == 1)
+    weights = _weights((moment - found.times) / MICROSECONDS_A_DAY, found.examples.labels, recipe, share)
+    return replace(found, examples=replace(found.examples, weights=weights))
+
+
+def _weights(ages: Floats, labels: metrics.Bools, recipe: Recipe, share: Share) -> Any:
+    weights = np.ones(len(ages))
+    if recipe.half_life is not None:
+        weights *= 0.5 ** (ages / (recipe.half_life / timedelta(days=1)))
+    if recipe.corrected:
+        weights[labels] /= np.maximum(share(ages[labels]), LEAST_SHARE)
+    return (weights / weights.mean()).astype(np.float32)
+
+
+def fit(
+    history: History, use_case: UseCase, recipe: Recipe, as_of: datetime, share: Share, family: str,
+    tuned: Mapping[str, Any], without: Mask | None = None, device: str = "cpu",
+) -> Model:  # fmt: skip
+    """A model of `family` on what `recipe` learns from.
+
+    Raises:
+        ValueError: the rows hold one class only.
+    """
+    problem = problem_of(use_case)
+    declared = problem.family(family)
+    model = new_model(family, {**declared.fixed, **tuned})
+    found = rows(history, use_case, recipe, as_of, share, without)
+    model.fit(sampled(found.examples, declared.negative_rate, problem.seed), None, seed=problem.seed, device=device)
+    return model
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Recipes and the champion on the same rows, none of which the model that scored it learned from."""
+
+    labels: metrics.Bools
+    blocks: metrics.Ints
+    scores: Mapping[str, Floats]
+
+    @property
+    def positives(self) -> int:
+        return int(self.labels.sum())
+
+    def average_precision(self, name: str) -> float:
+        return metrics.average_precision(self.labels, self.scores[name])
+
+
+def compare(
+    history: History, use_case: UseCase, recipes: Sequence[Recipe], champion: Model, as_of: datetime, since: datetime,
+    share: Share, family: str, tuned: Mapping[str, Any],
+) -> Comparison:  # fmt: skip
+    """Score the events since a moment by the champion and, cross-fitted, by each recipe, with labels known at `as_of`.
+
+    Cards are dealt into two halves, and each half is scored by a model that saw the other half's events of that time
+    (and everything before): a held-out end of the time would leave out just the days that a change is learned from.
+    Labels of young rows are incomplete, but alike for everybody who is compared: as long as how fast a fraud is
+    reported does not depend on its score, the order of the average precisions is that of mature labels.
+    """
+    held: Mask = history.known(as_of) & (history.times > microseconds(since))
+    found = history.rows(held, history.labels_at(as_of)[held] == 1)
+    scores = {"champion": champion.predict(found.examples.features)}
+    halves = [held & (history.blocks % FOLDS == fold) for fold in range(FOLDS)]
+    for recipe in recipes:
+        scored = np.zeros(len(history))
+        for half in halves:
+            model = fit(history, use_case, recipe, as_of, share, family, tuned, without=half)
+            scored[half] = model.predict(history.features[half])
+        scores[recipe.name] = scored[held]
+    return Comparison(found.examples.labels, found.blocks, scores)

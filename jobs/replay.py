@@ -1,0 +1,375 @@
+"""Months of continuous training in minutes: the day's decisions, the evening's evidence, the night's training, moved on
+day by day over a history whose features were computed once.
+
+A policy decides when to train: `never` (after the first time), `weekly`, `daily`, or `auto`, which asks
+`jobs.retrain_policy` and lets a paired comparison decide about promotion. What a day came to is one line of
+`days.jsonl`, written when all of it is done: a replay that was killed goes on behind the last whole line, to the same
+result, as nothing but those lines, the bundles and the history is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+
+from jobs import ledger, metrics, recipes
+from jobs.bundle import Bundle, Manifest, open_bundle, write
+from jobs.history import NEVER, History, LabelVersions
+from jobs.models.protocol import Model
+from jobs.monitor import Monitor, Seen
+from jobs.paired_bootstrap import interval, observed, rank, resampled
+from jobs.recipes import Recipe
+from jobs.retrain_policy import Decision, Rules, retrain_policy
+from jobs.settings import Settings
+from jobs.training_rows import problem_of
+from jobs.use_case import UseCase
+
+Policy = Literal["never", "weekly", "daily", "auto"]
+EVERY = {"weekly": 7, "daily": 1}
+FIRST_TRAINING = timedelta(days=60)
+FAMILY = "boosted"
+LEVEL, RESAMPLES = 0.9, 500
+"""Confidence, one-sided, that a challenger is better than the champion. Lower than the gate's: after an alarm the
+champion is known to be in doubt, and what replaces it is judged again within days."""
+COMPARED_ON = timedelta(days=28)
+"""Of a refresh without an alarm, the latest events that recipes are compared on; after an alarm, those since it."""
+LINES, MODELS = "days.jsonl", "models"
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is replayed."""
+
+    policy: Policy
+    first: date
+    last: date
+    trained_on: date
+    """The first training is at the midnight that begins this day; days before it are only collected."""
+    instant: bool = False
+    """Every label is known with its event: what no real world offers, as a yardstick."""
+    seed: int = 0
+    rules: Rules = field(default_factory=Rules)
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day that was replayed, as `timeline.parquet` holds it but for what only the end knows."""
+
+    date: str
+    rows: int
+    reports_known: int
+    label_maturity: float
+    drift_score: float
+    drift_alarm: bool
+    retrained: bool
+    reason: str
+    champion_version: int
+    """Of the decisions of this day; 0: there was none yet."""
+    fits: int
+    """Trainings so far."""
+    seconds: float
+    scores: Mapping[str, float]
+    """Tests of this evening and their scores, 1 is the alarm line."""
+    decision: Mapping[str, Any] | None
+    next_champion: int
+
+
+def run(
+    settings: Settings, use_case: UseCase, history: History, plan: Plan, out: Path, progress: Progress | None = None
+) -> list[Day]:
+    """Replay what is not replayed yet in `out`; gives all days.
+
+    Raises:
+        ValueError: there is nothing to learn from at the first training, or `out` holds another replay.
+    """
+    world = _World(settings, use_case, instantly(history) if plan.instant else history, plan, out)
+    days = list(world.resumed())
+    total = (plan.last - plan.first).days + 1
+    while len(days) < total:
+        days.append(world.day(plan.first + timedelta(days=len(days))))
+        if progress is not None:
+            progress(len(days), total, days[-1].reason)
+    return days
+
+
+def instantly(history: History) -> History:
+    """The same history with the last version of every label known at the time of its event."""
+    labels = history.labels
+    final = labels.superseded_at == NEVER
+    places = labels.rows[final]
+    known = LabelVersions(places, labels.values[final], history.times[places], labels.superseded_at[final])
+    return replace(history, labels=known)
+
+
+def _first_decision(plan: Plan) -> Decision:
+    return Decision(midnight(plan.trained_on), True, "first", "nothing was trained yet", None, 0)
+
+
+def midnight(day: date) -> datetime:
+    """The moment at which a day begins."""
+    return datetime.combine(day, datetime.min.time(), UTC)
+
+
+class _World:
+    """A replay under way: what is in production, what was decided, what the monitor remembers."""
+
+    def __init__(self, settings: Settings, use_case: UseCase, history: History, plan: Plan, out: Path) -> None:
+        self.settings, self.use_case, self.history, self.plan, self.out = settings, use_case, history, plan, out
+        self.problem = problem_of(use_case)
+        self.monitor = Monitor(history, use_case)
+        self.decisions: list[Decision] = []
+        self.version, self.fits = 0, 0
+        self.models: dict[int, Model] = {}
+        self.lines = out / LINES
+        out.mkdir(parents=True, exist_ok=True)
+        self._same_plan()
+
+    def _same_plan(self) -> None:
+        """Lines of another plan or history must not be continued."""
+        wanted = {"plan": _json(asdict(self.plan)), "use_case": self.use_case.name, "versions": self.history.versions}
+        path = self.out / "plan.json"
+        if path.exists() and json.loads(path.read_text()) != json.loads(json.dumps(wanted)):
+            raise ValueError(
+                f"{self.out}: expected the same replay or an empty folder, found another one; choose another"
+            )
+        if not path.exists():
+            path.write_text(json.dumps(wanted, indent=1))
+
+    def resumed(self) -> Iterator[Day]:
+        """Days that are whole, with everything they left behind; half a line at the end is cut off."""
+        if not self.lines.exists():
+            return
+        whole = [line for line in self.lines.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        temporary = self.lines.with_suffix(".tmp")
+        temporary.write_text("".join(whole))
+        os.replace(temporary, self.lines)
+        for line in whole:
+            day = Day(**json.loads(line))
+            self.fits = day.fits
+            if day.decision is not None:
+                self.decisions.append(_decision(day.decision))
+            today = date.fromisoformat(day.date)
+            if not day.champion_version:
+                yield day
+                continue
+            if not self.version:
+                self.decisions.insert(0, _first_decision(self.plan))
+                self._adopt(day.champion_version, today - timedelta(days=1))
+            self.monitor.decided(today, self._model(day.champion_version).predict(self._features(today)))
+            if day.next_champion != day.champion_version:
+                self._adopt(day.next_champion, today)
+            yield day
+
+    def day(self, today: date) -> Day:
+        """One day: decide on its events, look at the evidence of its evening, train if that is called for."""
+        began = perf_counter()
+        evening = midnight(today + timedelta(days=1))
+        if today < self.plan.trained_on:
+            return self._line(self._collected(today, evening, began))
+        if not self.version:
+            self._first()
+        champion = self.version
+        scores = self._model(champion).predict(self._features(today))
+        self.monitor.decided(today, scores)
+        seen = self.monitor.look(evening)
+        decision = self._decide(evening, seen, (evening.date() - self.plan.trained_on).days)
+        reason = decision.reason
+        if decision.retrain:
+            self.fits += 1
+            reason = f"{reason}; {self._train(evening, decision, seen)}"
+        self.decisions.append(decision)
+        return self._line(
+            Day(
+                date=today.isoformat(),
+                rows=len(scores),
+                reports_known=seen.reports,
+                label_maturity=round(seen.maturity, 6),
+                drift_score=round(max(seen.scores.values(), default=0.0), 6),
+                drift_alarm=bool(decision.alarms),
+                retrained=decision.retrain,
+                reason=reason,
+                champion_version=champion,
+                fits=self.fits,
+                seconds=round(perf_counter() - began, 3),
+                scores={name: round(score, 6) for name, score in seen.scores.items()},
+                decision=_json(asdict(decision)),
+                next_champion=self.version,
+            )
+        )
+
+    def _collected(self, today: date, evening: datetime, began: float) -> Day:
+        """A day before the first training."""
+        rows, seen = self.monitor.rows_of(today), self.monitor.look(evening)
+        return Day(
+            today.isoformat(), rows.stop - rows.start, seen.reports, round(seen.maturity, 6), 0.0, False, False,
+            f"collects history until {self.plan.trained_on}", 0, 0, round(perf_counter() - began, 3), {}, None, 0,
+        )  # fmt: skip
+
+    def _line(self, day: Day) -> Day:
+        with self.lines.open("a") as file:
+            file.write(json.dumps(asdict(day)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return day
+
+    def _decide(self, evening: datetime, seen: Seen, number: int) -> Decision:
+        if self.plan.policy == "auto":
+            return retrain_policy(seen.evidence(evening), self.decisions, self.plan.rules)
+        due = self.plan.policy in EVERY and number % EVERY[self.plan.policy] == 0
+        alarms = seen.evidence(evening).alarms
+        said = f"{self.plan.policy}: {'due' if due else 'not due'}"
+        return Decision(evening, due, "age" if due else "none", said, None, 0, alarms)
+
+    def _first(self) -> None:
+        self.fits += 1
+        first = _first_decision(self.plan)
+        self.decisions.append(first)
+        self._promote(self._fit(recipes.usual(self.use_case), first.as_of), first.as_of, first.reason)
+
+    def _train(self, as_of: datetime, decision: Decision, seen: Seen) -> str:
+        """Train and, if it is better, promote; says what came of it."""
+        usual = recipes.usual(self.use_case)
+        if self.plan.policy != "auto":
+            self._promote(self._fit(usual, as_of), as_of, decision.reason)
+            return f"version {self.version} in production"
+        choices = (usual, *recipes.recent()) if decision.episode is None else recipes.recent()
+        chosen, said, better = self._compared(choices, as_of, decision)
+        if not better:
+            return said
+        self._promote(self._fit(chosen, as_of), as_of, f"{decision.reason}; {said}")
+        return f"{said}: version {self.version} in production"
+
+    def _compared(self, choices: Sequence[Recipe], as_of: datetime, decision: Decision) -> tuple[Recipe, str, bool]:
+        """The best recipe, and whether it beats the champion on rows that neither learned from."""
+        since = midnight(decision.episode) if decision.episode else as_of - COMPARED_ON
+        found = recipes.compare(
+            self.history, self.use_case, choices, self._model(self.version), as_of, since,
+            self.monitor.share(as_of), FAMILY, {},
+        )  # fmt: skip
+        if not found.positives:
+            return choices[0], "no positives are known to compare on", False
+        values = {name: found.average_precision(name) for name in found.scores}
+        chosen = max(choices, key=lambda recipe: values[recipe.name])
+        low, high = _difference(found, chosen.name, self.problem.seed)
+        said = (
+            f"{chosen.name} {values[chosen.name]:.3f} against {values['champion']:.3f} on {found.positives} positives "
+            f"since {since:%Y-%m-%d} ({low:+.3f} to {high:+.3f})"
+        )
+        return chosen, said, low > 0
+
+    def _fit(self, recipe: Recipe, as_of: datetime) -> tuple[Model, Recipe]:
+        share = self.monitor.share(as_of)
+        return recipes.fit(self.history, self.use_case, recipe, as_of, share, FAMILY, {}), recipe
+
+    def _promote(self, made: tuple[Model, Recipe], as_of: datetime, reason: str) -> None:
+        model, recipe = made
+        version = self.version + 1
+        bundle = self._bundle(model, recipe, version, as_of)
+        _in_ledger(self.settings, self.use_case, bundle, version, as_of, reason)
+        self._adopt(version, as_of.date() - timedelta(days=1))
+
+    def _adopt(self, version: int, today: date) -> None:
+        """`version` decides from tomorrow on."""
+        self.version = version
+        self.monitor.adopt(self._model(version), today)
+
+    def _bundle(self, model: Model, recipe: Recipe, version: int, as_of: datetime) -> Bundle:
+        training = {"versions": self.history.versions, "recipe": recipe.name, "seed": self.problem.seed}
+        features = tuple((name, "float32") for name in self.history.names)
+        threshold = self.problem.review.threshold
+        manifest = Manifest(self.use_case.name, FAMILY, features, threshold, as_of.isoformat(), training)
+        folder = bundle_folder(self.settings, self.use_case, version)
+        if folder.exists():  # of a run that was killed behind it
+            shutil.rmtree(folder)
+        return write(folder, model, manifest)
+
+    def _model(self, version: int) -> Model:
+        if version not in self.models:
+            self.models = {version: open_bundle(bundle_folder(self.settings, self.use_case, version)).model()}
+        return self.models[version]
+
+    def _features(self, day: date) -> Any:
+        return self.history.features[self.monitor.rows_of(day)]
+
+
+def _in_ledger(
+    settings: Settings, use_case: UseCase, bundle: Bundle, version: int, as_of: datetime, reason: str
+) -> None:
+    """The promotion, at the moved clock; one that is there already, of a run that was killed behind it, stays."""
+    standing = ledger.champion(settings, use_case)
+    if standing is not None and standing.version >= version:
+        return
+    ledger.decide(
+        settings,
+        ledger.Decision(
+            use_case=use_case.name,
+            decided_at=as_of,
+            as_of=as_of,
+            kind="promotion",
+            outcome="promoted",
+            reason=reason,
+            by="replay",
+            authenticated=True,
+            model_version=version,
+            sha256=bundle.sha256,
+            champion_version=standing.version if standing else None,
+            digest=f"replay {version}",
+        ),
+    )
+
+
+def _difference(found: recipes.Comparison, name: str, seed: int) -> tuple[float, float]:
+    """Where the average precision of `name` less the champion's lies, by a paired bootstrap of blocks."""
+    _, blocks = np.unique(found.blocks, return_inverse=True)
+    everything = [np.ones(len(blocks), dtype=np.bool_)]
+    pair = [rank(found.labels, found.scores[who], blocks, everything) for who in (name, "champion")]
+    count = int(blocks.max()) + 1
+    drawn = np.concatenate([observed(pair, count)[None], resampled(pair, count, RESAMPLES, seed)])
+    return interval(drawn[:, 0] - drawn[:, 1], LEVEL, 0.0)
+
+
+def outcomes(settings: Settings, use_case: UseCase, history: History, days: Sequence[Day]) -> list[float]:
+    """Average precision of each day's decisions with the labels known in the end; NaN where there is none."""
+    labels = history.labels.at(NEVER - 1, len(history)) == 1
+    found, models = [], {0: None, **_models(settings, use_case, days)}
+    monitor = Monitor(history, use_case)
+    for day in days:
+        rows, model = monitor.rows_of(date.fromisoformat(day.date)), models[day.champion_version]
+        known = labels[rows]
+        able = model is not None and known.any()
+        found.append(metrics.average_precision(known, model.predict(history.features[rows])) if able else float("nan"))
+    return found
+
+
+def _models(settings: Settings, use_case: UseCase, days: Sequence[Day]) -> dict[int, Any]:
+    versions = sorted({day.champion_version for day in days} - {0})
+    return {version: open_bundle(bundle_folder(settings, use_case, version)).model() for version in versions}
+
+
+def bundle_folder(settings: Settings, use_case: UseCase, version: int) -> Path:
+    """Where the lineage looks for a champion's bundle before it asks the registry."""
+    return settings.home / MODELS / use_case.name / str(version)
+
+
+def _json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dates as text, tuples as lists."""
+    made: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return made
+
+
+def _decision(kept: Mapping[str, Any]) -> Decision:
+    episode = date.fromisoformat(kept["episode"]) if kept["episode"] else None
+    return Decision(
+        datetime.fromisoformat(kept["as_of"]), kept["retrain"], kept["trigger"], kept["reason"], episode,
+        kept["positives"], tuple(kept["alarms"]), kept["expected_gain"],
+    )  # fmt: skip

@@ -1,0 +1,172 @@
+"""Whether to train again: one pure function from the evidence of a moment and the decisions before it.
+
+Two things call for a training. An *alarm* (drift of inputs or scores, drift seen through labels, a drop of performance)
+opens an episode: the world has changed, and what is known of the new one grows by the day. Within an episode the first
+training waits for enough positives of after the change, and each later one until they have doubled: the error of a
+model falls about with the square root of its examples (Mukherjee et al., Journal of Computational Biology 10, 2003, fit
+such learning curves), so that evenly spaced trainings late in an episode gain next to nothing. Without an alarm, age
+alone calls for one. A cooldown and a budget bound both; an expected gain has to be worth a training.
+
+What is measured, and what a decision sets off, is said elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+Trigger = Literal["none", "first", "alarm", "growth", "age"]
+ALARM = 1.0
+"""Every score of the evidence is scaled so that its alarm line is here."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is asked of a training before it is worth it."""
+
+    positives: int = 20
+    """Known positives of after a change, before anything is learned from it."""
+    growth: float = 2.0
+    """Factor by which they must have grown since the last training of the episode."""
+    cooldown: timedelta = timedelta(days=2)
+    budget: int = 6
+    """Trainings within `budget_period`."""
+    budget_period: timedelta = timedelta(days=42)
+    refresh: timedelta = timedelta(days=42)
+    """Age of a champion's training at which it is due without any alarm."""
+    episode: timedelta = timedelta(days=42)
+    """An episode is over when its change is this old: by then it is what the model knows best."""
+    loss: float = 0.3
+    """Objective that a change is taken to cost before anything was learned from it."""
+    gain: float = 0.01
+    """Least objective that a training must be expected to bring: what one costs, in the objective's terms."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known at a moment."""
+
+    as_of: datetime
+    scores: Mapping[str, float]
+    """Test -> score, 1 is its alarm line: `drift`, `concept`, `performance`."""
+    changed_on: date
+    """If a score alarms, the first day of the change: of the window that alarms."""
+    positives: Mapping[date, int]
+    """Positives known by now, by the day of their event."""
+    named: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What each test names: features, slices."""
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    """Of the data it was measured on."""
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        return tuple(name for name, score in self.scores.items() if score >= ALARM)
+
+    def positives_since(self, day: date) -> int:
+        return sum(count for event_day, count in self.positives.items() if event_day >= day)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Yes or no, and why. What later decisions need to know of this one is in it."""
+
+    as_of: datetime
+    retrain: bool
+    trigger: Trigger
+    reason: str
+    episode: date | None
+    """First day of the change that is being learned, if there is one."""
+    positives: int
+    """Known positives of the episode."""
+    alarms: tuple[str, ...] = ()
+    expected_gain: float = 0.0
+
+
+def retrain_policy(evidence: Evidence, history: Sequence[Decision], rules: Rules = Rules()) -> Decision:
+    """Decide.
+
+    Args:
+        history: the decisions before, oldest first; those of `evidence.as_of` or later are not looked at, so that a
+            clock that went backwards decides as it did.
+    """
+    past = [decision for decision in history if decision.as_of < evidence.as_of]
+    trained = [decision for decision in past if decision.retrain]
+    episode = _episode(evidence, past, rules)
+    positives = evidence.positives_since(episode) if episode else 0
+
+    def decide(retrain: bool, trigger: Trigger, reason: str, gain: float = 0.0) -> Decision:
+        return Decision(evidence.as_of, retrain, trigger, reason, episode, positives, evidence.alarms, gain)
+
+    if not trained:
+        return decide(True, "first", "nothing was trained yet")
+    age = evidence.as_of - trained[-1].as_of
+    if episode is None:
+        if age >= rules.refresh:
+            return _bounded(decide(True, "age", f"the last training is {age.days} days old"), trained, rules)
+        return decide(False, "none", f"no alarm; the last training is {age.days} of {rules.refresh.days} days old")
+    return _bounded(_in_episode(evidence, trained, episode, positives, decide, rules), trained, rules)
+
+
+def _episode(evidence: Evidence, past: Sequence[Decision], rules: Rules) -> date | None:
+    """First day of the change that is being learned: of an open episode, or of one that an alarm opens."""
+    today = evidence.as_of.date()
+    open_one = past[-1].episode if past else None
+    if open_one is not None and today - open_one < rules.episode:
+        return open_one
+    return evidence.changed_on if evidence.alarms else None
+
+
+def _in_episode(
+    evidence: Evidence,
+    trained: Sequence[Decision],
+    episode: date,
+    positives: int,
+    decide: Callable[..., Decision],
+    rules: Rules,
+) -> Decision:
+    had = max((decision.positives for decision in trained if decision.episode == episode), default=0)
+    wanted = max(rules.positives, int(rules.growth * had))
+    named = sorted({name for alarm in evidence.alarms for name in evidence.named.get(alarm, ())})
+    why = f"change of {episode}" + (f" ({', '.join(named[:5])})" if named else "")
+    known = f"{positives} positives of after it are known, {had} at the last training"
+    if positives < wanted:
+        return decide(False, "none", f"{why}: {known}, waits for {wanted}")
+    gain = expected_gain(had, positives, rules)
+    if gain < rules.gain:
+        worth = f"worth {gain:.3f} of the objective, wanted {rules.gain}"
+        return decide(False, "none", f"{why}: {known}, {worth}", gain)
+    return decide(True, "growth" if had else "alarm", f"{why}: {known}", gain)
+
+
+def expected_gain(had: int, have: int, rules: Rules) -> float:
+    """Objective that a training on `have` positives of a new world is expected to add to one on `had`.
+
+    What is left of the loss falls with the square root of the positives, once they are more than `rules.positives`.
+    """
+
+    def left(count: int) -> float:
+        return rules.loss * math.sqrt(rules.positives / (rules.positives + count))
+
+    return left(had) - left(have)
+
+
+def _bounded(decision: Decision, trained: Sequence[Decision], rules: Rules) -> Decision:
+    """The decision, unless cooldown or budget speak against it."""
+    if not decision.retrain:
+        return decision
+    since = decision.as_of - trained[-1].as_of
+    recent = sum(decision.as_of - past.as_of < rules.budget_period for past in trained)
+    refused = ""
+    if since < rules.cooldown:
+        refused = f"but the last training is {since} old, cooldown {rules.cooldown}"
+    elif recent >= rules.budget:
+        refused = f"but {recent} trainings in {rules.budget_period.days} days are the budget"
+    if not refused:
+        return decision
+    return Decision(
+        decision.as_of, False, "none", f"{decision.reason}; {refused}", decision.episode, decision.positives,
+        decision.alarms, decision.expected_gain,
+    )  # fmt: skip

@@ -1,0 +1,64 @@
+"""`evergreen replay`: the features of a file, built once by the lineage, then its days one after the other.
+
+What a day is, and how policies decide, is in `jobs.replay`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from jobs import history, inputs, replay, timeline
+from jobs.replay import FIRST_TRAINING, Plan, Policy
+from jobs.settings import Settings
+from jobs.use_case import UseCase
+from orchestration.prepared import prepared
+
+
+def run(
+    settings: Settings,
+    use_case: UseCase,
+    files: Mapping[str, Sequence[Path]],
+    columns: Path | None,
+    policy: Policy,
+    out: Path,
+    span: tuple[date | None, date | None] = (None, None),
+    instant: bool = False,
+    seed: int = 0,
+    progress: replay.Progress | None = None,
+) -> pl.DataFrame:
+    """Replay; writes `timeline.parquet` and `timeline.png` to `out` and gives the first.
+
+    Raises:
+        ValueError: the span holds no days to decide on, or `out` holds another replay.
+    """
+    given = files if any(files.values()) else _built_in(settings, use_case)
+    with prepared(settings, use_case, given, columns) as (lakehouse, known):
+        history.build(lakehouse, use_case, known.end + use_case.label_maturity)
+    plan = _plan(policy, known.first_day, known.last_day, span, instant, seed)
+    own = replace(settings, home=out / "home", warehouse_url=str(lakehouse.warehouse))
+    seen = history.read(lakehouse, use_case)
+    days = replay.run(own, use_case, seen, plan, out, progress)
+    made = timeline.frame(days, replay.outcomes(own, use_case, seen, days))
+    timeline.write(made, out, f"{use_case.name}, policy {policy}" + (", labels at once" if instant else ""))
+    return made
+
+
+def _plan(
+    policy: Policy, first_day: date, last_day: date, span: tuple[date | None, date | None], instant: bool, seed: int
+) -> Plan:
+    first, last = span[0] or first_day, span[1] or last_day
+    trained_on = max(first, first_day + FIRST_TRAINING)
+    if not (first_day <= first and trained_on < last <= last_day):
+        raise ValueError(
+            f"replay: expected days between {first_day} and {last_day}, the last one after the first training on "
+            f"{trained_on}, found {first} to {last}; choose --from and --to, or give a longer file"
+        )
+    return Plan(policy, first, last, trained_on, instant, seed)
+
+
+def _built_in(settings: Settings, use_case: UseCase) -> dict[str, Sequence[Path]]:
+    known = inputs.ensure(settings, use_case)
+    return {name: known.paths(name) for name in known.files}

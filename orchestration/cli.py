@@ -153,7 +153,8 @@ def replay(
         raise click.ClickException(str(error)) from None
     scored = made["average_precision"].drop_nulls().to_list()
     click.echo(f"{made.height} days, {made['fits'][-1]} trainings, {made['drift_alarm'].sum()} days with an alarm")
-    click.echo(f"mean average precision {sum(scored) / max(1, len(scored)):.3f}; {out / 'timeline.parquet'}, {out / 'timeline.png'}")
+    click.echo(f"mean average precision {sum(scored) / max(1, len(scored)):.3f}")
+    click.echo(f"{out / 'timeline.parquet'}, {out / 'timeline.png'}")
     _end(0)
 
 

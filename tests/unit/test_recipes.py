@@ -1,0 +1,136 @@
+"""What retraining learns from: known at the moment, weighed as said, and compared on rows that were held out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs import recipes
+from jobs.history import NEVER, UNKNOWN, History, LabelVersions
+from jobs.models.catalog import new_model
+from jobs.recipes import Recipe
+from jobs.split import microseconds
+from jobs.use_cases.fraud import FRAUD
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+A_DAY = 86_400_000_000
+DAYS, A_DAYS_ROWS = 40, 150
+
+
+def world(seed: int = 0, changed_on: int = DAYS, delay_days: float = 4.0) -> History:
+    """Frauds are rows with a high first feature; from `changed_on` on, with a high second one. Reports come late."""
+    rng = np.random.default_rng(seed)
+    count = DAYS * A_DAYS_ROWS
+    times = np.sort(rng.integers(0, DAYS * A_DAY, count)) + microseconds(START)
+    features = rng.normal(size=(count, 3)).astype(np.float32)
+    after = times >= microseconds(START + changed_on * DAY)
+    fraud = np.where(after, features[:, 1], features[:, 0]) > 1.5
+    rows = np.flatnonzero(fraud)
+    known = times[rows] + (rng.exponential(delay_days, len(rows)) * A_DAY).astype(np.int64)
+    labels = LabelVersions(rows, np.ones(len(rows), np.bool_), known, np.full(len(rows), NEVER))
+    blocks = rng.integers(0, 300, count)
+    return History(
+        ("a", "b", "c"), features, times, times, blocks, np.ones(count), pa.chunked_array([pa.array(range(count))]),
+        labels, {},
+    )  # fmt: skip
+
+
+def share(ages: np.ndarray) -> np.ndarray:
+    return 1 - np.exp(-np.asarray(ages) / 4.0)
+
+
+MADE = world()
+YOUNG = Recipe("young", 2 * DAY, 7 * DAY, corrected=True)
+
+
+def test_only_what_is_known_at_the_moment_is_learned_from() -> None:
+    as_of = START + 20 * DAY
+    for recipe in (YOUNG, recipes.usual(FRAUD)):
+        found = recipes.rows(MADE, FRAUD, recipe, as_of, share)
+        assert found.times.max() <= microseconds(as_of)
+        known = MADE.labels_at(as_of)
+        in_it = np.isin(MADE.times, found.times)
+        assert (known[in_it] == 1).sum() == found.examples.labels.sum()
+        unreported = found.times[~found.examples.labels]
+        assert unreported.max() <= microseconds(as_of - recipe.trust)
+    usual = recipes.rows(MADE, FRAUD, recipes.usual(FRAUD), as_of, share)
+    np.testing.assert_array_equal(usual.examples.weights, np.ones(len(usual), np.float32))
+    wanted = MADE.training_rows(as_of, FRAUD)
+    np.testing.assert_array_equal(usual.times, wanted.times)
+
+
+def test_reports_stand_for_those_that_will_come() -> None:
+    as_of = START + DAYS * DAY
+    flat = replace(YOUNG, half_life=None)
+    found = recipes.rows(MADE, FRAUD, flat, as_of, share)
+    weights, ages = found.examples.weights, (microseconds(as_of) - found.times) / A_DAY
+    assert weights is not None
+    recent = (ages > 2) & (ages < 8)
+    counted = weights[recent & found.examples.labels].sum() / weights[recent & ~found.examples.labels].mean()
+    truth = np.isin(MADE.times, found.times[recent]) & (MADE.labels.at(NEVER - 1, len(MADE)) == 1)
+    assert counted == pytest.approx(truth.sum(), rel=0.2)
+    assert found.examples.labels[recent].sum() < 0.8 * truth.sum()
+
+
+def test_a_row_weighs_half_after_each_half_life() -> None:
+    found = recipes.rows(MADE, FRAUD, replace(YOUNG, corrected=False), START + DAYS * DAY, share)
+    assert found.examples.weights is not None
+    ages = (microseconds(START + DAYS * DAY) - found.times) / A_DAY
+    newest = found.examples.weights[np.argmin(ages)] / 0.5 ** (ages.min() / 7)
+    np.testing.assert_allclose(found.examples.weights, newest * 0.5 ** (ages / 7), rtol=1e-4)
+
+
+def test_after_a_change_the_recipe_that_weighs_recent_rows_wins() -> None:
+    changed = world(seed=1, changed_on=30)
+    as_of, since = START + 36 * DAY, START + 30 * DAY
+    champion = new_model("boosted", {"rounds": 30})
+    champion.fit(changed.training_rows(START + 30 * DAY, FRAUD).examples, None, seed=0, device="cpu")
+    usual = recipes.usual(FRAUD)
+    found = recipes.compare(
+        changed, FRAUD, (usual, YOUNG), champion, as_of, since, share, "boosted", {"rounds": 30}
+    )  # fmt: skip
+    values = {name: found.average_precision(name) for name in found.scores}
+    assert values["young"] > values[usual.name] > 2 * values["champion"]
+    assert found.positives == (changed.labels_at(as_of)[changed.times > microseconds(since)] == 1).sum()
+
+
+def test_nobody_is_compared_on_rows_that_were_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_of, since = START + 20 * DAY, START + 15 * DAY
+    held_out: list[np.ndarray] = []
+    fit = recipes.fit
+
+    def spy(*arguments: object, without: np.ndarray, **named: object) -> object:
+        held_out.append(without)
+        return fit(*arguments, without=without, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(recipes, "fit", spy)
+    champion = new_model("boosted", {"rounds": 5})
+    champion.fit(MADE.training_rows(as_of, FRAUD).examples, None, seed=0, device="cpu")
+    found = recipes.compare(MADE, FRAUD, (YOUNG,), champion, as_of, since, share, "boosted", {"rounds": 5})
+    one, two = held_out
+    assert not (one & two).any()
+    assert (one | two).sum() == len(found.labels) == len(found.scores["young"])
+    assert not set(MADE.blocks[one]) & set(MADE.blocks[two])
+
+
+@settings(max_examples=50)
+@given(moment=st.integers(0, 60), seed=st.integers(0, 5))
+def test_labels_at_a_moment_are_the_versions_that_hold(moment: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    count = 30
+    starts = np.sort(rng.integers(0, 60, (count, 2)), axis=1)
+    versions = [(row, bool(rng.random() < 0.5), a, b) for row, (a, b) in enumerate(starts.tolist()) if a < b]
+    versions += [(row, not value, end, NEVER) for row, value, _, end in versions[::2]]
+    order = rng.permutation(len(versions))
+    rows, values, known, until = (np.array(column) for column in zip(*(versions[n] for n in order), strict=True))
+    found = LabelVersions(rows, values, known, until).at(moment, count)
+    for row in range(count):
+        holds = [value for r, value, a, b in versions if r == row and a <= moment < b]
+        assert found[row] == (int(holds[0]) if holds else UNKNOWN)

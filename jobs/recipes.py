@@ -54,6 +54,11 @@ def recent(days: Sequence[int] = (7, 21), trust: timedelta = timedelta(days=2)) 
     return tuple(Recipe(f"half-life {n} days", trust, timedelta(days=n), corrected=True) for n in days)
 
 
+def named(use_case: UseCase, name: str) -> Recipe:
+    """The recipe of that name."""
+    return next(recipe for recipe in (usual(use_case), *recent()) if recipe.name == name)
+
+
 def rows(
     history: History, use_case: UseCase, recipe: Recipe, as_of: datetime, share: Share, without: Mask | None = None
 ) -> TrainingRows:
@@ -109,25 +114,41 @@ class Comparison:
         return metrics.average_precision(self.labels, self.scores[name])
 
 
+@dataclass(frozen=True)
+class Champion:
+    """Who is in production."""
+
+    model: Model
+    recipe: Recipe
+    learned_until: datetime
+
+
 def compare(
-    history: History, use_case: UseCase, recipes: Sequence[Recipe], champion: Model, as_of: datetime, since: datetime,
-    share: Share, family: str, tuned: Mapping[str, Any],
+    history: History, use_case: UseCase, recipes: Sequence[Recipe], champion: Champion, as_of: datetime,
+    since: datetime, share: Share, family: str, tuned: Mapping[str, Any],
 ) -> Comparison:  # fmt: skip
     """Score the events since a moment by the champion and, cross-fitted, by each recipe, with labels known at `as_of`.
 
     Cards are dealt into two halves, and each half is scored by a model that saw the other half's events of that time
-    (and everything before): a held-out end of the time would leave out just the days that a change is learned from.
+    (and everything before): a held-out end of the time would leave out just the days that a change is learned from. A
+    champion that learned from these events itself is compared by its own recipe of its own moment, cross-fitted alike.
     Labels of young rows are incomplete, but alike for everybody who is compared: as long as how fast a fraud is
     reported does not depend on its score, the order of the average precisions is that of mature labels.
     """
     held: Mask = history.known(as_of) & (history.times > microseconds(since))
     found = history.rows(held, history.labels_at(as_of)[held] == 1)
-    scores = {"champion": champion.predict(found.examples.features)}
     halves = [held & (history.blocks % FOLDS == fold) for fold in range(FOLDS)]
-    for recipe in recipes:
-        scored = np.zeros(len(history))
+
+    def crossed(recipe: Recipe, moment: datetime) -> Floats:
+        scores = np.zeros(len(history))
         for half in halves:
-            model = fit(history, use_case, recipe, as_of, share, family, tuned, without=half)
-            scored[half] = model.predict(history.features[half])
-        scores[recipe.name] = scored[held]
+            model = fit(history, use_case, recipe, moment, share, family, tuned, without=half)
+            scores[half] = model.predict(history.features[half])
+        return scores[held]
+
+    if champion.learned_until <= since:
+        scores = {"champion": champion.model.predict(found.examples.features)}
+    else:
+        scores = {"champion": crossed(champion.recipe, champion.learned_until)}
+    scores |= {recipe.name: crossed(recipe, as_of) for recipe in recipes}
     return Comparison(found.examples.labels, found.blocks, scores)

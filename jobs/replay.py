@@ -37,9 +37,9 @@ Policy = Literal["never", "weekly", "daily", "auto"]
 EVERY = {"weekly": 7, "daily": 1}
 FIRST_TRAINING = timedelta(days=60)
 FAMILY = "boosted"
-LEVEL, RESAMPLES = 0.9, 500
-"""Confidence, one-sided, that a challenger is better than the champion. Lower than the gate's: after an alarm the
-champion is known to be in doubt, and what replaces it is judged again within days."""
+LEVEL, RESAMPLES = {"age": 0.95, "alarm": 0.75, "growth": 0.75}, 500
+"""Confidence, one-sided, that a challenger is better than the champion, by what called for it. After an alarm the
+champion is in doubt, what replaces it has seen more of the new world, and is judged again within days."""
 COMPARED_ON = timedelta(days=28)
 """Of a refresh without an alarm, the latest events that recipes are compared on; after an alarm, those since it."""
 LINES, MODELS = "days.jsonl", "models"
@@ -129,7 +129,7 @@ class _World:
         self.monitor = Monitor(history, use_case)
         self.decisions: list[Decision] = []
         self.version, self.fits = 0, 0
-        self.models: dict[int, Model] = {}
+        self.bundles: dict[int, tuple[Bundle, Model]] = {}
         self.lines = out / LINES
         out.mkdir(parents=True, exist_ok=True)
         self._same_plan()
@@ -253,14 +253,14 @@ class _World:
         """The best recipe, and whether it beats the champion on rows that neither learned from."""
         since = midnight(decision.episode) if decision.episode else as_of - COMPARED_ON
         found = recipes.compare(
-            self.history, self.use_case, choices, self._model(self.version), as_of, since,
+            self.history, self.use_case, choices, self._champion(), as_of, since,
             self.monitor.share(as_of), FAMILY, {},
         )  # fmt: skip
         if not found.positives:
             return choices[0], "no positives are known to compare on", False
         values = {name: found.average_precision(name) for name in found.scores}
         chosen = max(choices, key=lambda recipe: values[recipe.name])
-        low, high = _difference(found, chosen.name, self.problem.seed)
+        low, high = _difference(found, chosen.name, LEVEL[decision.trigger], self.problem.seed)
         said = (
             f"{chosen.name} {values[chosen.name]:.3f} against {values['champion']:.3f} on {found.positives} positives "
             f"since {since:%Y-%m-%d} ({low:+.3f} to {high:+.3f})"
@@ -294,9 +294,19 @@ class _World:
         return write(folder, model, manifest)
 
     def _model(self, version: int) -> Model:
-        if version not in self.models:
-            self.models = {version: open_bundle(bundle_folder(self.settings, self.use_case, version)).model()}
-        return self.models[version]
+        return self._opened(version)[1]
+
+    def _opened(self, version: int) -> tuple[Bundle, Model]:
+        if version not in self.bundles:
+            bundle = open_bundle(bundle_folder(self.settings, self.use_case, version))
+            self.bundles = {version: (bundle, bundle.model())}
+        return self.bundles[version]
+
+    def _champion(self) -> recipes.Champion:
+        bundle, model = self._opened(self.version)
+        manifest = bundle.manifest
+        recipe = recipes.named(self.use_case, manifest.training["recipe"])
+        return recipes.Champion(model, recipe, datetime.fromisoformat(manifest.as_of))
 
     def _features(self, day: date) -> Any:
         return self.history.features[self.monitor.rows_of(day)]
@@ -328,14 +338,14 @@ def _in_ledger(
     )
 
 
-def _difference(found: recipes.Comparison, name: str, seed: int) -> tuple[float, float]:
+def _difference(found: recipes.Comparison, name: str, level: float, seed: int) -> tuple[float, float]:
     """Where the average precision of `name` less the champion's lies, by a paired bootstrap of blocks."""
     _, blocks = np.unique(found.blocks, return_inverse=True)
     everything = [np.ones(len(blocks), dtype=np.bool_)]
     pair = [rank(found.labels, found.scores[who], blocks, everything) for who in (name, "champion")]
     count = int(blocks.max()) + 1
     drawn = np.concatenate([observed(pair, count)[None], resampled(pair, count, RESAMPLES, seed)])
-    return interval(drawn[:, 0] - drawn[:, 1], LEVEL, 0.0)
+    return interval(drawn[:, 0] - drawn[:, 1], level, 0.0)
 
 
 def outcomes(settings: Settings, use_case: UseCase, history: History, days: Sequence[Day]) -> list[float]:

@@ -29,6 +29,7 @@ from jobs.use_cases.fraud import FRAUD
 from orchestration import replay as job
 from orchestration import runner
 
+pytestmark = pytest.mark.filterwarnings("default")  # dagster-dbt warns of its own calls
 FIRST, DAYS = date(2026, 3, 1), 75
 NAMES = ("transactions", "reports", "customers", "terminals")
 RANDOM_DAYS = sorted(np.random.default_rng(5).choice(np.arange(62, DAYS), 2, replace=False).tolist())

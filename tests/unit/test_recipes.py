@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jobs import recipes
 from jobs.history import NEVER, UNKNOWN, History, LabelVersions
 from jobs.models.catalog import new_model
-from jobs.recipes import Recipe
+from jobs.recipes import Champion, Recipe
 from jobs.split import microseconds
 from jobs.use_cases.fraud import FRAUD
 
@@ -94,7 +94,7 @@ def test_after_a_change_the_recipe_that_weighs_recent_rows_wins() -> None:
     champion.fit(changed.training_rows(START + 30 * DAY, FRAUD).examples, None, seed=0, device="cpu")
     usual = recipes.usual(FRAUD)
     found = recipes.compare(
-        changed, FRAUD, (usual, YOUNG), champion, as_of, since, share, "boosted", {"rounds": 30}
+        changed, FRAUD, (usual, YOUNG), Champion(champion, usual, since), as_of, since, share, "boosted", {"rounds": 30}
     )  # fmt: skip
     values = {name: found.average_precision(name) for name in found.scores}
     assert values["young"] > values[usual.name] > 2 * values["champion"]
@@ -113,9 +113,11 @@ def test_nobody_is_compared_on_rows_that_were_learned_from(monkeypatch: pytest.M
     monkeypatch.setattr(recipes, "fit", spy)
     champion = new_model("boosted", {"rounds": 5})
     champion.fit(MADE.training_rows(as_of, FRAUD).examples, None, seed=0, device="cpu")
-    found = recipes.compare(MADE, FRAUD, (YOUNG,), champion, as_of, since, share, "boosted", {"rounds": 5})
-    one, two = held_out
-    assert not (one & two).any()
+    # The champion learned from half of the events too: its recipe is cross-fitted like the others.
+    knowing = Champion(champion, recipes.usual(FRAUD), since + 2 * DAY)
+    found = recipes.compare(MADE, FRAUD, (YOUNG,), knowing, as_of, since, share, "boosted", {"rounds": 5})
+    one, two = held_out[2:]
+    assert not (one & two).any() and (held_out[0] == one).all() and (held_out[1] == two).all()
     assert (one | two).sum() == len(found.labels) == len(found.scores["young"])
     assert not set(MADE.blocks[one]) & set(MADE.blocks[two])
 

@@ -16,11 +16,8 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
 comma := ,
 NEEDS_MORE := spark or browser or servers
-# Two workers keep two cores busy, each with one thread of OpenMP. Files go round in their order: the long ones first.
-WORKERS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help env run ui simulate doctor test test-all test-needs lint format bench lock clean
+.PHONY: help env run ui simulate doctor test test-all test-rest test-needs lint format bench lock clean
 
 help:
 	@echo 'make run       build the whole lineage of a use case: USE_CASE=$(USE_CASE), more options through ARGS'
@@ -59,10 +56,14 @@ doctor: $(READY)
 	@$(BIN)/evergreen doctor $(ARGS)
 
 test: $(READY)
-	$(PYTEST) -m 'not ($(NEEDS_MORE))' $(ARGS)
+	$(BIN)/python -m pytest -m 'not ($(NEEDS_MORE))' $(ARGS)
 
 test-all: test-needs
-	$(PYTEST) $(ARGS)
+	$(BIN)/python -m pytest $(ARGS)
+
+# What `make test` leaves out; CI runs the two one after the other, so that no test runs twice.
+test-rest: test-needs
+	$(BIN)/python -m pytest -m '$(NEEDS_MORE)' $(ARGS)
 
 test-needs: $(READY)
 	@$(BIN)/python tools/check_test_needs.py

@@ -325,7 +325,7 @@ def _storage(name: str, folder: Path, url: str | None) -> BaseStorage:
         return RDBStorage(url)
     path = folder / f"{name}.journal"
     _mend(path)
-    return JournalStorage(JournalFileBackend(str(path), _NoLock()))  # type: ignore[arg-type]
+    return JournalStorage(JournalFileBackend(str(path), _NoLock()))
 
 
 class _NoLock:

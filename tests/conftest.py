@@ -27,6 +27,13 @@ COUNTERS = {"loaded_in", "reports_loaded_in", "transactions_loaded_in"}
 Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked `embedded` run on the embedded engine alone."""
+    twice = [item for item in items if {"embedded", "spark"} <= {mark.name for mark in item.iter_markers()}]
+    config.hook.pytest_deselected(items=twice)
+    items[:] = [item for item in items if item not in twice]
+
+
 @pytest.fixture(scope="session")
 def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One home whose embedded engine serves the whole test session; tests differ by warehouse."""

@@ -1,5 +1,6 @@
 """The returns use case: labels that arrive as return lines, against a brute-force reading of the same lines."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import pytest
 
 from jobs.lakehouse import attach
 from jobs.settings import Settings
-from jobs.use_cases.returns import MATURITY, RETURNS
+from jobs.use_cases.returns import MATURITY, PROBLEM, RETURNS
 
 # Dagster, dbt and Feast warn about each other.
 pytestmark = pytest.mark.filterwarnings("default")
+# One trial shows that the problem as declared can be trained.
+USE_CASE = replace(RETURNS, problem=replace(PROBLEM, trials=1))
 EARLY, LATE = datetime(2010, 2, 20, tzinfo=UTC), datetime(2010, 3, 10, tzinfo=UTC)
 
 
@@ -47,7 +50,7 @@ def test_labels_are_return_lines_once_they_are_known(home: Settings, lines: Path
     from orchestration import runner
 
     for as_of in (EARLY, LATE):
-        assert runner.run(home, RETURNS, {"lines": [lines]}, None, as_of, show=False) == 0
+        assert runner.run(home, USE_CASE, {"lines": [lines]}, None, as_of, show=False) == 0
         rows = attach(home).to_arrow(RETURNS.training_set, columns=["line_id", "is_returned"]).to_pylist()
         found = {row["line_id"]: row["is_returned"] for row in rows}
         wanted = expected(lines, as_of)

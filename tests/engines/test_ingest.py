@@ -126,6 +126,7 @@ def test_a_load_is_one_commit_of_daily_partitions_with_its_state(shop: Shop) -> 
     assert shop.lakehouse.read(table).where("event_date = date'2026-05-02'").count() == 10
 
 
+@pytest.mark.embedded
 def test_the_same_file_or_day_twice_adds_nothing(shop: Shop) -> None:
     path = shop.write("orders", [order(n, n) for n in range(4)])
     first = shop.load(path)
@@ -136,6 +137,7 @@ def test_the_same_file_or_day_twice_adds_nothing(shop: Shop) -> None:
     assert shop.load(copy).already_known == 4
 
 
+@pytest.mark.embedded
 def test_days_bring_only_their_events(shop: Shop) -> None:
     path = shop.write("orders", [order(n, n) for n in range(5)])
     result = shop.load(path, days=((START + DAY).date(), (START + 2 * DAY).date()))
@@ -144,6 +146,7 @@ def test_days_bring_only_their_events(shop: Shop) -> None:
     assert shop.load(path).appended == 3
 
 
+@pytest.mark.embedded
 def test_rows_known_later_come_with_a_later_as_of(shop: Shop) -> None:
     path = shop.write("orders", [order(n, n) for n in range(4)])
     early = shop.load(path, as_of=START + 2 * DAY)
@@ -155,6 +158,7 @@ def test_rows_known_later_come_with_a_later_as_of(shop: Shop) -> None:
     assert [r[-1] for r in shop.rows(loads=True)] == [1, 1, 2, 3]
 
 
+@pytest.mark.embedded
 def test_a_grown_file_brings_its_new_rows_and_late_ones(shop: Shop) -> None:
     rows = [order(n, n % 5) for n in range(50)]
     shop.load(rows)
@@ -174,6 +178,7 @@ def test_a_corrected_row_moves_to_its_day_as_a_new_version(shop: Shop) -> None:
     ]
 
 
+@pytest.mark.embedded
 def test_contradictions_go_to_quarantine_with_their_reason_once(shop: Shop) -> None:
     path = shop.write("orders", [order(1, 0, 1.0), order(1, 0, 2.0), order(2, 0, -1.0), order(2, 1)])
     for _ in range(2):
@@ -188,6 +193,7 @@ def test_contradictions_go_to_quarantine_with_their_reason_once(shop: Shop) -> N
     assert {f.name for f in result.findings} == set(contracts.CHECKS)
 
 
+@pytest.mark.embedded
 def test_an_arrival_column_makes_versions(shop: Shop) -> None:
     shop.columns = {"orders": {"known_at": "arrived", "amount": "total"}}
     rows = [{"ORDER_ID": 1, "PLACED_AT": START, "total": float(n), "arrived": START + n * DAY} for n in (1, 2, 3)]
@@ -215,6 +221,7 @@ def test_reports_wait_in_quarantine_until_what_they_are_about_arrives(shop: Shop
     ]
 
 
+@pytest.mark.embedded
 def test_labels_in_the_same_file_are_known_after_the_delay(shop: Shop) -> None:
     path = shop.write("orders", [order(n, n, RETURNED=label) for n, label in enumerate((0, 1, None))])
     shop.load(path)
@@ -227,6 +234,7 @@ def test_labels_in_the_same_file_are_known_after_the_delay(shop: Shop) -> None:
     ]
 
 
+@pytest.mark.embedded
 def test_labels_in_the_same_file_that_say_when_are_known_then_or_never(shop: Shop) -> None:
     reported = START + 20 * DAY
     rows = [
@@ -241,6 +249,7 @@ def test_labels_in_the_same_file_that_say_when_are_known_then_or_never(shop: Sho
     assert shop.rows(RETURNS) == [("o0", True, reported, reported), ("o2", False, reported, reported)]
 
 
+@pytest.mark.embedded
 def test_immediate_labels_are_known_with_their_event(shop: Shop) -> None:
     ratings = Source(
         name="ratings", key=("order_id",), event_time="placed_at", carried_by="orders",
@@ -272,6 +281,7 @@ def test_a_source_without_a_file_has_an_empty_table_with_the_ids_of_the_others(s
     assert shop.lakehouse.read(shop.use_case.raw_table(SHOPS)).select("shop_id").collect()[0][0] == "s1"
 
 
+@pytest.mark.embedded
 @given(
     rows=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 5), st.integers(0, 4)), min_size=1, max_size=15),
     parts=st.lists(st.integers(0, 2), min_size=15, max_size=15),

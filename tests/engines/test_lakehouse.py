@@ -84,6 +84,7 @@ def test_concurrent_writers_under_the_lock_lose_nothing(lakehouse: Lakehouse) ->
     assert lakehouse.read("demo.rows").count() == 8 * ROWS.num_rows
 
 
+@pytest.mark.embedded
 def test_tables_are_found_and_scratch_is_not(lakehouse: Lakehouse) -> None:
     lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema)
     (Path(lakehouse.warehouse) / "_merge" / "rows" / "_delta_log").mkdir(parents=True)

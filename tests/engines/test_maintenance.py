@@ -12,6 +12,8 @@ from jobs import maintenance
 from jobs.lakehouse import Lakehouse
 from jobs.pins import pin, pinned, unpin
 
+# 200 commits on Spark take minutes, and the clean-up is delta-rs's on both.
+pytestmark = pytest.mark.embedded
 SCHEMA = pa.schema([("id", pa.int64()), ("value", pa.float64())])
 COMMITS = 200
 
@@ -31,11 +33,6 @@ def age_log(lakehouse: Lakehouse, table: str) -> None:
     for path in Path(lakehouse.path(table)).rglob("*"):
         if path.is_file() and path.name != newest:
             os.utime(path, (path.stat().st_mtime - 60 * 86400,) * 2)
-
-
-@pytest.fixture
-def engine_name() -> str:
-    return "sail"  # 200 commits on Spark take minutes, and the clean-up is delta-rs's on both
 
 
 def test_a_pinned_version_survives_200_commits_checkpoints_log_expiry_and_vacuum(lakehouse: Lakehouse) -> None:

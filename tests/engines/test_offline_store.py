@@ -100,6 +100,7 @@ def test_rows_of_a_pandas_frame_come_back_in_their_order(lakehouse: Lakehouse, s
     assert found.column_names == ["driver_id", "event_timestamp", "trips"]
 
 
+@pytest.mark.embedded
 def test_what_was_not_known_may_be_used_if_the_repo_says_so(lakehouse: Lakehouse, store: FeatureStore) -> None:
     store.config.offline_store.filter_by_created_timestamp = False
     store.apply([driver, view(delta(lakehouse, "stats", HISTORY))])
@@ -164,6 +165,7 @@ def test_columns_of_the_source_may_have_other_names(lakehouse: Lakehouse, store:
     assert online["trips"] == [2.0]
 
 
+@pytest.mark.embedded
 def test_a_view_without_entities_answers_every_row(lakehouse: Lakehouse, store: FeatureStore) -> None:
     everyone = view(delta(lakehouse, "stats", HISTORY), "everyone")
     everyone = FeatureView(
@@ -207,6 +209,7 @@ def test_a_result_can_be_kept_as_a_saved_dataset(lakehouse: Lakehouse, store: Fe
     assert sorted(map(str, trips(kept))) == sorted(map(str, ANSWERS))
 
 
+@pytest.mark.embedded
 def test_what_is_wrong_with_a_request_is_said(lakehouse: Lakehouse, store: FeatureStore) -> None:
     path = delta(lakehouse, "stats", HISTORY)
     absent = FeatureView(

@@ -132,6 +132,7 @@ def test_scored_rows_have_the_features_that_are_trained_on_later(marts: Lakehous
     assert logged(marts)[3]["tx_amount"] == np.float32(13.1)
 
 
+@pytest.mark.embedded
 def test_a_row_says_what_it_was_made_of(marts: Lakehouse, champion: Bundle) -> None:
     scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
     row = logged(marts)[12]
@@ -142,6 +143,7 @@ def test_a_row_says_what_it_was_made_of(marts: Lakehouse, champion: Bundle) -> N
     assert row["event_date"] == DAYS[1]
 
 
+@pytest.mark.embedded
 def test_the_same_again_writes_nothing(marts: Lakehouse, champion: Bundle) -> None:
     first = scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
     assert first.rows == {DAYS[0]: 6} | dict.fromkeys(DAYS[1:], 5)
@@ -151,6 +153,7 @@ def test_the_same_again_writes_nothing(marts: Lakehouse, champion: Bundle) -> No
     assert next_night.rows == {}
 
 
+@pytest.mark.embedded
 def test_only_days_that_something_reached_are_scored_again(marts: Lakehouse, champion: Bundle) -> None:
     scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
     before = logged(marts)
@@ -164,6 +167,7 @@ def test_only_days_that_something_reached_are_scored_again(marts: Lakehouse, cha
     assert after[34]["scored_at"] == AS_OF + DAY
 
 
+@pytest.mark.embedded
 def test_a_long_backfill_takes_several_commits_of_whole_days(
     marts: Lakehouse, champion: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +179,7 @@ def test_a_long_backfill_takes_several_commits_of_whole_days(
     assert len(logged(marts)) == 21 and scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion)).rows == {}
 
 
+@pytest.mark.embedded
 def test_an_event_that_is_not_known_yet_is_not_scored(marts: Lakehouse, champion: Bundle) -> None:
     scoring.score_days(marts, FRAUD, DAYS[:1], noon(DAYS[1]), always(7, champion))
     assert 99 not in logged(marts)
@@ -182,12 +187,14 @@ def test_an_event_that_is_not_known_yet_is_not_scored(marts: Lakehouse, champion
     assert 99 in logged(marts)
 
 
+@pytest.mark.embedded
 def test_a_day_that_was_not_over_is_completed(marts: Lakehouse, champion: Bundle) -> None:
     early = scoring.score_days(marts, FRAUD, DAYS[:1], noon(DAYS[0]) + timedelta(hours=1), always(7, champion))
     assert early.rows == {DAYS[0]: 2}
     assert scoring.score_days(marts, FRAUD, DAYS[:1], AS_OF, always(7, champion)).rows == {DAYS[0]: 6}
 
 
+@pytest.mark.embedded
 def test_a_backfill_scores_with_the_model_of_each_night(marts: Lakehouse, champion: Bundle, tmp_path: Path) -> None:
     other = made(tmp_path / "other", ("tx_amount", "customer_amount_max_7d"), "boosted")
     promoted = {datetime(2026, 3, 2, tzinfo=UTC): (1, champion), datetime(2026, 3, 4, tzinfo=UTC): (2, other)}
@@ -240,11 +247,13 @@ def test_what_was_decided_online_is_left_alone(marts: Lakehouse, champion: Bundl
     assert sorted(found) == [("nightly", 2)] * 6 + [("online", 1)] * 6
 
 
+@pytest.mark.embedded
 def test_without_a_champion_nothing_is_scored(marts: Lakehouse) -> None:
     result = scoring.score_days(marts, FRAUD, DAYS, AS_OF, lambda moment: None)
     assert result == scoring.Scored(None, without_champion=tuple(DAYS)) and not marts.exists(LOG)
 
 
+@pytest.mark.embedded
 def test_a_feature_that_is_missing_or_no_number_is_named(marts: Lakehouse, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"features \['no_such'\]"):
         scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(1, made(tmp_path / "a", ("no_such",))))
@@ -253,6 +262,7 @@ def test_a_feature_that_is_missing_or_no_number_is_named(marts: Lakehouse, tmp_p
     assert not marts.exists(LOG)
 
 
+@pytest.mark.embedded
 def test_a_graph_that_was_exchanged_is_not_run(marts: Lakehouse, champion: Bundle, tmp_path: Path) -> None:
     other = made(tmp_path / "other", seed=1)
     wrong = scorer(other.read("model.onnx"), champion.manifest.files["model.onnx"], NAMES, 0.5, NAMES[:1])
@@ -289,6 +299,7 @@ def test_the_night_of_a_day_is_the_midnight_that_ends_it() -> None:
     assert found == {FIRST: datetime(2026, 3, 2, tzinfo=UTC), FIRST + DAY: noon(FIRST + DAY)}
 
 
+@pytest.mark.embedded
 def test_other_bundles_with_one_hash_are_one_model(marts: Lakehouse, champion: Bundle) -> None:
     """Restored or registered again under another number, it is still the same model: nothing is scored again."""
     scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(1, champion))
@@ -325,6 +336,7 @@ def materialized(lakehouse: Lakehouse, model: scoring.Model | None, as_of: datet
     return found
 
 
+@pytest.mark.embedded
 def test_the_assets_show_what_was_scored_exported_and_why(marts: Lakehouse, champion: Bundle) -> None:
     later = AS_OF + FRAUD.label_maturity
     update_windows(marts, later)
@@ -344,6 +356,7 @@ def test_the_assets_show_what_was_scored_exported_and_why(marts: Lakehouse, cham
     assert online is not None and online.bundle.sha256 == champion.sha256 == shown["online_model"]["bundle_sha256"]
 
 
+@pytest.mark.embedded
 def test_the_assets_say_so_while_there_is_no_champion(marts: Lakehouse) -> None:
     training_set.build(marts, FRAUD, AS_OF + FRAUD.label_maturity)
     shown = materialized(marts, None, AS_OF + FRAUD.label_maturity)

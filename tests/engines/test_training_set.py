@@ -109,6 +109,7 @@ def test_targets_features_and_provenance(marts: Lakehouse) -> None:
     assert result["version"] in pins.pinned(marts.settings, FRAUD.training_set)
 
 
+@pytest.mark.embedded
 def test_the_same_inputs_build_nothing_and_others_build_anew(marts: Lakehouse) -> None:
     first = training_set.build(marts, FRAUD, AS_OF)
     assert first["built"] and not training_set.build(marts, FRAUD, AS_OF)["built"]
@@ -171,6 +172,7 @@ def test_only_days_that_something_reached_are_written(marts: Lakehouse) -> None:
     assert built(marts)[900]["is_fraud"]
 
 
+@pytest.mark.embedded
 def test_a_table_that_is_missing_is_named(lakehouse: Lakehouse) -> None:
     with pytest.raises(ValueError, match=r"expected the tables \['fraud.transactions'"):
         training_set.build(lakehouse, FRAUD, AS_OF)
@@ -183,6 +185,7 @@ def online(lakehouse: Lakehouse, customer: int) -> float | None:
     return found["customer_amount_max_30d"][0]
 
 
+@pytest.mark.embedded
 def test_the_online_store_follows_and_never_goes_back(marts: Lakehouse, tmp_path: Path) -> None:
     feature_store.materialize(marts, FRAUD, START + 10 * DAY)
     assert online(marts, 1) == 800.0 and online(marts, 0) == 11.0

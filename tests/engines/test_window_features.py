@@ -177,6 +177,7 @@ def test_updates_after_late_and_corrected_rows_equal_a_full_recomputation(
         assert lakehouse.version(TARGET) == result.version
 
 
+@pytest.mark.embedded
 def test_rows_that_become_known_later_appear_without_a_new_load(lakehouse: Lakehouse) -> None:
     world = World(7)
     world.grow(0, 6)
@@ -206,6 +207,7 @@ def test_a_new_day_writes_that_day_and_nothing_new_writes_nothing(lakehouse: Lak
     same(stored(lakehouse), expected(events, labels, START + 10 * DAY, FEATURES))
 
 
+@pytest.mark.embedded
 def test_a_changed_declaration_recomputes_the_table(lakehouse: Lakehouse) -> None:
     world = World(11)
     world.grow(0, 5)
@@ -232,6 +234,7 @@ def test_any_number_of_buckets_gives_the_same_bits(lakehouse: Lakehouse) -> None
         same(pl.DataFrame(frame.toArrow()).sort("transaction_id"), wanted)
 
 
+@pytest.mark.embedded
 def test_a_time_without_a_zone_is_refused(lakehouse: Lakehouse) -> None:
     with pytest.raises(ValueError, match="time with a zone"):
         update(lakehouse, datetime(2026, 3, 1))

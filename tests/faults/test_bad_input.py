@@ -27,6 +27,8 @@ from jobs.use_case import Column, Source, UseCase
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 START = datetime(2026, 5, 1, tzinfo=UTC)
+# What a file is like does not depend on the engine.
+pytestmark = pytest.mark.embedded
 METERS = Source(
     name="readings",
     option="file",
@@ -50,12 +52,6 @@ NAMES = [c.name for c in METERS.columns]
 @pytest.fixture
 def use_case() -> UseCase:
     return replace(USE_CASE, name=f"meters_{uuid.uuid4().hex[:8]}")
-
-
-@pytest.fixture
-def engine_name() -> str:
-    """What a file is like does not depend on the engine."""
-    return "sail"
 
 
 def readings(count: int = 5, **columns: Sequence[object]) -> pl.DataFrame:

@@ -29,6 +29,8 @@ spec.loader.exec_module(world)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 FOLDER = str(Path(__file__).parent.parent)
+BOUND = 60
+"""Seconds, on a busy machine too; left to itself MLflow tries for minutes."""
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def test_a_tracking_server_that_is_down_is_named_before_anything_is_trained(own:
     began = time.monotonic()
     with pytest.raises(tracking.TrackingUnavailable, match=r"expected MLflow to answer.*EVERGREEN_TRACKING"):
         candidate.make(lakehouse, world.DEMO)
-    assert time.monotonic() - began < 20 and not (own.home / "training").exists()
+    assert time.monotonic() - began < BOUND and not (own.home / "training").exists()
     made = candidate.make(Lakehouse(own), world.DEMO)
     assert made.version == 1
 
@@ -61,7 +63,7 @@ def test_a_tracking_server_that_never_answers_is_given_up(own: Settings) -> None
         began = time.monotonic()
         with pytest.raises(tracking.TrackingUnavailable, match="within 2 s"):
             registry.latest_candidate(found, world.DEMO)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < BOUND
 
 
 def test_a_password_in_the_url_is_not_shown(own: Settings) -> None:

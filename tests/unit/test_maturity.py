@@ -36,7 +36,7 @@ def measured(times: Times, known_at: Times, positive: Bools, as_of: datetime = A
     return maturity(times, known_at, positive, learn(times[reported], known_at[reported], as_of, DECLARED), as_of)
 
 
-def later(times: Times, known_at: Times) -> np.ndarray:  # type: ignore[type-arg]
+def later(times: Times, known_at: Times) -> np.ndarray:
     """Positives per day that come after NOW."""
     return np.bincount((times - times.min()) // DAY, weights=(known_at > NOW) & (known_at < NEVER))
 

@@ -25,7 +25,7 @@ ALARM = 1e-3
 REFERENCE_DAYS = 60
 LEAST_MOMENTS, LEAST_POSITIVES = 14, 50
 """With a smaller reference nothing is said."""
-LOW = 0.1
+LOW = 0.05
 """Share of the reference's positives that count as scored low."""
 
 
@@ -56,7 +56,7 @@ def concept_drift(
 ) -> Concept:
     """Whether the positives of the latest days score lower, among the rows of their day, than positives used to.
 
-    A positive is low if its percentile among the scores of its day is below the lowest tenth of the reference's
+    A positive is low if its percentile among the scores of its day is below the lowest twentieth of the reference's
     positives. Percentiles do not change when all scores shift with the payments. The number of low ones among the
     positives known of the last days is compared with the same number at each past moment of the reference: events of
     the same ages, with reports as quick. Frauds come in campaigns, so that the number is beta-binomial (see
@@ -153,5 +153,5 @@ def _exposure(event: Times, delay: Delay, moment: int, days: int) -> float:
 
 
 def _concluded(found: Mapping[int, float], alarm: float) -> Concept:
-    p_value = min(1.0, len(found) * min(found.values(), default=1.0))
-    return Concept(p_value, log(max(p_value, 1e-300)) / log(alarm), p_value <= alarm, bool(found), found)
+    p_value = min([1.0, *(len(found) * p for p in found.values())])
+    return Concept(p_value, abs(log(max(p_value, 1e-300)) / log(alarm)), p_value <= alarm, bool(found), found)

@@ -16,7 +16,7 @@ from jobs.metrics import Floats
 
 STEADIEST = 1e6
 """Largest shape: counts that vary no more than Poisson's."""
-LEAST_CORRELATION = 0.005
+LEAST_CORRELATION = 0.02
 """Things counted together are never taken for independent: a short past cannot show that they are."""
 
 

@@ -44,8 +44,16 @@ class Scored:
 
     def rows(self, places: Ints) -> "Scored":
         """The rows at these places."""
-        arrays = (self.times, self.scores, self.versions, self.entities, self.amounts, self.known_at, self.positive)
-        return Scored(*(a[places] for a in arrays), {name: mask[places] for name, mask in self.slices.items()})
+        return Scored(
+            self.times[places],
+            self.scores[places],
+            self.versions[places],
+            self.entities[places],
+            self.amounts[places],
+            self.known_at[places],
+            self.positive[places],
+            {name: mask[places] for name, mask in self.slices.items()},
+        )
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,18 @@ from jobs.training_rows import MICROSECONDS_A_DAY as DAY
 
 AS_OF = datetime(2026, 4, 1, tzinfo=UTC)
 NOW = microseconds(AS_OF)
-DAYS, ROWS = 80, 1000
+DAYS, ROWS = 80, 500
 World = tuple[Times, Floats, Times, Bools]
 
 
 def world(seed: int, since: float = 0, hidden: float = 0.0, factor: float = 1.0, shift: float = 0.0) -> World:
-    """80 days of events, 3% of them positive, in campaigns of about five a day that share how hard they are to see.
+    """80 days of events, 6% of them positive, in campaigns of about five a day that share how hard they are to see.
     In the last `since` days a share `hidden` of the positives scores like all others, the rate of positives is `factor`
     times as large, and scores of all rows are `shift` higher."""
     generator = np.random.default_rng(seed)
     times = NOW - DAYS * DAY + np.arange(DAYS * ROWS) * (DAY // ROWS)
     late = times >= NOW - since * DAY
-    positive = generator.random(len(times)) < 0.03 * np.where(late, factor, 1)
+    positive = generator.random(len(times)) < 0.06 * np.where(late, factor, 1)
     campaign = generator.integers(0, 6, len(times)) + 6 * ((times - times[0]) // (5 * DAY))
     ease = generator.normal(3, 1, int(campaign.max()) + 1)[campaign]
     seen = positive & ~(late & (generator.random(len(times)) < hidden))
@@ -48,28 +48,31 @@ def judged(rows: World, as_of: datetime = AS_OF) -> tuple[Concept, Concept]:
     )
 
 
-def test_without_a_change_it_hardly_ever_alarms() -> None:
-    found = [judged(world(seed)) for seed in range(100)]
-    assert all(c.judged and labels.judged for c, labels in found)
-    assert sum(c.alarm for c, _ in found) <= 1
-    assert sum(labels.alarm for _, labels in found) <= 1
+@pytest.fixture(scope="module")
+def stable() -> list[tuple[Concept, Concept]]:
+    return [judged(world(seed)) for seed in range(120)]
 
 
-def test_p_values_are_small_no_more_often_than_they_say() -> None:
-    found = [judged(world(seed)) for seed in range(100, 200)]
-    for level in (0.05, 0.2):
-        assert np.mean([c.p_value <= level for c, _ in found]) <= level + 0.06
-        assert np.mean([labels.p_value <= level for _, labels in found]) <= level + 0.06
+def test_without_a_change_it_hardly_ever_alarms(stable: list[tuple[Concept, Concept]]) -> None:
+    assert all(c.judged and labels.judged for c, labels in stable)
+    assert sum(c.alarm for c, _ in stable) <= 1
+    assert sum(labels.alarm for _, labels in stable) <= 1
+
+
+@pytest.mark.parametrize("level", [0.05, 0.2])
+def test_p_values_are_small_no_more_often_than_they_say(level: float, stable: list[tuple[Concept, Concept]]) -> None:
+    assert np.mean([c.p_value <= level for c, _ in stable]) <= level + 0.06
+    assert np.mean([labels.p_value <= level for _, labels in stable]) <= level + 0.06
 
 
 def test_positives_that_hide_are_seen_within_five_days() -> None:
-    found = [judged(world(seed, since=5, hidden=0.6))[0] for seed in range(20)]
+    found = [judged(world(seed, since=5, hidden=0.7))[0] for seed in range(12)]
     assert np.mean([c.alarm for c in found]) >= 0.9
     assert all(c.alarm == (c.score >= 1) for c in found)
 
 
 def test_a_shift_of_all_scores_is_no_concept_drift() -> None:
-    assert not any(judged(world(seed, since=5, shift=2.0))[0].alarm for seed in range(20))
+    assert not any(judged(world(seed, since=5, shift=2.0))[0].alarm for seed in range(12))
 
 
 @pytest.mark.parametrize("factor", [0.0, 2.5])
@@ -85,13 +88,13 @@ def test_a_week_without_any_report_is_no_drift() -> None:
     assert not any(c.alarm for c in judged((times, scores, silent, positive & (silent < NEVER))))
 
 
-def test_with_too_little_to_compare_nothing_is_said() -> None:
-    for rows in (world(2), tuple(array[:0] for array in world(2)), tuple(array[-20 * ROWS :] for array in world(2))):
-        times, scores, known_at, positive = rows
-        if len(times) == DAYS * ROWS:
-            known_at, positive = np.full(len(times), NEVER), np.zeros(len(times), dtype=bool)
-        for found in judged((times, scores, known_at, positive)):
-            assert (found.p_value, found.score, found.alarm, found.judged) == (1.0, 0.0, False, False)
+@pytest.mark.parametrize(("days", "reported"), [(0, True), (20, True), (DAYS, False)])
+def test_with_too_little_to_compare_nothing_is_said(days: int, reported: bool) -> None:
+    times, scores, known_at, positive = world(2)
+    some = slice(len(times) - days * ROWS, None)
+    known = np.where(positive & reported, known_at, NEVER)
+    for found in judged((times[some], scores[some], known[some], positive[some] & reported)):
+        assert (found.p_value, found.score, found.alarm, found.judged) == (1.0, 0.0, False, False)
 
 
 def test_what_is_known_later_changes_nothing() -> None:
@@ -114,7 +117,7 @@ def test_a_percentile_is_the_share_below_with_ties_as_half(rows: list[tuple[int,
         assert place == pytest.approx(((today < score).sum() + (today == score).sum() / 2) / len(today))
 
 
-@pytest.mark.parametrize(("mean", "correlation", "of"), product([0.1, 0.6], [0.01, 0.3], [5, 40]))
+@pytest.mark.parametrize(("mean", "correlation", "of"), [*product([0.1, 0.6], [0.03, 0.3], [5, 40])])
 def test_tails_of_proportions_are_those_of_simulated_ones(mean: float, correlation: float, of: int) -> None:
     generator = np.random.default_rng(0)
     total = 1 / correlation - 1

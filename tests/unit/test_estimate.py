@@ -40,8 +40,11 @@ def world(seed: int, shift: float = 0.0, since: int = DAYS, drift: float = 0.0) 
 
 def estimated(rows: World, delay: Delay, concept: Concept | None = None, days: int = 14) -> tuple[Estimate, ...]:
     """Of the latest days."""
-    young = tuple(array[-days * ROWS :] for array in rows)
-    return estimate(*young, delay, calibrate(*rows, delay, AS_OF), AS_OF, capacity=20, concept=concept)
+    young = slice(-days * ROWS, None)
+    times, scores, known_at, positive = (rows[0][young], rows[1][young], rows[2][young], rows[3][young])
+    return estimate(
+        times, scores, known_at, positive, delay, calibrate(*rows, delay, AS_OF), AS_OF, capacity=20, concept=concept
+    )
 
 
 def compared(seeds: int, days: int, **changes: float) -> tuple[Floats, Floats, Floats]:

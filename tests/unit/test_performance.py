@@ -52,7 +52,8 @@ def test_each_number_is_the_metric_of_exactly_its_rows(days: int) -> None:
         one = found[last, version, name]
         assert (one.rows, one.positives) == (here.sum(), known[here].sum())
         share = DECLARED.share((NOW - rows.times[here]) / DAY).mean()
-        assert (one.label_maturity, one.judged) == (pytest.approx(share), share >= 0.9)
+        assert one.label_maturity == pytest.approx(share)
+        assert one.judged == (share >= 0.9)
         arrays = (known[here], rows.scores[here], rows.entities[here], day[here], rows.amounts[here])
         measured = dict(one.metrics)
         assert measured.pop("precision_at_20") == metrics.precision_at(*arrays[:2], day[here], 20)
@@ -82,9 +83,7 @@ def test_what_happens_later_changes_nothing() -> None:
     then = microseconds(earlier)
     hidden = rows.rows(np.flatnonzero(rows.times <= then))
     late = hidden.known_at > then
-    unknown = replace(
-        hidden, known_at=np.where(late, NEVER, hidden.known_at), positive=hidden.positive & ~late
-    )  # fmt: skip
+    unknown = replace(hidden, known_at=np.where(late, NEVER, hidden.known_at), positive=hidden.positive & ~late)
     assert performance(rows, DECLARED, REVIEW, earlier) == performance(unknown, DECLARED, REVIEW, earlier)
 
 

@@ -105,12 +105,13 @@ def label_drift(
     now = heard_until(known_at, as_of)
     event = np.sort(times)
     known, when = (array[positive & (known_at <= now)] for array in (known_at, times))
+    every = np.ones(len(known), dtype=bool)
     found = {}
     for days in windows:
         past = list(_moments(int(event[0]), now, delay, days)) if len(event) else []
         if len(past) >= LEAST_MOMENTS:
             exposure = np.array([_exposure(event, delay, moment, days) for moment in (now, *past)])
-            of = np.array([_seen(when, known, known > 0, moment, days)[0] for moment in (now, *past)])
+            of = np.array([_seen(when, known, every, moment, days)[0] for moment in (now, *past)])
             if of[1:].sum() >= LEAST_POSITIVES:
                 usual = counts.learn(of[1:], exposure[1:])
                 found[days] = usual.two_sided(int(of[0]), float(exposure[0]))

@@ -88,6 +88,13 @@ def test_a_week_without_any_report_is_no_drift() -> None:
     assert not any(c.alarm for c in judged((times, scores, silent, positive & (silent < NEVER))))
 
 
+def test_a_month_of_reports_at_once_is_no_concept_drift() -> None:
+    for seed in range(8):
+        times, scores, known_at, positive = world(seed)
+        burst = np.where((known_at > NOW - 30 * DAY) & (known_at <= NOW), NOW - 1, known_at)
+        assert not judged((times, scores, burst, positive))[0].alarm
+
+
 @pytest.mark.parametrize(("days", "reported"), [(0, True), (20, True), (DAYS, False)])
 def test_with_too_little_to_compare_nothing_is_said(days: int, reported: bool) -> None:
     times, scores, known_at, positive = world(2)

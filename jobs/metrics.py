@@ -154,16 +154,21 @@ def money_saved(
     """
     found, values = checked(labels, scores)
     money = _finite("amounts", amounts, len(found))
-    if capacity < 0:
-        raise ValueError(f"money saved: expected a capacity >= 0 alerts a day, found {capacity}")
-    _, day = codes("days", days, len(found))
-    order = np.lexsort((-values, day))
-    new_day = starts_of_runs(day[order])
-    starts = np.flatnonzero(new_day | starts_of_runs(values[order]))
-    sizes = np.diff(starts, append=len(order))
-    before = starts - np.maximum.accumulate(np.where(new_day[starts], starts, 0))
-    reviewed = np.repeat(np.clip((capacity - before) / sizes, 0, 1), sizes)
-    return float(np.sum(reviewed * (np.where(found, money, 0.0) - cost)[order]))
+    reviewed = _reviewed("money saved", values, days, capacity)
+    return float(np.sum(reviewed * (np.where(found, money, 0.0) - cost)))
+
+
+def precision_at(labels: ArrayLike, scores: ArrayLike, days: ArrayLike, capacity: int) -> float:
+    """Share of positives among the `capacity` rows of highest score of each day; 0 if no row is reviewed.
+
+    Of rows tied at the last place a random choice is reviewed: its expected value counts.
+
+    Raises:
+        ValueError: labels or scores are unusable, an array has another length, or capacity is negative.
+    """
+    found, values = checked(labels, scores)
+    reviewed = _reviewed("precision", values, days, capacity)
+    return float(reviewed @ found / max(reviewed.sum(), 1))
 
 
 def checked(labels: ArrayLike, scores: ArrayLike, name: str = "scores") -> tuple[Bools, Floats]:
@@ -207,6 +212,21 @@ def _finite(name: str, values: ArrayLike, rows: int) -> Floats:
             "look at the features of these rows and at the model, and score again"
         )
     return numbers
+
+
+def _reviewed(what: str, scores: Floats, days: ArrayLike, capacity: int) -> Floats:
+    """Chance of each row to be among the `capacity` highest scores of its day."""
+    if capacity < 0:
+        raise ValueError(f"{what}: expected a capacity >= 0 alerts a day, found {capacity}")
+    _, day = codes("days", days, len(scores))
+    order = np.lexsort((-scores, day))
+    new_day = starts_of_runs(day[order])
+    starts = np.flatnonzero(new_day | starts_of_runs(scores[order]))
+    sizes = np.diff(starts, append=len(order))
+    before = starts - np.maximum.accumulate(np.where(new_day[starts], starts, 0))
+    reviewed = np.empty(len(order))
+    reviewed[order] = np.repeat(np.clip((capacity - before) / sizes, 0, 1), sizes)
+    return reviewed
 
 
 def _both_classes(labels: Bools, scores: Floats) -> tuple[Bools, Floats]:

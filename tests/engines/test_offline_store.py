@@ -176,13 +176,13 @@ def test_a_view_without_entities_answers_every_row(lakehouse: Lakehouse, store: 
     assert trips(found) == [2.0, 9.0]
 
 
-def doubled(inputs: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({"double": inputs["trips"] * 2 + inputs["bonus"], "unasked": inputs["trips"]})
-
-
 def test_on_demand_features_are_the_same_in_the_client_and_in_the_engine(
     lakehouse: Lakehouse, store: FeatureStore
 ) -> None:
+    # Of its own in each test: Feast's decorator makes a function one of `__main__`, whose source is another file.
+    def doubled(inputs: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"double": inputs["trips"] * 2 + inputs["bonus"], "unasked": inputs["trips"]})
+
     stats = view(delta(lakehouse, "stats", HISTORY))
     request = RequestSource(name="bonus", schema=[Field(name="bonus", dtype=Int64)])
     schema = [Field(name="double", dtype=Float64), Field(name="unasked", dtype=Float64)]

@@ -1,4 +1,4 @@
-"""Daily histograms of features over all rows, as a pure function of Arrow batches that travels into the engine's workers.
+"""Daily histograms of features over all rows, as a pure function of Arrow batches that travels into the workers.
 
 Counts of batches add up, so that it does not matter how rows are dealt out. Nothing but numpy and pyarrow is imported;
 what a histogram says is judged in `jobs.drift`.
@@ -6,7 +6,7 @@ what a histogram says is judged in `jobs.drift`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -71,8 +71,10 @@ def edges_of(values: NDArray[Any], bins: int = 20) -> Edges:
 
 
 def bins_of(values: NDArray[Any], edges: Edges) -> Ints:
-    """Bin of each value, 0 to len(edges), and len(edges) + 1 for a missing one (NaN). Compared as float32, like a score's
-    inputs, so that a value and its float32 copy share a bin."""
+    """Bin of each value, 0 to len(edges), and len(edges) + 1 for a missing one (NaN).
+
+    Compared as float32, as a model's graph gets them, so that a value and its float32 copy share a bin.
+    """
     single = values.astype(np.float32)
     found = np.searchsorted(edges, single, side="left")
     return np.where(np.isnan(single), len(edges) + 1, found)

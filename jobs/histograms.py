@@ -80,7 +80,7 @@ def histograms(counted: pa.Table, edges: Mapping[str, Edges]) -> Histograms:
 
 
 def expected(known: Histograms, day: date, weeks: int, step: int = -1) -> tuple[Floats, float] | None:
-    """What a stable world would show on `day`: the median, bin by bin, of the same weekday in the nearest `weeks` weeks.
+    """What a stable world would show on `day`: the median, by bin, of the same weekday of the nearest `weeks` weeks.
 
     Like with like, and an odd week among them (a holiday, an outage) does not show.
 

@@ -107,7 +107,10 @@ def reference(stable: Histograms) -> Reference:
     if len(stable.days) < FEWEST_DAYS:
         raise ValueError(f"reference: expected at least {FEWEST_DAYS} days with rows, found {len(stable.days)}; wait")
     weeks = min(WEEKS, len(stable.days) // (2 * WEEK))
-    return Reference(stable, weeks, tuple(_noise(stable, window, weeks) for window in WINDOWS))
+    noise: list[Noise] = []
+    for window in WINDOWS:
+        noise.append(_noise(stable, window, weeks, noise[0].scale if noise else None))
+    return Reference(stable, weeks, tuple(noise))
 
 
 def judge(known: Reference, recent: Histograms) -> Drift:
@@ -174,9 +177,14 @@ def _window(known: Histograms, last: date, window: int, weeks: int, step: int = 
     return _Window(window, shares, counts.sum(axis=0) / rows.sum(), float(rows.sum()), sum(r for _, r in whole))
 
 
-def _noise(stable: Histograms, window: int, weeks: int) -> Noise:
+def _noise(stable: Histograms, window: int, weeks: int, of_a_day: Floats | None) -> Noise:
     """Windows of the reference against the weeks before them, and, to use all of it, against the weeks after: whatever
-    grows or wanders steadily looks the same backwards."""
+    grows or wanders steadily looks the same backwards.
+
+    Args:
+        of_a_day: scale of single days, the least that longer windows get: a feature that changes slowly (a mean over a
+            month) is hardly less noisy over a week, and the reference holds too few weeks to measure that.
+    """
     both = [_window(stable, day, window, weeks, step) for step in (-1, 1) for day in stable.days]
     found = [each for each in both if each is not None]
     if len(found) < WEEK:
@@ -187,8 +195,9 @@ def _noise(stable: Histograms, window: int, weeks: int) -> Noise:
     sampling = float(np.median([each.sampling for each in found]))
     location = np.median(distances, axis=0)
     scale = _scale(distances, location, sampling)
+    scale = scale if of_a_day is None else np.maximum(scale, of_a_day)
     largest = ((distances - location) / scale).max(axis=(1, 2))
-    margin = 1 + STANDARD_ERRORS / (2 * len(stable.days) / window) ** 0.5
+    margin = 1 + STANDARD_ERRORS / (2 * len(stable.days) / WEEK) ** 0.5
     return Noise(window, location, scale, sampling, margin * _extreme(largest))
 
 

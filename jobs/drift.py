@@ -109,7 +109,7 @@ def reference(stable: Histograms) -> Reference:
     weeks = min(WEEKS, len(stable.days) // (2 * WEEK))
     noise: list[Noise] = []
     for window in WINDOWS:
-        noise.append(_noise(stable, window, weeks, noise[0].scale if noise else None))
+        noise.append(_noise(stable, window, weeks, noise[0] if noise else None))
     return Reference(stable, weeks, tuple(noise))
 
 
@@ -177,12 +177,12 @@ def _window(known: Histograms, last: date, window: int, weeks: int, step: int = 
     return _Window(window, shares, counts.sum(axis=0) / rows.sum(), float(rows.sum()), sum(r for _, r in whole))
 
 
-def _noise(stable: Histograms, window: int, weeks: int, of_a_day: Floats | None) -> Noise:
+def _noise(stable: Histograms, window: int, weeks: int, day: Noise | None) -> Noise:
     """Windows of the reference against the weeks before them, and, to use all of it, against the weeks after: whatever
     grows or wanders steadily looks the same backwards.
 
     Args:
-        of_a_day: scale of single days, the least that longer windows get: a feature that changes slowly (a mean over a
+        day: noise of single days, the least that longer windows have: a feature that changes slowly (a mean over a
             month) is hardly less noisy over a week, and the reference holds too few weeks to measure that.
     """
     both = [_window(stable, day, window, weeks, step) for step in (-1, 1) for day in stable.days]
@@ -195,10 +195,11 @@ def _noise(stable: Histograms, window: int, weeks: int, of_a_day: Floats | None)
     sampling = float(np.median([each.sampling for each in found]))
     location = np.median(distances, axis=0)
     scale = _scale(distances, location, sampling)
-    scale = scale if of_a_day is None else np.maximum(scale, of_a_day)
+    scale = scale if day is None else np.maximum(scale, day.scale)
     largest = ((distances - location) / scale).max(axis=(1, 2))
-    margin = 1 + STANDARD_ERRORS / (2 * len(stable.days) / WEEK) ** 0.5
-    return Noise(window, location, scale, sampling, margin * _extreme(largest))
+    margin = 1 + STANDARD_ERRORS / (2 * len(stable.days) / window) ** 0.5
+    line = max(margin * _extreme(largest), day.line if day else 0.0)
+    return Noise(window, location, scale, sampling, line)
 
 
 def _scale(distances: Floats, location: Floats, sampling: float) -> Floats:

@@ -40,7 +40,8 @@ class Histograms:
     @property
     def rows(self) -> Floats:
         """Shape (days,)."""
-        return self.counts[:, 0].sum(axis=-1).astype(np.float64)
+        rows: Floats = self.counts[:, 0].sum(axis=-1).astype(np.float64)
+        return rows
 
     @property
     def shares(self) -> Floats:

@@ -129,8 +129,8 @@ def _schema(served: pa.Table, offline: pa.Table, name: str, rows: int) -> Featur
 
 def _values(table: pa.Table, name: str) -> Floats:
     """As the graph would get them: rounded to float32, missing is NaN."""
-    single = table.column(name).cast(pa.float32(), safe=False).to_numpy()
-    return single.astype(np.float64)
+    values: Floats = table.column(name).cast(pa.float32(), safe=False).to_numpy().astype(np.float64)
+    return values
 
 
 def _before(values: Floats, positions: NDArray[np.float64]) -> Floats:

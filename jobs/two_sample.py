@@ -21,7 +21,7 @@ Rows = Mapping[date, Floats]
 ROWS = 2000
 """Of a sample, see `sample`: AUC then has a standard error below 0.01, and a fit takes a fraction of a second."""
 WEEKS = 4
-FEWEST_DAYS = 14
+FEWEST_DAYS, ENOUGH_DAYS = 14, 28
 FOLDS = 3
 LINE = 4.0
 """Deviations of the AUC at which a day is no longer taken for stable: Student's t with 13 degrees of freedom, those of
@@ -67,9 +67,11 @@ def null(stable: Rows, seed: int) -> Null:
     Raises:
         ValueError: fewer than FEWEST_DAYS days have a day to compare with.
     """
-    found = [
-        (stable[day], then) for day in stable for step in (-1, 1) if (then := _others(stable, day, step)) is not None
-    ]
+    before, after = (
+        [(stable[d], then) for d in stable if (then := _others(stable, d, s)) is not None] for s in (-1, 1)
+    )
+    # The first weeks have none before them; a stable world looks the same backwards.
+    found = before if len(before) >= ENOUGH_DAYS else before + after
     if len(found) < FEWEST_DAYS:
         raise ValueError(f"stable days: expected {FEWEST_DAYS} with {WEEKS} weeks around, found {len(found)}; wait")
     aucs = np.array([separate(now, then, seed + n)[0] for n, (now, then) in enumerate(found)])

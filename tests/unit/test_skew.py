@@ -1,6 +1,7 @@
 """Planted faults in what was served are named with their cause; a clean log names none."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -31,7 +32,7 @@ def offline(seed: int = 0, rows: int = 4000, inclusive: bool = False) -> pl.Data
     )
     closed = "both" if inclusive else "right"
     one = frame.with_columns(one=pl.lit(1.0))
-    rolling = {"by": "at", "window_size": "1d", "closed": closed}
+    rolling: Any = {"by": "at", "window_size": "1d", "closed": closed}
     return one.select(
         *frame.columns,
         pl.col("one").rolling_sum_by(**rolling).over("card").alias("card_count_1d"),

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 WINDOWS = (1, 3, 7)
 """Days, each ending on the judged day: a jump shows in one, a small lasting change in seven."""
 WEEKS = 4
-REFERENCE_DAYS, FEWEST_DAYS = 56, 28
+REFERENCE_DAYS, FEWEST_DAYS = 56, 42
 LEAST = np.array([0.03, 0.01])[:, None]
 """Jensen-Shannon and Kolmogorov-Smirnov distances below which a change is too small to matter, however sure: about that
 of 0.3% and 1% of rows moving to a bin where nothing was."""
@@ -182,8 +182,9 @@ def _noise(stable: Histograms, window: int, weeks: int, day: Noise | None) -> No
     grows or wanders steadily looks the same backwards.
 
     Args:
-        day: noise of single days, the least that longer windows have: a feature that changes slowly (a mean over a
-            month) is hardly less noisy over a week, and the reference holds too few weeks to measure that.
+        day: noise of single days. A feature that changes slowly (a mean over a month) is hardly less noisy over a week,
+            and the reference holds too few weeks to measure that: the scale of a longer window is at least half way (in
+            logarithms) to that of a day, and its line as high.
     """
     both = [_window(stable, day, window, weeks, step) for step in (-1, 1) for day in stable.days]
     found = [each for each in both if each is not None]
@@ -195,7 +196,7 @@ def _noise(stable: Histograms, window: int, weeks: int, day: Noise | None) -> No
     sampling = float(np.median([each.sampling for each in found]))
     location = np.median(distances, axis=0)
     scale = _scale(distances, location, sampling)
-    scale = scale if day is None else np.maximum(scale, day.scale)
+    scale = scale if day is None else np.sqrt(scale * np.maximum(scale, day.scale))
     largest = ((distances - location) / scale).max(axis=(1, 2))
     margin = 1 + STANDARD_ERRORS / (2 * len(stable.days) / window) ** 0.5
     line = max(margin * _extreme(largest), day.line if day else 0.0)

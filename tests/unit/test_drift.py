@@ -193,7 +193,7 @@ def test_a_planted_drift_alarms_on_its_first_day_by_its_name(name: str) -> None:
 
 
 def test_a_small_change_that_lasts_is_seen_in_longer_windows() -> None:
-    whole = world(10, 75, since=63, change=replacing("amount", lambda values, _: values * 1.13))
+    whole = world(10, 75, since=63, change=replacing("amount", lambda values, _: values * 1.17))
     found = judged(whole, reference(whole.until(day(55))), 63, 74)
     assert not found[0].alarm and not any(1 in each.votes for each in found)
     assert found[6].alarm and found[6].votes[-1] == 7 and found[6].named == ("amount",)

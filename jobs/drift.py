@@ -25,13 +25,13 @@ WEEKS = 4
 REFERENCE_DAYS, FEWEST_DAYS = 56, 42
 LEAST = np.array([0.03, 0.01])[:, None]
 """Jensen-Shannon and Kolmogorov-Smirnov distances below which a change is too small to matter, however sure: about that
-of 0.3% and 1% of rows moving to a bin where nothing was."""
+of 0.2% and 1% of rows moving to a bin where nothing was."""
 RETURN_DAYS = 1000
 """Days in which the noise alone is to reach the extrapolated extreme once, per window."""
 STANDARD_ERRORS = 4.0
 """How far the noise of the worst of many features may be underestimated, in standard errors of a deviation: those are
 1 / sqrt(2 n) of it for n independent windows, of which a few weeks hold few (Kendall & Stuart, The Advanced Theory of
-Statistics 1, 1977, 10.5). Measured in docs/drift.md."""
+Statistics 1). Measured in docs/drift.md."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,8 +208,8 @@ def _scale(distances: Floats, location: Floats, sampling: float) -> Floats:
     # Both estimate a normal deviation; the upper decile sees a tail that the median deviation does not.
     middle = np.median(np.abs(distances - location), axis=0) / 0.6745
     upper = (np.quantile(distances, 0.9, axis=0) - location) / 1.2816
-    # A feature that hardly ever varied still is a sample: deviation of the distance of one binary share, for small
-    # distances (Jensen-Shannon's is chi-squared / (8 ln 2 rows), Lin, IEEE Trans. Information Theory 37, 1991).
+    # A feature that hardly ever varied still is a sample: deviation of the distance of one binary share. To second
+    # order the divergence is chi-squared / (8 ln 2 rows); the variance of a share is at most 1 / (4 rows).
     floor = np.sqrt(sampling * np.array([1 / (8 * log(2)), 1 / 4]))[:, None]
     own = np.maximum(np.maximum(middle, upper), floor)
     # The quietest of many features is so partly by luck: half way (in logarithms) to the median feature.

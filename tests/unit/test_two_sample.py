@@ -66,7 +66,7 @@ def test_a_missing_share_alarms(known: Null) -> None:
 
 
 def test_a_world_that_always_wanders_from_day_to_day_is_stable() -> None:
-    restless = two_sample.null(world(seed=6, days=49, wander=0.5), seed=0)
+    restless = two_sample.null(world(seed=6, days=35, wander=0.5), seed=0)
     assert restless.location > 0.53
     rows = world(seed=7, days=28 + 30, wander=0.5)
     found = [two_sample.judge(restless, rows, day, NAMES, seed=n) for n, day in enumerate(list(rows)[28:])]

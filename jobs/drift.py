@@ -186,7 +186,7 @@ def _noise(stable: Histograms, window: int, weeks: int, day: Noise | None) -> No
             and the reference holds too few weeks to measure that: the scale of a longer window is at least half way (in
             logarithms) to that of a day, and its line as high.
     """
-    both = [_window(stable, day, window, weeks, step) for step in (-1, 1) for day in stable.days]
+    both = [_window(stable, last, window, weeks, step) for step in (-1, 1) for last in stable.days]
     found = [each for each in both if each is not None]
     if len(found) < WEEK:
         raise ValueError(

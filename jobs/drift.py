@@ -22,16 +22,16 @@ Floats = NDArray[np.float64]
 WINDOWS = (1, 3, 7)
 """Days, each ending on the judged day: a jump shows in one, a small lasting change in seven."""
 WEEKS = 4
-REFERENCE_DAYS, FEWEST_DAYS = 56, 28
+REFERENCE_DAYS, FEWEST_DAYS = 56, 42
 LEAST = np.array([0.03, 0.01])[:, None]
 """Jensen-Shannon and Kolmogorov-Smirnov distances below which a change is too small to matter, however sure: about that
-of 0.3% and 1% of rows moving to a bin where nothing was."""
+of 0.2% and 1% of rows moving to a bin where nothing was."""
 RETURN_DAYS = 1000
 """Days in which the noise alone is to reach the extrapolated extreme once, per window."""
 STANDARD_ERRORS = 4.0
 """How far the noise of the worst of many features may be underestimated, in standard errors of a deviation: those are
 1 / sqrt(2 n) of it for n independent windows, of which a few weeks hold few (Kendall & Stuart, The Advanced Theory of
-Statistics 1, 1977, 10.5). Measured in docs/drift.md."""
+Statistics 1). Measured in docs/drift.md."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,10 @@ def reference(stable: Histograms) -> Reference:
     if len(stable.days) < FEWEST_DAYS:
         raise ValueError(f"reference: expected at least {FEWEST_DAYS} days with rows, found {len(stable.days)}; wait")
     weeks = min(WEEKS, len(stable.days) // (2 * WEEK))
-    return Reference(stable, weeks, tuple(_noise(stable, window, weeks) for window in WINDOWS))
+    noise: list[Noise] = []
+    for window in WINDOWS:
+        noise.append(_noise(stable, window, weeks, noise[0] if noise else None))
+    return Reference(stable, weeks, tuple(noise))
 
 
 def judge(known: Reference, recent: Histograms) -> Drift:
@@ -174,10 +177,16 @@ def _window(known: Histograms, last: date, window: int, weeks: int, step: int = 
     return _Window(window, shares, counts.sum(axis=0) / rows.sum(), float(rows.sum()), sum(r for _, r in whole))
 
 
-def _noise(stable: Histograms, window: int, weeks: int) -> Noise:
+def _noise(stable: Histograms, window: int, weeks: int, day: Noise | None) -> Noise:
     """Windows of the reference against the weeks before them, and, to use all of it, against the weeks after: whatever
-    grows or wanders steadily looks the same backwards."""
-    both = [_window(stable, day, window, weeks, step) for step in (-1, 1) for day in stable.days]
+    grows or wanders steadily looks the same backwards.
+
+    Args:
+        day: noise of single days. A feature that changes slowly (a mean over a month) is hardly less noisy over a week,
+            and the reference holds too few weeks to measure that: the scale of a longer window is at least half way (in
+            logarithms) to that of a day, and its line as high.
+    """
+    both = [_window(stable, last, window, weeks, step) for step in (-1, 1) for last in stable.days]
     found = [each for each in both if each is not None]
     if len(found) < WEEK:
         raise ValueError(
@@ -187,9 +196,11 @@ def _noise(stable: Histograms, window: int, weeks: int) -> Noise:
     sampling = float(np.median([each.sampling for each in found]))
     location = np.median(distances, axis=0)
     scale = _scale(distances, location, sampling)
+    scale = scale if day is None else np.sqrt(scale * np.maximum(scale, day.scale))
     largest = ((distances - location) / scale).max(axis=(1, 2))
     margin = 1 + STANDARD_ERRORS / (2 * len(stable.days) / window) ** 0.5
-    return Noise(window, location, scale, sampling, margin * _extreme(largest))
+    line = max(margin * _extreme(largest), day.line if day else 0.0)
+    return Noise(window, location, scale, sampling, line)
 
 
 def _scale(distances: Floats, location: Floats, sampling: float) -> Floats:
@@ -197,8 +208,8 @@ def _scale(distances: Floats, location: Floats, sampling: float) -> Floats:
     # Both estimate a normal deviation; the upper decile sees a tail that the median deviation does not.
     middle = np.median(np.abs(distances - location), axis=0) / 0.6745
     upper = (np.quantile(distances, 0.9, axis=0) - location) / 1.2816
-    # A feature that hardly ever varied still is a sample: deviation of the distance of one binary share, for small
-    # distances (Jensen-Shannon's is chi-squared / (8 ln 2 rows), Lin, IEEE Trans. Information Theory 37, 1991).
+    # A feature that hardly ever varied still is a sample: deviation of the distance of one binary share. To second
+    # order the divergence is chi-squared / (8 ln 2 rows); the variance of a share is at most 1 / (4 rows).
     floor = np.sqrt(sampling * np.array([1 / (8 * log(2)), 1 / 4]))[:, None]
     own = np.maximum(np.maximum(middle, upper), floor)
     # The quietest of many features is so partly by luck: half way (in logarithms) to the median feature.

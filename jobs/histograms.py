@@ -6,14 +6,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jobs.drift_kernel import MISSING, Edges
+from jobs.drift_kernel import COUNTED, MISSING, Edges, counter
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from jobs.lakehouse import Lakehouse
 
 Floats = NDArray[np.float64]
 WEEK = 7
@@ -40,7 +45,8 @@ class Histograms:
     @property
     def rows(self) -> Floats:
         """Shape (days,)."""
-        return self.counts[:, 0].sum(axis=-1).astype(np.float64)
+        rows: Floats = self.counts[:, 0].sum(axis=-1).astype(np.float64)
+        return rows
 
     @property
     def shares(self) -> Floats:
@@ -77,6 +83,20 @@ def histograms(counted: pa.Table, edges: Mapping[str, Edges]) -> Histograms:
     bins = table["bin"].to_numpy()
     np.add.at(counts, (of_day, of_feature, np.where(bins == MISSING, last, bins)), table["rows"].to_numpy())
     return Histograms(tuple(days), features, counts)
+
+
+def count(lakehouse: Lakehouse, rows: DataFrame, edges: Mapping[str, Edges], day: str) -> Histograms:
+    """Histograms of all `rows` by date column `day`, counted and added up in the engine: what comes back is small.
+
+    Raises (in the engine): as `jobs.drift_kernel.counter`.
+    """
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    # Only what is counted travels to the kernel.
+    columns = rows.select(day, *(f"`{name}`" for name in edges))
+    parts = columns.mapInArrow(lakehouse.kernel(counter(edges, day)), from_arrow_schema(COUNTED))
+    sums = parts.groupBy("day", "feature", "bin").sum("rows").withColumnRenamed("sum(rows)", "rows")
+    return histograms(sums.toArrow(), edges)
 
 
 def expected(known: Histograms, day: date, weeks: int, step: int = -1) -> tuple[Floats, float] | None:

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from jobs import drift, label_delay
+from jobs import drift
+from jobs.concept import Concept, concept_drift
 from jobs.drift_kernel import Edges, bins_of, edges_of
 from jobs.histograms import Histograms
-from jobs.history import History
+from jobs.history import NEVER, History
+from jobs.label_delay import Delay, learn
 from jobs.metrics import Floats
 from jobs.models.protocol import Model
 from jobs.retrain_policy import Evidence
@@ -26,6 +28,8 @@ from jobs.use_case import UseCase
 SCORE = "score"
 """The model's output, as one more feature."""
 EPOCH = date(1970, 1, 1)
+REMEMBERED = timedelta(days=90)
+"""How far back the decisions are looked at through their labels."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,6 @@ class Monitor:
         self._reference: drift.Reference | None = None
         self._edges: dict[str, Edges] = {}
         self._recent: list[Histograms] = []
-        self._model: Model | None = None
 
     def rows_of(self, day: date) -> slice:
         """Events of a day; they lie together, as events are sorted by time."""
@@ -71,27 +74,35 @@ class Monitor:
         if self._reference is not None:
             self._recent.append(self._counted([day], {day: scores}))
 
-    def adopt(self, model: Model, today: date) -> None:
-        """`model` decides from tomorrow on: what its scores used to look like is what it makes of the days so far."""
-        self._model = model
-        stable = [today - timedelta(days=n) for n in range(drift.REFERENCE_DAYS - 1, -1, -1)]
-        stable = [day for day in stable if self.rows_of(day).stop > self.rows_of(day).start]
+    def adopt(self, model: Model, today: date, changed_on: date | None = None) -> None:
+        """`model` decides from tomorrow on: what its scores used to look like is what it makes of the days so far.
+
+        Days since a change that is still being learned are no reference: one that spans it would be blind.
+        """
+        last = today if changed_on is None else changed_on - timedelta(days=1)
+        stable = self._days_until(last, drift.REFERENCE_DAYS)
         if len(stable) < drift.FEWEST_DAYS:
             return
-        together = np.concatenate([np.arange(*self.rows_of(day).indices(len(self.history))) for day in stable])
-        scores = model.predict(self.history.features[together])
-        features = self.history.features[together]
+        scores = {day: model.predict(self.history.features[self.rows_of(day)]) for day in stable}
+        rows = slice(self.rows_of(stable[0]).start, self.rows_of(stable[-1]).stop)
+        features = self.history.features[rows]
         self._edges = {name: edges_of(features[:, n]) for n, name in enumerate(self.history.names)}
-        self._edges[SCORE] = edges_of(scores)
-        by_day = np.split(scores, np.cumsum([self.rows_of(d).stop - self.rows_of(d).start for d in stable])[:-1])
-        self._reference = drift.reference(self._counted(stable, dict(zip(stable, by_day, strict=True))))
-        self._recent = []
+        self._edges[SCORE] = edges_of(np.concatenate(list(scores.values())))
+        self._reference = drift.reference(self._counted(stable, scores))
+        since = [last + timedelta(days=n) for n in range(1, (today - last).days + 1)]
+        self._recent = [
+            self._counted([day], {day: model.predict(self.history.features[self.rows_of(day)])}) for day in since
+        ]
 
-    def share(self, as_of: datetime) -> Any:
-        """F: how much is reported by an age, as learned from the reports known at `as_of`."""
-        times, known = self._positive
-        delay = label_delay.learn(times, known, as_of, self.use_case.label_maturity)
-        return delay.share
+    def _days_until(self, last: date, count: int) -> list[date]:
+        """Of the last `count` days those with events."""
+        days = [last - timedelta(days=n) for n in range(count - 1, -1, -1)]
+        return [day for day in days if self.rows_of(day).stop > self.rows_of(day).start]
+
+    def delay(self, as_of: datetime) -> Delay:
+        """How long reports take, as learned from those known at `as_of`."""
+        places, known = self._positive
+        return learn(self.history.times[places], known, as_of, self.use_case.label_maturity)
 
     def look(self, evening: datetime) -> Seen:
         """The evening's evidence."""
@@ -105,27 +116,51 @@ class Monitor:
             named["drift"] = found.named
             if found.votes:
                 changed_on = today - timedelta(days=min(found.votes) - 1)
+        delay = self.delay(evening)
+        if (found_by_labels := self._concept(evening, delay)) is not None:
+            scores["concept"] = found_by_labels.score
+            if found_by_labels.alarm and not named.get("drift"):
+                window = min(found_by_labels.windows, key=lambda days: found_by_labels.windows[days])
+                changed_on = today - timedelta(days=window - 1)
         labels = self.history.labels
         moment = microseconds(evening)
         reports = int(((labels.known_at <= moment) & (moment < labels.superseded_at)).sum())
         ages = (moment - self.history.times[self.rows_of(today)]) / MICROSECONDS_A_DAY
-        share = self.share(evening)(ages)
+        share = delay.share(ages)
         return Seen(
             scores, named, changed_on, reports, float(share.mean()) if len(share) else 0.0, self._positives(moment)
         )
 
+    def _concept(self, evening: datetime, delay: Delay) -> Concept | None:
+        """Whether reported positives score lower than they used to, of the decisions of the last months.
+
+        They are those of several champions; where a row lies among the scores of its day compares between them.
+        """
+        days = [day for day in sorted(self._scores) if day > evening.date() - REMEMBERED]
+        if not days:
+            return None
+        rows = slice(self.rows_of(days[0]).start, self.rows_of(days[-1]).stop)
+        known = np.full(len(self.history), NEVER)
+        places, first = self._positive
+        known[places] = first
+        scores = np.concatenate([self._scores[day] for day in days])
+        if len(scores) != rows.stop - rows.start:
+            return None
+        times, known = self.history.times[rows], known[rows]
+        return concept_drift(times, scores, known, known < NEVER, delay, evening)
+
     def _positives(self, moment: int) -> dict[date, int]:
-        times, known = self._positive
-        days, counts = np.unique(times[known <= moment] // MICROSECONDS_A_DAY, return_counts=True)
+        places, known = self._positive
+        days, counts = np.unique(self.history.times[places][known <= moment] // MICROSECONDS_A_DAY, return_counts=True)
         return {EPOCH + timedelta(days=int(day)): int(count) for day, count in zip(days, counts, strict=True)}
 
     def _first_positive(self) -> tuple[Any, Any]:
-        """Event and first report of every event that is reported, withdrawn or not."""
+        """Position and first report of every event that is reported, withdrawn or not."""
         labels = self.history.labels
         rows, first = labels.rows[labels.values], labels.known_at[labels.values]
         order = np.lexsort((first, rows))
         places, start = np.unique(rows[order], return_index=True)
-        return self.history.times[places], first[order][start]
+        return places, first[order][start]
 
     def _counted(self, days: Sequence[date], scores: Mapping[date, Floats]) -> Histograms:
         names = tuple(self._edges)

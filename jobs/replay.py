@@ -167,7 +167,7 @@ class _World:
                 self._adopt(day.champion_version, today - timedelta(days=1))
             self.monitor.decided(today, self._model(day.champion_version).predict(self._features(today)))
             if day.next_champion != day.champion_version:
-                self._adopt(day.next_champion, today)
+                self._adopt(day.next_champion, today, self.decisions[-1].episode)
             yield day
 
     def day(self, today: date) -> Day:
@@ -246,7 +246,7 @@ class _World:
         chosen, said, better = self._compared(choices, as_of, decision)
         if not better:
             return said
-        self._promote(self._fit(chosen, as_of), as_of, f"{decision.reason}; {said}")
+        self._promote(self._fit(chosen, as_of), as_of, f"{decision.reason}; {said}", decision.episode)
         return f"{said}: version {self.version} in production"
 
     def _compared(self, choices: Sequence[Recipe], as_of: datetime, decision: Decision) -> tuple[Recipe, str, bool]:
@@ -254,7 +254,7 @@ class _World:
         since = midnight(decision.episode) if decision.episode else as_of - COMPARED_ON
         found = recipes.compare(
             self.history, self.use_case, choices, self._champion(), as_of, since,
-            self.monitor.share(as_of), FAMILY, {},
+            self.monitor.delay(as_of).share, FAMILY, {},
         )  # fmt: skip
         if not found.positives:
             return choices[0], "no positives are known to compare on", False
@@ -268,20 +268,22 @@ class _World:
         return chosen, said, low > 0
 
     def _fit(self, recipe: Recipe, as_of: datetime) -> tuple[Model, Recipe]:
-        share = self.monitor.share(as_of)
+        share = self.monitor.delay(as_of).share
         return recipes.fit(self.history, self.use_case, recipe, as_of, share, FAMILY, {}), recipe
 
-    def _promote(self, made: tuple[Model, Recipe], as_of: datetime, reason: str) -> None:
+    def _promote(
+        self, made: tuple[Model, Recipe], as_of: datetime, reason: str, changed_on: date | None = None
+    ) -> None:
         model, recipe = made
         version = self.version + 1
         bundle = self._bundle(model, recipe, version, as_of)
         _in_ledger(self.settings, self.use_case, bundle, version, as_of, reason)
-        self._adopt(version, as_of.date() - timedelta(days=1))
+        self._adopt(version, as_of.date() - timedelta(days=1), changed_on)
 
-    def _adopt(self, version: int, today: date) -> None:
+    def _adopt(self, version: int, today: date, changed_on: date | None = None) -> None:
         """`version` decides from tomorrow on."""
         self.version = version
-        self.monitor.adopt(self._model(version), today)
+        self.monitor.adopt(self._model(version), today, changed_on)
 
     def _bundle(self, model: Model, recipe: Recipe, version: int, as_of: datetime) -> Bundle:
         training = {"versions": self.history.versions, "recipe": recipe.name, "seed": self.problem.seed}

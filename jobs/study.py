@@ -7,6 +7,7 @@ by then, and only ended trials are stored.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -320,9 +321,13 @@ def _grid(distributions: Mapping[str, BaseDistribution], seed: int) -> list[dict
 def _storage(name: str, folder: Path, url: str | None) -> BaseStorage:
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
+    from sqlalchemy.pool import NullPool
 
     if url is not None:
-        return RDBStorage(url)
+        # A bare PostgreSQL URL would mean a driver that is not among our dependencies; a pool would hold connections
+        # open for as long as the process lives.
+        driven = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
+        return RDBStorage(driven, engine_kwargs={"poolclass": NullPool})
     path = folder / f"{name}.journal"
     _mend(path)
     return JournalStorage(JournalFileBackend(str(path), _NoLock()))

@@ -119,8 +119,11 @@ def test_a_journal_with_an_unfinished_last_line_goes_on(tmp_path: Path) -> None:
     assert said(study.run(SEARCH, objective, tmp_path / "torn")) == said(whole)
 
 
-def test_a_database_keeps_trials_as_a_journal_does(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/studies.db"
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+def test_a_database_keeps_trials_as_a_journal_does(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = f"sqlite:///{tmp_path}/studies.db" if database == "sqlite" else request.getfixturevalue(database)
     first = study.run(replace(SEARCH, trials=6), objective, tmp_path, url)
     assert study.load("demo", tmp_path, url) == first and study.load("unknown", tmp_path, url) == []
     assert said(study.run(SEARCH, objective, tmp_path, url)) == said(study.run(SEARCH, objective, tmp_path))

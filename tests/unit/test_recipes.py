@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_history import A_DAY, DAY, DAYS, START, world
 
 from jobs import recipes
-from jobs.history import NEVER, UNKNOWN, History, LabelVersions
+from jobs.history import NEVER, UNKNOWN, LabelVersions
 from jobs.models.catalog import new_model
 from jobs.recipes import Champion, Recipe
 from jobs.split import microseconds
 from jobs.use_cases.fraud import FRAUD
-
-START = datetime(2026, 3, 1, tzinfo=UTC)
-DAY = timedelta(days=1)
-A_DAY = 86_400_000_000
-DAYS, A_DAYS_ROWS = 40, 150
-
-
-def world(seed: int = 0, changed_on: int = DAYS, delay_days: float = 4.0) -> History:
-    """Frauds are rows with a high first feature; from `changed_on` on, with a high second one. Reports come late."""
-    rng = np.random.default_rng(seed)
-    count = DAYS * A_DAYS_ROWS
-    times = np.sort(rng.integers(0, DAYS * A_DAY, count)) + microseconds(START)
-    features = rng.normal(size=(count, 3)).astype(np.float32)
-    after = times >= microseconds(START + changed_on * DAY)
-    fraud = np.where(after, features[:, 1], features[:, 0]) > 1.5
-    rows = np.flatnonzero(fraud)
-    known = times[rows] + (rng.exponential(delay_days, len(rows)) * A_DAY).astype(np.int64)
-    labels = LabelVersions(rows, np.ones(len(rows), np.bool_), known, np.full(len(rows), NEVER))
-    blocks = rng.integers(0, 300, count)
-    return History(
-        ("a", "b", "c"), features, times, times, blocks, np.ones(count), pa.chunked_array([pa.array(range(count))]),
-        labels, {},
-    )  # fmt: skip
 
 
 def share(ages: np.ndarray) -> np.ndarray:

@@ -1,0 +1,115 @@
+"""A replay on a small history with a planted change: seen, learned, recovered from; the same from any day on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from small_history import START, world
+
+from jobs import ledger, replay, settings, timeline
+from jobs.problem import Family
+from jobs.replay import Day, Plan
+from jobs.retrain_policy import Rules
+from jobs.use_cases.fraud import FRAUD, PROBLEM
+
+DAYS, TRAINED, CHANGED = 110, 50, 70
+SMALL = replace(FRAUD, problem=replace(PROBLEM, families=(Family("boosted", fixed={"rounds": 40, "num_leaves": 7}),)))
+HISTORY = world(seed=3, changed_on=CHANGED, days=DAYS, shift=1.0)
+
+
+def plan(policy: replay.Policy, instant: bool = False) -> Plan:
+    first = START.date()
+    return Plan(policy, first, first + timedelta(days=DAYS - 1), first + timedelta(days=TRAINED), instant)
+
+
+def played(out: Path, policy: replay.Policy, instant: bool = False) -> list[Day]:
+    own = settings.load({"EVERGREEN_HOME": str(out / "home")})
+    return replay.run(own, SMALL, HISTORY, plan(policy, instant), out)
+
+
+def quality(out: Path, days: list[Day]) -> np.ndarray:
+    own = settings.load({"EVERGREEN_HOME": str(out / "home")})
+    return np.array(replay.outcomes(own, SMALL, HISTORY, days))
+
+
+@pytest.fixture(scope="module")
+def auto(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Day]]:
+    out = tmp_path_factory.mktemp("auto")
+    return out, played(out, "auto")
+
+
+def test_a_change_is_seen_the_same_evening_and_learned(auto: tuple[Path, list[Day]], tmp_path: Path) -> None:
+    out, days = auto
+    alarms = [n for n, day in enumerate(days) if day.drift_alarm]
+    assert alarms[0] == CHANGED and "(c)" in days[CHANGED].reason
+    decision = days[CHANGED].decision
+    assert decision is not None and decision["episode"] == days[CHANGED].date
+    never = played(tmp_path, "never")
+    ours, theirs = quality(out, days), quality(tmp_path, never)
+    np.testing.assert_array_equal(ours[:CHANGED], theirs[:CHANGED])
+    assert np.isnan(ours[:TRAINED]).all()
+    before, fallen, recovered = (np.nanmean(values) for values in (ours[TRAINED:CHANGED], theirs[-20:], ours[-20:]))
+    assert fallen < 0.5 * before and recovered > 0.8 * before
+    assert 1 < days[-1].fits <= 1 + Rules().budget
+
+
+def test_it_goes_on_from_any_day_to_the_same_result(auto: tuple[Path, list[Day]], tmp_path: Path) -> None:
+    out, days = auto
+    retrained = [n for n, day in enumerate(days) if day.retrained]
+    for cut in (3, TRAINED, TRAINED + 1, retrained[0], retrained[0] + 1, DAYS - 1):
+        copy = tmp_path / str(cut)
+        shutil.copytree(out, copy)
+        lines = (out / replay.LINES).read_text().splitlines(keepends=True)
+        (copy / replay.LINES).write_text("".join(lines[:cut]) + lines[cut][:40])
+        again = played(copy, "auto")
+        assert [replace(day, seconds=0) for day in again] == [replace(day, seconds=0) for day in days]
+
+
+def test_the_ledger_has_every_promotion_at_its_moment(auto: tuple[Path, list[Day]]) -> None:
+    out, days = auto
+    own = settings.load({"EVERGREEN_HOME": str(out / "home")})
+    periods = ledger.history(own, SMALL)
+    assert [period.version for period in periods] == list(range(1, days[-1].next_champion + 1))
+    for day in days[TRAINED:]:
+        moment = replay.midnight(START.date() + timedelta(days=days.index(day)))
+        found = ledger.champion(own, SMALL, at=moment)
+        assert found is not None and found.version == day.champion_version
+
+
+def test_schedules_train_when_they_are_due(tmp_path: Path) -> None:
+    days = played(tmp_path, "weekly")
+    assert [n for n, day in enumerate(days) if day.retrained] == list(range(TRAINED + 6, DAYS, 7))
+
+
+def test_labels_at_once_are_better_than_labels_as_they_come(tmp_path: Path) -> None:
+    reported, instant = (played(tmp_path / str(n), "weekly", bool(n)) for n in (0, 1))
+    late = slice(CHANGED + 7, CHANGED + 21)
+    assert np.nanmean(quality(tmp_path / "1", instant)[late]) > np.nanmean(quality(tmp_path / "0", reported)[late])
+    assert instant[-1].reports_known >= reported[-1].reports_known
+
+
+def test_the_timeline_is_a_row_per_day_and_a_picture(auto: tuple[Path, list[Day]], tmp_path: Path) -> None:
+    out, days = auto
+    made = timeline.frame(days, quality(out, days).tolist())
+    timeline.write(made, tmp_path, "small")
+    kept = pl.read_parquet(tmp_path / "timeline.parquet")
+    assert kept.columns == list(timeline.COLUMNS) and kept.height == DAYS
+    assert kept["average_precision"].null_count() >= TRAINED
+    assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["timeline.parquet", "timeline.png"]
+
+
+def test_another_plan_does_not_go_on_in_the_same_folder(auto: tuple[Path, list[Day]]) -> None:
+    out, _ = auto
+    before = (out / replay.LINES).read_text()
+    with pytest.raises(ValueError, match="expected the same replay"):
+        played(out, "daily")
+    assert (out / replay.LINES).read_text() == before
+    assert json.loads((out / "plan.json").read_text())["plan"]["policy"] == "auto"

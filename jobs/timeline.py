@@ -22,6 +22,8 @@ COLUMNS = (
 )  # fmt: skip
 SMOOTHED = 7
 """Days of the running mean in the picture: a day has few positives."""
+FAR = 5.0
+"""A drift score beyond which a linear axis would hide the line of alarm."""
 
 
 def frame(days: Sequence[Day], average_precisions: Sequence[float]) -> pl.DataFrame:
@@ -58,7 +60,10 @@ def picture(timeline: pl.DataFrame, title: str) -> Figure:
     below.plot(days, timeline["drift_score"], color="#bc4749", drawstyle="steps-mid")
     below.axhline(1, color="#bc4749", linewidth=0.8, linestyle=":")
     below.set_ylabel("drift (1 alarms)")
-    below.set_yscale("symlog", linthresh=2)
+    if (timeline["drift_score"].max() or 0) > FAR:  # type: ignore[operator]
+        below.set_yscale("symlog", linthresh=2)
+        below.yaxis.set_major_formatter("{x:g}")
+    below.set_ylim(bottom=0)
     for n, day in enumerate(_when(timeline, "retrained")):
         for axes in (above, below):
             axes.axvline(day, color="#386641", linewidth=0.8, label="training" if n == 0 and axes is above else None)

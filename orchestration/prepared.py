@@ -15,6 +15,8 @@ from jobs.settings import Settings
 from jobs.use_case import UseCase
 
 ALWAYS = timedelta(days=36_500)
+SETTLED = timedelta(days=366)
+"""After the last event; reports that take longer are not waited for."""
 
 
 class NotPrepared(ValueError):
@@ -39,7 +41,7 @@ def prepared(
     whole = replace(use_case, problem=None, training_window=ALWAYS)
     known = runner.registered(own, whole, files, columns)
     try:
-        if runner.run(own, whole, files, columns, known.end + use_case.label_maturity, show=False):
+        if runner.run(own, whole, files, columns, known.end + SETTLED, show=False):
             raise NotPrepared("expected the lineage to build the features, but it stopped; see above why")
         yield attach(own), known
     finally:

@@ -14,7 +14,7 @@ from jobs import history, inputs, replay, timeline
 from jobs.replay import FIRST_TRAINING, Plan, Policy
 from jobs.settings import Settings
 from jobs.use_case import UseCase
-from orchestration.prepared import prepared
+from orchestration.prepared import SETTLED, prepared
 
 
 def run(
@@ -36,7 +36,7 @@ def run(
     """
     given = files if any(files.values()) else _built_in(settings, use_case)
     with prepared(settings, use_case, given, columns) as (lakehouse, known):
-        history.build(lakehouse, use_case, known.end + use_case.label_maturity)
+        history.build(lakehouse, use_case, known.end + SETTLED)
     plan = _plan(policy, known.first_day, known.last_day, span, instant, seed)
     own = replace(settings, home=out / "home", warehouse_url=str(lakehouse.warehouse))
     seen = history.read(lakehouse, use_case)

@@ -74,13 +74,16 @@ class Monitor:
         if self._reference is not None:
             self._recent.append(self._counted([day], {day: scores}))
 
-    def adopt(self, model: Model, today: date, changed_on: date | None = None) -> None:
+    def adopt(
+        self, model: Model, today: date, changed_on: date | None = None, settled_since: date | None = None
+    ) -> None:
         """`model` decides from tomorrow on: what its scores used to look like is what it makes of the days so far.
 
-        Days since a change that is still being learned are no reference: one that spans it would be blind.
+        A reference that spans a change would be blind: while one is being learned (`changed_on`) the reference ends
+        before it, afterwards it begins there (`settled_since`).
         """
         last = today if changed_on is None else changed_on - timedelta(days=1)
-        stable = self._days_until(last, drift.REFERENCE_DAYS)
+        stable = [day for day in self._days_until(last, drift.REFERENCE_DAYS) if day >= (settled_since or day)]
         if len(stable) < drift.FEWEST_DAYS:
             return
         scores = {day: model.predict(self.history.features[self.rows_of(day)]) for day in stable}

@@ -165,7 +165,7 @@ class _World:
             if not self.version:
                 self.decisions.insert(0, _first_decision(self.plan))
                 self._adopt(day.champion_version, today - timedelta(days=1))
-            self.monitor.decided(today, self._model(day.champion_version).predict(self._features(today)))
+            self._decided(today, self._model(day.champion_version).predict(self._features(today)))
             if day.next_champion != day.champion_version:
                 self._adopt(day.next_champion, today, self.decisions[-1].episode)
             yield day
@@ -180,7 +180,7 @@ class _World:
             self._first()
         champion = self.version
         scores = self._model(champion).predict(self._features(today))
-        self.monitor.decided(today, scores)
+        self._decided(today, scores)
         seen = self.monitor.look(evening)
         decision = self._decide(evening, seen, (evening.date() - self.plan.trained_on).days)
         reason = decision.reason
@@ -221,6 +221,14 @@ class _World:
             file.flush()
             os.fsync(file.fileno())
         return day
+
+    def _decided(self, today: date, scores: Any) -> None:
+        """The day's decisions; once a change is old enough, the world after it is the usual one."""
+        self.monitor.decided(today, scores)
+        before = [decision for decision in self.decisions if decision.as_of <= midnight(today)]
+        change = before[-1].episode if before else None
+        if change is not None and today + timedelta(days=1) - change == self.plan.rules.episode:
+            self.monitor.adopt(self._model(self.version), today, settled_since=change)
 
     def _decide(self, evening: datetime, seen: Seen, number: int) -> Decision:
         if self.plan.policy == "auto":

@@ -19,7 +19,7 @@ from jobs.replay import Day, Plan
 from jobs.retrain_policy import Rules
 from jobs.use_cases.fraud import FRAUD, PROBLEM
 
-DAYS, TRAINED, CHANGED = 110, 50, 70
+DAYS, TRAINED, CHANGED = 120, 50, 70
 SMALL = replace(FRAUD, problem=replace(PROBLEM, families=(Family("boosted", fixed={"rounds": 40, "num_leaves": 7}),)))
 HISTORY = world(seed=3, changed_on=CHANGED, days=DAYS, shift=1.0)
 
@@ -58,6 +58,9 @@ def test_a_change_is_seen_the_same_evening_and_learned(auto: tuple[Path, list[Da
     before, fallen, recovered = (np.nanmean(values) for values in (ours[TRAINED:CHANGED], theirs[-20:], ours[-20:]))
     assert fallen < 0.5 * before and recovered > 0.8 * before
     assert 1 < days[-1].fits <= 1 + Rules().budget
+    # Six weeks later the new world is the usual one.
+    after = [day.decision for day in days[CHANGED + 42 :]]
+    assert after and all(decision and decision["episode"] is None for decision in after)
 
 
 def test_it_goes_on_from_any_day_to_the_same_result(auto: tuple[Path, list[Day]], tmp_path: Path) -> None:

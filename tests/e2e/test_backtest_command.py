@@ -48,7 +48,7 @@ def test_a_fold_is_measured_on_what_was_known(
     # Nothing younger than the delay of a label is trained on, unless it was reported by then.
     assert result["trained_on"][1] < str(FOLD.test_from)
 
-    lakehouse = attach(replace(home, home=next((home.home / "backtest").iterdir())))
+    lakehouse = attach(replace(home, home=next((home.home / "prepared").iterdir())))
     rows = backtest.rows_of(lakehouse, FRAUD, FOLD)
     known = backtest.known_rows(lakehouse, FRAUD, rows, FOLD)
     reports = pl.read_parquet(world["reports"][0])

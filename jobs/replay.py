@@ -124,8 +124,9 @@ class _World:
     """A replay under way: what is in production, what was decided, what the monitor remembers."""
 
     def __init__(self, settings: Settings, use_case: UseCase, history: History, plan: Plan, out: Path) -> None:
-        self.settings, self.use_case, self.history, self.plan, self.out = settings, use_case, history, plan, out
-        self.problem = problem_of(use_case)
+        self.problem = replace(problem_of(use_case), seed=plan.seed)
+        self.use_case = replace(use_case, problem=self.problem)
+        self.settings, self.history, self.plan, self.out = settings, history, plan, out
         self.monitor = Monitor(history, use_case)
         self.decisions: list[Decision] = []
         self.version, self.fits = 0, 0
@@ -186,7 +187,7 @@ class _World:
         reason = decision.reason
         if decision.retrain:
             self.fits += 1
-            reason = f"{reason}; {self._train(evening, decision, seen)}"
+            reason = f"{reason}; {self._train(evening, decision)}"
         self.decisions.append(decision)
         return self._line(
             Day(
@@ -244,7 +245,7 @@ class _World:
         self.decisions.append(first)
         self._promote(self._fit(recipes.usual(self.use_case), first.as_of), first.as_of, first.reason)
 
-    def _train(self, as_of: datetime, decision: Decision, seen: Seen) -> str:
+    def _train(self, as_of: datetime, decision: Decision) -> str:
         """Train and, if it is better, promote; says what came of it."""
         usual = recipes.usual(self.use_case)
         if self.plan.policy != "auto":

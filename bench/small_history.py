@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pyarrow as pa
 
-from jobs.history import NEVER, History, LabelVersions
+from jobs.history import History, LabelVersions
+from jobs.reports import NEVER
 from jobs.split import microseconds
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -32,6 +32,5 @@ def world(
     labels = LabelVersions(rows, np.ones(len(rows), np.bool_), known, np.full(len(rows), NEVER))
     blocks = rng.integers(0, 300, count)
     return History(
-        ("a", "b", "c"), features, times, times, blocks, np.ones(count), pa.chunked_array([pa.array(range(count))]),
-        labels, {},
+        ("a", "b", "c"), features, times, times, blocks, np.ones(count), labels, {},
     )  # fmt: skip

@@ -7,7 +7,7 @@ what a replay of months in minutes rests on. Which rows and labels were known at
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,11 @@ from jobs import event_rows
 from jobs.lakehouse import PARTITION, Lakehouse
 from jobs.models.protocol import Examples
 from jobs.models.tables import features_of
-from jobs.split import Times, microseconds
+from jobs.reports import NEVER
+from jobs.split import Mask, Times, microseconds
 from jobs.training_rows import MICROSECONDS_A_DAY, TrainingRows, codes, numeric_names, problem_of
 from jobs.use_case import UseCase
 
-NEVER = np.iinfo(np.int64).max
-"""A moment that does not come."""
 Labels = npt.NDArray[np.int8]
 UNKNOWN = -1
 
@@ -57,7 +56,6 @@ class History:
     known_at: Times
     blocks: npt.NDArray[np.int64]
     amounts: npt.NDArray[np.float64]
-    ids: pa.ChunkedArray
     labels: LabelVersions
     versions: dict[str, int]
     """Delta versions of the tables it was read from."""
@@ -80,11 +78,19 @@ class History:
     def labels_at(self, as_of: datetime) -> Labels:
         return self.labels.at(microseconds(as_of), len(self))
 
-    def training_rows(self, as_of: datetime, use_case: UseCase) -> TrainingRows:
-        """The training set of `as_of`, by the rule of `jobs.training_set`."""
+    def training_rows(
+        self, as_of: datetime, use_case: UseCase, trust: timedelta | None = None, without: Mask | None = None
+    ) -> TrainingRows:
+        """The training set of `as_of`, by the rule of `jobs.training_set`.
+
+        Args:
+            trust: age from which on an event without a label counts as negative; None: the use case's label maturity.
+            without: events that are held out.
+        """
         labels = self.labels_at(as_of)
-        mature = self.times <= microseconds(as_of - use_case.label_maturity)
+        mature = self.times <= microseconds(as_of - (use_case.label_maturity if trust is None else trust))
         inside = self.known(as_of) & (self.times > microseconds(as_of - use_case.training_window))
+        inside = inside if without is None else inside & ~without
         chosen = inside & ((labels != UNKNOWN) | mature)
         return self.rows(chosen, labels[chosen] == 1)
 
@@ -148,7 +154,6 @@ def read(lakehouse: Lakehouse, use_case: UseCase) -> History:
         rows["event_known_at"].to_numpy(),
         codes(rows[problem.block]),
         rows[problem.amount].cast(pa.float64()).to_numpy(),
-        rows[event_id],
         _label_versions(lakehouse, use_case, versions[use_case.labels], rows[event_id]),
         versions,
     )

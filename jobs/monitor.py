@@ -16,10 +16,12 @@ from jobs import drift
 from jobs.concept import Concept, concept_drift
 from jobs.drift_kernel import Edges, bins_of, edges_of
 from jobs.histograms import Histograms
-from jobs.history import NEVER, History
+from jobs.history import History
 from jobs.label_delay import Delay, learn
+from jobs.maturity import ages
 from jobs.metrics import Floats
 from jobs.models.protocol import Model
+from jobs.reports import NEVER
 from jobs.retrain_policy import Evidence
 from jobs.split import microseconds
 from jobs.training_rows import MICROSECONDS_A_DAY
@@ -128,8 +130,7 @@ class Monitor:
         labels = self.history.labels
         moment = microseconds(evening)
         reports = int(((labels.known_at <= moment) & (moment < labels.superseded_at)).sum())
-        ages = (moment - self.history.times[self.rows_of(today)]) / MICROSECONDS_A_DAY
-        share = delay.share(ages)
+        share = delay.share(ages(self.history.times[self.rows_of(today)], moment))
         return Seen(
             scores, named, changed_on, reports, float(share.mean()) if len(share) else 0.0, self._positives(moment)
         )

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from jobs import metrics
-from jobs.history import UNKNOWN, History
+from jobs.history import History
+from jobs.maturity import ages
 from jobs.metrics import Floats
 from jobs.models.catalog import new_model
 from jobs.models.protocol import Model
 from jobs.split import Mask, microseconds
-from jobs.training_rows import MICROSECONDS_A_DAY, TrainingRows, problem_of, sampled
+from jobs.training_rows import TrainingRows, problem_of, sampled
 from jobs.use_case import UseCase
 
 LEAST_SHARE = 0.1
@@ -63,21 +64,17 @@ def rows(
     history: History, use_case: UseCase, recipe: Recipe, as_of: datetime, share: Share, without: Mask | None = None
 ) -> TrainingRows:
     """The rows that `recipe` learns from, as known at `as_of`, but for some that are held out."""
-    labels, moment = history.labels_at(as_of), microseconds(as_of)
-    inside = history.known(as_of) & (history.times > microseconds(as_of - use_case.training_window))
-    inside = inside if without is None else inside & ~without
-    chosen = inside & ((labels != UNKNOWN) | (history.times <= microseconds(as_of - recipe.trust)))
-    found = history.rows(chosen, labels[chosen] == 1)
-    weights = _weights((moment - found.times) / MICROSECONDS_A_DAY, found.examples.labels, recipe, share)
+    found = history.training_rows(as_of, use_case, recipe.trust, without)
+    weights = _weights(ages(found.times, microseconds(as_of)), found.examples.labels, recipe, share)
     return replace(found, examples=replace(found.examples, weights=weights))
 
 
-def _weights(ages: Floats, labels: metrics.Bools, recipe: Recipe, share: Share) -> Any:
-    weights = np.ones(len(ages))
+def _weights(age: Floats, labels: metrics.Bools, recipe: Recipe, share: Share) -> Any:
+    weights = np.ones(len(age))
     if recipe.half_life is not None:
-        weights *= 0.5 ** (ages / (recipe.half_life / timedelta(days=1)))
+        weights *= 0.5 ** (age / (recipe.half_life / timedelta(days=1)))
     if recipe.corrected:
-        weights[labels] /= np.maximum(share(ages[labels]), LEAST_SHARE)
+        weights[labels] /= np.maximum(share(age[labels]), LEAST_SHARE)
     return (weights / weights.mean()).astype(np.float32)
 
 

@@ -71,6 +71,11 @@ def get(settings: Settings, use_case: UseCase, version: int) -> Registered:
         return _get(registry, use_case, version)
 
 
+def bundle_folder(settings: Settings, use_case: UseCase, version: int) -> Path:
+    """Where `fetch` keeps the bundle of a version, and looks for it before it asks MLflow."""
+    return settings.home / "models" / use_case.name / str(version)
+
+
 def fetch(settings: Settings, use_case: UseCase, version: int, sha256: str | None = None) -> Bundle:
     """The verified bundle of a version, below `home/models`; downloaded if it is not there, or not whole.
 
@@ -82,7 +87,7 @@ def fetch(settings: Settings, use_case: UseCase, version: int, sha256: str | Non
         ValueError: there is no such version.
         TrackingUnavailable: MLflow does not answer and the bundle is not here yet.
     """
-    folder = settings.home / "models" / use_case.name / str(version)
+    folder = bundle_folder(settings, use_case, version)
     if sha256 is not None and folder.exists():
         try:
             return open_bundle(folder, sha256)

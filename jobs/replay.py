@@ -23,11 +23,14 @@ import numpy as np
 
 from jobs import ledger, metrics, recipes
 from jobs.bundle import Bundle, Manifest, open_bundle, write
-from jobs.history import NEVER, History, LabelVersions
+from jobs.history import History, LabelVersions
+from jobs.local_files import replace_json
 from jobs.models.protocol import Model
 from jobs.monitor import Monitor, Seen
 from jobs.paired_bootstrap import interval, observed, rank, resampled
 from jobs.recipes import Recipe
+from jobs.registry import bundle_folder
+from jobs.reports import NEVER
 from jobs.retrain_policy import Decision, Rules, retrain_policy
 from jobs.settings import Settings
 from jobs.training_rows import problem_of
@@ -42,7 +45,7 @@ LEVEL, RESAMPLES = {"age": 0.95, "alarm": 0.75, "growth": 0.75}, 500
 champion is in doubt, what replaces it has seen more of the new world, and is judged again within days."""
 COMPARED_ON = timedelta(days=28)
 """Of a refresh without an alarm, the latest events that recipes are compared on; after an alarm, those since it."""
-LINES, MODELS = "days.jsonl", "models"
+LINES = "days.jsonl"
 Progress = Callable[[int, int, str], None]
 
 
@@ -144,7 +147,7 @@ class _World:
                 f"{self.out}: expected the same replay or an empty folder, found another one; choose another"
             )
         if not path.exists():
-            path.write_text(json.dumps(wanted, indent=1))
+            replace_json(path, wanted)
 
     def resumed(self) -> Iterator[Day]:
         """Days that are whole, with everything they left behind; half a line at the end is cut off."""
@@ -375,11 +378,6 @@ def outcomes(settings: Settings, use_case: UseCase, history: History, days: Sequ
 def _models(settings: Settings, use_case: UseCase, days: Sequence[Day]) -> dict[int, Any]:
     versions = sorted({day.champion_version for day in days} - {0})
     return {version: open_bundle(bundle_folder(settings, use_case, version)).model() for version in versions}
-
-
-def bundle_folder(settings: Settings, use_case: UseCase, version: int) -> Path:
-    """Where the lineage looks for a champion's bundle before it asks the registry."""
-    return settings.home / MODELS / use_case.name / str(version)
 
 
 def _json(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
@@ -166,7 +166,4 @@ def _bounded(decision: Decision, trained: Sequence[Decision], rules: Rules) -> D
         refused = f"but {recent} trainings in {rules.budget_period.days} days are the budget"
     if not refused:
         return decision
-    return Decision(
-        decision.as_of, False, "none", f"{decision.reason}; {refused}", decision.episode, decision.positives,
-        decision.alarms, decision.expected_gain,
-    )  # fmt: skip
+    return replace(decision, retrain=False, trigger="none", reason=f"{decision.reason}; {refused}")

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jobs import engine, history, ledger, prediction_log, replay, scoring, settings
+from jobs import engine, history, ledger, prediction_log, registry, replay, scoring, settings
 from jobs.champions import Champions
 from jobs.history import History
 from jobs.lakehouse import attach
@@ -96,7 +96,7 @@ def test_rows_and_scores_are_those_of_a_run_at_that_moment(world: World, tmp_pat
         rows = world.history.days == (today - date(1970, 1, 1)).days
         night = ledger.champion(own, FRAUD, at=as_of)
         assert night is not None and log["model_version"].unique().to_list() == [night.version]
-        model = replay.bundle_folder(own, FRAUD, night.version)
+        model = registry.bundle_folder(own, FRAUD, night.version)
         from jobs.bundle import open_bundle
 
         scores = open_bundle(model).model().predict(world.history.features[rows])

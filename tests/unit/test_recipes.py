@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from small_history import A_DAY, DAY, DAYS, START, world
 
 from jobs import recipes
-from jobs.history import NEVER, UNKNOWN, LabelVersions
+from jobs.history import UNKNOWN, LabelVersions
 from jobs.models.catalog import new_model
 from jobs.recipes import Champion, Recipe
+from jobs.reports import NEVER
 from jobs.split import microseconds
 from jobs.use_cases.fraud import FRAUD
 

@@ -23,13 +23,14 @@ class Champions:
         Raises BundleError if the registry does not hold that bundle any more.
         """
         found = ledger.champion(self._settings, use_case, at=moment)
-        return None if found is None else (found.version, self._bundle(use_case, found.version, found.sha256))
+        return None if found is None else (found.version, self.bundle(use_case, found.version, found.sha256))
 
     def version(self, use_case: UseCase, version: int) -> tuple[int, Bundle]:
         """A version that somebody asks for, champion or not. Raises ValueError if there is none."""
-        return version, self._bundle(use_case, version, registry.get(self._settings, use_case, version).sha256)
+        return version, self.bundle(use_case, version, registry.get(self._settings, use_case, version).sha256)
 
-    def _bundle(self, use_case: UseCase, version: int, sha256: str) -> Bundle:
+    def bundle(self, use_case: UseCase, version: int, sha256: str) -> Bundle:
+        """The bundle that the ledger names. Raises BundleError if the registry does not hold it any more."""
         key = (use_case.name, version, sha256)
         if key not in self._bundles:
             self._bundles[key] = registry.fetch(self._settings, use_case, version, sha256)

@@ -94,6 +94,41 @@ champions = sa.Table(
     sa.Column("decision", sa.ForeignKey("decisions.id"), nullable=False),
     sa.Column("closed_by", sa.ForeignKey("decisions.id")),
 )
+evidence = sa.Table(
+    "evidence",
+    METADATA,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("kept_at", Moment, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+retrainings = sa.Table(
+    "retrainings",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("digest", sa.ForeignKey("evidence.digest"), nullable=False, unique=True),
+    sa.Column("decided_at", Moment, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("retrain", sa.Boolean, nullable=False),
+    sa.Column("trigger", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("episode", sa.Text),
+    sa.Column("positives", sa.Integer, nullable=False),
+    sa.Column("alarms", sa.JSON, nullable=False),
+    sa.Column("expected_gain", sa.Float, nullable=False),
+)
+trainings = sa.Table(
+    "trainings",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("retraining", sa.ForeignKey("retrainings.id"), nullable=False, unique=True),
+    sa.Column("finished_at", Moment, nullable=False),
+    sa.Column("model_version", sa.Integer),
+    sa.Column("said", sa.Text, nullable=False),
+)
 # What must never be, the database itself refuses: two champions at once, two promotions on the same evidence.
 sa.Index(
     "one_champion",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jobs import ledger
+from jobs import ledger, provenance
 from jobs.bundle import Bundle
 from jobs.ledger import Book, Champion, Decision, Evaluation
 from jobs.settings import Settings
@@ -75,7 +75,7 @@ def judge(lakehouse: Lakehouse, use_case: UseCase, registry: Registry, as_of: da
         _entrant(settings, use_case, registry, incumbent.version, incumbent.sha256) if incumbent is not None else None
     )
     verdict = evaluate(lakehouse, use_case, candidate, champion, as_of)
-    evidence = json.loads(json.dumps(verdict.evidence, default=str))
+    evidence = provenance.plain(verdict.evidence)
     versions = {use_case.training_set: lakehouse.version(use_case.training_set), **known.get("versions", {})}
     found = Evaluation(
         digest=digest,

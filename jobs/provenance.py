@@ -45,6 +45,12 @@ def digest(*content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=_plain).encode()).hexdigest()
 
 
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON holds it: dates and times as text, tuples as lists."""
+    made: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return made
+
+
 def code_sha256() -> str:
     """Hash of the modules that decide what a training makes."""
     return _hash(file for pattern in DECIDING for file in sorted((ROOT / "jobs").glob(pattern)))

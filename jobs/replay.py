@@ -14,20 +14,19 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-import numpy as np
-
 from jobs import ledger, metrics, recipes
 from jobs.bundle import Bundle, Manifest, open_bundle, write
+from jobs.challenge import challenge, midnight
 from jobs.history import History, LabelVersions
 from jobs.local_files import replace_json
 from jobs.models.protocol import Model
 from jobs.monitor import Monitor, Seen
-from jobs.paired_bootstrap import interval, observed, rank, resampled
+from jobs.provenance import plain
 from jobs.recipes import Recipe
 from jobs.registry import bundle_folder
 from jobs.reports import NEVER
@@ -40,11 +39,6 @@ Policy = Literal["never", "weekly", "daily", "auto"]
 EVERY = {"weekly": 7, "daily": 1}
 FIRST_TRAINING = timedelta(days=60)
 FAMILY = "boosted"
-LEVEL, RESAMPLES = {"age": 0.95, "alarm": 0.75, "growth": 0.75}, 500
-"""Confidence, one-sided, that a challenger is better than the champion, by what called for it. After an alarm the
-champion is in doubt, what replaces it has seen more of the new world, and is judged again within days."""
-COMPARED_ON = timedelta(days=28)
-"""Of a refresh without an alarm, the latest events that recipes are compared on; after an alarm, those since it."""
 LINES = "days.jsonl"
 Progress = Callable[[int, int, str], None]
 
@@ -118,11 +112,6 @@ def _first_decision(plan: Plan) -> Decision:
     return Decision(midnight(plan.trained_on), True, "first", "nothing was trained yet", None, 0)
 
 
-def midnight(day: date) -> datetime:
-    """The moment at which a day begins."""
-    return datetime.combine(day, datetime.min.time(), UTC)
-
-
 class _World:
     """A replay under way: what is in production, what was decided, what the monitor remembers."""
 
@@ -140,7 +129,7 @@ class _World:
 
     def _same_plan(self) -> None:
         """Lines of another plan or history must not be continued."""
-        wanted = {"plan": _json(asdict(self.plan)), "use_case": self.use_case.name, "versions": self.history.versions}
+        wanted = {"plan": plain(asdict(self.plan)), "use_case": self.use_case.name, "versions": self.history.versions}
         path = self.out / "plan.json"
         if path.exists() and json.loads(path.read_text()) != json.loads(json.dumps(wanted)):
             raise ValueError(
@@ -206,7 +195,7 @@ class _World:
                 fits=self.fits,
                 seconds=round(perf_counter() - began, 3),
                 scores={name: round(score, 6) for name, score in seen.scores.items()},
-                decision=_json(asdict(decision)),
+                decision=plain(asdict(decision)),
                 next_champion=self.version,
             )
         )
@@ -254,30 +243,15 @@ class _World:
         if self.plan.policy != "auto":
             self._promote(self._fit(usual, as_of), as_of, decision.reason)
             return f"version {self.version} in production"
-        choices = (usual, *recipes.recent()) if decision.episode is None else recipes.recent()
-        chosen, said, better = self._compared(choices, as_of, decision)
-        if not better:
-            return said
-        self._promote(self._fit(chosen, as_of), as_of, f"{decision.reason}; {said}", decision.episode)
-        return f"{said}: version {self.version} in production"
-
-    def _compared(self, choices: Sequence[Recipe], as_of: datetime, decision: Decision) -> tuple[Recipe, str, bool]:
-        """The best recipe, and whether it beats the champion on rows that neither learned from."""
-        since = midnight(decision.episode) if decision.episode else as_of - COMPARED_ON
-        found = recipes.compare(
-            self.history, self.use_case, choices, self._champion(), as_of, since,
-            self.monitor.delay(as_of).share, FAMILY, {},
+        found = challenge(
+            self.history, self.use_case, self._champion(), decision, self.monitor.delay(as_of).share, FAMILY, {},
+            self.problem.seed,
         )  # fmt: skip
-        if not found.positives:
-            return choices[0], "no positives are known to compare on", False
-        values = {name: found.average_precision(name) for name in found.scores}
-        chosen = max(choices, key=lambda recipe: values[recipe.name])
-        low, high = _difference(found, chosen.name, LEVEL[decision.trigger], self.problem.seed)
-        said = (
-            f"{chosen.name} {values[chosen.name]:.3f} against {values['champion']:.3f} on {found.positives} positives "
-            f"since {since:%Y-%m-%d} ({low:+.3f} to {high:+.3f})"
-        )
-        return chosen, said, low > 0
+        if not found.better:
+            return found.said
+        reason = f"{decision.reason}; {found.said}"
+        self._promote(self._fit(found.recipe, as_of), as_of, reason, decision.episode)
+        return f"{found.said}: version {self.version} in production"
 
     def _fit(self, recipe: Recipe, as_of: datetime) -> tuple[Model, Recipe]:
         share = self.monitor.delay(as_of).share
@@ -352,16 +326,6 @@ def _in_ledger(
     )
 
 
-def _difference(found: recipes.Comparison, name: str, level: float, seed: int) -> tuple[float, float]:
-    """Where the average precision of `name` less the champion's lies, by a paired bootstrap of blocks."""
-    _, blocks = np.unique(found.blocks, return_inverse=True)
-    everything = [np.ones(len(blocks), dtype=np.bool_)]
-    pair = [rank(found.labels, found.scores[who], blocks, everything) for who in (name, "champion")]
-    count = int(blocks.max()) + 1
-    drawn = np.concatenate([observed(pair, count)[None], resampled(pair, count, RESAMPLES, seed)])
-    return interval(drawn[:, 0] - drawn[:, 1], level, 0.0)
-
-
 def outcomes(settings: Settings, use_case: UseCase, history: History, days: Sequence[Day]) -> list[float]:
     """Average precision of each day's decisions with the labels known in the end; NaN where there is none."""
     labels = history.labels.at(NEVER - 1, len(history)) == 1
@@ -378,12 +342,6 @@ def outcomes(settings: Settings, use_case: UseCase, history: History, days: Sequ
 def _models(settings: Settings, use_case: UseCase, days: Sequence[Day]) -> dict[int, Any]:
     versions = sorted({day.champion_version for day in days} - {0})
     return {version: open_bundle(bundle_folder(settings, use_case, version)).model() for version in versions}
-
-
-def _json(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Dates as text, tuples as lists."""
-    made: dict[str, Any] = json.loads(json.dumps(values, default=str))
-    return made
 
 
 def _decision(kept: Mapping[str, Any]) -> Decision:

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-Trigger = Literal["none", "first", "alarm", "growth", "age"]
+Trigger = Literal["none", "first", "alarm", "growth", "age", "asked"]
+"""What calls for a training; `asked`: a person did."""
 ALARM = 1.0
 """Every score of the evidence is scaled so that its alarm line is here."""
 
@@ -89,10 +90,10 @@ def retrain_policy(evidence: Evidence, history: Sequence[Decision], rules: Rules
     """Decide.
 
     Args:
-        history: the decisions before, oldest first; those of `evidence.as_of` or later are not looked at, so that a
-            clock that went backwards decides as it did.
+        history: the decisions before, oldest first; those of moments after `evidence.as_of` are not looked at, so that
+            a clock that went backwards decides as it did.
     """
-    past = [decision for decision in history if decision.as_of < evidence.as_of]
+    past = [decision for decision in history if decision.as_of <= evidence.as_of]
     trained = [decision for decision in past if decision.retrain]
     episode = _episode(evidence, past, rules)
     positives = evidence.positives_since(episode) if episode else 0

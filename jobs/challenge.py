@@ -1,0 +1,95 @@
+"""A challenger after a change of the world: the recipe that does best on the latest labels, and whether it beats the
+champion there.
+
+The gate of every other training judges mature rows. Weeks pass until those are of the new world; here champion and
+recipes are compared on the events since the change, cross-fitted (`jobs.recipes.compare`), as far as labels are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from jobs import recipes
+from jobs.history import History
+from jobs.paired_bootstrap import interval, observed, rank, resampled
+from jobs.recipes import Champion, Comparison, Recipe, Share
+from jobs.retrain_policy import Decision
+from jobs.use_case import UseCase
+
+LEVEL, RESAMPLES = {"age": 0.95, "alarm": 0.75, "growth": 0.75}, 500
+"""Confidence, one-sided, that a challenger is better than the champion, by what called for it. After an alarm the
+champion is in doubt, what replaces it has seen more of the new world, and is judged again within days."""
+COMPARED_ON = timedelta(days=28)
+"""Of a refresh without an alarm, the latest events that recipes are compared on; after an alarm, those since it."""
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What a comparison came to."""
+
+    recipe: Recipe
+    """The best of those tried."""
+    better: bool
+    """Whether it beats the champion beyond noise."""
+    said: str
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    compared: Comparison | None = None
+    """None: there was nothing to compare on."""
+
+
+def challenge(
+    history: History, use_case: UseCase, champion: Champion, decision: Decision, share: Share,
+    family: str, tuned: Mapping[str, Any], seed: int,
+) -> Challenge:  # fmt: skip
+    """Compare the recipes that suit the decision with the champion, as known at the decision's moment.
+
+    Args:
+        share, family, tuned: as `jobs.recipes.fit`.
+    """
+    as_of, choices = decision.as_of, choices_of(use_case, decision)
+    since = midnight(decision.episode) if decision.episode else as_of - COMPARED_ON
+    found = recipes.compare(history, use_case, choices, champion, as_of, since, share, family, tuned)
+    if not found.positives:
+        return Challenge(choices[0], False, "no positives are known to compare on")
+    values = {name: found.average_precision(name) for name in found.scores}
+    chosen = max(choices, key=lambda recipe: values[recipe.name])
+    low, high = difference(found, chosen.name, "champion", LEVEL.get(decision.trigger, LEVEL["age"]), seed)
+    mine, theirs = values[chosen.name], values["champion"]
+    said = (
+        f"{chosen.name} {mine:.3f} against {theirs:.3f} on {found.positives} positives "
+        f"since {since:%Y-%m-%d} ({low:+.3f} to {high:+.3f})"
+    )
+    numbers = {
+        "candidate": mine, "rival": theirs, "lower": low, "upper": high, "positives": found.positives,
+        "rows": len(found.labels), "since": since.isoformat(), "tried": values,
+    }  # fmt: skip
+    return Challenge(chosen, low > 0, said, numbers, found)
+
+
+def choices_of(use_case: UseCase, decision: Decision) -> tuple[Recipe, ...]:
+    """Recipes to try: after a change those for a changed world, otherwise the usual one too."""
+    usual = recipes.usual(use_case)
+    return (usual, *recipes.recent()) if decision.episode is None else recipes.recent()
+
+
+def midnight(day: date) -> datetime:
+    """The moment at which a day begins."""
+    return datetime.combine(day, datetime.min.time(), UTC)
+
+
+def difference(found: Comparison, name: str, rival: str, level: float, seed: int) -> tuple[float, float]:
+    """Where the average precision of `name` less that of `rival` lies, by a paired bootstrap of blocks."""
+    _, blocks = np.unique(found.blocks, return_inverse=True)
+    pair = [rank(found.labels, found.scores[who], blocks, _everything(blocks)) for who in (name, rival)]
+    count = int(blocks.max()) + 1
+    drawn = np.concatenate([observed(pair, count)[None], resampled(pair, count, RESAMPLES, seed)])
+    return interval(drawn[:, 0] - drawn[:, 1], level, 0.0)
+
+
+def _everything(blocks: Any) -> Sequence[Any]:
+    return [np.ones(len(blocks), dtype=np.bool_)]

@@ -1,0 +1,126 @@
+"""The evidence of a moment in production: what the monitor of a replay would have seen, from the ledger and the history.
+
+Nothing is remembered between two looks but the ledger and the tables, so that a look after a restart, or at a moment of
+the past, shows what it would have shown then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from jobs import history, ledger, retraining
+from jobs.challenge import midnight
+from jobs.champions import Champions
+from jobs.history import History
+from jobs.lakehouse import Lakehouse
+from jobs.models.protocol import Model
+from jobs.monitor import REMEMBERED, Monitor, Seen
+from jobs.retrain_policy import Rules
+from jobs.use_case import UseCase
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Period:
+    """A model's time in production."""
+
+    version: int
+    sha256: str
+    since: datetime
+    changed_on: date | None
+    """First day of the change that it was trained for, if it was."""
+
+
+def look(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime) -> tuple[Monitor, Seen]:
+    """The monitor of this moment, and what it sees.
+
+    Raises:
+        ValueError: there is no history, or the events lack a feature of the champion.
+        LedgerUnreachable: the ledger does not answer.
+    """
+    seen = history.read(lakehouse, use_case)
+    found = periods(lakehouse, use_case, as_of)
+    monitor = watched(seen, use_case, found, as_of, lambda period: model_of(champions, use_case, period, seen.names))
+    versions = {**seen.versions, "champion": found[-1].version if found else 0}
+    return monitor, replace(monitor.look(as_of), versions=versions)
+
+
+def periods(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> list[Period]:
+    """Who was in production until `as_of`, oldest first, and for which change each was trained."""
+    rows = retraining.rows(lakehouse.settings, use_case)
+    made = {row.model_version: row.decision.episode for row in rows if row.model_version is not None}
+    known = [c for c in ledger.history(lakehouse.settings, use_case) if c.since <= as_of]
+    return [Period(c.version, c.sha256, c.since, made.get(c.version)) for c in known]
+
+
+def watched(
+    history: History,
+    use_case: UseCase,
+    periods: Sequence[Period],
+    as_of: datetime,
+    model: Any,
+    rules: Rules | None = None,
+) -> Monitor:
+    """A monitor that remembers the decisions of these champions, with the reference of the last one.
+
+    Args:
+        model: period -> its model, on features in the order of the history's.
+    """
+    monitor, episode = Monitor(history, use_case), (rules or Rules()).episode
+    if not periods:
+        return monitor
+    last, today = periods[-1], as_of.date() - DAY
+    settled = last.changed_on + episode if last.changed_on else None
+    for day, period in _decided(periods, today).items():
+        if day == last.since.date():
+            monitor.adopt(model(last), day - DAY, last.changed_on)
+        features = history.features[monitor.rows_of(day)]
+        if len(features):
+            monitor.decided(day, model(period).predict(features))
+        if settled is not None and last.since.date() <= day and day + DAY == settled:
+            monitor.adopt(model(last), day, settled_since=last.changed_on)
+    return monitor
+
+
+def _decided(periods: Sequence[Period], today: date) -> dict[date, Period]:
+    """Day -> who was in production when it began, of the days that are remembered and the last champion's whole time."""
+    last = periods[-1].since.date()
+    days = {}
+    day = min(max(periods[0].since.date(), today - REMEMBERED), last)
+    while day <= max(today, last):
+        began = midnight(day)
+        days[day] = [period for period in (periods[0], *periods) if period is periods[0] or period.since <= began][-1]
+        day += DAY
+    return days
+
+
+class _Picked:
+    """A model that picks its own features out of the history's."""
+
+    def __init__(self, model: Model, places: list[int]) -> None:
+        self._model, self._places = model, places
+
+    def predict(self, features: Any) -> Any:
+        return self._model.predict(features[:, self._places])
+
+
+_LOADED: dict[str, Any] = {}
+
+
+def model_of(champions: Champions, use_case: UseCase, period: Period, names: Sequence[str]) -> Any:
+    """The model of a period, on features in the order of `names`. Raises ValueError if they lack one of its own."""
+    bundle = champions.bundle(use_case, period.version, period.sha256)
+    if bundle.sha256 not in _LOADED:
+        place: Mapping[str, int] = {name: n for n, name in enumerate(names)}
+        if missing := [name for name in bundle.manifest.names if name not in place]:
+            raise ValueError(
+                f"version {period.version}: expected the features {missing} among {list(names)}; retrain without"
+            )
+        model = bundle.model()
+        own = [place[name] for name in bundle.manifest.names]
+        _LOADED[bundle.sha256] = model if own == list(range(len(names))) else _Picked(model, own)
+    return _LOADED[bundle.sha256]

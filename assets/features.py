@@ -16,7 +16,8 @@ from jobs.windows import WindowFeatures
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """One asset per window table, the online store, and the training set."""
     windows = [_window_table(use_case, w, partitions) for w in use_case.windows]
-    return [*windows, _online_store(use_case), _training_set(use_case)]
+    history = [] if use_case.problem is None else [_history(use_case)]
+    return [*windows, _online_store(use_case), *history, _training_set(use_case)]
 
 
 def key(use_case: UseCase, name: str) -> dg.AssetKey:
@@ -86,6 +87,27 @@ def _online_store(use_case: UseCase) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata={"feature_views": mapping_table(result)})
 
     return online_store
+
+
+def _history(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "history"),
+        deps=[key(use_case, w.name) for w in use_case.windows] + [mart_key(use_case.events), mart_key(use_case.labels)],
+        group_name="features",
+        kinds={"delta", "feast"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="Every event with the features known at its own time, labelled or not: what monitoring looks at.",
+    )
+    def history(
+        context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
+    ) -> dg.MaterializeResult[None]:
+        from jobs import history as job
+
+        result = job.build(lakehouse, use_case, _moment(context, lakehouse, use_case))
+        return dg.MaterializeResult(metadata={**describe(context, lakehouse, job.table(use_case)), **result})
+
+    return history
 
 
 def _training_set(use_case: UseCase) -> dg.AssetsDefinition:

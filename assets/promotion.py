@@ -1,13 +1,13 @@
 """Evaluation and champion, as assets: what the gate found, who is in production; and a person's approval."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
-from assets import times
+from assets import retraining, times
 from assets.features import key as feature_key
 from assets.metadata import markdown_table
 from assets.promotion_picture import differences
@@ -44,6 +44,12 @@ def _moment(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: U
     return times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
 
 
+def _patience(context: dg.AssetExecutionContext, use_case: UseCase) -> timedelta:
+    """Every night's run judges a refused candidate again when its judged rows are other ones; on demand, at once."""
+    nightly = use_case.problem is not None and retraining.decided_here(context, use_case)
+    return use_case.problem.judged if use_case.problem is not None and nightly else timedelta(0)
+
+
 def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
     asset_key = key(use_case, "evaluation")
 
@@ -66,7 +72,8 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         from jobs import promotion
 
-        judged = promotion.judge(lakehouse, use_case, registry, _moment(context, lakehouse, use_case))
+        patience = _patience(context, use_case)
+        judged = promotion.judge(lakehouse, use_case, registry, _moment(context, lakehouse, use_case), patience)
         found = judged.evaluation
         reasons = list(found.evidence["reasons"]) if found else []
         yield dg.AssetCheckResult(
@@ -100,7 +107,7 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs import ledger, promotion
 
         as_of = _moment(context, lakehouse, use_case)
-        judged, decision = promotion.promote(lakehouse, use_case, registry, as_of, now)
+        judged, decision = promotion.promote(lakehouse, use_case, registry, as_of, now, _patience(context, use_case))
         said = f"{decision.outcome}: {decision.reason}" if decision else judged.said
         return dg.MaterializeResult(
             metadata={"decision": said, **_standing(ledger.book(lakehouse.settings, use_case), decision)}

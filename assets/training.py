@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
+from assets import retraining
 from assets.features import key as feature_key
 from assets.metadata import mapping_table, markdown_table, png_picture
+from jobs import ledger
+from jobs.champions import Champions
 from jobs.lakehouse import Lakehouse
 from jobs.problem import Problem
+from jobs.retraining import Row, finished
 from jobs.use_case import UseCase
 
 
@@ -28,7 +33,7 @@ def key(use_case: UseCase, name: str) -> dg.AssetKey:
 def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
     @dg.asset(
         key=key(use_case, "tuning"),
-        deps=[feature_key(use_case, "training_set")],
+        deps=[feature_key(use_case, "training_set"), retraining.key(use_case, "retraining")],
         group_name="training",
         kinds={"optuna"},
         owners=list(use_case.owners),
@@ -38,6 +43,11 @@ def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
     def tuning(context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]) -> dg.MaterializeResult[None]:
         from jobs import cost, tune
 
+        if retraining.decided_here(context, use_case):
+            row = retraining.due(context, lakehouse, use_case)
+            if row is None or row.decision.episode:
+                said = "no training is due" if row is None else "a challenger keeps the champion's parameters"
+                return dg.MaterializeResult(metadata={"reason": said, "reused": True, "refused": False})
         with _progress() as progress, cost.measured(lakehouse.settings, tune.device()) as spent:
             found = tune.tune(lakehouse, use_case, progress)
         metadata: dict[str, Any] = {"reason": found.reason, "reused": found.reused, "refused": found.refused}
@@ -65,12 +75,19 @@ def _candidate(use_case: UseCase) -> dg.AssetsDefinition:
         description="The best family with the tuned parameters, as a verified bundle in MLflow's registry.",
     )
     def candidate(
-        context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
+        context: dg.AssetExecutionContext,
+        lakehouse: dg.ResourceParam[Lakehouse],
+        champions: dg.ResourceParam[Champions],
+        now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
-        from jobs import candidate as job
-
+        row = retraining.due(context, lakehouse, use_case)
+        if row is None:
+            if retraining.decided_here(context, use_case):
+                return dg.MaterializeResult(metadata={"reason": "no training is due", "refused": False})
+            row = retraining.asked(context, lakehouse, use_case, now)
         with _progress() as progress:
-            made = job.make(lakehouse, use_case, lambda what: progress(f"training {what}", 0, 0))
+            made = _made(lakehouse, use_case, champions, row, lambda what: progress(f"training {what}", 0, 0))
+        finished(lakehouse.settings, row, now, made.version, made.reason)
         metadata: dict[str, Any] = {"reason": made.reason, "refused": made.version is None}
         if made.version is None:
             return dg.MaterializeResult(metadata={**metadata, "notes": f"no candidate: {made.reason}"})
@@ -78,6 +95,17 @@ def _candidate(use_case: UseCase) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata={**metadata, **_shown(made)})
 
     return candidate
+
+
+def _made(
+    lakehouse: Lakehouse, use_case: UseCase, champions: Champions, row: Row, progress: Callable[[str], None]
+) -> Any:
+    """A challenger for a change that is being learned, else a training on all mature rows."""
+    from jobs import candidate, challenger
+
+    if row.decision.episode and ledger.champion(lakehouse.settings, use_case):
+        return challenger.make(lakehouse, use_case, champions, row.decision, progress)
+    return candidate.make(lakehouse, use_case, progress)
 
 
 def _shown(made: Any) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def make(
     trained = training.train(settings, use_case, rows, tuned.parameters, parts, made_of, folder, progress)
     # The trials of a tuning are children of the first training that used it.
     trials = tuning_job.trials_of(settings, use_case, tuned) if tuned.as_of == state["as_of"] else {}
-    return _register(settings, use_case, trained, replace(tuned, trials=trials), digest)
+    return registered(settings, use_case, trained, replace(tuned, trials=trials), digest)
 
 
 def made_from(use_case: UseCase, state: Mapping[str, Any], version: int, tuned: Tuning) -> dict[str, Any]:
@@ -80,14 +80,14 @@ def made_from(use_case: UseCase, state: Mapping[str, Any], version: int, tuned: 
         "versions": dict(state["versions"]),
         "training_set": dict(state),
         "tuning": {"as_of": tuned.as_of, "studies": dict(tuned.studies), "reason": tuned.reason},
-        "code_revision": provenance.revision(),
-        "code_sha256": provenance.code_sha256(),
-        "lock_sha256": provenance.lock_sha256(),
-        "environment": provenance.environment(),
+        **provenance.of_code(),
     }
 
 
-def _register(settings: Settings, use_case: UseCase, trained: Trained, tuned: Tuning, digest: str) -> Candidate:
+def registered(
+    settings: Settings, use_case: UseCase, trained: Trained, tuned: Tuning, digest: str, reason: str = "trained"
+) -> Candidate:
+    """Track and register what was trained, and point the alias `candidate` at it."""
     card = model_card.write(use_case, trained, tuned)
     name = f"{trained.winner.name} {trained.bundle.manifest.as_of[:10]}"
     with tracking.client(settings) as tracker, tempfile.TemporaryDirectory() as scratch:
@@ -100,7 +100,7 @@ def _register(settings: Settings, use_case: UseCase, trained: Trained, tuned: Tu
         where = tracking.experiment(settings, tracker, use_case)
     version = registry.register(settings, use_case, trained.bundle, run_id)
     registry.set_aliases(settings, use_case, {"candidate": version})
-    return Candidate(version, "trained", run_id, tracking.link(settings, where, run_id), trained, card)
+    return Candidate(version, reason, run_id, tracking.link(settings, where, run_id), trained, card)
 
 
 def _parameters(trained: Trained, tuned: Tuning) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def midnight(day: date) -> datetime:
 
 def difference(found: Comparison, name: str, rival: str, level: float, seed: int) -> tuple[float, float]:
     """Where the average precision of `name` less that of `rival` lies, by a paired bootstrap of blocks."""
-    _, blocks = np.unique(found.blocks, return_inverse=True)
+    _, blocks = np.unique(found.rows.blocks, return_inverse=True)
     pair = [rank(found.labels, found.scores[who], blocks, _everything(blocks)) for who in (name, rival)]
     count = int(blocks.max()) + 1
     drawn = np.concatenate([observed(pair, count)[None], resampled(pair, count, RESAMPLES, seed)])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs import baselines, contenders, gate, judged_rows, metrics, training_noise
+from jobs import baselines, challenge_gate, contenders, gate, judged_rows, metrics, training_noise
 from jobs.bundle import Bundle
 from jobs.contenders import Incomparable
 from jobs.gate import Check, Contender, Limits, Verdict
@@ -100,6 +100,9 @@ def _judged(
     if not 0 < rows.labels.sum() < len(rows):
         return _too_few(candidate, rows, about)
     mine = contenders.measured(candidate.name, bundle, rows)
+    if comparison := bundle.manifest.training.get("comparison"):
+        limits = Limits(problem.latency_ms, problem.size_bytes, training_noise=0.0)
+        return challenge_gate.judge(mine, comparison, champion.version if champion else None, limits, about)
     rival = _rival(use_case, champion, rows, about)
     train = baselines.training_rows(
         lakehouse, use_case, rows.version, bundle.manifest.names, rows.start - use_case.label_maturity

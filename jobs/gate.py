@@ -132,7 +132,7 @@ def judge(
     candidate, *others = [_checked(c, rows) for c in (candidate, *baselines, *((champion,) if champion else ()))]
     baselines, champion = others[: len(baselines)], others[-1] if champion else None
     counts = _counts(rows, blocks)
-    checks = [_enough(counts, limits), *_limits(candidate, limits)]
+    checks = [_enough(counts, limits), *within(candidate, limits)]
     if checks[0].outcome == "passed":
         checks[1:1] = _comparisons(candidate, champion, baselines, rows, blocks, limits)
     names = {"candidate": candidate.name, "champion": champion.name if champion else None}
@@ -191,7 +191,8 @@ def _enough(counts: Mapping[str, int], limits: Limits) -> Check:
     return Check("enough_rows", "passed" if enough else "failed", said + advice, counts)
 
 
-def _limits(candidate: Contender, limits: Limits) -> list[Check]:
+def within(candidate: Contender, limits: Limits) -> list[Check]:
+    """Whether latency, size and parity of the export keep their limits."""
     return [
         _within("latency", candidate.latency_ms, limits.latency_ms, "ms"),
         _within("size", candidate.size_bytes, limits.size_bytes, "bytes"),

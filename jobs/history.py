@@ -6,9 +6,10 @@ what a replay of months in minutes rests on. Which rows and labels were known at
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +17,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs import event_rows
-from jobs.lakehouse import PARTITION, Lakehouse
+from jobs.event_rows import Inputs
+from jobs.lakehouse import PARTITION, Lakehouse, of_days
 from jobs.models.protocol import Examples
 from jobs.models.tables import features_of
 from jobs.reports import NEVER
 from jobs.split import Mask, Times, microseconds
 from jobs.training_rows import MICROSECONDS_A_DAY, TrainingRows, codes, numeric_names, problem_of
 from jobs.use_case import UseCase
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
 
 Labels = npt.NDArray[np.int8]
 UNKNOWN = -1
@@ -104,10 +109,11 @@ def table(use_case: UseCase) -> str:
     return f"{use_case.features_schema}.history"
 
 
-def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> int:
-    """Write all events known at `as_of` with their features to `table(use_case)`; gives its version.
+def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str, Any]:
+    """Bring `table(use_case)` to all events known at `as_of` with their features; the cost follows what changed.
 
-    Nothing is written if it holds them already.
+    Returns:
+        `version` (of the table), `rows_written` and `days_written` (0 if it held them already).
 
     Raises ValueError if a table that it is made from does not exist.
     """
@@ -116,35 +122,83 @@ def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> int:
     name = table(use_case)
     with lakehouse.lock(name):
         found = event_rows.inputs(lakehouse, use_case, [use_case.events, use_case.labels], as_of, name)
-        last = lakehouse.state(name)
-        version = lakehouse.version(name)
+        last, version = lakehouse.state(name), lakehouse.version(name)
         if version is not None and last == {**found.state(), "features": last.get("features")}:
-            return version
+            return {"version": version, "rows_written": 0, "days_written": 0}
         store = open_store(lakehouse, use_case, found.versions)
-        events = event_rows.known(lakehouse, use_case, found.versions, as_of, None)
-        wanted = [*event_rows.columns(use_case, events), "unix_micros(known_at) as event_known_at"]
-        frame = event_rows.with_features(store, use_case, events.selectExpr(*wanted))
-        schema = event_rows.schema(frame)
-        if version is not None and lakehouse.schema(name).names != schema.names:
-            lakehouse.reshape(name, schema, partition_by=[PARTITION])
-        state = {**found.state(), "features": event_rows.feature_names(store, use_case)}
-        rows, frame = events.count(), frame.repartition(PARTITION)
-        return lakehouse.write(
-            name, frame, mode="overwrite", schema=schema, rows=rows, partition_by=[PARTITION], state=state
-        )
+        return _write(lakehouse, use_case, store, found, last)
 
 
-def read(lakehouse: Lakehouse, use_case: UseCase) -> History:
-    """The history as it was built last. Raises ValueError if it was not, or a feature is no number."""
-    name, problem = table(use_case), problem_of(use_case)
-    state = lakehouse.state(name)
+def _write(
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, found: Inputs, last: Mapping[str, Any]
+) -> dict[str, Any]:
+    name, days = table(use_case), _stale(lakehouse, use_case, store, found, last)
+    events = event_rows.known(lakehouse, use_case, found.versions, found.as_of, days)
+    wanted = [*event_rows.columns(use_case, events), "unix_micros(known_at) as event_known_at"]
+    frame = event_rows.with_features(store, use_case, events.selectExpr(*wanted))
+    schema = event_rows.schema(frame)
+    if lakehouse.exists(name) and set(lakehouse.schema(name).names) != set(schema.names):
+        lakehouse.reshape(name, schema, partition_by=[PARTITION])
+        return _write(lakehouse, use_case, store, found, {})
+    rows = events.count()
+    version = lakehouse.write(
+        name,
+        frame.repartition(PARTITION),
+        mode="overwrite",
+        schema=schema,
+        rows=rows,
+        replace_where=None if days is None else of_days(days),
+        partition_by=[PARTITION],
+        state={**found.state(), "features": event_rows.feature_names(store, use_case)},
+    )
+    return {"version": version, "rows_written": rows, "days_written": "all" if days is None else len(days)}
+
+
+def _stale(
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, found: Inputs, last: Mapping[str, Any]
+) -> list[date] | None:
+    """Days of which a row may differ from what the table holds; None: any may. Labels are no part of its rows."""
+    tables = {name: version for name, version in found.versions.items() if name != use_case.labels}
+    spans = event_rows.reached(lakehouse, use_case, store, last, replace(found, versions=tables))
+    if spans is None:
+        return None
+    days = {first + timedelta(days=n) for first, end in spans for n in range((end - first).days + 1)}
+    return sorted(day for day in days if day <= found.as_of.date()) or [found.as_of.date()]
+
+
+def read(
+    lakehouse: Lakehouse, use_case: UseCase, version: int | None = None, state: Mapping[str, Any] | None = None
+) -> History:
+    """The history as it was built last, or at `version`.
+
+    Args:
+        state: what that version was made from, if the table's log may have forgotten it.
+
+    Raises ValueError if there is none, or a feature is no number.
+    """
+    name = table(use_case)
+    state = state or lakehouse.state(name, version)
     if not state:
         raise ValueError(f"{name}: expected a history, found none; build it first")
+    version = lakehouse.version(name) if version is None else version
+    key = (lakehouse.path(name), version, repr(use_case.problem))
+    if key not in _READ:
+        _READ.clear()
+        _READ[key] = _read(lakehouse, use_case, version, state)
+    return _READ[key]
+
+
+_READ: dict[Any, History] = {}
+"""The history read last: several steps of a run look at the same one."""
+
+
+def _read(lakehouse: Lakehouse, use_case: UseCase, version: int | None, state: Mapping[str, Any]) -> History:
+    name, problem = table(use_case), problem_of(use_case)
     time, event_id = use_case.event_timestamp, use_case.event_id
-    schema = lakehouse.schema(name)
+    schema = lakehouse.schema(name, version)
     names = numeric_names(schema, [*problem.inputs, *state["features"]])
     columns = dict.fromkeys([*names, time, "event_known_at", event_id, problem.block, problem.amount])
-    rows = lakehouse.to_arrow(name, lakehouse.version(name), list(columns))
+    rows = lakehouse.to_arrow(name, version, list(columns))
     rows = rows.take(pc.sort_indices(rows, sort_keys=[(time, "ascending"), (event_id, "ascending")]))
     versions = state["versions"]
     return History(

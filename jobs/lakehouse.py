@@ -205,11 +205,11 @@ class Lakehouse:
             partition_by=None if partition_by is None else list(partition_by), commit_properties=keeping(state or {}),
         )  # fmt: skip
 
-    def state(self, table: str) -> dict[str, Any]:
-        """State of the last Evergreen commit of a table ({} if none): what its rows were made from."""
+    def state(self, table: str, version: int | None = None) -> dict[str, Any]:
+        """State of the last Evergreen commit of a table, until `version` ({} if none): what its rows were made from."""
         if not self.exists(table):
             return {}
-        for commit in self.delta(table).history():
+        for commit in self.delta(table, version).history():
             with contextlib.suppress(ValueError, TypeError, KeyError):
                 state: dict[str, Any] = json.loads(commit["userMetadata"])["evergreen"]
                 return state

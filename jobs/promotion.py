@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobs import ledger, provenance
@@ -47,8 +47,13 @@ class Judged:
     evaluation: Evaluation | None = None
 
 
-def judge(lakehouse: Lakehouse, use_case: UseCase, registry: Registry, as_of: datetime) -> Judged:
+def judge(
+    lakehouse: Lakehouse, use_case: UseCase, registry: Registry, as_of: datetime, patience: timedelta = timedelta(0)
+) -> Judged:
     """Evaluate the registry's candidate against the champion, or find that this was done before.
+
+    Args:
+        patience: for so long a refusal is not judged again on newer rows. Who looks every night promotes by chance.
 
     Raises:
         ValueError: as `jobs.evaluation.evaluate`.
@@ -63,7 +68,7 @@ def judge(lakehouse: Lakehouse, use_case: UseCase, registry: Registry, as_of: da
         return Judged("there is no candidate yet")
     if book.champion and book.champion.version == version:
         return Judged(f"the candidate, version {version}, is the champion already")
-    if why := barred(book, version) or _too_early(book, as_of):
+    if why := barred(book, version) or _too_early(book, as_of) or _judged_lately(book, version, as_of, patience):
         return Judged(why)
     candidate = _entrant(settings, use_case, registry, version, None)
     known = lakehouse.state(use_case.training_set)
@@ -93,13 +98,18 @@ def judge(lakehouse: Lakehouse, use_case: UseCase, registry: Registry, as_of: da
 
 
 def promote(
-    lakehouse: Lakehouse, use_case: UseCase, registry: Registry, as_of: datetime, now: datetime
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    registry: Registry,
+    as_of: datetime,
+    now: datetime,
+    patience: timedelta = timedelta(0),
 ) -> tuple[Judged, Decision | None]:
     """Decide about the candidate, in one transaction, then let the registry follow; None if nothing is to be decided.
 
     A refusal, or an older decision about the same evidence, is an answer and no error.
     """
-    judged = judge(lakehouse, use_case, registry, as_of)
+    judged = judge(lakehouse, use_case, registry, as_of, patience)
     decision = _decided(lakehouse.settings, judged.evaluation, now) if judged.evaluation else None
     reconcile(lakehouse.settings, use_case, registry)
     return judged, decision
@@ -136,6 +146,20 @@ def _too_early(book: Book, as_of: datetime) -> str | None:
     if book.champion is None or book.champion.since <= as_of:
         return None
     return f"version {book.champion.version} is in production since {book.champion.since.isoformat()}, after this as_of"
+
+
+def _judged_lately(book: Book, version: int, as_of: datetime, patience: timedelta) -> str | None:
+    """Why a refused version is not judged again yet; one that had too few rows is."""
+    last = book.last(version)
+    if last is None or last.outcome != "refused" or not timedelta(0) < as_of - last.as_of < patience:
+        return None
+    enough = last.evidence.get("checks", {}).get("enough_rows", {}).get("outcome") != "failed"
+    now = book.champion.version if book.champion else None
+    if not enough or last.champion_version != now:
+        return None
+    again = last.as_of + patience
+    refused = f"version {version} was refused as of {last.as_of:%Y-%m-%d}"
+    return f"{refused}; judged again from {again:%Y-%m-%d} on: {last.reason}"
 
 
 def _decided(settings: Settings, found: Evaluation, now: datetime) -> Decision:

@@ -17,7 +17,10 @@ from jobs.lakehouse import Lakehouse
 from jobs.settings import ROOT
 from jobs.use_case import UseCase
 
-DECIDING = ("models/*.py", "bundle.py", "split.py", "study.py", "train.py", "training_rows.py", "tune.py")
+DECIDING = (
+    "models/*.py", "bundle.py", "challenge.py", "recipes.py", "split.py", "study.py", "train.py", "training_rows.py",
+    "tune.py",
+)  # fmt: skip
 """Modules below `jobs` that decide what a training makes."""
 PACKAGES = ("lightgbm", "numpy", "onnx", "onnxruntime", "optuna", "scikit-learn", "torch")
 
@@ -49,6 +52,16 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """As JSON holds it: dates and times as text, tuples as lists."""
     made: dict[str, Any] = json.loads(json.dumps(values, default=str))
     return made
+
+
+def of_code() -> dict[str, Any]:
+    """What a manifest says about the code and what it ran on."""
+    return {
+        "code_revision": revision(),
+        "code_sha256": code_sha256(),
+        "lock_sha256": lock_sha256(),
+        "environment": environment(),
+    }
 
 
 def code_sha256() -> str:

@@ -99,9 +99,12 @@ def fit(
 class Comparison:
     """Recipes and the champion on the same rows, none of which the model that scored it learned from."""
 
-    labels: metrics.Bools
-    blocks: metrics.Ints
+    rows: TrainingRows
     scores: Mapping[str, Floats]
+
+    @property
+    def labels(self) -> metrics.Bools:
+        return self.rows.examples.labels
 
     @property
     def positives(self) -> int:
@@ -148,4 +151,4 @@ def compare(
     else:
         scores = {"champion": crossed(champion.recipe, champion.learned_until)}
     scores |= {recipe.name: crossed(recipe, as_of) for recipe in recipes}
-    return Comparison(found.examples.labels, found.blocks, scores)
+    return Comparison(found, scores)

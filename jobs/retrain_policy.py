@@ -61,6 +61,8 @@ class Evidence:
     """What each test names: features, slices."""
     versions: Mapping[str, Any] = field(default_factory=dict)
     """Of the data it was measured on."""
+    in_production: bool = True
+    """Whether there is a champion."""
 
     @property
     def alarms(self) -> tuple[str, ...]:
@@ -90,10 +92,10 @@ def retrain_policy(evidence: Evidence, history: Sequence[Decision], rules: Rules
     """Decide.
 
     Args:
-        history: the decisions before, oldest first; those of moments after `evidence.as_of` are not looked at, so that
-            a clock that went backwards decides as it did.
+        history: the decisions before, oldest first; those of `evidence.as_of` or later are not looked at, so that a
+            clock that went backwards decides as it did.
     """
-    past = [decision for decision in history if decision.as_of <= evidence.as_of]
+    past = [decision for decision in history if decision.as_of < evidence.as_of]
     trained = [decision for decision in past if decision.retrain]
     episode = _episode(evidence, past, rules)
     positives = evidence.positives_since(episode) if episode else 0
@@ -103,6 +105,8 @@ def retrain_policy(evidence: Evidence, history: Sequence[Decision], rules: Rules
 
     if not trained:
         return decide(True, "first", "nothing was trained yet")
+    if not evidence.in_production:
+        return _bounded(decide(True, "first", "nobody is in production yet"), trained, rules)
     age = evidence.as_of - trained[-1].as_of
     if episode is None:
         if age >= rules.refresh:

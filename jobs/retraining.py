@@ -101,7 +101,8 @@ def decide(
         found = connection.execute(tables.evidence.select().where(tables.evidence.c.digest == digest)).first()
         if found is None:
             raise ValueError(f"retraining: expected evidence {digest}, found none in the ledger; keep it first")
-        decision = retrain_policy(_evidence(found.content), history(past, now), rules or Rules())
+        evidence = _evidence(found.content)
+        decision = retrain_policy(evidence, history(past, evidence.as_of, now), rules or Rules())
         return _inserted(connection, use_case, digest, decision, by, now)
 
     return tables.repeated(settings, insert)
@@ -115,7 +116,7 @@ def asked(settings: Settings, use_case: UseCase, as_of: datetime, by: str, now: 
     digest = keep(settings, use_case, evidence, now)
 
     def insert(connection: sa.Connection) -> Row:
-        past = history(_rows(connection, use_case), now)
+        past = history(_rows(connection, use_case), as_of, now)
         last = past[-1] if past else Decision(as_of, False, "none", "", None, 0)
         decision = Decision(as_of, True, "asked", "asked for on demand", last.episode, last.positives)
         return _inserted(connection, use_case, digest, decision, by, now)
@@ -151,13 +152,20 @@ def due(settings: Settings, use_case: UseCase, as_of: datetime) -> Row | None:
     return known[-1] if known and known[-1].open else None
 
 
-def history(past: Sequence[Row], now: datetime) -> list[Decision]:
-    """What the policy takes into account: a training that failed was none, whatever was decided."""
+def history(past: Sequence[Row], as_of: datetime, now: datetime) -> list[Decision]:
+    """What the policy takes into account at `as_of`: a training that failed was none, whatever was decided, and neither
+    was a first one that had too little to learn from.
+
+    Other evidence of the same moment (more reports of a world that stands still) was decided about just before.
+    """
 
     def counted(row: Row) -> Decision:
         failed = row.open and now - row.decided_at > UNDER_WAY
-        nothing = row.finished_at is not None and row.model_version is None
-        return replace(row.decision, retrain=False) if failed or nothing else row.decision
+        nothing = row.finished_at is not None and row.model_version is None and row.decision.trigger == "first"
+        decision = row.decision
+        if decision.as_of == as_of:
+            decision = replace(decision, as_of=as_of - timedelta(microseconds=1))
+        return replace(decision, retrain=False) if failed or nothing else decision
 
     return sorted((counted(row) for row in past), key=lambda decision: decision.as_of)
 
@@ -204,4 +212,5 @@ def _evidence(content: Any) -> Evidence:
         {date.fromisoformat(day): count for day, count in content["positives"].items()},
         content["named"],
         content["versions"],
+        content["in_production"],
     )

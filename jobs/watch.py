@@ -1,4 +1,4 @@
-"""The evidence of a moment in production: what the monitor of a replay would have seen, from the ledger and the history.
+"""The evidence of a moment in production: what a replay's monitor would see, from the ledger and the history.
 
 Nothing is remembered between two looks but the ledger and the tables, so that a look after a restart, or at a moment of
 the past, shows what it would have shown then.
@@ -18,7 +18,7 @@ from jobs.history import History
 from jobs.lakehouse import Lakehouse
 from jobs.models.protocol import Model
 from jobs.monitor import REMEMBERED, Monitor, Seen
-from jobs.retrain_policy import Rules
+from jobs.retrain_policy import Evidence, Rules
 from jobs.use_case import UseCase
 
 DAY = timedelta(days=1)
@@ -35,8 +35,8 @@ class Period:
     """First day of the change that it was trained for, if it was."""
 
 
-def look(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime) -> tuple[Monitor, Seen]:
-    """The monitor of this moment, and what it sees.
+def evidence(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime) -> tuple[Evidence, Seen]:
+    """What is known at a moment, as the policy takes it, and what it was seen by.
 
     Raises:
         ValueError: there is no history, or the events lack a feature of the champion.
@@ -46,7 +46,8 @@ def look(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: d
     found = periods(lakehouse, use_case, as_of)
     monitor = watched(seen, use_case, found, as_of, lambda period: model_of(champions, use_case, period, seen.names))
     versions = {**seen.versions, "champion": found[-1].version if found else 0}
-    return monitor, replace(monitor.look(as_of), versions=versions)
+    shown = replace(monitor.look(as_of), versions=versions)
+    return replace(shown.evidence(as_of), in_production=bool(found)), shown
 
 
 def periods(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> list[Period]:
@@ -87,7 +88,7 @@ def watched(
 
 
 def _decided(periods: Sequence[Period], today: date) -> dict[date, Period]:
-    """Day -> who was in production when it began, of the days that are remembered and the last champion's whole time."""
+    """Day -> who was in production when it began, of the days remembered and all of the last champion's."""
     last = periods[-1].since.date()
     days = {}
     day = min(max(periods[0].since.date(), today - REMEMBERED), last)

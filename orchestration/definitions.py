@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import explanation, export, features, promotion, raw, scoring, training, transforms
+from assets import explanation, export, features, promotion, raw, retraining, scoring, training, transforms
 from jobs import settings as settings_module
 from jobs import transforms as dbt_project
 from jobs.settings import Settings
@@ -45,6 +45,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         *raw.build(use_case, days),
         transforms.build(use_case, days, manifest),
         *features.build(use_case, days),
+        *retraining.build(use_case, days),
         *training.build(use_case, days),
         *promotion.build(use_case, days),
         *scoring.build(use_case, days),

@@ -1,0 +1,190 @@
+"""The evidence of a night, and whether it calls for a training, as assets; both are rows of the ledger."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from assets import serving_pictures, times
+from assets.features import key as feature_key
+from assets.metadata import mapping_table, markdown_table
+from assets.transforms import mart_key
+from jobs import inputs, retraining, watch
+from jobs.champions import Champions
+from jobs.lakehouse import Lakehouse
+from jobs.promotion import Registry
+from jobs.retrain_policy import ALARM, Evidence
+from jobs.retraining import Row
+from jobs.use_case import UseCase
+
+SHOWN = 20
+"""Decisions, and days of positives, in a table."""
+
+
+def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Outcome of the last promotion, evidence and decision; nothing for a use case without a problem."""
+    if use_case.problem is None:
+        return []
+    return [_outcome(use_case), _evidence(use_case), _retraining(use_case)]
+
+
+def key(use_case: UseCase, name: str) -> dg.AssetKey:
+    return dg.AssetKey([use_case.name, "monitoring", name])
+
+
+def decided_here(context: dg.AssetExecutionContext, use_case: UseCase) -> bool:
+    """Whether this run asks the policy; one that does not was started by somebody who wants what they chose."""
+    return key(use_case, "retraining") in context.job_def.asset_layer.executable_asset_keys
+
+
+def due(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase) -> Row | None:
+    """The training that the ledger asks for, at the moment of this run."""
+    return retraining.due(lakehouse.settings, use_case, _moment(context, lakehouse, use_case))
+
+
+def asked(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, now: datetime) -> Row:
+    """The training that somebody asks for by starting this run."""
+    moment = _moment(context, lakehouse, use_case)
+    return retraining.asked(lakehouse.settings, use_case, moment, _asker(context), now)
+
+
+def _moment(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase) -> datetime:
+    return times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
+
+
+def _outcome(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "outcome"),
+        deps=[feature_key(use_case, "history"), mart_key(use_case.labels)],
+        group_name="monitoring",
+        kinds={"sql"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="The champion against its predecessor, scored in its shadow on the same mature rows; if that one "
+        "would have been better beyond noise, the promotion is rolled back.",
+    )
+    def outcome(
+        context: dg.AssetExecutionContext,
+        lakehouse: dg.ResourceParam[Lakehouse],
+        registry: dg.ResourceParam[Registry],
+        champions: dg.ResourceParam[Champions],
+        now: dg.ResourceParam[datetime],
+    ) -> dg.MaterializeResult[None]:
+        from jobs import automatic_rollback
+
+        as_of = _moment(context, lakehouse, use_case)
+        found, decision = automatic_rollback.check(lakehouse, use_case, registry, champions, as_of, now)
+        numbers = {"present": found.present, "former": found.former}
+        return dg.MaterializeResult(
+            metadata={
+                "said": found.said,
+                "rolled_back": decision is not None,
+                "positives": found.positives,
+                **{f"average precision of the {who}": v for who, v in numbers.items() if v is not None},
+                **({"decision": f"version {decision.model_version} restored"} if decision else {}),
+            }
+        )
+
+    return outcome
+
+
+def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "evidence"),
+        deps=[feature_key(use_case, "history"), key(use_case, "outcome"), mart_key(use_case.labels)],
+        group_name="monitoring",
+        kinds={"sql"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="What is known of the champion's world at this moment: drift of features and scores, and what the "
+        "reports say. Kept in the ledger; whoever decides about a training decides by it.",
+    )
+    def evidence(
+        context: dg.AssetExecutionContext,
+        lakehouse: dg.ResourceParam[Lakehouse],
+        champions: dg.ResourceParam[Champions],
+        now: dg.ResourceParam[datetime],
+    ) -> dg.MaterializeResult[None]:
+        found, seen = watch.evidence(lakehouse, use_case, champions, _moment(context, lakehouse, use_case))
+        digest = retraining.keep(lakehouse.settings, use_case, found, now)
+        return dg.MaterializeResult(metadata={"digest": digest, **seen_metadata(found, seen)})
+
+    return evidence
+
+
+def seen_metadata(found: Evidence, seen: Any) -> dict[str, Any]:
+    """Evidence for people."""
+    days = sorted(found.positives)[-SHOWN:]
+    named = {test: ", ".join(names) or "nothing" for test, names in found.named.items()}
+    shown: dict[str, Any] = {
+        "alarms": ", ".join(found.alarms) or "none",
+        "reports_known": seen.reports,
+        "label_maturity_of_the_last_day": seen.maturity,
+        "positives": mapping_table({str(d): found.positives[d] for d in days}, ("day", "positives known by now")),
+        "versions": mapping_table(dict(found.versions), ("table", "version")),
+    }
+    if found.scores:
+        shown["scores"] = serving_pictures.bars(found.scores, f"evidence of change ({ALARM:g} is the line of alarm)")
+        rows = [
+            {"test": t, "score": s, "alarms": s >= ALARM, "names": named.get(t, "")} for t, s in found.scores.items()
+        ]
+        shown["tests"] = markdown_table(pa.Table.from_pylist(rows))
+    return shown
+
+
+def _retraining(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "retraining"),
+        deps=[key(use_case, "evidence")],
+        group_name="monitoring",
+        kinds={"sql"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="Whether the evidence calls for a training, and why, or why not: a row of the ledger. The same "
+        "evidence is decided about once, here or by a sensor.",
+    )
+    def retraining_decision(
+        context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
+    ) -> dg.MaterializeResult[None]:
+        settings = lakehouse.settings
+        found = retraining.latest(settings, use_case)
+        if found is None:
+            return dg.MaterializeResult(metadata={"notes": "no evidence yet: materialize it first"})
+        row = retraining.decide(settings, use_case, found[0], _asker(context), now)
+        return dg.MaterializeResult(metadata=decision_metadata(row, retraining.rows(settings, use_case)))
+
+    return retraining_decision
+
+
+def _asker(context: dg.AssetExecutionContext) -> str:
+    """Who started the run: a schedule, a sensor, or a person."""
+    tags = context.run.tags
+    return tags.get("dagster/schedule_name") or tags.get("dagster/sensor_name") or "run"
+
+
+def decision_metadata(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
+    """A decision, and the last ones."""
+    return {
+        "retrain": row.decision.retrain,
+        "trigger": row.decision.trigger,
+        "reason": row.decision.reason,
+        "decided_by": row.by,
+        "decisions": markdown_table(pa.Table.from_pylist([described(each) for each in reversed(rows[-SHOWN:])])),
+    }
+
+
+def described(row: Row) -> dict[str, Any]:
+    """A row for a table."""
+    made = f"version {row.model_version}: " if row.model_version else ""
+    return {
+        "as of": f"{row.decision.as_of:%Y-%m-%d %H:%M}",
+        "decided at": f"{row.decided_at:%Y-%m-%d %H:%M}",
+        "by": row.by,
+        "retrain": "yes" if row.decision.retrain else "no",
+        "trigger": row.decision.trigger,
+        "reason": row.decision.reason,
+        "alarms": ", ".join(row.decision.alarms),
+        "came of it": "under way" if row.open else f"{made}{row.said}",
+    }

@@ -215,6 +215,11 @@ class Lakehouse:
                 return state
         return {}
 
+    def row_count(self, table: str, version: int | None = None) -> int:
+        """Rows of a table, by its log."""
+        actions = pa.table(self.delta(table, version).get_add_actions(flatten=True))
+        return sum(rows or 0 for rows in actions["num_records"].to_pylist())
+
     def maxima(self, table: str, columns: Sequence[str], version: int | None = None) -> list[Any]:
         """The greatest value of each column (None if there is none), from file statistics where every file has them."""
         import pyarrow.compute as pc

@@ -45,9 +45,23 @@ def evidence(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_o
     seen = history.read(lakehouse, use_case)
     found = periods(lakehouse, use_case, as_of)
     monitor = watched(seen, use_case, found, as_of, lambda period: model_of(champions, use_case, period, seen.names))
-    versions = {**seen.versions, "champion": found[-1].version if found else 0}
+    reports = report_versions(lakehouse, use_case)
+    versions = {**seen.versions, **reports, "champion": found[-1].version if found else 0}
     shown = replace(monitor.look(as_of), versions=versions)
     return replace(shown.evidence(as_of), in_production=bool(found)), shown
+
+
+def report_versions(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, int]:
+    """Raw tables of what is reported about events, and their Delta versions."""
+    told = [s for s in use_case.sources if any(r.endswith(f".{use_case.event_id}") for r in s.references.values())]
+    found = lakehouse.versions([use_case.raw_table(source) for source in told])
+    return {table: version for table, version in found.items() if version is not None}
+
+
+def rows_since(lakehouse: Lakehouse, table: str, version: int | None) -> int:
+    """Rows that a table gained since `version` (None: all), by its log."""
+    then = 0 if version is None else lakehouse.row_count(table, version)
+    return lakehouse.row_count(table) - then
 
 
 def periods(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> list[Period]:

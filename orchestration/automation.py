@@ -18,6 +18,35 @@ def lineage_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
     )
 
 
+def monitoring_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
+    """What came in since, and what it says about the champion: evidence, but no decision, training or prediction."""
+    return dg.define_asset_job(
+        f"{use_case.name}_monitoring",
+        selection=_evidence(use_case),
+        executor_def=dg.in_process_executor,
+        tags={"use_case": use_case.name},
+        description=f"Raw data to the evidence about the champion of {use_case.name}.",
+    )
+
+
+def retraining_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
+    """What a decision to train sets off, on tables that hold what it was decided on."""
+    decision = dg.AssetSelection.assets(dg.AssetKey([use_case.name, "monitoring", "retraining"]))
+    rows = dg.AssetSelection.assets(dg.AssetKey([use_case.name, "features", "training_set"]))
+    return dg.define_asset_job(
+        f"{use_case.name}_retraining",
+        selection=rows | (decision.downstream() & dg.AssetSelection.tag("use_case", use_case.name)),
+        executor_def=dg.in_process_executor,
+        tags={"use_case": use_case.name},
+        description=f"Decision to exported model of {use_case.name}.",
+    )
+
+
+def _evidence(use_case: UseCase) -> dg.AssetSelection:
+    keys = dg.AssetSelection.assets(dg.AssetKey([use_case.name, "monitoring", "evidence"]))
+    return keys.upstream() & dg.AssetSelection.tag("use_case", use_case.name)
+
+
 def nightly(
     use_case: UseCase, job: UnresolvedAssetJobDefinition
 ) -> UnresolvedPartitionedAssetScheduleDefinition | dg.ScheduleDefinition:

@@ -13,7 +13,7 @@ from jobs import transforms as dbt_project
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 from jobs.use_cases.catalog import USE_CASES
-from orchestration import automation, partitions, resources
+from orchestration import automation, partitions, resources, sensors
 
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
@@ -31,14 +31,15 @@ def build_definitions(
         parts = [_parts(settings, use_case) for use_case in use_cases]
     return dg.Definitions(
         assets=[asset for part in parts for asset in part[0]],
-        jobs=[part[1] for part in parts],
+        jobs=[job for part in parts for job in part[1]],
         schedules=[part[2] for part in parts],
+        sensors=[sensor for part in parts for sensor in part[3]],
         executor=dg.in_process_executor,
         resources={**resources.build(settings), **(resource_overrides or {})},
     )
 
 
-def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinition], Any, Any]:
+def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinition], list[Any], Any, list[Any]]:
     days = partitions.daily(settings, use_case)
     manifest = dbt_project.manifest(settings)
     assets = [
@@ -53,8 +54,12 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         *explanation.build(use_case, days),
     ]
     fresh = [a.map_asset_specs(lambda spec: spec._replace(freshness_policy=FRESH)) for a in assets]
-    job = automation.lineage_job(use_case)
-    return fresh, job, automation.nightly(use_case, job)
+    lineage, monitoring = automation.lineage_job(use_case), automation.monitoring_job(use_case)
+    retrain = automation.retraining_job(use_case)
+    told = sensors.build(settings, use_case, monitoring, retrain)
+    # A use case without a problem ends at its training set: there is nothing to monitor.
+    jobs = [lineage, monitoring, retrain] if use_case.problem else [lineage]
+    return fresh, jobs, automation.nightly(use_case, lineage), told
 
 
 @dg.definitions

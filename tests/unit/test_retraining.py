@@ -1,0 +1,131 @@
+"""The ledger of retraining on SQLite and a real PostgreSQL: decided once, remembered, and true about what came of it."""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobs import retraining
+from jobs.retrain_policy import Evidence, retrain_policy
+from jobs.retraining import Row
+from jobs.settings import Settings
+from jobs.use_cases.fraud import FRAUD
+
+DAY = timedelta(days=1)
+START = datetime(2026, 3, 1, tzinfo=UTC)
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def evidence(day: int, drift: float = 0.2, version: int | None = None, positives: int = 5) -> Evidence:
+    as_of = START + day * DAY
+    known = {(START + n * DAY).date(): positives for n in range(day)}
+    changed = (as_of - DAY).date()
+    versions = {"fraud.labels": day if version is None else version}
+    return Evidence(as_of, {"drift": drift}, changed, known, {"drift": ("amount",)}, versions)
+
+
+def decided(home: Settings, found: Evidence, now: datetime = NOW, by: str = "run") -> Row:
+    return retraining.decide(home, FRAUD, retraining.keep(home, FRAUD, found, now), by, now)
+
+
+def test_evidence_comes_back_as_it_was_kept(ledger_home: Settings) -> None:
+    found = evidence(3, 1.4)
+    digest = retraining.keep(ledger_home, FRAUD, found, NOW)
+    assert retraining.keep(ledger_home, FRAUD, found, NOW + DAY) == digest
+    kept = retraining.latest(ledger_home, FRAUD)
+    assert kept is not None and kept[0] == digest
+    assert replace(kept[1], named={"drift": ("amount",)}) == found and kept[1].alarms == ("drift",)
+
+
+def test_the_same_evidence_is_decided_about_once_whoever_asks(ledger_home: Settings) -> None:
+    first = decided(ledger_home, evidence(3), by="fraud_drift")
+    again = decided(ledger_home, evidence(3), by="run", now=NOW + DAY)
+    assert again == first and retraining.rows(ledger_home, FRAUD) == [first]
+    other = decided(ledger_home, evidence(3, version=99))
+    assert other.id != first.id
+
+
+def test_every_decision_is_the_policys_on_what_was_decided_before(ledger_home: Settings) -> None:
+    past = []
+    for day in range(1, 60):
+        found = evidence(day, 1.5 if day in (20, 21, 22) else 0.3)
+        row = decided(ledger_home, found)
+        assert row.decision == retrain_policy(found, past)
+        past.append(row.decision)
+        if row.open:
+            retraining.finished(ledger_home, row, NOW, day, "trained")
+    reasons = [row.decision.trigger for row in retraining.rows(ledger_home, FRAUD) if row.decision.retrain]
+    assert reasons[0] == "first" and "alarm" in reasons and reasons.count("first") == 1
+
+
+def test_a_yes_stays_due_until_its_training_ended(ledger_home: Settings) -> None:
+    row = decided(ledger_home, evidence(3))
+    assert row.open and retraining.due(ledger_home, FRAUD, START + 3 * DAY) == row
+    assert retraining.due(ledger_home, FRAUD, START + 2 * DAY) is None
+    retraining.finished(ledger_home, row, NOW, 1, "trained")
+    retraining.finished(ledger_home, row, NOW + DAY, 2, "another result of the same")
+    [kept] = retraining.rows(ledger_home, FRAUD)
+    assert (kept.model_version, kept.said, kept.open) == (1, "trained", False)
+    assert retraining.due(ledger_home, FRAUD, START + 9 * DAY) is None
+
+
+def test_a_training_under_way_counts_and_one_that_failed_does_not(ledger_home: Settings) -> None:
+    assert decided(ledger_home, evidence(3)).decision.retrain
+    soon = decided(ledger_home, evidence(3, version=7), now=NOW + timedelta(hours=1))
+    assert not soon.decision.retrain
+    late = decided(ledger_home, evidence(4), now=NOW + DAY)
+    assert late.decision.retrain and late.decision.trigger == "first"
+
+
+def test_a_first_training_without_enough_to_learn_from_is_tried_again(ledger_home: Settings) -> None:
+    row = decided(ledger_home, evidence(3))
+    retraining.finished(ledger_home, row, NOW, None, "the training window holds 2 positives")
+    assert decided(ledger_home, evidence(4)).decision.trigger == "first"
+
+
+def test_a_champion_that_held_is_not_challenged_again_at_once(ledger_home: Settings) -> None:
+    retraining.finished(ledger_home, decided(ledger_home, evidence(3)), NOW, 1, "trained")
+    alarm = decided(ledger_home, evidence(30, 1.5, positives=30))
+    assert alarm.decision.trigger == "alarm"
+    retraining.finished(ledger_home, alarm, NOW, None, "no positives are known to compare on")
+    assert not decided(ledger_home, evidence(31, 1.5, positives=30)).decision.retrain
+
+
+def test_who_asks_gets_a_training_and_an_open_episode_goes_on(ledger_home: Settings) -> None:
+    retraining.finished(ledger_home, decided(ledger_home, evidence(3)), NOW, 1, "trained")
+    alarm = decided(ledger_home, evidence(30, 1.5, positives=30))
+    retraining.finished(ledger_home, alarm, NOW, 2, "trained")
+    asked = retraining.asked(ledger_home, FRAUD, START + 31 * DAY, "anna", NOW)
+    assert asked.open and asked.decision.trigger == "asked" and asked.decision.episode == alarm.decision.episode
+    assert retraining.due(ledger_home, FRAUD, START + 31 * DAY) == asked
+    retraining.finished(ledger_home, asked, NOW, 3, "trained")
+    after = decided(ledger_home, evidence(32, positives=30))
+    assert after.decision.episode == alarm.decision.episode and not after.decision.retrain
+
+
+def test_unknown_evidence_is_not_decided_about(ledger_home: Settings) -> None:
+    with pytest.raises(ValueError, match=r"expected evidence abc, found none in the ledger"):
+        retraining.decide(ledger_home, FRAUD, "abc", "run", NOW)
+    assert retraining.rows(ledger_home, FRAUD) == []
+
+
+def _decide_often(home: Settings, digests: list[str], by: str) -> None:
+    for digest in digests:
+        retraining.decide(home, FRAUD, digest, by, NOW)
+
+
+def test_sensors_at_the_same_time_decide_once(ledger_home: Settings) -> None:
+    digests = [retraining.keep(ledger_home, FRAUD, evidence(day), NOW) for day in range(3, 11)]
+    context = multiprocessing.get_context("spawn")
+    asking = [context.Process(target=_decide_often, args=(ledger_home, digests, by)) for by in ("one", "two")]
+    for process in asking:
+        process.start()
+    for process in asking:
+        process.join()
+    assert [process.exitcode for process in asking] == [0, 0]
+    rows = retraining.rows(ledger_home, FRAUD)
+    assert sorted(row.digest for row in rows) == sorted(digests)
+    assert sum(row.decision.trigger == "first" for row in rows) == 1

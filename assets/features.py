@@ -111,9 +111,12 @@ def _history(use_case: UseCase) -> dg.AssetsDefinition:
 
 
 def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
+    features = [key(use_case, w.name) for w in use_case.windows]
+    history = [] if use_case.problem is None else [key(use_case, "history")]
+
     @dg.asset(
         key=key(use_case, "training_set"),
-        deps=[key(use_case, w.name) for w in use_case.windows] + [mart_key(use_case.events), mart_key(use_case.labels)],
+        deps=[*features, *history, mart_key(use_case.events), mart_key(use_case.labels)],
         group_name="training",
         kinds={"delta", "feast"},
         owners=list(use_case.owners),

@@ -162,8 +162,10 @@ def _stale(
     spans = event_rows.reached(lakehouse, use_case, store, last, replace(found, versions=tables))
     if spans is None:
         return None
+    # A moment before the last one leaves out what was known later.
+    latest = max(found.as_of, datetime.fromisoformat(last["as_of"])).date()
     days = {first + timedelta(days=n) for first, end in spans for n in range((end - first).days + 1)}
-    return sorted(day for day in days if day <= found.as_of.date()) or [found.as_of.date()]
+    return sorted(day for day in days if day <= latest) or [latest]
 
 
 def read(

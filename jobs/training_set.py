@@ -54,7 +54,7 @@ def _write(lakehouse: Lakehouse, use_case: UseCase, found: Inputs, last: Mapping
     store = open_store(lakehouse, use_case, found.versions)
     days = stale_days(lakehouse, use_case, store, found, last)
     rows = _labelled(lakehouse, use_case, found, days)
-    frame = event_rows.with_features(store, use_case, rows)
+    frame = _with_features(lakehouse, use_case, store, found, rows, days)
     schema, state = event_rows.schema(frame), {**found.state(), "features": event_rows.feature_names(store, use_case)}
     if _make_room(lakehouse, table, schema):
         return _write(lakehouse, use_case, found, {})
@@ -74,6 +74,26 @@ def _write(lakehouse: Lakehouse, use_case: UseCase, found: Inputs, last: Mapping
     )
     days_written = "all" if days is None else len(days)
     return {**state, "version": version, "rows_written": count, "days_written": days_written}
+
+
+def _with_features(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    store: FeatureStore,
+    found: Inputs,
+    rows: DataFrame,
+    days: Sequence[date] | None,
+) -> DataFrame:
+    """`rows` with their features: from the history, if it was built from the same inputs, else joined anew."""
+    from jobs import history
+
+    state = lakehouse.state(history.table(use_case))
+    names = state.pop("features", None)
+    if state != found.state():
+        return event_rows.with_features(store, use_case, rows)
+    known = lakehouse.read(history.table(use_case), lakehouse.version(history.table(use_case)))
+    known = known if days is None else known.where(of_days(days))
+    return rows.join(known.select(use_case.event_id, *names), use_case.event_id, "left")
 
 
 def stale_days(

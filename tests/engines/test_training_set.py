@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from jobs import feature_store, pins, training_set, window_features
+from jobs import feature_store, history, pins, training_set, window_features
 from jobs.lakehouse import Lakehouse, keeping
 from jobs.use_cases.fraud import CUSTOMER_WINDOWS, FRAUD
 
@@ -118,6 +118,8 @@ def test_the_same_inputs_build_nothing_and_others_build_anew(marts: Lakehouse) -
 
 def forget(lakehouse: Lakehouse, table: str) -> None:
     """Empty a table and its state, so that the next build starts from nothing."""
+    if not lakehouse.exists(table):
+        return
     nothing = lakehouse.schema(table).empty_table()
     write_deltalake(lakehouse.delta(table), nothing, mode="overwrite", commit_properties=keeping({}))
 
@@ -156,6 +158,42 @@ def test_a_set_brought_up_to_date_equals_one_built_anew(marts: Lakehouse, engine
         forget(marts, table)
         anew = training_set.build(marts, FRAUD, moment)
         assert anew["days_written"] == "all" and brought == built(marts) and state == marts.state(table)
+
+
+def whole(lakehouse: Lakehouse) -> list[Row]:
+    rows: list[Row] = lakehouse.to_arrow(history.table(FRAUD)).to_pylist()
+    return sorted(rows, key=lambda row: row["transaction_id"])
+
+
+@pytest.mark.embedded
+def test_a_history_brought_up_to_date_equals_one_built_anew_and_gives_its_features(marts: Lakehouse) -> None:
+    table = history.table(FRAUD)
+    assert history.build(marts, FRAUD, AS_OF)["rows_written"] == 41
+    assert history.build(marts, FRAUD, AS_OF)["rows_written"] == 0
+    for number, moment in enumerate((AS_OF + 2 * DAY, AS_OF + 3 * DAY, AS_OF + 6 * DAY, AS_OF), start=2):
+        if moment > AS_OF:
+            events, labels = arrived(number, moment)
+            add(marts, FRAUD.events, events, EVENT_SCHEMA)
+            add(marts, FRAUD.labels, labels, LABEL_SCHEMA)
+        update_windows(marts, moment)
+        history.build(marts, FRAUD, moment)
+        forget(marts, FRAUD.training_set)
+        training_set.build(marts, FRAUD, moment)
+        brought, features = whole(marts), built(marts)
+        # Without the history, features are joined anew.
+        for emptied in (table, FRAUD.training_set):
+            forget(marts, emptied)
+        training_set.build(marts, FRAUD, moment)
+        assert built(marts) == features
+        assert history.build(marts, FRAUD, moment)["days_written"] == "all" and whole(marts) == brought
+
+
+@pytest.mark.embedded
+def test_labels_alone_rewrite_no_event(marts: Lakehouse) -> None:
+    history.build(marts, FRAUD, AS_OF)
+    add(marts, FRAUD.labels, [label(33, at(33), True, AS_OF)], LABEL_SCHEMA)
+    assert history.build(marts, FRAUD, AS_OF)["days_written"] <= 1
+    assert history.read(marts, FRAUD).labels.rows.size == 8
 
 
 def test_only_days_that_something_reached_are_written(marts: Lakehouse) -> None:

@@ -1,4 +1,4 @@
-"""The ledger of retraining on SQLite and a real PostgreSQL: decided once, remembered, and true about what came of it."""
+"""The ledger of retraining on SQLite and a real PostgreSQL: decided once, and true about what came of it."""
 
 from __future__ import annotations
 

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from jobs import registry, tune
+from jobs import challenger, history, recipes, registry, tune
 from jobs.bundle import GRAPH, Bundle
 from jobs.lakehouse import Lakehouse
+from jobs.monitor import Monitor
 from jobs.problem import Family, Problem, Review
 from jobs.split import Split
 from jobs.train import Contestant, evaluate, fit_family, fit_final
@@ -45,6 +46,8 @@ def reproduce(lakehouse: Lakehouse, use_case: UseCase, version: int, again: bool
     """
     bundle = registry.fetch(lakehouse.settings, use_case, version)
     made = bundle.manifest.training
+    if "recipe" in made:
+        return list(_challenger_again(lakehouse, use_case, bundle))
     try:
         rows = read(lakehouse, use_case, made["table_version"], bundle.manifest.names)
     except OSError as error:
@@ -72,7 +75,24 @@ def _trained_again(use_case: UseCase, bundle: Bundle, rows: TrainingRows) -> Ite
             yield Compared(metric, recorded, metrics[metric], _same(recorded, metrics[metric], _exact(made)))
         chosen = Contestant(name, "family", metrics, scores, made["parameters"], made["steps"])
         graph = fit_final(problem, family, chosen, rows, parts).to_onnx().SerializeToString(deterministic=True)
-    if _exact(made):
+    yield from _same_graph(bundle, graph)
+
+
+def _challenger_again(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle) -> Iterator[Compared]:
+    """A challenger learned from all events with their features, by a recipe, as known at its moment."""
+    made = bundle.manifest.training
+    own = replace(use_case, problem=_as_recorded(use_case, made))
+    seen = history.read(lakehouse, use_case, made["table_version"], made["training_set"])
+    as_of, recipe = datetime.fromisoformat(made["as_of"]), recipes.named(use_case, made["recipe"])
+    share = Monitor(seen, use_case).delay(as_of).share
+    with tune.one_thread():
+        model = challenger.fit(seen, own, recipe, as_of, share, bundle.manifest.family, made["parameters"])
+    yield Compared("steps", made["steps"], model.steps, made["steps"] == model.steps)
+    yield from _same_graph(bundle, model.to_onnx().SerializeToString(deterministic=True))
+
+
+def _same_graph(bundle: Bundle, graph: bytes) -> Iterator[Compared]:
+    if _exact(bundle.manifest.training):
         recorded, found = bundle.manifest.files[GRAPH], hashlib.sha256(graph).hexdigest()
         yield Compared(f"sha256 of {GRAPH}", recorded[:16], found[:16], recorded == found)
 

@@ -91,7 +91,7 @@ def _with_features(
     names = state.pop("features", None)
     if state != found.state():
         return event_rows.with_features(store, use_case, rows)
-    known = lakehouse.read(history.table(use_case), lakehouse.version(history.table(use_case)))
+    known: DataFrame = lakehouse.read(history.table(use_case), lakehouse.version(history.table(use_case)))
     known = known if days is None else known.where(of_days(days))
     return rows.join(known.select(use_case.event_id, *names), use_case.event_id, "left")
 

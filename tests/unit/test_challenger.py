@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small_history import START, world, write
 
-from jobs import automatic_rollback, bundle, challenger, ledger, promotion, registry, settings
+from jobs import automatic_rollback, bundle, challenger, ledger, promotion, registry, reproduce, settings
 from jobs.bundle import Bundle, Manifest
 from jobs.champions import Champions
 from jobs.history import History
@@ -95,7 +95,9 @@ def test_a_challenger_learns_the_change_and_is_promoted(home: Settings) -> None:
     assert "better beyond noise since the change" in said.reason and said.evidence["positives"] > 0
     standing = ledger.champion(home, SMALL)
     assert standing is not None and standing.version == made.version and standing.since == decision.as_of
-    assert "young" in made.card or "half-life" in made.card
+    assert "half-life" in made.card
+    again = reproduce.reproduce(lakehouse, SMALL, made.version)
+    assert [each.name for each in again] == ["steps", "sha256 of model.onnx"] and all(each.equal for each in again)
 
 
 def test_a_challenge_is_made_once(home: Settings) -> None:

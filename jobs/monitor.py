@@ -5,6 +5,7 @@ The statistics are those of `jobs.drift` and `jobs.concept`, here on arrays inst
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -12,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from jobs import drift
+from jobs import drift, metrics, performance_drop
 from jobs.concept import Concept, concept_drift
 from jobs.drift_kernel import Edges, bins_of, edges_of
 from jobs.histograms import Histograms
 from jobs.history import History
 from jobs.label_delay import Delay, learn
-from jobs.maturity import ages
+from jobs.maturity import MATURE, ages
 from jobs.metrics import Floats
 from jobs.models.protocol import Model
 from jobs.reports import NEVER
-from jobs.retrain_policy import Evidence
+from jobs.retrain_policy import ALARM, Evidence
 from jobs.split import microseconds
 from jobs.training_rows import MICROSECONDS_A_DAY
 from jobs.use_case import UseCase
@@ -127,6 +128,10 @@ class Monitor:
             if found_by_labels.alarm and not named.get("drift"):
                 window = min(found_by_labels.windows, key=lambda days: found_by_labels.windows[days])
                 changed_on = today - timedelta(days=window - 1)
+        if (lost := performance_drop.drop(self._average_precisions(evening, delay))) is not None:
+            scores["performance"] = lost
+            if lost >= ALARM and not any(scores[name] >= ALARM for name in scores if name != "performance"):
+                changed_on = today - timedelta(days=math.ceil(delay.bound(MATURE)) + performance_drop.RECENT_DAYS - 1)
         labels = self.history.labels
         moment = microseconds(evening)
         reports = int(((labels.known_at <= moment) & (moment < labels.superseded_at)).sum())
@@ -152,6 +157,32 @@ class Monitor:
             return None
         times, known = self.history.times[rows], known[rows]
         return concept_drift(times, scores, known, known < NEVER, delay, evening)
+
+    def _average_precisions(self, evening: datetime, delay: Delay) -> list[float]:
+        """Of the latest mature days that were decided about, oldest first."""
+        last = evening.date() - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
+        count = performance_drop.RECENT_DAYS + performance_drop.REFERENCE_DAYS
+        days = [day for day in self._days_until(last, count) if day in self._scores]
+        if len(days) < performance_drop.RECENT_DAYS + performance_drop.FEWEST_DAYS:
+            return []
+        rows = slice(self.rows_of(days[0]).start, self.rows_of(days[-1]).stop)
+        positive = self._positive_at(microseconds(evening), rows)
+        found = []
+        for day in days:
+            own = self.rows_of(day)
+            labels = positive[own.start - rows.start : own.stop - rows.start]
+            able = labels.any() and not labels.all()
+            found.append(metrics.average_precision(labels, self._scores[day]) if able else float("nan"))
+        return found
+
+    def _positive_at(self, moment: int, rows: slice) -> metrics.Bools:
+        """Whether each of these events is known as positive at a moment."""
+        labels = self.history.labels
+        inside = (labels.rows >= rows.start) & (labels.rows < rows.stop)
+        holds = inside & labels.values & (labels.known_at <= moment) & (moment < labels.superseded_at)
+        positive = np.zeros(rows.stop - rows.start, dtype=np.bool_)
+        positive[labels.rows[holds] - rows.start] = True
+        return positive
 
     def _positives(self, moment: int) -> dict[date, int]:
         places, known = self._positive

@@ -102,10 +102,23 @@ def decide(
         if found is None:
             raise ValueError(f"retraining: expected evidence {digest}, found none in the ledger; keep it first")
         evidence = _evidence(found.content)
-        decision = retrain_policy(evidence, history(past, evidence.as_of, now), rules or Rules())
+        decision = _passed(evidence, past, now)
+        decision = decision or retrain_policy(evidence, history(past, evidence.as_of, now), rules or Rules())
         return _inserted(connection, use_case, digest, decision, by, now)
 
     return tables.repeated(settings, insert)
+
+
+def _passed(evidence: Evidence, past: Sequence[Row], now: datetime) -> Decision | None:
+    """A moment before one that was decided about is history: whoever builds an old night again wants no training.
+
+    Decisions of moments that lie in the future were made by a clock that was wrong; they stop nobody.
+    """
+    later = [row.decision.as_of for row in past if evidence.as_of < row.decision.as_of <= now]
+    if not later:
+        return None
+    said = f"decided as of {max(later):%Y-%m-%d %H:%M} already; a training for the past has to be asked for"
+    return Decision(evidence.as_of, False, "none", said, None, 0, evidence.alarms)
 
 
 def asked(settings: Settings, use_case: UseCase, as_of: datetime, by: str, now: datetime) -> Row:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from jobs import retraining
+from jobs import retraining, settings
+from jobs.ledger_tables import LedgerUnreachable
 from jobs.retrain_policy import Evidence, retrain_policy
 from jobs.retraining import Row
 from jobs.settings import Settings
@@ -104,6 +106,30 @@ def test_who_asks_gets_a_training_and_an_open_episode_goes_on(ledger_home: Setti
     retraining.finished(ledger_home, asked, NOW, 3, "trained")
     after = decided(ledger_home, evidence(32, positives=30))
     assert after.decision.episode == alarm.decision.episode and not after.decision.retrain
+
+
+def test_an_old_night_built_again_trains_nothing(ledger_home: Settings) -> None:
+    retraining.finished(ledger_home, decided(ledger_home, evidence(30)), NOW, 1, "trained")
+    old = decided(ledger_home, evidence(5, 1.5))
+    assert not old.decision.retrain and "decided as of 2026-03-31 00:00 already" in old.decision.reason
+    assert retraining.due(ledger_home, FRAUD, START + 5 * DAY) is None
+    after = decided(ledger_home, evidence(31, 1.5, positives=30))
+    assert after.decision == retrain_policy(
+        evidence(31, 1.5, positives=30), [retraining.rows(ledger_home, FRAUD)[0].decision]
+    )
+
+
+def test_a_clock_that_was_wrong_stops_nobody(ledger_home: Settings) -> None:
+    ahead = replace(evidence(3), as_of=NOW + 400 * DAY)
+    retraining.finished(ledger_home, decided(ledger_home, ahead), NOW, 1, "trained")
+    assert decided(ledger_home, evidence(30)).decision.trigger == "first"
+
+
+def test_without_the_ledger_nothing_is_decided(tmp_path: Path) -> None:
+    gone = settings.load({"EVERGREEN_HOME": str(tmp_path), "EVERGREEN_LEDGER": "postgresql://nobody@127.0.0.1:9/none"})
+    for ask in (lambda: retraining.keep(gone, FRAUD, evidence(3), NOW), lambda: retraining.rows(gone, FRAUD)):
+        with pytest.raises(LedgerUnreachable):
+            ask()
 
 
 def test_unknown_evidence_is_not_decided_about(ledger_home: Settings) -> None:

@@ -1,0 +1,41 @@
+"""A drop of average precision on mature days: seen when it is there, and hardly ever when it is not."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jobs.performance_drop import FEWEST_DAYS, RECENT_DAYS, REFERENCE_DAYS, drop
+
+SPREAD = 0.08
+"""Standard deviation of a day's average precision in the simulated world, about."""
+
+
+def days(seed: int, lost: float = 0.0) -> list[float]:
+    values = 0.75 + SPREAD * np.random.default_rng(seed).normal(size=RECENT_DAYS + REFERENCE_DAYS)
+    values[-RECENT_DAYS:] -= lost
+    return [float(value) for value in values]
+
+
+def test_days_without_a_change_hardly_ever_alarm() -> None:
+    alarms = sum((drop(days(seed)) or 0) >= 1 for seed in range(3000))
+    # Chance ALARM each with a known deviation; estimated from four weeks it is a few times that.
+    assert alarms <= 12
+
+
+def test_a_large_drop_alarms_and_a_small_one_does_not() -> None:
+    assert np.mean([(drop(days(seed, 0.2)) or 0) >= 1 for seed in range(200)]) > 0.95
+    assert np.mean([(drop(days(seed, 0.03)) or 0) >= 1 for seed in range(200)]) < 0.05
+
+
+def test_a_gain_is_no_drop() -> None:
+    assert drop(days(1, -0.3)) == 0.0
+
+
+def test_a_certain_drop_that_does_not_matter_is_below_the_line() -> None:
+    assert 0 < (drop([0.8 + 0.001 * (n % 2) for n in range(REFERENCE_DAYS)] + [0.78] * RECENT_DAYS) or 0) < 1
+
+
+def test_too_few_days_say_nothing() -> None:
+    assert drop([]) is None and drop([0.5] * (FEWEST_DAYS + RECENT_DAYS - 1)) is None
+    gaps = [0.5] * REFERENCE_DAYS + [float("nan")] * 3 + [0.4] * (RECENT_DAYS - 3)
+    assert drop(gaps) is None

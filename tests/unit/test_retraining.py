@@ -113,10 +113,9 @@ def test_an_old_night_built_again_trains_nothing(ledger_home: Settings) -> None:
     old = decided(ledger_home, evidence(5, 1.5))
     assert not old.decision.retrain and "decided as of 2026-03-31 00:00 already" in old.decision.reason
     assert retraining.due(ledger_home, FRAUD, START + 5 * DAY) is None
-    after = decided(ledger_home, evidence(31, 1.5, positives=30))
-    assert after.decision == retrain_policy(
-        evidence(31, 1.5, positives=30), [retraining.rows(ledger_home, FRAUD)[0].decision]
-    )
+    [first, _] = retraining.rows(ledger_home, FRAUD)
+    alarming = evidence(31, 1.5, positives=30)
+    assert decided(ledger_home, alarming).decision == retrain_policy(alarming, [first.decision])
 
 
 def test_a_clock_that_was_wrong_stops_nobody(ledger_home: Settings) -> None:

@@ -13,7 +13,7 @@ from jobs import transforms as dbt_project
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 from jobs.use_cases.catalog import USE_CASES
-from orchestration import automation, partitions, resources
+from orchestration import alert_sensors, automation, partitions, resources
 
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
@@ -33,6 +33,7 @@ def build_definitions(
         assets=[asset for part in parts for asset in part[0]],
         jobs=[part[1] for part in parts],
         schedules=[part[2] for part in parts],
+        sensors=[sensor for use_case in use_cases for sensor in alert_sensors.build(use_case, settings)],
         executor=dg.in_process_executor,
         resources={**resources.build(settings), **(resource_overrides or {})},
     )

@@ -4,14 +4,14 @@ import math
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from jobs.settings import Settings
 
 HIDDEN = "***"
 SHORTEST = 4
-_CREDENTIALS = re.compile(r"(\w://[^\s/?#@]*:)[^\s@]+@")
-"""`scheme://user:password@`."""
+_CREDENTIALS = re.compile(r"(\w://[^\s/?#@:]*:)\S+@")
+"""`scheme://user:password@`; rather too much than too little, if there are several "@"."""
 
 
 def secrets(settings: Settings) -> tuple[str, ...]:
@@ -24,15 +24,19 @@ def secrets(settings: Settings) -> tuple[str, ...]:
         settings.tuning_url,
         settings.tracking,
     )
-    found = {settings.alert_webhook, settings.alert_webhook_secret, *(_password(url) for url in urls)}
+    # Of a chat's webhook the path is the password.
+    webhook = (settings.alert_webhook or "").partition("://")[2]
+    found = {webhook, settings.alert_webhook_secret, *(_password(url) for url in urls)}
     written = {secret for secret in found if secret and len(secret) >= SHORTEST}
     return tuple(sorted(written | {unquote(secret) for secret in written}, key=len, reverse=True))
 
 
 def _password(url: str | None) -> str | None:
     """The password of a URL; None if it has none."""
-    found = re.match(r"[^:]+://[^\s/?#@]*?:([^\s]+)@", url or "")
-    return found[1] if found else None
+    try:
+        return urlsplit(url or "").password
+    except ValueError:
+        return None
 
 
 def line(text: object, hidden: tuple[str, ...] = (), longest: int = 2000) -> str:

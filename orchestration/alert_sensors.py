@@ -65,15 +65,18 @@ def run_outcomes(use_case: UseCase, settings: Settings, now: Clock = utc_now) ->
             settle_job(context.instance, use_case, settings, run.job_name, now())
 
     # `evergreen run` executes in a process of its own, which belongs to no code location.
-    everywhere = {"monitor_all_code_locations": True, "default_status": dg.DefaultSensorStatus.RUNNING}
     failed = dg.run_failure_sensor(
-        name=f"{use_case.name}_run_failed", description="Alerts when a run failed (docs/alerts.md).", **everywhere
+        name=f"{use_case.name}_run_failed",
+        description="Alerts when a run failed (docs/alerts.md).",
+        monitor_all_code_locations=True,
+        default_status=dg.DefaultSensorStatus.RUNNING,
     )
     succeeded = dg.run_status_sensor(
         DagsterRunStatus.SUCCESS,
         name=f"{use_case.name}_run_succeeded",
         description="Resolves the alert about a job that failed before.",
-        **everywhere,
+        monitor_all_code_locations=True,
+        default_status=dg.DefaultSensorStatus.RUNNING,
     )
     return [failed(follow), succeeded(follow)]
 

@@ -50,7 +50,7 @@ def tick(settings: Settings, instance: dg.DagsterInstance) -> Ticks:
         context = dg.build_sensor_context(instance=instance, cursor=cursors.get(name))
         data = sensors[name].evaluate_tick(context)
         cursors[name] = data.cursor
-        return [data.skip_message, *data.dagster_run_reactions]
+        return [data.skip_message, *(data.dagster_run_reactions or [])]
 
     for name in ("fraud_run_failed", "fraud_run_succeeded"):
         look(name)  # the first time only notes where history ends

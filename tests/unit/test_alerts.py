@@ -165,7 +165,7 @@ def test_no_password_leaves_the_house(ledger_home: Settings, receiver: Any, capl
 
 
 def test_any_evidence_can_be_told(webhook_home: Settings, receiver: Any) -> None:
-    evidence = {
+    evidence: dict[Any, Any] = {
         "not a number": math.nan, "array": np.array([1.5, math.inf]), "day": NOW.date(), "set": {1}, "n": np.int64(3),
         "nul\x00 and half a pair \ud800": b"bytes", 7: None, "yes": np.bool_(True),
     }  # fmt: skip

@@ -11,7 +11,7 @@ from assets import serving_pictures, times
 from assets.features import key as feature_key
 from assets.metadata import mapping_table, markdown_table
 from assets.transforms import mart_key
-from jobs import inputs, retraining, watch
+from jobs import evidence_alerts, inputs, retraining, watch
 from jobs.champions import Champions
 from jobs.lakehouse import Lakehouse
 from jobs.promotion import Registry
@@ -76,6 +76,8 @@ def _outcome(use_case: UseCase) -> dg.AssetsDefinition:
 
         as_of = _moment(context, lakehouse, use_case)
         found, decision = automatic_rollback.check(lakehouse, use_case, registry, champions, as_of, now)
+        if decision is not None:
+            evidence_alerts.rolled_back(lakehouse.settings, use_case, decision, now)
         numbers = {"present": found.present, "former": found.former}
         return dg.MaterializeResult(
             metadata={
@@ -109,6 +111,7 @@ def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         found, seen = watch.evidence(lakehouse, use_case, champions, _moment(context, lakehouse, use_case))
         digest = retraining.keep(lakehouse.settings, use_case, found, now)
+        evidence_alerts.settle(lakehouse.settings, use_case, found, now)
         return dg.MaterializeResult(metadata={"digest": digest, **seen_metadata(found, seen)})
 
     return evidence

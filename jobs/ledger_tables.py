@@ -129,7 +129,35 @@ trainings = sa.Table(
     sa.Column("model_version", sa.Integer),
     sa.Column("said", sa.Text, nullable=False),
 )
-# What must never be, the database itself refuses: two champions at once, two promotions on the same evidence.
+alerts = sa.Table(
+    "alerts",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("said", sa.Text, nullable=False),
+    sa.Column("severity", sa.Text, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("raised_at", Moment, nullable=False),
+    sa.Column("told_at", Moment, nullable=False),
+    sa.Column("tellings", sa.Integer, nullable=False),
+    sa.Column("resolved_at", Moment),
+)
+alert_deliveries = sa.Table(
+    "alert_deliveries",
+    METADATA,
+    sa.Column("alert", sa.ForeignKey("alerts.id"), primary_key=True),
+    sa.Column("telling", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("channel", sa.String(16), primary_key=True),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("claimed_at", Moment),
+    sa.Column("delivered_at", Moment),
+    sa.Column("failure", sa.Text),
+)
+# What must never be, the database itself refuses: two champions at once, two promotions on the same evidence, one
+# condition told as two alerts.
 sa.Index(
     "one_champion",
     champions.c.use_case,
@@ -144,6 +172,15 @@ sa.Index(
     unique=True,
     sqlite_where=decisions.c.kind == "promotion",
     postgresql_where=decisions.c.kind == "promotion",
+)
+sa.Index(
+    "one_open_alert",
+    alerts.c.use_case,
+    alerts.c.kind,
+    alerts.c.subject,
+    unique=True,
+    sqlite_where=alerts.c.resolved_at.is_(None),
+    postgresql_where=alerts.c.resolved_at.is_(None),
 )
 
 

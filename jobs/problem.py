@@ -127,6 +127,8 @@ class Problem:
     """Standard deviation of the objective between seeds; None: measured by training again."""
     approval: Literal["automatic", "manual"] = "automatic"
     """Whether a candidate that passed the gate is promoted at once, or waits for `evergreen approve`."""
+    predictions_due: timedelta = timedelta(hours=6)
+    """Deadline of a day's nightly predictions, counted from the end of the day (see `jobs.lateness`)."""
 
     def family(self, name: str) -> Family:
         """The family as declared; with nothing fixed if it is not."""

@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +41,14 @@ class Settings:
     price_cpu_hour: float = 0.05
     price_gpu_hour: float = 2.0
     """Money for an hour of one CPU core, and of one GPU; in whatever currency the reader thinks in."""
+    alert_webhook: str | None = field(default=None, repr=False)
+    """`https://...` that alerts are posted to as JSON; None means none. May hold a token, so that it is not shown."""
+    alert_webhook_secret: str | None = field(default=None, repr=False)
+    """Key of the signature (HMAC-SHA256) of what is posted."""
+    alert_email: str | None = field(default=None, repr=False)
+    """`smtp://user:password@host:587/?from=...&to=...` for alerts by e-mail; None means none."""
+    alert_severity: str = "warning"
+    """Least severity ("warning" or "error") of what goes to the webhook and by e-mail; the log gets everything."""
 
     @property
     def warehouse(self) -> str:
@@ -90,6 +98,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         tuning_url=env.get("EVERGREEN_TUNING") or None,
         price_cpu_hour=float(env.get("EVERGREEN_PRICE_CPU_HOUR") or 0.05),
         price_gpu_hour=float(env.get("EVERGREEN_PRICE_GPU_HOUR") or 2.0),
+        alert_webhook=env.get("EVERGREEN_ALERT_WEBHOOK") or None,
+        alert_webhook_secret=env.get("EVERGREEN_ALERT_WEBHOOK_SECRET") or None,
+        alert_email=env.get("EVERGREEN_ALERT_EMAIL") or None,
+        alert_severity=env.get("EVERGREEN_ALERT_SEVERITY") or "warning",
     )
 
 

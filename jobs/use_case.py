@@ -96,6 +96,8 @@ class UseCase:
     training_window: timedelta
     problem: Problem | None = None
     """What is learned from the training set; without one, the lineage ends there."""
+    features_fresh: timedelta = timedelta(hours=36)
+    """Age of the newest day in a feature table, counted from its end, from which features are stale."""
     default_input: Callable[[Path, Progress | None], Mapping[str, Path]] | None = None
     """Writes the built-in input into a folder and says which file fills which input."""
 

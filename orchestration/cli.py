@@ -14,7 +14,7 @@ from typing import Literal
 import click
 
 from jobs import settings as settings_module
-from orchestration import model_commands
+from orchestration import alert_commands, model_commands
 from orchestration.options import FILE, given, input_files, use_case_named
 
 MOMENTS = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
@@ -277,5 +277,5 @@ def ui(port: int) -> None:
     sys.exit(runner.ui(settings_module.load(), port))
 
 
-for command in model_commands.COMMANDS:
+for command in (*model_commands.COMMANDS, alert_commands.alerts):
     main.add_command(command)

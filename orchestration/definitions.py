@@ -13,7 +13,7 @@ from jobs import transforms as dbt_project
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 from jobs.use_cases.catalog import USE_CASES
-from orchestration import automation, partitions, resources, sensors
+from orchestration import alert_sensors, automation, partitions, resources, sensors
 
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
@@ -56,7 +56,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
     fresh = [a.map_asset_specs(lambda spec: spec._replace(freshness_policy=FRESH)) for a in assets]
     lineage, monitoring = automation.lineage_job(use_case), automation.monitoring_job(use_case)
     retrain = automation.retraining_job(use_case)
-    told = sensors.build(settings, use_case, monitoring, retrain)
+    told = [*sensors.build(settings, use_case, monitoring, retrain), *alert_sensors.build(use_case, settings)]
     # A use case without a problem ends at its training set: there is nothing to monitor.
     jobs = [lineage, monitoring, retrain] if use_case.problem else [lineage]
     return fresh, jobs, automation.nightly(use_case, lineage), told

@@ -14,8 +14,16 @@ ALIVE = timedelta(days=31)
 
 def daily(settings: Settings, use_case: UseCase, today: date | None = None) -> dg.DailyPartitionsDefinition:
     """One partition per UTC day, from the first to the last day of the input, or to yesterday if it still grows."""
-    known = inputs.registered(settings, use_case)
-    first, last = (known.first_day, known.last_day) if known else (use_case.first_day, use_case.last_day)
-    alive = last >= (today or datetime.now(UTC).date()) - ALIVE
-    end = None if alive else (last + timedelta(days=1)).isoformat()
+    first, last = _span(settings, use_case)
+    end = None if alive(settings, use_case, today) else (last + timedelta(days=1)).isoformat()
     return dg.DailyPartitionsDefinition(start_date=first.isoformat(), end_date=end)
+
+
+def alive(settings: Settings, use_case: UseCase, today: date | None = None) -> bool:
+    """Whether the input still grows, so that a day without data is missing and not merely outside of it."""
+    return _span(settings, use_case)[1] >= (today or datetime.now(UTC).date()) - ALIVE
+
+
+def _span(settings: Settings, use_case: UseCase) -> tuple[date, date]:
+    known = inputs.registered(settings, use_case)
+    return (known.first_day, known.last_day) if known else (use_case.first_day, use_case.last_day)

@@ -1,14 +1,17 @@
 """Fixtures shared by all tests: homes, engines, lakehouses. Nothing here is mocked."""
 
+import json
 import os
 import pwd
 import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -113,6 +116,48 @@ def ledger_home(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"create database {name}".encode())
     return replace(found, ledger_url=url.replace("/postgres", f"/{name}"))
+
+
+@dataclass
+class Receiver:
+    """A real web server that keeps what was posted to it; answers `status`."""
+
+    url: str
+    posts: list[Any] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
+    status: int = 200
+    location: str = ""
+    """Where an answer of 3xx points to."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Receives webhooks on loopback."""
+    found = Receiver("")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if found.status == 200:
+                found.posts.append(json.loads(body))
+                found.bodies.append(body)
+                found.headers.append(dict(self.headers))
+            self.send_response(found.status)
+            if found.location:
+                self.send_header("Location", found.location)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        found.url = f"http://127.0.0.1:{server.server_address[1]}/alerts?token=t0ken"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield found
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture(params=["sail", pytest.param("spark", marks=pytest.mark.spark)])

@@ -76,6 +76,8 @@ PROBLEM = Problem(
     rules=(Rule("known_returns", ("buyer_known_returns_90d", "item_known_returns_90d"), "Who returned before."),),
     slices=(Slice("new_buyers", "buyer_lines_90d", maximum=10), Slice("large_lines", "amount", minimum=50)),
     fairness=(Groups("abroad", "is_abroad", edges=(1,)),),
+    # The shop is closed on Saturdays: that there was nothing to score shows when Sunday's lines are in.
+    predictions_due=timedelta(hours=36),
 )
 
 
@@ -109,5 +111,6 @@ RETURNS = UseCase(
     feature_service="returns",
     training_window=timedelta(days=300),
     problem=PROBLEM,
+    features_fresh=3 * DAY,
     default_input=_shipped,
 )

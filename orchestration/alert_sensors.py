@@ -1,0 +1,125 @@
+"""Sensors that alert: lateness, at every tick, and runs of a use case that failed. What is told when: `jobs.alerts`."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster import DagsterEventType, DagsterRunStatus, RunRecord, RunsFilter
+
+from assets.raw import utc_now
+from jobs import alerts
+from jobs import lateness as late
+from jobs.alerts import Alert
+from jobs.lakehouse import attach
+from jobs.settings import Settings
+from jobs.use_case import UseCase
+from orchestration import partitions
+
+Clock = Callable[[], datetime]
+EVERY = 300
+"""Seconds between looks at what is late."""
+RUN_FAILED = "run_failed"
+"""Kind of the alerts about runs; the subject is the job."""
+RECENT_RUNS = 20
+
+
+def build(use_case: UseCase, settings: Settings, now: Clock = utc_now) -> list[dg.SensorDefinition]:
+    """The sensors of a use case. They are on from the start: without a fault they say nothing."""
+    return [lateness(use_case, settings, now), *run_outcomes(use_case, settings, now)]
+
+
+def lateness(use_case: UseCase, settings: Settings, now: Clock = utc_now) -> dg.SensorDefinition:
+    """Alerts about late predictions and stale features; each tick also delivers what other alerts left waiting."""
+
+    @dg.sensor(
+        name=f"{use_case.name}_lateness",
+        minimum_interval_seconds=EVERY,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Alerts when predictions are later than their deadline, or features stale (docs/alerts.md).",
+    )
+    def look() -> dg.SkipReason:
+        moment = now()
+        alive = partitions.alive(settings, use_case, moment.date())
+        # A history is never late, and what was late before its input was replaced by one is so no more.
+        facts = late.read(attach(settings), use_case) if alive else late.Facts()
+        known = alerts.open_subjects(settings, use_case.name, late.PREDICTIONS)
+        holding = {
+            late.PREDICTIONS: late.late_predictions(use_case, facts, moment, known),
+            late.FEATURES: late.stale_features(use_case, facts, moment),
+        }
+        for kind, found in holding.items():
+            alerts.settle(settings, use_case.name, kind, found, moment)
+        alerts.flush(settings, moment)
+        said = " ".join(alert.said for found in holding.values() for alert in found)
+        return dg.SkipReason(said or ("nothing is late" if alive else "the input is history, which is never late"))
+
+    return look
+
+
+def run_outcomes(use_case: UseCase, settings: Settings, now: Clock = utc_now) -> list[dg.SensorDefinition]:
+    """Alerts about a job whose last run failed, until one succeeds. Runs of `evergreen run` count as well."""
+
+    def follow(context: dg.RunStatusSensorContext) -> None:
+        run = context.dagster_run
+        if run.tags.get("use_case") == use_case.name:
+            settle_job(context.instance, use_case, settings, run.job_name, now())
+
+    # `evergreen run` executes in a process of its own, which belongs to no code location.
+    failed = dg.run_failure_sensor(
+        name=f"{use_case.name}_run_failed",
+        description="Alerts when a run failed (docs/alerts.md).",
+        monitor_all_code_locations=True,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    succeeded = dg.run_status_sensor(
+        DagsterRunStatus.SUCCESS,
+        name=f"{use_case.name}_run_succeeded",
+        description="Resolves the alert about a job that failed before.",
+        monitor_all_code_locations=True,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    return [failed(follow), succeeded(follow)]
+
+
+def settle_job(instance: dg.DagsterInstance, use_case: UseCase, settings: Settings, job: str, now: datetime) -> None:
+    """Alert if the job's last run failed; resolve the alert if it succeeded.
+
+    Both sensors ask for the last run, as neither knows how far the other one is.
+    """
+    ended = RunsFilter(
+        job_name=job,
+        tags={"use_case": use_case.name},
+        statuses=[DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE],
+    )
+    last = max(instance.get_run_records(ended, limit=RECENT_RUNS), key=lambda run: run.end_time or 0, default=None)
+    if last is None:
+        return
+    if last.dagster_run.status == DagsterRunStatus.FAILURE:
+        alerts.send(settings, _failed(instance, use_case, job, last, now), now)
+    else:
+        alerts.resolve(settings, use_case.name, RUN_FAILED, job, now)
+
+
+def _failed(instance: dg.DagsterInstance, use_case: UseCase, job: str, last: RunRecord, now: datetime) -> Alert:
+    run = last.dagster_run
+    causes = {name: cause[:500] for name, cause in _causes(instance, run.run_id).items()}
+    because = "; ".join(f"{step}: {cause}" for step, cause in list(causes.items())[:3]) or "no step failed"
+    said = f"Run {run.run_id} of {job} was expected to succeed, but failed ({because}): mend that, and run it again."
+    ended = datetime.fromtimestamp(last.end_time, UTC) if last.end_time else now
+    evidence = {"run_id": run.run_id, "failed_steps": causes, "partition": run.tags.get("dagster/partition")}
+    return Alert(use_case.name, RUN_FAILED, job, said, "error", ended, evidence)
+
+
+def _causes(instance: dg.DagsterInstance, run_id: str) -> dict[str, str]:
+    """Step -> the innermost error's message."""
+    causes: dict[str, str] = {}
+    for entry in instance.all_logs(run_id, of_type=DagsterEventType.STEP_FAILURE):
+        if entry.dagster_event is None:
+            continue
+        failure = entry.dagster_event.step_failure_data
+        error = failure.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        said = failure.user_failure_data.description if failure.user_failure_data else None
+        causes[entry.step_key or ""] = (said or (error.message if error else "failed")).strip()
+    return causes

@@ -23,8 +23,8 @@ def settle(settings: Settings, use_case: UseCase, evidence: Evidence, now: datet
 def rolled_back(settings: Settings, use_case: UseCase, decision: Decision, now: datetime) -> None:
     """Tell that a champion was replaced by its predecessor."""
     said = (
-        f"Version {decision.champion_version} of {use_case.name} was taken back, version {decision.model_version} is in "
-        f"production again: {decision.reason}. Look at the promotion's evidence before it is tried again."
+        f"Version {decision.champion_version} of {use_case.name} was taken back, version {decision.model_version} is "
+        f"in production again: {decision.reason}. Look at the promotion's evidence before it is tried again."
     )
     evidence = {"decision": decision.id, "restored": decision.model_version}
     subject = f"version {decision.champion_version}"
@@ -34,8 +34,8 @@ def rolled_back(settings: Settings, use_case: UseCase, decision: Decision, now: 
 def _alarm(use_case: UseCase, evidence: Evidence, test: str) -> Alert:
     named = ", ".join(list(evidence.named.get(test, ()))[:5])
     said = (
-        f"The world of {use_case.name} was expected to stay as it was, but {test} says since {evidence.changed_on} that "
-        f"it did not{f' ({named})' if named else ''}: look at monitoring/evidence and at what retraining decides."
+        f"The world of {use_case.name} was expected to stay as it was, but {test} says since {evidence.changed_on} "
+        f"that it did not{f' ({named})' if named else ''}: look at monitoring/evidence, and what retraining decides."
     )
     about = {"score": evidence.scores[test], "versions": dict(evidence.versions)}
     return Alert(use_case.name, CHANGE, test, said, "warning", evidence.as_of, about)

@@ -21,7 +21,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jobs import ledger, metrics, recipes
+from jobs import acting, ledger, metrics, recipes
+from jobs.acting import Acting
 from jobs.bundle import Bundle, Manifest, open_bundle, write
 from jobs.history import History, LabelVersions
 from jobs.local_files import replace_json
@@ -62,6 +63,8 @@ class Plan:
     """Every label is known with its event: what no real world offers, as a yardstick."""
     seed: int = 0
     rules: Rules = field(default_factory=Rules)
+    acting: Acting | None = None
+    """What is done about the scores; None: nothing, and every label comes."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,11 @@ class Day:
     """Tests of this evening and their scores, 1 is the alarm line."""
     decision: Mapping[str, Any] | None
     next_champion: int
+    blocked: int = 0
+    explored: int = 0
+    """Suspected, and let through by lot."""
+    propensity: float = 1.0
+    """Mean chance of the suspected events to be let through."""
 
 
 def run(
@@ -130,7 +138,11 @@ class _World:
         self.problem = replace(problem_of(use_case), seed=plan.seed)
         self.use_case = replace(use_case, problem=self.problem)
         self.settings, self.history, self.plan, self.out = settings, history, plan, out
+        self.full = history
         self.monitor = Monitor(history, use_case)
+        self.weights = np.ones(len(history))
+        """How many events each one stands for; 0: blocked."""
+        self.acted: dict[str, Any] = {}
         self.decisions: list[Decision] = []
         self.version, self.fits = 0, 0
         self.bundles: dict[int, tuple[Bundle, Model]] = {}
@@ -208,6 +220,7 @@ class _World:
                 scores={name: round(score, 6) for name, score in seen.scores.items()},
                 decision=_json(asdict(decision)),
                 next_champion=self.version,
+                **self.acted,
             )
         )
 
@@ -229,10 +242,22 @@ class _World:
     def _decided(self, today: date, scores: Any) -> None:
         """The day's decisions; once a change is old enough, the world after it is the usual one."""
         self.monitor.decided(today, scores)
+        self._act(today, scores)
         before = [decision for decision in self.decisions if decision.as_of <= midnight(today)]
         change = before[-1].episode if before else None
         if change is not None and today + timedelta(days=1) - change == self.plan.rules.episode:
             self.monitor.adopt(self._model(self.version), today, settled_since=change)
+
+    def _act(self, today: date, scores: Any) -> None:
+        """What is blocked today gets no label on any later day."""
+        policy, rows = self.plan.acting, self.monitor.rows_of(today)
+        if policy is None:
+            return
+        actions = acting.act(scores, today, policy, self.history.amounts[rows])
+        self.weights[rows] = acting.importance(actions, policy)
+        self.history = acting.observed(self.full, self.weights.copy())
+        self.monitor.watch(self.history)
+        self.acted = actions.counts()
 
     def _decide(self, evening: datetime, seen: Seen, number: int) -> Decision:
         if self.plan.policy == "auto":
@@ -356,7 +381,7 @@ def _difference(found: recipes.Comparison, name: str, level: float, seed: int) -
     """Where the average precision of `name` less the champion's lies, by a paired bootstrap of blocks."""
     _, blocks = np.unique(found.blocks, return_inverse=True)
     everything = [np.ones(len(blocks), dtype=np.bool_)]
-    pair = [rank(found.labels, found.scores[who], blocks, everything) for who in (name, "champion")]
+    pair = [rank(found.labels, found.scores[who], blocks, everything, found.weights) for who in (name, "champion")]
     count = int(blocks.max()) + 1
     drawn = np.concatenate([observed(pair, count)[None], resampled(pair, count, RESAMPLES, seed)])
     return interval(drawn[:, 0] - drawn[:, 1], level, 0.0)

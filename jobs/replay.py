@@ -388,7 +388,10 @@ def _difference(found: recipes.Comparison, name: str, level: float, seed: int) -
 
 
 def outcomes(settings: Settings, use_case: UseCase, history: History, days: Sequence[Day]) -> list[float]:
-    """Average precision of each day's decisions with the labels known in the end; NaN where there is none."""
+    """Average precision of each day's decisions with the labels known in the end; NaN where there is none.
+
+    Where the replay acted these are all labels too, of blocked events as well.
+    """
     labels = history.labels.at(NEVER - 1, len(history)) == 1
     found, models = [], {0: None, **_models(settings, use_case, days)}
     monitor = Monitor(history, use_case)

@@ -84,7 +84,7 @@ def test_a_limit_needs_amounts() -> None:
 def test_impossible_policies_are_refused() -> None:
     for wrong in ({"explore": 1.1}, {"cap": -1}, {"limit": -5.0}, {"clip": 0.5}, {"quota": -1}):
         with pytest.raises(ValueError, match="acting: expected"):
-            Acting(0.5, **wrong)  # type: ignore[arg-type]
+            Acting(0.5, **wrong)
 
 
 def test_an_event_stands_for_as_many_as_its_chance_says_up_to_the_clip() -> None:

@@ -52,7 +52,8 @@ def test_estimates_meet_the_truth_and_uncorrected_ones_miss_it(seed: int) -> Non
             amounts[alerted & labels].sum() - 5 * alerted.sum(),
         ]
     )
-    corrected, naive = [], []
+    corrected: list[list[float]] = []
+    naive: list[list[float]] = []
     for n in range(SEEDS):
         actions = acting.act(acted, FIRST + timedelta(days=n), policy)
         weights = acting.importance(actions, policy)

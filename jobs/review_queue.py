@@ -93,10 +93,10 @@ def queue(
     count = min(capacity - len(risky) - len(doubtful), len(others))
     lot = np.random.default_rng((seed, day.toordinal())).choice(others, count, replace=False)
     chance = count / max(1, len(others))
-    reasons: list[Reason] = ["risk"] * len(risky) + ["uncertainty"] * len(doubtful) + ["random"] * count
+    why: tuple[tuple[Reason, int], ...] = (("risk", len(risky)), ("uncertainty", len(doubtful)), ("random", count))
     return Queue(
         np.concatenate([risky, doubtful, lot]).astype(np.intp),
-        tuple(reasons),
+        tuple(reason for reason, number in why for _ in range(number)),
         np.concatenate([np.ones(len(risky) + len(doubtful)), np.full(count, chance)]),
     )
 

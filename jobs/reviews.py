@@ -33,6 +33,10 @@ ASKED: Mapping[str, tuple[pa.DataType, str]] = {
 """What a row says beside its event: column -> type, description."""
 
 
+class NothingScored(ValueError):
+    """There are no predictions of the day to ask about."""
+
+
 def table(use_case: UseCase) -> str:
     return f"{use_case.name}_serving.review_queue"
 
@@ -49,7 +53,8 @@ def ask(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: datetime) -> 
     """The queue of a day: as it was made, else made now and written.
 
     Raises:
-        ValueError: nothing was scored on that day, or the use case has no problem.
+        NothingScored: of that day.
+        ValueError: the use case has no problem.
     """
     name = table(use_case)
     with lakehouse.lock(name):
@@ -103,7 +108,7 @@ def _scored(lakehouse: Lakehouse, use_case: UseCase, day: date) -> pa.Table:
     there = lakehouse.schema(log).names if lakehouse.exists(log) else []
     rows = lakehouse.to_arrow(log, columns=[n for n in names if n in there], filters=of_day) if there else None
     if rows is None or not rows.num_rows:
-        raise ValueError(f"review queue: expected predictions of {day} in {log}, found none; `evergreen run` scores")
+        raise NothingScored(f"expected predictions of {day} in {log}, found none; `evergreen run` scores")
     return rows.sort_by([(use_case.event_timestamp, "ascending"), (use_case.event_id, "ascending")])
 
 

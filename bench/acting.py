@@ -19,14 +19,15 @@ import numpy as np
 import pyarrow.parquet as pq
 from common import REPORTS
 
-from jobs import history, metrics, replay, settings
-from jobs.acting import Acting, without_label_features
+from jobs import history, metrics, off_policy, replay, settings
+from jobs.acting import Acting, act, importance, without_label_features
 from jobs.bundle import open_bundle
 from jobs.history import History
 from jobs.metrics import Bools
 from jobs.problem import Family
 from jobs.registry import bundle_folder
 from jobs.replay import Day, Plan
+from jobs.reports import NEVER
 from jobs.settings import Settings
 from jobs.simulate import scenario, write
 from jobs.training_rows import problem_of
@@ -37,6 +38,8 @@ from orchestration.prepared import SETTLED, prepared
 FIRST, DAYS, COLLECTED = date(2026, 2, 1), 140, 60
 ALONE = DAYS - 40
 """From this day on no training sees a label of before the acting."""
+PERIOD = 10
+"""Days over which an average precision is estimated from what is seen."""
 WINDOW = timedelta(days=40)
 THRESHOLD = 0.1
 """A payment is blocked where its expected loss exceeds the cost of a review: 5 against some 50 (Elkan, IJCAI 2001)."""
@@ -79,7 +82,7 @@ def _world(name: str, seed: int, folder: Path) -> Iterator[tuple[str, dict[str, 
         out = folder / arm.replace(" ", "_")
         home = replace(own, home=out / "home")
         days = replay.run(home, use_case, seen, replace(plan, acting=acting), out)
-        yield arm, _measured(home, use_case, seen, truth, days)
+        yield arm, _measured(home, use_case, seen, truth, days, acting)
 
 
 def _small(use_case: UseCase) -> UseCase:
@@ -89,22 +92,44 @@ def _small(use_case: UseCase) -> UseCase:
     return replace(use_case, problem=replace(problem, families=(family,)), training_window=WINDOW)
 
 
-def _measured(home: Settings, use_case: UseCase, seen: History, truth: Bools, days: Sequence[Day]) -> dict[str, Any]:
+def _measured(
+    home: Settings, use_case: UseCase, seen: History, truth: Bools, days: Sequence[Day], policy: Acting | None
+) -> dict[str, Any]:
     decided = [day for day in days if day.champion_version]
     versions = {day.champion_version for day in decided}
     models = {version: open_bundle(bundle_folder(home, use_case, version)).model() for version in versions}
-    daily = []
+    reported = seen.labels.at(NEVER - 1, len(seen)) == 1
+    columns: list[tuple[Any, ...]] = []
     for day in decided:
-        rows = seen.days == (date.fromisoformat(day.date) - date(1970, 1, 1)).days
+        today = date.fromisoformat(day.date)
+        rows = seen.days == (today - date(1970, 1, 1)).days
         scores = models[day.champion_version].predict(seen.features[rows])
-        daily.append(metrics.average_precision(truth[rows], scores))
+        # What the replay did is done again: the same seed, day and scores.
+        weights = np.ones(len(scores))
+        if policy is not None:
+            weights = importance(act(scores, today, policy, seen.amounts[rows]), policy)
+        columns.append((truth[rows], scores, reported[rows], weights))
+    daily = [metrics.average_precision(true, scores) for true, scores, _, _ in columns]
     return {
         "average_precision": round(float(np.mean(daily)), 4),
         "last_40_days": round(float(np.mean(daily[ALONE - COLLECTED :])), 4),
+        **_estimated(columns),
         "blocked_a_day": round(sum(day.blocked for day in decided) / len(decided), 1),
         "explored_a_day": round(sum(day.explored for day in decided) / len(decided), 2),
         "fits": days[-1].fits,
     }
+
+
+def _estimated(columns: Sequence[tuple[Any, ...]]) -> dict[str, float]:
+    """How far what the arm believes of its quality, from the reports it can see and its weights, is from the truth."""
+    wrong = []
+    for first in range(0, len(columns), PERIOD):
+        parts = zip(*columns[first : first + PERIOD], strict=True)
+        true, scores, known, weights = (np.concatenate(part) for part in parts)
+        believed = off_policy.average_precision(known, scores, weights)
+        wrong.append(believed - metrics.average_precision(true, scores))
+    mean, error = float(np.mean(wrong)), float(np.mean(np.abs(wrong)))
+    return {"estimate_bias": round(mean, 4), "estimate_error": round(error, 4)}
 
 
 def _report(found: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _world(name: str, seed: int, folder: Path) -> Iterator[tuple[str, dict[str, 
 
 def _small(use_case: UseCase) -> UseCase:
     problem = problem_of(use_case)
-    fixed = {**problem.family(replay.FAMILY).fixed, "rounds": 80, "learning_rate": 0.1}
+    fixed = {**problem.family(replay.FAMILY).fixed, "rounds": 50, "learning_rate": 0.15}
     family = Family(replay.FAMILY, fixed=fixed, negative_rate=problem.family(replay.FAMILY).negative_rate)
     return replace(use_case, problem=replace(problem, families=(family,)), training_window=WINDOW)
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from small_history import DAY, START, world
 
-from jobs import acting, recipes, replay, settings
+from jobs import acting, recipes, replay, settings, timeline
 from jobs.acting import Acting
 from jobs.history import UNKNOWN
 from jobs.problem import Family
@@ -23,6 +24,8 @@ from jobs.reports import NEVER
 from jobs.split import microseconds
 from jobs.training_rows import sampled
 from jobs.use_cases.fraud import FRAUD, PROBLEM
+from orchestration import replay as job
+from orchestration.cli import main
 
 TODAY = date(2026, 3, 1)
 POLICIES = st.builds(
@@ -178,7 +181,20 @@ def test_who_blocks_knows_less_and_is_judged_by_the_whole_truth(tmp_path: Path) 
     assert free[TRAINED].reports_known >= blocking[TRAINED].reports_known
     own = settings.load({"EVERGREEN_HOME": str(tmp_path / "blocking" / "home")})
     judged = replay.outcomes(own, SMALL, HISTORY, blocking)
+    shown = timeline.frame(blocking, judged)
+    assert shown.columns == [*timeline.COLUMNS, *timeline.ACTED] and shown["blocked"].to_list()[TRAINED:] == [15] * 30
     # Of the fifteen highest scores before the change most are frauds: who left them out would find far less.
     assert np.nanmean(judged[TRAINED:50]) > 0.8
     as_of = microseconds(START + DAYS * DAY)
     assert (HISTORY.labels.at(as_of, len(HISTORY)) == 1).sum() >= free[-1].reports_known
+
+
+def test_exploring_without_acting_is_refused(tmp_path: Path) -> None:
+    asked = ["replay", "--policy", "weekly", "--explore", "0.1", "--out", str(tmp_path)]
+    said = CliRunner().invoke(main, asked)
+    assert said.exit_code == 2 and "expected --act too" in said.output
+
+
+def test_the_command_blocks_from_the_use_cases_threshold_on() -> None:
+    assert job.acting_on(FRAUD, None, 0.1, 3) == Acting(PROBLEM.review.threshold, explore=0.1, seed=3)
+    assert job.acting_on(FRAUD, 0.2, 0.0, 0).threshold == 0.2

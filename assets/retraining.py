@@ -24,10 +24,10 @@ SHOWN = 20
 
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """Outcome of the last promotion, evidence and decision; nothing for a use case without a problem."""
+    """Hindsight about the last promotion, evidence and decision; nothing for a use case without a problem."""
     if use_case.problem is None:
         return []
-    return [_outcome(use_case), _evidence(use_case), _retraining(use_case)]
+    return [_hindsight(use_case), _evidence(use_case), _retraining(use_case)]
 
 
 def key(use_case: UseCase, name: str) -> dg.AssetKey:
@@ -54,9 +54,9 @@ def _moment(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: U
     return times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
 
 
-def _outcome(use_case: UseCase) -> dg.AssetsDefinition:
+def _hindsight(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
-        key=key(use_case, "outcome"),
+        key=key(use_case, "hindsight"),
         deps=[feature_key(use_case, "history"), mart_key(use_case.labels)],
         group_name="monitoring",
         kinds={"sql"},
@@ -65,7 +65,7 @@ def _outcome(use_case: UseCase) -> dg.AssetsDefinition:
         description="The champion against its predecessor, scored in its shadow on the same mature rows; if that one "
         "would have been better beyond noise, the promotion is rolled back.",
     )
-    def outcome(
+    def hindsight(
         context: dg.AssetExecutionContext,
         lakehouse: dg.ResourceParam[Lakehouse],
         registry: dg.ResourceParam[Registry],
@@ -89,13 +89,13 @@ def _outcome(use_case: UseCase) -> dg.AssetsDefinition:
             }
         )
 
-    return outcome
+    return hindsight
 
 
 def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
         key=key(use_case, "evidence"),
-        deps=[feature_key(use_case, "history"), key(use_case, "outcome"), mart_key(use_case.labels)],
+        deps=[feature_key(use_case, "history"), key(use_case, "hindsight"), mart_key(use_case.labels)],
         group_name="monitoring",
         kinds={"sql"},
         owners=list(use_case.owners),

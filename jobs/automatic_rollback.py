@@ -6,17 +6,17 @@ from datetime import datetime
 
 from jobs import history, interventions, ledger, promotion, watch
 from jobs.champions import Champions
+from jobs.hindsight import Hindsight, hindsight
 from jobs.interventions import Person
 from jobs.lakehouse import Lakehouse
 from jobs.ledger import Champion, Decision
-from jobs.outcome import Outcome, outcome
 from jobs.promotion import Registry
 from jobs.use_case import UseCase
 
 
 def check(
     lakehouse: Lakehouse, use_case: UseCase, registry: Registry, champions: Champions, as_of: datetime, now: datetime
-) -> tuple[Outcome, Decision | None]:
+) -> tuple[Hindsight, Decision | None]:
     """Compare the champion's outcomes with what its predecessor's would have been, and go back if those are better.
 
     Only a promotion is taken back, not a person's choice: who was approved or restored by hand stays.
@@ -28,21 +28,21 @@ def check(
     book = ledger.book(settings, use_case)
     present, former = book.champion, book.previous
     if present is None or former is None:
-        return Outcome(False, "there is no former champion to compare with"), None
+        return Hindsight(False, "there is no former champion to compare with"), None
     if present.since > as_of:
-        return Outcome(
+        return Hindsight(
             False, f"version {present.version} is in production only since {present.since.isoformat()}"
         ), None
     why = next(d for d in book.decisions if d.id == present.decision)
     if why.kind != "promotion":
-        return Outcome(False, f"version {present.version} is in production by {why.kind}, of {why.by}"), None
+        return Hindsight(False, f"version {present.version} is in production by {why.kind}, of {why.by}"), None
     seen = history.read(lakehouse, use_case)
 
     def model(champion: Champion) -> object:
         period = watch.Period(champion.version, champion.sha256, champion.since, None)
         return watch.model_of(champions, use_case, period, seen.names)
 
-    found = outcome(seen, use_case, model(present), model(former), present.since, as_of)
+    found = hindsight(seen, use_case, model(present), model(former), present.since, as_of)
     if not found.worse:
         return found, None
     person = Person(promotion.AUTOMATIC, True, now, as_of)

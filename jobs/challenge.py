@@ -85,7 +85,7 @@ def midnight(day: date) -> datetime:
 def difference(found: Comparison, name: str, rival: str, level: float, seed: int) -> tuple[float, float]:
     """Where the average precision of `name` less that of `rival` lies, by a paired bootstrap of blocks."""
     _, blocks = np.unique(found.rows.blocks, return_inverse=True)
-    pair = [rank(found.labels, found.scores[who], blocks, _everything(blocks)) for who in (name, rival)]
+    pair = [rank(found.labels, found.scores[who], blocks, _everything(blocks), found.weights) for who in (name, rival)]
     count = int(blocks.max()) + 1
     drawn = np.concatenate([observed(pair, count)[None], resampled(pair, count, RESAMPLES, seed)])
     return interval(drawn[:, 0] - drawn[:, 1], level, 0.0)

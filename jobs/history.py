@@ -64,6 +64,9 @@ class History:
     labels: LabelVersions
     versions: dict[str, int]
     """Delta versions of the tables it was read from."""
+    importance: npt.NDArray[np.float64] | None = None
+    """How many events each one stands for, where some were blocked (`jobs.acting`): 0 is a blocked event, of which
+    nothing will ever be known. None: all were let through."""
 
     @property
     def days(self) -> npt.NDArray[np.int64]:
@@ -79,6 +82,11 @@ class History:
         moment = microseconds(as_of)
         mask: npt.NDArray[np.bool_] = (self.times <= moment) & (self.known_at <= moment)
         return mask
+
+    @property
+    def let_through(self) -> Mask:
+        """Events whose label can become known."""
+        return np.ones(len(self), np.bool_) if self.importance is None else self.importance > 0
 
     def labels_at(self, as_of: datetime) -> Labels:
         return self.labels.at(microseconds(as_of), len(self))
@@ -96,12 +104,13 @@ class History:
         mature = self.times <= microseconds(as_of - (use_case.label_maturity if trust is None else trust))
         inside = self.known(as_of) & (self.times > microseconds(as_of - use_case.training_window))
         inside = inside if without is None else inside & ~without
-        chosen = inside & ((labels != UNKNOWN) | mature)
+        chosen = inside & self.let_through & ((labels != UNKNOWN) | mature)
         return self.rows(chosen, labels[chosen] == 1)
 
     def rows(self, chosen: npt.NDArray[np.bool_], labels: npt.NDArray[np.bool_]) -> TrainingRows:
-        """Some events as labelled rows."""
-        examples = Examples(self.features[chosen], labels, None, self.names)
+        """Some events that were let through, as labelled rows; each weighs as many events as it stands for."""
+        weights = None if self.importance is None else self.importance[chosen].astype(np.float32)
+        examples = Examples(self.features[chosen], labels, weights, self.names)
         return TrainingRows(examples, self.times[chosen], self.blocks[chosen], self.amounts[chosen], -1)
 
 

@@ -65,6 +65,11 @@ class Monitor:
         self._edges: dict[str, Edges] = {}
         self._recent: list[Histograms] = []
 
+    def watch(self, history: History) -> None:
+        """The same events, of whose labels less can become known: some were blocked."""
+        self.history = history
+        self._positive = self._first_positive()
+
     def rows_of(self, day: date) -> slice:
         """Events of a day; they lie together, as events are sorted by time."""
         number = (day - EPOCH).days

@@ -41,14 +41,19 @@ class Ranking:
     """Segment that each positive is in; not decreasing."""
     groups: Floats
     """Shape (positives, groups): 1 where the positive belongs to the group."""
+    weights: tuple[Weights, Weights] | None = None
+    """How many events each row, and each positive, stands for; None: one."""
 
 
-def rank(labels: Bools, scores: Floats, blocks: Ints, groups: Sequence[Bools]) -> Ranking:
+def rank(
+    labels: Bools, scores: Floats, blocks: Ints, groups: Sequence[Bools], weights: Floats | None = None
+) -> Ranking:
     """Sort rows once for any number of resamples.
 
     Args:
         labels, scores, blocks: shape (rows,), at least one positive; blocks are numbers from 0.
         groups: masks over rows; each gets an average precision of its own positives in this ranking of all rows.
+        weights: how many events each row stands for, at least 1 each; None: one.
     """
     order = np.argsort(-scores, kind="stable")
     tied = np.cumsum(starts_of_runs(scores[order])) - 1
@@ -57,12 +62,14 @@ def rank(labels: Bools, scores: Floats, blocks: Ints, groups: Sequence[Bools]) -
     segment = np.searchsorted(with_positive, tied)
     rows = np.searchsorted(segment, len(with_positive))
     by_group = np.stack([mask[order[positives]] for mask in groups], axis=1)
+    stands_for = None if weights is None else weights[order].astype(np.float32)
     return Ranking(
         blocks[order[:rows]],
         np.flatnonzero(starts_of_runs(segment[:rows])),
         blocks[order[positives]],
         segment[positives],
         by_group.astype(np.float64),
+        None if stands_for is None else (stands_for[:rows], stands_for[positives]),
     )
 
 
@@ -74,6 +81,8 @@ def average_precisions(ranking: Ranking, weights: Weights) -> Floats:
     """
     of_rows = np.take(weights, ranking.blocks, axis=1)
     of_positives = np.take(weights, ranking.positive_blocks, axis=1)
+    if ranking.weights is not None:
+        of_rows, of_positives = of_rows * ranking.weights[0], of_positives * ranking.weights[1]
     first = np.flatnonzero(starts_of_runs(ranking.positive_segments))
     alerts = np.cumsum(np.add.reduceat(of_rows, ranking.starts, axis=1), axis=1, dtype=np.float64)
     caught = np.cumsum(np.add.reduceat(of_positives, first, axis=1), axis=1, dtype=np.float64)

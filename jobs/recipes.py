@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from jobs import metrics
+from jobs import metrics, off_policy
 from jobs.history import History
 from jobs.maturity import ages
 from jobs.metrics import Floats
 from jobs.models.catalog import new_model
-from jobs.models.protocol import Model
+from jobs.models.protocol import Examples, Model
 from jobs.split import Mask, microseconds
 from jobs.training_rows import TrainingRows, problem_of, sampled
 from jobs.use_case import UseCase
@@ -64,13 +64,17 @@ def rows(
     history: History, use_case: UseCase, recipe: Recipe, as_of: datetime, share: Share, without: Mask | None = None
 ) -> TrainingRows:
     """The rows that `recipe` learns from, as known at `as_of`, but for some that are held out."""
-    found = history.training_rows(as_of, use_case, recipe.trust, without)
-    weights = _weights(ages(found.times, microseconds(as_of)), found.examples.labels, recipe, share)
+    return _weighed(history.training_rows(as_of, use_case, recipe.trust, without), recipe, as_of, share)
+
+
+def _weighed(found: TrainingRows, recipe: Recipe, as_of: datetime, share: Share) -> TrainingRows:
+    weights = _weights(ages(found.times, microseconds(as_of)), found.examples, recipe, share)
     return replace(found, examples=replace(found.examples, weights=weights))
 
 
-def _weights(age: Floats, labels: metrics.Bools, recipe: Recipe, share: Share) -> Any:
-    weights = np.ones(len(age))
+def _weights(age: Floats, examples: Examples, recipe: Recipe, share: Share) -> Any:
+    labels = examples.labels
+    weights = np.ones(len(age)) if examples.weights is None else examples.weights.astype(np.float64)
     if recipe.half_life is not None:
         weights *= 0.5 ** (age / (recipe.half_life / timedelta(days=1)))
     if recipe.corrected:
@@ -90,8 +94,12 @@ def fit(
     problem = problem_of(use_case)
     declared = problem.family(family)
     model = new_model(family, {**declared.fixed, **tuned})
-    found = rows(history, use_case, recipe, as_of, share, without)
-    model.fit(sampled(found.examples, declared.negative_rate, problem.seed), None, seed=problem.seed, device=device)
+    found = history.training_rows(as_of, use_case, recipe.trust, without)
+    # Of the few events that stand for many others none is left out.
+    certain = None if found.examples.weights is None else found.examples.weights > 1
+    examples = _weighed(found, recipe, as_of, share).examples
+    drawn = sampled(examples, declared.negative_rate, problem.seed, certain)
+    model.fit(drawn, None, seed=problem.seed, device=device)
     return model
 
 
@@ -103,6 +111,12 @@ class Comparison:
     scores: Mapping[str, Floats]
 
     @property
+    def weights(self) -> Floats | None:
+        """How many events each row stands for; None: one."""
+        own = self.rows.examples.weights
+        return None if own is None else own.astype(np.float64)
+
+    @property
     def labels(self) -> metrics.Bools:
         return self.rows.examples.labels
 
@@ -111,7 +125,8 @@ class Comparison:
         return int(self.labels.sum())
 
     def average_precision(self, name: str) -> float:
-        return metrics.average_precision(self.labels, self.scores[name])
+        weights = np.ones(len(self.labels)) if self.weights is None else self.weights
+        return off_policy.average_precision(self.labels, self.scores[name], weights)
 
 
 @dataclass(frozen=True)
@@ -135,7 +150,7 @@ def compare(
     Labels of young rows are incomplete, but alike for everybody who is compared: as long as how fast a fraud is
     reported does not depend on its score, the order of the average precisions is that of mature labels.
     """
-    held: Mask = history.known(as_of) & (history.times > microseconds(since))
+    held: Mask = history.known(as_of) & history.let_through & (history.times > microseconds(since))
     found = history.rows(held, history.labels_at(as_of)[held] == 1)
     halves = [held & (history.blocks % FOLDS == fold) for fold in range(FOLDS)]
 

@@ -19,7 +19,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-from jobs import ledger, metrics, recipes
+import numpy as np
+
+from jobs import acting, ledger, metrics, recipes
+from jobs.acting import Acting
 from jobs.bundle import Bundle, Manifest, open_bundle, write
 from jobs.challenge import challenge, midnight
 from jobs.history import History, LabelVersions
@@ -56,6 +59,8 @@ class Plan:
     """Every label is known with its event: what no real world offers, as a yardstick."""
     seed: int = 0
     rules: Rules = field(default_factory=Rules)
+    acting: Acting | None = None
+    """What is done about the scores; None: nothing, and every label comes."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,11 @@ class Day:
     """Tests of this evening and their scores, 1 is the alarm line."""
     decision: Mapping[str, Any] | None
     next_champion: int
+    blocked: int = 0
+    explored: int = 0
+    """Suspected, and let through by lot."""
+    propensity: float = 1.0
+    """Mean chance of the suspected events to be let through."""
 
 
 def run(
@@ -119,7 +129,11 @@ class _World:
         self.problem = replace(problem_of(use_case), seed=plan.seed)
         self.use_case = replace(use_case, problem=self.problem)
         self.settings, self.history, self.plan, self.out = settings, history, plan, out
+        self.full = history
         self.monitor = Monitor(history, use_case)
+        self.weights = np.ones(len(history))
+        """How many events each one stands for; 0: blocked."""
+        self.acted: dict[str, Any] = {}
         self.decisions: list[Decision] = []
         self.version, self.fits = 0, 0
         self.bundles: dict[int, tuple[Bundle, Model]] = {}
@@ -197,6 +211,7 @@ class _World:
                 scores={name: round(score, 6) for name, score in seen.scores.items()},
                 decision=plain(asdict(decision)),
                 next_champion=self.version,
+                **self.acted,
             )
         )
 
@@ -218,10 +233,22 @@ class _World:
     def _decided(self, today: date, scores: Any) -> None:
         """The day's decisions; once a change is old enough, the world after it is the usual one."""
         self.monitor.decided(today, scores)
+        self._act(today, scores)
         before = [decision for decision in self.decisions if decision.as_of <= midnight(today)]
         change = before[-1].episode if before else None
         if change is not None and today + timedelta(days=1) - change == self.plan.rules.episode:
             self.monitor.adopt(self._model(self.version), today, settled_since=change)
+
+    def _act(self, today: date, scores: Any) -> None:
+        """What is blocked today gets no label on any later day."""
+        policy, rows = self.plan.acting, self.monitor.rows_of(today)
+        if policy is None:
+            return
+        actions = acting.act(scores, today, policy, self.history.amounts[rows])
+        self.weights[rows] = acting.importance(actions, policy)
+        self.history = acting.observed(self.full, self.weights.copy())
+        self.monitor.watch(self.history)
+        self.acted = actions.counts()
 
     def _decide(self, evening: datetime, seen: Seen, number: int) -> Decision:
         if self.plan.policy == "auto":
@@ -327,7 +354,10 @@ def _in_ledger(
 
 
 def outcomes(settings: Settings, use_case: UseCase, history: History, days: Sequence[Day]) -> list[float]:
-    """Average precision of each day's decisions with the labels known in the end; NaN where there is none."""
+    """Average precision of each day's decisions with the labels known in the end; NaN where there is none.
+
+    Where the replay acted these are all labels too, of blocked events as well.
+    """
     labels = history.labels.at(NEVER - 1, len(history)) == 1
     found, models = [], {0: None, **_models(settings, use_case, days)}
     monitor = Monitor(history, use_case)

@@ -20,6 +20,8 @@ COLUMNS = (
     "date", "rows", "reports_known", "label_maturity", "drift_score", "drift_alarm", "retrained", "reason",
     "champion_version", "average_precision", "fits", "seconds",
 )  # fmt: skip
+ACTED = ("blocked", "explored", "propensity")
+"""Further columns of a replay that acts on its scores."""
 SMOOTHED = 7
 """Days of the running mean in the picture: a day has few positives."""
 FAR = 5.0
@@ -30,7 +32,8 @@ def frame(days: Sequence[Day], average_precisions: Sequence[float]) -> pl.DataFr
     """One row per day; a day without positives has no average precision."""
     table = pl.DataFrame([asdict(day) for day in days], infer_schema_length=None)
     found = pl.Series("average_precision", average_precisions, dtype=pl.Float64).fill_nan(None)
-    return table.with_columns(pl.col("date").str.to_date(), found).select(COLUMNS)
+    columns = (*COLUMNS, *ACTED) if any(day.blocked or day.explored for day in days) else COLUMNS
+    return table.with_columns(pl.col("date").str.to_date(), found).select(columns)
 
 
 def write(timeline: pl.DataFrame, out: Path, title: str) -> None:

@@ -91,14 +91,16 @@ def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[
     )
 
 
-def sampled(examples: Examples, rate: float, seed: int) -> Examples:
-    """All positives and a share `rate` of the negatives, which take over the weight of those left out."""
+def sampled(examples: Examples, rate: float, seed: int, certain: Mask | None = None) -> Examples:
+    """All positives and a share `rate` of the negatives, which take over the weight of those left out; none of the
+    rows that are `certain` is."""
     if rate >= 1:
         return examples
-    kept = examples.labels | (np.random.default_rng(seed).random(len(examples)) < rate)
-    drawn = examples.rows(kept)
+    kept_anyway = examples.labels if certain is None else examples.labels | certain
+    kept = kept_anyway | (np.random.default_rng(seed).random(len(examples)) < rate)
+    drawn, by_lot = examples.rows(kept), ~kept_anyway[kept]
     weights = np.ones(len(drawn), np.float32) if drawn.weights is None else drawn.weights.copy()
-    weights[~drawn.labels] *= np.float32((~examples.labels).sum() / max(1, (~drawn.labels).sum()))
+    weights[by_lot] *= np.float32((~kept_anyway).sum() / max(1, by_lot.sum()))
     return replace(drawn, weights=weights)
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 import click
 
 from jobs import settings as settings_module
-from orchestration import alert_commands, model_commands
+from orchestration import alert_commands, model_commands, review_commands
 from orchestration.options import FILE, given, input_files, use_case_named
 
 MOMENTS = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
@@ -115,6 +115,9 @@ def backtest(
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last day; default: that of the file.")
 @click.option("--policy", type=click.Choice(["never", "weekly", "daily", "auto"]), required=True)
 @click.option("--labels", type=click.Choice(["reported", "instant"]), default="reported", show_default=True)
+@click.option("--act", is_flag=True, help="Block what scores above the threshold: it never gets a label.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="With --act; default: the use case's own.")
+@click.option("--explore", type=click.FloatRange(0, 1), default=0.0, help="With --act: chance to be let through.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write.")
 def replay(
@@ -124,6 +127,9 @@ def replay(
     last: datetime | None,
     policy: Literal["never", "weekly", "daily", "auto"],
     labels: str,
+    act: bool,
+    threshold: float | None,
+    explore: float,
     seed: int,
     out: Path,
     **files: tuple[Path, ...],
@@ -137,6 +143,8 @@ def replay(
 
     from orchestration import replay as job
 
+    if not act and (explore or threshold is not None):
+        raise click.UsageError("--explore and --threshold: expected --act too, found none")
     span = (first.date() if first else None, last.date() if last else None)
     try:
         with Progress(transient=True) as bar:
@@ -146,9 +154,9 @@ def replay(
                 bar.update(task, description="days", completed=done, total=total)
 
             settings, instant = settings_module.load(), labels == "instant"
-            made = job.run(
-                settings, use_case_named(name), given(files), columns, policy, out, span, instant, seed, show
-            )
+            use_case = use_case_named(name)
+            acting = job.acting_on(use_case, threshold, explore, seed) if act else None
+            made = job.run(settings, use_case, given(files), columns, policy, out, span, instant, seed, show, acting)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
     scored = made["average_precision"].drop_nulls().to_list()
@@ -277,5 +285,5 @@ def ui(port: int) -> None:
     sys.exit(runner.ui(settings_module.load(), port))
 
 
-for command in (*model_commands.COMMANDS, alert_commands.alerts):
+for command in (*model_commands.COMMANDS, alert_commands.alerts, review_commands.review):
     main.add_command(command)

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import explanation, export, features, promotion, raw, retraining, scoring, training, transforms
+from assets import explanation, export, features, promotion, raw, retraining, review, scoring, training, transforms
 from jobs import settings as settings_module
 from jobs import transforms as dbt_project
 from jobs.settings import Settings
@@ -50,6 +50,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         *training.build(use_case, days),
         *promotion.build(use_case, days),
         *scoring.build(use_case, days),
+        *review.build(use_case, days),
         *export.build(use_case, days),
         *explanation.build(use_case, days),
     ]

@@ -11,8 +11,10 @@ from pathlib import Path
 import polars as pl
 
 from jobs import history, inputs, replay, timeline
+from jobs.acting import Acting, without_label_features
 from jobs.replay import FIRST_TRAINING, Plan, Policy
 from jobs.settings import Settings
+from jobs.training_rows import problem_of
 from jobs.use_case import UseCase
 from orchestration.prepared import SETTLED, prepared
 
@@ -28,6 +30,7 @@ def run(
     instant: bool = False,
     seed: int = 0,
     progress: replay.Progress | None = None,
+    acting: Acting | None = None,
 ) -> pl.DataFrame:
     """Replay; writes `timeline.parquet` and `timeline.png` to `out` and gives the first.
 
@@ -37,13 +40,21 @@ def run(
     given = files if any(files.values()) else _built_in(settings, use_case)
     with prepared(settings, use_case, given, columns) as (lakehouse, known):
         history.build(lakehouse, use_case, known.end + SETTLED)
-    plan = _plan(policy, known.first_day, known.last_day, span, instant, seed)
+    plan = replace(_plan(policy, known.first_day, known.last_day, span, instant, seed), acting=acting)
     own = replace(settings, home=out / "home", warehouse_url=str(lakehouse.warehouse))
     seen = history.read(lakehouse, use_case)
+    if acting is not None:
+        seen = without_label_features(seen, use_case)
     days = replay.run(own, use_case, seen, plan, out, progress)
     made = timeline.frame(days, replay.outcomes(own, use_case, seen, days))
     timeline.write(made, out, f"{use_case.name}, policy {policy}" + (", labels at once" if instant else ""))
     return made
+
+
+def acting_on(use_case: UseCase, threshold: float | None, explore: float, seed: int) -> Acting:
+    """What is done about scores if nothing else is asked for: above the use case's own threshold events are blocked."""
+    own = problem_of(use_case).review.threshold
+    return Acting(own if threshold is None else threshold, explore=explore, seed=seed)
 
 
 def _plan(

@@ -88,10 +88,11 @@ def registered(
     given, known = inputs.stamps(named), inputs.registered(settings, use_case)
     if known is not None and len(given) == len(named) and known.given == given:
         return known
-    from jobs import ingest
+    from jobs import ingest, verdicts
 
     found = ingest.describe(use_case, files, columns, datetime.now(UTC))
-    return inputs.register(settings, use_case, replace(found, given=given))
+    found = verdicts.joined(settings, use_case, replace(found, given=given))
+    return inputs.register(settings, use_case, found)
 
 
 def _run(settings: Settings, use_case: UseCase, known: inputs.Inputs, as_of: datetime, full: bool, show: bool) -> int:

@@ -35,6 +35,18 @@ def test_a_weight_is_as_good_as_repeated_rows(rows: list[Any], weights: list[int
         assert found[0] == pytest.approx(metrics.average_precision(again, values))
 
 
+@settings(deadline=None)
+@given(ROWS, st.lists(st.integers(1, 3), min_size=30, max_size=30), st.lists(st.integers(1, 3), min_size=6, max_size=6))
+def test_a_row_that_stands_for_several_is_as_good_as_these(rows: list[Any], many: list[int], drawn: list[int]) -> None:
+    labels, scores, blocks, mask = columns(rows)
+    stands_for, weights = np.array(many[: len(labels)]), np.array([drawn], dtype=np.float32)
+    found = paired_bootstrap.rank(labels, scores.astype(float), blocks, [labels | True, mask], stands_for.astype(float))
+    again, values, inside, of = (np.repeat(column, stands_for) for column in (labels, scores, mask, blocks))
+    repeated = paired_bootstrap.rank(again, values.astype(float), of, [again | True, inside])
+    first, second = (paired_bootstrap.average_precisions(ranking, weights) for ranking in (found, repeated))
+    np.testing.assert_allclose(first, second)
+
+
 def test_weights_are_poisson_with_mean_and_variance_one() -> None:
     weights = paired_bootstrap.poisson(np.random.default_rng(0), (1000, 1000))
     assert weights.mean() == pytest.approx(1, abs=0.005) and weights.var() == pytest.approx(1, abs=0.01)

@@ -26,7 +26,7 @@ NAMES = ("present", "former")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Hindsight:
     """What mature labels say."""
 
     worse: bool
@@ -37,9 +37,9 @@ class Outcome:
     former: float | None = None
 
 
-def outcome(
+def hindsight(
     history: History, use_case: UseCase, present: Any, former: Any, since: datetime, as_of: datetime
-) -> Outcome:
+) -> Hindsight:
     """Compare two models on the mature events since a promotion, as known at `as_of`.
 
     Mature is an event of an age at which `MATURE` of the reports are in, by the learned delay.
@@ -54,7 +54,7 @@ def outcome(
     positives = int(labels.sum())
     if positives < LEAST_POSITIVES:
         said = f"{positives} of {LEAST_POSITIVES} mature positives are known of what it decided since {since:%Y-%m-%d}"
-        return Outcome(False, said, positives)
+        return Hindsight(False, said, positives)
     rows = history.rows(chosen, labels)
     models = dict(zip(NAMES, (present, former), strict=True))
     found = Comparison(rows, {name: model.predict(rows.examples.features) for name, model in models.items()})
@@ -64,4 +64,4 @@ def outcome(
         f"average precision {mine:.3f} since {since:%Y-%m-%d}, the former champion would have had {theirs:.3f}, on "
         f"{positives} mature positives (difference {low:+.3f} to {high:+.3f})"
     )
-    return Outcome(low > 0, said, positives, mine, theirs)
+    return Hindsight(low > 0, said, positives, mine, theirs)

@@ -26,7 +26,8 @@ from jobs.history import History
 from jobs.metrics import Bools
 from jobs.problem import Family
 from jobs.registry import bundle_folder
-from jobs.replay import Day, Plan
+from jobs.replay import Plan
+from jobs.replay_lines import Day
 from jobs.reports import NEVER
 from jobs.settings import Settings
 from jobs.simulate import scenario, write

@@ -9,10 +9,7 @@ result, as nothing but those lines, the bundles and the history is needed.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -21,17 +18,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jobs import acting, ledger, metrics, recipes
+from jobs import acting, metrics, recipes
 from jobs.acting import Acting
-from jobs.bundle import Bundle, Manifest, open_bundle, write
+from jobs.bundle import open_bundle
 from jobs.challenge import challenge, midnight
 from jobs.history import History, LabelVersions
-from jobs.local_files import replace_json
-from jobs.models.protocol import Model
 from jobs.monitor import Monitor, Seen
 from jobs.provenance import plain
 from jobs.recipes import Recipe
 from jobs.registry import bundle_folder
+from jobs.replay_lines import Day, Lines, decision_of
+from jobs.replay_models import FAMILY, Models
 from jobs.reports import NEVER
 from jobs.retrain_policy import Decision, Rules, retrain_policy
 from jobs.settings import Settings
@@ -41,8 +38,6 @@ from jobs.use_case import UseCase
 Policy = Literal["never", "weekly", "daily", "auto"]
 EVERY = {"weekly": 7, "daily": 1}
 FIRST_TRAINING = timedelta(days=60)
-FAMILY = "boosted"
-LINES = "days.jsonl"
 Progress = Callable[[int, int, str], None]
 
 
@@ -61,34 +56,6 @@ class Plan:
     rules: Rules = field(default_factory=Rules)
     acting: Acting | None = None
     """What is done about the scores; None: nothing, and every label comes."""
-
-
-@dataclass(frozen=True)
-class Day:
-    """A day that was replayed, as `timeline.parquet` holds it but for what only the end knows."""
-
-    date: str
-    rows: int
-    reports_known: int
-    label_maturity: float
-    drift_score: float
-    drift_alarm: bool
-    retrained: bool
-    reason: str
-    champion_version: int
-    """Of the decisions of this day; 0: there was none yet."""
-    fits: int
-    """Trainings so far."""
-    seconds: float
-    scores: Mapping[str, float]
-    """Tests of this evening and their scores, 1 is the alarm line."""
-    decision: Mapping[str, Any] | None
-    next_champion: int
-    blocked: int = 0
-    explored: int = 0
-    """Suspected, and let through by lot."""
-    propensity: float = 1.0
-    """Mean chance of the suspected events to be let through."""
 
 
 def run(
@@ -128,7 +95,7 @@ class _World:
     def __init__(self, settings: Settings, use_case: UseCase, history: History, plan: Plan, out: Path) -> None:
         self.problem = replace(problem_of(use_case), seed=plan.seed)
         self.use_case = replace(use_case, problem=self.problem)
-        self.settings, self.history, self.plan, self.out = settings, history, plan, out
+        self.history, self.plan = history, plan
         self.full = history
         self.monitor = Monitor(history, use_case)
         self.weights = np.ones(len(history))
@@ -136,35 +103,15 @@ class _World:
         self.acted: dict[str, Any] = {}
         self.decisions: list[Decision] = []
         self.version, self.fits = 0, 0
-        self.bundles: dict[int, tuple[Bundle, Model]] = {}
-        self.lines = out / LINES
-        out.mkdir(parents=True, exist_ok=True)
-        self._same_plan()
-
-    def _same_plan(self) -> None:
-        """Lines of another plan or history must not be continued."""
-        wanted = {"plan": plain(asdict(self.plan)), "use_case": self.use_case.name, "versions": self.history.versions}
-        path = self.out / "plan.json"
-        if path.exists() and json.loads(path.read_text()) != json.loads(json.dumps(wanted)):
-            raise ValueError(
-                f"{self.out}: expected the same replay or an empty folder, found another one; choose another"
-            )
-        if not path.exists():
-            replace_json(path, wanted)
+        self.models = Models(settings, self.use_case)
+        self.lines = Lines(out, {"plan": plain(asdict(plan)), "use_case": use_case.name, "versions": history.versions})
 
     def resumed(self) -> Iterator[Day]:
-        """Days that are whole, with everything they left behind; half a line at the end is cut off."""
-        if not self.lines.exists():
-            return
-        whole = [line for line in self.lines.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        temporary = self.lines.with_suffix(".tmp")
-        temporary.write_text("".join(whole))
-        os.replace(temporary, self.lines)
-        for line in whole:
-            day = Day(**json.loads(line))
+        """The days that are done, with everything they left behind."""
+        for day in self.lines.whole():
             self.fits = day.fits
-            if day.decision is not None:
-                self.decisions.append(_decision(day.decision))
+            if (decision := decision_of(day)) is not None:
+                self.decisions.append(decision)
             today = date.fromisoformat(day.date)
             if not day.champion_version:
                 yield day
@@ -172,7 +119,7 @@ class _World:
             if not self.version:
                 self.decisions.insert(0, _first_decision(self.plan))
                 self._adopt(day.champion_version, today - timedelta(days=1))
-            self._decided(today, self._model(day.champion_version).predict(self._features(today)))
+            self._decided(today, self.models.model(day.champion_version).predict(self._features(today)))
             if day.next_champion != day.champion_version:
                 self._adopt(day.next_champion, today, self.decisions[-1].episode)
             yield day
@@ -182,11 +129,11 @@ class _World:
         began = perf_counter()
         evening = midnight(today + timedelta(days=1))
         if today < self.plan.trained_on:
-            return self._line(self._collected(today, evening, began))
+            return self.lines.append(self._collected(today, evening, began))
         if not self.version:
             self._first()
         champion = self.version
-        scores = self._model(champion).predict(self._features(today))
+        scores = self.models.model(champion).predict(self._features(today))
         self._decided(today, scores)
         seen = self.monitor.look(evening)
         decision = self._decide(evening, seen, (evening.date() - self.plan.trained_on).days)
@@ -195,7 +142,7 @@ class _World:
             self.fits += 1
             reason = f"{reason}; {self._train(evening, decision)}"
         self.decisions.append(decision)
-        return self._line(
+        return self.lines.append(
             Day(
                 date=today.isoformat(),
                 rows=len(scores),
@@ -223,13 +170,6 @@ class _World:
             f"collects history until {self.plan.trained_on}", 0, 0, round(perf_counter() - began, 3), {}, None, 0,
         )  # fmt: skip
 
-    def _line(self, day: Day) -> Day:
-        with self.lines.open("a") as file:
-            file.write(json.dumps(asdict(day)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        return day
-
     def _decided(self, today: date, scores: Any) -> None:
         """The day's decisions; once a change is old enough, the world after it is the usual one."""
         self.monitor.decided(today, scores)
@@ -237,7 +177,7 @@ class _World:
         before = [decision for decision in self.decisions if decision.as_of <= midnight(today)]
         change = before[-1].episode if before else None
         if change is not None and today + timedelta(days=1) - change == self.plan.rules.episode:
-            self.monitor.adopt(self._model(self.version), today, settled_since=change)
+            self.monitor.adopt(self.models.model(self.version), today, settled_since=change)
 
     def _act(self, today: date, scores: Any) -> None:
         """What is blocked today gets no label on any later day."""
@@ -262,95 +202,33 @@ class _World:
         self.fits += 1
         first = _first_decision(self.plan)
         self.decisions.append(first)
-        self._promote(self._fit(recipes.usual(self.use_case), first.as_of), first.as_of, first.reason)
+        self._promote(recipes.usual(self.use_case), first.as_of, first.reason)
 
     def _train(self, as_of: datetime, decision: Decision) -> str:
         """Train and, if it is better, promote; says what came of it."""
-        usual = recipes.usual(self.use_case)
         if self.plan.policy != "auto":
-            self._promote(self._fit(usual, as_of), as_of, decision.reason)
+            self._promote(recipes.usual(self.use_case), as_of, decision.reason)
             return f"version {self.version} in production"
-        found = challenge(
-            self.history, self.use_case, self._champion(), decision, self.monitor.delay(as_of).share, FAMILY, {},
-            self.problem.seed,
-        )  # fmt: skip
+        champion, share = self.models.champion(self.version), self.monitor.delay(as_of).share
+        found = challenge(self.history, self.use_case, champion, decision, share, FAMILY, {}, self.problem.seed)
         if not found.better:
             return found.said
         reason = f"{decision.reason}; {found.said}"
-        self._promote(self._fit(found.recipe, as_of), as_of, reason, decision.episode)
+        self._promote(found.recipe, as_of, reason, decision.episode)
         return f"{found.said}: version {self.version} in production"
 
-    def _fit(self, recipe: Recipe, as_of: datetime) -> tuple[Model, Recipe]:
-        share = self.monitor.delay(as_of).share
-        return recipes.fit(self.history, self.use_case, recipe, as_of, share, FAMILY, {}), recipe
-
-    def _promote(
-        self, made: tuple[Model, Recipe], as_of: datetime, reason: str, changed_on: date | None = None
-    ) -> None:
-        model, recipe = made
-        version = self.version + 1
-        bundle = self._bundle(model, recipe, version, as_of)
-        _in_ledger(self.settings, self.use_case, bundle, version, as_of, reason)
+    def _promote(self, recipe: Recipe, as_of: datetime, reason: str, changed_on: date | None = None) -> None:
+        share, version = self.monitor.delay(as_of).share, self.version + 1
+        self.models.promote(self.history, recipe, share, version, as_of, reason)
         self._adopt(version, as_of.date() - timedelta(days=1), changed_on)
 
     def _adopt(self, version: int, today: date, changed_on: date | None = None) -> None:
         """`version` decides from tomorrow on."""
         self.version = version
-        self.monitor.adopt(self._model(version), today, changed_on)
-
-    def _bundle(self, model: Model, recipe: Recipe, version: int, as_of: datetime) -> Bundle:
-        training = {"versions": self.history.versions, "recipe": recipe.name, "seed": self.problem.seed}
-        features = tuple((name, "float32") for name in self.history.names)
-        threshold = self.problem.review.threshold
-        manifest = Manifest(self.use_case.name, FAMILY, features, threshold, as_of.isoformat(), training)
-        folder = bundle_folder(self.settings, self.use_case, version)
-        if folder.exists():  # of a run that was killed behind it
-            shutil.rmtree(folder)
-        return write(folder, model, manifest)
-
-    def _model(self, version: int) -> Model:
-        return self._opened(version)[1]
-
-    def _opened(self, version: int) -> tuple[Bundle, Model]:
-        if version not in self.bundles:
-            bundle = open_bundle(bundle_folder(self.settings, self.use_case, version))
-            self.bundles = {version: (bundle, bundle.model())}
-        return self.bundles[version]
-
-    def _champion(self) -> recipes.Champion:
-        bundle, model = self._opened(self.version)
-        manifest = bundle.manifest
-        recipe = recipes.named(self.use_case, manifest.training["recipe"])
-        return recipes.Champion(model, recipe, datetime.fromisoformat(manifest.as_of))
+        self.monitor.adopt(self.models.model(version), today, changed_on)
 
     def _features(self, day: date) -> Any:
         return self.history.features[self.monitor.rows_of(day)]
-
-
-def _in_ledger(
-    settings: Settings, use_case: UseCase, bundle: Bundle, version: int, as_of: datetime, reason: str
-) -> None:
-    """The promotion, at the moved clock; one that is there already, of a run that was killed behind it, stays."""
-    standing = ledger.champion(settings, use_case)
-    if standing is not None and standing.version >= version:
-        return
-    ledger.decide(
-        settings,
-        ledger.Decision(
-            use_case=use_case.name,
-            decided_at=as_of,
-            as_of=as_of,
-            kind="promotion",
-            outcome="promoted",
-            reason=reason,
-            by="replay",
-            authenticated=True,
-            model_version=version,
-            sha256=bundle.sha256,
-            champion_version=standing.version if standing else None,
-            digest=f"replay {version}",
-        ),
-    )
 
 
 def outcomes(settings: Settings, use_case: UseCase, history: History, days: Sequence[Day]) -> list[float]:
@@ -372,11 +250,3 @@ def outcomes(settings: Settings, use_case: UseCase, history: History, days: Sequ
 def _models(settings: Settings, use_case: UseCase, days: Sequence[Day]) -> dict[int, Any]:
     versions = sorted({day.champion_version for day in days} - {0})
     return {version: open_bundle(bundle_folder(settings, use_case, version)).model() for version in versions}
-
-
-def _decision(kept: Mapping[str, Any]) -> Decision:
-    episode = date.fromisoformat(kept["episode"]) if kept["episode"] else None
-    return Decision(
-        datetime.fromisoformat(kept["as_of"]), kept["retrain"], kept["trigger"], kept["reason"], episode,
-        kept["positives"], tuple(kept["alarms"]), kept["expected_gain"],
-    )  # fmt: skip

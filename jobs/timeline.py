@@ -14,7 +14,7 @@ import polars as pl
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from jobs.replay import Day
+    from jobs.replay_lines import Day
 
 COLUMNS = (
     "date", "rows", "reports_known", "label_maturity", "drift_score", "drift_alarm", "retrained", "reason",

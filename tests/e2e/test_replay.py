@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jobs import engine, history, ledger, prediction_log, registry, replay, scoring, settings
+from jobs import engine, history, ledger, prediction_log, registry, scoring, settings
 from jobs.champions import Champions
 from jobs.history import History
 from jobs.lakehouse import attach
@@ -118,7 +118,7 @@ def test_killed_and_started_again_it_comes_to_the_same(world: World, tmp_path: P
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert _lines(out) >= lines
-    with (out / replay.LINES).open("a") as file:
+    with (out / replay_lines.LINES).open("a") as file:
         file.write('{"date": "2026-05')  # killed in the middle of a line
     subprocess.run([*command, "--out", str(out)], env=environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     again = pl.read_parquet(out / "timeline.parquet")
@@ -137,12 +137,12 @@ def test_a_span_without_days_to_decide_on_is_refused(world: World, tmp_path: Pat
 
 def test_auto_leaves_a_row_for_every_evening(world: World, tmp_path: Path) -> None:
     timeline = job.run(world.home, FRAUD, world.files, None, "auto", tmp_path / "auto")
-    lines = [json.loads(line) for line in (tmp_path / "auto" / replay.LINES).read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "auto" / replay_lines.LINES).read_text().splitlines()]
     assert [line["reason"] for line in lines] == timeline["reason"].to_list()
     assert all(line["decision"]["reason"] for line in lines[60:])
     assert timeline["fits"].to_list()[-1] <= 3
 
 
 def _lines(out: Path) -> int:
-    path = out / replay.LINES
+    path = out / replay_lines.LINES
     return path.read_text().count("\n") if path.exists() else 0

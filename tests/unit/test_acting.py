@@ -16,10 +16,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from small_history import DAY, START, world
 
-from jobs import acting, recipes, replay, settings, timeline
+from jobs import acting, recipes, replay, replay_lines, settings, timeline
 from jobs.acting import Acting
 from jobs.history import UNKNOWN
 from jobs.problem import Family
+from jobs.replay_lines import Day
 from jobs.reports import NEVER
 from jobs.split import microseconds
 from jobs.training_rows import sampled
@@ -151,7 +152,7 @@ SMALL = replace(FRAUD, problem=replace(PROBLEM, families=(Family("boosted", fixe
 HISTORY = world(seed=3, changed_on=50, days=DAYS)
 
 
-def played(out: Path, policy: Acting | None) -> list[replay.Day]:
+def played(out: Path, policy: Acting | None) -> list[Day]:
     own = settings.load({"EVERGREEN_HOME": str(out / "home")})
     first = START.date()
     plan = replay.Plan(
@@ -166,11 +167,11 @@ def test_a_replay_that_acts_goes_on_to_the_same_result(tmp_path: Path) -> None:
     acted = days[TRAINED:]
     assert all(day.blocked + day.explored == 15 for day in acted) and not any(day.blocked for day in days[:TRAINED])
     assert all(day.propensity == pytest.approx(0.2) and day.explored == 3 for day in acted)
-    lines = (tmp_path / "whole" / replay.LINES).read_text().splitlines(keepends=True)
+    lines = (tmp_path / "whole" / replay_lines.LINES).read_text().splitlines(keepends=True)
     for cut in (TRAINED + 8, DAYS - 1):
         copy = tmp_path / str(cut)
         shutil.copytree(tmp_path / "whole", copy)
-        (copy / replay.LINES).write_text("".join(lines[:cut]))
+        (copy / replay_lines.LINES).write_text("".join(lines[:cut]))
         assert [replace(day, seconds=0) for day in played(copy, policy)] == [replace(day, seconds=0) for day in days]
     assert json.loads((tmp_path / "whole" / "plan.json").read_text())["plan"]["acting"]["quota"] == 15
 

@@ -13,9 +13,11 @@ import polars as pl
 import pytest
 from small_history import START, world
 
-from jobs import ledger, replay, settings, timeline
+from jobs import ledger, replay, replay_lines, settings, timeline
+from jobs.challenge import midnight
 from jobs.problem import Family
-from jobs.replay import Day, Plan
+from jobs.replay import Plan
+from jobs.replay_lines import Day
 from jobs.retrain_policy import Rules
 from jobs.use_cases.fraud import FRAUD, PROBLEM
 
@@ -69,8 +71,8 @@ def test_it_goes_on_from_any_day_to_the_same_result(auto: tuple[Path, list[Day]]
     for cut in (3, TRAINED, TRAINED + 1, retrained[0], retrained[0] + 1, DAYS - 1):
         copy = tmp_path / str(cut)
         shutil.copytree(out, copy)
-        lines = (out / replay.LINES).read_text().splitlines(keepends=True)
-        (copy / replay.LINES).write_text("".join(lines[:cut]) + lines[cut][:40])
+        lines = (out / replay_lines.LINES).read_text().splitlines(keepends=True)
+        (copy / replay_lines.LINES).write_text("".join(lines[:cut]) + lines[cut][:40])
         again = played(copy, "auto")
         assert [replace(day, seconds=0) for day in again] == [replace(day, seconds=0) for day in days]
 
@@ -81,7 +83,7 @@ def test_the_ledger_has_every_promotion_at_its_moment(auto: tuple[Path, list[Day
     periods = ledger.history(own, SMALL)
     assert [period.version for period in periods] == list(range(1, days[-1].next_champion + 1))
     for day in days[TRAINED:]:
-        moment = replay.midnight(START.date() + timedelta(days=days.index(day)))
+        moment = midnight(START.date() + timedelta(days=days.index(day)))
         found = ledger.champion(own, SMALL, at=moment)
         assert found is not None and found.version == day.champion_version
 
@@ -111,8 +113,8 @@ def test_the_timeline_is_a_row_per_day_and_a_picture(auto: tuple[Path, list[Day]
 
 def test_another_plan_does_not_go_on_in_the_same_folder(auto: tuple[Path, list[Day]]) -> None:
     out, _ = auto
-    before = (out / replay.LINES).read_text()
+    before = (out / replay_lines.LINES).read_text()
     with pytest.raises(ValueError, match="expected the same replay"):
         played(out, "daily")
-    assert (out / replay.LINES).read_text() == before
+    assert (out / replay_lines.LINES).read_text() == before
     assert json.loads((out / "plan.json").read_text())["plan"]["policy"] == "auto"

@@ -13,7 +13,8 @@ from jobs.bundle import open_bundle
 from jobs.challenge import midnight
 from jobs.problem import Family
 from jobs.registry import bundle_folder
-from jobs.replay import Day, Plan
+from jobs.replay import Plan
+from jobs.replay_lines import Day
 from jobs.use_cases.fraud import FRAUD, PROBLEM
 from jobs.watch import Period
 

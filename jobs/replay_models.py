@@ -1,0 +1,87 @@
+"""Models of a replay: fitted by a recipe, kept as bundles, promoted in a ledger at the moved clock."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime
+from typing import Any
+
+from jobs import ledger, recipes
+from jobs.bundle import Bundle, Manifest, open_bundle, write
+from jobs.history import History
+from jobs.models.protocol import Model
+from jobs.recipes import Recipe, Share
+from jobs.registry import bundle_folder
+from jobs.settings import Settings
+from jobs.training_rows import problem_of
+from jobs.use_case import UseCase
+
+FAMILY = "boosted"
+
+
+class Models:
+    """Models of one replay; the last one asked for stays loaded."""
+
+    def __init__(self, settings: Settings, use_case: UseCase) -> None:
+        self._settings, self._use_case = settings, use_case
+        self._opened: dict[int, tuple[Bundle, Model]] = {}
+
+    def promote(
+        self, history: History, recipe: Recipe, share: Share, version: int, as_of: datetime, reason: str
+    ) -> None:
+        """Fit `version` on what `recipe` learns from, and put it into production."""
+        model = recipes.fit(history, self._use_case, recipe, as_of, share, FAMILY, {})
+        bundle = self._kept(history, model, recipe, version, as_of)
+        _in_ledger(self._settings, self._use_case, bundle, version, as_of, reason)
+
+    def model(self, version: int) -> Model:
+        return self._open(version)[1]
+
+    def champion(self, version: int) -> recipes.Champion:
+        """A version as the one that others are compared with."""
+        bundle, model = self._open(version)
+        recipe = recipes.named(self._use_case, bundle.manifest.training["recipe"])
+        return recipes.Champion(model, recipe, datetime.fromisoformat(bundle.manifest.as_of))
+
+    def _open(self, version: int) -> tuple[Bundle, Model]:
+        if version not in self._opened:
+            bundle = open_bundle(bundle_folder(self._settings, self._use_case, version))
+            self._opened = {version: (bundle, bundle.model())}
+        return self._opened[version]
+
+    def _kept(self, history: History, model: Model, recipe: Recipe, version: int, as_of: datetime) -> Bundle:
+        problem = problem_of(self._use_case)
+        training: dict[str, Any] = {"versions": history.versions, "recipe": recipe.name, "seed": problem.seed}
+        features = tuple((name, "float32") for name in history.names)
+        threshold = problem.review.threshold
+        manifest = Manifest(self._use_case.name, FAMILY, features, threshold, as_of.isoformat(), training)
+        folder = bundle_folder(self._settings, self._use_case, version)
+        if folder.exists():  # of a run that was killed behind it
+            shutil.rmtree(folder)
+        return write(folder, model, manifest)
+
+
+def _in_ledger(
+    settings: Settings, use_case: UseCase, bundle: Bundle, version: int, as_of: datetime, reason: str
+) -> None:
+    """The promotion, at the moved clock; one that is there already, of a run that was killed behind it, stays."""
+    standing = ledger.champion(settings, use_case)
+    if standing is not None and standing.version >= version:
+        return
+    ledger.decide(
+        settings,
+        ledger.Decision(
+            use_case=use_case.name,
+            decided_at=as_of,
+            as_of=as_of,
+            kind="promotion",
+            outcome="promoted",
+            reason=reason,
+            by="replay",
+            authenticated=True,
+            model_version=version,
+            sha256=bundle.sha256,
+            champion_version=standing.version if standing else None,
+            digest=f"replay {version}",
+        ),
+    )

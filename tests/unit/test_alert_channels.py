@@ -239,6 +239,11 @@ def test_a_bad_mailbox_is_refused_in_words(tmp_path: Path, url: str, expected: s
     assert expected in alert_channels.where(settings)["email"]
 
 
+def test_a_severity_that_nobody_knows_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="EVERGREEN_ALERT_SEVERITY: expected one of warning, error, found 'loud'"):
+        load({"EVERGREEN_ALERT_SEVERITY": "loud"})
+
+
 def test_a_bad_channel_never_fails_who_raised_the_alert(tmp_path: Path, caplog: Any) -> None:
     settings = Settings(tmp_path, alert_webhook="https://", alert_email="smtp://")
     assert alerts.send(settings, alerts.Alert("fraud", "drift", "x", "y", "error", NOW), NOW)

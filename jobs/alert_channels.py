@@ -14,15 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from ipaddress import ip_address
-from typing import IO, Any, Literal
+from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import SplitResult, urlsplit
 
 from jobs import alert_text
-from jobs.settings import Settings
+from jobs.settings import Settings, Severity
 
-Severity = Literal["warning", "error"]
-SEVERITIES: Mapping[str, int] = {"warning": logging.WARNING, "error": logging.ERROR}
+SEVERITIES: Mapping[Severity, int] = {"warning": logging.WARNING, "error": logging.ERROR}
 SECONDS = 10.0
 """That a receiver may take for each answer."""
 LOGGER = logging.getLogger("evergreen.alerts")
@@ -56,8 +55,7 @@ class Notice:
 def configured(settings: Settings, severity: Severity) -> tuple[str, ...]:
     """Names of the channels that an alert of this severity goes to."""
     given = {"webhook": settings.alert_webhook, "email": settings.alert_email}
-    # A threshold that nobody understands holds nothing back.
-    loud = SEVERITIES[severity] >= SEVERITIES.get(settings.alert_severity, logging.WARNING)
+    loud = SEVERITIES[severity] >= SEVERITIES[settings.alert_severity]
     return ("log", *(name for name, url in given.items() if url and loud))
 
 
@@ -151,18 +149,17 @@ _CHANNELS: Mapping[str, Callable[[Settings, Notice], None]] = {"log": _log, "web
 
 def where(settings: Settings) -> dict[str, str]:
     """Each configured channel and where it leads to, for people: without secrets. A bad URL is told as such."""
-    found = {"log": f"logger {LOGGER.name}"}
-    try:
-        if settings.alert_webhook:
-            parts = webhook(settings)
-            found["webhook"] = f"{parts.scheme}://{parts.hostname}"
-    except ValueError as error:
-        found["webhook"] = str(error)
-    try:
-        if settings.alert_email:
-            from jobs import alert_mail
+    from jobs import alert_mail
 
-            found["email"] = str(alert_mail.mailbox(settings))
-    except ValueError as error:
-        found["email"] = str(error)
+    places: Mapping[str, Callable[[Settings], object]] = {
+        "log": lambda _: f"logger {LOGGER.name}",
+        "webhook": lambda settings: "{0.scheme}://{0.hostname}".format(webhook(settings)),
+        "email": alert_mail.mailbox,
+    }
+    found = {}
+    for channel in configured(settings, "error"):
+        try:
+            found[channel] = str(places[channel](settings))
+        except ValueError as error:
+            found[channel] = str(error)
     return found

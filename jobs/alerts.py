@@ -12,10 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from jobs import alert_channels, alert_records, alert_text
-from jobs.alert_channels import Severity
 from jobs.alert_records import Delivery
 from jobs.ledger_tables import repeated, transaction
-from jobs.settings import Settings
+from jobs.settings import Settings, Severity
 
 LONGEST_SUBJECT = 300
 

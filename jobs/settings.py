@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, cast, get_args
 
+Severity = Literal["warning", "error"]
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -47,8 +49,8 @@ class Settings:
     """Key of the signature (HMAC-SHA256) of what is posted."""
     alert_email: str | None = field(default=None, repr=False)
     """`smtp://user:password@host:587/?from=...&to=...` for alerts by e-mail; None means none."""
-    alert_severity: str = "warning"
-    """Least severity ("warning" or "error") of what goes to the webhook and by e-mail; the log gets everything."""
+    alert_severity: Severity = "warning"
+    """Least severity of what goes to the webhook and by e-mail; the log gets everything."""
 
     @property
     def warehouse(self) -> str:
@@ -101,8 +103,14 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         alert_webhook=env.get("EVERGREEN_ALERT_WEBHOOK") or None,
         alert_webhook_secret=env.get("EVERGREEN_ALERT_WEBHOOK_SECRET") or None,
         alert_email=env.get("EVERGREEN_ALERT_EMAIL") or None,
-        alert_severity=env.get("EVERGREEN_ALERT_SEVERITY") or "warning",
+        alert_severity=_severity(env.get("EVERGREEN_ALERT_SEVERITY") or "warning"),
     )
+
+
+def _severity(said: str) -> Severity:
+    if said not in get_args(Severity):
+        raise ValueError(f"EVERGREEN_ALERT_SEVERITY: expected one of {', '.join(get_args(Severity))}, found {said!r}")
+    return cast(Severity, said)
 
 
 @contextlib.contextmanager

@@ -129,6 +129,8 @@ class Receiver:
     status: int = 200
     location: str = ""
     """Where an answer of 3xx points to."""
+    meanwhile: Callable[[], Any] | None = None
+    """Done once, before the next answer."""
 
 
 @pytest.fixture
@@ -143,6 +145,9 @@ def receiver() -> Iterator[Receiver]:
                 found.posts.append(json.loads(body))
                 found.bodies.append(body)
                 found.headers.append(dict(self.headers))
+            act, found.meanwhile = found.meanwhile, None
+            if act:
+                act()
             self.send_response(found.status)
             if found.location:
                 self.send_header("Location", found.location)

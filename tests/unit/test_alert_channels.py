@@ -17,6 +17,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -239,6 +240,11 @@ def test_a_bad_mailbox_is_refused_in_words(tmp_path: Path, url: str, expected: s
     assert expected in alert_channels.where(settings)["email"]
 
 
+def test_a_severity_that_nobody_knows_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="EVERGREEN_ALERT_SEVERITY: expected one of warning, error, found 'loud'"):
+        load({"EVERGREEN_ALERT_SEVERITY": "loud"})
+
+
 def test_a_bad_channel_never_fails_who_raised_the_alert(tmp_path: Path, caplog: Any) -> None:
     settings = Settings(tmp_path, alert_webhook="https://", alert_email="smtp://")
     assert alerts.send(settings, alerts.Alert("fraud", "drift", "x", "y", "error", NOW), NOW)
@@ -294,6 +300,7 @@ def test_encrypted_mail_goes_to_whom_we_trust(
 hostile = st.text(st.sampled_from("ab\r\n\t\0\x0b\x0c\x1c\x85\u2028\u2029\ud800é: "), max_size=40)
 
 
+@hypothesis.settings(deadline=None)
 @given(said=hostile, subject=hostile)
 def test_no_text_makes_a_header(said: str, subject: str) -> None:
     safe = replace(

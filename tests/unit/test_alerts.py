@@ -112,6 +112,13 @@ def test_a_receiver_that_is_down_is_asked_once_per_call_however_much_waits(
     assert sorted(post["subject"] for post in receiver.posts) == ["f0", "f1", "f2", "f3"]
 
 
+def test_while_one_delivers_nobody_else_does(webhook_home: Settings, receiver: Any) -> None:
+    others: list[int] = []
+    receiver.meanwhile = lambda: others.append(alerts.flush(webhook_home, NOW + MINUTE))
+    alerts.send(webhook_home, DRIFT, NOW)
+    assert others == [0] and len(receiver.posts) == 1
+
+
 def test_what_was_resolved_before_it_could_be_told_says_so(webhook_home: Settings, receiver: Any) -> None:
     receiver.status = 500
     alerts.send(webhook_home, DRIFT, NOW)

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jobs import engine, history, ledger, prediction_log, registry, scoring, settings
+from jobs import engine, history, ledger, prediction_log, registry, replay_lines, scoring, settings
 from jobs.champions import Champions
 from jobs.history import History
 from jobs.lakehouse import attach

@@ -23,3 +23,9 @@ def replace_json(path: Path, content: Any) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(content, default=str, indent=1))
     temporary.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `replace_json` wrote; {} if there is nothing."""
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found

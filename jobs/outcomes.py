@@ -7,7 +7,7 @@ Read without an engine, of a bounded number of days, and of the log only the col
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -48,21 +48,31 @@ class Events:
     def __len__(self) -> int:
         return len(self.times)
 
+    def places(self, ids: Any) -> tuple[Ints, Ints]:
+        """Of the `ids` that are among these events: their places here, and there."""
+        here = pl.DataFrame({"id": self.ids}).with_row_index("here")
+        joined = here.join(pl.DataFrame({"id": ids}).with_row_index("there"), on="id").sort("there")
+        return joined["here"].to_numpy(), joined["there"].to_numpy()
+
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
     """Scored events and what is known about them."""
 
-    ids: Any
+    known: Events
+    """All events of the same days, scored or not."""
     scored: Scored
-    delay: Delay
     left_out: tuple[str, ...]
     """Declared slices that these rows do not have, and why."""
 
     def of_version(self, version: int) -> Outcomes:
         """Those that this model version scored."""
         places = np.flatnonzero(self.scored.versions == version)
-        return Outcomes(self.ids[places], self.scored.rows(places), self.delay, self.left_out)
+        return replace(self, scored=self.scored.rows(places))
+
+    @property
+    def delay(self) -> Delay:
+        return self.known.delay
 
 
 def events(
@@ -116,9 +126,7 @@ def outcomes(
         columns=[use_case.event_id, SCORE, "model_version", *features],
         filters=[(PARTITION, ">=", (as_of - timedelta(days=days)).date()), ("origin", "=", prediction_log.NIGHTLY)],
     )
-    found = pl.DataFrame({"id": values(rows[use_case.event_id])}).with_row_index("row")
-    joined = pl.DataFrame({"id": known.ids}).with_row_index("place").join(found, on="id")
-    place, row = joined["place"].to_numpy(), joined["row"].to_numpy()
+    place, row = known.places(values(rows[use_case.event_id]))
     if not len(place):
         return None
     rows, of_event = rows.take(row), known.table.take(place)
@@ -136,7 +144,7 @@ def outcomes(
         known.labels.positive[place],
         inside,
     )
-    return Outcomes(known.ids[place], scored, known.delay, (*missing, *left_out))
+    return Outcomes(known, scored, (*missing, *left_out))
 
 
 def values(column: pa.ChunkedArray) -> Any:

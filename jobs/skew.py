@@ -94,10 +94,11 @@ def compare(
             found.append(absent)
             continue
         now, then = _values(served, name)[order], _values(offline, name)
+        if _same(now, then[position]).all():
+            continue
         previous = {e: _before(then, joined[f"previous {e}"].to_numpy()) for e in keys.entities}
         edge = _at_edge(offline, keys, *windows[name])[position] if windows and name in windows else None
-        skew = _feature(name, now, then[position], previous, edge)
-        found += [skew] if skew is not None else []
+        found.append(_feature(name, now, then[position], previous, edge))
     return Skew(len(order), served.num_rows - len(order), tuple(sorted(found, key=lambda each: -each.rows)))
 
 
@@ -160,12 +161,8 @@ def _same(one: Floats, other: Floats) -> Bools:
     return near
 
 
-def _feature(
-    name: str, now: Floats, then: Floats, previous: Mapping[str, Floats], edge: Bools | None
-) -> FeatureSkew | None:
+def _feature(name: str, now: Floats, then: Floats, previous: Mapping[str, Floats], edge: Bools | None) -> FeatureSkew:
     differs = ~_same(now, then)
-    if not differs.any():
-        return None
     sizes = np.abs(now - then)[differs]
     size = float(np.nanmedian(sizes)) if np.isfinite(sizes).any() else float("nan")
     diagnosis, detail = _diagnose(now, then, differs, previous, edge)

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import explanation, export, features, promotion, raw, scoring, training, transforms
+from assets import explanation, export, features, monitoring, promotion, raw, scoring, training, transforms
 from jobs import settings as settings_module
 from jobs import transforms as dbt_project
 from jobs.settings import Settings
@@ -50,6 +50,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         *scoring.build(use_case, days),
         *export.build(use_case, days),
         *explanation.build(use_case, days),
+        *monitoring.build(use_case, days),
     ]
     fresh = [a.map_asset_specs(lambda spec: spec._replace(freshness_policy=FRESH)) for a in assets]
     job = automation.lineage_job(use_case)

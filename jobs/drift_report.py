@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from jobs import drift, history, prediction_log, two_sample
+from jobs import drift, drift_reference, history, prediction_log, two_sample
 from jobs.bundle import Bundle
-from jobs.drift import Drift, Reference
+from jobs.drift import Drift
 from jobs.drift_kernel import edges_of
+from jobs.drift_reference import Kept
 from jobs.histograms import count
 from jobs.lakehouse import PARTITION, Lakehouse, of_days
-from jobs.local_files import read_json, replace_json
 from jobs.logged_days import LoggedDays
 from jobs.models.tables import features_of
 from jobs.scoring import score_frame
 from jobs.scoring_kernel import SCORE
-from jobs.two_sample import Null, TwoSample
+from jobs.two_sample import TwoSample
 from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 JUDGED_DAYS = 28
 """Days that are shown, as far as the champion decided them."""
 COMPARED_WEEKS = timedelta(weeks=drift.WEEKS + 1)
-EDGE_ROWS = 20_000
-"""Rows of the reference, about, that edges of histograms are made from."""
+NULL_DAYS = timedelta(days=two_sample.ENOUGH_DAYS // 2 + 7 * two_sample.WEEKS)
+"""The latest days of the reference that have as many days as are enough with four weeks before or after them."""
 _SEED = 0
 
 
@@ -85,15 +86,11 @@ def report(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, logged: Logg
     """
     before = _history_days(lakehouse, use_case, bundle, logged.days[0])
     stable, since = _parted(before, logged)
-    rows = _Rows(lakehouse, use_case, bundle, logged, frozenset(before))
-    names = [*bundle.manifest.names, SCORE]
-    share = max(1, sum(({**before, **logged.rows})[day] for day in stable) // EDGE_ROWS)
-    sample = rows.sampled(stable, share)
-    edges = {name: edges_of(_column(sample, name)) for name in names}
-    known = drift.reference(count(lakehouse, rows.of(stable), edges, PARTITION))
-    recent = count(lakehouse, rows.of(since), edges, PARTITION)
-    judged = tuple(drift.judge(known, recent.until(day)) for day in recent.days[-JUDGED_DAYS:])
-    then, now, told = _two_sample(lakehouse, use_case, bundle, rows, known, stable, recent.days[-1])
+    rows = _Rows(lakehouse, use_case, bundle, logged, before)
+    kept = _kept(lakehouse, use_case, bundle, rows, stable)
+    recent = count(lakehouse, rows.of(since), kept.edges, PARTITION)
+    judged = tuple(drift.judge(kept.reference, recent.until(day)) for day in recent.days[-JUDGED_DAYS:])
+    then, now, told = _two_sample(bundle, rows, kept, recent.days[-1])
     return DriftReport(judged, (stable[0], stable[-1]), told, then, now)
 
 
@@ -131,7 +128,12 @@ class _Rows:
     use_case: UseCase
     bundle: Bundle
     logged: LoggedDays
-    before: frozenset[date]
+    before: Mapping[date, int]
+
+    @property
+    def held(self) -> Mapping[date, int]:
+        """Days and their rows."""
+        return {**self.before, **self.logged.rows}
 
     def of(self, days: Sequence[date], part: str = "true") -> DataFrame:
         """The rows of `days` that the SQL condition `part` keeps."""
@@ -155,47 +157,37 @@ class _Rows:
         return self.of(days, f"crc32(cast(`{self.use_case.event_id}` as string)) % {share} = 0").toArrow()
 
 
-def _two_sample(
-    lakehouse: Lakehouse,
-    use_case: UseCase,
-    bundle: Bundle,
-    rows: _Rows,
-    known: Reference,
-    stable: Sequence[date],
-    day: date,
-) -> tuple[pa.Table, pa.Table, TwoSample | None]:
+def _kept(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, rows: _Rows, stable: Sequence[date]) -> Kept:
+    """The reference of this model, measured on the first evening."""
+    of = {"bundle": bundle.sha256, "first": str(stable[0]), "last": str(stable[-1])}
+    kept = drift_reference.last(lakehouse.settings, use_case, of)
+    if kept is not None:
+        return kept
+    names = [*bundle.manifest.names, SCORE]
+    held = len(stable) * two_sample.ROWS
+    sample = rows.sampled(stable, max(1, sum(rows.held[day] for day in stable) // held))
+    edges = {name: edges_of(_column(sample, name)) for name in names}
+    try:
+        days = sample.filter(pc.greater(sample[PARTITION], stable[-1] - NULL_DAYS))
+        null = two_sample.null(_samples(days, bundle.manifest.names), _SEED)
+    except ValueError:  # gaps leave too few days with whole weeks around them
+        null = None
+    kept = Kept(edges, drift.reference(count(lakehouse, rows.of(stable), edges, PARTITION)), null)
+    drift_reference.keep(lakehouse.settings, use_case, of, kept)
+    return kept
+
+
+def _two_sample(bundle: Bundle, rows: _Rows, kept: Kept, day: date) -> tuple[pa.Table, pa.Table, TwoSample | None]:
     """Samples of the weeks before and of the day, and what a classifier says to them."""
     weeks = [day - timedelta(weeks=n) for n in range(1, two_sample.WEEKS + 1)]
-    most = max(known.histograms.rows.max(), rows.logged.rows.get(day, 0))
-    share = max(1, int(most // two_sample.ROWS))
-    there = [each for each in weeks if each in rows.before or each in rows.logged.rows]
-    table = rows.sampled([*there, day], share)
-    is_now = np.array(table[PARTITION].to_pylist(), dtype="datetime64[D]") == np.datetime64(day)
-    then, now = table.filter(pa.array(~is_now)), table.filter(pa.array(is_now))
-    null = _null(lakehouse, use_case, bundle, rows, stable, share)
-    if null is None or len(there) < len(weeks):
+    there = [each for each in weeks if each in rows.held]
+    table = rows.sampled([*there, day], max(1, rows.held[day] // two_sample.ROWS))
+    is_now = pc.equal(table[PARTITION], day)
+    then, now = table.filter(pc.invert(is_now)), table.filter(is_now)
+    if kept.null is None or len(there) < len(weeks):
         return then, now, None
     names = bundle.manifest.names
-    return then, now, two_sample.judge(null, _samples(table, names), day, names, _SEED)
-
-
-def _null(
-    lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, rows: _Rows, stable: Sequence[date], share: int
-) -> Null | None:
-    """How well days of the reference can be told apart: measured once for a model and its reference, as it takes three
-    small fits a day."""
-    path = lakehouse.settings.state / use_case.name / "two_sample_null.json"
-    of = {"bundle": bundle.sha256, "first": str(stable[0]), "last": str(stable[-1])}
-    kept = read_json(path)
-    if kept.get("of") == of:
-        return Null(**kept["null"])
-    days = stable[-two_sample.ENOUGH_DAYS - 7 * two_sample.WEEKS :]
-    try:
-        found = two_sample.null(_samples(rows.sampled(days, share), bundle.manifest.names), _SEED)
-    except ValueError:
-        return None
-    replace_json(path, {"of": of, "null": {"location": found.location, "scale": found.scale, "days": found.days}})
-    return found
+    return then, now, two_sample.judge(kept.null, _samples(table, names), day, names, _SEED)
 
 
 def _samples(table: pa.Table, names: Sequence[str]) -> two_sample.Rows:

@@ -27,7 +27,7 @@ def delay_and_maturity(
     right.axhline(line, color=GREY, linewidth=0.8, linestyle="--")
     right.set_ylim(0, 1)
     right.set_title("label maturity of each day (dashed: judged from here on)", fontsize=8)
-    right.locator_params(axis="x", nbins=4)
+    right.set_xticks(days[:: max(1, len(days) // 4)])
     return picture(figure, "label maturity")
 
 

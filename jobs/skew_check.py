@@ -76,8 +76,7 @@ def check(
     if found.features:
         # Events at the edges of windows are looked up only where there is something to explain.
         older = _older(lakehouse, use_case, inputs.versions, as_of, min(days), own, chosen)
-        offline = pa.concat_tables([offline, older.cast(_same_types(older, offline))], promote_options="default")
-        found = compare(served, offline, keys, features, reaches(use_case))
+        found = compare(served, offline, keys, features, reaches(use_case), older.cast(offline.select(own).schema))
     return Checked(found, days, logged.model_version, tuple(features))
 
 
@@ -110,7 +109,3 @@ def _older(
 def _part(block: str, held: int, wanted: int) -> str:
     """SQL: a part of the rows by entity, about as many as wanted."""
     return f"crc32(cast(`{block}` as string)) % {max(1, round(held / wanted))} = 0"
-
-
-def _same_types(older: pa.Table, offline: pa.Table) -> pa.Schema:
-    return pa.schema([offline.schema.field(name) for name in older.column_names])

@@ -21,6 +21,7 @@ from jobs import (
     bundle,
     engine,
     estimate_record,
+    evidently_report,
     history,
     inputs,
     performance_record,
@@ -31,6 +32,7 @@ from jobs import (
 )
 from jobs.bundle import Bundle, Manifest
 from jobs.lakehouse import Lakehouse, attach
+from jobs.local_files import replace_bytes
 from jobs.models.catalog import new_model
 from jobs.models.protocol import Examples
 from jobs.use_case import UseCase
@@ -232,15 +234,19 @@ def test_estimates_stay_until_the_truth_is_there(world: World) -> None:
 def test_a_changed_unit_is_named_by_both_drift_and_skew(world: World, tampered: Callable[[Tamper], None]) -> None:
     amount = pl.when(pl.col("event_date") > LAST - 3 * DAY).then(pl.col("tx_amount") * 100).otherwise("tx_amount")
     tampered(lambda log: log.with_columns(amount.alias("tx_amount").cast(pl.Float32)))
+    reports = evidently_report.folder(world.lakehouse.settings, FRAUD)
+    for n in range(evidently_report.KEPT):
+        replace_bytes(reports / f"2025-01-{n + 1:02}.html", b"an old one")
     shown = world.materialized("drift", "skew")
     check = shown.checks[drift.NO_SKEW]
     assert not check.passed and check.severity is dg.AssetCheckSeverity.WARN
     assert check.description == "tx_amount: unit in 100.0% of rows (served value is 100 times the offline one)"
     check = shown.checks[drift.NO_DRIFT]
     assert not check.passed and "tx_amount drifted" in check.description
-    assert "tx_amount" in shown.metadata["drift"]["named"] and shown.metadata["drift"]["report"].endswith(
-        f"{LAST}.html"
-    )
+    assert "tx_amount" in shown.metadata["drift"]["named"]
+    written = Path(shown.metadata["drift"]["report"])
+    assert written == reports / f"{LAST}.html" and "tx_amount" in written.read_text()
+    assert len(list(reports.iterdir())) == evidently_report.KEPT and not (reports / "2025-01-01.html").exists()
 
 
 def test_a_stale_feature_is_named(world: World, tampered: Callable[[Tamper], None]) -> None:

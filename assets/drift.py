@@ -63,7 +63,7 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         from jobs import drift_report, logged_days, outcomes
 
         as_of = moment(context, lakehouse, use_case)
-        logged = logged_days.logged_days(lakehouse, use_case, as_of, outcomes.DAYS)
+        logged = logged_days.logged_days(lakehouse, use_case, as_of, outcomes.first_day(use_case, as_of))
         if logged is None:
             yield from nothing(NO_DRIFT, NOTHING_SCORED)
             return
@@ -174,7 +174,7 @@ def _skew(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         from jobs import logged_days, skew_check
 
         as_of = moment(context, lakehouse, use_case)
-        logged = logged_days.logged_days(lakehouse, use_case, as_of, skew_check.DAYS)
+        logged = logged_days.logged_days(lakehouse, use_case, as_of, skew_check.first_day(as_of))
         if logged is None:
             yield from nothing(NO_SKEW, f"nothing was scored in the last {skew_check.DAYS} days")
             return

@@ -101,7 +101,7 @@ def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             return dg.MaterializeResult(metadata={"notes": NOTHING_SCORED})
         recorded = performance_record.record(lakehouse, use_case, problem, found, as_of)
         notes = [*found.left_out, *([AHEAD] if recorded.ahead else [])]
-        rows = performance_record.read(lakehouse, use_case, (as_of - timedelta(days=outcomes.DAYS)).date())
+        rows = performance_record.read(lakehouse, use_case, outcomes.first_day(use_case, as_of))
         rows = rows.filter(pl.col("event_date") <= as_of.date())
         every = rows.filter(pl.col("slice") == "all")
         judged = every.filter("judged")
@@ -181,7 +181,7 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         version = estimate_record.record(lakehouse, use_case, told.days, champion[0], as_of)
         if version is None:
             return dg.MaterializeResult(metadata={"notes": "nothing can be expected yet: no positive is known"})
-        since = (as_of - timedelta(days=outcomes.DAYS)).date()
+        since = outcomes.first_day(use_case, as_of)
         kept = estimate_record.read(lakehouse, use_case, since).filter(pl.col("made_on") <= as_of.date())
         real = performance_record.read(lakehouse, use_case, since).filter(pl.col("slice") == "all")
         trusted = all(day.trusted for day in told.days)

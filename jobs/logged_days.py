@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import polars as pl
@@ -31,13 +31,13 @@ class LoggedDays:
         return f"{of_days(days)} and {mine}"
 
 
-def logged_days(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, days: int) -> LoggedDays | None:
-    """What the log holds of the `days` days before `as_of`; None if nothing was scored in them."""
+def logged_days(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, since: date) -> LoggedDays | None:
+    """What the log holds of the days from `since` on, up to `as_of`; None if nothing was scored in them."""
     table = prediction_log.table(use_case)
     if not lakehouse.exists(table):
         return None
     recent: list[Any] = [
-        (PARTITION, ">=", (as_of - timedelta(days=days)).date()),
+        (PARTITION, ">=", since),
         (use_case.event_timestamp, "<=", as_of),
         ("origin", "=", prediction_log.NIGHTLY),
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,9 @@ from jobs.scoring_kernel import SCORE
 from jobs.split import Times
 from jobs.use_case import UseCase
 
-DAYS = 90
-"""Days of events that are looked at: more than the 60 mature ones that `jobs.concept` compares with."""
+DAYS = timedelta(days=76)
+"""How far beyond the declared maturity events are looked at: `jobs.concept` compares with 60 mature days, and windows of
+these reach a week back."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +76,15 @@ class Outcomes:
         return self.known.delay
 
 
-def events(
-    lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, days: int = DAYS, columns: Sequence[str] = ()
-) -> Events:
-    """Events of the last `days` days before `as_of`, with `columns` of their own beside id and time."""
+def first_day(use_case: UseCase, as_of: datetime) -> date:
+    """The first day that is looked at."""
+    return (as_of - use_case.label_maturity - DAYS).date()
+
+
+def events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: Sequence[str] = ()) -> Events:
+    """The recent events (`first_day`), with `columns` of their own beside id and time."""
     time, event_id = use_case.event_timestamp, use_case.event_id
-    recent = (PARTITION, ">=", (as_of - timedelta(days=days)).date())
+    recent = (PARTITION, ">=", first_day(use_case, as_of))
     table = lakehouse.to_arrow(
         use_case.events,
         columns=list(dict.fromkeys([event_id, time, *columns])),
@@ -106,10 +110,9 @@ def outcomes(
     use_case: UseCase,
     problem: Problem,
     as_of: datetime,
-    days: int = DAYS,
     slices: Sequence[Slice | Groups] = (),
 ) -> Outcomes | None:
-    """The events of the last `days` days that the nightly log has scores of, with masks of `slices`; None if none.
+    """The recent events that the nightly log has scores of, with masks of `slices`; None if none.
 
     A row's own values are those of its event, its features those that it was scored with: a slice over a feature that
     no model of these days used is left out.
@@ -119,12 +122,12 @@ def outcomes(
         return None
     own, logged = lakehouse.schema(use_case.events).names, lakehouse.schema(log).names
     asked = [problem.block, problem.amount, *_asked(use_case, slices)]
-    known = events(lakehouse, use_case, as_of, days, [name for name in dict.fromkeys(asked) if name in own])
+    known = events(lakehouse, use_case, as_of, [name for name in dict.fromkeys(asked) if name in own])
     features = [name for name in dict.fromkeys(asked) if name not in own and name in logged]
     rows = lakehouse.to_arrow(
         log,
         columns=[use_case.event_id, SCORE, "model_version", *features],
-        filters=[(PARTITION, ">=", (as_of - timedelta(days=days)).date()), ("origin", "=", prediction_log.NIGHTLY)],
+        filters=[(PARTITION, ">=", first_day(use_case, as_of)), ("origin", "=", prediction_log.NIGHTLY)],
     )
     place, row = known.places(values(rows[use_case.event_id]))
     if not len(place):

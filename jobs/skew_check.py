@@ -37,6 +37,11 @@ class Checked:
         return rows / max(self.skew.rows, 1)
 
 
+def first_day(as_of: datetime) -> date:
+    """The first of the DAYS days before `as_of`."""
+    return (as_of - timedelta(days=DAYS)).date()
+
+
 def check(
     lakehouse: Lakehouse,
     use_case: UseCase,

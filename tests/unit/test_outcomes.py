@@ -29,6 +29,7 @@ from jobs.use_cases.fraud import FRAUD
 DAY, TIME = timedelta(days=1), pa.timestamp("us", "UTC")
 AS_OF = datetime(2026, 4, 1, tzinfo=UTC)
 NOON = AS_OF - DAY / 2
+SINCE = date(2026, 1, 1)
 SLICES = (
     Slice("large", "tx_amount", minimum=100),
     Slice("new", "customer_tx_count_30d", maximum=10),
@@ -117,7 +118,7 @@ def test_old_days_and_what_was_decided_online_are_left_out(lakehouse: Lakehouse)
     log = [scored(0, 0.5), scored(1, 0.6, long_ago), scored(2, 0.7, origin="online")]
     put(lakehouse, [event(0), event(1, long_ago), event(2)], [], log)
     assert look(lakehouse).scored.scores.tolist() == [0.5]
-    assert len(events(lakehouse, FRAUD, AS_OF)) == 2 and len(events(lakehouse, FRAUD, AS_OF, days=200)) == 3
+    assert len(events(lakehouse, FRAUD, AS_OF)) == 2 and len(events(lakehouse, FRAUD, AS_OF - 11 * DAY)) == 1
 
 
 def test_slices_are_of_events_of_features_and_of_profiles(lakehouse: Lakehouse) -> None:
@@ -147,9 +148,9 @@ def test_a_day_changes_with_its_labels_and_not_with_the_order_of_rows(lakehouse:
 
 
 def test_without_scores_there_are_no_outcomes(lakehouse: Lakehouse) -> None:
-    assert outcomes(lakehouse, FRAUD, PROBLEM, AS_OF) is None and logged_days(lakehouse, FRAUD, AS_OF, 90) is None
+    assert outcomes(lakehouse, FRAUD, PROBLEM, AS_OF) is None and logged_days(lakehouse, FRAUD, AS_OF, SINCE) is None
     put(lakehouse, [event(0)], [], [])
-    assert outcomes(lakehouse, FRAUD, PROBLEM, AS_OF) is None and logged_days(lakehouse, FRAUD, AS_OF, 90) is None
+    assert outcomes(lakehouse, FRAUD, PROBLEM, AS_OF) is None and logged_days(lakehouse, FRAUD, AS_OF, SINCE) is None
 
 
 def test_logged_days_are_those_of_the_last_days_model(lakehouse: Lakehouse) -> None:
@@ -157,10 +158,10 @@ def test_logged_days_are_those_of_the_last_days_model(lakehouse: Lakehouse) -> N
     log = [scored(n, 0.5, at, model_version=1 if n > 1 else 2) for n, at in days.items()] + [scored(9, 0.5, days[0])]
     log += [scored(10, 0.5, days[0], model_version=2)]
     put(lakehouse, [], [], log)
-    found = logged_days(lakehouse, FRAUD, AS_OF, 90)
+    found = logged_days(lakehouse, FRAUD, AS_OF, SINCE)
     assert found is not None and found.model_version == 2
     assert found.rows == {days[1].date(): 1, days[0].date(): 2}
-    earlier = logged_days(lakehouse, FRAUD, NOON - 2 * DAY + DAY / 4, 90)
+    earlier = logged_days(lakehouse, FRAUD, NOON - 2 * DAY + DAY / 4, SINCE)
     assert earlier is not None and (earlier.model_version, len(earlier.days)) == (1, 2)
 
 

@@ -29,8 +29,8 @@ from jobs.split import Times
 from jobs.use_case import UseCase
 
 DAYS = timedelta(days=76)
-"""How far beyond the declared maturity events are looked at: `jobs.concept` compares with 60 mature days, and windows of
-these reach a week back."""
+"""How far beyond the declared maturity events are looked at: `jobs.concept` compares with 60 mature days, and their
+windows reach a week back."""
 
 
 @dataclass(frozen=True, eq=False)

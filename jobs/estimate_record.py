@@ -27,8 +27,8 @@ from jobs.training_rows import MICROSECONDS_A_DAY
 from jobs.unseen import learned_until, unseen
 from jobs.use_case import UseCase
 
-CALIBRATED_ON, ESTIMATED = timedelta(days=42), timedelta(days=28)
-"""Events that are calibrated with (`jobs.estimate.calibrate`), and events whose days are estimated."""
+CALIBRATED_ON = timedelta(days=42)
+"""Events that are calibrated with (`jobs.estimate.calibrate`)."""
 MADE_ON = "made_on"
 SCHEMA = pa.schema(
     {
@@ -87,7 +87,7 @@ def expect(
     mine = _since(found.of_version(version).scored, since)
     times, scores, known_at, positive = _with_unseen(lakehouse, use_case, problem, bundle, found, mine, as_of)
     calibration = calibrate(times, scores, known_at, positive, found.delay, as_of)
-    rows = _since(mine, as_of - ESTIMATED)
+    rows = _young(mine, found, as_of)
     days = estimate(
         rows.times,
         rows.scores,
@@ -99,8 +99,7 @@ def expect(
         problem.review.capacity,
         concept,
     )
-    young = _young(rows, found, as_of)
-    return Expectation(tuple(day for day in days if day.day in young), calibration, concept)
+    return Expectation(days, calibration, concept)
 
 
 def record(
@@ -150,11 +149,12 @@ def _since(rows: Scored, moment: datetime) -> Scored:
     return rows.rows(np.flatnonzero(rows.times > microseconds(moment)))
 
 
-def _young(rows: Scored, found: Outcomes, as_of: datetime) -> set[int]:
-    """Days that are not judged yet."""
+def _young(rows: Scored, found: Outcomes, as_of: datetime) -> Scored:
+    """Those of days that are not judged yet."""
     share = found.delay.share(ages(rows.times, min(found.known.heard_until, microseconds(as_of))))
-    day = rows.times // MICROSECONDS_A_DAY
-    return {int(one) for one in np.unique(day) if share[day == one].mean() < MATURE}
+    _, day, counts = np.unique(rows.times // MICROSECONDS_A_DAY, return_inverse=True, return_counts=True)
+    of_day = np.bincount(day, weights=share) / counts
+    return rows.rows(np.flatnonzero(of_day[day] < MATURE))
 
 
 def _with_unseen(

@@ -64,17 +64,17 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
 
         as_of = moment(context, lakehouse, use_case)
         logged = logged_days.logged_days(lakehouse, use_case, as_of, outcomes.first_day(use_case, as_of))
-        if logged is None:
+        decided = outcomes.outcomes(lakehouse, use_case, problem, as_of)
+        if logged is None or decided is None:
             yield from nothing(NO_DRIFT, NOTHING_SCORED)
             return
         bundle = model(champions, use_case, logged.model_version, as_of)
-        labels = _labels_drift(lakehouse, use_case, problem, as_of)
+        label, concept = _by_labels(decided, as_of)
         found, note = None, ""
         try:
             found = drift_report.report(lakehouse, use_case, bundle, logged)
         except drift_report.TooFewDays as error:
-            note = f"features and scores cannot be judged yet: {error}"
-        concept = labels["concept"]
+            note = f"features and scores cannot be judged: {error}"
         alarms = [*(f"{name} drifted" for name in (found.named if found else ()))]
         alarms += ["what is positive changed (concept drift)"] if concept.alarm else []
         alarms += ["rows can be told from those before"] if found and found.alarm and not found.named else []
@@ -90,7 +90,7 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
                 **({"notes": note} if note else {}),
                 "model_version": logged.model_version,
                 **(_drift_shown(found) if found else {}),
-                "label_drift_score": labels["label"].score,
+                "label_drift_score": label.score,
                 "concept_drift_score": concept.score,
                 "concept_drift_judged": concept.judged,
                 **html,
@@ -100,19 +100,15 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
     return drift
 
 
-def _labels_drift(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, as_of: datetime) -> dict[str, Any]:
+def _by_labels(decided: Any, as_of: datetime) -> tuple[Any, Any]:
     """Drift that labels show: of how many are positive among all events, and of which, among those decided."""
-    from jobs import concept, outcomes
+    from jobs.concept import concept_drift, label_drift
 
-    found = outcomes.outcomes(lakehouse, use_case, problem, as_of)
-    assert found is not None
-    known, scored = found.known, found.scored
-    return {
-        "label": concept.label_drift(known.times, known.labels.known_at, known.labels.positive, known.delay, as_of),
-        "concept": concept.concept_drift(
-            scored.times, scored.scores, scored.known_at, scored.positive, known.delay, as_of
-        ),
-    }
+    known, scored = decided.known, decided.scored
+    return (
+        label_drift(known.times, known.labels.known_at, known.labels.positive, known.delay, as_of),
+        concept_drift(scored.times, scored.scores, scored.known_at, scored.positive, known.delay, as_of),
+    )
 
 
 def _drift_shown(found: Any) -> dict[str, Any]:
@@ -129,6 +125,7 @@ def _drift_shown(found: Any) -> dict[str, Any]:
         for name, each in sorted(last.features.items(), key=lambda item: -item[1].score)
     ]
     told = found.two_sample
+    by_day = {each.day: {name: one.score for name, one in each.features.items()} for each in found.judged}
     return {
         "day": str(last.day),
         "drift_score": last.score,
@@ -137,9 +134,7 @@ def _drift_shown(found: Any) -> dict[str, Any]:
         "reference": f"{found.reference[0]} to {found.reference[1]}",
         "prediction_drift_score": last.features["score"].score if "score" in last.features else 0.0,
         **({"two_sample_auc": told.auc, "two_sample_score": told.score} if told else {}),
-        "by_day": monitoring_pictures.drift_over_days(
-            {each.day: {name: one.score for name, one in each.features.items()} for each in found.judged}
-        ),
+        **({"by_day": monitoring_pictures.drift_over_days(by_day)} if any(by_day.values()) else {}),
         **({"features": markdown_table(pa.Table.from_pylist(rows))} if rows else {}),
     }
 

@@ -72,7 +72,7 @@ class DriftReport:
 
 
 class TooFewDays(ValueError):
-    """There is nothing to compare with yet."""
+    """There is nothing to compare with."""
 
 
 def report(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, logged: LoggedDays) -> DriftReport:
@@ -82,7 +82,7 @@ def report(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, logged: Logg
     first weeks there are.
 
     Raises:
-        TooFewDays: fewer than `jobs.drift.FEWEST_DAYS` days before the judged one.
+        TooFewDays: fewer than `jobs.drift.FEWEST_DAYS` days before the judged one, or gaps between them.
     """
     before = _history_days(lakehouse, use_case, bundle, logged.days[0])
     stable, since = _parted(before, logged)
@@ -168,11 +168,15 @@ def _kept(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, rows: _Rows, 
     sample = rows.sampled(stable, max(1, sum(rows.held[day] for day in stable) // held))
     edges = {name: edges_of(_column(sample, name)) for name in names}
     try:
+        known = drift.reference(count(lakehouse, rows.of(stable), edges, PARTITION))
+    except ValueError as error:  # gaps, such as a day of the week without events
+        raise TooFewDays(str(error)) from error
+    try:
         days = sample.filter(pc.greater(sample[PARTITION], stable[-1] - NULL_DAYS))
         null = two_sample.null(_samples(days, bundle.manifest.names), _SEED)
     except ValueError:  # gaps leave too few days with whole weeks around them
         null = None
-    kept = Kept(edges, drift.reference(count(lakehouse, rows.of(stable), edges, PARTITION)), null)
+    kept = Kept(edges, known, null)
     drift_reference.keep(lakehouse.settings, use_case, of, kept)
     return kept
 

@@ -291,6 +291,25 @@ def test_too_short_a_past_is_said_and_fails_nothing(world: World) -> None:
     assert shown.checks[drift.NO_DRIFT].passed and "label_drift_score" in shown.metadata["drift"]
 
 
+def test_a_world_with_gaps_is_not_judged_and_fails_nothing(world: World) -> None:
+    """A shop that is closed on Sundays has no seven days in a row."""
+    where = world.lakehouse.path(history.table(FRAUD))
+    every = pl.DataFrame(world.lakehouse.to_arrow(history.table(FRAUD)))
+    kept = world.lakehouse.settings.state / FRAUD.name / "drift_reference.json"
+
+    def write(rows: pl.DataFrame) -> None:
+        table = rows.to_arrow().cast(world.lakehouse.schema(history.table(FRAUD)))
+        write_deltalake(where, table, mode="overwrite", partition_by=["event_date"])
+        kept.unlink(missing_ok=True)
+
+    write(every.filter(pl.col("event_date").dt.weekday() < 7))
+    try:
+        shown = world.materialized("drift")
+    finally:
+        write(every)
+    assert "mend the gaps" in shown.metadata["drift"]["notes"] and shown.checks[drift.NO_DRIFT].passed
+
+
 def test_the_assets_say_so_while_nothing_is_scored(tmp_path: Path, world: World) -> None:
     empty = Lakehouse(settings.load({"EVERGREEN_HOME": str(tmp_path / "home")}))
     for table in (FRAUD.events, FRAUD.labels):

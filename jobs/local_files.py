@@ -19,7 +19,18 @@ def file_lock(path: Path) -> Iterator[None]:
 
 def replace_json(path: Path, content: Any) -> None:
     """Write `content` as JSON, dates as text; whoever reads meanwhile, or after a kill, finds the old or the new."""
+    replace_bytes(path, json.dumps(content, default=str, indent=1).encode())
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, default=str, indent=1))
+    temporary.write_bytes(content)
     temporary.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `replace_json` wrote; {} if there is nothing."""
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found

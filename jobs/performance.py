@@ -5,6 +5,7 @@ be found, before it is known, is `jobs.estimate`'s business.
 """
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -76,13 +77,20 @@ class Performance:
 
 
 def performance(
-    scored: Scored, delay: Delay, review: Review, as_of: datetime, days: int = 1, least: float = MATURE
+    scored: Scored,
+    delay: Delay,
+    review: Review,
+    as_of: datetime,
+    days: int = 1,
+    least: float = MATURE,
+    only: AbstractSet[int] | None = None,
 ) -> tuple[Performance, ...]:
     """Performance by day, version and slice, as known at `as_of`.
 
     Args:
         days: length of the window that ends with each day; windows of several days overlap.
         least: label maturity from which a window is judged.
+        only: days since 1970 whose windows are measured; None: all.
 
     Raises:
         ValueError: as the single metrics do, or for a window without days.
@@ -94,15 +102,17 @@ def performance(
     found = past.positive & (past.known_at <= microseconds(as_of))
     return tuple(
         _measured(day, version, name, past.rows(places), found[places], share[places], review, least)
-        for day, version, places in _windows(past, days)
+        for day, version, places in _windows(past, days, only)
         for name, places in _parts(past, places)
     )
 
 
-def _windows(scored: Scored, days: int) -> Iterator[tuple[int, Any, Ints]]:
+def _windows(scored: Scored, days: int, only: AbstractSet[int] | None) -> Iterator[tuple[int, Any, Ints]]:
     """Day, version and places of the rows of each window that has rows."""
     day, versions = scored.times // MICROSECONDS_A_DAY, np.unique(scored.versions)
     for last in np.unique(day):
+        if only is not None and int(last) not in only:
+            continue
         rows = np.flatnonzero((day > last - days) & (day <= last))
         for version in versions:
             if len(places := rows[scored.versions[rows] == version]):

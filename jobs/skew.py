@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Previous = tuple[Floats, Bools]
+"""Values of the entity's previous event, and whether there is one."""
 Diagnosis = Literal["missing column", "type", "missing", "unit", "offset", "boundary", "stale"]
 
 TOLERANCE = 1e-4
@@ -22,7 +24,7 @@ TOLERANCE = 1e-4
 MOST, FEW = 0.95, 0.1
 """Share of differing rows that a diagnosis has to explain; share of rows that an event at a window's edge may reach."""
 ENOUGH = 5
-"""Rows that a constant factor or offset is seen in at least."""
+"""Rows that a constant factor or offset, or a previous value, is seen in at least."""
 _EDGE = 1000
 """Milliseconds around a window's edge: events have whole seconds, and so have delays."""
 
@@ -72,6 +74,7 @@ def compare(
     keys: Keys,
     features: Sequence[str],
     windows: Mapping[str, tuple[str, timedelta]] | None = None,
+    older: pa.Table | None = None,
 ) -> Skew:
     """Compare every feature of every served row with its offline value.
 
@@ -80,6 +83,7 @@ def compare(
         offline: the same columns, of any numeric type; one row per event. It may hold more events, such as those of the
             days before: an entity's previous value and events at a window's edge are looked up there.
         windows: feature -> its entity and length, for features over a window; makes `boundary` certain.
+        older: keys of further events, without features, for the edges of windows that reach far back.
 
     Raises:
         ValueError: `offline` has an event twice.
@@ -87,6 +91,8 @@ def compare(
     history = _with_previous(offline, keys, [name for name in features if name in offline.column_names])
     joined = _frame(served, [keys.event_id]).with_row_index("row").join(history, on=keys.event_id, how="inner")
     order, position = joined["row"].to_numpy(), joined["position"].to_numpy()
+    own = [keys.event_timestamp, *keys.entities]
+    known = offline.select(own) if older is None else pa.concat_tables([offline.select(own), older.select(own)])
     found: list[FeatureSkew] = []
     for name in features:
         absent = _schema(served, offline, name, len(order))
@@ -94,10 +100,11 @@ def compare(
             found.append(absent)
             continue
         now, then = _values(served, name)[order], _values(offline, name)
-        previous = {e: _before(then, joined[f"previous {e}"].to_numpy()) for e in keys.entities}
-        edge = _at_edge(offline, keys, *windows[name])[position] if windows and name in windows else None
-        skew = _feature(name, now, then[position], previous, edge)
-        found += [skew] if skew is not None else []
+        if _same(now, then[position]).all():
+            continue
+        previous = {e: _before(then, joined[f"previous {e}"]) for e in keys.entities}
+        edge = _at_edge(known, keys, *windows[name])[position] if windows and name in windows else None
+        found.append(_feature(name, now, then[position], previous, edge))
     return Skew(len(order), served.num_rows - len(order), tuple(sorted(found, key=lambda each: -each.rows)))
 
 
@@ -133,21 +140,19 @@ def _values(table: pa.Table, name: str) -> Floats:
     return values
 
 
-def _before(values: Floats, positions: NDArray[np.float64]) -> Floats:
-    """Values at positions; NaN where there is none."""
-    known = ~np.isnan(positions.astype(np.float64))
-    found = np.full(len(positions), np.nan)
-    found[known] = values[positions[known].astype(np.int64)]
-    return found
+def _before(values: Floats, positions: pl.Series) -> Previous:
+    """Values at positions, NaN where there is none; and where there is one."""
+    known = positions.is_not_null().to_numpy()
+    return np.where(known, values[positions.fill_null(0).to_numpy()], np.nan), known
 
 
-def _at_edge(offline: pa.Table, keys: Keys, entity: str, length: timedelta) -> Bools:
-    """Shape (offline rows,): whether the entity has an event where the window of this row starts."""
+def _at_edge(events: pa.Table, keys: Keys, entity: str, length: timedelta) -> Bools:
+    """Shape (events,): whether the entity has an event where the window of this one starts."""
     milliseconds = (
-        offline.column(keys.event_timestamp).cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy() // 1000
+        events.column(keys.event_timestamp).cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy() // 1000
     )
     back = int(length / timedelta(milliseconds=1))
-    codes = _frame(offline, [entity])[entity].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
+    codes = _frame(events, [entity])[entity].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
     # One number per entity and time, so far apart that entities do not meet.
     at = codes * (np.ptp(milliseconds) + back + 4 * _EDGE if len(codes) else 1) + milliseconds
     line, start = np.sort(at), at - back
@@ -160,12 +165,8 @@ def _same(one: Floats, other: Floats) -> Bools:
     return near
 
 
-def _feature(
-    name: str, now: Floats, then: Floats, previous: Mapping[str, Floats], edge: Bools | None
-) -> FeatureSkew | None:
+def _feature(name: str, now: Floats, then: Floats, previous: Mapping[str, Previous], edge: Bools | None) -> FeatureSkew:
     differs = ~_same(now, then)
-    if not differs.any():
-        return None
     sizes = np.abs(now - then)[differs]
     size = float(np.nanmedian(sizes)) if np.isfinite(sizes).any() else float("nan")
     diagnosis, detail = _diagnose(now, then, differs, previous, edge)
@@ -173,7 +174,7 @@ def _feature(
 
 
 def _diagnose(
-    now: Floats, then: Floats, differs: Bools, previous: Mapping[str, Floats], edge: Bools | None
+    now: Floats, then: Floats, differs: Bools, previous: Mapping[str, Previous], edge: Bools | None
 ) -> tuple[Diagnosis | None, str]:
     """The first that explains nearly all differing rows, the most specific first."""
     one_sided = np.isnan(now[differs]) != np.isnan(then[differs])
@@ -192,8 +193,10 @@ def _diagnose(
     # Before `stale`, since the count before a payment mostly is one less, too; stale counts are also off by more.
     if edge is None and differs.mean() <= FEW and _same(np.abs(now - then), np.ones_like(now))[differs].mean() >= MOST:
         return "boundary", "off by one on few rows"
-    for entity, before in previous.items():
-        if _same(now, before)[differs].mean() >= MOST:
+    for entity, (before, known) in previous.items():
+        # Of rows whose entity has no earlier event in the table nobody can say.
+        seen = differs & known
+        if seen.sum() >= ENOUGH and _same(now, before)[seen].mean() >= MOST:
             return "stale", f"served value is the previous one of the {entity}"
     return None, ""
 

@@ -7,7 +7,19 @@ from typing import Any
 
 import dagster as dg
 
-from assets import explanation, export, features, promotion, raw, retraining, review, scoring, training, transforms
+from assets import (
+    explanation,
+    export,
+    features,
+    monitoring,
+    promotion,
+    raw,
+    retraining,
+    review,
+    scoring,
+    training,
+    transforms,
+)
 from jobs import settings as settings_module
 from jobs import transforms as dbt_project
 from jobs.settings import Settings
@@ -53,13 +65,14 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         *review.build(use_case, days),
         *export.build(use_case, days),
         *explanation.build(use_case, days),
+        *monitoring.build(use_case, days),
     ]
     fresh = [a.map_asset_specs(lambda spec: spec._replace(freshness_policy=FRESH)) for a in assets]
-    lineage, monitoring = automation.lineage_job(use_case), automation.monitoring_job(use_case)
+    lineage, watch = automation.lineage_job(use_case), automation.monitoring_job(use_case)
     retrain = automation.retraining_job(use_case)
-    told = [*sensors.build(settings, use_case, monitoring, retrain), *alert_sensors.build(use_case, settings)]
+    told = [*sensors.build(settings, use_case, watch, retrain), *alert_sensors.build(use_case, settings)]
     # A use case without a problem ends at its training set: there is nothing to monitor.
-    jobs = [lineage, monitoring, retrain] if use_case.problem else [lineage]
+    jobs = [lineage, watch, retrain] if use_case.problem else [lineage]
     return fresh, jobs, automation.nightly(use_case, lineage), told
 
 

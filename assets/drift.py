@@ -1,0 +1,211 @@
+"""Whether the world, or serving, has moved away from what the champion knows: drift and skew, as assets."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from assets import monitoring_pictures
+from assets.features import key as feature_key
+from assets.metadata import markdown_table
+from assets.monitoring_parts import GROUP, NOTHING_SCORED, key, model, moment, nothing
+from assets.scoring import champion_key
+from assets.scoring import key as serving_key
+from assets.transforms import mart_key
+from jobs.champions import Champions
+from jobs.lakehouse import Lakehouse
+from jobs.problem import Problem
+from jobs.use_case import UseCase
+
+NO_DRIFT, NO_SKEW = "no_drift", "no_training_serving_skew"
+
+
+class Report(dg.Config):
+    """What a person may ask for in the launchpad."""
+
+    html: bool = False
+    """Write the Evidently report even without an alarm."""
+
+
+def build(use_case: UseCase, problem: Problem) -> list[dg.AssetsDefinition]:
+    """Drift and skew."""
+    return [_drift(use_case, problem), _skew(use_case, problem)]
+
+
+def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
+    asset_key = key(use_case, "drift")
+
+    @dg.asset(
+        key=asset_key,
+        deps=[
+            serving_key(use_case, "batch_predictions"),
+            feature_key(use_case, "history"),
+            mart_key(use_case.labels),
+            champion_key(use_case),
+        ],
+        group_name=GROUP,
+        kinds={"polars", "evidently"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        check_specs=[
+            dg.AssetCheckSpec(NO_DRIFT, asset=asset_key, description="Features, scores and labels are as they were.")
+        ],
+        description="Whether features, scores and labels are distributed as in the weeks before the champion came.",
+    )
+    def drift(
+        context: dg.AssetExecutionContext,
+        config: Report,
+        lakehouse: dg.ResourceParam[Lakehouse],
+        champions: dg.ResourceParam[Champions],
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+        from jobs import drift_report, logged_days, outcomes
+
+        as_of = moment(context, lakehouse, use_case)
+        logged = logged_days.logged_days(lakehouse, use_case, as_of, outcomes.first_day(use_case, as_of))
+        decided = outcomes.outcomes(lakehouse, use_case, problem, as_of)
+        if logged is None or decided is None:
+            yield from nothing(NO_DRIFT, NOTHING_SCORED)
+            return
+        bundle = model(champions, use_case, logged.model_version, as_of)
+        label, concept = _by_labels(decided, as_of)
+        found, note = None, ""
+        try:
+            found = drift_report.report(lakehouse, use_case, bundle, logged)
+        except drift_report.TooFewDays as error:
+            note = f"features and scores cannot be judged: {error}"
+        alarms = [*(f"{name} drifted" for name in (found.named if found else ()))]
+        alarms += ["what is positive changed (concept drift)"] if concept.alarm else []
+        alarms += ["rows can be told from those before"] if found and found.alarm and not found.named else []
+        yield dg.AssetCheckResult(
+            check_name=NO_DRIFT,
+            passed=not alarms,
+            severity=dg.AssetCheckSeverity.WARN,
+            description="; ".join(alarms) or note or "nothing is over the line",
+        )
+        html = _report_file(lakehouse, use_case, found) if found and (alarms or config.html) else {}
+        yield dg.MaterializeResult(
+            metadata={
+                **({"notes": note} if note else {}),
+                "model_version": logged.model_version,
+                **(_drift_shown(found) if found else {}),
+                "label_drift_score": label.score,
+                "concept_drift_score": concept.score,
+                "concept_drift_judged": concept.judged,
+                **html,
+            }
+        )
+
+    return drift
+
+
+def _by_labels(decided: Any, as_of: datetime) -> tuple[Any, Any]:
+    """Drift that labels show: of how many are positive among all events, and of which, among those decided."""
+    from jobs.concept import concept_drift, label_drift
+
+    known, scored = decided.known, decided.scored
+    return (
+        label_drift(known.times, known.labels.known_at, known.labels.positive, known.delay, as_of),
+        concept_drift(scored.times, scored.scores, scored.known_at, scored.positive, known.delay, as_of),
+    )
+
+
+def _drift_shown(found: Any) -> dict[str, Any]:
+    last = found.last
+    rows = [
+        {
+            "feature": name,
+            "score": each.score,
+            "window": f"{each.window} d",
+            "PSI": each.stability_index,
+            "Jensen-Shannon": each.jensen_shannon,
+            "Kolmogorov-Smirnov": each.kolmogorov_smirnov,
+        }
+        for name, each in sorted(last.features.items(), key=lambda item: -item[1].score)
+    ]
+    told = found.two_sample
+    by_day = {each.day: {name: one.score for name, one in each.features.items()} for each in found.judged}
+    return {
+        "day": str(last.day),
+        "drift_score": last.score,
+        "votes": ", ".join(f"{days} d" for days in last.votes) or "none",
+        "named": ", ".join(found.named) or "none",
+        "reference": f"{found.reference[0]} to {found.reference[1]}",
+        "prediction_drift_score": last.features["score"].score if "score" in last.features else 0.0,
+        **({"two_sample_auc": told.auc, "two_sample_score": told.score} if told else {}),
+        **({"by_day": monitoring_pictures.drift_over_days(by_day)} if any(by_day.values()) else {}),
+        **({"features": markdown_table(pa.Table.from_pylist(rows))} if rows else {}),
+    }
+
+
+def _report_file(lakehouse: Lakehouse, use_case: UseCase, found: Any) -> dict[str, Any]:
+    from jobs import evidently_report
+
+    path = evidently_report.write(lakehouse.settings, use_case, found)
+    return {"report": dg.MetadataValue.path(str(path)), "report_url": dg.MetadataValue.url(path.as_uri())}
+
+
+def _skew(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
+    asset_key = key(use_case, "skew")
+
+    @dg.asset(
+        key=asset_key,
+        deps=[serving_key(use_case, "batch_predictions"), *(feature_key(use_case, w.name) for w in use_case.windows)],
+        group_name=GROUP,
+        kinds={"feast"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        check_specs=[
+            dg.AssetCheckSpec(NO_SKEW, asset=asset_key, description="Features were served as training would have them.")
+        ],
+        description="Features in the prediction log against offline values of the same moments, row by row.",
+    )
+    def skew(
+        context: dg.AssetExecutionContext,
+        lakehouse: dg.ResourceParam[Lakehouse],
+        champions: dg.ResourceParam[Champions],
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+        from jobs import logged_days, skew_check
+
+        as_of = moment(context, lakehouse, use_case)
+        logged = logged_days.logged_days(lakehouse, use_case, as_of, skew_check.first_day(as_of))
+        if logged is None:
+            yield from nothing(NO_SKEW, f"nothing was scored in the last {skew_check.DAYS} days")
+            return
+        bundle = model(champions, use_case, logged.model_version, as_of)
+        found = skew_check.check(lakehouse, use_case, problem, logged, bundle.manifest.names, as_of)
+        differ = found.skew.features
+        yield dg.AssetCheckResult(
+            check_name=NO_SKEW,
+            passed=not differ,
+            severity=dg.AssetCheckSeverity.WARN,
+            description="; ".join(_said(each, found) for each in differ) or f"{found.skew.rows} rows are the same",
+        )
+        rows = [
+            {
+                "feature": each.feature,
+                "share of rows": found.share(each.rows),
+                "median difference": each.size,
+                "diagnosis": each.diagnosis or "unknown",
+                "detail": each.detail,
+            }
+            for each in differ
+        ]
+        yield dg.MaterializeResult(
+            metadata={
+                "model_version": found.model_version,
+                "days": ", ".join(map(str, found.days)),
+                "rows_compared": found.skew.rows,
+                "rows_unknown_offline": found.skew.unknown,
+                "features_compared": len(found.features),
+                "features_that_differ": len(differ),
+                **({"differences": markdown_table(pa.Table.from_pylist(rows))} if rows else {}),
+            }
+        )
+
+    return skew
+
+
+def _said(each: Any, found: Any) -> str:
+    return f"{each.feature}: {each.diagnosis or 'unexplained'} in {found.share(each.rows):.1%} of rows ({each.detail})"

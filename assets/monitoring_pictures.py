@@ -1,0 +1,104 @@
+"""Pictures of label maturity, performance over time, estimates and drift, for the pages of the monitoring assets."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets.metadata import figure_and_axes, picture
+
+BLUE, GREEN, RED, GREY = "#1565c0", "#2e7d32", "#c62828", "#9e9e9e"
+SHOWN_FEATURES = 20
+
+
+def delay_and_maturity(
+    ages: Any, shares: Any, declared: float, days: Any, maturity: Any, line: float
+) -> dg.MetadataValue:
+    """Left: share of reports that are in, by age in days. Right: label maturity per day, and where it is judged."""
+    figure, [left, right] = figure_and_axes(1, 2, 9, 2.2)
+    left.step(ages, shares, where="post", color=BLUE)
+    left.axvline(declared, color=GREY, linewidth=0.8, linestyle="--")
+    left.set_ylim(0, 1)
+    left.set_xlim(0, max(2 * declared, 1))
+    left.set_title("share of reports in, by age in days (dashed: declared maturity)", fontsize=8)
+    right.fill_between(days, maturity, step="mid", alpha=0.6, color=GREEN)
+    right.axhline(line, color=GREY, linewidth=0.8, linestyle="--")
+    right.set_ylim(0, 1)
+    right.set_title("label maturity of each day (dashed: judged from here on)", fontsize=8)
+    right.set_xticks(days[:: max(1, len(days) // 4)])
+    return picture(figure, "label maturity")
+
+
+def over_time(rows: pl.DataFrame, metrics: Sequence[str]) -> dg.MetadataValue:
+    """One panel per metric; a colour per model version, hollow where the truth is not in yet.
+
+    Args:
+        rows: event_date, model_version, metric, value, judged.
+    """
+    figure, panels = figure_and_axes(len(metrics), 1, 8, 1.6 * len(metrics))
+    for axes, metric in zip(panels, metrics, strict=True):
+        mine = rows.filter((pl.col("metric") == metric) & pl.col("value").is_not_null())
+        for n, version in enumerate(mine["model_version"].unique(maintain_order=True).sort().to_list()):
+            for judged in (True, False):
+                these = mine.filter((pl.col("model_version") == version) & (pl.col("judged") == judged))
+                axes.plot(
+                    these["event_date"].to_numpy(), these["value"].to_numpy(), "o", markersize=3.5, color=f"C{n % 10}",
+                    fillstyle="full" if judged else "none", label=f"version {version}" if judged else None,
+                )  # fmt: skip
+        axes.set_title(f"{metric.replace('_', ' ')} (hollow: provisional)", fontsize=8)
+    handles, names = panels[0].get_legend_handles_labels()
+    if 0 < len(names) <= 10:
+        panels[0].legend(handles, names, fontsize=6, loc="lower left")
+    return picture(figure, "performance over time")
+
+
+def expected_and_real(expected: pl.DataFrame, real: pl.DataFrame, title: str) -> dg.MetadataValue:
+    """A band of two deviations around what was expected of each day, and what it turned out as.
+
+    Args:
+        expected: event_date, expected, deviation, trusted; one row per day.
+        real: event_date, value, judged.
+    """
+    figure, [axes] = figure_and_axes(1, 1, 8, 2.4)
+    days = expected["event_date"].to_numpy()
+    middle, spread = expected["expected"].to_numpy(), 2 * expected["deviation"].to_numpy()
+    axes.errorbar(days, middle, spread, fmt="_", color=BLUE, elinewidth=3, alpha=0.4, label="expected, two deviations")
+    for judged, fill, name in ((True, "full", "real"), (False, "none", "so far")):
+        these = real.filter((pl.col("judged") == judged) & pl.col("value").is_not_null())
+        axes.plot(
+            these["event_date"].to_numpy(), these["value"].to_numpy(), "o", color=GREEN, markersize=4, fillstyle=fill,
+            label=name,
+        )  # fmt: skip
+    if not expected["trusted"].all():
+        axes.set_facecolor("#fff3e0")
+        title += " - not to be trusted"
+    axes.legend(fontsize=6, loc="lower left")
+    axes.set_title(title, fontsize=8)
+    return picture(figure, "expected and real")
+
+
+def drift_over_days(scores: Mapping[date, Mapping[str, float]]) -> dg.MetadataValue:
+    """Scores of the features that deviate most, by day, as a heat map: from 1 on a day is over the line."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    worst: dict[str, float] = {}
+    for of_day in scores.values():
+        for name, score in of_day.items():
+            worst[name] = max(worst.get(name, 0.0), score)
+    names = sorted(worst, key=lambda name: -worst[name])[:SHOWN_FEATURES]
+    values = np.array([[of_day.get(name, np.nan) for of_day in scores.values()] for name in names])
+    height = 1.0 + 0.2 * len(names)
+    figure = Figure(figsize=(9, height))
+    axes = figure.add_axes((0.3, 0.4 / height, 0.6, 1 - 0.7 / height))
+    image = axes.imshow(values, aspect="auto", cmap="RdYlGn_r", vmin=0, vmax=2, interpolation="nearest")
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    days = list(scores)
+    ticks = range(0, len(days), max(1, len(days) // 8))
+    axes.set_xticks(ticks, [f"{days[n]:%d %b}" for n in ticks], fontsize=7)
+    bar = figure.add_axes((0.92, 0.4 / height, 0.02, 1 - 0.7 / height))
+    figure.colorbar(image, cax=bar).ax.tick_params(labelsize=6)
+    axes.set_title("drift score by day: 1 is the line", fontsize=8)
+    return picture(figure, "drift")

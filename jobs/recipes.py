@@ -9,6 +9,7 @@ what is seen (Horvitz & Thompson 1952; for delayed feedback Chapelle, KDD 2014, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -50,7 +51,7 @@ def usual(use_case: UseCase) -> Recipe:
     return Recipe("all mature rows", use_case.label_maturity)
 
 
-def recent(days: Sequence[int] = (7, 21), trust: timedelta = timedelta(days=2)) -> tuple[Recipe, ...]:
+def recent(days: Sequence[int] = (7, 21, 60), trust: timedelta = timedelta(days=2)) -> tuple[Recipe, ...]:
     """Recipes for a world that has changed."""
     return tuple(Recipe(f"half-life {n} days", trust, timedelta(days=n), corrected=True) for n in days)
 
@@ -156,9 +157,12 @@ def compare(
 
     def crossed(recipe: Recipe, moment: datetime) -> Floats:
         scores = np.zeros(len(history))
-        for half in halves:
-            model = fit(history, use_case, recipe, moment, share, family, tuned, without=half)
-            scores[half] = model.predict(history.features[half])
+        with ThreadPoolExecutor(FOLDS) as pool:
+            fits = pool.map(
+                lambda half: fit(history, use_case, recipe, moment, share, family, tuned, without=half), halves
+            )
+            for half, model in zip(halves, fits, strict=True):
+                scores[half] = model.predict(history.features[half])
         return scores[held]
 
     if champion.learned_until <= since:

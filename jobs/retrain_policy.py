@@ -2,10 +2,11 @@
 
 Two things call for a training. An *alarm* (drift of inputs or scores, drift seen through labels, a drop of performance)
 opens an episode: the world has changed, and what is known of the new one grows by the day. Within an episode the first
-training waits for enough positives of after the change, and each later one until they have doubled: the error of a
-model falls about with the square root of its examples (Mukherjee et al., Journal of Computational Biology 10, 2003, fit
-such learning curves), so that evenly spaced trainings late in an episode gain next to nothing. Without an alarm, age
-alone calls for one. A cooldown and a budget bound both; an expected gain has to be worth a training.
+training waits for enough positives of after the change, and each later one until they are three times as many, or until
+a week has passed and there are some more: the error of a model falls about with the square root of its examples
+(Mukherjee et al., Journal of Computational Biology 10, 2003, fit such learning curves), so that trainings help most at
+first. Without an alarm, age alone calls for one. A cooldown and a budget bound both; an expected gain has to be worth a
+training.
 
 What is measured, and what a decision sets off, is said elsewhere.
 """
@@ -30,8 +31,12 @@ class Rules:
 
     positives: int = 20
     """Known positives of after a change, before anything is learned from it."""
-    growth: float = 2.0
+    growth: float = 3.0
     """Factor by which they must have grown since the last training of the episode."""
+    pace: timedelta = timedelta(days=7)
+    """Age of the last training of an episode from which on less growth is enough."""
+    steady: float = 1.2
+    """That growth."""
     cooldown: timedelta = timedelta(days=2)
     budget: int = 6
     """Trainings within `budget_period`."""
@@ -42,7 +47,7 @@ class Rules:
     """An episode is over when its change is this old: by then it is what the model knows best."""
     loss: float = 0.3
     """Objective that a change is taken to cost before anything was learned from it."""
-    gain: float = 0.01
+    gain: float = 0.004
     """Least objective that a training must be expected to bring: what one costs, in the objective's terms."""
 
 
@@ -133,7 +138,8 @@ def _in_episode(
     rules: Rules,
 ) -> Decision:
     had = max((decision.positives for decision in trained if decision.episode == episode), default=0)
-    wanted = max(rules.positives, int(rules.growth * had))
+    settled = evidence.as_of - trained[-1].as_of >= rules.pace
+    wanted = max(rules.positives, int((rules.steady if settled else rules.growth) * had))
     named = sorted({name for alarm in evidence.alarms for name in evidence.named.get(alarm, ())})
     why = f"change of {episode}" + (f" ({', '.join(named[:5])})" if named else "")
     known = f"{positives} positives of after it are known, {had} at the last training"

@@ -1,9 +1,10 @@
 """What acting on scores costs a model that learns from what is left, and how much of it exploring by lot wins back:
-`bench/acting.py [--seeds 7 8 9] [--scenarios stable abrupt]`.
+`bench/acting.py [--seeds 0 1 2] [--scenarios stable abrupt]`.
 
-Every arm replays the same days with the same weekly trainings, and is judged on the full truth of all payments, blocked
-ones too. The training window is 40 days, so that no label of before the acting is left for most of the replay, as in
-a world that has always acted; features made of labels are left out of all arms. Trees are small, for speed.
+A world per scenario; seeds are those of trainings and lots. Every arm replays the same days with the same weekly
+trainings, and is judged on the full truth of all payments, blocked ones too. The training window is 40 days, so that no
+label of before the acting is left for most of the replay, as in a world that has always acted; features made of labels
+are left out of all arms. Trees are small, for speed.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -24,6 +26,8 @@ from jobs.acting import Acting, act, importance, without_label_features
 from jobs.bundle import open_bundle
 from jobs.history import History
 from jobs.metrics import Bools
+from jobs.models.protocol import Model
+from jobs.monitor import Monitor
 from jobs.problem import Family
 from jobs.registry import bundle_folder
 from jobs.replay import Plan
@@ -56,19 +60,22 @@ def main() -> None:
     """Measure and print; writes docs/benchmarks/acting.json after every world."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenarios", nargs="*", default=["stable", "abrupt"])
-    parser.add_argument("--seeds", nargs="*", type=int, default=[7, 8, 9])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     asked = parser.parse_args()
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for name, seed in ((name, seed) for seed in asked.seeds for name in asked.scenarios):
+    for name in asked.scenarios:
         with tempfile.TemporaryDirectory() as scratch:
-            for arm, measured in _world(name, seed, Path(scratch)):
-                found.setdefault(name, {}).setdefault(arm, []).append({"seed": seed, **measured})
-                print(name, seed, arm, json.dumps(measured), flush=True)
-        (REPORTS / "acting.json").write_text(json.dumps(_report(found), indent=2) + "\n")
+            seen, truth = _world(name, Path(scratch))
+            for seed in asked.seeds:
+                for arm, measured in _arms(seen, truth, seed, Path(scratch) / str(seed)):
+                    found.setdefault(name, {}).setdefault(arm, []).append({"seed": seed, **measured})
+                    print(name, seed, arm, json.dumps(measured), flush=True)
+                (REPORTS / "acting.json").write_text(json.dumps(_report(found), indent=2) + "\n")
 
 
-def _world(name: str, seed: int, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    world = scenario(name, seed=seed, start=FIRST, days=DAYS, customers=1500, terminals=1125)
+def _world(name: str, folder: Path) -> tuple[History, Bools]:
+    """The history without features made of labels, and which payments are fraud."""
+    world = scenario(name, start=FIRST, days=DAYS, customers=1500, terminals=1125)
     files = write(world, str(folder / "world"), truth=True)
     truth = pq.read_table(files.pop("truth"))["IS_FRAUD"].to_numpy()
     use_case = _small(FRAUD)
@@ -78,17 +85,33 @@ def _world(name: str, seed: int, folder: Path) -> Iterator[tuple[str, dict[str, 
     seen = without_label_features(history.read(lakehouse, use_case), use_case)
     # Ids rise with time, as the rows of a history do.
     assert len(seen) == len(truth)
+    return seen, truth
+
+
+def _arms(seen: History, truth: Bools, seed: int, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    use_case = _small(FRAUD)
     plan = Plan("weekly", FIRST, FIRST + timedelta(days=DAYS - 1), FIRST + timedelta(days=COLLECTED), seed=seed)
-    for arm, acting in ARMS.items():
+    for arm, declared in ARMS.items():
+        policy = None if declared is None else replace(declared, seed=seed)
         out = folder / arm.replace(" ", "_")
-        home = replace(own, home=out / "home")
-        days = replay.run(home, use_case, seen, replace(plan, acting=acting), out)
-        yield arm, _measured(home, use_case, seen, truth, days, acting)
+        home = settings.load({"EVERGREEN_HOME": str(out / "home")})
+        with patch.object(replay, "Monitor", Unwatched):
+            days = replay.run(home, use_case, seen, replace(plan, acting=policy), out)
+        yield arm, _measured(home, use_case, seen, truth, days, policy)
+
+
+class Unwatched(Monitor):
+    """Looks for no drift: a schedule does not ask for it, and it takes most of a replay's time."""
+
+    def adopt(
+        self, model: Model, today: date, changed_on: date | None = None, settled_since: date | None = None
+    ) -> None:
+        """No reference to compare with."""
 
 
 def _small(use_case: UseCase) -> UseCase:
     problem = problem_of(use_case)
-    fixed = {**problem.family(replay.FAMILY).fixed, "rounds": 50, "learning_rate": 0.15}
+    fixed = {**problem.family(replay.FAMILY).fixed, "rounds": 80, "learning_rate": 0.1}
     family = Family(replay.FAMILY, fixed=fixed, negative_rate=problem.family(replay.FAMILY).negative_rate)
     return replace(use_case, problem=replace(problem, families=(family,)), training_window=WINDOW)
 

@@ -35,7 +35,7 @@ class Challenge:
     recipe: Recipe
     """The best of those tried."""
     better: bool
-    """Whether it beats the champion beyond noise."""
+    """Whether it beats the champion beyond noise, or, if that was trained for the same change, is not beaten by it."""
     said: str
     numbers: Mapping[str, Any] = field(default_factory=dict)
     compared: Comparison | None = None
@@ -59,6 +59,9 @@ def challenge(
     values = {name: found.average_precision(name) for name in found.scores}
     chosen = max(choices, key=lambda recipe: values[recipe.name])
     low, high = difference(found, chosen.name, "champion", LEVEL.get(decision.trigger, LEVEL["age"]), seed)
+    # A champion that was trained for this very change knows less of it by now than whoever learns from it today: it
+    # stays only if it is better. Labels are too young to prove each step, and not to take it costs more.
+    follows = decision.episode is not None and champion.learned_until > since
     mine, theirs = values[chosen.name], values["champion"]
     said = (
         f"{chosen.name} {mine:.3f} against {theirs:.3f} on {found.positives} positives "
@@ -68,7 +71,7 @@ def challenge(
         "candidate": mine, "rival": theirs, "lower": low, "upper": high, "positives": found.positives,
         "rows": len(found.labels), "since": since.isoformat(), "tried": values,
     }  # fmt: skip
-    return Challenge(chosen, low > 0, said, numbers, found)
+    return Challenge(chosen, (high if follows else low) > 0, said, numbers, found)
 
 
 def choices_of(use_case: UseCase, decision: Decision) -> tuple[Recipe, ...]:

@@ -45,7 +45,9 @@ def _better(comparison: Mapping[str, Any], champion: int | None) -> Check:
         )
         return Check(name, "failed", said)
     better = comparison["better"]
-    said = f"{'better' if better else 'not better'} beyond noise since the change: {comparison['said']}"
+    beyond = comparison["lower"] > 0
+    found = "better beyond noise" if beyond else "not worse beyond noise" if better else "not better beyond noise"
+    said = f"{found} since the change: {comparison['said']}"
     numbers = {key: float(comparison[key]) for key in ("candidate", "rival", "lower", "upper")}
     difference = numbers["candidate"] - numbers["rival"]
     return Check(name, "passed" if better else "failed", said, {**numbers, "difference": difference})

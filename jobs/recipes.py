@@ -51,13 +51,9 @@ def usual(use_case: UseCase) -> Recipe:
     return Recipe("all mature rows", use_case.label_maturity)
 
 
-def recent() -> tuple[Recipe, ...]:
-    """Recipes for a world that has changed: one for its first days, and one that keeps more of what still holds."""
-    pairs = ((7, 2), (30, 5))
-    return tuple(
-        Recipe(f"half-life {days} days", timedelta(days=trust), timedelta(days=days), corrected=True)
-        for days, trust in pairs
-    )
+def recent(days: Sequence[int] = (7, 21, 60), trust: timedelta = timedelta(days=2)) -> tuple[Recipe, ...]:
+    """Recipes for a world that has changed: more or less of it."""
+    return tuple(Recipe(f"half-life {n} days", trust, timedelta(days=n), corrected=True) for n in days)
 
 
 def named(use_case: UseCase, name: str) -> Recipe:

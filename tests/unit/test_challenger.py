@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 from small_history import START, world, write
 
-from jobs import automatic_rollback, bundle, challenger, ledger, promotion, registry, reproduce, settings
+from jobs import automatic_rollback, bundle, challenger, ledger, promotion, recipes, registry, reproduce, settings
 from jobs.bundle import Bundle, Manifest
+from jobs.challenge import Challenge, challenge
 from jobs.champions import Champions
 from jobs.history import History
 from jobs.lakehouse import Lakehouse
 from jobs.ledger import Kind
 from jobs.models.catalog import new_model
+from jobs.monitor import Monitor
 from jobs.problem import Family
+from jobs.recipes import Champion
 from jobs.replay import instantly
 from jobs.retrain_policy import Decision
 from jobs.settings import Settings
@@ -121,6 +124,23 @@ def test_a_champion_that_knows_the_world_stays(home: Settings) -> None:
     _, said = promotion.promote(lakehouse, SMALL, REGISTRY, as_of, NOW)
     assert made.version is not None and said is not None and said.outcome == "refused"
     assert "not better beyond noise" in said.reason
+
+
+def test_a_champion_of_the_same_change_stays_only_if_it_is_better() -> None:
+    history = world(seed=2, changed_on=CHANGED, days=CHANGED + 10)
+    began, as_of = START + CHANGED * DAY, START + (CHANGED + 10) * DAY
+    share, recipe = Monitor(history, SMALL).delay(as_of).share, recipes.recent()[1]
+    decision = Decision(as_of, True, "growth", "change", began.date(), 90)
+
+    def against(model: object, until: datetime) -> Challenge:
+        champion = Champion(model, recipe, until)  # type: ignore[arg-type]
+        return challenge(history, SMALL, champion, decision, share, "boosted", PARAMETERS, 0)
+
+    earlier = recipes.fit(history, SMALL, recipe, began + 6 * DAY, share, "boosted", PARAMETERS)
+    follows = against(earlier, began + 6 * DAY)
+    assert follows.better == (follows.numbers["upper"] > 0) and follows.better
+    stranger = against(earlier, began - DAY)
+    assert stranger.better == (stranger.numbers["lower"] > 0)
 
 
 def test_a_challenger_of_a_former_champion_is_refused(home: Settings) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from common import REPORTS
 
-from jobs import history, metrics, off_policy, replay, settings
+from jobs import history, metrics, off_policy, replay, replay_models, settings
 from jobs.acting import Acting, act, importance, without_label_features
 from jobs.bundle import open_bundle
 from jobs.history import History
@@ -111,8 +111,8 @@ class Unwatched(Monitor):
 
 def _small(use_case: UseCase) -> UseCase:
     problem = problem_of(use_case)
-    fixed = {**problem.family(replay.FAMILY).fixed, "rounds": 80, "learning_rate": 0.1}
-    family = Family(replay.FAMILY, fixed=fixed, negative_rate=problem.family(replay.FAMILY).negative_rate)
+    fixed = {**problem.family(replay_models.FAMILY).fixed, "rounds": 80, "learning_rate": 0.1}
+    family = Family(replay_models.FAMILY, fixed=fixed, negative_rate=problem.family(replay_models.FAMILY).negative_rate)
     return replace(use_case, problem=replace(problem, families=(family,)), training_window=WINDOW)
 
 

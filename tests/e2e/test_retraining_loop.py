@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from jobs import engine, ledger, retraining, settings
+from jobs import engine, ledger, retraining, settings, watch
 from jobs.problem import Family
 from jobs.settings import Settings
 from jobs.simulate import write
@@ -134,7 +134,7 @@ def test_a_sensor_launches_what_was_decided_and_died(world: World) -> None:
 def test_new_reports_renew_the_evidence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     told = evaluated(world, "fraud_ground_truth")
     assert not told.run_requests and "decided by fraud_drift" in (told.skip_message or "")
-    monkeypatch.setattr(sensors.watch, "rows_since", lambda *_: sensors.ENOUGH)
+    monkeypatch.setattr(watch, "rows_since", lambda *_: sensors.ENOUGH)
     [request] = evaluated(world, "fraud_ground_truth").run_requests
     assert request.job_name == "fraud_monitoring" and "fraud_raw.fraud_reports@" in (request.run_key or "")
     assert request.tags["evergreen/as_of"]

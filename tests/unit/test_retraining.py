@@ -11,7 +11,7 @@ import pytest
 
 from jobs import retraining, settings
 from jobs.ledger_tables import LedgerUnreachable
-from jobs.retrain_policy import Evidence, retrain_policy
+from jobs.retrain_policy import Decision, Evidence, retrain_policy
 from jobs.retraining import Row
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
@@ -51,7 +51,7 @@ def test_the_same_evidence_is_decided_about_once_whoever_asks(ledger_home: Setti
 
 
 def test_every_decision_is_the_policys_on_what_was_decided_before(ledger_home: Settings) -> None:
-    past = []
+    past: list[Decision] = []
     for day in range(1, 60):
         found = evidence(day, 1.5 if day in (20, 21, 22) else 0.3)
         row = decided(ledger_home, found)

@@ -125,8 +125,6 @@ def seen_metadata(found: Evidence, seen: Any) -> dict[str, Any]:
         "alarms": ", ".join(found.alarms) or "none",
         "reports_known": seen.reports,
         "label_maturity_of_the_last_day": seen.maturity,
-        "positives": mapping_table({str(d): found.positives[d] for d in days}, ("day", "positives known by now")),
-        "versions": mapping_table(dict(found.versions), ("table", "version")),
     }
     if found.scores:
         shown["scores"] = serving_pictures.bars(found.scores, f"evidence of change ({ALARM:g} is the line of alarm)")
@@ -134,7 +132,9 @@ def seen_metadata(found: Evidence, seen: Any) -> dict[str, Any]:
             {"test": t, "score": s, "alarms": s >= ALARM, "names": named.get(t, "")} for t, s in found.scores.items()
         ]
         shown["tests"] = markdown_table(pa.Table.from_pylist(rows))
-    return shown
+    known = {str(day): found.positives[day] for day in days}
+    shown["positives"] = mapping_table(known, ("day", "positives known by now"))
+    return {**shown, "versions": mapping_table(dict(found.versions), ("table", "version"))}
 
 
 def _retraining(use_case: UseCase) -> dg.AssetsDefinition:

@@ -21,7 +21,7 @@ def settle(settings: Settings, use_case: UseCase, evidence: Evidence, now: datet
 
 
 def rolled_back(settings: Settings, use_case: UseCase, decision: Decision, now: datetime) -> None:
-    """Tell that a champion was replaced by its predecessor."""
+    """Tell that a champion was replaced by its predecessor: an event, that is over as soon as it is told."""
     said = (
         f"Version {decision.champion_version} of {use_case.name} was taken back, version {decision.model_version} is "
         f"in production again: {decision.reason}. Look at the promotion's evidence before it is tried again."
@@ -29,6 +29,7 @@ def rolled_back(settings: Settings, use_case: UseCase, decision: Decision, now: 
     evidence = {"decision": decision.id, "restored": decision.model_version}
     subject = f"version {decision.champion_version}"
     alerts.send(settings, Alert(use_case.name, ROLLBACK, subject, said, "error", decision.as_of, evidence), now)
+    alerts.resolve(settings, use_case.name, ROLLBACK, subject, now)
 
 
 def _alarm(use_case: UseCase, evidence: Evidence, test: str) -> Alert:

@@ -57,8 +57,11 @@ def recent(days: Sequence[int] = (7, 21, 60), trust: timedelta = timedelta(days=
 
 
 def named(use_case: UseCase, name: str) -> Recipe:
-    """The recipe of that name."""
-    return next(recipe for recipe in (usual(use_case), *recent()) if recipe.name == name)
+    """The recipe of that name. Raises ValueError if there is none."""
+    known = {recipe.name: recipe for recipe in (usual(use_case), *recent())}
+    if name not in known:
+        raise ValueError(f"recipe: expected one of {list(known)}, found {name!r}; the model is of another version")
+    return known[name]
 
 
 def rows(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from jobs import metrics, off_policy
-from jobs.history import History
+from jobs.history import UNKNOWN, History
 from jobs.maturity import ages
 from jobs.metrics import Floats
 from jobs.models.catalog import new_model
@@ -28,6 +28,10 @@ from jobs.use_case import UseCase
 
 LEAST_SHARE = 0.1
 """A report younger than this share of reports would stand for more than ten; it stands for ten."""
+TRUSTED = 0.2
+"""Before this share of the reports is in, an event without one says nothing: where every report takes a week, no fraud
+of the last week is known."""
+_AGES = np.arange(0, 366, 0.25)
 FOLDS = 2
 Share = Callable[[Floats], Floats]
 """F: of ages in days, the share of reports that is known by then."""
@@ -68,7 +72,18 @@ def rows(
     history: History, use_case: UseCase, recipe: Recipe, as_of: datetime, share: Share, without: Mask | None = None
 ) -> TrainingRows:
     """The rows that `recipe` learns from, as known at `as_of`, but for some that are held out."""
-    return _weighed(history.training_rows(as_of, use_case, recipe.trust, without), recipe, as_of, share)
+    return _weighed(history.training_rows(as_of, use_case, trust(recipe, share), without), recipe, as_of, share)
+
+
+def trust(recipe: Recipe, share: Share) -> timedelta:
+    """Age from which on `recipe` takes a row without a report for negative, reports taking as long as they do."""
+    return max(recipe.trust, silent(share)) if recipe.corrected else recipe.trust
+
+
+def silent(share: Share) -> timedelta:
+    """Age at which `TRUSTED` of the reports are in."""
+    heard = _AGES[share(_AGES) >= TRUSTED]
+    return timedelta(days=float(heard[0] if len(heard) else _AGES[-1]))
 
 
 def _weighed(found: TrainingRows, recipe: Recipe, as_of: datetime, share: Share) -> TrainingRows:
@@ -98,7 +113,7 @@ def fit(
     problem = problem_of(use_case)
     declared = problem.family(family)
     model = new_model(family, {**declared.fixed, **tuned})
-    found = history.training_rows(as_of, use_case, recipe.trust, without)
+    found = history.training_rows(as_of, use_case, trust(recipe, share), without)
     # Of the few events that stand for many others none is left out.
     certain = None if found.examples.weights is None else found.examples.weights > 1
     examples = _weighed(found, recipe, as_of, share).examples
@@ -152,10 +167,13 @@ def compare(
     (and everything before): a held-out end of the time would leave out just the days that a change is learned from. A
     champion that learned from these events itself is compared by its own recipe of its own moment, cross-fitted alike.
     Labels of young rows are incomplete, but alike for everybody who is compared: as long as how fast a fraud is
-    reported does not depend on its score, the order of the average precisions is that of mature labels.
+    reported does not depend on its score, the order of the average precisions is that of mature labels. Events without
+    a report that are too young for one are left out.
     """
-    held: Mask = history.known(as_of) & history.let_through & (history.times > microseconds(since))
-    found = history.rows(held, history.labels_at(as_of)[held] == 1)
+    labels = history.labels_at(as_of)
+    heard = (labels != UNKNOWN) | (history.times <= microseconds(as_of - silent(share)))
+    held: Mask = heard & history.known(as_of) & history.let_through & (history.times > microseconds(since))
+    found = history.rows(held, labels[held] == 1)
     halves = [held & (history.blocks % FOLDS == fold) for fold in range(FOLDS)]
 
     def crossed(recipe: Recipe, moment: datetime) -> Floats:

@@ -57,6 +57,25 @@ def test_reports_stand_for_those_that_will_come() -> None:
     assert found.examples.labels[recent].sum() < 0.8 * truth.sum()
 
 
+def test_where_every_report_takes_a_week_the_last_week_is_nobodys_negative() -> None:
+    as_of = START + DAYS * DAY
+
+    def after_a_week(ages: np.ndarray) -> np.ndarray:
+        return (np.asarray(ages) >= 7).astype(float)
+
+    assert recipes.silent(after_a_week) == 7 * DAY and recipes.trust(YOUNG, share) == YOUNG.trust
+    found = recipes.rows(MADE, FRAUD, YOUNG, as_of, after_a_week)
+    assert found.times[~found.examples.labels].max() <= microseconds(as_of - 7 * DAY)
+    champion = new_model("boosted", {"rounds": 5})
+    champion.fit(MADE.training_rows(START + 20 * DAY, FRAUD).examples, None, seed=0, device="cpu")
+    judged = Champion(champion, recipes.usual(FRAUD), START + 20 * DAY)
+    compared = recipes.compare(
+        MADE, FRAUD, (YOUNG,), judged, as_of, START + 25 * DAY, after_a_week, "boosted", {"rounds": 5}
+    )
+    assert compared.rows.times[~compared.labels].max() <= microseconds(as_of - 7 * DAY)
+    assert compared.rows.times[compared.labels].max() > microseconds(as_of - 7 * DAY)
+
+
 def test_a_row_weighs_half_after_each_half_life() -> None:
     found = recipes.rows(MADE, FRAUD, replace(YOUNG, corrected=False), START + DAYS * DAY, share)
     assert found.examples.weights is not None

@@ -7,11 +7,12 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from assets import serving_pictures, times
+from assets import serving_pictures
 from assets.features import key as feature_key
 from assets.metadata import mapping_table, markdown_table
+from assets.monitoring_parts import GROUP, key, moment
 from assets.transforms import mart_key
-from jobs import evidence_alerts, inputs, retraining, watch
+from jobs import evidence_alerts, retraining, watch
 from jobs.champions import Champions
 from jobs.lakehouse import Lakehouse
 from jobs.promotion import Registry
@@ -30,10 +31,6 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
     return [_hindsight(use_case), _evidence(use_case), _retraining(use_case)]
 
 
-def key(use_case: UseCase, name: str) -> dg.AssetKey:
-    return dg.AssetKey([use_case.name, "monitoring", name])
-
-
 def decided_here(context: dg.AssetExecutionContext, use_case: UseCase) -> bool:
     """Whether this run asks the policy; one that does not was started by somebody who wants what they chose."""
     return key(use_case, "retraining") in context.job_def.asset_layer.executable_asset_keys
@@ -41,24 +38,20 @@ def decided_here(context: dg.AssetExecutionContext, use_case: UseCase) -> bool:
 
 def due(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase) -> Row | None:
     """The training that the ledger asks for, at the moment of this run."""
-    return retraining.due(lakehouse.settings, use_case, _moment(context, lakehouse, use_case))
+    return retraining.due(lakehouse.settings, use_case, moment(context, lakehouse, use_case))
 
 
 def asked(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, now: datetime) -> Row:
     """The training that somebody asks for by starting this run."""
-    moment = _moment(context, lakehouse, use_case)
-    return retraining.asked(lakehouse.settings, use_case, moment, _asker(context), now)
-
-
-def _moment(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase) -> datetime:
-    return times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
+    as_of = moment(context, lakehouse, use_case)
+    return retraining.asked(lakehouse.settings, use_case, as_of, _asker(context), now)
 
 
 def _hindsight(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
         key=key(use_case, "hindsight"),
         deps=[feature_key(use_case, "history"), mart_key(use_case.labels)],
-        group_name="monitoring",
+        group_name=GROUP,
         kinds={"sql"},
         owners=list(use_case.owners),
         tags={"use_case": use_case.name},
@@ -74,7 +67,7 @@ def _hindsight(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         from jobs import automatic_rollback
 
-        as_of = _moment(context, lakehouse, use_case)
+        as_of = moment(context, lakehouse, use_case)
         found, decision = automatic_rollback.check(lakehouse, use_case, registry, champions, as_of, now)
         if decision is not None:
             evidence_alerts.rolled_back(lakehouse.settings, use_case, decision, now)
@@ -96,7 +89,7 @@ def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
         key=key(use_case, "evidence"),
         deps=[feature_key(use_case, "history"), key(use_case, "hindsight"), mart_key(use_case.labels)],
-        group_name="monitoring",
+        group_name=GROUP,
         kinds={"sql"},
         owners=list(use_case.owners),
         tags={"use_case": use_case.name},
@@ -109,7 +102,7 @@ def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
         champions: dg.ResourceParam[Champions],
         now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
-        found, seen = watch.evidence(lakehouse, use_case, champions, _moment(context, lakehouse, use_case))
+        found, seen = watch.evidence(lakehouse, use_case, champions, moment(context, lakehouse, use_case))
         digest = retraining.keep(lakehouse.settings, use_case, found, now)
         evidence_alerts.settle(lakehouse.settings, use_case, found, now)
         return dg.MaterializeResult(metadata={"digest": digest, **seen_metadata(found, seen)})
@@ -141,7 +134,7 @@ def _retraining(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
         key=key(use_case, "retraining"),
         deps=[key(use_case, "evidence")],
-        group_name="monitoring",
+        group_name=GROUP,
         kinds={"sql"},
         owners=list(use_case.owners),
         tags={"use_case": use_case.name},

@@ -11,6 +11,7 @@ import pyarrow as pa
 from assets import retraining
 from assets.features import key as feature_key
 from assets.metadata import mapping_table, markdown_table, png_picture
+from assets.monitoring_parts import key as monitoring_key
 from jobs import ledger
 from jobs.champions import Champions
 from jobs.lakehouse import Lakehouse
@@ -33,7 +34,7 @@ def key(use_case: UseCase, name: str) -> dg.AssetKey:
 def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
     @dg.asset(
         key=key(use_case, "tuning"),
-        deps=[feature_key(use_case, "training_set"), retraining.key(use_case, "retraining")],
+        deps=[feature_key(use_case, "training_set"), monitoring_key(use_case, "retraining")],
         group_name="training",
         kinds={"optuna"},
         owners=list(use_case.owners),

@@ -16,6 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,17 @@ class Manifest:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self.features)
+
+    @property
+    def learned_until(self) -> datetime:
+        """The time of the latest event that the model may have learned from.
+
+        Whatever kept a judged window apart learned from what was mature before it; a challenger keeps none.
+        """
+        windows = self.training.get("windows")
+        if windows is None or "recipe" in self.training:
+            return datetime.fromisoformat(self.as_of)
+        return datetime.fromisoformat(windows["judged_start"]) - timedelta(days=windows["maturity_days"])
 
 
 @dataclass(frozen=True)

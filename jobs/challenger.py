@@ -28,13 +28,10 @@ from jobs.problem import Problem
 from jobs.recipes import Champion, Recipe, Share
 from jobs.retrain_policy import Decision
 from jobs.settings import Settings
-from jobs.train import Contestant, Trained, evaluate
+from jobs.train import COUNTED_ROWS, Contestant, Trained, evaluate
 from jobs.training_rows import problem_of
 from jobs.tune import Tuning, device, one_thread
 from jobs.use_case import UseCase
-
-_COUNTED_ROWS = 20_000
-"""Rows whose scoring says what 1,000 predictions cost."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def _setting(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_o
     period = watch.Period(standing.version, standing.sha256, standing.since, None)
     bundle = champions.bundle(use_case, standing.version, standing.sha256)
     model = watch.model_of(champions, use_case, period, seen.names)
-    champion = Champion(model, recipe_of(use_case, bundle), learned_until(bundle))
+    champion = Champion(model, recipe_of(use_case, bundle), bundle.manifest.learned_until)
     family, parameters = _family(problem_of(use_case), bundle)
     share = Monitor(seen, use_case).delay(as_of).share
     return _Setting(seen, champion, standing.version, standing.sha256, family, parameters, share)
@@ -124,16 +121,6 @@ def recipe_of(use_case: UseCase, bundle: Bundle) -> Recipe:
     """How the rows of a model were chosen."""
     made = bundle.manifest.training
     return recipes.named(use_case, made["recipe"]) if "recipe" in made else recipes.usual(use_case)
-
-
-def learned_until(bundle: Bundle) -> datetime:
-    """The moment after which a model has not seen any event."""
-    made = bundle.manifest.training
-    as_of = datetime.fromisoformat(bundle.manifest.as_of)
-    if "recipe" in made or "windows" not in made:
-        return as_of
-    windows = made["windows"]
-    return datetime.fromisoformat(windows["judged_start"]) - timedelta(days=windows["maturity_days"])
 
 
 def _family(problem: Problem, bundle: Bundle) -> tuple[str, dict[str, Any]]:
@@ -203,7 +190,7 @@ def _trained(
     }
     best = contestants[found.recipe.name]
     winner = Contestant(now.family, "family", best.metrics, best.scores, now.parameters, model.steps)
-    session, first = written.session(), rows.examples.features[:_COUNTED_ROWS]
+    session, first = written.session(), rows.examples.features[:COUNTED_ROWS]
     return Trained(
         bundle=written,
         contestants=tuple(contestants.values()),

@@ -24,7 +24,7 @@ from jobs.performance_record import EPOCH
 from jobs.problem import Problem
 from jobs.split import microseconds
 from jobs.training_rows import MICROSECONDS_A_DAY
-from jobs.unseen import learned_until, unseen
+from jobs.unseen import unseen
 from jobs.use_case import UseCase
 
 CALIBRATED_ON = timedelta(days=42)
@@ -83,9 +83,9 @@ def expect(
     version, bundle = champion
     every = found.scored
     concept = concept_drift(every.times, every.scores, every.known_at, every.positive, found.delay, as_of)
-    since = max(as_of - CALIBRATED_ON, learned_until(use_case, problem, bundle))
+    since = max(as_of - CALIBRATED_ON, bundle.manifest.learned_until)
     mine = _since(found.of_version(version).scored, since)
-    times, scores, known_at, positive = _with_unseen(lakehouse, use_case, problem, bundle, found, mine, as_of)
+    times, scores, known_at, positive = _with_unseen(lakehouse, use_case, bundle, found, mine, as_of)
     calibration = calibrate(times, scores, known_at, positive, found.delay, as_of)
     rows = _young(mine, found, as_of)
     days = estimate(
@@ -160,7 +160,6 @@ def _young(rows: Scored, found: Outcomes, as_of: datetime) -> Scored:
 def _with_unseen(
     lakehouse: Lakehouse,
     use_case: UseCase,
-    problem: Problem,
     bundle: Bundle,
     found: Outcomes,
     mine: Scored,
@@ -170,7 +169,7 @@ def _with_unseen(
     decided = (mine.times, mine.scores, mine.known_at, mine.positive)
     first = as_of if not len(mine.times) else datetime.fromtimestamp(int(mine.times.min()) / 1e6, UTC)
     midnight = datetime.combine(first.date(), datetime.min.time(), UTC)
-    before = unseen(lakehouse, use_case, problem, bundle, as_of - CALIBRATED_ON, midnight)
+    before = unseen(lakehouse, use_case, bundle, as_of - CALIBRATED_ON, midnight)
     here, there = found.known.places(before.ids)
     labels = found.known.labels
     earlier = (found.known.times[here], before.scores[there], labels.known_at[here], labels.positive[here])

@@ -33,7 +33,7 @@ from jobs.use_case import UseCase
 Metrics = Mapping[str, float | None]
 Scores = npt.NDArray[np.float64]
 
-_COUNTED_ROWS = 20_000
+COUNTED_ROWS = 20_000
 """Rows whose scoring says what 1,000 predictions cost."""
 
 
@@ -104,7 +104,7 @@ def train(
         model = fit_final(problem, family, winner, rows, parts)
         written = _write(use_case, rows, model, winner, parts, made_of, folder)
     valid = rows.rows(parts.validation(rows.times))
-    first = valid.examples.features[:_COUNTED_ROWS]
+    first = valid.examples.features[:COUNTED_ROWS]
     session = written.session()
     return Trained(
         bundle=written,

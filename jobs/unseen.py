@@ -18,8 +18,6 @@ from jobs.metrics import Floats
 from jobs.models.parity import score
 from jobs.models.tables import features_of
 from jobs.outcomes import values
-from jobs.problem import Problem
-from jobs.split import split
 from jobs.use_case import UseCase
 
 
@@ -31,18 +29,9 @@ class Unseen:
     scores: Floats
 
 
-def learned_until(use_case: UseCase, problem: Problem, bundle: Bundle) -> datetime:
-    """The time of the latest event that a model may have been trained on."""
-    as_of = datetime.fromisoformat(bundle.manifest.as_of)
-    parts = split(as_of, use_case.label_maturity, problem.validation, problem.judged)
-    return parts.judged_start - parts.maturity
-
-
-def unseen(
-    lakehouse: Lakehouse, use_case: UseCase, problem: Problem, bundle: Bundle, since: datetime, until: datetime
-) -> Unseen:
+def unseen(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, since: datetime, until: datetime) -> Unseen:
     """Scores of the events in (since, until] that lie behind the model's training; none where no table has them."""
-    since = max(since, learned_until(use_case, problem, bundle))
+    since = max(since, bundle.manifest.learned_until)
     held = (name for name in (history.table(use_case), use_case.training_set) if lakehouse.exists(name))
     name = next((name for name in held if set(bundle.manifest.names) <= set(lakehouse.schema(name).names)), None)
     time = use_case.event_timestamp

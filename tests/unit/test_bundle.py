@@ -1,6 +1,9 @@
 """A bundle is written whole, says what it is, and is refused when anything in it is not what was written."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,3 +72,22 @@ def test_nothing_is_left_of_a_bundle_that_could_not_be_written(tmp_path: Path) -
     with pytest.raises(ValueError, match="fit or load first"):
         bundle.write(tmp_path / "bundle", new_model("logistic"), MANIFEST)
     assert list(tmp_path.iterdir()) == []
+
+
+WINDOWS = {
+    "maturity_days": 14.0,
+    "judged_start": "2026-02-22T00:00:00+00:00",
+    "judged_end": "2026-03-01T00:00:00+00:00",
+}
+
+
+@pytest.mark.parametrize(
+    ("training", "until"),
+    [
+        ({"windows": WINDOWS}, datetime(2026, 2, 8, tzinfo=UTC)),
+        ({"windows": WINDOWS, "recipe": "half-life 7 days"}, datetime(2026, 3, 1, tzinfo=UTC)),
+        ({}, datetime(2026, 3, 1, tzinfo=UTC)),
+    ],
+)
+def test_it_says_up_to_when_the_model_has_learned(training: dict[str, Any], until: datetime) -> None:
+    assert replace(MANIFEST, training=training).learned_until == until

@@ -10,7 +10,18 @@ import numpy as np
 import pytest
 from small_history import START, world, write
 
-from jobs import automatic_rollback, bundle, challenger, ledger, promotion, recipes, registry, reproduce, settings
+from jobs import (
+    automatic_rollback,
+    bundle,
+    challenger,
+    ledger,
+    promotion,
+    recipes,
+    registry,
+    reproduce,
+    settings,
+    unseen,
+)
 from jobs.bundle import Bundle, Manifest
 from jobs.challenge import Challenge, challenge
 from jobs.champions import Champions
@@ -24,6 +35,7 @@ from jobs.recipes import Champion
 from jobs.replay import instantly
 from jobs.retrain_policy import Decision
 from jobs.settings import Settings
+from jobs.split import microseconds
 from jobs.use_cases.fraud import FRAUD, PROBLEM
 
 DAY = timedelta(days=1)
@@ -199,3 +211,15 @@ def test_too_few_mature_labels_say_nothing(home: Settings) -> None:
     soon = START + 52 * DAY
     found, decision = automatic_rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), soon, NOW)
     assert decision is None and "mature positives are known" in found.said
+
+
+def test_a_challenger_is_not_calibrated_on_what_it_learned_from(home: Settings) -> None:
+    as_of, until = START + 70 * DAY, START + 80 * DAY
+    history = world(days=90)
+    lakehouse = write(home, history, SMALL, START + 90 * DAY)
+    made = fitted(home, history, as_of, CHAMPION)
+    for training in ({"recipe": "half-life 7 days"}, {}):
+        model = replace(made, manifest=replace(made.manifest, training=training))
+        found = unseen.unseen(lakehouse, SMALL, model, START, until)
+        times = history.times[found.ids]
+        assert len(times) > 1000 and (times > microseconds(as_of)).all() and (times <= microseconds(until)).all()

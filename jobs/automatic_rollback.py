@@ -6,10 +6,11 @@ from datetime import datetime
 
 from jobs import history, interventions, ledger, promotion, watch
 from jobs.champions import Champions
-from jobs.hindsight import Hindsight, hindsight
+from jobs.hindsight import Hindsight, Scores, hindsight
 from jobs.interventions import Person
 from jobs.lakehouse import Lakehouse
 from jobs.ledger import Champion, Decision
+from jobs.monitor import Monitor
 from jobs.promotion import Registry
 from jobs.use_case import UseCase
 
@@ -38,11 +39,13 @@ def check(
         return Hindsight(False, f"version {present.version} is in production by {why.kind}, of {why.by}"), None
     seen = history.read(lakehouse, use_case)
 
-    def model(champion: Champion) -> object:
+    def scores(champion: Champion) -> Scores:
         period = watch.Period(champion.version, champion.sha256, champion.since, None)
-        return watch.model_of(champions, use_case, period, seen.names)
+        model = watch.model_of(champions, use_case, period, seen.names)
+        return lambda chosen: model.predict(seen.features[chosen])
 
-    found = hindsight(seen, use_case, model(present), model(former), present.since, as_of)
+    delay = Monitor(seen, use_case).delay(as_of)
+    found = hindsight(seen, use_case, scores(present), scores(former), delay, present.since, as_of)
     if not found.worse:
         return found, None
     person = Person(promotion.AUTOMATIC, True, now, as_of)

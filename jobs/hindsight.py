@@ -6,23 +6,28 @@ than both trainings.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from jobs.challenge import difference
 from jobs.history import History
+from jobs.label_delay import Delay
 from jobs.maturity import MATURE
-from jobs.monitor import Monitor
+from jobs.metrics import Floats
 from jobs.recipes import Comparison
-from jobs.split import microseconds
+from jobs.split import Mask, microseconds
 from jobs.training_rows import problem_of
 from jobs.use_case import UseCase
 
 LEVEL = 0.99
 """Confidence, one-sided, that the former champion would have been better; it is asked every evening anew."""
 LEAST_POSITIVES = 20
+LONGEST = timedelta(days=60)
+"""A promotion that has stood so long is not asked about any more: by then the policy has judged what came after it."""
 NAMES = ("present", "former")
+Scores = Callable[[Mask], Floats]
+"""Rows of a history -> a model's scores of them."""
 
 
 @dataclass(frozen=True)
@@ -38,26 +43,24 @@ class Hindsight:
 
 
 def hindsight(
-    history: History, use_case: UseCase, present: Any, former: Any, since: datetime, as_of: datetime
+    history: History, use_case: UseCase, present: Scores, former: Scores, delay: Delay, since: datetime, as_of: datetime
 ) -> Hindsight:
     """Compare two models on the mature events since a promotion, as known at `as_of`.
 
-    Mature is an event of an age at which `MATURE` of the reports are in, by the learned delay.
-
-    Args:
-        present, former: have `predict`, on features in the order of the history's.
+    Mature is an event of an age at which `MATURE` of the reports are in, by the learned `delay`.
     """
-    delay = Monitor(history, use_case).delay(as_of)
+    if as_of - since > LONGEST:
+        return Hindsight(False, f"in production since {since:%Y-%m-%d}, more than {LONGEST.days} days: it stays")
     until = as_of - timedelta(days=delay.bound(MATURE))
     chosen = (history.times > microseconds(since)) & (history.times <= microseconds(until)) & history.known(as_of)
+    chosen &= history.let_through
     labels = history.labels_at(as_of)[chosen] == 1
     positives = int(labels.sum())
     if positives < LEAST_POSITIVES:
         said = f"{positives} of {LEAST_POSITIVES} mature positives are known of what it decided since {since:%Y-%m-%d}"
         return Hindsight(False, said, positives)
     rows = history.rows(chosen, labels)
-    models = dict(zip(NAMES, (present, former), strict=True))
-    found = Comparison(rows, {name: model.predict(rows.examples.features) for name, model in models.items()})
+    found = Comparison(rows, {name: of(chosen) for name, of in zip(NAMES, (present, former), strict=True)})
     mine, theirs = (found.average_precision(name) for name in NAMES)
     low, high = difference(found, "former", "present", LEVEL, problem_of(use_case).seed)
     said = (

@@ -2,9 +2,9 @@
 day by day over a history whose features were computed once.
 
 A policy decides when to train: `never` (after the first time), `weekly`, `daily`, or `auto`, which asks
-`jobs.retrain_policy` and lets a paired comparison decide about promotion. What a day came to is one line of
-`days.jsonl`, written when all of it is done: a replay that was killed goes on behind the last whole line, to the same
-result, as nothing but those lines, the bundles and the history is needed.
+`jobs.retrain_policy`, lets a paired comparison decide about promotion, and takes back what turned out worse. What a day
+came to is one line of `days.jsonl`, written when all of it is done: a replay that was killed goes on behind the last
+whole line, to the same result, as nothing but those lines, the bundles and the history is needed.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from jobs.recipes import Recipe
 from jobs.registry import bundle_folder
 from jobs.replay_lines import Day, Lines, decision_of
 from jobs.replay_models import FAMILY, Models
+from jobs.replay_shadow import Shadow
 from jobs.reports import NEVER
 from jobs.retrain_policy import Decision, Rules, retrain_policy
 from jobs.settings import Settings
@@ -102,8 +103,11 @@ class _World:
         """How many events each one stands for; 0: blocked."""
         self.acted: dict[str, Any] = {}
         self.decisions: list[Decision] = []
-        self.version, self.fits = 0, 0
+        self.version, self.newest, self.fits = 0, 0, 0
+        self.changes: dict[int, date | None] = {}
+        """Version -> the change that it was trained for, if it was."""
         self.models = Models(settings, self.use_case)
+        self.shadow = Shadow(len(history), self.use_case, self.models)
         self.lines = Lines(out, {"plan": plain(asdict(plan)), "use_case": use_case.name, "versions": history.versions})
 
     def resumed(self) -> Iterator[Day]:
@@ -120,7 +124,9 @@ class _World:
                 self.decisions.insert(0, _first_decision(self.plan))
                 self._adopt(day.champion_version, today - timedelta(days=1))
             self._decided(today, self.models.model(day.champion_version).predict(self._features(today)))
-            if day.next_champion != day.champion_version:
+            if day.restored:
+                self._adopt(day.restored, today)
+            if day.next_champion != self.version:
                 self._adopt(day.next_champion, today, self.decisions[-1].episode)
             yield day
 
@@ -135,9 +141,11 @@ class _World:
         champion = self.version
         scores = self.models.model(champion).predict(self._features(today))
         self._decided(today, scores)
+        taken_back = self._take_back(evening)
+        restored = self.version if taken_back else 0
         seen = self.monitor.look(evening)
         decision = self._decide(evening, seen, (evening.date() - self.plan.trained_on).days)
-        reason = decision.reason
+        reason = "; ".join(filter(None, (taken_back, decision.reason)))
         if decision.retrain:
             self.fits += 1
             reason = f"{reason}; {self._train(evening, decision)}"
@@ -158,6 +166,7 @@ class _World:
                 scores={name: round(score, 6) for name, score in seen.scores.items()},
                 decision=plain(asdict(decision)),
                 next_champion=self.version,
+                restored=restored,
                 **self.acted,
             )
         )
@@ -173,6 +182,7 @@ class _World:
     def _decided(self, today: date, scores: Any) -> None:
         """The day's decisions; once a change is old enough, the world after it is the usual one."""
         self.monitor.decided(today, scores)
+        self.shadow.score(self.monitor.rows_of(today), self._features(today), scores)
         self._act(today, scores)
         before = [decision for decision in self.decisions if decision.as_of <= midnight(today)]
         change = before[-1].episode if before else None
@@ -218,14 +228,30 @@ class _World:
         return f"{found.said}: version {self.version} in production"
 
     def _promote(self, recipe: Recipe, as_of: datetime, reason: str, changed_on: date | None = None) -> None:
-        share, version = self.monitor.delay(as_of).share, self.version + 1
+        share, version = self.monitor.delay(as_of).share, self.newest + 1
         self.models.promote(self.history, recipe, share, version, as_of, reason)
         self._adopt(version, as_of.date() - timedelta(days=1), changed_on)
 
     def _adopt(self, version: int, today: date, changed_on: date | None = None) -> None:
-        """`version` decides from tomorrow on."""
-        self.version = version
-        self.monitor.adopt(self.models.model(version), today, changed_on)
+        """`version` decides from tomorrow on. One that was in production before comes back for good."""
+        again = version in self.changes
+        former = self.version if self.version and not again and self.plan.policy == "auto" else None
+        self.shadow.follow(former, midnight(today + timedelta(days=1)))
+        self.changes.setdefault(version, changed_on)
+        self.version, self.newest = version, max(self.newest, version)
+        self.monitor.adopt(self.models.model(version), today, self.changes[version])
+
+    def _take_back(self, evening: datetime) -> str:
+        """Restore the former champion if mature labels say that it would have been better; says why."""
+        if (former := self.shadow.former) is None:
+            return ""
+        found = self.shadow.look(self.history, self.monitor.delay(evening), evening)
+        if not found.worse:
+            return ""
+        said = f"version {self.version} rolled back: {found.said}"
+        self.models.restore(former, self.version, evening, said)
+        self._adopt(former, evening.date() - timedelta(days=1))
+        return said
 
     def _features(self, day: date) -> Any:
         return self.history.features[self.monitor.rows_of(day)]

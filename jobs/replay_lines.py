@@ -37,6 +37,8 @@ class Day:
     """Tests of this evening and their scores, 1 is the alarm line."""
     decision: Mapping[str, Any] | None
     next_champion: int
+    restored: int = 0
+    """The version that was restored this evening, before anything else was decided; 0: none."""
     blocked: int = 0
     explored: int = 0
     """Suspected, and let through by lot."""

@@ -20,7 +20,7 @@ FAMILY = "boosted"
 
 
 class Models:
-    """Models of one replay; the last one asked for stays loaded."""
+    """Models of one replay; the last two that were asked for stay loaded: the champion and its predecessor."""
 
     def __init__(self, settings: Settings, use_case: UseCase) -> None:
         self._settings, self._use_case = settings, use_case
@@ -32,7 +32,16 @@ class Models:
         """Fit `version` on what `recipe` learns from, and put it into production."""
         model = recipes.fit(history, self._use_case, recipe, as_of, share, FAMILY, {})
         bundle = self._kept(history, model, recipe, version, as_of)
-        _in_ledger(self._settings, self._use_case, bundle, version, as_of, reason)
+        standing = ledger.champion(self._settings, self._use_case)
+        if standing is None or standing.version < version:  # else of a run that was killed behind it
+            against = standing.version if standing else None
+            self._record("promotion", bundle, version, against, as_of, reason)
+
+    def restore(self, version: int, present: int, as_of: datetime, reason: str) -> None:
+        """Put a former champion into production again."""
+        standing = ledger.champion(self._settings, self._use_case)
+        if standing is not None and standing.version == present:  # else of a run that was killed behind it
+            self._record("rollback", self._open(version)[0], version, present, as_of, reason)
 
     def model(self, version: int) -> Model:
         return self._open(version)[1]
@@ -46,7 +55,8 @@ class Models:
     def _open(self, version: int) -> tuple[Bundle, Model]:
         if version not in self._opened:
             bundle = open_bundle(bundle_folder(self._settings, self._use_case, version))
-            self._opened = {version: (bundle, bundle.model())}
+            self._opened = dict([*self._opened.items()][-1:])
+            self._opened[version] = (bundle, bundle.model())
         return self._opened[version]
 
     def _kept(self, history: History, model: Model, recipe: Recipe, version: int, as_of: datetime) -> Bundle:
@@ -60,28 +70,24 @@ class Models:
             shutil.rmtree(folder)
         return write(folder, model, manifest)
 
-
-def _in_ledger(
-    settings: Settings, use_case: UseCase, bundle: Bundle, version: int, as_of: datetime, reason: str
-) -> None:
-    """The promotion, at the moved clock; one that is there already, of a run that was killed behind it, stays."""
-    standing = ledger.champion(settings, use_case)
-    if standing is not None and standing.version >= version:
-        return
-    ledger.decide(
-        settings,
-        ledger.Decision(
-            use_case=use_case.name,
-            decided_at=as_of,
-            as_of=as_of,
-            kind="promotion",
-            outcome="promoted",
-            reason=reason,
-            by="replay",
-            authenticated=True,
-            model_version=version,
-            sha256=bundle.sha256,
-            champion_version=standing.version if standing else None,
-            digest=f"replay {version}",
-        ),
-    )
+    def _record(
+        self, kind: ledger.Kind, bundle: Bundle, version: int, against: int | None, as_of: datetime, reason: str
+    ) -> None:
+        """A decision at the moved clock."""
+        ledger.decide(
+            self._settings,
+            ledger.Decision(
+                use_case=self._use_case.name,
+                decided_at=as_of,
+                as_of=as_of,
+                kind=kind,
+                outcome="promoted",
+                reason=reason,
+                by="replay",
+                authenticated=True,
+                model_version=version,
+                sha256=bundle.sha256,
+                champion_version=against,
+                digest=f"replay {kind} {version}",
+            ),
+        )

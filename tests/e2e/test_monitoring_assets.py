@@ -163,10 +163,11 @@ def made(folder: Path, known: history.History) -> Bundle:
     labels = known.labels_at(AS_OF)[early] == 1
     model = new_model("logistic", {})
     model.fit(Examples(known.features[early][:, places], labels, None, NAMES), None, seed=0, device="cpu")
-    as_of = datetime.combine(FIRST, datetime.min.time(), UTC) + 60 * DAY
-    return bundle.write(
-        folder, model, Manifest("fraud", "logistic", tuple((n, "float32") for n in NAMES), 0.5, as_of.isoformat(), {})
-    )
+    first = datetime.combine(FIRST, datetime.min.time(), UTC)
+    as_of, windows = first + 60 * DAY, {"maturity_days": 14, "judged_start": (first + 44 * DAY).isoformat()}
+    features = tuple((name, "float32") for name in NAMES)
+    manifest = Manifest("fraud", "logistic", features, 0.5, as_of.isoformat(), {"windows": windows})
+    return bundle.write(folder, model, manifest)
 
 
 @pytest.fixture

@@ -7,14 +7,17 @@ import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from small_history import START, world
 
-from jobs import ledger, replay, replay_lines, settings, timeline
+from jobs import ledger, replay, replay_lines, replay_models, settings, timeline
+from jobs.bundle import Bundle, Manifest
 from jobs.challenge import midnight
+from jobs.models.protocol import Examples
 from jobs.problem import Family
 from jobs.replay import Plan
 from jobs.replay_lines import Day
@@ -86,6 +89,41 @@ def test_the_ledger_has_every_promotion_at_its_moment(auto: tuple[Path, list[Day
         moment = midnight(START.date() + timedelta(days=days.index(day)))
         found = ledger.champion(own, SMALL, at=moment)
         assert found is not None and found.version == day.champion_version
+
+
+@pytest.fixture
+def damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version 2 becomes a model of nothing, whatever the comparison said."""
+    write = replay_models.write
+
+    def written(folder: Path, model: Any, manifest: Manifest) -> Bundle:
+        if folder.name == "2":
+            rng = np.random.default_rng(0)
+            noise = rng.normal(size=(2000, len(manifest.names))).astype(np.float32)
+            examples = Examples(noise, rng.random(2000) < 0.1, None, manifest.names)
+            model.fit(examples, None, seed=0, device="cpu")
+        return write(folder, model, manifest)
+
+    monkeypatch.setattr(replay_models, "write", written)
+
+
+@pytest.mark.usefixtures("damaged")
+def test_what_turns_out_worse_is_taken_back(tmp_path: Path) -> None:
+    days = played(tmp_path / "whole", "auto", instant=True)
+    restored = [n for n, day in enumerate(days) if day.restored]
+    assert len(restored) == 1 and days[restored[0]].restored == 1 and days[restored[0]].champion_version == 2
+    assert days[restored[0]].reason.startswith("version 2 rolled back: average precision")
+    # The next one is version 3, and is compared with the one that was restored.
+    assert days[-1].next_champion > 2
+    own = settings.load({"EVERGREEN_HOME": str(tmp_path / "whole" / "home")})
+    assert [period.version for period in ledger.history(own, SMALL)][:4] == [1, 2, 1, 3]
+    for cut in (restored[0], restored[0] + 1):
+        copy = tmp_path / str(cut)
+        shutil.copytree(tmp_path / "whole", copy)
+        lines = (copy / replay_lines.LINES).read_text().splitlines(keepends=True)
+        (copy / replay_lines.LINES).write_text("".join(lines[:cut]))
+        again = played(copy, "auto", instant=True)
+        assert [replace(day, seconds=0) for day in again] == [replace(day, seconds=0) for day in days]
 
 
 def test_schedules_train_when_they_are_due(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import pyarrow as pa
 from assets import monitoring_pictures
 from assets.features import key as feature_key
 from assets.metadata import markdown_table
-from assets.monitoring_parts import GROUP, NOTHING_SCORED, key, model, moment, nothing
+from assets.monitoring_parts import GROUP, NOTHING_SCORED, key, model, nothing
 from assets.scoring import champion_key
 from assets.scoring import key as serving_key
+from assets.times import moment
 from assets.transforms import mart_key
 from jobs.champions import Champions
 from jobs.lakehouse import Lakehouse

@@ -10,7 +10,6 @@ from assets import serving_pictures, times
 from assets.features import key as feature_key
 from assets.metadata import mapping_table, markdown_table
 from assets.scoring import champion_key
-from jobs import inputs
 from jobs.bundle import Bundle
 from jobs.champions import Champions
 from jobs.lakehouse import Lakehouse
@@ -50,7 +49,7 @@ def _explanation(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs import explain, recent_rows
         from jobs.models.tables import features_of
 
-        as_of = times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
+        as_of = times.moment(context, lakehouse, use_case)
         champion = champions.at(use_case, as_of)
         rows = recent_rows.latest(lakehouse, use_case, as_of, EXPLAINED_ROWS + BACKGROUND_ROWS)
         if champion is None or not rows.num_rows:
@@ -124,7 +123,7 @@ def _fairness(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         from jobs import judged_rows, split
         from jobs.models.tables import features_of
 
-        as_of = times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
+        as_of = times.moment(context, lakehouse, use_case)
         champion, version = champions.at(use_case, as_of), lakehouse.version(use_case.training_set)
         assert version is not None
         parts = split.split(as_of, use_case.label_maturity, problem.validation, problem.judged)

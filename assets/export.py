@@ -10,7 +10,6 @@ from assets import times
 from assets.features import key as feature_key
 from assets.metadata import mapping_table, markdown_table
 from assets.scoring import champion_key, key
-from jobs import inputs
 from jobs.champions import Champions
 from jobs.lakehouse import Lakehouse
 from jobs.use_case import UseCase
@@ -49,7 +48,7 @@ def _online_model(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs import export_onnx, recent_rows
         from jobs.models.tables import examples_of
 
-        as_of = times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
+        as_of = times.moment(context, lakehouse, use_case)
         # Whatever night is built again, online serves who is in production.
         champion = champions.at(use_case, None)
         rows = recent_rows.latest(lakehouse, use_case, as_of, PROVING_ROWS)

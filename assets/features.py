@@ -1,13 +1,11 @@
 """Window features, the training set and the online store, as assets over the marts."""
 
-from datetime import datetime
-
 import dagster as dg
 
 from assets import times
 from assets.metadata import describe, mapping_table
 from assets.transforms import mart_key
-from jobs import inputs, window_features
+from jobs import window_features
 from jobs.lakehouse import Lakehouse
 from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures
@@ -22,10 +20,6 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
 
 def key(use_case: UseCase, name: str) -> dg.AssetKey:
     return dg.AssetKey([use_case.name, "features", name])
-
-
-def _moment(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase) -> datetime:
-    return times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
 
 
 def _window_table(
@@ -55,7 +49,7 @@ def _window_table(
             use_case.events,
             use_case.labels,
             table,
-            _moment(context, lakehouse, use_case),
+            times.moment(context, lakehouse, use_case),
         )
         return dg.MaterializeResult(
             metadata={
@@ -83,7 +77,7 @@ def _online_store(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         from jobs import feature_store
 
-        result = feature_store.materialize(lakehouse, use_case, _moment(context, lakehouse, use_case))
+        result = feature_store.materialize(lakehouse, use_case, times.moment(context, lakehouse, use_case))
         return dg.MaterializeResult(metadata={"feature_views": mapping_table(result)})
 
     return online_store
@@ -104,7 +98,7 @@ def _history(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         from jobs import history as job
 
-        result = job.build(lakehouse, use_case, _moment(context, lakehouse, use_case))
+        result = job.build(lakehouse, use_case, times.moment(context, lakehouse, use_case))
         return dg.MaterializeResult(metadata={**describe(context, lakehouse, job.table(use_case)), **result})
 
     return history
@@ -128,7 +122,7 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         from jobs import training_set as job
 
-        result = job.build(lakehouse, use_case, _moment(context, lakehouse, use_case))
+        result = job.build(lakehouse, use_case, times.moment(context, lakehouse, use_case))
         said = {f.name: f.description for w in use_case.windows for f in w.features}
         described = describe(context, lakehouse, use_case.training_set, list(said), said)
         versions = lakehouse.state(use_case.training_set).get("versions", {})

@@ -5,11 +5,8 @@ from datetime import datetime
 
 import dagster as dg
 
-from assets import times
-from jobs import inputs
 from jobs.bundle import Bundle
 from jobs.champions import Champions
-from jobs.lakehouse import Lakehouse
 from jobs.use_case import UseCase
 
 GROUP = "monitoring"
@@ -19,10 +16,6 @@ NO_CHAMPION = "no champion yet"
 
 def key(use_case: UseCase, name: str) -> dg.AssetKey:
     return dg.AssetKey([use_case.name, "monitoring", name])
-
-
-def moment(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase) -> datetime:
-    return times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
 
 
 def model(champions: Champions, use_case: UseCase, version: int, as_of: datetime) -> Bundle:

@@ -11,7 +11,6 @@ from assets import retraining, times
 from assets.features import key as feature_key
 from assets.metadata import markdown_table
 from assets.promotion_picture import differences
-from jobs import inputs
 from jobs.lakehouse import Lakehouse
 from jobs.ledger import Book, Decision
 from jobs.promotion import Registry
@@ -38,10 +37,6 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
 
 def key(use_case: UseCase, name: str) -> dg.AssetKey:
     return dg.AssetKey([use_case.name, "promotion", name])
-
-
-def _moment(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase) -> datetime:
-    return times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
 
 
 def _patience(context: dg.AssetExecutionContext, use_case: UseCase) -> timedelta:
@@ -73,7 +68,7 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs import promotion
 
         patience = _patience(context, use_case)
-        judged = promotion.judge(lakehouse, use_case, registry, _moment(context, lakehouse, use_case), patience)
+        judged = promotion.judge(lakehouse, use_case, registry, times.moment(context, lakehouse, use_case), patience)
         found = judged.evaluation
         reasons = list(found.evidence["reasons"]) if found else []
         yield dg.AssetCheckResult(
@@ -106,7 +101,7 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         from jobs import ledger, promotion
 
-        as_of = _moment(context, lakehouse, use_case)
+        as_of = times.moment(context, lakehouse, use_case)
         judged, decision = promotion.promote(lakehouse, use_case, registry, as_of, now, _patience(context, use_case))
         said = f"{decision.outcome}: {decision.reason}" if decision else judged.said
         return dg.MaterializeResult(

@@ -1,7 +1,7 @@
 """How good decisions turned out and will turn out: label maturity, performance and its estimate, as assets."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -11,17 +11,18 @@ import pyarrow as pa
 
 from assets import monitoring_pictures
 from assets.metadata import describe, markdown_table
-from assets.monitoring_parts import GROUP, NO_CHAMPION, NOTHING_SCORED, key, moment
+from assets.monitoring_parts import GROUP, NO_CHAMPION, NOTHING_SCORED, key
 from assets.scoring import champion_key
 from assets.scoring import key as serving_key
+from assets.times import moment
 from assets.transforms import mart_key
 from jobs.champions import Champions
 from jobs.lakehouse import Lakehouse
 from jobs.problem import Problem
+from jobs.split import day_number
 from jobs.use_case import UseCase
 
 SHOWN_DAYS, POOLED_DAYS = 21, 14
-EPOCH = date(1970, 1, 1)
 AHEAD = "the table knows a later moment than this run: it was left as it is"
 
 
@@ -137,7 +138,7 @@ def _pooled(found: Any, problem: Problem, judged: pl.DataFrame, as_of: datetime)
 
     if judged.is_empty():
         return []
-    last = (judged["event_date"].to_list()[-1] - EPOCH).days
+    last = day_number(judged["event_date"].to_list()[-1])
     measured = performance(found.scored, found.delay, problem.review, as_of, POOLED_DAYS, only={last})
     return sorted(measured, key=lambda each: (each.slice == EVERYTHING, each.slice, each.version))
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 from assets import serving_pictures
 from assets.features import key as feature_key
 from assets.metadata import mapping_table, markdown_table
-from assets.monitoring_parts import GROUP, key, moment
+from assets.monitoring_parts import GROUP, key
+from assets.times import moment
 from assets.transforms import mart_key
 from jobs import evidence_alerts, retraining, watch
 from jobs.champions import Champions

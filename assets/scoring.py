@@ -11,7 +11,7 @@ from assets import serving_pictures, times
 from assets.features import key as feature_key
 from assets.metadata import describe, mapping_table
 from assets.transforms import mart_key
-from jobs import inputs, prediction_log
+from jobs import prediction_log
 from jobs.champions import Champions
 from jobs.lakehouse import Lakehouse
 from jobs.use_case import UseCase
@@ -61,7 +61,7 @@ def _batch_predictions(use_case: UseCase, partitions: dg.PartitionsDefinition) -
     ) -> dg.MaterializeResult[None]:
         from jobs import publish, scoring
 
-        as_of = times.as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
+        as_of = times.moment(context, lakehouse, use_case)
         first, last = times.days(context) or (as_of.date() - timedelta(days=1),) * 2
         days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
         told = config.model_version

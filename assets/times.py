@@ -9,6 +9,10 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
+from jobs import inputs
+from jobs.lakehouse import Lakehouse
+from jobs.use_case import UseCase
+
 AS_OF_TAG = "evergreen/as_of"
 WHOLE_INPUT_TAG = "evergreen/whole_input"
 
@@ -22,6 +26,11 @@ def as_of(context: dg.AssetExecutionContext, otherwise: datetime) -> datetime:
     if span is not None:
         return datetime.combine(span[1] + timedelta(days=1), datetime.min.time(), UTC)
     return otherwise
+
+
+def moment(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase) -> datetime:
+    """`as_of`, or else the end of the use case's input."""
+    return as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
 
 
 def days(context: dg.AssetExecutionContext) -> tuple[date, date] | None:

@@ -35,6 +35,7 @@ from jobs.replay_lines import Day
 from jobs.reports import NEVER
 from jobs.settings import Settings
 from jobs.simulate import scenario, write
+from jobs.split import day_number
 from jobs.training_rows import problem_of
 from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
@@ -126,7 +127,7 @@ def _measured(
     columns: list[tuple[Any, ...]] = []
     for day in decided:
         today = date.fromisoformat(day.date)
-        rows = seen.days == (today - date(1970, 1, 1)).days
+        rows = seen.days == day_number(today)
         scores = models[day.champion_version].predict(seen.features[rows])
         # What the replay did is done again: the same seed, day and scores.
         weights = np.ones(len(scores))

@@ -19,6 +19,7 @@ from jobs.divergences import jensen_shannon, kolmogorov_smirnov, stability_index
 from jobs.histograms import WEEK, Histograms, expected
 
 Floats = NDArray[np.float64]
+DAY = timedelta(days=1)
 WINDOWS = (1, 3, 7)
 """Days, each ending on the judged day: a jump shows in one, a small lasting change in seven."""
 WEEKS = 4
@@ -118,7 +119,8 @@ def judge(known: Reference, recent: Histograms) -> Drift:
 
     Args:
         recent: counts of the days since the reference, over its edges. Days may be missing; with a gap behind the
-            reference the weeks compared with lie before it.
+            reference the weeks compared with lie before it. The day after one that is missing, and usually is not, is
+            not judged: its features look back at what never came.
 
     Raises:
         ValueError: no day, or other features than the reference's.
@@ -164,9 +166,12 @@ class _Window:
 
 
 def _window(known: Histograms, last: date, window: int, weeks: int, step: int = -1) -> _Window | None:
-    """The `window` days up to `last`, and what was expected of each, weighted by its rows; None if any is missing."""
+    """The `window` days up to `last`, and what was expected of each, weighted by its rows; None if any is missing, or
+    follows a gap."""
     days = [last - timedelta(days=n) for n in range(window)]
     positions = {day: n for n, day in enumerate(known.days)}
+    if any(day - DAY not in positions and day - DAY - timedelta(days=WEEK) in positions for day in days):
+        return None
     then = [expected(known, day, weeks, step) for day in days if day in positions]
     whole = [pair for pair in then if pair is not None]
     if len(whole) < window:

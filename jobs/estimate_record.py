@@ -20,9 +20,8 @@ from jobs.lakehouse import PARTITION, Lakehouse
 from jobs.maturity import MATURE, ages
 from jobs.outcomes import Outcomes
 from jobs.performance import Scored
-from jobs.performance_record import EPOCH
 from jobs.problem import Problem
-from jobs.split import microseconds
+from jobs.split import microseconds, numbered_day
 from jobs.training_rows import MICROSECONDS_A_DAY
 from jobs.unseen import unseen
 from jobs.use_case import UseCase
@@ -109,7 +108,7 @@ def record(
     rows = [
         {
             MADE_ON: as_of.astimezone(UTC).date(),
-            PARTITION: EPOCH + timedelta(days=day.day),
+            PARTITION: numbered_day(day.day),
             "model_version": version,
             "metric": metric,
             "expected": value.mean,

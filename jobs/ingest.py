@@ -155,6 +155,10 @@ class _Load:
         return self.use_case.raw_table(self.source)
 
     @property
+    def partitions(self) -> list[str]:
+        return [EVENT_DATE] if self.source.daily else []
+
+    @property
     def schema_folder(self) -> Path:
         return schemas.folder(self.lakehouse.settings.state, self.use_case)
 
@@ -286,7 +290,7 @@ class _Load:
             files = {str(p): fingerprint(p) for p in batch.files}
             self.lakehouse.write(
                 self.table, rows.to_arrow().cast(schema), mode="append", schema=schema, rows=rows.height,
-                partition_by=[EVENT_DATE],
+                partition_by=self.partitions,
                 state={LOADED_IN: loaded_in, "as_of": self.as_of.isoformat(), "files": files},
             )  # fmt: skip
         table.keep(new, loaded_in)
@@ -298,7 +302,7 @@ class _Load:
 
         empty = self.lakehouse.spark.createDataFrame([], from_arrow_schema(schema))
         state = {LOADED_IN: 0}
-        self.lakehouse.write(self.table, empty, mode="append", schema=schema, partition_by=[EVENT_DATE], state=state)
+        self.lakehouse.write(self.table, empty, mode="append", schema=schema, partition_by=self.partitions, state=state)
 
     def _retype(self, schema: pa.Schema) -> None:
         """Give a table that never held a row the identifier types of its first file."""

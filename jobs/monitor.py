@@ -24,13 +24,12 @@ from jobs.metrics import Floats
 from jobs.models.protocol import Model
 from jobs.reports import NEVER
 from jobs.retrain_policy import ALARM, Evidence
-from jobs.split import microseconds
+from jobs.split import day_number, microseconds, numbered_day
 from jobs.training_rows import MICROSECONDS_A_DAY
 from jobs.use_case import UseCase
 
 SCORE = "score"
 """The model's output, as one more feature."""
-EPOCH = date(1970, 1, 1)
 REMEMBERED = timedelta(days=90)
 """How far back the decisions are looked at through their labels."""
 
@@ -72,7 +71,7 @@ class Monitor:
 
     def rows_of(self, day: date) -> slice:
         """Events of a day; they lie together, as events are sorted by time."""
-        number = (day - EPOCH).days
+        number = day_number(day)
         first, last = np.searchsorted(self._days, [number, number + 1])
         return slice(int(first), int(last))
 
@@ -192,7 +191,7 @@ class Monitor:
     def _positives(self, moment: int) -> dict[date, int]:
         places, known = self._positive
         days, counts = np.unique(self.history.times[places][known <= moment] // MICROSECONDS_A_DAY, return_counts=True)
-        return {EPOCH + timedelta(days=int(day)): int(count) for day, count in zip(days, counts, strict=True)}
+        return {numbered_day(day): int(count) for day, count in zip(days, counts, strict=True)}
 
     def _first_positive(self) -> tuple[Any, Any]:
         """Position and first report of every event that is reported, withdrawn or not."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,10 @@ from jobs.outcomes import Outcomes
 from jobs.performance import Performance, performance
 from jobs.problem import Problem
 from jobs.reports import heard_until
-from jobs.split import microseconds
+from jobs.split import day_number, microseconds, numbered_day
 from jobs.training_rows import MICROSECONDS_A_DAY
 from jobs.use_case import UseCase
 
-EPOCH = date(1970, 1, 1)
 SCHEMA = pa.schema(
     {
         PARTITION: pa.date32(),
@@ -79,7 +78,7 @@ def record(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, found: Out
         changed = {day for day, print_ in now.items() if before.get(str(day)) != print_}
         if not changed:
             return Recorded(lakehouse.version(name), ())
-        numbers = {(day - EPOCH).days for day in changed}
+        numbers = {day_number(day) for day in changed}
         measured = performance(found.scored, found.delay, problem.review, as_of, only=numbers)
         rows = pa.Table.from_pylist([row for each in measured for row in _rows(each)], schema=SCHEMA)
         state = {"as_of": as_of.astimezone(UTC).isoformat(), "days": {str(day): print_ for day, print_ in now.items()}}
@@ -108,10 +107,7 @@ def fingerprints(found: Outcomes, problem: Problem, as_of: datetime) -> dict[dat
     )
     days = pl.DataFrame({"day": past.times // MICROSECONDS_A_DAY, "row": rows.hash_rows(seed=0), "share": share})
     kept = days.group_by("day").agg(pl.col("row").sum(), pl.len(), pl.col("share").mean().round(2)).sort("day")
-    return {
-        EPOCH + timedelta(days=day): _digest(repr((more, problem.review, sorted(past.slices))))
-        for day, *more in kept.rows()
-    }
+    return {numbered_day(day): _digest(repr((more, problem.review, sorted(past.slices)))) for day, *more in kept.rows()}
 
 
 def read(lakehouse: Lakehouse, use_case: UseCase, since: date, metrics: list[str] | None = None) -> pl.DataFrame:
@@ -125,7 +121,7 @@ def read(lakehouse: Lakehouse, use_case: UseCase, since: date, metrics: list[str
 
 def _rows(found: Performance) -> Iterator[dict[str, Any]]:
     same = {
-        PARTITION: EPOCH + timedelta(days=found.day),
+        PARTITION: numbered_day(found.day),
         "model_version": int(found.version),
         "slice": found.slice,
         "rows": found.rows,

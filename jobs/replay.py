@@ -35,6 +35,7 @@ from jobs.retrain_policy import Decision, Rules, retrain_policy
 from jobs.settings import Settings
 from jobs.training_rows import problem_of
 from jobs.use_case import UseCase
+from jobs.watch import open_change
 
 Policy = Literal["never", "weekly", "daily", "auto"]
 EVERY = {"weekly": 7, "daily": 1}
@@ -184,8 +185,7 @@ class _World:
         self.monitor.decided(today, scores)
         self.shadow.score(self.monitor.rows_of(today), self._features(today), scores)
         self._act(today, scores)
-        before = [decision for decision in self.decisions if decision.as_of <= midnight(today)]
-        change = before[-1].episode if before else None
+        change = open_change(self.decisions, today)
         if change is not None and today + timedelta(days=1) - change == self.plan.rules.episode:
             self.monitor.adopt(self.models.model(self.version), today, settled_since=change)
 

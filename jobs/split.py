@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,16 @@ def refusal(parts: Split, times: Times, labels: Mask) -> str | None:
 def microseconds(moment: datetime) -> int:
     """Microseconds from 1970 to an aware moment, exactly."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def day_number(day: date) -> int:
+    """Days from 1970 to a day."""
+    return (day - _EPOCH.date()).days
+
+
+def numbered_day(number: int) -> date:
+    """The day of a `day_number`."""
+    return _EPOCH.date() + timedelta(days=int(number))
 
 
 def _within(times: Times, start: datetime, end: datetime) -> Mask:

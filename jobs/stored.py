@@ -75,7 +75,10 @@ def table_id(lakehouse: Lakehouse, table: str) -> str:
 
 
 def rows_per_day(lakehouse: Lakehouse, table: str) -> dict[date, int]:
-    """Rows of each event date, counted from the table's log."""
-    files = pl.DataFrame(lakehouse.delta(table).get_add_actions(flatten=True))
-    counts = files.group_by(pl.col(f"partition.{EVENT_DATE}").alias(EVENT_DATE)).agg(pl.col("num_records").sum())
+    """Rows of each event date, counted from the log of a table that has daily partitions."""
+    files, day = pl.DataFrame(lakehouse.delta(table).get_add_actions(flatten=True)), f"partition.{EVENT_DATE}"
+    if day in files.columns:
+        counts = files.group_by(pl.col(day).alias(EVENT_DATE)).agg(pl.col("num_records").sum())
+    else:
+        counts = pl.DataFrame(lakehouse.to_arrow(table, columns=[EVENT_DATE])).group_by(EVENT_DATE).len()
     return dict(counts.sort(EVENT_DATE).iter_rows())

@@ -47,7 +47,9 @@ class Source:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     event_time: str
-    """Column whose date is the daily partition."""
+    """Column whose date is the row's `event_date`."""
+    daily: bool = True
+    """Partitioned by that date. Not for a few rows a day over years, which would each be a file of their own."""
     known_at: str | None = None
     """Column that says when our world could first know the row; else event time plus `latency`."""
     latency: timedelta = timedelta(0)

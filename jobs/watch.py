@@ -6,7 +6,7 @@ the past, shows what it would have shown then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -18,7 +18,8 @@ from jobs.history import History
 from jobs.lakehouse import Lakehouse
 from jobs.models.protocol import Model
 from jobs.monitor import REMEMBERED, Monitor, Seen
-from jobs.retrain_policy import Evidence, Rules
+from jobs.retrain_policy import Decision, Evidence, Rules
+from jobs.retraining import Row
 from jobs.use_case import UseCase
 
 DAY = timedelta(days=1)
@@ -43,8 +44,14 @@ def evidence(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_o
         LedgerUnreachable: the ledger does not answer.
     """
     seen = history.read(lakehouse, use_case)
-    found = periods(lakehouse, use_case, as_of)
-    monitor = watched(seen, use_case, found, as_of, lambda period: model_of(champions, use_case, period, seen.names))
+    decided = [row for row in retraining.rows(lakehouse.settings, use_case) if row.decision.as_of <= as_of]
+    found = periods(lakehouse, use_case, decided, as_of)
+    decisions = [row.decision for row in decided]
+
+    def model(period: Period) -> Model:
+        return model_of(champions, use_case, period, seen.names)  # type: ignore[no-any-return]
+
+    monitor = watched(seen, use_case, found, decisions, as_of, model)
     reports = report_versions(lakehouse, use_case)
     versions = {**seen.versions, **reports, "champion": found[-1].version if found else 0}
     shown = replace(monitor.look(as_of), versions=versions)
@@ -64,9 +71,8 @@ def rows_since(lakehouse: Lakehouse, table: str, version: int | None) -> int:
     return lakehouse.row_count(table) - then
 
 
-def periods(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> list[Period]:
-    """Who was in production until `as_of`, oldest first, and for which change each was trained."""
-    rows = retraining.rows(lakehouse.settings, use_case)
+def periods(lakehouse: Lakehouse, use_case: UseCase, rows: Sequence[Row], as_of: datetime) -> list[Period]:
+    """Who was in production until `as_of`, oldest first, and for which change each was trained, by these decisions."""
     made = {row.model_version: row.decision.episode for row in rows if row.model_version is not None}
     known = [c for c in ledger.history(lakehouse.settings, use_case) if c.since <= as_of]
     return [Period(c.version, c.sha256, c.since, made.get(c.version)) for c in known]
@@ -76,29 +82,37 @@ def watched(
     history: History,
     use_case: UseCase,
     periods: Sequence[Period],
+    decisions: Sequence[Decision],
     as_of: datetime,
-    model: Any,
+    model: Callable[[Period], Model],
     rules: Rules | None = None,
 ) -> Monitor:
     """A monitor that remembers the decisions of these champions, with the reference of the last one.
 
     Args:
+        decisions: about trainings, oldest first. Once a change that they name is old enough, the world after it is the
+            usual one, whether or not a model was found for it.
         model: period -> its model, on features in the order of the history's.
     """
     monitor, episode = Monitor(history, use_case), (rules or Rules()).episode
     if not periods:
         return monitor
     last, today = periods[-1], as_of.date() - DAY
-    settled = last.changed_on + episode if last.changed_on else None
     for day, period in _decided(periods, today).items():
         if day == last.since.date():
             monitor.adopt(model(last), day - DAY, last.changed_on)
         features = history.features[monitor.rows_of(day)]
         if len(features):
             monitor.decided(day, model(period).predict(features))
-        if settled is not None and last.since.date() <= day and day + DAY == settled:
-            monitor.adopt(model(last), day, settled_since=last.changed_on)
+        change = open_change(decisions, day)
+        if change is not None and last.since.date() <= day and day + DAY == change + episode:
+            monitor.adopt(model(last), day, settled_since=change)
     return monitor
+
+
+def open_change(decisions: Sequence[Decision], day: date) -> date | None:
+    """The change that was being learned when a day began."""
+    return next((known.episode for known in reversed(decisions) if known.as_of <= midnight(day)), None)
 
 
 def _decided(periods: Sequence[Period], today: date) -> dict[date, Period]:

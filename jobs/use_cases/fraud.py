@@ -48,6 +48,7 @@ def _profile(name: str, key: str, description: str, began: str, extra: tuple[Col
         description=description,
         key=(key,),
         event_time="opened_at",
+        daily=False,
         required=False,
         columns=(
             Column(key, "identifier"),

@@ -24,6 +24,7 @@ from jobs.history import History
 from jobs.lakehouse import attach
 from jobs.settings import ROOT, Settings
 from jobs.simulate import scenario, write
+from jobs.split import day_number
 from jobs.training_rows import read
 from jobs.use_cases.fraud import FRAUD
 from orchestration import replay as job
@@ -93,7 +94,7 @@ def test_rows_and_scores_are_those_of_a_run_at_that_moment(world: World, tmp_pat
         log = pl.DataFrame(lakehouse.to_arrow(prediction_log.table(FRAUD))).sort("tx_datetime", "transaction_id")
         row = world.timeline.row(day, named=True)
         # A night's champion is the one that the night's training made, which decides from the next day on.
-        rows = world.history.days == (today - date(1970, 1, 1)).days
+        rows = world.history.days == day_number(today)
         night = ledger.champion(own, FRAUD, at=as_of)
         assert night is not None and log["model_version"].unique().to_list() == [night.version]
         model = registry.bundle_folder(own, FRAUD, night.version)

@@ -242,8 +242,11 @@ def test_without_the_weeks_before_nothing_is_judged(known: Reference) -> None:
 
 def test_windows_that_lack_a_day_are_left_out(known: Reference) -> None:
     later = world(0, 62)
-    found = judge(known, Histograms(later.days[-1:], later.features, later.counts[-1:]))
+    found = judge(known, Histograms(later.days[-2:], later.features, later.counts[-2:]))
     assert found.judged == (1,) and not found.alarm
+    # Its features look back into the gap.
+    after = judge(known, Histograms(later.days[-1:], later.features, later.counts[-1:]))
+    assert after.judged == () and not after.alarm
 
 
 def test_too_little_to_compare_with_is_an_error(known: Reference) -> None:

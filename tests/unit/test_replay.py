@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from small_history import START, world
 
-from jobs import ledger, replay, replay_lines, replay_models, settings, timeline
+from jobs import bundle, ledger, replay, replay_lines, replay_models, settings, timeline
 from jobs.bundle import Bundle, Manifest
 from jobs.challenge import midnight
 from jobs.models.protocol import Examples
@@ -94,7 +94,7 @@ def test_the_ledger_has_every_promotion_at_its_moment(auto: tuple[Path, list[Day
 @pytest.fixture
 def damaged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Version 2 becomes a model of nothing, whatever the comparison said."""
-    write = replay_models.write
+    write = bundle.write
 
     def written(folder: Path, model: Any, manifest: Manifest) -> Bundle:
         if folder.name == "2":

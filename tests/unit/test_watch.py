@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from small_history import START, world
@@ -11,10 +13,12 @@ from small_history import START, world
 from jobs import ledger, replay, settings, watch
 from jobs.bundle import open_bundle
 from jobs.challenge import midnight
+from jobs.models.protocol import Model
 from jobs.problem import Family
 from jobs.registry import bundle_folder
 from jobs.replay import Plan
-from jobs.replay_lines import Day
+from jobs.replay_lines import Day, decision_of
+from jobs.retrain_policy import Rules
 from jobs.use_cases.fraud import FRAUD, PROBLEM
 from jobs.watch import Period
 
@@ -23,12 +27,19 @@ SMALL = replace(FRAUD, problem=replace(PROBLEM, families=(Family("boosted", fixe
 HISTORY = world(seed=3, changed_on=CHANGED, days=DAYS, shift=1.0)
 
 
-@pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[settings.Settings, list[Day]]:
-    own = settings.load({"EVERGREEN_HOME": str(tmp_path_factory.mktemp("watch"))})
+Played = tuple[settings.Settings, list[Day]]
+
+
+def play(home: Path, rules: Rules) -> Played:
+    own = settings.load({"EVERGREEN_HOME": str(home)})
     first = START.date()
-    plan = Plan("auto", first, first + timedelta(days=DAYS - 1), first + timedelta(days=TRAINED))
+    plan = Plan("auto", first, first + timedelta(days=DAYS - 1), first + timedelta(days=TRAINED), rules=rules)
     return own, replay.run(own, SMALL, HISTORY, plan, own.home)
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    return play(tmp_path_factory.mktemp("watch"), Rules())
 
 
 def periods(own: settings.Settings, days: list[Day], as_of: date) -> list[Period]:
@@ -42,23 +53,38 @@ def periods(own: settings.Settings, days: list[Day], as_of: date) -> list[Period
     return [Period(c.version, c.sha256, c.since, made[c.version]) for c in known]
 
 
-def loaded(own: settings.Settings, period: Period) -> object:
+def loaded(own: settings.Settings, period: Period) -> Model:
     return open_bundle(bundle_folder(own, SMALL, period.version)).model()
 
 
-def test_a_look_shows_what_the_replay_saw(played: tuple[settings.Settings, list[Day]]) -> None:
+def same(played: Played, chosen: Iterable[int]) -> None:
+    """A look at these evenings, from the ledger and the history alone, shows what the replay saw."""
     own, days = played
-    assert len({day.champion_version for day in days}) > 2
-    trained = [n for n, day in enumerate(days) if day.retrained]
-    # Before and after each training, on the day that the change is seen, and where its episode ends.
-    chosen = {TRAINED, CHANGED - 1, CHANGED, CHANGED + 41, CHANGED + 42, DAYS - 1}
-    chosen |= {n + k for n in trained for k in (0, 1, 2) if n + k < DAYS}
+    decisions = [decision for day in days if (decision := decision_of(day)) is not None]
     for n in sorted(chosen):
         evening = START.date() + timedelta(days=n + 1)
         # The training of an evening is in the ledger as of that evening, and decides from then on.
         standing = [p for p in periods(own, days, evening) if p.since < midnight(evening)]
-        monitor = watch.watched(HISTORY, SMALL, standing, midnight(evening), lambda period: loaded(own, period))
+        before = [decision for decision in decisions if decision.as_of < midnight(evening)]
+        monitor = watch.watched(HISTORY, SMALL, standing, before, midnight(evening), lambda period: loaded(own, period))
         seen = monitor.look(midnight(evening))
         found = {name: round(score, 6) for name, score in seen.scores.items()}
         assert found == days[n].scores, (n, days[n].champion_version)
         assert seen.reports == days[n].reports_known
+
+
+def test_a_look_shows_what_the_replay_saw(played: Played) -> None:
+    _, days = played
+    assert len({day.champion_version for day in days}) > 2
+    trained = [n for n, day in enumerate(days) if day.retrained]
+    # Before and after each training, on the day that the change is seen, and where its episode ends.
+    chosen = {TRAINED, CHANGED - 1, CHANGED, CHANGED + 41, CHANGED + 42, DAYS - 1}
+    same(played, chosen | {n + k for n in trained for k in (0, 1, 2) if n + k < DAYS})
+
+
+def test_a_change_that_nobody_is_trained_for_becomes_the_usual_world(tmp_path: Path) -> None:
+    played = play(tmp_path, Rules(gain=10.0, refresh=timedelta(days=400)))
+    _, days = played
+    assert days[-1].fits == 1 and days[CHANGED].drift_alarm
+    assert all("drift" not in (day.decision or {})["alarms"] for day in days[CHANGED + 42 :])
+    same(played, range(CHANGED + 39, CHANGED + 46))

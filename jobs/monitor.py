@@ -6,9 +6,10 @@ The statistics are those of `jobs.drift` and `jobs.concept`, here on arrays inst
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,8 @@ class Monitor:
         self._reference: drift.Reference | None = None
         self._edges: dict[str, Edges] = {}
         self._recent: list[Histograms] = []
+        self._adopted: Callable[[], None] | None = None
+        """Measures the reference of the model that decides, if that was not done yet."""
 
     def watch(self, history: History) -> None:
         """The same events, of whose labels less can become known: some were blocked."""
@@ -78,7 +81,7 @@ class Monitor:
     def decided(self, day: date, scores: Floats) -> None:
         """The decisions of a day."""
         self._scores[day] = scores
-        if self._reference is not None:
+        if self._reference is not None and self._adopted is None:
             self._recent.append(self._counted([day], {day: scores}))
 
     def adopt(
@@ -91,8 +94,11 @@ class Monitor:
         """
         last = today if changed_on is None else changed_on - timedelta(days=1)
         stable = [day for day in self._days_until(last, drift.REFERENCE_DAYS) if day >= (settled_since or day)]
-        if len(stable) < drift.FEWEST_DAYS:
-            return
+        if len(stable) >= drift.FEWEST_DAYS:
+            # Measured when somebody looks: who catches up with months needs the last reference only.
+            self._adopted = partial(self._measure, model, stable, last, today)
+
+    def _measure(self, model: Model, stable: Sequence[date], last: date, today: date) -> None:
         scores = {day: model.predict(self.history.features[self.rows_of(day)]) for day in stable}
         rows = slice(self.rows_of(stable[0]).start, self.rows_of(stable[-1]).stop)
         features = self.history.features[rows]
@@ -100,9 +106,9 @@ class Monitor:
         self._edges[SCORE] = edges_of(np.concatenate(list(scores.values())))
         self._reference = drift.reference(self._counted(stable, scores))
         since = [last + timedelta(days=n) for n in range(1, (today - last).days + 1)]
-        self._recent = [
-            self._counted([day], {day: model.predict(self.history.features[self.rows_of(day)])}) for day in since
-        ]
+        decided = [day for day in sorted(self._scores) if day > today]
+        ours = {day: model.predict(self.history.features[self.rows_of(day)]) for day in since}
+        self._recent = [self._counted([day], {**self._scores, **ours}) for day in (*since, *decided)]
 
     def _days_until(self, last: date, count: int) -> list[date]:
         """Of the last `count` days those with events."""
@@ -116,6 +122,9 @@ class Monitor:
 
     def look(self, evening: datetime) -> Seen:
         """The evening's evidence."""
+        if self._adopted is not None:
+            self._adopted()
+            self._adopted = None
         today = evening.date() - timedelta(days=1)
         scores: dict[str, float] = {}
         named: dict[str, Sequence[str]] = {}

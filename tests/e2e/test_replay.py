@@ -19,6 +19,7 @@ import polars as pl
 import pytest
 
 from jobs import engine, history, ledger, prediction_log, registry, replay_lines, scoring, settings
+from jobs.bundle import open_bundle
 from jobs.champions import Champions
 from jobs.history import History
 from jobs.lakehouse import attach
@@ -33,7 +34,7 @@ from orchestration import runner
 pytestmark = pytest.mark.filterwarnings("default")  # dagster-dbt warns of its own calls
 FIRST, DAYS = date(2026, 3, 1), 75
 NAMES = ("transactions", "reports", "customers", "terminals")
-RANDOM_DAYS = sorted(np.random.default_rng(5).choice(np.arange(62, DAYS), 1, replace=False).tolist())
+RANDOM_DAYS = sorted(np.random.default_rng(5).choice(np.arange(62, DAYS), 5, replace=False).tolist())
 
 
 @dataclass(frozen=True)
@@ -70,41 +71,41 @@ def test_every_day_of_the_file_is_a_row(world: World) -> None:
     assert pl.read_parquet(world.out / "timeline.parquet").equals(found) and (world.out / "timeline.png").exists()
 
 
+@pytest.fixture(scope="module")
+def dagster(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A home of real runs, with the ledger and the bundles of the replay."""
+    own = settings.load({"EVERGREEN_HOME": str(tmp_path_factory.mktemp("dagster") / "home")})
+    own.home.mkdir()
+    shutil.copytree(world.out / "home" / "models", own.home / "models")
+    shutil.copy(world.out / "home" / "ledger.sqlite", own.home / "ledger.sqlite")
+    yield own
+    engine.stop(own)
+
+
 @pytest.mark.parametrize("day", RANDOM_DAYS)
-def test_rows_and_scores_are_those_of_a_run_at_that_moment(world: World, tmp_path: Path, day: int) -> None:
+def test_rows_and_scores_are_those_of_a_run_at_that_moment(world: World, dagster: Settings, day: int) -> None:
     today = FIRST + timedelta(days=int(day))
     as_of = datetime.combine(today + timedelta(days=1), datetime.min.time(), UTC)
-    own = settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
-    assert runner.run(own, replace(FRAUD, problem=None), world.files, None, as_of, show=False) == 0
-    try:
-        lakehouse = attach(own)
-        version = lakehouse.version(FRAUD.training_set)
-        assert version is not None
-        wanted = read(lakehouse, FRAUD, version, world.history.names)
-        found = world.history.training_rows(as_of, FRAUD)
-        np.testing.assert_array_equal(found.times, wanted.times)
-        np.testing.assert_array_equal(found.examples.labels, wanted.examples.labels)
-        np.testing.assert_array_equal(found.examples.features, wanted.examples.features)
-        # The champion of that night, with the ledger and the bundles of the replay.
-        for kept in ("ledger.sqlite", "models"):
-            source, target = world.out / "home" / kept, own.home / kept
-            shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
-        champions = Champions(own)
-        scoring.score_days(lakehouse, FRAUD, [today], as_of, lambda moment: champions.at(FRAUD, moment))
-        log = pl.DataFrame(lakehouse.to_arrow(prediction_log.table(FRAUD))).sort("tx_datetime", "transaction_id")
-        row = world.timeline.row(day, named=True)
-        # A night's champion is the one that the night's training made, which decides from the next day on.
-        rows = world.history.days == day_number(today)
-        night = ledger.champion(own, FRAUD, at=as_of)
-        assert night is not None and log["model_version"].unique().to_list() == [night.version]
-        model = registry.bundle_folder(own, FRAUD, night.version)
-        from jobs.bundle import open_bundle
-
-        scores = open_bundle(model).model().predict(world.history.features[rows])
-        np.testing.assert_allclose(log["score"].to_numpy(), scores, atol=1e-5)
-        assert row["rows"] == log.height
-    finally:
-        engine.stop(own)
+    assert runner.run(dagster, replace(FRAUD, problem=None), world.files, None, as_of, show=False) == 0
+    lakehouse = attach(dagster)
+    version = lakehouse.version(FRAUD.training_set)
+    assert version is not None
+    wanted = read(lakehouse, FRAUD, version, world.history.names)
+    found = world.history.training_rows(as_of, FRAUD)
+    np.testing.assert_array_equal(found.times, wanted.times)
+    np.testing.assert_array_equal(found.examples.labels, wanted.examples.labels)
+    np.testing.assert_array_equal(found.examples.features, wanted.examples.features)
+    # A night's champion is the one that the night's training made, which decides from the next day on.
+    champions = Champions(dagster)
+    scoring.score_days(lakehouse, FRAUD, [today], as_of, lambda moment: champions.at(FRAUD, moment))
+    log = pl.DataFrame(lakehouse.to_arrow(prediction_log.table(FRAUD))).filter(pl.col("event_date") == today)
+    log = log.sort("tx_datetime", "transaction_id")
+    night = ledger.champion(dagster, FRAUD, at=as_of)
+    assert night is not None and log["model_version"].unique().to_list() == [night.version]
+    rows = world.history.days == day_number(today)
+    model = open_bundle(registry.bundle_folder(dagster, FRAUD, night.version)).model()
+    np.testing.assert_allclose(log["score"].to_numpy(), model.predict(world.history.features[rows]), atol=1e-5)
+    assert world.timeline.row(day, named=True)["rows"] == log.height
 
 
 def test_killed_and_started_again_it_comes_to_the_same(world: World, tmp_path: Path) -> None:

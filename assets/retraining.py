@@ -163,25 +163,11 @@ def _asker(context: dg.AssetExecutionContext) -> str:
 
 def decision_metadata(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
     """A decision, and the last ones."""
+    shown = [retraining.described(each) for each in reversed(rows[-SHOWN:])]
     return {
         "retrain": row.decision.retrain,
         "trigger": row.decision.trigger,
         "reason": row.decision.reason,
         "decided_by": row.by,
-        "decisions": markdown_table(pa.Table.from_pylist([described(each) for each in reversed(rows[-SHOWN:])])),
-    }
-
-
-def described(row: Row) -> dict[str, Any]:
-    """A row for a table."""
-    made = f"version {row.model_version}: " if row.model_version else ""
-    return {
-        "as of": f"{row.decision.as_of:%Y-%m-%d %H:%M}",
-        "decided at": f"{row.decided_at:%Y-%m-%d %H:%M}",
-        "by": row.by,
-        "retrain": "yes" if row.decision.retrain else "no",
-        "trigger": row.decision.trigger,
-        "reason": row.decision.reason,
-        "alarms": ", ".join(row.decision.alarms),
-        "came of it": "under way" if row.open else f"{made}{row.said}",
+        "decisions": markdown_table(pa.Table.from_pylist(shown)),
     }

@@ -159,6 +159,21 @@ def rows(settings: Settings, use_case: UseCase) -> list[Row]:
         return _rows(connection, use_case)
 
 
+def described(row: Row) -> dict[str, str]:
+    """A row for people."""
+    made = f"version {row.model_version}: " if row.model_version else ""
+    return {
+        "as of": f"{row.decision.as_of:%Y-%m-%d %H:%M}",
+        "decided at": f"{row.decided_at:%Y-%m-%d %H:%M}",
+        "by": row.by,
+        "retrain": "yes" if row.decision.retrain else "no",
+        "trigger": row.decision.trigger,
+        "reason": row.decision.reason,
+        "alarms": ", ".join(row.decision.alarms),
+        "came of it": "under way" if row.open else f"{made}{row.said}",
+    }
+
+
 def due(settings: Settings, use_case: UseCase, as_of: datetime) -> Row | None:
     """The training that is to be done at `as_of`: that of the last decision until then, if it asked for one."""
     known = [row for row in rows(settings, use_case) if row.decision.as_of <= as_of]

@@ -14,7 +14,7 @@ from typing import Literal
 import click
 
 from jobs import settings as settings_module
-from orchestration import alert_commands, model_commands, review_commands
+from orchestration import alert_commands, model_commands, retraining_commands, review_commands
 from orchestration.options import FILE, given, input_files, use_case_named
 
 MOMENTS = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
@@ -285,5 +285,10 @@ def ui(port: int) -> None:
     sys.exit(runner.ui(settings_module.load(), port))
 
 
-for command in (*model_commands.COMMANDS, alert_commands.alerts, review_commands.review):
+for command in (
+    *model_commands.COMMANDS,
+    alert_commands.alerts,
+    retraining_commands.retraining,
+    review_commands.review,
+):
     main.add_command(command)

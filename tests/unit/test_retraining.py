@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from jobs import retraining, settings
 from jobs.ledger_tables import LedgerUnreachable
@@ -15,6 +16,7 @@ from jobs.retrain_policy import Decision, Evidence, retrain_policy
 from jobs.retraining import Row
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
+from orchestration.cli import main
 
 DAY = timedelta(days=1)
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -40,6 +42,20 @@ def test_evidence_comes_back_as_it_was_kept(ledger_home: Settings) -> None:
     kept = retraining.latest(ledger_home, FRAUD)
     assert kept is not None and kept[0] == digest
     assert replace(kept[1], named={"drift": ("amount",)}) == found and kept[1].alarms == ("drift",)
+
+
+def test_people_read_why_and_why_not(ledger_home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "load", lambda *_: ledger_home)
+    shown = CliRunner(env={"COLUMNS": "200"}).invoke(main, ["retraining"])
+    assert shown.exit_code == 0 and "Nothing was decided about trainings of fraud yet" in shown.output
+    first = decided(ledger_home, evidence(3), by="fraud_drift")
+    retraining.finished(ledger_home, first, NOW, 1, "trained [on] all rows")
+    decided(ledger_home, evidence(5))
+    shown = CliRunner(env={"COLUMNS": "200"}).invoke(main, ["retraining", "--last", "2"])
+    rows = shown.output.splitlines()
+    assert any("fraud_drift" in row and "yes" in row and "version 1: trained [on] all" in row for row in rows), rows
+    assert any(" no " in row and "no alarm" in row for row in rows), rows
+    assert "fraud_drift" not in CliRunner(env={"COLUMNS": "200"}).invoke(main, ["retraining", "--last", "1"]).output
 
 
 def test_the_same_evidence_is_decided_about_once_whoever_asks(ledger_home: Settings) -> None:

@@ -37,9 +37,9 @@ def decided_here(context: dg.AssetExecutionContext, use_case: UseCase) -> bool:
     return key(use_case, "retraining") in context.job_def.asset_layer.executable_asset_keys
 
 
-def due(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase) -> Row | None:
+def due(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, now: datetime) -> Row | None:
     """The training that the ledger asks for, at the moment of this run."""
-    return retraining.due(lakehouse.settings, use_case, moment(context, lakehouse, use_case))
+    return retraining.due(lakehouse.settings, use_case, moment(context, lakehouse, use_case), now)
 
 
 def asked(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, now: datetime) -> Row:
@@ -150,7 +150,7 @@ def _retraining(use_case: UseCase) -> dg.AssetsDefinition:
         if found is None:
             return dg.MaterializeResult(metadata={"notes": "no evidence yet: materialize it first"})
         row = retraining.decide(settings, use_case, found[0], _asker(context), now)
-        return dg.MaterializeResult(metadata=decision_metadata(row, retraining.rows(settings, use_case)))
+        return dg.MaterializeResult(metadata=decision_metadata(row, retraining.rows(settings, use_case), now))
 
     return retraining_decision
 
@@ -161,9 +161,9 @@ def _asker(context: dg.AssetExecutionContext) -> str:
     return tags.get("dagster/schedule_name") or tags.get("dagster/sensor_name") or "run"
 
 
-def decision_metadata(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
+def decision_metadata(row: Row, rows: Sequence[Row], now: datetime) -> dict[str, Any]:
     """A decision, and the last ones."""
-    shown = [retraining.described(each) for each in reversed(rows[-SHOWN:])]
+    shown = [retraining.described(each, now) for each in reversed(rows[-SHOWN:])]
     return {
         "retrain": row.decision.retrain,
         "trigger": row.decision.trigger,

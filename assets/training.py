@@ -41,11 +41,13 @@ def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         tags={"use_case": use_case.name},
         description="Best parameters per family, on time-ordered validation rows; kept while the data change little.",
     )
-    def tuning(context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]) -> dg.MaterializeResult[None]:
+    def tuning(
+        context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
+    ) -> dg.MaterializeResult[None]:
         from jobs import cost, tune
 
         if retraining.decided_here(context, use_case):
-            row = retraining.due(context, lakehouse, use_case)
+            row = retraining.due(context, lakehouse, use_case, now)
             if row is None or row.decision.episode:
                 said = "no training is due" if row is None else "a challenger keeps the champion's parameters"
                 return dg.MaterializeResult(metadata={"reason": said, "reused": True, "refused": False})
@@ -81,7 +83,7 @@ def _candidate(use_case: UseCase) -> dg.AssetsDefinition:
         champions: dg.ResourceParam[Champions],
         now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
-        row = retraining.due(context, lakehouse, use_case)
+        row = retraining.due(context, lakehouse, use_case, now)
         if row is None:
             if retraining.decided_here(context, use_case):
                 return dg.MaterializeResult(metadata={"reason": "no training is due", "refused": False})

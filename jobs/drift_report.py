@@ -91,7 +91,8 @@ def report(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, logged: Logg
     recent = count(lakehouse, rows.of(since), kept.edges, PARTITION)
     judged = tuple(drift.judge(kept.reference, recent.until(day)) for day in recent.days[-JUDGED_DAYS:])
     then, now, told = _two_sample(bundle, rows, kept, recent.days[-1])
-    return DriftReport(judged, (stable[0], stable[-1]), told, then, now)
+    # Of a day behind a gap the classifier has no more to say than the distances.
+    return DriftReport(judged, (stable[0], stable[-1]), told if judged[-1].judged else None, then, now)
 
 
 def _parted(before: Mapping[date, int], logged: LoggedDays) -> tuple[list[date], list[date]]:

@@ -16,8 +16,9 @@ from jobs.label_delay import Delay
 from jobs.maturity import MATURE
 from jobs.metrics import Floats
 from jobs.recipes import Comparison
+from jobs.reports import heard_until
 from jobs.split import Mask, microseconds
-from jobs.training_rows import problem_of
+from jobs.training_rows import MICROSECONDS_A_DAY, problem_of
 from jobs.use_case import UseCase
 
 LEVEL = 0.99
@@ -47,12 +48,14 @@ def hindsight(
 ) -> Hindsight:
     """Compare two models on the mature events since a promotion, as known at `as_of`.
 
-    Mature is an event of an age at which `MATURE` of the reports are in, by the learned `delay`.
+    Mature is an event of an age at which `MATURE` of the reports are in, by the learned `delay`; while no reports come,
+    none ripens.
     """
     if as_of - since > LONGEST:
         return Hindsight(False, f"in production since {since:%Y-%m-%d}, more than {LONGEST.days} days: it stays")
-    until = as_of - timedelta(days=delay.bound(MATURE))
-    chosen = (history.times > microseconds(since)) & (history.times <= microseconds(until)) & history.known(as_of)
+    heard = heard_until(history.labels.known_at[history.labels.values], as_of)
+    until = heard - int(delay.bound(MATURE) * MICROSECONDS_A_DAY)
+    chosen = (history.times > microseconds(since)) & (history.times <= until) & history.known(as_of)
     chosen &= history.let_through
     labels = history.labels_at(as_of)[chosen] == 1
     positives = int(labels.sum())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from jobs.label_delay import Delay, learn
 from jobs.maturity import MATURE, ages
 from jobs.metrics import Floats
 from jobs.models.protocol import Model
-from jobs.reports import NEVER
+from jobs.reports import NEVER, heard_until
 from jobs.retrain_policy import ALARM, Evidence
 from jobs.split import day_number, microseconds, numbered_day
 from jobs.training_rows import MICROSECONDS_A_DAY
@@ -110,6 +110,16 @@ class Monitor:
         ours = {day: model.predict(self.history.features[self.rows_of(day)]) for day in since}
         self._recent = [self._counted([day], {**self._scores, **ours}) for day in (*since, *decided)]
 
+    def settles(self, change: date, after: timedelta, day: date) -> bool:
+        """Whether at the end of `day` the world since `change` is the usual one: the first day that is `after` it and
+        leaves enough days with events to measure their noise."""
+        if day + timedelta(days=1) - change < after:
+            return False
+        enough = drift.FEWEST_DAYS
+        days = [d for d in self._days_until(day, (day - change).days + 1) if d >= change]
+        first = days[enough - 1] if len(days) >= enough else None
+        return first is not None and day == max(first, change + after - timedelta(days=1))
+
     def _days_until(self, last: date, count: int) -> list[date]:
         """Of the last `count` days those with events."""
         days = [last - timedelta(days=n) for n in range(count - 1, -1, -1)]
@@ -165,6 +175,7 @@ class Monitor:
         known = np.full(len(self.history), NEVER)
         places, first = self._positive
         known[places] = first
+        known[~self._standing(microseconds(evening))] = NEVER
         scores = np.concatenate([self._scores[day] for day in days])
         if len(scores) != rows.stop - rows.start:
             return None
@@ -172,8 +183,9 @@ class Monitor:
         return concept_drift(times, scores, known, known < NEVER, delay, evening)
 
     def _average_precisions(self, evening: datetime, delay: Delay) -> list[float]:
-        """Of the latest mature days that were decided about, oldest first."""
-        last = evening.date() - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
+        """Of the latest mature days that were decided about, oldest first. While no reports come, no day ripens."""
+        heard = datetime.fromtimestamp(heard_until(self._positive[1], evening) / 1e6, UTC)
+        last = heard.date() - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
         count = performance_drop.RECENT_DAYS + performance_drop.REFERENCE_DAYS
         days = [day for day in self._days_until(last, count) if day in self._scores]
         if len(days) < performance_drop.RECENT_DAYS + performance_drop.FEWEST_DAYS:
@@ -197,9 +209,14 @@ class Monitor:
         positive[labels.rows[holds] - rows.start] = True
         return positive
 
+    def _standing(self, moment: int) -> metrics.Bools:
+        """Whether each event is known as positive at a moment: reported, and not withdrawn."""
+        return self._positive_at(moment, slice(0, len(self.history)))
+
     def _positives(self, moment: int) -> dict[date, int]:
         places, known = self._positive
-        days, counts = np.unique(self.history.times[places][known <= moment] // MICROSECONDS_A_DAY, return_counts=True)
+        holds = (known <= moment) & self._standing(moment)[places]
+        days, counts = np.unique(self.history.times[places][holds] // MICROSECONDS_A_DAY, return_counts=True)
         return {numbered_day(day): int(count) for day, count in zip(days, counts, strict=True)}
 
     def _first_positive(self) -> tuple[Any, Any]:

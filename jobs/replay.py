@@ -35,7 +35,7 @@ from jobs.retrain_policy import Decision, Rules, retrain_policy
 from jobs.settings import Settings
 from jobs.training_rows import problem_of
 from jobs.use_case import UseCase
-from jobs.watch import open_change
+from jobs.watch import latest_change, open_change
 
 Policy = Literal["never", "weekly", "daily", "auto"]
 EVERY = {"weekly": 7, "daily": 1}
@@ -185,8 +185,8 @@ class _World:
         self.monitor.decided(today, scores)
         self.shadow.score(self.monitor.rows_of(today), self._features(today), scores)
         self._act(today, scores)
-        change = open_change(self.decisions, today)
-        if change is not None and today + timedelta(days=1) - change == self.plan.rules.episode:
+        change = latest_change(self.decisions, today)
+        if change is not None and self.monitor.settles(change, self.plan.rules.episode, today):
             self.monitor.adopt(self.models.model(self.version), today, settled_since=change)
 
     def _act(self, today: date, scores: Any) -> None:
@@ -235,15 +235,15 @@ class _World:
     def _adopt(self, version: int, today: date, changed_on: date | None = None) -> None:
         """`version` decides from tomorrow on. One that was in production before comes back for good."""
         again = version in self.changes
+        self.changes[version] = open_change(self.decisions, today) if again else changed_on
         former = self.version if self.version and not again and self.plan.policy == "auto" else None
         self.shadow.follow(former, midnight(today + timedelta(days=1)))
-        self.changes.setdefault(version, changed_on)
         self.version, self.newest = version, max(self.newest, version)
         self.monitor.adopt(self.models.model(version), today, self.changes[version])
 
     def _take_back(self, evening: datetime) -> str:
         """Restore the former champion if mature labels say that it would have been better; says why."""
-        if (former := self.shadow.former) is None:
+        if (former := self.shadow.former) is None or not self._comparable:
             return ""
         found = self.shadow.look(self.history, self.monitor.delay(evening), evening)
         if not found.worse:
@@ -252,6 +252,12 @@ class _World:
         self.models.restore(former, self.version, evening, said)
         self._adopt(former, evening.date() - timedelta(days=1))
         return said
+
+    @property
+    def _comparable(self) -> bool:
+        """Whether what is known tells champions apart: not where the present one chose it by blocking the rest."""
+        policy = self.plan.acting
+        return policy is None or (policy.explore > 0 and policy.corrected)
 
     def _features(self, day: date) -> Any:
         return self.history.features[self.monitor.rows_of(day)]

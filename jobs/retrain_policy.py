@@ -1,10 +1,11 @@
 """Whether to train again: one pure function from the evidence of a moment and the decisions before it.
 
 Two things call for a training. An *alarm* (drift of inputs or scores, drift seen through labels, a drop of performance)
-opens an episode: the world has changed, and what is known of the new one grows by the day. Within an episode the first
-training waits for enough positives of after the change, and each later one until they are three times as many, or until
-a week has passed and there are some more: the error of a model falls about with the square root of its examples
-(Mukherjee et al., Journal of Computational Biology 10, 2003, fit such learning curves), so that trainings help most at
+opens an episode: the world may have changed. A second evening that alarms confirms it; one odd day alone is forgotten.
+What is known of the new world grows by the day. Within an episode the first training waits for enough positives of
+after the change, and each later one until they are three times as many, or until a week has passed and there are some
+more: the error of a model falls about with the square root of its examples (Mukherjee et al., Journal of Computational
+Biology 10, 2003, fit such learning curves), so that trainings help most at
 first. Without an alarm, age alone calls for one. A cooldown and a budget bound both; an expected gain has to be worth a
 training.
 
@@ -43,6 +44,10 @@ class Rules:
     budget_period: timedelta = timedelta(days=42)
     refresh: timedelta = timedelta(days=42)
     """Age of a champion's training at which it is due without any alarm."""
+    evenings: int = 2
+    """Evenings that must alarm before anything is trained for a change."""
+    patience: timedelta = timedelta(days=7)
+    """So long they are waited for."""
     episode: timedelta = timedelta(days=42)
     """An episode is over when its change is this old: by then it is what the model knows best."""
     loss: float = 0.3
@@ -117,7 +122,7 @@ def retrain_policy(evidence: Evidence, history: Sequence[Decision], rules: Rules
         if age >= rules.refresh:
             return _bounded(decide(True, "age", f"the last training is {age.days} days old"), trained, rules)
         return decide(False, "none", f"no alarm; the last training is {age.days} of {rules.refresh.days} days old")
-    return _bounded(_in_episode(evidence, trained, episode, positives, decide, rules), trained, rules)
+    return _bounded(_in_episode(evidence, past, episode, positives, decide, rules), trained, rules)
 
 
 def _episode(evidence: Evidence, past: Sequence[Decision], rules: Rules) -> date | None:
@@ -125,24 +130,36 @@ def _episode(evidence: Evidence, past: Sequence[Decision], rules: Rules) -> date
     today = evidence.as_of.date()
     open_one = past[-1].episode if past else None
     if open_one is not None and today - open_one < rules.episode:
-        return open_one
+        alarmed = _alarmed(evidence, past, open_one)
+        if len(alarmed) >= rules.evenings or today - min(alarmed, default=open_one) < rules.patience:
+            return open_one
     return evidence.changed_on if evidence.alarms else None
+
+
+def _alarmed(evidence: Evidence, past: Sequence[Decision], episode: date) -> set[date]:
+    """Evenings that alarmed since an episode was opened, this one included."""
+    before = {decision.as_of.date() for decision in past if decision.episode == episode and decision.alarms}
+    return before | ({evidence.as_of.date()} if evidence.alarms else set())
 
 
 def _in_episode(
     evidence: Evidence,
-    trained: Sequence[Decision],
+    past: Sequence[Decision],
     episode: date,
     positives: int,
     decide: Callable[..., Decision],
     rules: Rules,
 ) -> Decision:
+    trained = [decision for decision in past if decision.retrain]
     had = max((decision.positives for decision in trained if decision.episode == episode), default=0)
     settled = evidence.as_of - trained[-1].as_of >= rules.pace
     wanted = max(rules.positives, int((rules.steady if settled else rules.growth) * had))
     named = sorted({name for alarm in evidence.alarms for name in evidence.named.get(alarm, ())})
     why = f"change of {episode}" + (f" ({', '.join(named[:5])})" if named else "")
     known = f"{positives} positives of after it are known, {had} at the last training"
+    alarmed = len(_alarmed(evidence, past, episode))
+    if alarmed < rules.evenings:
+        return decide(False, "none", f"{why}: {known}; {alarmed} of {rules.evenings} evenings alarmed")
     if positives < wanted:
         return decide(False, "none", f"{why}: {known}, waits for {wanted}")
     gain = expected_gain(had, positives, rules)

@@ -39,6 +39,10 @@ class Row:
     said: str = ""
     """What came of it, in words."""
 
+    def waits(self, now: datetime) -> bool:
+        """Whether its training may still come; one that left no result for long has failed."""
+        return self.open and now - self.decided_at <= UNDER_WAY
+
     @property
     def open(self) -> bool:
         """Whether a training is still to be done."""
@@ -159,8 +163,9 @@ def rows(settings: Settings, use_case: UseCase) -> list[Row]:
         return _rows(connection, use_case)
 
 
-def described(row: Row) -> dict[str, str]:
+def described(row: Row, now: datetime) -> dict[str, str]:
     """A row for people."""
+    waiting = "under way" if row.waits(now) else "left no result"
     made = f"version {row.model_version}: " if row.model_version else ""
     return {
         "as of": f"{row.decision.as_of:%Y-%m-%d %H:%M}",
@@ -170,13 +175,20 @@ def described(row: Row) -> dict[str, str]:
         "trigger": row.decision.trigger,
         "reason": row.decision.reason,
         "alarms": ", ".join(row.decision.alarms),
-        "came of it": "under way" if row.open else f"{made}{row.said}",
+        "came of it": waiting if row.open else f"{made}{row.said}",
     }
 
 
-def due(settings: Settings, use_case: UseCase, as_of: datetime) -> Row | None:
-    """The training that is to be done at `as_of`: that of the last decision until then, if it asked for one."""
+def due(settings: Settings, use_case: UseCase, as_of: datetime, now: datetime) -> Row | None:
+    """The training that is to be done at `as_of`: of the last decision until then that asked for one and is waiting.
+
+    What was decided after it said no because of it: a training that was killed is still to be done. One that failed
+    long ago is taken up only if nothing was decided since.
+    """
     known = [row for row in rows(settings, use_case) if row.decision.as_of <= as_of]
+    waiting = [row for row in known if row.waits(now)]
+    if waiting:
+        return waiting[-1]
     return known[-1] if known and known[-1].open else None
 
 
@@ -188,7 +200,7 @@ def history(past: Sequence[Row], as_of: datetime, now: datetime) -> list[Decisio
     """
 
     def counted(row: Row) -> Decision:
-        failed = row.open and now - row.decided_at > UNDER_WAY
+        failed = row.open and not row.waits(now)
         nothing = row.finished_at is not None and row.model_version is None and row.decision.trigger == "first"
         decision = row.decision
         if decision.as_of == as_of:

@@ -11,11 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from jobs import history, ledger, retraining
 from jobs.challenge import midnight
 from jobs.champions import Champions
 from jobs.history import History
 from jobs.lakehouse import Lakehouse
+from jobs.ledger import Champion
 from jobs.models.protocol import Model
 from jobs.monitor import REMEMBERED, Monitor, Seen
 from jobs.retrain_policy import Decision, Evidence, Rules
@@ -46,7 +49,8 @@ def evidence(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_o
     seen = history.read(lakehouse, use_case)
     decided = [row for row in retraining.rows(lakehouse.settings, use_case) if row.decision.as_of <= as_of]
     found = periods(lakehouse, use_case, decided, as_of)
-    decisions = [row.decision for row in decided]
+    # A night that was built again is decided about late.
+    decisions = sorted((row.decision for row in decided), key=lambda decision: decision.as_of)
 
     def model(period: Period) -> Model:
         return model_of(champions, use_case, period, seen.names)  # type: ignore[no-any-return]
@@ -74,8 +78,24 @@ def rows_since(lakehouse: Lakehouse, table: str, version: int | None) -> int:
 def periods(lakehouse: Lakehouse, use_case: UseCase, rows: Sequence[Row], as_of: datetime) -> list[Period]:
     """Who was in production until `as_of`, oldest first, and for which change each was trained, by these decisions."""
     made = {row.model_version: row.decision.episode for row in rows if row.model_version is not None}
-    known = [c for c in ledger.history(lakehouse.settings, use_case) if c.since <= as_of]
-    return [Period(c.version, c.sha256, c.since, made.get(c.version)) for c in known]
+    decisions = sorted((row.decision for row in rows), key=lambda decision: decision.as_of)
+    return in_production([c for c in ledger.history(lakehouse.settings, use_case) if c.since <= as_of], made, decisions)
+
+
+def in_production(
+    champions: Sequence[Champion], made: Mapping[int, date | None], decisions: Sequence[Decision]
+) -> list[Period]:
+    """Champions, oldest first, as periods: trained for a change, or restored while one was being learned.
+
+    Args:
+        made: version -> the change that it was trained for.
+    """
+    periods: list[Period] = []
+    for c in champions:
+        again = any(period.version == c.version for period in periods)
+        change = open_change(decisions, c.since.date() - DAY) if again else made.get(c.version)
+        periods.append(Period(c.version, c.sha256, c.since, change))
+    return periods
 
 
 def watched(
@@ -101,11 +121,11 @@ def watched(
     for day, period in _decided(periods, today).items():
         if day == last.since.date():
             monitor.adopt(model(last), day - DAY, last.changed_on)
-        features = history.features[monitor.rows_of(day)]
-        if len(features):
-            monitor.decided(day, model(period).predict(features))
-        change = open_change(decisions, day)
-        if change is not None and last.since.date() <= day and day + DAY == change + episode:
+        if day <= today:
+            features = history.features[monitor.rows_of(day)]
+            monitor.decided(day, model(period).predict(features) if len(features) else np.zeros(0))
+        change = latest_change(decisions, day)
+        if change is not None and last.since.date() <= day and monitor.settles(change, episode, day):
             monitor.adopt(model(last), day, settled_since=change)
     return monitor
 
@@ -113,6 +133,11 @@ def watched(
 def open_change(decisions: Sequence[Decision], day: date) -> date | None:
     """The change that was being learned when a day began."""
     return next((known.episode for known in reversed(decisions) if known.as_of <= midnight(day)), None)
+
+
+def latest_change(decisions: Sequence[Decision], day: date) -> date | None:
+    """The last change that was being learned before a day."""
+    return next((d.episode for d in reversed(decisions) if d.as_of <= midnight(day) and d.episode), None)
 
 
 def _decided(periods: Sequence[Period], today: date) -> dict[date, Period]:

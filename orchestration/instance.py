@@ -1,11 +1,16 @@
-"""The Dagster instance of a home: its dagster.yaml, and what killed runs left behind."""
+"""The Dagster instance of a home: its dagster.yaml, how runs are executed, and what killed ones left behind."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import psutil
-from dagster import DagsterRunStatus, RunsFilter
+from dagster import DagsterEvent, DagsterRunStatus, RunsFilter
+from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.retries import RetryMode
+from dagster._core.executor.in_process import InProcessExecutor
 
 from jobs.settings import Settings
 
@@ -52,11 +57,16 @@ def home(settings: Settings) -> Path:
 def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The instance; runs whose process was killed are marked as failed."""
     instance = dg.DagsterInstance.from_config(str(home(settings)))
+    end_dead_runs(instance)
+    return instance
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Mark runs whose process is gone as failed: until then they would keep others of their use case waiting."""
     for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING])):
         process = run.tags.get(PROCESS_TAG)
         if process and not _alive(process):
             instance.report_run_failed(run, message=f"the process of this run ({process}) is gone")
-    return instance
 
 
 def this_process() -> str:
@@ -70,3 +80,17 @@ def _alive(process: str) -> bool:
         return f"{psutil.Process(int(pid)).create_time():.0f}" == started
     except psutil.NoSuchProcess:
         return False
+
+
+class _Marked(InProcessExecutor):
+    """Writes down which process a run lives in. Dagster's launcher cannot tell whether one that it started is alive."""
+
+    def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
+        plan_context.instance.add_run_tags(plan_context.run_id, {PROCESS_TAG: this_process()})
+        yield from super().execute(plan_context, execution_plan)
+
+
+@dg.executor(name="in_process")
+def executor(_: dg.InitExecutorContext) -> dg.Executor:
+    """All steps in the process of the run, which is marked with it."""
+    return _Marked(RetryMode.ENABLED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 
 from jobs import settings as settings_module
@@ -23,7 +25,8 @@ def retraining(name: str, last: int) -> None:
     if not rows:
         click.echo(f"Nothing was decided about trainings of {name} yet; `evergreen run` asks for the first one.")
         return
-    shown = [book.described(row) for row in reversed(rows[-last:])]
+    now = datetime.now(UTC)
+    shown = [book.described(row, now) for row in reversed(rows[-last:])]
     table = Table(title=f"trainings of {name}: yes or no, and why", title_justify="left")
     for column in shown[0]:
         table.add_column(column, overflow="fold")

@@ -7,11 +7,12 @@ killed is made up for by the next one; run keys carry the versions of the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster import RunsFilter
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.times import AS_OF_TAG, WHOLE_INPUT_TAG
@@ -22,8 +23,12 @@ from jobs.retraining import Row
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 from orchestration import partitions
+from orchestration.instance import end_dead_runs
 
 SECONDS = 60
+ATTEMPTS = 3
+"""Runs of one training, of which all but the last were killed or failed."""
+ROW_TAG = "evergreen/retraining"
 ENOUGH = 10
 """New reports that are worth looking at the evidence again."""
 KINDS = {"drift": ("drift",), "performance": ("concept", "performance")}
@@ -53,16 +58,34 @@ class _Loop:
     monitoring: UnresolvedAssetJobDefinition
     training: UnresolvedAssetJobDefinition
 
-    def answer(self, digest: str, by: str) -> dg.RunRequest | dg.SkipReason:
-        """What the policy says about the evidence. Whoever decided launches: a run key is unique within a sensor only;
-        the one on ground truth launches for runs that died."""
+    def undone(self, instance: dg.DagsterInstance, by: str) -> dg.RunRequest | dg.SkipReason | None:
+        """A training that was decided and is not done, whatever was decided since; None if there is none."""
+        now = datetime.now(UTC)
+        waiting = [row for row in retraining.rows(self.settings, self.use_case) if row.waits(now)]
+        return self.launch(instance, waiting[-1]) if waiting and self.launches(waiting[-1], by) else None
+
+    def answer(self, instance: dg.DagsterInstance, digest: str, by: str) -> dg.RunRequest | dg.SkipReason:
+        """What the policy says about the evidence."""
         row = retraining.decide(self.settings, self.use_case, digest, by, datetime.now(UTC))
+        return self.launch(instance, row) if row.open and self.launches(row, by) else _told(row)
+
+    def launches(self, row: Row, by: str) -> bool:
+        """Whoever decided launches: a run key is unique within a sensor only. The sensor on ground truth launches for
+        runs that died."""
         sensors = {name(self.use_case, kind) for kind in KINDS}
-        mine = row.by == by or (by not in sensors and row.by not in sensors)
-        if not row.open or not mine:
-            return _told(row)
+        return row.by == by or (by not in sensors and row.by not in sensors)
+
+    def launch(self, instance: dg.DagsterInstance, row: Row) -> dg.RunRequest | dg.SkipReason:
+        """The run of a training, once; again where it was killed or failed, a few times."""
+        end_dead_runs(instance)
+        runs = instance.get_runs(RunsFilter(tags={ROW_TAG: str(row.id)}))
+        if under_way := [run.run_id for run in runs if not run.is_finished]:
+            return dg.SkipReason(f"the training of decision {row.id} is under way in run {under_way[0]}")
+        if len(runs) >= ATTEMPTS:
+            return dg.SkipReason(f"the training of decision {row.id} failed {len(runs)} times; look at its runs")
         key = f"{self.use_case.name} retraining {row.id} {row.digest[:16]}"
-        return self.request(self.training, key, row.decision.as_of)
+        key += f" attempt {len(runs) + 1}" if runs else ""
+        return self.request(self.training, key, row.decision.as_of, {ROW_TAG: str(row.id)})
 
     def renewed(self, evidence: Evidence) -> dg.RunRequest | None:
         """A run that looks again, if enough reports came in since the evidence."""
@@ -75,11 +98,14 @@ class _Loop:
         key = " ".join(f"{table}@{version}" for table, version in sorted(versions.items()))
         return self.request(self.monitoring, f"{self.use_case.name} evidence of {key}", as_of)
 
-    def request(self, job: UnresolvedAssetJobDefinition, key: str, as_of: datetime) -> dg.RunRequest:
+    def request(
+        self, job: UnresolvedAssetJobDefinition, key: str, as_of: datetime, more: Mapping[str, str] | None = None
+    ) -> dg.RunRequest:
         """A run of the moment, recorded for the last day that it knows and that is over; what comes in may be older."""
         last = (as_of - timedelta(microseconds=1)).date().isoformat()
         last = min(last, partitions.daily(self.settings, self.use_case).get_last_partition_key() or last)
         tags = {AS_OF_TAG: as_of.isoformat(), WHOLE_INPUT_TAG: "true", "use_case": self.use_case.name}
+        tags |= more or {}
         return dg.RunRequest(run_key=key, job_name=job.name, partition_key=last, tags=tags)
 
 
@@ -97,12 +123,14 @@ def _ground_truth(loop: _Loop) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="New reports: has the evidence renewed, and asks the policy about evidence nobody decided about.",
     )
-    def ground_truth() -> Answer:
+    def ground_truth(context: dg.SensorEvaluationContext) -> Answer:
         kept = retraining.latest(loop.settings, loop.use_case)
-        if kept is None:
+        if undone := loop.undone(context.instance, own):
+            yield undone
+        elif kept is None:
             yield dg.SkipReason("no evidence yet: the first run of the lineage keeps some")
         else:
-            yield loop.renewed(kept[1]) or loop.answer(kept[0], own)
+            yield loop.renewed(kept[1]) or loop.answer(context.instance, kept[0], own)
 
     return ground_truth
 
@@ -117,12 +145,14 @@ def _alarm(loop: _Loop, kind: str, tests: Sequence[str]) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Evidence that alarms ({', '.join(tests)}): asks the policy whether to train.",
     )
-    def alarm() -> Answer:
+    def alarm(context: dg.SensorEvaluationContext) -> Answer:
         kept = retraining.latest(loop.settings, loop.use_case)
-        if kept is None or not set(kept[1].alarms) & set(tests):
+        if undone := loop.undone(context.instance, own):
+            yield undone
+        elif kept is None or not set(kept[1].alarms) & set(tests):
             yield dg.SkipReason("no alarm in the latest evidence" if kept else "no evidence yet")
         else:
-            yield loop.answer(kept[0], own)
+            yield loop.answer(context.instance, kept[0], own)
 
     return alarm
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster import DagsterRunStatus
+from dagster._core.test_utils import create_run_for_test
 
 from jobs import engine, ledger, retraining, settings, watch
 from jobs.problem import Family
@@ -19,6 +21,7 @@ from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD, PROBLEM
 from orchestration import runner, sensors
 from orchestration.definitions import build_definitions
+from orchestration.instance import PROCESS_TAG
 from orchestration.run import Outcome, execute
 
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.embedded]
@@ -105,11 +108,11 @@ def test_the_same_night_again_decides_nothing_anew(world: World) -> None:
     assert shown(again, "training/candidate")["reason"] == "no training is due"
 
 
-def evaluated(world: World, name: str) -> Any:
+def evaluated(world: World, name: str, instance: dg.DagsterInstance | None = None) -> Any:
     definitions = build_definitions(settings=world.settings, use_cases=(world.use_case,))
     sensor = definitions.resolve_sensor_def(name)
     return sensor.evaluate_tick(
-        dg.build_sensor_context(definitions=definitions, instance=dg.DagsterInstance.ephemeral())
+        dg.build_sensor_context(definitions=definitions, instance=instance or dg.DagsterInstance.ephemeral())
     )
 
 
@@ -126,6 +129,21 @@ def test_a_sensor_launches_what_was_decided_and_died(world: World) -> None:
     # Nothing was launched: the tick after a killed one asks for the same run, under the same key.
     assert row.open and keys == [[f"fraud retraining {row.id} {row.digest[:16]}"]] * 2
     assert evaluated(world, "fraud_performance").skip_message == "no alarm in the latest evidence"
+    # Evidence that says no since does not make the training forgotten, nor does a run that was killed.
+    newer = replace(alarming, scores={"drift": 0.1}, versions={**alarming.versions, "later": 1})
+    retraining.decide(world.settings, SMALL, retraining.keep(world.settings, SMALL, newer, now), "run", now)
+    with dg.DagsterInstance.ephemeral() as instance:
+        for attempt, state in enumerate((DagsterRunStatus.STARTED, DagsterRunStatus.FAILURE), 1):
+            [request] = evaluated(world, "fraud_drift", instance).run_requests
+            assert request.run_key == keys[0][0] + (f" attempt {attempt}" if attempt > 1 else "")
+            run = create_run_for_test(instance, tags=dict(request.tags), status=state)
+            if state is DagsterRunStatus.STARTED:
+                assert "is under way in run" in evaluated(world, "fraud_drift", instance).skip_message
+                instance.add_run_tags(run.run_id, {PROCESS_TAG: "999999999@1"})
+        [request] = evaluated(world, "fraud_drift", instance).run_requests
+        assert request.run_key == keys[0][0] + " attempt 3"
+        create_run_for_test(instance, tags=dict(request.tags), status=DagsterRunStatus.FAILURE)
+        assert "failed 3 times" in evaluated(world, "fraud_drift", instance).skip_message
     retraining.finished(world.settings, row, now, 2, "trained")
     told = evaluated(world, "fraud_drift")
     assert not told.run_requests and "decided by fraud_drift" in (told.skip_message or "")

@@ -50,7 +50,7 @@ def test_a_quiet_world_is_trained_on_by_age_alone() -> None:
 
 
 def test_after_an_alarm_trainings_follow_the_growth_of_what_is_known() -> None:
-    history = played({60: 7.0}, a_day=10, days=100)
+    history = played({60: 7.0, 61: 7.0}, a_day=10, days=100)
     after = [n for n in trainings(history) if n >= 60]
     episode = history[60].episode
     assert episode == (START + 59 * DAY).date()
@@ -63,14 +63,24 @@ def test_after_an_alarm_trainings_follow_the_growth_of_what_is_known() -> None:
     assert len(after) <= RULES.budget and after[0] - 60 <= 3
 
 
+def test_one_odd_evening_trains_nothing_and_is_forgotten() -> None:
+    history = played({60: 7.0}, a_day=50, days=100)
+    assert trainings(history) == trainings(played({}, a_day=50, days=100))
+    assert "1 of 2 evenings alarmed" in history[62].reason
+    assert history[66].episode is not None and history[67].episode is None
+    # Whoever looks twice of an evening has seen one evening.
+    twice = [*history[:61], replace(history[60], as_of=history[60].as_of + timedelta(hours=1))]
+    assert "1 of 2 evenings alarmed" in retrain_policy(evidence(62, QUIET, {}), twice).reason
+
+
 def test_an_alarm_without_labels_waits() -> None:
-    history = played({60: 7.0}, a_day=0, days=80)
+    history = played({60: 7.0, 61: 7.0}, a_day=0, days=80)
     assert [n for n in trainings(history) if n > 42] == []
     assert "0 positives of after it are known" in history[70].reason and "waits for 20" in history[70].reason
 
 
 def test_an_episode_ends_and_another_change_opens_one() -> None:
-    history = played({20: 3.0, 90: 3.0}, a_day=10, days=120)
+    history = played({20: 3.0, 21: 3.0, 90: 3.0, 92: 3.0}, a_day=10, days=120)
     assert history[61].episode is None
     assert history[90].episode == (START + 89 * DAY).date()
     assert any(decision.retrain and decision.trigger == "alarm" for decision in history[90:])
@@ -78,12 +88,12 @@ def test_an_episode_ends_and_another_change_opens_one() -> None:
 
 def test_repeated_alarms_of_one_change_are_one_episode() -> None:
     every_day = played(dict.fromkeys(range(60, 100), 5.0), a_day=10, days=100)
-    assert trainings(every_day) == trainings(played({60: 5.0}, a_day=10, days=100))
+    assert trainings(every_day) == trainings(played({60: 5.0, 61: 5.0}, a_day=10, days=100))
 
 
 def test_cooldown_and_budget_say_so() -> None:
     hasty = replace(RULES, positives=1, growth=1.0, gain=0.0)
-    history = played({60: 3.0}, a_day=30, days=100, rules=hasty)
+    history = played({60: 3.0, 61: 3.0}, a_day=30, days=100, rules=hasty)
     gaps = [b - a for a, b in pairwise(trainings(history))]
     assert min(gaps) >= 2
     assert any("cooldown" in decision.reason for decision in history)

@@ -81,13 +81,13 @@ def test_every_decision_is_the_policys_on_what_was_decided_before(ledger_home: S
 
 def test_a_yes_stays_due_until_its_training_ended(ledger_home: Settings) -> None:
     row = decided(ledger_home, evidence(3))
-    assert row.open and retraining.due(ledger_home, FRAUD, START + 3 * DAY) == row
-    assert retraining.due(ledger_home, FRAUD, START + 2 * DAY) is None
+    assert row.open and retraining.due(ledger_home, FRAUD, START + 3 * DAY, NOW) == row
+    assert retraining.due(ledger_home, FRAUD, START + 2 * DAY, NOW) is None
     retraining.finished(ledger_home, row, NOW, 1, "trained")
     retraining.finished(ledger_home, row, NOW + DAY, 2, "another result of the same")
     [kept] = retraining.rows(ledger_home, FRAUD)
     assert (kept.model_version, kept.said, kept.open) == (1, "trained", False)
-    assert retraining.due(ledger_home, FRAUD, START + 9 * DAY) is None
+    assert retraining.due(ledger_home, FRAUD, START + 9 * DAY, NOW) is None
 
 
 def test_a_training_under_way_counts_and_one_that_failed_does_not(ledger_home: Settings) -> None:
@@ -98,6 +98,20 @@ def test_a_training_under_way_counts_and_one_that_failed_does_not(ledger_home: S
     assert late.decision.retrain and late.decision.trigger == "first"
 
 
+def test_a_training_that_was_killed_is_due_whatever_was_decided_since(ledger_home: Settings) -> None:
+    killed = decided(ledger_home, evidence(3))
+    renewed = decided(ledger_home, evidence(3, version=7), now=NOW + timedelta(minutes=5))
+    assert not renewed.decision.retrain
+    soon, late = NOW + timedelta(hours=1), NOW + timedelta(days=1)
+    assert retraining.due(ledger_home, FRAUD, START + 3 * DAY, soon) == killed
+    assert retraining.described(killed, soon)["came of it"] == "under way"
+    # Long after it has failed, and the policy has decided anew.
+    assert retraining.due(ledger_home, FRAUD, START + 3 * DAY, late) is None
+    assert retraining.described(killed, late)["came of it"] == "left no result"
+    again = decided(ledger_home, evidence(4), now=late)
+    assert retraining.due(ledger_home, FRAUD, START + 4 * DAY, late) == again
+
+
 def test_a_first_training_without_enough_to_learn_from_is_tried_again(ledger_home: Settings) -> None:
     row = decided(ledger_home, evidence(3))
     retraining.finished(ledger_home, row, NOW, None, "the training window holds 2 positives")
@@ -106,6 +120,7 @@ def test_a_first_training_without_enough_to_learn_from_is_tried_again(ledger_hom
 
 def test_a_champion_that_held_is_not_challenged_again_at_once(ledger_home: Settings) -> None:
     retraining.finished(ledger_home, decided(ledger_home, evidence(3)), NOW, 1, "trained")
+    decided(ledger_home, evidence(29, 1.5, positives=30))
     alarm = decided(ledger_home, evidence(30, 1.5, positives=30))
     assert alarm.decision.trigger == "alarm"
     retraining.finished(ledger_home, alarm, NOW, None, "no positives are known to compare on")
@@ -114,11 +129,12 @@ def test_a_champion_that_held_is_not_challenged_again_at_once(ledger_home: Setti
 
 def test_who_asks_gets_a_training_and_an_open_episode_goes_on(ledger_home: Settings) -> None:
     retraining.finished(ledger_home, decided(ledger_home, evidence(3)), NOW, 1, "trained")
+    decided(ledger_home, evidence(29, 1.5, positives=30))
     alarm = decided(ledger_home, evidence(30, 1.5, positives=30))
     retraining.finished(ledger_home, alarm, NOW, 2, "trained")
     asked = retraining.asked(ledger_home, FRAUD, START + 31 * DAY, "anna", NOW)
     assert asked.open and asked.decision.trigger == "asked" and asked.decision.episode == alarm.decision.episode
-    assert retraining.due(ledger_home, FRAUD, START + 31 * DAY) == asked
+    assert retraining.due(ledger_home, FRAUD, START + 31 * DAY, NOW) == asked
     retraining.finished(ledger_home, asked, NOW, 3, "trained")
     after = decided(ledger_home, evidence(32, positives=30))
     assert after.decision.episode == alarm.decision.episode and not after.decision.retrain
@@ -128,7 +144,7 @@ def test_an_old_night_built_again_trains_nothing(ledger_home: Settings) -> None:
     retraining.finished(ledger_home, decided(ledger_home, evidence(30)), NOW, 1, "trained")
     old = decided(ledger_home, evidence(5, 1.5))
     assert not old.decision.retrain and "decided as of 2026-03-31 00:00 already" in old.decision.reason
-    assert retraining.due(ledger_home, FRAUD, START + 5 * DAY) is None
+    assert retraining.due(ledger_home, FRAUD, START + 5 * DAY, NOW) is None
     [first, _] = retraining.rows(ledger_home, FRAUD)
     alarming = evidence(31, 1.5, positives=30)
     assert decided(ledger_home, alarming).decision == retrain_policy(alarming, [first.decision])

@@ -50,7 +50,8 @@ def periods(own: settings.Settings, days: list[Day], as_of: date) -> list[Period
             episode = day.decision["episode"]
             made.setdefault(day.next_champion, date.fromisoformat(episode) if episode else None)
     known = [c for c in ledger.history(own, SMALL) if c.since <= midnight(as_of)]
-    return [Period(c.version, c.sha256, c.since, made[c.version]) for c in known]
+    decisions = [decision for day in days if (decision := decision_of(day)) is not None]
+    return watch.in_production(known, made, decisions)
 
 
 def loaded(own: settings.Settings, period: Period) -> Model:

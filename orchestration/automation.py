@@ -14,7 +14,6 @@ def lineage_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         f"{use_case.name}_lineage",
         selection=dg.AssetSelection.tag("use_case", use_case.name),
-        executor_def=dg.in_process_executor,
         tags={"use_case": use_case.name},
         description=f"Raw data to training set of {use_case.name}.",
     )
@@ -25,7 +24,6 @@ def monitoring_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         f"{use_case.name}_monitoring",
         selection=_evidence(use_case),
-        executor_def=dg.in_process_executor,
         tags={"use_case": use_case.name},
         description=f"Raw data to the evidence about the champion of {use_case.name}.",
     )
@@ -38,7 +36,6 @@ def retraining_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         f"{use_case.name}_retraining",
         selection=rows | (decision.downstream() & dg.AssetSelection.tag("use_case", use_case.name)),
-        executor_def=dg.in_process_executor,
         tags={"use_case": use_case.name},
         description=f"Decision to exported model of {use_case.name}.",
     )

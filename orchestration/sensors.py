@@ -27,7 +27,8 @@ from orchestration.instance import end_dead_runs
 
 SECONDS = 60
 ATTEMPTS = 3
-"""Runs of one training, of which all but the last were killed or failed."""
+"""Runs of one training, of which all but the last were killed."""
+REASON, STEP_FAILED = "dagster/failure_reason", "STEP_FAILURE"
 ROW_TAG = "evergreen/retraining"
 ENOUGH = 10
 """New reports that are worth looking at the evidence again."""
@@ -76,13 +77,16 @@ class _Loop:
         return row.by == by or (by not in sensors and row.by not in sensors)
 
     def launch(self, instance: dg.DagsterInstance, row: Row) -> dg.RunRequest | dg.SkipReason:
-        """The run of a training, once; again where it was killed or failed, a few times."""
+        """The run of a training, once; again where it was killed, a few times. One that ended by itself is looked at by
+        people: what made it fail will do so again."""
         end_dead_runs(instance)
         runs = instance.get_runs(RunsFilter(tags={ROW_TAG: str(row.id)}))
         if under_way := [run.run_id for run in runs if not run.is_finished]:
             return dg.SkipReason(f"the training of decision {row.id} is under way in run {under_way[0]}")
+        if ended := [run.run_id for run in runs if run.is_success or run.tags.get(REASON) == STEP_FAILED]:
+            return dg.SkipReason(f"the training of decision {row.id} came to nothing in run {ended[0]}; look at it")
         if len(runs) >= ATTEMPTS:
-            return dg.SkipReason(f"the training of decision {row.id} failed {len(runs)} times; look at its runs")
+            return dg.SkipReason(f"the training of decision {row.id} was killed {len(runs)} times; look at its runs")
         key = f"{self.use_case.name} retraining {row.id} {row.digest[:16]}"
         key += f" attempt {len(runs) + 1}" if runs else ""
         return self.request(self.training, key, row.decision.as_of, {ROW_TAG: str(row.id)})

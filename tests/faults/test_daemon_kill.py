@@ -1,7 +1,9 @@
-"""The daemon of `evergreen ui` is killed when it has decided: the training is launched once, by the next daemon."""
+"""The daemon of `evergreen ui` is killed when it has decided, or with the training that it launched: done once, by the
+next daemon."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -14,14 +16,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster import RunsFilter
+from dagster import DagsterRunStatus, RunsFilter
 
 from jobs import engine, retraining, settings
 from jobs.retrain_policy import Evidence
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 from orchestration import runner
-from orchestration.instance import open_instance
+from orchestration.instance import PROCESS_TAG, open_instance
 
 pytestmark = pytest.mark.servers
 PATIENCE = 240
@@ -106,3 +108,22 @@ def test_a_daemon_killed_when_it_decided_launches_what_it_decided_once(
     until(lambda: ticks(instance) > seen, "another tick of every sensor", 0.5)
     [row] = retraining.rows(home, FRAUD)
     assert launched(instance) == [f"fraud retraining {row.id} {row.digest[:16]}"]
+
+
+def test_a_launched_training_that_is_killed_is_ended_and_launched_again(
+    home: Settings, daemon: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    first, instance = daemon(), open_instance(home)
+    until(lambda: any(PROCESS_TAG in run.tags for run in instance.get_runs()), "the training to run", 0.005)
+    kill(first)
+    [killed] = instance.get_runs()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int(killed.tags[PROCESS_TAG].partition("@")[0]), signal.SIGKILL)
+    assert not killed.is_finished
+    daemon()
+    until(lambda: len(launched(instance)) == 2, "the training to be launched again", 0.5)
+    [row] = retraining.rows(home, FRAUD)
+    key = f"fraud retraining {row.id} {row.digest[:16]}"
+    assert sorted(launched(instance)) == [key, f"{key} attempt 2"]
+    ended = instance.get_run_by_id(killed.run_id)
+    assert ended is not None and ended.status is DagsterRunStatus.FAILURE

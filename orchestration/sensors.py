@@ -79,7 +79,7 @@ class _Loop:
     def launch(self, instance: dg.DagsterInstance, row: Row) -> dg.RunRequest | dg.SkipReason:
         """The run of a training, once; again where it was killed, a few times. One that ended by itself is looked at by
         people: what made it fail will do so again."""
-        end_dead_runs(instance)
+        end_dead_runs(instance)  # one of them may be the run of this training
         runs = instance.get_runs(RunsFilter(tags={ROW_TAG: str(row.id)}))
         if under_way := [run.run_id for run in runs if not run.is_finished]:
             return dg.SkipReason(f"the training of decision {row.id} is under way in run {under_way[0]}")
@@ -128,6 +128,7 @@ def _ground_truth(loop: _Loop) -> dg.SensorDefinition:
         description="New reports: has the evidence renewed, and asks the policy about evidence nobody decided about.",
     )
     def ground_truth(context: dg.SensorEvaluationContext) -> Answer:
+        end_dead_runs(context.instance)
         kept = retraining.latest(loop.settings, loop.use_case)
         if undone := loop.undone(context.instance, own):
             yield undone

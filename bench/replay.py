@@ -1,8 +1,8 @@
 """Policies of retraining side by side, on a world that changes on one day: `bench/replay.py [--scenario abrupt]`.
 
 Every policy replays the same months; the features are built once, by the first. The share recovered is (policy - never)
-/ (daily with every label at once - never), by week after the change. `--data FILE` replays transactions of yours, without
-shares.
+/ (daily with every label at once - never), by week after the change. `--data FILE` replays transactions of yours,
+without shares.
 """
 
 import argparse

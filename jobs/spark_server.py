@@ -40,9 +40,11 @@ LAPTOP = {
 }
 QUICK_TO_WARM = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC"}
 """Options for a server that lives for minutes: the first statements take half the time, long ones more."""
-# Runs in the child before Spark does: the kernel then ends Spark with its parent, however that one dies.
+# Runs in the child before Spark does: the kernel then ends Spark with its parent, however that one dies. A parent that
+# ignores signals (in the background of a shell, say) has children that do, unless they ask for them.
 DIE_WITH_PARENT = """
 import ctypes, os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 if os.getppid() == int(sys.argv[1]):

@@ -214,9 +214,8 @@ class Monitor:
         return self._positive_at(moment, slice(0, len(self.history)))
 
     def _positives(self, moment: int) -> dict[date, int]:
-        places, known = self._positive
-        holds = (known <= moment) & self._standing(moment)[places]
-        days, counts = np.unique(self.history.times[places][holds] // MICROSECONDS_A_DAY, return_counts=True)
+        times = self.history.times[self._standing(moment)]
+        days, counts = np.unique(times // MICROSECONDS_A_DAY, return_counts=True)
         return {numbered_day(day): int(count) for day, count in zip(days, counts, strict=True)}
 
     def _first_positive(self) -> tuple[Any, Any]:

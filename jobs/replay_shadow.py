@@ -40,9 +40,8 @@ class Shadow:
             self._theirs[rows] = self._models.model(self.former).predict(features)
 
     def look(self, history: History, delay: Delay, as_of: datetime) -> Hindsight:
-        """Whether the former champion would have been better, by what is known at `as_of`."""
-        if self.former is None or self._since is None:
-            return Hindsight(False, "there is no former champion to compare with")
+        """Whether the former champion, if there is one, would have been better, by what is known at `as_of`."""
+        assert self.former is not None and self._since is not None
         return hindsight(
             history, self._use_case, self._present.__getitem__, self._theirs.__getitem__, delay, self._since, as_of
         )

@@ -165,7 +165,7 @@ def rows(settings: Settings, use_case: UseCase) -> list[Row]:
 
 def described(row: Row, now: datetime) -> dict[str, str]:
     """A row for people."""
-    waiting = "under way" if row.waits(now) else "left no result"
+    unfinished = "under way" if row.waits(now) else "left no result"
     made = f"version {row.model_version}: " if row.model_version else ""
     return {
         "as of": f"{row.decision.as_of:%Y-%m-%d %H:%M}",
@@ -175,7 +175,7 @@ def described(row: Row, now: datetime) -> dict[str, str]:
         "trigger": row.decision.trigger,
         "reason": row.decision.reason,
         "alarms": ", ".join(row.decision.alarms),
-        "came of it": waiting if row.open else f"{made}{row.said}",
+        "came of it": unfinished if row.open else f"{made}{row.said}",
     }
 
 
@@ -186,10 +186,12 @@ def due(settings: Settings, use_case: UseCase, as_of: datetime, now: datetime) -
     long ago is taken up only if nothing was decided since.
     """
     known = [row for row in rows(settings, use_case) if row.decision.as_of <= as_of]
-    waiting = [row for row in known if row.waits(now)]
-    if waiting:
-        return waiting[-1]
-    return known[-1] if known and known[-1].open else None
+    return waiting(known, now) or (known[-1] if known and known[-1].open else None)
+
+
+def waiting(decided: Sequence[Row], now: datetime) -> Row | None:
+    """The last of these decisions, oldest first, whose training is still to be done."""
+    return next((row for row in reversed(decided) if row.waits(now)), None)
 
 
 def history(past: Sequence[Row], as_of: datetime, now: datetime) -> list[Decision]:

@@ -48,14 +48,14 @@ def evidence(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_o
     """
     seen = history.read(lakehouse, use_case)
     decided = [row for row in retraining.rows(lakehouse.settings, use_case) if row.decision.as_of <= as_of]
-    found = periods(lakehouse, use_case, decided, as_of)
     # A night that was built again is decided about late.
-    decisions = sorted((row.decision for row in decided), key=lambda decision: decision.as_of)
+    decided.sort(key=lambda row: row.decision.as_of)
+    found = periods(lakehouse, use_case, decided, as_of)
 
     def model(period: Period) -> Model:
         return model_of(champions, use_case, period, seen.names)  # type: ignore[no-any-return]
 
-    monitor = watched(seen, use_case, found, decisions, as_of, model)
+    monitor = watched(seen, use_case, found, [row.decision for row in decided], as_of, model)
     reports = report_versions(lakehouse, use_case)
     versions = {**seen.versions, **reports, "champion": found[-1].version if found else 0}
     shown = replace(monitor.look(as_of), versions=versions)
@@ -76,10 +76,10 @@ def rows_since(lakehouse: Lakehouse, table: str, version: int | None) -> int:
 
 
 def periods(lakehouse: Lakehouse, use_case: UseCase, rows: Sequence[Row], as_of: datetime) -> list[Period]:
-    """Who was in production until `as_of`, oldest first, and for which change each was trained, by these decisions."""
+    """Who was in production until `as_of`, and for which change each was trained, by these decisions; oldest first."""
     made = {row.model_version: row.decision.episode for row in rows if row.model_version is not None}
-    decisions = sorted((row.decision for row in rows), key=lambda decision: decision.as_of)
-    return in_production([c for c in ledger.history(lakehouse.settings, use_case) if c.since <= as_of], made, decisions)
+    known = [c for c in ledger.history(lakehouse.settings, use_case) if c.since <= as_of]
+    return in_production(known, made, [row.decision for row in rows])
 
 
 def in_production(

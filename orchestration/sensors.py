@@ -61,9 +61,9 @@ class _Loop:
 
     def undone(self, instance: dg.DagsterInstance, by: str) -> dg.RunRequest | dg.SkipReason | None:
         """A training that was decided and is not done, whatever was decided since; None if there is none."""
-        now = datetime.now(UTC)
-        waiting = [row for row in retraining.rows(self.settings, self.use_case) if row.waits(now)]
-        return self.launch(instance, waiting[-1]) if waiting and self.launches(waiting[-1], by) else None
+        end_dead_runs(instance)  # one of them may be the run of this training
+        row = retraining.waiting(retraining.rows(self.settings, self.use_case), datetime.now(UTC))
+        return self.launch(instance, row) if row is not None and self.launches(row, by) else None
 
     def answer(self, instance: dg.DagsterInstance, digest: str, by: str) -> dg.RunRequest | dg.SkipReason:
         """What the policy says about the evidence."""
@@ -79,7 +79,6 @@ class _Loop:
     def launch(self, instance: dg.DagsterInstance, row: Row) -> dg.RunRequest | dg.SkipReason:
         """The run of a training, once; again where it was killed, a few times. One that ended by itself is looked at by
         people: what made it fail will do so again."""
-        end_dead_runs(instance)  # one of them may be the run of this training
         runs = instance.get_runs(RunsFilter(tags={ROW_TAG: str(row.id)}))
         if under_way := [run.run_id for run in runs if not run.is_finished]:
             return dg.SkipReason(f"the training of decision {row.id} is under way in run {under_way[0]}")
@@ -128,7 +127,6 @@ def _ground_truth(loop: _Loop) -> dg.SensorDefinition:
         description="New reports: has the evidence renewed, and asks the policy about evidence nobody decided about.",
     )
     def ground_truth(context: dg.SensorEvaluationContext) -> Answer:
-        end_dead_runs(context.instance)
         kept = retraining.latest(loop.settings, loop.use_case)
         if undone := loop.undone(context.instance, own):
             yield undone

@@ -54,18 +54,28 @@ class Seen:
 
 
 class Monitor:
-    """Watches a history day by day; what it says of a day does not depend on when it was asked."""
+    """Watches a history day by day; what it says of a day does not depend on when it was asked.
+
+    An evening sees the events that were known by then. Some may be delivered days after their own (`History.known_at`):
+    once they are, they count to their own day.
+    """
 
     def __init__(self, history: History, use_case: UseCase) -> None:
         self.history, self.use_case = history, use_case
         self._days = history.days
+        late = history.known_at > (self._days + 1) * MICROSECONDS_A_DAY
+        self._deliveries = np.sort(history.known_at[late])
+        """When events became known that were not by the evening of their day."""
+        self._looked = 0
         self._scores: dict[date, Floats] = {}
         self._positive = self._first_positive()
         self._reference: drift.Reference | None = None
         self._edges: dict[str, Edges] = {}
         self._recent: list[Histograms] = []
-        self._adopted: Callable[[], None] | None = None
-        """Measures the reference of the model that decides, if that was not done yet."""
+        self._measured: Callable[[int], None] | None = None
+        """Measures the reference of the model that decides, as known at a moment."""
+        self._adopted = False
+        """Whether that is still to be done."""
 
     def watch(self, history: History) -> None:
         """The same events, of whose labels less can become known: some were blocked."""
@@ -81,8 +91,8 @@ class Monitor:
     def decided(self, day: date, scores: Floats) -> None:
         """The decisions of a day."""
         self._scores[day] = scores
-        if self._reference is not None and self._adopted is None:
-            self._recent.append(self._counted([day], {day: scores}))
+        if self._reference is not None and not self._adopted:
+            self._recent.append(self._counted([day], {day: scores}, _end_of(day)))
 
     def adopt(
         self, model: Model, today: date, changed_on: date | None = None, settled_since: date | None = None
@@ -93,22 +103,26 @@ class Monitor:
         before it, afterwards it begins there (`settled_since`).
         """
         last = today if changed_on is None else changed_on - timedelta(days=1)
-        stable = [day for day in self._days_until(last, drift.REFERENCE_DAYS) if day >= (settled_since or day)]
-        if len(stable) >= drift.FEWEST_DAYS:
+        if len(self._stable(last, settled_since, _end_of(today))) >= drift.FEWEST_DAYS:
             # Measured when somebody looks: who catches up with months needs the last reference only.
-            self._adopted = partial(self._measure, model, stable, last, today)
+            self._measured = partial(self._measure, model, last, settled_since, today)
+            self._adopted = True
 
-    def _measure(self, model: Model, stable: Sequence[date], last: date, today: date) -> None:
+    def _stable(self, last: date, settled_since: date | None, moment: int) -> list[date]:
+        days = self._days_until(last, drift.REFERENCE_DAYS, moment)
+        return [day for day in days if day >= (settled_since or day)]
+
+    def _measure(self, model: Model, last: date, settled_since: date | None, today: date, moment: int) -> None:
+        stable = self._stable(last, settled_since, moment)
         scores = {day: model.predict(self.history.features[self.rows_of(day)]) for day in stable}
-        rows = slice(self.rows_of(stable[0]).start, self.rows_of(stable[-1]).stop)
-        features = self.history.features[rows]
+        features = np.concatenate([self._features(day, moment) for day in stable])
         self._edges = {name: edges_of(features[:, n]) for n, name in enumerate(self.history.names)}
-        self._edges[SCORE] = edges_of(np.concatenate(list(scores.values())))
-        self._reference = drift.reference(self._counted(stable, scores))
+        self._edges[SCORE] = edges_of(np.concatenate([scores[day][self.known(day, moment)] for day in stable]))
+        self._reference = drift.reference(self._counted(stable, scores, moment))
         since = [last + timedelta(days=n) for n in range(1, (today - last).days + 1)]
         decided = [day for day in sorted(self._scores) if day > today]
         ours = {day: model.predict(self.history.features[self.rows_of(day)]) for day in since}
-        self._recent = [self._counted([day], {**self._scores, **ours}) for day in (*since, *decided)]
+        self._recent = [self._counted([day], {**self._scores, **ours}, moment) for day in (*since, *decided)]
 
     def settles(self, change: date, after: timedelta, day: date) -> bool:
         """Whether at the end of `day` the world since `change` is the usual one: the first day that is `after` it and
@@ -116,25 +130,41 @@ class Monitor:
         if day + timedelta(days=1) - change < after:
             return False
         enough = drift.FEWEST_DAYS
-        days = [d for d in self._days_until(day, (day - change).days + 1) if d >= change]
+        days = [d for d in self._days_until(day, (day - change).days + 1, _end_of(day)) if d >= change]
         first = days[enough - 1] if len(days) >= enough else None
         return first is not None and day == max(first, change + after - timedelta(days=1))
 
-    def _days_until(self, last: date, count: int) -> list[date]:
+    def _days_until(self, last: date, count: int, moment: int) -> list[date]:
         """Of the last `count` days those with events."""
         days = [last - timedelta(days=n) for n in range(count - 1, -1, -1)]
-        return [day for day in days if self.rows_of(day).stop > self.rows_of(day).start]
+        return [day for day in days if len(self.history.times[self.rows_of(day)][self.known(day, moment)])]
+
+    def known(self, day: date, moment: int) -> Any:
+        """Which of a day's events are known at a moment."""
+        if not len(self._deliveries):
+            return slice(None)
+        return self.history.known_at[self.rows_of(day)] <= moment
+
+    def _features(self, day: date, moment: int) -> Any:
+        return self.history.features[self.rows_of(day)][self.known(day, moment)]
+
+    def _reported(self, moment: int) -> tuple[Any, Any]:
+        """Position and first report of the events that are known at a moment and reported at any."""
+        places, first = self._positive
+        if not len(self._deliveries):
+            return places, first
+        there = self.history.known_at[places] <= moment
+        return places[there], first[there]
 
     def delay(self, as_of: datetime) -> Delay:
         """How long reports take, as learned from those known at `as_of`."""
-        places, known = self._positive
+        places, known = self._reported(microseconds(as_of))
         return learn(self.history.times[places], known, as_of, self.use_case.label_maturity)
 
     def look(self, evening: datetime) -> Seen:
         """The evening's evidence."""
-        if self._adopted is not None:
-            self._adopted()
-            self._adopted = None
+        moment = microseconds(evening)
+        self._catch_up(moment)
         today = evening.date() - timedelta(days=1)
         scores: dict[str, float] = {}
         named: dict[str, Sequence[str]] = {}
@@ -155,13 +185,19 @@ class Monitor:
             scores["performance"] = lost
             if lost >= ALARM and not any(scores[name] >= ALARM for name in scores if name != "performance"):
                 changed_on = today - timedelta(days=math.ceil(delay.bound(MATURE)) + performance_drop.RECENT_DAYS - 1)
-        labels = self.history.labels
-        moment = microseconds(evening)
-        reports = int(((labels.known_at <= moment) & (moment < labels.superseded_at)).sum())
-        share = delay.share(ages(self.history.times[self.rows_of(today)], moment))
+        reports = int(self._known_labels(moment).sum())
+        share = delay.share(ages(self.history.times[self.rows_of(today)][self.known(today, moment)], moment))
         return Seen(
             scores, named, changed_on, reports, float(share.mean()) if len(share) else 0.0, self._positives(moment)
         )
+
+    def _catch_up(self, moment: int) -> None:
+        """Measure what a new model, or events delivered since the last look, make different."""
+        delivered = np.searchsorted(self._deliveries, [self._looked, moment], side="right")
+        if self._measured is not None and (self._adopted or delivered[0] < delivered[1]):
+            self._measured(moment)
+            self._adopted = False
+        self._looked = moment
 
     def _concept(self, evening: datetime, delay: Delay) -> Concept | None:
         """Whether reported positives score lower than they used to, of the decisions of the last months.
@@ -172,42 +208,51 @@ class Monitor:
         if not days:
             return None
         rows = slice(self.rows_of(days[0]).start, self.rows_of(days[-1]).stop)
+        moment = microseconds(evening)
         known = np.full(len(self.history), NEVER)
         places, first = self._positive
         known[places] = first
-        known[~self._standing(microseconds(evening))] = NEVER
+        known[~self._standing(moment)] = NEVER
         scores = np.concatenate([self._scores[day] for day in days])
         if len(scores) != rows.stop - rows.start:
             return None
-        times, known = self.history.times[rows], known[rows]
+        there = self.history.known_at[rows] <= moment
+        times, known, scores = self.history.times[rows][there], known[rows][there], scores[there]
         return concept_drift(times, scores, known, known < NEVER, delay, evening)
 
     def _average_precisions(self, evening: datetime, delay: Delay) -> list[float]:
         """Of the latest mature days that were decided about, oldest first. While no reports come, no day ripens."""
-        heard = datetime.fromtimestamp(heard_until(self._positive[1], evening) / 1e6, UTC)
+        moment = microseconds(evening)
+        heard = datetime.fromtimestamp(heard_until(self._reported(moment)[1], evening) / 1e6, UTC)
         last = heard.date() - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
         count = performance_drop.RECENT_DAYS + performance_drop.REFERENCE_DAYS
-        days = [day for day in self._days_until(last, count) if day in self._scores]
+        days = [day for day in self._days_until(last, count, moment) if day in self._scores]
         if len(days) < performance_drop.RECENT_DAYS + performance_drop.FEWEST_DAYS:
             return []
         rows = slice(self.rows_of(days[0]).start, self.rows_of(days[-1]).stop)
-        positive = self._positive_at(microseconds(evening), rows)
+        positive = self._positive_at(moment, rows)
         found = []
         for day in days:
-            own = self.rows_of(day)
-            labels = positive[own.start - rows.start : own.stop - rows.start]
+            own, there = self.rows_of(day), self.known(day, moment)
+            labels = positive[own.start - rows.start : own.stop - rows.start][there]
             able = labels.any() and not labels.all()
-            found.append(metrics.average_precision(labels, self._scores[day]) if able else float("nan"))
+            found.append(metrics.average_precision(labels, self._scores[day][there]) if able else float("nan"))
         return found
 
     def _positive_at(self, moment: int, rows: slice) -> metrics.Bools:
         """Whether each of these events is known as positive at a moment."""
         labels = self.history.labels
         inside = (labels.rows >= rows.start) & (labels.rows < rows.stop)
-        holds = inside & labels.values & (labels.known_at <= moment) & (moment < labels.superseded_at)
+        holds = inside & labels.values & self._known_labels(moment)
         positive = np.zeros(rows.stop - rows.start, dtype=np.bool_)
         positive[labels.rows[holds] - rows.start] = True
         return positive
+
+    def _known_labels(self, moment: int) -> metrics.Bools:
+        """Which versions of labels hold at a moment, of events known by then."""
+        labels = self.history.labels
+        holds: metrics.Bools = (labels.known_at <= moment) & (moment < labels.superseded_at)
+        return holds & (self.history.known_at[labels.rows] <= moment) if len(self._deliveries) else holds
 
     def _standing(self, moment: int) -> metrics.Bools:
         """Whether each event is known as positive at a moment: reported, and not withdrawn."""
@@ -226,19 +271,23 @@ class Monitor:
         places, start = np.unique(rows[order], return_index=True)
         return places, first[order][start]
 
-    def _counted(self, days: Sequence[date], scores: Mapping[date, Floats]) -> Histograms:
+    def _counted(self, days: Sequence[date], scores: Mapping[date, Floats], moment: int) -> Histograms:
         names = tuple(self._edges)
         width = max(len(cuts) for cuts in self._edges.values()) + 2
         counts = np.zeros((len(days), len(names), width), dtype=np.int64)
         for k, day in enumerate(days):
-            features = self.history.features[self.rows_of(day)]
+            features = self._features(day, moment)
             for n, (name, cuts) in enumerate(self._edges.items()):
-                values = scores[day] if name == SCORE else features[:, n]
+                values = scores[day][self.known(day, moment)] if name == SCORE else features[:, n]
                 bins = bins_of(values, cuts)
                 bins[bins == len(cuts) + 1] = width - 1
                 counts[k, n] = np.bincount(bins, minlength=width)
         there = [k for k in range(len(days)) if counts[k, 0].sum()]
         return Histograms(tuple(days[k] for k in there), names, counts[there])
+
+
+def _end_of(day: date) -> int:
+    return (day_number(day) + 1) * MICROSECONDS_A_DAY
 
 
 def _together(parts: Sequence[Histograms]) -> Histograms:

@@ -33,6 +33,7 @@ from jobs.replay_shadow import Shadow
 from jobs.reports import NEVER
 from jobs.retrain_policy import Decision, Rules, retrain_policy
 from jobs.settings import Settings
+from jobs.split import microseconds
 from jobs.training_rows import problem_of
 from jobs.use_case import UseCase
 from jobs.watch import latest_change, open_change
@@ -154,7 +155,7 @@ class _World:
         return self.lines.append(
             Day(
                 date=today.isoformat(),
-                rows=len(scores),
+                rows=self._count(today, evening),
                 reports_known=seen.reports,
                 label_maturity=round(seen.maturity, 6),
                 drift_score=round(max(seen.scores.values(), default=0.0), 6),
@@ -174,11 +175,15 @@ class _World:
 
     def _collected(self, today: date, evening: datetime, began: float) -> Day:
         """A day before the first training."""
-        rows, seen = self.monitor.rows_of(today), self.monitor.look(evening)
+        seen = self.monitor.look(evening)
         return Day(
-            today.isoformat(), rows.stop - rows.start, seen.reports, round(seen.maturity, 6), 0.0, False, False,
+            today.isoformat(), self._count(today, evening), seen.reports, round(seen.maturity, 6), 0.0, False, False,
             f"collects history until {self.plan.trained_on}", 0, 0, round(perf_counter() - began, 3), {}, None, 0,
         )  # fmt: skip
+
+    def _count(self, today: date, evening: datetime) -> int:
+        """Events of a day that were there by its evening."""
+        return len(self._features(today)[self.monitor.known(today, microseconds(evening))])
 
     def _decided(self, today: date, scores: Any) -> None:
         """The day's decisions; once a change is old enough, the world after it is the usual one."""

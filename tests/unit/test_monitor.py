@@ -110,3 +110,37 @@ def test_the_world_after_a_change_settles_once_enough_days_came() -> None:
     for gone, last in (((), 41), ((20, 30), 43)):
         monitor = Monitor(without(history, *gone), FRAUD)
         assert [day for day in days if monitor.settles(change, 42 * DAY, day)] == [change + last * DAY]
+
+
+def delivered(history: History, day: int, on: int) -> History:
+    """The history with a day of payments that became known on the evening of a later one."""
+    late = history.days - history.days[0] == day
+    return replace(history, known_at=np.where(late, microseconds(START + (on + 1) * DAY), history.known_at))
+
+
+@pytest.mark.parametrize(("day", "on"), [(40, 60), (71, 74), (73, 73), (60, 75)])
+def test_a_day_delivered_later_is_there_from_then_on(day: int, on: int) -> None:
+    in_time = world(seed=3, changed_on=70, days=80, shift=0.6)
+    history = delivered(in_time, day, on)
+    watching = Monitor(history, FRAUD)
+    watching.adopt(Model(), FIRST + 49 * DAY)  # type: ignore[arg-type]
+    for today in range(50, 79):
+        rows = watching.rows_of(FIRST + today * DAY)
+        watching.decided(FIRST + today * DAY, Model().predict(history.features[rows]))
+        evening = START + (today + 1) * DAY
+        there = in_time if today >= on else without(in_time, day)
+        found, wanted = watching.look(evening), seen(there, today + 1).look(evening)
+        # A reference that spans a gap was measured when there was one, and is measured anew when it is filled.
+        assert found == wanted, today
+
+
+def test_reports_about_payments_that_are_not_there_yet_teach_nothing() -> None:
+    in_time = world(seed=3, days=80)
+    history = delivered(in_time, 60, 75)
+    reported = (history.labels.known_at <= microseconds(START + 70 * DAY)) & (
+        (history.days - history.days[0])[history.labels.rows] == 60
+    )
+    assert reported.sum() > 5
+    evening = START + 70 * DAY
+    early, fresh = seen(history, 70).look(evening), seen(without(in_time, 60), 70).look(evening)
+    assert early.reports == fresh.reports and early.maturity == fresh.maturity

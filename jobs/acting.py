@@ -8,11 +8,13 @@ decisions Swaminathan & Joachims, ICML 2015). What is estimated from such weight
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from jobs.history import History, LabelVersions
 from jobs.metrics import Bools, Floats
@@ -105,6 +107,28 @@ def _suspected(scores: Floats, policy: Acting) -> Bools:
         above = np.zeros(len(scores), np.bool_)
         above[highest] = True
     return above
+
+
+def table(decided: Iterable[tuple[slice, date, Floats | None]], history: History, ids: Any, policy: Acting) -> pa.Table:
+    """What was done about every event of the days that have scores, and with which chance: what its label is worth.
+
+    Args:
+        decided: rows of a day, the day, and their scores.
+        ids: of all events of the history, in its order.
+
+    Returns:
+        Columns `event_id`, `date`, `score`, `blocked`, `explored`, `propensity` (chance that the event was let
+        through) and `weight` (of its label, in whatever is learned or measured from it).
+    """
+    parts = []
+    for rows, day, scores in decided:
+        if scores is None:
+            continue
+        done = act(scores, day, policy, history.amounts[rows])
+        found = {"event_id": ids[rows], "date": pa.array([day] * len(scores), pa.date32()), "score": scores}
+        found |= {"blocked": done.blocked, "explored": done.explored, "propensity": done.propensities}
+        parts.append(pa.table({**found, "weight": importance(done, policy)}))
+    return pa.concat_tables(parts)
 
 
 def importance(actions: Actions, policy: Acting) -> Floats:

@@ -199,6 +199,17 @@ def read(
     return _READ[key]
 
 
+def event_ids(lakehouse: Lakehouse, use_case: UseCase) -> pa.ChunkedArray:
+    """The id of every event, in the order of the history as it was built last."""
+    wanted = [use_case.event_timestamp, use_case.event_id]
+    return _sorted(lakehouse.to_arrow(table(use_case), None, wanted), use_case)[use_case.event_id]
+
+
+def _sorted(rows: pa.Table, use_case: UseCase) -> pa.Table:
+    keys = [(use_case.event_timestamp, "ascending"), (use_case.event_id, "ascending")]
+    return rows.take(pc.sort_indices(rows, sort_keys=keys))
+
+
 _READ: dict[Any, History] = {}
 """The history read last: several steps of a run look at the same one."""
 
@@ -209,8 +220,7 @@ def _read(lakehouse: Lakehouse, use_case: UseCase, version: int | None, state: M
     schema = lakehouse.schema(name, version)
     names = numeric_names(schema, [*problem.inputs, *state["features"]])
     columns = dict.fromkeys([*names, time, "event_known_at", event_id, problem.block, problem.amount])
-    rows = lakehouse.to_arrow(name, version, list(columns))
-    rows = rows.take(pc.sort_indices(rows, sort_keys=[(time, "ascending"), (event_id, "ascending")]))
+    rows = _sorted(lakehouse.to_arrow(name, version, list(columns)), use_case)
     versions = state["versions"]
     return History(
         names,

@@ -9,7 +9,7 @@ whole line, to the same result, as nothing but those lines, the bundles and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -110,7 +110,8 @@ class _World:
         """Version -> the change that it was trained for, if it was."""
         self.models = Models(settings, self.use_case)
         self.shadow = Shadow(len(history), self.use_case, self.models)
-        self.lines = Lines(out, {"plan": plain(asdict(plan)), "use_case": use_case.name, "versions": history.versions})
+        declared = {"use_case": use_case.name, "training_window": use_case.training_window.days}
+        self.lines = Lines(out, {"plan": plain(asdict(plan)), "versions": history.versions, **declared})
 
     def resumed(self) -> Iterator[Day]:
         """The days that are done, with everything they left behind."""
@@ -268,22 +269,25 @@ class _World:
         return self.history.features[self.monitor.rows_of(day)]
 
 
-def outcomes(settings: Settings, use_case: UseCase, history: History, days: Sequence[Day]) -> list[float]:
-    """Average precision of each day's decisions with the labels known in the end; NaN where there is none.
+def decisions(
+    settings: Settings, use_case: UseCase, history: History, days: Sequence[Day]
+) -> Iterator[tuple[slice, metrics.Floats | None]]:
+    """Rows of each day, and what the champion of that day made of them; None: there was no champion yet."""
+    versions = sorted({day.champion_version for day in days} - {0})
+    models = {version: open_bundle(bundle_folder(settings, use_case, version)).model() for version in versions}
+    monitor = Monitor(history, use_case)
+    for day in days:
+        rows, model = monitor.rows_of(date.fromisoformat(day.date)), models.get(day.champion_version)
+        yield rows, model.predict(history.features[rows]) if model is not None else None
+
+
+def outcomes(history: History, decided: Iterable[tuple[slice, metrics.Floats | None]]) -> list[float]:
+    """Average precision of each day's `decisions` with the labels known in the end; NaN where there is none.
 
     Where the replay acted these are all labels too, of blocked events as well.
     """
     labels = history.labels.at(NEVER - 1, len(history)) == 1
-    found, models = [], {0: None, **_models(settings, use_case, days)}
-    monitor = Monitor(history, use_case)
-    for day in days:
-        rows, model = monitor.rows_of(date.fromisoformat(day.date)), models[day.champion_version]
-        known = labels[rows]
-        able = model is not None and known.any()
-        found.append(metrics.average_precision(known, model.predict(history.features[rows])) if able else float("nan"))
-    return found
-
-
-def _models(settings: Settings, use_case: UseCase, days: Sequence[Day]) -> dict[int, Any]:
-    versions = sorted({day.champion_version for day in days} - {0})
-    return {version: open_bundle(bundle_folder(settings, use_case, version)).model() for version in versions}
+    return [
+        metrics.average_precision(labels[rows], scores) if scores is not None and labels[rows].any() else float("nan")
+        for rows, scores in decided
+    ]

@@ -38,12 +38,17 @@ def frame(days: Sequence[Day], average_precisions: Sequence[float]) -> pl.DataFr
 
 def write(timeline: pl.DataFrame, out: Path, title: str) -> None:
     """Write both files, each whole or not at all."""
-    temporary = out / ".timeline.parquet"
-    timeline.write_parquet(temporary)
-    os.replace(temporary, out / "timeline.parquet")
+    parquet(timeline, out / "timeline.parquet")
     temporary = out / ".timeline.png"
     picture(timeline, title).savefig(temporary, format="png", dpi=120)
     os.replace(temporary, out / "timeline.png")
+
+
+def parquet(table: pl.DataFrame, path: Path) -> None:
+    """Write a table, whole or not at all."""
+    temporary = path.with_name(f".{path.name}")
+    table.write_parquet(temporary)
+    os.replace(temporary, path)
 
 
 def picture(timeline: pl.DataFrame, title: str) -> Figure:

@@ -7,7 +7,7 @@ import atexit
 import gc
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -118,6 +118,9 @@ def backtest(
 @click.option("--act", is_flag=True, help="Block what scores above the threshold: it never gets a label.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="With --act; default: the use case's own.")
 @click.option("--explore", type=click.FloatRange(0, 1), default=0.0, help="With --act: chance to be let through.")
+@click.option("--cap", type=click.IntRange(0), default=20, show_default=True, help="At most so many a day.")
+@click.option("--uncorrected", is_flag=True, help="With --act: learn as if nobody had chosen what is seen.")
+@click.option("--memory", type=click.IntRange(1), help="Days a training looks back; default: the use case's own.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write.")
 def replay(
@@ -130,6 +133,9 @@ def replay(
     act: bool,
     threshold: float | None,
     explore: float,
+    cap: int,
+    uncorrected: bool,
+    memory: int | None,
     seed: int,
     out: Path,
     **files: tuple[Path, ...],
@@ -143,8 +149,8 @@ def replay(
 
     from orchestration import replay as job
 
-    if not act and (explore or threshold is not None):
-        raise click.UsageError("--explore and --threshold: expected --act too, found none")
+    if not act and (explore or uncorrected or threshold is not None):
+        raise click.UsageError("--explore, --uncorrected and --threshold: expected --act too, found none")
     span = (first.date() if first else None, last.date() if last else None)
     try:
         with Progress(transient=True) as bar:
@@ -155,8 +161,11 @@ def replay(
 
             settings, instant = settings_module.load(), labels == "instant"
             use_case = use_case_named(name)
-            acting = job.acting_on(use_case, threshold, explore, seed) if act else None
-            made = job.run(settings, use_case, given(files), columns, policy, out, span, instant, seed, show, acting)
+            looked_back = None if memory is None else timedelta(days=memory)
+            acting = job.acting_on(use_case, threshold, explore, cap, not uncorrected, seed) if act else None
+            made = job.run(
+                settings, use_case, given(files), columns, policy, out, span, instant, seed, show, acting, looked_back
+            )
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
     scored = made["average_precision"].drop_nulls().to_list()

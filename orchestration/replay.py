@@ -5,11 +5,12 @@ What a day is, and how policies decide, is in `jobs.replay`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 
+from jobs import acting as actions
 from jobs import history, inputs, replay, timeline
 from jobs.acting import Acting, without_label_features
 from jobs.replay import FIRST_TRAINING, Plan, Policy
@@ -31,8 +32,14 @@ def run(
     seed: int = 0,
     progress: replay.Progress | None = None,
     acting: Acting | None = None,
+    memory: timedelta | None = None,
 ) -> pl.DataFrame:
     """Replay; writes `timeline.parquet` and `timeline.png` to `out` and gives the first.
+
+    With `acting`, `actions.parquet` too: what was done about each event, with which chance.
+
+    Args:
+        memory: how far a training looks back; None: as the use case declares.
 
     Raises:
         ValueError: the span holds no days to decide on, or `out` holds another replay.
@@ -45,16 +52,25 @@ def run(
     seen = history.read(lakehouse, use_case)
     if acting is not None:
         seen = without_label_features(seen, use_case)
+    # The features of an event do not depend on it, so that the history is the same one.
+    use_case = use_case if memory is None else replace(use_case, training_window=memory)
     days = replay.run(own, use_case, seen, plan, out, progress)
-    made = timeline.frame(days, replay.outcomes(own, use_case, seen, days))
+    decided = list(replay.decisions(own, use_case, seen, days))
+    made = timeline.frame(days, replay.outcomes(seen, decided))
+    if acting is not None:
+        ids = history.event_ids(lakehouse, use_case)
+        told = [(rows, date.fromisoformat(day.date), scores) for day, (rows, scores) in zip(days, decided, strict=True)]
+        timeline.parquet(pl.DataFrame(actions.table(told, seen, ids, acting)), out / "actions.parquet")
     timeline.write(made, out, f"{use_case.name}, policy {policy}" + (", labels at once" if instant else ""))
     return made
 
 
-def acting_on(use_case: UseCase, threshold: float | None, explore: float, seed: int) -> Acting:
+def acting_on(
+    use_case: UseCase, threshold: float | None, explore: float, cap: int, corrected: bool, seed: int
+) -> Acting:
     """What is done about scores if nothing else is asked for: above the use case's own threshold events are blocked."""
     own = problem_of(use_case).review.threshold
-    return Acting(own if threshold is None else threshold, explore=explore, seed=seed)
+    return Acting(own if threshold is None else threshold, explore=explore, cap=cap, corrected=corrected, seed=seed)
 
 
 def _plan(

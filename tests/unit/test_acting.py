@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -181,7 +182,7 @@ def test_who_blocks_knows_less_and_is_judged_by_the_whole_truth(tmp_path: Path) 
     assert free[-1].reports_known > blocking[-1].reports_known + 50
     assert free[TRAINED].reports_known >= blocking[TRAINED].reports_known
     own = settings.load({"EVERGREEN_HOME": str(tmp_path / "blocking" / "home")})
-    judged = replay.outcomes(own, SMALL, HISTORY, blocking)
+    judged = replay.outcomes(HISTORY, replay.decisions(own, SMALL, HISTORY, blocking))
     shown = timeline.frame(blocking, judged)
     assert shown.columns == [*timeline.COLUMNS, *timeline.ACTED] and shown["blocked"].to_list()[TRAINED:] == [15] * 30
     # Of the fifteen highest scores before the change most are frauds: who left them out would find far less.
@@ -197,5 +198,20 @@ def test_exploring_without_acting_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_blocks_from_the_use_cases_threshold_on() -> None:
-    assert job.acting_on(FRAUD, None, 0.1, 3) == Acting(PROBLEM.review.threshold, explore=0.1, seed=3)
-    assert job.acting_on(FRAUD, 0.2, 0.0, 0).threshold == 0.2
+    found = job.acting_on(FRAUD, None, 0.1, cap=7, corrected=False, seed=3)
+    assert found == Acting(PROBLEM.review.threshold, explore=0.1, cap=7, corrected=False, seed=3)
+
+
+def test_what_was_done_about_each_event_is_kept_with_its_chance(tmp_path: Path) -> None:
+    policy = Acting(0.0, quota=15, explore=0.2)
+    days = played(tmp_path, policy)
+    own = settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
+    decided = replay.decisions(own, SMALL, HISTORY, days)
+    told = [(rows, date.fromisoformat(day.date), scores) for day, (rows, scores) in zip(days, decided, strict=True)]
+    kept = pl.DataFrame(acting.table(told, HISTORY, np.arange(len(HISTORY)) * 10, policy))
+    first = int(np.searchsorted(HISTORY.days, HISTORY.days[0] + TRAINED))
+    assert kept["event_id"].to_list() == [10 * n for n in range(first, len(HISTORY))]
+    counted = kept.group_by("date", maintain_order=True).agg(pl.col("blocked", "explored").sum())
+    assert counted.rows() == [(date.fromisoformat(d.date), d.blocked, d.explored) for d in days[TRAINED:]]
+    assert set(kept.filter("explored")["propensity"].round(9)) == {0.2} and set(kept.filter("blocked")["weight"]) == {0}
+    assert set(kept.filter("explored")["weight"].round(9)) == {5.0}

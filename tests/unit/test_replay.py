@@ -41,7 +41,7 @@ def played(out: Path, policy: replay.Policy, instant: bool = False) -> list[Day]
 
 def quality(out: Path, days: list[Day]) -> np.ndarray:
     own = settings.load({"EVERGREEN_HOME": str(out / "home")})
-    return np.array(replay.outcomes(own, SMALL, HISTORY, days))
+    return np.array(replay.outcomes(HISTORY, replay.decisions(own, SMALL, HISTORY, days)))
 
 
 @pytest.fixture(scope="module")

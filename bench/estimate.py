@@ -1,0 +1,141 @@
+"""How near the estimate of a day's quality comes before its labels: `bench/estimate.py [--scenarios stable spending]`.
+
+One model, trained once, decides from the 61st day on. At every second evening from the change on (of `stable`: of the
+same date on) the last 14 days are estimated, and judged by all reports that ever come. The guess to beat takes the last
+mature day, as known that evening, for every later one. Where the pattern of fraud changes, the evenings are counted
+that say they cannot be trusted.
+"""
+
+import argparse
+import json
+import math
+import tempfile
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import REPORTS
+
+from jobs import history, metrics, replay, settings
+from jobs.challenge import midnight
+from jobs.concept import concept_drift
+from jobs.estimate import Estimate, calibrate, estimate
+from jobs.estimate_record import CALIBRATED_ON
+from jobs.history import History
+from jobs.label_delay import Delay
+from jobs.maturity import MATURE
+from jobs.metrics import Bools, Floats
+from jobs.monitor import Monitor
+from jobs.replay import FIRST_TRAINING, Plan
+from jobs.reports import NEVER
+from jobs.simulate import scenario, write
+from jobs.simulate_world import CHANGE
+from jobs.split import Times, day_number, microseconds, numbered_day
+from jobs.use_cases.fraud import FRAUD, PROBLEM
+from orchestration.prepared import SETTLED, prepared
+
+METRIC = "average_precision"
+YOUNG = 14
+"""Days that are estimated."""
+EVERY = timedelta(days=2)
+SCENARIOS = ["stable", "spending", "abrupt", "subtle"]
+
+
+def main() -> None:
+    """Measure and print; writes docs/benchmarks/estimate.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenarios", nargs="*", default=SCENARIOS)
+    parser.add_argument("--customers", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=7)
+    asked = parser.parse_args()
+    found = {}
+    for name in asked.scenarios:
+        with tempfile.TemporaryDirectory() as scratch:
+            found[name] = _measured(*_decided(name, asked.customers, asked.seed, Path(scratch)))
+            print(name, json.dumps(found[name]), flush=True)
+            (REPORTS / "estimate.json").write_text(json.dumps(found, indent=2) + "\n")
+
+
+def _decided(name: str, customers: int, seed: int, folder: Path) -> tuple[History, Floats]:
+    """A world and what its model makes of every event from the first training on; NaN before."""
+    world = scenario(name, seed=seed, customers=customers, terminals=customers * 3 // 4)
+    files = write(world, str(folder / "world"))
+    own = settings.load({"EVERGREEN_HOME": str(folder / "home")})
+    with prepared(own, FRAUD, {source: (path,) for source, path in files.items()}, None) as (lakehouse, known):
+        history.build(lakehouse, FRAUD, known.end + SETTLED)
+    seen = history.read(lakehouse, FRAUD)
+    plan = Plan("never", known.first_day, known.last_day, known.first_day + FIRST_TRAINING)
+    days = replay.run(own, FRAUD, seen, plan, folder / "never")
+    scores = np.full(len(seen), np.nan)
+    for rows, made in replay.decisions(own, FRAUD, seen, days):
+        scores[rows] = np.nan if made is None else made
+    return seen, scores
+
+
+def _measured(seen: History, scores: Floats) -> dict[str, Any]:
+    labels = seen.labels.at(NEVER - 1, len(seen)) == 1
+    looks = list(_looks(seen, scores, labels))
+    young = [look for look in looks if look["age"] == 0]
+    return {
+        **_errors("all_days", looks),
+        **_errors("latest_day", young),
+        "within_two_deviations": round(float(np.mean([look["inside"] for look in looks])), 2),
+        "evenings": len(young),
+        "not_trusted": sum(not look["trusted"] for look in young),
+        "first_not_trusted": next((str(look["evening"]) for look in young if not look["trusted"]), None),
+    }
+
+
+def _errors(name: str, looks: list[dict[str, Any]]) -> dict[str, float]:
+    ours, last = (float(np.mean([abs(look[by] - look["truth"]) for look in looks])) for by in ("estimate", "last"))
+    return {
+        f"{name}_error": round(ours, 4),
+        f"{name}_last_known": round(last, 4),
+        f"{name}_ratio": round(ours / last, 2),
+    }
+
+
+def _looks(seen: History, scores: Floats, labels: Bools) -> Iterator[dict[str, Any]]:
+    monitor = Monitor(seen, FRAUD)
+    end = numbered_day(seen.days[-1]) + timedelta(days=1)
+    evening = CHANGE + timedelta(days=1)
+    while evening <= end:
+        as_of = midnight(evening)
+        delay = monitor.delay(as_of)
+        mature = evening - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
+        last = _of_day(seen, scores, mature, seen.labels_at(as_of) == 1)
+        for day in _estimates(seen, scores, delay, as_of):
+            when = numbered_day(day.day)
+            expected, truth = day.metrics[METRIC], _of_day(seen, scores, when, labels)
+            yield {
+                "evening": evening, "age": (evening - when).days - 1, "estimate": expected.mean, "truth": truth,
+                "last": last, "trusted": day.trusted, "inside": abs(expected.mean - truth) <= 2 * expected.deviation,
+            }  # fmt: skip
+        evening += EVERY
+
+
+def _estimates(seen: History, scores: Floats, delay: Delay, as_of: datetime) -> tuple[Estimate, ...]:
+    """What `jobs.estimate_record` would keep that evening."""
+    first = np.full(len(seen), NEVER)
+    positive = seen.labels.values & (seen.labels.superseded_at == NEVER)
+    first[seen.labels.rows[positive]] = seen.labels.known_at[positive]
+
+    def of(days: timedelta) -> tuple[Times, Floats, Times, Bools]:
+        inside = (seen.times > microseconds(as_of - days)) & seen.known(as_of) & ~np.isnan(scores)
+        return seen.times[inside], scores[inside], first[inside], first[inside] < NEVER
+
+    concept = concept_drift(*of(timedelta(days=120)), delay, as_of)
+    calibration = calibrate(*of(CALIBRATED_ON), delay, as_of)
+    capacity = PROBLEM.review.capacity
+    return estimate(*of(timedelta(days=YOUNG)), delay, calibration, as_of, capacity, concept)
+
+
+def _of_day(seen: History, scores: Floats, day: date, labels: Bools) -> float:
+    rows = seen.days == day_number(day)
+    return metrics.average_precision(labels[rows], scores[rows])
+
+
+if __name__ == "__main__":
+    main()

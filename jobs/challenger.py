@@ -111,9 +111,10 @@ def _setting(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_o
     period = watch.Period(standing.version, standing.sha256, standing.since, None)
     bundle = champions.bundle(use_case, standing.version, standing.sha256)
     model = watch.model_of(champions, use_case, period, seen.names)
-    champion = Champion(model, recipe_of(use_case, bundle), bundle.manifest.learned_until)
+    monitor, learned_until = Monitor(seen, use_case), bundle.manifest.learned_until
+    champion = Champion(model, recipe_of(use_case, bundle), learned_until, monitor.delay(learned_until).share)
     family, parameters = _family(problem_of(use_case), bundle)
-    share = Monitor(seen, use_case).delay(as_of).share
+    share = monitor.delay(as_of).share
     return _Setting(seen, champion, standing.version, standing.sha256, family, parameters, share)
 
 

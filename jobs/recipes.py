@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -122,12 +122,22 @@ def fit(
     return model
 
 
+@dataclass(frozen=True)
+class Halves:
+    """Cross-fitted models: each has not seen the events since a moment of one half of the cards."""
+
+    since: datetime
+    models: tuple[Model, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Recipes and the champion on the same rows, none of which the model that scored it learned from."""
 
     rows: TrainingRows
     scores: Mapping[str, Floats]
+    halves: Mapping[str, Halves] = field(default_factory=dict)
+    """Of those that were cross-fitted."""
 
     @property
     def weights(self) -> Floats | None:
@@ -155,6 +165,10 @@ class Champion:
     model: Model
     recipe: Recipe
     learned_until: datetime
+    share: Share
+    """F as it was known at that moment."""
+    halves: Halves | None = None
+    """As they were fitted when it was a challenger; None: they are fitted again, to the same."""
 
 
 def compare(
@@ -172,23 +186,28 @@ def compare(
     """
     labels = history.labels_at(as_of)
     heard = (labels != UNKNOWN) | (history.times <= microseconds(as_of - silent(share)))
-    held: Mask = heard & history.known(as_of) & history.let_through & (history.times > microseconds(since))
+    later: Mask = history.times > microseconds(since)
+    held: Mask = heard & history.known(as_of) & history.let_through & later
     found = history.rows(held, labels[held] == 1)
-    halves = [held & (history.blocks % FOLDS == fold) for fold in range(FOLDS)]
+    halves = [history.blocks % FOLDS == fold for fold in range(FOLDS)]
 
-    def crossed(recipe: Recipe, moment: datetime) -> Floats:
-        scores = np.zeros(len(history))
+    def crossed(recipe: Recipe, moment: datetime, share: Share) -> Halves:
         with ThreadPoolExecutor(FOLDS) as pool:
             fits = pool.map(
-                lambda half: fit(history, use_case, recipe, moment, share, family, tuned, without=half), halves
+                lambda half: fit(history, use_case, recipe, moment, share, family, tuned, without=later & half), halves
             )
-            for half, model in zip(halves, fits, strict=True):
-                scores[half] = model.predict(history.features[half])
+            return Halves(since, tuple(fits))
+
+    def scored(models: Halves) -> Floats:
+        scores = np.zeros(len(history))
+        for half, model in zip(halves, models.models, strict=True):
+            scores[held & half] = model.predict(history.features[held & half])
         return scores[held]
 
+    crossfits = {recipe.name: crossed(recipe, as_of, share) for recipe in recipes}
     if champion.learned_until <= since:
         scores = {"champion": champion.model.predict(found.examples.features)}
     else:
-        scores = {"champion": crossed(champion.recipe, champion.learned_until)}
-    scores |= {recipe.name: crossed(recipe, as_of) for recipe in recipes}
-    return Comparison(found, scores)
+        kept = champion.halves if champion.halves and champion.halves.since == since else None
+        scores = {"champion": scored(kept or crossed(champion.recipe, champion.learned_until, champion.share))}
+    return Comparison(found, scores | {name: scored(models) for name, models in crossfits.items()}, crossfits)

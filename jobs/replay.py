@@ -25,7 +25,7 @@ from jobs.challenge import challenge, midnight
 from jobs.history import History, LabelVersions
 from jobs.monitor import Monitor, Seen
 from jobs.provenance import plain
-from jobs.recipes import Recipe
+from jobs.recipes import Recipe, Share
 from jobs.registry import bundle_folder
 from jobs.replay_lines import Day, Lines, decision_of
 from jobs.replay_models import FAMILY, Models
@@ -225,18 +225,23 @@ class _World:
         if self.plan.policy != "auto":
             self._promote(recipes.usual(self.use_case), as_of, decision.reason)
             return f"version {self.version} in production"
-        champion, share = self.models.champion(self.version), self.monitor.delay(as_of).share
+        champion, share = self.models.champion(self.version, self._share), self._share(as_of)
         found = challenge(self.history, self.use_case, champion, decision, share, FAMILY, {}, self.problem.seed)
         if not found.better:
             return found.said
         reason = f"{decision.reason}; {found.said}"
         self._promote(found.recipe, as_of, reason, decision.episode)
+        assert found.compared is not None
+        self.models.halves = {self.version: found.compared.halves[found.recipe.name]}
         return f"{found.said}: version {self.version} in production"
 
     def _promote(self, recipe: Recipe, as_of: datetime, reason: str, changed_on: date | None = None) -> None:
-        share, version = self.monitor.delay(as_of).share, self.newest + 1
+        share, version = self._share(as_of), self.newest + 1
         self.models.promote(self.history, recipe, share, version, as_of, reason)
         self._adopt(version, as_of.date() - timedelta(days=1), changed_on)
+
+    def _share(self, as_of: datetime) -> Share:
+        return self.monitor.delay(as_of).share
 
     def _adopt(self, version: int, today: date, changed_on: date | None = None) -> None:
         """`version` decides from tomorrow on. One that was in production before comes back for good."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from jobs import ledger, recipes
 from jobs.bundle import Bundle, Manifest, open_bundle, write
 from jobs.history import History
 from jobs.models.protocol import Model
-from jobs.recipes import Recipe, Share
+from jobs.recipes import Champion, Halves, Recipe, Share
 from jobs.registry import bundle_folder
 from jobs.settings import Settings
 from jobs.training_rows import problem_of
@@ -25,6 +26,8 @@ class Models:
     def __init__(self, settings: Settings, use_case: UseCase) -> None:
         self._settings, self._use_case = settings, use_case
         self._opened: dict[int, tuple[Bundle, Model]] = {}
+        self.halves: dict[int, Halves] = {}
+        """Of the version that was promoted last, what it was compared by."""
 
     def promote(
         self, history: History, recipe: Recipe, share: Share, version: int, as_of: datetime, reason: str
@@ -46,11 +49,16 @@ class Models:
     def model(self, version: int) -> Model:
         return self._open(version)[1]
 
-    def champion(self, version: int) -> recipes.Champion:
-        """A version as the one that others are compared with."""
+    def champion(self, version: int, share: Callable[[datetime], Share]) -> Champion:
+        """A version as the one that others are compared with.
+
+        Args:
+            share: the delay's distribution as known at a moment.
+        """
         bundle, model = self._open(version)
         recipe = recipes.named(self._use_case, bundle.manifest.training["recipe"])
-        return recipes.Champion(model, recipe, datetime.fromisoformat(bundle.manifest.as_of))
+        learned_until = bundle.manifest.learned_until
+        return Champion(model, recipe, learned_until, share(learned_until), self.halves.get(version))
 
     def _open(self, version: int) -> tuple[Bundle, Model]:
         if version not in self._opened:

@@ -145,7 +145,7 @@ def test_a_champion_of_the_same_change_stays_only_if_it_is_better() -> None:
     decision = Decision(as_of, True, "growth", "change", began.date(), 90)
 
     def against(model: object, until: datetime) -> Challenge:
-        champion = Champion(model, recipe, until)  # type: ignore[arg-type]
+        champion = Champion(model, recipe, until, share)  # type: ignore[arg-type]
         return challenge(history, SMALL, champion, decision, share, "boosted", PARAMETERS, 0)
 
     earlier = recipes.fit(history, SMALL, recipe, began + 6 * DAY, share, "boosted", PARAMETERS)

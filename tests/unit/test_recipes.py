@@ -68,7 +68,7 @@ def test_where_every_report_takes_a_week_the_last_week_is_nobodys_negative() -> 
     assert found.times[~found.examples.labels].max() <= microseconds(as_of - 7 * DAY)
     champion = new_model("boosted", {"rounds": 5})
     champion.fit(MADE.training_rows(START + 20 * DAY, FRAUD).examples, None, seed=0, device="cpu")
-    judged = Champion(champion, recipes.usual(FRAUD), START + 20 * DAY)
+    judged = Champion(champion, recipes.usual(FRAUD), START + 20 * DAY, share)
     compared = recipes.compare(
         MADE, FRAUD, (YOUNG,), judged, as_of, START + 25 * DAY, after_a_week, "boosted", {"rounds": 5}
     )
@@ -91,7 +91,8 @@ def test_after_a_change_the_recipe_that_weighs_recent_rows_wins() -> None:
     champion.fit(changed.training_rows(START + 30 * DAY, FRAUD).examples, None, seed=0, device="cpu")
     usual = recipes.usual(FRAUD)
     found = recipes.compare(
-        changed, FRAUD, (usual, YOUNG), Champion(champion, usual, since), as_of, since, share, "boosted", {"rounds": 30}
+        changed, FRAUD, (usual, YOUNG), Champion(champion, usual, since, share), as_of, since, share, "boosted",
+        {"rounds": 30},
     )  # fmt: skip
     values = {name: found.average_precision(name) for name in found.scores}
     assert values["young"] > values[usual.name] > 2 * values["champion"]
@@ -111,12 +112,35 @@ def test_nobody_is_compared_on_rows_that_were_learned_from(monkeypatch: pytest.M
     champion = new_model("boosted", {"rounds": 5})
     champion.fit(MADE.training_rows(as_of, FRAUD).examples, None, seed=0, device="cpu")
     # The champion learned from half of the events too: its recipe is cross-fitted like the others.
-    knowing = Champion(champion, recipes.usual(FRAUD), since + 2 * DAY)
+    knowing = Champion(champion, recipes.usual(FRAUD), since + 2 * DAY, share)
     found = recipes.compare(MADE, FRAUD, (YOUNG,), knowing, as_of, since, share, "boosted", {"rounds": 5})
     one, two = held_out[2:]
     assert not (one & two).any() and (held_out[0] == one).all() and (held_out[1] == two).all()
-    assert (one | two).sum() == len(found.labels) == len(found.scores["young"])
+    assert ((one | two) == (MADE.times > microseconds(since))).all()
+    assert len(found.labels) == len(found.scores["young"]) == len(found.scores["champion"])
     assert not set(MADE.blocks[one]) & set(MADE.blocks[two])
+
+
+def test_a_champion_is_compared_by_the_halves_it_was_chosen_by() -> None:
+    since, then, now = START + 15 * DAY, START + 21 * DAY, START + 26 * DAY
+    before = new_model("boosted", {"rounds": 5})
+    before.fit(MADE.training_rows(since, FRAUD).examples, None, seed=0, device="cpu")
+
+    def quicker(ages: np.ndarray) -> np.ndarray:
+        return 1 - np.exp(-np.asarray(ages) / 3.0)
+
+    first = recipes.compare(
+        MADE, FRAUD, (YOUNG,), Champion(before, recipes.usual(FRAUD), since, share), then, since, quicker, "boosted",
+        {"rounds": 5},
+    )  # fmt: skip
+    # Of a champion that comes from elsewhere the same two models are fitted again, as the delay was known then.
+    promoted = Champion(before, YOUNG, then, quicker)
+    seen = [
+        recipes.compare(MADE, FRAUD, (YOUNG,), champion, now, since, share, "boosted", {"rounds": 5})
+        for champion in (promoted, replace(promoted, halves=first.halves["young"]))
+    ]
+    np.testing.assert_array_equal(seen[0].scores["champion"], seen[1].scores["champion"])
+    assert (seen[0].scores["champion"] != seen[0].scores["young"]).any()
 
 
 @settings(max_examples=50)

@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from jobs import candidate, maintenance, pins, provenance, registry, reproduce, settings, tracking, train, tune
 from jobs.bundle import GRAPH, BundleError
@@ -92,6 +95,29 @@ class TestRows:
         assert drawn.labels.sum() == labels.sum() and 400 < len(drawn) < 700 and drawn.weights is not None
         assert drawn.weights[~drawn.labels].sum() == pytest.approx((~labels).sum(), rel=1e-4)
         assert (drawn.weights[drawn.labels] == 1).all() and sampled(examples, 1.0, seed=1) is examples
+
+    @given(st.floats(0.02, 0.9), st.floats(1, 40), st.integers(0, 5))
+    @hypothesis_settings(deadline=None, max_examples=40)
+    def test_negatives_are_drawn_in_proportion_to_their_weight(self, rate: float, steep: float, seed: int) -> None:
+        age = np.sort(np.random.default_rng(seed).uniform(0, 100, 20_000))
+        labels, weights = np.arange(20_000) % 50 == 0, (0.5 ** (age / steep)).astype(np.float32)
+        examples = Examples(age[:, None].astype(np.float32), labels, weights, ("age",))
+        drawn = sampled(examples, rate, seed)
+        negative = ~drawn.labels
+        assert drawn.weights is not None and drawn.labels.sum() == labels.sum()
+        np.testing.assert_array_equal(drawn.weights[drawn.labels], weights[labels])
+        assert drawn.weights[negative].sum() == pytest.approx(weights[~labels].sum(), rel=1e-3)
+        assert negative.sum() < 1.1 * rate * (~labels).sum() + 50
+        # What is drawn stands for all of it: the weighted mean age is that of all negatives.
+        mean = np.average(age[~labels], weights=weights[~labels])
+        spread = np.sqrt(np.average((age[~labels] - mean) ** 2, weights=weights[~labels]))
+        off = np.average(drawn.features[negative, 0], weights=drawn.weights[negative]) - mean
+        assert abs(off) < 5 * spread / np.sqrt(negative.sum())
+        # Who could have been left out weighs as much as anybody of that kind.
+        own, common = 0.5 ** (drawn.features[negative, 0] / steep), drawn.weights[negative].min()
+        lighter = own < 0.7 * common
+        np.testing.assert_allclose(drawn.weights[negative][lighter], common, rtol=1e-3)
+        assert lighter.any()
 
 
 class TestTuning:

@@ -16,6 +16,7 @@ import numpy as np
 
 from jobs import recipes
 from jobs.history import History
+from jobs.models.catalog import MEANS
 from jobs.paired_bootstrap import interval, observed, rank, resampled
 from jobs.recipes import Champion, Comparison, Recipe, Share
 from jobs.retrain_policy import Decision
@@ -24,6 +25,8 @@ from jobs.use_case import UseCase
 LEVEL, RESAMPLES = {"age": 0.95, "alarm": 0.75, "growth": 0.75}, 500
 """Confidence, one-sided, that a challenger is better than the champion, by what called for it. After an alarm the
 champion is in doubt, what replaces it has seen more of the new world, and is judged again within days."""
+CHOSEN = 0.95
+"""Confidence, one-sided, that a single recipe is better than the mean of several."""
 COMPARED_ON = timedelta(days=28)
 """Of a refresh without an alarm, the latest events that recipes are compared on; after an alarm, those since it."""
 
@@ -51,13 +54,13 @@ def challenge(
     Args:
         share, family, tuned: as `jobs.recipes.fit`.
     """
-    as_of, choices = decision.as_of, choices_of(use_case, decision)
+    as_of, choices = decision.as_of, choices_of(use_case, decision, family)
     since = midnight(decision.episode) if decision.episode else as_of - COMPARED_ON
     found = recipes.compare(history, use_case, choices, champion, as_of, since, share, family, tuned)
     if not found.positives:
         return Challenge(choices[0], False, "no positives are known to compare on")
     values = {name: found.average_precision(name) for name in found.scores}
-    chosen = max(choices, key=lambda recipe: values[recipe.name])
+    chosen = _chosen(found, choices, values, seed)
     low, high = difference(found, chosen.name, "champion", LEVEL.get(decision.trigger, LEVEL["age"]), seed)
     # A champion that was trained for this very change knows less of it by now than whoever learns from it today: it
     # stays only if it is better. Labels are too young to prove each step, and not to take it costs more.
@@ -74,10 +77,25 @@ def challenge(
     return Challenge(chosen, (high if follows else low) > 0, said, numbers, found)
 
 
-def choices_of(use_case: UseCase, decision: Decision) -> tuple[Recipe, ...]:
-    """Recipes to try: after a change those for a changed world, otherwise the usual one too."""
-    usual = recipes.usual(use_case)
-    return (usual, *recipes.recent()) if decision.episode is None else recipes.recent()
+def choices_of(use_case: UseCase, decision: Decision, family: str) -> tuple[Recipe, ...]:
+    """Recipes to try: after a change those for a changed world and their mean, where the family has one; otherwise the
+    usual one too."""
+    usual, recent = recipes.usual(use_case), recipes.recent()
+    together = (recipes.mean(recent),) if family in MEANS else ()
+    return (*((usual,) if decision.episode is None else ()), *recent, *together)
+
+
+def _chosen(found: Comparison, choices: Sequence[Recipe], values: Mapping[str, float], seed: int) -> Recipe:
+    """The best, but the mean of several unless a single one is better beyond noise.
+
+    The days that are compared on are those that were learned from, of other cards: frauds of one campaign make short
+    memories look better there than they turn out to be.
+    """
+    best = max(choices, key=lambda recipe: values[recipe.name])
+    together = next((recipe for recipe in choices if recipe.parts), best)
+    if best is together or difference(found, best.name, together.name, CHOSEN, seed)[0] > 0:
+        return best
+    return together
 
 
 def midnight(day: date) -> datetime:

@@ -20,7 +20,7 @@ from jobs import metrics, off_policy
 from jobs.history import UNKNOWN, History
 from jobs.maturity import ages
 from jobs.metrics import Floats
-from jobs.models.catalog import new_model
+from jobs.models.catalog import MEANS, new_model
 from jobs.models.protocol import Examples, Model
 from jobs.split import Mask, microseconds
 from jobs.training_rows import TrainingRows, problem_of, sampled
@@ -48,6 +48,8 @@ class Recipe:
     """Age at which a row weighs half as much as a new one; None: all weigh the same."""
     corrected: bool = False
     """Reports stand for those that are still to come."""
+    parts: tuple[Recipe, ...] = ()
+    """Recipes whose models are averaged; the rest of this one is theirs then."""
 
 
 def usual(use_case: UseCase) -> Recipe:
@@ -60,9 +62,14 @@ def recent(days: Sequence[int] = (7, 21, 60), trust: timedelta = timedelta(days=
     return tuple(Recipe(f"half-life {n} days", trust, timedelta(days=n), corrected=True) for n in days)
 
 
+def mean(parts: Sequence[Recipe]) -> Recipe:
+    """Models of all of these as one: it errs less than each, and does not depend on which of them looked best."""
+    return Recipe("mean of " + ", ".join(part.name for part in parts), parts[0].trust, parts=tuple(parts))
+
+
 def named(use_case: UseCase, name: str) -> Recipe:
     """The recipe of that name. Raises ValueError if there is none."""
-    known = {recipe.name: recipe for recipe in (usual(use_case), *recent())}
+    known = {recipe.name: recipe for recipe in (usual(use_case), *recent(), mean(recent()))}
     if name not in known:
         raise ValueError(f"recipe: expected one of {list(known)}, found {name!r}; the model is of another version")
     return known[name]
@@ -110,6 +117,13 @@ def fit(
     Raises:
         ValueError: the rows hold one class only.
     """
+    if recipe.parts:
+        with ThreadPoolExecutor(FOLDS) as pool:
+            fits = [
+                pool.submit(fit, history, use_case, part, as_of, share, family, tuned, without, device)
+                for part in recipe.parts
+            ]
+            return MEANS[family]([made.result() for made in fits])
     problem = problem_of(use_case)
     declared = problem.family(family)
     model = new_model(family, {**declared.fixed, **tuned})
@@ -204,7 +218,12 @@ def compare(
             scores[held & half] = model.predict(history.features[held & half])
         return scores[held]
 
-    crossfits = {recipe.name: crossed(recipe, as_of, share) for recipe in recipes}
+    crossfits: dict[str, Halves] = {}
+    for recipe in sorted(recipes, key=lambda recipe: len(recipe.parts)):
+        parts = [crossfits[part.name].models for part in recipe.parts if part.name in crossfits]
+        together = len(parts) == len(recipe.parts) > 0
+        models = tuple(MEANS[family](halves) for halves in zip(*parts, strict=True)) if together else ()
+        crossfits[recipe.name] = Halves(since, models) if together else crossed(recipe, as_of, share)
     if champion.learned_until <= since:
         scores = {"champion": champion.model.predict(found.examples.features)}
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from jobs.models.folders import read_model, write_model
 from jobs.models.protocol import Examples, Floats, Probabilities, Report, check_features, check_trainable, merged
+from jobs.models.tree_average import average
 
 if TYPE_CHECKING:
     import lightgbm
@@ -44,6 +45,7 @@ class Boosted:
     def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
         self.parameters = merged(self.family, DEFAULTS, parameters or {})
         self.steps = 0
+        """Rounds; of a mean of boosters, those of each."""
         self._names: tuple[str, ...] | None = None
         self._text = ""
         self._booster: lightgbm.Booster | None = None
@@ -71,6 +73,18 @@ class Boosted:
             self._training(seed), data, self.parameters["rounds"], valid_sets=evaluated, callbacks=callbacks
         )
         self._become(booster.model_to_string(num_iteration=booster.best_iteration), train.names)
+
+    @classmethod
+    def mean(cls, models: Sequence[Boosted]) -> Boosted:
+        """One model whose logit is the mean of theirs. Raises ValueError if they have other features, or there are
+        none."""
+        first = models[0] if models else cls()
+        if any(model.names != first.names for model in models):
+            raise ValueError("boosted: expected models of the same features, found others; fit them on the same rows")
+        made = cls(first.parameters)
+        made._become(average([model._text for model in models]), first.names)
+        made.steps = first.steps
+        return made
 
     def _training(self, seed: int) -> dict[str, Any]:
         given = {name: value for name, value in self.parameters.items() if name not in _OURS}
@@ -124,6 +138,7 @@ class Boosted:
         header, content = read_model(folder, self.family, _BOOSTER)
         self.parameters = merged(self.family, DEFAULTS, header["parameters"])
         self._become(content.decode(), header["names"])
+        self.steps = header["steps"]
 
 
 def _dataset(examples: Examples, reference: lightgbm.Dataset | None) -> lightgbm.Dataset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ families: Mapping[str, Callable[[Mapping[str, Any]], Model]] = {
 
 STEPS: Mapping[str, str] = {Boosted.family: "rounds", TabularMLP.family: "epochs"}
 """Parameter that fixes a family's number of steps, where there are no validation rows to stop it."""
+
+MEANS: Mapping[str, Callable[[Sequence[Any]], Model]] = {Boosted.family: Boosted.mean}
+"""Families of which several models can be made one that predicts their mean."""
 
 
 def new_model(family: str, parameters: Mapping[str, Any] | None = None) -> Model:

@@ -60,21 +60,21 @@ def challenge(
     if not found.positives:
         return Challenge(choices[0], False, "no positives are known to compare on")
     values = {name: found.average_precision(name) for name in found.scores}
-    chosen = _chosen(found, choices, values, seed)
-    low, high = difference(found, chosen.name, "champion", LEVEL.get(decision.trigger, LEVEL["age"]), seed)
+    best = chosen(found, choices, values, seed)
+    low, high = difference(found, best.name, "champion", LEVEL.get(decision.trigger, LEVEL["age"]), seed)
     # A champion that was trained for this very change knows less of it by now than whoever learns from it today: it
     # stays only if it is better. Labels are too young to prove each step, and not to take it costs more.
     follows = decision.episode is not None and champion.learned_until > since
-    mine, theirs = values[chosen.name], values["champion"]
+    mine, theirs = values[best.name], values["champion"]
     said = (
-        f"{chosen.name} {mine:.3f} against {theirs:.3f} on {found.positives} positives "
+        f"{best.name} {mine:.3f} against {theirs:.3f} on {found.positives} positives "
         f"since {since:%Y-%m-%d} ({low:+.3f} to {high:+.3f})"
     )
     numbers = {
         "candidate": mine, "rival": theirs, "lower": low, "upper": high, "positives": found.positives,
         "rows": len(found.labels), "since": since.isoformat(), "tried": values,
     }  # fmt: skip
-    return Challenge(chosen, (high if follows else low) > 0, said, numbers, found)
+    return Challenge(best, (high if follows else low) > 0, said, numbers, found)
 
 
 def choices_of(use_case: UseCase, decision: Decision, family: str) -> tuple[Recipe, ...]:
@@ -85,7 +85,7 @@ def choices_of(use_case: UseCase, decision: Decision, family: str) -> tuple[Reci
     return (*((usual,) if decision.episode is None else ()), *recent, *together)
 
 
-def _chosen(found: Comparison, choices: Sequence[Recipe], values: Mapping[str, float], seed: int) -> Recipe:
+def chosen(found: Comparison, choices: Sequence[Recipe], values: Mapping[str, float], seed: int) -> Recipe:
     """The best, but the mean of several unless a single one is better beyond noise.
 
     The days that are compared on are those that were learned from, of other cards: frauds of one campaign make short

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.models.catalog import families, load_model, new_model
+from jobs.models.catalog import MEANS, families, load_model, new_model
 from jobs.models.graphs import feature_names
 from jobs.models.parity import check_parity, score, session
 from jobs.models.protocol import Examples, Floats, Model
@@ -242,6 +242,35 @@ def test_training_keeps_its_best_step_and_can_be_stopped(family: str) -> None:
 
     with pytest.raises(StopIteration):
         new_model(family, SMALL[family]).fit(TRAIN, VALID, seed=7, device="cpu", report=stop)
+
+
+def test_a_mean_of_boosters_is_one_model_with_the_mean_of_their_logits(tmp_path: Path) -> None:
+    members = [fitted("boosted", TRAIN.rows(slice(n * 500, None)), None, rounds=20 + n, num_leaves=5) for n in range(3)]
+    together = MEANS["boosted"](members)
+
+    def logits(model: Model) -> Floats:
+        chances = model.predict(TEST.features)
+        return np.log(chances / (1 - chances))
+
+    wanted = np.mean([logits(model) for model in members], axis=0)
+    np.testing.assert_allclose(logits(together), wanted, atol=1e-9)
+    check_parity(together.to_onnx(), together.predict, TEST.features, tolerance=1e-5)
+    together.save(tmp_path / "mean")
+    loaded = load_model(tmp_path / "mean")
+    np.testing.assert_array_equal(loaded.predict(TEST.features), together.predict(TEST.features))
+    # Rounds of each, not trees of all: who is trained with the same number again comes to the same size.
+    assert loaded.steps == together.steps == members[0].steps == 20
+    own = [model.contributions(TEST.features[:50], TRAIN.features) for model in (together, *members)]  # type: ignore[attr-defined]
+    np.testing.assert_allclose(own[0], np.mean(own[1:], axis=0), atol=1e-9)
+
+
+def test_a_mean_of_one_kind_only() -> None:
+    other = replace(TRAIN, names=("other", *NAMES[1:]))
+    members = [fitted("boosted", rows, None, rounds=3) for rows in (TRAIN, other)]
+    with pytest.raises(ValueError, match="same features"):
+        MEANS["boosted"](members)
+    with pytest.raises(ValueError, match="expected"):
+        MEANS["boosted"]([])
 
 
 @every_family

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from small_history import A_DAY, DAY, DAYS, START, world
 
 from jobs import recipes
+from jobs.challenge import choices_of, chosen
 from jobs.history import UNKNOWN, LabelVersions
 from jobs.models.catalog import new_model
-from jobs.recipes import Champion, Recipe
+from jobs.recipes import Champion, Comparison, Recipe
 from jobs.reports import NEVER
+from jobs.retrain_policy import Decision
 from jobs.split import microseconds
 from jobs.use_cases.fraud import FRAUD
 
@@ -141,6 +143,47 @@ def test_a_champion_is_compared_by_the_halves_it_was_chosen_by() -> None:
     ]
     np.testing.assert_array_equal(seen[0].scores["champion"], seen[1].scores["champion"])
     assert (seen[0].scores["champion"] != seen[0].scores["young"]).any()
+
+
+def test_a_mean_of_recipes_predicts_between_them_and_is_compared_as_it_would_be_fitted() -> None:
+    as_of, since = START + 30 * DAY, START + 20 * DAY
+    parts = (YOUNG, replace(YOUNG, name="younger", half_life=2 * DAY))
+    together = recipes.mean(parts)
+    assert together.name == "mean of young, younger"
+    single = [recipes.fit(MADE, FRAUD, part, as_of, share, "boosted", {"rounds": 5}) for part in parts]
+    made = recipes.fit(MADE, FRAUD, together, as_of, share, "boosted", {"rounds": 5})
+    chances = np.array([model.predict(MADE.features) for model in (made, *single)])
+    logits = np.log(chances / (1 - chances))
+    np.testing.assert_allclose(logits[0], logits[1:].mean(axis=0), atol=1e-9)
+    champion = Champion(single[0], YOUNG, since, share)
+    arguments: Any = (champion, as_of, since, share, "boosted", {"rounds": 5})
+    both = recipes.compare(MADE, FRAUD, (together, *parts), *arguments)
+    alone = recipes.compare(MADE, FRAUD, (together,), *arguments)
+    np.testing.assert_array_equal(both.scores[together.name], alone.scores[together.name])
+
+
+def test_a_single_recipe_is_taken_where_it_is_better_beyond_noise_only() -> None:
+    labels = MADE.labels.at(NEVER - 1, len(MADE)) == 1
+    rows = MADE.rows(np.ones(len(MADE), np.bool_), labels)
+    rng = np.random.default_rng(0)
+    single, together = YOUNG, recipes.mean((YOUNG, replace(YOUNG, name="younger")))
+    lucky = 0
+    for better, noise in ((0.0, 0.1),) * 8 + ((2.0, 0.0), (-2.0, 0.0)):
+        base = rng.normal(size=len(labels)) + 2 * labels
+        other = base + better * labels + noise * rng.normal(size=len(labels))
+        found = Comparison(rows, {together.name: base, single.name: other})
+        values = {name: found.average_precision(name) for name in found.scores}
+        lucky += better == 0 and values[single.name] > values[together.name]
+        assert chosen(found, (single, together), values, 0) == (single if better > 0 else together)
+    assert lucky
+
+
+def test_every_recipe_that_a_model_may_name_is_found_again() -> None:
+    decision = Decision(START, True, "alarm", "", START.date(), 0)
+    for asked in (decision, replace(decision, episode=None)):
+        for recipe in choices_of(FRAUD, asked, "boosted"):
+            assert recipes.named(FRAUD, recipe.name) == recipe
+    assert not any(recipe.parts for recipe in choices_of(FRAUD, decision, "tabular_mlp"))
 
 
 @settings(max_examples=50)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -31,6 +32,7 @@ from jobs.use_case import UseCase
 
 SCORE = "score"
 """The model's output, as one more feature."""
+THREADS = 2
 REMEMBERED = timedelta(days=90)
 """How far back the decisions are looked at through their labels."""
 
@@ -114,15 +116,21 @@ class Monitor:
 
     def _measure(self, model: Model, last: date, settled_since: date | None, today: date, moment: int) -> None:
         stable = self._stable(last, settled_since, moment)
-        scores = {day: model.predict(self.history.features[self.rows_of(day)]) for day in stable}
+        scores = self._predicted(model, stable)
         features = np.concatenate([self._features(day, moment) for day in stable])
         self._edges = {name: edges_of(features[:, n]) for n, name in enumerate(self.history.names)}
         self._edges[SCORE] = edges_of(np.concatenate([scores[day][self.known(day, moment)] for day in stable]))
         self._reference = drift.reference(self._counted(stable, scores, moment))
         since = [last + timedelta(days=n) for n in range(1, (today - last).days + 1)]
         decided = [day for day in sorted(self._scores) if day > today]
-        ours = {day: model.predict(self.history.features[self.rows_of(day)]) for day in since}
+        ours = self._predicted(model, since)
         self._recent = [self._counted([day], {**self._scores, **ours}, moment) for day in (*since, *decided)]
+
+    def _predicted(self, model: Model, days: Sequence[date]) -> dict[date, Floats]:
+        """A model's scores of whole days; two months of them, by several hundred trees, are worth two threads."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            made = pool.map(lambda day: model.predict(self.history.features[self.rows_of(day)]), days)
+            return dict(zip(days, made, strict=True))
 
     def settles(self, change: date, after: timedelta, day: date) -> bool:
         """Whether at the end of `day` the world since `change` is the usual one: the first day that is `after` it and

@@ -57,8 +57,8 @@ def usual(use_case: UseCase) -> Recipe:
     return Recipe("all mature rows", use_case.label_maturity)
 
 
-def recent(days: Sequence[int] = (7, 21, 60), trust: timedelta = timedelta(days=2)) -> tuple[Recipe, ...]:
-    """Recipes for a world that has changed: more or less of it."""
+def recent(days: Sequence[int] = (7, 60), trust: timedelta = timedelta(days=2)) -> tuple[Recipe, ...]:
+    """Recipes for a world that has changed: one that learns the change, one that forgets little."""
     return tuple(Recipe(f"half-life {n} days", trust, timedelta(days=n), corrected=True) for n in days)
 
 
@@ -67,9 +67,17 @@ def mean(parts: Sequence[Recipe]) -> Recipe:
     return Recipe("mean of " + ", ".join(part.name for part in parts), parts[0].trust, parts=tuple(parts))
 
 
+def mean_of(chances: Sequence[Floats]) -> Floats:
+    """Chances whose logit is the mean of theirs, as of a mean of models."""
+    logits = np.mean([np.log(one) - np.log1p(-one) for one in chances], axis=0)
+    found: Floats = 1 / (1 + np.exp(-logits))
+    return found
+
+
 def named(use_case: UseCase, name: str) -> Recipe:
     """The recipe of that name. Raises ValueError if there is none."""
-    known = {recipe.name: recipe for recipe in (usual(use_case), *recent(), mean(recent()))}
+    # Half-lives of 21 days are of models that were made before there was a mean.
+    known = {recipe.name: recipe for recipe in (usual(use_case), *recent((7, 21, 60)), mean(recent()))}
     if name not in known:
         raise ValueError(f"recipe: expected one of {list(known)}, found {name!r}; the model is of another version")
     return known[name]
@@ -213,20 +221,24 @@ def compare(
             return Halves(since, tuple(fits))
 
     def scored(models: Halves) -> Floats:
-        scores = np.zeros(len(history))
-        for half, model in zip(halves, models.models, strict=True):
-            scores[held & half] = model.predict(history.features[held & half])
+        scores, mine = np.zeros(len(history)), [held & half for half in halves]
+        with ThreadPoolExecutor(FOLDS) as pool:
+            made = pool.map(lambda model, rows: model.predict(history.features[rows]), models.models, mine)
+            for rows, values in zip(mine, made, strict=True):
+                scores[rows] = values
         return scores[held]
 
-    crossfits: dict[str, Halves] = {}
-    for recipe in sorted(recipes, key=lambda recipe: len(recipe.parts)):
-        parts = [crossfits[part.name].models for part in recipe.parts if part.name in crossfits]
-        together = len(parts) == len(recipe.parts) > 0
-        models = tuple(MEANS[family](halves) for halves in zip(*parts, strict=True)) if together else ()
-        crossfits[recipe.name] = Halves(since, models) if together else crossed(recipe, as_of, share)
+    single = {part.name: part for recipe in recipes for part in recipe.parts or (recipe,)}
+    crossfits = {name: crossed(recipe, as_of, share) for name, recipe in single.items()}
+    values = {name: scored(models) for name, models in crossfits.items()}
+    for recipe in recipes:
+        if recipe.parts:
+            models = zip(*(crossfits[part.name].models for part in recipe.parts), strict=True)
+            crossfits[recipe.name] = Halves(since, tuple(MEANS[family](together) for together in models))
+            values[recipe.name] = mean_of([values[part.name] for part in recipe.parts])
     if champion.learned_until <= since:
         scores = {"champion": champion.model.predict(found.examples.features)}
     else:
         kept = champion.halves if champion.halves and champion.halves.since == since else None
         scores = {"champion": scored(kept or crossed(champion.recipe, champion.learned_until, champion.share))}
-    return Comparison(found, scores | {name: scored(models) for name, models in crossfits.items()}, crossfits)
+    return Comparison(found, scores | {recipe.name: values[recipe.name] for recipe in recipes}, crossfits)

@@ -160,6 +160,14 @@ def test_a_mean_of_recipes_predicts_between_them_and_is_compared_as_it_would_be_
     both = recipes.compare(MADE, FRAUD, (together, *parts), *arguments)
     alone = recipes.compare(MADE, FRAUD, (together,), *arguments)
     np.testing.assert_array_equal(both.scores[together.name], alone.scores[together.name])
+    assert list(alone.scores) == ["champion", together.name]
+    held, now = MADE.times > microseconds(since), both.halves[together.name].models
+    fitted = [
+        recipes.fit(MADE, FRAUD, together, as_of, share, "boosted", {"rounds": 5}, held & (MADE.blocks % 2 == half))
+        for half in range(2)
+    ]
+    for one, other in zip(now, fitted, strict=True):
+        np.testing.assert_array_equal(one.predict(MADE.features), other.predict(MADE.features))
 
 
 def test_a_single_recipe_is_taken_where_it_is_better_beyond_noise_only() -> None:

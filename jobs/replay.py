@@ -10,6 +10,7 @@ whole line, to the same result, as nothing but those lines, the bundles and the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from jobs.acting import Acting
 from jobs.bundle import open_bundle
 from jobs.challenge import challenge, midnight
 from jobs.history import History, LabelVersions
-from jobs.monitor import Monitor, Seen
+from jobs.monitor import THREADS, Monitor, Seen
 from jobs.provenance import plain
 from jobs.recipes import Recipe, Share
 from jobs.registry import bundle_folder
@@ -189,7 +190,7 @@ class _World:
     def _decided(self, today: date, scores: Any) -> None:
         """The day's decisions; once a change is old enough, the world after it is the usual one."""
         self.monitor.decided(today, scores)
-        self.shadow.score(self.monitor.rows_of(today), self._features(today), scores)
+        self.shadow.score(self.monitor.rows_of(today), scores)
         self._act(today, scores)
         change = latest_change(self.decisions, today)
         if change is not None and self.monitor.settles(change, self.plan.rules.episode, today):
@@ -281,9 +282,13 @@ def decisions(
     versions = sorted({day.champion_version for day in days} - {0})
     models = {version: open_bundle(bundle_folder(settings, use_case, version)).model() for version in versions}
     monitor = Monitor(history, use_case)
-    for day in days:
+
+    def decided(day: Day) -> tuple[slice, metrics.Floats | None]:
         rows, model = monitor.rows_of(date.fromisoformat(day.date)), models.get(day.champion_version)
-        yield rows, model.predict(history.features[rows]) if model is not None else None
+        return rows, model.predict(history.features[rows]) if model is not None else None
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield from pool.map(decided, days)
 
 
 def outcomes(history: History, decided: Iterable[tuple[slice, metrics.Floats | None]]) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 
@@ -12,11 +11,12 @@ from jobs.history import History
 from jobs.label_delay import Delay
 from jobs.metrics import Floats
 from jobs.replay_models import Models
+from jobs.split import Mask
 from jobs.use_case import UseCase
 
 
 class Shadow:
-    """Scores of the champion and of the one before it, since the promotion of the champion.
+    """Scores of the champion, and of the one before it where they are asked for, since the promotion of the champion.
 
     Args:
         rows: of the history.
@@ -24,7 +24,7 @@ class Shadow:
 
     def __init__(self, rows: int, use_case: UseCase, models: Models) -> None:
         self._use_case, self._models = use_case, models
-        self._present, self._theirs = np.zeros(rows), np.zeros(rows)
+        self._present, self._theirs = np.zeros(rows), np.full(rows, np.nan)
         self._since: datetime | None = None
         self.former: int | None = None
         """Who would be restored; None: the champion is the first, or was restored itself."""
@@ -32,16 +32,21 @@ class Shadow:
     def follow(self, former: int | None, since: datetime) -> None:
         """Another champion decides from `since` on."""
         self.former, self._since = former, since
+        self._theirs[:] = np.nan
 
-    def score(self, rows: slice, features: Any, scores: Floats) -> None:
+    def score(self, rows: slice, scores: Floats) -> None:
         """A day: the champion gave `scores`."""
         self._present[rows] = scores
-        if self.former is not None:
-            self._theirs[rows] = self._models.model(self.former).predict(features)
 
     def look(self, history: History, delay: Delay, as_of: datetime) -> Hindsight:
         """Whether the former champion, if there is one, would have been better, by what is known at `as_of`."""
         assert self.former is not None and self._since is not None
-        return hindsight(
-            history, self._use_case, self._present.__getitem__, self._theirs.__getitem__, delay, self._since, as_of
-        )
+        model = self._models.model(self.former)
+
+        def theirs(chosen: Mask) -> Floats:
+            # Most promotions are followed by another before so many labels are mature that this is asked.
+            new = chosen & np.isnan(self._theirs)
+            self._theirs[new] = model.predict(history.features[new])
+            return self._theirs[chosen]
+
+        return hindsight(history, self._use_case, self._present.__getitem__, theirs, delay, self._since, as_of)

@@ -30,7 +30,7 @@ from jobs.metrics import Bools, Floats
 from jobs.monitor import Monitor
 from jobs.replay import FIRST_TRAINING, Plan
 from jobs.reports import NEVER
-from jobs.simulate import scenario, write
+from jobs.simulate import World, scenario, write
 from jobs.simulate_world import CHANGE
 from jobs.split import Times, day_number, microseconds, numbered_day
 from jobs.use_cases.fraud import FRAUD, PROBLEM
@@ -53,14 +53,15 @@ def main() -> None:
     found = {}
     for name in asked.scenarios:
         with tempfile.TemporaryDirectory() as scratch:
-            found[name] = _measured(*_decided(name, asked.customers, asked.seed, Path(scratch)))
+            customers = asked.customers
+            world = scenario(name, seed=asked.seed, customers=customers, terminals=customers * 3 // 4)
+            found[name] = _measured(*_decided(world, Path(scratch)), world.last_day)
             print(name, json.dumps(found[name]), flush=True)
             (REPORTS / "estimate.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
-def _decided(name: str, customers: int, seed: int, folder: Path) -> tuple[History, Floats]:
+def _decided(world: World, folder: Path) -> tuple[History, Floats]:
     """A world and what its model makes of every event from the first training on; NaN before."""
-    world = scenario(name, seed=seed, customers=customers, terminals=customers * 3 // 4)
     files = write(world, str(folder / "world"))
     own = settings.load({"EVERGREEN_HOME": str(folder / "home")})
     with prepared(own, FRAUD, {source: (path,) for source, path in files.items()}, None) as (lakehouse, known):
@@ -74,9 +75,9 @@ def _decided(name: str, customers: int, seed: int, folder: Path) -> tuple[Histor
     return seen, scores
 
 
-def _measured(seen: History, scores: Floats) -> dict[str, Any]:
+def _measured(seen: History, scores: Floats, last: date) -> dict[str, Any]:
     labels = seen.labels.at(NEVER - 1, len(seen)) == 1
-    looks = list(_looks(seen, scores, labels))
+    looks = list(_looks(seen, scores, labels, last + timedelta(days=1)))
     young = [look for look in looks if look["age"] == 0]
     return {
         **_errors("all_days", looks),
@@ -97,9 +98,8 @@ def _errors(name: str, looks: list[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def _looks(seen: History, scores: Floats, labels: Bools) -> Iterator[dict[str, Any]]:
+def _looks(seen: History, scores: Floats, labels: Bools, end: date) -> Iterator[dict[str, Any]]:
     monitor = Monitor(seen, FRAUD)
-    end = numbered_day(seen.days[-1]) + timedelta(days=1)
     evening = CHANGE + timedelta(days=1)
     while evening <= end:
         as_of = midnight(evening)

@@ -119,13 +119,17 @@ def _numbers(fields: dict[str, str], key: str, dtype: npt.DTypeLike) -> npt.NDAr
 
 
 def _zeros_as_missing(graph: Graph, trees: list[_Tree], count: int) -> str:
-    """Where zeros count as missing, a zero becomes NaN before the trees: a split sends both the same way."""
+    """Where zeros count as missing, a zero becomes NaN before the trees: a split sends both the same way.
+
+    Of a mean of boosters one may have seen a feature without missing values, and another with: each split says where
+    NaN goes. Only zeros that are missing to some and a number to others cannot be told to the trees.
+    """
     kinds: dict[int, set[int]] = {}
     for tree in trees:
         for feature, kind in zip(tree.features.tolist(), tree.missing_types.tolist(), strict=True):
             kinds.setdefault(feature, set()).add(kind)
-    if mixed := [feature for feature, found in kinds.items() if len(found) > 1]:
-        raise ValueError(f"booster: expected one missing type per feature, found several for {mixed}; report it")
+    if mixed := [feature for feature, found in kinds.items() if _ZERO in found and len(found) > 1]:
+        raise ValueError(f"booster: expected zeros to be missing to all trees or to none, found both for {mixed}")
     zeros = np.array([kinds.get(feature) == {_ZERO} for feature in range(count)])
     if not zeros.any():
         return INPUT

@@ -264,6 +264,17 @@ def test_a_mean_of_boosters_is_one_model_with_the_mean_of_their_logits(tmp_path:
     np.testing.assert_allclose(own[0], np.mean(own[1:], axis=0), atol=1e-9)
 
 
+def test_a_mean_of_boosters_that_saw_values_missing_and_of_others_that_did_not() -> None:
+    full = TRAIN.rows(~np.isnan(TRAIN.features).any(axis=1))
+    members = [fitted("boosted", rows, None, rounds=30) for rows in (TRAIN, full, TRAIN.rows(slice(0, 700)))]
+    for together in (MEANS["boosted"](members), MEANS["boosted"](members[::-1])):
+        assert np.isnan(TEST.features).any()
+        check_parity(together.to_onnx(), together.predict, TEST.features, tolerance=1e-5)
+        gaps = TEST.features[np.isnan(TEST.features).any(axis=1)]
+        logits = [np.log(c / (1 - c)) for c in (model.predict(gaps) for model in (together, *members))]
+        np.testing.assert_allclose(logits[0], np.mean(logits[1:], axis=0), atol=1e-9)
+
+
 def test_a_mean_of_one_kind_only() -> None:
     other = replace(TRAIN, names=("other", *NAMES[1:]))
     members = [fitted("boosted", rows, None, rounds=3) for rows in (TRAIN, other)]

@@ -123,7 +123,8 @@ def _estimates(seen: History, scores: Floats, delay: Delay, as_of: datetime) -> 
     first[seen.labels.rows[positive]] = seen.labels.known_at[positive]
 
     def of(days: timedelta) -> tuple[Times, Floats, Times, Bools]:
-        inside = (seen.times > microseconds(as_of - days)) & seen.known(as_of) & ~np.isnan(scores)
+        # An event at midnight itself is the first of the next day.
+        inside = (seen.times >= microseconds(as_of - days)) & (seen.times < microseconds(as_of)) & ~np.isnan(scores)
         return seen.times[inside], scores[inside], first[inside], first[inside] < NEVER
 
     concept = concept_drift(*of(timedelta(days=120)), delay, as_of)

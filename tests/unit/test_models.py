@@ -265,7 +265,7 @@ def test_a_mean_of_boosters_is_one_model_with_the_mean_of_their_logits(tmp_path:
 
 
 def test_a_mean_of_boosters_that_saw_values_missing_and_of_others_that_did_not() -> None:
-    full = TRAIN.rows(~np.isnan(TRAIN.features).any(axis=1))
+    full = TRAIN.rows(np.flatnonzero(~np.isnan(TRAIN.features).any(axis=1)))
     members = [fitted("boosted", rows, None, rounds=30) for rows in (TRAIN, full, TRAIN.rows(slice(0, 700)))]
     for together in (MEANS["boosted"](members), MEANS["boosted"](members[::-1])):
         assert np.isnan(TEST.features).any()

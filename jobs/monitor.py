@@ -33,6 +33,7 @@ from jobs.use_case import UseCase
 SCORE = "score"
 """The model's output, as one more feature."""
 THREADS = 2
+"""That predict whole days; LightGBM lets go of the interpreter meanwhile."""
 REMEMBERED = timedelta(days=90)
 """How far back the decisions are looked at through their labels."""
 

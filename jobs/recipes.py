@@ -126,7 +126,7 @@ def fit(
         ValueError: the rows hold one class only.
     """
     if recipe.parts:
-        with ThreadPoolExecutor(FOLDS) as pool:
+        with ThreadPoolExecutor(len(recipe.parts)) as pool:
             fits = [
                 pool.submit(fit, history, use_case, part, as_of, share, family, tuned, without, device)
                 for part in recipe.parts

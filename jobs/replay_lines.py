@@ -10,7 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from jobs.local_files import replace_json
+from jobs.local_files import replace_bytes, replace_json
 from jobs.retrain_policy import Decision
 
 LINES, PLAN = "days.jsonl", "plan.json"
@@ -69,9 +69,7 @@ class Lines:
         if not self._path.exists():
             return
         lines = [line for line in self._path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text("".join(lines))
-        os.replace(temporary, self._path)
+        replace_bytes(self._path, "".join(lines).encode())
         for line in lines:
             yield Day(**json.loads(line))
 

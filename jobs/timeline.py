@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
+
+from jobs.local_files import replace_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,16 +41,16 @@ def frame(days: Sequence[Day], average_precisions: Sequence[float]) -> pl.DataFr
 def write(timeline: pl.DataFrame, out: Path, title: str) -> None:
     """Write both files, each whole or not at all."""
     parquet(timeline, out / "timeline.parquet")
-    temporary = out / ".timeline.png"
-    picture(timeline, title).savefig(temporary, format="png", dpi=120)
-    os.replace(temporary, out / "timeline.png")
+    drawn = BytesIO()
+    picture(timeline, title).savefig(drawn, format="png", dpi=120)
+    replace_bytes(out / "timeline.png", drawn.getvalue())
 
 
 def parquet(table: pl.DataFrame, path: Path) -> None:
     """Write a table, whole or not at all."""
-    temporary = path.with_name(f".{path.name}")
-    table.write_parquet(temporary)
-    os.replace(temporary, path)
+    written = BytesIO()
+    table.write_parquet(written)
+    replace_bytes(path, written.getvalue())
 
 
 def picture(timeline: pl.DataFrame, title: str) -> Figure:

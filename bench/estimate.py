@@ -68,9 +68,8 @@ def _decided(world: World, folder: Path) -> tuple[History, Floats]:
         history.build(lakehouse, FRAUD, known.end + SETTLED)
     seen = history.read(lakehouse, FRAUD)
     plan = Plan("never", known.first_day, known.last_day, known.first_day + FIRST_TRAINING)
-    days = replay.run(own, FRAUD, seen, plan, folder / "never")
     scores = np.full(len(seen), np.nan)
-    for rows, made in replay.decisions(own, FRAUD, seen, days):
+    for rows, made in replay.run(own, FRAUD, seen, plan, folder / "never").decided:
         scores[rows] = np.nan if made is None else made
     return seen, scores
 

@@ -97,6 +97,10 @@ class Monitor:
         if self._reference is not None and not self._adopted:
             self._recent.append(self._counted([day], {day: scores}, _end_of(day)))
 
+    def scores_of(self, day: date) -> Floats | None:
+        """The decisions of a day; None: nobody decided."""
+        return self._scores.get(day)
+
     def adopt(
         self, model: Model, today: date, changed_on: date | None = None, settled_since: date | None = None
     ) -> None:
@@ -230,12 +234,14 @@ class Monitor:
         return concept_drift(times, scores, known, known < NEVER, delay, evening)
 
     def _average_precisions(self, evening: datetime, delay: Delay) -> list[float]:
-        """Of the latest mature days that were decided about, oldest first. While no reports come, no day ripens."""
+        """Of the latest mature days that were decided about, oldest first, as of all their reports: a share F of the
+        positives, whichever, shows F times the precision. While no reports come, no day ripens."""
         moment = microseconds(evening)
-        heard = datetime.fromtimestamp(heard_until(self._reported(moment)[1], evening) / 1e6, UTC)
-        last = heard.date() - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
-        count = performance_drop.RECENT_DAYS + performance_drop.REFERENCE_DAYS
-        days = [day for day in self._days_until(last, count, moment) if day in self._scores]
+        heard = heard_until(self._reported(moment)[1], evening)
+        last = datetime.fromtimestamp(heard / 1e6, UTC).date() - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
+        count = performance_drop.RECENT_DAYS + performance_drop.NOISE_DAYS
+        remembered = evening.date() - REMEMBERED
+        days = [day for day in self._days_until(last, count, moment) if day in self._scores and day > remembered]
         if len(days) < performance_drop.RECENT_DAYS + performance_drop.FEWEST_DAYS:
             return []
         rows = slice(self.rows_of(days[0]).start, self.rows_of(days[-1]).stop)
@@ -245,7 +251,8 @@ class Monitor:
             own, there = self.rows_of(day), self.known(day, moment)
             labels = positive[own.start - rows.start : own.stop - rows.start][there]
             able = labels.any() and not labels.all()
-            found.append(metrics.average_precision(labels, self._scores[day][there]) if able else float("nan"))
+            share = delay.share(ages(self.history.times[own][there], heard)).mean() if able else 1.0
+            found.append(metrics.average_precision(labels, self._scores[day][there]) / share if able else float("nan"))
         return found
 
     def _positive_at(self, moment: int, rows: slice) -> metrics.Bools:

@@ -9,8 +9,7 @@ whole line, to the same result, as nothing but those lines, the bundles and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -21,13 +20,11 @@ import numpy as np
 
 from jobs import acting, metrics, recipes
 from jobs.acting import Acting
-from jobs.bundle import open_bundle
 from jobs.challenge import challenge, midnight
 from jobs.history import History, LabelVersions
-from jobs.monitor import THREADS, Monitor, Seen
+from jobs.monitor import Monitor, Seen
 from jobs.provenance import plain
 from jobs.recipes import Recipe, Share
-from jobs.registry import bundle_folder
 from jobs.replay_lines import Day, Lines, decision_of
 from jobs.replay_models import FAMILY, Models
 from jobs.replay_shadow import Shadow
@@ -62,9 +59,26 @@ class Plan:
     """What is done about the scores; None: nothing, and every label comes."""
 
 
+Decided = tuple[slice, metrics.Floats | None]
+"""Rows of a day, and what the champion of that day made of them; None: there was no champion yet."""
+
+
+@dataclass(frozen=True, eq=False)
+class Replayed:
+    """What a replay came to, a line and its decisions for each day."""
+
+    days: list[Day]
+    decided: list[Decided]
+
+    def told(self) -> Iterator[tuple[slice, date, metrics.Floats | None]]:
+        """Rows, day and scores of each."""
+        for day, (rows, scores) in zip(self.days, self.decided, strict=True):
+            yield rows, date.fromisoformat(day.date), scores
+
+
 def run(
     settings: Settings, use_case: UseCase, history: History, plan: Plan, out: Path, progress: Progress | None = None
-) -> list[Day]:
+) -> Replayed:
     """Replay what is not replayed yet in `out`; gives all days.
 
     Raises:
@@ -77,7 +91,8 @@ def run(
         days.append(world.day(plan.first + timedelta(days=len(days))))
         if progress is not None:
             progress(len(days), total, days[-1].reason)
-    return days
+    dates = [date.fromisoformat(day.date) for day in days]
+    return Replayed(days, [(world.monitor.rows_of(day), world.monitor.scores_of(day)) for day in dates])
 
 
 def instantly(history: History) -> History:
@@ -275,24 +290,8 @@ class _World:
         return self.history.features[self.monitor.rows_of(day)]
 
 
-def decisions(
-    settings: Settings, use_case: UseCase, history: History, days: Sequence[Day]
-) -> Iterator[tuple[slice, metrics.Floats | None]]:
-    """Rows of each day, and what the champion of that day made of them; None: there was no champion yet."""
-    versions = sorted({day.champion_version for day in days} - {0})
-    models = {version: open_bundle(bundle_folder(settings, use_case, version)).model() for version in versions}
-    monitor = Monitor(history, use_case)
-
-    def decided(day: Day) -> tuple[slice, metrics.Floats | None]:
-        rows, model = monitor.rows_of(date.fromisoformat(day.date)), models.get(day.champion_version)
-        return rows, model.predict(history.features[rows]) if model is not None else None
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        yield from pool.map(decided, days)
-
-
-def outcomes(history: History, decided: Iterable[tuple[slice, metrics.Floats | None]]) -> list[float]:
-    """Average precision of each day's `decisions` with the labels known in the end; NaN where there is none.
+def outcomes(history: History, decided: Iterable[Decided]) -> list[float]:
+    """Average precision of each day's decisions with the labels known in the end; NaN where there is none.
 
     Where the replay acted these are all labels too, of blocked events as well.
     """

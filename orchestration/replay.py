@@ -54,13 +54,11 @@ def run(
         seen = without_label_features(seen, use_case)
     # The features of an event do not depend on it, so that the history is the same one.
     use_case = use_case if memory is None else replace(use_case, training_window=memory)
-    days = replay.run(own, use_case, seen, plan, out, progress)
-    decided = list(replay.decisions(own, use_case, seen, days))
-    made = timeline.frame(days, replay.outcomes(seen, decided))
+    played = replay.run(own, use_case, seen, plan, out, progress)
+    made = timeline.frame(played.days, replay.outcomes(seen, played.decided))
     if acting is not None:
         ids = history.event_ids(lakehouse, use_case)
-        told = [(rows, date.fromisoformat(day.date), scores) for day, (rows, scores) in zip(days, decided, strict=True)]
-        timeline.parquet(pl.DataFrame(actions.table(told, seen, ids, acting)), out / "actions.parquet")
+        timeline.parquet(pl.DataFrame(actions.table(played.told(), seen, ids, acting)), out / "actions.parquet")
     timeline.write(made, out, f"{use_case.name}, policy {policy}" + (", labels at once" if instant else ""))
     return made
 

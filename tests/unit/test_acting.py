@@ -21,7 +21,7 @@ from jobs import acting, recipes, replay, replay_lines, settings, timeline
 from jobs.acting import Acting
 from jobs.history import UNKNOWN
 from jobs.problem import Family
-from jobs.replay_lines import Day
+from jobs.replay import Replayed
 from jobs.reports import NEVER
 from jobs.split import microseconds
 from jobs.training_rows import sampled
@@ -153,7 +153,7 @@ SMALL = replace(FRAUD, problem=replace(PROBLEM, families=(Family("boosted", fixe
 HISTORY = world(seed=3, changed_on=50, days=DAYS)
 
 
-def played(out: Path, policy: Acting | None) -> list[Day]:
+def played(out: Path, policy: Acting | None) -> Replayed:
     own = settings.load({"EVERGREEN_HOME": str(out / "home")})
     first = START.date()
     plan = replay.Plan(
@@ -164,7 +164,7 @@ def played(out: Path, policy: Acting | None) -> list[Day]:
 
 def test_a_replay_that_acts_goes_on_to_the_same_result(tmp_path: Path) -> None:
     policy = Acting(0.0, quota=15, explore=0.2)
-    days = played(tmp_path / "whole", policy)
+    days = played(tmp_path / "whole", policy).days
     acted = days[TRAINED:]
     assert all(day.blocked + day.explored == 15 for day in acted) and not any(day.blocked for day in days[:TRAINED])
     assert all(day.propensity == pytest.approx(0.2) and day.explored == 3 for day in acted)
@@ -173,22 +173,23 @@ def test_a_replay_that_acts_goes_on_to_the_same_result(tmp_path: Path) -> None:
         copy = tmp_path / str(cut)
         shutil.copytree(tmp_path / "whole", copy)
         (copy / replay_lines.LINES).write_text("".join(lines[:cut]))
-        assert [replace(day, seconds=0) for day in played(copy, policy)] == [replace(day, seconds=0) for day in days]
+        assert [replace(day, seconds=0) for day in played(copy, policy).days] == [
+            replace(day, seconds=0) for day in days
+        ]
     assert json.loads((tmp_path / "whole" / "plan.json").read_text())["plan"]["acting"]["quota"] == 15
 
 
 def test_who_blocks_knows_less_and_is_judged_by_the_whole_truth(tmp_path: Path) -> None:
     free, blocking = played(tmp_path / "free", None), played(tmp_path / "blocking", Acting(0.0, quota=15))
-    assert free[-1].reports_known > blocking[-1].reports_known + 50
-    assert free[TRAINED].reports_known >= blocking[TRAINED].reports_known
-    own = settings.load({"EVERGREEN_HOME": str(tmp_path / "blocking" / "home")})
-    judged = replay.outcomes(HISTORY, replay.decisions(own, SMALL, HISTORY, blocking))
-    shown = timeline.frame(blocking, judged)
+    assert free.days[-1].reports_known > blocking.days[-1].reports_known + 50
+    assert free.days[TRAINED].reports_known >= blocking.days[TRAINED].reports_known
+    judged = replay.outcomes(HISTORY, blocking.decided)
+    shown = timeline.frame(blocking.days, judged)
     assert shown.columns == [*timeline.COLUMNS, *timeline.ACTED] and shown["blocked"].to_list()[TRAINED:] == [15] * 30
     # Of the fifteen highest scores before the change most are frauds: who left them out would find far less.
     assert np.nanmean(judged[TRAINED:50]) > 0.8
     as_of = microseconds(START + DAYS * DAY)
-    assert (HISTORY.labels.at(as_of, len(HISTORY)) == 1).sum() >= free[-1].reports_known
+    assert (HISTORY.labels.at(as_of, len(HISTORY)) == 1).sum() >= free.days[-1].reports_known
 
 
 def test_exploring_without_acting_is_refused(tmp_path: Path) -> None:
@@ -204,14 +205,11 @@ def test_the_command_blocks_from_the_use_cases_threshold_on() -> None:
 
 def test_what_was_done_about_each_event_is_kept_with_its_chance(tmp_path: Path) -> None:
     policy = Acting(0.0, quota=15, explore=0.2)
-    days = played(tmp_path, policy)
-    own = settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
-    decided = replay.decisions(own, SMALL, HISTORY, days)
-    told = [(rows, date.fromisoformat(day.date), scores) for day, (rows, scores) in zip(days, decided, strict=True)]
-    kept = pl.DataFrame(acting.table(told, HISTORY, np.arange(len(HISTORY)) * 10, policy))
+    made = played(tmp_path, policy)
+    kept = pl.DataFrame(acting.table(made.told(), HISTORY, np.arange(len(HISTORY)) * 10, policy))
     first = int(np.searchsorted(HISTORY.days, HISTORY.days[0] + TRAINED))
     assert kept["event_id"].to_list() == [10 * n for n in range(first, len(HISTORY))]
     counted = kept.group_by("date", maintain_order=True).agg(pl.col("blocked", "explored").sum())
-    assert counted.rows() == [(date.fromisoformat(d.date), d.blocked, d.explored) for d in days[TRAINED:]]
+    assert counted.rows() == [(date.fromisoformat(d.date), d.blocked, d.explored) for d in made.days[TRAINED:]]
     assert set(kept.filter("explored")["propensity"].round(9)) == {0.2} and set(kept.filter("blocked")["weight"]) == {0}
     assert set(kept.filter("explored")["weight"].round(9)) == {5.0}

@@ -19,8 +19,7 @@ from jobs.bundle import Bundle, Manifest
 from jobs.challenge import midnight
 from jobs.models.protocol import Examples
 from jobs.problem import Family
-from jobs.replay import Plan
-from jobs.replay_lines import Day
+from jobs.replay import Plan, Replayed
 from jobs.retrain_policy import Rules
 from jobs.use_cases.fraud import FRAUD, PROBLEM
 
@@ -34,30 +33,29 @@ def plan(policy: replay.Policy, instant: bool = False) -> Plan:
     return Plan(policy, first, first + timedelta(days=DAYS - 1), first + timedelta(days=TRAINED), instant)
 
 
-def played(out: Path, policy: replay.Policy, instant: bool = False) -> list[Day]:
+def played(out: Path, policy: replay.Policy, instant: bool = False) -> Replayed:
     own = settings.load({"EVERGREEN_HOME": str(out / "home")})
     return replay.run(own, SMALL, HISTORY, plan(policy, instant), out)
 
 
-def quality(out: Path, days: list[Day]) -> np.ndarray:
-    own = settings.load({"EVERGREEN_HOME": str(out / "home")})
-    return np.array(replay.outcomes(HISTORY, replay.decisions(own, SMALL, HISTORY, days)))
+def quality(made: Replayed) -> np.ndarray:
+    return np.array(replay.outcomes(HISTORY, made.decided))
 
 
 @pytest.fixture(scope="module")
-def auto(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Day]]:
+def auto(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Replayed]:
     out = tmp_path_factory.mktemp("auto")
     return out, played(out, "auto")
 
 
-def test_a_change_is_seen_the_same_evening_and_learned(auto: tuple[Path, list[Day]], tmp_path: Path) -> None:
-    out, days = auto
+def test_a_change_is_seen_the_same_evening_and_learned(auto: tuple[Path, Replayed], tmp_path: Path) -> None:
+    days = auto[1].days
     alarms = [n for n, day in enumerate(days) if day.drift_alarm]
     assert alarms[0] == CHANGED and "(c)" in days[CHANGED].reason
     decision = days[CHANGED].decision
     assert decision is not None and decision["episode"] == days[CHANGED].date
     never = played(tmp_path, "never")
-    ours, theirs = quality(out, days), quality(tmp_path, never)
+    ours, theirs = quality(auto[1]), quality(never)
     np.testing.assert_array_equal(ours[:CHANGED], theirs[:CHANGED])
     assert np.isnan(ours[:TRAINED]).all()
     before, fallen, recovered = (np.nanmean(values) for values in (ours[TRAINED:CHANGED], theirs[-20:], ours[-20:]))
@@ -68,8 +66,8 @@ def test_a_change_is_seen_the_same_evening_and_learned(auto: tuple[Path, list[Da
     assert after and all(decision and decision["episode"] is None for decision in after)
 
 
-def test_it_goes_on_from_any_day_to_the_same_result(auto: tuple[Path, list[Day]], tmp_path: Path) -> None:
-    out, days = auto
+def test_it_goes_on_from_any_day_to_the_same_result(auto: tuple[Path, Replayed], tmp_path: Path) -> None:
+    out, days = auto[0], auto[1].days
     retrained = [n for n, day in enumerate(days) if day.retrained]
     for cut in (3, TRAINED, TRAINED + 1, retrained[0], retrained[0] + 1, DAYS - 1):
         copy = tmp_path / str(cut)
@@ -77,11 +75,12 @@ def test_it_goes_on_from_any_day_to_the_same_result(auto: tuple[Path, list[Day]]
         lines = (out / replay_lines.LINES).read_text().splitlines(keepends=True)
         (copy / replay_lines.LINES).write_text("".join(lines[:cut]) + lines[cut][:40])
         again = played(copy, "auto")
-        assert [replace(day, seconds=0) for day in again] == [replace(day, seconds=0) for day in days]
+        assert [replace(day, seconds=0) for day in again.days] == [replace(day, seconds=0) for day in days]
+        np.testing.assert_array_equal(quality(again), quality(auto[1]))
 
 
-def test_the_ledger_has_every_promotion_at_its_moment(auto: tuple[Path, list[Day]]) -> None:
-    out, days = auto
+def test_the_ledger_has_every_promotion_at_its_moment(auto: tuple[Path, Replayed]) -> None:
+    out, days = auto[0], auto[1].days
     own = settings.load({"EVERGREEN_HOME": str(out / "home")})
     periods = ledger.history(own, SMALL)
     assert [period.version for period in periods] == list(range(1, days[-1].next_champion + 1))
@@ -109,7 +108,7 @@ def damaged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("damaged")
 def test_what_turns_out_worse_is_taken_back(tmp_path: Path) -> None:
-    days = played(tmp_path / "whole", "auto", instant=True)
+    days = played(tmp_path / "whole", "auto", instant=True).days
     restored = [n for n, day in enumerate(days) if day.restored]
     assert len(restored) == 1 and days[restored[0]].restored == 1 and days[restored[0]].champion_version == 2
     assert days[restored[0]].reason.startswith("version 2 rolled back: average precision")
@@ -122,25 +121,24 @@ def test_what_turns_out_worse_is_taken_back(tmp_path: Path) -> None:
         shutil.copytree(tmp_path / "whole", copy)
         lines = (copy / replay_lines.LINES).read_text().splitlines(keepends=True)
         (copy / replay_lines.LINES).write_text("".join(lines[:cut]))
-        again = played(copy, "auto", instant=True)
+        again = played(copy, "auto", instant=True).days
         assert [replace(day, seconds=0) for day in again] == [replace(day, seconds=0) for day in days]
 
 
 def test_schedules_train_when_they_are_due(tmp_path: Path) -> None:
-    days = played(tmp_path, "weekly")
+    days = played(tmp_path, "weekly").days
     assert [n for n, day in enumerate(days) if day.retrained] == list(range(TRAINED + 6, DAYS, 7))
 
 
 def test_labels_at_once_are_better_than_labels_as_they_come(tmp_path: Path) -> None:
     reported, instant = (played(tmp_path / str(n), "weekly", bool(n)) for n in (0, 1))
     late = slice(CHANGED + 7, CHANGED + 21)
-    assert np.nanmean(quality(tmp_path / "1", instant)[late]) > np.nanmean(quality(tmp_path / "0", reported)[late])
-    assert instant[-1].reports_known >= reported[-1].reports_known
+    assert np.nanmean(quality(instant)[late]) > np.nanmean(quality(reported)[late])
+    assert instant.days[-1].reports_known >= reported.days[-1].reports_known
 
 
-def test_the_timeline_is_a_row_per_day_and_a_picture(auto: tuple[Path, list[Day]], tmp_path: Path) -> None:
-    out, days = auto
-    made = timeline.frame(days, quality(out, days).tolist())
+def test_the_timeline_is_a_row_per_day_and_a_picture(auto: tuple[Path, Replayed], tmp_path: Path) -> None:
+    made = timeline.frame(auto[1].days, quality(auto[1]).tolist())
     timeline.write(made, tmp_path, "small")
     kept = pl.read_parquet(tmp_path / "timeline.parquet")
     assert kept.columns == list(timeline.COLUMNS) and kept.height == DAYS
@@ -149,7 +147,7 @@ def test_the_timeline_is_a_row_per_day_and_a_picture(auto: tuple[Path, list[Day]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["timeline.parquet", "timeline.png"]
 
 
-def test_another_plan_does_not_go_on_in_the_same_folder(auto: tuple[Path, list[Day]]) -> None:
+def test_another_plan_does_not_go_on_in_the_same_folder(auto: tuple[Path, Replayed]) -> None:
     out, _ = auto
     before = (out / replay_lines.LINES).read_text()
     with pytest.raises(ValueError, match="expected the same replay"):

@@ -34,7 +34,7 @@ def play(home: Path, rules: Rules) -> Played:
     own = settings.load({"EVERGREEN_HOME": str(home)})
     first = START.date()
     plan = Plan("auto", first, first + timedelta(days=DAYS - 1), first + timedelta(days=TRAINED), rules=rules)
-    return own, replay.run(own, SMALL, HISTORY, plan, own.home)
+    return own, replay.run(own, SMALL, HISTORY, plan, own.home).days
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,14 @@ from statistics import NormalDist
 
 import numpy as np
 
+from jobs.metrics import Floats
+
 RECENT_DAYS, REFERENCE_DAYS, FEWEST_DAYS = 7, 28, 14
+NOISE_DAYS = 56
+"""Days before the recent ones that their noise is taken from: four weeks alike by chance must not make the next one
+look certain."""
+LAGS = 7
+"""Days at most between two that are taken to be alike: frauds come in campaigns."""
 ALARM = 2e-4
 """Chance of an alarm on an evening without a change; evenings a day apart share six of seven days."""
 LEAST = 0.05
@@ -20,18 +27,28 @@ LEAST = 0.05
 def drop(values: Sequence[float]) -> float | None:
     """Evidence for a drop on a scale where 1 is the line of alarm; None if there are too few days to say.
 
-    Welch's statistic of the recent days against the reference, days taken as independent (Welch, Biometrika 34, 1947).
+    The mean of the recent days less that of the reference, by the standard deviation that a mean has where days
+    near each other are alike (Newey & West, Econometrica 55, 1987).
 
     Args:
-        values: average precision of mature days, oldest first; NaN where a day has none.
+        values: average precision of mature days, oldest first; NaN where a day has none. A day with the share F of its
+            reports has F times its average precision at first: divide by F, or the latest days always look worse.
     """
     known = np.asarray(values, dtype=np.float64)
-    recent, before = known[-RECENT_DAYS:], known[-RECENT_DAYS - REFERENCE_DAYS : -RECENT_DAYS]
-    recent, before = recent[~np.isnan(recent)], before[~np.isnan(before)]
+    recent, past = known[-RECENT_DAYS:], known[-RECENT_DAYS - NOISE_DAYS : -RECENT_DAYS]
+    before = past[-REFERENCE_DAYS:]
+    recent, before, past = (days[~np.isnan(days)] for days in (recent, before, past))
     if len(recent) < RECENT_DAYS - 2 or len(before) < FEWEST_DAYS:
         return None
     lost = float(before.mean() - recent.mean())
-    # A week of like days by chance must not make the drop look certain: both periods have the noise of the longer one.
-    deviation = float(before.std(ddof=1)) * (1 / len(recent) + 1 / len(before)) ** 0.5
+    deviation = (_variance(past) * (1 / len(recent) + 1 / len(before))) ** 0.5
     certain = lost / max(deviation, 1e-9) / NormalDist().inv_cdf(1 - ALARM)
     return float(max(0.0, min(certain, lost / LEAST)))
+
+
+def _variance(values: Floats) -> float:
+    """Of a day, as it counts in a mean of some: by Bartlett's weights, and not below that of days on their own."""
+    centred = values - values.mean()
+    weights = [1 - lag / (LAGS + 1) for lag in range(1, LAGS + 1)]
+    alike = sum(weight * float(centred[n:] @ centred[:-n]) for n, weight in enumerate(weights, start=1))
+    return (float(centred @ centred) + max(0.0, 2 * alike)) / (len(values) - 1)

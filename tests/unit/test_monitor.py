@@ -79,6 +79,15 @@ def test_while_no_reports_come_nothing_ripens() -> None:
         assert found.scores.get("performance", 0.0) < 1 and found.scores["concept"] < 1, (evening, found.scores)
 
 
+def test_days_of_which_reports_are_missing_do_not_look_worse_than_those_before() -> None:
+    for seed in range(4):
+        history = world(seed=seed, days=DAYS, delay_days=4.0)
+        for evening in range(86, 109, 4):
+            # Every decision is right: only the reports that are still to come make the latest days look otherwise.
+            found = seen(history, evening).look(START + evening * DAY)
+            assert found.scores["performance"] < 1, (seed, evening)
+
+
 def without(history: History, *days: int) -> History:
     """The history as if these days had never come."""
     there = ~np.isin(history.days - history.days[0], days)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jobs.performance_drop import FEWEST_DAYS, RECENT_DAYS, REFERENCE_DAYS, drop
+from jobs.performance_drop import FEWEST_DAYS, NOISE_DAYS, RECENT_DAYS, REFERENCE_DAYS, drop
 
 SPREAD = 0.08
 """Standard deviation of a day's average precision in the simulated world, about."""
@@ -25,6 +25,27 @@ def test_days_without_a_change_hardly_ever_alarm() -> None:
 def test_a_large_drop_alarms_and_a_small_one_does_not() -> None:
     assert np.mean([(drop(days(seed, 0.2)) or 0) >= 1 for seed in range(200)]) > 0.95
     assert np.mean([(drop(days(seed, 0.03)) or 0) >= 1 for seed in range(200)]) < 0.05
+
+
+def campaigns(seed: int) -> list[float]:
+    """Days without a change whose noise is shared by those near each other."""
+    noise = np.random.default_rng(seed).normal(size=NOISE_DAYS + RECENT_DAYS + 50)
+    for day in range(1, len(noise)):
+        noise[day] = 0.6 * noise[day - 1] + 0.8 * noise[day]
+    return [0.75 + SPREAD * float(value) for value in noise[50:]]
+
+
+def test_days_that_are_alike_hardly_ever_alarm() -> None:
+    alarms = sum((drop(campaigns(seed)) or 0) >= 1 for seed in range(1000))
+    # Taken for days on their own, 2% of these weeks would alarm.
+    assert alarms <= 8
+
+
+def test_four_weeks_alike_by_chance_are_not_the_noise() -> None:
+    before = [float(value) for value in 0.75 + SPREAD * np.random.default_rng(5).normal(size=NOISE_DAYS)]
+    before[-REFERENCE_DAYS:] = [0.8 + 0.01 * (n % 2) for n in range(REFERENCE_DAYS)]
+    week = [0.7] * RECENT_DAYS
+    assert (drop(before[-REFERENCE_DAYS:] + week) or 0) > 1 > (drop(before + week) or 0) > 0
 
 
 def test_a_gain_is_no_drop() -> None:

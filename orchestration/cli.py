@@ -118,7 +118,7 @@ def backtest(
 @click.option("--act", is_flag=True, help="Block what scores above the threshold: it never gets a label.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="With --act; default: the use case's own.")
 @click.option("--explore", type=click.FloatRange(0, 1), default=0.0, help="With --act: chance to be let through.")
-@click.option("--cap", type=click.IntRange(0), default=20, show_default=True, help="At most so many a day.")
+@click.option("--cap", type=click.IntRange(0), show_default="20", help="With --explore: at most so many a day.")
 @click.option("--uncorrected", is_flag=True, help="With --act: learn as if nobody had chosen what is seen.")
 @click.option("--memory", type=click.IntRange(1), help="Days a training looks back; default: the use case's own.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -133,7 +133,7 @@ def replay(
     act: bool,
     threshold: float | None,
     explore: float,
-    cap: int,
+    cap: int | None,
     uncorrected: bool,
     memory: int | None,
     seed: int,
@@ -149,8 +149,8 @@ def replay(
 
     from orchestration import replay as job
 
-    if not act and (explore or uncorrected or threshold is not None):
-        raise click.UsageError("--explore, --uncorrected and --threshold: expected --act too, found none")
+    if not act and (explore or uncorrected or threshold is not None or cap is not None):
+        raise click.UsageError("--explore, --cap, --uncorrected and --threshold: expected --act too, found none")
     span = (first.date() if first else None, last.date() if last else None)
     try:
         with Progress(transient=True) as bar:

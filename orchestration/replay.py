@@ -64,11 +64,17 @@ def run(
 
 
 def acting_on(
-    use_case: UseCase, threshold: float | None, explore: float, cap: int, corrected: bool, seed: int
+    use_case: UseCase, threshold: float | None, explore: float, cap: int | None, corrected: bool, seed: int
 ) -> Acting:
     """What is done about scores if nothing else is asked for: above the use case's own threshold events are blocked."""
     own = problem_of(use_case).review.threshold
-    return Acting(own if threshold is None else threshold, explore=explore, cap=cap, corrected=corrected, seed=seed)
+    return Acting(
+        own if threshold is None else threshold,
+        explore=explore,
+        cap=Acting.cap if cap is None else cap,
+        corrected=corrected,
+        seed=seed,
+    )
 
 
 def _plan(

@@ -192,8 +192,9 @@ def test_who_blocks_knows_less_and_is_judged_by_the_whole_truth(tmp_path: Path) 
     assert (HISTORY.labels.at(as_of, len(HISTORY)) == 1).sum() >= free.days[-1].reports_known
 
 
-def test_exploring_without_acting_is_refused(tmp_path: Path) -> None:
-    asked = ["replay", "--policy", "weekly", "--explore", "0.1", "--out", str(tmp_path)]
+@pytest.mark.parametrize("option", ["--explore=0.1", "--cap=20", "--uncorrected", "--threshold=0.5"])
+def test_what_says_how_to_act_without_acting_is_refused(option: str, tmp_path: Path) -> None:
+    asked = ["replay", "--policy", "weekly", option, "--out", str(tmp_path)]
     said = CliRunner().invoke(main, asked)
     assert said.exit_code == 2 and "expected --act too" in said.output
 
@@ -201,6 +202,7 @@ def test_exploring_without_acting_is_refused(tmp_path: Path) -> None:
 def test_the_command_blocks_from_the_use_cases_threshold_on() -> None:
     found = job.acting_on(FRAUD, None, 0.1, cap=7, corrected=False, seed=3)
     assert found == Acting(PROBLEM.review.threshold, explore=0.1, cap=7, corrected=False, seed=3)
+    assert job.acting_on(FRAUD, 0.5, 0.1, cap=None, corrected=True, seed=0) == Acting(0.5, explore=0.1)
 
 
 def test_what_was_done_about_each_event_is_kept_with_its_chance(tmp_path: Path) -> None:

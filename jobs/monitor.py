@@ -194,7 +194,7 @@ class Monitor:
             if found_by_labels.alarm and not named.get("drift"):
                 window = min(found_by_labels.windows, key=lambda days: found_by_labels.windows[days])
                 changed_on = today - timedelta(days=window - 1)
-        if (lost := performance_drop.drop(self._average_precisions(evening, delay))) is not None:
+        if (lost := performance_drop.drop(self.average_precisions(evening, delay))) is not None:
             scores["performance"] = lost
             if lost >= ALARM and not any(scores[name] >= ALARM for name in scores if name != "performance"):
                 changed_on = today - timedelta(days=math.ceil(delay.bound(MATURE)) + performance_drop.RECENT_DAYS - 1)
@@ -233,7 +233,7 @@ class Monitor:
         times, known, scores = self.history.times[rows][there], known[rows][there], scores[there]
         return concept_drift(times, scores, known, known < NEVER, delay, evening)
 
-    def _average_precisions(self, evening: datetime, delay: Delay) -> list[float]:
+    def average_precisions(self, evening: datetime, delay: Delay) -> list[float]:
         """Of the latest mature days that were decided about, oldest first, as of all their reports: a share F of the
         positives, whichever, shows F times the precision. While no reports come, no day ripens."""
         moment = microseconds(evening)

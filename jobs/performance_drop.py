@@ -6,20 +6,23 @@ Slower than every other test, as it waits for mature labels, and the only one th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
+from scipy import stats
 
 from jobs.metrics import Floats
 
-RECENT_DAYS, REFERENCE_DAYS, FEWEST_DAYS = 7, 28, 14
+RECENT_DAYS, REFERENCE_DAYS, FEWEST_DAYS = 14, 28, 14
+"""Two weeks: a single campaign of fraud can spoil one, and is no reason to alarm."""
 NOISE_DAYS = 56
 """Days before the recent ones that their noise is taken from: four weeks alike by chance must not make the next one
 look certain."""
 LAGS = 7
 """Days at most between two that are taken to be alike: frauds come in campaigns."""
+ALIKE = 2.0
+"""So many times the variance of days on their own has a mean of days at least: eight weeks are too few to tell."""
 ALARM = 2e-4
-"""Chance of an alarm on an evening without a change; evenings a day apart share six of seven days."""
+"""Chance of an alarm on an evening without a change; evenings a day apart share all recent days but one."""
 LEAST = 0.05
 """A smaller drop of average precision is no reason to alarm, however certain."""
 
@@ -28,7 +31,7 @@ def drop(values: Sequence[float]) -> float | None:
     """Evidence for a drop on a scale where 1 is the line of alarm; None if there are too few days to say.
 
     The mean of the recent days less that of the reference, by the standard deviation that a mean has where days
-    near each other are alike (Newey & West, Econometrica 55, 1987).
+    near each other are alike (Newey & West, Econometrica 55, 1987), on Student's scale of as many days.
 
     Args:
         values: average precision of mature days, oldest first; NaN where a day has none. A day with the share F of its
@@ -42,13 +45,14 @@ def drop(values: Sequence[float]) -> float | None:
         return None
     lost = float(before.mean() - recent.mean())
     deviation = (_variance(past) * (1 / len(recent) + 1 / len(before))) ** 0.5
-    certain = lost / max(deviation, 1e-9) / NormalDist().inv_cdf(1 - ALARM)
+    certain = lost / max(deviation, 1e-9) / stats.t.isf(ALARM, len(past) - 1)
     return float(max(0.0, min(certain, lost / LEAST)))
 
 
 def _variance(values: Floats) -> float:
-    """Of a day, as it counts in a mean of some: by Bartlett's weights, and not below that of days on their own."""
+    """Of a day, as it counts in a mean of some, by Bartlett's weights."""
     centred = values - values.mean()
     weights = [1 - lag / (LAGS + 1) for lag in range(1, LAGS + 1)]
     alike = sum(weight * float(centred[n:] @ centred[:-n]) for n, weight in enumerate(weights, start=1))
-    return (float(centred @ centred) + max(0.0, 2 * alike)) / (len(values) - 1)
+    alone = float(centred @ centred)
+    return max(ALIKE * alone, alone + 2 * alike) / (len(values) - 1)

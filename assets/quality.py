@@ -194,6 +194,7 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
                 "trusted": trusted,
                 "calibrated_on_positives": told.calibration.positives,
                 "concept_drift_score": told.concept.score,
+                "calibration_drift_score": told.calibration_drift.score,
                 **_errors(kept, real),
                 **_latest(told.days),
                 **_estimate_pictures(kept, real),
@@ -206,6 +207,8 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
 def _distrust(told: Any) -> str:
     if told.concept.alarm:
         return "not to be trusted: what is positive has changed (concept drift)"
+    if told.calibration_drift.alarm:
+        return "not to be trusted: scores no longer mean the chance that they used to mean (calibration drift)"
     return f"not to be trusted: calibrated on {told.calibration.positives} known positives"
 
 

@@ -19,10 +19,11 @@ import numpy as np
 from common import REPORTS
 
 from jobs import history, metrics, replay, settings
+from jobs.calibration_drift import calibration_drift
 from jobs.challenge import midnight
 from jobs.concept import concept_drift
 from jobs.estimate import Estimate, calibrate, estimate
-from jobs.estimate_record import CALIBRATED_ON
+from jobs.estimate_record import CALIBRATED_ON, TESTED_ON
 from jobs.history import History
 from jobs.label_delay import Delay
 from jobs.maturity import MATURE
@@ -83,6 +84,8 @@ def _measured(seen: History, scores: Floats, last: date) -> dict[str, Any]:
         **_errors("latest_day", young),
         "within_two_deviations": round(float(np.mean([look["inside"] for look in looks])), 2),
         "evenings": len(young),
+        "latest_day_error_where_trusted": _mean([look for look in young if look["trusted"]]),
+        "latest_day_error_where_not": _mean([look for look in young if not look["trusted"]]),
         "not_trusted": sum(not look["trusted"] for look in young),
         "first_not_trusted": next((str(look["evening"]) for look in young if not look["trusted"]), None),
     }
@@ -95,6 +98,11 @@ def _errors(name: str, looks: list[dict[str, Any]]) -> dict[str, float]:
         f"{name}_last_known": round(last, 4),
         f"{name}_ratio": round(ours / last, 2),
     }
+
+
+def _mean(looks: list[dict[str, Any]]) -> float | None:
+    errors = [abs(look["estimate"] - look["truth"]) for look in looks]
+    return round(float(np.mean(errors)), 4) if errors else None
 
 
 def _looks(seen: History, scores: Floats, labels: Bools, end: date) -> Iterator[dict[str, Any]]:
@@ -126,10 +134,10 @@ def _estimates(seen: History, scores: Floats, delay: Delay, as_of: datetime) -> 
         inside = (seen.times >= microseconds(as_of - days)) & (seen.times < microseconds(as_of)) & ~np.isnan(scores)
         return seen.times[inside], scores[inside], first[inside], first[inside] < NEVER
 
-    concept = concept_drift(*of(timedelta(days=120)), delay, as_of)
+    drifts = concept_drift(*of(timedelta(days=120)), delay, as_of), calibration_drift(*of(TESTED_ON), delay, as_of)
     calibration = calibrate(*of(CALIBRATED_ON), delay, as_of)
     capacity = PROBLEM.review.capacity
-    return estimate(*of(timedelta(days=YOUNG)), delay, calibration, as_of, capacity, concept)
+    return estimate(*of(timedelta(days=YOUNG)), delay, calibration, as_of, capacity, drifts)
 
 
 def _of_day(seen: History, scores: Floats, day: date, labels: Bools) -> float:

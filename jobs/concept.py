@@ -71,20 +71,20 @@ def concept_drift(
     now = heard_until(known_at, as_of)
     mine = np.flatnonzero(positive & (known_at <= now) & (times <= now))
     if not len(mine):
-        return _concluded({}, alarm)
+        return concluded({}, alarm)
     place, event, known = percentiles(times, scores, mine), times[mine], known_at[mine]
-    mature = event <= now - _maturity(delay)
+    mature = event <= now - maturity_of(delay)
     if mature.sum() < LEAST_POSITIVES:
-        return _concluded({}, alarm)
+        return concluded({}, alarm)
     low = place < np.quantile(place[mature], LOW)
     found = {}
     for days in windows:
-        past = list(_moments(int(times.min()), now, delay, days))
+        past = list(moments(int(times.min()), now, delay, days))
         if len(past) >= LEAST_MOMENTS:
             of, hits = np.array([_seen(event, known, low, moment, days) for moment in (now, *past)]).T
             usual = counts.learn_proportion(hits[1:], of[1:])
             found[days] = usual.at_least(int(hits[0]), int(of[0]))
-    return _concluded(found, alarm)
+    return concluded(found, alarm)
 
 
 def label_drift(
@@ -108,14 +108,14 @@ def label_drift(
     every = np.ones(len(known), dtype=bool)
     found = {}
     for days in windows:
-        past = list(_moments(int(event[0]), now, delay, days)) if len(event) else []
+        past = list(moments(int(event[0]), now, delay, days)) if len(event) else []
         if len(past) >= LEAST_MOMENTS:
             exposure = np.array([_exposure(event, delay, moment, days) for moment in (now, *past)])
             of = np.array([_seen(when, known, every, moment, days)[0] for moment in (now, *past)])
             if of[1:].sum() >= LEAST_POSITIVES:
                 usual = counts.learn(of[1:], exposure[1:])
                 found[days] = usual.two_sided(int(of[0]), float(exposure[0]))
-    return _concluded(found, alarm)
+    return concluded(found, alarm)
 
 
 def percentiles(times: Times, scores: Floats, rows: Ints) -> Floats:
@@ -130,13 +130,13 @@ def percentiles(times: Times, scores: Floats, rows: Ints) -> Floats:
     return place
 
 
-def _maturity(delay: Delay) -> int:
+def maturity_of(delay: Delay) -> int:
     return int(delay.bound(MATURE) * MICROSECONDS_A_DAY)
 
 
-def _moments(first: int, now: int, delay: Delay, days: int) -> Iterator[int]:
+def moments(first: int, now: int, delay: Delay, days: int) -> Iterator[int]:
     """Moments of the past, a day apart, at which a window of `days` held mature events only."""
-    latest = -(-_maturity(delay) // MICROSECONDS_A_DAY)
+    latest = -(-maturity_of(delay) // MICROSECONDS_A_DAY)
     for back in range(latest, latest + REFERENCE_DAYS):
         if now - (back + days) * MICROSECONDS_A_DAY >= first:
             yield now - back * MICROSECONDS_A_DAY
@@ -153,6 +153,6 @@ def _exposure(event: Times, delay: Delay, moment: int, days: int) -> float:
     return float(delay.share(ages(event[first:last], moment)).sum())
 
 
-def _concluded(found: Mapping[int, float], alarm: float) -> Concept:
+def concluded(found: Mapping[int, float], alarm: float) -> Concept:
     p_value = min([1.0, *(len(found) * p for p in found.values())])
     return Concept(p_value, abs(log(max(p_value, 1e-300)) / log(alarm)), p_value <= alarm, bool(found), found)

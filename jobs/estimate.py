@@ -2,10 +2,11 @@
 
 Confidence-based: calibrated scores are chances, and chances of labels say what a ranking is worth (Garg et al., ICLR
 2022, and Guillory et al., ICCV 2021, compare such estimators for accuracy). Right under covariate shift as far as a
-score means the same chance before and after; wrong under concept drift, which chances cannot see: `jobs.concept` does.
+score means the same chance before and after; wrong under concept drift, which chances cannot see: `jobs.concept` and
+`jobs.calibration_drift` do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -65,7 +66,7 @@ class Estimate:
     metrics: Mapping[str, Expected]
     """average_precision, auc_roc and precision_at_K; empty if no positive is to be expected."""
     trusted: bool
-    """False after an alarm of concept drift, or with a calibration on too few positives."""
+    """False after an alarm of concept or calibration drift, or with a calibration on too few positives."""
 
 
 def calibrate(
@@ -110,7 +111,7 @@ def estimate(
     calibration: Calibration,
     as_of: datetime,
     capacity: int,
-    concept: Concept | None = None,
+    drifts: Sequence[Concept] = (),
     seed: int = 0,
 ) -> tuple[Estimate, ...]:
     """What the days of these rows are expected to turn out as, by day.
@@ -122,13 +123,13 @@ def estimate(
     Args:
         times, scores, known_at, positive: one value per event, all of the model that was calibrated.
         capacity: K of precision_at_K.
-        concept: what the labels say about concept drift.
+        drifts: what the labels say about a change of what is positive.
     """
     now = heard_until(known_at, as_of)
     known = positive & (known_at <= now)
     chance, share = calibration.chance(scores), delay.share(ages(times, now))
     chance = np.where(known, 1.0, chance * (1 - share) / np.maximum(1 - chance * share, 1e-12))
-    trusted = calibration.positives >= LEAST_POSITIVES and not (concept is not None and concept.alarm)
+    trusted = calibration.positives >= LEAST_POSITIVES and not any(drift.alarm for drift in drifts)
     day = times // MICROSECONDS_A_DAY
     return tuple(
         Estimate(

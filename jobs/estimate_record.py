@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.bundle import Bundle
+from jobs.calibration_drift import calibration_drift
 from jobs.concept import Concept, concept_drift
 from jobs.estimate import Calibration, Estimate, calibrate, estimate
 from jobs.lakehouse import PARTITION, Lakehouse
@@ -28,6 +29,8 @@ from jobs.use_case import UseCase
 
 CALIBRATED_ON = timedelta(days=42)
 """Events that are calibrated with (`jobs.estimate.calibrate`)."""
+TESTED_ON = timedelta(days=90)
+"""Events whose scores are asked whether they mean what they used to."""
 MADE_ON = "made_on"
 SCHEMA = pa.schema(
     {
@@ -47,7 +50,7 @@ DESCRIPTIONS = {
     MADE_ON: "UTC day of the moment that the world was known at; a later look on the same day replaces an earlier one.",
     PARTITION: "UTC day of the events.",
     "deviation": "Standard deviation over the labels that the day may turn out to have.",
-    "trusted": "False after an alarm of concept drift, or with a calibration on too few positives.",
+    "trusted": "False after an alarm of concept or calibration drift, or if calibrated on too few positives.",
     "positives": "Known when it was made.",
     "expected_positives": "Known then and still to come.",
 }
@@ -60,6 +63,7 @@ class Expectation:
     days: tuple[Estimate, ...]
     calibration: Calibration
     concept: Concept
+    calibration_drift: Concept
 
 
 def table(use_case: UseCase) -> str:
@@ -77,14 +81,18 @@ def expect(
     """Estimates of the days that are not mature, of the rows that the champion decided.
 
     Where it has decided for less than six weeks it is calibrated on earlier events too, which it scores now. Concept
-    drift is asked of all decisions: where a row lies among the scores of its day compares between champions.
+    drift is asked of all decisions: where a row lies among the scores of its day compares between champions. Whether
+    scores still mean the same chance is asked of its own, as far back as it did not learn from the events.
     """
     version, bundle = champion
     every = found.scored
     concept = concept_drift(every.times, every.scores, every.known_at, every.positive, found.delay, as_of)
-    since = max(as_of - CALIBRATED_ON, bundle.manifest.learned_until)
+    since = max(as_of - TESTED_ON, bundle.manifest.learned_until)
     mine = _since(found.of_version(version).scored, since)
-    times, scores, known_at, positive = _with_unseen(lakehouse, use_case, bundle, found, mine, as_of)
+    known = _with_unseen(lakehouse, use_case, bundle, found, mine, as_of)
+    drift = calibration_drift(*known, found.delay, as_of)
+    lately = known[0] > microseconds(as_of - CALIBRATED_ON)
+    times, scores, known_at, positive = (array[lately] for array in known)
     calibration = calibrate(times, scores, known_at, positive, found.delay, as_of)
     rows = _young(mine, found, as_of)
     days = estimate(
@@ -96,9 +104,9 @@ def expect(
         calibration,
         as_of,
         problem.review.capacity,
-        concept,
+        (concept, drift),
     )
-    return Expectation(days, calibration, concept)
+    return Expectation(days, calibration, concept, drift)
 
 
 def record(
@@ -168,7 +176,7 @@ def _with_unseen(
     decided = (mine.times, mine.scores, mine.known_at, mine.positive)
     first = as_of if not len(mine.times) else datetime.fromtimestamp(int(mine.times.min()) / 1e6, UTC)
     midnight = datetime.combine(first.date(), datetime.min.time(), UTC)
-    before = unseen(lakehouse, use_case, bundle, as_of - CALIBRATED_ON, midnight)
+    before = unseen(lakehouse, use_case, bundle, as_of - TESTED_ON, midnight)
     here, there = found.known.places(before.ids)
     labels = found.known.labels
     earlier = (found.known.times[here], before.scores[there], labels.known_at[here], labels.positive[here])

@@ -38,12 +38,12 @@ def world(seed: int, shift: float = 0.0, since: int = DAYS, drift: float = 0.0) 
     return (times, evidence / 10 + 0.4, known_at, positive), chances, delay
 
 
-def estimated(rows: World, delay: Delay, concept: Concept | None = None, days: int = 14) -> tuple[Estimate, ...]:
+def estimated(rows: World, delay: Delay, drifts: tuple[Concept, ...] = (), days: int = 14) -> tuple[Estimate, ...]:
     """Of the latest days."""
     young = slice(-days * ROWS, None)
     times, scores, known_at, positive = (rows[0][young], rows[1][young], rows[2][young], rows[3][young])
     return estimate(
-        times, scores, known_at, positive, delay, calibrate(*rows, delay, AS_OF), AS_OF, capacity=20, concept=concept
+        times, scores, known_at, positive, delay, calibrate(*rows, delay, AS_OF), AS_OF, capacity=20, drifts=drifts
     )
 
 
@@ -138,9 +138,9 @@ def test_known_positives_and_those_to_come_add_up() -> None:
 
 def test_an_alarm_of_concept_drift_takes_the_trust_away() -> None:
     rows, _, delay = world(3, since=DAYS - 7, drift=0.8)
-    alarm = Concept(1e-6, 2.0, True, True, {3: 1e-6})
-    assert not any(e.trusted for e in estimated(rows, delay, alarm))
-    assert all(e.trusted for e in estimated(rows, delay, Concept(1.0, 0.0, False, True, {3: 1.0})))
+    alarm, quiet = Concept(1e-6, 2.0, True, True, {3: 1e-6}), Concept(1.0, 0.0, False, True, {3: 1.0})
+    assert not any(e.trusted for e in estimated(rows, delay, (quiet, alarm)))
+    assert all(e.trusted for e in estimated(rows, delay, (quiet, quiet)))
 
 
 def test_without_known_positives_nothing_is_trusted_and_nothing_breaks() -> None:

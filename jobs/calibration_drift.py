@@ -54,7 +54,7 @@ def calibration_drift(
     now = heard_until(known_at, as_of)
     order = np.argsort(times, kind="stable")
     order = order[times[order] > now - maturity_of(delay) - REFERENCE_DAYS * MICROSECONDS_A_DAY]
-    times, scores, known_at, positive = (array[order] for array in (times, scores, known_at, positive))
+    times, scores, known_at, positive = times[order], scores[order], known_at[order], positive[order]
     mature = times <= now - maturity_of(delay)
     if (positive & (known_at <= now) & mature).sum() < LEAST_POSITIVES:
         return concluded({}, alarm)

@@ -34,12 +34,14 @@ def main() -> None:
     docs/images/replay.png, policy by policy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenario", default="abrupt")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--customers", type=int, default=4000)
     parser.add_argument("--data", type=Path, help="transactions with labels instead of a simulated world")
     parser.add_argument("--policies", nargs="*", default=list(RUNS), choices=list(RUNS))
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        files = {"transactions": (asked.data,)} if asked.data else _world(asked.scenario, folder)
+        files = {"transactions": (asked.data,)} if asked.data else _world(asked, folder)
         own = settings.load({"EVERGREEN_HOME": str(folder / "home")})
         found: dict[str, pl.DataFrame] = {}
         whole: dict[str, float] = {}
@@ -60,8 +62,10 @@ def main() -> None:
                 _picture(found, asked.scenario).savefig(PICTURE, dpi=110)
 
 
-def _world(name: str, folder: Path) -> dict[str, tuple[Path]]:
-    made = write(scenario(name), str(folder / "world"))
+def _world(asked: argparse.Namespace, folder: Path) -> dict[str, tuple[Path]]:
+    customers = asked.customers
+    world = scenario(asked.scenario, seed=asked.seed, customers=customers, terminals=customers * 3 // 4)
+    made = write(world, str(folder / "world"))
     return {source: (path,) for source, path in made.items()}
 
 

@@ -154,6 +154,20 @@ _NEW_GANG = Fraud(
     tested_amounts=(8.0, 20.0),
     takeover_hours=(0.0, 12.0),
 )
+# Hardly any of it stays.
+_TAKEN_OVER = Fraud(
+    skimmed_terminals=0.02,
+    siphoned_share=0.5,
+    siphoned_above=150.0,
+    stolen_cards=0.05,
+    stolen_per_day=3.0,
+    stolen_amounts=(1.5, 4.0),
+    tested_cards=0.15,
+    tested_minutes=90.0,
+    tested_amounts=(8.0, 20.0),
+    takeover_hours=(0.0, 20.0),
+    takeover_amounts=(2.0, 4.0),
+)
 
 
 def _scenario(name: str, *changes: Fraud | Spending | Reporting | Openings) -> World:
@@ -166,6 +180,7 @@ SCENARIOS: Mapping[str, World] = MappingProxyType(
         for world in (
             _scenario("stable"),
             _scenario("abrupt", _NEW_GANG, Spending(amount=1.3, rate=1.05)),
+            _scenario("harsh", _TAKEN_OVER, Spending(amount=1.4, rate=1.05)),
             _scenario("subtle", _MOVED),
             _scenario("spending", Spending(amount=1.3, roaming=0.12, later_hours=1.0)),
             _scenario("new_terminals", Openings(share=0.25, attraction=0.3, over_days=14)),

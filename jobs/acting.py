@@ -153,7 +153,6 @@ def observed(history: History, weights: Floats) -> History:
 def without_label_features(history: History, use_case: UseCase) -> History:
     """The history without features that are made of labels: they were computed once, with the labels of events that a
     world which acts would have blocked, and would tell of them."""
-    made = {f.name for windows in use_case.windows for f in windows.features if f.aggregate.of == "labels"}
-    kept = [n for n, name in enumerate(history.names) if name not in made]
+    kept = [n for n, name in enumerate(history.names) if name not in use_case.label_features]
     names = tuple(history.names[n] for n in kept)
     return replace(history, names=names, features=np.ascontiguousarray(history.features[:, kept]))

@@ -7,7 +7,7 @@ and a jump stands out; how far such windows are apart in a stable world is measu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from math import log
@@ -27,6 +27,9 @@ REFERENCE_DAYS, FEWEST_DAYS = 56, 42
 LEAST = np.array([0.03, 0.01])[:, None]
 """Jensen-Shannon and Kolmogorov-Smirnov distances below which a change is too small to matter, however sure: about that
 of 0.2% and 1% of rows moving to a bin where nothing was."""
+OF_LABELS = 1.5
+"""So many times as high is the line of features that are made of labels: few rows have one, all of a few campaigns, of
+which a reference of weeks has seen hardly any. Measured in docs/drift.md."""
 RETURN_DAYS = 1000
 """Days in which the noise alone is to reach the extrapolated extreme once, per window."""
 STANDARD_ERRORS = 4.0
@@ -114,10 +117,11 @@ def reference(stable: Histograms) -> Reference:
     return Reference(stable, weeks, tuple(noise))
 
 
-def judge(known: Reference, recent: Histograms) -> Drift:
+def judge(known: Reference, recent: Histograms, of_labels: Collection[str] = ()) -> Drift:
     """Judge the last day of `recent`.
 
     Args:
+        of_labels: features that are made of labels.
         recent: counts of the days since the reference, over its edges. Days may be missing; with a gap behind the
             reference the weeks compared with lie before it. The day after one that is missing, and usually is not, is
             not judged: its features look back at what never came.
@@ -133,7 +137,8 @@ def judge(known: Reference, recent: Histograms) -> Drift:
     found = {n.window: (n, w) for n in known.noise if (w := _window(together, day, n.window, known.weeks)) is not None}
     if not found:
         return Drift(day, {}, (), ())
-    scores = np.stack([_scores(noise, window) for noise, window in found.values()])
+    lines = np.array([OF_LABELS if name in of_labels else 1.0 for name in features])
+    scores = np.stack([_scores(noise, window) for noise, window in found.values()]) / lines
     worst, windows = scores.argmax(axis=0), list(found)
     return Drift(
         day,

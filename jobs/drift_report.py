@@ -89,7 +89,9 @@ def report(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, logged: Logg
     rows = _Rows(lakehouse, use_case, bundle, logged, before)
     kept = _kept(lakehouse, use_case, bundle, rows, stable)
     recent = count(lakehouse, rows.of(since), kept.edges, PARTITION)
-    judged = tuple(drift.judge(kept.reference, recent.until(day)) for day in recent.days[-JUDGED_DAYS:])
+    judged = tuple(
+        drift.judge(kept.reference, recent.until(day), use_case.label_features) for day in recent.days[-JUDGED_DAYS:]
+    )
     then, now, told = _two_sample(bundle, rows, kept, recent.days[-1])
     # Of a day behind a gap the classifier has no more to say than the distances.
     return DriftReport(judged, (stable[0], stable[-1]), told if judged[-1].judged else None, then, now)

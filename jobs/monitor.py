@@ -183,7 +183,7 @@ class Monitor:
         named: dict[str, Sequence[str]] = {}
         changed_on = today
         if self._reference is not None and self._recent and self._recent[-1].days:
-            found = drift.judge(self._reference, _together(self._recent))
+            found = drift.judge(self._reference, _together(self._recent), self.use_case.label_features)
             scores["drift"] = found.score
             named["drift"] = found.named
             if found.votes:

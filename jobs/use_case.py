@@ -115,6 +115,11 @@ class UseCase:
     def training_set(self) -> str:
         return f"{self.features_schema}.training_set"
 
+    @property
+    def label_features(self) -> frozenset[str]:
+        """Features that are made of labels."""
+        return frozenset(f.name for windows in self.windows for f in windows.features if f.aggregate.of == "labels")
+
     def source(self, name: str) -> Source:
         return next(s for s in self.sources if s.name == name)
 

@@ -156,6 +156,18 @@ def test_a_stable_world_raises_no_alarm(seed: int) -> None:
     assert max(each.score for each in found) < 0.95
 
 
+def test_features_that_are_made_of_labels_alarm_later(known: Reference) -> None:
+    def jump(columns: Columns, generator: np.random.Generator) -> Columns:
+        return columns | {"amount": columns["amount"] * 1.5}
+
+    today = world(0, 58, since=57, change=jump).until(day(57), day(56))
+    plain, cautious = judge(known, today), judge(known, today, {"amount"})
+    for name in plain.features:
+        line = drift.OF_LABELS if name == "amount" else 1.0
+        assert cautious.features[name].score == pytest.approx(plain.features[name].score / line)
+    assert "amount" in plain.named
+
+
 def test_a_shorter_reference_raises_no_alarm_either() -> None:
     whole = world(5, 56 + 60)
     short = reference(whole.until(day(55), day(14)))

@@ -208,7 +208,7 @@ def _distrust(told: Any) -> str:
     if told.concept.alarm:
         return "not to be trusted: what is positive has changed (concept drift)"
     if told.calibration_drift.alarm:
-        return "not to be trusted: scores no longer mean the chance that they used to mean (calibration drift)"
+        return "not to be trusted: scores mean another chance than they did, or reports come later (calibration drift)"
     return f"not to be trusted: calibrated on {told.calibration.positives} known positives"
 
 

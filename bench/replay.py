@@ -55,11 +55,16 @@ def main() -> None:
                 # The first policy pays for the features of all.
                 measured["policies"][each]["seconds_of_the_command"] = seconds
             print(name, json.dumps(measured["policies"][name]), flush=True)
-            if not asked.data:
-                report = "replay.json" if asked.scenario == "abrupt" else f"replay_{asked.scenario}.json"
-                (REPORTS / report).write_text(json.dumps(measured, indent=2) + "\n")
-            if not asked.data and asked.scenario == "abrupt":
-                _picture(found, asked.scenario).savefig(PICTURE, dpi=110)
+            if asked == parser.parse_args(["--scenario", asked.scenario, "--policies", *asked.policies]):
+                _keep(measured, found, asked.scenario)
+
+
+def _keep(measured: Mapping[str, Any], found: Mapping[str, pl.DataFrame], world: str) -> None:
+    """The report and, of `abrupt`, the picture: of the worlds as they are declared."""
+    report = "replay.json" if world == "abrupt" else f"replay_{world}.json"
+    (REPORTS / report).write_text(json.dumps(measured, indent=2) + "\n")
+    if world == "abrupt":
+        _picture(found, world).savefig(PICTURE, dpi=110)
 
 
 def _world(asked: argparse.Namespace, folder: Path) -> dict[str, tuple[Path]]:

@@ -49,7 +49,10 @@ def calibration_drift(
     Args:
         times, scores, known_at, positive: one value per event, of one model, as of
             `jobs.concept.concept_drift`.
-        delay: says which days are mature, and so belong to the reference.
+        delay: says which days are mature, and so belong to the reference. Reports that come later than it says look
+            like drift, too: until labels are mature the two cannot be told apart.
+        windows: days of events that are looked at.
+        alarm: p-value at which it alarms.
     """
     now = heard_until(known_at, as_of)
     order = np.argsort(times, kind="stable")
@@ -72,9 +75,9 @@ def calibration_drift(
     return concluded(found, alarm)
 
 
-def _test(event: Times, chance: Floats, known: Times, delay: Delay, moments: Sequence[int], days: int) -> float:
+def _test(event: Times, chance: Floats, known: Times, delay: Delay, at: Sequence[int], days: int) -> float:
     """Chance of as unusual a number before the first of these moments, by the others."""
-    of, exposure = np.array([_seen(event, chance, known, delay, moment, days) for moment in moments]).T
+    of, exposure = np.array([_seen(event, chance, known, delay, moment, days) for moment in at]).T
     rate = counts.learn(of[1:], exposure[1:])
     return replace(rate, shape=min(rate.shape, STEADIEST)).two_sided(int(of[0]), float(exposure[0]))
 

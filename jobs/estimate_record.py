@@ -172,11 +172,18 @@ def _with_unseen(
     mine: Scored,
     as_of: datetime,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Times, scores, and labels: of what the champion decided, and of events before that it was not trained on."""
+    """Times, scores, and labels: of what the champion decided, and of events before that it was not trained on.
+
+    One that was restored has days between its own that another decided: those, and what lies before, it scores now.
+    """
+    days = np.unique(mine.times // MICROSECONDS_A_DAY)
+    before_first = as_of
+    if len(days):
+        first = numbered_day(days[np.flatnonzero(np.diff(days, prepend=-2) > 1)[-1]])
+        before_first = datetime.combine(first, datetime.min.time(), UTC) - timedelta(microseconds=1)
+    mine = _since(mine, before_first)
     decided = (mine.times, mine.scores, mine.known_at, mine.positive)
-    first = as_of if not len(mine.times) else datetime.fromtimestamp(int(mine.times.min()) / 1e6, UTC)
-    midnight = datetime.combine(first.date(), datetime.min.time(), UTC)
-    before = unseen(lakehouse, use_case, bundle, as_of - TESTED_ON, midnight)
+    before = unseen(lakehouse, use_case, bundle, as_of - TESTED_ON, before_first)
     here, there = found.known.places(before.ids)
     labels = found.known.labels
     earlier = (found.known.times[here], before.scores[there], labels.known_at[here], labels.positive[here])

@@ -35,7 +35,7 @@ SCORE = "score"
 THREADS = 2
 """That predict whole days; LightGBM lets go of the interpreter meanwhile."""
 REMEMBERED = timedelta(days=90)
-"""How far back the decisions are looked at through their labels."""
+"""How far back the decisions are looked at through their labels, unless these mature slowly."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class Monitor:
 
         They are those of several champions; where a row lies among the scores of its day compares between them.
         """
-        days = [day for day in sorted(self._scores) if day > evening.date() - REMEMBERED]
+        days = [day for day in sorted(self._scores) if day > evening.date() - remembered(self.use_case)]
         if not days:
             return None
         rows = slice(self.rows_of(days[0]).start, self.rows_of(days[-1]).stop)
@@ -234,14 +234,14 @@ class Monitor:
         return concept_drift(times, scores, known, known < NEVER, delay, evening)
 
     def average_precisions(self, evening: datetime, delay: Delay) -> list[float]:
-        """Of the latest mature days that were decided about, oldest first, as of all their reports: a share F of the
-        positives, whichever, shows F times the precision. While no reports come, no day ripens."""
+        """Of the latest mature days that were decided about, oldest first, as of all their reports; NaN where there is
+        none. While no reports come, no day ripens."""
         moment = microseconds(evening)
         heard = heard_until(self._reported(moment)[1], evening)
         last = datetime.fromtimestamp(heard / 1e6, UTC).date() - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
         count = performance_drop.RECENT_DAYS + performance_drop.NOISE_DAYS
-        remembered = evening.date() - REMEMBERED
-        days = [day for day in self._days_until(last, count, moment) if day in self._scores and day > remembered]
+        since = evening.date() - remembered(self.use_case)
+        days = [day for day in self._days_until(last, count, moment) if day in self._scores and day > since]
         if len(days) < performance_drop.RECENT_DAYS + performance_drop.FEWEST_DAYS:
             return []
         rows = slice(self.rows_of(days[0]).start, self.rows_of(days[-1]).stop)
@@ -251,8 +251,8 @@ class Monitor:
             own, there = self.rows_of(day), self.known(day, moment)
             labels = positive[own.start - rows.start : own.stop - rows.start][there]
             able = labels.any() and not labels.all()
-            share = delay.share(ages(self.history.times[own][there], heard)).mean() if able else 1.0
-            found.append(metrics.average_precision(labels, self._scores[day][there]) / share if able else float("nan"))
+            share = float(delay.share(ages(self.history.times[own][there], heard)).mean()) if able else 1.0
+            found.append(performance_drop.complete(labels, self._scores[day][there], share) if able else float("nan"))
         return found
 
     def _positive_at(self, moment: int, rows: slice) -> metrics.Bools:
@@ -300,6 +300,12 @@ class Monitor:
                 counts[k, n] = np.bincount(bins, minlength=width)
         there = [k for k in range(len(days)) if counts[k, 0].sum()]
         return Histograms(tuple(days[k] for k in there), names, counts[there])
+
+
+def remembered(use_case: UseCase) -> timedelta:
+    """How far back the decisions are looked at: to the first day that a drop of performance is judged by."""
+    judged = timedelta(days=performance_drop.RECENT_DAYS + performance_drop.NOISE_DAYS + 1)
+    return max(REMEMBERED, use_case.label_maturity + judged)
 
 
 def _end_of(day: date) -> int:

@@ -10,7 +10,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from jobs.metrics import Floats
+from jobs import metrics
+from jobs.metrics import Bools, Floats
 
 RECENT_DAYS, REFERENCE_DAYS, FEWEST_DAYS = 14, 28, 14
 """Two weeks: a single campaign of fraud can spoil one, and is no reason to alarm."""
@@ -34,8 +35,8 @@ def drop(values: Sequence[float]) -> float | None:
     near each other are alike (Newey & West, Econometrica 55, 1987), on Student's scale of as many days.
 
     Args:
-        values: average precision of mature days, oldest first; NaN where a day has none. A day with the share F of its
-            reports has F times its average precision at first: divide by F, or the latest days always look worse.
+        values: average precision of mature days as of all their reports (`complete`), oldest first; NaN where a day has
+            none.
     """
     known = np.asarray(values, dtype=np.float64)
     recent, past = known[-RECENT_DAYS:], known[-RECENT_DAYS - NOISE_DAYS : -RECENT_DAYS]
@@ -47,6 +48,23 @@ def drop(values: Sequence[float]) -> float | None:
     deviation = (_variance(past) * (1 / len(recent) + 1 / len(before))) ** 0.5
     certain = lost / max(deviation, 1e-9) / _quantile(ALARM, len(past) - 1)
     return float(max(0.0, min(certain, lost / LEAST)))
+
+
+def complete(labels: Bools, scores: Floats, share: float) -> float:
+    """Average precision that is to be expected once all positives are known, of which a share F is.
+
+    The positives above a known one are known with chance F each, and it is itself: the precision there is F times what
+    it will be, and (1 - F) / rank. Left as it is, days would look the worse the younger they are.
+
+    Args:
+        labels, scores: shape (rows,), with at least one positive that is known.
+        share: F, above 0.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(metrics.starts_of_runs(scores[order]))[1:], len(order))
+    rank = ends[np.searchsorted(ends, np.flatnonzero(labels[order]), side="right")]
+    alone = float(np.mean(1 / rank))
+    return (metrics.average_precision(labels, scores) - (1 - share) * alone) / share
 
 
 def _quantile(chance: float, freedom: int) -> float:

@@ -20,7 +20,7 @@ from jobs.history import History
 from jobs.lakehouse import Lakehouse
 from jobs.ledger import Champion
 from jobs.models.protocol import Model
-from jobs.monitor import REMEMBERED, Monitor, Seen
+from jobs.monitor import Monitor, Seen, remembered
 from jobs.retrain_policy import Decision, Evidence, Rules
 from jobs.retraining import Row
 from jobs.use_case import UseCase
@@ -118,7 +118,7 @@ def watched(
     if not periods:
         return monitor
     last, today = periods[-1], as_of.date() - DAY
-    for day, period in _decided(periods, today).items():
+    for day, period in _decided(periods, today, use_case).items():
         if day == last.since.date():
             monitor.adopt(model(last), day - DAY, last.changed_on)
         if day <= today:
@@ -140,11 +140,11 @@ def latest_change(decisions: Sequence[Decision], day: date) -> date | None:
     return next((d.episode for d in reversed(decisions) if d.as_of <= midnight(day) and d.episode), None)
 
 
-def _decided(periods: Sequence[Period], today: date) -> dict[date, Period]:
+def _decided(periods: Sequence[Period], today: date, use_case: UseCase) -> dict[date, Period]:
     """Day -> who was in production when it began, of the days remembered and all of the last champion's."""
     last = periods[-1].since.date()
     days = {}
-    day = min(max(periods[0].since.date(), today - REMEMBERED), last)
+    day = min(max(periods[0].since.date(), today - remembered(use_case)), last)
     while day <= max(today, last):
         began = midnight(day)
         days[day] = [period for period in (periods[0], *periods) if period is periods[0] or period.since <= began][-1]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from jobs.performance_drop import FEWEST_DAYS, NOISE_DAYS, RECENT_DAYS, REFERENCE_DAYS, drop
+from jobs import metrics
+from jobs.performance_drop import FEWEST_DAYS, NOISE_DAYS, RECENT_DAYS, REFERENCE_DAYS, complete, drop
 
 SPREAD = 0.08
 """Standard deviation of a day's average precision in the simulated world, about."""
@@ -45,6 +47,24 @@ def test_four_weeks_alike_by_chance_are_not_the_noise() -> None:
     before[-REFERENCE_DAYS:] = [0.8 + 0.01 * (n % 2) for n in range(REFERENCE_DAYS)]
     lately = [0.7] * RECENT_DAYS
     assert (drop(before[-REFERENCE_DAYS:] + lately) or 0) > 1 > (drop(before + lately) or 0) > 0
+
+
+@pytest.mark.parametrize(("share", "positives"), [(0.9, 10), (0.9, 60), (0.6, 60)])
+def test_a_day_of_which_reports_are_missing_is_completed_without_bias(share: float, positives: int) -> None:
+    generator = np.random.default_rng(7)
+    scores = generator.normal(size=400).round(2)
+    labels = np.isin(np.arange(400), generator.choice(400, positives, replace=False, p=softmax(2 * scores)))
+    whole, found = metrics.average_precision(labels, scores), []
+    for _ in range(3000):
+        known = labels & (generator.random(400) < share)
+        if known.any():
+            found.append(complete(known, scores, share))
+    assert np.mean(found) == pytest.approx(whole, abs=4 * np.std(found) / len(found) ** 0.5)
+
+
+def softmax(values: np.ndarray) -> np.ndarray:
+    chances: np.ndarray = np.exp(values) / np.exp(values).sum()
+    return chances
 
 
 def test_a_gain_is_no_drop() -> None:

@@ -24,7 +24,7 @@ from jobs.challenge import challenge, midnight
 from jobs.history import History, LabelVersions
 from jobs.monitor import Monitor, Seen
 from jobs.provenance import plain
-from jobs.recipes import Recipe, Share
+from jobs.recipes import Halves, Recipe, Share
 from jobs.replay_lines import Day, Lines, decision_of
 from jobs.replay_models import FAMILY, Models
 from jobs.replay_shadow import Shadow
@@ -246,14 +246,15 @@ class _World:
         if not found.better:
             return found.said
         reason = f"{decision.reason}; {found.said}"
-        self._promote(found.recipe, as_of, reason, decision.episode)
         assert found.compared is not None
-        self.models.halves = {self.version: found.compared.halves[found.recipe.name]}
+        self._promote(found.recipe, as_of, reason, decision.episode, found.compared.halves[found.recipe.name])
         return f"{found.said}: version {self.version} in production"
 
-    def _promote(self, recipe: Recipe, as_of: datetime, reason: str, changed_on: date | None = None) -> None:
+    def _promote(
+        self, recipe: Recipe, as_of: datetime, reason: str, changed_on: date | None = None, halves: Halves | None = None
+    ) -> None:
         share, version = self._share(as_of), self.newest + 1
-        self.models.promote(self.history, recipe, share, version, as_of, reason)
+        self.models.promote(self.history, recipe, share, version, as_of, reason, halves)
         self._adopt(version, as_of.date() - timedelta(days=1), changed_on)
 
     def _share(self, as_of: datetime) -> Share:

@@ -26,13 +26,19 @@ class Models:
     def __init__(self, settings: Settings, use_case: UseCase) -> None:
         self._settings, self._use_case = settings, use_case
         self._opened: dict[int, tuple[Bundle, Model]] = {}
-        self.halves: dict[int, Halves] = {}
+        self._halves: dict[int, Halves] = {}
         """Of the version that was promoted last, what it was compared by."""
 
     def promote(
-        self, history: History, recipe: Recipe, share: Share, version: int, as_of: datetime, reason: str
-    ) -> None:
-        """Fit `version` on what `recipe` learns from, and put it into production."""
+        self, history: History, recipe: Recipe, share: Share, version: int, as_of: datetime, reason: str,
+        halves: Halves | None = None,
+    ) -> None:  # fmt: skip
+        """Fit `version` on what `recipe` learns from, and put it into production.
+
+        Args:
+            halves: what it was compared by; None: nothing.
+        """
+        self._halves = {} if halves is None else {version: halves}
         model = recipes.fit(history, self._use_case, recipe, as_of, share, FAMILY, {})
         bundle = self._kept(history, model, recipe, version, as_of)
         standing = ledger.champion(self._settings, self._use_case)
@@ -58,7 +64,7 @@ class Models:
         bundle, model = self._open(version)
         recipe = recipes.named(self._use_case, bundle.manifest.training["recipe"])
         learned_until = bundle.manifest.learned_until
-        return Champion(model, recipe, learned_until, share(learned_until), self.halves.get(version))
+        return Champion(model, recipe, learned_until, share(learned_until), self._halves.get(version))
 
     def _open(self, version: int) -> tuple[Bundle, Model]:
         if version not in self._opened:

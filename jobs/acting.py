@@ -153,6 +153,7 @@ def observed(history: History, weights: Floats) -> History:
 def without_label_features(history: History, use_case: UseCase) -> History:
     """The history without features that are made of labels: they were computed once, with the labels of events that a
     world which acts would have blocked, and would tell of them."""
-    kept = [n for n, name in enumerate(history.names) if name not in use_case.label_features]
+    made = use_case.label_features
+    kept = [n for n, name in enumerate(history.names) if name not in made]
     names = tuple(history.names[n] for n in kept)
     return replace(history, names=names, features=np.ascontiguousarray(history.features[:, kept]))

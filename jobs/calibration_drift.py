@@ -58,19 +58,17 @@ def calibration_drift(
     order = np.argsort(times, kind="stable")
     order = order[times[order] > now - maturity_of(delay) - REFERENCE_DAYS * MICROSECONDS_A_DAY]
     times, scores, known_at, positive = times[order], scores[order], known_at[order], positive[order]
-    mature = times <= now - maturity_of(delay)
-    if (positive & (known_at <= now) & mature).sum() < LEAST_POSITIVES:
+    mature, known = times <= now - maturity_of(delay), np.where(positive, known_at, now + 1)
+    reported = known <= now
+    if (reported & mature).sum() < LEAST_POSITIVES:
         return concluded({}, alarm)
-    chances = _chances(scores, positive & (known_at <= now), mature)
-    known = np.where(positive, known_at, now + 1)
+    chances = _chances(scores, reported, mature)
+    halves = [(times[half], chances[half], known[half]) for half in _halves(chances, mature)]
     found = {}
     for days in windows:
         past = list(moments(int(times.min()), now, delay, days))
         if len(past) >= LEAST_MOMENTS:
-            tested = [
-                _test(times[half], chances[half], known[half], delay, (now, *past), days)
-                for half in _halves(chances, mature)
-            ]
+            tested = [_test(*half, delay, (now, *past), days) for half in halves]
             found[days] = min(1.0, len(tested) * min(tested))
     return concluded(found, alarm)
 

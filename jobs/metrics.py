@@ -77,7 +77,7 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
     """
     found, values = _both_classes(*checked(labels, scores))
     order = np.argsort(-values, kind="stable")
-    ends = np.append(np.flatnonzero(starts_of_runs(values[order]))[1:], len(order))
+    ends = ends_of_runs(values[order])
     caught = np.cumsum(found[order])[ends - 1]
     return float(np.sum(np.diff(caught, prepend=0) * caught / ends) / caught[-1])
 
@@ -200,6 +200,11 @@ def codes(name: str, values: ArrayLike, rows: int) -> tuple[NDArray[Any], Ints]:
 def starts_of_runs(ordered: NDArray[Any]) -> Bools:
     """Whether each value differs from the one before it; the first does."""
     return np.append(np.ones(min(len(ordered), 1), dtype=bool), ordered[1:] != ordered[:-1])
+
+
+def ends_of_runs(ordered: NDArray[Any]) -> Ints:
+    """How many values there are up to the last of each run of equal ones."""
+    return np.append(np.flatnonzero(starts_of_runs(ordered))[1:], len(ordered))
 
 
 def _finite(name: str, values: ArrayLike, rows: int) -> Floats:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jobs.metrics import Bools, Floats, checked, starts_of_runs
+from jobs.metrics import Bools, Floats, checked, ends_of_runs
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike) -> float:
@@ -21,7 +21,7 @@ def average_precision(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike) 
     """
     found, values, stands_for = _weighted(labels, scores, weights)
     order = np.argsort(-values, kind="stable")
-    ends = np.append(np.flatnonzero(starts_of_runs(values[order]))[1:], len(order)) - 1
+    ends = ends_of_runs(values[order]) - 1
     caught = np.cumsum((found * stands_for)[order])[ends]
     alerts = np.cumsum(stands_for[order])[ends]
     if not 0 < caught[-1] < alerts[-1]:

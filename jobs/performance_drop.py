@@ -61,7 +61,7 @@ def complete(labels: Bools, scores: Floats, share: float) -> float:
         share: F, above 0.
     """
     order = np.argsort(-scores, kind="stable")
-    ends = np.append(np.flatnonzero(metrics.starts_of_runs(scores[order]))[1:], len(order))
+    ends = metrics.ends_of_runs(scores[order])
     rank = ends[np.searchsorted(ends, np.flatnonzero(labels[order]), side="right")]
     alone = float(np.mean(1 / rank))
     return (metrics.average_precision(labels, scores) - (1 - share) * alone) / share

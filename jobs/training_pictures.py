@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs import study
+from jobs.metrics import ends_of_runs
 from jobs.problem import Range
 from jobs.study import Trial
 
@@ -84,9 +85,8 @@ def history(trials: Sequence[Trial], space: Mapping[str, Range | tuple[Any, ...]
 def _ranking(labels: Bools, scores: Scores) -> tuple[Scores, Scores, Scores]:
     """Precision, recall and false-positive rate at each distinct score, from the highest."""
     order = np.argsort(-scores, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-    caught = np.cumsum(labels[order])[ends]
-    rows = ends + 1
+    rows = ends_of_runs(scores[order])
+    caught = np.cumsum(labels[order])[rows - 1]
     negatives = max(1, int((~labels).sum()))
     return caught / rows, caught / max(1, caught[-1]), (rows - caught) / negatives
 

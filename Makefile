@@ -17,12 +17,13 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
 comma := ,
 NEEDS_MORE := spark or browser or servers
 
-.PHONY: help env run ui simulate doctor test test-all test-rest test-needs lint format bench lock clean
+.PHONY: help env run ui simulate doctor test test-one test-all test-rest test-needs lint format bench lock clean
 
 help:
 	@echo 'make run       build the whole lineage of a use case: USE_CASE=$(USE_CASE), more options through ARGS'
 	@echo 'make ui        open the Dagster UI with the full lineage'
 	@echo 'make test      every test that needs only Python'
+	@echo 'make test-one  those of one room: ROOM=drift'
 	@echo 'make test-all  those, and the ones with Apache Spark, a browser and real servers'
 	@echo 'make lint      ruff, mypy, import-linter (make format: let ruff format)'
 	@echo 'make bench     measure and print the figures of the docs; DATA=FILE for your copy of the data'
@@ -57,6 +58,10 @@ doctor: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -m 'not ($(NEEDS_MORE))' $(ARGS)
+
+# The inner loop: one room's tests that need only Python, `make test-one ROOM=drift`.
+test-one: $(READY)
+	$(BIN)/python -m pytest -m 'not ($(NEEDS_MORE))' $(wildcard tests/*/$(ROOM)) $(ARGS)
 
 test-all: test-needs
 	$(BIN)/python -m pytest $(ARGS)

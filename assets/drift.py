@@ -7,17 +7,17 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from assets import monitoring_pictures
 from assets.features import key as feature_key
 from assets.metadata import markdown_table
 from assets.monitoring_parts import GROUP, NOTHING_SCORED, key, model, nothing
+from assets.pictures import monitoring as monitoring_pictures
+from assets.run_context import moment
 from assets.scoring import champion_key
 from assets.scoring import key as serving_key
-from assets.times import moment
 from assets.transforms import mart_key
-from jobs.champions import Champions
-from jobs.lakehouse import Lakehouse
+from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Problem
+from jobs.registry.champion_bundles import Champions
 from jobs.use_case import UseCase
 
 NO_DRIFT, NO_SKEW = "no_drift", "no_training_serving_skew"
@@ -61,7 +61,9 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        from jobs import drift_report, logged_days, outcomes
+        from jobs.drift import report as drift_report
+        from jobs.ground_truth import outcomes
+        from jobs.scoring import logged_days
 
         as_of = moment(context, lakehouse, use_case)
         logged = logged_days.logged_days(lakehouse, use_case, as_of, outcomes.first_day(use_case, as_of))
@@ -103,7 +105,7 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
 
 def _by_labels(decided: Any, as_of: datetime) -> tuple[Any, Any]:
     """Drift that labels show: of how many are positive among all events, and of which, among those decided."""
-    from jobs.concept import concept_drift, label_drift
+    from jobs.ground_truth.concept_drift import concept_drift, label_drift
 
     known, scored = decided.known, decided.scored
     return (
@@ -141,7 +143,7 @@ def _drift_shown(found: Any) -> dict[str, Any]:
 
 
 def _report_file(lakehouse: Lakehouse, use_case: UseCase, found: Any) -> dict[str, Any]:
-    from jobs import evidently_report
+    from jobs.drift import evidently_report
 
     path = evidently_report.write(lakehouse.settings, use_case, found)
     return {"report": dg.MetadataValue.path(str(path)), "report_url": dg.MetadataValue.url(path.as_uri())}
@@ -167,7 +169,8 @@ def _skew(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        from jobs import logged_days, skew_check
+        from jobs.drift import skew_check
+        from jobs.scoring import logged_days
 
         as_of = moment(context, lakehouse, use_case)
         logged = logged_days.logged_days(lakehouse, use_case, as_of, skew_check.first_day(as_of))

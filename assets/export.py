@@ -6,12 +6,12 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from assets import times
+from assets import run_context as times
 from assets.features import key as feature_key
 from assets.metadata import mapping_table, markdown_table
 from assets.scoring import champion_key, key
-from jobs.champions import Champions
-from jobs.lakehouse import Lakehouse
+from jobs.lakehouse.tables import Lakehouse
+from jobs.registry.champion_bundles import Champions
 from jobs.use_case import UseCase
 
 PROVING_ROWS = 5_000
@@ -45,8 +45,9 @@ def _online_model(use_case: UseCase) -> dg.AssetsDefinition:
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
-        from jobs import export_onnx, recent_rows
+        from jobs.evaluation import mature_rows as recent_rows
         from jobs.models.tables import examples_of
+        from jobs.promotion import export_onnx
 
         as_of = times.moment(context, lakehouse, use_case)
         # Whatever night is built again, online serves who is in production.

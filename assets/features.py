@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from assets import times
+from assets import run_context as times
 from assets.metadata import describe, mapping_table
 from assets.transforms import mart_key
-from jobs import window_features
-from jobs.lakehouse import Lakehouse
+from jobs.features import tables as window_features
+from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures
 
@@ -75,7 +75,7 @@ def _online_store(use_case: UseCase) -> dg.AssetsDefinition:
     def online_store(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
     ) -> dg.MaterializeResult[None]:
-        from jobs import feature_store
+        from jobs.feature_store import store as feature_store
 
         result = feature_store.materialize(lakehouse, use_case, times.moment(context, lakehouse, use_case))
         return dg.MaterializeResult(metadata={"feature_views": mapping_table(result)})
@@ -96,7 +96,7 @@ def _history(use_case: UseCase) -> dg.AssetsDefinition:
     def history(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
     ) -> dg.MaterializeResult[None]:
-        from jobs import history as job
+        from jobs.datasets import history as job
 
         result = job.build(lakehouse, use_case, times.moment(context, lakehouse, use_case))
         return dg.MaterializeResult(metadata={**describe(context, lakehouse, job.table(use_case)), **result})
@@ -120,7 +120,7 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
     def training_set(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
     ) -> dg.MaterializeResult[None]:
-        from jobs import training_set as job
+        from jobs.datasets import training_set as job
 
         result = job.build(lakehouse, use_case, times.moment(context, lakehouse, use_case))
         said = {f.name: f.description for w in use_case.windows for f in w.features}

@@ -13,8 +13,8 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets import times
-from jobs.lakehouse import Lakehouse
+from assets import run_context as times
+from jobs.lakehouse.tables import Lakehouse
 
 SAMPLE_ROWS = 5
 SAMPLED_ROWS = 20_000

@@ -5,7 +5,8 @@ These assets look and tell. What is done about it is the retraining policy's bus
 
 import dagster as dg
 
-from assets import drift, quality
+from assets import drift
+from assets import ground_truth as quality
 from jobs.use_case import UseCase
 
 

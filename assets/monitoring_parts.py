@@ -5,8 +5,8 @@ from datetime import datetime
 
 import dagster as dg
 
-from jobs.bundle import Bundle
-from jobs.champions import Champions
+from jobs.registry.bundle import Bundle
+from jobs.registry.champion_bundles import Champions
 from jobs.use_case import UseCase
 
 GROUP = "monitoring"

@@ -7,13 +7,14 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from assets import retraining, times
+from assets import retraining
+from assets import run_context as times
 from assets.features import key as feature_key
 from assets.metadata import markdown_table
-from assets.promotion_picture import differences
-from jobs.lakehouse import Lakehouse
-from jobs.ledger import Book, Decision
-from jobs.promotion import Registry
+from assets.pictures.promotion import differences
+from jobs.lakehouse.tables import Lakehouse
+from jobs.ledger.decisions import Book, Decision
+from jobs.promotion.promote import Registry
 from jobs.use_case import UseCase
 
 CHECK = "better_beyond_noise"
@@ -65,7 +66,7 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         lakehouse: dg.ResourceParam[Lakehouse],
         registry: dg.ResourceParam[Registry],
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        from jobs import promotion
+        from jobs.promotion import promote as promotion
 
         patience = _patience(context, use_case)
         judged = promotion.judge(lakehouse, use_case, registry, times.moment(context, lakehouse, use_case), patience)
@@ -99,7 +100,8 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
         registry: dg.ResourceParam[Registry],
         now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
-        from jobs import ledger, promotion
+        from jobs.ledger import decisions as ledger
+        from jobs.promotion import promote as promotion
 
         as_of = times.moment(context, lakehouse, use_case)
         judged, decision = promotion.promote(lakehouse, use_case, registry, as_of, now, _patience(context, use_case))
@@ -129,7 +131,9 @@ def _approval(use_case: UseCase) -> dg.AssetsDefinition:
         registry: dg.ResourceParam[Registry],
         now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
-        from jobs import interventions, ledger, promotion
+        from jobs.ledger import decisions as ledger
+        from jobs.promotion import approvals as interventions
+        from jobs.promotion import promote as promotion
 
         person = interventions.person(lakehouse.settings, use_case, config.by, False, now)
         try:

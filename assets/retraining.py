@@ -7,18 +7,20 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from assets import serving_pictures
 from assets.features import key as feature_key
 from assets.metadata import mapping_table, markdown_table
 from assets.monitoring_parts import GROUP, key
-from assets.times import moment
+from assets.pictures import scores as serving_pictures
+from assets.run_context import moment
 from assets.transforms import mart_key
-from jobs import evidence_alerts, retraining, watch
-from jobs.champions import Champions
-from jobs.lakehouse import Lakehouse
-from jobs.promotion import Registry
-from jobs.retrain_policy import ALARM, Evidence
-from jobs.retraining import Row
+from jobs.alerts import evidence_alerts
+from jobs.lakehouse.tables import Lakehouse
+from jobs.promotion.promote import Registry
+from jobs.registry.champion_bundles import Champions
+from jobs.retraining import decisions as retraining
+from jobs.retraining import evidence as watch
+from jobs.retraining.decisions import Row
+from jobs.retraining.policy import ALARM, Evidence
 from jobs.use_case import UseCase
 
 SHOWN = 20
@@ -66,7 +68,7 @@ def _hindsight(use_case: UseCase) -> dg.AssetsDefinition:
         champions: dg.ResourceParam[Champions],
         now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
-        from jobs import automatic_rollback
+        from jobs.retraining import rollback as automatic_rollback
 
         as_of = moment(context, lakehouse, use_case)
         found, decision = automatic_rollback.check(lakehouse, use_case, registry, champions, as_of, now)

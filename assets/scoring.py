@@ -7,13 +7,14 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets import serving_pictures, times
+from assets import run_context as times
 from assets.features import key as feature_key
 from assets.metadata import describe, mapping_table
+from assets.pictures import scores as serving_pictures
 from assets.transforms import mart_key
-from jobs import prediction_log
-from jobs.champions import Champions
-from jobs.lakehouse import Lakehouse
+from jobs.lakehouse.tables import Lakehouse
+from jobs.registry.champion_bundles import Champions
+from jobs.scoring import prediction_log
 from jobs.use_case import UseCase
 
 
@@ -59,7 +60,8 @@ def _batch_predictions(use_case: UseCase, partitions: dg.PartitionsDefinition) -
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
-        from jobs import publish, scoring
+        from jobs.scoring import batch as scoring
+        from jobs.scoring import publish
 
         as_of = times.moment(context, lakehouse, use_case)
         first, last = times.days(context) or (as_of.date() - timedelta(days=1),) * 2

@@ -12,11 +12,11 @@ from assets import retraining
 from assets.features import key as feature_key
 from assets.metadata import mapping_table, markdown_table, png_picture
 from assets.monitoring_parts import key as monitoring_key
-from jobs import ledger
-from jobs.champions import Champions
-from jobs.lakehouse import Lakehouse
+from jobs.lakehouse.tables import Lakehouse
+from jobs.ledger import decisions as ledger
 from jobs.problem import Problem
-from jobs.retraining import Row, finished
+from jobs.registry.champion_bundles import Champions
+from jobs.retraining.decisions import Row, finished
 from jobs.use_case import UseCase
 
 
@@ -44,7 +44,8 @@ def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
     def tuning(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
     ) -> dg.MaterializeResult[None]:
-        from jobs import cost, tune
+        from jobs.training import compute_cost as cost
+        from jobs.training import tune
 
         if retraining.decided_here(context, use_case):
             row = retraining.due(context, lakehouse, use_case, now)
@@ -104,7 +105,8 @@ def _made(
     lakehouse: Lakehouse, use_case: UseCase, champions: Champions, row: Row, progress: Callable[[str], None]
 ) -> Any:
     """A challenger for a change that is being learned, else a training on all mature rows."""
-    from jobs import candidate, challenger
+    from jobs.retraining import challenger
+    from jobs.training import candidate
 
     if row.decision.episode and ledger.champion(lakehouse.settings, use_case):
         return challenger.make(lakehouse, use_case, champions, row.decision, progress)
@@ -113,7 +115,7 @@ def _made(
 
 def _shown(made: Any) -> dict[str, Any]:
     """What a fresh training has to show."""
-    from jobs import training_pictures
+    from jobs.training import pictures as training_pictures
 
     trained = made.trained
     if trained is None:
@@ -165,7 +167,7 @@ def _by_name(values: Mapping[str, Mapping[str, Any]], header: str) -> pa.Table:
 
 
 def _history(trials: Any, problem: Problem, family: str) -> bytes:
-    from jobs import training_pictures
+    from jobs.training import pictures as training_pictures
 
     return training_pictures.history(trials, problem.family(family).search)
 

@@ -19,11 +19,12 @@ import numpy as np
 import polars as pl
 from common import REPORTS
 
-from jobs import metrics, off_policy, settings
+from jobs import settings
 from jobs.settings import Settings
-from jobs.simulate import scenario, write
+from jobs.simulate.simulator import scenario, write
+from jobs.stats import metrics, off_policy
 from jobs.use_cases.fraud import FRAUD
-from orchestration import replay
+from orchestration.commands import replay
 
 FIRST, DAYS, COLLECTED = date(2026, 2, 1), 140, 60
 ALONE = DAYS - 40

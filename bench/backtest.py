@@ -22,9 +22,10 @@ import numpy as np
 import polars as pl
 from common import REPORTS
 
-from jobs import backtest, settings
-from jobs.backtest import DAY_COLUMN, Fold
-from jobs.lakehouse import Lakehouse
+from jobs import settings
+from jobs.backtesting import fold as backtest
+from jobs.backtesting.fold import DAY_COLUMN, Fold
+from jobs.lakehouse.tables import Lakehouse
 from jobs.use_cases.fraud import FRAUD
 
 RESULT = REPORTS / "backtest.json"
@@ -54,7 +55,7 @@ def main() -> None:
     parser.add_argument("--families", nargs="*", default=[family.name for family in _problem().families])
     parser.add_argument("--weeks", nargs="*", default=list(WEEKS), choices=list(WEEKS))
     asked = parser.parse_args()
-    from orchestration.prepared import prepared
+    from orchestration.prepared_features import prepared
 
     with prepared(settings.load(), FRAUD, {"transactions": (asked.data,)}, None) as (lakehouse, _):
         pass

@@ -1,16 +1,18 @@
-"""What the benchmarks share: their data, and timing in turns."""
+"""What the benchmarks share: their data, timing in turns, and the path to the small worlds of `tests/worlds`."""
 
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-REPORTS = Path(__file__).parent.parent / "docs" / "benchmarks"
+ROOT = Path(__file__).resolve().parent.parent
+REPORTS = ROOT / "docs" / "benchmarks"
+sys.path.append(str(ROOT / "tests"))
 
 
 def simulated(folder: Path) -> dict[str, Path]:
     """The simulator's default world, for who has no data at hand: input name -> file."""
-    from jobs import simulate
+    from jobs.simulate import simulator as simulate
 
     print("no --data given: simulating payments", file=sys.stderr)
     return simulate.write(simulate.scenario("stable"), folder)

@@ -16,11 +16,11 @@ import polars as pl
 import pyarrow as pa
 from common import REPORTS
 
-from jobs.drift import REFERENCE_DAYS, Drift, judge, reference
-from jobs.drift_kernel import counter, edges_of
-from jobs.histograms import Histograms, histograms
-from jobs.simulate import scenario, transactions
-from jobs.simulate_world import CHANGE
+from jobs.drift.detector import REFERENCE_DAYS, Drift, judge, reference
+from jobs.drift.drift_kernel import counter, edges_of
+from jobs.drift.histograms import Histograms, histograms
+from jobs.simulate.simulator import scenario, transactions
+from jobs.simulate.world import CHANGE
 
 RESULT = REPORTS / "drift.json"
 WARM_UP = 30

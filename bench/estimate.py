@@ -18,24 +18,25 @@ from typing import Any
 import numpy as np
 from common import REPORTS
 
-from jobs import history, metrics, replay, settings
-from jobs.calibration_drift import calibration_drift
-from jobs.challenge import midnight
-from jobs.concept import concept_drift
-from jobs.estimate import Estimate, calibrate, estimate
-from jobs.estimate_record import CALIBRATED_ON, TESTED_ON
-from jobs.history import History
-from jobs.label_delay import Delay
-from jobs.maturity import MATURE
-from jobs.metrics import Bools, Floats
-from jobs.monitor import Monitor
-from jobs.replay import FIRST_TRAINING, Plan
-from jobs.reports import NEVER
-from jobs.simulate import World, scenario, write
-from jobs.simulate_world import CHANGE
-from jobs.split import Times, day_number, microseconds, numbered_day
+from jobs import settings
+from jobs.backtesting import replay
+from jobs.backtesting.replay import FIRST_TRAINING, Plan
+from jobs.datasets import history
+from jobs.datasets.history import History
+from jobs.ground_truth.calibration_drift import calibration_drift
+from jobs.ground_truth.concept_drift import concept_drift
+from jobs.ground_truth.estimates_table import CALIBRATED_ON, TESTED_ON
+from jobs.ground_truth.label_delay import Delay
+from jobs.ground_truth.label_maturity import MATURE
+from jobs.ground_truth.performance_estimate import Estimate, calibrate, estimate
+from jobs.retraining.monitor import Monitor
+from jobs.simulate.simulator import World, scenario, write
+from jobs.simulate.world import CHANGE
+from jobs.stats import metrics
+from jobs.stats.metrics import Bools, Floats
+from jobs.times import NEVER, Times, day_number, microseconds, midnight, numbered_day
 from jobs.use_cases.fraud import FRAUD, PROBLEM
-from orchestration.prepared import SETTLED, prepared
+from orchestration.prepared_features import SETTLED, prepared
 
 METRIC = "average_precision"
 YOUNG = 14
@@ -124,7 +125,7 @@ def _looks(seen: History, scores: Floats, labels: Bools, end: date) -> Iterator[
 
 
 def _estimates(seen: History, scores: Floats, delay: Delay, as_of: datetime) -> tuple[Estimate, ...]:
-    """What `jobs.estimate_record` would keep that evening."""
+    """What `jobs.ground_truth.estimates_table` would keep that evening."""
     first = np.full(len(seen), NEVER)
     positive = seen.labels.values & (seen.labels.superseded_at == NEVER)
     first[seen.labels.rows[positive]] = seen.labels.known_at[positive]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from common import REPORTS
-from judged_world import (
+from worlds.judged_world import (
     AS_OF,
     BLIND,
     BLURRED,
@@ -27,13 +27,14 @@ from judged_world import (
     table_of,
     with_broken_slice,
 )
-from judged_world import write_training_set as write
+from worlds.judged_world import write_training_set as write
 
-from jobs import settings, training_noise
-from jobs.bundle import Bundle
-from jobs.evaluation import Entrant, evaluate
-from jobs.gate import Verdict
+from jobs import settings
+from jobs.evaluation import seed_noise as training_noise
+from jobs.evaluation.evaluate import Entrant, evaluate
+from jobs.evaluation.gate import Verdict
 from jobs.models.tables import examples_of
+from jobs.registry.bundle import Bundle
 
 RESULT = REPORTS / "gate.json"
 ROWS = 40_000

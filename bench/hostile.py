@@ -90,7 +90,7 @@ def contenders(folder: Path, asked: pa.Table, known: pa.Table) -> dict[str, Call
     times: dict[str, Any] = {"timestamp_field": "event", "created_timestamp_column": "created"}
     file = FileSource(name="file", path=str(folder / "features.parquet"), **times)
     delta = SparkSource(name="delta", path=str(folder / "features"), table_format=DeltaFormat(), **times)
-    ours = {"type": "jobs.offline_store.LakehouseOfflineStore", "home": str(folder / "home")}
+    ours = {"type": "jobs.feature_store.offline_store.LakehouseOfflineStore", "home": str(folder / "home")}
 
     def evergreen(known_only: bool) -> list[dict[str, Any]]:
         options = ours | {"filter_by_created_timestamp": known_only}
@@ -110,7 +110,7 @@ def on_spark(folder: Path, asked: pa.Table, known: pa.Table) -> dict[str, Callab
     from feast.infra.offline_stores.offline_utils import FeatureViewQueryContext, build_point_in_time_query
     from pyspark.sql.connect.session import SparkSession
 
-    from jobs import spark_server
+    from jobs.lakehouse import spark_server
 
     root = Path(__file__).parent.parent
     prepared = spark_server.prepare(root / ".cache", root / "requirements.lock")
@@ -183,7 +183,8 @@ def main() -> None:
         if stop:
             stop(True)
     finally:
-        from jobs import engine, settings
+        from jobs import settings
+        from jobs.lakehouse import engine
 
         engine.stop(settings.load({"EVERGREEN_HOME": str(folder / "home")}))
         shutil.rmtree(folder, ignore_errors=True)

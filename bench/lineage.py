@@ -23,10 +23,10 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 # What every run imports, and dbt's start-up: the project and its profile read and checked, nothing to build.
 FIXED = """
-import orchestration.run, dbt.cli.main, matplotlib.figure, pandera.polars, pyspark.sql.connect.session
+import orchestration.lineage_run, dbt.cli.main, matplotlib.figure, pandera.polars, pyspark.sql.connect.session
 from jobs import feature_store, settings, transforms
 feature_store._import_feast()
-import jobs.offline_store, jobs.online_store
+import jobs.feature_store.offline_store, jobs.feature_store.online_store
 found = settings.load()
 options = transforms._options(found, transforms.target(found))
 assert dbt.cli.main.dbtRunner().invoke(["ls", "--select", "nothing_at_all", *options]).success

@@ -24,9 +24,10 @@ import pyarrow as pa
 from common import REPORTS, best
 from deltalake import write_deltalake
 
-from jobs import engine, settings
-from jobs.lakehouse import Lakehouse, attach
-from jobs.point_in_time import point_in_time_join
+from jobs import settings
+from jobs.feature_store.point_in_time import point_in_time_join
+from jobs.lakehouse import engine
+from jobs.lakehouse.tables import Lakehouse, attach
 
 REPORT = REPORTS / "point_in_time.json"
 KEYS, DAYS, TTL = 50_000, 60, timedelta(days=7)
@@ -130,7 +131,7 @@ def disagreements(ours: Path, theirs: Path, features: pa.Table) -> dict[str, int
 
 def on_spark(folder: Path, rows: int, entity_rows: int) -> dict[str, Any]:
     """Ours and Feast's stock store on one Apache Spark `local[2]`; each from its own server."""
-    from jobs import spark_server
+    from jobs.lakehouse import spark_server
 
     root = Path(__file__).parent.parent
     prepared = spark_server.prepare(root / ".cache", root / "requirements.lock")

@@ -19,10 +19,10 @@ from common import REPORTS
 from matplotlib.figure import Figure
 
 from jobs import settings
-from jobs.simulate import scenario, write
-from jobs.simulate_world import CHANGE
+from jobs.simulate.simulator import scenario, write
+from jobs.simulate.world import CHANGE
 from jobs.use_cases.fraud import FRAUD
-from orchestration import replay
+from orchestration.commands import replay
 
 RUNS = {"never": False, "weekly": False, "auto": False, "daily": False, "daily, labels at once": True}
 WEEKS = 6

@@ -25,15 +25,17 @@ import pyarrow as pa
 from common import REPORTS, best
 from deltalake import DeltaTable, write_deltalake
 
-from jobs import bundle, engine, settings
-from jobs.bundle import Bundle, Manifest
-from jobs.lakehouse import PARTITION, Lakehouse, attach
+from jobs import settings
+from jobs.lakehouse import engine
+from jobs.lakehouse.tables import PARTITION, Lakehouse, attach
 from jobs.models.catalog import new_model
 from jobs.models.graphs import INPUT, OUTPUT, Graph
 from jobs.models.parity import score
 from jobs.models.protocol import Examples
-from jobs.scoring import score_frame
-from jobs.scoring_kernel import matrix
+from jobs.registry import bundle
+from jobs.registry.bundle import Bundle, Manifest
+from jobs.scoring.batch import score_frame
+from jobs.scoring.scoring_kernel import matrix
 
 REPORT = REPORTS / "scoring.json"
 NAMES = tuple(f"f{n}" for n in range(15))

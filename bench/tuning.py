@@ -20,9 +20,10 @@ import numpy as np
 import polars as pl
 from common import REPORTS, simulated
 
-from jobs import study, tune
+from jobs.datasets.training_rows import TrainingRows
 from jobs.models.protocol import Examples
-from jobs.training_rows import TrainingRows
+from jobs.training import search as study
+from jobs.training import tune
 from jobs.use_cases.fraud import FRAUD
 
 RESULT = REPORTS / "tuning.json"

@@ -16,8 +16,10 @@ import polars as pl
 from common import REPORTS, best, simulated
 from deltalake import write_deltalake
 
-from jobs import engine, settings, window_features
-from jobs.lakehouse import Lakehouse, attach
+from jobs import settings
+from jobs.features import tables as window_features
+from jobs.lakehouse import engine
+from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.windows import Aggregate, WindowFeatures
 
 REPORT = REPORTS / "windows.json"

@@ -7,7 +7,7 @@ from feast import FeatureService, Field, RequestSource
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64
 
-from jobs.feature_views import entity, feature_view, tags
+from jobs.feature_store.views import entity, feature_view, tags
 from jobs.use_cases.returns import BUYER_WINDOWS, ITEM_WINDOWS, RETURNS
 
 OWNER = RETURNS.owners[0]

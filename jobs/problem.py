@@ -88,7 +88,8 @@ class Rule:
 
 @dataclass(frozen=True)
 class Problem:
-    """The formulation of one use case's learning problem. The objective is average precision (see `jobs.gate`)."""
+    """The formulation of one use case's learning problem. The objective is average precision (see
+    `jobs.evaluation.gate`)."""
 
     review: Review
     """The business side: threshold, review capacity per day, cost of one review."""
@@ -128,7 +129,7 @@ class Problem:
     approval: Literal["automatic", "manual"] = "automatic"
     """Whether a candidate that passed the gate is promoted at once, or waits for `evergreen approve`."""
     predictions_due: timedelta = timedelta(hours=6)
-    """Deadline of a day's nightly predictions, counted from the end of the day (see `jobs.lateness`)."""
+    """Deadline of a day's nightly predictions, counted from the end of the day (see `jobs.alerts.freshness`)."""
 
     def family(self, name: str) -> Family:
         """The family as declared; with nothing fixed if it is not."""

@@ -128,3 +128,10 @@ class UseCase:
 
     def window_table(self, windows: WindowFeatures) -> str:
         return f"{self.features_schema}.{windows.name}"
+
+
+def problem_of(use_case: "UseCase") -> Problem:
+    """The use case's problem. Raises ValueError if it declares none."""
+    if use_case.problem is None:
+        raise ValueError(f"{use_case.name}: expected a use case with a problem, found one without; declare it")
+    return use_case.problem

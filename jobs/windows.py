@@ -1,6 +1,6 @@
 """Window features as values: what is counted, over which windows, how late it may be used.
 
-Only declarations live here; `jobs.window_kernel` computes them, `jobs.window_features` runs them on tables.
+Only declarations live here; `jobs.features.window_kernel` computes them, `jobs.features.tables` runs them on tables.
 """
 
 import hashlib

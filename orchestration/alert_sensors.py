@@ -1,4 +1,5 @@
-"""Sensors that alert: lateness, at every tick, and runs of a use case that failed. What is told when: `jobs.alerts`."""
+"""Sensors that alert: lateness, at every tick, and runs of a use case that failed. What is told when:
+`jobs.alerts.outbox`."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -6,11 +7,11 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus, RunRecord, RunsFilter
 
-from assets.raw import utc_now
-from jobs import alerts
-from jobs import lateness as late
-from jobs.alerts import Alert
-from jobs.lakehouse import attach
+from assets.ingest import utc_now
+from jobs.alerts import freshness as late
+from jobs.alerts import outbox as alerts
+from jobs.alerts.outbox import Alert
+from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 from orchestration import partitions
@@ -35,7 +36,7 @@ def lateness(use_case: UseCase, settings: Settings, now: Clock = utc_now) -> dg.
         name=f"{use_case.name}_lateness",
         minimum_interval_seconds=EVERY,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Alerts when predictions are later than their deadline, or features stale (docs/alerts.md).",
+        description="Alerts when predictions miss their deadline or features are stale (docs/operation/alerts.md).",
     )
     def look() -> dg.SkipReason:
         moment = now()
@@ -67,7 +68,7 @@ def run_outcomes(use_case: UseCase, settings: Settings, now: Clock = utc_now) ->
     # `evergreen run` executes in a process of its own, which belongs to no code location.
     failed = dg.run_failure_sensor(
         name=f"{use_case.name}_run_failed",
-        description="Alerts when a run failed (docs/alerts.md).",
+        description="Alerts when a run failed (docs/operation/alerts.md).",
         monitor_all_code_locations=True,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )

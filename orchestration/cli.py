@@ -14,7 +14,10 @@ from typing import Literal
 import click
 
 from jobs import settings as settings_module
-from orchestration import alert_commands, model_commands, retraining_commands, review_commands
+from orchestration.commands import alerts as alert_commands
+from orchestration.commands import models as model_commands
+from orchestration.commands import retraining as retraining_commands
+from orchestration.commands import review as review_commands
 from orchestration.options import FILE, given, input_files, use_case_named
 
 MOMENTS = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
@@ -33,7 +36,7 @@ def main() -> None:
 @main.command()
 @click.option("--use-case", "name", default="fraud", show_default=True)
 @input_files
-@click.option("--columns", type=FILE, help="YAML: your column names and time zone (docs/your-own-data.md).")
+@click.option("--columns", type=FILE, help="YAML: your column names and time zone (docs/data/your-own-data.md).")
 @click.option("--as-of", type=MOMENTS, help="Know the world as it was known then (UTC); default: end of the input.")
 @click.option("--full", is_flag=True, help="Run even if nothing is new.")
 def run(name: str, columns: Path | None, as_of: datetime | None, full: bool, **files: tuple[Path, ...]) -> None:
@@ -42,7 +45,7 @@ def run(name: str, columns: Path | None, as_of: datetime | None, full: bool, **f
     Files are parquet or CSV, or folders of them; each option may be repeated. Without any, the input registered before
     is used, or at first the built-in one.
     """
-    from orchestration import runner
+    from orchestration.commands import run as runner
 
     moment = as_of.replace(tzinfo=UTC) if as_of else None
     # A run imports and keeps a million objects and leaves little garbage: looking for it again and again, and once
@@ -64,7 +67,7 @@ def _end(status: int) -> None:
 @click.option("--use-case", "name", default="fraud", show_default=True)
 @click.option("--transactions", type=FILE, multiple=True, required=True, help="Parquet or CSV file (or folder).")
 @click.option("--reports", type=FILE, multiple=True, help="Labels, when they are not columns of the transactions.")
-@click.option("--columns", type=FILE, help="YAML: your column names and time zone (docs/your-own-data.md).")
+@click.option("--columns", type=FILE, help="YAML: your column names and time zone (docs/data/your-own-data.md).")
 @click.option("--train-from", type=click.DateTime(["%Y-%m-%d"]), required=True, help="First day of the train week.")
 @click.option("--train-days", type=click.IntRange(1), default=7, show_default=True)
 @click.option("--delay-days", type=click.IntRange(0), default=7, show_default=True, help="Until labels are known.")
@@ -89,10 +92,10 @@ def backtest(
 ) -> None:
     """Measure one fold: train on what was known when the test days begin, decide about them, compare with the truth.
 
-    The protocol and test-set rule of the Fraud Detection Handbook (docs/backtest.md).
+    The protocol and test-set rule of the Fraud Detection Handbook (docs/models/backtest.md).
     """
-    from jobs.backtest import Fold
-    from orchestration import backtest as job
+    from jobs.backtesting.fold import Fold
+    from orchestration.commands import backtest as job
 
     files = {"transactions": transactions, "reports": reports}
     if more_families and not families:
@@ -110,7 +113,7 @@ def backtest(
 @main.command()
 @click.option("--use-case", "name", default="fraud", show_default=True)
 @input_files
-@click.option("--columns", type=FILE, help="YAML: your column names and time zone (docs/your-own-data.md).")
+@click.option("--columns", type=FILE, help="YAML: your column names and time zone (docs/data/your-own-data.md).")
 @click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First day; default: that of the file.")
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last day; default: that of the file.")
 @click.option("--policy", type=click.Choice(["never", "weekly", "daily", "auto"]), required=True)
@@ -143,11 +146,11 @@ def replay(
     """Replay months of continuous training in minutes: what would this policy have done, and how well?
 
     Without files, the built-in input is replayed. Writes timeline.parquet and timeline.png; started again after it was
-    killed, it goes on where it was (docs/replay.md).
+    killed, it goes on where it was (docs/monitoring/replay.md).
     """
     from rich.progress import Progress
 
-    from orchestration import replay as job
+    from orchestration.commands import replay as job
 
     if not act and (explore or uncorrected or threshold is not None or cap is not None):
         raise click.UsageError("--explore, --cap, --uncorrected and --threshold: expected --act too, found none")
@@ -178,7 +181,7 @@ def replay(
 @main.command()
 def doctor() -> None:
     """Check Python, Java, stores, ports and disk, and say how to mend what is missing."""
-    from orchestration import doctor as checks
+    from orchestration.commands import doctor as checks
 
     sys.exit(checks.run(settings_module.load()))
 
@@ -197,7 +200,7 @@ def simulate(
     """Write a simulated card-payment world: transactions, late fraud reports, profiles."""
     from rich.progress import Progress
 
-    from jobs import simulate as world_module
+    from jobs.simulate import simulator as world_module
 
     if scenario not in world_module.SCENARIOS:
         raise click.UsageError(f"--scenario: expected one of {', '.join(world_module.SCENARIOS)}, found {scenario!r}")
@@ -218,7 +221,7 @@ def simulate(
 @click.option("--port", type=int, default=15002, show_default=True)
 def spark(port: int) -> None:
     """Run a local Apache Spark 4.2 + Delta Connect server (needs Java 17), for those who want it."""
-    from jobs import spark_server
+    from jobs.lakehouse import spark_server
 
     sys.exit(spark_server.foreground(settings_module.load(), port))
 
@@ -233,7 +236,7 @@ def schema() -> None:
 @click.argument("source", required=False)
 def accept(name: str, source: str | None) -> None:
     """Accept the changed schema of a SOURCE (default: of all) that stopped a run."""
-    from jobs import contracts
+    from jobs.ingest import contracts
 
     use_case = use_case_named(name)
     for chosen in [use_case.source(source)] if source else use_case.sources:
@@ -246,8 +249,8 @@ def accept(name: str, source: str | None) -> None:
 @click.option("--retain-hours", type=float, default=168.0, show_default=True, help="Keep removed files this long.")
 def maintain(name: str, retain_hours: float) -> None:
     """Compact and vacuum the tables; versions that a training set was built from always stay readable."""
-    from jobs import maintenance
-    from jobs.lakehouse import attach
+    from jobs.lakehouse import maintenance
+    from jobs.lakehouse.tables import attach
 
     for line in maintenance.run(attach(settings_module.load()), use_case_named(name), retain_hours):
         click.echo(line)
@@ -259,7 +262,7 @@ def maintain(name: str, retain_hours: float) -> None:
 @click.argument("model_version", type=int)
 def reproduce(name: str, tune: bool, model_version: int) -> None:
     """Train MODEL_VERSION again from the recorded table versions and compare its metrics."""
-    from orchestration import reproduction
+    from orchestration.commands import reproduce as reproduction
 
     sys.exit(reproduction.run(settings_module.load(), use_case_named(name), model_version, tune))
 
@@ -272,7 +275,7 @@ def engine() -> None:
 @engine.command()
 def stop() -> None:
     """Stop the embedded engine; the next command that needs it starts it again."""
-    from jobs import engine as engine_module
+    from jobs.lakehouse import engine as engine_module
 
     engine_module.stop(settings_module.load())
 
@@ -280,7 +283,7 @@ def stop() -> None:
 @engine.command()
 def url() -> None:
     """Print the Spark Connect URL of the shared session (starts the engine if needed)."""
-    from jobs import engine as engine_module
+    from jobs.lakehouse import engine as engine_module
 
     click.echo(engine_module.url(settings_module.load()))
 
@@ -289,7 +292,7 @@ def url() -> None:
 @click.option("--port", type=int, default=3000, show_default=True)
 def ui(port: int) -> None:
     """Open the Dagster UI (with its daemon) on loopback."""
-    from orchestration import runner
+    from orchestration.commands import run as runner
 
     sys.exit(runner.ui(settings_module.load(), port))
 

@@ -7,21 +7,12 @@ from typing import Any
 
 import dagster as dg
 
-from assets import (
-    explanation,
-    export,
-    features,
-    monitoring,
-    promotion,
-    raw,
-    retraining,
-    review,
-    scoring,
-    training,
-    transforms,
-)
+from assets import actions as review
+from assets import evaluation as explanation
+from assets import export, features, monitoring, promotion, retraining, scoring, training, transforms
+from assets import ingest as raw
 from jobs import settings as settings_module
-from jobs import transforms as dbt_project
+from jobs.lakehouse import dbt as dbt_project
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 from jobs.use_cases.catalog import USE_CASES

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from jobs import inputs
+from jobs.ingest import registered_inputs as inputs
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from assets.raw import utc_now
-from jobs import registry
-from jobs.champions import Champions
-from jobs.lakehouse import attach
+from assets.ingest import utc_now
+from jobs.lakehouse.tables import attach
+from jobs.registry import model_versions as registry
+from jobs.registry.champion_bundles import Champions
 from jobs.settings import Settings
 
 

@@ -1,8 +1,8 @@
 """What drives continuous training between two nights: sensors on ground truth, drift and performance.
 
 A sensor measures nothing: runs leave evidence in the ledger, and every sensor asks the same policy about it
-(`jobs.retraining.decide`). What was asked and answered is in the ledger and not in a cursor, so that a tick that was
-killed is made up for by the next one; run keys carry the versions of the data.
+(`jobs.retraining.decisions.decide`). What was asked and answered is in the ledger and not in a cursor, so that a tick
+that was killed is made up for by the next one; run keys carry the versions of the data.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import dagster as dg
 from dagster import RunsFilter
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.times import AS_OF_TAG, WHOLE_INPUT_TAG
-from jobs import inputs, retraining, watch
-from jobs.lakehouse import attach
-from jobs.retrain_policy import Evidence
-from jobs.retraining import Row
+from assets.run_context import AS_OF_TAG, WHOLE_INPUT_TAG
+from jobs.ingest import registered_inputs as inputs
+from jobs.lakehouse.tables import attach
+from jobs.retraining import decisions as retraining
+from jobs.retraining import evidence as watch
+from jobs.retraining.decisions import Row
+from jobs.retraining.policy import Evidence
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 from orchestration import partitions

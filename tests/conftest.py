@@ -19,8 +19,9 @@ from uuid import uuid4
 import polars as pl
 import pytest
 
-from jobs import engine, settings
-from jobs.lakehouse import Lakehouse, attach, find_tables
+from jobs import settings
+from jobs.lakehouse import engine
+from jobs.lakehouse.tables import Lakehouse, attach, find_tables
 from jobs.settings import ROOT, Settings
 from tools.check_test_needs import postgres_program
 
@@ -48,7 +49,7 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def spark_remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Apache Spark Connect server, from an environment and folder without our package."""
-    from jobs import spark_server
+    from jobs.lakehouse import spark_server
 
     folder = tmp_path_factory.mktemp("spark")
     prepared = spark_server.prepare(CACHE, ROOT / "requirements.lock")

@@ -192,7 +192,7 @@ PROBLEM = Problem(
 
 
 def _simulated(folder: Path, progress: Progress | None) -> Mapping[str, Path]:
-    from jobs import simulate
+    from jobs.simulate import simulator as simulate
 
     return simulate.write(simulate.scenario("stable"), folder, progress=progress)
 

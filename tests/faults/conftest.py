@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from jobs import engine, settings, simulate
+from jobs import settings
+from jobs.lakehouse import engine
+from jobs.simulate import simulator as simulate
 
 Command = Callable[..., "subprocess.Popen[str]"]
 Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]

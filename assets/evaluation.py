@@ -1,0 +1,152 @@
+"""Why the champion decides as it does, and whom its decisions favour, as assets with pictures."""
+
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from assets import run_context as times
+from assets.features import key as feature_key
+from assets.metadata import mapping_table, markdown_table
+from assets.pictures import scores as serving_pictures
+from assets.scoring import champion_key
+from jobs.lakehouse.tables import Lakehouse
+from jobs.problem import Problem
+from jobs.registry.bundle import Bundle
+from jobs.registry.champion_bundles import Champions
+from jobs.use_case import UseCase
+
+EXPLAINED_ROWS, BACKGROUND_ROWS, SHOWN_DECISIONS, SHOWN_FEATURES = 1_000, 1_000, 5, 15
+
+
+def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Explanation, and a fairness report if groups are declared; nothing without a problem to solve."""
+    problem = use_case.problem
+    if problem is None:
+        return []
+    return [_explanation(use_case), *([_fairness(use_case, problem)] if problem.fairness else [])]
+
+
+def key(use_case: UseCase, name: str) -> dg.AssetKey:
+    return dg.AssetKey([use_case.name, "training", name])
+
+
+def _explanation(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "explanation"),
+        deps=[champion_key(use_case), feature_key(use_case, "training_set")],
+        group_name="training",
+        kinds={"shap"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="What each feature adds to the champion's scores of recent rows, overall and per decision.",
+    )
+    def explanation(
+        context: dg.AssetExecutionContext,
+        lakehouse: dg.ResourceParam[Lakehouse],
+        champions: dg.ResourceParam[Champions],
+    ) -> dg.MaterializeResult[None]:
+        from jobs.evaluation import explain
+        from jobs.evaluation import mature_rows as recent_rows
+        from jobs.models.tables import features_of
+
+        as_of = times.moment(context, lakehouse, use_case)
+        champion = champions.at(use_case, as_of)
+        rows = recent_rows.latest(lakehouse, use_case, as_of, EXPLAINED_ROWS + BACKGROUND_ROWS)
+        if champion is None or not rows.num_rows:
+            return dg.MaterializeResult(metadata={"notes": _lacking(champion)})
+        version, bundle = champion
+        features = features_of(rows, bundle.manifest.names)
+        half = max(1, len(features) - EXPLAINED_ROWS)
+        # The most suspicious first: where not all can be explained, those are.
+        order = np.argsort(-_scores(bundle, features[-EXPLAINED_ROWS:]), kind="stable")
+        recent = rows.slice(max(0, rows.num_rows - EXPLAINED_ROWS)).take(order)
+        found = explain.attribute(bundle, features[-EXPLAINED_ROWS:][order], features[:half])
+        top = dict(list(found.importance.items())[:SHOWN_FEATURES])
+        return dg.MaterializeResult(
+            metadata={
+                "model_version": version,
+                "method": found.method,
+                "rows_explained": len(found.scores),
+                "top_features": serving_pictures.bars(top, "mean absolute attribution (logit)"),
+                "importance": mapping_table(dict(found.importance), ("feature", "mean absolute attribution")),
+                "decisions": _decisions(use_case, recent, found, bundle.manifest.threshold),
+            }
+        )
+
+    return explanation
+
+
+def _decisions(use_case: UseCase, rows: pa.Table, found: Any, threshold: float) -> dg.MetadataValue:
+    ids = rows[use_case.event_id].to_pylist()
+    shown = range(min(SHOWN_DECISIONS, len(found.scores)))
+    return markdown_table(
+        pa.table(
+            {
+                use_case.event_id: [str(ids[i]) for i in shown],
+                "score": [float(found.scores[i]) for i in shown],
+                "decision": [bool(found.scores[i] >= np.float32(threshold)) for i in shown],
+                "because": [
+                    ", ".join(f"{name} = {value:.4g} ({added:+.2f})" for name, value, added in found.reasons(i))
+                    for i in shown
+                ],
+            }
+        )
+    )
+
+
+def _scores(bundle: Bundle, features: Any) -> Any:
+    from jobs.models.parity import score
+
+    return score(bundle.session(), features)
+
+
+def _lacking(champion: object) -> str:
+    return "no champion yet" if champion is None else "no rows with mature labels yet"
+
+
+def _fairness(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "fairness"),
+        deps=[champion_key(use_case), feature_key(use_case, "training_set")],
+        group_name="training",
+        kinds={"fairlearn"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="The champion's decisions on the latest mature rows, compared between declared groups.",
+    )
+    def fairness(
+        context: dg.AssetExecutionContext,
+        lakehouse: dg.ResourceParam[Lakehouse],
+        champions: dg.ResourceParam[Champions],
+    ) -> dg.MaterializeResult[None]:
+        from jobs.datasets import time_split as split
+        from jobs.evaluation import evaluation_rows as judged_rows
+        from jobs.evaluation import fairness as job
+        from jobs.models.tables import features_of
+
+        as_of = times.moment(context, lakehouse, use_case)
+        champion, version = champions.at(use_case, as_of), lakehouse.version(use_case.training_set)
+        assert version is not None
+        parts = split.split(as_of, use_case.label_maturity, problem.validation, problem.judged)
+        rows = judged_rows.between(lakehouse, use_case, version, parts.judged_start, parts.judged_end)
+        if champion is None or not rows.num_rows:
+            return dg.MaterializeResult(metadata={"notes": _lacking(champion)})
+        bundle = champion[1]
+        decisions = _scores(bundle, features_of(rows, bundle.manifest.names)) >= np.float32(bundle.manifest.threshold)
+        masks, left_out = judged_rows.masks(lakehouse, use_case, problem.fairness, rows, as_of)
+        reports = job.report(rows[use_case.label].to_numpy().astype(bool), decisions, masks)
+        metadata: dict[str, Any] = {"model_version": champion[0], "rows": rows.num_rows}
+        for report in reports:
+            metadata[f"{report.name}"] = _table(report.groups, report.overall)
+            metadata[f"{report.name} differences"] = mapping_table(report.differences, ("rate", "largest difference"))
+            metadata[f"{report.name} picture"] = serving_pictures.groups(report.groups, list(job.RATES))
+        return dg.MaterializeResult(metadata={**metadata, **({"notes": "\n".join(left_out)} if left_out else {})})
+
+    return fairness
+
+
+def _table(groups: Any, overall: Any) -> dg.MetadataValue:
+    rows = [{"group": name, **values} for name, values in {**groups, "overall": overall}.items()]
+    return markdown_table(pa.Table.from_pylist(rows))

@@ -1,0 +1,259 @@
+"""How good decisions turned out and will turn out: label maturity, performance and its estimate, as assets."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from assets.metadata import describe, markdown_table
+from assets.monitoring_parts import GROUP, NO_CHAMPION, NOTHING_SCORED, key
+from assets.pictures import monitoring as monitoring_pictures
+from assets.run_context import moment
+from assets.scoring import champion_key
+from assets.scoring import key as serving_key
+from assets.transforms import mart_key
+from jobs.lakehouse.tables import Lakehouse
+from jobs.problem import Problem
+from jobs.registry.champion_bundles import Champions
+from jobs.times import day_number
+from jobs.use_case import UseCase
+
+SHOWN_DAYS, POOLED_DAYS = 21, 14
+AHEAD = "the table knows a later moment than this run: it was left as it is"
+
+
+def build(use_case: UseCase, problem: Problem) -> list[dg.AssetsDefinition]:
+    """Label maturity, performance and its estimate."""
+    return [_label_maturity(use_case), _performance(use_case, problem), _estimate(use_case, problem)]
+
+
+def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "label_maturity"),
+        deps=[mart_key(use_case.events), mart_key(use_case.labels)],
+        group_name=GROUP,
+        kinds={"polars"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="How much of each day's truth is in, learned from how long reports took so far.",
+    )
+    def label_maturity(
+        context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
+    ) -> dg.MaterializeResult[None]:
+        from jobs.ground_truth import label_maturity as job
+        from jobs.ground_truth import outcomes
+
+        as_of = moment(context, lakehouse, use_case)
+        known = outcomes.events(lakehouse, use_case, as_of)
+        if not len(known):
+            return dg.MaterializeResult(metadata={"notes": "no events yet"})
+        found = job.maturity(known.times, known.labels.known_at, known.labels.positive, known.delay, as_of)
+        delay, days = known.delay, np.array(found.days, dtype="datetime64[D]")
+        mature = found.mature()
+        rows = {
+            "day": days.astype(str),
+            "events": found.rows,
+            "share of truth in": found.share.round(3),
+            "positives known": found.positives,
+            "still to come": [f"{n:.0f} ± {d:.0f}" for n, d in zip(found.to_come, found.deviation, strict=True)],
+            "judged": mature,
+        }
+        return dg.MaterializeResult(
+            metadata={
+                "days_judged": int(mature.sum()),
+                "judged_until": str(days[mature][-1]) if mature.any() else "none yet",
+                "mature_after_days": round(delay.bound(job.MATURE), 1),
+                "median_delay_days": round(delay.bound(0.5), 1),
+                "reports_learned_from": delay.reports,
+                "reports_heard_until": _instant(known.heard_until),
+                "positives_to_come": float(found.to_come.sum()),
+                "maturity": monitoring_pictures.delay_and_maturity(
+                    delay.ages, delay.shares, use_case.label_maturity / timedelta(days=1), days, found.share, job.MATURE
+                ),
+                "days": markdown_table(pa.table(rows).slice(max(0, len(days) - SHOWN_DAYS))),
+            }
+        )
+
+    return label_maturity
+
+
+def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "performance"),
+        deps=[serving_key(use_case, "batch_predictions"), mart_key(use_case.labels)],
+        group_name=GROUP,
+        kinds={"delta"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="How good the decisions were, by day, model version and slice; provisional until the truth is in.",
+    )
+    def performance(
+        context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
+    ) -> dg.MaterializeResult[None]:
+        from jobs.ground_truth import outcomes
+        from jobs.ground_truth import performance_table as performance_record
+
+        as_of = moment(context, lakehouse, use_case)
+        found = outcomes.outcomes(lakehouse, use_case, problem, as_of, slices=problem.slices)
+        if found is None:
+            return dg.MaterializeResult(metadata={"notes": NOTHING_SCORED})
+        recorded = performance_record.record(lakehouse, use_case, problem, found, as_of)
+        notes = [*found.left_out, *([AHEAD] if recorded.ahead else [])]
+        rows = performance_record.read(lakehouse, use_case, outcomes.first_day(use_case, as_of))
+        rows = rows.filter(pl.col("event_date") <= as_of.date())
+        every = rows.filter(pl.col("slice") == "all")
+        judged = every.filter("judged")
+        shown = ["average_precision", "auc_roc", f"precision_at_{problem.review.capacity}", "money_saved"]
+        pooled = _pooled(found, problem, judged, as_of)
+        return dg.MaterializeResult(
+            metadata={
+                **({"notes": "\n".join(notes)} if notes else {}),
+                **describe(context, lakehouse, performance_record.table(use_case), (), performance_record.DESCRIPTIONS),
+                "days_written": len(recorded.days),
+                "days_judged": judged["event_date"].n_unique(),
+                "days_provisional": every.filter(~pl.col("judged"))["event_date"].n_unique(),
+                **(_numbers(pooled[-1].metrics) if pooled else {}),
+                "over_time": monitoring_pictures.over_time(every, shown),
+                "days": _wide(every, SHOWN_DAYS),
+                **({f"slices_of_{POOLED_DAYS}_days": _slices(pooled)} if pooled else {}),
+            }
+        )
+
+    return performance
+
+
+def _wide(every: pl.DataFrame, days: int) -> dg.MetadataValue:
+    """A line per day and version, metrics as columns."""
+    index = ["event_date", "model_version", "rows", "positives", "label_maturity", "judged"]
+    wide = every.pivot("metric", index=index, values="value").sort("event_date", "model_version")
+    return markdown_table(wide.tail(days).to_arrow())
+
+
+def _pooled(found: Any, problem: Problem, judged: pl.DataFrame, as_of: datetime) -> list[Any]:
+    """Performance on the latest judged days together, which says more than means of daily rankings; all rows last."""
+    from jobs.ground_truth.performance import EVERYTHING, performance
+
+    if judged.is_empty():
+        return []
+    last = day_number(judged["event_date"].to_list()[-1])
+    measured = performance(found.scored, found.delay, problem.review, as_of, POOLED_DAYS, only={last})
+    return sorted(measured, key=lambda each: (each.slice == EVERYTHING, each.slice, each.version))
+
+
+def _numbers(metrics: Mapping[str, float | None]) -> dict[str, float]:
+    """As Dagster plots them from run to run."""
+    return {f"{name}_of_{POOLED_DAYS}_days": value for name, value in metrics.items() if value is not None}
+
+
+def _slices(pooled: Sequence[Any]) -> dg.MetadataValue:
+    rows = [
+        {"slice": each.slice, "version": each.version, "rows": each.rows, "positives": each.positives, **each.metrics}
+        for each in reversed(pooled)
+    ]
+    return markdown_table(pa.Table.from_pylist(rows))
+
+
+def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(use_case, "estimate"),
+        deps=[key(use_case, "performance"), champion_key(use_case)],
+        group_name=GROUP,
+        kinds={"delta"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description="How good recent days will turn out to be, before their truth is in; beside it, what they did.",
+    )
+    def estimate(
+        context: dg.AssetExecutionContext,
+        lakehouse: dg.ResourceParam[Lakehouse],
+        champions: dg.ResourceParam[Champions],
+    ) -> dg.MaterializeResult[None]:
+        from jobs.ground_truth import estimates_table as estimate_record
+        from jobs.ground_truth import outcomes
+        from jobs.ground_truth import performance_table as performance_record
+
+        as_of = moment(context, lakehouse, use_case)
+        champion = champions.at(use_case, as_of)
+        found = outcomes.outcomes(lakehouse, use_case, problem, as_of)
+        if champion is None or found is None:
+            return dg.MaterializeResult(metadata={"notes": NO_CHAMPION if champion is None else NOTHING_SCORED})
+        told = estimate_record.expect(lakehouse, use_case, problem, champion, found, as_of)
+        version = estimate_record.record(lakehouse, use_case, told.days, champion[0], as_of)
+        if version is None:
+            return dg.MaterializeResult(metadata={"notes": "nothing can be expected yet: no positive is known"})
+        since = outcomes.first_day(use_case, as_of)
+        kept = estimate_record.read(lakehouse, use_case, since).filter(pl.col("made_on") <= as_of.date())
+        real = performance_record.read(lakehouse, use_case, since).filter(pl.col("slice") == "all")
+        trusted = all(day.trusted for day in told.days)
+        return dg.MaterializeResult(
+            metadata={
+                **({} if trusted else {"notes": _distrust(told)}),
+                **describe(context, lakehouse, estimate_record.table(use_case), (), estimate_record.DESCRIPTIONS),
+                "model_version": champion[0],
+                "trusted": trusted,
+                "calibrated_on_positives": told.calibration.positives,
+                "concept_drift_score": told.concept.score,
+                "calibration_drift_score": told.calibration_drift.score,
+                **_errors(kept, real),
+                **_latest(told.days),
+                **_estimate_pictures(kept, real),
+            }
+        )
+
+    return estimate
+
+
+def _distrust(told: Any) -> str:
+    if told.concept.alarm:
+        return "not to be trusted: what is positive has changed (concept drift)"
+    if told.calibration_drift.alarm:
+        return "not to be trusted: scores mean another chance than they did, or reports come later (calibration drift)"
+    return f"not to be trusted: calibrated on {told.calibration.positives} known positives"
+
+
+def _latest(days: Sequence[Any]) -> dict[str, Any]:
+    rows = [
+        {
+            "day": str(np.datetime64(day.day, "D")),
+            "positives known": day.positives,
+            "expected in all": day.expected_positives,
+            **{name: f"{value.mean:.3f} ± {value.deviation:.3f}" for name, value in day.metrics.items()},
+        }
+        for day in days
+    ]
+    return {"days": markdown_table(pa.Table.from_pylist(rows))} if rows else {}
+
+
+def _first(kept: pl.DataFrame) -> pl.DataFrame:
+    """What was expected of each day on its first evening."""
+    return kept.sort("made_on").unique(["event_date", "metric"], keep="first").sort("event_date")
+
+
+def _errors(kept: pl.DataFrame, real: pl.DataFrame) -> dict[str, Any]:
+    """Mean absolute error of first estimates, of days whose truth has come in since."""
+    truth = real.filter(pl.col("judged") & pl.col("value").is_not_null())
+    both = _first(kept).join(
+        truth.select("event_date", "model_version", "metric", "value"), on=["event_date", "model_version", "metric"]
+    )
+    errors = both.group_by("metric").agg((pl.col("expected") - pl.col("value")).abs().mean()).sort("metric")
+    return {f"error_of_{metric}": error for metric, error in errors.rows()} | {
+        "estimates_that_came_due": both["event_date"].n_unique()
+    }
+
+
+def _estimate_pictures(kept: pl.DataFrame, real: pl.DataFrame) -> dict[str, Any]:
+    last = kept.sort("made_on").unique(["event_date", "metric"], keep="last").sort("event_date")
+    return {
+        metric: monitoring_pictures.expected_and_real(
+            last.filter(pl.col("metric") == metric), real.filter(pl.col("metric") == metric), metric.replace("_", " ")
+        )
+        for metric in sorted(last["metric"].unique().to_list())
+    }
+
+
+def _instant(micros: int) -> str:
+    return str(np.datetime64(micros, "us"))[:16] + " UTC"

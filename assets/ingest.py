@@ -1,0 +1,96 @@
+"""Raw Delta tables: files in, contracts checked, versions appended. One asset per source of a use case."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from assets import run_context as times
+from assets.metadata import describe, mapping_table
+from jobs.ingest import contracts
+from jobs.ingest import load as ingest
+from jobs.ingest import registered_inputs as inputs
+from jobs.lakehouse.tables import Lakehouse
+from jobs.use_case import Source, UseCase
+
+
+def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """An asset per source, with its contract as checks."""
+    return [_raw_table(use_case, source, partitions) for source in use_case.sources]
+
+
+def key(use_case: UseCase, source_name: str) -> dg.AssetKey:
+    return dg.AssetKey([use_case.name, "raw", source_name])
+
+
+def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    asset_key = key(use_case, source.name)
+    upstream = {reference.split(".")[0] for reference in source.references.values()}
+
+    @dg.asset(
+        key=asset_key,
+        deps=[key(use_case, name) for name in sorted(upstream)],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=asset_key, description=description, blocking=blocking)
+            for name, (description, blocking) in contracts.CHECKS.items()
+        ],
+        group_name="raw",
+        kinds={"delta", "pandera"},
+        owners=list(use_case.owners),
+        tags={"use_case": use_case.name},
+        description=source.description,
+    )
+    def raw_table(
+        context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+        known = inputs.ensure(lakehouse.settings, use_case)
+        try:
+            result = ingest.load(
+                lakehouse,
+                use_case,
+                source,
+                known,
+                as_of=times.as_of(context, known.end),
+                now=now,
+                days=times.input_days(context),
+            )
+        except contracts.SchemaChanged as changed:
+            yield dg.AssetCheckResult(check_name="schema", passed=False, description=str(changed))
+            raise dg.Failure(str(changed), allow_retries=False) from changed
+        except ingest.InputError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        for finding in result.findings:
+            yield dg.AssetCheckResult(
+                check_name=finding.name,
+                passed=finding.passed,
+                severity=dg.AssetCheckSeverity.ERROR if finding.blocking else dg.AssetCheckSeverity.WARN,
+                description=finding.description,
+                metadata=dict(finding.metadata),
+            )
+        numbers = [c.name for c in source.columns if c.kind == "number"]
+        said = {c.name: c.description for c in source.columns}
+        described = describe(context, lakehouse, use_case.raw_table(source), numbers, said)
+        counts = {"appended": result.appended, "quarantined": sum(result.quarantined.values())}
+        notes = {"notes": dg.MetadataValue.text("\n".join(_notes(result)))}
+        yield dg.MaterializeResult(metadata={**described, **counts, **notes, "load": mapping_table(result.summary())})
+
+    return raw_table
+
+
+def _notes(result: ingest.LoadResult) -> Iterator[str]:
+    """What the summary on the terminal should not keep to itself."""
+    for reason, rows in result.quarantined.items():
+        yield f"{rows:,} rows in quarantine: {reason}"
+    if result.not_yet_known:
+        yield f"{result.not_yet_known:,} rows are not known yet at this as_of"
+    if result.undeclared:
+        yield f"columns left out, as nobody declared them: {', '.join(result.undeclared)}"
+    if result.zone_assumed:
+        yield f"timestamps without a zone were read as {result.zone_assumed}"
+
+
+def utc_now() -> datetime:
+    """The clock at the boundary: only to tell timestamps that lie in the future."""
+    return datetime.now(UTC)

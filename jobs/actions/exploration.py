@@ -1,0 +1,159 @@
+"""A world that acts on its scores: what is blocked, what is let through all the same to learn from, with which chance.
+
+A blocked payment never gets a label, so that whoever learns from the labels that are left learns from a biased sample.
+Letting a few through by lot, and noting the chance that each event had, makes the sample correctable: an event that is
+let through with chance p stands for 1 / p events (Horvitz & Thompson, JASA 47, 1952; for learning from logged
+decisions Swaminathan & Joachims, ICML 2015). What is estimated from such weights is in `jobs.stats.off_policy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.datasets.history import History, LabelVersions
+from jobs.stats.metrics import Bools, Floats
+from jobs.use_case import UseCase
+
+
+@dataclass(frozen=True)
+class Acting:
+    """What is done about the scores of a day.
+
+    Raises:
+        ValueError: a rate outside [0, 1], a negative number, or a clip below 1.
+    """
+
+    threshold: float
+    """Events with `score >= threshold` are suspected."""
+    quota: int | None = None
+    """At most so many events of a day are suspected, the highest scores first; None: no limit."""
+    explore: float = 0.0
+    """Chance that a suspected event is let through."""
+    cap: int = 20
+    """At most so many suspected events of a day are let through."""
+    limit: float | None = None
+    """Suspected events of a larger amount are never let through; None: no limit."""
+    corrected: bool = True
+    """Whether who learns from these events weighs them by 1 / chance."""
+    clip: float = 50.0
+    """Largest such weight (Ionides, Journal of Computational and Graphical Statistics 17, 2008): bounds the variance
+    for a bias where chances are tiny."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = min(self.cap, self.quota or 0, self.limit or 0, self.seed)
+        if not 0 <= self.explore <= 1 or least < 0 or self.clip < 1:
+            raise ValueError(f"acting: expected a rate in [0, 1], counts >= 0 and a clip >= 1, found {self}")
+
+
+@dataclass(frozen=True, eq=False)
+class Actions:
+    """What was done about the events of a day; one value per event."""
+
+    blocked: Bools
+    explored: Bools
+    """Suspected, and let through by lot."""
+    propensities: Floats
+    """Chance that the event was let through, so that its label can be seen: 1 where nothing was suspected."""
+
+    def counts(self) -> dict[str, Any]:
+        """How many were blocked and explored, and the mean chance of the suspected ones to be let through."""
+        suspected = self.blocked | self.explored
+        chance = float(self.propensities[suspected].mean()) if suspected.any() else 1.0
+        return {"blocked": int(self.blocked.sum()), "explored": int(self.explored.sum()), "propensity": chance}
+
+
+def act(scores: Floats, day: date, policy: Acting, amounts: Floats | None = None) -> Actions:
+    """Block the suspected events of a day, but for some that are drawn by lot; always the same for a seed and day.
+
+    With n events to draw from, m = min(explore x n, cap) are let through on average. Their number is m rounded up or
+    down at random with mean m, and they are drawn without replacement, so that every one had a chance of exactly m / n
+    and the cap is never exceeded.
+
+    Args:
+        scores: shape (events,).
+        amounts: shape (events,); needed if the policy has a limit.
+
+    Raises:
+        ValueError: the policy has a limit and there are no amounts.
+    """
+    suspected = _suspected(scores, policy)
+    free = suspected
+    if policy.limit is not None:
+        if amounts is None:
+            raise ValueError(f"act: expected amounts, as the policy has a limit of {policy.limit}, found none")
+        free = suspected & (amounts <= policy.limit)
+    places = np.flatnonzero(free)
+    mean = min(policy.explore * len(places), policy.cap)
+    lots = np.random.default_rng((policy.seed, day.toordinal()))
+    count = int(mean) + int(lots.random() < mean % 1)
+    explored = np.zeros(len(scores), np.bool_)
+    explored[lots.choice(places, count, replace=False)] = True
+    propensities = np.where(suspected, 0.0, 1.0)
+    propensities[places] = mean / max(1, len(places))
+    return Actions(suspected & ~explored, explored, propensities)
+
+
+def _suspected(scores: Floats, policy: Acting) -> Bools:
+    above: Bools = scores >= policy.threshold
+    if policy.quota is not None and above.sum() > policy.quota:
+        highest = np.argsort(-scores, kind="stable")[: policy.quota]
+        above = np.zeros(len(scores), np.bool_)
+        above[highest] = True
+    return above
+
+
+def table(decided: Iterable[tuple[slice, date, Floats | None]], history: History, ids: Any, policy: Acting) -> pa.Table:
+    """What was done about every event of the days that have scores, and with which chance: what its label is worth.
+
+    Args:
+        decided: rows of a day, the day, and their scores.
+        ids: of all events of the history, in its order.
+
+    Returns:
+        Columns `event_id`, `date`, `score`, `blocked`, `explored`, `propensity` (chance that the event was let
+        through) and `weight` (of its label, in whatever is learned or measured from it).
+    """
+    parts = []
+    for rows, day, scores in decided:
+        if scores is None:
+            continue
+        done = act(scores, day, policy, history.amounts[rows])
+        found = {"event_id": ids[rows], "date": pa.array([day] * len(scores), pa.date32()), "score": scores}
+        found |= {"blocked": done.blocked, "explored": done.explored, "propensity": done.propensities}
+        parts.append(pa.table({**found, "weight": importance(done, policy)}))
+    return pa.concat_tables(parts)
+
+
+def importance(actions: Actions, policy: Acting) -> Floats:
+    """How many events each one stands for: 0 if it was blocked, else the clipped 1 / chance; 1 without correction."""
+    weights = 1 / np.maximum(actions.propensities, 1 / policy.clip) if policy.corrected else 1.0
+    found: Floats = np.where(actions.blocked, 0.0, weights)
+    return found
+
+
+def observed(history: History, weights: Floats) -> History:
+    """What is left of a history where some events were blocked: their labels are never known.
+
+    Args:
+        weights: of each event, as from `importance`.
+    """
+    labels = history.labels
+    seen = weights[labels.rows] > 0
+    kept = LabelVersions(labels.rows[seen], labels.values[seen], labels.known_at[seen], labels.superseded_at[seen])
+    return replace(history, labels=kept, importance=weights)
+
+
+def without_label_features(history: History, use_case: UseCase) -> History:
+    """The history without features that are made of labels: they were computed once, with the labels of events that a
+    world which acts would have blocked, and would tell of them."""
+    made = use_case.label_features
+    kept = [n for n, name in enumerate(history.names) if name not in made]
+    names = tuple(history.names[n] for n in kept)
+    return replace(history, names=names, features=np.ascontiguousarray(history.features[:, kept]))

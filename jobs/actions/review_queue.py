@@ -1,0 +1,130 @@
+"""The review queue of a use case: `{use_case}_serving.review_queue`, what was asked of reviewers, when and why.
+
+A day's queue is made once, from the prediction log, and stays: asking again would exceed the day's capacity. Which
+events are worth it is decided in `jobs.actions.review_sampling`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.actions.review_sampling import Queue, queue
+from jobs.datasets.training_rows import codes
+from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.scoring import prediction_log
+from jobs.scoring.prediction_log import TIME
+from jobs.stats.metrics import Bools, Floats
+from jobs.use_case import UseCase, problem_of
+
+ASKED: Mapping[str, tuple[pa.DataType, str]] = {
+    "score": (pa.float32(), "What the model in production said."),
+    "model_version": (pa.int64(), "Version of that model."),
+    "place": (pa.int64(), "Order in which to look at it, from 1."),
+    "reason": (pa.string(), "risk, uncertainty or random."),
+    "propensity": (pa.float64(), "Chance of the event to be in the queue; 1 if its score put it there."),
+    "asked_at": (TIME, "The moment (as_of) at which the queue was made."),
+    PARTITION: (pa.date32(), "UTC day of the event."),
+}
+"""What a row says beside its event: column -> type, description."""
+
+
+class NothingScored(ValueError):
+    """There are no predictions of the day to ask about."""
+
+
+def table(use_case: UseCase) -> str:
+    return f"{use_case.name}_serving.review_queue"
+
+
+def asked(lakehouse: Lakehouse, use_case: UseCase, day: date) -> pa.Table | None:
+    """The queue of a day in its order, as it was made; None if it was not."""
+    if not lakehouse.exists(table(use_case)):
+        return None
+    rows = lakehouse.to_arrow(table(use_case), filters=[(PARTITION, "=", day)])
+    return rows.sort_by("place") if rows.num_rows else None
+
+
+def ask(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: datetime) -> pa.Table:
+    """The queue of a day: as it was made, else made now and written.
+
+    Raises:
+        NothingScored: of that day.
+        ValueError: the use case has no problem.
+    """
+    name = table(use_case)
+    with lakehouse.lock(name):
+        made = asked(lakehouse, use_case, day)
+        if made is not None:
+            return made
+        made = _made(lakehouse, use_case, day, as_of)
+        if made.num_rows:
+            lakehouse.write(
+                name, made, mode="append", schema=made.schema, rows=made.num_rows, partition_by=[PARTITION],
+                state={"day": day.isoformat(), "as_of": as_of.isoformat()},
+            )  # fmt: skip
+        return made
+
+
+def _made(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: datetime) -> pa.Table:
+    scored = _scored(lakehouse, use_case, day)
+    problem, event_id = problem_of(use_case), use_case.event_id
+    found = queue(
+        scored["score"].to_numpy().astype(np.float64),
+        problem.review.threshold,
+        problem.review.capacity,
+        day,
+        amounts=_amounts(scored, problem.amount),
+        entities=codes(scored[problem.block]),
+        reviewed=_known(lakehouse, use_case, scored[event_id], as_of),
+        seed=problem.seed,
+    )
+    kept = [*prediction_log.event_columns(use_case), "score", "model_version"]
+    return _rows(scored.select(kept).take(pa.array(found.rows)), found, day, as_of)
+
+
+def _rows(picked: pa.Table, found: Queue, day: date, as_of: datetime) -> pa.Table:
+    more = {
+        "place": np.arange(1, len(found) + 1),
+        "reason": list(found.reasons),
+        "propensity": found.propensities,
+        "asked_at": [as_of] * len(found),
+        PARTITION: [day] * len(found),
+    }
+    for column, values in more.items():
+        picked = picked.append_column(column, pa.array(values, ASKED[column][0]))
+    return picked
+
+
+def _scored(lakehouse: Lakehouse, use_case: UseCase, day: date) -> pa.Table:
+    """The nightly rows of a day, in an order that never changes."""
+    log = prediction_log.table(use_case)
+    of_day = [(PARTITION, "=", day), ("origin", "=", prediction_log.NIGHTLY)]
+    names = [*prediction_log.event_columns(use_case), "score", "model_version", problem_of(use_case).amount]
+    there = lakehouse.schema(log).names if lakehouse.exists(log) else []
+    rows = lakehouse.to_arrow(log, columns=[n for n in names if n in there], filters=of_day) if there else None
+    if rows is None or not rows.num_rows:
+        raise NothingScored(f"expected predictions of {day} in {log}, found none; `evergreen run` scores")
+    return rows.sort_by([(use_case.event_timestamp, "ascending"), (use_case.event_id, "ascending")])
+
+
+def _amounts(scored: pa.Table, column: str) -> Floats | None:
+    """Money at stake; None where the log does not say it of all, as the model does not use it."""
+    if column not in scored.column_names or scored[column].null_count:
+        return None
+    amounts: Floats = scored[column].to_numpy().astype(np.float64)
+    return amounts
+
+
+def _known(lakehouse: Lakehouse, use_case: UseCase, ids: pa.ChunkedArray, as_of: datetime) -> Bools:
+    """Events whose label is known at a moment."""
+    if not lakehouse.exists(use_case.labels):
+        return np.zeros(len(ids), np.bool_)
+    labels = lakehouse.to_arrow(use_case.labels, columns=[use_case.event_id, "known_at"])
+    heard = labels.filter(pc.less_equal(labels["known_at"], pa.scalar(as_of, labels["known_at"].type)))
+    known: Bools = pc.is_in(ids, value_set=heard[use_case.event_id].combine_chunks()).to_numpy()
+    return known

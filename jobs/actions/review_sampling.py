@@ -1,0 +1,116 @@
+"""Which events of a day are worth a reviewer's time: pure picks from scores, within a daily capacity.
+
+Most of the capacity goes to the highest risk, some to what the model is least sure of (uncertainty sampling: Lewis &
+Gale, SIGIR 1994; Settles, Active Learning, 2012, chapter 2), a little to chance, so that something is learned of what
+nobody suspects. Queues of a use case are in `jobs.actions.review_queue`, what reviewers answer in
+`jobs.actions.verdicts`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jobs.stats.metrics import Bools, Floats, Ints
+
+Reason = Literal["risk", "uncertainty", "random"]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What the capacity is spent on; the rest goes to the highest risk.
+
+    Raises:
+        ValueError: shares that are negative or more than all of it, or an entity that may not be picked at all.
+    """
+
+    uncertainty: float = 0.2
+    random: float = 0.05
+    per_entity: int = 3
+    """Events of one entity that risk and uncertainty may pick of a day: the tenth payment of a card tells little
+    more than the third."""
+
+    def __post_init__(self) -> None:
+        if min(self.uncertainty, self.random) < 0 or self.uncertainty + self.random > 1 or self.per_entity < 1:
+            raise ValueError(f"review shares: expected parts of 1 and one event of an entity at least, found {self}")
+
+
+@dataclass(frozen=True, eq=False)
+class Queue:
+    """Picked events, in the order in which they are to be looked at; one value per pick."""
+
+    rows: Ints
+    """Places in the arrays that were asked about."""
+    reasons: tuple[Reason, ...]
+    propensities: Floats
+    """Chance of the event to be in the queue: 1 if its score put it there, that of the lot if it was drawn."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def queue(
+    scores: Floats,
+    threshold: float,
+    capacity: int,
+    day: date,
+    *,
+    amounts: Floats | None = None,
+    entities: ArrayLike | None = None,
+    reviewed: Bools | None = None,
+    shares: Shares = Shares(),
+    seed: int = 0,
+) -> Queue:
+    """The queue of a day: as many events as capacity allows, or all; the same for the same day and seed.
+
+    Risk is the expected loss, score x amount, or the score where there are no amounts; uncertainty is nearness of the
+    score to the threshold. Of equals the earlier row comes first. What an entity's limit leaves free is drawn by lot.
+
+    Args:
+        scores: probabilities, shape (events,).
+        entities: such as the card of each event.
+        reviewed: events that are not to be picked, as somebody knows of them already.
+
+    Raises:
+        ValueError: a negative capacity, or a score that is not a number.
+    """
+    if capacity < 0 or np.isnan(scores).any():
+        raise ValueError(f"review queue: expected a capacity >= 0 and finite scores, found {capacity}; score again")
+    left = np.ones(len(scores), np.bool_) if reviewed is None else ~reviewed
+    of = np.arange(len(scores)) if entities is None else np.unique(np.asarray(entities), return_inverse=True)[1]
+    drawn, unsure = int(capacity * shares.random), int(capacity * shares.uncertainty)
+    picked: Counter[int] = Counter()
+    risk = scores if amounts is None else scores * amounts
+    risky = _first(np.argsort(-risk, kind="stable"), capacity - drawn - unsure, left, of, picked, shares.per_entity)
+    nearest = np.argsort(np.abs(scores - threshold), kind="stable")
+    doubtful = _first(nearest, unsure, left, of, picked, shares.per_entity)
+    others = np.flatnonzero(left)
+    count = min(capacity - len(risky) - len(doubtful), len(others))
+    lot = np.random.default_rng((seed, day.toordinal())).choice(others, count, replace=False)
+    chance = count / max(1, len(others))
+    why: tuple[tuple[Reason, int], ...] = (("risk", len(risky)), ("uncertainty", len(doubtful)), ("random", count))
+    return Queue(
+        np.concatenate([risky, doubtful, lot]).astype(np.intp),
+        tuple(reason for reason, number in why for _ in range(number)),
+        np.concatenate([np.ones(len(risky) + len(doubtful)), np.full(count, chance)]),
+    )
+
+
+def _first(order: Iterable[int], count: int, left: Bools, of: Ints, picked: Counter[int], most: int) -> list[int]:
+    """The first `count` places that are `left`, at most `most` of an entity; they are taken from `left`."""
+    found: list[int] = []
+    for place in order:
+        if len(found) == count:
+            break
+        entity = int(of[place])
+        if left[place] and picked[entity] < most:
+            found.append(int(place))
+            picked[entity] += 1
+            left[place] = False
+    return found

@@ -1,0 +1,146 @@
+"""What reviewers found out, as further reports: their files become input of the labels' source, like any report.
+
+A verdict is known from the moment of its review on; whose event nobody knows waits in quarantine, a later verdict
+supersedes an earlier one. All of that is `jobs.ingest.load`'s business: here a file is checked, rewritten and
+registered.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jobs.ingest import registered_inputs as inputs
+from jobs.ingest.readers import KNOWN_AT, column_names
+from jobs.ingest.registered_inputs import InputError, Inputs
+from jobs.settings import Settings
+from jobs.use_case import Source, UseCase
+
+VERDICTS: Mapping[str, bool | None] = {"positive": True, "negative": False, "unsure": None}
+"""What a reviewer may say; an event that stays unclear gets no label."""
+Verdict = tuple[str, bool, datetime]
+"""Event, whether it is positive, and when that was found out."""
+COLUMNS = ("verdict", "reviewed_at")
+"""Of a file of verdicts, beside the event's id."""
+
+
+def register(settings: Settings, use_case: UseCase, file: Path, now: datetime) -> int:
+    """Make the verdicts of a CSV file (event id, `verdict`, `reviewed_at`) input of the next run; gives their number.
+
+    The same file again changes nothing. Times without a zone are UTC.
+
+    Raises:
+        InputError: the file or a line of it cannot be used, or the use case has no source that verdicts could join.
+    """
+    known = inputs.ensure(settings, use_case)
+    source = label_source(use_case, known)
+    rows = _read(file, use_case.event_id, now)
+    if rows:
+        text = _as_reports(rows, use_case, source, known)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        _keep(_folder(settings, use_case) / f"{digest}.csv", text)
+        inputs.register(settings, use_case, joined(settings, use_case, known))
+    return len(rows)
+
+
+def joined(settings: Settings, use_case: UseCase, known: Inputs) -> Inputs:
+    """`known` with the verdicts given so far, whatever files it is made of."""
+    folder = _folder(settings, use_case)
+    if not folder.exists():
+        return known
+    name = label_source(use_case, known).input
+    files = dict.fromkeys([*known.files[name], str(folder.absolute())])
+    return replace(known, files={**known.files, name: tuple(files)})
+
+
+def label_source(use_case: UseCase, known: Inputs) -> Source:
+    """The source whose rows are labels of events: an event's id, a yes or no, and when it was known.
+
+    Raises:
+        InputError: there is none, or its rows are columns of another source's file.
+    """
+    for source in use_case.sources:
+        if source.known_at and source.key == (use_case.event_id,) and _verdict_column(source):
+            if known.files.get(source.input):
+                return source
+            raise InputError(
+                f"{source.name}: expected files of their own (`--{source.input} FILE`) that verdicts could join, found "
+                "labels that are columns of another file; give them as a file"
+            )
+    raise InputError(f"{use_case.name}: expected a source of labels by event and time, found none; verdicts need one")
+
+
+def _verdict_column(source: Source) -> str | None:
+    return next((c.name for c in source.columns if c.kind == "boolean"), None)
+
+
+def _read(file: Path, event_id: str, now: datetime) -> list[Verdict]:
+    """Id, verdict and moment of every line with a verdict."""
+    try:
+        lines = list(csv.DictReader(io.StringIO(file.read_text("utf-8-sig"))))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file}: expected a readable CSV file of verdicts, found: {error}") from error
+    wanted = (event_id, *COLUMNS)
+    if not lines or not set(wanted) <= lines[0].keys():
+        found = list(lines[0]) if lines else "no line"
+        raise InputError(f"{file}: expected lines with the columns {', '.join(wanted)}, found {found}")
+    read = (_line(f"{file}, line {n}", line, event_id, now) for n, line in enumerate(lines, start=2))
+    return [line for line in read if line is not None]
+
+
+def _line(
+    where: str, line: Mapping[str, str | None], event_id: str, now: datetime
+) -> tuple[str, bool, datetime] | None:
+    """None for an event without a verdict, be it not looked at yet."""
+    said = (line["verdict"] or "").strip().lower()
+    if said and said not in VERDICTS:
+        raise InputError(f"{where}: expected a verdict among {', '.join(VERDICTS)}, found {said!r}; correct the line")
+    verdict = VERDICTS[said] if said else None
+    if verdict is None:
+        return None
+    identifier, moment = (line[event_id] or "").strip(), _moment(where, line["reviewed_at"] or "")
+    if not identifier or moment > now:
+        raise InputError(f"{where}: expected an event and a review in the past, found {identifier!r} at {moment}")
+    return identifier, verdict, moment
+
+
+def _moment(where: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise InputError(f"{where}: expected reviewed_at as 2026-05-01T09:30:00Z, found {text!r}") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _as_reports(rows: list[Verdict], use_case: UseCase, source: Source, known: Inputs) -> str:
+    """The verdicts as a CSV file with the columns that the source's other files have."""
+    names = column_names(known.columns, use_case).of(source)
+    in_file = {column.name: names.get(column.name, column.file_name) for column in source.columns}
+    verdict, at = _verdict_column(source), source.known_at
+    header = {use_case.event_id: 0, verdict: 1, at: 2}
+    columns = [(in_file[name], place) for name, place in header.items() if name is not None]
+    columns += [(names[KNOWN_AT], 2)] if KNOWN_AT in names else []
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([name for name, _ in columns])
+    for identifier, positive, moment in rows:
+        values = (identifier, str(positive).lower(), f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z")
+        writer.writerow([values[place] for _, place in columns])
+    return out.getvalue()
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _folder(settings: Settings, use_case: UseCase) -> Path:
+    return settings.home / "input" / use_case.name / "verdicts"

@@ -1,0 +1,42 @@
+"""Alerts about evidence: a test that alarms, told once while it does; and a promotion that was taken back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from jobs.alerts import outbox as alerts
+from jobs.alerts.outbox import Alert
+from jobs.ledger.decisions import Decision
+from jobs.retraining.policy import Evidence
+from jobs.settings import Settings
+from jobs.use_case import UseCase
+
+CHANGE, ROLLBACK = "change", "rollback"
+"""Kinds of alerts; the subjects are the test, and the version that was taken back."""
+
+
+def settle(settings: Settings, use_case: UseCase, evidence: Evidence, now: datetime) -> None:
+    """Tell the tests that alarm, resolve those that do no longer."""
+    alerts.settle(settings, use_case.name, CHANGE, [_alarm(use_case, evidence, test) for test in evidence.alarms], now)
+
+
+def rolled_back(settings: Settings, use_case: UseCase, decision: Decision, now: datetime) -> None:
+    """Tell that a champion was replaced by its predecessor: an event, that is over as soon as it is told."""
+    said = (
+        f"Version {decision.champion_version} of {use_case.name} was taken back, version {decision.model_version} is "
+        f"in production again: {decision.reason}. Look at the promotion's evidence before it is tried again."
+    )
+    evidence = {"decision": decision.id, "restored": decision.model_version}
+    subject = f"version {decision.champion_version}"
+    alerts.send(settings, Alert(use_case.name, ROLLBACK, subject, said, "error", decision.as_of, evidence), now)
+    alerts.resolve(settings, use_case.name, ROLLBACK, subject, now)
+
+
+def _alarm(use_case: UseCase, evidence: Evidence, test: str) -> Alert:
+    named = ", ".join(list(evidence.named.get(test, ()))[:5])
+    said = (
+        f"The world of {use_case.name} was expected to stay as it was, but {test} says since {evidence.changed_on} "
+        f"that it did not{f' ({named})' if named else ''}: look at monitoring/evidence, and what retraining decides."
+    )
+    about = {"score": evidence.scores[test], "versions": dict(evidence.versions)}
+    return Alert(use_case.name, CHANGE, test, said, "warning", evidence.as_of, about)

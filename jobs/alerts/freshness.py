@@ -1,0 +1,136 @@
+"""Predictions later than their deadline and stale features: facts of the tables, and the alerts that follow.
+
+Only for a use case that is alive: a history has no deadlines. Sending is `jobs.alerts.outbox`' business.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.alerts.outbox import Alert
+from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.ledger import decisions as ledger
+from jobs.scoring import prediction_log
+from jobs.use_case import UseCase
+
+PREDICTIONS, FEATURES = "late_predictions", "stale_features"
+"""Kinds of alerts."""
+DAY = timedelta(days=1)
+LOOK_BACK = 31 * DAY
+"""Days that ended longer ago are history."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the tables of a use case hold."""
+
+    events: frozenset[date] = frozenset()
+    """Days with events."""
+    scored: frozenset[date] = frozenset()
+    """Days with nightly predictions."""
+    champion_since: datetime | None = None
+    """When somebody was in production for the first time: what was before had nobody to be scored by."""
+    features: Mapping[str, date | None] = field(default_factory=dict)
+    """Feature table -> its newest day (None: empty); tables that do not exist are left out."""
+
+
+def end_of(day: date) -> datetime:
+    """The midnight (UTC) that ends a day."""
+    return datetime.combine(day + DAY, datetime.min.time(), UTC)
+
+
+def read(lakehouse: Lakehouse, use_case: UseCase) -> Facts:
+    """The facts as they are now, from table metadata alone: no engine, no data file."""
+    champions = ledger.history(lakehouse.settings, use_case) if use_case.problem else []
+    tables = [use_case.window_table(windows) for windows in use_case.windows]
+    return Facts(
+        events=_days(lakehouse, use_case.events),
+        scored=_days(lakehouse, prediction_log.table(use_case), prediction_log.NIGHTLY),
+        champion_since=champions[0].since if champions else None,
+        features={table: max(_days(lakehouse, table), default=None) for table in tables if lakehouse.exists(table)},
+    )
+
+
+def _days(lakehouse: Lakehouse, table: str, origin: str | None = None) -> frozenset[date]:
+    """Daily partitions that hold rows (of this `origin`, as far as file statistics tell)."""
+    if not lakehouse.exists(table):
+        return frozenset()
+    actions = pa.table(lakehouse.delta(table).get_add_actions(flatten=True))
+    kept = pc.fill_null(pc.greater(actions["num_records"], 0), True)
+    if origin is not None and "min.origin" in actions.column_names:
+        between = pc.and_(pc.less_equal(actions["min.origin"], origin), pc.greater_equal(actions["max.origin"], origin))
+        kept = pc.and_(kept, pc.fill_null(between, True))
+    return frozenset(actions.filter(kept)[f"partition.{PARTITION}"].to_pylist())
+
+
+def expected(facts: Facts, due: timedelta, as_of: datetime) -> list[date]:
+    """Days whose predictions are due at `as_of`, oldest first.
+
+    A day without events has none, which is known once a later day has some; until then it is expected like any other.
+    """
+    if facts.champion_since is None:
+        return []
+    last = (as_of - due).astimezone(UTC).date() - DAY
+    days = [last - n * DAY for n in range(LOOK_BACK.days, -1, -1)]
+    newest = max(facts.events, default=date.min)
+    return [d for d in days if end_of(d) >= facts.champion_since and (d in facts.events or d > newest)]
+
+
+def stretches(expected: Sequence[date], scored: frozenset[date]) -> list[list[date]]:
+    """Runs of expected days that are not scored, with no scored one between."""
+    runs = groupby(expected, key=lambda day: day in scored)
+    return [list(days) for done, days in runs if not done]
+
+
+def late_predictions(use_case: UseCase, facts: Facts, as_of: datetime, known: Sequence[str] = ()) -> list[Alert]:
+    """An alert per stretch of late days, whose subject is its first day.
+
+    Args:
+        known: subjects of the alerts that are open. A stretch whose first days were scored meanwhile, or that grew,
+            goes on under its old subject: recovering, day by day, is no news.
+    """
+    if use_case.problem is None:
+        return []
+    late = stretches(expected(facts, use_case.problem.predictions_due, as_of), facts.scored)
+    taken = {str(days[0]) for days in late}
+    alerts = []
+    for days in late:
+        earlier = [s for s in known if s < str(days[0]) and s not in taken]
+        subject = str(days[0]) if str(days[0]) in known or not earlier else max(earlier)
+        taken.add(subject)
+        alerts.append(_late(use_case, use_case.problem.predictions_due, days, subject, as_of))
+    return alerts
+
+
+def _late(use_case: UseCase, due: timedelta, days: Sequence[date], subject: str, as_of: datetime) -> Alert:
+    many = f" and {len(days) - 1} later days" if len(days) > 1 else ""
+    said = (
+        f"Predictions of {use_case.name} for {days[0]}{many} were expected {_hours(due)} after the day's end, but are "
+        "not in the prediction log: look at the last nightly runs, and materialize batch_predictions of these days."
+    )
+    evidence = {"days": [str(day) for day in days], "due_hours": due / timedelta(hours=1)}
+    return Alert(use_case.name, PREDICTIONS, subject, said, "error", as_of, evidence)
+
+
+def stale_features(use_case: UseCase, facts: Facts, as_of: datetime) -> list[Alert]:
+    """One alert for all feature tables that are stale: what feeds them is mostly the same. Empty tables never are."""
+    ends = {table: end_of(day) for table, day in facts.features.items() if day is not None}
+    stale = {table: end for table, end in ends.items() if as_of - end >= use_case.features_fresh}
+    if not stale:
+        return []
+    oldest = min(stale, key=lambda table: stale[table])
+    more = f" ({len(stale)} of {len(facts.features)} feature tables are stale)" if len(stale) > 1 else ""
+    said = (
+        f"Features of {use_case.name} were expected to be younger than {_hours(use_case.features_fresh)}, but the "
+        f"newest day in {oldest} is {facts.features[oldest]}{more}: look whether raw data arrives and runs succeed."
+    )
+    evidence = {"newest_day": {table: str(facts.features[table]) for table in sorted(stale)}}
+    return [Alert(use_case.name, FEATURES, use_case.feature_service, said, "warning", as_of, evidence)]
+
+
+def _hours(span: timedelta) -> str:
+    return f"{span / timedelta(hours=1):g} hours"

@@ -1,0 +1,257 @@
+"""One fold of a backtest: train on what was known when the test days begin, score them, measure by the handbook's rule.
+
+The protocol is that of the Fraud Detection Handbook (Le Borgne et al., chapter 5, "Prequential validation", and its
+`get_train_test_set`). Features come from the tables of the lineage, built by `orchestration.commands.backtest`; how
+models are made is in `jobs.models`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from jobs.backtesting.fold_search import searched
+from jobs.datasets.training_rows import sampled
+from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.models.catalog import new_model
+from jobs.models.protocol import Examples, Model
+from jobs.models.tables import examples_of
+from jobs.problem import Family, Problem
+from jobs.stats.metrics import auc_roc, average_precision, card_precision
+from jobs.use_case import UseCase
+
+DAY = timedelta(days=1)
+USUAL_FAMILY = "boosted"
+"""The family that is trained when nobody names one; the first of the use case, if it has no such."""
+DAY_COLUMN, KNOWN = "backtest_day", "backtest_known"
+
+
+class BacktestError(ValueError):
+    """A fold that cannot be measured: the message says what was expected, what was found and what to do."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A train week, a delay in which labels arrive, and test days; dates in UTC."""
+
+    train_from: date
+    train_days: int = 7
+    delay_days: int = 7
+    test_days: int = 7
+
+    def __post_init__(self) -> None:
+        if min(self.train_days, self.test_days) < 1 or self.delay_days < 0:
+            raise BacktestError(
+                "fold: expected at least one train day and one test day and a delay of 0 or more, "
+                f"found {self.train_days}, {self.test_days} and {self.delay_days}"
+            )
+
+    @property
+    def test_from(self) -> date:
+        return self.train_from + timedelta(days=self.train_days + self.delay_days)
+
+    @property
+    def test_until(self) -> date:
+        """The last test day."""
+        return self.test_from + timedelta(days=self.test_days - 1)
+
+    @property
+    def moment(self) -> datetime:
+        """When the test days begin: what was known then may be trained on."""
+        return datetime.combine(self.test_from, datetime.min.time(), UTC)
+
+
+def run(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    fold: Fold,
+    families: Sequence[str] = (),
+    trials: int = 0,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Train and measure one fold; the training set must hold every row of the file, with its label in the end.
+
+    Args:
+        families: names of families; several are compared on the latest known rows, and the best is measured.
+        trials: parameters that are tried per family; 0 takes the declared ones.
+
+    Raises:
+        BacktestError: days outside the file, an unknown family, no positives to learn from or to measure on.
+    """
+    began = time.perf_counter()
+    problem = _problem(use_case)
+    chosen = _families(problem, families)
+    rows = rows_of(lakehouse, use_case, fold)
+    in_test = in_test_set(
+        rows[problem.block].to_numpy(), rows[DAY_COLUMN].to_numpy(), rows[use_case.label].to_numpy(), fold
+    )
+    test = rows.filter(pl.Series(in_test))
+    positives = int(test[use_case.label].sum())
+    if not 0 < positives < len(test):
+        raise BacktestError(
+            f"{fold.test_from} to {fold.test_until}: expected positives and negatives among the rows that the test-set "
+            f"rule keeps, found {positives} positives in {len(test)} rows; take more test days or another week"
+        )
+    names = feature_names(lakehouse, use_case)
+    known = known_rows(lakehouse, use_case, rows, fold).sort(use_case.event_timestamp, use_case.event_id)
+    train = _examples(known, names, KNOWN)
+    _check_known(train, fold)
+    times = known[use_case.event_timestamp].dt.epoch("us").to_numpy()
+    family, parameters = searched(chosen, train, times, problem.validation, fold.delay_days * DAY, trials, seed)
+    model = fitted(family, parameters, train, seed)
+    scores = model.predict(_examples(test, names, use_case.label).features)
+    cards = problem.review.cards
+    return {
+        **measured(test, scores, use_case, problem),
+        "train_rows": len(train),
+        "test_rows": len(test),
+        "test_frauds": positives,
+        "family": family.name,
+        "parameters": model.parameters,
+        "seconds": round(time.perf_counter() - began, 2),
+        "use_case": use_case.name,
+        "fold": {name: str(value) for name, value in asdict(fold).items()},
+        "trained_on": [str(known[DAY_COLUMN].min()), str(known[DAY_COLUMN].max())],
+        "negative_rate": family.negative_rate,
+        "trials": trials,
+        "seed": seed,
+        "cards": cards,
+        "features": list(names),
+    }
+
+
+def in_test_set(
+    cards: npt.NDArray[Any], days: npt.NDArray[Any], frauds: npt.NDArray[np.bool_], fold: Fold
+) -> npt.NDArray[np.bool_]:
+    """Rows of the test days whose card had no fraud from `train_from` to the day before (test day - delay).
+
+    As the handbook's `get_train_test_set`: the frauds of train day to train day, and for each test day those of the
+    days whose labels are known by then. All arrays have one value per row; `days` are dates.
+    """
+    ordinals = days.astype("datetime64[D]").astype(np.int64)
+    first, start = (int(np.datetime64(day).astype(np.int64)) for day in (fold.train_from, fold.test_from))
+    _, card = np.unique(cards, return_inverse=True)
+    found = np.full(int(card.max(initial=-1)) + 1, np.iinfo(np.int64).max)
+    since = frauds & (ordinals >= first)
+    np.minimum.at(found, card[since], ordinals[since])
+    asked = (ordinals >= start) & (ordinals < start + fold.test_days)
+    return asked & (found[card] >= ordinals - fold.delay_days)
+
+
+def measured(
+    test: pl.DataFrame, scores: npt.NDArray[np.float64], use_case: UseCase, problem: Problem
+) -> dict[str, Any]:
+    """The handbook's three metrics."""
+    labels = test[use_case.label].to_numpy()
+    cards = test[problem.block].to_numpy(), test[DAY_COLUMN].to_numpy()
+    return {
+        "auc_roc": auc_roc(labels, scores),
+        "average_precision": average_precision(labels, scores),
+        f"card_precision_at_{problem.review.cards}": card_precision(labels, scores, *cards, problem.review.cards),
+    }
+
+
+def fitted(family: Family, parameters: Mapping[str, Any], train: Examples, seed: int) -> Model:
+    """A model of the family: on all positives, and the family's share of negatives, which stand for the others."""
+    model = new_model(family.name, parameters)
+    model.fit(sampled(train, family.negative_rate, seed), None, seed=seed, device="cpu")
+    return model
+
+
+def feature_names(lakehouse: Lakehouse, use_case: UseCase) -> tuple[str, ...]:
+    """The problem's inputs, then every number in the training set that features brought."""
+    schema = lakehouse.schema(use_case.training_set)
+    event = {*lakehouse.schema(use_case.events).names, use_case.label, "event_timestamp", PARTITION}
+    brought = [f.name for f in schema if f.name not in event and _number(f.type)]
+    return tuple(dict.fromkeys([*_problem(use_case).inputs, *brought]))
+
+
+def _families(problem: Problem, names: Sequence[str]) -> tuple[Family, ...]:
+    known = {family.name: family for family in problem.families}
+    if unknown := sorted(set(names) - known.keys()):
+        raise BacktestError(f"--families: expected some of {', '.join(known)}, found {', '.join(unknown)}")
+    usual = USUAL_FAMILY if USUAL_FAMILY in known else next(iter(known))
+    return tuple(known[name] for name in dict.fromkeys(names or (usual,)))
+
+
+def rows_of(lakehouse: Lakehouse, use_case: UseCase, fold: Fold) -> pl.DataFrame:
+    """The training set from the earliest row to train on to the last test day, with each row's UTC day.
+
+    Raises:
+        BacktestError: days of the fold are not in the file.
+    """
+    table, name = use_case.training_set, use_case.event_timestamp
+    start, end = fold.moment - use_case.training_window, fold.moment + fold.test_days * DAY
+    first, last = _extent(lakehouse, use_case)
+    if fold.train_from < first or fold.test_until > last:
+        raise BacktestError(
+            f"fold {fold.train_from} to {fold.test_until}: expected days of the file, which holds {first} to {last}; "
+            "choose --train-from and the numbers of days accordingly"
+        )
+    names = [*feature_names(lakehouse, use_case), use_case.event_id, name, use_case.label, _problem(use_case).block]
+    found = lakehouse.to_arrow(
+        table, columns=list(dict.fromkeys(names)), filters=[(name, ">=", start), (name, "<", end)]
+    )
+    rows: pl.DataFrame = pl.from_arrow(found)  # type: ignore[assignment]
+    return rows.with_columns(pl.col(name).dt.convert_time_zone("UTC").dt.date().alias(DAY_COLUMN))
+
+
+def _extent(lakehouse: Lakehouse, use_case: UseCase) -> tuple[date, date]:
+    days = lakehouse.to_arrow(use_case.events, columns=[PARTITION])[PARTITION]
+    if not len(days):
+        raise BacktestError(f"{use_case.events}: expected events, found none; look at what ingestion refused")
+    found = pl.Series(days).cast(pl.Date)
+    first, last = found.min(), found.max()
+    assert isinstance(first, date) and isinstance(last, date)
+    return first, last
+
+
+def known_rows(lakehouse: Lakehouse, use_case: UseCase, rows: pl.DataFrame, fold: Fold) -> pl.DataFrame:
+    """Rows whose label was known when the test days begin, with that label: the rule of
+    `jobs.datasets.training_set`."""
+    name, moment = use_case.event_timestamp, fold.moment
+    before = rows.filter(pl.col(name) < moment)
+    labels: pl.DataFrame = pl.from_arrow(  # type: ignore[assignment]
+        lakehouse.to_arrow(
+            use_case.labels,
+            columns=[use_case.event_id, use_case.label, "known_at", "superseded_at"],
+            filters=[("known_at", "<=", moment)],
+        )
+    )
+    current = labels.filter(pl.col("superseded_at").is_null() | (pl.col("superseded_at") > moment))
+    told = current.select(use_case.event_id, pl.col(use_case.label).alias(KNOWN))
+    mature = pl.when(pl.col(name) <= moment - use_case.label_maturity).then(False)
+    joined = before.join(told, on=use_case.event_id, how="left").with_columns(pl.col(KNOWN).fill_null(mature))
+    return joined.filter(pl.col(KNOWN).is_not_null())
+
+
+def _check_known(train: Examples, fold: Fold) -> None:
+    positives = int(train.labels.sum())
+    if not 0 < positives < len(train):
+        raise BacktestError(
+            f"before {fold.test_from}: expected known positives and negatives to learn from, found {positives} "
+            f"positives in {len(train)} rows; begin later, or load reports that cover these days"
+        )
+
+
+def _examples(rows: pl.DataFrame, names: Sequence[str], label: str) -> Examples:
+    return examples_of(rows.select(list(dict.fromkeys([*names, label]))).to_arrow(), names, label)
+
+
+def _number(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind) or types.is_decimal(kind))
+
+
+def _problem(use_case: UseCase) -> Problem:
+    if use_case.problem is None:
+        raise BacktestError(f"{use_case.name}: expected a use case with a problem, found one without; declare it")
+    return use_case.problem

@@ -1,0 +1,103 @@
+"""Which family and parameters a backtest trains: as declared, or found on the latest of the rows that were known.
+
+The one place where a backtest tunes; what is tuned and how a model is fitted stays with the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jobs.datasets.training_rows import sampled
+from jobs.models.catalog import STEPS, new_model
+from jobs.models.protocol import Examples
+from jobs.problem import Family, Range
+from jobs.stats.metrics import average_precision
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def searched(
+    families: Sequence[Family],
+    known: Examples,
+    times: npt.NDArray[np.int64],
+    validation: timedelta,
+    delay: timedelta,
+    trials: int,
+    seed: int,
+) -> tuple[Family, Mapping[str, Any]]:
+    """The family and parameters of the highest average precision on the latest `validation` of the known rows.
+
+    One family without trials is taken as declared. Rows younger than `delay` at the start of that window, whose labels
+    were not known yet, are not trained on.
+
+    Args:
+        times: of the known rows, ascending, in microseconds.
+
+    Raises:
+        ValueError: too few days are known for a validation window with positives on both sides.
+    """
+    if len(families) == 1 and trials == 0:
+        return families[0], families[0].fixed
+    train, valid = _parts(known, times, validation, delay)
+    found = [(family, *_best(family, train, valid, trials, seed)) for family in families]
+    family, parameters, _ = max(found, key=lambda entry: entry[2])
+    return family, parameters
+
+
+def _parts(
+    known: Examples, times: npt.NDArray[np.int64], validation: timedelta, delay: timedelta
+) -> tuple[Examples, Examples]:
+    start = int(times[-1]) - validation // timedelta(microseconds=1)
+    train, valid = known.rows(times <= start - delay // timedelta(microseconds=1)), known.rows(times > start)
+    if not train.labels.any() or not valid.labels.any():
+        raise ValueError(
+            f"comparing families or parameters needs positives among the last {validation.days} known days and before "
+            f"them; found {int(valid.labels.sum())} and {int(train.labels.sum())}; begin later, or name one family"
+        )
+    return train, valid
+
+
+def _best(family: Family, train: Examples, valid: Examples, trials: int, seed: int) -> tuple[Mapping[str, Any], float]:
+    """Parameters, the number of steps among them, and their average precision."""
+    drawn = sampled(train, family.negative_rate, seed)
+
+    def tried(parameters: Mapping[str, Any]) -> tuple[Mapping[str, Any], float]:
+        model = new_model(family.name, {**family.fixed, **parameters})
+        model.fit(drawn, valid, seed=seed, device="cpu")
+        steps = {STEPS[family.name]: max(1, model.steps)} if family.name in STEPS else {}
+        found = average_precision(valid.labels, model.predict(valid.features))
+        return {**family.fixed, **parameters, **steps}, found
+
+    if trials == 0 or not family.search:
+        return tried({})
+    return _tuned(family, tried, trials, seed)
+
+
+def _tuned(family: Family, tried: Any, trials: int, seed: int) -> tuple[Mapping[str, Any], float]:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    results: list[tuple[Mapping[str, Any], float]] = []
+
+    def objective(trial: optuna.Trial) -> float:
+        results.append(tried({name: _suggested(trial, name, space) for name, space in family.search.items()}))
+        return results[-1][1]
+
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    study.optimize(objective, n_trials=trials)
+    return max(results, key=lambda result: result[1])
+
+
+def _suggested(trial: optuna.Trial, name: str, space: Range | tuple[Any, ...]) -> Any:
+    if isinstance(space, tuple):
+        return trial.suggest_categorical(name, space)
+    if space.integer:
+        step = int(space.step or 1)
+        return trial.suggest_int(name, int(space.low), int(space.high), log=space.log, step=step)
+    return trial.suggest_float(name, space.low, space.high, log=space.log, step=space.step)

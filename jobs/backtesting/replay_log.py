@@ -1,0 +1,93 @@
+"""The days of a replay as lines of `days.jsonl`, each written when all of the day is done."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from jobs.retraining.policy import Decision
+from jobs.state_files import replace_bytes, replace_json
+
+LINES, PLAN = "days.jsonl", "plan.json"
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day that was replayed, as `timeline.parquet` holds it but for what only the end knows."""
+
+    date: str
+    rows: int
+    reports_known: int
+    label_maturity: float
+    drift_score: float
+    drift_alarm: bool
+    retrained: bool
+    reason: str
+    champion_version: int
+    """Of the decisions of this day; 0: there was none yet."""
+    fits: int
+    """Trainings so far."""
+    seconds: float
+    scores: Mapping[str, float]
+    """Tests of this evening and their scores, 1 is the alarm line."""
+    decision: Mapping[str, Any] | None
+    next_champion: int
+    restored: int = 0
+    """The version that was restored this evening, before anything else was decided; 0: none."""
+    blocked: int = 0
+    explored: int = 0
+    """Suspected, and let through by lot."""
+    propensity: float = 1.0
+    """Mean chance of the suspected events to be let through."""
+
+
+class Lines:
+    """The lines of a folder.
+
+    Args:
+        plan: what is replayed, as JSON holds it. Lines of another plan or history must not be continued.
+
+    Raises:
+        ValueError: the folder holds another replay.
+    """
+
+    def __init__(self, out: Path, plan: Mapping[str, Any]) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        self._path, kept = out / LINES, out / PLAN
+        if kept.exists() and json.loads(kept.read_text()) != json.loads(json.dumps(plan)):
+            raise ValueError(f"{out}: expected the same replay or an empty folder, found another one; choose another")
+        if not kept.exists():
+            replace_json(kept, plan)
+
+    def whole(self) -> Iterator[Day]:
+        """Days that are whole; half a line at the end, of a replay that was killed, is cut off."""
+        if not self._path.exists():
+            return
+        lines = [line for line in self._path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        replace_bytes(self._path, "".join(lines).encode())
+        for line in lines:
+            yield Day(**json.loads(line))
+
+    def append(self, day: Day) -> Day:
+        """Keep a day: on the disk when this returns."""
+        with self._path.open("a") as file:
+            file.write(json.dumps(asdict(day)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return day
+
+
+def decision_of(day: Day) -> Decision | None:
+    """The decision of a day's evening."""
+    if (kept := day.decision) is None:
+        return None
+    episode = date.fromisoformat(kept["episode"]) if kept["episode"] else None
+    return Decision(
+        datetime.fromisoformat(kept["as_of"]), kept["retrain"], kept["trigger"], kept["reason"], episode,
+        kept["positives"], tuple(kept["alarms"]), kept["expected_gain"],
+    )  # fmt: skip

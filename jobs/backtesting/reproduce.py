@@ -1,0 +1,134 @@
+"""A registered model trained again from what its manifest records, and compared with what was recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from jobs.datasets import history
+from jobs.datasets.time_split import Split
+from jobs.datasets.training_rows import TrainingRows, read
+from jobs.lakehouse.tables import Lakehouse
+from jobs.problem import Family, Problem, Review
+from jobs.registry import model_versions as registry
+from jobs.registry.bundle import GRAPH, Bundle
+from jobs.retraining import challenger
+from jobs.retraining.monitor import Monitor
+from jobs.training import recipes, tune
+from jobs.training.train import Contestant, evaluate, fit_family, fit_final
+from jobs.use_case import UseCase, problem_of
+
+_ACROSS_DEVICES = 0.02
+"""What a metric may differ by where a GPU took part: its sums are not the same twice, nor a CPU's."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One thing as it was recorded, and as it came out again."""
+
+    name: str
+    recorded: object
+    found: object
+    equal: bool
+
+
+def reproduce(lakehouse: Lakehouse, use_case: UseCase, version: int, again: bool = False) -> list[Compared]:
+    """Train model `version` again: on the pinned training set, with the recorded parameters, windows and seed.
+
+    Args:
+        again: search the parameters again too.
+
+    Raises:
+        ValueError: there is no such version, or its training set cannot be read any more.
+        BundleError: the registry does not hold what was registered.
+    """
+    bundle = registry.fetch(lakehouse.settings, use_case, version)
+    made = bundle.manifest.training
+    if "recipe" in made:
+        return list(_challenger_again(lakehouse, use_case, bundle))
+    try:
+        rows = read(lakehouse, use_case, made["table_version"], bundle.manifest.names)
+    except OSError as error:
+        raise ValueError(
+            f"{made['table']}: expected version {made['table_version']}, which model {version} was trained on, found "
+            f"{error}; restore the warehouse: pinned versions are kept by `evergreen maintain`"
+        ) from error
+    compared = list(_trained_again(use_case, bundle, rows))
+    if again:
+        compared += _tuned_again(use_case, bundle, rows)
+    return compared
+
+
+def _trained_again(use_case: UseCase, bundle: Bundle, rows: TrainingRows) -> Iterator[Compared]:
+    made, name = bundle.manifest.training, bundle.manifest.family
+    family = Family(name, fixed=made["parameters"], negative_rate=made["negative_rate"])
+    problem, parts = _as_recorded(use_case, made), _windows(made)
+    with tune.one_thread():
+        model = fit_family(problem, family, {}, rows, parts)
+        valid = rows.rows(parts.validation(rows.times))
+        scores = model.predict(valid.examples.features)
+        metrics = evaluate(problem, valid, scores)
+        yield Compared("steps", made["steps"], model.steps, made["steps"] == model.steps or not _exact(made))
+        for metric, recorded in made["validation"].items():
+            yield Compared(metric, recorded, metrics[metric], _same(recorded, metrics[metric], _exact(made)))
+        chosen = Contestant(name, "family", metrics, scores, made["parameters"], made["steps"])
+        graph = fit_final(problem, family, chosen, rows, parts).to_onnx().SerializeToString(deterministic=True)
+    yield from _same_graph(bundle, graph)
+
+
+def _challenger_again(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle) -> Iterator[Compared]:
+    """A challenger learned from all events with their features, by a recipe, as known at its moment."""
+    made = bundle.manifest.training
+    own = replace(use_case, problem=_as_recorded(use_case, made))
+    seen = history.read(lakehouse, use_case, made["table_version"], made["training_set"])
+    as_of, recipe = datetime.fromisoformat(made["as_of"]), recipes.named(use_case, made["recipe"])
+    share = Monitor(seen, use_case).delay(as_of).share
+    with tune.one_thread():
+        model = challenger.fit(seen, own, recipe, as_of, share, bundle.manifest.family, made["parameters"])
+    yield Compared("steps", made["steps"], model.steps, made["steps"] == model.steps)
+    yield from _same_graph(bundle, model.to_onnx().SerializeToString(deterministic=True))
+
+
+def _same_graph(bundle: Bundle, graph: bytes) -> Iterator[Compared]:
+    if _exact(bundle.manifest.training):
+        recorded, found = bundle.manifest.files[GRAPH], hashlib.sha256(graph).hexdigest()
+        yield Compared(f"sha256 of {GRAPH}", recorded[:16], found[:16], recorded == found)
+
+
+def _tuned_again(use_case: UseCase, bundle: Bundle, rows: TrainingRows) -> Iterator[Compared]:
+    made, family = bundle.manifest.training, bundle.manifest.family
+    if family not in made["tuning"]["studies"] or made["tuning"]["as_of"] != made["as_of"]:
+        said = f"taken over from the tuning as of {made['tuning']['as_of']}"
+        yield Compared("tuning", said, "not repeated", True)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        tuned = tune.search(use_case, rows, made["training_set"], Path(folder))
+    for name, found in tuned.parameters[family].items():
+        recorded = made["parameters"][name]
+        yield Compared(f"tuned {name}", recorded, found, recorded == found)
+
+
+def _as_recorded(use_case: UseCase, made: Mapping[str, Any]) -> Problem:
+    problem = problem_of(use_case)
+    return replace(problem, seed=made["seed"], review=Review(**made["review"]))
+
+
+def _windows(made: Mapping[str, Any]) -> Split:
+    kept = made["windows"]
+    moments = (datetime.fromisoformat(kept[name]) for name in ("validation_start", "judged_start", "judged_end"))
+    return Split(timedelta(days=kept["maturity_days"]), *moments)
+
+
+def _exact(made: Mapping[str, Any]) -> bool:
+    return bool(made["device"] == "cpu" == tune.device())
+
+
+def _same(recorded: float | None, found: float | None, exactly: bool) -> bool:
+    if recorded is None or found is None or exactly:
+        return recorded == found
+    return abs(recorded - found) <= _ACROSS_DEVICES * max(1.0, abs(recorded))

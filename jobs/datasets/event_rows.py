@@ -1,0 +1,145 @@
+"""Events as an online decision would have seen them, with the features known at each one's own time.
+
+The training set and nightly scoring both start here, so that a row is trained on as it was scored. Labels, targets and
+what is done with the rows belong to those two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from jobs.feature_store.point_in_time import literal
+from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
+from jobs.use_case import UseCase
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+    from pyspark.sql import DataFrame
+
+_BOOKKEEPING = frozenset(
+    {"known_at", "superseded_at", "version", "loaded_in", "changed_in", "event_date", "first_event_date"}
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What rows were made from: enough to tell later which of them would come out different."""
+
+    versions: Mapping[str, int]
+    """Delta version of every table read."""
+    declarations: str
+    feature_service: str
+    as_of: datetime
+
+    def state(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {
+            "versions": dict(self.versions),
+            "feature_service": self.feature_service,
+            "declarations": self.declarations,
+            "as_of": self.as_of.astimezone(UTC).isoformat(),
+        }
+
+
+def inputs(lakehouse: Lakehouse, use_case: UseCase, tables: Sequence[str], as_of: datetime, target: str) -> Inputs:
+    """The inputs as they are now: `tables` and the window tables, for a table `target` at `as_of`.
+
+    Raises ValueError if a table does not exist.
+    """
+    from jobs.feature_store.store import declarations_hash
+
+    found = lakehouse.versions([*tables, *(use_case.window_table(windows) for windows in use_case.windows)])
+    if missing := [table for table, version in found.items() if version is None]:
+        raise ValueError(f"{target}: expected the tables {missing}, found none; run what builds them first")
+    versions = {table: version for table, version in found.items() if version is not None}
+    return Inputs(versions, declarations_hash(lakehouse.settings, use_case), use_case.feature_service, as_of)
+
+
+def known(
+    lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, int], as_of: datetime, days: Sequence[date] | None
+) -> DataFrame:
+    """The first versions of the events (of some days, or of all) that were over and known at `as_of`."""
+    time, moment = use_case.event_timestamp, literal(as_of)
+    events: DataFrame = lakehouse.read(use_case.events, versions[use_case.events])
+    events = events.where(f"version = 1 and known_at <= {moment} and `{time}` <= {moment}")
+    return events if days is None else events.where(of_days(days))
+
+
+def columns(use_case: UseCase, events: DataFrame, *more: str) -> list[str]:
+    """SQL: what a row bears of its event (id, entities, time, values), `more`, and its day."""
+    values = [column for column in events.columns if column not in _BOOKKEEPING]
+    wanted = [*(f"`{value}`" for value in values), *more, PARTITION]
+    if sum(kind.startswith("timestamp") for column, kind in events.dtypes if column in values) > 1:
+        # Of several times Feast takes the one of this name.
+        wanted.append(f"`{use_case.event_timestamp}` as event_timestamp")
+    return wanted
+
+
+def with_features(store: FeatureStore, use_case: UseCase, rows: DataFrame) -> DataFrame:
+    """`rows` with every feature of the use case's service, as known at each row's own time."""
+    service = store.get_feature_service(use_case.feature_service)
+    frame: DataFrame = store.get_historical_features(entity_df=rows, features=service).to_spark_df()  # type: ignore
+    # Without the casts a string is "string collate UTF8_BINARY" in Spark 4.2's Delta log, which delta-rs cannot read.
+    return frame.selectExpr(*(f"cast(`{f.name}` as {f.dataType.simpleString()}) as `{f.name}`" for f in frame.schema))
+
+
+def feature_names(store: FeatureStore, use_case: UseCase) -> list[str]:
+    """Names of the columns that `with_features` adds."""
+    projections = store.get_feature_service(use_case.feature_service).feature_view_projections
+    return [feature.name for projection in projections for feature in projection.features]
+
+
+def schema(frame: DataFrame) -> pa.Schema:
+    """The Arrow schema of a frame of the engine, times in UTC."""
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    return to_arrow_schema(frame.schema, timezone="UTC")
+
+
+Spans = list[tuple[date, date]]
+
+
+def reached(
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, last: Mapping[str, Any], now: Inputs
+) -> Spans | None:
+    """Spans of days on which events or features may differ from what they were for the inputs `last` (`state()`).
+
+    A row depends on its event (of the same day), on when that became known, and on features of up to the feature
+    view's ttl before. None: any day may differ.
+    """
+    same = ("feature_service", "declarations")
+    if not last or any(last.get(name) != now.state()[name] for name in same):
+        return None
+    changed: dict[str, set[date]] = {}
+    for table, version in now.versions.items():
+        before = last["versions"].get(table)
+        days = set() if before == version else before is not None and lakehouse.changed_days(table, before, version)
+        if not isinstance(days, set):
+            return None
+        changed[table] = days
+    views = {use_case.window_table(w): store.get_feature_view(w.name) for w in use_case.windows}
+    spans: Spans = []
+    for table, days in changed.items():
+        ttl = (views[table].ttl or use_case.training_window) if table in views else timedelta(0)
+        spans += [(day, day + ttl) for day in days]
+    then = datetime.fromisoformat(last["as_of"])
+    marts = [table for table in (use_case.events, use_case.labels) if table in now.versions]
+    return spans + _known_between(lakehouse, marts, now.versions, *sorted((then, now.as_of)))
+
+
+def _known_between(
+    lakehouse: Lakehouse, tables: Sequence[str], versions: Mapping[str, int], then: datetime, now: datetime
+) -> Spans:
+    """Days of events and labels that were in the tables already, but became known only between two moments."""
+    between = [f"({name} > {literal(then)} and {name} <= {literal(now)})" for name in ("known_at", "superseded_at")]
+    days: set[date | None] = set()
+    if now > then:
+        for table in tables:
+            found = lakehouse.read(table, versions[table]).where(" or ".join(between)).select(PARTITION).distinct()
+            days |= {row[0] for row in found.collect()}
+    return [(day, day) for day in days if day is not None]

@@ -1,0 +1,254 @@
+"""Every event of a use case with the features known at its own time, and every version of its label, as arrays.
+
+A feature does not depend on the moment that one looks from (`jobs.datasets.training_set`), so one table serves every
+`as_of`: what a replay of months in minutes rests on. Which rows and labels were known at a moment is answered here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.datasets import event_rows
+from jobs.datasets.event_rows import Inputs
+from jobs.datasets.training_rows import TrainingRows, codes, numeric_names
+from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
+from jobs.models.protocol import Examples
+from jobs.models.tables import features_of
+from jobs.times import MICROSECONDS_A_DAY, NEVER, Mask, Times, microseconds
+from jobs.use_case import UseCase, problem_of
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+Labels = npt.NDArray[np.int8]
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, eq=False)
+class LabelVersions:
+    """One row per version of a label: it holds in [known_at, superseded_at), microseconds since 1970."""
+
+    rows: npt.NDArray[np.int64]
+    """Position of the event."""
+    values: npt.NDArray[np.bool_]
+    known_at: Times
+    superseded_at: Times
+
+    def at(self, moment: int, count: int) -> Labels:
+        """1, 0 or UNKNOWN per event, of `count` events, as known at `moment`."""
+        labels = np.full(count, UNKNOWN, np.int8)
+        holds = (self.known_at <= moment) & (moment < self.superseded_at)
+        labels[self.rows[holds]] = self.values[holds]
+        return labels
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Events by event time, of one moment by id; every array has one value per event."""
+
+    names: tuple[str, ...]
+    features: npt.NDArray[np.float32]
+    times: Times
+    known_at: Times
+    blocks: npt.NDArray[np.int64]
+    amounts: npt.NDArray[np.float64]
+    labels: LabelVersions
+    versions: dict[str, int]
+    """Delta versions of the tables it was read from."""
+    importance: npt.NDArray[np.float64] | None = None
+    """How many events each one stands for, where some were blocked (`jobs.actions.exploration`): 0 is a blocked event,
+    of which nothing will ever be known. None: all were let through."""
+
+    @property
+    def days(self) -> npt.NDArray[np.int64]:
+        """Days since 1970, UTC."""
+        days: npt.NDArray[np.int64] = self.times // MICROSECONDS_A_DAY
+        return days
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def known(self, as_of: datetime) -> npt.NDArray[np.bool_]:
+        """Which events were over and known at `as_of`."""
+        moment = microseconds(as_of)
+        mask: npt.NDArray[np.bool_] = (self.times <= moment) & (self.known_at <= moment)
+        return mask
+
+    @property
+    def let_through(self) -> Mask:
+        """Events whose label can become known."""
+        return np.ones(len(self), np.bool_) if self.importance is None else self.importance > 0
+
+    def labels_at(self, as_of: datetime) -> Labels:
+        return self.labels.at(microseconds(as_of), len(self))
+
+    def training_rows(
+        self, as_of: datetime, use_case: UseCase, trust: timedelta | None = None, without: Mask | None = None
+    ) -> TrainingRows:
+        """The training set of `as_of`, by the rule of `jobs.datasets.training_set`.
+
+        Args:
+            trust: age from which on an event without a label counts as negative; None: the use case's label maturity.
+            without: events that are held out.
+        """
+        labels = self.labels_at(as_of)
+        mature = self.times <= microseconds(as_of - (use_case.label_maturity if trust is None else trust))
+        inside = self.known(as_of) & (self.times > microseconds(as_of - use_case.training_window))
+        inside = inside if without is None else inside & ~without
+        chosen = inside & self.let_through & ((labels != UNKNOWN) | mature)
+        return self.rows(chosen, labels[chosen] == 1)
+
+    def rows(self, chosen: npt.NDArray[np.bool_], labels: npt.NDArray[np.bool_]) -> TrainingRows:
+        """Some events that were let through, as labelled rows; each weighs as many events as it stands for."""
+        weights = None if self.importance is None else self.importance[chosen].astype(np.float32)
+        examples = Examples(self.features[chosen], labels, weights, self.names)
+        return TrainingRows(examples, self.times[chosen], self.blocks[chosen], self.amounts[chosen], -1)
+
+
+def table(use_case: UseCase) -> str:
+    return f"{use_case.features_schema}.history"
+
+
+def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str, Any]:
+    """Bring `table(use_case)` to all events known at `as_of` with their features; the cost follows what changed.
+
+    Returns:
+        `version` (of the table), `rows_written` and `days_written` (0 if it held them already).
+
+    Raises ValueError if a table that it is made from does not exist.
+    """
+    from jobs.feature_store.store import open_store
+
+    name = table(use_case)
+    with lakehouse.lock(name):
+        found = event_rows.inputs(lakehouse, use_case, [use_case.events, use_case.labels], as_of, name)
+        last, version = lakehouse.state(name), lakehouse.version(name)
+        if version is not None and last == {**found.state(), "features": last.get("features")}:
+            return {"version": version, "rows_written": 0, "days_written": 0}
+        store = open_store(lakehouse, use_case, found.versions)
+        return _write(lakehouse, use_case, store, found, last)
+
+
+def _write(
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, found: Inputs, last: Mapping[str, Any]
+) -> dict[str, Any]:
+    name, days = table(use_case), _stale(lakehouse, use_case, store, found, last)
+    events = event_rows.known(lakehouse, use_case, found.versions, found.as_of, days)
+    wanted = [*event_rows.columns(use_case, events), "unix_micros(known_at) as event_known_at"]
+    frame = event_rows.with_features(store, use_case, events.selectExpr(*wanted))
+    schema = event_rows.schema(frame)
+    if lakehouse.exists(name) and set(lakehouse.schema(name).names) != set(schema.names):
+        lakehouse.reshape(name, schema, partition_by=[PARTITION])
+        return _write(lakehouse, use_case, store, found, {})
+    rows = events.count()
+    version = lakehouse.write(
+        name,
+        frame.repartition(PARTITION),
+        mode="overwrite",
+        schema=schema,
+        rows=rows,
+        replace_where=None if days is None else of_days(days),
+        partition_by=[PARTITION],
+        state={**found.state(), "features": event_rows.feature_names(store, use_case)},
+    )
+    return {"version": version, "rows_written": rows, "days_written": "all" if days is None else len(days)}
+
+
+def _stale(
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, found: Inputs, last: Mapping[str, Any]
+) -> list[date] | None:
+    """Days of which a row may differ from what the table holds; None: any may. Labels are no part of its rows."""
+    tables = {name: version for name, version in found.versions.items() if name != use_case.labels}
+    spans = event_rows.reached(lakehouse, use_case, store, last, replace(found, versions=tables))
+    if spans is None:
+        return None
+    # A moment before the last one leaves out what was known later.
+    latest = max(found.as_of, datetime.fromisoformat(last["as_of"])).date()
+    days = {first + timedelta(days=n) for first, end in spans for n in range((end - first).days + 1)}
+    return sorted(day for day in days if day <= latest) or [latest]
+
+
+def read(
+    lakehouse: Lakehouse, use_case: UseCase, version: int | None = None, state: Mapping[str, Any] | None = None
+) -> History:
+    """The history as it was built last, or at `version`.
+
+    Args:
+        state: what that version was made from, if the table's log may have forgotten it.
+
+    Raises ValueError if there is none, or a feature is no number.
+    """
+    name = table(use_case)
+    state = state or lakehouse.state(name, version)
+    if not state:
+        raise ValueError(f"{name}: expected a history, found none; build it first")
+    version = lakehouse.version(name) if version is None else version
+    key = (lakehouse.path(name), version, repr(use_case.problem))
+    if key not in _READ:
+        _READ.clear()
+        _READ[key] = _read(lakehouse, use_case, version, state)
+    return _READ[key]
+
+
+def event_ids(lakehouse: Lakehouse, use_case: UseCase) -> pa.ChunkedArray:
+    """The id of every event, in the order of the history as it was built last."""
+    wanted = [use_case.event_timestamp, use_case.event_id]
+    return _sorted(lakehouse.to_arrow(table(use_case), None, wanted), use_case)[use_case.event_id]
+
+
+def _sorted(rows: pa.Table, use_case: UseCase) -> pa.Table:
+    keys = [(use_case.event_timestamp, "ascending"), (use_case.event_id, "ascending")]
+    return rows.take(pc.sort_indices(rows, sort_keys=keys))
+
+
+_READ: dict[Any, History] = {}
+"""The history read last: several steps of a run look at the same one."""
+
+
+def _read(lakehouse: Lakehouse, use_case: UseCase, version: int | None, state: Mapping[str, Any]) -> History:
+    name, problem = table(use_case), problem_of(use_case)
+    time, event_id = use_case.event_timestamp, use_case.event_id
+    schema = lakehouse.schema(name, version)
+    names = numeric_names(schema, [*problem.inputs, *state["features"]])
+    columns = dict.fromkeys([*names, time, "event_known_at", event_id, problem.block, problem.amount])
+    rows = _sorted(lakehouse.to_arrow(name, version, list(columns)), use_case)
+    versions = state["versions"]
+    return History(
+        names,
+        features_of(rows, names),
+        _moments(rows[time]),
+        rows["event_known_at"].to_numpy(),
+        codes(rows[problem.block]),
+        rows[problem.amount].cast(pa.float64()).to_numpy(),
+        _label_versions(lakehouse, use_case, versions[use_case.labels], rows[event_id]),
+        versions,
+    )
+
+
+def _label_versions(lakehouse: Lakehouse, use_case: UseCase, version: int, ids: pa.ChunkedArray) -> LabelVersions:
+    """Labels of events that are not among `ids` are left out: nobody knows them yet."""
+    names = [use_case.event_id, use_case.label, "known_at", "superseded_at"]
+    labels = lakehouse.to_arrow(use_case.labels, version, names)
+    places = pc.index_in(labels[use_case.event_id], value_set=ids.combine_chunks())
+    labels, places = labels.filter(pc.is_valid(places)), pc.drop_null(places)
+    return LabelVersions(
+        places.to_numpy().astype(np.int64),
+        labels[use_case.label].to_numpy().astype(np.bool_),
+        _moments(labels["known_at"]),
+        _moments(labels["superseded_at"]),
+    )
+
+
+def _moments(column: Any) -> Times:
+    """Microseconds since 1970; null is NEVER."""
+    micros = pc.cast(column.cast(pa.timestamp("us", "UTC")), pa.int64())
+    moments: Times = pc.fill_null(micros, NEVER).to_numpy().astype(np.int64)
+    return moments

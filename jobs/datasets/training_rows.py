@@ -1,0 +1,122 @@
+"""The rows of a training set as arrays: read at a pinned version without an engine, in an order that never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.lakehouse.tables import Lakehouse
+from jobs.models.protocol import Examples
+from jobs.models.tables import examples_of
+from jobs.times import MICROSECONDS_A_DAY, Mask, Times
+from jobs.use_case import UseCase, problem_of
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """Labelled rows by event time, rows of one moment by event id; every array has one value per row."""
+
+    examples: Examples
+    times: Times
+    blocks: npt.NDArray[np.int64]
+    """Code of the entity whose rows share their noise."""
+    amounts: npt.NDArray[np.float64]
+    version: int
+    """Of the training set."""
+
+    @property
+    def days(self) -> npt.NDArray[np.int64]:
+        """Days since 1970, UTC."""
+        days: npt.NDArray[np.int64] = self.times // MICROSECONDS_A_DAY
+        return days
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def rows(self, mask: Mask) -> TrainingRows:
+        return TrainingRows(
+            self.examples.rows(mask), self.times[mask], self.blocks[mask], self.amounts[mask], self.version
+        )
+
+
+def feature_names(lakehouse: Lakehouse, use_case: UseCase, version: int, served: Sequence[str]) -> tuple[str, ...]:
+    """Names of the features: the inputs of the problem, then those `served` by the feature service that are numbers.
+
+    Raises:
+        ValueError: a feature is not a column of the training set.
+    """
+    schema = lakehouse.schema(use_case.training_set, version)
+    names = list(dict.fromkeys([*problem_of(use_case).inputs, *served]))
+    if missing := [name for name in names if name not in schema.names]:
+        raise ValueError(
+            f"{use_case.training_set}: expected the columns {missing}, found {schema.names}; build the training set "
+            "again, or correct the problem's inputs"
+        )
+    return numeric_names(schema, names)
+
+
+def numeric_names(schema: pa.Schema, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of `names`, each once, whose columns are numbers."""
+    return tuple(name for name in dict.fromkeys(names) if _numeric(schema.field(name).type))
+
+
+def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[str]) -> TrainingRows:
+    """The training set at `version` with the features `names`.
+
+    Raises:
+        ValueError: a feature holds an infinity or is no number, or a label is missing.
+    """
+    problem, time, event_id = problem_of(use_case), use_case.event_timestamp, use_case.event_id
+    columns = dict.fromkeys([*names, use_case.label, time, event_id, problem.block, problem.amount])
+    table = lakehouse.to_arrow(use_case.training_set, version, list(columns))
+    # Files come in any order, also after a rebuild of the same rows: the same rows have to give the same model.
+    table = table.take(pc.sort_indices(table, sort_keys=[(time, "ascending"), (event_id, "ascending")]))
+    return TrainingRows(
+        examples_of(table, names, use_case.label),
+        pc.cast(table[time].cast(pa.timestamp("us", "UTC")), pa.int64()).to_numpy(),
+        codes(table[problem.block]),
+        table[problem.amount].cast(pa.float64()).to_numpy(),
+        version,
+    )
+
+
+def sampled(examples: Examples, rate: float, seed: int, certain: Mask | None = None) -> Examples:
+    """All positives and a share `rate` of the negatives, which take over the weight of those left out; none of the
+    rows that are `certain` is.
+
+    The chance of a negative is in proportion to its weight, so that those drawn weigh about alike: of what hardly
+    counts few are drawn, and of what counts as many as may be (importance sampling; Owen, Monte Carlo theory, chapter
+    9.1, for the least variance).
+    """
+    if rate >= 1:
+        return examples
+    kept_anyway = examples.labels if certain is None else examples.labels | certain
+    weights = np.ones(len(examples)) if examples.weights is None else examples.weights.astype(np.float64)
+    lots = ~kept_anyway
+    whole = weights[lots].sum()
+    chances = np.ones(len(examples))
+    chances[lots] = np.minimum(1, rate * weights[lots] * lots.sum() / max(whole, 1e-300))
+    kept = kept_anyway | (np.random.default_rng(seed).random(len(examples)) < chances)
+    weights[lots] /= np.maximum(chances[lots], 1e-300)
+    weights[lots] *= whole / max(weights[lots & kept].sum(), 1e-300)
+    return replace(examples.rows(kept), weights=weights[kept].astype(np.float32))
+
+
+def _numeric(kind: pa.DataType) -> bool:
+    types = pa.types
+    return any(is_(kind) for is_ in (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal))
+
+
+def codes(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """A number per distinct value, in order of appearance."""
+    numbers: npt.NDArray[np.int64] = column.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    return numbers

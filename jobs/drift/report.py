@@ -1,0 +1,213 @@
+"""Drift of what the champion was fed and said, for people: every feature and the score, day by day, and a classifier's
+opinion of the last day. How days are judged is in `jobs.drift.detector` and `jobs.stats.domain_classifier`; nothing is
+decided here.
+
+The days that the champion decided come from the nightly log. The stable weeks before it come from the table of all
+events (`jobs.datasets.history`), scored now, so that scores of one model are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.datasets import history
+from jobs.drift import detector as drift
+from jobs.drift import reference as drift_reference
+from jobs.drift.detector import Drift
+from jobs.drift.drift_kernel import edges_of
+from jobs.drift.histograms import count
+from jobs.drift.reference import Kept
+from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
+from jobs.models.tables import features_of
+from jobs.registry.bundle import Bundle
+from jobs.scoring import prediction_log
+from jobs.scoring.batch import score_frame
+from jobs.scoring.logged_days import LoggedDays
+from jobs.scoring.scoring_kernel import SCORE
+from jobs.stats import domain_classifier as two_sample
+from jobs.stats.domain_classifier import TwoSample
+from jobs.use_case import UseCase
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+JUDGED_DAYS = 28
+"""Days that are shown, as far as the champion decided them."""
+COMPARED_WEEKS = timedelta(weeks=drift.WEEKS + 1)
+NULL_DAYS = timedelta(days=two_sample.ENOUGH_DAYS // 2 + 7 * two_sample.WEEKS)
+"""The latest days of the reference that have as many days as are enough with four weeks before or after them."""
+_SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class DriftReport:
+    """What was found."""
+
+    judged: tuple[Drift, ...]
+    """By day; the last one is the day that was asked about."""
+    reference: tuple[date, date]
+    """First and last day of the stable period."""
+    two_sample: TwoSample | None
+    """Of the last day; None where the weeks before it lack days."""
+    then: pa.Table
+    """A sample of the same weekdays of the weeks before the last day, with features and score."""
+    now: pa.Table
+    """A sample of the last day."""
+
+    @property
+    def last(self) -> Drift:
+        return self.judged[-1]
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Features that are over a line, the worst first."""
+        return tuple(dict.fromkeys([*self.last.named, *(self.two_sample.named if self.two_sample else ())]))
+
+    @property
+    def alarm(self) -> bool:
+        return self.last.alarm or (self.two_sample is not None and self.two_sample.alarm)
+
+
+class TooFewDays(ValueError):
+    """There is nothing to compare with."""
+
+
+def report(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, logged: LoggedDays) -> DriftReport:
+    """Judge the days that the model of `bundle` decided, up to the last one in the log.
+
+    The reference is the eight weeks before the model's first night, or, where there are too few days before it, the
+    first weeks there are.
+
+    Raises:
+        TooFewDays: fewer than `jobs.drift.detector.FEWEST_DAYS` days before the judged one, or gaps between them.
+    """
+    before = _history_days(lakehouse, use_case, bundle, logged.days[0])
+    stable, since = _parted(before, logged)
+    rows = _Rows(lakehouse, use_case, bundle, logged, before)
+    kept = _kept(lakehouse, use_case, bundle, rows, stable)
+    recent = count(lakehouse, rows.of(since), kept.edges, PARTITION)
+    judged = tuple(
+        drift.judge(kept.reference, recent.until(day), use_case.label_features) for day in recent.days[-JUDGED_DAYS:]
+    )
+    then, now, told = _two_sample(bundle, rows, kept, recent.days[-1])
+    # Of a day behind a gap the classifier has no more to say than the distances.
+    return DriftReport(judged, (stable[0], stable[-1]), told if judged[-1].judged else None, then, now)
+
+
+def _parted(before: Mapping[date, int], logged: LoggedDays) -> tuple[list[date], list[date]]:
+    """Days of the reference, and the days since that are counted."""
+    earlier, decided = list(before)[-drift.REFERENCE_DAYS :], list(logged.days)
+    if len(earlier) < drift.FEWEST_DAYS:
+        every = [*before, *decided]
+        earlier = every[: min(drift.REFERENCE_DAYS, len(every) - 1)]
+        if len(earlier) < drift.FEWEST_DAYS:
+            raise TooFewDays(
+                f"expected at least {drift.FEWEST_DAYS} days with features before the judged one, found {len(earlier)}"
+            )
+        decided = every[len(earlier) :]
+    first = decided[-1] - COMPARED_WEEKS - timedelta(days=JUDGED_DAYS)
+    return earlier, [day for day in decided if day >= first]
+
+
+def _history_days(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, until: date) -> dict[date, int]:
+    """Days and rows before `until` of the table of all events, by day; none without a table that has the features."""
+    name = history.table(use_case)
+    if not lakehouse.exists(name) or not set(bundle.manifest.names) <= set(lakehouse.schema(name).names):
+        return {}
+    files: Any = pl.DataFrame(pa.table(lakehouse.delta(name).get_add_actions(flatten=True)))
+    days = files.group_by(pl.col(f"partition.{PARTITION}").alias("day")).agg(pl.col("num_records").sum().alias("rows"))
+    days = days.filter((pl.col("day") < until) & (pl.col("rows") > 0)).sort("day")
+    return dict(zip(days["day"].to_list(), days["rows"].to_list(), strict=True))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Day, features and score of rows, in the engine: from the log, and of the days before it scored on the way."""
+
+    lakehouse: Lakehouse
+    use_case: UseCase
+    bundle: Bundle
+    logged: LoggedDays
+    before: Mapping[date, int]
+
+    @property
+    def held(self) -> Mapping[date, int]:
+        """Days and their rows."""
+        return {**self.before, **self.logged.rows}
+
+    def of(self, days: Sequence[date], part: str = "true") -> DataFrame:
+        """The rows of `days` that the SQL condition `part` keeps."""
+        names = self.bundle.manifest.names
+        mine = [day for day in days if day in self.logged.rows]
+        earlier = [day for day in days if day in self.before]
+        parts: list[Any] = []
+        if earlier:
+            found = self.lakehouse.read(history.table(self.use_case)).where(of_days(earlier)).where(part)
+            parts.append(score_frame(self.lakehouse, found, self.bundle, [PARTITION, *names]))
+        if mine:
+            log = self.lakehouse.read(prediction_log.table(self.use_case))
+            parts.append(log.where(self.logged.where(mine)).where(part))
+        columns = [f"`{name}`" for name in (PARTITION, *names, SCORE)]
+        frames = [frame.selectExpr(*columns) for frame in parts]
+        together: DataFrame = frames[0] if len(frames) == 1 else frames[0].unionByName(frames[1])
+        return together
+
+    def sampled(self, days: Sequence[date], share: int) -> pa.Table:
+        """One of `share` rows, chosen by a hash of the event's id."""
+        return self.of(days, f"crc32(cast(`{self.use_case.event_id}` as string)) % {share} = 0").toArrow()
+
+
+def _kept(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, rows: _Rows, stable: Sequence[date]) -> Kept:
+    """The reference of this model, measured on the first evening."""
+    of = {"bundle": bundle.sha256, "first": str(stable[0]), "last": str(stable[-1])}
+    kept = drift_reference.last(lakehouse.settings, use_case, of)
+    if kept is not None:
+        return kept
+    names = [*bundle.manifest.names, SCORE]
+    held = len(stable) * two_sample.ROWS
+    sample = rows.sampled(stable, max(1, sum(rows.held[day] for day in stable) // held))
+    edges = {name: edges_of(_column(sample, name)) for name in names}
+    try:
+        known = drift.reference(count(lakehouse, rows.of(stable), edges, PARTITION))
+    except ValueError as error:  # gaps, such as a day of the week without events
+        raise TooFewDays(str(error)) from error
+    try:
+        days = sample.filter(pc.greater(sample[PARTITION], stable[-1] - NULL_DAYS))
+        null = two_sample.null(_samples(days, bundle.manifest.names), _SEED)
+    except ValueError:  # gaps leave too few days with whole weeks around them
+        null = None
+    kept = Kept(edges, known, null)
+    drift_reference.keep(lakehouse.settings, use_case, of, kept)
+    return kept
+
+
+def _two_sample(bundle: Bundle, rows: _Rows, kept: Kept, day: date) -> tuple[pa.Table, pa.Table, TwoSample | None]:
+    """Samples of the weeks before and of the day, and what a classifier says to them."""
+    weeks = [day - timedelta(weeks=n) for n in range(1, two_sample.WEEKS + 1)]
+    there = [each for each in weeks if each in rows.held]
+    table = rows.sampled([*there, day], max(1, rows.held[day] // two_sample.ROWS))
+    is_now = pc.equal(table[PARTITION], day)
+    then, now = table.filter(pc.invert(is_now)), table.filter(is_now)
+    if kept.null is None or len(there) < len(weeks):
+        return then, now, None
+    names = bundle.manifest.names
+    return then, now, two_sample.judge(kept.null, _samples(table, names), day, names, _SEED)
+
+
+def _samples(table: pa.Table, names: Sequence[str]) -> two_sample.Rows:
+    features = features_of(table, names)
+    days = np.array(table[PARTITION].to_pylist(), dtype="datetime64[D]")
+    return {one.item(): two_sample.sample(features[days == one], _SEED) for one in np.unique(days)}
+
+
+def _column(table: pa.Table, name: str) -> np.ndarray:
+    values: np.ndarray = table[name].cast(pa.float32()).to_numpy()
+    return values

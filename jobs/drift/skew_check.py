@@ -1,0 +1,117 @@
+"""What the nightly log says a model was served, against offline values computed anew for the same events.
+
+The last days that were scored, of a part of the entities; how values are compared is in `jobs.drift.skew`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from jobs.datasets import event_rows
+from jobs.drift.skew import Keys, Skew, compare
+from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.problem import Problem
+from jobs.scoring import prediction_log
+from jobs.scoring.logged_days import LoggedDays
+from jobs.use_case import UseCase
+
+DAYS, ROWS = 3, 20_000
+"""Days and, about, rows that are compared."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A comparison and what it was made of."""
+
+    skew: Skew
+    days: tuple[date, ...]
+    model_version: int
+    features: tuple[str, ...]
+
+    def share(self, rows: int) -> float:
+        """Of the rows compared."""
+        return rows / max(self.skew.rows, 1)
+
+
+def first_day(as_of: datetime) -> date:
+    """The first of the DAYS days before `as_of`."""
+    return (as_of - timedelta(days=DAYS)).date()
+
+
+def check(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    problem: Problem,
+    logged: LoggedDays,
+    features: Sequence[str],
+    as_of: datetime,
+    rows: int = ROWS,
+) -> Checked:
+    """Compare the last DAYS days in the log of the model version that scored the last of them.
+
+    Of many rows a part is compared, chosen by a hash of the entity that blocks are made of, not of the event: that
+    keeps events together by which a stale value is known.
+
+    Args:
+        logged: what is in the log, at least one day.
+        features: those of that model.
+
+    Raises:
+        ValueError: a table that features are made from does not exist.
+    """
+    from jobs.feature_store.store import open_store
+
+    days = logged.days[-DAYS:]
+    chosen = _part(problem.block, sum(logged.rows[day] for day in days), rows)
+    keys = Keys(use_case.event_id, use_case.event_timestamp, use_case.entities)
+    own = [keys.event_id, keys.event_timestamp, *keys.entities]
+    log = lakehouse.read(prediction_log.table(use_case)).where(logged.where(days)).where(chosen)
+    there = [name for name in features if name in log.columns]
+    served = log.select(*own, *there).toArrow()
+    inputs = event_rows.inputs(lakehouse, use_case, [use_case.events], as_of, "offline values")
+    store = open_store(lakehouse, use_case, inputs.versions)
+    events = event_rows.known(lakehouse, use_case, inputs.versions, as_of, days).where(chosen)
+    frame = event_rows.with_features(store, use_case, events.selectExpr(*event_rows.columns(use_case, events)))
+    offline = frame.select(*own, *(name for name in features if name in frame.columns)).toArrow()
+    found = compare(served, offline, keys, features)
+    if found.features:
+        # Events at the edges of windows are looked up only where there is something to explain.
+        older = _older(lakehouse, use_case, inputs.versions, as_of, min(days), own, chosen)
+        found = compare(served, offline, keys, features, reaches(use_case), older.cast(offline.select(own).schema))
+    return Checked(found, days, logged.model_version, tuple(features))
+
+
+def reaches(use_case: UseCase) -> Mapping[str, tuple[str, timedelta]]:
+    """Feature -> its entity, and how far back its window starts."""
+    return {
+        feature.name: (windows.entity, feature.window + feature.aggregate.delay)
+        for windows in use_case.windows
+        for feature in windows.features
+    }
+
+
+def _older(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    versions: Mapping[str, int],
+    as_of: datetime,
+    before: date,
+    own: Sequence[str],
+    chosen: str,
+) -> pa.Table:
+    """Events that windows of the compared ones reach back to; without features."""
+    reach = max((far for _, far in reaches(use_case).values()), default=timedelta(0))
+    first = before - reach - timedelta(days=1)
+    days = f"{PARTITION} >= date '{first}' and {PARTITION} < date '{before}'"
+    found: Any = event_rows.known(lakehouse, use_case, versions, as_of, None).where(days).where(chosen)
+    return found.select(*own).toArrow()
+
+
+def _part(block: str, held: int, wanted: int) -> str:
+    """SQL: a part of the rows by entity, about as many as wanted."""
+    return f"crc32(cast(`{block}` as string)) % {max(1, round(held / wanted))} = 0"

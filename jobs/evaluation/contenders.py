@@ -1,0 +1,90 @@
+"""Models as they take part in a comparison: scored on the judged rows, a candidate measured too.
+
+Baselines are in `jobs.evaluation.baselines`; who is better is the gate's to say.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jobs.evaluation.evaluation_rows import JudgedRows
+from jobs.evaluation.gate import Contender
+from jobs.models import parity
+from jobs.models.tables import features_of
+from jobs.registry.bundle import GRAPH, Bundle
+from jobs.stats.metrics import Floats
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+CHUNK = 100_000
+"""Rows scored in one call."""
+WARM_UP, CALLS, ROUNDS = 50, 300, 3
+
+
+class Incomparable(ValueError):
+    """A model that cannot be scored on these rows."""
+
+
+def scored(name: str, bundle: Bundle, rows: JudgedRows) -> Contender:
+    """The model of `bundle` on the judged rows, its own features picked by name.
+
+    Raises:
+        Incomparable: the rows lack a feature of the model.
+    """
+    return Contender(name, _scores(bundle.session(), _features(bundle, rows)))
+
+
+def measured(name: str, bundle: Bundle, rows: JudgedRows) -> Contender:
+    """As `scored`, with what limits are set on: latency, size, parity of graph and model on real rows.
+
+    Raises:
+        Incomparable: the rows lack a feature of the model, or its graph and the model itself disagree wildly.
+    """
+    import onnx
+
+    features, session = _features(bundle, rows), bundle.session()
+    graph = onnx.load_model_from_string(bundle.read(GRAPH))
+    try:
+        found = parity.check_parity(graph, bundle.model().predict, features[: max(parity.BATCH_SIZES)], tolerance=1)
+    except parity.ParityError as error:
+        raise Incomparable(str(error)) from error
+    return Contender(
+        name, _scores(session, features), latency_ms(session, features), bundle.size_bytes, max(found.values())
+    )  # fmt: skip
+
+
+def latency_ms(session: onnxruntime.InferenceSession, features: Any) -> float:
+    """Milliseconds of one request at the 99th percentile, over real rows one by one.
+
+    The best of some rounds: another process's work is no property of the model.
+    """
+    singles = [features[n % len(features)][None] for n in range(CALLS)]
+    for row in singles[:WARM_UP]:
+        parity.score(session, row)
+    return min(_percentile_99(session, singles) for _ in range(ROUNDS))
+
+
+def _percentile_99(session: onnxruntime.InferenceSession, singles: Sequence[Any]) -> float:
+    seconds = np.empty(len(singles))
+    for n, row in enumerate(singles):
+        start = time.perf_counter()
+        parity.score(session, row)
+        seconds[n] = time.perf_counter() - start
+    return float(np.quantile(seconds, 0.99) * 1000)
+
+
+def _features(bundle: Bundle, rows: JudgedRows) -> Any:
+    names = bundle.manifest.names
+    if missing := sorted(set(names) - set(rows.table.column_names)):
+        raise Incomparable(f"its features {missing} are not in version {rows.version} of the training set any more")
+    return features_of(rows.table, names)
+
+
+def _scores(session: onnxruntime.InferenceSession, features: Any) -> Floats:
+    parts = [parity.score(session, features[start : start + CHUNK]) for start in range(0, len(features), CHUNK)]
+    return np.concatenate(parts).astype(np.float64)

@@ -1,0 +1,118 @@
+"""Why a model says what it says: what each feature added to the logit of each row. Pictures are made elsewhere.
+
+Trees and linear models answer exactly and at once, by themselves; for anything else shap's permutation explainer asks
+the graph that is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from jobs.models.parity import score
+from jobs.models.protocol import Floats
+from jobs.registry.bundle import Bundle
+
+Array = npt.NDArray[np.float64]
+TOLERANCE = 1e-4
+"""Of the probability that base and attributions add up to."""
+_CERTAIN = 1e-7
+"""Logits of scores are cut here: float32 knows nothing between this and certainty."""
+_BACKGROUND_ROWS = 16
+_EXPLAINED_ROWS = 100
+"""At most so many where every row costs thousands of predictions."""
+
+
+class NotAdditive(RuntimeError):
+    """Attributions do not add up to the score that is served; they explain something else."""
+
+
+@runtime_checkable
+class Explainable(Protocol):
+    """A model that knows its own attributions."""
+
+    def contributions(self, features: Floats, background: Floats) -> Array:
+        """SHAP values of the logit, float64 [n, f + 1], the last column being the base."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What each feature added to the logit of each row: `base + values.sum(axis=1)` is the logit of `scores`."""
+
+    names: tuple[str, ...]
+    features: Floats
+    """[n, f], the rows explained."""
+    base: Array
+    """[n], the logit of the usual row."""
+    values: Array
+    """[n, f]"""
+    scores: Floats
+    """[n], what the served graph says."""
+    method: str
+
+    @property
+    def importance(self) -> Mapping[str, float]:
+        """Mean absolute attribution of each feature, the largest first."""
+        means = np.abs(self.values).mean(axis=0)
+        return {self.names[i]: float(means[i]) for i in np.argsort(-means, kind="stable")}
+
+    def reasons(self, row: int, most: int = 5) -> list[tuple[str, float, float]]:
+        """Name, value and attribution of the features that moved a row the most."""
+        order = np.argsort(-np.abs(self.values[row]), kind="stable")[:most]
+        return [(self.names[i], float(self.features[row, i]), float(self.values[row, i])) for i in order]
+
+
+def attribute(bundle: Bundle, rows: Floats, background: Floats, seed: int = 0) -> Attribution:
+    """Attributions of `rows` (the first 100 where they are not exact and cheap).
+
+    Args:
+        rows, background: real rows, float32 [n, f] and [m, f], at least one each; `background` says what is usual.
+        seed: of the permutations and of the background rows drawn.
+
+    Raises:
+        NotAdditive: they do not add up to the served score.
+        BundleError: the bundle changed since it was verified.
+    """
+    model, runtime = bundle.model(), bundle.session()
+    if isinstance(model, Explainable):
+        found, method = model.contributions(rows, background), f"exact SHAP values of {bundle.manifest.family}"
+    else:
+        rows = rows[:_EXPLAINED_ROWS]
+        drawn = np.random.default_rng(seed).choice(len(background), min(_BACKGROUND_ROWS, len(background)), False)
+        found = _by_permutation(lambda x: _logit(score(runtime, x)), rows, background[drawn], seed)
+        method = f"SHAP by permutation, {len(drawn)} background rows"
+    attribution = Attribution(bundle.manifest.names, rows, found[:, -1], found[:, :-1], score(runtime, rows), method)
+    _check(attribution)
+    return attribution
+
+
+def _by_permutation(logit: object, rows: Floats, background: Floats, seed: int) -> Array:
+    import shap
+
+    def narrow(x: npt.NDArray[np.float64]) -> Array:
+        found: Array = logit(np.ascontiguousarray(x, dtype=np.float32))  # type: ignore[operator]
+        return found
+
+    explainer = shap.PermutationExplainer(narrow, shap.maskers.Independent(background, len(background)), seed=seed)
+    found = explainer(rows, max_evals=2 * rows.shape[1] + 1, silent=True)
+    return np.column_stack([found.values, found.base_values])
+
+
+def _logit(scores: Floats) -> Array:
+    wide = np.clip(scores.astype(np.float64), _CERTAIN, 1 - _CERTAIN)
+    logit: Array = np.log(wide) - np.log1p(-wide)
+    return logit
+
+
+def _check(attribution: Attribution) -> None:
+    added = 1 / (1 + np.exp(-(attribution.base + attribution.values.sum(axis=1))))
+    worst = float(np.abs(added - attribution.scores).max())
+    if not worst <= TOLERANCE:
+        raise NotAdditive(
+            f"attributions: expected base and values to add up to the served score within {TOLERANCE}, found a "
+            f"difference of {worst}; do not show them, report the family"
+        )

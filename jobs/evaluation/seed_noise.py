@@ -1,0 +1,60 @@
+"""How far models of one family lie apart that differ in the seed alone: noise that resampled rows do not show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.evaluation import gate
+from jobs.models.catalog import STEPS, new_model
+from jobs.models.protocol import Examples
+from jobs.registry.bundle import Bundle
+
+TWINS = 5
+DETERMINISTIC = ("logistic",)
+SEEDED = {"boosted": TWINS, "tabular_mlp": 3}
+"""Families that depend on a seed, and how many trainings are compared."""
+
+
+def measure(
+    family: str,
+    parameters: Mapping[str, Any],
+    train: Examples,
+    judged: Examples,
+    *,
+    twins: int = TWINS,
+    device: str = "cpu",
+) -> float:
+    """Standard deviation of average precision on `judged` over trainings on `train` with the seeds 0, 1, ...
+
+    Args:
+        parameters: with the number of steps of the model in question, as nothing stops its twins early.
+
+    Raises:
+        ValueError: fewer than two twins, or rows of one class only.
+    """
+    scores = []
+    for seed in range(1 if family in DETERMINISTIC else twins):
+        model = new_model(family, parameters)
+        model.fit(train, None, seed=seed, device=device)
+        scores.append(model.predict(judged.features))
+    return 0.0 if family in DETERMINISTIC else gate.training_noise(judged.labels, scores)
+
+
+def recorded(declared: float | None, bundle: Bundle) -> float | None:
+    """What the use case declares, or what the training of this bundle measured; None: not known."""
+    if declared is not None:
+        return declared
+    if bundle.manifest.family in DETERMINISTIC:
+        return 0.0
+    found = bundle.manifest.training.get("training_noise")
+    return None if found is None else float(found)
+
+
+def of_bundle(bundle: Bundle, train: Examples, judged: Examples) -> float | None:
+    """Noise of a bundle's own family, parameters and steps; None for a family that is not known here."""
+    if bundle.manifest.family not in SEEDED:
+        return None
+    family, model = bundle.manifest.family, bundle.model()
+    parameters = {**model.parameters, STEPS[family]: max(1, model.steps)}
+    return measure(family, parameters, train, judged, twins=SEEDED[family])

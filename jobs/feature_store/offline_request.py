@@ -1,0 +1,238 @@
+"""What a Feast request means in terms of tables: sources, feature views and entity frames as engine DataFrames.
+
+The join itself is `point_in_time.py`; Feast's interface to it is `offline_store.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.feature_store.point_in_time import bounds_of, literal
+from jobs.lakehouse.tables import Lakehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from feast import FeatureView
+    from feast.data_source import DataSource
+    from pyspark.sql import DataFrame
+    from pyspark.sql.connect.session import SparkSession
+
+# Names of our own, which no feature may bear.
+EVENT, CREATED, ROW = "__evergreen_event", "__evergreen_created", "__evergreen_row"
+
+
+@dataclass(frozen=True)
+class ViewRequest:
+    """One feature view of a request, with names as they are in its source and as they come out."""
+
+    name: str
+    source: DataSource
+    keys: Mapping[str, str]
+    """Join key as the entity frame calls it -> column of the source."""
+    features: Mapping[str, str]
+    """Output name -> column of the source."""
+    timestamp: str
+    created: str | None
+    ttl: timedelta | None
+
+
+def view_requests(
+    feature_views: Sequence[FeatureView],
+    feature_refs: Sequence[str],
+    full_feature_names: bool,
+    on_demand: Sequence[Any],
+) -> list[ViewRequest]:
+    """The feature views behind `feature_refs`, in their order.
+
+    Raises ValueError for a view that is computed by a transformation of its own or reads no SparkSource.
+    """
+    from feast.utils import _get_requested_feature_views_to_features_dict
+
+    requested, _ = _get_requested_feature_views_to_features_dict(
+        list(feature_refs), list(feature_views), list(on_demand)
+    )
+    return [_view_request(view, features, full_feature_names) for view, features in requested.items()]
+
+
+def _view_request(view: FeatureView, features: Sequence[str], full_feature_names: bool) -> ViewRequest:
+    source = view.batch_source
+    if source is None or getattr(view, "feature_transformation", None) is not None:
+        raise ValueError(
+            f"feature view {view.name}: expected a stored table behind it, found "
+            f"{'no batch source' if source is None else 'a transformation'}; materialise it into a table first"
+        )
+    stored = {mapped: column for column, mapped in source.field_mapping.items()}
+    projection: Any = view.projection
+    name = projection.name_to_use()
+    aliases = projection.join_key_map
+    return ViewRequest(
+        name=name,
+        source=source,
+        keys={
+            aliases.get(e.name, e.name): stored.get(e.name, e.name) for e in view.entity_columns if not _dummy(e.name)
+        },
+        features={f"{name}__{f}" if full_feature_names else f: stored.get(f, f) for f in dict.fromkeys(features)},
+        timestamp=stored.get(source.timestamp_field, source.timestamp_field),
+        created=stored.get(source.created_timestamp_column, source.created_timestamp_column) or None,
+        ttl=view.ttl or None,
+    )
+
+
+def _dummy(entity: str) -> bool:
+    from feast.feature_view import DUMMY_ENTITY_ID
+
+    return entity == DUMMY_ENTITY_ID
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Reads what stands behind Feast's data sources."""
+
+    house: Lakehouse
+    versions: Mapping[str, int]
+    """Delta versions to read of tables of the warehouse; others are read as they are."""
+
+    def frame(self, source: DataSource) -> DataFrame:
+        """The table, query or files behind a SparkSource.
+
+        A table `schema.name` of the warehouse is found without being registered in the engine's catalog.
+        """
+        from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
+
+        if not isinstance(source, SparkSource):
+            raise ValueError(
+                f"data source {source.name}: expected a SparkSource (table, query, or path with a table format), "
+                f"found {type(source).__name__}"
+            )
+        spark = self.house.spark
+        if source.table:
+            known = source.table.count(".") == 1 and self.house.exists(source.table)
+            return (
+                self.house.read(source.table, self.versions.get(source.table)) if known else spark.table(source.table)
+            )
+        if source.query:
+            return spark.sql(source.query)
+        if source.table_format:
+            reader = spark.read.format(source.table_format.format_type.value)
+            return reader.options(**source.table_format.properties).load(source.path)
+        return spark.read.format(source.file_format).load(source.path)
+
+
+def feature_frame(sources: Sources, view: ViewRequest, within: tuple[datetime, datetime] | None) -> DataFrame:
+    """The view's rows under the names that come out, with their times as EVENT and CREATED.
+
+    Of a source that names its date partition column only the partitions are read which `within` (earliest and latest
+    entity time) can need.
+    """
+    frame = sources.frame(view.source)
+    wanted = {**{column: key for key, column in view.keys.items()}, view.timestamp: EVENT}
+    _expect(frame, view, [*wanted, *view.features.values(), *([view.created] if view.created else [])])
+    if within and view.source.date_partition_column:
+        frame = frame.where(_partitions(frame, view, within))
+    columns = [f"`{column}` as `{key}`" for key, column in view.keys.items()]
+    columns.append(f"cast(`{view.timestamp}` as timestamp) as `{EVENT}`")
+    if view.created:
+        columns.append(f"cast(`{view.created}` as timestamp) as `{CREATED}`")
+    return frame.selectExpr(*columns, *(f"`{column}` as `{name}`" for name, column in view.features.items()))
+
+
+def _expect(frame: DataFrame, view: ViewRequest, columns: Sequence[str]) -> None:
+    found = frame.columns
+    if missing := [column for column in columns if column not in found]:
+        raise ValueError(
+            f"feature view {view.name}: expected its source {view.source.name} to have {missing}, found {found}; "
+            "declare the feature as the source names it, or map it with field_mapping"
+        )
+
+
+def _partitions(frame: DataFrame, view: ViewRequest, within: tuple[datetime, datetime]) -> str:
+    column = view.source.date_partition_column
+    kind = "date" if dict(frame.dtypes)[column] == "date" else ""
+    form = getattr(view.source, "date_partition_column_format", None) or "%Y-%m-%d"
+    form = "%Y-%m-%d" if kind else form
+    conditions = [f"`{column}` <= {kind}'{within[1].astimezone(UTC).strftime(form)}'"]
+    if view.ttl and within[0] - datetime.min.replace(tzinfo=UTC) > view.ttl:
+        first = (within[0] - view.ttl).astimezone(UTC)
+        conditions.append(f"`{column}` >= {kind}'{first.strftime(form)}'")
+    return " and ".join(conditions)
+
+
+def entity_frame(
+    spark: SparkSession, entity_df: Any, key_types: Mapping[str, str]
+) -> tuple[DataFrame, str, tuple[datetime, datetime] | None]:
+    """The entity rows (pandas, Arrow, SQL, table name or DataFrame) in the engine, their time column and its range.
+
+    Rows that come from the client also get their number as ROW, by which the answer is put back into their order.
+    `key_types` (Spark type names) tells which integer keys pandas may have turned into floats because of nulls.
+    """
+    if isinstance(entity_df, str):
+        is_name = re.fullmatch(r"[\w.`]+", entity_df.strip())
+        entity_df = spark.table(entity_df.strip()) if is_name else spark.sql(entity_df)
+    if hasattr(entity_df, "toArrow"):
+        time = _time_column({name: kind.startswith("timestamp") for name, kind in entity_df.dtypes})
+        return entity_df, time, bounds_of(entity_df, time)
+    return _uploaded(spark, entity_df if isinstance(entity_df, pa.Table) else _from_pandas(entity_df, key_types))
+
+
+def _uploaded(spark: SparkSession, table: pa.Table) -> tuple[DataFrame, str, tuple[datetime, datetime] | None]:
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    time = _time_column({f.name: pa.types.is_timestamp(f.type) for f in table.schema})
+    table = table.append_column(ROW, pa.array(range(table.num_rows), pa.int64()))
+    frame = spark.createDataFrame(table if table.num_rows else [], from_arrow_schema(table.schema))
+    ends = pc.min_max(table[time].cast(pa.timestamp("us", "UTC"))).as_py()
+    return frame, time, None if ends["min"] is None else (ends["min"], ends["max"])
+
+
+def _from_pandas(frame: pd.DataFrame, key_types: Mapping[str, str]) -> pa.Table:
+    import pandas as pd
+
+    if "event_timestamp" in frame and not pd.api.types.is_datetime64_any_dtype(frame["event_timestamp"]):
+        # Mixed zones and text come as objects; every moment is one in UTC.
+        frame = frame.assign(event_timestamp=pd.to_datetime(frame["event_timestamp"], utc=True))
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    for at, field in enumerate(table.schema):
+        if pa.types.is_floating(field.type) and key_types.get(field.name) in ("tinyint", "smallint", "int", "bigint"):
+            table = table.set_column(at, field.name, table[field.name].cast(pa.int64()))
+        elif pa.types.is_null(field.type) and field.name in key_types:
+            kind = pa.string() if key_types[field.name] == "string" else pa.int64()
+            table = table.set_column(at, field.name, table[field.name].cast(kind))
+        elif pa.types.is_timestamp(field.type):
+            utc = table[field.name].cast(pa.timestamp("us", field.type.tz), safe=False)
+            table = table.set_column(at, field.name, utc.cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC")))
+    return table
+
+
+def _time_column(is_time: Mapping[str, bool]) -> str:
+    from feast.errors import EntityTimestampInferenceException
+
+    if "event_timestamp" in is_time:
+        return "event_timestamp"
+    candidates = [name for name, time in is_time.items() if time]
+    if len(candidates) != 1:
+        raise EntityTimestampInferenceException("event_timestamp")
+    return candidates[0]
+
+
+def entities_between(
+    sources: Sources, views: Sequence[ViewRequest], start: datetime, end: datetime
+) -> tuple[DataFrame, str]:
+    """Without an entity frame: every key that any view has an event of in [start, end], asked about at `end`."""
+    frames = [
+        feature_frame(sources, view, (start, end))
+        .where(f"`{EVENT}` between {literal(start)} and {literal(end)}")
+        .select(*(f"`{key}`" for key in view.keys))
+        .distinct()
+        for view in views
+    ]
+    frame = frames[0]
+    for other in frames[1:]:
+        frame = frame.unionByName(other, allowMissingColumns=True).distinct()
+    return frame.selectExpr("*", f"{literal(end)} as event_timestamp"), "event_timestamp"

@@ -1,0 +1,208 @@
+"""The point-in-time join over an engine's tables: for each entity row, the feature row known and fresh at its time.
+
+The rules are `point_in_time_kernel.join`; here is only how the rows of both sides meet, bucket by bucket. What a
+feature view is belongs to the Feast plug-in (`offline_store.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from jobs.feature_store.point_in_time_kernel import join, latest
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, GroupedData
+    from pyspark.sql.types import DataType, StructType
+
+__all__ = ["bounds_of", "join", "latest", "latest_rows", "literal", "point_in_time_join"]
+
+Kernel = Callable[..., pa.Table]
+
+
+def point_in_time_join(
+    entity_df: DataFrame,
+    feature_df: DataFrame,
+    *,
+    keys: Sequence[str],
+    event_timestamp: str,
+    feature_timestamp: str,
+    created_timestamp: str | None = None,
+    ttl: timedelta | None = None,
+    columns: Sequence[str],
+    known_only: bool = True,
+    bounds: tuple[datetime, datetime] | None = None,
+    buckets: int = 16,
+    kernel: Callable[[Kernel], Kernel] = lambda function: function,
+) -> DataFrame:
+    """`join` over tables of an engine: the rows of both sides meet bucket by bucket of a hash of their keys.
+
+    Args:
+        entity_df, feature_df: Spark Connect DataFrames; column names as in `join`.
+        bounds: earliest and latest `event_timestamp`, if the caller knows them; feature rows that can match nothing
+            are not read. Looked up if None.
+        buckets: how many pieces the work is cut into; each has to fit into the memory of a worker.
+        kernel: makes a function able to run in the engine (`Lakehouse.kernel`).
+
+    Returns:
+        The entity columns, then `columns`; the order of the rows is the engine's.
+
+    Raises:
+        ValueError: as `join`, before anything runs.
+    """
+    schema = _joined_schema(
+        entity_df,
+        feature_df,
+        keys,
+        [event_timestamp, feature_timestamp, *([created_timestamp] if created_timestamp else [])],
+        columns,
+    )
+    needed = dict.fromkeys([*keys, feature_timestamp, *([created_timestamp] if created_timestamp else []), *columns])
+    features = feature_df.where(
+        " and ".join(
+            [f"`{key}` is not null" for key in keys]
+            + _useful(
+                feature_timestamp,
+                created_timestamp if known_only else None,
+                ttl,
+                bounds or bounds_of(entity_df, event_timestamp),
+            )
+        )
+    ).select(*[f"`{name}`" for name in needed])
+    arrow = _arrow_schema(schema)
+
+    def run(left: pa.Table, right: pa.Table) -> pa.Table:
+        joined = join(
+            pa.Table.from_struct_array(left["row"]),
+            pa.Table.from_struct_array(right["row"]),
+            keys=keys,
+            event_timestamp=event_timestamp,
+            feature_timestamp=feature_timestamp,
+            created_timestamp=created_timestamp,
+            ttl=ttl,
+            columns=columns,
+            known_only=known_only,
+        )
+        return joined.cast(arrow)
+
+    left, right = (_bucketed(frame, keys, buckets) for frame in (entity_df, features))
+    return left.cogroup(right).applyInArrow(kernel(run), schema)
+
+
+def latest_rows(
+    feature_df: DataFrame,
+    *,
+    keys: Sequence[str],
+    feature_timestamp: str,
+    created_timestamp: str | None = None,
+    columns: Sequence[str],
+    buckets: int = 16,
+    kernel: Callable[[Kernel], Kernel] = lambda function: function,
+) -> DataFrame:
+    """`point_in_time_kernel.latest` over a table of an engine: one row per key without nulls."""
+    from pyspark.sql.types import StructType
+
+    names = [*keys, *columns, feature_timestamp, *([created_timestamp] if created_timestamp else [])]
+    frame = feature_df.select(*(f"`{name}`" for name in names))
+    schema = StructType([frame.schema[name] for name in names])
+    arrow = _arrow_schema(schema)
+
+    def run(rows: pa.Table) -> pa.Table:
+        found = latest(
+            pa.Table.from_struct_array(rows["row"]),
+            keys=keys,
+            feature_timestamp=feature_timestamp,
+            created_timestamp=created_timestamp,
+            columns=columns,
+        )
+        return found.cast(arrow)
+
+    return _bucketed(frame, keys, buckets).applyInArrow(kernel(run), schema)
+
+
+def _bucketed(frame: DataFrame, keys: Sequence[str], buckets: int) -> GroupedData:
+    """Rows as one struct column `row`, grouped by a hash of the keys.
+
+    As columns of their own, nulls would fail on Sail 0.7: its cogroup takes every column for never null.
+    """
+    from pyspark.sql.connect.functions import expr
+
+    fields = ", ".join(f"'{name}', `{name}`" for name in frame.columns)
+    parts = ", ".join(f"cast(row.`{key}` as {_bucketed_as(frame.schema[key].dataType)})" for key in keys)
+    bucket = f"pmod(hash({parts}), {buckets})" if keys else "pmod(hash(1), 1)"
+    return frame.selectExpr(f"named_struct({fields}) as row").groupBy(expr(bucket))
+
+
+def _joined_schema(
+    entity_df: DataFrame, feature_df: DataFrame, keys: Sequence[str], times: Sequence[str], columns: Sequence[str]
+) -> StructType:
+    from pyspark.sql.types import StructField, StructType
+
+    entity, feature = entity_df.schema, feature_df.schema
+    for side, schema, names in (
+        ("entity", entity, [*keys, times[0]]),
+        ("feature", feature, [*keys, *times[1:], *columns]),
+    ):
+        if missing := [name for name in names if name not in schema.names]:
+            raise ValueError(f"expected the {side} table to have {missing}, found {schema.names}")
+    if clashing := [name for name in columns if name in entity.names]:
+        raise ValueError(f"expected feature columns that the entity table has not, found {clashing}: rename them")
+    for key in keys:
+        left, right = entity[key].dataType, feature[key].dataType
+        if _bucketed_as(left) != _bucketed_as(right):
+            raise ValueError(
+                f"key column {key}: expected one type on both sides, found {left.simpleString()} in the entity table "
+                f"and {right.simpleString()} in the feature table; cast one of them"
+            )
+    added = [StructField(name, feature[name].dataType, True) for name in columns]
+    return StructType([*(StructField(f.name, f.dataType, True) for f in entity.fields), *added])
+
+
+def _arrow_schema(schema: StructType) -> pa.Schema:
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    return to_arrow_schema(schema, timezone="UTC")
+
+
+def _bucketed_as(kind: DataType) -> str:
+    """The type a key is hashed as: equal keys of different widths must meet in one bucket."""
+    from pyspark.sql.types import IntegralType
+
+    if isinstance(kind, IntegralType):
+        return "bigint"
+    return "string" if kind.typeName() in ("varchar", "char") else kind.simpleString()
+
+
+def bounds_of(entity_df: DataFrame, event_timestamp: str) -> tuple[datetime, datetime] | None:
+    """Earliest and latest entity time; None if there is none."""
+    micros = f"unix_micros(cast(`{event_timestamp}` as timestamp))"
+    low, high = entity_df.selectExpr(f"min({micros})", f"max({micros})").collect()[0]
+    return None if low is None else (_moment(low), _moment(high))
+
+
+def _moment(micros: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+
+
+def _useful(
+    feature_timestamp: str,
+    created_timestamp: str | None,
+    ttl: timedelta | None,
+    bounds: tuple[datetime, datetime] | None,
+) -> list[str]:
+    """SQL conditions that every feature row fulfils which can match an entity row between `bounds`."""
+    if bounds is None:
+        return ["false"]
+    conditions = [f"`{name}` <= {literal(bounds[1])}" for name in (feature_timestamp, created_timestamp) if name]
+    if ttl and bounds[0] - datetime.min.replace(tzinfo=UTC) > ttl:
+        conditions.append(f"`{feature_timestamp}` >= {literal(bounds[0] - ttl)}")
+    return conditions
+
+
+def literal(moment: datetime) -> str:
+    """A moment as an SQL timestamp that no session time zone changes."""
+    utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return f"timestamp'{utc.isoformat(' ', 'microseconds')}'"

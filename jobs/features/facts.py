@@ -1,0 +1,208 @@
+"""The facts of a window feature: when each enters and leaves, and what is inside at each target.
+
+Columns are read and sorted once per kernel call and shared by all features; functions over them are in
+`jobs.features.window_kernel`.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from jobs.features.clock import Clock, filled, integers, micros, order_of, rank
+from jobs.features.exact_sum import Floats, Ints, Limbs, limbs_of, squares_of
+from jobs.features.ranks import Ranks
+
+_COMPARED = {"<=": pc.less_equal, ">": pc.greater}
+Made = TypeVar("Made")
+Kind = TypeVar("Kind", bound=np.generic)
+
+
+class Source:
+    """A table of facts sorted by entity and event time, each array read and sorted once."""
+
+    def __init__(self, table: pa.Table, keys: Ints, happened: Ints, clock: Clock, null_key: int) -> None:
+        self.table, self.clock, self.null_key = table, clock, null_key
+        points = clock.at(keys, happened)
+        self.order = order_of(points)
+        self.points, self.keys = self.sort(points), self.sort(keys)
+        self.ends = self.keys * clock.span + (clock.span - 1)
+        known = micros(table, "known_at")
+        punctual = np.array_equal(known, happened)
+        self.happened = self.sort(happened)
+        self.known = self.happened if punctual else self.sort(known)
+        gone = table.column("superseded_at")
+        self.superseded = None if gone.null_count == len(gone) else self.sort(integers(gone))
+        self.own = self.own_position = np.zeros(0, np.int64)
+        self._read: dict[Any, Any] = {}
+
+    def sort(self, array: NDArray[Kind]) -> NDArray[Kind]:
+        return array if self.order is None else array[self.order]
+
+    def values(self, column: str) -> Floats:
+        return self._once((column, "values"), lambda: self.sort(_floats(self.table, column)))
+
+    def limbs(self, column: str, squared: bool) -> Limbs:
+        split = squares_of if squared else limbs_of
+        return self._once((column, squared), lambda: split(self.values(column)))
+
+    def codes(self, column: str) -> Ints:
+        return self._once((column, "codes"), lambda: self.sort(_codes(self.table.column(column))))
+
+    def has_nulls(self, column: str | None) -> bool:
+        return column is not None and self.table.column(column).null_count > 0
+
+    def rows(self, where: Any, column: str | None) -> Ints | None:
+        """Positions of the facts that may contribute; None if all do."""
+        kept = self.keys != self.null_key
+        if column is not None:
+            kept &= self.sort(self.table.column(column).is_valid().to_numpy())
+        if where is not None:
+            compare, value = (pc.equal, where[1]) if len(where) == 2 else (_COMPARED[where[1]], where[2])
+            kept &= self.sort(compare(self.table.column(where[0]), value).fill_null(False).to_numpy())
+        return None if kept.all() else np.flatnonzero(kept)
+
+    def _once(self, name: Any, make: Callable[[], Made]) -> Made:
+        if name not in self._read:
+            self._read[name] = make()
+        made: Made = self._read[name]
+        return made
+
+
+class Facts:
+    """The facts of one kind that are used with one delay."""
+
+    def __init__(self, source: Source, rows: Ints | None, delay: timedelta) -> None:
+        self.source, self.rows, self.clock = source, rows, source.clock
+        self.delay = delay // timedelta(microseconds=1)
+        self.keys, self.happened = self.pick(source.keys), self.pick(source.happened)
+        self.known = self.happened if source.known is source.happened else self.pick(source.known)
+        usable = self.happened + self.delay
+        self.late = self.known is not self.happened and bool((self.known > usable).any())
+        self.enter = np.maximum(usable, self.known) if self.late else usable
+        self.own, self.own_position = self._own()
+        self._inside: dict[timedelta, Inside] = {}
+        self._prefixes: dict[Any, Ints] = {}
+        self._entered: Passage | None = None
+
+    def points(self, window: timedelta | None) -> Ints:
+        """When each fact enters (window: None) or leaves, as points of the clock."""
+        shift = self.delay + (0 if window is None else window // timedelta(microseconds=1))
+        changed = self.late or (window is not None and self.source.superseded is not None)
+        if changed or not self.clock.shifts(shift):
+            return self.clock.at(self.keys, self.enter if window is None else self.leave(window))
+        points = self.pick(self.source.points)
+        if shift == 0:
+            return points
+        points = points + shift // self.clock.unit
+        return np.minimum(points, self.pick(self.source.ends), out=points)
+
+    def pick(self, array: NDArray[Kind]) -> NDArray[Kind]:
+        return array if self.rows is None else array[self.rows]
+
+    def values(self, column: str) -> Floats:
+        return self.pick(self.source.values(column))
+
+    def codes(self, column: str) -> Ints:
+        return self.pick(self.source.codes(column))
+
+    def limbs(self, column: str, squared: bool) -> Iterator[tuple[int, Ints]]:
+        for exponent, limb in self.source.limbs(column, squared).items():
+            yield exponent, self.pick(limb)
+
+    def leave(self, window: timedelta) -> Ints:
+        """When each fact leaves the window; never before it entered (it then contributes to nothing)."""
+        leave = self.happened + (self.delay + window // timedelta(microseconds=1))
+        if self.source.superseded is not None:
+            np.minimum(leave, self.pick(self.source.superseded), out=leave)
+        return np.maximum(leave, self.enter, out=leave)
+
+    def inside(self, window: timedelta) -> "Inside":
+        if window not in self._inside:
+            if self._entered is None:
+                self._entered = Passage(self.clock, self.points(None))
+            self._inside[window] = Inside(self, self._entered, Passage(self.clock, self.points(window)))
+        return self._inside[window]
+
+    def ranges(self, window: timedelta) -> tuple[Ints, Ints, Ints]:
+        """Non-empty half-open ranges of target positions, and the fact that covers each."""
+        low = np.searchsorted(self.clock.targets, self.points(None), "left")
+        high = np.searchsorted(self.clock.targets, self.points(window), "left")
+        chosen = np.flatnonzero(high > low)
+        facts = np.concatenate([chosen, self.own])
+        return (
+            np.concatenate([low[chosen], self.own_position]),
+            np.concatenate([high[chosen], self.own_position + 1]),
+            facts,
+        )
+
+    def ranks(self, window: timedelta) -> tuple["Ranks", Ints]:
+        """The facts inside at each target by event time, as codes, and the event time of each code."""
+        moments, codes = np.unique(self.happened, return_inverse=True)
+        inside = self.inside(window)
+        own = np.full(len(inside.count), -1)
+        own[self.own_position] = codes[self.own]
+        entered, left = (
+            (passage.passed, codes if passage.order is None else codes[passage.order])
+            for passage in (inside.entered, inside.left)
+        )
+        return Ranks(entered, left, own, len(moments)), moments
+
+    def prefix(self, name: Any, limb: Ints, order: Ints | None) -> Ints:
+        key = (name, None if order is None else id(order))
+        if key not in self._prefixes:
+            running = np.zeros(len(limb) + 1, np.int64)
+            np.cumsum(limb if order is None else limb[order], out=running[1:])
+            self._prefixes[key] = running
+        return self._prefixes[key]
+
+    def _own(self) -> tuple[Ints, Ints]:
+        """Late targets among these facts: each still knows itself, unless the window ends before it."""
+        if self.delay or len(self.source.own) == 0:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        if self.rows is None:
+            return self.source.own, self.source.own_position
+        place = np.searchsorted(self.rows, self.source.own)
+        found = self.rows[np.minimum(place, len(self.rows) - 1)] == self.source.own if len(self.rows) else place < 0
+        return place[found], self.source.own_position[found]
+
+
+class Passage:
+    """How many facts passed a point (entered or left) by the time of each target, and in which order."""
+
+    def __init__(self, clock: Clock, points: Ints) -> None:
+        self.order = order_of(points)
+        self.passed = rank(points if self.order is None else points[self.order], clock.targets)
+
+
+class Inside:
+    """What is inside one window at each target: everything that entered, less everything that left."""
+
+    def __init__(self, facts: Facts, entered: Passage, left: Passage) -> None:
+        self.facts, self.entered, self.left = facts, entered, left
+        self.count: Ints = entered.passed - left.passed
+        self.count[facts.own_position] += 1
+
+    def total(self, column: str, squared: bool = False) -> Limbs:
+        sums = {}
+        for exponent, limb in self.facts.limbs(column, squared):
+            name = (column, squared, exponent)
+            came = self.facts.prefix(name, limb, self.entered.order)[self.entered.passed]
+            came -= self.facts.prefix(name, limb, self.left.order)[self.left.passed]
+            came[self.facts.own_position] += limb[self.facts.own]
+            sums[exponent] = came
+        return sums
+
+
+def _codes(column: pa.ChunkedArray) -> Ints:
+    codes: Ints = pc.index_in(column, value_set=column.unique()).cast(pa.int64()).to_numpy()
+    return codes
+
+
+def _floats(table: pa.Table, name: str) -> Floats:
+    values: Floats = filled(table.column(name).cast(pa.float64()), 0.0)
+    return values

@@ -1,0 +1,290 @@
+"""Window features over tables: run the kernel in the engine, and keep a feature table up to date at the cost of change.
+
+What is computed is declared in `jobs.windows`, how in `jobs.features.window_kernel`; no rule of either is repeated
+here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.features.window_kernel import compute
+from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
+from jobs.windows import WindowFeatures
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+# Large enough that a call's fixed cost does not show, small enough that its arrays stay in a core's cache.
+ROWS_PER_BUCKET = 50_000
+MOST_BUCKETS = 4096
+# Marks the labels' columns where events and labels travel in one table.
+LABEL = "label__"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+# Statistics in a Delta log hold milliseconds, rounded down (protocol, "Per-file Statistics").
+ROUNDED = 1000
+
+
+def run(
+    lakehouse: Lakehouse,
+    features: WindowFeatures,
+    events: "DataFrame",
+    labels: "DataFrame | None" = None,
+    *,
+    buckets: int | None = None,
+) -> "DataFrame":
+    """The features of every target event, computed by the engine bucket by bucket; columns as `features.schema`.
+
+    events: id, entity, event timestamp, known_at, superseded_at, value columns, and which rows are targets: a boolean
+    `is_target`, or `version` (targets are the first versions), or neither (every row is a target).
+    labels: entity, event timestamp, known_at, superseded_at, value columns.
+    buckets: groups the entities are hashed into (default by the number of events); one entity is in one bucket.
+    """
+    from pyspark.sql.connect.functions import expr
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    if features.reads_labels and labels is None:
+        raise ValueError(f"{features.name} has aggregates of labels: pass the labels' table too")
+    buckets = buckets or _buckets(events.count())
+    if "is_target" not in events.columns:
+        events = events.withColumn("is_target", expr("version = 1" if "version" in events.columns else "true"))
+    facts = _facts(features, events, labels)
+    schema = _schema(features, facts)
+    kernel = lakehouse.kernel(_kernel(features, schema))
+    grouped = facts.withColumn("bucket", expr(f"pmod(hash(`{features.entity}`), {buckets})")).groupBy("bucket")
+    columns = from_arrow_schema(schema)
+    # Without the casts a string is "string collate UTF8_BINARY" in Spark 4.2's Delta log, which delta-rs cannot read.
+    plain = [f"cast(`{column.name}` as {column.dataType.simpleString()}) as `{column.name}`" for column in columns]
+    return grouped.applyInArrow(kernel, columns).selectExpr(*plain)
+
+
+def _facts(features: WindowFeatures, events: "DataFrame", labels: "DataFrame | None") -> "DataFrame":
+    """Events, and below them labels with `is_target` null.
+
+    A union and not a cogroup, which on Sail 0.7.2 refuses every null value ("unmasked nulls for non-nullable").
+    """
+    from pyspark.sql.connect.functions import col, lit
+
+    fact = (features.entity, features.event_timestamp, "known_at", "superseded_at")
+    events = events.select(features.id, *fact, *features.event_columns, "is_target")
+    if labels is None or not features.reads_labels:
+        return events
+    labels = labels.where(_needed(features))
+    theirs = [field for field in events.schema if field.name not in fact]
+    mine = [(name, labels.schema[name].dataType) for name in features.label_columns]
+    events = events.select("*", *[lit(None).cast(kind).alias(LABEL + name) for name, kind in mine])
+    nothing = [lit(None).cast(field.dataType).alias(field.name) for field in theirs]
+    return events.unionByName(labels.select(*fact, *nothing, *[col(name).alias(LABEL + name) for name, _ in mine]))
+
+
+def _needed(features: WindowFeatures) -> "Column":
+    """Condition of labels that some aggregate counts: usually only the rare positive ones."""
+    from pyspark.sql.connect.functions import col, lit
+
+    condition = lit(False)
+    for aggregate in (aggregate for aggregate in features.read if aggregate.of == "labels"):
+        where = (str(aggregate.column), True) if aggregate.function == "rate" else aggregate.where
+        condition |= col(where[0]) == lit(where[1]) if where is not None and len(where) == 2 else lit(True)
+    return condition
+
+
+def _kernel(features: WindowFeatures, schema: pa.Schema) -> Callable[[pa.Table], pa.Table]:
+    def kernel(facts: pa.Table) -> pa.Table:
+        if not features.reads_labels:
+            return compute(features, facts).cast(schema)
+        is_event = facts.column("is_target").is_valid()
+        events, labels = facts.filter(is_event), facts.filter(pc.invert(is_event))
+        labels = labels.drop_columns([name for name in features.event_columns if name in labels.column_names])
+        labels = labels.rename_columns([name.removeprefix(LABEL) for name in labels.column_names])
+        return compute(features, events, labels).cast(schema)
+
+    return kernel
+
+
+def _buckets(rows: int) -> int:
+    return max(2, min(MOST_BUCKETS, -(-rows // ROWS_PER_BUCKET)))
+
+
+def _schema(features: WindowFeatures, frame: "DataFrame") -> pa.Schema:
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    types = to_arrow_schema(frame.select(features.id, features.entity).schema, timezone="UTC")
+    return features.schema(*types.types)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an update did: rows and days written (none if nothing was new) and the table's Delta version."""
+
+    rows_written: int
+    days: tuple[date, ...]
+    version: int
+
+
+def update(
+    lakehouse: Lakehouse,
+    features: WindowFeatures,
+    events_table: str,
+    labels_table: str | None,
+    target: str,
+    as_of: datetime,
+    *,
+    buckets: int | None = None,
+) -> Result:
+    """Bring `target` up to what was known at `as_of`; the cost follows what is new since the last update.
+
+    Input tables also bear event_date (partition; of an event the date of the event), `version` (events) and
+    `loaded_in` (raised on every row that a load brought or changed). Days with targets that new or changed facts may
+    reach are computed anew, whole, and replace the old ones in one commit, which also holds the new watermark. A
+    changed declaration computes everything anew. An `as_of` before the last one adds only what was loaded since:
+    values do not depend on `as_of`, only which rows there are.
+
+    Raises ValueError for an `as_of` without a zone, and for missing labels.
+    """
+    if as_of.tzinfo is None:
+        raise ValueError(f"as_of: expected a time with a zone, found {as_of}; add tzinfo=UTC")
+    if features.reads_labels and labels_table is None:
+        raise ValueError(f"{features.name} has aggregates of labels: pass labels_table")
+    tables = {"events": events_table} | ({"labels": labels_table} if features.reads_labels and labels_table else {})
+    with lakehouse.lock(target):
+        version, state = lakehouse.version(target), lakehouse.state(target)
+        fresh = version is None or state.get("fingerprint") != features.fingerprint or state.get("tables") != tables
+        if not fresh:
+            as_of = max(as_of, datetime.fromisoformat(state["as_of"]))
+        versions = {kind: lakehouse.version(table) for kind, table in tables.items()}
+        inputs = _Inputs(lakehouse, features, tables, versions, as_of, {} if fresh else state)
+        days = None if fresh else inputs.affected()
+        if days is not None and not days and version is not None:
+            return Result(0, (), version)
+        return _replace(inputs, target, days, buckets)
+
+
+def _replace(inputs: "_Inputs", target: str, days: tuple[date, ...] | None, buckets: int | None) -> Result:
+    """Compute the targets of some days (None: of all) and put them in the place of the old ones."""
+    events, labels = inputs.around(days)
+    facts, targets = events.selectExpr("count(*)", "count_if(is_target)").collect()[0]
+    rows = run(inputs.lakehouse, inputs.features, events, labels, buckets=buckets or _buckets(facts))
+    schema = _schema(inputs.features, rows)
+    if inputs.lakehouse.exists(target) and inputs.lakehouse.schema(target).names != schema.names:
+        inputs.lakehouse.reshape(target, schema)
+    version = inputs.lakehouse.write(
+        target,
+        # One file per day: else every bucket would bring a file for every day.
+        rows.repartition(PARTITION),
+        mode="overwrite",
+        schema=schema,
+        rows=targets,
+        replace_where=None if days is None else of_days(days),
+        partition_by=[PARTITION],
+        state=inputs.watermark(),
+    )
+    return Result(targets, inputs.days(events.where("is_target")) if days is None else days, version)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Events and labels as one update sees them: at fixed versions, known by `as_of`; `state`: what was seen before."""
+
+    lakehouse: Lakehouse
+    features: WindowFeatures
+    tables: dict[str, str]
+    versions: dict[str, int | None]
+    as_of: datetime
+    state: dict[str, Any]
+
+    @property
+    def _arrived(self) -> str:
+        """SQL: microseconds at which a fact was both over and known."""
+        return f"greatest(unix_micros(known_at), unix_micros(`{self.features.event_timestamp}`))"
+
+    def affected(self) -> tuple[date, ...]:
+        """Days with a target that a changed fact may reach, or that is itself new, moved or withdrawn."""
+        from pyspark.sql.connect.functions import expr
+
+        if not self._may_have_changed():
+            return ()
+        name, key = self.features.event_timestamp, self.features.entity
+        end = f"unix_micros(`{name}`) + {self.features.history // MICROSECOND}"
+        changes = [
+            self._changed(kind).selectExpr(f"`{key}` as reached", f"{self._arrived} as start", f"{end} as `end`")
+            for kind in self.tables
+        ]
+        together = reduce(lambda some, more: some.unionByName(more), changes)
+        earliest = together.selectExpr("min(start)").collect()[0][0]
+        if earliest is None:
+            return ()
+        spans = together.where("start < `end`").groupBy("reached")
+        reached = spans.agg(expr("min(start)").alias("start"), expr("max(`end`)").alias("end"))
+        day, moment = (EPOCH + earliest * MICROSECOND).date(), f"unix_micros(`{name}`)"
+        targets = self._known("events").where(f"version = 1 and {PARTITION} >= date '{day}'")
+        near = expr(f"`{key}` = reached and {moment} >= start and {moment} < `end`")
+        own = self._changed("events")
+        # A version that became known before the one we took for the first: that one is no target any more.
+        displaced = own.where("superseded_at is not null").selectExpr(f"`{self.features.id}` as displaced")
+        moved = self._frame("events").join(displaced, expr(f"`{self.features.id}` = displaced"), "left_semi")
+        return self.days(targets.join(reached, near, "left_semi"), own, moved)
+
+    def days(self, *frames: "DataFrame") -> tuple[date, ...]:
+        together = reduce(lambda some, more: some.union(more), [frame.select(PARTITION) for frame in frames])
+        return tuple(sorted(row[0] for row in together.distinct().collect()))
+
+    def around(self, days: tuple[date, ...] | None) -> "tuple[DataFrame, DataFrame | None]":
+        """Events, with `is_target`, and labels from which the targets of these days (None: of all) are computed."""
+        from pyspark.sql.connect.functions import expr
+
+        events, labels = self._known("events"), self._known("labels") if "labels" in self.tables else None
+        if days is None:
+            return events.withColumn("is_target", expr("version = 1")), labels
+        first = days[0] - self.features.history - timedelta(days=1)
+        events = events.where(f"{PARTITION} between date '{first}' and date '{days[-1]}'")
+        if labels is not None:
+            # Not by the partition: a corrected event may have moved away from its label's.
+            labels = labels.where(f"`{self.features.event_timestamp}` >= timestamp '{first} 00:00:00'")
+        return events.withColumn("is_target", expr(f"version = 1 and {of_days(days)}")), labels
+
+    def watermark(self) -> dict[str, Any]:
+        seen = {}
+        times = ("known_at", self.features.event_timestamp)
+        for kind, table in self.tables.items():
+            # From the statistics in the Delta log where they are there: the greatest of greatest() is one of the two.
+            loaded, *until = self.lakehouse.maxima(table, ("loaded_in", *times), self.versions[kind])
+            until = [_micros(time) + ROUNDED for time in until if time is not None]
+            seen[kind] = {"version": self.versions[kind], "loaded_in": loaded, "known_until": max(until, default=None)}
+        fixed = {"fingerprint": self.features.fingerprint, "tables": self.tables, "as_of": self.as_of.isoformat()}
+        return fixed | {"seen": seen}
+
+    def _may_have_changed(self) -> bool:
+        """Whether, by the versions alone, an input may hold a fact that the last update did not see."""
+        before, now = (_micros(moment) for moment in (datetime.fromisoformat(self.state["as_of"]), self.as_of))
+        return any(
+            self.state["seen"][kind]["version"] != version
+            or (now > before and (self.state["seen"][kind]["known_until"] or before) > before)
+            for kind, version in self.versions.items()
+        )
+
+    def _frame(self, kind: str) -> "DataFrame":
+        return self.lakehouse.read(self.tables[kind], self.versions[kind])
+
+    def _known(self, kind: str) -> "DataFrame":
+        return self._frame(kind).where(f"{self._arrived} <= {_micros(self.as_of)}")
+
+    def _changed(self, kind: str) -> "DataFrame":
+        """Facts that the last update did not see: loaded since, or known only since."""
+        seen, before = self.state["seen"][kind], _micros(datetime.fromisoformat(self.state["as_of"]))
+        loaded = f"loaded_in > {-1 if seen['loaded_in'] is None else seen['loaded_in']}"
+        if (seen["known_until"] or before) > before:
+            return self._known(kind).where(f"{loaded} or {self._arrived} > {before}")
+        # All that was there is seen: what is new is in files written since.
+        days = self.lakehouse.changed_days(self.tables[kind], seen["version"], self.versions[kind])
+        known = self._known(kind).where(loaded)
+        return known if days is None else known.where(of_days(sorted(days)))
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - EPOCH) // MICROSECOND

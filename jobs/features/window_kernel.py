@@ -1,0 +1,190 @@
+"""Window features from Arrow tables to an Arrow table, exact in event time and in knowledge time.
+
+Everything rests on one idea: a fact contributes to a target at time t iff enter <= t < leave, where
+`enter = max(event_time + delay, known_at)` and `leave = min(event_time + delay + window, superseded_at)`. Late rows,
+corrections and label delays are then no special cases. Needs numpy and pyarrow only, so that it runs in an engine, a
+unit test and a request alike; reading and writing tables does not belong here.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from jobs.features.clock import Clock, filled, key_codes, micros
+from jobs.features.exact_sum import Floats, Ints, rounded, sample_deviation
+from jobs.features.facts import Facts, Source
+from jobs.features.ranges import covered, extreme
+from jobs.windows import BOOLEAN_COLUMN, Feature, WindowFeatures
+
+# Differences of running sums; all others are answered by ranges.
+SUMS = frozenset({"count", "sum", "mean", "std", "rate"})
+STREAKS = frozenset({"streak", "streak_age"})
+
+
+def compute(features: WindowFeatures, events: pa.Table, labels: pa.Table | None = None) -> pa.Table:
+    """One row per target event, with the schema of `features`; in no particular order.
+
+    events: id, entity, event timestamp, known_at, superseded_at (nullable), value columns, `is_target` (boolean).
+    labels: entity, event timestamp (of the event), known_at, superseded_at, value columns.
+    A target whose entity is null gets the features of empty windows. A target always knows its own row, even where
+    that row reached our world late; no other target does before `known_at`.
+    """
+    if features.reads_labels and labels is None:
+        raise ValueError(f"{features.name} has aggregates of labels, but no labels were given")
+    world = _World(features, _with_ratios(features, events, labels), labels)
+    columns = [_column(world, feature) for feature in features.features]
+    return _table(features, world, columns)
+
+
+def _with_ratios(features: WindowFeatures, events: pa.Table, labels: pa.Table | None) -> pa.Table:
+    """The events with a column per ratio: every version of an event gets the level it would have had as a target."""
+    position = events.column_names.index("is_target")
+    for ratio in features.ratios:
+        everyone = events.set_column(position, "is_target", pa.array(np.ones(len(events), bool)))
+        level = features.level(ratio)
+        world = _World(level, everyone, labels if level.reads_labels else None)
+        levels = filled(pa.chunked_array([_column(world, level.features[0])]).cast(pa.float64()), np.nan)
+        values = filled(events.column(ratio.column).cast(pa.float64()), np.nan)
+        values = values if world.order is None else values[world.order]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ratios = values / levels
+        ratios[~((levels > 0) & np.isfinite(ratios))] = np.nan
+        in_place = ratios
+        if world.order is not None:
+            in_place = np.empty_like(ratios)
+            in_place[world.order] = ratios
+        events = events.append_column(ratio.name, pa.array(in_place, from_pandas=True))
+    return events
+
+
+def _column(world: "_World", feature: Feature) -> pa.Array:
+    function = feature.aggregate.function
+    return (_sums if function in SUMS else _streaks if function in STREAKS else _ranges)(world, feature)
+
+
+def _sums(world: "_World", feature: Feature) -> pa.Array:
+    aggregate, window = feature.aggregate, feature.window
+    facts = world.facts(feature)
+    inside = facts.inside(window)
+    if aggregate.function == "count":
+        return pa.array(inside.count)
+    if aggregate.function == "rate":
+        events = world.all_events(aggregate.delay).inside(window)
+        return _defined(inside.count / np.maximum(events.count, 1), events.count == 0, feature)
+    column = str(aggregate.column)
+    total = inside.total(column)
+    if aggregate.function == "std":
+        spread = sample_deviation(inside.count, total, inside.total(column, squared=True))
+        return _defined(spread, inside.count < 2, feature)
+    sums = rounded(total, len(inside.count))
+    if aggregate.function == "sum":
+        return _defined(sums, inside.count == 0, feature)
+    return _defined(sums / np.maximum(inside.count, 1), inside.count == 0, feature)
+
+
+def _ranges(world: "_World", feature: Feature) -> pa.Array:
+    function, column = feature.aggregate.function, feature.aggregate.column
+    facts = world.facts(feature)
+    low, high, chosen = facts.ranges(feature.window)
+    size = len(world.times)
+    if function == "distinct":
+        return pa.array(covered(low, high, facts.codes(str(column))[chosen], size))
+    if function in ("min", "max"):
+        best, found = extreme(low, high, facts.values(str(column))[chosen], size, largest=function == "max")
+        return _defined(best, ~found, feature)
+    best, found = extreme(low, high, facts.happened[chosen], size, largest=function == "last_age")
+    return _defined((world.times - best) / 1e6, ~found, feature)
+
+
+def _streaks(world: "_World", feature: Feature) -> pa.Array:
+    """The true facts above the latest false one, counted by event time among those inside."""
+    size = len(world.times)
+    breaks = world.facts(feature, False)
+    low, high, chosen = breaks.ranges(feature.window)
+    broken, found = extreme(low, high, breaks.happened[chosen], size, largest=True)
+    facts = world.facts(feature, True)
+    ranks, moments = facts.ranks(feature.window)
+    before = ranks.below(np.where(found, np.searchsorted(moments, broken, "right"), 0))
+    count = facts.inside(feature.window).count - before
+    if feature.aggregate.function == "streak":
+        return pa.array(count)
+    if not len(moments):
+        return _defined(np.zeros(size), count == 0, feature)
+    first = moments[np.minimum(ranks.select(before), len(moments) - 1)]
+    return _defined((world.times - first) / 1e6, count == 0, feature)
+
+
+def _defined(values: Floats, empty: NDArray[np.bool_], feature: Feature) -> pa.Array:
+    if not empty.any():
+        return pa.array(values)
+    if feature.empty is None:
+        return pa.array(values, mask=empty)
+    return pa.array(np.where(empty, float(feature.empty), values))
+
+
+def _table(features: WindowFeatures, world: "_World", columns: list[pa.Array]) -> pa.Table:
+    instant = pa.timestamp("us", "UTC")
+    day = pa.array((world.times // 86_400_000_000).astype(np.int32)).cast(pa.date32())
+    stamps = [pa.array(values).cast(instant) for values in (world.times, world.created)]
+    id, entity = world.keys
+    return pa.Table.from_arrays([id, entity, *stamps, *columns, day], schema=features.schema(id.type, entity.type))
+
+
+class _World:
+    """All facts of one kernel call, on one integer clock, sorted by entity and event time."""
+
+    def __init__(self, features: WindowFeatures, events: pa.Table, labels: pa.Table | None) -> None:
+        tables = [events] if labels is None else [events, labels]
+        codes, size = key_codes([table.column(features.entity) for table in tables])
+        times = [micros(table, features.event_timestamp) for table in tables]
+        wanted = events.column("is_target").to_numpy()
+        clock = Clock.of(times, wanted, size)
+        self._sources = [
+            Source(table, code, happened, clock, size - 1)
+            for table, code, happened in zip(tables, codes, times, strict=True)
+        ]
+        source = self._sources[0]
+        self.order = source.order
+        wanted = source.sort(wanted)
+        every = bool(wanted.all())
+        chosen = np.flatnonzero(wanted)
+        rows = source.order if every else chosen if source.order is None else source.order[chosen]
+        self.keys = [_taken(events.column(name), rows) for name in (features.id, features.entity)]
+        clock.targets, self.times = (
+            (source.points, source.happened) if every else (source.points[chosen], source.happened[chosen])
+        )
+        self.created = self.times
+        if source.known is not source.happened:
+            late = wanted & (source.known > source.happened)
+            source.own, source.own_position = np.flatnonzero(late), (np.cumsum(wanted) - 1)[late]
+            self.created = np.maximum(source.known, source.happened)[chosen]
+        self._facts: dict[Any, Facts] = {}
+
+    def facts(self, feature: Feature, value: bool = True) -> Facts:
+        """The facts of a feature; of a function of a boolean column those where it is `value`."""
+        aggregate = feature.aggregate
+        source = self._sources[0 if aggregate.of == "events" else 1]
+        boolean = aggregate.function in BOOLEAN_COLUMN
+        where = (aggregate.column, value) if boolean else aggregate.where
+        column = aggregate.column if not boolean and source.has_nulls(aggregate.column) else None
+        return self._select(source, aggregate.delay, where, column)
+
+    def all_events(self, delay: timedelta) -> Facts:
+        return self._select(self._sources[0], delay, None, None)
+
+    def _select(self, source: Source, delay: timedelta, where: Any, column: str | None) -> Facts:
+        key = (id(source), delay, where, column)
+        if key not in self._facts:
+            self._facts[key] = Facts(source, source.rows(where, column), delay)
+        return self._facts[key]
+
+
+def _taken(column: pa.ChunkedArray, rows: Ints | None) -> pa.ChunkedArray | pa.Array:
+    if rows is None:
+        return column
+    if pa.types.is_integer(column.type) and not column.null_count:
+        return pa.array(column.to_numpy()[rows])
+    return column.take(pa.array(rows))

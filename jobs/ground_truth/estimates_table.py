@@ -1,0 +1,191 @@
+"""Estimates of quality as they are kept: `{use_case}_monitoring.estimates`, what each evening expected of recent days.
+
+They stay when the truth comes in, so that both can be seen side by side. How they are made is in
+`jobs.ground_truth.performance_estimate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from jobs.ground_truth.calibration_drift import calibration_drift
+from jobs.ground_truth.concept_drift import Concept, concept_drift
+from jobs.ground_truth.held_out_scores import unseen
+from jobs.ground_truth.label_maturity import MATURE
+from jobs.ground_truth.outcomes import Outcomes
+from jobs.ground_truth.performance import Scored
+from jobs.ground_truth.performance_estimate import Calibration, Estimate, calibrate, estimate
+from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.problem import Problem
+from jobs.registry.bundle import Bundle
+from jobs.times import MICROSECONDS_A_DAY, ages, microseconds, numbered_day
+from jobs.use_case import UseCase
+
+CALIBRATED_ON = timedelta(days=42)
+"""Events that are calibrated with (`jobs.ground_truth.performance_estimate.calibrate`)."""
+TESTED_ON = timedelta(days=90)
+"""Events whose scores are asked whether they mean what they used to."""
+MADE_ON = "made_on"
+SCHEMA = pa.schema(
+    {
+        MADE_ON: pa.date32(),
+        PARTITION: pa.date32(),
+        "model_version": pa.int64(),
+        "metric": pa.string(),
+        "expected": pa.float64(),
+        "deviation": pa.float64(),
+        "trusted": pa.bool_(),
+        "positives": pa.int64(),
+        "expected_positives": pa.float64(),
+        "made_at": pa.timestamp("us", "UTC"),
+    }
+)
+DESCRIPTIONS = {
+    MADE_ON: "UTC day of the moment that the world was known at; a later look on the same day replaces an earlier one.",
+    PARTITION: "UTC day of the events.",
+    "deviation": "Standard deviation over the labels that the day may turn out to have.",
+    "trusted": "False after an alarm of concept or calibration drift, or if calibrated on too few positives.",
+    "positives": "Known when it was made.",
+    "expected_positives": "Known then and still to come.",
+}
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is expected of the days whose truth is not in."""
+
+    days: tuple[Estimate, ...]
+    calibration: Calibration
+    concept: Concept
+    calibration_drift: Concept
+
+
+def table(use_case: UseCase) -> str:
+    return f"{use_case.name}_monitoring.estimates"
+
+
+def expect(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    problem: Problem,
+    champion: tuple[int, Bundle],
+    found: Outcomes,
+    as_of: datetime,
+) -> Expectation:
+    """Estimates of the days that are not mature, of the rows that the champion decided.
+
+    Where it has decided for less than six weeks it is calibrated on earlier events too, which it scores now. Concept
+    drift is asked of all decisions: where a row lies among the scores of its day compares between champions. Whether
+    scores still mean the same chance is asked of its own, as far back as it did not learn from the events.
+    """
+    version, bundle = champion
+    every = found.scored
+    concept = concept_drift(every.times, every.scores, every.known_at, every.positive, found.delay, as_of)
+    since = max(as_of - TESTED_ON, bundle.manifest.learned_until)
+    mine = _since(found.of_version(version).scored, since)
+    known = _with_unseen(lakehouse, use_case, bundle, found, mine, as_of)
+    drift = calibration_drift(*known, found.delay, as_of)
+    lately = known[0] > microseconds(as_of - CALIBRATED_ON)
+    times, scores, known_at, positive = (array[lately] for array in known)
+    calibration = calibrate(times, scores, known_at, positive, found.delay, as_of)
+    rows = _young(mine, found, as_of)
+    days = estimate(
+        rows.times,
+        rows.scores,
+        rows.known_at,
+        rows.positive,
+        found.delay,
+        calibration,
+        as_of,
+        problem.review.capacity,
+        (concept, drift),
+    )
+    return Expectation(days, calibration, concept, drift)
+
+
+def record(
+    lakehouse: Lakehouse, use_case: UseCase, expected: Sequence[Estimate], version: int, as_of: datetime
+) -> int | None:
+    """Keep what was expected at `as_of`; gives the table's Delta version, None if there is no table."""
+    rows = [
+        {
+            MADE_ON: as_of.astimezone(UTC).date(),
+            PARTITION: numbered_day(day.day),
+            "model_version": version,
+            "metric": metric,
+            "expected": value.mean,
+            "deviation": value.deviation,
+            "trusted": day.trusted,
+            "positives": day.positives,
+            "expected_positives": day.expected_positives,
+            "made_at": as_of,
+        }
+        for day in expected
+        for metric, value in day.metrics.items()
+    ]
+    name = table(use_case)
+    if not rows:
+        return lakehouse.version(name)
+    with lakehouse.lock(name):
+        return lakehouse.write(
+            name,
+            pa.Table.from_pylist(rows, schema=SCHEMA),
+            mode="overwrite",
+            schema=SCHEMA,
+            replace_where=f"{MADE_ON} = date '{rows[0][MADE_ON]}'",
+            partition_by=[MADE_ON],
+        )
+
+
+def read(lakehouse: Lakehouse, use_case: UseCase, since: date) -> pl.DataFrame:
+    """Estimates of the days from `since` on, by day and by when they were made; no rows if there is no table."""
+    name = table(use_case)
+    if not lakehouse.exists(name):
+        return pl.DataFrame(SCHEMA.empty_table())
+    rows = lakehouse.to_arrow(name, filters=[(PARTITION, ">=", since), (MADE_ON, ">=", since)])
+    return pl.DataFrame(rows).sort(PARTITION, MADE_ON, "metric")
+
+
+def _since(rows: Scored, moment: datetime) -> Scored:
+    return rows.rows(np.flatnonzero(rows.times > microseconds(moment)))
+
+
+def _young(rows: Scored, found: Outcomes, as_of: datetime) -> Scored:
+    """Those of days that are not judged yet."""
+    share = found.delay.share(ages(rows.times, min(found.known.heard_until, microseconds(as_of))))
+    _, day, counts = np.unique(rows.times // MICROSECONDS_A_DAY, return_inverse=True, return_counts=True)
+    of_day = np.bincount(day, weights=share) / counts
+    return rows.rows(np.flatnonzero(of_day[day] < MATURE))
+
+
+def _with_unseen(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    bundle: Bundle,
+    found: Outcomes,
+    mine: Scored,
+    as_of: datetime,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Times, scores, and labels: of what the champion decided, and of events before that it was not trained on.
+
+    One that was restored has days between its own that another decided: those, and what lies before, it scores now.
+    """
+    days = np.unique(mine.times // MICROSECONDS_A_DAY)
+    before_first = as_of
+    if len(days):
+        first = numbered_day(days[np.flatnonzero(np.diff(days, prepend=-2) > 1)[-1]])
+        before_first = datetime.combine(first, datetime.min.time(), UTC) - timedelta(microseconds=1)
+    mine = _since(mine, before_first)
+    decided = (mine.times, mine.scores, mine.known_at, mine.positive)
+    before = unseen(lakehouse, use_case, bundle, as_of - TESTED_ON, before_first)
+    here, there = found.known.places(before.ids)
+    labels = found.known.labels
+    earlier = (found.known.times[here], before.scores[there], labels.known_at[here], labels.positive[here])
+    times, scores, known_at, positive = (np.concatenate(pair) for pair in zip(earlier, decided, strict=True))
+    return times, scores, known_at, positive

@@ -1,0 +1,62 @@
+"""How much of each day's truth is in: label maturity, and the positives still to come.
+
+What a metric says about a day that is not mature is provisional (`jobs.ground_truth.performance`).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from jobs.ground_truth.label_delay import Delay
+from jobs.ground_truth.reports import heard_until
+from jobs.stats.metrics import Bools, Floats, Ints
+from jobs.stats.overdispersion import learn
+from jobs.times import MICROSECONDS_A_DAY, Times, ages, microseconds
+
+MATURE = 0.9
+"""Share of a day's truth from which on it is judged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Maturity:
+    """Label maturity of event days; every array has one value per day that has events, by day."""
+
+    days: Ints
+    """Days since 1970, UTC."""
+    rows: Ints
+    positives: Ints
+    """Known by now."""
+    share: Floats
+    """Label maturity: expected share of the day's reports that are in."""
+    to_come: Floats
+    """Expected positives that will still be reported."""
+    deviation: Floats
+    """Standard deviation of the number of those."""
+
+    def mature(self, least: float = MATURE) -> Bools:
+        """Days with at least this share of their truth."""
+        enough: Bools = self.share >= least
+        return enough
+
+
+def maturity(times: Times, known_at: Times, positive: Bools, delay: Delay, as_of: datetime) -> Maturity:
+    """Label maturity of each event day at `as_of`.
+
+    A day's share is the mean of F(age) over its events, at the age that reporting has reached (`heard_until`). What
+    is to come follows from the positives of all days: see `jobs.stats.overdispersion.Rate.to_come`.
+
+    Args:
+        times, known_at, positive: one value per event, microseconds UTC; `NEVER` without a report; events later than
+            `as_of` are left out, as are reports known later.
+    """
+    happened = times <= microseconds(as_of)
+    known = (known_at <= microseconds(as_of)) & positive
+    share = delay.share(ages(times, heard_until(known_at, as_of)))[happened]
+    days, place = np.unique(times[happened] // MICROSECONDS_A_DAY, return_inverse=True)
+    rows = np.bincount(place, minlength=len(days))
+    positives = np.bincount(place, weights=known[happened], minlength=len(days)).astype(np.intp)
+    shares = np.bincount(place, weights=share, minlength=len(days)) / np.maximum(rows, 1)
+    rate = learn(positives, rows * shares)
+    to_come, deviation = rate.to_come(positives, rows * shares, rows * (1 - shares))
+    return Maturity(days, rows, positives, shares, to_come, deviation)

@@ -1,0 +1,183 @@
+"""Recent events and how they turned out: their scores from the nightly log and what is known about them by now, as the
+arrays that `jobs.ground_truth.label_maturity`, `jobs.ground_truth.performance`,
+`jobs.ground_truth.performance_estimate` and `jobs.ground_truth.concept_drift` take.
+
+Read without an engine, of a bounded number of days, and of the log only the columns that are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.evaluation.evaluation_rows import masks
+from jobs.ground_truth.label_delay import Delay, learn
+from jobs.ground_truth.performance import Scored
+from jobs.ground_truth.reports import Labels, heard_until, labels
+from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.problem import Groups, Problem, Slice
+from jobs.scoring import prediction_log
+from jobs.scoring.scoring_kernel import SCORE
+from jobs.stats.metrics import Ints
+from jobs.times import NEVER, Times
+from jobs.use_case import UseCase
+
+DAYS = timedelta(days=76)
+"""How far beyond the declared maturity events are looked at: `jobs.ground_truth.concept_drift` compares with 60 mature
+days, and their windows reach a week back."""
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """The first versions of the events of some days that were over and known at a moment, and their labels."""
+
+    ids: Any
+    times: Times
+    labels: Labels
+    delay: Delay
+    """Learned from the reports of these events."""
+    heard_until: int
+    table: pa.Table
+    """The events' own columns."""
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def places(self, ids: Any) -> tuple[Ints, Ints]:
+        """Of the `ids` that are among these events: their places here, and there."""
+        here = pl.DataFrame({"id": self.ids}).with_row_index("here")
+        joined = here.join(pl.DataFrame({"id": ids}).with_row_index("there"), on="id").sort("there")
+        return joined["here"].to_numpy(), joined["there"].to_numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """Scored events and what is known about them."""
+
+    known: Events
+    """All events of the same days, scored or not."""
+    scored: Scored
+    left_out: tuple[str, ...]
+    """Declared slices that these rows do not have, and why."""
+
+    def of_version(self, version: int) -> Outcomes:
+        """Those that this model version scored."""
+        places = np.flatnonzero(self.scored.versions == version)
+        return replace(self, scored=self.scored.rows(places))
+
+    @property
+    def delay(self) -> Delay:
+        return self.known.delay
+
+
+def first_day(use_case: UseCase, as_of: datetime) -> date:
+    """The first day that is looked at."""
+    return (as_of - use_case.label_maturity - DAYS).date()
+
+
+def events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: Sequence[str] = ()) -> Events:
+    """The recent events (`first_day`), with `columns` of their own beside id and time."""
+    time, event_id = use_case.event_timestamp, use_case.event_id
+    recent = (PARTITION, ">=", first_day(use_case, as_of))
+    table = lakehouse.to_arrow(
+        use_case.events,
+        columns=list(dict.fromkeys([event_id, time, *columns])),
+        filters=[recent, ("version", "=", 1), ("known_at", "<=", as_of), (time, "<=", as_of)],
+    )
+    names = [event_id, use_case.label, "known_at", "superseded_at"]
+    told = lakehouse.to_arrow(use_case.labels, columns=names, filters=[recent, ("known_at", "<=", as_of)])
+    ids, times = values(table[event_id]), moments(table[time])
+    known = labels(
+        ids,
+        values(told[event_id]),
+        moments(told["known_at"]),
+        told[use_case.label].to_numpy().astype(np.bool_),
+        as_of,
+        moments(told["superseded_at"]),
+    )
+    delay = learn(times[known.positive], known.known_at[known.positive], as_of, use_case.label_maturity)
+    return Events(ids, times, known, delay, heard_until(known.known_at, as_of), table)
+
+
+def outcomes(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    problem: Problem,
+    as_of: datetime,
+    slices: Sequence[Slice | Groups] = (),
+) -> Outcomes | None:
+    """The recent events that the nightly log has scores of, with masks of `slices`; None if none.
+
+    A row's own values are those of its event, its features those that it was scored with: a slice over a feature that
+    no model of these days used is left out.
+    """
+    log = prediction_log.table(use_case)
+    if not lakehouse.exists(log):
+        return None
+    own, logged = lakehouse.schema(use_case.events).names, lakehouse.schema(log).names
+    asked = [problem.block, problem.amount, *_asked(use_case, slices)]
+    known = events(lakehouse, use_case, as_of, [name for name in dict.fromkeys(asked) if name in own])
+    features = [name for name in dict.fromkeys(asked) if name not in own and name in logged]
+    rows = lakehouse.to_arrow(
+        log,
+        columns=[use_case.event_id, SCORE, "model_version", *features],
+        filters=[(PARTITION, ">=", first_day(use_case, as_of)), ("origin", "=", prediction_log.NIGHTLY)],
+    )
+    place, row = known.places(values(rows[use_case.event_id]))
+    if not len(place):
+        return None
+    rows, of_event = rows.take(row), known.table.take(place)
+    for name in features:
+        of_event = of_event.append_column(name, rows[name])
+    there, missing = _there(slices, of_event.column_names)
+    inside, left_out = masks(lakehouse, use_case, there, of_event, as_of)
+    scored = Scored(
+        known.times[place],
+        rows[SCORE].to_numpy().astype(np.float64),
+        rows["model_version"].to_numpy(),
+        _codes(of_event[problem.block]),
+        of_event[problem.amount].cast(pa.float64()).to_numpy(),
+        known.labels.known_at[place],
+        known.labels.positive[place],
+        inside,
+    )
+    return Outcomes(known, scored, (*missing, *left_out))
+
+
+def values(column: pa.ChunkedArray) -> Any:
+    """Ids as numbers or strings, shape (rows,)."""
+    found = column.to_numpy()
+    return found.astype(str) if found.dtype == object else found
+
+
+def moments(column: pa.ChunkedArray) -> Times:
+    """Microseconds since 1970; null is `jobs.ground_truth.reports.NEVER`."""
+    micros = pc.cast(column.cast(pa.timestamp("us", "UTC")), pa.int64())
+    found: Times = pc.fill_null(micros, NEVER).to_numpy().astype(np.int64)
+    return found
+
+
+def _asked(use_case: UseCase, slices: Sequence[Slice | Groups]) -> list[str]:
+    """Columns that slices are made of: their own, or the key of the profile that has it."""
+    return [
+        name for each in slices for name in ([each.column] if each.source is None else use_case.source(each.source).key)
+    ]
+
+
+def _there(slices: Sequence[Slice | Groups], names: Sequence[str]) -> tuple[list[Slice | Groups], tuple[str, ...]]:
+    there = [each for each in slices if each.source is not None or each.column in names]
+    gone = [each for each in slices if each not in there]
+    return there, tuple(f"slice {each.name}: no model of these days used {each.column}" for each in gone)
+
+
+def _codes(column: pa.ChunkedArray) -> Ints:
+    """A number per entity that sorts like it; 0 is none."""
+    series = pl.Series("entity", pl.from_arrow(column))
+    return series.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()

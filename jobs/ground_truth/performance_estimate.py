@@ -1,0 +1,170 @@
+"""Quality before the truth is in: what average precision, AUC and precision among alerts a day will be found to have.
+
+Confidence-based: calibrated scores are chances, and chances of labels say what a ranking is worth (Garg et al., ICLR
+2022, and Guillory et al., ICCV 2021, compare such estimators for accuracy). Right under covariate shift as far as a
+score means the same chance before and after; wrong under concept drift, which chances cannot see:
+`jobs.ground_truth.concept_drift` and `jobs.ground_truth.calibration_drift` do.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jobs.ground_truth.concept_drift import Concept
+from jobs.ground_truth.label_delay import Delay
+from jobs.ground_truth.reports import heard_until
+from jobs.stats.metrics import Bools, Floats, starts_of_runs
+from jobs.times import MICROSECONDS_A_DAY, Times, ages
+
+HALF_LIFE = timedelta(days=14)
+LEAST_SHARE = 0.25
+"""Share of an event's truth from which on it is calibrated with: of younger ones next to nothing is known."""
+LEAST_POSITIVES = 30
+"""With fewer known positives no estimate is to be trusted."""
+DRAWS = 200
+"""Draws of the labels of a day: the error of the mean is a fourteenth of the deviation that is shown."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Chance that a row of some score is ever reported as positive: a step function that does not fall."""
+
+    scores: Floats
+    chances: Floats
+    positives: int
+    """Known positives that it was learned from."""
+
+    def chance(self, scores: ArrayLike) -> Floats:
+        """Chances, in the shape of `scores`; straight between the learned scores, constant beyond them."""
+        return np.interp(np.asarray(scores, dtype=np.float64), self.scores, self.chances)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Expected value and standard deviation of a metric over the labels that a day may turn out to have."""
+
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one day is expected to turn out as."""
+
+    day: int
+    """Days since 1970, UTC."""
+    rows: int
+    positives: int
+    """Known by now."""
+    expected_positives: float
+    """Known and still to come."""
+    metrics: Mapping[str, Expected]
+    """average_precision, auc_roc and precision_at_K; empty if no positive is to be expected."""
+    trusted: bool
+    """False after an alarm of concept or calibration drift, or with a calibration on too few positives."""
+
+
+def calibrate(
+    times: Times,
+    scores: Floats,
+    known_at: Times,
+    positive: Bools,
+    delay: Delay,
+    as_of: datetime,
+    half_life: timedelta = HALF_LIFE,
+) -> Calibration:
+    """Isotonic regression of labels on scores (Zadrozny & Elkan, KDD 2002), with labels as far as they are in.
+
+    An event of age a shows its label with chance F(a) x its chance: dividing its label by F(a), with F(a) as weight,
+    leaves the expectation right, so that young days count as far as they are known (inverse probability weighting,
+    Horvitz & Thompson, 1952). Recent events weigh more.
+
+    Args:
+        times, scores, known_at, positive: one value per event, of one model, best of the last 6 weeks and never of rows
+            that the model was trained on.
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    now = heard_until(known_at, as_of)
+    age = ages(times, now)
+    share = delay.share(age)
+    used = (age >= 0) & (share >= LEAST_SHARE)
+    found = (positive & (known_at <= now))[used]
+    if not found.any():
+        return Calibration(np.zeros(1), np.zeros(1), 0)
+    weights = share[used] * 0.5 ** (age[used] / (half_life / timedelta(days=1)))
+    fitted = IsotonicRegression(y_min=0, y_max=1).fit(scores[used], found / share[used], weights)
+    return Calibration(fitted.X_thresholds_, fitted.y_thresholds_, int(found.sum()))
+
+
+def estimate(
+    times: Times,
+    scores: Floats,
+    known_at: Times,
+    positive: Bools,
+    delay: Delay,
+    calibration: Calibration,
+    as_of: datetime,
+    capacity: int,
+    drifts: Sequence[Concept] = (),
+    seed: int = 0,
+) -> tuple[Estimate, ...]:
+    """What the days of these rows are expected to turn out as, by day.
+
+    Known positives are positive. Of the others the chance is that of an event that no report has come about yet:
+    p (1 - F) / (1 - p F), by Bayes. Labels are drawn independently with these chances; that frauds of one campaign are
+    found or missed together makes days differ more than the deviations say.
+
+    Args:
+        times, scores, known_at, positive: one value per event, all of the model that was calibrated.
+        capacity: K of precision_at_K.
+        drifts: what the labels say about a change of what is positive.
+    """
+    now = heard_until(known_at, as_of)
+    known = positive & (known_at <= now)
+    chance, share = calibration.chance(scores), delay.share(ages(times, now))
+    chance = np.where(known, 1.0, chance * (1 - share) / np.maximum(1 - chance * share, 1e-12))
+    trusted = calibration.positives >= LEAST_POSITIVES and not any(drift.alarm for drift in drifts)
+    day = times // MICROSECONDS_A_DAY
+    return tuple(
+        Estimate(
+            int(one),
+            int(rows.sum()),
+            int(known[rows].sum()),
+            float(chance[rows].sum()),
+            expected(scores[rows], chance[rows], capacity, seed + int(one)),
+            trusted,
+        )
+        for one in np.unique(day)
+        for rows in (day == one,)
+    )
+
+
+def expected(scores: Floats, chances: Floats, capacity: int, seed: int, draws: int = DRAWS) -> Mapping[str, Expected]:
+    """Metrics of a ranking whose labels are independent with these chances, as `jobs.stats.metrics` defines them.
+
+    Draws without both classes are left out, as the metrics are undefined there.
+    """
+    order = np.argsort(-scores, kind="stable")
+    starts = np.flatnonzero(starts_of_runs(scores[order]))
+    labels = np.random.default_rng(seed).random((draws, len(order)), dtype=np.float32) < chances[order]
+    hits = np.add.reduceat(labels, starts, axis=1, dtype=np.int32) if len(order) else np.zeros((draws, 0))
+    positives = hits.sum(axis=1)
+    mixed = (positives > 0) & (positives < len(order))
+    if not mixed.any():
+        return {}
+    hits, positives = hits[mixed], positives[mixed].astype(np.float64)
+    sizes = np.diff(starts, append=len(order))
+    ends, caught = np.cumsum(sizes), np.cumsum(hits, axis=1)
+    # A positive of a run is above all negatives of later runs, and level with those of its own.
+    beaten = (len(order) - ends) - (positives[:, None] - caught) + (sizes - hits) / 2
+    reviewed = np.clip((capacity - (ends - sizes)) / sizes, 0, 1)
+    found = {
+        "average_precision": (hits * caught / ends).sum(axis=1) / positives,
+        "auc_roc": (hits * beaten).sum(axis=1) / (positives * (len(order) - positives)),
+        f"precision_at_{capacity}": hits @ reviewed / max(min(capacity, len(order)), 1),
+    }
+    return {name: Expected(float(values.mean()), float(values.std())) for name, values in found.items()}

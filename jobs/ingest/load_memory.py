@@ -1,0 +1,138 @@
+"""What a load did, and which files a raw table holds wholly already, so that an unchanged input costs nothing.
+
+The memory is only that: without it a load finds out by reading the files.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from jobs.ingest.contracts import Finding
+from jobs.ingest.readers import ColumnNames
+from jobs.state_files import replace_json
+from jobs.use_case import Source, UseCase
+
+KEPT = 50
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What one load did."""
+
+    rows_read: int = 0
+    appended: int = 0
+    already_known: int = 0
+    duplicates: int = 0
+    """Exact repetitions of a row within the load, dropped."""
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    """Reason -> rows of this load in quarantine for it, also those that were there before."""
+    not_yet_known: int = 0
+    """Sound rows that are known only after `as_of`; a later load brings them."""
+    released: int = 0
+    """Rows that waited in quarantine and were let in, as what they refer to has arrived."""
+    days: tuple[date, ...] = ()
+    """Event dates of the appended rows."""
+    version: int | None = None
+    """Delta version of the raw table after the load."""
+    undeclared: tuple[str, ...] = ()
+    """Columns of the files that nobody declared, left out."""
+    zone_assumed: str | None = None
+    """Zone in which timestamps without one were read; None if there were none."""
+    findings: tuple[Finding, ...] = ()
+    seconds: float = 0.0
+
+    def summary(self) -> dict[str, object]:
+        """The numbers and names a person wants to see, in words."""
+        said: dict[str, object] = {
+            "rows read": self.rows_read,
+            "appended": self.appended,
+            "already known": self.already_known,
+            "exact duplicates dropped": self.duplicates,
+            "not yet known": self.not_yet_known,
+            "released from quarantine": self.released,
+            **{f"quarantined: {reason}": rows for reason, rows in self.quarantined.items()},
+        }
+        if self.undeclared:
+            said["columns left out"] = ", ".join(self.undeclared)
+        if self.zone_assumed:
+            said["timestamps without a zone read as"] = self.zone_assumed
+        return said
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A load of all days of some files, and what would bring more of them."""
+
+    result: LoadResult
+    tally: Mapping[str, int]
+    """Contract -> rows that broke it."""
+    loaded_in: int
+    """Number of the table's last load then."""
+    next_known_at: datetime | None
+    """When the first row that was left out will be known."""
+    next_event: datetime | None
+    """When the first event that lay in the future will be past."""
+
+
+def identity(table_id: str, files: Sequence[Path], names: ColumnNames, source: Source, carried: bool) -> str:
+    """Changes with the table, the files (path, size, modification time) and with how they are to be read."""
+    stats = [(str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    named = sorted((k, sorted(v.items())) for k, v in names.names.items())
+    told = repr((table_id, stats, names.timezone, named, source, carried))
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+class Memory:
+    """Loads remembered for one source of one use case, in a small file."""
+
+    def __init__(self, state: Path, use_case: UseCase, source: Source) -> None:
+        self.path = state / use_case.name / "loads" / f"{source.name}.json"
+
+    def recall(
+        self, load: str, *, loaded_in: int, as_of: datetime, now: datetime, references: Mapping[str, int | None]
+    ) -> Remembered | None:
+        """What loading these files did before, if doing it again would bring nothing.
+
+        `loaded_in` is the number of the table's last load, `references` the versions of the tables referred to.
+        """
+        memory = self._read()
+        if load not in memory["loads"] or (memory["waiting"] and memory["references"] != dict(references)):
+            return None
+        kept = _from_json(memory["loads"][load])
+        later = (kept.next_known_at and as_of >= kept.next_known_at) or (kept.next_event and now >= kept.next_event)
+        return None if later or kept.loaded_in > loaded_in else kept
+
+    def remember(self, load: str, done: Remembered, *, waiting: int, references: Mapping[str, int | None]) -> None:
+        """Keep a load; `waiting` rows in quarantine may be released when one of the `references` changes."""
+        others = {k: v for k, v in self._read()["loads"].items() if k != load}
+        kept = dict(list({**others, load: _to_json(done)}.items())[-KEPT:])
+        self._write({"loads": kept, "waiting": waiting, "references": dict(references)})
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            memory: dict[str, Any] = json.loads(self.path.read_text())
+        except (FileNotFoundError, ValueError):
+            return {"loads": {}, "waiting": 0, "references": {}}
+        return memory
+
+    def _write(self, memory: Mapping[str, Any]) -> None:
+        replace_json(self.path, memory)
+
+
+def _to_json(done: Remembered) -> dict[str, Any]:
+    said = asdict(done)
+    kept = {k: v for k, v in said["result"].items() if k not in ("findings", "days", "version", "seconds")}
+    return {**said, "result": kept}
+
+
+def _from_json(kept: Mapping[str, Any]) -> Remembered:
+    result = dict(kept["result"])
+    # What was appended then is known by now.
+    known = result.pop("already_known") + result["appended"]
+    result = {**result, "appended": 0, "released": 0, "undeclared": tuple(result["undeclared"])}
+    times = {k: datetime.fromisoformat(kept[k]) if kept[k] else None for k in ("next_known_at", "next_event")}
+    return Remembered(LoadResult(**result, already_known=known), kept["tally"], kept["loaded_in"], **times)

@@ -1,0 +1,207 @@
+"""From columns as a file has them to columns as the tables have them: names, types, UTC.
+
+A value that does not parse becomes null beside the value found, so that `jobs.ingest.contracts` can tell. Which column
+of a file is which is decided by `jobs.ingest.schemas`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+import pyarrow as pa
+
+from jobs.ingest.readers import FOUND, KNOWN_AT, RAGGED, ZONED, ColumnNames
+from jobs.ingest.schemas import CARRIER_TIME, FileSchema, Inspection
+from jobs.use_case import Column, Kind, Source
+
+UTC = pl.Datetime("us", "UTC")
+Time = TypeVar("Time", pl.Expr, pl.Series)
+ROW, HAPPENED = "_row", "_happened"
+"""Position over all files of a load, and the time that must not be in the future."""
+_TYPES: dict[Kind, pl.DataType] = {
+    "timestamp": UTC, "number": pl.Float64(), "integer": pl.Int64(), "boolean": pl.Boolean(), "string": pl.String(),
+}  # fmt: skip
+_SQL: dict[str, pa.DataType] = {
+    "timestamp": pa.timestamp("us", "UTC"), "number": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_(),
+    "string": pa.string(),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Batch:
+    """All rows of the files of one load: canonical columns, `found:` columns, `known_at`, `_row` and `_file`."""
+
+    frame: pl.DataFrame
+    schema: FileSchema
+    files: tuple[Path, ...]
+    zone_assumed: str | None
+    """The zone in which timestamps without one were read; None if there were none."""
+    versioned: bool
+    """The rows say themselves when they became known, so one key may have several versions."""
+
+
+def kind_in_table(column: Column, identifiers: Mapping[str, str]) -> Kind:
+    """The column's kind, with `integer` or `string` for an identifier."""
+    if column.kind != "identifier":
+        return column.kind
+    return "string" if identifiers.get(column.name) == "string" else "integer"
+
+
+def table_schema(source: Source, identifiers: Mapping[str, str]) -> pa.Schema:
+    """Arrow schema of the raw table: the declared columns, `known_at`, `event_date`, `loaded_in`."""
+    fields = [pa.field(c.name, _SQL[kind_in_table(c, identifiers)]) for c in source.columns]
+    extra = [
+        (KNOWN_AT, pa.timestamp("us", "UTC")),
+        ("event_date", pa.date32()),
+        ("loaded_in", pa.int64()),
+    ]
+    return pa.schema([*fields, *(pa.field(n, t) for n, t in extra)])
+
+
+def canonical(column: str, dtype: pl.DataType, kind: Kind, zone: str) -> pl.Expr:
+    """The values of `column` as `kind`; null where they do not parse."""
+    value = pl.col(column)
+    if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
+        return _from_text(value.cast(pl.String), kind, zone)
+    if dtype == pl.Null:
+        return value.cast(_TYPES[kind])
+    if kind == "timestamp":
+        return _in_utc(value.cast(pl.Datetime("us")) if dtype == pl.Date else value, dtype, zone)
+    if kind == "boolean" and dtype != pl.Boolean:
+        return pl.when(value == 1).then(True).when(value == 0).then(False)
+    if kind == "integer" and not dtype.is_integer():
+        return pl.when(value == value.round()).then(value.cast(pl.Int64, strict=False))
+    return value.cast(_TYPES[kind], strict=False)
+
+
+def _from_text(value: pl.Expr, kind: Kind, zone: str) -> pl.Expr:
+    stripped = value.str.strip_chars()
+    if kind == "timestamp":
+        return stripped.map_batches(lambda text: _parse_timestamps(text, zone), return_dtype=UTC)
+    if kind == "boolean":
+        lower = stripped.str.to_lowercase()
+        return (
+            pl.when(lower.is_in(["1", "true", "1.0"])).then(True).when(lower.is_in(["0", "false", "0.0"])).then(False)
+        )
+    if kind == "string":
+        return value
+    return stripped.cast(_TYPES[kind], strict=False)
+
+
+def _in_utc(value: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone:
+        return value.dt.cast_time_unit("us").dt.convert_time_zone("UTC")
+    return _localized(value.dt.cast_time_unit("us"), zone)
+
+
+def _localized(naive: Time, zone: str) -> Time:
+    # An hour that a clock change repeats is read as its first pass; one that it skips does not exist: null.
+    localized = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    return localized.dt.convert_time_zone("UTC")
+
+
+_FORMATS = (
+    "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M", "%Y-%m-%d",
+)  # fmt: skip
+
+
+def _parse_timestamps(text: pl.Series, zone: str) -> pl.Series:
+    zoned = text.str.contains(ZONED).fill_null(False)
+    if not zoned.any():
+        return _localized(_parse_naive(text), zone)
+    naive = _localized(_parse_naive(pl.select(pl.when(~zoned).then(text)).to_series()), zone)
+    plain = text.str.replace(" ", "T", literal=True).str.replace(r"(?i)\s*z$", "+00:00")
+    plain = plain.str.replace(r"\s*([+-]\d{2}):?(\d{2})$", "${1}:${2}").str.replace(r"(:\d{2}\S*[+-]\d{2})$", "${1}:00")
+    with_zone, to_minutes = (
+        plain.str.to_datetime(f"%Y-%m-%dT%H:%M{seconds}%:z", time_unit="us", time_zone="UTC", strict=False)
+        for seconds in (":%S%.f", "")
+    )
+    with_zone = pl.select(pl.coalesce(with_zone, to_minutes)).to_series()
+    return pl.select(pl.when(zoned).then(with_zone).otherwise(naive)).to_series()
+
+
+def _parse_naive(text: pl.Series) -> pl.Series:
+    parsed = pl.Series([None], dtype=pl.Datetime("us")).new_from_index(0, len(text))
+    for form in _FORMATS:
+        if parsed.null_count() == text.null_count():
+            break
+        found = text.str.to_datetime(form, time_unit="us", strict=False)
+        parsed = found if parsed.null_count() == len(text) else pl.select(pl.coalesce(parsed, found)).to_series()
+    return parsed
+
+
+def make_batch(
+    source: Source,
+    inspected: Inspection,
+    names: ColumnNames,
+    identifiers: Mapping[str, str],
+) -> Batch:
+    """The rows of inspected files in canonical columns; `identifiers` says what identifier columns are to be."""
+    found, carrier = inspected.schema, inspected.carrier
+    kinds = {c.name: kind_in_table(c, {**found.columns, **identifiers}) for c in inspected.source.columns}
+    kinds[KNOWN_AT] = "timestamp"
+    frames = [_canonical_frame(x, kinds, names.timezone) for x in _alike(inspected.frames)]
+    frame = pl.concat(frames, how="diagonal_relaxed").with_row_index(ROW)
+    derived = carrier is not None and source.known_at not in found.columns
+    return Batch(
+        frame=_dated(source, carrier, derived, frame),
+        schema=found,
+        files=tuple(f.path for f in inspected.files),
+        zone_assumed=names.timezone if any(_naive(x, kinds) for x in inspected.frames) else None,
+        versioned=KNOWN_AT in found.in_file or (source.known_at is not None and not derived),
+    )
+
+
+def _canonical_frame(frame: pl.DataFrame, kinds: Mapping[str, Kind], zone: str) -> pl.DataFrame:
+    columns = []
+    for name, kind in kinds.items():
+        found = FOUND + name
+        if found in frame.columns:
+            columns.append(canonical(found, frame[found].dtype, kind, zone).alias(name))
+        elif name != KNOWN_AT:
+            columns.append(pl.lit(None, _TYPES[kind]).alias(name))
+    return frame.with_columns(columns)
+
+
+def _dated(source: Source, carrier: Source | None, derived: bool, frame: pl.DataFrame) -> pl.DataFrame:
+    """With `known_at`, and `_happened`: what must not lie in the future."""
+    if carrier is not None:
+        frame = _carried(source, frame)
+    if derived:
+        delay = source.latency if source.carried_delay is None else source.carried_delay
+        known = pl.col(CARRIER_TIME) + delay
+        dates = {KNOWN_AT: known, HAPPENED: pl.col(CARRIER_TIME)}
+        dates |= {source.known_at: known} if source.known_at else {}
+        return frame.with_columns(**dates)
+    known = pl.col(source.known_at or source.event_time) + (timedelta(0) if source.known_at else source.latency)
+    dates = {HAPPENED: pl.col(source.event_time)} | ({} if KNOWN_AT in frame.columns else {KNOWN_AT: known})
+    return frame.with_columns(**dates)
+
+
+def _carried(source: Source, frame: pl.DataFrame) -> pl.DataFrame:
+    """A row of the carrier that leaves one of this source's own columns empty says nothing about it."""
+    own = [FOUND + c.name for c in source.columns if c.name not in source.key and not c.nullable]
+    return frame.filter(pl.all_horizontal(pl.col(c).is_not_null() for c in own if c in frame.columns))
+
+
+def _alike(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Values found as text where parquet and CSV files are mixed."""
+    if len({tuple(f.schema.items()) for f in frames}) == 1 or not any(RAGGED in f.columns for f in frames):
+        return list(frames)
+    found = pl.selectors.starts_with(FOUND)
+    return [f.with_columns(found.cast(pl.String)) for f in frames]
+
+
+def _naive(frame: pl.DataFrame, kinds: Mapping[str, Kind]) -> bool:
+    """Whether a timestamp column holds a time without a zone."""
+    for name in (FOUND + n for n, kind in kinds.items() if kind == "timestamp" and FOUND + n in frame.columns):
+        dtype = frame[name].dtype
+        if dtype == pl.Date or (isinstance(dtype, pl.Datetime) and not dtype.time_zone):
+            return True
+        if dtype == pl.String and not frame[name].str.strip_chars().str.contains(ZONED).all(ignore_nulls=True):
+            return True
+    return False

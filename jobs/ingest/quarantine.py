@@ -1,0 +1,100 @@
+"""Quarantine tables: rows that were not let in, as found, with the reasons; append-only.
+
+Which rows are bad is decided by `jobs.ingest.contracts` and `jobs.ingest.row_versions`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from jobs.ingest.contracts import COLUMNS, REASONS
+from jobs.ingest.parsing import UTC
+from jobs.ingest.readers import FILE, FOUND
+from jobs.lakehouse.tables import Lakehouse
+
+SCHEMA = pa.schema(
+    {
+        "row": pa.string(),
+        "reasons": pa.string(),
+        "columns": pa.string(),
+        "file": pa.string(),
+        "as_of": pa.timestamp("us", "UTC"),
+        "row_hash": pa.string(),
+    }
+)
+UNKNOWN = "unknown "
+"""How the reason of a row begins that waits for what it refers to; its JSON holds the canonical values."""
+
+
+def table_of(raw_table: str) -> str:
+    return f"{raw_table}_quarantine"
+
+
+def entries(bad: pl.DataFrame, files: Sequence[Path], as_of: datetime) -> pl.DataFrame:
+    """Bad rows as rows of a quarantine table: all values as text in one JSON object."""
+    names = [c.removeprefix(FOUND) for c in bad.columns if c.startswith(FOUND)]
+    # As text, since a NaN has no place in JSON and an amount like 12,50 is kept as it was.
+    encoded = bad.select(pl.struct(pl.col(FOUND + n).cast(pl.String).alias(n) for n in names).struct.json_encode())
+    rows = encoded.to_series()
+    paths = [str(p) for p in files]
+    return pl.DataFrame(
+        {
+            "row": rows,
+            "reasons": bad[REASONS].list.join("; "),
+            "columns": bad[COLUMNS].list.join(", "),
+            "file": bad[FILE].replace_strict(dict(enumerate(paths)), return_dtype=pl.String),
+            "as_of": pl.Series([as_of], dtype=UTC).new_from_index(0, bad.height),
+            "row_hash": pl.Series(
+                [hashlib.sha256(r.encode()).hexdigest()[:32] for r in rows],
+                dtype=pl.String,
+            ),
+        }
+    ).unique(["file", "row_hash"], keep="first", maintain_order=True)
+
+
+def append(lakehouse: Lakehouse, table: str, found: pl.DataFrame) -> int:
+    """Append the entries that the quarantine of a raw table does not hold yet; returns how many."""
+    if found.is_empty():
+        return 0
+    quarantine = table_of(table)
+    if lakehouse.exists(quarantine):
+        held = pl.DataFrame(lakehouse.to_arrow(quarantine, columns=["file", "row_hash"]))
+        found = found.join(held, on=["file", "row_hash"], how="anti", maintain_order="left")
+    if found.is_empty():
+        return 0
+    lakehouse.write(quarantine, found.to_arrow().cast(SCHEMA), mode="append", schema=SCHEMA)
+    return found.height
+
+
+def waiting(lakehouse: Lakehouse, table: str, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Canonical rows of a raw table that were sound but referred to something unknown (released or not)."""
+    quarantine = table_of(table)
+    empty = pl.DataFrame(schema=dict(types))
+    if not lakehouse.exists(quarantine):
+        return empty
+    held = pl.DataFrame(lakehouse.to_arrow(quarantine, columns=["row", "reasons"]))
+    rows = held.filter(pl.col("reasons").str.starts_with(UNKNOWN))["row"].unique(maintain_order=True)
+    if rows.is_empty():
+        return empty
+    text = pl.DataFrame([json.loads(r) for r in rows], schema=dict.fromkeys(types, pl.String))
+    return text.select(from_text(n, t) for n, t in types.items())
+
+
+def as_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A canonical column as text that `from_text` reads back exactly."""
+    if dtype == UTC:
+        return pl.col(name).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").alias(name)
+    return pl.col(name).cast(pl.String)
+
+
+def from_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    if dtype == UTC:
+        return pl.col(name).str.to_datetime("%Y-%m-%dT%H:%M:%S%.6fZ", time_unit="us", time_zone="UTC")
+    if dtype == pl.Boolean:
+        return pl.col(name) == "true"
+    return pl.col(name).cast(dtype)

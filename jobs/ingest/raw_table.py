@@ -1,0 +1,84 @@
+"""The rows that a raw table holds already, read only as far as asked. Nothing here writes to tables."""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from jobs.ingest import day_digests as digests
+from jobs.ingest.day_digests import EVENT_DATE, Digests
+from jobs.ingest.parsing import UTC
+from jobs.ingest.readers import KNOWN_AT
+from jobs.lakehouse.tables import Lakehouse
+from jobs.use_case import Source, UseCase
+
+
+class Table:
+    """One raw table as it was when the load began, with what is remembered of its days."""
+
+    def __init__(
+        self, lakehouse: Lakehouse, use_case: UseCase, source: Source, versioned: bool, loaded_in: int
+    ) -> None:
+        self.lakehouse, self.name = lakehouse, use_case.raw_table(source)
+        self.columns = list(dict.fromkeys([*(c.name for c in source.columns), KNOWN_AT]))
+        self.content = [*(c.name for c in source.columns), *([KNOWN_AT] if versioned else [])]
+        self.memory: Path = lakehouse.settings.state / use_case.name / "loads" / f"{source.name}.days.json"
+        self.missing = not lakehouse.exists(self.name)
+        """There is no such table yet."""
+        self.empty = self.missing or (not loaded_in and not sum(rows_per_day(lakehouse, self.name).values()))
+        """It holds no row, and its columns may still get other types."""
+        known = digests.read(self.memory, table_id(lakehouse, self.name), loaded_in, self.content)
+        self.digests: Digests = known or Digests(loaded_in, {}, complete=self.empty)
+
+    def differing(self, rows: pl.DataFrame, content: Sequence[str]) -> list[date]:
+        """Event dates of `rows` on which the table may not hold exactly the same content."""
+        found = digests.digest(rows, content)
+        return sorted(day for day, seen in found.items() if self.digests.of(day) != seen)
+
+    def on(self, days: Sequence[date], content: Sequence[str]) -> pl.DataFrame:
+        """Content of the rows with these event dates."""
+        # A day known to be empty need not be looked for.
+        asked = [day for day in days if self.digests.of(day) != (0, 0)]
+        held = self._read([(EVENT_DATE, "in", asked)], [*content, EVENT_DATE], nothing=not asked)
+        self.digests = self.digests.replaced(asked, digests.digest(held, content))
+        return held.select(content)
+
+    def of(self, keys: pl.DataFrame) -> pl.DataFrame:
+        """Rows with these keys, on whatever day."""
+        first = keys.columns[0]
+        low, high = keys[first].min(), keys[first].max()
+        # The bounds let whole files be skipped; the join is what decides.
+        held = self._read([(first, ">=", low), (first, "<=", high)], self.columns, nothing=low is None)
+        return held.join(keys, on=keys.columns, how="semi")
+
+    def _read(self, filters: list[tuple[str, str, Any]], columns: list[str], nothing: bool) -> pl.DataFrame:
+        if nothing:
+            return self._nothing(columns)
+        found = self.lakehouse.to_arrow(self.name, columns=columns, filters=filters)
+        return pl.DataFrame(found).with_columns(pl.selectors.datetime().cast(UTC))
+
+    def _nothing(self, columns: list[str]) -> pl.DataFrame:
+        empty = self.lakehouse.schema(self.name).empty_table().select(columns)
+        return pl.DataFrame(empty).with_columns(pl.selectors.datetime().cast(UTC))
+
+    def keep(self, new: pl.DataFrame, loaded_in: int) -> None:
+        """Remember the days as they are after `new` was appended by load `loaded_in`."""
+        kept = self.digests.after(loaded_in, digests.digest(new, self.content))
+        digests.write(self.memory, table_id(self.lakehouse, self.name), kept, self.content)
+
+
+def table_id(lakehouse: Lakehouse, table: str) -> str:
+    """What tells a table from one that was there before, or is elsewhere, under the same name; empty if none is."""
+    return str(lakehouse.delta(table).metadata().id) if lakehouse.exists(table) else ""
+
+
+def rows_per_day(lakehouse: Lakehouse, table: str) -> dict[date, int]:
+    """Rows of each event date, counted from the log of a table that has daily partitions."""
+    files, day = pl.DataFrame(lakehouse.delta(table).get_add_actions(flatten=True)), f"partition.{EVENT_DATE}"
+    if day in files.columns:
+        counts = files.group_by(pl.col(day).alias(EVENT_DATE)).agg(pl.col("num_records").sum())
+    else:
+        counts = pl.DataFrame(lakehouse.to_arrow(table, columns=[EVENT_DATE])).group_by(EVENT_DATE).len()
+    return dict(counts.sort(EVENT_DATE).iter_rows())

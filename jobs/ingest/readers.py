@@ -1,0 +1,237 @@
+"""Reading input files: finding them, naming their columns, telling a file that can be read from one that cannot.
+
+What the values mean is `jobs.ingest.parsing`'s business; which rows are good is `jobs.ingest.contracts`'s.
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from jobs.ingest.registered_inputs import InputError
+from jobs.use_case import Source, UseCase
+
+KNOWN_AT = "known_at"
+FOUND = "found:"
+"""Prefix of the columns that hold the values as the file has them."""
+RAGGED, FILE = "_ragged", "_file"
+"""How many fields too many a row of a CSV file had, and the position of its file in the load."""
+ZONED = r":\d{2}(?:\.\d+)? ?(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
+"""A time of day, in text, that says its zone."""
+_CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz")
+_PARQUET_ENDINGS = (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """What a columns file declares: the zone of timestamps without one, and columns named otherwise in files."""
+
+    timezone: str = "UTC"
+    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Source name -> column of the table -> column in the file; `known_at` is the source's own arrival time."""
+
+    def of(self, source: Source) -> Mapping[str, str]:
+        return self.names.get(source.name, {})
+
+
+def read_column_names(path: Path) -> dict[str, Any]:
+    """What a columns file (YAML) says, unchecked. Raises InputError if it is no mapping."""
+    import yaml
+
+    try:
+        declared = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"columns file {path}: expected a readable YAML file, found: {error}") from error
+    if not isinstance(declared, dict):
+        raise InputError(f"columns file {path}: expected a mapping of sources to columns, found {declared!r}")
+    return declared
+
+
+def column_names(declared: Mapping[str, Any], use_case: UseCase, path: str | Path = "") -> ColumnNames:
+    """What a columns file says, checked against the sources of `use_case`; `path` is named in errors.
+
+    Raises InputError on unknown sources, columns or time zones.
+    """
+    zone = _checked_zone(path, declared.get("timezone", "UTC"))
+    return ColumnNames(
+        zone,
+        _checked_names(path, {k: v for k, v in declared.items() if k != "timezone"}, use_case),
+    )
+
+
+def _checked_zone(path: str | Path, zone: Any) -> str:
+    try:
+        return ZoneInfo(zone).key
+    except Exception as error:  # ZoneInfo raises five kinds of errors for a bad name
+        raise InputError(
+            f"columns file {path}: expected `timezone` to be an IANA zone such as Europe/Berlin, found {zone!r}"
+        ) from error
+
+
+def _checked_names(path: str | Path, declared: Mapping[str, Any], use_case: UseCase) -> dict[str, dict[str, str]]:
+    sources = {s.name: s for s in use_case.sources}
+    inputs = {s.input: s for s in use_case.sources}
+    names: dict[str, dict[str, str]] = {}
+    for key, mapping in declared.items():
+        source = sources.get(key) or inputs.get(key)
+        if source is None:
+            raise InputError(
+                f"columns file {path}: expected `timezone` or one of the sources {sorted(sources)}, found {key!r}"
+            )
+        columns = [*(c.name for c in source.columns), KNOWN_AT]
+        if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
+            raise InputError(f"columns file {path}: {key}: expected `column: column in the file`, found {mapping!r}")
+        if unknown := sorted(str(k) for k in mapping.keys() - set(columns)):
+            raise InputError(f"columns file {path}: {key}: expected columns among {columns}, found {unknown}")
+        names.setdefault(source.name, {}).update(mapping)
+    return names
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """The data files at `paths`, directories searched for parquet and CSV files in the order of their names.
+
+    Raises InputError if a path does not exist, a file is empty, or a directory holds no such file.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if _is_data(p.relative_to(path)) and p.is_file())
+            if not inside:
+                raise InputError(f"{path}: expected parquet or CSV files in this folder, found none; name a file")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise InputError(f"{path}: expected a parquet or CSV file, found nothing there; check the path")
+    for path in found:
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: expected a parquet or CSV file, found an empty file; deliver it again")
+    if not found:
+        raise InputError("expected at least one input file, found none; name a file")
+    return found
+
+
+def _is_data(relative: Path) -> bool:
+    hidden = any(part.startswith((".", "_")) for part in relative.parts)
+    return not hidden and relative.name.lower().endswith(_CSV_ENDINGS + _PARQUET_ENDINGS)
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of the file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One readable file: where, of which format, and the columns it has (name -> Polars type; text for CSV)."""
+
+    path: Path
+    format: str
+    columns: Mapping[str, pl.DataType]
+    separator: str = ","
+
+
+def open_file(path: Path) -> DataFile:
+    """Look at a file without reading its rows. Raises InputError if it is neither parquet nor CSV."""
+    name = path.name.lower()
+    with path.open("rb") as handle:
+        magic = handle.read(4)
+    if name.endswith(_PARQUET_ENDINGS) or magic == b"PAR1":
+        return DataFile(path, "parquet", _parquet_columns(path, magic))
+    if name.endswith(_CSV_ENDINGS):
+        return _open_csv(path)
+    raise InputError(f"{path}: expected a file that ends in .parquet or .csv, found neither; rename or convert it")
+
+
+def _parquet_columns(path: Path, magic: bytes) -> dict[str, pl.DataType]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+        return dict(pl.DataFrame(schema.empty_table()).schema)
+    except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        size = path.stat().st_size
+        what = "a truncated or damaged one" if magic == b"PAR1" else f"no parquet file (it begins with {magic!r})"
+        raise InputError(
+            f"{path}: expected a parquet file, found {what} of {size} bytes; deliver it again ({error})"
+        ) from error
+
+
+def _open_csv(path: Path) -> DataFile:
+    try:
+        header = pl.read_csv(
+            path,
+            has_header=False,
+            n_rows=1,
+            infer_schema=False,
+            separator="\x01",
+            quote_char=None,
+        )
+        line = str(header.item(0, 0))
+        separator = max(",;\t|", key=line.count)
+        names = [n.strip() for n in next(csv.reader([line], delimiter=separator))]
+    except (OSError, pl.exceptions.PolarsError, StopIteration, csv.Error) as error:
+        raise InputError(f"{path}: expected a CSV file in UTF-8 with a header, found: {error}") from error
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}: expected a header of distinct column names, found {names}; rename the columns")
+    return DataFile(path, "csv", {n: pl.String() for n in names}, separator)
+
+
+def read_file(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
+    """The `columns` of a file, as they are there; a CSV's are text, and `_ragged` counts fields too many.
+
+    Raises InputError if the file's rows cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if file.format == "csv":
+            return _read_csv(file, columns)
+        # Arrow reads damaged pages with an error, where Polars may panic.
+        return pl.DataFrame(pq.ParquetFile(file.path).read(columns=list(columns)))
+    except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        raise InputError(
+            f"{file.path}: expected a readable {file.format} file, found a damaged one; deliver it again ({error})"
+        ) from error
+
+
+def _read_csv(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
+    names = list(file.columns)
+    options: dict[str, Any] = {
+        "infer_schema": False,
+        "separator": file.separator,
+        "new_columns": names,
+    }
+    try:
+        frame = pl.read_csv(file.path, **options).with_columns(pl.lit(0, pl.Int64).alias(RAGGED))
+    except pl.exceptions.ComputeError:
+        frame = _read_ragged(file, names)
+    # A quoted empty field is no more of a value than an empty one.
+    return frame.select(*(pl.when(pl.col(c) != "").then(pl.col(c)).alias(c) for c in columns), RAGGED)
+
+
+def _read_ragged(file: DataFile, names: Sequence[str]) -> pl.DataFrame:
+    """Row by row, for a file with rows of more fields than its header: those are marked, not cut."""
+    import gzip
+
+    opener = gzip.open if file.path.name.endswith(".gz") else open
+    try:
+        with opener(file.path, "rt", encoding="utf-8-sig", newline="") as handle:
+            rows = [row for row in csv.reader(handle, delimiter=file.separator) if row][1:]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file.path}: expected a CSV file in UTF-8, found: {error}; convert it") from error
+    width = len(names)
+    data = {n: [row[i] if i < len(row) and row[i] else None for row in rows] for i, n in enumerate(names)}
+    extra = [max(len(row) - width, 0) for row in rows]
+    return pl.DataFrame(
+        {**data, RAGGED: extra},
+        schema={**dict.fromkeys(names, pl.String), RAGGED: pl.Int64},
+    )

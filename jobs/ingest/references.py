@@ -1,0 +1,89 @@
+"""Whether what a row is about has arrived: references between the raw tables of a use case."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from jobs.ingest.contracts import COLUMNS, REASONS, stored_identifiers, with_reasons
+from jobs.ingest.parsing import UTC
+from jobs.ingest.quarantine import UNKNOWN
+from jobs.ingest.readers import FOUND, KNOWN_AT
+from jobs.ingest.registered_inputs import InputError
+from jobs.ingest.schemas import FileSchema
+from jobs.lakehouse.tables import Lakehouse
+from jobs.use_case import Source, UseCase
+
+
+def target(use_case: UseCase, reference: str) -> tuple[str, str]:
+    """Raw table and column of a reference `source.column`."""
+    source, column = reference.split(".")
+    return use_case.raw_table(use_case.source(source)), column
+
+
+def expected_identifiers(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> dict[str, str]:
+    """Types that the identifiers of `source` should have: those in its table, else in tables with the same ids."""
+    expected: dict[str, str] = {}
+    others = [s for s in use_case.sources if s.name != source.name]
+    for other in others:
+        stored = stored_identifiers(lakehouse, use_case, other)
+        expected |= {c.name: stored[c.name] for c in source.columns if c.name in stored and c.name not in expected}
+    for column, reference in source.references.items():
+        name, there = reference.split(".")
+        stored = stored_identifiers(lakehouse, use_case, use_case.source(name))
+        expected |= {column: stored[there]} if there in stored else {}
+    return expected | stored_identifiers(lakehouse, use_case, source)
+
+
+def check_types(source: Source, found: FileSchema, expected: Mapping[str, str]) -> None:
+    """Raises InputError if identifiers are of another type than where they refer to."""
+    for column, kind in expected.items():
+        if found.columns.get(column, kind) != kind:
+            raise InputError(
+                f"{source.name}.{column}: expected {kind} identifiers as in the tables loaded before, found "
+                f"{found.columns[column]}; convert the column"
+            )
+
+
+def split(
+    lakehouse: Lakehouse, use_case: UseCase, source: Source, rows: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows whose references are all there, and the others as bad rows that may be released later."""
+    if not source.references:
+        return rows, _as_canonical(source, with_reasons(rows.clear(), [], []))
+    unknown = {}
+    for column, reference in source.references.items():
+        table, there = target(use_case, reference)
+        held = pl.Series(dtype=rows[column].dtype)
+        if not rows.is_empty() and lakehouse.exists(table):
+            held = pl.Series(lakehouse.to_arrow(table, columns=[there])[there])
+        unknown[column] = ~rows[column].is_in(held.implode()) & rows[column].is_not_null()
+    flags = rows.with_columns(
+        pl.concat_list([pl.when(f).then(pl.lit(UNKNOWN + c)) for c, f in unknown.items()])
+        .list.drop_nulls()
+        .alias(REASONS)
+    ).with_columns(pl.col(REASONS).list.eval(pl.element().str.strip_prefix(UNKNOWN)).alias(COLUMNS))
+    is_bad = pl.col(REASONS).list.len() > 0
+    return flags.filter(~is_bad).drop(REASONS, COLUMNS), _as_canonical(source, flags.filter(is_bad))
+
+
+def _held(lakehouse: Lakehouse, table: str, column: str, asked: pl.Series) -> pl.Series:
+    """Values of a column among which the asked ones may be; their bounds let whole files be skipped."""
+    low, high = asked.min(), asked.max()
+    if low is None or not lakehouse.exists(table):
+        return asked.clear()
+    found = lakehouse.to_arrow(table, columns=[column], filters=[(column, ">=", low), (column, "<=", high)])
+    return pl.Series(found[column])
+
+
+def _as_canonical(source: Source, bad: pl.DataFrame) -> pl.DataFrame:
+    """With the canonical values as those found, so that quarantine holds all that a release needs."""
+    from jobs.ingest.quarantine import as_text
+
+    names = dict.fromkeys([*(c.name for c in source.columns), KNOWN_AT])
+    dropped = bad.drop([c for c in bad.columns if c.startswith(FOUND)])
+    return dropped.with_columns(as_text(n, dropped.schema[n]).alias(FOUND + n) for n in names)
+
+
+def types(source: Source, frame: pl.DataFrame) -> dict[str, pl.DataType]:
+    """Polars types of the columns that a waiting row keeps."""
+    return {n: frame.schema[n] for n in [*(c.name for c in source.columns), KNOWN_AT]} | {KNOWN_AT: UTC}

@@ -1,0 +1,89 @@
+"""Which files feed a use case: registered by `evergreen run`, or the built-in input, made when first needed.
+
+Reading the files is `jobs.ingest.load`'s business.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+from jobs.settings import Settings
+from jobs.state_files import replace_json
+from jobs.use_case import Progress, UseCase
+
+
+class InputError(ValueError):
+    """An input that cannot be used as it is: the message says what was expected, what was found and what to do."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files per input name, how their columns are called, and the days they are about."""
+
+    files: Mapping[str, tuple[str, ...]]
+    first_day: date
+    last_day: date
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
+    """What was given on the command line when this was registered: path -> size and time."""
+
+    @property
+    def end(self) -> datetime:
+        """Midnight after the last day: the default `as_of`."""
+        return datetime.combine(self.last_day + timedelta(days=1), time.min, UTC)
+
+    def paths(self, name: str) -> tuple[Path, ...]:
+        return tuple(Path(f) for f in self.files.get(name, ()))
+
+
+def _file(settings: Settings, use_case: UseCase) -> Path:
+    return settings.state / use_case.name / "inputs.json"
+
+
+def registered(settings: Settings, use_case: UseCase) -> Inputs | None:
+    """What was registered for this home, if anything was."""
+    try:
+        stored = json.loads(_file(settings, use_case).read_text())
+    except FileNotFoundError:
+        return None
+    return Inputs(
+        files={name: tuple(files) for name, files in stored["files"].items()},
+        first_day=date.fromisoformat(stored["first_day"]),
+        last_day=date.fromisoformat(stored["last_day"]),
+        columns=stored["columns"],
+        given=stored.get("given", {}),
+    )
+
+
+def register(settings: Settings, use_case: UseCase, inputs: Inputs) -> Inputs:
+    """Make `inputs` the files that every later run of this use case reads, the UI's included."""
+    replace_json(_file(settings, use_case), asdict(inputs))
+    return inputs
+
+
+def stamps(files: Iterable[Path]) -> dict[str, str]:
+    """Size and modification time of files: the same stamps need no second look. Folders have none."""
+    stats = {str(f.absolute()): f.stat() for f in files if f.is_file()}
+    return {path: f"{stat.st_size} {stat.st_mtime_ns}" for path, stat in stats.items()}
+
+
+def absolute(files: Mapping[str, Sequence[str | Path]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(str(Path(f).absolute()) for f in paths) for name, paths in files.items() if paths}
+
+
+def ensure(settings: Settings, use_case: UseCase, progress: Progress | None = None) -> Inputs:
+    """The registered inputs; if there are none, the use case's built-in input is written and registered.
+
+    Raises ValueError if the use case has no built-in input.
+    """
+    known = registered(settings, use_case)
+    if known is not None:
+        return known
+    if use_case.default_input is None:
+        raise ValueError(f"{use_case.name} has no built-in input: register files with `evergreen run --transactions`")
+    made = use_case.default_input(settings.home / "input" / use_case.name, progress)
+    inputs = Inputs(absolute({name: [f] for name, f in made.items()}), use_case.first_day, use_case.last_day)
+    return register(settings, use_case, inputs)

@@ -1,0 +1,203 @@
+"""Running dbt in this process, against the shared engine session: manifest, results, leftovers. No SQL here.
+
+In this process because dbt's imports and parsing, in a process of its own, cost more than its work on a day's rows.
+"""
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pyarrow import fs
+
+from jobs.lakehouse import engine
+from jobs.lakehouse.tables import Lakehouse
+from jobs.settings import Settings, exported
+from jobs.state_files import replace_json
+from jobs.use_case import UseCase
+
+SCRATCH = "_merge"
+RESULTS = ("LogModelResult", "LogTestResult")
+PARSED = ("*.sql", "*.yml", "*.yaml", "*.csv", "*.md")
+
+
+class DbtProjectError(RuntimeError):
+    """The dbt project cannot be parsed."""
+
+
+@dataclass
+class Build:
+    """What `dbt build` did: an event per finished node, in order, as dbt's JSON log has them; and what went wrong."""
+
+    finished: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def listen(self, message: Any) -> None:
+        """Take what dbt says; called from its threads."""
+        if message.info.level == "error":
+            self.errors.append(message.info.msg.strip())
+        if message.info.name in RESULTS:
+            from dbt_common.events.functions import msg_to_dict
+
+            self.finished.append(msg_to_dict(message))
+
+
+def build(lakehouse: Lakehouse, use_case: UseCase, parsed: Path, selection: Sequence[str]) -> Build:
+    """`dbt build` of the nodes that `selection` (dbt's own options) names; a failure is told, not raised.
+
+    `parsed` is what `manifest` returned.
+    """
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
+
+    nodes = Manifest.from_msgpack(parsed.with_suffix(".msgpack").read_bytes())
+    done = Build()
+    with session(lakehouse, use_case):
+        result = dbtRunner(manifest=nodes, callbacks=[done.listen]).invoke(
+            ["build", *selection, *_options(lakehouse.settings, target(lakehouse.settings))]
+        )
+    if not result.success and not done.errors:
+        done.errors.append(str(result.exception or "dbt build failed"))
+    return done
+
+
+class Built:
+    """What each model of a use case was last built from, in a small file: the same again needs no second look."""
+
+    def __init__(self, lakehouse: Lakehouse, use_case: UseCase, parsed: Path, manifest: Mapping[str, Any]) -> None:
+        self.lakehouse, self.project, self.manifest = lakehouse, parsed.stem, manifest
+        self.path = lakehouse.settings.state / use_case.name / "transforms.json"
+
+    def due(self, models: Sequence[str]) -> list[str]:
+        """Those of `models` (dbt's ids) that changed since they held, whose inputs did, or whose inputs are due."""
+        kept, now = self._read(), self._now(models)
+
+        def is_due(model: str) -> bool:
+            inputs = self.manifest["parent_map"][model]
+            return kept.get(model) != now[model] or any(is_due(node) for node in inputs if node in now)
+
+        return [model for model in models if is_due(model)]
+
+    def remember(self, done: Build, models: Sequence[str]) -> None:
+        """Keep what `models` hold now, if nothing that `done` says of them or their tests is bad."""
+        passed = {
+            event["data"]["node_info"]["unique_id"]: event["data"]["node_info"]["node_status"].lower()
+            in ("success", "pass")
+            for event in done.finished
+        }
+        sound = [m for m in models if all(passed.get(n, False) for n in (m, *self._tests(m)))]
+        others = {model: state for model, state in self._read().items() if model not in models}
+        replace_json(self.path, {**others, **self._now(sound)})
+
+    def _tests(self, model: str) -> list[str]:
+        return [node for node in self.manifest["child_map"][model] if node.startswith("test.")]
+
+    def _now(self, models: Sequence[str]) -> dict[str, dict[str, Any]]:
+        known = {**self.manifest["nodes"], **self.manifest["sources"]}
+        read = {model: [model, *self.manifest["parent_map"][model]] for model in models}
+        tables = {node: relation(known[node]) for nodes in read.values() for node in nodes}
+        versions = self.lakehouse.versions(sorted(set(tables.values())))
+        return {
+            model: {"project": self.project, "versions": {tables[node]: versions[tables[node]] for node in nodes}}
+            for model, nodes in read.items()
+        }
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            kept: dict[str, Any] = json.loads(self.path.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return kept
+
+
+def models(manifest: Mapping[str, Any], use_case: UseCase) -> list[str]:
+    """Ids of the use case's models (those in folders of its name), each after those it reads."""
+    nodes, parents = manifest["nodes"], manifest["parent_map"]
+    own = {n for n in nodes if nodes[n]["resource_type"] == "model" and nodes[n]["fqn"][2] == use_case.name}
+    return list(TopologicalSorter({n: sorted(own.intersection(parents[n])) for n in sorted(own)}).static_order())
+
+
+def selection(manifest: Mapping[str, Any], chosen: Sequence[str]) -> list[str]:
+    """dbt's options for these models, and the tests of them and of the sources they read."""
+    sources = {n for model in chosen for n in manifest["parent_map"][model] if n in manifest["sources"]}
+    names = [f"fqn:{'.'.join(manifest['nodes'][model]['fqn'])}" for model in chosen]
+    return ["--select", *names, *(f"source:{'.'.join(manifest['sources'][n]['fqn'][-2:])}" for n in sorted(sources))]
+
+
+def relation(node: Mapping[str, Any]) -> str:
+    """The table of a model or source."""
+    return f"{node['schema']}.{node.get('alias') or node['name']}"
+
+
+def target(settings: Settings) -> Path:
+    """Where dbt leaves compiled SQL, results and its log."""
+    return settings.home / "dbt" / "target"
+
+
+def _options(settings: Settings, target: Path) -> list[str]:
+    folders = {"--project-dir": settings.dbt_project, "--profiles-dir": settings.dbt_project}
+    folders |= {"--target-path": target, "--log-path": target}
+    return ["--quiet", *(str(part) for option in folders.items() for part in option)]
+
+
+@contextlib.contextmanager
+def session(lakehouse: Lakehouse, use_case: UseCase) -> Iterator[None]:
+    """Inside, dbt finds the engine's shared session, with all tables registered, and the warehouse."""
+    from pyspark.sql.connect.session import SparkSession
+
+    # dbt-spark asks for any session: in a process that talked to several engines that would be the first one.
+    SparkSession._default_session = SparkSession._active_session.session = lakehouse.spark
+    for schema in (use_case.name, f"{use_case.name}_staging"):
+        lakehouse.spark.sql(f"create schema if not exists {schema}")
+    with exported(SPARK_REMOTE=engine.url(lakehouse.settings), EVERGREEN_WAREHOUSE=lakehouse.warehouse):
+        try:
+            yield
+        finally:
+            _sweep(f"{lakehouse.warehouse.rstrip('/')}/{SCRATCH}")
+
+
+def _sweep(folder: str) -> None:
+    """Empty what `macros/merge.sql` wrote down."""
+    if "://" not in folder:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    store, path = fs.FileSystem.from_uri(folder)
+    with contextlib.suppress(FileNotFoundError):
+        store.delete_dir(path)
+
+
+def fingerprint(project: Path) -> str:
+    """Hash of everything dbt parses in a project, and of what parses it."""
+    digest = hashlib.sha256("".join(metadata.version(f"dbt-{part}") for part in ("core", "spark")).encode())
+    for path in sorted(p for pattern in PARSED for p in project.rglob(pattern)):
+        digest.update(str(path.relative_to(project)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def manifest(settings: Settings) -> Path:
+    """The manifest of the dbt project as it is now; parsed only if a file of it changed.
+
+    dbt's own form of it lies beside, as `.msgpack`. Raises DbtProjectError with dbt's own message if the project does
+    not parse.
+    """
+    parsed = settings.home / "dbt" / f"manifest-{fingerprint(settings.dbt_project)}.json"
+    if parsed.exists():
+        return parsed
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
+
+    target = settings.home / "dbt" / "parse"
+    with exported(EVERGREEN_WAREHOUSE=settings.warehouse):
+        result = dbtRunner().invoke(["parse", *_options(settings, target)])
+    if not result.success:
+        raise DbtProjectError(f"dbt parse failed: {result.exception or 'see ' + str(target / 'dbt.log')}")
+    assert isinstance(result.result, Manifest)
+    parsed.with_suffix(".msgpack").write_bytes(result.result.to_msgpack())
+    (target / "manifest.json").replace(parsed)
+    return parsed

@@ -1,0 +1,137 @@
+"""Finding or starting the engine of a home, and attaching a Spark Connect session to it.
+
+One embedded server per EVERGREEN_HOME, shared by UI, CLI, dbt, Feast and daemons through one fixed session;
+with `SPARK_REMOTE` set nothing is started. Tables are the business of `jobs.lakehouse.tables`.
+"""
+
+import atexit
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from jobs.settings import ROOT, Settings
+from jobs.state_files import file_lock
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.session import SparkSession
+
+USER = "evergreen"
+START_SECONDS = 60.0
+
+
+class EngineUnreachable(RuntimeError):
+    """No engine answers at the address we were given, or the embedded one did not start."""
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def _running(state_file: Path) -> dict[str, Any] | None:
+    try:
+        state: dict[str, Any] = json.loads(state_file.read_text())
+    except (OSError, ValueError):
+        return None
+    return state if _answers("127.0.0.1", int(state["port"])) else None
+
+
+def _start(settings: Settings, state_file: Path) -> dict[str, Any]:
+    log = state_file.with_name("server.log")
+    state_file.unlink(missing_ok=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        # Rows per Arrow batch: with the default of 8,192 a join of 10 M rows spends its time handing batches on.
+        "SAIL_EXECUTION__BATCH_SIZE": "32768",
+        # The server reaps itself; a session it dropped on its own would lose every registered table.
+        "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(10**9),
+        "RUST_LOG": "warn",
+    }
+    arguments = [str(state_file), str(uuid.uuid4()), str(settings.engine_idle_seconds)]
+    with log.open("a") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jobs.lakehouse.engine_server", *arguments],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            cwd=settings.home, env=environment, start_new_session=True,
+        )  # fmt: skip
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if state := _running(state_file):
+            process.returncode = 0  # it outlives us: Popen is not to warn that nobody waited for it
+            return state
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise EngineUnreachable(f"the embedded engine did not start; its last words are in {log}")
+
+
+def url(settings: Settings) -> str:
+    """Spark Connect URL of this home's engine, which is started if nobody did yet.
+
+    Raises EngineUnreachable if `SPARK_REMOTE` does not answer or the embedded engine does not start.
+    """
+    if settings.spark_remote:
+        return _remote(settings.spark_remote)
+    state_file = settings.home / "engine" / "server.json"
+    state = _running(state_file)
+    if state is None:
+        with file_lock(state_file.with_name("start.lock")):
+            state = _running(state_file) or _start(settings, state_file)
+    return f"sc://127.0.0.1:{state['port']}/;session_id={state['session_id']};user_id={USER}"
+
+
+def _remote(remote: str) -> str:
+    parts = urlsplit(remote)
+    if parts.scheme != "sc" or not parts.hostname:
+        raise EngineUnreachable(f"SPARK_REMOTE: expected sc://host:port, found {remote!r}")
+    if not _answers(parts.hostname, parts.port or 15002):
+        raise EngineUnreachable(
+            f"SPARK_REMOTE={remote}: nothing answers at {parts.hostname}:{parts.port or 15002}; "
+            "start it (`evergreen spark` runs a local one) or unset SPARK_REMOTE for the embedded engine"
+        )
+    return remote
+
+
+def session(settings: Settings) -> "SparkSession":
+    """A Spark Connect session in UTC on this home's engine, reused within the process while it stays alive."""
+    from pyspark.sql.connect.session import SparkSession
+
+    address = url(settings)
+    existing = _sessions.get(address)
+    if existing is not None and not existing.is_stopped:
+        return existing
+    spark = SparkSession.builder.remote(address).create()
+    # At exit pyspark would tell the server to drop caches it never made, and retry for minutes if the server is gone.
+    atexit.unregister(spark.client._on_exit)
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    _sessions[address] = spark
+    return spark
+
+
+# One client per address and process: a channel costs a handshake, a session its registered tables.
+_sessions: dict[str, "SparkSession"] = {}
+
+
+def stop(settings: Settings, timeout: float = 10.0) -> None:
+    """End the embedded engine of this home, if it runs: it leaves when its state file is gone."""
+    state_file = settings.home / "engine" / "server.json"
+    if not (state := _running(state_file)):
+        return
+    state_file.unlink(missing_ok=True)
+    for address in [a for a in _sessions if f":{state['port']}/" in a]:
+        # A client left open would try to reach the ended server for minutes when the process exits.
+        _sessions.pop(address).client.close()
+    deadline = time.monotonic() + timeout
+    while _answers("127.0.0.1", int(state["port"])) and time.monotonic() < deadline:
+        time.sleep(0.1)

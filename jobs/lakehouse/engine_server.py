@@ -1,0 +1,56 @@
+"""The process of the embedded engine: one Sail server for one EVERGREEN_HOME, on loopback.
+
+Started by `jobs.lakehouse.engine`; outlives the run that started it and ends itself when orphaned: its home gone,
+another server named in the state file, or no client connected for the idle time.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import psutil
+from pysail.spark import SparkConnectServer
+
+from jobs.state_files import replace_json
+
+POLL_SECONDS = 2.0
+
+
+def _connected(process: psutil.Process, port: int) -> bool:
+    return any(
+        c.status == psutil.CONN_ESTABLISHED and c.laddr and c.laddr.port == port
+        for c in process.net_connections(kind="tcp")
+    )
+
+
+def _orphaned(state_file: Path) -> bool:
+    try:
+        return int(json.loads(state_file.read_text())["pid"]) != os.getpid()
+    except (OSError, ValueError, KeyError):
+        return True
+
+
+def _announce(state_file: Path, port: int, session_id: str) -> None:
+    replace_json(state_file, {"pid": os.getpid(), "port": port, "session_id": session_id})
+
+
+def serve(state_file: Path, session_id: str, idle_seconds: float) -> None:
+    """Serve until orphaned (blocks)."""
+    server = SparkConnectServer("127.0.0.1", 0)
+    server.start(background=True)
+    port = server.listening_address[1]
+    _announce(state_file, port, session_id)
+    process, last_seen = psutil.Process(), time.monotonic()
+    while time.monotonic() - last_seen < idle_seconds and not _orphaned(state_file):
+        if _connected(process, port):
+            last_seen = time.monotonic()
+        time.sleep(min(POLL_SECONDS, idle_seconds / 4))
+    server.stop()
+    if not _orphaned(state_file):
+        state_file.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))

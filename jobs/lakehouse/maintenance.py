@@ -1,0 +1,75 @@
+"""Keeping tables small: compaction, checkpoints, log expiry, vacuum. Pinned versions always stay readable.
+
+delta-rs does the work: the embedded engine has neither OPTIMIZE nor VACUUM.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pyarrow import fs
+
+from jobs.lakehouse.tables import Lakehouse, find_tables, keeping
+from jobs.ledger.pins import pinned
+from jobs.use_case import UseCase
+
+# Another tool's automatic clean-up must not expire the log of a version we pinned.
+PROPERTIES = {"delta.enableExpiredLogCleanup": "false"}
+
+
+@dataclass(frozen=True)
+class Maintained:
+    """What was done to one table: files compacted away, log entries and data files removed."""
+
+    table: str
+    compacted: int
+    log_entries: int
+    files: int
+
+    def __str__(self) -> str:
+        return f"{self.table}: {self.compacted} files compacted, {self.files} removed, {self.log_entries} log entries"
+
+
+def run(lakehouse: Lakehouse, use_case: UseCase, retain_hours: float = 168.0) -> Iterator[Maintained]:
+    """Maintain every table of a use case; files removed from a table stay for `retain_hours` (pinned ones always)."""
+    schemas = (use_case.name, f"{use_case.name}_")
+    for table in find_tables(lakehouse.warehouse):
+        schema = table.split(".")[0]
+        if schema == schemas[0] or schema.startswith(schemas[1]):
+            with lakehouse.lock(table):
+                yield maintain(lakehouse, table, retain_hours)
+
+
+def maintain(lakehouse: Lakehouse, table: str, retain_hours: float) -> Maintained:
+    """Compact, checkpoint, expire the log and vacuum one table."""
+    state = keeping(lakehouse.state(table))
+    delta = lakehouse.delta(table)
+    if delta.metadata().configuration.get("delta.enableExpiredLogCleanup") != "false":
+        delta.alter.set_table_properties(PROPERTIES, commit_properties=state)
+    compacted = lakehouse.delta(table).optimize.compact(commit_properties=state)["numFilesRemoved"]
+    keep = pinned(lakehouse.settings, table)
+    current = lakehouse.delta(table).version()
+    for version in (*keep, current):
+        lakehouse.delta(table, version).create_checkpoint()
+    expired = _expire_log(lakehouse.path(table), min([*keep, current]), timedelta(hours=retain_hours))
+    removed = lakehouse.delta(table).vacuum(
+        retention_hours=int(retain_hours), enforce_retention_duration=False, dry_run=False,
+        keep_versions=keep, commit_properties=state,
+    )  # fmt: skip
+    return Maintained(table, compacted, expired, len(removed))
+
+
+def _expire_log(path: str, first_needed: int, retention: timedelta) -> int:
+    """Remove log entries older than the retention that no needed version (they have checkpoints) is read from."""
+    store, root = fs.FileSystem.from_uri(path) if "://" in path else (fs.LocalFileSystem(), path)
+    entries = store.get_file_info(fs.FileSelector(f"{root}/_delta_log"))
+    newest = max((e.mtime for e in entries if e.mtime), default=None)
+    expired = [
+        e.path
+        for e in entries
+        if e.base_name[:20].isdigit() and int(e.base_name[:20]) < first_needed
+        and newest is not None and e.mtime <= newest - retention
+    ]  # fmt: skip
+    for entry in expired:
+        store.delete_file(entry)
+    return len(expired)

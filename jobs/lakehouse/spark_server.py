@@ -1,0 +1,184 @@
+"""A local Apache Spark Connect server with Delta, on loopback, run as a cluster would be: without our package.
+
+For the tests, and for those who want Spark instead of the embedded engine (`evergreen spark`). What the machine
+must have is the business of `jobs.lakehouse.spark_environment`.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.lakehouse.spark_environment import Prepared, SparkNotReady, prepare
+from jobs.settings import ROOT, Settings
+
+__all__ = ["QUICK_TO_WARM", "Prepared", "Running", "SparkNotReady", "SparkServer", "foreground", "prepare", "start"]
+
+SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
+START_SECONDS = 120.0
+LAPTOP = {
+    "spark.driver.memory": "2g",
+    "spark.ui.enabled": "false",
+    "spark.log.level": "WARN",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.connect.grpc.binding.address": "127.0.0.1",
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    # The defaults, 200 and 50, are for clusters: on two cores they cost seconds per statement.
+    "spark.sql.shuffle.partitions": "4",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    # The default of 10,000 rows cuts what a kernel sees into slivers.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "200000",
+}
+QUICK_TO_WARM = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC"}
+"""Options for a server that lives for minutes: the first statements take half the time, long ones more."""
+# Runs in the child before Spark does: the kernel then ends Spark with its parent, however that one dies. A parent that
+# ignores signals (in the background of a shell, say) has children that do, unless they ask for them.
+DIE_WITH_PARENT = """
+import ctypes, os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    work: Path
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def stop(self) -> None:
+        """End the server and its Python workers, and remove what it worked with; again does nothing."""
+        for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(patience)
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+def start(
+    prepared: Prepared,
+    port: int | None,
+    warehouse: str | Path,
+    log_dir: Path,
+    options: Mapping[str, str] | None = None,
+) -> Running:
+    """Start a server and wait until it answers; `port` None takes a free one, `options` overrule `LAPTOP`.
+
+    The server ends with this process (on Linux with the calling thread: start it from one that lasts).
+    Raises SparkNotReady if the port is taken or Spark does not come up.
+    """
+    port = _free_port(port)
+    work = log_dir.absolute() / f"work-{port}"
+    work.mkdir(parents=True, exist_ok=True)
+    settings = {
+        **LAPTOP,
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.sql.warehouse.dir": str(warehouse if "://" in str(warehouse) else Path(warehouse).absolute()),
+        "spark.local.dir": str(work),
+        "spark.jars": ",".join(map(str, prepared.jars)),
+        **(options or {}),
+    }
+    command = [str(prepared.spark_home / "bin" / "spark-submit"), "--master", "local[*]", "--class", SERVER_CLASS]
+    command += [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+    log = log_dir.absolute() / "spark.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(prepared.python), "-c", DIE_WITH_PARENT, str(os.getpid()), *command, "spark-internal"],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            cwd=work, env=_environment(prepared), start_new_session=True,
+        )  # fmt: skip
+    running = Running(f"sc://127.0.0.1:{port}", process, work, log)
+    _wait(running, port)
+    return running
+
+
+def _free_port(port: int | None) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port or 0))
+        except OSError as error:
+            raise SparkNotReady(f"port {port} is taken ({error}); choose another with --port") from error
+        return int(probe.getsockname()[1])
+
+
+def _environment(prepared: Prepared) -> dict[str, str]:
+    """The caller's environment less whatever would lead Python or Spark back to the caller's packages."""
+    inherited = {
+        name: value
+        for name, value in prepared.environment.items()
+        if not name.startswith(("PYTHON", "PYSPARK_", "SPARK_", "VIRTUAL_ENV"))
+    }
+    return inherited | {
+        "JAVA_HOME": str(prepared.java.parent.parent),
+        "SPARK_HOME": str(prepared.spark_home),
+        "PYSPARK_PYTHON": str(prepared.python),
+        "PYSPARK_DRIVER_PYTHON": str(prepared.python),
+        # Spares Spark a lookup of this host's name.
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "TZ": "UTC",
+        # Spark runs one Python worker per core; threads inside each would only get in each other's way.
+        "POLARS_MAX_THREADS": "1",
+    }
+
+
+def _wait(running: Running, port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and running.process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    running.stop()
+    last_words = running.log.read_text(errors="replace")[-2000:]
+    raise SparkNotReady(f"Spark did not come up on port {port}; the end of {running.log}:\n{last_words}")
+
+
+@contextlib.contextmanager
+def SparkServer(
+    cache: Path, lock_file: Path, warehouse: str | Path, log_dir: Path, port: int | None = None
+) -> Iterator[Running]:
+    """A prepared and running server for the length of a `with` block."""
+    running = start(prepare(cache, lock_file), port, warehouse, log_dir)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def foreground(settings: Settings, port: int, say: Callable[[str], None] = print) -> int:
+    """Run a server over this home's warehouse until it ends or is interrupted; returns an exit status."""
+    try:
+        say("Making sure that Java, the jars and a Python environment are there (minutes, the first time) ...")
+        prepared = prepare(settings.home / "cache", ROOT / "requirements.lock")
+        running = start(prepared, port, settings.warehouse, settings.home / "spark")
+    except SparkNotReady as error:
+        say(str(error))
+        return 1
+    say(f"Apache Spark answers; its log is {running.log}. Ctrl-C ends it. In another terminal:")
+    say(f"  export SPARK_REMOTE={running.url}")
+    try:
+        return running.process.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        running.stop()

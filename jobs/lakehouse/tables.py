@@ -1,0 +1,356 @@
+"""Delta tables behind one engine API: read, write with proof of what arrived, versions, state, locks.
+
+Which engine answers is `jobs.lakehouse.engine`'s business; what the tables mean is everybody else's.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from pyarrow import fs
+
+from jobs.lakehouse import engine
+from jobs.settings import Settings
+from jobs.state_files import file_lock
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.dataframe import DataFrame
+    from pyspark.sql.connect.session import SparkSession
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+PARTITION = "event_date"
+"""The column of daily partitions, of every table that has them."""
+NO_DAY = "date '9999-12-31'"
+
+
+class WriteMismatch(RuntimeError):
+    """What arrived in a table is not what was meant to be written."""
+
+
+@dataclass
+class Lakehouse:
+    """All Delta tables of one warehouse, through one shared engine session.
+
+    A table `schema.name` lives at `{warehouse}/{schema}/{name}`.
+    """
+
+    settings: Settings
+    _travelled: bool = field(default=False, repr=False)
+
+    @property
+    def warehouse(self) -> str:
+        return self.settings.warehouse
+
+    @property
+    def spark(self) -> "SparkSession":
+        """The shared session, with every table of the warehouse registered in it."""
+        fresh = engine.url(self.settings) not in engine._sessions
+        spark = engine.session(self.settings)
+        if fresh:
+            register(spark, self.warehouse, embedded=self.settings.spark_remote is None)
+        return spark
+
+    def path(self, table: str) -> str:
+        schema, name = table.split(".")
+        return f"{self.warehouse.rstrip('/')}/{schema}/{name}"
+
+    def delta(self, table: str, version: int | None = None) -> DeltaTable:
+        """The delta-rs view of a table: history, versions and Arrow reads without an engine."""
+        return DeltaTable(self.path(table), version=version)
+
+    def exists(self, table: str) -> bool:
+        return self.version(table) is not None
+
+    def version(self, table: str) -> int | None:
+        """Latest Delta version, or None if there is no such table."""
+        try:
+            return self.delta(table).version()
+        except TableNotFoundError:
+            return None
+
+    def versions(self, tables: Sequence[str]) -> dict[str, int | None]:
+        return {table: self.version(table) for table in tables}
+
+    def read(self, table: str, version: int | None = None) -> "DataFrame":
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(table))
+
+    def to_arrow(
+        self,
+        table: str,
+        version: int | None = None,
+        columns: Sequence[str] | None = None,
+        filters: Any = None,
+    ) -> pa.Table:
+        """Read a table, or the part that `filters` (DNF, as in pyarrow) keeps, without an engine."""
+        return self.delta(table, version).to_pyarrow_table(
+            columns=list(columns) if columns is not None else None, filters=filters
+        )
+
+    def first_rows(self, table: str, file: str, rows: int) -> pa.Table:
+        """The first rows of one data file of a table, without its partition columns."""
+        from pyarrow import dataset  # imports pandas
+
+        where = self.path(table)
+        store, folder = fs.FileSystem.from_uri(where) if "://" in where else (fs.LocalFileSystem(), where)
+        return dataset.dataset(f"{folder}/{unquote(file)}", format="parquet", filesystem=store).head(rows)
+
+    def schema(self, table: str, version: int | None = None) -> pa.Schema:
+        return pa.schema(self.delta(table, version).schema().to_arrow())
+
+    def write(
+        self,
+        table: str,
+        rows_in: "DataFrame | pa.Table",
+        *,
+        mode: str,
+        schema: pa.Schema,
+        rows: int | None = None,
+        replace_where: str | None = None,
+        partition_by: Sequence[str] = (),
+        state: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Write through the engine and prove that what arrived is what was meant; returns the Delta version.
+
+        `mode` is `append` or `overwrite` (only the rows that match `replace_where`, if given); `schema` and
+        `rows` are what the caller means to write; `state` is committed in the same transaction.
+
+        Raises WriteMismatch, with the table as it was, if schema or row count differ.
+        """
+        spark = self.spark
+        before, state_before = self.version(table), self.state(table)
+        self._check_schema(table, rows_in.schema if isinstance(rows_in, pa.Table) else _arrow(rows_in), schema, before)
+        if isinstance(rows_in, pa.Table):
+            rows = rows_in.num_rows if rows is None else rows
+            rows_in = spark.createDataFrame(rows_in)
+        options = {"userMetadata": _metadata(state or {})}
+        if replace_where is not None and before is not None:
+            options["replaceWhere"] = replace_where
+        writer = rows_in.write.format("delta").mode(mode).options(**options)
+        if partition_by and before is None:
+            writer = writer.partitionBy(*partition_by)
+        writer.save(self.path(table))
+        after = self.version(table)
+        if before is None:
+            register_table(spark, self.path(table), table, embedded=self.settings.spark_remote is None)
+        self._check_rows(table, (before, after), rows, options.get("replaceWhere"), state_before)
+        if after is None:
+            raise WriteMismatch(f"{table}: the engine reported success, but there is no table at {self.path(table)}")
+        return after
+
+    def _check_schema(self, table: str, arriving: pa.Schema, meant: pa.Schema, version: int | None) -> None:
+        expected = _types(meant)
+        for found, where in [(_types(arriving), "to be written")] + (
+            [] if version is None else [(_types(self.schema(table)), f"in the table at version {version}")]
+        ):
+            if found != expected:
+                difference = {k: (expected.get(k), found.get(k)) for k in expected.keys() | found.keys()}
+                changed = "; ".join(
+                    f"{column}: expected {want}, found {have}"
+                    for column, (want, have) in sorted(difference.items())
+                    if want != have
+                )
+                raise WriteMismatch(f"{table}: columns {where} differ from what was meant: {changed}")
+
+    def _check_rows(
+        self,
+        table: str,
+        versions: tuple[int | None, int | None],
+        meant: int | None,
+        where: str | None,
+        state: Mapping[str, Any],
+    ) -> None:
+        before, after = versions
+        if meant is None or after is None:
+            return
+        arrived = 0 if after == before and where is None else self._arrived(table, after, where)
+        if arrived == meant:
+            return
+        if before is not None and after != before:
+            self.delta(table).restore(before, commit_properties=keeping(state))
+        raise WriteMismatch(
+            f"{table}: expected {meant} rows to arrive, found {arrived}; the table was put back as it was"
+        )
+
+    def _arrived(self, table: str, version: int, where: str | None) -> int:
+        if where is not None:  # the commit's own count would include kept rows of files it had to rewrite
+            return self.read(table, version).where(where).count()
+        return int(_metrics(self.delta(table)).get("numOutputRows", -1))
+
+    def reshape(
+        self,
+        table: str,
+        schema: pa.Schema,
+        state: Mapping[str, Any] | None = None,
+        partition_by: Sequence[str] | None = None,
+    ) -> None:
+        """Give a table other columns, empty: no engine replaces columns and rows at once. Its history keeps the rows.
+
+        Only the `state` given holds afterwards: a run that is killed before it wrote finds nothing built.
+        """
+        write_deltalake(
+            self.delta(table), schema.empty_table(), mode="overwrite", schema_mode="overwrite",
+            partition_by=None if partition_by is None else list(partition_by), commit_properties=keeping(state or {}),
+        )  # fmt: skip
+
+    def state(self, table: str, version: int | None = None) -> dict[str, Any]:
+        """State of the last Evergreen commit of a table, until `version` ({} if none): what its rows were made from."""
+        if not self.exists(table):
+            return {}
+        for commit in self.delta(table, version).history():
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                state: dict[str, Any] = json.loads(commit["userMetadata"])["evergreen"]
+                return state
+        return {}
+
+    def row_count(self, table: str, version: int | None = None) -> int:
+        """Rows of a table, by its log."""
+        actions = pa.table(self.delta(table, version).get_add_actions(flatten=True))
+        return sum(rows or 0 for rows in actions["num_records"].to_pylist())
+
+    def maxima(self, table: str, columns: Sequence[str], version: int | None = None) -> list[Any]:
+        """The greatest value of each column (None if there is none), from file statistics where every file has them."""
+        import pyarrow.compute as pc
+
+        actions = pa.table(self.delta(table, version).get_add_actions(flatten=True))
+        filled = actions.filter(pc.fill_null(pc.greater(actions["num_records"], 0), True))
+        known = [f"max.{name}" for name in columns]
+        if all(name in filled.column_names and not filled[name].null_count for name in known):
+            return [pc.max(filled[name]).as_py() for name in known]
+        found = self.read(table, version).selectExpr(*(f"max(`{name}`) as `{name}`" for name in columns)).toArrow()
+        return list(found.to_pylist()[0].values())
+
+    def changed_days(self, table: str, since: int, until: int | None = None) -> set[date] | None:
+        """Daily partitions (event_date) whose files differ between versions (default: to now); None if all may do."""
+        try:
+            then, now = self._files(table, since), self._files(table, until)
+        except (DeltaError, OSError):
+            return None  # that version is vacuumed away
+        days = {(then | now)[path] for path in then.keys() ^ now.keys()}
+        return None if None in days else {day for day in days if day is not None}
+
+    def _files(self, table: str, version: int | None = None) -> dict[str, date | None]:
+        actions = pa.table(self.delta(table, version).get_add_actions(flatten=True))
+        paths = actions["path"].to_pylist()
+        name = f"partition.{PARTITION}"
+        days = actions[name].to_pylist() if name in actions.column_names else [None] * len(paths)
+        return dict(zip(paths, days, strict=True))
+
+    def lock(self, table: str) -> contextlib.AbstractContextManager[None]:
+        """One writer of a table at a time on this home; freed by the kernel if the holder is killed."""
+        return file_lock(self.settings.home / "locks" / f"{table}.lock")
+
+    def kernel(self, function: Function) -> Function:
+        """Make sure that `function`, which lives in `jobs`, can run in the engine; returns it unchanged."""
+        if self.settings.spark_remote and not self._travelled:
+            from jobs.lakehouse.kernel_archive import package_zip
+
+            self.spark.addArtifacts(str(package_zip()), pyfile=True)
+            self._travelled = True
+        return function
+
+
+def of_days(days: Sequence[date]) -> str:
+    """SQL: the rows of these daily partitions (of none: no rows). Literals, because only those prune files."""
+    listed = ", ".join(f"date '{day}'" for day in days)
+    return f"{PARTITION} in ({listed or NO_DAY})"
+
+
+def _metadata(state: Mapping[str, Any]) -> str:
+    return json.dumps({"evergreen": dict(state)}, sort_keys=True, default=str)
+
+
+def keeping(state: Mapping[str, Any]) -> CommitProperties:
+    """Commit properties of a commit that changes no meaning (restore, compaction): the state goes on."""
+    return CommitProperties(custom_metadata={"userMetadata": _metadata(state)})
+
+
+def _arrow(frame: "DataFrame") -> pa.Schema:
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    return to_arrow_schema(frame.schema, timezone="UTC")
+
+
+def _types(schema: pa.Schema) -> dict[str, str]:
+    """Column types as Delta knows them: no nullability, no metadata, timestamps in microseconds."""
+    return {f.name: "timestamp[us, UTC]" if pa.types.is_timestamp(f.type) else _canonical(f.type) for f in schema}
+
+
+def _canonical(kind: pa.DataType) -> str:
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return "string"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"list<{_canonical(kind.value_type)}>"
+    return str(kind)
+
+
+def _metrics(delta: DeltaTable) -> dict[str, Any]:
+    metrics: dict[str, Any] = delta.history(1)[0].get("operationMetrics") or {}
+    return metrics
+
+
+def register_table(spark: "SparkSession", path: str, table: str, embedded: bool = False) -> None:
+    """Name a Delta table in the session's catalog; idempotent."""
+    spark.sql(f"create schema if not exists {table.split('.')[0]}")
+    columns, partitions = _told(spark, path) if embedded else ("", "")
+    spark.sql(f"create table if not exists {table}{columns} using delta{partitions} location '{path}'")
+
+
+def _told(spark: "SparkSession", path: str) -> tuple[str, str]:
+    """Columns and partitions as SQL: Sail's catalog knows only what it is told, and dbt asks the catalog."""
+    by = DeltaTable(path).metadata().partition_columns
+    # Sail compares by position, with the partitions last, wherever they are in the log.
+    fields = sorted(spark.read.format("delta").load(path).schema, key=lambda field: field.name in by)
+    columns = ", ".join(f"`{f.name}` {f.dataType.simpleString()}{'' if f.nullable else ' not null'}" for f in fields)
+    partitions = ", ".join(f"`{name}`" for name in by)
+    return f" ({columns})", f" partitioned by ({partitions})" if partitions else ""
+
+
+def register(spark: "SparkSession", warehouse: str, embedded: bool = False) -> list[str]:
+    """Name every Delta table found under `warehouse`; cheap, idempotent, needed whenever a session is new."""
+    tables = find_tables(warehouse)
+    for schema in sorted({t.split(".")[0] for t in tables}):
+        spark.sql(f"create schema if not exists {schema}")
+        known = {row.tableName for row in spark.sql(f"show tables in {schema}").collect()}
+        for table in (t for t in tables if t.startswith(f"{schema}.") and t.split(".")[1] not in known):
+            register_table(spark, f"{warehouse.rstrip('/')}/{table.replace('.', '/')}", table, embedded)
+    return tables
+
+
+def find_tables(warehouse: str) -> list[str]:
+    """Names `schema.table` of all Delta tables two levels below `warehouse`."""
+    if "://" not in warehouse:
+        return sorted(
+            f"{log.parent.parent.name}.{log.parent.name}"
+            for log in Path(warehouse).glob("*/*/_delta_log")
+            if not log.parent.parent.name.startswith("_")
+        )
+    store, root = fs.FileSystem.from_uri(warehouse)
+    selector = fs.FileSelector(root, allow_not_found=True)
+    schemas = [
+        i for i in store.get_file_info(selector) if i.type == fs.FileType.Directory and not i.base_name.startswith("_")
+    ]
+    tables = [t for s in schemas for t in store.get_file_info(fs.FileSelector(s.path))]
+    logs = store.get_file_info([f"{t.path}/_delta_log" for t in tables])
+    return sorted(
+        f"{Path(t.path).parent.name}.{t.base_name}"
+        for t, log in zip(tables, logs, strict=True)
+        if log.type == fs.FileType.Directory
+    )
+
+
+def attach(settings: Settings) -> Lakehouse:
+    """The lakehouse of this home; the engine is found or started when it is first needed."""
+    return Lakehouse(settings)

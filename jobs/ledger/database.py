@@ -1,0 +1,270 @@
+"""The ledger's tables and transactions, on SQLite or PostgreSQL. What rows mean is said in `jobs.ledger.decisions`.
+
+Importing this module imports SQLAlchemy: whoever must start fast does it late.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import TypeDecorator
+
+from jobs.settings import Settings
+
+Result = TypeVar("Result")
+ATTEMPTS = 20
+"""Of a transaction that the database gives up because another one changed what it had read."""
+GIVEN_UP = ("40001", "40P01")
+"""PostgreSQL's codes of a serialization failure and of a deadlock."""
+CONNECT_SECONDS = 10
+CREATION = 0x45564552
+"""Number of the advisory lock under which PostgreSQL's tables are made ("EVER")."""
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, as ISO text in UTC: sorts as time does, and reads alike in both databases."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)
+
+
+METADATA = sa.MetaData()
+pins = sa.Table(
+    "pins",
+    METADATA,
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("pinned_by", sa.Text, primary_key=True),
+)
+evaluations = sa.Table(
+    "evaluations",
+    METADATA,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("model_version", sa.Integer, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("champion_version", sa.Integer),
+    sa.Column("passed", sa.Boolean, nullable=False),
+    sa.Column("needs_person", sa.Boolean, nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("versions", sa.JSON, nullable=False),
+)
+decisions = sa.Table(
+    "decisions",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("decided_at", Moment, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("authenticated", sa.Boolean, nullable=False),
+    sa.Column("model_version", sa.Integer, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("champion_version", sa.Integer),
+    sa.Column("digest", sa.String(64)),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("versions", sa.JSON, nullable=False),
+)
+champions = sa.Table(
+    "champions",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("until", Moment),
+    sa.Column("decision", sa.ForeignKey("decisions.id"), nullable=False),
+    sa.Column("closed_by", sa.ForeignKey("decisions.id")),
+)
+evidence = sa.Table(
+    "evidence",
+    METADATA,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("kept_at", Moment, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+retrainings = sa.Table(
+    "retrainings",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("digest", sa.ForeignKey("evidence.digest"), nullable=False, unique=True),
+    sa.Column("decided_at", Moment, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("retrain", sa.Boolean, nullable=False),
+    sa.Column("trigger", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("episode", sa.Text),
+    sa.Column("positives", sa.Integer, nullable=False),
+    sa.Column("alarms", sa.JSON, nullable=False),
+    sa.Column("expected_gain", sa.Float, nullable=False),
+)
+trainings = sa.Table(
+    "trainings",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("retraining", sa.ForeignKey("retrainings.id"), nullable=False, unique=True),
+    sa.Column("finished_at", Moment, nullable=False),
+    sa.Column("model_version", sa.Integer),
+    sa.Column("said", sa.Text, nullable=False),
+)
+alerts = sa.Table(
+    "alerts",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("said", sa.Text, nullable=False),
+    sa.Column("severity", sa.Text, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("raised_at", Moment, nullable=False),
+    sa.Column("told_at", Moment, nullable=False),
+    sa.Column("tellings", sa.Integer, nullable=False),
+    sa.Column("resolved_at", Moment),
+)
+alert_deliveries = sa.Table(
+    "alert_deliveries",
+    METADATA,
+    sa.Column("alert", sa.ForeignKey("alerts.id"), primary_key=True),
+    sa.Column("telling", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("channel", sa.String(16), primary_key=True),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("claimed_at", Moment),
+    sa.Column("delivered_at", Moment),
+    sa.Column("failure", sa.Text),
+)
+# What must never be, the database itself refuses: two champions at once, two promotions on the same evidence, one
+# condition told as two alerts.
+sa.Index(
+    "one_champion",
+    champions.c.use_case,
+    unique=True,
+    sqlite_where=champions.c.until.is_(None),
+    postgresql_where=champions.c.until.is_(None),
+)
+sa.Index(
+    "one_promotion",
+    decisions.c.use_case,
+    decisions.c.digest,
+    unique=True,
+    sqlite_where=decisions.c.kind == "promotion",
+    postgresql_where=decisions.c.kind == "promotion",
+)
+sa.Index(
+    "one_open_alert",
+    alerts.c.use_case,
+    alerts.c.kind,
+    alerts.c.subject,
+    unique=True,
+    sqlite_where=alerts.c.resolved_at.is_(None),
+    postgresql_where=alerts.c.resolved_at.is_(None),
+)
+
+
+class LedgerUnreachable(RuntimeError):
+    """The ledger's database does not answer; nothing was decided."""
+
+
+@contextmanager
+def transaction(settings: Settings) -> Iterator[sa.Connection]:
+    """A serializable transaction: committed at the end, rolled back at an exception, whole or not at all."""
+    with _connected(settings) as connection, connection.begin():
+        yield connection
+
+
+def _connected(settings: Settings) -> sa.Connection:
+    if not settings.ledger_url:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    url = settings.ledger_url or f"sqlite:///{settings.home / 'ledger.sqlite'}"
+    try:
+        engine = _engine(url)
+        if engine.dialect.name == "sqlite":
+            _create(engine)  # a home may have been deleted since
+        return engine.connect()
+    except OperationalError as error:
+        where = sa.make_url(url).render_as_string(hide_password=True)
+        raise LedgerUnreachable(
+            f"ledger: expected the database {where} to answer, found {str(error.orig).strip()!r}; start it, or correct "
+            "EVERGREEN_LEDGER"
+        ) from error
+
+
+def repeated(settings: Settings, work: Callable[[sa.Connection], Result]) -> Result:
+    """What `work` returns in a transaction; tried again from its start if another transaction got in its way."""
+    for attempt in range(ATTEMPTS):
+        try:
+            with transaction(settings) as connection:
+                return work(connection)
+        except DBAPIError as error:
+            given_up = getattr(error.orig, "sqlstate", None) in GIVEN_UP
+            if attempt == ATTEMPTS - 1 or not (given_up or isinstance(error, IntegrityError)):
+                raise
+            time.sleep(random.random() * 0.05)
+    raise AssertionError("unreachable")
+
+
+@lru_cache
+def _engine(url: str) -> sa.Engine:
+    """An engine that opens a connection per transaction: nothing is shared after a fork, nothing is left open."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite":
+        engine = sa.create_engine(url, poolclass=NullPool, connect_args={"timeout": 30})
+        # Python's driver begins a transaction at the first write, after what was read before it may have changed.
+        sa.event.listen(engine, "connect", _by_hand)
+        sa.event.listen(engine, "begin", _begin)
+        return engine
+    if scheme.split("+")[0] not in ("postgresql", "postgres"):
+        raise ValueError(f"EVERGREEN_LEDGER: expected postgresql://user@host/database, found {scheme}://...")
+    engine = sa.create_engine(
+        f"postgresql+psycopg://{rest}",
+        poolclass=NullPool,
+        isolation_level="SERIALIZABLE",
+        connect_args={"connect_timeout": CONNECT_SECONDS},
+    )
+    _create(engine)
+    return engine
+
+
+def _by_hand(connection: Any, record: Any) -> None:
+    connection.isolation_level = None
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("begin immediate")
+
+
+def _create(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        present = set(sa.inspect(connection).get_table_names())
+    if set(METADATA.tables) <= present:
+        return
+    if engine.dialect.name == "postgresql":
+        # Whoever waited for the lock must see what its holder made.
+        engine = engine.execution_options(isolation_level="READ COMMITTED")
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text("select pg_advisory_xact_lock(:number)"), {"number": CREATION})
+        METADATA.create_all(connection)

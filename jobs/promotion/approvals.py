@@ -1,0 +1,138 @@
+"""What people decide about models: approve or reject one that waits, go back to a former champion.
+
+Every one is a row in the ledger; the registry follows by `jobs.promotion.promote.reconcile`, which the caller calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from jobs.ledger import decisions as ledger
+from jobs.ledger.decisions import Book, Champion, Decision
+from jobs.promotion.promote import Registry
+from jobs.settings import Settings
+from jobs.use_case import UseCase
+
+ALIVE = timedelta(days=31)
+"""A world that was last judged longer ago is a replay, or a data set that has ended."""
+
+
+class NotPossible(ValueError):
+    """What a person asked for cannot be done, and why."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who asks, and when."""
+
+    name: str
+    authenticated: bool
+    """Whether somebody knows that it is them: the operating system does at a terminal, the Dagster UI does not."""
+    now: datetime
+    as_of: datetime
+    """The moment that the use case's world is at."""
+
+
+def person(settings: Settings, use_case: UseCase, name: str, authenticated: bool, now: datetime) -> Person:
+    """Who asks `now`, at the moment that the world is at: now, or where the last run left a world that is history."""
+    seen = [d.as_of for d in ledger.decisions(settings, use_case)]
+    stands = bool(seen) and max(seen) < now - ALIVE
+    return Person(name, authenticated, now, max(seen) if stands else now)
+
+
+def approve(settings: Settings, use_case: UseCase, registry: Registry, version: int, person: Person) -> Decision:
+    """Promote a version that waits for a person. Its row says "refused" if the champion is another one by now.
+
+    Raises:
+        NotPossible: the version does not wait, or its bundle is missing or damaged.
+    """
+    waiting = _waiting(ledger.book(settings, use_case), version)
+    _verify(settings, use_case, registry, version, waiting.sha256)
+    answer = _answer(waiting, person, f"approved by {person.name}: {waiting.reason}")
+    answer = replace(answer, kind="approval", outcome="promoted")
+    return ledger.decide(settings, answer, lambda book: _still(book, waiting))
+
+
+def reject(settings: Settings, use_case: UseCase, version: int, person: Person, reason: str) -> Decision:
+    """Turn down a version that waits for a person; it is not judged again.
+
+    Raises:
+        NotPossible: the version does not wait.
+    """
+    waiting = _waiting(ledger.book(settings, use_case), version)
+    answer = replace(_answer(waiting, person, reason), kind="rejection", outcome="rejected")
+    return ledger.decide(settings, answer)
+
+
+def rollback(
+    settings: Settings, use_case: UseCase, registry: Registry, person: Person, reason: str, to: int | None = None
+) -> Decision:
+    """Restore the previous champion, or the one named: its bundle brings model, features and preprocessing.
+
+    Raises:
+        NotPossible: there is nobody to go back to, or that bundle is missing or damaged.
+    """
+    book = ledger.book(settings, use_case)
+    current, target = book.champion, _former(book, to)
+    if current is None or target is None:
+        others = sorted({c.version for c in book.champions if current and c.version != current.version})
+        asked = "a former champion to go back to" if to is None else f"version {to} to have been champion before"
+        raise NotPossible(
+            f"rollback: expected {asked}, found the former champions {others}; name one of them with --to"
+        )
+    _verify(settings, use_case, registry, target.version, target.sha256)
+    return ledger.decide(
+        settings,
+        Decision(
+            use_case=use_case.name,
+            decided_at=person.now,
+            as_of=max(person.as_of, current.since),
+            kind="rollback",
+            outcome="promoted",
+            reason=reason,
+            by=person.name,
+            authenticated=person.authenticated,
+            model_version=target.version,
+            sha256=target.sha256,
+            champion_version=current.version,
+        ),
+    )
+
+
+def _waiting(book: Book, version: int) -> Decision:
+    last = book.last(version)
+    if last is None or last.outcome != "waiting":
+        found = f"{last.outcome} ({last.reason})" if last else "no decision about it"
+        raise NotPossible(
+            f"version {version}: expected one that waits for a person, which do {book.waiting}; found {found}"
+        )
+    return last
+
+
+def _still(book: Book, waiting: Decision) -> str | None:
+    if book.last(waiting.model_version) == waiting:
+        return None
+    return f"version {waiting.model_version} was decided about meanwhile"
+
+
+def _answer(waiting: Decision, person: Person, reason: str) -> Decision:
+    """A person's decision, on the evidence that was waiting."""
+    moment = max(person.as_of, waiting.as_of)
+    return replace(
+        waiting, decided_at=person.now, as_of=moment, reason=reason, by=person.name, authenticated=person.authenticated
+    )
+
+
+def _former(book: Book, to: int | None) -> Champion | None:
+    if to is None:
+        return book.previous
+    former = [c for c in book.champions if c.version == to and book.champion and book.champion.version != to]
+    return former[-1] if former else None
+
+
+def _verify(settings: Settings, use_case: UseCase, registry: Registry, version: int, sha256: str) -> None:
+    try:
+        registry.fetch(settings, use_case, version, sha256)
+    except ValueError as error:
+        raise NotPossible(f"version {version} cannot go into production: {error}") from error

@@ -1,0 +1,207 @@
+"""From candidate to champion: judged, decided about in one transaction, followed by the registry's aliases.
+
+What people may do is in `jobs.promotion.approvals`. Clocks are the caller's: `as_of` is the moment of the use case's
+world, `now` that of the decision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jobs.ledger import decisions as ledger
+from jobs.ledger.decisions import Book, Champion, Decision, Evaluation
+from jobs.registry import provenance
+from jobs.registry.bundle import Bundle
+from jobs.settings import Settings
+from jobs.use_case import UseCase
+
+if TYPE_CHECKING:
+    from jobs.evaluation.evaluate import Entrant
+    from jobs.lakehouse.tables import Lakehouse
+
+AUTOMATIC = "evergreen"
+
+
+class Registry(Protocol):
+    """Where model versions are kept; `jobs.registry.model_versions` is one. Errors of a registry that is down are let
+    through."""
+
+    def latest_candidate(self, settings: Settings, use_case: UseCase) -> int | None:
+        """The version with the alias `candidate`."""
+
+    def fetch(self, settings: Settings, use_case: UseCase, version: int, sha256: str | None = None) -> Bundle:
+        """The verified bundle of a version. Raises ValueError if it is missing, corrupt or another one."""
+
+    def set_aliases(self, settings: Settings, use_case: UseCase, aliases: Mapping[str, int | None]) -> None:
+        """Point aliases at versions; None takes an alias away."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What there is to say about the candidate; without an evaluation there was nothing to judge."""
+
+    said: str
+    evaluation: Evaluation | None = None
+
+
+def judge(
+    lakehouse: Lakehouse, use_case: UseCase, registry: Registry, as_of: datetime, patience: timedelta = timedelta(0)
+) -> Judged:
+    """Evaluate the registry's candidate against the champion, or find that this was done before.
+
+    Args:
+        patience: for so long a refusal is not judged again on newer rows. Who looks every night promotes by chance.
+
+    Raises:
+        ValueError: as `jobs.evaluation.evaluate.evaluate`.
+        Exception: whatever the registry raises when it does not answer.
+    """
+    from jobs.evaluation.evaluate import evaluate
+    from jobs.use_case import problem_of
+
+    settings, problem = lakehouse.settings, problem_of(use_case)
+    book, version = ledger.book(settings, use_case), registry.latest_candidate(settings, use_case)
+    if version is None:
+        return Judged("there is no candidate yet")
+    if book.champion and book.champion.version == version:
+        return Judged(f"the candidate, version {version}, is the champion already")
+    if why := barred(book, version) or _too_early(book, as_of) or _judged_lately(book, version, as_of, patience):
+        return Judged(why)
+    candidate = _entrant(settings, use_case, registry, version, None)
+    known = lakehouse.state(use_case.training_set)
+    digest = _digest(use_case.name, candidate, book.champion, known, repr(problem))
+    if found := ledger.evaluation(settings, digest):
+        return Judged("judged before, on the same rows and against the same champion", found)
+    incumbent = book.champion
+    champion = (
+        _entrant(settings, use_case, registry, incumbent.version, incumbent.sha256) if incumbent is not None else None
+    )
+    verdict = evaluate(lakehouse, use_case, candidate, champion, as_of)
+    evidence = provenance.plain(verdict.evidence)
+    versions = {use_case.training_set: lakehouse.version(use_case.training_set), **known.get("versions", {})}
+    found = Evaluation(
+        digest=digest,
+        use_case=use_case.name,
+        as_of=as_of,
+        model_version=version,
+        sha256=candidate.bundle.sha256 if candidate.bundle else "",
+        champion_version=champion.version if champion else None,
+        passed=verdict.promoted,
+        needs_person=problem.approval == "manual" or "champion_left_out" in evidence,
+        evidence=evidence,
+        versions=versions,
+    )
+    return Judged("judged now", ledger.keep(settings, found))
+
+
+def promote(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    registry: Registry,
+    as_of: datetime,
+    now: datetime,
+    patience: timedelta = timedelta(0),
+) -> tuple[Judged, Decision | None]:
+    """Decide about the candidate, in one transaction, then let the registry follow; None if nothing is to be decided.
+
+    A refusal, or an older decision about the same evidence, is an answer and no error.
+    """
+    judged = judge(lakehouse, use_case, registry, as_of, patience)
+    decision = _decided(lakehouse.settings, judged.evaluation, now) if judged.evaluation else None
+    reconcile(lakehouse.settings, use_case, registry)
+    return judged, decision
+
+
+def reconcile(settings: Settings, use_case: UseCase, registry: Registry) -> dict[str, int | None]:
+    """Make what follows the ledger follow: the model served online, if it was exported before, and the aliases.
+
+    Idempotent, and what mends a registry that was down.
+    """
+    from jobs.promotion import export_onnx
+
+    book = ledger.book(settings, use_case)
+    if book.champion is None:
+        return {}
+    export_onnx.restore(settings, use_case, book.champion.version, book.champion.sha256)
+    aliases = {"champion": book.champion.version, "previous": book.previous.version if book.previous else None}
+    registry.set_aliases(settings, use_case, aliases)
+    return aliases
+
+
+def barred(book: Book, version: int) -> str | None:
+    """Why this version is not to be promoted without a person asking for it, if so."""
+    if version in book.rolled_back:
+        return f"version {version} was rolled back; only `evergreen rollback --to {version}` brings it back"
+    last = book.last(version)
+    if last and last.outcome == "rejected":
+        return f"version {version} was rejected by {last.by}: {last.reason}"
+    return None
+
+
+def _too_early(book: Book, as_of: datetime) -> str | None:
+    """A champion of a later moment may have been trained on the very rows that it would be judged on."""
+    if book.champion is None or book.champion.since <= as_of:
+        return None
+    return f"version {book.champion.version} is in production since {book.champion.since.isoformat()}, after this as_of"
+
+
+def _judged_lately(book: Book, version: int, as_of: datetime, patience: timedelta) -> str | None:
+    """Why a refused version is not judged again yet; one that had too few rows is."""
+    last = book.last(version)
+    if last is None or last.outcome != "refused" or not timedelta(0) < as_of - last.as_of < patience:
+        return None
+    enough = last.evidence.get("checks", {}).get("enough_rows", {}).get("outcome") != "failed"
+    now = book.champion.version if book.champion else None
+    if not enough or last.champion_version != now:
+        return None
+    again = last.as_of + patience
+    refused = f"version {version} was refused as of {last.as_of:%Y-%m-%d}"
+    return f"{refused}; judged again from {again:%Y-%m-%d} on: {last.reason}"
+
+
+def _decided(settings: Settings, found: Evaluation, now: datetime) -> Decision:
+    """The decision that follows from an evaluation, recorded."""
+    reasons, checks = found.evidence["reasons"], found.evidence["checks"]
+    outcome: ledger.Outcome = "refused" if not found.passed else "waiting" if found.needs_person else "promoted"
+    better = [checks[name]["said"] for name in ("better_than_champion", "better_than_baselines") if name in checks]
+    left_out = found.evidence.get("champion_left_out")
+    decision = Decision(
+        use_case=found.use_case,
+        decided_at=now,
+        as_of=found.as_of,
+        kind="promotion",
+        outcome=outcome,
+        reason="; ".join(reasons or [*better, *([left_out] if left_out else [])]),
+        by=AUTOMATIC,
+        authenticated=True,
+        model_version=found.model_version,
+        sha256=found.sha256,
+        champion_version=found.champion_version,
+        digest=found.digest,
+        evidence=found.evidence,
+        versions=found.versions,
+    )
+    return ledger.decide(settings, decision, lambda book: barred(book, found.model_version))
+
+
+def _entrant(settings: Settings, use_case: UseCase, registry: Registry, version: int, sha256: str | None) -> Entrant:
+    """A version with its bundle, or with what is wrong with that."""
+    from jobs.evaluation.evaluate import Entrant
+
+    try:
+        return Entrant(version, registry.fetch(settings, use_case, version, sha256))
+    except ValueError as error:
+        return Entrant(version, None, str(error))
+
+
+def _digest(name: str, candidate: Entrant, champion: Champion | None, rows: Mapping[str, Any], problem: str) -> str:
+    """Identifies a comparison: who, against whom, on which rows (compaction changes none), by which declaration."""
+    who = candidate.bundle.sha256 if candidate.bundle else f"version {candidate.version}: {candidate.why}"
+    whom = [champion.version, champion.sha256] if champion else None
+    content = json.dumps([name, candidate.version, who, whom, rows, problem], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()

@@ -1,0 +1,185 @@
+"""Versions of a use case's model and their stages, in MLflow's registry; bundles come out of it verified.
+
+Who is champion is decided in the ledger; the aliases here follow it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.registry import tracking
+from jobs.registry.bundle import Bundle, BundleError, open_bundle
+from jobs.settings import Settings
+from jobs.use_case import UseCase
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+BUNDLE = "bundle"
+"""Folder of the bundle among a run's artifacts."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version of the registry."""
+
+    version: int
+    sha256: str
+    digest: str
+    run_id: str
+
+
+def register(settings: Settings, use_case: UseCase, bundle: Bundle, run_id: str) -> int:
+    """Upload the bundle to the run and make it a version; the version that holds the same training already is returned.
+
+    Raises:
+        TrackingUnavailable: MLflow does not answer; there is no new version then.
+    """
+    digest = str(bundle.manifest.training.get("digest", bundle.sha256))
+    with tracking.client(settings) as registry:
+        if known := _find(registry, use_case, digest):
+            return known.version
+        registry.log_artifacts(run_id, str(bundle.folder), BUNDLE)
+        _ensure_model(registry, use_case)
+        # One call makes the version with its tags: there is no moment at which half of it is there.
+        made = registry.create_model_version(
+            use_case.name,
+            source=f"runs:/{run_id}/{BUNDLE}",
+            run_id=run_id,
+            tags={"digest": digest, "sha256": bundle.sha256, "family": bundle.manifest.family},
+            description=f"{bundle.manifest.family}, trained as of {bundle.manifest.as_of}",
+            await_creation_for=0,
+        )
+        return int(made.version)
+
+
+def find(settings: Settings, use_case: UseCase, digest: str) -> Registered | None:
+    """The version that a training of this digest made, if there is one."""
+    with tracking.client(settings) as registry:
+        return _find(registry, use_case, digest)
+
+
+def get(settings: Settings, use_case: UseCase, version: int) -> Registered:
+    """A version. Raises ValueError if there is no such version."""
+    with tracking.client(settings) as registry:
+        return _get(registry, use_case, version)
+
+
+def bundle_folder(settings: Settings, use_case: UseCase, version: int) -> Path:
+    """Where `fetch` keeps the bundle of a version, and looks for it before it asks MLflow."""
+    return settings.home / "models" / use_case.name / str(version)
+
+
+def fetch(settings: Settings, use_case: UseCase, version: int, sha256: str | None = None) -> Bundle:
+    """The verified bundle of a version, below `home/models`; downloaded if it is not there, or not whole.
+
+    Args:
+        sha256: of the bundle that is meant; None: what was registered.
+
+    Raises:
+        BundleError: what the registry holds is not that bundle.
+        ValueError: there is no such version.
+        TrackingUnavailable: MLflow does not answer and the bundle is not here yet.
+    """
+    folder = bundle_folder(settings, use_case, version)
+    if sha256 is not None and folder.exists():
+        try:
+            return open_bundle(folder, sha256)
+        except BundleError:
+            shutil.rmtree(folder)
+    with tracking.client(settings) as registry:
+        meant = sha256 or _get(registry, use_case, version).sha256
+        if folder.exists():
+            try:
+                return open_bundle(folder, meant)
+            except BundleError:
+                shutil.rmtree(folder)
+        return _download(settings, registry, use_case, version, folder, meant)
+
+
+def set_aliases(settings: Settings, use_case: UseCase, aliases: Mapping[str, int | None]) -> None:
+    """Let each alias point at its version, or at none; idempotent."""
+    with tracking.client(settings) as registry:
+        now = _aliases(registry, use_case)
+        for name, version in aliases.items():
+            if version is None and name in now:
+                registry.delete_registered_model_alias(use_case.name, name)
+            elif version is not None and now.get(name) != version:
+                registry.set_registered_model_alias(use_case.name, name, str(version))
+
+
+def aliases(settings: Settings, use_case: UseCase) -> dict[str, int]:
+    """Alias -> version."""
+    with tracking.client(settings) as registry:
+        return _aliases(registry, use_case)
+
+
+def latest_candidate(settings: Settings, use_case: UseCase) -> int | None:
+    """The version of the alias `candidate`, if there is one."""
+    return aliases(settings, use_case).get("candidate")
+
+
+def _download(
+    settings: Settings, registry: MlflowClient, use_case: UseCase, version: int, folder: Path, sha256: str
+) -> Bundle:
+    from mlflow.artifacts import download_artifacts
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{version}."))
+    try:
+        source = _get_source(registry, use_case, version)
+        try:
+            got = download_artifacts(artifact_uri=source, dst_path=str(scratch), tracking_uri=settings.tracking_url)
+        except OSError as error:
+            raise BundleError(
+                f"{use_case.name} {version}: expected a bundle at {source}, found {error}; restore the artifacts, or "
+                "train again"
+            ) from error
+        open_bundle(Path(got), sha256)
+        os.rename(got, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return open_bundle(folder, sha256)
+
+
+def _get(registry: MlflowClient, use_case: UseCase, version: int) -> Registered:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _registered(registry.get_model_version(use_case.name, str(version)))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise ValueError(
+            f"{use_case.name}: expected model version {version}, found none in the registry; see `mlflow ui`"
+        ) from error
+
+
+def _get_source(registry: MlflowClient, use_case: UseCase, version: int) -> str:
+    return str(registry.get_model_version_download_uri(use_case.name, str(version)))
+
+
+def _find(registry: MlflowClient, use_case: UseCase, digest: str) -> Registered | None:
+    found = registry.search_model_versions(f"name = '{use_case.name}' and tags.digest = '{digest}'")
+    return _registered(min(found, key=lambda version: int(version.version))) if found else None
+
+
+def _registered(version: Any) -> Registered:
+    tags = version.tags
+    return Registered(int(version.version), tags.get("sha256", ""), tags.get("digest", ""), str(version.run_id))
+
+
+def _aliases(registry: MlflowClient, use_case: UseCase) -> dict[str, int]:
+    found = registry.search_registered_models(f"name = '{use_case.name}'")
+    return {name: int(version) for model in found for name, version in model.aliases.items()}
+
+
+def _ensure_model(registry: MlflowClient, use_case: UseCase) -> None:
+    if not registry.search_registered_models(f"name = '{use_case.name}'"):
+        registry.create_registered_model(use_case.name, description=use_case.description)

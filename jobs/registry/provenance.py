@@ -1,0 +1,101 @@
+"""What a training is made of: table versions, declarations, code, lock, environment, and one digest of all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from jobs.lakehouse.tables import Lakehouse
+from jobs.settings import ROOT
+from jobs.use_case import UseCase
+
+DECIDING = ("datasets/*.py", "models/*.py", "registry/bundle.py", "retraining/comparison.py", "training/*.py")
+"""Modules below `jobs` that decide what a training makes."""
+PACKAGES = ("lightgbm", "numpy", "onnx", "onnxruntime", "optuna", "scikit-learn", "torch")
+
+
+def of_training_set(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, Any]:
+    """What the training set was built from: `versions` of tables, `feature_service`, its `features`, `declarations`,
+    `as_of`.
+
+    Raises:
+        ValueError: there is no training set.
+    """
+    state = lakehouse.state(use_case.training_set)
+    if not {"as_of", "features"} <= state.keys():
+        raise ValueError(f"{use_case.training_set}: expected a training set, found none; materialize it first")
+    return state
+
+
+def as_of(state: Mapping[str, Any]) -> datetime:
+    """The moment a training set knows the world at; training on it knows no more."""
+    return datetime.fromisoformat(state["as_of"])
+
+
+def digest(*content: Any) -> str:
+    """One hash of what `json` can write, and of dataclasses; does not depend on the process."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON holds it: dates and times as text, tuples as lists."""
+    made: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return made
+
+
+def of_code() -> dict[str, Any]:
+    """What a manifest says about the code and what it ran on."""
+    return {
+        "code_revision": revision(),
+        "code_sha256": code_sha256(),
+        "lock_sha256": lock_sha256(),
+        "environment": environment(),
+    }
+
+
+def code_sha256() -> str:
+    """Hash of the modules that decide what a training makes."""
+    return _hash(file for pattern in DECIDING for file in sorted((ROOT / "jobs").glob(pattern)))
+
+
+def lock_sha256() -> str | None:
+    """Hash of the lock file; None where Evergreen is installed without its checkout."""
+    lock = ROOT / "requirements.lock"
+    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else None
+
+
+def revision() -> str:
+    """The git revision of the checkout, with a + if files differ from it; else the version of the package."""
+    try:
+        found = _git("rev-parse", "HEAD")
+        return found + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return f"evergreen-ml {metadata.version('evergreen-ml')}"
+
+
+def environment() -> dict[str, str]:
+    """Python, machine and the packages that compute."""
+    packages = {name: metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), "machine": platform.machine(), **packages}
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()
+
+
+def _hash(files: Iterable[Path]) -> str:
+    content = [(str(file.relative_to(ROOT)), hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
+    return digest(content)
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if hasattr(value, "__dataclass_fields__") else str(value)

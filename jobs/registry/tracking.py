@@ -1,0 +1,198 @@
+"""MLflow: how it is reached, and one parent run per training with a child run for each trial.
+
+Stages and versions are in `jobs.registry.model_versions`. Nothing here unpickles: a bundle is a folder of files.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from jobs.settings import Settings, exported
+from jobs.use_case import UseCase
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_PATIENCE = 10
+"""All calls of one block together may take this many times `settings.tracking_seconds`."""
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+class TrackingUnavailable(RuntimeError):
+    """MLflow does not answer, or too slowly."""
+
+
+@contextmanager
+def client(settings: Settings) -> Iterator[MlflowClient]:
+    """An MLflow client that gives up in bounded time.
+
+    Raises:
+        TrackingUnavailable: nothing answers, or an answer took longer than `settings.tracking_seconds`.
+    """
+    _reachable(settings)
+    variables = {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, round(settings.tracking_seconds))),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    }
+    with exported(**variables):
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+        from requests import RequestException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        _local(settings)
+        try:
+            yield MlflowClient(tracking_uri=settings.tracking_url, registry_uri=settings.tracking_url)
+        except (RequestException, SQLAlchemyError, MlflowException) as error:
+            if isinstance(error, MlflowException) and not _gone(error):
+                raise
+            raise _unavailable(settings, error) from error
+
+
+def experiment(settings: Settings, tracker: MlflowClient, use_case: UseCase) -> str:
+    """Id of the use case's experiment, made if need be."""
+    found = tracker.get_experiment_by_name(use_case.name)
+    if found is not None:
+        return str(found.experiment_id)
+    local = settings.tracking_url.startswith("sqlite")
+    place = (settings.home / "tracking" / "artifacts" / use_case.name).as_uri() if local else None
+    return str(tracker.create_experiment(use_case.name, artifact_location=place))
+
+
+@contextmanager
+def run(settings: Settings, tracker: MlflowClient, use_case: UseCase, digest: str, name: str) -> Iterator[str]:
+    """A run that is FINISHED if the block ends well, FAILED otherwise; its id.
+
+    What killed trainings with the same digest left running is marked KILLED first.
+    """
+    where = experiment(settings, tracker, use_case)
+    condition = f"tags.digest = '{digest}' and attributes.status = 'RUNNING'"
+    for left in tracker.search_runs([where], condition):
+        tracker.set_terminated(left.info.run_id, "KILLED")
+    made = tracker.create_run(where, run_name=name, tags={"digest": digest, "use_case": use_case.name})
+    try:
+        yield made.info.run_id
+    except BaseException:
+        _end(tracker, made.info.run_id, "FAILED")
+        raise
+    tracker.set_terminated(made.info.run_id)
+
+
+def log(tracker: MlflowClient, run_id: str, parameters: Mapping[str, Any], numbers: Mapping[str, float | None]) -> None:
+    """Parameters and metrics in one call; numbers that are None are left out."""
+    from mlflow.entities import Metric, Param
+
+    now = _now()
+    metrics = [Metric(_key(name), float(value), now, 0) for name, value in numbers.items() if value is not None]
+    tracker.log_batch(run_id, metrics, [Param(_key(name), str(value)[:6000]) for name, value in parameters.items()])
+
+
+def log_curve(tracker: MlflowClient, run_id: str, name: str, points: Mapping[int, float]) -> None:
+    """A metric by step, in one call."""
+    from mlflow.entities import Metric
+
+    now = _now()
+    tracker.log_batch(run_id, [Metric(_key(name), float(value), now, step) for step, value in points.items()])
+
+
+def log_trials(
+    settings: Settings, tracker: MlflowClient, use_case: UseCase, parent: str, trials: Mapping[str, tuple[Any, ...]]
+) -> None:
+    """One child run per trial, a few calls each.
+
+    Raises:
+        TrackingUnavailable: all of them together take longer than anybody should wait.
+    """
+    where, began = experiment(settings, tracker, use_case), time.monotonic()
+    for family, found in trials.items():
+        for trial in found:
+            if time.monotonic() - began > _PATIENCE * settings.tracking_seconds:
+                raise _unavailable(settings, f"{_PATIENCE * settings.tracking_seconds:.0f} s were not enough")
+            tags = {"mlflow.parentRunId": parent, "state": trial.state, "error": trial.error[:500]}
+            child = tracker.create_run(where, run_name=f"{family} {trial.number}", tags=tags).info.run_id
+            value = {"average_precision": trial.value} if trial.value is not None else {}
+            log(tracker, child, {"family": family, **trial.parameters}, {**trial.numbers, **value})
+            if trial.curve:
+                log_curve(tracker, child, "validation_average_precision", trial.curve)
+            tracker.set_terminated(child, "FAILED" if trial.state == "fail" else "FINISHED")
+
+
+def log_files(tracker: MlflowClient, run_id: str, files: Mapping[str, str | bytes], scratch: Path) -> None:
+    """Texts and pictures as artifacts of a run, by path."""
+    for path, content in files.items():
+        target = scratch / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content if isinstance(content, bytes) else content.encode())
+    tracker.log_artifacts(run_id, str(scratch))
+
+
+def link(settings: Settings, experiment_id: str, run_id: str) -> str:
+    """Where a person finds the run: on the server, or with which command to look."""
+    place = f"#/experiments/{experiment_id}/runs/{run_id}"
+    if settings.tracking_url.startswith("http"):
+        return f"{settings.tracking_url.rstrip('/')}/{place}"
+    return f"mlflow ui --backend-store-uri {settings.tracking_url} --host 127.0.0.1, then http://127.0.0.1:5000/{place}"
+
+
+def _reachable(settings: Settings) -> None:
+    """Whether somebody listens at all: MLflow itself would try for minutes."""
+    parts = urlsplit(settings.tracking_url)
+    scheme = parts.scheme.split("+")[0]
+    if scheme not in _PORTS:
+        return
+    try:
+        address = (parts.hostname or "", parts.port or _PORTS[scheme])
+        socket.create_connection(address, timeout=settings.tracking_seconds).close()
+    except OSError as error:
+        raise _unavailable(settings, error) from error
+
+
+def _local(settings: Settings) -> None:
+    if settings.tracking is None:
+        (settings.home / "tracking").mkdir(parents=True, exist_ok=True)
+
+
+def _gone(error: Exception) -> bool:
+    """Whether MLflow wraps a failed request, rather than an answer."""
+    text = str(error)
+    return "API request to" in text or "Connection" in text or "timed out" in text
+
+
+def _end(tracker: MlflowClient, run_id: str, status: str) -> None:
+    import contextlib
+
+    with contextlib.suppress(Exception):
+        tracker.set_terminated(run_id, status)
+
+
+def _unavailable(settings: Settings, found: object) -> TrackingUnavailable:
+    parts = urlsplit(settings.tracking_url)
+    shown = f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    return TrackingUnavailable(
+        f"tracking: expected MLflow to answer at {shown} within {settings.tracking_seconds:.0f} s, found: {found}; "
+        "start it, or correct EVERGREEN_TRACKING (unset: SQLite below EVERGREEN_HOME), and run again: "
+        "nothing was registered, and finished trials are kept"
+    )
+
+
+def _key(name: str) -> str:
+    """MLflow takes letters, digits and a few marks only."""
+    return "".join(c if c.isalnum() or c in "_-. /:" else "_" for c in name)
+
+
+def _now() -> int:
+    # When something was logged, for MLflow's own pages; no result follows from it.
+    return int(time.time() * 1000)

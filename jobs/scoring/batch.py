@@ -1,0 +1,235 @@
+"""Nightly batch predictions: the events of some days, scored in the engine by the champion of each night.
+
+Features are those of each event's own time, from the code that makes the training set (`jobs.datasets.event_rows`).
+Results go to the prediction log (`jobs.scoring.prediction_log`); pushing them to a database is `jobs.scoring.publish`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import reduce
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from jobs.datasets import event_rows
+from jobs.datasets.event_rows import Inputs
+from jobs.feature_store.point_in_time import literal
+from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
+from jobs.registry.bundle import GRAPH, Bundle
+from jobs.scoring import prediction_log
+from jobs.scoring.prediction_log import NIGHTLY
+from jobs.scoring.scoring_kernel import DECISION, SCORE, scorer
+from jobs.use_case import UseCase
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+    from pyspark.sql import DataFrame
+
+CHAMPION = "champion"
+ROWS_AT_ONCE = 5_000_000
+"""Rows of a commit: what the engine writes it holds until the commit, so a long backfill takes several."""
+Model = tuple[int, Bundle]
+ChampionAt = Callable[[datetime], Model | None]
+"""Version and bundle of the model in production at a moment; None: there was none yet."""
+_NUMBERS = ("boolean", "tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What became of the days asked for."""
+
+    version: int | None
+    """Delta version of the log, if there is one."""
+    models: Mapping[date, int] = field(default_factory=dict)
+    """Model version of each day that has one."""
+    rows: Mapping[date, int] = field(default_factory=dict)
+    """Rows of the days that were written."""
+    without_champion: tuple[date, ...] = ()
+    """Nobody was in production that night: not scored."""
+
+
+def nights(days: Sequence[date], as_of: datetime) -> dict[date, datetime]:
+    """The night of each day: the midnight that ends it, or `as_of`, if that comes before."""
+    ends = {day: datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC) for day in days}
+    return {day: min(end, as_of) for day, end in ends.items()}
+
+
+def score_days(
+    lakehouse: Lakehouse, use_case: UseCase, days: Sequence[date], as_of: datetime, champion_at: ChampionAt
+) -> Scored:
+    """Bring the log's nightly rows of `days` to what was known at `as_of`, whole days at a time.
+
+    Days whose events, features and model are those they were scored with are left alone, so that a second time writes
+    nothing. The model of a day is `champion_at` its night, also in a backfill.
+
+    Raises:
+        ValueError: a table or feature is missing, or a feature is not a finite number.
+    """
+    from jobs.feature_store.store import open_store
+
+    table = prediction_log.table(use_case)
+    found = {day: champion_at(night) for day, night in nights(days, as_of).items()}
+    models = {day: model for day, model in found.items() if model is not None}
+    without = tuple(day for day, model in found.items() if model is None)
+    versions = {day: version for day, (version, _) in models.items()}
+    with lakehouse.lock(table):
+        now = event_rows.inputs(lakehouse, use_case, [use_case.events], as_of, table)
+        store = open_store(lakehouse, use_case, now.versions)
+        recorded = _recorded(lakehouse, table, list(models))
+        stale = _stale(lakehouse, use_case, store, models, recorded, now)
+        rows = _counts(event_rows.known(lakehouse, use_case, now.versions, as_of, stale)) if stale else {}
+        stale = [day for day in stale if day in rows or day in recorded]
+        if not stale:
+            return Scored(lakehouse.version(table), versions, {}, without)
+        for group in _groups(stale, rows):
+            counted = sum(rows.get(day, 0) for day in group)
+            version = _write(lakehouse, use_case, store, {day: models[day] for day in group}, now, counted)
+    return Scored(version, versions, {day: rows.get(day, 0) for day in stale}, without)
+
+
+def _groups(days: Sequence[date], rows: Mapping[date, int]) -> list[list[date]]:
+    """Days that are committed together, in order: as many as have few enough rows, but at least one."""
+    groups: list[list[date]] = []
+    held = 0
+    for day in days:
+        held += rows.get(day, 0)
+        if not groups or held > ROWS_AT_ONCE:
+            groups.append([])
+            held = rows.get(day, 0)
+        groups[-1].append(day)
+    return groups
+
+
+def _recorded(lakehouse: Lakehouse, table: str, days: Sequence[date]) -> dict[date, set[tuple[str, str]]]:
+    """Bundle and feature versions of each day's nightly rows."""
+    if not days or not lakehouse.exists(table):
+        return {}
+    mine = lakehouse.read(table).where(f"{of_days(days)} and origin = '{NIGHTLY}'")
+    recorded: dict[date, set[tuple[str, str]]] = {}
+    for day, sha256, versions in mine.select(PARTITION, "bundle_sha256", "feature_versions").distinct().collect():
+        recorded.setdefault(day, set()).add((sha256, versions))
+    return recorded
+
+
+def _stale(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    store: FeatureStore,
+    models: Mapping[date, Model],
+    recorded: Mapping[date, set[tuple[str, str]]],
+    now: Inputs,
+) -> list[date]:
+    """Days of which a row may differ from the log's."""
+    made_from = {versions for pairs in recorded.values() for _, versions in pairs}
+    reached = {text: event_rows.reached(lakehouse, use_case, store, json.loads(text), now) for text in made_from}
+
+    def holds(day: date) -> bool:
+        if len(recorded.get(day, ())) != 1:
+            return False
+        [(sha256, text)] = recorded[day]
+        spans = reached[text]
+        same_events = spans is not None and not any(first <= day <= last for first, last in spans)
+        return same_events and sha256 == models[day][1].sha256 and not _cut(day, json.loads(text), now)
+
+    return [day for day in models if not holds(day)]
+
+
+def _cut(day: date, last: Mapping[str, str], now: Inputs) -> bool:
+    """Whether the day was not over at one of two moments, which then saw different parts of it."""
+    end = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
+    then = datetime.fromisoformat(last["as_of"])
+    return min(then, end) != min(now.as_of, end)
+
+
+def _counts(events: DataFrame) -> dict[date, int]:
+    return dict(events.groupBy(PARTITION).count().collect())
+
+
+def _write(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    store: FeatureStore,
+    models: Mapping[date, Model],
+    now: Inputs,
+    rows: int,
+) -> int:
+    table = prediction_log.table(use_case)
+    by_model: dict[str, list[date]] = {}
+    for day, (_, bundle) in models.items():
+        by_model.setdefault(bundle.sha256, []).append(day)
+    frames = [
+        _scored(lakehouse, use_case, store, models[days[0]], days, now)  # one frame per model
+        for days in by_model.values()
+    ]
+    features = list(dict.fromkeys(name for _, bundle in models.values() for name in bundle.manifest.names))
+    types = {f.name: f.type for f in event_rows.schema(frames[0])}
+    schema = prediction_log.make_room(lakehouse, table, prediction_log.schema(use_case, types, features))
+    together = reduce(lambda some, more: some.unionByName(more), [_padded(frame, schema) for frame in frames])
+    return lakehouse.write(
+        table,
+        together.repartition(PARTITION),
+        mode="overwrite",
+        schema=schema,
+        rows=rows,
+        replace_where=f"{of_days(list(models))} and origin = '{NIGHTLY}'",
+        partition_by=[PARTITION],
+        state=now.state(),
+    )
+
+
+def _scored(
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, model: Model, days: Sequence[date], now: Inputs
+) -> DataFrame:
+    events = event_rows.known(lakehouse, use_case, now.versions, now.as_of, days)
+    frame = event_rows.with_features(store, use_case, events.selectExpr(*event_rows.columns(use_case, events)))
+    kept = [*prediction_log.event_columns(use_case), PARTITION]
+    decided = {
+        "scored_at": literal(now.as_of),
+        "model_version": str(model[0]),
+        "bundle_sha256": f"'{model[1].sha256}'",
+        "feature_versions": f"'{prediction_log.feature_versions(now.state())}'",
+        "arm": f"'{CHAMPION}'",
+        "propensity": "1.0D",
+        "origin": f"'{NIGHTLY}'",
+    }
+    kept += [name for name in model[1].manifest.names if name not in kept]
+    return score_frame(lakehouse, frame, model[1], kept).selectExpr("*", *(f"{v} as {n}" for n, v in decided.items()))
+
+
+def score_frame(lakehouse: Lakehouse, frame: DataFrame, bundle: Bundle, kept: Sequence[str]) -> DataFrame:
+    """Columns `kept` (features among them as float32), `score` and `decision` of every row of `frame`.
+
+    The graph's bytes, hashed again, travel with the kernel.
+
+    Raises:
+        ValueError: a feature is missing or no number. In the engine: one is infinite.
+    """
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    names, kinds = bundle.manifest.names, dict(frame.dtypes)
+    if missing := [name for name in names if name not in kinds]:
+        raise ValueError(f"features {missing}: expected columns of {sorted(kinds)}; declare them, or retrain without")
+    if wrong := {name: kinds[name] for name in names if not kinds[name].startswith(_NUMBERS)}:
+        raise ValueError(f"features {wrong}: expected booleans or numbers; encode them in a feature definition")
+    others = [f"`{name}`" for name in kept if name not in names]
+    inputs = frame.selectExpr(*others, *(f"cast(`{name}` as float) as `{name}`" for name in names))
+    outputs = (
+        event_rows.schema(inputs.select(*kept))
+        .append(pa.field(SCORE, pa.float32()))
+        .append(pa.field(DECISION, pa.bool_()))
+    )
+    kernel = scorer(bundle.read(GRAPH), bundle.manifest.files[GRAPH], names, bundle.manifest.threshold, kept)
+    return inputs.mapInArrow(lakehouse.kernel(kernel), from_arrow_schema(outputs))
+
+
+def _padded(frame: DataFrame, schema: pa.Schema) -> DataFrame:
+    """The columns of the log, in its order; features of other models are null."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    there = set(frame.columns)
+    kinds = [(f.name, f.dataType.simpleString()) for f in from_arrow_schema(schema)]
+    return frame.selectExpr(*(f"cast({f'`{n}`' if n in there else 'null'} as {kind}) as `{n}`" for n, kind in kinds))

@@ -1,0 +1,84 @@
+"""The prediction log: every score that was given, with what it was made of. Schema only; who scores fills it.
+
+`{use_case}_serving.prediction_log`, one row per scored event, daily partitions by `event_date`. Nightly scoring
+replaces the rows of its own `origin` and never touches what was decided online.
+
+Features are columns of their own, as float32, as the graph got them: drift and skew read some of them over many days,
+which then costs those columns alone, and people can name them in SQL. A struct would be read whole by delta-rs, and an
+array would have no names. A model with other features adds columns; null means missing, or not used by that model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from jobs.lakehouse.tables import PARTITION, Lakehouse, keeping
+from jobs.use_case import UseCase
+
+Origin = Literal["nightly", "online"]
+NIGHTLY: Origin = "nightly"
+TIME = pa.timestamp("us", "UTC")
+
+DECIDED: Mapping[str, tuple[pa.DataType, str]] = {
+    "scored_at": (TIME, "The moment (as_of) that the world was known at when this was scored."),
+    "score": (pa.float32(), "What the model's graph said: a probability."),
+    "decision": (pa.bool_(), "Whether the score reached the model's threshold."),
+    "model_version": (pa.int64(), "Version in the registry."),
+    "bundle_sha256": (pa.string(), "Identity of the bundle: graph, preprocessing and threshold."),
+    "feature_versions": (
+        pa.string(),
+        "JSON: Delta version of every table the features came from, a hash of their declarations, and as_of.",
+    ),
+    "arm": (pa.string(), "Whose turn it was: 'champion', or a challenger's name."),
+    "propensity": (pa.float64(), "Chance that this arm was chosen, for off-policy evaluation; 1 if nobody else was."),
+    "origin": (pa.string(), "'nightly' or 'online'."),
+    PARTITION: (pa.date32(), "UTC day of the event."),
+}
+"""What a row says beside its event and features: column -> type, description."""
+
+
+def table(use_case: UseCase) -> str:
+    return f"{use_case.name}_serving.prediction_log"
+
+
+def event_columns(use_case: UseCase) -> tuple[str, ...]:
+    """Id, entities and time of the event, under the use case's own names."""
+    return (use_case.event_id, *use_case.entities, use_case.event_timestamp)
+
+
+def schema(use_case: UseCase, event_types: Mapping[str, pa.DataType], features: Sequence[str]) -> pa.Schema:
+    """The log's schema: event columns, what was decided, features.
+
+    Raises ValueError if a feature bears a name that the log needs for something else.
+    """
+    own = {name: event_types[name] for name in event_columns(use_case)}
+    own |= {name: kind for name, (kind, _) in DECIDED.items()}
+    if clashing := sorted(set(features) & own.keys()):
+        raise ValueError(f"features {clashing}: expected other names than the prediction log's own; rename them")
+    return pa.schema({**own, **{name: pa.float32() for name in features}})
+
+
+def make_room(lakehouse: Lakehouse, name: str, wanted: pa.Schema) -> pa.Schema:
+    """Give an existing log the columns of `wanted` that it lacks; rows that are there keep theirs, with nulls.
+
+    Returns the schema that is now the table's: `wanted`, and features that only other models use.
+    """
+    if not lakehouse.exists(name):
+        return wanted
+    there = lakehouse.schema(name)
+    if new := [field for field in wanted if field.name not in there.names]:
+        from deltalake import Field, Schema
+
+        fields: list[Field] = Schema.from_arrow(pa.schema(new)).fields
+        lakehouse.delta(name).alter.add_columns(fields, commit_properties=keeping(lakehouse.state(name)))
+    others = [pa.field(n, pa.float32()) for n in there.names if n not in wanted.names]
+    return pa.schema([*wanted, *others])
+
+
+def feature_versions(state: Mapping[str, Any]) -> str:
+    """A row's `feature_versions`: the same inputs give the same text."""
+    return json.dumps(state, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,77 @@
+"""Scores of Arrow batches with ONNX Runtime, as a pure function that travels into the engine's workers.
+
+Nothing but numpy, pyarrow and onnxruntime is imported; which rows are scored is `jobs.scoring.batch`'s business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.models.parity import score, session
+from jobs.models.protocol import Floats
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Batches = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+SCORE, DECISION = "score", "decision"
+_KEPT = 4
+"""Sessions kept per worker: a backfill may alternate between some models."""
+_sessions: dict[str, onnxruntime.InferenceSession] = {}
+
+
+def scorer(graph: bytes, sha256: str, names: Sequence[str], threshold: float, kept: Sequence[str]) -> Batches:
+    """A function of batches with float32 columns `names`; it gives back columns `kept`, `score` and `decision`.
+
+    Args:
+        graph: an ONNX model, `features` float32 [batch, f] -> `score` float32 [batch]; travels inside the function.
+        sha256: of `graph`, compared in the worker before anything is loaded.
+        names: in the order of the graph's input; null is missing (NaN).
+        threshold: a score that reaches it is a positive decision.
+
+    Raises (in the worker):
+        ValueError: the graph's bytes are not those meant, or a feature is infinite.
+    """
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        runtime = _session(graph, sha256)
+        for batch in batches:
+            scores = score(runtime, matrix(batch, names))
+            decided = [pa.array(scores, pa.float32()), pa.array(scores >= np.float32(threshold))]
+            columns = [*(batch.column(name) for name in kept), *decided]
+            yield pa.RecordBatch.from_arrays(columns, names=[*kept, SCORE, DECISION])
+
+    return run
+
+
+def matrix(batch: pa.RecordBatch, names: Sequence[str]) -> Floats:
+    """Float32 columns as [n, f], null as NaN. Raises ValueError on another type or an infinity."""
+    features = np.empty((batch.num_rows, len(names)), dtype=np.float32)
+    for position, name in enumerate(names):
+        column = batch.column(name)
+        if not pa.types.is_float32(column.type):
+            raise ValueError(f"feature {name!r}: expected float32, found {column.type}; cast it before it is scored")
+        features[:, position] = column.to_numpy(zero_copy_only=False)
+    # One pass over all of it: a sum is finite or NaN unless something is infinite (or the sum overflows).
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspicious = not np.isfinite(features.sum(dtype=np.float64))
+    if suspicious and np.isinf(features).any():
+        wrong = [names[position] for position in np.flatnonzero(np.isinf(features).any(axis=0)).tolist()]
+        raise ValueError(f"features {wrong}: expected finite values or null, found an infinity; correct or null them")
+    return features
+
+
+def _session(graph: bytes, sha256: str) -> onnxruntime.InferenceSession:
+    found = hashlib.sha256(graph).hexdigest()
+    if found != sha256:
+        raise ValueError(f"graph: expected sha256 {sha256}, found {found}; it is not the one that was approved")
+    if sha256 not in _sessions:
+        while len(_sessions) >= _KEPT:
+            _sessions.pop(next(iter(_sessions)), None)
+        _sessions[sha256] = session(graph)
+    return _sessions[sha256]

@@ -1,0 +1,102 @@
+"""Counts that vary more than chance alone, because frauds come in campaigns: their spread, and how unusual one is.
+
+A number of positives is negative-binomial: Poisson around `expected * G`, where G varies like a gamma variable of mean
+1 and variance `1 / shape` (Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.6). A number among positives is
+beta-binomial: each has the same chance, which varies like a beta variable (Williams, Biometrics 31, 1975).
+"""
+
+from dataclasses import dataclass
+from math import exp, lgamma, log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.stats.metrics import Floats
+
+STEADIEST = 1e6
+"""Largest shape: counts that vary no more than Poisson's."""
+LEAST_CORRELATION = 0.02
+"""Things counted together are never taken for independent: a short past cannot show that they are."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Positives per unit of exposure, and how much it varies."""
+
+    mean: float
+    shape: float
+
+    def to_come(self, counts: NDArray[Any], seen: Floats, unseen: Floats) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of further counts over the exposure `unseen`, after `counts` over `seen`.
+
+        The posterior of G is gamma(shape + count, shape + expected), what is to come is Poisson around it.
+        """
+        further = self.mean * unseen
+        posterior = (self.shape + counts) / (self.shape + self.mean * seen)
+        mean = further * posterior
+        variance = mean + further**2 * posterior / (self.shape + self.mean * seen)
+        return mean, np.sqrt(variance)
+
+    def two_sided(self, count: int, exposure: float) -> float:
+        """Twice the smaller of P(N <= count) and P(N >= count), at most 1; 1 where nothing is expected."""
+        expected = self.mean * exposure
+        if expected <= 0:
+            return 1.0
+        chances = [self._chance(n, expected) for n in range(count + 1)]
+        return min(1.0, 2 * min(sum(chances), max(0.0, 1 - sum(chances[:-1]))))
+
+    def _chance(self, count: int, expected: float) -> float:
+        a = self.shape
+        choices = lgamma(a + count) - lgamma(a) - lgamma(count + 1)
+        return exp(choices + a * log(a / (a + expected)) + count * log(expected / (a + expected)))
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """A share of some kind among counted things, and the correlation of things counted together, above 0."""
+
+    mean: float
+    correlation: float
+
+    def at_least(self, hits: int, of: int) -> float:
+        """P(hits or more of the kind among `of`)."""
+        return min(1.0, sum(self._chance(n, of) for n in range(hits, of + 1)))
+
+    def _chance(self, hits: int, of: int) -> float:
+        a = self.mean * (1 / self.correlation - 1)
+        b = (1 - self.mean) * (1 / self.correlation - 1)
+        choices = lgamma(of + 1) - lgamma(hits + 1) - lgamma(of - hits + 1)
+        return exp(choices + _beta(a + hits, b + of - hits) - _beta(a, b))
+
+
+def learn(counts: NDArray[Any], exposure: Floats) -> Rate:
+    """Rate and shape by moments: the excess of squared deviations over their Poisson expectation.
+
+    Without exposure nothing is expected: a rate of 0.
+
+    Args:
+        counts, exposure: shape (days,); exposure is rows times the share of their truth that is in.
+    """
+    if not len(counts) or exposure.sum() <= 0:
+        return Rate(0.0, STEADIEST)
+    mean = float(counts.sum() / exposure.sum())
+    expected = mean * exposure
+    excess = float(np.sum((counts - expected) ** 2 - expected))
+    return Rate(mean, min(STEADIEST, float(np.sum(expected**2)) / excess) if excess > 0 else STEADIEST)
+
+
+def learn_proportion(hits: NDArray[Any], of: NDArray[Any]) -> Proportion:
+    """Mean and correlation by moments: Var(hits) = n p (1 - p) (1 + (n - 1) correlation).
+
+    Half a hit in one more keeps the mean off 0 and 1; a correlation is never taken to be below `LEAST_CORRELATION`.
+    """
+    mean = float((hits.sum() + 0.5) / (of.sum() + 1))
+    unit = of * mean * (1 - mean)
+    excess = float(np.sum((hits - of * mean) ** 2 - unit))
+    pairs = float(np.sum(unit * np.maximum(of - 1, 0)))
+    return Proportion(mean, float(np.clip(excess / pairs if pairs else 0.0, LEAST_CORRELATION, 0.9)))
+
+
+def _beta(a: float, b: float) -> float:
+    return lgamma(a) + lgamma(b) - lgamma(a + b)

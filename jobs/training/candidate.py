@@ -1,0 +1,167 @@
+"""The candidate of a training set: trained, tracked, registered and pinned, once for the same training."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jobs.datasets import time_split as split
+from jobs.datasets.training_rows import feature_names, read
+from jobs.lakehouse.tables import Lakehouse
+from jobs.ledger import pins
+from jobs.registry import model_versions as registry
+from jobs.registry import provenance, tracking
+from jobs.settings import Settings
+from jobs.training import model_card
+from jobs.training import pictures as training_pictures
+from jobs.training import train as training
+from jobs.training import tune as tuning_job
+from jobs.training.train import Trained
+from jobs.training.tune import Tuning
+from jobs.use_case import UseCase, problem_of
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What came of it: a new version, one that was there already, or a refusal."""
+
+    version: int | None
+    reason: str
+    run_id: str = ""
+    link: str = ""
+    trained: Trained | None = None
+    """None if nothing was trained now."""
+    card: str = ""
+
+
+def make(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    progress: Callable[[str], None] | None = None,
+) -> Candidate:
+    """Train on the training set as it is with the parameters tuned last; register the best family as `candidate`.
+
+    Raises:
+        ValueError: there is no training set, or its values cannot be learned from.
+        TrackingUnavailable: MLflow does not answer; nothing is registered then.
+    """
+    settings, problem = lakehouse.settings, problem_of(use_case)
+    state = provenance.of_training_set(lakehouse, use_case)
+    as_of = provenance.as_of(state)
+    version = lakehouse.version(use_case.training_set)
+    assert version is not None
+    tuned = tuning_job.last(settings, use_case, as_of) or Tuning(state["as_of"], "nothing was tuned")
+    names = feature_names(lakehouse, use_case, version, state["features"])
+    digest = provenance.digest(state, problem, tuned.parameters, names, provenance.code_sha256(), tuning_job.device())
+    rows = read(lakehouse, use_case, version, names)
+    parts = tuning_job.parts_of(use_case, problem, as_of)
+    if reason := split.refusal(parts, rows.times, rows.examples.labels):
+        return Candidate(None, reason)
+    # Asked before the work, so that nobody trains for minutes to find the server gone.
+    if known := registry.find(settings, use_case, digest):
+        registry.set_aliases(settings, use_case, {"candidate": known.version})
+        return Candidate(known.version, "the same training was registered before", known.run_id)
+    made_of = {**made_from(use_case, state, version, tuned), "digest": digest}
+    folder = settings.home / "training" / use_case.name / digest[:16]
+    # Before anything is registered: a version never names data that maintenance may take away.
+    pins.pin(
+        settings, {**state["versions"], use_case.training_set: version}, by=f"{use_case.name} training {digest[:16]}"
+    )
+    trained = training.train(settings, use_case, rows, tuned.parameters, parts, made_of, folder, progress)
+    # The trials of a tuning are children of the first training that used it.
+    trials = tuning_job.trials_of(settings, use_case, tuned) if tuned.as_of == state["as_of"] else {}
+    return registered(settings, use_case, trained, replace(tuned, trials=trials), digest)
+
+
+def made_from(use_case: UseCase, state: Mapping[str, Any], version: int, tuned: Tuning) -> dict[str, Any]:
+    """What a manifest says about the data, the code and the search behind a model."""
+    return {
+        "as_of": state["as_of"],
+        "table": use_case.training_set,
+        "table_version": version,
+        "versions": dict(state["versions"]),
+        "training_set": dict(state),
+        "tuning": {"as_of": tuned.as_of, "studies": dict(tuned.studies), "reason": tuned.reason},
+        **provenance.of_code(),
+    }
+
+
+def registered(
+    settings: Settings, use_case: UseCase, trained: Trained, tuned: Tuning, digest: str, reason: str = "trained"
+) -> Candidate:
+    """Track and register what was trained, and point the alias `candidate` at it."""
+    card = model_card.write(use_case, trained, tuned)
+    name = f"{trained.winner.name} {trained.bundle.manifest.as_of[:10]}"
+    with tracking.client(settings) as tracker, tempfile.TemporaryDirectory() as scratch:
+        with tracking.run(settings, tracker, use_case, digest, name) as run_id:
+            tracking.log(tracker, run_id, _parameters(trained, tuned), _numbers(trained))
+            for curve, points in training_pictures.curves(trained.labels, trained.winner.scores).items():
+                tracking.log_curve(tracker, run_id, curve, points)
+            tracking.log_trials(settings, tracker, use_case, run_id, tuned.trials)
+            tracking.log_files(tracker, run_id, _files(trained, tuned, card, use_case), Path(scratch))
+        where = tracking.experiment(settings, tracker, use_case)
+    version = registry.register(settings, use_case, trained.bundle, run_id)
+    registry.set_aliases(settings, use_case, {"candidate": version})
+    return Candidate(version, reason, run_id, tracking.link(settings, where, run_id), trained, card)
+
+
+def _parameters(trained: Trained, tuned: Tuning) -> dict[str, Any]:
+    training = trained.bundle.manifest.training
+    data = {f"version/{table}": version for table, version in training["versions"].items()}
+    data[f"version/{training['table']}"] = training["table_version"]
+    names = ("as_of", "seed", "steps", "negative_rate", "device", "code_revision", "code_sha256", "lock_sha256")
+    return {
+        "family": trained.winner.name,
+        **{name: training[name] for name in names},
+        **{f"model/{name}": value for name, value in trained.winner.parameters.items()},
+        **{f"environment/{name}": value for name, value in training["environment"].items()},
+        **data,
+        "bundle_sha256": trained.bundle.sha256,
+        "tuning": tuned.reason,
+    }
+
+
+def _numbers(trained: Trained) -> dict[str, float | None]:
+    numbers: dict[str, float | None] = dict(trained.winner.metrics)
+    for contestant in trained.contestants:
+        numbers |= {f"{contestant.name}/{name}": value for name, value in contestant.metrics.items()}
+    for name, values in trained.slices.items():
+        numbers |= {f"slice/{name}/{metric}": value for metric, value in values.items()}
+    numbers |= {f"rows/{name}": float(count) for name, count in trained.rows.items()}
+    numbers |= {f"cost/{name}": value for name, value in trained.cost.numbers.items()}
+    return numbers | {f"cost/{name}": value for name, value in trained.predictions.items()}
+
+
+def _files(trained: Trained, tuned: Tuning, card: str, use_case: UseCase) -> dict[str, str | bytes]:
+    import json
+
+    files: dict[str, str | bytes] = {
+        "model_card.md": card,
+        "signature.json": json.dumps(_signature(trained), indent=1),
+        "precision_recall.png": training_pictures.precision_recall(trained.labels, _curves_of(trained)),
+        "calibration.png": training_pictures.calibration(trained.labels, trained.winner.scores),
+    }
+    problem = use_case.problem
+    assert problem is not None
+    for family, trials in tuned.trials.items():
+        files[f"tuning_{family}.png"] = training_pictures.history(trials, problem.family(family).search)
+    return files
+
+
+def _curves_of(trained: Trained) -> dict[str, Any]:
+    return {c.name: c.scores for c in trained.contestants if len(c.scores) and c.name != "prevalence"}
+
+
+def _signature(trained: Trained) -> dict[str, Any]:
+    """The model's input and output, in the terms of the graph."""
+    manifest = trained.bundle.manifest
+    return {
+        "input": {"name": "features", "type": "float32", "shape": [-1, len(manifest.features)]},
+        "features": [{"name": name, "type": kind} for name, kind in manifest.features],
+        "output": {"name": "score", "type": "float32", "shape": [-1], "meaning": "probability"},
+        "threshold": manifest.threshold,
+        "opset": manifest.opset,
+    }

@@ -1,0 +1,106 @@
+"""The model card: what a model is, what it learned from, how good it is and for whom, as Markdown.
+
+The headings follow Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from jobs.training.train import Trained
+from jobs.training.tune import Tuning
+from jobs.use_case import UseCase
+
+_SHOWN = ("average_precision", "auc_roc", "calibration_error", "money_saved")
+
+
+def write(use_case: UseCase, trained: Trained, tuned: Tuning) -> str:
+    """The card of a trained bundle."""
+    manifest, problem = trained.bundle.manifest, use_case.problem
+    assert problem is not None
+    made, windows = manifest.training, manifest.training["windows"]
+    review = problem.review
+    metric_names = [*_SHOWN, f"card_precision_at_{review.cards}"]
+    return "\n".join(
+        [
+            f"# {use_case.name}: {manifest.family} as of {manifest.as_of[:10]}",
+            "",
+            use_case.description,
+            "",
+            "## Use",
+            "",
+            f"A score is the probability of `{use_case.label}`; from {manifest.threshold} on it is an alert. "
+            f"{review.capacity} alerts a day are reviewed, at {review.cost} each. Not meant for decisions about other "
+            "entities than those it was trained on, nor without review.",
+            "",
+            "## Data",
+            "",
+            *_table(("window", "rows"), [(name, f"{count:,}") for name, count in trained.rows.items()]),
+            "",
+            f"Validated from {windows['validation_start'][:10]} to {windows['judged_start'][:10]}; labels count as "
+            f"known after {windows['maturity_days']:g} days. {len(manifest.features)} features.",
+            "",
+            *_table(("table", "Delta version"), _versions(made)),
+            "",
+            "## Metrics on validation rows",
+            "",
+            *_table(
+                ("contestant", *metric_names, "steps"),
+                [
+                    (c.name, *(_number(c.metrics.get(name)) for name in metric_names), str(c.steps or ""))
+                    for c in trained.contestants
+                ],
+            ),
+            *[f"\n{c.name} could not be trained: {c.error}" for c in trained.contestants if c.error],
+            "",
+            "By guard slice, the model alone:",
+            "",
+            *_table(
+                ("slice", "rows", *metric_names),
+                [
+                    (name, f"{values['rows']:,.0f}", *(_number(values.get(metric)) for metric in metric_names))
+                    for name, values in trained.slices.items()
+                ],
+            ),
+            "",
+            "## Limits",
+            "",
+            "- Parameters, steps and family were chosen on the rows above, so these metrics are a little too good; the "
+            "gate judges on later ones.",
+            "- A positive that nobody reports counts as negative, in training and in these metrics.",
+            "- A feature that was never missing in training has no learned way to be missing.",
+            "",
+            "## How it was made",
+            "",
+            *_table(("what", "value"), _made(made, tuned, trained)),
+            "",
+        ]
+    )
+
+
+def _versions(made: Mapping[str, object]) -> list[tuple[str, str]]:
+    versions = made["versions"]
+    assert isinstance(versions, Mapping)
+    return [*((str(t), str(v)) for t, v in versions.items()), (str(made["table"]), str(made["table_version"]))]
+
+
+def _made(made: Mapping[str, object], tuned: Tuning, trained: Trained) -> list[tuple[str, str]]:
+    names = ("parameters", "steps", "negative_rate", "seed", "device", "code_revision", "lock_sha256", "environment")
+    cost = trained.cost
+    return [
+        *((name, str(made[name])) for name in names),
+        ("tuning", tuned.reason),
+        ("CPU seconds", f"{cost.cpu_seconds:.1f}"),
+        ("GPU seconds", f"{cost.gpu_seconds:.1f}"),
+        ("peak memory", f"{cost.peak_bytes / 1e6:.0f} MB"),
+        ("CPU seconds per 1,000 predictions", f"{trained.predictions['cpu_seconds_per_1000']:.2g}"),
+    ]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [header, ["---"] * len(header), *rows]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

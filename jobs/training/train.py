@@ -1,0 +1,250 @@
+"""From tuned parameters to a bundle: every family and baseline is measured on validation rows, the best is trained on.
+
+Nothing is tracked or registered here. The same training set, declarations, parameters, seed and code give the same
+bundle, byte for byte on one machine's CPU.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jobs.datasets.time_split import WINDOWS, Split
+from jobs.datasets.training_rows import TrainingRows, sampled
+from jobs.models.catalog import STEPS, new_model
+from jobs.models.parity import score
+from jobs.models.protocol import Model
+from jobs.problem import Family, Problem, Slice
+from jobs.registry import bundle
+from jobs.registry.bundle import Bundle, Manifest
+from jobs.settings import Settings
+from jobs.stats import metrics
+from jobs.stats.metrics import ranks
+from jobs.training import compute_cost as cost
+from jobs.training.compute_cost import Cost
+from jobs.training.tune import device, drawn_examples, one_thread
+from jobs.use_case import UseCase
+
+Metrics = Mapping[str, float | None]
+Scores = npt.NDArray[np.float64]
+
+COUNTED_ROWS = 20_000
+"""Rows whose scoring says what 1,000 predictions cost."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A family or baseline as it did on the validation rows."""
+
+    name: str
+    kind: str
+    """family or baseline."""
+    metrics: Metrics
+    scores: Scores
+    parameters: Mapping[str, Any]
+    steps: int = 0
+    cost: Cost | None = None
+    error: str = ""
+    """Why it could not take part."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A bundle and how its family came to be chosen."""
+
+    bundle: Bundle
+    contestants: tuple[Contestant, ...]
+    winner: Contestant
+    slices: Mapping[str, Metrics]
+    """Metrics of the winner on validation rows, by guard slice."""
+    labels: npt.NDArray[np.bool_]
+    """Of the validation rows."""
+    rows: Mapping[str, int]
+    """Rows per window."""
+    cost: Cost
+    """Of all of it, tuning not counted."""
+    predictions: Mapping[str, float]
+    """Cost of 1,000 predictions."""
+
+
+def train(
+    settings: Settings,
+    use_case: UseCase,
+    rows: TrainingRows,
+    parameters: Mapping[str, Mapping[str, Any]],
+    parts: Split,
+    made_of: Mapping[str, Any],
+    folder: Path,
+    progress: Callable[[str], None] | None = None,
+) -> Trained:
+    """Measure all families with `parameters` and all baselines, train the best and write its bundle as `folder`.
+
+    Args:
+        rows: the training set; `split.refusal` finds nothing against it.
+        parameters: what was tuned, by family; the others are trained as declared.
+        made_of: what else the manifest says about the training.
+        folder: is replaced if it is there.
+        progress: told what is trained next.
+
+    Raises:
+        ValueError: no family could be trained, and why.
+    """
+    problem = use_case.problem
+    assert problem is not None
+    with cost.measured(settings, device()) as spent, one_thread():
+        contestants = _compete(settings, problem, rows, parameters, parts, progress or (lambda _: None))
+        winner = _best(contestants)
+        family = problem.family(winner.name)
+        (progress or (lambda _: None))(f"{winner.name}: all rows")
+        model = fit_final(problem, family, winner, rows, parts)
+        written = _write(use_case, rows, model, winner, parts, made_of, folder)
+    valid = rows.rows(parts.validation(rows.times))
+    first = valid.examples.features[:COUNTED_ROWS]
+    session = written.session()
+    return Trained(
+        bundle=written,
+        contestants=tuple(contestants),
+        winner=winner,
+        slices=_by_slice(problem, valid, winner.scores),
+        labels=valid.examples.labels,
+        rows={window: int(getattr(parts, window)(rows.times).sum()) for window in WINDOWS},
+        cost=spent,
+        predictions=cost.per_thousand(settings, lambda: score(session, first), len(first)),
+    )
+
+
+def fit_family(problem: Problem, family: Family, tuned: Mapping[str, Any], rows: TrainingRows, parts: Split) -> Model:
+    """`family` trained on the training window, stopped early on the validation window."""
+    model = new_model(family.name, {**family.fixed, **tuned})
+    drawn = drawn_examples(rows, parts, family.negative_rate, problem.seed)
+    model.fit(*drawn, seed=problem.seed, device=device())
+    return model
+
+
+def fit_final(problem: Problem, family: Family, chosen: Contestant, rows: TrainingRows, parts: Split) -> Model:
+    """The chosen family trained on everything up to the judged window, for the steps that validation found."""
+    steps = {STEPS[family.name]: max(1, chosen.steps)} if family.name in STEPS else {}
+    model = new_model(family.name, {**chosen.parameters, **steps})
+    train = rows.examples.rows(parts.final(rows.times))
+    model.fit(sampled(train, family.negative_rate, problem.seed), None, seed=problem.seed, device=device())
+    return model
+
+
+def baseline_scores(problem: Problem, rows: TrainingRows) -> dict[str, Scores]:
+    """Scores of the baselines that learn nothing from the rows: prevalence, and each declared rule."""
+    scores = {"prevalence": np.zeros(len(rows))}
+    for rule in problem.rules:
+        scores[rule.name] = rule_scores(rows, rule.features)
+    return scores
+
+
+def rule_scores(rows: TrainingRows, features: tuple[str, ...]) -> Scores:
+    """Ranks of the rows in [0, n): the first feature ranks, the next ones break its ties, missing values come last."""
+    columns = [rows.examples.names.index(name) for name in features]
+    return ranks(rows.examples.features[:, columns])
+
+
+def evaluate(problem: Problem, rows: TrainingRows, scores: Scores) -> Metrics:
+    """Every metric of `jobs.stats.metrics` on rows and their scores."""
+    return metrics.evaluate(rows.examples.labels, scores, rows.blocks, rows.days, rows.amounts, problem.review)
+
+
+def _compete(
+    settings: Settings,
+    problem: Problem,
+    rows: TrainingRows,
+    parameters: Mapping[str, Mapping[str, Any]],
+    parts: Split,
+    progress: Callable[[str], None],
+) -> list[Contestant]:
+    valid = rows.rows(parts.validation(rows.times))
+    found = []
+    for name, scores in baseline_scores(problem, valid).items():
+        prevalence = float(rows.examples.labels[parts.training(rows.times)].mean())
+        shown = np.full(len(valid), prevalence) if name == "prevalence" else scores
+        found.append(Contestant(name, "baseline", evaluate(problem, valid, shown), shown, {}))
+
+    def compete(family: Family) -> Contestant:
+        progress(family.name)
+        tuned = parameters.get(family.name, {})
+        try:
+            with cost.measured(settings, device(), thread=True) as spent:
+                model = fit_family(problem, family, tuned, rows, parts)
+            scores = model.predict(valid.examples.features)
+            measured = evaluate(problem, valid, scores)
+            return Contestant(family.name, "family", measured, scores, model.parameters, model.steps, spent)
+        except (ValueError, ArithmeticError, RuntimeError) as error:
+            # One family that cannot learn from these rows must not take the others with it; the card says so.
+            return Contestant(family.name, "family", {}, np.zeros(0), dict(tuned), error=str(error))
+
+    # The slow ones first, each in one thread: a family's own threads would fight with the other's.
+    with ThreadPoolExecutor(problem.parallel) as pool:
+        return found + list(pool.map(compete, problem.families[::-1]))[::-1]
+
+
+def _best(contestants: list[Contestant]) -> Contestant:
+    able = [c for c in contestants if c.kind == "family" and c.metrics.get("average_precision") is not None]
+    if not able:
+        reasons = {c.name: c.error for c in contestants if c.error}
+        raise ValueError(f"training: expected a family that learns from these rows, found none: {reasons}")
+    return max(able, key=lambda c: c.metrics["average_precision"] or 0.0)
+
+
+def _write(
+    use_case: UseCase,
+    rows: TrainingRows,
+    model: Model,
+    winner: Contestant,
+    parts: Split,
+    made_of: Mapping[str, Any],
+    folder: Path,
+) -> Bundle:
+    problem = use_case.problem
+    assert problem is not None
+    training = {
+        **made_of,
+        "parameters": dict(winner.parameters),
+        "steps": winner.steps,
+        "negative_rate": problem.family(winner.name).negative_rate,
+        "seed": problem.seed,
+        "device": device(),
+        "windows": {
+            "maturity_days": parts.maturity.total_seconds() / 86400,
+            "validation_start": parts.validation_start.isoformat(),
+            "judged_start": parts.judged_start.isoformat(),
+            "judged_end": parts.judged_end.isoformat(),
+        },
+        "review": asdict(problem.review),
+        "validation": dict(winner.metrics),
+    }
+    manifest = Manifest(
+        use_case=use_case.name,
+        family=winner.name,
+        features=tuple((name, "float32") for name in rows.examples.names),
+        threshold=problem.review.threshold,
+        as_of=made_of["as_of"],
+        training=training,
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    return bundle.write(folder, model, manifest)
+
+
+def _by_slice(problem: Problem, rows: TrainingRows, scores: Scores) -> dict[str, Metrics]:
+    """Metrics on the guard slices that the features tell apart; those of profiles are the gate's."""
+    found: dict[str, Metrics] = {}
+    for guard in problem.slices:
+        if isinstance(guard, Slice) and guard.source is None and guard.column in rows.examples.names:
+            values = rows.examples.features[:, rows.examples.names.index(guard.column)]
+            lowest = -np.inf if guard.minimum is None else guard.minimum
+            highest = np.inf if guard.maximum is None else guard.maximum
+            mask = (values >= lowest) & (values < highest)
+            if mask.any():
+                found[guard.name] = {"rows": float(mask.sum()), **evaluate(problem, rows.rows(mask), scores[mask])}
+    return found

@@ -1,0 +1,240 @@
+"""Best parameters per family: searched on the time-ordered validation window, or taken from the last search.
+
+How a search proceeds is in `jobs.training.search`; training the candidate with what was found is in
+`jobs.training.train`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jobs.datasets import time_split as split
+from jobs.datasets.training_rows import TrainingRows, feature_names, read, sampled
+from jobs.lakehouse.tables import Lakehouse
+from jobs.models.catalog import new_model
+from jobs.models.protocol import Examples, Report
+from jobs.problem import Family, Problem
+from jobs.registry import provenance
+from jobs.settings import Settings
+from jobs.state_files import file_lock, replace_json
+from jobs.stats.metrics import average_precision
+from jobs.training import search as study
+from jobs.training.search import Search, Trial
+from jobs.use_case import UseCase, problem_of
+
+Progress = Callable[[str, int, int], None]
+"""Told the family, the trials that have ended and how many there will be."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Parameters to train with, and where they come from."""
+
+    as_of: str
+    reason: str
+    """Why they were searched, or taken over; or why nothing could be learned."""
+    refused: bool = False
+    reused: bool = False
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Family -> what the search found; families without a search space have no entry."""
+    studies: Mapping[str, str] = field(default_factory=dict)
+    rows: int = 0
+    prevalence: float = 0.0
+    declared: str = ""
+    """Hash of search spaces and feature declarations."""
+    trials: Mapping[str, tuple[Trial, ...]] = field(default_factory=dict)
+    """Of this call; none if the parameters were taken over."""
+
+
+def tune(lakehouse: Lakehouse, use_case: UseCase, progress: Progress | None = None) -> Tuning:
+    """Tune on the training set as it is; what was found before is used again when little changed since.
+
+    Raises:
+        ValueError: there is no training set, or its values cannot be learned from.
+        TuningFailed: no trial of a family succeeded.
+    """
+    settings, state = lakehouse.settings, provenance.of_training_set(lakehouse, use_case)
+    problem, as_of, version = problem_of(use_case), provenance.as_of(state), lakehouse.version(use_case.training_set)
+    assert version is not None
+    rows = read(lakehouse, use_case, version, feature_names(lakehouse, use_case, version, state["features"]))
+    parts = parts_of(use_case, problem, as_of)
+    if reason := split.refusal(parts, rows.times, rows.examples.labels):
+        return Tuning(state["as_of"], reason, refused=True)
+    wanted = _wanted(problem, rows, parts, state)
+    with file_lock(_folder(settings, use_case) / "lock"):
+        before = last(settings, use_case, as_of)
+        again, reason = _why(wanted, before, problem)
+        if before is not None and not again:
+            return replace(before, as_of=state["as_of"], reason=reason, reused=True)
+        tuned = search(use_case, rows, state, _folder(settings, use_case), settings.tuning_url, progress)
+        _remember(settings, use_case, replace(tuned, reason=reason))
+        return replace(tuned, reason=reason)
+
+
+def search(
+    use_case: UseCase,
+    rows: TrainingRows,
+    state: Mapping[str, Any],
+    folder: Path,
+    url: str | None = None,
+    progress: Progress | None = None,
+) -> Tuning:
+    """Search the parameters of every family that has a search space; only trials are stored.
+
+    Args:
+        state: what the training set was built from, see `jobs.registry.provenance`.
+        folder, url: where the trials are stored, see `jobs.training.search.run`.
+    """
+    problem = problem_of(use_case)
+    parts = parts_of(use_case, problem, provenance.as_of(state))
+    wanted = _wanted(problem, rows, parts, state)
+    trials: dict[str, tuple[Trial, ...]] = {}
+    studies = {}
+    for family in (family for family in problem.families if family.search):
+        wish = _search(use_case, problem, family, wanted, state)
+        told = None if progress is None else _named(progress, family.name)
+        with one_thread():
+            objective = _objective(family, rows, parts, problem.seed)
+            trials[family.name] = tuple(study.run(wish, objective, folder, url, told))
+        studies[family.name] = wish.name
+    parameters = {name: dict(study.best(found).parameters) for name, found in trials.items()}
+    return replace(wanted, parameters=parameters, studies=studies, trials=trials)
+
+
+def last(settings: Settings, use_case: UseCase, as_of: datetime) -> Tuning | None:
+    """What the latest tuning until `as_of` found; a later one would bring knowledge of the future."""
+    before = [tuning for tuning in _results(settings, use_case) if datetime.fromisoformat(tuning.as_of) <= as_of]
+    return max(before, key=lambda tuning: datetime.fromisoformat(tuning.as_of), default=None)
+
+
+def trials_of(settings: Settings, use_case: UseCase, tuning: Tuning) -> dict[str, tuple[Trial, ...]]:
+    """The stored trials of a tuning, by family."""
+    folder = _folder(settings, use_case)
+    return {f: tuple(study.load(name, folder, settings.tuning_url)) for f, name in tuning.studies.items()}
+
+
+def parts_of(use_case: UseCase, problem: Problem, as_of: datetime) -> split.Split:
+    return split.split(as_of, use_case.label_maturity, problem.validation, problem.judged)
+
+
+def _wanted(problem: Problem, rows: TrainingRows, parts: split.Split, state: Mapping[str, Any]) -> Tuning:
+    """What is to be tuned, without an answer."""
+    labels = rows.examples.labels[parts.training(rows.times)]
+    return Tuning(
+        as_of=state["as_of"],
+        reason="searched",
+        rows=len(labels),
+        prevalence=float(labels.mean()),
+        declared=_declared(problem, state, rows.examples.names),
+    )
+
+
+def _why(wanted: Tuning, before: Tuning | None, problem: Problem) -> tuple[bool, str]:
+    """Whether to search, and why."""
+    if before is None:
+        return True, "nothing was tuned before"
+    age = datetime.fromisoformat(wanted.as_of) - datetime.fromisoformat(before.as_of)
+    if before.declared != wanted.declared:
+        return True, "features, families or search spaces were declared anew since the last tuning"
+    if age > problem.tuned_for:
+        return True, f"the last tuning is {age.days} days old, more than {problem.tuned_for.days}"
+    for what, now, then in (
+        ("training rows", wanted.rows, before.rows),
+        ("prevalence", wanted.prevalence, before.prevalence),
+    ):
+        if abs(now / then - 1) > problem.reuse:
+            return True, f"{what} changed from {then:.6g} to {now:.6g}, by more than {problem.reuse:.0%}"
+    return False, (
+        f"tuned as of {before.as_of[:10]}; since then rows {before.rows:,} -> {wanted.rows:,} and prevalence "
+        f"{before.prevalence:.5f} -> {wanted.prevalence:.5f}, within {problem.reuse:.0%}"
+    )
+
+
+def _declared(problem: Problem, state: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    tuned = [family for family in problem.families if family.search]
+    how = [problem.trials, problem.sampler, problem.pruner, problem.parallel, problem.seed, problem.validation]
+    return provenance.digest(tuned, how, state["declarations"], names)
+
+
+def _search(use_case: UseCase, problem: Problem, family: Family, wanted: Tuning, state: Mapping[str, Any]) -> Search:
+    made_of = provenance.digest(wanted.declared, state, provenance.code_sha256())
+    return Search(
+        name=f"{use_case.name}-{family.name}-{made_of[:16]}",
+        space=family.search,
+        trials=problem.trials,
+        sampler=problem.sampler,
+        pruner=problem.pruner,
+        seed=problem.seed,
+        workers=problem.parallel,
+    )
+
+
+def drawn_examples(rows: TrainingRows, parts: split.Split, rate: float, seed: int) -> tuple[Examples, Examples]:
+    """Examples to train on and to stop by: all positives and a share `rate` of the negatives, of either window."""
+    train, valid = (rows.examples.rows(mask(rows.times)) for mask in (parts.training, parts.validation))
+    return sampled(train, rate, seed), sampled(valid, rate, seed)
+
+
+def _objective(family: Family, rows: TrainingRows, parts: split.Split, seed: int) -> study.Objective:
+    rate = family.negative_rate if family.tuning_rate is None else family.tuning_rate
+    train, stop = drawn_examples(rows, parts, rate, seed)
+    valid = rows.examples.rows(parts.validation(rows.times))
+
+    def objective(parameters: Mapping[str, Any], report: Report) -> Mapping[str, float]:
+        model = new_model(family.name, {**family.fixed, **parameters})
+        model.fit(train, stop, seed=seed, device=device(), report=report)
+        return {"value": average_precision(valid.labels, model.predict(valid.features)), "steps": model.steps}
+
+    return objective
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread per model: trials and families run side by side, and more threads would also change rounding."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def device() -> str:
+    """ "cuda" where there is a GPU that PyTorch can use."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _named(progress: Progress, name: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(name, done, total)
+
+
+def _folder(settings: Settings, use_case: UseCase) -> Path:
+    return settings.home / "tuning" / use_case.name
+
+
+def _results(settings: Settings, use_case: UseCase) -> list[Tuning]:
+    path = _folder(settings, use_case) / "results.json"
+    return [Tuning(**kept) for kept in json.loads(path.read_text())] if path.exists() else []
+
+
+def _remember(settings: Settings, use_case: UseCase, tuning: Tuning) -> None:
+    others = [kept for kept in _results(settings, use_case) if kept.as_of != tuning.as_of]
+    replace_json(_folder(settings, use_case) / "results.json", [_plain(kept) for kept in (*others, tuning)])
+
+
+def _plain(tuning: Tuning) -> dict[str, Any]:
+    kept = asdict(tuning)
+    del kept["trials"]
+    return kept

@@ -1,0 +1,67 @@
+"""`evergreen alerts`: parsing and printing; the work is in `jobs.alerts.outbox`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from jobs import settings as settings_module
+from orchestration.options import use_case_named
+
+if TYPE_CHECKING:
+    from jobs.alerts.outbox import Told
+    from jobs.settings import Settings
+
+
+@click.command()
+@click.option("--use-case", "name", help="Only alerts of this use case.")
+@click.option("--all", "resolved", is_flag=True, help="Those that are resolved, too.")
+@click.option("--test", is_flag=True, help="Send a test alert through every channel and say how each did.")
+def alerts(name: str | None, resolved: bool, test: bool) -> None:
+    """What is wrong now, and who has been told (docs/operation/alerts.md)."""
+    settings = settings_module.load()
+    if test:
+        sys.exit(_test(settings))
+    from rich.console import Console
+
+    from jobs.alerts import outbox as book
+
+    found = book.told(settings, name and use_case_named(name).name, resolved)
+    if not found:
+        click.echo("No alert was ever told." if resolved else "No alert is open.")
+        return
+    Console().print(_table(found))
+
+
+def _table(found: list[Told]) -> object:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="alerts", title_justify="left")
+    for column in ("raised at", "resolved at", "use case", "kind", "subject", "severity", "said", "not delivered"):
+        table.add_column(column, overflow="fold")
+    for told in reversed(found):
+        alert, ended = told.alert, f"{told.resolved_at:%Y-%m-%d %H:%M}" if told.resolved_at else ""
+        waiting = "; ".join(f"{channel}: {why or 'not tried yet'}" for channel, why in told.waiting.items())
+        texts = (alert.use_case, alert.kind, alert.subject, alert.severity, alert.said, waiting)
+        table.add_row(f"{told.raised_at:%Y-%m-%d %H:%M}", ended, *map(escape, texts))
+    return table
+
+
+def _test(settings: Settings) -> int:
+    """Try each channel; 1 if one failed."""
+    from jobs.alerts import channels as alert_channels
+    from jobs.alerts.channels import Notice
+
+    now = datetime.now(UTC)
+    said = "This is only a test: nothing is wrong, and there is nothing to do."
+    key = f"test-{now:%Y%m%dT%H%M%S%f}"
+    notice = Notice(key, "evergreen", "test", "evergreen alerts --test", said, "error", now, now, 0, None, {})
+    failures = {}
+    for channel, place in alert_channels.where(settings).items():
+        failures[channel] = alert_channels.deliver(settings, channel, notice)
+        click.echo(f"{channel}: {failures[channel] or f'delivered to {place}'}")
+    return int(any(failures.values()))

@@ -1,0 +1,133 @@
+"""`evergreen doctor`: what works on this machine, what is missing, and how to mend it."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.table import Table
+
+from jobs.lakehouse import engine
+from jobs.settings import Settings
+
+NEEDED_DISK_GB = 5
+UI_PORT = 3000
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding. What is not `needed` is only missing for what `mend` names."""
+
+    name: str
+    good: bool
+    found: str
+    mend: str = ""
+    needed: bool = True
+
+
+def run(settings: Settings) -> int:
+    """Print every check; 1 if something needed is missing."""
+    table = Table(title=f"evergreen doctor ({settings.home})", title_justify="left")
+    for column in ("check", "", "found", "how to mend"):
+        table.add_column(column, overflow="fold")
+    checks = list(examine(settings))
+    for check in checks:
+        mark = (
+            "[green]ok[/green]" if check.good else "[red]missing[/red]" if check.needed else "[yellow]optional[/yellow]"
+        )
+        table.add_row(check.name, mark, check.found, "" if check.good else check.mend)
+    Console().print(table)
+    return int(any(check.needed and not check.good for check in checks))
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """All checks, without changing anything but starting the embedded engine."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Check("Python", sys.version_info[:2] == (3, 11), version, "install Python 3.11 and run `make` again")
+    yield _home(settings)
+    yield _disk(settings)
+    yield _engine(settings)
+    yield _online_store(settings)
+    yield _ledger(settings)
+    yield _port(UI_PORT)
+    yield _java()
+    for program, package, use in (
+        ("mvn", "maven", "fetch the jars of `evergreen spark`"),
+        ("chromium", "chromium", "run the browser tests"),
+        ("redis-server", "redis-server", "run the Redis tests"),
+        ("psql", "postgresql", "run the PostgreSQL tests"),
+    ):
+        path = shutil.which(program)
+        yield Check(program, bool(path), path or "not on PATH", f"apt-get install {package} (to {use})", needed=False)
+
+
+def _home(settings: Settings) -> Check:
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.home):
+            return Check("EVERGREEN_HOME", True, str(settings.home))
+    except OSError as error:
+        return Check("EVERGREEN_HOME", False, str(error), "point EVERGREEN_HOME at a folder you may write to")
+
+
+def _disk(settings: Settings) -> Check:
+    folder = next(p for p in (settings.home, *settings.home.parents) if p.exists())
+    free = shutil.disk_usage(folder).free / 1e9
+    mend = f"free {NEEDED_DISK_GB} GB below {folder}, or point EVERGREEN_HOME elsewhere"
+    return Check("disk", free > NEEDED_DISK_GB, f"{free:.0f} GB free", mend)
+
+
+def _engine(settings: Settings) -> Check:
+    name = "Spark (SPARK_REMOTE)" if settings.spark_remote else "embedded engine"
+    try:
+        return Check(name, True, engine.url(settings).split(";")[0])
+    except (engine.EngineUnreachable, OSError) as error:
+        return Check(name, False, str(error), "start it, or unset SPARK_REMOTE for the embedded engine")
+
+
+def _online_store(settings: Settings) -> Check:
+    if settings.online_store_url is None:
+        return Check("online store", True, "SQLite under EVERGREEN_HOME")
+    parts = urlsplit(settings.online_store_url)
+    mend = "start it, or unset EVERGREEN_ONLINE_STORE for SQLite"
+    good = _listens(parts.hostname or "", parts.port or 6379)
+    return Check("online store", good, settings.online_store_url if good else "nothing answers", mend)
+
+
+def _ledger(settings: Settings) -> Check:
+    if settings.ledger_url is None:
+        return Check("ledger", True, "SQLite under EVERGREEN_HOME")
+    parts = urlsplit(settings.ledger_url)
+    where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"  # and not the password
+    mend = "start PostgreSQL, or unset EVERGREEN_LEDGER for SQLite"
+    good = _listens(parts.hostname or "localhost", parts.port or 5432)
+    return Check("ledger", good, f"PostgreSQL at {where}" if good else f"nothing answers at {where}", mend)
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=3):
+            return True
+    except OSError:
+        return False
+
+
+def _port(port: int) -> Check:
+    busy = _listens("127.0.0.1", port)
+    mend = f"something listens there already (the UI?); `evergreen ui --port` takes another than {port}"
+    return Check(f"port {port} (UI)", not busy, "in use" if busy else "free", mend, needed=False)
+
+
+def _java() -> Check:
+    mend = "apt-get install openjdk-17-jre-headless (only for `evergreen spark`)"
+    java = shutil.which("java")
+    if java is None:
+        return Check("Java 17", False, "not on PATH", mend, needed=False)
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr.splitlines()
+    first = said[0] if said else "no answer"
+    return Check("Java 17", '"17.' in first or '"21.' in first, first, mend, needed=False)

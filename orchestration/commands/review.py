@@ -1,0 +1,61 @@
+"""`evergreen review list` and `evergreen review verdicts`: parsing and printing; the work is in
+`jobs.actions.review_queue` and `jobs.actions.verdicts`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from jobs import settings as settings_module
+from orchestration.options import FILE, use_case_named
+
+USE_CASE = click.option("--use-case", "name", default="fraud", show_default=True)
+SHOWN = 20
+
+
+@click.group()
+def review() -> None:
+    """The cases that are worth a reviewer's time, and what reviewers say."""
+
+
+@review.command("list")
+@USE_CASE
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Day of the events.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="CSV file to write, to be filled in.")
+def list_queue(name: str, day: datetime, out: Path | None) -> None:
+    """The review queue of a day: made once from the day's predictions, within the capacity of a day."""
+    from pyarrow import csv
+
+    from jobs.actions import review_queue as reviews
+    from jobs.lakehouse.tables import attach
+
+    try:
+        found = reviews.ask(attach(settings_module.load()), use_case_named(name), day.date(), datetime.now(UTC))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    for row in found.slice(0, SHOWN).to_pylist():
+        click.echo(f"{row['place']:>4}  {row[use_case_named(name).event_id]}  {row['score']:.3f}  {row['reason']}")
+    click.echo(f"{found.num_rows} events of {day.date()}")
+    if out is not None:
+        empty = [""] * found.num_rows
+        for column in ("verdict", "reviewed_at"):
+            found = found.append_column(column, [empty])
+        csv.write_csv(found, out)
+        click.echo(str(out))
+
+
+@review.command()
+@USE_CASE
+@click.argument("file", type=FILE)
+def verdicts(name: str, file: Path) -> None:
+    """Take the verdicts in FILE (CSV: event id, verdict, reviewed_at) for reports; the next run loads them."""
+    from jobs.actions import verdicts as job
+    from jobs.ingest.registered_inputs import InputError
+
+    try:
+        count = job.register(settings_module.load(), use_case_named(name), file, datetime.now(UTC))
+    except InputError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{count} verdicts registered; `evergreen run` loads them")

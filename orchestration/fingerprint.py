@@ -1,0 +1,55 @@
+"""Is anything new? One hash over inputs, code and table versions, compared with that of the last finished run."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jobs.lakehouse.tables import Lakehouse, find_tables
+from jobs.ledger import decisions as ledger
+from jobs.settings import ROOT, Settings
+from jobs.state_files import replace_json
+from jobs.use_case import UseCase
+
+CODE = ("jobs", "assets", "orchestration")
+
+
+def _code(settings: Settings) -> Iterable[Path]:
+    for folder in (*(ROOT / name for name in CODE), settings.feature_repo):
+        yield from sorted(folder.rglob("*.py"))
+    for pattern in ("*.sql", "*.yml"):
+        yield from sorted(settings.dbt_project.rglob(pattern))
+
+
+def of_run(lakehouse: Lakehouse, use_case: UseCase, files: Iterable[Path], asked: Mapping[str, Any]) -> str:
+    """Hash of all that a run follows from: files (path, size, time), code, versions, decisions, what was asked."""
+    stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in sorted(_flat(files))]
+    code = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in _code(lakehouse.settings)]
+    tables = [t for t in find_tables(lakehouse.warehouse) if t.split(".")[0].startswith(use_case.name)]
+    # A model that a person approved or took back since is to be exported.
+    decided = ledger.last_decision(lakehouse.settings, use_case)
+    content = [stats, code, lakehouse.versions(tables), sorted(asked.items()), decided]
+    return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()
+
+
+def _flat(files: Iterable[Path]) -> Iterable[Path]:
+    for file in files:
+        yield from (p for p in file.rglob("*") if p.is_file()) if file.is_dir() else (file,)
+
+
+def _path(settings: Settings, use_case: UseCase) -> Path:
+    return settings.state / use_case.name / "last_run.json"
+
+
+def last(settings: Settings, use_case: UseCase) -> dict[str, Any]:
+    """What `remember` kept of the last finished run ({} if there was none)."""
+    try:
+        kept: dict[str, Any] = json.loads(_path(settings, use_case).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return kept
+
+
+def remember(settings: Settings, use_case: UseCase, kept: Mapping[str, Any]) -> None:
+    replace_json(_path(settings, use_case), kept)

@@ -1,0 +1,109 @@
+"""One run of a use case's whole lineage in this process, followed as it goes."""
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from assets.run_context import AS_OF_TAG, WHOLE_INPUT_TAG
+from jobs.settings import Settings, exported
+from jobs.use_case import UseCase
+from jobs.use_cases.catalog import USE_CASES
+from orchestration.definitions import build_definitions
+from orchestration.event_log import BATCH_SIZE
+from orchestration.instance import PROCESS_TAG, open_instance, this_process
+
+
+@dataclass
+class Outcome:
+    """What a run did: seconds per step, metadata per asset, failed checks, and the error that ended it."""
+
+    run_id: str
+    success: bool = False
+    seconds: float = 0.0
+    steps: dict[str, float] = field(default_factory=dict)
+    assets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failed_checks: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def execute(
+    settings: Settings,
+    use_case: UseCase,
+    as_of: datetime,
+    days: tuple[date, date],
+    use_cases: Sequence[UseCase] = USE_CASES,
+    show: bool = True,
+) -> Outcome:
+    """Run the whole lineage of a use case as known at `as_of`, recorded for the partitions of `days`."""
+    job = build_definitions(settings=settings, use_cases=use_cases).resolve_job_def(f"{use_case.name}_lineage")
+    tags = {
+        ASSET_PARTITION_RANGE_START_TAG: days[0].isoformat(),
+        ASSET_PARTITION_RANGE_END_TAG: days[1].isoformat(),
+        AS_OF_TAG: as_of.isoformat(),
+        WHOLE_INPUT_TAG: "true",
+        PROCESS_TAG: this_process(),
+    }
+    outcome = Outcome(run_id=str(uuid.uuid4()))
+    columns = (SpinnerColumn(), TextColumn("{task.description:<42}"), BarColumn(), MofNCompleteColumn())
+    with open_instance(settings) as instance, Progress(*columns, TimeElapsedColumn(), disable=not show) as bar:
+        task = bar.add_task("starting", total=len(job.nodes))
+
+        def follow(entry: dg.EventLogEntry) -> None:
+            _gather(outcome, entry)
+            event = entry.dagster_event
+            if event is not None and event.event_type == dg.DagsterEventType.STEP_START:
+                bar.update(task, description=_readable(event.step_key or ""))
+            elif event is not None and event.event_type in ENDED:
+                bar.advance(task)
+
+        instance.add_event_listener(outcome.run_id, follow)
+        began = time.monotonic()
+        with exported(DAGSTER_EVENT_BATCH_SIZE=str(BATCH_SIZE)):
+            result = job.execute_in_process(
+                run_config=QUIET, instance=instance, tags=tags, raise_on_error=False, run_id=outcome.run_id
+            )
+        outcome.success, outcome.seconds = result.success, time.monotonic() - began
+        bar.update(task, description="done" if result.success else "stopped")
+    return outcome
+
+
+# The terminal shows progress and a summary; every event is in the UI.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+ENDED = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_SKIPPED}
+
+
+def _gather(outcome: Outcome, entry: dg.EventLogEntry) -> None:
+    event = entry.dagster_event
+    if event is None:
+        return
+    if event.event_type == dg.DagsterEventType.STEP_SUCCESS:
+        outcome.steps[_readable(event.step_key or "")] = event.step_success_data.duration_ms / 1000
+    elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
+        outcome.errors.append(f"{_readable(event.step_key or '')}: {_cause(event.step_failure_data)}")
+    elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
+        metadata = event.step_materialization_data.materialization.metadata
+        outcome.assets["/".join(event.asset_key.path)] = {name: value.value for name, value in metadata.items()}
+    elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        check = event.asset_check_evaluation_data
+        if not check.passed:
+            outcome.failed_checks.append(f"{'/'.join(check.asset_key.path)} {check.check_name}: {check.description}")
+
+
+def _cause(failure: Any) -> str:
+    """The error that a person can act on: the innermost, without its stack trace (the UI has that)."""
+    error = failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    said = failure.user_failure_data.description if failure.user_failure_data else None
+    return said or (error.message.strip() if error else "failed")
+
+
+def _readable(step: str) -> str:
+    return step.replace("__", "/")

@@ -1,0 +1,63 @@
+"""The features of a file, built once by the lineage in a home of its own: what backtests and replays start from."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from jobs.ingest import registered_inputs as inputs
+from jobs.ingest.registered_inputs import Inputs
+from jobs.lakehouse import engine
+from jobs.lakehouse.tables import Lakehouse, attach
+from jobs.settings import Settings
+from jobs.use_case import UseCase
+
+ALWAYS = timedelta(days=36_500)
+SETTLED = timedelta(days=366)
+"""After the last event; reports that take longer are not waited for."""
+
+
+class NotPrepared(ValueError):
+    """The lineage stopped before the features were there."""
+
+
+@contextmanager
+def prepared(
+    settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None
+) -> Iterator[tuple[Lakehouse, Inputs]]:
+    """The lakehouse of these files with a training set of all their rows, below `home/prepared`, built anew if need be;
+    its engine runs until the block ends.
+
+    Every label is the one known in the end. Features of a row are those known at its own time all the same, and whoever
+    wants to know what was known when asks the labels' table.
+
+    Raises NotPrepared if the lineage stopped; it printed why.
+    """
+    from orchestration.commands import run as runner
+
+    own = _home(settings, use_case, files, columns)
+    whole = replace(use_case, problem=None, training_window=ALWAYS)
+    known = runner.registered(own, whole, files, columns)
+    try:
+        if runner.run(own, whole, files, columns, known.end + SETTLED, show=False):
+            raise NotPrepared("expected the lineage to build the features, but it stopped; see above why")
+        yield attach(own), known
+    finally:
+        if own.spark_remote is None:
+            engine.stop(own)
+
+
+def _home(settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None) -> Settings:
+    """A home for exactly these files: a file that changed is another input, not a further load of the same."""
+    given = {name: inputs.stamps(_flat(paths)) for name, paths in files.items()}
+    names = inputs.stamps([columns] if columns else [])
+    digest = hashlib.sha256(json.dumps([use_case.name, given, names], sort_keys=True).encode()).hexdigest()[:16]
+    warehouse = settings.warehouse_url and f"{settings.warehouse_url.rstrip('/')}/prepared/{digest}"
+    return replace(settings, home=settings.home / "prepared" / digest, warehouse_url=warehouse, online_store_url=None)
+
+
+def _flat(paths: Sequence[Path]) -> list[Path]:
+    return [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]

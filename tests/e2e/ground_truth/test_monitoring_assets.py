@@ -1,0 +1,325 @@
+"""What the monitoring assets say about a small world: a clean one, with planted faults, and without a champion."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pytest
+from deltalake import write_deltalake
+
+from assets import drift, monitoring
+from assets import ground_truth as quality
+from assets.run_context import AS_OF_TAG
+from jobs import settings
+from jobs.datasets import history
+from jobs.drift import evidently_report
+from jobs.features import tables as window_features
+from jobs.ground_truth import estimates_table as estimate_record
+from jobs.ground_truth import outcomes
+from jobs.ground_truth import performance_table as performance_record
+from jobs.ingest import registered_inputs as inputs
+from jobs.lakehouse import engine
+from jobs.lakehouse.tables import Lakehouse, attach
+from jobs.models.catalog import new_model
+from jobs.models.protocol import Examples
+from jobs.registry import bundle
+from jobs.registry.bundle import Bundle, Manifest
+from jobs.scoring import batch as scoring
+from jobs.scoring import prediction_log
+from jobs.state_files import replace_bytes
+from jobs.use_case import UseCase, problem_of
+from jobs.use_cases.fraud import FRAUD
+
+# Dagster warns about parts of its own.
+pytestmark = pytest.mark.filterwarnings("default")
+DAY = timedelta(days=1)
+FIRST, DAYS, SCORED, A_DAY = date(2026, 3, 1), 72, 12, 150
+AS_OF = datetime(2026, 3, 1, tzinfo=UTC) + DAYS * DAY
+LAST = (AS_OF - DAY).date()
+NIGHTS = [LAST - n * DAY for n in range(SCORED - 1, -1, -1)]
+NAMES = ("tx_amount", "customer_tx_count_1d", "customer_amount_mean_7d", "terminal_amount_mean_7d", "hour_of_day")
+LOG = prediction_log.table(FRAUD)
+PROBLEM = problem_of(FRAUD)
+PARTITIONS = dg.DailyPartitionsDefinition(start_date=FIRST.isoformat())
+Tamper = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+class One:
+    """The champion, at any time."""
+
+    def __init__(self, model: tuple[int, Bundle] | None) -> None:
+        self._model = model
+
+    def at(self, use_case: UseCase, moment: datetime | None) -> tuple[int, Bundle] | None:
+        return self._model
+
+    def version(self, use_case: UseCase, version: int) -> tuple[int, Bundle]:
+        assert self._model is not None and self._model[0] == version
+        return self._model
+
+
+@dataclass
+class World:
+    lakehouse: Lakehouse
+    champion: Bundle
+
+    def materialized(self, *names: str, as_of: datetime = AS_OF, html: bool = False) -> Shown:
+        assets = [a for a in monitoring.build(FRAUD, PARTITIONS) if a.key.path[-1] in names]
+        told = {"ops": {"fraud__monitoring__drift": {"config": {"html": html}}}} if "drift" in names else None
+        result = dg.materialize(
+            assets,
+            tags={AS_OF_TAG: as_of.isoformat()},
+            resources={"lakehouse": self.lakehouse, "champions": One((7, self.champion))},
+            run_config=told,
+        )
+        made = [e.step_materialization_data.materialization for e in result.get_asset_materialization_events()]
+        metadata = {m.asset_key.path[-1]: {k: v.value for k, v in m.metadata.items()} for m in made}
+        return Shown(metadata, {c.check_name: c for c in result.get_asset_check_evaluations()})
+
+    def log(self) -> pl.DataFrame:
+        return pl.DataFrame(self.lakehouse.to_arrow(LOG))
+
+
+@dataclass
+class Shown:
+    metadata: dict[str, dict[str, Any]]
+    checks: dict[str, Any]
+
+
+def events(generator: np.random.Generator) -> pl.DataFrame:
+    """Payments at whole seconds; a tenth of them exactly a day after one of the same customer."""
+    rows = DAYS * A_DAY
+    seconds = np.sort(generator.integers(0, DAYS * 86_400, rows))
+    customers = generator.integers(0, 60, rows)
+    twins = generator.choice(rows, rows // 10, replace=False)
+    twins = twins[seconds[twins] < (DAYS - 1) * 86_400]
+    seconds = np.concatenate([seconds, seconds[twins] + 86_400])
+    customers = np.concatenate([customers, customers[twins]])
+    times = [datetime.combine(FIRST, datetime.min.time(), UTC) + timedelta(seconds=int(s)) for s in seconds]
+    known = {"version": 1, "superseded_at": None, "loaded_in": 1}
+    return pl.DataFrame(
+        {
+            "transaction_id": np.arange(len(times)),
+            "tx_datetime": times,
+            "customer_id": customers,
+            "terminal_id": generator.integers(0, 20, len(times)),
+            "tx_amount": np.round(generator.gamma(2, 25, len(times)), 2),
+            "known_at": times,
+            **known,
+            "first_event_date": [time.date() for time in times],
+            "event_date": [time.date() for time in times],
+        },
+        schema_overrides={
+            "superseded_at": pl.Datetime("us", "UTC"), "version": pl.Int64, "loaded_in": pl.Int64,
+            "tx_datetime": pl.Datetime("us", "UTC"), "known_at": pl.Datetime("us", "UTC"),
+        },
+    )  # fmt: skip
+
+
+def reports(payments: pl.DataFrame, generator: np.random.Generator) -> pl.DataFrame:
+    """Large payments tend to be fraud, and are reported after four days, as a rule."""
+    chance = 1 / (1 + np.exp(5 - payments["tx_amount"].to_numpy() / 25))
+    frauds = payments.filter(generator.random(len(chance)) < chance)
+    delays = 4 * np.exp(0.8 * generator.standard_normal(frauds.height))
+    known = [t + timedelta(days=float(d)) for t, d in zip(frauds["tx_datetime"], delays, strict=True)]
+    about = frauds.select("transaction_id", "customer_id", "terminal_id", "tx_datetime", "superseded_at", "loaded_in")
+    return about.with_columns(
+        pl.lit(True).alias("is_fraud"), pl.Series("known_at", known, pl.Datetime("us", "UTC")), frauds["event_date"]
+    )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """72 days of payments, the last 12 scored by a champion that learned from the first 30."""
+    folder = tmp_path_factory.mktemp("monitored")
+    home = settings.load({"EVERGREEN_HOME": str(folder / "home")})
+    lakehouse, generator = attach(home), np.random.default_rng(3)
+    payments = events(generator)
+    for table, rows in ((FRAUD.events, payments), (FRAUD.labels, reports(payments, generator))):
+        write_deltalake(lakehouse.path(table), rows.to_arrow(), partition_by=["event_date"])
+    for windows in FRAUD.windows:
+        window_features.update(lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), AS_OF)
+    history.build(lakehouse, FRAUD, AS_OF)
+    inputs.register(home, FRAUD, inputs.Inputs({}, FIRST, LAST))
+    champion = made(folder / "champion", history.read(lakehouse, FRAUD))
+    scoring.score_days(lakehouse, FRAUD, NIGHTS, AS_OF, lambda moment: (7, champion))
+    yield World(lakehouse, champion)
+    engine.stop(home)
+
+
+def made(folder: Path, known: history.History) -> Bundle:
+    places = [known.names.index(name) for name in NAMES]
+    early = known.days < known.days[0] + 30
+    labels = known.labels_at(AS_OF)[early] == 1
+    model = new_model("logistic", {})
+    model.fit(Examples(known.features[early][:, places], labels, None, NAMES), None, seed=0, device="cpu")
+    first = datetime.combine(FIRST, datetime.min.time(), UTC)
+    as_of, windows = first + 60 * DAY, {"maturity_days": 14, "judged_start": (first + 44 * DAY).isoformat()}
+    features = tuple((name, "float32") for name in NAMES)
+    manifest = Manifest("fraud", "logistic", features, 0.5, as_of.isoformat(), {"windows": windows})
+    return bundle.write(folder, model, manifest)
+
+
+@pytest.fixture
+def tampered(world: World) -> Iterator[Callable[[Tamper], None]]:
+    """Rewrites the log with rows that a fault would have left there; put back afterwards."""
+    clean = world.log()
+
+    def write(rows: pl.DataFrame) -> None:
+        schema = world.lakehouse.schema(LOG)
+        table = rows.select(schema.names).to_arrow().cast(schema)
+        write_deltalake(world.lakehouse.path(LOG), table, mode="overwrite", partition_by=["event_date"])
+
+    yield lambda tamper: write(tamper(clean))
+    write(clean)
+
+
+def test_everything_is_shown_of_a_clean_world(world: World) -> None:
+    shown = world.materialized("label_maturity", "performance", "estimate", "drift", "skew")
+    maturity = shown.metadata["label_maturity"]
+    assert 2.5 < maturity["median_delay_days"] < 6 and maturity["days_judged"] > 50
+    assert maturity["judged_until"] < str(LAST - 6 * DAY) and maturity["positives_to_come"] > 5
+    performance = shown.metadata["performance"]
+    assert performance["days_written"] == SCORED == performance["days_judged"] + performance["days_provisional"]
+    assert (
+        "amount_from_100" in performance["slices_of_14_days"] and "customers was never loaded" in performance["notes"]
+    )
+    estimate = shown.metadata["estimate"]
+    decided = outcomes.outcomes(world.lakehouse, FRAUD, PROBLEM, AS_OF)
+    # Of the champion's own decisions only twelve days are there: events before them were scored for it.
+    assert decided and estimate["trusted"] and estimate["calibrated_on_positives"] > decided.scored.positive.sum()
+    drifted = shown.metadata["drift"]
+    assert drifted["drift_score"] < 1 and drifted["day"] == str(LAST) and "report" not in drifted
+    assert drifted["reference"] == f"{NIGHTS[0] - 56 * DAY} to {NIGHTS[0] - DAY}"
+    assert "score" in drifted["features"] and drifted["two_sample_score"] < 1
+    skew = shown.metadata["skew"]
+    assert skew["features_compared"] == len(NAMES) and skew["features_that_differ"] == skew["rows_unknown_offline"] == 0
+    assert skew["rows_compared"] == world.log().filter(pl.col("event_date") > LAST - 3 * DAY).height
+    assert {name: check.passed for name, check in shown.checks.items()} == {drift.NO_DRIFT: True, drift.NO_SKEW: True}
+    pictures = [maturity["maturity"], performance["over_time"], estimate["average_precision"], drifted["by_day"]]
+    assert all("data:image/png" in picture for picture in pictures)
+
+
+def test_a_second_look_writes_no_performance_and_an_earlier_one_neither(world: World) -> None:
+    world.materialized("performance")
+    before = world.lakehouse.version(performance_record.table(FRAUD))
+    assert world.materialized("performance").metadata["performance"]["days_written"] == 0
+    earlier = world.materialized("performance", as_of=AS_OF - DAY).metadata["performance"]
+    assert quality.AHEAD in earlier["notes"]
+    assert world.lakehouse.version(performance_record.table(FRAUD)) == before
+
+
+def test_estimates_stay_until_the_truth_is_there(world: World) -> None:
+    """Of an evening ten days ago; today the days it was about are judged."""
+    then = AS_OF - 10 * DAY
+    shutil.rmtree(world.lakehouse.path(performance_record.table(FRAUD)), ignore_errors=True)
+    shutil.rmtree(world.lakehouse.path(estimate_record.table(FRAUD)), ignore_errors=True)
+    world.materialized("performance", "estimate", as_of=then)
+    first = world.materialized("performance", "estimate", as_of=AS_OF).metadata["estimate"]
+    kept = estimate_record.read(world.lakehouse, FRAUD, FIRST)
+    assert kept["made_on"].unique().to_list() == [then.date(), AS_OF.date()]
+    assert kept.filter(pl.col("made_on") == then.date())["event_date"].max() == (then - DAY).date()
+    measured = performance_record.read(world.lakehouse, FRAUD, FIRST, ["average_precision"])
+    real = {row["event_date"]: row["value"] for row in measured.filter(pl.col("judged"), slice="all").to_dicts()}
+    early = kept.filter(made_on=then.date(), metric="average_precision")
+    errors = [abs(row["expected"] - real[row["event_date"]]) for row in early.to_dicts() if row["event_date"] in real]
+    assert len(errors) == first["estimates_that_came_due"] > 0
+    assert first["error_of_average_precision"] == pytest.approx(np.mean(errors))
+
+
+def test_a_changed_unit_is_named_by_both_drift_and_skew(world: World, tampered: Callable[[Tamper], None]) -> None:
+    amount = pl.when(pl.col("event_date") > LAST - 3 * DAY).then(pl.col("tx_amount") * 100).otherwise("tx_amount")
+    tampered(lambda log: log.with_columns(amount.alias("tx_amount").cast(pl.Float32)))
+    reports = evidently_report.folder(world.lakehouse.settings, FRAUD)
+    for n in range(evidently_report.KEPT):
+        replace_bytes(reports / f"2025-01-{n + 1:02}.html", b"an old one")
+    shown = world.materialized("drift", "skew")
+    check = shown.checks[drift.NO_SKEW]
+    assert not check.passed and check.severity is dg.AssetCheckSeverity.WARN
+    assert check.description == "tx_amount: unit in 100.0% of rows (served value is 100 times the offline one)"
+    check = shown.checks[drift.NO_DRIFT]
+    assert not check.passed and "tx_amount drifted" in check.description
+    assert "tx_amount" in shown.metadata["drift"]["named"]
+    written = Path(shown.metadata["drift"]["report"])
+    assert written == reports / f"{LAST}.html" and "tx_amount" in written.read_text()
+    assert len(list(reports.iterdir())) == evidently_report.KEPT and not (reports / "2025-01-01.html").exists()
+
+
+def test_a_stale_feature_is_named(world: World, tampered: Callable[[Tamper], None]) -> None:
+    name = "customer_amount_mean_7d"
+    stale = (
+        pl.col(name).shift(1).over("customer_id", order_by=["tx_datetime", "transaction_id"]).fill_null(pl.col(name))
+    )
+    tampered(lambda log: log.with_columns(stale))
+    check = world.materialized("skew").checks[drift.NO_SKEW]
+    assert not check.passed and check.description.startswith(f"{name}: stale in ")
+    assert "previous one of the customer_id" in check.description
+
+
+def test_a_window_that_is_a_second_too_long_is_named(world: World, tampered: Callable[[Tamper], None]) -> None:
+    """It counts the payment of the same customer exactly a day before, as the log of a faulty server would."""
+    payments = pl.DataFrame(world.lakehouse.to_arrow(FRAUD.events, columns=["customer_id", "tx_datetime"]))
+    twins = payments.with_columns(pl.col("tx_datetime") + DAY, more=1).unique()
+    more = pl.col("customer_tx_count_1d") + pl.col("more").fill_null(0)
+
+    def too_long(log: pl.DataFrame) -> pl.DataFrame:
+        joined = log.join(twins, on=["customer_id", "tx_datetime"], how="left")
+        return joined.with_columns(more.cast(pl.Float32).alias("customer_tx_count_1d"))
+
+    tampered(too_long)
+    check = world.materialized("skew").checks[drift.NO_SKEW]
+    assert not check.passed and check.description.startswith("customer_tx_count_1d: boundary in ")
+
+
+def test_too_short_a_past_is_said_and_fails_nothing(world: World) -> None:
+    table = Path(world.lakehouse.path(history.table(FRAUD)))
+    table.rename(table.with_name("away"))
+    try:
+        shown = world.materialized("drift")
+    finally:
+        table.with_name("away").rename(table)
+    assert "expected at least 42 days with features" in shown.metadata["drift"]["notes"]
+    assert shown.checks[drift.NO_DRIFT].passed and "label_drift_score" in shown.metadata["drift"]
+
+
+def test_a_world_with_gaps_is_not_judged_and_fails_nothing(world: World) -> None:
+    """A shop that is closed on Sundays has no seven days in a row."""
+    where = world.lakehouse.path(history.table(FRAUD))
+    every = pl.DataFrame(world.lakehouse.to_arrow(history.table(FRAUD)))
+    kept = world.lakehouse.settings.state / FRAUD.name / "drift_reference.json"
+
+    def write(rows: pl.DataFrame) -> None:
+        table = rows.to_arrow().cast(world.lakehouse.schema(history.table(FRAUD)))
+        write_deltalake(where, table, mode="overwrite", partition_by=["event_date"])
+        kept.unlink(missing_ok=True)
+
+    write(every.filter(pl.col("event_date").dt.weekday() < 7))
+    try:
+        shown = world.materialized("drift")
+    finally:
+        write(every)
+    assert "mend the gaps" in shown.metadata["drift"]["notes"] and shown.checks[drift.NO_DRIFT].passed
+
+
+def test_the_assets_say_so_while_nothing_is_scored(tmp_path: Path, world: World) -> None:
+    empty = Lakehouse(settings.load({"EVERGREEN_HOME": str(tmp_path / "home")}))
+    for table in (FRAUD.events, FRAUD.labels):
+        shutil.copytree(world.lakehouse.path(table), empty.path(table))
+    inputs.register(empty.settings, FRAUD, inputs.Inputs({}, FIRST, LAST))
+    names = ("label_maturity", "performance", "estimate", "drift", "skew")
+    shown = World(empty, world.champion).materialized(*names)
+    assert all(shown.metadata[name]["notes"] for name in names[1:])
+    assert shown.metadata["label_maturity"]["days_judged"] > 50
+    assert all(check.passed for check in shown.checks.values())
+
+
+def test_a_use_case_without_a_problem_is_not_monitored() -> None:
+    assert monitoring.build(replace(FRAUD, problem=None), PARTITIONS) == []

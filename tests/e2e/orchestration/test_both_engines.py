@@ -1,0 +1,45 @@
+"""The whole lineage, dbt's models included, on the embedded engine and on Apache Spark: the same tables."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs import settings
+from jobs.lakehouse import engine
+from jobs.simulate import simulator as simulate
+from jobs.use_cases.fraud import FRAUD
+
+# Dagster, dbt and Feast warn about each other.
+pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("default"), pytest.mark.timeout(1200)]
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+# Models are trained without the engine.
+USE_CASE = replace(FRAUD, problem=None)
+Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]
+
+
+def test_both_engines_make_the_same_tables_from_nothing_and_from_more_days(
+    tmp_path: Path, spark_remote: str, tables: Tables
+) -> None:
+    from orchestration.commands import run as runner
+
+    made = simulate.write(simulate.scenario("stable", days=20, customers=100, terminals=75), tmp_path / "input")
+    files = {name: (path,) for name, path in made.items()}
+    homes = {
+        "sail": settings.load({"EVERGREEN_HOME": str(tmp_path / "sail")}),
+        "spark": settings.load({"EVERGREEN_HOME": str(tmp_path / "spark"), "SPARK_REMOTE": spark_remote}),
+    }
+    try:
+        for days in (18, 20):
+            for home in homes.values():
+                assert runner.run(home, USE_CASE, files, None, FIRST + timedelta(days=days), show=False) == 0
+            sail, spark = (tables(home.home) for home in homes.values())
+            assert {table: len(rows) for table, rows in sail.items()} == {t: len(rows) for t, rows in spark.items()}
+            assert [table for table in sail if sail[table] != spark[table]] == []
+            assert len(sail["fraud_features.training_set"]) > 50 and sail["fraud.customers"]
+    finally:
+        engine.stop(homes["sail"])

@@ -1,0 +1,76 @@
+"""The returns use case: labels that arrive as return lines, against a brute-force reading of the same lines."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from jobs.lakehouse.tables import attach
+from jobs.settings import Settings
+from jobs.use_cases.returns import MATURITY, PROBLEM, RETURNS
+
+# Dagster, dbt and Feast warn about each other.
+pytestmark = pytest.mark.filterwarnings("default")
+# One trial shows that the problem as declared can be trained.
+USE_CASE = replace(RETURNS, problem=replace(PROBLEM, trials=1))
+EARLY, LATE = datetime(2010, 2, 20, tzinfo=UTC), datetime(2010, 3, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    """Every tenth customer of the shop's first hundred days."""
+    assert RETURNS.default_input is not None
+    path = RETURNS.default_input(tmp_path / "shop", None)["lines"]
+    shop = pl.read_parquet(path).filter(
+        (pl.col("CustomerID") % 10 == 0) & (pl.col("InvoiceDate") < pl.lit(LATE).dt.replace_time_zone(None))
+    )
+    shop.write_parquet(path)
+    return path
+
+
+def expected(lines: Path, as_of: datetime) -> dict[str, bool]:
+    """Label of every purchase that has one at `as_of`: returned if that is known, not returned if it is mature."""
+    shop = _shop(lines)
+    backs: dict[tuple[int, str], list[datetime]] = {}
+    for back in shop.filter(pl.col("Quantity") < 0).iter_rows(named=True):
+        backs.setdefault((back["CustomerID"], back["StockCode"]), []).append(back["at"])
+    found = {}
+    for line in shop.filter((pl.col("Quantity") > 0) & (pl.col("at") <= as_of)).iter_rows(named=True):
+        times = backs.get((line["CustomerID"], line["StockCode"]), [])
+        if any(line["at"] < t <= min(as_of, line["at"] + MATURITY) for t in times):
+            found[line["LineID"]] = True
+        elif line["at"] <= as_of - MATURITY:
+            found[line["LineID"]] = False
+    return found
+
+
+def test_labels_are_return_lines_once_they_are_known(home: Settings, lines: Path) -> None:
+    from orchestration.commands import run as runner
+
+    for as_of in (EARLY, LATE):
+        assert runner.run(home, USE_CASE, {"lines": [lines]}, None, as_of, show=False) == 0
+        rows = attach(home).to_arrow(RETURNS.training_set, columns=["line_id", "is_returned"]).to_pylist()
+        found = {row["line_id"]: row["is_returned"] for row in rows}
+        wanted = expected(lines, as_of)
+        assert found == wanted and len(rows) == len(wanted)
+        assert 20 < sum(wanted.values()) < len(wanted) / 4
+    known = _known_returns(home, lines)
+    assert known["before"].sum() == 0 < known["after"].sum()
+
+
+def _known_returns(home: Settings, lines: Path) -> dict[str, pl.Series]:
+    """Known returns of the buyers' windows, of rows before and after a buyer's first return line."""
+    shop = _shop(lines)
+    first = shop.filter(pl.col("Quantity") < 0).group_by("CustomerID").agg(back=pl.col("at").min())
+    rows = pl.DataFrame(attach(home).to_arrow("returns_features.buyer_windows"))
+    rows = rows.join(first, left_on="buyer_id", right_on="CustomerID", how="left")
+    before = rows.filter(pl.col("back").is_null() | (pl.col("event_timestamp") < pl.col("back")))
+    after = rows.filter(pl.col("event_timestamp") > pl.col("back"))
+    return {"before": before["buyer_known_returns_90d"], "after": after["buyer_known_returns_90d"]}
+
+
+def _shop(lines: Path) -> pl.DataFrame:
+    at = pl.col("InvoiceDate").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return pl.read_parquet(lines).with_columns(at=at)

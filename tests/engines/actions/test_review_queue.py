@@ -1,0 +1,203 @@
+"""Review queues and verdicts on real tables: asked once, answered as reports, with reasons when that cannot be."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+from assets import actions as review
+from assets.run_context import AS_OF_TAG
+from jobs.actions import review_queue as reviews
+from jobs.actions import verdicts
+from jobs.ingest import load as ingest
+from jobs.ingest import registered_inputs as inputs
+from jobs.ingest.registered_inputs import InputError, Inputs
+from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.scoring.prediction_log import DECIDED, event_columns, table
+from jobs.settings import Settings
+from jobs.use_case import problem_of
+from jobs.use_cases.fraud import FRAUD
+from orchestration.cli import main
+
+pytestmark = pytest.mark.embedded
+DAY = date(2026, 5, 4)
+NOW = datetime(2026, 5, 5, 2, tzinfo=UTC)
+CAPACITY = problem_of(FRAUD).review.capacity
+EVENTS = 400
+
+
+def moment(hour: float) -> datetime:
+    return datetime(2026, 5, 4, tzinfo=UTC) + timedelta(hours=hour)
+
+
+@pytest.fixture
+def scored(lakehouse: Lakehouse) -> Lakehouse:
+    """A day of predictions, the labels of three of its riskiest payments, and a day of an online model."""
+    rng = np.random.default_rng(0)
+    scores = rng.beta(0.5, 5, EVENTS).astype(np.float32)
+    rows = {
+        "transaction_id": np.arange(EVENTS),
+        "customer_id": rng.integers(0, 200, EVENTS),
+        "terminal_id": rng.integers(0, 50, EVENTS),
+        "tx_datetime": [moment(n / EVENTS * 24) for n in range(EVENTS)],
+        "score": scores,
+        "model_version": np.ones(EVENTS, np.int64),
+        "origin": ["nightly"] * EVENTS,
+        PARTITION: [DAY] * EVENTS,
+        "tx_amount": rng.exponential(50, EVENTS).astype(np.float32),
+    }
+    kinds = {name: kind for name, (kind, _) in DECIDED.items()}
+    made = pa.table({name: pa.array(values, kinds.get(name)) for name, values in rows.items()})
+    made = made.set_column(3, "tx_datetime", made["tx_datetime"].cast(pa.timestamp("us", "UTC")))
+    lakehouse.write(table(FRAUD), made, mode="append", schema=made.schema, partition_by=[PARTITION])
+    known = pa.table(
+        {"transaction_id": risk(made)[:3], "known_at": pa.array([moment(20)] * 3, made["tx_datetime"].type)}
+    )
+    lakehouse.write(FRAUD.labels, known, mode="append", schema=known.schema)
+    return lakehouse
+
+
+def risk(log: pa.Table) -> list[int]:
+    """Ids by expected loss."""
+    loss = log["score"].to_numpy() * log["tx_amount"].to_numpy()
+    return log["transaction_id"].to_numpy()[np.argsort(-loss, kind="stable")].tolist()
+
+
+def test_a_day_is_asked_about_once_and_never_of_what_is_known(scored: Lakehouse) -> None:
+    found = reviews.ask(scored, FRAUD, DAY, NOW)
+    asked = found[FRAUD.event_id].to_pylist()
+    assert found.num_rows == CAPACITY == len(set(asked))
+    by_risk = risk(scored.to_arrow(table(FRAUD)).sort_by("transaction_id"))
+    assert asked[0] == by_risk[3] and not set(by_risk[:3]) & set(asked)
+    assert set(found["reason"].to_pylist()) == {"risk", "uncertainty", "random"}
+    assert found.schema.names[: len(event_columns(FRAUD))] == list(event_columns(FRAUD))
+    version = scored.version(reviews.table(FRAUD))
+    assert reviews.ask(scored, FRAUD, DAY, NOW + timedelta(days=9)).equals(found)
+    assert scored.version(reviews.table(FRAUD)) == version
+
+
+def test_a_day_without_predictions_is_said(scored: Lakehouse) -> None:
+    with pytest.raises(reviews.NothingScored, match="expected predictions of 2026-05-05"):
+        reviews.ask(scored, FRAUD, DAY + timedelta(days=1), NOW)
+
+
+def test_the_asset_shows_the_queue_and_says_when_there_is_none(scored: Lakehouse) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        [asset] = review.build(FRAUD, dg.DailyPartitionsDefinition(start_date=DAY.isoformat()))
+    inputs.register(scored.settings, FRAUD, Inputs({}, DAY, DAY + timedelta(days=1)))
+    shown = []
+    for day in (DAY, DAY + timedelta(days=1)):
+        result = dg.materialize(
+            [asset], partition_key=day.isoformat(), tags={AS_OF_TAG: NOW.isoformat()}, resources={"lakehouse": scored}
+        )
+        [event] = result.get_asset_materialization_events()
+        shown.append({k: v.value for k, v in event.step_materialization_data.materialization.metadata.items()})
+    assert shown[0]["rows_of_the_last_day"] == CAPACITY and "uncertainty" in str(shown[0]["queue"])
+    assert "expected predictions" in str(shown[1]["notes"])
+
+
+def test_the_command_writes_a_file_that_reviewers_fill_in(
+    scored: Lakehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVERGREEN_HOME", str(scored.settings.home))
+    monkeypatch.setenv("EVERGREEN_WAREHOUSE", scored.warehouse)
+    out = tmp_path / "queue.csv"
+    said = CliRunner().invoke(main, ["review", "list", "--day", str(DAY), "--out", str(out)], catch_exceptions=False)
+    assert said.exit_code == 0 and f"{CAPACITY} events of {DAY}" in said.output
+    rows = pl.read_csv(out)
+    assert rows.height == CAPACITY and {"verdict", "reviewed_at"} <= set(rows.columns)
+    assert verdicts._read(out, FRAUD.event_id, NOW) == []
+    missing = CliRunner().invoke(main, ["review", "list", "--day", "2026-05-09"])
+    assert missing.exit_code == 1 and "expected predictions of 2026-05-09" in missing.output
+
+
+@pytest.fixture
+def fed(lakehouse: Lakehouse, tmp_path: Path) -> Iterator[Lakehouse]:
+    """A home with 20 payments and a report of the first."""
+    pl.DataFrame(
+        {
+            "TRANSACTION_ID": range(20), "TX_DATETIME": [moment(n) for n in range(20)], "CUSTOMER_ID": [1] * 20,
+            "TERMINAL_ID": [2] * 20, "TX_AMOUNT": [9.0] * 20,
+        }
+    ).write_parquet(tmp_path / "transactions.parquet")  # fmt: skip
+    pl.DataFrame({"TRANSACTION_ID": [0], "TX_FRAUD": [1], "FRAUD_REPORTED_AT": [moment(21)]}).write_parquet(
+        tmp_path / "reports.parquet"
+    )
+    files = {name: (str(tmp_path / f"{name}.parquet"),) for name in ("transactions", "reports")}
+    inputs.register(lakehouse.settings, FRAUD, Inputs(files, DAY, DAY))
+    yield lakehouse
+    for kept in (lakehouse.settings.home / "input" / "fraud" / "verdicts").glob("*.csv"):
+        kept.unlink()
+    (lakehouse.settings.home / "input" / "fraud" / "verdicts").rmdir()
+
+
+def loaded(lakehouse: Lakehouse) -> list[tuple[object, ...]]:
+    known = inputs.registered(lakehouse.settings, FRAUD)
+    assert known is not None
+    for name in ("transactions", "fraud_reports"):
+        ingest.load(lakehouse, FRAUD, FRAUD.source(name), known, as_of=NOW, now=NOW)
+    kept = ["transaction_id", "tx_fraud", "fraud_reported_at"]
+    return sorted(pl.DataFrame(lakehouse.to_arrow("fraud_raw.fraud_reports", columns=kept)).rows())
+
+
+def test_verdicts_come_back_as_reports(fed: Lakehouse, tmp_path: Path) -> None:
+    before = loaded(fed)
+    file = tmp_path / "verdicts.csv"
+    file.write_text(
+        "transaction_id,score,verdict,reviewed_at\n"
+        "3,0.9,positive,2026-05-04T22:00:00Z\n4,0.5,Negative,2026-05-04 23:30:00\n5,0.4,unsure,2026-05-04T22:00:00Z\n"
+        "6,0.4,,\n0,0.8,negative,2026-05-04T23:00:00Z\n999,0.1,positive,2026-05-04T22:30:00Z\n"
+    )
+    assert verdicts.register(fed.settings, FRAUD, file, NOW) == 4
+    after = loaded(fed)
+    assert set(after) - set(before) == {
+        (3, True, moment(22)), (4, False, moment(23.5)), (0, False, moment(23)),
+    }  # fmt: skip
+    # The unknown payment waits in quarantine; the same file again, and a new registration of files, change nothing.
+    known = inputs.registered(fed.settings, FRAUD)
+    assert verdicts.register(fed.settings, FRAUD, file, NOW) == 4
+    assert known == inputs.registered(fed.settings, FRAUD) and loaded(fed) == after
+    assert known is not None
+    bare = Inputs({name: files[:1] for name, files in known.files.items()}, DAY, DAY)
+    assert verdicts.joined(fed.settings, FRAUD, bare).files == known.files
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("3,maybe,2026-05-04T22:00:00Z", "expected a verdict among positive, negative, unsure, found 'maybe'"),
+        ("3,positive,yesterday", "expected reviewed_at as"),
+        ("3,positive,2027-01-01T00:00:00Z", "a review in the past"),
+        (",positive,2026-05-04T22:00:00Z", "expected an event"),
+    ],
+)
+def test_lines_that_cannot_be_used_are_named(home: Settings, tmp_path: Path, line: str, wanted: str) -> None:
+    files = {"transactions": ("t.parquet",), "reports": ("r.parquet",)}
+    inputs.register(home, FRAUD, Inputs(files, DAY, DAY))
+    file = tmp_path / "verdicts.csv"
+    file.write_text(f"transaction_id,verdict,reviewed_at\n7,negative,2026-05-04T22:00:00Z\n{line}\n")
+    with pytest.raises(InputError, match=f"line 3: .*{wanted}"):
+        verdicts.register(home, FRAUD, file, NOW)
+    assert inputs.registered(home, FRAUD) == Inputs(files, DAY, DAY)
+
+
+def test_labels_inside_the_payments_cannot_be_joined(home: Settings, tmp_path: Path) -> None:
+    inputs.register(home, FRAUD, Inputs({"transactions": ("t.parquet",)}, DAY, DAY))
+    file = tmp_path / "verdicts.csv"
+    file.write_text("transaction_id,verdict,reviewed_at\n7,negative,2026-05-04T22:00:00Z\n")
+    with pytest.raises(InputError, match="expected files of their own"):
+        verdicts.register(home, FRAUD, file, NOW)
+    file.write_text("id,verdict\n")
+    inputs.register(home, FRAUD, Inputs({"transactions": ("t.parquet",), "reports": ("r.parquet",)}, DAY, DAY))
+    with pytest.raises(InputError, match="expected lines with the columns transaction_id, verdict, reviewed_at"):
+        verdicts.register(home, FRAUD, file, NOW)

@@ -1,0 +1,238 @@
+"""The training set from marts to rows: targets, knowledge at the time, provenance, repeatability, on both engines."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from jobs.datasets import history, training_set
+from jobs.feature_store import store as feature_store
+from jobs.features import tables as window_features
+from jobs.lakehouse.tables import Lakehouse, keeping
+from jobs.ledger import pins
+from jobs.use_cases.fraud import CUSTOMER_WINDOWS, FRAUD
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+AS_OF = START + 40 * DAY
+TIME = pa.timestamp("us", "UTC")
+Row = dict[str, Any]
+
+EVENT_SCHEMA = pa.schema(
+    {"transaction_id": pa.int64(), "tx_datetime": TIME, "customer_id": pa.int64(), "terminal_id": pa.int64(),
+     "tx_amount": pa.float64(), "known_at": TIME, "version": pa.int64(), "superseded_at": TIME,
+     "loaded_in": pa.int64(), "first_event_date": pa.date32(), "event_date": pa.date32()}
+)  # fmt: skip
+LABEL_SCHEMA = pa.schema(
+    {"transaction_id": pa.int64(), "customer_id": pa.int64(), "terminal_id": pa.int64(), "tx_datetime": TIME,
+     "is_fraud": pa.bool_(), "known_at": TIME, "superseded_at": TIME, "loaded_in": pa.int64(),
+     "event_date": pa.date32()}
+)  # fmt: skip
+
+
+def payment(number: int, at: datetime, amount: float, **more: Any) -> Row:
+    row = {"transaction_id": number, "tx_datetime": at, "customer_id": number % 2, "terminal_id": number % 3}
+    row |= {"tx_amount": amount, "known_at": at, "version": 1, "superseded_at": None, "loaded_in": 1}
+    return row | {"first_event_date": at.date(), "event_date": at.date()} | more
+
+
+def label(number: int, at: datetime, fraud: bool, known_at: datetime, superseded_at: datetime | None = None) -> Row:
+    row = {"transaction_id": number, "customer_id": number % 2, "terminal_id": number % 3, "tx_datetime": at}
+    row |= {"is_fraud": fraud, "known_at": known_at, "superseded_at": superseded_at, "loaded_in": 1}
+    return row | {"event_date": at.date()}
+
+
+def at(number: int) -> datetime:
+    return START + number * DAY
+
+
+@pytest.fixture
+def marts(lakehouse: Lakehouse) -> Iterator[Lakehouse]:
+    """40 payments, one a day; some corrected, some reported, one report withdrawn."""
+    for kept in (lakehouse.settings.state / "fraud", lakehouse.settings.home / "feast"):
+        shutil.rmtree(kept, ignore_errors=True)
+    events = [payment(n, at(n), float(n + 1)) for n in range(41) if n != 7]
+    corrected_at = at(9)
+    events += [payment(7, at(7), 8.0, superseded_at=corrected_at)]
+    events += [payment(7, at(7), 800.0, known_at=corrected_at, version=2)]
+    labels = [
+        label(1, at(1), True, at(5)),  # known fraud
+        label(30, at(30), False, at(31)),  # known to be legitimate, long before it would be mature
+        label(35, at(35), True, at(38)),  # young, but reported
+        label(36, at(36), True, AS_OF + HOUR),  # reported after as_of, and too young to be called legitimate
+        label(2, at(2), True, AS_OF + HOUR),  # reported after as_of: legitimate by maturity
+        label(3, at(3), True, at(4), superseded_at=at(6)),
+        label(3, at(3), False, at(6)),  # the report was withdrawn
+    ]
+    put(lakehouse, FRAUD.events, events, EVENT_SCHEMA)
+    put(lakehouse, FRAUD.labels, labels, LABEL_SCHEMA)
+    update_windows(lakehouse)
+    yield lakehouse
+
+
+def put(lakehouse: Lakehouse, table: str, rows: list[Row], schema: pa.Schema) -> None:
+    frame = pa.Table.from_pylist(rows, schema=schema)
+    lakehouse.write(table, frame, mode="overwrite", schema=schema, partition_by=["event_date"])
+
+
+def update_windows(lakehouse: Lakehouse, as_of: datetime = AS_OF) -> None:
+    for windows in FRAUD.windows:
+        window_features.update(lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), as_of)
+
+
+def built(lakehouse: Lakehouse) -> dict[int, Row]:
+    return {row["transaction_id"]: row for row in lakehouse.to_arrow(FRAUD.training_set).to_pylist()}
+
+
+def test_targets_features_and_provenance(marts: Lakehouse) -> None:
+    result = training_set.build(marts, FRAUD, AS_OF)
+    rows = built(marts)
+    mature = [n for n in range(41) if at(n) <= AS_OF - FRAUD.label_maturity]
+    assert sorted(rows) == sorted({*mature, 30, 35}) and result["rows_written"] == len(rows)
+    assert {n for n, row in rows.items() if row["is_fraud"]} == {1, 35}
+    # The payment that was corrected later is seen as it was when it was decided about.
+    assert rows[7]["tx_amount"] == 8.0
+    # Its own customer's history at that moment, this payment included.
+    assert rows[9]["customer_tx_count_30d"] == 5
+    assert rows[9]["customer_amount_mean_30d"] == pytest.approx((2 + 4 + 6 + 800 + 10) / 5)
+    assert rows[7]["customer_amount_mean_30d"] == pytest.approx((2 + 4 + 6 + 8) / 4)
+    assert rows[7]["amount_to_mean_30d"] == pytest.approx(8 / 5)
+    assert rows[7]["hour_of_day"] == 12.0 and rows[7]["is_weekend"] == int(at(7).weekday() >= 5)
+    assert rows[0]["amount_zscore_30d"] is None
+    state = marts.state(FRAUD.training_set)
+    assert state["versions"] == marts.versions([FRAUD.events, FRAUD.labels, *map(FRAUD.window_table, FRAUD.windows)])
+    assert state["as_of"] == AS_OF.isoformat() and state["feature_service"] == "fraud"
+    assert result["version"] in pins.pinned(marts.settings, FRAUD.training_set)
+
+
+@pytest.mark.embedded
+def test_the_same_inputs_build_nothing_and_others_build_anew(marts: Lakehouse) -> None:
+    first = training_set.build(marts, FRAUD, AS_OF)
+    assert first["built"] and not training_set.build(marts, FRAUD, AS_OF)["built"]
+    assert training_set.build(marts, FRAUD, AS_OF - HOUR)["built"]
+
+
+def forget(lakehouse: Lakehouse, table: str) -> None:
+    """Empty a table and its state, so that the next build starts from nothing."""
+    if not lakehouse.exists(table):
+        return
+    nothing = lakehouse.schema(table).empty_table()
+    write_deltalake(lakehouse.delta(table), nothing, mode="overwrite", commit_properties=keeping({}))
+
+
+def arrived(number: int, moment: datetime) -> tuple[list[Row], list[Row]]:
+    """Late and corrected payments and labels of several ages that became known by `moment`."""
+    day = moment.replace(hour=12, minute=0)
+    events = [payment(1000 + 10 * number + n, day - n * DAY, 5.0 + n, known_at=day, loaded_in=number) for n in (0, 3)]
+    labels = [
+        label(5 + number, at(5 + number), True, day - HOUR) | {"loaded_in": number},
+        label(24 + number, at(24 + number), number % 2 == 0, day + 2 * DAY) | {"loaded_in": number},
+    ]
+    return events, labels
+
+
+def add(lakehouse: Lakehouse, table: str, rows: list[Row], schema: pa.Schema) -> None:
+    lakehouse.write(table, pa.Table.from_pylist(rows, schema=schema), mode="append", schema=schema)
+
+
+def test_a_set_brought_up_to_date_equals_one_built_anew(marts: Lakehouse, engine_name: str) -> None:
+    table = FRAUD.training_set
+    training_set.build(marts, FRAUD, AS_OF)
+    moments = (AS_OF + 2 * DAY, AS_OF + 3 * DAY, AS_OF + 6 * DAY)
+    for number, moment in enumerate(moments[: 1 if engine_name == "spark" else 3], start=2):
+        events, labels = arrived(number, moment)
+        add(marts, FRAUD.events, events, EVENT_SCHEMA)
+        add(marts, FRAUD.labels, labels, LABEL_SCHEMA)
+        # A report is withdrawn.
+        marts.delta(FRAUD.labels).update(
+            {"superseded_at": f"timestamp '{moment - HOUR:%Y-%m-%d %H:%M:%S}'", "loaded_in": str(number)},
+            predicate=f"transaction_id = {3 + number} and superseded_at is null",
+        )
+        update_windows(marts, moment)
+        training_set.build(marts, FRAUD, moment)
+        brought, state = built(marts), marts.state(table)
+        forget(marts, table)
+        anew = training_set.build(marts, FRAUD, moment)
+        assert anew["days_written"] == "all" and brought == built(marts) and state == marts.state(table)
+
+
+def whole(lakehouse: Lakehouse) -> list[Row]:
+    rows: list[Row] = lakehouse.to_arrow(history.table(FRAUD)).to_pylist()
+    return sorted(rows, key=lambda row: row["transaction_id"])
+
+
+@pytest.mark.embedded
+def test_a_history_brought_up_to_date_equals_one_built_anew_and_gives_its_features(marts: Lakehouse) -> None:
+    table = history.table(FRAUD)
+    assert history.build(marts, FRAUD, AS_OF)["rows_written"] == 41
+    assert history.build(marts, FRAUD, AS_OF)["rows_written"] == 0
+    for number, moment in enumerate((AS_OF + 2 * DAY, AS_OF + 3 * DAY, AS_OF + 6 * DAY, AS_OF), start=2):
+        if moment > AS_OF:
+            events, labels = arrived(number, moment)
+            add(marts, FRAUD.events, events, EVENT_SCHEMA)
+            add(marts, FRAUD.labels, labels, LABEL_SCHEMA)
+        update_windows(marts, moment)
+        history.build(marts, FRAUD, moment)
+        forget(marts, FRAUD.training_set)
+        training_set.build(marts, FRAUD, moment)
+        brought, features = whole(marts), built(marts)
+        # Without the history, features are joined anew.
+        for emptied in (table, FRAUD.training_set):
+            forget(marts, emptied)
+        training_set.build(marts, FRAUD, moment)
+        assert built(marts) == features
+        assert history.build(marts, FRAUD, moment)["days_written"] == "all" and whole(marts) == brought
+
+
+@pytest.mark.embedded
+def test_labels_alone_rewrite_no_event(marts: Lakehouse) -> None:
+    history.build(marts, FRAUD, AS_OF)
+    add(marts, FRAUD.labels, [label(33, at(33), True, AS_OF)], LABEL_SCHEMA)
+    assert history.build(marts, FRAUD, AS_OF)["days_written"] <= 1
+    assert history.read(marts, FRAUD).labels.rows.size == 8
+
+
+def test_only_days_that_something_reached_are_written(marts: Lakehouse) -> None:
+    training_set.build(marts, FRAUD, AS_OF)
+    before = marts.delta(FRAUD.training_set)
+    kept = set(before.file_uris())
+    later = AS_OF + DAY
+    add(marts, FRAUD.events, [payment(900, AS_OF + HOUR, 3.0, loaded_in=2)], EVENT_SCHEMA)
+    add(marts, FRAUD.labels, [label(900, AS_OF + HOUR, True, AS_OF + 2 * HOUR)], LABEL_SCHEMA)
+    update_windows(marts, later)
+    result = training_set.build(marts, FRAUD, later)
+    after = set(marts.delta(FRAUD.training_set).file_uris())
+    assert result["days_written"] <= 8 and len(kept & after) >= len(kept) - result["days_written"]
+    assert built(marts)[900]["is_fraud"]
+
+
+@pytest.mark.embedded
+def test_a_table_that_is_missing_is_named(lakehouse: Lakehouse) -> None:
+    with pytest.raises(ValueError, match=r"expected the tables \['fraud.transactions'"):
+        training_set.build(lakehouse, FRAUD, AS_OF)
+
+
+def online(lakehouse: Lakehouse, customer: int) -> float | None:
+    store = feature_store.open_store(lakehouse, FRAUD)
+    name = f"{CUSTOMER_WINDOWS.name}:customer_amount_max_30d"
+    found = store.get_online_features([name], [{"customer_id": customer}]).to_dict()
+    return found["customer_amount_max_30d"][0]
+
+
+@pytest.mark.embedded
+def test_the_online_store_follows_and_never_goes_back(marts: Lakehouse, tmp_path: Path) -> None:
+    feature_store.materialize(marts, FRAUD, START + 10 * DAY)
+    assert online(marts, 1) == 800.0 and online(marts, 0) == 11.0
+    again = feature_store.materialize(marts, FRAUD, START + 10 * DAY)
+    assert set(again.values()) == {"up to date"}
+    feature_store.materialize(marts, FRAUD, START + 8 * DAY)
+    assert online(marts, 1) == 800.0
+    feature_store.materialize(marts, FRAUD, AS_OF)
+    assert online(marts, 1) == 40.0 and online(marts, 0) == 41.0

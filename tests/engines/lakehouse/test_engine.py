@@ -1,0 +1,105 @@
+"""The embedded engine: one per home, shared by processes, alive beyond a run, gone when orphaned."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jobs import settings
+from jobs.lakehouse import engine
+from jobs.lakehouse.engine import EngineUnreachable
+from jobs.settings import ROOT, Settings
+
+COUNT = """
+import sys
+from jobs import settings
+from jobs.lakehouse.tables import attach
+print(attach(settings.load({"EVERGREEN_HOME": sys.argv[1]})).spark.sql(sys.argv[2]).collect()[0][0])
+"""
+
+
+def other_process(home: Settings, sql: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT, str(home.home), sql], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def server_process(home: Settings) -> psutil.Process:
+    return psutil.Process(json.loads((home.home / "engine" / "server.json").read_text())["pid"])
+
+
+def gone(process: psutil.Process) -> bool:
+    """A dead child that nobody waited for is still listed, as a zombie."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def wait_until(condition: object, seconds: float = 30.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():  # type: ignore[operator]
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_processes_share_one_session_and_its_tables(home: Settings) -> None:
+    from jobs.lakehouse.tables import attach
+
+    spark = attach(home).spark
+    spark.sql("create or replace temp view shared as select 42 as answer")
+    assert other_process(home, "select answer from shared") == "42"
+    assert other_process(home, "select answer from shared") == "42"  # the first client's end did not end the session
+
+
+def test_many_starters_get_one_server(home: Settings) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        urls = set(pool.map(lambda _: engine.url(home), range(4)))
+    assert len(urls) == 1
+
+
+def test_the_server_listens_on_loopback_only(home: Settings) -> None:
+    engine.url(home)
+    addresses = {c.laddr.ip for c in server_process(home).net_connections(kind="tcp") if c.status == "LISTEN"}
+    assert addresses == {"127.0.0.1"}
+
+
+def test_an_orphaned_server_ends_itself(home: Settings) -> None:
+    idle = replace(home, engine_idle_seconds=2.0)
+    engine.url(idle)
+    process = server_process(idle)
+    assert wait_until(lambda: gone(process))
+    assert not (idle.home / "engine" / "server.json").exists()
+
+
+def test_a_server_whose_home_is_deleted_ends_itself(home: Settings) -> None:
+    engine.url(home)
+    process = server_process(home)
+    shutil.rmtree(home.home)
+    assert wait_until(lambda: gone(process))
+
+
+def test_a_killed_server_is_replaced_and_finds_the_tables_again(home: Settings) -> None:
+    import pyarrow as pa
+
+    from jobs.lakehouse.tables import attach
+
+    rows = pa.table({"id": [1, 2]})
+    attach(home).write("demo.rows", rows, mode="append", schema=rows.schema)
+    server_process(home).kill()
+    assert wait_until(lambda: engine._running(home.home / "engine" / "server.json") is None)
+    assert attach(home).spark.sql("select count(*) from demo.rows").collect()[0][0] == 2
+
+
+@pytest.mark.parametrize("remote", ["sc://127.0.0.1:1", "http://127.0.0.1:1", "nonsense"])
+def test_an_unreachable_spark_is_a_clear_error(tmp_path: Path, remote: str) -> None:
+    wrong = settings.load({"EVERGREEN_HOME": str(tmp_path), "SPARK_REMOTE": remote})
+    with pytest.raises(EngineUnreachable, match="SPARK_REMOTE"):
+        engine.session(wrong)

@@ -1,0 +1,91 @@
+"""Delta tables through the engine: what is written arrives, or the table stays as it was."""
+
+import concurrent.futures
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from jobs.lakehouse.tables import Lakehouse, WriteMismatch, find_tables
+
+ROWS = pa.table(
+    {
+        "id": pa.array([1, 2, 3], pa.int64()),
+        "name": ["a", "b", None],
+        "at": pa.array([0, 1, 2], pa.timestamp("us", "UTC")),
+        "share": [0.5, None, -1.0],
+    }
+)
+
+
+def read(lakehouse: Lakehouse, table: str, version: int | None = None) -> pa.Table:
+    return lakehouse.read(table, version).toArrow().sort_by("id").select(ROWS.column_names)
+
+
+def test_what_is_written_is_read_back_through_engine_and_log(lakehouse: Lakehouse) -> None:
+    version = lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema)
+    assert lakehouse.version("demo.rows") == version
+    assert read(lakehouse, "demo.rows").to_pydict() == ROWS.to_pydict()
+    assert lakehouse.to_arrow("demo.rows").sort_by("id").to_pydict() == ROWS.to_pydict()
+
+
+def test_an_old_version_reads_as_it_was(lakehouse: Lakehouse) -> None:
+    first = lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema)
+    lakehouse.write("demo.rows", ROWS.slice(0, 1), mode="overwrite", schema=ROWS.schema)
+    assert read(lakehouse, "demo.rows").num_rows == 1
+    assert read(lakehouse, "demo.rows", first).to_pydict() == ROWS.to_pydict()
+
+
+def test_replacing_touches_only_matching_rows(lakehouse: Lakehouse) -> None:
+    lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema)
+    new = ROWS.slice(0, 1).set_column(1, "name", pa.array(["z"]))
+    lakehouse.write("demo.rows", new, mode="overwrite", schema=ROWS.schema, replace_where="id = 1")
+    assert read(lakehouse, "demo.rows")["name"].to_pylist() == ["z", "b", None]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ROWS.append_column("extra", pa.array([1, 2, 3])),
+        ROWS.drop_columns(["share"]),
+        ROWS.set_column(3, "share", pa.array(["x", "y", "z"])),
+    ],
+    ids=["new column", "missing column", "retyped column"],
+)
+def test_a_schema_that_differs_from_the_table_is_refused(lakehouse: Lakehouse, changed: pa.Table) -> None:
+    lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema)
+    with pytest.raises(WriteMismatch, match=r"expected .*, found"):
+        lakehouse.write("demo.rows", changed, mode="append", schema=changed.schema)
+    assert read(lakehouse, "demo.rows").to_pydict() == ROWS.to_pydict()
+
+
+def test_rows_that_did_not_arrive_undo_the_write_and_keep_the_state(lakehouse: Lakehouse) -> None:
+    lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema, state={"loaded": 1})
+    with pytest.raises(WriteMismatch, match="expected 5 rows to arrive, found 3"):
+        lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema, rows=5, state={"loaded": 2})
+    assert read(lakehouse, "demo.rows").to_pydict() == ROWS.to_pydict()
+    assert lakehouse.state("demo.rows") == {"loaded": 1}
+
+
+def test_state_belongs_to_the_commit(lakehouse: Lakehouse) -> None:
+    assert lakehouse.state("demo.rows") == {}
+    lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema, state={"loaded": 1})
+    lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema, state={"loaded": 2})
+    assert lakehouse.state("demo.rows") == {"loaded": 2}
+
+
+def test_concurrent_writers_under_the_lock_lose_nothing(lakehouse: Lakehouse) -> None:
+    def append(_: int) -> None:
+        with lakehouse.lock("demo.rows"):
+            lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(append, range(8)))
+    assert lakehouse.read("demo.rows").count() == 8 * ROWS.num_rows
+
+
+@pytest.mark.embedded
+def test_tables_are_found_and_scratch_is_not(lakehouse: Lakehouse) -> None:
+    lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema)
+    (Path(lakehouse.warehouse) / "_merge" / "rows" / "_delta_log").mkdir(parents=True)
+    assert find_tables(lakehouse.warehouse) == ["demo.rows"]

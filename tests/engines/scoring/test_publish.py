@@ -1,0 +1,203 @@
+"""The table of predictions follows the log day by day: whole days, nothing twice. SQLite, and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from jobs import settings
+from jobs.lakehouse.tables import Lakehouse
+from jobs.scoring import prediction_log, publish
+from jobs.scoring.publish import PredictionsUnreachable
+from jobs.use_cases.fraud import FRAUD
+
+FIRST = date(2026, 3, 1)
+DAYS = [FIRST + timedelta(days=n) for n in range(3)]
+NAMES = ["transaction_id", "customer_id", "terminal_id", "tx_datetime", *publish.COLUMNS]
+LOG = prediction_log.table(FRAUD)
+EVENT = {"transaction_id": pa.int64(), "customer_id": pa.int64(), "terminal_id": pa.string()}
+SCHEMA = prediction_log.schema(FRAUD, EVENT | {"tx_datetime": prediction_log.TIME}, ["tx_amount"])
+Row = dict[str, Any]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lakehouse]:
+    """A home with its own database of predictions; no engine is needed."""
+    environment = {"EVERGREEN_HOME": str(tmp_path / "home")}
+    if request.param == "postgresql":
+        import psycopg
+
+        server, name = request.getfixturevalue("postgresql"), f"p{abs(hash(tmp_path))}"
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"create database {name}".encode())
+        environment["EVERGREEN_PREDICTIONS"] = server.replace("/postgres", f"/{name}")
+    yield Lakehouse(settings.load(environment))
+
+
+def row(number: int, day: date, **more: Any) -> Row:
+    at = datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=9, microseconds=number)
+    found = {
+        "transaction_id": number,
+        "customer_id": number % 3,
+        "terminal_id": f't"{number % 2}, é',
+        "tx_datetime": at,
+    }
+    found |= {"scored_at": at + timedelta(days=1), "score": number / 7, "decision": number % 2 == 0, "model_version": 4}
+    found |= {"bundle_sha256": "s", "feature_versions": "{}", "arm": "champion", "propensity": 1.0, "origin": "nightly"}
+    return found | {"event_date": day, "tx_amount": 1.5} | more
+
+
+def log(lake: Lakehouse, rows: list[Row], days: list[date]) -> None:
+    """Replace these days of the log."""
+    listed = ", ".join(f"'{day}'" for day in days)
+    there = {"mode": "overwrite", "predicate": f"event_date in ({listed})"} if lake.exists(LOG) else {}
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    write_deltalake(lake.path(LOG), table, partition_by=["event_date"], **there)  # type: ignore[call-overload]
+
+
+def asked(lake: Lakehouse, query: str) -> list[tuple[Any, ...]]:
+    url = lake.settings.predictions_url
+    if url is None:
+        with closing(sqlite3.connect(lake.settings.serving / "predictions.sqlite")) as connection:
+            return connection.execute(query).fetchall()
+    import psycopg
+
+    with psycopg.connect(url) as server:
+        return server.execute(query.encode()).fetchall()
+
+
+def there(lake: Lakehouse) -> list[Row]:
+    """The rows of the database as Python values, whatever the database made of them."""
+    rows = asked(lake, f"select {', '.join(NAMES)} from fraud_predictions order by transaction_id")
+    found = [dict(zip(NAMES, values, strict=True)) for values in rows]
+    for each in found:
+        for name in ("tx_datetime", "scored_at"):
+            value = each[name]
+            each[name] = (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
+        value = each["event_date"]
+        each["event_date"] = date.fromisoformat(value) if isinstance(value, str) else value
+        each["decision"] = bool(each["decision"])
+    return found
+
+
+def expected(rows: list[Row]) -> list[Row]:
+    return [{name: r[name] for name in NAMES} | {"score": pytest.approx(r["score"], rel=1e-6)} for r in rows]
+
+
+def test_days_arrive_as_logged_and_only_once(lake: Lakehouse) -> None:
+    rows = [row(n, DAYS[n % 2]) for n in range(30)]
+    log(lake, rows, DAYS)
+    assert publish.publish(lake, FRAUD, DAYS) == {DAYS[0]: 15, DAYS[1]: 15}
+    assert there(lake) == expected(rows)
+    assert publish.publish(lake, FRAUD, DAYS) == {}
+
+
+def test_a_day_that_was_scored_again_is_replaced(lake: Lakehouse) -> None:
+    log(lake, [row(n, DAYS[n % 2]) for n in range(6)], DAYS)
+    publish.publish(lake, FRAUD, DAYS)
+    again = [row(n, DAYS[0], score=0.25, model_version=5) for n in (0, 2, 8)]
+    log(lake, again, DAYS[:1])
+    assert publish.publish(lake, FRAUD, DAYS) == {DAYS[0]: 3}
+    assert there(lake) == expected(
+        sorted([*again, *(row(n, DAYS[1]) for n in (1, 3, 5))], key=lambda r: r["transaction_id"])
+    )
+    log(lake, [], DAYS[:1])
+    assert publish.publish(lake, FRAUD, DAYS) == {DAYS[0]: 0}
+    assert [r["transaction_id"] for r in there(lake)] == [1, 3, 5]
+
+
+def test_what_was_decided_online_is_not_published(lake: Lakehouse) -> None:
+    log(lake, [row(1, DAYS[0]), row(1, DAYS[0], origin="online"), row(2, DAYS[0], origin="online")], DAYS)
+    assert publish.publish(lake, FRAUD, DAYS) == {DAYS[0]: 1}
+
+
+def test_a_day_is_there_whole_or_not_at_all(lake: Lakehouse) -> None:
+    log(lake, [row(n, DAYS[0]) for n in range(4)], DAYS)
+    publish.publish(lake, FRAUD, DAYS)
+    batch = pa.RecordBatch.from_pylist(
+        [{n: row(9, DAYS[0])[n] for n in NAMES}], pa.schema([SCHEMA.field(n) for n in NAMES])
+    )
+    reached, go_on = threading.Event(), threading.Event()
+
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield batch
+        reached.set()
+        assert go_on.wait(30)
+        raise OSError("the log's store went away")
+
+    def write() -> None:
+        with publish.database(lake.settings) as target:
+            target.replace("fraud_predictions", DAYS[0], "new", broken())
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        assert reached.wait(30)
+        assert [r["transaction_id"] for r in there(lake)] == [0, 1, 2, 3]
+        go_on.set()
+        with pytest.raises(OSError, match="went away"):
+            writing.result()
+    assert [r["transaction_id"] for r in there(lake)] == [0, 1, 2, 3]
+    assert publish.publish(lake, FRAUD, DAYS) == {}
+
+
+def test_two_at_once_end_in_one_copy(lake: Lakehouse) -> None:
+    log(lake, [row(n, DAYS[0]) for n in range(2000)], DAYS)
+    batches = lake.to_arrow(LOG, columns=NAMES).select(NAMES).to_batches()
+    publish.publish(lake, FRAUD, [])
+
+    def write(number: int) -> int:
+        # Two homes may share one database: no file lock keeps them apart.
+        with publish.database(lake.settings) as target:
+            return target.replace("fraud_predictions", DAYS[0], f"{number}", iter(batches))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(write, range(4))) == [2000] * 4
+    assert len(there(lake)) == 2000
+
+
+def test_rows_stream(lake: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "BATCH_ROWS", 100)
+    log(lake, [row(n, DAYS[0]) for n in range(1050)], DAYS)
+    columns = [*prediction_log.event_columns(FRAUD), *publish.COLUMNS]
+    sizes = [batch.num_rows for batch in publish._rows(lake, LOG, lake.version(LOG), columns, DAYS[0])]
+    assert max(sizes) <= 100 and sum(sizes) == 1050
+    assert publish.publish(lake, FRAUD, DAYS) == {DAYS[0]: 1050}
+
+
+def test_it_can_be_queried_by_customer_and_time(lake: Lakehouse) -> None:
+    log(lake, [row(n, DAYS[n % 2]) for n in range(30)], DAYS)
+    publish.publish(lake, FRAUD, DAYS)
+    query = f"select count(*) from fraud_predictions where customer_id = 1 and tx_datetime >= '{DAYS[1]}' and score > 1"
+    assert asked(lake, query) == [(sum(1 for n in range(30) if n % 3 == 1 and n % 2 == 1 and n / 7 > 1),)]
+
+
+def test_without_a_log_there_is_nothing_to_publish(lake: Lakehouse) -> None:
+    assert publish.publish(lake, FRAUD, DAYS) == {}
+
+
+@pytest.mark.parametrize("url", ["postgresql://someone:secret@127.0.0.1:1/nowhere", "mysql://someone:secret@h/db"])
+def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path, url: str) -> None:
+    lake = Lakehouse(settings.load({"EVERGREEN_HOME": str(tmp_path), "EVERGREEN_PREDICTIONS": url}))
+    log(lake, [row(1, DAYS[0])], DAYS)
+    with pytest.raises(PredictionsUnreachable, match="EVERGREEN_PREDICTIONS") as caught:
+        publish.publish(lake, FRAUD, DAYS)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    lake = Lakehouse(settings.load({"EVERGREEN_HOME": str(tmp_path)}))
+    log(lake, [row(1, DAYS[0])], DAYS)
+    lake.settings.serving.mkdir()
+    (lake.settings.serving / "predictions.sqlite").write_bytes(b"not a database, but text of some length" * 50)
+    with pytest.raises(PredictionsUnreachable, match=r"predictions\.sqlite"):
+        publish.publish(lake, FRAUD, DAYS)

@@ -1,0 +1,131 @@
+"""The daemon of `evergreen ui` is killed when it has decided, or with the training that it launched: done once, by the
+next daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster import DagsterRunStatus, RunsFilter
+
+from jobs import settings
+from jobs.lakehouse import engine
+from jobs.retraining import decisions as retraining
+from jobs.retraining.policy import Evidence
+from jobs.settings import Settings
+from jobs.use_cases.fraud import FRAUD
+from orchestration.commands import run as runner
+from orchestration.instance import PROCESS_TAG, open_instance
+
+pytestmark = pytest.mark.servers
+PATIENCE = 240
+"""Seconds; a sensor ticks every minute."""
+SENSORS = ("fraud_drift", "fraud_ground_truth", "fraud_performance")
+
+
+@pytest.fixture
+def home(tmp_path: Path, world: list[str]) -> Iterator[Settings]:
+    """A home with input, and evidence that alarms: nobody has decided about it."""
+    own = settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
+    files = {name.removeprefix("--"): (Path(path),) for name, path in zip(world[::2], world[1::2], strict=True)}
+    as_of = runner.registered(own, FRAUD, files, None).end
+    evidence = Evidence(as_of, {"drift": 2.0}, (as_of - timedelta(days=1)).date(), {}, {"drift": ("tx_amount",)})
+    retraining.keep(own, FRAUD, evidence, datetime.now(UTC))
+    yield own
+    engine.stop(own)
+
+
+@pytest.fixture
+def daemon(home: Settings) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Starts webserver and daemon, in a process group of their own."""
+    started = []
+    inherited = {n: v for n, v in os.environ.items() if not n.startswith(("EVERGREEN_", "SPARK_", "DAGSTER_"))}
+
+    def start() -> subprocess.Popen[bytes]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        command = [str(Path(sys.executable).with_name("evergreen")), "ui", "--port", port]
+        with (home.home / "ui.log").open("a") as log:
+            started.append(
+                subprocess.Popen(
+                    command, env={**inherited, "EVERGREEN_HOME": str(home.home)}, stdout=log, stderr=log,
+                    start_new_session=True, cwd=home.home,
+                )
+            )  # fmt: skip
+        return started[-1]
+
+    yield start
+    for process in started:
+        kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """All of them, at once."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def until(happened: Callable[[], bool], what: str, pause: float) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
+        time.sleep(pause)
+
+
+def launched(instance: dg.DagsterInstance) -> list[str]:
+    """Run keys of what sensors started."""
+    runs = instance.get_runs(RunsFilter())
+    return [run.tags["dagster/run_key"] for run in runs if run.tags.get("dagster/sensor_name") in SENSORS]
+
+
+def ticks(instance: dg.DagsterInstance) -> int:
+    """Of the sensor that ticked least."""
+    states = {state.name: state for state in instance.all_instigator_state() if state.name in SENSORS}
+    counted = [len(instance.get_ticks(s.instigator_origin_id, s.selector_id)) for s in states.values()]
+    return min(counted) if len(counted) == len(SENSORS) else 0
+
+
+def test_a_daemon_killed_when_it_decided_launches_what_it_decided_once(
+    home: Settings, daemon: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    first = daemon()
+    until(lambda: bool(retraining.rows(home, FRAUD)), "a sensor to decide", 0.002)
+    kill(first)
+    daemon()
+    instance = open_instance(home)
+    until(lambda: bool(launched(instance)), "the decided training to be launched", 0.5)
+    seen = ticks(instance)
+    until(lambda: ticks(instance) > seen, "another tick of every sensor", 0.5)
+    [row] = retraining.rows(home, FRAUD)
+    assert launched(instance) == [f"fraud retraining {row.id} {row.digest[:16]}"]
+
+
+def test_a_launched_training_that_is_killed_is_ended_and_launched_again(
+    home: Settings, daemon: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    first, instance = daemon(), open_instance(home)
+    until(lambda: any(PROCESS_TAG in run.tags for run in instance.get_runs()), "the training to run", 0.005)
+    kill(first)
+    [killed] = instance.get_runs()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int(killed.tags[PROCESS_TAG].partition("@")[0]), signal.SIGKILL)
+    assert not killed.is_finished
+    daemon()
+    until(lambda: len(launched(instance)) == 2, "the training to be launched again", 0.5)
+    [row] = retraining.rows(home, FRAUD)
+    key = f"fraud retraining {row.id} {row.digest[:16]}"
+    assert sorted(launched(instance)) == [key, f"{key} attempt 2"]
+    ended = instance.get_run_by_id(killed.run_id)
+    assert ended is not None and ended.status is DagsterRunStatus.FAILURE

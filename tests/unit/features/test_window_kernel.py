@@ -1,0 +1,344 @@
+"""The window kernel against plain loops over hostile data: ties, late, corrected and contradicting rows, null keys."""
+
+import math
+import random
+import statistics
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.features.window_kernel import compute
+from jobs.windows import Aggregate, Ratio, Where, WindowFeatures
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+INT64 = pa.int64()
+SECOND = timedelta(seconds=1)
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+Row = dict[str, Any]
+
+WINDOWS = (2 * SECOND, 5 * SECOND, timedelta(seconds=20))
+LABELLED = {"of": "labels", "windows": WINDOWS}
+# A bound that no quotient of two amounts in cents meets: it would be decided by the last bit.
+USUAL: Where = ("to_mean", "<=", 1.499_999_999)
+EVERYTHING = WindowFeatures(
+    "everything",
+    "entity",
+    "id",
+    "happened",
+    (
+        Aggregate("count", windows=WINDOWS),
+        *(Aggregate(function, "amount", WINDOWS) for function in ("count", "sum", "mean", "std", "min", "max")),  # type: ignore[arg-type]
+        Aggregate("mean", "amount", WINDOWS, 3 * SECOND, empty=-1.0),
+        Aggregate("max", "amount", WINDOWS, 3 * SECOND, where=("kind", "web")),
+        Aggregate("distinct", "kind", WINDOWS),
+        Aggregate("last_age", windows=WINDOWS),
+        Aggregate("first_age", windows=WINDOWS, where=("kind", "web")),
+        Aggregate("rate", "is_fraud", WINDOWS, 3 * SECOND, of="labels", empty=0.0),
+        Aggregate("rate", "is_fraud", WINDOWS, of="labels"),
+        Aggregate("count", where=("is_fraud", True), **LABELLED),  # type: ignore[arg-type]
+        Aggregate("last_age", where=("is_fraud", False), **LABELLED),  # type: ignore[arg-type]
+        Aggregate("first_age", where=("is_fraud", True), **LABELLED),  # type: ignore[arg-type]
+        Aggregate("streak", "is_fraud", **LABELLED),  # type: ignore[arg-type]
+        Aggregate("streak_age", "is_fraud", **LABELLED),  # type: ignore[arg-type]
+        Aggregate("streak", "is_fraud", WINDOWS, 3 * SECOND, "labels", name="late_streak"),
+        Aggregate("streak", "online", WINDOWS),
+        Aggregate("streak_age", "online", WINDOWS, empty=-1.0),
+        Aggregate("count", where=("amount", ">", 12.5), windows=WINDOWS),
+        Aggregate("mean", "amount", where=USUAL, windows=WINDOWS, name="usual_mean"),
+        Aggregate("max", "to_usual", windows=WINDOWS),
+    ),
+    ratios=(
+        Ratio("to_mean", "amount", Aggregate("mean", "amount", (5 * SECOND,))),
+        Ratio(
+            "to_usual",
+            "amount",
+            Aggregate("mean", "amount", (4 * SECOND,), SECOND / 2, where=USUAL),
+        ),
+    ),
+)
+
+
+def contributes(fact: Row, target: Row, window: timedelta, delay: timedelta) -> bool:
+    """The rule, word for word; a target knows its own row."""
+    t, known, gone = target["happened"], fact["known_at"], fact["superseded_at"]
+    if fact["entity"] is None or fact["entity"] != target["entity"]:
+        return False
+    if not t - delay - window < fact["happened"] <= t - delay:
+        return False
+    return fact is target or (known <= t and (gone is None or gone > t))
+
+
+def keeps(fact: Row, where: Any) -> bool:
+    if where is None:
+        return True
+    found = fact[where[0]]
+    if len(where) == 2 or found is None:
+        return bool(found is not None and found == where[-1]) if len(where) == 2 else False
+    return bool(found <= where[2] if where[1] == "<=" else found > where[2])
+
+
+def expected(
+    aggregate: Aggregate, window: timedelta, target: Row, events: list[Row], labels: list[Row]
+) -> float | None:
+    facts = events if aggregate.of == "events" else labels
+    near = [fact for fact in facts if contributes(fact, target, window, aggregate.delay)]
+    where = (aggregate.column, True) if aggregate.function == "rate" else aggregate.where
+    chosen = [fact for fact in near if keeps(fact, where)]
+    if aggregate.column is not None:
+        chosen = [fact for fact in chosen if fact[aggregate.column] is not None]
+    if aggregate.function.startswith("streak"):
+        broken = max((fact["happened"] for fact in chosen if not fact[str(aggregate.column)]), default=EVER)
+        chosen = [fact for fact in chosen if fact[str(aggregate.column)] and fact["happened"] > broken]
+    ages = [(target["happened"] - fact["happened"]).total_seconds() for fact in chosen]
+    values = [fact[aggregate.column] for fact in chosen] if aggregate.column else []
+    match aggregate.function:
+        case "count" | "streak":
+            return len(chosen)
+        case "distinct":
+            return len(set(values))
+        case "sum":
+            return float(sum(map(Fraction, values)))
+        case "rate":
+            over = [fact for fact in events if contributes(fact, target, window, aggregate.delay)]
+            return len(chosen) / len(over) if over else aggregate.empty
+    if len(chosen) < (2 if aggregate.function == "std" else 1):
+        return aggregate.empty
+    match aggregate.function:
+        case "mean":
+            return float(sum(map(Fraction, values)) / len(values))
+        case "std":
+            return math.sqrt(statistics.variance(map(Fraction, values)))
+        case "min":
+            return min(values)
+        case "max":
+            return max(values)
+        case "last_age":
+            return min(ages)
+        case _:
+            return max(ages)
+
+
+def with_ratios(features: WindowFeatures, events: list[Row], labels: list[Row]) -> list[Row]:
+    """Each fact with its ratios: its value over the level it would have had as a target."""
+    for ratio in features.ratios:
+        for event in events:
+            level, value = expected(ratio.to, ratio.to.windows[0], event, events, labels), event[ratio.column]
+            event["next"] = value / level if level is not None and level > 0 and value is not None else None
+        events = [{**event, ratio.name: event["next"]} for event in events]
+    return events
+
+
+def event_table(rows: list[Row], key: pa.DataType) -> pa.Table:
+    instant = pa.timestamp("us", "UTC")
+    fields = [("id", pa.int64()), ("entity", key), ("happened", instant), ("known_at", instant)]
+    fields += [("superseded_at", instant), ("amount", pa.float64()), ("kind", pa.string()), ("is_target", pa.bool_())]
+    return pa.Table.from_pylist(rows, schema=pa.schema([*fields, ("online", pa.bool_())]))
+
+
+def label_table(rows: list[Row], key: pa.DataType) -> pa.Table:
+    instant = pa.timestamp("us", "UTC")
+    fields = [("id", pa.int64()), ("entity", key), ("happened", instant), ("known_at", instant)]
+    fields += [("superseded_at", instant), ("is_fraud", pa.bool_())]
+    return pa.Table.from_pylist(rows, schema=pa.schema(fields))
+
+
+def check(features: WindowFeatures, events: list[Row], labels: list[Row], key: pa.DataType = INT64) -> None:
+    table = compute(features, event_table(events, key), label_table(labels, key))
+    assert table.schema == features.schema(pa.int64(), key)
+    found = {(row["id"]): row for row in table.to_pylist()}
+    events = with_ratios(features, events, labels)
+    targets = [row for row in events if row["is_target"]]
+    assert sorted(found) == sorted(row["id"] for row in targets) and table.num_rows == len(targets)
+    for target in targets:
+        row = found[target["id"]]
+        assert row["entity"] == target["entity"] and row["event_timestamp"] == target["happened"]
+        assert row["created_timestamp"] == max(target["happened"], target["known_at"])
+        assert row["event_date"] == target["happened"].date()
+        for feature in features.features:
+            want = expected(feature.aggregate, feature.window, target, events, labels)
+            got = row[feature.name]
+            same = (
+                got == want if want is None or got is None else math.isclose(got, want, rel_tol=1e-12, abs_tol=1e-300)
+            )
+            assert same, f"{feature.name} of {target}: expected {want}, found {got}"
+
+
+times = st.integers(0, 40).map(lambda half: START + half * SECOND / 2)
+exact_times = st.one_of(times, st.integers(0, 20_000_000).map(lambda micros: START + timedelta(microseconds=micros)))
+delays = st.one_of(st.just(timedelta(0)), st.integers(0, 30).map(lambda half: half * SECOND / 2))
+amounts = st.one_of(
+    st.integers(-500, 50_000).map(lambda cents: cents / 100),
+    st.sampled_from([1e12, -1e12, 1e-9, 0.0, 123_456_789.01, 1e15, 0.1]),
+    st.none(),
+)
+
+
+@st.composite
+def worlds(draw: st.DrawFn, keys: list[Any], when: st.SearchStrategy[datetime]) -> tuple[list[Row], list[Row]]:
+    """Transactions with late first versions and corrections of amount, key and time; labels that contradict."""
+    events: list[Row] = []
+    labels: list[Row] = []
+    for number in range(draw(st.integers(0, 12))):
+        happened, entity = draw(when), draw(st.sampled_from(keys))
+        moments = sorted({happened + draw(delays) for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3])))})
+        for version, (known, gone) in enumerate(zip(moments, [*moments[1:], None], strict=True)):
+            if version and draw(st.booleans()):
+                happened, entity = draw(when), draw(st.sampled_from(keys))
+            values = {"amount": draw(amounts), "kind": draw(st.sampled_from(["web", "shop", None]))}
+            values |= {"online": draw(st.sampled_from([True, True, False, None]))}
+            fact = {"id": number, "entity": entity, "happened": happened, "known_at": known, "superseded_at": gone}
+            events.append(fact | values | {"is_target": version == 0 and draw(st.integers(0, 9)) > 0})
+        known = happened
+        for _ in range(draw(st.integers(0, 2))):
+            known += draw(delays) + timedelta(microseconds=1)
+            if labels and labels[-1]["id"] == number:
+                labels[-1]["superseded_at"] = known
+            fact = {"id": number, "entity": entity, "happened": happened, "known_at": known, "superseded_at": None}
+            labels.append(fact | {"is_fraud": draw(st.booleans())})
+    return draw(st.permutations(events)), draw(st.permutations(labels))
+
+
+@given(worlds([1, 2, None], times))
+@settings(max_examples=60, deadline=None)
+def test_every_value_equals_the_oracle(world: tuple[list[Row], list[Row]]) -> None:
+    check(EVERYTHING, *world)
+
+
+@given(worlds(["a", "b", "", None], exact_times))
+@settings(max_examples=25, deadline=None)
+def test_string_keys_and_microseconds_equal_the_oracle(world: tuple[list[Row], list[Row]]) -> None:
+    check(EVERYTHING, *world, key=pa.string())
+
+
+@given(worlds([1, -(2**63), 2**63 - 1], exact_times))
+@settings(max_examples=15, deadline=None)
+def test_keys_over_the_whole_range_of_integers_equal_the_oracle(world: tuple[list[Row], list[Row]]) -> None:
+    check(EVERYTHING, *world)
+
+
+def payment(number: int, happened: datetime, entity: Any = 1, **given: Any) -> Row:
+    fact = {"id": number, "entity": entity, "happened": happened, "known_at": happened, "superseded_at": None}
+    return fact | {"amount": 1.0, "kind": "web", "online": True, "is_target": True} | given
+
+
+def only(features: tuple[Aggregate, ...]) -> WindowFeatures:
+    return WindowFeatures("few", "entity", "id", "happened", features)
+
+
+def values(features: WindowFeatures, events: list[Row], name: str, labels: list[Row] | None = None) -> dict[int, Any]:
+    table = compute(features, event_table(events, INT64), None if labels is None else label_table(labels, INT64))
+    return dict(zip(table.column("id").to_pylist(), table.column(name).to_pylist(), strict=True))
+
+
+def test_everything_at_one_second_counts_for_everything_at_that_second() -> None:
+    tied = [payment(number, START) for number in range(3)]
+    assert values(only((Aggregate("count", windows=(SECOND,)),)), tied, "events_count_1s") == {0: 3, 1: 3, 2: 3}
+
+
+def test_the_old_end_of_a_window_is_open() -> None:
+    events = [payment(0, START), payment(1, START + SECOND)]
+    assert values(only((Aggregate("count", windows=(SECOND,)),)), events, "events_count_1s") == {0: 1, 1: 1}
+
+
+def test_an_outlier_leaves_no_dust() -> None:
+    events = [payment(0, START, amount=1e12), payment(1, START + 9 * SECOND, amount=0.1)]
+    features = only((Aggregate("sum", "amount", (SECOND,)), Aggregate("mean", "amount", (SECOND,))))
+    assert values(features, events, "amount_sum_1s")[1] == 0.1
+    assert values(features, events, "amount_mean_1s")[1] == 0.1
+
+
+def test_deviation_survives_a_mean_a_billion_times_larger() -> None:
+    events = [payment(n, START + n * SECOND, amount=1e9 + n % 3) for n in range(9)]
+    found = values(only((Aggregate("std", "amount", (9 * SECOND,)),)), events, "amount_std_9s")
+    assert math.isclose(found[8], statistics.stdev([0, 1, 2] * 3), rel_tol=1e-15)
+
+
+def test_equal_values_have_no_deviation() -> None:
+    events = [payment(n, START + n * SECOND, amount=0.1) for n in range(7)]
+    assert values(only((Aggregate("std", "amount", (9 * SECOND,)),)), events, "amount_std_9s")[6] == 0.0
+
+
+def test_a_late_row_knows_itself_and_is_unknown_to_others_until_it_arrives() -> None:
+    late = payment(0, START, known_at=START + 2 * SECOND)
+    events = [late, payment(1, START), payment(2, START + SECOND), payment(3, START + 2 * SECOND)]
+    found = values(only((Aggregate("count", windows=(9 * SECOND,)),)), events, "events_count_9s")
+    assert found == {0: 2, 1: 1, 2: 2, 3: 4}
+
+
+def test_a_null_entity_has_empty_windows_and_keeps_its_row() -> None:
+    events = [payment(0, START, None), payment(1, START, None, known_at=START + SECOND)]
+    assert values(only((Aggregate("count"),)), events, "events_count_1d") == {0: 0, 1: 0}
+
+
+def test_not_a_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected finite numbers"):
+        values(only((Aggregate("sum", "amount"),)), [payment(0, START, amount=math.nan)], "amount_sum_1d")
+
+
+def test_labels_must_be_given_where_they_are_declared() -> None:
+    with pytest.raises(ValueError, match="no labels were given"):
+        compute(EVERYTHING, event_table([], INT64))
+
+
+def test_many_keys_over_a_long_time_at_microseconds_equal_the_oracle() -> None:
+    """Key x time does not fit into 63 bits here: time becomes a rank."""
+    chance = random.Random(1)
+    events = []
+    for number in range(60):
+        happened = START + chance.randrange(40) * timedelta(days=90) + chance.randrange(3) * timedelta(microseconds=1)
+        late = chance.choice([0, 0, 1, 200_000_000]) * timedelta(microseconds=1)
+        gone = chance.choice([None, happened + late + 100 * timedelta(days=1)])
+        key = chance.choice([0, 1, 2**24 - 3])
+        events.append(payment(number, happened, key, known_at=happened + late, superseded_at=gone, amount=number / 7))
+    functions = ("sum", "std", "min", "max", "distinct")
+    windows = (timedelta(microseconds=2), timedelta(days=90), timedelta(days=900))
+    features = only(tuple(Aggregate(function, "amount", windows) for function in functions))  # type: ignore[arg-type]
+    check(features, events, [])
+
+
+def test_one_request_with_its_history_gives_the_value_of_the_batch() -> None:
+    """What the request path will do: the same function, one target, the key's history."""
+    chance = random.Random(2)
+    moments = [START + chance.randrange(60) * SECOND / 2 for _ in range(80)]
+    events = [payment(n, moment, n % 3, amount=chance.randrange(9999) / 100) for n, moment in enumerate(moments)]
+    labels = [
+        {**{name: event[name] for name in ("id", "entity", "happened", "superseded_at")}, "is_fraud": n % 4 == 0}
+        | {"known_at": event["happened"] + 2 * SECOND}
+        for n, event in enumerate(events)
+    ]
+    batch = compute(EVERYTHING, event_table(events, INT64), label_table(labels, INT64)).to_pylist()
+    for row in batch[::7]:
+        history = [e for e in events if e["entity"] == row["entity"] and e["happened"] <= row["event_timestamp"]]
+        asked = [event | {"is_target": event["id"] == row["id"]} for event in history]
+        assert compute(EVERYTHING, event_table(asked, INT64), label_table(labels, INT64)).to_pylist() == [row]
+
+
+def test_a_key_with_two_million_rows() -> None:
+    rows, step = 2_000_000, 7
+    happened = np.arange(rows) * step * 1_000_000
+    instant = pa.timestamp("us", "UTC")
+    columns = {
+        "id": pa.array(np.arange(rows)),
+        "entity": pa.array(np.zeros(rows, np.int64)),
+        "happened": pa.array(happened).cast(instant),
+        "known_at": pa.array(happened).cast(instant),
+        "superseded_at": pa.nulls(rows, instant),
+        "amount": pa.array(np.arange(rows) % 1000 / 100),
+        "is_target": pa.array(np.ones(rows, bool)),
+    }
+    hour = timedelta(hours=1)
+    features = only(tuple(Aggregate(name, "amount", (hour,)) for name in ("count", "sum", "max", "distinct")))  # type: ignore[arg-type]
+    found = compute(features, pa.table(columns))
+    inside = -(-3600 // step)
+    for row in (0, 10, inside - 1, inside, rows // 2, rows - 1):
+        recent = [number % 1000 for number in range(max(0, row - inside + 1), row + 1)]
+        assert found.column("amount_count_1h")[row].as_py() == len(recent)
+        assert math.isclose(found.column("amount_sum_1h")[row].as_py(), sum(recent) / 100, rel_tol=1e-15)
+        assert found.column("amount_max_1h")[row].as_py() == max(recent) / 100
+        assert found.column("amount_distinct_1h")[row].as_py() == len(set(recent))

@@ -1,0 +1,142 @@
+"""Concept drift through labels: how often it cries wolf, how soon it is seen, and the counts it rests on."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.ground_truth.concept_drift import Concept, concept_drift, label_drift, percentiles
+from jobs.ground_truth.label_delay import learn
+from jobs.stats import overdispersion as counts
+from jobs.stats.metrics import Bools, Floats
+from jobs.stats.overdispersion import Proportion, Rate
+from jobs.times import MICROSECONDS_A_DAY as DAY
+from jobs.times import NEVER, Times, microseconds
+
+AS_OF = datetime(2026, 4, 1, tzinfo=UTC)
+NOW = microseconds(AS_OF)
+DAYS, ROWS = 80, 500
+World = tuple[Times, Floats, Times, Bools]
+
+
+def world(seed: int, since: float = 0, hidden: float = 0.0, factor: float = 1.0, shift: float = 0.0) -> World:
+    """80 days of events, 6% of them positive, in campaigns of about five a day that share how hard they are to see.
+    In the last `since` days a share `hidden` of the positives scores like all others, the rate of positives is `factor`
+    times as large, and scores of all rows are `shift` higher."""
+    generator = np.random.default_rng(seed)
+    times = NOW - DAYS * DAY + np.arange(DAYS * ROWS) * (DAY // ROWS)
+    late = times >= NOW - since * DAY
+    positive = generator.random(len(times)) < 0.06 * np.where(late, factor, 1)
+    campaign = generator.integers(0, 6, len(times)) + 6 * ((times - times[0]) // (5 * DAY))
+    ease = generator.normal(3, 1, int(campaign.max()) + 1)[campaign]
+    seen = positive & ~(late & (generator.random(len(times)) < hidden))
+    scores = generator.standard_normal(len(times)) + ease * seen + shift * late
+    delays = (4 * np.exp(0.9 * generator.standard_normal(len(times))) * DAY).astype(np.int64)
+    return times, scores, np.where(positive, times + delays, NEVER), positive
+
+
+def judged(rows: World, as_of: datetime = AS_OF) -> tuple[Concept, Concept]:
+    times, scores, known_at, positive = rows
+    delay = learn(times[positive], known_at[positive], as_of, timedelta(days=14))
+    return (
+        concept_drift(times, scores, known_at, positive, delay, as_of),
+        label_drift(times, known_at, positive, delay, as_of),
+    )
+
+
+@pytest.fixture(scope="module")
+def stable() -> list[tuple[Concept, Concept]]:
+    return [judged(world(seed)) for seed in range(120)]
+
+
+def test_without_a_change_it_hardly_ever_alarms(stable: list[tuple[Concept, Concept]]) -> None:
+    assert all(c.judged and labels.judged for c, labels in stable)
+    assert sum(c.alarm for c, _ in stable) <= 1
+    assert sum(labels.alarm for _, labels in stable) <= 1
+
+
+@pytest.mark.parametrize("level", [0.05, 0.2])
+def test_p_values_are_small_no_more_often_than_they_say(level: float, stable: list[tuple[Concept, Concept]]) -> None:
+    assert np.mean([c.p_value <= level for c, _ in stable]) <= level + 0.06
+    assert np.mean([labels.p_value <= level for _, labels in stable]) <= level + 0.06
+
+
+def test_positives_that_hide_are_seen_within_five_days() -> None:
+    found = [judged(world(seed, since=5, hidden=0.7))[0] for seed in range(12)]
+    assert np.mean([c.alarm for c in found]) >= 0.9
+    assert all(c.alarm == (c.score >= 1) for c in found)
+
+
+def test_a_shift_of_all_scores_is_no_concept_drift() -> None:
+    assert not any(judged(world(seed, since=5, shift=2.0))[0].alarm for seed in range(12))
+
+
+@pytest.mark.parametrize("factor", [0.0, 2.5])
+def test_more_or_fewer_positives_are_label_drift(factor: float) -> None:
+    found = [judged(world(seed, since=7, factor=factor)) for seed in range(10)]
+    assert np.mean([labels.alarm for _, labels in found]) >= 0.9
+    assert not any(c.alarm for c, _ in found)
+
+
+def test_a_week_without_any_report_is_no_drift() -> None:
+    times, scores, known_at, positive = world(1)
+    silent = np.where(known_at > NOW - 7 * DAY, NEVER, known_at)
+    assert not any(c.alarm for c in judged((times, scores, silent, positive & (silent < NEVER))))
+
+
+def test_a_month_of_reports_at_once_is_no_concept_drift() -> None:
+    for seed in range(8):
+        times, scores, known_at, positive = world(seed)
+        burst = np.where((known_at > NOW - 30 * DAY) & (known_at <= NOW), NOW - 1, known_at)
+        assert not judged((times, scores, burst, positive))[0].alarm
+
+
+@pytest.mark.parametrize(("days", "reported"), [(0, True), (20, True), (DAYS, False)])
+def test_with_too_little_to_compare_nothing_is_said(days: int, reported: bool) -> None:
+    times, scores, known_at, positive = world(2)
+    some = slice(len(times) - days * ROWS, None)
+    known = np.where(positive & reported, known_at, NEVER)
+    for found in judged((times[some], scores[some], known[some], positive[some] & reported)):
+        assert (found.p_value, found.score, found.alarm, found.judged) == (1.0, 0.0, False, False)
+
+
+def test_what_is_known_later_changes_nothing() -> None:
+    times, scores, known_at, positive = world(3, since=12, hidden=0.6)
+    as_of = AS_OF - timedelta(days=8)
+    then, past = microseconds(as_of), times <= microseconds(as_of)
+    known = np.where(known_at <= then, known_at, NEVER)[past]
+    assert judged((times, scores, known_at, positive), as_of) == judged(
+        (times[past], scores[past], known, positive[past] & (known < NEVER)), as_of
+    )
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), min_size=1, max_size=12))
+def test_a_percentile_is_the_share_below_with_ties_as_half(rows: list[tuple[int, int]]) -> None:
+    days, scores = (np.array(column) for column in zip(*rows, strict=True))
+    found = percentiles(days * DAY, scores.astype(np.float64), np.arange(len(rows)))
+    for place, day, score in zip(found, days, scores, strict=True):
+        today = scores[days == day]
+        assert place == pytest.approx(((today < score).sum() + (today == score).sum() / 2) / len(today))
+
+
+@pytest.mark.parametrize(("mean", "correlation", "of"), [*product([0.1, 0.6], [0.03, 0.3], [5, 40])])
+def test_tails_of_proportions_are_those_of_simulated_ones(mean: float, correlation: float, of: int) -> None:
+    generator = np.random.default_rng(0)
+    total = 1 / correlation - 1
+    drawn = generator.binomial(of, generator.beta(mean * total, (1 - mean) * total, 200_000))
+    for hits in range(of + 1):
+        assert Proportion(mean, correlation).at_least(hits, of) == pytest.approx((drawn >= hits).mean(), abs=0.006)
+    learned = counts.learn_proportion(drawn, np.full(len(drawn), of))
+    assert (learned.mean, learned.correlation) == pytest.approx((mean, correlation), rel=0.1)
+
+
+def test_tails_of_counts_are_those_of_simulated_ones() -> None:
+    drawn = np.random.default_rng(0).negative_binomial(5, 5 / (5 + 20), 200_000)
+    for count in (0, 5, 12, 20, 35, 60):
+        both = 2 * min((drawn <= count).mean(), (drawn >= count).mean(), 0.5)
+        assert Rate(0.1, 5.0).two_sided(count, 200.0) == pytest.approx(both, abs=0.01)
+    assert Rate(0.0, 5.0).two_sided(3, 100.0) == 1

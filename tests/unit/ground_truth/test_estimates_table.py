@@ -1,0 +1,57 @@
+"""What an evening expects of its days, when the champion was not in production all of the time."""
+
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from worlds.small_history import START, world
+
+from jobs.ground_truth import estimates_table as estimate_record
+from jobs.ground_truth.estimates_table import Expectation
+from jobs.ground_truth.held_out_scores import Unseen
+from jobs.ground_truth.label_delay import learn
+from jobs.ground_truth.outcomes import Events, Outcomes
+from jobs.ground_truth.performance import Scored
+from jobs.ground_truth.reports import heard_until, labels
+from jobs.times import microseconds
+from jobs.use_cases.fraud import FRAUD, PROBLEM
+
+DAY = timedelta(days=1)
+AS_OF = START + 85 * DAY
+HISTORY = world(seed=2, days=85)
+SCORES = 1 / (1 + np.exp(-HISTORY.features[:, 0].astype(np.float64)))
+
+
+def expected(monkeypatch: pytest.MonkeyPatch, decided: Any) -> Expectation:
+    """By the champion of version 1, which decided about these events; another one decided about the others."""
+
+    def unseen(lakehouse: Any, use_case: Any, bundle: Any, since: datetime, until: datetime) -> Unseen:
+        inside = (HISTORY.times > microseconds(since)) & (HISTORY.times <= microseconds(until))
+        return Unseen(np.flatnonzero(inside), SCORES[inside])
+
+    monkeypatch.setattr(estimate_record, "unseen", unseen)
+    told, ids = HISTORY.labels, np.arange(len(HISTORY))
+    known = labels(ids, told.rows, told.known_at, told.values, AS_OF, told.superseded_at)
+    delay = learn(HISTORY.times[known.positive], known.known_at[known.positive], AS_OF, FRAUD.label_maturity)
+    events = Events(ids, HISTORY.times, known, delay, heard_until(known.known_at, AS_OF), pa.table({}))
+    versions, scores = np.where(decided, 1, 2), np.where(decided, SCORES, 0.5)
+    scored = Scored(HISTORY.times, scores, versions, HISTORY.blocks, HISTORY.amounts, known.known_at, known.positive)
+    bundle: Any = SimpleNamespace(manifest=SimpleNamespace(learned_until=START))
+    lakehouse: Any = None
+    return estimate_record.expect(lakehouse, FRAUD, PROBLEM, (1, bundle), Outcomes(events, scored, ()), AS_OF)
+
+
+@pytest.mark.parametrize(("gone", "back"), [(20, 84), (60, 70), (0, 80)])
+def test_a_restored_champion_is_calibrated_as_if_it_had_never_been_away(
+    gone: int, back: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = HISTORY.days - HISTORY.days[0]
+    always = expected(monkeypatch, np.ones(len(HISTORY), dtype=bool))
+    restored = expected(monkeypatch, (day < gone) | (day >= back))
+    assert restored.calibration.positives == always.calibration.positives > 100
+    np.testing.assert_allclose(restored.calibration.chance(SCORES), always.calibration.chance(SCORES))
+    assert restored.calibration_drift == always.calibration_drift and always.calibration_drift.judged
+    assert restored.days[-1] == always.days[-1]

@@ -1,0 +1,223 @@
+"""After a change a challenger is trained on young labels and judged by its comparison; a mistake is taken back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from worlds.small_history import START, world, write
+
+from jobs import settings
+from jobs.backtesting import reproduce
+from jobs.backtesting.replay import instantly
+from jobs.datasets.history import History
+from jobs.ground_truth import held_out_scores as unseen
+from jobs.lakehouse.tables import Lakehouse
+from jobs.ledger import decisions as ledger
+from jobs.ledger.decisions import Kind
+from jobs.models.catalog import new_model
+from jobs.problem import Family
+from jobs.promotion import promote as promotion
+from jobs.registry import bundle
+from jobs.registry import model_versions as registry
+from jobs.registry.bundle import Bundle, Manifest
+from jobs.registry.champion_bundles import Champions
+from jobs.retraining import challenger
+from jobs.retraining import rollback as automatic_rollback
+from jobs.retraining.comparison import Challenge, challenge
+from jobs.retraining.monitor import Monitor
+from jobs.retraining.policy import Decision
+from jobs.settings import Settings
+from jobs.times import microseconds
+from jobs.training import recipes
+from jobs.training.recipes import Champion
+from jobs.use_cases.fraud import FRAUD, PROBLEM
+
+DAY = timedelta(days=1)
+CHANGED, NOW = 60, datetime(2026, 11, 22, tzinfo=UTC)
+PARAMETERS = {"rounds": 40, "num_leaves": 7}
+SMALL = replace(
+    FRAUD,
+    problem=replace(
+        PROBLEM, families=(Family("boosted", fixed=PARAMETERS),), inputs=(), slices=(), rules=(), latency_ms=1000.0
+    ),
+)
+CHAMPION = 100
+"""Not a version of MLflow's, which counts from 1."""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Settings:
+    return settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
+
+
+def fitted(home: Settings, history: History, until: datetime, version: int, noise: float = 0.0) -> Bundle:
+    """A model of what was known at a moment, or one that hardly listens to it."""
+    examples = history.training_rows(until, SMALL).examples
+    features = examples.features + noise * np.random.default_rng(0).normal(size=examples.features.shape)
+    model = new_model("boosted", PARAMETERS)
+    model.fit(replace(examples, features=features.astype(np.float32)), None, seed=0, device="cpu")
+    names = tuple((name, "float32") for name in history.names)
+    manifest = Manifest("fraud", "boosted", names, 0.5, until.isoformat(), {"parameters": PARAMETERS, "steps": 40})
+    return bundle.write(registry.bundle_folder(home, SMALL, version), model, manifest)
+
+
+class Registry:
+    """MLflow's registry, which does not know the champions of these tests: aliases are nobody's business here."""
+
+    fetch = staticmethod(registry.fetch)
+    latest_candidate = staticmethod(registry.latest_candidate)
+
+    def set_aliases(self, *arguments: object) -> None:
+        """Nobody asks for them."""
+
+
+REGISTRY = Registry()
+
+
+def promoted(
+    home: Settings, made: Bundle, version: int, against: int | None, at: datetime, kind: Kind = "promotion"
+) -> None:
+    row = ledger.Decision(
+        "fraud", NOW, at, kind, "promoted", "better", "evergreen", True, version, made.sha256, against, f"{version}"
+    )
+    assert ledger.decide(home, row).outcome == "promoted"
+
+
+def changed(home: Settings, days_after: int) -> tuple[Lakehouse, Champions, Decision]:
+    """A world that changed so many days ago, its champion, and the decision to learn it."""
+    history = world(seed=2, changed_on=CHANGED, days=CHANGED + days_after)
+    as_of, began = START + (CHANGED + days_after) * DAY, START + CHANGED * DAY
+    promoted(home, fitted(home, history, began - 10 * DAY, CHAMPION), CHAMPION, None, began - 10 * DAY)
+    decision = Decision(as_of, True, "alarm", "change", began.date(), 40, ("drift",))
+    return write(home, history, SMALL, as_of), Champions(home), decision
+
+
+def test_a_challenger_learns_the_change_and_is_promoted(home: Settings) -> None:
+    lakehouse, champions, decision = changed(home, 7)
+    made = challenger.make(lakehouse, SMALL, champions, decision)
+    assert made.version is not None and "half-life" in made.reason and made.trained is not None
+    manifest = registry.fetch(home, SMALL, made.version).manifest
+    assert manifest.training["comparison"]["champion"] == CHAMPION and manifest.training["recipe"] in made.reason
+    assert manifest.training["versions"]["fraud.labels"] == 0
+    judged, said = promotion.promote(lakehouse, SMALL, REGISTRY, decision.as_of, NOW)
+    assert said is not None and said.outcome == "promoted", judged
+    assert "better beyond noise since the change" in said.reason and said.evidence["positives"] > 0
+    standing = ledger.champion(home, SMALL)
+    assert standing is not None and standing.version == made.version and standing.since == decision.as_of
+    assert "half-life" in made.card
+    again = reproduce.reproduce(lakehouse, SMALL, made.version)
+    assert [each.name for each in again] == ["steps", "sha256 of model.onnx"] and all(each.equal for each in again)
+
+
+def test_a_challenge_is_made_once(home: Settings) -> None:
+    lakehouse, champions, decision = changed(home, 7)
+    first = challenger.make(lakehouse, SMALL, champions, decision)
+    again = challenger.make(lakehouse, SMALL, champions, decision)
+    assert again.version == first.version and "registered before" in again.reason
+
+
+def test_a_champion_that_knows_the_world_stays(home: Settings) -> None:
+    history = world(seed=9, days=80)
+    blur = np.random.default_rng(9).normal(size=history.features.shape)
+    history = replace(history, features=(history.features + 0.5 * blur).astype(np.float32))
+    as_of = START + 80 * DAY
+    # It learned from every label of the days before, those that nobody had reported yet too.
+    omniscient = fitted(home, instantly(history), as_of - 10 * DAY, CHAMPION)
+    promoted(home, omniscient, CHAMPION, None, as_of - 10 * DAY)
+    lakehouse = write(home, history, SMALL, as_of)
+    false_alarm = Decision(as_of, True, "alarm", "change", (as_of - 10 * DAY).date(), 40, ("drift",))
+    made = challenger.make(lakehouse, SMALL, Champions(home), false_alarm)
+    _, said = promotion.promote(lakehouse, SMALL, REGISTRY, as_of, NOW)
+    assert made.version is not None and said is not None and said.outcome == "refused"
+    assert "not better beyond noise" in said.reason
+
+
+def test_a_champion_of_the_same_change_stays_only_if_it_is_better() -> None:
+    history = world(seed=2, changed_on=CHANGED, days=CHANGED + 10)
+    began, as_of = START + CHANGED * DAY, START + (CHANGED + 10) * DAY
+    share, recipe = Monitor(history, SMALL).delay(as_of).share, recipes.recent()[1]
+    decision = Decision(as_of, True, "growth", "change", began.date(), 90)
+
+    def against(model: object, until: datetime) -> Challenge:
+        champion = Champion(model, recipe, until, share)  # type: ignore[arg-type]
+        return challenge(history, SMALL, champion, decision, share, "boosted", PARAMETERS, 0)
+
+    earlier = recipes.fit(history, SMALL, recipe, began + 6 * DAY, share, "boosted", PARAMETERS)
+    follows = against(earlier, began + 6 * DAY)
+    assert follows.better == (follows.numbers["upper"] > 0) and follows.better
+    stranger = against(earlier, began - DAY)
+    assert stranger.better == (stranger.numbers["lower"] > 0)
+
+
+def test_a_challenger_of_a_former_champion_is_refused(home: Settings) -> None:
+    lakehouse, champions, decision = changed(home, 7)
+    challenger.make(lakehouse, SMALL, champions, decision)
+    other = fitted(home, world(seed=5), START + 30 * DAY, CHAMPION + 1)
+    promoted(home, other, CHAMPION + 1, CHAMPION, decision.as_of - DAY)
+    _, said = promotion.promote(lakehouse, SMALL, REGISTRY, decision.as_of, NOW)
+    assert said is not None and said.outcome == "refused"
+    assert f"compared with version {CHAMPION}, but version {CHAMPION + 1} is in production now" in said.reason
+
+
+def test_without_a_champion_there_is_nobody_to_challenge(home: Settings) -> None:
+    history = world(seed=2)
+    lakehouse = write(home, history, SMALL, START + 40 * DAY)
+    decision = Decision(START + 40 * DAY, True, "alarm", "change", START.date(), 40)
+    with pytest.raises(ValueError, match="expected a champion to challenge, found none"):
+        challenger.make(lakehouse, SMALL, Champions(home), decision)
+
+
+def two_champions(home: Settings, noise: float, kind: Kind = "promotion") -> tuple[Lakehouse, datetime]:
+    """A stable world in which a second champion took over on day 50, listening as badly as `noise`."""
+    history = world(seed=4, days=85, delay_days=2.0)
+    since, as_of = START + 50 * DAY, START + 85 * DAY
+    promoted(home, fitted(home, history, START + 35 * DAY, CHAMPION), CHAMPION, None, START + 35 * DAY)
+    promoted(home, fitted(home, history, since, CHAMPION + 1, noise), CHAMPION + 1, CHAMPION, since, kind)
+    return write(home, history, SMALL, as_of), as_of
+
+
+def test_a_promotion_that_was_a_mistake_is_taken_back(home: Settings) -> None:
+    lakehouse, as_of = two_champions(home, noise=3.0)
+    found, decision = automatic_rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), as_of, NOW)
+    assert found.worse and decision is not None
+    assert (decision.kind, decision.by, decision.model_version) == ("rollback", "evergreen", CHAMPION)
+    assert "the former champion would have had" in decision.reason
+    standing = ledger.champion(home, SMALL)
+    assert standing is not None and standing.version == CHAMPION
+    again, nothing = automatic_rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), as_of, NOW)
+    assert nothing is None and not again.worse
+
+
+def test_a_promotion_that_held_stays(home: Settings) -> None:
+    lakehouse, as_of = two_champions(home, noise=0.0)
+    found, decision = automatic_rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), as_of, NOW)
+    assert decision is None and found.positives > 50 and not found.worse
+
+
+def test_what_a_person_chose_stays(home: Settings) -> None:
+    lakehouse, as_of = two_champions(home, noise=3.0, kind="approval")
+    found, decision = automatic_rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), as_of, NOW)
+    assert decision is None and "by approval" in found.said
+
+
+def test_too_few_mature_labels_say_nothing(home: Settings) -> None:
+    lakehouse, _ = two_champions(home, noise=3.0)
+    soon = START + 52 * DAY
+    found, decision = automatic_rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), soon, NOW)
+    assert decision is None and "mature positives are known" in found.said
+
+
+def test_a_challenger_is_not_calibrated_on_what_it_learned_from(home: Settings) -> None:
+    as_of, until = START + 70 * DAY, START + 80 * DAY
+    history = world(days=90)
+    lakehouse = write(home, history, SMALL, START + 90 * DAY)
+    made = fitted(home, history, as_of, CHAMPION)
+    for training in ({"recipe": "half-life 7 days"}, {}):
+        model = replace(made, manifest=replace(made.manifest, training=training))
+        found = unseen.unseen(lakehouse, SMALL, model, START, until)
+        times = history.times[found.ids]
+        assert len(times) > 1000 and (times > microseconds(as_of)).all() and (times <= microseconds(until)).all()

@@ -1,0 +1,340 @@
+"""From a training set to a registered candidate: what is read, tuned, trained, tracked, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from worlds import training_world as world
+
+from jobs import settings
+from jobs.backtesting import reproduce
+from jobs.datasets.training_rows import feature_names, read, sampled
+from jobs.lakehouse import maintenance
+from jobs.lakehouse.tables import Lakehouse, attach
+from jobs.ledger import pins
+from jobs.models.protocol import Examples
+from jobs.registry import model_versions as registry
+from jobs.registry import provenance, tracking
+from jobs.registry.bundle import GRAPH, BundleError
+from jobs.training import candidate, train, tune
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow takes seconds to make its tables; every home starts with a copy."""
+    home = settings.load({"EVERGREEN_HOME": str(tmp_path_factory.mktemp("empty"))})
+    with tracking.client(home) as tracker:
+        tracker.search_registered_models()
+    return home.home / "tracking" / "mlflow.db"
+
+
+@pytest.fixture
+def lakehouse(tmp_path: Path, empty_database: Path) -> Lakehouse:
+    (tmp_path / "home" / "tracking").mkdir(parents=True)
+    shutil.copy(empty_database, tmp_path / "home" / "tracking")
+    return attach(settings.load({"EVERGREEN_HOME": str(tmp_path / "home")}))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lakehouse, candidate.Candidate]:
+    """One candidate, tuned and registered, for the tests that only look at it."""
+    shared = attach(settings.load({"EVERGREEN_HOME": str(tmp_path_factory.mktemp("trained"))}))
+    world.put(shared, world.payments())
+    tune.tune(shared, world.DEMO)
+    return shared, candidate.make(shared, world.DEMO)
+
+
+def names_of(lakehouse: Lakehouse, version: int) -> tuple[str, ...]:
+    return feature_names(lakehouse, world.DEMO, version, world.FEATURES)
+
+
+class TestRows:
+    def test_features_are_inputs_and_served_numbers_in_order(self, lakehouse: Lakehouse) -> None:
+        version = world.put(lakehouse, world.payments(days=3))
+        assert names_of(lakehouse, version) == ("tx_amount", "hour", "risk", "seldom")
+        with pytest.raises(ValueError, match=r"expected the columns \['gone'\]"):
+            feature_names(lakehouse, world.DEMO, version, ["gone"])
+
+    def test_the_order_of_files_and_rows_does_not_matter(self, lakehouse: Lakehouse) -> None:
+        payments = world.payments(days=5)
+        one = world.put(lakehouse, payments)
+        two = world.put(lakehouse, payments.take(pa.array(np.random.default_rng(1).permutation(len(payments)))))
+        first, second = (read(lakehouse, world.DEMO, version, names_of(lakehouse, version)) for version in (one, two))
+        assert (np.diff(first.times) >= 0).all() and len(first) == len(payments)
+        np.testing.assert_array_equal(first.examples.features, second.examples.features)
+        np.testing.assert_array_equal(first.examples.labels, second.examples.labels)
+        assert np.isnan(first.examples.features[:, 3]).any()
+
+    def test_an_infinite_feature_is_a_clear_error(self, lakehouse: Lakehouse) -> None:
+        payments = world.payments(days=3)
+        broken = payments.set_column(5, "risk", pa.array([np.inf] * len(payments)))
+        version = world.put(lakehouse, broken)
+        with pytest.raises(ValueError, match=r"'risk'.*inf"):
+            read(lakehouse, world.DEMO, version, names_of(lakehouse, version))
+
+    def test_sampled_negatives_carry_the_weight_of_those_left_out(self) -> None:
+        labels = np.random.default_rng(0).random(5000) < 0.02
+        examples = Examples(np.zeros((5000, 1), np.float32), labels, None, ("x",))
+        drawn = sampled(examples, 0.1, seed=1)
+        assert drawn.labels.sum() == labels.sum() and 400 < len(drawn) < 700 and drawn.weights is not None
+        assert drawn.weights[~drawn.labels].sum() == pytest.approx((~labels).sum(), rel=1e-4)
+        assert (drawn.weights[drawn.labels] == 1).all() and sampled(examples, 1.0, seed=1) is examples
+
+    @given(st.floats(0.02, 0.9), st.floats(1, 40), st.integers(0, 5))
+    @hypothesis_settings(deadline=None, max_examples=40)
+    def test_negatives_are_drawn_in_proportion_to_their_weight(self, rate: float, steep: float, seed: int) -> None:
+        age = np.sort(np.random.default_rng(seed).uniform(0, 100, 20_000))
+        labels, weights = np.arange(20_000) % 50 == 0, (0.5 ** (age / steep)).astype(np.float32)
+        examples = Examples(age[:, None].astype(np.float32), labels, weights, ("age",))
+        drawn = sampled(examples, rate, seed)
+        negative = ~drawn.labels
+        assert drawn.weights is not None and drawn.labels.sum() == labels.sum()
+        np.testing.assert_array_equal(drawn.weights[drawn.labels], weights[labels])
+        assert drawn.weights[negative].sum() == pytest.approx(weights[~labels].sum(), rel=1e-3)
+        assert negative.sum() < 1.1 * rate * (~labels).sum() + 50
+        # What is drawn stands for all of it: the weighted mean age is that of all negatives.
+        mean = np.average(age[~labels], weights=weights[~labels])
+        spread = np.sqrt(np.average((age[~labels] - mean) ** 2, weights=weights[~labels]))
+        off = np.average(drawn.features[negative, 0], weights=drawn.weights[negative]) - mean
+        assert abs(off) < 5 * spread / np.sqrt(negative.sum())
+        # Who could have been left out weighs as much as anybody of that kind.
+        own, common = 0.5 ** (drawn.features[negative, 0] / steep), drawn.weights[negative].min()
+        lighter = own < 0.7 * common
+        np.testing.assert_allclose(drawn.weights[negative][lighter], common, rtol=1e-3)
+        assert lighter.any()
+
+
+class TestTuning:
+    def test_parameters_are_kept_while_little_changes_and_the_reason_is_told(self, lakehouse: Lakehouse) -> None:
+        world.put(lakehouse, world.payments())
+        first = tune.tune(lakehouse, world.DEMO)
+        assert not first.reused and first.reason == "nothing was tuned before" and len(first.trials["boosted"]) == 6
+        later = world.AS_OF + timedelta(days=2)
+        world.put(lakehouse, world.payments(days=82, as_of=later), later)
+        second = tune.tune(lakehouse, world.DEMO)
+        assert second.reused and second.parameters == first.parameters and "within 25%" in second.reason
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ({"days": 120}, "training rows changed"),
+            ({"declarations": "two"}, "declared anew"),
+            ({"later": 31}, "31 days old"),
+        ],
+    )
+    def test_parameters_are_searched_again_when_much_changed(
+        self, lakehouse: Lakehouse, change: dict[str, Any], reason: str
+    ) -> None:
+        world.put(lakehouse, world.payments())
+        tune.tune(lakehouse, world.DEMO)
+        moment = world.AS_OF + timedelta(days=change.get("later", 1))
+        payments = world.payments(days=change.get("days", 80), as_of=moment)
+        world.put(lakehouse, payments, moment, change.get("declarations", "one"))
+        again = tune.tune(lakehouse, world.DEMO)
+        assert not again.reused and reason in again.reason
+
+    def test_a_backfill_never_uses_parameters_of_its_future(self, lakehouse: Lakehouse) -> None:
+        world.put(lakehouse, world.payments())
+        tune.tune(lakehouse, world.DEMO)
+        before = world.AS_OF - timedelta(days=1)
+        world.put(lakehouse, world.payments(as_of=before), before)
+        assert not tune.tune(lakehouse, world.DEMO).reused
+
+
+class TestCandidate:
+    def test_it_is_the_best_family_and_beats_the_baselines(self, trained: Any) -> None:
+        _, made = trained
+        by_name = {c.name: c for c in made.trained.contestants}
+        assert set(by_name) == {"prevalence", "risk_then_amount", "logistic", "boosted"}
+        families = [c for c in made.trained.contestants if c.kind == "family"]
+        assert made.trained.winner.metrics["average_precision"] == max(c.metrics["average_precision"] for c in families)
+        assert all(c.metrics["average_precision"] < 0.5 for c in by_name.values() if c.kind == "baseline")
+
+    def test_the_bundle_says_where_it_came_from_and_is_what_the_registry_holds(self, trained: Any) -> None:
+        lakehouse, made = trained
+        bundle = registry.fetch(lakehouse.settings, world.DEMO, made.version)
+        training = bundle.manifest.training
+        assert bundle.sha256 == made.trained.bundle.sha256
+        assert bundle.manifest.names == ("tx_amount", "hour", "risk", "seldom")
+        assert training["versions"] == {"fraud.transactions": 3, "fraud.labels": 4} and training["table_version"] == 0
+        assert training["lock_sha256"] == provenance.lock_sha256() and training["code_sha256"]
+        assert registry.latest_candidate(lakehouse.settings, world.DEMO) == made.version
+        assert pins.pinned(lakehouse.settings, world.DEMO.training_set) == [0]
+
+    def test_the_run_has_parameters_metrics_curves_card_and_a_child_for_each_trial(self, trained: Any) -> None:
+        lakehouse, made = trained
+        with tracking.client(lakehouse.settings) as tracker:
+            run = tracker.get_run(made.run_id)
+            children = tracker.search_runs(
+                [run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{made.run_id}'", max_results=100
+            )
+            curve = tracker.get_metric_history(made.run_id, "curve/precision_by_recall_percent")
+            files = {entry.path for entry in tracker.list_artifacts(made.run_id)}
+        assert run.info.status == "FINISHED" and run.data.params["version/fraud.labels"] == "4"
+        assert run.data.params["lock_sha256"] and run.data.params["seed"] == "0"
+        assert run.data.metrics["average_precision"] == made.trained.winner.metrics["average_precision"]
+        assert run.data.metrics["cost/cpu_seconds"] > 0 and run.data.metrics["cost/peak_bytes"] > 1e7
+        assert run.data.metrics["cost/money_per_1000"] > 0 and run.data.metrics["slice/large/rows"] > 0
+        assert len(children) == 6 and all("learning_rate" in child.data.params for child in children)
+        assert len(curve) == 100 and all(0 <= point.value <= 1 for point in curve)
+        assert {"model_card.md", "signature.json", "precision_recall.png", "tuning_boosted.png", "bundle"} <= files
+        assert "## Limits" in made.card and "risk_then_amount" in made.card
+
+    def test_the_same_training_is_registered_once(self, trained: Any) -> None:
+        lakehouse, made = trained
+        again = candidate.make(lakehouse, world.DEMO)
+        assert again.version == made.version and again.trained is None and "registered before" in again.reason
+
+    def test_another_seed_is_another_version(self, lakehouse: Lakehouse) -> None:
+        world.put(lakehouse, world.payments())
+        versions = [candidate.make(lakehouse, world.with_problem(seed=seed)).version for seed in (0, 1, 0)]
+        assert versions == [1, 2, 1]
+        assert registry.latest_candidate(lakehouse.settings, world.DEMO) == 1
+
+    def test_the_same_seed_gives_the_same_graph_in_another_process(self, trained: Any, lakehouse: Lakehouse) -> None:
+        _, made = trained
+        script = (
+            "import sys; sys.path.insert(0, sys.argv[1]); from worlds import training_world as world\n"
+            "from jobs import settings\nfrom jobs.lakehouse.tables import attach\n"
+            "from jobs.training import candidate, tune\n"
+            "other = attach(settings.load()); world.put(other, world.payments()); tune.tune(other, world.DEMO)\n"
+            "print(candidate.make(other, world.DEMO).trained.bundle.manifest.files['model.onnx'])\n"
+        )
+        environment = {**os.environ, "EVERGREEN_HOME": str(lakehouse.settings.home), "PYTHONHASHSEED": "5"}
+        found = subprocess.run(
+            [sys.executable, "-c", script, str(Path(__file__).parent.parent)],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert found.stdout.split()[-1] == made.trained.bundle.manifest.files[GRAPH]
+
+    def test_the_final_model_has_seen_more_rows_than_the_validated_one_and_no_judged_ones(self, trained: Any) -> None:
+        _, made = trained
+        rows = made.trained.rows
+        assert rows["training"] < rows["final"] and rows["final"] + rows["judged"] < 80 * 40
+
+    def test_a_family_that_cannot_learn_is_named_and_does_not_stop_the_others(self, lakehouse: Lakehouse) -> None:
+        world.put(lakehouse, world.payments())
+        families = (*world.PROBLEM.families, replace(world.PROBLEM.families[0], fixed={"no_such_parameter": 1}))
+        made = candidate.make(lakehouse, world.with_problem(families=families[1:]))
+        assert made.version == 1 and made.trained is not None and made.trained.winner.name == "boosted"
+        assert "no_such_parameter" in made.card
+
+    def test_features_that_are_all_missing_in_validation_do_not_break_training(self, lakehouse: Lakehouse) -> None:
+        payments = world.payments()
+        seldom = payments["seldom"].to_numpy().copy()
+        seldom[len(seldom) // 2 :] = np.nan
+        world.put(lakehouse, payments.set_column(6, "seldom", pa.array(seldom)))
+        made = candidate.make(lakehouse, world.DEMO)
+        assert made.trained is not None and np.isfinite(made.trained.winner.scores).all()
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("days", [0, 10, 35])
+    def test_a_world_too_young_is_refused_and_nothing_is_registered(self, lakehouse: Lakehouse, days: int) -> None:
+        world.put(lakehouse, world.payments(days=80).slice(0, 0) if days == 0 else world.payments(days=days))
+        tuned, made = tune.tune(lakehouse, world.DEMO), candidate.make(lakehouse, world.DEMO)
+        assert tuned.refused and made.version is None and "wait for more days" in made.reason
+        assert registry.latest_candidate(lakehouse.settings, world.DEMO) is None
+
+    @pytest.mark.parametrize("label", [True, False])
+    def test_a_single_class_is_refused(self, lakehouse: Lakehouse, label: bool) -> None:
+        payments = world.payments()
+        world.put(lakehouse, payments.set_column(8, "is_fraud", pa.array([label] * len(payments))))
+        assert tune.tune(lakehouse, world.DEMO).refused
+        assert candidate.make(lakehouse, world.DEMO).version is None
+
+    def test_without_a_training_set_the_error_says_what_to_do(self, lakehouse: Lakehouse) -> None:
+        with pytest.raises(ValueError, match="materialize it first"):
+            tune.tune(lakehouse, world.DEMO)
+
+
+class TestBaselines:
+    def test_a_rule_ranks_by_its_first_feature_and_breaks_ties_by_the_next(self, lakehouse: Lakehouse) -> None:
+        payments = world.payments(days=1, a_day=6)
+        payments = payments.set_column(5, "risk", pa.array([0.5, 0.5, None, 0.9, 0.1, 0.5]))
+        payments = payments.set_column(3, "tx_amount", pa.array([5.0, 7.0, 99.0, 1.0, 1.0, 5.0]))
+        version = world.put(lakehouse, payments)
+        rows = read(lakehouse, world.DEMO, version, names_of(lakehouse, version))
+        assert train.rule_scores(rows, ("risk", "tx_amount")).tolist() == [2, 3, 0, 4, 1, 2]
+
+
+class TestReproduce:
+    def test_metrics_and_graph_come_out_the_same_also_after_maintenance(self, lakehouse: Lakehouse) -> None:
+        world.put(lakehouse, world.payments())
+        tune.tune(lakehouse, world.DEMO)
+        made = candidate.make(lakehouse, world.DEMO)
+        assert made.version is not None
+        for seed in range(1, 6):
+            world.put(lakehouse, world.payments(seed=seed))
+        age(lakehouse)
+        done = maintenance.maintain(lakehouse, world.DEMO.training_set, retain_hours=0)
+        assert done.files > 0
+        compared = reproduce.reproduce(lakehouse, world.DEMO, made.version, again=True)
+        assert all(one.equal for one in compared), compared
+        assert {"average_precision", f"sha256 of {GRAPH}", "tuned num_leaves"} <= {one.name for one in compared}
+
+    def test_a_model_whose_rows_differ_is_told_apart(self, lakehouse: Lakehouse) -> None:
+        version = world.put(lakehouse, world.payments())
+        made = candidate.make(lakehouse, world.DEMO)
+        other = Lakehouse(replace(lakehouse.settings, warehouse_url=str(lakehouse.settings.home / "elsewhere")))
+        assert made.version is not None and world.put(other, world.payments(seed=9)) == version
+        compared = {one.name: one for one in reproduce.reproduce(other, world.DEMO, made.version)}
+        assert not compared["average_precision"].equal and not compared[f"sha256 of {GRAPH}"].equal
+
+    def test_an_unknown_version_is_a_clear_error(self, trained: Any) -> None:
+        lakehouse, _ = trained
+        with pytest.raises(ValueError, match="expected model version 99"):
+            reproduce.reproduce(lakehouse, world.DEMO, 99)
+
+
+class TestRegistry:
+    def test_aliases_move_and_go(self, trained: Any) -> None:
+        lakehouse, made = trained
+        registry.set_aliases(lakehouse.settings, world.DEMO, {"champion": made.version, "previous": made.version})
+        registry.set_aliases(lakehouse.settings, world.DEMO, {"champion": made.version, "previous": None})
+        assert registry.aliases(lakehouse.settings, world.DEMO) == {
+            "candidate": made.version, "champion": made.version,
+        }  # fmt: skip
+
+    def test_a_corrupt_artifact_is_refused_and_a_corrupt_copy_fetched_again(self, lakehouse: Lakehouse) -> None:
+        world.put(lakehouse, world.payments())
+        made = candidate.make(lakehouse, world.DEMO)
+        assert made.version is not None
+        copy = registry.fetch(lakehouse.settings, world.DEMO, made.version)
+        (copy.folder / GRAPH).write_bytes(b"changed")
+        again = registry.fetch(lakehouse.settings, world.DEMO, made.version)
+        assert hashlib.sha256((again.folder / GRAPH).read_bytes()).hexdigest() == again.manifest.files[GRAPH]
+        stored = next((lakehouse.settings.home / "tracking" / "artifacts").rglob(GRAPH))
+        stored.write_bytes(b"changed")
+        (again.folder / GRAPH).unlink()
+        with pytest.raises(BundleError, match=r"model\.onnx"):
+            registry.fetch(lakehouse.settings, world.DEMO, made.version)
+        assert not (lakehouse.settings.home / "models" / "fraud" / str(made.version)).exists()
+        stored.unlink()
+        with pytest.raises(BundleError):
+            registry.fetch(lakehouse.settings, world.DEMO, made.version)
+
+
+def age(lakehouse: Lakehouse) -> None:
+    """Make every file but the newest log entry look 60 days old."""
+    table = world.DEMO.training_set
+    newest = f"{lakehouse.version(table):020}.json"
+    for path in Path(lakehouse.path(table)).rglob("*"):
+        if path.is_file() and path.name != newest:
+            os.utime(path, (path.stat().st_mtime - 60 * 86400,) * 2)

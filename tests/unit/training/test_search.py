@@ -140,7 +140,7 @@ SCRIPT = """
 import json, sys, time
 from pathlib import Path
 sys.path.insert(0, {folder!r})
-import test_study as demo
+import test_search as demo
 from jobs import study
 
 def slow(parameters, report):

@@ -218,7 +218,7 @@ class TestCandidate:
         )
         environment = {**os.environ, "EVERGREEN_HOME": str(lakehouse.settings.home), "PYTHONHASHSEED": "5"}
         found = subprocess.run(
-            [sys.executable, "-c", script, str(Path(__file__).parent.parent)],
+            [sys.executable, "-c", script, str(Path(__file__).parents[2])],
             env=environment, capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert found.stdout.split()[-1] == made.trained.bundle.manifest.files[GRAPH]

@@ -24,8 +24,10 @@ BIN = Path(sys.executable).parent
 # What every run imports, and dbt's start-up: the project and its profile read and checked, nothing to build.
 FIXED = """
 import orchestration.lineage_run, dbt.cli.main, matplotlib.figure, pandera.polars, pyspark.sql.connect.session
-from jobs import feature_store, settings, transforms
-feature_store._import_feast()
+from jobs import settings
+from jobs.feature_store import store
+from jobs.lakehouse import dbt as transforms
+store._import_feast()
 import jobs.feature_store.offline_store, jobs.feature_store.online_store
 found = settings.load()
 options = transforms._options(found, transforms.target(found))

@@ -271,7 +271,8 @@ CHILD = """
 import os, signal, sys
 from datetime import datetime
 from pathlib import Path
-from jobs import ingest, loads, quarantine, schemas, settings, stored
+from jobs import settings
+from jobs.ingest import load_memory as loads, quarantine, raw_table as stored, schemas
 from jobs.ingest.registered_inputs import Inputs
 from jobs.lakehouse.tables import Lakehouse
 import dataclasses, importlib.util

@@ -141,7 +141,7 @@ import json, sys, time
 from pathlib import Path
 sys.path.insert(0, {folder!r})
 import test_search as demo
-from jobs import study
+from jobs.training import search as study
 
 def slow(parameters, report):
     time.sleep({pause})

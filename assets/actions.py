@@ -4,11 +4,10 @@ from typing import Any
 
 import dagster as dg
 
-from assets import run_context as times
-from assets import scoring
+from assets import run_context, scoring
 from assets.metadata import describe, mapping_table, markdown_table
 from assets.transforms import mart_key
-from jobs.ingest import registered_inputs as inputs
+from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import UseCase
 
@@ -41,10 +40,10 @@ def _review_queue(use_case: UseCase, partitions: dg.PartitionsDefinition) -> dg.
     ) -> dg.MaterializeResult[None]:
         from jobs.actions import review_queue as reviews
 
-        known = inputs.ensure(lakehouse.settings, use_case)
-        as_of = times.as_of(context, known.end)
+        known = registered_inputs.ensure(lakehouse.settings, use_case)
+        as_of = run_context.as_of(context, known.end)
         # Of a backfill only the last day can still be acted on.
-        day = (times.days(context) or (known.first_day, known.last_day))[1]
+        day = (run_context.days(context) or (known.first_day, known.last_day))[1]
         try:
             found = reviews.ask(lakehouse, use_case, day, as_of)
         except reviews.NothingScored as error:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from assets.features import key as feature_key
 from assets.metadata import markdown_table
 from assets.monitoring_parts import GROUP, NOTHING_SCORED, key, model, nothing
-from assets.pictures import monitoring as monitoring_pictures
+from assets.pictures import monitoring
 from assets.run_context import moment
 from assets.scoring import champion_key
 from assets.scoring import key as serving_key
@@ -61,7 +61,7 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        from jobs.drift import report as drift_report
+        from jobs.drift import report
         from jobs.ground_truth import outcomes
         from jobs.scoring import logged_days
 
@@ -75,8 +75,8 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         label, concept = _by_labels(decided, as_of)
         found, note = None, ""
         try:
-            found = drift_report.report(lakehouse, use_case, bundle, logged)
-        except drift_report.TooFewDays as error:
+            found = report.report(lakehouse, use_case, bundle, logged)
+        except report.TooFewDays as error:
             note = f"features and scores cannot be judged: {error}"
         alarms = [*(f"{name} drifted" for name in (found.named if found else ()))]
         alarms += ["what is positive changed (concept drift)"] if concept.alarm else []
@@ -137,7 +137,7 @@ def _drift_shown(found: Any) -> dict[str, Any]:
         "reference": f"{found.reference[0]} to {found.reference[1]}",
         "prediction_drift_score": last.features["score"].score if "score" in last.features else 0.0,
         **({"two_sample_auc": told.auc, "two_sample_score": told.score} if told else {}),
-        **({"by_day": monitoring_pictures.drift_over_days(by_day)} if any(by_day.values()) else {}),
+        **({"by_day": monitoring.drift_over_days(by_day)} if any(by_day.values()) else {}),
         **({"features": markdown_table(pa.Table.from_pylist(rows))} if rows else {}),
     }
 

@@ -6,10 +6,10 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from assets import run_context as times
+from assets import run_context
 from assets.features import key as feature_key
 from assets.metadata import mapping_table, markdown_table
-from assets.pictures import scores as serving_pictures
+from assets.pictures import scores
 from assets.scoring import champion_key
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Problem
@@ -47,13 +47,12 @@ def _explanation(use_case: UseCase) -> dg.AssetsDefinition:
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
-        from jobs.evaluation import explain
-        from jobs.evaluation import mature_rows as recent_rows
+        from jobs.evaluation import explain, mature_rows
         from jobs.models.tables import features_of
 
-        as_of = times.moment(context, lakehouse, use_case)
+        as_of = run_context.moment(context, lakehouse, use_case)
         champion = champions.at(use_case, as_of)
-        rows = recent_rows.latest(lakehouse, use_case, as_of, EXPLAINED_ROWS + BACKGROUND_ROWS)
+        rows = mature_rows.latest(lakehouse, use_case, as_of, EXPLAINED_ROWS + BACKGROUND_ROWS)
         if champion is None or not rows.num_rows:
             return dg.MaterializeResult(metadata={"notes": _lacking(champion)})
         version, bundle = champion
@@ -69,7 +68,7 @@ def _explanation(use_case: UseCase) -> dg.AssetsDefinition:
                 "model_version": version,
                 "method": found.method,
                 "rows_explained": len(found.scores),
-                "top_features": serving_pictures.bars(top, "mean absolute attribution (logit)"),
+                "top_features": scores.bars(top, "mean absolute attribution (logit)"),
                 "importance": mapping_table(dict(found.importance), ("feature", "mean absolute attribution")),
                 "decisions": _decisions(use_case, recent, found, bundle.manifest.threshold),
             }
@@ -121,27 +120,27 @@ def _fairness(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
-        from jobs.datasets import time_split as split
-        from jobs.evaluation import evaluation_rows as judged_rows
+        from jobs.datasets import time_split
+        from jobs.evaluation import evaluation_rows
         from jobs.evaluation import fairness as job
         from jobs.models.tables import features_of
 
-        as_of = times.moment(context, lakehouse, use_case)
+        as_of = run_context.moment(context, lakehouse, use_case)
         champion, version = champions.at(use_case, as_of), lakehouse.version(use_case.training_set)
         assert version is not None
-        parts = split.split(as_of, use_case.label_maturity, problem.validation, problem.judged)
-        rows = judged_rows.between(lakehouse, use_case, version, parts.judged_start, parts.judged_end)
+        parts = time_split.split(as_of, use_case.label_maturity, problem.validation_window, problem.evaluation_window)
+        rows = evaluation_rows.between(lakehouse, use_case, version, parts.judged_start, parts.judged_end)
         if champion is None or not rows.num_rows:
             return dg.MaterializeResult(metadata={"notes": _lacking(champion)})
         bundle = champion[1]
         decisions = _scores(bundle, features_of(rows, bundle.manifest.names)) >= np.float32(bundle.manifest.threshold)
-        masks, left_out = judged_rows.masks(lakehouse, use_case, problem.fairness, rows, as_of)
+        masks, left_out = evaluation_rows.masks(lakehouse, use_case, problem.fairness, rows, as_of)
         reports = job.report(rows[use_case.label].to_numpy().astype(bool), decisions, masks)
         metadata: dict[str, Any] = {"model_version": champion[0], "rows": rows.num_rows}
         for report in reports:
             metadata[f"{report.name}"] = _table(report.groups, report.overall)
             metadata[f"{report.name} differences"] = mapping_table(report.differences, ("rate", "largest difference"))
-            metadata[f"{report.name} picture"] = serving_pictures.groups(report.groups, list(job.RATES))
+            metadata[f"{report.name} picture"] = scores.groups(report.groups, list(job.RATES))
         return dg.MaterializeResult(metadata={**metadata, **({"notes": "\n".join(left_out)} if left_out else {})})
 
     return fairness

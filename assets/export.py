@@ -6,7 +6,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from assets import run_context as times
+from assets import run_context
 from assets.features import key as feature_key
 from assets.metadata import mapping_table, markdown_table
 from assets.scoring import champion_key, key
@@ -45,14 +45,14 @@ def _online_model(use_case: UseCase) -> dg.AssetsDefinition:
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
-        from jobs.evaluation import mature_rows as recent_rows
+        from jobs.evaluation import mature_rows
         from jobs.models.tables import examples_of
         from jobs.promotion import export_onnx
 
-        as_of = times.moment(context, lakehouse, use_case)
+        as_of = run_context.moment(context, lakehouse, use_case)
         # Whatever night is built again, online serves who is in production.
         champion = champions.at(use_case, None)
-        rows = recent_rows.latest(lakehouse, use_case, as_of, PROVING_ROWS)
+        rows = mature_rows.latest(lakehouse, use_case, as_of, PROVING_ROWS)
         if champion is None or not rows.num_rows:
             lacking = "champion" if champion is None else "rows with mature labels to prove it on"
             return dg.MaterializeResult(metadata={"notes": f"no {lacking} yet: nothing exported"})

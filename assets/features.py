@@ -2,10 +2,10 @@
 
 import dagster as dg
 
-from assets import run_context as times
+from assets import run_context
 from assets.metadata import describe, mapping_table
 from assets.transforms import mart_key
-from jobs.features import tables as window_features
+from jobs.features import window_tables
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures
@@ -43,13 +43,13 @@ def _window_table(
     def window_table(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
     ) -> dg.MaterializeResult[None]:
-        result = window_features.update(
+        result = window_tables.update(
             lakehouse,
             windows,
             use_case.events,
             use_case.labels,
             table,
-            times.moment(context, lakehouse, use_case),
+            run_context.moment(context, lakehouse, use_case),
         )
         return dg.MaterializeResult(
             metadata={
@@ -75,9 +75,9 @@ def _online_store(use_case: UseCase) -> dg.AssetsDefinition:
     def online_store(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
     ) -> dg.MaterializeResult[None]:
-        from jobs.feature_store import store as feature_store
+        from jobs.feature_store import store
 
-        result = feature_store.materialize(lakehouse, use_case, times.moment(context, lakehouse, use_case))
+        result = store.materialize(lakehouse, use_case, run_context.moment(context, lakehouse, use_case))
         return dg.MaterializeResult(metadata={"feature_views": mapping_table(result)})
 
     return online_store
@@ -98,7 +98,7 @@ def _history(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         from jobs.datasets import history as job
 
-        result = job.build(lakehouse, use_case, times.moment(context, lakehouse, use_case))
+        result = job.build(lakehouse, use_case, run_context.moment(context, lakehouse, use_case))
         return dg.MaterializeResult(metadata={**describe(context, lakehouse, job.table(use_case)), **result})
 
     return history
@@ -122,7 +122,7 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         from jobs.datasets import training_set as job
 
-        result = job.build(lakehouse, use_case, times.moment(context, lakehouse, use_case))
+        result = job.build(lakehouse, use_case, run_context.moment(context, lakehouse, use_case))
         said = {f.name: f.description for w in use_case.windows for f in w.features}
         described = describe(context, lakehouse, use_case.training_set, list(said), said)
         versions = lakehouse.state(use_case.training_set).get("versions", {})

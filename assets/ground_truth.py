@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from assets.metadata import describe, markdown_table
 from assets.monitoring_parts import GROUP, NO_CHAMPION, NOTHING_SCORED, key
-from assets.pictures import monitoring as monitoring_pictures
+from assets.pictures import monitoring
 from assets.run_context import moment
 from assets.scoring import champion_key
 from assets.scoring import key as serving_key
@@ -71,7 +71,7 @@ def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
                 "reports_learned_from": delay.reports,
                 "reports_heard_until": _instant(known.heard_until),
                 "positives_to_come": float(found.to_come.sum()),
-                "maturity": monitoring_pictures.delay_and_maturity(
+                "maturity": monitoring.delay_and_maturity(
                     delay.ages, delay.shares, use_case.label_maturity / timedelta(days=1), days, found.share, job.MATURE
                 ),
                 "days": markdown_table(pa.table(rows).slice(max(0, len(days) - SHOWN_DAYS))),
@@ -94,16 +94,15 @@ def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
     def performance(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
     ) -> dg.MaterializeResult[None]:
-        from jobs.ground_truth import outcomes
-        from jobs.ground_truth import performance_table as performance_record
+        from jobs.ground_truth import outcomes, performance_table
 
         as_of = moment(context, lakehouse, use_case)
         found = outcomes.outcomes(lakehouse, use_case, problem, as_of, slices=problem.slices)
         if found is None:
             return dg.MaterializeResult(metadata={"notes": NOTHING_SCORED})
-        recorded = performance_record.record(lakehouse, use_case, problem, found, as_of)
+        recorded = performance_table.record(lakehouse, use_case, problem, found, as_of)
         notes = [*found.left_out, *([AHEAD] if recorded.ahead else [])]
-        rows = performance_record.read(lakehouse, use_case, outcomes.first_day(use_case, as_of))
+        rows = performance_table.read(lakehouse, use_case, outcomes.first_day(use_case, as_of))
         rows = rows.filter(pl.col("event_date") <= as_of.date())
         every = rows.filter(pl.col("slice") == "all")
         judged = every.filter("judged")
@@ -112,12 +111,12 @@ def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 **({"notes": "\n".join(notes)} if notes else {}),
-                **describe(context, lakehouse, performance_record.table(use_case), (), performance_record.DESCRIPTIONS),
+                **describe(context, lakehouse, performance_table.table(use_case), (), performance_table.DESCRIPTIONS),
                 "days_written": len(recorded.days),
                 "days_judged": judged["event_date"].n_unique(),
                 "days_provisional": every.filter(~pl.col("judged"))["event_date"].n_unique(),
                 **(_numbers(pooled[-1].metrics) if pooled else {}),
-                "over_time": monitoring_pictures.over_time(every, shown),
+                "over_time": monitoring.over_time(every, shown),
                 "days": _wide(every, SHOWN_DAYS),
                 **({f"slices_of_{POOLED_DAYS}_days": _slices(pooled)} if pooled else {}),
             }
@@ -172,27 +171,25 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
-        from jobs.ground_truth import estimates_table as estimate_record
-        from jobs.ground_truth import outcomes
-        from jobs.ground_truth import performance_table as performance_record
+        from jobs.ground_truth import estimates_table, outcomes, performance_table
 
         as_of = moment(context, lakehouse, use_case)
         champion = champions.at(use_case, as_of)
         found = outcomes.outcomes(lakehouse, use_case, problem, as_of)
         if champion is None or found is None:
             return dg.MaterializeResult(metadata={"notes": NO_CHAMPION if champion is None else NOTHING_SCORED})
-        told = estimate_record.expect(lakehouse, use_case, problem, champion, found, as_of)
-        version = estimate_record.record(lakehouse, use_case, told.days, champion[0], as_of)
+        told = estimates_table.expect(lakehouse, use_case, problem, champion, found, as_of)
+        version = estimates_table.record(lakehouse, use_case, told.days, champion[0], as_of)
         if version is None:
             return dg.MaterializeResult(metadata={"notes": "nothing can be expected yet: no positive is known"})
         since = outcomes.first_day(use_case, as_of)
-        kept = estimate_record.read(lakehouse, use_case, since).filter(pl.col("made_on") <= as_of.date())
-        real = performance_record.read(lakehouse, use_case, since).filter(pl.col("slice") == "all")
+        kept = estimates_table.read(lakehouse, use_case, since).filter(pl.col("made_on") <= as_of.date())
+        real = performance_table.read(lakehouse, use_case, since).filter(pl.col("slice") == "all")
         trusted = all(day.trusted for day in told.days)
         return dg.MaterializeResult(
             metadata={
                 **({} if trusted else {"notes": _distrust(told)}),
-                **describe(context, lakehouse, estimate_record.table(use_case), (), estimate_record.DESCRIPTIONS),
+                **describe(context, lakehouse, estimates_table.table(use_case), (), estimates_table.DESCRIPTIONS),
                 "model_version": champion[0],
                 "trusted": trusted,
                 "calibrated_on_positives": told.calibration.positives,
@@ -248,7 +245,7 @@ def _errors(kept: pl.DataFrame, real: pl.DataFrame) -> dict[str, Any]:
 def _estimate_pictures(kept: pl.DataFrame, real: pl.DataFrame) -> dict[str, Any]:
     last = kept.sort("made_on").unique(["event_date", "metric"], keep="last").sort("event_date")
     return {
-        metric: monitoring_pictures.expected_and_real(
+        metric: monitoring.expected_and_real(
             last.filter(pl.col("metric") == metric), real.filter(pl.col("metric") == metric), metric.replace("_", " ")
         )
         for metric in sorted(last["metric"].unique().to_list())

@@ -5,11 +5,9 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from assets import run_context as times
+from assets import run_context
 from assets.metadata import describe, mapping_table
-from jobs.ingest import contracts
-from jobs.ingest import load as ingest
-from jobs.ingest import registered_inputs as inputs
+from jobs.ingest import contracts, load, registered_inputs
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import Source, UseCase
 
@@ -45,21 +43,21 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
     def raw_table(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        known = inputs.ensure(lakehouse.settings, use_case)
+        known = registered_inputs.ensure(lakehouse.settings, use_case)
         try:
-            result = ingest.load(
+            result = load.load(
                 lakehouse,
                 use_case,
                 source,
                 known,
-                as_of=times.as_of(context, known.end),
+                as_of=run_context.as_of(context, known.end),
                 now=now,
-                days=times.input_days(context),
+                days=run_context.input_days(context),
             )
         except contracts.SchemaChanged as changed:
             yield dg.AssetCheckResult(check_name="schema", passed=False, description=str(changed))
             raise dg.Failure(str(changed), allow_retries=False) from changed
-        except ingest.InputError as error:
+        except load.InputError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         for finding in result.findings:
             yield dg.AssetCheckResult(
@@ -79,7 +77,7 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
     return raw_table
 
 
-def _notes(result: ingest.LoadResult) -> Iterator[str]:
+def _notes(result: load.LoadResult) -> Iterator[str]:
     """What the summary on the terminal should not keep to itself."""
     for reason, rows in result.quarantined.items():
         yield f"{rows:,} rows in quarantine: {reason}"

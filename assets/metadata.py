@@ -13,7 +13,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets import run_context as times
+from assets import run_context
 from jobs.lakehouse.tables import Lakehouse
 
 SAMPLE_ROWS = 5
@@ -40,7 +40,7 @@ def describe(
     """
     delta = lakehouse.delta(table)
     files = pa.table(delta.get_add_actions(flatten=True))
-    span = times.days(context) if context.assets_def.partitions_def else None
+    span = run_context.days(context) if context.assets_def.partitions_def else None
     last = span[1].isoformat() if span else None
     pictures = _pictures(lakehouse, table, files, plot_columns, descriptions or {})
     context.add_asset_metadata({**pictures, **(more or {})}, key, partition_key=last)

@@ -5,12 +5,11 @@ These assets look and tell. What is done about it is the retraining policy's bus
 
 import dagster as dg
 
-from assets import drift
-from assets import ground_truth as quality
+from assets import drift, ground_truth
 from jobs.use_case import UseCase
 
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """The monitoring of a use case; none without a problem to solve."""
     problem = use_case.problem
-    return [] if problem is None else [*quality.build(use_case, problem), *drift.build(use_case, problem)]
+    return [] if problem is None else [*ground_truth.build(use_case, problem), *drift.build(use_case, problem)]

@@ -7,13 +7,12 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from assets import retraining
-from assets import run_context as times
+from assets import retraining, run_context
 from assets.features import key as feature_key
 from assets.metadata import markdown_table
 from assets.pictures.promotion import differences
 from jobs.lakehouse.tables import Lakehouse
-from jobs.ledger.decisions import Book, Decision
+from jobs.ledger.promotions import LedgerView, PromotionDecision
 from jobs.promotion.promote import Registry
 from jobs.use_case import UseCase
 
@@ -43,7 +42,7 @@ def key(use_case: UseCase, name: str) -> dg.AssetKey:
 def _patience(context: dg.AssetExecutionContext, use_case: UseCase) -> timedelta:
     """Every night's run judges a refused candidate again when its judged rows are other ones; on demand, at once."""
     nightly = use_case.problem is not None and retraining.decided_here(context, use_case)
-    return use_case.problem.judged if use_case.problem is not None and nightly else timedelta(0)
+    return use_case.problem.evaluation_window if use_case.problem is not None and nightly else timedelta(0)
 
 
 def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
@@ -66,10 +65,12 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         lakehouse: dg.ResourceParam[Lakehouse],
         registry: dg.ResourceParam[Registry],
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        from jobs.promotion import promote as promotion
+        from jobs.promotion import promote
 
         patience = _patience(context, use_case)
-        judged = promotion.judge(lakehouse, use_case, registry, times.moment(context, lakehouse, use_case), patience)
+        judged = promote.judge(
+            lakehouse, use_case, registry, run_context.moment(context, lakehouse, use_case), patience
+        )
         found = judged.evaluation
         reasons = list(found.evidence["reasons"]) if found else []
         yield dg.AssetCheckResult(
@@ -100,14 +101,14 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
         registry: dg.ResourceParam[Registry],
         now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
-        from jobs.ledger import decisions as ledger
-        from jobs.promotion import promote as promotion
+        from jobs.ledger import promotions
+        from jobs.promotion import promote
 
-        as_of = times.moment(context, lakehouse, use_case)
-        judged, decision = promotion.promote(lakehouse, use_case, registry, as_of, now, _patience(context, use_case))
+        as_of = run_context.moment(context, lakehouse, use_case)
+        judged, decision = promote.promote(lakehouse, use_case, registry, as_of, now, _patience(context, use_case))
         said = f"{decision.outcome}: {decision.reason}" if decision else judged.said
         return dg.MaterializeResult(
-            metadata={"decision": said, **_standing(ledger.book(lakehouse.settings, use_case), decision)}
+            metadata={"decision": said, **_standing(promotions.book(lakehouse.settings, use_case), decision)}
         )
 
     return champion
@@ -131,17 +132,16 @@ def _approval(use_case: UseCase) -> dg.AssetsDefinition:
         registry: dg.ResourceParam[Registry],
         now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
-        from jobs.ledger import decisions as ledger
-        from jobs.promotion import approvals as interventions
-        from jobs.promotion import promote as promotion
+        from jobs.ledger import promotions
+        from jobs.promotion import approvals, promote
 
-        person = interventions.person(lakehouse.settings, use_case, config.by, False, now)
+        person = approvals.person(lakehouse.settings, use_case, config.by, False, now)
         try:
-            decision = interventions.approve(lakehouse.settings, use_case, registry, config.model_version, person)
-        except interventions.NotPossible as error:
+            decision = approvals.approve(lakehouse.settings, use_case, registry, config.model_version, person)
+        except approvals.NotPossible as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        promotion.reconcile(lakehouse.settings, use_case, registry)
-        standing = _standing(ledger.book(lakehouse.settings, use_case), decision)
+        promote.reconcile(lakehouse.settings, use_case, registry)
+        standing = _standing(promotions.book(lakehouse.settings, use_case), decision)
         return dg.MaterializeResult(metadata={"decision": f"{decision.outcome}: {decision.reason}", **standing})
 
     return approval
@@ -174,7 +174,7 @@ def _evidence(evidence: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _standing(book: Book, decision: Decision | None) -> dict[str, Any]:
+def _standing(book: LedgerView, decision: PromotionDecision | None) -> dict[str, Any]:
     current = book.champion
     why = {d.id: d for d in book.decisions}
     history = [

@@ -10,15 +10,14 @@ import pyarrow as pa
 from assets.features import key as feature_key
 from assets.metadata import mapping_table, markdown_table
 from assets.monitoring_parts import GROUP, key
-from assets.pictures import scores as serving_pictures
+from assets.pictures import scores
 from assets.run_context import moment
 from assets.transforms import mart_key
 from jobs.alerts import evidence_alerts
 from jobs.lakehouse.tables import Lakehouse
 from jobs.promotion.promote import Registry
 from jobs.registry.champion_bundles import Champions
-from jobs.retraining import decisions as retraining
-from jobs.retraining import evidence as watch
+from jobs.retraining import decisions, nightly_evidence
 from jobs.retraining.decisions import Row
 from jobs.retraining.policy import ALARM, Evidence
 from jobs.use_case import UseCase
@@ -41,13 +40,13 @@ def decided_here(context: dg.AssetExecutionContext, use_case: UseCase) -> bool:
 
 def due(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, now: datetime) -> Row | None:
     """The training that the ledger asks for, at the moment of this run."""
-    return retraining.due(lakehouse.settings, use_case, moment(context, lakehouse, use_case), now)
+    return decisions.due(lakehouse.settings, use_case, moment(context, lakehouse, use_case), now)
 
 
 def asked(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, now: datetime) -> Row:
     """The training that somebody asks for by starting this run."""
     as_of = moment(context, lakehouse, use_case)
-    return retraining.asked(lakehouse.settings, use_case, as_of, _asker(context), now)
+    return decisions.asked(lakehouse.settings, use_case, as_of, _asker(context), now)
 
 
 def _hindsight(use_case: UseCase) -> dg.AssetsDefinition:
@@ -68,10 +67,10 @@ def _hindsight(use_case: UseCase) -> dg.AssetsDefinition:
         champions: dg.ResourceParam[Champions],
         now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
-        from jobs.retraining import rollback as automatic_rollback
+        from jobs.retraining import rollback
 
         as_of = moment(context, lakehouse, use_case)
-        found, decision = automatic_rollback.check(lakehouse, use_case, registry, champions, as_of, now)
+        found, decision = rollback.check(lakehouse, use_case, registry, champions, as_of, now)
         if decision is not None:
             evidence_alerts.rolled_back(lakehouse.settings, use_case, decision, now)
         numbers = {"present": found.present, "former": found.former}
@@ -105,8 +104,8 @@ def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
         champions: dg.ResourceParam[Champions],
         now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
-        found, seen = watch.evidence(lakehouse, use_case, champions, moment(context, lakehouse, use_case))
-        digest = retraining.keep(lakehouse.settings, use_case, found, now)
+        found, seen = nightly_evidence.evidence(lakehouse, use_case, champions, moment(context, lakehouse, use_case))
+        digest = decisions.keep(lakehouse.settings, use_case, found, now)
         evidence_alerts.settle(lakehouse.settings, use_case, found, now)
         return dg.MaterializeResult(metadata={"digest": digest, **seen_metadata(found, seen)})
 
@@ -123,7 +122,7 @@ def seen_metadata(found: Evidence, seen: Any) -> dict[str, Any]:
         "label_maturity_of_the_last_day": seen.maturity,
     }
     if found.scores:
-        shown["scores"] = serving_pictures.bars(found.scores, f"evidence of change ({ALARM:g} is the line of alarm)")
+        shown["scores"] = scores.bars(found.scores, f"evidence of change ({ALARM:g} is the line of alarm)")
         rows = [
             {"test": t, "score": s, "alarms": s >= ALARM, "names": named.get(t, "")} for t, s in found.scores.items()
         ]
@@ -148,11 +147,11 @@ def _retraining(use_case: UseCase) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
     ) -> dg.MaterializeResult[None]:
         settings = lakehouse.settings
-        found = retraining.latest(settings, use_case)
+        found = decisions.latest(settings, use_case)
         if found is None:
             return dg.MaterializeResult(metadata={"notes": "no evidence yet: materialize it first"})
-        row = retraining.decide(settings, use_case, found[0], _asker(context), now)
-        return dg.MaterializeResult(metadata=decision_metadata(row, retraining.rows(settings, use_case), now))
+        row = decisions.decide(settings, use_case, found[0], _asker(context), now)
+        return dg.MaterializeResult(metadata=decision_metadata(row, decisions.rows(settings, use_case), now))
 
     return retraining_decision
 
@@ -165,7 +164,7 @@ def _asker(context: dg.AssetExecutionContext) -> str:
 
 def decision_metadata(row: Row, rows: Sequence[Row], now: datetime) -> dict[str, Any]:
     """A decision, and the last ones."""
-    shown = [retraining.described(each, now) for each in reversed(rows[-SHOWN:])]
+    shown = [decisions.described(each, now) for each in reversed(rows[-SHOWN:])]
     return {
         "retrain": row.decision.retrain,
         "trigger": row.decision.trigger,

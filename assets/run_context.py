@@ -9,7 +9,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from jobs.ingest import registered_inputs as inputs
+from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import UseCase
 
@@ -30,7 +30,7 @@ def as_of(context: dg.AssetExecutionContext, otherwise: datetime) -> datetime:
 
 def moment(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase) -> datetime:
     """`as_of`, or else the end of the use case's input."""
-    return as_of(context, inputs.ensure(lakehouse.settings, use_case).end)
+    return as_of(context, registered_inputs.ensure(lakehouse.settings, use_case).end)
 
 
 def days(context: dg.AssetExecutionContext) -> tuple[date, date] | None:

@@ -7,10 +7,10 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets import run_context as times
+from assets import run_context
 from assets.features import key as feature_key
 from assets.metadata import describe, mapping_table
-from assets.pictures import scores as serving_pictures
+from assets.pictures import scores
 from assets.transforms import mart_key
 from jobs.lakehouse.tables import Lakehouse
 from jobs.registry.champion_bundles import Champions
@@ -60,15 +60,14 @@ def _batch_predictions(use_case: UseCase, partitions: dg.PartitionsDefinition) -
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
-        from jobs.scoring import batch as scoring
-        from jobs.scoring import publish
+        from jobs.scoring import batch, publish
 
-        as_of = times.moment(context, lakehouse, use_case)
-        first, last = times.days(context) or (as_of.date() - timedelta(days=1),) * 2
+        as_of = run_context.moment(context, lakehouse, use_case)
+        first, last = run_context.days(context) or (as_of.date() - timedelta(days=1),) * 2
         days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
         told = config.model_version
         given = None if told is None else champions.version(use_case, told)
-        result = scoring.score_days(
+        result = batch.score_days(
             lakehouse, use_case, days, as_of, lambda moment: given or champions.at(use_case, moment)
         )
         published = publish.publish(lakehouse, use_case, days)
@@ -91,7 +90,7 @@ def _metadata(
     table, said = prediction_log.table(use_case), {name: text for name, (_, text) in prediction_log.DECIDED.items()}
     scored = _scored(lakehouse, table, max(result.models)) if result.models else None
     more = {
-        "score_histogram": serving_pictures.scores(scored["score"].to_numpy()),
+        "score_histogram": scores.scores(scored["score"].to_numpy()),
         "share_decided_positive": pc.mean(scored["decision"]).as_py(),
         "rows_of_the_last_day": scored.num_rows,
     } if scored is not None and scored.num_rows else {}  # fmt: skip

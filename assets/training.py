@@ -13,7 +13,7 @@ from assets.features import key as feature_key
 from assets.metadata import mapping_table, markdown_table, png_picture
 from assets.monitoring_parts import key as monitoring_key
 from jobs.lakehouse.tables import Lakehouse
-from jobs.ledger import decisions as ledger
+from jobs.ledger import promotions
 from jobs.problem import Problem
 from jobs.registry.champion_bundles import Champions
 from jobs.retraining.decisions import Row, finished
@@ -44,15 +44,14 @@ def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
     def tuning(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
     ) -> dg.MaterializeResult[None]:
-        from jobs.training import compute_cost as cost
-        from jobs.training import tune
+        from jobs.training import compute_cost, tune
 
         if retraining.decided_here(context, use_case):
             row = retraining.due(context, lakehouse, use_case, now)
             if row is None or row.decision.episode:
                 said = "no training is due" if row is None else "a challenger keeps the champion's parameters"
                 return dg.MaterializeResult(metadata={"reason": said, "reused": True, "refused": False})
-        with _progress() as progress, cost.measured(lakehouse.settings, tune.device()) as spent:
+        with _progress() as progress, compute_cost.measured(lakehouse.settings, tune.device()) as spent:
             found = tune.tune(lakehouse, use_case, progress)
         metadata: dict[str, Any] = {"reason": found.reason, "reused": found.reused, "refused": found.refused}
         if found.refused:
@@ -108,14 +107,14 @@ def _made(
     from jobs.retraining import challenger
     from jobs.training import candidate
 
-    if row.decision.episode and ledger.champion(lakehouse.settings, use_case):
+    if row.decision.episode and promotions.champion(lakehouse.settings, use_case):
         return challenger.make(lakehouse, use_case, champions, row.decision, progress)
     return candidate.make(lakehouse, use_case, progress)
 
 
 def _shown(made: Any) -> dict[str, Any]:
     """What a fresh training has to show."""
-    from jobs.training import pictures as training_pictures
+    from jobs.training import pictures
 
     trained = made.trained
     if trained is None:
@@ -126,8 +125,8 @@ def _shown(made: Any) -> dict[str, Any]:
         **{name: value for name, value in trained.winner.metrics.items() if value is not None},
         "contestants": markdown_table(_contestants_table(trained)),
         "slices": markdown_table(_by_name(trained.slices, "slice")),
-        "precision_recall": png_picture(training_pictures.precision_recall(trained.labels, scores)),
-        "calibration": png_picture(training_pictures.calibration(trained.labels, trained.winner.scores)),
+        "precision_recall": png_picture(pictures.precision_recall(trained.labels, scores)),
+        "calibration": png_picture(pictures.calibration(trained.labels, trained.winner.scores)),
         "rows": mapping_table(trained.rows, ("window", "rows")),
         "versions": mapping_table(trained.bundle.manifest.training["versions"], ("table", "Delta version")),
         "bundle": str(trained.bundle.folder),
@@ -167,9 +166,9 @@ def _by_name(values: Mapping[str, Mapping[str, Any]], header: str) -> pa.Table:
 
 
 def _history(trials: Any, problem: Problem, family: str) -> bytes:
-    from jobs.training import pictures as training_pictures
+    from jobs.training import pictures
 
-    return training_pictures.history(trials, problem.family(family).search)
+    return pictures.history(trials, problem.family(family).search)
 
 
 @contextmanager

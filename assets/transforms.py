@@ -12,7 +12,7 @@ from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from dagster_dbt.dbt_manifest import validate_manifest
 
 from assets.metadata import counts, describe
-from jobs.lakehouse import dbt as transforms
+from jobs.lakehouse import dbt_models as transforms
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import exported
 from jobs.use_case import UseCase

@@ -23,8 +23,8 @@ import polars as pl
 from common import REPORTS
 
 from jobs import settings
-from jobs.backtesting import fold as backtest
-from jobs.backtesting.fold import DAY_COLUMN, Fold
+from jobs.backtesting import folds as backtest
+from jobs.backtesting.folds import DAY_COLUMN, Fold
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_cases.fraud import FRAUD
 

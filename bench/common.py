@@ -12,10 +12,10 @@ sys.path.append(str(ROOT / "tests"))
 
 def simulated(folder: Path) -> dict[str, Path]:
     """The simulator's default world, for who has no data at hand: input name -> file."""
-    from jobs.simulate import simulator as simulate
+    from jobs.simulate import simulator
 
     print("no --data given: simulating payments", file=sys.stderr)
-    return simulate.write(simulate.scenario("stable"), folder)
+    return simulator.write(simulator.scenario("stable"), folder)
 
 
 def best(work: dict[str, Callable[[], object]], rounds: int = 3) -> dict[str, float]:

@@ -31,7 +31,7 @@ from worlds.judged_world import write_training_set as write
 
 from jobs import settings
 from jobs.evaluation import seed_noise as training_noise
-from jobs.evaluation.evaluate import Entrant, evaluate
+from jobs.evaluation.evaluate import ContenderVersion, evaluate
 from jobs.evaluation.gate import Verdict
 from jobs.models.tables import examples_of
 from jobs.registry.bundle import Bundle
@@ -90,7 +90,7 @@ def _rates(folder: Path, pairs: Pairs, candidates: int, noise: float) -> dict[st
     for number in range(candidates):
         lakehouse = write(own, table_of(seed=number, rows=ROWS), use_case=use_case)
         mine, champion = pairs(number)
-        verdicts.append(evaluate(lakehouse, use_case, Entrant(2, mine), Entrant(1, champion), AS_OF))
+        verdicts.append(evaluate(lakehouse, use_case, ContenderVersion(2, mine), ContenderVersion(1, champion), AS_OF))
     gains = [verdict.evidence["checks"]["better_than_champion"]["difference"] for verdict in verdicts]
     return {
         "candidates": candidates,

@@ -26,7 +26,7 @@ FIXED = """
 import orchestration.lineage_run, dbt.cli.main, matplotlib.figure, pandera.polars, pyspark.sql.connect.session
 from jobs import settings
 from jobs.feature_store import store
-from jobs.lakehouse import dbt as transforms
+from jobs.lakehouse import dbt_models as transforms
 store._import_feast()
 import jobs.feature_store.offline_store, jobs.feature_store.online_store
 found = settings.load()

@@ -17,7 +17,7 @@ from common import REPORTS, best, simulated
 from deltalake import write_deltalake
 
 from jobs import settings
-from jobs.features import tables as window_features
+from jobs.features import window_tables
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.windows import Aggregate, WindowFeatures
@@ -52,7 +52,7 @@ def declared(entity: str) -> WindowFeatures:
 def evergreen(lakehouse: Lakehouse, folder: Path) -> None:
     events = lakehouse.read("bench.transactions")
     for entity in ENTITIES:
-        rows = window_features.run(lakehouse, declared(entity), events)
+        rows = window_tables.run(lakehouse, declared(entity), events)
         rows.write.format("delta").mode("overwrite").save(str(folder / entity))
 
 

@@ -95,7 +95,7 @@ class Problem:
     """The business side: threshold, review capacity per day, cost of one review."""
     amount: str
     """Column of the money at stake in a row."""
-    block: str
+    cluster_key: str
     """Entity whose rows share their noise, such as the card."""
     families: tuple[Family, ...]
     rules: tuple[Rule, ...] = ()
@@ -107,9 +107,9 @@ class Problem:
     slices: tuple[Slice | Groups, ...] = ()
     """Guard slices; of groups, every value is one."""
     fairness: tuple[Groups, ...] = ()
-    validation: timedelta = timedelta(days=14)
+    validation_window: timedelta = timedelta(days=14)
     """Length of the window that parameters are chosen on: the latest before the judged one."""
-    judged: timedelta = timedelta(days=14)
+    evaluation_window: timedelta = timedelta(days=14)
     """Length of the window that candidate and champion are compared on: the latest mature rows."""
     trials: int = 30
     sampler: Sampler = "tpe"
@@ -118,7 +118,7 @@ class Problem:
     """Trials at a time. Belongs to the search and not to the machine: another number finds other parameters."""
     reuse: float = 0.25
     """Largest relative change of rows or prevalence at which the last tuned parameters are used again."""
-    tuned_for: timedelta = timedelta(days=30)
+    retune_after: timedelta = timedelta(days=30)
     """Age at which tuned parameters are found anew, however little changed."""
     seed: int = 0
     latency_ms: float = 5.0

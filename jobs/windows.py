@@ -1,6 +1,7 @@
 """Window features as values: what is counted, over which windows, how late it may be used.
 
-Only declarations live here; `jobs.features.window_kernel` computes them, `jobs.features.tables` runs them on tables.
+Only declarations live here; `jobs.features.window_kernel` computes them, `jobs.features.window_tables` runs them on
+tables.
 """
 
 import hashlib

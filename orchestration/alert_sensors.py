@@ -9,7 +9,7 @@ from dagster import DagsterEventType, DagsterRunStatus, RunRecord, RunsFilter
 
 from assets.ingest import utc_now
 from jobs.alerts import freshness as late
-from jobs.alerts import outbox as alerts
+from jobs.alerts import outbox
 from jobs.alerts.outbox import Alert
 from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
@@ -42,15 +42,15 @@ def lateness(use_case: UseCase, settings: Settings, now: Clock = utc_now) -> dg.
         moment = now()
         alive = partitions.alive(settings, use_case, moment.date())
         # A history is never late, and what was late before its input was replaced by one is so no more.
-        facts = late.read(attach(settings), use_case) if alive else late.Facts()
-        known = alerts.open_subjects(settings, use_case.name, late.PREDICTIONS)
+        facts = late.read(attach(settings), use_case) if alive else late.FreshnessFacts()
+        known = outbox.open_subjects(settings, use_case.name, late.PREDICTIONS)
         holding = {
             late.PREDICTIONS: late.late_predictions(use_case, facts, moment, known),
             late.FEATURES: late.stale_features(use_case, facts, moment),
         }
         for kind, found in holding.items():
-            alerts.settle(settings, use_case.name, kind, found, moment)
-        alerts.flush(settings, moment)
+            outbox.settle(settings, use_case.name, kind, found, moment)
+        outbox.flush(settings, moment)
         said = " ".join(alert.said for found in holding.values() for alert in found)
         return dg.SkipReason(said or ("nothing is late" if alive else "the input is history, which is never late"))
 
@@ -96,9 +96,9 @@ def settle_job(instance: dg.DagsterInstance, use_case: UseCase, settings: Settin
     if last is None:
         return
     if last.dagster_run.status == DagsterRunStatus.FAILURE:
-        alerts.send(settings, _failed(instance, use_case, job, last, now), now)
+        outbox.send(settings, _failed(instance, use_case, job, last, now), now)
     else:
-        alerts.resolve(settings, use_case.name, RUN_FAILED, job, now)
+        outbox.resolve(settings, use_case.name, RUN_FAILED, job, now)
 
 
 def _failed(instance: dg.DagsterInstance, use_case: UseCase, job: str, last: RunRecord, now: datetime) -> Alert:

@@ -14,10 +14,7 @@ from typing import Literal
 import click
 
 from jobs import settings as settings_module
-from orchestration.commands import alerts as alert_commands
-from orchestration.commands import models as model_commands
-from orchestration.commands import retraining as retraining_commands
-from orchestration.commands import review as review_commands
+from orchestration.commands import alerts, models, retraining, review
 from orchestration.options import FILE, given, input_files, use_case_named
 
 MOMENTS = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
@@ -94,7 +91,7 @@ def backtest(
 
     The protocol and test-set rule of the Fraud Detection Handbook (docs/models/backtest.md).
     """
-    from jobs.backtesting.fold import Fold
+    from jobs.backtesting.folds import Fold
     from orchestration.commands import backtest as job
 
     files = {"transactions": transactions, "reports": reports}
@@ -298,9 +295,9 @@ def ui(port: int) -> None:
 
 
 for command in (
-    *model_commands.COMMANDS,
-    alert_commands.alerts,
-    retraining_commands.retraining,
-    review_commands.review,
+    *models.COMMANDS,
+    alerts.alerts,
+    retraining.retraining,
+    review.review,
 ):
     main.add_command(command)

@@ -7,12 +7,21 @@ from typing import Any
 
 import dagster as dg
 
-from assets import actions as review
-from assets import evaluation as explanation
-from assets import export, features, monitoring, promotion, retraining, scoring, training, transforms
-from assets import ingest as raw
+from assets import (
+    actions,
+    evaluation,
+    export,
+    features,
+    ingest,
+    monitoring,
+    promotion,
+    retraining,
+    scoring,
+    training,
+    transforms,
+)
 from jobs import settings as settings_module
-from jobs.lakehouse import dbt as dbt_project
+from jobs.lakehouse import dbt_models
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 from jobs.use_cases.catalog import USE_CASES
@@ -44,18 +53,18 @@ def build_definitions(
 
 def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinition], list[Any], Any, list[Any]]:
     days = partitions.daily(settings, use_case)
-    manifest = dbt_project.manifest(settings)
+    manifest = dbt_models.manifest(settings)
     assets = [
-        *raw.build(use_case, days),
+        *ingest.build(use_case, days),
         transforms.build(use_case, days, manifest),
         *features.build(use_case, days),
         *retraining.build(use_case, days),
         *training.build(use_case, days),
         *promotion.build(use_case, days),
         *scoring.build(use_case, days),
-        *review.build(use_case, days),
+        *actions.build(use_case, days),
         *export.build(use_case, days),
-        *explanation.build(use_case, days),
+        *evaluation.build(use_case, days),
         *monitoring.build(use_case, days),
     ]
     fresh = [a.map_asset_specs(lambda spec: spec._replace(freshness_policy=FRESH)) for a in assets]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.lakehouse.tables import Lakehouse, find_tables
-from jobs.ledger import decisions as ledger
+from jobs.ledger import promotions
 from jobs.settings import ROOT, Settings
 from jobs.state_files import replace_json
 from jobs.use_case import UseCase
@@ -28,7 +28,7 @@ def of_run(lakehouse: Lakehouse, use_case: UseCase, files: Iterable[Path], asked
     code = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in _code(lakehouse.settings)]
     tables = [t for t in find_tables(lakehouse.warehouse) if t.split(".")[0].startswith(use_case.name)]
     # A model that a person approved or took back since is to be exported.
-    decided = ledger.last_decision(lakehouse.settings, use_case)
+    decided = promotions.last_decision(lakehouse.settings, use_case)
     content = [stats, code, lakehouse.versions(tables), sorted(asked.items()), decided]
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()
 

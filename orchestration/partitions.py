@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from jobs.ingest import registered_inputs as inputs
+from jobs.ingest import registered_inputs
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 
@@ -25,5 +25,5 @@ def alive(settings: Settings, use_case: UseCase, today: date | None = None) -> b
 
 
 def _span(settings: Settings, use_case: UseCase) -> tuple[date, date]:
-    known = inputs.registered(settings, use_case)
+    known = registered_inputs.registered(settings, use_case)
     return (known.first_day, known.last_day) if known else (use_case.first_day, use_case.last_day)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from jobs.ingest import registered_inputs as inputs
+from jobs.ingest import registered_inputs
 from jobs.ingest.registered_inputs import Inputs
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import Lakehouse, attach
@@ -36,13 +36,13 @@ def prepared(
 
     Raises NotPrepared if the lineage stopped; it printed why.
     """
-    from orchestration.commands import run as runner
+    from orchestration.commands import run
 
     own = _home(settings, use_case, files, columns)
     whole = replace(use_case, problem=None, training_window=ALWAYS)
-    known = runner.registered(own, whole, files, columns)
+    known = run.registered(own, whole, files, columns)
     try:
-        if runner.run(own, whole, files, columns, known.end + SETTLED, show=False):
+        if run.run(own, whole, files, columns, known.end + SETTLED, show=False):
             raise NotPrepared("expected the lineage to build the features, but it stopped; see above why")
         yield attach(own), known
     finally:
@@ -52,8 +52,8 @@ def prepared(
 
 def _home(settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None) -> Settings:
     """A home for exactly these files: a file that changed is another input, not a further load of the same."""
-    given = {name: inputs.stamps(_flat(paths)) for name, paths in files.items()}
-    names = inputs.stamps([columns] if columns else [])
+    given = {name: registered_inputs.stamps(_flat(paths)) for name, paths in files.items()}
+    names = registered_inputs.stamps([columns] if columns else [])
     digest = hashlib.sha256(json.dumps([use_case.name, given, names], sort_keys=True).encode()).hexdigest()[:16]
     warehouse = settings.warehouse_url and f"{settings.warehouse_url.rstrip('/')}/prepared/{digest}"
     return replace(settings, home=settings.home / "prepared" / digest, warehouse_url=warehouse, online_store_url=None)

@@ -4,11 +4,16 @@ from typing import Any
 
 from assets.ingest import utc_now
 from jobs.lakehouse.tables import attach
-from jobs.registry import model_versions as registry
+from jobs.registry import model_versions
 from jobs.registry.champion_bundles import Champions
 from jobs.settings import Settings
 
 
 def build(settings: Settings) -> dict[str, Any]:
     """All resources, keyed as the assets ask for them."""
-    return {"lakehouse": attach(settings), "now": utc_now(), "registry": registry, "champions": Champions(settings)}
+    return {
+        "lakehouse": attach(settings),
+        "now": utc_now(),
+        "registry": model_versions,
+        "champions": Champions(settings),
+    }

@@ -16,10 +16,9 @@ from dagster import RunsFilter
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.run_context import AS_OF_TAG, WHOLE_INPUT_TAG
-from jobs.ingest import registered_inputs as inputs
+from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import attach
-from jobs.retraining import decisions as retraining
-from jobs.retraining import evidence as watch
+from jobs.retraining import decisions, nightly_evidence
 from jobs.retraining.decisions import Row
 from jobs.retraining.policy import Evidence
 from jobs.settings import Settings
@@ -64,12 +63,12 @@ class _Loop:
     def undone(self, instance: dg.DagsterInstance, by: str) -> dg.RunRequest | dg.SkipReason | None:
         """A training that was decided and is not done, whatever was decided since; None if there is none."""
         end_dead_runs(instance)  # one of them may be the run of this training
-        row = retraining.waiting(retraining.rows(self.settings, self.use_case), datetime.now(UTC))
+        row = decisions.waiting(decisions.rows(self.settings, self.use_case), datetime.now(UTC))
         return self.launch(instance, row) if row is not None and self.launches(row, by) else None
 
     def answer(self, instance: dg.DagsterInstance, digest: str, by: str) -> dg.RunRequest | dg.SkipReason:
         """What the policy says about the evidence."""
-        row = retraining.decide(self.settings, self.use_case, digest, by, datetime.now(UTC))
+        row = decisions.decide(self.settings, self.use_case, digest, by, datetime.now(UTC))
         return self.launch(instance, row) if row.open and self.launches(row, by) else _told(row)
 
     def launches(self, row: Row, by: str) -> bool:
@@ -95,11 +94,11 @@ class _Loop:
     def renewed(self, evidence: Evidence) -> dg.RunRequest | None:
         """A run that looks again, if enough reports came in since the evidence."""
         lakehouse = attach(self.settings)
-        versions = watch.report_versions(lakehouse, self.use_case)
-        came = sum(watch.rows_since(lakehouse, table, evidence.versions.get(table)) for table in versions)
+        versions = nightly_evidence.report_versions(lakehouse, self.use_case)
+        came = sum(nightly_evidence.rows_since(lakehouse, table, evidence.versions.get(table)) for table in versions)
         if came < ENOUGH:
             return None
-        as_of = min(inputs.ensure(self.settings, self.use_case).end, datetime.now(UTC))
+        as_of = min(registered_inputs.ensure(self.settings, self.use_case).end, datetime.now(UTC))
         key = " ".join(f"{table}@{version}" for table, version in sorted(versions.items()))
         return self.request(self.monitoring, f"{self.use_case.name} evidence of {key}", as_of)
 
@@ -129,7 +128,7 @@ def _ground_truth(loop: _Loop) -> dg.SensorDefinition:
         description="New reports: has the evidence renewed, and asks the policy about evidence nobody decided about.",
     )
     def ground_truth(context: dg.SensorEvaluationContext) -> Answer:
-        kept = retraining.latest(loop.settings, loop.use_case)
+        kept = decisions.latest(loop.settings, loop.use_case)
         if undone := loop.undone(context.instance, own):
             yield undone
         elif kept is None:
@@ -151,7 +150,7 @@ def _alarm(loop: _Loop, kind: str, tests: Sequence[str]) -> dg.SensorDefinition:
         description=f"Evidence that alarms ({', '.join(tests)}): asks the policy whether to train.",
     )
     def alarm(context: dg.SensorEvaluationContext) -> Answer:
-        kept = retraining.latest(loop.settings, loop.use_case)
+        kept = decisions.latest(loop.settings, loop.use_case)
         if undone := loop.undone(context.instance, own):
             yield undone
         elif kept is None or not set(kept[1].alarms) & set(tests):

@@ -79,7 +79,7 @@ def _made(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: datetime) -
         problem.review.capacity,
         day,
         amounts=_amounts(scored, problem.amount),
-        entities=codes(scored[problem.block]),
+        entities=codes(scored[problem.cluster_key]),
         reviewed=_known(lakehouse, use_case, scored[event_id], as_of),
         seed=problem.seed,
     )

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobs.ingest import registered_inputs as inputs
+from jobs.ingest import registered_inputs
 from jobs.ingest.readers import KNOWN_AT, column_names
 from jobs.ingest.registered_inputs import InputError, Inputs
 from jobs.settings import Settings
@@ -37,14 +37,14 @@ def register(settings: Settings, use_case: UseCase, file: Path, now: datetime) -
     Raises:
         InputError: the file or a line of it cannot be used, or the use case has no source that verdicts could join.
     """
-    known = inputs.ensure(settings, use_case)
+    known = registered_inputs.ensure(settings, use_case)
     source = label_source(use_case, known)
     rows = _read(file, use_case.event_id, now)
     if rows:
         text = _as_reports(rows, use_case, source, known)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         _keep(_folder(settings, use_case) / f"{digest}.csv", text)
-        inputs.register(settings, use_case, joined(settings, use_case, known))
+        registered_inputs.register(settings, use_case, joined(settings, use_case, known))
     return len(rows)
 
 

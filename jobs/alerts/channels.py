@@ -19,7 +19,7 @@ from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import SplitResult, urlsplit
 
-from jobs.alerts import redaction as alert_text
+from jobs.alerts import redaction
 from jobs.settings import Settings, Severity
 
 SEVERITIES: Mapping[Severity, int] = {"warning": logging.WARNING, "error": logging.ERROR}
@@ -65,9 +65,9 @@ def deliver(settings: Settings, channel: str, notice: Notice) -> str | None:
     try:
         _CHANNELS[channel](settings, notice)
     except Exception as error:
-        hidden = alert_text.secrets(settings)
-        why = alert_text.line(f"{type(error).__name__}: {error}", hidden, longest=500)
-        LOGGER.warning("%s not delivered by %s, to be tried again: %s", alert_text.line(notice.title), channel, why)
+        hidden = redaction.secrets(settings)
+        why = redaction.line(f"{type(error).__name__}: {error}", hidden, longest=500)
+        LOGGER.warning("%s not delivered by %s, to be tried again: %s", redaction.line(notice.title), channel, why)
         return why
     return None
 
@@ -140,9 +140,9 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _mail(settings: Settings, notice: Notice) -> None:
-    from jobs.alerts import mail as alert_mail  # imports the mail libraries
+    from jobs.alerts import mail  # imports the mail libraries
 
-    alert_mail.send(settings, notice)
+    mail.send(settings, notice)
 
 
 _CHANNELS: Mapping[str, Callable[[Settings, Notice], None]] = {"log": _log, "webhook": _post, "email": _mail}
@@ -150,12 +150,12 @@ _CHANNELS: Mapping[str, Callable[[Settings, Notice], None]] = {"log": _log, "web
 
 def where(settings: Settings) -> dict[str, str]:
     """Each configured channel and where it leads to, for people: without secrets. A bad URL is told as such."""
-    from jobs.alerts import mail as alert_mail
+    from jobs.alerts import mail
 
     places: Mapping[str, Callable[[Settings], object]] = {
         "log": lambda _: f"logger {LOGGER.name}",
         "webhook": lambda settings: "{0.scheme}://{0.hostname}".format(webhook(settings)),
-        "email": alert_mail.mailbox,
+        "email": mail.mailbox,
     }
     found = {}
     for channel in configured(settings, "error"):

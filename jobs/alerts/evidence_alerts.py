@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jobs.alerts import outbox as alerts
+from jobs.alerts import outbox
 from jobs.alerts.outbox import Alert
-from jobs.ledger.decisions import Decision
+from jobs.ledger.promotions import PromotionDecision
 from jobs.retraining.policy import Evidence
 from jobs.settings import Settings
 from jobs.use_case import UseCase
@@ -17,10 +17,10 @@ CHANGE, ROLLBACK = "change", "rollback"
 
 def settle(settings: Settings, use_case: UseCase, evidence: Evidence, now: datetime) -> None:
     """Tell the tests that alarm, resolve those that do no longer."""
-    alerts.settle(settings, use_case.name, CHANGE, [_alarm(use_case, evidence, test) for test in evidence.alarms], now)
+    outbox.settle(settings, use_case.name, CHANGE, [_alarm(use_case, evidence, test) for test in evidence.alarms], now)
 
 
-def rolled_back(settings: Settings, use_case: UseCase, decision: Decision, now: datetime) -> None:
+def rolled_back(settings: Settings, use_case: UseCase, decision: PromotionDecision, now: datetime) -> None:
     """Tell that a champion was replaced by its predecessor: an event, that is over as soon as it is told."""
     said = (
         f"Version {decision.champion_version} of {use_case.name} was taken back, version {decision.model_version} is "
@@ -28,8 +28,8 @@ def rolled_back(settings: Settings, use_case: UseCase, decision: Decision, now: 
     )
     evidence = {"decision": decision.id, "restored": decision.model_version}
     subject = f"version {decision.champion_version}"
-    alerts.send(settings, Alert(use_case.name, ROLLBACK, subject, said, "error", decision.as_of, evidence), now)
-    alerts.resolve(settings, use_case.name, ROLLBACK, subject, now)
+    outbox.send(settings, Alert(use_case.name, ROLLBACK, subject, said, "error", decision.as_of, evidence), now)
+    outbox.resolve(settings, use_case.name, ROLLBACK, subject, now)
 
 
 def _alarm(use_case: UseCase, evidence: Evidence, test: str) -> Alert:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from jobs.alerts.outbox import Alert
 from jobs.lakehouse.tables import PARTITION, Lakehouse
-from jobs.ledger import decisions as ledger
+from jobs.ledger import promotions
 from jobs.scoring import prediction_log
 from jobs.use_case import UseCase
 
@@ -25,7 +25,7 @@ LOOK_BACK = 31 * DAY
 
 
 @dataclass(frozen=True)
-class Facts:
+class FreshnessFacts:
     """What the tables of a use case hold."""
 
     events: frozenset[date] = frozenset()
@@ -43,11 +43,11 @@ def end_of(day: date) -> datetime:
     return datetime.combine(day + DAY, datetime.min.time(), UTC)
 
 
-def read(lakehouse: Lakehouse, use_case: UseCase) -> Facts:
+def read(lakehouse: Lakehouse, use_case: UseCase) -> FreshnessFacts:
     """The facts as they are now, from table metadata alone: no engine, no data file."""
-    champions = ledger.history(lakehouse.settings, use_case) if use_case.problem else []
+    champions = promotions.history(lakehouse.settings, use_case) if use_case.problem else []
     tables = [use_case.window_table(windows) for windows in use_case.windows]
-    return Facts(
+    return FreshnessFacts(
         events=_days(lakehouse, use_case.events),
         scored=_days(lakehouse, prediction_log.table(use_case), prediction_log.NIGHTLY),
         champion_since=champions[0].since if champions else None,
@@ -67,7 +67,7 @@ def _days(lakehouse: Lakehouse, table: str, origin: str | None = None) -> frozen
     return frozenset(actions.filter(kept)[f"partition.{PARTITION}"].to_pylist())
 
 
-def expected(facts: Facts, due: timedelta, as_of: datetime) -> list[date]:
+def expected(facts: FreshnessFacts, due: timedelta, as_of: datetime) -> list[date]:
     """Days whose predictions are due at `as_of`, oldest first.
 
     A day without events has none, which is known once a later day has some; until then it is expected like any other.
@@ -86,7 +86,9 @@ def stretches(expected: Sequence[date], scored: frozenset[date]) -> list[list[da
     return [list(days) for done, days in runs if not done]
 
 
-def late_predictions(use_case: UseCase, facts: Facts, as_of: datetime, known: Sequence[str] = ()) -> list[Alert]:
+def late_predictions(
+    use_case: UseCase, facts: FreshnessFacts, as_of: datetime, known: Sequence[str] = ()
+) -> list[Alert]:
     """An alert per stretch of late days, whose subject is its first day.
 
     Args:
@@ -116,7 +118,7 @@ def _late(use_case: UseCase, due: timedelta, days: Sequence[date], subject: str,
     return Alert(use_case.name, PREDICTIONS, subject, said, "error", as_of, evidence)
 
 
-def stale_features(use_case: UseCase, facts: Facts, as_of: datetime) -> list[Alert]:
+def stale_features(use_case: UseCase, facts: FreshnessFacts, as_of: datetime) -> list[Alert]:
     """One alert for all feature tables that are stale: what feeds them is mostly the same. Empty tables never are."""
     ends = {table: end_of(day) for table, day in facts.features.items() if day is not None}
     stale = {table: end for table, end in ends.items() if as_of - end >= use_case.features_fresh}

@@ -12,8 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from jobs.alerts import channels as alert_channels
-from jobs.alerts import records as alert_records
-from jobs.alerts import redaction as alert_text
+from jobs.alerts import records, redaction
 from jobs.alerts.records import Delivery
 from jobs.ledger.database import repeated, transaction
 from jobs.settings import Settings, Severity
@@ -40,7 +39,7 @@ class Alert:
 
 
 @dataclass(frozen=True)
-class Told:
+class RecordedAlert:
     """An alert as recorded."""
 
     alert: Alert
@@ -67,15 +66,13 @@ def send(settings: Settings, alert: Alert, now: datetime) -> bool:
     """
     if alert.as_of.tzinfo is None or now.tzinfo is None:
         raise ValueError(f"alert: expected moments with a zone, found {alert.as_of} and {now}; add tzinfo=UTC")
-    hidden, channels = alert_text.secrets(settings), alert_channels.configured(settings, alert.severity)
+    hidden, channels = redaction.secrets(settings), alert_channels.configured(settings, alert.severity)
     safe = {
         "subject": _subject(settings, alert.subject),
-        "said": alert_text.line(alert.said, hidden),
-        "evidence": alert_text.plain(alert.evidence, hidden),
+        "said": redaction.line(alert.said, hidden),
+        "evidence": redaction.plain(alert.evidence, hidden),
     }
-    recorded = repeated(
-        settings, lambda connection: alert_records.record(connection, {**vars(alert), **safe}, channels, now)
-    )
+    recorded = repeated(settings, lambda connection: records.record(connection, {**vars(alert), **safe}, channels, now))
     flush(settings, now)
     return recorded
 
@@ -83,7 +80,7 @@ def send(settings: Settings, alert: Alert, now: datetime) -> bool:
 def resolve(settings: Settings, use_case: str, kind: str, subject: str, now: datetime) -> bool:
     """The condition is over, and would be told if it came back. Returns whether it was open."""
     key = {"use_case": use_case, "kind": kind, "subject": _subject(settings, subject)}
-    return repeated(settings, lambda connection: alert_records.close(connection, key, now))
+    return repeated(settings, lambda connection: records.close(connection, key, now))
 
 
 def settle(settings: Settings, use_case: str, kind: str, alerts: Sequence[Alert], now: datetime) -> tuple[int, int]:
@@ -106,7 +103,7 @@ def flush(settings: Settings, now: datetime) -> int:
     """
     channels = alert_channels.configured(settings, "error")
     outcomes: dict[str, list[bool]] = {channel: [] for channel in channels}
-    for delivery in repeated(settings, lambda connection: alert_records.waiting(connection, channels, now)):
+    for delivery in repeated(settings, lambda connection: records.waiting(connection, channels, now)):
         # A channel that does not answer would let us wait again for each of its deliveries.
         if all(outcomes[delivery.channel]):
             outcomes[delivery.channel] += _delivered(settings, delivery, now)
@@ -115,20 +112,20 @@ def flush(settings: Settings, now: datetime) -> int:
 
 def _delivered(settings: Settings, delivery: Delivery, now: datetime) -> list[bool]:
     """Whether a delivery succeeded; nothing if it was another process's."""
-    notice = repeated(settings, lambda connection: alert_records.claim(connection, delivery, now))
+    notice = repeated(settings, lambda connection: records.claim(connection, delivery, now))
     if notice is None:
         return []
     failure = alert_channels.deliver(settings, delivery.channel, notice)
-    repeated(settings, lambda connection: alert_records.end(connection, delivery, failure, now))
+    repeated(settings, lambda connection: records.end(connection, delivery, failure, now))
     return [failure is None]
 
 
-def told(settings: Settings, use_case: str | None = None, resolved: bool = False) -> list[Told]:
+def told(settings: Settings, use_case: str | None = None, resolved: bool = False) -> list[RecordedAlert]:
     """Open alerts (also the resolved ones) of a use case (of all), oldest first."""
     with transaction(settings) as connection:
-        rows, waiting = alert_records.read(connection, use_case, resolved)
+        rows, waiting = records.read(connection, use_case, resolved)
     return [
-        Told(
+        RecordedAlert(
             Alert(row.use_case, row.kind, row.subject, row.said, row.severity, row.as_of, row.evidence),
             row.raised_at, row.told_at, row.tellings, row.resolved_at, waiting.get(row.id, {}),
         )
@@ -142,4 +139,4 @@ def open_subjects(settings: Settings, use_case: str, kind: str) -> list[str]:
 
 
 def _subject(settings: Settings, subject: str) -> str:
-    return alert_text.line(subject, alert_text.secrets(settings), LONGEST_SUBJECT)
+    return redaction.line(subject, redaction.secrets(settings), LONGEST_SUBJECT)

@@ -26,14 +26,14 @@ from jobs.backtesting.replay_shadow import Shadow
 from jobs.datasets.history import History, LabelVersions
 from jobs.registry.provenance import plain
 from jobs.retraining.comparison import challenge
-from jobs.retraining.evidence import latest_change, open_change
-from jobs.retraining.monitor import Monitor, Seen
-from jobs.retraining.policy import Decision, Rules, retrain_policy
+from jobs.retraining.monitor import DailyEvidence, Monitor
+from jobs.retraining.nightly_evidence import latest_change, open_change
+from jobs.retraining.policy import RetrainingDecision, Rules, retrain_policy
 from jobs.settings import Settings
 from jobs.stats import metrics
 from jobs.times import NEVER, microseconds, midnight
 from jobs.training import recipes
-from jobs.training.recipes import Halves, Recipe, Share
+from jobs.training.recipes import CrossFit, Recipe, Share
 from jobs.use_case import UseCase, problem_of
 
 Policy = Literal["never", "weekly", "daily", "auto"]
@@ -104,8 +104,8 @@ def instantly(history: History) -> History:
     return replace(history, labels=known)
 
 
-def _first_decision(plan: Plan) -> Decision:
-    return Decision(midnight(plan.trained_on), True, "first", "nothing was trained yet", None, 0)
+def _first_decision(plan: Plan) -> RetrainingDecision:
+    return RetrainingDecision(midnight(plan.trained_on), True, "first", "nothing was trained yet", None, 0)
 
 
 class _World:
@@ -120,7 +120,7 @@ class _World:
         self.weights = np.ones(len(history))
         """How many events each one stands for; 0: blocked."""
         self.acted: dict[str, Any] = {}
-        self.decisions: list[Decision] = []
+        self.decisions: list[RetrainingDecision] = []
         self.version, self.newest, self.fits = 0, 0, 0
         self.changes: dict[int, date | None] = {}
         """Version -> the change that it was trained for, if it was."""
@@ -222,13 +222,13 @@ class _World:
         self.monitor.watch(self.history)
         self.acted = actions.counts()
 
-    def _decide(self, evening: datetime, seen: Seen, number: int) -> Decision:
+    def _decide(self, evening: datetime, seen: DailyEvidence, number: int) -> RetrainingDecision:
         if self.plan.policy == "auto":
             return retrain_policy(seen.evidence(evening), self.decisions, self.plan.rules)
         due = self.plan.policy in EVERY and number % EVERY[self.plan.policy] == 0
         alarms = seen.evidence(evening).alarms
         said = f"{self.plan.policy}: {'due' if due else 'not due'}"
-        return Decision(evening, due, "age" if due else "none", said, None, 0, alarms)
+        return RetrainingDecision(evening, due, "age" if due else "none", said, None, 0, alarms)
 
     def _first(self) -> None:
         self.fits += 1
@@ -236,7 +236,7 @@ class _World:
         self.decisions.append(first)
         self._promote(recipes.usual(self.use_case), first.as_of, first.reason)
 
-    def _train(self, as_of: datetime, decision: Decision) -> str:
+    def _train(self, as_of: datetime, decision: RetrainingDecision) -> str:
         """Train and, if it is better, promote; says what came of it."""
         if self.plan.policy != "auto":
             self._promote(recipes.usual(self.use_case), as_of, decision.reason)
@@ -251,7 +251,12 @@ class _World:
         return f"{found.said}: version {self.version} in production"
 
     def _promote(
-        self, recipe: Recipe, as_of: datetime, reason: str, changed_on: date | None = None, halves: Halves | None = None
+        self,
+        recipe: Recipe,
+        as_of: datetime,
+        reason: str,
+        changed_on: date | None = None,
+        halves: CrossFit | None = None,
     ) -> None:
         share, version = self._share(as_of), self.newest + 1
         self.models.promote(self.history, recipe, share, version, as_of, reason, halves)

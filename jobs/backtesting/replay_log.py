@@ -10,7 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from jobs.retraining.policy import Decision
+from jobs.retraining.policy import RetrainingDecision
 from jobs.state_files import replace_bytes, replace_json
 
 LINES, PLAN = "days.jsonl", "plan.json"
@@ -82,12 +82,12 @@ class Lines:
         return day
 
 
-def decision_of(day: Day) -> Decision | None:
+def decision_of(day: Day) -> RetrainingDecision | None:
     """The decision of a day's evening."""
     if (kept := day.decision) is None:
         return None
     episode = date.fromisoformat(kept["episode"]) if kept["episode"] else None
-    return Decision(
+    return RetrainingDecision(
         datetime.fromisoformat(kept["as_of"]), kept["retrain"], kept["trigger"], kept["reason"], episode,
         kept["positives"], tuple(kept["alarms"]), kept["expected_gain"],
     )  # fmt: skip

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from jobs.datasets.history import History
-from jobs.ledger import decisions as ledger
+from jobs.ledger import promotions
 from jobs.models.protocol import Model
 from jobs.registry.bundle import Bundle, Manifest, open_bundle, write
 from jobs.registry.model_versions import bundle_folder
 from jobs.settings import Settings
 from jobs.training import recipes
-from jobs.training.recipes import Champion, Halves, Recipe, Share
+from jobs.training.recipes import Champion, CrossFit, Recipe, Share
 from jobs.use_case import UseCase, problem_of
 
 FAMILY = "boosted"
@@ -26,12 +26,12 @@ class Models:
     def __init__(self, settings: Settings, use_case: UseCase) -> None:
         self._settings, self._use_case = settings, use_case
         self._opened: dict[int, tuple[Bundle, Model]] = {}
-        self._halves: dict[int, Halves] = {}
+        self._halves: dict[int, CrossFit] = {}
         """Of the version that was promoted last, what it was compared by."""
 
     def promote(
         self, history: History, recipe: Recipe, share: Share, version: int, as_of: datetime, reason: str,
-        halves: Halves | None = None,
+        halves: CrossFit | None = None,
     ) -> None:  # fmt: skip
         """Fit `version` on what `recipe` learns from, and put it into production.
 
@@ -41,14 +41,14 @@ class Models:
         self._halves = {} if halves is None else {version: halves}
         model = recipes.fit(history, self._use_case, recipe, as_of, share, FAMILY, {})
         bundle = self._kept(history, model, recipe, version, as_of)
-        standing = ledger.champion(self._settings, self._use_case)
+        standing = promotions.champion(self._settings, self._use_case)
         if standing is None or standing.version < version:  # else of a run that was killed behind it
             against = standing.version if standing else None
             self._record("promotion", bundle, version, against, as_of, reason)
 
     def restore(self, version: int, present: int, as_of: datetime, reason: str) -> None:
         """Put a former champion into production again."""
-        standing = ledger.champion(self._settings, self._use_case)
+        standing = promotions.champion(self._settings, self._use_case)
         if standing is not None and standing.version == present:  # else of a run that was killed behind it
             self._record("rollback", self._open(version)[0], version, present, as_of, reason)
 
@@ -85,12 +85,12 @@ class Models:
         return write(folder, model, manifest)
 
     def _record(
-        self, kind: ledger.Kind, bundle: Bundle, version: int, against: int | None, as_of: datetime, reason: str
+        self, kind: promotions.Kind, bundle: Bundle, version: int, against: int | None, as_of: datetime, reason: str
     ) -> None:
         """A decision at the moved clock."""
-        ledger.decide(
+        promotions.decide(
             self._settings,
-            ledger.Decision(
+            promotions.PromotionDecision(
                 use_case=self._use_case.name,
                 decided_at=as_of,
                 as_of=as_of,

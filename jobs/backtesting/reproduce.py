@@ -15,12 +15,12 @@ from jobs.datasets.time_split import Split
 from jobs.datasets.training_rows import TrainingRows, read
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Family, Problem, Review
-from jobs.registry import model_versions as registry
+from jobs.registry import model_versions
 from jobs.registry.bundle import GRAPH, Bundle
 from jobs.retraining import challenger
 from jobs.retraining.monitor import Monitor
 from jobs.training import recipes, tune
-from jobs.training.train import Contestant, evaluate, fit_family, fit_final
+from jobs.training.train import ValidatedContender, evaluate, fit_family, fit_final
 from jobs.use_case import UseCase, problem_of
 
 _ACROSS_DEVICES = 0.02
@@ -47,7 +47,7 @@ def reproduce(lakehouse: Lakehouse, use_case: UseCase, version: int, again: bool
         ValueError: there is no such version, or its training set cannot be read any more.
         BundleError: the registry does not hold what was registered.
     """
-    bundle = registry.fetch(lakehouse.settings, use_case, version)
+    bundle = model_versions.fetch(lakehouse.settings, use_case, version)
     made = bundle.manifest.training
     if "recipe" in made:
         return list(_challenger_again(lakehouse, use_case, bundle))
@@ -76,7 +76,7 @@ def _trained_again(use_case: UseCase, bundle: Bundle, rows: TrainingRows) -> Ite
         yield Compared("steps", made["steps"], model.steps, made["steps"] == model.steps or not _exact(made))
         for metric, recorded in made["validation"].items():
             yield Compared(metric, recorded, metrics[metric], _same(recorded, metrics[metric], _exact(made)))
-        chosen = Contestant(name, "family", metrics, scores, made["parameters"], made["steps"])
+        chosen = ValidatedContender(name, "family", metrics, scores, made["parameters"], made["steps"])
         graph = fit_final(problem, family, chosen, rows, parts).to_onnx().SerializeToString(deterministic=True)
     yield from _same_graph(bundle, graph)
 

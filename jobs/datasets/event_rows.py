@@ -27,7 +27,7 @@ _BOOKKEEPING = frozenset(
 
 
 @dataclass(frozen=True)
-class Inputs:
+class InputVersions:
     """What rows were made from: enough to tell later which of them would come out different."""
 
     versions: Mapping[str, int]
@@ -46,7 +46,9 @@ class Inputs:
         }
 
 
-def inputs(lakehouse: Lakehouse, use_case: UseCase, tables: Sequence[str], as_of: datetime, target: str) -> Inputs:
+def inputs(
+    lakehouse: Lakehouse, use_case: UseCase, tables: Sequence[str], as_of: datetime, target: str
+) -> InputVersions:
     """The inputs as they are now: `tables` and the window tables, for a table `target` at `as_of`.
 
     Raises ValueError if a table does not exist.
@@ -57,7 +59,7 @@ def inputs(lakehouse: Lakehouse, use_case: UseCase, tables: Sequence[str], as_of
     if missing := [table for table, version in found.items() if version is None]:
         raise ValueError(f"{target}: expected the tables {missing}, found none; run what builds them first")
     versions = {table: version for table, version in found.items() if version is not None}
-    return Inputs(versions, declarations_hash(lakehouse.settings, use_case), use_case.feature_service, as_of)
+    return InputVersions(versions, declarations_hash(lakehouse.settings, use_case), use_case.feature_service, as_of)
 
 
 def known(
@@ -105,7 +107,7 @@ Spans = list[tuple[date, date]]
 
 
 def reached(
-    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, last: Mapping[str, Any], now: Inputs
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, last: Mapping[str, Any], now: InputVersions
 ) -> Spans | None:
     """Spans of days on which events or features may differ from what they were for the inputs `last` (`state()`).
 

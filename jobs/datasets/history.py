@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.datasets import event_rows
-from jobs.datasets.event_rows import Inputs
+from jobs.datasets.event_rows import InputVersions
 from jobs.datasets.training_rows import TrainingRows, codes, numeric_names
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.models.protocol import Examples
@@ -91,16 +91,18 @@ class History:
         return self.labels.at(microseconds(as_of), len(self))
 
     def training_rows(
-        self, as_of: datetime, use_case: UseCase, trust: timedelta | None = None, without: Mask | None = None
+        self, as_of: datetime, use_case: UseCase, negative_after: timedelta | None = None, without: Mask | None = None
     ) -> TrainingRows:
         """The training set of `as_of`, by the rule of `jobs.datasets.training_set`.
 
         Args:
-            trust: age from which on an event without a label counts as negative; None: the use case's label maturity.
-            without: events that are held out.
+            negative_after: age from which on an event without a label counts as negative; None: the use case's label
+            maturity. without: events that are held out.
         """
         labels = self.labels_at(as_of)
-        mature = self.times <= microseconds(as_of - (use_case.label_maturity if trust is None else trust))
+        mature = self.times <= microseconds(
+            as_of - (use_case.label_maturity if negative_after is None else negative_after)
+        )
         inside = self.known(as_of) & (self.times > microseconds(as_of - use_case.training_window))
         inside = inside if without is None else inside & ~without
         chosen = inside & self.let_through & ((labels != UNKNOWN) | mature)
@@ -138,7 +140,7 @@ def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str,
 
 
 def _write(
-    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, found: Inputs, last: Mapping[str, Any]
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, found: InputVersions, last: Mapping[str, Any]
 ) -> dict[str, Any]:
     name, days = table(use_case), _stale(lakehouse, use_case, store, found, last)
     events = event_rows.known(lakehouse, use_case, found.versions, found.as_of, days)
@@ -163,7 +165,7 @@ def _write(
 
 
 def _stale(
-    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, found: Inputs, last: Mapping[str, Any]
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, found: InputVersions, last: Mapping[str, Any]
 ) -> list[date] | None:
     """Days of which a row may differ from what the table holds; None: any may. Labels are no part of its rows."""
     tables = {name: version for name, version in found.versions.items() if name != use_case.labels}
@@ -218,7 +220,7 @@ def _read(lakehouse: Lakehouse, use_case: UseCase, version: int | None, state: M
     time, event_id = use_case.event_timestamp, use_case.event_id
     schema = lakehouse.schema(name, version)
     names = numeric_names(schema, [*problem.inputs, *state["features"]])
-    columns = dict.fromkeys([*names, time, "event_known_at", event_id, problem.block, problem.amount])
+    columns = dict.fromkeys([*names, time, "event_known_at", event_id, problem.cluster_key, problem.amount])
     rows = _sorted(lakehouse.to_arrow(name, version, list(columns)), use_case)
     versions = state["versions"]
     return History(
@@ -226,7 +228,7 @@ def _read(lakehouse: Lakehouse, use_case: UseCase, version: int | None, state: M
         features_of(rows, names),
         _moments(rows[time]),
         rows["event_known_at"].to_numpy(),
-        codes(rows[problem.block]),
+        codes(rows[problem.cluster_key]),
         rows[problem.amount].cast(pa.float64()).to_numpy(),
         _label_versions(lakehouse, use_case, versions[use_case.labels], rows[event_id]),
         versions,

@@ -76,14 +76,14 @@ def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[
         ValueError: a feature holds an infinity or is no number, or a label is missing.
     """
     problem, time, event_id = problem_of(use_case), use_case.event_timestamp, use_case.event_id
-    columns = dict.fromkeys([*names, use_case.label, time, event_id, problem.block, problem.amount])
+    columns = dict.fromkeys([*names, use_case.label, time, event_id, problem.cluster_key, problem.amount])
     table = lakehouse.to_arrow(use_case.training_set, version, list(columns))
     # Files come in any order, also after a rebuild of the same rows: the same rows have to give the same model.
     table = table.take(pc.sort_indices(table, sort_keys=[(time, "ascending"), (event_id, "ascending")]))
     return TrainingRows(
         examples_of(table, names, use_case.label),
         pc.cast(table[time].cast(pa.timestamp("us", "UTC")), pa.int64()).to_numpy(),
-        codes(table[problem.block]),
+        codes(table[problem.cluster_key]),
         table[problem.amount].cast(pa.float64()).to_numpy(),
         version,
     )

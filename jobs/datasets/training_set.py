@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from jobs.datasets import event_rows
-from jobs.datasets.event_rows import Inputs
+from jobs.datasets.event_rows import InputVersions
 from jobs.feature_store.point_in_time import literal
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.ledger import pins
@@ -48,7 +48,7 @@ def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str,
         return {"built": True, **state, **done}
 
 
-def _write(lakehouse: Lakehouse, use_case: UseCase, found: Inputs, last: Mapping[str, Any]) -> dict[str, Any]:
+def _write(lakehouse: Lakehouse, use_case: UseCase, found: InputVersions, last: Mapping[str, Any]) -> dict[str, Any]:
     from jobs.feature_store.store import open_store
 
     table = use_case.training_set
@@ -81,7 +81,7 @@ def _with_features(
     lakehouse: Lakehouse,
     use_case: UseCase,
     store: FeatureStore,
-    found: Inputs,
+    found: InputVersions,
     rows: DataFrame,
     days: Sequence[date] | None,
 ) -> DataFrame:
@@ -98,7 +98,7 @@ def _with_features(
 
 
 def stale_days(
-    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, found: Inputs, last: Mapping[str, Any]
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, found: InputVersions, last: Mapping[str, Any]
 ) -> list[date] | None:
     """Days of the window of which a row may differ from the training set that `last` describes; None: any may.
 
@@ -121,7 +121,7 @@ def stale_days(
     return [day for day in all_days if any(first <= day <= last for first, last in spans)]
 
 
-def _labelled(lakehouse: Lakehouse, use_case: UseCase, found: Inputs, days: Sequence[date] | None) -> DataFrame:
+def _labelled(lakehouse: Lakehouse, use_case: UseCase, found: InputVersions, days: Sequence[date] | None) -> DataFrame:
     """One row per labelled event (of some days, or of all): id, entities, time, values of its first version, target.
 
     Positive: a positive label is known at `as_of`. Negative: a negative one is, or none at all although the event is

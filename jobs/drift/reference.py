@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.drift import detector as drift
+from jobs.drift import detector
 from jobs.drift.detector import Reference
 from jobs.drift.drift_kernel import Edges
 from jobs.drift.histograms import Histograms
@@ -23,7 +23,7 @@ from jobs.use_case import UseCase
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class StoredReference:
     """What a day is compared by."""
 
     edges: Mapping[str, Edges]
@@ -32,7 +32,7 @@ class Kept:
     """None: too few days in a row."""
 
 
-def last(settings: Settings, use_case: UseCase, of: Mapping[str, str]) -> Kept | None:
+def last(settings: Settings, use_case: UseCase, of: Mapping[str, str]) -> StoredReference | None:
     """What was kept for this model and period; None if it was another's."""
     found = read_json(_path(settings, use_case))
     if found.get("of") != of:
@@ -40,11 +40,11 @@ def last(settings: Settings, use_case: UseCase, of: Mapping[str, str]) -> Kept |
     edges = {name: np.array(cuts, dtype=np.float32) for name, cuts in found["edges"].items()}
     days = tuple(date.fromisoformat(day) for day in found["days"])
     counts = np.array(found["counts"], dtype=np.int64)
-    reference = drift.reference(Histograms(days, tuple(edges), counts))
-    return Kept(edges, reference, None if found["null"] is None else Null(**found["null"]))
+    reference = detector.reference(Histograms(days, tuple(edges), counts))
+    return StoredReference(edges, reference, None if found["null"] is None else Null(**found["null"]))
 
 
-def keep(settings: Settings, use_case: UseCase, of: Mapping[str, str], kept: Kept) -> None:
+def keep(settings: Settings, use_case: UseCase, of: Mapping[str, str], kept: StoredReference) -> None:
     """Keep it in place of the last one."""
     histograms = kept.reference.histograms
     content = {

@@ -24,7 +24,7 @@ from jobs.drift import reference as drift_reference
 from jobs.drift.detector import Drift
 from jobs.drift.drift_kernel import edges_of
 from jobs.drift.histograms import count
-from jobs.drift.reference import Kept
+from jobs.drift.reference import StoredReference
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.models.tables import features_of
 from jobs.registry.bundle import Bundle
@@ -165,7 +165,9 @@ class _Rows:
         return self.of(days, f"crc32(cast(`{self.use_case.event_id}` as string)) % {share} = 0").toArrow()
 
 
-def _kept(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, rows: _Rows, stable: Sequence[date]) -> Kept:
+def _kept(
+    lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, rows: _Rows, stable: Sequence[date]
+) -> StoredReference:
     """The reference of this model, measured on the first evening."""
     of = {"bundle": bundle.sha256, "first": str(stable[0]), "last": str(stable[-1])}
     kept = drift_reference.last(lakehouse.settings, use_case, of)
@@ -184,12 +186,14 @@ def _kept(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, rows: _Rows, 
         null = two_sample.null(_samples(days, bundle.manifest.names), _SEED)
     except ValueError:  # gaps leave too few days with whole weeks around them
         null = None
-    kept = Kept(edges, known, null)
+    kept = StoredReference(edges, known, null)
     drift_reference.keep(lakehouse.settings, use_case, of, kept)
     return kept
 
 
-def _two_sample(bundle: Bundle, rows: _Rows, kept: Kept, day: date) -> tuple[pa.Table, pa.Table, TwoSample | None]:
+def _two_sample(
+    bundle: Bundle, rows: _Rows, kept: StoredReference, day: date
+) -> tuple[pa.Table, pa.Table, TwoSample | None]:
     """Samples of the weeks before and of the day, and what a classifier says to them."""
     weeks = [day - timedelta(weeks=n) for n in range(1, two_sample.WEEKS + 1)]
     there = [each for each in weeks if each in rows.held]

@@ -67,7 +67,7 @@ def check(
     from jobs.feature_store.store import open_store
 
     days = logged.days[-DAYS:]
-    chosen = _part(problem.block, sum(logged.rows[day] for day in days), rows)
+    chosen = _part(problem.cluster_key, sum(logged.rows[day] for day in days), rows)
     keys = Keys(use_case.event_id, use_case.event_timestamp, use_case.entities)
     own = [keys.event_id, keys.event_timestamp, *keys.entities]
     log = lakehouse.read(prediction_log.table(use_case)).where(logged.where(days)).where(chosen)

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from jobs.datasets.training_rows import sampled
-from jobs.evaluation import baselines, contenders, gate
-from jobs.evaluation import challenger_gate as challenge_gate
-from jobs.evaluation import evaluation_rows as judged_rows
+from jobs.evaluation import baselines, challenger_gate, contenders, evaluation_rows, gate
 from jobs.evaluation import seed_noise as training_noise
 from jobs.evaluation.contenders import Incomparable
 from jobs.evaluation.evaluation_rows import JudgedRows
@@ -30,7 +28,7 @@ from jobs.use_case import UseCase, problem_of
 
 
 @dataclass(frozen=True)
-class Entrant:
+class ContenderVersion:
     """A model version that takes part; without a bundle, `why` says what became of it."""
 
     version: int
@@ -43,7 +41,11 @@ class Entrant:
 
 
 def evaluate(
-    lakehouse: Lakehouse, use_case: UseCase, candidate: Entrant, champion: Entrant | None, as_of: datetime
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    candidate: ContenderVersion,
+    champion: ContenderVersion | None,
+    as_of: datetime,
 ) -> Verdict:
     """Judge a candidate on the latest mature rows of the training set, as known at `as_of`.
 
@@ -54,7 +56,7 @@ def evaluate(
         ValueError: there is no training set, or it was built later than `as_of`; or data or declarations are wrong.
     """
     problem, (version, known) = problem_of(use_case), _training_set(lakehouse, use_case, as_of)
-    rows = judged_rows.read(lakehouse, use_case, problem, version, known)
+    rows = evaluation_rows.read(lakehouse, use_case, problem, version, known)
     about = _about(use_case, rows, champion)
     try:
         return _judged(lakehouse, use_case, problem, candidate, champion, rows, about)
@@ -78,7 +80,7 @@ def _training_set(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> t
     return version, known
 
 
-def _about(use_case: UseCase, rows: JudgedRows, champion: Entrant | None) -> dict[str, Any]:
+def _about(use_case: UseCase, rows: JudgedRows, champion: ContenderVersion | None) -> dict[str, Any]:
     window = {"start": rows.start.isoformat(), "end": rows.end.isoformat()}
     left_out = list(rows.left_out)
     return {
@@ -95,8 +97,8 @@ def _judged(
     lakehouse: Lakehouse,
     use_case: UseCase,
     problem: Problem,
-    candidate: Entrant,
-    champion: Entrant | None,
+    candidate: ContenderVersion,
+    champion: ContenderVersion | None,
     rows: JudgedRows,
     about: dict[str, Any],
 ) -> Verdict:
@@ -106,7 +108,7 @@ def _judged(
     mine = contenders.measured(candidate.name, bundle, rows)
     if comparison := bundle.manifest.training.get("comparison"):
         limits = Limits(problem.latency_ms, problem.size_bytes, training_noise=0.0)
-        return challenge_gate.judge(mine, comparison, champion.version if champion else None, limits, about)
+        return challenger_gate.judge(mine, comparison, champion.version if champion else None, limits, about)
     rival = _rival(use_case, champion, rows, about)
     train = baselines.training_rows(
         lakehouse, use_case, rows.version, bundle.manifest.names, rows.start - use_case.label_maturity
@@ -126,7 +128,7 @@ def _judged(
     return replace(verdict, about={**about, **verdict.about, "champion": about["champion"]})
 
 
-def _usable(use_case: UseCase, candidate: Entrant) -> Bundle:
+def _usable(use_case: UseCase, candidate: ContenderVersion) -> Bundle:
     if candidate.bundle is None:
         raise Incomparable(candidate.why)
     if candidate.bundle.manifest.use_case != use_case.name:
@@ -134,7 +136,7 @@ def _usable(use_case: UseCase, candidate: Entrant) -> Bundle:
     return candidate.bundle
 
 
-def _too_few(candidate: Entrant, rows: JudgedRows, about: Mapping[str, Any]) -> Verdict:
+def _too_few(candidate: ContenderVersion, rows: JudgedRows, about: Mapping[str, Any]) -> Verdict:
     said = (
         f"{len(rows)} mature rows between {rows.start.isoformat()} and {rows.end.isoformat()}, "
         f"{int(rows.labels.sum())} of them positive: nothing can be compared; wait for more mature labels"
@@ -142,7 +144,9 @@ def _too_few(candidate: Entrant, rows: JudgedRows, about: Mapping[str, Any]) -> 
     return Verdict((Check("enough_rows", "failed", said),), {"candidate": candidate.name, **about})
 
 
-def _rival(use_case: UseCase, champion: Entrant | None, rows: JudgedRows, about: dict[str, Any]) -> Contender | None:
+def _rival(
+    use_case: UseCase, champion: ContenderVersion | None, rows: JudgedRows, about: dict[str, Any]
+) -> Contender | None:
     """The champion's scores; None, with the reason in `about`, if it cannot be scored."""
     if champion is None:
         return None
@@ -164,5 +168,5 @@ def _noise(use_case: UseCase, problem: Problem, bundle: Bundle, train: Examples,
 
 def _metrics(problem: Problem, contender: Contender, rows: JudgedRows) -> Mapping[str, float | None]:
     amounts = np.nan_to_num(features_of(rows.table, [problem.amount])[:, 0].astype(np.float64))
-    entities, days = rows.column(problem.block), rows.column(PARTITION)
+    entities, days = rows.column(problem.cluster_key), rows.column(PARTITION)
     return metrics.evaluate(rows.labels, contender.scores, entities, days, amounts, problem.review)

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from jobs.datasets import time_split as split
+from jobs.datasets import time_split
 from jobs.evaluation import gate
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.problem import Groups, Problem, Slice
@@ -51,7 +51,7 @@ class JudgedRows:
 
     def for_gate(self, problem: Problem) -> gate.Rows:
         """Labels, blocks and slices, as the gate takes them."""
-        return gate.Rows(self.labels, self.column(problem.block), self.slices)
+        return gate.Rows(self.labels, self.column(problem.cluster_key), self.slices)
 
 
 def read(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, version: int, as_of: datetime) -> JudgedRows:
@@ -60,7 +60,7 @@ def read(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, version: int
     Raises:
         ValueError: a slice is declared over a column that neither the training set nor a loaded profile has.
     """
-    parts = split.split(as_of, use_case.label_maturity, problem.validation, problem.judged)
+    parts = time_split.split(as_of, use_case.label_maturity, problem.validation_window, problem.evaluation_window)
     start, end = parts.judged_start, parts.judged_end
     table = between(lakehouse, use_case, version, start, end)
     labels = table.column(use_case.label).to_numpy().astype(np.bool_)

@@ -39,7 +39,7 @@ from jobs.feature_store.offline_request import (
 )
 from jobs.feature_store.on_demand import with_on_demand
 from jobs.feature_store.point_in_time import latest_rows, literal, point_in_time_join
-from jobs.lakehouse import tables as lakehouse
+from jobs.lakehouse import tables
 from jobs.lakehouse.tables import Lakehouse, register_table
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def open_lakehouse(config: RepoConfig) -> Lakehouse:
 
 @lru_cache(maxsize=8)
 def _attached(found: settings.Settings) -> Lakehouse:
-    return lakehouse.attach(found)
+    return tables.attach(found)
 
 
 def _reader(config: RepoConfig, house: Lakehouse) -> Sources:

@@ -22,7 +22,7 @@ Made = TypeVar("Made")
 Kind = TypeVar("Kind", bound=np.generic)
 
 
-class Source:
+class FactTable:
     """A table of facts sorted by entity and event time, each array read and sorted once."""
 
     def __init__(self, table: pa.Table, keys: Ints, happened: Ints, clock: Clock, null_key: int) -> None:
@@ -76,7 +76,7 @@ class Source:
 class Facts:
     """The facts of one kind that are used with one delay."""
 
-    def __init__(self, source: Source, rows: Ints | None, delay: timedelta) -> None:
+    def __init__(self, source: FactTable, rows: Ints | None, delay: timedelta) -> None:
         self.source, self.rows, self.clock = source, rows, source.clock
         self.delay = delay // timedelta(microseconds=1)
         self.keys, self.happened = self.pick(source.keys), self.pick(source.happened)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from jobs.features.clock import Clock, filled, key_codes, micros
 from jobs.features.exact_sum import Floats, Ints, rounded, sample_deviation
-from jobs.features.facts import Facts, Source
+from jobs.features.facts import Facts, FactTable
 from jobs.features.ranges import covered, extreme
 from jobs.windows import BOOLEAN_COLUMN, Feature, WindowFeatures
 
@@ -143,7 +143,7 @@ class _World:
         wanted = events.column("is_target").to_numpy()
         clock = Clock.of(times, wanted, size)
         self._sources = [
-            Source(table, code, happened, clock, size - 1)
+            FactTable(table, code, happened, clock, size - 1)
             for table, code, happened in zip(tables, codes, times, strict=True)
         ]
         source = self._sources[0]
@@ -175,7 +175,7 @@ class _World:
     def all_events(self, delay: timedelta) -> Facts:
         return self._select(self._sources[0], delay, None, None)
 
-    def _select(self, source: Source, delay: timedelta, where: Any, column: str | None) -> Facts:
+    def _select(self, source: FactTable, delay: timedelta, where: Any, column: str | None) -> Facts:
         key = (id(source), delay, where, column)
         if key not in self._facts:
             self._facts[key] = Facts(source, source.rows(where, column), delay)

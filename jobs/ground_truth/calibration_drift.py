@@ -22,7 +22,7 @@ from jobs.ground_truth.concept_drift import (
 )
 from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.reports import heard_until
-from jobs.stats import overdispersion as counts
+from jobs.stats import overdispersion
 from jobs.stats.metrics import Bools, Floats
 from jobs.times import MICROSECONDS_A_DAY, Times, ages
 
@@ -82,7 +82,7 @@ def calibration_drift(
 def _test(event: Times, chance: Floats, known: Times, delay: Delay, at: Sequence[int], days: int) -> float:
     """Chance of as unusual a number before the first of these moments, by the others."""
     of, exposure = np.array([_seen(event, chance, known, delay, moment, days) for moment in at]).T
-    rate = counts.learn(of[1:], exposure[1:])
+    rate = overdispersion.learn(of[1:], exposure[1:])
     return replace(rate, shape=min(rate.shape, STEADIEST)).two_sided(int(of[0]), float(exposure[0]))
 
 

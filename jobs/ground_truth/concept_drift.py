@@ -13,7 +13,7 @@ import numpy as np
 from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.label_maturity import MATURE
 from jobs.ground_truth.reports import heard_until
-from jobs.stats import overdispersion as counts
+from jobs.stats import overdispersion
 from jobs.stats.metrics import Bools, Floats, Ints
 from jobs.times import MICROSECONDS_A_DAY, Times, ages
 
@@ -81,7 +81,7 @@ def concept_drift(
         past = list(moments(int(times.min()), now, delay, days))
         if len(past) >= LEAST_MOMENTS:
             of, hits = np.array([_seen(event, known, low, moment, days) for moment in (now, *past)]).T
-            usual = counts.learn_proportion(hits[1:], of[1:])
+            usual = overdispersion.learn_proportion(hits[1:], of[1:])
             found[days] = usual.at_least(int(hits[0]), int(of[0]))
     return concluded(found, alarm)
 
@@ -112,7 +112,7 @@ def label_drift(
             exposure = np.array([_exposure(event, delay, moment, days) for moment in (now, *past)])
             of = np.array([_seen(when, known, every, moment, days)[0] for moment in (now, *past)])
             if of[1:].sum() >= LEAST_POSITIVES:
-                usual = counts.learn(of[1:], exposure[1:])
+                usual = overdispersion.learn(of[1:], exposure[1:])
                 found[days] = usual.two_sided(int(of[0]), float(exposure[0]))
     return concluded(found, alarm)
 

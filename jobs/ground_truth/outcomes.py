@@ -122,7 +122,7 @@ def outcomes(
     if not lakehouse.exists(log):
         return None
     own, logged = lakehouse.schema(use_case.events).names, lakehouse.schema(log).names
-    asked = [problem.block, problem.amount, *_asked(use_case, slices)]
+    asked = [problem.cluster_key, problem.amount, *_asked(use_case, slices)]
     known = events(lakehouse, use_case, as_of, [name for name in dict.fromkeys(asked) if name in own])
     features = [name for name in dict.fromkeys(asked) if name not in own and name in logged]
     rows = lakehouse.to_arrow(
@@ -142,7 +142,7 @@ def outcomes(
         known.times[place],
         rows[SCORE].to_numpy().astype(np.float64),
         rows["model_version"].to_numpy(),
-        _codes(of_event[problem.block]),
+        _codes(of_event[problem.cluster_key]),
         of_event[problem.amount].cast(pa.float64()).to_numpy(),
         known.labels.known_at[place],
         known.labels.positive[place],

@@ -61,7 +61,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Rule:
+class RowCheck:
     """One way in which a row breaks a contract."""
 
     contract: str
@@ -70,18 +70,18 @@ class Rule:
     broken: pl.Expr
 
 
-def rules(source: Source, found: Sequence[str], zone: str, now: datetime) -> list[Rule]:
+def rules(source: Source, found: Sequence[str], zone: str, now: datetime) -> list[RowCheck]:
     """All rules for the rows of a batch that has the columns `found`, in UTC seen from `now`."""
     all_rules = []
     if RAGGED in found:
         reason = "more fields than the header has columns"
-        all_rules.append(Rule("types", "", reason, pl.col(RAGGED).fill_null(0) > 0))
+        all_rules.append(RowCheck("types", "", reason, pl.col(RAGGED).fill_null(0) > 0))
     all_rules += [rule for c in source.columns for rule in _column_rules(c, found, zone)]
     if FOUND + KNOWN_AT in found:
         all_rules += _column_rules(Column(KNOWN_AT, "timestamp"), found, zone)
     future = pl.col(HAPPENED) > pl.lit(now, UTC)
     all_rules.append(
-        Rule(
+        RowCheck(
             "not_in_the_future",
             source.event_time,
             f"{source.event_time}: in the future",
@@ -91,26 +91,26 @@ def rules(source: Source, found: Sequence[str], zone: str, now: datetime) -> lis
     return all_rules
 
 
-def _column_rules(column: Column, found: Sequence[str], zone: str) -> list[Rule]:
+def _column_rules(column: Column, found: Sequence[str], zone: str) -> list[RowCheck]:
     name, value = column.name, pl.col(column.name)
     is_found = pl.col(FOUND + name).is_not_null() if FOUND + name in found else pl.lit(False)
     kind = f"timestamp that exists in {zone}" if column.kind == "timestamp" and zone != "UTC" else column.kind
-    checks = [Rule("types", name, f"{name}: no {kind}", value.is_null() & is_found)]
+    checks = [RowCheck("types", name, f"{name}: no {kind}", value.is_null() & is_found)]
     if not column.nullable and not (column.optional and FOUND + name not in found):
-        checks.append(Rule("nullability", name, f"{name}: missing", value.is_null() & ~is_found))
+        checks.append(RowCheck("nullability", name, f"{name}: missing", value.is_null() & ~is_found))
     if column.kind == "number":
-        checks.append(Rule("finite_numbers", name, f"{name}: NaN or infinite", ~value.is_finite()))
+        checks.append(RowCheck("finite_numbers", name, f"{name}: NaN or infinite", ~value.is_finite()))
     finite = value.is_finite() if column.kind == "number" else pl.lit(True)
     if column.minimum is not None:
         reason = f"{name}: below {column.minimum:g}"
-        checks.append(Rule("ranges", name, reason, finite & (value < column.minimum)))
+        checks.append(RowCheck("ranges", name, reason, finite & (value < column.minimum)))
     if column.maximum is not None:
         reason = f"{name}: above {column.maximum:g}"
-        checks.append(Rule("ranges", name, reason, finite & (value > column.maximum)))
+        checks.append(RowCheck("ranges", name, reason, finite & (value > column.maximum)))
     return checks
 
 
-def split(frame: pl.DataFrame, checks: Sequence[Rule]) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
+def split(frame: pl.DataFrame, checks: Sequence[RowCheck]) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
     """Good rows, bad rows with their reasons, and how many rows broke each contract."""
     counts = frame.select(pl.sum_horizontal(r.broken.sum()).alias(str(n)) for n, r in enumerate(checks)).row(0)
     broken = [r for r, count in zip(checks, counts, strict=True) if count]
@@ -126,7 +126,7 @@ def split(frame: pl.DataFrame, checks: Sequence[Rule]) -> tuple[pl.DataFrame, pl
     return frame.filter(~is_bad), _explained(bad, broken), tally.row(0, named=True)
 
 
-def _explained(bad: pl.DataFrame, broken: Sequence[Rule]) -> pl.DataFrame:
+def _explained(bad: pl.DataFrame, broken: Sequence[RowCheck]) -> pl.DataFrame:
     reasons = pl.concat_list(pl.when(r.broken).then(pl.lit(r.reason)) for r in broken).list.drop_nulls()
     columns = pl.concat_list(pl.when(r.broken).then(pl.lit(r.column)) for r in broken).list.drop_nulls()
     return bad.with_columns(reasons.alias(REASONS), columns.list.unique(maintain_order=True).alias(COLUMNS))

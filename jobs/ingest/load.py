@@ -14,8 +14,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from jobs.ingest import contracts, quarantine, references, schemas
-from jobs.ingest import load_warnings as shifts
+from jobs.ingest import contracts, load_warnings, quarantine, references, schemas
 from jobs.ingest.contracts import REASONS
 from jobs.ingest.day_digests import EVENT_DATE
 from jobs.ingest.load_memory import LoadResult, Memory, Remembered, identity
@@ -168,7 +167,7 @@ class _Load:
         if not self.lakehouse.exists(self.table):
             identifiers = references.expected_identifiers(self.lakehouse, self.use_case, self.source)
             self._create(table_schema(self.source, identifiers))
-        found = (*contracts.findings({}, 0, {}), *shifts.nothing_loaded())
+        found = (*contracts.findings({}, 0, {}), *load_warnings.nothing_loaded())
         return LoadResult(version=self.lakehouse.version(self.table), findings=found)
 
     def run(self, files: list[Path]) -> LoadResult:
@@ -210,7 +209,7 @@ class _Load:
         result = recalled.result
         found = contracts.findings(recalled.tally, result.rows_read, result.quarantined)
         version = self.lakehouse.version(self.table)
-        return replace(result, version=version, findings=(*found, *shifts.nothing_loaded()))
+        return replace(result, version=version, findings=(*found, *load_warnings.nothing_loaded()))
 
     def _read(self, files: list[Path], expected: Mapping[str, str], first: bool) -> Batch:
         carried = [s for s in self.use_case.sources if s.carried_by == self.source.name]
@@ -334,15 +333,17 @@ class _Load:
 
     def _shifts(self, new: pl.DataFrame) -> list[contracts.Finding]:
         if new.is_empty():
-            return shifts.nothing_loaded()
+            return load_warnings.nothing_loaded()
         days = new[EVENT_DATE].unique().sort().to_list()
-        current, before = shifts.reference_days(days)
+        current, before = load_warnings.reference_days(days)
         compared = [c.name for c in self.source.columns if c.kind in ("number", "integer") or c.nullable or c.optional]
         held = self.lakehouse.to_arrow(
             self.table, columns=[*compared, EVENT_DATE], filters=[(EVENT_DATE, "in", before)]
         )
         loaded = new.filter(pl.col(EVENT_DATE).is_in(current))
-        return shifts.findings(self.source, days, loaded, pl.DataFrame(held), rows_per_day(self.lakehouse, self.table))
+        return load_warnings.findings(
+            self.source, days, loaded, pl.DataFrame(held), rows_per_day(self.lakehouse, self.table)
+        )
 
     def _remember(self, memory: Memory, batch: Batch, judged: _Judged, result: LoadResult) -> None:
         # A second correction at one moment waits for a later one; days that were not asked for wait too.

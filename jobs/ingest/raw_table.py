@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from jobs.ingest import day_digests as digests
+from jobs.ingest import day_digests
 from jobs.ingest.day_digests import EVENT_DATE, Digests
 from jobs.ingest.parsing import UTC
 from jobs.ingest.readers import KNOWN_AT
@@ -29,12 +29,12 @@ class Table:
         """There is no such table yet."""
         self.empty = self.missing or (not loaded_in and not sum(rows_per_day(lakehouse, self.name).values()))
         """It holds no row, and its columns may still get other types."""
-        known = digests.read(self.memory, table_id(lakehouse, self.name), loaded_in, self.content)
+        known = day_digests.read(self.memory, table_id(lakehouse, self.name), loaded_in, self.content)
         self.digests: Digests = known or Digests(loaded_in, {}, complete=self.empty)
 
     def differing(self, rows: pl.DataFrame, content: Sequence[str]) -> list[date]:
         """Event dates of `rows` on which the table may not hold exactly the same content."""
-        found = digests.digest(rows, content)
+        found = day_digests.digest(rows, content)
         return sorted(day for day, seen in found.items() if self.digests.of(day) != seen)
 
     def on(self, days: Sequence[date], content: Sequence[str]) -> pl.DataFrame:
@@ -42,7 +42,7 @@ class Table:
         # A day known to be empty need not be looked for.
         asked = [day for day in days if self.digests.of(day) != (0, 0)]
         held = self._read([(EVENT_DATE, "in", asked)], [*content, EVENT_DATE], nothing=not asked)
-        self.digests = self.digests.replaced(asked, digests.digest(held, content))
+        self.digests = self.digests.replaced(asked, day_digests.digest(held, content))
         return held.select(content)
 
     def of(self, keys: pl.DataFrame) -> pl.DataFrame:
@@ -65,8 +65,8 @@ class Table:
 
     def keep(self, new: pl.DataFrame, loaded_in: int) -> None:
         """Remember the days as they are after `new` was appended by load `loaded_in`."""
-        kept = self.digests.after(loaded_in, digests.digest(new, self.content))
-        digests.write(self.memory, table_id(self.lakehouse, self.name), kept, self.content)
+        kept = self.digests.after(loaded_in, day_digests.digest(new, self.content))
+        day_digests.write(self.memory, table_id(self.lakehouse, self.name), kept, self.content)
 
 
 def table_id(lakehouse: Lakehouse, table: str) -> str:

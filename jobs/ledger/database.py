@@ -1,4 +1,4 @@
-"""The ledger's tables and transactions, on SQLite or PostgreSQL. What rows mean is said in `jobs.ledger.decisions`.
+"""The ledger's tables and transactions, on SQLite or PostgreSQL. What rows mean is said in `jobs.ledger.promotions`.
 
 Importing this module imports SQLAlchemy: whoever must start fast does it late.
 """

@@ -29,13 +29,13 @@ def execute(settings: Settings, sql: str, parameters: Sequence[Mapping[str, Any]
 def _in_server(settings: Settings, sql: str, parameters: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     import sqlalchemy as sa
 
-    from jobs.ledger import database as ledger_tables
+    from jobs.ledger import database
 
     def run(connection: sa.Connection) -> list[tuple[Any, ...]]:
         results = [connection.execute(sa.text(sql), values) for values in parameters]
         return [tuple(row) for result in results if result.returns_rows for row in result]
 
-    return ledger_tables.repeated(settings, run)
+    return database.repeated(settings, run)
 
 
 def has_decisions(settings: Settings) -> bool:

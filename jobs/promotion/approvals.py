@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jobs.ledger import decisions as ledger
-from jobs.ledger.decisions import Book, Champion, Decision
+from jobs.ledger import promotions
+from jobs.ledger.promotions import Champion, LedgerView, PromotionDecision
 from jobs.promotion.promote import Registry
 from jobs.settings import Settings
 from jobs.use_case import UseCase
@@ -36,44 +36,46 @@ class Person:
 
 def person(settings: Settings, use_case: UseCase, name: str, authenticated: bool, now: datetime) -> Person:
     """Who asks `now`, at the moment that the world is at: now, or where the last run left a world that is history."""
-    seen = [d.as_of for d in ledger.decisions(settings, use_case)]
+    seen = [d.as_of for d in promotions.decisions(settings, use_case)]
     stands = bool(seen) and max(seen) < now - ALIVE
     return Person(name, authenticated, now, max(seen) if stands else now)
 
 
-def approve(settings: Settings, use_case: UseCase, registry: Registry, version: int, person: Person) -> Decision:
+def approve(
+    settings: Settings, use_case: UseCase, registry: Registry, version: int, person: Person
+) -> PromotionDecision:
     """Promote a version that waits for a person. Its row says "refused" if the champion is another one by now.
 
     Raises:
         NotPossible: the version does not wait, or its bundle is missing or damaged.
     """
-    waiting = _waiting(ledger.book(settings, use_case), version)
+    waiting = _waiting(promotions.book(settings, use_case), version)
     _verify(settings, use_case, registry, version, waiting.sha256)
     answer = _answer(waiting, person, f"approved by {person.name}: {waiting.reason}")
     answer = replace(answer, kind="approval", outcome="promoted")
-    return ledger.decide(settings, answer, lambda book: _still(book, waiting))
+    return promotions.decide(settings, answer, lambda book: _still(book, waiting))
 
 
-def reject(settings: Settings, use_case: UseCase, version: int, person: Person, reason: str) -> Decision:
+def reject(settings: Settings, use_case: UseCase, version: int, person: Person, reason: str) -> PromotionDecision:
     """Turn down a version that waits for a person; it is not judged again.
 
     Raises:
         NotPossible: the version does not wait.
     """
-    waiting = _waiting(ledger.book(settings, use_case), version)
+    waiting = _waiting(promotions.book(settings, use_case), version)
     answer = replace(_answer(waiting, person, reason), kind="rejection", outcome="rejected")
-    return ledger.decide(settings, answer)
+    return promotions.decide(settings, answer)
 
 
 def rollback(
     settings: Settings, use_case: UseCase, registry: Registry, person: Person, reason: str, to: int | None = None
-) -> Decision:
+) -> PromotionDecision:
     """Restore the previous champion, or the one named: its bundle brings model, features and preprocessing.
 
     Raises:
         NotPossible: there is nobody to go back to, or that bundle is missing or damaged.
     """
-    book = ledger.book(settings, use_case)
+    book = promotions.book(settings, use_case)
     current, target = book.champion, _former(book, to)
     if current is None or target is None:
         others = sorted({c.version for c in book.champions if current and c.version != current.version})
@@ -82,9 +84,9 @@ def rollback(
             f"rollback: expected {asked}, found the former champions {others}; name one of them with --to"
         )
     _verify(settings, use_case, registry, target.version, target.sha256)
-    return ledger.decide(
+    return promotions.decide(
         settings,
-        Decision(
+        PromotionDecision(
             use_case=use_case.name,
             decided_at=person.now,
             as_of=max(person.as_of, current.since),
@@ -100,7 +102,7 @@ def rollback(
     )
 
 
-def _waiting(book: Book, version: int) -> Decision:
+def _waiting(book: LedgerView, version: int) -> PromotionDecision:
     last = book.last(version)
     if last is None or last.outcome != "waiting":
         found = f"{last.outcome} ({last.reason})" if last else "no decision about it"
@@ -110,13 +112,13 @@ def _waiting(book: Book, version: int) -> Decision:
     return last
 
 
-def _still(book: Book, waiting: Decision) -> str | None:
+def _still(book: LedgerView, waiting: PromotionDecision) -> str | None:
     if book.last(waiting.model_version) == waiting:
         return None
     return f"version {waiting.model_version} was decided about meanwhile"
 
 
-def _answer(waiting: Decision, person: Person, reason: str) -> Decision:
+def _answer(waiting: PromotionDecision, person: Person, reason: str) -> PromotionDecision:
     """A person's decision, on the evidence that was waiting."""
     moment = max(person.as_of, waiting.as_of)
     return replace(
@@ -124,7 +126,7 @@ def _answer(waiting: Decision, person: Person, reason: str) -> Decision:
     )
 
 
-def _former(book: Book, to: int | None) -> Champion | None:
+def _former(book: LedgerView, to: int | None) -> Champion | None:
     if to is None:
         return book.previous
     former = [c for c in book.champions if c.version == to and book.champion and book.champion.version != to]

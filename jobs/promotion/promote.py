@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jobs.ledger import decisions as ledger
-from jobs.ledger.decisions import Book, Champion, Decision, Evaluation
+from jobs.ledger import promotions
+from jobs.ledger.promotions import Champion, Evaluation, LedgerView, PromotionDecision
 from jobs.registry import provenance
 from jobs.registry.bundle import Bundle
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
-    from jobs.evaluation.evaluate import Entrant
+    from jobs.evaluation.evaluate import ContenderVersion
     from jobs.lakehouse.tables import Lakehouse
 
 AUTOMATIC = "evergreen"
@@ -65,7 +65,7 @@ def judge(
     from jobs.use_case import problem_of
 
     settings, problem = lakehouse.settings, problem_of(use_case)
-    book, version = ledger.book(settings, use_case), registry.latest_candidate(settings, use_case)
+    book, version = promotions.book(settings, use_case), registry.latest_candidate(settings, use_case)
     if version is None:
         return Judged("there is no candidate yet")
     if book.champion and book.champion.version == version:
@@ -75,7 +75,7 @@ def judge(
     candidate = _entrant(settings, use_case, registry, version, None)
     known = lakehouse.state(use_case.training_set)
     digest = _digest(use_case.name, candidate, book.champion, known, repr(problem))
-    if found := ledger.evaluation(settings, digest):
+    if found := promotions.evaluation(settings, digest):
         return Judged("judged before, on the same rows and against the same champion", found)
     incumbent = book.champion
     champion = (
@@ -96,7 +96,7 @@ def judge(
         evidence=evidence,
         versions=versions,
     )
-    return Judged("judged now", ledger.keep(settings, found))
+    return Judged("judged now", promotions.keep(settings, found))
 
 
 def promote(
@@ -106,7 +106,7 @@ def promote(
     as_of: datetime,
     now: datetime,
     patience: timedelta = timedelta(0),
-) -> tuple[Judged, Decision | None]:
+) -> tuple[Judged, PromotionDecision | None]:
     """Decide about the candidate, in one transaction, then let the registry follow; None if nothing is to be decided.
 
     A refusal, or an older decision about the same evidence, is an answer and no error.
@@ -124,7 +124,7 @@ def reconcile(settings: Settings, use_case: UseCase, registry: Registry) -> dict
     """
     from jobs.promotion import export_onnx
 
-    book = ledger.book(settings, use_case)
+    book = promotions.book(settings, use_case)
     if book.champion is None:
         return {}
     export_onnx.restore(settings, use_case, book.champion.version, book.champion.sha256)
@@ -133,7 +133,7 @@ def reconcile(settings: Settings, use_case: UseCase, registry: Registry) -> dict
     return aliases
 
 
-def barred(book: Book, version: int) -> str | None:
+def barred(book: LedgerView, version: int) -> str | None:
     """Why this version is not to be promoted without a person asking for it, if so."""
     if version in book.rolled_back:
         return f"version {version} was rolled back; only `evergreen rollback --to {version}` brings it back"
@@ -143,14 +143,14 @@ def barred(book: Book, version: int) -> str | None:
     return None
 
 
-def _too_early(book: Book, as_of: datetime) -> str | None:
+def _too_early(book: LedgerView, as_of: datetime) -> str | None:
     """A champion of a later moment may have been trained on the very rows that it would be judged on."""
     if book.champion is None or book.champion.since <= as_of:
         return None
     return f"version {book.champion.version} is in production since {book.champion.since.isoformat()}, after this as_of"
 
 
-def _judged_lately(book: Book, version: int, as_of: datetime, patience: timedelta) -> str | None:
+def _judged_lately(book: LedgerView, version: int, as_of: datetime, patience: timedelta) -> str | None:
     """Why a refused version is not judged again yet; one that had too few rows is."""
     last = book.last(version)
     if last is None or last.outcome != "refused" or not timedelta(0) < as_of - last.as_of < patience:
@@ -164,13 +164,13 @@ def _judged_lately(book: Book, version: int, as_of: datetime, patience: timedelt
     return f"{refused}; judged again from {again:%Y-%m-%d} on: {last.reason}"
 
 
-def _decided(settings: Settings, found: Evaluation, now: datetime) -> Decision:
+def _decided(settings: Settings, found: Evaluation, now: datetime) -> PromotionDecision:
     """The decision that follows from an evaluation, recorded."""
     reasons, checks = found.evidence["reasons"], found.evidence["checks"]
-    outcome: ledger.Outcome = "refused" if not found.passed else "waiting" if found.needs_person else "promoted"
+    outcome: promotions.Outcome = "refused" if not found.passed else "waiting" if found.needs_person else "promoted"
     better = [checks[name]["said"] for name in ("better_than_champion", "better_than_baselines") if name in checks]
     left_out = found.evidence.get("champion_left_out")
-    decision = Decision(
+    decision = PromotionDecision(
         use_case=found.use_case,
         decided_at=now,
         as_of=found.as_of,
@@ -186,20 +186,24 @@ def _decided(settings: Settings, found: Evaluation, now: datetime) -> Decision:
         evidence=found.evidence,
         versions=found.versions,
     )
-    return ledger.decide(settings, decision, lambda book: barred(book, found.model_version))
+    return promotions.decide(settings, decision, lambda book: barred(book, found.model_version))
 
 
-def _entrant(settings: Settings, use_case: UseCase, registry: Registry, version: int, sha256: str | None) -> Entrant:
+def _entrant(
+    settings: Settings, use_case: UseCase, registry: Registry, version: int, sha256: str | None
+) -> ContenderVersion:
     """A version with its bundle, or with what is wrong with that."""
-    from jobs.evaluation.evaluate import Entrant
+    from jobs.evaluation.evaluate import ContenderVersion
 
     try:
-        return Entrant(version, registry.fetch(settings, use_case, version, sha256))
+        return ContenderVersion(version, registry.fetch(settings, use_case, version, sha256))
     except ValueError as error:
-        return Entrant(version, None, str(error))
+        return ContenderVersion(version, None, str(error))
 
 
-def _digest(name: str, candidate: Entrant, champion: Champion | None, rows: Mapping[str, Any], problem: str) -> str:
+def _digest(
+    name: str, candidate: ContenderVersion, champion: Champion | None, rows: Mapping[str, Any], problem: str
+) -> str:
     """Identifies a comparison: who, against whom, on which rows (compaction changes none), by which declaration."""
     who = candidate.bundle.sha256 if candidate.bundle else f"version {candidate.version}: {candidate.why}"
     whom = [champion.version, champion.sha256] if champion else None

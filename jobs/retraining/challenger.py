@@ -15,27 +15,25 @@ from typing import Any
 from jobs.datasets import history
 from jobs.datasets.history import History
 from jobs.lakehouse.tables import Lakehouse
-from jobs.ledger import decisions as ledger
-from jobs.ledger import pins
+from jobs.ledger import pins, promotions
 from jobs.models.catalog import STEPS
 from jobs.models.parity import score
 from jobs.models.protocol import Model
 from jobs.problem import Problem
 from jobs.registry import bundle as bundles
-from jobs.registry import model_versions as registry
-from jobs.registry import provenance
+from jobs.registry import model_versions, provenance
 from jobs.registry.bundle import Bundle, Manifest
 from jobs.registry.champion_bundles import Champions
-from jobs.retraining import evidence as watch
+from jobs.retraining import nightly_evidence
 from jobs.retraining.comparison import Challenge, challenge
 from jobs.retraining.monitor import Monitor
-from jobs.retraining.policy import Decision
+from jobs.retraining.policy import RetrainingDecision
 from jobs.settings import Settings
 from jobs.training import candidate, recipes
 from jobs.training import compute_cost as cost
 from jobs.training.candidate import Candidate
 from jobs.training.recipes import Champion, Recipe, Share
-from jobs.training.train import COUNTED_ROWS, Contestant, Trained, evaluate
+from jobs.training.train import COUNTED_ROWS, Trained, ValidatedContender, evaluate
 from jobs.training.tune import Tuning, device, one_thread
 from jobs.use_case import UseCase, problem_of
 
@@ -57,7 +55,7 @@ def make(
     lakehouse: Lakehouse,
     use_case: UseCase,
     champions: Champions,
-    decision: Decision,
+    decision: RetrainingDecision,
     progress: Callable[[str], None] | None = None,
 ) -> Candidate:
     """Challenge the champion for the change that `decision` is about, and register what came of it as `candidate`.
@@ -74,8 +72,8 @@ def make(
         "challenge", state, provenance.plain(asdict(decision)), now.sha256, problem, provenance.code_sha256(), device()
     )
     # Asked before the work, so that nobody trains for minutes to find the server gone.
-    if known := registry.find(settings, use_case, digest):
-        registry.set_aliases(settings, use_case, {"candidate": known.version})
+    if known := model_versions.find(settings, use_case, digest):
+        model_versions.set_aliases(settings, use_case, {"candidate": known.version})
         return Candidate(known.version, "the same challenge was registered before", known.run_id)
     told = progress or (lambda _: None)
     with cost.measured(settings, device()) as spent, one_thread():
@@ -111,12 +109,12 @@ def fit(
 
 def _setting(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime) -> _Setting:
     seen = history.read(lakehouse, use_case)
-    standing = ledger.champion(lakehouse.settings, use_case)
+    standing = promotions.champion(lakehouse.settings, use_case)
     if standing is None:
         raise ValueError(f"{use_case.name}: expected a champion to challenge, found none; train the first one")
-    period = watch.Period(standing.version, standing.sha256, standing.since, None)
+    period = nightly_evidence.Period(standing.version, standing.sha256, standing.since, None)
     bundle = champions.bundle(use_case, standing.version, standing.sha256)
-    model = watch.model_of(champions, use_case, period, seen.names)
+    model = nightly_evidence.model_of(champions, use_case, period, seen.names)
     monitor, learned_until = Monitor(seen, use_case), bundle.manifest.learned_until
     champion = Champion(model, recipe_of(use_case, bundle), learned_until, monitor.delay(learned_until).share)
     family, parameters = _family(problem_of(use_case), bundle)
@@ -140,7 +138,12 @@ def _family(problem: Problem, bundle: Bundle) -> tuple[str, dict[str, Any]]:
 
 
 def _made_from(
-    use_case: UseCase, state: Mapping[str, Any], version: int, decision: Decision, now: _Setting, found: Challenge
+    use_case: UseCase,
+    state: Mapping[str, Any],
+    version: int,
+    decision: RetrainingDecision,
+    now: _Setting,
+    found: Challenge,
 ) -> dict[str, Any]:
     """What the manifest says about data, code and comparison."""
     problem = problem_of(use_case)
@@ -160,7 +163,7 @@ def _made_from(
         "device": device(),
         "review": asdict(problem.review),
         "windows": {
-            "maturity_days": found.recipe.trust / timedelta(days=1),
+            "maturity_days": found.recipe.negative_after / timedelta(days=1),
             "validation_start": since,
             "judged_start": as_of,
             "judged_end": as_of,
@@ -192,11 +195,11 @@ def _trained(
     assert found.compared is not None
     rows, labels = found.compared.rows, found.compared.labels
     contestants = {
-        name: Contestant(name, "recipe", evaluate(problem, rows, scores), scores, now.parameters)
+        name: ValidatedContender(name, "recipe", evaluate(problem, rows, scores), scores, now.parameters)
         for name, scores in found.compared.scores.items()
     }
     best = contestants[found.recipe.name]
-    winner = Contestant(now.family, "family", best.metrics, best.scores, now.parameters, model.steps)
+    winner = ValidatedContender(now.family, "family", best.metrics, best.scores, now.parameters, model.steps)
     session, first = written.session(), rows.examples.features[:COUNTED_ROWS]
     return Trained(
         bundle=written,

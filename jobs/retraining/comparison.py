@@ -17,7 +17,7 @@ import numpy as np
 
 from jobs.datasets.history import History
 from jobs.models.catalog import MEANS
-from jobs.retraining.policy import Decision
+from jobs.retraining.policy import RetrainingDecision
 from jobs.stats.paired_bootstrap import interval, observed, rank, resampled
 from jobs.times import midnight
 from jobs.training import recipes
@@ -48,7 +48,7 @@ class Challenge:
 
 
 def challenge(
-    history: History, use_case: UseCase, champion: Champion, decision: Decision, share: Share,
+    history: History, use_case: UseCase, champion: Champion, decision: RetrainingDecision, share: Share,
     family: str, tuned: Mapping[str, Any], seed: int,
 ) -> Challenge:  # fmt: skip
     """Compare the recipes that suit the decision with the champion, as known at the decision's moment.
@@ -79,7 +79,7 @@ def challenge(
     return Challenge(best, (high if follows else low) > 0, said, numbers, found)
 
 
-def choices_of(use_case: UseCase, decision: Decision, family: str) -> tuple[Recipe, ...]:
+def choices_of(use_case: UseCase, decision: RetrainingDecision, family: str) -> tuple[Recipe, ...]:
     """Recipes to try: after a change those for a changed world and their mean, where the family has one; otherwise the
     usual one too."""
     usual, recent = recipes.usual(use_case), recipes.recent()

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jobs.registry import provenance
-from jobs.retraining.policy import Decision, Evidence, Rules, retrain_policy
+from jobs.retraining.policy import Evidence, RetrainingDecision, Rules, retrain_policy
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 
@@ -31,7 +31,7 @@ class Row:
     digest: str
     decided_at: datetime
     by: str
-    decision: Decision
+    decision: RetrainingDecision
     finished_at: datetime | None = None
     """When the training ended that this decision asked for; None: it asked for none, or it has not ended."""
     model_version: int | None = None
@@ -51,9 +51,9 @@ class Row:
 
 def keep(settings: Settings, use_case: UseCase, evidence: Evidence, now: datetime) -> str:
     """Record what is known at a moment; gives its digest. The same evidence is kept once."""
-    from jobs.ledger import database as tables
+    from jobs.ledger import database
 
-    table, digest = tables.evidence, digest_of(use_case, evidence)
+    table, digest = database.evidence, digest_of(use_case, evidence)
     content = {**asdict(evidence), "positives": {str(day): n for day, n in evidence.positives.items()}}
     values = {
         "digest": digest,
@@ -67,7 +67,7 @@ def keep(settings: Settings, use_case: UseCase, evidence: Evidence, now: datetim
         if connection.execute(table.select().where(table.c.digest == digest)).first() is None:
             connection.execute(table.insert().values(values))
 
-    tables.repeated(settings, insert)
+    database.repeated(settings, insert)
     return digest
 
 
@@ -78,11 +78,11 @@ def digest_of(use_case: UseCase, evidence: Evidence) -> str:
 
 def latest(settings: Settings, use_case: UseCase) -> tuple[str, Evidence] | None:
     """Digest and content of the evidence kept last."""
-    from jobs.ledger import database as tables
+    from jobs.ledger import database
 
-    table = tables.evidence
+    table = database.evidence
     query = table.select().where(table.c.use_case == use_case.name).order_by(table.c.kept_at.desc(), table.c.digest)
-    with tables.transaction(settings) as connection:
+    with database.transaction(settings) as connection:
         found = connection.execute(query.limit(1)).first()
     return None if found is None else (found.digest, _evidence(found.content))
 
@@ -96,13 +96,13 @@ def decide(
         ValueError: there is no evidence of this digest.
         LedgerUnreachable: nothing was decided then.
     """
-    from jobs.ledger import database as tables
+    from jobs.ledger import database
 
     def insert(connection: sa.Connection) -> Row:
         past = _rows(connection, use_case)
         if earlier := next((row for row in past if row.digest == digest), None):
             return earlier
-        found = connection.execute(tables.evidence.select().where(tables.evidence.c.digest == digest)).first()
+        found = connection.execute(database.evidence.select().where(database.evidence.c.digest == digest)).first()
         if found is None:
             raise ValueError(f"retraining: expected evidence {digest}, found none in the ledger; keep it first")
         evidence = _evidence(found.content)
@@ -110,10 +110,10 @@ def decide(
         decision = decision or retrain_policy(evidence, history(past, evidence.as_of, now), rules or Rules())
         return _inserted(connection, use_case, digest, decision, by, now)
 
-    return tables.repeated(settings, insert)
+    return database.repeated(settings, insert)
 
 
-def _passed(evidence: Evidence, past: Sequence[Row], now: datetime) -> Decision | None:
+def _passed(evidence: Evidence, past: Sequence[Row], now: datetime) -> RetrainingDecision | None:
     """A moment before one that was decided about is history: whoever builds an old night again wants no training.
 
     Decisions of moments that lie in the future were made by a clock that was wrong; they stop nobody.
@@ -122,44 +122,44 @@ def _passed(evidence: Evidence, past: Sequence[Row], now: datetime) -> Decision 
     if not later:
         return None
     said = f"decided as of {max(later):%Y-%m-%d %H:%M} already; a training for the past has to be asked for"
-    return Decision(evidence.as_of, False, "none", said, None, 0, evidence.alarms)
+    return RetrainingDecision(evidence.as_of, False, "none", said, None, 0, evidence.alarms)
 
 
 def asked(settings: Settings, use_case: UseCase, as_of: datetime, by: str, now: datetime) -> Row:
     """Record that somebody asks for a training, whatever the policy says."""
-    from jobs.ledger import database as tables
+    from jobs.ledger import database
 
     evidence = Evidence(as_of, {}, as_of.date(), {}, {}, {"asked_at": now.isoformat()})
     digest = keep(settings, use_case, evidence, now)
 
     def insert(connection: sa.Connection) -> Row:
         past = history(_rows(connection, use_case), as_of, now)
-        last = past[-1] if past else Decision(as_of, False, "none", "", None, 0)
-        decision = Decision(as_of, True, "asked", "asked for on demand", last.episode, last.positives)
+        last = past[-1] if past else RetrainingDecision(as_of, False, "none", "", None, 0)
+        decision = RetrainingDecision(as_of, True, "asked", "asked for on demand", last.episode, last.positives)
         return _inserted(connection, use_case, digest, decision, by, now)
 
-    return tables.repeated(settings, insert)
+    return database.repeated(settings, insert)
 
 
 def finished(settings: Settings, row: Row, now: datetime, version: int | None, said: str) -> None:
     """Record what came of a training, once."""
-    from jobs.ledger import database as tables
+    from jobs.ledger import database
 
-    table = tables.trainings
+    table = database.trainings
 
     def insert(connection: sa.Connection) -> None:
         if connection.execute(table.select().where(table.c.retraining == row.id)).first() is None:
             values = {"retraining": row.id, "finished_at": now, "model_version": version, "said": said}
             connection.execute(table.insert().values(values))
 
-    tables.repeated(settings, insert)
+    database.repeated(settings, insert)
 
 
 def rows(settings: Settings, use_case: UseCase) -> list[Row]:
     """All decisions, oldest first."""
-    from jobs.ledger import database as tables
+    from jobs.ledger import database
 
-    with tables.transaction(settings) as connection:
+    with database.transaction(settings) as connection:
         return _rows(connection, use_case)
 
 
@@ -194,14 +194,14 @@ def waiting(decided: Sequence[Row], now: datetime) -> Row | None:
     return next((row for row in reversed(decided) if row.waits(now)), None)
 
 
-def history(past: Sequence[Row], as_of: datetime, now: datetime) -> list[Decision]:
+def history(past: Sequence[Row], as_of: datetime, now: datetime) -> list[RetrainingDecision]:
     """What the policy takes into account at `as_of`: a training that failed was none, whatever was decided, and neither
     was a first one that had too little to learn from.
 
     Other evidence of the same moment (more reports of a world that stands still) was decided about just before.
     """
 
-    def counted(row: Row) -> Decision:
+    def counted(row: Row) -> RetrainingDecision:
         failed = row.open and not row.waits(now)
         nothing = row.finished_at is not None and row.model_version is None and row.decision.trigger == "first"
         decision = row.decision
@@ -213,21 +213,21 @@ def history(past: Sequence[Row], as_of: datetime, now: datetime) -> list[Decisio
 
 
 def _inserted(
-    connection: sa.Connection, use_case: UseCase, digest: str, decision: Decision, by: str, now: datetime
+    connection: sa.Connection, use_case: UseCase, digest: str, decision: RetrainingDecision, by: str, now: datetime
 ) -> Row:
-    from jobs.ledger import database as tables
+    from jobs.ledger import database
 
     episode = decision.episode.isoformat() if decision.episode else None
     values = {**asdict(decision), "episode": episode, "alarms": list(decision.alarms)}
     values |= {"use_case": use_case.name, "digest": digest, "decided_at": now, "by": by}
-    made = connection.execute(tables.retrainings.insert().returning(tables.retrainings.c.id).values(values))
+    made = connection.execute(database.retrainings.insert().returning(database.retrainings.c.id).values(values))
     return Row(made.scalar_one(), digest, now, by, decision)
 
 
 def _rows(connection: sa.Connection, use_case: UseCase) -> list[Row]:
-    from jobs.ledger import database as tables
+    from jobs.ledger import database
 
-    table, done = tables.retrainings, tables.trainings
+    table, done = database.retrainings, database.trainings
     joined = table.join(done, done.c.retraining == table.c.id, isouter=True)
     query = joined.select().where(table.c.use_case == use_case.name).order_by(table.c.id)
     query = query.with_only_columns(table, done.c.finished_at, done.c.model_version, done.c.said)
@@ -236,7 +236,7 @@ def _rows(connection: sa.Connection, use_case: UseCase) -> list[Row]:
 
 def _row(found: Any) -> Row:
     episode = date.fromisoformat(found["episode"]) if found["episode"] else None
-    decision = Decision(
+    decision = RetrainingDecision(
         found["as_of"], found["retrain"], found["trigger"], found["reason"], episode, found["positives"],
         tuple(found["alarms"]), found["expected_gain"],
     )  # fmt: skip

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from jobs.datasets.history import History
-from jobs.drift import detector as drift
+from jobs.drift import detector
 from jobs.drift.drift_kernel import Edges, bins_of, edges_of
 from jobs.drift.histograms import Histograms
 from jobs.ground_truth import performance_drop
@@ -41,7 +41,7 @@ REMEMBERED = timedelta(days=90)
 
 
 @dataclass(frozen=True)
-class Seen:
+class DailyEvidence:
     """What one evening showed."""
 
     scores: Mapping[str, float]
@@ -74,7 +74,7 @@ class Monitor:
         self._looked = 0
         self._scores: dict[date, Floats] = {}
         self._positive = self._first_positive()
-        self._reference: drift.Reference | None = None
+        self._reference: detector.Reference | None = None
         self._edges: dict[str, Edges] = {}
         self._recent: list[Histograms] = []
         self._measured: Callable[[int], None] | None = None
@@ -112,13 +112,13 @@ class Monitor:
         before it, afterwards it begins there (`settled_since`).
         """
         last = today if changed_on is None else changed_on - timedelta(days=1)
-        if len(self._stable(last, settled_since, _end_of(today))) >= drift.FEWEST_DAYS:
+        if len(self._stable(last, settled_since, _end_of(today))) >= detector.FEWEST_DAYS:
             # Measured when somebody looks: who catches up with months needs the last reference only.
             self._measured = partial(self._measure, model, last, settled_since, today)
             self._adopted = True
 
     def _stable(self, last: date, settled_since: date | None, moment: int) -> list[date]:
-        days = self._days_until(last, drift.REFERENCE_DAYS, moment)
+        days = self._days_until(last, detector.REFERENCE_DAYS, moment)
         return [day for day in days if day >= (settled_since or day)]
 
     def _measure(self, model: Model, last: date, settled_since: date | None, today: date, moment: int) -> None:
@@ -127,7 +127,7 @@ class Monitor:
         features = np.concatenate([self._features(day, moment) for day in stable])
         self._edges = {name: edges_of(features[:, n]) for n, name in enumerate(self.history.names)}
         self._edges[SCORE] = edges_of(np.concatenate([scores[day][self.known(day, moment)] for day in stable]))
-        self._reference = drift.reference(self._counted(stable, scores, moment))
+        self._reference = detector.reference(self._counted(stable, scores, moment))
         since = [last + timedelta(days=n) for n in range(1, (today - last).days + 1)]
         decided = [day for day in sorted(self._scores) if day > today]
         ours = self._predicted(model, since)
@@ -144,7 +144,7 @@ class Monitor:
         leaves enough days with events to measure their noise."""
         if day + timedelta(days=1) - change < after:
             return False
-        enough = drift.FEWEST_DAYS
+        enough = detector.FEWEST_DAYS
         days = [d for d in self._days_until(day, (day - change).days + 1, _end_of(day)) if d >= change]
         first = days[enough - 1] if len(days) >= enough else None
         return first is not None and day == max(first, change + after - timedelta(days=1))
@@ -176,7 +176,7 @@ class Monitor:
         places, known = self._reported(microseconds(as_of))
         return learn(self.history.times[places], known, as_of, self.use_case.label_maturity)
 
-    def look(self, evening: datetime) -> Seen:
+    def look(self, evening: datetime) -> DailyEvidence:
         """The evening's evidence."""
         moment = microseconds(evening)
         self._catch_up(moment)
@@ -185,7 +185,7 @@ class Monitor:
         named: dict[str, Sequence[str]] = {}
         changed_on = today
         if self._reference is not None and self._recent and self._recent[-1].days:
-            found = drift.judge(self._reference, _together(self._recent), self.use_case.label_features)
+            found = detector.judge(self._reference, _together(self._recent), self.use_case.label_features)
             scores["drift"] = found.score
             named["drift"] = found.named
             if found.votes:
@@ -202,7 +202,7 @@ class Monitor:
                 changed_on = today - timedelta(days=math.ceil(delay.bound(MATURE)) + performance_drop.RECENT_DAYS - 1)
         reports = int(self._known_labels(moment).sum())
         share = delay.share(ages(self.history.times[self.rows_of(today)][self.known(today, moment)], moment))
-        return Seen(
+        return DailyEvidence(
             scores, named, changed_on, reports, float(share.mean()) if len(share) else 0.0, self._positives(moment)
         )
 

@@ -32,11 +32,11 @@ class Rules:
 
     positives: int = 20
     """Known positives of after a change, before anything is learned from it."""
-    growth: float = 3.0
+    growth_factor: float = 3.0
     """Factor by which they must have grown since the last training of the episode."""
-    pace: timedelta = timedelta(days=7)
+    late_after: timedelta = timedelta(days=7)
     """Age of the last training of an episode from which on less growth is enough."""
-    steady: float = 1.2
+    late_growth: float = 1.2
     """That growth."""
     cooldown: timedelta = timedelta(days=2)
     budget: int = 6
@@ -44,9 +44,9 @@ class Rules:
     budget_period: timedelta = timedelta(days=42)
     refresh: timedelta = timedelta(days=42)
     """Age of a champion's training at which it is due without any alarm."""
-    evenings: int = 2
+    confirming_evenings: int = 2
     """Evenings that must alarm before anything is trained for a change."""
-    patience: timedelta = timedelta(days=7)
+    confirm_within: timedelta = timedelta(days=7)
     """So long they are waited for."""
     episode: timedelta = timedelta(days=42)
     """An episode is over when its change is this old: by then it is what the model knows best."""
@@ -83,7 +83,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Decision:
+class RetrainingDecision:
     """Yes or no, and why. What later decisions need to know of this one is in it."""
 
     as_of: datetime
@@ -98,7 +98,9 @@ class Decision:
     expected_gain: float = 0.0
 
 
-def retrain_policy(evidence: Evidence, history: Sequence[Decision], rules: Rules = Rules()) -> Decision:
+def retrain_policy(
+    evidence: Evidence, history: Sequence[RetrainingDecision], rules: Rules = Rules()
+) -> RetrainingDecision:
     """Decide.
 
     Args:
@@ -110,8 +112,8 @@ def retrain_policy(evidence: Evidence, history: Sequence[Decision], rules: Rules
     episode = _episode(evidence, past, rules)
     positives = evidence.positives_since(episode) if episode else 0
 
-    def decide(retrain: bool, trigger: Trigger, reason: str, gain: float = 0.0) -> Decision:
-        return Decision(evidence.as_of, retrain, trigger, reason, episode, positives, evidence.alarms, gain)
+    def decide(retrain: bool, trigger: Trigger, reason: str, gain: float = 0.0) -> RetrainingDecision:
+        return RetrainingDecision(evidence.as_of, retrain, trigger, reason, episode, positives, evidence.alarms, gain)
 
     if not trained:
         return decide(True, "first", "nothing was trained yet")
@@ -125,18 +127,18 @@ def retrain_policy(evidence: Evidence, history: Sequence[Decision], rules: Rules
     return _bounded(_in_episode(evidence, past, episode, positives, decide, rules), trained, rules)
 
 
-def _episode(evidence: Evidence, past: Sequence[Decision], rules: Rules) -> date | None:
+def _episode(evidence: Evidence, past: Sequence[RetrainingDecision], rules: Rules) -> date | None:
     """First day of the change that is being learned: of an open episode, or of one that an alarm opens."""
     today = evidence.as_of.date()
     open_one = past[-1].episode if past else None
     if open_one is not None and today - open_one < rules.episode:
         alarmed = _alarmed(evidence, past, open_one)
-        if len(alarmed) >= rules.evenings or today - min(alarmed, default=open_one) < rules.patience:
+        if len(alarmed) >= rules.confirming_evenings or today - min(alarmed, default=open_one) < rules.confirm_within:
             return open_one
     return evidence.changed_on if evidence.alarms else None
 
 
-def _alarmed(evidence: Evidence, past: Sequence[Decision], episode: date) -> set[date]:
+def _alarmed(evidence: Evidence, past: Sequence[RetrainingDecision], episode: date) -> set[date]:
     """Evenings that alarmed since an episode was opened, this one included."""
     before = {decision.as_of.date() for decision in past if decision.episode == episode and decision.alarms}
     return before | ({evidence.as_of.date()} if evidence.alarms else set())
@@ -144,22 +146,22 @@ def _alarmed(evidence: Evidence, past: Sequence[Decision], episode: date) -> set
 
 def _in_episode(
     evidence: Evidence,
-    past: Sequence[Decision],
+    past: Sequence[RetrainingDecision],
     episode: date,
     positives: int,
-    decide: Callable[..., Decision],
+    decide: Callable[..., RetrainingDecision],
     rules: Rules,
-) -> Decision:
+) -> RetrainingDecision:
     trained = [decision for decision in past if decision.retrain]
     had = max((decision.positives for decision in trained if decision.episode == episode), default=0)
-    settled = evidence.as_of - trained[-1].as_of >= rules.pace
-    wanted = max(rules.positives, int((rules.steady if settled else rules.growth) * had))
+    settled = evidence.as_of - trained[-1].as_of >= rules.late_after
+    wanted = max(rules.positives, int((rules.late_growth if settled else rules.growth_factor) * had))
     named = sorted({name for alarm in evidence.alarms for name in evidence.named.get(alarm, ())})
     why = f"change of {episode}" + (f" ({', '.join(named[:5])})" if named else "")
     known = f"{positives} positives of after it are known, {had} at the last training"
     alarmed = len(_alarmed(evidence, past, episode))
-    if alarmed < rules.evenings:
-        return decide(False, "none", f"{why}: {known}; {alarmed} of {rules.evenings} evenings alarmed")
+    if alarmed < rules.confirming_evenings:
+        return decide(False, "none", f"{why}: {known}; {alarmed} of {rules.confirming_evenings} evenings alarmed")
     if positives < wanted:
         return decide(False, "none", f"{why}: {known}, waits for {wanted}")
     gain = expected_gain(had, positives, rules)
@@ -181,7 +183,7 @@ def expected_gain(had: int, have: int, rules: Rules) -> float:
     return left(had) - left(have)
 
 
-def _bounded(decision: Decision, trained: Sequence[Decision], rules: Rules) -> Decision:
+def _bounded(decision: RetrainingDecision, trained: Sequence[RetrainingDecision], rules: Rules) -> RetrainingDecision:
     """The decision, unless cooldown or budget speak against it."""
     if not decision.retrain:
         return decision

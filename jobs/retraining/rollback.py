@@ -6,14 +6,13 @@ from datetime import datetime
 
 from jobs.datasets import history
 from jobs.lakehouse.tables import Lakehouse
-from jobs.ledger import decisions as ledger
-from jobs.ledger.decisions import Champion, Decision
-from jobs.promotion import approvals as interventions
-from jobs.promotion import promote as promotion
+from jobs.ledger import promotions
+from jobs.ledger.promotions import Champion, PromotionDecision
+from jobs.promotion import approvals, promote
 from jobs.promotion.approvals import Person
 from jobs.promotion.promote import Registry
 from jobs.registry.champion_bundles import Champions
-from jobs.retraining import evidence as watch
+from jobs.retraining import nightly_evidence
 from jobs.retraining.monitor import Monitor
 from jobs.retraining.predecessor import Hindsight, Scores, hindsight
 from jobs.use_case import UseCase
@@ -21,7 +20,7 @@ from jobs.use_case import UseCase
 
 def check(
     lakehouse: Lakehouse, use_case: UseCase, registry: Registry, champions: Champions, as_of: datetime, now: datetime
-) -> tuple[Hindsight, Decision | None]:
+) -> tuple[Hindsight, PromotionDecision | None]:
     """Compare the champion's outcomes with what its predecessor's would have been, and go back if those are better.
 
     Only a promotion is taken back, not a person's choice: who was approved or restored by hand stays.
@@ -30,7 +29,7 @@ def check(
         ValueError: there is no history.
     """
     settings = lakehouse.settings
-    book = ledger.book(settings, use_case)
+    book = promotions.book(settings, use_case)
     present, former = book.champion, book.previous
     if present is None or former is None:
         return Hindsight(False, "there is no former champion to compare with"), None
@@ -44,15 +43,15 @@ def check(
     seen = history.read(lakehouse, use_case)
 
     def scores(champion: Champion) -> Scores:
-        period = watch.Period(champion.version, champion.sha256, champion.since, None)
-        model = watch.model_of(champions, use_case, period, seen.names)
+        period = nightly_evidence.Period(champion.version, champion.sha256, champion.since, None)
+        model = nightly_evidence.model_of(champions, use_case, period, seen.names)
         return lambda chosen: model.predict(seen.features[chosen])
 
     delay = Monitor(seen, use_case).delay(as_of)
     found = hindsight(seen, use_case, scores(present), scores(former), delay, present.since, as_of)
     if not found.worse:
         return found, None
-    person = Person(promotion.AUTOMATIC, True, now, as_of)
-    decision = interventions.rollback(settings, use_case, registry, person, found.said, former.version)
-    promotion.reconcile(settings, use_case, registry)
+    person = Person(promote.AUTOMATIC, True, now, as_of)
+    decision = approvals.rollback(settings, use_case, registry, person, found.said, former.version)
+    promote.reconcile(settings, use_case, registry)
     return found, decision

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from jobs.datasets import event_rows
-from jobs.datasets.event_rows import Inputs
+from jobs.datasets.event_rows import InputVersions
 from jobs.feature_store.point_in_time import literal
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.registry.bundle import GRAPH, Bundle
@@ -121,7 +121,7 @@ def _stale(
     store: FeatureStore,
     models: Mapping[date, Model],
     recorded: Mapping[date, set[tuple[str, str]]],
-    now: Inputs,
+    now: InputVersions,
 ) -> list[date]:
     """Days of which a row may differ from the log's."""
     made_from = {versions for pairs in recorded.values() for _, versions in pairs}
@@ -138,7 +138,7 @@ def _stale(
     return [day for day in models if not holds(day)]
 
 
-def _cut(day: date, last: Mapping[str, str], now: Inputs) -> bool:
+def _cut(day: date, last: Mapping[str, str], now: InputVersions) -> bool:
     """Whether the day was not over at one of two moments, which then saw different parts of it."""
     end = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
     then = datetime.fromisoformat(last["as_of"])
@@ -154,7 +154,7 @@ def _write(
     use_case: UseCase,
     store: FeatureStore,
     models: Mapping[date, Model],
-    now: Inputs,
+    now: InputVersions,
     rows: int,
 ) -> int:
     table = prediction_log.table(use_case)
@@ -182,7 +182,7 @@ def _write(
 
 
 def _scored(
-    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, model: Model, days: Sequence[date], now: Inputs
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, model: Model, days: Sequence[date], now: InputVersions
 ) -> DataFrame:
     events = event_rows.known(lakehouse, use_case, now.versions, now.as_of, days)
     frame = event_rows.with_features(store, use_case, events.selectExpr(*event_rows.columns(use_case, events)))

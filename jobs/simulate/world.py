@@ -75,7 +75,7 @@ class Openings:
 
 
 @dataclass(frozen=True)
-class Drift:
+class WorldChange:
     """From this date on, `to` holds instead of what held before (openings add to what there is).
 
     The change is complete on its first day: campaigns of an earlier fraud pattern end, as if the new one had always
@@ -103,7 +103,7 @@ class World:
     fraud: Fraud = field(default=Fraud())
     spending: Spending = field(default=Spending())
     reporting: Reporting = field(default=Reporting())
-    drifts: tuple[Drift, ...] = ()
+    drifts: tuple[WorldChange, ...] = ()
 
     def __post_init__(self) -> None:
         for name, least in (("seed", 0), ("days", 1), ("customers", 1), ("terminals", len(REGIONS))):
@@ -171,7 +171,7 @@ _TAKEN_OVER = Fraud(
 
 
 def _scenario(name: str, *changes: Fraud | Spending | Reporting | Openings) -> World:
-    return World(name=name, drifts=tuple(Drift(CHANGE, change) for change in changes))
+    return World(name=name, drifts=tuple(WorldChange(CHANGE, change) for change in changes))
 
 
 SCENARIOS: Mapping[str, World] = MappingProxyType(

@@ -8,17 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jobs.datasets import time_split as split
+from jobs.datasets import time_split
 from jobs.datasets.training_rows import feature_names, read
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import pins
-from jobs.registry import model_versions as registry
-from jobs.registry import provenance, tracking
+from jobs.registry import model_versions, provenance, tracking
 from jobs.settings import Settings
-from jobs.training import model_card
-from jobs.training import pictures as training_pictures
+from jobs.training import model_card, pictures, tune
 from jobs.training import train as training
-from jobs.training import tune as tuning_job
 from jobs.training.train import Trained
 from jobs.training.tune import Tuning
 from jobs.use_case import UseCase, problem_of
@@ -53,16 +50,16 @@ def make(
     as_of = provenance.as_of(state)
     version = lakehouse.version(use_case.training_set)
     assert version is not None
-    tuned = tuning_job.last(settings, use_case, as_of) or Tuning(state["as_of"], "nothing was tuned")
+    tuned = tune.last(settings, use_case, as_of) or Tuning(state["as_of"], "nothing was tuned")
     names = feature_names(lakehouse, use_case, version, state["features"])
-    digest = provenance.digest(state, problem, tuned.parameters, names, provenance.code_sha256(), tuning_job.device())
+    digest = provenance.digest(state, problem, tuned.parameters, names, provenance.code_sha256(), tune.device())
     rows = read(lakehouse, use_case, version, names)
-    parts = tuning_job.parts_of(use_case, problem, as_of)
-    if reason := split.refusal(parts, rows.times, rows.examples.labels):
+    parts = tune.parts_of(use_case, problem, as_of)
+    if reason := time_split.refusal(parts, rows.times, rows.examples.labels):
         return Candidate(None, reason)
     # Asked before the work, so that nobody trains for minutes to find the server gone.
-    if known := registry.find(settings, use_case, digest):
-        registry.set_aliases(settings, use_case, {"candidate": known.version})
+    if known := model_versions.find(settings, use_case, digest):
+        model_versions.set_aliases(settings, use_case, {"candidate": known.version})
         return Candidate(known.version, "the same training was registered before", known.run_id)
     made_of = {**made_from(use_case, state, version, tuned), "digest": digest}
     folder = settings.home / "training" / use_case.name / digest[:16]
@@ -72,7 +69,7 @@ def make(
     )
     trained = training.train(settings, use_case, rows, tuned.parameters, parts, made_of, folder, progress)
     # The trials of a tuning are children of the first training that used it.
-    trials = tuning_job.trials_of(settings, use_case, tuned) if tuned.as_of == state["as_of"] else {}
+    trials = tune.trials_of(settings, use_case, tuned) if tuned.as_of == state["as_of"] else {}
     return registered(settings, use_case, trained, replace(tuned, trials=trials), digest)
 
 
@@ -98,13 +95,13 @@ def registered(
     with tracking.client(settings) as tracker, tempfile.TemporaryDirectory() as scratch:
         with tracking.run(settings, tracker, use_case, digest, name) as run_id:
             tracking.log(tracker, run_id, _parameters(trained, tuned), _numbers(trained))
-            for curve, points in training_pictures.curves(trained.labels, trained.winner.scores).items():
+            for curve, points in pictures.curves(trained.labels, trained.winner.scores).items():
                 tracking.log_curve(tracker, run_id, curve, points)
             tracking.log_trials(settings, tracker, use_case, run_id, tuned.trials)
             tracking.log_files(tracker, run_id, _files(trained, tuned, card, use_case), Path(scratch))
         where = tracking.experiment(settings, tracker, use_case)
-    version = registry.register(settings, use_case, trained.bundle, run_id)
-    registry.set_aliases(settings, use_case, {"candidate": version})
+    version = model_versions.register(settings, use_case, trained.bundle, run_id)
+    model_versions.set_aliases(settings, use_case, {"candidate": version})
     return Candidate(version, reason, run_id, tracking.link(settings, where, run_id), trained, card)
 
 
@@ -141,13 +138,13 @@ def _files(trained: Trained, tuned: Tuning, card: str, use_case: UseCase) -> dic
     files: dict[str, str | bytes] = {
         "model_card.md": card,
         "signature.json": json.dumps(_signature(trained), indent=1),
-        "precision_recall.png": training_pictures.precision_recall(trained.labels, _curves_of(trained)),
-        "calibration.png": training_pictures.calibration(trained.labels, trained.winner.scores),
+        "precision_recall.png": pictures.precision_recall(trained.labels, _curves_of(trained)),
+        "calibration.png": pictures.calibration(trained.labels, trained.winner.scores),
     }
     problem = use_case.problem
     assert problem is not None
     for family, trials in tuned.trials.items():
-        files[f"tuning_{family}.png"] = training_pictures.history(trials, problem.family(family).search)
+        files[f"tuning_{family}.png"] = pictures.history(trials, problem.family(family).search)
     return files
 
 

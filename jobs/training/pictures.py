@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from jobs.problem import Range
 from jobs.stats.metrics import ends_of_runs
-from jobs.training import search as study
+from jobs.training import search
 from jobs.training.search import Trial
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def history(trials: Sequence[Trial], space: Mapping[str, Range | tuple[Any, ...]
     left.step(complete[:, 0], best, where="post", color=_RED, linewidth=1, label="best so far")
     left.set(xlabel="trial", ylabel="average precision")
     left.legend(fontsize=7)
-    shares = study.importance(trials, space)
+    shares = search.importance(trials, space)
     right.barh(list(shares)[::-1], list(shares.values())[::-1], color=_BLUE)
     right.set(xlabel="importance (fANOVA)" if shares else "importance: too few complete trials")
     return _png(figure)

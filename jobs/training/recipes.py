@@ -41,7 +41,7 @@ class Recipe:
     """A way to choose and weigh rows."""
 
     name: str
-    trust: timedelta
+    negative_after: timedelta
     """Age from which on a row without a report counts as negative."""
     half_life: timedelta | None = None
     """Age at which a row weighs half as much as a new one; None: all weigh the same."""
@@ -56,14 +56,14 @@ def usual(use_case: UseCase) -> Recipe:
     return Recipe("all mature rows", use_case.label_maturity)
 
 
-def recent(days: Sequence[int] = (7, 60), trust: timedelta = timedelta(days=2)) -> tuple[Recipe, ...]:
+def recent(days: Sequence[int] = (7, 60), negative_after: timedelta = timedelta(days=2)) -> tuple[Recipe, ...]:
     """Recipes for a world that has changed: one that learns the change, one that forgets little."""
-    return tuple(Recipe(f"half-life {n} days", trust, timedelta(days=n), corrected=True) for n in days)
+    return tuple(Recipe(f"half-life {n} days", negative_after, timedelta(days=n), corrected=True) for n in days)
 
 
 def mean(parts: Sequence[Recipe]) -> Recipe:
     """Models of all of these as one: it errs less than each, and does not depend on which of them looked best."""
-    return Recipe("mean of " + ", ".join(part.name for part in parts), parts[0].trust, parts=tuple(parts))
+    return Recipe("mean of " + ", ".join(part.name for part in parts), parts[0].negative_after, parts=tuple(parts))
 
 
 def mean_of(chances: Sequence[Floats]) -> Floats:
@@ -86,12 +86,14 @@ def rows(
     history: History, use_case: UseCase, recipe: Recipe, as_of: datetime, share: Share, without: Mask | None = None
 ) -> TrainingRows:
     """The rows that `recipe` learns from, as known at `as_of`, but for some that are held out."""
-    return _weighed(history.training_rows(as_of, use_case, trust(recipe, share), without), recipe, as_of, share)
+    return _weighed(
+        history.training_rows(as_of, use_case, negative_after(recipe, share), without), recipe, as_of, share
+    )
 
 
-def trust(recipe: Recipe, share: Share) -> timedelta:
+def negative_after(recipe: Recipe, share: Share) -> timedelta:
     """Age from which on `recipe` takes a row without a report for negative, reports taking as long as they do."""
-    return max(recipe.trust, silent(share)) if recipe.corrected else recipe.trust
+    return max(recipe.negative_after, silent(share)) if recipe.corrected else recipe.negative_after
 
 
 def silent(share: Share) -> timedelta:
@@ -134,7 +136,7 @@ def fit(
     problem = problem_of(use_case)
     declared = problem.family(family)
     model = new_model(family, {**declared.fixed, **tuned})
-    found = history.training_rows(as_of, use_case, trust(recipe, share), without)
+    found = history.training_rows(as_of, use_case, negative_after(recipe, share), without)
     # Of the few events that stand for many others none is left out.
     certain = None if found.examples.weights is None else found.examples.weights > 1
     examples = _weighed(found, recipe, as_of, share).examples
@@ -144,7 +146,7 @@ def fit(
 
 
 @dataclass(frozen=True)
-class Halves:
+class CrossFit:
     """Cross-fitted models: each has not seen the events since a moment of one half of the cards."""
 
     since: datetime
@@ -157,7 +159,7 @@ class Comparison:
 
     rows: TrainingRows
     scores: Mapping[str, Floats]
-    halves: Mapping[str, Halves] = field(default_factory=dict)
+    halves: Mapping[str, CrossFit] = field(default_factory=dict)
     """Of those that were cross-fitted."""
 
     @property
@@ -188,7 +190,7 @@ class Champion:
     learned_until: datetime
     share: Share
     """F as it was known at that moment."""
-    halves: Halves | None = None
+    halves: CrossFit | None = None
     """As they were fitted when it was a challenger; None: they are fitted again, to the same."""
 
 
@@ -212,14 +214,14 @@ def compare(
     found = history.rows(held, labels[held] == 1)
     halves = [history.blocks % FOLDS == fold for fold in range(FOLDS)]
 
-    def crossed(recipe: Recipe, moment: datetime, share: Share) -> Halves:
+    def crossed(recipe: Recipe, moment: datetime, share: Share) -> CrossFit:
         with ThreadPoolExecutor(FOLDS) as pool:
             fits = pool.map(
                 lambda half: fit(history, use_case, recipe, moment, share, family, tuned, without=later & half), halves
             )
-            return Halves(since, tuple(fits))
+            return CrossFit(since, tuple(fits))
 
-    def scored(models: Halves) -> Floats:
+    def scored(models: CrossFit) -> Floats:
         scores, mine = np.zeros(len(history)), [held & half for half in halves]
         with ThreadPoolExecutor(FOLDS) as pool:
             made = pool.map(lambda model, rows: model.predict(history.features[rows]), models.models, mine)
@@ -233,7 +235,7 @@ def compare(
     for recipe in recipes:
         if recipe.parts:
             models = zip(*(crossfits[part.name].models for part in recipe.parts), strict=True)
-            crossfits[recipe.name] = Halves(since, tuple(MEANS[family](together) for together in models))
+            crossfits[recipe.name] = CrossFit(since, tuple(MEANS[family](together) for together in models))
             values[recipe.name] = mean_of([values[part.name] for part in recipe.parts])
     if champion.learned_until <= since:
         scores = {"champion": champion.model.predict(found.examples.features)}

@@ -40,7 +40,7 @@ COUNTED_ROWS = 20_000
 
 
 @dataclass(frozen=True)
-class Contestant:
+class ValidatedContender:
     """A family or baseline as it did on the validation rows."""
 
     name: str
@@ -60,8 +60,8 @@ class Trained:
     """A bundle and how its family came to be chosen."""
 
     bundle: Bundle
-    contestants: tuple[Contestant, ...]
-    winner: Contestant
+    contestants: tuple[ValidatedContender, ...]
+    winner: ValidatedContender
     slices: Mapping[str, Metrics]
     """Metrics of the winner on validation rows, by guard slice."""
     labels: npt.NDArray[np.bool_]
@@ -128,7 +128,7 @@ def fit_family(problem: Problem, family: Family, tuned: Mapping[str, Any], rows:
     return model
 
 
-def fit_final(problem: Problem, family: Family, chosen: Contestant, rows: TrainingRows, parts: Split) -> Model:
+def fit_final(problem: Problem, family: Family, chosen: ValidatedContender, rows: TrainingRows, parts: Split) -> Model:
     """The chosen family trained on everything up to the judged window, for the steps that validation found."""
     steps = {STEPS[family.name]: max(1, chosen.steps)} if family.name in STEPS else {}
     model = new_model(family.name, {**chosen.parameters, **steps})
@@ -163,15 +163,15 @@ def _compete(
     parameters: Mapping[str, Mapping[str, Any]],
     parts: Split,
     progress: Callable[[str], None],
-) -> list[Contestant]:
+) -> list[ValidatedContender]:
     valid = rows.rows(parts.validation(rows.times))
     found = []
     for name, scores in baseline_scores(problem, valid).items():
         prevalence = float(rows.examples.labels[parts.training(rows.times)].mean())
         shown = np.full(len(valid), prevalence) if name == "prevalence" else scores
-        found.append(Contestant(name, "baseline", evaluate(problem, valid, shown), shown, {}))
+        found.append(ValidatedContender(name, "baseline", evaluate(problem, valid, shown), shown, {}))
 
-    def compete(family: Family) -> Contestant:
+    def compete(family: Family) -> ValidatedContender:
         progress(family.name)
         tuned = parameters.get(family.name, {})
         try:
@@ -179,17 +179,17 @@ def _compete(
                 model = fit_family(problem, family, tuned, rows, parts)
             scores = model.predict(valid.examples.features)
             measured = evaluate(problem, valid, scores)
-            return Contestant(family.name, "family", measured, scores, model.parameters, model.steps, spent)
+            return ValidatedContender(family.name, "family", measured, scores, model.parameters, model.steps, spent)
         except (ValueError, ArithmeticError, RuntimeError) as error:
             # One family that cannot learn from these rows must not take the others with it; the card says so.
-            return Contestant(family.name, "family", {}, np.zeros(0), dict(tuned), error=str(error))
+            return ValidatedContender(family.name, "family", {}, np.zeros(0), dict(tuned), error=str(error))
 
     # The slow ones first, each in one thread: a family's own threads would fight with the other's.
     with ThreadPoolExecutor(problem.parallel) as pool:
         return found + list(pool.map(compete, problem.families[::-1]))[::-1]
 
 
-def _best(contestants: list[Contestant]) -> Contestant:
+def _best(contestants: list[ValidatedContender]) -> ValidatedContender:
     able = [c for c in contestants if c.kind == "family" and c.metrics.get("average_precision") is not None]
     if not able:
         reasons = {c.name: c.error for c in contestants if c.error}
@@ -201,7 +201,7 @@ def _write(
     use_case: UseCase,
     rows: TrainingRows,
     model: Model,
-    winner: Contestant,
+    winner: ValidatedContender,
     parts: Split,
     made_of: Mapping[str, Any],
     folder: Path,

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jobs.datasets import time_split as split
+from jobs.datasets import time_split
 from jobs.datasets.training_rows import TrainingRows, feature_names, read, sampled
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.catalog import new_model
@@ -64,7 +64,7 @@ def tune(lakehouse: Lakehouse, use_case: UseCase, progress: Progress | None = No
     assert version is not None
     rows = read(lakehouse, use_case, version, feature_names(lakehouse, use_case, version, state["features"]))
     parts = parts_of(use_case, problem, as_of)
-    if reason := split.refusal(parts, rows.times, rows.examples.labels):
+    if reason := time_split.refusal(parts, rows.times, rows.examples.labels):
         return Tuning(state["as_of"], reason, refused=True)
     wanted = _wanted(problem, rows, parts, state)
     with file_lock(_folder(settings, use_case) / "lock"):
@@ -119,11 +119,11 @@ def trials_of(settings: Settings, use_case: UseCase, tuning: Tuning) -> dict[str
     return {f: tuple(study.load(name, folder, settings.tuning_url)) for f, name in tuning.studies.items()}
 
 
-def parts_of(use_case: UseCase, problem: Problem, as_of: datetime) -> split.Split:
-    return split.split(as_of, use_case.label_maturity, problem.validation, problem.judged)
+def parts_of(use_case: UseCase, problem: Problem, as_of: datetime) -> time_split.Split:
+    return time_split.split(as_of, use_case.label_maturity, problem.validation_window, problem.evaluation_window)
 
 
-def _wanted(problem: Problem, rows: TrainingRows, parts: split.Split, state: Mapping[str, Any]) -> Tuning:
+def _wanted(problem: Problem, rows: TrainingRows, parts: time_split.Split, state: Mapping[str, Any]) -> Tuning:
     """What is to be tuned, without an answer."""
     labels = rows.examples.labels[parts.training(rows.times)]
     return Tuning(
@@ -142,8 +142,8 @@ def _why(wanted: Tuning, before: Tuning | None, problem: Problem) -> tuple[bool,
     age = datetime.fromisoformat(wanted.as_of) - datetime.fromisoformat(before.as_of)
     if before.declared != wanted.declared:
         return True, "features, families or search spaces were declared anew since the last tuning"
-    if age > problem.tuned_for:
-        return True, f"the last tuning is {age.days} days old, more than {problem.tuned_for.days}"
+    if age > problem.retune_after:
+        return True, f"the last tuning is {age.days} days old, more than {problem.retune_after.days}"
     for what, now, then in (
         ("training rows", wanted.rows, before.rows),
         ("prevalence", wanted.prevalence, before.prevalence),
@@ -158,7 +158,7 @@ def _why(wanted: Tuning, before: Tuning | None, problem: Problem) -> tuple[bool,
 
 def _declared(problem: Problem, state: Mapping[str, Any], names: tuple[str, ...]) -> str:
     tuned = [family for family in problem.families if family.search]
-    how = [problem.trials, problem.sampler, problem.pruner, problem.parallel, problem.seed, problem.validation]
+    how = [problem.trials, problem.sampler, problem.pruner, problem.parallel, problem.seed, problem.validation_window]
     return provenance.digest(tuned, how, state["declarations"], names)
 
 
@@ -175,13 +175,13 @@ def _search(use_case: UseCase, problem: Problem, family: Family, wanted: Tuning,
     )
 
 
-def drawn_examples(rows: TrainingRows, parts: split.Split, rate: float, seed: int) -> tuple[Examples, Examples]:
+def drawn_examples(rows: TrainingRows, parts: time_split.Split, rate: float, seed: int) -> tuple[Examples, Examples]:
     """Examples to train on and to stop by: all positives and a share `rate` of the negatives, of either window."""
     train, valid = (rows.examples.rows(mask(rows.times)) for mask in (parts.training, parts.validation))
     return sampled(train, rate, seed), sampled(valid, rate, seed)
 
 
-def _objective(family: Family, rows: TrainingRows, parts: split.Split, seed: int) -> study.Objective:
+def _objective(family: Family, rows: TrainingRows, parts: time_split.Split, seed: int) -> study.Objective:
     rate = family.negative_rate if family.tuning_rate is None else family.tuning_rate
     train, stop = drawn_examples(rows, parts, rate, seed)
     valid = rows.examples.rows(parts.validation(rows.times))

@@ -139,7 +139,7 @@ TERMINAL_WINDOWS = WindowFeatures(
 PROBLEM = Problem(
     review=Review(threshold=0.5, capacity=100, cost=5.0, cards=100),
     amount="tx_amount",
-    block="customer_id",
+    cluster_key="customer_id",
     inputs=("tx_amount",),
     # The 15 features of the Fraud Detection Handbook, chapter 3.
     baseline_features=(
@@ -192,9 +192,9 @@ PROBLEM = Problem(
 
 
 def _simulated(folder: Path, progress: Progress | None) -> Mapping[str, Path]:
-    from jobs.simulate import simulator as simulate
+    from jobs.simulate import simulator
 
-    return simulate.write(simulate.scenario("stable"), folder, progress=progress)
+    return simulator.write(simulator.scenario("stable"), folder, progress=progress)
 
 
 FRAUD = UseCase(

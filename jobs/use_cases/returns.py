@@ -66,7 +66,7 @@ ITEM_WINDOWS = WindowFeatures(
 PROBLEM = Problem(
     review=Review(threshold=0.5, capacity=20, cost=1.0),
     amount="amount",
-    block="buyer_id",
+    cluster_key="buyer_id",
     inputs=("quantity", "unit_price", "amount", "is_abroad"),
     baseline_features=("quantity", "unit_price", "amount", "buyer_known_returns_90d", "item_known_returns_90d"),
     families=(

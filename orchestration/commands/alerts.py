@@ -12,7 +12,7 @@ from jobs import settings as settings_module
 from orchestration.options import use_case_named
 
 if TYPE_CHECKING:
-    from jobs.alerts.outbox import Told
+    from jobs.alerts.outbox import RecordedAlert
     from jobs.settings import Settings
 
 
@@ -36,7 +36,7 @@ def alerts(name: str | None, resolved: bool, test: bool) -> None:
     Console().print(_table(found))
 
 
-def _table(found: list[Told]) -> object:
+def _table(found: list[RecordedAlert]) -> object:
     from rich.markup import escape
     from rich.table import Table
 
@@ -53,7 +53,7 @@ def _table(found: list[Told]) -> object:
 
 def _test(settings: Settings) -> int:
     """Try each channel; 1 if one failed."""
-    from jobs.alerts import channels as alert_channels
+    from jobs.alerts import channels
     from jobs.alerts.channels import Notice
 
     now = datetime.now(UTC)
@@ -61,7 +61,7 @@ def _test(settings: Settings) -> int:
     key = f"test-{now:%Y%m%dT%H%M%S%f}"
     notice = Notice(key, "evergreen", "test", "evergreen alerts --test", said, "error", now, now, 0, None, {})
     failures = {}
-    for channel, place in alert_channels.where(settings).items():
-        failures[channel] = alert_channels.deliver(settings, channel, notice)
+    for channel, place in channels.where(settings).items():
+        failures[channel] = channels.deliver(settings, channel, notice)
         click.echo(f"{channel}: {failures[channel] or f'delivered to {place}'}")
     return int(any(failures.values()))

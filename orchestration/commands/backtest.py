@@ -1,14 +1,14 @@
 """`evergreen backtest`: the features of a file, built once by the lineage in a home of its own, then one fold on them.
 
-What a fold is, and how it is measured, is in `jobs.backtesting.fold`.
+What a fold is, and how it is measured, is in `jobs.backtesting.folds`.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs.backtesting import fold as backtest
-from jobs.backtesting.fold import Fold
+from jobs.backtesting import folds
+from jobs.backtesting.folds import Fold
 from jobs.settings import Settings
 from jobs.state_files import replace_json
 from jobs.use_case import UseCase
@@ -29,11 +29,11 @@ def run(
 
     Raises:
         NotPrepared: the lineage stopped.
-        BacktestError: as `jobs.backtesting.fold.run`.
+        BacktestError: as `jobs.backtesting.folds.run`.
     """
     with prepared(settings, use_case, files, columns) as (lakehouse, _):
         pass
-    result = backtest.run(lakehouse, use_case, fold, families, trials)
+    result = folds.run(lakehouse, use_case, fold, families, trials)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         replace_json(out, result)

@@ -15,7 +15,7 @@ from jobs.settings import Settings
 from orchestration.options import use_case_named
 
 if TYPE_CHECKING:
-    from jobs.ledger.decisions import Book, Decision
+    from jobs.ledger.promotions import LedgerView, PromotionDecision
     from jobs.promotion.promote import Registry
     from jobs.use_case import UseCase
 
@@ -29,16 +29,16 @@ BY = click.option("--by", required=True, help="Your name, as the ledger will sho
 @BY
 def approve(model_version: int, name: str, by: str) -> None:
     """Let MODEL_VERSION, which passed the gate and waits, into production."""
-    from jobs.promotion import approvals as interventions
+    from jobs.promotion import approvals
     from jobs.registry import model_versions as registry
 
     settings, use_case = settings_module.load(), use_case_named(name)
-    person = interventions.person(settings, use_case, by, True, datetime.now(UTC))
+    person = approvals.person(settings, use_case, by, True, datetime.now(UTC))
     _report(
         settings,
         use_case,
         registry,
-        lambda: interventions.approve(settings, use_case, registry, model_version, person),
+        lambda: approvals.approve(settings, use_case, registry, model_version, person),
     )
 
 
@@ -49,14 +49,12 @@ def approve(model_version: int, name: str, by: str) -> None:
 @click.option("--reason", required=True)
 def reject(model_version: int, name: str, by: str, reason: str) -> None:
     """Turn MODEL_VERSION, which waits, down; it is not judged again."""
-    from jobs.promotion import approvals as interventions
+    from jobs.promotion import approvals
     from jobs.registry import model_versions as registry
 
     settings, use_case = settings_module.load(), use_case_named(name)
-    person = interventions.person(settings, use_case, by, True, datetime.now(UTC))
-    _report(
-        settings, use_case, registry, lambda: interventions.reject(settings, use_case, model_version, person, reason)
-    )
+    person = approvals.person(settings, use_case, by, True, datetime.now(UTC))
+    _report(settings, use_case, registry, lambda: approvals.reject(settings, use_case, model_version, person, reason))
 
 
 @click.command()
@@ -66,16 +64,16 @@ def reject(model_version: int, name: str, by: str, reason: str) -> None:
 @click.option("--reason", required=True)
 def rollback(name: str, to: int | None, by: str, reason: str) -> None:
     """Bring the previous champion back: model, features and preprocessing together."""
-    from jobs.promotion import approvals as interventions
+    from jobs.promotion import approvals
     from jobs.registry import model_versions as registry
 
     settings, use_case = settings_module.load(), use_case_named(name)
-    person = interventions.person(settings, use_case, by, True, datetime.now(UTC))
+    person = approvals.person(settings, use_case, by, True, datetime.now(UTC))
     _report(
         settings,
         use_case,
         registry,
-        lambda: interventions.rollback(settings, use_case, registry, person, reason, to),
+        lambda: approvals.rollback(settings, use_case, registry, person, reason, to),
     )
 
 
@@ -85,9 +83,9 @@ def models(name: str) -> None:
     """Who is in production, who was, and what was decided about every model version."""
     from rich.console import Console
 
-    from jobs.ledger import decisions as ledger
+    from jobs.ledger import promotions
 
-    book = ledger.book(settings_module.load(), use_case_named(name))
+    book = promotions.book(settings_module.load(), use_case_named(name))
     if not book.decisions:
         click.echo(f"Nothing was decided about models of {name} yet; `evergreen run` trains and judges them.")
         return
@@ -95,7 +93,7 @@ def models(name: str) -> None:
         Console().print(table)
 
 
-def _tables(name: str, book: Book) -> list[object]:
+def _tables(name: str, book: LedgerView) -> list[object]:
     from rich.table import Table
 
     champions = Table(title=f"champions of {name}", title_justify="left")
@@ -118,9 +116,9 @@ def _tables(name: str, book: Book) -> list[object]:
     return [champions, decisions]
 
 
-def _report(settings: Settings, use_case: UseCase, registry: Registry, decide: Callable[[], Decision]) -> None:
+def _report(settings: Settings, use_case: UseCase, registry: Registry, decide: Callable[[], PromotionDecision]) -> None:
     """Say what was decided; 1 if it was not what was asked for."""
-    from jobs.promotion import promote as promotion
+    from jobs.promotion import promote
     from jobs.promotion.approvals import NotPossible
 
     try:
@@ -129,7 +127,7 @@ def _report(settings: Settings, use_case: UseCase, registry: Registry, decide: C
         raise click.ClickException(str(error)) from error
     click.echo(f"{use_case.name} version {decision.model_version}: {decision.outcome} ({decision.reason})")
     try:
-        promotion.reconcile(settings, use_case, registry)
+        promote.reconcile(settings, use_case, registry)
     except Exception as error:
         # The ledger has decided; only what follows it is late.
         click.echo(f"The registry does not follow yet ({error}); the next `evergreen run` makes it.", err=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import polars as pl
 
-from jobs.actions import exploration as actions
+from jobs.actions import exploration
 from jobs.actions.exploration import Acting, without_label_features
 from jobs.backtesting import replay, timeline
 from jobs.backtesting.replay import FIRST_TRAINING, Plan, Policy
 from jobs.datasets import history
-from jobs.ingest import registered_inputs as inputs
+from jobs.ingest import registered_inputs
 from jobs.settings import Settings
 from jobs.use_case import UseCase, problem_of
 from orchestration.prepared_features import SETTLED, prepared
@@ -59,7 +59,7 @@ def run(
     made = timeline.frame(played.days, replay.outcomes(seen, played.decided))
     if acting is not None:
         ids = history.event_ids(lakehouse, use_case)
-        timeline.parquet(pl.DataFrame(actions.table(played.told(), seen, ids, acting)), out / "actions.parquet")
+        timeline.parquet(pl.DataFrame(exploration.table(played.told(), seen, ids, acting)), out / "actions.parquet")
     timeline.write(made, out, f"{use_case.name}, policy {policy}" + (", labels at once" if instant else ""))
     return made
 
@@ -92,5 +92,5 @@ def _plan(
 
 
 def _built_in(settings: Settings, use_case: UseCase) -> dict[str, Sequence[Path]]:
-    known = inputs.ensure(settings, use_case)
+    known = registered_inputs.ensure(settings, use_case)
     return {name: known.paths(name) for name in known.files}

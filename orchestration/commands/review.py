@@ -28,11 +28,11 @@ def list_queue(name: str, day: datetime, out: Path | None) -> None:
     """The review queue of a day: made once from the day's predictions, within the capacity of a day."""
     from pyarrow import csv
 
-    from jobs.actions import review_queue as reviews
+    from jobs.actions import review_queue
     from jobs.lakehouse.tables import attach
 
     try:
-        found = reviews.ask(attach(settings_module.load()), use_case_named(name), day.date(), datetime.now(UTC))
+        found = review_queue.ask(attach(settings_module.load()), use_case_named(name), day.date(), datetime.now(UTC))
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     for row in found.slice(0, SHOWN).to_pylist():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from jobs.ingest import registered_inputs as inputs
+from jobs.ingest import registered_inputs
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import attach
 from jobs.settings import Settings, exported
@@ -72,33 +72,37 @@ def _no_room(error: BaseException | None, home: Path) -> bool:
 
 def _inputs(
     settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None, show: bool
-) -> inputs.Inputs:
+) -> registered_inputs.Inputs:
     from rich.progress import Progress
 
     if any(files.values()):
         return registered(settings, use_case, files, columns)
     with Progress(console=console, disable=not show, transient=True) as bar:
         task = bar.add_task("simulating the built-in input")
-        return inputs.ensure(settings, use_case, lambda done, total: bar.update(task, completed=done, total=total))
+        return registered_inputs.ensure(
+            settings, use_case, lambda done, total: bar.update(task, completed=done, total=total)
+        )
 
 
 def registered(
     settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None
-) -> inputs.Inputs:
+) -> registered_inputs.Inputs:
     """Make `files` the input of the use case. Raises InputError if they cannot be used."""
     named = [*(f for paths in files.values() for f in paths), *([columns] if columns else [])]
-    given, known = inputs.stamps(named), inputs.registered(settings, use_case)
+    given, known = registered_inputs.stamps(named), registered_inputs.registered(settings, use_case)
     if known is not None and len(given) == len(named) and known.given == given:
         return known
     from jobs.actions import verdicts
-    from jobs.ingest import load as ingest
+    from jobs.ingest import load
 
-    found = ingest.describe(use_case, files, columns, datetime.now(UTC))
+    found = load.describe(use_case, files, columns, datetime.now(UTC))
     found = verdicts.joined(settings, use_case, replace(found, given=given))
-    return inputs.register(settings, use_case, found)
+    return registered_inputs.register(settings, use_case, found)
 
 
-def _run(settings: Settings, use_case: UseCase, known: inputs.Inputs, as_of: datetime, full: bool, show: bool) -> int:
+def _run(
+    settings: Settings, use_case: UseCase, known: registered_inputs.Inputs, as_of: datetime, full: bool, show: bool
+) -> int:
     lakehouse = attach(settings)
     paths = [p for name in known.files for p in known.paths(name)]
     asked = {"as_of": as_of, "columns": known.columns}
@@ -132,7 +136,7 @@ def _prepared(settings: Settings) -> "Callable[..., Outcome]":
     return execute
 
 
-def _days(known: inputs.Inputs, as_of: datetime, last: Mapping[str, str]) -> tuple[date, date]:
+def _days(known: registered_inputs.Inputs, as_of: datetime, last: Mapping[str, str]) -> tuple[date, date]:
     """Partitions the run is recorded for: the days since the last run, or all of them at first."""
     end = min(known.last_day, (as_of - timedelta(microseconds=1)).date())
     if last:
@@ -141,7 +145,7 @@ def _days(known: inputs.Inputs, as_of: datetime, last: Mapping[str, str]) -> tup
     return known.first_day, max(end, known.first_day)
 
 
-def _summary(use_case: UseCase, known: inputs.Inputs, as_of: datetime, outcome: "Outcome") -> None:
+def _summary(use_case: UseCase, known: registered_inputs.Inputs, as_of: datetime, outcome: "Outcome") -> None:
     from rich.table import Table
 
     table = Table(title=f"{use_case.name} as of {as_of:%Y-%m-%d %H:%M} UTC", title_justify="left")

@@ -11,7 +11,7 @@ import pytest
 
 from jobs import settings
 from jobs.lakehouse import engine
-from jobs.simulate import simulator as simulate
+from jobs.simulate import simulator
 
 Command = Callable[..., "subprocess.Popen[str]"]
 Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]
@@ -21,7 +21,7 @@ Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]
 def world(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Eight days of payments of 100 cardholders, as arguments of `evergreen run`."""
     folder = tmp_path_factory.mktemp("world")
-    files = simulate.write(simulate.scenario("stable", days=8, customers=100, terminals=75), folder)
+    files = simulator.write(simulator.scenario("stable", days=8, customers=100, terminals=75), folder)
     return ["--transactions", str(files["transactions"]), "--reports", str(files["reports"])]
 
 

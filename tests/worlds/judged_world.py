@@ -30,11 +30,11 @@ FEATURES = ("tx_amount", "x1", "x2", "x3")
 PROBLEM = Problem(
     review=Review(threshold=0.5, capacity=20, cost=5.0),
     amount="tx_amount",
-    block="customer_id",
+    cluster_key="customer_id",
     families=(Family("boosted"),),
     rules=(Rule("x1_then_amount", ("x1", "tx_amount")),),
     slices=(Slice("small", "tx_amount", maximum=20), Groups("region", "region", source="customers")),
-    judged=10 * DAY,
+    evaluation_window=10 * DAY,
     latency_ms=1000.0,
     training_noise=0.0,
 )

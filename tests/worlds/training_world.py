@@ -23,7 +23,7 @@ FEATURES = ["hour", "risk", "seldom", "kind"]
 PROBLEM = Problem(
     review=Review(threshold=0.5, capacity=5, cost=1.0, cards=5),
     amount="tx_amount",
-    block="customer_id",
+    cluster_key="customer_id",
     inputs=("tx_amount",),
     families=(
         Family("logistic"),

@@ -14,11 +14,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_series_equal
 
-from jobs.backtesting import fold as backtest
-from jobs.backtesting.fold import BacktestError, Fold
+from jobs.backtesting import folds
+from jobs.backtesting.folds import BacktestError, Fold
 from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
-from jobs.simulate import simulator as simulate
+from jobs.simulate import simulator
 from jobs.use_cases.fraud import FRAUD, PROBLEM
 
 FOLD = Fold(date(2026, 2, 1))
@@ -26,8 +26,8 @@ FOLD = Fold(date(2026, 2, 1))
 
 @pytest.fixture
 def world(tmp_path: Path) -> Mapping[str, tuple[Path, ...]]:
-    small = simulate.scenario("stable", days=60, customers=160, terminals=120)
-    files = simulate.write(small, tmp_path / "world")
+    small = simulator.scenario("stable", days=60, customers=160, terminals=120)
+    files = simulator.write(small, tmp_path / "world")
     return {name: (files[name],) for name in ("transactions", "reports")}
 
 
@@ -50,25 +50,25 @@ def test_a_fold_is_measured_on_what_was_known(
     assert result["trained_on"][1] < str(FOLD.test_from)
 
     lakehouse = attach(replace(home, home=next((home.home / "prepared").iterdir())))
-    rows = backtest.rows_of(lakehouse, FRAUD, FOLD)
-    known = backtest.known_rows(lakehouse, FRAUD, rows, FOLD)
+    rows = folds.rows_of(lakehouse, FRAUD, FOLD)
+    known = folds.known_rows(lakehouse, FRAUD, rows, FOLD)
     reports = pl.read_parquet(world["reports"][0])
     assert_series_equal(_labels(known), _expected(known, reports), check_names=False)
     with pytest.raises(BacktestError, match="expected days of the file"):
-        backtest.run(lakehouse, FRAUD, Fold(date(2027, 1, 1)))
+        folds.run(lakehouse, FRAUD, Fold(date(2027, 1, 1)))
     with pytest.raises(BacktestError, match=r"--families: expected some of logistic, boosted, tabular_mlp, found oak"):
-        backtest.run(lakehouse, FRAUD, FOLD, ("oak",))
+        folds.run(lakehouse, FRAUD, FOLD, ("oak",))
     with pytest.raises(BacktestError, match="declare it"):
-        backtest.run(lakehouse, replace(FRAUD, problem=None), FOLD)
+        folds.run(lakehouse, replace(FRAUD, problem=None), FOLD)
     with pytest.raises(BacktestError, match="expected known positives"):
-        backtest.run(lakehouse, FRAUD, Fold(date(2026, 1, 1), 1, 0, 40))
-    several = replace(FRAUD, problem=replace(PROBLEM, validation=timedelta(days=10)))
-    best = backtest.run(lakehouse, several, FOLD, ("logistic", "boosted"), trials=1)
+        folds.run(lakehouse, FRAUD, Fold(date(2026, 1, 1), 1, 0, 40))
+    several = replace(FRAUD, problem=replace(PROBLEM, validation_window=timedelta(days=10)))
+    best = folds.run(lakehouse, several, FOLD, ("logistic", "boosted"), trials=1)
     assert best["family"] in ("logistic", "boosted") and best["test_rows"] == result["test_rows"]
 
 
 def _labels(known: pl.DataFrame) -> pl.Series:
-    return known.sort("transaction_id")[backtest.KNOWN]
+    return known.sort("transaction_id")[folds.KNOWN]
 
 
 def _expected(known: pl.DataFrame, reports: pl.DataFrame) -> pl.Series:

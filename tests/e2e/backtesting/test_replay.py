@@ -19,24 +19,23 @@ import polars as pl
 import pytest
 
 from jobs import settings
-from jobs.backtesting import replay_log as replay_lines
+from jobs.backtesting import replay_log
 from jobs.datasets import history
 from jobs.datasets.history import History
 from jobs.datasets.training_rows import read
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import attach
-from jobs.ledger import decisions as ledger
-from jobs.registry import model_versions as registry
+from jobs.ledger import promotions
+from jobs.registry import model_versions
 from jobs.registry.bundle import open_bundle
 from jobs.registry.champion_bundles import Champions
-from jobs.scoring import batch as scoring
-from jobs.scoring import prediction_log
+from jobs.scoring import batch, prediction_log
 from jobs.settings import ROOT, Settings
 from jobs.simulate.simulator import scenario, write
 from jobs.times import day_number
 from jobs.use_cases.fraud import FRAUD
 from orchestration.commands import replay as job
-from orchestration.commands import run as runner
+from orchestration.commands import run
 
 pytestmark = pytest.mark.filterwarnings("default")  # dagster-dbt warns of its own calls
 FIRST, DAYS = date(2026, 3, 1), 75
@@ -93,7 +92,7 @@ def dagster(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_rows_and_scores_are_those_of_a_run_at_that_moment(world: World, dagster: Settings, day: int) -> None:
     today = FIRST + timedelta(days=int(day))
     as_of = datetime.combine(today + timedelta(days=1), datetime.min.time(), UTC)
-    assert runner.run(dagster, replace(FRAUD, problem=None), world.files, None, as_of, show=False) == 0
+    assert run.run(dagster, replace(FRAUD, problem=None), world.files, None, as_of, show=False) == 0
     lakehouse = attach(dagster)
     version = lakehouse.version(FRAUD.training_set)
     assert version is not None
@@ -104,13 +103,13 @@ def test_rows_and_scores_are_those_of_a_run_at_that_moment(world: World, dagster
     np.testing.assert_array_equal(found.examples.features, wanted.examples.features)
     # A night's champion is the one that the night's training made, which decides from the next day on.
     champions = Champions(dagster)
-    scoring.score_days(lakehouse, FRAUD, [today], as_of, lambda moment: champions.at(FRAUD, moment))
+    batch.score_days(lakehouse, FRAUD, [today], as_of, lambda moment: champions.at(FRAUD, moment))
     log = pl.DataFrame(lakehouse.to_arrow(prediction_log.table(FRAUD))).filter(pl.col("event_date") == today)
     log = log.sort("tx_datetime", "transaction_id")
-    night = ledger.champion(dagster, FRAUD, at=as_of)
+    night = promotions.champion(dagster, FRAUD, at=as_of)
     assert night is not None and log["model_version"].unique().to_list() == [night.version]
     rows = world.history.days == day_number(today)
-    model = open_bundle(registry.bundle_folder(dagster, FRAUD, night.version)).model()
+    model = open_bundle(model_versions.bundle_folder(dagster, FRAUD, night.version)).model()
     np.testing.assert_allclose(log["score"].to_numpy(), model.predict(world.history.features[rows]), atol=1e-5)
     assert world.timeline.row(day, named=True)["rows"] == log.height
 
@@ -127,7 +126,7 @@ def test_killed_and_started_again_it_comes_to_the_same(world: World, tmp_path: P
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert _lines(out) >= lines
-    with (out / replay_lines.LINES).open("a") as file:
+    with (out / replay_log.LINES).open("a") as file:
         file.write('{"date": "2026-05')  # killed in the middle of a line
     subprocess.run([*command, "--out", str(out)], env=environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     again = pl.read_parquet(out / "timeline.parquet")
@@ -146,12 +145,12 @@ def test_a_span_without_days_to_decide_on_is_refused(world: World, tmp_path: Pat
 
 def test_auto_leaves_a_row_for_every_evening(world: World, tmp_path: Path) -> None:
     timeline = job.run(world.home, FRAUD, world.files, None, "auto", tmp_path / "auto")
-    lines = [json.loads(line) for line in (tmp_path / "auto" / replay_lines.LINES).read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "auto" / replay_log.LINES).read_text().splitlines()]
     assert [line["reason"] for line in lines] == timeline["reason"].to_list()
     assert all(line["decision"]["reason"] for line in lines[60:])
     assert timeline["fits"].to_list()[-1] <= 3
 
 
 def _lines(out: Path) -> int:
-    path = out / replay_lines.LINES
+    path = out / replay_log.LINES
     return path.read_text().count("\n") if path.exists() else 0

@@ -15,25 +15,21 @@ import polars as pl
 import pytest
 from deltalake import write_deltalake
 
-from assets import drift, monitoring
-from assets import ground_truth as quality
+from assets import drift, ground_truth, monitoring
 from assets.run_context import AS_OF_TAG
 from jobs import settings
 from jobs.datasets import history
 from jobs.drift import evidently_report
-from jobs.features import tables as window_features
-from jobs.ground_truth import estimates_table as estimate_record
-from jobs.ground_truth import outcomes
-from jobs.ground_truth import performance_table as performance_record
-from jobs.ingest import registered_inputs as inputs
+from jobs.features import window_tables
+from jobs.ground_truth import estimates_table, outcomes, performance_table
+from jobs.ingest import registered_inputs
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.models.catalog import new_model
 from jobs.models.protocol import Examples
 from jobs.registry import bundle
 from jobs.registry.bundle import Bundle, Manifest
-from jobs.scoring import batch as scoring
-from jobs.scoring import prediction_log
+from jobs.scoring import batch, prediction_log
 from jobs.state_files import replace_bytes
 from jobs.use_case import UseCase, problem_of
 from jobs.use_cases.fraud import FRAUD
@@ -146,11 +142,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     for table, rows in ((FRAUD.events, payments), (FRAUD.labels, reports(payments, generator))):
         write_deltalake(lakehouse.path(table), rows.to_arrow(), partition_by=["event_date"])
     for windows in FRAUD.windows:
-        window_features.update(lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), AS_OF)
+        window_tables.update(lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), AS_OF)
     history.build(lakehouse, FRAUD, AS_OF)
-    inputs.register(home, FRAUD, inputs.Inputs({}, FIRST, LAST))
+    registered_inputs.register(home, FRAUD, registered_inputs.Inputs({}, FIRST, LAST))
     champion = made(folder / "champion", history.read(lakehouse, FRAUD))
-    scoring.score_days(lakehouse, FRAUD, NIGHTS, AS_OF, lambda moment: (7, champion))
+    batch.score_days(lakehouse, FRAUD, NIGHTS, AS_OF, lambda moment: (7, champion))
     yield World(lakehouse, champion)
     engine.stop(home)
 
@@ -210,24 +206,24 @@ def test_everything_is_shown_of_a_clean_world(world: World) -> None:
 
 def test_a_second_look_writes_no_performance_and_an_earlier_one_neither(world: World) -> None:
     world.materialized("performance")
-    before = world.lakehouse.version(performance_record.table(FRAUD))
+    before = world.lakehouse.version(performance_table.table(FRAUD))
     assert world.materialized("performance").metadata["performance"]["days_written"] == 0
     earlier = world.materialized("performance", as_of=AS_OF - DAY).metadata["performance"]
-    assert quality.AHEAD in earlier["notes"]
-    assert world.lakehouse.version(performance_record.table(FRAUD)) == before
+    assert ground_truth.AHEAD in earlier["notes"]
+    assert world.lakehouse.version(performance_table.table(FRAUD)) == before
 
 
 def test_estimates_stay_until_the_truth_is_there(world: World) -> None:
     """Of an evening ten days ago; today the days it was about are judged."""
     then = AS_OF - 10 * DAY
-    shutil.rmtree(world.lakehouse.path(performance_record.table(FRAUD)), ignore_errors=True)
-    shutil.rmtree(world.lakehouse.path(estimate_record.table(FRAUD)), ignore_errors=True)
+    shutil.rmtree(world.lakehouse.path(performance_table.table(FRAUD)), ignore_errors=True)
+    shutil.rmtree(world.lakehouse.path(estimates_table.table(FRAUD)), ignore_errors=True)
     world.materialized("performance", "estimate", as_of=then)
     first = world.materialized("performance", "estimate", as_of=AS_OF).metadata["estimate"]
-    kept = estimate_record.read(world.lakehouse, FRAUD, FIRST)
+    kept = estimates_table.read(world.lakehouse, FRAUD, FIRST)
     assert kept["made_on"].unique().to_list() == [then.date(), AS_OF.date()]
     assert kept.filter(pl.col("made_on") == then.date())["event_date"].max() == (then - DAY).date()
-    measured = performance_record.read(world.lakehouse, FRAUD, FIRST, ["average_precision"])
+    measured = performance_table.read(world.lakehouse, FRAUD, FIRST, ["average_precision"])
     real = {row["event_date"]: row["value"] for row in measured.filter(pl.col("judged"), slice="all").to_dicts()}
     early = kept.filter(made_on=then.date(), metric="average_precision")
     errors = [abs(row["expected"] - real[row["event_date"]]) for row in early.to_dicts() if row["event_date"] in real]
@@ -313,7 +309,7 @@ def test_the_assets_say_so_while_nothing_is_scored(tmp_path: Path, world: World)
     empty = Lakehouse(settings.load({"EVERGREEN_HOME": str(tmp_path / "home")}))
     for table in (FRAUD.events, FRAUD.labels):
         shutil.copytree(world.lakehouse.path(table), empty.path(table))
-    inputs.register(empty.settings, FRAUD, inputs.Inputs({}, FIRST, LAST))
+    registered_inputs.register(empty.settings, FRAUD, registered_inputs.Inputs({}, FIRST, LAST))
     names = ("label_maturity", "performance", "estimate", "drift", "skew")
     shown = World(empty, world.champion).materialized(*names)
     assert all(shown.metadata[name]["notes"] for name in names[1:])

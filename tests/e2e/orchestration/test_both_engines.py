@@ -10,7 +10,7 @@ import pytest
 
 from jobs import settings
 from jobs.lakehouse import engine
-from jobs.simulate import simulator as simulate
+from jobs.simulate import simulator
 from jobs.use_cases.fraud import FRAUD
 
 # Dagster, dbt and Feast warn about each other.
@@ -25,9 +25,9 @@ Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]
 def test_both_engines_make_the_same_tables_from_nothing_and_from_more_days(
     tmp_path: Path, spark_remote: str, tables: Tables
 ) -> None:
-    from orchestration.commands import run as runner
+    from orchestration.commands import run
 
-    made = simulate.write(simulate.scenario("stable", days=20, customers=100, terminals=75), tmp_path / "input")
+    made = simulator.write(simulator.scenario("stable", days=20, customers=100, terminals=75), tmp_path / "input")
     files = {name: (path,) for name, path in made.items()}
     homes = {
         "sail": settings.load({"EVERGREEN_HOME": str(tmp_path / "sail")}),
@@ -36,7 +36,7 @@ def test_both_engines_make_the_same_tables_from_nothing_and_from_more_days(
     try:
         for days in (18, 20):
             for home in homes.values():
-                assert runner.run(home, USE_CASE, files, None, FIRST + timedelta(days=days), show=False) == 0
+                assert run.run(home, USE_CASE, files, None, FIRST + timedelta(days=days), show=False) == 0
             sail, spark = (tables(home.home) for home in homes.values())
             assert {table: len(rows) for table, rows in sail.items()} == {t: len(rows) for t, rows in spark.items()}
             assert [table for table in sail if sail[table] != spark[table]] == []

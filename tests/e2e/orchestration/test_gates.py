@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 
 from jobs import settings
-from jobs.ingest import registered_inputs as inputs
-from jobs.lakehouse import dbt as transforms
+from jobs.ingest import registered_inputs
+from jobs.lakehouse import dbt_models as transforms
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import Lakehouse, attach, find_tables
 from jobs.settings import Settings
-from jobs.simulate import simulator as simulate
+from jobs.simulate import simulator
 from jobs.use_cases.fraud import FRAUD
 
 # Dagster, dbt and Feast warn about each other.
@@ -54,7 +54,7 @@ class Built:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     folder = tmp_path_factory.mktemp("gates")
-    made = simulate.write(simulate.scenario("stable", days=8, customers=100, terminals=75), folder / "input")
+    made = simulator.write(simulator.scenario("stable", days=8, customers=100, terminals=75), folder / "input")
     files: dict[str, tuple[Path, ...]] = {name: (made[name],) for name in ("transactions", "reports")}
     own = Built(settings.load({"EVERGREEN_HOME": str(folder / "home")}), files)
     assert own.run(EARLY) == 0
@@ -68,7 +68,7 @@ def test_a_failing_dbt_test_stops_everything_downstream(built: Built, tmp_path: 
     project = tmp_path / "dbt_project"
     shutil.copytree(built.settings.dbt_project, project, ignore=shutil.ignore_patterns("target", "logs"))
     (project / "tests" / "payments_are_never_right.sql").write_text(FAILING)
-    known = inputs.registered(built.settings, USE_CASE)
+    known = registered_inputs.registered(built.settings, USE_CASE)
     assert known is not None
     before = built.versions()
     changed = replace(built.settings, dbt_project=project)

@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from jobs import settings
 from jobs.ingest import contracts
 from jobs.lakehouse import engine
-from jobs.simulate import simulator as simulate
+from jobs.simulate import simulator
 
 pytestmark = pytest.mark.browser
 
@@ -36,7 +36,7 @@ PATIENCE = 180
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home in which the whole lineage of a small world was built once."""
     folder = tmp_path_factory.mktemp("ui")
-    files = simulate.write(simulate.scenario("stable", days=10, customers=200, terminals=150), folder / "input")
+    files = simulator.write(simulator.scenario("stable", days=10, customers=200, terminals=150), folder / "input")
     arguments = [part for name, path in files.items() for part in (f"--{name}", str(path))]
     home = folder / "home"
     try:

@@ -15,9 +15,9 @@ from worlds.judged_world import AS_OF, PROBLEM, USE_CASE, FileRegistry, fitted, 
 from assets import promotion
 from assets.run_context import AS_OF_TAG
 from jobs import settings
-from jobs.ingest import registered_inputs as inputs
+from jobs.ingest import registered_inputs
 from jobs.ingest.registered_inputs import Inputs
-from jobs.ledger import decisions as ledger
+from jobs.ledger import promotions
 from jobs.registry import model_versions as registry
 from jobs.registry.bundle import Bundle
 from jobs.use_case import UseCase
@@ -69,7 +69,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Bundle]:
 @pytest.fixture
 def home(tmp_path: Path, models: list[Bundle]) -> Home:
     own = settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
-    inputs.register(own, FRAUD, Inputs({"transactions": ("x.parquet",)}, AS_OF.date(), AS_OF.date()))
+    registered_inputs.register(own, FRAUD, Inputs({"transactions": ("x.parquet",)}, AS_OF.date(), AS_OF.date()))
     return Home(own, FileRegistry(tmp_path / "registry"), models)
 
 
@@ -116,11 +116,11 @@ def test_an_approval_in_the_ui_is_recorded_as_unauthenticated(home: Home) -> Non
     config = {"ops": {"fraud__promotion__approval": {"config": {"model_version": 1, "by": "anna"}}}}
     result = home.run("approval", use_case=MANUAL, config=config)
     assert result.success and home.metadata(result, "approval")["version"] == "1"
-    last = ledger.decisions(home.settings, FRAUD)[-1]
+    last = promotions.decisions(home.settings, FRAUD)[-1]
     assert (last.kind, last.by, last.authenticated) == ("approval", "anna", False)
     assert home.registry.aliases["champion"] == 1
     again = home.run("approval", use_case=MANUAL, config=config)
-    assert not again.success and ledger.decisions(home.settings, FRAUD)[-1] == last
+    assert not again.success and promotions.decisions(home.settings, FRAUD)[-1] == last
 
 
 def test_a_use_case_without_a_problem_has_none_of_it() -> None:
@@ -157,5 +157,5 @@ def test_a_rollback_stands_though_the_registry_is_down(home: Home, monkeypatch: 
     home.registry.down = True
     said = home.evergreen(monkeypatch, "rollback", "--by", "ben", "--reason", "odd scores")
     assert said.exit_code == 0 and "The registry does not follow yet" in said.output
-    current = ledger.champion(home.settings, FRAUD)
+    current = promotions.champion(home.settings, FRAUD)
     assert current and current.version == 1

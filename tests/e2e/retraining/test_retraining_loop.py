@@ -14,10 +14,9 @@ from dagster._core.test_utils import create_run_for_test
 
 from jobs import settings
 from jobs.lakehouse import engine
-from jobs.ledger import decisions as ledger
+from jobs.ledger import promotions
 from jobs.problem import Family
-from jobs.retraining import decisions as retraining
-from jobs.retraining import evidence as watch
+from jobs.retraining import decisions, nightly_evidence
 from jobs.settings import Settings
 from jobs.simulate.simulator import write
 from jobs.simulate.world import CHANGE, scenario
@@ -36,8 +35,8 @@ SMALL = replace(
     problem=replace(
         PROBLEM,
         families=(Family("boosted", fixed={"rounds": 60, "num_leaves": 15}),),
-        validation=timedelta(days=7),
-        judged=timedelta(days=14),
+        validation_window=timedelta(days=7),
+        evaluation_window=timedelta(days=14),
         training_noise=0.0,
         slices=(),
         fairness=(),
@@ -79,7 +78,7 @@ def shown(outcome: Outcome, name: str) -> dict[str, Any]:
 def test_the_loop(world: World) -> None:
     first = world.night(midnight(CHANGE - timedelta(days=2)))
     assert shown(first, "monitoring/retraining")["trigger"] == "first"
-    champion = ledger.champion(world.settings, SMALL)
+    champion = promotions.champion(world.settings, SMALL)
     assert champion is not None and champion.version == 1, shown(first, "promotion/evaluation")
     # A quiet day: looked at, decided about, nothing trained.
     quiet = world.night(midnight(CHANGE))
@@ -98,18 +97,18 @@ def test_the_loop(world: World) -> None:
     assert said["retrain"] and said["trigger"] == "alarm"
     assert "half-life" in shown(learned, "training/candidate")["reason"]
     assert "since" in shown(learned, "promotion/evaluation")["checks"]
-    rows = retraining.rows(world.settings, SMALL)
+    rows = decisions.rows(world.settings, SMALL)
     assert [row.decision.retrain for row in rows] == [True, False, False, True]
     assert rows[-1].model_version == 2 and not rows[-1].open
     assert {row.by for row in rows} == {"run"} and rows[-1].decision.episode == CHANGE
 
 
 def test_the_same_night_again_decides_nothing_anew(world: World) -> None:
-    before = retraining.rows(world.settings, SMALL)
+    before = decisions.rows(world.settings, SMALL)
     again = world.night(midnight(CHANGE + timedelta(days=7)))
-    rows = retraining.rows(world.settings, SMALL)
+    rows = decisions.rows(world.settings, SMALL)
     # A champion that came of it is another world; the same champion is the same evidence.
-    assert len(rows) - len(before) == int(ledger.champion(world.settings, SMALL).version == 2)  # type: ignore[union-attr]
+    assert len(rows) - len(before) == int(promotions.champion(world.settings, SMALL).version == 2)  # type: ignore[union-attr]
     assert shown(again, "training/candidate")["reason"] == "no training is due"
 
 
@@ -122,21 +121,21 @@ def evaluated(world: World, name: str, instance: dg.DagsterInstance | None = Non
 
 
 def test_a_sensor_launches_what_was_decided_and_died(world: World) -> None:
-    kept = retraining.latest(world.settings, SMALL)
+    kept = decisions.latest(world.settings, SMALL)
     assert kept is not None
     alarming = replace(kept[1], as_of=kept[1].as_of + timedelta(days=3), scores={"drift": 2.0})
     grown = {day: 5 * count for day, count in alarming.positives.items()}
     now = datetime.now(UTC)
-    retraining.keep(world.settings, SMALL, replace(alarming, positives=grown), now)
+    decisions.keep(world.settings, SMALL, replace(alarming, positives=grown), now)
     ticks = [evaluated(world, "fraud_drift") for _ in range(2)]
     keys = [[request.run_key for request in tick.run_requests] for tick in ticks]
-    [row] = [row for row in retraining.rows(world.settings, SMALL) if row.by == "fraud_drift"]
+    [row] = [row for row in decisions.rows(world.settings, SMALL) if row.by == "fraud_drift"]
     # Nothing was launched: the tick after a killed one asks for the same run, under the same key.
     assert row.open and keys == [[f"fraud retraining {row.id} {row.digest[:16]}"]] * 2
     assert evaluated(world, "fraud_performance").skip_message == "no alarm in the latest evidence"
     # Evidence that says no since does not make the training forgotten, nor does a run that was killed.
     newer = replace(alarming, scores={"drift": 0.1}, versions={**alarming.versions, "later": 1})
-    retraining.decide(world.settings, SMALL, retraining.keep(world.settings, SMALL, newer, now), "run", now)
+    decisions.decide(world.settings, SMALL, decisions.keep(world.settings, SMALL, newer, now), "run", now)
     with dg.DagsterInstance.ephemeral() as instance:
         for attempt, state in enumerate((DagsterRunStatus.STARTED, DagsterRunStatus.FAILURE), 1):
             [request] = evaluated(world, "fraud_drift", instance).run_requests
@@ -151,7 +150,7 @@ def test_a_sensor_launches_what_was_decided_and_died(world: World) -> None:
         assert "was killed 3 times" in evaluated(world, "fraud_drift", instance).skip_message
         instance.add_run_tags(run.run_id, {sensors.REASON: sensors.STEP_FAILED})
         assert f"came to nothing in run {run.run_id}" in evaluated(world, "fraud_drift", instance).skip_message
-    retraining.finished(world.settings, row, now, 2, "trained")
+    decisions.finished(world.settings, row, now, 2, "trained")
     told = evaluated(world, "fraud_drift")
     assert not told.run_requests and "decided by fraud_drift" in (told.skip_message or "")
 
@@ -159,7 +158,7 @@ def test_a_sensor_launches_what_was_decided_and_died(world: World) -> None:
 def test_new_reports_renew_the_evidence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     told = evaluated(world, "fraud_ground_truth")
     assert not told.run_requests and "decided by fraud_drift" in (told.skip_message or "")
-    monkeypatch.setattr(watch, "rows_since", lambda *_: sensors.ENOUGH)
+    monkeypatch.setattr(nightly_evidence, "rows_since", lambda *_: sensors.ENOUGH)
     [request] = evaluated(world, "fraud_ground_truth").run_requests
     assert request.job_name == "fraud_monitoring" and "fraud_raw.fraud_reports@" in (request.run_key or "")
     assert request.tags["evergreen/as_of"]

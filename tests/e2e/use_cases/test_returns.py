@@ -47,10 +47,10 @@ def expected(lines: Path, as_of: datetime) -> dict[str, bool]:
 
 
 def test_labels_are_return_lines_once_they_are_known(home: Settings, lines: Path) -> None:
-    from orchestration.commands import run as runner
+    from orchestration.commands import run
 
     for as_of in (EARLY, LATE):
-        assert runner.run(home, USE_CASE, {"lines": [lines]}, None, as_of, show=False) == 0
+        assert run.run(home, USE_CASE, {"lines": [lines]}, None, as_of, show=False) == 0
         rows = attach(home).to_arrow(RETURNS.training_set, columns=["line_id", "is_returned"]).to_pylist()
         found = {row["line_id"]: row["is_returned"] for row in rows}
         wanted = expected(lines, as_of)

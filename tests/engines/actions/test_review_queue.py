@@ -14,12 +14,10 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from assets import actions as review
+from assets import actions
 from assets.run_context import AS_OF_TAG
-from jobs.actions import review_queue as reviews
-from jobs.actions import verdicts
-from jobs.ingest import load as ingest
-from jobs.ingest import registered_inputs as inputs
+from jobs.actions import review_queue, verdicts
+from jobs.ingest import load, registered_inputs
 from jobs.ingest.registered_inputs import InputError, Inputs
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.scoring.prediction_log import DECIDED, event_columns, table
@@ -73,28 +71,28 @@ def risk(log: pa.Table) -> list[int]:
 
 
 def test_a_day_is_asked_about_once_and_never_of_what_is_known(scored: Lakehouse) -> None:
-    found = reviews.ask(scored, FRAUD, DAY, NOW)
+    found = review_queue.ask(scored, FRAUD, DAY, NOW)
     asked = found[FRAUD.event_id].to_pylist()
     assert found.num_rows == CAPACITY == len(set(asked))
     by_risk = risk(scored.to_arrow(table(FRAUD)).sort_by("transaction_id"))
     assert asked[0] == by_risk[3] and not set(by_risk[:3]) & set(asked)
     assert set(found["reason"].to_pylist()) == {"risk", "uncertainty", "random"}
     assert found.schema.names[: len(event_columns(FRAUD))] == list(event_columns(FRAUD))
-    version = scored.version(reviews.table(FRAUD))
-    assert reviews.ask(scored, FRAUD, DAY, NOW + timedelta(days=9)).equals(found)
-    assert scored.version(reviews.table(FRAUD)) == version
+    version = scored.version(review_queue.table(FRAUD))
+    assert review_queue.ask(scored, FRAUD, DAY, NOW + timedelta(days=9)).equals(found)
+    assert scored.version(review_queue.table(FRAUD)) == version
 
 
 def test_a_day_without_predictions_is_said(scored: Lakehouse) -> None:
-    with pytest.raises(reviews.NothingScored, match="expected predictions of 2026-05-05"):
-        reviews.ask(scored, FRAUD, DAY + timedelta(days=1), NOW)
+    with pytest.raises(review_queue.NothingScored, match="expected predictions of 2026-05-05"):
+        review_queue.ask(scored, FRAUD, DAY + timedelta(days=1), NOW)
 
 
 def test_the_asset_shows_the_queue_and_says_when_there_is_none(scored: Lakehouse) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        [asset] = review.build(FRAUD, dg.DailyPartitionsDefinition(start_date=DAY.isoformat()))
-    inputs.register(scored.settings, FRAUD, Inputs({}, DAY, DAY + timedelta(days=1)))
+        [asset] = actions.build(FRAUD, dg.DailyPartitionsDefinition(start_date=DAY.isoformat()))
+    registered_inputs.register(scored.settings, FRAUD, Inputs({}, DAY, DAY + timedelta(days=1)))
     shown = []
     for day in (DAY, DAY + timedelta(days=1)):
         result = dg.materialize(
@@ -134,7 +132,7 @@ def fed(lakehouse: Lakehouse, tmp_path: Path) -> Iterator[Lakehouse]:
         tmp_path / "reports.parquet"
     )
     files = {name: (str(tmp_path / f"{name}.parquet"),) for name in ("transactions", "reports")}
-    inputs.register(lakehouse.settings, FRAUD, Inputs(files, DAY, DAY))
+    registered_inputs.register(lakehouse.settings, FRAUD, Inputs(files, DAY, DAY))
     yield lakehouse
     for kept in (lakehouse.settings.home / "input" / "fraud" / "verdicts").glob("*.csv"):
         kept.unlink()
@@ -142,10 +140,10 @@ def fed(lakehouse: Lakehouse, tmp_path: Path) -> Iterator[Lakehouse]:
 
 
 def loaded(lakehouse: Lakehouse) -> list[tuple[object, ...]]:
-    known = inputs.registered(lakehouse.settings, FRAUD)
+    known = registered_inputs.registered(lakehouse.settings, FRAUD)
     assert known is not None
     for name in ("transactions", "fraud_reports"):
-        ingest.load(lakehouse, FRAUD, FRAUD.source(name), known, as_of=NOW, now=NOW)
+        load.load(lakehouse, FRAUD, FRAUD.source(name), known, as_of=NOW, now=NOW)
     kept = ["transaction_id", "tx_fraud", "fraud_reported_at"]
     return sorted(pl.DataFrame(lakehouse.to_arrow("fraud_raw.fraud_reports", columns=kept)).rows())
 
@@ -164,9 +162,9 @@ def test_verdicts_come_back_as_reports(fed: Lakehouse, tmp_path: Path) -> None:
         (3, True, moment(22)), (4, False, moment(23.5)), (0, False, moment(23)),
     }  # fmt: skip
     # The unknown payment waits in quarantine; the same file again, and a new registration of files, change nothing.
-    known = inputs.registered(fed.settings, FRAUD)
+    known = registered_inputs.registered(fed.settings, FRAUD)
     assert verdicts.register(fed.settings, FRAUD, file, NOW) == 4
-    assert known == inputs.registered(fed.settings, FRAUD) and loaded(fed) == after
+    assert known == registered_inputs.registered(fed.settings, FRAUD) and loaded(fed) == after
     assert known is not None
     bare = Inputs({name: files[:1] for name, files in known.files.items()}, DAY, DAY)
     assert verdicts.joined(fed.settings, FRAUD, bare).files == known.files
@@ -183,21 +181,23 @@ def test_verdicts_come_back_as_reports(fed: Lakehouse, tmp_path: Path) -> None:
 )
 def test_lines_that_cannot_be_used_are_named(home: Settings, tmp_path: Path, line: str, wanted: str) -> None:
     files = {"transactions": ("t.parquet",), "reports": ("r.parquet",)}
-    inputs.register(home, FRAUD, Inputs(files, DAY, DAY))
+    registered_inputs.register(home, FRAUD, Inputs(files, DAY, DAY))
     file = tmp_path / "verdicts.csv"
     file.write_text(f"transaction_id,verdict,reviewed_at\n7,negative,2026-05-04T22:00:00Z\n{line}\n")
     with pytest.raises(InputError, match=f"line 3: .*{wanted}"):
         verdicts.register(home, FRAUD, file, NOW)
-    assert inputs.registered(home, FRAUD) == Inputs(files, DAY, DAY)
+    assert registered_inputs.registered(home, FRAUD) == Inputs(files, DAY, DAY)
 
 
 def test_labels_inside_the_payments_cannot_be_joined(home: Settings, tmp_path: Path) -> None:
-    inputs.register(home, FRAUD, Inputs({"transactions": ("t.parquet",)}, DAY, DAY))
+    registered_inputs.register(home, FRAUD, Inputs({"transactions": ("t.parquet",)}, DAY, DAY))
     file = tmp_path / "verdicts.csv"
     file.write_text("transaction_id,verdict,reviewed_at\n7,negative,2026-05-04T22:00:00Z\n")
     with pytest.raises(InputError, match="expected files of their own"):
         verdicts.register(home, FRAUD, file, NOW)
     file.write_text("id,verdict\n")
-    inputs.register(home, FRAUD, Inputs({"transactions": ("t.parquet",), "reports": ("r.parquet",)}, DAY, DAY))
+    registered_inputs.register(
+        home, FRAUD, Inputs({"transactions": ("t.parquet",), "reports": ("r.parquet",)}, DAY, DAY)
+    )
     with pytest.raises(InputError, match="expected lines with the columns transaction_id, verdict, reviewed_at"):
         verdicts.register(home, FRAUD, file, NOW)

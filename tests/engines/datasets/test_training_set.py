@@ -14,7 +14,7 @@ from deltalake import write_deltalake
 
 from jobs.datasets import history, training_set
 from jobs.feature_store import store as feature_store
-from jobs.features import tables as window_features
+from jobs.features import window_tables
 from jobs.lakehouse.tables import Lakehouse, keeping
 from jobs.ledger import pins
 from jobs.use_cases.fraud import CUSTOMER_WINDOWS, FRAUD
@@ -84,7 +84,7 @@ def put(lakehouse: Lakehouse, table: str, rows: list[Row], schema: pa.Schema) ->
 
 def update_windows(lakehouse: Lakehouse, as_of: datetime = AS_OF) -> None:
     for windows in FRAUD.windows:
-        window_features.update(lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), as_of)
+        window_tables.update(lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), as_of)
 
 
 def built(lakehouse: Lakehouse) -> dict[int, Row]:

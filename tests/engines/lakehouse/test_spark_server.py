@@ -130,10 +130,10 @@ def test_it_speaks_utc_whatever_the_caller_does(spark: Any) -> None:
 @pytest.mark.spark
 def test_a_kernel_of_our_package_works_only_once_the_package_was_sent(spark: Any) -> None:
     def where(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from jobs.lakehouse import kernel_archive as artifacts
+        from jobs.lakehouse import kernel_archive
 
         for _ in batches:
-            yield pa.RecordBatch.from_pydict({"file": [artifacts.__file__]})
+            yield pa.RecordBatch.from_pydict({"file": [kernel_archive.__file__]})
 
     with pytest.raises(Exception, match="No module named 'jobs'"):
         spark.range(1).mapInArrow(where, "file string").collect()

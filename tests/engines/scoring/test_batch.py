@@ -17,13 +17,12 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from assets import evaluation as explanation
-from assets import export
+from assets import evaluation, export
 from assets import scoring as assets_scoring
 from assets.run_context import AS_OF_TAG
 from jobs.datasets import training_set
-from jobs.features import tables as window_features
-from jobs.ingest import registered_inputs as inputs
+from jobs.features import window_tables
+from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import Lakehouse, register_table
 from jobs.models.catalog import new_model
 from jobs.models.parity import score
@@ -32,8 +31,7 @@ from jobs.models.tables import features_of
 from jobs.promotion import export_onnx
 from jobs.registry import bundle
 from jobs.registry.bundle import Bundle, Manifest
-from jobs.scoring import batch as scoring
-from jobs.scoring import prediction_log
+from jobs.scoring import batch, prediction_log
 from jobs.scoring.scoring_kernel import scorer
 from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
@@ -75,7 +73,7 @@ def put(lakehouse: Lakehouse, table: str, rows: list[Row], schema: pa.Schema, mo
 
 def update_windows(lakehouse: Lakehouse, as_of: datetime = AS_OF) -> None:
     for windows in FRAUD.windows:
-        window_features.update(lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), as_of)
+        window_tables.update(lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), as_of)
 
 
 @pytest.fixture
@@ -111,7 +109,7 @@ def champion(tmp_path: Path) -> Bundle:
     return made(tmp_path / "champion")
 
 
-def always(version: int, model: Bundle) -> scoring.ChampionAt:
+def always(version: int, model: Bundle) -> batch.ChampionAt:
     return lambda moment: (version, model)
 
 
@@ -123,7 +121,7 @@ def logged(lakehouse: Lakehouse) -> dict[int, Row]:
 
 
 def test_scored_rows_have_the_features_that_are_trained_on_later(marts: Lakehouse, champion: Bundle) -> None:
-    scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
+    batch.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
     later = AS_OF + FRAUD.label_maturity
     update_windows(marts, later)
     training_set.build(marts, FRAUD, later)
@@ -141,7 +139,7 @@ def test_scored_rows_have_the_features_that_are_trained_on_later(marts: Lakehous
 
 @pytest.mark.embedded
 def test_a_row_says_what_it_was_made_of(marts: Lakehouse, champion: Bundle) -> None:
-    scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
+    batch.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
     row = logged(marts)[12]
     assert (row["model_version"], row["bundle_sha256"]) == (7, champion.sha256)
     assert (row["arm"], row["propensity"], row["origin"], row["scored_at"]) == ("champion", 1.0, "nightly", AS_OF)
@@ -152,21 +150,21 @@ def test_a_row_says_what_it_was_made_of(marts: Lakehouse, champion: Bundle) -> N
 
 @pytest.mark.embedded
 def test_the_same_again_writes_nothing(marts: Lakehouse, champion: Bundle) -> None:
-    first = scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
+    first = batch.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
     assert first.rows == {DAYS[0]: 6} | dict.fromkeys(DAYS[1:], 5)
-    again = scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
+    again = batch.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
     assert (again.version, again.rows) == (first.version, {})
-    next_night = scoring.score_days(marts, FRAUD, DAYS, AS_OF + DAY, always(7, champion))
+    next_night = batch.score_days(marts, FRAUD, DAYS, AS_OF + DAY, always(7, champion))
     assert next_night.rows == {}
 
 
 @pytest.mark.embedded
 def test_only_days_that_something_reached_are_scored_again(marts: Lakehouse, champion: Bundle) -> None:
-    scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
+    batch.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
     before = logged(marts)
     put(marts, FRAUD.events, [payment(77, noon(DAYS[2]), loaded_in=2)], EVENT_SCHEMA, mode="append")
     update_windows(marts, AS_OF + DAY)
-    result = scoring.score_days(marts, FRAUD, DAYS, AS_OF + DAY, always(7, champion))
+    result = batch.score_days(marts, FRAUD, DAYS, AS_OF + DAY, always(7, champion))
     assert set(result.rows) == {DAYS[2], DAYS[3]} and result.rows[DAYS[2]] == 6
     after = logged(marts)
     kept = [n for n, row in before.items() if row["event_date"] in DAYS[:2]]
@@ -178,27 +176,27 @@ def test_only_days_that_something_reached_are_scored_again(marts: Lakehouse, cha
 def test_a_long_backfill_takes_several_commits_of_whole_days(
     marts: Lakehouse, champion: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = scoring.score_days(marts, FRAUD, DAYS[:1], AS_OF, always(7, champion)).version
-    monkeypatch.setattr(scoring, "ROWS_AT_ONCE", 10)
-    done = scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
+    before = batch.score_days(marts, FRAUD, DAYS[:1], AS_OF, always(7, champion)).version
+    monkeypatch.setattr(batch, "ROWS_AT_ONCE", 10)
+    done = batch.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
     assert before is not None and done.version == before + 2  # of 5 + 5 and 5 rows
     assert {day for day, rows in done.rows.items() if rows} == set(DAYS[1:])
-    assert len(logged(marts)) == 21 and scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion)).rows == {}
+    assert len(logged(marts)) == 21 and batch.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion)).rows == {}
 
 
 @pytest.mark.embedded
 def test_an_event_that_is_not_known_yet_is_not_scored(marts: Lakehouse, champion: Bundle) -> None:
-    scoring.score_days(marts, FRAUD, DAYS[:1], noon(DAYS[1]), always(7, champion))
+    batch.score_days(marts, FRAUD, DAYS[:1], noon(DAYS[1]), always(7, champion))
     assert 99 not in logged(marts)
-    scoring.score_days(marts, FRAUD, DAYS[:1], AS_OF, always(7, champion))
+    batch.score_days(marts, FRAUD, DAYS[:1], AS_OF, always(7, champion))
     assert 99 in logged(marts)
 
 
 @pytest.mark.embedded
 def test_a_day_that_was_not_over_is_completed(marts: Lakehouse, champion: Bundle) -> None:
-    early = scoring.score_days(marts, FRAUD, DAYS[:1], noon(DAYS[0]) + timedelta(hours=1), always(7, champion))
+    early = batch.score_days(marts, FRAUD, DAYS[:1], noon(DAYS[0]) + timedelta(hours=1), always(7, champion))
     assert early.rows == {DAYS[0]: 2}
-    assert scoring.score_days(marts, FRAUD, DAYS[:1], AS_OF, always(7, champion)).rows == {DAYS[0]: 6}
+    assert batch.score_days(marts, FRAUD, DAYS[:1], AS_OF, always(7, champion)).rows == {DAYS[0]: 6}
 
 
 @pytest.mark.embedded
@@ -207,13 +205,13 @@ def test_a_backfill_scores_with_the_model_of_each_night(marts: Lakehouse, champi
     promoted = {datetime(2026, 3, 2, tzinfo=UTC): (1, champion), datetime(2026, 3, 4, tzinfo=UTC): (2, other)}
     asked = []
 
-    def champion_at(moment: datetime) -> scoring.Model | None:
+    def champion_at(moment: datetime) -> batch.Model | None:
         asked.append(moment)
         since = [start for start in promoted if start <= moment]
         return promoted[max(since)] if since else None
 
     days = [FIRST - DAY, *DAYS]
-    result = scoring.score_days(marts, FRAUD, days, AS_OF, champion_at)
+    result = batch.score_days(marts, FRAUD, days, AS_OF, champion_at)
     assert asked == [datetime(2026, 3, n, tzinfo=UTC) for n in (1, 2, 3, 4, 5)]
     assert result.without_champion == (FIRST - DAY,)
     assert result.models == {DAYS[0]: 1, DAYS[1]: 1, DAYS[2]: 2, DAYS[3]: 2}
@@ -224,17 +222,17 @@ def test_a_backfill_scores_with_the_model_of_each_night(marts: Lakehouse, champi
     }
     # A feature that a model does not use is null in its rows, and only there.
     assert all((row["customer_amount_max_7d"] is None) == (row["model_version"] == 1) for row in rows)
-    told = scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(2, other))
+    told = batch.score_days(marts, FRAUD, DAYS, AS_OF, always(2, other))
     assert set(told.rows) == set(DAYS[:2]) and {r["model_version"] for r in logged(marts).values()} == {2}
 
 
 def test_a_model_with_other_features_keeps_the_log_of_the_days_before(
     marts: Lakehouse, champion: Bundle, tmp_path: Path
 ) -> None:
-    scoring.score_days(marts, FRAUD, DAYS[:3], AS_OF, always(1, champion))
+    batch.score_days(marts, FRAUD, DAYS[:3], AS_OF, always(1, champion))
     before = logged(marts)
     other = made(tmp_path / "other", ("customer_tx_count_7d", "tx_amount"))
-    scoring.score_days(marts, FRAUD, DAYS[3:], AS_OF, always(2, other))
+    batch.score_days(marts, FRAUD, DAYS[3:], AS_OF, always(2, other))
     after = logged(marts)
     assert {n: {k: after[n][k] for k in row} for n, row in before.items()} == before
     assert after[30]["customer_tx_count_7d"] is not None and after[30]["hour_of_day"] is None
@@ -243,12 +241,12 @@ def test_a_model_with_other_features_keeps_the_log_of_the_days_before(
 
 
 def test_what_was_decided_online_is_left_alone(marts: Lakehouse, champion: Bundle, tmp_path: Path) -> None:
-    scoring.score_days(marts, FRAUD, DAYS[:2], AS_OF, always(1, champion))
+    batch.score_days(marts, FRAUD, DAYS[:2], AS_OF, always(1, champion))
     online = marts.to_arrow(LOG, filters=[("event_date", "=", DAYS[0])])
     at = online.schema.get_field_index("origin")
     online = online.set_column(at, "origin", pa.array(["online"] * online.num_rows))
     write_deltalake(marts.delta(LOG), online, mode="append")
-    result = scoring.score_days(marts, FRAUD, DAYS[:2], AS_OF, always(2, made(tmp_path / "other", seed=1)))
+    result = batch.score_days(marts, FRAUD, DAYS[:2], AS_OF, always(2, made(tmp_path / "other", seed=1)))
     assert set(result.rows) == set(DAYS[:2])
     found = [(r["origin"], r["model_version"]) for r in marts.to_arrow(LOG).to_pylist() if r["event_date"] == DAYS[0]]
     assert sorted(found) == [("nightly", 2)] * 6 + [("online", 1)] * 6
@@ -256,16 +254,16 @@ def test_what_was_decided_online_is_left_alone(marts: Lakehouse, champion: Bundl
 
 @pytest.mark.embedded
 def test_without_a_champion_nothing_is_scored(marts: Lakehouse) -> None:
-    result = scoring.score_days(marts, FRAUD, DAYS, AS_OF, lambda moment: None)
-    assert result == scoring.Scored(None, without_champion=tuple(DAYS)) and not marts.exists(LOG)
+    result = batch.score_days(marts, FRAUD, DAYS, AS_OF, lambda moment: None)
+    assert result == batch.Scored(None, without_champion=tuple(DAYS)) and not marts.exists(LOG)
 
 
 @pytest.mark.embedded
 def test_a_feature_that_is_missing_or_no_number_is_named(marts: Lakehouse, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"features \['no_such'\]"):
-        scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(1, made(tmp_path / "a", ("no_such",))))
+        batch.score_days(marts, FRAUD, DAYS, AS_OF, always(1, made(tmp_path / "a", ("no_such",))))
     with pytest.raises(ValueError, match="encode them"):
-        scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(1, made(tmp_path / "b", ("tx_datetime",))))
+        batch.score_days(marts, FRAUD, DAYS, AS_OF, always(1, made(tmp_path / "b", ("tx_datetime",))))
     assert not marts.exists(LOG)
 
 
@@ -277,7 +275,7 @@ def test_a_graph_that_was_exchanged_is_not_run(marts: Lakehouse, champion: Bundl
         list(wrong(iter([])))
     (champion.folder / "model.onnx").write_bytes(other.read("model.onnx"))
     with pytest.raises(bundle.BundleError, match="since it was verified"):
-        scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
+        batch.score_days(marts, FRAUD, DAYS, AS_OF, always(7, champion))
     assert not marts.exists(LOG)
 
 
@@ -302,34 +300,34 @@ def test_a_feature_named_like_a_column_of_the_log_is_refused(champion: Bundle) -
 
 
 def test_the_night_of_a_day_is_the_midnight_that_ends_it() -> None:
-    found = scoring.nights([FIRST, FIRST + DAY], noon(FIRST + DAY))
+    found = batch.nights([FIRST, FIRST + DAY], noon(FIRST + DAY))
     assert found == {FIRST: datetime(2026, 3, 2, tzinfo=UTC), FIRST + DAY: noon(FIRST + DAY)}
 
 
 @pytest.mark.embedded
 def test_other_bundles_with_one_hash_are_one_model(marts: Lakehouse, champion: Bundle) -> None:
     """Restored or registered again under another number, it is still the same model: nothing is scored again."""
-    scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(1, champion))
-    assert scoring.score_days(marts, FRAUD, DAYS, AS_OF, always(2, replace(champion))).rows == {}
+    batch.score_days(marts, FRAUD, DAYS, AS_OF, always(1, champion))
+    assert batch.score_days(marts, FRAUD, DAYS, AS_OF, always(2, replace(champion))).rows == {}
 
 
 class Always:
     """One model, or none, in production at any time."""
 
-    def __init__(self, model: scoring.Model | None) -> None:
+    def __init__(self, model: batch.Model | None) -> None:
         self._model = model
 
-    def at(self, use_case: UseCase, moment: datetime) -> scoring.Model | None:
+    def at(self, use_case: UseCase, moment: datetime) -> batch.Model | None:
         return self._model
 
 
-def materialized(lakehouse: Lakehouse, model: scoring.Model | None, as_of: datetime) -> dict[str, dict[str, Any]]:
+def materialized(lakehouse: Lakehouse, model: batch.Model | None, as_of: datetime) -> dict[str, dict[str, Any]]:
     """Metadata of the serving assets and the two that explain, by name, of a run for the last day."""
     days = dg.DailyPartitionsDefinition(start_date=DAYS[0].isoformat())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = [a for module in (assets_scoring, export, explanation) for a in module.build(FRAUD, days)]
-    inputs.register(lakehouse.settings, FRAUD, inputs.Inputs({}, DAYS[0], DAYS[-1]))
+        assets = [a for module in (assets_scoring, export, evaluation) for a in module.build(FRAUD, days)]
+    registered_inputs.register(lakehouse.settings, FRAUD, registered_inputs.Inputs({}, DAYS[0], DAYS[-1]))
     result = dg.materialize(
         assets,
         partition_key=DAYS[-1].isoformat(),

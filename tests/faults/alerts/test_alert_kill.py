@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from jobs.alerts import channels as alert_channels
-from jobs.alerts import outbox as alerts
+from jobs.alerts import channels, outbox
 from jobs.alerts.outbox import Alert
 from jobs.alerts.records import LEASE
 from jobs.settings import Settings
@@ -26,7 +25,7 @@ ALERT = Alert("fraud", "drift", "tx_amount", "PSI .02 was expected, .4 found: lo
 @pytest.fixture
 def settings(ledger_home: Settings, receiver: Any) -> Settings:
     found = replace(ledger_home, alert_webhook=receiver.url)
-    alerts.told(found)  # makes the tables
+    outbox.told(found)  # makes the tables
     return found
 
 
@@ -54,7 +53,7 @@ def die() -> None:
 
 def send_until(settings: Settings, alert: Alert, statement: int) -> None:
     with at_statement(statement, die):
-        alerts.send(settings, alert, NOW)
+        outbox.send(settings, alert, NOW)
 
 
 def in_a_child(target: Callable[..., None], *arguments: Any) -> int:
@@ -73,37 +72,37 @@ def test_killed_before_any_statement_it_is_told_by_whoever_comes_next(settings: 
             break
         assert ended == -signal.SIGKILL
         kills, posted = kills + 1, len(receiver.posts) - before
-        alerts.send(settings, alert, NOW + LEASE)
-        assert [told.waiting for told in alerts.told(settings) if told.alert.subject == alert.subject] == [{}]
+        outbox.send(settings, alert, NOW + LEASE)
+        assert [told.waiting for told in outbox.told(settings) if told.alert.subject == alert.subject] == [{}]
         posts = receiver.posts[before:]
         assert {post["subject"] for post in posts} == {alert.subject} and len({post["key"] for post in posts}) == 1
         assert len(posts) <= 1 + posted
     # Looking, recording, its deliveries, commit; looking for them, commit; twice claiming, reading, ending.
     assert kills >= 12
-    assert alerts.flush(settings, NOW + 2 * LEASE) == 0
+    assert outbox.flush(settings, NOW + 2 * LEASE) == 0
 
 
 def record_only(settings: Settings, alert: Alert) -> None:
-    alert_channels.deliver = lambda *_: die()
-    alerts.send(settings, alert, NOW)
+    channels.deliver = lambda *_: die()
+    outbox.send(settings, alert, NOW)
 
 
 def test_killed_between_record_and_delivery_it_is_delivered_by_the_next_flush(
     settings: Settings, receiver: Any
 ) -> None:
     assert in_a_child(record_only, settings, ALERT) == -signal.SIGKILL
-    assert receiver.posts == [] and alerts.open_subjects(settings, "fraud", "drift") == ["tx_amount"]
+    assert receiver.posts == [] and outbox.open_subjects(settings, "fraud", "drift") == ["tx_amount"]
     # The channel that the killed process was at (the webhook or the log) stays its own until the lease is over.
-    alerts.flush(settings, NOW + timedelta(minutes=1))
-    alerts.flush(settings, NOW + LEASE)
-    assert len(receiver.posts) == 1 and alerts.told(settings)[0].waiting == {}
-    assert alerts.flush(settings, NOW + 2 * LEASE) == 0
+    outbox.flush(settings, NOW + timedelta(minutes=1))
+    outbox.flush(settings, NOW + LEASE)
+    assert len(receiver.posts) == 1 and outbox.told(settings)[0].waiting == {}
+    assert outbox.flush(settings, NOW + 2 * LEASE) == 0
 
 
 def send_all(settings: Settings, start: Any, results: Any) -> None:
     start.wait()
     for number in range(6):
-        results.put(alerts.send(settings, replace(ALERT, subject=f"feature {number}"), NOW))
+        results.put(outbox.send(settings, replace(ALERT, subject=f"feature {number}"), NOW))
 
 
 def test_of_processes_at_once_one_tells(settings: Settings, receiver: Any) -> None:
@@ -118,4 +117,4 @@ def test_of_processes_at_once_one_tells(settings: Settings, receiver: Any) -> No
         assert process.exitcode == 0
     assert sum(told) == 6
     assert sorted(post["subject"] for post in receiver.posts) == [f"feature {number}" for number in range(6)]
-    assert alerts.flush(settings, NOW + LEASE) == 0
+    assert outbox.flush(settings, NOW + LEASE) == 0

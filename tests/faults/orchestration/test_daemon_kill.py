@@ -20,7 +20,7 @@ from dagster import DagsterRunStatus, RunsFilter
 
 from jobs import settings
 from jobs.lakehouse import engine
-from jobs.retraining import decisions as retraining
+from jobs.retraining import decisions
 from jobs.retraining.policy import Evidence
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
@@ -40,7 +40,7 @@ def home(tmp_path: Path, world: list[str]) -> Iterator[Settings]:
     files = {name.removeprefix("--"): (Path(path),) for name, path in zip(world[::2], world[1::2], strict=True)}
     as_of = runner.registered(own, FRAUD, files, None).end
     evidence = Evidence(as_of, {"drift": 2.0}, (as_of - timedelta(days=1)).date(), {}, {"drift": ("tx_amount",)})
-    retraining.keep(own, FRAUD, evidence, datetime.now(UTC))
+    decisions.keep(own, FRAUD, evidence, datetime.now(UTC))
     yield own
     engine.stop(own)
 
@@ -101,14 +101,14 @@ def test_a_daemon_killed_when_it_decided_launches_what_it_decided_once(
     home: Settings, daemon: Callable[[], subprocess.Popen[bytes]]
 ) -> None:
     first = daemon()
-    until(lambda: bool(retraining.rows(home, FRAUD)), "a sensor to decide", 0.002)
+    until(lambda: bool(decisions.rows(home, FRAUD)), "a sensor to decide", 0.002)
     kill(first)
     daemon()
     instance = open_instance(home)
     until(lambda: bool(launched(instance)), "the decided training to be launched", 0.5)
     seen = ticks(instance)
     until(lambda: ticks(instance) > seen, "another tick of every sensor", 0.5)
-    [row] = retraining.rows(home, FRAUD)
+    [row] = decisions.rows(home, FRAUD)
     assert launched(instance) == [f"fraud retraining {row.id} {row.digest[:16]}"]
 
 
@@ -124,7 +124,7 @@ def test_a_launched_training_that_is_killed_is_ended_and_launched_again(
     assert not killed.is_finished
     daemon()
     until(lambda: len(launched(instance)) == 2, "the training to be launched again", 0.5)
-    [row] = retraining.rows(home, FRAUD)
+    [row] = decisions.rows(home, FRAUD)
     key = f"fraud retraining {row.id} {row.digest[:16]}"
     assert sorted(launched(instance)) == [key, f"{key} attempt 2"]
     ended = instance.get_run_by_id(killed.run_id)

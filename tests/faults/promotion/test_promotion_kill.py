@@ -11,8 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from jobs.ledger import decisions as ledger
-from jobs.ledger.decisions import Decision
+from jobs.ledger import promotions
+from jobs.ledger.promotions import PromotionDecision
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 
@@ -21,8 +21,8 @@ FORK = multiprocessing.get_context("fork")
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def promotion(version: int, against: int | None) -> Decision:
-    return Decision(
+def promotion(version: int, against: int | None) -> PromotionDecision:
+    return PromotionDecision(
         "fraud", MOMENT, MOMENT, "promotion", "promoted", "better", "evergreen", True, version, f"{version:064}",
         against, f"{version} against {against}",
     )  # fmt: skip
@@ -53,14 +53,14 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def promoted_until(ledger_home: Settings, decision: Decision, statement: int) -> None:
+def promoted_until(ledger_home: Settings, decision: PromotionDecision, statement: int) -> None:
     with at_statement(statement, die):
-        ledger.decide(ledger_home, decision)
+        promotions.decide(ledger_home, decision)
 
 
 def sound(ledger_home: Settings) -> list[int]:
     """Versions in production so far, once the ledger is seen to be whole."""
-    book = ledger.book(ledger_home, FRAUD)
+    book = promotions.book(ledger_home, FRAUD)
     promoted = [d for d in book.decisions if d.outcome == "promoted"]
     assert [c.decision for c in book.champions] == [d.id for d in promoted]
     assert [c.version for c in book.champions] == [d.model_version for d in promoted]
@@ -70,7 +70,7 @@ def sound(ledger_home: Settings) -> list[int]:
 
 
 def test_killed_before_any_statement_it_is_the_old_champion_and_the_next_run_promotes(ledger_home: Settings) -> None:
-    ledger.decide(ledger_home, promotion(1, None))
+    promotions.decide(ledger_home, promotion(1, None))
     kills = 0
     for statement in range(1, 100):
         version, current = statement + 1, sound(ledger_home)[-1]
@@ -83,7 +83,7 @@ def test_killed_before_any_statement_it_is_the_old_champion_and_the_next_run_pro
         assert process.exitcode == -signal.SIGKILL
         assert sound(ledger_home)[-1] == current
         kills += 1
-        assert ledger.decide(ledger_home, promotion(version, current)).outcome == "promoted"
+        assert promotions.decide(ledger_home, promotion(version, current)).outcome == "promoted"
     # Reading champions and decisions, inserting, closing, opening, committing.
     assert kills >= 6
 
@@ -92,9 +92,9 @@ def climb(ledger_home: Settings, start: Any, name: int, results: Any) -> None:
     """Promote one version after another, each against the champion seen before."""
     start.wait()
     for step in range(5):
-        current = ledger.champion(ledger_home, FRAUD)
+        current = promotions.champion(ledger_home, FRAUD)
         version = 1000 * (name + 1) + step
-        results.put(ledger.decide(ledger_home, promotion(version, current.version if current else None)).outcome)
+        results.put(promotions.decide(ledger_home, promotion(version, current.version if current else None)).outcome)
 
 
 def test_of_promotions_at_once_each_saw_the_champion_it_replaced(ledger_home: Settings) -> None:
@@ -108,16 +108,16 @@ def test_of_promotions_at_once_each_saw_the_champion_it_replaced(ledger_home: Se
         process.join()
     assert [process.exitcode for process in processes] == [0] * 3
     assert len(sound(ledger_home)) == outcomes.count("promoted")
-    assert outcomes.count("promoted") + outcomes.count("refused") == 15 == len(ledger.decisions(ledger_home, FRAUD))
+    assert outcomes.count("promoted") + outcomes.count("refused") == 15 == len(promotions.decisions(ledger_home, FRAUD))
 
 
 def race(ledger_home: Settings, start: Any, version: int, results: Any) -> None:
     start.wait()
-    results.put(ledger.decide(ledger_home, promotion(version, 1)))
+    results.put(promotions.decide(ledger_home, promotion(version, 1)))
 
 
 def test_of_two_judged_against_the_same_champion_the_second_is_refused(ledger_home: Settings) -> None:
-    ledger.decide(ledger_home, promotion(1, None))
+    promotions.decide(ledger_home, promotion(1, None))
     start, results = FORK.Event(), FORK.Queue()
     processes = [FORK.Process(target=race, args=(ledger_home, start, version, results)) for version in (2, 3)]
     for process in processes:
@@ -134,9 +134,9 @@ def test_of_two_judged_against_the_same_champion_the_second_is_refused(ledger_ho
 
 def promote_for_ever(ledger_home: Settings, underway: Any) -> None:
     for version in itertools.count():
-        current = ledger.champion(ledger_home, FRAUD)
+        current = promotions.champion(ledger_home, FRAUD)
         against = current.version if current else None
-        ledger.decide(ledger_home, promotion((against or 0) + 1 + version % 2, against))
+        promotions.decide(ledger_home, promotion((against or 0) + 1 + version % 2, against))
         underway.set()
 
 

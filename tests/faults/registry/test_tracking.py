@@ -18,8 +18,7 @@ from worlds import training_world as world
 
 from jobs import settings
 from jobs.lakehouse.tables import Lakehouse
-from jobs.registry import model_versions as registry
-from jobs.registry import tracking
+from jobs.registry import model_versions, tracking
 from jobs.settings import Settings
 from jobs.training import candidate
 
@@ -54,18 +53,18 @@ def test_a_tracking_server_that_never_answers_is_given_up(own: Settings) -> None
     with socket.create_server(("127.0.0.1", 0)) as silent:
         found = replace(own, tracking=f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(tracking.TrackingUnavailable, match="within 2 s"):
-            registry.latest_candidate(found, world.DEMO)
+            model_versions.latest_candidate(found, world.DEMO)
         # The first call imported MLflow, which takes its own time.
         began = time.monotonic()
         with pytest.raises(tracking.TrackingUnavailable, match="within 2 s"):
-            registry.latest_candidate(found, world.DEMO)
+            model_versions.latest_candidate(found, world.DEMO)
         assert time.monotonic() - began < BOUND
 
 
 def test_a_password_in_the_url_is_not_shown(own: Settings) -> None:
     found = replace(own, tracking=f"postgresql://me:secret@127.0.0.1:{free_port()}/mlflow")
     with pytest.raises(tracking.TrackingUnavailable) as error:
-        registry.latest_candidate(found, world.DEMO)
+        model_versions.latest_candidate(found, world.DEMO)
     assert "secret" not in str(error.value)
 
 
@@ -82,7 +81,7 @@ def test_a_training_killed_while_it_is_tracked_registers_once_when_run_again(own
     environment = {**os.environ, "EVERGREEN_HOME": str(own.home)}
     killed = subprocess.run([sys.executable, "-c", script, FOLDER], env=environment, check=False, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert registry.latest_candidate(own, world.DEMO) is None
+    assert model_versions.latest_candidate(own, world.DEMO) is None
     versions = [candidate.make(lakehouse, world.DEMO).version for _ in range(2)]
     assert versions == [1, 1]
     with tracking.client(own) as tracker:
@@ -99,11 +98,11 @@ def test_a_server_holds_versions_and_once_it_is_down_what_is_here_still_serves(o
     with server(tmp_path, port):
         made = candidate.make(lakehouse, world.DEMO)
         assert made.version == 1 and made.link.startswith(f"http://127.0.0.1:{port}/#/experiments/")
-        bundle = registry.fetch(lakehouse.settings, world.DEMO, 1)
+        bundle = model_versions.fetch(lakehouse.settings, world.DEMO, 1)
     with pytest.raises(tracking.TrackingUnavailable):
         candidate.make(lakehouse, world.with_problem(seed=1))
     # What is here and is what was meant needs no server.
-    assert registry.fetch(lakehouse.settings, world.DEMO, 1, bundle.sha256).sha256 == bundle.sha256
+    assert model_versions.fetch(lakehouse.settings, world.DEMO, 1, bundle.sha256).sha256 == bundle.sha256
 
 
 @contextmanager

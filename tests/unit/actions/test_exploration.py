@@ -20,8 +20,7 @@ from worlds.small_history import DAY, START, world
 from jobs import settings
 from jobs.actions import exploration as acting
 from jobs.actions.exploration import Acting
-from jobs.backtesting import replay, timeline
-from jobs.backtesting import replay_log as replay_lines
+from jobs.backtesting import replay, replay_log, timeline
 from jobs.backtesting.replay import Replayed
 from jobs.datasets.history import UNKNOWN
 from jobs.datasets.training_rows import sampled
@@ -171,11 +170,11 @@ def test_a_replay_that_acts_goes_on_to_the_same_result(tmp_path: Path) -> None:
     acted = days[TRAINED:]
     assert all(day.blocked + day.explored == 15 for day in acted) and not any(day.blocked for day in days[:TRAINED])
     assert all(day.propensity == pytest.approx(0.2) and day.explored == 3 for day in acted)
-    lines = (tmp_path / "whole" / replay_lines.LINES).read_text().splitlines(keepends=True)
+    lines = (tmp_path / "whole" / replay_log.LINES).read_text().splitlines(keepends=True)
     for cut in (TRAINED + 8, DAYS - 1):
         copy = tmp_path / str(cut)
         shutil.copytree(tmp_path / "whole", copy)
-        (copy / replay_lines.LINES).write_text("".join(lines[:cut]))
+        (copy / replay_log.LINES).write_text("".join(lines[:cut]))
         assert [replace(day, seconds=0) for day in played(copy, policy).days] == [
             replace(day, seconds=0) for day in days
         ]

@@ -23,10 +23,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.alerts import channels as alert_channels
+from jobs.alerts import channels, outbox, redaction
 from jobs.alerts import mail as alert_mail
-from jobs.alerts import outbox as alerts
-from jobs.alerts import redaction as alert_text
 from jobs.alerts.channels import Notice, deliver
 from jobs.settings import Settings, load
 from orchestration.cli import main
@@ -218,7 +216,7 @@ def test_a_bad_webhook_is_refused_in_words(tmp_path: Path, url: str, expected: s
     settings = Settings(tmp_path, alert_webhook=url)
     why = deliver(settings, "webhook", NOTICE)
     assert why and "EVERGREEN_ALERT_WEBHOOK: expected https://host/path" in why and expected in why
-    assert "s3cret" not in why and expected in alert_channels.where(settings)["webhook"]
+    assert "s3cret" not in why and expected in channels.where(settings)["webhook"]
 
 
 @pytest.mark.parametrize(
@@ -240,7 +238,7 @@ def test_a_bad_mailbox_is_refused_in_words(tmp_path: Path, url: str, expected: s
     settings = Settings(tmp_path, alert_email=url)
     why = deliver(settings, "email", NOTICE)
     assert why and "EVERGREEN_ALERT_EMAIL: expected" in why and expected in why and "s3cret" not in why
-    assert expected in alert_channels.where(settings)["email"]
+    assert expected in channels.where(settings)["email"]
 
 
 def test_a_severity_that_nobody_knows_is_refused_at_once() -> None:
@@ -250,8 +248,8 @@ def test_a_severity_that_nobody_knows_is_refused_at_once() -> None:
 
 def test_a_bad_channel_never_fails_who_raised_the_alert(tmp_path: Path, caplog: Any) -> None:
     settings = Settings(tmp_path, alert_webhook="https://", alert_email="smtp://")
-    assert alerts.send(settings, alerts.Alert("fraud", "drift", "x", "y", "error", NOW), NOW)
-    assert sorted(alerts.told(settings)[0].waiting) == ["email", "webhook"]
+    assert outbox.send(settings, outbox.Alert("fraud", "drift", "x", "y", "error", NOW), NOW)
+    assert sorted(outbox.told(settings)[0].waiting) == ["email", "webhook"]
     assert "error: fraud drift, x: y" in caplog.text
 
 
@@ -308,8 +306,8 @@ hostile = st.text(st.sampled_from("ab\r\n\t\0\x0b\x0c\x1c\x85\u2028\u2029\ud800Ã
 def test_no_text_makes_a_header(said: str, subject: str) -> None:
     safe = replace(
         NOTICE,
-        said=alert_text.line(f"{said}\r\nBcc: x@y.org\r\n\r\n"),
-        subject=alert_text.line(f"{subject}\r\nBcc: x@y.org"),
+        said=redaction.line(f"{said}\r\nBcc: x@y.org\r\n\r\n"),
+        subject=redaction.line(f"{subject}\r\nBcc: x@y.org"),
     )
     box = alert_mail.mailbox(Settings(Path(), alert_email="smtp://host/?from=a@b.org&to=c@d.org"))
     sent = alert_mail.message(box, safe).as_bytes(policy=email.policy.SMTP)
@@ -332,7 +330,7 @@ def test_the_command_tries_every_channel(tmp_path: Path, receiver: Any, mails: M
     receiver.status = 404
     failed = CliRunner().invoke(main, ["alerts", "--test"], env=environment)
     assert failed.exit_code == 1 and "webhook: RuntimeError: 127.0.0.1 answered 404" in failed.output
-    assert alerts.told(load(environment), resolved=True) == []
+    assert outbox.told(load(environment), resolved=True) == []
 
 
 def test_the_command_lists_what_is_open(tmp_path: Path) -> None:
@@ -343,8 +341,8 @@ def test_the_command_lists_what_is_open(tmp_path: Path) -> None:
         return CliRunner().invoke(main, ["alerts", *options], env=environment).output
 
     assert listed() == "No alert is open.\n"
-    alerts.send(settings, alerts.Alert("fraud", "drift", "tx_amount", "Too [bold]high[/bold].", "error", NOW), NOW)
-    alerts.send(settings, alerts.Alert("returns", "drift", "quantity", "Too low.", "error", NOW), NOW)
-    alerts.resolve(settings, "returns", "drift", "quantity", NOW)
+    outbox.send(settings, outbox.Alert("fraud", "drift", "tx_amount", "Too [bold]high[/bold].", "error", NOW), NOW)
+    outbox.send(settings, outbox.Alert("returns", "drift", "quantity", "Too low.", "error", NOW), NOW)
+    outbox.resolve(settings, "returns", "drift", "quantity", NOW)
     assert "Too [bold]high[/bold]." in listed() and "Too low" not in listed() and "Too low" in listed("--all")
     assert listed("--use-case", "returns") == "No alert is open.\n"

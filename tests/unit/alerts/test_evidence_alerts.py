@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobs import settings
-from jobs.alerts import evidence_alerts
-from jobs.alerts import outbox as alerts
-from jobs.ledger import decisions as ledger
+from jobs.alerts import evidence_alerts, outbox
+from jobs.ledger import promotions
 from jobs.retraining.policy import Evidence
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
@@ -29,23 +28,23 @@ def home(tmp_path: Path) -> Settings:
 
 def test_an_alarm_is_told_while_it_lasts_and_again_when_it_is_back(home: Settings) -> None:
     evidence_alerts.settle(home, FRAUD, CALM, NOW)
-    assert alerts.told(home, resolved=True) == []
+    assert outbox.told(home, resolved=True) == []
     for day in range(3):
         evidence_alerts.settle(home, FRAUD, ALARMED, NOW + day * DAY)
-    [told] = alerts.told(home)
+    [told] = outbox.told(home)
     assert (told.alert.kind, told.alert.subject, told.tellings) == ("change", "drift", 1)
     assert "amount, hour" in told.alert.said and told.alert.evidence["score"] == 1.7
     evidence_alerts.settle(home, FRAUD, CALM, NOW + 3 * DAY)
-    assert alerts.told(home) == []
+    assert outbox.told(home) == []
     evidence_alerts.settle(home, FRAUD, ALARMED, NOW + 4 * DAY)
-    assert len(alerts.told(home)) == 1
+    assert len(outbox.told(home)) == 1
 
 
 def test_a_rollback_is_told_and_over(home: Settings) -> None:
-    decision = ledger.Decision(
+    decision = promotions.PromotionDecision(
         "fraud", NOW, NOW, "rollback", "promoted", "worse on mature labels", "evergreen", True, 3, "a" * 64, 4
     )
     evidence_alerts.rolled_back(home, FRAUD, decision, NOW)
-    [told] = alerts.told(home, resolved=True)
+    [told] = outbox.told(home, resolved=True)
     assert "Version 4 of fraud was taken back, version 3 is in production again" in told.alert.said
-    assert alerts.told(home) == [] and told.alert.severity == "error"
+    assert outbox.told(home) == [] and told.alert.severity == "error"

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.alerts import freshness as late
-from jobs.alerts import outbox as alerts
-from jobs.alerts.freshness import Facts
+from jobs.alerts import outbox
+from jobs.alerts.freshness import FreshnessFacts
 from jobs.lakehouse.tables import Lakehouse
-from jobs.ledger import decisions as ledger
-from jobs.ledger.decisions import Decision
+from jobs.ledger import promotions
+from jobs.ledger.promotions import PromotionDecision
 from jobs.scoring.prediction_log import table as log_of
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
@@ -35,11 +35,11 @@ def days(*numbers: int) -> frozenset[date]:
     return frozenset(START + n * DAY for n in numbers)
 
 
-def facts(events: Sequence[int], scored: Sequence[int], since: int | None = 0) -> Facts:
-    return Facts(days(*events), days(*scored), None if since is None else MIDNIGHT + since * DAY)
+def facts(events: Sequence[int], scored: Sequence[int], since: int | None = 0) -> FreshnessFacts:
+    return FreshnessFacts(days(*events), days(*scored), None if since is None else MIDNIGHT + since * DAY)
 
 
-def late_days(found: Facts, as_of: datetime) -> list[str]:
+def late_days(found: FreshnessFacts, as_of: datetime) -> list[str]:
     return [day for alert in late.late_predictions(FRAUD, found, as_of) for day in alert.evidence["days"]]
 
 
@@ -99,11 +99,11 @@ def live(settings: Settings, scored_at: Mapping[int, datetime], until: int) -> l
         now = MIDNIGHT + tick * SIX
         over = [n for n in range(until) if MIDNIGHT + (n + 1) * DAY <= now]
         done = [n for n in over if scored_at.get(n, MIDNIGHT + (n + 1) * DAY + HOUR) <= now]
-        known = alerts.open_subjects(settings, "fraud", late.PREDICTIONS)
+        known = outbox.open_subjects(settings, "fraud", late.PREDICTIONS)
         found = late.late_predictions(FRAUD, facts(over, done, since=1), now, known)
         if found or known:
-            alerts.settle(settings, "fraud", late.PREDICTIONS, found, now)
-    return [told.alert.said for told in alerts.told(settings, resolved=True)]
+            outbox.settle(settings, "fraud", late.PREDICTIONS, found, now)
+    return [told.alert.said for told in outbox.told(settings, resolved=True)]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_an_outage_is_told_once(
     settings = Settings(tmp_path_factory.mktemp("home"))
     told = live(settings, {n: MIDNIGHT + done * DAY for n, done in outage.items()}, 12)
     assert len(told) == tellings, told
-    assert alerts.told(settings) == []
+    assert outbox.told(settings) == []
 
 
 def test_each_random_outage_is_told_at_least_once_and_at_most_once_a_stretch(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_an_alert_says_what_was_expected_what_was_found_and_what_to_do() -> None
 
 
 def test_features_are_stale_at_their_declared_age_and_told_together() -> None:
-    found = Facts(features={"f.customer_windows": START, "f.terminal_windows": START + DAY, "f.empty": None})
+    found = FreshnessFacts(features={"f.customer_windows": START, "f.terminal_windows": START + DAY, "f.empty": None})
     end = MIDNIGHT + DAY
     assert late.stale_features(FRAUD, found, end + 36 * HOUR - timedelta(microseconds=1)) == []
     [alert] = late.stale_features(FRAUD, found, end + 36 * HOUR)
@@ -158,7 +158,7 @@ def test_features_are_stale_at_their_declared_age_and_told_together() -> None:
     [both] = late.stale_features(FRAUD, found, end + 5 * DAY)
     assert both.subject == alert.subject == "fraud" and "2 of 3 feature tables are stale" in both.said
     assert late.stale_features(RETURNS, found, end + 60 * HOUR) == []
-    assert late.stale_features(FRAUD, Facts(), end) == []
+    assert late.stale_features(FRAUD, FreshnessFacts(), end) == []
 
 
 def test_a_use_case_that_predicts_nothing_is_never_late() -> None:
@@ -173,7 +173,7 @@ def write(lakehouse: Lakehouse, table: str, rows: Sequence[tuple[int, str]]) -> 
 
 def test_facts_come_from_the_tables_metadata(tmp_path: Path) -> None:
     lakehouse = Lakehouse(Settings(tmp_path))
-    assert late.read(lakehouse, FRAUD) == Facts()
+    assert late.read(lakehouse, FRAUD) == FreshnessFacts()
     write(lakehouse, FRAUD.events, [(n, "") for n in range(5)])
     write(lakehouse, log_of(FRAUD), [(0, "nightly"), (1, "nightly"), (1, "online"), (2, "online")])
     write(lakehouse, log_of(FRAUD), [(0, "online"), (3, "nightly")])
@@ -182,10 +182,10 @@ def test_facts_come_from_the_tables_metadata(tmp_path: Path) -> None:
     write(lakehouse, customers, [(4, ""), (2, "")])
     write(lakehouse, terminals, [(1, "")])
     lakehouse.delta(terminals).delete()
-    decision = Decision(
+    decision = PromotionDecision(
         "fraud", MIDNIGHT, MIDNIGHT + DAY, "promotion", "promoted", "", "evergreen", True, 1, "0" * 64, None
     )  # fmt: skip
-    ledger.decide(lakehouse.settings, decision)
-    assert late.read(lakehouse, FRAUD) == Facts(
+    promotions.decide(lakehouse.settings, decision)
+    assert late.read(lakehouse, FRAUD) == FreshnessFacts(
         days(0, 1, 2, 3, 4), days(0, 1), MIDNIGHT + DAY, {customers: START + 4 * DAY, terminals: None}
     )

@@ -15,10 +15,9 @@ import pytest
 from worlds.small_history import START, world
 
 from jobs import settings
-from jobs.backtesting import replay, replay_models, timeline
-from jobs.backtesting import replay_log as replay_lines
+from jobs.backtesting import replay, replay_log, replay_models, timeline
 from jobs.backtesting.replay import Plan, Replayed
-from jobs.ledger import decisions as ledger
+from jobs.ledger import promotions
 from jobs.models.protocol import Examples
 from jobs.problem import Family
 from jobs.registry import bundle
@@ -76,8 +75,8 @@ def test_it_goes_on_from_any_day_to_the_same_result(auto: tuple[Path, Replayed],
     for cut in (3, TRAINED, TRAINED + 1, retrained[0], retrained[0] + 1, DAYS - 1):
         copy = tmp_path / str(cut)
         shutil.copytree(out, copy)
-        lines = (out / replay_lines.LINES).read_text().splitlines(keepends=True)
-        (copy / replay_lines.LINES).write_text("".join(lines[:cut]) + lines[cut][:40])
+        lines = (out / replay_log.LINES).read_text().splitlines(keepends=True)
+        (copy / replay_log.LINES).write_text("".join(lines[:cut]) + lines[cut][:40])
         again = played(copy, "auto")
         assert [replace(day, seconds=0) for day in again.days] == [replace(day, seconds=0) for day in days]
         np.testing.assert_array_equal(quality(again), quality(auto[1]))
@@ -86,11 +85,11 @@ def test_it_goes_on_from_any_day_to_the_same_result(auto: tuple[Path, Replayed],
 def test_the_ledger_has_every_promotion_at_its_moment(auto: tuple[Path, Replayed]) -> None:
     out, days = auto[0], auto[1].days
     own = settings.load({"EVERGREEN_HOME": str(out / "home")})
-    periods = ledger.history(own, SMALL)
+    periods = promotions.history(own, SMALL)
     assert [period.version for period in periods] == list(range(1, days[-1].next_champion + 1))
     for day in days[TRAINED:]:
         moment = midnight(START.date() + timedelta(days=days.index(day)))
-        found = ledger.champion(own, SMALL, at=moment)
+        found = promotions.champion(own, SMALL, at=moment)
         assert found is not None and found.version == day.champion_version
 
 
@@ -119,12 +118,12 @@ def test_what_turns_out_worse_is_taken_back(tmp_path: Path) -> None:
     # The next one is version 3, and is compared with the one that was restored.
     assert days[-1].next_champion > 2
     own = settings.load({"EVERGREEN_HOME": str(tmp_path / "whole" / "home")})
-    assert [period.version for period in ledger.history(own, SMALL)][:4] == [1, 2, 1, 3]
+    assert [period.version for period in promotions.history(own, SMALL)][:4] == [1, 2, 1, 3]
     for cut in (restored[0], restored[0] + 1):
         copy = tmp_path / str(cut)
         shutil.copytree(tmp_path / "whole", copy)
-        lines = (copy / replay_lines.LINES).read_text().splitlines(keepends=True)
-        (copy / replay_lines.LINES).write_text("".join(lines[:cut]))
+        lines = (copy / replay_log.LINES).read_text().splitlines(keepends=True)
+        (copy / replay_log.LINES).write_text("".join(lines[:cut]))
         again = played(copy, "auto", instant=True).days
         assert [replace(day, seconds=0) for day in again] == [replace(day, seconds=0) for day in days]
 
@@ -153,8 +152,8 @@ def test_the_timeline_is_a_row_per_day_and_a_picture(auto: tuple[Path, Replayed]
 
 def test_another_plan_does_not_go_on_in_the_same_folder(auto: tuple[Path, Replayed]) -> None:
     out, _ = auto
-    before = (out / replay_lines.LINES).read_text()
+    before = (out / replay_log.LINES).read_text()
     with pytest.raises(ValueError, match="expected the same replay"):
         played(out, "daily")
-    assert (out / replay_lines.LINES).read_text() == before
+    assert (out / replay_log.LINES).read_text() == before
     assert json.loads((out / "plan.json").read_text())["plan"]["policy"] == "auto"

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.drift import detector as drift
+from jobs.drift import detector
 from jobs.drift.detector import Drift, Reference, judge, reference
 from jobs.drift.drift_kernel import MISSING, bins_of, counter, edges_of
 from jobs.drift.histograms import Histograms, histograms
@@ -152,7 +152,7 @@ def test_a_stable_world_raises_no_alarm(seed: int) -> None:
     whole = world(seed, 56 + 60)
     found = judged(whole, reference(whole.until(day(55))), 56, 115)
     assert not [each for each in found if each.alarm or each.named or each.votes]
-    assert all(each.judged == drift.WINDOWS for each in found)
+    assert all(each.judged == detector.WINDOWS for each in found)
     assert max(each.score for each in found) < 0.95
 
 
@@ -163,7 +163,7 @@ def test_features_that_are_made_of_labels_alarm_later(known: Reference) -> None:
     today = world(0, 58, since=57, change=jump).until(day(57), day(56))
     plain, cautious = judge(known, today), judge(known, today, {"amount"})
     for name in plain.features:
-        line = drift.OF_LABELS if name == "amount" else 1.0
+        line = detector.OF_LABELS if name == "amount" else 1.0
         assert cautious.features[name].score == pytest.approx(plain.features[name].score / line)
     assert "amount" in plain.named
 

@@ -15,9 +15,8 @@ from deltalake import write_deltalake
 from worlds.judged_world import AS_OF, DAY, FEATURES, PROBLEM, USE_CASE, fitted, table_of, write_training_set
 
 from jobs import settings
-from jobs.evaluation import baselines
-from jobs.evaluation import evaluation_rows as judged_rows
-from jobs.evaluation.evaluate import Entrant, evaluate
+from jobs.evaluation import baselines, evaluation_rows
+from jobs.evaluation.evaluate import ContenderVersion, evaluate
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.boosted import Boosted
 from jobs.models.parity import score
@@ -64,14 +63,14 @@ def changed(**changes: object) -> UseCase:
     return replace(USE_CASE, problem=replace(PROBLEM, **changes))  # type: ignore[arg-type]
 
 
-def read(lakehouse: Lakehouse, problem: Problem = PROBLEM) -> judged_rows.JudgedRows:
+def read(lakehouse: Lakehouse, problem: Problem = PROBLEM) -> evaluation_rows.JudgedRows:
     version = lakehouse.version(USE_CASE.training_set)
     assert version is not None
-    return judged_rows.read(lakehouse, USE_CASE, problem, version, AS_OF)
+    return evaluation_rows.read(lakehouse, USE_CASE, problem, version, AS_OF)
 
 
 def test_a_first_champion_has_to_beat_every_baseline(lakehouse: Lakehouse, good: Bundle) -> None:
-    verdict = evaluate(lakehouse, USE_CASE, Entrant(1, good), None, AS_OF)
+    verdict = evaluate(lakehouse, USE_CASE, ContenderVersion(1, good), None, AS_OF)
     assert verdict.promoted, verdict.reasons
     evidence = json.loads(json.dumps(verdict.evidence))
     assert set(evidence["metrics"]) == {"version 1", "prevalence", "rule x1_then_amount", "logistic regression"}
@@ -86,7 +85,7 @@ def test_a_first_champion_has_to_beat_every_baseline(lakehouse: Lakehouse, good:
 
 def test_a_model_that_is_no_better_than_a_baseline_is_refused(lakehouse: Lakehouse, folder: Path) -> None:
     linear = fitted(folder / "linear", rows_in(40, 20), family="logistic")
-    verdict = evaluate(lakehouse, USE_CASE, Entrant(1, linear), None, AS_OF)
+    verdict = evaluate(lakehouse, USE_CASE, ContenderVersion(1, linear), None, AS_OF)
     assert not verdict.promoted
     assert "not better beyond noise" in verdict.reasons[0] and "logistic regression" in verdict.reasons[0]
 
@@ -111,14 +110,14 @@ def test_the_window_is_open_at_its_start_and_closed_at_its_end(tmp_path: Path) -
 def test_everyone_is_scored_on_the_same_rows_by_features_of_their_own(
     lakehouse: Lakehouse, good: Bundle, poor: Bundle
 ) -> None:
-    verdict = evaluate(lakehouse, USE_CASE, Entrant(2, good), Entrant(1, poor), AS_OF)
+    verdict = evaluate(lakehouse, USE_CASE, ContenderVersion(2, good), ContenderVersion(1, poor), AS_OF)
     assert verdict.promoted, verdict.reasons
     rows = rows_in(15, 5)
     for name, made in (("version 2", good), ("version 1", poor)):
         expected = score(made.session(), features_of(rows, made.manifest.names))
         found = verdict.evidence["metrics"][name]["average_precision"]
         assert found == pytest.approx(metrics.average_precision(rows["is_fraud"].to_numpy(), expected))
-    assert not evaluate(lakehouse, USE_CASE, Entrant(1, poor), Entrant(2, good), AS_OF).promoted
+    assert not evaluate(lakehouse, USE_CASE, ContenderVersion(1, poor), ContenderVersion(2, good), AS_OF).promoted
 
 
 def test_a_champion_whose_feature_is_gone_is_left_out_and_that_is_said(
@@ -126,17 +125,17 @@ def test_a_champion_whose_feature_is_gone_is_left_out_and_that_is_said(
 ) -> None:
     more = TABLE.append_column("gone", TABLE["x1"])
     old = fitted(folder / "old", more, names=("gone", "x2"))
-    verdict = evaluate(lakehouse, USE_CASE, Entrant(2, good), Entrant(1, old), AS_OF)
+    verdict = evaluate(lakehouse, USE_CASE, ContenderVersion(2, good), ContenderVersion(1, old), AS_OF)
     assert "its features ['gone'] are not in version" in verdict.evidence["champion_left_out"]
     assert verdict.evidence["champion"] == "version 1" and "better_than_champion" not in verdict.evidence["checks"]
     # The other way round the candidate is of no use.
-    refused = evaluate(lakehouse, USE_CASE, Entrant(2, old), Entrant(1, good), AS_OF)
+    refused = evaluate(lakehouse, USE_CASE, ContenderVersion(2, old), ContenderVersion(1, good), AS_OF)
     assert not refused.promoted and "version 2 cannot be used: its features ['gone']" in refused.reasons[0]
 
 
 def test_a_model_of_another_use_case_is_refused(lakehouse: Lakehouse, folder: Path) -> None:
     other = fitted(folder / "other", rows_in(40, 20), use_case="returns")
-    verdict = evaluate(lakehouse, USE_CASE, Entrant(1, other), None, AS_OF)
+    verdict = evaluate(lakehouse, USE_CASE, ContenderVersion(1, other), None, AS_OF)
     assert verdict.reasons == ("version 1 cannot be used: it is a model of returns, not of fraud",)
 
 
@@ -145,24 +144,30 @@ def test_rows_of_one_class_are_a_refusal(tmp_path: Path, good: Bundle, value: bo
     table = rows_in(15, 5)
     same = table.set_column(8, "is_fraud", pa.array([value] * table.num_rows))
     own = write_training_set(settings.load({"EVERGREEN_HOME": str(tmp_path)}), same)
-    verdict = evaluate(own, USE_CASE, Entrant(1, good), None, AS_OF)
+    verdict = evaluate(own, USE_CASE, ContenderVersion(1, good), None, AS_OF)
     assert not verdict.promoted and "nothing can be compared" in verdict.reasons[0]
 
 
 def test_no_rows_at_all_are_a_refusal(lakehouse: Lakehouse, good: Bundle) -> None:
     young = replace(USE_CASE, label_maturity=60 * DAY)
-    verdict = evaluate(lakehouse, young, Entrant(1, good), None, AS_OF)
+    verdict = evaluate(lakehouse, young, ContenderVersion(1, good), None, AS_OF)
     assert verdict.reasons[0].startswith("0 mature rows")
 
 
 def test_a_training_set_that_knows_the_future_is_refused(lakehouse: Lakehouse, good: Bundle) -> None:
     with pytest.raises(ValueError, match="found one that knows more"):
-        evaluate(lakehouse, USE_CASE, Entrant(1, good), None, AS_OF - DAY)
+        evaluate(lakehouse, USE_CASE, ContenderVersion(1, good), None, AS_OF - DAY)
 
 
 def test_a_home_without_training_set_is_refused(tmp_path: Path, good: Bundle) -> None:
     with pytest.raises(ValueError, match="expected a training set, found none"):
-        evaluate(Lakehouse(settings.load({"EVERGREEN_HOME": str(tmp_path)})), USE_CASE, Entrant(1, good), None, AS_OF)
+        evaluate(
+            Lakehouse(settings.load({"EVERGREEN_HOME": str(tmp_path)})),
+            USE_CASE,
+            ContenderVersion(1, good),
+            None,
+            AS_OF,
+        )
 
 
 def test_slices_are_bounds_values_and_groups_of_profiles(tmp_path: Path) -> None:
@@ -229,14 +234,14 @@ def test_the_logistic_baseline_learns_from_whole_latest_days_known_by_then(lakeh
 
 def test_what_a_baseline_lacks_is_said(lakehouse: Lakehouse, good: Bundle) -> None:
     use_case = changed(rules=(Rule("unknown", ("nothing",)),))
-    evidence = evaluate(lakehouse, use_case, Entrant(1, good), None, AS_OF).evidence
+    evidence = evaluate(lakehouse, use_case, ContenderVersion(1, good), None, AS_OF).evidence
     assert "rule unknown: no columns ['nothing'] in the training set" in evidence["left_out"]
 
 
 def test_training_noise_is_declared_recorded_or_measured(lakehouse: Lakehouse, folder: Path, good: Bundle) -> None:
     recorded = fitted(folder / "recorded", rows_in(40, 20), training={"training_noise": 0.25})
     noises = [
-        evaluate(lakehouse, case, Entrant(1, made), None, AS_OF).evidence["limits"]["training_noise"]
+        evaluate(lakehouse, case, ContenderVersion(1, made), None, AS_OF).evidence["limits"]["training_noise"]
         for case, made in (
             (changed(training_noise=0.125), recorded),
             (changed(training_noise=None), recorded),
@@ -256,10 +261,12 @@ def test_a_graph_that_says_something_else_than_its_model_is_refused(lakehouse: L
     liar = Liar({"rounds": 40})
     liar.fit(examples_of(rows_in(40, 20), FEATURES, "is_fraud"), None, seed=0, device="cpu")
     manifest = Manifest("fraud", "boosted", tuple((n, "float32") for n in FEATURES), 0.5, AS_OF.isoformat(), {})
-    verdict = evaluate(lakehouse, USE_CASE, Entrant(1, bundle.write(folder / "liar", liar, manifest)), None, AS_OF)
+    verdict = evaluate(
+        lakehouse, USE_CASE, ContenderVersion(1, bundle.write(folder / "liar", liar, manifest)), None, AS_OF
+    )
     assert "export_parity" in [c.name for c in verdict.checks if c.outcome == "failed"]
 
 
 def test_a_slow_model_is_refused(lakehouse: Lakehouse, good: Bundle) -> None:
-    verdict = evaluate(lakehouse, changed(latency_ms=0.0, size_bytes=10.0), Entrant(1, good), None, AS_OF)
+    verdict = evaluate(lakehouse, changed(latency_ms=0.0, size_bytes=10.0), ContenderVersion(1, good), None, AS_OF)
     assert [c.name for c in verdict.checks if c.outcome == "failed"] == ["latency", "size"]

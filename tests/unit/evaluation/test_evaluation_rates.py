@@ -24,7 +24,7 @@ from worlds.judged_world import (
 
 from jobs import settings
 from jobs.evaluation import seed_noise as training_noise
-from jobs.evaluation.evaluate import Entrant, evaluate
+from jobs.evaluation.evaluate import ContenderVersion, evaluate
 from jobs.evaluation.gate import Verdict
 from jobs.models.tables import examples_of
 from jobs.registry.bundle import Bundle
@@ -47,7 +47,7 @@ def judge(tmp_path: Path, noise: float) -> Judge:
 
     def judged(world: int, candidate: Bundle, champion: Bundle) -> Verdict:
         lakehouse = write_training_set(own, table_of(seed=world, rows=40_000), use_case=use_case)
-        return evaluate(lakehouse, use_case, Entrant(2, candidate), Entrant(1, champion), AS_OF)
+        return evaluate(lakehouse, use_case, ContenderVersion(2, candidate), ContenderVersion(1, champion), AS_OF)
 
     return judged
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jobs.ground_truth.concept_drift import Concept, concept_drift, label_drift, percentiles
 from jobs.ground_truth.label_delay import learn
-from jobs.stats import overdispersion as counts
+from jobs.stats import overdispersion
 from jobs.stats.metrics import Bools, Floats
 from jobs.stats.overdispersion import Proportion, Rate
 from jobs.times import MICROSECONDS_A_DAY as DAY
@@ -130,7 +130,7 @@ def test_tails_of_proportions_are_those_of_simulated_ones(mean: float, correlati
     drawn = generator.binomial(of, generator.beta(mean * total, (1 - mean) * total, 200_000))
     for hits in range(of + 1):
         assert Proportion(mean, correlation).at_least(hits, of) == pytest.approx((drawn >= hits).mean(), abs=0.006)
-    learned = counts.learn_proportion(drawn, np.full(len(drawn), of))
+    learned = overdispersion.learn_proportion(drawn, np.full(len(drawn), of))
     assert (learned.mean, learned.correlation) == pytest.approx((mean, correlation), rel=0.1)
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from worlds.small_history import START, world
 
-from jobs.ground_truth import estimates_table as estimate_record
+from jobs.ground_truth import estimates_table
 from jobs.ground_truth.estimates_table import Expectation
 from jobs.ground_truth.held_out_scores import Unseen
 from jobs.ground_truth.label_delay import learn
@@ -32,7 +32,7 @@ def expected(monkeypatch: pytest.MonkeyPatch, decided: Any) -> Expectation:
         inside = (HISTORY.times > microseconds(since)) & (HISTORY.times <= microseconds(until))
         return Unseen(np.flatnonzero(inside), SCORES[inside])
 
-    monkeypatch.setattr(estimate_record, "unseen", unseen)
+    monkeypatch.setattr(estimates_table, "unseen", unseen)
     told, ids = HISTORY.labels, np.arange(len(HISTORY))
     known = labels(ids, told.rows, told.known_at, told.values, AS_OF, told.superseded_at)
     delay = learn(HISTORY.times[known.positive], known.known_at[known.positive], AS_OF, FRAUD.label_maturity)
@@ -41,7 +41,7 @@ def expected(monkeypatch: pytest.MonkeyPatch, decided: Any) -> Expectation:
     scored = Scored(HISTORY.times, scores, versions, HISTORY.blocks, HISTORY.amounts, known.known_at, known.positive)
     bundle: Any = SimpleNamespace(manifest=SimpleNamespace(learned_until=START))
     lakehouse: Any = None
-    return estimate_record.expect(lakehouse, FRAUD, PROBLEM, (1, bundle), Outcomes(events, scored, ()), AS_OF)
+    return estimates_table.expect(lakehouse, FRAUD, PROBLEM, (1, bundle), Outcomes(events, scored, ()), AS_OF)
 
 
 @pytest.mark.parametrize(("gone", "back"), [(20, 84), (60, 70), (0, 80)])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jobs.ground_truth.label_delay import learn
 from jobs.ground_truth.label_maturity import Maturity, maturity
-from jobs.stats import overdispersion as counts
+from jobs.stats import overdispersion
 from jobs.stats.metrics import Bools
 from jobs.times import MICROSECONDS_A_DAY as DAY
 from jobs.times import NEVER, Times, microseconds
@@ -122,6 +122,6 @@ def test_the_shape_of_counts_is_found_again() -> None:
     generator = np.random.default_rng(0)
     exposure = generator.uniform(500, 1500, 4000)
     varied = generator.poisson(0.05 * exposure * generator.gamma(8, 1 / 8, 4000))
-    assert counts.learn(varied, exposure).shape == pytest.approx(8, rel=0.15)
-    assert counts.learn(varied, exposure).mean == pytest.approx(0.05, rel=0.05)
-    assert counts.learn(generator.poisson(0.05 * exposure), exposure).shape > 200
+    assert overdispersion.learn(varied, exposure).shape == pytest.approx(8, rel=0.15)
+    assert overdispersion.learn(varied, exposure).mean == pytest.approx(0.05, rel=0.05)
+    assert overdispersion.learn(generator.poisson(0.05 * exposure), exposure).shape > 200

@@ -16,7 +16,7 @@ from jobs import settings
 from jobs.drift import reference as drift_reference
 from jobs.drift.detector import REFERENCE_DAYS, reference
 from jobs.drift.histograms import Histograms
-from jobs.drift.reference import Kept
+from jobs.drift.reference import StoredReference
 from jobs.ground_truth.outcomes import Outcomes, events, outcomes
 from jobs.ground_truth.performance_table import fingerprints
 from jobs.lakehouse.tables import Lakehouse
@@ -171,7 +171,7 @@ def test_a_kept_reference_is_that_of_its_model_alone(lakehouse: Lakehouse) -> No
     counts = generator.multinomial(1000, np.full(8, 1 / 8), (REFERENCE_DAYS, 2))
     days = tuple(date(2026, 1, 1) + n * DAY for n in range(REFERENCE_DAYS))
     edges = {name: generator.normal(size=6).astype(np.float32) for name in ("a", "b")}
-    kept = Kept(edges, reference(Histograms(days, ("a", "b"), counts)), Null(0.53, 0.01, 28))
+    kept = StoredReference(edges, reference(Histograms(days, ("a", "b"), counts)), Null(0.53, 0.01, 28))
     drift_reference.keep(lakehouse.settings, FRAUD, {"bundle": "one"}, kept)
     found = drift_reference.last(lakehouse.settings, FRAUD, {"bundle": "one"})
     assert found is not None and found.null == kept.null

@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.ingest import contracts, schemas
-from jobs.ingest import day_digests as digests
-from jobs.ingest import load_warnings as shifts
+from jobs.ingest import contracts, day_digests, load_warnings, schemas
 from jobs.ingest.contracts import REASONS, ContractBroken
 from jobs.ingest.parsing import Batch, make_batch, table_schema
 from jobs.ingest.readers import FOUND, ColumnNames
@@ -241,7 +239,7 @@ def orders(days: int, per_day: int, shift: float = 0.0, missing: float = 0.0) ->
 
 def warned(loaded: pl.DataFrame, before: pl.DataFrame, per_day: dict[date, int]) -> dict[str, bool]:
     days = sorted(loaded["event_date"].unique())
-    return {f.name: f.passed for f in shifts.findings(SOURCE, days, loaded, before, per_day)}
+    return {f.name: f.passed for f in load_warnings.findings(SOURCE, days, loaded, before, per_day)}
 
 
 def test_shifts_are_warned_of_and_like_days_are_not() -> None:
@@ -260,7 +258,7 @@ def test_shifts_are_warned_of_and_like_days_are_not() -> None:
 
 
 def test_warnings_never_block() -> None:
-    found = shifts.findings(SOURCE, [], orders(7, 100, shift=3), orders(28, 100), {})
+    found = load_warnings.findings(SOURCE, [], orders(7, 100, shift=3), orders(28, 100), {})
     assert not all(f.passed for f in found)
     assert not any(f.blocking for f in found)
 
@@ -269,9 +267,9 @@ def test_the_stability_index_is_that_of_the_textbook() -> None:
     reference, current = pl.Series(range(1000)), pl.Series([i // 2 for i in range(1000)])
     # Half of the deciles twice as full, the other half empty (half a row).
     expected = 5 * (0.2 - 0.1) * math.log(2) + 5 * (0.0005 - 0.1) * math.log(0.0005 / 0.1)
-    assert shifts.stability_index(reference, current) == pytest.approx(expected, rel=0.02)
-    assert shifts.stability_index(reference, reference) == 0
-    assert shifts.stability_index(reference, current.head(10)) is None
+    assert load_warnings.stability_index(reference, current) == pytest.approx(expected, rel=0.02)
+    assert load_warnings.stability_index(reference, reference) == 0
+    assert load_warnings.stability_index(reference, current.head(10)) is None
 
 
 @given(rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=30), cut=st.integers(0, 30))
@@ -284,9 +282,9 @@ def test_digests_add_up_whatever_the_order(rows: list[tuple[int, int]], cut: int
         )
 
     first, second = frame(rows[:cut]), frame(rows[cut:])
-    kept = digests.Digests(0, {}, complete=True).after(1, digests.digest(first, ["value"]))
-    kept = kept.after(2, digests.digest(second, ["value"]))
-    assert dict(kept.days) == digests.digest(frame(rows[::-1]), ["value"])
+    kept = day_digests.Digests(0, {}, complete=True).after(1, day_digests.digest(first, ["value"]))
+    kept = kept.after(2, day_digests.digest(second, ["value"]))
+    assert dict(kept.days) == day_digests.digest(frame(rows[::-1]), ["value"])
     for other in (8, 9):
-        changed = digests.digest(frame([*rows, (0, other)]), ["value"])
-        assert changed[date(2026, 1, 1)] != digests.digest(frame([*rows, (0, 7)]), ["value"])[date(2026, 1, 1)]
+        changed = day_digests.digest(frame([*rows, (0, other)]), ["value"])
+        assert changed[date(2026, 1, 1)] != day_digests.digest(frame([*rows, (0, 7)]), ["value"])[date(2026, 1, 1)]

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from jobs.alerts import outbox as alerts
-from jobs.ingest import registered_inputs as inputs
+from jobs.alerts import outbox
+from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import Lakehouse
-from jobs.ledger import decisions as ledger
-from jobs.ledger.decisions import Decision
+from jobs.ledger import promotions
+from jobs.ledger.promotions import PromotionDecision
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 from orchestration import alert_sensors
@@ -73,7 +73,7 @@ def run(instance: dg.DagsterInstance, fails: bool, use_case: str = "fraud", name
 
 
 def opened(settings: Settings) -> list[tuple[str, str]]:
-    return [(told.alert.kind, told.alert.subject) for told in alerts.told(settings)]
+    return [(told.alert.kind, told.alert.subject) for told in outbox.told(settings)]
 
 
 def test_a_failed_job_is_told_with_its_cause_until_it_succeeds(
@@ -81,12 +81,12 @@ def test_a_failed_job_is_told_with_its_cause_until_it_succeeds(
 ) -> None:
     run(instance, fails=True)
     tick("fraud_run_failed")
-    [told] = alerts.told(settings)
+    [told] = outbox.told(settings)
     assert (told.alert.kind, told.alert.subject, told.alert.severity) == ("run_failed", "fraud_lineage", "error")
     assert "train: ValueError: no room at postgresql://eve:***@db/x" in told.alert.said
     run(instance, fails=True)
     tick("fraud_run_failed")
-    assert len(alerts.told(settings, resolved=True)) == 1
+    assert len(outbox.told(settings, resolved=True)) == 1
     run(instance, fails=False)
     tick("fraud_run_succeeded")
     assert opened(settings) == []
@@ -120,7 +120,9 @@ def test_jobs_are_told_apart_and_other_use_cases_left_alone(
 
 
 def alive(settings: Settings, last: date) -> None:
-    inputs.register(settings, FRAUD, inputs.Inputs({"transactions": ("x.parquet",)}, date(2026, 9, 1), last))
+    registered_inputs.register(
+        settings, FRAUD, registered_inputs.Inputs({"transactions": ("x.parquet",)}, date(2026, 9, 1), last)
+    )
 
 
 def three_days_late(settings: Settings) -> None:
@@ -130,8 +132,9 @@ def three_days_late(settings: Settings) -> None:
     for table in (FRAUD.events, "fraud_serving.prediction_log", *(FRAUD.window_table(w) for w in FRAUD.windows)):
         write_deltalake(lakehouse.path(table), days, mode="overwrite", partition_by=["event_date"])
     since = datetime(2026, 11, 10, tzinfo=UTC)
-    ledger.decide(
-        settings, Decision("fraud", since, since, "promotion", "promoted", "", "evergreen", True, 1, "0" * 64, None)
+    promotions.decide(
+        settings,
+        PromotionDecision("fraud", since, since, "promotion", "promoted", "", "evergreen", True, 1, "0" * 64, None),
     )
 
 
@@ -143,7 +146,7 @@ def test_a_living_input_alerts_when_it_is_late_and_recovers(settings: Settings, 
     late = [("late_predictions", "2026-11-19"), ("stale_features", "fraud")]
     assert opened(settings) == late
     tick("fraud_lateness")
-    assert opened(settings) == late and all(told.tellings == 1 for told in alerts.told(settings))
+    assert opened(settings) == late and all(told.tellings == 1 for told in outbox.told(settings))
     days = pa.table({"event_date": [date(2026, 11, 19) + n * DAY for n in range(3)], "origin": ["nightly"] * 3})
     for table in (FRAUD.events, "fraud_serving.prediction_log", *(FRAUD.window_table(w) for w in FRAUD.windows)):
         write_deltalake(Lakehouse(settings).path(table), days, mode="append", partition_by=["event_date"])
@@ -160,8 +163,8 @@ def test_a_history_is_never_late(settings: Settings, tick: Ticks) -> None:
 
 def test_each_tick_delivers_what_was_left_waiting(settings: Settings, tick: Ticks, receiver: Any) -> None:
     receiver.status = 500
-    told = alerts.Alert("fraud", "drift", "tx_amount", "Too high.", "warning", NOW)
-    alerts.send(replace(settings, alert_webhook=receiver.url), told, NOW)
+    told = outbox.Alert("fraud", "drift", "tx_amount", "Too high.", "warning", NOW)
+    outbox.send(replace(settings, alert_webhook=receiver.url), told, NOW)
     receiver.status = 200
     other = alert_sensors.lateness(FRAUD, replace(settings, alert_webhook=receiver.url), lambda: NOW)
     with dg.DagsterInstance.ephemeral() as instance:

@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 
 from jobs import settings
-from jobs.ingest import registered_inputs as inputs
+from jobs.ingest import registered_inputs
 from jobs.ingest.registered_inputs import Inputs
 from jobs.use_cases.fraud import FRAUD
 from orchestration import partitions
@@ -12,7 +12,7 @@ from orchestration import partitions
 
 def registered(home: Path, first: date, last: date) -> settings.Settings:
     own = settings.load({"EVERGREEN_HOME": str(home)})
-    inputs.register(own, FRAUD, Inputs({"transactions": ("payments.parquet",)}, first, last))
+    registered_inputs.register(own, FRAUD, Inputs({"transactions": ("payments.parquet",)}, first, last))
     return own
 
 

@@ -14,10 +14,9 @@ from worlds.judged_world import AS_OF, DAY, PROBLEM, USE_CASE, FileRegistry, fit
 from jobs import settings
 from jobs.lakehouse.maintenance import PROPERTIES
 from jobs.lakehouse.tables import Lakehouse, keeping
-from jobs.ledger import decisions as ledger
-from jobs.ledger.decisions import Decision
-from jobs.promotion import approvals as interventions
-from jobs.promotion import export_onnx
+from jobs.ledger import promotions
+from jobs.ledger.promotions import PromotionDecision
+from jobs.promotion import approvals, export_onnx
 from jobs.promotion import promote as promotion
 from jobs.promotion.approvals import NotPossible, Person
 from jobs.promotion.promote import Judged
@@ -38,7 +37,7 @@ class World:
     registry: FileRegistry
     models: list[Bundle]
 
-    def promote(self, use_case: UseCase = USE_CASE, as_of: datetime = AS_OF) -> tuple[Judged, Decision | None]:
+    def promote(self, use_case: UseCase = USE_CASE, as_of: datetime = AS_OF) -> tuple[Judged, PromotionDecision | None]:
         return promotion.promote(self.lakehouse, use_case, self.registry, as_of, NOW)
 
     def outcome(self, use_case: UseCase = USE_CASE, as_of: datetime = AS_OF) -> str | None:
@@ -51,14 +50,14 @@ class World:
 
     @property
     def champion(self) -> int | None:
-        found = ledger.champion(self.settings, USE_CASE)
+        found = promotions.champion(self.settings, USE_CASE)
         return found.version if found else None
 
-    def approve(self, version: int, person: Person = ANNA) -> Decision:
-        return interventions.approve(self.settings, MANUAL, self.registry, version, person)
+    def approve(self, version: int, person: Person = ANNA) -> PromotionDecision:
+        return approvals.approve(self.settings, MANUAL, self.registry, version, person)
 
-    def rollback(self, to: int | None = None, person: Person = ANNA) -> Decision:
-        return interventions.rollback(self.settings, USE_CASE, self.registry, person, "odd scores", to)
+    def rollback(self, to: int | None = None, person: Person = ANNA) -> PromotionDecision:
+        return approvals.rollback(self.settings, USE_CASE, self.registry, person, "odd scores", to)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +85,7 @@ def test_a_better_candidate_replaces_the_champion_and_aliases_follow(world: Worl
     assert world.promote() == (Judged("there is no candidate yet"), None)
     climbed(world)
     assert world.registry.aliases == {"candidate": 2, "champion": 2, "previous": 1}
-    one, two = ledger.decisions(world.settings, USE_CASE)
+    one, two = promotions.decisions(world.settings, USE_CASE)
     assert "better beyond noise" in two.reason and two.champion_version == 1 and two.decided_at == NOW
     assert two.evidence["checks"]["better_than_champion"]["difference"] > 0
     assert two.versions == {USE_CASE.training_set: 0, USE_CASE.events: 0}
@@ -97,7 +96,7 @@ def test_a_second_run_adds_nothing(world: World) -> None:
     climbed(world)
     judged, decision = world.promote()
     assert decision is None and judged.said == "the candidate, version 2, is the champion already"
-    assert len(ledger.decisions(world.settings, USE_CASE)) == 2
+    assert len(promotions.decisions(world.settings, USE_CASE)) == 2
 
 
 def test_a_worse_candidate_is_refused_once_and_the_champion_stays(world: World) -> None:
@@ -110,7 +109,7 @@ def test_a_worse_candidate_is_refused_once_and_the_champion_stays(world: World) 
         "judged now", "judged before, on the same rows and against the same champion"
     ]  # fmt: skip
     assert world.champion == 2 and world.registry.aliases["champion"] == 2
-    assert len(ledger.decisions(world.settings, USE_CASE)) == 3
+    assert len(promotions.decisions(world.settings, USE_CASE)) == 3
 
 
 def test_new_rows_are_new_evidence_and_maintenance_is_not(world: World) -> None:
@@ -120,9 +119,9 @@ def test_new_rows_are_new_evidence_and_maintenance_is_not(world: World) -> None:
     state = keeping(world.lakehouse.state(USE_CASE.training_set))
     world.lakehouse.delta(USE_CASE.training_set).alter.set_table_properties(PROPERTIES, commit_properties=state)
     assert world.lakehouse.version(USE_CASE.training_set) == 1
-    assert world.outcome() == "refused" and len(ledger.decisions(world.settings, USE_CASE)) == 3
+    assert world.outcome() == "refused" and len(promotions.decisions(world.settings, USE_CASE)) == 3
     write_training_set(world.settings, TABLE, AS_OF + timedelta(hours=1))
-    assert world.outcome(as_of=AS_OF + DAY) == "refused" and len(ledger.decisions(world.settings, USE_CASE)) == 4
+    assert world.outcome(as_of=AS_OF + DAY) == "refused" and len(promotions.decisions(world.settings, USE_CASE)) == 4
 
 
 def test_history_is_not_judged_by_a_champion_of_the_future(world: World) -> None:
@@ -139,7 +138,7 @@ def test_a_person_approves_what_waits(world: World) -> None:
     assert (approved.kind, approved.outcome, approved.by, approved.authenticated) == (
         "approval", "promoted", "anna", False
     )  # fmt: skip
-    assert approved.evidence == ledger.decisions(world.settings, USE_CASE)[0].evidence
+    assert approved.evidence == promotions.decisions(world.settings, USE_CASE)[0].evidence
     assert world.champion == 1
     assert promotion.reconcile(world.settings, USE_CASE, world.registry) == {"champion": 1, "previous": None}
     with pytest.raises(NotPossible, match=r"which do \[\]; found promoted"):
@@ -150,7 +149,7 @@ def test_who_was_judged_against_another_champion_must_be_judged_again(world: Wor
     for version in (1, 2):
         world.registry.add(version, world.models[version])
         assert world.outcome(MANUAL) == "waiting"
-    assert ledger.book(world.settings, USE_CASE).waiting == [1, 2]
+    assert promotions.book(world.settings, USE_CASE).waiting == [1, 2]
     assert world.approve(2).outcome == "promoted"
     late = world.approve(1)
     assert late.outcome == "refused" and "judged against no champion, but version 2 is in production" in late.reason
@@ -160,7 +159,7 @@ def test_who_was_judged_against_another_champion_must_be_judged_again(world: Wor
 def test_what_a_person_rejected_is_not_asked_about_again(world: World) -> None:
     world.registry.add(1, world.models[1])
     world.outcome(MANUAL)
-    interventions.reject(world.settings, MANUAL, 1, ANNA, "too young")
+    approvals.reject(world.settings, MANUAL, 1, ANNA, "too young")
     judged, decision = world.promote(MANUAL)
     assert decision is None and judged.said == "version 1 was rejected by anna: too young"
     with pytest.raises(NotPossible, match=r"found rejected \(too young\)"):
@@ -177,7 +176,7 @@ def test_a_rollback_restores_the_previous_champion_and_stays(world: World) -> No
     back = world.rollback(person=replace(ANNA, as_of=AS_OF + DAY))
     assert (back.kind, back.model_version, back.by, back.reason) == ("rollback", 1, "anna", "odd scores")
     assert promotion.reconcile(world.settings, USE_CASE, world.registry) == {"champion": 1, "previous": None}
-    restored = ledger.champion(world.settings, USE_CASE)
+    restored = promotions.champion(world.settings, USE_CASE)
     assert restored and restored.sha256 == world.models[1].sha256 and restored.since == AS_OF + DAY
     # The alias `candidate` still names the version rolled back: no run promotes it again.
     judged, decision = world.promote(as_of=AS_OF + DAY)
@@ -202,7 +201,7 @@ def test_a_decision_holds_from_now_or_from_where_history_stands(world: World) ->
     soon, late = AS_OF + DAY, AS_OF + 100 * DAY
 
     def at(now: datetime) -> datetime:
-        return interventions.person(world.settings, USE_CASE, "anna", True, now).as_of
+        return approvals.person(world.settings, USE_CASE, "anna", True, now).as_of
 
     assert at(late) == late
     climbed(world)
@@ -220,7 +219,7 @@ def test_nobody_to_go_back_to_is_said(world: World) -> None:
 def test_a_registry_that_was_down_follows_at_the_next_run(world: World) -> None:
     climbed(world)
     world.registry.add(3, world.models[1])
-    interventions.rollback(world.settings, USE_CASE, world.registry, ANNA, "odd scores")
+    approvals.rollback(world.settings, USE_CASE, world.registry, ANNA, "odd scores")
     world.registry.down = True
     with pytest.raises(ConnectionError):
         promotion.reconcile(world.settings, USE_CASE, world.registry)

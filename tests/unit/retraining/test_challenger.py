@@ -14,22 +14,20 @@ from jobs import settings
 from jobs.backtesting import reproduce
 from jobs.backtesting.replay import instantly
 from jobs.datasets.history import History
-from jobs.ground_truth import held_out_scores as unseen
+from jobs.ground_truth import held_out_scores
 from jobs.lakehouse.tables import Lakehouse
-from jobs.ledger import decisions as ledger
-from jobs.ledger.decisions import Kind
+from jobs.ledger import promotions
+from jobs.ledger.promotions import Kind
 from jobs.models.catalog import new_model
 from jobs.problem import Family
-from jobs.promotion import promote as promotion
-from jobs.registry import bundle
-from jobs.registry import model_versions as registry
+from jobs.promotion import promote
+from jobs.registry import bundle, model_versions
 from jobs.registry.bundle import Bundle, Manifest
 from jobs.registry.champion_bundles import Champions
-from jobs.retraining import challenger
-from jobs.retraining import rollback as automatic_rollback
+from jobs.retraining import challenger, rollback
 from jobs.retraining.comparison import Challenge, challenge
 from jobs.retraining.monitor import Monitor
-from jobs.retraining.policy import Decision
+from jobs.retraining.policy import RetrainingDecision
 from jobs.settings import Settings
 from jobs.times import microseconds
 from jobs.training import recipes
@@ -62,14 +60,14 @@ def fitted(home: Settings, history: History, until: datetime, version: int, nois
     model.fit(replace(examples, features=features.astype(np.float32)), None, seed=0, device="cpu")
     names = tuple((name, "float32") for name in history.names)
     manifest = Manifest("fraud", "boosted", names, 0.5, until.isoformat(), {"parameters": PARAMETERS, "steps": 40})
-    return bundle.write(registry.bundle_folder(home, SMALL, version), model, manifest)
+    return bundle.write(model_versions.bundle_folder(home, SMALL, version), model, manifest)
 
 
 class Registry:
     """MLflow's registry, which does not know the champions of these tests: aliases are nobody's business here."""
 
-    fetch = staticmethod(registry.fetch)
-    latest_candidate = staticmethod(registry.latest_candidate)
+    fetch = staticmethod(model_versions.fetch)
+    latest_candidate = staticmethod(model_versions.latest_candidate)
 
     def set_aliases(self, *arguments: object) -> None:
         """Nobody asks for them."""
@@ -81,18 +79,18 @@ REGISTRY = Registry()
 def promoted(
     home: Settings, made: Bundle, version: int, against: int | None, at: datetime, kind: Kind = "promotion"
 ) -> None:
-    row = ledger.Decision(
+    row = promotions.PromotionDecision(
         "fraud", NOW, at, kind, "promoted", "better", "evergreen", True, version, made.sha256, against, f"{version}"
     )
-    assert ledger.decide(home, row).outcome == "promoted"
+    assert promotions.decide(home, row).outcome == "promoted"
 
 
-def changed(home: Settings, days_after: int) -> tuple[Lakehouse, Champions, Decision]:
+def changed(home: Settings, days_after: int) -> tuple[Lakehouse, Champions, RetrainingDecision]:
     """A world that changed so many days ago, its champion, and the decision to learn it."""
     history = world(seed=2, changed_on=CHANGED, days=CHANGED + days_after)
     as_of, began = START + (CHANGED + days_after) * DAY, START + CHANGED * DAY
     promoted(home, fitted(home, history, began - 10 * DAY, CHAMPION), CHAMPION, None, began - 10 * DAY)
-    decision = Decision(as_of, True, "alarm", "change", began.date(), 40, ("drift",))
+    decision = RetrainingDecision(as_of, True, "alarm", "change", began.date(), 40, ("drift",))
     return write(home, history, SMALL, as_of), Champions(home), decision
 
 
@@ -100,13 +98,13 @@ def test_a_challenger_learns_the_change_and_is_promoted(home: Settings) -> None:
     lakehouse, champions, decision = changed(home, 7)
     made = challenger.make(lakehouse, SMALL, champions, decision)
     assert made.version is not None and "half-life" in made.reason and made.trained is not None
-    manifest = registry.fetch(home, SMALL, made.version).manifest
+    manifest = model_versions.fetch(home, SMALL, made.version).manifest
     assert manifest.training["comparison"]["champion"] == CHAMPION and manifest.training["recipe"] in made.reason
     assert manifest.training["versions"]["fraud.labels"] == 0
-    judged, said = promotion.promote(lakehouse, SMALL, REGISTRY, decision.as_of, NOW)
+    judged, said = promote.promote(lakehouse, SMALL, REGISTRY, decision.as_of, NOW)
     assert said is not None and said.outcome == "promoted", judged
     assert "better beyond noise since the change" in said.reason and said.evidence["positives"] > 0
-    standing = ledger.champion(home, SMALL)
+    standing = promotions.champion(home, SMALL)
     assert standing is not None and standing.version == made.version and standing.since == decision.as_of
     assert "half-life" in made.card
     again = reproduce.reproduce(lakehouse, SMALL, made.version)
@@ -129,9 +127,9 @@ def test_a_champion_that_knows_the_world_stays(home: Settings) -> None:
     omniscient = fitted(home, instantly(history), as_of - 10 * DAY, CHAMPION)
     promoted(home, omniscient, CHAMPION, None, as_of - 10 * DAY)
     lakehouse = write(home, history, SMALL, as_of)
-    false_alarm = Decision(as_of, True, "alarm", "change", (as_of - 10 * DAY).date(), 40, ("drift",))
+    false_alarm = RetrainingDecision(as_of, True, "alarm", "change", (as_of - 10 * DAY).date(), 40, ("drift",))
     made = challenger.make(lakehouse, SMALL, Champions(home), false_alarm)
-    _, said = promotion.promote(lakehouse, SMALL, REGISTRY, as_of, NOW)
+    _, said = promote.promote(lakehouse, SMALL, REGISTRY, as_of, NOW)
     assert made.version is not None and said is not None and said.outcome == "refused"
     assert "not better beyond noise" in said.reason
 
@@ -140,7 +138,7 @@ def test_a_champion_of_the_same_change_stays_only_if_it_is_better() -> None:
     history = world(seed=2, changed_on=CHANGED, days=CHANGED + 10)
     began, as_of = START + CHANGED * DAY, START + (CHANGED + 10) * DAY
     share, recipe = Monitor(history, SMALL).delay(as_of).share, recipes.recent()[1]
-    decision = Decision(as_of, True, "growth", "change", began.date(), 90)
+    decision = RetrainingDecision(as_of, True, "growth", "change", began.date(), 90)
 
     def against(model: object, until: datetime) -> Challenge:
         champion = Champion(model, recipe, until, share)  # type: ignore[arg-type]
@@ -158,7 +156,7 @@ def test_a_challenger_of_a_former_champion_is_refused(home: Settings) -> None:
     challenger.make(lakehouse, SMALL, champions, decision)
     other = fitted(home, world(seed=5), START + 30 * DAY, CHAMPION + 1)
     promoted(home, other, CHAMPION + 1, CHAMPION, decision.as_of - DAY)
-    _, said = promotion.promote(lakehouse, SMALL, REGISTRY, decision.as_of, NOW)
+    _, said = promote.promote(lakehouse, SMALL, REGISTRY, decision.as_of, NOW)
     assert said is not None and said.outcome == "refused"
     assert f"compared with version {CHAMPION}, but version {CHAMPION + 1} is in production now" in said.reason
 
@@ -166,7 +164,7 @@ def test_a_challenger_of_a_former_champion_is_refused(home: Settings) -> None:
 def test_without_a_champion_there_is_nobody_to_challenge(home: Settings) -> None:
     history = world(seed=2)
     lakehouse = write(home, history, SMALL, START + 40 * DAY)
-    decision = Decision(START + 40 * DAY, True, "alarm", "change", START.date(), 40)
+    decision = RetrainingDecision(START + 40 * DAY, True, "alarm", "change", START.date(), 40)
     with pytest.raises(ValueError, match="expected a champion to challenge, found none"):
         challenger.make(lakehouse, SMALL, Champions(home), decision)
 
@@ -182,32 +180,32 @@ def two_champions(home: Settings, noise: float, kind: Kind = "promotion") -> tup
 
 def test_a_promotion_that_was_a_mistake_is_taken_back(home: Settings) -> None:
     lakehouse, as_of = two_champions(home, noise=3.0)
-    found, decision = automatic_rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), as_of, NOW)
+    found, decision = rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), as_of, NOW)
     assert found.worse and decision is not None
     assert (decision.kind, decision.by, decision.model_version) == ("rollback", "evergreen", CHAMPION)
     assert "the former champion would have had" in decision.reason
-    standing = ledger.champion(home, SMALL)
+    standing = promotions.champion(home, SMALL)
     assert standing is not None and standing.version == CHAMPION
-    again, nothing = automatic_rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), as_of, NOW)
+    again, nothing = rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), as_of, NOW)
     assert nothing is None and not again.worse
 
 
 def test_a_promotion_that_held_stays(home: Settings) -> None:
     lakehouse, as_of = two_champions(home, noise=0.0)
-    found, decision = automatic_rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), as_of, NOW)
+    found, decision = rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), as_of, NOW)
     assert decision is None and found.positives > 50 and not found.worse
 
 
 def test_what_a_person_chose_stays(home: Settings) -> None:
     lakehouse, as_of = two_champions(home, noise=3.0, kind="approval")
-    found, decision = automatic_rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), as_of, NOW)
+    found, decision = rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), as_of, NOW)
     assert decision is None and "by approval" in found.said
 
 
 def test_too_few_mature_labels_say_nothing(home: Settings) -> None:
     lakehouse, _ = two_champions(home, noise=3.0)
     soon = START + 52 * DAY
-    found, decision = automatic_rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), soon, NOW)
+    found, decision = rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), soon, NOW)
     assert decision is None and "mature positives are known" in found.said
 
 
@@ -218,6 +216,6 @@ def test_a_challenger_is_not_calibrated_on_what_it_learned_from(home: Settings) 
     made = fitted(home, history, as_of, CHAMPION)
     for training in ({"recipe": "half-life 7 days"}, {}):
         model = replace(made, manifest=replace(made.manifest, training=training))
-        found = unseen.unseen(lakehouse, SMALL, model, START, until)
+        found = held_out_scores.unseen(lakehouse, SMALL, model, START, until)
         times = history.times[found.ids]
         assert len(times) > 1000 and (times > microseconds(as_of)).all() and (times <= microseconds(until)).all()

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from jobs import settings
 from jobs.ledger.database import LedgerUnreachable
-from jobs.retraining import decisions as retraining
+from jobs.retraining import decisions
 from jobs.retraining.decisions import Row
-from jobs.retraining.policy import Decision, Evidence, retrain_policy
+from jobs.retraining.policy import Evidence, RetrainingDecision, retrain_policy
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 from orchestration.cli import main
@@ -33,14 +33,14 @@ def evidence(day: int, drift: float = 0.2, version: int | None = None, positives
 
 
 def decided(home: Settings, found: Evidence, now: datetime = NOW, by: str = "run") -> Row:
-    return retraining.decide(home, FRAUD, retraining.keep(home, FRAUD, found, now), by, now)
+    return decisions.decide(home, FRAUD, decisions.keep(home, FRAUD, found, now), by, now)
 
 
 def test_evidence_comes_back_as_it_was_kept(ledger_home: Settings) -> None:
     found = evidence(3, 1.4)
-    digest = retraining.keep(ledger_home, FRAUD, found, NOW)
-    assert retraining.keep(ledger_home, FRAUD, found, NOW + DAY) == digest
-    kept = retraining.latest(ledger_home, FRAUD)
+    digest = decisions.keep(ledger_home, FRAUD, found, NOW)
+    assert decisions.keep(ledger_home, FRAUD, found, NOW + DAY) == digest
+    kept = decisions.latest(ledger_home, FRAUD)
     assert kept is not None and kept[0] == digest
     assert replace(kept[1], named={"drift": ("amount",)}) == found and kept[1].alarms == ("drift",)
 
@@ -50,7 +50,7 @@ def test_people_read_why_and_why_not(ledger_home: Settings, monkeypatch: pytest.
     shown = CliRunner(env={"COLUMNS": "200"}).invoke(main, ["retraining"])
     assert shown.exit_code == 0 and "Nothing was decided about trainings of fraud yet" in shown.output
     first = decided(ledger_home, evidence(3), by="fraud_drift")
-    retraining.finished(ledger_home, first, NOW, 1, "trained [on] all rows")
+    decisions.finished(ledger_home, first, NOW, 1, "trained [on] all rows")
     decided(ledger_home, evidence(5))
     shown = CliRunner(env={"COLUMNS": "200"}).invoke(main, ["retraining", "--last", "2"])
     rows = shown.output.splitlines()
@@ -62,33 +62,33 @@ def test_people_read_why_and_why_not(ledger_home: Settings, monkeypatch: pytest.
 def test_the_same_evidence_is_decided_about_once_whoever_asks(ledger_home: Settings) -> None:
     first = decided(ledger_home, evidence(3), by="fraud_drift")
     again = decided(ledger_home, evidence(3), by="run", now=NOW + DAY)
-    assert again == first and retraining.rows(ledger_home, FRAUD) == [first]
+    assert again == first and decisions.rows(ledger_home, FRAUD) == [first]
     other = decided(ledger_home, evidence(3, version=99))
     assert other.id != first.id
 
 
 def test_every_decision_is_the_policys_on_what_was_decided_before(ledger_home: Settings) -> None:
-    past: list[Decision] = []
+    past: list[RetrainingDecision] = []
     for day in range(1, 60):
         found = evidence(day, 1.5 if day in (20, 21, 22) else 0.3)
         row = decided(ledger_home, found)
         assert row.decision == retrain_policy(found, past)
         past.append(row.decision)
         if row.open:
-            retraining.finished(ledger_home, row, NOW, day, "trained")
-    reasons = [row.decision.trigger for row in retraining.rows(ledger_home, FRAUD) if row.decision.retrain]
+            decisions.finished(ledger_home, row, NOW, day, "trained")
+    reasons = [row.decision.trigger for row in decisions.rows(ledger_home, FRAUD) if row.decision.retrain]
     assert reasons[0] == "first" and "alarm" in reasons and reasons.count("first") == 1
 
 
 def test_a_yes_stays_due_until_its_training_ended(ledger_home: Settings) -> None:
     row = decided(ledger_home, evidence(3))
-    assert row.open and retraining.due(ledger_home, FRAUD, START + 3 * DAY, NOW) == row
-    assert retraining.due(ledger_home, FRAUD, START + 2 * DAY, NOW) is None
-    retraining.finished(ledger_home, row, NOW, 1, "trained")
-    retraining.finished(ledger_home, row, NOW + DAY, 2, "another result of the same")
-    [kept] = retraining.rows(ledger_home, FRAUD)
+    assert row.open and decisions.due(ledger_home, FRAUD, START + 3 * DAY, NOW) == row
+    assert decisions.due(ledger_home, FRAUD, START + 2 * DAY, NOW) is None
+    decisions.finished(ledger_home, row, NOW, 1, "trained")
+    decisions.finished(ledger_home, row, NOW + DAY, 2, "another result of the same")
+    [kept] = decisions.rows(ledger_home, FRAUD)
     assert (kept.model_version, kept.said, kept.open) == (1, "trained", False)
-    assert retraining.due(ledger_home, FRAUD, START + 9 * DAY, NOW) is None
+    assert decisions.due(ledger_home, FRAUD, START + 9 * DAY, NOW) is None
 
 
 def test_a_training_under_way_counts_and_one_that_failed_does_not(ledger_home: Settings) -> None:
@@ -104,79 +104,79 @@ def test_a_training_that_was_killed_is_due_whatever_was_decided_since(ledger_hom
     renewed = decided(ledger_home, evidence(3, version=7), now=NOW + timedelta(minutes=5))
     assert not renewed.decision.retrain
     soon, late = NOW + timedelta(hours=1), NOW + timedelta(days=1)
-    assert retraining.due(ledger_home, FRAUD, START + 3 * DAY, soon) == killed
-    assert retraining.described(killed, soon)["came of it"] == "under way"
+    assert decisions.due(ledger_home, FRAUD, START + 3 * DAY, soon) == killed
+    assert decisions.described(killed, soon)["came of it"] == "under way"
     # Long after it has failed, and the policy has decided anew.
-    assert retraining.due(ledger_home, FRAUD, START + 3 * DAY, late) is None
-    assert retraining.described(killed, late)["came of it"] == "left no result"
+    assert decisions.due(ledger_home, FRAUD, START + 3 * DAY, late) is None
+    assert decisions.described(killed, late)["came of it"] == "left no result"
     again = decided(ledger_home, evidence(4), now=late)
-    assert retraining.due(ledger_home, FRAUD, START + 4 * DAY, late) == again
+    assert decisions.due(ledger_home, FRAUD, START + 4 * DAY, late) == again
 
 
 def test_a_first_training_without_enough_to_learn_from_is_tried_again(ledger_home: Settings) -> None:
     row = decided(ledger_home, evidence(3))
-    retraining.finished(ledger_home, row, NOW, None, "the training window holds 2 positives")
+    decisions.finished(ledger_home, row, NOW, None, "the training window holds 2 positives")
     assert decided(ledger_home, evidence(4)).decision.trigger == "first"
 
 
 def test_a_champion_that_held_is_not_challenged_again_at_once(ledger_home: Settings) -> None:
-    retraining.finished(ledger_home, decided(ledger_home, evidence(3)), NOW, 1, "trained")
+    decisions.finished(ledger_home, decided(ledger_home, evidence(3)), NOW, 1, "trained")
     decided(ledger_home, evidence(29, 1.5, positives=30))
     alarm = decided(ledger_home, evidence(30, 1.5, positives=30))
     assert alarm.decision.trigger == "alarm"
-    retraining.finished(ledger_home, alarm, NOW, None, "no positives are known to compare on")
+    decisions.finished(ledger_home, alarm, NOW, None, "no positives are known to compare on")
     assert not decided(ledger_home, evidence(31, 1.5, positives=30)).decision.retrain
 
 
 def test_who_asks_gets_a_training_and_an_open_episode_goes_on(ledger_home: Settings) -> None:
-    retraining.finished(ledger_home, decided(ledger_home, evidence(3)), NOW, 1, "trained")
+    decisions.finished(ledger_home, decided(ledger_home, evidence(3)), NOW, 1, "trained")
     decided(ledger_home, evidence(29, 1.5, positives=30))
     alarm = decided(ledger_home, evidence(30, 1.5, positives=30))
-    retraining.finished(ledger_home, alarm, NOW, 2, "trained")
-    asked = retraining.asked(ledger_home, FRAUD, START + 31 * DAY, "anna", NOW)
+    decisions.finished(ledger_home, alarm, NOW, 2, "trained")
+    asked = decisions.asked(ledger_home, FRAUD, START + 31 * DAY, "anna", NOW)
     assert asked.open and asked.decision.trigger == "asked" and asked.decision.episode == alarm.decision.episode
-    assert retraining.due(ledger_home, FRAUD, START + 31 * DAY, NOW) == asked
-    retraining.finished(ledger_home, asked, NOW, 3, "trained")
+    assert decisions.due(ledger_home, FRAUD, START + 31 * DAY, NOW) == asked
+    decisions.finished(ledger_home, asked, NOW, 3, "trained")
     after = decided(ledger_home, evidence(32, positives=30))
     assert after.decision.episode == alarm.decision.episode and not after.decision.retrain
 
 
 def test_an_old_night_built_again_trains_nothing(ledger_home: Settings) -> None:
-    retraining.finished(ledger_home, decided(ledger_home, evidence(30)), NOW, 1, "trained")
+    decisions.finished(ledger_home, decided(ledger_home, evidence(30)), NOW, 1, "trained")
     old = decided(ledger_home, evidence(5, 1.5))
     assert not old.decision.retrain and "decided as of 2026-03-31 00:00 already" in old.decision.reason
-    assert retraining.due(ledger_home, FRAUD, START + 5 * DAY, NOW) is None
-    [first, _] = retraining.rows(ledger_home, FRAUD)
+    assert decisions.due(ledger_home, FRAUD, START + 5 * DAY, NOW) is None
+    [first, _] = decisions.rows(ledger_home, FRAUD)
     alarming = evidence(31, 1.5, positives=30)
     assert decided(ledger_home, alarming).decision == retrain_policy(alarming, [first.decision])
 
 
 def test_a_clock_that_was_wrong_stops_nobody(ledger_home: Settings) -> None:
     ahead = replace(evidence(3), as_of=NOW + 400 * DAY)
-    retraining.finished(ledger_home, decided(ledger_home, ahead), NOW, 1, "trained")
+    decisions.finished(ledger_home, decided(ledger_home, ahead), NOW, 1, "trained")
     assert decided(ledger_home, evidence(30)).decision.trigger == "first"
 
 
 def test_without_the_ledger_nothing_is_decided(tmp_path: Path) -> None:
     gone = settings.load({"EVERGREEN_HOME": str(tmp_path), "EVERGREEN_LEDGER": "postgresql://nobody@127.0.0.1:9/none"})
-    for ask in (lambda: retraining.keep(gone, FRAUD, evidence(3), NOW), lambda: retraining.rows(gone, FRAUD)):
+    for ask in (lambda: decisions.keep(gone, FRAUD, evidence(3), NOW), lambda: decisions.rows(gone, FRAUD)):
         with pytest.raises(LedgerUnreachable):
             ask()
 
 
 def test_unknown_evidence_is_not_decided_about(ledger_home: Settings) -> None:
     with pytest.raises(ValueError, match=r"expected evidence abc, found none in the ledger"):
-        retraining.decide(ledger_home, FRAUD, "abc", "run", NOW)
-    assert retraining.rows(ledger_home, FRAUD) == []
+        decisions.decide(ledger_home, FRAUD, "abc", "run", NOW)
+    assert decisions.rows(ledger_home, FRAUD) == []
 
 
 def _decide_often(home: Settings, digests: list[str], by: str) -> None:
     for digest in digests:
-        retraining.decide(home, FRAUD, digest, by, NOW)
+        decisions.decide(home, FRAUD, digest, by, NOW)
 
 
 def test_sensors_at_the_same_time_decide_once(ledger_home: Settings) -> None:
-    digests = [retraining.keep(ledger_home, FRAUD, evidence(day), NOW) for day in range(3, 11)]
+    digests = [decisions.keep(ledger_home, FRAUD, evidence(day), NOW) for day in range(3, 11)]
     context = multiprocessing.get_context("spawn")
     asking = [context.Process(target=_decide_often, args=(ledger_home, digests, by)) for by in ("one", "two")]
     for process in asking:
@@ -184,6 +184,6 @@ def test_sensors_at_the_same_time_decide_once(ledger_home: Settings) -> None:
     for process in asking:
         process.join()
     assert [process.exitcode for process in asking] == [0, 0]
-    rows = retraining.rows(ledger_home, FRAUD)
+    rows = decisions.rows(ledger_home, FRAUD)
     assert sorted(row.digest for row in rows) == sorted(digests)
     assert sum(row.decision.trigger == "first" for row in rows) == 1

@@ -11,7 +11,7 @@ from worlds import small_history
 from worlds.small_history import A_DAY, START, world
 
 from jobs.datasets.history import History, LabelVersions
-from jobs.retraining import evidence as watch
+from jobs.retraining import nightly_evidence
 from jobs.retraining.monitor import Monitor
 from jobs.times import NEVER, microseconds, midnight
 from jobs.use_cases.fraud import FRAUD
@@ -101,11 +101,11 @@ def without(history: History, *days: int) -> History:
 @pytest.mark.parametrize("missing", [71, 72])
 def test_a_day_that_never_came_is_looked_at_alike_in_production(missing: int) -> None:
     history = without(world(seed=3, changed_on=70, days=80, shift=1.0), missing)
-    period = watch.Period(1, "", midnight(FIRST + 50 * DAY), None)
+    period = nightly_evidence.Period(1, "", midnight(FIRST + 50 * DAY), None)
     drifts = []
     for evening in (missing + 1, missing + 2, missing + 3):
         as_of = START + evening * DAY
-        live = watch.watched(history, FRAUD, [period], [], as_of, lambda _: Model()).look(as_of)  # type: ignore[arg-type,return-value]
+        live = nightly_evidence.watched(history, FRAUD, [period], [], as_of, lambda _: Model()).look(as_of)  # type: ignore[arg-type,return-value]
         assert live == seen(history, evening).look(as_of)
         drifts.append(live.scores.get("drift"))
     assert drifts[:2] == [None, 0.0] and drifts[2] is not None and drifts[2] > 1

@@ -10,7 +10,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.retraining.policy import Decision, Evidence, Rules, retrain_policy
+from jobs.retraining.policy import Evidence, RetrainingDecision, Rules, retrain_policy
 
 DAY = timedelta(days=1)
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -23,9 +23,9 @@ def evidence(day: int, scores: Mapping[str, float] = QUIET, positives: Mapping[d
     return Evidence(as_of, scores, as_of.date() - DAY, positives or {})
 
 
-def played(alarms: Mapping[int, float], a_day: float, days: int, rules: Rules = RULES) -> list[Decision]:
+def played(alarms: Mapping[int, float], a_day: float, days: int, rules: Rules = RULES) -> list[RetrainingDecision]:
     """Decisions of `days` evenings; `a_day` positives of each day become known the next evening."""
-    history: list[Decision] = []
+    history: list[RetrainingDecision] = []
     for day in range(days):
         known = {(START + n * DAY).date(): int(a_day) for n in range(day)}
         scores = {"drift": alarms.get(day, 0.4)}
@@ -33,7 +33,7 @@ def played(alarms: Mapping[int, float], a_day: float, days: int, rules: Rules = 
     return history
 
 
-def trainings(history: list[Decision]) -> list[int]:
+def trainings(history: list[RetrainingDecision]) -> list[int]:
     return [n for n, decision in enumerate(history) if decision.retrain]
 
 
@@ -92,7 +92,7 @@ def test_repeated_alarms_of_one_change_are_one_episode() -> None:
 
 
 def test_cooldown_and_budget_say_so() -> None:
-    hasty = replace(RULES, positives=1, growth=1.0, gain=0.0)
+    hasty = replace(RULES, positives=1, growth_factor=1.0, gain=0.0)
     history = played({60: 3.0, 61: 3.0}, a_day=30, days=100, rules=hasty)
     gaps = [b - a for a, b in pairwise(trainings(history))]
     assert min(gaps) >= 2

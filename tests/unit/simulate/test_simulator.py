@@ -25,7 +25,7 @@ from jobs.simulate.simulator import (
     truth,
     write,
 )
-from jobs.simulate.world import Drift, Fraud, Openings, Reporting, Spending
+from jobs.simulate.world import Fraud, Openings, Reporting, Spending, WorldChange
 
 SMALL = World(seed=3, days=24, customers=150, terminals=60)
 # Large enough for rates: 63 days of about 2,300 payments.
@@ -41,7 +41,7 @@ CHANGES = [
 
 
 def drifted(world: World, to: Fraud | Spending | Reporting | Openings, since: date = CHANGE) -> World:
-    return replace(world, drifts=(Drift(since, to),))
+    return replace(world, drifts=(WorldChange(since, to),))
 
 
 def column(table: pa.Table, name: str) -> np.ndarray:
@@ -99,10 +99,10 @@ def test_columns_and_types_are_those_of_the_input_files() -> None:
 
 def test_the_same_world_gives_the_same_rows_and_another_seed_others() -> None:
     from jobs.simulate import day as simulate_day
-    from jobs.simulate import people as simulate_people
+    from jobs.simulate import people
 
     first = [make(SMALL) for make in (transactions, reports, truth, customers, terminals)]
-    simulate_people.people.cache_clear()
+    people.people.cache_clear()
     simulate_day._begun.cache_clear()
     assert first == [make(SMALL) for make in (transactions, reports, truth, customers, terminals)]
     assert transactions(replace(SMALL, seed=4)) != first[0]
@@ -145,7 +145,7 @@ def test_a_drift_shows_from_its_date_and_never_before(change: Fraud | Spending |
 
 def test_the_latest_change_holds_and_other_rules_stay() -> None:
     later = CHANGE + timedelta(days=3)
-    world = replace(SMALL, drifts=(Drift(later, Spending(amount=3.0)), Drift(CHANGE, Spending(amount=2.0))))
+    world = replace(SMALL, drifts=(WorldChange(later, Spending(amount=3.0)), WorldChange(CHANGE, Spending(amount=2.0))))
     days = (CHANGE - timedelta(days=1), CHANGE, later)
     assert [world.spending_on(day).amount for day in days] == [1.0, 2.0, 3.0]
     assert world.fraud_on(later) == SMALL.fraud

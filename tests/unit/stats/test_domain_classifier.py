@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from jobs.stats import domain_classifier as two_sample
+from jobs.stats import domain_classifier
 from jobs.stats.domain_classifier import Null, Rows
 
 START = date(2026, 1, 1)
@@ -30,7 +30,7 @@ def world(seed: int, days: int, **planted: float) -> Rows:
 
 @pytest.fixture(scope="module")
 def known() -> Null:
-    return two_sample.null(world(seed=0, days=35), seed=0)
+    return domain_classifier.null(world(seed=0, days=35), seed=0)
 
 
 def test_days_drawn_alike_have_an_auc_of_one_half(known: Null) -> None:
@@ -42,7 +42,7 @@ def test_days_drawn_alike_have_an_auc_of_one_half(known: Null) -> None:
 
 def test_no_alarm_in_stable_days(known: Null) -> None:
     rows = world(seed=1, days=28 + 40)
-    found = [two_sample.judge(known, rows, day, NAMES, seed=n) for n, day in enumerate(list(rows)[28:])]
+    found = [domain_classifier.judge(known, rows, day, NAMES, seed=n) for n, day in enumerate(list(rows)[28:])]
     assert not [each for each in found if each.alarm or each.named]
     assert max(each.score for each in found) < 0.9
 
@@ -51,7 +51,7 @@ def test_features_that_part_ways_alarm_though_each_alone_is_as_before(known: Nul
     rows = dict(world(seed=2, days=28))
     today = START + timedelta(days=28)
     rows[today] = day_of(np.random.default_rng(3), correlation=0.9)
-    found = two_sample.judge(known, rows, today, NAMES, seed=0)
+    found = domain_classifier.judge(known, rows, today, NAMES, seed=0)
     assert found.alarm and set(found.named[:2]) == {"a", "b"} and found.auc > 0.65
 
 
@@ -61,37 +61,37 @@ def test_a_missing_share_alarms(known: Null) -> None:
     values = day_of(np.random.default_rng(5))
     values[:150, 2] = np.nan
     rows[today] = values
-    found = two_sample.judge(known, rows, today, NAMES, seed=0)
+    found = domain_classifier.judge(known, rows, today, NAMES, seed=0)
     assert found.alarm and found.named[0] == "c"
 
 
 def test_a_world_that_always_wanders_from_day_to_day_is_stable() -> None:
-    restless = two_sample.null(world(seed=6, days=35, wander=0.5), seed=0)
+    restless = domain_classifier.null(world(seed=6, days=35, wander=0.5), seed=0)
     assert restless.location > 0.53
     rows = world(seed=7, days=28 + 30, wander=0.5)
-    found = [two_sample.judge(restless, rows, day, NAMES, seed=n) for n, day in enumerate(list(rows)[28:])]
+    found = [domain_classifier.judge(restless, rows, day, NAMES, seed=n) for n, day in enumerate(list(rows)[28:])]
     assert sum(each.alarm for each in found) == 0
 
 
 def test_an_auc_is_the_same_each_time_and_blind_to_the_order_of_columns() -> None:
     generator = np.random.default_rng(8)
     now, then = day_of(generator), day_of(generator) + 0.3
-    auc, gains = two_sample.separate(now, then, seed=1)
-    assert two_sample.separate(now, then, seed=1)[0] == auc
-    other, reversed_gains = two_sample.separate(now[:, ::-1], then[:, ::-1], seed=1)
+    auc, gains = domain_classifier.separate(now, then, seed=1)
+    assert domain_classifier.separate(now, then, seed=1)[0] == auc
+    other, reversed_gains = domain_classifier.separate(now[:, ::-1], then[:, ::-1], seed=1)
     assert other == pytest.approx(auc, abs=0.01) and reversed_gains[::-1] == pytest.approx(gains, rel=0.05)
 
 
 def test_a_sample_is_bounded_and_in_random_order() -> None:
     values = np.arange(10_000.0)[:, None]
-    drawn = two_sample.sample(values, seed=0)
-    assert len(np.unique(drawn)) == two_sample.ROWS
+    drawn = domain_classifier.sample(values, seed=0)
+    assert len(np.unique(drawn)) == domain_classifier.ROWS
     assert drawn[:500].mean() == pytest.approx(5000, abs=500)
-    assert sorted(two_sample.sample(values[:50], seed=0).ravel()) == list(range(50))
+    assert sorted(domain_classifier.sample(values[:50], seed=0).ravel()) == list(range(50))
 
 
 def test_too_few_days_are_an_error(known: Null) -> None:
     with pytest.raises(ValueError, match="stable days"):
-        two_sample.null(world(seed=0, days=34), seed=0)
+        domain_classifier.null(world(seed=0, days=34), seed=0)
     with pytest.raises(ValueError, match="same weekdays"):
-        two_sample.judge(known, world(seed=0, days=28), START + timedelta(days=27), NAMES, seed=0)
+        domain_classifier.judge(known, world(seed=0, days=28), START + timedelta(days=27), NAMES, seed=0)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.actions import exploration as acting
+from jobs.actions import exploration
 from jobs.actions.exploration import Acting
 from jobs.stats import metrics, off_policy
 
@@ -56,8 +56,8 @@ def test_estimates_meet_the_truth_and_uncorrected_ones_miss_it(seed: int) -> Non
     corrected: list[list[float]] = []
     naive: list[list[float]] = []
     for n in range(SEEDS):
-        actions = acting.act(acted, FIRST + timedelta(days=n), policy)
-        weights = acting.importance(actions, policy)
+        actions = exploration.act(acted, FIRST + timedelta(days=n), policy)
+        weights = exploration.importance(actions, policy)
         for estimates, of in ((corrected, weights), (naive, (weights > 0).astype(float))):
             estimates.append(
                 [

@@ -14,7 +14,7 @@ from worlds.small_history import A_DAY, DAY, DAYS, START, world
 from jobs.datasets.history import UNKNOWN, LabelVersions
 from jobs.models.catalog import new_model
 from jobs.retraining.comparison import choices_of, chosen
-from jobs.retraining.policy import Decision
+from jobs.retraining.policy import RetrainingDecision
 from jobs.times import NEVER, microseconds
 from jobs.training import recipes
 from jobs.training.recipes import Champion, Comparison, Recipe
@@ -38,7 +38,7 @@ def test_only_what_is_known_at_the_moment_is_learned_from() -> None:
         in_it = np.isin(MADE.times, found.times)
         assert (known[in_it] == 1).sum() == found.examples.labels.sum()
         unreported = found.times[~found.examples.labels]
-        assert unreported.max() <= microseconds(as_of - recipe.trust)
+        assert unreported.max() <= microseconds(as_of - recipe.negative_after)
     usual = recipes.rows(MADE, FRAUD, recipes.usual(FRAUD), as_of, share)
     np.testing.assert_array_equal(usual.examples.weights, np.ones(len(usual), np.float32))
     wanted = MADE.training_rows(as_of, FRAUD)
@@ -64,7 +64,7 @@ def test_where_every_report_takes_a_week_the_last_week_is_nobodys_negative() -> 
     def after_a_week(ages: np.ndarray) -> np.ndarray:
         return (np.asarray(ages) >= 7).astype(float)
 
-    assert recipes.silent(after_a_week) == 7 * DAY and recipes.trust(YOUNG, share) == YOUNG.trust
+    assert recipes.silent(after_a_week) == 7 * DAY and recipes.negative_after(YOUNG, share) == YOUNG.negative_after
     found = recipes.rows(MADE, FRAUD, YOUNG, as_of, after_a_week)
     assert found.times[~found.examples.labels].max() <= microseconds(as_of - 7 * DAY)
     champion = new_model("boosted", {"rounds": 5})
@@ -186,7 +186,7 @@ def test_a_single_recipe_is_taken_where_it_is_better_beyond_noise_only() -> None
 
 
 def test_every_recipe_that_a_model_may_name_is_found_again() -> None:
-    decision = Decision(START, True, "alarm", "", START.date(), 0)
+    decision = RetrainingDecision(START, True, "alarm", "", START.date(), 0)
     for asked in (decision, replace(decision, episode=None)):
         for recipe in choices_of(FRAUD, asked, "boosted"):
             assert recipes.named(FRAUD, recipe.name) == recipe

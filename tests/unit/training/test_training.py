@@ -27,8 +27,7 @@ from jobs.lakehouse import maintenance
 from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.ledger import pins
 from jobs.models.protocol import Examples
-from jobs.registry import model_versions as registry
-from jobs.registry import provenance, tracking
+from jobs.registry import model_versions, provenance, tracking
 from jobs.registry.bundle import GRAPH, BundleError
 from jobs.training import candidate, train, tune
 
@@ -168,13 +167,13 @@ class TestCandidate:
 
     def test_the_bundle_says_where_it_came_from_and_is_what_the_registry_holds(self, trained: Any) -> None:
         lakehouse, made = trained
-        bundle = registry.fetch(lakehouse.settings, world.DEMO, made.version)
+        bundle = model_versions.fetch(lakehouse.settings, world.DEMO, made.version)
         training = bundle.manifest.training
         assert bundle.sha256 == made.trained.bundle.sha256
         assert bundle.manifest.names == ("tx_amount", "hour", "risk", "seldom")
         assert training["versions"] == {"fraud.transactions": 3, "fraud.labels": 4} and training["table_version"] == 0
         assert training["lock_sha256"] == provenance.lock_sha256() and training["code_sha256"]
-        assert registry.latest_candidate(lakehouse.settings, world.DEMO) == made.version
+        assert model_versions.latest_candidate(lakehouse.settings, world.DEMO) == made.version
         assert pins.pinned(lakehouse.settings, world.DEMO.training_set) == [0]
 
     def test_the_run_has_parameters_metrics_curves_card_and_a_child_for_each_trial(self, trained: Any) -> None:
@@ -205,7 +204,7 @@ class TestCandidate:
         world.put(lakehouse, world.payments())
         versions = [candidate.make(lakehouse, world.with_problem(seed=seed)).version for seed in (0, 1, 0)]
         assert versions == [1, 2, 1]
-        assert registry.latest_candidate(lakehouse.settings, world.DEMO) == 1
+        assert model_versions.latest_candidate(lakehouse.settings, world.DEMO) == 1
 
     def test_the_same_seed_gives_the_same_graph_in_another_process(self, trained: Any, lakehouse: Lakehouse) -> None:
         _, made = trained
@@ -250,7 +249,7 @@ class TestRefusals:
         world.put(lakehouse, world.payments(days=80).slice(0, 0) if days == 0 else world.payments(days=days))
         tuned, made = tune.tune(lakehouse, world.DEMO), candidate.make(lakehouse, world.DEMO)
         assert tuned.refused and made.version is None and "wait for more days" in made.reason
-        assert registry.latest_candidate(lakehouse.settings, world.DEMO) is None
+        assert model_versions.latest_candidate(lakehouse.settings, world.DEMO) is None
 
     @pytest.mark.parametrize("label", [True, False])
     def test_a_single_class_is_refused(self, lakehouse: Lakehouse, label: bool) -> None:
@@ -306,9 +305,9 @@ class TestReproduce:
 class TestRegistry:
     def test_aliases_move_and_go(self, trained: Any) -> None:
         lakehouse, made = trained
-        registry.set_aliases(lakehouse.settings, world.DEMO, {"champion": made.version, "previous": made.version})
-        registry.set_aliases(lakehouse.settings, world.DEMO, {"champion": made.version, "previous": None})
-        assert registry.aliases(lakehouse.settings, world.DEMO) == {
+        model_versions.set_aliases(lakehouse.settings, world.DEMO, {"champion": made.version, "previous": made.version})
+        model_versions.set_aliases(lakehouse.settings, world.DEMO, {"champion": made.version, "previous": None})
+        assert model_versions.aliases(lakehouse.settings, world.DEMO) == {
             "candidate": made.version, "champion": made.version,
         }  # fmt: skip
 
@@ -316,19 +315,19 @@ class TestRegistry:
         world.put(lakehouse, world.payments())
         made = candidate.make(lakehouse, world.DEMO)
         assert made.version is not None
-        copy = registry.fetch(lakehouse.settings, world.DEMO, made.version)
+        copy = model_versions.fetch(lakehouse.settings, world.DEMO, made.version)
         (copy.folder / GRAPH).write_bytes(b"changed")
-        again = registry.fetch(lakehouse.settings, world.DEMO, made.version)
+        again = model_versions.fetch(lakehouse.settings, world.DEMO, made.version)
         assert hashlib.sha256((again.folder / GRAPH).read_bytes()).hexdigest() == again.manifest.files[GRAPH]
         stored = next((lakehouse.settings.home / "tracking" / "artifacts").rglob(GRAPH))
         stored.write_bytes(b"changed")
         (again.folder / GRAPH).unlink()
         with pytest.raises(BundleError, match=r"model\.onnx"):
-            registry.fetch(lakehouse.settings, world.DEMO, made.version)
+            model_versions.fetch(lakehouse.settings, world.DEMO, made.version)
         assert not (lakehouse.settings.home / "models" / "fraud" / str(made.version)).exists()
         stored.unlink()
         with pytest.raises(BundleError):
-            registry.fetch(lakehouse.settings, world.DEMO, made.version)
+            model_versions.fetch(lakehouse.settings, world.DEMO, made.version)
 
 
 def age(lakehouse: Lakehouse) -> None:

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.backtesting.fold import BacktestError, Fold, in_test_set
 from jobs.backtesting.fold_search import searched
+from jobs.backtesting.folds import BacktestError, Fold, in_test_set
 from jobs.datasets.training_rows import sampled
 from jobs.models.protocol import Examples
 from jobs.problem import Family, Range

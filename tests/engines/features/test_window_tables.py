@@ -10,7 +10,7 @@ import pytest
 from deltalake import write_deltalake
 from polars.testing import assert_frame_equal
 
-from jobs.features import tables as window_features
+from jobs.features import window_tables
 from jobs.features.window_kernel import compute
 from jobs.lakehouse.tables import Lakehouse
 from jobs.windows import Aggregate, Ratio, WindowFeatures
@@ -142,8 +142,8 @@ def plain(frame: pl.DataFrame) -> pa.Table:
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-def update(lakehouse: Lakehouse, as_of: datetime, features: WindowFeatures = FEATURES) -> window_features.Result:
-    return window_features.update(lakehouse, features, EVENTS, LABELS, TARGET, as_of)
+def update(lakehouse: Lakehouse, as_of: datetime, features: WindowFeatures = FEATURES) -> window_tables.Result:
+    return window_tables.update(lakehouse, features, EVENTS, LABELS, TARGET, as_of)
 
 
 def stored(lakehouse: Lakehouse) -> pl.DataFrame:
@@ -202,8 +202,8 @@ def test_a_new_day_writes_that_day_and_nothing_new_writes_nothing(lakehouse: Lak
     second = update(lakehouse, START + 10 * DAY)
     assert second.rows_written == 4 and second.days == (date(2026, 3, 10),)
     assert second.version == first.version + 1
-    assert update(lakehouse, START + 11 * DAY) == window_features.Result(0, (), second.version)
-    assert update(lakehouse, START + 2 * DAY) == window_features.Result(0, (), second.version)
+    assert update(lakehouse, START + 11 * DAY) == window_tables.Result(0, (), second.version)
+    assert update(lakehouse, START + 2 * DAY) == window_tables.Result(0, (), second.version)
     same(stored(lakehouse), expected(events, labels, START + 10 * DAY, FEATURES))
 
 
@@ -228,9 +228,7 @@ def test_any_number_of_buckets_gives_the_same_bits(lakehouse: Lakehouse) -> None
     put(lakehouse, events, labels)
     wanted = expected(events, labels, START + 99 * DAY, FEATURES)
     for buckets in (1, 3, 16):
-        frame = window_features.run(
-            lakehouse, FEATURES, lakehouse.read(EVENTS), lakehouse.read(LABELS), buckets=buckets
-        )
+        frame = window_tables.run(lakehouse, FEATURES, lakehouse.read(EVENTS), lakehouse.read(LABELS), buckets=buckets)
         same(pl.DataFrame(frame.toArrow()).sort("transaction_id"), wanted)
 
 

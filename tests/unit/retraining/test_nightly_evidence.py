@@ -14,13 +14,13 @@ from jobs import settings
 from jobs.backtesting import replay
 from jobs.backtesting.replay import Plan
 from jobs.backtesting.replay_log import Day, decision_of
-from jobs.ledger import decisions as ledger
+from jobs.ledger import promotions
 from jobs.models.protocol import Model
 from jobs.problem import Family
 from jobs.registry.bundle import open_bundle
 from jobs.registry.model_versions import bundle_folder
-from jobs.retraining import evidence as watch
-from jobs.retraining.evidence import Period
+from jobs.retraining import nightly_evidence
+from jobs.retraining.nightly_evidence import Period
 from jobs.retraining.policy import Rules
 from jobs.times import midnight
 from jobs.use_cases.fraud import FRAUD, PROBLEM
@@ -52,9 +52,9 @@ def periods(own: settings.Settings, days: list[Day], as_of: date) -> list[Period
         if day.decision is not None and day.next_champion != day.champion_version:
             episode = day.decision["episode"]
             made.setdefault(day.next_champion, date.fromisoformat(episode) if episode else None)
-    known = [c for c in ledger.history(own, SMALL) if c.since <= midnight(as_of)]
+    known = [c for c in promotions.history(own, SMALL) if c.since <= midnight(as_of)]
     decisions = [decision for day in days if (decision := decision_of(day)) is not None]
-    return watch.in_production(known, made, decisions)
+    return nightly_evidence.in_production(known, made, decisions)
 
 
 def loaded(own: settings.Settings, period: Period) -> Model:
@@ -70,7 +70,9 @@ def same(played: Played, chosen: Iterable[int]) -> None:
         # The training of an evening is in the ledger as of that evening, and decides from then on.
         standing = [p for p in periods(own, days, evening) if p.since < midnight(evening)]
         before = [decision for decision in decisions if decision.as_of < midnight(evening)]
-        monitor = watch.watched(HISTORY, SMALL, standing, before, midnight(evening), lambda period: loaded(own, period))
+        monitor = nightly_evidence.watched(
+            HISTORY, SMALL, standing, before, midnight(evening), lambda period: loaded(own, period)
+        )
         seen = monitor.look(midnight(evening))
         found = {name: round(score, 6) for name, score in seen.scores.items()}
         assert found == days[n].scores, (n, days[n].champion_version)

@@ -16,14 +16,14 @@ import numpy as np
 from jobs.datasets import history
 from jobs.datasets.history import History
 from jobs.lakehouse.tables import Lakehouse
-from jobs.ledger import decisions as ledger
-from jobs.ledger.decisions import Champion
+from jobs.ledger import promotions
+from jobs.ledger.promotions import Champion
 from jobs.models.protocol import Model
 from jobs.registry.champion_bundles import Champions
 from jobs.retraining import decisions as retraining
 from jobs.retraining.decisions import Row
-from jobs.retraining.monitor import Monitor, Seen, remembered
-from jobs.retraining.policy import Decision, Evidence, Rules
+from jobs.retraining.monitor import DailyEvidence, Monitor, remembered
+from jobs.retraining.policy import Evidence, RetrainingDecision, Rules
 from jobs.times import midnight
 from jobs.use_case import UseCase
 
@@ -41,7 +41,9 @@ class Period:
     """First day of the change that it was trained for, if it was."""
 
 
-def evidence(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime) -> tuple[Evidence, Seen]:
+def evidence(
+    lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime
+) -> tuple[Evidence, DailyEvidence]:
     """What is known at a moment, as the policy takes it, and what it was seen by.
 
     Raises:
@@ -80,12 +82,12 @@ def rows_since(lakehouse: Lakehouse, table: str, version: int | None) -> int:
 def periods(lakehouse: Lakehouse, use_case: UseCase, rows: Sequence[Row], as_of: datetime) -> list[Period]:
     """Who was in production until `as_of`, and for which change each was trained, by these decisions; oldest first."""
     made = {row.model_version: row.decision.episode for row in rows if row.model_version is not None}
-    known = [c for c in ledger.history(lakehouse.settings, use_case) if c.since <= as_of]
+    known = [c for c in promotions.history(lakehouse.settings, use_case) if c.since <= as_of]
     return in_production(known, made, [row.decision for row in rows])
 
 
 def in_production(
-    champions: Sequence[Champion], made: Mapping[int, date | None], decisions: Sequence[Decision]
+    champions: Sequence[Champion], made: Mapping[int, date | None], decisions: Sequence[RetrainingDecision]
 ) -> list[Period]:
     """Champions, oldest first, as periods: trained for a change, or restored while one was being learned.
 
@@ -104,7 +106,7 @@ def watched(
     history: History,
     use_case: UseCase,
     periods: Sequence[Period],
-    decisions: Sequence[Decision],
+    decisions: Sequence[RetrainingDecision],
     as_of: datetime,
     model: Callable[[Period], Model],
     rules: Rules | None = None,
@@ -132,12 +134,12 @@ def watched(
     return monitor
 
 
-def open_change(decisions: Sequence[Decision], day: date) -> date | None:
+def open_change(decisions: Sequence[RetrainingDecision], day: date) -> date | None:
     """The change that was being learned when a day began."""
     return next((known.episode for known in reversed(decisions) if known.as_of <= midnight(day)), None)
 
 
-def latest_change(decisions: Sequence[Decision], day: date) -> date | None:
+def latest_change(decisions: Sequence[RetrainingDecision], day: date) -> date | None:
     """The last change that was being learned before a day."""
     return next((d.episode for d in reversed(decisions) if d.as_of <= midnight(day) and d.episode), None)
 

@@ -43,7 +43,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Decision:
+class PromotionDecision:
     """One row: what was decided about a model version, by whom, on what evidence."""
 
     use_case: str
@@ -81,11 +81,11 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class Book:
+class LedgerView:
     """What the ledger holds about a use case, oldest first."""
 
     champions: list[Champion]
-    decisions: list[Decision]
+    decisions: list[PromotionDecision]
 
     @property
     def champion(self) -> Champion | None:
@@ -111,16 +111,16 @@ class Book:
         last = {d.model_version: d for d in self.decisions}
         return sorted(version for version, decision in last.items() if decision.outcome == "waiting")
 
-    def last(self, version: int) -> Decision | None:
+    def last(self, version: int) -> PromotionDecision | None:
         """The last decision about a model version."""
         return next((d for d in reversed(self.decisions) if d.model_version == version), None)
 
 
-def book(settings: Settings, use_case: UseCase) -> Book:
+def book(settings: Settings, use_case: UseCase) -> LedgerView:
     """Champions and decisions, read at one moment."""
-    from jobs.ledger import database as tables
+    from jobs.ledger import database
 
-    with tables.transaction(settings) as connection:
+    with database.transaction(settings) as connection:
         return _book(connection, use_case.name)
 
 
@@ -137,7 +137,7 @@ def history(settings: Settings, use_case: UseCase) -> list[Champion]:
     return book(settings, use_case).champions
 
 
-def decisions(settings: Settings, use_case: UseCase, kind: Kind | None = None) -> list[Decision]:
+def decisions(settings: Settings, use_case: UseCase, kind: Kind | None = None) -> list[PromotionDecision]:
     """All decisions (of one kind), oldest first."""
     return [d for d in book(settings, use_case).decisions if kind in (None, d.kind)]
 
@@ -154,19 +154,19 @@ def last_decision(settings: Settings, use_case: UseCase) -> int:
 
 def evaluation(settings: Settings, digest: str) -> Evaluation | None:
     """What was found when exactly this was compared before."""
-    from jobs.ledger import database as tables
+    from jobs.ledger import database
 
-    table = tables.evaluations
-    with tables.transaction(settings) as connection:
+    table = database.evaluations
+    with database.transaction(settings) as connection:
         found = _read(connection.execute(table.select().where(table.c.digest == digest)), Evaluation)
     return found[0] if found else None
 
 
 def keep(settings: Settings, found: Evaluation) -> Evaluation:
     """Record an evaluation, unless the same comparison is recorded already; returns the one that is."""
-    from jobs.ledger import database as tables
+    from jobs.ledger import database
 
-    table = tables.evaluations
+    table = database.evaluations
 
     def insert(connection: sa.Connection) -> Evaluation:
         earlier = _read(connection.execute(table.select().where(table.c.digest == found.digest)), Evaluation)
@@ -174,10 +174,12 @@ def keep(settings: Settings, found: Evaluation) -> Evaluation:
             connection.execute(table.insert().values(vars(found)))
         return earlier[0] if earlier else found
 
-    return tables.repeated(settings, insert)
+    return database.repeated(settings, insert)
 
 
-def decide(settings: Settings, decision: Decision, check: Callable[[Book], str | None] | None = None) -> Decision:
+def decide(
+    settings: Settings, decision: PromotionDecision, check: Callable[[LedgerView], str | None] | None = None
+) -> PromotionDecision:
     """Record a decision; if its outcome is "promoted", its model is champion from then on: in one transaction.
 
     Promoted (or left waiting) is only who was judged against the champion of this moment (compare and set): if
@@ -189,13 +191,15 @@ def decide(settings: Settings, decision: Decision, check: Callable[[Book], str |
     Returns:
         The row as recorded; the earlier one, if a promotion with this digest is recorded already.
     """
-    from jobs.ledger import database as tables
+    from jobs.ledger import database
 
-    return tables.repeated(settings, lambda connection: _decide(connection, decision, check))
+    return database.repeated(settings, lambda connection: _decide(connection, decision, check))
 
 
-def _decide(connection: sa.Connection, decision: Decision, check: Callable[[Book], str | None] | None) -> Decision:
-    from jobs.ledger import database as tables
+def _decide(
+    connection: sa.Connection, decision: PromotionDecision, check: Callable[[LedgerView], str | None] | None
+) -> PromotionDecision:
+    from jobs.ledger import database
 
     found = _book(connection, decision.use_case)
     same = (d for d in found.decisions if d.kind == decision.kind == "promotion" and d.digest == decision.digest)
@@ -205,14 +209,14 @@ def _decide(connection: sa.Connection, decision: Decision, check: Callable[[Book
         reason = _outdated(decision, found.champion) or (check(found) if check else None)
         decision = replace(decision, outcome="refused", reason=reason) if reason else decision
     values = {name: value for name, value in vars(decision).items() if name != "id"}
-    inserted = connection.execute(tables.decisions.insert().returning(tables.decisions.c.id).values(values))
+    inserted = connection.execute(database.decisions.insert().returning(database.decisions.c.id).values(values))
     decision = replace(decision, id=inserted.scalar_one())
     if decision.outcome == "promoted":
         _swap(connection, decision)
     return decision
 
 
-def _outdated(decision: Decision, current: Champion | None) -> str | None:
+def _outdated(decision: PromotionDecision, current: Champion | None) -> str | None:
     now = current.version if current else None
     if decision.champion_version != now:
         return (
@@ -231,23 +235,23 @@ def _named(version: int | None) -> str:
     return "no champion" if version is None else f"version {version}"
 
 
-def _swap(connection: sa.Connection, decision: Decision) -> None:
-    from jobs.ledger import database as tables
+def _swap(connection: sa.Connection, decision: PromotionDecision) -> None:
+    from jobs.ledger import database
 
-    table = tables.champions
+    table = database.champions
     standing = (table.c.use_case == decision.use_case) & table.c.until.is_(None)
     connection.execute(table.update().where(standing).values(until=decision.as_of, closed_by=decision.id))
     new = Champion(decision.use_case, decision.model_version, decision.sha256, decision.as_of, None, decision.id)
     connection.execute(table.insert().values(vars(new)))
 
 
-def _book(connection: sa.Connection, use_case: str) -> Book:
-    from jobs.ledger import database as tables
+def _book(connection: sa.Connection, use_case: str) -> LedgerView:
+    from jobs.ledger import database
 
     def rows(table: sa.Table) -> sa.CursorResult[Any]:
         return connection.execute(table.select().where(table.c.use_case == use_case).order_by(table.c.id))
 
-    return Book(_read(rows(tables.champions), Champion), _read(rows(tables.decisions), Decision))
+    return LedgerView(_read(rows(database.champions), Champion), _read(rows(database.decisions), PromotionDecision))
 
 
 def _read(rows: sa.CursorResult[Any], kind: type[Record]) -> list[Record]:

@@ -91,7 +91,7 @@ def run(
     chosen = _families(problem, families)
     rows = rows_of(lakehouse, use_case, fold)
     in_test = in_test_set(
-        rows[problem.block].to_numpy(), rows[DAY_COLUMN].to_numpy(), rows[use_case.label].to_numpy(), fold
+        rows[problem.cluster_key].to_numpy(), rows[DAY_COLUMN].to_numpy(), rows[use_case.label].to_numpy(), fold
     )
     test = rows.filter(pl.Series(in_test))
     positives = int(test[use_case.label].sum())
@@ -105,7 +105,7 @@ def run(
     train = _examples(known, names, KNOWN)
     _check_known(train, fold)
     times = known[use_case.event_timestamp].dt.epoch("us").to_numpy()
-    family, parameters = searched(chosen, train, times, problem.validation, fold.delay_days * DAY, trials, seed)
+    family, parameters = searched(chosen, train, times, problem.validation_window, fold.delay_days * DAY, trials, seed)
     model = fitted(family, parameters, train, seed)
     scores = model.predict(_examples(test, names, use_case.label).features)
     cards = problem.review.cards
@@ -151,7 +151,7 @@ def measured(
 ) -> dict[str, Any]:
     """The handbook's three metrics."""
     labels = test[use_case.label].to_numpy()
-    cards = test[problem.block].to_numpy(), test[DAY_COLUMN].to_numpy()
+    cards = test[problem.cluster_key].to_numpy(), test[DAY_COLUMN].to_numpy()
     return {
         "auc_roc": auc_roc(labels, scores),
         "average_precision": average_precision(labels, scores),
@@ -196,7 +196,13 @@ def rows_of(lakehouse: Lakehouse, use_case: UseCase, fold: Fold) -> pl.DataFrame
             f"fold {fold.train_from} to {fold.test_until}: expected days of the file, which holds {first} to {last}; "
             "choose --train-from and the numbers of days accordingly"
         )
-    names = [*feature_names(lakehouse, use_case), use_case.event_id, name, use_case.label, _problem(use_case).block]
+    names = [
+        *feature_names(lakehouse, use_case),
+        use_case.event_id,
+        name,
+        use_case.label,
+        _problem(use_case).cluster_key,
+    ]
     found = lakehouse.to_arrow(
         table, columns=list(dict.fromkeys(names)), filters=[(name, ">=", start), (name, "<", end)]
     )

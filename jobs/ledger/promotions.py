@@ -142,6 +142,20 @@ def decisions(settings: Settings, use_case: UseCase, kind: Kind | None = None) -
     return [d for d in book(settings, use_case).decisions if kind in (None, d.kind)]
 
 
+def latest_moment(settings: Settings, use_case: UseCase) -> datetime | None:
+    """The latest moment of the use case's world that the ledger knows: of a decision, or of a night's evidence."""
+    import sqlalchemy as sa
+
+    from jobs.ledger import database
+
+    with database.transaction(settings) as connection:
+        moments = [
+            connection.execute(sa.select(sa.func.max(table.c.as_of)).where(table.c.use_case == use_case.name)).scalar()
+            for table in (database.decisions, database.evidence)
+        ]
+    return max((moment for moment in moments if moment is not None), default=None)
+
+
 def last_decision(settings: Settings, use_case: UseCase) -> int:
     """Id of the last decision, 0 if there is none: another one means that what follows the ledger is outdated."""
     from jobs.ledger import statements

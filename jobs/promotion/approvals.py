@@ -36,9 +36,9 @@ class Person:
 
 def person(settings: Settings, use_case: UseCase, name: str, authenticated: bool, now: datetime) -> Person:
     """Who asks `now`, at the moment that the world is at: now, or where the last run left a world that is history."""
-    seen = [d.as_of for d in promotions.decisions(settings, use_case)]
-    stands = bool(seen) and max(seen) < now - ALIVE
-    return Person(name, authenticated, now, max(seen) if stands else now)
+    latest = promotions.latest_moment(settings, use_case)
+    as_of = latest if latest is not None and latest < now - ALIVE else now
+    return Person(name, authenticated, now, as_of)
 
 
 def approve(

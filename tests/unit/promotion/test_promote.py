@@ -21,6 +21,8 @@ from jobs.promotion import promote as promotion
 from jobs.promotion.approvals import NotPossible, Person
 from jobs.promotion.promote import Judged
 from jobs.registry.bundle import Bundle
+from jobs.retraining import decisions
+from jobs.retraining.policy import Evidence
 from jobs.use_case import UseCase
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -206,6 +208,10 @@ def test_a_decision_holds_from_now_or_from_where_history_stands(world: World) ->
     assert at(late) == late
     climbed(world)
     assert (at(soon), at(late)) == (soon, AS_OF)
+    # Nights after the last decision are part of that history: what was scored on them stays as it was.
+    night = Evidence(AS_OF + 3 * DAY, {}, AS_OF.date(), {})
+    decisions.keep(world.settings, USE_CASE, night, NOW)
+    assert (at(soon), at(late)) == (soon, AS_OF + 3 * DAY)
 
 
 def test_nobody_to_go_back_to_is_said(world: World) -> None:

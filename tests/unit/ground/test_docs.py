@@ -1,4 +1,4 @@
-"""The pages say what is true: links lead somewhere, modules and commands that they name exist, and the rooms are these."""
+"""The pages say what is true: links lead somewhere, what they name exists, and the rooms are those of the code."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _decisions(use_case: UseCase, rows: pa.Table, found: Any, threshold: float) 
 
 
 def _scores(bundle: Bundle, features: Any) -> Any:
-    from jobs.models.parity import score
+    from jobs.models.runtime import score
 
     return score(bundle.session(), features)
 

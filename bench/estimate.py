@@ -19,6 +19,7 @@ import numpy as np
 from common import REPORTS
 
 from jobs import settings
+from jobs.arrays import Bools, Floats
 from jobs.backtesting import replay
 from jobs.backtesting.replay import FIRST_TRAINING, Plan
 from jobs.datasets import history
@@ -33,7 +34,6 @@ from jobs.retraining.monitor import Monitor
 from jobs.simulate.simulator import World, scenario, write
 from jobs.simulate.world import CHANGE
 from jobs.stats import metrics
-from jobs.stats.metrics import Bools, Floats
 from jobs.times import NEVER, Times, day_number, microseconds, midnight, numbered_day
 from jobs.use_cases.fraud import FRAUD, PROBLEM
 from orchestration.prepared_features import SETTLED, prepared

@@ -29,9 +29,9 @@ from jobs import settings
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import PARTITION, Lakehouse, attach
 from jobs.models.catalog import new_model
-from jobs.models.graphs import INPUT, OUTPUT, Graph
-from jobs.models.parity import score
+from jobs.models.graphs import Graph
 from jobs.models.protocol import Examples
+from jobs.models.runtime import INPUT, OUTPUT, score
 from jobs.registry import bundle
 from jobs.registry.bundle import Bundle, Manifest
 from jobs.scoring.batch import score_frame

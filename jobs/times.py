@@ -5,10 +5,10 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from jobs.arrays import Floats
+
 Times = npt.NDArray[np.int64]
 """Event times in microseconds since 1970, UTC."""
-Mask = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 MICROSECONDS_A_DAY = 86_400_000_000
 NEVER = int(np.iinfo(np.int64).max)
 """Moment of what has not happened: the report of an event without one, the withdrawal of a report that stands."""

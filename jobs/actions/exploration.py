@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from jobs.arrays import Bools, Floats
 from jobs.datasets.history import History, LabelVersions
-from jobs.stats.metrics import Bools, Floats
 from jobs.use_case import UseCase
 
 

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.actions.review_sampling import Queue, queue
+from jobs.arrays import Bools, Floats
 from jobs.datasets.training_rows import codes
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.scoring import prediction_log
 from jobs.scoring.prediction_log import TIME
-from jobs.stats.metrics import Bools, Floats
 from jobs.use_case import UseCase, problem_of
 
 ASKED: Mapping[str, tuple[pa.DataType, str]] = {

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jobs.stats.metrics import Bools, Floats, Ints
+from jobs.arrays import Bools, Floats, Ints
 
 Reason = Literal["risk", "uncertainty", "random"]
 

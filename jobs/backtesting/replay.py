@@ -20,6 +20,7 @@ import numpy as np
 
 from jobs.actions import exploration as acting
 from jobs.actions.exploration import Acting
+from jobs.arrays import Floats
 from jobs.backtesting.replay_log import Day, Lines, decision_of
 from jobs.backtesting.replay_models import FAMILY, Models
 from jobs.backtesting.replay_shadow import Shadow
@@ -59,7 +60,7 @@ class Plan:
     """What is done about the scores; None: nothing, and every label comes."""
 
 
-Decided = tuple[slice, metrics.Floats | None]
+Decided = tuple[slice, Floats | None]
 """Rows of a day, and what the champion of that day made of them; None: there was no champion yet."""
 
 
@@ -70,7 +71,7 @@ class Replayed:
     days: list[Day]
     decided: list[Decided]
 
-    def told(self) -> Iterator[tuple[slice, date, metrics.Floats | None]]:
+    def told(self) -> Iterator[tuple[slice, date, Floats | None]]:
         """Rows, day and scores of each."""
         for day, (rows, scores) in zip(self.days, self.decided, strict=True):
             yield rows, date.fromisoformat(day.date), scores

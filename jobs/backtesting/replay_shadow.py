@@ -6,12 +6,11 @@ from datetime import datetime
 
 import numpy as np
 
+from jobs.arrays import Bools, Floats
 from jobs.backtesting.replay_models import Models
 from jobs.datasets.history import History
 from jobs.ground_truth.label_delay import Delay
 from jobs.retraining.predecessor import Hindsight, hindsight
-from jobs.stats.metrics import Floats
-from jobs.times import Mask
 from jobs.use_case import UseCase
 
 
@@ -43,7 +42,7 @@ class Shadow:
         assert self.former is not None and self._since is not None
         model = self._models.model(self.former)
 
-        def theirs(chosen: Mask) -> Floats:
+        def theirs(chosen: Bools) -> Floats:
             # Most promotions are followed by another before so many labels are mature that this is asked.
             new = chosen & np.isnan(self._theirs)
             self._theirs[new] = model.predict(history.features[new])

@@ -16,13 +16,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.arrays import Bools
 from jobs.datasets import event_rows
 from jobs.datasets.event_rows import InputVersions
 from jobs.datasets.training_rows import TrainingRows, codes, numeric_names
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.models.protocol import Examples
 from jobs.models.tables import features_of
-from jobs.times import MICROSECONDS_A_DAY, NEVER, Mask, Times, microseconds
+from jobs.times import MICROSECONDS_A_DAY, NEVER, Times, microseconds
 from jobs.use_case import UseCase, problem_of
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class History:
         return mask
 
     @property
-    def let_through(self) -> Mask:
+    def let_through(self) -> Bools:
         """Events whose label can become known."""
         return np.ones(len(self), np.bool_) if self.importance is None else self.importance > 0
 
@@ -91,7 +92,7 @@ class History:
         return self.labels.at(microseconds(as_of), len(self))
 
     def training_rows(
-        self, as_of: datetime, use_case: UseCase, negative_after: timedelta | None = None, without: Mask | None = None
+        self, as_of: datetime, use_case: UseCase, negative_after: timedelta | None = None, without: Bools | None = None
     ) -> TrainingRows:
         """The training set of `as_of`, by the rule of `jobs.datasets.training_set`.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobs.times import Mask, Times, microseconds
+from jobs.arrays import Bools
+from jobs.times import Times, microseconds
 
 WINDOWS = ("training", "validation", "final", "judged")
 MINIMUM_POSITIVES = 10
@@ -27,16 +28,16 @@ class Split:
     judged_start: datetime
     judged_end: datetime
 
-    def training(self, times: Times) -> Mask:
+    def training(self, times: Times) -> Bools:
         return times <= microseconds(self.validation_start - self.maturity)
 
-    def validation(self, times: Times) -> Mask:
+    def validation(self, times: Times) -> Bools:
         return _within(times, self.validation_start, self.judged_start)
 
-    def final(self, times: Times) -> Mask:
+    def final(self, times: Times) -> Bools:
         return times <= microseconds(self.judged_start - self.maturity)
 
-    def judged(self, times: Times) -> Mask:
+    def judged(self, times: Times) -> Bools:
         return _within(times, self.judged_start, self.judged_end)
 
 
@@ -51,7 +52,7 @@ def split(as_of: datetime, maturity: timedelta, validation: timedelta, judged: t
     return Split(maturity, end - judged - validation, end - judged, end)
 
 
-def refusal(parts: Split, times: Times, labels: Mask) -> str | None:
+def refusal(parts: Split, times: Times, labels: Bools) -> str | None:
     """Why these rows cannot be learned from yet, in plain words; None if they can."""
     windows = {
         "training": (parts.training(times), f"until {parts.validation_start - parts.maturity:%Y-%m-%d %H:%M}"),
@@ -67,5 +68,5 @@ def refusal(parts: Split, times: Times, labels: Mask) -> str | None:
     return None
 
 
-def _within(times: Times, start: datetime, end: datetime) -> Mask:
+def _within(times: Times, start: datetime, end: datetime) -> Bools:
     return (times > microseconds(start)) & (times <= microseconds(end))

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.arrays import Bools
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of
-from jobs.times import MICROSECONDS_A_DAY, Mask, Times
+from jobs.times import MICROSECONDS_A_DAY, Times
 from jobs.use_case import UseCase, problem_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class TrainingRows:
     def __len__(self) -> int:
         return len(self.times)
 
-    def rows(self, mask: Mask) -> TrainingRows:
+    def rows(self, mask: Bools) -> TrainingRows:
         return TrainingRows(
             self.examples.rows(mask), self.times[mask], self.blocks[mask], self.amounts[mask], self.version
         )
@@ -89,7 +90,7 @@ def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[
     )
 
 
-def sampled(examples: Examples, rate: float, seed: int, certain: Mask | None = None) -> Examples:
+def sampled(examples: Examples, rate: float, seed: int, certain: Bools | None = None) -> Examples:
     """All positives and a share `rate` of the negatives, which take over the weight of those left out; none of the
     rows that are `certain` is.
 

@@ -13,12 +13,11 @@ from datetime import date, timedelta
 from math import log
 
 import numpy as np
-from numpy.typing import NDArray
 
+from jobs.arrays import Floats
 from jobs.drift.histograms import WEEK, Histograms, expected
 from jobs.stats.divergences import jensen_shannon, kolmogorov_smirnov, stability_index
 
-Floats = NDArray[np.float64]
 DAY = timedelta(days=1)
 WINDOWS = (1, 3, 7)
 """Days, each ending on the judged day: a jump shows in one, a small lasting change in seven."""

@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jobs.arrays import Ints
+
 Batches = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 Edges = NDArray[np.float32]
 """Rising; bin `i` holds the values of (edges[i - 1], edges[i]], the first and last bin what lies outside."""
-Ints = NDArray[np.int64]
 
 COUNTED = pa.schema([("day", pa.date32()), ("feature", pa.string()), ("bin", pa.int32()), ("rows", pa.int64())])
 """What the kernel gives back: the bins that are not empty. Sum `rows` by the other columns. Bin -1 is missing."""

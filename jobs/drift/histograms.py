@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jobs.arrays import Floats
 from jobs.drift.drift_kernel import COUNTED, MISSING, Edges, counter
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from jobs.lakehouse.tables import Lakehouse
 
-Floats = NDArray[np.float64]
 WEEK = 7
 
 

@@ -11,10 +11,9 @@ from typing import Literal
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from jobs.arrays import Bools, Floats
+
 Previous = tuple[Floats, Bools]
 """Values of the entity's previous event, and whether there is one."""
 Diagnosis = Literal["missing column", "type", "missing", "unit", "offset", "boundary", "stale"]

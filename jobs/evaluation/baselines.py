@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
+from jobs.arrays import Floats, ranks
 from jobs.datasets.training_rows import sampled
 from jobs.evaluation.evaluation_rows import JudgedRows, between
 from jobs.evaluation.gate import Contender
@@ -16,7 +17,6 @@ from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of, features_of
 from jobs.problem import Problem, Rule
-from jobs.stats.metrics import Floats, ranks
 from jobs.use_case import UseCase
 
 ROWS = 200_000

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jobs.arrays import Floats
 from jobs.evaluation.evaluation_rows import JudgedRows
 from jobs.evaluation.gate import Contender
-from jobs.models import parity
+from jobs.models import parity, runtime
 from jobs.models.tables import features_of
 from jobs.registry.bundle import GRAPH, Bundle
-from jobs.stats.metrics import Floats
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -65,7 +65,7 @@ def latency_ms(session: onnxruntime.InferenceSession, features: Any) -> float:
     """
     singles = [features[n % len(features)][None] for n in range(CALLS)]
     for row in singles[:WARM_UP]:
-        parity.score(session, row)
+        runtime.score(session, row)
     return min(_percentile_99(session, singles) for _ in range(ROUNDS))
 
 
@@ -73,7 +73,7 @@ def _percentile_99(session: onnxruntime.InferenceSession, singles: Sequence[Any]
     seconds = np.empty(len(singles))
     for n, row in enumerate(singles):
         start = time.perf_counter()
-        parity.score(session, row)
+        runtime.score(session, row)
         seconds[n] = time.perf_counter() - start
     return float(np.quantile(seconds, 0.99) * 1000)
 
@@ -86,5 +86,5 @@ def _features(bundle: Bundle, rows: JudgedRows) -> Any:
 
 
 def _scores(session: onnxruntime.InferenceSession, features: Any) -> Floats:
-    parts = [parity.score(session, features[start : start + CHUNK]) for start in range(0, len(features), CHUNK)]
+    parts = [runtime.score(session, features[start : start + CHUNK]) for start in range(0, len(features), CHUNK)]
     return np.concatenate(parts).astype(np.float64)

@@ -16,11 +16,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from jobs.arrays import Bools
 from jobs.datasets import time_split
 from jobs.evaluation import gate
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.problem import Groups, Problem, Slice
-from jobs.stats.metrics import Bools
 from jobs.use_case import UseCase
 
 KNOWN_AT = "known_at"

@@ -13,11 +13,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from jobs.models.parity import score
-from jobs.models.protocol import Floats
+from jobs.arrays import Float32s, Floats
+from jobs.models.runtime import score
 from jobs.registry.bundle import Bundle
 
-Array = npt.NDArray[np.float64]
 TOLERANCE = 1e-4
 """Of the probability that base and attributions add up to."""
 _CERTAIN = 1e-7
@@ -35,7 +34,7 @@ class NotAdditive(RuntimeError):
 class Explainable(Protocol):
     """A model that knows its own attributions."""
 
-    def contributions(self, features: Floats, background: Floats) -> Array:
+    def contributions(self, features: Float32s, background: Float32s) -> Floats:
         """SHAP values of the logit, float64 [n, f + 1], the last column being the base."""
 
 
@@ -44,13 +43,13 @@ class Attribution:
     """What each feature added to the logit of each row: `base + values.sum(axis=1)` is the logit of `scores`."""
 
     names: tuple[str, ...]
-    features: Floats
+    features: Float32s
     """[n, f], the rows explained."""
-    base: Array
+    base: Floats
     """[n], the logit of the usual row."""
-    values: Array
+    values: Floats
     """[n, f]"""
-    scores: Floats
+    scores: Float32s
     """[n], what the served graph says."""
     method: str
 
@@ -66,7 +65,7 @@ class Attribution:
         return [(self.names[i], float(self.features[row, i]), float(self.values[row, i])) for i in order]
 
 
-def attribute(bundle: Bundle, rows: Floats, background: Floats, seed: int = 0) -> Attribution:
+def attribute(bundle: Bundle, rows: Float32s, background: Float32s, seed: int = 0) -> Attribution:
     """Attributions of `rows` (the first 100 where they are not exact and cheap).
 
     Args:
@@ -90,11 +89,11 @@ def attribute(bundle: Bundle, rows: Floats, background: Floats, seed: int = 0) -
     return attribution
 
 
-def _by_permutation(logit: object, rows: Floats, background: Floats, seed: int) -> Array:
+def _by_permutation(logit: object, rows: Float32s, background: Float32s, seed: int) -> Floats:
     import shap
 
-    def narrow(x: npt.NDArray[np.float64]) -> Array:
-        found: Array = logit(np.ascontiguousarray(x, dtype=np.float32))  # type: ignore[operator]
+    def narrow(x: npt.NDArray[np.float64]) -> Floats:
+        found: Floats = logit(np.ascontiguousarray(x, dtype=np.float32))  # type: ignore[operator]
         return found
 
     explainer = shap.PermutationExplainer(narrow, shap.maskers.Independent(background, len(background)), seed=seed)
@@ -102,9 +101,9 @@ def _by_permutation(logit: object, rows: Floats, background: Floats, seed: int) 
     return np.column_stack([found.values, found.base_values])
 
 
-def _logit(scores: Floats) -> Array:
+def _logit(scores: Float32s) -> Floats:
     wide = np.clip(scores.astype(np.float64), _CERTAIN, 1 - _CERTAIN)
-    logit: Array = np.log(wide) - np.log1p(-wide)
+    logit: Floats = np.log(wide) - np.log1p(-wide)
     return logit
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.stats.metrics import Bools
+from jobs.arrays import Bools
 
 FEW = 30
 """A rate over fewer rows than this is more noise than finding; it is shown, and left out of differences."""

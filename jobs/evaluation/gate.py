@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from jobs.arrays import Bools, Floats, Ints, codes
 from jobs.stats import metrics, paired_bootstrap
-from jobs.stats.metrics import Bools, Floats, Ints
 from jobs.stats.paired_bootstrap import Ranking
 
 BEYOND = 5
@@ -164,7 +164,7 @@ def _checked_rows(rows: Rows) -> tuple[Rows, Ints]:
                 f"slice {name}: expected a boolean mask of shape {labels.shape}, found {mask.dtype} of shape "
                 f"{mask.shape}; compute it from the same rows"
             )
-    return replace(rows, labels=labels), metrics.codes("blocks", rows.blocks, len(labels))[1]
+    return replace(rows, labels=labels), codes("blocks", rows.blocks, len(labels))[1]
 
 
 def _checked(contender: Contender, rows: Rows) -> Contender:

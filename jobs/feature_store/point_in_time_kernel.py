@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.arrays import Bools, Ints
+
 Kernel = Callable[[pa.Table, pa.Table], pa.Table]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 _MICROSECONDS = pa.timestamp("us")
 _FAR = int(np.iinfo(np.int64).max)
@@ -126,7 +125,7 @@ def _winners(
     features: pa.Table,
     keys: Sequence[str],
     asked: Ints,
-    asked_known: Mask,
+    asked_known: Bools,
     feature_timestamp: str,
     created_timestamp: str | None,
     ttl: timedelta | None,
@@ -322,7 +321,7 @@ _WIDER: list[tuple[Callable[[pa.DataType], bool], pa.DataType]] = [
 ]
 
 
-def _microseconds(table: pa.Table, name: str) -> tuple[Ints, Mask]:
+def _microseconds(table: pa.Table, name: str) -> tuple[Ints, Bools]:
     """Times in UTC microseconds and where they are not null."""
     column = table[name]
     if pa.types.is_date(column.type):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from jobs.features.exact_sum import Ints
+from jobs.arrays import Ints
 
 FOREVER = np.iinfo(np.int64).max
 

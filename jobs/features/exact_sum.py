@@ -8,10 +8,8 @@ as only the difference of two prefix sums has to fit. Nothing about windows or t
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from jobs.arrays import Floats, Ints
 
 # A limb holds LIMB bits, so 2**(63 - LIMB) = 8 M values of one window add up without overflow. The grid is fixed,
 # never fitted to the data: a window's sum does not depend on which other rows are in memory. The offset puts money

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from jobs.arrays import Floats, Ints
 from jobs.features.clock import Clock, filled, integers, micros, order_of, rank
-from jobs.features.exact_sum import Floats, Ints, Limbs, limbs_of, squares_of
+from jobs.features.exact_sum import Limbs, limbs_of, squares_of
 from jobs.features.ranks import Ranks
 
 _COMPARED = {"<=": pc.less_equal, ">": pc.greater}

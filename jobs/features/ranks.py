@@ -6,7 +6,7 @@ Which facts entered and left by then is the business of `jobs.features.facts`.
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.features.exact_sum import Ints
+from jobs.arrays import Ints
 
 Passed = tuple[Ints, Ints]
 """For each target how many facts have passed a point, and the facts' codes in the order in which they do."""

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jobs.arrays import Floats, Ints
 from jobs.features.clock import Clock, filled, key_codes, micros
-from jobs.features.exact_sum import Floats, Ints, rounded, sample_deviation
+from jobs.features.exact_sum import rounded, sample_deviation
 from jobs.features.facts import Facts, FactTable
 from jobs.features.ranges import covered, extreme
 from jobs.windows import BOOLEAN_COLUMN, Feature, WindowFeatures

@@ -11,6 +11,7 @@ from datetime import datetime
 
 import numpy as np
 
+from jobs.arrays import Bools, Floats
 from jobs.ground_truth.concept_drift import (
     LEAST_MOMENTS,
     LEAST_POSITIVES,
@@ -23,7 +24,6 @@ from jobs.ground_truth.concept_drift import (
 from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.reports import heard_until
 from jobs.stats import overdispersion
-from jobs.stats.metrics import Bools, Floats
 from jobs.times import MICROSECONDS_A_DAY, Times, ages
 
 WINDOWS = (3, 7, 14)

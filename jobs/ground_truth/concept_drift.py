@@ -10,11 +10,11 @@ from math import log
 
 import numpy as np
 
+from jobs.arrays import Bools, Floats, Ints
 from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.label_maturity import MATURE
 from jobs.ground_truth.reports import heard_until
 from jobs.stats import overdispersion
-from jobs.stats.metrics import Bools, Floats, Ints
 from jobs.times import MICROSECONDS_A_DAY, Times, ages
 
 WINDOWS = (3, 5, 7)

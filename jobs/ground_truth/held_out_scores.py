@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from jobs.arrays import Floats
 from jobs.datasets import history
 from jobs.ground_truth.outcomes import values
 from jobs.lakehouse.tables import PARTITION, Lakehouse
-from jobs.models.parity import score
+from jobs.models.runtime import score
 from jobs.models.tables import features_of
 from jobs.registry.bundle import Bundle
-from jobs.stats.metrics import Floats
 from jobs.use_case import UseCase
 
 

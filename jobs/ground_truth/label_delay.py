@@ -13,8 +13,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jobs.arrays import Floats
 from jobs.ground_truth.reports import heard_until
-from jobs.stats.metrics import Floats
 from jobs.times import MICROSECONDS_A_DAY, Times
 
 EXPECTED_SHARE = 0.9

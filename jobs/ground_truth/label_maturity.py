@@ -8,9 +8,9 @@ from datetime import datetime
 
 import numpy as np
 
+from jobs.arrays import Bools, Floats, Ints
 from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.reports import heard_until
-from jobs.stats.metrics import Bools, Floats, Ints
 from jobs.stats.overdispersion import learn
 from jobs.times import MICROSECONDS_A_DAY, Times, ages, microseconds
 

@@ -17,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.arrays import Ints
 from jobs.evaluation.evaluation_rows import masks
 from jobs.ground_truth.label_delay import Delay, learn
 from jobs.ground_truth.performance import Scored
@@ -25,7 +26,6 @@ from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.problem import Groups, Problem, Slice
 from jobs.scoring import prediction_log
 from jobs.scoring.scoring_kernel import SCORE
-from jobs.stats.metrics import Ints
 from jobs.times import NEVER, Times
 from jobs.use_case import UseCase
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.arrays import Bools, Floats, Ints
 from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.label_maturity import MATURE
 from jobs.ground_truth.reports import heard_until
 from jobs.problem import Review
 from jobs.stats import metrics
-from jobs.stats.metrics import Bools, Floats, Ints
 from jobs.times import MICROSECONDS_A_DAY, Times, ages, microseconds
 
 EVERYTHING = "all"

@@ -10,8 +10,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from jobs.arrays import Bools, Floats, ends_of_runs
 from jobs.stats import metrics
-from jobs.stats.metrics import Bools, Floats
 
 RECENT_DAYS, REFERENCE_DAYS, FEWEST_DAYS = 14, 28, 14
 """Two weeks: a single campaign of fraud can spoil one, and is no reason to alarm."""
@@ -61,7 +61,7 @@ def complete(labels: Bools, scores: Floats, share: float) -> float:
         share: F, above 0.
     """
     order = np.argsort(-scores, kind="stable")
-    ends = metrics.ends_of_runs(scores[order])
+    ends = ends_of_runs(scores[order])
     rank = ends[np.searchsorted(ends, np.flatnonzero(labels[order]), side="right")]
     alone = float(np.mean(1 / rank))
     return (metrics.average_precision(labels, scores) - (1 - share) * alone) / share

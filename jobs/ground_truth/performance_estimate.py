@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jobs.arrays import Bools, Floats, starts_of_runs
 from jobs.ground_truth.concept_drift import Concept
 from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.reports import heard_until
-from jobs.stats.metrics import Bools, Floats, starts_of_runs
 from jobs.times import MICROSECONDS_A_DAY, Times, ages
 
 HALF_LIFE = timedelta(days=14)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from jobs.stats.metrics import Bools
+from jobs.arrays import Bools
 from jobs.times import MICROSECONDS_A_DAY, NEVER, Times, microseconds
 
 SILENCE = 1e-6

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jobs.arrays import Float32s
 from jobs.models.folders import read_model, write_model
-from jobs.models.protocol import Examples, Floats, Probabilities, Report, check_features, check_trainable, merged
+from jobs.models.protocol import Examples, Probabilities, Report, check_features, check_trainable, merged
 from jobs.models.tree_average import average
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Boosted:
             raise ValueError(f"booster: expected {len(names)} features, found {booster.num_feature()}")
         self._booster, self._text, self._names, self.steps = booster, text, names, booster.current_iteration()
 
-    def predict(self, features: Floats) -> Probabilities:
+    def predict(self, features: Float32s) -> Probabilities:
         """See `Model.predict`."""
         check_features(features, self.names)
         assert self._booster is not None
@@ -110,7 +111,7 @@ class Boosted:
         scores = self._booster.predict(features, num_threads=self.parameters["num_threads"])
         return np.asarray(scores, dtype=np.float64)
 
-    def contributions(self, features: Floats, background: Floats) -> Probabilities:
+    def contributions(self, features: Float32s, background: Float32s) -> Probabilities:
         """Exact tree SHAP values of the logit, float64 [n, f + 1]; the last column is the base.
 
         LightGBM's own (Lundberg et al. 2020, path-dependent): the same algorithm as shap's TreeExplainer. What is usual

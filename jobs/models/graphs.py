@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from jobs.models.runtime import INPUT, OUTPUT
+
 if TYPE_CHECKING:
     import onnx
 
-INPUT, OUTPUT = "features", "score"
 OPSET, TREE_OPSET, IR_VERSION = 18, 5, 10
 """Opsets of the default domain and of `ai.onnx.ml` (5 is the first with TreeEnsemble), and the file's version."""
 _NAMES = "feature_names"

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from jobs.arrays import Float32s
 from jobs.models.folders import packed, read_model, unpacked, write_model
-from jobs.models.graphs import INPUT, OUTPUT, Graph
-from jobs.models.protocol import Examples, Floats, Probabilities, Report, check_features, check_trainable, merged
+from jobs.models.graphs import Graph
+from jobs.models.protocol import Examples, Probabilities, Report, check_features, check_trainable, merged
+from jobs.models.runtime import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     import onnx
@@ -70,14 +72,14 @@ class Logistic:
         self._state["missing_weights"][indicated] = missing_weights
         self._names, self.steps = train.names, int(solver.n_iter_[0])
 
-    def predict(self, features: Floats) -> Probabilities:
+    def predict(self, features: Float32s) -> Probabilities:
         """See `Model.predict`."""
         check_features(features, self.names)
         standard, missing = self._design(features)
         state = self._state
         return _sigmoid(standard @ state["weights"] + missing @ state["missing_weights"] + state["intercept"])
 
-    def contributions(self, features: Floats, background: Floats) -> npt.NDArray[np.float64]:
+    def contributions(self, features: Float32s, background: Float32s) -> npt.NDArray[np.float64]:
         """Exact SHAP values of the logit, float64 [n, f + 1]; the last column is the base.
 
         For a linear function each is the feature's term less its mean over `background` (features taken as
@@ -89,12 +91,12 @@ class Logistic:
         base = np.full((len(features), 1), usual.sum() + self._state["intercept"][0])
         return np.hstack([terms - usual, base])
 
-    def _terms(self, features: Floats) -> npt.NDArray[np.float64]:
+    def _terms(self, features: Float32s) -> npt.NDArray[np.float64]:
         standard, missing = self._design(features)
         terms: npt.NDArray[np.float64] = standard * self._state["weights"] + missing * self._state["missing_weights"]
         return terms
 
-    def _design(self, features: Floats) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _design(self, features: Float32s) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         missing = np.isnan(features)
         filled = np.where(missing, self._state["median"], _signed_log(features))
         return (filled - self._state["mean"]) / self._state["scale"], missing.astype(np.float64)
@@ -136,7 +138,7 @@ class Logistic:
         self._names, self.steps, self._state = header["names"], header["steps"], arrays
 
 
-def _preprocessing(features: Floats) -> dict[str, npt.NDArray[np.float64]]:
+def _preprocessing(features: Float32s) -> dict[str, npt.NDArray[np.float64]]:
     logarithms = _signed_log(features)
     empty = np.isnan(logarithms).all(axis=0)
     median = np.nanmedian(np.where(empty, 0.0, logarithms), axis=0)
@@ -145,7 +147,7 @@ def _preprocessing(features: Floats) -> dict[str, npt.NDArray[np.float64]]:
     return {"median": median, "mean": filled.mean(axis=0), "scale": np.where(deviation > _CONSTANT, deviation, 1.0)}
 
 
-def _signed_log(features: Floats) -> npt.NDArray[np.float64]:
+def _signed_log(features: Float32s) -> npt.NDArray[np.float64]:
     wide = features.astype(np.float64)
     result: npt.NDArray[np.float64] = np.sign(wide) * np.log(1 + np.abs(wide))
     return result

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jobs.models.graphs import INPUT, OUTPUT, feature_names
-from jobs.models.protocol import Floats, Probabilities, check_features
+from jobs.arrays import Float32s
+from jobs.models.graphs import feature_names
+from jobs.models.protocol import Probabilities, check_features
+from jobs.models.runtime import score, session
 
 if TYPE_CHECKING:
     import onnx
@@ -24,27 +26,10 @@ class ParityError(ValueError):
     """A graph disagrees with its model; it must not be served."""
 
 
-def session(model: onnx.ModelProto | bytes) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session with one thread that does not spin (two would starve each other on few cores)."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    content = model if isinstance(model, bytes) else model.SerializeToString()
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-
-
-def score(runtime: onnxruntime.InferenceSession, features: Floats) -> Floats:
-    """Scores, float32 [n], of the rows of `features`, float32 [n, f], in one call."""
-    result: Floats = runtime.run([OUTPUT], {INPUT: features})[0]
-    return result
-
-
 def check_parity(
     model: onnx.ModelProto,
-    predict: Callable[[Floats], Probabilities],
-    rows: Floats,
+    predict: Callable[[Float32s], Probabilities],
+    rows: Float32s,
     *,
     tolerance: float = 1e-5,
     batch_sizes: Sequence[int] = BATCH_SIZES,
@@ -77,7 +62,7 @@ def check_parity(
     return differences
 
 
-def hostile_rows(rows: Floats) -> Floats:
+def hostile_rows(rows: Float32s) -> Float32s:
     """Variants of the first rows: each feature missing, each at every extreme, all missing, all extreme."""
     base, variants = rows[0], []
     for value in (np.nan, *_EXTREMES):
@@ -89,7 +74,7 @@ def hostile_rows(rows: Floats) -> Floats:
     return np.concatenate([*variants, mixed]).astype(np.float32)
 
 
-def _batches(rows: Floats, size: int) -> Iterator[Floats]:
+def _batches(rows: Float32s, size: int) -> Iterator[Float32s]:
     """At most `_SINGLE_CALLS` batches of `size` rows, spread over `rows`, which repeat if there are fewer."""
     count = -(-len(rows) // size)
     for position in np.unique(np.linspace(0, count - 1, min(count, _SINGLE_CALLS)).astype(int)):
@@ -97,7 +82,7 @@ def _batches(rows: Floats, size: int) -> Iterator[Floats]:
 
 
 def _difference(
-    runtime: onnxruntime.InferenceSession, predict: Callable[[Floats], Probabilities], batch: Floats
+    runtime: onnxruntime.InferenceSession, predict: Callable[[Float32s], Probabilities], batch: Float32s
 ) -> float:
     expected, found = predict(batch), score(runtime, batch)
     if found.shape != expected.shape or not np.isfinite(found).all():

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jobs.models.protocol import Floats
+from jobs.arrays import Float32s
 
 LIMIT = 1e37
 """Values are clipped to +-LIMIT before anything else, so that no difference of two overflows float32."""
@@ -24,12 +24,12 @@ class Bins(NamedTuple):
     A feature with fewer bins has components of inverse zero, which stay zero. `fill` stands in for a missing value.
     """
 
-    left: Floats  # [f, t]
-    inverse: Floats  # [f, t], one over the bin's width
-    fill: Floats  # [f], the median
+    left: Float32s  # [f, t]
+    inverse: Float32s  # [f, t], one over the bin's width
+    fill: Float32s  # [f], the median
 
 
-def bins_of(features: Floats, count: int) -> Bins:
+def bins_of(features: Float32s, count: int) -> Bins:
     """At most `count` bins per feature, from rows float32 [n, f] with NaN for missing.
 
     Bins end at quantiles. Those of a feature that is mostly one value coincide; the bins so freed go to quantiles of
@@ -50,7 +50,7 @@ def bins_of(features: Floats, count: int) -> Bins:
     return Bins(left, inverse, fill)
 
 
-def _edges(values: Floats, count: int) -> Floats:
+def _edges(values: Float32s, count: int) -> Float32s:
     """Between 1 and `count + 1` increasing edges, the smallest and the largest of the sorted `values` among them."""
     edges = np.unique(_quantiles(values, count))
     free = count + 1 - len(edges)
@@ -59,12 +59,12 @@ def _edges(values: Floats, count: int) -> Floats:
         rest = distinct[~np.isin(distinct, edges)]
         edges = np.union1d(edges, rest if len(rest) <= free else _quantiles(rest, free + 1)[1:-1])
     wide_enough = np.concatenate([[True], np.diff(edges.astype(np.float64)) > _NARROWEST])
-    kept: Floats = edges[wide_enough]
+    kept: Float32s = edges[wide_enough]
     return kept
 
 
-def _quantiles(values: npt.NDArray[np.float32], parts: int) -> Floats:
+def _quantiles(values: npt.NDArray[np.float32], parts: int) -> Float32s:
     """`parts + 1` members of the sorted `values`, evenly spaced by rank."""
     ranks = np.round(np.linspace(0, len(values) - 1, parts + 1)).astype(np.int64)
-    result: Floats = values[ranks]
+    result: Float32s = values[ranks]
     return result

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from jobs.arrays import Float32s
+
 if TYPE_CHECKING:
     import onnx
 
-Floats = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float64]
 Report = Callable[[int, float], None]
 """Told after each step (boosting round, epoch) the average precision on the validation rows; may raise to stop."""
@@ -36,9 +37,9 @@ class Examples:
         ValueError: on anything else.
     """
 
-    features: Floats
+    features: Float32s
     labels: npt.NDArray[np.bool_]
-    weights: Floats | None
+    weights: Float32s | None
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -89,7 +90,7 @@ class Model(Protocol):
             ValueError: if there are no rows or one class only, or `valid` has other features.
         """
 
-    def predict(self, features: Floats) -> Probabilities:
+    def predict(self, features: Float32s) -> Probabilities:
         """Probabilities, float64 [n] in [0, 1], of the rows of `features`, float32 [n, f]; raises as `Examples`."""
 
     def to_onnx(self) -> onnx.ModelProto:
@@ -105,7 +106,7 @@ class Model(Protocol):
         """Become the model that `save` wrote. Raises ValueError if it was another family's or is damaged."""
 
 
-def check_features(features: Floats, names: tuple[str, ...]) -> None:
+def check_features(features: Float32s, names: tuple[str, ...]) -> None:
     """Raises ValueError unless `features` is float32 [n, len(names)] without infinities."""
     found = f"{features.dtype} of shape {features.shape}"
     if features.dtype != np.float32 or features.ndim != 2 or features.shape[1] != len(names):

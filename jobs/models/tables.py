@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as types
 
-from jobs.models.protocol import Examples, Floats
+from jobs.arrays import Float32s
+from jobs.models.protocol import Examples
 
 
 def examples_of(table: pa.Table, names: Sequence[str], label: str, weight: str | None = None) -> Examples:
@@ -26,7 +27,7 @@ def examples_of(table: pa.Table, names: Sequence[str], label: str, weight: str |
     return Examples(features_of(table, names), _labels(table, label), weights, tuple(names))
 
 
-def features_of(table: pa.Table, names: Sequence[str]) -> Floats:
+def features_of(table: pa.Table, names: Sequence[str]) -> Float32s:
     """Columns `names` of `table` as float32 [n, f]; null becomes NaN, true 1.
 
     Booleans, integers, floats and decimals are read; integers beyond 2**24 lose digits, as float32 does.
@@ -47,7 +48,7 @@ def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
     return table.column(name)
 
 
-def _float32(table: pa.Table, name: str) -> Floats:
+def _float32(table: pa.Table, name: str) -> Float32s:
     column = _column(table, name)
     kind = column.type
     if not (types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)):
@@ -61,7 +62,7 @@ def _float32(table: pa.Table, name: str) -> Floats:
         column = column.cast(pa.float64(), safe=False)
     values = column.to_numpy()
     with np.errstate(over="ignore"):
-        narrow: Floats = values.astype(np.float32)
+        narrow: Float32s = values.astype(np.float32)
     if np.isinf(narrow).any():
         wrong = values[np.isinf(narrow)][0]
         raise ValueError(f"column {name!r}: expected values that float32 holds, found {wrong}; correct or null them")

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jobs.arrays import Float32s
 from jobs.models.folders import packed, read_model, unpacked, write_model
-from jobs.models.graphs import INPUT, OPSET, OUTPUT, named
+from jobs.models.graphs import OPSET, named
 from jobs.models.piecewise import Bins
-from jobs.models.protocol import Examples, Floats, Probabilities, Report, check_features, check_trainable, merged
+from jobs.models.protocol import Examples, Probabilities, Report, check_features, check_trainable, merged
+from jobs.models.runtime import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     import onnx
@@ -96,7 +98,7 @@ class TabularMLP:
         offset = math.log(self.parameters["negative_rate"]) if corrected else 0.0
         return Probability(TabM(bins, **{name: self.parameters[name] for name in _SHAPE}), offset)
 
-    def predict(self, features: Floats) -> Probabilities:
+    def predict(self, features: Float32s) -> Probabilities:
         """See `Model.predict`. Runs on the CPU, in float32."""
         import torch
 

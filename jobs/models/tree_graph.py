@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from jobs.models.graphs import INPUT, OUTPUT, Graph
-from jobs.models.protocol import Floats
+from jobs.arrays import Float32s
+from jobs.models.graphs import Graph
+from jobs.models.runtime import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     import onnx
@@ -70,22 +71,22 @@ def tree_graph(text: str, names: tuple[str, ...]) -> onnx.ModelProto:
     return graph.model(names)
 
 
-def below(thresholds: npt.NDArray[np.float64]) -> Floats:
+def below(thresholds: npt.NDArray[np.float64]) -> Float32s:
     """The largest float32 not above each threshold: for x in float32, x <= t exactly if x <= below(t)."""
     # Beyond what float32 holds, infinity is the answer, and no news; `where` computes its other branch there too.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         rounded = thresholds.astype(np.float32)
-        lower: Floats = np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+        lower: Float32s = np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)
     return lower
 
 
-def _splits(thresholds: npt.NDArray[np.float64]) -> Floats:
+def _splits(thresholds: npt.NDArray[np.float64]) -> Float32s:
     """Thresholds in float32. Before it decides, LightGBM turns values within `_ZERO_THRESHOLD` into 0, so those have to
     be on the side of 0; moving the threshold past them does that at no cost."""
     lowered = below(thresholds)
     tiny = np.abs(thresholds) <= _ZERO_THRESHOLD
     past = np.where(thresholds < 0, np.nextafter(-_ZERO_THRESHOLD, np.float32(-1)), _ZERO_THRESHOLD)
-    splits: Floats = np.where(tiny, past, lowered)
+    splits: Float32s = np.where(tiny, past, lowered)
     return splits
 
 

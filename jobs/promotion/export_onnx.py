@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.models.graphs import INPUT, OUTPUT, feature_names
+from jobs.arrays import Bools, Float32s
+from jobs.models.graphs import feature_names
 from jobs.models.parity import check_parity
-from jobs.models.protocol import Floats
+from jobs.models.runtime import INPUT, OUTPUT
 from jobs.promotion.quantise import NotApplicable, quantise
 from jobs.registry.bundle import GRAPH, Bundle, BundleError, check_files, hashes, open_bundle
 from jobs.settings import Settings
 from jobs.state_files import file_lock, replace_json
-from jobs.stats import metrics
 from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class OnlineModel:
 
     def session(self, int8: bool = False) -> onnxruntime.InferenceSession:
         """An ONNX Runtime session of the graph, or of its int8 variant. Raises BundleError if there is none."""
-        from jobs.models.parity import session
+        from jobs.models.runtime import session
 
         if not int8:
             return self.bundle.session()
@@ -76,8 +76,8 @@ def export(
     use_case: UseCase,
     version: int,
     bundle: Bundle,
-    rows: Floats,
-    labels: metrics.Bools,
+    rows: Float32s,
+    labels: Bools,
     *,
     int8: bool = False,
 ) -> OnlineModel:
@@ -163,7 +163,7 @@ def _existing(folder: Path, bundle_sha256: str, int8: bool) -> OnlineModel | Non
     return found if found.bundle.sha256 == bundle_sha256 and (asked_before or not int8) else None
 
 
-def _write(folder: Path, version: int, bundle: Bundle, rows: Floats, labels: metrics.Bools, int8: bool) -> OnlineModel:
+def _write(folder: Path, version: int, bundle: Bundle, rows: Float32s, labels: Bools, int8: bool) -> OnlineModel:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
@@ -204,7 +204,7 @@ def _described(version: int, bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _parity(bundle: Bundle, rows: Floats) -> dict[str, float]:
+def _parity(bundle: Bundle, rows: Float32s) -> dict[str, float]:
     """Largest difference of graph and model by batch size."""
     import onnx
 
@@ -217,7 +217,7 @@ def _parity(bundle: Bundle, rows: Floats) -> dict[str, float]:
     return {str(size): value for size, value in check_parity(graph, bundle.model().predict, rows).items()}
 
 
-def _add_int8(folder: Path, bundle: Bundle, rows: Floats, labels: metrics.Bools) -> dict[str, Any]:
+def _add_int8(folder: Path, bundle: Bundle, rows: Float32s, labels: Bools) -> dict[str, Any]:
     try:
         made = quantise(bundle.read(GRAPH), rows, labels)
     except NotApplicable as reason:

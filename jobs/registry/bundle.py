@@ -80,7 +80,7 @@ class Bundle:
 
     def session(self) -> onnxruntime.InferenceSession:
         """An ONNX Runtime session of the graph, one thread."""
-        from jobs.models.parity import session
+        from jobs.models.runtime import session
 
         return session(self.read(GRAPH))
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from importlib import metadata
@@ -14,11 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from jobs.lakehouse.tables import Lakehouse
+from jobs.registry.import_closure import import_closure
 from jobs.settings import ROOT
 from jobs.use_case import UseCase
 
-DECIDING = ("datasets/*.py", "models/*.py", "registry/bundle.py", "retraining/comparison.py", "training/*.py")
-"""Modules below `jobs` that decide what a training makes."""
+TRAININGS = ("jobs.training.candidate", "jobs.retraining.challenger")
+"""Modules that make a candidate. What they rest on decides what a training makes."""
+CARRIERS = (
+    "jobs.lakehouse", "jobs.ledger", "jobs.settings", "jobs.state_files", "jobs.registry.champion_bundles",
+    "jobs.registry.model_versions", "jobs.registry.tracking", "jobs.training.compute_cost", "jobs.training.model_card",
+    "jobs.training.pictures",
+)  # fmt: skip
+"""Modules that hand rows and models on, or describe them, and change neither: a new line there trains nothing again."""
 PACKAGES = ("lightgbm", "numpy", "onnx", "onnxruntime", "optuna", "scikit-learn", "torch")
 
 
@@ -61,9 +68,10 @@ def of_code() -> dict[str, Any]:
     }
 
 
-def code_sha256() -> str:
-    """Hash of the modules that decide what a training makes."""
-    return _hash(file for pattern in DECIDING for file in sorted((ROOT / "jobs").glob(pattern)))
+def code_sha256(root: Path = ROOT) -> str:
+    """Hash of all sources that decide what a training makes: the import closure of `TRAININGS` without `CARRIERS`."""
+    files = sorted(import_closure(root, TRAININGS, CARRIERS).files)
+    return digest([(str(file.relative_to(root)), hashlib.sha256(file.read_bytes()).hexdigest()) for file in files])
 
 
 def lock_sha256() -> str | None:
@@ -90,11 +98,6 @@ def environment() -> dict[str, str]:
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True, timeout=10)
     return done.stdout.strip()
-
-
-def _hash(files: Iterable[Path]) -> str:
-    content = [(str(file.relative_to(ROOT)), hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
-    return digest(content)
 
 
 def _plain(value: Any) -> Any:

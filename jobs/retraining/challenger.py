@@ -17,8 +17,8 @@ from jobs.datasets.history import History
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import pins, promotions
 from jobs.models.catalog import STEPS
-from jobs.models.parity import score
 from jobs.models.protocol import Model
+from jobs.models.runtime import score
 from jobs.problem import Problem
 from jobs.registry import bundle as bundles
 from jobs.registry import model_versions, provenance

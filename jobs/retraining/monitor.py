@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from jobs.arrays import Bools, Floats
 from jobs.datasets.history import History
 from jobs.drift import detector
 from jobs.drift.drift_kernel import Edges, bins_of, edges_of
@@ -27,8 +28,6 @@ from jobs.ground_truth.label_maturity import MATURE
 from jobs.ground_truth.reports import heard_until
 from jobs.models.protocol import Model
 from jobs.retraining.policy import ALARM, Evidence
-from jobs.stats import metrics
-from jobs.stats.metrics import Floats
 from jobs.times import MICROSECONDS_A_DAY, NEVER, ages, day_number, microseconds, numbered_day
 from jobs.use_case import UseCase
 
@@ -257,7 +256,7 @@ class Monitor:
             found.append(performance_drop.complete(labels, self._scores[day][there], share) if able else float("nan"))
         return found
 
-    def _positive_at(self, moment: int, rows: slice) -> metrics.Bools:
+    def _positive_at(self, moment: int, rows: slice) -> Bools:
         """Whether each of these events is known as positive at a moment."""
         labels = self.history.labels
         inside = (labels.rows >= rows.start) & (labels.rows < rows.stop)
@@ -266,13 +265,13 @@ class Monitor:
         positive[labels.rows[holds] - rows.start] = True
         return positive
 
-    def _known_labels(self, moment: int) -> metrics.Bools:
+    def _known_labels(self, moment: int) -> Bools:
         """Which versions of labels hold at a moment, of events known by then."""
         labels = self.history.labels
-        holds: metrics.Bools = (labels.known_at <= moment) & (moment < labels.superseded_at)
+        holds: Bools = (labels.known_at <= moment) & (moment < labels.superseded_at)
         return holds & (self.history.known_at[labels.rows] <= moment) if len(self._deliveries) else holds
 
-    def _standing(self, moment: int) -> metrics.Bools:
+    def _standing(self, moment: int) -> Bools:
         """Whether each event is known as positive at a moment: reported, and not withdrawn."""
         return self._positive_at(moment, slice(0, len(self.history)))
 

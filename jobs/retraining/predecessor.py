@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from jobs.arrays import Bools, Floats
 from jobs.datasets.history import History
 from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.label_maturity import MATURE
 from jobs.ground_truth.reports import heard_until
 from jobs.retraining.comparison import difference
-from jobs.stats.metrics import Floats
-from jobs.times import MICROSECONDS_A_DAY, Mask, microseconds
+from jobs.times import MICROSECONDS_A_DAY, microseconds
 from jobs.training.recipes import Comparison
 from jobs.use_case import UseCase, problem_of
 
@@ -26,7 +26,7 @@ LEAST_POSITIVES = 20
 LONGEST = timedelta(days=60)
 """A promotion that has stood so long is not asked about any more: by then the policy has judged what came after it."""
 NAMES = ("present", "former")
-Scores = Callable[[Mask], Floats]
+Scores = Callable[[Bools], Floats]
 """Rows of a history -> a model's scores of them."""
 
 

@@ -1,6 +1,6 @@
 """Scores of Arrow batches with ONNX Runtime, as a pure function that travels into the engine's workers.
 
-Nothing but numpy, pyarrow and onnxruntime is imported; which rows are scored is `jobs.scoring.batch`'s business.
+It imports nothing but numpy, pyarrow and onnxruntime. Which rows are scored: see `jobs.scoring.batch`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from jobs.models.parity import score, session
-from jobs.models.protocol import Floats
+from jobs.arrays import Float32s
+from jobs.models.runtime import score, session
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -49,7 +49,7 @@ def scorer(graph: bytes, sha256: str, names: Sequence[str], threshold: float, ke
     return run
 
 
-def matrix(batch: pa.RecordBatch, names: Sequence[str]) -> Floats:
+def matrix(batch: pa.RecordBatch, names: Sequence[str]) -> Float32s:
     """Float32 columns as [n, f], null as NaN. Raises ValueError on another type or an infinity."""
     features = np.empty((batch.num_rows, len(names)), dtype=np.float32)
     for position, name in enumerate(names):

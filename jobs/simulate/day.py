@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jobs.simulate.people import FAVOURITES, Floats, Ints, People, people, pick_in_region, stream
+from jobs.arrays import Floats, Ints
+from jobs.simulate.people import FAVOURITES, People, people, pick_in_region, stream
 from jobs.simulate.world import World
 
 KINDS = ("legitimate", "skimming", "stolen_card", "card_testing", "takeover", "siphoning")

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from jobs.arrays import Floats, Ints
 from jobs.simulate.world import REGIONS, World
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 # Category: share of all terminals, price level (a holder's usual amount is multiplied by it).
 CATEGORIES = {

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jobs.arrays import Floats, Ints
 from jobs.simulate.day import KINDS, LEGITIMATE, Payments, payments
-from jobs.simulate.people import CATEGORIES, Floats, Ints, people, stream
+from jobs.simulate.people import CATEGORIES, people, stream
 from jobs.simulate.world import REGIONS, SCENARIOS, World, scenario
 
 if TYPE_CHECKING:

@@ -5,12 +5,9 @@ All take shares of rows, shape (..., bins), that sum to 1 over the bins, and giv
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[Any]
+from jobs.arrays import Floats
 
 
 def stability_index(reference: Floats, current: Floats, least: float | Floats) -> Floats:

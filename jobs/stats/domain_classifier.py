@@ -7,14 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from jobs.arrays import Floats
 from jobs.stats.metrics import auc_roc
 
-Floats = NDArray[Any]
 Rows = Mapping[date, Floats]
 """A bounded random sample of each day's rows (`sample`), float [rows, features], NaN is missing."""
 

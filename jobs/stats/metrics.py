@@ -5,16 +5,12 @@ Whether a difference of two models is more than noise is for the gate to say, no
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from jobs.arrays import Bools, Floats, Ints, codes, ends_of_runs, starts_of_runs
 from jobs.problem import Review
-
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -183,30 +179,6 @@ def checked(labels: ArrayLike, scores: ArrayLike, name: str = "scores") -> tuple
     return found.astype(np.bool_), _finite(name, scores, len(found))
 
 
-def codes(name: str, values: ArrayLike, rows: int) -> tuple[NDArray[Any], Ints]:
-    """The distinct values, sorted, and the place of each row's value among them.
-
-    Raises:
-        ValueError: not one value per row, or nulls.
-    """
-    keys = np.asarray(values)
-    # A null is None, NaN or NaT: the first cannot be sorted with others, the others differ from themselves.
-    if keys.shape != (rows,) or (keys.dtype == object and None in keys) or (keys != keys).any():
-        raise ValueError(f"{name}: expected {rows} values without nulls, found shape {keys.shape} or nulls; fill them")
-    distinct, codes = np.unique(keys, return_inverse=True)
-    return distinct, codes
-
-
-def starts_of_runs(ordered: NDArray[Any]) -> Bools:
-    """Whether each value differs from the one before it; the first does."""
-    return np.append(np.ones(min(len(ordered), 1), dtype=bool), ordered[1:] != ordered[:-1])
-
-
-def ends_of_runs(ordered: NDArray[Any]) -> Ints:
-    """How many values there are up to the last of each run of equal ones."""
-    return np.append(np.flatnonzero(starts_of_runs(ordered))[1:], len(ordered))
-
-
 def _finite(name: str, values: ArrayLike, rows: int) -> Floats:
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.shape != (rows,):
@@ -250,13 +222,3 @@ def _caught_cards(labels: Bools, scores: Floats, card: Ints, top: int) -> Ints:
     suspects = np.argsort(-highest, kind="stable")[:top]
     fraudulent = np.bincount(place, weights=labels, minlength=len(cards)) > 0
     return cards[suspects[fraudulent[suspects]]]
-
-
-def ranks(features: NDArray[np.float32]) -> Floats:
-    """Place from 0 of each row, shape (rows,), sorted by the columns in order; equal rows equal, missing first."""
-    values = np.nan_to_num(features.astype(np.float64), nan=-np.inf)
-    order = np.lexsort(values.T[::-1])
-    new = np.logical_or.reduce([starts_of_runs(column[order]) for column in values.T])
-    places = np.empty(len(order))
-    places[order] = np.cumsum(new) - 1
-    return places

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jobs.stats.metrics import Bools, Floats, checked, ends_of_runs
+from jobs.arrays import Bools, Floats, ends_of_runs
+from jobs.stats.metrics import checked
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike) -> float:

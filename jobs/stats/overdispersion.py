@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.stats.metrics import Floats
+from jobs.arrays import Floats
 
 STEADIEST = 1e6
 """Largest shape: counts that vary no more than Poisson's."""

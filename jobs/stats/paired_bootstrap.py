@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.stats.metrics import Bools, Floats, Ints, starts_of_runs
+from jobs.arrays import Bools, Floats, Ints, starts_of_runs
 
 Weights = NDArray[np.float32]
 """One weight per resample and block. Single precision counts exactly up to 16 M rows and halves the traffic."""

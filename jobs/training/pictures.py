@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from jobs.arrays import Bools, Floats, ends_of_runs
 from jobs.problem import Range
-from jobs.stats.metrics import ends_of_runs
 from jobs.training import search
 from jobs.training.search import Trial
 
@@ -18,15 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Bools = npt.NDArray[np.bool_]
-Scores = npt.NDArray[np.float64]
 
 _POINTS = 200
 _BINS = 10
 _BLUE, _GREY, _RED = "#1565c0", "#9e9e9e", "#c62828"
 
 
-def curves(labels: Bools, scores: Scores) -> dict[str, dict[int, float]]:
+def curves(labels: Bools, scores: Floats) -> dict[str, dict[int, float]]:
     """Precision, and the true-positive rate, by percent of recall and of the false-positive rate."""
     precision, recall, fpr = _ranking(labels, scores)
     percent = range(1, 101)
@@ -38,7 +35,7 @@ def curves(labels: Bools, scores: Scores) -> dict[str, dict[int, float]]:
     }
 
 
-def precision_recall(labels: Bools, scores: Mapping[str, Scores]) -> bytes:
+def precision_recall(labels: Bools, scores: Mapping[str, Floats]) -> bytes:
     """Precision against recall, one line for each of `scores`."""
     figure, (axes,) = _figure(1)
     for name, values in scores.items():
@@ -50,7 +47,7 @@ def precision_recall(labels: Bools, scores: Mapping[str, Scores]) -> bytes:
     return _png(figure)
 
 
-def calibration(labels: Bools, scores: Scores) -> bytes:
+def calibration(labels: Bools, scores: Floats) -> bytes:
     """Share of positives against mean score, in bins of equally many rows."""
     figure, (axes,) = _figure(1)
     parts = np.array_split(np.argsort(scores, kind="stable"), _BINS)
@@ -82,7 +79,7 @@ def history(trials: Sequence[Trial], space: Mapping[str, Range | tuple[Any, ...]
     return _png(figure)
 
 
-def _ranking(labels: Bools, scores: Scores) -> tuple[Scores, Scores, Scores]:
+def _ranking(labels: Bools, scores: Floats) -> tuple[Floats, Floats, Floats]:
     """Precision, recall and false-positive rate at each distinct score, from the highest."""
     order = np.argsort(-scores, kind="stable")
     rows = ends_of_runs(scores[order])

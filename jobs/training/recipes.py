@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from jobs.arrays import Bools, Floats
 from jobs.datasets.history import UNKNOWN, History
 from jobs.datasets.training_rows import TrainingRows, sampled
 from jobs.models.catalog import MEANS, new_model
 from jobs.models.protocol import Examples, Model
-from jobs.stats import metrics, off_policy
-from jobs.stats.metrics import Floats
-from jobs.times import Mask, ages, microseconds
+from jobs.stats import off_policy
+from jobs.times import ages, microseconds
 from jobs.use_case import UseCase, problem_of
 
 LEAST_SHARE = 0.1
@@ -83,7 +83,7 @@ def named(use_case: UseCase, name: str) -> Recipe:
 
 
 def rows(
-    history: History, use_case: UseCase, recipe: Recipe, as_of: datetime, share: Share, without: Mask | None = None
+    history: History, use_case: UseCase, recipe: Recipe, as_of: datetime, share: Share, without: Bools | None = None
 ) -> TrainingRows:
     """The rows that `recipe` learns from, as known at `as_of`, but for some that are held out."""
     return _weighed(
@@ -119,7 +119,7 @@ def _weights(age: Floats, examples: Examples, recipe: Recipe, share: Share) -> A
 
 def fit(
     history: History, use_case: UseCase, recipe: Recipe, as_of: datetime, share: Share, family: str,
-    tuned: Mapping[str, Any], without: Mask | None = None, device: str = "cpu",
+    tuned: Mapping[str, Any], without: Bools | None = None, device: str = "cpu",
 ) -> Model:  # fmt: skip
     """A model of `family` on what `recipe` learns from.
 
@@ -169,7 +169,7 @@ class Comparison:
         return None if own is None else own.astype(np.float64)
 
     @property
-    def labels(self) -> metrics.Bools:
+    def labels(self) -> Bools:
         return self.rows.examples.labels
 
     @property
@@ -209,8 +209,8 @@ def compare(
     """
     labels = history.labels_at(as_of)
     heard = (labels != UNKNOWN) | (history.times <= microseconds(as_of - silent(share)))
-    later: Mask = history.times > microseconds(since)
-    held: Mask = heard & history.known(as_of) & history.let_through & later
+    later: Bools = history.times > microseconds(since)
+    held: Bools = heard & history.known(as_of) & history.let_through & later
     found = history.rows(held, labels[held] == 1)
     halves = [history.blocks % FOLDS == fold for fold in range(FOLDS)]
 

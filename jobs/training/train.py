@@ -16,24 +16,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jobs.arrays import Floats, ranks
 from jobs.datasets.time_split import WINDOWS, Split
 from jobs.datasets.training_rows import TrainingRows, sampled
 from jobs.models.catalog import STEPS, new_model
-from jobs.models.parity import score
 from jobs.models.protocol import Model
+from jobs.models.runtime import score
 from jobs.problem import Family, Problem, Slice
 from jobs.registry import bundle
 from jobs.registry.bundle import Bundle, Manifest
 from jobs.settings import Settings
 from jobs.stats import metrics
-from jobs.stats.metrics import ranks
 from jobs.training import compute_cost as cost
 from jobs.training.compute_cost import Cost
 from jobs.training.tune import device, drawn_examples, one_thread
 from jobs.use_case import UseCase
 
 Metrics = Mapping[str, float | None]
-Scores = npt.NDArray[np.float64]
 
 COUNTED_ROWS = 20_000
 """Rows whose scoring says what 1,000 predictions cost."""
@@ -47,7 +46,7 @@ class ValidatedContender:
     kind: str
     """family or baseline."""
     metrics: Metrics
-    scores: Scores
+    scores: Floats
     parameters: Mapping[str, Any]
     steps: int = 0
     cost: Cost | None = None
@@ -137,7 +136,7 @@ def fit_final(problem: Problem, family: Family, chosen: ValidatedContender, rows
     return model
 
 
-def baseline_scores(problem: Problem, rows: TrainingRows) -> dict[str, Scores]:
+def baseline_scores(problem: Problem, rows: TrainingRows) -> dict[str, Floats]:
     """Scores of the baselines that learn nothing from the rows: prevalence, and each declared rule."""
     scores = {"prevalence": np.zeros(len(rows))}
     for rule in problem.rules:
@@ -145,13 +144,13 @@ def baseline_scores(problem: Problem, rows: TrainingRows) -> dict[str, Scores]:
     return scores
 
 
-def rule_scores(rows: TrainingRows, features: tuple[str, ...]) -> Scores:
+def rule_scores(rows: TrainingRows, features: tuple[str, ...]) -> Floats:
     """Ranks of the rows in [0, n): the first feature ranks, the next ones break its ties, missing values come last."""
     columns = [rows.examples.names.index(name) for name in features]
     return ranks(rows.examples.features[:, columns])
 
 
-def evaluate(problem: Problem, rows: TrainingRows, scores: Scores) -> Metrics:
+def evaluate(problem: Problem, rows: TrainingRows, scores: Floats) -> Metrics:
     """Every metric of `jobs.stats.metrics` on rows and their scores."""
     return metrics.evaluate(rows.examples.labels, scores, rows.blocks, rows.days, rows.amounts, problem.review)
 
@@ -236,7 +235,7 @@ def _write(
     return bundle.write(folder, model, manifest)
 
 
-def _by_slice(problem: Problem, rows: TrainingRows, scores: Scores) -> dict[str, Metrics]:
+def _by_slice(problem: Problem, rows: TrainingRows, scores: Floats) -> dict[str, Metrics]:
     """Metrics on the guard slices that the features tell apart; those of profiles are the gate's."""
     found: dict[str, Metrics] = {}
     for guard in problem.slices:

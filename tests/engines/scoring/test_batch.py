@@ -25,8 +25,8 @@ from jobs.features import window_tables
 from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import Lakehouse, register_table
 from jobs.models.catalog import new_model
-from jobs.models.parity import score
 from jobs.models.protocol import Examples
+from jobs.models.runtime import score
 from jobs.models.tables import features_of
 from jobs.promotion import export_onnx
 from jobs.registry import bundle

@@ -19,7 +19,7 @@ from jobs.evaluation import baselines, evaluation_rows
 from jobs.evaluation.evaluate import ContenderVersion, evaluate
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.boosted import Boosted
-from jobs.models.parity import score
+from jobs.models.runtime import score
 from jobs.models.tables import examples_of, features_of
 from jobs.problem import Groups, Problem, Rule, Slice
 from jobs.registry import bundle

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jobs.arrays import Float32s
 from jobs.evaluation import explain
 from jobs.models.catalog import new_model
-from jobs.models.protocol import Examples, Floats
+from jobs.models.protocol import Examples
 from jobs.registry import bundle
 from jobs.registry.bundle import Bundle, Manifest
 
@@ -17,7 +18,7 @@ SMALL_NETWORK = {"members": 2, "width": 8, "blocks": 1, "bins": 4, "epochs": 4, 
 PARAMETERS = {"logistic": {}, "boosted": {"rounds": 30, "min_data_in_leaf": 5}, "tabular_mlp": SMALL_NETWORK}
 
 
-def rows(seed: int = 0, n: int = 600) -> Floats:
+def rows(seed: int = 0, n: int = 600) -> Float32s:
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(n, 4)).astype(np.float32)
     features[rng.random((n, 4)) < 0.1] = np.nan
@@ -102,7 +103,7 @@ def test_trees_agree_with_shaps_own_explainer(tmp_path: Path) -> None:
 
 def test_attributions_of_another_model_than_the_served_one_are_refused(tmp_path: Path) -> None:
     class Lying(type(new_model("logistic"))):  # type: ignore[misc]
-        def contributions(self, features: Floats, background: Floats) -> np.ndarray:
+        def contributions(self, features: Float32s, background: Float32s) -> np.ndarray:
             return np.asarray(super().contributions(features, background) * 1.1)
 
     liar = Lying()

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jobs.arrays import Bools, Floats, Ints
 from jobs.evaluation.gate import Contender, Limits, Rows, Verdict, judge, training_noise
 from jobs.stats import metrics
-from jobs.stats.metrics import Bools, Floats, Ints
 
 LIMITS = Limits(latency_ms=5, size_bytes=1e7, training_noise=0.0, resamples=250)
 FIT = {"latency_ms": 1.0, "size_bytes": 1e6, "parity_error": 1e-6}

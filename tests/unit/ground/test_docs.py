@@ -99,8 +99,8 @@ def test_the_rooms_of_the_architecture_page_are_those_of_the_contract() -> None:
     described: dict[int, set[str]] = {}
     for layer, room in re.findall(r"^\| (\d+) \| `?([\w/]+)`? \|", (ROOT / "docs/architecture.md").read_text(), re.M):
         described.setdefault(int(layer), set()).add(room.rstrip("/"))
-    ground = set(re.findall(r"`(\w+)`", re.search(r"\| 0 \| ground \| (.+?):", page_text())[1]))  # type: ignore[index]
-    described[0] = ground
+    ground = set(re.findall(r"`(\w+)`", re.search(r"\| 1 \| ground \| (.+?):", page_text())[1]))  # type: ignore[index]
+    described[1] = ground
     assert [described[n] for n in sorted(described, reverse=True)] == layers
 
 

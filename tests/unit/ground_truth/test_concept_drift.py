@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.arrays import Bools, Floats
 from jobs.ground_truth.concept_drift import Concept, concept_drift, label_drift, percentiles
 from jobs.ground_truth.label_delay import learn
 from jobs.stats import overdispersion
-from jobs.stats.metrics import Bools, Floats
 from jobs.stats.overdispersion import Proportion, Rate
 from jobs.times import MICROSECONDS_A_DAY as DAY
 from jobs.times import NEVER, Times, microseconds

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.arrays import Floats
 from jobs.ground_truth import label_delay
 from jobs.ground_truth.label_delay import Delay, learn
 from jobs.ground_truth.reports import heard_until, labels
-from jobs.stats.metrics import Floats
 from jobs.times import MICROSECONDS_A_DAY as DAY
 from jobs.times import NEVER, Times, microseconds
 

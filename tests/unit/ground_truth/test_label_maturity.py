@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.arrays import Bools
 from jobs.ground_truth.label_delay import learn
 from jobs.ground_truth.label_maturity import Maturity, maturity
 from jobs.stats import overdispersion
-from jobs.stats.metrics import Bools
 from jobs.times import MICROSECONDS_A_DAY as DAY
 from jobs.times import NEVER, Times, microseconds
 

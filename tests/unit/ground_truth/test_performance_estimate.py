@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.arrays import Bools, Floats
 from jobs.ground_truth.concept_drift import Concept
 from jobs.ground_truth.label_delay import Delay, learn
 from jobs.ground_truth.performance_estimate import Estimate, calibrate, estimate, expected
 from jobs.stats import metrics
-from jobs.stats.metrics import Bools, Floats
 from jobs.times import MICROSECONDS_A_DAY as DAY
 from jobs.times import NEVER, Times, microseconds
 

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from jobs.models.graphs import OUTPUT, Graph, feature_names
-from jobs.models.parity import ParityError, check_parity, hostile_rows, score, session
+from jobs.arrays import Float32s
+from jobs.models.graphs import Graph, feature_names
+from jobs.models.parity import ParityError, check_parity, hostile_rows
 from jobs.models.piecewise import bins_of
-from jobs.models.protocol import Examples, Floats
+from jobs.models.protocol import Examples
+from jobs.models.runtime import OUTPUT, score, session
 from jobs.models.tables import examples_of, features_of
 from jobs.models.tree_graph import below, tree_graph
 
@@ -178,9 +180,9 @@ def test_the_graph_of_trees_decides_as_lightgbm_does(
     np.testing.assert_allclose(score(session(tree_graph(text, names)), rows), expected, atol=5e-7, rtol=0)
 
 
-def _around(text: str, features: Floats) -> Floats:
+def _around(text: str, features: Float32s) -> Float32s:
     """Rows on both sides of every threshold."""
-    rows: list[Floats] = []
+    rows: list[Float32s] = []
     for block in text.split("\nTree=")[1:]:
         fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         for feature, threshold in zip(

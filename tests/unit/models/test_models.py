@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from jobs.arrays import Float32s
 from jobs.models.catalog import MEANS, families, load_model, new_model
 from jobs.models.graphs import feature_names
-from jobs.models.parity import check_parity, score, session
-from jobs.models.protocol import Examples, Floats, Model
+from jobs.models.parity import check_parity
+from jobs.models.protocol import Examples, Model
+from jobs.models.runtime import score, session
 
 NAMES = ("amount", "bump", "gap", "left", "right", "constant", "count")
 SMALL: dict[str, dict[str, Any]] = {
@@ -214,7 +216,7 @@ def test_unknown_parameters_are_refused(family: str) -> None:
 
 @every_family
 def test_weights_count(models: dict[str, Model], family: str) -> None:
-    weights: Floats = np.where(TRAIN.labels, 5, 1).astype(np.float32)
+    weights: Float32s = np.where(TRAIN.labels, 5, 1).astype(np.float32)
     weighted = fitted(family, replace(TRAIN, weights=weights))
     assert weighted.predict(TEST.features).mean() > models[family].predict(TEST.features).mean() + 0.02
 
@@ -248,7 +250,7 @@ def test_a_mean_of_boosters_is_one_model_with_the_mean_of_their_logits(tmp_path:
     members = [fitted("boosted", TRAIN.rows(slice(n * 500, None)), None, rounds=20 + n, num_leaves=5) for n in range(3)]
     together = MEANS["boosted"](members)
 
-    def logits(model: Model) -> Floats:
+    def logits(model: Model) -> Float32s:
         chances = model.predict(TEST.features)
         return np.log(chances / (1 - chances))
 

@@ -10,8 +10,9 @@ import pytest
 
 from jobs import settings
 from jobs.models.catalog import new_model
-from jobs.models.parity import ParityError, score
+from jobs.models.parity import ParityError
 from jobs.models.protocol import Examples
+from jobs.models.runtime import score
 from jobs.promotion import export_onnx
 from jobs.promotion.export_onnx import INT8, MANIFEST, POINTER
 from jobs.promotion.quantise import NotApplicable, quantise

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from jobs.models.catalog import new_model
-from jobs.models.parity import score
 from jobs.models.protocol import Examples
+from jobs.models.runtime import score
 from jobs.registry import bundle
 from jobs.registry.bundle import BundleError, Manifest
 

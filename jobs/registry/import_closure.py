@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 PACKAGES = ("orchestration", "assets", "serving", "jobs")
@@ -38,7 +39,7 @@ def import_closure(root: Path, modules: Sequence[str], without: Sequence[str] = 
         if file in files:
             continue
         files.add(file)
-        for name in _imported(file):
+        for name in _imported(file.read_bytes()):
             package = name.partition(".")[0]
             if package not in PACKAGES:
                 libraries.add(package)
@@ -52,9 +53,15 @@ def _source(root: Path, module: str) -> Path:
     return root.joinpath(*module.split(".")).with_suffix(".py")
 
 
-def _imported(file: Path) -> Iterator[str]:
-    """Dotted names of what a file imports; of `from a import b` both `a` and `a.b`, as `b` may be a module."""
-    waiting: list[ast.AST] = [ast.parse(file.read_bytes())]
+@lru_cache(maxsize=1024)
+def _imported(source: bytes) -> tuple[str, ...]:
+    """Dotted names of what a source imports, parsed once per text."""
+    return tuple(_names(ast.parse(source)))
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    """Dotted names of all imports; of `from a import b` both `a` and `a.b`, as `b` may be a module."""
+    waiting = [tree]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Import):

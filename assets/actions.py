@@ -4,9 +4,10 @@ from typing import Any
 
 import dagster as dg
 
-from assets import run_context, scoring
+from assets import run_context
+from assets.declare import asset
+from assets.keys import Keys
 from assets.metadata import describe, mapping_table, markdown_table
-from assets.transforms import mart_key
 from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import UseCase
@@ -19,20 +20,15 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
     return [] if use_case.problem is None else [_review_queue(use_case, partitions)]
 
 
-def key(use_case: UseCase) -> dg.AssetKey:
-    return dg.AssetKey([use_case.name, "monitoring", "review_queue"])
-
-
 def _review_queue(use_case: UseCase, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(use_case),
-        deps=[scoring.key(use_case, "batch_predictions"), mart_key(use_case.labels)],
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name="monitoring",
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.review_queue,
+        partitions,
+        deps=[keys.batch_predictions, keys.labels],
         kinds={"delta"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="What reviewers are asked about the last day: highest risk, what the model doubts, and a lot.",
     )
     def review_queue(

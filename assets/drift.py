@@ -7,16 +7,15 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from assets.features import key as feature_key
+from assets.declare import asset
+from assets.ground_truth import NOTHING_SCORED
+from assets.keys import Keys
 from assets.metadata import markdown_table
-from assets.monitoring_parts import GROUP, NOTHING_SCORED, key, model, nothing
 from assets.pictures import monitoring
 from assets.run_context import moment
-from assets.scoring import champion_key
-from assets.scoring import key as serving_key
-from assets.transforms import mart_key
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Problem
+from jobs.registry.bundle import Bundle
 from jobs.registry.champion_bundles import Champions
 from jobs.use_case import UseCase
 
@@ -30,28 +29,27 @@ class Report(dg.Config):
     """Write the Evidently report even without an alarm."""
 
 
-def build(use_case: UseCase, problem: Problem) -> list[dg.AssetsDefinition]:
-    """Drift and skew."""
-    return [_drift(use_case, problem), _skew(use_case, problem)]
+def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Drift and skew; nothing for a use case without a problem."""
+    problem = use_case.problem
+    return [] if problem is None else [_drift(use_case, problem), _skew(use_case, problem)]
 
 
 def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
-    asset_key = key(use_case, "drift")
+    keys = Keys(use_case)
 
-    @dg.asset(
-        key=asset_key,
+    @asset(
+        use_case,
+        keys.drift,
         deps=[
-            serving_key(use_case, "batch_predictions"),
-            feature_key(use_case, "history"),
-            mart_key(use_case.labels),
-            champion_key(use_case),
+            keys.batch_predictions,
+            keys.history,
+            keys.labels,
+            keys.champion,
         ],
-        group_name=GROUP,
         kinds={"polars", "evidently"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         check_specs=[
-            dg.AssetCheckSpec(NO_DRIFT, asset=asset_key, description="Features, scores and labels are as they were.")
+            dg.AssetCheckSpec(NO_DRIFT, asset=keys.drift, description="Features, scores and labels are as they were.")
         ],
         description="Whether features, scores and labels are distributed as in the weeks before the champion came.",
     )
@@ -69,9 +67,9 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         logged = logged_days.logged_days(lakehouse, use_case, as_of, outcomes.first_day(use_case, as_of))
         decided = outcomes.outcomes(lakehouse, use_case, problem, as_of)
         if logged is None or decided is None:
-            yield from nothing(NO_DRIFT, NOTHING_SCORED)
+            yield from _nothing(NO_DRIFT, NOTHING_SCORED)
             return
-        bundle = model(champions, use_case, logged.model_version, as_of)
+        bundle = _bundle(champions, use_case, logged.model_version, as_of)
         label, concept = _by_labels(decided, as_of)
         found, note = None, ""
         try:
@@ -150,17 +148,15 @@ def _report_file(lakehouse: Lakehouse, use_case: UseCase, found: Any) -> dict[st
 
 
 def _skew(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
-    asset_key = key(use_case, "skew")
+    keys = Keys(use_case)
 
-    @dg.asset(
-        key=asset_key,
-        deps=[serving_key(use_case, "batch_predictions"), *(feature_key(use_case, w.name) for w in use_case.windows)],
-        group_name=GROUP,
+    @asset(
+        use_case,
+        keys.skew,
+        deps=[keys.batch_predictions, *keys.window_tables.values()],
         kinds={"feast"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         check_specs=[
-            dg.AssetCheckSpec(NO_SKEW, asset=asset_key, description="Features were served as training would have them.")
+            dg.AssetCheckSpec(NO_SKEW, asset=keys.skew, description="Features were served as training would have them.")
         ],
         description="Features in the prediction log against offline values of the same moments, row by row.",
     )
@@ -175,9 +171,9 @@ def _skew(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         as_of = moment(context, lakehouse, use_case)
         logged = logged_days.logged_days(lakehouse, use_case, as_of, skew_check.first_day(as_of))
         if logged is None:
-            yield from nothing(NO_SKEW, f"nothing was scored in the last {skew_check.DAYS} days")
+            yield from _nothing(NO_SKEW, f"nothing was scored in the last {skew_check.DAYS} days")
             return
-        bundle = model(champions, use_case, logged.model_version, as_of)
+        bundle = _bundle(champions, use_case, logged.model_version, as_of)
         found = skew_check.check(lakehouse, use_case, problem, logged, bundle.manifest.names, as_of)
         differ = found.skew.features
         yield dg.AssetCheckResult(
@@ -213,3 +209,15 @@ def _skew(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
 
 def _said(each: Any, found: Any) -> str:
     return f"{each.feature}: {each.diagnosis or 'unexplained'} in {found.share(each.rows):.1%} of rows ({each.detail})"
+
+
+def _bundle(champions: Champions, use_case: UseCase, version: int, as_of: datetime) -> Bundle:
+    """The bundle of a version; of the champion without asking the registry again."""
+    current = champions.at(use_case, as_of)
+    return current[1] if current is not None and current[0] == version else champions.version(use_case, version)[1]
+
+
+def _nothing(check: str, note: str) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+    """The check and the page when there is nothing to look at, which is no failure."""
+    yield dg.AssetCheckResult(check_name=check, passed=True, severity=dg.AssetCheckSeverity.WARN, description=note)
+    yield dg.MaterializeResult(metadata={"notes": note})

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from assets import run_context
-from assets.features import key as feature_key
+from assets.declare import asset
+from assets.keys import Keys
 from assets.metadata import mapping_table, markdown_table
 from assets.pictures import scores
-from assets.scoring import champion_key
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Problem
 from jobs.registry.bundle import Bundle
@@ -28,18 +28,14 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
     return [_explanation(use_case), *([_fairness(use_case, problem)] if problem.fairness else [])]
 
 
-def key(use_case: UseCase, name: str) -> dg.AssetKey:
-    return dg.AssetKey([use_case.name, "training", name])
-
-
 def _explanation(use_case: UseCase) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(use_case, "explanation"),
-        deps=[champion_key(use_case), feature_key(use_case, "training_set")],
-        group_name="training",
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.explanation,
+        deps=[keys.champion, keys.training_set],
         kinds={"shap"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="What each feature adds to the champion's scores of recent rows, overall and per decision.",
     )
     def explanation(
@@ -106,13 +102,13 @@ def _lacking(champion: object) -> str:
 
 
 def _fairness(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(use_case, "fairness"),
-        deps=[champion_key(use_case), feature_key(use_case, "training_set")],
-        group_name="training",
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.fairness,
+        deps=[keys.champion, keys.training_set],
         kinds={"fairlearn"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="The champion's decisions on the latest mature rows, compared between declared groups.",
     )
     def fairness(

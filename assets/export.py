@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from assets import run_context
-from assets.features import key as feature_key
+from assets.declare import asset
+from assets.keys import Keys
 from assets.metadata import mapping_table, markdown_table
-from assets.scoring import champion_key, key
 from jobs.lakehouse.tables import Lakehouse
 from jobs.registry.champion_bundles import Champions
 from jobs.use_case import UseCase
@@ -30,13 +30,13 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
 
 
 def _online_model(use_case: UseCase) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(use_case, "online_model"),
-        deps=[champion_key(use_case), feature_key(use_case, "training_set")],
-        group_name="serving",
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.online_model,
+        deps=[keys.champion, keys.training_set],
         kinds={"onnx"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="The champion's ONNX graph, preprocessing inside, proven on real rows, hashed file by file.",
     )
     def online_model(

@@ -9,13 +9,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from assets.declare import asset
+from assets.keys import Keys
 from assets.metadata import describe, markdown_table
-from assets.monitoring_parts import GROUP, NO_CHAMPION, NOTHING_SCORED, key
 from assets.pictures import monitoring
 from assets.run_context import moment
-from assets.scoring import champion_key
-from assets.scoring import key as serving_key
-from assets.transforms import mart_key
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Problem
 from jobs.registry.champion_bundles import Champions
@@ -23,22 +21,27 @@ from jobs.times import day_number
 from jobs.use_case import UseCase
 
 SHOWN_DAYS, POOLED_DAYS = 21, 14
+NOTHING_SCORED = "the nightly log holds no scores yet"
+NO_CHAMPION = "no champion yet"
 AHEAD = "the table knows a later moment than this run: it was left as it is"
 
 
-def build(use_case: UseCase, problem: Problem) -> list[dg.AssetsDefinition]:
-    """Label maturity, performance and its estimate."""
+def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Label maturity, performance and its estimate; nothing for a use case without a problem."""
+    problem = use_case.problem
+    if problem is None:
+        return []
     return [_label_maturity(use_case), _performance(use_case, problem), _estimate(use_case, problem)]
 
 
 def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(use_case, "label_maturity"),
-        deps=[mart_key(use_case.events), mart_key(use_case.labels)],
-        group_name=GROUP,
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.label_maturity,
+        deps=[keys.events, keys.labels],
         kinds={"polars"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="How much of each day's truth is in, learned from how long reports took so far.",
     )
     def label_maturity(
@@ -82,13 +85,13 @@ def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
 
 
 def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(use_case, "performance"),
-        deps=[serving_key(use_case, "batch_predictions"), mart_key(use_case.labels)],
-        group_name=GROUP,
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.performance,
+        deps=[keys.batch_predictions, keys.labels],
         kinds={"delta"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="How good the decisions were, by day, model version and slice; provisional until the truth is in.",
     )
     def performance(
@@ -157,13 +160,13 @@ def _slices(pooled: Sequence[Any]) -> dg.MetadataValue:
 
 
 def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(use_case, "estimate"),
-        deps=[key(use_case, "performance"), champion_key(use_case)],
-        group_name=GROUP,
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.estimate,
+        deps=[keys.performance, keys.champion],
         kinds={"delta"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="How good recent days will turn out to be, before their truth is in; beside it, what they did.",
     )
     def estimate(

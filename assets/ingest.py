@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from assets import run_context
+from assets.declare import asset
+from assets.keys import Keys
 from assets.metadata import describe, mapping_table
 from jobs.ingest import contracts, load, registered_inputs
 from jobs.lakehouse.tables import Lakehouse
@@ -17,27 +19,20 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
     return [_raw_table(use_case, source, partitions) for source in use_case.sources]
 
 
-def key(use_case: UseCase, source_name: str) -> dg.AssetKey:
-    return dg.AssetKey([use_case.name, "raw", source_name])
-
-
 def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    asset_key = key(use_case, source.name)
+    raw = Keys(use_case).raw
     upstream = {reference.split(".")[0] for reference in source.references.values()}
 
-    @dg.asset(
-        key=asset_key,
-        deps=[key(use_case, name) for name in sorted(upstream)],
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
+    @asset(
+        use_case,
+        raw[source.name],
+        partitions,
+        deps=[raw[name] for name in sorted(upstream)],
         check_specs=[
-            dg.AssetCheckSpec(name, asset=asset_key, description=description, blocking=blocking)
+            dg.AssetCheckSpec(name, asset=raw[source.name], description=description, blocking=blocking)
             for name, (description, blocking) in contracts.CHECKS.items()
         ],
-        group_name="raw",
         kinds={"delta", "pandera"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description=source.description,
     )
     def raw_table(

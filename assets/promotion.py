@@ -8,7 +8,8 @@ import dagster as dg
 import pyarrow as pa
 
 from assets import retraining, run_context
-from assets.features import key as feature_key
+from assets.declare import asset
+from assets.keys import Keys
 from assets.metadata import markdown_table
 from assets.pictures.promotion import differences
 from jobs.lakehouse.tables import Lakehouse
@@ -35,10 +36,6 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
     return [_evaluation(use_case), _champion(use_case), _approval(use_case)]
 
 
-def key(use_case: UseCase, name: str) -> dg.AssetKey:
-    return dg.AssetKey([use_case.name, "promotion", name])
-
-
 def _patience(context: dg.AssetExecutionContext, use_case: UseCase) -> timedelta:
     """Every night's run judges a refused candidate again when its judged rows are other ones; on demand, at once."""
     nightly = use_case.problem is not None and retraining.decided_here(context, use_case)
@@ -46,18 +43,18 @@ def _patience(context: dg.AssetExecutionContext, use_case: UseCase) -> timedelta
 
 
 def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
-    asset_key = key(use_case, "evaluation")
+    keys = Keys(use_case)
 
-    @dg.asset(
-        key=asset_key,
-        deps=[dg.AssetKey([use_case.name, "training", "candidate"]), feature_key(use_case, "training_set")],
+    @asset(
+        use_case,
+        keys.evaluation,
+        deps=[keys.candidate, keys.training_set],
         check_specs=[
-            dg.AssetCheckSpec(CHECK, asset=asset_key, description="The candidate may become champion; if not, why.")
+            dg.AssetCheckSpec(
+                CHECK, asset=keys.evaluation, description="The candidate may become champion; if not, why."
+            )
         ],
-        group_name="promotion",
         kinds={"onnx"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="Candidate, champion and baselines on the same latest mature rows, and what the gate says to that.",
     )
     def evaluation(
@@ -86,13 +83,13 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
 
 
 def _champion(use_case: UseCase) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(use_case, "champion"),
-        deps=[key(use_case, "evaluation")],
-        group_name="promotion",
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.champion,
+        deps=[keys.evaluation],
         kinds={"sql", "mlflow"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="Who is in production, since when and why; one transaction in the ledger is the promotion.",
     )
     def champion(
@@ -115,12 +112,14 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
 
 
 def _approval(use_case: UseCase) -> dg.AssetsDefinition:
-    # Not tagged with the use case: a run of the lineage has nobody to ask.
-    @dg.asset(
-        key=key(use_case, "approval"),
-        group_name="promotion",
+    keys = Keys(use_case)
+
+    # Not tagged with the use case: a run of the lineage has no person to ask.
+    @asset(
+        use_case,
+        keys.approval,
+        tags={},
         kinds={"sql"},
-        owners=list(use_case.owners),
         description=(
             "Materialize it with `model_version` and `by` to let a waiting model into production. Who you are is not "
             "checked here, and the ledger says so; `evergreen approve` is the other way."

@@ -7,12 +7,11 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from assets.features import key as feature_key
+from assets.declare import asset
+from assets.keys import Keys
 from assets.metadata import mapping_table, markdown_table
-from assets.monitoring_parts import GROUP, key
 from assets.pictures import scores
 from assets.run_context import moment
-from assets.transforms import mart_key
 from jobs.alerts import evidence_alerts
 from jobs.lakehouse.tables import Lakehouse
 from jobs.promotion.promote import Registry
@@ -22,6 +21,8 @@ from jobs.retraining.decisions import Row
 from jobs.retraining.policy import ALARM, Evidence
 from jobs.use_case import UseCase
 
+GROUP = "retraining"
+"""Apart from monitoring, whose assets come after the promotion that these come before."""
 SHOWN = 20
 """Decisions, and days of positives, in a table."""
 
@@ -35,7 +36,7 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
 
 def decided_here(context: dg.AssetExecutionContext, use_case: UseCase) -> bool:
     """Whether this run asks the policy; one that does not was started by somebody who wants what they chose."""
-    return key(use_case, "retraining") in context.job_def.asset_layer.executable_asset_keys
+    return Keys(use_case).retraining in context.job_def.asset_layer.executable_asset_keys
 
 
 def due(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, now: datetime) -> Row | None:
@@ -50,13 +51,14 @@ def asked(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: Use
 
 
 def _hindsight(use_case: UseCase) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(use_case, "hindsight"),
-        deps=[feature_key(use_case, "history"), mart_key(use_case.labels)],
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.hindsight,
         group_name=GROUP,
+        deps=[keys.history, keys.labels],
         kinds={"sql"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="The champion against its predecessor, scored in its shadow on the same mature rows; if that one "
         "would have been better beyond noise, the promotion is rolled back.",
     )
@@ -88,13 +90,14 @@ def _hindsight(use_case: UseCase) -> dg.AssetsDefinition:
 
 
 def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(use_case, "evidence"),
-        deps=[feature_key(use_case, "history"), key(use_case, "hindsight"), mart_key(use_case.labels)],
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.evidence,
         group_name=GROUP,
+        deps=[keys.history, keys.hindsight, keys.labels],
         kinds={"sql"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="What is known of the champion's world at this moment: drift of features and scores, and what the "
         "reports say. Kept in the ledger; whoever decides about a training decides by it.",
     )
@@ -133,13 +136,14 @@ def seen_metadata(found: Evidence, seen: Any) -> dict[str, Any]:
 
 
 def _retraining(use_case: UseCase) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(use_case, "retraining"),
-        deps=[key(use_case, "evidence")],
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.retraining,
         group_name=GROUP,
+        deps=[keys.evidence],
         kinds={"sql"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="Whether the evidence calls for a training, and why, or why not: a row of the ledger. The same "
         "evidence is decided about once, here or by a sensor.",
     )

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets import run_context
-from assets.features import key as feature_key
+from assets.declare import asset
+from assets.keys import Keys
 from assets.metadata import describe, mapping_table
 from assets.pictures import scores
-from assets.transforms import mart_key
 from jobs.lakehouse.tables import Lakehouse
 from jobs.registry.champion_bundles import Champions
 from jobs.scoring import prediction_log
@@ -30,28 +30,19 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
     return [] if use_case.problem is None else [_batch_predictions(use_case, partitions)]
 
 
-def key(use_case: UseCase, name: str) -> dg.AssetKey:
-    return dg.AssetKey([use_case.name, "serving", name])
-
-
-def champion_key(use_case: UseCase) -> dg.AssetKey:
-    return dg.AssetKey([use_case.name, "promotion", "champion"])
-
-
 def _batch_predictions(use_case: UseCase, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(use_case, "batch_predictions"),
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.batch_predictions,
+        partitions,
         deps=[
-            mart_key(use_case.events),
-            *(feature_key(use_case, w.name) for w in use_case.windows),
-            champion_key(use_case),
+            keys.events,
+            *keys.window_tables.values(),
+            keys.champion,
         ],
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name="serving",
         kinds={"delta", "onnx"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="Every event of a day, scored by the champion of that night on features as of then.",
     )
     def batch_predictions(

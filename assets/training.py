@@ -9,9 +9,9 @@ import dagster as dg
 import pyarrow as pa
 
 from assets import retraining
-from assets.features import key as feature_key
+from assets.declare import asset
+from assets.keys import Keys
 from assets.metadata import mapping_table, markdown_table, png_picture
-from assets.monitoring_parts import key as monitoring_key
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.problem import Problem
@@ -27,18 +27,14 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
     return [_tuning(use_case, use_case.problem), _candidate(use_case)]
 
 
-def key(use_case: UseCase, name: str) -> dg.AssetKey:
-    return dg.AssetKey([use_case.name, "training", name])
-
-
 def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(use_case, "tuning"),
-        deps=[feature_key(use_case, "training_set"), monitoring_key(use_case, "retraining")],
-        group_name="training",
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.tuning,
+        deps=[keys.training_set, keys.retraining],
         kinds={"optuna"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="Best parameters per family, on time-ordered validation rows; kept while the data change little.",
     )
     def tuning(
@@ -68,13 +64,13 @@ def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
 
 
 def _candidate(use_case: UseCase) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key(use_case, "candidate"),
-        deps=[key(use_case, "tuning"), feature_key(use_case, "training_set")],
-        group_name="training",
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.candidate,
+        deps=[keys.tuning, keys.training_set],
         kinds={"mlflow", "onnx"},
-        owners=list(use_case.owners),
-        tags={"use_case": use_case.name},
         description="The best family with the tuned parameters, as a verified bundle in MLflow's registry.",
     )
     def candidate(

@@ -11,6 +11,7 @@ from dagster_dbt.asset_utils import DBT_INDIRECT_SELECTION_ENV, get_updated_cli_
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from dagster_dbt.dbt_manifest import validate_manifest
 
+from assets.keys import dbt_model
 from assets.metadata import counts, describe
 from jobs.lakehouse import dbt_models as transforms
 from jobs.lakehouse.tables import Lakehouse
@@ -27,9 +28,8 @@ class Translator(DagsterDbtTranslator):
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
-            return dg.AssetKey([self.use_case.name, "raw", dbt_resource_props["name"]])
-        layer = dbt_resource_props["fqn"][1]
-        return dg.AssetKey([self.use_case.name, layer, dbt_resource_props["alias"]])
+            return dbt_model(self.use_case, "raw", dbt_resource_props["name"])
+        return dbt_model(self.use_case, dbt_resource_props["fqn"][1], dbt_resource_props["alias"])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         return "raw" if dbt_resource_props["resource_type"] == "source" else str(dbt_resource_props["fqn"][1])
@@ -144,9 +144,3 @@ def _columns(lakehouse: Lakehouse, manifest: Mapping[str, Any], node: Mapping[st
 def _typed(lakehouse: Lakehouse, node: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     # Lineage is about names: sqlglot asks for a type, any will do.
     return {name: {"data_type": "string"} for name in lakehouse.schema(transforms.relation(node)).names}
-
-
-def mart_key(table: str) -> dg.AssetKey:
-    """Asset of the mart that a use case calls `schema.table`."""
-    schema, name = table.split(".")
-    return dg.AssetKey([schema, "marts", name])

@@ -4,8 +4,7 @@ import dagster as dg
 from dagster._core.definitions.partitions.partitioned_schedule import UnresolvedPartitionedAssetScheduleDefinition
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.features import key as feature_key
-from assets.monitoring_parts import key as monitoring_key
+from assets.keys import Keys
 from jobs.use_case import UseCase
 
 
@@ -31,8 +30,8 @@ def monitoring_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
 
 def retraining_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
     """What a decision to train sets off, on tables that hold what it was decided on."""
-    decision = dg.AssetSelection.assets(monitoring_key(use_case, "retraining"))
-    rows = dg.AssetSelection.assets(feature_key(use_case, "training_set"))
+    keys = Keys(use_case)
+    decision, rows = dg.AssetSelection.assets(keys.retraining), dg.AssetSelection.assets(keys.training_set)
     return dg.define_asset_job(
         f"{use_case.name}_retraining",
         selection=rows | (decision.downstream() & dg.AssetSelection.tag("use_case", use_case.name)),
@@ -42,8 +41,8 @@ def retraining_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
 
 
 def _evidence(use_case: UseCase) -> dg.AssetSelection:
-    keys = dg.AssetSelection.assets(monitoring_key(use_case, "evidence"))
-    return keys.upstream() & dg.AssetSelection.tag("use_case", use_case.name)
+    evidence = dg.AssetSelection.assets(Keys(use_case).evidence)
+    return evidence.upstream() & dg.AssetSelection.tag("use_case", use_case.name)
 
 
 def nightly(

@@ -9,11 +9,13 @@ import dagster as dg
 
 from assets import (
     actions,
+    datasets,
+    drift,
     evaluation,
     export,
     features,
+    ground_truth,
     ingest,
-    monitoring,
     promotion,
     retraining,
     scoring,
@@ -58,6 +60,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         *ingest.build(use_case, days),
         transforms.build(use_case, days, manifest),
         *features.build(use_case, days),
+        *datasets.build(use_case, days),
         *retraining.build(use_case, days),
         *training.build(use_case, days),
         *promotion.build(use_case, days),
@@ -65,7 +68,8 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         *actions.build(use_case, days),
         *export.build(use_case, days),
         *evaluation.build(use_case, days),
-        *monitoring.build(use_case, days),
+        *ground_truth.build(use_case, days),
+        *drift.build(use_case, days),
     ]
     fresh = [a.map_asset_specs(lambda spec: spec._replace(freshness_policy=FRESH)) for a in assets]
     lineage, watch = automation.lineage_job(use_case), automation.monitoring_job(use_case)

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from deltalake import write_deltalake
 
-from assets import drift, ground_truth, monitoring
+from assets import drift, ground_truth
 from assets.run_context import AS_OF_TAG
 from jobs import settings
 from jobs.datasets import history
@@ -68,7 +68,7 @@ class World:
     champion: Bundle
 
     def materialized(self, *names: str, as_of: datetime = AS_OF, html: bool = False) -> Shown:
-        assets = [a for a in monitoring.build(FRAUD, PARTITIONS) if a.key.path[-1] in names]
+        assets = [a for room in (ground_truth, drift) for a in room.build(FRAUD, PARTITIONS) if a.key.path[-1] in names]
         told = {"ops": {"fraud__monitoring__drift": {"config": {"html": html}}}} if "drift" in names else None
         result = dg.materialize(
             assets,
@@ -318,4 +318,5 @@ def test_the_assets_say_so_while_nothing_is_scored(tmp_path: Path, world: World)
 
 
 def test_a_use_case_without_a_problem_is_not_monitored() -> None:
-    assert monitoring.build(replace(FRAUD, problem=None), PARTITIONS) == []
+    without = replace(FRAUD, problem=None)
+    assert ground_truth.build(without, PARTITIONS) == drift.build(without, PARTITIONS) == []

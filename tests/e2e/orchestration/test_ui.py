@@ -26,7 +26,7 @@ pytestmark = pytest.mark.browser
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
-GROUPS = ("raw", "staging", "marts", "features", "training")
+GROUPS = ("raw", "staging", "marts", "features", "retraining", "training")
 TRAINING_SET = ["fraud", "features", "training_set"]
 PATIENCE = 180
 """Seconds for what takes two or three on an idle machine: Dagster imports itself in each new process."""

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from worlds.judged_world import AS_OF, PROBLEM, USE_CASE, FileRegistry, fitted, table_of, write_training_set
 
 from assets import promotion
+from assets.keys import Keys
 from assets.run_context import AS_OF_TAG
 from jobs import settings
 from jobs.ingest import registered_inputs
@@ -43,7 +44,7 @@ class Home:
             "lakehouse": write_training_set(self.settings, TABLE), "registry": self.registry, "now": NOW
         }  # fmt: skip
         definitions = dg.Definitions(assets=promotion.build(use_case, DAYS), resources=resources)
-        keys = [promotion.key(use_case, name) for name in names]
+        keys = [getattr(Keys(use_case), name) for name in names]
         job = dg.define_asset_job("job", selection=dg.AssetSelection.assets(*keys))
         found = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("job")
         return found.execute_in_process(tags={AS_OF_TAG: AS_OF.isoformat()}, run_config=config, raise_on_error=False)

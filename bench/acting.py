@@ -24,7 +24,7 @@ from jobs.settings import Settings
 from jobs.simulate.simulator import scenario, write
 from jobs.stats import metrics, off_policy
 from jobs.use_cases.fraud import FRAUD
-from orchestration.commands import replay
+from orchestration import replay_command as replay
 
 FIRST, DAYS, COLLECTED = date(2026, 2, 1), 140, 60
 ALONE = DAYS - 40

@@ -22,7 +22,7 @@ from jobs import settings
 from jobs.simulate.simulator import scenario, write
 from jobs.simulate.world import CHANGE
 from jobs.use_cases.fraud import FRAUD
-from orchestration.commands import replay
+from orchestration import replay_command as replay
 
 RUNS = {"never": False, "weekly": False, "auto": False, "daily": False, "daily, labels at once": True}
 WEEKS = 6

@@ -1,4 +1,4 @@
-"""What the commands' options mean."""
+"""Options that several commands share, and what they mean."""
 
 from __future__ import annotations
 
@@ -7,22 +7,28 @@ from typing import TYPE_CHECKING
 
 import click
 
-FILE = click.Path(exists=True, path_type=Path)
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from jobs.use_case import UseCase
+
+FILE = click.Path(exists=True, path_type=Path)
+DAY = click.DateTime(["%Y-%m-%d"])
+
+use_case_option = click.option("--use-case", "name", default="fraud", show_default=True)
+columns_option = click.option(
+    "--columns", type=FILE, help="YAML: your column names and time zone (docs/data/your-own-data.md)."
+)
 
 
 def use_case_named(name: str) -> UseCase:
     """The use case of `--use-case`; another name is a usage error that lists them."""
     from jobs.use_cases.catalog import USE_CASES
 
-    known = {u.name: u for u in USE_CASES}
-    if name not in known:
-        raise click.UsageError(f"--use-case: expected one of {', '.join(known)}, found {name!r}")
-    return known[name]
+    declared = {use_case.name: use_case for use_case in USE_CASES}
+    if name not in declared:
+        raise click.UsageError(f"--use-case: expected one of {', '.join(declared)}, found {name!r}")
+    return declared[name]
 
 
 def input_files(command: Callable[..., None]) -> Callable[..., None]:
@@ -33,11 +39,11 @@ def input_files(command: Callable[..., None]) -> Callable[..., None]:
     for use_case in USE_CASES:
         for source in use_case.sources:
             helps.setdefault(source.input, []).append(f"{use_case.name}: {source.description}")
-    for name, said in reversed(helps.items()):
-        command = click.option(f"--{name}", type=FILE, multiple=True, help=" ".join(said))(command)
+    for name, texts in reversed(helps.items()):
+        command = click.option(f"--{name}", type=FILE, multiple=True, help=" ".join(texts))(command)
     return command
 
 
 def given(files: Mapping[str, tuple[Path, ...]]) -> dict[str, tuple[Path, ...]]:
-    """Of the options that `input_files` made, those that were used."""
+    """Of the options that `input_files` declared, those that were used."""
     return {name: paths for name, paths in files.items() if paths}

@@ -36,13 +36,13 @@ def prepared(
 
     Raises NotPrepared if the lineage stopped; it printed why.
     """
-    from orchestration.commands import run
+    from orchestration import run_command
 
     own = _home(settings, use_case, files, columns)
     whole = replace(use_case, problem=None, training_window=ALWAYS)
-    known = run.registered(own, whole, files, columns)
+    known = run_command.registered(own, whole, files, columns)
     try:
-        if run.run(own, whole, files, columns, known.end + SETTLED, show=False):
+        if run_command.run(own, whole, files, columns, known.end + SETTLED, show=False):
             raise NotPrepared("expected the lineage to build the features, but it stopped; see above why")
         yield attach(own), known
     finally:

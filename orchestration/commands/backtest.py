@@ -3,38 +3,87 @@
 What a fold is, and how it is measured, is in `jobs.backtesting.folds`.
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jobs.backtesting import folds
-from jobs.backtesting.folds import Fold
-from jobs.settings import Settings
-from jobs.state_files import replace_json
-from jobs.use_case import UseCase
-from orchestration.prepared_features import prepared
+import click
+
+from jobs import settings
+from orchestration.options import DAY, FILE, columns_option, use_case_named, use_case_option
+
+if TYPE_CHECKING:
+    from jobs.backtesting.folds import Fold
+    from jobs.use_case import UseCase
+
+PRINTED = ("family", "auc_roc", "average_precision", "card_precision_at_100", "train_rows", "test_rows")
 
 
-def run(
-    settings: Settings,
+@click.command()
+@use_case_option
+@click.option("--transactions", type=FILE, multiple=True, required=True, help="Parquet or CSV file (or folder).")
+@click.option("--reports", type=FILE, multiple=True, help="Labels, when they are not columns of the transactions.")
+@columns_option
+@click.option("--train-from", type=DAY, required=True, help="First day of the train week.")
+@click.option("--train-days", type=click.IntRange(1), default=7, show_default=True)
+@click.option("--delay-days", type=click.IntRange(0), default=7, show_default=True, help="Until labels are known.")
+@click.option("--test-days", type=click.IntRange(1), default=7, show_default=True)
+@click.option("--trials", type=click.IntRange(0), default=0, help="Parameters to try per family; 0: the declared ones.")
+@click.option("--families", multiple=True, help="Families to compare: one or more names.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="JSON file to write.")
+@click.argument("more_families", nargs=-1, metavar="")
+def backtest(
+    name: str,
+    transactions: tuple[Path, ...],
+    reports: tuple[Path, ...],
+    columns: Path | None,
+    train_from: datetime,
+    train_days: int,
+    delay_days: int,
+    test_days: int,
+    trials: int,
+    families: tuple[str, ...],
+    out: Path,
+    more_families: tuple[str, ...],
+) -> None:
+    """Measure one fold: train on what was known when the test days begin, decide about them, compare with the truth.
+
+    The protocol and test-set rule of the Fraud Detection Handbook (docs/models/backtest.md).
+    """
+    from jobs.backtesting.folds import Fold
+
+    files = {"transactions": transactions, "reports": reports}
+    if more_families and not families:
+        raise click.UsageError(f"Got unexpected extra arguments ({' '.join(more_families)})")
+    compared = [family for names in (*families, *more_families) for family in names.split(",")]
+    fold = Fold(train_from.date(), train_days, delay_days, test_days)
+    try:
+        result = _measured(use_case_named(name), files, columns, fold, compared, trials, out)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    for key in PRINTED:
+        click.echo(f"{key:<22} {result.get(key)}")
+
+
+def _measured(
     use_case: UseCase,
-    files: Mapping[str, Sequence[Path]],
+    files: dict[str, tuple[Path, ...]],
     columns: Path | None,
     fold: Fold,
-    families: Sequence[str] = (),
-    trials: int = 0,
-    out: Path | None = None,
+    families: list[str],
+    trials: int,
+    out: Path,
 ) -> dict[str, Any]:
-    """Build what is new, measure the fold, write the result to `out`.
+    """Build what is new, measure the fold, write the result to `out`."""
+    from jobs.backtesting import folds
+    from jobs.state_files import replace_json
+    from orchestration.prepared_features import prepared
 
-    Raises:
-        NotPrepared: the lineage stopped.
-        BacktestError: as `jobs.backtesting.folds.run`.
-    """
-    with prepared(settings, use_case, files, columns) as (lakehouse, _):
+    with prepared(settings.load(), use_case, files, columns) as (lakehouse, _):
         pass
     result = folds.run(lakehouse, use_case, fold, families, trials)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        replace_json(out, result)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    replace_json(out, result)
     return result

@@ -1,5 +1,7 @@
 """`evergreen doctor`: what works on this machine, what is missing, and how to mend it."""
 
+from __future__ import annotations
+
 import shutil
 import socket
 import subprocess
@@ -9,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from rich.console import Console
-from rich.table import Table
+import click
 
+from jobs import settings as settings_module
 from jobs.lakehouse import engine
 from jobs.settings import Settings
 
@@ -30,8 +32,17 @@ class Check:
     needed: bool = True
 
 
+@click.command()
+def doctor() -> None:
+    """Check Python, Java, stores, ports and disk, and say how to mend what is missing."""
+    sys.exit(run(settings_module.load()))
+
+
 def run(settings: Settings) -> int:
     """Print every check; 1 if something needed is missing."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(title=f"evergreen doctor ({settings.home})", title_justify="left")
     for column in ("check", "", "found", "how to mend"):
         table.add_column(column, overflow="fold")

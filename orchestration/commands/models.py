@@ -1,91 +1,27 @@
-"""`evergreen models`, `approve`, `reject` and `rollback`: parsing and printing; the work is in
-`jobs.promotion.approvals`."""
+"""`evergreen models`: printing; what was decided is read by `jobs.ledger.promotions`."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from jobs import settings as settings_module
-from jobs.settings import Settings
-from orchestration.options import use_case_named
+from jobs import settings
+from orchestration.options import use_case_named, use_case_option
 
 if TYPE_CHECKING:
-    from jobs.ledger.promotions import LedgerView, PromotionDecision
-    from jobs.promotion.promote import Registry
-    from jobs.use_case import UseCase
-
-USE_CASE = click.option("--use-case", "name", default="fraud", show_default=True)
-BY = click.option("--by", required=True, help="Your name, as the ledger will show it.")
+    from jobs.ledger.promotions import LedgerView
 
 
 @click.command()
-@click.argument("model_version", type=int)
-@USE_CASE
-@BY
-def approve(model_version: int, name: str, by: str) -> None:
-    """Let MODEL_VERSION, which passed the gate and waits, into production."""
-    from jobs.promotion import approvals
-    from jobs.registry import model_versions as registry
-
-    settings, use_case = settings_module.load(), use_case_named(name)
-    person = approvals.person(settings, use_case, by, True, datetime.now(UTC))
-    _report(
-        settings,
-        use_case,
-        registry,
-        lambda: approvals.approve(settings, use_case, registry, model_version, person),
-    )
-
-
-@click.command()
-@click.argument("model_version", type=int)
-@USE_CASE
-@BY
-@click.option("--reason", required=True)
-def reject(model_version: int, name: str, by: str, reason: str) -> None:
-    """Turn MODEL_VERSION, which waits, down; it is not judged again."""
-    from jobs.promotion import approvals
-    from jobs.registry import model_versions as registry
-
-    settings, use_case = settings_module.load(), use_case_named(name)
-    person = approvals.person(settings, use_case, by, True, datetime.now(UTC))
-    _report(settings, use_case, registry, lambda: approvals.reject(settings, use_case, model_version, person, reason))
-
-
-@click.command()
-@USE_CASE
-@click.option("--to", type=int, help="A former champion; default: the previous one.")
-@BY
-@click.option("--reason", required=True)
-def rollback(name: str, to: int | None, by: str, reason: str) -> None:
-    """Bring the previous champion back: model, features and preprocessing together."""
-    from jobs.promotion import approvals
-    from jobs.registry import model_versions as registry
-
-    settings, use_case = settings_module.load(), use_case_named(name)
-    person = approvals.person(settings, use_case, by, True, datetime.now(UTC))
-    _report(
-        settings,
-        use_case,
-        registry,
-        lambda: approvals.rollback(settings, use_case, registry, person, reason, to),
-    )
-
-
-@click.command()
-@USE_CASE
+@use_case_option
 def models(name: str) -> None:
     """Who is in production, who was, and what was decided about every model version."""
     from rich.console import Console
 
     from jobs.ledger import promotions
 
-    book = promotions.book(settings_module.load(), use_case_named(name))
+    book = promotions.book(settings.load(), use_case_named(name))
     if not book.decisions:
         click.echo(f"Nothing was decided about models of {name} yet; `evergreen run` trains and judges them.")
         return
@@ -114,24 +50,3 @@ def _tables(name: str, book: LedgerView) -> list[object]:
         moments = (f"{moment:%Y-%m-%d %H:%M}" for moment in (d.decided_at, d.as_of))
         decisions.add_row(str(d.id), *moments, str(d.model_version), d.kind, d.outcome, by, d.reason)
     return [champions, decisions]
-
-
-def _report(settings: Settings, use_case: UseCase, registry: Registry, decide: Callable[[], PromotionDecision]) -> None:
-    """Say what was decided; 1 if it was not what was asked for."""
-    from jobs.promotion import promote
-    from jobs.promotion.approvals import NotPossible
-
-    try:
-        decision = decide()
-    except NotPossible as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"{use_case.name} version {decision.model_version}: {decision.outcome} ({decision.reason})")
-    try:
-        promote.reconcile(settings, use_case, registry)
-    except Exception as error:
-        # The ledger has decided; only what follows it is late.
-        click.echo(f"The registry does not follow yet ({error}); the next `evergreen run` makes it.", err=True)
-    sys.exit(int(decision.outcome == "refused"))
-
-
-COMMANDS = (approve, models, reject, rollback)

@@ -1,96 +1,80 @@
-"""`evergreen replay`: the features of a file, built once by the lineage, then its days one after the other.
+"""`evergreen replay`: parsing and printing; the work is in `orchestration.replay_command`."""
 
-What a day is, and how policies decide, is in `jobs.backtesting.replay`.
-"""
+from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
-import polars as pl
+import click
 
-from jobs.actions import exploration
-from jobs.actions.exploration import Acting, without_label_features
-from jobs.backtesting import replay, timeline
-from jobs.backtesting.replay import FIRST_TRAINING, Plan, Policy
-from jobs.datasets import history
-from jobs.ingest import registered_inputs
-from jobs.settings import Settings
-from jobs.use_case import UseCase, problem_of
-from orchestration.prepared_features import SETTLED, prepared
+from jobs import settings
+from orchestration.options import DAY, columns_option, given, input_files, use_case_named, use_case_option
+from orchestration.process import end_at_once
 
 
-def run(
-    settings: Settings,
-    use_case: UseCase,
-    files: Mapping[str, Sequence[Path]],
+@click.command()
+@use_case_option
+@input_files
+@columns_option
+@click.option("--from", "first", type=DAY, help="First day; default: that of the file.")
+@click.option("--to", "last", type=DAY, help="Last day; default: that of the file.")
+@click.option("--policy", type=click.Choice(["never", "weekly", "daily", "auto"]), required=True)
+@click.option("--labels", type=click.Choice(["reported", "instant"]), default="reported", show_default=True)
+@click.option("--act", is_flag=True, help="Block what scores above the threshold: it never gets a label.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="With --act; default: the use case's own.")
+@click.option("--explore", type=click.FloatRange(0, 1), default=0.0, help="With --act: chance to be let through.")
+@click.option("--cap", type=click.IntRange(0), show_default="20", help="With --explore: at most so many a day.")
+@click.option("--uncorrected", is_flag=True, help="With --act: learn as if nobody had chosen what is seen.")
+@click.option("--memory", type=click.IntRange(1), help="Days a training looks back; default: the use case's own.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write.")
+def replay(
+    name: str,
     columns: Path | None,
-    policy: Policy,
+    first: datetime | None,
+    last: datetime | None,
+    policy: Literal["never", "weekly", "daily", "auto"],
+    labels: str,
+    act: bool,
+    threshold: float | None,
+    explore: float,
+    cap: int | None,
+    uncorrected: bool,
+    memory: int | None,
+    seed: int,
     out: Path,
-    span: tuple[date | None, date | None] = (None, None),
-    instant: bool = False,
-    seed: int = 0,
-    progress: replay.Progress | None = None,
-    acting: Acting | None = None,
-    memory: timedelta | None = None,
-) -> pl.DataFrame:
-    """Replay; writes `timeline.parquet` and `timeline.png` to `out` and gives the first.
+    **files: tuple[Path, ...],
+) -> None:
+    """Replay months of continuous training in minutes: what would this policy have done, and how well?
 
-    With `acting`, `actions.parquet` too: what was done about each event, with which chance.
-
-    Args:
-        memory: how far a training looks back; None: as the use case declares.
-
-    Raises:
-        ValueError: the span holds no days to decide on, or `out` holds another replay.
+    Without files, the built-in input is replayed. Writes timeline.parquet and timeline.png; started again after it was
+    killed, it goes on where it was (docs/monitoring/replay.md).
     """
-    given = files if any(files.values()) else _built_in(settings, use_case)
-    with prepared(settings, use_case, given, columns) as (lakehouse, known):
-        history.build(lakehouse, use_case, known.end + SETTLED)
-    plan = replace(_plan(policy, known.first_day, known.last_day, span, instant, seed), acting=acting)
-    own = replace(settings, home=out / "home", warehouse_url=str(lakehouse.warehouse))
-    seen = history.read(lakehouse, use_case)
-    if acting is not None:
-        seen = without_label_features(seen, use_case)
-    # The features of an event do not depend on it, so that the history is the same one.
-    use_case = use_case if memory is None else replace(use_case, training_window=memory)
-    played = replay.run(own, use_case, seen, plan, out, progress)
-    made = timeline.frame(played.days, replay.outcomes(seen, played.decided))
-    if acting is not None:
-        ids = history.event_ids(lakehouse, use_case)
-        timeline.parquet(pl.DataFrame(exploration.table(played.told(), seen, ids, acting)), out / "actions.parquet")
-    timeline.write(made, out, f"{use_case.name}, policy {policy}" + (", labels at once" if instant else ""))
-    return made
+    from rich.progress import Progress
 
+    from orchestration import replay_command
 
-def acting_on(
-    use_case: UseCase, threshold: float | None, explore: float, cap: int | None, corrected: bool, seed: int
-) -> Acting:
-    """What is done about scores if nothing else is asked for: above the use case's own threshold events are blocked."""
-    own = problem_of(use_case).review.threshold
-    return Acting(
-        own if threshold is None else threshold,
-        explore=explore,
-        cap=Acting.cap if cap is None else cap,
-        corrected=corrected,
-        seed=seed,
+    if not act and (explore or uncorrected or threshold is not None or cap is not None):
+        raise click.UsageError("--explore, --cap, --uncorrected and --threshold: expected --act too, found none")
+    use_case = use_case_named(name)
+    span = (first.date() if first else None, last.date() if last else None)
+    looked_back = None if memory is None else timedelta(days=memory)
+    try:
+        acting = replay_command.acting_on(use_case, threshold, explore, cap, not uncorrected, seed) if act else None
+        with Progress(transient=True) as bar:
+            task = bar.add_task("features", total=None)
+            timeline = replay_command.run(
+                settings.load(), use_case, given(files), columns, policy, out, span, labels == "instant", seed,
+                lambda done, total, _: bar.update(task, description="days", completed=done, total=total),
+                acting, looked_back,
+            )  # fmt: skip
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    scored = timeline["average_precision"].drop_nulls().to_list()
+    click.echo(
+        f"{timeline.height} days, {timeline['fits'][-1]} trainings, {timeline['drift_alarm'].sum()} days with an alarm"
     )
-
-
-def _plan(
-    policy: Policy, first_day: date, last_day: date, span: tuple[date | None, date | None], instant: bool, seed: int
-) -> Plan:
-    first, last = span[0] or first_day, span[1] or last_day
-    trained_on = max(first, first_day + FIRST_TRAINING)
-    if not (first_day <= first and trained_on < last <= last_day):
-        raise ValueError(
-            f"replay: expected days between {first_day} and {last_day}, the last one after the first training on "
-            f"{trained_on}, found {first} to {last}; choose --from and --to, or give a longer file"
-        )
-    return Plan(policy, first, last, trained_on, instant, seed)
-
-
-def _built_in(settings: Settings, use_case: UseCase) -> dict[str, Sequence[Path]]:
-    known = registered_inputs.ensure(settings, use_case)
-    return {name: known.paths(name) for name in known.files}
+    click.echo(f"mean average precision {sum(scored) / max(1, len(scored)):.3f}")
+    click.echo(f"{out / 'timeline.parquet'}, {out / 'timeline.png'}")
+    end_at_once(0)

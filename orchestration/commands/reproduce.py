@@ -1,31 +1,51 @@
 """`evergreen reproduce`: what `jobs.backtesting.reproduce` compared, printed. Nothing is computed here."""
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from __future__ import annotations
 
-from jobs.lakehouse.tables import attach
-from jobs.registry.bundle import BundleError
-from jobs.registry.tracking import TrackingUnavailable
-from jobs.settings import Settings
-from jobs.use_case import UseCase
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-console = Console(highlight=False)
+import click
+
+from jobs import settings
+from orchestration.options import use_case_named, use_case_option
+
+if TYPE_CHECKING:
+    from jobs.backtesting.reproduce import Compared
 
 
-def run(settings: Settings, use_case: UseCase, version: int, tune: bool) -> int:
-    """Print what was recorded beside what came out; 0 if all of it is the same."""
-    from jobs.backtesting.reproduce import reproduce
+@click.command()
+@use_case_option
+@click.option("--tune", is_flag=True, help="Search the parameters again too.")
+@click.argument("model_version", type=int)
+def reproduce(name: str, tune: bool, model_version: int) -> None:
+    """Train MODEL_VERSION again from the recorded table versions and compare its metrics."""
+    from rich.console import Console
+    from rich.markup import escape
 
+    from jobs.backtesting import reproduce as job
+    from jobs.lakehouse.tables import attach
+    from jobs.registry.bundle import BundleError
+    from jobs.registry.tracking import TrackingUnavailable
+
+    console = Console(highlight=False)
     try:
-        compared = reproduce(attach(settings), use_case, version, tune)
+        compared = job.reproduce(attach(settings.load()), use_case_named(name), model_version, tune)
     except (ValueError, BundleError, TrackingUnavailable) as error:
         console.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}", soft_wrap=True)
-        return 1
-    table = Table(title=f"{use_case.name} {version}, trained again", title_justify="left")
+        sys.exit(1)
+    console.print(_table(f"{name} {model_version}, trained again", compared))
+    sys.exit(int(not all(one.equal for one in compared)))
+
+
+def _table(title: str, compared: Sequence[Compared]) -> object:
+    """What was recorded, next to what the training returned now."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
     for column in ("what", "recorded", "again", ""):
         table.add_column(column)
     for one in compared:
         table.add_row(one.name, str(one.recorded), str(one.found), "same" if one.equal else "[red]differs[/red]")
-    console.print(table)
-    return int(not all(one.equal for one in compared))
+    return table

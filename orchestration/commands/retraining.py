@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import click
 
 from jobs import settings as settings_module
-from orchestration.options import use_case_named
+from orchestration.options import use_case_named, use_case_option
 
 
 @click.command()
-@click.option("--use-case", "name", default="fraud", show_default=True)
+@use_case_option
 @click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="So many decisions.")
 def retraining(name: str, last: int) -> None:
     """Why it was trained again, or not: the last decisions, with their evidence in words."""

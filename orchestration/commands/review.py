@@ -9,9 +9,8 @@ from pathlib import Path
 import click
 
 from jobs import settings as settings_module
-from orchestration.options import FILE, use_case_named
+from orchestration.options import FILE, use_case_named, use_case_option
 
-USE_CASE = click.option("--use-case", "name", default="fraud", show_default=True)
 SHOWN = 20
 
 
@@ -21,7 +20,7 @@ def review() -> None:
 
 
 @review.command("list")
-@USE_CASE
+@use_case_option
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Day of the events.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="CSV file to write, to be filled in.")
 def list_queue(name: str, day: datetime, out: Path | None) -> None:
@@ -47,7 +46,7 @@ def list_queue(name: str, day: datetime, out: Path | None) -> None:
 
 
 @review.command()
-@USE_CASE
+@use_case_option
 @click.argument("file", type=FILE)
 def verdicts(name: str, file: Path) -> None:
     """Take the verdicts in FILE (CSV: event id, verdict, reviewed_at) for reports; the next run loads them."""

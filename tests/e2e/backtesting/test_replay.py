@@ -34,8 +34,8 @@ from jobs.settings import ROOT, Settings
 from jobs.simulate.simulator import scenario, write
 from jobs.times import day_number
 from jobs.use_cases.fraud import FRAUD
-from orchestration.commands import replay as job
-from orchestration.commands import run
+from orchestration import replay_command as job
+from orchestration import run_command as run
 
 pytestmark = pytest.mark.filterwarnings("default")  # dagster-dbt warns of its own calls
 FIRST, DAYS = date(2026, 3, 1), 75

@@ -22,7 +22,7 @@ from jobs.lakehouse.tables import attach
 from jobs.simulate.simulator import scenario, write
 from jobs.times import NEVER
 from jobs.use_cases.fraud import FRAUD
-from orchestration.commands import replay as job
+from orchestration import replay_command as job
 
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.embedded]
 FIRST, DAYS = date(2026, 3, 1), 80

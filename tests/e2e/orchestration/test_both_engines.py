@@ -25,7 +25,7 @@ Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]
 def test_both_engines_make_the_same_tables_from_nothing_and_from_more_days(
     tmp_path: Path, spark_remote: str, tables: Tables
 ) -> None:
-    from orchestration.commands import run
+    from orchestration import run_command as run
 
     made = simulator.write(simulator.scenario("stable", days=20, customers=100, terminals=75), tmp_path / "input")
     files = {name: (path,) for name, path in made.items()}

@@ -46,7 +46,7 @@ class Built:
         return self.lakehouse.versions(find_tables(self.lakehouse.warehouse))
 
     def run(self, as_of: datetime, files: dict[str, tuple[Path, ...]] | None = None) -> int:
-        from orchestration.commands import run as runner
+        from orchestration import run_command as runner
 
         return runner.run(self.settings, USE_CASE, files or self.files, None, as_of, full=True, show=False)
 

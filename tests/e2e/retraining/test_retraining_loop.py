@@ -22,8 +22,8 @@ from jobs.simulate.simulator import write
 from jobs.simulate.world import CHANGE, scenario
 from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD, PROBLEM
+from orchestration import run_command as runner
 from orchestration import sensors
-from orchestration.commands import run as runner
 from orchestration.definitions import build_definitions
 from orchestration.instance import PROCESS_TAG
 from orchestration.lineage_run import Outcome, execute

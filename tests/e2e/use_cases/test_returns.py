@@ -47,7 +47,7 @@ def expected(lines: Path, as_of: datetime) -> dict[str, bool]:
 
 
 def test_labels_are_return_lines_once_they_are_known(home: Settings, lines: Path) -> None:
-    from orchestration.commands import run
+    from orchestration import run_command as run
 
     for as_of in (EARLY, LATE):
         assert run.run(home, USE_CASE, {"lines": [lines]}, None, as_of, show=False) == 0

@@ -24,7 +24,7 @@ from jobs.retraining import decisions
 from jobs.retraining.policy import Evidence
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
-from orchestration.commands import run as runner
+from orchestration import run_command as runner
 from orchestration.instance import PROCESS_TAG, open_instance
 
 pytestmark = pytest.mark.servers

@@ -28,8 +28,8 @@ from jobs.problem import Family
 from jobs.times import NEVER, microseconds
 from jobs.training import recipes
 from jobs.use_cases.fraud import FRAUD, PROBLEM
+from orchestration import replay_command as job
 from orchestration.cli import main
-from orchestration.commands import replay as job
 
 TODAY = date(2026, 3, 1)
 POLICIES = st.builds(

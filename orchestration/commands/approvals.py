@@ -1,0 +1,93 @@
+"""`evergreen approve`, `reject` and `rollback`: parsing and printing; the work is in `jobs.promotion.approvals`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from jobs import settings as settings_module
+from jobs.settings import Settings
+from orchestration.options import use_case_named, use_case_option
+
+if TYPE_CHECKING:
+    from jobs.ledger.promotions import PromotionDecision
+    from jobs.promotion.promote import Registry
+    from jobs.use_case import UseCase
+
+BY = click.option("--by", required=True, help="Your name, as the ledger will show it.")
+
+
+@click.command()
+@click.argument("model_version", type=int)
+@use_case_option
+@BY
+def approve(model_version: int, name: str, by: str) -> None:
+    """Let MODEL_VERSION, which passed the gate and waits, into production."""
+    from jobs.promotion import approvals
+    from jobs.registry import model_versions as registry
+
+    settings, use_case = settings_module.load(), use_case_named(name)
+    person = approvals.person(settings, use_case, by, True, datetime.now(UTC))
+    _report(
+        settings,
+        use_case,
+        registry,
+        lambda: approvals.approve(settings, use_case, registry, model_version, person),
+    )
+
+
+@click.command()
+@click.argument("model_version", type=int)
+@use_case_option
+@BY
+@click.option("--reason", required=True)
+def reject(model_version: int, name: str, by: str, reason: str) -> None:
+    """Turn MODEL_VERSION, which waits, down; it is not judged again."""
+    from jobs.promotion import approvals
+    from jobs.registry import model_versions as registry
+
+    settings, use_case = settings_module.load(), use_case_named(name)
+    person = approvals.person(settings, use_case, by, True, datetime.now(UTC))
+    _report(settings, use_case, registry, lambda: approvals.reject(settings, use_case, model_version, person, reason))
+
+
+@click.command()
+@use_case_option
+@click.option("--to", type=int, help="A former champion; default: the previous one.")
+@BY
+@click.option("--reason", required=True)
+def rollback(name: str, to: int | None, by: str, reason: str) -> None:
+    """Bring the previous champion back: model, features and preprocessing together."""
+    from jobs.promotion import approvals
+    from jobs.registry import model_versions as registry
+
+    settings, use_case = settings_module.load(), use_case_named(name)
+    person = approvals.person(settings, use_case, by, True, datetime.now(UTC))
+    _report(
+        settings,
+        use_case,
+        registry,
+        lambda: approvals.rollback(settings, use_case, registry, person, reason, to),
+    )
+
+
+def _report(settings: Settings, use_case: UseCase, registry: Registry, decide: Callable[[], PromotionDecision]) -> None:
+    """Say what was decided; 1 if it was not what was asked for."""
+    from jobs.promotion import promote
+    from jobs.promotion.approvals import NotPossible
+
+    try:
+        decision = decide()
+    except NotPossible as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{use_case.name} version {decision.model_version}: {decision.outcome} ({decision.reason})")
+    try:
+        promote.reconcile(settings, use_case, registry)
+    except Exception as error:
+        # The ledger has decided; only what follows it is late.
+        click.echo(f"The registry does not follow yet ({error}); the next `evergreen run` makes it.", err=True)
+    sys.exit(int(decision.outcome == "refused"))

@@ -1,0 +1,23 @@
+"""`evergreen engine`: the engine itself is in `jobs.lakehouse.engine`."""
+
+import click
+
+from jobs import settings
+from jobs.lakehouse import engine as embedded
+
+
+@click.group()
+def engine() -> None:
+    """The embedded engine of this home."""
+
+
+@engine.command()
+def stop() -> None:
+    """Stop the embedded engine; the next command that needs it starts it again."""
+    embedded.stop(settings.load())
+
+
+@engine.command()
+def url() -> None:
+    """Print the Spark Connect URL of the shared session (starts the engine if needed)."""
+    click.echo(embedded.url(settings.load()))

@@ -1,0 +1,96 @@
+"""What `evergreen replay` does: the features of a file, built once by the lineage, then its days one after the other.
+
+What a day is, and how policies decide, is in `jobs.backtesting.replay`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from jobs.actions import exploration
+from jobs.actions.exploration import Acting, without_label_features
+from jobs.backtesting import replay, timeline
+from jobs.backtesting.replay import FIRST_TRAINING, Plan, Policy
+from jobs.datasets import history
+from jobs.ingest import registered_inputs
+from jobs.settings import Settings
+from jobs.use_case import UseCase, problem_of
+from orchestration.prepared_features import SETTLED, prepared
+
+
+def run(
+    settings: Settings,
+    use_case: UseCase,
+    files: Mapping[str, Sequence[Path]],
+    columns: Path | None,
+    policy: Policy,
+    out: Path,
+    span: tuple[date | None, date | None] = (None, None),
+    instant: bool = False,
+    seed: int = 0,
+    progress: replay.Progress | None = None,
+    acting: Acting | None = None,
+    memory: timedelta | None = None,
+) -> pl.DataFrame:
+    """Replay; writes `timeline.parquet` and `timeline.png` to `out` and gives the first.
+
+    With `acting`, `actions.parquet` too: what was done about each event, with which chance.
+
+    Args:
+        memory: how far a training looks back; None: as the use case declares.
+
+    Raises:
+        ValueError: the span holds no days to decide on, or `out` holds another replay.
+    """
+    given = files if any(files.values()) else _built_in(settings, use_case)
+    with prepared(settings, use_case, given, columns) as (lakehouse, known):
+        history.build(lakehouse, use_case, known.end + SETTLED)
+    plan = replace(_plan(policy, known.first_day, known.last_day, span, instant, seed), acting=acting)
+    own = replace(settings, home=out / "home", warehouse_url=str(lakehouse.warehouse))
+    seen = history.read(lakehouse, use_case)
+    if acting is not None:
+        seen = without_label_features(seen, use_case)
+    # The features of an event do not depend on it, so that the history is the same one.
+    use_case = use_case if memory is None else replace(use_case, training_window=memory)
+    played = replay.run(own, use_case, seen, plan, out, progress)
+    made = timeline.frame(played.days, replay.outcomes(seen, played.decided))
+    if acting is not None:
+        ids = history.event_ids(lakehouse, use_case)
+        timeline.parquet(pl.DataFrame(exploration.table(played.told(), seen, ids, acting)), out / "actions.parquet")
+    timeline.write(made, out, f"{use_case.name}, policy {policy}" + (", labels at once" if instant else ""))
+    return made
+
+
+def acting_on(
+    use_case: UseCase, threshold: float | None, explore: float, cap: int | None, corrected: bool, seed: int
+) -> Acting:
+    """What is done about scores if nothing else is asked for: above the use case's own threshold events are blocked."""
+    own = problem_of(use_case).review.threshold
+    return Acting(
+        own if threshold is None else threshold,
+        explore=explore,
+        cap=Acting.cap if cap is None else cap,
+        corrected=corrected,
+        seed=seed,
+    )
+
+
+def _plan(
+    policy: Policy, first_day: date, last_day: date, span: tuple[date | None, date | None], instant: bool, seed: int
+) -> Plan:
+    first, last = span[0] or first_day, span[1] or last_day
+    trained_on = max(first, first_day + FIRST_TRAINING)
+    if not (first_day <= first and trained_on < last <= last_day):
+        raise ValueError(
+            f"replay: expected days between {first_day} and {last_day}, the last one after the first training on "
+            f"{trained_on}, found {first} to {last}; choose --from and --to, or give a longer file"
+        )
+    return Plan(policy, first, last, trained_on, instant, seed)
+
+
+def _built_in(settings: Settings, use_case: UseCase) -> dict[str, Sequence[Path]]:
+    known = registered_inputs.ensure(settings, use_case)
+    return {name: known.paths(name) for name in known.files}

@@ -1,0 +1,177 @@
+"""What `evergreen run` does around a run: input, nothing new, summary. Printing lives here."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from jobs.ingest import registered_inputs
+from jobs.lakehouse import engine
+from jobs.lakehouse.tables import attach
+from jobs.settings import Settings
+from jobs.state_files import file_lock
+from jobs.use_case import UseCase
+from orchestration import fingerprint
+
+if TYPE_CHECKING:
+    from orchestration.lineage_run import Outcome
+
+console = Console(highlight=False)
+A_MEGABYTE = 1_000_000
+
+
+def run(
+    settings: Settings,
+    use_case: UseCase,
+    files: Mapping[str, Sequence[Path]],
+    columns: Path | None,
+    as_of: datetime | None,
+    full: bool = False,
+    show: bool = True,
+) -> int:
+    """Register the files given, run what is new, print a summary; returns the exit status."""
+    from jobs.ingest.registered_inputs import InputError
+    from jobs.lakehouse.engine import EngineUnreachable
+
+    try:
+        # A second run of the same use case waits here, and then finds nothing new.
+        with file_lock(settings.home / "locks" / f"run.{use_case.name}.lock"):
+            known = _inputs(settings, use_case, files, columns, show)
+            # Input of a day that is not over yet is known until now.
+            as_of = as_of or min(known.end, datetime.now(UTC))
+            return _run(settings, use_case, known, as_of, full, show)
+    except (InputError, EngineUnreachable, OSError) as error:
+        console.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}", soft_wrap=True)
+        return 1
+    except Exception as error:
+        if not _no_room(error, settings.home):
+            raise
+        left = f"expected room for the run's records below {settings.home}, found none left"
+        console.print(f"[red]disk is full[/red]: {escape(left)}; make room and run again, it goes on", soft_wrap=True)
+        return 1
+
+
+def _no_room(error: BaseException | None, home: Path) -> bool:
+    """Whether a full disk is behind an error of a library: SQLite says so in words only, or calls it an I/O error."""
+    if shutil.disk_usage(home).free < A_MEGABYTE:
+        return True
+    while error is not None:
+        if "disk is full" in str(error) or "No space left on device" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _inputs(
+    settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None, show: bool
+) -> registered_inputs.Inputs:
+    from rich.progress import Progress
+
+    if any(files.values()):
+        return registered(settings, use_case, files, columns)
+    with Progress(console=console, disable=not show, transient=True) as bar:
+        task = bar.add_task("simulating the built-in input")
+        return registered_inputs.ensure(
+            settings, use_case, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+
+
+def registered(
+    settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None
+) -> registered_inputs.Inputs:
+    """Make `files` the input of the use case. Raises InputError if they cannot be used."""
+    named = [*(f for paths in files.values() for f in paths), *([columns] if columns else [])]
+    given, known = registered_inputs.stamps(named), registered_inputs.registered(settings, use_case)
+    if known is not None and len(given) == len(named) and known.given == given:
+        return known
+    from jobs.actions import verdicts
+    from jobs.ingest import load
+
+    found = load.describe(use_case, files, columns, datetime.now(UTC))
+    found = verdicts.joined(settings, use_case, replace(found, given=given))
+    return registered_inputs.register(settings, use_case, found)
+
+
+def _run(
+    settings: Settings, use_case: UseCase, known: registered_inputs.Inputs, as_of: datetime, full: bool, show: bool
+) -> int:
+    lakehouse = attach(settings)
+    paths = [p for name in known.files for p in known.paths(name)]
+    asked = {"as_of": as_of, "columns": known.columns}
+    last = fingerprint.last(settings, use_case)
+    if not full and last.get("fingerprint") == fingerprint.of_run(lakehouse, use_case, paths, asked):
+        console.print(f"Nothing new for {use_case.name} since run {last['run_id']} (as of {last['as_of']}).")
+        _where_next(settings)
+        return 0
+    execute = _prepared(settings)
+    outcome = execute(settings, use_case, as_of, _days(known, as_of, last), (use_case,), show=show)
+    _summary(use_case, known, as_of, outcome)
+    if not outcome.success:
+        return 1
+    made = fingerprint.of_run(lakehouse, use_case, paths, asked)
+    kept: dict[str, object] = {"fingerprint": made, "run_id": outcome.run_id, "as_of": as_of.isoformat()}
+    kept |= {"seconds": outcome.seconds, "steps": outcome.steps}
+    fingerprint.remember(settings, use_case, kept)
+    _where_next(settings)
+    return 0
+
+
+def _prepared(settings: Settings) -> "Callable[..., Outcome]":
+    """What executes a run: its imports take seconds, in which the engine starts, or is found not to answer."""
+    with ThreadPoolExecutor(1) as background:
+        started = background.submit(engine.url, settings)
+        if settings.spark_remote:
+            started.result()
+        from orchestration.lineage_run import execute
+
+        started.result()
+    return execute
+
+
+def _days(known: registered_inputs.Inputs, as_of: datetime, last: Mapping[str, str]) -> tuple[date, date]:
+    """Partitions the run is recorded for: the days since the last run, or all of them at first."""
+    end = min(known.last_day, (as_of - timedelta(microseconds=1)).date())
+    if last:
+        before = (datetime.fromisoformat(last["as_of"]) - timedelta(microseconds=1)).date()
+        return max(known.first_day, min(before + timedelta(days=1), end)), max(end, known.first_day)
+    return known.first_day, max(end, known.first_day)
+
+
+def _summary(use_case: UseCase, known: registered_inputs.Inputs, as_of: datetime, outcome: "Outcome") -> None:
+    from rich.table import Table
+
+    table = Table(title=f"{use_case.name} as of {as_of:%Y-%m-%d %H:%M} UTC", title_justify="left")
+    for column in ("asset", "rows", "version"):
+        table.add_column(column, justify="left" if column == "asset" else "right")
+    for name, metadata in outcome.assets.items():
+        rows = metadata.get("dagster/row_count")
+        table.add_row(name, "" if rows is None else f"{rows:,}", str(metadata.get("delta_version", "")))
+    console.print(table)
+    timing = Table(title="seconds per step", title_justify="left")
+    timing.add_column("step")
+    timing.add_column("s", justify="right")
+    for step, seconds in outcome.steps.items():
+        timing.add_row(step, f"{seconds:.1f}")
+    console.print(timing)
+    for name, metadata in outcome.assets.items():
+        for note in str(metadata.get("notes") or "").splitlines():
+            console.print(f"[yellow]note[/yellow] {name}: {escape(note)}", soft_wrap=True)
+    for check in outcome.failed_checks:
+        console.print(f"[yellow]check failed[/yellow] {escape(check)}", soft_wrap=True)
+    for error in outcome.errors:
+        console.print(f"[red]failed[/red] {escape(error)}", soft_wrap=True)
+    body = sum(outcome.steps.values())
+    state = "[green]done[/green]" if outcome.success else "[red]stopped[/red]"
+    console.print(f"{state} in {outcome.seconds:.1f} s ({body:.1f} s in assets), run {outcome.run_id}")
+
+
+def _where_next(settings: Settings) -> None:
+    console.print(
+        f"Look: `make ui` (lineage, checks, plots). Tables: {settings.warehouse}. Health: `evergreen doctor`."
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from deltalake import write_deltalake
 from jobs import settings
 from jobs.lakehouse.tables import Lakehouse
 from jobs.scoring import prediction_log, publish
-from jobs.scoring.publish import PredictionsUnreachable
+from jobs.scoring.predictions_database import PredictionsUnreachable, database
 from jobs.use_cases.fraud import FRAUD
 
 FIRST = date(2026, 3, 1)
@@ -66,14 +67,9 @@ def log(lake: Lakehouse, rows: list[Row], days: list[date]) -> None:
 
 
 def asked(lake: Lakehouse, query: str) -> list[tuple[Any, ...]]:
-    url = lake.settings.predictions_url
-    if url is None:
-        with closing(sqlite3.connect(lake.settings.serving / "predictions.sqlite")) as connection:
-            return connection.execute(query).fetchall()
-    import psycopg
-
-    with psycopg.connect(url) as server:
-        return server.execute(query.encode()).fetchall()
+    with database(lake.settings) as source, source.connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()
 
 
 def there(lake: Lakehouse) -> list[Row]:
@@ -136,7 +132,7 @@ def test_a_day_is_there_whole_or_not_at_all(lake: Lakehouse) -> None:
         raise OSError("the log's store went away")
 
     def write() -> None:
-        with publish.database(lake.settings) as target:
+        with database(lake.settings) as target:
             target.replace("fraud_predictions", DAYS[0], "new", broken())
 
     with ThreadPoolExecutor(1) as pool:
@@ -150,6 +146,83 @@ def test_a_day_is_there_whole_or_not_at_all(lake: Lakehouse) -> None:
     assert publish.publish(lake, FRAUD, DAYS) == {}
 
 
+KILLED = """
+import sys
+from datetime import date
+import pyarrow as pa
+from jobs import settings
+from jobs.scoring.predictions_database import database
+
+day = date.fromisoformat(sys.argv[1])
+
+def batches():
+    for number in range(100, 10_000_000):
+        yield pa.RecordBatch.from_pylist([{"transaction_id": number, "event_date": day}])
+        print(number, flush=True)
+
+with database(settings.load()) as target:
+    target.replace("fraud_predictions", day, "new", batches())
+"""
+
+
+def test_a_killed_process_leaves_the_day_as_it_was(lake: Lakehouse) -> None:
+    log(lake, [row(n, DAYS[0]) for n in range(4)], DAYS)
+    publish.publish(lake, FRAUD, DAYS)
+    environment = {**os.environ, "EVERGREEN_HOME": str(lake.settings.home)}
+    environment |= {"EVERGREEN_PREDICTIONS": lake.settings.predictions_url} if lake.settings.predictions_url else {}
+    command = [sys.executable, "-c", KILLED, DAYS[0].isoformat()]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(50)][-1] == "149\n"
+        process.kill()
+    assert there(lake) == expected([row(n, DAYS[0]) for n in range(4)])
+    log(lake, [row(7, DAYS[0])], DAYS[:1])
+    assert publish.publish(lake, FRAUD, DAYS) == {DAYS[0]: 1}
+    assert there(lake) == expected([row(7, DAYS[0])])
+
+
+# Of the release that wrote through sqlite3 and psycopg.
+OLD_TABLES = {
+    "sqlite": """
+create table if not exists "fraud_predictions" ("transaction_id" integer, "customer_id" integer, "terminal_id" text,
+"tx_datetime" text, "event_date" text, "scored_at" text, "score" real, "decision" integer, "model_version" integer,
+primary key (event_date, "transaction_id"));
+create table if not exists "fraud_predictions_days" (day text primary key, source text, rows bigint);
+insert into "fraud_predictions" values (0, 0, 't"0, é', '2026-03-01 09:00:00.000000+00:00', '2026-03-01',
+'2026-03-02 09:00:00.000000+00:00', 0.0, 1, 4);
+insert into "fraud_predictions" values (1, 1, 't"1, é', '2026-03-02 09:00:00.000001+00:00', '2026-03-02',
+'2026-03-03 09:00:00.000001+00:00', 0.1428571492433548, 0, 4);
+insert into "fraud_predictions_days" values ('2026-03-01', 'old', 1);
+insert into "fraud_predictions_days" values ('2026-03-02', '{source}', 1)""",
+    "postgresql": """
+create table if not exists "fraud_predictions" ("transaction_id" bigint, "customer_id" bigint, "terminal_id" text,
+"tx_datetime" timestamptz, "event_date" date, "scored_at" timestamptz, "score" real, "decision" boolean,
+"model_version" bigint, primary key (event_date, "transaction_id"));
+create table if not exists "fraud_predictions_days" (day text primary key, source text, rows bigint);
+insert into "fraud_predictions" values (0, 0, 't"0, é', '2026-03-01 09:00:00+00:00', '2026-03-01',
+'2026-03-02 09:00:00+00:00', 0.0, true, 4);
+insert into "fraud_predictions" values (1, 1, 't"1, é', '2026-03-02 09:00:00.000001+00:00', '2026-03-02',
+'2026-03-03 09:00:00.000001+00:00', 0.1428571492433548, false, 4);
+insert into "fraud_predictions_days" values ('2026-03-01', 'old', 1);
+insert into "fraud_predictions_days" values ('2026-03-02', '{source}', 1)""",
+}
+
+
+def test_a_table_of_an_older_release_goes_on(lake: Lakehouse) -> None:
+    log(lake, [row(n, DAYS[n % 2]) for n in range(4)], DAYS)
+    source = publish._sources(lake, LOG, lake.version(LOG))[DAYS[1]]
+    old = OLD_TABLES["sqlite" if lake.settings.predictions_url is None else "postgresql"].format(source=source)
+    with database(lake.settings) as target, target.connection.cursor() as cursor:
+        for statement in old.split(";\n"):
+            cursor.execute(statement)
+    assert publish.publish(lake, FRAUD, DAYS) == {DAYS[0]: 2}
+    assert there(lake) == expected([row(n, DAYS[n % 2]) for n in (0, 1, 2)])
+    if lake.settings.predictions_url is None:
+        kinds = asked(lake, "select distinct typeof(tx_datetime), length(tx_datetime), typeof(score), typeof(decision) "
+                            "from fraud_predictions")  # fmt: skip
+        assert kinds == [("text", 32, "real", "integer")]
+
+
 def test_two_at_once_end_in_one_copy(lake: Lakehouse) -> None:
     log(lake, [row(n, DAYS[0]) for n in range(2000)], DAYS)
     batches = lake.to_arrow(LOG, columns=NAMES).select(NAMES).to_batches()
@@ -157,7 +230,7 @@ def test_two_at_once_end_in_one_copy(lake: Lakehouse) -> None:
 
     def write(number: int) -> int:
         # Two homes may share one database: no file lock keeps them apart.
-        with publish.database(lake.settings) as target:
+        with database(lake.settings) as target:
             return target.replace("fraud_predictions", DAYS[0], f"{number}", iter(batches))
 
     with ThreadPoolExecutor(4) as pool:

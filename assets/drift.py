@@ -70,7 +70,7 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             yield from _nothing(NO_DRIFT, NOTHING_SCORED)
             return
         bundle = _bundle(champions, use_case, logged.model_version, as_of)
-        label, concept = _by_labels(decided, as_of)
+        label, concept = _by_labels(decided)
         found, note = None, ""
         try:
             found = report.report(lakehouse, use_case, bundle, logged)
@@ -101,15 +101,12 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
     return drift
 
 
-def _by_labels(decided: Any, as_of: datetime) -> tuple[Any, Any]:
+def _by_labels(decided: Any) -> tuple[Any, Any]:
     """Drift that labels show: of how many are positive among all events, and of which, among those decided."""
-    from jobs.ground_truth.concept_drift import concept_drift, label_drift
+    from jobs.ground_truth.concept_drift import concept_drift
+    from jobs.ground_truth.label_drift import label_drift
 
-    known, scored = decided.known, decided.scored
-    return (
-        label_drift(known.times, known.labels.known_at, known.labels.positive, known.delay, as_of),
-        concept_drift(scored.times, scored.scores, scored.known_at, scored.positive, known.delay, as_of),
-    )
+    return label_drift(decided.known.labelled), concept_drift(decided.scored)
 
 
 def _drift_shown(found: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How good decisions turned out and will turn out: label maturity, performance and its estimate, as assets."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -54,8 +54,8 @@ def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
         known = outcomes.events(lakehouse, use_case, as_of)
         if not len(known):
             return dg.MaterializeResult(metadata={"notes": "no events yet"})
-        found = job.maturity(known.times, known.labels.known_at, known.labels.positive, known.delay, as_of)
-        delay, days = known.delay, np.array(found.days, dtype="datetime64[D]")
+        found = job.maturity(known.labelled)
+        delay, days = known.labelled.delay, np.array(found.days, dtype="datetime64[D]")
         mature = found.mature()
         rows = {
             "day": days.astype(str),
@@ -72,7 +72,7 @@ def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
                 "mature_after_days": round(delay.bound(job.MATURE), 1),
                 "median_delay_days": round(delay.bound(0.5), 1),
                 "reports_learned_from": delay.reports,
-                "reports_heard_until": _instant(known.heard_until),
+                "reports_heard_until": _instant(known.labelled.reported_until),
                 "positives_to_come": float(found.to_come.sum()),
                 "maturity": monitoring.delay_and_maturity(
                     delay.ages, delay.shares, use_case.label_maturity / timedelta(days=1), days, found.share, job.MATURE
@@ -103,14 +103,14 @@ def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         found = outcomes.outcomes(lakehouse, use_case, problem, as_of, slices=problem.slices)
         if found is None:
             return dg.MaterializeResult(metadata={"notes": NOTHING_SCORED})
-        recorded = performance_table.record(lakehouse, use_case, problem, found, as_of)
+        recorded = performance_table.record(lakehouse, use_case, problem, found.scored)
         notes = [*found.left_out, *([AHEAD] if recorded.ahead else [])]
         rows = performance_table.read(lakehouse, use_case, outcomes.first_day(use_case, as_of))
         rows = rows.filter(pl.col("event_date") <= as_of.date())
         every = rows.filter(pl.col("slice") == "all")
         judged = every.filter("judged")
         shown = ["average_precision", "auc_roc", f"precision_at_{problem.review.capacity}", "money_saved"]
-        pooled = _pooled(found, problem, judged, as_of)
+        pooled = _pooled(found.scored, problem, judged)
         return dg.MaterializeResult(
             metadata={
                 **({"notes": "\n".join(notes)} if notes else {}),
@@ -135,14 +135,14 @@ def _wide(every: pl.DataFrame, days: int) -> dg.MetadataValue:
     return markdown_table(wide.tail(days).to_arrow())
 
 
-def _pooled(found: Any, problem: Problem, judged: pl.DataFrame, as_of: datetime) -> list[Any]:
+def _pooled(scored: Any, problem: Problem, judged: pl.DataFrame) -> list[Any]:
     """Performance on the latest judged days together, which says more than means of daily rankings; all rows last."""
     from jobs.ground_truth.performance import EVERYTHING, performance
 
     if judged.is_empty():
         return []
     last = day_number(judged["event_date"].to_list()[-1])
-    measured = performance(found.scored, found.delay, problem.review, as_of, POOLED_DAYS, only={last})
+    measured = performance(scored, problem.review, POOLED_DAYS, only={last})
     return sorted(measured, key=lambda each: (each.slice == EVERYTHING, each.slice, each.version))
 
 
@@ -175,13 +175,15 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
         from jobs.ground_truth import estimates_table, outcomes, performance_table
+        from jobs.ground_truth.concept_drift import concept_drift
 
         as_of = moment(context, lakehouse, use_case)
         champion = champions.at(use_case, as_of)
         found = outcomes.outcomes(lakehouse, use_case, problem, as_of)
         if champion is None or found is None:
             return dg.MaterializeResult(metadata={"notes": NO_CHAMPION if champion is None else NOTHING_SCORED})
-        told = estimates_table.expect(lakehouse, use_case, problem, champion, found, as_of)
+        concept = concept_drift(found.scored)
+        told = estimates_table.expect(lakehouse, use_case, problem, champion, found, concept)
         version = estimates_table.record(lakehouse, use_case, told.days, champion[0], as_of)
         if version is None:
             return dg.MaterializeResult(metadata={"notes": "nothing can be expected yet: no positive is known"})

@@ -29,12 +29,13 @@ from jobs.ground_truth.concept_drift import concept_drift
 from jobs.ground_truth.estimates_table import CALIBRATED_ON, TESTED_ON
 from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.label_maturity import MATURE
+from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.ground_truth.performance_estimate import Estimate, calibrate, estimate
 from jobs.retraining.monitor import Monitor
 from jobs.simulate.simulator import World, scenario, write
 from jobs.simulate.world import CHANGE
 from jobs.stats import metrics
-from jobs.times import NEVER, Times, day_number, microseconds, midnight, numbered_day
+from jobs.times import NEVER, day_number, microseconds, midnight, numbered_day
 from jobs.use_cases.fraud import FRAUD, PROBLEM
 from orchestration.prepared_features import SETTLED, prepared
 
@@ -130,15 +131,21 @@ def _estimates(seen: History, scores: Floats, delay: Delay, as_of: datetime) -> 
     positive = seen.labels.values & (seen.labels.superseded_at == NEVER)
     first[seen.labels.rows[positive]] = seen.labels.known_at[positive]
 
-    def of(days: timedelta) -> tuple[Times, Floats, Times, Bools]:
+    def of(days: timedelta) -> LabelledScores:
         # An event at midnight itself is the first of the next day.
         inside = (seen.times >= microseconds(as_of - days)) & (seen.times < microseconds(as_of)) & ~np.isnan(scores)
-        return seen.times[inside], scores[inside], first[inside], first[inside] < NEVER
+        return LabelledScores(
+            times=seen.times[inside],
+            scores=scores[inside],
+            known_at=first[inside],
+            positive=first[inside] < NEVER,
+            delay=delay,
+            as_of=as_of,
+        )
 
-    drifts = concept_drift(*of(timedelta(days=120)), delay, as_of), calibration_drift(*of(TESTED_ON), delay, as_of)
-    calibration = calibrate(*of(CALIBRATED_ON), delay, as_of)
-    capacity = PROBLEM.review.capacity
-    return estimate(*of(timedelta(days=YOUNG)), delay, calibration, as_of, capacity, drifts)
+    drifts = concept_drift(of(timedelta(days=120))), calibration_drift(of(TESTED_ON))
+    calibration = calibrate(of(CALIBRATED_ON))
+    return estimate(of(timedelta(days=YOUNG)), calibration, PROBLEM.review.capacity, drifts)
 
 
 def _of_day(seen: History, scores: Floats, day: date, labels: Bools) -> float:

@@ -9,23 +9,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from jobs.ground_truth.calibration_drift import calibration_drift
-from jobs.ground_truth.concept_drift import Concept, concept_drift
+from jobs.ground_truth.drift_windows import DriftTest
 from jobs.ground_truth.held_out_scores import unseen
 from jobs.ground_truth.label_maturity import MATURE
-from jobs.ground_truth.outcomes import Outcomes
-from jobs.ground_truth.performance import Scored
+from jobs.ground_truth.labelled_scores import LabelledScores
+from jobs.ground_truth.outcomes import Outcomes, RecentEvents
 from jobs.ground_truth.performance_estimate import Calibration, Estimate, calibrate, estimate
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.problem import Problem
 from jobs.registry.bundle import Bundle
-from jobs.times import MICROSECONDS_A_DAY, ages, microseconds, numbered_day
+from jobs.times import ages, microseconds, midnight, numbered_day
 from jobs.use_case import UseCase
+
+Labelled = TypeVar("Labelled", bound=LabelledScores)
 
 CALIBRATED_ON = timedelta(days=42)
 """Events that are calibrated with (`jobs.ground_truth.performance_estimate.calibrate`)."""
@@ -62,8 +65,8 @@ class Expectation:
 
     days: tuple[Estimate, ...]
     calibration: Calibration
-    concept: Concept
-    calibration_drift: Concept
+    concept: DriftTest
+    calibration_drift: DriftTest
 
 
 def table(use_case: UseCase) -> str:
@@ -75,44 +78,33 @@ def expect(
     use_case: UseCase,
     problem: Problem,
     champion: tuple[int, Bundle],
-    found: Outcomes,
-    as_of: datetime,
+    outcomes: Outcomes,
+    concept: DriftTest,
 ) -> Expectation:
     """Estimates of the days that are not mature, of the rows that the champion decided.
 
-    Where it has decided for less than six weeks it is calibrated on earlier events too, which it scores now. Concept
-    drift is asked of all decisions: where a row lies among the scores of its day compares between champions. Whether
+    Where it has decided for less than six weeks it is calibrated on earlier events too, which it scores now. Whether
     scores still mean the same chance is asked of its own, as far back as it did not learn from the events.
+
+    Args:
+        concept: concept drift of all decisions: where a row lies among the scores of its day compares between
+            champions.
     """
-    version, bundle = champion
-    every = found.scored
-    concept = concept_drift(every.times, every.scores, every.known_at, every.positive, found.delay, as_of)
+    (version, bundle), as_of = champion, outcomes.scored.as_of
     since = max(as_of - TESTED_ON, bundle.manifest.learned_until)
-    mine = _since(found.of_version(version).scored, since)
-    known = _with_unseen(lakehouse, use_case, bundle, found, mine, as_of)
-    drift = calibration_drift(*known, found.delay, as_of)
-    lately = known[0] > microseconds(as_of - CALIBRATED_ON)
-    times, scores, known_at, positive = (array[lately] for array in known)
-    calibration = calibrate(times, scores, known_at, positive, found.delay, as_of)
-    rows = _young(mine, found, as_of)
-    days = estimate(
-        rows.times,
-        rows.scores,
-        rows.known_at,
-        rows.positive,
-        found.delay,
-        calibration,
-        as_of,
-        problem.review.capacity,
-        (concept, drift),
-    )
+    decided = _since(outcomes.of_version(version).scored, since)
+    known = _with_unseen(lakehouse, use_case, bundle, outcomes.known, decided)
+    drift = calibration_drift(known)
+    calibration = calibrate(_since(known, as_of - CALIBRATED_ON))
+    young = _young(decided, outcomes.known.labelled.reported_until)
+    days = estimate(young, calibration, problem.review.capacity, (concept, drift))
     return Expectation(days, calibration, concept, drift)
 
 
 def record(
     lakehouse: Lakehouse, use_case: UseCase, expected: Sequence[Estimate], version: int, as_of: datetime
 ) -> int | None:
-    """Keep what was expected at `as_of`; gives the table's Delta version, None if there is no table."""
+    """Keep what was expected at `as_of`; returns the table's Delta version, None if there is no table."""
     rows = [
         {
             MADE_ON: as_of.astimezone(UTC).date(),
@@ -152,40 +144,39 @@ def read(lakehouse: Lakehouse, use_case: UseCase, since: date) -> pl.DataFrame:
     return pl.DataFrame(rows).sort(PARTITION, MADE_ON, "metric")
 
 
-def _since(rows: Scored, moment: datetime) -> Scored:
-    return rows.rows(np.flatnonzero(rows.times > microseconds(moment)))
+def _since(rows: Labelled, moment: datetime) -> Labelled:
+    return rows.rows(rows.times > microseconds(moment))
 
 
-def _young(rows: Scored, found: Outcomes, as_of: datetime) -> Scored:
+def _young(scored: LabelledScores, reported_until: int) -> LabelledScores:
     """Those of days that are not judged yet."""
-    share = found.delay.share(ages(rows.times, min(found.known.heard_until, microseconds(as_of))))
-    _, day, counts = np.unique(rows.times // MICROSECONDS_A_DAY, return_inverse=True, return_counts=True)
+    share = scored.delay.share(ages(scored.times, reported_until))
+    _, day, counts = np.unique(scored.days, return_inverse=True, return_counts=True)
     of_day = np.bincount(day, weights=share) / counts
-    return rows.rows(np.flatnonzero(of_day[day] < MATURE))
+    return scored.rows(of_day[day] < MATURE)
 
 
 def _with_unseen(
-    lakehouse: Lakehouse,
-    use_case: UseCase,
-    bundle: Bundle,
-    found: Outcomes,
-    mine: Scored,
-    as_of: datetime,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Times, scores, and labels: of what the champion decided, and of events before that it was not trained on.
+    lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, known: RecentEvents, decided: LabelledScores
+) -> LabelledScores:
+    """What the champion decided, and events before that it was not trained on.
 
     One that was restored has days between its own that another decided: those, and what lies before, it scores now.
     """
-    days = np.unique(mine.times // MICROSECONDS_A_DAY)
+    days, as_of = np.unique(decided.days), decided.as_of
     before_first = as_of
     if len(days):
         first = numbered_day(days[np.flatnonzero(np.diff(days, prepend=-2) > 1)[-1]])
-        before_first = datetime.combine(first, datetime.min.time(), UTC) - timedelta(microseconds=1)
-    mine = _since(mine, before_first)
-    decided = (mine.times, mine.scores, mine.known_at, mine.positive)
+        before_first = midnight(first) - timedelta(microseconds=1)
+    decided = _since(decided, before_first)
     before = unseen(lakehouse, use_case, bundle, as_of - TESTED_ON, before_first)
-    here, there = found.known.places(before.ids)
-    labels = found.known.labels
-    earlier = (found.known.times[here], before.scores[there], labels.known_at[here], labels.positive[here])
-    times, scores, known_at, positive = (np.concatenate(pair) for pair in zip(earlier, decided, strict=True))
-    return times, scores, known_at, positive
+    here, there = known.places(before.ids)
+    earlier = known.labelled.rows(here)
+    return LabelledScores(
+        times=np.concatenate([earlier.times, decided.times]),
+        scores=np.concatenate([before.scores[there], decided.scores]),
+        known_at=np.concatenate([earlier.known_at, decided.known_at]),
+        positive=np.concatenate([earlier.positive, decided.positive]),
+        delay=decided.delay,
+        as_of=as_of,
+    )

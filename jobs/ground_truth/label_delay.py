@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jobs.arrays import Floats
-from jobs.ground_truth.reports import heard_until
+from jobs.ground_truth.reports import reported_until
 from jobs.times import MICROSECONDS_A_DAY, Times
 
 EXPECTED_SHARE = 0.9
@@ -75,7 +75,7 @@ def learn(
     """
     if maturity <= timedelta(0) or prior_reports <= 0:
         raise ValueError(f"expected a maturity and a prior weight above 0, found {maturity} and {prior_reports}")
-    until = heard_until(known_at, as_of)
+    until = reported_until(known_at, as_of)
     seen = (known_at <= until) & (times <= until)
     oldest = (until - times[seen]) / MICROSECONDS_A_DAY
     delays = np.maximum(known_at[seen] - times[seen], 0) / MICROSECONDS_A_DAY

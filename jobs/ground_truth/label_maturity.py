@@ -4,15 +4,13 @@ What a metric says about a day that is not mature is provisional (`jobs.ground_t
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 
 from jobs.arrays import Bools, Floats, Ints
-from jobs.ground_truth.label_delay import Delay
-from jobs.ground_truth.reports import heard_until
+from jobs.ground_truth.labelled_scores import LabelledEvents
 from jobs.stats.overdispersion import learn
-from jobs.times import MICROSECONDS_A_DAY, Times, ages, microseconds
+from jobs.times import microseconds
 
 MATURE = 0.9
 """Share of a day's truth from which on it is judged."""
@@ -40,23 +38,17 @@ class Maturity:
         return enough
 
 
-def maturity(times: Times, known_at: Times, positive: Bools, delay: Delay, as_of: datetime) -> Maturity:
-    """Label maturity of each event day at `as_of`.
+def maturity(events: LabelledEvents) -> Maturity:
+    """Label maturity of each event day at `events.as_of`; later events are left out, as are reports known later.
 
-    A day's share is the mean of F(age) over its events, at the age that reporting has reached (`heard_until`). What
-    is to come follows from the positives of all days: see `jobs.stats.overdispersion.Rate.to_come`.
-
-    Args:
-        times, known_at, positive: one value per event, microseconds UTC; `NEVER` without a report; events later than
-            `as_of` are left out, as are reports known later.
+    A day's share is the mean of F(age) over its events, at the age that reporting has reached. What is to come follows
+    from the positives of all days: see `jobs.stats.overdispersion.Rate.to_come`.
     """
-    happened = times <= microseconds(as_of)
-    known = (known_at <= microseconds(as_of)) & positive
-    share = delay.share(ages(times, heard_until(known_at, as_of)))[happened]
-    days, place = np.unique(times[happened] // MICROSECONDS_A_DAY, return_inverse=True)
+    happened = events.times <= microseconds(events.as_of)
+    days, place = np.unique(events.days[happened], return_inverse=True)
     rows = np.bincount(place, minlength=len(days))
-    positives = np.bincount(place, weights=known[happened], minlength=len(days)).astype(np.intp)
-    shares = np.bincount(place, weights=share, minlength=len(days)) / np.maximum(rows, 1)
+    positives = np.bincount(place, weights=events.reported[happened], minlength=len(days)).astype(np.intp)
+    shares = np.bincount(place, weights=events.shares[happened], minlength=len(days)) / np.maximum(rows, 1)
     rate = learn(positives, rows * shares)
     to_come, deviation = rate.to_come(positives, rows * shares, rows * (1 - shares))
     return Maturity(days, rows, positives, shares, to_come, deviation)

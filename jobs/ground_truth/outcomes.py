@@ -1,6 +1,5 @@
 """Recent events and how they turned out: their scores from the nightly log and what is known about them by now, as the
-arrays that `jobs.ground_truth.label_maturity`, `jobs.ground_truth.performance`,
-`jobs.ground_truth.performance_estimate` and `jobs.ground_truth.concept_drift` take.
+values that the judgements of this room take (`jobs.ground_truth.labelled_scores`).
 
 Read without an engine, of a bounded number of days, and of the log only the columns that are needed.
 """
@@ -19,9 +18,10 @@ import pyarrow.compute as pc
 
 from jobs.arrays import Ints
 from jobs.evaluation.evaluation_rows import masks
-from jobs.ground_truth.label_delay import Delay, learn
-from jobs.ground_truth.performance import Scored
-from jobs.ground_truth.reports import Labels, heard_until, labels
+from jobs.ground_truth.label_delay import learn
+from jobs.ground_truth.labelled_scores import LabelledEvents
+from jobs.ground_truth.performance import ScoredEvents
+from jobs.ground_truth.reports import labels
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.problem import Groups, Problem, Slice
 from jobs.scoring import prediction_log
@@ -35,20 +35,17 @@ days, and their windows reach a week back."""
 
 
 @dataclass(frozen=True, eq=False)
-class Events:
+class RecentEvents:
     """The first versions of the events of some days that were over and known at a moment, and their labels."""
 
     ids: Any
-    times: Times
-    labels: Labels
-    delay: Delay
-    """Learned from the reports of these events."""
-    heard_until: int
+    labelled: LabelledEvents
+    """Their labels, with a delay learned from the reports of these events."""
     table: pa.Table
     """The events' own columns."""
 
     def __len__(self) -> int:
-        return len(self.times)
+        return len(self.labelled)
 
     def places(self, ids: Any) -> tuple[Ints, Ints]:
         """Of the `ids` that are among these events: their places here, and there."""
@@ -61,20 +58,15 @@ class Events:
 class Outcomes:
     """Scored events and what is known about them."""
 
-    known: Events
+    known: RecentEvents
     """All events of the same days, scored or not."""
-    scored: Scored
+    scored: ScoredEvents
     left_out: tuple[str, ...]
     """Declared slices that these rows do not have, and why."""
 
     def of_version(self, version: int) -> Outcomes:
         """Those that this model version scored."""
-        places = np.flatnonzero(self.scored.versions == version)
-        return replace(self, scored=self.scored.rows(places))
-
-    @property
-    def delay(self) -> Delay:
-        return self.known.delay
+        return replace(self, scored=self.scored.rows(self.scored.versions == version))
 
 
 def first_day(use_case: UseCase, as_of: datetime) -> date:
@@ -82,8 +74,8 @@ def first_day(use_case: UseCase, as_of: datetime) -> date:
     return (as_of - use_case.label_maturity - DAYS).date()
 
 
-def events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: Sequence[str] = ()) -> Events:
-    """The recent events (`first_day`), with `columns` of their own beside id and time."""
+def events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: Sequence[str] = ()) -> RecentEvents:
+    """The recent events (`first_day`), with `columns` of their own besides id and time."""
     time, event_id = use_case.event_timestamp, use_case.event_id
     recent = (PARTITION, ">=", first_day(use_case, as_of))
     table = lakehouse.to_arrow(
@@ -92,18 +84,19 @@ def events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: Se
         filters=[recent, ("version", "=", 1), ("known_at", "<=", as_of), (time, "<=", as_of)],
     )
     names = [event_id, use_case.label, "known_at", "superseded_at"]
-    told = lakehouse.to_arrow(use_case.labels, columns=names, filters=[recent, ("known_at", "<=", as_of)])
+    reports = lakehouse.to_arrow(use_case.labels, columns=names, filters=[recent, ("known_at", "<=", as_of)])
     ids, times = values(table[event_id]), moments(table[time])
     known = labels(
         ids,
-        values(told[event_id]),
-        moments(told["known_at"]),
-        told[use_case.label].to_numpy().astype(np.bool_),
+        values(reports[event_id]),
+        moments(reports["known_at"]),
+        reports[use_case.label].to_numpy().astype(np.bool_),
         as_of,
-        moments(told["superseded_at"]),
+        moments(reports["superseded_at"]),
     )
     delay = learn(times[known.positive], known.known_at[known.positive], as_of, use_case.label_maturity)
-    return Events(ids, times, known, delay, heard_until(known.known_at, as_of), table)
+    labelled = LabelledEvents(times=times, known_at=known.known_at, positive=known.positive, delay=delay, as_of=as_of)
+    return RecentEvents(ids, labelled, table)
 
 
 def outcomes(
@@ -138,15 +131,18 @@ def outcomes(
         of_event = of_event.append_column(name, rows[name])
     there, missing = _there(slices, of_event.column_names)
     inside, left_out = masks(lakehouse, use_case, there, of_event, as_of)
-    scored = Scored(
-        known.times[place],
-        rows[SCORE].to_numpy().astype(np.float64),
-        rows["model_version"].to_numpy(),
-        _codes(of_event[problem.cluster_key]),
-        of_event[problem.amount].cast(pa.float64()).to_numpy(),
-        known.labels.known_at[place],
-        known.labels.positive[place],
-        inside,
+    labelled = known.labelled.rows(place)
+    scored = ScoredEvents(
+        times=labelled.times,
+        scores=rows[SCORE].to_numpy().astype(np.float64),
+        versions=rows["model_version"].to_numpy(),
+        entities=_codes(of_event[problem.cluster_key]),
+        amounts=of_event[problem.amount].cast(pa.float64()).to_numpy(),
+        known_at=labelled.known_at,
+        positive=labelled.positive,
+        delay=labelled.delay,
+        as_of=as_of,
+        slices=inside,
     )
     return Outcomes(known, scored, (*missing, *left_out))
 
@@ -158,7 +154,7 @@ def values(column: pa.ChunkedArray) -> Any:
 
 
 def moments(column: pa.ChunkedArray) -> Times:
-    """Microseconds since 1970; null is `jobs.ground_truth.reports.NEVER`."""
+    """Microseconds since 1970; null is `jobs.times.NEVER`."""
     micros = pc.cast(column.cast(pa.timestamp("us", "UTC")), pa.int64())
     found: Times = pc.fill_null(micros, NEVER).to_numpy().astype(np.int64)
     return found

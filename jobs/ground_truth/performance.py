@@ -1,59 +1,43 @@
 """Performance on the truth, per day, model version and slice, each with how much of the truth is in.
 
-Windows that are not mature are shown as provisional: frauds not yet reported count as good there. What performance will
-be found, before it is known, is `jobs.ground_truth.performance_estimate`'s business.
+Windows that are not mature are shown as provisional: frauds not yet reported count as good there. For
+estimates of performance before it is known see `jobs.ground_truth.performance_estimate`.
 """
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jobs.arrays import Bools, Floats, Ints
-from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.label_maturity import MATURE
-from jobs.ground_truth.reports import heard_until
+from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.problem import Review
 from jobs.stats import metrics
-from jobs.times import MICROSECONDS_A_DAY, Times, ages, microseconds
+from jobs.times import microseconds
 
 EVERYTHING = "all"
 """Name of the slice of all rows."""
 
 
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """Scored events and what is known about them; every array has one value per row."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ScoredEvents(LabelledScores):
+    """Scored events with all that performance is measured by; scores may be those of several models."""
 
-    times: Times
-    """Of the events, microseconds UTC."""
-    scores: Floats
     versions: NDArray[Any]
-    """Model version that scored the row."""
+    """Model versions that scored the rows."""
     entities: NDArray[Any]
+    """Numbers of the events' entities."""
     amounts: Floats
-    known_at: Times
-    """Of the labels, as `jobs.ground_truth.reports.labels` gives them."""
-    positive: Bools
     slices: Mapping[str, Bools] = field(default_factory=dict)
-    """As `jobs.evaluation.evaluation_rows.masks` gives them."""
+    """Names of slices -> their rows, as `jobs.evaluation.evaluation_rows.masks` returns them."""
 
-    def rows(self, places: Ints) -> "Scored":
-        """The rows at these places."""
-        return Scored(
-            self.times[places],
-            self.scores[places],
-            self.versions[places],
-            self.entities[places],
-            self.amounts[places],
-            self.known_at[places],
-            self.positive[places],
-            {name: mask[places] for name, mask in self.slices.items()},
-        )
+    def rows(self, places: Ints | Bools) -> Self:
+        """The events at these places, known as of the same moment."""
+        return replace(super().rows(places), slices={name: mask[places] for name, mask in self.slices.items()})
 
 
 @dataclass(frozen=True)
@@ -77,15 +61,13 @@ class Performance:
 
 
 def performance(
-    scored: Scored,
-    delay: Delay,
+    scored: ScoredEvents,
     review: Review,
-    as_of: datetime,
     days: int = 1,
     least: float = MATURE,
     only: AbstractSet[int] | None = None,
 ) -> tuple[Performance, ...]:
-    """Performance by day, version and slice, as known at `as_of`.
+    """Performance by day, version and slice, as known at `scored.as_of`.
 
     Args:
         days: length of the window that ends with each day; windows of several days overlap.
@@ -97,19 +79,17 @@ def performance(
     """
     if days < 1:
         raise ValueError(f"days: expected a window of at least 1 day, found {days}")
-    past = scored.rows(np.flatnonzero(scored.times <= microseconds(as_of)))
-    share = delay.share(ages(past.times, heard_until(past.known_at, as_of)))
-    found = past.positive & (past.known_at <= microseconds(as_of))
+    past = scored.rows(scored.times <= microseconds(scored.as_of))
     return tuple(
-        _measured(day, version, name, past.rows(places), found[places], share[places], review, least)
-        for day, version, places in _windows(past, days, only)
-        for name, places in _parts(past, places)
+        _measured((day, version, name), past, places, review, least)
+        for day, version, rows in _windows(past, days, only)
+        for name, places in _parts(past, rows)
     )
 
 
-def _windows(scored: Scored, days: int, only: AbstractSet[int] | None) -> Iterator[tuple[int, Any, Ints]]:
+def _windows(scored: ScoredEvents, days: int, only: AbstractSet[int] | None) -> Iterator[tuple[int, Any, Ints]]:
     """Day, version and places of the rows of each window that has rows."""
-    day, versions = scored.times // MICROSECONDS_A_DAY, np.unique(scored.versions)
+    day, versions = scored.days, np.unique(scored.versions)
     for last in np.unique(day):
         if only is not None and int(last) not in only:
             continue
@@ -119,7 +99,7 @@ def _windows(scored: Scored, days: int, only: AbstractSet[int] | None) -> Iterat
                 yield int(last), version.item(), places
 
 
-def _parts(scored: Scored, places: Ints) -> Iterator[tuple[str, Ints]]:
+def _parts(scored: ScoredEvents, places: Ints) -> Iterator[tuple[str, Ints]]:
     yield EVERYTHING, places
     for name, mask in scored.slices.items():
         if mask[places].any():
@@ -127,19 +107,18 @@ def _parts(scored: Scored, places: Ints) -> Iterator[tuple[str, Ints]]:
 
 
 def _measured(
-    day: int, version: Any, name: str, rows: Scored, found: Bools, share: Floats, review: Review, least: float
+    window: tuple[int, Any, str], past: ScoredEvents, places: Ints, review: Review, least: float
 ) -> Performance:
-    days = rows.times // MICROSECONDS_A_DAY
-    measured = metrics.evaluate(found, rows.scores, rows.entities, days, rows.amounts, review)
-    at_capacity = metrics.precision_at(found, rows.scores, days, review.capacity)
-    mature = float(share.mean())
+    """Performance on the rows at these places, those of one day, version and slice."""
+    rows, labels = past.rows(places), past.reported[places]
+    measured = metrics.evaluate(labels, rows.scores, rows.entities, rows.days, rows.amounts, review)
+    at_capacity = metrics.precision_at(labels, rows.scores, rows.days, review.capacity)
+    mature = float(past.shares[places].mean())
     return Performance(
-        day,
-        version,
-        name,
-        len(found),
-        int(found.sum()),
-        mature,
-        mature >= least,
-        {**measured, f"precision_at_{review.capacity}": at_capacity},
+        *window,
+        rows=len(rows),
+        positives=int(labels.sum()),
+        label_maturity=mature,
+        judged=mature >= least,
+        metrics={**measured, f"precision_at_{review.capacity}": at_capacity},
     )

@@ -8,21 +8,20 @@ score means the same chance before and after; wrong under concept drift, which c
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jobs.arrays import Bools, Floats, starts_of_runs
-from jobs.ground_truth.concept_drift import Concept
-from jobs.ground_truth.label_delay import Delay
-from jobs.ground_truth.reports import heard_until
-from jobs.times import MICROSECONDS_A_DAY, Times, ages
+from jobs.arrays import Floats, starts_of_runs
+from jobs.ground_truth.drift_windows import DriftTest
+from jobs.ground_truth.labelled_scores import LabelledScores
+from jobs.times import ages
 
 HALF_LIFE = timedelta(days=14)
-LEAST_SHARE = 0.25
+SMALLEST_SHARE = 0.25
 """Share of an event's truth from which on it is calibrated with: of younger ones next to nothing is known."""
-LEAST_POSITIVES = 30
+POSITIVES_TO_TRUST = 30
 """With fewer known positives no estimate is to be trusted."""
 DRAWS = 200
 """Draws of the labels of a day: the error of the mean is a fourteenth of the deviation that is shown."""
@@ -67,15 +66,7 @@ class Estimate:
     """False after an alarm of concept or calibration drift, or with a calibration on too few positives."""
 
 
-def calibrate(
-    times: Times,
-    scores: Floats,
-    known_at: Times,
-    positive: Bools,
-    delay: Delay,
-    as_of: datetime,
-    half_life: timedelta = HALF_LIFE,
-) -> Calibration:
+def calibrate(labelled: LabelledScores, half_life: timedelta = HALF_LIFE) -> Calibration:
     """Isotonic regression of labels on scores (Zadrozny & Elkan, KDD 2002), with labels as far as they are in.
 
     An event of age a shows its label with chance F(a) x its chance: dividing its label by F(a), with F(a) as weight,
@@ -83,33 +74,26 @@ def calibrate(
     Horvitz & Thompson, 1952). Recent events weigh more.
 
     Args:
-        times, scores, known_at, positive: one value per event, of one model, best of the last 6 weeks and never of rows
-            that the model was trained on.
+        labelled: rows of one model, best of the last 6 weeks, none of which it was trained on.
+        half_life: age of an event at which it weighs half as much as a new one.
     """
     from sklearn.isotonic import IsotonicRegression
 
-    now = heard_until(known_at, as_of)
-    age = ages(times, now)
-    share = delay.share(age)
-    used = (age >= 0) & (share >= LEAST_SHARE)
-    found = (positive & (known_at <= now))[used]
-    if not found.any():
+    age, share = ages(labelled.times, labelled.reported_until), labelled.shares
+    used = (age >= 0) & (share >= SMALLEST_SHARE)
+    reported = labelled.reported[used]
+    if not reported.any():
         return Calibration(np.zeros(1), np.zeros(1), 0)
     weights = share[used] * 0.5 ** (age[used] / (half_life / timedelta(days=1)))
-    fitted = IsotonicRegression(y_min=0, y_max=1).fit(scores[used], found / share[used], weights)
-    return Calibration(fitted.X_thresholds_, fitted.y_thresholds_, int(found.sum()))
+    fitted = IsotonicRegression(y_min=0, y_max=1).fit(labelled.scores[used], reported / share[used], weights)
+    return Calibration(fitted.X_thresholds_, fitted.y_thresholds_, int(reported.sum()))
 
 
 def estimate(
-    times: Times,
-    scores: Floats,
-    known_at: Times,
-    positive: Bools,
-    delay: Delay,
+    labelled: LabelledScores,
     calibration: Calibration,
-    as_of: datetime,
     capacity: int,
-    drifts: Sequence[Concept] = (),
+    drifts: Sequence[DriftTest] = (),
     seed: int = 0,
 ) -> tuple[Estimate, ...]:
     """What the days of these rows are expected to turn out as, by day.
@@ -119,27 +103,24 @@ def estimate(
     found or missed together makes days differ more than the deviations say.
 
     Args:
-        times, scores, known_at, positive: one value per event, all of the model that was calibrated.
+        labelled: rows of the model that was calibrated.
         capacity: K of precision_at_K.
         drifts: what the labels say about a change of what is positive.
     """
-    now = heard_until(known_at, as_of)
-    known = positive & (known_at <= now)
-    chance, share = calibration.chance(scores), delay.share(ages(times, now))
+    known, share, chance = labelled.reported, labelled.shares, calibration.chance(labelled.scores)
     chance = np.where(known, 1.0, chance * (1 - share) / np.maximum(1 - chance * share, 1e-12))
-    trusted = calibration.positives >= LEAST_POSITIVES and not any(drift.alarm for drift in drifts)
-    day = times // MICROSECONDS_A_DAY
+    trusted = calibration.positives >= POSITIVES_TO_TRUST and not any(drift.alarm for drift in drifts)
     return tuple(
         Estimate(
             int(one),
             int(rows.sum()),
             int(known[rows].sum()),
             float(chance[rows].sum()),
-            expected(scores[rows], chance[rows], capacity, seed + int(one)),
+            expected(labelled.scores[rows], chance[rows], capacity, seed + int(one)),
             trusted,
         )
-        for one in np.unique(day)
-        for rows in (day == one,)
+        for one in np.unique(labelled.days)
+        for rows in (labelled.days == one,)
     )
 
 

@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from jobs.ground_truth.outcomes import Outcomes
-from jobs.ground_truth.performance import Performance, performance
-from jobs.ground_truth.reports import heard_until
+from jobs.ground_truth.performance import Performance, ScoredEvents, performance
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.problem import Problem
-from jobs.times import MICROSECONDS_A_DAY, ages, day_number, microseconds, numbered_day
+from jobs.times import day_number, microseconds, numbered_day
 from jobs.use_case import UseCase
 
 SCHEMA = pa.schema(
@@ -64,20 +61,20 @@ def table(use_case: UseCase) -> str:
     return f"{use_case.name}_monitoring.performance"
 
 
-def record(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, found: Outcomes, as_of: datetime) -> Recorded:
-    """Bring the table to what is known at `as_of`. A look from an earlier moment than the last one writes nothing."""
-    name = table(use_case)
+def record(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, scored: ScoredEvents) -> Recorded:
+    """Bring the table to what is known at `scored.as_of`. An earlier moment than the last one writes nothing."""
+    name, as_of = table(use_case), scored.as_of
     with lakehouse.lock(name):
         last = lakehouse.state(name)
         if last and datetime.fromisoformat(last["as_of"]) > as_of:
             return Recorded(lakehouse.version(name), (), ahead=True)
-        now = fingerprints(found, problem, as_of)
+        now = fingerprints(scored, problem)
         before: Mapping[str, str] = last.get("days", {})
         changed = {day for day, print_ in now.items() if before.get(str(day)) != print_}
         if not changed:
             return Recorded(lakehouse.version(name), ())
         numbers = {day_number(day) for day in changed}
-        measured = performance(found.scored, found.delay, problem.review, as_of, only=numbers)
+        measured = performance(scored, problem.review, only=numbers)
         rows = pa.Table.from_pylist([row for each in measured for row in _rows(each)], schema=SCHEMA)
         state = {"as_of": as_of.astimezone(UTC).isoformat(), "days": {str(day): print_ for day, print_ in now.items()}}
         version = lakehouse.write(
@@ -87,23 +84,21 @@ def record(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, found: Out
     return Recorded(version, tuple(sorted(changed)))
 
 
-def fingerprints(found: Outcomes, problem: Problem, as_of: datetime) -> dict[date, str]:
+def fingerprints(scored: ScoredEvents, problem: Problem) -> dict[date, str]:
     """Of each day a hash of all that its performance follows from; label maturity in hundredths, as it moves a little
     every evening. Rows may come in any order."""
-    scored, now = found.scored, microseconds(as_of)
-    past = scored.rows(np.flatnonzero(scored.times <= now))
-    share = found.delay.share(ages(past.times, heard_until(past.known_at, as_of)))
+    past = scored.rows(scored.times <= microseconds(scored.as_of))
     rows = pl.DataFrame(
         {
             "score": past.scores,
             "version": past.versions,
             "entity": past.entities,
             "amount": past.amounts,
-            "positive": past.positive & (past.known_at <= now),
+            "positive": past.reported,
             **{f"slice {name}": mask for name, mask in past.slices.items()},
         }
     )
-    days = pl.DataFrame({"day": past.times // MICROSECONDS_A_DAY, "row": rows.hash_rows(seed=0), "share": share})
+    days = pl.DataFrame({"day": past.days, "row": rows.hash_rows(seed=0), "share": past.shares})
     kept = days.group_by("day").agg(pl.col("row").sum(), pl.len(), pl.col("share").mean().round(2)).sort("day")
     return {numbered_day(day): _digest(repr((more, problem.review, sorted(past.slices)))) for day, *more in kept.rows()}
 

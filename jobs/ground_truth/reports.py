@@ -66,7 +66,7 @@ def labels(
     )
 
 
-def heard_until(known_at: Times, as_of: datetime) -> int:
+def reported_until(known_at: Times, as_of: datetime) -> int:
     """Until when reports can be said to have come in, in microseconds UTC: `as_of`, or the last report if what follows
     it is a silence too long for chance.
 
@@ -74,12 +74,12 @@ def heard_until(known_at: Times, as_of: datetime) -> int:
     do not ripen, however old their events grow.
     """
     now = microseconds(as_of)
-    heard = known_at[known_at <= now]
-    if not len(heard):
+    reports = known_at[known_at <= now]
+    if not len(reports):
         return now
-    last = int(heard.max())
-    since = max(last - _LATELY, int(heard.min()))
-    rate = (heard > since).sum() / max(last - since, MICROSECONDS_A_DAY)
+    last = int(reports.max())
+    since = max(last - _LATELY, int(reports.min()))
+    rate = (reports > since).sum() / max(last - since, MICROSECONDS_A_DAY)
     return last if np.exp(-rate * (now - last)) < SILENCE else now
 
 

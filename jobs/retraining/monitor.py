@@ -22,10 +22,12 @@ from jobs.drift import detector
 from jobs.drift.drift_kernel import Edges, bins_of, edges_of
 from jobs.drift.histograms import Histograms
 from jobs.ground_truth import performance_drop
-from jobs.ground_truth.concept_drift import Concept, concept_drift
+from jobs.ground_truth.concept_drift import concept_drift
+from jobs.ground_truth.drift_windows import DriftTest
 from jobs.ground_truth.label_delay import Delay, learn
 from jobs.ground_truth.label_maturity import MATURE
-from jobs.ground_truth.reports import heard_until
+from jobs.ground_truth.labelled_scores import LabelledScores
+from jobs.ground_truth.reports import reported_until
 from jobs.models.protocol import Model
 from jobs.retraining.policy import ALARM, Evidence
 from jobs.times import MICROSECONDS_A_DAY, NEVER, ages, day_number, microseconds, numbered_day
@@ -213,7 +215,7 @@ class Monitor:
             self._adopted = False
         self._looked = moment
 
-    def _concept(self, evening: datetime, delay: Delay) -> Concept | None:
+    def _concept(self, evening: datetime, delay: Delay) -> DriftTest | None:
         """Whether reported positives score lower than they used to, of the decisions of the last months.
 
         They are those of several champions; where a row lies among the scores of its day compares between them.
@@ -231,14 +233,22 @@ class Monitor:
         if len(scores) != rows.stop - rows.start:
             return None
         there = self.history.known_at[rows] <= moment
-        times, known, scores = self.history.times[rows][there], known[rows][there], scores[there]
-        return concept_drift(times, scores, known, known < NEVER, delay, evening)
+        known = known[rows][there]
+        labelled = LabelledScores(
+            times=self.history.times[rows][there],
+            scores=scores[there],
+            known_at=known,
+            positive=known < NEVER,
+            delay=delay,
+            as_of=evening,
+        )
+        return concept_drift(labelled)
 
     def average_precisions(self, evening: datetime, delay: Delay) -> list[float]:
         """Of the latest mature days that were decided about, oldest first, as of all their reports; NaN where there is
         none. While no reports come, no day ripens."""
         moment = microseconds(evening)
-        heard = heard_until(self._reported(moment)[1], evening)
+        heard = reported_until(self._reported(moment)[1], evening)
         last = datetime.fromtimestamp(heard / 1e6, UTC).date() - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
         count = performance_drop.RECENT_DAYS + performance_drop.NOISE_DAYS
         since = evening.date() - remembered(self.use_case)

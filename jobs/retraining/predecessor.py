@@ -14,7 +14,7 @@ from jobs.arrays import Bools, Floats
 from jobs.datasets.history import History
 from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.label_maturity import MATURE
-from jobs.ground_truth.reports import heard_until
+from jobs.ground_truth.reports import reported_until
 from jobs.retraining.comparison import difference
 from jobs.times import MICROSECONDS_A_DAY, microseconds
 from jobs.training.recipes import Comparison
@@ -52,7 +52,7 @@ def hindsight(
     """
     if as_of - since > LONGEST:
         return Hindsight(False, f"in production since {since:%Y-%m-%d}, more than {LONGEST.days} days: it stays")
-    heard = heard_until(history.labels.known_at[history.labels.values], as_of)
+    heard = reported_until(history.labels.known_at[history.labels.values], as_of)
     until = heard - int(delay.bound(MATURE) * MICROSECONDS_A_DAY)
     chosen = (history.times > microseconds(since)) & (history.times <= until) & history.known(as_of)
     chosen &= history.let_through

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from jobs.ground_truth.calibration_drift import calibration_drift
-from jobs.ground_truth.concept_drift import Concept
+from jobs.ground_truth.drift_windows import DriftTest
 from jobs.ground_truth.label_delay import learn
+from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.times import MICROSECONDS_A_DAY as DAY
 from jobs.times import NEVER, microseconds
 
@@ -15,7 +16,7 @@ AS_OF = datetime(2026, 4, 1, tzinfo=UTC)
 DAYS, ROWS = 80, 600
 
 
-def judged(seed: int, since: int = 0, shift: float = 0.0, slope: float = 1.0, days: int = DAYS) -> Concept:
+def judged(seed: int, since: int = 0, shift: float = 0.0, slope: float = 1.0, days: int = DAYS) -> DriftTest:
     """Events of `days` days, of which a score says the chance, in campaigns that make days differ. In the last `since`
     days evidence is `shift` higher (covariate shift), and tells `slope` times as much (concept drift)."""
     generator = np.random.default_rng(seed)
@@ -29,8 +30,10 @@ def judged(seed: int, since: int = 0, shift: float = 0.0, slope: float = 1.0, da
     known_at = np.where(positive, times + delays, NEVER)
     shuffled = generator.permutation(len(times))
     delay = learn(times[positive], known_at[positive], AS_OF, timedelta(days=14))
-    rows = (times[shuffled], evidence[shuffled], known_at[shuffled], positive[shuffled])
-    return calibration_drift(*rows, delay, AS_OF)
+    labelled = LabelledScores(
+        times=times, scores=evidence, known_at=known_at, positive=positive, delay=delay, as_of=AS_OF
+    )
+    return calibration_drift(labelled.rows(shuffled))
 
 
 def test_without_a_change_it_hardly_ever_alarms() -> None:

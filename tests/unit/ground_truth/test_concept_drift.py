@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.arrays import Bools, Floats
-from jobs.ground_truth.concept_drift import Concept, concept_drift, label_drift, percentiles
+from jobs.ground_truth.concept_drift import concept_drift, percentiles
+from jobs.ground_truth.drift_windows import DriftTest
 from jobs.ground_truth.label_delay import learn
+from jobs.ground_truth.label_drift import label_drift
+from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.stats import overdispersion
 from jobs.stats.overdispersion import Proportion, Rate
 from jobs.times import MICROSECONDS_A_DAY as DAY
@@ -20,6 +23,8 @@ AS_OF = datetime(2026, 4, 1, tzinfo=UTC)
 NOW = microseconds(AS_OF)
 DAYS, ROWS = 80, 500
 World = tuple[Times, Floats, Times, Bools]
+Tests = tuple[DriftTest, DriftTest]
+"""Of concept drift and of label drift."""
 
 
 def world(seed: int, since: float = 0, hidden: float = 0.0, factor: float = 1.0, shift: float = 0.0) -> World:
@@ -38,28 +43,28 @@ def world(seed: int, since: float = 0, hidden: float = 0.0, factor: float = 1.0,
     return times, scores, np.where(positive, times + delays, NEVER), positive
 
 
-def judged(rows: World, as_of: datetime = AS_OF) -> tuple[Concept, Concept]:
+def judged(rows: World, as_of: datetime = AS_OF) -> Tests:
     times, scores, known_at, positive = rows
     delay = learn(times[positive], known_at[positive], as_of, timedelta(days=14))
-    return (
-        concept_drift(times, scores, known_at, positive, delay, as_of),
-        label_drift(times, known_at, positive, delay, as_of),
+    labelled = LabelledScores(
+        times=times, scores=scores, known_at=known_at, positive=positive, delay=delay, as_of=as_of
     )
+    return concept_drift(labelled), label_drift(labelled)
 
 
 @pytest.fixture(scope="module")
-def stable() -> list[tuple[Concept, Concept]]:
+def stable() -> list[Tests]:
     return [judged(world(seed)) for seed in range(120)]
 
 
-def test_without_a_change_it_hardly_ever_alarms(stable: list[tuple[Concept, Concept]]) -> None:
+def test_without_a_change_it_hardly_ever_alarms(stable: list[Tests]) -> None:
     assert all(c.judged and labels.judged for c, labels in stable)
     assert sum(c.alarm for c, _ in stable) <= 1
     assert sum(labels.alarm for _, labels in stable) <= 1
 
 
 @pytest.mark.parametrize("level", [0.05, 0.2])
-def test_p_values_are_small_no_more_often_than_they_say(level: float, stable: list[tuple[Concept, Concept]]) -> None:
+def test_p_values_are_small_no_more_often_than_they_say(level: float, stable: list[Tests]) -> None:
     assert np.mean([c.p_value <= level for c, _ in stable]) <= level + 0.06
     assert np.mean([labels.p_value <= level for _, labels in stable]) <= level + 0.06
 

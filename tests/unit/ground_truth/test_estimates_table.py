@@ -10,12 +10,14 @@ import pytest
 from worlds.small_history import START, world
 
 from jobs.ground_truth import estimates_table
+from jobs.ground_truth.concept_drift import concept_drift
 from jobs.ground_truth.estimates_table import Expectation
 from jobs.ground_truth.held_out_scores import Unseen
 from jobs.ground_truth.label_delay import learn
-from jobs.ground_truth.outcomes import Events, Outcomes
-from jobs.ground_truth.performance import Scored
-from jobs.ground_truth.reports import heard_until, labels
+from jobs.ground_truth.labelled_scores import LabelledEvents
+from jobs.ground_truth.outcomes import Outcomes, RecentEvents
+from jobs.ground_truth.performance import ScoredEvents
+from jobs.ground_truth.reports import labels
 from jobs.times import microseconds
 from jobs.use_cases.fraud import FRAUD, PROBLEM
 
@@ -36,12 +38,20 @@ def expected(monkeypatch: pytest.MonkeyPatch, decided: Any) -> Expectation:
     told, ids = HISTORY.labels, np.arange(len(HISTORY))
     known = labels(ids, told.rows, told.known_at, told.values, AS_OF, told.superseded_at)
     delay = learn(HISTORY.times[known.positive], known.known_at[known.positive], AS_OF, FRAUD.label_maturity)
-    events = Events(ids, HISTORY.times, known, delay, heard_until(known.known_at, AS_OF), pa.table({}))
-    versions, scores = np.where(decided, 1, 2), np.where(decided, SCORES, 0.5)
-    scored = Scored(HISTORY.times, scores, versions, HISTORY.blocks, HISTORY.amounts, known.known_at, known.positive)
+    of: Any = {"known_at": known.known_at, "positive": known.positive, "delay": delay, "as_of": AS_OF}
+    events = RecentEvents(ids, LabelledEvents(times=HISTORY.times, **of), pa.table({}))
+    scored = ScoredEvents(
+        times=HISTORY.times,
+        scores=np.where(decided, SCORES, 0.5),
+        versions=np.where(decided, 1, 2),
+        entities=HISTORY.blocks,
+        amounts=HISTORY.amounts,
+        **of,
+    )
+    outcomes, concept = Outcomes(events, scored, ()), concept_drift(scored)
     bundle: Any = SimpleNamespace(manifest=SimpleNamespace(learned_until=START))
     lakehouse: Any = None
-    return estimates_table.expect(lakehouse, FRAUD, PROBLEM, (1, bundle), Outcomes(events, scored, ()), AS_OF)
+    return estimates_table.expect(lakehouse, FRAUD, PROBLEM, (1, bundle), outcomes, concept)
 
 
 @pytest.mark.parametrize(("gone", "back"), [(20, 84), (60, 70), (0, 80)])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jobs.arrays import Floats
 from jobs.ground_truth import label_delay
 from jobs.ground_truth.label_delay import Delay, learn
-from jobs.ground_truth.reports import heard_until, labels
+from jobs.ground_truth.reports import labels, reported_until
 from jobs.times import MICROSECONDS_A_DAY as DAY
 from jobs.times import NEVER, Times, microseconds
 
@@ -138,10 +138,10 @@ def test_unusable_declarations_are_refused() -> None:
 
 def test_a_silence_stops_the_clock_of_reports_and_a_pause_does_not() -> None:
     hourly = NOW - 30 * DAY + np.arange(20 * 24) * (DAY // 24)
-    assert heard_until(hourly, AS_OF) == hourly[-1]
-    assert heard_until(hourly, AS_OF - timedelta(days=9.9)) == microseconds(AS_OF - timedelta(days=9.9))
-    assert heard_until(hourly[:0], AS_OF) == NOW
-    assert heard_until(np.array([NOW - 5 * DAY]), AS_OF) == NOW
+    assert reported_until(hourly, AS_OF) == hourly[-1]
+    assert reported_until(hourly, AS_OF - timedelta(days=9.9)) == microseconds(AS_OF - timedelta(days=9.9))
+    assert reported_until(hourly[:0], AS_OF) == NOW
+    assert reported_until(np.array([NOW - 5 * DAY]), AS_OF) == NOW
 
 
 def test_an_outage_of_reports_does_not_look_like_slow_reports() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jobs.arrays import Bools
 from jobs.ground_truth.label_delay import learn
 from jobs.ground_truth.label_maturity import Maturity, maturity
+from jobs.ground_truth.labelled_scores import LabelledEvents
 from jobs.stats import overdispersion
 from jobs.times import MICROSECONDS_A_DAY as DAY
 from jobs.times import NEVER, Times, microseconds
@@ -32,7 +33,8 @@ def world(seed: int, days: int = 60, rate: float = 0.1, shape: float | None = No
 
 def measured(times: Times, known_at: Times, positive: Bools, as_of: datetime = AS_OF) -> Maturity:
     reported = known_at < NEVER
-    return maturity(times, known_at, positive, learn(times[reported], known_at[reported], as_of, DECLARED), as_of)
+    delay = learn(times[reported], known_at[reported], as_of, DECLARED)
+    return maturity(LabelledEvents(times=times, known_at=known_at, positive=positive, delay=delay, as_of=as_of))
 
 
 def later(times: Times, known_at: Times) -> np.ndarray:

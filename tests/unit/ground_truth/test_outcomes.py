@@ -110,7 +110,7 @@ def test_what_becomes_known_later_changes_nothing(lakehouse: Lakehouse) -> None:
     put(lakehouse, [event(0), *late], reports, [scored(0, 0.5), scored(2, 0.1), scored(3, 0.1, AS_OF + DAY / 2)])
     after = look(lakehouse)
     assert after.scored.positive.tolist() == before.scored.positive.tolist() == [True]
-    assert fingerprints(after, PROBLEM, AS_OF) == fingerprints(before, PROBLEM, AS_OF)
+    assert fingerprints(after.scored, PROBLEM) == fingerprints(before.scored, PROBLEM)
     assert look(lakehouse, AS_OF + 2 * DAY).scored.positive.tolist().count(True) == 1
 
 
@@ -140,11 +140,11 @@ def test_a_day_changes_with_its_labels_and_not_with_the_order_of_rows(lakehouse:
     happened = [event(n) for n in range(20)] + [event(50, NOON - 30 * DAY)]
     log = [scored(n, n / 20) for n in range(20)] + [scored(50, 0.5, NOON - 30 * DAY)]
     put(lakehouse, happened, [], log)
-    one = fingerprints(look(lakehouse), PROBLEM, AS_OF)
+    one = fingerprints(look(lakehouse).scored, PROBLEM)
     put(lakehouse, happened[::-1], [], log[::-1])
-    assert fingerprints(look(lakehouse), PROBLEM, AS_OF) == one
+    assert fingerprints(look(lakehouse).scored, PROBLEM) == one
     put(lakehouse, happened, [report(3, NOON + DAY / 4)], log)
-    other = fingerprints(look(lakehouse), PROBLEM, AS_OF)
+    other = fingerprints(look(lakehouse).scored, PROBLEM)
     assert [day for day in one if other[day] != one[day]] == [NOON.date()]
 
 

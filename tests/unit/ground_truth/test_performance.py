@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.ground_truth.label_delay import Delay, learn
-from jobs.ground_truth.performance import EVERYTHING, Performance, Scored, performance
+from jobs.ground_truth.performance import EVERYTHING, Performance, ScoredEvents, performance
 from jobs.problem import Review
 from jobs.stats import metrics
 from jobs.times import MICROSECONDS_A_DAY as DAY
@@ -24,7 +24,7 @@ NONE = np.array([], dtype=np.int64)
 DECLARED: Delay = learn(NONE, NONE, AS_OF, timedelta(days=14))
 
 
-def scored(seed: int = 0) -> Scored:
+def scored(seed: int = 0) -> ScoredEvents:
     generator = np.random.default_rng(seed)
     times = NOW - DAYS * DAY + np.arange(DAYS * ROWS) * (DAY // ROWS)
     positive = generator.random(len(times)) < 0.1
@@ -34,14 +34,25 @@ def scored(seed: int = 0) -> Scored:
     versions = np.where(times < NOW - 10 * DAY, 1, np.where(np.arange(len(times)) % 4 == 0, 3, 2))
     known_at = np.where(positive, times + delays, NEVER)
     cards = generator.integers(0, 50, len(times))
-    return Scored(times, scores, versions, cards, amounts, known_at, positive, {"large": amounts >= 100})
+    return ScoredEvents(
+        times=times,
+        scores=scores,
+        versions=versions,
+        entities=cards,
+        amounts=amounts,
+        known_at=known_at,
+        positive=positive,
+        delay=DECLARED,
+        as_of=AS_OF,
+        slices={"large": amounts >= 100},
+    )
 
 
 @pytest.mark.parametrize("days", [1, 3])
 def test_each_number_is_the_metric_of_exactly_its_rows(days: int) -> None:
     rows = scored()
     day, known = rows.times // DAY, rows.positive & (rows.known_at <= NOW)
-    found = {(p.day, p.version, p.slice): p for p in performance(rows, DECLARED, REVIEW, AS_OF, days)}
+    found = {(p.day, p.version, p.slice): p for p in performance(rows, REVIEW, days)}
     expected = set()
     for last, version, name in product(np.unique(day), (1, 2, 3), (EVERYTHING, "large")):
         here = (day > last - days) & (day <= last) & (rows.versions == version) & rows.slices.get(name, day > 0)
@@ -61,9 +72,9 @@ def test_each_number_is_the_metric_of_exactly_its_rows(days: int) -> None:
 
 
 def test_only_mature_windows_are_judged() -> None:
-    found = [p for p in performance(scored(), DECLARED, REVIEW, AS_OF) if p.slice == EVERYTHING]
+    found = [p for p in performance(scored(), REVIEW) if p.slice == EVERYTHING]
     assert {p.day for p in found if p.judged} == set(range(NOW // DAY - DAYS, NOW // DAY - 14))
-    assert not any(p.judged for p in performance(scored(), DECLARED, REVIEW, AS_OF, least=1.0))
+    assert not any(p.judged for p in performance(scored(), REVIEW, least=1.0))
 
 
 def test_provisional_precision_rises_as_reports_come_in() -> None:
@@ -71,29 +82,29 @@ def test_provisional_precision_rises_as_reports_come_in() -> None:
     last = NOW // DAY - 1
 
     def precision(later: int) -> float:
-        found = performance(rows, DECLARED, REVIEW, AS_OF + timedelta(days=later))
+        found = performance(replace(rows, as_of=AS_OF + timedelta(days=later)), REVIEW)
         return next(p.metrics["precision"] or 0.0 for p in found if (p.day, p.version) == (last, 2))
 
     assert precision(0) < precision(5) < precision(30)
 
 
 def test_what_happens_later_changes_nothing() -> None:
-    rows, earlier = scored(), AS_OF - timedelta(days=12, hours=5)
-    then = microseconds(earlier)
+    earlier = AS_OF - timedelta(days=12, hours=5)
+    rows, then = replace(scored(), as_of=earlier), microseconds(earlier)
     hidden = rows.rows(np.flatnonzero(rows.times <= then))
     late = hidden.known_at > then
     unknown = replace(hidden, known_at=np.where(late, NEVER, hidden.known_at), positive=hidden.positive & ~late)
-    assert performance(rows, DECLARED, REVIEW, earlier) == performance(unknown, DECLARED, REVIEW, earlier)
+    assert performance(rows, REVIEW) == performance(unknown, REVIEW)
 
 
 def test_days_without_frauds_or_events_are_no_error() -> None:
     rows = scored()
     clean = replace(rows, positive=np.zeros(len(rows.times), dtype=bool))
-    assert all(p.metrics["average_precision"] is None for p in performance(clean, DECLARED, REVIEW, AS_OF))
-    nothing: tuple[Performance, ...] = performance(rows.rows(NONE), DECLARED, REVIEW, AS_OF)
+    assert all(p.metrics["average_precision"] is None for p in performance(clean, REVIEW))
+    nothing: tuple[Performance, ...] = performance(rows.rows(NONE), REVIEW)
     assert nothing == ()
     with pytest.raises(ValueError, match="days: expected a window of at least 1 day"):
-        performance(rows, DECLARED, REVIEW, AS_OF, days=0)
+        performance(rows, REVIEW, days=0)
 
 
 @settings(deadline=None)

@@ -1,5 +1,6 @@
 """Expected metrics against all labels there could be; calibration against known chances; drift that it must disown."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
@@ -8,23 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.arrays import Bools, Floats
-from jobs.ground_truth.concept_drift import Concept
-from jobs.ground_truth.label_delay import Delay, learn
+from jobs.arrays import Floats
+from jobs.ground_truth.drift_windows import DriftTest
+from jobs.ground_truth.label_delay import learn
+from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.ground_truth.performance_estimate import Estimate, calibrate, estimate, expected
 from jobs.stats import metrics
 from jobs.times import MICROSECONDS_A_DAY as DAY
-from jobs.times import NEVER, Times, microseconds
+from jobs.times import NEVER, microseconds
 
 AS_OF = datetime(2026, 4, 1, tzinfo=UTC)
 NOW = microseconds(AS_OF)
 DAYS, ROWS = 42, 800
-World = tuple[Times, Floats, Times, Bools]
 
 
-def world(seed: int, shift: float = 0.0, since: int = DAYS, drift: float = 0.0) -> tuple[World, Floats, Delay]:
+def world(seed: int, shift: float = 0.0, since: int = DAYS, drift: float = 0.0) -> tuple[LabelledScores, Floats]:
     """Events of 42 days with scores that are no chances; from day `since` on evidence shifts up (covariate shift), or
-    chances fall to a share `1 - drift` of what they were (concept drift). Also the true chances, and the delay."""
+    chances fall to a share `1 - drift` of what they were (concept drift). Also the true chances."""
     generator = np.random.default_rng(seed)
     times = NOW - DAYS * DAY + np.arange(DAYS * ROWS) * (DAY // ROWS)
     late = (times - times[0]) // DAY >= since
@@ -34,35 +35,35 @@ def world(seed: int, shift: float = 0.0, since: int = DAYS, drift: float = 0.0) 
     delays = (4 * np.exp(0.9 * generator.standard_normal(len(times))) * DAY).astype(np.int64)
     known_at = np.where(positive, times + delays, NEVER)
     delay = learn(times[positive], known_at[positive], AS_OF, timedelta(days=14))
-    return (times, evidence / 10 + 0.4, known_at, positive), chances, delay
-
-
-def estimated(rows: World, delay: Delay, drifts: tuple[Concept, ...] = (), days: int = 14) -> tuple[Estimate, ...]:
-    """Of the latest days."""
-    young = slice(-days * ROWS, None)
-    times, scores, known_at, positive = (rows[0][young], rows[1][young], rows[2][young], rows[3][young])
-    return estimate(
-        times, scores, known_at, positive, delay, calibrate(*rows, delay, AS_OF), AS_OF, capacity=20, drifts=drifts
+    scores = evidence / 10 + 0.4
+    labelled = LabelledScores(
+        times=times, scores=scores, known_at=known_at, positive=positive, delay=delay, as_of=AS_OF
     )
+    return labelled, chances
+
+
+def estimated(labelled: LabelledScores, drifts: tuple[DriftTest, ...] = (), days: int = 14) -> tuple[Estimate, ...]:
+    """Of the latest days."""
+    young = labelled.rows(np.arange(len(labelled))[-days * ROWS :])
+    return estimate(young, calibrate(labelled), capacity=20, drifts=drifts)
 
 
 def compared(seeds: int, days: int, **changes: float) -> tuple[Floats, Floats, Floats]:
     """Estimates of the latest days, what they turned out as, and the last known day's; shape (seeds, days)."""
     found = []
     for seed in range(seeds):
-        rows, _, delay = world(seed, since=DAYS - days, **changes)
-        means = [e.metrics["average_precision"].mean for e in estimated(rows, delay, days=days)]
+        rows, _ = world(seed, since=DAYS - days, **changes)
+        means = [e.metrics["average_precision"].mean for e in estimated(rows, days=days)]
         real = truth(rows)
         found.append((means, real[-days:], np.full(days, real[DAYS - 15])))
     mine, real, last = np.swapaxes(np.array(found), 0, 1)
     return mine, real, last
 
 
-def truth(rows: World) -> Floats:
+def truth(rows: LabelledScores) -> Floats:
     """Average precision of each day, with all reports that ever come."""
-    times, scores, _, positive = rows
-    day = (times - times[0]) // DAY
-    return np.array([metrics.average_precision(positive[day == d], scores[day == d]) for d in range(DAYS)])
+    day = (rows.times - rows.times[0]) // DAY
+    return np.array([metrics.average_precision(rows.positive[day == d], rows.scores[day == d]) for d in range(DAYS)])
 
 
 @settings(deadline=None, max_examples=30)
@@ -91,8 +92,8 @@ def test_expected_metrics_are_means_over_all_labels_there_could_be(
 
 
 def test_calibration_finds_the_chances_behind_scores_with_half_of_the_truth_still_to_come() -> None:
-    rows, chances, delay = world(0)
-    found = calibrate(*rows, delay, AS_OF).chance(rows[1])
+    rows, chances = world(0)
+    found = calibrate(rows).chance(rows.scores)
     assert found.mean() == pytest.approx(chances.mean(), rel=0.1)
     for low, high in ((0, 0.01), (0.01, 0.05), (0.05, 0.2), (0.2, 0.6), (0.6, 1)):
         of = (chances > low) & (chances <= high)
@@ -112,8 +113,8 @@ def test_under_covariate_shift_it_is_twice_as_near_as_the_last_known_day() -> No
 def test_the_truth_lies_within_two_deviations() -> None:
     inside = []
     for seed in range(6):
-        rows, _, delay = world(seed)
-        young = estimated(rows, delay)
+        rows, _ = world(seed)
+        young = estimated(rows)
         found = [e.metrics["average_precision"] for e in young]
         off = np.abs([e.mean for e in found] - truth(rows)[-14:])
         inside += list(off <= 2 * np.array([e.deviation for e in found]))
@@ -121,35 +122,35 @@ def test_the_truth_lies_within_two_deviations() -> None:
 
 
 def test_days_whose_truth_is_in_are_as_they_were_found() -> None:
-    rows, _, delay = world(1)
-    first = estimated(rows, delay, days=DAYS)[0]
+    rows, _ = world(1)
+    first = estimated(rows, days=DAYS)[0]
     assert first.metrics["average_precision"].mean == pytest.approx(truth(rows)[0], abs=0.03)
     assert first.metrics["average_precision"].deviation < 0.03
-    assert estimated(rows, delay)[-1].metrics["average_precision"].deviation > 0.04
+    assert estimated(rows)[-1].metrics["average_precision"].deviation > 0.04
 
 
 def test_known_positives_and_those_to_come_add_up() -> None:
-    rows, chances, delay = world(2)
-    found = estimated(rows, delay)
+    rows, chances = world(2)
+    found = estimated(rows)
     assert sum(e.expected_positives for e in found) == pytest.approx(chances[-14 * ROWS :].sum(), rel=0.1)
     assert all(e.expected_positives >= e.positives for e in found)
 
 
 def test_an_alarm_of_concept_drift_takes_the_trust_away() -> None:
-    rows, _, delay = world(3, since=DAYS - 7, drift=0.8)
-    alarm, quiet = Concept(1e-6, 2.0, True, True, {3: 1e-6}), Concept(1.0, 0.0, False, True, {3: 1.0})
-    assert not any(e.trusted for e in estimated(rows, delay, (quiet, alarm)))
-    assert all(e.trusted for e in estimated(rows, delay, (quiet, quiet)))
+    rows, _ = world(3, since=DAYS - 7, drift=0.8)
+    alarm, quiet = DriftTest(1e-6, 2.0, True, True, {3: 1e-6}), DriftTest(1.0, 0.0, False, True, {3: 1.0})
+    assert not any(e.trusted for e in estimated(rows, (quiet, alarm)))
+    assert all(e.trusted for e in estimated(rows, (quiet, quiet)))
 
 
 def test_without_known_positives_nothing_is_trusted_and_nothing_breaks() -> None:
-    (times, scores, known_at, positive), _, delay = world(4)
-    never = np.full(len(known_at), NEVER)
-    found = estimated((times, scores, never, np.zeros_like(positive)), delay)
+    rows, _ = world(4)
+    unreported = replace(rows, known_at=np.full(len(rows), NEVER), positive=np.zeros(len(rows), dtype=bool))
+    found = estimated(unreported)
     assert not any(e.trusted or e.metrics for e in found)
-    assert estimated((times[:0], scores[:0], never[:0], positive[:0]), delay) == ()
+    assert estimated(unreported.rows(np.zeros(0, dtype=np.intp))) == ()
 
 
 def test_the_same_seed_gives_the_same_numbers() -> None:
-    rows, _, delay = world(5)
-    assert estimated(rows, delay) == estimated(rows, delay)
+    rows, _ = world(5)
+    assert estimated(rows) == estimated(rows)

@@ -1,6 +1,7 @@
 """What a row must hold to get into a raw table, and what the warnings about shifts say."""
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -48,7 +49,7 @@ def read(path: Path, names: ColumnNames = ColumnNames()) -> Batch:  # noqa: B008
 
 
 def judge(made: Batch, zone: str = "UTC") -> tuple[pl.DataFrame, list[list[str]]]:
-    good, bad, _ = contracts.split(made.frame, contracts.rules(SOURCE, made.frame.columns, zone, NOW))
+    good, bad, _ = contracts.split(made.frame, contracts.row_checks(SOURCE, made.frame.columns, zone, NOW))
     return good, bad[REASONS].to_list()
 
 
@@ -193,7 +194,7 @@ def test_good_rows_hold_the_pandera_contract_and_bad_ones_do_not(
         orient="row",
     ).with_columns(GIFT=pl.lit(1)).write_parquet(path)  # fmt: skip
     made = read(path)
-    checks = contracts.rules(SOURCE, made.frame.columns, "UTC", NOW)
+    checks = contracts.row_checks(SOURCE, made.frame.columns, "UTC", NOW)
     good, bad, tally = contracts.split(made.frame, checks)
     assert good.height + bad.height == len(rows)
     assert sum(tally.values()) >= bad.height
@@ -203,6 +204,25 @@ def test_good_rows_hold_the_pandera_contract_and_bad_ones_do_not(
         if row["placed_at"].item() is None or row["placed_at"].item() <= NOW:
             with pytest.raises(ContractBroken):
                 contracts.prove(SOURCE, row.select(names), {"order_id": "string"})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"AMOUNT": -math.inf}, "amount: NaN or infinite"),
+        ({"AMOUNT": -0.01}, "amount: below 0"),
+        ({"AMOUNT": 1e6 + 1}, "amount: above 1e+06"),
+        ({"ITEMS": 0}, "items: below 1"),
+    ],
+)
+def test_contract_and_quarantine_refuse_a_row_in_the_same_words(
+    tmp_path: Path, change: dict[str, object], reason: str
+) -> None:
+    made = batch(tmp_path, change)
+    assert judge(made)[1] == [[reason]]
+    rows = made.frame.select(*(c.name for c in SOURCE.columns), "known_at")
+    with pytest.raises(ContractBroken, match=re.escape(reason)):
+        contracts.prove(SOURCE, rows, {"order_id": "string"})
 
 
 def test_the_contract_refuses_one_key_twice_at_one_moment(tmp_path: Path) -> None:

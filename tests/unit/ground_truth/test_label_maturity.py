@@ -11,7 +11,6 @@ from jobs.arrays import Bools
 from jobs.ground_truth.label_delay import learn
 from jobs.ground_truth.label_maturity import Maturity, maturity
 from jobs.ground_truth.labelled_scores import LabelledEvents
-from jobs.stats import overdispersion
 from jobs.times import MICROSECONDS_A_DAY as DAY
 from jobs.times import NEVER, Times, microseconds
 
@@ -118,12 +117,3 @@ def test_what_is_known_later_changes_nothing(rows: list[tuple[int, int, bool]]) 
     for name in ("days", "rows", "positives", "share", "to_come", "deviation"):
         assert np.array_equal(getattr(found, name), getattr(hidden, name))
     assert found.rows.sum() == past.sum()
-
-
-def test_the_shape_of_counts_is_found_again() -> None:
-    generator = np.random.default_rng(0)
-    exposure = generator.uniform(500, 1500, 4000)
-    varied = generator.poisson(0.05 * exposure * generator.gamma(8, 1 / 8, 4000))
-    assert overdispersion.learn(varied, exposure).shape == pytest.approx(8, rel=0.15)
-    assert overdispersion.learn(varied, exposure).mean == pytest.approx(0.05, rel=0.05)
-    assert overdispersion.learn(generator.poisson(0.05 * exposure), exposure).shape > 200

@@ -17,7 +17,6 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -301,7 +300,6 @@ def test_encrypted_mail_goes_to_whom_we_trust(
 hostile = st.text(st.sampled_from("ab\r\n\t\0\x0b\x0c\x1c\x85\u2028\u2029\ud800é: "), max_size=40)
 
 
-@hypothesis.settings(deadline=None)
 @given(said=hostile, subject=hostile)
 def test_no_text_makes_a_header(said: str, subject: str) -> None:
     safe = replace(

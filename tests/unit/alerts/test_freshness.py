@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-import hypothesis
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -58,7 +57,6 @@ def test_a_day_without_events_is_not_late_once_a_later_one_has_some() -> None:
     assert late_days(facts((0, 1, 3), (0, 1, 3)), MIDNIGHT + 4 * DAY + SIX) == []
 
 
-@hypothesis.settings(deadline=None)
 @given(
     events=st.sets(st.integers(0, 50)), scored=st.sets(st.integers(0, 50)), since=st.none() | st.integers(0, 50),
     hours=st.integers(0, 52 * 24), due=st.integers(0, 72),

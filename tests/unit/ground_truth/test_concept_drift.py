@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.arrays import Bools, Floats
@@ -115,7 +115,6 @@ def test_what_is_known_later_changes_nothing() -> None:
     )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), min_size=1, max_size=12))
 def test_a_percentile_is_the_share_below_with_ties_as_half(rows: list[tuple[int, int]]) -> None:
     days, scores = (np.array(column) for column in zip(*rows, strict=True))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.arrays import Bools
@@ -104,7 +104,6 @@ def test_there_may_be_no_events() -> None:
     assert len(found.days) == len(found.share) == 0
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-30, 3), st.integers(-2, 40), st.booleans()), max_size=25))
 def test_what_is_known_later_changes_nothing(rows: list[tuple[int, int, bool]]) -> None:
     times = np.array([NOW + day * DAY for day, _, _ in rows], dtype=np.int64)

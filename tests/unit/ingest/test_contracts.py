@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from worlds.examples import with_examples
 
 from jobs.ingest import contracts, day_digests, load_warnings, schemas
 from jobs.ingest.contracts import REASONS, ContractBroken
@@ -184,7 +185,7 @@ times = st.one_of(st.none(), st.datetimes(datetime(2026, 5, 31), datetime(2026, 
 @given(
     rows=st.lists(st.tuples(st.one_of(st.none(), st.text(max_size=3)), times, values, st.integers(-2, 3)), min_size=1)
 )
-@settings(max_examples=60, deadline=None)
+@with_examples(60)
 def test_good_rows_hold_the_pandera_contract_and_bad_ones_do_not(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str | None, datetime | None, float | None, int]]
 ) -> None:
@@ -293,7 +294,6 @@ def test_the_stability_index_is_that_of_the_textbook() -> None:
 
 
 @given(rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=30), cut=st.integers(0, 30))
-@settings(deadline=None)
 def test_digests_add_up_whatever_the_order(rows: list[tuple[int, int]], cut: int) -> None:
     def frame(part: list[tuple[int, int]]) -> pl.DataFrame:
         days = [date(2026, 1, 1) + timedelta(days=d) for d, _ in part]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from jobs.ledger import promotions
+from jobs.models.protocol import Model
 from jobs.registry import model_versions
 from jobs.registry.bundle import Bundle
 from jobs.settings import Settings
@@ -17,6 +20,7 @@ class Champions:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._bundles: dict[tuple[str, int, str], Bundle] = {}
+        self._models: dict[tuple[str, tuple[str, ...]], Any] = {}
 
     def at(self, use_case: UseCase, moment: datetime | None) -> tuple[int, Bundle] | None:
         """Version and bundle of who was in production at `moment`, or is (None); None if nobody was.
@@ -36,3 +40,32 @@ class Champions:
         if key not in self._bundles:
             self._bundles[key] = model_versions.fetch(self._settings, use_case, version, sha256)
         return self._bundles[key]
+
+    def model(self, use_case: UseCase, version: int, sha256: str, names: Sequence[str]) -> Model:
+        """The model of a version, on features in the order of `names`; loaded once for each order.
+
+        Raises:
+            ValueError: `names` lack a feature of the model. BundleError: as `bundle`.
+        """
+        key = (sha256, tuple(names))
+        if key not in self._models:
+            bundle = self.bundle(use_case, version, sha256)
+            if missing := [name for name in bundle.manifest.names if name not in names]:
+                raise ValueError(
+                    f"version {version}: expected the features {missing} among {list(names)}; retrain without"
+                )
+            positions = [list(names).index(name) for name in bundle.manifest.names]
+            whole = positions == list(range(len(names)))
+            self._models[key] = bundle.model() if whole else _Picked(bundle.model(), positions)
+        model: Model = self._models[key]
+        return model
+
+
+class _Picked:
+    """A model that picks its own features out of others."""
+
+    def __init__(self, model: Model, positions: Sequence[int]) -> None:
+        self._model, self._positions = model, list(positions)
+
+    def predict(self, features: Any) -> Any:
+        return self._model.predict(features[:, self._positions])

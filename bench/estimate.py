@@ -31,7 +31,7 @@ from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.label_maturity import MATURE
 from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.ground_truth.performance_estimate import Estimate, calibrate, estimate
-from jobs.retraining.monitor import Monitor
+from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.simulate.simulator import World, scenario, write
 from jobs.simulate.world import CHANGE
 from jobs.stats import metrics
@@ -108,7 +108,7 @@ def _mean(looks: list[dict[str, Any]]) -> float | None:
 
 
 def _looks(seen: History, scores: Floats, labels: Bools, end: date) -> Iterator[dict[str, Any]]:
-    monitor = Monitor(seen, FRAUD)
+    monitor = MonitoredHistory.of(seen, FRAUD)
     evening = CHANGE + timedelta(days=1)
     while evening <= end:
         as_of = midnight(evening)

@@ -26,9 +26,11 @@ from jobs.backtesting.replay_models import FAMILY, Models
 from jobs.backtesting.replay_shadow import Shadow
 from jobs.datasets.history import History, LabelVersions
 from jobs.registry.provenance import plain
+from jobs.retraining import monitor
 from jobs.retraining.comparison import challenge
-from jobs.retraining.monitor import DailyEvidence, Monitor
-from jobs.retraining.nightly_evidence import latest_change, open_change
+from jobs.retraining.monitor import Adopted, DailyEvidence, Decided, MonitorState
+from jobs.retraining.monitored_history import MonitoredHistory
+from jobs.retraining.nightly_evidence import open_change, settled_change
 from jobs.retraining.policy import RetrainingDecision, Rules, retrain_policy
 from jobs.settings import Settings
 from jobs.stats import metrics
@@ -60,7 +62,7 @@ class Plan:
     """What is done about the scores; None: nothing, and every label comes."""
 
 
-Decided = tuple[slice, Floats | None]
+DecidedRows = tuple[slice, Floats | None]
 """Rows of a day, and what the champion of that day made of them; None: there was no champion yet."""
 
 
@@ -69,7 +71,7 @@ class Replayed:
     """What a replay came to, a line and its decisions for each day."""
 
     days: list[Day]
-    decided: list[Decided]
+    decided: list[DecidedRows]
 
     def told(self) -> Iterator[tuple[slice, date, Floats | None]]:
         """Rows, day and scores of each."""
@@ -93,7 +95,7 @@ def run(
         if progress is not None:
             progress(len(days), total, days[-1].reason)
     dates = [date.fromisoformat(day.date) for day in days]
-    return Replayed(days, [(world.monitor.rows_of(day), world.monitor.scores_of(day)) for day in dates])
+    return Replayed(days, [(world.known.rows_of(day), world.scores.get(day)) for day in dates])
 
 
 def instantly(history: History) -> History:
@@ -110,14 +112,18 @@ def _first_decision(plan: Plan) -> RetrainingDecision:
 
 
 class _World:
-    """A replay under way: what is in production, what was decided, what the monitor remembers."""
+    """A replay under way: what is in production, what was decided, the state of the monitor."""
 
     def __init__(self, settings: Settings, use_case: UseCase, history: History, plan: Plan, out: Path) -> None:
         self.problem = replace(problem_of(use_case), seed=plan.seed)
         self.use_case = replace(use_case, problem=self.problem)
         self.history, self.plan = history, plan
         self.full = history
-        self.monitor = Monitor(history, use_case)
+        self.known = MonitoredHistory.of(history, use_case)
+        self.state = MonitorState()
+        self.happened: list[Adopted | Decided] = []
+        """Since the last evening that was looked at."""
+        self.scores: dict[date, Floats] = {}
         self.weights = np.ones(len(history))
         """How many events each one stands for; 0: blocked."""
         self.acted: dict[str, Any] = {}
@@ -163,7 +169,7 @@ class _World:
         self._decided(today, scores)
         taken_back = self._take_back(evening)
         restored = self.version if taken_back else 0
-        seen = self.monitor.look(evening)
+        seen = self._look(evening)
         decision = self._decide(evening, seen, (evening.date() - self.plan.trained_on).days)
         reason = "; ".join(filter(None, (taken_back, decision.reason)))
         if decision.retrain:
@@ -193,34 +199,39 @@ class _World:
 
     def _collected(self, today: date, evening: datetime, began: float) -> Day:
         """A day before the first training."""
-        seen = self.monitor.look(evening)
+        seen = self._look(evening)
         return Day(
             today.isoformat(), self._count(today, evening), seen.reports, round(seen.maturity, 6), 0.0, False, False,
             f"collects history until {self.plan.trained_on}", 0, 0, round(perf_counter() - began, 3), {}, None, 0,
         )  # fmt: skip
 
+    def _look(self, evening: datetime) -> DailyEvidence:
+        """The evidence of an evening; what happened since the last one is part of the monitor's state from then on."""
+        self.state, seen = monitor.evening(self.state, self.known, self.happened, evening)
+        self.happened = []
+        return seen
+
     def _count(self, today: date, evening: datetime) -> int:
         """Events of a day that were there by its evening."""
-        return len(self._features(today)[self.monitor.known(today, microseconds(evening))])
+        return len(self._features(today)[self.known.known(today, microseconds(evening))])
 
     def _decided(self, today: date, scores: Any) -> None:
         """The day's decisions; once a change is old enough, the world after it is the usual one."""
-        self.monitor.decided(today, scores)
-        self.shadow.score(self.monitor.rows_of(today), scores)
+        self.scores[today] = scores
+        settled = settled_change(self.known, self.decisions, today, self.plan.rules)
+        self.happened.append(Decided(today, scores, settled))
+        self.shadow.score(self.known.rows_of(today), scores)
         self._act(today, scores)
-        change = latest_change(self.decisions, today)
-        if change is not None and self.monitor.settles(change, self.plan.rules.episode, today):
-            self.monitor.adopt(self.models.model(self.version), today, settled_since=change)
 
     def _act(self, today: date, scores: Any) -> None:
         """What is blocked today gets no label on any later day."""
-        policy, rows = self.plan.acting, self.monitor.rows_of(today)
+        policy, rows = self.plan.acting, self.known.rows_of(today)
         if policy is None:
             return
         actions = acting.act(scores, today, policy, self.history.amounts[rows])
         self.weights[rows] = acting.importance(actions, policy)
         self.history = acting.observed(self.full, self.weights.copy())
-        self.monitor.watch(self.history)
+        self.known = self.known.relabelled(self.history)
         self.acted = actions.counts()
 
     def _decide(self, evening: datetime, seen: DailyEvidence, number: int) -> RetrainingDecision:
@@ -264,7 +275,7 @@ class _World:
         self._adopt(version, as_of.date() - timedelta(days=1), changed_on)
 
     def _share(self, as_of: datetime) -> Share:
-        return self.monitor.delay(as_of).share
+        return self.known.delay(as_of).share
 
     def _adopt(self, version: int, today: date, changed_on: date | None = None) -> None:
         """`version` decides from tomorrow on. One that was in production before comes back for good."""
@@ -273,13 +284,14 @@ class _World:
         former = self.version if self.version and not again and self.plan.policy == "auto" else None
         self.shadow.follow(former, midnight(today + timedelta(days=1)))
         self.version, self.newest = version, max(self.newest, version)
-        self.monitor.adopt(self.models.model(version), today, self.changes[version])
+        tomorrow = today + timedelta(days=1)
+        self.happened.append(Adopted(self.models.model(version), tomorrow, self.changes[version]))
 
     def _take_back(self, evening: datetime) -> str:
         """Restore the former champion if mature labels say that it would have been better; says why."""
         if (former := self.shadow.former) is None or not self._comparable:
             return ""
-        found = self.shadow.look(self.history, self.monitor.delay(evening), evening)
+        found = self.shadow.look(self.history, self.known.delay(evening), evening)
         if not found.worse:
             return ""
         said = f"version {self.version} rolled back: {found.said}"
@@ -294,10 +306,10 @@ class _World:
         return policy is None or (policy.explore > 0 and policy.corrected)
 
     def _features(self, day: date) -> Any:
-        return self.history.features[self.monitor.rows_of(day)]
+        return self.history.features[self.known.rows_of(day)]
 
 
-def outcomes(history: History, decided: Iterable[Decided]) -> list[float]:
+def outcomes(history: History, decided: Iterable[DecidedRows]) -> list[float]:
     """Average precision of each day's decisions with the labels known in the end; NaN where there is none.
 
     Where the replay acted these are all labels too, of blocked events as well.

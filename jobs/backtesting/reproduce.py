@@ -18,7 +18,7 @@ from jobs.problem import Family, Problem, Review
 from jobs.registry import model_versions
 from jobs.registry.bundle import GRAPH, Bundle
 from jobs.retraining import challenger
-from jobs.retraining.monitor import Monitor
+from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.training import recipes, tune
 from jobs.training.train import ValidatedContender, evaluate, fit_family, fit_final
 from jobs.use_case import UseCase, problem_of
@@ -87,7 +87,7 @@ def _challenger_again(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle) -
     own = replace(use_case, problem=_as_recorded(use_case, made))
     seen = history.read(lakehouse, use_case, made["table_version"], made["training_set"])
     as_of, recipe = datetime.fromisoformat(made["as_of"]), recipes.named(use_case, made["recipe"])
-    share = Monitor(seen, use_case).delay(as_of).share
+    share = MonitoredHistory.of(seen, use_case).delay(as_of).share
     with tune.one_thread():
         model = challenger.fit(seen, own, recipe, as_of, share, bundle.manifest.family, made["parameters"])
     yield Compared("steps", made["steps"], model.steps, made["steps"] == model.steps)

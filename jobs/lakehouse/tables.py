@@ -1,6 +1,6 @@
 """Delta tables behind one engine API: read, write with proof of what arrived, versions, state, locks.
 
-Which engine answers: see `jobs.lakehouse.engine`. What the tables mean is known to the rooms above.
+Which engine answers is `jobs.lakehouse.engine`'s business; what the tables mean is everybody else's.
 """
 
 import contextlib
@@ -45,16 +45,7 @@ class Lakehouse:
     """
 
     settings: Settings
-    kernels_sent: bool = field(default=False, init=False, repr=False, compare=False)
-    """The engine of this session has the package that kernels are imported from."""
-    _client: engine.Client = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        self._client = engine.Client(self.settings, self._prepare)
-
-    def _prepare(self, spark: "SparkSession") -> None:
-        register(spark, self.warehouse, embedded=self.settings.spark_remote is None)
-        self.kernels_sent = False
+    _travelled: bool = field(default=False, repr=False)
 
     @property
     def warehouse(self) -> str:
@@ -62,8 +53,12 @@ class Lakehouse:
 
     @property
     def spark(self) -> "SparkSession":
-        """The shared session, with every table of the warehouse registered in it. Raises EngineUnreachable."""
-        return self._client.session()
+        """The shared session, with every table of the warehouse registered in it."""
+        fresh = engine.url(self.settings) not in engine._sessions
+        spark = engine.session(self.settings)
+        if fresh:
+            register(spark, self.warehouse, embedded=self.settings.spark_remote is None)
+        return spark
 
     def path(self, table: str) -> str:
         schema, name = table.split(".")
@@ -259,14 +254,11 @@ class Lakehouse:
 
     def kernel(self, function: Function) -> Function:
         """Make sure that `function`, which lives in `jobs`, can run in the engine; returns it unchanged."""
-        if self.settings.spark_remote is None:
-            return function
-        spark = self.spark  # a new session lacks the package, and says so in `kernels_sent`
-        if not self.kernels_sent:
+        if self.settings.spark_remote and not self._travelled:
             from jobs.lakehouse.kernel_archive import package_zip
 
-            spark.addArtifacts(str(package_zip()), pyfile=True)
-            self.kernels_sent = True
+            self.spark.addArtifacts(str(package_zip()), pyfile=True)
+            self._travelled = True
         return function
 
 

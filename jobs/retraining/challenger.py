@@ -24,9 +24,8 @@ from jobs.registry import bundle as bundles
 from jobs.registry import model_versions, provenance
 from jobs.registry.bundle import Bundle, Manifest
 from jobs.registry.champion_bundles import Champions
-from jobs.retraining import nightly_evidence
 from jobs.retraining.comparison import Challenge, challenge
-from jobs.retraining.monitor import Monitor
+from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.retraining.policy import RetrainingDecision
 from jobs.settings import Settings
 from jobs.training import candidate, recipes
@@ -112,13 +111,12 @@ def _setting(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_o
     standing = promotions.champion(lakehouse.settings, use_case)
     if standing is None:
         raise ValueError(f"{use_case.name}: expected a champion to challenge, found none; train the first one")
-    period = nightly_evidence.Period(standing.version, standing.sha256, standing.since, None)
     bundle = champions.bundle(use_case, standing.version, standing.sha256)
-    model = nightly_evidence.model_of(champions, use_case, period, seen.names)
-    monitor, learned_until = Monitor(seen, use_case), bundle.manifest.learned_until
-    champion = Champion(model, recipe_of(use_case, bundle), learned_until, monitor.delay(learned_until).share)
+    model = champions.model(use_case, standing.version, standing.sha256, seen.names)
+    known, learned_until = MonitoredHistory.of(seen, use_case), bundle.manifest.learned_until
+    champion = Champion(model, recipe_of(use_case, bundle), learned_until, known.delay(learned_until).share)
     family, parameters = _family(problem_of(use_case), bundle)
-    share = monitor.delay(as_of).share
+    share = known.delay(as_of).share
     return _Setting(seen, champion, standing.version, standing.sha256, family, parameters, share)
 
 

@@ -6,23 +6,24 @@ the past, shows what it would have shown then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import numpy as np
 
 from jobs.datasets import history
-from jobs.datasets.history import History
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.ledger.promotions import Champion
 from jobs.models.protocol import Model
 from jobs.registry.champion_bundles import Champions
 from jobs.retraining import decisions as retraining
+from jobs.retraining import input_drift
 from jobs.retraining.decisions import Row
-from jobs.retraining.monitor import DailyEvidence, Monitor, remembered
+from jobs.retraining.label_evidence import remembered
+from jobs.retraining.monitor import Adopted, DailyEvidence, Decided, MonitorState, evening
+from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.retraining.policy import Evidence, RetrainingDecision, Rules
 from jobs.times import midnight
 from jobs.use_case import UseCase
@@ -50,20 +51,21 @@ def evidence(
         ValueError: there is no history, or the events lack a feature of the champion.
         LedgerUnreachable: the ledger does not answer.
     """
-    seen = history.read(lakehouse, use_case)
+    known = MonitoredHistory.of(history.read(lakehouse, use_case), use_case)
     decided = [row for row in retraining.rows(lakehouse.settings, use_case) if row.decision.as_of <= as_of]
     # A night that was built again is decided about late.
     decided.sort(key=lambda row: row.decision.as_of)
-    found = periods(lakehouse, use_case, decided, as_of)
+    champions_until = periods(lakehouse, use_case, decided, as_of)
 
     def model(period: Period) -> Model:
-        return model_of(champions, use_case, period, seen.names)  # type: ignore[no-any-return]
+        return champions.model(use_case, period.version, period.sha256, known.history.names)
 
-    monitor = watched(seen, use_case, found, [row.decision for row in decided], as_of, model)
+    events = happened(known, champions_until, [row.decision for row in decided], as_of, model)
+    _, shown = evening(MonitorState(), known, events, as_of)
     reports = report_versions(lakehouse, use_case)
-    versions = {**seen.versions, **reports, "champion": found[-1].version if found else 0}
-    shown = replace(monitor.look(as_of), versions=versions)
-    return replace(shown.evidence(as_of), in_production=bool(found)), shown
+    champion = champions_until[-1].version if champions_until else 0
+    shown = replace(shown, versions={**known.history.versions, **reports, "champion": champion})
+    return replace(shown.evidence(as_of), in_production=bool(champions_until)), shown
 
 
 def report_versions(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, int]:
@@ -102,36 +104,37 @@ def in_production(
     return periods
 
 
-def watched(
-    history: History,
-    use_case: UseCase,
+def happened(
+    known: MonitoredHistory,
     periods: Sequence[Period],
     decisions: Sequence[RetrainingDecision],
     as_of: datetime,
     model: Callable[[Period], Model],
     rules: Rules | None = None,
-) -> Monitor:
-    """A monitor that remembers the decisions of these champions, with the reference of the last one.
+) -> Iterator[Adopted | Decided]:
+    """What the monitor remembers at `as_of`: champions that came, and what they made of the days since.
 
     Args:
         decisions: about trainings, oldest first. Once a change that they name is old enough, the world after it is the
             usual one, whether or not a model was found for it.
         model: period -> its model, on features in the order of the history's.
     """
-    monitor, episode = Monitor(history, use_case), (rules or Rules()).episode
-    if not periods:
-        return monitor
-    last, today = periods[-1], as_of.date() - DAY
-    for day, period in _decided(periods, today, use_case).items():
-        if day == last.since.date():
-            monitor.adopt(model(last), day - DAY, last.changed_on)
-        if day <= today:
-            features = history.features[monitor.rows_of(day)]
-            monitor.decided(day, model(period).predict(features) if len(features) else np.zeros(0))
-        change = latest_change(decisions, day)
-        if change is not None and last.since.date() <= day and monitor.settles(change, episode, day):
-            monitor.adopt(model(last), day, settled_since=change)
-    return monitor
+    began = {period.since.date(): period for period in periods}
+    for day, period in _decided(periods, as_of.date() - DAY, known.use_case).items():
+        if day in began:
+            yield Adopted(model(began[day]), day, began[day].changed_on)
+        if day < as_of.date():
+            features = known.history.features[known.rows_of(day)]
+            scores = model(period).predict(features) if len(features) else np.zeros(0)
+            yield Decided(day, scores, settled_change(known, decisions, day, rules or Rules()))
+
+
+def settled_change(
+    known: MonitoredHistory, decisions: Sequence[RetrainingDecision], day: date, rules: Rules
+) -> date | None:
+    """First day of the last change that was being learned, if its world has become the usual one with `day`."""
+    change = latest_change(decisions, day)
+    return change if change is not None and input_drift.settles(known, change, rules.episode, day) else None
 
 
 def open_change(decisions: Sequence[RetrainingDecision], day: date) -> date | None:
@@ -146,6 +149,8 @@ def latest_change(decisions: Sequence[RetrainingDecision], day: date) -> date | 
 
 def _decided(periods: Sequence[Period], today: date, use_case: UseCase) -> dict[date, Period]:
     """Day -> who was in production when it began, of the days remembered and all of the last champion's."""
+    if not periods:
+        return {}
     last = periods[-1].since.date()
     days = {}
     day = min(max(periods[0].since.date(), today - remembered(use_case)), last)
@@ -154,31 +159,3 @@ def _decided(periods: Sequence[Period], today: date, use_case: UseCase) -> dict[
         days[day] = [period for period in (periods[0], *periods) if period is periods[0] or period.since <= began][-1]
         day += DAY
     return days
-
-
-class _Picked:
-    """A model that picks its own features out of the history's."""
-
-    def __init__(self, model: Model, places: list[int]) -> None:
-        self._model, self._places = model, places
-
-    def predict(self, features: Any) -> Any:
-        return self._model.predict(features[:, self._places])
-
-
-_LOADED: dict[str, Any] = {}
-
-
-def model_of(champions: Champions, use_case: UseCase, period: Period, names: Sequence[str]) -> Any:
-    """The model of a period, on features in the order of `names`. Raises ValueError if they lack one of its own."""
-    bundle = champions.bundle(use_case, period.version, period.sha256)
-    if bundle.sha256 not in _LOADED:
-        place: Mapping[str, int] = {name: n for n, name in enumerate(names)}
-        if missing := [name for name in bundle.manifest.names if name not in place]:
-            raise ValueError(
-                f"version {period.version}: expected the features {missing} among {list(names)}; retrain without"
-            )
-        model = bundle.model()
-        own = [place[name] for name in bundle.manifest.names]
-        _LOADED[bundle.sha256] = model if own == list(range(len(names))) else _Picked(model, own)
-    return _LOADED[bundle.sha256]

@@ -12,8 +12,7 @@ from jobs.promotion import approvals, promote
 from jobs.promotion.approvals import Person
 from jobs.promotion.promote import Registry
 from jobs.registry.champion_bundles import Champions
-from jobs.retraining import nightly_evidence
-from jobs.retraining.monitor import Monitor
+from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.retraining.predecessor import Hindsight, Scores, hindsight
 from jobs.use_case import UseCase
 
@@ -43,11 +42,10 @@ def check(
     seen = history.read(lakehouse, use_case)
 
     def scores(champion: Champion) -> Scores:
-        period = nightly_evidence.Period(champion.version, champion.sha256, champion.since, None)
-        model = nightly_evidence.model_of(champions, use_case, period, seen.names)
+        model = champions.model(use_case, champion.version, champion.sha256, seen.names)
         return lambda chosen: model.predict(seen.features[chosen])
 
-    delay = Monitor(seen, use_case).delay(as_of)
+    delay = MonitoredHistory.of(seen, use_case).delay(as_of)
     found = hindsight(seen, use_case, scores(present), scores(former), delay, present.since, as_of)
     if not found.worse:
         return found, None

@@ -1,4 +1,4 @@
-"""`evergreen schema`: parsing and printing; accepted schemas are in `jobs.ingest.contracts`."""
+"""`evergreen schema`: what is accepted is kept by `jobs.ingest.contracts`."""
 
 from __future__ import annotations
 

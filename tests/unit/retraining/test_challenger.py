@@ -26,7 +26,7 @@ from jobs.registry.bundle import Bundle, Manifest
 from jobs.registry.champion_bundles import Champions
 from jobs.retraining import challenger, rollback
 from jobs.retraining.comparison import Challenge, challenge
-from jobs.retraining.monitor import Monitor
+from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.retraining.policy import RetrainingDecision
 from jobs.settings import Settings
 from jobs.times import microseconds
@@ -137,7 +137,7 @@ def test_a_champion_that_knows_the_world_stays(home: Settings) -> None:
 def test_a_champion_of_the_same_change_stays_only_if_it_is_better() -> None:
     history = world(seed=2, changed_on=CHANGED, days=CHANGED + 10)
     began, as_of = START + CHANGED * DAY, START + (CHANGED + 10) * DAY
-    share, recipe = Monitor(history, SMALL).delay(as_of).share, recipes.recent()[1]
+    share, recipe = MonitoredHistory.of(history, SMALL).delay(as_of).share, recipes.recent()[1]
     decision = RetrainingDecision(as_of, True, "growth", "change", began.date(), 90)
 
     def against(model: object, until: datetime) -> Challenge:

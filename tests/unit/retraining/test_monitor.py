@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,8 +12,10 @@ from worlds import small_history
 from worlds.small_history import A_DAY, START, world
 
 from jobs.datasets.history import History, LabelVersions
-from jobs.retraining import nightly_evidence
-from jobs.retraining.monitor import Monitor
+from jobs.retraining import input_drift, label_evidence, monitor, nightly_evidence
+from jobs.retraining.label_evidence import DecidedEvents
+from jobs.retraining.monitor import Adopted, DailyEvidence, Decided, MonitorState
+from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.times import NEVER, microseconds, midnight
 from jobs.use_cases.fraud import FRAUD
 
@@ -28,14 +31,19 @@ class Model:
         return features[:, 0].astype(np.float64)
 
 
-def seen(history: History, evening: int, decided_from: int = 50) -> Monitor:
-    """A monitor that watched from the first decision to an evening."""
-    monitor = Monitor(history, FRAUD)
-    monitor.adopt(Model(), FIRST + (decided_from - 1) * DAY)  # type: ignore[arg-type]
-    for day in range(decided_from, evening):
-        rows = monitor.rows_of(FIRST + day * DAY)
-        monitor.decided(FIRST + day * DAY, Model().predict(history.features[rows]))
-    return monitor
+def happened(history: History, evening: int, decided_from: int = 50) -> Iterator[Adopted | Decided]:
+    """A model is adopted and decides until an evening."""
+    known = MonitoredHistory.of(history, FRAUD)
+    yield Adopted(Model(), FIRST + decided_from * DAY)  # type: ignore[arg-type]
+    for day in (FIRST + n * DAY for n in range(decided_from, evening)):
+        yield Decided(day, Model().predict(history.features[known.rows_of(day)]))
+
+
+def seen(history: History, evening: int, decided_from: int = 50) -> DailyEvidence:
+    """The evidence of an evening, at the first look since the first decision."""
+    events = happened(history, evening, decided_from)
+    known = MonitoredHistory.of(history, FRAUD)
+    return monitor.evening(MonitorState(), known, events, START + evening * DAY)[1]
 
 
 def withdrawn(history: History, share: float, after: int) -> History:
@@ -57,13 +65,12 @@ def withdrawn(history: History, share: float, after: int) -> History:
 def test_reports_that_were_withdrawn_are_no_positives_and_no_change_of_fraud() -> None:
     plain = world(seed=4, days=DAYS)
     flooded = withdrawn(plain, 0.5, after=2)
-    evening = START + 100 * DAY
-    before, after = (seen(history, 100).look(evening) for history in (plain, flooded))
+    before, after = (seen(history, 100) for history in (plain, flooded))
     young = {FIRST + day * DAY for day in (97, 98, 99)}
     settled = {day: count for day, count in after.positives.items() if day not in young}
     assert settled == {day: count for day, count in before.positives.items() if day not in young}
     assert sum(after.positives.values()) > sum(before.positives.values())  # the latest are not withdrawn yet
-    late = seen(flooded, 105).look(START + 105 * DAY)
+    late = seen(flooded, 105)
     lately = {day: count for day, count in late.positives.items() if day >= FIRST + 90 * DAY}
     assert sum(lately.values()) < 15 * 12 + 2 * 150
 
@@ -74,14 +81,16 @@ def test_while_no_reports_come_nothing_ripens() -> None:
     later = np.where(known > microseconds(silent), NEVER - 1, known)
     quiet = replace(plain, labels=replace(plain.labels, known_at=later))
     for evening in (84, 90, 100, 105):
-        found = seen(quiet, evening, decided_from=35).look(START + evening * DAY)
+        found = seen(quiet, evening, decided_from=35)
         assert found.scores["performance"] < 1 and found.scores["concept"] < 1, (evening, found.scores)
 
 
 def test_days_of_which_reports_are_missing_do_not_look_worse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(small_history, "A_DAYS_ROWS", 1500)
-    watching, evening = seen(world(seed=0, days=DAYS, delay_days=4.0), 105), START + 105 * DAY
-    latest = watching.average_precisions(evening, watching.delay(evening))[-7:]
+    history = world(seed=0, days=DAYS, delay_days=4.0)
+    scores = {event.day: event.scores for event in happened(history, 105) if isinstance(event, Decided)}
+    events = DecidedEvents(MonitoredHistory.of(history, FRAUD), scores, START + 105 * DAY)
+    latest = label_evidence.average_precisions(events)[-7:]
     # Every decision is right; a twentieth of the reports on these days, on average, is still to come.
     assert abs(np.mean(latest) - 1) < 0.015
 
@@ -105,8 +114,10 @@ def test_a_day_that_never_came_is_looked_at_alike_in_production(missing: int) ->
     drifts = []
     for evening in (missing + 1, missing + 2, missing + 3):
         as_of = START + evening * DAY
-        live = nightly_evidence.watched(history, FRAUD, [period], [], as_of, lambda _: Model()).look(as_of)  # type: ignore[arg-type,return-value]
-        assert live == seen(history, evening).look(as_of)
+        known = MonitoredHistory.of(history, FRAUD)
+        events = nightly_evidence.happened(known, [period], [], as_of, lambda _: Model())  # type: ignore[arg-type,return-value]
+        live = monitor.evening(MonitorState(), known, events, as_of)[1]
+        assert live == seen(history, evening)
         drifts.append(live.scores.get("drift"))
     assert drifts[:2] == [None, 0.0] and drifts[2] is not None and drifts[2] > 1
 
@@ -115,8 +126,8 @@ def test_the_world_after_a_change_settles_once_enough_days_came() -> None:
     history = world(seed=1, days=DAYS)
     change, days = FIRST + 10 * DAY, [FIRST + n * DAY for n in range(DAYS)]
     for gone, last in (((), 41), ((20, 30), 43)):
-        monitor = Monitor(without(history, *gone), FRAUD)
-        assert [day for day in days if monitor.settles(change, 42 * DAY, day)] == [change + last * DAY]
+        known = MonitoredHistory.of(without(history, *gone), FRAUD)
+        assert [day for day in days if input_drift.settles(known, change, 42 * DAY, day)] == [change + last * DAY]
 
 
 def delivered(history: History, day: int, on: int) -> History:
@@ -129,16 +140,13 @@ def delivered(history: History, day: int, on: int) -> History:
 def test_a_day_delivered_later_is_there_from_then_on(day: int, on: int) -> None:
     in_time = world(seed=3, changed_on=70, days=80, shift=0.6)
     history = delivered(in_time, day, on)
-    watching = Monitor(history, FRAUD)
-    watching.adopt(Model(), FIRST + 49 * DAY)  # type: ignore[arg-type]
-    for today in range(50, 79):
-        rows = watching.rows_of(FIRST + today * DAY)
-        watching.decided(FIRST + today * DAY, Model().predict(history.features[rows]))
-        evening = START + (today + 1) * DAY
+    known, state, events = MonitoredHistory.of(history, FRAUD), MonitorState(), list(happened(history, 79))
+    state, _ = monitor.evening(state, known, events[:1], START + 50 * DAY)
+    for today, event in zip(range(50, 79), events[1:], strict=True):
+        state, found = monitor.evening(state, known, [event], START + (today + 1) * DAY)
         there = in_time if today >= on else without(in_time, day)
-        found, wanted = watching.look(evening), seen(there, today + 1).look(evening)
         # A reference that spans a gap was measured when there was one, and is measured anew when it is filled.
-        assert found == wanted, today
+        assert found == seen(there, today + 1), today
 
 
 def test_reports_about_payments_that_are_not_there_yet_teach_nothing() -> None:
@@ -148,6 +156,20 @@ def test_reports_about_payments_that_are_not_there_yet_teach_nothing() -> None:
         (history.days - history.days[0])[history.labels.rows] == 60
     )
     assert reported.sum() > 5
-    evening = START + 70 * DAY
-    early, fresh = seen(history, 70).look(evening), seen(without(in_time, 60), 70).look(evening)
+    early, fresh = seen(history, 70), seen(without(in_time, 60), 70)
     assert early.reports == fresh.reports and early.maturity == fresh.maturity
+
+
+def test_a_state_is_not_changed_by_the_evenings_after_it() -> None:
+    history = delivered(world(seed=3, changed_on=70, days=80, shift=0.6), 71, 74)
+    known, events = MonitoredHistory.of(history, FRAUD), list(happened(history, 79))
+    state, _ = monitor.evening(MonitorState(), known, events[:23], START + 72 * DAY)
+    first = monitor.evening(state, known, events[23:], START + 79 * DAY)[1]
+    assert max(state.scores) == FIRST + 71 * DAY
+    assert monitor.evening(state, known, events[23:], START + 79 * DAY)[1] == first
+
+
+def test_a_shop_that_is_closed_on_sundays_is_not_judged_and_fails_nothing() -> None:
+    sundays = [day for day in range(80) if (START + day * DAY).weekday() == 6]
+    found = seen(without(world(seed=3, days=80), *sundays), 75)
+    assert found.drift is None and "drift" not in found.scores and "mend the gaps" in found.note

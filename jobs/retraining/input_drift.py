@@ -1,0 +1,164 @@
+"""Drift of features and scores: the days that a champion decided against the stable days before it.
+
+The statistics are those of `jobs.drift.detector`, on arrays of a history. Which model is adopted, and when, is said by
+the events of `jobs.retraining.monitor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import numpy as np
+
+from jobs.arrays import Floats
+from jobs.drift import detector
+from jobs.drift.detector import Drift, Reference
+from jobs.drift.drift_kernel import Edges, bins_of, edges_of
+from jobs.drift.histograms import Histograms
+from jobs.models.protocol import Model
+from jobs.retraining.monitored_history import MonitoredHistory, end_of
+
+SCORE = "score"
+"""The model's output, as one more feature."""
+THREADS = 2
+"""Threads that predict whole days; LightGBM lets go of the interpreter meanwhile."""
+DAY = timedelta(days=1)
+Scores = Mapping[date, Floats]
+"""Day -> what the champion of that day made of its events."""
+
+
+@dataclass(frozen=True, eq=False)
+class Adoption:
+    """A model that decides from the day after `today`, and the stable days that its own are compared with."""
+
+    model: Model
+    today: date
+    last: date
+    """Last day of the reference."""
+    settled_since: date | None = None
+    """First day of the reference, if the world before it was another."""
+
+    def stable_days(self, known: MonitoredHistory, moment: int) -> list[date]:
+        """Days of the reference: the latest `jobs.drift.detector.REFERENCE_DAYS` with events."""
+        days = known.days_until(self.last, detector.REFERENCE_DAYS, moment)
+        return [day for day in days if day >= (self.settled_since or day)]
+
+    def compared_days(self, scores: Scores) -> list[date]:
+        """Days after the reference: those that the model would have decided, and those decided since."""
+        since = [self.last + n * DAY for n in range(1, (self.today - self.last).days + 1)]
+        return [*since, *(day for day in sorted(scores) if day > self.today)]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What follows from an adoption, a history and scores, as known at a moment: a cache, of daily histograms."""
+
+    adoption: Adoption
+    moment: int
+    edges: Mapping[str, Edges]
+    reference: Reference | None
+    """None: it could not be measured, for the reason in `note`."""
+    compared: Histograms
+    """Days after the reference."""
+    last: date | None
+    """Latest day that was counted, with or without events."""
+    note: str = ""
+
+    @property
+    def reference_days(self) -> tuple[date, date] | None:
+        """First and last day of the reference."""
+        days = self.reference.histograms.days if self.reference is not None else ()
+        return (days[0], days[-1]) if days else None
+
+    def drift(self, label_features: Collection[str]) -> Drift | None:
+        """Drift of the latest day; None if it has no events, or there is nothing to compare with."""
+        days = self.compared.days
+        if self.reference is None or not days or days[-1] != self.last:
+            return None
+        return detector.judge(self.reference, self.compared, label_features)
+
+
+def adopted(
+    known: MonitoredHistory,
+    model: Model,
+    today: date,
+    changed_on: date | None = None,
+    settled_since: date | None = None,
+) -> Adoption | None:
+    """`model` decides from tomorrow on: what its scores used to look like is what it makes of the days so far.
+
+    A reference that spans a change would be blind: while one is being learned (`changed_on`) the reference ends
+    before it, afterwards it begins there (`settled_since`).
+
+    Returns None where fewer than `jobs.drift.detector.FEWEST_DAYS` days are left.
+    """
+    last = today if changed_on is None else changed_on - DAY
+    adoption = Adoption(model, today, last, settled_since)
+    enough = len(adoption.stable_days(known, end_of(today))) >= detector.FEWEST_DAYS
+    return adoption if enough else None
+
+
+def settles(known: MonitoredHistory, change: date, after: timedelta, day: date) -> bool:
+    """Whether at the end of `day` the world since `change` is the usual one: the first day that is `after` it and
+    leaves enough days with events to measure their noise."""
+    if day + DAY - change < after:
+        return False
+    enough = detector.FEWEST_DAYS
+    days = [d for d in known.days_until(day, (day - change).days + 1, end_of(day)) if d >= change]
+    return len(days) >= enough and day == max(days[enough - 1], change + after - DAY)
+
+
+def measured(
+    known: MonitoredHistory, adoption: Adoption, scores: Scores, moment: int, before: Measured | None
+) -> Measured:
+    """Histograms as known at a moment; of `before` what a later moment does not change."""
+    if before is None or before.adoption is not adoption or known.delivered_between(before.moment, moment):
+        return _measured_anew(known, adoption, scores, moment)
+    days = [day for day in adoption.compared_days(scores) if before.last is None or day > before.last]
+    if not days:
+        return replace(before, moment=moment)
+    later = _counted(known, before.edges, days, scores, moment)
+    return replace(before, moment=moment, compared=before.compared.followed_by(later), last=days[-1])
+
+
+def _measured_anew(known: MonitoredHistory, adoption: Adoption, scores: Scores, moment: int) -> Measured:
+    stable, compared = adoption.stable_days(known, moment), adoption.compared_days(scores)
+    own = _predicted(known, adoption.model, stable)
+    features = np.concatenate([known.features_of(day, moment) for day in stable])
+    edges = {name: edges_of(features[:, n]) for n, name in enumerate(known.history.names)}
+    edges[SCORE] = edges_of(np.concatenate([own[day][known.known(day, moment)] for day in stable]))
+    undecided = [day for day in compared if day <= adoption.today]
+    decided = {**scores, **_predicted(known, adoption.model, undecided)}
+    later = _counted(known, edges, compared, decided, moment)
+    reference, note = None, ""
+    try:
+        reference = detector.reference(_counted(known, edges, stable, own, moment))
+    except ValueError as error:  # gaps, such as a day of the week without events
+        note = str(error)
+    return Measured(adoption, moment, edges, reference, later, compared[-1] if compared else None, note)
+
+
+def _predicted(known: MonitoredHistory, model: Model, days: Sequence[date]) -> dict[date, Floats]:
+    """A model's scores of whole days; two months of them, by several hundred trees, are worth two threads."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        scores = pool.map(lambda day: model.predict(known.history.features[known.rows_of(day)]), days)
+        return dict(zip(days, scores, strict=True))
+
+
+def _counted(
+    known: MonitoredHistory, edges: Mapping[str, Edges], days: Sequence[date], scores: Scores, moment: int
+) -> Histograms:
+    width = max(len(cuts) for cuts in edges.values()) + 2
+    counts = np.zeros((len(days), len(edges), width), dtype=np.int64)
+    for k, day in enumerate(days):
+        features = known.features_of(day, moment)
+        for n, (name, cuts) in enumerate(edges.items()):
+            values = scores[day][known.known(day, moment)] if name == SCORE else features[:, n]
+            bins = bins_of(values, cuts)
+            bins[bins == len(cuts) + 1] = width - 1
+            counts[k, n] = np.bincount(bins, minlength=width)
+    with_events = [k for k in range(len(days)) if counts[k, 0].sum()]
+    return Histograms(tuple(days[k] for k in with_events), tuple(edges), counts[with_events])

@@ -1,0 +1,127 @@
+"""What reports say about the champion's decisions: whether what is positive changed, and whether quality dropped.
+
+The statistics are those of `jobs.ground_truth.concept_drift` and `jobs.ground_truth.performance_drop`, on arrays of a
+history.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+
+import numpy as np
+
+from jobs.arrays import Bools
+from jobs.ground_truth import performance_drop
+from jobs.ground_truth.concept_drift import concept_drift
+from jobs.ground_truth.drift_windows import DriftTest
+from jobs.ground_truth.label_delay import Delay
+from jobs.ground_truth.label_maturity import MATURE
+from jobs.ground_truth.labelled_scores import LabelledScores
+from jobs.ground_truth.reports import reported_until
+from jobs.retraining.input_drift import Scores
+from jobs.retraining.monitored_history import MonitoredHistory
+from jobs.times import NEVER, ages, microseconds
+from jobs.use_case import UseCase
+
+REMEMBERED = timedelta(days=90)
+"""How far back decisions are looked at through their labels, unless these mature slowly."""
+
+
+def remembered(use_case: UseCase) -> timedelta:
+    """How far back decisions are looked at: to the first day that a drop of performance is judged by."""
+    judged = timedelta(days=performance_drop.RECENT_DAYS + performance_drop.NOISE_DAYS + 1)
+    return max(REMEMBERED, use_case.label_maturity + judged)
+
+
+@dataclass(frozen=True, eq=False)
+class DecidedEvents:
+    """Decisions, and what is known about them at a moment."""
+
+    known: MonitoredHistory
+    scores: Scores
+    as_of: datetime
+
+    @cached_property
+    def moment(self) -> int:
+        """`as_of` in microseconds since 1970."""
+        return microseconds(self.as_of)
+
+    @cached_property
+    def delay(self) -> Delay:
+        """How long reports take."""
+        return self.known.delay(self.as_of)
+
+    @cached_property
+    def positive(self) -> Bools:
+        """Whether each event of the history is known as positive."""
+        return self.known.positive(self.moment)
+
+    @property
+    def since(self) -> date:
+        """The day after which decisions are looked at."""
+        return self.as_of.date() - remembered(self.known.use_case)
+
+
+def concept(events: DecidedEvents) -> DriftTest | None:
+    """Whether reported positives score lower than they used to, of the decisions of the last months.
+
+    They are those of several champions; where a row lies among the scores of its day compares between them.
+
+    Returns None where no day was decided, or one between the first and the last was not.
+    """
+    known, history = events.known, events.known.history
+    days = [day for day in sorted(events.scores) if day > events.since]
+    if not days:
+        return None
+    rows = known.rows_between(days[0], days[-1])
+    scores = np.concatenate([events.scores[day] for day in days])
+    if len(scores) != rows.stop - rows.start:
+        return None
+    delivered = history.known_at[rows] <= events.moment
+    reported_at = known.first_report_of(rows)
+    reported_at[~events.positive[rows]] = NEVER
+    reported_at = reported_at[delivered]
+    labelled = LabelledScores(
+        times=history.times[rows][delivered],
+        scores=scores[delivered],
+        known_at=reported_at,
+        positive=reported_at < NEVER,
+        delay=events.delay,
+        as_of=events.as_of,
+    )
+    return concept_drift(labelled)
+
+
+def performance(events: DecidedEvents) -> float | None:
+    """Score of a drop of quality (`jobs.ground_truth.performance_drop.drop`); None where too few days are mature."""
+    return performance_drop.drop(average_precisions(events))
+
+
+def dropped_on(events: DecidedEvents) -> date:
+    """First of the days that a drop of performance is judged on."""
+    back = math.ceil(events.delay.bound(MATURE)) + performance_drop.RECENT_DAYS
+    return events.as_of.date() - timedelta(days=back)
+
+
+def average_precisions(events: DecidedEvents) -> list[float]:
+    """Of the latest mature days that were decided about, oldest first, as of all their reports; NaN where there is
+    none. While no reports come, no day ripens."""
+    known, delay, moment = events.known, events.delay, events.moment
+    until = reported_until(known.reports(moment)[1], events.as_of)
+    last = datetime.fromtimestamp(until / 1e6, UTC).date() - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
+    count = performance_drop.RECENT_DAYS + performance_drop.NOISE_DAYS
+    days = [day for day in known.days_until(last, count, moment) if day in events.scores and day > events.since]
+    if len(days) < performance_drop.RECENT_DAYS + performance_drop.FEWEST_DAYS:
+        return []
+    values = []
+    for day in days:
+        delivered = known.known(day, moment)
+        labels = events.positive[known.rows_of(day)][delivered]
+        both = labels.any() and not labels.all()
+        share = float(delay.share(ages(known.times_of(day, moment), until)).mean()) if both else 1.0
+        scores = events.scores[day][delivered]
+        values.append(performance_drop.complete(labels, scores, share) if both else float("nan"))
+    return values

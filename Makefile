@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 USE_CASE ?= fraud
 ARGS ?=
 DATA ?=
+NEED ?= unit
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,8 +17,12 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
 comma := ,
 NEEDS_MORE := spark or browser or servers
+# One worker per core, a file to a worker; the dear files come first in the tree, so they start first.
+WORKERS ?= logical
+PARALLEL := -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+EXPLORE := --hypothesis-profile=explore --timeout=0
 
-.PHONY: help env run ui simulate doctor test test-one test-all test-rest test-needs lint format bench lock clean
+.PHONY: help env run ui simulate doctor test test-one test-all test-rest test-needs explore lint format bench lock clean
 
 help:
 	@echo 'make run       build the whole lineage of a use case: USE_CASE=$(USE_CASE), more options through ARGS'
@@ -26,6 +31,7 @@ help:
 	@echo 'make test-one  those of one room: ROOM=drift'
 	@echo 'make test-all  those, and the ones with Apache Spark, a browser and real servers'
 	@echo 'make lint      ruff, mypy, import-linter (make format: let ruff format)'
+	@echo 'make explore   thousands of new examples for each property, which takes long'
 	@echo 'make bench     measure and print the figures of the docs; DATA=FILE for your copy of the data'
 	@echo 'make lock      resolve pyproject.toml into requirements.lock again'
 	@echo 'make clean     remove the environment and every cache, but no data'
@@ -57,18 +63,24 @@ doctor: $(READY)
 	@$(BIN)/evergreen doctor $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest -m 'not ($(NEEDS_MORE))' $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not ($(NEEDS_MORE))' $(ARGS)
 
-# The inner loop: one room's tests that need only Python, `make test-one ROOM=drift`.
+# The inner loop, seconds: unit tests of one room, `make test-one ROOM=drift`; NEED='*' adds engines, faults and e2e.
 test-one: $(READY)
-	$(BIN)/python -m pytest -m 'not ($(NEEDS_MORE))' $(wildcard tests/*/$(ROOM)) $(ARGS)
+	@test -n '$(wildcard tests/*/$(or $(ROOM),-))' || { \
+	  echo 'ROOM: expected one of $(sort $(notdir $(wildcard tests/unit/* tests/engines/*))), found $(ROOM)' >&2; exit 1; }
+	$(BIN)/python -m pytest -n 0 -m 'not ($(NEEDS_MORE))' $(wildcard tests/$(NEED)/$(ROOM)) $(ARGS)
 
 test-all: test-needs
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 # What `make test` leaves out; CI runs the two one after the other, so that no test runs twice.
 test-rest: test-needs
-	$(BIN)/python -m pytest -m '$(NEEDS_MORE)' $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m '$(NEEDS_MORE)' $(ARGS)
+
+# `make test` draws the same examples for everybody; what this one finds becomes a named @example of its property.
+explore: $(READY)
+	$(BIN)/python -m pytest $(PARALLEL) $(EXPLORE) -m 'hypothesis and not ($(NEEDS_MORE))' $(ARGS)
 
 test-needs: $(READY)
 	@$(BIN)/python tools/check_test_needs.py

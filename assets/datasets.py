@@ -54,8 +54,8 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs.datasets import training_set as job
 
         result = job.build(lakehouse, use_case, run_context.moment(context, lakehouse, use_case))
-        said = {f.name: f.description for w in use_case.windows for f in w.features}
-        described = describe(context, lakehouse, use_case.training_set, list(said), said)
+        descriptions = {f.name: f.description for w in use_case.windows for f in w.features}
+        described = describe(context, lakehouse, use_case.training_set, list(descriptions), descriptions)
         versions = lakehouse.state(use_case.training_set).get("versions", {})
         built_from = mapping_table(versions, ("table", "Delta version"))
         return dg.MaterializeResult(metadata={**described, "build": mapping_table(result), "built_from": built_from})

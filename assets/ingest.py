@@ -38,14 +38,14 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
     def raw_table(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        known = registered_inputs.ensure(lakehouse.settings, use_case)
+        inputs = registered_inputs.ensure(lakehouse.settings, use_case)
         try:
             result = load.load(
                 lakehouse,
                 use_case,
                 source,
-                known,
-                as_of=run_context.as_of(context, known.end),
+                inputs,
+                as_of=run_context.as_of(context, inputs.end),
                 now=now,
                 days=run_context.input_days(context),
             )
@@ -63,8 +63,8 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
                 metadata=dict(finding.metadata),
             )
         numbers = [c.name for c in source.columns if c.kind == "number"]
-        said = {c.name: c.description for c in source.columns}
-        described = describe(context, lakehouse, use_case.raw_table(source), numbers, said)
+        descriptions = {c.name: c.description for c in source.columns}
+        described = describe(context, lakehouse, use_case.raw_table(source), numbers, descriptions)
         counts = {"appended": result.appended, "quarantined": sum(result.quarantined.values())}
         notes = {"notes": dg.MetadataValue.text("\n".join(_notes(result)))}
         yield dg.MaterializeResult(metadata={**described, **counts, **notes, "load": mapping_table(result.summary())})
@@ -73,17 +73,17 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
 
 
 def _notes(result: load.LoadResult) -> Iterator[str]:
-    """What the summary on the terminal should not keep to itself."""
+    """What the summary on the terminal shows in words."""
     for reason, rows in result.quarantined.items():
         yield f"{rows:,} rows in quarantine: {reason}"
     if result.not_yet_known:
         yield f"{result.not_yet_known:,} rows are not known yet at this as_of"
     if result.undeclared:
-        yield f"columns left out, as nobody declared them: {', '.join(result.undeclared)}"
+        yield f"columns left out, as they are not declared: {', '.join(result.undeclared)}"
     if result.zone_assumed:
         yield f"timestamps without a zone were read as {result.zone_assumed}"
 
 
 def utc_now() -> datetime:
-    """The clock at the boundary: only to tell timestamps that lie in the future."""
+    """The clock at the boundary: decides which timestamps lie in the future, and dates what is recorded."""
     return datetime.now(UTC)

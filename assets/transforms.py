@@ -20,7 +20,7 @@ from jobs.use_case import UseCase
 
 
 class Translator(DagsterDbtTranslator):
-    """Asset keys `{use case}/{layer}/{table}`, so that dbt's nodes stand beside ours in the lineage."""
+    """Asset keys `{use case}/{layer}/{table}`, so that dbt's nodes are next to ours in the lineage."""
 
     def __init__(self, use_case: UseCase):
         super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
@@ -63,7 +63,7 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path
         built = transforms.Built(lakehouse, use_case, manifest, nodes)
         # Loads wait: every model of one build then sees the same raw rows.
         with lakehouse.lock(f"{use_case.name}.raw"), _chosen_tests(asked.indirect_selection):
-            # Who asks for some models wants them built; a run of all builds what changed.
+            # A run of some models builds them; a run of all builds those that changed.
             due = models if _is_subset(context) else built.due(models)
             chosen = asked.selection_args if due == models else transforms.selection(nodes, due)
             done = transforms.build(lakehouse, use_case, manifest, chosen) if due else transforms.Build()
@@ -81,14 +81,14 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path
 
 def _is_subset(context: dg.AssetExecutionContext) -> bool:
     """Whether the run was asked for some of the models or checks only."""
-    made, checks = context.assets_def, context.assets_def.node_check_specs_by_output_name
-    return set(made.node_keys_by_output_name.values()) != made.keys or dict(made.check_specs_by_output_name) != dict(
-        checks
-    )
+    assets = context.assets_def
+    if set(assets.node_keys_by_output_name.values()) != assets.keys:
+        return True
+    return dict(assets.check_specs_by_output_name) != dict(assets.node_check_specs_by_output_name)
 
 
 def _up_to_date(lakehouse: Lakehouse, translator: Translator, node: Mapping[str, Any]) -> dg.Output[None]:
-    """What stands for a model that holds what it would be built from: its last tests hold too."""
+    """The output of a model whose inputs have not changed since it was built: its last tests hold too."""
     name = translator.get_asset_key(node).to_python_identifier()
     metadata = counts(lakehouse, transforms.relation(node)) | {"built": "up to date: nothing that it reads changed"}
     return dg.Output(None, output_name=name, metadata=metadata)
@@ -122,19 +122,19 @@ def _described(
     output: dg.Output[None],
 ) -> dg.Output[None]:
     lineage = {name: value for name, value in output.metadata.items() if name == "dagster/column_lineage"}
-    said = {name: column["description"] for name, column in node["columns"].items()}
+    descriptions = {name: column["description"] for name, column in node["columns"].items()}
     key = translator.get_asset_key(node)
-    described = describe(context, lakehouse, transforms.relation(node), (), said, key=key, more=lineage)
-    kept = {name: value for name, value in output.metadata.items() if not name.startswith("dagster/column")}
-    return output.with_metadata({**kept, **described})
+    described = describe(context, lakehouse, transforms.relation(node), (), descriptions, key=key, more=lineage)
+    others = {name: value for name, value in output.metadata.items() if not name.startswith("dagster/column")}
+    return output.with_metadata({**others, **described})
 
 
 def _columns(lakehouse: Lakehouse, manifest: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, Any]:
     """Columns of a model and of what it reads, in the form from which dagster-dbt makes column lineage."""
     if node["resource_type"] != "model" or not lakehouse.exists(transforms.relation(node)):
         return {}
-    known = {**manifest["nodes"], **manifest["sources"]}
-    inputs = [known[name] for name in manifest["parent_map"][node["unique_id"]]]
+    nodes = {**manifest["nodes"], **manifest["sources"]}
+    inputs = [nodes[name] for name in manifest["parent_map"][node["unique_id"]]]
     return {
         "columns": _typed(lakehouse, node),
         "parents": {i["relation_name"]: {"columns": _typed(lakehouse, i)} for i in inputs},

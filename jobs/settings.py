@@ -1,6 +1,6 @@
 """Where things are and how to reach them: the only module that reads the environment.
 
-No logic beyond defaults and derived paths belongs here; everything else is handed a `Settings`.
+Defaults and derived paths belong here and no other logic; all other modules receive a `Settings`.
 """
 
 import contextlib
@@ -42,15 +42,15 @@ class Settings:
     """SQLAlchemy URL of the database that keeps Optuna's studies; None means journal files under `home`."""
     price_cpu_hour: float = 0.05
     price_gpu_hour: float = 2.0
-    """Money for an hour of one CPU core, and of one GPU; in whatever currency the reader thinks in."""
+    """Prices of an hour of one CPU core and of one GPU, both in the same currency."""
     alert_webhook: str | None = field(default=None, repr=False)
-    """`https://...` that alerts are posted to as JSON; None means none. May hold a token, so that it is not shown."""
+    """`https://...` that alerts are posted to as JSON; None means no webhook. It may hold a token and is not shown."""
     alert_webhook_secret: str | None = field(default=None, repr=False)
-    """Key of the signature (HMAC-SHA256) of what is posted."""
+    """Key that posted alerts are signed with (HMAC-SHA256)."""
     alert_email: str | None = field(default=None, repr=False)
-    """`smtp://user:password@host:587/?from=...&to=...` for alerts by e-mail; None means none."""
+    """`smtp://user:password@host:587/?from=...&to=...` for alerts by e-mail; None means no e-mail."""
     alert_severity: Severity = "warning"
-    """Least severity of what goes to the webhook and by e-mail; the log gets everything."""
+    """Alerts below this severity go to the log only, not to the webhook or by e-mail."""
 
     @property
     def warehouse(self) -> str:
@@ -107,10 +107,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
-def _severity(said: str) -> Severity:
-    if said not in get_args(Severity):
-        raise ValueError(f"EVERGREEN_ALERT_SEVERITY: expected one of {', '.join(get_args(Severity))}, found {said!r}")
-    return cast(Severity, said)
+def _severity(name: str) -> Severity:
+    if name not in get_args(Severity):
+        raise ValueError(f"EVERGREEN_ALERT_SEVERITY: expected one of {', '.join(get_args(Severity))}, found {name!r}")
+    return cast(Severity, name)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; the kernel frees it however the holder dies."""
+    """Holds an exclusive lock on `path`; the kernel releases it when the holder dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -18,7 +18,7 @@ def file_lock(path: Path) -> Iterator[None]:
 
 
 def replace_json(path: Path, content: Any) -> None:
-    """Write `content` as JSON, dates as text; whoever reads meanwhile, or after a kill, finds the old or the new."""
+    """Write `content` as JSON, dates as text; a reader meanwhile, or after a kill, finds the old or the new content."""
     replace_bytes(path, json.dumps(content, default=str, indent=1).encode())
 
 
@@ -31,6 +31,6 @@ def replace_bytes(path: Path, content: bytes) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What `replace_json` wrote; {} if there is nothing."""
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return found
+    """Returns what `replace_json` wrote, {} if the file does not exist."""
+    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return content

@@ -1,5 +1,5 @@
-"""Sensors that alert: lateness, at every tick, and runs of a use case that failed. What is told when:
-`jobs.alerts.outbox`."""
+"""Sensors that alert: about lateness, at every tick, and about runs of a use case that failed. When an alert is sent is
+decided in `jobs.alerts.outbox`."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,42 +17,42 @@ from jobs.use_case import UseCase
 from orchestration import partitions
 
 Clock = Callable[[], datetime]
-EVERY = 300
-"""Seconds between looks at what is late."""
+TICK_SECONDS = 300
+"""Seconds between two ticks of the lateness sensor."""
 RUN_FAILED = "run_failed"
 """Kind of the alerts about runs; the subject is the job."""
 RECENT_RUNS = 20
 
 
 def build(use_case: UseCase, settings: Settings, now: Clock = utc_now) -> list[dg.SensorDefinition]:
-    """The sensors of a use case. They are on from the start: without a fault they say nothing."""
+    """The sensors of a use case. They are on from the start, and send nothing without a fault."""
     return [lateness(use_case, settings, now), *run_outcomes(use_case, settings, now)]
 
 
 def lateness(use_case: UseCase, settings: Settings, now: Clock = utc_now) -> dg.SensorDefinition:
-    """Alerts about late predictions and stale features; each tick also delivers what other alerts left waiting."""
+    """Alerts about late predictions and stale features. Each tick also delivers notifications that still wait."""
 
     @dg.sensor(
         name=f"{use_case.name}_lateness",
-        minimum_interval_seconds=EVERY,
+        minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Alerts when predictions miss their deadline or features are stale (docs/operation/alerts.md).",
     )
     def look() -> dg.SkipReason:
         moment = now()
         alive = partitions.alive(settings, use_case, moment.date())
-        # A history is never late, and what was late before its input was replaced by one is so no more.
+        # A history is never late; alerts from before its input became one are resolved.
         facts = late.read(attach(settings), use_case) if alive else late.FreshnessFacts()
         known = outbox.open_subjects(settings, use_case.name, late.PREDICTIONS)
         holding = {
             late.PREDICTIONS: late.late_predictions(use_case, facts, moment, known),
             late.FEATURES: late.stale_features(use_case, facts, moment),
         }
-        for kind, found in holding.items():
-            outbox.settle(settings, use_case.name, kind, found, moment)
+        for kind, alerts in holding.items():
+            outbox.settle(settings, use_case.name, kind, alerts, moment)
         outbox.flush(settings, moment)
-        said = " ".join(alert.said for found in holding.values() for alert in found)
-        return dg.SkipReason(said or ("nothing is late" if alive else "the input is history, which is never late"))
+        messages = " ".join(alert.message for alerts in holding.values() for alert in alerts)
+        return dg.SkipReason(messages or ("nothing is late" if alive else "the input is history, which is never late"))
 
     return look
 
@@ -85,7 +85,7 @@ def run_outcomes(use_case: UseCase, settings: Settings, now: Clock = utc_now) ->
 def settle_job(instance: dg.DagsterInstance, use_case: UseCase, settings: Settings, job: str, now: datetime) -> None:
     """Alert if the job's last run failed; resolve the alert if it succeeded.
 
-    Both sensors ask for the last run, as neither knows how far the other one is.
+    Both sensors look up the last run, as each of them may lag behind the other.
     """
     ended = RunsFilter(
         job_name=job,
@@ -105,10 +105,10 @@ def _failed(instance: dg.DagsterInstance, use_case: UseCase, job: str, last: Run
     run = last.dagster_run
     causes = {name: cause[:500] for name, cause in _causes(instance, run.run_id).items()}
     because = "; ".join(f"{step}: {cause}" for step, cause in list(causes.items())[:3]) or "no step failed"
-    said = f"Run {run.run_id} of {job} was expected to succeed, but failed ({because}): mend that, and run it again."
+    message = f"Run {run.run_id} of {job} was expected to succeed, but failed ({because}): mend that, and run it again."
     ended = datetime.fromtimestamp(last.end_time, UTC) if last.end_time else now
     evidence = {"run_id": run.run_id, "failed_steps": causes, "partition": run.tags.get("dagster/partition")}
-    return Alert(use_case.name, RUN_FAILED, job, said, "error", ended, evidence)
+    return Alert(use_case.name, RUN_FAILED, job, message, "error", ended, evidence)
 
 
 def _causes(instance: dg.DagsterInstance, run_id: str) -> dict[str, str]:
@@ -121,6 +121,6 @@ def _causes(instance: dg.DagsterInstance, run_id: str) -> dict[str, str]:
         error = failure.error
         while error is not None and error.cause is not None:
             error = error.cause
-        said = failure.user_failure_data.description if failure.user_failure_data else None
-        causes[entry.step_key or ""] = (said or (error.message if error else "failed")).strip()
+        described = failure.user_failure_data.description if failure.user_failure_data else None
+        causes[entry.step_key or ""] = (described or (error.message if error else "failed")).strip()
     return causes

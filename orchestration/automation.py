@@ -19,7 +19,7 @@ def lineage_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
 
 
 def monitoring_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
-    """What came in since, and what it says about the champion: evidence, but no decision, training or prediction."""
+    """New input, and the evidence about the champion that it leads to; no decision, training or prediction."""
     return dg.define_asset_job(
         f"{use_case.name}_monitoring",
         selection=_evidence(use_case),
@@ -29,7 +29,7 @@ def monitoring_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
 
 
 def retraining_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
-    """What a decision to train sets off, on tables that hold what it was decided on."""
+    """The training that was decided, on the tables that the decision rests on, up to the exported model."""
     keys = Keys(use_case)
     decision, rows = dg.AssetSelection.assets(keys.retraining), dg.AssetSelection.assets(keys.training_set)
     return dg.define_asset_job(

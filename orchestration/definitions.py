@@ -74,13 +74,13 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
     fresh = [a.map_asset_specs(lambda spec: spec._replace(freshness_policy=FRESH)) for a in assets]
     lineage, watch = automation.lineage_job(use_case), automation.monitoring_job(use_case)
     retrain = automation.retraining_job(use_case)
-    told = [*sensors.build(settings, use_case, watch, retrain), *alert_sensors.build(use_case, settings)]
+    watching = [*sensors.build(settings, use_case, watch, retrain), *alert_sensors.build(use_case, settings)]
     # A use case without a problem ends at its training set: there is nothing to monitor.
     jobs = [lineage, watch, retrain] if use_case.problem else [lineage]
-    return fresh, jobs, automation.nightly(use_case, lineage), told
+    return fresh, jobs, automation.nightly(use_case, lineage), watching
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """What `dagster dev -m orchestration.definitions` loads; built only then."""
+    """What `dagster dev -m orchestration.definitions` loads; it is built on loading only."""
     return build_definitions()

@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 BATCH_SIZE = 500
 OPEN_SHARDS = 4
-"""Databases kept open: the index, the run that is written, and a few that people look at."""
+"""Number of databases that stay open: the index, the run that is written, and a few that people look at."""
 
 
 class BatchingSqliteEventLogStorage(SqliteEventLogStorage):

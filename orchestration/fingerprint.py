@@ -1,4 +1,4 @@
-"""Is anything new? One hash over inputs, code and table versions, compared with that of the last finished run."""
+"""One hash over inputs, code and table versions: where it equals that of the last finished run, nothing is new."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ def of_run(lakehouse: Lakehouse, use_case: UseCase, files: Iterable[Path], asked
     stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in sorted(_flat(files))]
     code = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in _code(lakehouse.settings)]
     tables = [t for t in find_tables(lakehouse.warehouse) if t.split(".")[0].startswith(use_case.name)]
-    # A model that a person approved or took back since is to be exported.
+    # A model that a person has approved or taken back since must be exported.
     decided = promotions.last_decision(lakehouse.settings, use_case)
     content = [stats, code, lakehouse.versions(tables), sorted(asked.items()), decided]
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()
@@ -43,13 +43,14 @@ def _path(settings: Settings, use_case: UseCase) -> Path:
 
 
 def last(settings: Settings, use_case: UseCase) -> dict[str, Any]:
-    """What `remember` kept of the last finished run ({} if there was none)."""
+    """What `remember` wrote about the last finished run ({} if there was none)."""
     try:
-        kept: dict[str, Any] = json.loads(_path(settings, use_case).read_text())
+        record: dict[str, Any] = json.loads(_path(settings, use_case).read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    return kept
+    return record
 
 
-def remember(settings: Settings, use_case: UseCase, kept: Mapping[str, Any]) -> None:
-    replace_json(_path(settings, use_case), kept)
+def remember(settings: Settings, use_case: UseCase, record: Mapping[str, Any]) -> None:
+    """Write what the next run compares itself with."""
+    replace_json(_path(settings, use_case), record)

@@ -45,7 +45,7 @@ run_monitoring:
 
 
 def home(settings: Settings) -> Path:
-    """Dagster's folder, with a configuration, made if missing."""
+    """Dagster's folder with its configuration; both are created if they are missing."""
     folder = settings.dagster_home
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "dagster.yaml"

@@ -22,7 +22,7 @@ from orchestration.instance import PROCESS_TAG, open_instance, this_process
 
 @dataclass
 class Outcome:
-    """What a run did: seconds per step, metadata per asset, failed checks, and the error that ended it."""
+    """What a run did: seconds per step, metadata per asset, failed checks, and the errors that ended it."""
 
     run_id: str
     success: bool = False
@@ -97,12 +97,12 @@ def _gather(outcome: Outcome, entry: dg.EventLogEntry) -> None:
 
 
 def _cause(failure: Any) -> str:
-    """The error that a person can act on: the innermost, without its stack trace (the UI has that)."""
+    """The innermost error, which a person can act on; its stack trace is in the UI."""
     error = failure.error
     while error is not None and error.cause is not None:
         error = error.cause
-    said = failure.user_failure_data.description if failure.user_failure_data else None
-    return said or (error.message.strip() if error else "failed")
+    description = failure.user_failure_data.description if failure.user_failure_data else None
+    return description or (error.message.strip() if error else "failed")
 
 
 def _readable(step: str) -> str:

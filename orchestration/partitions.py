@@ -1,4 +1,4 @@
-"""The daily partitions of a use case: the days its registered input is about, and go on if it is alive."""
+"""The daily partitions of a use case: the days of its registered input, up to yesterday while the input grows."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -8,8 +8,8 @@ from jobs.ingest import registered_inputs
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 
-# An input whose last day is older than this is history: days after it are not missing, they do not exist.
 ALIVE = timedelta(days=31)
+"""An input whose last day is older than this has ended: the days after it are not missing."""
 
 
 def daily(settings: Settings, use_case: UseCase, today: date | None = None) -> dg.DailyPartitionsDefinition:
@@ -25,5 +25,5 @@ def alive(settings: Settings, use_case: UseCase, today: date | None = None) -> b
 
 
 def _span(settings: Settings, use_case: UseCase) -> tuple[date, date]:
-    known = registered_inputs.registered(settings, use_case)
-    return (known.first_day, known.last_day) if known else (use_case.first_day, use_case.last_day)
+    inputs = registered_inputs.registered(settings, use_case)
+    return (inputs.first_day, inputs.last_day) if inputs else (use_case.first_day, use_case.last_day)

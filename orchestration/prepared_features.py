@@ -17,7 +17,7 @@ from jobs.use_case import UseCase
 
 ALWAYS = timedelta(days=36_500)
 SETTLED = timedelta(days=366)
-"""After the last event; reports that take longer are not waited for."""
+"""Labels reported within this time after the last event count."""
 
 
 class NotPrepared(ValueError):
@@ -28,23 +28,24 @@ class NotPrepared(ValueError):
 def prepared(
     settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None
 ) -> Iterator[tuple[Lakehouse, Inputs]]:
-    """The lakehouse of these files with a training set of all their rows, below `home/prepared`, built anew if need be;
-    its engine runs until the block ends.
+    """The lakehouse of these files with a training set of all their rows, below `home/prepared`, built where it is
+    missing; its engine runs until the block ends.
 
-    Every label is the one known in the end. Features of a row are those known at its own time all the same, and whoever
-    wants to know what was known when asks the labels' table.
+    Every label is the one known in the end. Features of a row are still those known at its own time; when a label was
+    known is in the labels' table.
 
-    Raises NotPrepared if the lineage stopped; it printed why.
+    Raises:
+        NotPrepared: the lineage stopped; it printed why.
     """
     from orchestration import run_command
 
     own = _home(settings, use_case, files, columns)
     whole = replace(use_case, problem=None, training_window=ALWAYS)
-    known = run_command.registered(own, whole, files, columns)
+    inputs = run_command.registered(own, whole, files, columns)
     try:
-        if run_command.run(own, whole, files, columns, known.end + SETTLED, show=False):
+        if run_command.run(own, whole, files, columns, inputs.end + SETTLED, show=False):
             raise NotPrepared("expected the lineage to build the features, but it stopped; see above why")
-        yield attach(own), known
+        yield attach(own), inputs
     finally:
         if own.spark_remote is None:
             engine.stop(own)

@@ -35,9 +35,9 @@ def run(
     acting: Acting | None = None,
     memory: timedelta | None = None,
 ) -> pl.DataFrame:
-    """Replay; writes `timeline.parquet` and `timeline.png` to `out` and gives the first.
+    """Replay; writes `timeline.parquet` and `timeline.png` to `out` and returns the rows of the first.
 
-    With `acting`, `actions.parquet` too: what was done about each event, with which chance.
+    With `acting`, it writes `actions.parquet` too: the decision about each event, and its probability.
 
     Args:
         memory: how far a training looks back; None: as the use case declares.
@@ -46,9 +46,9 @@ def run(
         ValueError: the span holds no days to decide on, or `out` holds another replay.
     """
     given = files if any(files.values()) else _built_in(settings, use_case)
-    with prepared(settings, use_case, given, columns) as (lakehouse, known):
-        history.build(lakehouse, use_case, known.end + SETTLED)
-    plan = replace(_plan(policy, known.first_day, known.last_day, span, instant, seed), acting=acting)
+    with prepared(settings, use_case, given, columns) as (lakehouse, inputs):
+        history.build(lakehouse, use_case, inputs.end + SETTLED)
+    plan = replace(_plan(policy, inputs.first_day, inputs.last_day, span, instant, seed), acting=acting)
     own = replace(settings, home=out / "home", warehouse_url=str(lakehouse.warehouse))
     seen = history.read(lakehouse, use_case)
     if acting is not None:
@@ -56,18 +56,18 @@ def run(
     # The features of an event do not depend on it, so that the history is the same one.
     use_case = use_case if memory is None else replace(use_case, training_window=memory)
     played = replay.run(own, use_case, seen, plan, out, progress)
-    made = timeline.frame(played.days, replay.outcomes(seen, played.decided))
+    rows = timeline.frame(played.days, replay.outcomes(seen, played.decided))
     if acting is not None:
         ids = history.event_ids(lakehouse, use_case)
         timeline.parquet(pl.DataFrame(exploration.table(played.told(), seen, ids, acting)), out / "actions.parquet")
-    timeline.write(made, out, f"{use_case.name}, policy {policy}" + (", labels at once" if instant else ""))
-    return made
+    timeline.write(rows, out, f"{use_case.name}, policy {policy}" + (", labels at once" if instant else ""))
+    return rows
 
 
 def acting_on(
     use_case: UseCase, threshold: float | None, explore: float, cap: int | None, corrected: bool, seed: int
 ) -> Acting:
-    """What is done about scores if nothing else is asked for: above the use case's own threshold events are blocked."""
+    """How scores are acted on; by default, events above the use case's own threshold are blocked."""
     own = problem_of(use_case).review.threshold
     return Acting(
         own if threshold is None else threshold,
@@ -92,5 +92,5 @@ def _plan(
 
 
 def _built_in(settings: Settings, use_case: UseCase) -> dict[str, Sequence[Path]]:
-    known = registered_inputs.ensure(settings, use_case)
-    return {name: known.paths(name) for name in known.files}
+    inputs = registered_inputs.ensure(settings, use_case)
+    return {name: inputs.paths(name) for name in inputs.files}

@@ -1,4 +1,4 @@
-"""Resources made from settings: the lakehouse, the clock at the boundary, models and who is champion."""
+"""Resources made from settings: the lakehouse, the clock at the boundary, the registry and the champions."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from jobs.settings import Settings
 
 
 def build(settings: Settings) -> dict[str, Any]:
-    """All resources, keyed as the assets ask for them."""
+    """All resources, under the names that assets declare."""
     return {
         "lakehouse": attach(settings),
         "now": utc_now(),

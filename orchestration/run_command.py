@@ -42,10 +42,10 @@ def run(
     try:
         # A second run of the same use case waits here, and then finds nothing new.
         with file_lock(settings.home / "locks" / f"run.{use_case.name}.lock"):
-            known = _inputs(settings, use_case, files, columns, show)
+            inputs = _inputs(settings, use_case, files, columns, show)
             # Input of a day that is not over yet is known until now.
-            as_of = as_of or min(known.end, datetime.now(UTC))
-            return _run(settings, use_case, known, as_of, full, show)
+            as_of = as_of or min(inputs.end, datetime.now(UTC))
+            return _run(settings, use_case, inputs, as_of, full, show)
     except (InputError, EngineUnreachable, OSError) as error:
         console.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}", soft_wrap=True)
         return 1
@@ -87,43 +87,42 @@ def registered(
 ) -> registered_inputs.Inputs:
     """Make `files` the input of the use case. Raises InputError if they cannot be used."""
     named = [*(f for paths in files.values() for f in paths), *([columns] if columns else [])]
-    given, known = registered_inputs.stamps(named), registered_inputs.registered(settings, use_case)
-    if known is not None and len(given) == len(named) and known.given == given:
-        return known
+    given, last = registered_inputs.stamps(named), registered_inputs.registered(settings, use_case)
+    if last is not None and len(given) == len(named) and last.given == given:
+        return last
     from jobs.actions import verdicts
     from jobs.ingest import load
 
-    found = load.describe(use_case, files, columns, datetime.now(UTC))
-    found = verdicts.joined(settings, use_case, replace(found, given=given))
-    return registered_inputs.register(settings, use_case, found)
+    inputs = load.describe(use_case, files, columns, datetime.now(UTC))
+    inputs = verdicts.joined(settings, use_case, replace(inputs, given=given))
+    return registered_inputs.register(settings, use_case, inputs)
 
 
 def _run(
-    settings: Settings, use_case: UseCase, known: registered_inputs.Inputs, as_of: datetime, full: bool, show: bool
+    settings: Settings, use_case: UseCase, inputs: registered_inputs.Inputs, as_of: datetime, full: bool, show: bool
 ) -> int:
     lakehouse = attach(settings)
-    paths = [p for name in known.files for p in known.paths(name)]
-    asked = {"as_of": as_of, "columns": known.columns}
+    paths = [p for name in inputs.files for p in inputs.paths(name)]
+    asked = {"as_of": as_of, "columns": inputs.columns}
     last = fingerprint.last(settings, use_case)
     if not full and last.get("fingerprint") == fingerprint.of_run(lakehouse, use_case, paths, asked):
         console.print(f"Nothing new for {use_case.name} since run {last['run_id']} (as of {last['as_of']}).")
         _where_next(settings)
         return 0
     execute = _prepared(settings)
-    outcome = execute(settings, use_case, as_of, _days(known, as_of, last), (use_case,), show=show)
-    _summary(use_case, known, as_of, outcome)
+    outcome = execute(settings, use_case, as_of, _days(inputs, as_of, last), (use_case,), show=show)
+    _summary(use_case, inputs, as_of, outcome)
     if not outcome.success:
         return 1
-    made = fingerprint.of_run(lakehouse, use_case, paths, asked)
-    kept: dict[str, object] = {"fingerprint": made, "run_id": outcome.run_id, "as_of": as_of.isoformat()}
-    kept |= {"seconds": outcome.seconds, "steps": outcome.steps}
-    fingerprint.remember(settings, use_case, kept)
+    record: dict[str, object] = {"fingerprint": fingerprint.of_run(lakehouse, use_case, paths, asked)}
+    record |= {"run_id": outcome.run_id, "as_of": as_of.isoformat(), "seconds": outcome.seconds, "steps": outcome.steps}
+    fingerprint.remember(settings, use_case, record)
     _where_next(settings)
     return 0
 
 
 def _prepared(settings: Settings) -> "Callable[..., Outcome]":
-    """What executes a run: its imports take seconds, in which the engine starts, or is found not to answer."""
+    """Returns what executes a run. Its imports take seconds, in which the engine starts or turns out not to answer."""
     with ThreadPoolExecutor(1) as background:
         started = background.submit(engine.url, settings)
         if settings.spark_remote:
@@ -134,16 +133,16 @@ def _prepared(settings: Settings) -> "Callable[..., Outcome]":
     return execute
 
 
-def _days(known: registered_inputs.Inputs, as_of: datetime, last: Mapping[str, str]) -> tuple[date, date]:
+def _days(inputs: registered_inputs.Inputs, as_of: datetime, last: Mapping[str, str]) -> tuple[date, date]:
     """Partitions the run is recorded for: the days since the last run, or all of them at first."""
-    end = min(known.last_day, (as_of - timedelta(microseconds=1)).date())
+    end = min(inputs.last_day, (as_of - timedelta(microseconds=1)).date())
     if last:
         before = (datetime.fromisoformat(last["as_of"]) - timedelta(microseconds=1)).date()
-        return max(known.first_day, min(before + timedelta(days=1), end)), max(end, known.first_day)
-    return known.first_day, max(end, known.first_day)
+        return max(inputs.first_day, min(before + timedelta(days=1), end)), max(end, inputs.first_day)
+    return inputs.first_day, max(end, inputs.first_day)
 
 
-def _summary(use_case: UseCase, known: registered_inputs.Inputs, as_of: datetime, outcome: "Outcome") -> None:
+def _summary(use_case: UseCase, inputs: registered_inputs.Inputs, as_of: datetime, outcome: "Outcome") -> None:
     from rich.table import Table
 
     table = Table(title=f"{use_case.name} as of {as_of:%Y-%m-%d %H:%M} UTC", title_justify="left")

@@ -1,14 +1,15 @@
 """Fixtures shared by all tests: homes, engines, lakehouses. Nothing here is mocked."""
 
+import contextlib
 import json
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,8 +17,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import hypothesis
 import polars as pl
+import psutil
 import pytest
+from worlds.draws import SEED
+from worlds.examples import EVERYBODY
+from worlds.shared import STARTED, Server, one_server, session_folder
 
 from jobs import settings
 from jobs.lakehouse import engine
@@ -29,6 +35,11 @@ CACHE = ROOT / ".cache"
 # Which run brought a row: differs, and may, when a run was interrupted.
 COUNTERS = {"loaded_in", "reports_loaded_in", "transactions_loaded_in"}
 Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]
+hypothesis.settings.load_profile(EVERYBODY)
+
+
+def pytest_report_header() -> str:
+    return f"points are drawn by EVERGREEN_TEST_SEED={SEED}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -48,61 +59,61 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def spark_remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Apache Spark Connect server, from an environment and folder without our package."""
+    """A real Apache Spark Connect server of all workers, from an environment and folder without our package."""
     from jobs.lakehouse import spark_server
 
-    folder = tmp_path_factory.mktemp("spark")
-    prepared = spark_server.prepare(CACHE, ROOT / "requirements.lock")
-    running = spark_server.start(
-        prepared, None, folder / "warehouse", folder / "log", options=spark_server.QUICK_TO_WARM
-    )
-    try:
-        yield running.url
-    finally:
-        running.stop()
+    folder = session_folder(tmp_path_factory, "spark")
+
+    def start() -> Server:
+        prepared = spark_server.prepare(CACHE, ROOT / "requirements.lock")
+        warehouse, log = folder / "warehouse", folder / "log"
+        running = spark_server.start(prepared, None, warehouse, log, options=spark_server.QUICK_TO_WARM)
+        STARTED.append(running)
+        return Server(running.url, running.pid, str(running.work))
+
+    with one_server(folder, start, _stop) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """URL of a real PostgreSQL of its own, on loopback, in a folder of its own."""
-    initdb, server = postgres_program("initdb"), postgres_program("postgres")
-    assert initdb and server, "PostgreSQL is missing: apt-get install postgresql"
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a real PostgreSQL of all workers, on loopback, in a folder of its own."""
+    with one_server(session_folder(tmp_path_factory, "postgresql"), _start_postgresql, _stop) as url:
+        yield url
+
+
+def _start_postgresql() -> Server:
+    control = postgres_program("pg_ctl")
+    assert control, "PostgreSQL is missing: apt-get install postgresql"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        as_other: dict[str, Any] = {}
-        if os.getuid() == 0:  # which PostgreSQL refuses to run as
-            other = pwd.getpwnam("postgres")
-            os.chown(folder, other.pw_uid, other.pw_gid)
-            as_other = {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": []}
-        data = f"{folder}/data"
-        made = [initdb, "-D", data, "-U", "evergreen", "--auth=trust", "--no-sync", "--encoding=UTF8"]
-        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd=folder, **as_other)
-        options = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", folder, "-p", str(port)]
-        log = (Path(folder) / "log").open("w")
-        process = subprocess.Popen([server, "-D", data, *options], stderr=log, cwd=folder, **as_other)
-        try:
-            url = f"postgresql://evergreen@127.0.0.1:{port}/postgres"
-            _wait_for_postgresql(url, process)
-            yield url
-        finally:
-            process.terminate()
-            process.wait()
-            log.close()
+    folder = tempfile.mkdtemp()
+    as_other: dict[str, Any] = {}
+    if os.getuid() == 0:  # which PostgreSQL refuses to run as
+        other = pwd.getpwnam("postgres")
+        os.chown(folder, other.pw_uid, other.pw_gid)
+        as_other = {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": []}
+    data = f"{folder}/data"
+    made = ["initdb", "-o", "-U evergreen --auth=trust --no-sync --encoding=UTF8"]
+    options = f"-c listen_addresses=127.0.0.1 -c fsync=off -k {folder} -p {port}"
+    started = ["start", "--wait", "--log", f"{folder}/log", "-o", options]
+    for command in (made, started):
+        subprocess.run([control, "-D", data, *command], check=True, stdout=subprocess.DEVNULL, cwd=folder, **as_other)
+    pid = int((Path(data) / "postmaster.pid").read_text().split()[0])
+    return Server(f"postgresql://evergreen@127.0.0.1:{port}/postgres", pid, folder)
 
 
-def _wait_for_postgresql(url: str, process: "subprocess.Popen[bytes]") -> None:
-    import psycopg
-
-    for _ in range(200):
-        assert process.poll() is None, "PostgreSQL ended at its start"
-        try:
-            psycopg.connect(url).close()
-            return
-        except psycopg.OperationalError:
-            time.sleep(0.05)
-    raise AssertionError("PostgreSQL did not answer within ten seconds")
+def _stop(server: Server) -> None:
+    """End a server that perhaps another worker started, with its children, and remove what it worked with."""
+    process = psutil.Process(server.pid)
+    processes = [process, *process.children(recursive=True)]
+    process.send_signal(signal.SIGINT)  # PostgreSQL then waits for no client
+    _, processes = psutil.wait_procs(processes, timeout=10)
+    for each in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    shutil.rmtree(server.folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])

@@ -1,7 +1,7 @@
-"""Where alerts go: the log always, a webhook and e-mail if the settings name them. What is told when:
-`jobs.alerts.outbox`.
+"""Channels of alerts: the log always, a webhook and e-mail if the settings name them.
 
-A channel delivers one notice or says why not; it never fails whoever raised the alert.
+A channel delivers one notice or returns why it could not; it never fails the caller that raised the alert. When an
+alert is sent is decided in `jobs.alerts.outbox`.
 """
 
 from __future__ import annotations
@@ -9,48 +9,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import logging
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from ipaddress import ip_address
+from dataclasses import asdict
 from typing import IO, Any
 from urllib.error import HTTPError
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from jobs.alerts import redaction
+from jobs.alerts.addresses import ANSWER_SECONDS, is_loopback, split
+from jobs.alerts.notice import LOGGER, SEVERITIES, Notice
 from jobs.settings import Settings, Severity
-
-SEVERITIES: Mapping[Severity, int] = {"warning": logging.WARNING, "error": logging.ERROR}
-SECONDS = 10.0
-"""That a receiver may take for each answer."""
-LOGGER = logging.getLogger("evergreen.alerts")
-
-
-@dataclass(frozen=True)
-class Notice:
-    """One telling of an alert, with texts that are safe to send."""
-
-    key: str
-    """The same whenever this telling is delivered: a receiver can drop a second one."""
-    use_case: str
-    kind: str
-    subject: str
-    said: str
-    severity: Severity
-    as_of: datetime
-    raised_at: datetime
-    reminder: int
-    """0: told for the first time."""
-    resolved_at: datetime | None
-    evidence: Mapping[str, Any]
-
-    @property
-    def title(self) -> str:
-        """In a line: how bad, of what, and whether it is news."""
-        state = " (resolved meanwhile)" if self.resolved_at else " (still)" if self.reminder else ""
-        return f"{self.severity}: {self.use_case} {self.kind.replace('_', ' ')}, {self.subject}{state}"
 
 
 def configured(settings: Settings, severity: Severity) -> tuple[str, ...]:
@@ -61,7 +30,7 @@ def configured(settings: Settings, severity: Severity) -> tuple[str, ...]:
 
 
 def deliver(settings: Settings, channel: str, notice: Notice) -> str | None:
-    """Deliver once; None, or why it could not be done, in words without secrets."""
+    """Deliver a notice once. Returns None, or why it could not be delivered, without secrets."""
     try:
         _CHANNELS[channel](settings, notice)
     except Exception as error:
@@ -72,35 +41,12 @@ def deliver(settings: Settings, channel: str, notice: Notice) -> str | None:
     return None
 
 
-def is_loopback(host: str) -> bool:
-    """Whether what is sent to `host` stays on this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def split(name: str, url: str, expected: str) -> SplitResult:
-    """The parts of a channel's URL. Raises ValueError, which does not show the URL, if it is none."""
-    # urlsplit would silently drop a line break.
-    if not (url.isascii() and url.isprintable() and " " not in url):
-        raise ValueError(f"{name}: expected {expected}, found spaces or other characters that no URL has; encode them")
-    parts = urlsplit(url)
-    try:
-        reachable = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        reachable = False
-    if not reachable:
-        raise ValueError(f"{name}: expected {expected}, found no host or no valid port after {parts.scheme}://")
-    return parts
-
-
 def _log(settings: Settings, notice: Notice) -> None:
-    LOGGER.log(SEVERITIES[notice.severity], "%s: %s", notice.title, notice.said)
+    LOGGER.log(SEVERITIES[notice.severity], "%s: %s", notice.title, notice.message)
 
 
 def webhook(settings: Settings) -> SplitResult:
-    """Where alerts are posted to. Raises ValueError if that is no URL we would post to."""
+    """The URL that alerts are posted to. Raises ValueError if it is neither https nor on loopback."""
     name, expected = "EVERGREEN_ALERT_WEBHOOK", "https://host/path (http:// to loopback only)"
     parts = split(name, settings.alert_webhook or "", expected)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
@@ -112,18 +58,19 @@ def webhook(settings: Settings) -> SplitResult:
 
 def _post(settings: Settings, notice: Notice) -> None:
     parts = webhook(settings)
-    # A chat shows `text`, and ignores the rest.
-    content = {**asdict(notice), "text": f"{notice.title}: {notice.said}"}
+    content = asdict(notice)
+    # Receivers know the message by this name; a chat shows `text` and ignores the rest.
+    content |= {"said": content.pop("message"), "text": f"{notice.title}: {notice.message}"}
     body = json.dumps(content, default=lambda moment: moment.isoformat(), allow_nan=False).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "evergreen", "Idempotency-Key": notice.key}
     if settings.alert_webhook_secret:
         signature = hmac.new(settings.alert_webhook_secret.encode(), body, hashlib.sha256).hexdigest()
         headers["X-Evergreen-Signature-256"] = f"sha256={signature}"
     request = urllib.request.Request(parts.geturl(), data=body, headers=headers, method="POST")
-    # A proxy is for the world; what is meant for this machine stays on it.
+    # What is sent to this machine must not leave it through a proxy.
     proxies = [urllib.request.ProxyHandler({})] if is_loopback(parts.hostname or "") else []
     try:
-        urllib.request.build_opener(_NoRedirects, *proxies).open(request, timeout=SECONDS).close()
+        urllib.request.build_opener(_NoRedirects, *proxies).open(request, timeout=ANSWER_SECONDS).close()
     except HTTPError as error:
         error.close()
         more = "; redirects are not followed: name the address itself" if 300 <= error.code < 400 else ""
@@ -131,7 +78,7 @@ def _post(settings: Settings, notice: Notice) -> None:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Alerts go to the host that was named and to no other."""
+    """Refuses redirects: alerts go to the configured host and to no other."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
@@ -149,7 +96,7 @@ _CHANNELS: Mapping[str, Callable[[Settings, Notice], None]] = {"log": _log, "web
 
 
 def where(settings: Settings) -> dict[str, str]:
-    """Each configured channel and where it leads to, for people: without secrets. A bad URL is told as such."""
+    """Each configured channel and its destination, without secrets; for a bad URL the reason why it is refused."""
     from jobs.alerts import mail
 
     places: Mapping[str, Callable[[Settings], object]] = {
@@ -157,10 +104,10 @@ def where(settings: Settings) -> dict[str, str]:
         "webhook": lambda settings: "{0.scheme}://{0.hostname}".format(webhook(settings)),
         "email": mail.mailbox,
     }
-    found = {}
+    destinations = {}
     for channel in configured(settings, "error"):
         try:
-            found[channel] = str(places[channel](settings))
+            destinations[channel] = str(places[channel](settings))
         except ValueError as error:
-            found[channel] = str(error)
-    return found
+            destinations[channel] = str(error)
+    return destinations

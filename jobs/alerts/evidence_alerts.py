@@ -1,4 +1,4 @@
-"""Alerts about evidence: a test that alarms, told once while it does; and a promotion that was taken back."""
+"""Alerts about evidence: one per test while it alarms, and one per promotion that was taken back."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from jobs.settings import Settings
 from jobs.use_case import UseCase
 
 CHANGE, ROLLBACK = "change", "rollback"
-"""Kinds of alerts; the subjects are the test, and the version that was taken back."""
+"""Kinds of alerts; their subjects are the test that alarms, and the version that was taken back."""
 
 
 def settle(settings: Settings, use_case: UseCase, evidence: Evidence, now: datetime) -> None:
-    """Tell the tests that alarm, resolve those that do no longer."""
+    """Send alerts for the tests that alarm, and resolve those of tests that no longer do."""
     outbox.settle(settings, use_case.name, CHANGE, [_alarm(use_case, evidence, test) for test in evidence.alarms], now)
 
 
 def rolled_back(settings: Settings, use_case: UseCase, decision: PromotionDecision, now: datetime) -> None:
-    """Tell that a champion was replaced by its predecessor: an event, that is over as soon as it is told."""
-    said = (
+    """Send an alert that a champion was replaced by its predecessor; an event, and so resolved at once."""
+    message = (
         f"Version {decision.champion_version} of {use_case.name} was taken back, version {decision.model_version} is "
         f"in production again: {decision.reason}. Look at the promotion's evidence before it is tried again."
     )
     evidence = {"decision": decision.id, "restored": decision.model_version}
     subject = f"version {decision.champion_version}"
-    outbox.send(settings, Alert(use_case.name, ROLLBACK, subject, said, "error", decision.as_of, evidence), now)
+    outbox.send(settings, Alert(use_case.name, ROLLBACK, subject, message, "error", decision.as_of, evidence), now)
     outbox.resolve(settings, use_case.name, ROLLBACK, subject, now)
 
 
 def _alarm(use_case: UseCase, evidence: Evidence, test: str) -> Alert:
     named = ", ".join(list(evidence.named.get(test, ()))[:5])
-    said = (
+    message = (
         f"The world of {use_case.name} was expected to stay as it was, but {test} says since {evidence.changed_on} "
         f"that it did not{f' ({named})' if named else ''}: look at monitoring/evidence, and what retraining decides."
     )
-    about = {"score": evidence.scores[test], "versions": dict(evidence.versions)}
-    return Alert(use_case.name, CHANGE, test, said, "warning", evidence.as_of, about)
+    details = {"score": evidence.scores[test], "versions": dict(evidence.versions)}
+    return Alert(use_case.name, CHANGE, test, message, "warning", evidence.as_of, details)

@@ -1,6 +1,6 @@
 """Predictions later than their deadline and stale features: facts of the tables, and the alerts that follow.
 
-Only for a use case that is alive: a history has no deadlines. Sending is `jobs.alerts.outbox`' business.
+Only for a use case that is alive: a history has no deadlines. For sending see `jobs.alerts.outbox`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ PREDICTIONS, FEATURES = "late_predictions", "stale_features"
 """Kinds of alerts."""
 DAY = timedelta(days=1)
 LOOK_BACK = 31 * DAY
-"""Days that ended longer ago are history."""
+"""Days that ended before this time are not expected to be scored."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class FreshnessFacts:
     scored: frozenset[date] = frozenset()
     """Days with nightly predictions."""
     champion_since: datetime | None = None
-    """When somebody was in production for the first time: what was before had nobody to be scored by."""
+    """Start of the first champion: days before it had no model to be scored by."""
     features: Mapping[str, date | None] = field(default_factory=dict)
     """Feature table -> its newest day (None: empty); tables that do not exist are left out."""
 
@@ -93,7 +93,7 @@ def late_predictions(
 
     Args:
         known: subjects of the alerts that are open. A stretch whose first days were scored meanwhile, or that grew,
-            goes on under its old subject: recovering, day by day, is no news.
+            keeps its old subject: recovering day by day raises no new alert.
     """
     if use_case.problem is None:
         return []
@@ -110,12 +110,12 @@ def late_predictions(
 
 def _late(use_case: UseCase, due: timedelta, days: Sequence[date], subject: str, as_of: datetime) -> Alert:
     many = f" and {len(days) - 1} later days" if len(days) > 1 else ""
-    said = (
+    message = (
         f"Predictions of {use_case.name} for {days[0]}{many} were expected {_hours(due)} after the day's end, but are "
         "not in the prediction log: look at the last nightly runs, and materialize batch_predictions of these days."
     )
     evidence = {"days": [str(day) for day in days], "due_hours": due / timedelta(hours=1)}
-    return Alert(use_case.name, PREDICTIONS, subject, said, "error", as_of, evidence)
+    return Alert(use_case.name, PREDICTIONS, subject, message, "error", as_of, evidence)
 
 
 def stale_features(use_case: UseCase, facts: FreshnessFacts, as_of: datetime) -> list[Alert]:
@@ -126,12 +126,12 @@ def stale_features(use_case: UseCase, facts: FreshnessFacts, as_of: datetime) ->
         return []
     oldest = min(stale, key=lambda table: stale[table])
     more = f" ({len(stale)} of {len(facts.features)} feature tables are stale)" if len(stale) > 1 else ""
-    said = (
+    message = (
         f"Features of {use_case.name} were expected to be younger than {_hours(use_case.features_fresh)}, but the "
         f"newest day in {oldest} is {facts.features[oldest]}{more}: look whether raw data arrives and runs succeed."
     )
     evidence = {"newest_day": {table: str(facts.features[table]) for table in sorted(stale)}}
-    return [Alert(use_case.name, FEATURES, use_case.feature_service, said, "warning", as_of, evidence)]
+    return [Alert(use_case.name, FEATURES, use_case.feature_service, message, "warning", as_of, evidence)]
 
 
 def _hours(span: timedelta) -> str:

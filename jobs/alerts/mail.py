@@ -1,4 +1,5 @@
-"""Alerts by e-mail: one message per notice over an encrypted connection. What is told when: `jobs.alerts.outbox`."""
+"""Alerts by e-mail: one message per notice over an encrypted connection. When an alert is sent is decided in
+`jobs.alerts.outbox`."""
 
 import contextlib
 import json
@@ -9,7 +10,8 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from urllib.parse import parse_qs, unquote
 
-from jobs.alerts.channels import LOGGER, SECONDS, Notice, is_loopback, split
+from jobs.alerts.addresses import ANSWER_SECONDS, is_loopback, split
+from jobs.alerts.notice import LOGGER, Notice
 from jobs.settings import Settings
 
 NAME = "EVERGREEN_ALERT_EMAIL"
@@ -22,7 +24,7 @@ LONGEST_EVIDENCE = 20_000
 
 @dataclass(frozen=True)
 class Mailbox:
-    """A mail server and who writes to whom."""
+    """A mail server, the sender and the recipients."""
 
     secure: bool
     """TLS from the first byte; otherwise STARTTLS, except to loopback."""
@@ -43,11 +45,11 @@ def mailbox(settings: Settings) -> Mailbox:
     parts = split(NAME, settings.alert_email or "", EXPECTED)
     if parts.scheme not in PORTS:
         raise ValueError(f"{NAME}: expected {EXPECTED}, found {parts.scheme}://")
-    asked = parse_qs(parts.query, keep_blank_values=True)
-    if asked.keys() != {"from", "to"} or len(asked["from"]) != 1 or parts.path not in ("", "/"):
-        raise ValueError(f"{NAME}: expected one `from` and `to` after the host, found {sorted(asked)}; {EXPECTED}")
-    to = tuple(address for text in asked["to"] for address in text.split(","))
-    if wrong := [address for address in (*asked["from"], *to) if not ADDRESS.fullmatch(address)]:
+    query = parse_qs(parts.query, keep_blank_values=True)
+    if query.keys() != {"from", "to"} or len(query["from"]) != 1 or parts.path not in ("", "/"):
+        raise ValueError(f"{NAME}: expected one `from` and `to` after the host, found {sorted(query)}; {EXPECTED}")
+    to = tuple(address for text in query["to"] for address in text.split(","))
+    if wrong := [address for address in (*query["from"], *to) if not ADDRESS.fullmatch(address)]:
         raise ValueError(f"{NAME}: expected addresses like a@b.org, found {wrong[0]!r}; a plus sign is written %2B")
     return Mailbox(
         secure=parts.scheme == "smtps",
@@ -55,13 +57,14 @@ def mailbox(settings: Settings) -> Mailbox:
         port=parts.port or PORTS[parts.scheme],
         user=None if parts.username is None else unquote(parts.username),
         password=unquote(parts.password or ""),
-        sender=asked["from"][0],
+        sender=query["from"][0],
         to=to,
     )
 
 
 def send(settings: Settings, notice: Notice) -> None:
-    """Hand a notice to the mail server. Raises OSError (smtplib's too) or ValueError if nobody will get it."""
+    """Hand a notice to the mail server. Raises OSError (smtplib's errors included) or ValueError if no
+    recipient will get it."""
     box = mailbox(settings)
     # Built first: what cannot be written needs no connection.
     written = message(box, notice)
@@ -71,7 +74,7 @@ def send(settings: Settings, notice: Notice) -> None:
             server.login(box.user, box.password)
         refused = server.send_message(written, box.sender, list(box.to))
     finally:
-        # Once the message is accepted, a rude goodbye must not make us send it again.
+        # Once the message is accepted, an error at the end must not send it again.
         with contextlib.suppress(OSError):
             server.quit()
         server.close()
@@ -81,8 +84,8 @@ def send(settings: Settings, notice: Notice) -> None:
 
 def _connect(box: Mailbox) -> smtplib.SMTP:
     if box.secure:
-        return smtplib.SMTP_SSL(box.host, box.port, timeout=SECONDS, context=ssl.create_default_context())
-    server = smtplib.SMTP(box.host, box.port, timeout=SECONDS)
+        return smtplib.SMTP_SSL(box.host, box.port, timeout=ANSWER_SECONDS, context=ssl.create_default_context())
+    server = smtplib.SMTP(box.host, box.port, timeout=ANSWER_SECONDS)
     try:
         if not is_loopback(box.host):
             server.starttls(context=ssl.create_default_context())
@@ -103,5 +106,5 @@ def message(box: Mailbox, notice: Notice) -> EmailMessage:
     facts = {"as of": notice.as_of, "raised": notice.raised_at, "resolved": notice.resolved_at}
     moments = "\n".join(f"{name}: {moment.isoformat()}" for name, moment in facts.items() if moment)
     evidence = json.dumps(notice.evidence, indent=1, ensure_ascii=False)[:LONGEST_EVIDENCE]
-    written.set_content(f"{notice.said}\n\n{notice.title}\n{moments}\n\nevidence: {evidence}\n")
+    written.set_content(f"{notice.message}\n\n{notice.title}\n{moments}\n\nevidence: {evidence}\n")
     return written

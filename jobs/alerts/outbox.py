@@ -1,7 +1,8 @@
-"""Alerts: told once while a condition lasts, over every configured channel, in spite of kills and restarts.
+"""The outbox of alerts: one notification while a condition lasts, over every configured channel, in spite of kills
+and restarts.
 
 An alert is recorded first, in the ledger's database with a delivery per channel (`jobs.alerts.records`), and delivered
-then (`jobs.alerts.channels`). What is wrong is said by others: `jobs.alerts.freshness`, assets, sensors.
+then (`jobs.alerts.channels`). Conditions are found elsewhere: `jobs.alerts.freshness`, assets, sensors.
 """
 
 from __future__ import annotations
@@ -22,46 +23,46 @@ LONGEST_SUBJECT = 300
 
 @dataclass(frozen=True)
 class Alert:
-    """Something that a person should know. The same `use_case`, `kind` and `subject` are the same condition."""
+    """A condition that a person should know of. Alerts of one `use_case`, `kind` and `subject` are one condition."""
 
     use_case: str
     kind: str
-    """What is wrong, such as "drift", "performance", "late_predictions", "run_failed", "rollback"."""
+    """What is wrong, such as "change", "late_predictions", "stale_features", "run_failed", "rollback"."""
     subject: str
-    """Of what exactly: a feature, a table, a day."""
-    said: str
+    """What it is wrong with: a test, a feature, a table, a day."""
+    message: str
     """One sentence in plain words: what was expected, what was found, what to do."""
     severity: Severity
     as_of: datetime
-    """The moment of the use case's world that it was seen at."""
+    """Moment of the use case's world at which the condition was found."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
-    """As JSON; anything else is told as its text."""
+    """Numbers and names behind the message; what is no JSON is sent as its text."""
 
 
 @dataclass(frozen=True)
 class RecordedAlert:
-    """An alert as recorded."""
+    """An alert and its notifications, as recorded."""
 
     alert: Alert
     raised_at: datetime
-    told_at: datetime
-    """When it was told last."""
-    tellings: int
+    notified_at: datetime
+    """Moment of the last notification."""
+    notifications: int
     resolved_at: datetime | None
     waiting: Mapping[str, str | None]
-    """Channels that have not delivered the last telling, and why (None: not tried yet)."""
+    """Channels that have not delivered the last notification, and why (None: not tried yet)."""
 
 
 def send(settings: Settings, alert: Alert, now: datetime) -> bool:
-    """Tell an alert, unless its condition is told already: then again only after a week, or when it became worse.
+    """Send an alert once per condition; again only after a week, or when it became worse.
 
     No channel can fail the caller: what was not delivered is tried again by the next `send` or `flush`.
 
     Returns:
-        Whether there was something to tell.
+        Whether a notification was recorded.
 
     Raises:
-        LedgerUnreachable: nothing was recorded, nor told.
+        LedgerUnreachable: nothing was recorded, nor sent.
         ValueError: a moment without a zone.
     """
     if alert.as_of.tzinfo is None or now.tzinfo is None:
@@ -69,25 +70,25 @@ def send(settings: Settings, alert: Alert, now: datetime) -> bool:
     hidden, channels = redaction.secrets(settings), alert_channels.configured(settings, alert.severity)
     safe = {
         "subject": _subject(settings, alert.subject),
-        "said": redaction.line(alert.said, hidden),
+        "message": redaction.line(alert.message, hidden),
         "evidence": redaction.plain(alert.evidence, hidden),
     }
-    recorded = repeated(settings, lambda connection: records.record(connection, {**vars(alert), **safe}, channels, now))
+    notified = repeated(settings, lambda connection: records.record(connection, {**vars(alert), **safe}, channels, now))
     flush(settings, now)
-    return recorded
+    return notified
 
 
 def resolve(settings: Settings, use_case: str, kind: str, subject: str, now: datetime) -> bool:
-    """The condition is over, and would be told if it came back. Returns whether it was open."""
+    """End a condition, so that an alert is sent again if it comes back. Returns whether it was open."""
     key = {"use_case": use_case, "kind": kind, "subject": _subject(settings, subject)}
     return repeated(settings, lambda connection: records.close(connection, key, now))
 
 
 def settle(settings: Settings, use_case: str, kind: str, alerts: Sequence[Alert], now: datetime) -> tuple[int, int]:
-    """Tell `alerts`, which are all that hold of this kind, and resolve what was open and is not among them.
+    """Send `alerts`, which are all that hold of this kind, and resolve those that are open and not among them.
 
     Returns:
-        How many there were to tell, and how many were resolved.
+        How many notifications were recorded, and how many alerts were resolved.
     """
     holding = {_subject(settings, alert.subject) for alert in alerts}
     over = [subject for subject in open_subjects(settings, use_case, kind) if subject not in holding]
@@ -96,22 +97,22 @@ def settle(settings: Settings, use_case: str, kind: str, alerts: Sequence[Alert]
 
 
 def flush(settings: Settings, now: datetime) -> int:
-    """Deliver what waits, as far as channels answer; returns how many were delivered.
+    """Deliver what waits, as far as channels answer. Returns the number of deliveries made.
 
-    Several processes may do so at once: each delivery is taken by one of them. One that is killed while it delivers
-    leaves it to be delivered again, with the same key, once its lease is over.
+    Several processes may do so at once: each delivery is taken by one of them. If that one is killed, the delivery is
+    made again, with the same key, once its lease is over.
     """
     channels = alert_channels.configured(settings, "error")
     outcomes: dict[str, list[bool]] = {channel: [] for channel in channels}
     for delivery in repeated(settings, lambda connection: records.waiting(connection, channels, now)):
-        # A channel that does not answer would let us wait again for each of its deliveries.
+        # Each delivery of a channel that does not answer would wait for as long again.
         if all(outcomes[delivery.channel]):
             outcomes[delivery.channel] += _delivered(settings, delivery, now)
     return sum(sum(ended) for ended in outcomes.values())
 
 
 def _delivered(settings: Settings, delivery: Delivery, now: datetime) -> list[bool]:
-    """Whether a delivery succeeded; nothing if it was another process's."""
+    """Whether a delivery succeeded; empty if another process made it."""
     notice = repeated(settings, lambda connection: records.claim(connection, delivery, now))
     if notice is None:
         return []
@@ -120,14 +121,14 @@ def _delivered(settings: Settings, delivery: Delivery, now: datetime) -> list[bo
     return [failure is None]
 
 
-def told(settings: Settings, use_case: str | None = None, resolved: bool = False) -> list[RecordedAlert]:
-    """Open alerts (also the resolved ones) of a use case (of all), oldest first."""
+def recorded(settings: Settings, use_case: str | None = None, resolved: bool = False) -> list[RecordedAlert]:
+    """Open alerts of a use case (None: of all), oldest first; with `resolved` also those that are over."""
     with transaction(settings) as connection:
         rows, waiting = records.read(connection, use_case, resolved)
     return [
         RecordedAlert(
-            Alert(row.use_case, row.kind, row.subject, row.said, row.severity, row.as_of, row.evidence),
-            row.raised_at, row.told_at, row.tellings, row.resolved_at, waiting.get(row.id, {}),
+            Alert(row.use_case, row.kind, row.subject, row.message, row.severity, row.as_of, row.evidence),
+            row.raised_at, row.notified_at, row.notifications, row.resolved_at, waiting.get(row.id, {}),
         )
         for row in rows
     ]  # fmt: skip
@@ -135,7 +136,7 @@ def told(settings: Settings, use_case: str | None = None, resolved: bool = False
 
 def open_subjects(settings: Settings, use_case: str, kind: str) -> list[str]:
     """Subjects of the open alerts of a kind, oldest first."""
-    return [found.alert.subject for found in told(settings, use_case) if found.alert.kind == kind]
+    return [each.alert.subject for each in recorded(settings, use_case) if each.alert.kind == kind]
 
 
 def _subject(settings: Settings, subject: str) -> str:

@@ -1,4 +1,5 @@
-"""Text that may leave the house: on one line, without control characters and without secrets. No delivery here."""
+"""Text that is safe to send: on one line, without control characters and without secrets. For delivery see
+`jobs.alerts.channels`."""
 
 import math
 import re
@@ -9,13 +10,14 @@ from urllib.parse import unquote, urlsplit
 from jobs.settings import Settings
 
 HIDDEN = "***"
-SHORTEST = 4
+SHORTEST_SECRET = 4
 _CREDENTIALS = re.compile(r"(\w://[^\s/?#@:]*:)\S+@")
-"""`scheme://user:password@`; rather too much than too little, if there are several "@"."""
+"""`scheme://user:password@`, up to the last "@" of a word."""
 
 
 def secrets(settings: Settings) -> tuple[str, ...]:
-    """Every secret of the settings, as written and as decoded, longest first; shorter ones would hide half the text."""
+    """Every secret of the settings, as written and as decoded, longest first. Those of fewer than `SHORTEST_SECRET`
+    letters are left out, as they would hide half the text."""
     urls = (
         settings.alert_email,
         settings.ledger_url,
@@ -26,8 +28,8 @@ def secrets(settings: Settings) -> tuple[str, ...]:
     )
     # Of a chat's webhook the path is the password.
     webhook = (settings.alert_webhook or "").partition("://")[2]
-    found = {webhook, settings.alert_webhook_secret, *(_password(url) for url in urls)}
-    written = {secret for secret in found if secret and len(secret) >= SHORTEST}
+    parts = {webhook, settings.alert_webhook_secret, *(_password(url) for url in urls)}
+    written = {secret for secret in parts if secret and len(secret) >= SHORTEST_SECRET}
     return tuple(sorted(written | {unquote(secret) for secret in written}, key=len, reverse=True))
 
 
@@ -42,15 +44,15 @@ def _password(url: str | None) -> str | None:
 def line(text: object, hidden: tuple[str, ...] = (), longest: int = 2000) -> str:
     """`text` as one printable line of at most `longest` characters, with every secret replaced.
 
-    Whatever breaks a line somewhere (also U+2028 and its like) becomes a space, so that neither a header nor a log
-    line can be forged; what UTF-8 cannot hold becomes a question mark.
+    Every character that can break a line (U+2028 included) becomes a space, so that neither a header nor a log line
+    can be forged; what UTF-8 cannot hold becomes a question mark.
     """
-    said = str(text)
+    safe = str(text)
     for secret in hidden:
-        said = said.replace(secret, HIDDEN)
-    said = _CREDENTIALS.sub(rf"\1{HIDDEN}@", said).encode("utf-8", "replace").decode()
-    said = " ".join("".join(letter if letter.isprintable() else " " for letter in said).split())
-    return said if len(said) <= longest else f"{said[: longest - 1]}…"
+        safe = safe.replace(secret, HIDDEN)
+    safe = _CREDENTIALS.sub(rf"\1{HIDDEN}@", safe).encode("utf-8", "replace").decode()
+    safe = " ".join("".join(letter if letter.isprintable() else " " for letter in safe).split())
+    return safe if len(safe) <= longest else f"{safe[: longest - 1]}…"
 
 
 def plain(value: Any, hidden: tuple[str, ...] = ()) -> Any:

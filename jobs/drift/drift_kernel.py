@@ -58,7 +58,8 @@ def edges_of(values: NDArray[Any], bins: int = 20) -> Edges:
     """
     if bins < 2:
         raise ValueError(f"bins: expected at least 2, found {bins}")
-    known = np.sort(values.astype(np.float32))
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, as it is for a model's graph
+        known = np.sort(values.astype(np.float32))
     known = known[: int(np.searchsorted(known, np.nan))]
     distinct, counts = np.unique(known, return_counts=True)
     if len(distinct) <= bins:
@@ -67,8 +68,9 @@ def edges_of(values: NDArray[Any], bins: int = 20) -> Edges:
         own = distinct[counts * bins >= len(known)]
         # Ranks, not interpolated quantiles: an edge is a value that occurs.
         cuts = known[np.arange(1, bins) * len(known) // bins]
-    found: Edges = np.unique(np.concatenate([cuts, own, np.nextafter(own, np.float32(-np.inf))]))
-    return found
+    with np.errstate(over="ignore"):  # below the smallest float32 is -inf
+        below = np.nextafter(own, np.float32(-np.inf))
+    return np.unique(np.concatenate([cuts, own, below]))
 
 
 def bins_of(values: NDArray[Any], edges: Edges) -> Ints:
@@ -76,7 +78,8 @@ def bins_of(values: NDArray[Any], edges: Edges) -> Ints:
 
     Compared as float32, as a model's graph gets them, so that a value and its float32 copy share a bin.
     """
-    single = values.astype(np.float32)
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
     found = np.searchsorted(edges, single, side="left")
     return np.where(np.isnan(single), len(edges) + 1, found)
 

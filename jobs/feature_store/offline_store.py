@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +22,7 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
 from feast.utils import compute_non_entity_date_range
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from jobs import settings
 from jobs.feature_store.offline_request import (
@@ -69,6 +68,7 @@ class LakehouseOfflineStoreConfig(FeastConfigBaseModel):
     """Delta versions to read of tables `schema.name`; others are read as they are."""
     buckets: int = 16
     """Pieces a join is cut into; each has to fit into the memory of a worker."""
+    _lakehouse: Lakehouse | None = PrivateAttr(default=None)
 
 
 def open_lakehouse(config: RepoConfig) -> Lakehouse:
@@ -78,19 +78,21 @@ def open_lakehouse(config: RepoConfig) -> Lakehouse:
         raise ValueError(
             f"offline_store: expected type jobs.feature_store.offline_store.LakehouseOfflineStore, found {options.type}"
         )
-    given: dict[str, Any] = {}
-    if options.home:
-        given["home"] = (Path(config.repo_path or ".") / options.home).absolute()
-    if options.spark_remote:
-        given["spark_remote"] = options.spark_remote
-    if options.warehouse:
-        given["warehouse_url"] = options.warehouse
-    return _attached(replace(settings.load(), **given))
+    if options._lakehouse is None:
+        given: dict[str, Any] = {}
+        if options.home:
+            given["home"] = (Path(config.repo_path or ".") / options.home).absolute()
+        if options.spark_remote:
+            given["spark_remote"] = options.spark_remote
+        if options.warehouse:
+            given["warehouse_url"] = options.warehouse
+        options._lakehouse = tables.attach(replace(settings.load(), **given))
+    return options._lakehouse
 
 
-@lru_cache(maxsize=8)
-def _attached(found: settings.Settings) -> Lakehouse:
-    return tables.attach(found)
+def use_lakehouse(config: RepoConfig, lakehouse: Lakehouse) -> None:
+    """Let stores of this configuration work in the engine session of `lakehouse`."""
+    config.offline_store._lakehouse = lakehouse
 
 
 def _reader(config: RepoConfig, house: Lakehouse) -> Sources:

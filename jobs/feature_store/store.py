@@ -55,7 +55,11 @@ def open_store(
     _import_feast()
     from feast import FeatureStore, RepoConfig
 
+    from jobs.feature_store.offline_store import LakehouseOfflineStoreConfig, use_lakehouse
+
     config = RepoConfig(**_configuration(lakehouse.settings, versions or {}))
+    if isinstance(config.offline_store, LakehouseOfflineStoreConfig):
+        use_lakehouse(config, lakehouse)
     store = FeatureStore(config=config)
     _apply(store, lakehouse.settings, use_case)
     return store

@@ -6,7 +6,6 @@ Slower than every other test, as it waits for mature labels, and the only one th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
 
@@ -19,20 +18,21 @@ NOISE_DAYS = 56
 """Days before the recent ones that their noise is taken from: four weeks alike by chance must not make the next one
 look certain."""
 LAGS = 7
-"""Days at most between two that are taken to be alike: frauds come in campaigns."""
-ALIKE = 2.0
-"""So many times the variance of days on their own has a mean of days at least: eight weeks are too few to tell."""
+"""Largest distance in days of two that are taken to be alike: frauds come in campaigns."""
+SMALLEST_INFLATION = 2.0
+"""Smallest factor by which days that are alike widen the variance of their mean: eight weeks are too few to tell."""
 ALARM = 2e-4
-"""Chance of an alarm on an evening without a change; evenings a day apart share all recent days but one."""
-LEAST = 0.05
+"""Chance of an alarm on an evening without a change. Evenings a day apart share all recent days but one."""
+SMALLEST_DROP = 0.05
 """A smaller drop of average precision is no reason to alarm, however certain."""
 
 
 def drop(values: Sequence[float]) -> float | None:
-    """Evidence for a drop on a scale where 1 is the line of alarm; None if there are too few days to say.
+    """Evidence for a drop on a scale where 1 is the line of alarm; None if there are too few days to judge.
 
-    The mean of the recent days less that of the reference, by the standard deviation that a mean has where days
-    near each other are alike (Newey & West, Econometrica 55, 1987), on Student's scale of as many days.
+    The mean of the reference less that of the recent days is divided by the standard deviation that a mean has where
+    days near each other are alike (Newey & West, Econometrica 55, 1987), and by the quantile of Student's t with as
+    many degrees of freedom as there are days of noise, less 1.
 
     Args:
         values: average precision of mature days as of all their reports (`complete`), oldest first; NaN where a day has
@@ -44,10 +44,12 @@ def drop(values: Sequence[float]) -> float | None:
     recent, before, past = (days[~np.isnan(days)] for days in (recent, before, past))
     if len(recent) < RECENT_DAYS - 2 or len(before) < FEWEST_DAYS:
         return None
+    from scipy.stats import t as student
+
     lost = float(before.mean() - recent.mean())
     deviation = (_variance(past) * (1 / len(recent) + 1 / len(before))) ** 0.5
-    certain = lost / max(deviation, 1e-9) / _quantile(ALARM, len(past) - 1)
-    return float(max(0.0, min(certain, lost / LEAST)))
+    certain = lost / max(deviation, 1e-9) / float(student.isf(ALARM, len(past) - 1))
+    return float(max(0.0, min(certain, lost / SMALLEST_DROP)))
 
 
 def complete(labels: Bools, scores: Floats, share: float) -> float:
@@ -67,16 +69,10 @@ def complete(labels: Bools, scores: Floats, share: float) -> float:
     return (metrics.average_precision(labels, scores) - (1 - share) * alone) / share
 
 
-def _quantile(chance: float, freedom: int) -> float:
-    """What Student's t is above with this chance (Abramowitz & Stegun, Handbook of Mathematical Functions, 26.7.5)."""
-    z = NormalDist().inv_cdf(1 - chance)
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-
-
 def _variance(values: Floats) -> float:
-    """Of a day, as it counts in a mean of some, by Bartlett's weights."""
+    """Variance of a day, as it counts in a mean of several, with Bartlett's weights."""
     centred = values - values.mean()
     weights = [1 - lag / (LAGS + 1) for lag in range(1, LAGS + 1)]
     alike = sum(weight * float(centred[n:] @ centred[:-n]) for n, weight in enumerate(weights, start=1))
     alone = float(centred @ centred)
-    return max(ALIKE * alone, alone + 2 * alike) / (len(values) - 1)
+    return max(SMALLEST_INFLATION * alone, alone + 2 * alike) / (len(values) - 1)

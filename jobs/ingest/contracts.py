@@ -1,17 +1,17 @@
 """Contracts of raw data: which rows are good, why the others are not, and the proof of what goes into a table.
 
-The rules follow from the declared columns. What happens to bad rows is `jobs.ingest.quarantine`'s business.
+What a column demands is derived once, in `column_checks`. What happens to bad rows: see `jobs.ingest.quarantine`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from jobs.ingest import schemas
-from jobs.ingest.parsing import HAPPENED, UTC, kind_in_table
+from jobs.ingest.parsing import HAPPENED, TYPES, UTC, kind_in_table
 from jobs.ingest.readers import FOUND, KNOWN_AT, RAGGED
 from jobs.ingest.schemas import SchemaChanged
 from jobs.lakehouse.tables import Lakehouse
@@ -70,34 +70,41 @@ class RowCheck:
     broken: pl.Expr
 
 
-def rules(source: Source, found: Sequence[str], zone: str, now: datetime) -> list[RowCheck]:
-    """All rules for the rows of a batch that has the columns `found`, in UTC seen from `now`."""
-    all_rules = []
-    if RAGGED in found:
+def row_checks(source: Source, columns: Sequence[str], zone: str, now: datetime) -> list[RowCheck]:
+    """All checks for the rows of a batch of these columns, in UTC seen from `now`."""
+    checks = []
+    if RAGGED in columns:
         reason = "more fields than the header has columns"
-        all_rules.append(RowCheck("types", "", reason, pl.col(RAGGED).fill_null(0) > 0))
-    all_rules += [rule for c in source.columns for rule in _column_rules(c, found, zone)]
-    if FOUND + KNOWN_AT in found:
-        all_rules += _column_rules(Column(KNOWN_AT, "timestamp"), found, zone)
+        checks.append(RowCheck("types", "", reason, pl.col(RAGGED).fill_null(0) > 0))
+    declared = [*source.columns, *([Column(KNOWN_AT, "timestamp")] if FOUND + KNOWN_AT in columns else [])]
+    checks += [check for column in declared for check in _checks_in_file(column, columns, zone)]
     future = pl.col(HAPPENED) > pl.lit(now, UTC)
-    all_rules.append(
-        RowCheck(
-            "not_in_the_future",
-            source.event_time,
-            f"{source.event_time}: in the future",
-            future,
-        )
-    )
-    return all_rules
+    reason = f"{source.event_time}: in the future"
+    return [*checks, RowCheck("not_in_the_future", source.event_time, reason, future)]
 
 
-def _column_rules(column: Column, found: Sequence[str], zone: str) -> list[RowCheck]:
-    name, value = column.name, pl.col(column.name)
-    is_found = pl.col(FOUND + name).is_not_null() if FOUND + name in found else pl.lit(False)
+def _checks_in_file(column: Column, columns: Sequence[str], zone: str) -> list[RowCheck]:
+    """The checks of a column, and that every value that a file has of it was parsed; such a value is not missing."""
+    name = column.name
+    in_file = FOUND + name in columns
+    is_found = pl.col(FOUND + name).is_not_null() if in_file else pl.lit(False)
     kind = f"timestamp that exists in {zone}" if column.kind == "timestamp" and zone != "UTC" else column.kind
-    checks = [RowCheck("types", name, f"{name}: no {kind}", value.is_null() & is_found)]
-    if not column.nullable and not (column.optional and FOUND + name not in found):
-        checks.append(RowCheck("nullability", name, f"{name}: missing", value.is_null() & ~is_found))
+    checks = [RowCheck("types", name, f"{name}: no {kind}", pl.col(name).is_null() & is_found)]
+    for check in column_checks(column, in_file):
+        is_missing = check.contract == "nullability"
+        checks.append(replace(check, broken=check.broken & ~is_found) if is_missing else check)
+    return checks
+
+
+def column_checks(column: Column, in_file: bool) -> list[RowCheck]:
+    """What a declared column demands of its values: the one derivation, of reasons and of the table's contract.
+
+    An optional column may be null where the file lacks it (`in_file`), and so in the table.
+    """
+    name, value = column.name, pl.col(column.name)
+    checks = []
+    if not column.nullable and not (column.optional and not in_file):
+        checks.append(RowCheck("nullability", name, f"{name}: missing", value.is_null()))
     if column.kind == "number":
         checks.append(RowCheck("finite_numbers", name, f"{name}: NaN or infinite", ~value.is_finite()))
     finite = value.is_finite() if column.kind == "number" else pl.lit(True)
@@ -156,26 +163,20 @@ def contract(source: Source, identifiers: Mapping[str, str]) -> "DataFrameSchema
 def _pandera_column(column: Column, identifiers: Mapping[str, str]) -> Any:
     import pandera.polars as pandera
 
-    kinds = {
-        "timestamp": UTC,
-        "number": pl.Float64(),
-        "integer": pl.Int64(),
-        "boolean": pl.Boolean(),
-    }
-    checks = []
-    if column.kind == "number":
-        checks.append(pandera.Check(_finite, name="finite"))
-    if column.minimum is not None:
-        checks.append(pandera.Check.ge(column.minimum))
-    if column.maximum is not None:
-        checks.append(pandera.Check.le(column.maximum))
-    kind = kinds.get(kind_in_table(column, identifiers), pl.String())
-    return pandera.Column(kind, checks=checks, nullable=column.nullable or column.optional)
+    checks = column_checks(column, in_file=False)
+    return pandera.Column(
+        TYPES[kind_in_table(column, identifiers)],
+        checks=[pandera.Check(_holds(check), name=check.reason) for check in checks if check.contract != "nullability"],
+        nullable=all(check.contract != "nullability" for check in checks),
+    )
 
 
-def _finite(data: Any) -> pl.LazyFrame:
-    frame: pl.LazyFrame = data.lazyframe
-    return frame.select(pl.col(data.key).is_finite())
+def _holds(check: RowCheck) -> Callable[[Any], pl.LazyFrame]:
+    def holds(data: Any) -> pl.LazyFrame:
+        frame: pl.LazyFrame = data.lazyframe
+        return frame.select(~check.broken.fill_null(False))
+
+    return holds
 
 
 def prove(source: Source, rows: pl.DataFrame, identifiers: Mapping[str, str]) -> None:

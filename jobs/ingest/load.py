@@ -67,7 +67,7 @@ def _event_days(source: Source, paths: Sequence[Path], names: ColumnNames, now: 
     if inspected.problems:
         raise InputError("\n".join(inspected.problems))
     batch = make_batch(source, inspected, names, {})
-    good, bad, _ = contracts.split(batch.frame, contracts.rules(source, batch.frame.columns, names.timezone, now))
+    good, bad, _ = contracts.split(batch.frame, contracts.row_checks(source, batch.frame.columns, names.timezone, now))
     if good.is_empty():
         raise _no_valid_rows(source, batch, _tally(bad))
     first, last = good.select(low=pl.col(source.event_time).min(), high=pl.col(source.event_time).max()).row(0)
@@ -227,7 +227,7 @@ class _Load:
         source = self.source
         day = pl.col(source.event_time).dt.date()
         wanted = pl.lit(True) if self.days is None else day.is_between(*self.days)
-        checks = contracts.rules(source, batch.frame.columns, self.names.timezone, self.now)
+        checks = contracts.row_checks(source, batch.frame.columns, self.names.timezone, self.now)
         good, bad, tally = contracts.split(batch.frame, checks)
         good = good.select(*table.columns, ROW, FILE).with_columns(day.alias(EVENT_DATE))
         visible = good.filter(pl.col(KNOWN_AT) <= pl.lit(self.as_of, UTC))

@@ -21,7 +21,7 @@ UTC = pl.Datetime("us", "UTC")
 Time = TypeVar("Time", pl.Expr, pl.Series)
 ROW, HAPPENED = "_row", "_happened"
 """Position over all files of a load, and the time that must not be in the future."""
-_TYPES: dict[Kind, pl.DataType] = {
+TYPES: dict[Kind, pl.DataType] = {
     "timestamp": UTC, "number": pl.Float64(), "integer": pl.Int64(), "boolean": pl.Boolean(), "string": pl.String(),
 }  # fmt: skip
 _SQL: dict[str, pa.DataType] = {
@@ -67,14 +67,14 @@ def canonical(column: str, dtype: pl.DataType, kind: Kind, zone: str) -> pl.Expr
     if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
         return _from_text(value.cast(pl.String), kind, zone)
     if dtype == pl.Null:
-        return value.cast(_TYPES[kind])
+        return value.cast(TYPES[kind])
     if kind == "timestamp":
         return _in_utc(value.cast(pl.Datetime("us")) if dtype == pl.Date else value, dtype, zone)
     if kind == "boolean" and dtype != pl.Boolean:
         return pl.when(value == 1).then(True).when(value == 0).then(False)
     if kind == "integer" and not dtype.is_integer():
         return pl.when(value == value.round()).then(value.cast(pl.Int64, strict=False))
-    return value.cast(_TYPES[kind], strict=False)
+    return value.cast(TYPES[kind], strict=False)
 
 
 def _from_text(value: pl.Expr, kind: Kind, zone: str) -> pl.Expr:
@@ -88,7 +88,7 @@ def _from_text(value: pl.Expr, kind: Kind, zone: str) -> pl.Expr:
         )
     if kind == "string":
         return value
-    return stripped.cast(_TYPES[kind], strict=False)
+    return stripped.cast(TYPES[kind], strict=False)
 
 
 def _in_utc(value: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
@@ -163,7 +163,7 @@ def _canonical_frame(frame: pl.DataFrame, kinds: Mapping[str, Kind], zone: str) 
         if found in frame.columns:
             columns.append(canonical(found, frame[found].dtype, kind, zone).alias(name))
         elif name != KNOWN_AT:
-            columns.append(pl.lit(None, _TYPES[kind]).alias(name))
+            columns.append(pl.lit(None, TYPES[kind]).alias(name))
     return frame.with_columns(columns)
 
 

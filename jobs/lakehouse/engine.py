@@ -1,7 +1,7 @@
 """Finding or starting the engine of a home, and attaching a Spark Connect session to it.
 
 One embedded server per EVERGREEN_HOME, shared by UI, CLI, dbt, Feast and daemons through one fixed session;
-with `SPARK_REMOTE` set nothing is started. Tables are the business of `jobs.lakehouse.tables`.
+with `SPARK_REMOTE` set nothing is started. Tables: see `jobs.lakehouse.tables`.
 """
 
 import atexit
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -27,7 +28,7 @@ START_SECONDS = 60.0
 
 
 class EngineUnreachable(RuntimeError):
-    """No engine answers at the address we were given, or the embedded one did not start."""
+    """No engine answers at the given address, or the embedded one did not start."""
 
 
 def _answers(host: str, port: int) -> bool:
@@ -68,7 +69,7 @@ def _start(settings: Settings, state_file: Path) -> dict[str, Any]:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if state := _running(state_file):
-            process.returncode = 0  # it outlives us: Popen is not to warn that nobody waited for it
+            process.returncode = 0  # it outlives us: Popen must not warn that it was not waited for
             return state
         if process.poll() is not None:
             break
@@ -77,7 +78,7 @@ def _start(settings: Settings, state_file: Path) -> dict[str, Any]:
 
 
 def url(settings: Settings) -> str:
-    """Spark Connect URL of this home's engine, which is started if nobody did yet.
+    """Spark Connect URL of this home's engine, which is started unless it runs.
 
     Raises EngineUnreachable if `SPARK_REMOTE` does not answer or the embedded engine does not start.
     """
@@ -103,24 +104,36 @@ def _remote(remote: str) -> str:
     return remote
 
 
-def session(settings: Settings) -> "SparkSession":
-    """A Spark Connect session in UTC on this home's engine, reused within the process while it stays alive."""
+class Client:
+    """A Spark Connect client of a home's engine in UTC: connected when it is first asked for, and to each new engine.
+
+    A channel costs a handshake, a session its registered tables, so a lakehouse holds one client.
+    """
+
+    def __init__(self, settings: Settings, prepare: Callable[["SparkSession"], object]) -> None:
+        self._settings, self._prepare = settings, prepare
+        self._address = ""
+        self._session: SparkSession | None = None
+
+    def session(self) -> "SparkSession":
+        """The session, after `prepare` was called with it. Raises EngineUnreachable."""
+        address = url(self._settings)
+        if self._session is None or self._address != address or self._session.is_stopped:
+            session = connect(address)
+            self._prepare(session)
+            self._address, self._session = address, session
+        return self._session
+
+
+def connect(address: str) -> "SparkSession":
+    """A new client of the engine at `address`; it needs no closing."""
     from pyspark.sql.connect.session import SparkSession
 
-    address = url(settings)
-    existing = _sessions.get(address)
-    if existing is not None and not existing.is_stopped:
-        return existing
     spark = SparkSession.builder.remote(address).create()
     # At exit pyspark would tell the server to drop caches it never made, and retry for minutes if the server is gone.
     atexit.unregister(spark.client._on_exit)
     spark.conf.set("spark.sql.session.timeZone", "UTC")
-    _sessions[address] = spark
     return spark
-
-
-# One client per address and process: a channel costs a handshake, a session its registered tables.
-_sessions: dict[str, "SparkSession"] = {}
 
 
 def stop(settings: Settings, timeout: float = 10.0) -> None:
@@ -129,9 +142,6 @@ def stop(settings: Settings, timeout: float = 10.0) -> None:
     if not (state := _running(state_file)):
         return
     state_file.unlink(missing_ok=True)
-    for address in [a for a in _sessions if f":{state['port']}/" in a]:
-        # A client left open would try to reach the ended server for minutes when the process exits.
-        _sessions.pop(address).client.close()
     deadline = time.monotonic() + timeout
     while _answers("127.0.0.1", int(state["port"])) and time.monotonic() < deadline:
         time.sleep(0.1)

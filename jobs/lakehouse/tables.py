@@ -1,6 +1,6 @@
 """Delta tables behind one engine API: read, write with proof of what arrived, versions, state, locks.
 
-Which engine answers is `jobs.lakehouse.engine`'s business; what the tables mean is everybody else's.
+Which engine answers: see `jobs.lakehouse.engine`. What the tables mean is known to the rooms above.
 """
 
 import contextlib
@@ -45,7 +45,16 @@ class Lakehouse:
     """
 
     settings: Settings
-    _travelled: bool = field(default=False, repr=False)
+    kernels_sent: bool = field(default=False, init=False, repr=False, compare=False)
+    """The engine of this session has the package that kernels are imported from."""
+    _client: engine.Client = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._client = engine.Client(self.settings, self._prepare)
+
+    def _prepare(self, spark: "SparkSession") -> None:
+        register(spark, self.warehouse, embedded=self.settings.spark_remote is None)
+        self.kernels_sent = False
 
     @property
     def warehouse(self) -> str:
@@ -53,12 +62,8 @@ class Lakehouse:
 
     @property
     def spark(self) -> "SparkSession":
-        """The shared session, with every table of the warehouse registered in it."""
-        fresh = engine.url(self.settings) not in engine._sessions
-        spark = engine.session(self.settings)
-        if fresh:
-            register(spark, self.warehouse, embedded=self.settings.spark_remote is None)
-        return spark
+        """The shared session, with every table of the warehouse registered in it. Raises EngineUnreachable."""
+        return self._client.session()
 
     def path(self, table: str) -> str:
         schema, name = table.split(".")
@@ -254,11 +259,14 @@ class Lakehouse:
 
     def kernel(self, function: Function) -> Function:
         """Make sure that `function`, which lives in `jobs`, can run in the engine; returns it unchanged."""
-        if self.settings.spark_remote and not self._travelled:
+        if self.settings.spark_remote is None:
+            return function
+        spark = self.spark  # a new session lacks the package, and says so in `kernels_sent`
+        if not self.kernels_sent:
             from jobs.lakehouse.kernel_archive import package_zip
 
-            self.spark.addArtifacts(str(package_zip()), pyfile=True)
-            self._travelled = True
+            spark.addArtifacts(str(package_zip()), pyfile=True)
+            self.kernels_sent = True
         return function
 
 

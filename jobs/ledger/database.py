@@ -129,6 +129,7 @@ trainings = sa.Table(
     sa.Column("model_version", sa.Integer),
     sa.Column("said", sa.Text, nullable=False),
 )
+# Columns keep the names that they have in databases made before; the code knows them by `key`.
 alerts = sa.Table(
     "alerts",
     METADATA,
@@ -136,20 +137,20 @@ alerts = sa.Table(
     sa.Column("use_case", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("said", sa.Text, nullable=False),
+    sa.Column("said", sa.Text, key="message", nullable=False),
     sa.Column("severity", sa.Text, nullable=False),
     sa.Column("as_of", Moment, nullable=False),
     sa.Column("evidence", sa.JSON, nullable=False),
     sa.Column("raised_at", Moment, nullable=False),
-    sa.Column("told_at", Moment, nullable=False),
-    sa.Column("tellings", sa.Integer, nullable=False),
+    sa.Column("told_at", Moment, key="notified_at", nullable=False),
+    sa.Column("tellings", sa.Integer, key="notifications", nullable=False),
     sa.Column("resolved_at", Moment),
 )
 alert_deliveries = sa.Table(
     "alert_deliveries",
     METADATA,
     sa.Column("alert", sa.ForeignKey("alerts.id"), primary_key=True),
-    sa.Column("telling", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("telling", sa.Integer, key="notification", primary_key=True, autoincrement=False),
     sa.Column("channel", sa.String(16), primary_key=True),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("claimed_at", Moment),
@@ -157,7 +158,7 @@ alert_deliveries = sa.Table(
     sa.Column("failure", sa.Text),
 )
 # What must never be, the database itself refuses: two champions at once, two promotions on the same evidence, one
-# condition told as two alerts.
+# condition as two open alerts.
 sa.Index(
     "one_champion",
     champions.c.use_case,

@@ -43,7 +43,7 @@ def of_training_set(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, Any]:
 
 
 def as_of(state: Mapping[str, Any]) -> datetime:
-    """The moment a training set knows the world at; training on it knows no more."""
+    """The moment up to which a training set knows the world."""
     return datetime.fromisoformat(state["as_of"])
 
 
@@ -54,12 +54,12 @@ def digest(*content: Any) -> str:
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """As JSON holds it: dates and times as text, tuples as lists."""
-    made: dict[str, Any] = json.loads(json.dumps(values, default=str))
-    return made
+    content: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return content
 
 
 def of_code() -> dict[str, Any]:
-    """What a manifest says about the code and what it ran on."""
+    """What a manifest records about the code and the environment that it ran in."""
     return {
         "code_revision": revision(),
         "code_sha256": code_sha256(),
@@ -83,14 +83,14 @@ def lock_sha256() -> str | None:
 def revision() -> str:
     """The git revision of the checkout, with a + if files differ from it; else the version of the package."""
     try:
-        found = _git("rev-parse", "HEAD")
-        return found + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+        head = _git("rev-parse", "HEAD")
+        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return f"evergreen-ml {metadata.version('evergreen-ml')}"
 
 
 def environment() -> dict[str, str]:
-    """Python, machine and the packages that compute."""
+    """Versions of Python and of the packages that compute, and the machine's architecture."""
     packages = {name: metadata.version(name) for name in PACKAGES}
     return {"python": platform.python_version(), "machine": platform.machine(), **packages}
 

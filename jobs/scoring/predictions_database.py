@@ -162,6 +162,9 @@ def _sqlite(settings: Settings) -> dbapi.Connection:
             # A writer waits a minute for another one; readers do not wait for a writer.
             cursor.execute("pragma busy_timeout = 60000")
             cursor.execute("pragma journal_mode = wal")
+            # 64 MB (2 by default): rows come in any order of entities, and pages of their indexes that do not fit are
+            # written again and again.
+            cursor.execute("pragma cache_size = -65536")
     except BaseException:
         connection.close()
         raise

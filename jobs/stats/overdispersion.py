@@ -6,7 +6,6 @@ beta-binomial: each has the same chance, which varies like a beta variable (Will
 """
 
 from dataclasses import dataclass
-from math import exp, lgamma, log
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from numpy.typing import NDArray
 
 from jobs.arrays import Floats
 
-STEADIEST = 1e6
+LARGEST_SHAPE = 1e6
 """Largest shape: counts that vary no more than Poisson's."""
-LEAST_CORRELATION = 0.02
+SMALLEST_CORRELATION = 0.02
 """Things counted together are never taken for independent: a short past cannot show that they are."""
 
 
@@ -43,13 +42,10 @@ class Rate:
         expected = self.mean * exposure
         if expected <= 0:
             return 1.0
-        chances = [self._chance(n, expected) for n in range(count + 1)]
-        return min(1.0, 2 * min(sum(chances), max(0.0, 1 - sum(chances[:-1]))))
+        from scipy.stats import nbinom
 
-    def _chance(self, count: int, expected: float) -> float:
-        a = self.shape
-        choices = lgamma(a + count) - lgamma(a) - lgamma(count + 1)
-        return exp(choices + a * log(a / (a + expected)) + count * log(expected / (a + expected)))
+        counts = nbinom(self.shape, self.shape / (self.shape + expected))
+        return min(1.0, 2 * float(min(counts.cdf(count), counts.sf(count - 1))))
 
 
 @dataclass(frozen=True)
@@ -61,13 +57,11 @@ class Proportion:
 
     def at_least(self, hits: int, of: int) -> float:
         """P(hits or more of the kind among `of`)."""
-        return min(1.0, sum(self._chance(n, of) for n in range(hits, of + 1)))
+        from scipy.stats import betabinom
 
-    def _chance(self, hits: int, of: int) -> float:
-        a = self.mean * (1 / self.correlation - 1)
-        b = (1 - self.mean) * (1 / self.correlation - 1)
-        choices = lgamma(of + 1) - lgamma(hits + 1) - lgamma(of - hits + 1)
-        return exp(choices + _beta(a + hits, b + of - hits) - _beta(a, b))
+        total = 1 / self.correlation - 1
+        chances = betabinom.pmf(np.arange(hits, of + 1), of, self.mean * total, (1 - self.mean) * total)
+        return min(1.0, float(chances.sum()))
 
 
 def learn(counts: NDArray[Any], exposure: Floats) -> Rate:
@@ -79,24 +73,20 @@ def learn(counts: NDArray[Any], exposure: Floats) -> Rate:
         counts, exposure: shape (days,); exposure is rows times the share of their truth that is in.
     """
     if not len(counts) or exposure.sum() <= 0:
-        return Rate(0.0, STEADIEST)
+        return Rate(0.0, LARGEST_SHAPE)
     mean = float(counts.sum() / exposure.sum())
     expected = mean * exposure
     excess = float(np.sum((counts - expected) ** 2 - expected))
-    return Rate(mean, min(STEADIEST, float(np.sum(expected**2)) / excess) if excess > 0 else STEADIEST)
+    return Rate(mean, min(LARGEST_SHAPE, float(np.sum(expected**2)) / excess) if excess > 0 else LARGEST_SHAPE)
 
 
 def learn_proportion(hits: NDArray[Any], of: NDArray[Any]) -> Proportion:
     """Mean and correlation by moments: Var(hits) = n p (1 - p) (1 + (n - 1) correlation).
 
-    Half a hit in one more keeps the mean off 0 and 1; a correlation is never taken to be below `LEAST_CORRELATION`.
+    Half a hit in one more keeps the mean off 0 and 1; a correlation is never taken to be below `SMALLEST_CORRELATION`.
     """
     mean = float((hits.sum() + 0.5) / (of.sum() + 1))
     unit = of * mean * (1 - mean)
     excess = float(np.sum((hits - of * mean) ** 2 - unit))
     pairs = float(np.sum(unit * np.maximum(of - 1, 0)))
-    return Proportion(mean, float(np.clip(excess / pairs if pairs else 0.0, LEAST_CORRELATION, 0.9)))
-
-
-def _beta(a: float, b: float) -> float:
-    return lgamma(a) + lgamma(b) - lgamma(a + b)
+    return Proportion(mean, float(np.clip(excess / pairs if pairs else 0.0, SMALLEST_CORRELATION, 0.9)))

@@ -76,7 +76,7 @@ def rollback(name: str, to: int | None, by: str, reason: str) -> None:
 
 
 def _report(settings: Settings, use_case: UseCase, registry: Registry, decide: Callable[[], PromotionDecision]) -> None:
-    """Say what was decided; 1 if it was not what was asked for."""
+    """Print what was decided; the exit status is 1 if it was refused."""
     from jobs.promotion import promote
     from jobs.promotion.approvals import NotPossible
 
@@ -88,6 +88,6 @@ def _report(settings: Settings, use_case: UseCase, registry: Registry, decide: C
     try:
         promote.reconcile(settings, use_case, registry)
     except Exception as error:
-        # The ledger has decided; only what follows it is late.
+        # The decision is in the ledger; only the registry is late.
         click.echo(f"The registry does not follow yet ({error}); the next `evergreen run` makes it.", err=True)
     sys.exit(int(decision.outcome == "refused"))

@@ -23,13 +23,15 @@ UI_PORT = 3000
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. What is not `needed` is only missing for what `mend` names."""
+    """The result of one check."""
 
     name: str
     good: bool
     found: str
     mend: str = ""
+    """What to do when the check is bad."""
     needed: bool = True
+    """Every command needs it; otherwise only what `mend` names does."""
 
 
 @click.command()
@@ -94,30 +96,33 @@ def _disk(settings: Settings) -> Check:
 
 
 def _engine(settings: Settings) -> Check:
-    name = "Spark (SPARK_REMOTE)" if settings.spark_remote else "embedded engine"
+    name, mend = "embedded engine", f"look into {settings.home / 'engine'}: its log is there"
+    if settings.spark_remote:
+        name, mend = "Spark (SPARK_REMOTE)", "start it, or unset SPARK_REMOTE for the embedded engine"
     try:
         return Check(name, True, engine.url(settings).split(";")[0])
     except (engine.EngineUnreachable, OSError) as error:
-        return Check(name, False, str(error), "start it, or unset SPARK_REMOTE for the embedded engine")
+        return Check(name, False, str(error), mend)
 
 
 def _online_store(settings: Settings) -> Check:
-    if settings.online_store_url is None:
-        return Check("online store", True, "SQLite under EVERGREEN_HOME")
-    parts = urlsplit(settings.online_store_url)
     mend = "start it, or unset EVERGREEN_ONLINE_STORE for SQLite"
-    good = _listens(parts.hostname or "", parts.port or 6379)
-    return Check("online store", good, settings.online_store_url if good else "nothing answers", mend)
+    return _server("online store", "Redis", settings.online_store_url, 6379, mend)
 
 
 def _ledger(settings: Settings) -> Check:
-    if settings.ledger_url is None:
-        return Check("ledger", True, "SQLite under EVERGREEN_HOME")
-    parts = urlsplit(settings.ledger_url)
-    where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"  # and not the password
     mend = "start PostgreSQL, or unset EVERGREEN_LEDGER for SQLite"
-    good = _listens(parts.hostname or "localhost", parts.port or 5432)
-    return Check("ledger", good, f"PostgreSQL at {where}" if good else f"nothing answers at {where}", mend)
+    return _server("ledger", "PostgreSQL", settings.ledger_url, 5432, mend)
+
+
+def _server(name: str, product: str, url: str | None, port: int, mend: str) -> Check:
+    """Whether a server answers at a URL, which is shown without its password; none is needed without a URL."""
+    if url is None:
+        return Check(name, True, "SQLite under EVERGREEN_HOME")
+    parts = urlsplit(url)
+    host, port = parts.hostname or "localhost", parts.port or port
+    good = _listens(host, port)
+    return Check(name, good, f"{product} at {host}:{port}" if good else f"nothing answers at {host}:{port}", mend)
 
 
 def _listens(host: str, port: int) -> bool:
@@ -139,6 +144,6 @@ def _java() -> Check:
     java = shutil.which("java")
     if java is None:
         return Check("Java 17", False, "not on PATH", mend, needed=False)
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr.splitlines()
-    first = said[0] if said else "no answer"
+    lines = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr.splitlines()
+    first = lines[0] if lines else "no answer"
     return Check("Java 17", '"17.' in first or '"21.' in first, first, mend, needed=False)

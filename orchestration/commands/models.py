@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command()
 @use_case_option
 def models(name: str) -> None:
-    """Who is in production, who was, and what was decided about every model version."""
+    """The champion, the former ones, and what was decided about every model version."""
     from rich.console import Console
 
     from jobs.ledger import promotions

@@ -25,7 +25,7 @@ from orchestration.process import end_at_once
 @click.option("--threshold", type=click.FloatRange(0, 1), help="With --act; default: the use case's own.")
 @click.option("--explore", type=click.FloatRange(0, 1), default=0.0, help="With --act: chance to be let through.")
 @click.option("--cap", type=click.IntRange(0), show_default="20", help="With --explore: at most so many a day.")
-@click.option("--uncorrected", is_flag=True, help="With --act: learn as if nobody had chosen what is seen.")
+@click.option("--uncorrected", is_flag=True, help="With --act: learn as if labels were not selected by decisions.")
 @click.option("--memory", type=click.IntRange(1), help="Days a training looks back; default: the use case's own.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write.")

@@ -12,9 +12,9 @@ from orchestration.options import use_case_named, use_case_option
 
 @click.command()
 @use_case_option
-@click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="So many decisions.")
+@click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="Number of decisions.")
 def retraining(name: str, last: int) -> None:
-    """Why it was trained again, or not: the last decisions, with their evidence in words."""
+    """Why a model was trained again, or not: the last decisions, with their evidence in words."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -16,7 +16,7 @@ SHOWN = 20
 
 @click.group()
 def review() -> None:
-    """The cases that are worth a reviewer's time, and what reviewers say."""
+    """The cases that are worth a reviewer's time, and the verdicts about them."""
 
 
 @review.command("list")
@@ -31,17 +31,17 @@ def list_queue(name: str, day: datetime, out: Path | None) -> None:
     from jobs.lakehouse.tables import attach
 
     try:
-        found = review_queue.ask(attach(settings_module.load()), use_case_named(name), day.date(), datetime.now(UTC))
+        queue = review_queue.ask(attach(settings_module.load()), use_case_named(name), day.date(), datetime.now(UTC))
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    for row in found.slice(0, SHOWN).to_pylist():
+    for row in queue.slice(0, SHOWN).to_pylist():
         click.echo(f"{row['place']:>4}  {row[use_case_named(name).event_id]}  {row['score']:.3f}  {row['reason']}")
-    click.echo(f"{found.num_rows} events of {day.date()}")
+    click.echo(f"{queue.num_rows} events of {day.date()}")
     if out is not None:
-        empty = [""] * found.num_rows
+        empty = [""] * queue.num_rows
         for column in ("verdict", "reviewed_at"):
-            found = found.append_column(column, [empty])
-        csv.write_csv(found, out)
+            queue = queue.append_column(column, [empty])
+        csv.write_csv(queue, out)
         click.echo(str(out))
 
 

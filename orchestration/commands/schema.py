@@ -1,4 +1,4 @@
-"""`evergreen schema`: what is accepted is kept by `jobs.ingest.contracts`."""
+"""`evergreen schema`: parsing and printing; accepted schemas are in `jobs.ingest.contracts`."""
 
 from __future__ import annotations
 

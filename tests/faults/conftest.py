@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from worlds.shared import built_once, session_folder
 
 from jobs import settings
 from jobs.lakehouse import engine
@@ -44,12 +45,14 @@ def evergreen() -> Command:
 def clean(
     tmp_path_factory: pytest.TempPathFactory, evergreen: Command, world: list[str], tables: Tables
 ) -> Mapping[str, list[tuple[Any, ...]]]:
-    """The tables of a run that nothing disturbed."""
-    home = tmp_path_factory.mktemp("clean")
-    process = evergreen(home, "run", *world)
-    output, _ = process.communicate(timeout=500)
-    engine.stop(settings.load({"EVERGREEN_HOME": str(home)}))
-    assert process.returncode == 0, output
-    found = tables(home)
+    """The tables of a run that nothing disturbed, made once for all workers."""
+
+    def build(home: Path) -> None:
+        process = evergreen(home, "run", *world)
+        output, _ = process.communicate(timeout=500)
+        engine.stop(settings.load({"EVERGREEN_HOME": str(home)}))
+        assert process.returncode == 0, output
+
+    found = tables(built_once(session_folder(tmp_path_factory, "clean"), build))
     assert len(found["fraud.transactions"]) > 500 and found["fraud_features.training_set"]
     return found

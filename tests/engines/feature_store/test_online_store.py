@@ -19,8 +19,9 @@ from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConf
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Float64, Int64, String
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from worlds.examples import with_examples
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 driver = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
@@ -108,7 +109,7 @@ written = st.tuples(st.integers(1, 3), st.integers(0, 3), st.one_of(st.none(), s
 lots = st.lists(written, min_size=1, max_size=15).map(unique)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@with_examples(40, most=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lots, st.randoms(use_true_random=False), st.integers(1, 5))
 def test_any_order_of_batches_ends_in_the_newest_row_per_key(
     store: FeatureStore, tmp_path: Path, rows: list[Written], rng: random.Random, size: int

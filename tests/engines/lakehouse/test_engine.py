@@ -15,6 +15,7 @@ import pytest
 from jobs import settings
 from jobs.lakehouse import engine
 from jobs.lakehouse.engine import EngineUnreachable
+from jobs.lakehouse.tables import attach
 from jobs.settings import ROOT, Settings
 
 COUNT = """
@@ -51,12 +52,21 @@ def wait_until(condition: object, seconds: float = 30.0) -> bool:
 
 
 def test_processes_share_one_session_and_its_tables(home: Settings) -> None:
-    from jobs.lakehouse.tables import attach
-
     spark = attach(home).spark
     spark.sql("create or replace temp view shared as select 42 as answer")
     assert other_process(home, "select answer from shared") == "42"
     assert other_process(home, "select answer from shared") == "42"  # the first client's end did not end the session
+
+
+def test_a_lakehouse_has_one_client_and_another_after_its_engine_ended(home: Settings) -> None:
+    lakehouse, other = attach(home), attach(home)
+    first = lakehouse.spark
+    assert lakehouse.spark is first
+    assert other.spark is not first
+    assert other.spark.session_id == first.session_id
+    engine.stop(home)
+    assert lakehouse.spark is not first
+    assert lakehouse.spark.sql("select 1").collect()[0][0] == 1
 
 
 def test_many_starters_get_one_server(home: Settings) -> None:
@@ -89,8 +99,6 @@ def test_a_server_whose_home_is_deleted_ends_itself(home: Settings) -> None:
 def test_a_killed_server_is_replaced_and_finds_the_tables_again(home: Settings) -> None:
     import pyarrow as pa
 
-    from jobs.lakehouse.tables import attach
-
     rows = pa.table({"id": [1, 2]})
     attach(home).write("demo.rows", rows, mode="append", schema=rows.schema)
     server_process(home).kill()
@@ -102,4 +110,4 @@ def test_a_killed_server_is_replaced_and_finds_the_tables_again(home: Settings) 
 def test_an_unreachable_spark_is_a_clear_error(tmp_path: Path, remote: str) -> None:
     wrong = settings.load({"EVERGREEN_HOME": str(tmp_path), "SPARK_REMOTE": remote})
     with pytest.raises(EngineUnreachable, match="SPARK_REMOTE"):
-        engine.session(wrong)
+        attach(wrong).spark.sql("select 1")

@@ -3,9 +3,11 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from deltalake.exceptions import DeltaError
 
 from jobs.lakehouse import maintenance
@@ -27,6 +29,15 @@ def row_hash(table: pa.Table) -> str:
     return hashlib.sha256(repr(table.sort_by("id").to_pylist()).encode()).hexdigest()
 
 
+def commit(lakehouse: Lakehouse, numbers: range, mode: Literal["append", "overwrite"]) -> None:
+    """Commits that make the log long, as delta-rs writes them; the last one as the product does."""
+    path = lakehouse.path("demo.training_set")
+    for i in numbers[:-1]:
+        write_deltalake(path, rows(i), mode=mode)
+    last = numbers[-1]
+    lakehouse.write("demo.training_set", rows(last), mode=mode, schema=SCHEMA, state={"commit": last})
+
+
 def age_log(lakehouse: Lakehouse, table: str) -> None:
     """Make every file but the newest look 60 days old, so that log and files count as expired."""
     newest = f"{lakehouse.version(table):020}.json"
@@ -36,14 +47,13 @@ def age_log(lakehouse: Lakehouse, table: str) -> None:
 
 
 def test_a_pinned_version_survives_200_commits_checkpoints_log_expiry_and_vacuum(lakehouse: Lakehouse) -> None:
-    for i in range(COMMITS // 2):
-        lakehouse.write("demo.training_set", rows(i), mode="append", schema=SCHEMA, state={"commit": i})
+    lakehouse.write("demo.training_set", rows(0), mode="append", schema=SCHEMA, state={"commit": 0})
+    commit(lakehouse, range(1, COMMITS // 2), "append")
     version = lakehouse.version("demo.training_set")
     assert version is not None
     before = row_hash(lakehouse.to_arrow("demo.training_set"))
     pin(lakehouse.settings, {"demo.training_set": version}, by="model 1")
-    for i in range(COMMITS // 2, COMMITS):
-        lakehouse.write("demo.training_set", rows(i), mode="overwrite", schema=SCHEMA, state={"commit": i})
+    commit(lakehouse, range(COMMITS // 2, COMMITS), "overwrite")
     age_log(lakehouse, "demo.training_set")
     done = maintenance.maintain(lakehouse, "demo.training_set", retain_hours=0)
     assert done.files > 0 and done.log_entries > 0

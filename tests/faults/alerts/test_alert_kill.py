@@ -25,7 +25,7 @@ ALERT = Alert("fraud", "drift", "tx_amount", "PSI .02 was expected, .4 found: lo
 @pytest.fixture
 def settings(ledger_home: Settings, receiver: Any) -> Settings:
     found = replace(ledger_home, alert_webhook=receiver.url)
-    outbox.told(found)  # makes the tables
+    outbox.recorded(found)  # makes the tables
     return found
 
 
@@ -73,7 +73,7 @@ def test_killed_before_any_statement_it_is_told_by_whoever_comes_next(settings: 
         assert ended == -signal.SIGKILL
         kills, posted = kills + 1, len(receiver.posts) - before
         outbox.send(settings, alert, NOW + LEASE)
-        assert [told.waiting for told in outbox.told(settings) if told.alert.subject == alert.subject] == [{}]
+        assert [told.waiting for told in outbox.recorded(settings) if told.alert.subject == alert.subject] == [{}]
         posts = receiver.posts[before:]
         assert {post["subject"] for post in posts} == {alert.subject} and len({post["key"] for post in posts}) == 1
         assert len(posts) <= 1 + posted
@@ -95,7 +95,7 @@ def test_killed_between_record_and_delivery_it_is_delivered_by_the_next_flush(
     # The channel that the killed process was at (the webhook or the log) stays its own until the lease is over.
     outbox.flush(settings, NOW + timedelta(minutes=1))
     outbox.flush(settings, NOW + LEASE)
-    assert len(receiver.posts) == 1 and outbox.told(settings)[0].waiting == {}
+    assert len(receiver.posts) == 1 and outbox.recorded(settings)[0].waiting == {}
     assert outbox.flush(settings, NOW + 2 * LEASE) == 0
 
 

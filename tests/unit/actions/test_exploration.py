@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
+from worlds.examples import with_examples
 from worlds.small_history import DAY, START, world
 
 from jobs import settings
@@ -43,7 +43,7 @@ POLICIES = st.builds(
 )
 
 
-@examples(max_examples=200)
+@with_examples(200)
 @given(policy=POLICIES, seed=st.integers(0, 99), count=st.integers(0, 60))
 def test_caps_hold_and_every_event_has_one_fate(policy: Acting, seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from worlds.examples import with_examples
 
 from jobs.actions.review_sampling import Shares, queue
 
 TODAY = date(2026, 5, 1)
 
 
-@settings(max_examples=200)
+@with_examples(200)
 @given(
     seed=st.integers(0, 999),
     count=st.integers(0, 80),

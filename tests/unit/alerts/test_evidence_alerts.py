@@ -28,16 +28,16 @@ def home(tmp_path: Path) -> Settings:
 
 def test_an_alarm_is_told_while_it_lasts_and_again_when_it_is_back(home: Settings) -> None:
     evidence_alerts.settle(home, FRAUD, CALM, NOW)
-    assert outbox.told(home, resolved=True) == []
+    assert outbox.recorded(home, resolved=True) == []
     for day in range(3):
         evidence_alerts.settle(home, FRAUD, ALARMED, NOW + day * DAY)
-    [told] = outbox.told(home)
-    assert (told.alert.kind, told.alert.subject, told.tellings) == ("change", "drift", 1)
-    assert "amount, hour" in told.alert.said and told.alert.evidence["score"] == 1.7
+    [told] = outbox.recorded(home)
+    assert (told.alert.kind, told.alert.subject, told.notifications) == ("change", "drift", 1)
+    assert "amount, hour" in told.alert.message and told.alert.evidence["score"] == 1.7
     evidence_alerts.settle(home, FRAUD, CALM, NOW + 3 * DAY)
-    assert outbox.told(home) == []
+    assert outbox.recorded(home) == []
     evidence_alerts.settle(home, FRAUD, ALARMED, NOW + 4 * DAY)
-    assert len(outbox.told(home)) == 1
+    assert len(outbox.recorded(home)) == 1
 
 
 def test_a_rollback_is_told_and_over(home: Settings) -> None:
@@ -45,6 +45,6 @@ def test_a_rollback_is_told_and_over(home: Settings) -> None:
         "fraud", NOW, NOW, "rollback", "promoted", "worse on mature labels", "evergreen", True, 3, "a" * 64, 4
     )
     evidence_alerts.rolled_back(home, FRAUD, decision, NOW)
-    [told] = outbox.told(home, resolved=True)
-    assert "Version 4 of fraud was taken back, version 3 is in production again" in told.alert.said
-    assert outbox.told(home) == [] and told.alert.severity == "error"
+    [told] = outbox.recorded(home, resolved=True)
+    assert "Version 4 of fraud was taken back, version 3 is in production again" in told.alert.message
+    assert outbox.recorded(home) == [] and told.alert.severity == "error"

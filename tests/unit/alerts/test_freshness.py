@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-import hypothesis
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -58,7 +57,6 @@ def test_a_day_without_events_is_not_late_once_a_later_one_has_some() -> None:
     assert late_days(facts((0, 1, 3), (0, 1, 3)), MIDNIGHT + 4 * DAY + SIX) == []
 
 
-@hypothesis.settings(deadline=None)
 @given(
     events=st.sets(st.integers(0, 50)), scored=st.sets(st.integers(0, 50)), since=st.none() | st.integers(0, 50),
     hours=st.integers(0, 52 * 24), due=st.integers(0, 72),
@@ -103,7 +101,7 @@ def live(settings: Settings, scored_at: Mapping[int, datetime], until: int) -> l
         found = late.late_predictions(FRAUD, facts(over, done, since=1), now, known)
         if found or known:
             outbox.settle(settings, "fraud", late.PREDICTIONS, found, now)
-    return [told.alert.said for told in outbox.told(settings, resolved=True)]
+    return [told.alert.message for told in outbox.recorded(settings, resolved=True)]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +122,7 @@ def test_an_outage_is_told_once(
     settings = Settings(tmp_path_factory.mktemp("home"))
     told = live(settings, {n: MIDNIGHT + done * DAY for n, done in outage.items()}, 12)
     assert len(told) == tellings, told
-    assert outbox.told(settings) == []
+    assert outbox.recorded(settings) == []
 
 
 def test_each_random_outage_is_told_at_least_once_and_at_most_once_a_stretch(tmp_path: Path) -> None:
@@ -139,7 +137,7 @@ def test_each_random_outage_is_told_at_least_once_and_at_most_once_a_stretch(tmp
 
 def test_an_alert_says_what_was_expected_what_was_found_and_what_to_do() -> None:
     [alert] = late.late_predictions(FRAUD, facts(range(9), range(3)), MIDNIGHT + 9 * DAY + SIX)
-    assert alert.said == (
+    assert alert.message == (
         "Predictions of fraud for 2026-11-04 and 5 later days were expected 6 hours after the day's end, but are not "
         "in the prediction log: look at the last nightly runs, and materialize batch_predictions of these days."
     )
@@ -151,12 +149,12 @@ def test_features_are_stale_at_their_declared_age_and_told_together() -> None:
     end = MIDNIGHT + DAY
     assert late.stale_features(FRAUD, found, end + 36 * HOUR - timedelta(microseconds=1)) == []
     [alert] = late.stale_features(FRAUD, found, end + 36 * HOUR)
-    assert alert.said == (
+    assert alert.message == (
         "Features of fraud were expected to be younger than 36 hours, but the newest day in f.customer_windows is "
         "2026-11-01: look whether raw data arrives and runs succeed."
     )
     [both] = late.stale_features(FRAUD, found, end + 5 * DAY)
-    assert both.subject == alert.subject == "fraud" and "2 of 3 feature tables are stale" in both.said
+    assert both.subject == alert.subject == "fraud" and "2 of 3 feature tables are stale" in both.message
     assert late.stale_features(RETURNS, found, end + 60 * HOUR) == []
     assert late.stale_features(FRAUD, FreshnessFacts(), end) == []
 

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.alerts import outbox
 from jobs.alerts.outbox import Alert
-from jobs.ledger.database import LedgerUnreachable
+from jobs.ledger.database import LedgerUnreachable, transaction
 from jobs.settings import Settings
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
@@ -34,14 +34,14 @@ def test_without_configuration_an_alert_goes_to_the_log_alone(
     assert outbox.send(ledger_home, DRIFT, NOW)
     [record] = caplog.records
     assert (record.name, record.levelno) == ("evergreen.alerts", logging.WARNING)
-    assert record.getMessage() == f"warning: fraud drift, tx_amount: {DRIFT.said}"
+    assert record.getMessage() == f"warning: fraud drift, tx_amount: {DRIFT.message}"
 
 
 def test_while_it_lasts_it_is_told_once(webhook_home: Settings, receiver: Any, caplog: Any) -> None:
     assert outbox.send(webhook_home, DRIFT, NOW)
     restarted = replace(webhook_home)
     for minutes in range(5, 50, 5):
-        again = replace(DRIFT, said="other numbers", as_of=NOW + minutes * MINUTE)
+        again = replace(DRIFT, message="other numbers", as_of=NOW + minutes * MINUTE)
         assert not outbox.send(restarted, again, NOW + minutes * MINUTE)
     assert len(receiver.posts) == 1 and len(said(caplog)) == 1
 
@@ -57,10 +57,10 @@ def test_resolved_and_back_again_it_is_told_again(webhook_home: Settings, receiv
     outbox.send(webhook_home, DRIFT, NOW)
     assert outbox.resolve(webhook_home, "fraud", "drift", "tx_amount", NOW + MINUTE)
     assert not outbox.resolve(webhook_home, "fraud", "drift", "tx_amount", NOW + MINUTE)
-    assert outbox.told(webhook_home) == [] and len(receiver.posts) == 1
+    assert outbox.recorded(webhook_home) == [] and len(receiver.posts) == 1
     assert outbox.send(webhook_home, DRIFT, NOW + 2 * MINUTE)
     assert len({post["key"] for post in receiver.posts}) == 2
-    assert [t.resolved_at for t in outbox.told(webhook_home, resolved=True)] == [NOW + MINUTE, None]
+    assert [t.resolved_at for t in outbox.recorded(webhook_home, resolved=True)] == [NOW + MINUTE, None]
 
 
 def test_after_a_week_it_is_told_again_and_says_so(webhook_home: Settings, receiver: Any) -> None:
@@ -90,13 +90,13 @@ def test_a_receiver_that_is_down_gets_it_once_when_it_is_up(webhook_home: Settin
     receiver.status = 503
     assert outbox.send(webhook_home, DRIFT, NOW)
     assert not outbox.send(webhook_home, DRIFT, NOW + MINUTE)
-    [waiting] = outbox.told(webhook_home)
+    [waiting] = outbox.recorded(webhook_home)
     assert waiting.waiting == {"webhook": "RuntimeError: 127.0.0.1 answered 503 Service Unavailable"}
     receiver.status = 200
     assert outbox.flush(webhook_home, NOW + 5 * MINUTE) == 1
     assert outbox.flush(webhook_home, NOW + DAY) == 0
     assert len(receiver.posts) == 1 and len(said(caplog)) == 1
-    assert outbox.told(webhook_home)[0].waiting == {}
+    assert outbox.recorded(webhook_home)[0].waiting == {}
 
 
 def test_a_receiver_that_is_down_is_asked_once_per_call_however_much_waits(
@@ -151,7 +151,7 @@ def test_settling_tells_what_is_new_and_resolves_what_is_over(webhook_home: Sett
     assert outbox.settle(webhook_home, "fraud", "drift", [second, third], NOW) == (1, 1)
     assert outbox.open_subjects(webhook_home, "fraud", "drift") == ["b", "c"]
     assert outbox.settle(webhook_home, "fraud", "drift", [], NOW) == (0, 2)
-    assert [t.alert.kind for t in outbox.told(webhook_home)] == ["performance"]
+    assert [t.alert.kind for t in outbox.recorded(webhook_home)] == ["performance"]
 
 
 def test_no_password_leaves_the_house(ledger_home: Settings, receiver: Any, caplog: Any) -> None:
@@ -163,11 +163,11 @@ def test_no_password_leaves_the_house(ledger_home: Settings, receiver: Any, capl
         tracking="postgresql://mlflow:tr4cking@db/mlflow",
     )
     told = "cannot reach postgresql://eve:s3cret@db/x with hush-hush, p@ssw0rd, p%40ssw0rd or tr4cking"
-    alert = replace(DRIFT, said=told, subject=told, evidence={"url": told, "inner": [{told: told}]})
+    alert = replace(DRIFT, message=told, subject=told, evidence={"url": told, "inner": [{told: told}]})
     outbox.send(settings, alert, NOW)
-    everything = repr([receiver.posts, caplog.text, outbox.told(settings), settings])
+    everything = repr([receiver.posts, caplog.text, outbox.recorded(settings), settings])
     found = [word for word in ("s3cret", "hush", "ssw0rd") if word in everything]
-    assert not found and "tr4cking" not in repr([receiver.posts, caplog.text, outbox.told(settings)])
+    assert not found and "tr4cking" not in repr([receiver.posts, caplog.text, outbox.recorded(settings)])
     assert receiver.posts[0]["said"] == "cannot reach postgresql://eve:***@db/x with ***, ***, *** or ***"
 
 
@@ -176,7 +176,7 @@ def test_any_evidence_can_be_told(webhook_home: Settings, receiver: Any) -> None
         "not a number": math.nan, "array": np.array([1.5, math.inf]), "day": NOW.date(), "set": {1}, "n": np.int64(3),
         "nul\x00 and half a pair \ud800": b"bytes", 7: None, "yes": np.bool_(True),
     }  # fmt: skip
-    outbox.send(webhook_home, replace(DRIFT, said="nul \x00, \ud800", evidence=evidence), NOW)
+    outbox.send(webhook_home, replace(DRIFT, message="nul \x00, \ud800", evidence=evidence), NOW)
     assert receiver.posts[0]["evidence"] == {
         "not a number": "nan", "array": [1.5, "inf"], "day": "2026-11-22", "set": [1], "n": 3,
         "nul and half a pair ?": "b'bytes'", "7": None, "yes": True,
@@ -187,6 +187,21 @@ def test_a_subject_of_any_length_is_one_condition(ledger_home: Settings) -> None
     long = replace(DRIFT, subject="x\n" * 5000)
     assert outbox.send(ledger_home, long, NOW) and not outbox.send(ledger_home, long, NOW)
     assert outbox.resolve(ledger_home, "fraud", "drift", long.subject, NOW)
+
+
+def test_an_alert_of_an_older_home_is_still_there(ledger_home: Settings) -> None:
+    outbox.recorded(ledger_home)  # makes the tables
+    columns = "use_case, kind, subject, said, severity, as_of, evidence, raised_at, told_at, tellings"
+    moment = "2026-11-21T06:00:00.000000+00:00"
+    with transaction(ledger_home) as connection:
+        connection.exec_driver_sql(
+            f"insert into alerts ({columns}) values ('fraud', 'drift', 'tx_amount', 'Look.', 'warning', '{moment}', "
+            f"'{{}}', '{moment}', '{moment}', 2)"
+        )
+    [old] = outbox.recorded(ledger_home)
+    assert (old.alert.message, old.notified_at, old.notifications) == ("Look.", NOW - DAY, 2)
+    assert not outbox.send(ledger_home, DRIFT, NOW) and outbox.send(ledger_home, DRIFT, NOW + 7 * DAY)
+    assert outbox.recorded(ledger_home)[0].notifications == 3
 
 
 def test_a_moment_without_a_zone_is_refused(ledger_home: Settings) -> None:

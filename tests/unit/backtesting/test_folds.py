@@ -5,8 +5,9 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from worlds.examples import with_examples
 
 from jobs.backtesting.fold_search import searched
 from jobs.backtesting.folds import BacktestError, Fold, in_test_set
@@ -34,7 +35,7 @@ def handbook(rows: list[tuple[int, int, bool]], fold: Fold) -> list[bool]:
 
 
 @given(payments, folds)
-@settings(max_examples=300, deadline=None)
+@with_examples(300)
 def test_the_test_set_is_the_handbooks(rows: list[tuple[int, int, bool]], fold: Fold) -> None:
     cards = np.array([f"card {card}" for card, _, _ in rows], object)
     days = np.array([START + timedelta(days=day) for _, day, _ in rows], "datetime64[D]")

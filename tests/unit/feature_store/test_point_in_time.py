@@ -11,8 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from worlds.examples import with_examples
 
 from jobs.feature_store import point_in_time
 
@@ -92,7 +93,7 @@ def join(entities: pa.Table, features: pa.Table, **options: Any) -> pa.Table:
     return point_in_time.join(entities, features, **(settings | options))
 
 
-@settings(max_examples=400, deadline=None)
+@with_examples(400)
 @given(entity_rows, feature_rows, time_to_live, st.booleans(), st.sampled_from([[], ["one"], ["two"], ["one", "two"]]))
 def test_equals_the_brute_force_reading_of_the_rules(
     entities: list[Row], features: list[Row], ttl: timedelta | None, created: bool, keys: list[str]
@@ -106,7 +107,7 @@ def test_equals_the_brute_force_reading_of_the_rules(
     same(found.to_pylist(), oracle(entities, features, keys, limit, created, ["x", "y"]))
 
 
-@settings(max_examples=100, deadline=None)
+@with_examples(100)
 @given(entity_rows, feature_rows, st.randoms(use_true_random=False))
 def test_the_answer_does_not_depend_on_the_order_of_the_feature_rows(
     entities: list[Row], features: list[Row], rng: random.Random
@@ -118,7 +119,7 @@ def test_the_answer_does_not_depend_on_the_order_of_the_feature_rows(
     assert repr(found.to_pylist()) == repr(expected.to_pylist())
 
 
-@settings(max_examples=50, deadline=None)
+@with_examples(50)
 @given(entity_rows, feature_rows, st.integers(0, 25))
 def test_entity_rows_in_several_chunks_change_nothing(entities: list[Row], features: list[Row], cut: int) -> None:
     whole, pieces = entity_table(entities), feature_table(features)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from worlds.examples import with_examples
 
 from jobs.features.window_kernel import compute
 from jobs.windows import Aggregate, Ratio, Where, WindowFeatures
@@ -205,19 +206,19 @@ def worlds(draw: st.DrawFn, keys: list[Any], when: st.SearchStrategy[datetime]) 
 
 
 @given(worlds([1, 2, None], times))
-@settings(max_examples=60, deadline=None)
+@with_examples(60)
 def test_every_value_equals_the_oracle(world: tuple[list[Row], list[Row]]) -> None:
     check(EVERYTHING, *world)
 
 
 @given(worlds(["a", "b", "", None], exact_times))
-@settings(max_examples=25, deadline=None)
+@with_examples(25)
 def test_string_keys_and_microseconds_equal_the_oracle(world: tuple[list[Row], list[Row]]) -> None:
     check(EVERYTHING, *world, key=pa.string())
 
 
 @given(worlds([1, -(2**63), 2**63 - 1], exact_times))
-@settings(max_examples=15, deadline=None)
+@with_examples(15)
 def test_keys_over_the_whole_range_of_integers_equal_the_oracle(world: tuple[list[Row], list[Row]]) -> None:
     check(EVERYTHING, *world)
 

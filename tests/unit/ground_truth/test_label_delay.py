@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.arrays import Floats
@@ -18,7 +18,6 @@ from jobs.times import NEVER, Times, microseconds
 AS_OF = datetime(2026, 4, 1, tzinfo=UTC)
 NOW = microseconds(AS_OF)
 MATURITY = timedelta(days=14)
-oracle = settings(deadline=None)
 
 OBSERVED = st.lists(
     st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(1, 3)).map(lambda r: (r[0], r[0] + r[1], r[2])),
@@ -38,7 +37,6 @@ def truth(age: Floats, median: float = 4.0) -> Floats:
     return np.array([NormalDist().cdf(np.log(a / median) / 0.9) for a in age])
 
 
-@oracle
 @given(OBSERVED)
 def test_the_product_limit_is_its_definition(rows: list[tuple[int, int, int]]) -> None:
     delays, oldest, weights = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
@@ -51,7 +49,6 @@ def test_the_product_limit_is_its_definition(rows: list[tuple[int, int, int]]) -
         assert share == pytest.approx(expected)
 
 
-@oracle
 @given(OBSERVED)
 def test_without_truncation_it_is_the_share_of_delays(rows: list[tuple[int, int, int]]) -> None:
     delays, _, weights = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
@@ -106,7 +103,6 @@ def test_a_single_report_moves_what_was_declared_but_little(oldest_days: float) 
     assert np.abs(one.share(age) - none.share(age)).max() < 0.1
 
 
-@oracle
 @given(st.lists(st.tuples(st.integers(-40, 5), st.integers(-3, 60)), max_size=30), st.floats(0.01, 1))
 def test_it_is_a_distribution_and_the_bound_its_inverse(rows: list[tuple[int, int]], share: float) -> None:
     times = np.array([NOW + day * DAY for day, _ in rows], dtype=np.int64)

@@ -4,14 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.arrays import Bools
 from jobs.ground_truth.label_delay import learn
 from jobs.ground_truth.label_maturity import Maturity, maturity
 from jobs.ground_truth.labelled_scores import LabelledEvents
-from jobs.stats import overdispersion
 from jobs.times import MICROSECONDS_A_DAY as DAY
 from jobs.times import NEVER, Times, microseconds
 
@@ -105,7 +104,6 @@ def test_there_may_be_no_events() -> None:
     assert len(found.days) == len(found.share) == 0
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-30, 3), st.integers(-2, 40), st.booleans()), max_size=25))
 def test_what_is_known_later_changes_nothing(rows: list[tuple[int, int, bool]]) -> None:
     times = np.array([NOW + day * DAY for day, _, _ in rows], dtype=np.int64)
@@ -118,12 +116,3 @@ def test_what_is_known_later_changes_nothing(rows: list[tuple[int, int, bool]]) 
     for name in ("days", "rows", "positives", "share", "to_come", "deviation"):
         assert np.array_equal(getattr(found, name), getattr(hidden, name))
     assert found.rows.sum() == past.sum()
-
-
-def test_the_shape_of_counts_is_found_again() -> None:
-    generator = np.random.default_rng(0)
-    exposure = generator.uniform(500, 1500, 4000)
-    varied = generator.poisson(0.05 * exposure * generator.gamma(8, 1 / 8, 4000))
-    assert overdispersion.learn(varied, exposure).shape == pytest.approx(8, rel=0.15)
-    assert overdispersion.learn(varied, exposure).mean == pytest.approx(0.05, rel=0.05)
-    assert overdispersion.learn(generator.poisson(0.05 * exposure), exposure).shape > 200

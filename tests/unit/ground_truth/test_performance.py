@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.ground_truth.label_delay import Delay, learn
@@ -107,7 +107,6 @@ def test_days_without_frauds_or_events_are_no_error() -> None:
         performance(rows, REVIEW, days=0)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 2)), max_size=15), st.integers(0, 4))
 def test_precision_at_capacity_is_money_saved_when_every_fraud_is_worth_one(
     rows: list[tuple[bool, int, int]], capacity: int

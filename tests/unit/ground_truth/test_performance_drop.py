@@ -67,6 +67,15 @@ def softmax(values: np.ndarray) -> np.ndarray:
     return chances
 
 
+@pytest.mark.parametrize(("days_before", "quantile"), [(14, 4.72069294770), (56, 3.77040734730)])
+def test_the_line_is_the_quantile_of_students_distribution(days_before: int, quantile: float) -> None:
+    # Days that alternate are not alike: the smallest inflation of 2 holds, and the variance is that of +-0.1.
+    before = [0.7 + 0.1 * (-1) ** day for day in range(days_before)]
+    compared = min(days_before, REFERENCE_DAYS)
+    deviation = (2 * 0.01 * days_before / (days_before - 1) * (1 / RECENT_DAYS + 1 / compared)) ** 0.5
+    assert drop(before + [0.6] * RECENT_DAYS) == pytest.approx(0.1 / deviation / quantile, rel=1e-9)
+
+
 def test_a_gain_is_no_drop() -> None:
     assert drop(days(1, -0.3)) == 0.0
 

@@ -6,8 +6,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from worlds.examples import with_examples
 
 from jobs.arrays import Floats
 from jobs.ground_truth.drift_windows import DriftTest
@@ -66,7 +67,7 @@ def truth(rows: LabelledScores) -> Floats:
     return np.array([metrics.average_precision(rows.positive[day == d], rows.scores[day == d]) for d in range(DAYS)])
 
 
-@settings(deadline=None, max_examples=30)
+@with_examples(30)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.1, 0.5, 0.9])), min_size=2, max_size=6),
     st.integers(1, 4),

@@ -1,6 +1,7 @@
 """What a row must hold to get into a raw table, and what the warnings about shifts say."""
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from worlds.examples import with_examples
 
 from jobs.ingest import contracts, day_digests, load_warnings, schemas
 from jobs.ingest.contracts import REASONS, ContractBroken
@@ -48,7 +50,7 @@ def read(path: Path, names: ColumnNames = ColumnNames()) -> Batch:  # noqa: B008
 
 
 def judge(made: Batch, zone: str = "UTC") -> tuple[pl.DataFrame, list[list[str]]]:
-    good, bad, _ = contracts.split(made.frame, contracts.rules(SOURCE, made.frame.columns, zone, NOW))
+    good, bad, _ = contracts.split(made.frame, contracts.row_checks(SOURCE, made.frame.columns, zone, NOW))
     return good, bad[REASONS].to_list()
 
 
@@ -183,7 +185,7 @@ times = st.one_of(st.none(), st.datetimes(datetime(2026, 5, 31), datetime(2026, 
 @given(
     rows=st.lists(st.tuples(st.one_of(st.none(), st.text(max_size=3)), times, values, st.integers(-2, 3)), min_size=1)
 )
-@settings(max_examples=60, deadline=None)
+@with_examples(60)
 def test_good_rows_hold_the_pandera_contract_and_bad_ones_do_not(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str | None, datetime | None, float | None, int]]
 ) -> None:
@@ -193,7 +195,7 @@ def test_good_rows_hold_the_pandera_contract_and_bad_ones_do_not(
         orient="row",
     ).with_columns(GIFT=pl.lit(1)).write_parquet(path)  # fmt: skip
     made = read(path)
-    checks = contracts.rules(SOURCE, made.frame.columns, "UTC", NOW)
+    checks = contracts.row_checks(SOURCE, made.frame.columns, "UTC", NOW)
     good, bad, tally = contracts.split(made.frame, checks)
     assert good.height + bad.height == len(rows)
     assert sum(tally.values()) >= bad.height
@@ -203,6 +205,25 @@ def test_good_rows_hold_the_pandera_contract_and_bad_ones_do_not(
         if row["placed_at"].item() is None or row["placed_at"].item() <= NOW:
             with pytest.raises(ContractBroken):
                 contracts.prove(SOURCE, row.select(names), {"order_id": "string"})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"AMOUNT": -math.inf}, "amount: NaN or infinite"),
+        ({"AMOUNT": -0.01}, "amount: below 0"),
+        ({"AMOUNT": 1e6 + 1}, "amount: above 1e+06"),
+        ({"ITEMS": 0}, "items: below 1"),
+    ],
+)
+def test_contract_and_quarantine_refuse_a_row_in_the_same_words(
+    tmp_path: Path, change: dict[str, object], reason: str
+) -> None:
+    made = batch(tmp_path, change)
+    assert judge(made)[1] == [[reason]]
+    rows = made.frame.select(*(c.name for c in SOURCE.columns), "known_at")
+    with pytest.raises(ContractBroken, match=re.escape(reason)):
+        contracts.prove(SOURCE, rows, {"order_id": "string"})
 
 
 def test_the_contract_refuses_one_key_twice_at_one_moment(tmp_path: Path) -> None:
@@ -273,7 +294,6 @@ def test_the_stability_index_is_that_of_the_textbook() -> None:
 
 
 @given(rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=30), cut=st.integers(0, 30))
-@settings(deadline=None)
 def test_digests_add_up_whatever_the_order(rows: list[tuple[int, int]], cut: int) -> None:
     def frame(part: list[tuple[int, int]]) -> pl.DataFrame:
         days = [date(2026, 1, 1) + timedelta(days=d) for d, _ in part]

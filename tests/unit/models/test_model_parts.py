@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
+from worlds.examples import with_examples
 
 from jobs.arrays import Float32s
 from jobs.models.graphs import Graph, feature_names
@@ -157,7 +158,7 @@ POOLS = (
     st.booleans(),
     st.integers(1, 12),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@with_examples(60, suppress_health_check=[HealthCheck.too_slow])
 def test_the_graph_of_trees_decides_as_lightgbm_does(
     pools: list[list[float]], seed: int, zero_as_missing: bool, use_missing: bool, rounds: int
 ) -> None:

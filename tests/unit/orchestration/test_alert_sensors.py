@@ -73,7 +73,7 @@ def run(instance: dg.DagsterInstance, fails: bool, use_case: str = "fraud", name
 
 
 def opened(settings: Settings) -> list[tuple[str, str]]:
-    return [(told.alert.kind, told.alert.subject) for told in outbox.told(settings)]
+    return [(told.alert.kind, told.alert.subject) for told in outbox.recorded(settings)]
 
 
 def test_a_failed_job_is_told_with_its_cause_until_it_succeeds(
@@ -81,12 +81,12 @@ def test_a_failed_job_is_told_with_its_cause_until_it_succeeds(
 ) -> None:
     run(instance, fails=True)
     tick("fraud_run_failed")
-    [told] = outbox.told(settings)
+    [told] = outbox.recorded(settings)
     assert (told.alert.kind, told.alert.subject, told.alert.severity) == ("run_failed", "fraud_lineage", "error")
-    assert "train: ValueError: no room at postgresql://eve:***@db/x" in told.alert.said
+    assert "train: ValueError: no room at postgresql://eve:***@db/x" in told.alert.message
     run(instance, fails=True)
     tick("fraud_run_failed")
-    assert len(outbox.told(settings, resolved=True)) == 1
+    assert len(outbox.recorded(settings, resolved=True)) == 1
     run(instance, fails=False)
     tick("fraud_run_succeeded")
     assert opened(settings) == []
@@ -146,7 +146,7 @@ def test_a_living_input_alerts_when_it_is_late_and_recovers(settings: Settings, 
     late = [("late_predictions", "2026-11-19"), ("stale_features", "fraud")]
     assert opened(settings) == late
     tick("fraud_lateness")
-    assert opened(settings) == late and all(told.tellings == 1 for told in outbox.told(settings))
+    assert opened(settings) == late and all(told.notifications == 1 for told in outbox.recorded(settings))
     days = pa.table({"event_date": [date(2026, 11, 19) + n * DAY for n in range(3)], "origin": ["nightly"] * 3})
     for table in (FRAUD.events, "fraud_serving.prediction_log", *(FRAUD.window_table(w) for w in FRAUD.windows)):
         write_deltalake(Lakehouse(settings).path(table), days, mode="append", partition_by=["event_date"])

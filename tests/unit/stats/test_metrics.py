@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.problem import Review
@@ -27,8 +27,6 @@ ROWS = st.lists(
     min_size=1,
     max_size=14,
 )
-oracle = settings(deadline=None)
-"""A busy machine is no reason to fail."""
 MIXED = ROWS.filter(lambda rows: 0 < sum(row[0] for row in rows) < len(rows))
 
 
@@ -36,7 +34,6 @@ def columns(rows: list[Row]) -> list[np.ndarray[Any, Any]]:
     return [np.array(column) for column in zip(*rows, strict=True)]
 
 
-@oracle
 @given(MIXED)
 def test_auc_is_the_share_of_pairs_in_order_with_ties_as_half(rows: list[Row]) -> None:
     labels, scores, *_ = columns(rows)
@@ -44,7 +41,6 @@ def test_auc_is_the_share_of_pairs_in_order_with_ties_as_half(rows: list[Row]) -
     assert metrics.auc_roc(labels, scores) == pytest.approx(np.mean(pairs) / 2 + 0.5)
 
 
-@oracle
 @given(MIXED)
 def test_average_precision_sums_gains_in_recall_times_precision(rows: list[Row]) -> None:
     labels, scores, *_ = columns(rows)
@@ -56,7 +52,6 @@ def test_average_precision_sums_gains_in_recall_times_precision(rows: list[Row])
     assert metrics.average_precision(labels, scores) == pytest.approx(expected)
 
 
-@oracle
 @given(MIXED, st.randoms())
 def test_the_order_of_rows_changes_nothing(rows: list[Row], random: Any) -> None:
     review = Review(threshold=0.5, capacity=2, cost=1.0, cards=2)
@@ -68,7 +63,6 @@ def test_the_order_of_rows_changes_nothing(rows: list[Row], random: Any) -> None
     assert found[0] == pytest.approx(found[1])
 
 
-@oracle
 @given(ROWS, st.integers(-1, 5).map(lambda n: n / 4))
 def test_rows_at_the_threshold_are_alerts(rows: list[Row], threshold: float) -> None:
     labels, scores, *_ = columns(rows)
@@ -81,7 +75,6 @@ def test_rows_at_the_threshold_are_alerts(rows: list[Row], threshold: float) -> 
     assert at.f1 == pytest.approx(harmonic)
 
 
-@oracle
 @given(ROWS, st.integers(1, 4))
 def test_card_precision_leaves_out_cards_found_on_earlier_days(rows: list[Row], top: int) -> None:
     labels, scores, cards, days, _ = columns(rows)
@@ -101,7 +94,6 @@ def test_card_precision_takes_texts_and_dates() -> None:
     assert metrics.card_precision([True, True], [0.9, 0.8], np.array(["a", "a"]), days, top=1) == 0.5
 
 
-@oracle
 @given(ROWS, st.integers(0, 5), st.integers(0, 3))
 def test_money_saved_is_the_mean_over_all_choices_at_a_tie(rows: list[Row], capacity: int, cost: int) -> None:
     expected = Fraction(0)
@@ -126,7 +118,6 @@ def test_calibration_error_is_the_gap_of_each_bin_weighted_by_its_rows() -> None
     assert metrics.calibration_error(labels, scores, bins=4) == pytest.approx(by_hand)
 
 
-@oracle
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 20))
 def test_bins_hold_equally_many_rows_in_order_of_score(labels: list[bool], bins: int) -> None:
     scores = np.linspace(0.2, 0.8, len(labels))

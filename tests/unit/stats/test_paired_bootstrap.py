@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.stats import metrics, paired_bootstrap
@@ -19,7 +19,6 @@ def columns(rows: list[Any]) -> list[np.ndarray[Any, Any]]:
     return [np.array(column) for column in zip(*rows, strict=True)]
 
 
-@settings(deadline=None)
 @given(ROWS, st.lists(st.integers(0, 3), min_size=6, max_size=6))
 def test_a_weight_is_as_good_as_repeated_rows(rows: list[Any], weights: list[int]) -> None:
     labels, scores, blocks, mask = columns(rows)
@@ -35,7 +34,6 @@ def test_a_weight_is_as_good_as_repeated_rows(rows: list[Any], weights: list[int
         assert found[0] == pytest.approx(metrics.average_precision(again, values))
 
 
-@settings(deadline=None)
 @given(ROWS, st.lists(st.integers(1, 3), min_size=30, max_size=30), st.lists(st.integers(1, 3), min_size=6, max_size=6))
 def test_a_row_that_stands_for_several_is_as_good_as_these(rows: list[Any], many: list[int], drawn: list[int]) -> None:
     labels, scores, blocks, mask = columns(rows)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from worlds.examples import with_examples
 from worlds.small_history import A_DAY, DAY, DAYS, START, world
 
 from jobs.datasets.history import UNKNOWN, LabelVersions
@@ -193,7 +194,7 @@ def test_every_recipe_that_a_model_may_name_is_found_again() -> None:
     assert not any(recipe.parts for recipe in choices_of(FRAUD, decision, "tabular_mlp"))
 
 
-@settings(max_examples=50)
+@with_examples(50)
 @given(moment=st.integers(0, 60), seed=st.integers(0, 5))
 def test_labels_at_a_moment_are_the_versions_that_hold(moment: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

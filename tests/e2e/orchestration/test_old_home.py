@@ -1,0 +1,107 @@
+"""A home that was built before `jobs` was parted into rooms goes on working: one more night, the same as then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+from worlds.old_home import LAST_NIGHT, NEXT_NIGHT, USE_CASE, next_night, unpacked
+
+from jobs.backtesting.reproduce import reproduce
+from jobs.lakehouse import engine
+from jobs.lakehouse.tables import attach, find_tables
+from jobs.ledger import promotions
+from jobs.retraining import decisions
+from jobs.retraining.decisions import Row
+from jobs.settings import Settings
+from orchestration.definitions import build_definitions
+from orchestration.instance import open_instance
+from orchestration.lineage_run import Outcome, execute
+
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.embedded]
+
+# Labels are drawn in the order in which the engine returns rows, which differs from run to run.
+DRAWN = {("fraud_monitoring.estimates", column): 0.1 for column in ("expected", "deviation")}
+
+
+@dataclass
+class Night:
+    """A home after one more night, and what was there before it."""
+
+    settings: Settings
+    outcome: Outcome
+    rows_before: list[Row]
+    decisions_before: list[Any]
+
+    @property
+    def then(self) -> dict[str, Any]:
+        return next_night(self.settings.home)
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
+    own = unpacked(tmp_path_factory.mktemp("old"))
+    try:
+        rows, view = list(decisions.rows(own, USE_CASE)), promotions.book(own, USE_CASE)
+        days = (LAST_NIGHT.date(), LAST_NIGHT.date())
+        outcome = execute(own, USE_CASE, NEXT_NIGHT, days, (USE_CASE,), show=False)
+        yield Night(own, outcome, rows, list(view.decisions))
+    finally:
+        engine.stop(own)
+
+
+def test_the_night_succeeds(night: Night) -> None:
+    assert night.outcome.success, night.outcome.errors
+    assert night.outcome.failed_checks == []
+
+
+def test_its_tables_hold_what_the_code_of_then_wrote(night: Night) -> None:
+    lakehouse = attach(night.settings)
+    frames = {name: pl.DataFrame(lakehouse.to_arrow(name)) for name in find_tables(lakehouse.warehouse)}
+    assert {name: frame.height for name, frame in frames.items()} == night.then["rows"]
+    for name, sums in night.then["sums"].items():
+        for column, then in sums.items():
+            now = frames[name][column].cast(pl.Float64).sum()
+            assert now == pytest.approx(then, rel=DRAWN.get((name, column), 1e-9), nan_ok=True), (name, column)
+
+
+def test_its_predictions_are_those_of_the_old_champion(night: Night) -> None:
+    log = pl.DataFrame(attach(night.settings).to_arrow("fraud_serving.prediction_log"))
+    scores = dict(zip(log["transaction_id"].cast(pl.String).to_list(), log["score"].to_list(), strict=True))
+    assert scores == pytest.approx(night.then["scores"], rel=1e-6)
+    assert set(log["model_version"].to_list()) == {1}
+
+
+def test_the_ledger_goes_on_where_it_was(night: Night) -> None:
+    rows, view = decisions.rows(night.settings, USE_CASE), promotions.book(night.settings, USE_CASE)
+    assert rows[: len(night.rows_before)] == night.rows_before and len(rows) == len(night.rows_before) + 1
+    assert list(view.decisions) == night.decisions_before
+    assert view.champion is not None and view.champion.version == 1
+
+
+def test_the_same_evidence_leads_to_the_same_decision(night: Night) -> None:
+    decided = night.outcome.assets["fraud/monitoring/retraining"]
+    assert {name: decided[name] for name in night.then["retraining"]} == night.then["retraining"]
+    assert night.outcome.assets["fraud/training/candidate"]["reason"] == night.then["candidate"]
+    assert night.outcome.assets["fraud/monitoring/evidence"]["digest"] == night.then["evidence"]
+
+
+def test_the_old_champion_can_be_trained_again_to_the_same_metrics(night: Night) -> None:
+    compared = reproduce(attach(night.settings), USE_CASE, 1, False)
+    assert compared and [one.name for one in compared if not one.equal] == []
+
+
+def test_a_new_candidate_is_judged_against_the_old_champion(night: Night) -> None:
+    keys = [f"fraud/{name}" for name in ("training/tuning", "training/candidate", "promotion/evaluation")]
+    definitions = build_definitions(settings=night.settings, use_cases=(USE_CASE,))
+    job = dg.define_asset_job("again", selection=dg.AssetSelection.assets(*(key.split("/") for key in keys)))
+    resolved = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("again")
+    with open_instance(night.settings) as instance:
+        tags = {"evergreen/as_of": NEXT_NIGHT.isoformat()}
+        result = resolved.execute_in_process(instance=instance, tags=tags, raise_on_error=True)
+    evaluation = result.asset_materializations_for_node("fraud__promotion__evaluation")[0].metadata
+    assert (evaluation["candidate"].value, evaluation["champion"].value) == ("version 2", "version 1")

@@ -6,6 +6,7 @@ In this process because dbt's imports and parsing, in a process of its own, cost
 import contextlib
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ def build(lakehouse: Lakehouse, use_case: UseCase, parsed: Path, selection: Sequ
 
     nodes = Manifest.from_msgpack(parsed.with_suffix(".msgpack").read_bytes())
     done = Build()
-    with session(lakehouse, use_case):
+    with session(lakehouse, use_case), _log_closed():
         result = dbtRunner(manifest=nodes, callbacks=[done.listen]).invoke(
             ["build", *selection, *_options(lakehouse.settings, target(lakehouse.settings))]
         )
@@ -162,6 +163,16 @@ def session(lakehouse: Lakehouse, use_case: UseCase) -> Iterator[None]:
             _sweep(f"{lakehouse.warehouse.rstrip('/')}/{SCRATCH}")
 
 
+@contextlib.contextmanager
+def _log_closed() -> Iterator[None]:
+    """Closes dbt's log file at the end: dbt leaves it open until the process ends, also when it opens another."""
+    try:
+        yield
+    finally:
+        for handler in logging.getLogger("file_log").handlers:
+            handler.close()
+
+
 def _sweep(folder: str) -> None:
     """Empty what `macros/merge.sql` wrote down."""
     if "://" not in folder:
@@ -193,7 +204,7 @@ def manifest(settings: Settings) -> Path:
     from dbt.contracts.graph.manifest import Manifest
 
     target = settings.home / "dbt" / "parse"
-    with exported(EVERGREEN_WAREHOUSE=settings.warehouse):
+    with exported(EVERGREEN_WAREHOUSE=settings.warehouse), _log_closed():
         result = dbtRunner().invoke(["parse", *_options(settings, target)])
     if not result.success:
         raise DbtProjectError(f"dbt parse failed: {result.exception or 'see ' + str(target / 'dbt.log')}")

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 Batches = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 SCORE, DECISION = "score", "decision"
 _KEPT = 4
-"""Sessions kept per worker: a backfill may alternate between some models."""
+"""Sessions held per worker: a backfill may alternate between some models."""
+# Of a process of the engine, which holds no object of ours from one task to the next. The key is the hash of the bytes
+# that a session is made of; names, threshold and columns stay with each call.
 _sessions: dict[str, onnxruntime.InferenceSession] = {}
 
 
 def scorer(graph: bytes, sha256: str, names: Sequence[str], threshold: float, kept: Sequence[str]) -> Batches:
-    """A function of batches with float32 columns `names`; it gives back columns `kept`, `score` and `decision`.
+    """A function of batches with float32 columns `names`; it returns columns `kept`, `score` and `decision`.
 
     Args:
         graph: an ONNX model, `features` float32 [batch, f] -> `score` float32 [batch]; travels inside the function.

@@ -29,37 +29,37 @@ def _review_queue(use_case: UseCase, partitions: dg.PartitionsDefinition) -> dg.
         partitions,
         deps=[keys.batch_predictions, keys.labels],
         kinds={"delta"},
-        description="What reviewers are asked about the last day: highest risk, what the model doubts, and a lot.",
+        description="Events of the last day for reviewers: highest risk, the model's doubts, and some drawn at random.",
     )
     def review_queue(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
     ) -> dg.MaterializeResult[None]:
         from jobs.actions import review_queue as reviews
 
-        known = registered_inputs.ensure(lakehouse.settings, use_case)
-        as_of = run_context.as_of(context, known.end)
+        inputs = registered_inputs.ensure(lakehouse.settings, use_case)
+        as_of = run_context.as_of(context, inputs.end)
         # Of a backfill only the last day can still be acted on.
-        day = (run_context.days(context) or (known.first_day, known.last_day))[1]
+        day = (run_context.days(context) or (inputs.first_day, inputs.last_day))[1]
         try:
-            found = reviews.ask(lakehouse, use_case, day, as_of)
+            queue = reviews.ask(lakehouse, use_case, day, as_of)
         except reviews.NothingScored as error:
             return dg.MaterializeResult(metadata={"notes": str(error)})
-        return dg.MaterializeResult(metadata=_metadata(context, lakehouse, use_case, found))
+        return dg.MaterializeResult(metadata=_metadata(context, lakehouse, use_case, queue))
 
     return review_queue
 
 
-def _metadata(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, found: Any) -> dict[str, Any]:
+def _metadata(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, queue: Any) -> dict[str, Any]:
     from jobs.actions import review_queue as reviews
 
-    if not found.num_rows:
-        return {"notes": "nothing is left to be asked"}
+    if not queue.num_rows:
+        return {"notes": "no event is left to review"}
     shown = [use_case.event_id, *use_case.entities, "score", "place", "reason", "propensity"]
-    said = {name: text for name, (_, text) in reviews.ASKED.items()}
-    reasons = found["reason"].to_pylist()
+    descriptions = {name: text for name, (_, text) in reviews.ASKED.items()}
+    reasons = queue["reason"].to_pylist()
     return {
-        **describe(context, lakehouse, reviews.table(use_case), (), said),
-        "queue": markdown_table(found.select(shown).slice(0, SHOWN)),
+        **describe(context, lakehouse, reviews.table(use_case), (), descriptions),
+        "queue": markdown_table(queue.select(shown).slice(0, SHOWN)),
         "reasons": mapping_table({reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}),
-        "rows_of_the_last_day": found.num_rows,
+        "rows_of_the_last_day": queue.num_rows,
     }

@@ -87,11 +87,11 @@ def _metadata(exported: Any) -> dict[str, Any]:
     }
 
 
-def _int8(said: dict[str, Any]) -> dg.MetadataValue:
-    if not said["applies"]:
-        return dg.MetadataValue.md(said["reason"])
-    rows = {"average precision": said["average_precision"], "bytes": said["size_bytes"]}
-    rows |= {f"ms at batch {size}": pair for size, pair in said["latency_ms"].items()}
+def _int8(variant: dict[str, Any]) -> dg.MetadataValue:
+    if not variant["applies"]:
+        return dg.MetadataValue.md(variant["reason"])
+    rows = {"average precision": variant["average_precision"], "bytes": variant["size_bytes"]}
+    rows |= {f"ms at batch {size}": pair for size, pair in variant["latency_ms"].items()}
     pairs = list(rows.values())
     return markdown_table(
         pa.table({"": list(rows), "float32": [str(p[0]) for p in pairs], "int8": [str(p[1]) for p in pairs]})

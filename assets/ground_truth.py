@@ -167,7 +167,7 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         keys.estimate,
         deps=[keys.performance, keys.champion],
         kinds={"delta"},
-        description="How good recent days will turn out to be, before their truth is in; beside it, what they did.",
+        description="How good recent days will turn out to be, before their truth is in, next to what they did.",
     )
     def estimate(
         context: dg.AssetExecutionContext,

@@ -103,9 +103,9 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
 
         as_of = run_context.moment(context, lakehouse, use_case)
         judged, decision = promote.promote(lakehouse, use_case, registry, as_of, now, _patience(context, use_case))
-        said = f"{decision.outcome}: {decision.reason}" if decision else judged.said
+        outcome = f"{decision.outcome}: {decision.reason}" if decision else judged.said
         return dg.MaterializeResult(
-            metadata={"decision": said, **_standing(promotions.book(lakehouse.settings, use_case), decision)}
+            metadata={"decision": outcome, **_in_production(promotions.book(lakehouse.settings, use_case), decision)}
         )
 
     return champion
@@ -140,18 +140,18 @@ def _approval(use_case: UseCase) -> dg.AssetsDefinition:
         except approvals.NotPossible as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         promote.reconcile(lakehouse.settings, use_case, registry)
-        standing = _standing(promotions.book(lakehouse.settings, use_case), decision)
-        return dg.MaterializeResult(metadata={"decision": f"{decision.outcome}: {decision.reason}", **standing})
+        current = _in_production(promotions.book(lakehouse.settings, use_case), decision)
+        return dg.MaterializeResult(metadata={"decision": f"{decision.outcome}: {decision.reason}", **current})
 
     return approval
 
 
-def _verdict(said: str, reasons: Sequence[str], judged: bool) -> dg.MetadataValue:
+def _verdict(summary: str, reasons: Sequence[str], judged: bool) -> dg.MetadataValue:
     if not judged:
-        return dg.MetadataValue.md(said)
+        return dg.MetadataValue.md(summary)
     if not reasons:
-        return dg.MetadataValue.md(f"**Passed**: nothing speaks against the candidate ({said}).")
-    return dg.MetadataValue.md("\n".join([f"**Refused** ({said}):", "", *(f"- {reason}" for reason in reasons)]))
+        return dg.MetadataValue.md(f"**Passed**: nothing speaks against the candidate ({summary}).")
+    return dg.MetadataValue.md("\n".join([f"**Refused** ({summary}):", "", *(f"- {reason}" for reason in reasons)]))
 
 
 def _evidence(evidence: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def _evidence(evidence: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _standing(book: LedgerView, decision: PromotionDecision | None) -> dict[str, Any]:
+def _in_production(book: LedgerView, decision: PromotionDecision | None) -> dict[str, Any]:
     current = book.champion
     why = {d.id: d for d in book.decisions}
     history = [
@@ -194,7 +194,7 @@ def _standing(book: LedgerView, decision: PromotionDecision | None) -> dict[str,
     return {
         "version": dg.MetadataValue.text(str(current.version) if current else "none yet"),
         "since": current.since.isoformat() if current else "",
-        "waiting": ", ".join(map(str, book.waiting)) or "nobody",
+        "waiting": ", ".join(map(str, book.waiting)) or "none",
         **({"history": markdown_table(pa.Table.from_pylist(history))} if history else {}),
         **({"last_decisions": markdown_table(pa.Table.from_pylist(decisions))} if decisions else {}),
     }

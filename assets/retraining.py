@@ -35,7 +35,7 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
 
 
 def decided_here(context: dg.AssetExecutionContext, use_case: UseCase) -> bool:
-    """Whether this run asks the policy; one that does not was started by somebody who wants what they chose."""
+    """Whether this run asks the policy; a run that does not was started by a person for the assets it selects."""
     return Keys(use_case).retraining in context.job_def.asset_layer.executable_asset_keys
 
 
@@ -45,7 +45,7 @@ def due(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCa
 
 
 def asked(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, now: datetime) -> Row:
-    """The training that somebody asks for by starting this run."""
+    """The training that a person asks for by starting this run."""
     as_of = moment(context, lakehouse, use_case)
     return decisions.asked(lakehouse.settings, use_case, as_of, _asker(context), now)
 
@@ -99,7 +99,7 @@ def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
         deps=[keys.history, keys.hindsight, keys.labels],
         kinds={"sql"},
         description="What is known of the champion's world at this moment: drift of features and scores, and what the "
-        "reports say. Kept in the ledger; whoever decides about a training decides by it.",
+        "reports say. A row of the ledger; every decision about a training rests on it.",
     )
     def evidence(
         context: dg.AssetExecutionContext,

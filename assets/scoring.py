@@ -56,10 +56,10 @@ def _batch_predictions(use_case: UseCase, partitions: dg.PartitionsDefinition) -
         as_of = run_context.moment(context, lakehouse, use_case)
         first, last = run_context.days(context) or (as_of.date() - timedelta(days=1),) * 2
         days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-        told = config.model_version
-        given = None if told is None else champions.version(use_case, told)
+        version = config.model_version
+        chosen = None if version is None else champions.version(use_case, version)
         result = batch.score_days(
-            lakehouse, use_case, days, as_of, lambda moment: given or champions.at(use_case, moment)
+            lakehouse, use_case, days, as_of, lambda moment: chosen or champions.at(use_case, moment)
         )
         published = publish.publish(lakehouse, use_case, days)
         return dg.MaterializeResult(metadata=_metadata(context, lakehouse, use_case, result, published))
@@ -78,7 +78,10 @@ def _metadata(
     notes = {"notes": f"{missing} days without a champion: not scored"} if missing and not result.models else {}
     if result.version is None:
         return notes
-    table, said = prediction_log.table(use_case), {name: text for name, (_, text) in prediction_log.DECIDED.items()}
+    table, descriptions = (
+        prediction_log.table(use_case),
+        {name: text for name, (_, text) in prediction_log.DECIDED.items()},
+    )
     scored = _scored(lakehouse, table, max(result.models)) if result.models else None
     more = {
         "score_histogram": scores.scores(scored["score"].to_numpy()),
@@ -88,7 +91,7 @@ def _metadata(
     models = {str(day): version for day, version in result.models.items()}
     return {
         **notes,
-        **describe(context, lakehouse, table, (), said, more=more),
+        **describe(context, lakehouse, table, (), descriptions, more=more),
         **({"model_version": max(models.items())[1]} if models else {}),
         "rows_written": sum(result.rows.values()),
         "days_written": len(result.rows),

@@ -45,8 +45,8 @@ def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         if retraining.decided_here(context, use_case):
             row = retraining.due(context, lakehouse, use_case, now)
             if row is None or row.decision.episode:
-                said = "no training is due" if row is None else "a challenger keeps the champion's parameters"
-                return dg.MaterializeResult(metadata={"reason": said, "reused": True, "refused": False})
+                reason = "no training is due" if row is None else "a challenger keeps the champion's parameters"
+                return dg.MaterializeResult(metadata={"reason": reason, "reused": True, "refused": False})
         with _progress() as progress, compute_cost.measured(lakehouse.settings, tune.device()) as spent:
             found = tune.tune(lakehouse, use_case, progress)
         metadata: dict[str, Any] = {"reason": found.reason, "reused": found.reused, "refused": found.refused}
@@ -169,7 +169,7 @@ def _history(trials: Any, problem: Problem, family: str) -> bytes:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar where somebody watches: told what is done, how much of it, and of how much."""
+    """A progress bar on a terminal; call it with what is done, how much of it, and the total."""
     from rich import get_console
     from rich.progress import Progress
 

@@ -1,5 +1,6 @@
 """One run of a use case's whole lineage in this process, followed as it goes."""
 
+import logging
 import time
 import uuid
 from collections.abc import Sequence
@@ -65,6 +66,8 @@ def execute(
 
         instance.add_event_listener(outcome.run_id, follow)
         began = time.monotonic()
+        # A model that is up to date is not tested again, and its last tests hold: no reason for a warning per test.
+        logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
         with exported(DAGSTER_EVENT_BATCH_SIZE=str(BATCH_SIZE)):
             result = job.execute_in_process(
                 run_config=QUIET, instance=instance, tags=tags, raise_on_error=False, run_id=outcome.run_id

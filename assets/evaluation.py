@@ -116,7 +116,7 @@ def _fairness(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
-        from jobs.datasets import time_split
+        from jobs.datasets import slices, time_split
         from jobs.evaluation import evaluation_rows
         from jobs.evaluation import fairness as job
         from jobs.models.tables import features_of
@@ -130,7 +130,7 @@ def _fairness(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             return dg.MaterializeResult(metadata={"notes": _lacking(champion)})
         bundle = champion[1]
         decisions = _scores(bundle, features_of(rows, bundle.manifest.names)) >= np.float32(bundle.manifest.threshold)
-        masks, left_out = evaluation_rows.masks(lakehouse, use_case, problem.fairness, rows, as_of)
+        masks, left_out = slices.masks(lakehouse, use_case, problem.fairness, rows, as_of)
         reports = job.report(rows[use_case.label].to_numpy().astype(bool), decisions, masks)
         metadata: dict[str, Any] = {"model_version": champion[0], "rows": rows.num_rows}
         for report in reports:

@@ -256,7 +256,7 @@ class _World:
         champion, share = self.models.champion(self.version, self._share), self._share(as_of)
         found = challenge(self.history, self.use_case, champion, decision, share, FAMILY, {}, self.problem.seed)
         if not found.better:
-            return found.said
+            return "; ".join(found.reasons) or found.said
         reason = f"{decision.reason}; {found.said}"
         assert found.compared is not None
         self._promote(found.recipe, as_of, reason, decision.episode, found.compared.halves[found.recipe.name])

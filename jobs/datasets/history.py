@@ -7,7 +7,7 @@ A feature does not depend on the moment that one looks from (`jobs.datasets.trai
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from jobs.arrays import Bools
 from jobs.datasets import event_rows
 from jobs.datasets.event_rows import InputVersions
+from jobs.datasets.slices import masks, readable
 from jobs.datasets.training_rows import TrainingRows, codes, numeric_names
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.models.protocol import Examples
@@ -67,6 +68,10 @@ class History:
     importance: npt.NDArray[np.float64] | None = None
     """How many events each one stands for, where some were blocked (`jobs.actions.exploration`): 0 is a blocked event,
     of which nothing will ever be known. None: all were let through."""
+    slices: Mapping[str, Bools] = field(default_factory=dict)
+    """Guard slices: a mask over the events of each."""
+    slices_left_out: tuple[str, ...] = ()
+    """Declared slices that these events do not have, and why."""
 
     @property
     def days(self) -> npt.NDArray[np.int64]:
@@ -221,9 +226,11 @@ def _read(lakehouse: Lakehouse, use_case: UseCase, version: int | None, state: M
     time, event_id = use_case.event_timestamp, use_case.event_id
     schema = lakehouse.schema(name, version)
     names = numeric_names(schema, [*problem.inputs, *state["features"]])
-    columns = dict.fromkeys([*names, time, "event_known_at", event_id, problem.cluster_key, problem.amount])
+    declared, left_out, read = readable(use_case, problem.slices, schema.names)
+    columns = dict.fromkeys([*names, time, "event_known_at", event_id, problem.cluster_key, problem.amount, *read])
     rows = _sorted(lakehouse.to_arrow(name, version, list(columns)), use_case)
     versions = state["versions"]
+    slices, without_profile = masks(lakehouse, use_case, declared, rows, datetime.fromisoformat(state["as_of"]))
     return History(
         names,
         features_of(rows, names),
@@ -233,6 +240,8 @@ def _read(lakehouse: Lakehouse, use_case: UseCase, version: int | None, state: M
         rows[problem.amount].cast(pa.float64()).to_numpy(),
         _label_versions(lakehouse, use_case, versions[use_case.labels], rows[event_id]),
         versions,
+        slices=slices,
+        slices_left_out=(*left_out, *without_profile),
     )
 
 

@@ -9,17 +9,17 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from jobs.arrays import Floats, ranks
+from jobs.arrays import Float32s, Floats, ranks
 from jobs.datasets.training_rows import sampled
-from jobs.evaluation.evaluation_rows import JudgedRows, between
+from jobs.evaluation.evaluation_rows import between
 from jobs.evaluation.gate import Contender
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.models.protocol import Examples
-from jobs.models.tables import examples_of, features_of
+from jobs.models.tables import examples_of
 from jobs.problem import Problem, Rule
 from jobs.use_case import UseCase
 
-ROWS = 200_000
+TRAINING_ROWS = 200_000
 """Of the latest training days: a logistic regression is hardly better from more."""
 
 
@@ -31,46 +31,61 @@ class Baselines:
     left_out: tuple[str, ...]
 
 
-def baselines(problem: Problem, train: Examples, rows: JudgedRows) -> Baselines:
+def baselines(problem: Problem, train: Examples, rows: Examples) -> Baselines:
     """Prevalence, the declared rules, and a logistic regression over the declared baseline features.
 
     Args:
-        train: rows that labels were known of before the judged ones began.
+        train: rows whose labels were known before the judged ones began.
+        rows: the judged rows, with the features of `columns` as far as there are any.
     """
     share = float(train.labels.mean()) if len(train) else 0.0
-    found, left_out = [Contender("prevalence", np.full(len(rows), share))], []
+    contenders, left_out = [Contender("prevalence", np.full(len(rows), share))], []
     for rule in problem.rules:
-        if missing := sorted(set(rule.features) - set(rows.table.column_names)):
-            left_out.append(f"rule {rule.name}: no columns {missing} in the training set")
+        if missing := sorted(set(rule.features) - set(rows.names)):
+            left_out.append(f"rule {rule.name}: no columns {missing} among the judged rows")
         else:
-            found.append(Contender(f"rule {rule.name}", _ranks(rule, rows.table)))
+            contenders.append(Contender(f"rule {rule.name}", _places(rule, rows)))
     try:
-        found.append(Contender("logistic regression", _logistic(problem, train, rows)))
+        contenders.append(Contender("logistic regression", _logistic(problem, train, rows)))
     except ValueError as error:
         left_out.append(f"logistic regression: {error}")
-    return Baselines(tuple(found), tuple(left_out))
+    return Baselines(tuple(contenders), tuple(left_out))
 
 
-def _logistic(problem: Problem, train: Examples, rows: JudgedRows) -> Floats:
+def columns(problem: Problem, names: Sequence[str], present: Sequence[str]) -> list[str]:
+    """What baselines read of judged rows, where the candidate has features `names`: the columns that are `present`."""
+    wanted = dict.fromkeys([*names, *(name for rule in problem.rules for name in rule.features)])
+    return [name for name in wanted if name in set(present)]
+
+
+def _logistic(problem: Problem, train: Examples, rows: Examples) -> Floats:
     from jobs.models.catalog import new_model
 
     names = problem.baseline_features or train.names
     if missing := sorted(set(names) - set(train.names)):
         raise ValueError(f"expected the baseline features among those of the candidate, found no {missing}")
-    columns = [train.names.index(name) for name in names]
-    seen = replace(train, features=train.features[:, columns], names=tuple(names))
+    seen = replace(train, features=_picked(train, names), names=tuple(names))
     model = new_model("logistic")
     model.fit(sampled(seen, problem.family("logistic").negative_rate, problem.seed), None, seed=0, device="cpu")
-    return model.predict(features_of(rows.table, names))
+    return model.predict(_picked(rows, names))
 
 
-def _ranks(rule: Rule, table: pa.Table) -> Floats:
+def _places(rule: Rule, rows: Examples) -> Floats:
     """The rule as scores: place of each row when sorted by the features, the first before all; equal rows equal."""
-    return 1 + ranks(features_of(table, rule.features))
+    return 1 + ranks(_picked(rows, rule.features))
+
+
+def _picked(rows: Examples, names: Sequence[str]) -> Float32s:
+    return rows.features[:, [rows.names.index(name) for name in names]]
 
 
 def training_rows(
-    lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[str], end: datetime, most: int = ROWS
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    version: int,
+    names: Sequence[str],
+    end: datetime,
+    most: int = TRAINING_ROWS,
 ) -> Examples:
     """The latest rows with event times until `end`: of whole days, the newest first, until there are `most`."""
     start = _before(end.date())
@@ -78,8 +93,8 @@ def training_rows(
         if most <= 0:
             break
         start, most = _before(day), most - rows
-    columns = list(dict.fromkeys([*names, use_case.label]))
-    return examples_of(between(lakehouse, use_case, version, start, end, columns), names, use_case.label)
+    read = list(dict.fromkeys([*names, use_case.label]))
+    return examples_of(between(lakehouse, use_case, version, start, end, read), names, use_case.label)
 
 
 def _days_back(lakehouse: Lakehouse, use_case: UseCase, version: int, end: datetime) -> Iterator[tuple[date, int]]:

@@ -1,53 +1,75 @@
-"""The gate of a challenger: its comparison with the champion since the change, and the limits of every candidate.
+"""The gate of a challenger: the usual checks, on the events since the change, with labels as far as they are known.
 
-Mature rows, that other candidates are judged on, are of the world before the change: guard slices and baselines cannot
-be judged yet, and the verdict says so.
+Mature rows are of the world before the change, and the challenger learned from them. Its cross-fitted scores of the
+events since are compared with the champion's, with baselines and by guard slice when it is trained (`compare`); the
+ledger keeps what was found, and the verdict is made of that and of what is measured of the candidate itself (`judge`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jobs.evaluation import gate
-from jobs.evaluation.gate import Check, Contender, Limits, Verdict
+from jobs.evaluation.gate import Check, Contender, Limits, Rows, Verdict
+from jobs.ledger.challenges import ChallengeRecord
 
-LEFT_OUT = "guard slices and baselines: mature rows are of before the change; they are judged with a later model"
+BETTER = "better_than_champion"
+
+
+def compare(
+    candidate: Contender,
+    champion: Contender,
+    baselines: Sequence[Contender],
+    rows: Rows,
+    limits: Limits,
+    follows: bool,
+) -> tuple[Check, ...]:
+    """The gate's comparisons on the events since the change, the one with the champion first.
+
+    Args:
+        follows: the champion was itself trained for this change, on less of it. It stays only if it is better beyond
+            noise: labels are too young to prove each step forward.
+    """
+    better, *others = gate.compare(candidate, champion, baselines, rows, limits)
+    return (_against_champion(better, follows), *others)
+
+
+def _against_champion(check: Check, follows: bool) -> Check:
+    beyond, worse = check.numbers["lower"] > 0, check.numbers["upper"] <= 0
+    passed = not worse if follows else beyond
+    found = "better beyond noise" if beyond else "not worse beyond noise" if passed else "not better beyond noise"
+    return replace(check, outcome="passed" if passed else "failed", said=found)
 
 
 def judge(
-    candidate: Contender, comparison: Mapping[str, Any], champion: int | None, limits: Limits, about: Mapping[str, Any]
+    candidate: Contender,
+    challenge: ChallengeRecord,
+    champion: tuple[int, str] | None,
+    limits: Limits,
+    about: Mapping[str, Any],
 ) -> Verdict:
-    """Decide on a challenger.
+    """The verdict about a challenger, from its challenge as the ledger holds it.
 
     Args:
-        comparison: as `jobs.retraining.challenger` left it in the manifest.
-        champion: who is in production now.
-        about: as `jobs.evaluation.evaluate` says it of mature rows.
+        candidate: measured on mature rows, for its latency, size and parity.
+        champion: version and sha256 of the bundle in production now.
+        about: as `jobs.evaluation.evaluate` describes mature rows.
     """
-    told = {
-        "candidate": candidate.name,
-        "rows": comparison["rows"],
-        "positives": comparison["positives"],
-        "window": {"start": comparison["since"], "end": about["window"]["end"]},
-        "left_out": [*about["left_out"], LEFT_OUT],
-        "metrics": {name: {"average_precision": value} for name, value in comparison["tried"].items()},
-    }
-    checks = (_better(comparison, champion), *gate.within(candidate, limits))
-    return Verdict(checks, {**about, **told})
+    evidence = challenge.evidence
+    window = {"start": evidence["since"], "end": about["window"]["end"]}
+    described = {name: evidence[name] for name in ("rows", "positives", "metrics")}
+    described |= {"candidate": candidate.name, "window": window, "challenge": challenge.digest}
+    described["left_out"] = [*evidence["left_out"]]
+    if champion != (challenge.champion_version, challenge.champion_sha256):
+        checks = [_another_champion(challenge, champion)]
+    else:
+        checks = [Check(**check) for check in evidence["checks"]]
+    return Verdict((*checks, *gate.within(candidate, limits)), {**about, **described})
 
 
-def _better(comparison: Mapping[str, Any], champion: int | None) -> Check:
-    name = "better_than_champion"
-    if comparison["champion"] != champion:
-        said = (
-            f"compared with version {comparison['champion']}, but version {champion} is in production now; train again"
-        )
-        return Check(name, "failed", said)
-    better = comparison["better"]
-    beyond = comparison["lower"] > 0
-    found = "better beyond noise" if beyond else "not worse beyond noise" if better else "not better beyond noise"
-    said = f"{found} since the change: {comparison['said']}"
-    numbers = {key: float(comparison[key]) for key in ("candidate", "rival", "lower", "upper")}
-    difference = numbers["candidate"] - numbers["rival"]
-    return Check(name, "passed" if better else "failed", said, {**numbers, "difference": difference})
+def _another_champion(challenge: ChallengeRecord, champion: tuple[int, str] | None) -> Check:
+    now = f"version {champion[0]}" if champion else "no model"
+    said = f"compared with version {challenge.champion_version}, but {now} is in production now; train again"
+    return Check(BETTER, "failed", said)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.arrays import Floats
-from jobs.evaluation.evaluation_rows import JudgedRows
+from jobs.evaluation.evaluation_rows import EvaluationRows
 from jobs.evaluation.gate import Contender
 from jobs.models import parity, runtime
 from jobs.models.tables import features_of
@@ -30,7 +30,7 @@ class Incomparable(ValueError):
     """A model that cannot be scored on these rows."""
 
 
-def scored(name: str, bundle: Bundle, rows: JudgedRows) -> Contender:
+def scored(name: str, bundle: Bundle, rows: EvaluationRows) -> Contender:
     """The model of `bundle` on the judged rows, its own features picked by name.
 
     Raises:
@@ -39,7 +39,7 @@ def scored(name: str, bundle: Bundle, rows: JudgedRows) -> Contender:
     return Contender(name, _scores(bundle.session(), _features(bundle, rows)))
 
 
-def measured(name: str, bundle: Bundle, rows: JudgedRows) -> Contender:
+def measured(name: str, bundle: Bundle, rows: EvaluationRows) -> Contender:
     """As `scored`, with what limits are set on: latency, size, parity of graph and model on real rows.
 
     Raises:
@@ -78,7 +78,7 @@ def _percentile_99(session: onnxruntime.InferenceSession, singles: Sequence[Any]
     return float(np.quantile(seconds, 0.99) * 1000)
 
 
-def _features(bundle: Bundle, rows: JudgedRows) -> Any:
+def _features(bundle: Bundle, rows: EvaluationRows) -> Any:
     names = bundle.manifest.names
     if missing := sorted(set(names) - set(rows.table.column_names)):
         raise Incomparable(f"its features {missing} are not in version {rows.version} of the training set any more")

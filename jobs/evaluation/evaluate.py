@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from jobs.datasets.training_rows import sampled
-from jobs.evaluation import baselines, challenger_gate, contenders, evaluation_rows, gate
-from jobs.evaluation import seed_noise as training_noise
+from jobs.evaluation import baselines, challenger_gate, contenders, evaluation_rows, gate, seed_noise
+from jobs.evaluation.baselines import Baselines
 from jobs.evaluation.contenders import Incomparable
-from jobs.evaluation.evaluation_rows import JudgedRows
+from jobs.evaluation.evaluation_rows import EvaluationRows
 from jobs.evaluation.gate import Check, Contender, Limits, Verdict
 from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.ledger.challenges import ChallengeRecord
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of, features_of
 from jobs.problem import Problem
@@ -40,29 +41,58 @@ class ContenderVersion:
         return f"version {self.version}"
 
 
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """An evaluation's rows, what models may have learned from before them, and everybody's scores, each made once."""
+
+    rows: EvaluationRows
+    train: Examples
+    candidate: Contender
+    champion: Contender | None
+    baselines: Baselines
+
+    @property
+    def contenders(self) -> tuple[Contender, ...]:
+        """The candidate first, then the champion, if there is one, then the baselines."""
+        champion = (self.champion,) if self.champion else ()
+        return (self.candidate, *champion, *self.baselines.contenders)
+
+
 def evaluate(
     lakehouse: Lakehouse,
     use_case: UseCase,
     candidate: ContenderVersion,
     champion: ContenderVersion | None,
     as_of: datetime,
+    challenge: ChallengeRecord | None = None,
 ) -> Verdict:
     """Judge a candidate on the latest mature rows of the training set, as known at `as_of`.
 
     What makes a candidate unusable is a refusal in the verdict, not an error. A champion that cannot be scored is
-    left out; `about["champion_left_out"]` then says why, and nobody should be promoted without a person.
+    left out; `about["champion_left_out"]` then says why, and no model should be promoted without a person.
+
+    Args:
+        challenge: what the ledger holds about the candidate, if it was trained after a change; it is judged by that.
 
     Raises:
         ValueError: there is no training set, or it was built later than `as_of`; or data or declarations are wrong.
     """
     problem, (version, known) = problem_of(use_case), _training_set(lakehouse, use_case, as_of)
     rows = evaluation_rows.read(lakehouse, use_case, problem, version, known)
-    about = _about(use_case, rows, champion)
+    about = _about(rows, champion)
     try:
-        return _judged(lakehouse, use_case, problem, candidate, champion, rows, about)
+        bundle = _usable(use_case, candidate)
+        if not 0 < rows.labels.sum() < len(rows):
+            return _too_few(candidate, rows, about)
+        measured = contenders.measured(candidate.name, bundle, rows)
+        if challenge is not None:
+            return challenger_gate.judge(measured, challenge, _identity(champion), _limits(problem, 0.0), about)
+        _learned_before(bundle, rows)
     except Incomparable as error:
         said = f"{candidate.name} cannot be used: {error}"
         return Verdict((Check("usable", "failed", said),), {"candidate": candidate.name, **about})
+    rival = _champion(use_case, champion, rows, about)
+    return _judged(problem, bundle, _evaluated(lakehouse, use_case, bundle, rows, (measured, rival)), about)
 
 
 def _training_set(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> tuple[int, datetime]:
@@ -80,63 +110,41 @@ def _training_set(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> t
     return version, known
 
 
-def _about(use_case: UseCase, rows: JudgedRows, champion: ContenderVersion | None) -> dict[str, Any]:
-    window = {"start": rows.start.isoformat(), "end": rows.end.isoformat()}
-    left_out = list(rows.left_out)
+def _about(rows: EvaluationRows, champion: ContenderVersion | None) -> dict[str, Any]:
     return {
         "champion": champion.name if champion else None,
         "rows": len(rows),
         "positives": int(rows.labels.sum()),
-        "window": window,
+        "window": {"start": rows.start.isoformat(), "end": rows.end.isoformat()},
         "rows_version": rows.version,
-        "left_out": left_out,
+        "left_out": list(rows.left_out),
     }
 
 
-def _judged(
-    lakehouse: Lakehouse,
-    use_case: UseCase,
-    problem: Problem,
-    candidate: ContenderVersion,
-    champion: ContenderVersion | None,
-    rows: JudgedRows,
-    about: dict[str, Any],
-) -> Verdict:
-    bundle = _usable(use_case, candidate)
-    if not 0 < rows.labels.sum() < len(rows):
-        return _too_few(candidate, rows, about)
-    mine = contenders.measured(candidate.name, bundle, rows)
-    if comparison := bundle.manifest.training.get("comparison"):
-        limits = Limits(problem.latency_ms, problem.size_bytes, training_noise=0.0)
-        return challenger_gate.judge(mine, comparison, champion.version if champion else None, limits, about)
-    rival = _rival(use_case, champion, rows, about)
-    train = baselines.training_rows(
-        lakehouse, use_case, rows.version, bundle.manifest.names, rows.start - use_case.label_maturity
-    )
-    found = baselines.baselines(problem, train, rows)
-    about["left_out"] += found.left_out
-    noise = _noise(use_case, problem, bundle, train, rows)
-    everyone = [mine, *((rival,) if rival else ()), *found.contenders]
-    about["metrics"] = {c.name: dict(_metrics(problem, c, rows)) for c in everyone}
-    if noise is None:
-        said = (
-            "training noise was not measured; record it in the candidate's manifest or declare Problem.training_noise"
+def _usable(use_case: UseCase, contender: ContenderVersion) -> Bundle:
+    if contender.bundle is None:
+        raise Incomparable(contender.why)
+    if contender.bundle.manifest.use_case != use_case.name:
+        raise Incomparable(f"it is a model of {contender.bundle.manifest.use_case}, not of {use_case.name}")
+    return contender.bundle
+
+
+def _identity(champion: ContenderVersion | None) -> tuple[int, str] | None:
+    if champion is None:
+        return None
+    return champion.version, champion.bundle.sha256 if champion.bundle else ""
+
+
+def _learned_before(bundle: Bundle, rows: EvaluationRows) -> None:
+    """A challenger learned from the rows that it would be judged on; without its challenge there is no evidence."""
+    if "recipe" in bundle.manifest.training and bundle.manifest.learned_until > rows.start:
+        raise Incomparable(
+            f"it learned from rows until {bundle.manifest.learned_until.isoformat()}, which it would be judged on, and "
+            "the ledger holds no challenge of it; train again"
         )
-        return Verdict((Check("training_noise", "failed", said),), {"candidate": candidate.name, **about})
-    limits = Limits(problem.latency_ms, problem.size_bytes, training_noise=noise)
-    verdict = gate.judge(mine, rival, found.contenders, rows.for_gate(problem), limits)
-    return replace(verdict, about={**about, **verdict.about, "champion": about["champion"]})
 
 
-def _usable(use_case: UseCase, candidate: ContenderVersion) -> Bundle:
-    if candidate.bundle is None:
-        raise Incomparable(candidate.why)
-    if candidate.bundle.manifest.use_case != use_case.name:
-        raise Incomparable(f"it is a model of {candidate.bundle.manifest.use_case}, not of {use_case.name}")
-    return candidate.bundle
-
-
-def _too_few(candidate: ContenderVersion, rows: JudgedRows, about: Mapping[str, Any]) -> Verdict:
+def _too_few(candidate: ContenderVersion, rows: EvaluationRows, about: Mapping[str, Any]) -> Verdict:
     said = (
         f"{len(rows)} mature rows between {rows.start.isoformat()} and {rows.end.isoformat()}, "
         f"{int(rows.labels.sum())} of them positive: nothing can be compared; wait for more mature labels"
@@ -144,8 +152,8 @@ def _too_few(candidate: ContenderVersion, rows: JudgedRows, about: Mapping[str, 
     return Verdict((Check("enough_rows", "failed", said),), {"candidate": candidate.name, **about})
 
 
-def _rival(
-    use_case: UseCase, champion: ContenderVersion | None, rows: JudgedRows, about: dict[str, Any]
+def _champion(
+    use_case: UseCase, champion: ContenderVersion | None, rows: EvaluationRows, about: dict[str, Any]
 ) -> Contender | None:
     """The champion's scores; None, with the reason in `about`, if it cannot be scored."""
     if champion is None:
@@ -157,16 +165,58 @@ def _rival(
         return None
 
 
-def _noise(use_case: UseCase, problem: Problem, bundle: Bundle, train: Examples, rows: JudgedRows) -> float | None:
-    known = training_noise.recorded(problem.training_noise, bundle)
+def _evaluated(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    bundle: Bundle,
+    rows: EvaluationRows,
+    models: tuple[Contender, Contender | None],
+) -> Evaluated:
+    problem, names = problem_of(use_case), bundle.manifest.names
+    end = rows.start - use_case.label_maturity
+    train = baselines.training_rows(lakehouse, use_case, rows.version, names, end)
+    read = baselines.columns(problem, names, rows.table.column_names)
+    judged = examples_of(rows.table, read, use_case.label)
+    return Evaluated(rows, train, *models, baselines.baselines(problem, train, judged))
+
+
+def _judged(problem: Problem, bundle: Bundle, evaluated: Evaluated, about: dict[str, Any]) -> Verdict:
+    about["left_out"] += evaluated.baselines.left_out
+    about["metrics"] = {c.name: dict(_metrics(problem, c, evaluated.rows)) for c in evaluated.contenders}
+    noise = _noise(problem, bundle, evaluated)
+    if noise is None:
+        said = (
+            "training noise was not measured; record it in the candidate's manifest or declare Problem.training_noise"
+        )
+        return Verdict((Check("training_noise", "failed", said),), {"candidate": evaluated.candidate.name, **about})
+    verdict = gate.judge(
+        evaluated.candidate,
+        evaluated.champion,
+        evaluated.baselines.contenders,
+        evaluated.rows.for_gate(problem),
+        _limits(problem, noise),
+    )
+    return replace(verdict, about={**about, **verdict.about, "champion": about["champion"]})
+
+
+def _limits(problem: Problem, training_noise: float) -> Limits:
+    return Limits(problem.latency_ms, problem.size_bytes, training_noise=training_noise)
+
+
+def _noise(problem: Problem, bundle: Bundle, evaluated: Evaluated) -> float | None:
+    """The standard deviation between seeds, as declared, recorded or measured now; None if it cannot be measured."""
+    known, train = seed_noise.recorded(problem.training_noise, bundle), evaluated.train
     if known is not None or not 0 < train.labels.sum() < len(train):
         return known
     # As its family trains: all positives, and the declared share of the negatives.
     sample = sampled(train, problem.family(bundle.manifest.family).negative_rate, problem.seed)
-    return training_noise.of_bundle(bundle, sample, examples_of(rows.table, bundle.manifest.names, use_case.label))
+    judged = Examples(
+        features_of(evaluated.rows.table, bundle.manifest.names), evaluated.rows.labels, None, bundle.manifest.names
+    )
+    return seed_noise.of_bundle(bundle, sample, judged)
 
 
-def _metrics(problem: Problem, contender: Contender, rows: JudgedRows) -> Mapping[str, float | None]:
+def _metrics(problem: Problem, contender: Contender, rows: EvaluationRows) -> Mapping[str, float | None]:
     amounts = np.nan_to_num(features_of(rows.table, [problem.amount])[:, 0].astype(np.float64))
     entities, days = rows.column(problem.cluster_key), rows.column(PARTITION)
     return metrics.evaluate(rows.labels, contender.scores, entities, days, amounts, problem.review)

@@ -68,7 +68,7 @@ def report(labels: Bools, decisions: Bools, masks: Mapping[str, Bools]) -> list[
 
     Args:
         labels, decisions: bool [n], of rows with mature labels.
-        masks: `declaration:group` -> the group's rows (`jobs.evaluation.evaluation_rows.masks`); rows in no group count
+        masks: `declaration:group` -> the group's rows (`jobs.datasets.slices.masks`); rows in no group count
         overall only.
     """
     names = list(dict.fromkeys(name.split(":")[0] for name in masks))

@@ -46,6 +46,8 @@ class Rows:
     """Shape (rows,): rows of one block (a card) share their noise; sortable, no nulls."""
     slices: Mapping[str, Bools] = field(default_factory=dict)
     """Guard slices: masks of shape (rows,), which may overlap."""
+    weights: Floats | None = None
+    """Shape (rows,): how many events each row stands for, at least 1 each; None: one."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,20 @@ def judge(
         checks[1:1] = _comparisons(candidate, champion, baselines, rows, blocks, limits)
     names = {"candidate": candidate.name, "champion": champion.name if champion else None}
     return Verdict(tuple(checks), {**names, **counts, "objective": "average_precision", "limits": asdict(limits)})
+
+
+def compare(
+    candidate: Contender, champion: Contender | None, baselines: Sequence[Contender], rows: Rows, limits: Limits
+) -> tuple[Check, ...]:
+    """The comparisons of `judge` alone: with the champion first, if there is one, with the best baseline, by slice.
+
+    Raises:
+        ValueError: as `judge`.
+    """
+    rows, blocks = _checked_rows(rows)
+    candidate, *others = [_checked(c, rows) for c in (candidate, *baselines, *((champion,) if champion else ()))]
+    rivals, champion = others[: len(baselines)], others[-1] if champion else None
+    return tuple(_comparisons(candidate, champion, rivals, rows, blocks, limits))
 
 
 def training_noise(labels: ArrayLike, scores: Sequence[ArrayLike]) -> float:
@@ -240,12 +256,14 @@ def _judged_slices(rows: Rows, blocks: Ints, limits: Limits) -> dict[str, Bools]
 
 def _rankings(contender: Contender, rows: Rows, blocks: Ints, slices: Mapping[str, Bools]) -> list[Ranking]:
     """One ranking of all rows, which also measures each slice in it, and one of each slice alone."""
-    everything = np.ones(len(rows.labels), dtype=bool)
-    common = paired_bootstrap.rank(rows.labels, contender.scores, blocks, [everything, *slices.values()])
-    alone = [
-        paired_bootstrap.rank(rows.labels[m], contender.scores[m], blocks[m], [everything[m]]) for m in slices.values()
-    ]
-    return [common, *alone]
+    everything, weights = np.ones(len(rows.labels), dtype=bool), rows.weights
+
+    def ranked(mask: Bools, groups: Sequence[Bools]) -> Ranking:
+        stands_for = None if weights is None else weights[mask]
+        return paired_bootstrap.rank(rows.labels[mask], contender.scores[mask], blocks[mask], groups, stands_for)
+
+    common = ranked(everything, [everything, *slices.values()])
+    return [common, *(ranked(mask, [everything[mask]]) for mask in slices.values())]
 
 
 def _scored(rankings: Sequence[Sequence[Ranking]], blocks: Ints, limits: Limits) -> list[Floats]:

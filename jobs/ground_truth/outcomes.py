@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrays import Ints
-from jobs.evaluation.evaluation_rows import masks
+from jobs.datasets.slices import masks
 from jobs.ground_truth.label_delay import learn
 from jobs.ground_truth.labelled_scores import LabelledEvents
 from jobs.ground_truth.performance import ScoredEvents

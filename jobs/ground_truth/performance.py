@@ -33,7 +33,7 @@ class ScoredEvents(LabelledScores):
     """Numbers of the events' entities."""
     amounts: Floats
     slices: Mapping[str, Bools] = field(default_factory=dict)
-    """Names of slices -> their rows, as `jobs.evaluation.evaluation_rows.masks` returns them."""
+    """Names of slices -> their rows, as `jobs.datasets.slices.masks` returns them."""
 
     def rows(self, places: Ints | Bools) -> Self:
         """The events at these places, known as of the same moment."""

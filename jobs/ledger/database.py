@@ -63,6 +63,18 @@ evaluations = sa.Table(
     sa.Column("evidence", sa.JSON, nullable=False),
     sa.Column("versions", sa.JSON, nullable=False),
 )
+challenges = sa.Table(
+    "challenges",
+    METADATA,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("champion_version", sa.Integer, nullable=False),
+    sa.Column("champion_sha256", sa.String(64), nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("versions", sa.JSON, nullable=False),
+)
 decisions = sa.Table(
     "decisions",
     METADATA,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jobs.ledger import promotions
+from jobs.ledger import challenges, promotions
 from jobs.ledger.promotions import Champion, Evaluation, LedgerView, PromotionDecision
 from jobs.registry import provenance
 from jobs.registry.bundle import Bundle
@@ -81,7 +81,8 @@ def judge(
     champion = (
         _entrant(settings, use_case, registry, incumbent.version, incumbent.sha256) if incumbent is not None else None
     )
-    verdict = evaluate(lakehouse, use_case, candidate, champion, as_of)
+    challenge = challenges.of_bundle(settings, use_case, candidate.bundle.sha256) if candidate.bundle else None
+    verdict = evaluate(lakehouse, use_case, candidate, champion, as_of, challenge)
     evidence = provenance.plain(verdict.evidence)
     versions = {use_case.training_set: lakehouse.version(use_case.training_set), **known.get("versions", {})}
     found = Evaluation(

@@ -1,6 +1,7 @@
 """The candidate of a world that has changed: the best recipe on the latest labels, registered like any other.
 
-Its comparison with the champion (`jobs.retraining.comparison`) travels in the manifest; the gate decides by it.
+Its comparison with champion, baselines and slices (`jobs.retraining.comparison`) goes to the ledger; the gate reads it
+there, and never from the model's own manifest.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 from jobs.datasets import history
 from jobs.datasets.history import History
 from jobs.lakehouse.tables import Lakehouse
-from jobs.ledger import pins, promotions
+from jobs.ledger import challenges, pins, promotions
+from jobs.ledger.challenges import ChallengeRecord
 from jobs.models.catalog import STEPS
 from jobs.models.protocol import Model
 from jobs.models.runtime import score
@@ -93,6 +95,7 @@ def make(
         "steps": model.steps,
     }
     written = _write(use_case, problem, now, model, made_of, settings.home / "training" / use_case.name / digest[:16])
+    challenges.keep(settings, _record(use_case, decision, now, found, written, made_of["versions"]))
     trained = _trained(settings, problem, now, found, written, spent, model)
     tuned = Tuning(state["as_of"], f"parameters of version {now.version}, which it challenges")
     return candidate.registered(settings, use_case, trained, tuned, digest, found.said)
@@ -154,7 +157,6 @@ def _made_from(
         "versions": dict(state["versions"]),
         "training_set": dict(state),
         "recipe": found.recipe.name,
-        "comparison": {**found.numbers, "said": found.said, "better": found.better, "champion": now.version},
         "retraining": {"trigger": decision.trigger, "reason": decision.reason, "episode": str(decision.episode)},
         "negative_rate": problem.family(now.family).negative_rate,
         "seed": problem.seed,
@@ -168,6 +170,30 @@ def _made_from(
         },
         **provenance.of_code(),
     }
+
+
+def _record(
+    use_case: UseCase,
+    decision: RetrainingDecision,
+    now: _Setting,
+    found: Challenge,
+    written: Bundle,
+    versions: Mapping[str, Any],
+) -> ChallengeRecord:
+    """The evidence that the gate will decide by."""
+    evidence = {
+        **found.numbers,
+        "said": found.said,
+        "recipe": found.recipe.name,
+        "checks": [asdict(check) for check in found.checks],
+        "left_out": list(found.left_out),
+        "metrics": {name: {"average_precision": value} for name, value in found.numbers["tried"].items()},
+    }
+    digest = provenance.digest("challenge", use_case.name, written.sha256, now.version, now.sha256, evidence, versions)
+    return ChallengeRecord(
+        digest, use_case.name, decision.as_of, written.sha256, now.version, now.sha256,
+        provenance.plain(evidence), versions,
+    )  # fmt: skip
 
 
 def _write(

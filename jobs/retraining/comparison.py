@@ -9,20 +9,23 @@ are known.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 
 from jobs.datasets.history import History
+from jobs.evaluation import challenger_gate
+from jobs.evaluation.baselines import TRAINING_ROWS, Baselines, baselines
+from jobs.evaluation.gate import Check, Contender, Limits, Rows
 from jobs.models.catalog import MEANS
 from jobs.retraining.policy import RetrainingDecision
 from jobs.stats.paired_bootstrap import interval, observed, rank, resampled
 from jobs.times import midnight
 from jobs.training import recipes
 from jobs.training.recipes import Champion, Comparison, Recipe, Share
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, problem_of
 
 LEVEL, RESAMPLES = {"age": 0.95, "alarm": 0.75, "growth": 0.75}, 500
 """Confidence, one-sided, that a challenger is better than the champion, by what called for it. After an alarm the
@@ -39,44 +42,77 @@ class Challenge:
 
     recipe: Recipe
     """The best of those tried."""
-    better: bool
-    """Whether it beats the champion beyond noise, or, if that was trained for the same change, is not beaten by it."""
     said: str
+    checks: tuple[Check, ...] = ()
+    """Those of the gate, the comparison with the champion first; none if there was nothing to compare on."""
     numbers: Mapping[str, Any] = field(default_factory=dict)
     compared: Comparison | None = None
     """None: there was nothing to compare on."""
+    left_out: tuple[str, ...] = ()
+    """Baselines and guard slices that could not be judged, and why."""
+
+    @property
+    def better(self) -> bool:
+        """Whether no check failed."""
+        return bool(self.checks) and not self.reasons
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the challenger is refused, in plain words."""
+        return tuple(check.said for check in self.checks if check.outcome == "failed")
 
 
 def challenge(
     history: History, use_case: UseCase, champion: Champion, decision: RetrainingDecision, share: Share,
     family: str, tuned: Mapping[str, Any], seed: int,
 ) -> Challenge:  # fmt: skip
-    """Compare the recipes that suit the decision with the champion, as known at the decision's moment.
+    """Compare the recipes that suit the decision with champion, baselines and slices, as known at its moment.
 
     Args:
         share, family, tuned: as `jobs.training.recipes.fit`.
     """
     as_of, choices = decision.as_of, choices_of(use_case, decision, family)
     since = midnight(decision.episode) if decision.episode else as_of - COMPARED_ON
-    found = recipes.compare(history, use_case, choices, champion, as_of, since, share, family, tuned)
-    if not found.positives:
-        return Challenge(choices[0], False, "no positives are known to compare on")
-    values = {name: found.average_precision(name) for name in found.scores}
-    best = chosen(found, choices, values, seed)
-    low, high = difference(found, best.name, "champion", LEVEL.get(decision.trigger, LEVEL["age"]), seed)
-    # A champion that was trained for this very change knows less of it by now than whoever learns from it today: it
-    # stays only if it is better. Labels are too young to prove each step, and not to take it costs more.
+    compared = recipes.compare(history, use_case, choices, champion, as_of, since, share, family, tuned)
+    if not compared.positives:
+        return Challenge(choices[0], "no positives are known to compare on")
+    values = {name: compared.average_precision(name) for name in compared.scores}
+    best = chosen(compared, choices, values, seed)
+    rivals = _baselines(history, use_case, compared, since)
     follows = decision.episode is not None and champion.learned_until > since
-    mine, theirs = values[best.name], values["champion"]
-    said = (
-        f"{best.name} {mine:.3f} against {theirs:.3f} on {found.positives} positives "
-        f"since {since:%Y-%m-%d} ({low:+.3f} to {high:+.3f})"
-    )
+    limits = replace(_limits(use_case, seed), level=LEVEL.get(decision.trigger, LEVEL["age"]))
+    checks = challenger_gate.compare(
+        Contender(best.name, compared.scores[best.name]), Contender("the champion", compared.scores["champion"]),
+        rivals.contenders, _rows(history, compared), limits, follows,
+    )  # fmt: skip
     numbers = {
-        "candidate": mine, "rival": theirs, "lower": low, "upper": high, "positives": found.positives,
-        "rows": len(found.labels), "since": since.isoformat(), "tried": values,
+        **{name: checks[0].numbers[name] for name in ("candidate", "rival", "lower", "upper")},
+        "positives": compared.positives, "rows": len(compared.labels), "since": since.isoformat(), "tried": values,
     }  # fmt: skip
-    return Challenge(best, (high if follows else low) > 0, said, numbers, found)
+    said = (
+        f"{best.name} {numbers['candidate']:.3f} against {numbers['rival']:.3f} on {compared.positives} positives "
+        f"since {since:%Y-%m-%d} ({numbers['lower']:+.3f} to {numbers['upper']:+.3f})"
+    )
+    better = replace(checks[0], said=f"{checks[0].said} since the change: {said}")
+    left_out = (*rivals.left_out, *history.slices_left_out)
+    return Challenge(best, said, (better, *checks[1:]), numbers, compared, left_out)
+
+
+def _limits(use_case: UseCase, seed: int) -> Limits:
+    problem = problem_of(use_case)
+    return Limits(problem.latency_ms, problem.size_bytes, training_noise=0.0, resamples=RESAMPLES, seed=seed)
+
+
+def _baselines(history: History, use_case: UseCase, compared: Comparison, since: datetime) -> Baselines:
+    """Baselines that know what was mature when the change began, on the compared rows."""
+    train = history.training_rows(since, use_case).examples
+    latest = np.arange(max(0, len(train) - TRAINING_ROWS), len(train))
+    return baselines(problem_of(use_case), train.rows(latest), compared.rows.examples)
+
+
+def _rows(history: History, compared: Comparison) -> Rows:
+    slices = {name: mask[compared.held] for name, mask in history.slices.items()}
+    return Rows(compared.labels, compared.rows.blocks, slices, compared.weights)
 
 
 def choices_of(use_case: UseCase, decision: RetrainingDecision, family: str) -> tuple[Recipe, ...]:

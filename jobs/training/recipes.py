@@ -161,6 +161,8 @@ class Comparison:
     scores: Mapping[str, Floats]
     halves: Mapping[str, CrossFit] = field(default_factory=dict)
     """Of those that were cross-fitted."""
+    held: Bools | None = None
+    """Which events of the history the rows are."""
 
     @property
     def weights(self) -> Floats | None:
@@ -242,4 +244,4 @@ def compare(
     else:
         kept = champion.halves if champion.halves and champion.halves.since == since else None
         scores = {"champion": scored(kept or crossed(champion.recipe, champion.learned_until, champion.share))}
-    return Comparison(found, scores | {recipe.name: values[recipe.name] for recipe in recipes}, crossfits)
+    return Comparison(found, scores | {recipe.name: values[recipe.name] for recipe in recipes}, crossfits, held)

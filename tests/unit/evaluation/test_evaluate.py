@@ -19,6 +19,7 @@ from jobs.evaluation import baselines, evaluation_rows
 from jobs.evaluation.evaluate import ContenderVersion, evaluate
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.boosted import Boosted
+from jobs.models.protocol import Examples
 from jobs.models.runtime import score
 from jobs.models.tables import examples_of, features_of
 from jobs.problem import Groups, Problem, Rule, Slice
@@ -63,7 +64,7 @@ def changed(**changes: object) -> UseCase:
     return replace(USE_CASE, problem=replace(PROBLEM, **changes))  # type: ignore[arg-type]
 
 
-def read(lakehouse: Lakehouse, problem: Problem = PROBLEM) -> evaluation_rows.JudgedRows:
+def read(lakehouse: Lakehouse, problem: Problem = PROBLEM) -> evaluation_rows.EvaluationRows:
     version = lakehouse.version(USE_CASE.training_set)
     assert version is not None
     return evaluation_rows.read(lakehouse, USE_CASE, problem, version, AS_OF)
@@ -216,8 +217,9 @@ def test_declarations_that_cannot_be_guarded_are_refused(lakehouse: Lakehouse) -
 
 def test_a_rule_ranks_by_its_first_feature_and_breaks_ties_by_the_next() -> None:
     table = pa.table({"a": [2.0, 1.0, 2.0, None, 1.0, 1.0], "b": [0.0, 5.0, 1.0, 9.0, 5.0, None]})
-    ranks = baselines._ranks(Rule("r", ("a", "b")), table)
-    assert list(ranks) == [4, 3, 5, 1, 3, 2]
+    rows = Examples(features_of(table, ["a", "b"]), np.zeros(6, dtype=bool), None, ("a", "b"))
+    places = baselines._places(Rule("r", ("a", "b")), rows)
+    assert list(places) == [4, 3, 5, 1, 3, 2]
 
 
 def test_the_logistic_baseline_learns_from_whole_latest_days_known_by_then(lakehouse: Lakehouse) -> None:
@@ -235,7 +237,7 @@ def test_the_logistic_baseline_learns_from_whole_latest_days_known_by_then(lakeh
 def test_what_a_baseline_lacks_is_said(lakehouse: Lakehouse, good: Bundle) -> None:
     use_case = changed(rules=(Rule("unknown", ("nothing",)),))
     evidence = evaluate(lakehouse, use_case, ContenderVersion(1, good), None, AS_OF).evidence
-    assert "rule unknown: no columns ['nothing'] in the training set" in evidence["left_out"]
+    assert "rule unknown: no columns ['nothing'] among the judged rows" in evidence["left_out"]
 
 
 def test_training_noise_is_declared_recorded_or_measured(lakehouse: Lakehouse, folder: Path, good: Bundle) -> None:

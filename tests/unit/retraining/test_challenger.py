@@ -13,13 +13,14 @@ from worlds.small_history import START, world, write
 from jobs import settings
 from jobs.backtesting import reproduce
 from jobs.backtesting.replay import instantly
-from jobs.datasets.history import History
+from jobs.datasets.history import History, LabelVersions
+from jobs.evaluation.evaluate import ContenderVersion, evaluate
 from jobs.ground_truth import held_out_scores
 from jobs.lakehouse.tables import Lakehouse
-from jobs.ledger import promotions
+from jobs.ledger import challenges, promotions
 from jobs.ledger.promotions import Kind
 from jobs.models.catalog import new_model
-from jobs.problem import Family
+from jobs.problem import Family, Rule
 from jobs.promotion import promote
 from jobs.registry import bundle, model_versions
 from jobs.registry.bundle import Bundle, Manifest
@@ -29,7 +30,7 @@ from jobs.retraining.comparison import Challenge, challenge
 from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.retraining.policy import RetrainingDecision
 from jobs.settings import Settings
-from jobs.times import microseconds
+from jobs.times import NEVER, microseconds
 from jobs.training import recipes
 from jobs.training.recipes import Champion
 from jobs.use_cases.fraud import FRAUD, PROBLEM
@@ -99,7 +100,9 @@ def test_a_challenger_learns_the_change_and_is_promoted(home: Settings) -> None:
     made = challenger.make(lakehouse, SMALL, champions, decision)
     assert made.version is not None and "half-life" in made.reason and made.trained is not None
     manifest = model_versions.fetch(home, SMALL, made.version).manifest
-    assert manifest.training["comparison"]["champion"] == CHAMPION and manifest.training["recipe"] in made.reason
+    assert "comparison" not in manifest.training and manifest.training["recipe"] in made.reason
+    record = challenges.of_bundle(home, SMALL, made.trained.bundle.sha256)
+    assert record is not None and (record.champion_version, record.as_of) == (CHAMPION, decision.as_of)
     assert manifest.training["versions"]["fraud.labels"] == 0
     judged, said = promote.promote(lakehouse, SMALL, REGISTRY, decision.as_of, NOW)
     assert said is not None and said.outcome == "promoted", judged
@@ -109,6 +112,65 @@ def test_a_challenger_learns_the_change_and_is_promoted(home: Settings) -> None:
     assert "half-life" in made.card
     again = reproduce.reproduce(lakehouse, SMALL, made.version)
     assert [each.name for each in again] == ["steps", "sha256 of model.onnx"] and all(each.equal for each in again)
+
+
+def test_a_challenger_without_evidence_in_the_ledger_is_refused_whatever_its_manifest_claims(home: Settings) -> None:
+    lakehouse, champions, decision = changed(home, 7)
+    made = challenger.make(lakehouse, SMALL, champions, decision)
+    assert made.trained is not None
+    record = challenges.of_bundle(home, SMALL, made.trained.bundle.sha256)
+    claims = {"comparison": {"better": True, "lower": 0.5, "champion": CHAMPION}, "recipe": "half-life 7 days"}
+    manifest = replace(made.trained.bundle.manifest, training=claims, files={})
+    liar = bundle.write(home.home / "liar", made.trained.bundle.model(), manifest)
+    incumbent = ContenderVersion(CHAMPION, bundle.open_bundle(model_versions.bundle_folder(home, SMALL, CHAMPION)))
+    assert challenges.of_bundle(home, SMALL, liar.sha256) is None
+    verdict = evaluate(lakehouse, SMALL, ContenderVersion(7, liar), incumbent, decision.as_of)
+    assert not verdict.promoted and "the ledger holds no challenge of it; train again" in verdict.reasons[0]
+    # The same bundle with its evidence is judged by that, and by nothing that it says of itself.
+    assert evaluate(lakehouse, SMALL, ContenderVersion(7, liar), incumbent, decision.as_of, record).promoted
+
+
+def test_a_challenger_that_does_not_beat_a_rule_is_refused(home: Settings) -> None:
+    lakehouse, champions, decision = changed(home, 7)
+    assert SMALL.problem is not None
+    # After the change frauds are the rows with a high second feature, which this rule happens to rank by.
+    lucky = replace(SMALL, problem=replace(SMALL.problem, rules=(Rule("lucky", ("b",)),)))
+    challenger.make(lakehouse, lucky, champions, decision)
+    _, said = promote.promote(lakehouse, lucky, REGISTRY, decision.as_of, NOW)
+    assert said is not None and said.outcome == "refused" and "of rule lucky" in said.reason
+    assert said.evidence["checks"]["better_than_champion"]["outcome"] == "passed"
+
+
+def test_a_challenger_that_breaks_a_guard_slice_is_refused() -> None:
+    history = world(seed=2, changed_on=CHANGED, days=CHANGED + 20)
+    began, as_of = START + CHANGED * DAY, START + (CHANGED + 20) * DAY
+    share = Monitor(history, SMALL).delay(as_of).share
+    decision = RetrainingDecision(as_of, True, "alarm", "change", began.date(), 90)
+    # In the slice nothing changed: frauds there are still the rows with a high first feature.
+    after = history.times >= microseconds(began)
+    old = (np.arange(len(history)) % 4 == 0) & after
+    fraud = np.where(after & ~old, history.features[:, 1], history.features[:, 0]) > 1.5
+    rows = np.flatnonzero(fraud)
+    labels = LabelVersions(rows, np.ones(len(rows), bool), history.times[rows], np.full(len(rows), NEVER))
+    features = np.where(old[:, None], history.features * [1, 0, 1], history.features).astype(np.float32)
+    guarded = replace(history, labels=labels, features=features, slices={"unchanged": old})
+    model = recipes.fit(guarded, SMALL, recipes.usual(SMALL), began, share, "boosted", PARAMETERS)
+    # A champion that is perfect where nothing changed, and worthless elsewhere.
+    champion = Champion(Careful(model, guarded, old), recipes.usual(SMALL), began - DAY, share)  # type: ignore[arg-type]
+    found = challenge(guarded, SMALL, champion, decision, share, "boosted", PARAMETERS, 0)
+    outcomes = {check.name: check.outcome for check in found.checks}
+    assert outcomes["better_than_champion"] == "passed" and outcomes["slice:unchanged"] == "failed"
+    assert not found.better and "slice unchanged is worse beyond noise" in found.reasons[0]
+
+
+class Careful:
+    """Knows every fraud of some rows, which it recognises by their features, and guesses at all others."""
+
+    def __init__(self, model: object, history: History, known: np.ndarray) -> None:
+        self.truth = {history.features[row].tobytes(): True for row in history.labels.rows if known[row]}
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        return np.array([0.9 if row.tobytes() in self.truth else 0.1 for row in features])
 
 
 def test_a_challenge_is_made_once(home: Settings) -> None:

@@ -74,14 +74,15 @@ def judge(
         return Judged(why)
     candidate = _entrant(settings, use_case, registry, version, None)
     known = lakehouse.state(use_case.training_set)
-    digest = _digest(use_case.name, candidate, book.champion, known, repr(problem))
+    challenge = challenges.of_bundle(settings, use_case, candidate.bundle.sha256) if candidate.bundle else None
+    rows = {**known, "challenge": challenge.digest} if challenge else known
+    digest = _digest(use_case.name, candidate, book.champion, rows, repr(problem))
     if found := promotions.evaluation(settings, digest):
         return Judged("judged before, on the same rows and against the same champion", found)
     incumbent = book.champion
     champion = (
         _entrant(settings, use_case, registry, incumbent.version, incumbent.sha256) if incumbent is not None else None
     )
-    challenge = challenges.of_bundle(settings, use_case, candidate.bundle.sha256) if candidate.bundle else None
     verdict = evaluate(lakehouse, use_case, candidate, champion, as_of, challenge)
     evidence = provenance.plain(verdict.evidence)
     versions = {use_case.training_set: lakehouse.version(use_case.training_set), **known.get("versions", {})}

@@ -95,7 +95,7 @@ def make(
         "steps": model.steps,
     }
     written = _write(use_case, problem, now, model, made_of, settings.home / "training" / use_case.name / digest[:16])
-    challenges.keep(settings, _record(use_case, decision, now, found, written, made_of["versions"]))
+    challenges.keep(settings, _record(use_case, decision, now, found, written))
     trained = _trained(settings, problem, now, found, written, spent, model)
     tuned = Tuning(state["as_of"], f"parameters of version {now.version}, which it challenges")
     return candidate.registered(settings, use_case, trained, tuned, digest, found.said)
@@ -146,7 +146,7 @@ def _made_from(
     now: _Setting,
     found: Challenge,
 ) -> dict[str, Any]:
-    """What the manifest says about data, code and comparison."""
+    """What the manifest says about data and code."""
     problem = problem_of(use_case)
     since = found.numbers["since"]
     as_of = decision.as_of.isoformat()
@@ -178,9 +178,9 @@ def _record(
     now: _Setting,
     found: Challenge,
     written: Bundle,
-    versions: Mapping[str, Any],
 ) -> ChallengeRecord:
-    """The evidence that the gate will decide by."""
+    """The evidence that the gate will decide by; its digest names bundle, champion, versions of rows, and rules."""
+    made_of = written.manifest.training
     evidence = {
         **found.numbers,
         "said": found.said,
@@ -189,10 +189,10 @@ def _record(
         "left_out": list(found.left_out),
         "metrics": {name: {"average_precision": value} for name, value in found.numbers["tried"].items()},
     }
-    digest = provenance.digest("challenge", use_case.name, written.sha256, now.version, now.sha256, evidence, versions)
+    digest = provenance.digest("evidence of a challenge", made_of["digest"], written.sha256, now.version, now.sha256)
     return ChallengeRecord(
         digest, use_case.name, decision.as_of, written.sha256, now.version, now.sha256,
-        provenance.plain(evidence), versions,
+        provenance.plain(evidence), made_of["versions"],
     )  # fmt: skip
 
 

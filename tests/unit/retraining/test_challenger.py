@@ -127,7 +127,13 @@ def test_a_challenger_without_evidence_in_the_ledger_is_refused_whatever_its_man
     verdict = evaluate(lakehouse, SMALL, ContenderVersion(7, liar), incumbent, decision.as_of)
     assert not verdict.promoted and "the ledger holds no challenge of it; train again" in verdict.reasons[0]
     # The same bundle with its evidence is judged by that, and by nothing that it says of itself.
+    assert record is not None
     assert evaluate(lakehouse, SMALL, ContenderVersion(7, liar), incumbent, decision.as_of, record).promoted
+    better, *others = record.evidence["checks"]
+    lost = {**record.evidence, "checks": [{**better, "outcome": "failed", "said": "not better"}, *others]}
+    measured = replace(record, evidence=lost)
+    verdict = evaluate(lakehouse, SMALL, ContenderVersion(7, liar), incumbent, decision.as_of, measured)
+    assert verdict.reasons == ("not better",)
 
 
 def test_a_challenger_that_does_not_beat_a_rule_is_refused(home: Settings) -> None:
@@ -144,7 +150,7 @@ def test_a_challenger_that_does_not_beat_a_rule_is_refused(home: Settings) -> No
 def test_a_challenger_that_breaks_a_guard_slice_is_refused() -> None:
     history = world(seed=2, changed_on=CHANGED, days=CHANGED + 20)
     began, as_of = START + CHANGED * DAY, START + (CHANGED + 20) * DAY
-    share = Monitor(history, SMALL).delay(as_of).share
+    share = MonitoredHistory.of(history, SMALL).delay(as_of).share
     decision = RetrainingDecision(as_of, True, "alarm", "change", began.date(), 90)
     # In the slice nothing changed: frauds there are still the rows with a high first feature.
     after = history.times >= microseconds(began)

@@ -187,7 +187,7 @@ def _stale(
 def read(
     lakehouse: Lakehouse, use_case: UseCase, version: int | None = None, state: Mapping[str, Any] | None = None
 ) -> History:
-    """The history as it was built last, or at `version`.
+    """The history as it was built last, or at `version`. The lakehouse holds the one that was read last.
 
     Args:
         state: what that version was made from, if the table's log may have forgotten it.
@@ -199,11 +199,12 @@ def read(
     if not state:
         raise ValueError(f"{name}: expected a history, found none; build it first")
     version = lakehouse.version(name) if version is None else version
-    key = (lakehouse.path(name), version, repr(use_case.problem))
-    if key not in _READ:
-        _READ.clear()
-        _READ[key] = _read(lakehouse, use_case, version, state)
-    return _READ[key]
+    key = (name, version, repr(use_case.problem))
+    if key not in lakehouse.last_read:
+        lakehouse.last_read.clear()
+        lakehouse.last_read[key] = _read(lakehouse, use_case, version, state)
+    history: History = lakehouse.last_read[key]
+    return history
 
 
 def event_ids(lakehouse: Lakehouse, use_case: UseCase) -> pa.ChunkedArray:
@@ -215,10 +216,6 @@ def event_ids(lakehouse: Lakehouse, use_case: UseCase) -> pa.ChunkedArray:
 def _sorted(rows: pa.Table, use_case: UseCase) -> pa.Table:
     keys = [(use_case.event_timestamp, "ascending"), (use_case.event_id, "ascending")]
     return rows.take(pc.sort_indices(rows, sort_keys=keys))
-
-
-_READ: dict[Any, History] = {}
-"""The history read last: several steps of a run look at the same one."""
 
 
 def _read(lakehouse: Lakehouse, use_case: UseCase, version: int | None, state: Mapping[str, Any]) -> History:

@@ -47,6 +47,8 @@ class Lakehouse:
     settings: Settings
     kernels_sent: bool = field(default=False, init=False, repr=False, compare=False)
     """The engine of this session has the package that kernels are imported from."""
+    last_read: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What a reader made of a table last, by table and version, for later steps of the same run."""
     _client: engine.Client = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -42,7 +42,7 @@ from orchestration.prepared_features import SETTLED, prepared
 METRIC = "average_precision"
 YOUNG = 14
 """Days that are estimated."""
-EVERY = timedelta(days=2)
+BETWEEN_EVENINGS = timedelta(days=2)
 SCENARIOS = ["stable", "spending", "abrupt", "subtle"]
 
 
@@ -122,7 +122,7 @@ def _looks(seen: History, scores: Floats, labels: Bools, end: date) -> Iterator[
                 "evening": evening, "age": (evening - when).days - 1, "estimate": expected.mean, "truth": truth,
                 "last": last, "trusted": day.trusted, "inside": abs(expected.mean - truth) <= 2 * expected.deviation,
             }  # fmt: skip
-        evening += EVERY
+        evening += BETWEEN_EVENINGS
 
 
 def _estimates(seen: History, scores: Floats, delay: Delay, as_of: datetime) -> tuple[Estimate, ...]:

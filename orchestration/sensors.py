@@ -31,8 +31,8 @@ ATTEMPTS = 3
 """Runs of one training, of which all but the last were killed."""
 REASON, STEP_FAILED = "dagster/failure_reason", "STEP_FAILURE"
 ROW_TAG = "evergreen/retraining"
-ENOUGH = 10
-"""New reports that are worth looking at the evidence again."""
+FEWEST_NEW_REPORTS = 10
+"""Evidence is measured again once at least this many reports are new."""
 KINDS = {"drift": ("drift",), "performance": ("concept", "performance")}
 """Sensor -> alarms of the evidence that it is there for."""
 Answer = Iterator[dg.RunRequest | dg.SkipReason]
@@ -96,7 +96,7 @@ class _Loop:
         lakehouse = attach(self.settings)
         versions = nightly_evidence.report_versions(lakehouse, self.use_case)
         came = sum(nightly_evidence.rows_since(lakehouse, table, evidence.versions.get(table)) for table in versions)
-        if came < ENOUGH:
+        if came < FEWEST_NEW_REPORTS:
             return None
         as_of = min(registered_inputs.ensure(self.settings, self.use_case).end, datetime.now(UTC))
         key = " ".join(f"{table}@{version}" for table, version in sorted(versions.items()))

@@ -40,7 +40,7 @@ from jobs.training.recipes import CrossFit, Recipe, Share
 from jobs.use_case import UseCase, problem_of
 
 Policy = Literal["never", "weekly", "daily", "auto"]
-EVERY = {"weekly": 7, "daily": 1}
+DAYS_BETWEEN_TRAININGS = {"weekly": 7, "daily": 1}
 FIRST_TRAINING = timedelta(days=60)
 Progress = Callable[[int, int, str], None]
 
@@ -82,7 +82,7 @@ class Replayed:
 def run(
     settings: Settings, use_case: UseCase, history: History, plan: Plan, out: Path, progress: Progress | None = None
 ) -> Replayed:
-    """Replay what is not replayed yet in `out`; gives all days.
+    """Replay what is not replayed yet in `out`; returns all days.
 
     Raises:
         ValueError: there is nothing to learn from at the first training, or `out` holds another replay.
@@ -237,7 +237,7 @@ class _World:
     def _decide(self, evening: datetime, seen: DailyEvidence, number: int) -> RetrainingDecision:
         if self.plan.policy == "auto":
             return retrain_policy(seen.evidence(evening), self.decisions, self.plan.rules)
-        due = self.plan.policy in EVERY and number % EVERY[self.plan.policy] == 0
+        due = self.plan.policy in DAYS_BETWEEN_TRAININGS and number % DAYS_BETWEEN_TRAININGS[self.plan.policy] == 0
         alarms = seen.evidence(evening).alarms
         said = f"{self.plan.policy}: {'due' if due else 'not due'}"
         return RetrainingDecision(evening, due, "age" if due else "none", said, None, 0, alarms)

@@ -26,7 +26,7 @@ ACTED = ("blocked", "explored", "propensity")
 """Further columns of a replay that acts on its scores."""
 SMOOTHED = 7
 """Days of the running mean in the picture: a day has few positives."""
-FAR = 5.0
+LARGEST_LINEAR_SCORE = 5.0
 """A drift score beyond which a linear axis would hide the line of alarm."""
 
 
@@ -70,7 +70,7 @@ def picture(timeline: pl.DataFrame, title: str) -> Figure:
     below.plot(days, timeline["drift_score"], color="#bc4749", drawstyle="steps-mid")
     below.axhline(1, color="#bc4749", linewidth=0.8, linestyle=":")
     below.set_ylabel("drift (1 alarms)")
-    if (timeline["drift_score"].max() or 0) > FAR:  # type: ignore[operator]
+    if (timeline["drift_score"].max() or 0) > LARGEST_LINEAR_SCORE:  # type: ignore[operator]
         below.set_yscale("symlog", linthresh=2)
         below.yaxis.set_major_formatter("{x:g}")
     below.set_ylim(bottom=0)

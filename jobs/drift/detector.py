@@ -23,11 +23,11 @@ WINDOWS = (1, 3, 7)
 """Days, each ending on the judged day: a jump shows in one, a small lasting change in seven."""
 WEEKS = 4
 REFERENCE_DAYS, FEWEST_DAYS = 56, 42
-LEAST = np.array([0.03, 0.01])[:, None]
+SMALLEST_DISTANCES = np.array([0.03, 0.01])[:, None]
 """Jensen-Shannon and Kolmogorov-Smirnov distances below which a change is too small to matter, however sure: about that
 of 0.2% and 1% of rows moving to a bin where nothing was."""
-OF_LABELS = 1.5
-"""So many times as high is the line of features that are made of labels: few rows have one, all of a few campaigns, of
+LABEL_FEATURES_FACTOR = 1.5
+"""The line of features that are made of labels is higher by this factor: few rows have one, all of a few campaigns, of
 which a reference of weeks has seen hardly any. Measured in docs/monitoring/drift.md."""
 RETURN_DAYS = 1000
 """Days in which the noise alone is to reach the extrapolated extreme once, per window."""
@@ -136,7 +136,7 @@ def judge(known: Reference, recent: Histograms, of_labels: Collection[str] = ())
     found = {n.window: (n, w) for n in known.noise if (w := _window(together, day, n.window, known.weeks)) is not None}
     if not found:
         return Drift(day, {}, (), ())
-    lines = np.array([OF_LABELS if name in of_labels else 1.0 for name in features])
+    lines = np.array([LABEL_FEATURES_FACTOR if name in of_labels else 1.0 for name in features])
     scores = np.stack([_scores(noise, window) for noise, window in found.values()]) / lines
     worst, windows = scores.argmax(axis=0), list(found)
     return Drift(
@@ -239,7 +239,7 @@ def _scores(noise: Noise, window: _Window) -> Floats:
     # A window of fewer rows is noisier by the square root.
     distances = window.distances / max(1.0, window.sampling / noise.sampling) ** 0.5
     deviations = (distances - noise.location) / noise.scale / noise.line
-    scores: Floats = np.maximum(np.minimum(deviations, distances / LEAST), 0).max(axis=0)
+    scores: Floats = np.maximum(np.minimum(deviations, distances / SMALLEST_DISTANCES), 0).max(axis=0)
     return scores
 
 

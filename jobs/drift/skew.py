@@ -20,17 +20,19 @@ Diagnosis = Literal["missing column", "type", "missing", "unit", "offset", "boun
 
 TOLERANCE = 1e-4
 """Of a value, or absolute below 1: wider than float32 (6e-8) and running sums need, narrower than any fault seen."""
-MOST, FEW = 0.95, 0.1
-"""Share of differing rows that a diagnosis has to explain; share of rows that an event at a window's edge may reach."""
-ENOUGH = 5
-"""Rows that a constant factor or offset, or a previous value, is seen in at least."""
+EXPLAINED_SHARE = 0.95
+"""Share of the rows that differ which a diagnosis has to explain."""
+LARGEST_EDGE_SHARE = 0.1
+"""Largest share of rows that an event at the edge of a window may change."""
+FEWEST_ROWS = 5
+"""A constant factor or offset, or a previous value, must be seen in at least this many rows."""
 _EDGE = 1000
 """Milliseconds around a window's edge: events have whole seconds, and so have delays."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Columns that both tables have beside features."""
+    """Columns that both tables have besides features."""
 
     event_id: str
     event_timestamp: str
@@ -177,7 +179,7 @@ def _diagnose(
 ) -> tuple[Diagnosis | None, str]:
     """The first that explains nearly all differing rows, the most specific first."""
     one_sided = np.isnan(now[differs]) != np.isnan(then[differs])
-    if one_sided.mean() >= MOST:
+    if one_sided.mean() >= EXPLAINED_SHARE:
         side = "served" if np.isnan(now[differs]).mean() > 0.5 else "offline"
         return "missing", f"{side} value is missing"
     both = np.isfinite(now) & np.isfinite(then)
@@ -187,23 +189,27 @@ def _diagnose(
         return "unit", f"served value is {factor:.6g} times the offline one"
     if (offset := _constant(now - then, both, differs)) is not None:
         return "offset", f"served value is {offset:+.6g} off the offline one"
-    if edge is not None and edge[differs].mean() >= MOST:
+    if edge is not None and edge[differs].mean() >= EXPLAINED_SHARE:
         return "boundary", "all rows that differ have an event at the edge of their window"
     # Before `stale`, since the count before a payment mostly is one less, too; stale counts are also off by more.
-    if edge is None and differs.mean() <= FEW and _same(np.abs(now - then), np.ones_like(now))[differs].mean() >= MOST:
+    if (
+        edge is None
+        and differs.mean() <= LARGEST_EDGE_SHARE
+        and _same(np.abs(now - then), np.ones_like(now))[differs].mean() >= EXPLAINED_SHARE
+    ):
         return "boundary", "off by one on few rows"
     for entity, (before, known) in previous.items():
         # Of rows whose entity has no earlier event in the table nobody can say.
         seen = differs & known
-        if seen.sum() >= ENOUGH and _same(now, before)[seen].mean() >= MOST:
+        if seen.sum() >= FEWEST_ROWS and _same(now, before)[seen].mean() >= EXPLAINED_SHARE:
             return "stale", f"served value is the previous one of the {entity}"
     return None, ""
 
 
 def _constant(measure: Floats, possible: Bools, differs: Bools) -> float | None:
     """The number that `measure` is on nearly all rows where it is possible, if nearly all of them differ."""
-    if possible.sum() < ENOUGH or differs[possible].mean() < MOST:
+    if possible.sum() < FEWEST_ROWS or differs[possible].mean() < EXPLAINED_SHARE:
         return None
     middle = float(np.median(measure[possible]))
-    constant = np.isclose(measure[possible], middle, rtol=10 * TOLERANCE, atol=0).mean() >= MOST
+    constant = np.isclose(measure[possible], middle, rtol=10 * TOLERANCE, atol=0).mean() >= EXPLAINED_SHARE
     return middle if constant else None

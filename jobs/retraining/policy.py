@@ -9,7 +9,7 @@ Biology 10, 2003, fit such learning curves), so that trainings help most at
 first. Without an alarm, age alone calls for one. A cooldown and a budget bound both; an expected gain has to be worth a
 training.
 
-What is measured, and what a decision sets off, is said elsewhere.
+What is measured is in `jobs.retraining.monitor`, what a decision sets off in `jobs.retraining.challenger`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Rules:
     late_after: timedelta = timedelta(days=7)
     """Age of the last training of an episode from which on less growth is enough."""
     late_growth: float = 1.2
-    """That growth."""
+    """Growth that is enough from `late_after` on."""
     cooldown: timedelta = timedelta(days=2)
     budget: int = 6
     """Trainings within `budget_period`."""
@@ -47,7 +47,7 @@ class Rules:
     confirming_evenings: int = 2
     """Evenings that must alarm before anything is trained for a change."""
     confirm_within: timedelta = timedelta(days=7)
-    """So long they are waited for."""
+    """Alarms must be confirmed within this time."""
     episode: timedelta = timedelta(days=42)
     """An episode is over when its change is this old: by then it is what the model knows best."""
     loss: float = 0.3
@@ -70,7 +70,7 @@ class Evidence:
     named: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """What each test names: features, slices."""
     versions: Mapping[str, Any] = field(default_factory=dict)
-    """Of the data it was measured on."""
+    """Versions of the tables that it was measured on."""
     in_production: bool = True
     """Whether there is a champion."""
 
@@ -118,7 +118,7 @@ def retrain_policy(
     if not trained:
         return decide(True, "first", "nothing was trained yet")
     if not evidence.in_production:
-        return _bounded(decide(True, "first", "nobody is in production yet"), trained, rules)
+        return _bounded(decide(True, "first", "no model is in production yet"), trained, rules)
     age = evidence.as_of - trained[-1].as_of
     if episode is None:
         if age >= rules.refresh:

@@ -158,7 +158,7 @@ def test_a_sensor_launches_what_was_decided_and_died(world: World) -> None:
 def test_new_reports_renew_the_evidence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     told = evaluated(world, "fraud_ground_truth")
     assert not told.run_requests and "decided by fraud_drift" in (told.skip_message or "")
-    monkeypatch.setattr(nightly_evidence, "rows_since", lambda *_: sensors.ENOUGH)
+    monkeypatch.setattr(nightly_evidence, "rows_since", lambda *_: sensors.FEWEST_NEW_REPORTS)
     [request] = evaluated(world, "fraud_ground_truth").run_requests
     assert request.job_name == "fraud_monitoring" and "fraud_raw.fraud_reports@" in (request.run_key or "")
     assert request.tags["evergreen/as_of"]

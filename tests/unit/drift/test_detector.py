@@ -164,7 +164,7 @@ def test_features_that_are_made_of_labels_alarm_later(known: Reference) -> None:
     today = world(0, 58, since=57, change=jump).until(day(57), day(56))
     plain, cautious = judge(known, today), judge(known, today, {"amount"})
     for name in plain.features:
-        line = detector.OF_LABELS if name == "amount" else 1.0
+        line = detector.LABEL_FEATURES_FACTOR if name == "amount" else 1.0
         assert cautious.features[name].score == pytest.approx(plain.features[name].score / line)
     assert "amount" in plain.named
 

@@ -167,7 +167,7 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         keys.estimate,
         deps=[keys.performance, keys.champion],
         kinds={"delta"},
-        description="How good recent days will turn out to be, before their truth is in, next to what they did.",
+        description="Expected performance of recent days before their truth is in, and how far estimates were off.",
     )
     def estimate(
         context: dg.AssetExecutionContext,
@@ -183,38 +183,38 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         if champion is None or found is None:
             return dg.MaterializeResult(metadata={"notes": NO_CHAMPION if champion is None else NOTHING_SCORED})
         concept = concept_drift(found.scored)
-        told = estimates_table.expect(lakehouse, use_case, problem, champion, found, concept)
-        version = estimates_table.record(lakehouse, use_case, told.days, champion[0], as_of)
+        expected = estimates_table.expect(lakehouse, use_case, problem, champion, found, concept)
+        version = estimates_table.record(lakehouse, use_case, expected.days, champion[0], as_of)
         if version is None:
             return dg.MaterializeResult(metadata={"notes": "nothing can be expected yet: no positive is known"})
         since = outcomes.first_day(use_case, as_of)
-        kept = estimates_table.read(lakehouse, use_case, since).filter(pl.col("made_on") <= as_of.date())
+        estimates = estimates_table.read(lakehouse, use_case, since).filter(pl.col("made_on") <= as_of.date())
         real = performance_table.read(lakehouse, use_case, since).filter(pl.col("slice") == "all")
-        trusted = all(day.trusted for day in told.days)
+        trusted = all(day.trusted for day in expected.days)
         return dg.MaterializeResult(
             metadata={
-                **({} if trusted else {"notes": _distrust(told)}),
+                **({} if trusted else {"notes": _distrust(expected)}),
                 **describe(context, lakehouse, estimates_table.table(use_case), (), estimates_table.DESCRIPTIONS),
                 "model_version": champion[0],
                 "trusted": trusted,
-                "calibrated_on_positives": told.calibration.positives,
-                "concept_drift_score": told.concept.score,
-                "calibration_drift_score": told.calibration_drift.score,
-                **_errors(kept, real),
-                **_latest(told.days),
-                **_estimate_pictures(kept, real),
+                "calibrated_on_positives": expected.calibration.positives,
+                "concept_drift_score": expected.concept.score,
+                "calibration_drift_score": expected.calibration_drift.score,
+                **_errors(estimates, real),
+                **_latest(expected.days),
+                **_estimate_pictures(estimates, real),
             }
         )
 
     return estimate
 
 
-def _distrust(told: Any) -> str:
-    if told.concept.alarm:
+def _distrust(expected: Any) -> str:
+    if expected.concept.alarm:
         return "not to be trusted: what is positive has changed (concept drift)"
-    if told.calibration_drift.alarm:
+    if expected.calibration_drift.alarm:
         return "not to be trusted: scores mean another chance than they did, or reports come later (calibration drift)"
-    return f"not to be trusted: calibrated on {told.calibration.positives} known positives"
+    return f"not to be trusted: calibrated on {expected.calibration.positives} known positives"
 
 
 def _latest(days: Sequence[Any]) -> dict[str, Any]:
@@ -230,15 +230,15 @@ def _latest(days: Sequence[Any]) -> dict[str, Any]:
     return {"days": markdown_table(pa.Table.from_pylist(rows))} if rows else {}
 
 
-def _first(kept: pl.DataFrame) -> pl.DataFrame:
+def _first(estimates: pl.DataFrame) -> pl.DataFrame:
     """What was expected of each day on its first evening."""
-    return kept.sort("made_on").unique(["event_date", "metric"], keep="first").sort("event_date")
+    return estimates.sort("made_on").unique(["event_date", "metric"], keep="first").sort("event_date")
 
 
-def _errors(kept: pl.DataFrame, real: pl.DataFrame) -> dict[str, Any]:
+def _errors(estimates: pl.DataFrame, real: pl.DataFrame) -> dict[str, Any]:
     """Mean absolute error of first estimates, of days whose truth has come in since."""
     truth = real.filter(pl.col("judged") & pl.col("value").is_not_null())
-    both = _first(kept).join(
+    both = _first(estimates).join(
         truth.select("event_date", "model_version", "metric", "value"), on=["event_date", "model_version", "metric"]
     )
     errors = both.group_by("metric").agg((pl.col("expected") - pl.col("value")).abs().mean()).sort("metric")
@@ -247,8 +247,8 @@ def _errors(kept: pl.DataFrame, real: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _estimate_pictures(kept: pl.DataFrame, real: pl.DataFrame) -> dict[str, Any]:
-    last = kept.sort("made_on").unique(["event_date", "metric"], keep="last").sort("event_date")
+def _estimate_pictures(estimates: pl.DataFrame, real: pl.DataFrame) -> dict[str, Any]:
+    last = estimates.sort("made_on").unique(["event_date", "metric"], keep="last").sort("event_date")
     return {
         metric: monitoring.expected_and_real(
             last.filter(pl.col("metric") == metric), real.filter(pl.col("metric") == metric), metric.replace("_", " ")

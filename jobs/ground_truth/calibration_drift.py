@@ -1,8 +1,8 @@
 """Calibration drift: does a score still mean the chance that it used to mean?
 
-What estimates before labels rest on (`jobs.ground_truth.performance_estimate`), tested on the first reports of recent
-events. Whatever becomes of the payments, as many positives as the chances add up to are to be expected among them;
-fewer among high scores, or more among low ones, is a change of what is positive.
+Estimates before labels (`jobs.ground_truth.performance_estimate`) assume that it does; this module tests it on the
+first reports of recent events. However the payments change, as many positives are to be expected as their chances add
+up to; fewer among high scores, or more among low ones, is a change of what is positive.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from jobs.times import MICROSECONDS_A_DAY, NEVER
 WINDOWS = (3, 7, 14)
 """Days of events that are looked at: short ones see a change sooner, long ones a smaller one."""
 ALARM = 1e-2
-"""Weaker than where a training is at stake: an estimate that is called uncertain on a quiet evening costs little."""
+"""P-value of an alarm, larger than that of concept drift: an estimate that is wrongly called uncertain costs little."""
 LARGEST_SHAPE = 44.0
 """Largest shape, 15% of deviation: chances are learned from the very events whose counts they are to explain, and these
 moments share most of their days, so that they vary less than what follows."""

@@ -1,6 +1,6 @@
-"""Estimates of quality as they are kept: `{use_case}_monitoring.estimates`, what each evening expected of recent days.
+"""The table of estimates, `{use_case}_monitoring.estimates`: what each evening expected of recent days.
 
-They stay when the truth comes in, so that both can be seen side by side. How they are made is in
+Rows stay when the truth comes in, so that both can be compared. How estimates are made is in
 `jobs.ground_truth.performance_estimate`.
 """
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from jobs.ground_truth.calibration_drift import calibration_drift
 from jobs.ground_truth.drift_windows import DriftTest
-from jobs.ground_truth.held_out_scores import unseen
+from jobs.ground_truth.held_out_scores import held_out
 from jobs.ground_truth.label_maturity import MATURE
 from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.ground_truth.outcomes import Outcomes, RecentEvents
@@ -31,9 +31,9 @@ from jobs.use_case import UseCase
 Labelled = TypeVar("Labelled", bound=LabelledScores)
 
 CALIBRATED_ON = timedelta(days=42)
-"""Events that are calibrated with (`jobs.ground_truth.performance_estimate.calibrate`)."""
+"""Age of the oldest events that are calibrated with (`jobs.ground_truth.performance_estimate.calibrate`)."""
 TESTED_ON = timedelta(days=90)
-"""Events whose scores are asked whether they mean what they used to."""
+"""Age of the oldest events that calibration drift is tested on."""
 MADE_ON = "made_on"
 SCHEMA = pa.schema(
     {
@@ -54,14 +54,14 @@ DESCRIPTIONS = {
     PARTITION: "UTC day of the events.",
     "deviation": "Standard deviation over the labels that the day may turn out to have.",
     "trusted": "False after an alarm of concept or calibration drift, or if calibrated on too few positives.",
-    "positives": "Known when it was made.",
+    "positives": "Known when the estimate was made.",
     "expected_positives": "Known then and still to come.",
 }
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What is expected of the days whose truth is not in."""
+    """Estimates of the days whose truth is not in, and the tests that they depend on."""
 
     days: tuple[Estimate, ...]
     calibration: Calibration
@@ -83,17 +83,17 @@ def expect(
 ) -> Expectation:
     """Estimates of the days that are not mature, of the rows that the champion decided.
 
-    Where it has decided for less than six weeks it is calibrated on earlier events too, which it scores now. Whether
-    scores still mean the same chance is asked of its own, as far back as it did not learn from the events.
+    A champion that has decided for less than six weeks is calibrated on earlier events too, which it scores now.
+    Calibration drift is tested on its own scores of events that it was not trained on.
 
     Args:
-        concept: concept drift of all decisions: where a row lies among the scores of its day compares between
-            champions.
+        concept: test for concept drift of all decisions, of whichever champion: it compares rows by their rank among
+            the scores of their day.
     """
     (version, bundle), as_of = champion, outcomes.scored.as_of
     since = max(as_of - TESTED_ON, bundle.manifest.learned_until)
     decided = _since(outcomes.of_version(version).scored, since)
-    known = _with_unseen(lakehouse, use_case, bundle, outcomes.known, decided)
+    known = _with_held_out(lakehouse, use_case, bundle, outcomes.known, decided)
     drift = calibration_drift(known)
     calibration = calibrate(_since(known, as_of - CALIBRATED_ON))
     young = _young(decided, outcomes.known.labelled.reported_until)
@@ -104,7 +104,7 @@ def expect(
 def record(
     lakehouse: Lakehouse, use_case: UseCase, expected: Sequence[Estimate], version: int, as_of: datetime
 ) -> int | None:
-    """Keep what was expected at `as_of`; returns the table's Delta version, None if there is no table."""
+    """Write what was expected at `as_of`. Returns the table's Delta version, None if there is no table."""
     rows = [
         {
             MADE_ON: as_of.astimezone(UTC).date(),
@@ -156,12 +156,13 @@ def _young(scored: LabelledScores, reported_until: int) -> LabelledScores:
     return scored.rows(of_day[day] < MATURE)
 
 
-def _with_unseen(
+def _with_held_out(
     lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, known: RecentEvents, decided: LabelledScores
 ) -> LabelledScores:
-    """What the champion decided, and events before that it was not trained on.
+    """Events that the champion decided, and earlier ones that it was not trained on.
 
-    One that was restored has days between its own that another decided: those, and what lies before, it scores now.
+    A champion that was restored has days between its own that another model decided: those, and earlier days, it scores
+    now.
     """
     days, as_of = np.unique(decided.days), decided.as_of
     before_first = as_of
@@ -169,7 +170,7 @@ def _with_unseen(
         first = numbered_day(days[np.flatnonzero(np.diff(days, prepend=-2) > 1)[-1]])
         before_first = midnight(first) - timedelta(microseconds=1)
     decided = _since(decided, before_first)
-    before = unseen(lakehouse, use_case, bundle, as_of - TESTED_ON, before_first)
+    before = held_out(lakehouse, use_case, bundle, as_of - TESTED_ON, before_first)
     here, there = known.places(before.ids)
     earlier = known.labelled.rows(here)
     return LabelledScores(

@@ -1,4 +1,4 @@
-"""A model's scores of recent events that it was not trained on: what its scores look like, before it has decided much.
+"""A model's scores of recent events that it was not trained on, for a model that has decided few events so far.
 
 Features are those of the table of all events (`jobs.datasets.history`), or else of the training set.
 """
@@ -22,21 +22,24 @@ from jobs.use_case import UseCase
 
 
 @dataclass(frozen=True, eq=False)
-class Unseen:
-    """Events by id and their scores."""
+class HeldOutScores:
+    """Ids of events and their scores; one value per event."""
 
     ids: Any
     scores: Floats
 
 
-def unseen(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, since: datetime, until: datetime) -> Unseen:
-    """Scores of the events in (since, until] that lie behind the model's training; none where no table has them."""
+def held_out(
+    lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, since: datetime, until: datetime
+) -> HeldOutScores:
+    """Scores of the events in (since, until] that happened after the model's training; none where no table has the
+    model's features."""
     since = max(since, bundle.manifest.learned_until)
-    held = (name for name in (history.table(use_case), use_case.training_set) if lakehouse.exists(name))
-    name = next((name for name in held if set(bundle.manifest.names) <= set(lakehouse.schema(name).names)), None)
+    tables = (name for name in (history.table(use_case), use_case.training_set) if lakehouse.exists(name))
+    name = next((name for name in tables if set(bundle.manifest.names) <= set(lakehouse.schema(name).names)), None)
     time = use_case.event_timestamp
     if name is None or since >= until:
-        return Unseen(np.array([], dtype=np.int64), np.zeros(0))
+        return HeldOutScores(np.array([], dtype=np.int64), np.zeros(0))
     rows = lakehouse.to_arrow(
         name,
         columns=list(dict.fromkeys([use_case.event_id, *bundle.manifest.names])),
@@ -45,4 +48,4 @@ def unseen(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, since: datet
         ],
     )  # fmt: skip
     scores = score(bundle.session(), features_of(rows, bundle.manifest.names)).astype(np.float64)
-    return Unseen(values(rows[use_case.event_id]), scores)
+    return HeldOutScores(values(rows[use_case.event_id]), scores)

@@ -3,7 +3,8 @@
 Reports are truncated on the right: of an event three days old only a delay of up to three days can have been seen, so
 that the share of fast reports among those known is too large. The reverse-time product-limit estimator corrects this
 exactly (Lynden-Bell, MNRAS 155, 1971; Woodroofe, Annals of Statistics 13, 1985; for reporting delays Lagakos, Barraj &
-De Gruttola, Biometrika 75, 1988). What share of events is never reported cannot be seen in reports, and is not said.
+De Gruttola, Biometrika 75, 1988). The share of events that are
+never reported cannot be seen in reports, and is not estimated.
 """
 
 from dataclasses import dataclass
@@ -35,13 +36,13 @@ class Delay:
     shares: Floats
     """P(report known within that age | the event is ever reported), increasing to 1."""
     reports: int
-    """Seen reports it was learned from; 0: it is what was declared."""
+    """Number of seen reports it was learned from; 0: it is the declared one."""
 
     def share(self, age_days: ArrayLike) -> Floats:
         """F at each age, in the shape of `age_days`; 0 before the first report and for ages below 0."""
         place = np.searchsorted(self.ages, np.asarray(age_days, dtype=np.float64), side="right")
-        found: Floats = np.concatenate([[0.0], self.shares])[place]
-        return found
+        shares: Floats = np.concatenate([[0.0], self.shares])[place]
+        return shares
 
     def bound(self, share: float) -> float:
         """The smallest age in days with F(age) >= share. Raises ValueError for a share outside (0, 1]."""
@@ -60,8 +61,8 @@ def learn(
 ) -> Delay:
     """The delay of the reports known at `as_of`, in O(n log n).
 
-    The declared maturity enters as `prior_reports` seen reports without truncation, lognormal with 90% below it: alone
-    they answer without reports, and with few they keep the estimator from collapsing where a single event is at risk
+    The declared maturity enters as `prior_reports` seen reports without truncation, lognormal with 90% below it. They
+    are all there is without reports, and with few they keep the estimator from collapsing where one event is at risk
     (Lagakos et al., section 3, on the instability of the tail). Ages older than every event seen rest on them alone.
 
     Args:
@@ -92,8 +93,8 @@ def learn(
 def product_limit(delays: Floats, oldest: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """Distinct delays and F at each: the product over larger delays x of 1 - (weight at x) / (weight at risk at x).
 
-    At risk at x is whoever was seen with a delay of x or less and could have been seen with x: delay <= x <= oldest
-    (Lagakos et al. 1988, equation 2.3, here with weights).
+    A report is at risk at x if it was seen with a delay of x or less and could have been seen with x: delay <= x <=
+    oldest (Lagakos et al. 1988, equation 2.3, here with weights).
 
     Args:
         delays: shape (reports,).
@@ -104,7 +105,7 @@ def product_limit(delays: Floats, oldest: Floats, weights: Floats) -> tuple[Floa
     at_age = np.bincount(place, weights=weights)
     gone = np.bincount(np.searchsorted(ages, oldest, side="right"), weights=weights, minlength=len(ages) + 1)[:-1]
     at_risk = np.cumsum(at_age) - np.cumsum(gone)
-    # A difference of sums may be off in its last digits; nobody at risk beside the one seen would make this 0.
+    # A difference of sums may be off in its last digits; where one report alone is at risk this must be 0.
     staying = np.clip(1 - at_age / np.maximum(at_risk, at_age), 0, 1)
     return ages, np.append(np.cumprod(staying[:0:-1])[::-1], 1.0)
 

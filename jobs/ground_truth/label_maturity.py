@@ -1,6 +1,6 @@
-"""How much of each day's truth is in: label maturity, and the positives still to come.
+"""Label maturity: the share of each day's truth that is in, and the positives still to come.
 
-What a metric says about a day that is not mature is provisional (`jobs.ground_truth.performance`).
+Metrics of a day that is not mature are provisional (`jobs.ground_truth.performance`).
 """
 
 from dataclasses import dataclass
@@ -32,10 +32,10 @@ class Maturity:
     deviation: Floats
     """Standard deviation of the number of those."""
 
-    def mature(self, least: float = MATURE) -> Bools:
-        """Days with at least this share of their truth."""
-        enough: Bools = self.share >= least
-        return enough
+    def mature(self, smallest_share: float = MATURE) -> Bools:
+        """Whether each day has at least this share of its truth."""
+        mature: Bools = self.share >= smallest_share
+        return mature
 
 
 def maturity(events: LabelledEvents) -> Maturity:

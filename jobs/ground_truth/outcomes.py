@@ -29,9 +29,9 @@ from jobs.scoring.scoring_kernel import SCORE
 from jobs.times import NEVER, Times
 from jobs.use_case import UseCase
 
-DAYS = timedelta(days=76)
-"""How far beyond the declared maturity events are looked at: `jobs.ground_truth.concept_drift` compares with 60 mature
-days, and their windows reach a week back."""
+DAYS_BEYOND_MATURITY = timedelta(days=76)
+"""Events this much older than the declared maturity are looked at: `jobs.ground_truth.concept_drift` compares with 60
+mature days, and their windows reach a week back."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,22 +56,22 @@ class RecentEvents:
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """Scored events and what is known about them."""
+    """Scored events of recent days, and all events of the same days."""
 
     known: RecentEvents
-    """All events of the same days, scored or not."""
+    """Events of these days, scored or not."""
     scored: ScoredEvents
     left_out: tuple[str, ...]
-    """Declared slices that these rows do not have, and why."""
+    """Declared slices that these rows do not have, with the reason."""
 
     def of_version(self, version: int) -> Outcomes:
-        """Those that this model version scored."""
+        """Outcomes of the events that this model version scored."""
         return replace(self, scored=self.scored.rows(self.scored.versions == version))
 
 
 def first_day(use_case: UseCase, as_of: datetime) -> date:
     """The first day that is looked at."""
-    return (as_of - use_case.label_maturity - DAYS).date()
+    return (as_of - use_case.label_maturity - DAYS_BEYOND_MATURITY).date()
 
 
 def events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: Sequence[str] = ()) -> RecentEvents:
@@ -149,15 +149,15 @@ def outcomes(
 
 def values(column: pa.ChunkedArray) -> Any:
     """Ids as numbers or strings, shape (rows,)."""
-    found = column.to_numpy()
-    return found.astype(str) if found.dtype == object else found
+    ids = column.to_numpy()
+    return ids.astype(str) if ids.dtype == object else ids
 
 
 def moments(column: pa.ChunkedArray) -> Times:
     """Microseconds since 1970; null is `jobs.times.NEVER`."""
     micros = pc.cast(column.cast(pa.timestamp("us", "UTC")), pa.int64())
-    found: Times = pc.fill_null(micros, NEVER).to_numpy().astype(np.int64)
-    return found
+    times: Times = pc.fill_null(micros, NEVER).to_numpy().astype(np.int64)
+    return times
 
 
 def _asked(use_case: UseCase, slices: Sequence[Slice | Groups]) -> list[str]:

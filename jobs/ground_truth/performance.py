@@ -1,6 +1,6 @@
 """Performance on the truth, per day, model version and slice, each with how much of the truth is in.
 
-Windows that are not mature are shown as provisional: frauds not yet reported count as good there. For
+Windows that are not mature are provisional: positives not yet reported count as negative there. For
 estimates of performance before it is known see `jobs.ground_truth.performance_estimate`.
 """
 
@@ -42,7 +42,7 @@ class ScoredEvents(LabelledScores):
 
 @dataclass(frozen=True)
 class Performance:
-    """How well one model version did on one slice in the days up to and including `day`."""
+    """Metrics of one model version on one slice, over the days up to and including `day`."""
 
     day: int
     """Days since 1970, UTC."""
@@ -54,7 +54,7 @@ class Performance:
     label_maturity: float
     """Expected share of the window's truth that is in."""
     judged: bool
-    """False: provisional, as too little of the truth is in."""
+    """Whether enough of the truth is in; otherwise the metrics are provisional."""
     metrics: Mapping[str, float | None]
     """As `jobs.stats.metrics.evaluate` names them, and `precision_at_K` of the review's capacity; None where
     undefined."""
@@ -64,14 +64,14 @@ def performance(
     scored: ScoredEvents,
     review: Review,
     days: int = 1,
-    least: float = MATURE,
+    mature_from: float = MATURE,
     only: AbstractSet[int] | None = None,
 ) -> tuple[Performance, ...]:
     """Performance by day, version and slice, as known at `scored.as_of`.
 
     Args:
         days: length of the window that ends with each day; windows of several days overlap.
-        least: label maturity from which a window is judged.
+        mature_from: label maturity from which a window is judged.
         only: days since 1970 whose windows are measured; None: all.
 
     Raises:
@@ -81,7 +81,7 @@ def performance(
         raise ValueError(f"days: expected a window of at least 1 day, found {days}")
     past = scored.rows(scored.times <= microseconds(scored.as_of))
     return tuple(
-        _measured((day, version, name), past, places, review, least)
+        _measured((day, version, name), past, places, review, mature_from)
         for day, version, rows in _windows(past, days, only)
         for name, places in _parts(past, rows)
     )
@@ -107,7 +107,7 @@ def _parts(scored: ScoredEvents, places: Ints) -> Iterator[tuple[str, Ints]]:
 
 
 def _measured(
-    window: tuple[int, Any, str], past: ScoredEvents, places: Ints, review: Review, least: float
+    window: tuple[int, Any, str], past: ScoredEvents, places: Ints, review: Review, mature_from: float
 ) -> Performance:
     """Performance on the rows at these places, those of one day, version and slice."""
     rows, labels = past.rows(places), past.reported[places]
@@ -119,6 +119,6 @@ def _measured(
         rows=len(rows),
         positives=int(labels.sum()),
         label_maturity=mature,
-        judged=mature >= least,
+        judged=mature >= mature_from,
         metrics={**measured, f"precision_at_{review.capacity}": at_capacity},
     )

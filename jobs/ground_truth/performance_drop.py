@@ -1,6 +1,6 @@
-"""Whether decisions got worse: average precision of the latest mature days against that of the weeks before them.
+"""Drop of performance: average precision of the latest mature days against that of the weeks before them.
 
-Slower than every other test, as it waits for mature labels, and the only one that sees harm whatever caused it.
+Slower than every other test, as it waits for mature labels, and the only one that sees harm of every cause.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def drop(values: Sequence[float]) -> float | None:
 def complete(labels: Bools, scores: Floats, share: float) -> float:
     """Average precision that is to be expected once all positives are known, of which a share F is.
 
-    The positives above a known one are known with chance F each, and it is itself: the precision there is F times what
-    it will be, and (1 - F) / rank. Left as it is, days would look the worse the younger they are.
+    The positives above a known one are known with chance F each, and the known one itself is: the precision there is F
+    times what it will be, plus (1 - F) / rank. Without this correction younger days would look worse.
 
     Args:
         labels, scores: shape (rows,), with at least one positive that is known.

@@ -1,9 +1,9 @@
-"""Quality before the truth is in: what average precision, AUC and precision among alerts a day will be found to have.
+"""Performance before the truth is in: average precision, AUC and precision among alerts that a day is expected to have.
 
 Confidence-based: calibrated scores are chances, and chances of labels say what a ranking is worth (Garg et al., ICLR
 2022, and Guillory et al., ICCV 2021, compare such estimators for accuracy). Right under covariate shift as far as a
-score means the same chance before and after; wrong under concept drift, which chances cannot see:
-`jobs.ground_truth.concept_drift` and `jobs.ground_truth.calibration_drift` do.
+score means the same chance before and after; wrong under concept drift, which is tested in
+`jobs.ground_truth.concept_drift` and `jobs.ground_truth.calibration_drift`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,24 +20,24 @@ from jobs.times import ages
 
 HALF_LIFE = timedelta(days=14)
 SMALLEST_SHARE = 0.25
-"""Share of an event's truth from which on it is calibrated with: of younger ones next to nothing is known."""
+"""Share of an event's truth from which on it is calibrated with: too little is known of younger ones."""
 POSITIVES_TO_TRUST = 30
-"""With fewer known positives no estimate is to be trusted."""
+"""Smallest number of known positives with which estimates are trusted."""
 DRAWS = 200
-"""Draws of the labels of a day: the error of the mean is a fourteenth of the deviation that is shown."""
+"""Number of draws of the labels of a day: the error of the mean is a fourteenth of the deviation that is shown."""
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Chance that a row of some score is ever reported as positive: a step function that does not fall."""
+    """Chance that a row of some score is ever reported as positive: a function that does not fall."""
 
     scores: Floats
     chances: Floats
     positives: int
-    """Known positives that it was learned from."""
+    """Number of known positives that it was learned from."""
 
     def chance(self, scores: ArrayLike) -> Floats:
-        """Chances, in the shape of `scores`; straight between the learned scores, constant beyond them."""
+        """Chances, in the shape of `scores`; linear between the learned scores, constant beyond them."""
         return np.interp(np.asarray(scores, dtype=np.float64), self.scores, self.chances)
 
 
@@ -51,19 +51,19 @@ class Expected:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one day is expected to turn out as."""
+    """Metrics that one day is expected to have."""
 
     day: int
     """Days since 1970, UTC."""
     rows: int
     positives: int
-    """Known by now."""
+    """Positives that are known."""
     expected_positives: float
-    """Known and still to come."""
+    """Positives that are known, and those expected to come."""
     metrics: Mapping[str, Expected]
     """average_precision, auc_roc and precision_at_K; empty if no positive is to be expected."""
     trusted: bool
-    """False after an alarm of concept or calibration drift, or with a calibration on too few positives."""
+    """Whether neither concept nor calibration drift alarms, and there were enough positives to calibrate with."""
 
 
 def calibrate(labelled: LabelledScores, half_life: timedelta = HALF_LIFE) -> Calibration:
@@ -96,7 +96,7 @@ def estimate(
     drifts: Sequence[DriftTest] = (),
     seed: int = 0,
 ) -> tuple[Estimate, ...]:
-    """What the days of these rows are expected to turn out as, by day.
+    """Estimates of the days of these rows, by day.
 
     Known positives are positive. Of the others the chance is that of an event that no report has come about yet:
     p (1 - F) / (1 - p F), by Bayes. Labels are drawn independently with these chances; that frauds of one campaign are
@@ -105,7 +105,7 @@ def estimate(
     Args:
         labelled: rows of the model that was calibrated.
         capacity: K of precision_at_K.
-        drifts: what the labels say about a change of what is positive.
+        drifts: tests of which an alarm takes the trust from the estimates.
     """
     known, share, chance = labelled.reported, labelled.shares, calibration.chance(labelled.scores)
     chance = np.where(known, 1.0, chance * (1 - share) / np.maximum(1 - chance * share, 1e-12))
@@ -143,9 +143,9 @@ def expected(scores: Floats, chances: Floats, capacity: int, seed: int, draws: i
     # A positive of a run is above all negatives of later runs, and level with those of its own.
     beaten = (len(order) - ends) - (positives[:, None] - caught) + (sizes - hits) / 2
     reviewed = np.clip((capacity - (ends - sizes)) / sizes, 0, 1)
-    found = {
+    drawn = {
         "average_precision": (hits * caught / ends).sum(axis=1) / positives,
         "auc_roc": (hits * beaten).sum(axis=1) / (positives * (len(order) - positives)),
         f"precision_at_{capacity}": hits @ reviewed / max(min(capacity, len(order)), 1),
     }
-    return {name: Expected(float(values.mean()), float(values.std())) for name, values in found.items()}
+    return {name: Expected(float(values.mean()), float(values.std())) for name, values in drawn.items()}

@@ -1,7 +1,7 @@
-"""Performance as it is kept: `{use_case}_monitoring.performance`, a row per day, model version, slice and metric.
+"""The table of performance, `{use_case}_monitoring.performance`: a row per day, model version, slice and metric.
 
 Days are written again when something about them changed: a score, a label, how much of their truth is in, or how they
-are measured. What the numbers mean is in `jobs.ground_truth.performance`.
+are measured. How performance is measured is in `jobs.ground_truth.performance`.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ DESCRIPTIONS = {
 
 @dataclass(frozen=True)
 class Recorded:
-    """What became of a look at the log."""
+    """Outcome of bringing the table up to date."""
 
     version: int | None
-    """Delta version of the table, if there is one."""
+    """Delta version of the table; None if there is no table."""
     days: tuple[date, ...]
-    """That were written."""
+    """Days that were written."""
     ahead: bool = False
-    """The table knows a later moment and was left alone."""
+    """Whether the table holds a later moment and was left as it is."""
 
 
 def table(use_case: UseCase) -> str:
@@ -62,7 +62,7 @@ def table(use_case: UseCase) -> str:
 
 
 def record(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, scored: ScoredEvents) -> Recorded:
-    """Bring the table to what is known at `scored.as_of`. An earlier moment than the last one writes nothing."""
+    """Bring the table to what is known at `scored.as_of`; nothing is written for an earlier moment than the last."""
     name, as_of = table(use_case), scored.as_of
     with lakehouse.lock(name):
         last = lakehouse.state(name)
@@ -70,13 +70,13 @@ def record(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, scored: Sc
             return Recorded(lakehouse.version(name), (), ahead=True)
         now = fingerprints(scored, problem)
         before: Mapping[str, str] = last.get("days", {})
-        changed = {day for day, print_ in now.items() if before.get(str(day)) != print_}
+        changed = {day for day, digest in now.items() if before.get(str(day)) != digest}
         if not changed:
             return Recorded(lakehouse.version(name), ())
         numbers = {day_number(day) for day in changed}
         measured = performance(scored, problem.review, only=numbers)
         rows = pa.Table.from_pylist([row for each in measured for row in _rows(each)], schema=SCHEMA)
-        state = {"as_of": as_of.astimezone(UTC).isoformat(), "days": {str(day): print_ for day, print_ in now.items()}}
+        state = {"as_of": as_of.astimezone(UTC).isoformat(), "days": {str(day): digest for day, digest in now.items()}}
         version = lakehouse.write(
             name, rows, mode="overwrite", schema=SCHEMA, replace_where=of_days(sorted(changed)),
             partition_by=[PARTITION], state=state,
@@ -85,8 +85,8 @@ def record(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, scored: Sc
 
 
 def fingerprints(scored: ScoredEvents, problem: Problem) -> dict[date, str]:
-    """Of each day a hash of all that its performance follows from; label maturity in hundredths, as it moves a little
-    every evening. Rows may come in any order."""
+    """Day -> hash of all that its performance depends on, in whatever order rows come. Label maturity enters in
+    hundredths, as it moves a little every evening."""
     past = scored.rows(scored.times <= microseconds(scored.as_of))
     rows = pl.DataFrame(
         {
@@ -99,8 +99,10 @@ def fingerprints(scored: ScoredEvents, problem: Problem) -> dict[date, str]:
         }
     )
     days = pl.DataFrame({"day": past.days, "row": rows.hash_rows(seed=0), "share": past.shares})
-    kept = days.group_by("day").agg(pl.col("row").sum(), pl.len(), pl.col("share").mean().round(2)).sort("day")
-    return {numbered_day(day): _digest(repr((more, problem.review, sorted(past.slices)))) for day, *more in kept.rows()}
+    by_day = days.group_by("day").agg(pl.col("row").sum(), pl.len(), pl.col("share").mean().round(2)).sort("day")
+    return {
+        numbered_day(day): _digest(repr((more, problem.review, sorted(past.slices)))) for day, *more in by_day.rows()
+    }
 
 
 def read(lakehouse: Lakehouse, use_case: UseCase, since: date, metrics: list[str] | None = None) -> pl.DataFrame:
@@ -112,17 +114,17 @@ def read(lakehouse: Lakehouse, use_case: UseCase, since: date, metrics: list[str
     return pl.DataFrame(lakehouse.to_arrow(name, filters=wanted)).sort(PARTITION, "model_version", "slice", "metric")
 
 
-def _rows(found: Performance) -> Iterator[dict[str, Any]]:
+def _rows(measured: Performance) -> Iterator[dict[str, Any]]:
     same = {
-        PARTITION: numbered_day(found.day),
-        "model_version": int(found.version),
-        "slice": found.slice,
-        "rows": found.rows,
-        "positives": found.positives,
-        "label_maturity": found.label_maturity,
-        "judged": found.judged,
+        PARTITION: numbered_day(measured.day),
+        "model_version": int(measured.version),
+        "slice": measured.slice,
+        "rows": measured.rows,
+        "positives": measured.positives,
+        "label_maturity": measured.label_maturity,
+        "judged": measured.judged,
     }
-    for metric, value in found.metrics.items():
+    for metric, value in measured.metrics.items():
         yield {**same, "metric": metric, "value": value}
 
 

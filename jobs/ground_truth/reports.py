@@ -1,4 +1,4 @@
-"""What was reported about events, and what of it holds at a moment: contradicted, withdrawn and repeated reports.
+"""Reports about events, and which of them hold at a moment: some are contradicted, withdrawn or repeated.
 
 How long reports take is learned in `jobs.ground_truth.label_delay`, how much of a day's truth is in, in
 `jobs.ground_truth.label_maturity`.
@@ -14,21 +14,22 @@ from numpy.typing import ArrayLike
 from jobs.arrays import Bools
 from jobs.times import MICROSECONDS_A_DAY, NEVER, Times, microseconds
 
-SILENCE = 1e-6
+OUTAGE_CHANCE = 1e-6
 """Chance of a gap without reports below which reporting is taken to have stopped at the last report."""
-_LATELY = 28 * MICROSECONDS_A_DAY
+_RATE_PERIOD = 28 * MICROSECONDS_A_DAY
+"""Time before the last report that the rate of reports is measured over."""
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What holds about events at a moment; one value per event, in the order of the ids asked for."""
+    """Labels that hold at a moment; one value per event, in the order of the ids asked for."""
 
     known_at: Times
-    """When the verdict that holds was first reported; `NEVER` where nothing is known."""
+    """Moments at which the labels that hold were first reported; `NEVER` without a report."""
     positive: Bools
-    """Reported as positive; false where nothing is known."""
+    """Whether an event is reported as positive; false without a report."""
     unknown_events: int
-    """Reported events that are none of those asked for."""
+    """Number of reported events that are not among those asked for."""
 
 
 def labels(
@@ -39,7 +40,7 @@ def labels(
     as_of: datetime,
     superseded_at: Times | None = None,
 ) -> Labels:
-    """What the reports say about the events `ids`, as known at `as_of`.
+    """Labels of the events `ids` as of `as_of`, from all reports about them.
 
     A report holds in [known_at, superseded_at). Of several that hold the latest counts, of those at one moment the last
     row. A verdict is known since its first report, also if it was repeated or doubted in between, so that a repetition
@@ -57,30 +58,30 @@ def labels(
         raise ValueError(f"ids: expected distinct events, found {asked['id'].n_unique()} in {asked.height} rows; unify")
     until = np.full(len(known_at), NEVER) if superseded_at is None else superseded_at
     rows = pl.DataFrame({"id": np.asarray(events), "at": known_at, "positive": positive, "until": until})
-    found = _holding(rows.with_columns(pl.col("id").cast(asked["id"].dtype)), microseconds(as_of))
-    joined = asked.join(found, on="id", how="left").sort("place")
+    holding = _holding(rows.with_columns(pl.col("id").cast(asked["id"].dtype)), microseconds(as_of))
+    joined = asked.join(holding, on="id", how="left").sort("place")
     return Labels(
         joined["at"].fill_null(NEVER).to_numpy(),
         joined["positive"].fill_null(False).to_numpy(),
-        found.join(asked, on="id", how="anti").height,
+        holding.join(asked, on="id", how="anti").height,
     )
 
 
 def reported_until(known_at: Times, as_of: datetime) -> int:
-    """Until when reports can be said to have come in, in microseconds UTC: `as_of`, or the last report if what follows
-    it is a silence too long for chance.
+    """Moment that reporting has reached, in microseconds UTC: `as_of`, or the last report if the gap after it is too
+    long for chance.
 
-    Reports come at random at the rate of the four weeks before the last one (a Poisson process). After an outage labels
-    do not ripen, however old their events grow.
+    Reports are taken to come at random at the rate of the four weeks before the last one (a Poisson process). During an
+    outage labels do not mature, however old their events become.
     """
     now = microseconds(as_of)
     reports = known_at[known_at <= now]
     if not len(reports):
         return now
     last = int(reports.max())
-    since = max(last - _LATELY, int(reports.min()))
+    since = max(last - _RATE_PERIOD, int(reports.min()))
     rate = (reports > since).sum() / max(last - since, MICROSECONDS_A_DAY)
-    return last if np.exp(-rate * (now - last)) < SILENCE else now
+    return last if np.exp(-rate * (now - last)) < OUTAGE_CHANCE else now
 
 
 def _holding(rows: pl.DataFrame, moment: int) -> pl.DataFrame:

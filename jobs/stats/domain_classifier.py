@@ -1,6 +1,8 @@
 """A classifier two-sample test over all features at once: can a model tell a day's rows from those of the weeks before?
-It sees what no histogram of one feature shows, such as two features that part ways (Lopez-Paz & Oquab, Revisiting
-Classifier Two-Sample Tests, ICLR 2017). Single features are judged in `jobs.drift.detector`."""
+
+It sees what no histogram of one feature shows, such as two features whose correlation changes (Lopez-Paz & Oquab,
+Revisiting Classifier Two-Sample Tests, ICLR 2017). Single features are judged in `jobs.drift.detector`.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +19,21 @@ Rows = Mapping[date, Floats]
 """A bounded random sample of each day's rows (`sample`), float [rows, features], NaN is missing."""
 
 ROWS = 2000
-"""Of a sample, see `sample`: AUC then has a standard error below 0.01, and a fit takes a fraction of a second."""
+"""Largest number of rows of a sample: AUC has a standard error below 0.01, and a fit takes a fraction of a second."""
 WEEKS = 4
 FEWEST_DAYS, ENOUGH_DAYS = 14, 28
 FOLDS = 3
-LINE = 4.0
+ALARM_DEVIATIONS = 4.0
 """Deviations of the AUC at which a day is no longer taken for stable: Student's t with 13 degrees of freedom, those of
 FEWEST_DAYS, exceeds it once in 1,300 days."""
 TRAINING = {"objective": "binary", "num_leaves": 8, "learning_rate": 0.1, "min_data_in_leaf": 30}
 ROUNDS = 40
-"""Small trees, few of them: what is asked is whether samples differ, not how well they can be told apart."""
+"""Number of trees. Small trees, few of them, are enough to decide whether samples differ."""
 
 
 @dataclass(frozen=True)
 class Null:
-    """AUC of days of a stable period: above 0.5 where days differ as they always do, e.g. in who pays on them."""
+    """Distribution of the AUC of days of a stable period: above 0.5 where days usually differ, e.g. in who pays."""
 
     location: float
     scale: float
@@ -40,14 +42,14 @@ class Null:
 
 @dataclass(frozen=True)
 class TwoSample:
-    """What was found on a day."""
+    """Result of the test of one day."""
 
     day: date
     auc: float
     score: float
-    """1.0 is the alarm line."""
+    """Evidence on a scale where 1 is the line of alarm."""
     named: tuple[str, ...]
-    """Features by what they contribute to telling the samples apart, up to nine tenths of it; none without an alarm."""
+    """Features with the largest gains, the largest first, up to nine tenths of all gain; none without an alarm."""
 
     @property
     def alarm(self) -> bool:
@@ -60,7 +62,7 @@ def sample(values: Floats, seed: int) -> Floats:
 
 
 def null(stable: Rows, seed: int) -> Null:
-    """Measure what AUC the days of a stable period have.
+    """The distribution of the AUC of the days of a stable period.
 
     Raises:
         ValueError: fewer than FEWEST_DAYS days have a day to compare with.
@@ -68,15 +70,15 @@ def null(stable: Rows, seed: int) -> Null:
     before, after = (
         [(stable[d], then) for d in stable if (then := _others(stable, d, s)) is not None] for s in (-1, 1)
     )
-    # The first weeks have none before them; a stable world looks the same backwards.
-    found = before if len(before) >= ENOUGH_DAYS else before + after
-    if len(found) < FEWEST_DAYS:
-        raise ValueError(f"stable days: expected {FEWEST_DAYS} with {WEEKS} weeks around, found {len(found)}; wait")
-    aucs = np.array([separate(now, then, seed + n)[0] for n, (now, then) in enumerate(found)])
+    # The first weeks have no weeks before them; a stable period looks the same backwards.
+    pairs = before if len(before) >= ENOUGH_DAYS else before + after
+    if len(pairs) < FEWEST_DAYS:
+        raise ValueError(f"stable days: expected {FEWEST_DAYS} with {WEEKS} weeks around, found {len(pairs)}; wait")
+    aucs = np.array([separate(now, then, seed + n)[0] for n, (now, then) in enumerate(pairs)])
     middle = float(np.median(aucs))
     spread = max(float(np.median(np.abs(aucs - middle))) / 0.6745, float(np.quantile(aucs, 0.9) - middle) / 1.2816)
-    sizes = [(len(now), len(then)) for now, then in found]
-    return Null(middle, max(spread, float(np.median([_deviation(*size) for size in sizes]))), len(found))
+    sizes = [(len(now), len(then)) for now, then in pairs]
+    return Null(middle, max(spread, float(np.median([_deviation(*size) for size in sizes]))), len(pairs))
 
 
 def judge(known: Null, rows: Rows, day: date, features: Sequence[str], seed: int) -> TwoSample:
@@ -92,7 +94,7 @@ def judge(known: Null, rows: Rows, day: date, features: Sequence[str], seed: int
     auc, gains = separate(now, then, seed)
     # A smaller sample than the stable days' is noisier, and its AUC nearer one half.
     scale = max(known.scale, _deviation(len(now), len(then)))
-    score = max(0.0, (auc - max(known.location, 0.5)) / (LINE * scale))
+    score = max(0.0, (auc - max(known.location, 0.5)) / (ALARM_DEVIATIONS * scale))
     return TwoSample(day, auc, score, _worst(gains, features) if score >= 1 else ())
 
 
@@ -130,7 +132,7 @@ def _others(rows: Rows, day: date, step: int) -> Floats | None:
 
 
 def _deviation(now: int, then: int) -> float:
-    """Of the AUC of scores that know nothing (Mann & Whitney, Annals of Mathematical Statistics 18, 1947)."""
+    """Standard deviation of the AUC of random scores (Mann & Whitney, Annals of Mathematical Statistics 18, 1947)."""
     return float(((now + then + 1) / (12 * now * then)) ** 0.5)
 
 

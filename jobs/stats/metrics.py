@@ -1,6 +1,6 @@
-"""How good scores are, measured on labelled rows: pure functions of arrays, one value per row.
+"""Metrics of scores on labelled rows: pure functions of arrays, one value per row.
 
-Whether a difference of two models is more than noise is for the gate to say, not for this module.
+Whether a difference of two models is more than noise is decided in `jobs.evaluation.gate`.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,5 @@
-"""Counts that vary more than chance alone, because frauds come in campaigns: their spread, and how unusual one is.
+"""Overdispersed counts, which vary more than independent events, as frauds come in campaigns: their distribution and
+its tails.
 
 A number of positives is negative-binomial: Poisson around `expected * G`, where G varies like a gamma variable of mean
 1 and variance `1 / shape` (Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.6). A number among positives is
@@ -14,14 +15,14 @@ from numpy.typing import NDArray
 from jobs.arrays import Floats
 
 LARGEST_SHAPE = 1e6
-"""Largest shape: counts that vary no more than Poisson's."""
+"""Largest shape: counts that vary no more than a Poisson variable does."""
 SMALLEST_CORRELATION = 0.02
-"""Things counted together are never taken for independent: a short past cannot show that they are."""
+"""Smallest correlation of events counted together: a short past cannot show that they are independent."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Positives per unit of exposure, and how much it varies."""
+    """Positives per unit of exposure, and the shape of the gamma variable that it varies like."""
 
     mean: float
     shape: float
@@ -50,7 +51,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Proportion:
-    """A share of some kind among counted things, and the correlation of things counted together, above 0."""
+    """Share of a kind among counted events, and the correlation (above 0) of events counted together."""
 
     mean: float
     correlation: float

@@ -12,7 +12,7 @@ from worlds.small_history import START, world
 from jobs.ground_truth import estimates_table
 from jobs.ground_truth.concept_drift import concept_drift
 from jobs.ground_truth.estimates_table import Expectation
-from jobs.ground_truth.held_out_scores import Unseen
+from jobs.ground_truth.held_out_scores import HeldOutScores
 from jobs.ground_truth.label_delay import learn
 from jobs.ground_truth.labelled_scores import LabelledEvents
 from jobs.ground_truth.outcomes import Outcomes, RecentEvents
@@ -30,11 +30,11 @@ SCORES = 1 / (1 + np.exp(-HISTORY.features[:, 0].astype(np.float64)))
 def expected(monkeypatch: pytest.MonkeyPatch, decided: Any) -> Expectation:
     """By the champion of version 1, which decided about these events; another one decided about the others."""
 
-    def unseen(lakehouse: Any, use_case: Any, bundle: Any, since: datetime, until: datetime) -> Unseen:
+    def held_out(lakehouse: Any, use_case: Any, bundle: Any, since: datetime, until: datetime) -> HeldOutScores:
         inside = (HISTORY.times > microseconds(since)) & (HISTORY.times <= microseconds(until))
-        return Unseen(np.flatnonzero(inside), SCORES[inside])
+        return HeldOutScores(np.flatnonzero(inside), SCORES[inside])
 
-    monkeypatch.setattr(estimates_table, "unseen", unseen)
+    monkeypatch.setattr(estimates_table, "held_out", held_out)
     told, ids = HISTORY.labels, np.arange(len(HISTORY))
     known = labels(ids, told.rows, told.known_at, told.values, AS_OF, told.superseded_at)
     delay = learn(HISTORY.times[known.positive], known.known_at[known.positive], AS_OF, FRAUD.label_maturity)

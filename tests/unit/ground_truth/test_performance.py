@@ -74,7 +74,7 @@ def test_each_number_is_the_metric_of_exactly_its_rows(days: int) -> None:
 def test_only_mature_windows_are_judged() -> None:
     found = [p for p in performance(scored(), REVIEW) if p.slice == EVERYTHING]
     assert {p.day for p in found if p.judged} == set(range(NOW // DAY - DAYS, NOW // DAY - 14))
-    assert not any(p.judged for p in performance(scored(), REVIEW, least=1.0))
+    assert not any(p.judged for p in performance(scored(), REVIEW, mature_from=1.0))
 
 
 def test_provisional_precision_rises_as_reports_come_in() -> None:

@@ -284,6 +284,6 @@ def test_a_challenger_is_not_calibrated_on_what_it_learned_from(home: Settings) 
     made = fitted(home, history, as_of, CHAMPION)
     for training in ({"recipe": "half-life 7 days"}, {}):
         model = replace(made, manifest=replace(made.manifest, training=training))
-        found = held_out_scores.unseen(lakehouse, SMALL, model, START, until)
+        found = held_out_scores.held_out(lakehouse, SMALL, model, START, until)
         times = history.times[found.ids]
         assert len(times) > 1000 and (times > microseconds(as_of)).all() and (times <= microseconds(until)).all()

@@ -41,7 +41,7 @@ def _review_queue(use_case: UseCase, partitions: dg.PartitionsDefinition) -> dg.
         # Of a backfill only the last day can still be acted on.
         day = (run_context.days(context) or (inputs.first_day, inputs.last_day))[1]
         try:
-            queue = reviews.ask(lakehouse, use_case, day, as_of)
+            queue = reviews.make_queue(lakehouse, use_case, day, as_of)
         except reviews.NothingScored as error:
             return dg.MaterializeResult(metadata={"notes": str(error)})
         return dg.MaterializeResult(metadata=_metadata(context, lakehouse, use_case, queue))
@@ -55,7 +55,7 @@ def _metadata(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case:
     if not queue.num_rows:
         return {"notes": "no event is left to review"}
     shown = [use_case.event_id, *use_case.entities, "score", "place", "reason", "propensity"]
-    descriptions = {name: text for name, (_, text) in reviews.ASKED.items()}
+    descriptions = {name: text for name, (_, text) in reviews.QUEUE_COLUMNS.items()}
     reasons = queue["reason"].to_pylist()
     return {
         **describe(context, lakehouse, reviews.table(use_case), (), descriptions),

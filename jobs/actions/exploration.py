@@ -1,9 +1,9 @@
-"""A world that acts on its scores: what is blocked, what is let through all the same to learn from, with which chance.
+"""Actions on scores with exploration: which events are blocked, and which are let through at random to learn from.
 
-A blocked payment never gets a label, so that whoever learns from the labels that are left learns from a biased sample.
-Letting a few through by lot, and noting the chance that each event had, makes the sample correctable: an event that is
-let through with chance p stands for 1 / p events (Horvitz & Thompson, JASA 47, 1952; for learning from logged
-decisions Swaminathan & Joachims, ICML 2015). What is estimated from such weights is in `jobs.stats.off_policy`.
+A blocked payment never gets a label, so that a model that learns from the labels that are left learns from a biased
+sample. Letting a few suspected events through at random, with a chance that is recorded, makes the sample correctable:
+an event that is let through with chance p stands for 1 / p events (Horvitz & Thompson, JASA 47, 1952; for learning from
+logged decisions Swaminathan & Joachims, ICML 2015). For estimates from such weights see `jobs.stats.off_policy`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jobs.use_case import UseCase
 
 @dataclass(frozen=True)
 class Acting:
-    """What is done about the scores of a day.
+    """Policy that turns the scores of a day into actions.
 
     Raises:
         ValueError: a rate outside [0, 1], a negative number, or a clip below 1.
@@ -32,18 +32,18 @@ class Acting:
     threshold: float
     """Events with `score >= threshold` are suspected."""
     quota: int | None = None
-    """At most so many events of a day are suspected, the highest scores first; None: no limit."""
+    """Largest number of suspected events of a day, the highest scores first; None: no limit."""
     explore: float = 0.0
     """Chance that a suspected event is let through."""
     cap: int = 20
-    """At most so many suspected events of a day are let through."""
+    """Largest number of suspected events of a day that are let through."""
     limit: float | None = None
-    """Suspected events of a larger amount are never let through; None: no limit."""
+    """Largest amount of a suspected event that may be let through; None: no limit."""
     corrected: bool = True
-    """Whether who learns from these events weighs them by 1 / chance."""
+    """Whether events weigh 1 / chance in what is learned from them."""
     clip: float = 50.0
-    """Largest such weight (Ionides, Journal of Computational and Graphical Statistics 17, 2008): bounds the variance
-    for a bias where chances are tiny."""
+    """Largest weight of an event (Ionides, Journal of Computational and Graphical Statistics 17, 2008): bounds the
+    variance for a bias where chances are tiny."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -54,23 +54,23 @@ class Acting:
 
 @dataclass(frozen=True, eq=False)
 class Actions:
-    """What was done about the events of a day; one value per event."""
+    """Actions on the events of a day; one value per event."""
 
     blocked: Bools
     explored: Bools
-    """Suspected, and let through by lot."""
+    """Whether an event was suspected, and let through at random."""
     propensities: Floats
-    """Chance that the event was let through, so that its label can be seen: 1 where nothing was suspected."""
+    """Chances of events to be let through, so that their labels can be seen: 1 where nothing was suspected."""
 
     def counts(self) -> dict[str, Any]:
-        """How many were blocked and explored, and the mean chance of the suspected ones to be let through."""
+        """Numbers of blocked and explored events, and the mean chance of the suspected ones to be let through."""
         suspected = self.blocked | self.explored
         chance = float(self.propensities[suspected].mean()) if suspected.any() else 1.0
         return {"blocked": int(self.blocked.sum()), "explored": int(self.explored.sum()), "propensity": chance}
 
 
 def act(scores: Floats, day: date, policy: Acting, amounts: Floats | None = None) -> Actions:
-    """Block the suspected events of a day, but for some that are drawn by lot; always the same for a seed and day.
+    """Block the suspected events of a day except some that are drawn at random; always the same for a seed and day.
 
     With n events to draw from, m = min(explore x n, cap) are let through on average. Their number is m rounded up or
     down at random with mean m, and they are drawn without replacement, so that every one had a chance of exactly m / n
@@ -110,7 +110,7 @@ def _suspected(scores: Floats, policy: Acting) -> Bools:
 
 
 def table(decided: Iterable[tuple[slice, date, Floats | None]], history: History, ids: Any, policy: Acting) -> pa.Table:
-    """What was done about every event of the days that have scores, and with which chance: what its label is worth.
+    """A row per event of the days that have scores: action, chance and weight.
 
     Args:
         decided: rows of a day, the day, and their scores.
@@ -118,42 +118,42 @@ def table(decided: Iterable[tuple[slice, date, Floats | None]], history: History
 
     Returns:
         Columns `event_id`, `date`, `score`, `blocked`, `explored`, `propensity` (chance that the event was let
-        through) and `weight` (of its label, in whatever is learned or measured from it).
+        through) and `weight` (of its label in training and metrics).
     """
     parts = []
     for rows, day, scores in decided:
         if scores is None:
             continue
-        done = act(scores, day, policy, history.amounts[rows])
-        found = {"event_id": ids[rows], "date": pa.array([day] * len(scores), pa.date32()), "score": scores}
-        found |= {"blocked": done.blocked, "explored": done.explored, "propensity": done.propensities}
-        parts.append(pa.table({**found, "weight": importance(done, policy)}))
+        actions = act(scores, day, policy, history.amounts[rows])
+        columns = {"event_id": ids[rows], "date": pa.array([day] * len(scores), pa.date32()), "score": scores}
+        columns |= {"blocked": actions.blocked, "explored": actions.explored, "propensity": actions.propensities}
+        parts.append(pa.table({**columns, "weight": importance(actions, policy)}))
     return pa.concat_tables(parts)
 
 
 def importance(actions: Actions, policy: Acting) -> Floats:
-    """How many events each one stands for: 0 if it was blocked, else the clipped 1 / chance; 1 without correction."""
+    """Number of events that each one stands for: 0 if it was blocked, else the clipped 1 / chance; 1 without
+    correction."""
     weights = 1 / np.maximum(actions.propensities, 1 / policy.clip) if policy.corrected else 1.0
-    found: Floats = np.where(actions.blocked, 0.0, weights)
-    return found
+    importances: Floats = np.where(actions.blocked, 0.0, weights)
+    return importances
 
 
 def observed(history: History, weights: Floats) -> History:
-    """What is left of a history where some events were blocked: their labels are never known.
+    """The history with the labels that are left where some events were blocked.
 
     Args:
-        weights: of each event, as from `importance`.
+        weights: of each event, as `importance` returns them.
     """
     labels = history.labels
     seen = weights[labels.rows] > 0
-    kept = LabelVersions(labels.rows[seen], labels.values[seen], labels.known_at[seen], labels.superseded_at[seen])
-    return replace(history, labels=kept, importance=weights)
+    left = LabelVersions(labels.rows[seen], labels.values[seen], labels.known_at[seen], labels.superseded_at[seen])
+    return replace(history, labels=left, importance=weights)
 
 
 def without_label_features(history: History, use_case: UseCase) -> History:
-    """The history without features that are made of labels: they were computed once, with the labels of events that a
-    world which acts would have blocked, and would tell of them."""
-    made = use_case.label_features
-    kept = [n for n, name in enumerate(history.names) if name not in made]
-    names = tuple(history.names[n] for n in kept)
-    return replace(history, names=names, features=np.ascontiguousarray(history.features[:, kept]))
+    """The history without features that are made of labels: these were computed once, also from labels of events that
+    the policy would have blocked, and would leak them."""
+    left = [n for n, name in enumerate(history.names) if name not in use_case.label_features]
+    names = tuple(history.names[n] for n in left)
+    return replace(history, names=names, features=np.ascontiguousarray(history.features[:, left]))

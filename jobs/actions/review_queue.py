@@ -1,7 +1,7 @@
-"""The review queue of a use case: `{use_case}_serving.review_queue`, what was asked of reviewers, when and why.
+"""The review queue of a use case, `{use_case}_serving.review_queue`: events that reviewers are asked about, and why.
 
-A day's queue is made once, from the prediction log, and stays: asking again would exceed the day's capacity. Which
-events are worth it is decided in `jobs.actions.review_sampling`.
+A day's queue is made once, from the prediction log, and stays: a second one would exceed the day's capacity. Events
+are picked in `jobs.actions.review_sampling`.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ from jobs.scoring import prediction_log
 from jobs.scoring.prediction_log import TIME
 from jobs.use_case import UseCase, problem_of
 
-ASKED: Mapping[str, tuple[pa.DataType, str]] = {
-    "score": (pa.float32(), "What the model in production said."),
+QUEUE_COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
+    "score": (pa.float32(), "Score of the model in production."),
     "model_version": (pa.int64(), "Version of that model."),
-    "place": (pa.int64(), "Order in which to look at it, from 1."),
+    "place": (pa.int64(), "Order in which events are to be reviewed, from 1."),
     "reason": (pa.string(), "risk, uncertainty or random."),
     "propensity": (pa.float64(), "Chance of the event to be in the queue; 1 if its score put it there."),
     "asked_at": (TIME, "The moment (as_of) at which the queue was made."),
     PARTITION: (pa.date32(), "UTC day of the event."),
 }
-"""What a row says beside its event: column -> type, description."""
+"""Columns of a row besides those of its event -> type, description."""
 
 
 class NothingScored(ValueError):
-    """There are no predictions of the day to ask about."""
+    """There are no predictions of the day."""
 
 
 def table(use_case: UseCase) -> str:
     return f"{use_case.name}_serving.review_queue"
 
 
-def asked(lakehouse: Lakehouse, use_case: UseCase, day: date) -> pa.Table | None:
-    """The queue of a day in its order, as it was made; None if it was not."""
+def stored_queue(lakehouse: Lakehouse, use_case: UseCase, day: date) -> pa.Table | None:
+    """The queue of a day, in its order; None if none was made."""
     if not lakehouse.exists(table(use_case)):
         return None
     rows = lakehouse.to_arrow(table(use_case), filters=[(PARTITION, "=", day)])
     return rows.sort_by("place") if rows.num_rows else None
 
 
-def ask(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: datetime) -> pa.Table:
-    """The queue of a day: as it was made, else made now and written.
+def make_queue(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: datetime) -> pa.Table:
+    """The queue of a day; made and written now if there is none yet.
 
     Raises:
-        NothingScored: of that day.
+        NothingScored: there are no predictions of that day.
         ValueError: the use case has no problem.
     """
     name = table(use_case)
     with lakehouse.lock(name):
-        made = asked(lakehouse, use_case, day)
+        made = stored_queue(lakehouse, use_case, day)
         if made is not None:
             return made
         made = _made(lakehouse, use_case, day, as_of)
@@ -73,7 +73,7 @@ def ask(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: datetime) -> 
 def _made(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: datetime) -> pa.Table:
     scored = _scored(lakehouse, use_case, day)
     problem, event_id = problem_of(use_case), use_case.event_id
-    found = queue(
+    picks = queue(
         scored["score"].to_numpy().astype(np.float64),
         problem.review.threshold,
         problem.review.capacity,
@@ -83,20 +83,20 @@ def _made(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: datetime) -
         reviewed=_known(lakehouse, use_case, scored[event_id], as_of),
         seed=problem.seed,
     )
-    kept = [*prediction_log.event_columns(use_case), "score", "model_version"]
-    return _rows(scored.select(kept).take(pa.array(found.rows)), found, day, as_of)
+    columns = [*prediction_log.event_columns(use_case), "score", "model_version"]
+    return _rows(scored.select(columns).take(pa.array(picks.rows)), picks, day, as_of)
 
 
-def _rows(picked: pa.Table, found: Queue, day: date, as_of: datetime) -> pa.Table:
+def _rows(picked: pa.Table, picks: Queue, day: date, as_of: datetime) -> pa.Table:
     more = {
-        "place": np.arange(1, len(found) + 1),
-        "reason": list(found.reasons),
-        "propensity": found.propensities,
-        "asked_at": [as_of] * len(found),
-        PARTITION: [day] * len(found),
+        "place": np.arange(1, len(picks) + 1),
+        "reason": list(picks.reasons),
+        "propensity": picks.propensities,
+        "asked_at": [as_of] * len(picks),
+        PARTITION: [day] * len(picks),
     }
     for column, values in more.items():
-        picked = picked.append_column(column, pa.array(values, ASKED[column][0]))
+        picked = picked.append_column(column, pa.array(values, QUEUE_COLUMNS[column][0]))
     return picked
 
 
@@ -113,7 +113,7 @@ def _scored(lakehouse: Lakehouse, use_case: UseCase, day: date) -> pa.Table:
 
 
 def _amounts(scored: pa.Table, column: str) -> Floats | None:
-    """Money at stake; None where the log does not say it of all, as the model does not use it."""
+    """Amounts of the rows; None where the log lacks some, as the model does not use them."""
     if column not in scored.column_names or scored[column].null_count:
         return None
     amounts: Floats = scored[column].to_numpy().astype(np.float64)
@@ -121,10 +121,10 @@ def _amounts(scored: pa.Table, column: str) -> Floats | None:
 
 
 def _known(lakehouse: Lakehouse, use_case: UseCase, ids: pa.ChunkedArray, as_of: datetime) -> Bools:
-    """Events whose label is known at a moment."""
+    """Whether the label of each event is known at a moment."""
     if not lakehouse.exists(use_case.labels):
         return np.zeros(len(ids), np.bool_)
     labels = lakehouse.to_arrow(use_case.labels, columns=[use_case.event_id, "known_at"])
-    heard = labels.filter(pc.less_equal(labels["known_at"], pa.scalar(as_of, labels["known_at"].type)))
-    known: Bools = pc.is_in(ids, value_set=heard[use_case.event_id].combine_chunks()).to_numpy()
+    reported = labels.filter(pc.less_equal(labels["known_at"], pa.scalar(as_of, labels["known_at"].type)))
+    known: Bools = pc.is_in(ids, value_set=reported[use_case.event_id].combine_chunks()).to_numpy()
     return known

@@ -1,8 +1,8 @@
 """Which events of a day are worth a reviewer's time: pure picks from scores, within a daily capacity.
 
 Most of the capacity goes to the highest risk, some to what the model is least sure of (uncertainty sampling: Lewis &
-Gale, SIGIR 1994; Settles, Active Learning, 2012, chapter 2), a little to chance, so that something is learned of what
-nobody suspects. Queues of a use case are in `jobs.actions.review_queue`, what reviewers answer in
+Gale, SIGIR 1994; Settles, Active Learning, 2012, chapter 2), a little to chance, so that unsuspected events are seen
+too. Queues of a use case are in `jobs.actions.review_queue`, what reviewers answer in
 `jobs.actions.verdicts`.
 """
 
@@ -24,7 +24,7 @@ Reason = Literal["risk", "uncertainty", "random"]
 
 @dataclass(frozen=True)
 class Shares:
-    """What the capacity is spent on; the rest goes to the highest risk.
+    """Shares of the capacity by reason; the rest goes to the highest risk.
 
     Raises:
         ValueError: shares that are negative or more than all of it, or an entity that may not be picked at all.
@@ -33,8 +33,8 @@ class Shares:
     uncertainty: float = 0.2
     random: float = 0.05
     per_entity: int = 3
-    """Events of one entity that risk and uncertainty may pick of a day: the tenth payment of a card tells little
-    more than the third."""
+    """Largest number of events of one entity that risk and uncertainty pick of a day: the tenth payment of a card adds
+    little to the third."""
 
     def __post_init__(self) -> None:
         if min(self.uncertainty, self.random) < 0 or self.uncertainty + self.random > 1 or self.per_entity < 1:
@@ -46,7 +46,7 @@ class Queue:
     """Picked events, in the order in which they are to be looked at; one value per pick."""
 
     rows: Ints
-    """Places in the arrays that were asked about."""
+    """Places of the picks in the arrays of scores."""
     reasons: tuple[Reason, ...]
     propensities: Floats
     """Chance of the event to be in the queue: 1 if its score put it there, that of the lot if it was drawn."""
@@ -75,7 +75,7 @@ def queue(
     Args:
         scores: probabilities, shape (events,).
         entities: such as the card of each event.
-        reviewed: events that are not to be picked, as somebody knows of them already.
+        reviewed: events that are not to be picked, as their labels are known already.
 
     Raises:
         ValueError: a negative capacity, or a score that is not a number.
@@ -104,13 +104,13 @@ def queue(
 
 def _first(order: Iterable[int], count: int, left: Bools, of: Ints, picked: Counter[int], most: int) -> list[int]:
     """The first `count` places that are `left`, at most `most` of an entity; they are taken from `left`."""
-    found: list[int] = []
+    places: list[int] = []
     for place in order:
-        if len(found) == count:
+        if len(places) == count:
             break
         entity = int(of[place])
         if left[place] and picked[entity] < most:
-            found.append(int(place))
+            places.append(int(place))
             picked[entity] += 1
             left[place] = False
-    return found
+    return places

@@ -1,8 +1,8 @@
-"""What reviewers found out, as further reports: their files become input of the labels' source, like any report.
+"""Verdicts of reviewers as further reports: a file of them is checked, rewritten and registered as input of the labels'
+source.
 
-A verdict is known from the moment of its review on; whose event nobody knows waits in quarantine, a later verdict
-supersedes an earlier one. All of that is `jobs.ingest.load`'s business: here a file is checked, rewritten and
-registered.
+For their loading see `jobs.ingest.load`: a verdict is known from the moment of its review on, one of an unknown event
+waits in quarantine, and a later verdict supersedes an earlier one.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from jobs.settings import Settings
 from jobs.use_case import Source, UseCase
 
 VERDICTS: Mapping[str, bool | None] = {"positive": True, "negative": False, "unsure": None}
-"""What a reviewer may say; an event that stays unclear gets no label."""
+"""Words of a file -> label; an event that stays unclear gets none."""
 Verdict = tuple[str, bool, datetime]
-"""Event, whether it is positive, and when that was found out."""
+"""Id of the event, whether it is positive, and the moment of the review."""
 COLUMNS = ("verdict", "reviewed_at")
-"""Of a file of verdicts, beside the event's id."""
+"""Columns of a file of verdicts, besides the event's id."""
 
 
 def register(settings: Settings, use_case: UseCase, file: Path, now: datetime) -> int:
-    """Make the verdicts of a CSV file (event id, `verdict`, `reviewed_at`) input of the next run; gives their number.
+    """Make the verdicts of a CSV file (event id, `verdict`, `reviewed_at`) input of the next run. Returns their number.
 
     The same file again changes nothing. Times without a zone are UTC.
 
@@ -49,7 +49,7 @@ def register(settings: Settings, use_case: UseCase, file: Path, now: datetime) -
 
 
 def joined(settings: Settings, use_case: UseCase, known: Inputs) -> Inputs:
-    """`known` with the verdicts given so far, whatever files it is made of."""
+    """`known` with the files of all verdicts registered so far."""
     folder = _folder(settings, use_case)
     if not folder.exists():
         return known
@@ -96,11 +96,11 @@ def _read(file: Path, event_id: str, now: datetime) -> list[Verdict]:
 def _line(
     where: str, line: Mapping[str, str | None], event_id: str, now: datetime
 ) -> tuple[str, bool, datetime] | None:
-    """None for an event without a verdict, be it not looked at yet."""
-    said = (line["verdict"] or "").strip().lower()
-    if said and said not in VERDICTS:
-        raise InputError(f"{where}: expected a verdict among {', '.join(VERDICTS)}, found {said!r}; correct the line")
-    verdict = VERDICTS[said] if said else None
+    """Id, verdict and moment of a line; None for an event without a verdict."""
+    word = (line["verdict"] or "").strip().lower()
+    if word and word not in VERDICTS:
+        raise InputError(f"{where}: expected a verdict among {', '.join(VERDICTS)}, found {word!r}; correct the line")
+    verdict = VERDICTS[word] if word else None
     if verdict is None:
         return None
     identifier, moment = (line[event_id] or "").strip(), _moment(where, line["reviewed_at"] or "")

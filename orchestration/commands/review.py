@@ -24,14 +24,16 @@ def review() -> None:
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Day of the events.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="CSV file to write, to be filled in.")
 def list_queue(name: str, day: datetime, out: Path | None) -> None:
-    """The review queue of a day: made once from the day's predictions, within the capacity of a day."""
+    """Print the review queue of a day, made once from its predictions, within a day's capacity."""
     from pyarrow import csv
 
     from jobs.actions import review_queue
     from jobs.lakehouse.tables import attach
 
     try:
-        queue = review_queue.ask(attach(settings_module.load()), use_case_named(name), day.date(), datetime.now(UTC))
+        queue = review_queue.make_queue(
+            attach(settings_module.load()), use_case_named(name), day.date(), datetime.now(UTC)
+        )
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     for row in queue.slice(0, SHOWN).to_pylist():
@@ -49,7 +51,7 @@ def list_queue(name: str, day: datetime, out: Path | None) -> None:
 @use_case_option
 @click.argument("file", type=FILE)
 def verdicts(name: str, file: Path) -> None:
-    """Take the verdicts in FILE (CSV: event id, verdict, reviewed_at) for reports; the next run loads them."""
+    """Register the verdicts in FILE (CSV: event id, verdict, reviewed_at) as reports; the next run loads them."""
     from jobs.actions import verdicts as job
     from jobs.ingest.registered_inputs import InputError
 

@@ -71,7 +71,7 @@ def risk(log: pa.Table) -> list[int]:
 
 
 def test_a_day_is_asked_about_once_and_never_of_what_is_known(scored: Lakehouse) -> None:
-    found = review_queue.ask(scored, FRAUD, DAY, NOW)
+    found = review_queue.make_queue(scored, FRAUD, DAY, NOW)
     asked = found[FRAUD.event_id].to_pylist()
     assert found.num_rows == CAPACITY == len(set(asked))
     by_risk = risk(scored.to_arrow(table(FRAUD)).sort_by("transaction_id"))
@@ -79,13 +79,13 @@ def test_a_day_is_asked_about_once_and_never_of_what_is_known(scored: Lakehouse)
     assert set(found["reason"].to_pylist()) == {"risk", "uncertainty", "random"}
     assert found.schema.names[: len(event_columns(FRAUD))] == list(event_columns(FRAUD))
     version = scored.version(review_queue.table(FRAUD))
-    assert review_queue.ask(scored, FRAUD, DAY, NOW + timedelta(days=9)).equals(found)
+    assert review_queue.make_queue(scored, FRAUD, DAY, NOW + timedelta(days=9)).equals(found)
     assert scored.version(review_queue.table(FRAUD)) == version
 
 
 def test_a_day_without_predictions_is_said(scored: Lakehouse) -> None:
     with pytest.raises(review_queue.NothingScored, match="expected predictions of 2026-05-05"):
-        review_queue.ask(scored, FRAUD, DAY + timedelta(days=1), NOW)
+        review_queue.make_queue(scored, FRAUD, DAY + timedelta(days=1), NOW)
 
 
 def test_the_asset_shows_the_queue_and_says_when_there_is_none(scored: Lakehouse) -> None:

@@ -1,8 +1,9 @@
 """What the benchmarks share: their data, timing in turns, and the path to the small worlds of `tests/worlds`."""
 
+import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,12 +19,29 @@ def simulated(folder: Path) -> dict[str, Path]:
     return simulator.write(simulator.scenario("stable"), folder)
 
 
-def best(work: dict[str, Callable[[], object]], rounds: int = 3) -> dict[str, float]:
-    """Seconds of the best of some rounds, taken in turns so that a busy machine is unfair to all alike."""
+def runs(work: dict[str, Callable[[], object]], rounds: int = 3) -> dict[str, list[float]]:
+    """Seconds of some rounds, taken in turns so that a busy machine is unfair to all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds):
         for name, action in work.items():
             start = time.perf_counter()
             action()
             seconds[name].append(time.perf_counter() - start)
-    return {name: min(times) for name, times in seconds.items()}
+    return seconds
+
+
+def best(work: dict[str, Callable[[], object]], rounds: int = 3) -> dict[str, float]:
+    """Seconds of the best of some rounds, taken in turns."""
+    return {name: min(times) for name, times in runs(work, rounds).items()}
+
+
+def spread(numbers: Iterable[float], digits: int = 3) -> dict[str, float]:
+    """Minimum, median and maximum of some runs."""
+    values = sorted(numbers)
+    named = {"minimum": values[0], "median": statistics.median(values), "maximum": values[-1]}
+    return {name: round(value, digits) for name, value in named.items()}
+
+
+def ratios(seconds: dict[str, list[float]], ours: str, theirs: str) -> dict[str, float]:
+    """The spread of our seconds over theirs, round by round."""
+    return spread(mine / other for mine, other in zip(seconds[ours], seconds[theirs], strict=True))

@@ -5,8 +5,12 @@ It runs in a test, in an engine's workers and anywhere else: nothing but numpy, 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +18,21 @@ import pyarrow.compute as pc
 
 from jobs.arrays import Bools, Ints
 
+if TYPE_CHECKING:
+    import polars as pl
+
 Kernel = Callable[[pa.Table, pa.Table], pa.Table]
 
 _MICROSECONDS = pa.timestamp("us")
 _FAR = int(np.iinfo(np.int64).max)
 _SECOND = 1_000_000
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+
+_NO_PART = 255
+_PART_BITS = 22
+"""Parts have about this many bits of rows."""
+_DENSE = 2**22
+"""Span of integer keys up to which a table of all of them is small."""
 # The last day that a Python datetime can hold.
 _END = 253_402_300_799_999_999
 
@@ -134,54 +148,140 @@ def _winners(
 ) -> Ints:
     """The row number in `features` for each entity row, -1 for none.
 
-    A feature row becomes available at max(event, created). Sorted by (key, available, event, created, values), the
-    running maximum of the event time leaves at each place the best row known by then, and one binary search per entity
-    row finds its place. A row later in that order whose event ties with an earlier one was created no earlier.
+    Many rows are cut by key into parts that threads share: less memory at a time, and no part waits for another one,
+    but for the values that break ties, which are read once for all parts.
     """
     event, usable = _microseconds(features, feature_timestamp)
     created = event
-    if created_timestamp:
-        created, created_known = _microseconds(features, created_timestamp)
-        if known_only:
-            usable &= created_known
-        else:
-            created = np.where(created_known, created, -_FAR)
-    available = np.maximum(event, created) if known_only else event
     last = asked[asked_known].max()
-    usable &= available <= last
+    usable &= event <= last
     limit = _ttl_microseconds(ttl)
     if limit is not None:
         usable &= event >= asked[asked_known].min() - limit
+    if created_timestamp:
+        created, created_known = _microseconds(features, created_timestamp)
+        if known_only:
+            usable &= created_known & (created <= last)
+        elif not created_known.all():
+            created = np.where(created_known, created, -_FAR)
     entity_code, feature_code = _codes(entities, features, keys)
-    usable &= feature_code >= 0
+    number = 1 << min((len(event) >> _PART_BITS).bit_length(), 7)
+    known = _Known(feature_code, event, created, _part_of(feature_code, usable, number), known_only, limit)
+    wanted = _Asked(entity_code, asked, _part_of(entity_code, asked_known, number))
+    with ThreadPoolExecutor(min(number, os.cpu_count() or 1)) as threads:
+        parts = list(threads.map(lambda part: _Part(known, wanted, part), range(number)))
+        tied = np.sort(np.concatenate([part.tied for part in parts]))
+        values = _values(features, columns, tied) if len(tied) else None
+        winners = list(threads.map(lambda part: part.winners(values), parts))
     found = np.full(len(asked), -1, np.int64)
-    rows = None
-    if np.count_nonzero(usable) > 0.9 * len(usable):
-        # Copying every column to be rid of a few rows costs more than carrying them.
-        feature_code[~usable] = -1
-    else:
-        rows = np.flatnonzero(usable)
-        event, created, available, feature_code = event[rows], created[rows], available[rows], feature_code[rows]
-    searched = np.flatnonzero(asked_known & (entity_code >= 0))
-    if not len(event) or not len(searched):
-        return found
-    place, wanted = _places(feature_code, available, entity_code[searched], asked[searched])
-    order, place = _sorted(place)
-    order = _settle_ties(place, order, rows, event, created, features, columns)
-    # In ascending order the search walks through memory instead of jumping.
-    ascending, wanted = _sorted(wanted)
-    searched = searched[ascending]
-    at = np.searchsorted(place, wanted, side="right") - 1
-    searched, at = searched[at >= 0], at[at >= 0]
-    if created_timestamp and known_only:
-        best = _running_best(feature_code[order], event[order])
-        at = at if best is None else best[at]
-    row = order[at]
-    hit = feature_code[row] == entity_code[searched]
-    if limit is not None:
-        hit &= event[row] >= asked[searched] - limit
-    found[searched[hit]] = row[hit] if rows is None else rows[row[hit]]
+    for searched, rows in winners:
+        found[searched] = rows
     return found
+
+
+def _part_of(code: Ints, usable: Bools, parts: int) -> Bytes:
+    """The part of each row, by its key; `_NO_PART` for a row that has no key of both sides, or is not usable."""
+    part = (code & (parts - 1)).astype(np.uint8)
+    part[~usable] = _NO_PART
+    part[code < 0] = _NO_PART
+    return part
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Feature rows: key, times and the part that each belongs to."""
+
+    code: Ints
+    event: Ints
+    created: Ints
+    part: Bytes
+    known_only: bool
+    limit: int | None
+
+    @property
+    def by_created(self) -> bool:
+        """Whether a row may become available later than its event."""
+        return self.known_only and self.created is not self.event
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Entity rows: key, time and the part that each belongs to."""
+
+    code: Ints
+    time: Ints
+    part: Bytes
+
+
+class _Part:
+    """The rows of some keys on both sides, the feature rows sorted by (key, available, event, created, values).
+
+    A feature row becomes available at max(event, created). In that order the running maximum of the event time leaves
+    at each place the best row known by then, and one binary search per entity row finds its place. A row later in that
+    order whose event ties with an earlier one was created no earlier.
+    """
+
+    def __init__(self, known: _Known, asked: _Asked, part: int) -> None:
+        self.known, self.asked = known, asked
+        rows, self.searched = np.flatnonzero(known.part == part), np.flatnonzero(asked.part == part)
+        self.rows = self.place = self.wanted = self._at = np.zeros(0, np.int64)
+        if len(rows) and len(self.searched):
+            self._sort(rows)
+
+    def _sort(self, rows: Ints) -> None:
+        available = self.known.event[rows]
+        if self.known.by_created:
+            np.maximum(available, self.known.created[rows], out=available)
+        searched = self.searched
+        codes = (self.known.code[rows].astype(np.int64), self.asked.code[searched].astype(np.int64))
+        place, wanted = _places(codes[0], available, codes[1], self.asked.time[searched])
+        order, self.place = _sorted(place)
+        self.rows = rows[order]
+        # In ascending order the search walks through memory instead of jumping.
+        ascending, self.wanted = _sorted(wanted)
+        self.searched = searched[ascending]
+        same = self.place[1:] == self.place[:-1]
+        if same.any():
+            self._at = np.flatnonzero(np.append(same, False) | np.append(False, same))
+
+    @property
+    def tied(self) -> Ints:
+        """Feature rows that share their key and the time they became available with another row."""
+        return self.rows[self._at]
+
+    def winners(self, values: pl.DataFrame | None) -> tuple[Ints, Ints]:
+        """Entity rows that have an answer, and the feature row that answers each."""
+        if values is not None and len(self._at):
+            self._settle(values)
+        at = np.searchsorted(self.place, self.wanted, side="right") - 1
+        searched, at = self.searched[: len(at)][at >= 0], at[at >= 0]
+        if self.known.by_created and len(at):
+            best = _running_best(self.known.code[self.rows], self.known.event[self.rows])
+            at = at if best is None else best[at]
+        row = self.rows[at]
+        hit = self.known.code[row] == self.asked.code[searched]
+        if self.known.limit is not None:
+            hit &= self.known.event[row] >= self.asked.time[searched] - self.known.limit
+        return searched[hit], row[hit]
+
+    def _settle(self, values: pl.DataFrame) -> None:
+        """Sort the rows that share a place by (event, created, values)."""
+        import polars as pl
+
+        rows = self.tied
+        times = {"event": self.known.event[rows], "created": self.known.created[rows]}
+        table = pl.DataFrame({"place": self.place[self._at], **times, "row": rows})
+        table = table.join(values, on="row", how="left", maintain_order="left")
+        by = ["place", "event", "created", *(name for name in values.columns if name != "row")]
+        self.rows[self._at] = table.sort(by, nulls_last=False)["row"].to_numpy()
+
+
+def _values(features: pa.Table, columns: Sequence[str], rows: Ints) -> pl.DataFrame:
+    """The values of some feature rows, under numbers as names, next to the number of each `row`."""
+    import polars as pl
+
+    taken = [pl.Series(str(number), features[name].take(pa.array(rows))) for number, name in enumerate(columns)]
+    return pl.DataFrame([pl.Series("row", rows), *taken])
 
 
 def _sorted(numbers: Ints) -> tuple[Ints, Ints]:
@@ -198,58 +298,27 @@ def _sorted(numbers: Ints) -> tuple[Ints, Ints]:
 
 
 def _places(code: Ints, available: Ints, asked_code: Ints, asked: Ints) -> tuple[Ints, Ints]:
-    """Both sides' (key, time) as one integer each, in the same order as the pairs; 0 for feature rows of no key."""
-    if not (available[:1000] % _SECOND).any() and not (available % _SECOND).any():
-        # A whole second is not after a time unless it is not after that time's second: fewer bits to sort.
-        available, asked = available // _SECOND, asked // _SECOND
+    """Both sides' (key, time) as one integer each, in the same order as the pairs."""
+    if not (available[:1000] % _SECOND).any():
+        seconds = available // _SECOND
+        if np.array_equal(seconds * _SECOND, available):
+            # A whole second is not after a time unless it is not after that time's second: fewer bits to sort.
+            available, asked = seconds, asked // _SECOND
     low = int(available.min())
     # Times before the first feature row all mean "nothing known yet": one step below it is early enough.
     asked = np.maximum(asked, low - 1)
     high = max(int(available.max()), int(asked.max(initial=low)))
     width = high - low + 2
-    if (int(code.max()) + 2) * width >= _FAR:
+    if (max(int(code.max()), int(asked_code.max())) + 2) * width >= _FAR:
         times, compact = np.unique(np.concatenate([available, asked]), return_inverse=True)
         available, asked = compact[: len(available)], compact[len(available) :]
         low, width = 0, len(times) + 2
-    place = code * width + (available - (low - 1))
-    if code.min() < 0:
-        place[code < 0] = 0
-    return place, asked_code * width + (asked - (low - 1))
-
-
-def _settle_ties(
-    place: Ints,
-    order: Ints,
-    rows: Ints | None,
-    event: Ints,
-    created: Ints,
-    features: pa.Table,
-    columns: Sequence[str],
-) -> Ints:
-    """`order` with the rows that share a place sorted by (event, created, values)."""
-    same = (place[1:] == place[:-1]) & (place[1:] > 0)
-    if not same.any():
-        return order
-    import polars as pl
-
-    tied = np.zeros(len(place), bool)
-    tied[1:] = same
-    tied[:-1] |= same
-    at = np.flatnonzero(tied)
-    among = order[at]
-    table = pl.DataFrame({"place": place[at], "event": event[among], "created": created[among], "row": among})
-    for number, name in enumerate(columns):
-        table = table.with_columns(pl.Series(str(number), features[name].take(among if rows is None else rows[among])))
-    by = ["place", "event", "created", *map(str, range(len(columns)))]
-    settled = table.sort(by, nulls_last=False)
-    order = order.copy()
-    order[at] = settled["row"].to_numpy()
-    return order
+    return code * width + (available - (low - 1)), asked_code * width + (asked - (low - 1))
 
 
 def _running_best(code: Ints, event: Ints) -> Ints | None:
     """At each place, where the latest event so far of that key is; None if every place is its own answer."""
-    backwards = (event[1:] < event[:-1]) & (code[1:] == code[:-1]) & (code[1:] >= 0)
+    backwards = (event[1:] < event[:-1]) & (code[1:] == code[:-1])
     if not backwards.any():
         return None
     starts = np.flatnonzero(np.diff(code, prepend=-2))
@@ -272,6 +341,8 @@ def _codes(entities: pa.Table, features: pa.Table, keys: Sequence[str]) -> tuple
     right = np.zeros(features.num_rows, np.int64)
     for number, name in enumerate(keys):
         a, b = _one_type(entities[name], features[name], name)
+        if len(keys) == 1 and (codes := _small_integers(a, b)):
+            return codes
         distinct = pc.unique(a).drop_null()
         left_part, right_part = _numbers(a, distinct), _numbers(b, distinct)
         if not number:
@@ -287,6 +358,30 @@ def _codes(entities: pa.Table, features: pa.Table, keys: Sequence[str]) -> tuple
         missing_right |= known[right] != wanted if len(known) else True
         left[missing_left], right[missing_right] = -1, -1
     return left, right
+
+
+def _small_integers(a: pa.ChunkedArray, b: pa.ChunkedArray) -> tuple[Ints, Ints] | None:
+    """`_codes` of one column of integers that lie close together, by a table instead of a hash; None for others."""
+    if not pa.types.is_signed_integer(a.type) or a.null_count == len(a):
+        return None
+    low, high = pc.min_max(a).as_py().values()
+    if high - low >= _DENSE:
+        return None
+    present = np.zeros(high - low + 1, bool)
+    present[pc.fill_null(a, low).to_numpy() - low] = True
+    # The last place is that of all keys which no entity row has.
+    numbers = np.append(np.where(present, np.cumsum(present) - 1, -1), -1).astype(np.int32)
+    return _looked_up(a, low, high, numbers), _looked_up(b, low, high, numbers)
+
+
+def _looked_up(values: pa.ChunkedArray, low: int, high: int, numbers: Any) -> Ints:
+    found = pc.fill_null(values, low).to_numpy()
+    inside = (found >= low) & (found <= high)
+    if values.null_count:
+        inside &= pc.is_valid(values).to_numpy()
+    at = found - low if inside.all() else np.where(inside, found, high + 1) - low
+    codes: Ints = numbers[at]
+    return codes
 
 
 def _numbers(values: pa.ChunkedArray, distinct: pa.Array) -> Ints:

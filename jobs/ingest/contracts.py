@@ -42,7 +42,7 @@ CHECKS: dict[str, tuple[str, bool]] = {
     "missing_rate": ("As many missing values as on the days before.", False),
     "distribution": ("Numbers are distributed as on the days before.", False),
 }
-"""Check -> what it says, and whether it can hold back what is downstream."""
+"""Check -> its description, and whether it can hold back what is downstream."""
 
 
 class ContractBroken(RuntimeError):
@@ -213,7 +213,7 @@ def findings(tally: Mapping[str, int], rows: int, reasons: Mapping[str, int]) ->
 
 
 def accept(settings: Settings, use_case: UseCase, source: Source) -> list[str]:
-    """Make the changed schema that stopped a load of `source` the accepted one; says what was done, line by line.
+    """Make the changed schema that stopped a load of `source` the accepted one; returns what was done, line by line.
 
     Raises InputError, with the reasons, if rows of that schema cannot go into the table.
     """

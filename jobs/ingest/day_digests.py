@@ -55,22 +55,22 @@ def digest(rows: pl.DataFrame, content: Sequence[str]) -> dict[date, Digest]:
 
 
 def read(path: Path, table_id: str, loaded_in: int, content: Sequence[str]) -> Digests | None:
-    """The digests kept at `path`, if they are those of the table `table_id` after its load `loaded_in`."""
+    """The digests stored at `path`, if they are those of the table `table_id` after its load `loaded_in`."""
     try:
-        kept = json.loads(path.read_text())
+        stored = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
-    if [kept["table"], kept["loaded_in"], kept["content"], kept["polars"]] != [
+    if [stored["table"], stored["loaded_in"], stored["content"], stored["polars"]] != [
         table_id, loaded_in, list(content), pl.__version__
     ]:  # fmt: skip
         return None
-    days = {date.fromisoformat(day): (n, total) for day, (n, total) in kept["days"].items()}
-    return Digests(loaded_in, days, kept["complete"])
+    days = {date.fromisoformat(day): (n, total) for day, (n, total) in stored["days"].items()}
+    return Digests(loaded_in, days, stored["complete"])
 
 
 def write(path: Path, table_id: str, digests: Digests, content: Sequence[str]) -> None:
     days = {day.isoformat(): list(found) for day, found in sorted(digests.days.items())}
-    kept = {
+    stored = {
         "table": table_id,
         "loaded_in": digests.loaded_in,
         "content": list(content),
@@ -79,4 +79,4 @@ def write(path: Path, table_id: str, digests: Digests, content: Sequence[str]) -
         "complete": digests.complete,
         "days": days,
     }
-    replace_json(path, kept)
+    replace_json(path, stored)

@@ -39,7 +39,7 @@ class LoadResult:
     version: int | None = None
     """Delta version of the raw table after the load."""
     undeclared: tuple[str, ...] = ()
-    """Columns of the files that nobody declared, left out."""
+    """Columns of the files that are not declared: they were left out."""
     zone_assumed: str | None = None
     """Zone in which timestamps without one were read; None if there were none."""
     findings: tuple[Finding, ...] = ()
@@ -47,7 +47,7 @@ class LoadResult:
 
     def summary(self) -> dict[str, object]:
         """The numbers and names a person wants to see, in words."""
-        said: dict[str, object] = {
+        shown: dict[str, object] = {
             "rows read": self.rows_read,
             "appended": self.appended,
             "already known": self.already_known,
@@ -57,10 +57,10 @@ class LoadResult:
             **{f"quarantined: {reason}": rows for reason, rows in self.quarantined.items()},
         }
         if self.undeclared:
-            said["columns left out"] = ", ".join(self.undeclared)
+            shown["columns left out"] = ", ".join(self.undeclared)
         if self.zone_assumed:
-            said["timestamps without a zone read as"] = self.zone_assumed
-        return said
+            shown["timestamps without a zone read as"] = self.zone_assumed
+        return shown
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def identity(table_id: str, files: Sequence[Path], names: ColumnNames, source: S
     """Changes with the table, the files (path, size, modification time) and with how they are to be read."""
     stats = [(str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
     named = sorted((k, sorted(v.items())) for k, v in names.names.items())
-    told = repr((table_id, stats, names.timezone, named, source, carried))
-    return hashlib.sha256(told.encode()).hexdigest()
+    description = repr((table_id, stats, names.timezone, named, source, carried))
+    return hashlib.sha256(description.encode()).hexdigest()
 
 
 class Memory:
@@ -102,15 +102,17 @@ class Memory:
         memory = self._read()
         if load not in memory["loads"] or (memory["waiting"] and memory["references"] != dict(references)):
             return None
-        kept = _from_json(memory["loads"][load])
-        later = (kept.next_known_at and as_of >= kept.next_known_at) or (kept.next_event and now >= kept.next_event)
-        return None if later or kept.loaded_in > loaded_in else kept
+        remembered = _from_json(memory["loads"][load])
+        later = (remembered.next_known_at and as_of >= remembered.next_known_at) or (
+            remembered.next_event and now >= remembered.next_event
+        )
+        return None if later or remembered.loaded_in > loaded_in else remembered
 
     def remember(self, load: str, done: Remembered, *, waiting: int, references: Mapping[str, int | None]) -> None:
         """Keep a load; `waiting` rows in quarantine may be released when one of the `references` changes."""
         others = {k: v for k, v in self._read()["loads"].items() if k != load}
-        kept = dict(list({**others, load: _to_json(done)}.items())[-KEPT:])
-        self._write({"loads": kept, "waiting": waiting, "references": dict(references)})
+        loads = dict(list({**others, load: _to_json(done)}.items())[-KEPT:])
+        self._write({"loads": loads, "waiting": waiting, "references": dict(references)})
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -124,15 +126,15 @@ class Memory:
 
 
 def _to_json(done: Remembered) -> dict[str, Any]:
-    said = asdict(done)
-    kept = {k: v for k, v in said["result"].items() if k not in ("findings", "days", "version", "seconds")}
-    return {**said, "result": kept}
+    stored = asdict(done)
+    result = {k: v for k, v in stored["result"].items() if k not in ("findings", "days", "version", "seconds")}
+    return {**stored, "result": result}
 
 
-def _from_json(kept: Mapping[str, Any]) -> Remembered:
-    result = dict(kept["result"])
+def _from_json(stored: Mapping[str, Any]) -> Remembered:
+    result = dict(stored["result"])
     # What was appended then is known by now.
     known = result.pop("already_known") + result["appended"]
     result = {**result, "appended": 0, "released": 0, "undeclared": tuple(result["undeclared"])}
-    times = {k: datetime.fromisoformat(kept[k]) if kept[k] else None for k in ("next_known_at", "next_event")}
-    return Remembered(LoadResult(**result, already_known=known), kept["tally"], kept["loaded_in"], **times)
+    times = {k: datetime.fromisoformat(stored[k]) if stored[k] else None for k in ("next_known_at", "next_event")}
+    return Remembered(LoadResult(**result, already_known=known), stored["tally"], stored["loaded_in"], **times)

@@ -17,7 +17,7 @@ from jobs.use_case import Source
 
 REFERENCE_DAYS, CURRENT_DAYS = 28, 7
 ENOUGH_DAYS, ENOUGH_ROWS = 7, 200
-"""With fewer days or rows to compare, nothing is said."""
+"""With fewer days or rows to compare, there is no warning."""
 VOLUME_FACTOR, VOLUME_DEVIATIONS = 2.0, 5.0
 """A day is unusual beyond both; few rows deviate by more than a factor by chance."""
 MISSING_DIFFERENCE = 0.05
@@ -94,9 +94,9 @@ def _missing_rate(shares: Mapping[str, tuple[float, float]], loaded: pl.DataFram
 def _distribution(indices: Mapping[str, float | None], loaded: pl.DataFrame, before: pl.DataFrame) -> Finding:
     judged = {name: round(index, 4) for name, index in indices.items() if index is not None}
     shifted = [name for name, index in judged.items() if index > STABILITY_LIMIT]
-    said = {f"stability_index_{name}": index for name, index in judged.items()}
+    indices = {f"stability_index_{name}": index for name, index in judged.items()}
     rows = {"rows": loaded.height, "reference_rows": before.height, "limit": STABILITY_LIMIT}
-    return _finding("distribution", not shifted, {**rows, **said})
+    return _finding("distribution", not shifted, {**rows, **indices})
 
 
 def stability_index(reference: pl.Series, current: pl.Series, bins: int = 10) -> float | None:

@@ -1,6 +1,6 @@
 """From columns as a file has them to columns as the tables have them: names, types, UTC.
 
-A value that does not parse becomes null beside the value found, so that `jobs.ingest.contracts` can tell. Which column
+A value that does not parse becomes null beside the value found, which `jobs.ingest.contracts` reports. Which column
 of a file is which is decided by `jobs.ingest.schemas`.
 """
 
@@ -140,7 +140,7 @@ def make_batch(
     names: ColumnNames,
     identifiers: Mapping[str, str],
 ) -> Batch:
-    """The rows of inspected files in canonical columns; `identifiers` says what identifier columns are to be."""
+    """The rows of inspected files in canonical columns; `identifiers`: types of the identifier columns."""
     found, carrier = inspected.schema, inspected.carrier
     kinds = {c.name: kind_in_table(c, {**found.columns, **identifiers}) for c in inspected.source.columns}
     kinds[KNOWN_AT] = "timestamp"

@@ -38,7 +38,7 @@ def table_of(raw_table: str) -> str:
 def entries(bad: pl.DataFrame, files: Sequence[Path], as_of: datetime) -> pl.DataFrame:
     """Bad rows as rows of a quarantine table: all values as text in one JSON object."""
     names = [c.removeprefix(FOUND) for c in bad.columns if c.startswith(FOUND)]
-    # As text, since a NaN has no place in JSON and an amount like 12,50 is kept as it was.
+    # As text, since a NaN has no place in JSON and an amount like 12,50 stays as it was.
     encoded = bad.select(pl.struct(pl.col(FOUND + n).cast(pl.String).alias(n) for n in names).struct.json_encode())
     rows = encoded.to_series()
     paths = [str(p) for p in files]

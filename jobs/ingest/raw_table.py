@@ -65,8 +65,8 @@ class Table:
 
     def keep(self, new: pl.DataFrame, loaded_in: int) -> None:
         """Remember the days as they are after `new` was appended by load `loaded_in`."""
-        kept = self.digests.after(loaded_in, day_digests.digest(new, self.content))
-        day_digests.write(self.memory, table_id(self.lakehouse, self.name), kept, self.content)
+        digests = self.digests.after(loaded_in, day_digests.digest(new, self.content))
+        day_digests.write(self.memory, table_id(self.lakehouse, self.name), digests, self.content)
 
 
 def table_id(lakehouse: Lakehouse, table: str) -> str:

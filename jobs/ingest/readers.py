@@ -1,6 +1,6 @@
 """Reading input files: finding them, naming their columns, telling a file that can be read from one that cannot.
 
-What the values mean is `jobs.ingest.parsing`'s business; which rows are good is `jobs.ingest.contracts`'s.
+What the values mean: see `jobs.ingest.parsing`; which rows are good: see `jobs.ingest.contracts`.
 """
 
 import csv
@@ -22,7 +22,7 @@ FOUND = "found:"
 RAGGED, FILE = "_ragged", "_file"
 """How many fields too many a row of a CSV file had, and the position of its file in the load."""
 ZONED = r":\d{2}(?:\.\d+)? ?(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
-"""A time of day, in text, that says its zone."""
+"""A time of day, in text, with its zone."""
 _CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz")
 _PARQUET_ENDINGS = (".parquet", ".pq")
 
@@ -40,7 +40,7 @@ class ColumnNames:
 
 
 def read_column_names(path: Path) -> dict[str, Any]:
-    """What a columns file (YAML) says, unchecked. Raises InputError if it is no mapping."""
+    """The content of a columns file (YAML), unchecked. Raises InputError if it is no mapping."""
     import yaml
 
     try:
@@ -53,7 +53,7 @@ def read_column_names(path: Path) -> dict[str, Any]:
 
 
 def column_names(declared: Mapping[str, Any], use_case: UseCase, path: str | Path = "") -> ColumnNames:
-    """What a columns file says, checked against the sources of `use_case`; `path` is named in errors.
+    """The content of a columns file, checked against the sources of `use_case`; `path` is named in errors.
 
     Raises InputError on unknown sources, columns or time zones.
     """

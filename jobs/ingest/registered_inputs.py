@@ -1,6 +1,6 @@
 """Which files feed a use case: registered by `evergreen run`, or the built-in input, made when first needed.
 
-Reading the files is `jobs.ingest.load`'s business.
+Reading the files: see `jobs.ingest.load`.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Schemas of input files: found, recorded at the first load, compared ever after, accepted by a person.
 
-Which values parse is `jobs.ingest.parsing`'s business.
+Which values parse: see `jobs.ingest.parsing`.
 """
 
 import json
@@ -25,7 +25,7 @@ class SchemaChanged(RuntimeError):
 
 @dataclass(frozen=True)
 class FileSchema:
-    """What the files of a load bring: type found of each declared column, and names nobody declared."""
+    """What the files of a load bring: type found of each declared column, and the names that are not declared."""
 
     columns: Mapping[str, str]
     """Column of the table -> integer, number, boolean, timestamp or string, as found."""
@@ -207,7 +207,7 @@ def _undeclared(file: DataFile, matched: Mapping[str, str], declared: Collection
 
 
 def folder(state: Path, use_case: UseCase) -> Path:
-    """Where the schemas of a use case's sources are kept."""
+    """Where the schemas of a use case's sources are stored."""
     return state / use_case.name / "schemas"
 
 

@@ -40,7 +40,7 @@ class Build:
     errors: list[str] = field(default_factory=list)
 
     def listen(self, message: Any) -> None:
-        """Take what dbt says; called from its threads."""
+        """Record an event of dbt; called from its threads."""
         if message.info.level == "error":
             self.errors.append(message.info.msg.strip())
         if message.info.name in RESULTS:
@@ -50,7 +50,7 @@ class Build:
 
 
 def build(lakehouse: Lakehouse, use_case: UseCase, parsed: Path, selection: Sequence[str]) -> Build:
-    """`dbt build` of the nodes that `selection` (dbt's own options) names; a failure is told, not raised.
+    """`dbt build` of the nodes that `selection` (dbt's own options) names; a failure is reported, not raised.
 
     `parsed` is what `manifest` returned.
     """
@@ -69,7 +69,7 @@ def build(lakehouse: Lakehouse, use_case: UseCase, parsed: Path, selection: Sequ
 
 
 class Built:
-    """What each model of a use case was last built from, in a small file: the same again needs no second look."""
+    """What each model of a use case was last built from, in a small file: unchanged, it is not built again."""
 
     def __init__(self, lakehouse: Lakehouse, use_case: UseCase, parsed: Path, manifest: Mapping[str, Any]) -> None:
         self.lakehouse, self.project, self.manifest = lakehouse, parsed.stem, manifest
@@ -77,16 +77,16 @@ class Built:
 
     def due(self, models: Sequence[str]) -> list[str]:
         """Those of `models` (dbt's ids) that changed since they held, whose inputs did, or whose inputs are due."""
-        kept, now = self._read(), self._now(models)
+        before, now = self._read(), self._now(models)
 
         def is_due(model: str) -> bool:
             inputs = self.manifest["parent_map"][model]
-            return kept.get(model) != now[model] or any(is_due(node) for node in inputs if node in now)
+            return before.get(model) != now[model] or any(is_due(node) for node in inputs if node in now)
 
         return [model for model in models if is_due(model)]
 
     def remember(self, done: Build, models: Sequence[str]) -> None:
-        """Keep what `models` hold now, if nothing that `done` says of them or their tests is bad."""
+        """Record what `models` hold now, unless they or their tests failed in `done`."""
         passed = {
             event["data"]["node_info"]["unique_id"]: event["data"]["node_info"]["node_status"].lower()
             in ("success", "pass")
@@ -111,10 +111,10 @@ class Built:
 
     def _read(self) -> dict[str, Any]:
         try:
-            kept: dict[str, Any] = json.loads(self.path.read_text())
+            states: dict[str, Any] = json.loads(self.path.read_text())
         except (FileNotFoundError, ValueError):
             return {}
-        return kept
+        return states
 
 
 def models(manifest: Mapping[str, Any], use_case: UseCase) -> list[str]:
@@ -194,8 +194,8 @@ def fingerprint(project: Path) -> str:
 def manifest(settings: Settings) -> Path:
     """The manifest of the dbt project as it is now; parsed only if a file of it changed.
 
-    dbt's own form of it lies beside, as `.msgpack`. Raises DbtProjectError with dbt's own message if the project does
-    not parse.
+    dbt's own form of it lies next to it, as `.msgpack`. Raises DbtProjectError with dbt's own message if the project
+    does not parse.
     """
     parsed = settings.home / "dbt" / f"manifest-{fingerprint(settings.dbt_project)}.json"
     if parsed.exists():

@@ -1,6 +1,6 @@
 """The package of kernels as a zip that a Spark cluster without our package can import.
 
-Only how the zip is made belongs here; when it is sent is the business of `jobs.lakehouse.tables`.
+Only how the zip is made belongs here; when it is sent: see `jobs.lakehouse.tables`.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent
 def package_zip(package: Path = PACKAGE, folder: Path | None = None) -> Path:
     """A zip of every `.py` file of `package`, the same bytes for the same sources, named by its content.
 
-    Kept in `folder` (default: one of this user's in the temporary directory) and reused.
+    Stored in `folder` (default: one of this user's in the temporary directory) and reused.
     """
     content = _zip(package)
     folder = folder or Path(tempfile.gettempdir()) / f"evergreen-artifacts-{os.getuid()}"

@@ -1,6 +1,6 @@
 """What a local Apache Spark needs on this machine: Java, pinned jars, and a Python environment without our package.
 
-Everything lands in a cache folder and is reused; starting the server is the business of `jobs.lakehouse.spark_server`.
+Everything lands in a cache folder and is reused; starting the server: see `jobs.lakehouse.spark_server`.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ from jobs.state_files import file_lock
 JARS_FILE = Path(__file__).with_name("spark_jars.txt")
 MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 PYTHON_PACKAGES = ("pyspark", "pyarrow", "pandas", "polars", "numpy", "onnxruntime")
-"""What kernels may import on a cluster, beside the standard library; their dependencies come along."""
+"""What kernels may import on a cluster, besides the standard library; their dependencies come along."""
 OLDEST_JAVA = 17
 
 
 class SparkNotReady(RuntimeError):
-    """This machine lacks something that a local Apache Spark needs; the message says how to mend it."""
+    """This machine lacks something that a local Apache Spark needs; the message names the remedy."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A local Apache Spark Connect server with Delta, on loopback, run as a cluster would be: without our package.
 
 For the tests, and for those who want Spark instead of the embedded engine (`evergreen spark`). What the machine
-must have is the business of `jobs.lakehouse.spark_environment`.
+must have: see `jobs.lakehouse.spark_environment`.
 """
 
 import contextlib

@@ -268,7 +268,7 @@ class Lakehouse:
         """Make sure that `function`, which lives in `jobs`, can run in the engine; returns it unchanged."""
         if self.settings.spark_remote is None:
             return function
-        spark = self.spark  # a new session lacks the package, and says so in `kernels_sent`
+        spark = self.spark  # a new session lacks the package: `kernels_sent` is then false
         if not self.kernels_sent:
             from jobs.lakehouse.kernel_archive import package_zip
 
@@ -319,12 +319,12 @@ def _metrics(delta: DeltaTable) -> dict[str, Any]:
 def register_table(spark: "SparkSession", path: str, table: str, embedded: bool = False) -> None:
     """Name a Delta table in the session's catalog; idempotent."""
     spark.sql(f"create schema if not exists {table.split('.')[0]}")
-    columns, partitions = _told(spark, path) if embedded else ("", "")
+    columns, partitions = _columns_in_sql(spark, path) if embedded else ("", "")
     spark.sql(f"create table if not exists {table}{columns} using delta{partitions} location '{path}'")
 
 
-def _told(spark: "SparkSession", path: str) -> tuple[str, str]:
-    """Columns and partitions as SQL: Sail's catalog knows only what it is told, and dbt asks the catalog."""
+def _columns_in_sql(spark: "SparkSession", path: str) -> tuple[str, str]:
+    """Columns and partitions as SQL: Sail's catalog does not read the table, and dbt asks the catalog."""
     by = DeltaTable(path).metadata().partition_columns
     # Sail compares by position, with the partitions last, wherever they are in the log.
     fields = sorted(spark.read.format("delta").load(path).schema, key=lambda field: field.name in by)

@@ -38,7 +38,7 @@ DECIDED: Mapping[str, tuple[pa.DataType, str]] = {
     "origin": (pa.string(), "'nightly' or 'online'."),
     PARTITION: (pa.date32(), "UTC day of the event."),
 }
-"""What a row says beside its event and features: column -> type, description."""
+"""What a row holds besides its event and features: column -> type, description."""
 
 
 def table(use_case: UseCase) -> str:

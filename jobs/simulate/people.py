@@ -114,7 +114,7 @@ def _group_sizes(world: World) -> list[int]:
 def _places(rng: np.random.Generator, towns: tuple[Floats, Floats], count: int) -> tuple[Floats, Ints]:
     centres, sizes = towns
     region = rng.choice(len(REGIONS), count, p=sizes)
-    # Every region has somebody, however small the world.
+    # Every region has customers, however small the world.
     region[: len(REGIONS)] = np.arange(min(count, len(REGIONS)))
     return np.round(centres[region] + rng.normal(0, 4, (count, 2)), 3), region.astype(np.int64)
 

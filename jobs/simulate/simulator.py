@@ -39,7 +39,7 @@ def reports(world: World, first_day: date | None = None, last_day: date | None =
 
     Columns: TRANSACTION_ID int64, TX_FRAUD int8, FRAUD_REPORTED_AT timestamp[us, UTC]. Most reports say 1; a 0 is a
     disputed payment found good, or (with `Reporting.withdrawn`) the second report of an id, which withdraws the first.
-    A payment that was blocked gets no report: whoever blocks leaves its ids out.
+    A payment that was blocked gets no report: a caller that blocks leaves its ids out.
     """
     days = _days(world, first_day, last_day)
     return _by_report_time(_together([_reports(world, day, payments(world, day)) for day in days]))

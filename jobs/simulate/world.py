@@ -91,7 +91,7 @@ Rule = TypeVar("Rule", Fraud, Spending, Reporting)
 
 @dataclass(frozen=True)
 class World:
-    """A card-payment world. The same world gives the same payments; `days` only says where it ends, so a shorter
+    """A card-payment world. The same world has the same payments; `days` only sets where it ends, so a shorter
     world is a prefix of a longer one. `customers` and `terminals` count those there on the first day."""
 
     name: str = "stable"

@@ -92,7 +92,10 @@ def open_lakehouse(config: RepoConfig) -> Lakehouse:
 
 
 def use_lakehouse(config: RepoConfig, lakehouse: Lakehouse) -> None:
-    """Let stores of this configuration work in the engine session of `lakehouse`."""
+    """Let stores of this configuration work in the engine session of `lakehouse`.
+
+    Frames and temporary views of a `lakehouse` on a cluster (`SPARK_REMOTE`) are known to its own session only.
+    """
     config.offline_store._lakehouse = lakehouse
 
 

@@ -16,6 +16,7 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.table_format import DeltaFormat
 from feast.types import Float64, Int64
 
+from jobs.feature_store.offline_store import use_lakehouse
 from jobs.lakehouse.tables import Lakehouse
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -56,6 +57,8 @@ def store(lakehouse: Lakehouse, tmp_path: Path) -> FeatureStore:
         online_store={"type": "sqlite", "path": str(tmp_path / "online.db")}, offline_store=options,
         entity_key_serialization_version=3,
     )  # fmt: skip
+    if lakehouse.settings.spark_remote:  # where every lakehouse has a session of its own, with its own views
+        use_lakehouse(config, lakehouse)
     return FeatureStore(config=config)
 
 

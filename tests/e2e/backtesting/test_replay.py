@@ -38,7 +38,6 @@ from jobs.use_cases.fraud import FRAUD
 from orchestration import replay_command as job
 from orchestration import run_command as run
 
-pytestmark = pytest.mark.filterwarnings("default")  # dagster-dbt warns of its own calls
 FIRST, DAYS = date(2026, 3, 1), 75
 NAMES = ("transactions", "reports", "customers", "terminals")
 DRAWN_DAYS = sorted(drawn("replay").sample(range(62, DAYS), 3))

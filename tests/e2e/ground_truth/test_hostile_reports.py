@@ -24,7 +24,7 @@ from jobs.times import NEVER
 from jobs.use_cases.fraud import FRAUD
 from orchestration import replay_command as job
 
-pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.embedded]
+pytestmark = pytest.mark.embedded
 FIRST, DAYS = date(2026, 3, 1), 80
 DAY = timedelta(days=1)
 SILENT = (datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 8, tzinfo=UTC))

@@ -34,8 +34,6 @@ from jobs.state_files import replace_bytes
 from jobs.use_case import UseCase, problem_of
 from jobs.use_cases.fraud import FRAUD
 
-# Dagster warns about parts of its own.
-pytestmark = pytest.mark.filterwarnings("default")
 DAY = timedelta(days=1)
 FIRST, DAYS, SCORED, A_DAY = date(2026, 3, 1), 72, 12, 150
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC) + DAYS * DAY

@@ -19,9 +19,6 @@ from jobs.settings import Settings
 from jobs.simulate import simulator
 from jobs.use_cases.fraud import FRAUD
 
-# Dagster, dbt and Feast warn about each other.
-pytestmark = pytest.mark.filterwarnings("default")
-
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 EARLY, LATE = FIRST + timedelta(days=6), FIRST + timedelta(days=8)
 # What is trained on the training set is the business of other tests.

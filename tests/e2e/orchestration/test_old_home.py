@@ -22,7 +22,7 @@ from orchestration.definitions import build_definitions
 from orchestration.instance import open_instance
 from orchestration.lineage_run import Outcome, execute
 
-pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.embedded]
+pytestmark = pytest.mark.embedded
 
 # Labels are drawn in the order in which the engine returns rows, which differs from run to run.
 DRAWN = {("fraud_monitoring.estimates", column): 0.1 for column in ("expected", "deviation")}

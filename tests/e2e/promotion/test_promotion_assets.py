@@ -25,8 +25,6 @@ from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
 from orchestration import cli
 
-# Dagster warns about parts of its own.
-pytestmark = pytest.mark.filterwarnings("default")
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01")
 MANUAL = replace(USE_CASE, problem=replace(PROBLEM, approval="manual"))

@@ -28,7 +28,7 @@ from orchestration.definitions import build_definitions
 from orchestration.instance import PROCESS_TAG
 from orchestration.lineage_run import Outcome, execute
 
-pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.embedded]
+pytestmark = pytest.mark.embedded
 FIRST = CHANGE - timedelta(days=72)
 SMALL = replace(
     FRAUD,

@@ -11,8 +11,6 @@ from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
 from jobs.use_cases.returns import MATURITY, PROBLEM, RETURNS
 
-# Dagster, dbt and Feast warn about each other.
-pytestmark = pytest.mark.filterwarnings("default")
 # One trial shows that the problem as declared can be trained.
 USE_CASE = replace(RETURNS, problem=replace(PROBLEM, trials=1))
 EARLY, LATE = datetime(2010, 2, 20, tzinfo=UTC), datetime(2010, 3, 10, tzinfo=UTC)

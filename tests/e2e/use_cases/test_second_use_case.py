@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pytest
 
 from jobs.ingest import load, registered_inputs
 from jobs.lakehouse.tables import attach
@@ -164,8 +163,6 @@ def added(home: Settings, folder: Path) -> Settings:
     return replace(home, dbt_project=project, feature_repo=folder / "feature_repo")
 
 
-# Dagster, dbt and Feast warn about each other.
-@pytest.mark.filterwarnings("default")
 def test_another_use_case_is_built_from_its_value_alone(home: Settings, tmp_path: Path) -> None:
     from orchestration.lineage_run import execute
 

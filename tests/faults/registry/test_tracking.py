@@ -22,7 +22,6 @@ from jobs.registry import model_versions, tracking
 from jobs.settings import Settings
 from jobs.training import candidate
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 FOLDER = str(Path(__file__).parents[2])
 BOUND = 60
 """Seconds, on a busy machine too; left to itself MLflow tries for minutes."""

@@ -4,13 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from orchestration.event_log import OPEN_SHARDS, BatchingSqliteEventLogStorage
 
 # Dagster leaves connections of its own to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("default")
 RUNS = OPEN_SHARDS + 3
 CHECKED = dg.AssetKey("checked")
 

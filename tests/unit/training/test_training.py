@@ -31,8 +31,6 @@ from jobs.registry import model_versions, provenance, tracking
 from jobs.registry.bundle import GRAPH, BundleError
 from jobs.training import candidate, train, tune
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-
 
 @pytest.fixture(scope="module")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 
 from jobs.arrays import Bools
 
-FEW = 30
+SMALLEST_COUNT = 30
 """A rate over fewer rows than this is more noise than finding; it is shown, and left out of differences."""
 
 
@@ -92,7 +92,7 @@ def _report(name: str, labels: Bools, decisions: Bools, masks: Mapping[str, Bool
         metrics=metrics, y_true=labels[inside], y_pred=decisions[inside], sensitive_features=group[inside]
     )
     table = frame.by_group
-    enough = {rate: table[rate].where(table[f"{rate} of"] >= FEW).dropna() for rate in RATES}
+    enough = {rate: table[rate].where(table[f"{rate} of"] >= SMALLEST_COUNT).dropna() for rate in RATES}
     rows = {str(value): {name: float(v) for name, v in row.items()} for value, row in table.iterrows()}
     return Report(
         name,

@@ -16,7 +16,7 @@ from jobs.arrays import Bools, Floats, Ints, codes
 from jobs.stats import metrics, paired_bootstrap
 from jobs.stats.paired_bootstrap import Ranking
 
-BEYOND = 5
+RESAMPLES_BEYOND = 5
 """Fewer resamples beyond a quantile say little about where it is."""
 
 Outcome = Literal["passed", "failed", "not judged"]
@@ -76,9 +76,10 @@ class Limits:
 
     def __post_init__(self) -> None:
         rarer = min(1 - self.level, self.slice_alarm)
-        if not (0.5 <= self.level < 1 and 0 < self.slice_alarm < 1 and self.resamples * rarer >= BEYOND):
+        if not (0.5 <= self.level < 1 and 0 < self.slice_alarm < 1 and self.resamples * rarer >= RESAMPLES_BEYOND):
             raise ValueError(
-                f"limits: expected level in [0.5, 1), slice_alarm in (0, 1) and {BEYOND} resamples beyond each, found "
+                f"limits: expected level in [0.5, 1), slice_alarm in (0, 1) and {RESAMPLES_BEYOND} resamples "
+                f"beyond each, found "
                 f"{self.level}, {self.slice_alarm} and {self.resamples} resamples; correct them"
             )
         amounts = {name: getattr(self, name) for name in ("latency_ms", "size_bytes", "training_noise", "parity_error")}

@@ -10,9 +10,9 @@ from jobs.models.catalog import STEPS, new_model
 from jobs.models.protocol import Examples
 from jobs.registry.bundle import Bundle
 
-TWINS = 5
+SEED_TRAININGS = 5
 DETERMINISTIC = ("logistic",)
-SEEDED = {"boosted": TWINS, "tabular_mlp": 3}
+SEEDED = {"boosted": SEED_TRAININGS, "tabular_mlp": 3}
 """Families that depend on a seed, and how many trainings are compared."""
 
 
@@ -22,7 +22,7 @@ def measure(
     train: Examples,
     judged: Examples,
     *,
-    twins: int = TWINS,
+    twins: int = SEED_TRAININGS,
     device: str = "cpu",
 ) -> float:
     """Standard deviation of average precision on `judged` over trainings on `train` with the seeds 0, 1, ...

@@ -14,7 +14,7 @@ from jobs.promotion.promote import Registry
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 
-ALIVE = timedelta(days=31)
+RECENT_WORLD = timedelta(days=31)
 """A world that was last judged longer ago is a replay, or a data set that has ended."""
 
 
@@ -37,7 +37,7 @@ class Person:
 def person(settings: Settings, use_case: UseCase, name: str, authenticated: bool, now: datetime) -> Person:
     """Who asks `now`, at the moment that the world is at: now, or where the last run left a world that is history."""
     latest = promotions.latest_moment(settings, use_case)
-    as_of = latest if latest is not None and latest < now - ALIVE else now
+    as_of = latest if latest is not None and latest < now - RECENT_WORLD else now
     return Person(name, authenticated, now, as_of)
 
 

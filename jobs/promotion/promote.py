@@ -72,21 +72,21 @@ def judge(
         return Judged(f"the candidate, version {version}, is the champion already")
     if why := barred(book, version) or _too_early(book, as_of) or _judged_lately(book, version, as_of, patience):
         return Judged(why)
-    candidate = _entrant(settings, use_case, registry, version, None)
+    candidate = _contender(settings, use_case, registry, version, None)
     known = lakehouse.state(use_case.training_set)
     challenge = challenges.of_bundle(settings, use_case, candidate.bundle.sha256) if candidate.bundle else None
     rows = {**known, "challenge": challenge.digest} if challenge else known
     digest = _digest(use_case.name, candidate, book.champion, rows, repr(problem))
-    if found := promotions.evaluation(settings, digest):
-        return Judged("judged before, on the same rows and against the same champion", found)
+    if evaluated := promotions.evaluation(settings, digest):
+        return Judged("judged before, on the same rows and against the same champion", evaluated)
     incumbent = book.champion
     champion = (
-        _entrant(settings, use_case, registry, incumbent.version, incumbent.sha256) if incumbent is not None else None
+        _contender(settings, use_case, registry, incumbent.version, incumbent.sha256) if incumbent is not None else None
     )
     verdict = evaluate(lakehouse, use_case, candidate, champion, as_of, challenge)
     evidence = provenance.plain(verdict.evidence)
     versions = {use_case.training_set: lakehouse.version(use_case.training_set), **known.get("versions", {})}
-    found = Evaluation(
+    evaluated = Evaluation(
         digest=digest,
         use_case=use_case.name,
         as_of=as_of,
@@ -98,7 +98,7 @@ def judge(
         evidence=evidence,
         versions=versions,
     )
-    return Judged("judged now", promotions.keep(settings, found))
+    return Judged("judged now", promotions.keep(settings, evaluated))
 
 
 def promote(
@@ -166,32 +166,32 @@ def _judged_lately(book: LedgerView, version: int, as_of: datetime, patience: ti
     return f"{refused}; judged again from {again:%Y-%m-%d} on: {last.reason}"
 
 
-def _decided(settings: Settings, found: Evaluation, now: datetime) -> PromotionDecision:
+def _decided(settings: Settings, evaluated: Evaluation, now: datetime) -> PromotionDecision:
     """The decision that follows from an evaluation, recorded."""
-    reasons, checks = found.evidence["reasons"], found.evidence["checks"]
-    outcome: promotions.Outcome = "refused" if not found.passed else "waiting" if found.needs_person else "promoted"
+    reasons, checks = evaluated.evidence["reasons"], evaluated.evidence["checks"]
+    passed: promotions.Outcome = "waiting" if evaluated.needs_person else "promoted"
     better = [checks[name]["said"] for name in ("better_than_champion", "better_than_baselines") if name in checks]
-    left_out = found.evidence.get("champion_left_out")
+    left_out = evaluated.evidence.get("champion_left_out")
     decision = PromotionDecision(
-        use_case=found.use_case,
+        use_case=evaluated.use_case,
         decided_at=now,
-        as_of=found.as_of,
+        as_of=evaluated.as_of,
         kind="promotion",
-        outcome=outcome,
+        outcome=passed if evaluated.passed else "refused",
         reason="; ".join(reasons or [*better, *([left_out] if left_out else [])]),
         by=AUTOMATIC,
         authenticated=True,
-        model_version=found.model_version,
-        sha256=found.sha256,
-        champion_version=found.champion_version,
-        digest=found.digest,
-        evidence=found.evidence,
-        versions=found.versions,
+        model_version=evaluated.model_version,
+        sha256=evaluated.sha256,
+        champion_version=evaluated.champion_version,
+        digest=evaluated.digest,
+        evidence=evaluated.evidence,
+        versions=evaluated.versions,
     )
-    return promotions.decide(settings, decision, lambda book: barred(book, found.model_version))
+    return promotions.decide(settings, decision, lambda book: barred(book, evaluated.model_version))
 
 
-def _entrant(
+def _contender(
     settings: Settings, use_case: UseCase, registry: Registry, version: int, sha256: str | None
 ) -> ContenderVersion:
     """A version with its bundle, or with what is wrong with that."""

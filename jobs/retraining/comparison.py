@@ -30,7 +30,7 @@ from jobs.use_case import UseCase, problem_of
 LEVEL, RESAMPLES = {"age": 0.95, "alarm": 0.75, "growth": 0.75}, 500
 """Confidence, one-sided, that a challenger is better than the champion, by what called for it. After an alarm the
 champion is in doubt, what replaces it has seen more of the new world, and is judged again within days."""
-CHOSEN = 0.95
+CHOICE_LEVEL = 0.95
 """Confidence, one-sided, that a single recipe is better than the mean of several."""
 COMPARED_ON = timedelta(days=28)
 """Of a refresh without an alarm, the latest events that recipes are compared on; after an alarm, those since it."""
@@ -131,7 +131,7 @@ def chosen(found: Comparison, choices: Sequence[Recipe], values: Mapping[str, fl
     """
     best = max(choices, key=lambda recipe: values[recipe.name])
     together = next((recipe for recipe in choices if recipe.parts), best)
-    if best is together or difference(found, best.name, together.name, CHOSEN, seed)[0] > 0:
+    if best is together or difference(found, best.name, together.name, CHOICE_LEVEL, seed)[0] > 0:
         return best
     return together
 

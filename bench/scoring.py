@@ -26,6 +26,7 @@ from common import REPORTS, best
 from deltalake import DeltaTable, write_deltalake
 
 from jobs import settings
+from jobs.datasets import event_rows
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import PARTITION, Lakehouse, attach
 from jobs.models.catalog import new_model
@@ -34,7 +35,7 @@ from jobs.models.protocol import Examples
 from jobs.models.runtime import INPUT, OUTPUT, score
 from jobs.registry import bundle
 from jobs.registry.bundle import Bundle, Manifest
-from jobs.scoring.batch import score_frame
+from jobs.scoring.batch import score_frame, writable
 from jobs.scoring.scoring_kernel import matrix
 
 REPORT = REPORTS / "scoring.json"
@@ -98,10 +99,9 @@ def bare(model: Bundle, batches: list[pa.RecordBatch]) -> None:
 
 def ours(lakehouse: Lakehouse, model: Bundle, source: str, kept: tuple[str, ...] = KEPT) -> None:
     scored = score_frame(lakehouse, lakehouse.read(source), model, kept)
-    target = f"bench.out{len(kept)}"
-    # As the nightly job writes: a day's rows together, or the engine holds every day's until the end.
-    together = scored.repartition(PARTITION)
-    together.write.format("delta").mode("overwrite").partitionBy(PARTITION).save(lakehouse.path(target))
+    schema = event_rows.schema(scored)
+    rows = writable(lakehouse, scored, schema)
+    lakehouse.write(f"bench.out{len(kept)}", rows, mode="overwrite", schema=schema, partition_by=[PARTITION])
 
 
 @contextmanager
@@ -151,9 +151,10 @@ def one_million(lakehouse: Lakehouse, model: Bundle, table: pa.Table) -> dict[st
     work[f"bare {fastest}"]()
     cpu = {"bare": time.process_time() - start}
     for name in ("scores", "with_features"):
+        start = time.process_time()
         with engine_seen(lakehouse.settings) as seen:
             work[name]()
-        cpu[name] = seen["cpu"]
+        cpu[name] = seen["cpu"] + time.process_time() - start
     found = {"bare": bare_of[fastest], **{name: seconds[name] for name in ("scores", "with_features")}}
     return {
         "seconds": {name: round(value, 3) for name, value in found.items()},

@@ -17,7 +17,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs
 
-from jobs.lakehouse import engine
+from jobs.lakehouse import arrow_writer, engine
 from jobs.lakehouse.data_files import DataFiles, data_files
 from jobs.settings import Settings
 from jobs.state_files import file_lock
@@ -125,7 +125,7 @@ class Lakehouse:
     def write(
         self,
         table: str,
-        rows_in: "DataFrame | pa.Table",
+        rows_in: "DataFrame | pa.Table | pa.RecordBatchReader",
         *,
         mode: str,
         schema: pa.Schema,
@@ -137,27 +137,32 @@ class Lakehouse:
         """Write through the engine and prove that what arrived is what was meant; returns the Delta version.
 
         `mode` is `append` or `overwrite` (only the rows that match `replace_where`, if given); `schema` and
-        `rows` are what the caller means to write; `state` is committed in the same transaction.
+        `rows` are what the caller means to write; `state` is committed in the same transaction. A reader's batches
+        are written in this process (see `jobs.lakehouse.arrow_writer`), everything else by the engine.
 
         Raises WriteMismatch, with the table as it was, if schema or row count differ.
         """
         spark = self.spark
         before, state_before = self.version(table), self.state(table)
-        self._check_schema(table, rows_in.schema if isinstance(rows_in, pa.Table) else _arrow(rows_in), schema, before)
+        arriving = rows_in.schema if isinstance(rows_in, (pa.Table, pa.RecordBatchReader)) else _arrow(rows_in)
+        self._check_schema(table, arriving, schema, before)
         if isinstance(rows_in, pa.Table):
             rows = rows_in.num_rows if rows is None else rows
             rows_in = spark.createDataFrame(rows_in)
-        options = {"userMetadata": _metadata(state or {})}
-        if replace_where is not None and before is not None:
-            options["replaceWhere"] = replace_where
-        writer = rows_in.write.format("delta").mode(mode).options(**options)
-        if partition_by and before is None:
-            writer = writer.partitionBy(*partition_by)
-        writer.save(self.path(table))
+        where = None if before is None else replace_where
+        if isinstance(rows_in, pa.RecordBatchReader):
+            by = partition_by if before is None else ()
+            arrow_writer.save(self.path(table), rows_in, mode, where, by, keeping(state or {}))
+        else:
+            options = {"userMetadata": _metadata(state or {})} | ({} if where is None else {"replaceWhere": where})
+            writer = rows_in.write.format("delta").mode(mode).options(**options)
+            if partition_by and before is None:
+                writer = writer.partitionBy(*partition_by)
+            writer.save(self.path(table))
         after = self.version(table)
         if before is None:
             register_table(spark, self.path(table), table, embedded=self.settings.spark_remote is None)
-        self._check_rows(table, (before, after), rows, options.get("replaceWhere"), state_before)
+        self._check_rows(table, (before, after), rows, where, state_before)
         if after is None:
             raise WriteMismatch(f"{table}: the engine reported success, but there is no table at {self.path(table)}")
         return after
@@ -199,7 +204,8 @@ class Lakehouse:
     def _arrived(self, table: str, version: int, where: str | None) -> int:
         if where is not None:  # the commit's own count would include kept rows of files it had to rewrite
             return self.read(table, version).where(where).count()
-        return int(_metrics(self.delta(table)).get("numOutputRows", -1))
+        metrics = _metrics(self.delta(table))
+        return int(metrics.get("numOutputRows", metrics.get("num_added_rows", -1)))
 
     def reshape(
         self,

@@ -171,7 +171,7 @@ def _write(
     together = reduce(lambda some, more: some.unionByName(more), [_padded(frame, schema) for frame in frames])
     return lakehouse.write(
         table,
-        together.repartition(PARTITION),
+        writable(lakehouse, together, schema),
         mode="overwrite",
         schema=schema,
         rows=rows,
@@ -224,6 +224,17 @@ def score_frame(lakehouse: Lakehouse, frame: DataFrame, bundle: Bundle, kept: Se
     )
     kernel = scorer(bundle.read(GRAPH), bundle.manifest.files[GRAPH], names, bundle.manifest.threshold, kept)
     return inputs.mapInArrow(lakehouse.kernel(kernel), from_arrow_schema(outputs))
+
+
+def writable(lakehouse: Lakehouse, frame: DataFrame, schema: pa.Schema) -> DataFrame | pa.RecordBatchReader:
+    """Scored rows as `Lakehouse.write` takes them fastest.
+
+    On a cluster a day's rows come together, or every worker holds a file of every day. Rows of the embedded engine are
+    written in this process.
+    """
+    if lakehouse.settings.spark_remote:
+        return frame.repartition(PARTITION)
+    return frame.toArrow().cast(schema).to_reader()
 
 
 def _padded(frame: DataFrame, schema: pa.Schema) -> DataFrame:

@@ -1,0 +1,40 @@
+"""Rows written in this process: what is replaced, what is committed, and which columns have dictionaries."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+
+from jobs.lakehouse import arrow_writer
+from jobs.lakehouse.tables import keeping
+
+
+def rows(values: list[float], kind: str) -> pa.Table:
+    score = pa.array(values, pa.float32())
+    return pa.table({"score": score, "origin": [kind] * len(values), "part": [1] * len(values)})
+
+
+def save(path: str, table: pa.Table, where: str | None = None) -> None:
+    arrow_writer.save(path, table.to_reader(), "overwrite", where, ["part"] if where is None else [], keeping({"n": 1}))
+
+
+def test_only_rows_that_match_are_replaced(tmp_path: Path) -> None:
+    path = str(tmp_path / "table")
+    save(path, pa.concat_tables([rows([0.1, 0.2], "nightly"), rows([0.3], "online")]))
+    save(path, rows([0.5], "nightly"), "part in (1) and origin = 'nightly'")
+    table = DeltaTable(path).to_pyarrow_table().sort_by("score")
+    assert table["origin"].to_pylist() == ["online", "nightly"]
+    assert table["score"].to_pylist() == rows([0.3, 0.5], "")["score"].to_pylist()
+
+
+def test_state_is_committed_with_the_rows(tmp_path: Path) -> None:
+    save(str(tmp_path), rows([0.1], "nightly"))
+    assert DeltaTable(str(tmp_path)).history(1)[0]["userMetadata"] == '{"evergreen": {"n": 1}}'
+
+
+def test_numbers_are_written_without_a_dictionary_and_texts_with_one(tmp_path: Path) -> None:
+    save(str(tmp_path), rows([0.1, 0.2], "nightly"))
+    group = pq.ParquetFile(DeltaTable(str(tmp_path)).file_uris()[0]).metadata.row_group(0)
+    dictionary = {group.column(i).path_in_schema: group.column(i).has_dictionary_page for i in range(group.num_columns)}
+    assert dictionary == {"score": False, "origin": True}

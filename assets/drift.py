@@ -20,6 +20,8 @@ from jobs.registry.champion_bundles import Champions
 from jobs.use_case import UseCase
 
 NO_DRIFT, NO_SKEW = "no_drift", "no_training_serving_skew"
+SHOWN_DAYS = 28
+"""Judged days in the picture."""
 
 
 class Report(dg.Config):
@@ -43,7 +45,7 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         keys.drift,
         deps=[
             keys.batch_predictions,
-            keys.history,
+            keys.evidence,
             keys.labels,
             keys.champion,
         ],
@@ -51,7 +53,8 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         check_specs=[
             dg.AssetCheckSpec(NO_DRIFT, asset=keys.drift, description="Features, scores and labels are as they were.")
         ],
-        description="Whether features, scores and labels are distributed as in the weeks before the champion came.",
+        description="Whether features, scores and labels are as in the weeks before the champion came: what the "
+        "evidence of the night measured, by which the policy decides, and a classifier's opinion.",
     )
     def drift(
         context: dg.AssetExecutionContext,
@@ -61,6 +64,8 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         from jobs.drift import report
         from jobs.ground_truth import outcomes
+        from jobs.ground_truth.label_drift import label_drift
+        from jobs.retraining import nightly_evidence
         from jobs.scoring import logged_days
 
         as_of = moment(context, lakehouse, use_case)
@@ -70,14 +75,16 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             yield from _nothing(NO_DRIFT, NOTHING_SCORED)
             return
         bundle = _bundle(champions, use_case, logged.model_version, as_of)
-        label, concept = _by_labels(decided)
-        found, note = None, ""
-        try:
-            found = report.report(lakehouse, use_case, bundle, logged)
-        except report.TooFewDays as error:
-            note = f"features and scores cannot be judged: {error}"
+        measured = nightly_evidence.measurement(lakehouse, use_case, champions, as_of)
+        judged = measured.judged(use_case.label_features, SHOWN_DAYS)
+        label, concept, note = label_drift(decided.known.labelled), measured.concept, ""
+        if judged and measured.stable is not None:
+            found = report.report(lakehouse, use_case, bundle, logged, judged, measured.stable.days)
+        else:
+            why = measured.unmeasured or "no day is counted yet"
+            found, note = None, f"features and scores cannot be judged: {why}"
         alarms = [*(f"{name} drifted" for name in (found.named if found else ()))]
-        alarms += ["what is positive changed (concept drift)"] if concept.alarm else []
+        alarms += ["what is positive changed (concept drift)"] if concept and concept.alarm else []
         alarms += ["rows can be told from those before"] if found and found.alarm and not found.named else []
         yield dg.AssetCheckResult(
             check_name=NO_DRIFT,
@@ -92,21 +99,12 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
                 "model_version": logged.model_version,
                 **(_drift_shown(found) if found else {}),
                 "label_drift_score": label.score,
-                "concept_drift_score": concept.score,
-                "concept_drift_judged": concept.judged,
+                **({"concept_drift_score": concept.score, "concept_drift_judged": concept.judged} if concept else {}),
                 **html,
             }
         )
 
     return drift
-
-
-def _by_labels(decided: Any) -> tuple[Any, Any]:
-    """Drift that labels show: of how many are positive among all events, and of which, among those decided."""
-    from jobs.ground_truth.concept_drift import concept_drift
-    from jobs.ground_truth.label_drift import label_drift
-
-    return label_drift(decided.known.labelled), concept_drift(decided.scored)
 
 
 def _drift_shown(found: Any) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
     @asset(
         use_case,
         keys.estimate,
-        deps=[keys.performance, keys.champion],
+        deps=[keys.performance, keys.evidence, keys.champion],
         kinds={"delta"},
         description="Expected performance of recent days before their truth is in, and how far estimates were off.",
     )
@@ -175,14 +175,15 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
         from jobs.ground_truth import estimates_table, outcomes, performance_table
-        from jobs.ground_truth.concept_drift import concept_drift
+        from jobs.ground_truth.concept_drift import NOT_JUDGED
+        from jobs.retraining import nightly_evidence
 
         as_of = moment(context, lakehouse, use_case)
         champion = champions.at(use_case, as_of)
         found = outcomes.outcomes(lakehouse, use_case, problem, as_of)
         if champion is None or found is None:
             return dg.MaterializeResult(metadata={"notes": NO_CHAMPION if champion is None else NOTHING_SCORED})
-        concept = concept_drift(found.scored)
+        concept = nightly_evidence.measurement(lakehouse, use_case, champions, as_of).concept or NOT_JUDGED
         expected = estimates_table.expect(lakehouse, use_case, problem, champion, found, concept)
         version = estimates_table.record(lakehouse, use_case, expected.days, champion[0], as_of)
         if version is None:

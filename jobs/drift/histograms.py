@@ -117,5 +117,9 @@ def expected(known: Histograms, day: date, weeks: int, step: int = -1) -> tuple[
         return None
     counts = known.counts[found]
     rows = counts[:, :1].sum(axis=-1, keepdims=True)
-    middle = np.median(counts / rows, axis=0)
+    shares = counts / rows
+    middle = np.median(shares, axis=0)
+    # Of few rows, spread over many bins, no bin may hold any in most weeks.
+    scattered = middle.sum(axis=-1) == 0
+    middle[scattered] = shares.mean(axis=0)[scattered]
     return middle / middle.sum(axis=-1, keepdims=True), float(rows.sum())

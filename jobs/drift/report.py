@@ -1,13 +1,14 @@
-"""Drift of what the champion was fed and said, for people: every feature and the score, day by day, and a classifier's
-opinion of the last day. How days are judged is in `jobs.drift.detector` and `jobs.stats.domain_classifier`; nothing is
-decided here.
+"""Drift for people: what the night's evidence measured of every feature and the score, and a classifier's opinion of
+the last day. How days are judged is in `jobs.drift.detector` and `jobs.stats.domain_classifier`; nothing is decided
+here.
 
-The days that the champion decided come from the nightly log. The stable weeks before it come from the table of all
-events (`jobs.datasets.history`), scored now, so that scores of one model are compared.
+The classifier takes samples of the days that the champion decided from the nightly log, and of the weeks before from
+the table of all events (`jobs.datasets.history`), scored now, so that scores of one model are compared.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,12 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.datasets import history
-from jobs.drift import detector as drift
-from jobs.drift import reference as drift_reference
+from jobs.drift import classifier_null
 from jobs.drift.detector import Drift
-from jobs.drift.drift_kernel import edges_of
-from jobs.drift.histograms import count
-from jobs.drift.reference import StoredReference
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.models.tables import features_of
 from jobs.registry.bundle import Bundle
@@ -33,15 +30,12 @@ from jobs.scoring.batch import score_frame
 from jobs.scoring.logged_days import LoggedDays
 from jobs.scoring.scoring_kernel import SCORE
 from jobs.stats import domain_classifier as two_sample
-from jobs.stats.domain_classifier import TwoSample
+from jobs.stats.domain_classifier import Null, TwoSample
 from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-JUDGED_DAYS = 28
-"""Days that are shown, as far as the champion decided them."""
-COMPARED_WEEKS = timedelta(weeks=drift.WEEKS + 1)
 NULL_DAYS = timedelta(days=two_sample.ENOUGH_DAYS // 2 + 7 * two_sample.WEEKS)
 """The latest days of the reference that have as many days as are enough with four weeks before or after them."""
 _SEED = 0
@@ -76,45 +70,27 @@ class DriftReport:
         return self.last.alarm or (self.two_sample is not None and self.two_sample.alarm)
 
 
-class TooFewDays(ValueError):
-    """There is nothing to compare with."""
+def report(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    bundle: Bundle,
+    logged: LoggedDays,
+    judged: Sequence[Drift],
+    stable: Sequence[date],
+) -> DriftReport:
+    """Add the classifier's opinion of the last judged day to what the night's evidence measured.
 
-
-def report(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, logged: LoggedDays) -> DriftReport:
-    """Judge the days that the model of `bundle` decided, up to the last one in the log.
-
-    The reference is the eight weeks before the model's first night, or, where there are too few days before it, the
-    first weeks there are.
-
-    Raises:
-        TooFewDays: fewer than `jobs.drift.detector.FEWEST_DAYS` days before the judged one, or gaps between them.
+    Args:
+        logged: days that the model of `bundle` decided.
+        judged: drift of the latest days, as the evidence judged it, at least one.
+        stable: days of the reference that it was judged by.
     """
-    before = _history_days(lakehouse, use_case, bundle, logged.days[0])
-    stable, since = _parted(before, logged)
-    rows = _Rows(lakehouse, use_case, bundle, logged, before)
-    kept = _kept(lakehouse, use_case, bundle, rows, stable)
-    recent = count(lakehouse, rows.of(since), kept.edges, PARTITION)
-    judged = tuple(
-        drift.judge(kept.reference, recent.until(day), use_case.label_features) for day in recent.days[-JUDGED_DAYS:]
-    )
-    then, now, told = _two_sample(bundle, rows, kept, recent.days[-1])
+    rows = _Rows(lakehouse, use_case, bundle, logged, _history_days(lakehouse, use_case, bundle, logged.days[0]))
+    null = _null(lakehouse, use_case, bundle, rows, [day for day in stable if day in rows.held])
+    then, now, told = _two_sample(bundle, rows, null, judged[-1].day)
     # Of a day behind a gap the classifier has no more to say than the distances.
-    return DriftReport(judged, (stable[0], stable[-1]), told if judged[-1].judged else None, then, now)
-
-
-def _parted(before: Mapping[date, int], logged: LoggedDays) -> tuple[list[date], list[date]]:
-    """Days of the reference, and the days since that are counted."""
-    earlier, decided = list(before)[-drift.REFERENCE_DAYS :], list(logged.days)
-    if len(earlier) < drift.FEWEST_DAYS:
-        every = [*before, *decided]
-        earlier = every[: min(drift.REFERENCE_DAYS, len(every) - 1)]
-        if len(earlier) < drift.FEWEST_DAYS:
-            raise TooFewDays(
-                f"expected at least {drift.FEWEST_DAYS} days with features before the judged one, found {len(earlier)}"
-            )
-        decided = every[len(earlier) :]
-    first = decided[-1] - COMPARED_WEEKS - timedelta(days=JUDGED_DAYS)
-    return earlier, [day for day in decided if day >= first]
+    found = told if judged[-1].judged else None
+    return DriftReport(tuple(judged), (stable[0], stable[-1]), found, then, now)
 
 
 def _history_days(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, until: date) -> dict[date, int]:
@@ -165,34 +141,25 @@ class _Rows:
         return self.of(days, f"crc32(cast(`{self.use_case.event_id}` as string)) % {share} = 0").toArrow()
 
 
-def _kept(
-    lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, rows: _Rows, stable: Sequence[date]
-) -> StoredReference:
-    """The reference of this model, measured on the first evening."""
+def _null(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, rows: _Rows, stable: Sequence[date]) -> Null | None:
+    """What the classifier says of stable days, measured on the model's first evening; None: too few whole weeks."""
+    if not stable:
+        return None
     of = {"bundle": bundle.sha256, "first": str(stable[0]), "last": str(stable[-1])}
-    kept = drift_reference.last(lakehouse.settings, use_case, of)
-    if kept is not None:
-        return kept
-    names = [*bundle.manifest.names, SCORE]
-    held = len(stable) * two_sample.ROWS
-    sample = rows.sampled(stable, max(1, sum(rows.held[day] for day in stable) // held))
-    edges = {name: edges_of(_column(sample, name)) for name in names}
-    try:
-        known = drift.reference(count(lakehouse, rows.of(stable), edges, PARTITION))
-    except ValueError as error:  # gaps, such as a day of the week without events
-        raise TooFewDays(str(error)) from error
-    try:
-        days = sample.filter(pc.greater(sample[PARTITION], stable[-1] - NULL_DAYS))
+    kept, null = classifier_null.last(lakehouse.settings, use_case, of)
+    if kept:
+        return null
+    wanted = len(stable) * two_sample.ROWS
+    sample = rows.sampled(stable, max(1, sum(rows.held[day] for day in stable) // wanted))
+    days = sample.filter(pc.greater(sample[PARTITION], stable[-1] - NULL_DAYS))
+    with contextlib.suppress(ValueError):  # gaps leave too few days with whole weeks around them
         null = two_sample.null(_samples(days, bundle.manifest.names), _SEED)
-    except ValueError:  # gaps leave too few days with whole weeks around them
-        null = None
-    kept = StoredReference(edges, known, null)
-    drift_reference.keep(lakehouse.settings, use_case, of, kept)
-    return kept
+    classifier_null.keep(lakehouse.settings, use_case, of, null)
+    return null
 
 
 def _two_sample(
-    bundle: Bundle, rows: _Rows, kept: StoredReference, day: date
+    bundle: Bundle, rows: _Rows, null: Null | None, day: date
 ) -> tuple[pa.Table, pa.Table, TwoSample | None]:
     """Samples of the weeks before and of the day, and what a classifier says to them."""
     weeks = [day - timedelta(weeks=n) for n in range(1, two_sample.WEEKS + 1)]
@@ -200,18 +167,13 @@ def _two_sample(
     table = rows.sampled([*there, day], max(1, rows.held[day] // two_sample.ROWS))
     is_now = pc.equal(table[PARTITION], day)
     then, now = table.filter(pc.invert(is_now)), table.filter(is_now)
-    if kept.null is None or len(there) < len(weeks):
+    if null is None or len(there) < len(weeks):
         return then, now, None
     names = bundle.manifest.names
-    return then, now, two_sample.judge(kept.null, _samples(table, names), day, names, _SEED)
+    return then, now, two_sample.judge(null, _samples(table, names), day, names, _SEED)
 
 
 def _samples(table: pa.Table, names: Sequence[str]) -> two_sample.Rows:
     features = features_of(table, names)
     days = np.array(table[PARTITION].to_pylist(), dtype="datetime64[D]")
     return {one.item(): two_sample.sample(features[days == one], _SEED) for one in np.unique(days)}
-
-
-def _column(table: pa.Table, name: str) -> np.ndarray:
-    values: np.ndarray = table[name].cast(pa.float32()).to_numpy()
-    return values

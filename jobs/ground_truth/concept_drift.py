@@ -70,3 +70,7 @@ def _reported(event: Times, known_at: Times, low: Bools, moment: int, days: int)
     """Positives of the `days` before a moment that were known at it, and how many of these are low."""
     reported = (event > moment - days * MICROSECONDS_A_DAY) & (event <= moment) & (known_at <= moment)
     return int(reported.sum()), int(low[reported].sum())
+
+
+NOT_JUDGED = combined({}, ALARM)
+"""Of decisions that there is too little to compare with."""

@@ -13,15 +13,17 @@ from datetime import date, datetime, timedelta
 import numpy as np
 
 from jobs.datasets import history
+from jobs.datasets.history import History
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.ledger.promotions import Champion
 from jobs.models.protocol import Model
 from jobs.registry.champion_bundles import Champions
 from jobs.retraining import decisions as retraining
-from jobs.retraining import input_drift
+from jobs.retraining import input_drift, measurements
 from jobs.retraining.decisions import Row
 from jobs.retraining.label_evidence import remembered
+from jobs.retraining.measurements import Measurement
 from jobs.retraining.monitor import Adopted, DailyEvidence, Decided, MonitorState, evening
 from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.retraining.policy import Evidence, RetrainingDecision, Rules
@@ -45,7 +47,7 @@ class Period:
 def evidence(
     lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime
 ) -> tuple[Evidence, DailyEvidence]:
-    """What is known at a moment, as the policy takes it, and what it was seen by.
+    """What is known at a moment, as the policy takes it, and what it was seen by. What drift was measured by is kept.
 
     Raises:
         ValueError: there is no history, or the events lack a feature of the champion.
@@ -61,11 +63,31 @@ def evidence(
         return champions.model(use_case, period.version, period.sha256, known.history.names)
 
     events = happened(known, champions_until, [row.decision for row in decided], as_of, model)
-    _, shown = evening(MonitorState(), known, events, as_of)
-    reports = report_versions(lakehouse, use_case)
+    state, shown = evening(MonitorState(), known, events, as_of)
     champion = champions_until[-1].version if champions_until else 0
-    shown = replace(shown, versions={**known.history.versions, **reports, "champion": champion})
+    shown = replace(shown, versions={**_tables(lakehouse, use_case, known.history), "champion": champion})
+    measurements.keep(lakehouse.settings, use_case, Measurement.of(as_of, shown, state.measured))
     return replace(shown.evidence(as_of), in_production=bool(champions_until)), shown
+
+
+def measurement(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime) -> Measurement:
+    """What the evidence of a moment was measured by: as it was kept, or measured anew if that was of other tables.
+
+    Raises as `evidence`.
+    """
+    tables = _tables(lakehouse, use_case, history.read(lakehouse, use_case))
+    kept = measurements.last(lakehouse.settings, use_case, as_of, tables)
+    if kept is None:
+        evidence(lakehouse, use_case, champions, as_of)
+        kept = measurements.last(lakehouse.settings, use_case, as_of, tables)
+    if kept is None:
+        raise ValueError(f"{use_case.name}: expected the tables to stay as they are meanwhile, found others; run again")
+    return kept
+
+
+def _tables(lakehouse: Lakehouse, use_case: UseCase, read: History) -> dict[str, int]:
+    """Delta versions of the tables that evidence rests on."""
+    return {**read.versions, **report_versions(lakehouse, use_case)}
 
 
 def report_versions(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, int]:

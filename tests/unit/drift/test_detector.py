@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jobs.drift import detector
 from jobs.drift.detector import Drift, Reference, judge, reference
 from jobs.drift.drift_kernel import MISSING, bins_of, counter, edges_of
-from jobs.drift.histograms import Histograms, histograms
+from jobs.drift.histograms import Histograms, expected, histograms
 from jobs.stats.divergences import jensen_shannon, kolmogorov_smirnov, stability_index
 
 START = date(2026, 1, 1)
@@ -270,3 +270,11 @@ def test_too_little_to_compare_with_is_an_error(known: Reference) -> None:
         reference(later.until(day(20)))
     with pytest.raises(ValueError, match="same edges"):
         judge(known, Histograms(later.days, tuple(reversed(later.features)), later.counts))
+
+
+def test_a_feature_whose_few_rows_fall_into_other_bins_each_week_has_an_expectation() -> None:
+    days = tuple(date(2026, 1, 1) + timedelta(days=n) for n in range(29))
+    counts = np.zeros((29, 1, 8), dtype=np.int64)
+    counts[np.arange(29), 0, np.arange(29) // 7] = 1
+    found = expected(Histograms(days, ("a",), counts), days[28], 4)
+    assert found is not None and found[0].sum() == pytest.approx(1) and np.isfinite(found[0]).all()

@@ -13,10 +13,7 @@ from deltalake import write_deltalake
 from worlds.judged_world import PROBLEM
 
 from jobs import settings
-from jobs.drift import reference as drift_reference
-from jobs.drift.detector import REFERENCE_DAYS, reference
-from jobs.drift.histograms import Histograms
-from jobs.drift.reference import StoredReference
+from jobs.drift import classifier_null
 from jobs.ground_truth.outcomes import Outcomes, events, outcomes
 from jobs.ground_truth.performance_table import fingerprints
 from jobs.lakehouse.tables import Lakehouse
@@ -166,16 +163,9 @@ def test_logged_days_are_those_of_the_last_days_model(lakehouse: Lakehouse) -> N
     assert earlier is not None and (earlier.model_version, len(earlier.days)) == (1, 2)
 
 
-def test_a_kept_reference_is_that_of_its_model_alone(lakehouse: Lakehouse) -> None:
-    generator = np.random.default_rng(0)
-    counts = generator.multinomial(1000, np.full(8, 1 / 8), (REFERENCE_DAYS, 2))
-    days = tuple(date(2026, 1, 1) + n * DAY for n in range(REFERENCE_DAYS))
-    edges = {name: generator.normal(size=6).astype(np.float32) for name in ("a", "b")}
-    kept = StoredReference(edges, reference(Histograms(days, ("a", "b"), counts)), Null(0.53, 0.01, 28))
-    drift_reference.keep(lakehouse.settings, FRAUD, {"bundle": "one"}, kept)
-    found = drift_reference.last(lakehouse.settings, FRAUD, {"bundle": "one"})
-    assert found is not None and found.null == kept.null
-    assert all((found.edges[name] == cuts).all() for name, cuts in edges.items())
-    assert (found.reference.histograms.counts == counts).all() and found.reference.histograms.days == days
-    assert [noise.line for noise in found.reference.noise] == [noise.line for noise in kept.reference.noise]
-    assert drift_reference.last(lakehouse.settings, FRAUD, {"bundle": "another"}) is None
+def test_a_kept_null_is_that_of_its_model_alone(lakehouse: Lakehouse) -> None:
+    assert classifier_null.last(lakehouse.settings, FRAUD, {"bundle": "one"}) == (False, None)
+    for null in (Null(0.53, 0.01, 28), None):
+        classifier_null.keep(lakehouse.settings, FRAUD, {"bundle": "one"}, null)
+        assert classifier_null.last(lakehouse.settings, FRAUD, {"bundle": "one"}) == (True, null)
+    assert classifier_null.last(lakehouse.settings, FRAUD, {"bundle": "another"}) == (False, None)

@@ -123,6 +123,8 @@ def outcomes(
         columns=[use_case.event_id, SCORE, "model_version", *features],
         filters=[(PARTITION, ">=", first_day(use_case, as_of)), ("origin", "=", prediction_log.NIGHTLY)],
     )
+    # What is drawn by row must not depend on the order of files.
+    rows = rows.sort_by(use_case.event_id)
     place, row = known.places(values(rows[use_case.event_id]))
     if not len(place):
         return None

@@ -150,13 +150,10 @@ def _options(settings: Settings, target: Path) -> list[str]:
 @contextlib.contextmanager
 def session(lakehouse: Lakehouse, use_case: UseCase) -> Iterator[None]:
     """Inside, dbt finds the engine's shared session, with all tables registered, and the warehouse."""
-    from pyspark.sql.connect.session import SparkSession
-
-    # dbt-spark asks for any session: in a process that talked to several engines that would be the first one.
-    SparkSession._default_session = SparkSession._active_session.session = lakehouse.spark
     for schema in (use_case.name, f"{use_case.name}_staging"):
         lakehouse.spark.sql(f"create schema if not exists {schema}")
-    with exported(SPARK_REMOTE=engine.url(lakehouse.settings), EVERGREEN_WAREHOUSE=lakehouse.warehouse):
+    remote = exported(SPARK_REMOTE=engine.url(lakehouse.settings), EVERGREEN_WAREHOUSE=lakehouse.warehouse)
+    with engine.active(lakehouse.spark), remote:
         try:
             yield
         finally:

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -137,7 +138,27 @@ def connect(address: str) -> "SparkSession":
     # At exit pyspark would tell the server to drop caches it never made, and retry for minutes if the server is gone.
     atexit.unregister(spark.client._on_exit)
     spark.conf.set("spark.sql.session.timeZone", "UTC")
+    _make_active(None)
     return spark
+
+
+@contextmanager
+def active(session: "SparkSession") -> Iterator[None]:
+    """Inside, libraries that ask pyspark for the session of this process find this one; outside they find none.
+
+    MLflow asks at every call, and would wait for minutes for the answer of an engine that has ended since.
+    """
+    _make_active(session)
+    try:
+        yield
+    finally:
+        _make_active(None)
+
+
+def _make_active(session: "SparkSession | None") -> None:
+    from pyspark.sql.connect.session import SparkSession
+
+    SparkSession._default_session = SparkSession._active_session.session = session
 
 
 def stop(settings: Settings, timeout: float = 10.0) -> None:

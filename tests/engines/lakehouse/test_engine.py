@@ -69,6 +69,16 @@ def test_a_lakehouse_has_one_client_and_another_after_its_engine_ended(home: Set
     assert lakehouse.spark.sql("select 1").collect()[0][0] == 1
 
 
+def test_no_library_finds_a_session_that_it_would_wait_for_once_the_engine_has_ended(home: Settings) -> None:
+    from pyspark.sql.connect.session import SparkSession
+
+    spark = attach(home).spark
+    assert SparkSession.getActiveSession() is None
+    with engine.active(spark):
+        assert SparkSession.getActiveSession() is spark  # as dbt asks for it
+    assert SparkSession.getActiveSession() is None
+
+
 def test_many_starters_get_one_server(home: Settings) -> None:
     with ThreadPoolExecutor(4) as pool:
         urls = set(pool.map(lambda _: engine.url(home), range(4)))

@@ -5,6 +5,7 @@ Evidently takes seconds to import and to draw, so that this is for days that som
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,10 @@ def write(settings: Settings, use_case: UseCase, found: DriftReport) -> Path:
 
 
 def _drawn(then: pa.Table, now: pa.Table, names: list[str]) -> str:
-    # Reports send nothing, only Evidently's own service would; this keeps that from it, too.
-    with exported(DO_NOT_TRACK="1"):
+    # Reports send nothing, only Evidently's own service would; this keeps that from it, too. What its libraries say of
+    # their own deprecated parts is nothing that a reader of a run's output could act on.
+    with exported(DO_NOT_TRACK="1"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
         from evidently import DataDefinition, Dataset, Report
         from evidently.presets import DataDriftPreset
 

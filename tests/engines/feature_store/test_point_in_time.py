@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -63,24 +62,6 @@ def test_no_row_of_hostile_data_is_wrong(lakehouse: Lakehouse, seed: int, ttl: t
     )
     assert found.column_names == ["one", "two", "event_timestamp", "note", "x", "y"]
     assert counted(found.to_pylist()) == counted(expected)
-
-
-@pytest.mark.parametrize("asked", [0, 600])
-def test_no_row_is_wrong_where_the_task_reads_the_data_files_itself(lakehouse: Lakehouse, asked: int) -> None:
-    rng = random.Random(4)
-    known = hostile.features(rng)
-    rows = hostile.entities(rng, known, 600)[:asked]
-    features = pa.Table.from_pylist(known, schema=hostile.FEATURE_SCHEMA)
-    table = f"point_in_time.asked_by_{asked}"
-    for part in (features.slice(0, 100), features.slice(100)):
-        write_deltalake(lakehouse.path(table), part, mode="append")
-    files = lakehouse.data_files(table)
-    assert (files is None) == (lakehouse.settings.spark_remote is not None)
-    assert files is None or files.num_rows == len(known)
-    found = joined(
-        lakehouse, pa.Table.from_pylist(rows, schema=hostile.ENTITY_SCHEMA), features, ttl=hostile.TTL, files=files
-    )
-    assert counted(found.to_pylist()) == counted(hostile.answers(rows, known, hostile.TTL, created=True))
 
 
 @pytest.mark.parametrize(("asked", "known"), [(0, 0), (0, 3), (3, 0)])

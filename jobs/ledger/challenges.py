@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 from jobs.settings import Settings
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from jobs.use_case import UseCase
 
 
@@ -38,15 +36,8 @@ def keep(settings: Settings, record: ChallengeRecord) -> ChallengeRecord:
     """Record a challenge, unless one with its digest is recorded already; returns the one that is."""
     from jobs.ledger import database
 
-    table = database.challenges
-
-    def insert(connection: sa.Connection) -> ChallengeRecord:
-        earlier = connection.execute(table.select().where(table.c.digest == record.digest)).first()
-        if earlier is None:
-            connection.execute(table.insert().values(vars(record)))
-        return record if earlier is None else ChallengeRecord(**earlier._mapping)
-
-    return database.repeated(settings, insert)
+    earlier = database.record_once(settings, database.challenges.c.digest, vars(record))
+    return record if earlier is None else ChallengeRecord(**earlier._mapping)
 
 
 def of_bundle(settings: Settings, use_case: UseCase, sha256: str) -> ChallengeRecord | None:

@@ -5,7 +5,7 @@ Importing this module imports SQLAlchemy: whoever must start fast does it late.
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -237,6 +237,19 @@ def repeated(settings: Settings, work: Callable[[sa.Connection], Result]) -> Res
                 raise
             time.sleep(random.random() * 0.05)
     raise AssertionError("unreachable")
+
+
+def record_once(settings: Settings, key: sa.Column[Any], values: Mapping[str, Any]) -> sa.Row[Any] | None:
+    """Insert a row into the table of `key`, unless one with the same value of `key` is there; returns that one."""
+    table = key.table
+
+    def insert(connection: sa.Connection) -> sa.Row[Any] | None:
+        earlier = connection.execute(table.select().where(key == values[key.key])).first()
+        if earlier is None:
+            connection.execute(table.insert().values(values))
+        return earlier
+
+    return repeated(settings, insert)
 
 
 @lru_cache

@@ -6,7 +6,7 @@ closed when the next one's opens. What a decision rests on is `jobs.promotion.pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -180,15 +180,8 @@ def keep(settings: Settings, found: Evaluation) -> Evaluation:
     """Record an evaluation, unless the same comparison is recorded already; returns the one that is."""
     from jobs.ledger import database
 
-    table = database.evaluations
-
-    def insert(connection: sa.Connection) -> Evaluation:
-        earlier = _read(connection.execute(table.select().where(table.c.digest == found.digest)), Evaluation)
-        if not earlier:
-            connection.execute(table.insert().values(vars(found)))
-        return earlier[0] if earlier else found
-
-    return database.repeated(settings, insert)
+    earlier = database.record_once(settings, database.evaluations.c.digest, vars(found))
+    return found if earlier is None else _read([earlier], Evaluation)[0]
 
 
 def decide(
@@ -268,6 +261,6 @@ def _book(connection: sa.Connection, use_case: str) -> LedgerView:
     return LedgerView(_read(rows(database.champions), Champion), _read(rows(database.decisions), PromotionDecision))
 
 
-def _read(rows: sa.CursorResult[Any], kind: type[Record]) -> list[Record]:
+def _read(rows: Iterable[sa.Row[Any]], kind: type[Record]) -> list[Record]:
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
     return [kind(**{name: row._mapping[name] for name in names}) for row in rows]

@@ -53,7 +53,7 @@ def keep(settings: Settings, use_case: UseCase, evidence: Evidence, now: datetim
     """Record what is known at a moment; gives its digest. The same evidence is kept once."""
     from jobs.ledger import database
 
-    table, digest = database.evidence, digest_of(use_case, evidence)
+    digest = digest_of(use_case, evidence)
     content = {**asdict(evidence), "positives": {str(day): n for day, n in evidence.positives.items()}}
     values = {
         "digest": digest,
@@ -62,12 +62,7 @@ def keep(settings: Settings, use_case: UseCase, evidence: Evidence, now: datetim
         "kept_at": now,
         "content": provenance.plain(content),
     }
-
-    def insert(connection: sa.Connection) -> None:
-        if connection.execute(table.select().where(table.c.digest == digest)).first() is None:
-            connection.execute(table.insert().values(values))
-
-    database.repeated(settings, insert)
+    database.record_once(settings, database.evidence.c.digest, values)
     return digest
 
 
@@ -145,14 +140,8 @@ def finished(settings: Settings, row: Row, now: datetime, version: int | None, s
     """Record what came of a training, once."""
     from jobs.ledger import database
 
-    table = database.trainings
-
-    def insert(connection: sa.Connection) -> None:
-        if connection.execute(table.select().where(table.c.retraining == row.id)).first() is None:
-            values = {"retraining": row.id, "finished_at": now, "model_version": version, "said": said}
-            connection.execute(table.insert().values(values))
-
-    database.repeated(settings, insert)
+    values = {"retraining": row.id, "finished_at": now, "model_version": version, "said": said}
+    database.record_once(settings, database.trainings.c.retraining, values)
 
 
 def rows(settings: Settings, use_case: UseCase) -> list[Row]:

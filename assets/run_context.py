@@ -1,6 +1,6 @@
 """Which moment and which days a run is about. No asset reads the clock: `as_of` comes from the run."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import dagster as dg
 from dagster._core.storage.tags import (
@@ -11,6 +11,7 @@ from dagster._core.storage.tags import (
 
 from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import Lakehouse
+from jobs.times import end_of
 from jobs.use_case import UseCase
 
 AS_OF_TAG = "evergreen/as_of"
@@ -24,7 +25,7 @@ def as_of(context: dg.AssetExecutionContext, otherwise: datetime) -> datetime:
         return datetime.fromisoformat(tag).astimezone(UTC)
     span = days(context)
     if span is not None:
-        return datetime.combine(span[1] + timedelta(days=1), datetime.min.time(), UTC)
+        return end_of(span[1])
     return otherwise
 
 

@@ -35,6 +35,11 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, datetime.min.time(), UTC)
 
 
+def end_of(day: date) -> datetime:
+    """The midnight that ends a day."""
+    return midnight(day + timedelta(days=1))
+
+
 def ages(times: Times, moment: int) -> Floats:
     """Age in days of each event at a moment (microseconds UTC); negative before it happened."""
     found: Floats = (moment - times) / MICROSECONDS_A_DAY

@@ -15,6 +15,7 @@ from jobs.alerts.outbox import Alert
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.ledger import promotions
 from jobs.scoring import prediction_log
+from jobs.times import end_of
 from jobs.use_case import UseCase
 
 PREDICTIONS, FEATURES = "late_predictions", "stale_features"
@@ -36,11 +37,6 @@ class FreshnessFacts:
     """Start of the first champion: days before it had no model to be scored by."""
     features: Mapping[str, date | None] = field(default_factory=dict)
     """Feature table -> its newest day (None: empty); tables that do not exist are left out."""
-
-
-def end_of(day: date) -> datetime:
-    """The midnight (UTC) that ends a day."""
-    return datetime.combine(day + DAY, datetime.min.time(), UTC)
 
 
 def read(lakehouse: Lakehouse, use_case: UseCase) -> FreshnessFacts:

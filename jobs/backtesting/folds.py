@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from jobs.models.protocol import Examples, Model
 from jobs.models.tables import examples_of
 from jobs.problem import Family, Problem
 from jobs.stats.metrics import auc_roc, average_precision, card_precision
+from jobs.times import midnight
 from jobs.use_case import UseCase
 
 DAY = timedelta(days=1)
@@ -66,7 +67,7 @@ class Fold:
     @property
     def moment(self) -> datetime:
         """When the test days begin: what was known then may be trained on."""
-        return datetime.combine(self.test_from, datetime.min.time(), UTC)
+        return midnight(self.test_from)
 
 
 def run(

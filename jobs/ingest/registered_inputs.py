@@ -6,12 +6,13 @@ Reading the files: see `jobs.ingest.load`.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from jobs.settings import Settings
 from jobs.state_files import replace_json
+from jobs.times import end_of
 from jobs.use_case import Progress, UseCase
 
 
@@ -33,7 +34,7 @@ class Inputs:
     @property
     def end(self) -> datetime:
         """Midnight after the last day: the default `as_of`."""
-        return datetime.combine(self.last_day + timedelta(days=1), time.min, UTC)
+        return end_of(self.last_day)
 
     def paths(self, name: str) -> tuple[Path, ...]:
         return tuple(Path(f) for f in self.files.get(name, ()))

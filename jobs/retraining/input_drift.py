@@ -19,7 +19,8 @@ from jobs.drift.detector import Drift, Reference
 from jobs.drift.drift_kernel import Edges, bins_of, edges_of
 from jobs.drift.histograms import Histograms
 from jobs.models.protocol import Model
-from jobs.retraining.monitored_history import MonitoredHistory, end_of
+from jobs.retraining.monitored_history import MonitoredHistory
+from jobs.times import end_of, microseconds
 
 SCORE = "score"
 """The model's output, as one more feature."""
@@ -97,7 +98,7 @@ def adopted(
     """
     last = today if changed_on is None else changed_on - DAY
     adoption = Adoption(model, today, last, settled_since)
-    enough = len(adoption.stable_days(known, end_of(today))) >= detector.FEWEST_DAYS
+    enough = len(adoption.stable_days(known, microseconds(end_of(today)))) >= detector.FEWEST_DAYS
     return adoption if enough else None
 
 
@@ -107,7 +108,7 @@ def settles(known: MonitoredHistory, change: date, after: timedelta, day: date) 
     if day + DAY - change < after:
         return False
     enough = detector.FEWEST_DAYS
-    days = [d for d in known.days_until(day, (day - change).days + 1, end_of(day)) if d >= change]
+    days = [d for d in known.days_until(day, (day - change).days + 1, microseconds(end_of(day))) if d >= change]
     return len(days) >= enough and day == max(days[enough - 1], change + after - DAY)
 
 

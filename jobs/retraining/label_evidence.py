@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +23,7 @@ from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.ground_truth.reports import reported_until
 from jobs.retraining.input_drift import Scores
 from jobs.retraining.monitored_history import MonitoredHistory
-from jobs.times import NEVER, ages, microseconds
+from jobs.times import MICROSECONDS_A_DAY, NEVER, ages, microseconds, numbered_day
 from jobs.use_case import UseCase
 
 REMEMBERED = timedelta(days=90)
@@ -111,7 +111,7 @@ def average_precisions(events: DecidedEvents) -> list[float]:
     none. While no reports come, no day ripens."""
     known, delay, moment = events.known, events.delay, events.moment
     until = reported_until(known.reports(moment)[1], events.as_of)
-    last = datetime.fromtimestamp(until / 1e6, UTC).date() - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
+    last = numbered_day(until // MICROSECONDS_A_DAY) - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
     count = performance_drop.RECENT_DAYS + performance_drop.NOISE_DAYS
     days = [day for day in known.days_until(last, count, moment) if day in events.scores and day > events.since]
     if len(days) < performance_drop.RECENT_DAYS + performance_drop.FEWEST_DAYS:

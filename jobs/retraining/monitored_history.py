@@ -122,11 +122,6 @@ class MonitoredHistory:
         return first
 
 
-def end_of(day: date) -> int:
-    """The midnight that ends a day, microseconds since 1970."""
-    return (day_number(day) + 1) * MICROSECONDS_A_DAY
-
-
 def _first_reports(labels: LabelVersions) -> tuple[Ints, Times]:
     rows, first = labels.rows[labels.values], labels.known_at[labels.values]
     order = np.lexsort((first, rows))

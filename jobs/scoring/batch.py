@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from jobs.registry.bundle import GRAPH, Bundle
 from jobs.scoring import prediction_log
 from jobs.scoring.prediction_log import NIGHTLY
 from jobs.scoring.scoring_kernel import DECISION, SCORE, scorer
+from jobs.times import end_of
 from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Scored:
 
 def nights(days: Sequence[date], as_of: datetime) -> dict[date, datetime]:
     """The night of each day: the midnight that ends it, or `as_of`, if that comes before."""
-    ends = {day: datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC) for day in days}
+    ends = {day: end_of(day) for day in days}
     return {day: min(end, as_of) for day, end in ends.items()}
 
 
@@ -140,7 +141,7 @@ def _stale(
 
 def _cut(day: date, last: Mapping[str, str], now: InputVersions) -> bool:
     """Whether the day was not over at one of two moments, which then saw different parts of it."""
-    end = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
+    end = end_of(day)
     then = datetime.fromisoformat(last["as_of"])
     return min(then, end) != min(now.as_of, end)
 

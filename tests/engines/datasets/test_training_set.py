@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA, Row, put, update_windows
 
 from jobs.datasets import history, training_set
 from jobs.feature_store import store as feature_store
-from jobs.features import window_tables
 from jobs.lakehouse.tables import Lakehouse, keeping
 from jobs.ledger import pins
 from jobs.use_cases.fraud import CUSTOMER_WINDOWS, FRAUD
@@ -22,19 +22,6 @@ from jobs.use_cases.fraud import CUSTOMER_WINDOWS, FRAUD
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AS_OF = START + 40 * DAY
-TIME = pa.timestamp("us", "UTC")
-Row = dict[str, Any]
-
-EVENT_SCHEMA = pa.schema(
-    {"transaction_id": pa.int64(), "tx_datetime": TIME, "customer_id": pa.int64(), "terminal_id": pa.int64(),
-     "tx_amount": pa.float64(), "known_at": TIME, "version": pa.int64(), "superseded_at": TIME,
-     "loaded_in": pa.int64(), "first_event_date": pa.date32(), "event_date": pa.date32()}
-)  # fmt: skip
-LABEL_SCHEMA = pa.schema(
-    {"transaction_id": pa.int64(), "customer_id": pa.int64(), "terminal_id": pa.int64(), "tx_datetime": TIME,
-     "is_fraud": pa.bool_(), "known_at": TIME, "superseded_at": TIME, "loaded_in": pa.int64(),
-     "event_date": pa.date32()}
-)  # fmt: skip
 
 
 def payment(number: int, at: datetime, amount: float, **more: Any) -> Row:
@@ -73,18 +60,8 @@ def marts(lakehouse: Lakehouse) -> Iterator[Lakehouse]:
     ]
     put(lakehouse, FRAUD.events, events, EVENT_SCHEMA)
     put(lakehouse, FRAUD.labels, labels, LABEL_SCHEMA)
-    update_windows(lakehouse)
+    update_windows(lakehouse, AS_OF)
     yield lakehouse
-
-
-def put(lakehouse: Lakehouse, table: str, rows: list[Row], schema: pa.Schema) -> None:
-    frame = pa.Table.from_pylist(rows, schema=schema)
-    lakehouse.write(table, frame, mode="overwrite", schema=schema, partition_by=["event_date"])
-
-
-def update_windows(lakehouse: Lakehouse, as_of: datetime = AS_OF) -> None:
-    for windows in FRAUD.windows:
-        window_tables.update(lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), as_of)
 
 
 def built(lakehouse: Lakehouse) -> dict[int, Row]:

@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA, Row, put, update_windows
 
 from assets import evaluation, export
 from assets import scoring as assets_scoring
 from assets.run_context import AS_OF_TAG
 from jobs.datasets import training_set
-from jobs.features import window_tables
 from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import Lakehouse, register_table
 from jobs.models.catalog import new_model
@@ -41,19 +41,7 @@ FIRST = date(2026, 3, 1)
 DAYS = [FIRST + n * DAY for n in range(4)]
 AS_OF = datetime(2026, 3, 5, tzinfo=UTC)
 LOG = prediction_log.table(FRAUD)
-TIME = pa.timestamp("us", "UTC")
 NAMES = ("tx_amount", "customer_tx_count_1d", "terminal_known_frauds_7d", "amount_zscore_30d", "hour_of_day")
-Row = dict[str, Any]
-EVENT_SCHEMA = pa.schema(
-    {"transaction_id": pa.int64(), "tx_datetime": TIME, "customer_id": pa.int64(), "terminal_id": pa.int64(),
-     "tx_amount": pa.float64(), "known_at": TIME, "version": pa.int64(), "superseded_at": TIME,
-     "loaded_in": pa.int64(), "first_event_date": pa.date32(), "event_date": pa.date32()}
-)  # fmt: skip
-LABEL_SCHEMA = pa.schema(
-    {"transaction_id": pa.int64(), "customer_id": pa.int64(), "terminal_id": pa.int64(), "tx_datetime": TIME,
-     "is_fraud": pa.bool_(), "known_at": TIME, "superseded_at": TIME, "loaded_in": pa.int64(),
-     "event_date": pa.date32()}
-)  # fmt: skip
 
 
 def payment(number: int, at: datetime, **more: Any) -> Row:
@@ -64,16 +52,6 @@ def payment(number: int, at: datetime, **more: Any) -> Row:
 
 def noon(day: date) -> datetime:
     return datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=12)
-
-
-def put(lakehouse: Lakehouse, table: str, rows: list[Row], schema: pa.Schema, mode: str = "overwrite") -> None:
-    frame = pa.Table.from_pylist(rows, schema=schema)
-    lakehouse.write(table, frame, mode=mode, schema=schema, partition_by=["event_date"])
-
-
-def update_windows(lakehouse: Lakehouse, as_of: datetime = AS_OF) -> None:
-    for windows in FRAUD.windows:
-        window_tables.update(lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), as_of)
 
 
 @pytest.fixture
@@ -91,7 +69,7 @@ def marts(lakehouse: Lakehouse) -> Iterator[Lakehouse]:
     report = {"is_fraud": True, "known_at": noon(DAYS[1]), "superseded_at": None, "loaded_in": 1}
     about = {name: events[0][name] for name in ("transaction_id", "customer_id", "terminal_id", "tx_datetime")}
     put(lakehouse, FRAUD.labels, [about | report | {"event_date": DAYS[0]}], LABEL_SCHEMA)
-    update_windows(lakehouse)
+    update_windows(lakehouse, AS_OF)
     yield lakehouse
 
 

@@ -6,6 +6,7 @@ and "nothing new" are instant.
 
 import click
 
+from jobs import settings
 from orchestration.commands import (
     alerts,
     approvals,
@@ -24,6 +25,7 @@ from orchestration.commands import (
     spark,
     ui,
 )
+from orchestration.relocation import settle
 
 COMMANDS: tuple[click.Command, ...] = (
     alerts.alerts,
@@ -55,6 +57,7 @@ def main() -> None:
     State lives under EVERGREEN_HOME (default .evergreen); deleting it is a clean start. Tables go through the
     embedded engine unless SPARK_REMOTE names a Spark Connect server.
     """
+    settle(settings.load())
 
 
 for command in COMMANDS:

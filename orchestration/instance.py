@@ -13,6 +13,7 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
 from jobs.settings import Settings
+from orchestration.relocation import settle, with_history
 
 PROCESS_TAG = "evergreen/process"
 CONFIGURATION = """\
@@ -24,7 +25,7 @@ nux:
 event_log_storage:
   module: orchestration.event_log
   class: BatchingSqliteEventLogStorage
-  config: {base_dir: __HISTORY__}
+  config: {base_dir: /dagster/history/runs}
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
@@ -46,11 +47,12 @@ run_monitoring:
 
 def home(settings: Settings) -> Path:
     """Dagster's folder with its configuration; both are created if they are missing."""
+    settle(settings)
     folder = settings.dagster_home
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "dagster.yaml"
     if not configuration.exists():
-        configuration.write_text(CONFIGURATION.replace("__HISTORY__", str(folder / "history" / "runs")))
+        configuration.write_text(with_history(CONFIGURATION, settings.home))
     return folder
 
 

@@ -22,7 +22,8 @@ from common import REPORTS, simulated
 
 from jobs.datasets.training_rows import TrainingRows
 from jobs.models.protocol import Examples
-from jobs.training import search, tune
+from jobs.training import tune
+from jobs.training.trials import best
 from jobs.use_cases.fraud import FRAUD
 
 RESULT = REPORTS / "tuning.json"
@@ -72,7 +73,7 @@ def _measure(rows: TrainingRows, trials: int, scratch: Path) -> dict[str, Any]:
         "wall_seconds": round(wall, 1),
         "cpu_seconds": round(cpu, 1),
         "wall_over_ideal": round(wall / busy, 3),
-        "best": max(search.best(found).value or 0 for found in tuned.trials.values()),
+        "best": max(best(found).value or 0 for found in tuned.trials.values()),
         "aim": {"wall_seconds": AIM_SECONDS, "wall_over_ideal": AIM_RATIO},
     }
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jobs.arrays import Bools, Floats, ends_of_runs
-from jobs.problem import Range
-from jobs.training import search
-from jobs.training.search import Trial
+from jobs.training.search_space import Space
+from jobs.training.trials import Trial, importance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +59,7 @@ def calibration(labels: Bools, scores: Floats) -> bytes:
     return _png(figure)
 
 
-def history(trials: Sequence[Trial], space: Mapping[str, Range | tuple[Any, ...]]) -> bytes:
+def history(trials: Sequence[Trial], space: Space) -> bytes:
     """Optimisation history beside the parameters' importance."""
     figure, (left, right) = _figure(2)
     complete, pruned = (
@@ -73,7 +72,7 @@ def history(trials: Sequence[Trial], space: Mapping[str, Range | tuple[Any, ...]
     left.step(complete[:, 0], best, where="post", color=_RED, linewidth=1, label="best so far")
     left.set(xlabel="trial", ylabel="average precision")
     left.legend(fontsize=7)
-    shares = search.importance(trials, space)
+    shares = importance(trials, space)
     right.barh(list(shares)[::-1], list(shares.values())[::-1], color=_BLUE)
     right.set(xlabel="importance (fANOVA)" if shares else "importance: too few complete trials")
     return _png(figure)

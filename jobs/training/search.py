@@ -1,17 +1,15 @@
-"""One search for good parameters: sampling, pruning, parallel trials and their storage, by Optuna.
+"""One search for good parameters: sampling, pruning and parallel trials, by Optuna.
 
-What is tuned on which rows is not known here. A search repeats to the last digit, on any machine and however often it
-was killed: trial k is drawn from the trials before k - `ahead` and nothing else, whichever of the later ones have ended
-by then, and only ended trials are stored.
+How trials are stored: see `jobs.training.trials`. What is tuned on which rows is not known here. A search repeats to
+the last digit, on any machine and however often it was killed: trial k is drawn from the trials before k - `ahead` and
+nothing else, whichever of the later ones have ended by then, and only ended trials are stored.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,18 +17,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.models.protocol import Report
-from jobs.problem import Pruner, Range, Sampler
+from jobs.problem import Pruner, Sampler
 from jobs.state_files import file_lock
+from jobs.training.search_space import Distributions, Space, distributions, grid
+from jobs.training.trials import Trial, number_of, quiet, storage, trial_of
 
 if TYPE_CHECKING:
     from optuna import Study
-    from optuna.distributions import BaseDistribution
+    from optuna import Trial as RunningTrial
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, TrialState
 
-Space = Mapping[str, Range | tuple[Any, ...]]
 Objective = Callable[[Mapping[str, Any], Report], Mapping[str, float]]
 """Parameters and a report of steps in; `value` (to be maximised) and other numbers out. The report may raise."""
 
@@ -59,22 +58,6 @@ class Search:
         return 4 * self.workers
 
 
-@dataclass(frozen=True)
-class Trial:
-    """An ended trial."""
-
-    number: int
-    parameters: Mapping[str, Any]
-    state: str
-    """complete, pruned or fail."""
-    value: float | None
-    """Of the objective; of a pruned trial, what it had reached."""
-    numbers: Mapping[str, float]
-    """What else the objective told, and `seconds`."""
-    curve: Mapping[int, float]
-    error: str = ""
-
-
 class TuningFailed(RuntimeError):
     """No trial of a search succeeded."""
 
@@ -96,17 +79,18 @@ def run(
     Raises:
         TuningFailed: no trial succeeded.
     """
-    with _quiet(), file_lock(folder / f"{search.name}.lock"):
-        stored = _create(search, _storage(search.name, folder, url))
-        ended = {_number(frozen): frozen for frozen in stored.get_trials()}
-        distributions = {name: _distribution(values) for name, values in search.space.items()}
-        total = min(search.trials, _points(distributions)) if search.sampler == "grid" else search.trials
-        for frozen in _run(search, objective, distributions, total, ended):
+    with quiet(), file_lock(folder / f"{search.name}.lock"):
+        stored = _create(search, storage(search.name, folder, url))
+        ended = {number_of(frozen): frozen for frozen in stored.get_trials()}
+        space = distributions(search.space)
+        points = grid(space, search.seed) if search.sampler == "grid" else []
+        total = min(search.trials, len(points)) if points else search.trials
+        for frozen in _run(search, objective, space, points[:total], ended):
             stored.add_trial(frozen)
-            ended[_number(frozen)] = frozen
+            ended[number_of(frozen)] = frozen
             if progress is not None:
                 progress(len(ended), total)
-    trials = [_trial(ended[number]) for number in sorted(ended)]
+    trials = [trial_of(ended[number]) for number in sorted(ended)]
     if not any(trial.state == "complete" for trial in trials):
         raise TuningFailed(
             f"{search.name}: expected at least one of {len(trials)} trials to succeed, found none; "
@@ -115,70 +99,27 @@ def run(
     return trials
 
 
-def load(name: str, folder: Path, url: str | None = None) -> list[Trial]:
-    """The ended trials of a study, by number; none if it is not stored any more."""
-    import optuna
-
-    path = folder / f"{name}.journal"
-    if url is None and not path.exists():
-        return []
-    with _quiet():
-        try:
-            stored = optuna.load_study(study_name=name, storage=_storage(name, folder, url))
-        except KeyError:
-            return []
-        return sorted(map(_trial, stored.get_trials()), key=lambda trial: trial.number)
-
-
-def best(trials: Sequence[Trial]) -> Trial:
-    """The complete trial of the greatest value, the earliest of several."""
-    complete = [trial for trial in trials if trial.state == "complete"]
-    return max(complete, key=lambda trial: (trial.value or 0.0, -trial.number))
-
-
-def importance(
-    trials: Sequence[Trial], space: Mapping[str, Range | tuple[Any, ...]], seed: int = 0
-) -> dict[str, float]:
-    """Share of each parameter in the variance of the objective (fANOVA); empty with too few complete trials."""
-    import optuna
-    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-    from optuna.trial import create_trial
-
-    complete = [trial for trial in trials if trial.state == "complete"]
-    if len(complete) < 4 or len({trial.value for trial in complete}) < 2:
-        return {}
-    distributions = {name: _distribution(values) for name, values in space.items()}
-    with _quiet():
-        study = optuna.create_study(direction="maximize")
-        for trial in complete:
-            parameters = dict(trial.parameters)
-            study.add_trial(create_trial(params=parameters, distributions=distributions, value=trial.value))
-        found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed))
-    return {name: float(share) for name, share in found.items()}
-
-
 def _run(
     search: Search,
     objective: Objective,
-    distributions: Mapping[str, BaseDistribution],
-    total: int,
+    space: Distributions,
+    points: Sequence[dict[str, Any]],
     ended: dict[int, FrozenTrial],
 ) -> Iterator[FrozenTrial]:
-    """Missing trials as they end. The caller adds them to `ended` before it asks for the next."""
-    grid = _grid(distributions, search.seed) if search.sampler == "grid" else []
+    """Missing trials as they end: of `points`, or drawn. The caller adds each to `ended` before it takes another."""
     drawn: dict[int, dict[str, Any]] = {number: frozen.params for number, frozen in ended.items()}
     running: dict[int, Future[FrozenTrial]] = {}
     with ThreadPoolExecutor(search.workers, thread_name_prefix="trial") as pool:
-        for number in range(total):
+        for number in range(len(points) or search.trials):
             while any(earlier in running for earlier in range(number - search.ahead + 1)):
                 yield from _ended(running)
             if number in ended:
                 continue
             history = [ended[earlier] for earlier in range(number - search.ahead + 1)]
             ahead = [drawn[earlier] for earlier in range(max(0, number - search.ahead + 1), number)]
-            drawn[number] = grid[number] if grid else _draw(search, distributions, number, history, ahead)
+            drawn[number] = points[number] if points else _draw(search, space, number, history, ahead)
             view = _view(search, number, history)
-            running[number] = pool.submit(_one, view, objective, drawn[number], distributions, number)
+            running[number] = pool.submit(_one, view, objective, drawn[number], space, number)
         while running:
             yield from _ended(running)
 
@@ -193,7 +134,7 @@ def _ended(running: dict[int, Future[FrozenTrial]]) -> Iterator[FrozenTrial]:
 
 def _draw(
     search: Search,
-    distributions: Mapping[str, BaseDistribution],
+    space: Distributions,
     number: int,
     history: Sequence[FrozenTrial],
     ahead: Sequence[Mapping[str, Any]],
@@ -204,8 +145,8 @@ def _draw(
     study = _view(search, number, history)
     for parameters in ahead:
         state = TrialState.RUNNING
-        study.add_trial(create_trial(state=state, params=dict(parameters), distributions=dict(distributions)))
-    return dict(study.ask(dict(distributions)).params)
+        study.add_trial(create_trial(state=state, params=dict(parameters), distributions=dict(space)))
+    return dict(study.ask(dict(space)).params)
 
 
 def _view(search: Search, number: int, history: Sequence[FrozenTrial]) -> Study:
@@ -220,20 +161,30 @@ def _view(search: Search, number: int, history: Sequence[FrozenTrial]) -> Study:
 
 
 def _one(
-    view: Study,
-    objective: Objective,
-    parameters: dict[str, Any],
-    distributions: Mapping[str, BaseDistribution],
-    number: int,
+    view: Study, objective: Objective, parameters: dict[str, Any], space: Distributions, number: int
 ) -> FrozenTrial:
     """Run one trial to its end; an error of the objective fails this trial only."""
-    from optuna import TrialPruned
-    from optuna.trial import TrialState, create_trial
+    from optuna.trial import create_trial
 
     view.enqueue_trial(parameters)
-    trial = view.ask(dict(distributions))
-    began, curve, numbers = time.perf_counter(), {}, {}
-    state, value, error = TrialState.COMPLETE, None, ""
+    trial = view.ask(dict(space))
+    began, curve = time.perf_counter(), dict[int, float]()
+    state, value, numbers, error = _ending(objective, parameters, _reporter(trial, curve), curve)
+    numbers["seconds"] = time.perf_counter() - began
+    return create_trial(
+        state=state,
+        value=value,
+        params=parameters,
+        distributions=dict(space),
+        user_attrs={"number": number, "numbers": numbers, "error": error},
+        system_attrs=view.get_trials(deepcopy=False)[trial.number].system_attrs,
+        intermediate_values=curve,
+    )
+
+
+def _reporter(trial: RunningTrial, curve: dict[int, float]) -> Report:
+    """Hands steps of a trial to its pruner and to `curve`; it raises when the trial is pruned."""
+    from optuna import TrialPruned
 
     def report(step: int, reached: float) -> None:
         if step > _EARLY_STEPS and step % _STEP:
@@ -243,23 +194,23 @@ def _one(
         if trial.should_prune():
             raise TrialPruned
 
+    return report
+
+
+def _ending(
+    objective: Objective, parameters: dict[str, Any], report: Report, curve: Mapping[int, float]
+) -> tuple[TrialState, float | None, dict[str, float], str]:
+    """State, value, other numbers and error of a trial, once its objective has returned or raised."""
+    from optuna import TrialPruned
+    from optuna.trial import TrialState
+
     try:
         numbers = dict(objective(parameters, report))
-        value = numbers.pop("value")
+        return TrialState.COMPLETE, numbers.pop("value"), numbers, ""
     except TrialPruned:
-        state, value = TrialState.PRUNED, curve[max(curve)]
+        return TrialState.PRUNED, curve[max(curve)], {}, ""
     except Exception as raised:
-        state, error = TrialState.FAIL, f"{type(raised).__name__}: {raised}"
-    numbers["seconds"] = time.perf_counter() - began
-    return create_trial(
-        state=state,
-        value=value,
-        params=parameters,
-        distributions=dict(distributions),
-        user_attrs={"number": number, "numbers": numbers, "error": error},
-        system_attrs=view.get_trials(deepcopy=False)[trial.number].system_attrs,
-        intermediate_values=curve,
-    )
+        return TrialState.FAIL, None, {}, f"{type(raised).__name__}: {raised}"
 
 
 def _sampler(search: Search, number: int) -> BaseSampler:
@@ -281,108 +232,9 @@ def _pruner(search: Search) -> BasePruner:
     return pruners.NopPruner()
 
 
-def _distribution(values: Range | tuple[Any, ...]) -> BaseDistribution:
-    from optuna import distributions
-
-    if not isinstance(values, Range):
-        return distributions.CategoricalDistribution(values)
-    if values.integer:
-        step = 1 if values.log else int(values.step or 1)
-        return distributions.IntDistribution(int(values.low), int(values.high), values.log, step)
-    return distributions.FloatDistribution(values.low, values.high, values.log, values.step)
-
-
-def _values(distribution: BaseDistribution) -> list[Any]:
-    from optuna import distributions as kinds
-
-    if isinstance(distribution, kinds.CategoricalDistribution):
-        return list(distribution.choices)
-    assert isinstance(distribution, kinds.IntDistribution | kinds.FloatDistribution)
-    if distribution.step is None:
-        raise ValueError(
-            f"grid search: expected a `step` for every range, found {distribution}; declare one, or list the values"
-        )
-    count = int(np.floor((distribution.high - distribution.low) / distribution.step + 1e-9)) + 1
-    return [distribution.low + place * distribution.step for place in range(count)]
-
-
-def _points(distributions: Mapping[str, BaseDistribution]) -> int:
-    return int(np.prod([len(_values(distribution)) for distribution in distributions.values()]))
-
-
-def _grid(distributions: Mapping[str, BaseDistribution], seed: int) -> list[dict[str, Any]]:
-    """Every point of the grid, shuffled, so that fewer trials than points are spread over it."""
-    from itertools import product
-
-    points = [dict(zip(distributions, point, strict=True)) for point in product(*map(_values, distributions.values()))]
-    return [points[place] for place in np.random.default_rng(seed).permutation(len(points))]
-
-
-def _storage(name: str, folder: Path, url: str | None) -> BaseStorage:
-    from optuna.storages import JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend
-    from sqlalchemy.pool import NullPool
-
-    if url is not None:
-        # A bare PostgreSQL URL would mean a driver that is not among our dependencies; a pool would hold connections
-        # open for as long as the process lives.
-        driven = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
-        return RDBStorage(driven, engine_kwargs={"poolclass": NullPool})
-    path = folder / f"{name}.journal"
-    _mend(path)
-    return JournalStorage(JournalFileBackend(str(path), _NoLock()))
-
-
-class _NoLock:
-    """For a journal that `run` has locked already: Optuna's own lock outlives a kill by half a minute."""
-
-    def acquire(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        return None
-
-
-def _mend(path: Path) -> None:
-    """Cut off a line that a kill or a full disk left unfinished: Optuna would never read the journal again."""
-    if path.exists():
-        content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            path.write_bytes(whole)
-
-
 def _create(search: Search, storage: BaseStorage) -> Study:
     import optuna
 
     return optuna.create_study(
         study_name=search.name, storage=storage, direction="maximize", load_if_exists=True, sampler=_sampler(search, 0)
     )
-
-
-def _number(frozen: FrozenTrial) -> int:
-    return int(frozen.user_attrs["number"])
-
-
-def _trial(frozen: FrozenTrial) -> Trial:
-    kept = frozen.user_attrs
-    curve = dict(sorted(frozen.intermediate_values.items()))
-    state = frozen.state.name.lower()
-    return Trial(_number(frozen), frozen.params, state, frozen.value, kept["numbers"], curve, kept["error"])
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    import warnings
-
-    from optuna import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            # The constant liar is marked experimental; Optuna is pinned.
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(before)

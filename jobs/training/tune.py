@@ -25,7 +25,9 @@ from jobs.settings import Settings
 from jobs.state_files import file_lock, replace_json
 from jobs.stats.metrics import average_precision
 from jobs.training import search as study
-from jobs.training.search import Search, Trial
+from jobs.training import trials as stored
+from jobs.training.search import Search
+from jobs.training.trials import Trial
 from jobs.use_case import UseCase, problem_of
 
 Progress = Callable[[str, int, int], None]
@@ -103,7 +105,7 @@ def search(
             objective = _objective(family, rows, parts, problem.seed)
             trials[family.name] = tuple(study.run(wish, objective, folder, url, told))
         studies[family.name] = wish.name
-    parameters = {name: dict(study.best(found).parameters) for name, found in trials.items()}
+    parameters = {name: dict(stored.best(found).parameters) for name, found in trials.items()}
     return replace(wanted, parameters=parameters, studies=studies, trials=trials)
 
 
@@ -116,7 +118,7 @@ def last(settings: Settings, use_case: UseCase, as_of: datetime) -> Tuning | Non
 def trials_of(settings: Settings, use_case: UseCase, tuning: Tuning) -> dict[str, tuple[Trial, ...]]:
     """The stored trials of a tuning, by family."""
     folder = _folder(settings, use_case)
-    return {f: tuple(study.load(name, folder, settings.tuning_url)) for f, name in tuning.studies.items()}
+    return {f: tuple(stored.load(name, folder, settings.tuning_url)) for f, name in tuning.studies.items()}
 
 
 def parts_of(use_case: UseCase, problem: Problem, as_of: datetime) -> time_split.Split:

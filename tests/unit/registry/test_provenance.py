@@ -47,7 +47,8 @@ def test_what_decides_is_among_them_and_what_does_not_is_not() -> None:
     decides = {
         "arrays", "datasets/history", "datasets/training_rows", "ground_truth/label_delay", "ground_truth/reports",
         "models/boosted", "retraining/comparison", "stats/metrics", "stats/off_policy", "stats/paired_bootstrap",
-        "training/recipes", "training/search", "training/tune", "problem", "times",
+        "training/recipes", "training/search", "training/search_space", "training/trials", "training/tune", "problem",
+        "times",
     }  # fmt: skip
     does_not = {
         "alerts/outbox",

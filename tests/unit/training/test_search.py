@@ -15,29 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from worlds.small_search import GRID, SEARCH, SPACE, objective, said
 
 from jobs.models.protocol import Report
-from jobs.problem import Range
+from jobs.settings import ROOT
 from jobs.training import search as study
-from jobs.training.search import Search, Trial, TuningFailed
-
-SPACE: study.Space = {"x": Range(-3, 3), "size": Range(1, 64, log=True, integer=True), "kind": ("plain", "steep")}
-SEARCH = Search("demo", SPACE, trials=16, seed=3)
-GRID: study.Space = {"x": Range(0, 1, step=0.5), "size": Range(1, 3, integer=True, step=1), "kind": ("plain", "steep")}
-
-
-def objective(parameters: Mapping[str, Any], report: Report) -> Mapping[str, float]:
-    """A bowl; each step comes nearer to its height."""
-    height = 1 - (parameters["x"] - 1) ** 2 / 16 - abs(parameters["size"] - 20) / 100
-    height -= 0.1 * (parameters["kind"] == "steep")
-    for step in range(1, 31):
-        report(step, height * step / 30)
-    return {"value": height, "steps": 30}
-
-
-def said(trials: list[Trial]) -> list[tuple[Any, ...]]:
-    """All of the trials but the time they took."""
-    return [(t.number, dict(t.parameters), t.state, t.value, dict(t.curve)) for t in trials]
+from jobs.training import trials as stored
+from jobs.training.search import TuningFailed
 
 
 def jittery(parameters: Mapping[str, Any], report: Report) -> Mapping[str, float]:
@@ -52,7 +36,7 @@ def test_the_same_seed_gives_the_same_trials_whatever_their_timing(tmp_path: Pat
     first = study.run(search, objective, tmp_path / "a")
     second = study.run(search, jittery, tmp_path / "b")
     assert said(first) == said(second) and len(first) == 16
-    assert study.load("demo", tmp_path / "a") == first
+    assert stored.load("demo", tmp_path / "a") == first
     other = study.run(replace(search, seed=4), objective, tmp_path / "c")
     assert said(other) != said(first)
 
@@ -71,7 +55,7 @@ def test_a_grid_over_a_range_without_steps_is_refused(tmp_path: Path) -> None:
 def test_tpe_finds_a_better_place_than_its_random_start(tmp_path: Path) -> None:
     trials = study.run(replace(SEARCH, trials=40, pruner="none"), objective, tmp_path)
     start = max(t.value or 0 for t in trials[:10])
-    found = study.best(trials)
+    found = stored.best(trials)
     assert (found.value or 0) > max(start, 0.9)
     assert abs(found.parameters["x"] - 1) < 1 and found.parameters["kind"] == "plain"
 
@@ -81,7 +65,7 @@ def test_poor_trials_are_stopped_early_and_good_ones_are_not(tmp_path: Path, pru
     trials = study.run(replace(SEARCH, trials=30, pruner=pruner, sampler="random"), objective, tmp_path)
     pruned = [t for t in trials if t.state == "pruned"]
     assert pruned and all(max(t.curve) < 30 for t in pruned)
-    assert study.best(trials).state == "complete"
+    assert stored.best(trials).state == "complete"
     reached = {t.number: 1 - (t.parameters["x"] - 1) ** 2 / 16 for t in trials}
     assert sum(reached[t.number] for t in pruned) / len(pruned) < sum(reached.values()) / len(reached)
 
@@ -111,36 +95,12 @@ def test_finished_trials_are_not_run_again_and_progress_is_told(tmp_path: Path) 
     assert [t.state for t in study.run(SEARCH, never, tmp_path)].count("fail") == 0
 
 
-def test_a_journal_with_an_unfinished_last_line_goes_on(tmp_path: Path) -> None:
-    whole = study.run(SEARCH, objective, tmp_path / "whole")
-    study.run(replace(SEARCH, trials=7), objective, tmp_path / "torn")
-    with (tmp_path / "torn" / "demo.journal").open("ab") as journal:
-        journal.write(b'{"op_code": 4, "worker')
-    assert said(study.run(SEARCH, objective, tmp_path / "torn")) == said(whole)
-
-
-@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
-def test_a_database_keeps_trials_as_a_journal_does(
-    database: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    url = f"sqlite:///{tmp_path}/studies.db" if database == "sqlite" else request.getfixturevalue(database)
-    first = study.run(replace(SEARCH, trials=6), objective, tmp_path, url)
-    assert study.load("demo", tmp_path, url) == first and study.load("unknown", tmp_path, url) == []
-    assert said(study.run(SEARCH, objective, tmp_path, url)) == said(study.run(SEARCH, objective, tmp_path))
-
-
-def test_importance_names_what_matters(tmp_path: Path) -> None:
-    trials = study.run(replace(SEARCH, trials=30, pruner="none", sampler="random"), objective, tmp_path)
-    shares = study.importance(trials, SPACE)
-    assert max(shares, key=lambda name: shares[name]) == "x" and sum(shares.values()) == pytest.approx(1)
-    assert study.importance(trials[:2], SPACE) == {}
-
-
 SCRIPT = """
 import json, sys, time
 from pathlib import Path
 sys.path.insert(0, {folder!r})
-import test_search as demo
+from worlds import small_search as demo
+from jobs.settings import ROOT
 from jobs.training import search as study
 
 def slow(parameters, report):
@@ -153,7 +113,7 @@ print(json.dumps(demo.said(trials)))
 
 
 def process(folder: Path, pause: float, **environment: str) -> subprocess.Popen[str]:
-    script = SCRIPT.format(folder=str(Path(__file__).parent), pause=pause)
+    script = SCRIPT.format(folder=str(ROOT / "tests"), pause=pause)
     return subprocess.Popen(
         [sys.executable, "-c", script, str(folder)],
         env={**os.environ, **environment},
@@ -173,7 +133,7 @@ def test_a_search_killed_mid_trial_ends_as_if_nothing_had_happened(tmp_path: Pat
             time.sleep(0.05)
             killed.send_signal(signal.SIGKILL)
         assert killed.returncode == -signal.SIGKILL
-    assert 9 <= len(study.load("demo", tmp_path / "killed")) < 16
+    assert 9 <= len(stored.load("demo", tmp_path / "killed")) < 16
     assert said(study.run(SEARCH, objective, tmp_path / "killed")) == said(whole)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from jobs.ingest import contracts, load_warnings, quarantine, references, schemas
+from jobs.ingest import contracts, inspection, load_warnings, quarantine, references, schemas
 from jobs.ingest.contracts import REASONS
 from jobs.ingest.day_digests import EVENT_DATE
 from jobs.ingest.load_memory import LoadResult, Memory, Remembered, identity
@@ -63,7 +63,7 @@ def describe(
 
 
 def _event_days(source: Source, paths: Sequence[Path], names: ColumnNames, now: datetime) -> Days:
-    inspected = schemas.inspect(source, paths, names, {})
+    inspected = inspection.inspect(source, paths, names, {})
     if inspected.problems:
         raise InputError("\n".join(inspected.problems))
     batch = make_batch(source, inspected, names, {})
@@ -214,7 +214,7 @@ class _Load:
     def _read(self, files: list[Path], expected: Mapping[str, str], first: bool) -> Batch:
         carried = [s for s in self.use_case.sources if s.carried_by == self.source.name]
         declared = [c.file_name for s in carried for c in s.columns]
-        inspected = schemas.inspect(self.source, files, self.names, expected, self.carrier, declared)
+        inspected = inspection.inspect(self.source, files, self.names, expected, self.carrier, declared)
         schemas.check(self.schema_folder, self.source, inspected, self.use_case.name, first=first)
         references.check_types(self.source, inspected.schema, expected)
         batch = make_batch(self.source, inspected, self.names, expected)

@@ -1,7 +1,7 @@
 """From columns as a file has them to columns as the tables have them: names, types, UTC.
 
-A value that does not parse becomes null beside the value found, which `jobs.ingest.contracts` reports. Which column
-of a file is which is decided by `jobs.ingest.schemas`.
+A value that does not parse becomes null next to the value found, which `jobs.ingest.contracts` reports. Which column
+of a file is which: see `jobs.ingest.column_matching`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from typing import TypeVar
 import polars as pl
 import pyarrow as pa
 
+from jobs.ingest.inspection import CARRIER_TIME, FileSchema, Inspection
 from jobs.ingest.readers import FOUND, KNOWN_AT, RAGGED, ZONED, ColumnNames
-from jobs.ingest.schemas import CARRIER_TIME, FileSchema, Inspection
 from jobs.use_case import Column, Kind, Source
 
 UTC = pl.Datetime("us", "UTC")

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import polars as pl
 
 from jobs.ingest.contracts import COLUMNS, REASONS, stored_identifiers, with_reasons
+from jobs.ingest.inspection import FileSchema
 from jobs.ingest.parsing import UTC
 from jobs.ingest.quarantine import UNKNOWN
 from jobs.ingest.readers import FOUND, KNOWN_AT
 from jobs.ingest.registered_inputs import InputError
-from jobs.ingest.schemas import FileSchema
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import Source, UseCase
 

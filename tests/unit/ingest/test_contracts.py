@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds.examples import with_examples
 
-from jobs.ingest import contracts, day_digests, load_warnings, schemas
+from jobs.ingest import contracts, day_digests, inspection, load_warnings
 from jobs.ingest.contracts import REASONS, ContractBroken
 from jobs.ingest.parsing import Batch, make_batch, table_schema
 from jobs.ingest.readers import FOUND, ColumnNames
@@ -44,7 +44,7 @@ def batch(tmp_path: Path, *rows: Mapping[str, object], names: ColumnNames = Colu
 
 
 def read(path: Path, names: ColumnNames = ColumnNames()) -> Batch:  # noqa: B008
-    inspected = schemas.inspect(SOURCE, [path], names, {})
+    inspected = inspection.inspect(SOURCE, [path], names, {})
     assert inspected.problems == ()
     return make_batch(SOURCE, inspected, names, {})
 

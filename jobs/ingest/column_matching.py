@@ -1,0 +1,52 @@
+"""Which column of a file holds which column of a table.
+
+Names are matched here and nothing is read; types: see `jobs.ingest.inspection`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from jobs.ingest.readers import KNOWN_AT, DataFile
+from jobs.use_case import Column, Source
+
+
+def match_columns(
+    source: Source, file: DataFile, names: Mapping[str, str], carrier: Source | None
+) -> tuple[dict[str, str], list[str]]:
+    """Which column of the file holds which column of the table, and what is missing.
+
+    Named by the columns file, else the declared name, else the one column that equals it but for case.
+    """
+    matched: dict[str, str] = {}
+    problems = []
+    for column in source.columns:
+        wanted = names.get(column.name, column.file_name)
+        alike = _matches(wanted, file)
+        derived = carrier is not None and may_be_derived(source, column)
+        if len(alike) == 1:
+            matched[column.name] = alike[0]
+        elif alike or column.name in names or not (column.optional or derived):
+            problems.append(_problem(source, column.name, wanted, file, alike))
+    if KNOWN_AT in names:
+        if alike := _matches(names[KNOWN_AT], file):
+            matched[KNOWN_AT] = alike[0]
+        else:
+            problems.append(_problem(source, KNOWN_AT, names[KNOWN_AT], file, alike))
+    return matched, problems
+
+
+def may_be_derived(source: Source, column: Column) -> bool:
+    """A carried row without the time at which it became known is known some time after the carrier's event."""
+    return source.carried_by is not None and source.carried_delay is not None and column.name == source.known_at
+
+
+def _matches(wanted: str, file: DataFile) -> list[str]:
+    return [wanted] if wanted in file.columns else [c for c in file.columns if c.casefold() == wanted.casefold()]
+
+
+def _problem(source: Source, column: str, wanted: str, file: DataFile, alike: Sequence[str]) -> str:
+    found = alike or list(file.columns)
+    own_file = f", or give a file of {source.name} (`--{source.input} FILE`)" if source.carried_by else ""
+    return (
+        f"{file.path}: {source.name}.{column}: expected one column {wanted}, found {found}; rename it in the file, or "
+        f"name it in a columns file (`--columns`){own_file}"
+    )

@@ -164,7 +164,7 @@ def described(row: Row, now: datetime) -> dict[str, str]:
         "trigger": row.decision.trigger,
         "reason": row.decision.reason,
         "alarms": ", ".join(row.decision.alarms),
-        "came of it": unfinished if row.open else f"{made}{row.said}",
+        "result": unfinished if row.open else f"{made}{row.said}",
     }
 
 

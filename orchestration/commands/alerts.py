@@ -10,6 +10,7 @@ import click
 
 from jobs import settings as settings_module
 from orchestration.options import use_case_named
+from orchestration.printing import details_option, moment, print_details, print_table
 
 if TYPE_CHECKING:
     from jobs.alerts.outbox import RecordedAlert
@@ -20,35 +21,48 @@ if TYPE_CHECKING:
 @click.option("--use-case", "name", help="Only alerts of this use case.")
 @click.option("--all", "resolved", is_flag=True, help="Also alerts that are resolved.")
 @click.option("--test", is_flag=True, help="Send a test alert through every channel and print the result of each.")
-def alerts(name: str | None, resolved: bool, test: bool) -> None:
-    """Show open alerts, and channels that have not delivered them (docs/operation/alerts.md)."""
+@details_option
+def alerts(name: str | None, resolved: bool, test: bool, details: bool) -> None:
+    """Print open alerts, and channels that have not delivered them (docs/operation/alerts.md)."""
     settings = settings_module.load()
     if test:
         sys.exit(_test(settings))
-    from rich.console import Console
-
     from jobs.alerts import outbox
 
     recorded = outbox.recorded(settings, name and use_case_named(name).name, resolved)
     if not recorded:
         click.echo("No alert was ever raised." if resolved else "No alert is open.")
         return
-    Console().print(_table(recorded))
+    latest = list(reversed(recorded))
+    if details:
+        print_details("alerts", [_detailed(each) for each in latest])
+    else:
+        print_table("alerts (--details prints all fields)", [_short(each) for each in latest])
 
 
-def _table(recorded: list[RecordedAlert]) -> object:
-    from rich.markup import escape
-    from rich.table import Table
+def _short(recorded: RecordedAlert) -> dict[str, object]:
+    alert, resolved = recorded.alert, f"\n-> resolved {moment(recorded.resolved_at)}" if recorded.resolved_at else ""
+    waiting = f"\n-> not delivered by {', '.join(recorded.waiting)}" if recorded.waiting else ""
+    return {
+        "raised at": moment(recorded.raised_at),
+        "severity": alert.severity,
+        "alert": f"{alert.use_case} {alert.kind}, {alert.subject}: {alert.message}{resolved}{waiting}",
+    }
 
-    table = Table(title="alerts", title_justify="left")
-    for column in ("raised at", "resolved at", "use case", "kind", "subject", "severity", "message", "not delivered"):
-        table.add_column(column, overflow="fold")
-    for each in reversed(recorded):
-        alert, ended = each.alert, f"{each.resolved_at:%Y-%m-%d %H:%M}" if each.resolved_at else ""
-        waiting = "; ".join(f"{channel}: {why or 'not tried yet'}" for channel, why in each.waiting.items())
-        texts = (alert.use_case, alert.kind, alert.subject, alert.severity, alert.message, waiting)
-        table.add_row(f"{each.raised_at:%Y-%m-%d %H:%M}", ended, *map(escape, texts))
-    return table
+
+def _detailed(recorded: RecordedAlert) -> dict[str, object]:
+    alert = recorded.alert
+    undelivered = (f"{channel}: {error or 'not tried yet'}" for channel, error in recorded.waiting.items())
+    return {
+        "raised at": moment(recorded.raised_at),
+        "resolved at": moment(recorded.resolved_at),
+        "use case": alert.use_case,
+        "kind": alert.kind,
+        "subject": alert.subject,
+        "severity": alert.severity,
+        "message": alert.message,
+        "not delivered": "; ".join(undelivered),
+    }
 
 
 def _test(settings: Settings) -> int:

@@ -1,4 +1,4 @@
-"""`evergreen models`: printing; what was decided is read by `jobs.ledger.promotions`."""
+"""`evergreen models`: parsing and printing; `jobs.ledger.promotions` reads the ledger."""
 
 from __future__ import annotations
 
@@ -8,45 +8,59 @@ import click
 
 from jobs import settings
 from orchestration.options import use_case_named, use_case_option
+from orchestration.printing import details_option, moment, print_details, print_table
 
 if TYPE_CHECKING:
-    from jobs.ledger.promotions import LedgerView
+    from jobs.ledger.promotions import Champion, LedgerView, PromotionDecision
 
 
 @click.command()
 @use_case_option
-def models(name: str) -> None:
-    """The champion, the former ones, and what was decided about every model version."""
-    from rich.console import Console
-
+@details_option
+def models(name: str, details: bool) -> None:
+    """Print the champion, earlier champions, and the decisions about every model version, latest first."""
     from jobs.ledger import promotions
 
-    book = promotions.book(settings.load(), use_case_named(name))
-    if not book.decisions:
+    view = promotions.book(settings.load(), use_case_named(name))
+    if not view.decisions:
         click.echo(f"Nothing was decided about models of {name} yet; `evergreen run` trains and judges them.")
         return
-    for table in _tables(name, book):
-        Console().print(table)
+    print_table(f"champions of {name}", [_period(view, champion) for champion in reversed(view.champions)])
+    decisions = list(reversed(view.decisions))
+    if details:
+        print_details("decisions", [_detailed(decision) for decision in decisions])
+    else:
+        print_table("decisions (--details prints all fields)", [_short(decision) for decision in decisions])
 
 
-def _tables(name: str, book: LedgerView) -> list[object]:
-    from rich.table import Table
+def _period(view: LedgerView, champion: Champion) -> dict[str, object]:
+    alias = "champion" if champion is view.champion else "previous" if champion == view.previous else ""
+    since, until = moment(champion.since), moment(champion.until)
+    return {"version": champion.version, "alias": alias, "since": since, "until": until, "decision": champion.decision}
 
-    champions = Table(title=f"champions of {name}", title_justify="left")
-    for column in ("version", "alias", "since", "until", "decision"):
-        champions.add_column(column)
-    for period in reversed(book.champions):
-        former = book.previous is not None and period == book.previous
-        alias = "champion" if period is book.champion else "previous" if former else ""
-        until = f"{period.until:%Y-%m-%d %H:%M}" if period.until else ""
-        champions.add_row(
-            str(period.version), alias, f"{period.since:%Y-%m-%d %H:%M}", until, str(period.decision)
-        )  # fmt: skip
-    decisions = Table(title="decisions", title_justify="left")
-    for column in ("id", "decided at", "as of", "version", "kind", "outcome", "by", "reason"):
-        decisions.add_column(column, overflow="fold")
-    for d in reversed(book.decisions):
-        by = d.by if d.authenticated else f"{d.by} (unauthenticated)"
-        moments = (f"{moment:%Y-%m-%d %H:%M}" for moment in (d.decided_at, d.as_of))
-        decisions.add_row(str(d.id), *moments, str(d.model_version), d.kind, d.outcome, by, d.reason)
-    return [champions, decisions]
+
+def _short(decision: PromotionDecision) -> dict[str, object]:
+    """What fits a line: people are named, a promotion by a run is not."""
+    by_a_person = decision.kind != "promotion"
+    return {
+        "id": decision.id,
+        "as of": f"{decision.as_of:%Y-%m-%d}",
+        "version": decision.model_version,
+        "kind": decision.kind,
+        "outcome": decision.outcome,
+        "reason": f"{decision.reason} (by {decision.by})" if by_a_person else decision.reason,
+    }
+
+
+def _detailed(decision: PromotionDecision) -> dict[str, object]:
+    return {
+        "id": decision.id,
+        "as of": moment(decision.as_of),
+        "decided at": moment(decision.decided_at),
+        "version": decision.model_version,
+        "champion before": decision.champion_version or "",
+        "kind": decision.kind,
+        "outcome": decision.outcome,
+        "by": decision.by if decision.authenticated else f"{decision.by} (unauthenticated)",
+        "reason": decision.reason,
+    }

@@ -1,35 +1,37 @@
-"""`evergreen retraining`: parsing and printing; the work is in `jobs.retraining.decisions`."""
+"""`evergreen retraining`: parsing and printing; `jobs.retraining.decisions` reads the ledger."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import click
 
 from jobs import settings as settings_module
 from orchestration.options import use_case_named, use_case_option
+from orchestration.printing import details_option, print_details, print_table
 
 
 @click.command()
 @use_case_option
 @click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="Number of decisions.")
-def retraining(name: str, last: int) -> None:
-    """Why a model was trained again, or not: the last decisions, with their evidence in words."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+@details_option
+def retraining(name: str, last: int, details: bool) -> None:
+    """Print the last decisions whether to train, with reason and result, latest first."""
+    from jobs.retraining import decisions
 
-    from jobs.retraining import decisions as book
-
-    rows = book.rows(settings_module.load(), use_case_named(name))
+    rows = decisions.rows(settings_module.load(), use_case_named(name))
     if not rows:
-        click.echo(f"Nothing was decided about trainings of {name} yet; `evergreen run` asks for the first one.")
+        click.echo(f"Nothing was decided about trainings of {name} yet; `evergreen run` decides about the first one.")
         return
     now = datetime.now(UTC)
-    shown = [book.described(row, now) for row in reversed(rows[-last:])]
-    table = Table(title=f"trainings of {name}: yes or no, and why", title_justify="left")
-    for column in shown[0]:
-        table.add_column(column, overflow="fold")
-    for row in shown:
-        table.add_row(*map(escape, row.values()))
-    Console().print(table)
+    described = [decisions.described(row, now) for row in reversed(rows[-last:])]
+    if details:
+        print_details(f"trainings of {name}", described)
+    else:
+        print_table(f"trainings of {name} (--details prints all fields)", [_short(row) for row in described])
+
+
+def _short(row: Mapping[str, str]) -> dict[str, object]:
+    result = f"\n-> {row['result']}" if row["result"] else ""
+    return {"as of": row["as of"], "train": row["retrain"], "reason, and -> result": row["reason"] + result}

@@ -333,7 +333,7 @@ def test_the_command_tries_every_channel(tmp_path: Path, receiver: Any, mails: M
 
 
 def test_the_command_lists_what_is_open(tmp_path: Path) -> None:
-    environment = {"EVERGREEN_HOME": str(tmp_path), "COLUMNS": "250"}
+    environment = {"EVERGREEN_HOME": str(tmp_path), "COLUMNS": "80"}
     settings = load(environment)
 
     def listed(*options: str) -> str:
@@ -345,3 +345,5 @@ def test_the_command_lists_what_is_open(tmp_path: Path) -> None:
     outbox.resolve(settings, "returns", "drift", "quantity", NOW)
     assert "Too [bold]high[/bold]." in listed() and "Too low" not in listed() and "Too low" in listed("--all")
     assert listed("--use-case", "returns") == "No alert is open.\n"
+    assert max(len(line) for line in listed("--all").splitlines()) <= 80
+    assert "-> resolved 20" in listed("--all") and "resolved at    20" in listed("--all", "--details")

@@ -36,6 +36,12 @@ def decided(home: Settings, found: Evidence, now: datetime = NOW, by: str = "run
     return decisions.decide(home, FRAUD, decisions.keep(home, FRAUD, found, now), by, now)
 
 
+def retraining_command(*options: str) -> str:
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(main, ["retraining", *options])
+    assert shown.exit_code == 0, shown.output
+    return shown.output
+
+
 def test_evidence_comes_back_as_it_was_kept(ledger_home: Settings) -> None:
     found = evidence(3, 1.4)
     digest = decisions.keep(ledger_home, FRAUD, found, NOW)
@@ -47,16 +53,28 @@ def test_evidence_comes_back_as_it_was_kept(ledger_home: Settings) -> None:
 
 def test_people_read_why_and_why_not(ledger_home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "load", lambda *_: ledger_home)
-    shown = CliRunner(env={"COLUMNS": "200"}).invoke(main, ["retraining"])
-    assert shown.exit_code == 0 and "Nothing was decided about trainings of fraud yet" in shown.output
+    assert "Nothing was decided about trainings of fraud yet" in retraining_command()
     first = decided(ledger_home, evidence(3), by="fraud_drift")
     decisions.finished(ledger_home, first, NOW, 1, "trained [on] all rows")
     decided(ledger_home, evidence(5))
-    shown = CliRunner(env={"COLUMNS": "200"}).invoke(main, ["retraining", "--last", "2"])
-    rows = shown.output.splitlines()
-    assert any("fraud_drift" in row and "yes" in row and "version 1: trained [on] all" in row for row in rows), rows
+    rows = retraining_command("--last", "2").splitlines()
+    asked_for = next(n for n, row in enumerate(rows) if "nothing was trained yet" in row)
+    assert " yes " in rows[asked_for] and "-> version 1: trained [on] all rows" in rows[asked_for + 1], rows
     assert any(" no " in row and "no alarm" in row for row in rows), rows
-    assert "fraud_drift" not in CliRunner(env={"COLUMNS": "200"}).invoke(main, ["retraining", "--last", "1"]).output
+    assert "[on]" not in retraining_command("--last", "1")
+
+
+def test_the_table_of_decisions_fits_80_characters(ledger_home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "load", lambda *_: ledger_home)
+    result = " ".join(f"average precision since the change: {n}" for n in range(9))
+    decisions.finished(ledger_home, decided(ledger_home, evidence(3), by="fraud_drift"), NOW, 1, result)
+    decided(ledger_home, evidence(29, 1.5, positives=30))
+    lines = retraining_command().splitlines()
+    assert max(map(len, lines)) <= 80 and all(word in " ".join(lines) for word in result.split())
+    assert sum("2026-03-04 00:00" in line for line in lines) == 1, "a moment is on one line"
+    assert "fraud_drift" not in retraining_command()
+    detailed = retraining_command("--details")
+    assert f"result      version 1: {result}" in detailed and "by          fraud_drift" in detailed
 
 
 def test_the_same_evidence_is_decided_about_once_whoever_asks(ledger_home: Settings) -> None:
@@ -105,10 +123,10 @@ def test_a_training_that_was_killed_is_due_whatever_was_decided_since(ledger_hom
     assert not renewed.decision.retrain
     soon, late = NOW + timedelta(hours=1), NOW + timedelta(days=1)
     assert decisions.due(ledger_home, FRAUD, START + 3 * DAY, soon) == killed
-    assert decisions.described(killed, soon)["came of it"] == "under way"
+    assert decisions.described(killed, soon)["result"] == "under way"
     # Long after it has failed, and the policy has decided anew.
     assert decisions.due(ledger_home, FRAUD, START + 3 * DAY, late) is None
-    assert decisions.described(killed, late)["came of it"] == "left no result"
+    assert decisions.described(killed, late)["result"] == "left no result"
     again = decided(ledger_home, evidence(4), now=late)
     assert decisions.due(ledger_home, FRAUD, START + 4 * DAY, late) == again
 

@@ -10,6 +10,9 @@ from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import describe, mapping_table
 from jobs.ingest import contracts, load, registered_inputs
+from jobs.ingest.load_memory import LoadResult
+from jobs.ingest.registered_inputs import InputError
+from jobs.ingest.schemas import SchemaChanged
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import Source, UseCase
 
@@ -49,10 +52,10 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
                 now=now,
                 days=run_context.input_days(context),
             )
-        except contracts.SchemaChanged as changed:
+        except SchemaChanged as changed:
             yield dg.AssetCheckResult(check_name="schema", passed=False, description=str(changed))
             raise dg.Failure(str(changed), allow_retries=False) from changed
-        except load.InputError as error:
+        except InputError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         for finding in result.findings:
             yield dg.AssetCheckResult(
@@ -72,7 +75,7 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
     return raw_table
 
 
-def _notes(result: load.LoadResult) -> Iterator[str]:
+def _notes(result: LoadResult) -> Iterator[str]:
     """What the summary on the terminal shows in words."""
     for reason, rows in result.quarantined.items():
         yield f"{rows:,} rows in quarantine: {reason}"

@@ -91,9 +91,9 @@ def registered(
     if last is not None and len(given) == len(named) and last.given == given:
         return last
     from jobs.actions import verdicts
-    from jobs.ingest import load
+    from jobs.ingest import registration
 
-    inputs = load.describe(use_case, files, columns, datetime.now(UTC))
+    inputs = registration.describe(use_case, files, columns, datetime.now(UTC))
     inputs = verdicts.joined(settings, use_case, replace(inputs, given=given))
     return registered_inputs.register(settings, use_case, inputs)
 

@@ -13,7 +13,6 @@ import polars as pl
 from jobs.ingest import schemas
 from jobs.ingest.parsing import HAPPENED, TYPES, UTC, kind_in_table
 from jobs.ingest.readers import FOUND, KNOWN_AT, RAGGED
-from jobs.ingest.schemas import SchemaChanged
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings
 from jobs.use_case import Column, Source, UseCase
@@ -21,7 +20,6 @@ from jobs.use_case import Column, Source, UseCase
 if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
 
-__all__ = ["CHECKS", "ContractBroken", "Finding", "SchemaChanged", "accept"]
 
 REASONS, COLUMNS = "_reasons", "_columns"
 """Columns of bad rows: list of reasons, list of the columns they are about."""

@@ -13,9 +13,11 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.ingest.contracts import COLUMNS, REASONS
-from jobs.ingest.parsing import UTC
+from jobs.ingest.parsing import UTC, Batch
 from jobs.ingest.readers import FILE, FOUND
+from jobs.ingest.registered_inputs import InputError
 from jobs.lakehouse.tables import Lakehouse
+from jobs.use_case import Source
 
 SCHEMA = pa.schema(
     {
@@ -55,6 +57,12 @@ def entries(bad: pl.DataFrame, files: Sequence[Path], as_of: datetime) -> pl.Dat
             ),
         }
     ).unique(["file", "row_hash"], keep="first", maintain_order=True)
+
+
+def reason_counts(bad: pl.DataFrame) -> dict[str, int]:
+    """Reason -> rows that are bad for it, the commonest first."""
+    counted = bad[REASONS].explode().drop_nulls().value_counts(sort=True)
+    return dict(counted.iter_rows())
 
 
 def append(lakehouse: Lakehouse, table: str, found: pl.DataFrame) -> int:
@@ -98,3 +106,13 @@ def from_text(name: str, dtype: pl.DataType) -> pl.Expr:
     if dtype == pl.Boolean:
         return pl.col(name) == "true"
     return pl.col(name).cast(dtype)
+
+
+def no_valid_rows(source: Source, batch: Batch, reasons: Mapping[str, int], table: str = "") -> InputError:
+    """The error of a load whose rows are all bad; `table` is the quarantine that holds them."""
+    why = "; ".join(f"{reason} ({n} rows)" for reason, n in list(reasons.items())[:5])
+    where = f" The rows are in {table}." if table else ""
+    return InputError(
+        f"{', '.join(map(str, batch.files))}: expected valid rows of {source.name}, found none among "
+        f"{batch.frame.height}: {why}.{where} Mend the file, or declare what it holds in a columns file (`--columns`)"
+    )

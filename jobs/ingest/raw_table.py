@@ -22,6 +22,7 @@ class Table:
         self, lakehouse: Lakehouse, use_case: UseCase, source: Source, versioned: bool, loaded_in: int
     ) -> None:
         self.lakehouse, self.name = lakehouse, use_case.raw_table(source)
+        self.loaded_in = loaded_in
         self.columns = list(dict.fromkeys([*(c.name for c in source.columns), KNOWN_AT]))
         self.content = [*(c.name for c in source.columns), *([KNOWN_AT] if versioned else [])]
         self.memory: Path = lakehouse.settings.state / use_case.name / "loads" / f"{source.name}.days.json"

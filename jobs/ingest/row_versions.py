@@ -1,6 +1,6 @@
 """Which rows of a load are new: duplicates, corrections, versions, and rows that contradict what is known.
 
-Pure functions over frames and a view of the raw table; appending: see `jobs.ingest.load`.
+Pure functions over frames and a view of the raw table; appending: see `jobs.ingest.raw_commit`.
 """
 
 from collections.abc import Sequence

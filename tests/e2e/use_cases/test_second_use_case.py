@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from jobs.ingest import load, registered_inputs
+from jobs.ingest import registered_inputs, registration
 from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
 from jobs.use_case import Column, Source, UseCase
@@ -167,7 +167,7 @@ def test_another_use_case_is_built_from_its_value_alone(home: Settings, tmp_path
     from orchestration.lineage_run import execute
 
     settings = added(home, tmp_path)
-    given = load.describe(PARCELS, {"scans": [scans(tmp_path / "scans.parquet")]}, None, AS_OF)
+    given = registration.describe(PARCELS, {"scans": [scans(tmp_path / "scans.parquet")]}, None, AS_OF)
     known = registered_inputs.register(settings, PARCELS, given)
     outcome = execute(settings, PARCELS, AS_OF, (known.first_day, known.last_day), use_cases=(PARCELS,), show=False)
     assert outcome.success, outcome.errors

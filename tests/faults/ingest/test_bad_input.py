@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from jobs.ingest import contracts
+from jobs.ingest import contracts, registration
 from jobs.ingest import load as ingest
 from jobs.ingest.load_memory import LoadResult
 from jobs.ingest.registered_inputs import InputError, Inputs
@@ -201,12 +201,12 @@ def test_a_columns_file_that_is_no_mapping_is_refused(use_case: UseCase, tmp_pat
     columns = tmp_path / "columns.yaml"
     columns.write_text(content)
     with pytest.raises(InputError, match=r"columns file .*expected a"):
-        ingest.describe(use_case, {"file": [parquet(tmp_path / "f.parquet", readings())]}, columns)
+        registration.describe(use_case, {"file": [parquet(tmp_path / "f.parquet", readings())]}, columns)
 
 
 def test_describe_finds_the_days_of_valid_events(use_case: UseCase, tmp_path: Path) -> None:
     frame = readings(4, READ_AT=[START, START + DAY, NOW + DAY, START + 3 * DAY], VALUE=[1, 2, 3, math.nan])
-    found = ingest.describe(use_case, {"file": [parquet(tmp_path / "f.parquet", frame)]}, None, NOW)
+    found = registration.describe(use_case, {"file": [parquet(tmp_path / "f.parquet", frame)]}, None, NOW)
     assert (found.first_day, found.last_day) == (START.date(), (START + DAY).date())
     assert found.end == START + 2 * DAY
 

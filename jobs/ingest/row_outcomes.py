@@ -1,0 +1,89 @@
+"""What becomes of every row of a load: into the table, into quarantine or out of it, or left for a later load.
+
+Nothing is written here; the contract of a row, its versions and its references have modules of their own.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from jobs.ingest import contracts, quarantine, references
+from jobs.ingest.day_digests import EVENT_DATE
+from jobs.ingest.load_job import LoadJob
+from jobs.ingest.parsing import ROW, UTC, Batch
+from jobs.ingest.raw_table import Table
+from jobs.ingest.readers import FILE, FOUND, KNOWN_AT
+from jobs.ingest.row_versions import Choice, choose
+
+
+@dataclass(frozen=True)
+class RowOutcomes:
+    """The rows of one load by what becomes of them."""
+
+    good: pl.DataFrame
+    """All rows that hold the contract, whenever they became known."""
+    late: pl.DataFrame
+    """Those of them, on the days to load, that are known only after the load's `as_of`."""
+    bad: tuple[pl.DataFrame, ...]
+    """Rows for quarantine: those that break the contract, contradict others, or refer to what is unknown."""
+    new: pl.DataFrame
+    """Rows to append."""
+    released: int
+    """Rows of `new` that waited in quarantine."""
+    waiting: int
+    """Rows left in quarantine until what they refer to arrives."""
+    choice: Choice
+    tally: Mapping[str, int]
+    """Contract -> rows that broke it."""
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """Reason -> rows that go to quarantine for it."""
+        return sum((Counter(quarantine.reason_counts(rows)) for rows in self.bad), Counter[str]())
+
+
+def decide(job: LoadJob, batch: Batch, table: Table) -> RowOutcomes:
+    """What becomes of the rows of `batch`, in the light of what `table` and its quarantine hold."""
+    source, known = job.source, pl.col(KNOWN_AT) <= pl.lit(job.as_of, UTC)
+    checks = contracts.row_checks(source, batch.frame.columns, job.names.timezone, job.now)
+    good, bad, tally = contracts.split(batch.frame, checks)
+    good = good.select(*table.columns, ROW, FILE).with_columns(job.day.alias(EVENT_DATE))
+    visible, stored = good.filter(known), None if table.empty else table
+    choice = choose(visible, job.wanted, source, versioned=batch.versioned, as_of=job.as_of, stored=stored)
+    found = batch.frame.select(ROW, pl.selectors.starts_with(FOUND))
+    refused = choice.refused.join(found, on=ROW, how="left", maintain_order="left")
+    fresh, orphans = references.split(job.lakehouse, job.use_case, source, choice.new)
+    released, waiting = _release(job, visible, stored)
+    return RowOutcomes(
+        good=good,
+        late=good.filter(~known & job.wanted),
+        bad=(bad.filter(job.wanted | job.day.is_null()), refused, orphans),
+        new=pl.concat([fresh.select(released.columns), released]),
+        released=released.height,
+        waiting=waiting + orphans.height,
+        choice=choice,
+        tally={**tally, "uniqueness": refused.height, "references": orphans.height},
+    )
+
+
+def _release(job: LoadJob, visible: pl.DataFrame, stored: Table | None) -> tuple[pl.DataFrame, int]:
+    """Rows from quarantine that may go in now, and how many go on waiting."""
+    source = job.source
+    kinds = references.types(source, visible)
+    waiting = visible.select(*kinds).clear()
+    if source.references:
+        waiting = quarantine.waiting(job.lakehouse, job.table, kinds)
+    waiting = waiting.with_columns(job.day.alias(EVENT_DATE))
+    if waiting.is_empty():
+        return waiting, 0
+    identity = list(dict.fromkeys([*source.key, KNOWN_AT]))
+    if stored is not None:
+        held = stored.of(waiting.select(source.key).unique())
+        waiting = waiting.join(held, on=identity, how="anti", maintain_order="left")
+    # A row that the files of this load hold too has been judged with them.
+    waiting = waiting.join(visible, on=identity, how="anti", maintain_order="left")
+    waiting = waiting.unique(identity, keep="first", maintain_order=True)
+    released, still = references.split(job.lakehouse, job.use_case, source, waiting)
+    return released.filter(pl.col(KNOWN_AT) <= pl.lit(job.as_of, UTC)), still.height

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.arrays import Bools
+from jobs.arrays import Bools, Ints
 
 SMALLEST_COUNT = 30
 """A rate over fewer rows than this is more noise than finding; it is shown, and left out of differences."""
@@ -25,41 +25,44 @@ class Report:
     """Metric -> largest less smallest, of the groups with enough rows in the denominator; NaN if fewer than two."""
 
 
-def _share(of: Bools, among: Bools) -> float:
-    return float(of[among].mean()) if among.any() else float("nan")
+def _share(of: Bools, among: Bools, counts: Ints) -> float:
+    rows = int(counts[among].sum())
+    return int(counts[among & of].sum()) / rows if rows else float("nan")
 
 
-def selection_rate(labels: Bools, decisions: Bools) -> float:
+def selection_rate(labels: Bools, decisions: Bools, counts: Ints) -> float:
     """Share of rows decided positive (demographic parity compares it)."""
-    return _share(decisions, np.ones_like(labels))
+    return _share(decisions, np.ones_like(labels), counts)
 
 
-def recall(labels: Bools, decisions: Bools) -> float:
+def recall(labels: Bools, decisions: Bools, counts: Ints) -> float:
     """Share of positives that were found (equal opportunity, Hardt et al. 2016, compares it)."""
-    return _share(decisions, labels)
+    return _share(decisions, labels, counts)
 
 
-def false_positive_rate(labels: Bools, decisions: Bools) -> float:
+def false_positive_rate(labels: Bools, decisions: Bools, counts: Ints) -> float:
     """Share of negatives that were decided positive: who is bothered for nothing."""
-    return _share(decisions, ~labels)
+    return _share(decisions, ~labels, counts)
 
 
-def precision(labels: Bools, decisions: Bools) -> float:
+def precision(labels: Bools, decisions: Bools, counts: Ints) -> float:
     """Share of positive decisions that were right."""
-    return _share(labels, decisions)
+    return _share(labels, decisions, counts)
 
 
-RATES: Mapping[str, Callable[[Bools, Bools], float]] = {
+Rate = Callable[[Bools, Bools, Ints], float]
+"""Labels, decisions, and how many rows have them."""
+RATES: Mapping[str, Rate] = {
     "selection_rate": selection_rate,
     "recall": recall,
     "false_positive_rate": false_positive_rate,
     "precision": precision,
 }
-_DENOMINATORS: Mapping[str, Callable[[Bools, Bools], int]] = {
-    "selection_rate": lambda labels, decisions: len(labels),
-    "recall": lambda labels, decisions: int(labels.sum()),
-    "false_positive_rate": lambda labels, decisions: int((~labels).sum()),
-    "precision": lambda labels, decisions: int(decisions.sum()),
+_DENOMINATORS: Mapping[str, Rate] = {
+    "selection_rate": lambda labels, decisions, counts: int(counts.sum()),
+    "recall": lambda labels, decisions, counts: int(counts[labels].sum()),
+    "false_positive_rate": lambda labels, decisions, counts: int(counts[~labels].sum()),
+    "precision": lambda labels, decisions, counts: int(counts[decisions].sum()),
 }
 
 
@@ -81,15 +84,22 @@ def report(labels: Bools, decisions: Bools, masks: Mapping[str, Bools]) -> list[
 def _report(name: str, labels: Bools, decisions: Bools, masks: Mapping[str, Bools]) -> Report:
     from fairlearn.metrics import MetricFrame
 
-    group = np.full(len(labels), "", dtype=object)
-    for value, mask in masks.items():
-        group[mask] = value
-    inside = group != ""
+    groups = list(masks)
+    group = np.full(len(labels), -1)
+    for position, mask in enumerate(masks.values()):
+        group[mask] = position
+    inside = group >= 0
     if not inside.any():
         return Report(name, {}, {}, dict.fromkeys(RATES, float("nan")))
+    # Rows that are alike are counted first: a table of a few lines instead of all rows.
+    alike, counts = np.unique(4 * group[inside] + 2 * labels[inside] + decisions[inside], return_counts=True)
     metrics = {**RATES, **{f"{rate} of": count for rate, count in _DENOMINATORS.items()}}
     frame = MetricFrame(
-        metrics=metrics, y_true=labels[inside], y_pred=decisions[inside], sensitive_features=group[inside]
+        metrics=metrics,
+        y_true=alike // 2 % 2 == 1,
+        y_pred=alike % 2 == 1,
+        sensitive_features=[groups[position] for position in alike // 4],
+        sample_params={metric: {"counts": counts} for metric in metrics},
     )
     table = frame.by_group
     enough = {rate: table[rate].where(table[f"{rate} of"] >= SMALLEST_COUNT).dropna() for rate in RATES}

@@ -67,3 +67,16 @@ def test_rows_of_no_group_and_declarations_without_rows() -> None:
     found = fairness.report(labels, decisions, {"region:north": half, "tier:gold": nobody})
     assert [r.name for r in found] == ["region", "tier"]
     assert found[0].overall["rows"] == 150 and found[1].groups == {}
+
+
+def test_counting_alike_rows_first_is_dividing_all_of_them() -> None:
+    rng = np.random.default_rng(1)
+    labels, decisions, group = rng.random(5_000) < 0.1, rng.random(5_000) < 0.2, rng.integers(0, 6, 5_000)
+    [found] = fairness.report(labels, decisions, {f"g:{name}": group == name for name in range(5)})
+    for name in range(5):
+        of, decided = labels[group == name], decisions[group == name]
+        rates = {
+            "selection_rate": decided.mean(), "recall": decided[of].mean(), "false_positive_rate": decided[~of].mean(),
+            "precision": of[decided].mean(),
+        }  # fmt: skip
+        assert found.groups[str(name)] == {"rows": len(of), "positives": of.sum(), **rates}

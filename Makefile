@@ -21,6 +21,8 @@ NEEDS_MORE := spark or browser or servers
 WORKERS ?= logical
 PARALLEL := -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 EXPLORE := --hypothesis-profile=explore --timeout=0
+# For each property, of `make explore`.
+SECONDS ?= 60
 
 .PHONY: help env run ui simulate doctor test test-one test-all test-rest test-needs explore lint format bench lock clean
 
@@ -31,7 +33,7 @@ help:
 	@echo 'make test-one  those of one room: ROOM=drift'
 	@echo 'make test-all  those, and the ones with Apache Spark, a browser and real servers'
 	@echo 'make lint      ruff, mypy, import-linter (make format: let ruff format)'
-	@echo 'make explore   thousands of new examples for each property, which takes long'
+	@echo 'make explore   new examples for each property, SECONDS=$(SECONDS) of them'
 	@echo 'make bench     measure and print the figures of the docs; DATA=FILE for your copy of the data'
 	@echo 'make lock      resolve pyproject.toml into requirements.lock again'
 	@echo 'make clean     remove the environment and every cache, but no data'
@@ -80,7 +82,7 @@ test-rest: test-needs
 
 # `make test` draws the same examples for everybody; what this one finds becomes a named @example of its property.
 explore: $(READY)
-	$(BIN)/python -m pytest $(PARALLEL) $(EXPLORE) -m 'hypothesis and not ($(NEEDS_MORE))' $(ARGS)
+	EVERGREEN_EXPLORE_SECONDS=$(SECONDS) $(BIN)/python -m pytest $(PARALLEL) $(EXPLORE) -m 'hypothesis and not ($(NEEDS_MORE))' $(ARGS)
 
 test-needs: $(READY)
 	@$(BIN)/python tools/check_test_needs.py

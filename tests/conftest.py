@@ -22,7 +22,7 @@ import polars as pl
 import psutil
 import pytest
 from worlds.draws import SEED
-from worlds.examples import EVERYBODY
+from worlds.examples import EVERYBODY, explored
 from worlds.shared import STARTED, Server, one_server, session_folder
 
 from jobs import settings
@@ -32,6 +32,7 @@ from jobs.settings import ROOT, Settings
 from tools.check_test_needs import postgres_program
 
 CACHE = ROOT / ".cache"
+EXAMPLES = "examples"
 # Which run brought a row: differs, and may, when a run was interrupted.
 COUNTERS = {"loaded_in", "reports_loaded_in", "transactions_loaded_in"}
 Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]
@@ -47,6 +48,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     twice = [item for item in items if {"embedded", "spark"} <= {mark.name for mark in item.iter_markers()}]
     config.hook.pytest_deselected(items=twice)
     items[:] = [item for item in items if item not in twice]
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """In `make explore`, call a property in many rounds. Returns None where pytest has to call the test itself."""
+    count = explored(pyfuncitem)
+    if count is not None:
+        pyfuncitem.user_properties.append((EXAMPLES, count))
+    return count is not None or None
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print how many examples each property was explored with."""
+    passed = [(dict(test.user_properties), test.nodeid) for test in terminalreporter.stats.get("passed", [])]
+    counts = sorted((about[EXAMPLES], name) for about, name in passed if EXAMPLES in about)
+    for count, name in counts:
+        terminalreporter.write_line(f"{count:6} examples of {name}")
 
 
 @pytest.fixture(scope="session")

@@ -291,7 +291,7 @@ def test_a_source_without_a_file_has_an_empty_table_with_the_ids_of_the_others(s
     order_of_files=st.permutations(range(3)),
     by_day=st.booleans(),
 )
-@with_examples(8, most=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@with_examples(8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_split_over_files_loads_and_days_ends_in_the_same_table(
     shop: Shop,
     rows: list[tuple[int, int, int]],

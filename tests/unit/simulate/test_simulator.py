@@ -109,7 +109,7 @@ def test_the_same_world_gives_the_same_rows_and_another_seed_others() -> None:
     assert transactions(replace(SMALL, seed=4)) != first[0]
 
 
-@with_examples(10, most=300)
+@with_examples(10)
 @given(offset=st.integers(0, 23), length=st.integers(1, 24), change=st.sampled_from([None, *CHANGES]))
 def test_any_days_made_alone_equal_those_days_of_the_whole(offset: int, length: int, change: Fraud | None) -> None:
     world = SMALL if change is None else drifted(SMALL, change)

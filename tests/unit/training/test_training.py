@@ -94,7 +94,7 @@ class TestRows:
         assert (drawn.weights[drawn.labels] == 1).all() and sampled(examples, 1.0, seed=1) is examples
 
     @given(st.floats(0.02, 0.9), st.floats(1, 40), st.integers(0, 5))
-    @with_examples(40, most=1000)
+    @with_examples(40)
     def test_negatives_are_drawn_in_proportion_to_their_weight(self, rate: float, steep: float, seed: int) -> None:
         age = np.sort(np.random.default_rng(seed).uniform(0, 100, 20_000))
         labels, weights = np.arange(20_000) % 50 == 0, (0.5 ** (age / steep)).astype(np.float32)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from worlds.draws import drawn
 from worlds.small_history import START, world
 
 from jobs import settings
@@ -72,7 +73,8 @@ def test_a_change_is_seen_the_same_evening_and_learned(auto: tuple[Path, Replaye
 def test_it_goes_on_from_any_day_to_the_same_result(auto: tuple[Path, Replayed], tmp_path: Path) -> None:
     out, days = auto[0], auto[1].days
     retrained = [n for n, day in enumerate(days) if day.retrained]
-    for cut in (3, TRAINED, TRAINED + 1, retrained[0], retrained[0] + 1, DAYS - 1):
+    cuts = (3, TRAINED, TRAINED + 1, retrained[0], retrained[0] + 1, DAYS - 1)
+    for cut in drawn("replay cut").sample(cuts, 3):
         copy = tmp_path / str(cut)
         shutil.copytree(out, copy)
         lines = (out / replay_log.LINES).read_text().splitlines(keepends=True)
@@ -119,7 +121,7 @@ def test_what_turns_out_worse_is_taken_back(tmp_path: Path) -> None:
     assert days[-1].next_champion > 2
     own = settings.load({"EVERGREEN_HOME": str(tmp_path / "whole" / "home")})
     assert [period.version for period in promotions.history(own, SMALL)][:4] == [1, 2, 1, 3]
-    for cut in (restored[0], restored[0] + 1):
+    for cut in [drawn("rollback cut").choice((restored[0], restored[0] + 1))]:
         copy = tmp_path / str(cut)
         shutil.copytree(tmp_path / "whole", copy)
         lines = (copy / replay_log.LINES).read_text().splitlines(keepends=True)
@@ -128,16 +130,21 @@ def test_what_turns_out_worse_is_taken_back(tmp_path: Path) -> None:
         assert [replace(day, seconds=0) for day in again] == [replace(day, seconds=0) for day in days]
 
 
-def test_schedules_train_when_they_are_due(tmp_path: Path) -> None:
-    days = played(tmp_path, "weekly").days
+@pytest.fixture(scope="module")
+def weekly(tmp_path_factory: pytest.TempPathFactory) -> Replayed:
+    return played(tmp_path_factory.mktemp("weekly"), "weekly")
+
+
+def test_schedules_train_when_they_are_due(weekly: Replayed) -> None:
+    days = weekly.days
     assert [n for n, day in enumerate(days) if day.retrained] == list(range(TRAINED + 6, DAYS, 7))
 
 
-def test_labels_at_once_are_better_than_labels_as_they_come(tmp_path: Path) -> None:
-    reported, instant = (played(tmp_path / str(n), "weekly", bool(n)) for n in (0, 1))
+def test_labels_at_once_are_better_than_labels_as_they_come(weekly: Replayed, tmp_path: Path) -> None:
+    instant = played(tmp_path, "weekly", instant=True)
     late = slice(CHANGED + 7, CHANGED + 21)
-    assert np.nanmean(quality(instant)[late]) > np.nanmean(quality(reported)[late])
-    assert instant.days[-1].reports_known >= reported.days[-1].reports_known
+    assert np.nanmean(quality(instant)[late]) > np.nanmean(quality(weekly)[late])
+    assert instant.days[-1].reports_known >= weekly.days[-1].reports_known
 
 
 def test_the_timeline_is_a_row_per_day_and_a_picture(auto: tuple[Path, Replayed], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from worlds.draws import drawn
 from worlds.small_history import START, world
 
 from jobs import settings
@@ -36,6 +37,7 @@ DAY = timedelta(days=1)
 DAYS, TRAINED, CHANGED = 125, 50, 70
 SMALL = replace(FRAUD, problem=replace(PROBLEM, families=(Family("boosted", fixed={"rounds": 40, "num_leaves": 7}),)))
 HISTORY = world(seed=3, changed_on=CHANGED, days=DAYS, shift=1.0)
+EVENINGS = sorted(drawn("evenings").sample(range(TRAINED, DAYS), 25))
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,7 @@ def periods(own: settings.Settings, days: list[Day], as_of: date) -> list[Period
     return nightly_evidence.in_production(known, episodes, decisions)
 
 
-def evenings(
-    played: Played, chosen: Iterable[int] = range(TRAINED, DAYS)
-) -> Iterator[tuple[int, DailyEvidence, DailyEvidence]]:
+def evenings(played: Played, chosen: Iterable[int] = EVENINGS) -> Iterator[tuple[int, DailyEvidence, DailyEvidence]]:
     """Number of each evening, what the replay saw, and what is seen from the ledger and the history alone."""
     own, known, days = played.settings, MonitoredHistory.of(played.history, SMALL), played.days
     decisions = [decision for day in days if (decision := decision_of(day)) is not None]

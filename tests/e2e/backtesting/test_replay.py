@@ -40,7 +40,7 @@ from orchestration import run_command as run
 
 FIRST, DAYS = date(2026, 3, 1), 75
 NAMES = ("transactions", "reports", "customers", "terminals")
-DRAWN_DAYS = sorted(drawn("replay").sample(range(62, DAYS), 3))
+DRAWN_DAYS = sorted(drawn("replay").sample(range(62, DAYS), 2))
 
 
 @dataclass(frozen=True)

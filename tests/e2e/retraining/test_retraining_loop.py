@@ -22,8 +22,8 @@ from jobs.simulate.simulator import write
 from jobs.simulate.world import CHANGE, scenario
 from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD, PROBLEM
+from orchestration import lineage_run, sensors
 from orchestration import run_command as runner
-from orchestration import sensors
 from orchestration.definitions import build_definitions
 from orchestration.instance import PROCESS_TAG
 from orchestration.lineage_run import Outcome, execute
@@ -66,7 +66,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     own = settings.load({"EVERGREEN_HOME": str(folder / "home")})
     files = {name: (path,) for name, path in made.items()}
     runner.registered(own, SMALL, files, None)
-    yield World(own, SMALL)
+    with pytest.MonkeyPatch.context() as patched:
+        # Evidently's page is looked at in `e2e/ground_truth/test_monitoring_assets.py`.
+        patched.setitem(lineage_run.QUIET, "ops", {"fraud__monitoring__drift": {"config": {"html": False}}})
+        yield World(own, SMALL)
     engine.stop(own)
 
 

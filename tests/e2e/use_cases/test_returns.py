@@ -11,8 +11,9 @@ from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
 from jobs.use_cases.returns import MATURITY, PROBLEM, RETURNS
 
-# One trial shows that the problem as declared can be trained.
-USE_CASE = replace(RETURNS, problem=replace(PROBLEM, trials=1))
+# One trial shows that the problem as declared can be trained; labels come first.
+EARLY_USE_CASE = replace(RETURNS, problem=None)
+LATE_USE_CASE = replace(RETURNS, problem=replace(PROBLEM, trials=1))
 EARLY, LATE = datetime(2010, 2, 20, tzinfo=UTC), datetime(2010, 3, 10, tzinfo=UTC)
 
 
@@ -47,8 +48,8 @@ def expected(lines: Path, as_of: datetime) -> dict[str, bool]:
 def test_labels_are_return_lines_once_they_are_known(home: Settings, lines: Path) -> None:
     from orchestration import run_command as run
 
-    for as_of in (EARLY, LATE):
-        assert run.run(home, USE_CASE, {"lines": [lines]}, None, as_of, show=False) == 0
+    for as_of, use_case in ((EARLY, EARLY_USE_CASE), (LATE, LATE_USE_CASE)):
+        assert run.run(home, use_case, {"lines": [lines]}, None, as_of, show=False) == 0
         rows = attach(home).to_arrow(RETURNS.training_set, columns=["line_id", "is_returned"]).to_pylist()
         found = {row["line_id"]: row["is_returned"] for row in rows}
         wanted = expected(lines, as_of)

@@ -24,7 +24,8 @@
   {%- set location = env_var('EVERGREEN_WAREHOUSE') ~ '/_merge/' ~ this.schema ~ '_' ~ name ~ '_' ~ invocation_id -%}
   {%- do run_query('drop table if exists ' ~ this.schema ~ '.' ~ name) -%}
   {%- do run_query(
-      'create table ' ~ this.schema ~ '.' ~ name ~ " using delta location '" ~ location ~ "' as select * from " ~ source
+      'create table ' ~ this.schema ~ '.' ~ name ~ " using delta location '" ~ location ~ "'"
+      ~ " tblproperties ('delta.dataSkippingNumIndexedCols' = '0') as select * from " ~ source
   ) -%}
   {{ return(this.schema ~ '.' ~ name) }}
 {% endmacro %}

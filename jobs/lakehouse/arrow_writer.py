@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 from deltalake import ColumnProperties, CommitProperties, WriterProperties, write_deltalake
 
+from jobs.lakehouse import file_statistics
+
 
 def save(
     path: str,
@@ -29,4 +31,5 @@ def save(
     write_deltalake(
         path, batches, mode=mode, predicate=replace_where, partition_by=list(partition_by) or None,  # type: ignore[call-overload]
         writer_properties=WriterProperties(compression="SNAPPY", column_properties=columns), commit_properties=commit,
+        configuration=file_statistics.properties(batches.schema, partition_by),
     )  # fmt: skip

@@ -42,10 +42,9 @@ def run(lakehouse: Lakehouse, use_case: UseCase, retain_hours: float = 168.0) ->
 
 def maintain(lakehouse: Lakehouse, table: str, retain_hours: float) -> Maintained:
     """Compact, checkpoint, expire the log and vacuum one table."""
-    state = keeping(lakehouse.state(table))
-    delta = lakehouse.delta(table)
-    if delta.metadata().configuration.get("delta.enableExpiredLogCleanup") != "false":
-        delta.alter.set_table_properties(PROPERTIES, commit_properties=state)
+    last = lakehouse.state(table)
+    lakehouse.set_properties(table, PROPERTIES, last)
+    state = keeping(last)
     compacted = lakehouse.delta(table).optimize.compact(commit_properties=state)["numFilesRemoved"]
     keep = pinned(lakehouse.settings, table)
     current = lakehouse.delta(table).version()

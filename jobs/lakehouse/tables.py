@@ -17,7 +17,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs
 
-from jobs.lakehouse import arrow_writer, engine
+from jobs.lakehouse import arrow_writer, engine, file_statistics
 from jobs.settings import Settings
 from jobs.state_files import file_lock
 
@@ -150,6 +150,8 @@ class Lakehouse:
             arrow_writer.save(self.path(table), rows_in, mode, where, by, keeping(state or {}))
         else:
             options = {"userMetadata": _metadata(state or {})} | ({} if where is None else {"replaceWhere": where})
+            if before is None:
+                options |= file_statistics.properties(schema, partition_by)
             writer = rows_in.write.format("delta").mode(mode).options(**options)
             if partition_by and before is None:
                 writer = writer.partitionBy(*partition_by)
@@ -217,6 +219,15 @@ class Lakehouse:
             self.delta(table), schema.empty_table(), mode="overwrite", schema_mode="overwrite",
             partition_by=None if partition_by is None else list(partition_by), commit_properties=keeping(state or {}),
         )  # fmt: skip
+        self.set_properties(table, {}, state)
+
+    def set_properties(self, table: str, properties: Mapping[str, str], state: Mapping[str, Any] | None = None) -> None:
+        """Set table properties, and those of `file_statistics`, where they differ; `state` goes on."""
+        delta = self.delta(table)
+        metadata = delta.metadata()
+        wanted = {**properties, **file_statistics.properties(self.schema(table), metadata.partition_columns)}
+        if wanted.items() - metadata.configuration.items():
+            delta.alter.set_table_properties(wanted, commit_properties=keeping(state or {}))
 
     def state(self, table: str, version: int | None = None) -> dict[str, Any]:
         """State of the last Evergreen commit of a table, until `version` ({} if none): what its rows were made from."""

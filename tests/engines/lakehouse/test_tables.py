@@ -1,6 +1,7 @@
 """Delta tables through the engine: what is written arrives, or the table stays as it was."""
 
 import concurrent.futures
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +28,22 @@ def test_what_is_written_is_read_back_through_engine_and_log(lakehouse: Lakehous
     assert lakehouse.version("demo.rows") == version
     assert read(lakehouse, "demo.rows").to_pydict() == ROWS.to_pydict()
     assert lakehouse.to_arrow("demo.rows").sort_by("id").to_pydict() == ROWS.to_pydict()
+
+
+@pytest.mark.parametrize("batches", [False, True], ids=["by the engine", "by delta-rs"])
+def test_a_float_that_is_alone_in_its_file_keeps_its_last_bit(lakehouse: Lakehouse, batches: bool) -> None:
+    values = [0.022454496099831526, 3.7416573867739413, 0.10071942446043165, -0.0, 5e-324]
+    rows = pa.table(
+        {"id": range(len(values)), "value": values, "day": [date(2026, 3, 1 + n) for n in range(len(values))]}
+    )
+    meant = rows.to_reader() if batches else rows
+    lakehouse.write("demo.bits", meant, mode="append", schema=rows.schema, rows=len(values), partition_by=["day"])
+    lakehouse.write(
+        "demo.bits", rows.slice(0, 1), mode="overwrite", schema=rows.schema, replace_where="day = date '2026-03-01'"
+    )
+    found = lakehouse.read("demo.bits").toArrow().sort_by("id")["value"].to_pylist()
+    assert list(map(float.hex, found)) == list(map(float.hex, values))
+    assert lakehouse.maxima("demo.bits", ["id"]) == [len(values) - 1]
 
 
 def test_an_old_version_reads_as_it_was(lakehouse: Lakehouse) -> None:

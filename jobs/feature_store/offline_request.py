@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.feature_store.point_in_time import bounds_of, literal
+from jobs.lakehouse.data_files import DataFiles
 from jobs.lakehouse.tables import Lakehouse
 
 if TYPE_CHECKING:
@@ -141,6 +142,21 @@ def feature_frame(sources: Sources, view: ViewRequest, within: tuple[datetime, d
     if view.created:
         columns.append(f"cast(`{view.created}` as timestamp) as `{CREATED}`")
     return frame.selectExpr(*columns, *(f"`{column}` as `{name}`" for name, column in view.features.items()))
+
+
+def feature_files(sources: Sources, view: ViewRequest) -> DataFiles | None:
+    """The view's rows as data files, with the names of `feature_frame`; None where an engine has to read them.
+
+    Of a source that names its date partition column an engine reads only some partitions, so none are returned.
+    """
+    table, house = getattr(view.source, "table", None), sources.house
+    if not table or table.count(".") != 1 or view.source.date_partition_column or not house.exists(table):
+        return None
+    files = house.data_files(table, sources.versions.get(table))
+    columns = {**view.keys, EVENT: view.timestamp, **({CREATED: view.created} if view.created else {}), **view.features}
+    files = files and files.renamed(columns)
+    times = [name for name in (EVENT, CREATED) if name in columns]
+    return files if files and all(pa.types.is_timestamp(files.schema.field(name).type) for name in times) else None
 
 
 def _expect(frame: DataFrame, view: ViewRequest, columns: Sequence[str]) -> None:

@@ -33,6 +33,7 @@ from jobs.feature_store.offline_request import (
     ViewRequest,
     entities_between,
     entity_frame,
+    feature_files,
     feature_frame,
     view_requests,
 )
@@ -319,6 +320,7 @@ def _joined(
         frame, features, keys=list(view.keys), event_timestamp=time, feature_timestamp=EVENT,
         created_timestamp=CREATED if view.created else None, ttl=view.ttl, columns=list(view.features),
         known_only=known_only, bounds=within, buckets=buckets, kernel=reader.house.kernel,
+        files=feature_files(reader, view),
     )  # fmt: skip
 
 

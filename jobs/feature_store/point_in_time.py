@@ -6,13 +6,15 @@ feature view is belongs to the Feast plug-in (`offline_store.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from jobs.feature_store.point_in_time_kernel import join, latest
+from jobs.lakehouse.data_files import DataFiles
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, GroupedData
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["bounds_of", "join", "latest", "latest_rows", "literal", "point_in_time_join"]
 
 Kernel = Callable[..., pa.Table]
+
+MOST_ROWS_OF_FILES = 2**24
+"""Feature rows that one task may join: number, key and second of a row then fit into one integer."""
+ROWS_PER_BATCH = 131_072
 
 
 def point_in_time_join(
@@ -37,8 +43,12 @@ def point_in_time_join(
     bounds: tuple[datetime, datetime] | None = None,
     buckets: int = 16,
     kernel: Callable[[Kernel], Kernel] = lambda function: function,
+    files: DataFiles | None = None,
 ) -> DataFrame:
     """`join` over tables of an engine: the rows of both sides meet bucket by bucket of a hash of their keys.
+
+    Where `files` holds the feature rows, the entity rows go to them instead: one task reads the files itself, column
+    by column, and no feature row passes through the engine's exchange.
 
     Args:
         entity_df, feature_df: Spark Connect DataFrames; column names as in `join`.
@@ -46,6 +56,7 @@ def point_in_time_join(
             are not read. Looked up if None.
         buckets: how many pieces the work is cut into; each has to fit into the memory of a worker.
         kernel: makes a function able to run in the engine (`Lakehouse.kernel`).
+        files: the rows of `feature_df` as data files that the engine's workers can read (`Lakehouse.data_files`).
 
     Returns:
         The entity columns, then `columns`; the order of the rows is the engine's.
@@ -60,6 +71,21 @@ def point_in_time_join(
         [event_timestamp, feature_timestamp, *([created_timestamp] if created_timestamp else [])],
         columns,
     )
+    arrow = _arrow_schema(schema)
+    rules = partial(
+        join,
+        keys=keys,
+        event_timestamp=event_timestamp,
+        feature_timestamp=feature_timestamp,
+        created_timestamp=created_timestamp,
+        ttl=ttl,
+        columns=columns,
+        known_only=known_only,
+    )
+    if files is not None and bounds is not None:
+        files = files.between(feature_timestamp, _earliest(ttl, bounds), bounds[1])
+    if files is not None and files.num_rows <= MOST_ROWS_OF_FILES:
+        return _joined_to_files(entity_df, files, rules, schema, kernel)
     needed = dict.fromkeys([*keys, feature_timestamp, *([created_timestamp] if created_timestamp else []), *columns])
     features = feature_df.where(
         " and ".join(
@@ -72,24 +98,24 @@ def point_in_time_join(
             )
         )
     ).select(*[f"`{name}`" for name in needed])
-    arrow = _arrow_schema(schema)
 
     def run(left: pa.Table, right: pa.Table) -> pa.Table:
-        joined = join(
-            pa.Table.from_struct_array(left["row"]),
-            pa.Table.from_struct_array(right["row"]),
-            keys=keys,
-            event_timestamp=event_timestamp,
-            feature_timestamp=feature_timestamp,
-            created_timestamp=created_timestamp,
-            ttl=ttl,
-            columns=columns,
-            known_only=known_only,
-        )
-        return joined.cast(arrow)
+        return rules(pa.Table.from_struct_array(left["row"]), pa.Table.from_struct_array(right["row"])).cast(arrow)
 
     left, right = (_bucketed(frame, keys, buckets) for frame in (entity_df, features))
     return left.cogroup(right).applyInArrow(kernel(run), schema)
+
+
+def _joined_to_files(
+    entity_df: DataFrame, files: DataFiles, rules: Kernel, schema: StructType, kernel: Callable[[Any], Any]
+) -> DataFrame:
+    asked, joined = (_arrow_schema(kind) for kind in (entity_df.schema, schema))
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        entities = pa.Table.from_batches([batch.cast(asked) for batch in batches], asked)
+        yield from rules(entities, files).cast(joined).to_batches(ROWS_PER_BATCH)
+
+    return entity_df.coalesce(1).mapInArrow(kernel(run), schema)
 
 
 def latest_rows(
@@ -197,9 +223,14 @@ def _useful(
     if bounds is None:
         return ["false"]
     conditions = [f"`{name}` <= {literal(bounds[1])}" for name in (feature_timestamp, created_timestamp) if name]
-    if ttl and bounds[0] - datetime.min.replace(tzinfo=UTC) > ttl:
-        conditions.append(f"`{feature_timestamp}` >= {literal(bounds[0] - ttl)}")
+    if earliest := _earliest(ttl, bounds):
+        conditions.append(f"`{feature_timestamp}` >= {literal(earliest)}")
     return conditions
+
+
+def _earliest(ttl: timedelta | None, bounds: tuple[datetime, datetime]) -> datetime | None:
+    """The time before which a feature row can match no entity row between `bounds`; None if there is none."""
+    return bounds[0] - ttl if ttl and bounds[0] - datetime.min.replace(tzinfo=UTC) > ttl else None
 
 
 def literal(moment: datetime) -> str:

@@ -18,6 +18,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs
 
 from jobs.lakehouse import arrow_writer, engine, file_statistics
+from jobs.lakehouse.data_files import DataFiles, data_files
 from jobs.settings import Settings
 from jobs.state_files import file_lock
 
@@ -93,6 +94,10 @@ class Lakehouse:
         if version is not None:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.path(table))
+
+    def data_files(self, table: str, version: int | None = None) -> DataFiles | None:
+        """A table's rows for a kernel that reads them itself; None where the engine's workers may not see the files."""
+        return None if self.settings.spark_remote else data_files(self.delta(table, version))
 
     def to_arrow(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -62,6 +63,49 @@ def test_no_row_of_hostile_data_is_wrong(lakehouse: Lakehouse, seed: int, ttl: t
     )
     assert found.column_names == ["one", "two", "event_timestamp", "note", "x", "y"]
     assert counted(found.to_pylist()) == counted(expected)
+
+
+@pytest.mark.parametrize("asked", [0, 600])
+def test_no_row_is_wrong_where_the_task_reads_the_data_files_itself(lakehouse: Lakehouse, asked: int) -> None:
+    rng = random.Random(4)
+    known = hostile.features(rng)
+    rows = hostile.entities(rng, known, 600)[:asked]
+    features = pa.Table.from_pylist(known, schema=hostile.FEATURE_SCHEMA)
+    table = f"point_in_time.asked_by_{asked}"
+    for part in (features.slice(0, 100), features.slice(100)):
+        write_deltalake(lakehouse.path(table), part, mode="append")
+    files = lakehouse.data_files(table)
+    assert (files is None) == (lakehouse.settings.spark_remote is not None)
+    assert files is None or files.num_rows == len(known)
+    found = joined(
+        lakehouse, pa.Table.from_pylist(rows, schema=hostile.ENTITY_SCHEMA), features, ttl=hostile.TTL, files=files
+    )
+    assert counted(found.to_pylist()) == counted(hostile.answers(rows, known, hostile.TTL, created=True))
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("ttl", [None, hostile.TTL])
+def test_no_row_is_wrong_where_only_files_of_the_asked_times_are_read(
+    lakehouse: Lakehouse, ttl: timedelta | None
+) -> None:
+    rng = random.Random(5)
+    known = sorted((row for row in hostile.features(rng) if row["event"]), key=lambda row: row["event"])
+    rows = sorted(hostile.entities(rng, known, 600), key=lambda row: row["event_timestamp"])[300:340]
+    features = pa.Table.from_pylist(known, schema=hostile.FEATURE_SCHEMA)
+    for first in range(0, features.num_rows, 50):
+        write_deltalake(lakehouse.path("point_in_time.by_time"), features.slice(first, 50), mode="append")
+    files = lakehouse.data_files("point_in_time.by_time")
+    bounds = (rows[0]["event_timestamp"], rows[-1]["event_timestamp"])
+    assert files and files.between("event", bounds[0] - hostile.TTL, bounds[1]).num_rows < len(known)
+    found = joined(
+        lakehouse,
+        pa.Table.from_pylist(rows, schema=hostile.ENTITY_SCHEMA),
+        features,
+        ttl=ttl,
+        files=files,
+        bounds=bounds,
+    )
+    assert counted(found.to_pylist()) == counted(hostile.answers(rows, known, ttl, created=True))
 
 
 @pytest.mark.parametrize(("asked", "known"), [(0, 0), (0, 3), (3, 0)])

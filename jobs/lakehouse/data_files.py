@@ -1,0 +1,114 @@
+"""The data files of one version of a Delta table, read column by column where a kernel runs.
+
+A kernel that needs all rows of a table reads them here itself: they pass through no exchange of an engine. Only tables
+whose files hold exactly their rows and columns are read so; `data_files` returns None for all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+PLAIN_READER = 1
+"""Delta's reader version without deletion vectors and renamed columns (protocol, "Reader Requirements")."""
+ROUNDED = timedelta(milliseconds=1)
+"""Times in a Delta log are whole milliseconds, rounded down (protocol, "Per-file Statistics")."""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One Parquet file of a table."""
+
+    path: str
+    num_rows: int
+    spans: Mapping[str, tuple[datetime, datetime]]
+    """Least and greatest value of each column of timestamps, as far as the table's log has them."""
+
+    def may_hold(self, column: str, low: datetime | None, high: datetime) -> bool:
+        """False if no value of the column can lie in [low, high]."""
+        if column not in self.spans:
+            return True
+        least, greatest = self.spans[column]
+        return least <= high and (low is None or low <= greatest + ROUNDED)
+
+
+@dataclass(frozen=True)
+class DataFiles:
+    """Rows of data files in one fixed order; each column is read when it is asked for, and not kept.
+
+    Stands for a `pyarrow.Table` wherever only `num_rows`, `column_names`, `schema` and single columns are needed.
+    """
+
+    files: tuple[DataFile, ...]
+    stored: pa.Schema
+    columns: Mapping[str, str]
+    """Name of each column -> its name in the files."""
+
+    def renamed(self, columns: Mapping[str, str]) -> DataFiles | None:
+        """The columns under other names (new -> old); None if the files lack one of them."""
+        missing = [old for old in columns.values() if old not in self.columns]
+        return None if missing else replace(self, columns={new: self.columns[old] for new, old in columns.items()})
+
+    def between(self, column: str, low: datetime | None, high: datetime) -> DataFiles:
+        """The files that may hold a value of a column of timestamps in [low, high]; `low` None: no lower end."""
+        stored = self.columns[column]
+        return replace(self, files=tuple(file for file in self.files if file.may_hold(stored, low, high)))
+
+    @property
+    def num_rows(self) -> int:
+        return sum(file.num_rows for file in self.files)
+
+    @property
+    def column_names(self) -> list[str]:
+        return list(self.columns)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([self.stored.field(old).with_name(new) for new, old in self.columns.items()])
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        from pyarrow import dataset  # imports pandas
+
+        # A file that is older than a column holds none of it, and Spark writes times in another unit: the schema rules.
+        paths = [file.path for file in self.files]
+        stored = dataset.dataset(paths, schema=self.stored, format="parquet")
+        return stored.to_table(columns=[self.columns[name]])[self.columns[name]]
+
+
+def data_files(delta: DeltaTable) -> DataFiles | None:
+    """The files of a table on a local disk; None where its rows are more, or others, than what the files hold."""
+    root = delta.table_uri.removeprefix("file://")
+    if "://" in root or delta.protocol().min_reader_version != PLAIN_READER:
+        return None
+    actions = pa.table(delta.get_add_actions(flatten=True))
+    if not actions.num_rows or actions["num_records"].null_count:
+        return None
+    partitions = delta.metadata().partition_columns
+    stored = pa.schema([f for f in pa.schema(delta.schema().to_arrow()) if f.name not in partitions])
+    folder = unquote(root).rstrip("/")
+    files = [
+        DataFile(f"{folder}/{unquote(action['path'])}", action["num_records"], _spans(action, stored))
+        for action in sorted(actions.to_pylist(), key=lambda action: str(action["path"]))
+    ]
+    return DataFiles(tuple(files), stored, {name: name for name in stored.names})
+
+
+def _spans(action: Mapping[str, Any], stored: pa.Schema) -> dict[str, tuple[datetime, datetime]]:
+    ends = {
+        field.name: (action.get(f"min.{field.name}"), action.get(f"max.{field.name}"))
+        for field in stored
+        if pa.types.is_timestamp(field.type)
+    }
+    return {name: (_utc(low), _utc(high)) for name, (low, high) in ends.items() if low and high}
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

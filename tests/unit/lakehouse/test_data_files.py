@@ -1,0 +1,95 @@
+"""Data files of a Delta table: which tables are read so, and that columns keep their types and their order."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+
+from jobs.lakehouse.data_files import data_files
+
+ROWS = pa.table(
+    {
+        "key": pa.array([3, None, 5], pa.int32()),
+        "at": pa.array([datetime(2026, 3, day, tzinfo=UTC) for day in (1, 2, 3)], pa.timestamp("us", "UTC")),
+        "day": ["a", "b", "b"],
+    }
+)
+
+
+def test_columns_of_several_files_keep_their_types_and_stand_in_one_order(tmp_path: Path) -> None:
+    for part in (ROWS, ROWS.slice(1), ROWS.slice(2)):
+        write_deltalake(tmp_path, part, mode="append")
+    files = data_files(DeltaTable(tmp_path))
+    assert files is not None
+    assert (files.num_rows, files.column_names) == (6, ["key", "at", "day"])
+    read = pa.table({name: files[name] for name in files.column_names})
+    assert [field.type for field in read.schema] == [field.type for field in files.schema]
+    rows = [tuple(row.values()) for row in read.to_pylist()]
+    assert sorted(map(str, rows)) == sorted(
+        str(tuple(row.values())) for part in (ROWS, ROWS.slice(1), ROWS.slice(2)) for row in part.to_pylist()
+    )
+
+
+def test_renamed_columns_are_those_of_the_files(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, ROWS)
+    files = data_files(DeltaTable(tmp_path))
+    assert files is not None
+    renamed = files.renamed({"customer": "key"})
+    assert renamed is not None
+    assert (renamed.column_names, renamed["customer"].to_pylist()) == (["customer"], [3, None, 5])
+    assert files.renamed({"customer": "missing"}) is None
+
+
+def test_a_partition_column_is_not_in_the_files(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, ROWS, partition_by=["day"])
+    files = data_files(DeltaTable(tmp_path))
+    assert files is not None
+    assert files.column_names == ["key", "at"]
+    assert files.renamed({"day": "day"}) is None
+
+
+def test_a_file_that_is_older_than_a_column_holds_none_of_it(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, ROWS)
+    later = ROWS.append_column("added", pa.array([1, 2, 3]))
+    write_deltalake(tmp_path, later, mode="append", schema_mode="merge")
+    files = data_files(DeltaTable(tmp_path))
+    assert files is not None
+    assert sorted(map(str, files["added"].to_pylist())) == ["1", "2", "3", "None", "None", "None"]
+    assert len(files["key"]) == files.num_rows
+
+
+def test_only_files_that_may_hold_a_time_are_kept(tmp_path: Path) -> None:
+    finer = ROWS.set_column(
+        1, "at", pa.array([datetime(2026, 3, 5, 0, 0, 0, 1999, UTC)] * 3, ROWS.schema.field("at").type)
+    )
+    for part in (ROWS, finer):
+        write_deltalake(tmp_path, part, mode="append")
+    files = data_files(DeltaTable(tmp_path))
+    assert files is not None
+    files = files.renamed({"moment": "at"})
+    assert files is not None
+
+    def rows(low: datetime | None, high: datetime) -> int:
+        return files.between("moment", low, high).num_rows
+
+    first, last = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC)
+    assert (rows(None, last), rows(last, last), rows(None, first)) == (3, 3, 3)
+    assert rows(datetime(2026, 3, 5, 0, 0, 0, 1500, UTC), datetime(2026, 4, 1, tzinfo=UTC)) == 3
+    assert rows(datetime(2026, 3, 6, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)) == 0
+    assert (
+        files.between("moment", datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 4, 2, tzinfo=UTC))[
+            "moment"
+        ].to_pylist()
+        == []
+    )
+
+
+def test_a_table_without_rows_is_left_to_the_engine(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, ROWS.slice(0, 0))
+    assert data_files(DeltaTable(tmp_path)) is None
+
+
+def test_a_table_whose_rows_may_be_deleted_outside_its_files_is_left_to_the_engine(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, ROWS, configuration={"delta.enableDeletionVectors": "true"})
+    assert data_files(DeltaTable(tmp_path)) is None

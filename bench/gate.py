@@ -32,7 +32,7 @@ from worlds.judged_world import write_training_set as write
 from jobs import settings
 from jobs.evaluation import seed_noise as training_noise
 from jobs.evaluation.evaluate import ContenderVersion, evaluate
-from jobs.evaluation.gate import Verdict
+from jobs.evaluation.verdict import Verdict
 from jobs.models.tables import examples_of
 from jobs.registry.bundle import Bundle
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from jobs.arrays import Float32s, Floats, ranks
 from jobs.datasets.training_rows import sampled
 from jobs.evaluation.evaluation_rows import between
-from jobs.evaluation.gate import Contender
+from jobs.evaluation.paired_comparison import Contender
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of

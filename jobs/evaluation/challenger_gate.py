@@ -12,7 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from jobs.evaluation import gate
-from jobs.evaluation.gate import Check, Contender, Limits, Rows, Verdict
+from jobs.evaluation.limits import Limits
+from jobs.evaluation.paired_comparison import Contender, PairedComparison, Rows
+from jobs.evaluation.verdict import Check, Verdict
 from jobs.ledger.challenges import ChallengeRecord
 
 BETTER = "better_than_champion"
@@ -32,7 +34,7 @@ def compare(
         follows: the champion was itself trained for this change, on less of it. It stays only if it is better beyond
             noise: labels are too young to prove each step forward.
     """
-    better, *others = gate.compare(candidate, champion, baselines, rows, limits)
+    better, *others = PairedComparison.of(candidate, champion, baselines, rows).checks(limits)
     return (_against_champion(better, follows), *others)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from jobs.arrays import Floats
 from jobs.evaluation.evaluation_rows import EvaluationRows
-from jobs.evaluation.gate import Contender
+from jobs.evaluation.paired_comparison import Contender
 from jobs.models import parity, runtime
 from jobs.models.tables import features_of
 from jobs.registry.bundle import GRAPH, Bundle

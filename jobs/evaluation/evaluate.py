@@ -17,7 +17,9 @@ from jobs.evaluation import baselines, challenger_gate, contenders, evaluation_r
 from jobs.evaluation.baselines import Baselines
 from jobs.evaluation.contenders import Incomparable
 from jobs.evaluation.evaluation_rows import EvaluationRows
-from jobs.evaluation.gate import Check, Contender, Limits, Verdict
+from jobs.evaluation.limits import Limits
+from jobs.evaluation.paired_comparison import Contender
+from jobs.evaluation.verdict import Check, Verdict
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.ledger.challenges import ChallengeRecord
 from jobs.models.protocol import Examples

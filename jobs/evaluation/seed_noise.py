@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.evaluation import gate
+import numpy as np
+from numpy.typing import ArrayLike
+
 from jobs.models.catalog import STEPS, new_model
 from jobs.models.protocol import Examples
 from jobs.registry.bundle import Bundle
+from jobs.stats import metrics
 
 SEED_TRAININGS = 5
 DETERMINISTIC = ("logistic",)
@@ -38,7 +41,22 @@ def measure(
         model = new_model(family, parameters)
         model.fit(train, None, seed=seed, device=device)
         scores.append(model.predict(judged.features))
-    return 0.0 if family in DETERMINISTIC else gate.training_noise(judged.labels, scores)
+    return 0.0 if family in DETERMINISTIC else between_trainings(judged.labels, scores)
+
+
+def between_trainings(labels: ArrayLike, scores: Sequence[ArrayLike]) -> float:
+    """Sample standard deviation of average precision between trainings that differ in the seed alone.
+
+    Args:
+        labels: shape (rows,).
+        scores: of each training, shape (rows,); at least two, five or more to be of use.
+
+    Raises:
+        ValueError: fewer than two trainings, or labels and scores that average precision refuses.
+    """
+    if len(scores) < 2:
+        raise ValueError(f"training noise: expected scores of two trainings or more, found {len(scores)}; train again")
+    return float(np.std([metrics.average_precision(labels, values) for values in scores], ddof=1))
 
 
 def recorded(declared: float | None, bundle: Bundle) -> float | None:

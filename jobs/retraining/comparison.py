@@ -18,7 +18,9 @@ import numpy as np
 from jobs.datasets.history import History
 from jobs.evaluation import challenger_gate
 from jobs.evaluation.baselines import TRAINING_ROWS, Baselines, baselines
-from jobs.evaluation.gate import Check, Contender, Limits, Rows
+from jobs.evaluation.limits import Limits
+from jobs.evaluation.paired_comparison import Contender, Rows
+from jobs.evaluation.verdict import Check
 from jobs.models.catalog import MEANS
 from jobs.retraining.policy import RetrainingDecision
 from jobs.stats.paired_bootstrap import interval, observed, rank, resampled

@@ -1,6 +1,6 @@
 """Metrics of scores on labelled rows: pure functions of arrays, one value per row.
 
-Whether a difference of two models is more than noise is decided in `jobs.evaluation.gate`.
+Whether a difference of two models is more than noise is decided in `jobs.evaluation.paired_comparison`.
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 from jobs.arrays import Bools, Floats, Ints
-from jobs.evaluation.gate import Contender, Limits, Rows, Verdict, judge, training_noise
+from jobs.evaluation.gate import judge
+from jobs.evaluation.limits import Limits
+from jobs.evaluation.paired_comparison import Contender, Rows
+from jobs.evaluation.seed_noise import between_trainings
+from jobs.evaluation.verdict import Verdict
 from jobs.stats import metrics
 
 LIMITS = Limits(latency_ms=5, size_bytes=1e7, training_noise=0.0, resamples=250)
@@ -130,7 +134,7 @@ def test_the_luck_of_a_seed_is_noise_too_once_it_is_measured() -> None:
     for seed in range(60):
         w = replace(world(seed), slices={})
         candidate, champion, *others = (w.model(signal=w.generator.normal(2.8, 0.15)) for _ in range(8))
-        noise = training_noise(w.labels, others)
+        noise = between_trainings(w.labels, others)
         believed += decide(w, candidate, champion).promoted
         informed += decide(w, candidate, champion, replace(LIMITS, training_noise=noise)).promoted
     assert believed > 6
@@ -296,7 +300,7 @@ def test_unusable_input_is_refused() -> None:
     with pytest.raises(ValueError, match="labels: expected one true/false per row"):
         judge(model, None, [chance(w)], replace(w.rows, labels=w.cards), LIMITS)
     with pytest.raises(ValueError, match="expected scores of two trainings or more, found 1"):
-        training_noise(w.labels, [model.scores])
+        between_trainings(w.labels, [model.scores])
 
 
 WRONG: list[dict[str, Any]] = [

@@ -1,0 +1,180 @@
+"""Contenders compared on the same rows by a paired bootstrap of blocks: over all rows and in guard slices.
+
+What else is asked of a candidate, and what follows: see `jobs.evaluation.gate`. The rule is explained in
+docs/models/gate.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.arrays import Bools, Floats, Ints, codes
+from jobs.evaluation.limits import Limits
+from jobs.evaluation.verdict import Check
+from jobs.stats import metrics, paired_bootstrap
+from jobs.stats.paired_bootstrap import Ranking
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A model as the gate sees it; what was not measured is None, and a candidate must have measured all of it."""
+
+    name: str
+    scores: NDArray[Any]
+    """Shape (rows,), numbers: higher is more likely positive."""
+    latency_ms: float | None = None
+    """Milliseconds of a single request, at the percentile that the limit is meant for."""
+    size_bytes: float | None = None
+    parity_error: float | None = None
+    """Largest absolute difference of a score between the exported and the original model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The latest mature rows, that all contenders have scored."""
+
+    labels: NDArray[Any]
+    """Shape (rows,), true/false or 1/0."""
+    blocks: NDArray[Any]
+    """Shape (rows,): rows of one block (a card) share their noise; sortable, no nulls."""
+    slices: Mapping[str, Bools] = field(default_factory=dict)
+    """Guard slices: masks of shape (rows,), which may overlap."""
+    weights: Floats | None = None
+    """Shape (rows,): how many events each row stands for, at least 1 each; None: one."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairedComparison:
+    """Contenders whose scores of the same rows were checked."""
+
+    candidate: Contender
+    champion: Contender | None
+    baselines: Sequence[Contender]
+    rows: Rows
+    blocks: Ints
+    """Shape (rows,): blocks as numbers from 0."""
+
+    @classmethod
+    def of(
+        cls, candidate: Contender, champion: Contender | None, baselines: Sequence[Contender], rows: Rows
+    ) -> PairedComparison:
+        """Check rows and scores.
+
+        Raises:
+            ValueError: lengths differ, labels are not true/false, or a score is NaN or infinite.
+        """
+        rows, blocks = _checked_rows(rows)
+        candidate, *others = [_checked(c, rows) for c in (candidate, *baselines, *((champion,) if champion else ()))]
+        return cls(candidate, others[-1] if champion else None, others[: len(baselines)], rows, blocks)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Numbers of rows, positives, blocks and blocks with a positive."""
+        return {
+            "rows": len(self.rows.labels),
+            "positives": int(self.rows.labels.sum()),
+            "blocks": len(np.unique(self.blocks)),
+            "positive_blocks": len(np.unique(self.blocks[self.rows.labels])),
+        }
+
+    def checks(self, limits: Limits) -> list[Check]:
+        """The candidate against the champion first, if there is one, against the best baseline, and by slice."""
+        rows, champion = self.rows, self.champion
+        baseline = max(self.baselines, key=lambda b: metrics.average_precision(rows.labels, b.scores))
+        slices = self._judged_slices(limits) if champion else {}
+        rivals = [self._rankings(baseline, {})]
+        if champion:
+            rivals.append(self._rankings(champion, slices))
+        mine, *theirs = self._resampled([self._rankings(self.candidate, slices), *rivals], limits)
+        checks = [_better("better_than_baselines", baseline, mine[:, 0], theirs[0][:, 0], limits)]
+        if champion:
+            checks.insert(0, _better("better_than_champion", champion, mine[:, 0], theirs[1][:, 0], limits))
+            checks += _slice_checks(rows, slices, mine[:, 1:], theirs[1][:, 1:], limits)
+        return checks
+
+    def _judged_slices(self, limits: Limits) -> dict[str, Bools]:
+        def positive_blocks(mask: Bools) -> int:
+            return len(np.unique(self.blocks[mask & self.rows.labels]))
+
+        return {n: m for n, m in self.rows.slices.items() if positive_blocks(m) >= limits.slice_positive_blocks}
+
+    def _rankings(self, contender: Contender, slices: Mapping[str, Bools]) -> list[Ranking]:
+        """One ranking of all rows, which also measures each slice in it, and one of each slice alone."""
+        labels, weights = self.rows.labels, self.rows.weights
+        everything = np.ones(len(labels), dtype=bool)
+
+        def ranked(mask: Bools, groups: Sequence[Bools]) -> Ranking:
+            stands_for = None if weights is None else weights[mask]
+            return paired_bootstrap.rank(labels[mask], contender.scores[mask], self.blocks[mask], groups, stands_for)
+
+        common = ranked(everything, [everything, *slices.values()])
+        return [common, *(ranked(mask, [everything[mask]]) for mask in slices.values())]
+
+    def _resampled(self, rankings: Sequence[Sequence[Ranking]], limits: Limits) -> list[Floats]:
+        """For each contender an array: the rows as they are first, then each resample; one column per measure."""
+        flat, size = [ranking for one in rankings for ranking in one], int(self.blocks.max()) + 1
+        drawn = paired_bootstrap.resampled(flat, size, limits.resamples, limits.seed)
+        together = np.vstack([paired_bootstrap.observed(flat, size), drawn])
+        widths = [sum(ranking.groups.shape[1] for ranking in one) for one in rankings]
+        return np.split(together, np.cumsum(widths)[:-1], axis=1)
+
+
+def _checked_rows(rows: Rows) -> tuple[Rows, Ints]:
+    """The rows with boolean labels, and their blocks as numbers from 0."""
+    labels, _ = metrics.checked(rows.labels, np.zeros(len(rows.labels)))
+    for name, mask in rows.slices.items():
+        if mask.dtype != np.bool_ or mask.shape != labels.shape:
+            raise ValueError(
+                f"slice {name}: expected a boolean mask of shape {labels.shape}, found {mask.dtype} of shape "
+                f"{mask.shape}; compute it from the same rows"
+            )
+    return replace(rows, labels=labels), codes("blocks", rows.blocks, len(labels))[1]
+
+
+def _checked(contender: Contender, rows: Rows) -> Contender:
+    _, scores = metrics.checked(rows.labels, contender.scores, f"scores of {contender.name}")
+    return replace(contender, scores=scores)
+
+
+def _better(name: str, rival: Contender, mine: Floats, theirs: Floats, limits: Limits) -> Check:
+    difference = mine - theirs
+    lower, upper = paired_bootstrap.interval(difference, limits.level, limits.training_noise * np.sqrt(2))
+    better = lower > 0
+    said = (
+        f"average precision {mine[0]:.4f} is {'better' if better else 'not better'} beyond noise than the "
+        f"{theirs[0]:.4f} of {rival.name}: difference {difference[0]:+.4f}, between {lower:+.4f} and {upper:+.4f}"
+    )
+    numbers = {"candidate": float(mine[0]), "rival": float(theirs[0]), "difference": float(difference[0])}
+    return Check(name, "passed" if better else "failed", said, {**numbers, "lower": lower, "upper": upper})
+
+
+def _slice_checks(rows: Rows, slices: Mapping[str, Bools], mine: Floats, theirs: Floats, limits: Limits) -> list[Check]:
+    difference = mine - theirs
+    upper = paired_bootstrap.simultaneous_upper(difference, limits.slice_alarm)
+    place = {name: n for n, name in enumerate(slices)}
+    checks = []
+    for name in rows.slices:
+        if name not in slices:
+            said = f"slice {name}: positives in fewer than {limits.slice_positive_blocks} blocks, too few to judge"
+            checks.append(Check(f"slice:{name}", "not judged", said))
+            continue
+        columns = {"common_ranking": place[name], "alone": len(slices) + place[name]}
+        checks.append(_slice_check(name, columns, mine[0], theirs[0], upper))
+    return checks
+
+
+def _slice_check(name: str, columns: Mapping[str, int], mine: Floats, theirs: Floats, upper: Floats) -> Check:
+    worse = [measure for measure, n in columns.items() if upper[n] < 0]
+    kinds = {"candidate": mine, "champion": theirs, "difference": mine - theirs, "upper": upper}
+    numbers = {f"{measure}_{kind}": float(v[n]) for measure, n in columns.items() for kind, v in kinds.items()}
+    n = columns[(worse or list(columns))[0]]
+    said = (
+        f"slice {name} is {'worse' if worse else 'not worse'} beyond noise: average precision "
+        f"{mine[n]:.4f} against {theirs[n]:.4f}, difference {mine[n] - theirs[n]:+.4f}, at most {upper[n]:+.4f}"
+    )
+    return Check(f"slice:{name}", "failed" if worse else "passed", said, numbers)

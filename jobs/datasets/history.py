@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.arrays import Bools
+from jobs.arrays import Bools, Float32s
 from jobs.datasets import event_rows
 from jobs.datasets.event_rows import InputVersions
 from jobs.datasets.slices import masks, readable
+from jobs.datasets.stored_features import Days, StoredFeatures
 from jobs.datasets.training_rows import TrainingRows, codes, numeric_names
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.models.protocol import Examples
@@ -185,12 +187,17 @@ def _stale(
 
 
 def read(
-    lakehouse: Lakehouse, use_case: UseCase, version: int | None = None, state: Mapping[str, Any] | None = None
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    version: int | None = None,
+    state: Mapping[str, Any] | None = None,
+    by_day: bool = False,
 ) -> History:
     """The history as it was built last, or at `version`. The lakehouse holds the one that was read last.
 
     Args:
         state: what that version was made from, if the table's log may have forgotten it.
+        by_day: whether features are taken day by day only; they are read when they are (`StoredFeatures`).
 
     Raises ValueError if there is none, or a feature is no number.
     """
@@ -200,11 +207,24 @@ def read(
         raise ValueError(f"{name}: expected a history, found none; build it first")
     version = lakehouse.version(name) if version is None else version
     key = (name, version, repr(use_case.problem))
+    # A history with all its features serves both.
+    key = key if not by_day or key in lakehouse.last_read else (*key, "by day")
     if key not in lakehouse.last_read:
         lakehouse.last_read.clear()
-        lakehouse.last_read[key] = _read(lakehouse, use_case, version, state)
+        lakehouse.last_read[key] = _read(lakehouse, use_case, version, state, by_day)
     history: History = lakehouse.last_read[key]
     return history
+
+
+def files(lakehouse: Lakehouse, use_case: UseCase, version: int | None = None) -> dict[date, str]:
+    """Day -> a digest of the names of the data files that its events lie in: other rows lie in other files."""
+    found = lakehouse.files(table(use_case), version)
+    whole = [path for path, day in found.items() if day is None]
+    by_day: dict[date, list[str]] = {}
+    for path, day in found.items():
+        if day is not None:
+            by_day.setdefault(day, []).append(path)
+    return {day: sha256("\n".join(sorted([*whole, *paths])).encode()).hexdigest() for day, paths in by_day.items()}
 
 
 def event_ids(lakehouse: Lakehouse, use_case: UseCase) -> pa.ChunkedArray:
@@ -218,20 +238,29 @@ def _sorted(rows: pa.Table, use_case: UseCase) -> pa.Table:
     return rows.take(pc.sort_indices(rows, sort_keys=keys))
 
 
-def _read(lakehouse: Lakehouse, use_case: UseCase, version: int | None, state: Mapping[str, Any]) -> History:
+def _read(lakehouse: Lakehouse, use_case: UseCase, version: int, state: Mapping[str, Any], by_day: bool) -> History:
     name, problem = table(use_case), problem_of(use_case)
     time, event_id = use_case.event_timestamp, use_case.event_id
     schema = lakehouse.schema(name, version)
     names = numeric_names(schema, [*problem.inputs, *state["features"]])
     declared, left_out, read = readable(use_case, problem.slices, schema.names)
-    columns = dict.fromkeys([*names, time, "event_known_at", event_id, problem.cluster_key, problem.amount, *read])
+    columns = dict.fromkeys([time, "event_known_at", event_id, problem.cluster_key, problem.amount, *read])
+    columns |= {} if by_day else dict.fromkeys(names)
     rows = _sorted(lakehouse.to_arrow(name, version, list(columns)), use_case)
     versions = state["versions"]
     slices, without_profile = masks(lakehouse, use_case, declared, rows, datetime.fromisoformat(state["as_of"]))
+    times = _moments(rows[time])
+
+    def of_days(days: Days) -> Float32s:
+        wanted = list(dict.fromkeys([time, event_id, *names]))
+        part = [(PARTITION, ">=", days[0]), (PARTITION, "<=", days[1])]
+        return features_of(_sorted(lakehouse.to_arrow(name, version, wanted, part), use_case), names)
+
+    stored: Any = StoredFeatures(of_days, times // MICROSECONDS_A_DAY)
     return History(
         names,
-        features_of(rows, names),
-        _moments(rows[time]),
+        stored if by_day else features_of(rows, names),
+        times,
         rows["event_known_at"].to_numpy(),
         codes(rows[problem.cluster_key]),
         rows[problem.amount].cast(pa.float64()).to_numpy(),

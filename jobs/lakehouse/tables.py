@@ -264,13 +264,14 @@ class Lakehouse:
     def changed_days(self, table: str, since: int, until: int | None = None) -> set[date] | None:
         """Daily partitions (event_date) whose files differ between versions (default: to now); None if all may do."""
         try:
-            then, now = self._files(table, since), self._files(table, until)
+            then, now = self.files(table, since), self.files(table, until)
         except (DeltaError, OSError):
             return None  # that version is vacuumed away
         days = {(then | now)[path] for path in then.keys() ^ now.keys()}
         return None if None in days else {day for day in days if day is not None}
 
-    def _files(self, table: str, version: int | None = None) -> dict[str, date | None]:
+    def files(self, table: str, version: int | None = None) -> dict[str, date | None]:
+        """Data files of a table, and the daily partition of each; None without one."""
         actions = pa.table(self.delta(table, version).get_add_actions(flatten=True))
         paths = actions["path"].to_pylist()
         name = f"partition.{PARTITION}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from jobs.ledger import promotions
@@ -54,18 +55,25 @@ class Champions:
                 raise ValueError(
                     f"version {version}: expected the features {missing} among {list(names)}; retrain without"
                 )
-            positions = [list(names).index(name) for name in bundle.manifest.names]
-            whole = positions == list(range(len(names)))
-            self._models[key] = bundle.model() if whole else _Picked(bundle.model(), positions)
+            self._models[key] = ChampionModel(bundle, names)
         model: Model = self._models[key]
         return model
 
 
-class _Picked:
-    """A model that picks its own features out of others."""
+class ChampionModel:
+    """The model of a bundle, on features of which it picks its own; loaded when it first predicts."""
 
-    def __init__(self, model: Model, positions: Sequence[int]) -> None:
-        self._model, self._positions = model, list(positions)
+    def __init__(self, bundle: Bundle, names: Sequence[str]) -> None:
+        self.identity = bundle.sha256
+        """The same features, by the same names, get the same scores of a model of the same identity."""
+        self._bundle = bundle
+        positions = [list(names).index(name) for name in bundle.manifest.names]
+        self._positions = None if positions == list(range(len(names))) else positions
 
     def predict(self, features: Any) -> Any:
-        return self._model.predict(features[:, self._positions])
+        """See `Model.predict`."""
+        return self._model.predict(features if self._positions is None else features[:, self._positions])
+
+    @cached_property
+    def _model(self) -> Model:
+        return self._bundle.model()

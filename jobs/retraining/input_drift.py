@@ -13,12 +13,13 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from jobs.arrays import Floats
+from jobs.arrays import Float32s, Floats, Ints
 from jobs.drift import detector
 from jobs.drift.detector import Drift, Reference
 from jobs.drift.drift_kernel import Edges, bins_of, edges_of
 from jobs.drift.histograms import Histograms
 from jobs.models.protocol import Model
+from jobs.retraining.day_cache import digest
 from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.times import end_of, microseconds
 
@@ -128,9 +129,7 @@ def measured(
 def _measured_anew(known: MonitoredHistory, adoption: Adoption, scores: Scores, moment: int) -> Measured:
     stable, compared = adoption.stable_days(known, moment), adoption.compared_days(scores)
     own = _predicted(known, adoption.model, stable)
-    features = np.concatenate([known.features_of(day, moment) for day in stable])
-    edges = {name: edges_of(features[:, n]) for n, name in enumerate(known.history.names)}
-    edges[SCORE] = edges_of(np.concatenate([own[day][known.known(day, moment)] for day in stable]))
+    edges = _edges(known, stable, own, moment)
     undecided = [day for day in compared if day <= adoption.today]
     decided = {**scores, **_predicted(known, adoption.model, undecided)}
     later = _counted(known, edges, compared, decided, moment)
@@ -145,7 +144,7 @@ def _measured_anew(known: MonitoredHistory, adoption: Adoption, scores: Scores, 
 def _predicted(known: MonitoredHistory, model: Model, days: Sequence[date]) -> dict[date, Floats]:
     """A model's scores of whole days; two months of them, by several hundred trees, are worth two threads."""
     with ThreadPoolExecutor(THREADS) as pool:
-        scores = pool.map(lambda day: model.predict(known.history.features[known.rows_of(day)]), days)
+        scores = pool.map(lambda day: known.scores(model, day), days)
         return dict(zip(days, scores, strict=True))
 
 
@@ -154,12 +153,49 @@ def _counted(
 ) -> Histograms:
     width = max(len(cuts) for cuts in edges.values()) + 2
     counts = np.zeros((len(days), len(edges), width), dtype=np.int64)
+    cut = digest(_table(edges).tobytes())
     for k, day in enumerate(days):
-        features = known.features_of(day, moment)
-        for n, (name, cuts) in enumerate(edges.items()):
-            values = scores[day][known.known(day, moment)] if name == SCORE else features[:, n]
-            bins = bins_of(values, cuts)
-            bins[bins == len(cuts) + 1] = width - 1
-            counts[k, n] = np.bincount(bins, minlength=width)
+        decided = scores[day]
+        counts[k] = known.cached(
+            "counts", [day], moment, [cut, digest(decided.tobytes())],
+            lambda day=day, decided=decided: _counts(known, edges, width, day, decided, moment),
+        )  # fmt: skip
     with_events = [k for k in range(len(days)) if counts[k, 0].sum()]
     return Histograms(tuple(days[k] for k in with_events), tuple(edges), counts[with_events])
+
+
+def _counts(
+    known: MonitoredHistory, edges: Mapping[str, Edges], width: int, day: date, scores: Floats, moment: int
+) -> Ints:
+    """Shape (features, bins)."""
+    features = known.features_of(day, moment)
+    counts = np.zeros((len(edges), width), dtype=np.int64)
+    for n, (name, cuts) in enumerate(edges.items()):
+        values = scores[known.known(day, moment)] if name == SCORE else features[:, n]
+        bins = bins_of(values, cuts)
+        bins[bins == len(cuts) + 1] = width - 1
+        counts[n] = np.bincount(bins, minlength=width)
+    return counts
+
+
+def _edges(known: MonitoredHistory, stable: Sequence[date], scores: Scores, moment: int) -> dict[str, Edges]:
+    """Edges of each feature and of the score, by the events of stable days."""
+    names = (*known.history.names, SCORE)
+
+    def table() -> Float32s:
+        features = np.concatenate([known.features_of(day, moment) for day in stable])
+        edges = [edges_of(features[:, n]) for n in range(len(known.history.names))]
+        edges.append(edges_of(np.concatenate([scores[day][known.known(day, moment)] for day in stable])))
+        return _table(dict(zip(names, edges, strict=True)))
+
+    content = [digest(scores[day].tobytes()) for day in stable]
+    rows = known.cached("edges", stable, moment, content, table)
+    return {name: row[~np.isnan(row)] for name, row in zip(names, rows, strict=True)}
+
+
+def _table(edges: Mapping[str, Edges]) -> Float32s:
+    """A row per feature, filled up with NaN."""
+    rows = np.full((len(edges), max(len(cuts) for cuts in edges.values())), np.nan, dtype=np.float32)
+    for row, cuts in zip(rows, edges.values(), strict=True):
+        row[: len(cuts)] = cuts
+    return rows

@@ -5,15 +5,18 @@ What follows for the champion is measured in `jobs.retraining.input_drift` and `
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 
-from jobs.arrays import Bools, Ints
+from jobs.arrays import Bools, Floats, Ints
 from jobs.datasets.history import History, LabelVersions
 from jobs.ground_truth.label_delay import Delay, learn
+from jobs.models.protocol import Model
+from jobs.retraining.day_cache import DayCache
 from jobs.times import MICROSECONDS_A_DAY, NEVER, Times, ages, day_number, microseconds, numbered_day
 from jobs.use_case import UseCase
 
@@ -35,12 +38,14 @@ class MonitoredHistory:
     """Positions, rising, of the events that are ever reported as positive, withdrawn or not."""
     first_reports: Times
     """First report of each of them."""
+    cache: DayCache | None = None
+    """Arrays of the evening before; None: all are computed."""
 
     @classmethod
-    def of(cls, history: History, use_case: UseCase) -> MonitoredHistory:
+    def of(cls, history: History, use_case: UseCase, cache: DayCache | None = None) -> MonitoredHistory:
         days = history.days
         late = history.known_at > (days + 1) * MICROSECONDS_A_DAY
-        return cls(history, use_case, days, np.sort(history.known_at[late]), *_first_reports(history.labels))
+        return cls(history, use_case, days, np.sort(history.known_at[late]), *_first_reports(history.labels), cache)
 
     def relabelled(self, history: History) -> MonitoredHistory:
         """The same events, of whose labels less can become known: some were blocked."""
@@ -68,6 +73,27 @@ class MonitoredHistory:
 
     def features_of(self, day: date, moment: int) -> Any:
         return self.history.features[self.rows_of(day)][self.known(day, moment)]
+
+    def scores(self, model: Model, day: date) -> Floats:
+        """A model's scores of all events of a day."""
+
+        def predicted() -> Floats:
+            features = self.history.features[self.rows_of(day)]
+            return model.predict(features) if len(features) else np.zeros(0)
+
+        identity = getattr(model, "identity", None)
+        if self.cache is None or identity is None:
+            return predicted()
+        return self.cache.of("scores", [day], [identity], predicted)
+
+    def cached(
+        self, what: str, days: Sequence[date], moment: int, given: Sequence[str], compute: Callable[[], Any]
+    ) -> Any:
+        """An array that follows from the events of `days` that are known at a moment, and from what is `given`."""
+        if self.cache is None:
+            return compute()
+        known = [len(self.times_of(day, moment)) for day in days]
+        return self.cache.of(what, days, [*known, *given], compute)
 
     def days_until(self, last: date, count: int, moment: int) -> list[date]:
         """Of the `count` days up to `last` those with events known at a moment."""

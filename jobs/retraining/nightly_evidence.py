@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-import numpy as np
-
 from jobs.datasets import history
 from jobs.datasets.history import History
 from jobs.lakehouse.tables import Lakehouse
@@ -19,8 +17,9 @@ from jobs.ledger import promotions
 from jobs.ledger.promotions import Champion
 from jobs.models.protocol import Model
 from jobs.registry.champion_bundles import Champions
+from jobs.retraining import day_cache, input_drift, measurements
 from jobs.retraining import decisions as retraining
-from jobs.retraining import input_drift, measurements
+from jobs.retraining.day_cache import DayCache
 from jobs.retraining.decisions import Row
 from jobs.retraining.label_evidence import remembered
 from jobs.retraining.measurements import Measurement
@@ -53,7 +52,27 @@ def evidence(
         ValueError: there is no history, or the events lack a feature of the champion.
         LedgerUnreachable: the ledger does not answer.
     """
-    known = MonitoredHistory.of(history.read(lakehouse, use_case), use_case)
+    state, shown = _evening(lakehouse, use_case, champions, as_of)
+    measurements.keep(lakehouse.settings, use_case, Measurement.of(as_of, shown, state.measured))
+    return replace(shown.evidence(as_of), in_production=bool(shown.versions["champion"])), shown
+
+
+def prepare(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime) -> None:
+    """Compute what the days of a champion are compared with on the evening that it came, after its promotion.
+
+    The next evening finds it in the cache, as every later one does. Raises as `evidence`.
+    """
+    tables = _tables(lakehouse, use_case, history.read(lakehouse, use_case, by_day=True))
+    last = measurements.last(lakehouse.settings, use_case, as_of, tables)
+    champion = promotions.champion(lakehouse.settings, use_case, at=as_of)
+    if last is not None and champion is not None and last.versions.get("champion") != champion.version:
+        _evening(lakehouse, use_case, champions, as_of)
+
+
+def _evening(
+    lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime
+) -> tuple[MonitorState, DailyEvidence]:
+    known = _known(lakehouse, use_case)
     decided = [row for row in retraining.rows(lakehouse.settings, use_case) if row.decision.as_of <= as_of]
     # A night that was built again is decided about late.
     decided.sort(key=lambda row: row.decision.as_of)
@@ -64,10 +83,18 @@ def evidence(
 
     events = happened(known, champions_until, [row.decision for row in decided], as_of, model)
     state, shown = evening(MonitorState(), known, events, as_of)
+    if known.cache is not None:
+        known.cache.save()
     champion = champions_until[-1].version if champions_until else 0
-    shown = replace(shown, versions={**_tables(lakehouse, use_case, known.history), "champion": champion})
-    measurements.keep(lakehouse.settings, use_case, Measurement.of(as_of, shown, state.measured))
-    return replace(shown.evidence(as_of), in_production=bool(champions_until)), shown
+    return state, replace(shown, versions={**_tables(lakehouse, use_case, known.history), "champion": champion})
+
+
+def _known(lakehouse: Lakehouse, use_case: UseCase) -> MonitoredHistory:
+    """The history as it was built last, with what the last evening computed of its days."""
+    version = lakehouse.version(history.table(use_case))
+    read = history.read(lakehouse, use_case, version, by_day=True)
+    files, stored = history.files(lakehouse, use_case, version), day_cache.path(lakehouse.settings, use_case)
+    return MonitoredHistory.of(read, use_case, DayCache(files, read.names, stored))
 
 
 def measurement(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime) -> Measurement:
@@ -75,7 +102,7 @@ def measurement(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, a
 
     Raises as `evidence`.
     """
-    tables = _tables(lakehouse, use_case, history.read(lakehouse, use_case))
+    tables = _tables(lakehouse, use_case, history.read(lakehouse, use_case, by_day=True))
     kept = measurements.last(lakehouse.settings, use_case, as_of, tables)
     if kept is None:
         evidence(lakehouse, use_case, champions, as_of)
@@ -146,9 +173,9 @@ def happened(
         if day in began:
             yield Adopted(model(began[day]), day, began[day].changed_on)
         if day < as_of.date():
-            features = known.history.features[known.rows_of(day)]
-            scores = model(period).predict(features) if len(features) else np.zeros(0)
-            yield Decided(day, scores, settled_change(known, decisions, day, rules or Rules()))
+            yield Decided(
+                day, known.scores(model(period), day), settled_change(known, decisions, day, rules or Rules())
+            )
 
 
 def settled_change(

@@ -24,8 +24,10 @@ from jobs.models.protocol import Examples
 from jobs.problem import Family
 from jobs.registry import bundle
 from jobs.registry.bundle import Bundle, Manifest, open_bundle
+from jobs.registry.champion_bundles import ChampionModel
 from jobs.registry.model_versions import bundle_folder
 from jobs.retraining import monitor, nightly_evidence
+from jobs.retraining.day_cache import DayCache
 from jobs.retraining.monitor import DailyEvidence, MonitorState
 from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.retraining.nightly_evidence import Period
@@ -89,7 +91,10 @@ def evenings(played: Played, chosen: Iterable[int] = EVENINGS) -> Iterator[tuple
     """Number of each evening, what the replay saw, and what is seen from the ledger and the history alone."""
     own, known, days = played.settings, MonitoredHistory.of(played.history, SMALL), played.days
     decisions = [decision for day in days if (decision := decision_of(day)) is not None]
-    champions = cache(lambda version: open_bundle(bundle_folder(own, SMALL, version)).model())
+    names = played.history.names
+    champions = cache(lambda version: ChampionModel(open_bundle(bundle_folder(own, SMALL, version)), names))
+    # Files are as they were on every evening; what late deliveries change is for the cache to see.
+    files = {START.date() + n * DAY: "as written" for n in range(DAYS)}
     for n in chosen:
         evening = START.date() + (n + 1) * DAY
         # The training of an evening is in the ledger as of that evening, and decides from then on; what was restored
@@ -101,10 +106,13 @@ def evenings(played: Played, chosen: Iterable[int] = EVENINGS) -> Iterator[tuple
             if p.since < midnight(evening) or (p.version == tonight and p.since == midnight(evening))
         ]
         before = [decision for decision in decisions if decision.as_of < midnight(evening)]
+        known = replace(known, cache=DayCache(files, names, own.home / "cache.npz"))
         events = nightly_evidence.happened(
             known, in_production, before, midnight(evening), lambda period: champions(period.version), played.rules
         )
         yield n, played.seen[n], monitor.evening(MonitorState(), known, events, midnight(evening))[1]
+        assert known.cache is not None
+        known.cache.save()
 
 
 def play(home: Path, monkeypatch: pytest.MonkeyPatch, history: History, rules: Rules, instant: bool = False) -> Played:

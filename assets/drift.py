@@ -75,7 +75,8 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             yield from _nothing(NO_DRIFT, NOTHING_SCORED)
             return
         bundle = _bundle(champions, use_case, logged.model_version, as_of)
-        nightly_evidence.prepare(lakehouse, use_case, champions, as_of)
+        if came := nightly_evidence.prepare(lakehouse, use_case, champions, as_of):
+            report.prepare(lakehouse, use_case, bundle, logged, came)
         measured = nightly_evidence.measurement(lakehouse, use_case, champions, as_of)
         judged = measured.judged(use_case.label_features, SHOWN_DAYS)
         label, concept, note = label_drift(decided.known.labelled), measured.concept, ""

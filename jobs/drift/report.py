@@ -85,12 +85,22 @@ def report(
         judged: drift of the latest days, as the evidence judged it, at least one.
         stable: days of the reference that it was judged by.
     """
-    rows = _Rows(lakehouse, use_case, bundle, logged, _history_days(lakehouse, use_case, bundle, logged.days[0]))
-    null = _null(lakehouse, use_case, bundle, rows, [day for day in stable if day in rows.held])
+    rows = _Rows.of_log(lakehouse, use_case, bundle, logged)
+    null = _null(rows, stable)
     then, now, told = _two_sample(bundle, rows, null, judged[-1].day)
     # Of a day behind a gap the classifier has no more to say than the distances.
     found = told if judged[-1].judged else None
     return DriftReport(tuple(judged), (stable[0], stable[-1]), found, then, now)
+
+
+def prepare(
+    lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, logged: LoggedDays, stable: Sequence[date]
+) -> None:
+    """Measure what the classifier says of a champion's stable days, on the evening that the champion came.
+
+    Args: as those of `report`.
+    """
+    _null(_Rows.of_log(lakehouse, use_case, bundle, logged), stable)
 
 
 def _history_days(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, until: date) -> dict[date, int]:
@@ -113,6 +123,12 @@ class _Rows:
     bundle: Bundle
     logged: LoggedDays
     before: Mapping[date, int]
+
+    @classmethod
+    def of_log(cls, lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, logged: LoggedDays) -> _Rows:
+        """The days of the log, and those before them."""
+        before = _history_days(lakehouse, use_case, bundle, logged.days[0])
+        return cls(lakehouse, use_case, bundle, logged, before)
 
     @property
     def held(self) -> Mapping[date, int]:
@@ -141,12 +157,13 @@ class _Rows:
         return self.of(days, f"crc32(cast(`{self.use_case.event_id}` as string)) % {share} = 0").toArrow()
 
 
-def _null(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, rows: _Rows, stable: Sequence[date]) -> Null | None:
-    """What the classifier says of stable days, measured on the model's first evening; None: too few whole weeks."""
+def _null(rows: _Rows, stable: Sequence[date]) -> Null | None:
+    """What the classifier says of stable days, measured on the evening that the model came; None: too few whole weeks."""
+    stable, settings, bundle = [day for day in stable if day in rows.held], rows.lakehouse.settings, rows.bundle
     if not stable:
         return None
     of = {"bundle": bundle.sha256, "first": str(stable[0]), "last": str(stable[-1])}
-    kept, null = classifier_null.last(lakehouse.settings, use_case, of)
+    kept, null = classifier_null.last(settings, rows.use_case, of)
     if kept:
         return null
     wanted = len(stable) * two_sample.ROWS
@@ -154,7 +171,7 @@ def _null(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, rows: _Rows, 
     days = sample.filter(pc.greater(sample[PARTITION], stable[-1] - NULL_DAYS))
     with contextlib.suppress(ValueError):  # gaps leave too few days with whole weeks around them
         null = two_sample.null(_samples(days, bundle.manifest.names), _SEED)
-    classifier_null.keep(lakehouse.settings, use_case, of, null)
+    classifier_null.keep(settings, rows.use_case, of, null)
     return null
 
 

@@ -57,16 +57,21 @@ def evidence(
     return replace(shown.evidence(as_of), in_production=bool(shown.versions["champion"])), shown
 
 
-def prepare(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime) -> None:
+def prepare(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime) -> tuple[date, ...]:
     """Compute what the days of a champion are compared with on the evening that it came, after its promotion.
 
     The next evening finds it in the cache, as every later one does. Raises as `evidence`.
+
+    Returns:
+        The days of the reference; none where the champion is that of the evidence, or has no reference.
     """
     tables = _tables(lakehouse, use_case, history.read(lakehouse, use_case, by_day=True))
     last = measurements.last(lakehouse.settings, use_case, as_of, tables)
     champion = promotions.champion(lakehouse.settings, use_case, at=as_of)
-    if last is not None and champion is not None and last.versions.get("champion") != champion.version:
-        _evening(lakehouse, use_case, champions, as_of)
+    if last is None or champion is None or last.versions.get("champion") == champion.version:
+        return ()
+    measured = _evening(lakehouse, use_case, champions, as_of)[0].measured
+    return measured.reference.histograms.days if measured is not None and measured.reference is not None else ()
 
 
 def _evening(

@@ -208,12 +208,9 @@ def read(
     version = lakehouse.version(name) if version is None else version
     key = (name, version, repr(use_case.problem))
     # A history with all its features serves both.
-    key = key if not by_day or key in lakehouse.last_read else (*key, "by day")
-    if key not in lakehouse.last_read:
-        lakehouse.last_read.clear()
-        lakehouse.last_read[key] = _read(lakehouse, use_case, version, state, by_day)
-    history: History = lakehouse.last_read[key]
-    return history
+    by_day = by_day and lakehouse.last_read.get("history", (None,))[0] != key
+    what = "history by day" if by_day else "history"
+    return lakehouse.read_once(what, key, lambda: _read(lakehouse, use_case, version, state, by_day))
 
 
 def files(lakehouse: Lakehouse, use_case: UseCase, version: int | None = None) -> dict[date, str]:
@@ -238,7 +235,9 @@ def _sorted(rows: pa.Table, use_case: UseCase) -> pa.Table:
     return rows.take(pc.sort_indices(rows, sort_keys=keys))
 
 
-def _read(lakehouse: Lakehouse, use_case: UseCase, version: int, state: Mapping[str, Any], by_day: bool) -> History:
+def _read(
+    lakehouse: Lakehouse, use_case: UseCase, version: int | None, state: Mapping[str, Any], by_day: bool
+) -> History:
     name, problem = table(use_case), problem_of(use_case)
     time, event_id = use_case.event_timestamp, use_case.event_id
     schema = lakehouse.schema(name, version)

@@ -27,7 +27,7 @@ from jobs.problem import Groups, Problem, Slice
 from jobs.scoring import prediction_log
 from jobs.scoring.scoring_kernel import SCORE
 from jobs.times import NEVER, Times
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, problem_of
 
 DAYS_BEYOND_MATURITY = timedelta(days=76)
 """Events this much older than the declared maturity are looked at: `jobs.ground_truth.concept_drift` compares with 60
@@ -75,7 +75,18 @@ def first_day(use_case: UseCase, as_of: datetime) -> date:
 
 
 def events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: Sequence[str] = ()) -> RecentEvents:
-    """The recent events (`first_day`), with `columns` of their own besides id and time."""
+    """The recent events (`first_day`), with `columns` of their own, and those of the use case's problem.
+
+    The lakehouse holds those that were read last: the steps of a run look at the same.
+    """
+    own, problem = lakehouse.schema(use_case.events).names, problem_of(use_case)
+    asked = [problem.cluster_key, problem.amount, *_asked(use_case, problem.slices)]
+    names = [*columns, *(name for name in dict.fromkeys(asked) if name in own and name not in columns)]
+    key = (use_case.name, lakehouse.versions([use_case.events, use_case.labels]), as_of, set(names))
+    return lakehouse.read_once("recent events", key, lambda: _events(lakehouse, use_case, as_of, names))
+
+
+def _events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: Sequence[str]) -> RecentEvents:
     time, event_id = use_case.event_timestamp, use_case.event_id
     recent = (PARTITION, ">=", first_day(use_case, as_of))
     table = lakehouse.to_arrow(

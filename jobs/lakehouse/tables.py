@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 PARTITION = "event_date"
@@ -48,8 +49,8 @@ class Lakehouse:
     settings: Settings
     kernels_sent: bool = field(default=False, init=False, repr=False, compare=False)
     """The engine of this session has the package that kernels are imported from."""
-    last_read: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What a reader made of a table last, by table and version, for later steps of the same run."""
+    last_read: dict[str, tuple[Any, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Name -> key and value of what was read last under it, for later steps of the same run (`read_once`)."""
     _client: engine.Client = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -67,6 +68,15 @@ class Lakehouse:
     def spark(self) -> "SparkSession":
         """The shared session, with every table of the warehouse registered in it. Raises EngineUnreachable."""
         return self._client.session()
+
+    def read_once(self, what: str, key: object, read: Callable[[], T]) -> T:
+        """What was read last under the name `what` if that was for the same key, else what `read` returns."""
+        last = self.last_read.get(what)
+        if last is None or last[0] != key:
+            self.last_read.pop(what, None)
+            last = self.last_read[what] = (key, read())
+        value: T = last[1]
+        return value
 
     def path(self, table: str) -> str:
         schema, name = table.split(".")

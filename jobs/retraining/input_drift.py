@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 
 import numpy as np
 
@@ -155,11 +156,8 @@ def _counted(
     counts = np.zeros((len(days), len(edges), width), dtype=np.int64)
     cut = digest(_table(edges).tobytes())
     for k, day in enumerate(days):
-        decided = scores[day]
-        counts[k] = known.cached(
-            "counts", [day], moment, [cut, digest(decided.tobytes())],
-            lambda day=day, decided=decided: _counts(known, edges, width, day, decided, moment),
-        )  # fmt: skip
+        count = partial(_counts, known, edges, width, day, scores[day], moment)
+        counts[k] = known.cached("counts", [day], moment, [cut, digest(scores[day].tobytes())], count)
     with_events = [k for k in range(len(days)) if counts[k, 0].sum()]
     return Histograms(tuple(days[k] for k in with_events), tuple(edges), counts[with_events])
 

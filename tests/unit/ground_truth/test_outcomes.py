@@ -119,6 +119,16 @@ def test_old_days_and_what_was_decided_online_are_left_out(lakehouse: Lakehouse)
     assert len(events(lakehouse, FRAUD, AS_OF)) == 2 and len(events(lakehouse, FRAUD, AS_OF - 11 * DAY)) == 1
 
 
+def test_events_are_read_once_for_the_steps_of_a_run_and_again_when_more_is_known(lakehouse: Lakehouse) -> None:
+    put(lakehouse, [event(0)], [], [scored(0, 0.5)])
+    first = events(lakehouse, FRAUD, AS_OF)
+    assert look(lakehouse, slices=FRAUD.problem.slices if FRAUD.problem else ()).known is first
+    assert events(lakehouse, FRAUD, AS_OF + DAY) is not first
+    put(lakehouse, [event(0), event(1)], [report(0, NOON)], [scored(0, 0.5)])
+    later = events(lakehouse, FRAUD, AS_OF)
+    assert len(later) == 2 and later.labelled.positive.tolist() == [True, False]
+
+
 def test_slices_are_of_events_of_features_and_of_profiles(lakehouse: Lakehouse) -> None:
     happened = [event(0, tx_amount=100.0), event(1), event(2)]
     log = [scored(0, 0.1), scored(1, 0.2, customer_tx_count_30d=50.0), scored(2, 0.3, customer_tx_count_30d=None)]

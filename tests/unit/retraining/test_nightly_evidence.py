@@ -92,7 +92,7 @@ def evenings(played: Played, chosen: Iterable[int] = EVENINGS) -> Iterator[tuple
     own, known, days = played.settings, MonitoredHistory.of(played.history, SMALL), played.days
     decisions = [decision for day in days if (decision := decision_of(day)) is not None]
     names = played.history.names
-    champions = cache(lambda version: ChampionModel(open_bundle(bundle_folder(own, SMALL, version)), names))
+    champions: Any = cache(lambda version: ChampionModel(open_bundle(bundle_folder(own, SMALL, version)), names))
     # Files are as they were on every evening; what late deliveries change is for the cache to see.
     files = {START.date() + n * DAY: "as written" for n in range(DAYS)}
     for n in chosen:

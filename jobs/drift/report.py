@@ -158,7 +158,7 @@ class _Rows:
 
 
 def _null(rows: _Rows, stable: Sequence[date]) -> Null | None:
-    """What the classifier says of stable days, measured on the evening that the model came; None: too few whole weeks."""
+    """What the classifier says of stable days, measured on the model's first evening; None: too few whole weeks."""
     stable, settings, bundle = [day for day in stable if day in rows.held], rows.lakehouse.settings, rows.bundle
     if not stable:
         return None

@@ -21,7 +21,7 @@ from common import REPORTS
 from jobs import settings
 from jobs.arrays import Bools, Floats
 from jobs.backtesting import replay
-from jobs.backtesting.replay import FIRST_TRAINING, Plan
+from jobs.backtesting.replay_plan import FIRST_TRAINING, Plan
 from jobs.datasets import history
 from jobs.datasets.history import History
 from jobs.ground_truth.calibration_drift import calibration_drift

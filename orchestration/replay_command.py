@@ -13,7 +13,7 @@ import polars as pl
 from jobs.actions import exploration
 from jobs.actions.exploration import Acting, without_label_features
 from jobs.backtesting import replay, timeline
-from jobs.backtesting.replay import FIRST_TRAINING, Plan, Policy
+from jobs.backtesting.replay_plan import FIRST_TRAINING, Plan, Policy
 from jobs.datasets import history
 from jobs.ingest import registered_inputs
 from jobs.settings import Settings

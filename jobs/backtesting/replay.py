@@ -10,57 +10,21 @@ last whole line, to the same result, as nothing but those lines, the bundles and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from pathlib import Path
-from time import perf_counter
-from typing import Any, Literal
 
-import numpy as np
-
-from jobs.actions import exploration as acting
-from jobs.actions.exploration import Acting
 from jobs.arrays import Floats
-from jobs.backtesting.replay_log import Day, Lines, decision_of
-from jobs.backtesting.replay_models import FAMILY, Models
-from jobs.backtesting.replay_shadow import Shadow
+from jobs.backtesting.replay_log import Day
+from jobs.backtesting.replay_plan import Plan
+from jobs.backtesting.replay_world import World
 from jobs.datasets.history import History, LabelVersions
-from jobs.registry.provenance import plain
-from jobs.retraining import monitor
-from jobs.retraining.comparison import challenge
-from jobs.retraining.monitor import Adopted, DailyEvidence, Decided, MonitorState
-from jobs.retraining.monitored_history import MonitoredHistory
-from jobs.retraining.nightly_evidence import open_change, settled_change
-from jobs.retraining.policy import RetrainingDecision, Rules, retrain_policy
 from jobs.settings import Settings
 from jobs.stats import metrics
-from jobs.times import NEVER, microseconds, midnight
-from jobs.training import recipes
-from jobs.training.recipes import CrossFit, Recipe, Share
-from jobs.use_case import UseCase, problem_of
+from jobs.times import NEVER
+from jobs.use_case import UseCase
 
-Policy = Literal["never", "weekly", "daily", "auto"]
-DAYS_BETWEEN_TRAININGS = {"weekly": 7, "daily": 1}
-FIRST_TRAINING = timedelta(days=60)
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is replayed."""
-
-    policy: Policy
-    first: date
-    last: date
-    trained_on: date
-    """The first training is at the midnight that begins this day; days before it are only collected."""
-    instant: bool = False
-    """Every label is known with its event: what no real world offers, as a yardstick."""
-    seed: int = 0
-    rules: Rules = field(default_factory=Rules)
-    acting: Acting | None = None
-    """What is done about the scores; None: nothing, and every label comes."""
-
 
 DecidedRows = tuple[slice, Floats | None]
 """Rows of a day, and what the champion of that day made of them; None: there was no champion yet."""
@@ -87,7 +51,7 @@ def run(
     Raises:
         ValueError: there is nothing to learn from at the first training, or `out` holds another replay.
     """
-    world = _World(settings, use_case, instantly(history) if plan.instant else history, plan, out)
+    world = World(settings, use_case, instantly(history) if plan.instant else history, plan, out)
     days = list(world.resumed())
     total = (plan.last - plan.first).days + 1
     while len(days) < total:
@@ -105,208 +69,6 @@ def instantly(history: History) -> History:
     places = labels.rows[final]
     known = LabelVersions(places, labels.values[final], history.times[places], labels.superseded_at[final])
     return replace(history, labels=known)
-
-
-def _first_decision(plan: Plan) -> RetrainingDecision:
-    return RetrainingDecision(midnight(plan.trained_on), True, "first", "nothing was trained yet", None, 0)
-
-
-class _World:
-    """A replay under way: what is in production, what was decided, the state of the monitor."""
-
-    def __init__(self, settings: Settings, use_case: UseCase, history: History, plan: Plan, out: Path) -> None:
-        self.problem = replace(problem_of(use_case), seed=plan.seed)
-        self.use_case = replace(use_case, problem=self.problem)
-        self.history, self.plan = history, plan
-        self.full = history
-        self.known = MonitoredHistory.of(history, use_case)
-        self.state = MonitorState()
-        self.happened: list[Adopted | Decided] = []
-        """Since the last evening that was looked at."""
-        self.scores: dict[date, Floats] = {}
-        self.weights = np.ones(len(history))
-        """How many events each one stands for; 0: blocked."""
-        self.acted: dict[str, Any] = {}
-        self.decisions: list[RetrainingDecision] = []
-        self.version, self.newest, self.fits = 0, 0, 0
-        self.changes: dict[int, date | None] = {}
-        """Version -> the change that it was trained for, if it was."""
-        self.models = Models(settings, self.use_case)
-        self.shadow = Shadow(len(history), self.use_case, self.models)
-        declared = {"use_case": use_case.name, "training_window": use_case.training_window.days}
-        self.lines = Lines(out, {"plan": plain(asdict(plan)), "versions": history.versions, **declared})
-
-    def resumed(self) -> Iterator[Day]:
-        """The days that are done, with everything they left behind."""
-        for day in self.lines.whole():
-            self.fits = day.fits
-            if (decision := decision_of(day)) is not None:
-                self.decisions.append(decision)
-            today = date.fromisoformat(day.date)
-            if not day.champion_version:
-                yield day
-                continue
-            if not self.version:
-                self.decisions.insert(0, _first_decision(self.plan))
-                self._adopt(day.champion_version, today - timedelta(days=1))
-            self._decided(today, self.models.model(day.champion_version).predict(self._features(today)))
-            if day.restored:
-                self._adopt(day.restored, today)
-            if day.next_champion != self.version:
-                self._adopt(day.next_champion, today, self.decisions[-1].episode)
-            yield day
-
-    def day(self, today: date) -> Day:
-        """One day: decide on its events, look at the evidence of its evening, train if that is called for."""
-        began = perf_counter()
-        evening = midnight(today + timedelta(days=1))
-        if today < self.plan.trained_on:
-            return self.lines.append(self._collected(today, evening, began))
-        if not self.version:
-            self._first()
-        champion = self.version
-        scores = self.models.model(champion).predict(self._features(today))
-        self._decided(today, scores)
-        taken_back = self._take_back(evening)
-        restored = self.version if taken_back else 0
-        seen = self._look(evening)
-        decision = self._decide(evening, seen, (evening.date() - self.plan.trained_on).days)
-        reason = "; ".join(filter(None, (taken_back, decision.reason)))
-        if decision.retrain:
-            self.fits += 1
-            reason = f"{reason}; {self._train(evening, decision)}"
-        self.decisions.append(decision)
-        return self.lines.append(
-            Day(
-                date=today.isoformat(),
-                rows=self._count(today, evening),
-                reports_known=seen.reports,
-                label_maturity=round(seen.maturity, 6),
-                drift_score=round(max(seen.scores.values(), default=0.0), 6),
-                drift_alarm=bool(decision.alarms),
-                retrained=decision.retrain,
-                reason=reason,
-                champion_version=champion,
-                fits=self.fits,
-                seconds=round(perf_counter() - began, 3),
-                scores={name: round(score, 6) for name, score in seen.scores.items()},
-                decision=plain(asdict(decision)),
-                next_champion=self.version,
-                restored=restored,
-                **self.acted,
-            )
-        )
-
-    def _collected(self, today: date, evening: datetime, began: float) -> Day:
-        """A day before the first training."""
-        seen = self._look(evening)
-        return Day(
-            today.isoformat(), self._count(today, evening), seen.reports, round(seen.maturity, 6), 0.0, False, False,
-            f"collects history until {self.plan.trained_on}", 0, 0, round(perf_counter() - began, 3), {}, None, 0,
-        )  # fmt: skip
-
-    def _look(self, evening: datetime) -> DailyEvidence:
-        """The evidence of an evening; what happened since the last one is part of the monitor's state from then on."""
-        self.state, seen = monitor.evening(self.state, self.known, self.happened, evening)
-        self.happened = []
-        return seen
-
-    def _count(self, today: date, evening: datetime) -> int:
-        """Events of a day that were there by its evening."""
-        return len(self._features(today)[self.known.known(today, microseconds(evening))])
-
-    def _decided(self, today: date, scores: Any) -> None:
-        """The day's decisions; once a change is old enough, the world after it is the usual one."""
-        self.scores[today] = scores
-        settled = settled_change(self.known, self.decisions, today, self.plan.rules)
-        self.happened.append(Decided(today, scores, settled))
-        self.shadow.score(self.known.rows_of(today), scores)
-        self._act(today, scores)
-
-    def _act(self, today: date, scores: Any) -> None:
-        """What is blocked today gets no label on any later day."""
-        policy, rows = self.plan.acting, self.known.rows_of(today)
-        if policy is None:
-            return
-        actions = acting.act(scores, today, policy, self.history.amounts[rows])
-        self.weights[rows] = acting.importance(actions, policy)
-        self.history = acting.observed(self.full, self.weights.copy())
-        self.known = self.known.relabelled(self.history)
-        self.acted = actions.counts()
-
-    def _decide(self, evening: datetime, seen: DailyEvidence, number: int) -> RetrainingDecision:
-        if self.plan.policy == "auto":
-            return retrain_policy(seen.evidence(evening), self.decisions, self.plan.rules)
-        due = self.plan.policy in DAYS_BETWEEN_TRAININGS and number % DAYS_BETWEEN_TRAININGS[self.plan.policy] == 0
-        alarms = seen.evidence(evening).alarms
-        said = f"{self.plan.policy}: {'due' if due else 'not due'}"
-        return RetrainingDecision(evening, due, "age" if due else "none", said, None, 0, alarms)
-
-    def _first(self) -> None:
-        self.fits += 1
-        first = _first_decision(self.plan)
-        self.decisions.append(first)
-        self._promote(recipes.usual(self.use_case), first.as_of, first.reason)
-
-    def _train(self, as_of: datetime, decision: RetrainingDecision) -> str:
-        """Train and, if it is better, promote; says what came of it."""
-        if self.plan.policy != "auto":
-            self._promote(recipes.usual(self.use_case), as_of, decision.reason)
-            return f"version {self.version} in production"
-        champion, share = self.models.champion(self.version, self._share), self._share(as_of)
-        found = challenge(self.history, self.use_case, champion, decision, share, FAMILY, {}, self.problem.seed)
-        if not found.better:
-            return "; ".join(found.reasons) or found.said
-        reason = f"{decision.reason}; {found.said}"
-        assert found.compared is not None
-        self._promote(found.recipe, as_of, reason, decision.episode, found.compared.halves[found.recipe.name])
-        return f"{found.said}: version {self.version} in production"
-
-    def _promote(
-        self,
-        recipe: Recipe,
-        as_of: datetime,
-        reason: str,
-        changed_on: date | None = None,
-        halves: CrossFit | None = None,
-    ) -> None:
-        share, version = self._share(as_of), self.newest + 1
-        self.models.promote(self.history, recipe, share, version, as_of, reason, halves)
-        self._adopt(version, as_of.date() - timedelta(days=1), changed_on)
-
-    def _share(self, as_of: datetime) -> Share:
-        return self.known.delay(as_of).share
-
-    def _adopt(self, version: int, today: date, changed_on: date | None = None) -> None:
-        """`version` decides from tomorrow on. One that was in production before comes back for good."""
-        again = version in self.changes
-        self.changes[version] = open_change(self.decisions, today) if again else changed_on
-        former = self.version if self.version and not again and self.plan.policy == "auto" else None
-        self.shadow.follow(former, midnight(today + timedelta(days=1)))
-        self.version, self.newest = version, max(self.newest, version)
-        tomorrow = today + timedelta(days=1)
-        self.happened.append(Adopted(self.models.model(version), tomorrow, self.changes[version]))
-
-    def _take_back(self, evening: datetime) -> str:
-        """Restore the former champion if mature labels say that it would have been better; says why."""
-        if (former := self.shadow.former) is None or not self._comparable:
-            return ""
-        found = self.shadow.look(self.history, self.known.delay(evening), evening)
-        if not found.worse:
-            return ""
-        said = f"version {self.version} rolled back: {found.said}"
-        self.models.restore(former, self.version, evening, said)
-        self._adopt(former, evening.date() - timedelta(days=1))
-        return said
-
-    @property
-    def _comparable(self) -> bool:
-        """Whether what is known tells champions apart: not where the present one chose it by blocking the rest."""
-        policy = self.plan.acting
-        return policy is None or (policy.explore > 0 and policy.corrected)
-
-    def _features(self, day: date) -> Any:
-        return self.history.features[self.known.rows_of(day)]
 
 
 def outcomes(history: History, decided: Iterable[DecidedRows]) -> list[float]:

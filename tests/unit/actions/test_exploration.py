@@ -22,6 +22,7 @@ from jobs.actions import exploration as acting
 from jobs.actions.exploration import Acting
 from jobs.backtesting import replay, replay_log, timeline
 from jobs.backtesting.replay import Replayed
+from jobs.backtesting.replay_plan import Plan
 from jobs.datasets.history import UNKNOWN
 from jobs.datasets.training_rows import sampled
 from jobs.problem import Family
@@ -158,9 +159,7 @@ HISTORY = world(seed=3, changed_on=50, days=DAYS)
 def played(out: Path, policy: Acting | None) -> Replayed:
     own = settings.load({"EVERGREEN_HOME": str(out / "home")})
     first = START.date()
-    plan = replay.Plan(
-        "weekly", first, first + timedelta(days=DAYS - 1), first + timedelta(days=TRAINED), acting=policy
-    )
+    plan = Plan("weekly", first, first + timedelta(days=DAYS - 1), first + timedelta(days=TRAINED), acting=policy)
     return replay.run(own, SMALL, HISTORY, plan, out)
 
 

@@ -17,7 +17,8 @@ from worlds.small_history import START, world
 
 from jobs import settings
 from jobs.backtesting import replay, replay_log, replay_models, timeline
-from jobs.backtesting.replay import Plan, Replayed
+from jobs.backtesting.replay import Replayed
+from jobs.backtesting.replay_plan import Plan, Policy
 from jobs.ledger import promotions
 from jobs.models.protocol import Examples
 from jobs.problem import Family
@@ -32,12 +33,12 @@ SMALL = replace(FRAUD, problem=replace(PROBLEM, families=(Family("boosted", fixe
 HISTORY = world(seed=3, changed_on=CHANGED, days=DAYS, shift=1.0)
 
 
-def plan(policy: replay.Policy, instant: bool = False) -> Plan:
+def plan(policy: Policy, instant: bool = False) -> Plan:
     first = START.date()
     return Plan(policy, first, first + timedelta(days=DAYS - 1), first + timedelta(days=TRAINED), instant)
 
 
-def played(out: Path, policy: replay.Policy, instant: bool = False) -> Replayed:
+def played(out: Path, policy: Policy, instant: bool = False) -> Replayed:
     own = settings.load({"EVERGREEN_HOME": str(out / "home")})
     return replay.run(own, SMALL, HISTORY, plan(policy, instant), out)
 

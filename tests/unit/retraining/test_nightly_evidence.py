@@ -16,8 +16,8 @@ from worlds.small_history import START, world
 
 from jobs import settings
 from jobs.backtesting import replay, replay_models
-from jobs.backtesting.replay import Plan
 from jobs.backtesting.replay_log import Day, decision_of
+from jobs.backtesting.replay_plan import Plan
 from jobs.datasets.history import History
 from jobs.ledger import promotions
 from jobs.models.protocol import Examples

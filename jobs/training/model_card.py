@@ -7,75 +7,75 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from jobs.problem import Review
 from jobs.training.train import Trained
 from jobs.training.tune import Tuning
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, problem_of
 
 _SHOWN = ("average_precision", "auc_roc", "calibration_error", "money_saved")
 
 
+LIMITS = (
+    "- Parameters, steps and family were chosen on the rows above, so these metrics are a little too good; the "
+    "gate judges on later ones.",
+    "- A positive that nobody reports counts as negative, in training and in these metrics.",
+    "- A feature that was never missing in training has no learned way to be missing.",
+)
+"""What holds for every model of this house."""
+
+
 def write(use_case: UseCase, trained: Trained, tuned: Tuning) -> str:
     """The card of a trained bundle."""
-    manifest, problem = trained.bundle.manifest, use_case.problem
-    assert problem is not None
-    made, windows = manifest.training, manifest.training["windows"]
-    review = problem.review
-    metric_names = [*_SHOWN, f"card_precision_at_{review.cards}"]
-    return "\n".join(
-        [
-            f"# {use_case.name}: {manifest.family} as of {manifest.as_of[:10]}",
-            "",
-            use_case.description,
-            "",
-            "## Use",
-            "",
-            f"A score is the probability of `{use_case.label}`; from {manifest.threshold} on it is an alert. "
-            f"{review.capacity} alerts a day are reviewed, at {review.cost} each. Not meant for decisions about other "
-            "entities than those it was trained on, nor without review.",
-            "",
-            "## Data",
-            "",
-            *_table(("window", "rows"), [(name, f"{count:,}") for name, count in trained.rows.items()]),
-            "",
-            f"Validated from {windows['validation_start'][:10]} to {windows['judged_start'][:10]}; labels count as "
-            f"known after {windows['maturity_days']:g} days. {len(manifest.features)} features.",
-            "",
-            *_table(("table", "Delta version"), _versions(made)),
-            "",
-            "## Metrics on validation rows",
-            "",
-            *_table(
-                ("contestant", *metric_names, "steps"),
-                [
-                    (c.name, *(_number(c.metrics.get(name)) for name in metric_names), str(c.steps or ""))
-                    for c in trained.contestants
-                ],
-            ),
-            *[f"\n{c.name} could not be trained: {c.error}" for c in trained.contestants if c.error],
-            "",
-            "By guard slice, the model alone:",
-            "",
-            *_table(
-                ("slice", "rows", *metric_names),
-                [
-                    (name, f"{values['rows']:,.0f}", *(_number(values.get(metric)) for metric in metric_names))
-                    for name, values in trained.slices.items()
-                ],
-            ),
-            "",
-            "## Limits",
-            "",
-            "- Parameters, steps and family were chosen on the rows above, so these metrics are a little too good; the "
-            "gate judges on later ones.",
-            "- A positive that nobody reports counts as negative, in training and in these metrics.",
-            "- A feature that was never missing in training has no learned way to be missing.",
-            "",
-            "## How it was made",
-            "",
-            *_table(("what", "value"), _made(made, tuned, trained)),
-            "",
-        ]
+    manifest, review = trained.bundle.manifest, problem_of(use_case).review
+    metrics = [*_SHOWN, f"card_precision_at_{review.cards}"]
+    sections = {
+        "Use": [_use(use_case, review, manifest.threshold)],
+        "Data": _data(trained),
+        "Metrics on validation rows": [*_by_contestant(trained, metrics), "", *_by_slice(trained, metrics)],
+        "Limits": LIMITS,
+        "How it was made": _table(("what", "value"), _made(manifest.training, tuned, trained)),
+    }
+    lines = [f"# {use_case.name}: {manifest.family} as of {manifest.as_of[:10]}", "", use_case.description, ""]
+    for heading, content in sections.items():
+        lines += [f"## {heading}", "", *content, ""]
+    return "\n".join(lines)
+
+
+def _use(use_case: UseCase, review: Review, threshold: float) -> str:
+    return (
+        f"A score is the probability of `{use_case.label}`; from {threshold} on it is an alert. "
+        f"{review.capacity} alerts a day are reviewed, at {review.cost} each. Not meant for decisions about other "
+        "entities than those it was trained on, nor without review."
     )
+
+
+def _data(trained: Trained) -> list[str]:
+    manifest = trained.bundle.manifest
+    made, windows = manifest.training, manifest.training["windows"]
+    return [
+        *_table(("window", "rows"), [(name, f"{count:,}") for name, count in trained.rows.items()]),
+        "",
+        f"Validated from {windows['validation_start'][:10]} to {windows['judged_start'][:10]}; labels count as "
+        f"known after {windows['maturity_days']:g} days. {len(manifest.features)} features.",
+        "",
+        *_table(("table", "Delta version"), _versions(made)),
+    ]
+
+
+def _by_contestant(trained: Trained, metrics: Sequence[str]) -> list[str]:
+    rows = [
+        (c.name, *(_number(c.metrics.get(name)) for name in metrics), str(c.steps or "")) for c in trained.contestants
+    ]
+    failures = [f"\n{c.name} could not be trained: {c.error}" for c in trained.contestants if c.error]
+    return [*_table(("contestant", *metrics, "steps"), rows), *failures]
+
+
+def _by_slice(trained: Trained, metrics: Sequence[str]) -> list[str]:
+    rows = [
+        (name, f"{values['rows']:,.0f}", *(_number(values.get(metric)) for metric in metrics))
+        for name, values in trained.slices.items()
+    ]
+    return ["By guard slice, the model alone:", "", *_table(("slice", "rows", *metrics), rows)]
 
 
 def _versions(made: Mapping[str, object]) -> list[tuple[str, str]]:

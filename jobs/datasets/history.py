@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -211,17 +210,6 @@ def read(
     by_day = by_day and lakehouse.last_read.get("history", (None,))[0] != key
     what = "history by day" if by_day else "history"
     return lakehouse.read_once(what, key, lambda: _read(lakehouse, use_case, version, state, by_day))
-
-
-def files(lakehouse: Lakehouse, use_case: UseCase, version: int | None = None) -> dict[date, str]:
-    """Day -> a digest of the names of the data files that its events lie in: other rows lie in other files."""
-    found = lakehouse.files(table(use_case), version)
-    whole = [path for path, day in found.items() if day is None]
-    by_day: dict[date, list[str]] = {}
-    for path, day in found.items():
-        if day is not None:
-            by_day.setdefault(day, []).append(path)
-    return {day: sha256("\n".join(sorted([*whole, *paths])).encode()).hexdigest() for day, paths in by_day.items()}
 
 
 def event_ids(lakehouse: Lakehouse, use_case: UseCase) -> pa.ChunkedArray:

@@ -1,6 +1,6 @@
 """Features of a history that are read from its table when they are asked for, by day.
 
-An evening that computes little anew (`jobs.retraining.day_cache`) needs those of a day or two out of months.
+An evening that computes little anew (`jobs.datasets.day_cache`) needs those of a day or two out of months.
 """
 
 from __future__ import annotations

@@ -15,12 +15,12 @@ from functools import partial
 import numpy as np
 
 from jobs.arrays import Float32s, Floats, Ints
+from jobs.datasets.day_cache import digest
 from jobs.drift import detector
 from jobs.drift.detector import Drift, Reference
 from jobs.drift.drift_kernel import Edges, bins_of, edges_of
 from jobs.drift.histograms import Histograms
 from jobs.models.protocol import Model
-from jobs.retraining.day_cache import digest
 from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.times import end_of, microseconds
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from jobs.arrays import Bools, Floats, Ints
+from jobs.datasets.day_cache import DayCache
 from jobs.datasets.history import History, LabelVersions
 from jobs.ground_truth.label_delay import Delay, learn
 from jobs.models.protocol import Model
-from jobs.retraining.day_cache import DayCache
 from jobs.times import MICROSECONDS_A_DAY, NEVER, Times, ages, day_number, microseconds, numbered_day
 from jobs.use_case import UseCase
 

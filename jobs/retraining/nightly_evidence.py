@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from jobs.datasets import history
+from jobs.datasets import day_cache, history
+from jobs.datasets.day_cache import DayCache
 from jobs.datasets.history import History
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.ledger.promotions import Champion
 from jobs.models.protocol import Model
 from jobs.registry.champion_bundles import Champions
-from jobs.retraining import day_cache, input_drift, measurements
 from jobs.retraining import decisions as retraining
-from jobs.retraining.day_cache import DayCache
+from jobs.retraining import input_drift, measurements
 from jobs.retraining.decisions import Row
 from jobs.retraining.label_evidence import remembered
 from jobs.retraining.measurements import Measurement
@@ -30,6 +30,8 @@ from jobs.times import midnight
 from jobs.use_case import UseCase
 
 DAY = timedelta(days=1)
+CACHE = "evening"
+"""Name of the arrays that an evening leaves for the next."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,11 @@ def _evening(
 
 def _known(lakehouse: Lakehouse, use_case: UseCase) -> MonitoredHistory:
     """The history as it was built last, with what the last evening computed of its days."""
-    version = lakehouse.version(history.table(use_case))
+    name = history.table(use_case)
+    version = lakehouse.version(name)
     read = history.read(lakehouse, use_case, version, by_day=True)
-    files, stored = history.files(lakehouse, use_case, version), day_cache.path(lakehouse.settings, use_case)
-    return MonitoredHistory.of(read, use_case, DayCache(files, read.names, stored))
+    stored = day_cache.path(lakehouse.settings, use_case, CACHE)
+    return MonitoredHistory.of(read, use_case, DayCache(day_cache.files(lakehouse, name, version), read.names, stored))
 
 
 def measurement(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime) -> Measurement:

@@ -11,7 +11,7 @@ from worlds import small_history
 from worlds.small_history import START, world
 
 from jobs import settings
-from jobs.datasets import history
+from jobs.datasets import day_cache, history
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_cases.fraud import FRAUD
 
@@ -51,9 +51,9 @@ def test_features_read_by_day_are_those_read_at_once(tmp_path: Path) -> None:
 
 def test_a_day_that_was_written_again_lies_in_other_files(tmp_path: Path) -> None:
     lakehouse = written(tmp_path, seed=1)
-    before, name = history.files(lakehouse, FRAUD), history.table(FRAUD)
+    before, name = day_cache.files(lakehouse, history.table(FRAUD)), history.table(FRAUD)
     day = max(before)
     rows = lakehouse.to_arrow(name, filters=[("event_date", "=", day)])
     write_deltalake(lakehouse.path(name), rows, mode="overwrite", predicate=f"event_date = '{day}'")
-    after = history.files(lakehouse, FRAUD)
+    after = day_cache.files(lakehouse, name)
     assert {each for each in before if before[each] != after[each]} == {day}

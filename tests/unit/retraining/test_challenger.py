@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from deltalake import write_deltalake
 from worlds.small_history import START, world, write
 
 from jobs import settings
 from jobs.backtesting import reproduce
 from jobs.backtesting.replay import instantly
-from jobs.datasets.history import History, LabelVersions
+from jobs.datasets.history import History, LabelVersions, table
 from jobs.evaluation.evaluate import ContenderVersion, evaluate
 from jobs.ground_truth import held_out_scores
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import challenges, promotions
 from jobs.ledger.promotions import Kind
 from jobs.models.catalog import new_model
+from jobs.models.runtime import score
 from jobs.problem import Family, Rule
 from jobs.promotion import promote
 from jobs.registry import bundle, model_versions
@@ -287,3 +290,31 @@ def test_a_challenger_is_not_calibrated_on_what_it_learned_from(home: Settings) 
         found = held_out_scores.held_out(lakehouse, SMALL, model, START, until)
         times = history.times[found.ids]
         assert len(times) > 1000 and (times > microseconds(as_of)).all() and (times <= microseconds(until)).all()
+
+
+def test_held_out_events_are_scored_once_until_one_of_their_days_is_written_again(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_of, until = START + 50 * DAY, START + 60 * DAY
+    history = world(days=70)
+    lakehouse = write(home, history, SMALL, START + 70 * DAY)
+    model = fitted(home, history, as_of, CHAMPION)
+    rows: list[int] = []
+
+    def counted(runtime: Any, features: Any) -> Any:
+        rows.append(len(features))
+        return score(runtime, features)
+
+    monkeypatch.setattr(held_out_scores, "score", counted)
+    first = held_out_scores.held_out(lakehouse, SMALL, model, START, until)
+    again = held_out_scores.held_out(lakehouse, SMALL, model, START, until)
+    assert rows == [len(first.ids)] and np.array_equal(first.ids, again.ids)
+    assert np.array_equal(first.scores, again.scores)
+    assert len(held_out_scores.held_out(lakehouse, SMALL, model, START, until - DAY).ids) < len(first.ids)
+    held_out_scores.held_out(lakehouse, SMALL, model, START, until)
+    rows.clear()
+    name, day = table(SMALL), (START + 55 * DAY).date()
+    of_day = lakehouse.to_arrow(name, filters=[("event_date", "=", day)])
+    write_deltalake(lakehouse.path(name), of_day.slice(1), mode="overwrite", predicate=f"event_date = '{day}'")
+    fewer = held_out_scores.held_out(lakehouse, SMALL, model, START, until)
+    assert rows == [len(fewer.ids)] == [len(first.ids) - 1]

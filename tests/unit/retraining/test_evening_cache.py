@@ -13,7 +13,7 @@ from deltalake import write_deltalake
 from worlds.small_history import START, world, write
 
 from jobs import settings
-from jobs.datasets import history
+from jobs.datasets import day_cache, history
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.models.catalog import new_model
@@ -21,7 +21,7 @@ from jobs.models.protocol import Examples
 from jobs.registry import bundle, model_versions
 from jobs.registry.bundle import Manifest
 from jobs.registry.champion_bundles import ChampionModel, Champions
-from jobs.retraining import day_cache, measurements, nightly_evidence
+from jobs.retraining import measurements, nightly_evidence
 from jobs.retraining.monitor import DailyEvidence
 from jobs.retraining.policy import Evidence
 from jobs.use_cases.fraud import FRAUD
@@ -85,7 +85,7 @@ def promote(home: settings.Settings) -> None:
 
 def evening(lakehouse: Lakehouse, day: int, cached: bool = True) -> tuple[Evidence, DailyEvidence]:
     if not cached:
-        day_cache.path(lakehouse.settings, FRAUD).unlink()
+        day_cache.path(lakehouse.settings, FRAUD, nightly_evidence.CACHE).unlink()
     champions, as_of = Champions(lakehouse.settings), START + day * DAY
     return nightly_evidence.evidence(lakehouse, FRAUD, champions, as_of)
 

@@ -18,6 +18,7 @@ from jobs import settings
 from jobs.backtesting import replay, replay_models
 from jobs.backtesting.replay_log import Day, decision_of
 from jobs.backtesting.replay_plan import Plan
+from jobs.datasets.day_cache import DayCache
 from jobs.datasets.history import History
 from jobs.ledger import promotions
 from jobs.models.protocol import Examples
@@ -27,7 +28,6 @@ from jobs.registry.bundle import Bundle, Manifest, open_bundle
 from jobs.registry.champion_bundles import ChampionModel
 from jobs.registry.model_versions import bundle_folder
 from jobs.retraining import monitor, nightly_evidence
-from jobs.retraining.day_cache import DayCache
 from jobs.retraining.monitor import DailyEvidence, MonitorState
 from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.retraining.nightly_evidence import Period

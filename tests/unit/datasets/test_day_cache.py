@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.retraining.day_cache import Array, DayCache
+from jobs.datasets.day_cache import Array, DayCache
 
 FIRST, SECOND = date(2026, 3, 1), date(2026, 3, 2)
 FILES = {FIRST: "one", SECOND: "two"}

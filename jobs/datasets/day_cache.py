@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings
 from jobs.state_files import replace_bytes
 from jobs.use_case import UseCase
@@ -33,7 +34,7 @@ class DayCache:
         """Open the arrays of the last evening.
 
         Args:
-            files: day -> digest of the data files that its events lie in (`jobs.datasets.history.files`).
+            files: day -> digest of the data files that its events lie in (`files`).
             names: of the features.
             path: of the stored arrays; it need not exist.
         """
@@ -68,9 +69,20 @@ def digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def path(settings: Settings, use_case: UseCase) -> Path:
-    """Where a home stores the arrays of a use case."""
-    return settings.state / use_case.name / "day_cache.npz"
+def path(settings: Settings, use_case: UseCase, name: str) -> Path:
+    """Where a home stores the arrays of a use case that serve one purpose."""
+    return settings.state / use_case.name / f"{name}.npz"
+
+
+def files(lakehouse: Lakehouse, table: str, version: int | None = None) -> dict[date, str]:
+    """Day -> a digest of the names of the data files that its rows lie in: other rows lie in other files."""
+    found = lakehouse.files(table, version)
+    whole = [path for path, day in found.items() if day is None]
+    by_day: dict[date, list[str]] = {}
+    for path, day in found.items():
+        if day is not None:
+            by_day.setdefault(day, []).append(path)
+    return {day: digest("\n".join(sorted([*whole, *paths])).encode()) for day, paths in by_day.items()}
 
 
 def _stored(path: Path) -> Mapping[str, Array]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.lakehouse.tables import Lakehouse, find_tables
+from jobs.lakehouse.session_catalog import find_tables
+from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.settings import ROOT, Settings
 from jobs.state_files import replace_json

@@ -27,7 +27,8 @@ from worlds.shared import STARTED, Server, one_server, session_folder
 
 from jobs import settings
 from jobs.lakehouse import engine
-from jobs.lakehouse.tables import Lakehouse, attach, find_tables
+from jobs.lakehouse.session_catalog import find_tables
+from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.settings import ROOT, Settings
 from tools.check_test_needs import postgres_program
 

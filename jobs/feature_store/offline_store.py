@@ -40,7 +40,8 @@ from jobs.feature_store.offline_request import (
 from jobs.feature_store.on_demand import with_on_demand
 from jobs.feature_store.point_in_time import latest_rows, literal, point_in_time_join
 from jobs.lakehouse import tables
-from jobs.lakehouse.tables import Lakehouse, register_table
+from jobs.lakehouse.session_catalog import register_table
+from jobs.lakehouse.tables import Lakehouse
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from jobs.lakehouse.tables import PARTITION, Lakehouse, keeping
+from jobs.lakehouse.commit_state import keeping
+from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.use_case import UseCase
 
 Origin = Literal["nightly", "online"]

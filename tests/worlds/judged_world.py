@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from jobs.lakehouse.tables import Lakehouse, keeping
+from jobs.lakehouse.commit_state import keeping
+from jobs.lakehouse.tables import Lakehouse
 from jobs.models.catalog import new_model
 from jobs.models.tables import examples_of
 from jobs.problem import Family, Groups, Problem, Review, Rule, Slice

@@ -9,7 +9,8 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from jobs.datasets.history import History, LabelVersions, table
-from jobs.lakehouse.tables import Lakehouse, keeping
+from jobs.lakehouse.commit_state import keeping
+from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings
 from jobs.times import NEVER, microseconds
 from jobs.use_case import UseCase

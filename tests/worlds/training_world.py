@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from jobs.lakehouse.tables import Lakehouse, keeping
+from jobs.lakehouse.commit_state import keeping
+from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Family, Problem, Range, Review, Rule, Slice
 from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD

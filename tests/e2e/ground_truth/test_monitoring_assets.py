@@ -24,7 +24,8 @@ from jobs.features import window_tables
 from jobs.ground_truth import estimates_table, outcomes, performance_table
 from jobs.ingest import registered_inputs
 from jobs.lakehouse import engine
-from jobs.lakehouse.tables import Lakehouse, attach, keeping
+from jobs.lakehouse.commit_state import keeping
+from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.ledger import promotions
 from jobs.ledger.promotions import PromotionDecision
 from jobs.models.catalog import new_model

@@ -15,7 +15,8 @@ from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA, Row, put, update_windows
 
 from jobs.datasets import history, training_set
 from jobs.feature_store import store as feature_store
-from jobs.lakehouse.tables import Lakehouse, keeping
+from jobs.lakehouse.commit_state import keeping
+from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import pins
 from jobs.use_cases.fraud import CUSTOMER_WINDOWS, FRAUD
 

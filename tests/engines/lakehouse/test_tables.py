@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from jobs.lakehouse.tables import Lakehouse, WriteMismatch, find_tables
+from jobs.lakehouse.session_catalog import find_tables
+from jobs.lakehouse.tables import Lakehouse, WriteMismatch
 
 ROWS = pa.table(
     {

@@ -23,7 +23,8 @@ from assets import scoring as assets_scoring
 from assets.run_context import AS_OF_TAG
 from jobs.datasets import training_set
 from jobs.ingest import registered_inputs
-from jobs.lakehouse.tables import Lakehouse, register_table
+from jobs.lakehouse.session_catalog import register_table
+from jobs.lakehouse.tables import Lakehouse
 from jobs.models.catalog import new_model
 from jobs.models.protocol import Examples
 from jobs.models.runtime import score

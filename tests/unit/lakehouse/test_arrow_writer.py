@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from jobs.lakehouse import arrow_writer
-from jobs.lakehouse.tables import keeping
+from jobs.lakehouse.commit_state import keeping
 
 
 def rows(values: list[float], kind: str) -> pa.Table:

@@ -12,8 +12,9 @@ import pytest
 from worlds.judged_world import AS_OF, DAY, PROBLEM, USE_CASE, FileRegistry, fitted, table_of, write_training_set
 
 from jobs import settings
+from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.maintenance import PROPERTIES
-from jobs.lakehouse.tables import Lakehouse, keeping
+from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.ledger.promotions import PromotionDecision
 from jobs.promotion import approvals, export_onnx

@@ -17,7 +17,9 @@ from jobs.registry.bundle import Bundle
 from jobs.registry.champion_bundles import Champions
 from jobs.use_case import UseCase
 
-EXPLAINED_ROWS, BACKGROUND_ROWS, SHOWN_DECISIONS, SHOWN_FEATURES = 1_000, 1_000, 5, 15
+RECENT_ROWS, BACKGROUND_ROWS, SHOWN_DECISIONS, SHOWN_FEATURES = 1_000, 1_000, 5, 15
+EXPLAINED_ROWS = 250
+"""Number of the recent rows that importance is measured on; every fourth by score differs from all by a twentieth."""
 
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -48,16 +50,18 @@ def _explanation(use_case: UseCase) -> dg.AssetsDefinition:
 
         as_of = run_context.moment(context, lakehouse, use_case)
         champion = champions.at(use_case, as_of)
-        rows = mature_rows.latest(lakehouse, use_case, as_of, EXPLAINED_ROWS + BACKGROUND_ROWS)
+        rows = mature_rows.latest(lakehouse, use_case, as_of, RECENT_ROWS + BACKGROUND_ROWS)
         if champion is None or not rows.num_rows:
             return dg.MaterializeResult(metadata={"notes": _lacking(champion)})
         version, bundle = champion
         features = features_of(rows, bundle.manifest.names)
-        half = max(1, len(features) - EXPLAINED_ROWS)
-        # The most suspicious first: where not all can be explained, those are.
-        order = np.argsort(-_scores(bundle, features[-EXPLAINED_ROWS:]), kind="stable")
-        recent = rows.slice(max(0, rows.num_rows - EXPLAINED_ROWS)).take(order)
-        found = explain.attribute(bundle, features[-EXPLAINED_ROWS:][order], features[:half])
+        background, latest = features[: max(1, len(features) - RECENT_ROWS)], features[-RECENT_ROWS:]
+        # The most suspicious first: the decisions about these are shown.
+        order = np.argsort(-_scores(bundle, latest), kind="stable")
+        found = explain.attribute(bundle, latest[explain.evenly(order, EXPLAINED_ROWS)], background)
+        first = order[:SHOWN_DECISIONS]
+        shown = explain.attribute(bundle, latest[first], background)
+        decided = rows.slice(max(0, rows.num_rows - RECENT_ROWS)).take(first)
         top = dict(list(found.importance.items())[:SHOWN_FEATURES])
         return dg.MaterializeResult(
             metadata={
@@ -66,7 +70,7 @@ def _explanation(use_case: UseCase) -> dg.AssetsDefinition:
                 "rows_explained": len(found.scores),
                 "top_features": scores.bars(top, "mean absolute attribution (logit)"),
                 "importance": mapping_table(dict(found.importance), ("feature", "mean absolute attribution")),
-                "decisions": _decisions(use_case, recent, found, bundle.manifest.threshold),
+                "decisions": _decisions(use_case, decided, shown, bundle.manifest.threshold),
             }
         )
 
@@ -75,7 +79,7 @@ def _explanation(use_case: UseCase) -> dg.AssetsDefinition:
 
 def _decisions(use_case: UseCase, rows: pa.Table, found: Any, threshold: float) -> dg.MetadataValue:
     ids = rows[use_case.event_id].to_pylist()
-    shown = range(min(SHOWN_DECISIONS, len(found.scores)))
+    shown = range(len(found.scores))
     return markdown_table(
         pa.table(
             {

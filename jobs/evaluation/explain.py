@@ -6,6 +6,7 @@ the graph that is served.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -13,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from jobs.arrays import Float32s, Floats
+from jobs.arrays import Float32s, Floats, Ints
 from jobs.models.runtime import score
 from jobs.registry.bundle import Bundle
 
@@ -87,6 +88,11 @@ def attribute(bundle: Bundle, rows: Float32s, background: Float32s, seed: int = 
     attribution = Attribution(bundle.manifest.names, rows, found[:, -1], found[:, :-1], score(runtime, rows), method)
     _check(attribution)
     return attribution
+
+
+def evenly(order: Ints, most: int) -> Ints:
+    """At most `most` of some rows, spread evenly over their order, the first among them."""
+    return order[:: max(1, math.ceil(len(order) / most))]
 
 
 def _by_permutation(logit: object, rows: Float32s, background: Float32s, seed: int) -> Floats:

@@ -114,3 +114,11 @@ def test_attributions_of_another_model_than_the_served_one_are_refused(tmp_path:
     object.__setattr__(lying, "model", lambda: liar)
     with pytest.raises(explain.NotAdditive):
         explain.attribute(lying, rows(1, 10), rows())
+
+
+@pytest.mark.parametrize(("rows", "most"), [(1000, 250), (999, 250), (3, 250), (251, 250), (0, 250)])
+def test_rows_are_drawn_evenly_from_the_first_to_the_last(rows: int, most: int) -> None:
+    drawn = explain.evenly(np.arange(rows)[::-1], most)
+    assert len(drawn) <= most and (drawn[:1] == rows - 1).all()
+    assert len(drawn) > min(rows, most) / 2 or not rows
+    assert len(np.unique(np.diff(drawn))) <= 1 and (drawn[-1:] < max(1, rows / most + 1)).all()

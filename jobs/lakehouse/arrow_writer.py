@@ -6,16 +6,17 @@ numbers that hardly repeat do not repay: 1 M rows of 15 random float32 features 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
-from deltalake import ColumnProperties, CommitProperties, WriterProperties, write_deltalake
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError
 
 from jobs.lakehouse import file_statistics
 
 
 def save(
-    path: str,
+    table: DeltaTable | str,
     batches: pa.RecordBatchReader,
     mode: str,
     replace_where: str | None,
@@ -24,12 +25,29 @@ def save(
 ) -> None:
     """Write all batches, replacing the rows that match the SQL condition `replace_where`, if one is given.
 
-    `mode` is `append` or `overwrite`; `partition_by` is needed only for a table that does not exist yet.
+    `table` is a path if the table does not exist yet: only then is `partition_by` needed. `mode` is `append` or
+    `overwrite`. Batches are taken as they arrive; the error of one that does not arrive is raised, and nothing is
+    committed.
     """
+    failures: list[Exception] = []
+    rows = pa.RecordBatchReader.from_batches(batches.schema, _noting(batches, failures))
     plain = ColumnProperties(dictionary_enabled=False)
     columns = {field.name: plain for field in batches.schema if pa.types.is_floating(field.type)}
-    write_deltalake(
-        path, batches, mode=mode, predicate=replace_where, partition_by=list(partition_by) or None,  # type: ignore[call-overload]
-        writer_properties=WriterProperties(compression="SNAPPY", column_properties=columns), commit_properties=commit,
-        configuration=file_statistics.properties(batches.schema, partition_by),
-    )  # fmt: skip
+    try:
+        write_deltalake(
+            table, rows, mode=mode, predicate=replace_where, partition_by=list(partition_by) or None,  # type: ignore[call-overload]
+            writer_properties=WriterProperties(compression="SNAPPY", column_properties=columns),
+            commit_properties=commit, configuration=file_statistics.properties(batches.schema, partition_by),
+        )  # fmt: skip
+    except DeltaError:
+        if failures:
+            raise failures[0] from None
+        raise
+
+
+def _noting(batches: pa.RecordBatchReader, failures: list[Exception]) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from batches
+    except Exception as error:  # delta-rs would raise one of its own, with this one as a part of its text
+        failures.append(error)
+        raise

@@ -92,8 +92,12 @@ class Lakehouse:
 
     def version(self, table: str) -> int | None:
         """Latest Delta version, or None if there is no such table."""
+        there = self._opened(table)
+        return None if there is None else there.version()
+
+    def _opened(self, table: str) -> DeltaTable | None:
         try:
-            return self.delta(table).version()
+            return self.delta(table)
         except TableNotFoundError:
             return None
 
@@ -131,7 +135,7 @@ class Lakehouse:
         return dataset.dataset(f"{folder}/{unquote(file)}", format="parquet", filesystem=store).head(rows)
 
     def schema(self, table: str, version: int | None = None) -> pa.Schema:
-        return pa.schema(self.delta(table, version).schema().to_arrow())
+        return _columns(self.delta(table, version))
 
     def write(
         self,
@@ -154,16 +158,19 @@ class Lakehouse:
         Raises WriteMismatch, with the table as it was, if schema or row count differ.
         """
         spark = self.spark
-        before, state_before = self.version(table), self.state(table)
+        there = self._opened(table)
+        before = None if there is None else there.version()
         arriving = rows_in.schema if isinstance(rows_in, (pa.Table, pa.RecordBatchReader)) else _arrow(rows_in)
-        self._check_schema(table, arriving, schema, before)
+        self._check_schema(table, arriving, schema, there)
         if isinstance(rows_in, pa.Table):
             rows = rows_in.num_rows if rows is None else rows
             rows_in = spark.createDataFrame(rows_in)
         where = None if before is None else replace_where
         if isinstance(rows_in, pa.RecordBatchReader):
             by = partition_by if before is None else ()
-            arrow_writer.save(self.path(table), rows_in, mode, where, by, keeping(state or {}))
+            arrow_writer.save(
+                self.path(table) if there is None else there, rows_in, mode, where, by, keeping(state or {})
+            )
         else:
             options = {"userMetadata": user_metadata(state or {})} | ({} if where is None else {"replaceWhere": where})
             if before is None:
@@ -175,15 +182,15 @@ class Lakehouse:
         after = self.version(table)
         if before is None:
             register_table(spark, self.path(table), table, embedded=self.settings.spark_remote is None)
-        self._check_rows(table, (before, after), rows, where, state_before)
+        self._check_rows(table, (before, after), rows, where)
         if after is None:
             raise WriteMismatch(f"{table}: the engine reported success, but there is no table at {self.path(table)}")
         return after
 
-    def _check_schema(self, table: str, arriving: pa.Schema, meant: pa.Schema, version: int | None) -> None:
+    def _check_schema(self, table: str, arriving: pa.Schema, meant: pa.Schema, there: DeltaTable | None) -> None:
         expected = _types(meant)
         for found, where in [(_types(arriving), "to be written")] + (
-            [] if version is None else [(_types(self.schema(table)), f"in the table at version {version}")]
+            [] if there is None else [(_types(_columns(there)), f"in the table at version {there.version()}")]
         ):
             if found != expected:
                 difference = {k: (expected.get(k), found.get(k)) for k in expected.keys() | found.keys()}
@@ -200,7 +207,6 @@ class Lakehouse:
         versions: tuple[int | None, int | None],
         meant: int | None,
         where: str | None,
-        state: Mapping[str, Any],
     ) -> None:
         before, after = versions
         if meant is None or after is None:
@@ -209,7 +215,7 @@ class Lakehouse:
         if arrived == meant:
             return
         if before is not None and after != before:
-            self.delta(table).restore(before, commit_properties=keeping(state))
+            self.delta(table).restore(before, commit_properties=keeping(self.state(table, before)))
         raise WriteMismatch(
             f"{table}: expected {meant} rows to arrive, found {arrived}; the table was put back as it was"
         )
@@ -247,9 +253,10 @@ class Lakehouse:
 
     def state(self, table: str, version: int | None = None) -> dict[str, Any]:
         """State of the last Evergreen commit of a table, until `version` ({} if none): what its rows were made from."""
-        if not self.exists(table):
-            return {}
-        for commit in self.delta(table, version).history():
+        latest = self._opened(table)
+        for commit in () if latest is None else latest.history():  # an older version's would hold the later ones too
+            if version is not None and commit["version"] > version:
+                continue
             with contextlib.suppress(ValueError, TypeError, KeyError):
                 state: dict[str, Any] = json.loads(commit["userMetadata"])["evergreen"]
                 return state
@@ -316,6 +323,10 @@ def _arrow(frame: "DataFrame") -> pa.Schema:
     from pyspark.sql.pandas.types import to_arrow_schema
 
     return to_arrow_schema(frame.schema, timezone="UTC")
+
+
+def _columns(delta: DeltaTable) -> pa.Schema:
+    return pa.schema(delta.schema().to_arrow())
 
 
 def _types(schema: pa.Schema) -> dict[str, str]:

@@ -90,6 +90,7 @@ def test_state_belongs_to_the_commit(lakehouse: Lakehouse) -> None:
     lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema, state={"loaded": 1})
     lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema, state={"loaded": 2})
     assert lakehouse.state("demo.rows") == {"loaded": 2}
+    assert lakehouse.state("demo.rows", 0) == {"loaded": 1}
 
 
 def test_concurrent_writers_under_the_lock_lose_nothing(lakehouse: Lakehouse) -> None:

@@ -1,9 +1,11 @@
 """Rows written in this process: what is replaced, what is committed, and which columns have dictionaries."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from deltalake import DeltaTable
 
 from jobs.lakehouse import arrow_writer
@@ -38,3 +40,24 @@ def test_numbers_are_written_without_a_dictionary_and_texts_with_one(tmp_path: P
     group = pq.ParquetFile(DeltaTable(str(tmp_path)).file_uris()[0]).metadata.row_group(0)
     dictionary = {group.column(i).path_in_schema: group.column(i).has_dictionary_page for i in range(group.num_columns)}
     assert dictionary == {"score": False, "origin": True}
+
+
+def arriving(table: pa.Table, stops: bool) -> pa.RecordBatchReader:
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from table.to_batches()
+        if stops:
+            raise ValueError("expected finite values")
+
+    return pa.RecordBatchReader.from_batches(table.schema, batches())
+
+
+def test_a_batch_that_does_not_arrive_raises_its_own_error_and_commits_nothing(tmp_path: Path) -> None:
+    path, table, commit = str(tmp_path / "table"), rows([0.1, 0.2], "nightly"), keeping({})
+    with pytest.raises(ValueError, match=r"^expected finite values$"):
+        arrow_writer.save(path, arriving(table, stops=True), "overwrite", None, ["part"], commit)
+    assert not DeltaTable.is_deltatable(path)
+    arrow_writer.save(path, arriving(table, stops=False), "overwrite", None, ["part"], commit)
+    for where in (None, "part in (1) and origin = 'nightly'"):
+        with pytest.raises(ValueError, match=r"^expected finite values$"):
+            arrow_writer.save(DeltaTable(path), arriving(table, stops=True), "overwrite", where, [], commit)
+        assert (DeltaTable(path).version(), DeltaTable(path).to_pyarrow_table().num_rows) == (0, 2)

@@ -18,10 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import pyarrow as pa
+
 from jobs.settings import ROOT, Settings
 from jobs.state_files import file_lock
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
     from pyspark.sql.connect.session import SparkSession
 
 USER = "evergreen"
@@ -162,6 +165,17 @@ def _make_active(session: "SparkSession | None") -> None:
     from pyspark.sql.connect.session import SparkSession
 
     SparkSession._default_session = SparkSession._active_session.session = session
+
+
+def rows(frame: "DataFrame", schema: pa.Schema) -> pa.RecordBatchReader:
+    """The rows of a frame, cast to `schema`, as the engine sends them; it computes nothing before the first is read."""
+    from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
+
+    assert isinstance(frame, ConnectFrame)
+    client = frame.sparkSession.client
+    sent = client.to_table_as_iterator(frame._plan.to_proto(client), frame._plan.observations)
+    batches = (batch for part in sent if isinstance(part, pa.Table) for batch in part.cast(schema).to_batches())
+    return pa.RecordBatchReader.from_batches(schema, batches)
 
 
 def stop(settings: Settings, timeout: float = 10.0) -> None:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from jobs.datasets import event_rows
 from jobs.datasets.event_rows import InputVersions
 from jobs.feature_store.point_in_time import literal
+from jobs.lakehouse import engine
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.registry.bundle import GRAPH, Bundle
 from jobs.scoring import prediction_log
@@ -218,11 +219,9 @@ def score_frame(lakehouse: Lakehouse, frame: DataFrame, bundle: Bundle, kept: Se
         raise ValueError(f"features {wrong}: expected booleans or numbers; encode them in a feature definition")
     others = [f"`{name}`" for name in kept if name not in names]
     inputs = frame.selectExpr(*others, *(f"cast(`{name}` as float) as `{name}`" for name in names))
-    outputs = (
-        event_rows.schema(inputs.select(*kept))
-        .append(pa.field(SCORE, pa.float32()))
-        .append(pa.field(DECISION, pa.bool_()))
-    )
+    arriving = event_rows.schema(inputs)
+    decided = [pa.field(SCORE, pa.float32()), pa.field(DECISION, pa.bool_())]
+    outputs = pa.schema([*(arriving.field(name) for name in kept), *decided])
     kernel = scorer(bundle.read(GRAPH), bundle.manifest.files[GRAPH], names, bundle.manifest.threshold, kept)
     return inputs.mapInArrow(lakehouse.kernel(kernel), from_arrow_schema(outputs))
 
@@ -231,11 +230,11 @@ def writable(lakehouse: Lakehouse, frame: DataFrame, schema: pa.Schema) -> DataF
     """Scored rows as `Lakehouse.write` takes them fastest.
 
     On a cluster a day's rows come together, or every worker holds a file of every day. Rows of the embedded engine are
-    written in this process.
+    written in this process while the engine scores the next.
     """
     if lakehouse.settings.spark_remote:
         return frame.repartition(PARTITION)
-    return frame.toArrow().cast(schema).to_reader()
+    return engine.rows(frame, schema)
 
 
 def _padded(frame: DataFrame, schema: pa.Schema) -> DataFrame:

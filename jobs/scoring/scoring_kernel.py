@@ -53,15 +53,13 @@ def scorer(graph: bytes, sha256: str, names: Sequence[str], threshold: float, ke
 
 def matrix(batch: pa.RecordBatch, names: Sequence[str]) -> Float32s:
     """Float32 columns as [n, f], null as NaN. Raises ValueError on another type or an infinity."""
-    features = np.empty((batch.num_rows, len(names)), dtype=np.float32)
-    for position, name in enumerate(names):
-        column = batch.column(name)
-        if not pa.types.is_float32(column.type):
-            raise ValueError(f"feature {name!r}: expected float32, found {column.type}; cast it before it is scored")
-        features[:, position] = column.to_numpy(zero_copy_only=False)
+    for name in names:
+        if not pa.types.is_float32(kind := batch.schema.field(name).type):
+            raise ValueError(f"feature {name!r}: expected float32, found {kind}; cast it before it is scored")
+    features: Float32s = batch.select(list(names)).to_tensor(null_to_nan=True, row_major=True).to_numpy()
     # One pass over all of it: a sum is finite or NaN unless something is infinite (or the sum overflows).
     with np.errstate(over="ignore", invalid="ignore"):
-        suspicious = not np.isfinite(features.sum(dtype=np.float64))
+        suspicious = not np.isfinite(features.sum())
     if suspicious and np.isinf(features).any():
         wrong = [names[position] for position in np.flatnonzero(np.isinf(features).any(axis=0)).tolist()]
         raise ValueError(f"features {wrong}: expected finite values or null, found an infinity; correct or null them")

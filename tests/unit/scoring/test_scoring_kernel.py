@@ -7,10 +7,12 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from jobs.models.runtime import INPUT, OUTPUT
-from jobs.scoring.scoring_kernel import SCORE, scorer
+from jobs.scoring.scoring_kernel import SCORE, matrix, scorer
 
 BATCH = pa.RecordBatch.from_pydict({name: pa.array([n], pa.float32()) for name, n in (("a", 1.0), ("b", 10.0))})
 
@@ -52,3 +54,18 @@ def test_another_graph_under_an_approved_name_is_refused() -> None:
     assert scored(approved, ["a", "b"]) == 21.0
     with pytest.raises(ValueError, match="not the one that was approved"):
         list(run(iter([BATCH])))
+
+
+@given(st.lists(st.lists(st.none() | st.floats(width=32), min_size=3, max_size=3), max_size=20), st.integers(0, 5))
+def test_the_matrix_holds_every_value_bit_by_bit_and_null_as_nan(values: list[list[float | None]], first: int) -> None:
+    columns = [pa.array([row[n] for row in values], pa.float32()) for n in range(3)]
+    batch = pa.RecordBatch.from_arrays(columns, names=["a", "b", "c"]).slice(first)
+    expected = np.array([[row[n] for n in (2, 0, 2)] for row in values[first:]], np.float32).reshape(-1, 3)
+    if np.isinf(expected).any():
+        with pytest.raises(ValueError, match="infinity"):
+            matrix(batch, ["c", "a", "c"])
+    else:
+        found = matrix(batch, ["c", "a", "c"])
+        np.testing.assert_array_equal(found, expected)
+        assert found.flags.c_contiguous and found.dtype == np.float32
+        assert (np.signbit(found) == np.signbit(expected))[~np.isnan(expected)].all()

@@ -1,8 +1,9 @@
 """Whether the world, or serving, has moved away from what the champion knows: drift and skew, as assets."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pyarrow as pa
@@ -18,6 +19,12 @@ from jobs.problem import Problem
 from jobs.registry.bundle import Bundle
 from jobs.registry.champion_bundles import Champions
 from jobs.use_case import UseCase
+
+if TYPE_CHECKING:
+    from jobs.drift.report import DriftReport
+    from jobs.drift.skew import FeatureSkew
+    from jobs.drift.skew_check import Checked
+    from jobs.ground_truth.drift_windows import DriftTest
 
 NO_DRIFT, NO_SKEW = "no_drift", "no_training_serving_skew"
 SHOWN_DAYS = 28
@@ -62,54 +69,84 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        from jobs.drift import report
-        from jobs.ground_truth import outcomes
-        from jobs.ground_truth.label_drift import label_drift
-        from jobs.retraining import nightly_evidence
-        from jobs.scoring import logged_days
-
         as_of = moment(context, lakehouse, use_case)
-        logged = logged_days.logged_days(lakehouse, use_case, as_of, outcomes.first_day(use_case, as_of))
-        decided = outcomes.outcomes(lakehouse, use_case, problem, as_of)
-        if logged is None or decided is None:
+        judged = _judged(lakehouse, use_case, problem, champions, as_of)
+        if judged is None:
             yield from _nothing(NO_DRIFT, NOTHING_SCORED)
             return
-        bundle = _bundle(champions, use_case, logged.model_version, as_of)
-        if came := nightly_evidence.prepare(lakehouse, use_case, champions, as_of):
-            report.prepare(lakehouse, use_case, bundle, logged, came)
-        measured = nightly_evidence.measurement(lakehouse, use_case, champions, as_of)
-        judged = measured.judged(use_case.label_features, SHOWN_DAYS)
-        label, concept, note = label_drift(decided.known.labelled), measured.concept, ""
-        if judged and measured.stable is not None:
-            found = report.report(lakehouse, use_case, bundle, logged, judged, measured.stable.days)
-        else:
-            why = measured.unmeasured or "no day is counted yet"
-            found, note = None, f"features and scores cannot be judged: {why}"
-        alarms = [*(f"{name} drifted" for name in (found.named if found else ()))]
-        alarms += ["what is positive changed (concept drift)"] if concept and concept.alarm else []
-        alarms += ["rows can be told from those before"] if found and found.alarm and not found.named else []
         yield dg.AssetCheckResult(
             check_name=NO_DRIFT,
-            passed=not alarms,
+            passed=not judged.alarms,
             severity=dg.AssetCheckSeverity.WARN,
-            description="; ".join(alarms) or note or "nothing is over the line",
+            description="; ".join(judged.alarms) or judged.note or "nothing is over the line",
         )
-        html = _report_file(lakehouse, use_case, found) if found and (alarms or config.html) else {}
-        yield dg.MaterializeResult(
-            metadata={
-                **({"notes": note} if note else {}),
-                "model_version": logged.model_version,
-                **(_drift_shown(found) if found else {}),
-                "label_drift_score": label.score,
-                **({"concept_drift_score": concept.score, "concept_drift_judged": concept.judged} if concept else {}),
-                **html,
-            }
-        )
+        wanted = judged.alarms or config.html
+        html = _report_file(lakehouse, use_case, judged.report) if judged.report and wanted else {}
+        yield dg.MaterializeResult(metadata={**judged.metadata, **html})
 
     return drift
 
 
-def _drift_shown(found: Any) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Judged:
+    """What was found out about drift on one night."""
+
+    model_version: int
+    report: "DriftReport | None"
+    """Features and scores; None if they cannot be judged."""
+    label: "DriftTest"
+    concept: "DriftTest | None"
+    note: str = ""
+    """Why features and scores cannot be judged."""
+
+    @property
+    def alarms(self) -> list[str]:
+        """What drifted, in words."""
+        report, concept = self.report, self.concept
+        alarms = [f"{name} drifted" for name in (report.named if report else ())]
+        alarms += ["what is positive changed (concept drift)"] if concept and concept.alarm else []
+        return alarms + (["rows can be told from those before"] if report and report.alarm and not report.named else [])
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the page of the asset shows."""
+        concept = self.concept
+        return {
+            **({"notes": self.note} if self.note else {}),
+            "model_version": self.model_version,
+            **(_drift_shown(self.report) if self.report else {}),
+            "label_drift_score": self.label.score,
+            **({"concept_drift_score": concept.score, "concept_drift_judged": concept.judged} if concept else {}),
+        }
+
+
+def _judged(
+    lakehouse: Lakehouse, use_case: UseCase, problem: Problem, champions: Champions, as_of: datetime
+) -> _Judged | None:
+    """Drift as of a night; None if nothing was scored yet."""
+    from jobs.drift import report
+    from jobs.ground_truth import outcomes
+    from jobs.ground_truth.label_drift import label_drift
+    from jobs.retraining import nightly_evidence
+    from jobs.scoring import logged_days
+
+    logged = logged_days.logged_days(lakehouse, use_case, as_of, outcomes.first_day(use_case, as_of))
+    decided = outcomes.outcomes(lakehouse, use_case, problem, as_of)
+    if logged is None or decided is None:
+        return None
+    bundle = _bundle(champions, use_case, logged.model_version, as_of)
+    if came := nightly_evidence.prepare(lakehouse, use_case, champions, as_of):
+        report.prepare(lakehouse, use_case, bundle, logged, came)
+    measured = nightly_evidence.measurement(lakehouse, use_case, champions, as_of)
+    days, found = measured.judged(use_case.label_features, SHOWN_DAYS), None
+    if days and measured.stable is not None:
+        found = report.report(lakehouse, use_case, bundle, logged, days, measured.stable.days)
+    why = f"features and scores cannot be judged: {measured.unmeasured or 'no day is counted yet'}"
+    label = label_drift(decided.known.labelled)
+    return _Judged(logged.model_version, found, label, measured.concept, why if found is None else "")
+
+
+def _drift_shown(found: "DriftReport") -> dict[str, Any]:
     last = found.last
     rows = [
         {
@@ -137,7 +174,7 @@ def _drift_shown(found: Any) -> dict[str, Any]:
     }
 
 
-def _report_file(lakehouse: Lakehouse, use_case: UseCase, found: Any) -> dict[str, Any]:
+def _report_file(lakehouse: Lakehouse, use_case: UseCase, found: "DriftReport") -> dict[str, Any]:
     from jobs.drift import evidently_report
 
     path = evidently_report.write(lakehouse.settings, use_case, found)
@@ -177,34 +214,36 @@ def _skew(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             check_name=NO_SKEW,
             passed=not differ,
             severity=dg.AssetCheckSeverity.WARN,
-            description="; ".join(_said(each, found) for each in differ) or f"{found.skew.rows} rows are the same",
+            description="; ".join(_in_words(each, found) for each in differ) or f"{found.skew.rows} rows are the same",
         )
-        rows = [
-            {
-                "feature": each.feature,
-                "share of rows": found.share(each.rows),
-                "median difference": each.size,
-                "diagnosis": each.diagnosis or "unknown",
-                "detail": each.detail,
-            }
-            for each in differ
-        ]
-        yield dg.MaterializeResult(
-            metadata={
-                "model_version": found.model_version,
-                "days": ", ".join(map(str, found.days)),
-                "rows_compared": found.skew.rows,
-                "rows_unknown_offline": found.skew.unknown,
-                "features_compared": len(found.features),
-                "features_that_differ": len(differ),
-                **({"differences": markdown_table(pa.Table.from_pylist(rows))} if rows else {}),
-            }
-        )
+        yield dg.MaterializeResult(metadata=_skew_shown(found))
 
     return skew
 
 
-def _said(each: Any, found: Any) -> str:
+def _skew_shown(found: "Checked") -> dict[str, Any]:
+    rows = [
+        {
+            "feature": each.feature,
+            "share of rows": found.share(each.rows),
+            "median difference": each.size,
+            "diagnosis": each.diagnosis or "unknown",
+            "detail": each.detail,
+        }
+        for each in found.skew.features
+    ]
+    return {
+        "model_version": found.model_version,
+        "days": ", ".join(map(str, found.days)),
+        "rows_compared": found.skew.rows,
+        "rows_unknown_offline": found.skew.unknown,
+        "features_compared": len(found.features),
+        "features_that_differ": len(rows),
+        **({"differences": markdown_table(pa.Table.from_pylist(rows))} if rows else {}),
+    }
+
+
+def _in_words(each: "FeatureSkew", found: "Checked") -> str:
     return f"{each.feature}: {each.diagnosis or 'unexplained'} in {found.share(each.rows):.1%} of rows ({each.detail})"
 
 

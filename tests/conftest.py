@@ -33,6 +33,8 @@ from jobs.settings import ROOT, Settings
 from tools.check_test_needs import postgres_program
 
 CACHE = ROOT / ".cache"
+TESTS = Path(__file__).parent
+DEAR_UNIT_TESTS = ("training", "retraining", "backtesting", "evaluation", "promotion")
 EXAMPLES = "examples"
 # Which run brought a row: differs, and may, when a run was interrupted.
 COUNTERS = {"loaded_in", "reports_loaded_in", "transactions_loaded_in"}
@@ -45,10 +47,15 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `embedded` run on the embedded engine alone."""
+    """Deselect Spark for tests marked `embedded`, and let the dear rooms of unit tests start before the others.
+
+    A dear file that starts last keeps one worker busy while the others wait.
+    """
     twice = [item for item in items if {"embedded", "spark"} <= {mark.name for mark in item.iter_markers()}]
     config.hook.pytest_deselected(items=twice)
     items[:] = [item for item in items if item not in twice]
+    unit = TESTS / "unit"
+    items.sort(key=lambda item: unit in item.path.parents and item.path.parent.name not in DEAR_UNIT_TESTS)
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:

@@ -12,8 +12,12 @@ from worlds.shared import built_once, session_folder
 
 from jobs import settings
 from jobs.lakehouse import engine
+from jobs.settings import Settings
 from jobs.simulate import simulator
+from jobs.use_cases.fraud import FRAUD
+from orchestration import run_command
 
+RunHere = Callable[[Settings, list[str]], int]
 Command = Callable[..., "subprocess.Popen[str]"]
 Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]
 
@@ -42,16 +46,26 @@ def evergreen() -> Command:
 
 
 @pytest.fixture(scope="session")
+def run_here() -> RunHere:
+    """What `evergreen run` does, in this process: for runs that nothing kills, which then need not import again."""
+
+    def run(home: Settings, world: list[str]) -> int:
+        files = {name.removeprefix("--"): (Path(path),) for name, path in zip(world[::2], world[1::2], strict=True)}
+        return run_command.run(home, FRAUD, files, None, None, show=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def clean(
-    tmp_path_factory: pytest.TempPathFactory, evergreen: Command, world: list[str], tables: Tables
+    tmp_path_factory: pytest.TempPathFactory, run_here: RunHere, world: list[str], tables: Tables
 ) -> Mapping[str, list[tuple[Any, ...]]]:
     """The tables of a run that nothing disturbed, made once for all workers."""
 
-    def build(home: Path) -> None:
-        process = evergreen(home, "run", *world)
-        output, _ = process.communicate(timeout=500)
-        engine.stop(settings.load({"EVERGREEN_HOME": str(home)}))
-        assert process.returncode == 0, output
+    def build(folder: Path) -> None:
+        home = settings.load({"EVERGREEN_HOME": str(folder)})
+        assert run_here(home, world) == 0
+        engine.stop(home)
 
     found = tables(built_once(session_folder(tmp_path_factory, "clean"), build))
     assert len(found["fraud.transactions"]) > 500 and found["fraud_features.training_set"]

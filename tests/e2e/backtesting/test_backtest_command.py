@@ -1,9 +1,6 @@
 """`evergreen backtest` on a small simulated world: the whole lineage, then folds on what it kept."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
@@ -12,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from polars.testing import assert_series_equal
 
 from jobs.backtesting import folds
@@ -20,6 +18,7 @@ from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
 from jobs.simulate import simulator
 from jobs.use_cases.fraud import FRAUD, PROBLEM
+from orchestration import cli
 
 FOLD = Fold(date(2026, 2, 1))
 
@@ -36,11 +35,10 @@ def test_a_fold_is_measured_on_what_was_known(
 ) -> None:
     out = tmp_path / "fold.json"
     files = [argument for name, (file,) in world.items() for argument in (f"--{name}", str(file))]
-    done = subprocess.run(
-        [Path(sys.executable).with_name("evergreen"), "backtest", *files, "--train-from", "2026-02-01", "--out", out],
-        env={**os.environ, "EVERGREEN_HOME": str(home.home)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    arguments = ["backtest", *files, "--train-from", "2026-02-01", "--out", str(out)]
+    done = CliRunner(env={"EVERGREEN_HOME": str(home.home)}).invoke(cli.main, arguments)
+    assert done.exit_code == 0, done.output
+    assert "average_precision" in done.output
     result = json.loads(out.read_text())
     wanted = {"auc_roc", "average_precision", "card_precision_at_100", "train_rows", "test_rows", "test_frauds"}
     assert wanted | {"family", "parameters", "seconds"} <= result.keys()

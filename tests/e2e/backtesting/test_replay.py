@@ -129,8 +129,8 @@ def test_killed_and_started_again_it_comes_to_the_same(world: World, tmp_path: P
         assert _lines(out) >= lines
     with (out / replay_log.LINES).open("a") as file:
         file.write('{"date": "2026-05')  # killed in the middle of a line
-    subprocess.run([*command, "--out", str(out)], env=environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    again = pl.read_parquet(out / "timeline.parquet")
+    again = job.run(world.home, FRAUD, world.files, None, "weekly", out)
+    assert pl.read_parquet(out / "timeline.parquet").equals(again)
     assert again.drop("seconds").equals(world.timeline.drop("seconds"))
 
 

@@ -62,7 +62,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("loop")
-    made = write(scenario("abrupt", start=FIRST, days=80, customers=1300, seed=5, terminals=975), str(folder / "raw"))
+    made = write(scenario("abrupt", start=FIRST, days=80, customers=700, seed=5, terminals=525), str(folder / "raw"))
     own = settings.load({"EVERGREEN_HOME": str(folder / "home")})
     files = {name: (path,) for name, path in made.items()}
     runner.registered(own, SMALL, files, None)

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from jobs.settings import Settings
 
 Command = Callable[..., "subprocess.Popen[str]"]
+RunHere = Callable[[Settings, list[str]], int]
 Rows = Mapping[str, list[tuple[Any, ...]]]
 NOWHERE = "127.0.0.1:1"
 TOO_SMALL, FOR_DBT_ONLY, ENOUGH = "500k", "4m", "256m"
@@ -30,11 +32,18 @@ def test_a_spark_that_does_not_answer_is_told_in_one_line(home: Settings, evergr
 
 @pytest.mark.timeout(900)
 def test_an_online_store_that_does_not_answer_leaves_the_tables_whole(
-    home: Settings, evergreen: Command, world: list[str], clean: Rows, tables: Callable[..., Rows]
+    home: Settings,
+    run_here: RunHere,
+    world: list[str],
+    clean: Rows,
+    tables: Callable[..., Rows],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = f"redis://{NOWHERE}"
-    status, output = finished(evergreen(home.home, "run", *world, EVERGREEN_ONLINE_STORE=store))
-    assert status == 1
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run_here(replace(home, online_store_url=store), world) == 1
+    output = capsys.readouterr().out
     errors = [line for line in output.splitlines() if line.startswith("failed")]
     assert len(errors) == 1 and errors[0].startswith("failed fraud/features/online_store:"), output
     assert store in errors[0] and "Traceback" not in output
@@ -60,7 +69,13 @@ def mount(folder: Path, size: str, *options: str) -> "subprocess.CompletedProces
 
 @pytest.mark.timeout(900)
 def test_a_full_disk_is_an_error_and_with_room_the_run_ends_like_a_clean_one(
-    disk: Path, home: Settings, evergreen: Command, world: list[str], clean: Rows, tables: Callable[..., Rows]
+    disk: Path,
+    home: Settings,
+    evergreen: Command,
+    run_here: RunHere,
+    world: list[str],
+    clean: Rows,
+    tables: Callable[..., Rows],
 ) -> None:
     status, output = finished(evergreen(home.home, "run", *world, EVERGREEN_WAREHOUSE=str(disk)))
     assert status == 1, output
@@ -68,8 +83,7 @@ def test_a_full_disk_is_an_error_and_with_room_the_run_ends_like_a_clean_one(
     for rows in tables(home.home, disk).values():
         assert len(rows) == len(set(rows))
     assert mount(disk, ENOUGH).returncode == 0
-    status, output = finished(evergreen(home.home, "run", *world, EVERGREEN_WAREHOUSE=str(disk)))
-    assert status == 0, output
+    assert run_here(replace(home, warehouse_url=str(disk)), world) == 0
     assert tables(home.home, disk) == clean
 
 

@@ -15,6 +15,7 @@ from worlds.draws import drawn
 from jobs.settings import Settings
 
 Command = Callable[..., "subprocess.Popen[str]"]
+RunHere = Callable[[Settings, list[str]], int]
 Rows = Mapping[str, list[tuple[Any, ...]]]
 
 # In the order in which a run makes them.
@@ -33,7 +34,12 @@ def drawn_points() -> list[tuple[str, bool]]:
 
 @pytest.mark.timeout(900)
 def test_a_run_killed_at_many_points_ends_like_a_clean_one(
-    home: Settings, evergreen: Command, world: list[str], clean: Rows, tables: Callable[..., Rows]
+    home: Settings,
+    evergreen: Command,
+    run_here: RunHere,
+    world: list[str],
+    clean: Rows,
+    tables: Callable[..., Rows],
 ) -> None:
     for point, engine_too in drawn_points():
         process = evergreen(home.home, "run", *world)
@@ -43,9 +49,7 @@ def test_a_run_killed_at_many_points_ends_like_a_clean_one(
             os.kill(json.loads((home.home / "engine" / "server.json").read_text())["pid"], signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL, point
-    process = evergreen(home.home, "run", *world)
-    output, _ = process.communicate(timeout=500)
-    assert process.returncode == 0, output
+    assert run_here(home, world) == 0
     assert_equal(tables(home.home), clean)
 
 

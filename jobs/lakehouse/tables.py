@@ -20,11 +20,13 @@ from jobs.lakehouse import arrow_writer, engine, file_statistics
 from jobs.lakehouse.commit_state import keeping, user_metadata
 from jobs.lakehouse.data_files import DataFiles, data_files
 from jobs.lakehouse.session_catalog import register, register_table
+from jobs.lakehouse.write_proof import Rows, WriteMismatch, check_schema, columns, rows_of_commit
 from jobs.settings import Settings
 from jobs.state_files import file_lock
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame
+    from pyspark.sql.connect.readwriter import DataFrameWriter
     from pyspark.sql.connect.session import SparkSession
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -34,10 +36,6 @@ T = TypeVar("T")
 PARTITION = "event_date"
 """The column of daily partitions, of every table that has them."""
 NO_DAY = "date '9999-12-31'"
-
-
-class WriteMismatch(RuntimeError):
-    """What arrived in a table is not what was meant to be written."""
 
 
 @dataclass
@@ -135,12 +133,12 @@ class Lakehouse:
         return dataset.dataset(f"{folder}/{unquote(file)}", format="parquet", filesystem=store).head(rows)
 
     def schema(self, table: str, version: int | None = None) -> pa.Schema:
-        return _columns(self.delta(table, version))
+        return columns(self.delta(table, version))
 
     def write(
         self,
         table: str,
-        rows_in: "DataFrame | pa.Table | pa.RecordBatchReader",
+        rows_in: Rows,
         *,
         mode: str,
         schema: pa.Schema,
@@ -157,49 +155,27 @@ class Lakehouse:
 
         Raises WriteMismatch, with the table as it was, if schema or row count differ.
         """
-        spark = self.spark
-        there = self._opened(table)
+        spark, there = self.spark, self._opened(table)
         before = None if there is None else there.version()
-        arriving = rows_in.schema if isinstance(rows_in, (pa.Table, pa.RecordBatchReader)) else _arrow(rows_in)
-        self._check_schema(table, arriving, schema, there)
+        check_schema(table, rows_in, schema, there)
         if isinstance(rows_in, pa.Table):
             rows = rows_in.num_rows if rows is None else rows
             rows_in = spark.createDataFrame(rows_in)
-        where = None if before is None else replace_where
+        where, by = (None, partition_by) if there is None else (replace_where, ())
         if isinstance(rows_in, pa.RecordBatchReader):
-            by = partition_by if before is None else ()
-            arrow_writer.save(
-                self.path(table) if there is None else there, rows_in, mode, where, by, keeping(state or {})
-            )
+            target = self.path(table) if there is None else there
+            arrow_writer.save(target, rows_in, mode, where, by, keeping(state or {}))
         else:
-            options = {"userMetadata": user_metadata(state or {})} | ({} if where is None else {"replaceWhere": where})
-            if before is None:
-                options |= file_statistics.properties(schema, partition_by)
-            writer = rows_in.write.format("delta").mode(mode).options(**options)
-            if partition_by and before is None:
-                writer = writer.partitionBy(*partition_by)
-            writer.save(self.path(table))
+            new = {} if there is not None else file_statistics.properties(schema, partition_by)
+            options = {"userMetadata": user_metadata(state or {}), **new}
+            _writer(rows_in, mode, where, by, options).save(self.path(table))
         after = self.version(table)
-        if before is None:
+        if there is None:
             register_table(spark, self.path(table), table, embedded=self.settings.spark_remote is None)
         self._check_rows(table, (before, after), rows, where)
         if after is None:
             raise WriteMismatch(f"{table}: the engine reported success, but there is no table at {self.path(table)}")
         return after
-
-    def _check_schema(self, table: str, arriving: pa.Schema, meant: pa.Schema, there: DeltaTable | None) -> None:
-        expected = _types(meant)
-        for found, where in [(_types(arriving), "to be written")] + (
-            [] if there is None else [(_types(_columns(there)), f"in the table at version {there.version()}")]
-        ):
-            if found != expected:
-                difference = {k: (expected.get(k), found.get(k)) for k in expected.keys() | found.keys()}
-                changed = "; ".join(
-                    f"{column}: expected {want}, found {have}"
-                    for column, (want, have) in sorted(difference.items())
-                    if want != have
-                )
-                raise WriteMismatch(f"{table}: columns {where} differ from what was meant: {changed}")
 
     def _check_rows(
         self,
@@ -223,8 +199,7 @@ class Lakehouse:
     def _arrived(self, table: str, version: int, where: str | None) -> int:
         if where is not None:  # the commit's own count would include kept rows of files it had to rewrite
             return self.read(table, version).where(where).count()
-        metrics = _metrics(self.delta(table))
-        return int(metrics.get("numOutputRows", metrics.get("num_added_rows", -1)))
+        return rows_of_commit(self.delta(table))
 
     def reshape(
         self,
@@ -319,32 +294,14 @@ def of_days(days: Sequence[date]) -> str:
     return f"{PARTITION} in ({listed or NO_DAY})"
 
 
-def _arrow(frame: "DataFrame") -> pa.Schema:
-    from pyspark.sql.pandas.types import to_arrow_schema
-
-    return to_arrow_schema(frame.schema, timezone="UTC")
-
-
-def _columns(delta: DeltaTable) -> pa.Schema:
-    return pa.schema(delta.schema().to_arrow())
-
-
-def _types(schema: pa.Schema) -> dict[str, str]:
-    """Column types as Delta knows them: no nullability, no metadata, timestamps in microseconds."""
-    return {f.name: "timestamp[us, UTC]" if pa.types.is_timestamp(f.type) else _canonical(f.type) for f in schema}
-
-
-def _canonical(kind: pa.DataType) -> str:
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return "string"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return f"list<{_canonical(kind.value_type)}>"
-    return str(kind)
-
-
-def _metrics(delta: DeltaTable) -> dict[str, Any]:
-    metrics: dict[str, Any] = delta.history(1)[0].get("operationMetrics") or {}
-    return metrics
+def _writer(
+    frame: "DataFrame", mode: str, where: str | None, by: Sequence[str], options: Mapping[str, str]
+) -> "DataFrameWriter":
+    """The writer of a frame; with `where` it replaces only the rows that match."""
+    writer = frame.write.format("delta").mode(mode).options(**options)
+    if where is not None:
+        writer = writer.option("replaceWhere", where)
+    return writer.partitionBy(*by) if by else writer
 
 
 def attach(settings: Settings) -> Lakehouse:

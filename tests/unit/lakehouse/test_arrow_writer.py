@@ -1,6 +1,7 @@
-"""Rows written in this process: what is replaced, what is committed, and which columns have dictionaries."""
+"""Rows written in this process: what is replaced, what is committed, and how each column is stored."""
 
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -61,3 +62,35 @@ def test_a_batch_that_does_not_arrive_raises_its_own_error_and_commits_nothing(t
         with pytest.raises(ValueError, match=r"^expected finite values$"):
             arrow_writer.save(DeltaTable(path), arriving(table, stops=True), "overwrite", where, [], commit)
         assert (DeltaTable(path).version(), DeltaTable(path).to_pyarrow_table().num_rows) == (0, 2)
+
+
+def test_whole_numbers_and_times_are_written_as_differences_and_come_back_whole(tmp_path: Path) -> None:
+    moments = [
+        datetime(1, 1, 1, tzinfo=UTC),
+        None,
+        datetime(9999, 12, 31, tzinfo=UTC),
+        datetime(2026, 3, 1, tzinfo=UTC),
+    ]
+    table = pa.table(
+        {
+            "id": pa.array([-(2**63), 2**63 - 1, None, 0], pa.int64()),
+            "small": pa.array([127, -128, 0, None], pa.int8()),
+            "at": pa.array(moments, pa.timestamp("us", "UTC")),
+            "day": pa.array([date(1, 1, 1), date(9999, 12, 31), None, date(2026, 3, 1)]),
+            "part": pa.array([1] * 4),
+        }
+    )
+    save(str(tmp_path), table)
+    stored = DeltaTable(str(tmp_path))
+    assert stored.to_pyarrow_table(columns=table.column_names).to_pydict() == table.to_pydict()
+    group = pq.ParquetFile(stored.file_uris()[0]).metadata.row_group(0)
+    columns = [group.column(place) for place in range(group.num_columns)]
+    assert all("DELTA_BINARY_PACKED" in column.encodings and not column.has_dictionary_page for column in columns)
+
+
+def test_the_log_has_the_bounds_of_columns_stored_as_differences(tmp_path: Path) -> None:
+    at = pa.array([datetime(2026, 3, day, tzinfo=UTC) for day in (3, 1, 2)], pa.timestamp("us", "UTC"))
+    save(str(tmp_path), pa.table({"loaded_in": [2, 9, 4], "at": at, "part": [1, 1, 1]}))
+    actions = pa.table(DeltaTable(str(tmp_path)).get_add_actions(flatten=True)).to_pylist()[0]
+    assert (actions["min.loaded_in"], actions["max.loaded_in"]) == (2, 9)
+    assert (actions["min.at"].day, actions["max.at"].day) == (1, 3)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.features import entity_buckets
 from jobs.features.window_kernel import compute
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.windows import WindowFeatures
@@ -38,8 +39,10 @@ def run(
     labels: "DataFrame | None" = None,
     *,
     buckets: int | None = None,
-) -> "DataFrame":
-    """The features of every target event, computed by the engine bucket by bucket; columns as `features.schema`.
+) -> "DataFrame | pa.RecordBatchReader":
+    """The features of every target event, computed bucket by bucket; columns as `features.schema`.
+
+    On a cluster its workers compute them; next to the embedded engine this process does, as the rows are read.
 
     events: id, entity, event timestamp, known_at, superseded_at, value columns, and which rows are targets: a boolean
     `is_target`, or `version` (targets are the first versions), or neither (every row is a target).
@@ -56,12 +59,14 @@ def run(
         events = events.withColumn("is_target", expr("version = 1" if "version" in events.columns else "true"))
     facts = _facts(features, events, labels)
     schema = _schema(features, facts)
-    kernel = lakehouse.kernel(_kernel(features, schema))
+    kernel = _kernel(features, schema)
+    if not lakehouse.settings.spark_remote:
+        return entity_buckets.results(kernel, facts.toArrow(), features.entity, buckets, schema)
     grouped = facts.withColumn("bucket", expr(f"pmod(hash(`{features.entity}`), {buckets})")).groupBy("bucket")
     columns = from_arrow_schema(schema)
     # Without the casts a string is "string collate UTF8_BINARY" in Spark 4.2's Delta log, which delta-rs cannot read.
     plain = [f"cast(`{column.name}` as {column.dataType.simpleString()}) as `{column.name}`" for column in columns]
-    return grouped.applyInArrow(kernel, columns).selectExpr(*plain)
+    return grouped.applyInArrow(lakehouse.kernel(kernel), columns).selectExpr(*plain)
 
 
 def _facts(features: WindowFeatures, events: "DataFrame", labels: "DataFrame | None") -> "DataFrame":
@@ -170,13 +175,13 @@ def _replace(inputs: "_Inputs", target: str, days: tuple[date, ...] | None, buck
     events, labels = inputs.around(days)
     facts, targets = events.selectExpr("count(*)", "count_if(is_target)").collect()[0]
     rows = run(inputs.lakehouse, inputs.features, events, labels, buckets=buckets or _buckets(facts))
-    schema = _schema(inputs.features, rows)
+    schema = rows.schema if isinstance(rows, pa.RecordBatchReader) else _schema(inputs.features, rows)
     if inputs.lakehouse.exists(target) and inputs.lakehouse.schema(target).names != schema.names:
         inputs.lakehouse.reshape(target, schema)
     version = inputs.lakehouse.write(
         target,
-        # One file per day: else every bucket would bring a file for every day.
-        rows.repartition(PARTITION),
+        # One file per day: else every worker would bring a file for every day.
+        rows if isinstance(rows, pa.RecordBatchReader) else rows.repartition(PARTITION),
         mode="overwrite",
         schema=schema,
         rows=targets,

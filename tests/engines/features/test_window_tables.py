@@ -228,8 +228,9 @@ def test_any_number_of_buckets_gives_the_same_bits(lakehouse: Lakehouse) -> None
     put(lakehouse, events, labels)
     wanted = expected(events, labels, START + 99 * DAY, FEATURES)
     for buckets in (1, 3, 16):
-        frame = window_tables.run(lakehouse, FEATURES, lakehouse.read(EVENTS), lakehouse.read(LABELS), buckets=buckets)
-        same(pl.DataFrame(frame.toArrow()).sort("transaction_id"), wanted)
+        rows = window_tables.run(lakehouse, FEATURES, lakehouse.read(EVENTS), lakehouse.read(LABELS), buckets=buckets)
+        table = rows.read_all() if isinstance(rows, pa.RecordBatchReader) else rows.toArrow()
+        same(pl.DataFrame(table).sort("transaction_id"), wanted)
 
 
 @pytest.mark.embedded

@@ -1,0 +1,64 @@
+"""Kernels run bucket by bucket: every fact reaches the kernel once, with all others of its entity, as rows are read."""
+
+import os
+
+import pyarrow as pa
+import pytest
+
+from jobs.features import entity_buckets
+
+SCHEMA = pa.schema([("entity", pa.string()), ("value", pa.int64())])
+ENTITIES = [None if n % 7 == 0 else f"e{n % 5}" for n in range(100)]
+FACTS = pa.table({"entity": ENTITIES, "value": range(100)}, schema=SCHEMA)
+
+
+def same(facts: pa.Table) -> pa.Table:
+    return facts.cast(SCHEMA)
+
+
+@pytest.mark.parametrize("buckets", [1, 3, 500])
+def test_every_fact_comes_back_once(buckets: int) -> None:
+    rows = entity_buckets.results(same, FACTS, "entity", buckets, SCHEMA).read_all()
+    assert rows.sort_by("value").to_pydict() == FACTS.to_pydict()
+
+
+@pytest.mark.parametrize("buckets", [1, 3, 500])
+def test_all_facts_of_an_entity_reach_the_kernel_together_and_in_order(buckets: int) -> None:
+    def counted(facts: pa.Table) -> pa.Table:
+        values = facts["value"].to_pylist()
+        assert values == sorted(values)
+        return facts.group_by("entity").aggregate([("value", "count")]).rename_columns(SCHEMA.names).cast(SCHEMA)
+
+    rows = entity_buckets.results(counted, FACTS, "entity", buckets, SCHEMA).read_all().to_pydict()
+    counts = dict(zip(rows["entity"], rows["value"], strict=True))
+    assert len(rows["entity"]) == len(counts)
+    assert counts == {entity: ENTITIES.count(entity) for entity in ENTITIES}
+
+
+def test_without_facts_there_are_no_rows() -> None:
+    rows = entity_buckets.results(same, FACTS.slice(0, 0), "entity", 4, SCHEMA).read_all()
+    assert rows.num_rows == 0 and rows.schema == SCHEMA
+
+
+def test_an_error_of_the_kernel_is_raised_with_its_message() -> None:
+    def refuses(facts: pa.Table) -> pa.Table:
+        raise ValueError("expected finite numbers, found NaN")
+
+    with pytest.raises(ValueError, match="expected finite numbers, found NaN"):
+        entity_buckets.results(refuses, FACTS, "entity", 4, SCHEMA).read_all()
+
+
+def test_only_a_few_buckets_are_computed_before_their_rows_are_read() -> None:
+    buckets, computed = 60 + 2 * (os.cpu_count() or 1), []
+    facts = pa.table({"entity": [f"e{n}" for n in range(5000)], "value": range(5000)}, schema=SCHEMA)
+
+    def noted(facts: pa.Table) -> pa.Table:
+        computed.append(facts.num_rows)
+        return facts.cast(SCHEMA)
+
+    reader = entity_buckets.results(noted, facts, "entity", buckets, SCHEMA)
+    assert not computed
+    reader.read_next_batch()
+    assert len(computed) <= 1 + (os.cpu_count() or 1) + 1
+    reader.read_all()
+    assert sum(computed) == 5000

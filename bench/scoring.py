@@ -1,7 +1,9 @@
 """Batch scoring, Delta in, Delta out, features already joined, against a bare single-threaded ONNX Runtime loop.
 
 The loop runs over the same rows as Arrow batches in memory and keeps nothing. The engine reads, scores and writes id,
-day, score and decision, and in a second turn the features too, as the prediction log has them: `with_features`.
+day, score and decision, and in a second turn the features too, as the prediction log has them: `with_features`. What
+reading and writing cost at least, the same loop shows from the same Delta table to another, in one process without an
+engine: `_without_engine`.
 `python bench/scoring.py [--large]`.
 """
 
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import psutil
 import pyarrow as pa
 from common import REPORTS, best
@@ -27,16 +30,17 @@ from deltalake import DeltaTable, write_deltalake
 
 from jobs import settings
 from jobs.datasets import event_rows
-from jobs.lakehouse import engine
+from jobs.lakehouse import arrow_writer, engine
+from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.tables import PARTITION, Lakehouse, attach
 from jobs.models.catalog import new_model
 from jobs.models.graphs import Graph
 from jobs.models.protocol import Examples
 from jobs.models.runtime import INPUT, OUTPUT, score
 from jobs.registry import bundle
-from jobs.registry.bundle import Bundle, Manifest
+from jobs.registry.bundle import GRAPH, Bundle, Manifest
 from jobs.scoring.batch import score_frame, writable
-from jobs.scoring.scoring_kernel import matrix
+from jobs.scoring.scoring_kernel import DECISION, SCORE, matrix, scorer
 
 REPORT = REPORTS / "scoring.json"
 NAMES = tuple(f"f{n}" for n in range(15))
@@ -104,6 +108,17 @@ def ours(lakehouse: Lakehouse, model: Bundle, source: str, kept: tuple[str, ...]
     lakehouse.write(f"bench.out{len(kept)}", rows, mode="overwrite", schema=schema, partition_by=[PARTITION])
 
 
+def without_engine(lakehouse: Lakehouse, model: Bundle, source: str, kept: tuple[str, ...]) -> None:
+    """The same work by Polars, which reads all rows at first, the bare loop and delta-rs, which writes as it scores."""
+    table = pl.scan_delta(lakehouse.path(source)).collect().to_arrow()
+    decided = [pa.field(SCORE, pa.float32()), pa.field(DECISION, pa.bool_())]
+    schema = pa.schema([*(table.schema.field(name) for name in kept), *decided])
+    run = scorer(model.read(GRAPH), model.manifest.files[GRAPH], NAMES, model.manifest.threshold, kept)
+    rows = pa.RecordBatchReader.from_batches(schema, run(iter(table.to_batches(BATCHES[1]))))
+    target = lakehouse.path(f"bench.without_engine{len(kept)}")
+    arrow_writer.save(target, rows, "overwrite", None, [PARTITION], keeping({}))
+
+
 @contextmanager
 def engine_seen(home: settings.Settings) -> Iterator[dict[str, float]]:
     """The engine's process while something runs: `mib` it holds at most, `cpu` seconds."""
@@ -138,10 +153,10 @@ def one_million(lakehouse: Lakehouse, model: Bundle, table: pa.Table) -> dict[st
     with_features = (*KEPT, *NAMES)
     ours(lakehouse, model, "bench.one", with_features)  # the first call loads the libraries
     checked(lakehouse, model)
-    work: dict[str, Any] = {
-        "scores": lambda: ours(lakehouse, model, "bench.one"),
-        "with_features": lambda: ours(lakehouse, model, "bench.one", with_features),
-    }
+    columns = {"scores": KEPT, "with_features": with_features}
+    floors = {f"{name}_without_engine": kept for name, kept in columns.items()}
+    work: dict[str, Any] = {name: partial(ours, lakehouse, model, "bench.one", kept) for name, kept in columns.items()}
+    work |= {name: partial(without_engine, lakehouse, model, "bench.one", kept) for name, kept in floors.items()}
     for size in BATCHES:
         work[f"bare {size}"] = partial(bare, model, table.to_batches(size))
     seconds = best(work)
@@ -150,17 +165,18 @@ def one_million(lakehouse: Lakehouse, model: Bundle, table: pa.Table) -> dict[st
     start = time.process_time()
     work[f"bare {fastest}"]()
     cpu = {"bare": time.process_time() - start}
-    for name in ("scores", "with_features"):
+    for name in (*columns, *floors):
         start = time.process_time()
         with engine_seen(lakehouse.settings) as seen:
             work[name]()
         cpu[name] = seen["cpu"] + time.process_time() - start
-    found = {"bare": bare_of[fastest], **{name: seconds[name] for name in ("scores", "with_features")}}
+    found = {"bare": bare_of[fastest], **{name: seconds[name] for name in (*columns, *floors)}}
     return {
         "seconds": {name: round(value, 3) for name, value in found.items()},
         "cpu_seconds": {name: round(value, 3) for name, value in cpu.items()},
-        "ratio_of_rows_per_second": {
-            name: round(found["bare"] / found[name], 3) for name in ("scores", "with_features")
+        "ratio_of_rows_per_second": {name: round(found["bare"] / found[name], 3) for name in (*columns, *floors)},
+        "ratio_to_the_same_without_engine": {
+            name: round(found[floor] / found[name], 3) for name, floor in zip(columns, floors, strict=True)
         },
     }
 

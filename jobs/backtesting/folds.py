@@ -91,16 +91,7 @@ def run(
     problem = _problem(use_case)
     chosen = _families(problem, families)
     rows = rows_of(lakehouse, use_case, fold)
-    in_test = in_test_set(
-        rows[problem.cluster_key].to_numpy(), rows[DAY_COLUMN].to_numpy(), rows[use_case.label].to_numpy(), fold
-    )
-    test = rows.filter(pl.Series(in_test))
-    positives = int(test[use_case.label].sum())
-    if not 0 < positives < len(test):
-        raise BacktestError(
-            f"{fold.test_from} to {fold.test_until}: expected positives and negatives among the rows that the test-set "
-            f"rule keeps, found {positives} positives in {len(test)} rows; take more test days or another week"
-        )
+    test = _test_rows(rows, use_case, problem, fold)
     names = feature_names(lakehouse, use_case)
     known = known_rows(lakehouse, use_case, rows, fold).sort(use_case.event_timestamp, use_case.event_id)
     train = _examples(known, names, KNOWN)
@@ -114,7 +105,7 @@ def run(
         **measured(test, scores, use_case, problem),
         "train_rows": len(train),
         "test_rows": len(test),
-        "test_frauds": positives,
+        "test_frauds": int(test[use_case.label].sum()),
         "family": family.name,
         "parameters": model.parameters,
         "seconds": round(time.perf_counter() - began, 2),
@@ -127,6 +118,19 @@ def run(
         "cards": cards,
         "features": list(names),
     }
+
+
+def _test_rows(rows: pl.DataFrame, use_case: UseCase, problem: Problem, fold: Fold) -> pl.DataFrame:
+    """The rows to measure on. Raises BacktestError if they are of one class."""
+    cards, days, frauds = (rows[name].to_numpy() for name in (problem.cluster_key, DAY_COLUMN, use_case.label))
+    test = rows.filter(pl.Series(in_test_set(cards, days, frauds, fold)))
+    positives = int(test[use_case.label].sum())
+    if not 0 < positives < len(test):
+        raise BacktestError(
+            f"{fold.test_from} to {fold.test_until}: expected positives and negatives among the rows that the test-set "
+            f"rule keeps, found {positives} positives in {len(test)} rows; take more test days or another week"
+        )
+    return test
 
 
 def in_test_set(

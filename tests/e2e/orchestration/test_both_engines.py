@@ -13,8 +13,7 @@ from jobs.lakehouse import engine
 from jobs.simulate import simulator
 from jobs.use_cases.fraud import FRAUD
 
-# Dagster, dbt and Feast warn about each other.
-pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("default"), pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(1200)]
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 # Models are trained without the engine.

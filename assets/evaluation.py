@@ -19,7 +19,8 @@ from jobs.use_case import UseCase
 
 RECENT_ROWS, BACKGROUND_ROWS, SHOWN_DECISIONS, SHOWN_FEATURES = 1_000, 1_000, 5, 15
 EXPLAINED_ROWS = 250
-"""Number of the recent rows that importance is measured on; every fourth by score differs from all by a twentieth."""
+"""Number of the recent rows that importance is measured on. Of 1,000 rows every fourth by score moves the four largest
+importances by at most 4 %, smaller ones by up to 14 %."""
 
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:

@@ -1,4 +1,4 @@
-"""Evaluation and champion, as assets: what the gate found, who is in production; and a person's approval."""
+"""The assets evaluation, champion and approval: the gate's verdict, the model in production, a person's approval."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,12 +18,12 @@ from jobs.promotion.promote import Registry
 from jobs.use_case import UseCase
 
 CHECK = "better_beyond_noise"
-LAST = 10
-"""Decisions shown."""
+LAST_DECISIONS = 10
+"""Number of decisions in the table."""
 
 
 class Approval(dg.Config):
-    """Who lets which waiting model version into production."""
+    """The model version that `by` approves."""
 
     model_version: int
     by: str
@@ -37,7 +37,8 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
 
 
 def _patience(context: dg.AssetExecutionContext, use_case: UseCase) -> timedelta:
-    """Every night's run judges a refused candidate again when its judged rows are other ones; on demand, at once."""
+    """Nightly runs judge a refused candidate again once the evaluation window holds new rows; runs on demand, at
+    once."""
     nightly = use_case.problem is not None and retraining.decided_here(context, use_case)
     return use_case.problem.evaluation_window if use_case.problem is not None and nightly else timedelta(0)
 
@@ -55,7 +56,7 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
             )
         ],
         kinds={"onnx"},
-        description="Candidate, champion and baselines on the same latest mature rows, and what the gate says to that.",
+        description="Candidate, champion and baselines on the same latest mature rows, and the gate's verdict.",
     )
     def evaluation(
         context: dg.AssetExecutionContext,
@@ -68,16 +69,16 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         judged = promote.judge(
             lakehouse, use_case, registry, run_context.moment(context, lakehouse, use_case), patience
         )
-        found = judged.evaluation
-        reasons = list(found.evidence["reasons"]) if found else []
+        evaluated = judged.evaluation
+        reasons = list(evaluated.evidence["reasons"]) if evaluated else []
         yield dg.AssetCheckResult(
             check_name=CHECK,
             passed=not reasons,
             severity=dg.AssetCheckSeverity.WARN,
-            description="; ".join(reasons) or judged.said,
+            description="; ".join(reasons) or judged.message,
         )
-        shown = _evidence(found.evidence) if found else {}
-        yield dg.MaterializeResult(metadata={"verdict": _verdict(judged.said, reasons, bool(found)), **shown})
+        shown = _evidence(evaluated.evidence) if evaluated else {}
+        yield dg.MaterializeResult(metadata={"verdict": _verdict(judged.message, reasons, bool(evaluated)), **shown})
 
     return evaluation
 
@@ -103,9 +104,9 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
 
         as_of = run_context.moment(context, lakehouse, use_case)
         judged, decision = promote.promote(lakehouse, use_case, registry, as_of, now, _patience(context, use_case))
-        outcome = f"{decision.outcome}: {decision.reason}" if decision else judged.said
+        outcome = f"{decision.outcome}: {decision.reason}" if decision else judged.message
         return dg.MaterializeResult(
-            metadata={"decision": outcome, **_in_production(promotions.book(lakehouse.settings, use_case), decision)}
+            metadata={"decision": outcome, **_in_production(promotions.view(lakehouse.settings, use_case), decision)}
         )
 
     return champion
@@ -140,7 +141,7 @@ def _approval(use_case: UseCase) -> dg.AssetsDefinition:
         except approvals.NotPossible as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         promote.reconcile(lakehouse.settings, use_case, registry)
-        current = _in_production(promotions.book(lakehouse.settings, use_case), decision)
+        current = _in_production(promotions.view(lakehouse.settings, use_case), decision)
         return dg.MaterializeResult(metadata={"decision": f"{decision.outcome}: {decision.reason}", **current})
 
     return approval
@@ -173,9 +174,9 @@ def _evidence(evidence: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _in_production(book: LedgerView, decision: PromotionDecision | None) -> dict[str, Any]:
-    current = book.champion
-    why = {d.id: d for d in book.decisions}
+def _in_production(ledger: LedgerView, decision: PromotionDecision | None) -> dict[str, Any]:
+    current = ledger.champion
+    why = {d.id: d for d in ledger.decisions}
     history = [
         {
             "version": c.version,
@@ -184,17 +185,17 @@ def _in_production(book: LedgerView, decision: PromotionDecision | None) -> dict
             "by": why[c.decision].by,
             "why": f"{why[c.decision].kind}: {why[c.decision].reason}",
         }
-        for c in reversed(book.champions)
+        for c in reversed(ledger.champions)
     ]
     decisions = [
         {"decided at": f"{d.decided_at:%Y-%m-%d %H:%M}", "version": d.model_version, "kind": d.kind,
          "outcome": d.outcome, "by": d.by, "authenticated": d.authenticated, "reason": d.reason}
-        for d in reversed(book.decisions[-LAST:])
+        for d in reversed(ledger.decisions[-LAST_DECISIONS:])
     ]  # fmt: skip
     return {
         "version": dg.MetadataValue.text(str(current.version) if current else "none yet"),
         "since": current.since.isoformat() if current else "",
-        "waiting": ", ".join(map(str, book.waiting)) or "none",
+        "waiting": ", ".join(map(str, ledger.waiting)) or "none",
         **({"history": markdown_table(pa.Table.from_pylist(history))} if history else {}),
         **({"last_decisions": markdown_table(pa.Table.from_pylist(decisions))} if decisions else {}),
     }

@@ -47,7 +47,7 @@ def due(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCa
 def asked(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, now: datetime) -> Row:
     """The training that a person asks for by starting this run."""
     as_of = moment(context, lakehouse, use_case)
-    return decisions.asked(lakehouse.settings, use_case, as_of, _asker(context), now)
+    return decisions.record_request(lakehouse.settings, use_case, as_of, _asker(context), now)
 
 
 def _hindsight(use_case: UseCase) -> dg.AssetsDefinition:
@@ -72,15 +72,15 @@ def _hindsight(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs.retraining import rollback
 
         as_of = moment(context, lakehouse, use_case)
-        found, decision = rollback.check(lakehouse, use_case, registry, champions, as_of, now)
+        comparison, decision = rollback.check(lakehouse, use_case, registry, champions, as_of, now)
         if decision is not None:
             evidence_alerts.rolled_back(lakehouse.settings, use_case, decision, now)
-        numbers = {"present": found.present, "former": found.former}
+        numbers = {"present": comparison.present, "former": comparison.former}
         return dg.MaterializeResult(
             metadata={
-                "said": found.said,
+                "said": comparison.message,
                 "rolled_back": decision is not None,
-                "positives": found.positives,
+                "positives": comparison.positives,
                 **{f"average precision of the {who}": v for who, v in numbers.items() if v is not None},
                 **({"decision": f"version {decision.model_version} restored"} if decision else {}),
             }
@@ -107,32 +107,32 @@ def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
         champions: dg.ResourceParam[Champions],
         now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
-        found, seen = nightly_evidence.evidence(lakehouse, use_case, champions, moment(context, lakehouse, use_case))
-        digest = decisions.keep(lakehouse.settings, use_case, found, now)
-        evidence_alerts.settle(lakehouse.settings, use_case, found, now)
-        return dg.MaterializeResult(metadata={"digest": digest, **seen_metadata(found, seen)})
+        measured, seen = nightly_evidence.evidence(lakehouse, use_case, champions, moment(context, lakehouse, use_case))
+        digest = decisions.record_evidence(lakehouse.settings, use_case, measured, now)
+        evidence_alerts.settle(lakehouse.settings, use_case, measured, now)
+        return dg.MaterializeResult(metadata={"digest": digest, **seen_metadata(measured, seen)})
 
     return evidence
 
 
-def seen_metadata(found: Evidence, seen: Any) -> dict[str, Any]:
+def seen_metadata(evidence: Evidence, seen: Any) -> dict[str, Any]:
     """Evidence for people."""
-    days = sorted(found.positives)[-SHOWN:]
-    named = {test: ", ".join(names) or "nothing" for test, names in found.named.items()}
+    days = sorted(evidence.positives)[-SHOWN:]
+    named = {test: ", ".join(names) or "nothing" for test, names in evidence.named.items()}
     shown: dict[str, Any] = {
-        "alarms": ", ".join(found.alarms) or "none",
+        "alarms": ", ".join(evidence.alarms) or "none",
         "reports_known": seen.reports,
         "label_maturity_of_the_last_day": seen.maturity,
     }
-    if found.scores:
-        shown["scores"] = scores.bars(found.scores, f"evidence of change ({ALARM:g} is the line of alarm)")
+    if evidence.scores:
+        shown["scores"] = scores.bars(evidence.scores, f"evidence of change ({ALARM:g} is the line of alarm)")
         rows = [
-            {"test": t, "score": s, "alarms": s >= ALARM, "names": named.get(t, "")} for t, s in found.scores.items()
+            {"test": t, "score": s, "alarms": s >= ALARM, "names": named.get(t, "")} for t, s in evidence.scores.items()
         ]
         shown["tests"] = markdown_table(pa.Table.from_pylist(rows))
-    known = {str(day): found.positives[day] for day in days}
-    shown["positives"] = mapping_table(known, ("day", "positives known by now"))
-    return {**shown, "versions": mapping_table(dict(found.versions), ("table", "version"))}
+    positives = {str(day): evidence.positives[day] for day in days}
+    shown["positives"] = mapping_table(positives, ("day", "positives known by now"))
+    return {**shown, "versions": mapping_table(dict(evidence.versions), ("table", "version"))}
 
 
 def _retraining(use_case: UseCase) -> dg.AssetsDefinition:
@@ -151,10 +151,10 @@ def _retraining(use_case: UseCase) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
     ) -> dg.MaterializeResult[None]:
         settings = lakehouse.settings
-        found = decisions.latest(settings, use_case)
-        if found is None:
+        latest = decisions.latest(settings, use_case)
+        if latest is None:
             return dg.MaterializeResult(metadata={"notes": "no evidence yet: materialize it first"})
-        row = decisions.decide(settings, use_case, found[0], _asker(context), now)
+        row = decisions.decide(settings, use_case, latest[0], _asker(context), now)
         return dg.MaterializeResult(metadata=decision_metadata(row, decisions.rows(settings, use_case), now))
 
     return retraining_decision

@@ -16,7 +16,7 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.problem import Problem
 from jobs.registry.champion_bundles import Champions
-from jobs.retraining.decisions import Row, finished
+from jobs.retraining.decisions import Row, record_result
 from jobs.use_case import UseCase
 
 
@@ -86,7 +86,7 @@ def _candidate(use_case: UseCase) -> dg.AssetsDefinition:
             row = retraining.asked(context, lakehouse, use_case, now)
         with _progress() as progress:
             made = _made(lakehouse, use_case, champions, row, lambda what: progress(f"training {what}", 0, 0))
-        finished(lakehouse.settings, row, now, made.version, made.reason)
+        record_result(lakehouse.settings, row, now, made.version, made.reason)
         metadata: dict[str, Any] = {"reason": made.reason, "refused": made.version is None}
         if made.version is None:
             return dg.MaterializeResult(metadata={**metadata, "notes": f"no candidate: {made.reason}"})

@@ -1,8 +1,8 @@
-"""What drives continuous training between two nights: sensors on ground truth, drift and performance.
+"""Sensors on ground truth, drift and performance: they drive continuous training between two nights.
 
-A sensor measures nothing: runs leave evidence in the ledger, and every sensor asks the same policy about it
-(`jobs.retraining.decisions.decide`). What was asked and answered is in the ledger and not in a cursor, so that a tick
-that was killed is made up for by the next one; run keys carry the versions of the data.
+A sensor measures nothing: runs record evidence in the ledger, and every sensor asks the same policy about it
+(`jobs.retraining.decisions.decide`). Decisions are in the ledger and not in a cursor, so that the next tick repeats the
+work of one that was killed; run keys contain the versions of the data.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from orchestration.instance import end_dead_runs
 
 SECONDS = 60
 ATTEMPTS = 3
-"""Runs of one training, of which all but the last were killed."""
+"""Largest number of runs of one training: each after the first follows one that was killed."""
 REASON, STEP_FAILED = "dagster/failure_reason", "STEP_FAILURE"
 ROW_TAG = "evergreen/retraining"
 FEWEST_NEW_REPORTS = 10
 """Evidence is measured again once at least this many reports are new."""
 KINDS = {"drift": ("drift",), "performance": ("concept", "performance")}
-"""Sensor -> alarms of the evidence that it is there for."""
+"""Sensor -> the alarms of the evidence that it reacts to."""
 Answer = Iterator[dg.RunRequest | dg.SkipReason]
 
 
@@ -61,30 +61,31 @@ class _Loop:
     training: UnresolvedAssetJobDefinition
 
     def undone(self, instance: dg.DagsterInstance, by: str) -> dg.RunRequest | dg.SkipReason | None:
-        """A training that was decided and is not done, whatever was decided since; None if there is none."""
+        """The run of a training that was decided and is not done; None: there is none, or another sensor launches
+        it."""
         end_dead_runs(instance)  # one of them may be the run of this training
         row = decisions.waiting(decisions.rows(self.settings, self.use_case), datetime.now(UTC))
         return self.launch(instance, row) if row is not None and self.launches(row, by) else None
 
     def answer(self, instance: dg.DagsterInstance, digest: str, by: str) -> dg.RunRequest | dg.SkipReason:
-        """What the policy says about the evidence."""
+        """The policy's decision about the evidence, and the run that follows from it."""
         row = decisions.decide(self.settings, self.use_case, digest, by, datetime.now(UTC))
-        return self.launch(instance, row) if row.open and self.launches(row, by) else _told(row)
+        return self.launch(instance, row) if row.open and self.launches(row, by) else _skipped(row)
 
     def launches(self, row: Row, by: str) -> bool:
-        """Whoever decided launches: a run key is unique within a sensor only. The sensor on ground truth launches for
-        runs that died."""
+        """Whether sensor `by` launches a decision's training: the one that decided does, as a run key is unique within
+        a sensor only. The sensor on ground truth launches for runs that died."""
         sensors = {name(self.use_case, kind) for kind in KINDS}
         return row.by == by or (by not in sensors and row.by not in sensors)
 
     def launch(self, instance: dg.DagsterInstance, row: Row) -> dg.RunRequest | dg.SkipReason:
-        """The run of a training, once; again where it was killed, a few times. One that ended by itself is looked at by
-        people: what made it fail will do so again."""
+        """The run of a training; up to `ATTEMPTS` if runs were killed. A run that failed by itself is left to people,
+        as it would fail again."""
         runs = instance.get_runs(RunsFilter(tags={ROW_TAG: str(row.id)}))
         if under_way := [run.run_id for run in runs if not run.is_finished]:
             return dg.SkipReason(f"the training of decision {row.id} is under way in run {under_way[0]}")
         if ended := [run.run_id for run in runs if run.is_success or run.tags.get(REASON) == STEP_FAILED]:
-            return dg.SkipReason(f"the training of decision {row.id} came to nothing in run {ended[0]}; look at it")
+            return dg.SkipReason(f"the training of decision {row.id} left no result in run {ended[0]}; look at it")
         if len(runs) >= ATTEMPTS:
             return dg.SkipReason(f"the training of decision {row.id} was killed {len(runs)} times; look at its runs")
         key = f"{self.use_case.name} retraining {row.id} {row.digest[:16]}"
@@ -92,7 +93,7 @@ class _Loop:
         return self.request(self.training, key, row.decision.as_of, {ROW_TAG: str(row.id)})
 
     def renewed(self, evidence: Evidence) -> dg.RunRequest | None:
-        """A run that looks again, if enough reports came in since the evidence."""
+        """A run that measures new evidence, if enough reports arrived since the last; None: not enough."""
         lakehouse = attach(self.settings)
         versions = nightly_evidence.report_versions(lakehouse, self.use_case)
         came = sum(nightly_evidence.rows_since(lakehouse, table, evidence.versions.get(table)) for table in versions)
@@ -105,7 +106,7 @@ class _Loop:
     def request(
         self, job: UnresolvedAssetJobDefinition, key: str, as_of: datetime, more: Mapping[str, str] | None = None
     ) -> dg.RunRequest:
-        """A run of the moment, recorded for the last day that it knows and that is over; what comes in may be older."""
+        """A run as of a moment, recorded for the last complete day before it; the data that it loads may be older."""
         last = (as_of - timedelta(microseconds=1)).date().isoformat()
         last = min(last, partitions.daily(self.settings, self.use_case).get_last_partition_key() or last)
         tags = {AS_OF_TAG: as_of.isoformat(), WHOLE_INPUT_TAG: "true", "use_case": self.use_case.name}
@@ -125,16 +126,16 @@ def _ground_truth(loop: _Loop) -> dg.SensorDefinition:
         jobs=[loop.monitoring, loop.training],
         minimum_interval_seconds=SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="New reports: has the evidence renewed, and asks the policy about evidence nobody decided about.",
+        description="New reports: measures new evidence, and asks the policy about evidence without a decision.",
     )
     def ground_truth(context: dg.SensorEvaluationContext) -> Answer:
-        kept = decisions.latest(loop.settings, loop.use_case)
+        latest = decisions.latest(loop.settings, loop.use_case)
         if undone := loop.undone(context.instance, own):
             yield undone
-        elif kept is None:
-            yield dg.SkipReason("no evidence yet: the first run of the lineage keeps some")
+        elif latest is None:
+            yield dg.SkipReason("no evidence yet: the first run of the lineage records it")
         else:
-            yield loop.renewed(kept[1]) or loop.answer(context.instance, kept[0], own)
+            yield loop.renewed(latest[1]) or loop.answer(context.instance, latest[0], own)
 
     return ground_truth
 
@@ -150,17 +151,17 @@ def _alarm(loop: _Loop, kind: str, tests: Sequence[str]) -> dg.SensorDefinition:
         description=f"Evidence that alarms ({', '.join(tests)}): asks the policy whether to train.",
     )
     def alarm(context: dg.SensorEvaluationContext) -> Answer:
-        kept = decisions.latest(loop.settings, loop.use_case)
+        latest = decisions.latest(loop.settings, loop.use_case)
         if undone := loop.undone(context.instance, own):
             yield undone
-        elif kept is None or not set(kept[1].alarms) & set(tests):
-            yield dg.SkipReason("no alarm in the latest evidence" if kept else "no evidence yet")
+        elif latest is None or not set(latest[1].alarms) & set(tests):
+            yield dg.SkipReason("no alarm in the latest evidence" if latest else "no evidence yet")
         else:
-            yield loop.answer(context.instance, kept[0], own)
+            yield loop.answer(context.instance, latest[0], own)
 
     return alarm
 
 
-def _told(row: Row) -> dg.SkipReason:
+def _skipped(row: Row) -> dg.SkipReason:
     decided = f"decided by {row.by} as of {row.decision.as_of:%Y-%m-%d %H:%M}"
-    return dg.SkipReason(f"{decided}: {row.decision.reason}" + (f"; {row.said}" if row.said else ""))
+    return dg.SkipReason(f"{decided}: {row.decision.reason}" + (f"; {row.result}" if row.result else ""))

@@ -170,13 +170,13 @@ class World:
             self._promote(recipes.usual(self.use_case), as_of, decision.reason)
             return f"version {self.version} in production"
         champion, share = self.models.champion(self.version, self._share), self._share(as_of)
-        found = challenge(self.history, self.use_case, champion, decision, share, FAMILY, {}, self.problem.seed)
-        if not found.better:
-            return "; ".join(found.reasons) or found.said
-        reason = f"{decision.reason}; {found.said}"
-        assert found.compared is not None
-        self._promote(found.recipe, as_of, reason, decision.episode, found.compared.halves[found.recipe.name])
-        return f"{found.said}: version {self.version} in production"
+        result = challenge(self.history, self.use_case, champion, decision, share, FAMILY, {}, self.problem.seed)
+        if not result.better:
+            return "; ".join(result.reasons) or result.message
+        reason = f"{decision.reason}; {result.message}"
+        assert result.compared is not None
+        self._promote(result.recipe, as_of, reason, decision.episode, result.compared.halves[result.recipe.name])
+        return f"{result.message}: version {self.version} in production"
 
     def _promote(
         self,
@@ -207,13 +207,13 @@ class World:
         """Restore the former champion if mature labels say that it would have been better; says why."""
         if (former := self.shadow.former) is None or not self._comparable:
             return ""
-        found = self.shadow.look(self.history, self.known.delay(evening), evening)
-        if not found.worse:
+        comparison = self.shadow.look(self.history, self.known.delay(evening), evening)
+        if not comparison.worse:
             return ""
-        said = f"version {self.version} rolled back: {found.said}"
-        self.models.restore(former, self.version, evening, said)
+        message = f"version {self.version} rolled back: {comparison.message}"
+        self.models.restore(former, self.version, evening, message)
         self._adopt(former, evening.date() - timedelta(days=1))
-        return said
+        return message
 
     @property
     def _comparable(self) -> bool:

@@ -1,8 +1,8 @@
-"""The gate of a challenger: the usual checks, on the events since the change, with labels as far as they are known.
+"""The gate of a challenger: the usual checks, on the events since the change whose labels are known.
 
-Mature rows are of the world before the change, and the challenger learned from them. Its cross-fitted scores of the
-events since are compared with the champion's, with baselines and by guard slice when it is trained (`compare`); the
-ledger keeps what was found, and the verdict is made of that and of what is measured of the candidate itself (`judge`).
+Mature rows are older than the change, and the challenger learned from them. When a challenger is trained, its
+cross-fitted scores of the events since the change are compared with champion and baselines, overall and by guard slice
+(`compare`), and the ledger holds the result. `judge` makes the verdict from it and from the candidate's own limits.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def compare(
     """The gate's comparisons on the events since the change, the one with the champion first.
 
     Args:
-        follows: the champion was itself trained for this change, on less of it. It stays only if it is better beyond
-            noise: labels are too young to prove each step forward.
+        follows: whether the champion was itself trained for this change, on fewer events. It then stays only if it is
+            better beyond noise, as labels are too young to prove every improvement.
     """
     better, *others = PairedComparison.of(candidate, champion, baselines, rows).checks(limits)
     return (_against_champion(better, follows), *others)
@@ -41,8 +41,8 @@ def compare(
 def _against_champion(check: Check, follows: bool) -> Check:
     beyond, worse = check.numbers["lower"] > 0, check.numbers["upper"] <= 0
     passed = not worse if follows else beyond
-    found = "better beyond noise" if beyond else "not worse beyond noise" if passed else "not better beyond noise"
-    return replace(check, outcome="passed" if passed else "failed", said=found)
+    message = "better beyond noise" if beyond else "not worse beyond noise" if passed else "not better beyond noise"
+    return replace(check, outcome="passed" if passed else "failed", message=message)
 
 
 def judge(
@@ -67,11 +67,11 @@ def judge(
     if champion != (challenge.champion_version, challenge.champion_sha256):
         checks = [_another_champion(challenge, champion)]
     else:
-        checks = [Check(**check) for check in evidence["checks"]]
+        checks = [Check.of_stored(check) for check in evidence["checks"]]
     return Verdict((*checks, *gate.within(candidate, limits)), {**about, **described})
 
 
 def _another_champion(challenge: ChallengeRecord, champion: tuple[int, str] | None) -> Check:
     now = f"version {champion[0]}" if champion else "no model"
-    said = f"compared with version {challenge.champion_version}, but {now} is in production now; train again"
-    return Check(BETTER, "failed", said)
+    message = f"compared with version {challenge.champion_version}, but {now} is in production now; train again"
+    return Check(BETTER, "failed", message)

@@ -1,6 +1,6 @@
-"""Candidate, champion and baselines on the same latest mature rows, and what the gate says to that.
+"""The gate's verdict about candidate, champion and baselines on the same latest mature rows.
 
-Nothing is decided or recorded here: see `jobs.promotion.promote`.
+Nothing is recorded or promoted here: see `jobs.promotion.promote`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from jobs.use_case import UseCase, problem_of
 
 @dataclass(frozen=True)
 class ContenderVersion:
-    """A model version that takes part; without a bundle, `why` says what became of it."""
+    """A model version that takes part. If its bundle is None, `why` holds the reason."""
 
     version: int
     bundle: Bundle | None
@@ -45,7 +45,7 @@ class ContenderVersion:
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """An evaluation's rows, what models may have learned from before them, and everybody's scores, each made once."""
+    """An evaluation's rows, the earlier rows that models may learn from, and all contenders, each made once."""
 
     rows: EvaluationRows
     train: Examples
@@ -70,17 +70,17 @@ def evaluate(
 ) -> Verdict:
     """Judge a candidate on the latest mature rows of the training set, as known at `as_of`.
 
-    What makes a candidate unusable is a refusal in the verdict, not an error. A champion that cannot be scored is
-    left out; `about["champion_left_out"]` then says why, and no model should be promoted without a person.
+    An unusable candidate is refused in the verdict, without an error. A champion that cannot be scored is left out;
+    `about["champion_left_out"]` then holds the reason, and a person must approve the candidate.
 
     Args:
-        challenge: what the ledger holds about the candidate, if it was trained after a change; it is judged by that.
+        challenge: the ledger's record of the candidate if it was trained after a change; it is then judged by it.
 
     Raises:
         ValueError: there is no training set, or it was built later than `as_of`; or data or declarations are wrong.
     """
-    problem, (version, known) = problem_of(use_case), _training_set(lakehouse, use_case, as_of)
-    rows = evaluation_rows.read(lakehouse, use_case, problem, version, known)
+    problem, (version, moment) = problem_of(use_case), _training_set(lakehouse, use_case, as_of)
+    rows = evaluation_rows.read(lakehouse, use_case, problem, version, moment)
     about = _about(rows, champion)
     try:
         bundle = _usable(use_case, candidate)
@@ -91,25 +91,25 @@ def evaluate(
             return challenger_gate.judge(measured, challenge, _identity(champion), _limits(problem, 0.0), about)
         _learned_before(bundle, rows)
     except Incomparable as error:
-        said = f"{candidate.name} cannot be used: {error}"
-        return Verdict((Check("usable", "failed", said),), {"candidate": candidate.name, **about})
+        message = f"{candidate.name} cannot be used: {error}"
+        return Verdict((Check("usable", "failed", message),), {"candidate": candidate.name, **about})
     rival = _champion(use_case, champion, rows, about)
     return _judged(problem, bundle, _evaluated(lakehouse, use_case, bundle, rows, (measured, rival)), about)
 
 
 def _training_set(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> tuple[int, datetime]:
-    """Version of the training set, and the moment that it knows the world at."""
+    """Version of the training set, and its moment."""
     table = use_case.training_set
     version, state = lakehouse.version(table), lakehouse.state(table)
     if version is None or "as_of" not in state:
         raise ValueError(f"{table}: expected a training set, found none; build it first")
-    known = datetime.fromisoformat(state["as_of"])
-    if known > as_of:
+    moment = datetime.fromisoformat(state["as_of"])
+    if moment > as_of:
         raise ValueError(
             f"{table}: expected a training set as of {as_of.isoformat()}, found one that knows more, as of "
-            f"{known.isoformat()}; build it as of that moment first"
+            f"{moment.isoformat()}; build it as of that moment first"
         )
-    return version, known
+    return version, moment
 
 
 def _about(rows: EvaluationRows, champion: ContenderVersion | None) -> dict[str, Any]:
@@ -147,11 +147,11 @@ def _learned_before(bundle: Bundle, rows: EvaluationRows) -> None:
 
 
 def _too_few(candidate: ContenderVersion, rows: EvaluationRows, about: Mapping[str, Any]) -> Verdict:
-    said = (
+    message = (
         f"{len(rows)} mature rows between {rows.start.isoformat()} and {rows.end.isoformat()}, "
         f"{int(rows.labels.sum())} of them positive: nothing can be compared; wait for more mature labels"
     )
-    return Verdict((Check("enough_rows", "failed", said),), {"candidate": candidate.name, **about})
+    return Verdict((Check("enough_rows", "failed", message),), {"candidate": candidate.name, **about})
 
 
 def _champion(
@@ -187,10 +187,10 @@ def _judged(problem: Problem, bundle: Bundle, evaluated: Evaluated, about: dict[
     about["metrics"] = {c.name: dict(_metrics(problem, c, evaluated.rows)) for c in evaluated.contenders}
     noise = _noise(problem, bundle, evaluated)
     if noise is None:
-        said = (
+        message = (
             "training noise was not measured; record it in the candidate's manifest or declare Problem.training_noise"
         )
-        return Verdict((Check("training_noise", "failed", said),), {"candidate": evaluated.candidate.name, **about})
+        return Verdict((Check("training_noise", "failed", message),), {"candidate": evaluated.candidate.name, **about})
     verdict = gate.judge(
         evaluated.candidate,
         evaluated.champion,
@@ -207,9 +207,9 @@ def _limits(problem: Problem, training_noise: float) -> Limits:
 
 def _noise(problem: Problem, bundle: Bundle, evaluated: Evaluated) -> float | None:
     """The standard deviation between seeds, as declared, recorded or measured now; None if it cannot be measured."""
-    known, train = seed_noise.recorded(problem.training_noise, bundle), evaluated.train
-    if known is not None or not 0 < train.labels.sum() < len(train):
-        return known
+    declared, train = seed_noise.recorded(problem.training_noise, bundle), evaluated.train
+    if declared is not None or not 0 < train.labels.sum() < len(train):
+        return declared
     # As its family trains: all positives, and the declared share of the negatives.
     sample = sampled(train, problem.family(bundle.manifest.family).negative_rate, problem.seed)
     judged = Examples(

@@ -35,12 +35,12 @@ def judge(
 def _enough(counts: Mapping[str, int], limits: Limits) -> Check:
     mixed = 0 < counts["positives"] < counts["rows"]
     enough = mixed and counts["rows"] >= limits.rows and counts["positive_blocks"] >= limits.positive_blocks
-    said = (
+    message = (
         f"{counts['rows']} rows, {counts['positives']} of them positive in {counts['positive_blocks']} blocks; asked "
         f"for are {limits.rows} rows, positives in {limits.positive_blocks} blocks, and negatives"
     )
     advice = "" if enough else "; take a longer period or wait for more mature labels"
-    return Check("enough_rows", "passed" if enough else "failed", said + advice, counts)
+    return Check("enough_rows", "passed" if enough else "failed", message + advice, counts)
 
 
 def within(candidate: Contender, limits: Limits) -> list[Check]:
@@ -57,5 +57,5 @@ def _within(name: str, measured: float | None, limit: float, unit: str) -> Check
     if measured is None or not isfinite(measured):
         return Check(name, "failed", f"{words} of the candidate was not measured; measure it first", {"limit": limit})
     outcome: Outcome = "passed" if measured <= limit else "failed"
-    said = f"{words} is {measured:g} {unit}, the limit is {limit:g}"
-    return Check(name, outcome, said, {"measured": float(measured), "limit": float(limit)})
+    message = f"{words} is {measured:g} {unit}, the limit is {limit:g}"
+    return Check(name, outcome, message, {"measured": float(measured), "limit": float(limit)})

@@ -1,35 +1,35 @@
-"""What the gate asks of a candidate, in numbers. Whether it is met: see `jobs.evaluation.gate`."""
+"""The limits that a candidate must keep. For the checks see `jobs.evaluation.gate`."""
 
 from dataclasses import dataclass
 from math import isfinite
 
 RESAMPLES_BEYOND = 5
-"""Fewer resamples beyond a quantile say little about where it is."""
+"""Fewer resamples beyond a quantile do not determine it."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is asked of a candidate."""
+    """The limits that a candidate must keep, and how sure the gate must be."""
 
     latency_ms: float
     size_bytes: float
     training_noise: float
     """Standard deviation of the objective between trainings that differ in nothing but the seed, see
-    `jobs.evaluation.seed_noise`;
-    0 where training is deterministic. No default: resampled rows know nothing of it."""
+    `jobs.evaluation.seed_noise`; 0 where training is deterministic. It has no default, as resampled rows do not contain
+    this noise."""
     parity_error: float = 1e-4
     level: float = 0.98
-    """Confidence, one-sided, that the candidate is better. Of equal candidates 2 % pass and 5 % may: with some dozens
-    of blocks a bootstrap is a little too sure of itself."""
+    """One-sided confidence that the candidate is better. Nominally 2 % of equal candidates pass, and 5 % are
+    acceptable: with a few dozen blocks the intervals of a bootstrap are a little too narrow."""
     slice_alarm: float = 0.1
-    """Largest chance that a candidate which is equal in every slice is refused for any. One that is better hardly ever
-    is, so that a wide alarm costs little and finds more."""
+    """Largest chance that a candidate which is equal in every slice is refused because of one. A better candidate is
+    hardly ever refused, so that a large chance costs little and finds more."""
     resamples: int = 1000
     rows: int = 1000
     positive_blocks: int = 30
-    """Least number of blocks with a positive, that a bootstrap of blocks can be trusted."""
+    """Smallest number of blocks with a positive for which a bootstrap of blocks is reliable."""
     slice_positive_blocks: int = 5
-    """A slice with fewer is not judged on its own, and the verdict says so."""
+    """A slice with fewer blocks with a positive is not judged on its own; its check is "not judged"."""
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -145,12 +145,12 @@ def _better(name: str, rival: Contender, mine: Floats, theirs: Floats, limits: L
     difference = mine - theirs
     lower, upper = paired_bootstrap.interval(difference, limits.level, limits.training_noise * np.sqrt(2))
     better = lower > 0
-    said = (
+    message = (
         f"average precision {mine[0]:.4f} is {'better' if better else 'not better'} beyond noise than the "
         f"{theirs[0]:.4f} of {rival.name}: difference {difference[0]:+.4f}, between {lower:+.4f} and {upper:+.4f}"
     )
     numbers = {"candidate": float(mine[0]), "rival": float(theirs[0]), "difference": float(difference[0])}
-    return Check(name, "passed" if better else "failed", said, {**numbers, "lower": lower, "upper": upper})
+    return Check(name, "passed" if better else "failed", message, {**numbers, "lower": lower, "upper": upper})
 
 
 def _slice_checks(rows: Rows, slices: Mapping[str, Bools], mine: Floats, theirs: Floats, limits: Limits) -> list[Check]:
@@ -160,8 +160,8 @@ def _slice_checks(rows: Rows, slices: Mapping[str, Bools], mine: Floats, theirs:
     checks = []
     for name in rows.slices:
         if name not in slices:
-            said = f"slice {name}: positives in fewer than {limits.slice_positive_blocks} blocks, too few to judge"
-            checks.append(Check(f"slice:{name}", "not judged", said))
+            message = f"slice {name}: positives in fewer than {limits.slice_positive_blocks} blocks, too few to judge"
+            checks.append(Check(f"slice:{name}", "not judged", message))
             continue
         columns = {"common_ranking": place[name], "alone": len(slices) + place[name]}
         checks.append(_slice_check(name, columns, mine[0], theirs[0], upper))
@@ -173,8 +173,8 @@ def _slice_check(name: str, columns: Mapping[str, int], mine: Floats, theirs: Fl
     kinds = {"candidate": mine, "champion": theirs, "difference": mine - theirs, "upper": upper}
     numbers = {f"{measure}_{kind}": float(v[n]) for measure, n in columns.items() for kind, v in kinds.items()}
     n = columns[(worse or list(columns))[0]]
-    said = (
+    message = (
         f"slice {name} is {'worse' if worse else 'not worse'} beyond noise: average precision "
         f"{mine[n]:.4f} against {theirs[n]:.4f}, difference {mine[n] - theirs[n]:+.4f}, at most {upper[n]:+.4f}"
     )
-    return Check(f"slice:{name}", "failed" if worse else "passed", said, numbers)
+    return Check(f"slice:{name}", "failed" if worse else "passed", message, numbers)

@@ -1,4 +1,4 @@
-"""What the gate answers: checks with their numbers in plain words, and whether a candidate is promoted by them.
+"""The gate's verdict: checks with their numbers and messages, and whether a candidate may become champion.
 
 Which checks there are: see `jobs.evaluation.gate` and `jobs.evaluation.challenger_gate`.
 """
@@ -12,18 +12,27 @@ Outcome = Literal["passed", "failed", "not judged"]
 
 @dataclass(frozen=True)
 class Check:
-    """One condition of promotion, with its numbers."""
+    """One condition of promotion: its outcome with the numbers behind it."""
 
     name: str
     outcome: Outcome
-    said: str
+    message: str
     """The outcome in plain words."""
     numbers: Mapping[str, float] = field(default_factory=dict)
+
+    def stored(self) -> dict[str, Any]:
+        """The check as the ledger holds it, where the message has the key `said`."""
+        return {"name": self.name, "outcome": self.outcome, "said": self.message, "numbers": dict(self.numbers)}
+
+    @classmethod
+    def of_stored(cls, stored: Mapping[str, Any]) -> "Check":
+        """The check that `stored` returned."""
+        return cls(stored["name"], stored["outcome"], stored["said"], stored["numbers"])
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Promoted if no check failed."""
+    """The gate's checks of a candidate; it may become champion if none failed."""
 
     checks: tuple[Check, ...]
     about: Mapping[str, Any]
@@ -36,10 +45,10 @@ class Verdict:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why the candidate is refused, in plain words."""
-        return tuple(check.said for check in self.checks if check.outcome == "failed")
+        return tuple(check.message for check in self.checks if check.outcome == "failed")
 
     @property
     def evidence(self) -> dict[str, Any]:
-        """Everything above, ready for `json.dumps`."""
-        checks = {c.name: {"outcome": c.outcome, "said": c.said, **c.numbers} for c in self.checks}
+        """Checks, reasons and `about`, ready for `json.dumps`."""
+        checks = {c.name: {"outcome": c.outcome, "said": c.message, **c.numbers} for c in self.checks}
         return {"promoted": self.promoted, "reasons": list(self.reasons), **self.about, "checks": checks}

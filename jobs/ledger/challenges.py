@@ -1,7 +1,7 @@
-"""How a challenger did against the champion when it was trained: evidence that the gate reads, kept under a digest.
+"""Comparisons of challengers with champions, made when a challenger is trained: evidence that the gate reads.
 
 A challenger learns from the latest labels, so that no mature rows are left to judge it on. Its cross-fitted comparison
-is made once, where it is trained, and recorded here; what the model's own manifest says of it counts for nothing.
+is made once, at its training, and recorded here; the gate never reads it from the model's own manifest.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ class ChallengeRecord:
     use_case: str
     as_of: datetime
     sha256: str
-    """Of the challenger's bundle."""
+    """Hash of the challenger's bundle."""
     champion_version: int
     champion_sha256: str
     evidence: Mapping[str, Any]
     versions: Mapping[str, Any]
 
 
-def keep(settings: Settings, record: ChallengeRecord) -> ChallengeRecord:
-    """Record a challenge, unless one with its digest is recorded already; returns the one that is."""
+def record(settings: Settings, challenge: ChallengeRecord) -> ChallengeRecord:
+    """Record a challenge unless its digest is recorded already; returns the recorded one."""
     from jobs.ledger import database
 
-    earlier = database.record_once(settings, database.challenges.c.digest, vars(record))
-    return record if earlier is None else ChallengeRecord(**earlier._mapping)
+    earlier = database.record_once(settings, database.challenges.c.digest, vars(challenge))
+    return challenge if earlier is None else ChallengeRecord(**earlier._mapping)
 
 
 def of_bundle(settings: Settings, use_case: UseCase, sha256: str) -> ChallengeRecord | None:
-    """The latest challenge that a bundle was made in; None: it was trained in the usual way."""
+    """The latest challenge of a bundle; None: the bundle is of a usual training."""
     from jobs.ledger import database
 
     table = database.challenges

@@ -1,7 +1,7 @@
-"""Who is in production, who was and why: a SQL database in which one transaction is a promotion.
+"""Present and former champions and the decisions about them: a SQL database in which a promotion is one transaction.
 
 SQLite under the home, or PostgreSQL by `Settings.ledger_url`. Rows are only added, except that a champion's row is
-closed when the next one's opens. What a decision rests on is `jobs.promotion.promote`'s business.
+closed when the next one is inserted. For how a decision is made see `jobs.promotion.promote`.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a gate found, kept under the hash of what was compared: the same comparison is made once."""
+    """The gate's verdict under the hash of what was compared: the same comparison is made once."""
 
     digest: str
     use_case: str
     as_of: datetime
     model_version: int
     sha256: str
-    """Of the candidate's bundle."""
+    """Hash of the candidate's bundle."""
     champion_version: int | None
-    """Whom it was compared with; None: there was no champion."""
+    """The champion that the candidate was compared with; None: there was none."""
     passed: bool
     needs_person: bool
-    """Passed what could be judged, but the champion could not be compared: no promotion without a person."""
+    """Whether a person must approve a candidate that passed, as the champion could not be compared."""
     evidence: Mapping[str, Any]
     versions: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class PromotionDecision:
-    """One row: what was decided about a model version, by whom, on what evidence."""
+    """A decision about a model version: by whom, and on what evidence."""
 
     use_case: str
     decided_at: datetime
     as_of: datetime
-    """The moment of the use case's world; champions hold from here on."""
+    """The moment of the use case's world; a promoted model is champion from then on."""
     kind: Kind
     outcome: Outcome
     reason: str
@@ -58,9 +58,9 @@ class PromotionDecision:
     model_version: int
     sha256: str
     champion_version: int | None
-    """The champion that the decision was about to replace, or did."""
+    """The champion at the time of the decision, which a promotion replaces."""
     digest: str | None = None
-    """Of the evaluation that it rests on; a second promotion with it is the first one."""
+    """Digest of the evaluation behind the decision; a second promotion with the same digest returns the first."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, Any] = field(default_factory=dict)
     id: int = 0
@@ -82,14 +82,14 @@ class Champion:
 
 @dataclass(frozen=True)
 class LedgerView:
-    """What the ledger holds about a use case, oldest first."""
+    """The ledger's champions and decisions of a use case, oldest first."""
 
     champions: list[Champion]
     decisions: list[PromotionDecision]
 
     @property
     def champion(self) -> Champion | None:
-        """Who is in production."""
+        """The champion in production; None: there was never one."""
         return self.champions[-1] if self.champions else None
 
     @property
@@ -101,13 +101,13 @@ class LedgerView:
 
     @property
     def previous(self) -> Champion | None:
-        """Whom a rollback restores: the last champion of another version that was not rolled back itself."""
+        """The champion that a rollback restores: the last one of another version that was not rolled back itself."""
         others = (c for c in reversed(self.champions) if self.champion and c.version != self.champion.version)
         return next((c for c in others if c.version not in self.rolled_back), None)
 
     @property
     def waiting(self) -> list[int]:
-        """Versions that wait for a person."""
+        """Versions that wait for a person's approval."""
         last = {d.model_version: d for d in self.decisions}
         return sorted(version for version, decision in last.items() if decision.outcome == "waiting")
 
@@ -116,16 +116,16 @@ class LedgerView:
         return next((d for d in reversed(self.decisions) if d.model_version == version), None)
 
 
-def book(settings: Settings, use_case: UseCase) -> LedgerView:
+def view(settings: Settings, use_case: UseCase) -> LedgerView:
     """Champions and decisions, read at one moment."""
     from jobs.ledger import database
 
     with database.transaction(settings) as connection:
-        return _book(connection, use_case.name)
+        return _view(connection, use_case.name)
 
 
 def champion(settings: Settings, use_case: UseCase, at: datetime | None = None) -> Champion | None:
-    """Who is in production (who was, `at` a moment of the use case's world)."""
+    """The champion now, or `at` a moment of the use case's world; None: there is none."""
     periods = history(settings, use_case)
     if at is not None:
         periods = [p for p in periods if p.since <= at and (p.until is None or at < p.until)]
@@ -134,12 +134,12 @@ def champion(settings: Settings, use_case: UseCase, at: datetime | None = None) 
 
 def history(settings: Settings, use_case: UseCase) -> list[Champion]:
     """All champions, oldest first."""
-    return book(settings, use_case).champions
+    return view(settings, use_case).champions
 
 
 def decisions(settings: Settings, use_case: UseCase, kind: Kind | None = None) -> list[PromotionDecision]:
     """All decisions (of one kind), oldest first."""
-    return [d for d in book(settings, use_case).decisions if kind in (None, d.kind)]
+    return [d for d in view(settings, use_case).decisions if kind in (None, d.kind)]
 
 
 def latest_moment(settings: Settings, use_case: UseCase) -> datetime | None:
@@ -167,21 +167,21 @@ def last_decision(settings: Settings, use_case: UseCase) -> int:
 
 
 def evaluation(settings: Settings, digest: str) -> Evaluation | None:
-    """What was found when exactly this was compared before."""
+    """The evaluation recorded under a digest; None: this comparison was not made before."""
     from jobs.ledger import database
 
     table = database.evaluations
     with database.transaction(settings) as connection:
-        found = _read(connection.execute(table.select().where(table.c.digest == digest)), Evaluation)
-    return found[0] if found else None
+        stored = _read(connection.execute(table.select().where(table.c.digest == digest)), Evaluation)
+    return stored[0] if stored else None
 
 
-def keep(settings: Settings, found: Evaluation) -> Evaluation:
-    """Record an evaluation, unless the same comparison is recorded already; returns the one that is."""
+def record_evaluation(settings: Settings, evaluation: Evaluation) -> Evaluation:
+    """Record an evaluation unless its comparison is recorded already; returns the recorded one."""
     from jobs.ledger import database
 
-    earlier = database.record_once(settings, database.evaluations.c.digest, vars(found))
-    return found if earlier is None else _read([earlier], Evaluation)[0]
+    earlier = database.record_once(settings, database.evaluations.c.digest, vars(evaluation))
+    return evaluation if earlier is None else _read([earlier], Evaluation)[0]
 
 
 def decide(
@@ -189,14 +189,14 @@ def decide(
 ) -> PromotionDecision:
     """Record a decision; if its outcome is "promoted", its model is champion from then on: in one transaction.
 
-    Promoted (or left waiting) is only who was judged against the champion of this moment (compare and set): if
-    `champion_version` is in production no more, or the world's time went backwards, the row says "refused" and why.
+    A model is promoted (or waits) only if it was judged against the champion of this moment (compare and set): if
+    `champion_version` is no longer in production, or the world's time went backwards, the outcome becomes "refused".
 
     Args:
-        check: looks at the ledger inside the transaction; what it returns is a reason to refuse.
+        check: called with the ledger inside the transaction; returns a reason to refuse, or None.
 
     Returns:
-        The row as recorded; the earlier one, if a promotion with this digest is recorded already.
+        The decision as recorded; the earlier one if a promotion with this digest is recorded already.
     """
     from jobs.ledger import database
 
@@ -208,12 +208,12 @@ def _decide(
 ) -> PromotionDecision:
     from jobs.ledger import database
 
-    found = _book(connection, decision.use_case)
-    same = (d for d in found.decisions if d.kind == decision.kind == "promotion" and d.digest == decision.digest)
+    ledger = _view(connection, decision.use_case)
+    same = (d for d in ledger.decisions if d.kind == decision.kind == "promotion" and d.digest == decision.digest)
     if earlier := next(same, None):
         return earlier
     if decision.outcome in ("promoted", "waiting"):
-        reason = _outdated(decision, found.champion) or (check(found) if check else None)
+        reason = _outdated(decision, ledger.champion) or (check(ledger) if check else None)
         decision = replace(decision, outcome="refused", reason=reason) if reason else decision
     values = {name: value for name, value in vars(decision).items() if name != "id"}
     inserted = connection.execute(database.decisions.insert().returning(database.decisions.c.id).values(values))
@@ -246,13 +246,13 @@ def _swap(connection: sa.Connection, decision: PromotionDecision) -> None:
     from jobs.ledger import database
 
     table = database.champions
-    standing = (table.c.use_case == decision.use_case) & table.c.until.is_(None)
-    connection.execute(table.update().where(standing).values(until=decision.as_of, closed_by=decision.id))
+    in_production = (table.c.use_case == decision.use_case) & table.c.until.is_(None)
+    connection.execute(table.update().where(in_production).values(until=decision.as_of, closed_by=decision.id))
     new = Champion(decision.use_case, decision.model_version, decision.sha256, decision.as_of, None, decision.id)
     connection.execute(table.insert().values(vars(new)))
 
 
-def _book(connection: sa.Connection, use_case: str) -> LedgerView:
+def _view(connection: sa.Connection, use_case: str) -> LedgerView:
     from jobs.ledger import database
 
     def rows(table: sa.Table) -> sa.CursorResult[Any]:

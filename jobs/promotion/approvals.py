@@ -1,6 +1,6 @@
-"""What people decide about models: approve or reject one that waits, go back to a former champion.
+"""Decisions of people about models: approve or reject a version that waits, restore a former champion.
 
-Every one is a row in the ledger; the registry follows by `jobs.promotion.promote.reconcile`, which the caller calls.
+Every decision is a row in the ledger; the caller then updates the registry by `jobs.promotion.promote.reconcile`.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from jobs.settings import Settings
 from jobs.use_case import UseCase
 
 RECENT_WORLD = timedelta(days=31)
-"""A world that was last judged longer ago is a replay, or a data set that has ended."""
+"""A use case whose last decision is older than this is a replay, or a data set that has ended."""
 
 
 class NotPossible(ValueError):
-    """What a person asked for cannot be done, and why."""
+    """A person's request that cannot be done; the message holds the reason."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Who asks, and when."""
+    """The person who decides, and when."""
 
     name: str
     authenticated: bool
-    """Whether somebody knows that it is them: the operating system does at a terminal, the Dagster UI does not."""
+    """Whether the name was checked: at a terminal the operating system did, in the Dagster UI nothing does."""
     now: datetime
     as_of: datetime
-    """The moment that the use case's world is at."""
+    """The moment of the use case's world."""
 
 
 def person(settings: Settings, use_case: UseCase, name: str, authenticated: bool, now: datetime) -> Person:
-    """Who asks `now`, at the moment that the world is at: now, or where the last run left a world that is history."""
+    """A person who decides `now`. The moment of the world is now, or that of the last decision if it is long ago."""
     latest = promotions.latest_moment(settings, use_case)
     as_of = latest if latest is not None and latest < now - RECENT_WORLD else now
     return Person(name, authenticated, now, as_of)
@@ -49,11 +49,11 @@ def approve(
     Raises:
         NotPossible: the version does not wait, or its bundle is missing or damaged.
     """
-    waiting = _waiting(promotions.book(settings, use_case), version)
+    waiting = _waiting(promotions.view(settings, use_case), version)
     _verify(settings, use_case, registry, version, waiting.sha256)
     answer = _answer(waiting, person, f"approved by {person.name}: {waiting.reason}")
     answer = replace(answer, kind="approval", outcome="promoted")
-    return promotions.decide(settings, answer, lambda book: _still(book, waiting))
+    return promotions.decide(settings, answer, lambda ledger: _still(ledger, waiting))
 
 
 def reject(settings: Settings, use_case: UseCase, version: int, person: Person, reason: str) -> PromotionDecision:
@@ -62,7 +62,7 @@ def reject(settings: Settings, use_case: UseCase, version: int, person: Person, 
     Raises:
         NotPossible: the version does not wait.
     """
-    waiting = _waiting(promotions.book(settings, use_case), version)
+    waiting = _waiting(promotions.view(settings, use_case), version)
     answer = replace(_answer(waiting, person, reason), kind="rejection", outcome="rejected")
     return promotions.decide(settings, answer)
 
@@ -73,12 +73,12 @@ def rollback(
     """Restore the previous champion, or the one named: its bundle brings model, features and preprocessing.
 
     Raises:
-        NotPossible: there is nobody to go back to, or that bundle is missing or damaged.
+        NotPossible: there is no former champion, or its bundle is missing or damaged.
     """
-    book = promotions.book(settings, use_case)
-    current, target = book.champion, _former(book, to)
+    ledger = promotions.view(settings, use_case)
+    current, target = ledger.champion, _former(ledger, to)
     if current is None or target is None:
-        others = sorted({c.version for c in book.champions if current and c.version != current.version})
+        others = sorted({c.version for c in ledger.champions if current and c.version != current.version})
         asked = "a former champion to go back to" if to is None else f"version {to} to have been champion before"
         raise NotPossible(
             f"rollback: expected {asked}, found the former champions {others}; name one of them with --to"
@@ -102,18 +102,18 @@ def rollback(
     )
 
 
-def _waiting(book: LedgerView, version: int) -> PromotionDecision:
-    last = book.last(version)
+def _waiting(ledger: LedgerView, version: int) -> PromotionDecision:
+    last = ledger.last(version)
     if last is None or last.outcome != "waiting":
-        found = f"{last.outcome} ({last.reason})" if last else "no decision about it"
+        last_decision = f"{last.outcome} ({last.reason})" if last else "no decision about it"
         raise NotPossible(
-            f"version {version}: expected one that waits for a person, which do {book.waiting}; found {found}"
+            f"version {version}: expected one that waits for a person, which do {ledger.waiting}; found {last_decision}"
         )
     return last
 
 
-def _still(book: LedgerView, waiting: PromotionDecision) -> str | None:
-    if book.last(waiting.model_version) == waiting:
+def _still(ledger: LedgerView, waiting: PromotionDecision) -> str | None:
+    if ledger.last(waiting.model_version) == waiting:
         return None
     return f"version {waiting.model_version} was decided about meanwhile"
 
@@ -126,10 +126,10 @@ def _answer(waiting: PromotionDecision, person: Person, reason: str) -> Promotio
     )
 
 
-def _former(book: LedgerView, to: int | None) -> Champion | None:
+def _former(ledger: LedgerView, to: int | None) -> Champion | None:
     if to is None:
-        return book.previous
-    former = [c for c in book.champions if c.version == to and book.champion and book.champion.version != to]
+        return ledger.previous
+    former = [c for c in ledger.champions if c.version == to and ledger.champion and ledger.champion.version != to]
     return former[-1] if former else None
 
 

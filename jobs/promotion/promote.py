@@ -1,6 +1,6 @@
-"""From candidate to champion: judged, decided about in one transaction, followed by the registry's aliases.
+"""From candidate to champion: the gate's verdict, one transaction in the ledger, then the registry's aliases.
 
-What people may do is in `jobs.promotion.approvals`. Clocks are the caller's: `as_of` is the moment of the use case's
+Decisions of people are in `jobs.promotion.approvals`. Callers pass both clocks: `as_of` is the moment of the use case's
 world, `now` that of the decision.
 """
 
@@ -28,8 +28,8 @@ AUTOMATIC = "evergreen"
 
 
 class Registry(Protocol):
-    """Where model versions are kept; `jobs.registry.model_versions` is one. Errors of a registry that is down are let
-    through."""
+    """A registry of model versions, such as `jobs.registry.model_versions`. Errors of a registry that is down are not
+    caught."""
 
     def latest_candidate(self, settings: Settings, use_case: UseCase) -> int | None:
         """The version with the alias `candidate`."""
@@ -43,49 +43,50 @@ class Registry(Protocol):
 
 @dataclass(frozen=True)
 class Judged:
-    """What there is to say about the candidate; without an evaluation there was nothing to judge."""
+    """The result of judging the candidate; `evaluation` is None if there was no candidate to judge."""
 
-    said: str
+    message: str
     evaluation: Evaluation | None = None
 
 
 def judge(
     lakehouse: Lakehouse, use_case: UseCase, registry: Registry, as_of: datetime, patience: timedelta = timedelta(0)
 ) -> Judged:
-    """Evaluate the registry's candidate against the champion, or find that this was done before.
+    """Evaluate the registry's candidate against the champion; the same comparison is made once.
 
     Args:
-        patience: for so long a refusal is not judged again on newer rows. Who looks every night promotes by chance.
+        patience: a refused version is judged again on newer rows only after this time, as a candidate that is judged
+            every night passes by chance.
 
     Raises:
         ValueError: as `jobs.evaluation.evaluate.evaluate`.
-        Exception: whatever the registry raises when it does not answer.
+        Exception: the registry does not answer.
     """
     from jobs.evaluation.evaluate import evaluate
     from jobs.use_case import problem_of
 
     settings, problem = lakehouse.settings, problem_of(use_case)
-    book, version = promotions.book(settings, use_case), registry.latest_candidate(settings, use_case)
+    ledger, version = promotions.view(settings, use_case), registry.latest_candidate(settings, use_case)
     if version is None:
         return Judged("there is no candidate yet")
-    if book.champion and book.champion.version == version:
+    if ledger.champion and ledger.champion.version == version:
         return Judged(f"the candidate, version {version}, is the champion already")
-    if why := barred(book, version) or _too_early(book, as_of) or _judged_lately(book, version, as_of, patience):
+    if why := barred(ledger, version) or _too_early(ledger, as_of) or _judged_lately(ledger, version, as_of, patience):
         return Judged(why)
     candidate = _contender(settings, use_case, registry, version, None)
-    known = lakehouse.state(use_case.training_set)
+    state = lakehouse.state(use_case.training_set)
     challenge = challenges.of_bundle(settings, use_case, candidate.bundle.sha256) if candidate.bundle else None
-    rows = {**known, "challenge": challenge.digest} if challenge else known
-    digest = _digest(use_case.name, candidate, book.champion, rows, repr(problem))
+    rows = {**state, "challenge": challenge.digest} if challenge else state
+    digest = _digest(use_case.name, candidate, ledger.champion, rows, repr(problem))
     if evaluated := promotions.evaluation(settings, digest):
         return Judged("judged before, on the same rows and against the same champion", evaluated)
-    incumbent = book.champion
+    incumbent = ledger.champion
     champion = (
         _contender(settings, use_case, registry, incumbent.version, incumbent.sha256) if incumbent is not None else None
     )
     verdict = evaluate(lakehouse, use_case, candidate, champion, as_of, challenge)
     evidence = provenance.plain(verdict.evidence)
-    versions = {use_case.training_set: lakehouse.version(use_case.training_set), **known.get("versions", {})}
+    versions = {use_case.training_set: lakehouse.version(use_case.training_set), **state.get("versions", {})}
     evaluated = Evaluation(
         digest=digest,
         use_case=use_case.name,
@@ -98,7 +99,7 @@ def judge(
         evidence=evidence,
         versions=versions,
     )
-    return Judged("judged now", promotions.keep(settings, evaluated))
+    return Judged("judged now", promotions.record_evaluation(settings, evaluated))
 
 
 def promote(
@@ -109,9 +110,11 @@ def promote(
     now: datetime,
     patience: timedelta = timedelta(0),
 ) -> tuple[Judged, PromotionDecision | None]:
-    """Decide about the candidate, in one transaction, then let the registry follow; None if nothing is to be decided.
+    """Judge the candidate, record the decision in one transaction, then update the registry.
 
-    A refusal, or an older decision about the same evidence, is an answer and no error.
+    Returns:
+        The result of judging, and the decision (new, or the earlier one about the same evidence; a refusal, too). The
+        decision is None if there was no candidate to judge.
     """
     judged = judge(lakehouse, use_case, registry, as_of, patience)
     decision = _decided(lakehouse.settings, judged.evaluation, now) if judged.evaluation else None
@@ -120,45 +123,47 @@ def promote(
 
 
 def reconcile(settings: Settings, use_case: UseCase, registry: Registry) -> dict[str, int | None]:
-    """Make what follows the ledger follow: the model served online, if it was exported before, and the aliases.
+    """Bring the exported online model (if there is one) and the registry's aliases in line with the ledger; returns the
+    aliases.
 
-    Idempotent, and what mends a registry that was down.
+    It is idempotent, and repairs a registry that was down.
     """
     from jobs.promotion import export_onnx
 
-    book = promotions.book(settings, use_case)
-    if book.champion is None:
+    ledger = promotions.view(settings, use_case)
+    if ledger.champion is None:
         return {}
-    export_onnx.restore(settings, use_case, book.champion.version, book.champion.sha256)
-    aliases = {"champion": book.champion.version, "previous": book.previous.version if book.previous else None}
+    export_onnx.restore(settings, use_case, ledger.champion.version, ledger.champion.sha256)
+    aliases = {"champion": ledger.champion.version, "previous": ledger.previous.version if ledger.previous else None}
     registry.set_aliases(settings, use_case, aliases)
     return aliases
 
 
-def barred(book: LedgerView, version: int) -> str | None:
-    """Why this version is not to be promoted without a person asking for it, if so."""
-    if version in book.rolled_back:
+def barred(ledger: LedgerView, version: int) -> str | None:
+    """Why only a person may promote this version; None: a run may."""
+    if version in ledger.rolled_back:
         return f"version {version} was rolled back; only `evergreen rollback --to {version}` brings it back"
-    last = book.last(version)
+    last = ledger.last(version)
     if last and last.outcome == "rejected":
         return f"version {version} was rejected by {last.by}: {last.reason}"
     return None
 
 
-def _too_early(book: LedgerView, as_of: datetime) -> str | None:
+def _too_early(ledger: LedgerView, as_of: datetime) -> str | None:
     """A champion of a later moment may have been trained on the very rows that it would be judged on."""
-    if book.champion is None or book.champion.since <= as_of:
+    if ledger.champion is None or ledger.champion.since <= as_of:
         return None
-    return f"version {book.champion.version} is in production since {book.champion.since.isoformat()}, after this as_of"
+    champion = ledger.champion
+    return f"version {champion.version} is in production since {champion.since.isoformat()}, after this as_of"
 
 
-def _judged_lately(book: LedgerView, version: int, as_of: datetime, patience: timedelta) -> str | None:
+def _judged_lately(ledger: LedgerView, version: int, as_of: datetime, patience: timedelta) -> str | None:
     """Why a refused version is not judged again yet; one that had too few rows is."""
-    last = book.last(version)
+    last = ledger.last(version)
     if last is None or last.outcome != "refused" or not timedelta(0) < as_of - last.as_of < patience:
         return None
     enough = last.evidence.get("checks", {}).get("enough_rows", {}).get("outcome") != "failed"
-    now = book.champion.version if book.champion else None
+    now = ledger.champion.version if ledger.champion else None
     if not enough or last.champion_version != now:
         return None
     again = last.as_of + patience
@@ -194,7 +199,7 @@ def _decided(settings: Settings, evaluated: Evaluation, now: datetime) -> Promot
 def _contender(
     settings: Settings, use_case: UseCase, registry: Registry, version: int, sha256: str | None
 ) -> ContenderVersion:
-    """A version with its bundle, or with what is wrong with that."""
+    """A version with its bundle, or with the reason why that cannot be used."""
     from jobs.evaluation.evaluate import ContenderVersion
 
     try:

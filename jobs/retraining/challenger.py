@@ -1,7 +1,7 @@
-"""The candidate of a world that has changed: the best recipe on the latest labels, registered like any other.
+"""Train and register a challenger after a change of the world: a candidate of the best recipe on the latest labels.
 
-Its comparison with champion, baselines and slices (`jobs.retraining.comparison`) goes to the ledger; the gate reads it
-there, and never from the model's own manifest.
+The comparison with champion and baselines is made by `jobs.retraining.comparison` and recorded in the ledger, where the
+gate reads it; the gate never reads it from the model's own manifest.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from jobs.use_case import UseCase, problem_of
 
 @dataclass(frozen=True)
 class _Setting:
-    """What a challenge starts from."""
+    """The history and the champion that a challenge starts from."""
 
     history: History
     champion: Champion
@@ -59,83 +59,106 @@ def make(
     decision: RetrainingDecision,
     progress: Callable[[str], None] | None = None,
 ) -> Candidate:
-    """Challenge the champion for the change that `decision` is about, and register what came of it as `candidate`.
+    """Train a challenger for the change that `decision` is about, and register it as `candidate`.
 
     Raises:
         ValueError: there is no history, no champion, or nothing to learn from.
-        TrackingUnavailable: MLflow does not answer; nothing is registered then.
+        TrackingUnavailable: MLflow does not answer; nothing was registered.
     """
     settings, problem = lakehouse.settings, problem_of(use_case)
     name, version = history.table(use_case), lakehouse.version(history.table(use_case))
     state = lakehouse.state(name)
-    now = _setting(lakehouse, use_case, champions, decision.as_of)
+    setting = _setting(lakehouse, use_case, champions, decision.as_of)
     digest = provenance.digest(
-        "challenge", state, provenance.plain(asdict(decision)), now.sha256, problem, provenance.code_sha256(), device()
+        "challenge",
+        state,
+        provenance.plain(asdict(decision)),
+        setting.sha256,
+        problem,
+        provenance.code_sha256(),
+        device(),
     )
-    # Asked before the work, so that nobody trains for minutes to find the server gone.
-    if known := model_versions.find(settings, use_case, digest):
-        model_versions.set_aliases(settings, use_case, {"candidate": known.version})
-        return Candidate(known.version, "the same challenge was registered before", known.run_id)
-    told = progress or (lambda _: None)
+    # Asked before the training, which would take minutes only to fail if the server is down.
+    if registered := model_versions.find(settings, use_case, digest):
+        model_versions.set_aliases(settings, use_case, {"candidate": registered.version})
+        return Candidate(registered.version, "the same challenge was registered before", registered.run_id)
+    report = progress or (lambda _: None)
     with cost.measured(settings, device()) as spent, one_thread():
-        told("recipes")
-        found = challenge(
-            now.history, use_case, now.champion, decision, now.share, now.family, now.parameters, problem.seed
+        report("recipes")
+        result = challenge(
+            setting.history,
+            use_case,
+            setting.champion,
+            decision,
+            setting.share,
+            setting.family,
+            setting.parameters,
+            problem.seed,
         )
-        if found.compared is None:
-            return Candidate(None, found.said)
-        told(f"{now.family}: {found.recipe.name}")
-        model = fit(now.history, use_case, found.recipe, decision.as_of, now.share, now.family, now.parameters)
+        if result.compared is None:
+            return Candidate(None, result.message)
+        report(f"{setting.family}: {result.recipe.name}")
+        model = fit(
+            setting.history,
+            use_case,
+            result.recipe,
+            decision.as_of,
+            setting.share,
+            setting.family,
+            setting.parameters,
+        )
     assert version is not None
     pins.pin(settings, {**state["versions"], name: version}, by=f"{use_case.name} challenge {digest[:16]}")
-    made_of = {
-        **_made_from(use_case, state, version, decision, now, found),
+    training = {
+        **_made_from(use_case, state, version, decision, setting, result),
         "digest": digest,
-        "parameters": dict(now.parameters),
+        "parameters": dict(setting.parameters),
         "steps": model.steps,
     }
-    written = _write(use_case, problem, now, model, made_of, settings.home / "training" / use_case.name / digest[:16])
-    challenges.keep(settings, _record(use_case, decision, now, found, written))
-    trained = _trained(settings, problem, now, found, written, spent, model)
-    tuned = Tuning(state["as_of"], f"parameters of version {now.version}, which it challenges")
-    return candidate.registered(settings, use_case, trained, tuned, digest, found.said)
+    bundle = _write(
+        use_case, problem, setting, model, training, settings.home / "training" / use_case.name / digest[:16]
+    )
+    challenges.record(settings, _record(use_case, decision, setting, result, bundle))
+    trained = _trained(settings, problem, setting, result, bundle, spent, model)
+    tuned = Tuning(state["as_of"], f"parameters of version {setting.version}, which it challenges")
+    return candidate.registered(settings, use_case, trained, tuned, digest, result.message)
 
 
 def fit(
-    seen: History, use_case: UseCase, recipe: Recipe, as_of: datetime, share: Share, family: str,
+    rows: History, use_case: UseCase, recipe: Recipe, as_of: datetime, share: Share, family: str,
     parameters: Mapping[str, Any],
 ) -> Model:  # fmt: skip
-    """The challenger itself."""
-    return recipes.fit(seen, use_case, recipe, as_of, share, family, parameters, device=device())
+    """The challenger's model, trained on this machine's device."""
+    return recipes.fit(rows, use_case, recipe, as_of, share, family, parameters, device=device())
 
 
 def _setting(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime) -> _Setting:
-    seen = history.read(lakehouse, use_case)
-    standing = promotions.champion(lakehouse.settings, use_case)
-    if standing is None:
+    rows = history.read(lakehouse, use_case)
+    current = promotions.champion(lakehouse.settings, use_case)
+    if current is None:
         raise ValueError(f"{use_case.name}: expected a champion to challenge, found none; train the first one")
-    bundle = champions.bundle(use_case, standing.version, standing.sha256)
-    model = champions.model(use_case, standing.version, standing.sha256, seen.names)
-    known, learned_until = MonitoredHistory.of(seen, use_case), bundle.manifest.learned_until
-    champion = Champion(model, recipe_of(use_case, bundle), learned_until, known.delay(learned_until).share)
+    bundle = champions.bundle(use_case, current.version, current.sha256)
+    model = champions.model(use_case, current.version, current.sha256, rows.names)
+    monitored, learned_until = MonitoredHistory.of(rows, use_case), bundle.manifest.learned_until
+    champion = Champion(model, recipe_of(use_case, bundle), learned_until, monitored.delay(learned_until).share)
     family, parameters = _family(problem_of(use_case), bundle)
-    share = known.delay(as_of).share
-    return _Setting(seen, champion, standing.version, standing.sha256, family, parameters, share)
+    share = monitored.delay(as_of).share
+    return _Setting(rows, champion, current.version, current.sha256, family, parameters, share)
 
 
 def recipe_of(use_case: UseCase, bundle: Bundle) -> Recipe:
-    """How the rows of a model were chosen."""
-    made = bundle.manifest.training
-    return recipes.named(use_case, made["recipe"]) if "recipe" in made else recipes.usual(use_case)
+    """The recipe by which the training rows of a model were chosen."""
+    training = bundle.manifest.training
+    return recipes.named(use_case, training["recipe"]) if "recipe" in training else recipes.usual(use_case)
 
 
 def _family(problem: Problem, bundle: Bundle) -> tuple[str, dict[str, Any]]:
-    """The champion's family with its parameters and number of steps; they hold in a new world as in the old one."""
-    family, made = bundle.manifest.family, bundle.manifest.training
+    """The champion's family with its parameters and number of steps, which stay the same in a new world."""
+    family, training = bundle.manifest.family, bundle.manifest.training
     if family not in {declared.name for declared in problem.families}:
         return problem.families[0].name, {}
-    steps = {STEPS[family]: made["steps"]} if family in STEPS and made.get("steps") else {}
-    return family, {**made.get("parameters", {}), **steps}
+    steps = {STEPS[family]: training["steps"]} if family in STEPS and training.get("steps") else {}
+    return family, {**training.get("parameters", {}), **steps}
 
 
 def _made_from(
@@ -143,12 +166,12 @@ def _made_from(
     state: Mapping[str, Any],
     version: int,
     decision: RetrainingDecision,
-    now: _Setting,
-    found: Challenge,
+    setting: _Setting,
+    result: Challenge,
 ) -> dict[str, Any]:
-    """What the manifest says about data and code."""
+    """Data and code of a challenger, as its manifest records them."""
     problem = problem_of(use_case)
-    since = found.numbers["since"]
+    since = result.numbers["since"]
     as_of = decision.as_of.isoformat()
     return {
         "as_of": as_of,
@@ -156,14 +179,14 @@ def _made_from(
         "table_version": version,
         "versions": dict(state["versions"]),
         "training_set": dict(state),
-        "recipe": found.recipe.name,
+        "recipe": result.recipe.name,
         "retraining": {"trigger": decision.trigger, "reason": decision.reason, "episode": str(decision.episode)},
-        "negative_rate": problem.family(now.family).negative_rate,
+        "negative_rate": problem.family(setting.family).negative_rate,
         "seed": problem.seed,
         "device": device(),
         "review": asdict(problem.review),
         "windows": {
-            "maturity_days": found.recipe.negative_after / timedelta(days=1),
+            "maturity_days": result.recipe.negative_after / timedelta(days=1),
             "validation_start": since,
             "judged_start": as_of,
             "judged_end": as_of,
@@ -175,33 +198,35 @@ def _made_from(
 def _record(
     use_case: UseCase,
     decision: RetrainingDecision,
-    now: _Setting,
-    found: Challenge,
-    written: Bundle,
+    setting: _Setting,
+    result: Challenge,
+    bundle: Bundle,
 ) -> ChallengeRecord:
-    """The evidence that the gate will decide by; its digest names bundle, champion, versions of rows, and rules."""
-    made_of = written.manifest.training
+    """The evidence for the gate; its digest depends on bundle, champion, versions of rows, and rules."""
+    training = bundle.manifest.training
     evidence = {
-        **found.numbers,
-        "said": found.said,
-        "recipe": found.recipe.name,
-        "checks": [asdict(check) for check in found.checks],
-        "left_out": list(found.left_out),
-        "metrics": {name: {"average_precision": value} for name, value in found.numbers["tried"].items()},
+        **result.numbers,
+        "said": result.message,
+        "recipe": result.recipe.name,
+        "checks": [check.stored() for check in result.checks],
+        "left_out": list(result.left_out),
+        "metrics": {name: {"average_precision": value} for name, value in result.numbers["tried"].items()},
     }
-    digest = provenance.digest("evidence of a challenge", made_of["digest"], written.sha256, now.version, now.sha256)
+    digest = provenance.digest(
+        "evidence of a challenge", training["digest"], bundle.sha256, setting.version, setting.sha256
+    )
     return ChallengeRecord(
-        digest, use_case.name, decision.as_of, written.sha256, now.version, now.sha256,
-        provenance.plain(evidence), made_of["versions"],
+        digest, use_case.name, decision.as_of, bundle.sha256, setting.version, setting.sha256,
+        provenance.plain(evidence), training["versions"],
     )  # fmt: skip
 
 
 def _write(
-    use_case: UseCase, problem: Problem, now: _Setting, model: Model, made_of: Mapping[str, Any], folder: Path
+    use_case: UseCase, problem: Problem, setting: _Setting, model: Model, training: Mapping[str, Any], folder: Path
 ) -> Bundle:
-    features = tuple((name, "float32") for name in now.history.names)
+    features = tuple((name, "float32") for name in setting.history.names)
     threshold = problem.review.threshold
-    manifest = Manifest(use_case.name, now.family, features, threshold, made_of["as_of"], made_of)
+    manifest = Manifest(use_case.name, setting.family, features, threshold, training["as_of"], training)
     shutil.rmtree(folder, ignore_errors=True)
     return bundles.write(folder, model, manifest)
 
@@ -209,24 +234,24 @@ def _write(
 def _trained(
     settings: Settings,
     problem: Problem,
-    now: _Setting,
-    found: Challenge,
-    written: Bundle,
+    setting: _Setting,
+    result: Challenge,
+    bundle: Bundle,
     spent: cost.Cost,
     model: Model,
 ) -> Trained:
-    """The challenge as other trainings are shown: the contestants are the champion and the recipes."""
-    assert found.compared is not None
-    rows, labels = found.compared.rows, found.compared.labels
+    """The challenge in the form of a usual training: champion and recipes are the contestants."""
+    assert result.compared is not None
+    rows, labels = result.compared.rows, result.compared.labels
     contestants = {
-        name: ValidatedContender(name, "recipe", evaluate(problem, rows, scores), scores, now.parameters)
-        for name, scores in found.compared.scores.items()
+        name: ValidatedContender(name, "recipe", evaluate(problem, rows, scores), scores, setting.parameters)
+        for name, scores in result.compared.scores.items()
     }
-    best = contestants[found.recipe.name]
-    winner = ValidatedContender(now.family, "family", best.metrics, best.scores, now.parameters, model.steps)
-    session, first = written.session(), rows.examples.features[:COUNTED_ROWS]
+    best = contestants[result.recipe.name]
+    winner = ValidatedContender(setting.family, "family", best.metrics, best.scores, setting.parameters, model.steps)
+    session, first = bundle.session(), rows.examples.features[:COUNTED_ROWS]
     return Trained(
-        bundle=written,
+        bundle=bundle,
         contestants=tuple(contestants.values()),
         winner=winner,
         slices={},

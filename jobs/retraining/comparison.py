@@ -1,9 +1,8 @@
-"""A challenger after a change of the world: the recipe that does best on the latest labels, and whether it beats the
-champion there.
+"""A challenger after a change of the world: the best recipe on the latest labels, and whether it beats the champion.
 
-The gate of every other training judges mature rows. Weeks pass until those are of the new world; here champion and
-recipes are compared on the events since the change, cross-fitted (`jobs.training.recipes.compare`), as far as labels
-are known.
+The gate of every other training judges mature rows, but weeks pass until rows of the new world are mature. Here the
+champion and the recipes are compared on the events since the change whose labels are known, with cross-fitting
+(`jobs.training.recipes.compare`). Training the challenger is in `jobs.retraining.challenger`.
 """
 
 from __future__ import annotations
@@ -30,26 +29,26 @@ from jobs.training.recipes import Champion, Comparison, Recipe, Share
 from jobs.use_case import UseCase, problem_of
 
 LEVEL, RESAMPLES = {"age": 0.95, "alarm": 0.75, "growth": 0.75}, 500
-"""Confidence, one-sided, that a challenger is better than the champion, by what called for it. After an alarm the
-champion is in doubt, what replaces it has seen more of the new world, and is judged again within days."""
+"""One-sided confidence that a challenger is better than the champion, by the trigger of its training. It is lower after
+an alarm: the champion is in doubt, and the challenger is judged again within days."""
 CHOICE_LEVEL = 0.95
-"""Confidence, one-sided, that a single recipe is better than the mean of several."""
+"""One-sided confidence that a single recipe is better than the mean of several."""
 COMPARED_ON = timedelta(days=28)
-"""Of a refresh without an alarm, the latest events that recipes are compared on; after an alarm, those since it."""
+"""Without an alarm recipes are compared on the events of this time; after an alarm, on the events since the alarm."""
 
 
 @dataclass(frozen=True)
 class Challenge:
-    """What a comparison came to."""
+    """The result of comparing recipes with the champion."""
 
     recipe: Recipe
-    """The best of those tried."""
-    said: str
+    """The best recipe of those tried."""
+    message: str
     checks: tuple[Check, ...] = ()
-    """Those of the gate, the comparison with the champion first; none if there was nothing to compare on."""
+    """Checks of the gate, the comparison with the champion first; empty if no positive was known to compare on."""
     numbers: Mapping[str, Any] = field(default_factory=dict)
     compared: Comparison | None = None
-    """None: there was nothing to compare on."""
+    """The scores that were compared; None if no positive was known to compare on."""
     left_out: tuple[str, ...] = ()
     """Baselines and guard slices that could not be judged, and why."""
 
@@ -61,14 +60,15 @@ class Challenge:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why the challenger is refused, in plain words."""
-        return tuple(check.said for check in self.checks if check.outcome == "failed")
+        return tuple(check.message for check in self.checks if check.outcome == "failed")
 
 
 def challenge(
     history: History, use_case: UseCase, champion: Champion, decision: RetrainingDecision, share: Share,
     family: str, tuned: Mapping[str, Any], seed: int,
 ) -> Challenge:  # fmt: skip
-    """Compare the recipes that suit the decision with champion, baselines and slices, as known at its moment.
+    """Compare the recipes that suit the decision with champion and baselines, overall and by slice, as known at its
+    moment.
 
     Args:
         share, family, tuned: as `jobs.training.recipes.fit`.
@@ -91,13 +91,13 @@ def challenge(
         **{name: checks[0].numbers[name] for name in ("candidate", "rival", "lower", "upper")},
         "positives": compared.positives, "rows": len(compared.labels), "since": since.isoformat(), "tried": values,
     }  # fmt: skip
-    said = (
+    message = (
         f"{best.name} {numbers['candidate']:.3f} against {numbers['rival']:.3f} on {compared.positives} positives "
         f"since {since:%Y-%m-%d} ({numbers['lower']:+.3f} to {numbers['upper']:+.3f})"
     )
-    better = replace(checks[0], said=f"{checks[0].said} since the change: {said}")
+    better = replace(checks[0], message=f"{checks[0].message} since the change: {message}")
     left_out = (*rivals.left_out, *history.slices_left_out)
-    return Challenge(best, said, (better, *checks[1:]), numbers, compared, left_out)
+    return Challenge(best, message, (better, *checks[1:]), numbers, compared, left_out)
 
 
 def _limits(use_case: UseCase, seed: int) -> Limits:
@@ -106,7 +106,7 @@ def _limits(use_case: UseCase, seed: int) -> Limits:
 
 
 def _baselines(history: History, use_case: UseCase, compared: Comparison, since: datetime) -> Baselines:
-    """Baselines that know what was mature when the change began, on the compared rows."""
+    """Baselines trained on the rows that were mature when the change began, scored on the compared rows."""
     train = history.training_rows(since, use_case).examples
     latest = np.arange(max(0, len(train) - TRAINING_ROWS), len(train))
     return baselines(problem_of(use_case), train.rows(latest), compared.rows.examples)
@@ -118,30 +118,33 @@ def _rows(history: History, compared: Comparison) -> Rows:
 
 
 def choices_of(use_case: UseCase, decision: RetrainingDecision, family: str) -> tuple[Recipe, ...]:
-    """Recipes to try: after a change those for a changed world and their mean, where the family has one; otherwise the
-    usual one too."""
+    """Recipes to try: those of recent rows and, if the family has one, their mean; without a change, also the usual
+    one."""
     usual, recent = recipes.usual(use_case), recipes.recent()
     together = (recipes.mean(recent),) if family in MEANS else ()
     return (*((usual,) if decision.episode is None else ()), *recent, *together)
 
 
-def chosen(found: Comparison, choices: Sequence[Recipe], values: Mapping[str, float], seed: int) -> Recipe:
-    """The best, but the mean of several unless a single one is better beyond noise.
+def chosen(compared: Comparison, choices: Sequence[Recipe], values: Mapping[str, float], seed: int) -> Recipe:
+    """The best recipe; the mean of several is preferred unless a single recipe is better beyond noise.
 
-    The days that are compared on are those that were learned from, of other cards: frauds of one campaign make short
-    memories look better there than they turn out to be.
+    Recipes learn from the days that they are compared on (of other cards). Frauds of one campaign make recipes with a
+    short memory look better on these days than they are later.
     """
     best = max(choices, key=lambda recipe: values[recipe.name])
     together = next((recipe for recipe in choices if recipe.parts), best)
-    if best is together or difference(found, best.name, together.name, CHOICE_LEVEL, seed)[0] > 0:
+    if best is together or difference(compared, best.name, together.name, CHOICE_LEVEL, seed)[0] > 0:
         return best
     return together
 
 
-def difference(found: Comparison, name: str, rival: str, level: float, seed: int) -> tuple[float, float]:
-    """Where the average precision of `name` less that of `rival` lies, by a paired bootstrap of blocks."""
-    _, blocks = np.unique(found.rows.blocks, return_inverse=True)
-    pair = [rank(found.labels, found.scores[who], blocks, _everything(blocks), found.weights) for who in (name, rival)]
+def difference(compared: Comparison, name: str, rival: str, level: float, seed: int) -> tuple[float, float]:
+    """Interval of the average precision of `name` minus that of `rival`, by a paired bootstrap of blocks."""
+    _, blocks = np.unique(compared.rows.blocks, return_inverse=True)
+    pair = [
+        rank(compared.labels, compared.scores[who], blocks, _everything(blocks), compared.weights)
+        for who in (name, rival)
+    ]
     count = int(blocks.max()) + 1
     drawn = np.concatenate([observed(pair, count)[None], resampled(pair, count, RESAMPLES, seed)])
     return interval(drawn[:, 0] - drawn[:, 1], level, 0.0)

@@ -1,7 +1,7 @@
-"""The ledger of retraining: what was known at a moment, what was decided about it, yes or no, and what came of it.
+"""The ledger of retraining: evidence, the decision about it (train or not), and the result of the training.
 
-Evidence is kept under the hash of what it was measured on, and decided about once, whoever asks: the lineage, a sensor
-or two of them at the same time. The decision itself is `jobs.retraining.policy`'s.
+Evidence is recorded under the hash of what it was measured on. Each evidence gets one decision, also if the lineage and
+several sensors ask at the same time. How to decide is in `jobs.retraining.policy`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 UNDER_WAY = timedelta(hours=6)
-"""A training that was decided on longer ago and left no result has failed: the policy no longer counts on it."""
+"""A training without a result has failed once its decision is older than this; the policy then ignores it."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A decision about evidence, and the training that it set off."""
+    """A decision about evidence, and the training that it started."""
 
     id: int
     digest: str
@@ -33,24 +33,24 @@ class Row:
     by: str
     decision: RetrainingDecision
     finished_at: datetime | None = None
-    """When the training ended that this decision asked for; None: it asked for none, or it has not ended."""
+    """When the training of this decision ended; None: it has no training, or the training has not ended."""
     model_version: int | None = None
-    """What it made; None if it made nothing."""
-    said: str = ""
-    """What came of it, in words."""
+    """The model version that the training registered; None: it registered none."""
+    result: str = ""
+    """The result of the training in plain words; empty: it has none yet."""
 
     def waits(self, now: datetime) -> bool:
-        """Whether its training may still come; one that left no result for long has failed."""
+        """Whether its training may still end; one without a result for `UNDER_WAY` has failed."""
         return self.open and now - self.decided_at <= UNDER_WAY
 
     @property
     def open(self) -> bool:
-        """Whether a training is still to be done."""
+        """Whether the decision asked for a training that has not ended."""
         return self.decision.retrain and self.finished_at is None
 
 
-def keep(settings: Settings, use_case: UseCase, evidence: Evidence, now: datetime) -> str:
-    """Record what is known at a moment; gives its digest. The same evidence is kept once."""
+def record_evidence(settings: Settings, use_case: UseCase, evidence: Evidence, now: datetime) -> str:
+    """Record the evidence of a moment once; returns its digest."""
     from jobs.ledger import database
 
     digest = digest_of(use_case, evidence)
@@ -72,24 +72,24 @@ def digest_of(use_case: UseCase, evidence: Evidence) -> str:
 
 
 def latest(settings: Settings, use_case: UseCase) -> tuple[str, Evidence] | None:
-    """Digest and content of the evidence kept last."""
+    """Digest and content of the evidence that was recorded last; None: there is none."""
     from jobs.ledger import database
 
     table = database.evidence
     query = table.select().where(table.c.use_case == use_case.name).order_by(table.c.kept_at.desc(), table.c.digest)
     with database.transaction(settings) as connection:
-        found = connection.execute(query.limit(1)).first()
-    return None if found is None else (found.digest, _evidence(found.content))
+        row = connection.execute(query.limit(1)).first()
+    return None if row is None else (row.digest, _evidence(row.content))
 
 
 def decide(
     settings: Settings, use_case: UseCase, digest: str, by: str, now: datetime, rules: Rules | None = None
 ) -> Row:
-    """Decide about kept evidence, in one transaction; evidence that was decided about keeps its decision.
+    """Decide about recorded evidence in one transaction; a second call returns the first decision.
 
     Raises:
         ValueError: there is no evidence of this digest.
-        LedgerUnreachable: nothing was decided then.
+        LedgerUnreachable: the database does not answer; nothing was decided.
     """
     from jobs.ledger import database
 
@@ -97,10 +97,10 @@ def decide(
         past = _rows(connection, use_case)
         if earlier := next((row for row in past if row.digest == digest), None):
             return earlier
-        found = connection.execute(database.evidence.select().where(database.evidence.c.digest == digest)).first()
-        if found is None:
-            raise ValueError(f"retraining: expected evidence {digest}, found none in the ledger; keep it first")
-        evidence = _evidence(found.content)
+        stored = connection.execute(database.evidence.select().where(database.evidence.c.digest == digest)).first()
+        if stored is None:
+            raise ValueError(f"retraining: expected evidence {digest}, found none in the ledger; record it first")
+        evidence = _evidence(stored.content)
         decision = _passed(evidence, past, now)
         decision = decision or retrain_policy(evidence, history(past, evidence.as_of, now), rules or Rules())
         return _inserted(connection, use_case, digest, decision, by, now)
@@ -109,23 +109,23 @@ def decide(
 
 
 def _passed(evidence: Evidence, past: Sequence[Row], now: datetime) -> RetrainingDecision | None:
-    """A moment before one that was decided about is history: whoever builds an old night again wants no training.
+    """A refusal for a moment before one that was decided about: rebuilding an old night must not start a training.
 
-    Decisions of moments that lie in the future were made by a clock that was wrong; they stop nobody.
+    Decisions of moments in the future come from a wrong clock and are ignored.
     """
     later = [row.decision.as_of for row in past if evidence.as_of < row.decision.as_of <= now]
     if not later:
         return None
-    said = f"decided as of {max(later):%Y-%m-%d %H:%M} already; a training for the past has to be asked for"
-    return RetrainingDecision(evidence.as_of, False, "none", said, None, 0, evidence.alarms)
+    reason = f"decided as of {max(later):%Y-%m-%d %H:%M} already; a training for the past has to be asked for"
+    return RetrainingDecision(evidence.as_of, False, "none", reason, None, 0, evidence.alarms)
 
 
-def asked(settings: Settings, use_case: UseCase, as_of: datetime, by: str, now: datetime) -> Row:
-    """Record that somebody asks for a training, whatever the policy says."""
+def record_request(settings: Settings, use_case: UseCase, as_of: datetime, by: str, now: datetime) -> Row:
+    """Record that `by` asks for a training; the policy is not asked."""
     from jobs.ledger import database
 
     evidence = Evidence(as_of, {}, as_of.date(), {}, {}, {"asked_at": now.isoformat()})
-    digest = keep(settings, use_case, evidence, now)
+    digest = record_evidence(settings, use_case, evidence, now)
 
     def insert(connection: sa.Connection) -> Row:
         past = history(_rows(connection, use_case), as_of, now)
@@ -136,11 +136,11 @@ def asked(settings: Settings, use_case: UseCase, as_of: datetime, by: str, now: 
     return database.repeated(settings, insert)
 
 
-def finished(settings: Settings, row: Row, now: datetime, version: int | None, said: str) -> None:
-    """Record what came of a training, once."""
+def record_result(settings: Settings, row: Row, now: datetime, version: int | None, result: str) -> None:
+    """Record the result of a training; later results of the same decision are ignored."""
     from jobs.ledger import database
 
-    values = {"retraining": row.id, "finished_at": now, "model_version": version, "said": said}
+    values = {"retraining": row.id, "finished_at": now, "model_version": version, "said": result}
     database.record_once(settings, database.trainings.c.retraining, values)
 
 
@@ -153,9 +153,9 @@ def rows(settings: Settings, use_case: UseCase) -> list[Row]:
 
 
 def described(row: Row, now: datetime) -> dict[str, str]:
-    """A row for people."""
+    """A decision as text: column -> value, the same columns for every row."""
     unfinished = "under way" if row.waits(now) else "left no result"
-    made = f"version {row.model_version}: " if row.model_version else ""
+    version = f"version {row.model_version}: " if row.model_version else ""
     return {
         "as of": f"{row.decision.as_of:%Y-%m-%d %H:%M}",
         "decided at": f"{row.decided_at:%Y-%m-%d %H:%M}",
@@ -164,30 +164,31 @@ def described(row: Row, now: datetime) -> dict[str, str]:
         "trigger": row.decision.trigger,
         "reason": row.decision.reason,
         "alarms": ", ".join(row.decision.alarms),
-        "result": unfinished if row.open else f"{made}{row.said}",
+        "result": unfinished if row.open else f"{version}{row.result}",
     }
 
 
 def due(settings: Settings, use_case: UseCase, as_of: datetime, now: datetime) -> Row | None:
-    """The training that is to be done at `as_of`: of the last decision until then that asked for one and is waiting.
+    """The decision whose training has to run at `as_of`: the last one until then that waits for its training.
 
-    What was decided after it said no because of it: a training that was killed is still to be done. One that failed
-    long ago is taken up only if nothing was decided since.
+    Later decisions were "no" because of that training, so that it is still due after its run was killed. A training
+    that failed long ago is due again only if nothing was decided since. None: no training is due.
     """
-    known = [row for row in rows(settings, use_case) if row.decision.as_of <= as_of]
-    return waiting(known, now) or (known[-1] if known and known[-1].open else None)
+    past = [row for row in rows(settings, use_case) if row.decision.as_of <= as_of]
+    return waiting(past, now) or (past[-1] if past and past[-1].open else None)
 
 
 def waiting(decided: Sequence[Row], now: datetime) -> Row | None:
-    """The last of these decisions, oldest first, whose training is still to be done."""
+    """The last of these decisions (oldest first) whose training may still end; None: there is none."""
     return next((row for row in reversed(decided) if row.waits(now)), None)
 
 
 def history(past: Sequence[Row], as_of: datetime, now: datetime) -> list[RetrainingDecision]:
-    """What the policy takes into account at `as_of`: a training that failed was none, whatever was decided, and neither
-    was a first one that had too little to learn from.
+    """The decisions as the policy counts them at `as_of`, by moment: a training that failed, or a first one that had
+    too few rows to learn from, counts as none.
 
-    Other evidence of the same moment (more reports of a world that stands still) was decided about just before.
+    Other evidence of the same moment (more reports, with the clock of the world unchanged) counts as decided just
+    before.
     """
 
     def counted(row: Row) -> RetrainingDecision:
@@ -209,8 +210,8 @@ def _inserted(
     episode = decision.episode.isoformat() if decision.episode else None
     values = {**asdict(decision), "episode": episode, "alarms": list(decision.alarms)}
     values |= {"use_case": use_case.name, "digest": digest, "decided_at": now, "by": by}
-    made = connection.execute(database.retrainings.insert().returning(database.retrainings.c.id).values(values))
-    return Row(made.scalar_one(), digest, now, by, decision)
+    inserted = connection.execute(database.retrainings.insert().returning(database.retrainings.c.id).values(values))
+    return Row(inserted.scalar_one(), digest, now, by, decision)
 
 
 def _rows(connection: sa.Connection, use_case: UseCase) -> list[Row]:
@@ -220,18 +221,18 @@ def _rows(connection: sa.Connection, use_case: UseCase) -> list[Row]:
     joined = table.join(done, done.c.retraining == table.c.id, isouter=True)
     query = joined.select().where(table.c.use_case == use_case.name).order_by(table.c.id)
     query = query.with_only_columns(table, done.c.finished_at, done.c.model_version, done.c.said)
-    return [_row(found._mapping) for found in connection.execute(query)]
+    return [_row(row._mapping) for row in connection.execute(query)]
 
 
-def _row(found: Any) -> Row:
-    episode = date.fromisoformat(found["episode"]) if found["episode"] else None
+def _row(stored: Any) -> Row:
+    episode = date.fromisoformat(stored["episode"]) if stored["episode"] else None
     decision = RetrainingDecision(
-        found["as_of"], found["retrain"], found["trigger"], found["reason"], episode, found["positives"],
-        tuple(found["alarms"]), found["expected_gain"],
+        stored["as_of"], stored["retrain"], stored["trigger"], stored["reason"], episode, stored["positives"],
+        tuple(stored["alarms"]), stored["expected_gain"],
     )  # fmt: skip
     return Row(
-        found["id"], found["digest"], found["decided_at"], found["by"], decision, found["finished_at"],
-        found["model_version"], found["said"] or "",
+        stored["id"], stored["digest"], stored["decided_at"], stored["by"], decision, stored["finished_at"],
+        stored["model_version"], stored["said"] or "",
     )  # fmt: skip
 
 

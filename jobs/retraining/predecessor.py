@@ -1,7 +1,6 @@
-"""Whether a champion turned out worse than the one before it would have been: on mature labels of what it decided.
+"""Whether a champion is worse than its predecessor on the mature events since its promotion.
 
-The former champion scores the same rows, in the shadow of the present one. Neither learned from them: they are later
-than both trainings.
+Both models score the same rows, which are later than both trainings. Rolling back is in `jobs.retraining.rollback`.
 """
 
 from __future__ import annotations
@@ -21,25 +20,27 @@ from jobs.training.recipes import Comparison
 from jobs.use_case import UseCase, problem_of
 
 LEVEL = 0.99
-"""Confidence, one-sided, that the former champion would have been better; it is asked every evening anew."""
+"""One-sided confidence that the former champion is better; high, as the question is asked again every evening."""
 LEAST_POSITIVES = 20
-LONGEST = timedelta(days=60)
-"""A promotion that has stood so long is not asked about any more: by then the policy has judged what came after it."""
+LONGEST_PROMOTION = timedelta(days=60)
+"""Promotions older than this are not compared: by then the policy has decided about later challengers."""
 NAMES = ("present", "former")
 Scores = Callable[[Bools], Floats]
-"""Rows of a history -> a model's scores of them."""
+"""Mask of rows of a history -> a model's scores of these rows."""
 
 
 @dataclass(frozen=True)
 class Hindsight:
-    """What mature labels say."""
+    """The comparison of a champion with its predecessor on mature labels."""
 
     worse: bool
-    said: str
+    """Whether the champion is worse beyond noise."""
+    message: str
     positives: int = 0
     present: float | None = None
-    """Average precision of the champion, and of its predecessor on the same rows."""
+    """Average precision of the champion."""
     former: float | None = None
+    """Average precision of its predecessor on the same rows."""
 
 
 def hindsight(
@@ -47,26 +48,30 @@ def hindsight(
 ) -> Hindsight:
     """Compare two models on the mature events since a promotion, as known at `as_of`.
 
-    Mature is an event of an age at which `MATURE` of the reports are in, by the learned `delay`; while no reports come,
-    none ripens.
+    An event is mature at the age at which a share `MATURE` of the reports is in, by the learned `delay`. Age is counted
+    to the last report, so that no event becomes mature while no reports arrive.
     """
-    if as_of - since > LONGEST:
-        return Hindsight(False, f"in production since {since:%Y-%m-%d}, more than {LONGEST.days} days: it stays")
-    heard = reported_until(history.labels.known_at[history.labels.values], as_of)
-    until = heard - int(delay.bound(MATURE) * MICROSECONDS_A_DAY)
+    if as_of - since > LONGEST_PROMOTION:
+        return Hindsight(
+            False, f"in production since {since:%Y-%m-%d}, more than {LONGEST_PROMOTION.days} days: it stays"
+        )
+    last_report = reported_until(history.labels.known_at[history.labels.values], as_of)
+    until = last_report - int(delay.bound(MATURE) * MICROSECONDS_A_DAY)
     chosen = (history.times > microseconds(since)) & (history.times <= until) & history.known(as_of)
     chosen &= history.let_through
     labels = history.labels_at(as_of)[chosen] == 1
     positives = int(labels.sum())
     if positives < LEAST_POSITIVES:
-        said = f"{positives} of {LEAST_POSITIVES} mature positives are known of what it decided since {since:%Y-%m-%d}"
-        return Hindsight(False, said, positives)
+        message = (
+            f"{positives} of {LEAST_POSITIVES} mature positives are known of what it decided since {since:%Y-%m-%d}"
+        )
+        return Hindsight(False, message, positives)
     rows = history.rows(chosen, labels)
-    found = Comparison(rows, {name: of(chosen) for name, of in zip(NAMES, (present, former), strict=True)})
-    mine, theirs = (found.average_precision(name) for name in NAMES)
-    low, high = difference(found, "former", "present", LEVEL, problem_of(use_case).seed)
-    said = (
+    compared = Comparison(rows, {name: of(chosen) for name, of in zip(NAMES, (present, former), strict=True)})
+    mine, theirs = (compared.average_precision(name) for name in NAMES)
+    low, high = difference(compared, "former", "present", LEVEL, problem_of(use_case).seed)
+    message = (
         f"average precision {mine:.3f} since {since:%Y-%m-%d}, the former champion would have had {theirs:.3f}, on "
         f"{positives} mature positives (difference {low:+.3f} to {high:+.3f})"
     )
-    return Hindsight(low > 0, said, positives, mine, theirs)
+    return Hindsight(low > 0, message, positives, mine, theirs)

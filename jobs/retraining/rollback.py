@@ -1,4 +1,7 @@
-"""A promotion that turned out worse on mature labels is taken back, by itself; the ledger says why."""
+"""Automatic rollback of a promotion that is worse than its predecessor on mature labels; the ledger holds the reason.
+
+The comparison itself is in `jobs.retraining.predecessor`.
+"""
 
 from __future__ import annotations
 
@@ -20,36 +23,39 @@ from jobs.use_case import UseCase
 def check(
     lakehouse: Lakehouse, use_case: UseCase, registry: Registry, champions: Champions, as_of: datetime, now: datetime
 ) -> tuple[Hindsight, PromotionDecision | None]:
-    """Compare the champion's outcomes with what its predecessor's would have been, and go back if those are better.
+    """Compare the champion with its predecessor on the same mature rows, and roll back if the predecessor is better.
 
-    Only a promotion is taken back, not a person's choice: who was approved or restored by hand stays.
+    Only automatic promotions are rolled back: a version that a person approved or restored stays.
+
+    Returns:
+        The comparison, and the decision of the rollback (None: the champion stays).
 
     Raises:
         ValueError: there is no history.
     """
     settings = lakehouse.settings
-    book = promotions.book(settings, use_case)
-    present, former = book.champion, book.previous
+    ledger = promotions.view(settings, use_case)
+    present, former = ledger.champion, ledger.previous
     if present is None or former is None:
         return Hindsight(False, "there is no former champion to compare with"), None
     if present.since > as_of:
         return Hindsight(
             False, f"version {present.version} is in production only since {present.since.isoformat()}"
         ), None
-    why = next(d for d in book.decisions if d.id == present.decision)
-    if why.kind != "promotion":
-        return Hindsight(False, f"version {present.version} is in production by {why.kind}, of {why.by}"), None
-    seen = history.read(lakehouse, use_case)
+    cause = next(d for d in ledger.decisions if d.id == present.decision)
+    if cause.kind != "promotion":
+        return Hindsight(False, f"version {present.version} is in production by {cause.kind}, of {cause.by}"), None
+    rows = history.read(lakehouse, use_case)
 
     def scores(champion: Champion) -> Scores:
-        model = champions.model(use_case, champion.version, champion.sha256, seen.names)
-        return lambda chosen: model.predict(seen.features[chosen])
+        model = champions.model(use_case, champion.version, champion.sha256, rows.names)
+        return lambda chosen: model.predict(rows.features[chosen])
 
-    delay = MonitoredHistory.of(seen, use_case).delay(as_of)
-    found = hindsight(seen, use_case, scores(present), scores(former), delay, present.since, as_of)
-    if not found.worse:
-        return found, None
+    delay = MonitoredHistory.of(rows, use_case).delay(as_of)
+    comparison = hindsight(rows, use_case, scores(present), scores(former), delay, present.since, as_of)
+    if not comparison.worse:
+        return comparison, None
     person = Person(promote.AUTOMATIC, True, now, as_of)
-    decision = approvals.rollback(settings, use_case, registry, person, found.said, former.version)
+    decision = approvals.rollback(settings, use_case, registry, person, comparison.message, former.version)
     promote.reconcile(settings, use_case, registry)
-    return found, decision
+    return comparison, decision

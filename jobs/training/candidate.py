@@ -57,7 +57,7 @@ def make(
     parts = tune.parts_of(use_case, problem, as_of)
     if reason := time_split.refusal(parts, rows.times, rows.examples.labels):
         return Candidate(None, reason)
-    # Asked before the work, so that nobody trains for minutes to find the server gone.
+    # Asked before the training, which would take minutes only to fail if the server is down.
     if known := model_versions.find(settings, use_case, digest):
         model_versions.set_aliases(settings, use_case, {"candidate": known.version})
         return Candidate(known.version, "the same training was registered before", known.run_id)

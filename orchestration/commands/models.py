@@ -21,7 +21,7 @@ def models(name: str, details: bool) -> None:
     """Print the champion, earlier champions, and the decisions about every model version, latest first."""
     from jobs.ledger import promotions
 
-    view = promotions.book(settings.load(), use_case_named(name))
+    view = promotions.view(settings.load(), use_case_named(name))
     if not view.decisions:
         click.echo(f"Nothing was decided about models of {name} yet; `evergreen run` trains and judges them.")
         return

@@ -47,7 +47,7 @@ class Night:
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     own = unpacked(tmp_path_factory.mktemp("old"))
     try:
-        rows, view = list(decisions.rows(own, USE_CASE)), promotions.book(own, USE_CASE)
+        rows, view = list(decisions.rows(own, USE_CASE)), promotions.view(own, USE_CASE)
         days = (LAST_NIGHT.date(), LAST_NIGHT.date())
         outcome = execute(own, USE_CASE, NEXT_NIGHT, days, (USE_CASE,), show=False)
         yield Night(own, outcome, rows, list(view.decisions))
@@ -78,7 +78,7 @@ def test_its_predictions_are_those_of_the_old_champion(night: Night) -> None:
 
 
 def test_the_ledger_goes_on_where_it_was(night: Night) -> None:
-    rows, view = decisions.rows(night.settings, USE_CASE), promotions.book(night.settings, USE_CASE)
+    rows, view = decisions.rows(night.settings, USE_CASE), promotions.view(night.settings, USE_CASE)
     assert rows[: len(night.rows_before)] == night.rows_before and len(rows) == len(night.rows_before) + 1
     assert list(view.decisions) == night.decisions_before
     assert view.champion is not None and view.champion.version == 1

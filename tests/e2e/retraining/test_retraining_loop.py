@@ -129,7 +129,7 @@ def test_a_sensor_launches_what_was_decided_and_died(world: World) -> None:
     alarming = replace(kept[1], as_of=kept[1].as_of + timedelta(days=3), scores={"drift": 2.0})
     grown = {day: 5 * count for day, count in alarming.positives.items()}
     now = datetime.now(UTC)
-    decisions.keep(world.settings, SMALL, replace(alarming, positives=grown), now)
+    decisions.record_evidence(world.settings, SMALL, replace(alarming, positives=grown), now)
     ticks = [evaluated(world, "fraud_drift") for _ in range(2)]
     keys = [[request.run_key for request in tick.run_requests] for tick in ticks]
     [row] = [row for row in decisions.rows(world.settings, SMALL) if row.by == "fraud_drift"]
@@ -138,7 +138,7 @@ def test_a_sensor_launches_what_was_decided_and_died(world: World) -> None:
     assert evaluated(world, "fraud_performance").skip_message == "no alarm in the latest evidence"
     # Evidence that says no since does not make the training forgotten, nor does a run that was killed.
     newer = replace(alarming, scores={"drift": 0.1}, versions={**alarming.versions, "later": 1})
-    decisions.decide(world.settings, SMALL, decisions.keep(world.settings, SMALL, newer, now), "run", now)
+    decisions.decide(world.settings, SMALL, decisions.record_evidence(world.settings, SMALL, newer, now), "run", now)
     with dg.DagsterInstance.ephemeral() as instance:
         for attempt, state in enumerate((DagsterRunStatus.STARTED, DagsterRunStatus.FAILURE), 1):
             [request] = evaluated(world, "fraud_drift", instance).run_requests
@@ -153,7 +153,7 @@ def test_a_sensor_launches_what_was_decided_and_died(world: World) -> None:
         assert "was killed 3 times" in evaluated(world, "fraud_drift", instance).skip_message
         instance.add_run_tags(run.run_id, {sensors.REASON: sensors.STEP_FAILED})
         assert f"came to nothing in run {run.run_id}" in evaluated(world, "fraud_drift", instance).skip_message
-    decisions.finished(world.settings, row, now, 2, "trained")
+    decisions.record_result(world.settings, row, now, 2, "trained")
     told = evaluated(world, "fraud_drift")
     assert not told.run_requests and "decided by fraud_drift" in (told.skip_message or "")
 

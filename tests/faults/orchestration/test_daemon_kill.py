@@ -40,7 +40,7 @@ def home(tmp_path: Path, world: list[str]) -> Iterator[Settings]:
     files = {name.removeprefix("--"): (Path(path),) for name, path in zip(world[::2], world[1::2], strict=True)}
     as_of = runner.registered(own, FRAUD, files, None).end
     evidence = Evidence(as_of, {"drift": 2.0}, (as_of - timedelta(days=1)).date(), {}, {"drift": ("tx_amount",)})
-    decisions.keep(own, FRAUD, evidence, datetime.now(UTC))
+    decisions.record_evidence(own, FRAUD, evidence, datetime.now(UTC))
     yield own
     engine.stop(own)
 

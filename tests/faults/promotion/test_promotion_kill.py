@@ -60,7 +60,7 @@ def promoted_until(ledger_home: Settings, decision: PromotionDecision, statement
 
 def sound(ledger_home: Settings) -> list[int]:
     """Versions in production so far, once the ledger is seen to be whole."""
-    book = promotions.book(ledger_home, FRAUD)
+    book = promotions.view(ledger_home, FRAUD)
     promoted = [d for d in book.decisions if d.outcome == "promoted"]
     assert [c.decision for c in book.champions] == [d.id for d in promoted]
     assert [c.version for c in book.champions] == [d.model_version for d in promoted]

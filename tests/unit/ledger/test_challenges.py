@@ -18,15 +18,15 @@ RECORD = ChallengeRecord(
 
 
 def test_what_was_found_first_under_a_digest_stays(ledger_home: Settings) -> None:
-    assert challenges.keep(ledger_home, RECORD) == RECORD
-    assert challenges.keep(ledger_home, replace(RECORD, evidence={"checks": []})) == RECORD
+    assert challenges.record(ledger_home, RECORD) == RECORD
+    assert challenges.record(ledger_home, replace(RECORD, evidence={"checks": []})) == RECORD
     assert challenges.of_bundle(ledger_home, FRAUD, "a" * 64) == RECORD
 
 
 def test_the_latest_challenge_of_a_bundle_counts_and_no_other_use_cases(ledger_home: Settings) -> None:
     later = replace(RECORD, digest="d2", as_of=AS_OF + timedelta(days=3))
     for record in (later, RECORD):
-        challenges.keep(ledger_home, record)
+        challenges.record(ledger_home, record)
     assert challenges.of_bundle(ledger_home, FRAUD, "a" * 64) == later
     assert challenges.of_bundle(ledger_home, RETURNS, "a" * 64) is None
     assert challenges.of_bundle(ledger_home, FRAUD, "c" * 64) is None

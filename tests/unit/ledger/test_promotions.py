@@ -81,17 +81,17 @@ def test_a_failing_check_leaves_nothing(ledger_home: Settings) -> None:
 
     with pytest.raises(KeyError):
         promotions.decide(ledger_home, decision(1, None), fails)
-    assert promotions.book(ledger_home, FRAUD) == promotions.LedgerView([], [])
+    assert promotions.view(ledger_home, FRAUD) == promotions.LedgerView([], [])
 
 
 def test_a_rollback_restores_the_last_that_was_not_rolled_back_itself(ledger_home: Settings) -> None:
     for version, against in ((1, None), (2, 1), (3, 2)):
         promotions.decide(ledger_home, decision(version, against))
     for expected in (2, 1):
-        book = promotions.book(ledger_home, FRAUD)
+        book = promotions.view(ledger_home, FRAUD)
         assert book.previous and book.champion and book.previous.version == expected
         promotions.decide(ledger_home, decision(expected, book.champion.version, kind="rollback"))
-    book = promotions.book(ledger_home, FRAUD)
+    book = promotions.view(ledger_home, FRAUD)
     assert in_production(ledger_home) == [1, 2, 3, 2, 1] and book.previous is None and book.rolled_back == {2, 3}
 
 
@@ -111,9 +111,9 @@ def test_use_cases_have_champions_of_their_own(ledger_home: Settings) -> None:
 def test_an_evaluation_is_kept_once(ledger_home: Settings) -> None:
     found = Evaluation("d" * 64, "fraud", START, 3, "a" * 64, None, True, False, {"difference": 0.1}, {"rows": 3})
     assert promotions.evaluation(ledger_home, found.digest) is None
-    assert promotions.keep(ledger_home, found) == found
+    assert promotions.record_evaluation(ledger_home, found) == found
     assert (
-        promotions.keep(ledger_home, replace(found, passed=False))
+        promotions.record_evaluation(ledger_home, replace(found, passed=False))
         == found
         == promotions.evaluation(ledger_home, found.digest)
     )
@@ -132,7 +132,7 @@ def test_pins_are_in_the_same_database(ledger_home: Settings) -> None:
 
 def test_another_database_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected postgresql://user@host/database, found mysql"):
-        promotions.book(Settings(tmp_path, ledger_url="mysql://root@localhost/x"), FRAUD)
+        promotions.view(Settings(tmp_path, ledger_url="mysql://root@localhost/x"), FRAUD)
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
@@ -140,5 +140,5 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path:
         taken.bind(("127.0.0.1", 0))  # and nobody listens
         url = f"postgresql://evergreen:secret@127.0.0.1:{taken.getsockname()[1]}/ledger"
         with pytest.raises(LedgerUnreachable, match="start it, or correct EVERGREEN_LEDGER") as raised:
-            promotions.book(Settings(tmp_path, ledger_url=url), FRAUD)
+            promotions.view(Settings(tmp_path, ledger_url=url), FRAUD)
     assert "evergreen:***@127.0.0.1" in str(raised.value) and "secret" not in str(raised.value)

@@ -98,7 +98,7 @@ def test_a_better_candidate_replaces_the_champion_and_aliases_follow(world: Worl
 def test_a_second_run_adds_nothing(world: World) -> None:
     climbed(world)
     judged, decision = world.promote()
-    assert decision is None and judged.said == "the candidate, version 2, is the champion already"
+    assert decision is None and judged.message == "the candidate, version 2, is the champion already"
     assert len(promotions.decisions(world.settings, USE_CASE)) == 2
 
 
@@ -108,7 +108,7 @@ def test_a_worse_candidate_is_refused_once_and_the_champion_stays(world: World) 
     refused = [world.promote() for _ in range(2)]
     assert refused[0][1] == refused[1][1] and refused[0][1] is not None and refused[0][1].outcome == "refused"
     assert "not better beyond noise" in refused[0][1].reason
-    assert [judged.said for judged, _ in refused] == [
+    assert [judged.message for judged, _ in refused] == [
         "judged now", "judged before, on the same rows and against the same champion"
     ]  # fmt: skip
     assert world.champion == 2 and world.registry.aliases["champion"] == 2
@@ -131,7 +131,7 @@ def test_history_is_not_judged_by_a_champion_of_the_future(world: World) -> None
     climbed(world)
     world.registry.add(3, world.models[2])
     judged, decision = world.promote(as_of=AS_OF - DAY)
-    assert decision is None and "is in production since" in judged.said
+    assert decision is None and "is in production since" in judged.message
 
 
 def test_a_person_approves_what_waits(world: World) -> None:
@@ -152,7 +152,7 @@ def test_who_was_judged_against_another_champion_must_be_judged_again(world: Wor
     for version in (1, 2):
         world.registry.add(version, world.models[version])
         assert world.outcome(MANUAL) == "waiting"
-    assert promotions.book(world.settings, USE_CASE).waiting == [1, 2]
+    assert promotions.view(world.settings, USE_CASE).waiting == [1, 2]
     assert world.approve(2).outcome == "promoted"
     late = world.approve(1)
     assert late.outcome == "refused" and "judged against no champion, but version 2 is in production" in late.reason
@@ -164,7 +164,7 @@ def test_what_a_person_rejected_is_not_asked_about_again(world: World) -> None:
     world.outcome(MANUAL)
     approvals.reject(world.settings, MANUAL, 1, ANNA, "too young")
     judged, decision = world.promote(MANUAL)
-    assert decision is None and judged.said == "version 1 was rejected by anna: too young"
+    assert decision is None and judged.message == "version 1 was rejected by anna: too young"
     with pytest.raises(NotPossible, match=r"found rejected \(too young\)"):
         world.approve(1)
 
@@ -183,7 +183,7 @@ def test_a_rollback_restores_the_previous_champion_and_stays(world: World) -> No
     assert restored and restored.sha256 == world.models[1].sha256 and restored.since == AS_OF + DAY
     # The alias `candidate` still names the version rolled back: no run promotes it again.
     judged, decision = world.promote(as_of=AS_OF + DAY)
-    assert decision is None and "was rolled back" in judged.said and world.champion == 1
+    assert decision is None and "was rolled back" in judged.message and world.champion == 1
     # A person can.
     assert world.rollback(to=2).model_version == 2 and world.champion == 2
 
@@ -211,7 +211,7 @@ def test_a_decision_holds_from_now_or_from_where_history_stands(world: World) ->
     assert (at(soon), at(late)) == (soon, AS_OF)
     # Nights after the last decision are part of that history: what was scored on them stays as it was.
     night = Evidence(AS_OF + 3 * DAY, {}, AS_OF.date(), {})
-    decisions.keep(world.settings, USE_CASE, night, NOW)
+    decisions.record_evidence(world.settings, USE_CASE, night, NOW)
     assert (at(soon), at(late)) == (soon, AS_OF + 3 * DAY)
 
 

@@ -270,14 +270,14 @@ def test_a_promotion_that_held_stays(home: Settings) -> None:
 def test_what_a_person_chose_stays(home: Settings) -> None:
     lakehouse, as_of = two_champions(home, noise=3.0, kind="approval")
     found, decision = rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), as_of, NOW)
-    assert decision is None and "by approval" in found.said
+    assert decision is None and "by approval" in found.message
 
 
 def test_too_few_mature_labels_say_nothing(home: Settings) -> None:
     lakehouse, _ = two_champions(home, noise=3.0)
     soon = START + 52 * DAY
     found, decision = rollback.check(lakehouse, SMALL, REGISTRY, Champions(home), soon, NOW)
-    assert decision is None and "mature positives are known" in found.said
+    assert decision is None and "mature positives are known" in found.message
 
 
 def test_a_challenger_is_not_calibrated_on_what_it_learned_from(home: Settings) -> None:

@@ -33,7 +33,7 @@ def evidence(day: int, drift: float = 0.2, version: int | None = None, positives
 
 
 def decided(home: Settings, found: Evidence, now: datetime = NOW, by: str = "run") -> Row:
-    return decisions.decide(home, FRAUD, decisions.keep(home, FRAUD, found, now), by, now)
+    return decisions.decide(home, FRAUD, decisions.record_evidence(home, FRAUD, found, now), by, now)
 
 
 def retraining_command(*options: str) -> str:
@@ -44,8 +44,8 @@ def retraining_command(*options: str) -> str:
 
 def test_evidence_comes_back_as_it_was_kept(ledger_home: Settings) -> None:
     found = evidence(3, 1.4)
-    digest = decisions.keep(ledger_home, FRAUD, found, NOW)
-    assert decisions.keep(ledger_home, FRAUD, found, NOW + DAY) == digest
+    digest = decisions.record_evidence(ledger_home, FRAUD, found, NOW)
+    assert decisions.record_evidence(ledger_home, FRAUD, found, NOW + DAY) == digest
     kept = decisions.latest(ledger_home, FRAUD)
     assert kept is not None and kept[0] == digest
     assert replace(kept[1], named={"drift": ("amount",)}) == found and kept[1].alarms == ("drift",)
@@ -55,7 +55,7 @@ def test_people_read_why_and_why_not(ledger_home: Settings, monkeypatch: pytest.
     monkeypatch.setattr(settings, "load", lambda *_: ledger_home)
     assert "Nothing was decided about trainings of fraud yet" in retraining_command()
     first = decided(ledger_home, evidence(3), by="fraud_drift")
-    decisions.finished(ledger_home, first, NOW, 1, "trained [on] all rows")
+    decisions.record_result(ledger_home, first, NOW, 1, "trained [on] all rows")
     decided(ledger_home, evidence(5))
     rows = retraining_command("--last", "2").splitlines()
     asked_for = next(n for n, row in enumerate(rows) if "nothing was trained yet" in row)
@@ -67,7 +67,7 @@ def test_people_read_why_and_why_not(ledger_home: Settings, monkeypatch: pytest.
 def test_the_table_of_decisions_fits_80_characters(ledger_home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "load", lambda *_: ledger_home)
     result = " ".join(f"average precision since the change: {n}" for n in range(9))
-    decisions.finished(ledger_home, decided(ledger_home, evidence(3), by="fraud_drift"), NOW, 1, result)
+    decisions.record_result(ledger_home, decided(ledger_home, evidence(3), by="fraud_drift"), NOW, 1, result)
     decided(ledger_home, evidence(29, 1.5, positives=30))
     lines = retraining_command().splitlines()
     assert max(map(len, lines)) <= 80 and all(word in " ".join(lines) for word in result.split())
@@ -93,7 +93,7 @@ def test_every_decision_is_the_policys_on_what_was_decided_before(ledger_home: S
         assert row.decision == retrain_policy(found, past)
         past.append(row.decision)
         if row.open:
-            decisions.finished(ledger_home, row, NOW, day, "trained")
+            decisions.record_result(ledger_home, row, NOW, day, "trained")
     reasons = [row.decision.trigger for row in decisions.rows(ledger_home, FRAUD) if row.decision.retrain]
     assert reasons[0] == "first" and "alarm" in reasons and reasons.count("first") == 1
 
@@ -102,10 +102,10 @@ def test_a_yes_stays_due_until_its_training_ended(ledger_home: Settings) -> None
     row = decided(ledger_home, evidence(3))
     assert row.open and decisions.due(ledger_home, FRAUD, START + 3 * DAY, NOW) == row
     assert decisions.due(ledger_home, FRAUD, START + 2 * DAY, NOW) is None
-    decisions.finished(ledger_home, row, NOW, 1, "trained")
-    decisions.finished(ledger_home, row, NOW + DAY, 2, "another result of the same")
+    decisions.record_result(ledger_home, row, NOW, 1, "trained")
+    decisions.record_result(ledger_home, row, NOW + DAY, 2, "another result of the same")
     [kept] = decisions.rows(ledger_home, FRAUD)
-    assert (kept.model_version, kept.said, kept.open) == (1, "trained", False)
+    assert (kept.model_version, kept.result, kept.open) == (1, "trained", False)
     assert decisions.due(ledger_home, FRAUD, START + 9 * DAY, NOW) is None
 
 
@@ -133,34 +133,34 @@ def test_a_training_that_was_killed_is_due_whatever_was_decided_since(ledger_hom
 
 def test_a_first_training_without_enough_to_learn_from_is_tried_again(ledger_home: Settings) -> None:
     row = decided(ledger_home, evidence(3))
-    decisions.finished(ledger_home, row, NOW, None, "the training window holds 2 positives")
+    decisions.record_result(ledger_home, row, NOW, None, "the training window holds 2 positives")
     assert decided(ledger_home, evidence(4)).decision.trigger == "first"
 
 
 def test_a_champion_that_held_is_not_challenged_again_at_once(ledger_home: Settings) -> None:
-    decisions.finished(ledger_home, decided(ledger_home, evidence(3)), NOW, 1, "trained")
+    decisions.record_result(ledger_home, decided(ledger_home, evidence(3)), NOW, 1, "trained")
     decided(ledger_home, evidence(29, 1.5, positives=30))
     alarm = decided(ledger_home, evidence(30, 1.5, positives=30))
     assert alarm.decision.trigger == "alarm"
-    decisions.finished(ledger_home, alarm, NOW, None, "no positives are known to compare on")
+    decisions.record_result(ledger_home, alarm, NOW, None, "no positives are known to compare on")
     assert not decided(ledger_home, evidence(31, 1.5, positives=30)).decision.retrain
 
 
 def test_who_asks_gets_a_training_and_an_open_episode_goes_on(ledger_home: Settings) -> None:
-    decisions.finished(ledger_home, decided(ledger_home, evidence(3)), NOW, 1, "trained")
+    decisions.record_result(ledger_home, decided(ledger_home, evidence(3)), NOW, 1, "trained")
     decided(ledger_home, evidence(29, 1.5, positives=30))
     alarm = decided(ledger_home, evidence(30, 1.5, positives=30))
-    decisions.finished(ledger_home, alarm, NOW, 2, "trained")
-    asked = decisions.asked(ledger_home, FRAUD, START + 31 * DAY, "anna", NOW)
+    decisions.record_result(ledger_home, alarm, NOW, 2, "trained")
+    asked = decisions.record_request(ledger_home, FRAUD, START + 31 * DAY, "anna", NOW)
     assert asked.open and asked.decision.trigger == "asked" and asked.decision.episode == alarm.decision.episode
     assert decisions.due(ledger_home, FRAUD, START + 31 * DAY, NOW) == asked
-    decisions.finished(ledger_home, asked, NOW, 3, "trained")
+    decisions.record_result(ledger_home, asked, NOW, 3, "trained")
     after = decided(ledger_home, evidence(32, positives=30))
     assert after.decision.episode == alarm.decision.episode and not after.decision.retrain
 
 
 def test_an_old_night_built_again_trains_nothing(ledger_home: Settings) -> None:
-    decisions.finished(ledger_home, decided(ledger_home, evidence(30)), NOW, 1, "trained")
+    decisions.record_result(ledger_home, decided(ledger_home, evidence(30)), NOW, 1, "trained")
     old = decided(ledger_home, evidence(5, 1.5))
     assert not old.decision.retrain and "decided as of 2026-03-31 00:00 already" in old.decision.reason
     assert decisions.due(ledger_home, FRAUD, START + 5 * DAY, NOW) is None
@@ -171,13 +171,13 @@ def test_an_old_night_built_again_trains_nothing(ledger_home: Settings) -> None:
 
 def test_a_clock_that_was_wrong_stops_nobody(ledger_home: Settings) -> None:
     ahead = replace(evidence(3), as_of=NOW + 400 * DAY)
-    decisions.finished(ledger_home, decided(ledger_home, ahead), NOW, 1, "trained")
+    decisions.record_result(ledger_home, decided(ledger_home, ahead), NOW, 1, "trained")
     assert decided(ledger_home, evidence(30)).decision.trigger == "first"
 
 
 def test_without_the_ledger_nothing_is_decided(tmp_path: Path) -> None:
     gone = settings.load({"EVERGREEN_HOME": str(tmp_path), "EVERGREEN_LEDGER": "postgresql://nobody@127.0.0.1:9/none"})
-    for ask in (lambda: decisions.keep(gone, FRAUD, evidence(3), NOW), lambda: decisions.rows(gone, FRAUD)):
+    for ask in (lambda: decisions.record_evidence(gone, FRAUD, evidence(3), NOW), lambda: decisions.rows(gone, FRAUD)):
         with pytest.raises(LedgerUnreachable):
             ask()
 
@@ -194,7 +194,7 @@ def _decide_often(home: Settings, digests: list[str], by: str) -> None:
 
 
 def test_sensors_at_the_same_time_decide_once(ledger_home: Settings) -> None:
-    digests = [decisions.keep(ledger_home, FRAUD, evidence(day), NOW) for day in range(3, 11)]
+    digests = [decisions.record_evidence(ledger_home, FRAUD, evidence(day), NOW) for day in range(3, 11)]
     context = multiprocessing.get_context("spawn")
     asking = [context.Process(target=_decide_often, args=(ledger_home, digests, by)) for by in ("one", "two")]
     for process in asking:

@@ -20,14 +20,17 @@ def simulated(folder: Path) -> dict[str, Path]:
 
 
 def runs(work: dict[str, Callable[[], object]], rounds: int = 3) -> dict[str, list[float]]:
-    """Seconds of some rounds, taken in turns so that a busy machine is unfair to all alike."""
+    """Seconds of some rounds, taken in turns so that a busy machine is unfair to all alike.
+
+    A round before them is not counted: in it processes import what they need, and files come into memory.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(rounds):
+    for _ in range(rounds + 1):
         for name, action in work.items():
             start = time.perf_counter()
             action()
             seconds[name].append(time.perf_counter() - start)
-    return seconds
+    return {name: times[1:] for name, times in seconds.items()}
 
 
 def best(work: dict[str, Callable[[], object]], rounds: int = 3) -> dict[str, float]:

@@ -11,7 +11,7 @@ from jobs.feature_store.views import entity, feature_view, tags
 from jobs.use_cases.fraud import CUSTOMER_WINDOWS, FRAUD, TERMINAL_WINDOWS
 
 OWNER = FRAUD.owners[0]
-# Most windows end by then: older values would describe somebody who has not been seen since.
+# Most windows end by then: older values would describe a customer who has not been seen since.
 TTL = timedelta(days=30)
 
 customer = entity(FRAUD, "customer_id", "A cardholder.")
@@ -114,7 +114,7 @@ def payment_amount(inputs: pd.DataFrame) -> pd.DataFrame:
 fraud = FeatureService(
     name=FRAUD.feature_service,
     features=[customer_windows, terminal_windows, payment_time, payment_amount],
-    description="Everything the fraud models see beside the payment's amount.",
+    description="Everything the fraud models see next to the payment's amount.",
     owner=OWNER,
     tags=tags(FRAUD),
 )

@@ -64,7 +64,7 @@ def line_ratios(inputs: pd.DataFrame) -> pd.DataFrame:
 returns = FeatureService(
     name=RETURNS.feature_service,
     features=[buyer_windows, item_windows, line_ratios],
-    description="Everything the returns models see beside the line's own numbers.",
+    description="Everything the returns models see next to the line's own numbers.",
     owner=OWNER,
     tags=tags(RETURNS),
 )

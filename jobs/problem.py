@@ -100,10 +100,10 @@ class Problem:
     families: tuple[Family, ...]
     rules: tuple[Rule, ...] = ()
     inputs: tuple[str, ...] = ()
-    """Columns of the event itself that are features, beside those of the feature service."""
+    """Columns of the event itself that are features, next to those of the feature service."""
     baseline_features: tuple[str, ...] = ()
-    """What the logistic regression among the baselines sees: what somebody would have tried first. Empty: all that the
-    candidate sees."""
+    """What the logistic regression among the baselines sees: what an analyst would have tried first. Empty: all that
+    the candidate sees."""
     slices: tuple[Slice | Groups, ...] = ()
     """Guard slices; of groups, every value is one."""
     fairness: tuple[Groups, ...] = ()

@@ -35,7 +35,7 @@ BOOLEAN_COLUMN = frozenset({"rate", "streak", "streak_age"})
 INT64 = pa.int64()
 COLUMN_OPTIONAL = frozenset({"count", "last_age", "first_age"})
 
-# Part of every fingerprint: raised when the kernel gives other values for the same declaration.
+# Part of every fingerprint: raised when the kernel returns other values for the same declaration.
 KERNEL_VERSION = 1
 
 

@@ -31,7 +31,7 @@ from jobs.use_case import UseCase
 
 DAY = timedelta(days=1)
 USUAL_FAMILY = "boosted"
-"""The family that is trained when nobody names one; the first of the use case, if it has no such."""
+"""The family that is trained if none is named; the first of the use case, if it has no such."""
 DAY_COLUMN, KNOWN = "backtest_day", "backtest_known"
 
 
@@ -238,9 +238,9 @@ def known_rows(lakehouse: Lakehouse, use_case: UseCase, rows: pl.DataFrame, fold
         )
     )
     current = labels.filter(pl.col("superseded_at").is_null() | (pl.col("superseded_at") > moment))
-    told = current.select(use_case.event_id, pl.col(use_case.label).alias(KNOWN))
+    labels = current.select(use_case.event_id, pl.col(use_case.label).alias(KNOWN))
     mature = pl.when(pl.col(name) <= moment - use_case.label_maturity).then(False)
-    joined = before.join(told, on=use_case.event_id, how="left").with_columns(pl.col(KNOWN).fill_null(mature))
+    joined = before.join(labels, on=use_case.event_id, how="left").with_columns(pl.col(KNOWN).fill_null(mature))
     return joined.filter(pl.col(KNOWN).is_not_null())
 
 

@@ -41,15 +41,15 @@ class Models:
         self._halves = {} if halves is None else {version: halves}
         model = recipes.fit(history, self._use_case, recipe, as_of, share, FAMILY, {})
         bundle = self._kept(history, model, recipe, version, as_of)
-        standing = promotions.champion(self._settings, self._use_case)
-        if standing is None or standing.version < version:  # else of a run that was killed behind it
-            against = standing.version if standing else None
+        champion = promotions.champion(self._settings, self._use_case)
+        if champion is None or champion.version < version:  # else of a run that was killed behind it
+            against = champion.version if champion else None
             self._record("promotion", bundle, version, against, as_of, reason)
 
     def restore(self, version: int, present: int, as_of: datetime, reason: str) -> None:
         """Put a former champion into production again."""
-        standing = promotions.champion(self._settings, self._use_case)
-        if standing is not None and standing.version == present:  # else of a run that was killed behind it
+        champion = promotions.champion(self._settings, self._use_case)
+        if champion is not None and champion.version == present:  # else of a run that was killed behind it
             self._record("rollback", self._open(version)[0], version, present, as_of, reason)
 
     def model(self, version: int) -> Model:

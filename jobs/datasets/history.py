@@ -259,7 +259,7 @@ def _read(
 
 
 def _label_versions(lakehouse: Lakehouse, use_case: UseCase, version: int, ids: pa.ChunkedArray) -> LabelVersions:
-    """Labels of events that are not among `ids` are left out: nobody knows them yet."""
+    """Labels of events that are not among `ids` are left out: they are not known yet."""
     names = [use_case.event_id, use_case.label, "known_at", "superseded_at"]
     labels = lakehouse.to_arrow(use_case.labels, version, names)
     places = pc.index_in(labels[use_case.event_id], value_set=ids.combine_chunks())

@@ -20,12 +20,12 @@ Edges = NDArray[np.float32]
 """Rising; bin `i` holds the values of (edges[i - 1], edges[i]], the first and last bin what lies outside."""
 
 COUNTED = pa.schema([("day", pa.date32()), ("feature", pa.string()), ("bin", pa.int32()), ("rows", pa.int64())])
-"""What the kernel gives back: the bins that are not empty. Sum `rows` by the other columns. Bin -1 is missing."""
+"""What the kernel returns: the bins that are not empty. Sum `rows` by the other columns. Bin -1 is missing."""
 MISSING = -1
 
 
 def counter(edges: Mapping[str, Edges], day: str, rename: Mapping[str, str] | None = None) -> Batches:
-    """A function of batches with a date column `day` and numeric columns; gives back counts as COUNTED.
+    """A function of batches with a date column `day` and numeric columns; returns counts as COUNTED.
 
     Args:
         edges: of each feature that is counted; see `edges_of`.

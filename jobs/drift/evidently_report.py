@@ -1,6 +1,6 @@
 """Evidently's HTML report of a day against the weeks before it, from a sample: for people, nothing is judged by it.
 
-Evidently takes seconds to import and to draw, so that this is for days that somebody wants to look into.
+Evidently takes seconds to import and to draw, so that this is for days that a person looks into.
 """
 
 from __future__ import annotations

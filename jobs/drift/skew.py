@@ -199,7 +199,7 @@ def _diagnose(
     ):
         return "boundary", "off by one on few rows"
     for entity, (before, known) in previous.items():
-        # Of rows whose entity has no earlier event in the table nobody can say.
+        # Of rows whose entity has no earlier event in the table it cannot be said.
         seen = differs & known
         if seen.sum() >= FEWEST_ROWS and _same(now, before)[seen].mean() >= EXPLAINED_SHARE:
             return "stale", f"served value is the previous one of the {entity}"

@@ -108,7 +108,7 @@ def _name(projection: Any) -> str:
 
 
 def _travelling(function: Function) -> Function:
-    """The function, so that it is sent as code: the engine cannot import somebody's feature repo."""
+    """The function, so that it is sent as code: the engine cannot import a user's feature repo."""
     from pyspark import cloudpickle
 
     by_value: Callable[[Any], None] = cloudpickle.register_pickle_by_value

@@ -143,7 +143,7 @@ def _declared(repo: Path) -> list[Any]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Feast prints its progress; ours is told by those who call."""
+    """Feast prints its progress; our callers print theirs."""
     import warnings
 
     nowhere = io.StringIO()

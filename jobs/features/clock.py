@@ -1,6 +1,6 @@
 """Entities and times of window features as integers, so that one sorted array serves all of them.
 
-Which facts count, and for how long, is the business of `jobs.features.facts`.
+See `jobs.features.facts` for which facts count, and for how long.
 """
 
 from dataclasses import dataclass, field

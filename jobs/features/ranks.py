@@ -1,6 +1,6 @@
 """Facts inside a window by their rank: how many lie below a bound, and which is the k-th, for every target at once.
 
-Which facts entered and left by then is the business of `jobs.features.facts`.
+See `jobs.features.facts` for which facts entered and left by then.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """The ledger's tables and transactions, on SQLite or PostgreSQL. What rows mean is said in `jobs.ledger.promotions`.
 
-Importing this module imports SQLAlchemy: whoever must start fast does it late.
+Importing this module imports SQLAlchemy: code that must start fast imports it late.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""From an Arrow table to what models take. Which rows and columns those are is the caller's business."""
+"""From an Arrow table to what models take. The caller chooses rows and columns."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
             bundle/           the champion's bundle, byte for byte
             quantised.onnx    an int8 variant, where there is one
 
-Who is champion is the ledger's business; loading the exported model is what `current` is for.
+See the ledger for who is champion; loading the exported model is what `current` is for.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _write(folder: Path, version: int, bundle: Bundle, rows: Float32s, labels: B
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True, default=str) + "\n")
         temporary.chmod(0o755)
         open_export(temporary)
-        # What lies there is damaged or another model: nobody verifies it, so nobody serves it.
+        # What lies there is damaged or another model: it fails verification, so it is not served.
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(temporary, folder)
     except BaseException:

@@ -141,7 +141,7 @@ def open_bundle(folder: Path, sha256: str | None = None) -> Bundle:
 
 
 def check_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Raises BundleError unless the files below `folder`, beside its manifest, are these, with these hashes."""
+    """Raises BundleError unless the files below `folder`, apart from its manifest, are these, with these hashes."""
     present = hashes(folder)
     if wrong := sorted(name for name in present.keys() | files if present.get(name) != files.get(name)):
         raise BundleError(f"{folder}: expected the files of the manifest, found {wrong} missing, surplus or changed")
@@ -155,6 +155,6 @@ def _manifest(content: Mapping[str, Any]) -> Manifest:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Path -> sha256 of every file below `folder` beside its manifest."""
+    """Path -> sha256 of every file below `folder` apart from its manifest."""
     files = sorted(p for p in folder.rglob("*") if not p.is_dir() and p != folder / MANIFEST)
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}

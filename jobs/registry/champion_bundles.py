@@ -24,7 +24,7 @@ class Champions:
         self._models: dict[tuple[str, tuple[str, ...]], Any] = {}
 
     def at(self, use_case: UseCase, moment: datetime | None) -> tuple[int, Bundle] | None:
-        """Version and bundle of who was in production at `moment`, or is (None); None if nobody was.
+        """Version and bundle of the champion at `moment`, or now (None); None if there was none.
 
         Raises BundleError if the registry does not hold that bundle any more.
         """
@@ -32,7 +32,7 @@ class Champions:
         return None if found is None else (found.version, self.bundle(use_case, found.version, found.sha256))
 
     def version(self, use_case: UseCase, version: int) -> tuple[int, Bundle]:
-        """A version that somebody asks for, champion or not. Raises ValueError if there is none."""
+        """A version by its number, champion or not. Raises ValueError if there is none."""
         return version, self.bundle(use_case, version, model_versions.get(self._settings, use_case, version).sha256)
 
     def bundle(self, use_case: UseCase, version: int, sha256: str) -> Bundle:

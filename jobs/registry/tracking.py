@@ -148,7 +148,7 @@ def link(settings: Settings, experiment_id: str, run_id: str) -> str:
 
 
 def _reachable(settings: Settings) -> None:
-    """Whether somebody listens at all: MLflow itself would try for minutes."""
+    """Whether a server listens at all: MLflow itself would try for minutes."""
     parts = urlsplit(settings.tracking_url)
     scheme = parts.scheme.split("+")[0]
     if scheme not in _PORTS:

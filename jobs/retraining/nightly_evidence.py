@@ -127,8 +127,8 @@ def _tables(lakehouse: Lakehouse, use_case: UseCase, read: History) -> dict[str,
 
 def report_versions(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, int]:
     """Raw tables of what is reported about events, and their Delta versions."""
-    told = [s for s in use_case.sources if any(r.endswith(f".{use_case.event_id}") for r in s.references.values())]
-    found = lakehouse.versions([use_case.raw_table(source) for source in told])
+    reporting = [s for s in use_case.sources if any(r.endswith(f".{use_case.event_id}") for r in s.references.values())]
+    found = lakehouse.versions([use_case.raw_table(source) for source in reporting])
     return {table: version for table, version in found.items() if version is not None}
 
 

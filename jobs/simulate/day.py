@@ -42,32 +42,32 @@ class Campaigns(NamedTuple):
 
 def payments(world: World, day: date) -> Payments:
     """All payments of one day by time (equal seconds in a fixed order)."""
-    everybody, number = people(world), day.toordinal()
-    own = _blamed(world, everybody, day, _own_payments(world, everybody, day))
-    parts = [own, *(make(world, everybody, day) for make in (_stolen, _tested, _taken_over))]
+    population, number = people(world), day.toordinal()
+    own = _blamed(world, population, day, _own_payments(world, population, day))
+    parts = [own, *(make(world, population, day) for make in (_stolen, _tested, _taken_over))]
     made = Payments._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
-    keep = (everybody.customers.joined[made.customer] <= number) & (made.second < DAY_SECONDS)
+    keep = (population.customers.joined[made.customer] <= number) & (made.second < DAY_SECONDS)
     order = np.flatnonzero(keep)[np.argsort(made.second[keep], kind="stable")]
     return Payments._make(column[order] for column in made)
 
 
-def _own_payments(world: World, everybody: People, day: date) -> Payments:
-    customers, terminals = everybody.customers, everybody.terminals
+def _own_payments(world: World, population: People, day: date) -> Payments:
+    customers, terminals = population.customers, population.terminals
     spending, rng = world.spending_on(day), stream(world.seed, "payments", day.toordinal())
     counts = rng.poisson(customers.rate * WEEK[day.weekday()] * spending.rate)
     customer = np.repeat(np.arange(len(counts)), counts)
     rank = np.searchsorted(_RANK_SHARE[:-1], rng.random(len(customer)), side="right")
     anywhere = rng.integers(0, world.terminals, len(customer))
     terminal = np.where(rng.random(len(customer)) < spending.roaming, anywhere, customers.favourites[customer, rank])
-    terminal, trip = _away(world, everybody, day, customer, _attracted(world, everybody, day, customer, terminal))
+    terminal, trip = _away(world, population, day, customer, _attracted(world, population, day, customer, terminal))
     noise = np.exp(rng.normal(0, 0.35, len(customer)))
     amount = customers.level[customer] * terminals.price[terminal] * noise * trip * spending.amount
-    second = _seconds(everybody, rng, customer, spending.later_hours + (day.weekday() >= 5))
+    second = _seconds(population, rng, customer, spending.later_hours + (day.weekday() >= 5))
     return Payments(second, customer, terminal, _money(amount), np.zeros_like(customer))
 
 
-def _seconds(everybody: People, rng: np.random.Generator, customer: Ints, later: float) -> Ints:
-    customers = everybody.customers
+def _seconds(population: People, rng: np.random.Generator, customer: Ints, later: float) -> Ints:
+    customers = population.customers
     part = (rng.random(len(customer))[:, None] > customers.hour_weights[customer, :2]).sum(axis=1)
     hour = customers.hours[customer, part] + rng.normal(later, 1.5, len(customer))
     any_time = rng.random(len(customer)) < 0.03
@@ -76,33 +76,33 @@ def _seconds(everybody: People, rng: np.random.Generator, customer: Ints, later:
     return seconds
 
 
-def _attracted(world: World, everybody: People, day: date, customer: Ints, terminal: Ints) -> Ints:
-    for number, opening in enumerate(everybody.openings):
+def _attracted(world: World, population: People, day: date, customer: Ints, terminal: Ints) -> Ints:
+    for number, opening in enumerate(population.openings):
         if opening.since > day.toordinal():
             continue
         rng = stream(world.seed, "attracted", number, day.toordinal())
         new = opening.favourites[customer, rng.integers(0, opening.favourites.shape[1], len(customer))]
-        goes = (rng.random(len(customer)) < opening.attraction) & (everybody.terminals.opened[new] <= day.toordinal())
+        goes = (rng.random(len(customer)) < opening.attraction) & (population.terminals.opened[new] <= day.toordinal())
         terminal = np.where(goes, new, terminal)
     return terminal
 
 
-def _away(world: World, everybody: People, day: date, customer: Ints, terminal: Ints) -> tuple[Ints, Floats]:
+def _away(world: World, population: People, day: date, customer: Ints, terminal: Ints) -> tuple[Ints, Floats]:
     """Holders on a trip pay in another region, and more: what makes a thief's payments hard to tell."""
-    trips = _running(world, "trips", day, 2.5, everybody.cards, (3, 10))
-    region = np.full(len(everybody.customers.level), -1)
-    region[trips.target] = (trips.luck * (len(everybody.terminals.region_start) - 1)).astype(np.int64)
+    trips = _running(world, "trips", day, 2.5, population.cards, (3, 10))
+    region = np.full(len(population.customers.level), -1)
+    region[trips.target] = (trips.luck * (len(population.terminals.region_start) - 1)).astype(np.int64)
     where = region[customer]
     luck = stream(world.seed, "away", day.toordinal()).random(len(customer))
-    there = pick_in_region(everybody.terminals, np.maximum(where, 0), luck)
+    there = pick_in_region(population.terminals, np.maximum(where, 0), luck)
     return np.where(where >= 0, there, terminal), np.where(where >= 0, 1.4, 1.0)
 
 
-def _blamed(world: World, everybody: People, day: date, own: Payments) -> Payments:
+def _blamed(world: World, population: People, day: date, own: Payments) -> Payments:
     """Which of the holders' own payments a fraudster has taken over: no column but `kind` changes."""
     fraud, number = world.fraud_on(day), day.toordinal()
     luck = stream(world.seed, "blame", number).random(len(own.second))
-    known = everybody.terminals_known
+    known = population.terminals_known
     skimmed = _running(world, "skimming", day, fraud.skimmed_terminals, known, fraud.skimmed_days)
     at_skimmed = np.isin(own.terminal, skimmed.target) & (luck < fraud.skimmed_share)
     hour = own.second / 3600
@@ -111,48 +111,48 @@ def _blamed(world: World, everybody: People, day: date, own: Payments) -> Paymen
     return own._replace(kind=np.select([at_skimmed, siphoned], [SKIMMING, SIPHONING], LEGITIMATE))
 
 
-def _stolen(world: World, everybody: People, day: date) -> Payments:
+def _stolen(world: World, population: People, day: date) -> Payments:
     """A thief uses the card for some days: terminals anywhere, amounts above the usual, while the holder pays on."""
     fraud, rng = world.fraud_on(day), stream(world.seed, "stolen payments", day.toordinal())
-    cards = _running(world, "stolen", day, fraud.stolen_cards, everybody.cards, fraud.stolen_days).target
+    cards = _running(world, "stolen", day, fraud.stolen_cards, population.cards, fraud.stolen_days).target
     customer = np.repeat(cards, rng.poisson(fraud.stolen_per_day, len(cards)))
     second = _between(rng, (8.0, 24.0), len(customer))
     terminal = rng.integers(0, world.terminals, len(customer))
-    amount = _multiple(world, everybody, day, customer, terminal) * rng.uniform(*fraud.stolen_amounts, len(customer))
+    amount = _multiple(world, population, day, customer, terminal) * rng.uniform(*fraud.stolen_amounts, len(customer))
     return Payments(second, customer, terminal, _money(amount), np.full(len(customer), STOLEN))
 
 
-def _tested(world: World, everybody: People, day: date) -> Payments:
+def _tested(world: World, population: People, day: date) -> Payments:
     """A burst of tiny online payments shows that a card works; one to three hours later it is used once, for much."""
     fraud, rng = world.fraud_on(day), stream(world.seed, "testing payments", day.toordinal())
-    cards = _running(world, "testing", day, fraud.tested_cards, everybody.cards, (1, 1)).target
+    cards = _running(world, "testing", day, fraud.tested_cards, population.cards, (1, 1)).target
     tiny = rng.integers(fraud.tested_payments[0], fraud.tested_payments[1] + 1, len(cards))
     # The latest start leaves room for the last payment on the same day.
-    start, site = _between(rng, (0.0, 19.0), len(cards)), rng.choice(everybody.terminals.online, len(cards))
+    start, site = _between(rng, (0.0, 19.0), len(cards)), rng.choice(population.terminals.online, len(cards))
     customer = np.concatenate([np.repeat(cards, tiny), cards])
     burst = (rng.random(tiny.sum()) * 60 * fraud.tested_minutes).astype(np.int64)
     second = np.concatenate([np.repeat(start, tiny) + burst, start + _between(rng, (1.0, 3.0), len(cards))])
     terminal = np.concatenate([np.repeat(site, tiny), rng.integers(0, world.terminals, len(cards))])
-    large = _multiple(world, everybody, day, cards, terminal[tiny.sum() :]) * rng.uniform(3, 7, len(cards))
+    large = _multiple(world, population, day, cards, terminal[tiny.sum() :]) * rng.uniform(3, 7, len(cards))
     amount = np.concatenate([rng.uniform(*fraud.tested_amounts, tiny.sum()), large])
     return Payments(second, customer, terminal, _money(amount), np.full(len(customer), TESTING))
 
 
-def _taken_over(world: World, everybody: People, day: date) -> Payments:
+def _taken_over(world: World, population: People, day: date) -> Payments:
     """Somebody else holds the account for a night or two, and pays while the holder sleeps, half of it online."""
     fraud, rng = world.fraud_on(day), stream(world.seed, "takeover payments", day.toordinal())
-    cards = _running(world, "takeover", day, fraud.takeovers, everybody.cards, (1, 2)).target
+    cards = _running(world, "takeover", day, fraud.takeovers, population.cards, (1, 2)).target
     customer = np.repeat(cards, rng.integers(fraud.takeover_payments[0], fraud.takeover_payments[1] + 1, len(cards)))
     second = _between(rng, fraud.takeover_hours, len(customer))
-    online, anywhere = everybody.terminals.online, rng.integers(0, world.terminals, len(customer))
+    online, anywhere = population.terminals.online, rng.integers(0, world.terminals, len(customer))
     terminal = np.where(rng.random(len(customer)) < 0.5, rng.choice(online, len(customer)), anywhere)
-    amount = _multiple(world, everybody, day, customer, terminal) * rng.uniform(*fraud.takeover_amounts, len(customer))
+    amount = _multiple(world, population, day, customer, terminal) * rng.uniform(*fraud.takeover_amounts, len(customer))
     return Payments(second, customer, terminal, _money(amount), np.full(len(customer), TAKEOVER))
 
 
-def _multiple(world: World, everybody: People, day: date, customer: Ints, terminal: Ints) -> Floats:
+def _multiple(world: World, population: People, day: date, customer: Ints, terminal: Ints) -> Floats:
     """What the holder usually pays there on that day."""
-    level, price = everybody.customers.level[customer], everybody.terminals.price[terminal]
+    level, price = population.customers.level[customer], population.terminals.price[terminal]
     usual: Floats = level * price * world.spending_on(day).amount
     return usual
 

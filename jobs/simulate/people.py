@@ -92,7 +92,7 @@ class People:
 # Days are made one at a time by callers that hold only the world, and drawing its people costs as much as many days.
 @lru_cache(maxsize=8)
 def people(world: World) -> People:
-    """Draw everybody who is, or will be, in this world."""
+    """Draw all people who are, or will be, in this world."""
     towns = _towns(world)
     groups = _group_sizes(world)
     terminals = _terminals(world, towns, groups)
@@ -152,7 +152,7 @@ def _terminals(world: World, towns: tuple[Floats, Floats], groups: list[int]) ->
 
 def _online(category: Ints) -> Ints:
     found = np.flatnonzero(category == list(CATEGORIES).index("online"))
-    # In a tiny world nobody may sell online; its thieves then test cards at its first terminal.
+    # In a tiny world no terminal may sell online; its thieves then test cards at its first terminal.
     return found if len(found) else np.zeros(1, dtype=np.int64)
 
 

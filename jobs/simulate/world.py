@@ -42,7 +42,7 @@ class Fraud:
 
 @dataclass(frozen=True)
 class Spending:
-    """How everybody spends, relative to the world's first day: factors for amounts and number of payments, the share of
+    """How people spend, relative to the world's first day: factors for amounts and number of payments, the share of
     payments made anywhere rather than at a favourite terminal, and by how many hours the day is shifted."""
 
     amount: float = 1.0
@@ -67,7 +67,7 @@ class Reporting:
 @dataclass(frozen=True)
 class Openings:
     """New terminals: how many (as a share of the first ones), over how many days they open, and which share of
-    everybody's payments they attract once open."""
+    all payments they attract once open."""
 
     share: float
     attraction: float

@@ -60,7 +60,7 @@ def calibration(labels: Bools, scores: Floats) -> bytes:
 
 
 def history(trials: Sequence[Trial], space: Space) -> bytes:
-    """Optimisation history beside the parameters' importance."""
+    """Optimisation history next to the parameters' importance."""
     figure, (left, right) = _figure(2)
     complete, pruned = (
         np.array([(t.number, t.value or 0.0) for t in trials if t.state == state]).reshape(-1, 2)

@@ -1,9 +1,9 @@
 """What a retraining learns from: which labels it trusts, how much it weighs recent rows; and which such recipe is best.
 
-Of a young event without a report nobody knows yet whether it is good. Whoever waits until all labels are mature learns
-nothing of a new world for weeks. Here young rows count as what they look like, and a report of age `a` stands for the
-`1 / F(a)` that will come of its day, F being the learned distribution of the delay: inverse-probability weighting of
-what is seen (Horvitz & Thompson 1952; for delayed feedback Chapelle, KDD 2014, models the same share).
+Of a young event without a report it is not known yet whether it is good. A training that waits until all labels are
+mature learns nothing of a new world for weeks. Here young rows count as what they look like, and a report of age `a`
+stands for the `1 / F(a)` that will come of its day, F being the learned distribution of the delay: inverse-probability
+weighting of what is seen (Horvitz & Thompson 1952; for delayed feedback Chapelle, KDD 2014, models the same share).
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def negative_after(recipe: Recipe, share: Share) -> timedelta:
 
 def silent(share: Share) -> timedelta:
     """Age at which `TRUSTED` of the reports are in."""
-    heard = _AGES[share(_AGES) >= TRUSTED]
-    return timedelta(days=float(heard[0] if len(heard) else _AGES[-1]))
+    reported = _AGES[share(_AGES) >= TRUSTED]
+    return timedelta(days=float(reported[0] if len(reported) else _AGES[-1]))
 
 
 def _weighed(found: TrainingRows, recipe: Recipe, as_of: datetime, share: Share) -> TrainingRows:
@@ -205,14 +205,14 @@ def compare(
     Cards are dealt into two halves, and each half is scored by a model that saw the other half's events of that time
     (and everything before): a held-out end of the time would leave out just the days that a change is learned from. A
     champion that learned from these events itself is compared by its own recipe of its own moment, cross-fitted alike.
-    Labels of young rows are incomplete, but alike for everybody who is compared: as long as how fast a fraud is
+    Labels of young rows are incomplete, but alike for all models that are compared: as long as how fast a fraud is
     reported does not depend on its score, the order of the average precisions is that of mature labels. Events without
     a report that are too young for one are left out.
     """
     labels = history.labels_at(as_of)
-    heard = (labels != UNKNOWN) | (history.times <= microseconds(as_of - silent(share)))
+    reported = (labels != UNKNOWN) | (history.times <= microseconds(as_of - silent(share)))
     later: Bools = history.times > microseconds(since)
-    held: Bools = heard & history.known(as_of) & history.let_through & later
+    held: Bools = reported & history.known(as_of) & history.let_through & later
     found = history.rows(held, labels[held] == 1)
     halves = [history.blocks % FOLDS == fold for fold in range(FOLDS)]
 

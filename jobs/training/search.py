@@ -74,7 +74,7 @@ def run(
     Args:
         folder: where journal files and locks lie.
         url: SQLAlchemy URL of the database that keeps the studies, instead of a journal file.
-        progress: told how many trials have ended, of how many.
+        progress: called with how many trials have ended, of how many.
 
     Raises:
         TuningFailed: no trial succeeded.

@@ -90,7 +90,7 @@ def train(
         parameters: what was tuned, by family; the others are trained as declared.
         made_of: what else the manifest says about the training.
         folder: is replaced if it is there.
-        progress: told what is trained next.
+        progress: called with what is trained next.
 
     Raises:
         ValueError: no family could be trained, and why.

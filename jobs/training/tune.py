@@ -100,10 +100,10 @@ def search(
     studies = {}
     for family in (family for family in problem.families if family.search):
         wish = _search(use_case, problem, family, wanted, state)
-        told = None if progress is None else _named(progress, family.name)
+        report = None if progress is None else _named(progress, family.name)
         with one_thread():
             objective = _objective(family, rows, parts, problem.seed)
-            trials[family.name] = tuple(study.run(wish, objective, folder, url, told))
+            trials[family.name] = tuple(study.run(wish, objective, folder, url, report))
         studies[family.name] = wish.name
     parameters = {name: dict(stored.best(found).parameters) for name, found in trials.items()}
     return replace(wanted, parameters=parameters, studies=studies, trials=trials)

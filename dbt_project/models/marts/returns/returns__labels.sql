@@ -1,6 +1,6 @@
 {# A purchase is returned when a line of the same customer and article with a negative quantity follows within 60 days;
    that is known when the first such line is. A return that is loaded later, but came before the one we knew, is a
-   version that was known before it: the two are told apart by known_at. #}
+   version that was known before it: known_at distinguishes the two. #}
 -- One row per version of a purchase's label, visible in [known_at, superseded_at).
 {{ config(unique_key=['line_id', 'known_at'], partition_by=['event_date']) }}
 

@@ -208,15 +208,16 @@ def _skew(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             yield from _nothing(NO_SKEW, f"nothing was scored in the last {skew_check.DAYS} days")
             return
         bundle = _bundle(champions, use_case, logged.model_version, as_of)
-        found = skew_check.check(lakehouse, use_case, problem, logged, bundle.manifest.names, as_of)
-        differ = found.skew.features
+        result = skew_check.check(lakehouse, use_case, problem, logged, bundle.manifest.names, as_of)
+        differ = result.skew.features
         yield dg.AssetCheckResult(
             check_name=NO_SKEW,
             passed=not differ,
             severity=dg.AssetCheckSeverity.WARN,
-            description="; ".join(_in_words(each, found) for each in differ) or f"{found.skew.rows} rows are the same",
+            description="; ".join(_in_words(each, result) for each in differ)
+            or f"{result.skew.rows} rows are the same",
         )
-        yield dg.MaterializeResult(metadata=_skew_shown(found))
+        yield dg.MaterializeResult(metadata=_skew_shown(result))
 
     return skew
 

@@ -59,18 +59,18 @@ def _explanation(use_case: UseCase) -> dg.AssetsDefinition:
         background, latest = features[: max(1, len(features) - RECENT_ROWS)], features[-RECENT_ROWS:]
         # The most suspicious first: the decisions about these are shown.
         order = np.argsort(-_scores(bundle, latest), kind="stable")
-        found = explain.attribute(bundle, latest[explain.evenly(order, EXPLAINED_ROWS)], background)
+        attribution = explain.attribute(bundle, latest[explain.evenly(order, EXPLAINED_ROWS)], background)
         first = order[:SHOWN_DECISIONS]
         shown = explain.attribute(bundle, latest[first], background)
         decided = rows.slice(max(0, rows.num_rows - RECENT_ROWS)).take(first)
-        top = dict(list(found.importance.items())[:SHOWN_FEATURES])
+        top = dict(list(attribution.importance.items())[:SHOWN_FEATURES])
         return dg.MaterializeResult(
             metadata={
                 "model_version": version,
-                "method": found.method,
-                "rows_explained": len(found.scores),
+                "method": attribution.method,
+                "rows_explained": len(attribution.scores),
                 "top_features": scores.bars(top, "mean absolute attribution (logit)"),
-                "importance": mapping_table(dict(found.importance), ("feature", "mean absolute attribution")),
+                "importance": mapping_table(dict(attribution.importance), ("feature", "mean absolute attribution")),
                 "decisions": _decisions(use_case, decided, shown, bundle.manifest.threshold),
             }
         )

@@ -54,15 +54,15 @@ def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
         known = outcomes.events(lakehouse, use_case, as_of)
         if not len(known):
             return dg.MaterializeResult(metadata={"notes": "no events yet"})
-        found = job.maturity(known.labelled)
-        delay, days = known.labelled.delay, np.array(found.days, dtype="datetime64[D]")
-        mature = found.mature()
+        maturity = job.maturity(known.labelled)
+        delay, days = known.labelled.delay, np.array(maturity.days, dtype="datetime64[D]")
+        mature = maturity.mature()
         rows = {
             "day": days.astype(str),
-            "events": found.rows,
-            "share of truth in": found.share.round(3),
-            "positives known": found.positives,
-            "still to come": [f"{n:.0f} ± {d:.0f}" for n, d in zip(found.to_come, found.deviation, strict=True)],
+            "events": maturity.rows,
+            "share of truth in": maturity.share.round(3),
+            "positives known": maturity.positives,
+            "still to come": [f"{n:.0f} ± {d:.0f}" for n, d in zip(maturity.to_come, maturity.deviation, strict=True)],
             "judged": mature,
         }
         return dg.MaterializeResult(
@@ -73,9 +73,14 @@ def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
                 "median_delay_days": round(delay.bound(0.5), 1),
                 "reports_learned_from": delay.reports,
                 "reports_heard_until": _instant(known.labelled.reported_until),
-                "positives_to_come": float(found.to_come.sum()),
+                "positives_to_come": float(maturity.to_come.sum()),
                 "maturity": monitoring.delay_and_maturity(
-                    delay.ages, delay.shares, use_case.label_maturity / timedelta(days=1), days, found.share, job.MATURE
+                    delay.ages,
+                    delay.shares,
+                    use_case.label_maturity / timedelta(days=1),
+                    days,
+                    maturity.share,
+                    job.MATURE,
                 ),
                 "days": markdown_table(pa.table(rows).slice(max(0, len(days) - SHOWN_DAYS))),
             }
@@ -100,17 +105,17 @@ def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         from jobs.ground_truth import outcomes, performance_table
 
         as_of = moment(context, lakehouse, use_case)
-        found = outcomes.outcomes(lakehouse, use_case, problem, as_of, slices=problem.slices)
-        if found is None:
+        result = outcomes.outcomes(lakehouse, use_case, problem, as_of, slices=problem.slices)
+        if result is None:
             return dg.MaterializeResult(metadata={"notes": NOTHING_SCORED})
-        recorded = performance_table.record(lakehouse, use_case, problem, found.scored)
-        notes = [*found.left_out, *([AHEAD] if recorded.ahead else [])]
+        recorded = performance_table.record(lakehouse, use_case, problem, result.scored)
+        notes = [*result.left_out, *([AHEAD] if recorded.ahead else [])]
         rows = performance_table.read(lakehouse, use_case, outcomes.first_day(use_case, as_of))
         rows = rows.filter(pl.col("event_date") <= as_of.date())
         every = rows.filter(pl.col("slice") == "all")
         judged = every.filter("judged")
         shown = ["average_precision", "auc_roc", f"precision_at_{problem.review.capacity}", "money_saved"]
-        pooled = _pooled(found.scored, problem, judged)
+        pooled = _pooled(result.scored, problem, judged)
         return dg.MaterializeResult(
             metadata={
                 **({"notes": "\n".join(notes)} if notes else {}),
@@ -180,11 +185,11 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
 
         as_of = moment(context, lakehouse, use_case)
         champion = champions.at(use_case, as_of)
-        found = outcomes.outcomes(lakehouse, use_case, problem, as_of)
-        if champion is None or found is None:
+        result = outcomes.outcomes(lakehouse, use_case, problem, as_of)
+        if champion is None or result is None:
             return dg.MaterializeResult(metadata={"notes": NO_CHAMPION if champion is None else NOTHING_SCORED})
         concept = nightly_evidence.measurement(lakehouse, use_case, champions, as_of).concept or NOT_JUDGED
-        expected = estimates_table.expect(lakehouse, use_case, problem, champion, found, concept)
+        expected = estimates_table.expect(lakehouse, use_case, problem, champion, result, concept)
         version = estimates_table.record(lakehouse, use_case, expected.days, champion[0], as_of)
         if version is None:
             return dg.MaterializeResult(metadata={"notes": "nothing can be expected yet: no positive is known"})

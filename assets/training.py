@@ -48,13 +48,13 @@ def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
                 reason = "no training is due" if row is None else "a challenger keeps the champion's parameters"
                 return dg.MaterializeResult(metadata={"reason": reason, "reused": True, "refused": False})
         with _progress() as progress, compute_cost.measured(lakehouse.settings, tune.device()) as spent:
-            found = tune.tune(lakehouse, use_case, progress)
-        metadata: dict[str, Any] = {"reason": found.reason, "reused": found.reused, "refused": found.refused}
-        if found.refused:
-            return dg.MaterializeResult(metadata={**metadata, "notes": f"not tuned: {found.reason}"})
-        for family, parameters in found.parameters.items():
+            tuned = tune.tune(lakehouse, use_case, progress)
+        metadata: dict[str, Any] = {"reason": tuned.reason, "reused": tuned.reused, "refused": tuned.refused}
+        if tuned.refused:
+            return dg.MaterializeResult(metadata={**metadata, "notes": f"not tuned: {tuned.reason}"})
+        for family, parameters in tuned.parameters.items():
             metadata[f"{family} parameters"] = mapping_table(parameters, ("parameter", "value"))
-        for family, trials in found.trials.items():
+        for family, trials in tuned.trials.items():
             metadata[f"{family} trials"] = markdown_table(_trials_table(trials))
             metadata[f"{family} history"] = png_picture(_history(trials, problem, family))
             metadata[f"{family} average precision"] = max(t.value or 0.0 for t in trials if t.state == "complete")
@@ -85,13 +85,13 @@ def _candidate(use_case: UseCase) -> dg.AssetsDefinition:
                 return dg.MaterializeResult(metadata={"reason": "no training is due", "refused": False})
             row = retraining.asked(context, lakehouse, use_case, now)
         with _progress() as progress:
-            made = _made(lakehouse, use_case, champions, row, lambda what: progress(f"training {what}", 0, 0))
-        record_result(lakehouse.settings, row, now, made.version, made.reason)
-        metadata: dict[str, Any] = {"reason": made.reason, "refused": made.version is None}
-        if made.version is None:
-            return dg.MaterializeResult(metadata={**metadata, "notes": f"no candidate: {made.reason}"})
-        metadata |= {"model_version": made.version, "mlflow_run": made.run_id, "mlflow": made.link}
-        return dg.MaterializeResult(metadata={**metadata, **_shown(made)})
+            trained = _made(lakehouse, use_case, champions, row, lambda what: progress(f"training {what}", 0, 0))
+        record_result(lakehouse.settings, row, now, trained.version, trained.reason)
+        metadata: dict[str, Any] = {"reason": trained.reason, "refused": trained.version is None}
+        if trained.version is None:
+            return dg.MaterializeResult(metadata={**metadata, "notes": f"no candidate: {trained.reason}"})
+        metadata |= {"model_version": trained.version, "mlflow_run": trained.run_id, "mlflow": trained.link}
+        return dg.MaterializeResult(metadata={**metadata, **_shown(trained)})
 
     return candidate
 

@@ -42,5 +42,5 @@ def end_of(day: date) -> datetime:
 
 def ages(times: Times, moment: int) -> Floats:
     """Age in days of each event at a moment (microseconds UTC); negative before it happened."""
-    found: Floats = (moment - times) / MICROSECONDS_A_DAY
-    return found
+    days: Floats = (moment - times) / MICROSECONDS_A_DAY
+    return days

@@ -211,10 +211,10 @@ class WindowFeatures:
         return pa.schema([*fixed, *features, pa.field("event_date", pa.date32())])
 
     def _columns(self, of: str) -> tuple[str, ...]:
-        made = {ratio.name for ratio in self.ratios}
+        ratios = {ratio.name for ratio in self.ratios}
         named = [ratio.column for ratio in self.ratios] if of == "events" else []
         named += [name for aggregate in self.read if aggregate.of == of for name in aggregate.columns]
-        return tuple(dict.fromkeys(name for name in named if name not in made))
+        return tuple(dict.fromkeys(name for name in named if name not in ratios))
 
 
 def _reach(aggregate: Aggregate, ratios: Mapping[str, timedelta]) -> timedelta:

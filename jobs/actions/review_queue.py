@@ -58,16 +58,16 @@ def make_queue(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: dateti
     """
     name = table(use_case)
     with lakehouse.lock(name):
-        made = stored_queue(lakehouse, use_case, day)
-        if made is not None:
-            return made
-        made = _made(lakehouse, use_case, day, as_of)
-        if made.num_rows:
+        queue = stored_queue(lakehouse, use_case, day)
+        if queue is not None:
+            return queue
+        queue = _made(lakehouse, use_case, day, as_of)
+        if queue.num_rows:
             lakehouse.write(
-                name, made, mode="append", schema=made.schema, rows=made.num_rows, partition_by=[PARTITION],
+                name, queue, mode="append", schema=queue.schema, rows=queue.num_rows, partition_by=[PARTITION],
                 state={"day": day.isoformat(), "as_of": as_of.isoformat()},
             )  # fmt: skip
-        return made
+        return queue
 
 
 def _made(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: datetime) -> pa.Table:

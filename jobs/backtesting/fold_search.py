@@ -45,8 +45,8 @@ def searched(
     if len(families) == 1 and trials == 0:
         return families[0], families[0].fixed
     train, valid = _parts(known, times, validation, delay)
-    found = [(family, *_best(family, train, valid, trials, seed)) for family in families]
-    family, parameters, _ = max(found, key=lambda entry: entry[2])
+    candidates = [(family, *_best(family, train, valid, trials, seed)) for family in families]
+    family, parameters, _ = max(candidates, key=lambda entry: entry[2])
     return family, parameters
 
 
@@ -71,8 +71,8 @@ def _best(family: Family, train: Examples, valid: Examples, trials: int, seed: i
         model = new_model(family.name, {**family.fixed, **parameters})
         model.fit(drawn, valid, seed=seed, device="cpu")
         steps = {STEPS[family.name]: max(1, model.steps)} if family.name in STEPS else {}
-        found = average_precision(valid.labels, model.predict(valid.features))
-        return {**family.fixed, **parameters, **steps}, found
+        precision = average_precision(valid.labels, model.predict(valid.features))
+        return {**family.fixed, **parameters, **steps}, precision
 
     if trials == 0 or not family.search:
         return tried({})

@@ -144,11 +144,11 @@ def in_test_set(
     ordinals = days.astype("datetime64[D]").astype(np.int64)
     first, start = (int(np.datetime64(day).astype(np.int64)) for day in (fold.train_from, fold.test_from))
     _, card = np.unique(cards, return_inverse=True)
-    found = np.full(int(card.max(initial=-1)) + 1, np.iinfo(np.int64).max)
+    first_days = np.full(int(card.max(initial=-1)) + 1, np.iinfo(np.int64).max)
     since = frauds & (ordinals >= first)
-    np.minimum.at(found, card[since], ordinals[since])
+    np.minimum.at(first_days, card[since], ordinals[since])
     asked = (ordinals >= start) & (ordinals < start + fold.test_days)
-    return asked & (found[card] >= ordinals - fold.delay_days)
+    return asked & (first_days[card] >= ordinals - fold.delay_days)
 
 
 def measured(

@@ -48,15 +48,15 @@ def reproduce(lakehouse: Lakehouse, use_case: UseCase, version: int, again: bool
         BundleError: the registry does not hold what was registered.
     """
     bundle = model_versions.fetch(lakehouse.settings, use_case, version)
-    made = bundle.manifest.training
-    if "recipe" in made:
+    training = bundle.manifest.training
+    if "recipe" in training:
         return list(_challenger_again(lakehouse, use_case, bundle))
     try:
-        rows = read(lakehouse, use_case, made["table_version"], bundle.manifest.names)
+        rows = read(lakehouse, use_case, training["table_version"], bundle.manifest.names)
     except OSError as error:
         raise ValueError(
-            f"{made['table']}: expected version {made['table_version']}, which model {version} was trained on, found "
-            f"{error}; restore the warehouse: pinned versions are kept by `evergreen maintain`"
+            f"{training['table']}: expected version {training['table_version']}, which model {version} was trained on, "
+            f"found {error}; restore the warehouse: pinned versions are kept by `evergreen maintain`"
         ) from error
     compared = list(_trained_again(use_case, bundle, rows))
     if again:
@@ -83,14 +83,14 @@ def _trained_again(use_case: UseCase, bundle: Bundle, rows: TrainingRows) -> Ite
 
 def _challenger_again(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle) -> Iterator[Compared]:
     """A challenger learned from all events with their features, by a recipe, as known at its moment."""
-    made = bundle.manifest.training
-    own = replace(use_case, problem=_as_recorded(use_case, made))
-    seen = history.read(lakehouse, use_case, made["table_version"], made["training_set"])
-    as_of, recipe = datetime.fromisoformat(made["as_of"]), recipes.named(use_case, made["recipe"])
+    training = bundle.manifest.training
+    own = replace(use_case, problem=_as_recorded(use_case, training))
+    seen = history.read(lakehouse, use_case, training["table_version"], training["training_set"])
+    as_of, recipe = datetime.fromisoformat(training["as_of"]), recipes.named(use_case, training["recipe"])
     share = MonitoredHistory.of(seen, use_case).delay(as_of).share
     with tune.one_thread():
-        model = challenger.fit(seen, own, recipe, as_of, share, bundle.manifest.family, made["parameters"])
-    yield Compared("steps", made["steps"], model.steps, made["steps"] == model.steps)
+        model = challenger.fit(seen, own, recipe, as_of, share, bundle.manifest.family, training["parameters"])
+    yield Compared("steps", training["steps"], model.steps, training["steps"] == model.steps)
     yield from _same_graph(bundle, model.to_onnx().SerializeToString(deterministic=True))
 
 
@@ -101,15 +101,15 @@ def _same_graph(bundle: Bundle, graph: bytes) -> Iterator[Compared]:
 
 
 def _tuned_again(use_case: UseCase, bundle: Bundle, rows: TrainingRows) -> Iterator[Compared]:
-    made, family = bundle.manifest.training, bundle.manifest.family
-    if family not in made["tuning"]["studies"] or made["tuning"]["as_of"] != made["as_of"]:
-        said = f"taken over from the tuning as of {made['tuning']['as_of']}"
-        yield Compared("tuning", said, "not repeated", True)
+    training, family = bundle.manifest.training, bundle.manifest.family
+    if family not in training["tuning"]["studies"] or training["tuning"]["as_of"] != training["as_of"]:
+        origin = f"taken over from the tuning as of {training['tuning']['as_of']}"
+        yield Compared("tuning", origin, "not repeated", True)
         return
     with tempfile.TemporaryDirectory() as folder:
-        tuned = tune.search(use_case, rows, made["training_set"], Path(folder))
+        tuned = tune.search(use_case, rows, training["training_set"], Path(folder))
     for name, found in tuned.parameters[family].items():
-        recorded = made["parameters"][name]
+        recorded = training["parameters"][name]
         yield Compared(f"tuned {name}", recorded, found, recorded == found)
 
 

@@ -33,9 +33,9 @@ LARGEST_LINEAR_SCORE = 5.0
 def frame(days: Sequence[Day], average_precisions: Sequence[float]) -> pl.DataFrame:
     """One row per day; a day without positives has no average precision."""
     table = pl.DataFrame([asdict(day) for day in days], infer_schema_length=None)
-    found = pl.Series("average_precision", average_precisions, dtype=pl.Float64).fill_nan(None)
+    daily = pl.Series("average_precision", average_precisions, dtype=pl.Float64).fill_nan(None)
     columns = (*COLUMNS, *ACTED) if any(day.blocked or day.explored for day in days) else COLUMNS
-    return table.with_columns(pl.col("date").str.to_date(), found).select(columns)
+    return table.with_columns(pl.col("date").str.to_date(), daily).select(columns)
 
 
 def write(timeline: pl.DataFrame, out: Path, title: str) -> None:
@@ -88,5 +88,5 @@ def picture(timeline: pl.DataFrame, title: str) -> Figure:
 
 
 def _when(timeline: pl.DataFrame, column: str) -> list[date]:
-    found: list[date] = timeline.filter(pl.col(column))["date"].to_list()
-    return found
+    days: list[date] = timeline.filter(pl.col(column))["date"].to_list()
+    return days

@@ -138,12 +138,12 @@ def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str,
 
     name = table(use_case)
     with lakehouse.lock(name):
-        found = event_rows.inputs(lakehouse, use_case, [use_case.events, use_case.labels], as_of, name)
+        inputs = event_rows.inputs(lakehouse, use_case, [use_case.events, use_case.labels], as_of, name)
         last, version = lakehouse.state(name), lakehouse.version(name)
-        if version is not None and last == {**found.state(), "features": last.get("features")}:
+        if version is not None and last == {**inputs.state(), "features": last.get("features")}:
             return {"version": version, "rows_written": 0, "days_written": 0}
-        store = open_store(lakehouse, use_case, found.versions)
-        return _write(lakehouse, use_case, store, found, last)
+        store = open_store(lakehouse, use_case, inputs.versions)
+        return _write(lakehouse, use_case, store, inputs, last)
 
 
 def _write(

@@ -96,13 +96,13 @@ def _groups(guard: Groups, values: pl.Series) -> Iterator[tuple[str, Bools]]:
             part = Slice(f"{guard.name}:{_band(low, high)}", guard.column, low, high)
             yield part.name, _mask(part, values)
         return
-    found = sorted(values.drop_nulls().cast(pl.String).unique().to_list())
-    if len(found) > MOST_GROUPS:
+    distinct = sorted(values.drop_nulls().cast(pl.String).unique().to_list())
+    if len(distinct) > MOST_GROUPS:
         raise ValueError(
-            f"slice {guard.name}: expected at most {MOST_GROUPS} values of {guard.column!r}, found {len(found)}; cut "
-            "numbers at edges, or declare a Slice of the values that matter"
+            f"slice {guard.name}: expected at most {MOST_GROUPS} values of {guard.column!r}, found {len(distinct)}; "
+            "cut numbers at edges, or declare a Slice of the values that matter"
         )
-    for value in found:
+    for value in distinct:
         yield f"{guard.name}:{value}", _mask(Slice(guard.name, guard.column, values=(value,)), values)
 
 

@@ -80,8 +80,8 @@ def bins_of(values: NDArray[Any], edges: Edges) -> Ints:
     """
     with np.errstate(over="ignore"):
         single = values.astype(np.float32)
-    found = np.searchsorted(edges, single, side="left")
-    return np.where(np.isnan(single), len(edges) + 1, found)
+    bins = np.searchsorted(edges, single, side="left")
+    return np.where(np.isnan(single), len(edges) + 1, bins)
 
 
 def _count(batch: pa.RecordBatch, edges: Mapping[str, Edges], columns: Mapping[str, str], day: str) -> pa.RecordBatch:

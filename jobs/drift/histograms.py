@@ -112,10 +112,10 @@ def expected(known: Histograms, day: date, weeks: int, step: int = -1) -> tuple[
     positions = {held: n for n, held in enumerate(known.days)}
     far = abs((known.days[0 if step < 0 else -1] - day).days) // WEEK if known.days else 0
     candidates: Sequence[date] = [day + timedelta(days=step * WEEK * n) for n in range(1, far + 1)]
-    found = [positions[other] for other in candidates if other in positions][:weeks]
-    if len(found) < weeks:
+    places = [positions[other] for other in candidates if other in positions][:weeks]
+    if len(places) < weeks:
         return None
-    counts = known.counts[found]
+    counts = known.counts[places]
     rows = counts[:, :1].sum(axis=-1, keepdims=True)
     shares = counts / rows
     middle = np.median(shares, axis=0)

@@ -94,19 +94,19 @@ def compare(
     order, position = joined["row"].to_numpy(), joined["position"].to_numpy()
     own = [keys.event_timestamp, *keys.entities]
     known = offline.select(own) if older is None else pa.concat_tables([offline.select(own), older.select(own)])
-    found: list[FeatureSkew] = []
+    skews: list[FeatureSkew] = []
     for name in features:
         absent = _schema(served, offline, name, len(order))
         if absent is not None:
-            found.append(absent)
+            skews.append(absent)
             continue
         now, then = _values(served, name)[order], _values(offline, name)
         if _same(now, then[position]).all():
             continue
         previous = {e: _before(then, joined[f"previous {e}"]) for e in keys.entities}
         edge = _at_edge(known, keys, *windows[name])[position] if windows and name in windows else None
-        found.append(_feature(name, now, then[position], previous, edge))
-    return Skew(len(order), served.num_rows - len(order), tuple(sorted(found, key=lambda each: -each.rows)))
+        skews.append(_feature(name, now, then[position], previous, edge))
+    return Skew(len(order), served.num_rows - len(order), tuple(sorted(skews, key=lambda each: -each.rows)))
 
 
 def _frame(table: pa.Table, columns: Sequence[str]) -> pl.DataFrame:
@@ -157,8 +157,8 @@ def _at_edge(events: pa.Table, keys: Keys, entity: str, length: timedelta) -> Bo
     # One number per entity and time, so far apart that entities do not meet.
     at = codes * (np.ptp(milliseconds) + back + 4 * _EDGE if len(codes) else 1) + milliseconds
     line, start = np.sort(at), at - back
-    found: Bools = np.searchsorted(line, start - _EDGE, "left") < np.searchsorted(line, start + _EDGE, "right")
-    return found
+    near: Bools = np.searchsorted(line, start - _EDGE, "left") < np.searchsorted(line, start + _EDGE, "right")
+    return near
 
 
 def _same(one: Floats, other: Floats) -> Bools:

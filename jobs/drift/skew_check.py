@@ -78,12 +78,12 @@ def check(
     events = event_rows.known(lakehouse, use_case, inputs.versions, as_of, days).where(chosen)
     frame = event_rows.with_features(store, use_case, events.selectExpr(*event_rows.columns(use_case, events)))
     offline = frame.select(*own, *(name for name in features if name in frame.columns)).toArrow()
-    found = compare(served, offline, keys, features)
-    if found.features:
+    skew = compare(served, offline, keys, features)
+    if skew.features:
         # Events at the edges of windows are looked up only where there is something to explain.
         older = _older(lakehouse, use_case, inputs.versions, as_of, min(days), own, chosen)
-        found = compare(served, offline, keys, features, reaches(use_case), older.cast(offline.select(own).schema))
-    return Checked(found, days, logged.model_version, tuple(features))
+        skew = compare(served, offline, keys, features, reaches(use_case), older.cast(offline.select(own).schema))
+    return Checked(skew, days, logged.model_version, tuple(features))
 
 
 def reaches(use_case: UseCase) -> Mapping[str, tuple[str, timedelta]]:
@@ -108,8 +108,8 @@ def _older(
     reach = max((far for _, far in reaches(use_case).values()), default=timedelta(0))
     first = before - reach - timedelta(days=1)
     days = f"{PARTITION} >= date '{first}' and {PARTITION} < date '{before}'"
-    found: Any = event_rows.known(lakehouse, use_case, versions, as_of, None).where(days).where(chosen)
-    return found.select(*own).toArrow()
+    events: Any = event_rows.known(lakehouse, use_case, versions, as_of, None).where(days).where(chosen)
+    return events.select(*own).toArrow()
 
 
 def _part(block: str, held: int, wanted: int) -> str:

@@ -50,11 +50,11 @@ def measured(name: str, bundle: Bundle, rows: EvaluationRows) -> Contender:
     features, session = _features(bundle, rows), bundle.session()
     graph = onnx.load_model_from_string(bundle.read(GRAPH))
     try:
-        found = parity.check_parity(graph, bundle.model().predict, features[: max(parity.BATCH_SIZES)], tolerance=1)
+        result = parity.check_parity(graph, bundle.model().predict, features[: max(parity.BATCH_SIZES)], tolerance=1)
     except parity.ParityError as error:
         raise Incomparable(str(error)) from error
     return Contender(
-        name, _scores(session, features), latency_ms(session, features), bundle.size_bytes, max(found.values())
+        name, _scores(session, features), latency_ms(session, features), bundle.size_bytes, max(result.values())
     )  # fmt: skip
 
 

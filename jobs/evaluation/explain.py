@@ -79,13 +79,15 @@ def attribute(bundle: Bundle, rows: Float32s, background: Float32s, seed: int = 
     """
     model, runtime = bundle.model(), bundle.session()
     if isinstance(model, Explainable):
-        found, method = model.contributions(rows, background), f"exact SHAP values of {bundle.manifest.family}"
+        attributions, method = model.contributions(rows, background), f"exact SHAP values of {bundle.manifest.family}"
     else:
         rows = rows[:_EXPLAINED_ROWS]
         drawn = np.random.default_rng(seed).choice(len(background), min(_BACKGROUND_ROWS, len(background)), False)
-        found = _by_permutation(lambda x: _logit(score(runtime, x)), rows, background[drawn], seed)
+        attributions = _by_permutation(lambda x: _logit(score(runtime, x)), rows, background[drawn], seed)
         method = f"SHAP by permutation, {len(drawn)} background rows"
-    attribution = Attribution(bundle.manifest.names, rows, found[:, -1], found[:, :-1], score(runtime, rows), method)
+    attribution = Attribution(
+        bundle.manifest.names, rows, attributions[:, -1], attributions[:, :-1], score(runtime, rows), method
+    )
     _check(attribution)
     return attribution
 
@@ -99,12 +101,12 @@ def _by_permutation(logit: object, rows: Float32s, background: Float32s, seed: i
     import shap
 
     def narrow(x: npt.NDArray[np.float64]) -> Floats:
-        found: Floats = logit(np.ascontiguousarray(x, dtype=np.float32))  # type: ignore[operator]
-        return found
+        logits: Floats = logit(np.ascontiguousarray(x, dtype=np.float32))  # type: ignore[operator]
+        return logits
 
     explainer = shap.PermutationExplainer(narrow, shap.maskers.Independent(background, len(background)), seed=seed)
-    found = explainer(rows, max_evals=2 * rows.shape[1] + 1, silent=True)
-    return np.column_stack([found.values, found.base_values])
+    explanation = explainer(rows, max_evals=2 * rows.shape[1] + 1, silent=True)
+    return np.column_stack([explanation.values, explanation.base_values])
 
 
 def _logit(scores: Float32s) -> Floats:

@@ -65,8 +65,8 @@ def recorded(declared: float | None, bundle: Bundle) -> float | None:
         return declared
     if bundle.manifest.family in DETERMINISTIC:
         return 0.0
-    found = bundle.manifest.training.get("training_noise")
-    return None if found is None else float(found)
+    noise = bundle.manifest.training.get("training_noise")
+    return None if noise is None else float(noise)
 
 
 def of_bundle(bundle: Bundle, train: Examples, judged: Examples) -> float | None:

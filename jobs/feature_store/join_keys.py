@@ -58,18 +58,18 @@ def _small_integers(a: pa.ChunkedArray, b: pa.ChunkedArray) -> tuple[Ints, Ints]
 
 
 def _looked_up(values: pa.ChunkedArray, low: int, high: int, numbers: Any) -> Ints:
-    found = pc.fill_null(values, low).to_numpy()
-    inside = (found >= low) & (found <= high)
+    keys = pc.fill_null(values, low).to_numpy()
+    inside = (keys >= low) & (keys <= high)
     if values.null_count:
         inside &= pc.is_valid(values).to_numpy()
-    at = found - low if inside.all() else np.where(inside, found, high + 1) - low
+    at = keys - low if inside.all() else np.where(inside, keys, high + 1) - low
     codes: Ints = numbers[at]
     return codes
 
 
 def _numbers(values: pa.ChunkedArray, distinct: pa.Array) -> Ints:
-    found = pc.fill_null(pc.index_in(values, value_set=distinct), -1)
-    numbers: Ints = found.to_numpy().astype(np.int64)
+    places = pc.fill_null(pc.index_in(values, value_set=distinct), -1)
+    numbers: Ints = places.to_numpy().astype(np.int64)
     return numbers
 
 

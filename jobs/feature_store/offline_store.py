@@ -245,7 +245,7 @@ class LakehouseOfflineStore(OfflineStore):
                 data_source, [timestamp_field, *([created_timestamp_column] if created_timestamp_column else [])]
             )
             frame = rows.selectExpr(*(f"`{column}` as `{name}`" for column, name in {**columns, **times}.items()))
-            found = latest_rows(
+            latest = latest_rows(
                 frame,
                 keys=[columns[key] for key in join_key_columns],
                 feature_timestamp=times[timestamp_field],
@@ -255,8 +255,8 @@ class LakehouseOfflineStore(OfflineStore):
                 kernel=house.kernel,
             )
             if join_key_columns:
-                return found
-            return found.selectExpr("*", f"'{DUMMY_ENTITY_VAL}' as `{DUMMY_ENTITY_ID}`")
+                return latest
+            return latest.selectExpr("*", f"'{DUMMY_ENTITY_VAL}' as `{DUMMY_ENTITY_ID}`")
 
         return LakehouseRetrievalJob(house, build)
 

@@ -137,14 +137,14 @@ def latest_rows(
     arrow = _arrow_schema(schema)
 
     def run(rows: pa.Table) -> pa.Table:
-        found = latest(
+        newest = latest(
             pa.Table.from_struct_array(rows["row"]),
             keys=keys,
             feature_timestamp=feature_timestamp,
             created_timestamp=created_timestamp,
             columns=columns,
         )
-        return found.cast(arrow)
+        return newest.cast(arrow)
 
     return _bucketed(frame, keys, buckets).applyInArrow(kernel(run), schema)
 

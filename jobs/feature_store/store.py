@@ -130,15 +130,15 @@ def _declared(repo: Path) -> list[Any]:
     from feast.data_source import DataSource
 
     kinds = (Entity, FeatureView, OnDemandFeatureView, FeatureService, DataSource)
-    found: dict[int, Any] = {}
+    newest: dict[int, Any] = {}
     for file in sorted(repo.glob("*.py")):
         spec = importlib.util.spec_from_file_location(file.stem, file)
         assert spec and spec.loader
         module = importlib.util.module_from_spec(spec)
         sys.modules[file.stem] = module
         spec.loader.exec_module(module)
-        found |= {id(value): value for value in vars(module).values() if isinstance(value, kinds)}
-    return list(found.values())
+        newest |= {id(value): value for value in vars(module).values() if isinstance(value, kinds)}
+    return list(newest.values())
 
 
 @contextlib.contextmanager

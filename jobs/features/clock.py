@@ -92,8 +92,8 @@ def key_codes(columns: list[pa.ChunkedArray]) -> tuple[list[Ints], int]:
     columns = [column.cast(columns[0].type) for column in columns]
     different = pa.chunked_array([chunk for column in columns for chunk in column.chunks], columns[0].type).unique()
     different = different.drop_null()
-    found = [pc.index_in(column, value_set=different).cast(pa.int64()) for column in columns]
-    return [filled(codes, len(different)) for codes in found], len(different) + 1
+    numbers = [pc.index_in(column, value_set=different).cast(pa.int64()) for column in columns]
+    return [filled(codes, len(different)) for codes in numbers], len(different) + 1
 
 
 def _whole(times: Ints, unit: int) -> bool:

@@ -70,8 +70,8 @@ class FactTable:
     def _once(self, name: Any, make: Callable[[], Made]) -> Made:
         if name not in self._read:
             self._read[name] = make()
-        made: Made = self._read[name]
-        return made
+        ready: Made = self._read[name]
+        return ready
 
 
 class Facts:

@@ -35,8 +35,8 @@ class Table:
 
     def differing(self, rows: pl.DataFrame, content: Sequence[str]) -> list[date]:
         """Event dates of `rows` on which the table may not hold exactly the same content."""
-        found = day_digests.digest(rows, content)
-        return sorted(day for day, seen in found.items() if self.digests.of(day) != seen)
+        digests = day_digests.digest(rows, content)
+        return sorted(day for day, seen in digests.items() if self.digests.of(day) != seen)
 
     def on(self, days: Sequence[date], content: Sequence[str]) -> pl.DataFrame:
         """Content of the rows with these event dates."""
@@ -57,8 +57,8 @@ class Table:
     def _read(self, filters: list[tuple[str, str, Any]], columns: list[str], nothing: bool) -> pl.DataFrame:
         if nothing:
             return self._nothing(columns)
-        found = self.lakehouse.to_arrow(self.name, columns=columns, filters=filters)
-        return pl.DataFrame(found).with_columns(pl.selectors.datetime().cast(UTC))
+        rows = self.lakehouse.to_arrow(self.name, columns=columns, filters=filters)
+        return pl.DataFrame(rows).with_columns(pl.selectors.datetime().cast(UTC))
 
     def _nothing(self, columns: list[str]) -> pl.DataFrame:
         empty = self.lakehouse.schema(self.name).empty_table().select(columns)

@@ -97,23 +97,23 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
     Raises InputError if a path does not exist, a file is empty, or a directory holds no such file.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if _is_data(p.relative_to(path)) and p.is_file())
             if not inside:
                 raise InputError(f"{path}: expected parquet or CSV files in this folder, found none; name a file")
-            found += inside
+            files += inside
         elif path.is_file():
-            found.append(path)
+            files.append(path)
         else:
             raise InputError(f"{path}: expected a parquet or CSV file, found nothing there; check the path")
-    for path in found:
+    for path in files:
         if path.stat().st_size == 0:
             raise InputError(f"{path}: expected a parquet or CSV file, found an empty file; deliver it again")
-    if not found:
+    if not files:
         raise InputError("expected at least one input file, found none; name a file")
-    return found
+    return files
 
 
 def _is_data(relative: Path) -> bool:

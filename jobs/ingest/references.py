@@ -71,8 +71,8 @@ def _held(lakehouse: Lakehouse, table: str, column: str, asked: pl.Series) -> pl
     low, high = asked.min(), asked.max()
     if low is None or not lakehouse.exists(table):
         return asked.clear()
-    found = lakehouse.to_arrow(table, columns=[column], filters=[(column, ">=", low), (column, "<=", high)])
-    return pl.Series(found[column])
+    ids = lakehouse.to_arrow(table, columns=[column], filters=[(column, ">=", low), (column, "<=", high)])
+    return pl.Series(ids[column])
 
 
 def _as_canonical(source: Source, bad: pl.DataFrame) -> pl.DataFrame:

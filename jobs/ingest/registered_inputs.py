@@ -85,6 +85,6 @@ def ensure(settings: Settings, use_case: UseCase, progress: Progress | None = No
         return known
     if use_case.default_input is None:
         raise ValueError(f"{use_case.name} has no built-in input: register files with `evergreen run --transactions`")
-    made = use_case.default_input(settings.home / "input" / use_case.name, progress)
-    inputs = Inputs(absolute({name: [f] for name, f in made.items()}), use_case.first_day, use_case.last_day)
+    files = use_case.default_input(settings.home / "input" / use_case.name, progress)
+    inputs = Inputs(absolute({name: [f] for name, f in files.items()}), use_case.first_day, use_case.last_day)
     return register(settings, use_case, inputs)

@@ -119,8 +119,8 @@ def _contested(
     if stored is not None:
         held = stored.of(fresh.select(source.key).unique())
         parts.append(fresh.select(identity).join(held.select(identity), on=identity, how="semi"))
-    found = pl.concat(parts).unique() if parts else None
-    return None if found is None or found.is_empty() else found
+    earlier = pl.concat(parts).unique() if parts else None
+    return None if earlier is None or earlier.is_empty() else earlier
 
 
 def _judge(

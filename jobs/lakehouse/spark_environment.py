@@ -69,15 +69,15 @@ def prepare(cache: Path, lock_file: Path, environment: Mapping[str, str] | None 
 def find_java(environment: Mapping[str, str]) -> Path:
     """The `java` of JAVA_HOME, or else of PATH, if it is new enough. Raises SparkNotReady."""
     home = environment.get("JAVA_HOME")
-    found = shutil.which("java", path=f"{home}/bin" if home else environment.get("PATH"))
-    said = subprocess.run([found, "-version"], check=False, capture_output=True, text=True).stderr if found else "none"
-    version = re.search(r'version "(\d+)', said)
-    if found is None or version is None or int(version[1]) < OLDEST_JAVA:
+    java = shutil.which("java", path=f"{home}/bin" if home else environment.get("PATH"))
+    answer = subprocess.run([java, "-version"], check=False, capture_output=True, text=True).stderr if java else "none"
+    version = re.search(r'version "(\d+)', answer)
+    if java is None or version is None or int(version[1]) < OLDEST_JAVA:
         raise SparkNotReady(
             f"expected Java {OLDEST_JAVA} or newer{f' in JAVA_HOME={home}' if home else ''}, "
-            f"found {said.splitlines()[0]}; apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
+            f"found {answer.splitlines()[0]}; apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
         )
-    return Path(found).resolve()
+    return Path(java).resolve()
 
 
 def read_jars(jars_file: Path = JARS_FILE) -> tuple[Jar, ...]:

@@ -251,8 +251,8 @@ class Lakehouse:
         known = [f"max.{name}" for name in columns]
         if all(name in filled.column_names and not filled[name].null_count for name in known):
             return [pc.max(filled[name]).as_py() for name in known]
-        found = self.read(table, version).selectExpr(*(f"max(`{name}`) as `{name}`" for name in columns)).toArrow()
-        return list(found.to_pylist()[0].values())
+        greatest = self.read(table, version).selectExpr(*(f"max(`{name}`) as `{name}`" for name in columns)).toArrow()
+        return list(greatest.to_pylist()[0].values())
 
     def changed_days(self, table: str, since: int, until: int | None = None) -> set[date] | None:
         """Daily partitions (event_date) whose files differ between versions (default: to now); None if all may do."""

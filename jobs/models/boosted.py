@@ -120,8 +120,8 @@ class Boosted:
         check_features(features, self.names)
         assert self._booster is not None
         # Rows do not depend on each other: on all cores they take the same values.
-        found = self._booster.predict(features, pred_contrib=True, num_threads=0)
-        return np.asarray(found, dtype=np.float64)
+        contributions = self._booster.predict(features, pred_contrib=True, num_threads=0)
+        return np.asarray(contributions, dtype=np.float64)
 
     def to_onnx(self) -> onnx.ModelProto:
         """See `Model.to_onnx`. Thresholds compare exactly; leaves are summed in float32."""

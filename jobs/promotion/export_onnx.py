@@ -156,11 +156,11 @@ def _point_to(exported: OnlineModel) -> None:
 def _existing(folder: Path, bundle_sha256: str, int8: bool) -> OnlineModel | None:
     """What is exported already, if it is whole and the same model."""
     try:
-        found = open_export(folder)
+        export = open_export(folder)
     except BundleError:
         return None
-    asked_before = "int8" in found.manifest
-    return found if found.bundle.sha256 == bundle_sha256 and (asked_before or not int8) else None
+    asked_before = "int8" in export.manifest
+    return export if export.bundle.sha256 == bundle_sha256 and (asked_before or not int8) else None
 
 
 def _write(folder: Path, version: int, bundle: Bundle, rows: Float32s, labels: Bools, int8: bool) -> OnlineModel:
@@ -219,8 +219,8 @@ def _parity(bundle: Bundle, rows: Float32s) -> dict[str, float]:
 
 def _add_int8(folder: Path, bundle: Bundle, rows: Float32s, labels: Bools) -> dict[str, Any]:
     try:
-        made = quantise(bundle.read(GRAPH), rows, labels)
+        graph = quantise(bundle.read(GRAPH), rows, labels)
     except NotApplicable as reason:
         return {"applies": False, "reason": str(reason)}
-    (folder / INT8).write_bytes(made.graph)
-    return {"applies": True, **made.report}
+    (folder / INT8).write_bytes(graph.graph)
+    return {"applies": True, **graph.report}

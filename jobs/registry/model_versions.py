@@ -48,7 +48,7 @@ def register(settings: Settings, use_case: UseCase, bundle: Bundle, run_id: str)
         registry.log_artifacts(run_id, str(bundle.folder), BUNDLE)
         _ensure_model(registry, use_case)
         # One call makes the version with its tags: there is no moment at which half of it is there.
-        made = registry.create_model_version(
+        version = registry.create_model_version(
             use_case.name,
             source=f"runs:/{run_id}/{BUNDLE}",
             run_id=run_id,
@@ -56,7 +56,7 @@ def register(settings: Settings, use_case: UseCase, bundle: Bundle, run_id: str)
             description=f"{bundle.manifest.family}, trained as of {bundle.manifest.as_of}",
             await_creation_for=0,
         )
-        return int(made.version)
+        return int(version.version)
 
 
 def find(settings: Settings, use_case: UseCase, digest: str) -> Registered | None:
@@ -166,8 +166,8 @@ def _get_source(registry: MlflowClient, use_case: UseCase, version: int) -> str:
 
 
 def _find(registry: MlflowClient, use_case: UseCase, digest: str) -> Registered | None:
-    found = registry.search_model_versions(f"name = '{use_case.name}' and tags.digest = '{digest}'")
-    return _registered(min(found, key=lambda version: int(version.version))) if found else None
+    versions = registry.search_model_versions(f"name = '{use_case.name}' and tags.digest = '{digest}'")
+    return _registered(min(versions, key=lambda version: int(version.version))) if versions else None
 
 
 def _registered(version: Any) -> Registered:
@@ -176,8 +176,8 @@ def _registered(version: Any) -> Registered:
 
 
 def _aliases(registry: MlflowClient, use_case: UseCase) -> dict[str, int]:
-    found = registry.search_registered_models(f"name = '{use_case.name}'")
-    return {name: int(version) for model in found for name, version in model.aliases.items()}
+    models = registry.search_registered_models(f"name = '{use_case.name}'")
+    return {name: int(version) for model in models for name, version in model.aliases.items()}
 
 
 def _ensure_model(registry: MlflowClient, use_case: UseCase) -> None:

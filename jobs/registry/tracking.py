@@ -64,9 +64,9 @@ def client(settings: Settings) -> Iterator[MlflowClient]:
 
 def experiment(settings: Settings, tracker: MlflowClient, use_case: UseCase) -> str:
     """Id of the use case's experiment, made if need be."""
-    found = tracker.get_experiment_by_name(use_case.name)
-    if found is not None:
-        return str(found.experiment_id)
+    experiment = tracker.get_experiment_by_name(use_case.name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
     local = settings.tracking_url.startswith("sqlite")
     place = (settings.home / "tracking" / "artifacts" / use_case.name).as_uri() if local else None
     return str(tracker.create_experiment(use_case.name, artifact_location=place))
@@ -82,13 +82,13 @@ def run(settings: Settings, tracker: MlflowClient, use_case: UseCase, digest: st
     condition = f"tags.digest = '{digest}' and attributes.status = 'RUNNING'"
     for left in tracker.search_runs([where], condition):
         tracker.set_terminated(left.info.run_id, "KILLED")
-    made = tracker.create_run(where, run_name=name, tags={"digest": digest, "use_case": use_case.name})
+    run = tracker.create_run(where, run_name=name, tags={"digest": digest, "use_case": use_case.name})
     try:
-        yield made.info.run_id
+        yield run.info.run_id
     except BaseException:
-        _end(tracker, made.info.run_id, "FAILED")
+        _end(tracker, run.info.run_id, "FAILED")
         raise
-    tracker.set_terminated(made.info.run_id)
+    tracker.set_terminated(run.info.run_id)
 
 
 def log(tracker: MlflowClient, run_id: str, parameters: Mapping[str, Any], numbers: Mapping[str, float | None]) -> None:

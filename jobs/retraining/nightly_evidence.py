@@ -128,8 +128,8 @@ def _tables(lakehouse: Lakehouse, use_case: UseCase, read: History) -> dict[str,
 def report_versions(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, int]:
     """Raw tables of what is reported about events, and their Delta versions."""
     reporting = [s for s in use_case.sources if any(r.endswith(f".{use_case.event_id}") for r in s.references.values())]
-    found = lakehouse.versions([use_case.raw_table(source) for source in reporting])
-    return {table: version for table, version in found.items() if version is not None}
+    versions = lakehouse.versions([use_case.raw_table(source) for source in reporting])
+    return {table: version for table, version in versions.items() if version is not None}
 
 
 def rows_since(lakehouse: Lakehouse, table: str, version: int | None) -> int:
@@ -140,9 +140,9 @@ def rows_since(lakehouse: Lakehouse, table: str, version: int | None) -> int:
 
 def periods(lakehouse: Lakehouse, use_case: UseCase, rows: Sequence[Row], as_of: datetime) -> list[Period]:
     """Who was in production until `as_of`, and for which change each was trained, by these decisions; oldest first."""
-    made = {row.model_version: row.decision.episode for row in rows if row.model_version is not None}
+    episodes = {row.model_version: row.decision.episode for row in rows if row.model_version is not None}
     known = [c for c in promotions.history(lakehouse.settings, use_case) if c.since <= as_of]
-    return in_production(known, made, [row.decision for row in rows])
+    return in_production(known, episodes, [row.decision for row in rows])
 
 
 def in_production(

@@ -74,9 +74,9 @@ def score_days(
     from jobs.feature_store.store import open_store
 
     table = prediction_log.table(use_case)
-    found = {day: champion_at(night) for day, night in nights(days, as_of).items()}
-    models = {day: model for day, model in found.items() if model is not None}
-    without = tuple(day for day, model in found.items() if model is None)
+    champions = {day: champion_at(night) for day, night in nights(days, as_of).items()}
+    models = {day: model for day, model in champions.items() if model is not None}
+    without = tuple(day for day, model in champions.items() if model is None)
     versions = {day: version for day, (version, _) in models.items()}
     with lakehouse.lock(table):
         now = event_rows.inputs(lakehouse, use_case, [use_case.events], as_of, table)

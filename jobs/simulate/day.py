@@ -45,10 +45,10 @@ def payments(world: World, day: date) -> Payments:
     population, number = people(world), day.toordinal()
     own = _blamed(world, population, day, _own_payments(world, population, day))
     parts = [own, *(make(world, population, day) for make in (_stolen, _tested, _taken_over))]
-    made = Payments._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
-    keep = (population.customers.joined[made.customer] <= number) & (made.second < DAY_SECONDS)
-    order = np.flatnonzero(keep)[np.argsort(made.second[keep], kind="stable")]
-    return Payments._make(column[order] for column in made)
+    payments = Payments._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
+    keep = (population.customers.joined[payments.customer] <= number) & (payments.second < DAY_SECONDS)
+    order = np.flatnonzero(keep)[np.argsort(payments.second[keep], kind="stable")]
+    return Payments._make(column[order] for column in payments)
 
 
 def _own_payments(world: World, population: People, day: date) -> Payments:

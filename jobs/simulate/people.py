@@ -151,9 +151,9 @@ def _terminals(world: World, towns: tuple[Floats, Floats], groups: list[int]) ->
 
 
 def _online(category: Ints) -> Ints:
-    found = np.flatnonzero(category == list(CATEGORIES).index("online"))
+    online = np.flatnonzero(category == list(CATEGORIES).index("online"))
     # In a tiny world no terminal may sell online; its thieves then test cards at its first terminal.
-    return found if len(found) else np.zeros(1, dtype=np.int64)
+    return online if len(online) else np.zeros(1, dtype=np.int64)
 
 
 def _customers(world: World, towns: tuple[Floats, Floats], terminals: Terminals) -> Customers:

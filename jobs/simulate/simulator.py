@@ -58,13 +58,13 @@ def customers(world: World) -> "pa.Table":
     JOINED_AT timestamp[us, UTC] (the profile is known from then on)."""
     import pyarrow as pa
 
-    found = people(world).customers
-    here = np.flatnonzero(found.joined <= world.last_day.toordinal())
+    customers = people(world).customers
+    here = np.flatnonzero(customers.joined <= world.last_day.toordinal())
     return pa.table(
         {
             "CUSTOMER_ID": here,
-            **_place(found.place[here], found.region[here]),
-            "JOINED_AT": _midnight(found.joined[here]),
+            **_place(customers.place[here], customers.region[here]),
+            "JOINED_AT": _midnight(customers.joined[here]),
         }
     )
 
@@ -74,14 +74,14 @@ def terminals(world: World) -> "pa.Table":
     OPENED_AT timestamp[us, UTC] (the profile is known from then on)."""
     import pyarrow as pa
 
-    found = people(world).terminals
-    here = np.flatnonzero(found.opened <= world.last_day.toordinal())
+    terminals = people(world).terminals
+    here = np.flatnonzero(terminals.opened <= world.last_day.toordinal())
     return pa.table(
         {
             "TERMINAL_ID": here,
-            **_place(found.place[here], found.region[here]),
-            "CATEGORY": pa.array(np.array(list(CATEGORIES))[found.category[here]].tolist(), pa.string()),
-            "OPENED_AT": _midnight(found.opened[here]),
+            **_place(terminals.place[here], terminals.region[here]),
+            "CATEGORY": pa.array(np.array(list(CATEGORIES))[terminals.category[here]].tolist(), pa.string()),
+            "OPENED_AT": _midnight(terminals.opened[here]),
         }
     )
 

@@ -173,10 +173,10 @@ def checked(labels: ArrayLike, scores: ArrayLike, name: str = "scores") -> tuple
     Raises:
         ValueError: labels are not true/false (or 1/0), lengths differ, or a score is NaN or infinite.
     """
-    found = np.asarray(labels)
-    if found.ndim != 1 or (found.dtype != np.bool_ and not np.isin(found, (0, 1)).all()):
+    values = np.asarray(labels)
+    if values.ndim != 1 or (values.dtype != np.bool_ and not np.isin(values, (0, 1)).all()):
         raise ValueError("labels: expected one true/false per row, found others; leave out rows without a mature label")
-    return found.astype(np.bool_), _finite(name, scores, len(found))
+    return values.astype(np.bool_), _finite(name, scores, len(values))
 
 
 def _finite(name: str, values: ArrayLike, rows: int) -> Floats:

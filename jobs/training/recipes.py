@@ -69,8 +69,8 @@ def mean(parts: Sequence[Recipe]) -> Recipe:
 def mean_of(chances: Sequence[Floats]) -> Floats:
     """Chances whose logit is the mean of theirs, as of a mean of models."""
     logits = np.mean([np.log(one) - np.log1p(-one) for one in chances], axis=0)
-    found: Floats = 1 / (1 + np.exp(-logits))
-    return found
+    probabilities: Floats = 1 / (1 + np.exp(-logits))
+    return probabilities
 
 
 def named(use_case: UseCase, name: str) -> Recipe:
@@ -136,10 +136,10 @@ def fit(
     problem = problem_of(use_case)
     declared = problem.family(family)
     model = new_model(family, {**declared.fixed, **tuned})
-    found = history.training_rows(as_of, use_case, negative_after(recipe, share), without)
+    rows = history.training_rows(as_of, use_case, negative_after(recipe, share), without)
     # Of the few events that stand for many others none is left out.
-    certain = None if found.examples.weights is None else found.examples.weights > 1
-    examples = _weighed(found, recipe, as_of, share).examples
+    certain = None if rows.examples.weights is None else rows.examples.weights > 1
+    examples = _weighed(rows, recipe, as_of, share).examples
     drawn = sampled(examples, declared.negative_rate, problem.seed, certain)
     model.fit(drawn, None, seed=problem.seed, device=device)
     return model
@@ -226,8 +226,8 @@ def compare(
     def scored(models: CrossFit) -> Floats:
         scores, mine = np.zeros(len(history)), [held & half for half in halves]
         with ThreadPoolExecutor(FOLDS) as pool:
-            made = pool.map(lambda model, rows: model.predict(history.features[rows]), models.models, mine)
-            for rows, values in zip(mine, made, strict=True):
+            predictions = pool.map(lambda model, rows: model.predict(history.features[rows]), models.models, mine)
+            for rows, values in zip(mine, predictions, strict=True):
                 scores[rows] = values
         return scores[held]
 

@@ -70,8 +70,8 @@ def importance(trials: Sequence[Trial], space: Space, seed: int = 0) -> dict[str
         for trial in complete:
             parameters = dict(trial.parameters)
             study.add_trial(create_trial(params=parameters, distributions=declared, value=trial.value))
-        found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed))
-    return {name: float(share) for name, share in found.items()}
+        importances = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed))
+    return {name: float(share) for name, share in importances.items()}
 
 
 def _complete(trials: Sequence[Trial]) -> list[Trial]:

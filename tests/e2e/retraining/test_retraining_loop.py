@@ -152,7 +152,7 @@ def test_a_sensor_launches_what_was_decided_and_died(world: World) -> None:
         run = create_run_for_test(instance, tags=dict(request.tags), status=DagsterRunStatus.FAILURE)
         assert "was killed 3 times" in evaluated(world, "fraud_drift", instance).skip_message
         instance.add_run_tags(run.run_id, {sensors.REASON: sensors.STEP_FAILED})
-        assert f"came to nothing in run {run.run_id}" in evaluated(world, "fraud_drift", instance).skip_message
+        assert f"left no result in run {run.run_id}" in evaluated(world, "fraud_drift", instance).skip_message
     decisions.record_result(world.settings, row, now, 2, "trained")
     told = evaluated(world, "fraud_drift")
     assert not told.run_requests and "decided by fraud_drift" in (told.skip_message or "")

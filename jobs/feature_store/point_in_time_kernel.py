@@ -18,6 +18,8 @@ from jobs.feature_store.join_keys import codes
 from jobs.feature_store.join_parts import FAR_BACK, AskedRows, KnownRows, part_of, parts_for, winners
 
 _MICROSECONDS = pa.timestamp("us")
+_CELLS_AT_ONCE = 2**24
+"""Feature values that are read at once, about 128 MB; of more rows than this one column at a time."""
 # The last day that a Python datetime can hold.
 _END = 253_402_300_799_999_999
 
@@ -64,9 +66,9 @@ def join(
     limit = _ttl_microseconds(ttl)
     rules = _Rules(keys, event_timestamp, feature_timestamp, created_timestamp, limit, columns, known_only)
     winner = _winners(entities, features, rules)
-    taken = pa.array(winner, mask=winner < 0)
-    for name in columns:
-        entities = entities.append_column(features.schema.field(name).with_nullable(True), features[name].take(taken))
+    values = _taken(features, columns, pa.array(winner, mask=winner < 0))
+    for name, column in zip(columns, values, strict=True):
+        entities = entities.append_column(features.schema.field(name).with_nullable(True), column)
     return entities
 
 
@@ -134,8 +136,18 @@ def _winners(entities: pa.Table, features: pa.Table, rules: _Rules) -> Ints:
         KnownRows(feature_code, event, created, part_of(feature_code, usable, number), rules.known_only, rules.limit),
         AskedRows(entity_code, asked, part_of(entity_code, asked_known, number)),
         number,
-        lambda rows: [features[name].take(pa.array(rows)) for name in rules.columns],
+        lambda rows: _taken(features, rules.columns, pa.array(rows)),
     )
+
+
+def _taken(features: pa.Table, columns: Sequence[str], rows: pa.Array) -> list[pa.ChunkedArray]:
+    """Values of some rows, a few columns at a time: features that lie in files are read as they are taken."""
+    size = max(1, _CELLS_AT_ONCE // max(1, features.num_rows))
+    values = []
+    for first in range(0, len(columns), size):
+        part = features.select(list(columns[first : first + size]))
+        values += [column.take(rows) for column in part.columns]
+    return values
 
 
 def _feature_times(features: pa.Table, rules: _Rules, asked: tuple[int, int]) -> tuple[Ints, Ints, Bools]:

@@ -6,7 +6,7 @@ whose files hold exactly their rows and columns are read so; `data_files` return
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -42,9 +42,9 @@ class DataFile:
 
 @dataclass(frozen=True)
 class DataFiles:
-    """Rows of data files in one fixed order; each column is read when it is asked for, and not kept.
+    """Rows of data files in one fixed order; columns are read when they are asked for, and not kept.
 
-    Stands for a `pyarrow.Table` wherever only `num_rows`, `column_names`, `schema` and single columns are needed.
+    Stands for a `pyarrow.Table` wherever only `num_rows`, `column_names`, `schema` and some of its columns are needed.
     """
 
     files: tuple[DataFile, ...]
@@ -75,12 +75,18 @@ class DataFiles:
         return pa.schema([self.stored.field(old).with_name(new) for new, old in self.columns.items()])
 
     def __getitem__(self, name: str) -> pa.ChunkedArray:
+        return self.select([name])[name]
+
+    def select(self, names: Sequence[str]) -> pa.Table:
+        """Some columns, read at once: a file is opened once for all of them."""
+        stored = pa.schema([self.stored.field(self.columns[name]) for name in names])
+        if not self.files:
+            return stored.empty_table().rename_columns(list(names))
         from pyarrow import dataset  # imports pandas
 
         # A file that is older than a column holds none of it, and Spark writes times in another unit: the schema rules.
-        paths = [file.path for file in self.files]
-        stored = dataset.dataset(paths, schema=self.stored, format="parquet")
-        return stored.to_table(columns=[self.columns[name]])[self.columns[name]]
+        files = dataset.dataset([file.path for file in self.files], schema=self.stored, format="parquet")
+        return files.to_table(columns=stored.names).rename_columns(list(names))
 
 
 def data_files(delta: DeltaTable) -> DataFiles | None:

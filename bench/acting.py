@@ -48,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenarios", nargs="*", default=["stable", "abrupt"])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--data", help="not used: the worlds are simulated")
     asked = parser.parse_args()
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for name in asked.scenarios:

@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--scenarios", nargs="*", default=SCENARIOS)
     parser.add_argument("--customers", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--data", help="not used: the worlds are simulated")
     asked = parser.parse_args()
     found = {}
     for name in asked.scenarios:

@@ -31,7 +31,9 @@ SHAPE = ("members", "width", "blocks", "embedding", "dropout")
 
 def main() -> None:
     """Measure and print; with a GPU the result goes to docs/benchmarks/gpu.json."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", help="not used: the data are synthetic")
+    parser.parse_args()
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     measured: dict[str, Any] = {"rows_per_second": {device: throughput(device) for device in devices}}
     if "cuda" not in devices:

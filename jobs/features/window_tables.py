@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from jobs.features import entity_buckets
 from jobs.features.window_kernel import compute
+from jobs.lakehouse.file_statistics import ROUNDED
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.windows import WindowFeatures
 
@@ -28,8 +29,6 @@ MOST_BUCKETS = 4096
 LABEL = "label__"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-# Statistics in a Delta log hold milliseconds, rounded down (protocol, "Per-file Statistics").
-ROUNDED = 1000
 
 
 def run(
@@ -259,7 +258,7 @@ class _Inputs:
         for kind, table in self.tables.items():
             # From the statistics in the Delta log where they are there: the greatest of greatest() is one of the two.
             loaded, *until = self.lakehouse.maxima(table, ("loaded_in", *times), self.versions[kind])
-            until = [_micros(time) + ROUNDED for time in until if time is not None]
+            until = [_micros(time) + ROUNDED // MICROSECOND for time in until if time is not None]
             seen[kind] = {"version": self.versions[kind], "loaded_in": loaded, "known_until": max(until, default=None)}
         fixed = {"fingerprint": self.features.fingerprint, "tables": self.tables, "as_of": self.as_of.isoformat()}
         return fixed | {"seen": seen}

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+
+from jobs.lakehouse.file_statistics import ROUNDED
+from jobs.lakehouse.write_proof import columns
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 PLAIN_READER = 1
 """Delta's reader version without deletion vectors and renamed columns (protocol, "Reader Requirements")."""
-ROUNDED = timedelta(milliseconds=1)
-"""Times in a Delta log are whole milliseconds, rounded down (protocol, "Per-file Statistics")."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class DataFile:
         if column not in self.spans:
             return True
         least, greatest = self.spans[column]
-        return least <= high and (low is None or low <= greatest + ROUNDED)
+        return least <= high and (low is None or low - greatest <= ROUNDED)
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def data_files(delta: DeltaTable) -> DataFiles | None:
     if not actions.num_rows or actions["num_records"].null_count:
         return None
     partitions = delta.metadata().partition_columns
-    stored = pa.schema([f for f in pa.schema(delta.schema().to_arrow()) if f.name not in partitions])
+    stored = pa.schema([f for f in columns(delta) if f.name not in partitions])
     folder = unquote(root).rstrip("/")
     files = [
         DataFile(f"{folder}/{unquote(action['path'])}", action["num_records"], _spans(action, stored))

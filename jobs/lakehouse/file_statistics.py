@@ -1,4 +1,4 @@
-"""Which columns of a Delta table have their least and greatest value per data file in the table's log.
+"""Which columns of a Delta table have their least and greatest value per data file in the table's log, and how exactly.
 
 Floats have none. The embedded engine (Sail 0.7.2) takes a column of which a file holds only one value from the log
 instead of the file, and parses the log's text to the nearest double or the one next to it: one of nine such values
@@ -8,11 +8,14 @@ came back changed in its last bit. No reader skips files by a float feature, so 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import pyarrow as pa
 
 CHOSEN = "delta.dataSkippingStatsColumns"
 NUMBER = "delta.dataSkippingNumIndexedCols"
+ROUNDED = timedelta(milliseconds=1)
+"""Times in a Delta log are whole milliseconds, rounded down (protocol, "Per-file Statistics")."""
 
 _KINDS: tuple[Callable[[pa.DataType], bool], ...] = (
     pa.types.is_integer,

@@ -85,6 +85,14 @@ def test_only_files_that_may_hold_a_time_are_kept(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_of_the_last_moment_there_is_may_hold_it(tmp_path: Path) -> None:
+    end = datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
+    write_deltalake(tmp_path, ROWS.set_column(1, "at", pa.array([end] * 3, ROWS.schema.field("at").type)))
+    files = data_files(DeltaTable(tmp_path))
+    assert files is not None
+    assert files.between("at", datetime(2026, 3, 1, tzinfo=UTC), end).num_rows == 3
+
+
 def test_a_table_without_rows_is_left_to_the_engine(tmp_path: Path) -> None:
     write_deltalake(tmp_path, ROWS.slice(0, 0))
     assert data_files(DeltaTable(tmp_path)) is None

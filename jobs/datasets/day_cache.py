@@ -76,13 +76,9 @@ def path(settings: Settings, use_case: UseCase, name: str) -> Path:
 
 def files(lakehouse: Lakehouse, table: str, version: int | None = None) -> dict[date, str]:
     """Day -> a digest of the names of the data files that its rows lie in: other rows lie in other files."""
-    by_file = lakehouse.files(table, version)
-    whole = [path for path, day in by_file.items() if day is None]
-    by_day: dict[date, list[str]] = {}
-    for path, day in by_file.items():
-        if day is not None:
-            by_day.setdefault(day, []).append(path)
-    return {day: digest("\n".join(sorted([*whole, *paths])).encode()) for day, paths in by_day.items()}
+    by_day = lakehouse.files_by_day(table, version)
+    whole = by_day.pop(None, [])
+    return {day: digest("\n".join(sorted([*whole, *paths])).encode()) for day, paths in by_day.items() if day}
 
 
 def _stored(path: Path) -> Mapping[str, Array]:

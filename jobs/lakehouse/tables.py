@@ -222,7 +222,7 @@ class Lakehouse:
         """Set table properties, and those of `file_statistics`, where they differ; `state` goes on."""
         delta = self.delta(table)
         metadata = delta.metadata()
-        wanted = {**properties, **file_statistics.properties(self.schema(table), metadata.partition_columns)}
+        wanted = {**properties, **file_statistics.properties(columns(delta), metadata.partition_columns)}
         if wanted.items() - metadata.configuration.items():
             delta.alter.set_table_properties(wanted, commit_properties=keeping(state or {}))
 
@@ -270,6 +270,13 @@ class Lakehouse:
         name = f"partition.{PARTITION}"
         days = actions[name].to_pylist() if name in actions.column_names else [None] * len(paths)
         return dict(zip(paths, days, strict=True))
+
+    def files_by_day(self, table: str, version: int | None = None) -> dict[date | None, list[str]]:
+        """Data files of each daily partition, sorted; under None those that are in none."""
+        days: dict[date | None, list[str]] = {}
+        for path, day in sorted(self.files(table, version).items(), key=lambda item: item[0]):
+            days.setdefault(day, []).append(path)
+        return days
 
     def lock(self, table: str) -> contextlib.AbstractContextManager[None]:
         """One writer of a table at a time on this home; freed by the kernel if the holder is killed."""

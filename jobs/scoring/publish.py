@@ -53,11 +53,8 @@ def publish(lakehouse: Lakehouse, use_case: UseCase, days: Sequence[date]) -> di
 
 def _sources(lakehouse: Lakehouse, log: str, version: int | None) -> dict[date, str]:
     """Day -> a hash of the files that hold it."""
-    actions = pa.table(lakehouse.delta(log, version).get_add_actions(flatten=True))
-    files: dict[date, list[str]] = {}
-    for day, path in zip(actions[f"partition.{PARTITION}"].to_pylist(), actions["path"].to_pylist(), strict=True):
-        files.setdefault(day, []).append(path)
-    return {day: hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest() for day, paths in files.items()}
+    files = lakehouse.files_by_day(log, version)
+    return {day: hashlib.sha256("\n".join(paths).encode()).hexdigest() for day, paths in files.items() if day}
 
 
 def _rows(

@@ -25,7 +25,7 @@
   {%- do run_query('drop table if exists ' ~ this.schema ~ '.' ~ name) -%}
   {%- do run_query(
       'create table ' ~ this.schema ~ '.' ~ name ~ " using delta location '" ~ location ~ "'"
-      ~ " tblproperties ('delta.dataSkippingNumIndexedCols' = '0') as select * from " ~ source
+      ~ ' ' ~ in_clause(no_statistics()) ~ ' as select * from ' ~ source
   ) -%}
   {{ return(this.schema ~ '.' ~ name) }}
 {% endmacro %}

@@ -7,12 +7,16 @@
   {%- if config.get('file_format') == 'delta' and 'delta.dataSkippingStatsColumns' not in properties -%}
     {%- do properties.update(statistics_of(model.alias ~ '__columns', model.compiled_code)) -%}
   {%- endif -%}
+  {{ in_clause(properties) }}
+{%- endmacro %}
+
+{% macro in_clause(properties) %}
   {%- set clauses = [] -%}
   {%- for name, value in properties.items() -%}
     {%- do clauses.append("'" ~ name ~ "' = '" ~ value ~ "'") -%}
   {%- endfor -%}
-  {%- if clauses -%} tblproperties ({{ clauses | join(', ') }}) {%- endif -%}
-{%- endmacro %}
+  {{ return('tblproperties (' ~ clauses | join(', ') ~ ')' if clauses else '') }}
+{% endmacro %}
 
 {% macro statistics_of(view, query) %}
   {%- do run_query(create_temporary_view(view, query)) -%}

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from jobs.errors import Invalid
+
 Severity = Literal["warning", "error"]
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -109,7 +111,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 def _severity(name: str) -> Severity:
     if name not in get_args(Severity):
-        raise ValueError(f"EVERGREEN_ALERT_SEVERITY: expected one of {', '.join(get_args(Severity))}, found {name!r}")
+        raise Invalid(f"EVERGREEN_ALERT_SEVERITY: expected one of {', '.join(get_args(Severity))}, found {name!r}")
     return cast(Severity, name)
 
 

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
+from jobs.errors import Invalid
 from jobs.problem import Problem
 from jobs.windows import WindowFeatures
 
@@ -133,5 +134,5 @@ class UseCase:
 def problem_of(use_case: "UseCase") -> Problem:
     """The use case's problem. Raises ValueError if it declares none."""
     if use_case.problem is None:
-        raise ValueError(f"{use_case.name}: expected a use case with a problem, found one without; declare it")
+        raise Invalid(f"{use_case.name}: expected a use case with a problem, found one without; declare it")
     return use_case.problem

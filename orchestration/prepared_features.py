@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from jobs.errors import EvergreenError
 from jobs.ingest import registered_inputs
 from jobs.ingest.registered_inputs import Inputs
 from jobs.lakehouse import engine
@@ -20,7 +21,7 @@ SETTLED = timedelta(days=366)
 """Labels reported within this time after the last event count."""
 
 
-class NotPrepared(ValueError):
+class NotPrepared(EvergreenError, ValueError):
     """The lineage stopped before the features were there."""
 
 

@@ -19,6 +19,7 @@ from urllib.parse import SplitResult
 from jobs.alerts import redaction
 from jobs.alerts.addresses import ANSWER_SECONDS, is_loopback, split
 from jobs.alerts.notice import LOGGER, SEVERITIES, Notice
+from jobs.errors import Invalid
 from jobs.settings import Settings, Severity
 
 
@@ -50,9 +51,9 @@ def webhook(settings: Settings) -> SplitResult:
     name, expected = "EVERGREEN_ALERT_WEBHOOK", "https://host/path (http:// to loopback only)"
     parts = split(name, settings.alert_webhook or "", expected)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
-        raise ValueError(f"{name}: expected {expected}, found {parts.scheme}://{parts.hostname}; use https")
+        raise Invalid(f"{name}: expected {expected}, found {parts.scheme}://{parts.hostname}; use https")
     if parts.username is not None:
-        raise ValueError(f"{name}: expected {expected}, found a user; set EVERGREEN_ALERT_WEBHOOK_SECRET instead")
+        raise Invalid(f"{name}: expected {expected}, found a user; set EVERGREEN_ALERT_WEBHOOK_SECRET instead")
     return parts
 
 

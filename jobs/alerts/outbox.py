@@ -15,6 +15,7 @@ from typing import Any
 from jobs.alerts import channels as alert_channels
 from jobs.alerts import records, redaction
 from jobs.alerts.records import Delivery
+from jobs.errors import Invalid
 from jobs.ledger.database import repeated, transaction
 from jobs.settings import Settings, Severity
 
@@ -66,7 +67,7 @@ def send(settings: Settings, alert: Alert, now: datetime) -> bool:
         ValueError: a moment without a zone.
     """
     if alert.as_of.tzinfo is None or now.tzinfo is None:
-        raise ValueError(f"alert: expected moments with a zone, found {alert.as_of} and {now}; add tzinfo=UTC")
+        raise Invalid(f"alert: expected moments with a zone, found {alert.as_of} and {now}; add tzinfo=UTC")
     hidden, channels = redaction.secrets(settings), alert_channels.configured(settings, alert.severity)
     safe = {
         "subject": _subject(settings, alert.subject),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.errors import Invalid
 from jobs.feature_store.point_in_time import bounds_of, literal
 from jobs.lakehouse.data_files import DataFiles
 from jobs.lakehouse.tables import Lakehouse
@@ -65,7 +66,7 @@ def view_requests(
 def _view_request(view: FeatureView, features: Sequence[str], full_feature_names: bool) -> ViewRequest:
     source = view.batch_source
     if source is None or getattr(view, "feature_transformation", None) is not None:
-        raise ValueError(
+        raise Invalid(
             f"feature view {view.name}: expected a stored table behind it, found "
             f"{'no batch source' if source is None else 'a transformation'}; materialise it into a table first"
         )
@@ -108,7 +109,7 @@ class Sources:
         from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 
         if not isinstance(source, SparkSource):
-            raise ValueError(
+            raise Invalid(
                 f"data source {source.name}: expected a SparkSource (table, query, or path with a table format), "
                 f"found {type(source).__name__}"
             )
@@ -162,7 +163,7 @@ def feature_files(sources: Sources, view: ViewRequest) -> DataFiles | None:
 def _expect(frame: DataFrame, view: ViewRequest, columns: Sequence[str]) -> None:
     found = frame.columns
     if missing := [column for column in columns if column not in found]:
-        raise ValueError(
+        raise Invalid(
             f"feature view {view.name}: expected its source {view.source.name} to have {missing}, found {found}; "
             "declare the feature as the source names it, or map it with field_mapping"
         )

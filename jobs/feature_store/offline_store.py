@@ -25,6 +25,7 @@ from feast.utils import compute_non_entity_date_range
 from pydantic import Field, PrivateAttr
 
 from jobs import settings
+from jobs.errors import Invalid
 from jobs.feature_store.offline_request import (
     CREATED,
     EVENT,
@@ -77,7 +78,7 @@ def open_lakehouse(config: RepoConfig) -> Lakehouse:
     """The lakehouse that a Feast repo's configuration names."""
     options = config.offline_store
     if not isinstance(options, LakehouseOfflineStoreConfig):
-        raise ValueError(
+        raise Invalid(
             f"offline_store: expected type jobs.feature_store.offline_store.LakehouseOfflineStore, found {options.type}"
         )
     if options._lakehouse is None:
@@ -160,7 +161,7 @@ class LakehouseRetrievalJob(RetrievalJob):
             writer.format(form).save(options.path)
             return
         if not options.table or options.table.count(".") != 1:
-            raise ValueError(f"saved dataset: expected a path or a table schema.name, found {options.table!r}")
+            raise Invalid(f"saved dataset: expected a path or a table schema.name, found {options.table!r}")
         path = self._house.path(options.table)
         writer.format("delta").save(path)
         register_table(self._house.spark, path, options.table)
@@ -297,7 +298,7 @@ class LakehouseOfflineStore(OfflineStore):
         """Raises if the source cannot be read or lacks its timestamp column."""
         found = [name for name, _ in self.get_table_column_names_and_types_from_data_source(config, data_source)]
         if data_source.timestamp_field and data_source.timestamp_field not in found:
-            raise ValueError(f"{data_source.name}: expected a column {data_source.timestamp_field}, found {found}")
+            raise Invalid(f"{data_source.name}: expected a column {data_source.timestamp_field}, found {found}")
 
     def get_table_column_names_and_types_from_data_source(
         self, config: RepoConfig, data_source: DataSource
@@ -331,11 +332,9 @@ def _check(entities: DataFrame, views: Sequence[ViewRequest]) -> None:
     names: list[str] = [*found]
     for view in views:
         if missing := [key for key in view.keys if key not in found]:
-            raise ValueError(
-                f"feature view {view.name}: expected join keys {missing} in the entity rows, found {found}"
-            )
+            raise Invalid(f"feature view {view.name}: expected join keys {missing} in the entity rows, found {found}")
         if twice := [name for name in view.features if name in names]:
-            raise ValueError(
+            raise Invalid(
                 f"feature view {view.name}: expected names of its own, found {twice} among the entity columns or in "
                 "another view; rename the columns or ask with full_feature_names=True"
             )

@@ -23,6 +23,8 @@ from feast.repo_config import RepoConfig
 from feast.utils import to_naive_utc
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 
+from jobs.errors import Invalid
+
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 Progress = Callable[[int], Any] | None
 
@@ -48,7 +50,7 @@ class LakehouseSqliteOnlineStore(SqliteOnlineStore):
     ) -> None:
         """Apply every row that is not older than what is stored, all in one transaction."""
         if config.online_store.vector_enabled or config.online_store.enable_openai_compatible_store:
-            raise ValueError("online_store: expected no vector search, found it enabled; use Feast's own SQLite store")
+            raise Invalid("online_store: expected no vector search, found it enabled; use Feast's own SQLite store")
         connection: sqlite3.Connection = self._get_conn(config)
         name = _table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
         newest = _newest(data, lambda key: _serialized(config, key))

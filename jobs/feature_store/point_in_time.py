@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from jobs.errors import Invalid
 from jobs.feature_store.point_in_time_kernel import join, latest
 from jobs.lakehouse.data_files import DataFiles
 
@@ -173,13 +174,13 @@ def _joined_schema(
         ("feature", feature, [*keys, *times[1:], *columns]),
     ):
         if missing := [name for name in names if name not in schema.names]:
-            raise ValueError(f"expected the {side} table to have {missing}, found {schema.names}")
+            raise Invalid(f"expected the {side} table to have {missing}, found {schema.names}")
     if clashing := [name for name in columns if name in entity.names]:
-        raise ValueError(f"expected feature columns that the entity table has not, found {clashing}: rename them")
+        raise Invalid(f"expected feature columns that the entity table has not, found {clashing}: rename them")
     for key in keys:
         left, right = entity[key].dataType, feature[key].dataType
         if _bucketed_as(left) != _bucketed_as(right):
-            raise ValueError(
+            raise Invalid(
                 f"key column {key}: expected one type on both sides, found {left.simpleString()} in the entity table "
                 f"and {right.simpleString()} in the feature table; cast one of them"
             )

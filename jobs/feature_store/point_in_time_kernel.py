@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrays import Bools, Ints
+from jobs.errors import Invalid
 from jobs.feature_store.join_keys import codes
 from jobs.feature_store.join_parts import FAR_BACK, AskedRows, KnownRows, part_of, parts_for, winners
 
@@ -62,7 +63,7 @@ def join(
     )
     clashing = [name for name in columns if name in entities.column_names]
     if clashing:
-        raise ValueError(f"expected feature columns that the entity table has not, found {clashing}: rename them")
+        raise Invalid(f"expected feature columns that the entity table has not, found {clashing}: rename them")
     limit = _ttl_microseconds(ttl)
     rules = _Rules(keys, event_timestamp, feature_timestamp, created_timestamp, limit, columns, known_only)
     winner = _winners(entities, features, rules)
@@ -173,7 +174,7 @@ def _microseconds(table: pa.Table, name: str) -> tuple[Ints, Bools]:
     if pa.types.is_date(column.type):
         column = column.cast(_MICROSECONDS)
     if not pa.types.is_timestamp(column.type):
-        raise ValueError(f"column {name}: expected timestamps, found {column.type}; convert it before the join")
+        raise Invalid(f"column {name}: expected timestamps, found {column.type}; convert it before the join")
     # A cast between zones keeps the instant and one without a zone is read as UTC: the integers are what is compared.
     column = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
     known = np.ones(len(column), bool) if not column.null_count else pc.is_valid(column).to_numpy().astype(bool)
@@ -189,4 +190,4 @@ def _ttl_microseconds(ttl: timedelta | None) -> int | None:
 def _check(table: pa.Table, names: Sequence[str], side: str) -> None:
     missing = [name for name in names if name not in table.column_names]
     if missing:
-        raise ValueError(f"expected the {side} table to have {missing}, found {table.column_names}")
+        raise Invalid(f"expected the {side} table to have {missing}, found {table.column_names}")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from jobs import settings
+from jobs.errors import EvergreenError, Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings
 from jobs.state_files import file_lock, replace_json
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from feast import FeatureStore
 
 
-class OnlineStoreUnreachable(RuntimeError):
+class OnlineStoreUnreachable(EvergreenError, RuntimeError):
     """Nothing answers at the address of the online store."""
 
 
@@ -114,7 +115,7 @@ def _apply(store: FeatureStore, found: Settings, use_case: UseCase) -> None:
         with _quiet():
             objects = [o for o in _declared(found.feature_repo) if o.tags.get("use_case") == use_case.name]
         if not any(o.name == use_case.feature_service for o in objects):
-            raise ValueError(
+            raise Invalid(
                 f"{found.feature_repo}: expected a feature service {use_case.feature_service} with the tag use_case="
                 f"{use_case.name}, found {sorted(o.name for o in objects)}; declare it in {use_case.name}_features.py"
             )

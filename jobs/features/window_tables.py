@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.errors import Invalid
 from jobs.features import entity_buckets
 from jobs.features.window_kernel import compute
 from jobs.lakehouse.file_statistics import ROUNDED
@@ -52,7 +53,7 @@ def run(
     from pyspark.sql.pandas.types import from_arrow_schema
 
     if features.reads_labels and labels is None:
-        raise ValueError(f"{features.name} has aggregates of labels: pass the labels' table too")
+        raise Invalid(f"{features.name} has aggregates of labels: pass the labels' table too")
     buckets = buckets or _buckets(events.count())
     if "is_target" not in events.columns:
         events = events.withColumn("is_target", expr("version = 1" if "version" in events.columns else "true"))
@@ -152,9 +153,9 @@ def update(
     Raises ValueError for an `as_of` without a zone, and for missing labels.
     """
     if as_of.tzinfo is None:
-        raise ValueError(f"as_of: expected a time with a zone, found {as_of}; add tzinfo=UTC")
+        raise Invalid(f"as_of: expected a time with a zone, found {as_of}; add tzinfo=UTC")
     if features.reads_labels and labels_table is None:
-        raise ValueError(f"{features.name} has aggregates of labels: pass labels_table")
+        raise Invalid(f"{features.name} has aggregates of labels: pass labels_table")
     tables = {"events": events_table} | ({"labels": labels_table} if features.reads_labels and labels_table else {})
     with lakehouse.lock(target):
         version, state = lakehouse.version(target), lakehouse.state(target)

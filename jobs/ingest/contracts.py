@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from jobs.errors import EvergreenError
 from jobs.ingest import schemas
 from jobs.ingest.parsing import HAPPENED, TYPES, UTC, kind_in_table
 from jobs.ingest.readers import FOUND, KNOWN_AT, RAGGED
@@ -43,7 +44,7 @@ CHECKS: dict[str, tuple[str, bool]] = {
 """Check -> its description, and whether it can hold back what is downstream."""
 
 
-class ContractBroken(RuntimeError):
+class ContractBroken(EvergreenError, RuntimeError):
     """Rows about to be appended break the contract: nothing was written."""
 
 

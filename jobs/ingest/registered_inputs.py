@@ -10,13 +10,14 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from jobs.errors import EvergreenError, Invalid
 from jobs.settings import Settings
 from jobs.state_files import replace_json
 from jobs.times import end_of
 from jobs.use_case import Progress, UseCase
 
 
-class InputError(ValueError):
+class InputError(EvergreenError, ValueError):
     """An input that cannot be used as it is: the message says what was expected, what was found and what to do."""
 
 
@@ -84,7 +85,7 @@ def ensure(settings: Settings, use_case: UseCase, progress: Progress | None = No
     if known is not None:
         return known
     if use_case.default_input is None:
-        raise ValueError(f"{use_case.name} has no built-in input: register files with `evergreen run --transactions`")
+        raise Invalid(f"{use_case.name} has no built-in input: register files with `evergreen run --transactions`")
     files = use_case.default_input(settings.home / "input" / use_case.name, progress)
     inputs = Inputs(absolute({name: [f] for name, f in files.items()}), use_case.first_day, use_case.last_day)
     return register(settings, use_case, inputs)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from jobs.errors import EvergreenError
 from jobs.ingest.column_matching import may_be_derived
 from jobs.ingest.inspection import FileSchema, Inspection
 from jobs.ingest.readers import KNOWN_AT
@@ -18,7 +19,7 @@ FOUND_TYPES = ("integer", "number", "boolean", "timestamp", "string")
 """What a column of a file may be; anything else is of no use."""
 
 
-class SchemaChanged(RuntimeError):
+class SchemaChanged(EvergreenError, RuntimeError):
     """Files of a source have other columns or types than before: nothing is loaded until a person accepts it."""
 
 

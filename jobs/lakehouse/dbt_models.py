@@ -17,6 +17,7 @@ from typing import Any
 
 from pyarrow import fs
 
+from jobs.errors import EvergreenError
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings, exported
@@ -28,7 +29,7 @@ RESULTS = ("LogModelResult", "LogTestResult")
 PARSED = ("*.sql", "*.yml", "*.yaml", "*.csv", "*.md")
 
 
-class DbtProjectError(RuntimeError):
+class DbtProjectError(EvergreenError, RuntimeError):
     """The dbt project cannot be parsed."""
 
 

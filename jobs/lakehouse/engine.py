@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
+from jobs.errors import EvergreenError
 from jobs.settings import ROOT, Settings
 from jobs.state_files import file_lock
 
@@ -33,7 +34,7 @@ UNCOMPRESSED = [("grpc.compression_enabled_algorithms_bitset", 1)]
 """Channel options that allow no compression: on loopback it took ten times the processor time of the rows."""
 
 
-class EngineUnreachable(RuntimeError):
+class EngineUnreachable(EvergreenError, RuntimeError):
     """No engine answers at the given address, or the embedded one did not start."""
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
+from jobs.errors import EvergreenError, Invalid
 from jobs.settings import Settings
 
 Result = TypeVar("Result")
@@ -197,7 +198,7 @@ sa.Index(
 )
 
 
-class LedgerUnreachable(RuntimeError):
+class LedgerUnreachable(EvergreenError, RuntimeError):
     """The ledger's database does not answer; nothing was decided."""
 
 
@@ -263,7 +264,7 @@ def _engine(url: str) -> sa.Engine:
         sa.event.listen(engine, "begin", _begin)
         return engine
     if scheme.split("+")[0] not in ("postgresql", "postgres"):
-        raise ValueError(f"EVERGREEN_LEDGER: expected postgresql://user@host/database, found {scheme}://...")
+        raise Invalid(f"EVERGREEN_LEDGER: expected postgresql://user@host/database, found {scheme}://...")
     engine = sa.create_engine(
         f"postgresql+psycopg://{rest}",
         poolclass=NullPool,

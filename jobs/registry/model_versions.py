@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.errors import Invalid
 from jobs.registry import tracking
 from jobs.registry.bundle import Bundle, BundleError, open_bundle
 from jobs.settings import Settings
@@ -156,7 +157,7 @@ def _get(registry: MlflowClient, use_case: UseCase, version: int) -> Registered:
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        raise ValueError(
+        raise Invalid(
             f"{use_case.name}: expected model version {version}, found none in the registry; see `mlflow ui`"
         ) from error
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from jobs.errors import EvergreenError
 from jobs.settings import Settings, exported
 from jobs.use_case import UseCase
 
@@ -25,7 +26,7 @@ _PATIENCE = 10
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
-class TrackingUnavailable(RuntimeError):
+class TrackingUnavailable(EvergreenError, RuntimeError):
     """MLflow does not answer, or too slowly."""
 
 

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from adbc_driver_manager import dbapi
 
+from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import PARTITION
 from jobs.settings import Settings
 
 
-class PredictionsUnreachable(RuntimeError):
+class PredictionsUnreachable(EvergreenError, RuntimeError):
     """The database of predictions cannot be reached or written."""
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jobs.errors import EvergreenError
 from jobs.models.protocol import Report
 from jobs.problem import Pruner, Sampler
 from jobs.state_files import file_lock
@@ -58,7 +59,7 @@ class Search:
         return 4 * self.workers
 
 
-class TuningFailed(RuntimeError):
+class TuningFailed(EvergreenError, RuntimeError):
     """No trial of a search succeeded."""
 
 

@@ -219,8 +219,8 @@ def accept(settings: Settings, use_case: UseCase, source: Source) -> list[str]:
     folder = schemas.folder(settings.state, use_case)
     if schemas.recorded(folder, source, pending=True) is None:
         return [f"{source.name}: no changed schema waits to be accepted"]
-    held = stored_identifiers(Lakehouse(settings), use_case, source)
-    return [f"{source.name}: accepted: {line}" for line in schemas.accept(folder, source, held)]
+    identifiers = stored_identifiers(Lakehouse(settings), use_case, source)
+    return [f"{source.name}: accepted: {line}" for line in schemas.accept(folder, source, identifiers)]
 
 
 def stored_identifiers(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> dict[str, str]:

@@ -62,13 +62,13 @@ def inspect(
     columns that other sources declare. Raises InputError if a file cannot be read.
     """
     files = tuple(open_file(path) for path in paths)
-    wanted, aliases = _with_carrier_time(source, carrier, names)
+    extended, aliases = _with_carrier_time(source, carrier, names)
     problems: dict[str, None] = {}
     frames, schemas = [], []
     for number, file in enumerate(files):
-        matched, missing = match_columns(wanted, file, aliases, carrier)
+        matched, missing = match_columns(extended, file, aliases, carrier)
         frame = _found(file, matched, number)
-        types, unusable = _found_types(wanted, file, frame, identifiers)
+        types, unusable = _found_types(extended, file, frame, identifiers)
         problems |= dict.fromkeys([*missing, *unusable])
         frames.append(frame)
         undeclared = () if carrier else _undeclared(file, matched, declared)
@@ -79,7 +79,7 @@ def inspect(
                 {k: v for k, v in matched.items() if k != CARRIER_TIME},
             )
         )
-    return Inspection(wanted, carrier, files, tuple(frames), tuple(schemas), tuple(problems))
+    return Inspection(extended, carrier, files, tuple(frames), tuple(schemas), tuple(problems))
 
 
 def _with_carrier_time(source: Source, carrier: Source | None, names: ColumnNames) -> tuple[Source, dict[str, str]]:
@@ -107,22 +107,22 @@ def _found_types(
     source: Source, file: DataFile, frame: pl.DataFrame, identifiers: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
     """Type found of every declared column (a CSV's are as declared), and those of no use."""
-    found: dict[str, str] = {}
+    types: dict[str, str] = {}
     problems = []
     for column in (c for c in source.columns if FOUND + c.name in frame.columns):
         values = frame[FOUND + column.name]
         if file.format == "csv":
             expected = identifiers.get(column.name)
-            found[column.name] = _identifier(values, expected) if column.kind == "identifier" else column.kind
+            types[column.name] = _identifier(values, expected) if column.kind == "identifier" else column.kind
         elif (kind := found_type(column, values.dtype)) is not None:
-            found[column.name] = kind
+            types[column.name] = kind
         else:
-            found[column.name] = str(values.dtype)
+            types[column.name] = str(values.dtype)
             problems.append(
                 f"{file.path}: {source.name}.{column.name}: expected {column.kind}, found {values.dtype}; convert it, "
                 "or name another column in a columns file (`--columns`)"
             )
-    return found, problems
+    return types, problems
 
 
 def found_type(column: Column, dtype: pl.DataType) -> str | None:
@@ -153,5 +153,5 @@ def _identifier(values: pl.Series, expected: str | None) -> str:
 
 
 def _undeclared(file: DataFile, matched: Mapping[str, str], declared: Collection[str]) -> tuple[str, ...]:
-    known = {d.casefold() for d in declared}
-    return tuple(sorted(c for c in file.columns if c not in matched.values() and c.casefold() not in known))
+    declared_names = {d.casefold() for d in declared}
+    return tuple(sorted(c for c in file.columns if c not in matched.values() and c.casefold() not in declared_names))

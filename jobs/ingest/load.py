@@ -73,8 +73,8 @@ def _without_file(job: LoadJob) -> LoadResult:
     if not job.lakehouse.exists(job.table):
         identifiers = references.expected_identifiers(job.lakehouse, job.use_case, job.source)
         raw_commit.create(job, table_schema(job.source, identifiers))
-    found = (*contracts.findings({}, 0, {}), *load_warnings.nothing_loaded())
-    return LoadResult(version=job.lakehouse.version(job.table), findings=found)
+    findings = (*contracts.findings({}, 0, {}), *load_warnings.nothing_loaded())
+    return LoadResult(version=job.lakehouse.version(job.table), findings=findings)
 
 
 def _run(job: LoadJob, files: list[Path]) -> LoadResult:
@@ -101,9 +101,9 @@ def _run(job: LoadJob, files: list[Path]) -> LoadResult:
 
 def _unchanged(job: LoadJob, recalled: Remembered) -> LoadResult:
     result = recalled.result
-    found = contracts.findings(recalled.tally, result.rows_read, result.quarantined)
+    findings = contracts.findings(recalled.tally, result.rows_read, result.quarantined)
     version = job.lakehouse.version(job.table)
-    return replace(result, version=version, findings=(*found, *load_warnings.nothing_loaded()))
+    return replace(result, version=version, findings=(*findings, *load_warnings.nothing_loaded()))
 
 
 def _read(job: LoadJob, files: list[Path], expected: Mapping[str, str], first: bool) -> Batch:
@@ -154,10 +154,12 @@ def _shifts(job: LoadJob, new: pl.DataFrame) -> list[contracts.Finding]:
     days = new[EVENT_DATE].unique().sort().to_list()
     current, before = load_warnings.reference_days(days)
     compared = [c.name for c in job.source.columns if c.kind in ("number", "integer") or c.nullable or c.optional]
-    held = job.lakehouse.to_arrow(job.table, columns=[*compared, EVENT_DATE], filters=[(EVENT_DATE, "in", before)])
+    stored_rows = job.lakehouse.to_arrow(
+        job.table, columns=[*compared, EVENT_DATE], filters=[(EVENT_DATE, "in", before)]
+    )
     loaded = new.filter(pl.col(EVENT_DATE).is_in(current))
     per_day = rows_per_day(job.lakehouse, job.table)
-    return load_warnings.findings(job.source, days, loaded, pl.DataFrame(held), per_day)
+    return load_warnings.findings(job.source, days, loaded, pl.DataFrame(stored_rows), per_day)
 
 
 def _remember(job: LoadJob, memory: Memory, batch: Batch, outcomes: RowOutcomes, result: LoadResult) -> None:

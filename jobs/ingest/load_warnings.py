@@ -62,9 +62,12 @@ def _volume(days: Sequence[date], per_day: Mapping[date, int]) -> Finding:
         if len(before) < ENOUGH_DAYS:
             continue
         judged += 1
-        usual, found = median(before), per_day.get(day, 0)
-        if _deviation(found, usual) > VOLUME_DEVIATIONS and not usual / VOLUME_FACTOR <= found <= usual * VOLUME_FACTOR:
-            unusual[day.isoformat()] = f"{found} rows, usually {usual:.0f}"
+        usual, loaded = median(before), per_day.get(day, 0)
+        if (
+            _deviation(loaded, usual) > VOLUME_DEVIATIONS
+            and not usual / VOLUME_FACTOR <= loaded <= usual * VOLUME_FACTOR
+        ):
+            unusual[day.isoformat()] = f"{loaded} rows, usually {usual:.0f}"
     shown = dict(list(unusual.items())[-SHOWN:])
     return _finding("volume", not unusual, {"days_judged": judged, "days_unusual": len(unusual), **shown})
 
@@ -105,8 +108,8 @@ def stability_index(reference: pl.Series, current: pl.Series, bins: int = 10) ->
     if min(len(then), len(now)) < ENOUGH_ROWS:
         return None
     edges = np.unique(np.quantile(then, np.linspace(0, 1, bins + 1)[1:-1]))
-    expected, found = (_shares(values, edges) for values in (then, now))
-    return float(np.sum((found - expected) * np.log(found / expected)))
+    expected, actual = (_shares(values, edges) for values in (then, now))
+    return float(np.sum((actual - expected) * np.log(actual / expected)))
 
 
 def _shares(values: np.ndarray[Any, Any], edges: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

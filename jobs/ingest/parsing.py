@@ -129,8 +129,10 @@ def _parse_naive(text: pl.Series) -> pl.Series:
     for form in _FORMATS:
         if parsed.null_count() == text.null_count():
             break
-        found = text.str.to_datetime(form, time_unit="us", strict=False)
-        parsed = found if parsed.null_count() == len(text) else pl.select(pl.coalesce(parsed, found)).to_series()
+        in_format = text.str.to_datetime(form, time_unit="us", strict=False)
+        parsed = (
+            in_format if parsed.null_count() == len(text) else pl.select(pl.coalesce(parsed, in_format)).to_series()
+        )
     return parsed
 
 
@@ -141,27 +143,27 @@ def make_batch(
     identifiers: Mapping[str, str],
 ) -> Batch:
     """The rows of inspected files in canonical columns; `identifiers`: types of the identifier columns."""
-    found, carrier = inspected.schema, inspected.carrier
-    kinds = {c.name: kind_in_table(c, {**found.columns, **identifiers}) for c in inspected.source.columns}
+    schema, carrier = inspected.schema, inspected.carrier
+    kinds = {c.name: kind_in_table(c, {**schema.columns, **identifiers}) for c in inspected.source.columns}
     kinds[KNOWN_AT] = "timestamp"
     frames = [_canonical_frame(x, kinds, names.timezone) for x in _alike(inspected.frames)]
     frame = pl.concat(frames, how="diagonal_relaxed").with_row_index(ROW)
-    derived = carrier is not None and source.known_at not in found.columns
+    derived = carrier is not None and source.known_at not in schema.columns
     return Batch(
         frame=_dated(source, carrier, derived, frame),
-        schema=found,
+        schema=schema,
         files=tuple(f.path for f in inspected.files),
         zone_assumed=names.timezone if any(_naive(x, kinds) for x in inspected.frames) else None,
-        versioned=KNOWN_AT in found.in_file or (source.known_at is not None and not derived),
+        versioned=KNOWN_AT in schema.in_file or (source.known_at is not None and not derived),
     )
 
 
 def _canonical_frame(frame: pl.DataFrame, kinds: Mapping[str, Kind], zone: str) -> pl.DataFrame:
     columns = []
     for name, kind in kinds.items():
-        found = FOUND + name
-        if found in frame.columns:
-            columns.append(canonical(found, frame[found].dtype, kind, zone).alias(name))
+        column = FOUND + name
+        if column in frame.columns:
+            columns.append(canonical(column, frame[column].dtype, kind, zone).alias(name))
         elif name != KNOWN_AT:
             columns.append(pl.lit(None, TYPES[kind]).alias(name))
     return frame.with_columns(columns)
@@ -173,12 +175,12 @@ def _dated(source: Source, carrier: Source | None, derived: bool, frame: pl.Data
         frame = _carried(source, frame)
     if derived:
         delay = source.latency if source.carried_delay is None else source.carried_delay
-        known = pl.col(CARRIER_TIME) + delay
-        dates = {KNOWN_AT: known, HAPPENED: pl.col(CARRIER_TIME)}
-        dates |= {source.known_at: known} if source.known_at else {}
+        known_at = pl.col(CARRIER_TIME) + delay
+        dates = {KNOWN_AT: known_at, HAPPENED: pl.col(CARRIER_TIME)}
+        dates |= {source.known_at: known_at} if source.known_at else {}
         return frame.with_columns(**dates)
-    known = pl.col(source.known_at or source.event_time) + (timedelta(0) if source.known_at else source.latency)
-    dates = {HAPPENED: pl.col(source.event_time)} | ({} if KNOWN_AT in frame.columns else {KNOWN_AT: known})
+    known_at = pl.col(source.known_at or source.event_time) + (timedelta(0) if source.known_at else source.latency)
+    dates = {HAPPENED: pl.col(source.event_time)} | ({} if KNOWN_AT in frame.columns else {KNOWN_AT: known_at})
     return frame.with_columns(**dates)
 
 
@@ -192,8 +194,8 @@ def _alike(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     """Values found as text where parquet and CSV files are mixed."""
     if len({tuple(f.schema.items()) for f in frames}) == 1 or not any(RAGGED in f.columns for f in frames):
         return list(frames)
-    found = pl.selectors.starts_with(FOUND)
-    return [f.with_columns(found.cast(pl.String)) for f in frames]
+    found_values = pl.selectors.starts_with(FOUND)
+    return [f.with_columns(found_values.cast(pl.String)) for f in frames]
 
 
 def _naive(frame: pl.DataFrame, kinds: Mapping[str, Kind]) -> bool:

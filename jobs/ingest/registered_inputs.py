@@ -81,9 +81,9 @@ def ensure(settings: Settings, use_case: UseCase, progress: Progress | None = No
 
     Raises ValueError if the use case has no built-in input.
     """
-    known = registered(settings, use_case)
-    if known is not None:
-        return known
+    inputs = registered(settings, use_case)
+    if inputs is not None:
+        return inputs
     if use_case.default_input is None:
         raise Invalid(f"{use_case.name} has no built-in input: register files with `evergreen run --transactions`")
     files = use_case.default_input(settings.home / "input" / use_case.name, progress)

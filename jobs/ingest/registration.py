@@ -27,10 +27,10 @@ def describe(
     main = use_case.sources[0]
     declared = read_column_names(columns) if columns else {}
     names = column_names(declared, use_case, columns or "")
-    known = {s.input for s in use_case.sources}
-    if unknown := sorted(set(files) - known):
-        raise InputError(f"expected inputs among {sorted(known)}, found {unknown}")
-    paths = {name: find_files(given) for name, given in files.items() if given}
+    input_names = {s.input for s in use_case.sources}
+    if unknown := sorted(set(files) - input_names):
+        raise InputError(f"expected inputs among {sorted(input_names)}, found {unknown}")
+    paths = {name: find_files(named_paths) for name, named_paths in files.items() if named_paths}
     if main.input not in paths:
         raise InputError(f"expected a file of {main.name} (`--{main.input} FILE`), found only {sorted(paths)}")
     days = _event_days(main, paths[main.input], names, now or datetime.max.replace(tzinfo=UTC))

@@ -53,23 +53,23 @@ def _path(folder: Path, source: Source, pending: bool) -> Path:
     return folder / f"{source.name}{'.pending' if pending else ''}.json"
 
 
-def changes(source: Source, expected: FileSchema, found: FileSchema) -> list[str]:
+def changes(source: Source, expected: FileSchema, actual: FileSchema) -> list[str]:
     """What differs, one line per column; an undeclared column that has gone is no change."""
     lines = []
-    for name in dict.fromkeys([*expected.columns, *found.columns]):
-        before, after = expected.columns.get(name), found.columns.get(name)
-        in_file = found.in_file.get(name) or expected.in_file.get(name, name)
+    for name in dict.fromkeys([*expected.columns, *actual.columns]):
+        before, after = expected.columns.get(name), actual.columns.get(name)
+        in_file = actual.in_file.get(name) or expected.in_file.get(name, name)
         if before != after:
             lines.append(
                 f"column {name} ({in_file} in the file): expected {before or 'no such column'}, "
                 f"found {after or 'no such column'}"
             )
-    if (KNOWN_AT in expected.in_file) != (KNOWN_AT in found.in_file):
+    if (KNOWN_AT in expected.in_file) != (KNOWN_AT in actual.in_file):
         lines.append(
             f"column {KNOWN_AT}: expected {expected.in_file.get(KNOWN_AT) or 'none'}, "
-            f"found {found.in_file.get(KNOWN_AT) or 'none'} in the columns file"
+            f"found {actual.in_file.get(KNOWN_AT) or 'none'} in the columns file"
         )
-    new = [n for n in found.undeclared if n not in expected.undeclared]
+    new = [n for n in actual.undeclared if n not in expected.undeclared]
     return lines + [f"column {name}: expected no such column, found a new one" for name in new]
 
 
@@ -115,12 +115,12 @@ def accept(folder: Path, source: Source, identifiers: Mapping[str, str]) -> list
 def _impossible(source: Source, after: FileSchema, identifiers: Mapping[str, str]) -> list[str]:
     reasons = []
     for column in source.columns:
-        found = after.columns.get(column.name)
+        type_found = after.columns.get(column.name)
         derived = may_be_derived(source, column)
-        if found is None and not column.optional and not derived:
+        if type_found is None and not column.optional and not derived:
             reasons.append(f"column {column.name} is required and missing")
-        elif column.kind == "identifier" and identifiers.get(column.name, found) != found:
-            reasons.append(f"column {column.name} is {found}, and {identifiers[column.name]} in the table")
-        elif found is not None and found not in FOUND_TYPES:
-            reasons.append(f"column {column.name} is {found}, of which no {column.kind} can be made")
+        elif column.kind == "identifier" and identifiers.get(column.name, type_found) != type_found:
+            reasons.append(f"column {column.name} is {type_found}, and {identifiers[column.name]} in the table")
+        elif type_found is not None and type_found not in FOUND_TYPES:
+            reasons.append(f"column {column.name} is {type_found}, of which no {column.kind} can be made")
     return reasons

@@ -54,9 +54,9 @@ def prepared(
 
 def _home(settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None) -> Settings:
     """A home for exactly these files: a file that changed is another input, not a further load of the same."""
-    given = {name: registered_inputs.stamps(_flat(paths)) for name, paths in files.items()}
+    file_stamps = {name: registered_inputs.stamps(_flat(paths)) for name, paths in files.items()}
     names = registered_inputs.stamps([columns] if columns else [])
-    digest = hashlib.sha256(json.dumps([use_case.name, given, names], sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps([use_case.name, file_stamps, names], sort_keys=True).encode()).hexdigest()[:16]
     warehouse = settings.warehouse_url and f"{settings.warehouse_url.rstrip('/')}/prepared/{digest}"
     return replace(settings, home=settings.home / "prepared" / digest, warehouse_url=warehouse, online_store_url=None)
 

@@ -87,14 +87,14 @@ def registered(
 ) -> registered_inputs.Inputs:
     """Make `files` the input of the use case. Raises InputError if they cannot be used."""
     named = [*(f for paths in files.values() for f in paths), *([columns] if columns else [])]
-    given, last = registered_inputs.stamps(named), registered_inputs.registered(settings, use_case)
-    if last is not None and len(given) == len(named) and last.given == given:
+    file_stamps, last = registered_inputs.stamps(named), registered_inputs.registered(settings, use_case)
+    if last is not None and len(file_stamps) == len(named) and last.given == file_stamps:
         return last
     from jobs.actions import verdicts
     from jobs.ingest import registration
 
     inputs = registration.describe(use_case, files, columns, datetime.now(UTC))
-    inputs = verdicts.joined(settings, use_case, replace(inputs, given=given))
+    inputs = verdicts.joined(settings, use_case, replace(inputs, given=file_stamps))
     return registered_inputs.register(settings, use_case, inputs)
 
 
@@ -103,9 +103,9 @@ def _run(
 ) -> int:
     lakehouse = attach(settings)
     paths = [p for name in inputs.files for p in inputs.paths(name)]
-    asked = {"as_of": as_of, "columns": inputs.columns}
+    parameters = {"as_of": as_of, "columns": inputs.columns}
     last = fingerprint.last(settings, use_case)
-    if not full and last.get("fingerprint") == fingerprint.of_run(lakehouse, use_case, paths, asked):
+    if not full and last.get("fingerprint") == fingerprint.of_run(lakehouse, use_case, paths, parameters):
         console.print(f"Nothing new for {use_case.name} since run {last['run_id']} (as of {last['as_of']}).")
         _where_next(settings)
         return 0
@@ -114,7 +114,7 @@ def _run(
     _summary(use_case, inputs, as_of, outcome)
     if not outcome.success:
         return 1
-    record: dict[str, object] = {"fingerprint": fingerprint.of_run(lakehouse, use_case, paths, asked)}
+    record: dict[str, object] = {"fingerprint": fingerprint.of_run(lakehouse, use_case, paths, parameters)}
     record |= {"run_id": outcome.run_id, "as_of": as_of.isoformat(), "seconds": outcome.seconds, "steps": outcome.steps}
     fingerprint.remember(settings, use_case, record)
     _where_next(settings)

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from jobs.errors import Invalid
+from jobs.secret import Url
 
 ANSWER_SECONDS = 10.0
 """Time that a receiver has for each answer."""
@@ -20,8 +21,9 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def split(name: str, url: str, expected: str) -> SplitResult:
+def split(name: str, address: Url | None, expected: str) -> SplitResult:
     """The parts of a channel's URL. Raises ValueError, which does not show the URL, if it is none."""
+    url = "" if address is None else address.reveal()
     # urlsplit would silently drop a line break.
     if not (url.isascii() and url.isprintable() and " " not in url):
         raise Invalid(f"{name}: expected {expected}, found spaces or other characters that no URL has; encode them")

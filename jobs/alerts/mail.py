@@ -43,7 +43,7 @@ class Mailbox:
 
 def mailbox(settings: Settings) -> Mailbox:
     """The mailbox that the settings name. Raises ValueError, which shows no password, if they do not."""
-    parts = split(NAME, settings.alert_email or "", EXPECTED)
+    parts = split(NAME, settings.alert_email, EXPECTED)
     if parts.scheme not in PORTS:
         raise Invalid(f"{NAME}: expected {EXPECTED}, found {parts.scheme}://")
     query = parse_qs(parts.query, keep_blank_values=True)

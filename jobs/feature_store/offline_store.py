@@ -43,6 +43,7 @@ from jobs.feature_store.point_in_time import latest_rows, literal, point_in_time
 from jobs.lakehouse import tables
 from jobs.lakehouse.session_catalog import register_table
 from jobs.lakehouse.tables import Lakehouse
+from jobs.secret import Url
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +87,7 @@ def open_lakehouse(config: RepoConfig) -> Lakehouse:
         if options.home:
             given["home"] = (Path(config.repo_path or ".") / options.home).absolute()
         if options.spark_remote:
-            given["spark_remote"] = options.spark_remote
+            given["spark_remote"] = Url(options.spark_remote)
         if options.warehouse:
             given["warehouse_url"] = options.warehouse
         options._lakehouse = tables.attach(replace(settings.load(), **given))

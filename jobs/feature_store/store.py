@@ -16,11 +16,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from jobs import settings
 from jobs.errors import EvergreenError, Invalid
 from jobs.lakehouse.tables import Lakehouse
+from jobs.secret import Url
 from jobs.settings import Settings
 from jobs.state_files import file_lock, replace_json
 from jobs.use_case import UseCase
@@ -93,17 +94,35 @@ def _configuration(found: Settings, versions: Mapping[str, int | None]) -> dict[
     options["repo_path"] = found.feature_repo
     options["offline_store"] |= {
         "warehouse": found.warehouse_url,
-        "spark_remote": found.spark_remote,
+        "spark_remote": found.spark_remote and found.spark_remote.reveal(),
         "table_versions": {table: version for table, version in versions.items() if version is not None},
     }
     if found.online_store_url:
-        address = found.online_store_url.removeprefix("redis://").rstrip("/")
         options["online_store"] = {
             "type": "jobs.feature_store.online_store.LakehouseRedisOnlineStore",
-            "connection_string": address,
+            "connection_string": _redis(found.online_store_url),
         }
     (found.home / "feast").mkdir(parents=True, exist_ok=True)
     return options
+
+
+def _redis(url: Url) -> str:
+    """A Redis URL as Feast writes it: `host:port,option=value`."""
+    parts = url.parts
+    number = parts.path.strip("/")
+    options = {
+        "username": _quoted(unquote(parts.username or "")),
+        "password": _quoted(unquote(parts.password or "")),
+        "db": number if number.isdigit() else "",
+        "ssl": "true" if parts.scheme == "rediss" else "",
+    } | dict(parse_qsl(parts.query))
+    given = [f"{name}={value}" for name, value in options.items() if value]
+    return ",".join([f"{parts.hostname}:{parts.port or 6379}", *given])
+
+
+def _quoted(text: str) -> str:
+    """A text as Feast reads it back, even of digits or with a comma."""
+    return json.dumps(text).replace(",", "\\u002c") if text else ""
 
 
 def _apply(store: FeatureStore, found: Settings, use_case: UseCase) -> None:
@@ -157,7 +176,7 @@ def _reach(found: Settings) -> None:
     """Feast's own error would name neither the store nor what to do."""
     if not found.online_store_url:
         return
-    address = urlsplit(found.online_store_url)
+    address = found.online_store_url.parts
     try:
         socket.create_connection((address.hostname or "", address.port or 6379), timeout=5).close()
     except OSError as error:
@@ -182,7 +201,7 @@ def materialize(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dic
     with file_lock(lakehouse.settings.home / "locks" / f"{use_case.name}.online.lock"):
         before = json.loads(kept.read_text()) if kept.exists() else {}
         declared = declarations_hash(lakehouse.settings, use_case)
-        url = lakehouse.settings.online_store_url or "sqlite"
+        url = str(lakehouse.settings.online_store_url or "sqlite")
         there = url != "sqlite" or (lakehouse.settings.home / "feast" / "online.db").exists()
         due: dict[str, datetime | None] = {}
         for view, table in tables.items():

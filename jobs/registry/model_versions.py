@@ -134,9 +134,9 @@ def _download(
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{version}."))
     try:
-        source = _get_source(registry, use_case, version)
+        source, store = _get_source(registry, use_case, version), settings.tracking_url.reveal()
         try:
-            got = download_artifacts(artifact_uri=source, dst_path=str(scratch), tracking_uri=settings.tracking_url)
+            got = download_artifacts(artifact_uri=source, dst_path=str(scratch), tracking_uri=store)
         except OSError as error:
             raise BundleError(
                 f"{use_case.name} {version}: expected a bundle at {source}, found {error}; restore the artifacts, or "

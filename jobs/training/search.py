@@ -19,6 +19,7 @@ import numpy as np
 from jobs.errors import EvergreenError
 from jobs.models.protocol import Report
 from jobs.problem import Pruner, Sampler
+from jobs.secret import Url
 from jobs.state_files import file_lock
 from jobs.training.search_space import Distributions, Space, distributions, grid
 from jobs.training.trials import Trial, number_of, quiet, storage, trial_of
@@ -67,7 +68,7 @@ def run(
     search: Search,
     objective: Objective,
     folder: Path,
-    url: str | None = None,
+    url: Url | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Trial]:
     """All trials of `search`, by number: those stored already, and the missing ones, run now.

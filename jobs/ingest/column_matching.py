@@ -27,7 +27,8 @@ def match_columns(
         elif alike or column.name in names or not (column.optional or derived):
             problems.append(_problem(source, column.name, expected_name, file, alike))
     if KNOWN_AT in names:
-        if alike := _matches(names[KNOWN_AT], file):
+        alike = _matches(names[KNOWN_AT], file)
+        if len(alike) == 1:
             matched[KNOWN_AT] = alike[0]
         else:
             problems.append(_problem(source, KNOWN_AT, names[KNOWN_AT], file, alike))
@@ -40,9 +41,8 @@ def may_be_derived(source: Source, column: Column) -> bool:
 
 
 def _matches(expected_name: str, file: DataFile) -> list[str]:
-    if expected_name in file.columns:
-        return [expected_name]
-    return [c for c in file.columns if c.casefold() == expected_name.casefold()]
+    exact = [c for c in file.columns if c == expected_name]
+    return exact or [c for c in file.columns if c.casefold() == expected_name.casefold()]
 
 
 def _problem(source: Source, column: str, expected_name: str, file: DataFile, alike: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import polars as pl
 
 from jobs.errors import EvergreenError
 from jobs.ingest import schemas
+from jobs.ingest.identifiers import identifier_fault
 from jobs.ingest.parsing import HAPPENED, TYPES, UTC, kind_in_table
 from jobs.ingest.readers import FOUND, KNOWN_AT, RAGGED
 from jobs.lakehouse.tables import Lakehouse
@@ -67,6 +68,8 @@ class RowCheck:
     column: str
     reason: str
     broken: pl.Expr
+    detail: pl.Expr | None = None
+    """What is told instead of `reason`, where that depends on the row."""
 
 
 def row_checks(source: Source, columns: Sequence[str], zone: str, now: datetime) -> list[RowCheck]:
@@ -88,7 +91,8 @@ def _checks_in_file(column: Column, columns: Sequence[str], zone: str) -> list[R
     in_file = FOUND + name in columns
     is_found = pl.col(FOUND + name).is_not_null() if in_file else pl.lit(False)
     kind = f"timestamp that exists in {zone}" if column.kind == "timestamp" and zone != "UTC" else column.kind
-    checks = [RowCheck("types", name, f"{name}: no {kind}", pl.col(name).is_null() & is_found)]
+    detail = identifier_fault(name) if in_file and column.kind == "identifier" else None
+    checks = [RowCheck("types", name, f"{name}: no {kind}", pl.col(name).is_null() & is_found, detail)]
     for check in column_checks(column, in_file):
         is_missing = check.contract == "nullability"
         checks.append(replace(check, broken=check.broken & ~is_found) if is_missing else check)
@@ -133,7 +137,8 @@ def split(frame: pl.DataFrame, checks: Sequence[RowCheck]) -> tuple[pl.DataFrame
 
 
 def _explained(bad: pl.DataFrame, broken: Sequence[RowCheck]) -> pl.DataFrame:
-    reasons = pl.concat_list(pl.when(r.broken).then(pl.lit(r.reason)) for r in broken).list.drop_nulls()
+    told = [pl.lit(r.reason) if r.detail is None else r.detail for r in broken]
+    reasons = pl.concat_list(pl.when(r.broken).then(t) for r, t in zip(broken, told, strict=True)).list.drop_nulls()
     columns = pl.concat_list(pl.when(r.broken).then(pl.lit(r.column)) for r in broken).list.drop_nulls()
     return bad.with_columns(reasons.alias(REASONS), columns.list.unique(maintain_order=True).alias(COLUMNS))
 

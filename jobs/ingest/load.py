@@ -12,10 +12,11 @@ from pathlib import Path
 import polars as pl
 
 from jobs.ingest import contracts, inspection, load_warnings, quarantine, raw_commit, references, row_outcomes, schemas
+from jobs.ingest.batches import read_batch
 from jobs.ingest.day_digests import EVENT_DATE
 from jobs.ingest.load_job import Days, LoadJob
 from jobs.ingest.load_memory import LoadResult, Memory, Remembered
-from jobs.ingest.parsing import HAPPENED, UTC, Batch, make_batch, table_schema
+from jobs.ingest.parsing import HAPPENED, UTC, Batch, table_schema
 from jobs.ingest.raw_table import Table, rows_per_day
 from jobs.ingest.readers import KNOWN_AT, column_names, find_files
 from jobs.ingest.registered_inputs import InputError, Inputs
@@ -111,9 +112,11 @@ def _read(job: LoadJob, files: list[Path], expected: Mapping[str, str], first: b
     carried = [s for s in job.use_case.sources if s.carried_by == source.name]
     declared = [c.file_name for s in carried for c in s.columns]
     inspected = inspection.inspect(source, files, job.names, expected, job.carrier, declared)
-    schemas.check(job.schema_folder, source, inspected, job.use_case.name, first=first)
-    references.check_types(source, inspected.schema, expected)
-    batch = make_batch(source, inspected, job.names, expected)
+    batch = None if inspected.problems else read_batch(source, inspected, job.names, expected, job.now)
+    found = batch.schema if batch else inspected.schema
+    schemas.check(job.schema_folder, source, inspected, found, job.use_case.name, first=first)
+    assert batch is not None, "a check of files with problems raises"
+    references.check_types(source, found, expected)
     if batch.frame.is_empty() and job.carrier is None:
         paths = ", ".join(map(str, files))
         raise InputError(f"{paths}: expected rows of {source.name}, found none; deliver the file again")

@@ -13,8 +13,9 @@ from typing import TypeVar
 import polars as pl
 import pyarrow as pa
 
+from jobs.ingest.identifiers import canonical_identifiers
 from jobs.ingest.inspection import CARRIER_TIME, FileSchema, Inspection
-from jobs.ingest.readers import FOUND, KNOWN_AT, RAGGED, ZONED, ColumnNames
+from jobs.ingest.readers import FOUND, KNOWN_AT, ZONED, ColumnNames
 from jobs.use_case import Column, Kind, Source
 
 UTC = pl.Datetime("us", "UTC")
@@ -136,18 +137,12 @@ def _parse_naive(text: pl.Series) -> pl.Series:
     return parsed
 
 
-def make_batch(
-    source: Source,
-    inspected: Inspection,
-    names: ColumnNames,
-    identifiers: Mapping[str, str],
-) -> Batch:
-    """The rows of inspected files in canonical columns; `identifiers`: types of the identifier columns."""
+def make_batch(source: Source, inspected: Inspection, names: ColumnNames) -> Batch:
+    """The rows of inspected files in canonical columns; identifiers as integers if all of them are, else as text."""
     schema, carrier = inspected.schema, inspected.carrier
-    kinds = {c.name: kind_in_table(c, {**schema.columns, **identifiers}) for c in inspected.source.columns}
-    kinds[KNOWN_AT] = "timestamp"
-    frames = [_canonical_frame(x, kinds, names.timezone) for x in _alike(inspected.frames)]
-    frame = pl.concat(frames, how="diagonal_relaxed").with_row_index(ROW)
+    kinds: dict[str, Kind] = {c.name: c.kind for c in inspected.source.columns} | {KNOWN_AT: "timestamp"}
+    frames = _one_type([_canonical_frame(x, kinds, names.timezone) for x in inspected.frames])
+    frame = pl.concat(frames, how="diagonal").with_row_index(ROW)
     derived = carrier is not None and source.known_at not in schema.columns
     return Batch(
         frame=_dated(source, carrier, derived, frame),
@@ -159,14 +154,25 @@ def make_batch(
 
 
 def _canonical_frame(frame: pl.DataFrame, kinds: Mapping[str, Kind], zone: str) -> pl.DataFrame:
-    columns = []
+    columns: list[pl.Expr | pl.Series] = []
     for name, kind in kinds.items():
         column = FOUND + name
-        if column in frame.columns:
+        if column in frame.columns and kind == "identifier":
+            columns.append(canonical_identifiers(frame[column]).alias(name))
+        elif column in frame.columns:
             columns.append(canonical(column, frame[column].dtype, kind, zone).alias(name))
         elif name != KNOWN_AT:
-            columns.append(pl.lit(None, TYPES[kind]).alias(name))
+            columns.append(pl.lit(None, TYPES.get(kind, pl.Int64())).alias(name))
     return frame.with_columns(columns)
+
+
+def _one_type(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Frames whose columns have one type each: text, where files hold values in different ones."""
+    types: dict[str, set[pl.DataType]] = {}
+    for name, dtype in (item for frame in frames for item in frame.schema.items()):
+        types.setdefault(name, set()).add(dtype)
+    mixed = [name for name, dtypes in types.items() if len(dtypes) > 1]
+    return [f.with_columns(pl.col(n).cast(pl.String) for n in mixed if n in f.columns) for f in frames]
 
 
 def _dated(source: Source, carrier: Source | None, derived: bool, frame: pl.DataFrame) -> pl.DataFrame:
@@ -188,14 +194,6 @@ def _carried(source: Source, frame: pl.DataFrame) -> pl.DataFrame:
     """A row of the carrier that leaves one of this source's own columns empty says nothing about it."""
     own = [FOUND + c.name for c in source.columns if c.name not in source.key and not c.nullable]
     return frame.filter(pl.all_horizontal(pl.col(c).is_not_null() for c in own if c in frame.columns))
-
-
-def _alike(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Values found as text where parquet and CSV files are mixed."""
-    if len({tuple(f.schema.items()) for f in frames}) == 1 or not any(RAGGED in f.columns for f in frames):
-        return list(frames)
-    found_values = pl.selectors.starts_with(FOUND)
-    return [f.with_columns(found_values.cast(pl.String)) for f in frames]
 
 
 def _naive(frame: pl.DataFrame, kinds: Mapping[str, Kind]) -> bool:

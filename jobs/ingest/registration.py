@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from jobs.ingest import contracts, inspection, quarantine
-from jobs.ingest.parsing import make_batch
+from jobs.ingest.batches import read_batch
 from jobs.ingest.readers import ColumnNames, column_names, find_files, read_column_names
 from jobs.ingest.registered_inputs import InputError, Inputs, absolute
 from jobs.use_case import Source, UseCase
@@ -41,7 +41,7 @@ def _event_days(source: Source, paths: Sequence[Path], names: ColumnNames, now: 
     inspected = inspection.inspect(source, paths, names, {})
     if inspected.problems:
         raise InputError("\n".join(inspected.problems))
-    batch = make_batch(source, inspected, names, {})
+    batch = read_batch(source, inspected, names, {}, now)
     good, bad, _ = contracts.split(batch.frame, contracts.row_checks(source, batch.frame.columns, names.timezone, now))
     if good.is_empty():
         raise quarantine.no_valid_rows(source, batch, quarantine.reason_counts(bad))

@@ -73,27 +73,30 @@ def changes(source: Source, expected: FileSchema, actual: FileSchema) -> list[st
     return lines + [f"column {name}: expected no such column, found a new one" for name in new]
 
 
-def check(folder: Path, source: Source, inspected: Inspection, use_case: str, *, first: bool = False) -> None:
-    """Compare files with what was recorded, unless this is the first load of a table.
+def check(
+    folder: Path, source: Source, inspected: Inspection, found: FileSchema, use_case: str, *, first: bool = False
+) -> None:
+    """Compare what was found in files with what was recorded, unless this is the first load of a table.
 
-    Raises SchemaChanged if they differ, with the new schema saved for `accept`; InputError if they cannot be
-    loaded at all, or differ among each other.
+    Raises SchemaChanged if that differs, with the new schema saved for `accept`; InputError if the files cannot be
+    loaded at all.
     """
     before = None if first else recorded(folder, source)
-    for file, schema in zip(inspected.files, inspected.schemas, strict=True):
-        if before is not None and (lines := changes(source, before, schema)):
-            record(folder, source, schema, pending=True)
-            raise SchemaChanged(
-                f"{file.path}: the columns of {source.name} changed: {'; '.join(lines)}. Nothing was loaded. Mend the "
-                f"file, or accept the change with `evergreen schema accept {source.name} --use-case {use_case}`"
-            )
-        if lines := changes(source, inspected.schema, schema):
-            raise InputError(
-                f"{file.path}: expected the columns of {inspected.files[0].path}: {'; '.join(lines)}; load files of "
-                "different schemas one by one"
-            )
+    if before is not None and (lines := changes(source, before, found)):
+        record(folder, source, found, pending=True)
+        raise SchemaChanged(
+            f"{_changed_file(source, before, inspected)}: the columns of {source.name} changed: {'; '.join(lines)}. "
+            "Nothing was loaded. Mend the file, or accept the change with "
+            f"`evergreen schema accept {source.name} --use-case {use_case}`"
+        )
     if inspected.problems:
         raise InputError("\n".join(inspected.problems))
+
+
+def _changed_file(source: Source, before: FileSchema, inspected: Inspection) -> Path:
+    """The first file that differs from what was recorded; the first of all if they do so only together."""
+    files = zip(inspected.files, inspected.schemas, strict=True)
+    return next((f.path for f, schema in files if changes(source, before, schema)), inspected.files[0].path)
 
 
 def accept(folder: Path, source: Source, identifiers: Mapping[str, str]) -> list[str]:

@@ -62,9 +62,12 @@ class LakehouseSqliteOnlineStore(SqliteOnlineStore):
         with connection:
             stored = _stored_times(connection, name, list(newest))
             applied = {key: row for key, row in newest.items() if key not in stored or _times(row) >= stored[key]}
+            # A row that is there is updated in its place: to replace it would write its entries in two indexes again.
             connection.executemany(
-                f"insert or replace into {_quote_id(name)} "
-                "(entity_key, feature_name, value, value_text, event_ts, created_ts) values (?, ?, ?, ?, ?, ?)",
+                f"insert into {_quote_id(name)} "
+                "(entity_key, feature_name, value, value_text, event_ts, created_ts) values (?, ?, ?, ?, ?, ?) "
+                "on conflict (entity_key, feature_name) do update set value = excluded.value, "
+                "value_text = excluded.value_text, event_ts = excluded.event_ts, created_ts = excluded.created_ts",
                 _feature_rows(applied),
             )
             connection.executemany(
@@ -115,7 +118,8 @@ def _stored_times(connection: sqlite3.Connection, name: str, keys: list[bytes]) 
 
 
 def _feature_rows(rows: dict[bytes, Row]) -> Iterable[tuple[Any, ...]]:
-    for key, (_, values, event, created) in rows.items():
+    # Sorted, as the table's index is: neighbours are on one page.
+    for key, (_, values, event, created) in sorted(rows.items(), key=lambda item: item[0]):
         # Seconds of the naive time, as Feast's own adapter makes them and its converter expects them.
         times = [None if at is None else int(to_naive_utc(at).timestamp()) for at in (event, created)]
         for feature, value in values.items():

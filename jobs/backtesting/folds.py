@@ -20,7 +20,6 @@ import pyarrow as pa
 
 from jobs.backtesting.fold_search import searched
 from jobs.datasets.training_rows import sampled
-from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.models.catalog import new_model
 from jobs.models.protocol import Examples, Model
@@ -36,7 +35,7 @@ USUAL_FAMILY = "boosted"
 DAY_COLUMN, KNOWN = "backtest_day", "backtest_known"
 
 
-class BacktestError(EvergreenError, ValueError):
+class BacktestError(ValueError):
     """A fold that cannot be measured: the message says what was expected, what was found and what to do."""
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from jobs.errors import Invalid
 from jobs.feature_store.point_in_time import literal
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.use_case import UseCase
@@ -58,7 +57,7 @@ def inputs(
 
     found = lakehouse.versions([*tables, *(use_case.window_table(windows) for windows in use_case.windows)])
     if missing := [table for table, version in found.items() if version is None]:
-        raise Invalid(f"{target}: expected the tables {missing}, found none; run what builds them first")
+        raise ValueError(f"{target}: expected the tables {missing}, found none; run what builds them first")
     versions = {table: version for table, version in found.items() if version is not None}
     return InputVersions(versions, declarations_hash(lakehouse.settings, use_case), use_case.feature_service, as_of)
 

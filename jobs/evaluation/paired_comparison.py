@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.arrays import Bools, Floats, Ints, codes
-from jobs.errors import Invalid
 from jobs.evaluation.limits import Limits
 from jobs.evaluation.verdict import Check
 from jobs.stats import metrics, paired_bootstrap
@@ -130,7 +129,7 @@ def _checked_rows(rows: Rows) -> tuple[Rows, Ints]:
     labels, _ = metrics.checked(rows.labels, np.zeros(len(rows.labels)))
     for name, mask in rows.slices.items():
         if mask.dtype != np.bool_ or mask.shape != labels.shape:
-            raise Invalid(
+            raise ValueError(
                 f"slice {name}: expected a boolean mask of shape {labels.shape}, found {mask.dtype} of shape "
                 f"{mask.shape}; compute it from the same rows"
             )

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from jobs.errors import Invalid
-
 if TYPE_CHECKING:
     from feast import OnDemandFeatureView
     from pyspark.sql import DataFrame
@@ -82,7 +80,7 @@ def _step(
     transformation: Any = view.feature_transformation
     mode = getattr(getattr(transformation, "mode", None), "value", "")
     if mode not in ("pandas", "python") or view.singleton:
-        raise Invalid(
+        raise ValueError(
             f"on-demand view {view.name}: expected mode pandas or python (not singleton), found {mode or 'none'}; "
             "use to_df() or to_arrow() for others"
         )

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import pyarrow as pa
 
-from jobs.errors import EvergreenError
-
 if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql.connect.dataframe import DataFrame
@@ -20,7 +18,7 @@ Rows: TypeAlias = Union["DataFrame", pa.Table, pa.RecordBatchReader]
 """Rows to be written: of an engine, in memory, or batch by batch."""
 
 
-class WriteMismatch(EvergreenError, RuntimeError):
+class WriteMismatch(RuntimeError):
     """What arrived in a table is not what was meant to be written."""
 
 

@@ -20,7 +20,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.errors import EvergreenError, Invalid
 from jobs.models.catalog import load_model
 from jobs.models.graphs import OPSET
 from jobs.models.protocol import Model
@@ -32,7 +31,7 @@ MANIFEST, GRAPH, MODEL = "manifest.json", "model.onnx", "model"
 FORMAT = 1
 
 
-class BundleError(EvergreenError, ValueError):
+class BundleError(ValueError):
     """A bundle that must not be used: incomplete, changed, or not the one that was meant."""
 
 
@@ -150,7 +149,7 @@ def check_files(folder: Path, files: Mapping[str, str]) -> None:
 
 def _manifest(content: Mapping[str, Any]) -> Manifest:
     if content["format"] != FORMAT:
-        raise Invalid(f"format {content['format']}, expected {FORMAT}")
+        raise ValueError(f"format {content['format']}, expected {FORMAT}")
     features = tuple((str(name), str(kind)) for name, kind in content["features"])
     return Manifest(**{**content, "features": features})
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.errors import Invalid
 from jobs.registry import tracking
 from jobs.registry.bundle import Bundle, BundleError, open_bundle
 from jobs.settings import Settings
@@ -134,9 +133,9 @@ def _download(
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{version}."))
     try:
-        source, store = _get_source(registry, use_case, version), settings.tracking_url.reveal()
+        source = _get_source(registry, use_case, version)
         try:
-            got = download_artifacts(artifact_uri=source, dst_path=str(scratch), tracking_uri=store)
+            got = download_artifacts(artifact_uri=source, dst_path=str(scratch), tracking_uri=settings.tracking_url)
         except OSError as error:
             raise BundleError(
                 f"{use_case.name} {version}: expected a bundle at {source}, found {error}; restore the artifacts, or "
@@ -157,7 +156,7 @@ def _get(registry: MlflowClient, use_case: UseCase, version: int) -> Registered:
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        raise Invalid(
+        raise ValueError(
             f"{use_case.name}: expected model version {version}, found none in the registry; see `mlflow ui`"
         ) from error
 

@@ -16,10 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.errors import EvergreenError
 from jobs.models.protocol import Report
 from jobs.problem import Pruner, Sampler
-from jobs.secret import Url
 from jobs.state_files import file_lock
 from jobs.training.search_space import Distributions, Space, distributions, grid
 from jobs.training.trials import Trial, number_of, quiet, storage, trial_of
@@ -60,7 +58,7 @@ class Search:
         return 4 * self.workers
 
 
-class TuningFailed(EvergreenError, RuntimeError):
+class TuningFailed(RuntimeError):
     """No trial of a search succeeded."""
 
 
@@ -68,7 +66,7 @@ def run(
     search: Search,
     objective: Objective,
     folder: Path,
-    url: Url | None = None,
+    url: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Trial]:
     """All trials of `search`, by number: those stored already, and the missing ones, run now.

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.errors import Invalid
 from jobs.problem import Range
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def _values(distribution: BaseDistribution) -> list[Any]:
         return list(distribution.choices)
     assert isinstance(distribution, kinds.IntDistribution | kinds.FloatDistribution)
     if distribution.step is None:
-        raise Invalid(
+        raise ValueError(
             f"grid search: expected a `step` for every range, found {distribution}; declare one, or list the values"
         )
     count = int(np.floor((distribution.high - distribution.low) / distribution.step + 1e-9)) + 1

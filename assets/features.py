@@ -67,9 +67,9 @@ def _online_store(use_case: UseCase) -> dg.AssetsDefinition:
     def online_store(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
     ) -> dg.MaterializeResult[None]:
-        from jobs.feature_store import store
+        from jobs.feature_store import materialization
 
-        result = store.materialize(lakehouse, use_case, run_context.moment(context, lakehouse, use_case))
+        result = materialization.materialize(lakehouse, use_case, run_context.moment(context, lakehouse, use_case))
         return dg.MaterializeResult(metadata={"feature_views": mapping_table(result)})
 
     return online_store

@@ -66,7 +66,8 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path
             # A run of some models builds them; a run of all builds those that changed.
             due = models if _is_subset(context) else built.due(models)
             chosen = asked.selection_args if due == models else transforms.selection(nodes, due)
-            done = transforms.build(lakehouse, use_case, manifest, chosen) if due else transforms.Build()
+            tested = built.tested(models)
+            done = transforms.build(lakehouse, use_case, manifest, chosen, tested) if due else transforms.Build()
             built.remember(done, due)
         for model in models:
             if model not in due:

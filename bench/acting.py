@@ -71,7 +71,8 @@ def _measured(
 ) -> dict[str, Any]:
     given = {source: (path,) for source, path in files.items()}
     acting = replay.acting_on(FRAUD, **ARMS[arm], cap=CAP, seed=seed)
-    timeline = replay.run(own, FRAUD, given, None, "weekly", out, seed=seed, acting=acting, memory=MEMORY)
+    request = replay.ReplayRequest("weekly", seed=seed, acting=acting, memory=MEMORY)
+    timeline = replay.run(own, FRAUD, given, None, request, out)
     reported = pl.read_parquet(files["reports"]).filter(pl.col("TX_FRAUD") == 1)["TRANSACTION_ID"]
     actions = pl.read_parquet(out / "actions.parquet").join(truth, on="event_id", maintain_order="left")
     actions = actions.with_columns(reported=pl.col("event_id").is_in(reported.implode()))

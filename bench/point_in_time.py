@@ -25,7 +25,8 @@ from common import REPORTS, best, ratios, runs
 from deltalake import write_deltalake
 
 from jobs import settings
-from jobs.feature_store.point_in_time import point_in_time_join
+from jobs.feature_store.point_in_time import Exchange, point_in_time_join
+from jobs.feature_store.point_in_time_kernel import JoinRules
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import Lakehouse, attach
 
@@ -52,10 +53,13 @@ def tables(rows: int, entity_rows: int) -> tuple[pa.Table, pa.Table]:
 
 
 def joined(house: Lakehouse, created: bool) -> Any:
+    rules = JoinRules(
+        keys=["key"], event_timestamp="t", feature_timestamp="event", created_timestamp="created" if created else None,
+        ttl=TTL, columns=FEATURES,
+    )  # fmt: skip
     return point_in_time_join(
-        house.read("bench.entities"), house.read("bench.features"), keys=["key"], event_timestamp="t",
-        feature_timestamp="event", created_timestamp="created" if created else None, ttl=TTL, columns=FEATURES,
-        kernel=house.kernel, files=house.data_files("bench.features"),
+        house.read("bench.entities"), house.read("bench.features"), rules,
+        exchange=Exchange(house.kernel), files=house.data_files("bench.features"),
     )  # fmt: skip
 
 

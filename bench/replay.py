@@ -48,7 +48,8 @@ def main() -> None:
         for name in asked.policies:
             policy: Any = name.split(",")[0]
             began = time.perf_counter()
-            found[name] = replay.run(own, FRAUD, files, None, policy, folder / name, instant=RUNS[name])
+            request = replay.ReplayRequest(policy, instant=RUNS[name])
+            found[name] = replay.run(own, FRAUD, files, None, request, folder / name)
             whole[name] = round(time.perf_counter() - began, 1)
             measured = _measured(found, None if asked.data else asked.scenario)
             for each, seconds in whole.items():

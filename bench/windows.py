@@ -50,7 +50,8 @@ def declared(entity: str) -> WindowFeatures:
 
 
 def evergreen(lakehouse: Lakehouse) -> None:
-    events = lakehouse.read("bench.transactions")
+    events = lakehouse.scan("bench.transactions")
+    assert events is not None
     for entity in ENTITIES:
         rows = window_tables.run(lakehouse, declared(entity), events)
         lakehouse.write(f"bench.{entity}", rows, mode="overwrite", schema=declared(entity).schema())

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from jobs.errors import Invalid
+
 Floats = NDArray[np.float64]
 Float32s = NDArray[np.float32]
 """What graphs take: features as [rows, features], missing as NaN."""
@@ -23,7 +25,7 @@ def codes(name: str, values: ArrayLike, rows: int) -> tuple[NDArray[Any], Ints]:
     keys = np.asarray(values)
     # A null is None, NaN or NaT: the first cannot be sorted with others, the others differ from themselves.
     if keys.shape != (rows,) or (keys.dtype == object and None in keys) or (keys != keys).any():
-        raise ValueError(f"{name}: expected {rows} values without nulls, found shape {keys.shape} or nulls; fill them")
+        raise Invalid(f"{name}: expected {rows} values without nulls, found shape {keys.shape} or nulls; fill them")
     distinct, codes = np.unique(keys, return_inverse=True)
     return distinct, codes
 

@@ -5,13 +5,16 @@ Defaults and derived paths belong here and no other logic; all other modules rec
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
+
+from jobs.secret import Secret, Url, WebhookUrl
+from jobs.setting_values import Variable, choice, folder, home, number, url, warehouse
 
 Severity = Literal["warning", "error"]
+POSTGRESQL = ("postgresql", "postgres")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -20,34 +23,34 @@ class Settings:
     """Paths and URLs of one Evergreen installation; every path is absolute."""
 
     home: Path
-    spark_remote: str | None = None
+    spark_remote: Url | None = None
     """Spark Connect URL of an existing cluster; None means the embedded engine."""
     warehouse_url: str | None = None
     """Where Delta tables live, if not under `home`; a cluster has to reach it by the same name."""
-    online_store_url: str | None = None
+    online_store_url: Url | None = None
     """`redis://host:port` for the online store; None means SQLite under `home`."""
-    predictions_url: str | None = None
+    predictions_url: Url | None = None
     """`postgresql://user@host/database` for the table of nightly predictions; None means SQLite under `home`."""
-    ledger_url: str | None = None
+    ledger_url: Url | None = None
     """`postgresql://user@host/database` for the ledger of decisions and pins; None means SQLite under `home`."""
     engine_idle_seconds: float = 900.0
     """The embedded engine ends itself after this long without a connected client."""
     dbt_project: Path = ROOT / "dbt_project"
     feature_repo: Path = ROOT / "feature_repo"
-    tracking: str | None = None
+    tracking: Url | None = None
     """URL of the MLflow server or database; None means SQLite under `home`."""
     tracking_seconds: float = 20.0
     """How long one call of the tracking server may take before the run gives up."""
-    tuning_url: str | None = None
+    tuning_url: Url | None = None
     """SQLAlchemy URL of the database that keeps Optuna's studies; None means journal files under `home`."""
     price_cpu_hour: float = 0.05
     price_gpu_hour: float = 2.0
     """Prices of an hour of one CPU core and of one GPU, both in the same currency."""
-    alert_webhook: str | None = field(default=None, repr=False)
-    """`https://...` that alerts are posted to as JSON; None means no webhook. It may hold a token and is not shown."""
-    alert_webhook_secret: str | None = field(default=None, repr=False)
+    alert_webhook: WebhookUrl | None = None
+    """`https://...` that alerts are posted to as JSON; None means no webhook."""
+    alert_webhook_secret: Secret | None = None
     """Key that posted alerts are signed with (HMAC-SHA256)."""
-    alert_email: str | None = field(default=None, repr=False)
+    alert_email: Url | None = None
     """`smtp://user:password@host:587/?from=...&to=...` for alerts by e-mail; None means no e-mail."""
     alert_severity: Severity = "warning"
     """Alerts below this severity go to the log only, not to the webhook or by e-mail."""
@@ -57,8 +60,8 @@ class Settings:
         return self.warehouse_url or str(self.home / "warehouse")
 
     @property
-    def tracking_url(self) -> str:
-        return self.tracking or f"sqlite:///{self.home}/tracking/mlflow.db"
+    def tracking_url(self) -> Url:
+        return self.tracking or Url(f"sqlite:///{self.home}/tracking/mlflow.db")
 
     @property
     def dagster_home(self) -> Path:
@@ -67,9 +70,7 @@ class Settings:
     @property
     def predictions(self) -> str:
         """Where nightly predictions can be queried, for people: without a password."""
-        if self.predictions_url is None:
-            return str(self.serving / "predictions.sqlite")
-        return re.sub(r"//[^@/]*@", "//", self.predictions_url)
+        return str(self.predictions_url or self.serving / "predictions.sqlite")
 
     @property
     def serving(self) -> Path:
@@ -82,35 +83,70 @@ class Settings:
         return self.home / "state"
 
 
+_DATABASE = "postgresql://user:password@host:port/database"
+_FOLDER = "the path of a folder"
+VARIABLES = (
+    Variable("EVERGREEN_HOME", "home", f"{_FOLDER} that can be made", home, "`.evergreen` in the working folder"),
+    Variable("SPARK_REMOTE", "spark_remote", "sc://host:port", url("sc"), "the embedded engine"),
+    Variable(
+        "EVERGREEN_WAREHOUSE", "warehouse_url", f"{_FOLDER}, or the URL of one in an object store", warehouse,
+        "`warehouse` in the home",
+    ),
+    Variable(
+        "EVERGREEN_ONLINE_STORE", "online_store_url", "redis://user:password@host:port/0 (or rediss://)",
+        url("redis", "rediss"), "SQLite in the home",
+    ),
+    Variable("EVERGREEN_PREDICTIONS", "predictions_url", _DATABASE, url(*POSTGRESQL), "SQLite in the home"),
+    Variable("EVERGREEN_LEDGER", "ledger_url", _DATABASE, url(*POSTGRESQL), "SQLite in the home"),
+    Variable(
+        "EVERGREEN_TRACKING", "tracking", "the URL of an MLflow server (http, https) or of its database",
+        url("http", "https", "sqlite", *POSTGRESQL, "mysql", "mssql", "file", host=False), "SQLite in the home",
+    ),
+    Variable(
+        "EVERGREEN_TUNING", "tuning_url", "the URL of a database, as SQLAlchemy writes it",
+        url("sqlite", *POSTGRESQL, "mysql", host=False), "journal files in the home",
+    ),
+    Variable(
+        "EVERGREEN_ALERT_WEBHOOK", "alert_webhook", "https://host/path (http:// to loopback only)",
+        url("https", "http", kind=WebhookUrl), "no webhook",
+    ),
+    Variable("EVERGREEN_ALERT_WEBHOOK_SECRET", "alert_webhook_secret", "a text", Secret, "posts are not signed"),
+    Variable(
+        "EVERGREEN_ALERT_EMAIL", "alert_email",
+        "smtp://user:password@host:587/?from=a@b.org&to=c@d.org (or smtps://)", url("smtp", "smtps"), "no e-mail",
+    ),
+    Variable(
+        "EVERGREEN_ALERT_SEVERITY", "alert_severity", f"one of {', '.join(get_args(Severity))}",
+        choice(*get_args(Severity)), "warning",
+    ),
+    Variable(
+        "EVERGREEN_ENGINE_IDLE_SECONDS", "engine_idle_seconds", "a number of seconds, 1 or more", number(1), "900"
+    ),
+    Variable(
+        "EVERGREEN_TRACKING_SECONDS", "tracking_seconds", "a number of seconds from 1 to 3600", number(1, 3600), "20"
+    ),
+    Variable("EVERGREEN_PRICE_CPU_HOUR", "price_cpu_hour", "a price, 0 or more", number(0), "0.05"),
+    Variable("EVERGREEN_PRICE_GPU_HOUR", "price_gpu_hour", "a price, 0 or more", number(0), "2"),
+    Variable(
+        "EVERGREEN_DBT_PROJECT", "dbt_project", "the folder of a dbt project", folder("dbt_project.yml"),
+        "the one of this package",
+    ),
+    Variable(
+        "EVERGREEN_FEATURE_REPO", "feature_repo", "the folder of a feature repo", folder("*.py"),
+        "the one of this package",
+    ),
+)  # fmt: skip
+"""Every environment variable that is a setting; docs/operation/settings.md describes them."""
+
+
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read settings from the environment (`EVERGREEN_*`, `SPARK_REMOTE`)."""
+    """Read settings from the environment (`VARIABLES`).
+
+    Raises Invalid, which names the variable and shows no secret, if one cannot be what it has to be.
+    """
     env = os.environ if environ is None else environ
-    return Settings(
-        home=Path(env.get("EVERGREEN_HOME") or ".evergreen").expanduser().absolute(),
-        spark_remote=env.get("SPARK_REMOTE") or None,
-        warehouse_url=env.get("EVERGREEN_WAREHOUSE") or None,
-        online_store_url=env.get("EVERGREEN_ONLINE_STORE") or None,
-        predictions_url=env.get("EVERGREEN_PREDICTIONS") or None,
-        ledger_url=env.get("EVERGREEN_LEDGER") or None,
-        engine_idle_seconds=float(env.get("EVERGREEN_ENGINE_IDLE_SECONDS") or 900),
-        dbt_project=Path(env.get("EVERGREEN_DBT_PROJECT") or ROOT / "dbt_project").absolute(),
-        feature_repo=Path(env.get("EVERGREEN_FEATURE_REPO") or ROOT / "feature_repo").absolute(),
-        tracking=env.get("EVERGREEN_TRACKING") or None,
-        tracking_seconds=float(env.get("EVERGREEN_TRACKING_SECONDS") or 20),
-        tuning_url=env.get("EVERGREEN_TUNING") or None,
-        price_cpu_hour=float(env.get("EVERGREEN_PRICE_CPU_HOUR") or 0.05),
-        price_gpu_hour=float(env.get("EVERGREEN_PRICE_GPU_HOUR") or 2.0),
-        alert_webhook=env.get("EVERGREEN_ALERT_WEBHOOK") or None,
-        alert_webhook_secret=env.get("EVERGREEN_ALERT_WEBHOOK_SECRET") or None,
-        alert_email=env.get("EVERGREEN_ALERT_EMAIL") or None,
-        alert_severity=_severity(env.get("EVERGREEN_ALERT_SEVERITY") or "warning"),
-    )
-
-
-def _severity(name: str) -> Severity:
-    if name not in get_args(Severity):
-        raise ValueError(f"EVERGREEN_ALERT_SEVERITY: expected one of {', '.join(get_args(Severity))}, found {name!r}")
-    return cast(Severity, name)
+    texts = {"EVERGREEN_HOME": ".evergreen"} | {name: text for name, text in env.items() if text}
+    return Settings(**{each.field: each.value(texts[each.name]) for each in VARIABLES if each.name in texts})
 
 
 @contextlib.contextmanager

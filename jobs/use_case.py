@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
+from jobs.errors import Invalid
 from jobs.problem import Problem
 from jobs.windows import WindowFeatures
 
@@ -58,8 +59,6 @@ class Source:
     option: str = ""
     """Name of the input (`--transactions FILE`); empty: the source's own name."""
     required: bool = True
-    plausible_age: timedelta = timedelta(days=10_957)
-    """An event, or an arrival, of longer ago (30 years) is taken for a mistake and goes to quarantine."""
     carried_by: str | None = None
     """Source whose file holds these columns too, when this source has no file of its own."""
     carried_delay: timedelta | None = None
@@ -135,5 +134,5 @@ class UseCase:
 def problem_of(use_case: "UseCase") -> Problem:
     """The use case's problem. Raises ValueError if it declares none."""
     if use_case.problem is None:
-        raise ValueError(f"{use_case.name}: expected a use case with a problem, found one without; declare it")
+        raise Invalid(f"{use_case.name}: expected a use case with a problem, found one without; declare it")
     return use_case.problem

@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple, get_args
 
 import pyarrow as pa
 
+from jobs.errors import Invalid
+
 Function = Literal[
     "count", "sum", "mean", "std", "min", "max", "distinct", "rate", "last_age", "first_age", "streak", "streak_age"
 ]
@@ -62,17 +64,17 @@ class Aggregate:
 
     def __post_init__(self) -> None:
         if self.function not in get_args(Function):
-            raise ValueError(f"unknown function {self.function!r}; expected one of {', '.join(get_args(Function))}")
+            raise Invalid(f"unknown function {self.function!r}; expected one of {', '.join(get_args(Function))}")
         if self.column is None and self.function not in COLUMN_OPTIONAL:
-            raise ValueError(f"{self.function} needs a column; name one: Aggregate({self.function!r}, column=...)")
+            raise Invalid(f"{self.function} needs a column; name one: Aggregate({self.function!r}, column=...)")
         if not self.windows or min(self.windows) <= timedelta(0) or self.delay < timedelta(0):
-            raise ValueError(f"expected positive windows and delay >= 0, found {self.windows} and {self.delay}")
+            raise Invalid(f"expected positive windows and delay >= 0, found {self.windows} and {self.delay}")
         if self.function == "rate" and (self.of != "labels" or self.where is not None):
-            raise ValueError("rate divides labels by events: declare it with of='labels' and without `where`")
+            raise Invalid("rate divides labels by events: declare it with of='labels' and without `where`")
         if self.function in ("streak", "streak_age") and self.where is not None:
-            raise ValueError(f"{self.function} takes true and false facts alike: declare it without `where`")
+            raise Invalid(f"{self.function} takes true and false facts alike: declare it without `where`")
         if self.where is not None and len(self.where) == 3 and self.where[1] not in ("<=", ">"):
-            raise ValueError(f"where: expected a comparison '<=' or '>', found {self.where[1]!r}")
+            raise Invalid(f"where: expected a comparison '<=' or '>', found {self.where[1]!r}")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -101,7 +103,7 @@ class Ratio:
 
     def __post_init__(self) -> None:
         if len(self.to.windows) != 1:
-            raise ValueError(f"ratio {self.name}: expected a level in one window, found {len(self.to.windows)}")
+            raise Invalid(f"ratio {self.name}: expected a level in one window, found {len(self.to.windows)}")
 
 
 class Feature(NamedTuple):
@@ -146,7 +148,7 @@ class WindowFeatures:
         names = [self.id, self.entity, "event_timestamp", "created_timestamp", "event_date", *self.names]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"{self.name}: columns declared twice: {', '.join(twice)}; give the aggregates a `name`")
+            raise Invalid(f"{self.name}: columns declared twice: {', '.join(twice)}; give the aggregates a `name`")
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:

@@ -44,6 +44,6 @@ def input_files(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def given(files: Mapping[str, tuple[Path, ...]]) -> dict[str, tuple[Path, ...]]:
+def chosen_files(files: Mapping[str, tuple[Path, ...]]) -> dict[str, tuple[Path, ...]]:
     """Of the options that `input_files` declared, those that were used."""
     return {name: paths for name, paths in files.items() if paths}

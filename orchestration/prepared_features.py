@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from jobs.errors import EvergreenError
 from jobs.ingest import registered_inputs
 from jobs.ingest.registered_inputs import Inputs
 from jobs.lakehouse import engine
@@ -20,7 +21,7 @@ SETTLED = timedelta(days=366)
 """Labels reported within this time after the last event count."""
 
 
-class NotPrepared(ValueError):
+class NotPrepared(EvergreenError, ValueError):
     """The lineage stopped before the features were there."""
 
 
@@ -43,7 +44,7 @@ def prepared(
     whole = replace(use_case, problem=None, training_window=ALWAYS)
     inputs = run_command.registered(own, whole, files, columns)
     try:
-        if run_command.run(own, whole, files, columns, inputs.end + SETTLED, show=False, ahead=True):
+        if run_command.run(own, whole, files, columns, inputs.end + SETTLED, show=False):
             raise NotPrepared("expected the lineage to build the features, but it stopped; see above why")
         yield attach(own), inputs
     finally:
@@ -53,9 +54,9 @@ def prepared(
 
 def _home(settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None) -> Settings:
     """A home for exactly these files: a file that changed is another input, not a further load of the same."""
-    given = {name: registered_inputs.stamps(_flat(paths)) for name, paths in files.items()}
+    file_stamps = {name: registered_inputs.stamps(_flat(paths)) for name, paths in files.items()}
     names = registered_inputs.stamps([columns] if columns else [])
-    digest = hashlib.sha256(json.dumps([use_case.name, given, names], sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps([use_case.name, file_stamps, names], sort_keys=True).encode()).hexdigest()[:16]
     warehouse = settings.warehouse_url and f"{settings.warehouse_url.rstrip('/')}/prepared/{digest}"
     return replace(settings, home=settings.home / "prepared" / digest, warehouse_url=warehouse, online_store_url=None)
 

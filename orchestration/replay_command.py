@@ -4,7 +4,7 @@ What a day is, and how policies decide, is in `jobs.backtesting.replay`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -21,46 +21,72 @@ from jobs.use_case import UseCase, problem_of
 from orchestration.prepared_features import SETTLED, prepared
 
 
+@dataclass(frozen=True)
+class ReplayRequest:
+    """What is asked of a replay; what is None is taken from the file or from the use case."""
+
+    policy: Policy
+    first: date | None = None
+    last: date | None = None
+    instant: bool = False
+    """Every label is known with its event."""
+    seed: int = 0
+    acting: Acting | None = None
+    memory: timedelta | None = None
+    """How far a training looks back."""
+
+    def plan(self, first_day: date, last_day: date) -> Plan:
+        """The plan for a file of these days. Raises ValueError if its span holds no days to decide on."""
+        first, last = self.first or first_day, self.last or last_day
+        trained_on = max(first, first_day + FIRST_TRAINING)
+        if not (first_day <= first and trained_on < last <= last_day):
+            raise ValueError(
+                f"replay: expected days between {first_day} and {last_day}, the last one after the first training on "
+                f"{trained_on}, found {first} to {last}; choose --from and --to, or give a longer file"
+            )
+        return Plan(self.policy, first, last, trained_on, self.instant, self.seed, acting=self.acting)
+
+    @property
+    def title(self) -> str:
+        """The words over the picture, after the name of the use case."""
+        return f"policy {self.policy}" + (", labels at once" if self.instant else "")
+
+
 def run(
     settings: Settings,
     use_case: UseCase,
     files: Mapping[str, Sequence[Path]],
     columns: Path | None,
-    policy: Policy,
+    request: ReplayRequest,
     out: Path,
-    span: tuple[date | None, date | None] = (None, None),
-    instant: bool = False,
-    seed: int = 0,
     progress: replay.Progress | None = None,
-    acting: Acting | None = None,
-    memory: timedelta | None = None,
 ) -> pl.DataFrame:
     """Replay; writes `timeline.parquet` and `timeline.png` to `out` and returns the rows of the first.
 
-    With `acting`, it writes `actions.parquet` too: the decision about each event, and its probability.
-
-    Args:
-        memory: how far a training looks back; None: as the use case declares.
+    If the request acts, it writes `actions.parquet` too: the decision about each event, and its probability.
 
     Raises:
         ValueError: the span holds no days to decide on, or `out` holds another replay.
     """
-    given = files if any(files.values()) else _built_in(settings, use_case)
-    with prepared(settings, use_case, given, columns) as (lakehouse, inputs):
+    files = files if any(files.values()) else _built_in(settings, use_case)
+    with prepared(settings, use_case, files, columns) as (lakehouse, inputs):
         history.build(lakehouse, use_case, inputs.end + SETTLED)
-    plan = replace(_plan(policy, inputs.first_day, inputs.last_day, span, instant, seed), acting=acting)
+    plan, acting = request.plan(inputs.first_day, inputs.last_day), request.acting
     own = replace(settings, home=out / "home", warehouse_url=str(lakehouse.warehouse))
-    seen = history.read(lakehouse, use_case)
+    events = history.read(lakehouse, use_case)
     if acting is not None:
-        seen = without_label_features(seen, use_case)
+        events = without_label_features(events, use_case)
     # The features of an event do not depend on it, so that the history is the same one.
-    use_case = use_case if memory is None else replace(use_case, training_window=memory)
-    played = replay.run(own, use_case, seen, plan, out, progress)
-    rows = timeline.frame(played.days, replay.outcomes(seen, played.decided))
+    if request.memory is not None:
+        use_case = replace(use_case, training_window=request.memory)
+    played = replay.run(own, use_case, events, plan, out, progress)
+    rows = timeline.frame(played.days, replay.outcomes(events, played.decided))
     if acting is not None:
         ids = history.event_ids(lakehouse, use_case)
-        timeline.parquet(pl.DataFrame(exploration.table(played.told(), seen, ids, acting)), out / "actions.parquet")
-    timeline.write(rows, out, f"{use_case.name}, policy {policy}" + (", labels at once" if instant else ""))
+        timeline.parquet(
+            pl.DataFrame(exploration.table(played.scored_days(), events, ids, acting)), out / "actions.parquet"
+        )
+    timeline.write(rows, out, f"{use_case.name}, {request.title}")
     return rows
 
 
@@ -76,19 +102,6 @@ def acting_on(
         corrected=corrected,
         seed=seed,
     )
-
-
-def _plan(
-    policy: Policy, first_day: date, last_day: date, span: tuple[date | None, date | None], instant: bool, seed: int
-) -> Plan:
-    first, last = span[0] or first_day, span[1] or last_day
-    trained_on = max(first, first_day + FIRST_TRAINING)
-    if not (first_day <= first and trained_on < last <= last_day):
-        raise ValueError(
-            f"replay: expected days between {first_day} and {last_day}, the last one after the first training on "
-            f"{trained_on}, found {first} to {last}; choose --from and --to, or give a longer file"
-        )
-    return Plan(policy, first, last, trained_on, instant, seed)
 
 
 def _built_in(settings: Settings, use_case: UseCase) -> dict[str, Sequence[Path]]:

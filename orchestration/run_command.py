@@ -34,12 +34,8 @@ def run(
     as_of: datetime | None,
     full: bool = False,
     show: bool = True,
-    ahead: bool = False,
 ) -> int:
-    """Register the files given, run what is new, print a summary; returns the exit status.
-
-    `as_of` may lie after the present only with `ahead`.
-    """
+    """Register the files given, run what is new, print a summary; returns the exit status."""
     from jobs.ingest.registered_inputs import InputError
     from jobs.lakehouse.engine import EngineUnreachable
 
@@ -47,9 +43,8 @@ def run(
         # A second run of the same use case waits here, and then finds nothing new.
         with file_lock(settings.home / "locks" / f"run.{use_case.name}.lock"):
             inputs = _inputs(settings, use_case, files, columns, show)
-            now = datetime.now(UTC)
             # Input of a day that is not over yet is known until now.
-            as_of = inputs.checked_as_of(as_of, max(now, as_of) if ahead else now) if as_of else min(inputs.end, now)
+            as_of = as_of or min(inputs.end, datetime.now(UTC))
             return _run(settings, use_case, inputs, as_of, full, show)
     except (InputError, EngineUnreachable, OSError) as error:
         console.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}", soft_wrap=True)
@@ -92,14 +87,14 @@ def registered(
 ) -> registered_inputs.Inputs:
     """Make `files` the input of the use case. Raises InputError if they cannot be used."""
     named = [*(f for paths in files.values() for f in paths), *([columns] if columns else [])]
-    given, last = registered_inputs.stamps(named), registered_inputs.registered(settings, use_case)
-    if last is not None and len(given) == len(named) and last.given == given:
+    file_stamps, last = registered_inputs.stamps(named), registered_inputs.registered(settings, use_case)
+    if last is not None and len(file_stamps) == len(named) and last.given == file_stamps:
         return last
     from jobs.actions import verdicts
     from jobs.ingest import registration
 
     inputs = registration.describe(use_case, files, columns, datetime.now(UTC))
-    inputs = verdicts.joined(settings, use_case, replace(inputs, given=given))
+    inputs = verdicts.joined(settings, use_case, replace(inputs, given=file_stamps))
     return registered_inputs.register(settings, use_case, inputs)
 
 
@@ -108,18 +103,18 @@ def _run(
 ) -> int:
     lakehouse = attach(settings)
     paths = [p for name in inputs.files for p in inputs.paths(name)]
-    asked = {"as_of": as_of, "columns": inputs.columns}
+    parameters = {"as_of": as_of, "columns": inputs.columns}
     last = fingerprint.last(settings, use_case)
-    if not full and last.get("fingerprint") == fingerprint.of_run(lakehouse, use_case, paths, asked):
+    if not full and last.get("fingerprint") == fingerprint.of_run(lakehouse, use_case, paths, parameters):
         console.print(f"Nothing new for {use_case.name} since run {last['run_id']} (as of {last['as_of']}).")
         _where_next(settings)
         return 0
     execute = _prepared(settings)
-    outcome = execute(settings, use_case, as_of, _days(settings, use_case, as_of, last), (use_case,), show=show)
+    outcome = execute(settings, use_case, as_of, _days(inputs, as_of, last), (use_case,), show=show)
     _summary(use_case, inputs, as_of, outcome)
     if not outcome.success:
         return 1
-    record: dict[str, object] = {"fingerprint": fingerprint.of_run(lakehouse, use_case, paths, asked)}
+    record: dict[str, object] = {"fingerprint": fingerprint.of_run(lakehouse, use_case, paths, parameters)}
     record |= {"run_id": outcome.run_id, "as_of": as_of.isoformat(), "seconds": outcome.seconds, "steps": outcome.steps}
     fingerprint.remember(settings, use_case, record)
     _where_next(settings)
@@ -138,13 +133,13 @@ def _prepared(settings: Settings) -> "Callable[..., Outcome]":
     return execute
 
 
-def _days(settings: Settings, use_case: UseCase, as_of: datetime, last: Mapping[str, str]) -> tuple[date, date]:
+def _days(inputs: registered_inputs.Inputs, as_of: datetime, last: Mapping[str, str]) -> tuple[date, date]:
     """Partitions the run is recorded for: the days since the last run, or all of them at first."""
-    from orchestration import partitions
-
-    until = (as_of - timedelta(microseconds=1)).date()
-    before = (datetime.fromisoformat(last["as_of"]) - timedelta(microseconds=1)).date() if last else date.min
-    return partitions.between(settings, use_case, min(before + timedelta(days=1), until), until)
+    end = min(inputs.last_day, (as_of - timedelta(microseconds=1)).date())
+    if last:
+        before = (datetime.fromisoformat(last["as_of"]) - timedelta(microseconds=1)).date()
+        return max(inputs.first_day, min(before + timedelta(days=1), end)), max(end, inputs.first_day)
+    return inputs.first_day, max(end, inputs.first_day)
 
 
 def _summary(use_case: UseCase, inputs: registered_inputs.Inputs, as_of: datetime, outcome: "Outcome") -> None:

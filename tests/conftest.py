@@ -26,10 +26,11 @@ from worlds.draws import SEED
 from worlds.examples import EVERYBODY, explored
 from worlds.shared import STARTED, Server, one_server, session_folder
 
-from jobs import settings
+from jobs import secret, settings
 from jobs.lakehouse import engine
 from jobs.lakehouse.session_catalog import find_tables
 from jobs.lakehouse.tables import Lakehouse, attach
+from jobs.secret import Url
 from jobs.settings import ROOT, Settings
 from tools.check_test_needs import postgres_program
 
@@ -80,6 +81,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     counts = sorted((about[EXAMPLES], name) for about, name in passed if EXAMPLES in about)
     for count, name in counts:
         terminalreporter.write_line(f"{count:6} examples of {name}")
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process hides every secret it was given; a test, only its own."""
+    monkeypatch.setattr(secret, "_known", set())
 
 
 @pytest.fixture(scope="session")
@@ -160,7 +167,7 @@ def ledger_home(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     url, name = request.getfixturevalue("postgresql"), f"d{uuid4().hex}"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"create database {name}".encode())
-    return replace(found, ledger_url=url.replace("/postgres", f"/{name}"))
+    return replace(found, ledger_url=Url(url.replace("/postgres", f"/{name}")))
 
 
 @dataclass

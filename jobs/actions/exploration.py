@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from jobs.arrays import Bools, Floats
 from jobs.datasets.history import History, LabelVersions
+from jobs.errors import Invalid
 from jobs.use_case import UseCase
 
 
@@ -49,7 +50,7 @@ class Acting:
     def __post_init__(self) -> None:
         least = min(self.cap, self.quota or 0, self.limit or 0, self.seed)
         if not 0 <= self.explore <= 1 or least < 0 or self.clip < 1:
-            raise ValueError(f"acting: expected a rate in [0, 1], counts >= 0 and a clip >= 1, found {self}")
+            raise Invalid(f"acting: expected a rate in [0, 1], counts >= 0 and a clip >= 1, found {self}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ def act(scores: Floats, day: date, policy: Acting, amounts: Floats | None = None
     free = suspected
     if policy.limit is not None:
         if amounts is None:
-            raise ValueError(f"act: expected amounts, as the policy has a limit of {policy.limit}, found none")
+            raise Invalid(f"act: expected amounts, as the policy has a limit of {policy.limit}, found none")
         free = suspected & (amounts <= policy.limit)
     places = np.flatnonzero(free)
     mean = min(policy.explore * len(places), policy.cap)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from jobs.actions.review_sampling import Queue, queue
 from jobs.arrays import Bools, Floats
 from jobs.datasets.training_rows import codes
+from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.scoring import prediction_log
 from jobs.scoring.prediction_log import TIME
@@ -33,7 +34,7 @@ QUEUE_COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
 """Columns of a row besides those of its event -> type, description."""
 
 
-class NothingScored(ValueError):
+class NothingScored(EvergreenError, ValueError):
     """There are no predictions of the day."""
 
 

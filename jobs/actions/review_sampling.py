@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jobs.arrays import Bools, Floats, Ints
+from jobs.errors import Invalid
 
 Reason = Literal["risk", "uncertainty", "random"]
 
@@ -38,7 +39,7 @@ class Shares:
 
     def __post_init__(self) -> None:
         if min(self.uncertainty, self.random) < 0 or self.uncertainty + self.random > 1 or self.per_entity < 1:
-            raise ValueError(f"review shares: expected parts of 1 and one event of an entity at least, found {self}")
+            raise Invalid(f"review shares: expected parts of 1 and one event of an entity at least, found {self}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ def queue(
         ValueError: a negative capacity, or a score that is not a number.
     """
     if capacity < 0 or np.isnan(scores).any():
-        raise ValueError(f"review queue: expected a capacity >= 0 and finite scores, found {capacity}; score again")
+        raise Invalid(f"review queue: expected a capacity >= 0 and finite scores, found {capacity}; score again")
     left = np.ones(len(scores), np.bool_) if reviewed is None else ~reviewed
     of = np.arange(len(scores)) if entities is None else np.unique(np.asarray(entities), return_inverse=True)[1]
     drawn, unsure = int(capacity * shares.random), int(capacity * shares.uncertainty)

@@ -19,6 +19,7 @@ from urllib.parse import SplitResult
 from jobs.alerts import redaction
 from jobs.alerts.addresses import ANSWER_SECONDS, is_loopback, split
 from jobs.alerts.notice import LOGGER, SEVERITIES, Notice
+from jobs.errors import Invalid
 from jobs.settings import Settings, Severity
 
 
@@ -34,8 +35,7 @@ def deliver(settings: Settings, channel: str, notice: Notice) -> str | None:
     try:
         _CHANNELS[channel](settings, notice)
     except Exception as error:
-        hidden = redaction.secrets(settings)
-        why = redaction.line(f"{type(error).__name__}: {error}", hidden, longest=500)
+        why = redaction.line(f"{type(error).__name__}: {error}", longest=500)
         LOGGER.warning("%s not delivered by %s, to be tried again: %s", redaction.line(notice.title), channel, why)
         return why
     return None
@@ -48,11 +48,11 @@ def _log(settings: Settings, notice: Notice) -> None:
 def webhook(settings: Settings) -> SplitResult:
     """The URL that alerts are posted to. Raises ValueError if it is neither https nor on loopback."""
     name, expected = "EVERGREEN_ALERT_WEBHOOK", "https://host/path (http:// to loopback only)"
-    parts = split(name, settings.alert_webhook or "", expected)
+    parts = split(name, settings.alert_webhook, expected)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
-        raise ValueError(f"{name}: expected {expected}, found {parts.scheme}://{parts.hostname}; use https")
+        raise Invalid(f"{name}: expected {expected}, found {parts.scheme}://{parts.hostname}; use https")
     if parts.username is not None:
-        raise ValueError(f"{name}: expected {expected}, found a user; set EVERGREEN_ALERT_WEBHOOK_SECRET instead")
+        raise Invalid(f"{name}: expected {expected}, found a user; set EVERGREEN_ALERT_WEBHOOK_SECRET instead")
     return parts
 
 
@@ -64,7 +64,7 @@ def _post(settings: Settings, notice: Notice) -> None:
     body = json.dumps(content, default=lambda moment: moment.isoformat(), allow_nan=False).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "evergreen", "Idempotency-Key": notice.key}
     if settings.alert_webhook_secret:
-        signature = hmac.new(settings.alert_webhook_secret.encode(), body, hashlib.sha256).hexdigest()
+        signature = hmac.new(settings.alert_webhook_secret.reveal().encode(), body, hashlib.sha256).hexdigest()
         headers["X-Evergreen-Signature-256"] = f"sha256={signature}"
     request = urllib.request.Request(parts.geturl(), data=body, headers=headers, method="POST")
     # What is sent to this machine must not leave it through a proxy.

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, unquote
 
 from jobs.alerts.addresses import ANSWER_SECONDS, is_loopback, split
 from jobs.alerts.notice import LOGGER, Notice
+from jobs.errors import Invalid
 from jobs.settings import Settings
 
 NAME = "EVERGREEN_ALERT_EMAIL"
@@ -42,15 +43,15 @@ class Mailbox:
 
 def mailbox(settings: Settings) -> Mailbox:
     """The mailbox that the settings name. Raises ValueError, which shows no password, if they do not."""
-    parts = split(NAME, settings.alert_email or "", EXPECTED)
+    parts = split(NAME, settings.alert_email, EXPECTED)
     if parts.scheme not in PORTS:
-        raise ValueError(f"{NAME}: expected {EXPECTED}, found {parts.scheme}://")
+        raise Invalid(f"{NAME}: expected {EXPECTED}, found {parts.scheme}://")
     query = parse_qs(parts.query, keep_blank_values=True)
     if query.keys() != {"from", "to"} or len(query["from"]) != 1 or parts.path not in ("", "/"):
-        raise ValueError(f"{NAME}: expected one `from` and `to` after the host, found {sorted(query)}; {EXPECTED}")
+        raise Invalid(f"{NAME}: expected one `from` and `to` after the host, found {sorted(query)}; {EXPECTED}")
     to = tuple(address for text in query["to"] for address in text.split(","))
     if wrong := [address for address in (*query["from"], *to) if not ADDRESS.fullmatch(address)]:
-        raise ValueError(f"{NAME}: expected addresses like a@b.org, found {wrong[0]!r}; a plus sign is written %2B")
+        raise Invalid(f"{NAME}: expected addresses like a@b.org, found {wrong[0]!r}; a plus sign is written %2B")
     return Mailbox(
         secure=parts.scheme == "smtps",
         host=parts.hostname or "",

@@ -15,6 +15,7 @@ from typing import Any
 from jobs.alerts import channels as alert_channels
 from jobs.alerts import records, redaction
 from jobs.alerts.records import Delivery
+from jobs.errors import Invalid
 from jobs.ledger.database import repeated, transaction
 from jobs.settings import Settings, Severity
 
@@ -66,12 +67,12 @@ def send(settings: Settings, alert: Alert, now: datetime) -> bool:
         ValueError: a moment without a zone.
     """
     if alert.as_of.tzinfo is None or now.tzinfo is None:
-        raise ValueError(f"alert: expected moments with a zone, found {alert.as_of} and {now}; add tzinfo=UTC")
-    hidden, channels = redaction.secrets(settings), alert_channels.configured(settings, alert.severity)
+        raise Invalid(f"alert: expected moments with a zone, found {alert.as_of} and {now}; add tzinfo=UTC")
+    channels = alert_channels.configured(settings, alert.severity)
     safe = {
-        "subject": _subject(settings, alert.subject),
-        "message": redaction.line(alert.message, hidden),
-        "evidence": redaction.plain(alert.evidence, hidden),
+        "subject": _subject(alert.subject),
+        "message": redaction.line(alert.message),
+        "evidence": redaction.plain(alert.evidence),
     }
     notified = repeated(settings, lambda connection: records.record(connection, {**vars(alert), **safe}, channels, now))
     flush(settings, now)
@@ -80,7 +81,7 @@ def send(settings: Settings, alert: Alert, now: datetime) -> bool:
 
 def resolve(settings: Settings, use_case: str, kind: str, subject: str, now: datetime) -> bool:
     """End a condition, so that an alert is sent again if it comes back. Returns whether it was open."""
-    key = {"use_case": use_case, "kind": kind, "subject": _subject(settings, subject)}
+    key = {"use_case": use_case, "kind": kind, "subject": _subject(subject)}
     return repeated(settings, lambda connection: records.close(connection, key, now))
 
 
@@ -90,7 +91,7 @@ def settle(settings: Settings, use_case: str, kind: str, alerts: Sequence[Alert]
     Returns:
         How many notifications were recorded, and how many alerts were resolved.
     """
-    holding = {_subject(settings, alert.subject) for alert in alerts}
+    holding = {_subject(alert.subject) for alert in alerts}
     over = [subject for subject in open_subjects(settings, use_case, kind) if subject not in holding]
     resolved = sum(resolve(settings, use_case, kind, subject, now) for subject in over)
     return sum(send(settings, alert, now) for alert in alerts), resolved
@@ -139,5 +140,5 @@ def open_subjects(settings: Settings, use_case: str, kind: str) -> list[str]:
     return [each.alert.subject for each in recorded(settings, use_case) if each.alert.kind == kind]
 
 
-def _subject(settings: Settings, subject: str) -> str:
-    return redaction.line(subject, redaction.secrets(settings), LONGEST_SUBJECT)
+def _subject(subject: str) -> str:
+    return redaction.line(subject, LONGEST_SUBJECT)

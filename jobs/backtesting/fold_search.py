@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.datasets.training_rows import sampled
+from jobs.errors import Invalid
 from jobs.models.catalog import STEPS, new_model
 from jobs.models.protocol import Examples
 from jobs.problem import Family, Range
@@ -56,7 +57,7 @@ def _parts(
     start = int(times[-1]) - validation // timedelta(microseconds=1)
     train, valid = known.rows(times <= start - delay // timedelta(microseconds=1)), known.rows(times > start)
     if not train.labels.any() or not valid.labels.any():
-        raise ValueError(
+        raise Invalid(
             f"comparing families or parameters needs positives among the last {validation.days} known days and before "
             f"them; found {int(valid.labels.sum())} and {int(train.labels.sum())}; begin later, or name one family"
         )

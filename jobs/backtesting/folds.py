@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from jobs.backtesting.fold_search import searched
 from jobs.datasets.training_rows import sampled
+from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.models.catalog import new_model
 from jobs.models.protocol import Examples, Model
@@ -35,7 +36,7 @@ USUAL_FAMILY = "boosted"
 DAY_COLUMN, KNOWN = "backtest_day", "backtest_known"
 
 
-class BacktestError(ValueError):
+class BacktestError(EvergreenError, ValueError):
     """A fold that cannot be measured: the message says what was expected, what was found and what to do."""
 
 

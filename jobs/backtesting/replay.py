@@ -37,8 +37,8 @@ class Replayed:
     days: list[Day]
     decided: list[DecidedRows]
 
-    def told(self) -> Iterator[tuple[slice, date, Floats | None]]:
-        """Rows, day and scores of each."""
+    def scored_days(self) -> Iterator[tuple[slice, date, Floats | None]]:
+        """The rows, the date and the scores of each day; no scores where no model was in production."""
         for day, (rows, scores) in zip(self.days, self.decided, strict=True):
             yield rows, date.fromisoformat(day.date), scores
 

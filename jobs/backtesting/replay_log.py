@@ -10,6 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from jobs.errors import Invalid
 from jobs.retraining.policy import RetrainingDecision
 from jobs.state_files import replace_bytes, replace_json
 
@@ -60,7 +61,7 @@ class Lines:
         out.mkdir(parents=True, exist_ok=True)
         self._path, kept = out / LINES, out / PLAN
         if kept.exists() and json.loads(kept.read_text()) != json.loads(json.dumps(plan)):
-            raise ValueError(f"{out}: expected the same replay or an empty folder, found another one; choose another")
+            raise Invalid(f"{out}: expected the same replay or an empty folder, found another one; choose another")
         if not kept.exists():
             replace_json(kept, plan)
 

@@ -13,6 +13,7 @@ from typing import Any
 from jobs.datasets import history
 from jobs.datasets.time_split import Split
 from jobs.datasets.training_rows import TrainingRows, read
+from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Family, Problem, Review
 from jobs.registry import model_versions
@@ -54,7 +55,7 @@ def reproduce(lakehouse: Lakehouse, use_case: UseCase, version: int, again: bool
     try:
         rows = read(lakehouse, use_case, training["table_version"], bundle.manifest.names)
     except OSError as error:
-        raise ValueError(
+        raise Invalid(
             f"{training['table']}: expected version {training['table_version']}, which model {version} was trained on, "
             f"found {error}; restore the warehouse: pinned versions are kept by `evergreen maintain`"
         ) from error

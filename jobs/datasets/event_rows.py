@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from jobs.errors import Invalid
 from jobs.feature_store.point_in_time import literal
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.use_case import UseCase
@@ -57,7 +58,7 @@ def inputs(
 
     found = lakehouse.versions([*tables, *(use_case.window_table(windows) for windows in use_case.windows)])
     if missing := [table for table, version in found.items() if version is None]:
-        raise ValueError(f"{target}: expected the tables {missing}, found none; run what builds them first")
+        raise Invalid(f"{target}: expected the tables {missing}, found none; run what builds them first")
     versions = {table: version for table, version in found.items() if version is not None}
     return InputVersions(versions, declarations_hash(lakehouse.settings, use_case), use_case.feature_service, as_of)
 

@@ -22,6 +22,7 @@ from jobs.datasets.event_rows import InputVersions
 from jobs.datasets.slices import masks, readable
 from jobs.datasets.stored_features import Days, StoredFeatures
 from jobs.datasets.training_rows import TrainingRows, codes, numeric_names
+from jobs.errors import Invalid
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.models.protocol import Examples
 from jobs.models.tables import features_of
@@ -203,7 +204,7 @@ def read(
     name = table(use_case)
     state = state or lakehouse.state(name, version)
     if not state:
-        raise ValueError(f"{name}: expected a history, found none; build it first")
+        raise Invalid(f"{name}: expected a history, found none; build it first")
     version = lakehouse.version(name) if version is None else version
     key = (name, version, repr(use_case.problem))
     # A history with all its features serves both.

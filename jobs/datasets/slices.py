@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.arrays import Bools
+from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Groups, Slice
 from jobs.use_case import UseCase
@@ -58,7 +59,7 @@ def _values(
     """The guarded column, one value per row; None if it is that of a profile which was never loaded."""
     if guard.source is None:
         if guard.column not in rows.column_names:
-            raise ValueError(
+            raise Invalid(
                 f"slice {guard.name}: expected column {guard.column!r} in {use_case.training_set}, found "
                 f"{rows.column_names}; correct the declaration"
             )
@@ -98,7 +99,7 @@ def _groups(guard: Groups, values: pl.Series) -> Iterator[tuple[str, Bools]]:
         return
     distinct = sorted(values.drop_nulls().cast(pl.String).unique().to_list())
     if len(distinct) > MOST_GROUPS:
-        raise ValueError(
+        raise Invalid(
             f"slice {guard.name}: expected at most {MOST_GROUPS} values of {guard.column!r}, found {len(distinct)}; "
             "cut numbers at edges, or declare a Slice of the values that matter"
         )

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrays import Bools
+from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of
@@ -58,7 +59,7 @@ def feature_names(lakehouse: Lakehouse, use_case: UseCase, version: int, served:
     schema = lakehouse.schema(use_case.training_set, version)
     names = list(dict.fromkeys([*problem_of(use_case).inputs, *served]))
     if missing := [name for name in names if name not in schema.names]:
-        raise ValueError(
+        raise Invalid(
             f"{use_case.training_set}: expected the columns {missing}, found {schema.names}; build the training set "
             "again, or correct the problem's inputs"
         )

@@ -16,6 +16,7 @@ import numpy as np
 
 from jobs.arrays import Floats
 from jobs.drift.histograms import WEEK, Histograms, expected
+from jobs.errors import Invalid
 from jobs.stats.divergences import jensen_shannon, kolmogorov_smirnov, stability_index
 
 DAY = timedelta(days=1)
@@ -108,7 +109,7 @@ def reference(stable: Histograms) -> Reference:
         ValueError: fewer than FEWEST_DAYS days.
     """
     if len(stable.days) < FEWEST_DAYS:
-        raise ValueError(f"reference: expected at least {FEWEST_DAYS} days with rows, found {len(stable.days)}; wait")
+        raise Invalid(f"reference: expected at least {FEWEST_DAYS} days with rows, found {len(stable.days)}; wait")
     weeks = min(WEEKS, len(stable.days) // (2 * WEEK))
     noise: list[Noise] = []
     for window in WINDOWS:
@@ -129,7 +130,7 @@ def judge(known: Reference, recent: Histograms, of_labels: Collection[str] = ())
         ValueError: no day, or other features than the reference's.
     """
     if not recent.days:
-        raise ValueError("recent days: expected at least the day to judge, found none; count it first")
+        raise Invalid("recent days: expected at least the day to judge, found none; count it first")
     together, day = known.histograms.followed_by(recent), recent.days[-1]
     together = together.until(day)
     features = together.features
@@ -198,9 +199,7 @@ def _noise(stable: Histograms, window: int, weeks: int, day: Noise | None) -> No
     both = [_window(stable, last, window, weeks, step) for step in (-1, 1) for last in stable.days]
     found = [each for each in both if each is not None]
     if len(found) < WEEK:
-        raise ValueError(
-            f"reference: expected days in a row, found {len(found)} windows of {window} days; mend the gaps"
-        )
+        raise Invalid(f"reference: expected days in a row, found {len(found)} windows of {window} days; mend the gaps")
     distances = np.stack([each.distances for each in found])
     sampling = float(np.median([each.sampling for each in found]))
     location = np.median(distances, axis=0)

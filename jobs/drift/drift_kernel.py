@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.arrays import Ints
+from jobs.errors import Invalid
 
 Batches = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 Edges = NDArray[np.float32]
@@ -57,7 +58,7 @@ def edges_of(values: NDArray[Any], bins: int = 20) -> Edges:
         ValueError: fewer than two bins.
     """
     if bins < 2:
-        raise ValueError(f"bins: expected at least 2, found {bins}")
+        raise Invalid(f"bins: expected at least 2, found {bins}")
     with np.errstate(over="ignore"):  # beyond float32 is infinite, as it is for a model's graph
         known = np.sort(values.astype(np.float32))
     known = known[: int(np.searchsorted(known, np.nan))]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from jobs.arrays import Floats
 from jobs.drift.drift_kernel import COUNTED, MISSING, Edges, counter
+from jobs.errors import Invalid
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -38,9 +39,9 @@ class Histograms:
     def __post_init__(self) -> None:
         if self.counts.ndim != 3 or self.counts.shape[:2] != (len(self.days), len(self.features)):
             expected = f"({len(self.days)}, {len(self.features)}, bins)"
-            raise ValueError(f"counts: expected shape {expected}, found {self.counts.shape}")
+            raise Invalid(f"counts: expected shape {expected}, found {self.counts.shape}")
         if list(self.days) != sorted(set(self.days)):
-            raise ValueError("days: expected each once, rising; sort them")
+            raise Invalid("days: expected each once, rising; sort them")
 
     @property
     def rows(self) -> Floats:
@@ -57,7 +58,7 @@ class Histograms:
     def followed_by(self, later: Histograms) -> Histograms:
         """These days and those of `later`, which holds where both have a day. Raises ValueError on other features."""
         if self.features != later.features or self.counts.shape[2] != later.counts.shape[2]:
-            raise ValueError(f"features: expected {self.features}, found {later.features}; count with the same edges")
+            raise Invalid(f"features: expected {self.features}, found {later.features}; count with the same edges")
         new = [n for n, day in enumerate(self.days) if day not in set(later.days)]
         days = np.array([*(self.days[n] for n in new), *later.days])
         order = np.argsort(days)

@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.arrays import Bools, Floats
+from jobs.errors import Invalid
 
 Previous = tuple[Floats, Bools]
 """Values of the entity's previous event, and whether there is one."""
@@ -119,7 +120,7 @@ def _with_previous(offline: pa.Table, keys: Keys, features: Sequence[str]) -> pl
     """Event id, position in `offline`, and the position of the previous event of each of its entities."""
     frame = _frame(offline, [keys.event_id, keys.event_timestamp, *keys.entities]).with_row_index("position")
     if frame[keys.event_id].n_unique() < frame.height:
-        raise ValueError(f"offline values: expected each {keys.event_id} once; take the row that was known at the time")
+        raise Invalid(f"offline values: expected each {keys.event_id} once; take the row that was known at the time")
     frame = frame.sort(keys.event_timestamp, keys.event_id)
     previous = [pl.col("position").shift(1).over(entity).alias(f"previous {entity}") for entity in keys.entities]
     return frame.select(keys.event_id, "position", *previous)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from jobs.arrays import Float32s, Floats, ranks
 from jobs.datasets.training_rows import sampled
+from jobs.errors import Invalid
 from jobs.evaluation.evaluation_rows import between
 from jobs.evaluation.paired_comparison import Contender
 from jobs.lakehouse.tables import PARTITION, Lakehouse
@@ -63,7 +64,7 @@ def _logistic(problem: Problem, train: Examples, rows: Examples) -> Floats:
 
     names = problem.baseline_features or train.names
     if missing := sorted(set(names) - set(train.names)):
-        raise ValueError(f"expected the baseline features among those of the candidate, found no {missing}")
+        raise Invalid(f"expected the baseline features among those of the candidate, found no {missing}")
     seen = replace(train, features=_picked(train, names), names=tuple(names))
     model = new_model("logistic")
     model.fit(sampled(seen, problem.family("logistic").negative_rate, problem.seed), None, seed=0, device="cpu")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.arrays import Floats
+from jobs.errors import EvergreenError
 from jobs.evaluation.evaluation_rows import EvaluationRows
 from jobs.evaluation.paired_comparison import Contender
 from jobs.models import parity, runtime
@@ -26,7 +27,7 @@ CHUNK = 100_000
 WARM_UP, CALLS, ROUNDS = 50, 300, 3
 
 
-class Incomparable(ValueError):
+class Incomparable(EvergreenError, ValueError):
     """A model that cannot be scored on these rows."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from jobs.datasets.training_rows import sampled
+from jobs.errors import Invalid
 from jobs.evaluation import baselines, challenger_gate, contenders, evaluation_rows, gate, seed_noise
 from jobs.evaluation.baselines import Baselines
 from jobs.evaluation.contenders import Incomparable
@@ -102,10 +103,10 @@ def _training_set(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> t
     table = use_case.training_set
     version, state = lakehouse.version(table), lakehouse.state(table)
     if version is None or "as_of" not in state:
-        raise ValueError(f"{table}: expected a training set, found none; build it first")
+        raise Invalid(f"{table}: expected a training set, found none; build it first")
     moment = datetime.fromisoformat(state["as_of"])
     if moment > as_of:
-        raise ValueError(
+        raise Invalid(
             f"{table}: expected a training set as of {as_of.isoformat()}, found one that knows more, as of "
             f"{moment.isoformat()}; build it as of that moment first"
         )

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.arrays import Float32s, Floats, Ints
+from jobs.errors import EvergreenError
 from jobs.models.runtime import score
 from jobs.registry.bundle import Bundle
 
@@ -27,7 +28,7 @@ _EXPLAINED_ROWS = 100
 """At most so many where every row costs thousands of predictions."""
 
 
-class NotAdditive(RuntimeError):
+class NotAdditive(EvergreenError, RuntimeError):
     """Attributions do not add up to the score that is served; they explain something else."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 
+from jobs.errors import Invalid
 from jobs.evaluation.limits import Limits
 from jobs.evaluation.paired_comparison import Contender, PairedComparison, Rows
 from jobs.evaluation.verdict import Check, Outcome, Verdict
@@ -22,7 +23,7 @@ def judge(
         ValueError: there is no baseline, lengths differ, labels are not true/false, or a score is NaN or infinite.
     """
     if not baselines:
-        raise ValueError("gate: expected at least one baseline, found none; pass a constant score for the prevalence")
+        raise Invalid("gate: expected at least one baseline, found none; pass a constant score for the prevalence")
     comparison = PairedComparison.of(candidate, champion, baselines, rows)
     counts = comparison.counts
     checks = [_enough(counts, limits), *within(candidate, limits)]

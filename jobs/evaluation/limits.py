@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from math import isfinite
 
+from jobs.errors import Invalid
+
 RESAMPLES_BEYOND = 5
 """Fewer resamples beyond a quantile do not determine it."""
 
@@ -35,11 +37,11 @@ class Limits:
     def __post_init__(self) -> None:
         rarer = min(1 - self.level, self.slice_alarm)
         if not (0.5 <= self.level < 1 and 0 < self.slice_alarm < 1 and self.resamples * rarer >= RESAMPLES_BEYOND):
-            raise ValueError(
+            raise Invalid(
                 f"limits: expected level in [0.5, 1), slice_alarm in (0, 1) and {RESAMPLES_BEYOND} resamples "
                 f"beyond each, found "
                 f"{self.level}, {self.slice_alarm} and {self.resamples} resamples; correct them"
             )
         amounts = {name: getattr(self, name) for name in ("latency_ms", "size_bytes", "training_noise", "parity_error")}
         if wrong := {name: value for name, value in amounts.items() if not (isfinite(value) and value >= 0)}:
-            raise ValueError(f"limits: expected finite numbers >= 0, found {wrong}; set what you can accept")
+            raise Invalid(f"limits: expected finite numbers >= 0, found {wrong}; set what you can accept")

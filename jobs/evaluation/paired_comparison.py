@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.arrays import Bools, Floats, Ints, codes
+from jobs.errors import Invalid
 from jobs.evaluation.limits import Limits
 from jobs.evaluation.verdict import Check
 from jobs.stats import metrics, paired_bootstrap
@@ -129,7 +130,7 @@ def _checked_rows(rows: Rows) -> tuple[Rows, Ints]:
     labels, _ = metrics.checked(rows.labels, np.zeros(len(rows.labels)))
     for name, mask in rows.slices.items():
         if mask.dtype != np.bool_ or mask.shape != labels.shape:
-            raise ValueError(
+            raise Invalid(
                 f"slice {name}: expected a boolean mask of shape {labels.shape}, found {mask.dtype} of shape "
                 f"{mask.shape}; compute it from the same rows"
             )

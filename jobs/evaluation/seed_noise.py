@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jobs.errors import Invalid
 from jobs.models.catalog import STEPS, new_model
 from jobs.models.protocol import Examples
 from jobs.registry.bundle import Bundle
@@ -55,7 +56,7 @@ def between_trainings(labels: ArrayLike, scores: Sequence[ArrayLike]) -> float:
         ValueError: fewer than two trainings, or labels and scores that average precision refuses.
     """
     if len(scores) < 2:
-        raise ValueError(f"training noise: expected scores of two trainings or more, found {len(scores)}; train again")
+        raise Invalid(f"training noise: expected scores of two trainings or more, found {len(scores)}; train again")
     return float(np.std([metrics.average_precision(labels, values) for values in scores], ddof=1))
 
 

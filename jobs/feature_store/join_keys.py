@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrays import Ints
+from jobs.errors import Invalid
 
 _DENSE = 2**22
 """Span of integer keys up to which a table of all of them is small."""
@@ -75,7 +76,7 @@ def _numbers(values: pa.ChunkedArray, distinct: pa.Array) -> Ints:
 
 def _one_type(a: pa.ChunkedArray, b: pa.ChunkedArray, name: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     if pa.types.is_floating(a.type) or pa.types.is_floating(b.type):
-        raise ValueError(f"key column {name}: expected an exact type, found {a.type}; cast it to an integer or text")
+        raise Invalid(f"key column {name}: expected an exact type, found {a.type}; cast it to an integer or text")
     if a.type == b.type:
         return a, b
     for kind, wide in _WIDER:
@@ -83,7 +84,7 @@ def _one_type(a: pa.ChunkedArray, b: pa.ChunkedArray, name: str) -> tuple[pa.Chu
             return a.cast(wide), b.cast(wide)
     if pa.types.is_null(a.type):
         return a.cast(b.type), b
-    raise ValueError(
+    raise Invalid(
         f"key column {name}: expected one type on both sides, found {a.type} in the entity table and {b.type} in the "
         "feature table; cast one of them"
     )

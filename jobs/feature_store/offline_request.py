@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.errors import Invalid
 from jobs.feature_store.point_in_time import bounds_of, literal
 from jobs.lakehouse.data_files import DataFiles
 from jobs.lakehouse.tables import Lakehouse
@@ -65,7 +66,7 @@ def view_requests(
 def _view_request(view: FeatureView, features: Sequence[str], full_feature_names: bool) -> ViewRequest:
     source = view.batch_source
     if source is None or getattr(view, "feature_transformation", None) is not None:
-        raise ValueError(
+        raise Invalid(
             f"feature view {view.name}: expected a stored table behind it, found "
             f"{'no batch source' if source is None else 'a transformation'}; materialise it into a table first"
         )
@@ -94,7 +95,7 @@ def _dummy(entity: str) -> bool:
 
 @dataclass(frozen=True)
 class Sources:
-    """Reads what stands behind Feast's data sources."""
+    """Reads the tables, queries and files of Feast's data sources."""
 
     house: Lakehouse
     versions: Mapping[str, int]
@@ -108,15 +109,17 @@ class Sources:
         from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 
         if not isinstance(source, SparkSource):
-            raise ValueError(
+            raise Invalid(
                 f"data source {source.name}: expected a SparkSource (table, query, or path with a table format), "
                 f"found {type(source).__name__}"
             )
         spark = self.house.spark
         if source.table:
-            known = source.table.count(".") == 1 and self.house.exists(source.table)
+            in_warehouse = source.table.count(".") == 1 and self.house.exists(source.table)
             return (
-                self.house.read(source.table, self.versions.get(source.table)) if known else spark.table(source.table)
+                self.house.read(source.table, self.versions.get(source.table))
+                if in_warehouse
+                else spark.table(source.table)
             )
         if source.query:
             return spark.sql(source.query)
@@ -133,8 +136,7 @@ def feature_frame(sources: Sources, view: ViewRequest, within: tuple[datetime, d
     entity time) can need.
     """
     frame = sources.frame(view.source)
-    wanted = {**{column: key for key, column in view.keys.items()}, view.timestamp: EVENT}
-    _expect(frame, view, [*wanted, *view.features.values(), *([view.created] if view.created else [])])
+    _expect(frame, view, [*view.keys.values(), view.timestamp, *view.features.values(), *filter(None, [view.created])])
     if within and view.source.date_partition_column:
         frame = frame.where(_partitions(frame, view, within))
     columns = [f"`{column}` as `{key}`" for key, column in view.keys.items()]
@@ -160,11 +162,10 @@ def feature_files(sources: Sources, view: ViewRequest) -> DataFiles | None:
 
 
 def _expect(frame: DataFrame, view: ViewRequest, columns: Sequence[str]) -> None:
-    found = frame.columns
-    if missing := [column for column in columns if column not in found]:
-        raise ValueError(
-            f"feature view {view.name}: expected its source {view.source.name} to have {missing}, found {found}; "
-            "declare the feature as the source names it, or map it with field_mapping"
+    if missing := [column for column in columns if column not in frame.columns]:
+        raise Invalid(
+            f"feature view {view.name}: expected its source {view.source.name} to have {missing}, found "
+            f"{frame.columns}; declare the feature as the source names it, or map it with field_mapping"
         )
 
 
@@ -180,31 +181,40 @@ def _partitions(frame: DataFrame, view: ViewRequest, within: tuple[datetime, dat
     return " and ".join(conditions)
 
 
-def entity_frame(
-    spark: SparkSession, entity_df: Any, key_types: Mapping[str, str]
-) -> tuple[DataFrame, str, tuple[datetime, datetime] | None]:
-    """The entity rows (pandas, Arrow, SQL, table name or DataFrame) in the engine, their time column and its range.
+@dataclass(frozen=True)
+class EntityRows:
+    """The rows that a request asks about."""
+
+    frame: DataFrame
+    time: str
+    """The column with the moment that each row asks about."""
+    bounds: tuple[datetime, datetime] | None
+    """Earliest and latest of these moments; None: there is none."""
+
+
+def entity_rows(spark: SparkSession, entity_df: Any, key_types: Mapping[str, str]) -> EntityRows:
+    """Entity rows from pandas, Arrow, SQL, a table name or a DataFrame, in the engine.
 
     Rows that come from the client also get their number as ROW, by which the answer is put back into their order.
-    `key_types` (Spark type names) tells which integer keys pandas may have turned into floats because of nulls.
+    `key_types` (Spark type names) shows which integer keys pandas may have turned into floats because of nulls.
     """
     if isinstance(entity_df, str):
         is_name = re.fullmatch(r"[\w.`]+", entity_df.strip())
         entity_df = spark.table(entity_df.strip()) if is_name else spark.sql(entity_df)
     if hasattr(entity_df, "toArrow"):
         time = _time_column({name: kind.startswith("timestamp") for name, kind in entity_df.dtypes})
-        return entity_df, time, bounds_of(entity_df, time)
+        return EntityRows(entity_df, time, bounds_of(entity_df, time))
     return _uploaded(spark, entity_df if isinstance(entity_df, pa.Table) else _from_pandas(entity_df, key_types))
 
 
-def _uploaded(spark: SparkSession, table: pa.Table) -> tuple[DataFrame, str, tuple[datetime, datetime] | None]:
+def _uploaded(spark: SparkSession, table: pa.Table) -> EntityRows:
     from pyspark.sql.pandas.types import from_arrow_schema
 
     time = _time_column({f.name: pa.types.is_timestamp(f.type) for f in table.schema})
     table = table.append_column(ROW, pa.array(range(table.num_rows), pa.int64()))
     frame = spark.createDataFrame(table if table.num_rows else [], from_arrow_schema(table.schema))
     ends = pc.min_max(table[time].cast(pa.timestamp("us", "UTC"))).as_py()
-    return frame, time, None if ends["min"] is None else (ends["min"], ends["max"])
+    return EntityRows(frame, time, None if ends["min"] is None else (ends["min"], ends["max"]))
 
 
 def _from_pandas(frame: pd.DataFrame, key_types: Mapping[str, str]) -> pa.Table:
@@ -237,9 +247,7 @@ def _time_column(is_time: Mapping[str, bool]) -> str:
     return candidates[0]
 
 
-def entities_between(
-    sources: Sources, views: Sequence[ViewRequest], start: datetime, end: datetime
-) -> tuple[DataFrame, str]:
+def entities_between(sources: Sources, views: Sequence[ViewRequest], start: datetime, end: datetime) -> EntityRows:
     """Without an entity frame: every key that any view has an event of in [start, end], asked about at `end`."""
     frames = [
         feature_frame(sources, view, (start, end))
@@ -251,4 +259,5 @@ def entities_between(
     frame = frames[0]
     for other in frames[1:]:
         frame = frame.unionByName(other, allowMissingColumns=True).distinct()
-    return frame.selectExpr("*", f"{literal(end)} as event_timestamp"), "event_timestamp"
+    frame = frame.selectExpr("*", f"{literal(end)} as event_timestamp")
+    return EntityRows(frame, "event_timestamp", (end, end))

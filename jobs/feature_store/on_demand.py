@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from jobs.errors import Invalid
+
 if TYPE_CHECKING:
     from feast import OnDemandFeatureView
     from pyspark.sql import DataFrame
@@ -80,7 +82,7 @@ def _step(
     transformation: Any = view.feature_transformation
     mode = getattr(getattr(transformation, "mode", None), "value", "")
     if mode not in ("pandas", "python") or view.singleton:
-        raise ValueError(
+        raise Invalid(
             f"on-demand view {view.name}: expected mode pandas or python (not singleton), found {mode or 'none'}; "
             "use to_df() or to_arrow() for others"
         )

@@ -23,6 +23,8 @@ from feast.repo_config import RepoConfig
 from feast.utils import to_naive_utc
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 
+from jobs.errors import Invalid
+
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 Progress = Callable[[int], Any] | None
 
@@ -48,7 +50,7 @@ class LakehouseSqliteOnlineStore(SqliteOnlineStore):
     ) -> None:
         """Apply every row that is not older than what is stored, all in one transaction."""
         if config.online_store.vector_enabled or config.online_store.enable_openai_compatible_store:
-            raise ValueError("online_store: expected no vector search, found it enabled; use Feast's own SQLite store")
+            raise Invalid("online_store: expected no vector search, found it enabled; use Feast's own SQLite store")
         connection: sqlite3.Connection = self._get_conn(config)
         name = _table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
         newest = _newest(data, lambda key: _serialized(config, key))
@@ -60,9 +62,12 @@ class LakehouseSqliteOnlineStore(SqliteOnlineStore):
         with connection:
             stored = _stored_times(connection, name, list(newest))
             applied = {key: row for key, row in newest.items() if key not in stored or _times(row) >= stored[key]}
+            # A row that is there is updated in its place: to replace it would write its entries in two indexes again.
             connection.executemany(
-                f"insert or replace into {_quote_id(name)} "
-                "(entity_key, feature_name, value, value_text, event_ts, created_ts) values (?, ?, ?, ?, ?, ?)",
+                f"insert into {_quote_id(name)} "
+                "(entity_key, feature_name, value, value_text, event_ts, created_ts) values (?, ?, ?, ?, ?, ?) "
+                "on conflict (entity_key, feature_name) do update set value = excluded.value, "
+                "value_text = excluded.value_text, event_ts = excluded.event_ts, created_ts = excluded.created_ts",
                 _feature_rows(applied),
             )
             connection.executemany(
@@ -113,7 +118,8 @@ def _stored_times(connection: sqlite3.Connection, name: str, keys: list[bytes]) 
 
 
 def _feature_rows(rows: dict[bytes, Row]) -> Iterable[tuple[Any, ...]]:
-    for key, (_, values, event, created) in rows.items():
+    # Sorted, as the table's index is: neighbours are on one page.
+    for key, (_, values, event, created) in sorted(rows.items(), key=lambda item: item[0]):
         # Seconds of the naive time, as Feast's own adapter makes them and its converter expects them.
         times = [None if at is None else int(to_naive_utc(at).timestamp()) for at in (event, created)]
         for feature, value in values.items():

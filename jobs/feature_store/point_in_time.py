@@ -7,20 +7,19 @@ feature view is belongs to the Feast plug-in (`offline_store.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from jobs.feature_store.point_in_time_kernel import join, latest
+from jobs.errors import Invalid
+from jobs.feature_store.point_in_time_kernel import FeatureColumns, JoinRules, join, latest
 from jobs.lakehouse.data_files import DataFiles
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, GroupedData
     from pyspark.sql.types import DataType, StructType
-
-__all__ = ["bounds_of", "join", "latest", "latest_rows", "literal", "point_in_time_join"]
 
 Kernel = Callable[..., pa.Table]
 
@@ -29,20 +28,27 @@ MOST_ROWS_OF_FILES = 2**24
 ROWS_PER_BATCH = 131_072
 
 
+def _here(function: Kernel) -> Kernel:
+    return function
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """How the rows of both sides meet in the engine."""
+
+    kernel: Callable[[Any], Any] = _here
+    """Makes a function able to run in the engine (`Lakehouse.kernel`)."""
+    buckets: int = 16
+    """Pieces that the work is cut into; each has to fit into the memory of a worker."""
+
+
 def point_in_time_join(
     entity_df: DataFrame,
     feature_df: DataFrame,
+    rules: JoinRules,
     *,
-    keys: Sequence[str],
-    event_timestamp: str,
-    feature_timestamp: str,
-    created_timestamp: str | None = None,
-    ttl: timedelta | None = None,
-    columns: Sequence[str],
-    known_only: bool = True,
+    exchange: Exchange,
     bounds: tuple[datetime, datetime] | None = None,
-    buckets: int = 16,
-    kernel: Callable[[Kernel], Kernel] = lambda function: function,
     files: DataFiles | None = None,
 ) -> DataFrame:
     """`join` over tables of an engine: the rows of both sides meet bucket by bucket of a hash of their keys.
@@ -51,11 +57,9 @@ def point_in_time_join(
     by column, and no feature row passes through the engine's exchange.
 
     Args:
-        entity_df, feature_df: Spark Connect DataFrames; column names as in `join`.
+        entity_df, feature_df: Spark Connect DataFrames; column names as in `rules`.
         bounds: earliest and latest `event_timestamp`, if the caller knows them; feature rows that can match nothing
             are not read. Looked up if None.
-        buckets: how many pieces the work is cut into; each has to fit into the memory of a worker.
-        kernel: makes a function able to run in the engine (`Lakehouse.kernel`).
         files: the rows of `feature_df` as data files that the engine's workers can read (`Lakehouse.data_files`).
 
     Returns:
@@ -64,89 +68,54 @@ def point_in_time_join(
     Raises:
         ValueError: as `join`, before anything runs.
     """
-    schema = _joined_schema(
-        entity_df,
-        feature_df,
-        keys,
-        [event_timestamp, feature_timestamp, *([created_timestamp] if created_timestamp else [])],
-        columns,
-    )
-    arrow = _arrow_schema(schema)
-    rules = partial(
-        join,
-        keys=keys,
-        event_timestamp=event_timestamp,
-        feature_timestamp=feature_timestamp,
-        created_timestamp=created_timestamp,
-        ttl=ttl,
-        columns=columns,
-        known_only=known_only,
-    )
+    schema = _joined_schema(entity_df, feature_df, rules)
     if files is not None and bounds is not None:
-        files = files.between(feature_timestamp, _earliest(ttl, bounds), bounds[1])
+        files = files.between(rules.feature_timestamp, _earliest(rules.ttl, bounds), bounds[1])
     if files is not None and files.num_rows <= MOST_ROWS_OF_FILES:
-        return _joined_to_files(entity_df, files, rules, schema, kernel)
-    needed = dict.fromkeys([*keys, feature_timestamp, *([created_timestamp] if created_timestamp else []), *columns])
-    features = feature_df.where(
-        " and ".join(
-            [f"`{key}` is not null" for key in keys]
-            + _useful(
-                feature_timestamp,
-                created_timestamp if known_only else None,
-                ttl,
-                bounds or bounds_of(entity_df, event_timestamp),
-            )
-        )
-    ).select(*[f"`{name}`" for name in needed])
+        return _joined_to_files(entity_df, files, rules, schema, exchange)
+    useful = _useful(rules, bounds or bounds_of(entity_df, rules.event_timestamp))
+    return _joined_in_buckets(entity_df, feature_df.where(useful), rules, schema, exchange)
+
+
+def _joined_in_buckets(
+    entity_df: DataFrame, feature_df: DataFrame, rules: JoinRules, schema: StructType, exchange: Exchange
+) -> DataFrame:
+    arrow = _arrow_schema(schema)
 
     def run(left: pa.Table, right: pa.Table) -> pa.Table:
-        return rules(pa.Table.from_struct_array(left["row"]), pa.Table.from_struct_array(right["row"])).cast(arrow)
+        entities, features = (pa.Table.from_struct_array(side["row"]) for side in (left, right))
+        return join(entities, features, rules).cast(arrow)
 
-    left, right = (_bucketed(frame, keys, buckets) for frame in (entity_df, features))
-    return left.cogroup(right).applyInArrow(kernel(run), schema)
+    features = feature_df.select(*[f"`{name}`" for name in rules.names])
+    left, right = (_bucketed(frame, rules.keys, exchange.buckets) for frame in (entity_df, features))
+    return left.cogroup(right).applyInArrow(exchange.kernel(run), schema)
 
 
 def _joined_to_files(
-    entity_df: DataFrame, files: DataFiles, rules: Kernel, schema: StructType, kernel: Callable[[Any], Any]
+    entity_df: DataFrame, files: DataFiles, rules: JoinRules, schema: StructType, exchange: Exchange
 ) -> DataFrame:
-    asked, joined = (_arrow_schema(kind) for kind in (entity_df.schema, schema))
+    entity_schema, joined_schema = (_arrow_schema(kind) for kind in (entity_df.schema, schema))
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        entities = pa.Table.from_batches([batch.cast(asked) for batch in batches], asked)
-        yield from rules(entities, files).cast(joined).to_batches(ROWS_PER_BATCH)
+        entities = pa.Table.from_batches([batch.cast(entity_schema) for batch in batches], entity_schema)
+        yield from join(entities, files, rules).cast(joined_schema).to_batches(ROWS_PER_BATCH)
 
-    return entity_df.coalesce(1).mapInArrow(kernel(run), schema)
+    return entity_df.coalesce(1).mapInArrow(exchange.kernel(run), schema)
 
 
-def latest_rows(
-    feature_df: DataFrame,
-    *,
-    keys: Sequence[str],
-    feature_timestamp: str,
-    created_timestamp: str | None = None,
-    columns: Sequence[str],
-    buckets: int = 16,
-    kernel: Callable[[Kernel], Kernel] = lambda function: function,
-) -> DataFrame:
+def latest_rows(feature_df: DataFrame, wanted: FeatureColumns, exchange: Exchange) -> DataFrame:
     """`point_in_time_kernel.latest` over a table of an engine: one row per key without nulls."""
     from pyspark.sql.types import StructType
 
-    names = [*keys, *columns, feature_timestamp, *([created_timestamp] if created_timestamp else [])]
+    names = [*wanted.keys, *wanted.columns, *wanted.times]
     frame = feature_df.select(*(f"`{name}`" for name in names))
     schema = StructType([frame.schema[name] for name in names])
     arrow = _arrow_schema(schema)
 
     def run(rows: pa.Table) -> pa.Table:
-        newest = latest(
-            pa.Table.from_struct_array(rows["row"]),
-            keys=keys,
-            feature_timestamp=feature_timestamp,
-            created_timestamp=created_timestamp,
-            columns=columns,
-        )
-        return newest.cast(arrow)
+        return latest(pa.Table.from_struct_array(rows["row"]), wanted).cast(arrow)
 
-    return _bucketed(frame, keys, buckets).applyInArrow(kernel(run), schema)
+    return _bucketed(frame, wanted.keys, exchange.buckets).applyInArrow(exchange.kernel(run), schema)
 
 
 def _bucketed(frame: DataFrame, keys: Sequence[str], buckets: int) -> GroupedData:
@@ -162,24 +131,22 @@ def _bucketed(frame: DataFrame, keys: Sequence[str], buckets: int) -> GroupedDat
     return frame.selectExpr(f"named_struct({fields}) as row").groupBy(expr(bucket))
 
 
-def _joined_schema(
-    entity_df: DataFrame, feature_df: DataFrame, keys: Sequence[str], times: Sequence[str], columns: Sequence[str]
-) -> StructType:
+def _joined_schema(entity_df: DataFrame, feature_df: DataFrame, rules: JoinRules) -> StructType:
     from pyspark.sql.types import StructField, StructType
 
-    entity, feature = entity_df.schema, feature_df.schema
+    entity, feature, keys, columns = entity_df.schema, feature_df.schema, rules.keys, rules.columns
     for side, schema, names in (
-        ("entity", entity, [*keys, times[0]]),
-        ("feature", feature, [*keys, *times[1:], *columns]),
+        ("entity", entity, [*keys, rules.event_timestamp]),
+        ("feature", feature, [*keys, *rules.times, *columns]),
     ):
         if missing := [name for name in names if name not in schema.names]:
-            raise ValueError(f"expected the {side} table to have {missing}, found {schema.names}")
+            raise Invalid(f"expected the {side} table to have {missing}, found {schema.names}")
     if clashing := [name for name in columns if name in entity.names]:
-        raise ValueError(f"expected feature columns that the entity table has not, found {clashing}: rename them")
+        raise Invalid(f"expected feature columns that the entity table has not, found {clashing}: rename them")
     for key in keys:
         left, right = entity[key].dataType, feature[key].dataType
         if _bucketed_as(left) != _bucketed_as(right):
-            raise ValueError(
+            raise Invalid(
                 f"key column {key}: expected one type on both sides, found {left.simpleString()} in the entity table "
                 f"and {right.simpleString()} in the feature table; cast one of them"
             )
@@ -213,19 +180,16 @@ def _moment(micros: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
 
 
-def _useful(
-    feature_timestamp: str,
-    created_timestamp: str | None,
-    ttl: timedelta | None,
-    bounds: tuple[datetime, datetime] | None,
-) -> list[str]:
-    """SQL conditions that every feature row fulfils which can match an entity row between `bounds`."""
+def _useful(rules: JoinRules, bounds: tuple[datetime, datetime] | None) -> str:
+    """The SQL condition that every feature row fulfils which can match an entity row between `bounds`."""
+    conditions = [f"`{key}` is not null" for key in rules.keys]
     if bounds is None:
-        return ["false"]
-    conditions = [f"`{name}` <= {literal(bounds[1])}" for name in (feature_timestamp, created_timestamp) if name]
-    if earliest := _earliest(ttl, bounds):
-        conditions.append(f"`{feature_timestamp}` >= {literal(earliest)}")
-    return conditions
+        return " and ".join([*conditions, "false"])
+    known = rules.times if rules.known_only else [rules.feature_timestamp]
+    conditions += [f"`{name}` <= {literal(bounds[1])}" for name in known]
+    if earliest := _earliest(rules.ttl, bounds):
+        conditions.append(f"`{rules.feature_timestamp}` >= {literal(earliest)}")
+    return " and ".join(conditions)
 
 
 def _earliest(ttl: timedelta | None, bounds: tuple[datetime, datetime]) -> datetime | None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrays import Bools, Ints
+from jobs.errors import Invalid
 from jobs.feature_store.join_keys import codes
 from jobs.feature_store.join_parts import FAR_BACK, AskedRows, KnownRows, part_of, parts_for, winners
 
@@ -24,19 +25,30 @@ _CELLS_AT_ONCE = 2**24
 _END = 253_402_300_799_999_999
 
 
-def join(
-    entities: pa.Table,
-    features: pa.Table,
-    *,
-    keys: Sequence[str],
-    event_timestamp: str,
-    feature_timestamp: str,
-    created_timestamp: str | None = None,
-    ttl: timedelta | None = None,
-    columns: Sequence[str],
-    known_only: bool = True,
-) -> pa.Table:
-    """The entity rows, in their order and number, with `columns` of the feature row that each one could have seen.
+@dataclass(frozen=True, kw_only=True)
+class FeatureColumns:
+    """The columns of a feature table that a join reads."""
+
+    keys: Sequence[str]
+    feature_timestamp: str
+    created_timestamp: str | None = None
+    """When a row became known; None: with its event."""
+    columns: Sequence[str]
+    """The features."""
+
+    @property
+    def times(self) -> list[str]:
+        return [self.feature_timestamp, *([self.created_timestamp] if self.created_timestamp else [])]
+
+    @property
+    def names(self) -> list[str]:
+        """All columns, each once."""
+        return list(dict.fromkeys([*self.keys, *self.times, *self.columns]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinRules(FeatureColumns):
+    """Which feature row an entity row could have seen.
 
     For an entity row at time t a feature row of the same keys qualifies if `feature_timestamp <= t`,
     `t - feature_timestamp <= ttl` (`None` or zero: no limit) and, where `created_timestamp` names a column,
@@ -44,11 +56,27 @@ def join(
     `columns` (null < number < NaN), so that the answer never hangs on the order of the rows. Rows with a null key or
     time match nothing; a feature row whose created time is null was never known. Without keys every row is of one
     entity. Times without a zone are UTC; times finer than a microsecond are cut to it.
+    """
+
+    event_timestamp: str
+    """The time of an entity row."""
+    ttl: timedelta | None = None
+    known_only: bool = True
+    """False drops the condition on `created_timestamp`, which then only decides between equal events."""
+
+    @property
+    def limit(self) -> int | None:
+        """Greatest age of a feature row in microseconds."""
+        # 2**60 microseconds are 36,000 years: longer limits would only overflow.
+        return min(self.ttl // timedelta(microseconds=1), 2**60) if self.ttl else None
+
+
+def join(entities: pa.Table, features: pa.Table, rules: JoinRules) -> pa.Table:
+    """The entity rows, in their order and number, with `columns` of the feature row that each one could have seen.
 
     Args:
         entities: n rows with `keys`, `event_timestamp` and anything else.
-        features: m rows with `keys`, `feature_timestamp`, `created_timestamp` if given, and `columns`.
-        known_only: False drops the condition on `created_timestamp`, which then only decides between equal events.
+        features: m rows with the feature columns of `rules`.
 
     Returns:
         n rows: the columns of `entities`, then `columns` with the types they have in `features`.
@@ -56,74 +84,46 @@ def join(
     Raises:
         ValueError: a column is missing, of an unusable type, or named like one of the entity table.
     """
-    _check(entities, [*keys, event_timestamp], "entity")
-    _check(
-        features, [*keys, feature_timestamp, *columns, *([created_timestamp] if created_timestamp else [])], "feature"
-    )
-    clashing = [name for name in columns if name in entities.column_names]
+    _check(entities, [*rules.keys, rules.event_timestamp], "entity")
+    _check(features, rules.names, "feature")
+    clashing = [name for name in rules.columns if name in entities.column_names]
     if clashing:
-        raise ValueError(f"expected feature columns that the entity table has not, found {clashing}: rename them")
-    limit = _ttl_microseconds(ttl)
-    rules = _Rules(keys, event_timestamp, feature_timestamp, created_timestamp, limit, columns, known_only)
+        raise Invalid(f"expected feature columns that the entity table has not, found {clashing}: rename them")
     winner = _winners(entities, features, rules)
-    values = _taken(features, columns, pa.array(winner, mask=winner < 0))
-    for name, column in zip(columns, values, strict=True):
+    values = _taken(features, rules.columns, pa.array(winner, mask=winner < 0))
+    for name, column in zip(rules.columns, values, strict=True):
         entities = entities.append_column(features.schema.field(name).with_nullable(True), column)
     return entities
 
 
-def latest(
-    features: pa.Table,
-    *,
-    keys: Sequence[str],
-    feature_timestamp: str,
-    created_timestamp: str | None = None,
-    columns: Sequence[str],
-) -> pa.Table:
+def latest(features: pa.Table, wanted: FeatureColumns) -> pa.Table:
     """One row per key that has no null in it: what `join` would find at the end of time, with both times.
 
     Returns:
         `keys`, `columns`, `feature_timestamp` and, if given, `created_timestamp`; the keys in no particular order.
     """
-    times = [feature_timestamp, *([created_timestamp] if created_timestamp else [])]
     known = features
-    for name in [*keys, *times]:
+    for name in [*wanted.keys, *wanted.times]:
         known = known.filter(pc.is_valid(known[name])) if known[name].null_count else known
     number = min(known.num_rows, 1)
-    entities = known.select(keys)
-    if keys:
-        entities = entities.group_by(list(keys)).aggregate([])
+    entities = known.select(wanted.keys)
+    if wanted.keys:
+        entities = entities.group_by(list(wanted.keys)).aggregate([])
         number = entities.num_rows
-    asked = "the end of time"
+    time = "the end of time"
     end = pa.array(np.full(number, _END), pa.int64()).cast(_MICROSECONDS)
-    entities = entities.append_column(asked, end) if keys else pa.table({asked: end})
-    joined = join(
-        entities,
-        known,
-        keys=keys,
-        event_timestamp=asked,
-        feature_timestamp=feature_timestamp,
-        created_timestamp=created_timestamp,
-        columns=[*columns, *times],
+    entities = entities.append_column(time, end) if wanted.keys else pa.table({time: end})
+    rules = JoinRules(
+        keys=wanted.keys,
+        feature_timestamp=wanted.feature_timestamp,
+        created_timestamp=wanted.created_timestamp,
+        columns=[*wanted.columns, *wanted.times],
+        event_timestamp=time,
     )
-    return joined.drop_columns([asked])
+    return join(entities, known, rules).drop_columns([time])
 
 
-@dataclass(frozen=True)
-class _Rules:
-    """What `join` was asked for."""
-
-    keys: Sequence[str]
-    event_timestamp: str
-    feature_timestamp: str
-    created_timestamp: str | None
-    limit: int | None
-    """Greatest age of a feature row in microseconds."""
-    columns: Sequence[str]
-    known_only: bool
-
-
-def _winners(entities: pa.Table, features: pa.Table, rules: _Rules) -> Ints:
+def _winners(entities: pa.Table, features: pa.Table, rules: JoinRules) -> Ints:
     """The row number in `features` for each entity row, -1 for none."""
     asked, asked_known = _microseconds(entities, rules.event_timestamp)
     if not features.num_rows or not asked_known.any():
@@ -150,7 +150,7 @@ def _taken(features: pa.Table, columns: Sequence[str], rows: pa.Array) -> list[p
     return values
 
 
-def _feature_times(features: pa.Table, rules: _Rules, asked: tuple[int, int]) -> tuple[Ints, Ints, Bools]:
+def _feature_times(features: pa.Table, rules: JoinRules, asked: tuple[int, int]) -> tuple[Ints, Ints, Bools]:
     """Event and created time of the feature rows, and which of them an entity row asked about in `asked` may see."""
     event, usable = _microseconds(features, rules.feature_timestamp)
     first, last = asked
@@ -173,7 +173,7 @@ def _microseconds(table: pa.Table, name: str) -> tuple[Ints, Bools]:
     if pa.types.is_date(column.type):
         column = column.cast(_MICROSECONDS)
     if not pa.types.is_timestamp(column.type):
-        raise ValueError(f"column {name}: expected timestamps, found {column.type}; convert it before the join")
+        raise Invalid(f"column {name}: expected timestamps, found {column.type}; convert it before the join")
     # A cast between zones keeps the instant and one without a zone is read as UTC: the integers are what is compared.
     column = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
     known = np.ones(len(column), bool) if not column.null_count else pc.is_valid(column).to_numpy().astype(bool)
@@ -181,12 +181,7 @@ def _microseconds(table: pa.Table, name: str) -> tuple[Ints, Bools]:
     return values, known
 
 
-def _ttl_microseconds(ttl: timedelta | None) -> int | None:
-    # 2**60 microseconds are 36,000 years: longer limits would only overflow.
-    return min(ttl // timedelta(microseconds=1), 2**60) if ttl else None
-
-
 def _check(table: pa.Table, names: Sequence[str], side: str) -> None:
     missing = [name for name in names if name not in table.column_names]
     if missing:
-        raise ValueError(f"expected the {side} table to have {missing}, found {table.column_names}")
+        raise Invalid(f"expected the {side} table to have {missing}, found {table.column_names}")

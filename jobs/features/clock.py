@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from jobs.arrays import Ints
+from jobs.errors import Invalid
 
 FOREVER = np.iinfo(np.int64).max
 
@@ -104,7 +105,7 @@ def micros(table: pa.Table, name: str) -> Ints:
     """Microseconds since 1970 of a time column; raises ValueError on nulls."""
     column = table.column(name)
     if column.null_count:
-        raise ValueError(f"column {name}: expected a time in every row, found {column.null_count} nulls")
+        raise Invalid(f"column {name}: expected a time in every row, found {column.null_count} nulls")
     return integers(column)
 
 

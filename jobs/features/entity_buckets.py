@@ -8,29 +8,40 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from jobs.arrays import Ints
+
+Kernel = Callable[[pa.Table], pa.Table]
+
 
 def results(
-    kernel: Callable[[pa.Table], pa.Table], facts: pa.Table, entity: str, buckets: int, schema: pa.Schema
+    kernel: Kernel, facts: pa.Table | pl.DataFrame, entity: str, buckets: int, schema: pa.Schema
 ) -> pa.RecordBatchReader:
     """The rows that the kernel returns for each bucket, with `schema`; all facts of one entity are in one bucket.
 
     Batches are computed as they are read, a few buckets ahead: what was read already may be written meanwhile.
     An error of the kernel is raised where its batch is read.
     """
-    return pa.RecordBatchReader.from_batches(schema, _batches(kernel, _parts(facts, entity, buckets)))
+    # In one piece each: rows of a bucket are then copied from the facts just before its kernel runs.
+    frame = pl.DataFrame(facts).rechunk()
+    return pa.RecordBatchReader.from_batches(schema, _batches(kernel, frame, _rows(frame[entity], buckets)))
 
 
-def _parts(facts: pa.Table, entity: str, buckets: int) -> list[pl.DataFrame]:
-    bucketed = pl.DataFrame(facts).with_columns(bucket=pl.col(entity).hash() % buckets)
-    return bucketed.partition_by("bucket", include_key=False)
+def _rows(entities: pl.Series, buckets: int) -> list[Ints]:
+    """Positions of the rows of each bucket that has any, ascending."""
+    # In the smallest type there is, numpy sorts them by counting.
+    numbers = (entities.hash() % buckets).to_numpy().astype(np.min_scalar_type(buckets))
+    ends = np.cumsum(np.bincount(numbers, minlength=buckets))
+    parts = np.split(np.argsort(numbers, kind="stable"), ends[:-1])
+    return [part for part in parts if len(part)]
 
 
-def _batches(kernel: Callable[[pa.Table], pa.Table], parts: list[pl.DataFrame]) -> Iterator[pa.RecordBatch]:
-    def run(part: pl.DataFrame) -> pa.Table:
-        return kernel(part.to_arrow(compat_level=pl.CompatLevel.oldest()))
+def _batches(kernel: Kernel, facts: pl.DataFrame, parts: list[Ints]) -> Iterator[pa.RecordBatch]:
+    def run(rows: Ints) -> pa.Table:
+        return kernel(facts[rows].to_arrow(compat_level=pl.CompatLevel.oldest()))
 
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jobs.arrays import Floats, Ints
+from jobs.errors import Invalid
 
 # A limb holds LIMB bits, so 2**(63 - LIMB) = 8 M values of one window add up without overflow. The grid is fixed,
 # never fitted to the data: a window's sum does not depend on which other rows are in memory. The offset puts money
@@ -31,7 +32,7 @@ def limbs_of(values: Floats) -> Limbs:
     """Split finite doubles into limbs, without loss; raises ValueError on NaN and infinity."""
     largest = float(np.abs(values).max(initial=0.0))
     if not np.isfinite(largest):
-        raise ValueError("expected finite numbers, found NaN or infinity; the contract should have quarantined them")
+        raise Invalid("expected finite numbers, found NaN or infinity; the contract should have quarantined them")
     rest, limbs = values, {}
     exponent = OFFSET + LIMB * ((int(np.frexp(largest)[1]) - OFFSET) // LIMB)
     while rest.any():

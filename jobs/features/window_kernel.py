@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.arrays import Floats, Ints
+from jobs.errors import Invalid
 from jobs.features.clock import Clock, filled, key_codes, micros
 from jobs.features.exact_sum import rounded, sample_deviation
 from jobs.features.facts import Facts, FactTable
@@ -34,7 +35,7 @@ def compute(features: WindowFeatures, events: pa.Table, labels: pa.Table | None 
     that row reached our world late; no other target does before `known_at`.
     """
     if features.reads_labels and labels is None:
-        raise ValueError(f"{features.name} has aggregates of labels, but no labels were given")
+        raise Invalid(f"{features.name} has aggregates of labels, but no labels were given")
     world = _World(features, _with_ratios(features, events, labels), labels)
     columns = [_column(world, feature) for feature in features.features]
     return _table(features, world, columns)

@@ -6,36 +6,36 @@ here.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.features import entity_buckets
+from jobs.errors import Invalid
+from jobs.features import entity_buckets, fact_frames
+from jobs.features.fact_frames import EPOCH, LABEL, Frame, arrived, micros
 from jobs.features.window_kernel import compute
 from jobs.lakehouse.file_statistics import ROUNDED
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.windows import WindowFeatures
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 # Large enough that a call's fixed cost does not show, small enough that its arrays stay in a core's cache.
 ROWS_PER_BUCKET = 50_000
 MOST_BUCKETS = 4096
-# Marks the labels' columns where events and labels travel in one table.
-LABEL = "label__"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 
 def run(
     lakehouse: Lakehouse,
     features: WindowFeatures,
-    events: "DataFrame",
-    labels: "DataFrame | None" = None,
+    events: Frame,
+    labels: Frame | None = None,
     *,
     buckets: int | None = None,
 ) -> "DataFrame | pa.RecordBatchReader":
@@ -45,57 +45,39 @@ def run(
 
     events: id, entity, event timestamp, known_at, superseded_at, value columns, and which rows are targets: a boolean
     `is_target`, or `version` (targets are the first versions), or neither (every row is a target).
-    labels: entity, event timestamp, known_at, superseded_at, value columns.
-    buckets: groups the entities are hashed into (default by the number of events); one entity is in one bucket.
+    labels: entity, event timestamp, known_at, superseded_at, value columns; of the same kind of frame as events.
+    buckets: groups the entities are hashed into (default by the number of facts); one entity is in one bucket.
     """
+    if features.reads_labels and labels is None:
+        raise Invalid(f"{features.name} has aggregates of labels: pass the labels' table too")
+    names = events.collect_schema().names() if isinstance(events, pl.LazyFrame) else events.columns
+    if "is_target" not in names:
+        events = fact_frames.marked(events, "version = 1" if "version" in names else "true")
+    facts = fact_frames.together(features, events, labels)
+    if isinstance(facts, pl.LazyFrame):
+        return _in_process(features, facts.collect(), buckets)
+    if not lakehouse.settings.spark_remote:
+        return _in_process(features, pl.DataFrame(facts.toArrow()), buckets)
+    return _on_workers(lakehouse, features, facts, buckets or _buckets(facts.count()))
+
+
+def _in_process(features: WindowFeatures, facts: pl.DataFrame, buckets: int | None) -> pa.RecordBatchReader:
+    types = facts.select(features.id, features.entity).head(0).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+    schema = features.schema(*(pa.string() if pa.types.is_large_string(kind) else kind for kind in types.types))
+    kernel = _kernel(features, schema)
+    return entity_buckets.results(kernel, facts, features.entity, buckets or _buckets(facts.height), schema)
+
+
+def _on_workers(lakehouse: Lakehouse, features: WindowFeatures, facts: "DataFrame", buckets: int) -> "DataFrame":
     from pyspark.sql.connect.functions import expr
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    if features.reads_labels and labels is None:
-        raise ValueError(f"{features.name} has aggregates of labels: pass the labels' table too")
-    buckets = buckets or _buckets(events.count())
-    if "is_target" not in events.columns:
-        events = events.withColumn("is_target", expr("version = 1" if "version" in events.columns else "true"))
-    facts = _facts(features, events, labels)
     schema = _schema(features, facts)
-    kernel = _kernel(features, schema)
-    if not lakehouse.settings.spark_remote:
-        return entity_buckets.results(kernel, facts.toArrow(), features.entity, buckets, schema)
     grouped = facts.withColumn("bucket", expr(f"pmod(hash(`{features.entity}`), {buckets})")).groupBy("bucket")
     columns = from_arrow_schema(schema)
     # Without the casts a string is "string collate UTF8_BINARY" in Spark 4.2's Delta log, which delta-rs cannot read.
     plain = [f"cast(`{column.name}` as {column.dataType.simpleString()}) as `{column.name}`" for column in columns]
-    return grouped.applyInArrow(lakehouse.kernel(kernel), columns).selectExpr(*plain)
-
-
-def _facts(features: WindowFeatures, events: "DataFrame", labels: "DataFrame | None") -> "DataFrame":
-    """Events, and below them labels with `is_target` null.
-
-    A union and not a cogroup, which on Sail 0.7.2 refuses every null value ("unmasked nulls for non-nullable").
-    """
-    from pyspark.sql.connect.functions import col, lit
-
-    fact = (features.entity, features.event_timestamp, "known_at", "superseded_at")
-    events = events.select(features.id, *fact, *features.event_columns, "is_target")
-    if labels is None or not features.reads_labels:
-        return events
-    labels = labels.where(_needed(features))
-    theirs = [field for field in events.schema if field.name not in fact]
-    mine = [(name, labels.schema[name].dataType) for name in features.label_columns]
-    events = events.select("*", *[lit(None).cast(kind).alias(LABEL + name) for name, kind in mine])
-    nothing = [lit(None).cast(field.dataType).alias(field.name) for field in theirs]
-    return events.unionByName(labels.select(*fact, *nothing, *[col(name).alias(LABEL + name) for name, _ in mine]))
-
-
-def _needed(features: WindowFeatures) -> "Column":
-    """Condition of labels that some aggregate counts: usually only the rare positive ones."""
-    from pyspark.sql.connect.functions import col, lit
-
-    condition = lit(False)
-    for aggregate in (aggregate for aggregate in features.read if aggregate.of == "labels"):
-        where = (str(aggregate.column), True) if aggregate.function == "rate" else aggregate.where
-        condition |= col(where[0]) == lit(where[1]) if where is not None and len(where) == 2 else lit(True)
-    return condition
+    return grouped.applyInArrow(lakehouse.kernel(_kernel(features, schema)), columns).selectExpr(*plain)
 
 
 def _kernel(features: WindowFeatures, schema: pa.Schema) -> Callable[[pa.Table], pa.Table]:
@@ -152,9 +134,9 @@ def update(
     Raises ValueError for an `as_of` without a zone, and for missing labels.
     """
     if as_of.tzinfo is None:
-        raise ValueError(f"as_of: expected a time with a zone, found {as_of}; add tzinfo=UTC")
+        raise Invalid(f"as_of: expected a time with a zone, found {as_of}; add tzinfo=UTC")
     if features.reads_labels and labels_table is None:
-        raise ValueError(f"{features.name} has aggregates of labels: pass labels_table")
+        raise Invalid(f"{features.name} has aggregates of labels: pass labels_table")
     tables = {"events": events_table} | ({"labels": labels_table} if features.reads_labels and labels_table else {})
     with lakehouse.lock(target):
         version, state = lakehouse.version(target), lakehouse.state(target)
@@ -172,7 +154,8 @@ def update(
 def _replace(inputs: "_Inputs", target: str, days: tuple[date, ...] | None, buckets: int | None) -> Result:
     """Compute the targets of some days (None: of all) and put them in the place of the old ones."""
     events, labels = inputs.around(days)
-    facts, targets = events.selectExpr("count(*)", "count_if(is_target)").collect()[0]
+    events = fact_frames.held(inputs.features, events)
+    facts, targets = fact_frames.counted(events)
     rows = run(inputs.lakehouse, inputs.features, events, labels, buckets=buckets or _buckets(facts))
     schema = rows.schema if isinstance(rows, pa.RecordBatchReader) else _schema(inputs.features, rows)
     if inputs.lakehouse.exists(target) and inputs.lakehouse.schema(target).names != schema.names:
@@ -188,7 +171,7 @@ def _replace(inputs: "_Inputs", target: str, days: tuple[date, ...] | None, buck
         partition_by=[PARTITION],
         state=inputs.watermark(),
     )
-    return Result(targets, inputs.days(events.where("is_target")) if days is None else days, version)
+    return Result(targets, fact_frames.target_days(events) if days is None else days, version)
 
 
 @dataclass(frozen=True)
@@ -202,11 +185,6 @@ class _Inputs:
     as_of: datetime
     state: dict[str, Any]
 
-    @property
-    def _arrived(self) -> str:
-        """SQL: microseconds at which a fact was both over and known."""
-        return f"greatest(unix_micros(known_at), unix_micros(`{self.features.event_timestamp}`))"
-
     def affected(self) -> tuple[date, ...]:
         """Days with a target that a changed fact may reach, or that is itself new, moved or withdrawn."""
         from pyspark.sql.connect.functions import expr
@@ -216,7 +194,7 @@ class _Inputs:
         name, key = self.features.event_timestamp, self.features.entity
         end = f"unix_micros(`{name}`) + {self.features.history // MICROSECOND}"
         changes = [
-            self._changed(kind).selectExpr(f"`{key}` as reached", f"{self._arrived} as start", f"{end} as `end`")
+            self._changed(kind).selectExpr(f"`{key}` as reached", f"{arrived(name)} as start", f"{end} as `end`")
             for kind in self.tables
         ]
         together = reduce(lambda some, more: some.unionByName(more), changes)
@@ -232,25 +210,31 @@ class _Inputs:
         # A version that became known before the one we took for the first: that one is no target any more.
         displaced = own.where("superseded_at is not null").selectExpr(f"`{self.features.id}` as displaced")
         moved = self._frame("events").join(displaced, expr(f"`{self.features.id}` = displaced"), "left_semi")
-        return self.days(targets.join(reached, near, "left_semi"), own, moved)
+        return fact_frames.days(targets.join(reached, near, "left_semi"), own, moved)
 
-    def days(self, *frames: "DataFrame") -> tuple[date, ...]:
-        together = reduce(lambda some, more: some.union(more), [frame.select(PARTITION) for frame in frames])
-        return tuple(sorted(row[0] for row in together.distinct().collect()))
-
-    def around(self, days: tuple[date, ...] | None) -> "tuple[DataFrame, DataFrame | None]":
+    def around(self, days: tuple[date, ...] | None) -> tuple[Frame, Frame | None]:
         """Events, with `is_target`, and labels from which the targets of these days (None: of all) are computed."""
-        from pyspark.sql.connect.functions import expr
-
-        events, labels = self._known("events"), self._known("labels") if "labels" in self.tables else None
+        time, frames = self.features.event_timestamp, self._frames()
+        events, labels = (
+            fact_frames.known(frames[kind], time, self.as_of) if kind in frames else None
+            for kind in ("events", "labels")
+        )
+        assert events is not None
         if days is None:
-            return events.withColumn("is_target", expr("version = 1")), labels
+            return fact_frames.marked(events, "version = 1"), labels
         first = days[0] - self.features.history - timedelta(days=1)
-        events = events.where(f"{PARTITION} between date '{first}' and date '{days[-1]}'")
         if labels is not None:
             # Not by the partition: a corrected event may have moved away from its label's.
-            labels = labels.where(f"`{self.features.event_timestamp}` >= timestamp '{first} 00:00:00'")
-        return events.withColumn("is_target", expr(f"version = 1 and {of_days(days)}")), labels
+            labels = fact_frames.since(labels, time, first)
+        return fact_frames.marked(
+            fact_frames.between(events, first, days[-1]), f"version = 1 and {of_days(days)}"
+        ), labels
+
+    def _frames(self) -> dict[str, Frame]:
+        """The inputs as this process reads them; as the engine does, if it must for one of them."""
+        scans = {kind: self.lakehouse.scan(table, self.versions[kind]) for kind, table in self.tables.items()}
+        read: dict[str, Frame] = {kind: rows for kind, rows in scans.items() if rows is not None}
+        return read if len(read) == len(scans) else {kind: self._frame(kind) for kind in self.tables}
 
     def watermark(self) -> dict[str, Any]:
         seen = {}
@@ -258,14 +242,14 @@ class _Inputs:
         for kind, table in self.tables.items():
             # From the statistics in the Delta log where they are there: the greatest of greatest() is one of the two.
             loaded, *until = self.lakehouse.maxima(table, ("loaded_in", *times), self.versions[kind])
-            until = [_micros(time) + ROUNDED // MICROSECOND for time in until if time is not None]
+            until = [micros(time) + ROUNDED // MICROSECOND for time in until if time is not None]
             seen[kind] = {"version": self.versions[kind], "loaded_in": loaded, "known_until": max(until, default=None)}
         fixed = {"fingerprint": self.features.fingerprint, "tables": self.tables, "as_of": self.as_of.isoformat()}
         return fixed | {"seen": seen}
 
     def _may_have_changed(self) -> bool:
         """Whether, by the versions alone, an input may hold a fact that the last update did not see."""
-        before, now = (_micros(moment) for moment in (datetime.fromisoformat(self.state["as_of"]), self.as_of))
+        before, now = (micros(moment) for moment in (datetime.fromisoformat(self.state["as_of"]), self.as_of))
         return any(
             self.state["seen"][kind]["version"] != version
             or (now > before and (self.state["seen"][kind]["known_until"] or before) > before)
@@ -276,19 +260,17 @@ class _Inputs:
         return self.lakehouse.read(self.tables[kind], self.versions[kind])
 
     def _known(self, kind: str) -> "DataFrame":
-        return self._frame(kind).where(f"{self._arrived} <= {_micros(self.as_of)}")
+        known = fact_frames.known(self._frame(kind), self.features.event_timestamp, self.as_of)
+        assert not isinstance(known, pl.LazyFrame)
+        return known
 
     def _changed(self, kind: str) -> "DataFrame":
         """Facts that the last update did not see: loaded since, or known only since."""
-        seen, before = self.state["seen"][kind], _micros(datetime.fromisoformat(self.state["as_of"]))
+        seen, before = self.state["seen"][kind], micros(datetime.fromisoformat(self.state["as_of"]))
         loaded = f"loaded_in > {-1 if seen['loaded_in'] is None else seen['loaded_in']}"
         if (seen["known_until"] or before) > before:
-            return self._known(kind).where(f"{loaded} or {self._arrived} > {before}")
+            return self._known(kind).where(f"{loaded} or {arrived(self.features.event_timestamp)} > {before}")
         # All that was there is seen: what is new is in files written since.
         days = self.lakehouse.changed_days(self.tables[kind], seen["version"], self.versions[kind])
         known = self._known(kind).where(loaded)
         return known if days is None else known.where(of_days(sorted(days)))
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - EPOCH) // MICROSECOND

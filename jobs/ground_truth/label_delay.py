@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jobs.arrays import Floats
+from jobs.errors import Invalid
 from jobs.ground_truth.reports import reported_until
 from jobs.times import MICROSECONDS_A_DAY, Times
 
@@ -47,7 +48,7 @@ class Delay:
     def bound(self, share: float) -> float:
         """The smallest age in days with F(age) >= share. Raises ValueError for a share outside (0, 1]."""
         if not 0 < share <= 1:
-            raise ValueError(f"share: expected a number in (0, 1], found {share}")
+            raise Invalid(f"share: expected a number in (0, 1], found {share}")
         return float(self.ages[np.searchsorted(self.shares, share - 1e-12)])
 
 
@@ -75,7 +76,7 @@ def learn(
         ValueError: a maturity or a prior weight that is not above 0, or arrays of different lengths.
     """
     if maturity <= timedelta(0) or prior_reports <= 0:
-        raise ValueError(f"expected a maturity and a prior weight above 0, found {maturity} and {prior_reports}")
+        raise Invalid(f"expected a maturity and a prior weight above 0, found {maturity} and {prior_reports}")
     until = reported_until(known_at, as_of)
     seen = (known_at <= until) & (times <= until)
     oldest = (until - times[seen]) / MICROSECONDS_A_DAY

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.arrays import Bools, Floats, Ints
+from jobs.errors import Invalid
 from jobs.ground_truth.label_maturity import MATURE
 from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.problem import Review
@@ -78,7 +79,7 @@ def performance(
         ValueError: as the single metrics do, or for a window without days.
     """
     if days < 1:
-        raise ValueError(f"days: expected a window of at least 1 day, found {days}")
+        raise Invalid(f"days: expected a window of at least 1 day, found {days}")
     past = scored.rows(scored.times <= microseconds(scored.as_of))
     return tuple(
         _measured((day, version, name), past, places, review, mature_from)

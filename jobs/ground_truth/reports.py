@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from jobs.arrays import Bools
+from jobs.errors import Invalid
 from jobs.times import MICROSECONDS_A_DAY, NEVER, Times, microseconds
 
 OUTAGE_CHANCE = 1e-6
@@ -55,7 +56,7 @@ def labels(
     """
     asked = pl.DataFrame({"id": np.asarray(ids)}).with_row_index("place")
     if asked["id"].n_unique() < asked.height:
-        raise ValueError(f"ids: expected distinct events, found {asked['id'].n_unique()} in {asked.height} rows; unify")
+        raise Invalid(f"ids: expected distinct events, found {asked['id'].n_unique()} in {asked.height} rows; unify")
     until = np.full(len(known_at), NEVER) if superseded_at is None else superseded_at
     rows = pl.DataFrame({"id": np.asarray(events), "at": known_at, "positive": positive, "until": until})
     holding = _holding(rows.with_columns(pl.col("id").cast(asked["id"].dtype)), microseconds(as_of))

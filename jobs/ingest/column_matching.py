@@ -19,15 +19,16 @@ def match_columns(
     matched: dict[str, str] = {}
     problems = []
     for column in source.columns:
-        wanted = names.get(column.name, column.file_name)
-        alike = _matches(wanted, file)
+        expected_name = names.get(column.name, column.file_name)
+        alike = _matches(expected_name, file)
         derived = carrier is not None and may_be_derived(source, column)
         if len(alike) == 1:
             matched[column.name] = alike[0]
         elif alike or column.name in names or not (column.optional or derived):
-            problems.append(_problem(source, column.name, wanted, file, alike))
+            problems.append(_problem(source, column.name, expected_name, file, alike))
     if KNOWN_AT in names:
-        if alike := _matches(names[KNOWN_AT], file):
+        alike = _matches(names[KNOWN_AT], file)
+        if len(alike) == 1:
             matched[KNOWN_AT] = alike[0]
         else:
             problems.append(_problem(source, KNOWN_AT, names[KNOWN_AT], file, alike))
@@ -39,14 +40,15 @@ def may_be_derived(source: Source, column: Column) -> bool:
     return source.carried_by is not None and source.carried_delay is not None and column.name == source.known_at
 
 
-def _matches(wanted: str, file: DataFile) -> list[str]:
-    return [wanted] if wanted in file.columns else [c for c in file.columns if c.casefold() == wanted.casefold()]
+def _matches(expected_name: str, file: DataFile) -> list[str]:
+    exact = [c for c in file.columns if c == expected_name]
+    return exact or [c for c in file.columns if c.casefold() == expected_name.casefold()]
 
 
-def _problem(source: Source, column: str, wanted: str, file: DataFile, alike: Sequence[str]) -> str:
-    found = alike or list(file.columns)
+def _problem(source: Source, column: str, expected_name: str, file: DataFile, alike: Sequence[str]) -> str:
+    candidates = alike or list(file.columns)
     own_file = f", or give a file of {source.name} (`--{source.input} FILE`)" if source.carried_by else ""
     return (
-        f"{file.path}: {source.name}.{column}: expected one column {wanted}, found {found}; rename it in the file, or "
-        f"name it in a columns file (`--columns`){own_file}"
+        f"{file.path}: {source.name}.{column}: expected one column {expected_name}, found {candidates}; rename it in "
+        f"the file, or name it in a columns file (`--columns`){own_file}"
     )

@@ -5,13 +5,14 @@ What a column demands is derived once, in `column_checks`. What happens to bad r
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from jobs.errors import EvergreenError
 from jobs.ingest import schemas
-from jobs.ingest.calendar import FIRST, LAST
+from jobs.ingest.identifiers import identifier_fault
 from jobs.ingest.parsing import HAPPENED, TYPES, UTC, kind_in_table
 from jobs.ingest.readers import FOUND, KNOWN_AT, RAGGED
 from jobs.lakehouse.tables import Lakehouse
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
 
 
-DAY, YEAR = timedelta(days=1), timedelta(days=365.25)
 REASONS, COLUMNS = "_reasons", "_columns"
 """Columns of bad rows: list of reasons, list of the columns they are about."""
 
@@ -33,7 +33,6 @@ CHECKS: dict[str, tuple[str, bool]] = {
     "finite_numbers": ("No number is NaN or infinite.", True),
     "ranges": ("Numbers lie between their declared bounds.", True),
     "not_in_the_future": ("No event happened after the present.", True),
-    "plausible_times": ("No event or arrival is older than is plausible, no arrival lies in the future.", True),
     "uniqueness": (
         "A key has one content at any time; a changed row is a correction that says since when.",
         True,
@@ -46,7 +45,7 @@ CHECKS: dict[str, tuple[str, bool]] = {
 """Check -> its description, and whether it can hold back what is downstream."""
 
 
-class ContractBroken(RuntimeError):
+class ContractBroken(EvergreenError, RuntimeError):
     """Rows about to be appended break the contract: nothing was written."""
 
 
@@ -69,6 +68,8 @@ class RowCheck:
     column: str
     reason: str
     broken: pl.Expr
+    detail: pl.Expr | None = None
+    """What is told instead of `reason`, where that depends on the row."""
 
 
 def row_checks(source: Source, columns: Sequence[str], zone: str, now: datetime) -> list[RowCheck]:
@@ -81,30 +82,7 @@ def row_checks(source: Source, columns: Sequence[str], zone: str, now: datetime)
     checks += [check for column in declared for check in _checks_in_file(column, columns, zone)]
     future = pl.col(HAPPENED) > pl.lit(now, UTC)
     reason = f"{source.event_time}: in the future"
-    checks.append(RowCheck("not_in_the_future", source.event_time, reason, future))
-    return [*checks, *(check for c in declared if c.kind == "timestamp" for check in _time_checks(source, c, now))]
-
-
-def _time_checks(source: Source, column: Column, now: datetime) -> list[RowCheck]:
-    """An event and its arrival lie in the plausible span of the source, any other time in the calendar."""
-    name, value = column.name, pl.col(column.name)
-    arrivals = {source.known_at, KNOWN_AT} - {source.event_time}
-    if name not in {source.event_time, *arrivals}:
-        outside = ~value.is_between(pl.lit(FIRST, UTC), pl.lit(LAST, UTC))
-        return [RowCheck("types", name, f"{name}: no timestamp of the years 1 to 9999", outside)]
-    years = round(source.plausible_age / YEAR)
-    old = too_old(source, name, now)
-    checks = [RowCheck("plausible_times", name, f"{name}: implausible, more than {years} years ago", old)]
-    if name in arrivals:
-        # Clocks differ, and a date without a time may mean a day that has not ended.
-        ahead = value > pl.lit(now + DAY, UTC)
-        checks.append(RowCheck("plausible_times", name, f"{name}: implausible, more than a day in the future", ahead))
-    return checks
-
-
-def too_old(source: Source, column: str, now: datetime) -> pl.Expr:
-    """Whether a time of a row is of longer ago than is plausible."""
-    return pl.col(column) < pl.lit(now - source.plausible_age, UTC)
+    return [*checks, RowCheck("not_in_the_future", source.event_time, reason, future)]
 
 
 def _checks_in_file(column: Column, columns: Sequence[str], zone: str) -> list[RowCheck]:
@@ -113,7 +91,8 @@ def _checks_in_file(column: Column, columns: Sequence[str], zone: str) -> list[R
     in_file = FOUND + name in columns
     is_found = pl.col(FOUND + name).is_not_null() if in_file else pl.lit(False)
     kind = f"timestamp that exists in {zone}" if column.kind == "timestamp" and zone != "UTC" else column.kind
-    checks = [RowCheck("types", name, f"{name}: no {kind}", pl.col(name).is_null() & is_found)]
+    detail = identifier_fault(name) if in_file and column.kind == "identifier" else None
+    checks = [RowCheck("types", name, f"{name}: no {kind}", pl.col(name).is_null() & is_found, detail)]
     for check in column_checks(column, in_file):
         is_missing = check.contract == "nullability"
         checks.append(replace(check, broken=check.broken & ~is_found) if is_missing else check)
@@ -158,7 +137,8 @@ def split(frame: pl.DataFrame, checks: Sequence[RowCheck]) -> tuple[pl.DataFrame
 
 
 def _explained(bad: pl.DataFrame, broken: Sequence[RowCheck]) -> pl.DataFrame:
-    reasons = pl.concat_list(pl.when(r.broken).then(pl.lit(r.reason)) for r in broken).list.drop_nulls()
+    told = [pl.lit(r.reason) if r.detail is None else r.detail for r in broken]
+    reasons = pl.concat_list(pl.when(r.broken).then(t) for r, t in zip(broken, told, strict=True)).list.drop_nulls()
     columns = pl.concat_list(pl.when(r.broken).then(pl.lit(r.column)) for r in broken).list.drop_nulls()
     return bad.with_columns(reasons.alias(REASONS), columns.list.unique(maintain_order=True).alias(COLUMNS))
 
@@ -244,8 +224,8 @@ def accept(settings: Settings, use_case: UseCase, source: Source) -> list[str]:
     folder = schemas.folder(settings.state, use_case)
     if schemas.recorded(folder, source, pending=True) is None:
         return [f"{source.name}: no changed schema waits to be accepted"]
-    held = stored_identifiers(Lakehouse(settings), use_case, source)
-    return [f"{source.name}: accepted: {line}" for line in schemas.accept(folder, source, held)]
+    identifiers = stored_identifiers(Lakehouse(settings), use_case, source)
+    return [f"{source.name}: accepted: {line}" for line in schemas.accept(folder, source, identifiers)]
 
 
 def stored_identifiers(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> dict[str, str]:

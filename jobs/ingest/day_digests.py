@@ -32,9 +32,9 @@ class Digests:
     def of(self, day: date) -> Digest | None:
         return self.days.get(day, (0, 0) if self.complete else None)
 
-    def replaced(self, days: Iterable[date], found: Mapping[date, Digest]) -> "Digests":
+    def replaced(self, days: Iterable[date], digests: Mapping[date, Digest]) -> "Digests":
         """With what was found by reading `days`."""
-        return Digests(self.loaded_in, {**self.days, **{d: found.get(d, (0, 0)) for d in days}}, self.complete)
+        return Digests(self.loaded_in, {**self.days, **{d: digests.get(d, (0, 0)) for d in days}}, self.complete)
 
     def after(self, loaded_in: int, added: Mapping[date, Digest]) -> "Digests":
         """After a load that added rows; a day of which nothing was known stays unknown."""
@@ -69,7 +69,7 @@ def read(path: Path, table_id: str, loaded_in: int, content: Sequence[str]) -> D
 
 
 def write(path: Path, table_id: str, digests: Digests, content: Sequence[str]) -> None:
-    days = {day.isoformat(): list(found) for day, found in sorted(digests.days.items())}
+    days = {day.isoformat(): list(day_digest) for day, day_digest in sorted(digests.days.items())}
     stored = {
         "table": table_id,
         "loaded_in": digests.loaded_in,

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import polars as pl
 
-from jobs.ingest.column_matching import match_columns
+from jobs.ingest.column_matching import match_columns, may_be_derived
 from jobs.ingest.readers import FILE, FOUND, RAGGED, ColumnNames, DataFile, open_file, read_file
 from jobs.use_case import Column, Source
 
 CARRIER_TIME = "_carrier_time"
 """Event time of the row of another source that carries a row of this one."""
+MISSING, OF_NO_TYPE = "no such column", "a column of any type"
+"""How a file may hold a column otherwise than in a type."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,16 @@ class Inspection:
 
     @property
     def schema(self) -> FileSchema:
-        return self.schemas[0]
+        """What the files hold together; their identifiers are only known to be integers or text once rows are."""
+        return merged(self.schemas)
+
+
+def merged(schemas: Sequence[FileSchema]) -> FileSchema:
+    """The columns of several files together; of a column in several, the type in the first of them."""
+    columns = {name: kind for schema in reversed(schemas) for name, kind in schema.columns.items()}
+    in_file = {name: named for schema in reversed(schemas) for name, named in schema.in_file.items()}
+    undeclared = sorted({name for schema in schemas for name in schema.undeclared})
+    return FileSchema(columns, tuple(undeclared), in_file)
 
 
 def inspect(
@@ -62,13 +73,13 @@ def inspect(
     columns that other sources declare. Raises InputError if a file cannot be read.
     """
     files = tuple(open_file(path) for path in paths)
-    wanted, aliases = _with_carrier_time(source, carrier, names)
+    extended, aliases = _with_carrier_time(source, carrier, names)
     problems: dict[str, None] = {}
     frames, schemas = [], []
     for number, file in enumerate(files):
-        matched, missing = match_columns(wanted, file, aliases, carrier)
+        matched, missing = match_columns(extended, file, aliases, carrier)
         frame = _found(file, matched, number)
-        types, unusable = _found_types(wanted, file, frame, identifiers)
+        types, unusable = _found_types(extended, file, frame, identifiers)
         problems |= dict.fromkeys([*missing, *unusable])
         frames.append(frame)
         undeclared = () if carrier else _undeclared(file, matched, declared)
@@ -79,7 +90,35 @@ def inspect(
                 {k: v for k, v in matched.items() if k != CARRIER_TIME},
             )
         )
-    return Inspection(wanted, carrier, files, tuple(frames), tuple(schemas), tuple(problems))
+    problems |= dict.fromkeys(_contradictions(extended, files, frames))
+    return Inspection(extended, carrier, files, tuple(frames), tuple(schemas), tuple(problems))
+
+
+def _contradictions(source: Source, files: Sequence[DataFile], frames: Sequence[pl.DataFrame]) -> list[str]:
+    """Columns of which the files hold other types, or that only some of them hold although rows need one."""
+    problems = []
+    for column in source.columns:
+        first_of_kind: dict[str, Path] = {}
+        for file, frame in zip(files, frames, strict=True):
+            first_of_kind.setdefault(_kind_in(column, file, frame), file.path)
+        if not (may_be_derived(source, column) or (column.optional and not column.nullable)):
+            first_of_kind.pop(MISSING, None)
+        if len(first_of_kind.keys() - {OF_NO_TYPE}) > 1 or first_of_kind.keys() == {OF_NO_TYPE, MISSING}:
+            where = ", ".join(f"{kind} in {path}" for kind, path in first_of_kind.items())
+            problems.append(
+                f"{source.name}.{column.name}: expected one type in files that are loaded together, found {where}; "
+                "load files of different schemas one by one"
+            )
+    return problems
+
+
+def _kind_in(column: Column, file: DataFile, frame: pl.DataFrame) -> str:
+    dtype = frame.schema.get(FOUND + column.name)
+    if dtype is None:
+        return MISSING
+    if file.format == "csv" or dtype == pl.Null or column.kind == "identifier":
+        return OF_NO_TYPE
+    return found_type(column, dtype) or str(dtype)
 
 
 def _with_carrier_time(source: Source, carrier: Source | None, names: ColumnNames) -> tuple[Source, dict[str, str]]:
@@ -99,36 +138,36 @@ def _found(file: DataFile, matched: Mapping[str, str], number: int) -> pl.DataFr
     """The matched columns under their names in the table, as they are in the file."""
     frame = read_file(file, sorted(set(matched.values())))
     ragged = [pl.col(RAGGED)] if RAGGED in frame.columns else []
-    named = [pl.col(c).alias(FOUND + name) for name, c in matched.items()]
+    # A column without one value is of any type.
+    empty = [c for c in frame.columns if frame[c].null_count() == frame.height]
+    named = [(pl.col(c).cast(pl.Null) if c in empty else pl.col(c)).alias(FOUND + name) for name, c in matched.items()]
     return frame.select(*named, *ragged).with_columns(pl.lit(number, pl.UInt32).alias(FILE))
 
 
 def _found_types(
     source: Source, file: DataFile, frame: pl.DataFrame, identifiers: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
-    """Type found of every declared column (a CSV's are as declared), and those of no use."""
-    found: dict[str, str] = {}
+    """Type found of every declared column (that of text in a CSV file is as declared), and those of no use."""
+    types: dict[str, str] = {}
     problems = []
     for column in (c for c in source.columns if FOUND + c.name in frame.columns):
         values = frame[FOUND + column.name]
-        if file.format == "csv":
-            expected = identifiers.get(column.name)
-            found[column.name] = _identifier(values, expected) if column.kind == "identifier" else column.kind
-        elif (kind := found_type(column, values.dtype)) is not None:
-            found[column.name] = kind
-        else:
-            found[column.name] = str(values.dtype)
+        kind = column.kind if file.format == "csv" else found_type(column, values.dtype)
+        types[column.name] = kind or str(values.dtype)
+        if kind is None:
             problems.append(
                 f"{file.path}: {source.name}.{column.name}: expected {column.kind}, found {values.dtype}; convert it, "
                 "or name another column in a columns file (`--columns`)"
             )
-    return found, problems
+        elif column.kind == "identifier":
+            types[column.name] = identifiers.get(column.name, "integer")
+    return types, problems
 
 
 def found_type(column: Column, dtype: pl.DataType) -> str | None:
     """The type of a parquet column in the words of the declaration; None if the declared kind cannot be made of it."""
     if dtype == pl.Null:
-        return "integer" if column.kind == "identifier" else column.kind
+        return column.kind
     if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
         return "string"
     number = dtype.is_numeric()
@@ -137,21 +176,9 @@ def found_type(column: Column, dtype: pl.DataType) -> str | None:
         "boolean": isinstance(dtype, pl.Boolean) or number,
         "string": number or isinstance(dtype, pl.Boolean),
     }
-    if not usable.get(column.kind, number):
-        return None
-    return "integer" if column.kind == "identifier" else column.kind
-
-
-def _identifier(values: pl.Series, expected: str | None) -> str:
-    """`integer` if all values are plain integers (no leading zeros), or some are where integers are expected."""
-    if expected == "string":
-        return "string"
-    plain = values.drop_nulls().str.strip_chars().str.contains(r"^(0|-?[1-9]\d{0,17})$")
-    if plain.is_empty():
-        return expected or "integer"
-    return "integer" if (plain.any() if expected == "integer" else plain.all()) else "string"
+    return column.kind if usable.get(column.kind, number) else None
 
 
 def _undeclared(file: DataFile, matched: Mapping[str, str], declared: Collection[str]) -> tuple[str, ...]:
-    known = {d.casefold() for d in declared}
-    return tuple(sorted(c for c in file.columns if c not in matched.values() and c.casefold() not in known))
+    declared_names = {d.casefold() for d in declared}
+    return tuple(sorted(c for c in file.columns if c not in matched.values() and c.casefold() not in declared_names))

@@ -12,11 +12,11 @@ from pathlib import Path
 import polars as pl
 
 from jobs.ingest import contracts, inspection, load_warnings, quarantine, raw_commit, references, row_outcomes, schemas
-from jobs.ingest.calendar import LAST
+from jobs.ingest.batches import read_batch
 from jobs.ingest.day_digests import EVENT_DATE
 from jobs.ingest.load_job import Days, LoadJob
 from jobs.ingest.load_memory import LoadResult, Memory, Remembered
-from jobs.ingest.parsing import HAPPENED, UTC, Batch, make_batch, table_schema
+from jobs.ingest.parsing import HAPPENED, UTC, Batch, table_schema
 from jobs.ingest.raw_table import Table, rows_per_day
 from jobs.ingest.readers import KNOWN_AT, column_names, find_files
 from jobs.ingest.registered_inputs import InputError, Inputs
@@ -74,8 +74,8 @@ def _without_file(job: LoadJob) -> LoadResult:
     if not job.lakehouse.exists(job.table):
         identifiers = references.expected_identifiers(job.lakehouse, job.use_case, job.source)
         raw_commit.create(job, table_schema(job.source, identifiers))
-    found = (*contracts.findings({}, 0, {}), *load_warnings.nothing_loaded())
-    return LoadResult(version=job.lakehouse.version(job.table), findings=found)
+    findings = (*contracts.findings({}, 0, {}), *load_warnings.nothing_loaded())
+    return LoadResult(version=job.lakehouse.version(job.table), findings=findings)
 
 
 def _run(job: LoadJob, files: list[Path]) -> LoadResult:
@@ -102,9 +102,9 @@ def _run(job: LoadJob, files: list[Path]) -> LoadResult:
 
 def _unchanged(job: LoadJob, recalled: Remembered) -> LoadResult:
     result = recalled.result
-    found = contracts.findings(recalled.tally, result.rows_read, result.quarantined)
+    findings = contracts.findings(recalled.tally, result.rows_read, result.quarantined)
     version = job.lakehouse.version(job.table)
-    return replace(result, version=version, findings=(*found, *load_warnings.nothing_loaded()))
+    return replace(result, version=version, findings=(*findings, *load_warnings.nothing_loaded()))
 
 
 def _read(job: LoadJob, files: list[Path], expected: Mapping[str, str], first: bool) -> Batch:
@@ -112,9 +112,11 @@ def _read(job: LoadJob, files: list[Path], expected: Mapping[str, str], first: b
     carried = [s for s in job.use_case.sources if s.carried_by == source.name]
     declared = [c.file_name for s in carried for c in s.columns]
     inspected = inspection.inspect(source, files, job.names, expected, job.carrier, declared)
-    schemas.check(job.schema_folder, source, inspected, job.use_case.name, first=first)
-    references.check_types(source, inspected.schema, expected)
-    batch = make_batch(source, inspected, job.names, expected)
+    batch = None if inspected.problems else read_batch(source, inspected, job.names, expected, job.now)
+    found = batch.schema if batch else inspected.schema
+    schemas.check(job.schema_folder, source, inspected, found, job.use_case.name, first=first)
+    assert batch is not None, "a check of files with problems raises"
+    references.check_types(source, found, expected)
     if batch.frame.is_empty() and job.carrier is None:
         paths = ", ".join(map(str, files))
         raise InputError(f"{paths}: expected rows of {source.name}, found none; deliver the file again")
@@ -155,18 +157,19 @@ def _shifts(job: LoadJob, new: pl.DataFrame) -> list[contracts.Finding]:
     days = new[EVENT_DATE].unique().sort().to_list()
     current, before = load_warnings.reference_days(days)
     compared = [c.name for c in job.source.columns if c.kind in ("number", "integer") or c.nullable or c.optional]
-    held = job.lakehouse.to_arrow(job.table, columns=[*compared, EVENT_DATE], filters=[(EVENT_DATE, "in", before)])
+    stored_rows = job.lakehouse.to_arrow(
+        job.table, columns=[*compared, EVENT_DATE], filters=[(EVENT_DATE, "in", before)]
+    )
     loaded = new.filter(pl.col(EVENT_DATE).is_in(current))
     per_day = rows_per_day(job.lakehouse, job.table)
-    return load_warnings.findings(job.source, days, loaded, pl.DataFrame(held), per_day)
+    return load_warnings.findings(job.source, days, loaded, pl.DataFrame(stored_rows), per_day)
 
 
 def _remember(job: LoadJob, memory: Memory, batch: Batch, outcomes: RowOutcomes, result: LoadResult) -> None:
     # A second correction at one moment waits for a later one; days that were not asked for wait too.
     if job.days is not None or TOO_SOON in result.quarantined:
         return
-    soon = pl.col(HAPPENED).is_between(pl.lit(job.now, UTC), pl.lit(LAST, UTC), closed="right")
-    future = batch.frame.filter(soon)[HAPPENED].min()
+    future = batch.frame.filter(pl.col(HAPPENED) > pl.lit(job.now, UTC))[HAPPENED].min()
     next_known = outcomes.late[KNOWN_AT].min()
     done = Remembered(
         result=result,

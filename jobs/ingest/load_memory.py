@@ -134,7 +134,7 @@ def _to_json(done: Remembered) -> dict[str, Any]:
 def _from_json(stored: Mapping[str, Any]) -> Remembered:
     result = dict(stored["result"])
     # What was appended then is known by now.
-    known = result.pop("already_known") + result["appended"]
+    already_known = result.pop("already_known") + result["appended"]
     result = {**result, "appended": 0, "released": 0, "undeclared": tuple(result["undeclared"])}
     times = {k: datetime.fromisoformat(stored[k]) if stored[k] else None for k in ("next_known_at", "next_event")}
-    return Remembered(LoadResult(**result, already_known=known), stored["tally"], stored["loaded_in"], **times)
+    return Remembered(LoadResult(**result, already_known=already_known), stored["tally"], stored["loaded_in"], **times)

@@ -4,7 +4,7 @@ Whether a shift is drift that calls for a new model is not decided here.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from math import sqrt
 from statistics import median
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from jobs.ingest.calendar import days_before
 from jobs.ingest.contracts import CHECKS, Finding
 from jobs.use_case import Source
 
@@ -29,9 +28,8 @@ SHOWN = 10
 
 def reference_days(days: Sequence[date]) -> tuple[list[date], list[date]]:
     """The loaded days that are judged (the last week of them) and the four weeks before, to compare them with."""
-    last = max(days)
-    current = [day for day in days if (last - day).days < CURRENT_DAYS]
-    return current, days_before(min(current), REFERENCE_DAYS)
+    current = [day for day in days if day > max(days) - timedelta(days=CURRENT_DAYS)]
+    return current, [min(current) - timedelta(days=n) for n in range(REFERENCE_DAYS, 0, -1)]
 
 
 def findings(
@@ -60,13 +58,16 @@ def _volume(days: Sequence[date], per_day: Mapping[date, int]) -> Finding:
     unusual = {}
     judged = 0
     for day in days:
-        before = [per_day[d] for d in days_before(day, REFERENCE_DAYS) if d in per_day]
+        before = [per_day[d] for n in range(1, REFERENCE_DAYS + 1) if (d := day - timedelta(days=n)) in per_day]
         if len(before) < ENOUGH_DAYS:
             continue
         judged += 1
-        usual, found = median(before), per_day.get(day, 0)
-        if _deviation(found, usual) > VOLUME_DEVIATIONS and not usual / VOLUME_FACTOR <= found <= usual * VOLUME_FACTOR:
-            unusual[day.isoformat()] = f"{found} rows, usually {usual:.0f}"
+        usual, loaded = median(before), per_day.get(day, 0)
+        if (
+            _deviation(loaded, usual) > VOLUME_DEVIATIONS
+            and not usual / VOLUME_FACTOR <= loaded <= usual * VOLUME_FACTOR
+        ):
+            unusual[day.isoformat()] = f"{loaded} rows, usually {usual:.0f}"
     shown = dict(list(unusual.items())[-SHOWN:])
     return _finding("volume", not unusual, {"days_judged": judged, "days_unusual": len(unusual), **shown})
 
@@ -107,8 +108,8 @@ def stability_index(reference: pl.Series, current: pl.Series, bins: int = 10) ->
     if min(len(then), len(now)) < ENOUGH_ROWS:
         return None
     edges = np.unique(np.quantile(then, np.linspace(0, 1, bins + 1)[1:-1]))
-    expected, found = (_shares(values, edges) for values in (then, now))
-    return float(np.sum((found - expected) * np.log(found / expected)))
+    expected, actual = (_shares(values, edges) for values in (then, now))
+    return float(np.sum((actual - expected) * np.log(actual / expected)))
 
 
 def _shares(values: np.ndarray[Any, Any], edges: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

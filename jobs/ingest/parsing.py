@@ -13,9 +13,9 @@ from typing import TypeVar
 import polars as pl
 import pyarrow as pa
 
-from jobs.ingest.calendar import in_calendar
+from jobs.ingest.identifiers import canonical_identifiers
 from jobs.ingest.inspection import CARRIER_TIME, FileSchema, Inspection
-from jobs.ingest.readers import FOUND, KNOWN_AT, RAGGED, ZONED, ColumnNames
+from jobs.ingest.readers import FOUND, KNOWN_AT, ZONED, ColumnNames
 from jobs.use_case import Column, Kind, Source
 
 UTC = pl.Datetime("us", "UTC")
@@ -70,7 +70,6 @@ def canonical(column: str, dtype: pl.DataType, kind: Kind, zone: str) -> pl.Expr
     if dtype == pl.Null:
         return value.cast(TYPES[kind])
     if kind == "timestamp":
-        value = in_calendar(value, dtype)
         return _in_utc(value.cast(pl.Datetime("us")) if dtype == pl.Date else value, dtype, zone)
     if kind == "boolean" and dtype != pl.Boolean:
         return pl.when(value == 1).then(True).when(value == 0).then(False)
@@ -111,12 +110,7 @@ _FORMATS = (
 )  # fmt: skip
 
 
-_FOUR_DIGIT_YEAR = r"^\d{4}-"
-"""How a timestamp in text begins: a parser by itself reads 26-05-02 as the year 26."""
-
-
 def _parse_timestamps(text: pl.Series, zone: str) -> pl.Series:
-    text = pl.select(pl.when(text.str.contains(_FOUR_DIGIT_YEAR)).then(text)).to_series()
     zoned = text.str.contains(ZONED).fill_null(False)
     if not zoned.any():
         return _localized(_parse_naive(text), zone)
@@ -136,42 +130,49 @@ def _parse_naive(text: pl.Series) -> pl.Series:
     for form in _FORMATS:
         if parsed.null_count() == text.null_count():
             break
-        found = text.str.to_datetime(form, time_unit="us", strict=False)
-        parsed = found if parsed.null_count() == len(text) else pl.select(pl.coalesce(parsed, found)).to_series()
+        in_format = text.str.to_datetime(form, time_unit="us", strict=False)
+        parsed = (
+            in_format if parsed.null_count() == len(text) else pl.select(pl.coalesce(parsed, in_format)).to_series()
+        )
     return parsed
 
 
-def make_batch(
-    source: Source,
-    inspected: Inspection,
-    names: ColumnNames,
-    identifiers: Mapping[str, str],
-) -> Batch:
-    """The rows of inspected files in canonical columns; `identifiers`: types of the identifier columns."""
-    found, carrier = inspected.schema, inspected.carrier
-    kinds = {c.name: kind_in_table(c, {**found.columns, **identifiers}) for c in inspected.source.columns}
-    kinds[KNOWN_AT] = "timestamp"
-    frames = [_canonical_frame(x, kinds, names.timezone) for x in _alike(inspected.frames)]
-    frame = pl.concat(frames, how="diagonal_relaxed").with_row_index(ROW)
-    derived = carrier is not None and source.known_at not in found.columns
+def make_batch(source: Source, inspected: Inspection, names: ColumnNames) -> Batch:
+    """The rows of inspected files in canonical columns; identifiers as integers if all of them are, else as text."""
+    schema, carrier = inspected.schema, inspected.carrier
+    kinds: dict[str, Kind] = {c.name: c.kind for c in inspected.source.columns} | {KNOWN_AT: "timestamp"}
+    frames = _one_type([_canonical_frame(x, kinds, names.timezone) for x in inspected.frames])
+    frame = pl.concat(frames, how="diagonal").with_row_index(ROW)
+    derived = carrier is not None and source.known_at not in schema.columns
     return Batch(
         frame=_dated(source, carrier, derived, frame),
-        schema=found,
+        schema=schema,
         files=tuple(f.path for f in inspected.files),
         zone_assumed=names.timezone if any(_naive(x, kinds) for x in inspected.frames) else None,
-        versioned=KNOWN_AT in found.in_file or (source.known_at is not None and not derived),
+        versioned=KNOWN_AT in schema.in_file or (source.known_at is not None and not derived),
     )
 
 
 def _canonical_frame(frame: pl.DataFrame, kinds: Mapping[str, Kind], zone: str) -> pl.DataFrame:
-    columns = []
+    columns: list[pl.Expr | pl.Series] = []
     for name, kind in kinds.items():
-        found = FOUND + name
-        if found in frame.columns:
-            columns.append(canonical(found, frame[found].dtype, kind, zone).alias(name))
+        column = FOUND + name
+        if column in frame.columns and kind == "identifier":
+            columns.append(canonical_identifiers(frame[column]).alias(name))
+        elif column in frame.columns:
+            columns.append(canonical(column, frame[column].dtype, kind, zone).alias(name))
         elif name != KNOWN_AT:
-            columns.append(pl.lit(None, TYPES[kind]).alias(name))
+            columns.append(pl.lit(None, TYPES.get(kind, pl.Int64())).alias(name))
     return frame.with_columns(columns)
+
+
+def _one_type(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Frames whose columns have one type each: text, where files hold values in different ones."""
+    types: dict[str, set[pl.DataType]] = {}
+    for name, dtype in (item for frame in frames for item in frame.schema.items()):
+        types.setdefault(name, set()).add(dtype)
+    mixed = [name for name, dtypes in types.items() if len(dtypes) > 1]
+    return [f.with_columns(pl.col(n).cast(pl.String) for n in mixed if n in f.columns) for f in frames]
 
 
 def _dated(source: Source, carrier: Source | None, derived: bool, frame: pl.DataFrame) -> pl.DataFrame:
@@ -180,12 +181,12 @@ def _dated(source: Source, carrier: Source | None, derived: bool, frame: pl.Data
         frame = _carried(source, frame)
     if derived:
         delay = source.latency if source.carried_delay is None else source.carried_delay
-        known = pl.col(CARRIER_TIME) + delay
-        dates = {KNOWN_AT: known, HAPPENED: pl.col(CARRIER_TIME)}
-        dates |= {source.known_at: known} if source.known_at else {}
+        known_at = pl.col(CARRIER_TIME) + delay
+        dates = {KNOWN_AT: known_at, HAPPENED: pl.col(CARRIER_TIME)}
+        dates |= {source.known_at: known_at} if source.known_at else {}
         return frame.with_columns(**dates)
-    known = pl.col(source.known_at or source.event_time) + (timedelta(0) if source.known_at else source.latency)
-    dates = {HAPPENED: pl.col(source.event_time)} | ({} if KNOWN_AT in frame.columns else {KNOWN_AT: known})
+    known_at = pl.col(source.known_at or source.event_time) + (timedelta(0) if source.known_at else source.latency)
+    dates = {HAPPENED: pl.col(source.event_time)} | ({} if KNOWN_AT in frame.columns else {KNOWN_AT: known_at})
     return frame.with_columns(**dates)
 
 
@@ -193,14 +194,6 @@ def _carried(source: Source, frame: pl.DataFrame) -> pl.DataFrame:
     """A row of the carrier that leaves one of this source's own columns empty says nothing about it."""
     own = [FOUND + c.name for c in source.columns if c.name not in source.key and not c.nullable]
     return frame.filter(pl.all_horizontal(pl.col(c).is_not_null() for c in own if c in frame.columns))
-
-
-def _alike(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Values found as text where parquet and CSV files are mixed."""
-    if len({tuple(f.schema.items()) for f in frames}) == 1 or not any(RAGGED in f.columns for f in frames):
-        return list(frames)
-    found = pl.selectors.starts_with(FOUND)
-    return [f.with_columns(found.cast(pl.String)) for f in frames]
 
 
 def _naive(frame: pl.DataFrame, kinds: Mapping[str, Kind]) -> bool:

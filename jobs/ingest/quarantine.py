@@ -12,7 +12,6 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from jobs.ingest import calendar
 from jobs.ingest.contracts import COLUMNS, REASONS
 from jobs.ingest.parsing import UTC, Batch
 from jobs.ingest.readers import FILE, FOUND
@@ -42,8 +41,7 @@ def entries(bad: pl.DataFrame, files: Sequence[Path], as_of: datetime) -> pl.Dat
     """Bad rows as rows of a quarantine table: all values as text in one JSON object."""
     names = [c.removeprefix(FOUND) for c in bad.columns if c.startswith(FOUND)]
     # As text, since a NaN has no place in JSON and an amount like 12,50 stays as it was.
-    text = [calendar.as_text(pl.col(FOUND + n), bad.schema[FOUND + n]).alias(n) for n in names]
-    encoded = bad.select(pl.struct(text).struct.json_encode())
+    encoded = bad.select(pl.struct(pl.col(FOUND + n).cast(pl.String).alias(n) for n in names).struct.json_encode())
     rows = encoded.to_series()
     paths = [str(p) for p in files]
     return pl.DataFrame(
@@ -67,18 +65,18 @@ def reason_counts(bad: pl.DataFrame) -> dict[str, int]:
     return dict(counted.iter_rows())
 
 
-def append(lakehouse: Lakehouse, table: str, found: pl.DataFrame) -> int:
+def append(lakehouse: Lakehouse, table: str, entries: pl.DataFrame) -> int:
     """Append the entries that the quarantine of a raw table does not hold yet; returns how many."""
-    if found.is_empty():
+    if entries.is_empty():
         return 0
     quarantine = table_of(table)
     if lakehouse.exists(quarantine):
-        held = pl.DataFrame(lakehouse.to_arrow(quarantine, columns=["file", "row_hash"]))
-        found = found.join(held, on=["file", "row_hash"], how="anti", maintain_order="left")
-    if found.is_empty():
+        stored = pl.DataFrame(lakehouse.to_arrow(quarantine, columns=["file", "row_hash"]))
+        entries = entries.join(stored, on=["file", "row_hash"], how="anti", maintain_order="left")
+    if entries.is_empty():
         return 0
-    lakehouse.write(quarantine, found.to_arrow().cast(SCHEMA), mode="append", schema=SCHEMA)
-    return found.height
+    lakehouse.write(quarantine, entries.to_arrow().cast(SCHEMA), mode="append", schema=SCHEMA)
+    return entries.height
 
 
 def waiting(lakehouse: Lakehouse, table: str, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -87,8 +85,8 @@ def waiting(lakehouse: Lakehouse, table: str, types: Mapping[str, pl.DataType]) 
     empty = pl.DataFrame(schema=dict(types))
     if not lakehouse.exists(quarantine):
         return empty
-    held = pl.DataFrame(lakehouse.to_arrow(quarantine, columns=["row", "reasons"]))
-    rows = held.filter(pl.col("reasons").str.starts_with(UNKNOWN))["row"].unique(maintain_order=True)
+    stored = pl.DataFrame(lakehouse.to_arrow(quarantine, columns=["row", "reasons"]))
+    rows = stored.filter(pl.col("reasons").str.starts_with(UNKNOWN))["row"].unique(maintain_order=True)
     if rows.is_empty():
         return empty
     text = pl.DataFrame([json.loads(r) for r in rows], schema=dict.fromkeys(types, pl.String))

@@ -57,6 +57,6 @@ def create(job: LoadJob, schema: pa.Schema) -> None:
 
 def _retype(job: LoadJob, schema: pa.Schema) -> None:
     """Give a table that never held a row the identifier types of its first file."""
-    held = {f.name: str(f.type) for f in job.lakehouse.schema(job.table)}
-    if any(pa.types.is_int64(f.type) != (held[f.name] == "int64") for f in schema):
+    stored_types = {f.name: str(f.type) for f in job.lakehouse.schema(job.table)}
+    if any(pa.types.is_int64(f.type) != (stored_types[f.name] == "int64") for f in schema):
         job.lakehouse.reshape(job.table, schema, {LOADED_IN: 0})

@@ -30,29 +30,29 @@ class Table:
         """There is no such table yet."""
         self.empty = self.missing or (not loaded_in and not sum(rows_per_day(lakehouse, self.name).values()))
         """It holds no row, and its columns may still get other types."""
-        known = day_digests.read(self.memory, table_id(lakehouse, self.name), loaded_in, self.content)
-        self.digests: Digests = known or Digests(loaded_in, {}, complete=self.empty)
+        remembered = day_digests.read(self.memory, table_id(lakehouse, self.name), loaded_in, self.content)
+        self.digests: Digests = remembered or Digests(loaded_in, {}, complete=self.empty)
 
     def differing(self, rows: pl.DataFrame, content: Sequence[str]) -> list[date]:
         """Event dates of `rows` on which the table may not hold exactly the same content."""
         digests = day_digests.digest(rows, content)
-        return sorted(day for day, seen in digests.items() if self.digests.of(day) != seen)
+        return sorted(day for day, day_digest in digests.items() if self.digests.of(day) != day_digest)
 
     def on(self, days: Sequence[date], content: Sequence[str]) -> pl.DataFrame:
         """Content of the rows with these event dates."""
         # A day known to be empty need not be looked for.
-        asked = [day for day in days if self.digests.of(day) != (0, 0)]
-        held = self._read([(EVENT_DATE, "in", asked)], [*content, EVENT_DATE], nothing=not asked)
-        self.digests = self.digests.replaced(asked, day_digests.digest(held, content))
-        return held.select(content)
+        to_read = [day for day in days if self.digests.of(day) != (0, 0)]
+        stored_rows = self._read([(EVENT_DATE, "in", to_read)], [*content, EVENT_DATE], nothing=not to_read)
+        self.digests = self.digests.replaced(to_read, day_digests.digest(stored_rows, content))
+        return stored_rows.select(content)
 
     def of(self, keys: pl.DataFrame) -> pl.DataFrame:
         """Rows with these keys, on whatever day."""
         first = keys.columns[0]
         low, high = keys[first].min(), keys[first].max()
         # The bounds let whole files be skipped; the join is what decides.
-        held = self._read([(first, ">=", low), (first, "<=", high)], self.columns, nothing=low is None)
-        return held.join(keys, on=keys.columns, how="semi")
+        stored_rows = self._read([(first, ">=", low), (first, "<=", high)], self.columns, nothing=low is None)
+        return stored_rows.join(keys, on=keys.columns, how="semi")
 
     def _read(self, filters: list[tuple[str, str, Any]], columns: list[str], nothing: bool) -> pl.DataFrame:
         if nothing:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from jobs.ingest.arrow_columns import readable
 from jobs.ingest.registered_inputs import InputError
 from jobs.use_case import Source, UseCase
 
@@ -129,11 +130,11 @@ def fingerprint(path: Path) -> str:
 
 @dataclass(frozen=True)
 class DataFile:
-    """One readable file: where, of which format, and the columns it has (name -> Polars type; text for CSV)."""
+    """One readable file: where, of which format, and the names of its columns."""
 
     path: Path
     format: str
-    columns: Mapping[str, pl.DataType]
+    columns: Sequence[str]
     separator: str = ","
 
 
@@ -149,14 +150,13 @@ def open_file(path: Path) -> DataFile:
     raise InputError(f"{path}: expected a file that ends in .parquet or .csv, found neither; rename or convert it")
 
 
-def _parquet_columns(path: Path, magic: bytes) -> dict[str, pl.DataType]:
+def _parquet_columns(path: Path, magic: bytes) -> tuple[str, ...]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        schema = pq.read_schema(path)
-        return dict(pl.DataFrame(schema.empty_table()).schema)
-    except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        return tuple(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException) as error:
         size = path.stat().st_size
         what = "a truncated or damaged one" if magic == b"PAR1" else f"no parquet file (it begins with {magic!r})"
         raise InputError(
@@ -181,7 +181,7 @@ def _open_csv(path: Path) -> DataFile:
         raise InputError(f"{path}: expected a CSV file in UTF-8 with a header, found: {error}") from error
     if len(set(names)) < len(names):
         raise InputError(f"{path}: expected a header of distinct column names, found {names}; rename the columns")
-    return DataFile(path, "csv", {n: pl.String() for n in names}, separator)
+    return DataFile(path, "csv", names, separator)
 
 
 def read_file(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
@@ -196,7 +196,8 @@ def read_file(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
         if file.format == "csv":
             return _read_csv(file, columns)
         # Arrow reads damaged pages with an error, where Polars may panic.
-        return pl.DataFrame(pq.ParquetFile(file.path).read(columns=list(columns)))
+        table = pq.ParquetFile(file.path).read(columns=list(columns))
+        return pl.DataFrame({name: pl.Series(readable(table[name])) for name in table.column_names})
     except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
         raise InputError(
             f"{file.path}: expected a readable {file.format} file, found a damaged one; deliver it again ({error})"

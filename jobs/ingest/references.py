@@ -28,19 +28,19 @@ def expected_identifiers(lakehouse: Lakehouse, use_case: UseCase, source: Source
         stored = stored_identifiers(lakehouse, use_case, other)
         expected |= {c.name: stored[c.name] for c in source.columns if c.name in stored and c.name not in expected}
     for column, reference in source.references.items():
-        name, there = reference.split(".")
+        name, target_column = reference.split(".")
         stored = stored_identifiers(lakehouse, use_case, use_case.source(name))
-        expected |= {column: stored[there]} if there in stored else {}
+        expected |= {column: stored[target_column]} if target_column in stored else {}
     return expected | stored_identifiers(lakehouse, use_case, source)
 
 
-def check_types(source: Source, found: FileSchema, expected: Mapping[str, str]) -> None:
+def check_types(source: Source, schema: FileSchema, expected: Mapping[str, str]) -> None:
     """Raises InputError if identifiers are of another type than where they refer to."""
     for column, kind in expected.items():
-        if found.columns.get(column, kind) != kind:
+        if schema.columns.get(column, kind) != kind:
             raise InputError(
                 f"{source.name}.{column}: expected {kind} identifiers as in the tables loaded before, found "
-                f"{found.columns[column]}; convert the column"
+                f"{schema.columns[column]}; convert the column"
             )
 
 
@@ -52,11 +52,11 @@ def split(
         return rows, _as_canonical(source, with_reasons(rows.clear(), [], []))
     unknown = {}
     for column, reference in source.references.items():
-        table, there = target(use_case, reference)
-        held = pl.Series(dtype=rows[column].dtype)
+        table, target_column = target(use_case, reference)
+        stored_ids = pl.Series(dtype=rows[column].dtype)
         if not rows.is_empty() and lakehouse.exists(table):
-            held = pl.Series(lakehouse.to_arrow(table, columns=[there])[there])
-        unknown[column] = ~rows[column].is_in(held.implode()) & rows[column].is_not_null()
+            stored_ids = pl.Series(lakehouse.to_arrow(table, columns=[target_column])[target_column])
+        unknown[column] = ~rows[column].is_in(stored_ids.implode()) & rows[column].is_not_null()
     flags = rows.with_columns(
         pl.concat_list([pl.when(f).then(pl.lit(UNKNOWN + c)) for c, f in unknown.items()])
         .list.drop_nulls()
@@ -64,15 +64,6 @@ def split(
     ).with_columns(pl.col(REASONS).list.eval(pl.element().str.strip_prefix(UNKNOWN)).alias(COLUMNS))
     is_bad = pl.col(REASONS).list.len() > 0
     return flags.filter(~is_bad).drop(REASONS, COLUMNS), _as_canonical(source, flags.filter(is_bad))
-
-
-def _held(lakehouse: Lakehouse, table: str, column: str, asked: pl.Series) -> pl.Series:
-    """Values of a column among which the asked ones may be; their bounds let whole files be skipped."""
-    low, high = asked.min(), asked.max()
-    if low is None or not lakehouse.exists(table):
-        return asked.clear()
-    ids = lakehouse.to_arrow(table, columns=[column], filters=[(column, ">=", low), (column, "<=", high)])
-    return pl.Series(ids[column])
 
 
 def _as_canonical(source: Source, bad: pl.DataFrame) -> pl.DataFrame:

@@ -4,13 +4,13 @@ Where it is stored: see `jobs.ingest.registered_inputs`.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 
 from jobs.ingest import contracts, inspection, quarantine
-from jobs.ingest.parsing import make_batch
+from jobs.ingest.batches import read_batch
 from jobs.ingest.readers import ColumnNames, column_names, find_files, read_column_names
 from jobs.ingest.registered_inputs import InputError, Inputs, absolute
 from jobs.use_case import Source, UseCase
@@ -27,31 +27,23 @@ def describe(
     main = use_case.sources[0]
     declared = read_column_names(columns) if columns else {}
     names = column_names(declared, use_case, columns or "")
-    known = {s.input for s in use_case.sources}
-    if unknown := sorted(set(files) - known):
-        raise InputError(f"expected inputs among {sorted(known)}, found {unknown}")
-    paths = {name: find_files(given) for name, given in files.items() if given}
+    input_names = {s.input for s in use_case.sources}
+    if unknown := sorted(set(files) - input_names):
+        raise InputError(f"expected inputs among {sorted(input_names)}, found {unknown}")
+    paths = {name: find_files(named_paths) for name, named_paths in files.items() if named_paths}
     if main.input not in paths:
         raise InputError(f"expected a file of {main.name} (`--{main.input} FILE`), found only {sorted(paths)}")
-    times = _event_times(main, paths[main.input], names, now or datetime.now(UTC))
-    runs = _runs_of_days(times)
-    return Inputs(absolute(paths), runs[0][0], runs[-1][1], declared, first_event=times[0], runs_of_days=runs)
+    days = _event_days(main, paths[main.input], names, now or datetime.max.replace(tzinfo=UTC))
+    return Inputs(absolute(paths), *days, columns=declared)
 
 
-def _runs_of_days(times: pl.Series) -> tuple[tuple[date, date], ...]:
-    """First and last day of each run of days that have one of the times."""
-    days = pl.DataFrame({"day": times.dt.date().unique().sort()})
-    runs = days.group_by(run=pl.col("day") - pl.int_range(pl.len()) * timedelta(days=1), maintain_order=True)
-    return tuple(runs.agg(first=pl.col("day").min(), last=pl.col("day").max()).select("first", "last").iter_rows())
-
-
-def _event_times(source: Source, paths: Sequence[Path], names: ColumnNames, now: datetime) -> pl.Series:
-    """When the events that hold the contract happened, in order."""
+def _event_days(source: Source, paths: Sequence[Path], names: ColumnNames, now: datetime) -> tuple[date, date]:
     inspected = inspection.inspect(source, paths, names, {})
     if inspected.problems:
         raise InputError("\n".join(inspected.problems))
-    batch = make_batch(source, inspected, names, {})
+    batch = read_batch(source, inspected, names, {}, now)
     good, bad, _ = contracts.split(batch.frame, contracts.row_checks(source, batch.frame.columns, names.timezone, now))
     if good.is_empty():
         raise quarantine.no_valid_rows(source, batch, quarantine.reason_counts(bad))
-    return good[source.event_time].sort()
+    first, last = good.select(low=pl.col(source.event_time).min(), high=pl.col(source.event_time).max()).row(0)
+    return first.date(), last.date()

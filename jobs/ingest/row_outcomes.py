@@ -15,7 +15,7 @@ from jobs.ingest.load_job import LoadJob
 from jobs.ingest.parsing import ROW, UTC, Batch
 from jobs.ingest.raw_table import Table
 from jobs.ingest.readers import FILE, FOUND, KNOWN_AT
-from jobs.ingest.row_versions import Choice, choose
+from jobs.ingest.row_versions import Choice, Versioning, choose
 
 
 @dataclass(frozen=True)
@@ -46,31 +46,26 @@ class RowOutcomes:
 
 def decide(job: LoadJob, batch: Batch, table: Table) -> RowOutcomes:
     """What becomes of the rows of `batch`, in the light of what `table` and its quarantine hold."""
-    source, known = job.source, pl.col(KNOWN_AT) <= pl.lit(job.as_of, UTC)
+    source, is_known = job.source, pl.col(KNOWN_AT) <= pl.lit(job.as_of, UTC)
     checks = contracts.row_checks(source, batch.frame.columns, job.names.timezone, job.now)
     good, bad, tally = contracts.split(batch.frame, checks)
     good = good.select(*table.columns, ROW, FILE).with_columns(job.day.alias(EVENT_DATE))
-    visible, stored = good.filter(known), None if table.empty else table
-    choice = choose(visible, job.wanted, source, versioned=batch.versioned, as_of=job.as_of, stored=stored)
-    found = batch.frame.select(ROW, pl.selectors.starts_with(FOUND))
-    refused = choice.refused.join(found, on=ROW, how="left", maintain_order="left")
+    visible, stored = good.filter(is_known), None if table.empty else table
+    choice = choose(visible, job.wanted, Versioning(source, batch.versioned, job.as_of), stored)
+    values_found = batch.frame.select(ROW, pl.selectors.starts_with(FOUND))
+    refused = choice.refused.join(values_found, on=ROW, how="left", maintain_order="left")
     fresh, orphans = references.split(job.lakehouse, job.use_case, source, choice.new)
     released, waiting = _release(job, visible, stored)
     return RowOutcomes(
         good=good,
-        late=good.filter(~known & job.wanted),
-        bad=(bad.filter(job.wanted | _of_no_day(job)), refused, orphans),
+        late=good.filter(~is_known & job.wanted),
+        bad=(bad.filter(job.wanted | job.day.is_null()), refused, orphans),
         new=pl.concat([fresh.select(released.columns), released]),
         released=released.height,
         waiting=waiting + orphans.height,
         choice=choice,
         tally={**tally, "uniqueness": refused.height, "references": orphans.height},
     )
-
-
-def _of_no_day(job: LoadJob) -> pl.Expr:
-    """Whether a row belongs to no day that is ever loaded by itself."""
-    return job.day.is_null() | contracts.too_old(job.source, job.source.event_time, job.now)
 
 
 def _release(job: LoadJob, visible: pl.DataFrame, stored: Table | None) -> tuple[pl.DataFrame, int]:
@@ -85,8 +80,8 @@ def _release(job: LoadJob, visible: pl.DataFrame, stored: Table | None) -> tuple
         return waiting, 0
     identity = list(dict.fromkeys([*source.key, KNOWN_AT]))
     if stored is not None:
-        held = stored.of(waiting.select(source.key).unique())
-        waiting = waiting.join(held, on=identity, how="anti", maintain_order="left")
+        stored_rows = stored.of(waiting.select(source.key).unique())
+        waiting = waiting.join(stored_rows, on=identity, how="anti", maintain_order="left")
     # A row that the files of this load hold too has been judged with them.
     waiting = waiting.join(visible, on=identity, how="anti", maintain_order="left")
     waiting = waiting.unique(identity, keep="first", maintain_order=True)

@@ -47,111 +47,110 @@ class Choice:
     """Rows that the table holds already."""
 
 
-def choose(
-    rows: pl.DataFrame,
-    wanted: pl.Expr,
-    source: Source,
-    *,
-    versioned: bool,
-    as_of: datetime,
-    stored: Stored | None,
-) -> Choice:
+@dataclass(frozen=True)
+class Versioning:
+    """What tells rows of one load apart, and from when on they are known."""
+
+    source: Source
+    versioned: bool
+    """The rows bear the time at which each became known, so that one key may have several versions."""
+    as_of: datetime
+    """The moment of the load: a correction without a time of its own is known from here on."""
+
+    @property
+    def content(self) -> list[str]:
+        """Columns that make two rows the same row."""
+        return [*(c.name for c in self.source.columns), *([KNOWN_AT] if self.versioned else [])]
+
+    @property
+    def identity(self) -> list[str]:
+        """Columns of which each combination may have one content."""
+        return [*self.source.key, *([KNOWN_AT] if self.versioned else [])]
+
+
+def choose(rows: pl.DataFrame, wanted: pl.Expr, versioning: Versioning, stored: Stored | None) -> Choice:
     """Decide about those of `rows` that are `wanted`, in the light of all of them and of what is `stored`.
 
-    `rows` are the sound rows of all files of one load, known at `as_of`; `versioned`: they say themselves when they
-    became known. Of rows with one key (and `known_at`, if versioned) but different content the first by event time,
-    then by position is the one that counts. Without versions, a key whose stored content the files no longer hold
-    was corrected, which is known from `as_of` on.
+    `rows` are the sound rows of all files of one load, known at its `as_of`. Of rows with one identity but different
+    content the first by event time, then by position is the one that counts. Without versions, a key whose stored
+    content the files no longer hold was corrected, which is known from `as_of` on.
     """
-    content = [*(c.name for c in source.columns), *([KNOWN_AT] if versioned else [])]
-    identity = [*source.key, *([KNOWN_AT] if versioned else [])]
-    distinct, repeated = _distinct(rows, content, identity)
-    asked = distinct.filter(wanted)
-    fresh = asked if stored is None else _not_stored(asked, content, source, stored)
-    known = asked.height - fresh.height
-    duplicates = rows.filter(wanted).height - asked.height if repeated is not None else 0
-    contested = _contested(fresh, repeated, identity, source, stored)
+    distinct, repeated = _distinct(rows, versioning)
+    requested = distinct.filter(wanted)
+    fresh = requested if stored is None else _not_stored(requested, versioning, stored)
+    already_known = requested.height - fresh.height
+    duplicates = rows.filter(wanted).height - requested.height if repeated is not None else 0
+    contested = _contested(fresh, repeated, versioning, stored)
     if contested is None:
-        return Choice(fresh, with_reasons(fresh.clear(), [], []), duplicates, known)
-    plain = fresh.join(contested, on=identity, how="anti", maintain_order="left")
-    disputed = fresh.join(contested, on=identity, how="semi", maintain_order="left")
-    rivals = distinct.join(contested, on=identity, how="semi", maintain_order="left")
-    before = stored.of(contested.select(source.key).unique()) if stored is not None else None
-    judged = _judge(disputed, rivals, before, content, identity, source, versioned, as_of)
+        return Choice(fresh, with_reasons(fresh.clear(), [], []), duplicates, already_known)
+    plain = fresh.join(contested, on=versioning.identity, how="anti", maintain_order="left")
+    disputed = fresh.join(contested, on=versioning.identity, how="semi", maintain_order="left")
+    rivals = distinct.join(contested, on=versioning.identity, how="semi", maintain_order="left")
+    keys = contested.select(versioning.source.key).unique()
+    judged = _judge(disputed, rivals, stored.of(keys) if stored is not None else rivals.clear(), versioning)
     accepted = judged.filter(pl.col("_verdict") == "").drop("_verdict", REASONS, COLUMNS)
     refused = judged.filter(pl.col("_verdict") != "").drop("_verdict")
-    return Choice(pl.concat([plain, accepted]), refused, duplicates, known)
+    return Choice(pl.concat([plain, accepted]), refused, duplicates, already_known)
 
 
-def _distinct(
-    rows: pl.DataFrame, content: Sequence[str], identity: Sequence[str]
-) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+def _distinct(rows: pl.DataFrame, versioning: Versioning) -> tuple[pl.DataFrame, pl.DataFrame | None]:
     """Rows without exact repetitions, and the identities that repeat (None if none does)."""
+    identity = versioning.identity
     times = rows.group_by(identity).len() if len(identity) > 1 else None
     unique = times.height if times is not None else rows[identity[0]].n_unique()
     if unique == rows.height:
         return rows, None
-    distinct = rows.unique(content, keep="first", maintain_order=True)
+    distinct = rows.unique(versioning.content, keep="first", maintain_order=True)
     repeated = distinct.group_by(identity).len().filter(pl.col("len") > 1).select(identity)
     return distinct, repeated
 
 
-def _not_stored(rows: pl.DataFrame, content: Sequence[str], source: Source, stored: Stored) -> pl.DataFrame:
+def _not_stored(rows: pl.DataFrame, versioning: Versioning, stored: Stored) -> pl.DataFrame:
+    content = versioning.content
     days = stored.differing(rows, content)
-    left = rows.filter(pl.col(EVENT_DATE).is_in(days))
-    held = stored.on(days, content)
-    if held.is_empty():
-        return left
-    return left.join(held, on=content, how="anti", nulls_equal=True, maintain_order="left")
+    to_compare = rows.filter(pl.col(EVENT_DATE).is_in(days))
+    stored_rows = stored.on(days, content)
+    if stored_rows.is_empty():
+        return to_compare
+    return to_compare.join(stored_rows, on=content, how="anti", nulls_equal=True, maintain_order="left")
 
 
 def _contested(
-    fresh: pl.DataFrame,
-    repeated: pl.DataFrame | None,
-    identity: Sequence[str],
-    source: Source,
-    stored: Stored | None,
+    fresh: pl.DataFrame, repeated: pl.DataFrame | None, versioning: Versioning, stored: Stored | None
 ) -> pl.DataFrame | None:
     """Identities of fresh rows that are in the table with other content, or repeat within the load."""
     if fresh.is_empty():
         return None
+    identity = versioning.identity
     parts = [] if repeated is None else [fresh.select(identity).join(repeated, on=identity, how="semi")]
     if stored is not None:
-        held = stored.of(fresh.select(source.key).unique())
-        parts.append(fresh.select(identity).join(held.select(identity), on=identity, how="semi"))
+        stored_rows = stored.of(fresh.select(versioning.source.key).unique())
+        parts.append(fresh.select(identity).join(stored_rows.select(identity), on=identity, how="semi"))
     earlier = pl.concat(parts).unique() if parts else None
     return None if earlier is None or earlier.is_empty() else earlier
 
 
-def _judge(
-    disputed: pl.DataFrame,
-    rivals: pl.DataFrame,
-    before: pl.DataFrame | None,
-    content: Sequence[str],
-    identity: Sequence[str],
-    source: Source,
-    versioned: bool,
-    as_of: datetime,
-) -> pl.DataFrame:
-    """Disputed rows with `_verdict`: empty if accepted, else the reason."""
-    first = rivals.sort(source.event_time, ROW).unique(identity, keep="first").select(ROW, _first=True)
+def _judge(disputed: pl.DataFrame, rivals: pl.DataFrame, before: pl.DataFrame, versioning: Versioning) -> pl.DataFrame:
+    """Disputed rows with `_verdict`: empty if accepted, else the reason.
+
+    `rivals` are the rows of the load with their identities, `before` the stored rows with their keys.
+    """
+    identity, as_of = versioning.identity, pl.lit(versioning.as_of, UTC)
+    first = rivals.sort(versioning.source.event_time, ROW).unique(identity, keep="first").select(ROW, _first=True)
+    latest = before.group_by(identity).agg(_latest=pl.col(KNOWN_AT).max())
+    repeats = rivals.join(before.select(versioning.content), on=versioning.content, how="semi", nulls_equal=True)
+    repeats = repeats.select(identity).unique().with_columns(_repeats=True)
     judged = disputed.join(first, on=ROW, how="left", maintain_order="left")
-    if before is None:
-        before = rivals.clear()
-    latest = before.group_by(identity).agg(pl.col(KNOWN_AT).max().alias("_latest"))
-    held = rivals.join(before.select(content), on=content, how="semi", nulls_equal=True).select(identity).unique()
-    judged = judged.join(latest, on=identity, how="left", maintain_order="left")
-    judged = judged.join(held.with_columns(_held=True), on=identity, how="left", maintain_order="left")
-    stored = pl.col("_latest").is_not_null()
-    instant = pl.lit(as_of, UTC)
-    refused = pl.col("_held").is_not_null() | pl.col("_first").is_null() | (stored if versioned else False)
-    too_soon = stored & (pl.col("_latest") >= instant)
+    for per_identity in (latest, repeats):
+        judged = judged.join(per_identity, on=identity, how="left", maintain_order="left")
+    corrects = pl.col("_latest").is_not_null()
+    refused = pl.col("_repeats").is_not_null() | pl.col("_first").is_null() | (versioning.versioned & corrects)
+    too_soon = corrects & (pl.col("_latest") >= as_of)
     verdict = pl.when(refused).then(pl.lit(DUPLICATE_KEY)).when(too_soon).then(pl.lit(TOO_SOON)).otherwise(pl.lit(""))
-    judged = judged.with_columns(verdict.alias("_verdict"))
-    if not versioned:
-        judged = judged.with_columns(pl.when(stored).then(instant).otherwise(pl.col(KNOWN_AT)).alias(KNOWN_AT))
+    known_at = pl.col(KNOWN_AT) if versioning.versioned else pl.when(corrects).then(as_of).otherwise(pl.col(KNOWN_AT))
+    judged = judged.with_columns(verdict.alias("_verdict"), known_at.alias(KNOWN_AT))
     judged = judged.with_columns(
         pl.concat_list("_verdict").alias(REASONS),
-        pl.lit(pl.Series([list(source.key)])).first().alias(COLUMNS),
+        pl.lit(pl.Series([list(versioning.source.key)])).first().alias(COLUMNS),
     )
-    return judged.drop("_first", "_latest", "_held")
+    return judged.drop("_first", "_latest", "_repeats")

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from jobs.errors import EvergreenError
 from jobs.ingest.column_matching import may_be_derived
 from jobs.ingest.inspection import FileSchema, Inspection
 from jobs.ingest.readers import KNOWN_AT
@@ -18,7 +19,7 @@ FOUND_TYPES = ("integer", "number", "boolean", "timestamp", "string")
 """What a column of a file may be; anything else is of no use."""
 
 
-class SchemaChanged(RuntimeError):
+class SchemaChanged(EvergreenError, RuntimeError):
     """Files of a source have other columns or types than before: nothing is loaded until a person accepts it."""
 
 
@@ -52,47 +53,50 @@ def _path(folder: Path, source: Source, pending: bool) -> Path:
     return folder / f"{source.name}{'.pending' if pending else ''}.json"
 
 
-def changes(source: Source, expected: FileSchema, found: FileSchema) -> list[str]:
+def changes(source: Source, expected: FileSchema, actual: FileSchema) -> list[str]:
     """What differs, one line per column; an undeclared column that has gone is no change."""
     lines = []
-    for name in dict.fromkeys([*expected.columns, *found.columns]):
-        before, after = expected.columns.get(name), found.columns.get(name)
-        in_file = found.in_file.get(name) or expected.in_file.get(name, name)
+    for name in dict.fromkeys([*expected.columns, *actual.columns]):
+        before, after = expected.columns.get(name), actual.columns.get(name)
+        in_file = actual.in_file.get(name) or expected.in_file.get(name, name)
         if before != after:
             lines.append(
                 f"column {name} ({in_file} in the file): expected {before or 'no such column'}, "
                 f"found {after or 'no such column'}"
             )
-    if (KNOWN_AT in expected.in_file) != (KNOWN_AT in found.in_file):
+    if (KNOWN_AT in expected.in_file) != (KNOWN_AT in actual.in_file):
         lines.append(
             f"column {KNOWN_AT}: expected {expected.in_file.get(KNOWN_AT) or 'none'}, "
-            f"found {found.in_file.get(KNOWN_AT) or 'none'} in the columns file"
+            f"found {actual.in_file.get(KNOWN_AT) or 'none'} in the columns file"
         )
-    new = [n for n in found.undeclared if n not in expected.undeclared]
+    new = [n for n in actual.undeclared if n not in expected.undeclared]
     return lines + [f"column {name}: expected no such column, found a new one" for name in new]
 
 
-def check(folder: Path, source: Source, inspected: Inspection, use_case: str, *, first: bool = False) -> None:
-    """Compare files with what was recorded, unless this is the first load of a table.
+def check(
+    folder: Path, source: Source, inspected: Inspection, found: FileSchema, use_case: str, *, first: bool = False
+) -> None:
+    """Compare what was found in files with what was recorded, unless this is the first load of a table.
 
-    Raises SchemaChanged if they differ, with the new schema saved for `accept`; InputError if they cannot be
-    loaded at all, or differ among each other.
+    Raises SchemaChanged if that differs, with the new schema saved for `accept`; InputError if the files cannot be
+    loaded at all.
     """
     before = None if first else recorded(folder, source)
-    for file, schema in zip(inspected.files, inspected.schemas, strict=True):
-        if before is not None and (lines := changes(source, before, schema)):
-            record(folder, source, schema, pending=True)
-            raise SchemaChanged(
-                f"{file.path}: the columns of {source.name} changed: {'; '.join(lines)}. Nothing was loaded. Mend the "
-                f"file, or accept the change with `evergreen schema accept {source.name} --use-case {use_case}`"
-            )
-        if lines := changes(source, inspected.schema, schema):
-            raise InputError(
-                f"{file.path}: expected the columns of {inspected.files[0].path}: {'; '.join(lines)}; load files of "
-                "different schemas one by one"
-            )
+    if before is not None and (lines := changes(source, before, found)):
+        record(folder, source, found, pending=True)
+        raise SchemaChanged(
+            f"{_changed_file(source, before, inspected)}: the columns of {source.name} changed: {'; '.join(lines)}. "
+            "Nothing was loaded. Mend the file, or accept the change with "
+            f"`evergreen schema accept {source.name} --use-case {use_case}`"
+        )
     if inspected.problems:
         raise InputError("\n".join(inspected.problems))
+
+
+def _changed_file(source: Source, before: FileSchema, inspected: Inspection) -> Path:
+    """The first file that differs from what was recorded; the first of all if they do so only together."""
+    files = zip(inspected.files, inspected.schemas, strict=True)
+    return next((f.path for f, schema in files if changes(source, before, schema)), inspected.files[0].path)
 
 
 def accept(folder: Path, source: Source, identifiers: Mapping[str, str]) -> list[str]:
@@ -114,12 +118,12 @@ def accept(folder: Path, source: Source, identifiers: Mapping[str, str]) -> list
 def _impossible(source: Source, after: FileSchema, identifiers: Mapping[str, str]) -> list[str]:
     reasons = []
     for column in source.columns:
-        found = after.columns.get(column.name)
+        type_found = after.columns.get(column.name)
         derived = may_be_derived(source, column)
-        if found is None and not column.optional and not derived:
+        if type_found is None and not column.optional and not derived:
             reasons.append(f"column {column.name} is required and missing")
-        elif column.kind == "identifier" and identifiers.get(column.name, found) != found:
-            reasons.append(f"column {column.name} is {found}, and {identifiers[column.name]} in the table")
-        elif found is not None and found not in FOUND_TYPES:
-            reasons.append(f"column {column.name} is {found}, of which no {column.kind} can be made")
+        elif column.kind == "identifier" and identifiers.get(column.name, type_found) != type_found:
+            reasons.append(f"column {column.name} is {type_found}, and {identifiers[column.name]} in the table")
+        elif type_found is not None and type_found not in FOUND_TYPES:
+            reasons.append(f"column {column.name} is {type_found}, of which no {column.kind} can be made")
     return reasons

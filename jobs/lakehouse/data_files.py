@@ -1,7 +1,7 @@
 """The data files of one version of a Delta table, read column by column where a kernel runs.
 
 A kernel that needs all rows of a table reads them here itself: they pass through no exchange of an engine. Only tables
-whose files hold exactly their rows and columns are read so; `data_files` returns None for all others.
+whose files hold exactly their rows and columns are read so; `data_files` and `scan` return None for all others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from jobs.lakehouse.file_statistics import ROUNDED
 from jobs.lakehouse.write_proof import columns
 
 if TYPE_CHECKING:
+    import polars as pl
     from deltalake import DeltaTable
 
 PLAIN_READER = 1
@@ -92,20 +93,50 @@ class DataFiles:
 
 def data_files(delta: DeltaTable) -> DataFiles | None:
     """The files of a table on a local disk; None where its rows are more, or others, than what the files hold."""
-    root = delta.table_uri.removeprefix("file://")
-    if "://" in root or delta.protocol().min_reader_version != PLAIN_READER:
+    folder = _folder(delta)
+    if folder is None:
         return None
     actions = pa.table(delta.get_add_actions(flatten=True))
     if not actions.num_rows or actions["num_records"].null_count:
         return None
     partitions = delta.metadata().partition_columns
     stored = pa.schema([f for f in columns(delta) if f.name not in partitions])
-    folder = unquote(root).rstrip("/")
     files = [
         DataFile(f"{folder}/{unquote(action['path'])}", action["num_records"], _spans(action, stored))
         for action in sorted(actions.to_pylist(), key=lambda action: str(action["path"]))
     ]
     return DataFiles(tuple(files), stored, {name: name for name in stored.names})
+
+
+def scan(delta: DeltaTable) -> pl.LazyFrame | None:
+    """All columns of a table on a local disk, read by Polars when they are asked for; None where it may not.
+
+    A condition on the partition leaves files out unopened.
+    """
+    import polars as pl
+
+    folder = _folder(delta)
+    paths = [f"{folder}/{unquote(path)}" for path in sorted(pa.table(delta.get_add_actions())["path"].to_pylist())]
+    # Polars takes "%20" in a path for a space, and "a=b" in the name of any folder for a partition.
+    if folder is None or "=" in folder or any("%" in path for path in paths):
+        return None
+    schema, partitions = pl.Schema(delta.schema()), delta.metadata().partition_columns
+    if not paths:
+        return pl.LazyFrame(schema=schema)
+    # Spark writes times in other units, or without a zone.
+    times = pl.ScanCastOptions(datetime_cast=["nanosecond-downcast", "millisecond-upcast", "convert-timezone"])
+    return pl.scan_parquet(
+        paths, glob=False, schema=schema, missing_columns="insert", extra_columns="ignore", cast_options=times,
+        hive_partitioning=bool(partitions), hive_schema={name: schema[name] for name in partitions} or None,
+    )  # fmt: skip
+
+
+def _folder(delta: DeltaTable) -> str | None:
+    """Where the files of a table lie on a local disk; None if they lie elsewhere, or do not hold exactly its rows."""
+    root = delta.table_uri.removeprefix("file://")
+    if "://" in root or delta.protocol().min_reader_version != PLAIN_READER:
+        return None
+    return unquote(root).rstrip("/")
 
 
 def _spans(action: Mapping[str, Any], stored: pa.Schema) -> dict[str, tuple[datetime, datetime]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from pyarrow import fs
 
+from jobs.errors import EvergreenError
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings, exported
@@ -24,11 +25,13 @@ from jobs.state_files import replace_json
 from jobs.use_case import UseCase
 
 SCRATCH = "_merge"
+LOAD = "loaded_in"
+"""The column of the number of the load that a row came or changed with."""
 RESULTS = ("LogModelResult", "LogTestResult")
 PARSED = ("*.sql", "*.yml", "*.yaml", "*.csv", "*.md")
 
 
-class DbtProjectError(RuntimeError):
+class DbtProjectError(EvergreenError, RuntimeError):
     """The dbt project cannot be parsed."""
 
 
@@ -49,19 +52,27 @@ class Build:
             self.finished.append(msg_to_dict(message))
 
 
-def build(lakehouse: Lakehouse, use_case: UseCase, parsed: Path, selection: Sequence[str]) -> Build:
+def build(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    parsed: Path,
+    selection: Sequence[str],
+    tested: Mapping[str, int] | None = None,
+) -> Build:
     """`dbt build` of the nodes that `selection` (dbt's own options) names; a failure is reported, not raised.
 
-    `parsed` is what `manifest` returned.
+    Args:
+        parsed: what `manifest` returned.
+        tested: model -> last load among its rows, of the models whose rows until then need no test (`Built.tested`).
     """
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
     nodes = Manifest.from_msgpack(parsed.with_suffix(".msgpack").read_bytes())
-    done = Build()
+    done, variables = Build(), ["--vars", json.dumps({"tested": dict(tested or {})})]
     with session(lakehouse, use_case), _log_closed():
         result = dbtRunner(manifest=nodes, callbacks=[done.listen]).invoke(
-            ["build", *selection, *_options(lakehouse.settings, target(lakehouse.settings))]
+            ["build", *selection, *variables, *_options(lakehouse.settings, target(lakehouse.settings))]
         )
     if not result.success and not done.errors:
         done.errors.append(str(result.exception or "dbt build failed"))
@@ -84,6 +95,22 @@ class Built:
             return before.get(model) != now[model] or any(is_due(node) for node in inputs if node in now)
 
         return [model for model in models if is_due(model)]
+
+    def tested(self, models: Sequence[str]) -> dict[str, int]:
+        """The last load in those of `models` that are as they were when all their tests passed, and number loads.
+
+        Rows that change later get greater numbers (`dbt_project/macros/watermark.sql`): only they are to be tested.
+        """
+        before = self._read()
+        last: dict[str, int] = {}
+        for model in models:
+            held, table = before.get(model, {}), relation(self.manifest["nodes"][model])
+            version = held.get("versions", {}).get(table)
+            if held.get("project") != self.project or version is None or version != self.lakehouse.version(table):
+                continue
+            if LOAD in self.lakehouse.schema(table, version).names:
+                last[model] = self.lakehouse.maxima(table, [LOAD], version)[0] or 0
+        return last
 
     def remember(self, done: Build, models: Sequence[str]) -> None:
         """Record what `models` hold now, unless they or their tests failed in `done`."""

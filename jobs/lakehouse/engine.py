@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
+from jobs.errors import EvergreenError
+from jobs.secret import Url
 from jobs.settings import ROOT, Settings
 from jobs.state_files import file_lock
 
@@ -33,7 +35,7 @@ UNCOMPRESSED = [("grpc.compression_enabled_algorithms_bitset", 1)]
 """Channel options that allow no compression: on loopback it took ten times the processor time of the rows."""
 
 
-class EngineUnreachable(RuntimeError):
+class EngineUnreachable(EvergreenError, RuntimeError):
     """No engine answers at the given address, or the embedded one did not start."""
 
 
@@ -101,16 +103,16 @@ def url(settings: Settings) -> str:
     return f"sc://127.0.0.1:{state['port']}/;session_id={state['session_id']};user_id={USER}"
 
 
-def _remote(remote: str) -> str:
-    parts = urlsplit(remote)
+def _remote(remote: Url) -> str:
+    parts = remote.parts
     if parts.scheme != "sc" or not parts.hostname:
-        raise EngineUnreachable(f"SPARK_REMOTE: expected sc://host:port, found {remote!r}")
+        raise EngineUnreachable(f"SPARK_REMOTE: expected sc://host:port, found {remote}")
     if not _answers(parts.hostname, parts.port or 15002):
         raise EngineUnreachable(
             f"SPARK_REMOTE={remote}: nothing answers at {parts.hostname}:{parts.port or 15002}; "
             "start it (`evergreen spark` runs a local one) or unset SPARK_REMOTE for the embedded engine"
         )
-    return remote
+    return remote.reveal()
 
 
 class Client:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.errors import EvergreenError
 from jobs.state_files import file_lock
 
 JARS_FILE = Path(__file__).with_name("spark_jars.txt")
@@ -23,7 +24,7 @@ PYTHON_PACKAGES = ("pyspark", "pyarrow", "pandas", "polars", "numpy", "onnxrunti
 OLDEST_JAVA = 17
 
 
-class SparkNotReady(RuntimeError):
+class SparkNotReady(EvergreenError, RuntimeError):
     """This machine lacks something that a local Apache Spark needs; the message names the remedy."""
 
 

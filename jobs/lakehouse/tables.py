@@ -18,13 +18,14 @@ from pyarrow import fs
 
 from jobs.lakehouse import arrow_writer, engine, file_statistics
 from jobs.lakehouse.commit_state import keeping, user_metadata
-from jobs.lakehouse.data_files import DataFiles, data_files
+from jobs.lakehouse.data_files import DataFiles, data_files, scan
 from jobs.lakehouse.session_catalog import register, register_table
 from jobs.lakehouse.write_proof import Rows, WriteMismatch, check_schema, columns, rows_of_commit
 from jobs.settings import Settings
 from jobs.state_files import file_lock
 
 if TYPE_CHECKING:
+    import polars as pl
     from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.readwriter import DataFrameWriter
     from pyspark.sql.connect.session import SparkSession
@@ -111,6 +112,10 @@ class Lakehouse:
     def data_files(self, table: str, version: int | None = None) -> DataFiles | None:
         """A table's rows for a kernel that reads them itself; None where the engine's workers may not see the files."""
         return None if self.settings.spark_remote else data_files(self.delta(table, version))
+
+    def scan(self, table: str, version: int | None = None) -> "pl.LazyFrame | None":
+        """A table's rows for a kernel in this process; None where only the engine can read them."""
+        return None if self.settings.spark_remote else scan(self.delta(table, version))
 
     def to_arrow(
         self,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import pyarrow as pa
 
+from jobs.errors import EvergreenError
+
 if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql.connect.dataframe import DataFrame
@@ -18,7 +20,7 @@ Rows: TypeAlias = Union["DataFrame", pa.Table, pa.RecordBatchReader]
 """Rows to be written: of an engine, in memory, or batch by batch."""
 
 
-class WriteMismatch(RuntimeError):
+class WriteMismatch(EvergreenError, RuntimeError):
     """What arrived in a table is not what was meant to be written."""
 
 

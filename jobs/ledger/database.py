@@ -16,6 +16,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
+from jobs.errors import EvergreenError, Invalid
+from jobs.secret import Url, hide
 from jobs.settings import Settings
 
 Result = TypeVar("Result")
@@ -197,7 +199,7 @@ sa.Index(
 )
 
 
-class LedgerUnreachable(RuntimeError):
+class LedgerUnreachable(EvergreenError, RuntimeError):
     """The ledger's database does not answer; nothing was decided."""
 
 
@@ -211,17 +213,16 @@ def transaction(settings: Settings) -> Iterator[sa.Connection]:
 def _connected(settings: Settings) -> sa.Connection:
     if not settings.ledger_url:
         settings.home.mkdir(parents=True, exist_ok=True)
-    url = settings.ledger_url or f"sqlite:///{settings.home / 'ledger.sqlite'}"
+    url = settings.ledger_url or Url(f"sqlite:///{settings.home / 'ledger.sqlite'}")
     try:
         engine = _engine(url)
         if engine.dialect.name == "sqlite":
             _create(engine)  # a home may have been deleted since
         return engine.connect()
     except OperationalError as error:
-        where = sa.make_url(url).render_as_string(hide_password=True)
+        found = hide(str(error.orig).strip())
         raise LedgerUnreachable(
-            f"ledger: expected the database {where} to answer, found {str(error.orig).strip()!r}; start it, or correct "
-            "EVERGREEN_LEDGER"
+            f"ledger: expected the database {url} to answer, found {found!r}; start it, or correct EVERGREEN_LEDGER"
         ) from error
 
 
@@ -253,19 +254,19 @@ def record_once(settings: Settings, key: sa.Column[Any], values: Mapping[str, An
 
 
 @lru_cache
-def _engine(url: str) -> sa.Engine:
+def _engine(url: Url) -> sa.Engine:
     """An engine that opens a connection per transaction: nothing is shared after a fork, nothing is left open."""
-    scheme, _, rest = url.partition("://")
+    scheme = url.parts.scheme
     if scheme == "sqlite":
-        engine = sa.create_engine(url, poolclass=NullPool, connect_args={"timeout": 30})
+        engine = sa.create_engine(url.reveal(), poolclass=NullPool, connect_args={"timeout": 30})
         # Python's driver begins a transaction at the first write, after what was read before it may have changed.
         sa.event.listen(engine, "connect", _by_hand)
         sa.event.listen(engine, "begin", _begin)
         return engine
     if scheme.split("+")[0] not in ("postgresql", "postgres"):
-        raise ValueError(f"EVERGREEN_LEDGER: expected postgresql://user@host/database, found {scheme}://...")
+        raise Invalid(f"EVERGREEN_LEDGER: expected postgresql://user@host/database, found {scheme}://...")
     engine = sa.create_engine(
-        f"postgresql+psycopg://{rest}",
+        url.with_scheme("postgresql+psycopg").reveal(),
         poolclass=NullPool,
         isolation_level="SERIALIZABLE",
         connect_args={"connect_timeout": CONNECT_SECONDS},

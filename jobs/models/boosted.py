@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.arrays import Float32s
+from jobs.errors import Invalid
 from jobs.models.folders import read_model, write_model
 from jobs.models.protocol import Examples, Probabilities, Report, check_features, check_trainable, merged
 from jobs.models.tree_average import average
@@ -55,7 +56,7 @@ class Boosted:
     def names(self) -> tuple[str, ...]:
         """The features expected, in order. Raises ValueError before `fit` or `load`."""
         if self._names is None:
-            raise ValueError("boosted: expected a fitted model, found one without trees; call fit or load first")
+            raise Invalid("boosted: expected a fitted model, found one without trees; call fit or load first")
         return self._names
 
     def fit(
@@ -81,7 +82,7 @@ class Boosted:
         none."""
         first = models[0] if models else cls()
         if any(model.names != first.names for model in models):
-            raise ValueError("boosted: expected models of the same features, found others; fit them on the same rows")
+            raise Invalid("boosted: expected models of the same features, found others; fit them on the same rows")
         made = cls(first.parameters)
         made._become(average([model._text for model in models]), first.names)
         made.steps = first.steps
@@ -99,7 +100,7 @@ class Boosted:
         # What is stored is what predicts: a fitted and a loaded model are the same text.
         booster = lightgbm.Booster(model_str=text)
         if booster.num_feature() != len(names):
-            raise ValueError(f"booster: expected {len(names)} features, found {booster.num_feature()}")
+            raise Invalid(f"booster: expected {len(names)} features, found {booster.num_feature()}")
         self._booster, self._text, self._names, self.steps = booster, text, names, booster.current_iteration()
 
     def predict(self, features: Float32s) -> Probabilities:

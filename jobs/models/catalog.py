@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jobs.errors import Invalid
 from jobs.models.boosted import Boosted
 from jobs.models.folders import read_header
 from jobs.models.logistic import Logistic
@@ -28,7 +29,7 @@ MEANS: Mapping[str, Callable[[Sequence[Any]], Model]] = {Boosted.family: Boosted
 def new_model(family: str, parameters: Mapping[str, Any] | None = None) -> Model:
     """A model of `family` that is not fitted yet. Raises ValueError on an unknown family or parameter."""
     if family not in families:
-        raise ValueError(f"models: expected a family among {sorted(families)}, found {family!r}")
+        raise Invalid(f"models: expected a family among {sorted(families)}, found {family!r}")
     return families[family](parameters or {})
 
 

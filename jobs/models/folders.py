@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jobs.errors import Invalid
+
 _HEADER = "model.json"
 _KEYS = {"family": str, "parameters": dict, "names": tuple, "steps": int, "sha256": str}
 
@@ -35,20 +37,20 @@ def read_header(folder: Path) -> dict[str, Any]:
         header = json.loads(path.read_text())
         return {key: kind(header[key]) for key, kind in _KEYS.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: expected the header of a saved model, found {error!r}; save it again") from error
+        raise Invalid(f"{path}: expected the header of a saved model, found {error!r}; save it again") from error
 
 
 def read_model(folder: Path, family: str, content_name: str) -> tuple[dict[str, Any], bytes]:
     """Header and content of a model of `family`. Raises ValueError if it is of another, or damaged."""
     header, path = read_header(folder), folder / content_name
     if header["family"] != family:
-        raise ValueError(f"{folder}: expected a model of the family {family!r}, found {header['family']!r}")
+        raise Invalid(f"{folder}: expected a model of the family {family!r}, found {header['family']!r}")
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ValueError(f"{path}: expected the content of a saved model, found {error}; save it again") from error
+        raise Invalid(f"{path}: expected the content of a saved model, found {error}; save it again") from error
     if (found := hashlib.sha256(content).hexdigest()) != header["sha256"]:
-        raise ValueError(
+        raise Invalid(
             f"{path}: expected content of sha256 {header['sha256']}, found {found}; restore it, or save the model again"
         )
     return header, content

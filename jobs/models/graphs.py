@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from jobs.errors import Invalid
 from jobs.models.runtime import INPUT, OUTPUT
 
 if TYPE_CHECKING:
@@ -75,4 +76,4 @@ def feature_names(model: onnx.ModelProto) -> tuple[str, ...]:
     for entry in model.metadata_props:
         if entry.key == _NAMES:
             return tuple(json.loads(entry.value))
-    raise ValueError(f"ONNX model: expected {_NAMES!r} in its metadata, found none; export it with `to_onnx`")
+    raise Invalid(f"ONNX model: expected {_NAMES!r} in its metadata, found none; export it with `to_onnx`")

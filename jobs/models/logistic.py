@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.arrays import Float32s
+from jobs.errors import Invalid
 from jobs.models.folders import packed, read_model, unpacked, write_model
 from jobs.models.graphs import Graph
 from jobs.models.protocol import Examples, Probabilities, Report, check_features, check_trainable, merged
@@ -48,7 +49,7 @@ class Logistic:
     def names(self) -> tuple[str, ...]:
         """The features expected, in order. Raises ValueError before `fit` or `load`."""
         if self._names is None:
-            raise ValueError("logistic: expected a fitted model, found one without weights; call fit or load first")
+            raise Invalid("logistic: expected a fitted model, found one without weights; call fit or load first")
         return self._names
 
     def fit(
@@ -133,7 +134,7 @@ class Logistic:
         arrays = unpacked(content)
         shapes = {name: (1,) if name == "intercept" else (len(header["names"]),) for name in _STATE}
         if {name: array.shape for name, array in arrays.items()} != shapes:
-            raise ValueError(f"{folder}: expected arrays of shapes {shapes}, found others; save the model again")
+            raise Invalid(f"{folder}: expected arrays of shapes {shapes}, found others; save the model again")
         self.parameters = merged(self.family, DEFAULTS, header["parameters"])
         self._names, self.steps, self._state = header["names"], header["steps"], arrays
 

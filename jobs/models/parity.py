@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jobs.arrays import Float32s
+from jobs.errors import EvergreenError, Invalid
 from jobs.models.graphs import feature_names
 from jobs.models.protocol import Probabilities, check_features
 from jobs.models.runtime import score, session
@@ -22,7 +23,7 @@ _SINGLE_CALLS = 200
 _EXTREMES = (0.0, -0.0, 1e-45, -1e-45, 1e-35, 1.0, -1.0, 3.4e38, -3.4e38)
 
 
-class ParityError(ValueError):
+class ParityError(EvergreenError, ValueError):
     """A graph disagrees with its model; it must not be served."""
 
 
@@ -47,7 +48,7 @@ def check_parity(
     names = feature_names(model)
     check_features(rows, names)
     if not len(rows):
-        raise ValueError("parity: expected at least one row to compare, found none; hand over real rows")
+        raise Invalid("parity: expected at least one row to compare, found none; hand over real rows")
     runtime = session(model)
     hostile = hostile_rows(rows)
     differences = {}

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.arrays import Float32s
+from jobs.errors import Invalid
 
 if TYPE_CHECKING:
     import onnx
@@ -44,13 +45,13 @@ class Examples:
 
     def __post_init__(self) -> None:
         if len(set(self.names)) < len(self.names):
-            raise ValueError(f"examples: expected distinct feature names, found {list(self.names)}; rename them")
+            raise Invalid(f"examples: expected distinct feature names, found {list(self.names)}; rename them")
         check_features(self.features, self.names)
         _check_column("labels", self.labels, np.dtype(np.bool_), len(self.features))
         if self.weights is not None:
             _check_column("weights", self.weights, np.dtype(np.float32), len(self.features))
             if not (np.isfinite(self.weights).all() and (self.weights > 0).all()):
-                raise ValueError("examples: expected finite weights above zero, found others; leave those rows out")
+                raise Invalid("examples: expected finite weights above zero, found others; leave those rows out")
 
     def __len__(self) -> int:
         return len(self.features)
@@ -110,7 +111,7 @@ def check_features(features: Float32s, names: tuple[str, ...]) -> None:
     """Raises ValueError unless `features` is float32 [n, len(names)] without infinities."""
     found = f"{features.dtype} of shape {features.shape}"
     if features.dtype != np.float32 or features.ndim != 2 or features.shape[1] != len(names):
-        raise ValueError(
+        raise Invalid(
             f"features: expected float32 of shape [n, {len(names)}], found {found}; "
             f"hand over exactly these columns, in this order: {list(names)}"
         )
@@ -119,7 +120,7 @@ def check_features(features: Float32s, names: tuple[str, ...]) -> None:
         suspicious = ~np.isfinite(features.sum(axis=0, dtype=np.float64))
     for column in np.flatnonzero(suspicious):
         if np.isinf(features[:, column]).any():
-            raise ValueError(
+            raise Invalid(
                 f"features: expected finite values or NaN, found an infinity in {names[column]!r}; write NaN if missing"
             )
 
@@ -128,19 +129,19 @@ def check_trainable(train: Examples, valid: Examples | None) -> None:
     """Raises ValueError unless both classes are in `train` and `valid` has the same features and is not empty."""
     positives = int(train.labels.sum())
     if not 0 < positives < len(train):
-        raise ValueError(
+        raise Invalid(
             f"training rows: expected both classes, found {positives} positives among {len(train)} rows; "
             "train on a longer window, or wait for labels"
         )
     if valid is None:
         return
     if valid.names != train.names:
-        raise ValueError(
+        raise Invalid(
             f"validation rows: expected the features of the training rows, {list(train.names)}, "
             f"found {list(valid.names)}; read both with the same names"
         )
     if not valid.labels.any():
-        raise ValueError(
+        raise Invalid(
             f"validation rows: expected positives, found none among {len(valid)} rows; "
             "validate on a longer window, or pass None and fix the number of steps"
         )
@@ -149,13 +150,13 @@ def check_trainable(train: Examples, valid: Examples | None) -> None:
 def merged(family: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """`defaults` with what was `given`. Raises ValueError on a name that the family does not know."""
     if unknown := sorted(given.keys() - defaults.keys()):
-        raise ValueError(f"{family}: expected parameters among {sorted(defaults)}, found {unknown}; remove them")
+        raise Invalid(f"{family}: expected parameters among {sorted(defaults)}, found {unknown}; remove them")
     return {**defaults, **given}
 
 
 def _check_column(what: str, values: npt.NDArray[Any], dtype: np.dtype[Any], rows: int) -> None:
     if values.dtype != dtype or values.shape != (rows,):
-        raise ValueError(
+        raise Invalid(
             f"examples: expected {what} of type {dtype} and shape ({rows},), one per row of the features, "
             f"found {values.dtype} of shape {values.shape}; convert them"
         )

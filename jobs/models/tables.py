@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.types as types
 
 from jobs.arrays import Float32s
+from jobs.errors import Invalid
 from jobs.models.protocol import Examples
 
 
@@ -44,7 +45,7 @@ def features_of(table: pa.Table, names: Sequence[str]) -> Float32s:
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
     if table.column_names.count(name) != 1:
-        raise ValueError(f"table: expected one column {name!r}, found {table.column_names}; select or join it first")
+        raise Invalid(f"table: expected one column {name!r}, found {table.column_names}; select or join it first")
     return table.column(name)
 
 
@@ -52,7 +53,7 @@ def _float32(table: pa.Table, name: str) -> Float32s:
     column = _column(table, name)
     kind = column.type
     if not (types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)):
-        raise ValueError(
+        raise Invalid(
             f"column {name!r}: expected booleans, integers, floats or decimals, found {kind}; "
             "encode it as numbers in a feature definition, or leave it out"
         )
@@ -65,18 +66,18 @@ def _float32(table: pa.Table, name: str) -> Float32s:
         narrow: Float32s = values.astype(np.float32)
     if np.isinf(narrow).any():
         wrong = values[np.isinf(narrow)][0]
-        raise ValueError(f"column {name!r}: expected values that float32 holds, found {wrong}; correct or null them")
+        raise Invalid(f"column {name!r}: expected values that float32 holds, found {wrong}; correct or null them")
     return narrow
 
 
 def _labels(table: pa.Table, name: str) -> npt.NDArray[np.bool_]:
     column = _column(table, name)
     if column.null_count:
-        raise ValueError(f"column {name!r}: expected known labels, found {column.null_count} nulls; leave those out")
+        raise Invalid(f"column {name!r}: expected known labels, found {column.null_count} nulls; leave those out")
     if not (types.is_boolean(column.type) or types.is_integer(column.type)):
-        raise ValueError(f"column {name!r}: expected booleans or 0 and 1, found {column.type}; convert it")
+        raise Invalid(f"column {name!r}: expected booleans or 0 and 1, found {column.type}; convert it")
     values = column.to_numpy()
     if not np.isin(values, (0, 1)).all():
-        raise ValueError(f"column {name!r}: expected 0 and 1, found {sorted(set(values.tolist()))[:5]}; convert it")
+        raise Invalid(f"column {name!r}: expected 0 and 1, found {sorted(set(values.tolist()))[:5]}; convert it")
     labels: npt.NDArray[np.bool_] = values.astype(np.bool_)
     return labels

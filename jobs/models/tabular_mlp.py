@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.arrays import Float32s
+from jobs.errors import Invalid
 from jobs.models.folders import packed, read_model, unpacked, write_model
 from jobs.models.graphs import OPSET, named
 from jobs.models.piecewise import Bins
@@ -59,7 +60,7 @@ class TabularMLP:
     def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
         self.parameters = merged(self.family, DEFAULTS, parameters or {})
         if not 0 < self.parameters["negative_rate"] <= 1 or self.parameters["correction"] not in ("weights", "offset"):
-            raise ValueError(
+            raise Invalid(
                 "tabular_mlp: expected 0 < negative_rate <= 1 and correction 'weights' or 'offset', "
                 f"found {self.parameters['negative_rate']} and {self.parameters['correction']!r}"
             )
@@ -71,7 +72,7 @@ class TabularMLP:
     def names(self) -> tuple[str, ...]:
         """The features expected, in order. Raises ValueError before `fit` or `load`."""
         if self._names is None:
-            raise ValueError("tabular_mlp: expected a fitted model, found one without weights; call fit or load first")
+            raise Invalid("tabular_mlp: expected a fitted model, found one without weights; call fit or load first")
         return self._names
 
     def fit(
@@ -151,5 +152,5 @@ class TabularMLP:
             module = self._build(Bins(*(arrays[name] for name in Bins._fields)))
             module.network.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
         except (KeyError, RuntimeError) as error:
-            raise ValueError(f"{folder}: expected the weights of this network, found {error}; save it again") from error
+            raise Invalid(f"{folder}: expected the weights of this network, found {error}; save it again") from error
         self._module, self._names, self.steps = module.eval(), header["names"], header["steps"]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from jobs.errors import Invalid
+
 _TREE, _END = "\nTree=", "end of trees"
 _SIZES, _RANGES = "tree_sizes=", "feature_infos="
 """Of the trees, and of the features among the training rows, which nothing decides by."""
@@ -23,9 +25,9 @@ def average(texts: Sequence[str]) -> str:
         ValueError: there are none, or they have other features or another objective.
     """
     if not texts:
-        raise ValueError("average: expected boosters, found none")
+        raise Invalid("average: expected boosters, found none")
     if len({_head(text, without=(_SIZES, _RANGES)) for text in texts}) > 1:
-        raise ValueError("average: expected boosters of the same features and objective, found different ones")
+        raise Invalid("average: expected boosters of the same features and objective, found different ones")
     trees = [tree for text in texts for tree in _trees(text, len(texts))]
     blocks = "".join(f"{_TREE}{place}\n{tree}\n" for place, tree in enumerate(trees))
     tail = texts[0].partition(_END)[2].partition("parameters:")[2]

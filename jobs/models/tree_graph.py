@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.arrays import Float32s
+from jobs.errors import Invalid
 from jobs.models.graphs import Graph
 from jobs.models.runtime import INPUT, OUTPUT
 
@@ -94,7 +95,7 @@ def _sigmoid_slope(text: str) -> float:
     objective = next((line for line in text.splitlines() if line.startswith("objective=")), "objective=none")
     kind, *options = objective.removeprefix("objective=").split()
     if kind != "binary":
-        raise ValueError(f"booster: expected the objective binary, found {kind!r}; train it with `Boosted`")
+        raise Invalid(f"booster: expected the objective binary, found {kind!r}; train it with `Boosted`")
     return float(dict(option.split(":") for option in options).get("sigmoid", 1.0))
 
 
@@ -110,7 +111,7 @@ def _trees(text: str) -> Iterator[_Tree]:
             _numbers(fields, "leaf_value", np.float64),
         )
         if (tree.decisions & _CATEGORICAL).any() or fields.get("is_linear", "0") != "0":
-            raise ValueError("booster: expected numerical splits and constant leaves, found others; encode as numbers")
+            raise Invalid("booster: expected numerical splits and constant leaves, found others; encode as numbers")
         yield tree
 
 
@@ -130,7 +131,7 @@ def _zeros_as_missing(graph: Graph, trees: list[_Tree], count: int) -> str:
         for feature, kind in zip(tree.features.tolist(), tree.missing_types.tolist(), strict=True):
             kinds.setdefault(feature, set()).add(kind)
     if mixed := [feature for feature, found in kinds.items() if _ZERO in found and len(found) > 1]:
-        raise ValueError(f"booster: expected zeros to be missing to all trees or to none, found both for {mixed}")
+        raise Invalid(f"booster: expected zeros to be missing to all trees or to none, found both for {mixed}")
     zeros = np.array([kinds.get(feature) == {_ZERO} for feature in range(count)])
     if not zeros.any():
         return INPUT

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from jobs.errors import EvergreenError
 from jobs.ledger import promotions
 from jobs.ledger.promotions import Champion, LedgerView, PromotionDecision
 from jobs.promotion.promote import Registry
@@ -18,7 +19,7 @@ RECENT_WORLD = timedelta(days=31)
 """A use case whose last decision is older than this is a replay, or a data set that has ended."""
 
 
-class NotPossible(ValueError):
+class NotPossible(EvergreenError, ValueError):
     """A person's request that cannot be done; the message holds the reason."""
 
 

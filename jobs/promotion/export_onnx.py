@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.arrays import Bools, Float32s
+from jobs.errors import Invalid
 from jobs.models.graphs import feature_names
 from jobs.models.parity import check_parity
 from jobs.models.runtime import INPUT, OUTPUT
@@ -136,7 +137,7 @@ def open_export(folder: Path, sha256: str | None = None) -> OnlineModel:
         manifest = json.loads(text)
         files, meant = dict(manifest["files"]), str(manifest["bundle_sha256"])
         if manifest["format"] != FORMAT:
-            raise ValueError(f"format {manifest['format']}, expected {FORMAT}")
+            raise Invalid(f"format {manifest['format']}, expected {FORMAT}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{folder}: expected an exported model, found {error!r}; export it again") from error
     found = hashlib.sha256(text).hexdigest()

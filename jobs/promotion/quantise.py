@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.arrays import Bools, Float32s
+from jobs.errors import EvergreenError
 from jobs.models.runtime import score, session
 from jobs.stats import metrics
 
@@ -25,7 +26,7 @@ LATENCY_BATCHES = (1, 1000)
 _CALLS = 200
 
 
-class NotApplicable(ValueError):
+class NotApplicable(EvergreenError, ValueError):
     """The graph holds nothing that int8 weights would make smaller or faster."""
 
 

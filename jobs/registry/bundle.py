@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.errors import EvergreenError, Invalid
 from jobs.models.catalog import load_model
 from jobs.models.graphs import OPSET
 from jobs.models.protocol import Model
@@ -31,7 +32,7 @@ MANIFEST, GRAPH, MODEL = "manifest.json", "model.onnx", "model"
 FORMAT = 1
 
 
-class BundleError(ValueError):
+class BundleError(EvergreenError, ValueError):
     """A bundle that must not be used: incomplete, changed, or not the one that was meant."""
 
 
@@ -149,7 +150,7 @@ def check_files(folder: Path, files: Mapping[str, str]) -> None:
 
 def _manifest(content: Mapping[str, Any]) -> Manifest:
     if content["format"] != FORMAT:
-        raise ValueError(f"format {content['format']}, expected {FORMAT}")
+        raise Invalid(f"format {content['format']}, expected {FORMAT}")
     features = tuple((str(name), str(kind)) for name, kind in content["features"])
     return Manifest(**{**content, "features": features})
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from jobs.errors import Invalid
 from jobs.ledger import promotions
 from jobs.models.protocol import Model
 from jobs.registry import model_versions
@@ -52,7 +53,7 @@ class Champions:
         if key not in self._models:
             bundle = self.bundle(use_case, version, sha256)
             if missing := [name for name in bundle.manifest.names if name not in names]:
-                raise ValueError(
+                raise Invalid(
                     f"version {version}: expected the features {missing} among {list(names)}; retrain without"
                 )
             self._models[key] = ChampionModel(bundle, names)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.errors import Invalid
 from jobs.registry import tracking
 from jobs.registry.bundle import Bundle, BundleError, open_bundle
 from jobs.settings import Settings
@@ -133,9 +134,9 @@ def _download(
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{version}."))
     try:
-        source = _get_source(registry, use_case, version)
+        source, store = _get_source(registry, use_case, version), settings.tracking_url.reveal()
         try:
-            got = download_artifacts(artifact_uri=source, dst_path=str(scratch), tracking_uri=settings.tracking_url)
+            got = download_artifacts(artifact_uri=source, dst_path=str(scratch), tracking_uri=store)
         except OSError as error:
             raise BundleError(
                 f"{use_case.name} {version}: expected a bundle at {source}, found {error}; restore the artifacts, or "
@@ -156,7 +157,7 @@ def _get(registry: MlflowClient, use_case: UseCase, version: int) -> Registered:
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        raise ValueError(
+        raise Invalid(
             f"{use_case.name}: expected model version {version}, found none in the registry; see `mlflow ui`"
         ) from error
 

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.registry.import_closure import import_closure
 from jobs.settings import ROOT
@@ -38,7 +39,7 @@ def of_training_set(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, Any]:
     """
     state = lakehouse.state(use_case.training_set)
     if not {"as_of", "features"} <= state.keys():
-        raise ValueError(f"{use_case.training_set}: expected a training set, found none; materialize it first")
+        raise Invalid(f"{use_case.training_set}: expected a training set, found none; materialize it first")
     return state
 
 

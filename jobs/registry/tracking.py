@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from jobs.errors import EvergreenError
+from jobs.secret import hide
 from jobs.settings import Settings, exported
 from jobs.use_case import UseCase
 
@@ -25,7 +26,7 @@ _PATIENCE = 10
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
-class TrackingUnavailable(RuntimeError):
+class TrackingUnavailable(EvergreenError, RuntimeError):
     """MLflow does not answer, or too slowly."""
 
 
@@ -55,7 +56,7 @@ def client(settings: Settings) -> Iterator[MlflowClient]:
         logging.getLogger("alembic").setLevel(logging.WARNING)
         _local(settings)
         try:
-            yield MlflowClient(tracking_uri=settings.tracking_url, registry_uri=settings.tracking_url)
+            yield MlflowClient(settings.tracking_url.reveal(), settings.tracking_url.reveal())
         except (RequestException, SQLAlchemyError, MlflowException) as error:
             if isinstance(error, MlflowException) and not _gone(error):
                 raise
@@ -67,7 +68,7 @@ def experiment(settings: Settings, tracker: MlflowClient, use_case: UseCase) -> 
     experiment = tracker.get_experiment_by_name(use_case.name)
     if experiment is not None:
         return str(experiment.experiment_id)
-    local = settings.tracking_url.startswith("sqlite")
+    local = settings.tracking_url.parts.scheme == "sqlite"
     place = (settings.home / "tracking" / "artifacts" / use_case.name).as_uri() if local else None
     return str(tracker.create_experiment(use_case.name, artifact_location=place))
 
@@ -142,14 +143,16 @@ def log_files(tracker: MlflowClient, run_id: str, files: Mapping[str, str | byte
 def link(settings: Settings, experiment_id: str, run_id: str) -> str:
     """Where a person finds the run: on the server, or with which command to look."""
     place = f"#/experiments/{experiment_id}/runs/{run_id}"
-    if settings.tracking_url.startswith("http"):
-        return f"{settings.tracking_url.rstrip('/')}/{place}"
-    return f"mlflow ui --backend-store-uri {settings.tracking_url} --host 127.0.0.1, then http://127.0.0.1:5000/{place}"
+    if settings.tracking_url.parts.scheme in ("http", "https"):
+        return f"{str(settings.tracking_url).rstrip('/')}/{place}"
+    # By a variable, as everybody on a machine sees the arguments of a process.
+    store = settings.tracking_url if settings.tracking is None else '"$EVERGREEN_TRACKING"'
+    return f"MLFLOW_BACKEND_STORE_URI={store} mlflow ui --host 127.0.0.1, then http://127.0.0.1:5000/{place}"
 
 
 def _reachable(settings: Settings) -> None:
     """Whether a server listens at all: MLflow itself would try for minutes."""
-    parts = urlsplit(settings.tracking_url)
+    parts = settings.tracking_url.parts
     scheme = parts.scheme.split("+")[0]
     if scheme not in _PORTS:
         return
@@ -179,10 +182,9 @@ def _end(tracker: MlflowClient, run_id: str, status: str) -> None:
 
 
 def _unavailable(settings: Settings, found: object) -> TrackingUnavailable:
-    parts = urlsplit(settings.tracking_url)
-    shown = f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
     return TrackingUnavailable(
-        f"tracking: expected MLflow to answer at {shown} within {settings.tracking_seconds:.0f} s, found: {found}; "
+        f"tracking: expected MLflow to answer at {settings.tracking_url} within {settings.tracking_seconds:.0f} s, "
+        f"found: {hide(str(found))}; "
         "start it, or correct EVERGREEN_TRACKING (unset: SQLite below EVERGREEN_HOME), and run again: "
         "nothing was registered, and finished trials are kept"
     )

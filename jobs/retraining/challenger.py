@@ -15,6 +15,7 @@ from typing import Any
 
 from jobs.datasets import history
 from jobs.datasets.history import History
+from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import challenges, pins, promotions
 from jobs.ledger.challenges import ChallengeRecord
@@ -136,7 +137,7 @@ def _setting(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_o
     rows = history.read(lakehouse, use_case)
     current = promotions.champion(lakehouse.settings, use_case)
     if current is None:
-        raise ValueError(f"{use_case.name}: expected a champion to challenge, found none; train the first one")
+        raise Invalid(f"{use_case.name}: expected a champion to challenge, found none; train the first one")
     bundle = champions.bundle(use_case, current.version, current.sha256)
     model = champions.model(use_case, current.version, current.sha256, rows.names)
     monitored, learned_until = MonitoredHistory.of(rows, use_case), bundle.manifest.learned_until

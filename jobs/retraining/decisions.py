@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from jobs.errors import Invalid
 from jobs.registry import provenance
 from jobs.retraining.policy import Evidence, RetrainingDecision, Rules, retrain_policy
 from jobs.settings import Settings
@@ -99,7 +100,7 @@ def decide(
             return earlier
         stored = connection.execute(database.evidence.select().where(database.evidence.c.digest == digest)).first()
         if stored is None:
-            raise ValueError(f"retraining: expected evidence {digest}, found none in the ledger; record it first")
+            raise Invalid(f"retraining: expected evidence {digest}, found none in the ledger; record it first")
         evidence = _evidence(stored.content)
         decision = _passed(evidence, past, now)
         decision = decision or retrain_policy(evidence, history(past, evidence.as_of, now), rules or Rules())

@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from jobs.datasets import day_cache, history
 from jobs.datasets.day_cache import DayCache
 from jobs.datasets.history import History
+from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.ledger.promotions import Champion
@@ -116,7 +117,7 @@ def measurement(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, a
         evidence(lakehouse, use_case, champions, as_of)
         kept = measurements.last(lakehouse.settings, use_case, as_of, tables)
     if kept is None:
-        raise ValueError(f"{use_case.name}: expected the tables to stay as they are meanwhile, found others; run again")
+        raise Invalid(f"{use_case.name}: expected the tables to stay as they are meanwhile, found others; run again")
     return kept
 
 

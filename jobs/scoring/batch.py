@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from jobs.datasets import event_rows
 from jobs.datasets.event_rows import InputVersions
+from jobs.errors import Invalid
 from jobs.feature_store.point_in_time import literal
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
@@ -214,9 +215,9 @@ def score_frame(lakehouse: Lakehouse, frame: DataFrame, bundle: Bundle, kept: Se
 
     names, kinds = bundle.manifest.names, dict(frame.dtypes)
     if missing := [name for name in names if name not in kinds]:
-        raise ValueError(f"features {missing}: expected columns of {sorted(kinds)}; declare them, or retrain without")
+        raise Invalid(f"features {missing}: expected columns of {sorted(kinds)}; declare them, or retrain without")
     if wrong := {name: kinds[name] for name in names if not kinds[name].startswith(_NUMBERS)}:
-        raise ValueError(f"features {wrong}: expected booleans or numbers; encode them in a feature definition")
+        raise Invalid(f"features {wrong}: expected booleans or numbers; encode them in a feature definition")
     others = [f"`{name}`" for name in kept if name not in names]
     inputs = frame.selectExpr(*others, *(f"cast(`{name}` as float) as `{name}`" for name in names))
     arriving = event_rows.schema(inputs)

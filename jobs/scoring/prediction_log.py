@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from jobs.errors import Invalid
 from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.use_case import UseCase
@@ -59,7 +60,7 @@ def schema(use_case: UseCase, event_types: Mapping[str, pa.DataType], features: 
     own = {name: event_types[name] for name in event_columns(use_case)}
     own |= {name: kind for name, (kind, _) in DECIDED.items()}
     if clashing := sorted(set(features) & own.keys()):
-        raise ValueError(f"features {clashing}: expected other names than the prediction log's own; rename them")
+        raise Invalid(f"features {clashing}: expected other names than the prediction log's own; rename them")
     return pa.schema({**own, **{name: pa.float32() for name in features}})
 
 

@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from adbc_driver_manager import dbapi
 
+from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import PARTITION
+from jobs.secret import Url, hide
 from jobs.settings import Settings
 
 
-class PredictionsUnreachable(RuntimeError):
+class PredictionsUnreachable(EvergreenError, RuntimeError):
     """The database of predictions cannot be reached or written."""
 
 
@@ -147,7 +148,7 @@ def database(settings: Settings) -> Iterator[Database]:
         with closing(_sqlite(settings) if url is None else _postgresql(url)) as connection:
             yield Database(connection, SQLITE if url is None else POSTGRESQL)
     except dbapi.Error as error:
-        raise PredictionsUnreachable(_unreachable(settings, str(error).strip())) from error
+        raise PredictionsUnreachable(_unreachable(settings, hide(str(error).strip()))) from error
 
 
 def _sqlite(settings: Settings) -> dbapi.Connection:
@@ -171,15 +172,15 @@ def _sqlite(settings: Settings) -> dbapi.Connection:
     return connection
 
 
-def _postgresql(url: str) -> dbapi.Connection:
+def _postgresql(url: Url) -> dbapi.Connection:
     import adbc_driver_postgresql.dbapi as driver
 
-    if (scheme := urlsplit(url).scheme) not in ("postgresql", "postgres"):
+    if (scheme := url.parts.scheme) not in ("postgresql", "postgres"):
         raise PredictionsUnreachable(
             f"EVERGREEN_PREDICTIONS: expected postgresql://user@host/database, found {scheme!r}; correct it, or "
             "unset it for the SQLite database of this home"
         )
-    patient = f"{url}{'&' if '?' in url else '?'}connect_timeout=10"
+    patient = f"{url.reveal()}{'&' if url.parts.query else '?'}connect_timeout=10"
     connection: dbapi.Connection = driver.connect(patient, autocommit=True)
     return connection
 
@@ -190,9 +191,8 @@ def _unreachable(settings: Settings, reason: str) -> str:
             f"{settings.predictions}: expected a database that can be written, found {reason}; free it, make room or "
             "move it away"
         )
-    parts = urlsplit(settings.predictions_url)
     return (
-        f"EVERGREEN_PREDICTIONS ({parts.hostname}:{parts.port or 5432}{parts.path}): expected a PostgreSQL database "
+        f"EVERGREEN_PREDICTIONS ({settings.predictions_url}): expected a PostgreSQL database "
         f"that can be written, found {reason}; start it, grant what is missing, or unset it for the SQLite database of "
         "this home"
     )

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.arrays import Float32s
+from jobs.errors import Invalid
 from jobs.models.runtime import score, session
 
 if TYPE_CHECKING:
@@ -55,21 +56,21 @@ def matrix(batch: pa.RecordBatch, names: Sequence[str]) -> Float32s:
     """Float32 columns as [n, f], null as NaN. Raises ValueError on another type or an infinity."""
     for name in names:
         if not pa.types.is_float32(kind := batch.schema.field(name).type):
-            raise ValueError(f"feature {name!r}: expected float32, found {kind}; cast it before it is scored")
+            raise Invalid(f"feature {name!r}: expected float32, found {kind}; cast it before it is scored")
     features: Float32s = batch.select(list(names)).to_tensor(null_to_nan=True, row_major=True).to_numpy()
     # One pass over all of it: a sum is finite or NaN unless something is infinite (or the sum overflows).
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = not np.isfinite(features.sum())
     if suspicious and np.isinf(features).any():
         wrong = [names[position] for position in np.flatnonzero(np.isinf(features).any(axis=0)).tolist()]
-        raise ValueError(f"features {wrong}: expected finite values or null, found an infinity; correct or null them")
+        raise Invalid(f"features {wrong}: expected finite values or null, found an infinity; correct or null them")
     return features
 
 
 def _session(graph: bytes, sha256: str) -> onnxruntime.InferenceSession:
     found = hashlib.sha256(graph).hexdigest()
     if found != sha256:
-        raise ValueError(f"graph: expected sha256 {sha256}, found {found}; it is not the one that was approved")
+        raise Invalid(f"graph: expected sha256 {sha256}, found {found}; it is not the one that was approved")
     if sha256 not in _sessions:
         while len(_sessions) >= _KEPT:
             _sessions.pop(next(iter(_sessions)), None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jobs.arrays import Floats, Ints
+from jobs.errors import Invalid
 from jobs.simulate.day import KINDS, LEGITIMATE, Payments, payments
 from jobs.simulate.people import CATEGORIES, people, stream
 from jobs.simulate.world import REGIONS, SCENARIOS, World, scenario
@@ -100,7 +101,7 @@ def write(
     Returns the file of each table. Raises ValueError for a format other than "parquet" and "csv".
     """
     if format not in ("parquet", "csv"):
-        raise ValueError(f"format: expected parquet or csv, found {format!r}")
+        raise Invalid(f"format: expected parquet or csv, found {format!r}")
     made: dict[str, list[pa.Table]] = {"truth": [], "reports": [], "transactions": []}
     for done, day in enumerate(_days(world, None, None), start=1):
         today = payments(world, day)
@@ -136,7 +137,7 @@ def _write_whole(table: "pa.Table", path: Path) -> Path:
 def _days(world: World, first: date | None, last: date | None) -> Iterator[date]:
     first, last = first or world.start, last or world.last_day
     if not world.start <= first <= last <= world.last_day:
-        raise ValueError(f"days: expected a range within {world.start}..{world.last_day}, found {first}..{last}")
+        raise Invalid(f"days: expected a range within {world.start}..{world.last_day}, found {first}..{last}")
     return (first + timedelta(days=offset) for offset in range((last - first).days + 1))
 
 
@@ -205,9 +206,7 @@ def _delay(median_days: float, sigma: float, normal: Floats) -> Ints:
 
 def _ids(day: date, made: Payments) -> Ints:
     if len(made.second) >= IDS_PER_DAY:
-        raise ValueError(
-            f"payments on {day}: expected fewer than {IDS_PER_DAY}, found {len(made.second)}; simulate less"
-        )
+        raise Invalid(f"payments on {day}: expected fewer than {IDS_PER_DAY}, found {len(made.second)}; simulate less")
     first = int(day.strftime("%Y%m%d")) * IDS_PER_DAY + 1
     ids: Ints = np.arange(first, first + len(made.second), dtype=np.int64)
     return ids

@@ -7,6 +7,8 @@ from datetime import date, timedelta
 from types import MappingProxyType
 from typing import TypeVar
 
+from jobs.errors import Invalid
+
 REGIONS = ("Alder", "Birch", "Cedar", "Elm", "Fir", "Hazel", "Juniper", "Larch", "Maple", "Oak", "Pine", "Rowan")
 
 
@@ -108,7 +110,7 @@ class World:
     def __post_init__(self) -> None:
         for name, least in (("seed", 0), ("days", 1), ("customers", 1), ("terminals", len(REGIONS))):
             if getattr(self, name) < least:
-                raise ValueError(f"{name}: expected at least {least}, found {getattr(self, name)}")
+                raise Invalid(f"{name}: expected at least {least}, found {getattr(self, name)}")
 
     @property
     def last_day(self) -> date:
@@ -196,5 +198,5 @@ def scenario(name: str, **changes: object) -> World:
     Raises ValueError for a name that is not in SCENARIOS.
     """
     if name not in SCENARIOS:
-        raise ValueError(f"scenario: expected one of {', '.join(SCENARIOS)}, found {name!r}")
+        raise Invalid(f"scenario: expected one of {', '.join(SCENARIOS)}, found {name!r}")
     return replace(SCENARIOS[name], **changes)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from jobs.arrays import Floats
+from jobs.errors import Invalid
 from jobs.stats.metrics import auc_roc
 
 Rows = Mapping[date, Floats]
@@ -73,7 +74,7 @@ def null(stable: Rows, seed: int) -> Null:
     # The first weeks have no weeks before them; a stable period looks the same backwards.
     pairs = before if len(before) >= ENOUGH_DAYS else before + after
     if len(pairs) < FEWEST_DAYS:
-        raise ValueError(f"stable days: expected {FEWEST_DAYS} with {WEEKS} weeks around, found {len(pairs)}; wait")
+        raise Invalid(f"stable days: expected {FEWEST_DAYS} with {WEEKS} weeks around, found {len(pairs)}; wait")
     aucs = np.array([separate(now, then, seed + n)[0] for n, (now, then) in enumerate(pairs)])
     middle = float(np.median(aucs))
     spread = max(float(np.median(np.abs(aucs - middle))) / 0.6745, float(np.quantile(aucs, 0.9) - middle) / 1.2816)
@@ -89,7 +90,7 @@ def judge(known: Null, rows: Rows, day: date, features: Sequence[str], seed: int
     """
     then = _others(rows, day, -1) if day in rows else None
     if then is None:
-        raise ValueError(f"rows: expected {day} and the {WEEKS} same weekdays before it; sample them too")
+        raise Invalid(f"rows: expected {day} and the {WEEKS} same weekdays before it; sample them too")
     now = rows[day]
     auc, gains = separate(now, then, seed)
     # A smaller sample than the stable days' is noisier, and its AUC nearer one half.
@@ -109,7 +110,7 @@ def separate(now: Floats, then: Floats, seed: int) -> tuple[float, Floats]:
     import lightgbm
 
     if min(len(now), len(then)) < FOLDS:
-        raise ValueError(f"rows: expected at least {FOLDS} on either side, found {len(now)} and {len(then)}")
+        raise Invalid(f"rows: expected at least {FOLDS} on either side, found {len(now)} and {len(then)}")
     values = np.concatenate([now, then]).astype(np.float64)
     labels = np.repeat([1, 0], [len(now), len(then)])
     fold = np.concatenate([np.random.default_rng(seed).permutation(n) % FOLDS for n in (len(now), len(then))])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jobs.arrays import Bools, Floats, Ints, codes, ends_of_runs, starts_of_runs
+from jobs.errors import Invalid
 from jobs.problem import Review
 
 
@@ -108,7 +109,7 @@ def card_precision(labels: ArrayLike, scores: ArrayLike, entities: ArrayLike, da
     _, card = codes("entities", entities, len(found))
     distinct_days, day = codes("days", days, len(found))
     if not len(found) or top < 1:
-        raise ValueError(f"card precision: expected rows and top >= 1, found {len(found)} rows and top {top}")
+        raise Invalid(f"card precision: expected rows and top >= 1, found {len(found)} rows and top {top}")
     known = np.zeros(card.max() + 1, dtype=bool)
     shares = []
     for today in range(len(distinct_days)):
@@ -130,7 +131,7 @@ def calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 1
     """
     found, values = checked(labels, probabilities)
     if not len(values) or values.min() < 0 or values.max() > 1:
-        raise ValueError("calibration error: expected probabilities in [0, 1], found none or others; calibrate first")
+        raise Invalid("calibration error: expected probabilities in [0, 1], found none or others; calibrate first")
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - (counts + 1) / 2
     bin_of = (middle * bins / len(values)).astype(np.intp)[place]
@@ -175,16 +176,16 @@ def checked(labels: ArrayLike, scores: ArrayLike, name: str = "scores") -> tuple
     """
     values = np.asarray(labels)
     if values.ndim != 1 or (values.dtype != np.bool_ and not np.isin(values, (0, 1)).all()):
-        raise ValueError("labels: expected one true/false per row, found others; leave out rows without a mature label")
+        raise Invalid("labels: expected one true/false per row, found others; leave out rows without a mature label")
     return values.astype(np.bool_), _finite(name, scores, len(values))
 
 
 def _finite(name: str, values: ArrayLike, rows: int) -> Floats:
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.shape != (rows,):
-        raise ValueError(f"{name}: expected {rows} values, one per row, found shape {numbers.shape}; align the arrays")
+        raise Invalid(f"{name}: expected {rows} values, one per row, found shape {numbers.shape}; align the arrays")
     if bad := int(np.count_nonzero(~np.isfinite(numbers))):
-        raise ValueError(
+        raise Invalid(
             f"{name}: expected finite numbers, found NaN or infinity in {bad} of {rows} rows; "
             "look at the features of these rows and at the model, and score again"
         )
@@ -194,7 +195,7 @@ def _finite(name: str, values: ArrayLike, rows: int) -> Floats:
 def _reviewed(what: str, scores: Floats, days: ArrayLike, capacity: int) -> Floats:
     """Chance of each row to be among the `capacity` highest scores of its day."""
     if capacity < 0:
-        raise ValueError(f"{what}: expected a capacity >= 0 alerts a day, found {capacity}")
+        raise Invalid(f"{what}: expected a capacity >= 0 alerts a day, found {capacity}")
     _, day = codes("days", days, len(scores))
     order = np.lexsort((-scores, day))
     new_day = starts_of_runs(day[order])
@@ -208,7 +209,7 @@ def _reviewed(what: str, scores: Floats, days: ArrayLike, capacity: int) -> Floa
 
 def _both_classes(labels: Bools, scores: Floats) -> tuple[Bools, Floats]:
     if not 0 < labels.sum() < len(labels):
-        raise ValueError(
+        raise Invalid(
             f"expected positives and negatives, found {int(labels.sum())} positives in {len(labels)} rows; "
             "take a longer period or wait for more mature labels"
         )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jobs.arrays import Bools, Floats, ends_of_runs
+from jobs.errors import Invalid
 from jobs.stats.metrics import checked
 
 
@@ -26,7 +27,7 @@ def average_precision(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike) 
     caught = np.cumsum((found * stands_for)[order])[ends]
     alerts = np.cumsum(stands_for[order])[ends]
     if not 0 < caught[-1] < alerts[-1]:
-        raise ValueError(
+        raise Invalid(
             f"expected seen positives and negatives, found a weight of {caught[-1]} positives in {alerts[-1]}; "
             "take a longer period, or explore more"
         )
@@ -70,5 +71,5 @@ def _weighted(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike) -> tuple
     found, values = checked(labels, scores)
     _, stands_for = checked(labels, weights, "weights")
     if (stands_for < 0).any():
-        raise ValueError(f"weights: expected 0 or more, found {stands_for.min()}; 0 leaves a row out")
+        raise Invalid(f"weights: expected 0 or more, found {stands_for.min()}; 0 leaves a row out")
     return found, values, stands_for

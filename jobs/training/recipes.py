@@ -19,6 +19,7 @@ import numpy as np
 from jobs.arrays import Bools, Floats
 from jobs.datasets.history import UNKNOWN, History
 from jobs.datasets.training_rows import TrainingRows, sampled
+from jobs.errors import Invalid
 from jobs.models.catalog import MEANS, new_model
 from jobs.models.protocol import Examples, Model
 from jobs.stats import off_policy
@@ -78,7 +79,7 @@ def named(use_case: UseCase, name: str) -> Recipe:
     # Half-lives of 21 days are of models that were made before there was a mean.
     known = {recipe.name: recipe for recipe in (usual(use_case), *recent((7, 21, 60)), mean(recent()))}
     if name not in known:
-        raise ValueError(f"recipe: expected one of {list(known)}, found {name!r}; the model is of another version")
+        raise Invalid(f"recipe: expected one of {list(known)}, found {name!r}; the model is of another version")
     return known[name]
 
 

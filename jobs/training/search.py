@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jobs.errors import EvergreenError
 from jobs.models.protocol import Report
 from jobs.problem import Pruner, Sampler
+from jobs.secret import Url
 from jobs.state_files import file_lock
 from jobs.training.search_space import Distributions, Space, distributions, grid
 from jobs.training.trials import Trial, number_of, quiet, storage, trial_of
@@ -58,7 +60,7 @@ class Search:
         return 4 * self.workers
 
 
-class TuningFailed(RuntimeError):
+class TuningFailed(EvergreenError, RuntimeError):
     """No trial of a search succeeded."""
 
 
@@ -66,7 +68,7 @@ def run(
     search: Search,
     objective: Objective,
     folder: Path,
-    url: str | None = None,
+    url: Url | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Trial]:
     """All trials of `search`, by number: those stored already, and the missing ones, run now.

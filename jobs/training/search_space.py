@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jobs.errors import Invalid
 from jobs.problem import Range
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _values(distribution: BaseDistribution) -> list[Any]:
         return list(distribution.choices)
     assert isinstance(distribution, kinds.IntDistribution | kinds.FloatDistribution)
     if distribution.step is None:
-        raise ValueError(
+        raise Invalid(
             f"grid search: expected a `step` for every range, found {distribution}; declare one, or list the values"
         )
     count = int(np.floor((distribution.high - distribution.low) / distribution.step + 1e-9)) + 1

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from jobs.arrays import Floats, ranks
 from jobs.datasets.time_split import WINDOWS, Split
 from jobs.datasets.training_rows import TrainingRows, sampled
+from jobs.errors import Invalid
 from jobs.models.catalog import STEPS, new_model
 from jobs.models.protocol import Model
 from jobs.models.runtime import score
@@ -192,7 +193,7 @@ def _best(contestants: list[ValidatedContender]) -> ValidatedContender:
     able = [c for c in contestants if c.kind == "family" and c.metrics.get("average_precision") is not None]
     if not able:
         reasons = {c.name: c.error for c in contestants if c.error}
-        raise ValueError(f"training: expected a family that learns from these rows, found none: {reasons}")
+        raise Invalid(f"training: expected a family that learns from these rows, found none: {reasons}")
     return max(able, key=lambda c: c.metrics["average_precision"] or 0.0)
 
 

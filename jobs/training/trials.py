@@ -5,13 +5,14 @@ Which trials are run: see `jobs.training.search`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.secret import Url
+from jobs.settings import POSTGRESQL
 from jobs.training.search_space import Space, distributions
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Trial:
     error: str = ""
 
 
-def load(name: str, folder: Path, url: str | None = None) -> list[Trial]:
+def load(name: str, folder: Path, url: Url | None = None) -> list[Trial]:
     """The ended trials of a study, by number; none if it is not stored any more."""
     import optuna
 
@@ -78,7 +79,7 @@ def _complete(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.state == "complete"]
 
 
-def storage(name: str, folder: Path, url: str | None = None) -> BaseStorage:
+def storage(name: str, folder: Path, url: Url | None = None) -> BaseStorage:
     """Where the study `name` is stored: a journal file in `folder`, or the database at an SQLAlchemy URL.
 
     The caller holds the lock of the journal.
@@ -90,8 +91,8 @@ def storage(name: str, folder: Path, url: str | None = None) -> BaseStorage:
     if url is not None:
         # A bare PostgreSQL URL would mean a driver that is not among our dependencies; a pool would hold connections
         # open for as long as the process lives.
-        driven = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
-        return RDBStorage(driven, engine_kwargs={"poolclass": NullPool})
+        driven = url.with_scheme("postgresql+psycopg") if url.parts.scheme in POSTGRESQL else url
+        return RDBStorage(driven.reveal(), engine_kwargs={"poolclass": NullPool})
     path = folder / f"{name}.journal"
     _mend(path)
     return JournalStorage(JournalFileBackend(str(path), _NoLock()))

@@ -21,6 +21,7 @@ from jobs.models.catalog import new_model
 from jobs.models.protocol import Examples, Report
 from jobs.problem import Family, Problem
 from jobs.registry import provenance
+from jobs.secret import Url
 from jobs.settings import Settings
 from jobs.state_files import file_lock, replace_json
 from jobs.stats.metrics import average_precision
@@ -84,7 +85,7 @@ def search(
     rows: TrainingRows,
     state: Mapping[str, Any],
     folder: Path,
-    url: str | None = None,
+    url: Url | None = None,
     progress: Progress | None = None,
 ) -> Tuning:
     """Search the parameters of every family that has a search space; only trials are stored.

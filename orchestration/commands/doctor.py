@@ -9,12 +9,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import click
 
 from jobs import settings as settings_module
 from jobs.lakehouse import engine
+from jobs.secret import Url
 from jobs.settings import Settings
 
 NEEDED_DISK_GB = 5
@@ -100,7 +100,8 @@ def _engine(settings: Settings) -> Check:
     if settings.spark_remote:
         name, mend = "Spark (SPARK_REMOTE)", "start it, or unset SPARK_REMOTE for the embedded engine"
     try:
-        return Check(name, True, engine.url(settings).split(";")[0])
+        address = engine.url(settings)
+        return Check(name, True, str(settings.spark_remote or address.split(";")[0]))
     except (engine.EngineUnreachable, OSError) as error:
         return Check(name, False, str(error), mend)
 
@@ -115,11 +116,11 @@ def _ledger(settings: Settings) -> Check:
     return _server("ledger", "PostgreSQL", settings.ledger_url, 5432, mend)
 
 
-def _server(name: str, product: str, url: str | None, port: int, mend: str) -> Check:
+def _server(name: str, product: str, url: Url | None, port: int, mend: str) -> Check:
     """Whether a server answers at a URL, which is shown without its password; none is needed without a URL."""
     if url is None:
         return Check(name, True, "SQLite under EVERGREEN_HOME")
-    parts = urlsplit(url)
+    parts = url.parts
     host, port = parts.hostname or "localhost", parts.port or port
     good = _listens(host, port)
     return Check(name, good, f"{product} at {host}:{port}" if good else f"nothing answers at {host}:{port}", mend)

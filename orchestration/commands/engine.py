@@ -19,5 +19,6 @@ def stop() -> None:
 
 @engine.command()
 def url() -> None:
-    """Print the Spark Connect URL of the shared session (starts the engine if needed)."""
-    click.echo(embedded.url(settings.load()))
+    """Print the Spark Connect URL of the shared session (starts the engine if needed); of SPARK_REMOTE, no token."""
+    own = settings.load()
+    click.echo(own.spark_remote or embedded.url(own))

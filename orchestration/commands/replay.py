@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from jobs import settings
-from orchestration.options import DAY, columns_option, given, input_files, use_case_named, use_case_option
+from orchestration.options import DAY, chosen_files, columns_option, input_files, use_case_named, use_case_option
 from orchestration.process import end_at_once
 
 
@@ -58,16 +58,17 @@ def replay(
     if not act and (explore or uncorrected or threshold is not None or cap is not None):
         raise click.UsageError("--explore, --cap, --uncorrected and --threshold: expected --act too, found none")
     use_case = use_case_named(name)
-    span = (first.date() if first else None, last.date() if last else None)
-    looked_back = None if memory is None else timedelta(days=memory)
     try:
         acting = replay_command.acting_on(use_case, threshold, explore, cap, not uncorrected, seed) if act else None
+        request = replay_command.ReplayRequest(
+            policy, first.date() if first else None, last.date() if last else None, labels == "instant", seed, acting,
+            None if memory is None else timedelta(days=memory),
+        )  # fmt: skip
         with Progress(transient=True) as bar:
             task = bar.add_task("features", total=None)
             timeline = replay_command.run(
-                settings.load(), use_case, given(files), columns, policy, out, span, labels == "instant", seed,
+                settings.load(), use_case, chosen_files(files), columns, request, out,
                 lambda done, total, _: bar.update(task, description="days", completed=done, total=total),
-                acting, looked_back,
             )  # fmt: skip
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from jobs import settings
-from orchestration.options import columns_option, given, input_files, use_case_named, use_case_option
+from orchestration.options import chosen_files, columns_option, input_files, use_case_named, use_case_option
 from orchestration.process import end_at_once
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
@@ -33,5 +33,5 @@ def run(name: str, columns: Path | None, as_of: datetime | None, full: bool, **f
     # A run imports and keeps a million objects and leaves little garbage: looking for it again and again, and once
     # more at the end, takes seconds.
     gc.set_threshold(100_000, 20, 100)
-    status = run_command.run(settings.load(), use_case_named(name), given(files), columns, moment, full)
+    status = run_command.run(settings.load(), use_case_named(name), chosen_files(files), columns, moment, full)
     end_at_once(status)

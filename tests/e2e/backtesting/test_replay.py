@@ -59,7 +59,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     files = {name: (folder / "raw" / f"{name}.parquet",) for name in NAMES}
     home = settings.load({"EVERGREEN_HOME": str(folder / "home")})
     out = folder / "weekly"
-    timeline = job.run(home, FRAUD, files, None, "weekly", out)
+    timeline = job.run(home, FRAUD, files, None, job.ReplayRequest("weekly"), out)
     [own] = (home.home / "prepared").iterdir()
     lakehouse = attach(replace(home, home=own))
     yield World(home, files, out, timeline, history.read(lakehouse, FRAUD))
@@ -129,23 +129,23 @@ def test_killed_and_started_again_it_comes_to_the_same(world: World, tmp_path: P
         assert _lines(out) >= lines
     with (out / replay_log.LINES).open("a") as file:
         file.write('{"date": "2026-05')  # killed in the middle of a line
-    again = job.run(world.home, FRAUD, world.files, None, "weekly", out)
+    again = job.run(world.home, FRAUD, world.files, None, job.ReplayRequest("weekly"), out)
     assert pl.read_parquet(out / "timeline.parquet").equals(again)
     assert again.drop("seconds").equals(world.timeline.drop("seconds"))
 
 
 def test_another_replay_in_its_folder_is_refused(world: World) -> None:
     with pytest.raises(ValueError, match="expected the same replay or an empty folder"):
-        job.run(world.home, FRAUD, world.files, None, "daily", world.out)
+        job.run(world.home, FRAUD, world.files, None, job.ReplayRequest("daily"), world.out)
 
 
 def test_a_span_without_days_to_decide_on_is_refused(world: World, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"the last one after the first training on 2026-04-30"):
-        job.run(world.home, FRAUD, world.files, None, "daily", tmp_path, (None, date(2026, 4, 1)))
+        job.run(world.home, FRAUD, world.files, None, job.ReplayRequest("daily", last=date(2026, 4, 1)), tmp_path)
 
 
 def test_auto_leaves_a_row_for_every_evening(world: World, tmp_path: Path) -> None:
-    timeline = job.run(world.home, FRAUD, world.files, None, "auto", tmp_path / "auto")
+    timeline = job.run(world.home, FRAUD, world.files, None, job.ReplayRequest("auto"), tmp_path / "auto")
     lines = [json.loads(line) for line in (tmp_path / "auto" / replay_log.LINES).read_text().splitlines()]
     assert [line["reason"] for line in lines] == timeline["reason"].to_list()
     assert all(line["decision"]["reason"] for line in lines[60:])

@@ -79,7 +79,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     reports.write_parquet(folder / "reports.parquet")
     own = settings.load({"EVERGREEN_HOME": str(folder / "home")})
     files = {"transactions": (folder / "payments.parquet",), "reports": (folder / "reports.parquet",)}
-    timeline = job.run(own, FRAUD, files, None, "auto", folder / "out")
+    timeline = job.run(own, FRAUD, files, None, job.ReplayRequest("auto"), folder / "out")
     [prepared] = (own.home / "prepared").iterdir()
     lakehouse = attach(replace(own, home=prepared))
     rows = lakehouse.to_arrow(history.table(FRAUD), columns=["transaction_id", "tx_datetime"])

@@ -123,6 +123,41 @@ def test_a_model_is_built_again_only_when_it_or_what_it_reads_changed(built: Bui
     assert len(changed.due(models)) == 6
 
 
+def test_rows_that_passed_their_tests_are_not_tested_again(built: Built) -> None:
+    assert built.run(EARLY) == 0
+    parsed, lakehouse, mart = transforms.manifest(built.settings), built.lakehouse, "fraud.transactions"
+    manifest = json.loads(parsed.read_text())
+    models = transforms.models(manifest, USE_CASE)
+    name = next(model for model in models if transforms.relation(manifest["nodes"][model]) == mart)
+    tested = transforms.Built(lakehouse, USE_CASE, parsed, manifest).tested(models)
+    held = pl.DataFrame(lakehouse.to_arrow(mart))
+    assert tested[name] == held["loaded_in"].max() and len(tested) == 6
+    later = held.head(1).with_columns(pl.lit(tested[name] + 1).cast(held.schema["loaded_in"]).alias("loaded_in"))
+
+    def failing(rows: pl.DataFrame, known: dict[str, int]) -> str:
+        """The errors of the mart's tests when it holds these rows as well."""
+        version = lakehouse.version(mart)
+        assert version is not None
+        lakehouse.delta(mart).merge(  # an append, with the table's own types
+            rows.to_arrow(), "false", source_alias="s", target_alias="t"
+        ).when_not_matched_insert_all().execute()
+        try:
+            own = ["--select", "fqn:evergreen.marts.fraud.fraud__transactions,resource_type:test"]
+            return "\n".join(transforms.build(lakehouse, USE_CASE, parsed, own, known).errors)
+        finally:
+            lakehouse.delta(mart).restore(version)
+
+    unknown = held.head(1).with_columns(pl.lit(None, held.schema["customer_id"]).alias("customer_id"))
+    assert "unique_together" in failing(later, tested), "a new row with the key of a tested one"
+    assert "unique_together" not in failing(held.head(1), tested), "only tested rows"
+    assert "unique_together" in failing(held.head(1), {})
+    assert "not_null_fraud__transactions_customer_id" not in failing(unknown, tested)
+    assert "not_null_fraud__transactions_customer_id" in failing(unknown, {})
+    late = unknown.with_columns(later["loaded_in"])
+    assert "not_null_fraud__transactions_customer_id" in failing(late, tested)
+    assert name not in transforms.Built(lakehouse, USE_CASE, parsed, manifest).tested(models), "another wrote to it"
+
+
 def test_a_corrupted_mart_changes_the_training_set(built: Built) -> None:
     held = set(built.lakehouse.to_arrow("fraud.transactions", columns=["transaction_id"])[0].to_pylist())
     built.lakehouse.delta("fraud.transactions").update({"tx_amount": "tx_amount * 2"})

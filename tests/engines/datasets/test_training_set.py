@@ -14,6 +14,7 @@ from deltalake import write_deltalake
 from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA, Row, put, update_windows
 
 from jobs.datasets import history, training_set
+from jobs.feature_store import materialization
 from jobs.feature_store import store as feature_store
 from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.tables import Lakehouse
@@ -206,11 +207,11 @@ def online(lakehouse: Lakehouse, customer: int) -> float | None:
 
 @pytest.mark.embedded
 def test_the_online_store_follows_and_never_goes_back(marts: Lakehouse, tmp_path: Path) -> None:
-    feature_store.materialize(marts, FRAUD, START + 10 * DAY)
+    materialization.materialize(marts, FRAUD, START + 10 * DAY)
     assert online(marts, 1) == 800.0 and online(marts, 0) == 11.0
-    again = feature_store.materialize(marts, FRAUD, START + 10 * DAY)
+    again = materialization.materialize(marts, FRAUD, START + 10 * DAY)
     assert set(again.values()) == {"up to date"}
-    feature_store.materialize(marts, FRAUD, START + 8 * DAY)
+    materialization.materialize(marts, FRAUD, START + 8 * DAY)
     assert online(marts, 1) == 800.0
-    feature_store.materialize(marts, FRAUD, AS_OF)
+    materialization.materialize(marts, FRAUD, AS_OF)
     assert online(marts, 1) == 40.0 and online(marts, 0) == 41.0

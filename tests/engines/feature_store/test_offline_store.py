@@ -46,11 +46,12 @@ Repo = Callable[..., FeatureStore]
 @pytest.fixture
 def store(lakehouse: Lakehouse, tmp_path: Path) -> FeatureStore:
     """A Feast repo on the plug-in, which knows nothing of Evergreen's own feature repo."""
+    remote = lakehouse.settings.spark_remote
     options: dict[str, str | None] = {
         "type": "jobs.feature_store.offline_store.LakehouseOfflineStore",
         "home": str(lakehouse.settings.home),
         "warehouse": lakehouse.warehouse,
-        "spark_remote": lakehouse.settings.spark_remote,
+        "spark_remote": remote.reveal() if remote else None,
     }
     config = RepoConfig(
         project="taxi", provider="local", registry=str(tmp_path / "registry.db"), repo_path=tmp_path,

@@ -14,7 +14,8 @@ from deltalake import write_deltalake
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from jobs.feature_store.point_in_time import point_in_time_join
+from jobs.feature_store.point_in_time import Exchange, point_in_time_join
+from jobs.feature_store.point_in_time_kernel import JoinRules
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import ROOT
 
@@ -29,10 +30,12 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 def joined(lakehouse: Lakehouse, entities: pa.Table, features: pa.Table, **options: Any) -> pa.Table:
     settings: dict[str, Any] = {
         "keys": ["one", "two"], "event_timestamp": "event_timestamp", "feature_timestamp": "event",
-        "created_timestamp": "created", "columns": ["x", "y"], "buckets": 5, "kernel": lakehouse.kernel,
+        "created_timestamp": "created", "columns": ["x", "y"],
     }  # fmt: skip
     left, right = (frame(lakehouse, table) for table in (entities, features))
-    return point_in_time_join(left, right, **(settings | options)).toArrow()
+    reading = {name: options.pop(name, None) for name in ("bounds", "files")}
+    exchange = Exchange(lakehouse.kernel, buckets=5)
+    return point_in_time_join(left, right, JoinRules(**(settings | options)), exchange=exchange, **reading).toArrow()
 
 
 def frame(lakehouse: Lakehouse, table: pa.Table) -> DataFrame:

@@ -208,6 +208,20 @@ def test_a_new_day_writes_that_day_and_nothing_new_writes_nothing(lakehouse: Lak
 
 
 @pytest.mark.embedded
+def test_tables_that_only_the_engine_can_read_give_the_same_values(
+    lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Lakehouse, "scan", lambda *_: None)
+    world = World(5)
+    for step in range(3):
+        world.grow(2 * step, 2)
+        put(lakehouse, *world.marts())
+        as_of = START + (2 * step + 2) * DAY
+        update(lakehouse, as_of)
+        same(stored(lakehouse), expected(*world.marts(), as_of, FEATURES))
+
+
+@pytest.mark.embedded
 def test_a_changed_declaration_recomputes_the_table(lakehouse: Lakehouse) -> None:
     world = World(11)
     world.grow(0, 5)

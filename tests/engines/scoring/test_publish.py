@@ -169,7 +169,9 @@ def test_a_killed_process_leaves_the_day_as_it_was(lake: Lakehouse) -> None:
     log(lake, [row(n, DAYS[0]) for n in range(4)], DAYS)
     publish.publish(lake, FRAUD, DAYS)
     environment = {**os.environ, "EVERGREEN_HOME": str(lake.settings.home)}
-    environment |= {"EVERGREEN_PREDICTIONS": lake.settings.predictions_url} if lake.settings.predictions_url else {}
+    environment |= (
+        {"EVERGREEN_PREDICTIONS": lake.settings.predictions_url.reveal()} if lake.settings.predictions_url else {}
+    )
     command = [sys.executable, "-c", KILLED, DAYS[0].isoformat()]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from jobs.alerts import channels, outbox
 from jobs.alerts.outbox import Alert
 from jobs.alerts.records import LEASE
+from jobs.secret import WebhookUrl
 from jobs.settings import Settings
 
 FORK = multiprocessing.get_context("fork")
@@ -24,7 +25,7 @@ ALERT = Alert("fraud", "drift", "tx_amount", "PSI .02 was expected, .4 found: lo
 
 @pytest.fixture
 def settings(ledger_home: Settings, receiver: Any) -> Settings:
-    found = replace(ledger_home, alert_webhook=receiver.url)
+    found = replace(ledger_home, alert_webhook=WebhookUrl(receiver.url))
     outbox.recorded(found)  # makes the tables
     return found
 

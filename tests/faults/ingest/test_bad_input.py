@@ -263,9 +263,20 @@ def test_files_of_different_schemas_in_one_load_are_refused(
     lakehouse: Lakehouse, use_case: UseCase, tmp_path: Path
 ) -> None:
     parquet(tmp_path / "a.parquet", readings())
-    parquet(tmp_path / "b.parquet", readings().with_columns(EXTRA=pl.lit(1)))
-    with pytest.raises(InputError, match="load files of different schemas one by one"):
+    parquet(tmp_path / "b.parquet", readings().with_columns(pl.col("VALUE").cast(pl.String)))
+    with pytest.raises(InputError, match=r"value: expected one type .*number in .*a.parquet, string in .*one by one"):
         load(lakehouse, use_case, tmp_path)
+    assert raw(lakehouse, use_case) == []
+
+
+def test_files_of_one_load_may_lack_what_is_optional_or_left_out(
+    lakehouse: Lakehouse, use_case: UseCase, tmp_path: Path
+) -> None:
+    parquet(tmp_path / "a.parquet", readings(2).with_columns(EXTRA=pl.lit(1)))
+    parquet(tmp_path / "b.parquet", readings(4).tail(2).with_columns(UNIT=pl.lit("kWh")))
+    result = load(lakehouse, use_case, tmp_path)
+    assert result.undeclared == ("EXTRA",)
+    assert [(r[0], r[3]) for r in raw(lakehouse, use_case)] == [(0, None), (1, None), (2, "kWh"), (3, "kWh")]
 
 
 CHILD = """

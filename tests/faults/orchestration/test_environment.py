@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jobs.secret import Url
 from jobs.settings import Settings
 
 Command = Callable[..., "subprocess.Popen[str]"]
@@ -42,7 +43,7 @@ def test_an_online_store_that_does_not_answer_leaves_the_tables_whole(
 ) -> None:
     store = f"redis://{NOWHERE}"
     monkeypatch.setenv("COLUMNS", "200")
-    assert run_here(replace(home, online_store_url=store), world) == 1
+    assert run_here(replace(home, online_store_url=Url(store)), world) == 1
     output = capsys.readouterr().out
     errors = [line for line in output.splitlines() if line.startswith("failed")]
     assert len(errors) == 1 and errors[0].startswith("failed fraud/features/online_store:"), output

@@ -19,6 +19,7 @@ from worlds import training_world as world
 from jobs import settings
 from jobs.lakehouse.tables import Lakehouse
 from jobs.registry import model_versions, tracking
+from jobs.secret import Url
 from jobs.settings import Settings
 from jobs.training import candidate
 
@@ -38,7 +39,7 @@ def free_port() -> int:
 
 
 def test_a_tracking_server_that_is_down_is_named_before_anything_is_trained(own: Settings) -> None:
-    lakehouse = Lakehouse(replace(own, tracking=f"http://127.0.0.1:{free_port()}"))
+    lakehouse = Lakehouse(replace(own, tracking=Url(f"http://127.0.0.1:{free_port()}")))
     world.put(lakehouse, world.payments())
     began = time.monotonic()
     with pytest.raises(tracking.TrackingUnavailable, match=r"expected MLflow to answer.*EVERGREEN_TRACKING"):
@@ -50,7 +51,7 @@ def test_a_tracking_server_that_is_down_is_named_before_anything_is_trained(own:
 
 def test_a_tracking_server_that_never_answers_is_given_up(own: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        found = replace(own, tracking=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        found = replace(own, tracking=Url(f"http://127.0.0.1:{silent.getsockname()[1]}"))
         with pytest.raises(tracking.TrackingUnavailable, match="within 2 s"):
             model_versions.latest_candidate(found, world.DEMO)
         # The first call imported MLflow, which takes its own time.
@@ -61,7 +62,7 @@ def test_a_tracking_server_that_never_answers_is_given_up(own: Settings) -> None
 
 
 def test_a_password_in_the_url_is_not_shown(own: Settings) -> None:
-    found = replace(own, tracking=f"postgresql://me:secret@127.0.0.1:{free_port()}/mlflow")
+    found = replace(own, tracking=Url(f"postgresql://me:secret@127.0.0.1:{free_port()}/mlflow"))
     with pytest.raises(tracking.TrackingUnavailable) as error:
         model_versions.latest_candidate(found, world.DEMO)
     assert "secret" not in str(error.value)
@@ -92,7 +93,7 @@ def test_a_training_killed_while_it_is_tracked_registers_once_when_run_again(own
 @pytest.mark.servers
 def test_a_server_holds_versions_and_once_it_is_down_what_is_here_still_serves(own: Settings, tmp_path: Path) -> None:
     port = free_port()
-    lakehouse = Lakehouse(replace(own, tracking=f"http://127.0.0.1:{port}", tracking_seconds=30))
+    lakehouse = Lakehouse(replace(own, tracking=Url(f"http://127.0.0.1:{port}"), tracking_seconds=30))
     world.put(lakehouse, world.payments())
     with server(tmp_path, port):
         made = candidate.make(lakehouse, world.DEMO)

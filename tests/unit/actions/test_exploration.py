@@ -209,7 +209,7 @@ def test_the_command_blocks_from_the_use_cases_threshold_on() -> None:
 def test_what_was_done_about_each_event_is_kept_with_its_chance(tmp_path: Path) -> None:
     policy = Acting(0.0, quota=15, explore=0.2)
     made = played(tmp_path, policy)
-    kept = pl.DataFrame(acting.table(made.told(), HISTORY, np.arange(len(HISTORY)) * 10, policy))
+    kept = pl.DataFrame(acting.table(made.scored_days(), HISTORY, np.arange(len(HISTORY)) * 10, policy))
     first = int(np.searchsorted(HISTORY.days, HISTORY.days[0] + TRAINED))
     assert kept["event_id"].to_list() == [10 * n for n in range(first, len(HISTORY))]
     counted = kept.group_by("date", maintain_order=True).agg(pl.col("blocked", "explored").sum())

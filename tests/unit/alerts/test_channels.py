@@ -26,6 +26,7 @@ from jobs.alerts import channels, outbox, redaction
 from jobs.alerts import mail as alert_mail
 from jobs.alerts.channels import deliver
 from jobs.alerts.notice import Notice
+from jobs.secret import Secret, Url, WebhookUrl
 from jobs.settings import Settings, load
 from orchestration.cli import main
 
@@ -135,11 +136,11 @@ def mails() -> Iterator[MailServer]:
 
 @pytest.fixture
 def posting(tmp_path: Path, receiver: Any) -> Settings:
-    return Settings(tmp_path, alert_webhook=receiver.url)
+    return Settings(tmp_path, alert_webhook=WebhookUrl(receiver.url))
 
 
 def mailing(folder: Path, box: MailServer, url: str = "smtp://127.0.0.1:{port}/?from=a@b.org&to=c@d.org") -> Settings:
-    return Settings(folder, alert_email=url.format(port=box.port))
+    return Settings(folder, alert_email=Url(url.format(port=box.port)))
 
 
 def certificate(folder: Path) -> ssl.SSLContext:
@@ -184,14 +185,14 @@ def test_a_post_holds_all_there_is_to_say(posting: Settings, receiver: Any) -> N
 
 
 def test_a_post_is_signed_with_the_secret(posting: Settings, receiver: Any) -> None:
-    deliver(replace(posting, alert_webhook_secret="hush"), "webhook", NOTICE)
+    deliver(replace(posting, alert_webhook_secret=Secret("hush")), "webhook", NOTICE)
     expected = hmac.new(b"hush", receiver.bodies[0], hashlib.sha256).hexdigest()
     assert receiver.headers[0]["X-Evergreen-Signature-256"] == f"sha256={expected}"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(posting: Settings, receiver: Any, status: int) -> None:
-    receiver.status, receiver.location = status, posting.alert_webhook
+    receiver.status, receiver.location = status, receiver.url
     why = deliver(posting, "webhook", NOTICE)
     assert why and f"answered {status}" in why and "name the address itself" in why and receiver.posts == []
 
@@ -213,7 +214,7 @@ def test_a_redirect_is_not_followed(posting: Settings, receiver: Any, status: in
     ],
 )
 def test_a_bad_webhook_is_refused_in_words(tmp_path: Path, url: str, expected: str) -> None:
-    settings = Settings(tmp_path, alert_webhook=url)
+    settings = Settings(tmp_path, alert_webhook=WebhookUrl(url))
     why = deliver(settings, "webhook", NOTICE)
     assert why and "EVERGREEN_ALERT_WEBHOOK: expected https://host/path" in why and expected in why
     assert "s3cret" not in why and expected in channels.where(settings)["webhook"]
@@ -235,7 +236,7 @@ def test_a_bad_webhook_is_refused_in_words(tmp_path: Path, url: str, expected: s
     ],
 )
 def test_a_bad_mailbox_is_refused_in_words(tmp_path: Path, url: str, expected: str) -> None:
-    settings = Settings(tmp_path, alert_email=url)
+    settings = Settings(tmp_path, alert_email=Url(url))
     why = deliver(settings, "email", NOTICE)
     assert why and "EVERGREEN_ALERT_EMAIL: expected" in why and expected in why and "s3cret" not in why
     assert expected in channels.where(settings)["email"]
@@ -247,7 +248,7 @@ def test_a_severity_that_nobody_knows_is_refused_at_once() -> None:
 
 
 def test_a_bad_channel_never_fails_who_raised_the_alert(tmp_path: Path, caplog: Any) -> None:
-    settings = Settings(tmp_path, alert_webhook="https://", alert_email="smtp://")
+    settings = Settings(tmp_path, alert_webhook=WebhookUrl("https://"), alert_email=Url("smtp://"))
     assert outbox.send(settings, outbox.Alert("fraud", "drift", "x", "y", "error", NOW), NOW)
     assert sorted(outbox.recorded(settings)[0].waiting) == ["email", "webhook"]
     assert "error: fraud drift, x: y" in caplog.text
@@ -308,7 +309,7 @@ def test_no_text_makes_a_header(text: str, subject: str) -> None:
         message=redaction.line(f"{text}\r\nBcc: x@y.org\r\n\r\n"),
         subject=redaction.line(f"{subject}\r\nBcc: x@y.org"),
     )
-    box = alert_mail.mailbox(Settings(Path(), alert_email="smtp://host/?from=a@b.org&to=c@d.org"))
+    box = alert_mail.mailbox(Settings(Path(), alert_email=Url("smtp://host/?from=a@b.org&to=c@d.org")))
     sent = alert_mail.message(box, safe).as_bytes(policy=email.policy.SMTP)
     parsed = email.message_from_bytes(sent, policy=email.policy.default)
     ours = {"From", "To", "Subject", "Message-ID", "Date", "Auto-Submitted"}

@@ -12,6 +12,7 @@ import pytest
 from jobs.alerts import outbox
 from jobs.alerts.outbox import Alert
 from jobs.ledger.database import LedgerUnreachable, transaction
+from jobs.secret import Secret, Url, WebhookUrl
 from jobs.settings import Settings
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
@@ -21,7 +22,7 @@ DRIFT = Alert("fraud", "drift", "tx_amount", "PSI .02 was expected, .4 found: lo
 
 @pytest.fixture
 def webhook_home(ledger_home: Settings, receiver: Any) -> Settings:
-    return replace(ledger_home, alert_webhook=receiver.url)
+    return replace(ledger_home, alert_webhook=WebhookUrl(receiver.url))
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -157,10 +158,10 @@ def test_settling_tells_what_is_new_and_resolves_what_is_over(webhook_home: Sett
 def test_no_password_leaves_the_house(ledger_home: Settings, receiver: Any, caplog: Any) -> None:
     settings = replace(
         ledger_home,
-        alert_webhook=receiver.url,
-        alert_webhook_secret="hush-hush",
-        alert_email="smtp://bot:p%40ssw0rd@127.0.0.1:1/?from=a@b.org&to=c@d.org",
-        tracking="postgresql://mlflow:tr4cking@db/mlflow",
+        alert_webhook=WebhookUrl(receiver.url),
+        alert_webhook_secret=Secret("hush-hush"),
+        alert_email=Url("smtp://bot:p%40ssw0rd@127.0.0.1:1/?from=a@b.org&to=c@d.org"),
+        tracking=Url("postgresql://mlflow:tr4cking@db/mlflow"),
     )
     told = "cannot reach postgresql://eve:s3cret@db/x with hush-hush, p@ssw0rd, p%40ssw0rd or tr4cking"
     alert = replace(DRIFT, message=told, subject=told, evidence={"url": told, "inner": [{told: told}]})
@@ -210,7 +211,9 @@ def test_a_moment_without_a_zone_is_refused(ledger_home: Settings) -> None:
 
 
 def test_without_its_database_nothing_is_told_and_the_caller_knows(ledger_home: Settings, receiver: Any) -> None:
-    gone = replace(ledger_home, ledger_url="postgresql://eve@127.0.0.1:1/x", alert_webhook=receiver.url)
+    gone = replace(
+        ledger_home, ledger_url=Url("postgresql://eve@127.0.0.1:1/x"), alert_webhook=WebhookUrl(receiver.url)
+    )
     with pytest.raises(LedgerUnreachable):
         outbox.send(gone, DRIFT, NOW)
     assert receiver.posts == []

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from worlds.examples import with_examples
 
 from jobs.ingest import contracts, day_digests, inspection, load_warnings
+from jobs.ingest.batches import read_batch
 from jobs.ingest.contracts import REASONS, ContractBroken
-from jobs.ingest.parsing import Batch, make_batch, table_schema
+from jobs.ingest.parsing import Batch, table_schema
 from jobs.ingest.readers import FOUND, ColumnNames
 from jobs.use_case import Column, Source
 
@@ -46,7 +47,7 @@ def batch(tmp_path: Path, *rows: Mapping[str, object], names: ColumnNames = Colu
 def read(path: Path, names: ColumnNames = ColumnNames()) -> Batch:  # noqa: B008
     inspected = inspection.inspect(SOURCE, [path], names, {})
     assert inspected.problems == ()
-    return make_batch(SOURCE, inspected, names, {})
+    return read_batch(SOURCE, inspected, names, {}, NOW)
 
 
 def judge(made: Batch, zone: str = "UTC") -> tuple[pl.DataFrame, list[list[str]]]:
@@ -200,11 +201,11 @@ def test_good_rows_hold_the_pandera_contract_and_bad_ones_do_not(
     assert good.height + bad.height == len(rows)
     assert sum(tally.values()) >= bad.height
     names = [c.name for c in SOURCE.columns] + ["known_at"]
-    contracts.prove(SOURCE, good.select(names).unique(["order_id", "known_at"]), {"order_id": "string"})
+    contracts.prove(SOURCE, good.select(names).unique(["order_id", "known_at"]), made.schema.columns)
     for row in bad.iter_slices(1):
         if row["placed_at"].item() is None or row["placed_at"].item() <= NOW:
             with pytest.raises(ContractBroken):
-                contracts.prove(SOURCE, row.select(names), {"order_id": "string"})
+                contracts.prove(SOURCE, row.select(names), made.schema.columns)
 
 
 @pytest.mark.parametrize(

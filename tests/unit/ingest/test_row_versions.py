@@ -12,7 +12,7 @@ from worlds.examples import with_examples
 from jobs.ingest.contracts import REASONS
 from jobs.ingest.parsing import ROW
 from jobs.ingest.parsing import UTC as UTC_TYPE
-from jobs.ingest.row_versions import DUPLICATE_KEY, TOO_SOON, Choice, choose
+from jobs.ingest.row_versions import DUPLICATE_KEY, TOO_SOON, Choice, Versioning, choose
 from jobs.use_case import Column, Source
 
 LATENCY = timedelta(hours=1)
@@ -57,7 +57,7 @@ class InMemory:
         frame = frame.with_columns(pl.col("placed_at").dt.date().alias("event_date"))
         visible = frame.filter(pl.col("known_at") <= as_of)
         wanted = pl.lit(True) if days is None else pl.col("event_date").is_in(list(days))
-        choice = choose(visible, wanted, SOURCE, versioned=versioned, as_of=as_of, stored=self)
+        choice = choose(visible, wanted, Versioning(SOURCE, versioned, as_of), self)
         self.rows = pl.concat([self.rows, choice.new.select(self.rows.columns)])
         return choice
 

@@ -2,11 +2,15 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from jobs.lakehouse.data_files import data_files
+from jobs.lakehouse.data_files import data_files, scan
 
 ROWS = pa.table(
     {
@@ -101,3 +105,54 @@ def test_a_table_without_rows_is_left_to_the_engine(tmp_path: Path) -> None:
 def test_a_table_whose_rows_may_be_deleted_outside_its_files_is_left_to_the_engine(tmp_path: Path) -> None:
     write_deltalake(tmp_path, ROWS, configuration={"delta.enableDeletionVectors": "true"})
     assert data_files(DeltaTable(tmp_path)) is None
+
+
+@pytest.mark.parametrize("folder", ["plain", "a b", "st*r", "[ab]?", "ü#;"])
+def test_a_scan_holds_every_column_with_its_type_wherever_the_table_lies(tmp_path: Path, folder: str) -> None:
+    write_deltalake(tmp_path / "table", ROWS, partition_by=["day"])
+    table = (tmp_path / "table").rename(tmp_path / folder)
+    rows = scan(DeltaTable(table.as_posix()))
+    assert rows is not None
+    assert rows.collect().sort("at").select(ROWS.column_names).to_arrow().cast(ROWS.schema) == ROWS
+    assert rows.filter(pl.col("day") == "b").select("key").collect().to_series().sort().to_list() == [None, 5]
+
+
+def test_a_folder_whose_name_polars_takes_for_a_partition_is_left_to_the_engine(tmp_path: Path) -> None:
+    (tmp_path / "day=a").mkdir()
+    write_deltalake(tmp_path / "day=a", ROWS, partition_by=["day"])
+    assert scan(DeltaTable(tmp_path / "day=a")) is None
+
+
+def test_a_partition_whose_name_polars_reads_otherwise_is_left_to_the_engine(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, ROWS.set_column(2, "day", pa.array(["a b", "b/c", "=d"])), partition_by=["day"])
+    assert scan(DeltaTable(tmp_path)) is None
+
+
+def test_a_scan_of_a_table_without_rows_has_its_columns(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, ROWS.slice(0, 0))
+    rows = scan(DeltaTable(tmp_path))
+    assert rows is not None
+    assert rows.collect().to_arrow().cast(ROWS.schema) == ROWS.slice(0, 0)
+
+
+def test_a_scan_fills_a_column_that_a_file_is_older_than(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, ROWS)
+    write_deltalake(tmp_path, ROWS.append_column("added", pa.array([1, 2, 3])), mode="append", schema_mode="merge")
+    rows = scan(DeltaTable(tmp_path))
+    assert rows is not None
+    assert sorted(map(str, rows.collect()["added"].to_list())) == ["1", "2", "3", "None", "None", "None"]
+
+
+@pytest.mark.parametrize("times", [{"use_deprecated_int96_timestamps": True}, {"coerce_timestamps": "ms"}])
+def test_a_scan_gives_times_as_the_table_declares_them(tmp_path: Path, times: dict[str, Any]) -> None:
+    write_deltalake(tmp_path, ROWS)
+    (file,) = tmp_path.glob("*.parquet")
+    pq.write_table(ROWS, file, **times)
+    rows = scan(DeltaTable(tmp_path))
+    assert rows is not None
+    assert rows.select("at").collect().to_arrow()["at"].cast(ROWS.schema.field("at").type) == ROWS["at"]
+
+
+def test_a_scan_of_a_table_with_deletion_vectors_is_left_to_the_engine(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, ROWS, configuration={"delta.enableDeletionVectors": "true"})
+    assert scan(DeltaTable(tmp_path)) is None

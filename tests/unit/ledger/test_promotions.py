@@ -10,6 +10,7 @@ import pytest
 from jobs.ledger import pins, promotions
 from jobs.ledger.database import LedgerUnreachable
 from jobs.ledger.promotions import Evaluation, Kind, PromotionDecision
+from jobs.secret import Url
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 
@@ -132,7 +133,7 @@ def test_pins_are_in_the_same_database(ledger_home: Settings) -> None:
 
 def test_another_database_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected postgresql://user@host/database, found mysql"):
-        promotions.view(Settings(tmp_path, ledger_url="mysql://root@localhost/x"), FRAUD)
+        promotions.view(Settings(tmp_path, ledger_url=Url("mysql://root@localhost/x")), FRAUD)
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
@@ -140,5 +141,5 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path:
         taken.bind(("127.0.0.1", 0))  # and nobody listens
         url = f"postgresql://evergreen:secret@127.0.0.1:{taken.getsockname()[1]}/ledger"
         with pytest.raises(LedgerUnreachable, match="start it, or correct EVERGREEN_LEDGER") as raised:
-            promotions.view(Settings(tmp_path, ledger_url=url), FRAUD)
+            promotions.view(Settings(tmp_path, ledger_url=Url(url)), FRAUD)
     assert "evergreen:***@127.0.0.1" in str(raised.value) and "secret" not in str(raised.value)

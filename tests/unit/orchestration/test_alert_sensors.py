@@ -17,6 +17,7 @@ from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.ledger.promotions import PromotionDecision
+from jobs.secret import WebhookUrl
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 from orchestration import alert_sensors
@@ -164,9 +165,9 @@ def test_a_history_is_never_late(settings: Settings, tick: Ticks) -> None:
 def test_each_tick_delivers_what_was_left_waiting(settings: Settings, tick: Ticks, receiver: Any) -> None:
     receiver.status = 500
     told = outbox.Alert("fraud", "drift", "tx_amount", "Too high.", "warning", NOW)
-    outbox.send(replace(settings, alert_webhook=receiver.url), told, NOW)
+    outbox.send(replace(settings, alert_webhook=WebhookUrl(receiver.url)), told, NOW)
     receiver.status = 200
-    other = alert_sensors.lateness(FRAUD, replace(settings, alert_webhook=receiver.url), lambda: NOW)
+    other = alert_sensors.lateness(FRAUD, replace(settings, alert_webhook=WebhookUrl(receiver.url)), lambda: NOW)
     with dg.DagsterInstance.ephemeral() as instance:
         other.evaluate_tick(dg.build_sensor_context(instance=instance))
     assert len(receiver.posts) == 1

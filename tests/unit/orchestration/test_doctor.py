@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from jobs import settings
+from jobs.secret import Url
 from jobs.settings import Settings
 from orchestration.cli import main
 from orchestration.commands import doctor
@@ -79,8 +80,8 @@ def test_a_full_disk_is_bad(own: Settings, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_engine_elsewhere_must_answer(own: Settings, silent: str) -> None:
-    assert checks(own)["Spark (SPARK_REMOTE)"].found == own.spark_remote
-    bad = checks(replace(own, spark_remote=f"sc://{silent}"))["Spark (SPARK_REMOTE)"]
+    assert checks(own)["Spark (SPARK_REMOTE)"].found == str(own.spark_remote)
+    bad = checks(replace(own, spark_remote=Url(f"sc://{silent}")))["Spark (SPARK_REMOTE)"]
     assert not bad.good and bad.needed
     assert f"nothing answers at {silent}" in bad.found and "unset SPARK_REMOTE" in bad.mend
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from worlds.small_search import SEARCH, SPACE, objective, said
 
+from jobs.secret import Url
 from jobs.training import search, trials
 
 
@@ -23,7 +24,7 @@ def test_a_journal_with_an_unfinished_last_line_goes_on(tmp_path: Path) -> None:
 def test_a_database_keeps_trials_as_a_journal_does(
     database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    url = f"sqlite:///{tmp_path}/studies.db" if database == "sqlite" else request.getfixturevalue(database)
+    url = Url(f"sqlite:///{tmp_path}/studies.db" if database == "sqlite" else request.getfixturevalue(database))
     first = search.run(replace(SEARCH, trials=6), objective, tmp_path, url)
     assert trials.load("demo", tmp_path, url) == first and trials.load("unknown", tmp_path, url) == []
     assert said(search.run(SEARCH, objective, tmp_path, url)) == said(search.run(SEARCH, objective, tmp_path))

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds.examples import with_examples
 
-from jobs.feature_store import point_in_time
+from jobs.feature_store import point_in_time_kernel
+from jobs.feature_store.point_in_time_kernel import JoinRules
 
 START = datetime(2026, 3, 29, tzinfo=UTC)
 UTC_TIME = pa.timestamp("us", "UTC")
@@ -90,7 +91,7 @@ def feature_table(rows: list[Row]) -> pa.Table:
 
 def join(entities: pa.Table, features: pa.Table, **options: Any) -> pa.Table:
     settings = {"keys": ["one", "two"], "event_timestamp": "t", "feature_timestamp": "event", "columns": ["x", "y"]}
-    return point_in_time.join(entities, features, **(settings | options))
+    return point_in_time_kernel.join(entities, features, JoinRules(**(settings | options)))
 
 
 @with_examples(400)

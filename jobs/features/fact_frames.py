@@ -1,0 +1,134 @@
+"""Events and labels as frames, of the engine or of Polars: the few steps from tables to the facts of a computation.
+
+A frame of Polars is read in this process, one of the engine on its workers; each rule is here once for both. Which days
+and versions are read is decided in `jobs.features.window_tables`.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from functools import reduce
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+import polars as pl
+
+from jobs.lakehouse.tables import PARTITION
+from jobs.windows import WindowFeatures
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+Frame: TypeAlias = Union["DataFrame", pl.LazyFrame]
+
+# Marks the labels' columns where events and labels travel in one table.
+LABEL = "label__"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def arrived(event_timestamp: str) -> str:
+    """SQL of the engine: microseconds at which a fact was both over and known."""
+    return f"greatest(unix_micros(known_at), unix_micros(`{event_timestamp}`))"
+
+
+def known(frame: Frame, event_timestamp: str, as_of: datetime) -> Frame:
+    """The rows that were over and known at `as_of`."""
+    if isinstance(frame, pl.LazyFrame):
+        return frame.filter(pl.max_horizontal("known_at", event_timestamp) <= as_of)
+    return frame.where(f"{arrived(event_timestamp)} <= {micros(as_of)}")
+
+
+def since(frame: Frame, column: str, day: date) -> Frame:
+    """The rows with a time from the start of a day on, UTC."""
+    if isinstance(frame, pl.LazyFrame):
+        return frame.filter(pl.col(column) >= datetime.combine(day, time(), UTC))
+    return frame.where(f"`{column}` >= timestamp '{day} 00:00:00'")
+
+
+def between(frame: Frame, first: date, last: date) -> Frame:
+    """The rows of daily partitions."""
+    if isinstance(frame, pl.LazyFrame):
+        return frame.filter(pl.col(PARTITION).is_between(first, last))
+    return frame.where(f"{PARTITION} between date '{first}' and date '{last}'")
+
+
+def marked(events: Frame, targets: str) -> Frame:
+    """The rows with `is_target`: whether they match a SQL condition."""
+    if isinstance(events, pl.LazyFrame):
+        return events.with_columns(is_target=pl.sql_expr(targets))
+    from pyspark.sql.connect.functions import expr
+
+    return events.withColumn("is_target", expr(targets))
+
+
+def held(features: WindowFeatures, events: Frame) -> Frame:
+    """The columns of events that a computation takes; of Polars in memory, so that files are read once."""
+    taken = [features.id, features.entity, features.event_timestamp, "known_at", "superseded_at"]
+    events = events.select(*dict.fromkeys([*taken, *features.event_columns, "is_target", PARTITION]))
+    return events.collect().lazy() if isinstance(events, pl.LazyFrame) else events
+
+
+def counted(events: Frame) -> tuple[int, int]:
+    """How many rows there are, and how many targets among them."""
+    if isinstance(events, pl.LazyFrame):
+        rows, targets = events.select(pl.len(), pl.col("is_target").sum()).collect().row(0)
+    else:
+        rows, targets = events.selectExpr("count(*)", "count_if(is_target)").collect()[0]
+    return rows, targets
+
+
+def target_days(events: Frame) -> tuple[date, ...]:
+    """The daily partitions of the targets."""
+    if isinstance(events, pl.LazyFrame):
+        return tuple(events.filter("is_target").select(PARTITION).unique().sort(PARTITION).collect()[PARTITION])
+    return days(events.where("is_target"))
+
+
+def days(*frames: "DataFrame") -> tuple[date, ...]:
+    """The daily partitions of rows of the engine."""
+    together = reduce(lambda some, more: some.union(more), [frame.select(PARTITION) for frame in frames])
+    return tuple(sorted(row[0] for row in together.distinct().collect()))
+
+
+def together(features: WindowFeatures, events: Frame, labels: Frame | None) -> Frame:
+    """The facts: events, and below them the labels that count, with `is_target` null and columns named by LABEL.
+
+    A union and not a cogroup, which on Sail 0.7.2 refuses every null value ("unmasked nulls for non-nullable").
+    """
+    fact = (features.entity, features.event_timestamp, "known_at", "superseded_at")
+    events = events.select(features.id, *fact, *features.event_columns, "is_target")
+    if labels is None or not features.reads_labels:
+        return events
+    if isinstance(events, pl.LazyFrame):
+        assert isinstance(labels, pl.LazyFrame)
+        theirs = [pl.col(name).alias(LABEL + name) for name in features.label_columns]
+        return pl.concat([events, labels.filter(_needed(features, pl)).select(*fact, *theirs)], how="diagonal")
+    return _union(features, events, labels, fact)
+
+
+def _union(features: WindowFeatures, events: "DataFrame", labels: Any, fact: Sequence[str]) -> "DataFrame":
+    from pyspark.sql.connect import functions
+    from pyspark.sql.connect.functions import col, lit
+
+    labels = labels.where(_needed(features, functions))
+    theirs = [field for field in events.schema if field.name not in fact]
+    mine = [(name, labels.schema[name].dataType) for name in features.label_columns]
+    events = events.select("*", *[lit(None).cast(kind).alias(LABEL + name) for name, kind in mine])
+    nothing = [lit(None).cast(field.dataType).alias(field.name) for field in theirs]
+    return events.unionByName(labels.select(*fact, *nothing, *[col(name).alias(LABEL + name) for name, _ in mine]))
+
+
+def _needed(features: WindowFeatures, functions: Any) -> Any:
+    """Condition of labels that some aggregate counts: usually only the rare positive ones.
+
+    functions: of the engine or of Polars, which share the names used here.
+    """
+    condition = functions.lit(False)
+    for aggregate in (aggregate for aggregate in features.read if aggregate.of == "labels"):
+        where = (str(aggregate.column), True) if aggregate.function == "rate" else aggregate.where
+        equals = where is not None and len(where) == 2
+        condition |= functions.col(where[0]) == functions.lit(where[1]) if where and equals else functions.lit(True)
+    return condition
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,126 @@
+"""Identifiers: the one form that each has, whatever file and type it comes in, and whether a column holds integers.
+
+A whole number is the integer it is in every type that holds it exactly. Text is taken without blanks around it, in
+Unicode's composed form (NFC), a UUID in lower case; text of a whole number (`42`, `42.0`) is that number, `042` is not.
+"""
+
+import polars as pl
+
+from jobs.ingest.readers import FOUND
+
+NULL_WORDS = frozenset({"", "null", "none", "nan", "nat", "na", "n/a", "#n/a", "<na>", "\\n"})
+"""Text, in any case, that stands for no identifier."""
+_EXACT_DOUBLES = 2**53
+"""Integers below this size are exact in a double; beyond it several share one value."""
+_EXACT_FLOATS = 2**24
+_WHOLE = r"^(?:0|-?[1-9][0-9]*)$"
+_WHOLE_WITH_FRACTION = r"^(0|-?[1-9][0-9]*)\.0+$"
+_ROUNDED = r"^-?[0-9](?:\.[0-9]+)?[eE]\+[0-9]+$"
+"""A large number as programs print it that have rounded it, such as 1.23457E+15."""
+_UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+_BLANKS = " \t\n\r\x0b\x0c\x00\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u2060\u3000\ufeff" + "".join(
+    map(chr, range(0x2000, 0x200C))
+)
+"""White space of Unicode, and characters that nobody sees."""
+
+
+def canonical_identifiers(values: pl.Series) -> pl.Series:
+    """Identifiers as integers of 64 bits if all of them are, else as text; null where there is none.
+
+    A number with a fraction, or of a size at which its type holds no exact integers, is no identifier.
+    """
+    dtype = values.dtype
+    if dtype == pl.Null:
+        return values.cast(pl.Int64)
+    if dtype.is_float():
+        limit = _EXACT_DOUBLES if dtype == pl.Float64 else _EXACT_FLOATS
+        return _kept(values, (values == values.round()) & (values.abs() < limit)).cast(pl.Int64)
+    if dtype.is_decimal():
+        whole = values.cast(pl.Int128, strict=False)
+        return _narrowed(_kept(whole, values == whole.cast(dtype, strict=False)))
+    if dtype.is_integer():
+        return _narrowed(values)
+    return _from_text(values.cast(pl.String))
+
+
+def _kept(values: pl.Series, condition: pl.Series) -> pl.Series:
+    return values.to_frame("value").select(pl.when(condition).then("value")).to_series()
+
+
+def _narrowed(integers: pl.Series) -> pl.Series:
+    narrow = integers.cast(pl.Int64, strict=False)
+    return narrow if narrow.null_count() == integers.null_count() else integers.cast(pl.String)
+
+
+def _from_text(text: pl.Series) -> pl.Series:
+    if (plain := as_integers(text)).null_count() == text.null_count():
+        return plain
+    text = canonical_text(text)
+    plain = as_integers(text)
+    return plain if plain.null_count() == text.null_count() else text
+
+
+def canonical_text(text: pl.Series) -> pl.Series:
+    """Identifiers in text in their one form; null for words that stand for none, and for rounded numbers."""
+    text = text.str.strip_chars(_BLANKS)
+    if (text.str.len_bytes() != text.str.len_chars()).any():
+        text = text.str.normalize("NFC")
+    frame = pl.DataFrame({"text": text, "lower": text.str.to_lowercase(), "number": _whole_numbers(text)})
+    one_form = (
+        pl.when(pl.col("lower").is_in(list(NULL_WORDS)) | pl.col("text").str.contains(_ROUNDED))
+        .then(None)
+        .when(pl.col("text").str.contains(_WHOLE_WITH_FRACTION))
+        .then("number")
+        .when(pl.col("text").str.contains(_UUID))
+        .then("lower")
+        .otherwise("text")
+    )
+    return frame.select(one_form).to_series()
+
+
+def _whole_numbers(text: pl.Series) -> pl.Series:
+    """The `42` of `42.0`: what a double prints, so null where a double is not exact."""
+    whole = text.str.extract(_WHOLE_WITH_FRACTION, 1)
+    return _kept(whole, whole.cast(pl.Int64, strict=False).abs() < _EXACT_DOUBLES)
+
+
+def as_integers(identifiers: pl.Series) -> pl.Series:
+    """Canonical identifiers as integers of 64 bits; null where one is other text, or longer."""
+    if identifiers.dtype == pl.Int64:
+        return identifiers
+    return _kept(identifiers, identifiers.str.contains(_WHOLE)).cast(pl.Int64, strict=False)
+
+
+def kind_of(identifiers: pl.Series, expected: str | None) -> str:
+    """`integer` or `string`, for the canonical identifiers of good rows.
+
+    Integers are what all of them are, or some of them where integers are `expected`.
+    """
+    if expected == "string":
+        return "string"
+    values = identifiers.drop_nulls()
+    if values.is_empty() or values.dtype == pl.Int64:
+        return "integer"
+    integers = as_integers(values)
+    return "integer" if integers.null_count() < (len(values) if expected == "integer" else 1) else "string"
+
+
+def as_kind(identifiers: pl.Series, kind: str) -> pl.Series:
+    """Canonical identifiers as the table holds them; null where an integer is expected and none is found."""
+    return identifiers.cast(pl.String) if kind == "string" else as_integers(identifiers)
+
+
+def identifier_fault(column: str) -> pl.Expr:
+    """Why a value found of an identifier is none, in words; for rows where that is so."""
+    text = pl.col(FOUND + column).cast(pl.String).str.strip_chars(_BLANKS)
+    return (
+        pl.when(text.str.to_lowercase().is_in(list(NULL_WORDS)))
+        .then(pl.lit(f"{column}: missing"))
+        .when(text.str.contains(r"(?i)^-?[0-9.]+e[+-]?[0-9]+$|^-?[0-9]+\.0*$|^-?inf$"))
+        .then(pl.lit(f"{column}: no identifier (a number too large to be exact, write it as an integer or as text)"))
+        .when(text.str.contains(r"^-?[0-9]+\.[0-9]+$"))
+        .then(pl.lit(f"{column}: no identifier (a number with a fraction)"))
+        .when(text.str.contains(_WHOLE))
+        .then(pl.lit(f"{column}: no identifier (longer than the integers of 64 bits that the table holds)"))
+        .otherwise(pl.lit(f"{column}: no identifier (other text, and the table holds integers)"))
+    )

@@ -1,0 +1,88 @@
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from jobs import settings
+from jobs.errors import Invalid
+from jobs.secret import Secret
+from jobs.setting_values import Variable
+from jobs.settings import VARIABLES, Settings
+
+CANARY = "c4n4ry"
+PAGE = settings.ROOT / "docs" / "operation" / "settings.md"
+URLS = [each for each in VARIABLES if "://" in each.expected or "URL" in each.expected]
+HOSTILE = {
+    "EVERGREEN_HOME": ["~nobody-at-all/x", "/dev/null/x", "/etc/passwd", "a\udcff"],
+    "EVERGREEN_ALERT_SEVERITY": ["loud", "WARNING", " error"],
+    "EVERGREEN_ENGINE_IDLE_SECONDS": ["", "0", "-1", "nan", "inf", "1e400", "ten", "1,5", "0x10"],
+    "EVERGREEN_TRACKING_SECONDS": ["0", "nan", "1e9", "20s"],
+    "EVERGREEN_PRICE_CPU_HOUR": ["-1", "nan", "$2", "two"],
+    "EVERGREEN_PRICE_GPU_HOUR": ["-0.5", "inf", "2 EUR"],
+    "EVERGREEN_DBT_PROJECT": ["/nowhere", "/etc/passwd", "/tmp", "~nobody-at-all/x"],
+    "EVERGREEN_FEATURE_REPO": ["/nowhere", "/etc/passwd", "/proc"],
+}  # fmt: skip
+BAD_URLS = [
+    "nonsense", "://", "ftp://user:c4n4ry@host/x", "//host/c4n4ry", "c4n4ry", "x://user:c4n4ry@host",
+    "{scheme}://user:c4n4ry@host:port/x", "{scheme}://user:c4n4ry@host:99999/x", "{scheme}://user:c4n4ry@host:0/x",
+    "{scheme}://user:a/c4n4ry@host/x", "{scheme}://user:a@c4n4ry@host/x", "{scheme}://user:a%zc4n4ry@host/x",
+    "{scheme}://user:a#c4n4ry@host/x", "{scheme}://user:[c4n4ry@host/x", "{scheme}://host/x\nc4n4ry",
+    "{scheme}://ho st/c4n4ry", "{scheme}://host/\x1b[31mc4n4ry",
+]  # fmt: skip
+
+
+def test_every_setting_can_be_set_by_one_variable() -> None:
+    assert sorted(each.field for each in VARIABLES) == sorted(field.name for field in dataclasses.fields(Settings))
+    assert len({each.name for each in VARIABLES}) == len(VARIABLES)
+
+
+def test_without_variables_everything_has_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert settings.load({}) == Settings(tmp_path / ".evergreen")
+    assert settings.load({each.name: "" for each in VARIABLES}) == Settings(tmp_path / ".evergreen")
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in HOSTILE.items() for text in texts if text])
+def test_a_setting_that_cannot_be_is_refused_by_name(name: str, text: str) -> None:
+    with pytest.raises(Invalid, match=rf"^{name}: expected .*, found .*; correct it, or unset it for the default"):
+        settings.load({name: text})
+
+
+@pytest.mark.parametrize("variable", URLS, ids=lambda variable: variable.name)
+@pytest.mark.parametrize("text", BAD_URLS)
+def test_a_url_that_cannot_be_is_refused_without_its_secret(variable: Variable, text: str) -> None:
+    scheme = re.findall(r"(\w+)://", variable.expected)[:1] or ["sqlite"]
+    url = text.format(
+        scheme={"EVERGREEN_TRACKING": "https", "EVERGREEN_TUNING": "postgresql"}.get(variable.name, *scheme)
+    )
+    if variable.name == "EVERGREEN_WAREHOUSE":
+        url = url.replace("sqlite", "s3")
+        if "://" not in url:
+            return  # a path
+    with pytest.raises(Invalid) as refused:
+        settings.load({variable.name: url})
+    assert str(refused.value).startswith(f"{variable.name}: expected ") and CANARY not in repr(refused.value)
+    assert refused.value.__cause__ is None and str(refused.value).isprintable()
+
+
+def test_settings_show_no_secret() -> None:
+    given = {each.name: "https://u:c4n4ry@host/c4n4ry" for each in URLS}
+    given |= {
+        "SPARK_REMOTE": "sc://host/;token=c4n4ry", "EVERGREEN_ONLINE_STORE": "redis://:c4n4ry@host",
+        "EVERGREEN_LEDGER": "postgresql://u:c4n4ry@host/x", "EVERGREEN_PREDICTIONS": "postgres://u:c4n4ry@host/x",
+        "EVERGREEN_TUNING": "postgresql://u:c4n4ry@host/x", "EVERGREEN_ALERT_WEBHOOK_SECRET": "c4n4ry",
+        "EVERGREEN_ALERT_EMAIL": "smtp://u:c4n4ry@host/?from=a@b.org&to=c@d.org",
+        "EVERGREEN_TRACKING": "https://u:c4n4ry@host/x", "EVERGREEN_WAREHOUSE": "s3://bucket/x",
+        "EVERGREEN_ALERT_WEBHOOK": "https://host/c4n4ry",
+    }  # fmt: skip
+    found = settings.load(given)
+    assert CANARY not in f"{found} {found!r} {vars(found)} {found.predictions} {found.tracking_url}"
+    assert CANARY not in str(dataclasses.asdict(found))
+    secrets = [value for value in vars(found).values() if isinstance(value, Secret)]
+    assert len(secrets) == 9 and all(CANARY in value.reveal() for value in secrets)
+
+
+def test_the_page_of_settings_describes_each() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(), re.M)
+    assert sorted(rows) == sorted(each.name for each in VARIABLES)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from jobs.ingest.input_files import stamp
 from jobs.lakehouse.session_catalog import find_tables
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
@@ -25,7 +26,7 @@ def _code(settings: Settings) -> Iterable[Path]:
 
 def of_run(lakehouse: Lakehouse, use_case: UseCase, files: Iterable[Path], asked: Mapping[str, Any]) -> str:
     """Hash of all that a run follows from: files (path, size, time), code, versions, decisions, what was asked."""
-    stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in sorted(_flat(files))]
+    stats = [(str(f), *stamp(f)) for f in sorted(_flat(files))]
     code = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in _code(lakehouse.settings)]
     tables = [t for t in find_tables(lakehouse.warehouse) if t.split(".")[0].startswith(use_case.name)]
     # A model that a person has approved or taken back since must be exported.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,22 @@ if TYPE_CHECKING:
 
     from jobs.use_case import UseCase
 
+
+class InputPath(click.Path):
+    """A file or folder that exists, or `FOLDER@N`: a version of a Delta table."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from jobs.ingest.delta_input import table_at
+        from jobs.ingest.registered_inputs import InputError
+
+        try:
+            return Path(value) if table_at(Path(value)) else super().convert(value, param, ctx)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
 FILE = click.Path(exists=True, path_type=Path)
+INPUT = InputPath(exists=True, path_type=Path)
 DAY = click.DateTime(["%Y-%m-%d"])
 
 use_case_option = click.option("--use-case", "name", default="fraud", show_default=True)
@@ -40,7 +55,7 @@ def input_files(command: Callable[..., None]) -> Callable[..., None]:
         for source in use_case.sources:
             helps.setdefault(source.input, []).append(f"{use_case.name}: {source.description}")
     for name, texts in reversed(helps.items()):
-        command = click.option(f"--{name}", type=FILE, multiple=True, help=" ".join(texts))(command)
+        command = click.option(f"--{name}", type=INPUT, multiple=True, help=" ".join(texts))(command)
     return command
 
 

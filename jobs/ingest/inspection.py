@@ -79,7 +79,7 @@ def inspect(
     for number, file in enumerate(files):
         matched, missing = match_columns(extended, file, aliases, carrier)
         frame = _found(file, matched, number)
-        types, unusable = _found_types(extended, file, frame, identifiers)
+        types, unusable = _found_types(extended, file, matched, frame, identifiers)
         problems |= dict.fromkeys([*missing, *unusable])
         frames.append(frame)
         undeclared = () if carrier else _undeclared(file, matched, declared)
@@ -90,17 +90,20 @@ def inspect(
                 {k: v for k, v in matched.items() if k != CARRIER_TIME},
             )
         )
-    problems |= dict.fromkeys(_contradictions(extended, files, frames))
+    problems |= dict.fromkeys(_contradictions(extended, files, schemas, frames))
     return Inspection(extended, carrier, files, tuple(frames), tuple(schemas), tuple(problems))
 
 
-def _contradictions(source: Source, files: Sequence[DataFile], frames: Sequence[pl.DataFrame]) -> list[str]:
+def _contradictions(
+    source: Source, files: Sequence[DataFile], schemas: Sequence[FileSchema], frames: Sequence[pl.DataFrame]
+) -> list[str]:
     """Columns of which the files hold other types, or that only some of them hold although rows need one."""
     problems = []
     for column in source.columns:
         first_of_kind: dict[str, Path] = {}
-        for file, frame in zip(files, frames, strict=True):
-            first_of_kind.setdefault(_kind_in(column, file, frame), file.path)
+        for file, schema, frame in zip(files, schemas, frames, strict=True):
+            has_type = file.has_type(schema.in_file.get(column.name, ""))
+            first_of_kind.setdefault(_kind_in(column, frame, has_type), file.path)
         if not (may_be_derived(source, column) or (column.optional and not column.nullable)):
             first_of_kind.pop(MISSING, None)
         if len(first_of_kind.keys() - {OF_NO_TYPE}) > 1 or first_of_kind.keys() == {OF_NO_TYPE, MISSING}:
@@ -112,11 +115,11 @@ def _contradictions(source: Source, files: Sequence[DataFile], frames: Sequence[
     return problems
 
 
-def _kind_in(column: Column, file: DataFile, frame: pl.DataFrame) -> str:
+def _kind_in(column: Column, frame: pl.DataFrame, has_type: bool) -> str:
     dtype = frame.schema.get(FOUND + column.name)
     if dtype is None:
         return MISSING
-    if file.format == "csv" or dtype == pl.Null or column.kind == "identifier":
+    if not has_type or dtype == pl.Null or column.kind == "identifier":
         return OF_NO_TYPE
     return found_type(column, dtype) or str(dtype)
 
@@ -145,14 +148,15 @@ def _found(file: DataFile, matched: Mapping[str, str], number: int) -> pl.DataFr
 
 
 def _found_types(
-    source: Source, file: DataFile, frame: pl.DataFrame, identifiers: Mapping[str, str]
+    source: Source, file: DataFile, matched: Mapping[str, str], frame: pl.DataFrame, identifiers: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
     """Type found of every declared column (that of text in a CSV file is as declared), and those of no use."""
     types: dict[str, str] = {}
     problems = []
     for column in (c for c in source.columns if FOUND + c.name in frame.columns):
         values = frame[FOUND + column.name]
-        kind = column.kind if file.format == "csv" else found_type(column, values.dtype)
+        has_type = file.has_type(matched[column.name])
+        kind = found_type(column, values.dtype) if has_type else column.kind
         types[column.name] = kind or str(values.dtype)
         if kind is None:
             problems.append(

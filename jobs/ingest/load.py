@@ -14,11 +14,12 @@ import polars as pl
 from jobs.ingest import contracts, inspection, load_warnings, quarantine, raw_commit, references, row_outcomes, schemas
 from jobs.ingest.batches import read_batch
 from jobs.ingest.day_digests import EVENT_DATE
+from jobs.ingest.input_files import find_files
 from jobs.ingest.load_job import Days, LoadJob
 from jobs.ingest.load_memory import LoadResult, Memory, Remembered
 from jobs.ingest.parsing import HAPPENED, UTC, Batch, table_schema
 from jobs.ingest.raw_table import Table, rows_per_day
-from jobs.ingest.readers import KNOWN_AT, column_names, find_files
+from jobs.ingest.readers import KNOWN_AT, column_names
 from jobs.ingest.registered_inputs import InputError, Inputs
 from jobs.ingest.row_outcomes import RowOutcomes
 from jobs.ingest.row_versions import TOO_SOON

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.ingest.contracts import Finding
+from jobs.ingest.input_files import stamp
 from jobs.ingest.readers import ColumnNames
 from jobs.state_files import replace_json
 from jobs.use_case import Source, UseCase
@@ -80,7 +81,7 @@ class Remembered:
 
 def identity(table_id: str, files: Sequence[Path], names: ColumnNames, source: Source, carried: bool) -> str:
     """Changes with the table, the files (path, size, modification time) and with how they are to be read."""
-    stats = [(str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    stats = [(str(p.absolute()), *stamp(p)) for p in files]
     named = sorted((k, sorted(v.items())) for k, v in names.names.items())
     description = repr((table_id, stats, names.timezone, named, source, carried))
     return hashlib.sha256(description.encode()).hexdigest()

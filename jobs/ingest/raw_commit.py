@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from jobs.ingest import contracts, schemas
 from jobs.ingest.day_digests import EVENT_DATE
+from jobs.ingest.input_files import fingerprint
 from jobs.ingest.load_job import LoadJob
 from jobs.ingest.parsing import Batch, table_schema
 from jobs.ingest.raw_table import Table
-from jobs.ingest.readers import fingerprint
 
 LOADED_IN = "loaded_in"
 """The column, and the table's state, that number the loads."""

@@ -1,19 +1,21 @@
-"""Reading input files: finding them, naming their columns, telling a file that can be read from one that cannot.
+"""Reading input files: naming their columns, telling a file that can be read from one that cannot.
 
-What the values mean: see `jobs.ingest.parsing`; which rows are good: see `jobs.ingest.contracts`.
+Which files an input is: see `jobs.ingest.input_files`. What the values mean: see `jobs.ingest.parsing`; which rows are
+good: see `jobs.ingest.contracts`.
 """
 
 import csv
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from jobs.ingest import delta_input
 from jobs.ingest.arrow_columns import readable
+from jobs.ingest.input_files import CSV_ENDINGS, PARQUET_ENDINGS, PARQUET_MAGIC, columns_in_path
 from jobs.ingest.registered_inputs import InputError
 from jobs.use_case import Source, UseCase
 
@@ -24,8 +26,6 @@ RAGGED, FILE = "_ragged", "_file"
 """How many fields too many a row of a CSV file had, and the position of its file in the load."""
 ZONED = r":\d{2}(?:\.\d+)? ?(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 """A time of day, in text, with its zone."""
-_CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz")
-_PARQUET_ENDINGS = (".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -93,59 +93,48 @@ def _checked_names(path: str | Path, declared: Mapping[str, Any], use_case: UseC
     return names
 
 
-def find_files(paths: Iterable[Path]) -> list[Path]:
-    """The data files at `paths`, directories searched for parquet and CSV files in the order of their names.
-
-    Raises InputError if a path does not exist, a file is empty, or a directory holds no such file.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if _is_data(p.relative_to(path)) and p.is_file())
-            if not inside:
-                raise InputError(f"{path}: expected parquet or CSV files in this folder, found none; name a file")
-            files += inside
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise InputError(f"{path}: expected a parquet or CSV file, found nothing there; check the path")
-    for path in files:
-        if path.stat().st_size == 0:
-            raise InputError(f"{path}: expected a parquet or CSV file, found an empty file; deliver it again")
-    if not files:
-        raise InputError("expected at least one input file, found none; name a file")
-    return files
-
-
-def _is_data(relative: Path) -> bool:
-    hidden = any(part.startswith((".", "_")) for part in relative.parts)
-    return not hidden and relative.name.lower().endswith(_CSV_ENDINGS + _PARQUET_ENDINGS)
-
-
-def fingerprint(path: Path) -> str:
-    """SHA-256 of the file's bytes."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 @dataclass(frozen=True)
 class DataFile:
-    """One readable file: where, of which format, and the names of its columns."""
+    """One readable file or Delta table: where, of which format, and the names of its columns."""
 
     path: Path
     format: str
-    columns: Sequence[str]
+    own_columns: Sequence[str]
+    """Names in the file itself."""
     separator: str = ","
+    version: int = 0
+    """Of a Delta table."""
+    in_path: Mapping[str, str | None] = field(default_factory=dict)
+    """Columns that the file itself lacks, and whose one value is in the names of its folders."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All names, those in the file itself first."""
+        return (*self.own_columns, *self.in_path)
+
+    def has_type(self, column: str) -> bool:
+        """Whether the values of a column are of a type, and not just text."""
+        return self.format != "csv" and column not in self.in_path
 
 
 def open_file(path: Path) -> DataFile:
-    """Look at a file without reading its rows. Raises InputError if it is neither parquet nor CSV."""
+    """Look at a file without reading its rows. Raises InputError if it is no parquet or CSV file or Delta table."""
+    if delta_input.table_at(path):
+        version, columns = delta_input.columns_of(path)
+        return DataFile(path, "delta", columns, version=version)
+    file = _open_plain(path)
+    own = {name.casefold() for name in file.own_columns}
+    in_path = {name: value for name, value in columns_in_path(path).items() if name.casefold() not in own}
+    return replace(file, in_path=in_path)
+
+
+def _open_plain(path: Path) -> DataFile:
     name = path.name.lower()
     with path.open("rb") as handle:
         magic = handle.read(4)
-    if name.endswith(_PARQUET_ENDINGS) or magic == b"PAR1":
+    if name.endswith(PARQUET_ENDINGS) or magic == PARQUET_MAGIC:
         return DataFile(path, "parquet", _parquet_columns(path, magic))
-    if name.endswith(_CSV_ENDINGS):
+    if name.endswith(CSV_ENDINGS):
         return _open_csv(path)
     raise InputError(f"{path}: expected a file that ends in .parquet or .csv, found neither; rename or convert it")
 
@@ -158,7 +147,7 @@ def _parquet_columns(path: Path, magic: bytes) -> tuple[str, ...]:
         return tuple(pq.read_schema(path).names)
     except (OSError, pa.ArrowException) as error:
         size = path.stat().st_size
-        what = "a truncated or damaged one" if magic == b"PAR1" else f"no parquet file (it begins with {magic!r})"
+        what = "a truncated or damaged one" if magic == PARQUET_MAGIC else f"no parquet file (it begins with {magic!r})"
         raise InputError(
             f"{path}: expected a parquet file, found {what} of {size} bytes; deliver it again ({error})"
         ) from error
@@ -189,12 +178,22 @@ def read_file(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
 
     Raises InputError if the file's rows cannot be read.
     """
+    own = [name for name in columns if name not in file.in_path]
+    # A file of whose own columns none is asked for still says how many rows there are.
+    frame = _read_own(file, own or list(file.own_columns[:1]))
+    in_path = [pl.lit(file.in_path[name], pl.String).alias(name) for name in columns if name in file.in_path]
+    return frame.with_columns(in_path).select(*columns, *([RAGGED] if RAGGED in frame.columns else []))
+
+
+def _read_own(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         if file.format == "csv":
             return _read_csv(file, columns)
+        if file.format == "delta":
+            return delta_input.rows_of(file.path, file.version, columns)
         # Arrow reads damaged pages with an error, where Polars may panic.
         table = pq.ParquetFile(file.path).read(columns=list(columns))
         return pl.DataFrame({name: pl.Series(readable(table[name])) for name in table.column_names})
@@ -205,7 +204,7 @@ def read_file(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
 
 
 def _read_csv(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
-    names = list(file.columns)
+    names = list(file.own_columns)
     options: dict[str, Any] = {
         "infer_schema": False,
         "separator": file.separator,

@@ -11,7 +11,8 @@ import polars as pl
 
 from jobs.ingest import contracts, inspection, quarantine
 from jobs.ingest.batches import read_batch
-from jobs.ingest.readers import ColumnNames, column_names, find_files, read_column_names
+from jobs.ingest.input_files import find_files
+from jobs.ingest.readers import ColumnNames, column_names, read_column_names
 from jobs.ingest.registered_inputs import InputError, Inputs, absolute
 from jobs.use_case import Source, UseCase
 

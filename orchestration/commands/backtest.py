@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobs import settings
-from orchestration.options import DAY, FILE, columns_option, use_case_named, use_case_option
+from orchestration.options import DAY, INPUT, columns_option, use_case_named, use_case_option
 
 if TYPE_CHECKING:
     from jobs.backtesting.folds import Fold
@@ -23,8 +23,8 @@ PRINTED = ("family", "auc_roc", "average_precision", "card_precision_at_100", "t
 
 @click.command()
 @use_case_option
-@click.option("--transactions", type=FILE, multiple=True, required=True, help="Parquet or CSV file (or folder).")
-@click.option("--reports", type=FILE, multiple=True, help="Labels, when they are not columns of the transactions.")
+@click.option("--transactions", type=INPUT, multiple=True, required=True, help="Parquet or CSV file (or folder).")
+@click.option("--reports", type=INPUT, multiple=True, help="Labels, when they are not columns of the transactions.")
 @columns_option
 @click.option("--train-from", type=DAY, required=True, help="First day of the train week.")
 @click.option("--train-days", type=click.IntRange(1), default=7, show_default=True)

@@ -19,8 +19,9 @@ from worlds.examples import with_examples
 from jobs.ingest import contracts, inspection
 from jobs.ingest.batches import read_batch
 from jobs.ingest.contracts import REASONS
+from jobs.ingest.input_files import find_files
 from jobs.ingest.parsing import Batch
-from jobs.ingest.readers import ColumnNames, find_files
+from jobs.ingest.readers import ColumnNames
 from jobs.use_case import Column, Source
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -1,0 +1,103 @@
+"""Delta tables as inputs: `FOLDER` is the table as it is now, `FOLDER@N` its version N.
+
+The log says which rows count: files and rows that were deleted are not read, renamed columns bear their names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from jobs.ingest.arrow_columns import readable
+from jobs.ingest.registered_inputs import InputError
+from jobs.ingest.table_formats import DELTA, table_format
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+_PINNED = re.compile(r"(?P<folder>.+)@(?P<version>\d{1,18})")
+
+
+def table_at(path: Path) -> tuple[Path, int | None] | None:
+    """Folder and version (None: the newest) of the Delta table that `path` names; None if it names none."""
+    if path.is_dir():
+        return (path, None) if table_format(path) == DELTA else None
+    pinned = _PINNED.fullmatch(str(path))
+    if path.exists() or pinned is None or not Path(pinned["folder"]).is_dir():
+        return None
+    folder = Path(pinned["folder"])
+    if table_format(folder) != DELTA:
+        raise InputError(f"{path}: expected a version of a Delta table, found no `_delta_log` in it; give {folder}")
+    return folder, int(pinned["version"])
+
+
+@contextmanager
+def _opened(path: Path, version: int | None = None) -> Iterator[DeltaTable]:
+    """The table that `path` names, at `version` if that is given. Raises InputError if it cannot be read."""
+    import pyarrow as pa
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    named = table_at(path)
+    assert named is not None, f"{path} is no Delta table"
+    folder, pinned = named
+    try:
+        with _plainly_named(folder) as place:
+            yield DeltaTable(place, version=pinned if version is None else version)
+    except (DeltaError, OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path}: expected a Delta table that can be read, found: {str(error).splitlines()[0]}; mend the table, "
+            "name another version (`FOLDER@N`), or export its rows as parquet"
+        ) from error
+
+
+@contextmanager
+def _plainly_named(folder: Path) -> Iterator[Path]:
+    """The folder under a name without percent signs, which delta-rs takes for escapes of a URL."""
+    if "%" not in str(folder.absolute()):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as links:
+        link = Path(links) / "table"
+        link.symlink_to(folder.absolute(), target_is_directory=True)
+        yield link
+
+
+def columns_of(path: Path) -> tuple[int, list[str]]:
+    """Version and column names of the table that `path` names. Raises InputError if it cannot be read."""
+    with _opened(path) as table:
+        return table.version(), [field.name for field in table.schema().fields]
+
+
+def rows_of(path: Path, version: int, columns: Sequence[str]) -> pl.DataFrame:
+    """Those columns of all rows of a version, in an order that is the same each time. Raises InputError."""
+    import pyarrow as pa
+
+    if not columns:
+        return pl.DataFrame()
+    with _opened(path, version) as table:
+        rows = pa.table(table.scan(columns=list(columns)))
+    frame = pl.DataFrame({name: pl.Series(readable(rows[name])) for name in rows.column_names})
+    # Parts of a table are read side by side, in no order.
+    return frame.sort([name for name, dtype in frame.schema.items() if not dtype.is_nested()])
+
+
+def content_hash(path: Path) -> str:
+    """What tells this content of a table from any other."""
+    with _opened(path) as table:
+        return hashlib.sha256(f"{table.metadata().id} {table.version()}".encode()).hexdigest()
+
+
+def log_stamp(path: Path) -> tuple[int, int]:
+    """Size and newest time (nanoseconds) of the log of the table that `path` names: they change with each commit."""
+    named = table_at(path)
+    assert named is not None, f"{path} is no Delta table"
+    stats = [file.stat() for file in (named[0] / "_delta_log").iterdir()]
+    return sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)

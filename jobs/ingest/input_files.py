@@ -1,0 +1,155 @@
+"""Which files an input is: a file, the data files of a folder, or a Delta table; and what tells their content apart.
+
+What is in them: see `jobs.ingest.readers`.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from jobs.ingest import delta_input
+from jobs.ingest.registered_inputs import InputError
+from jobs.ingest.table_formats import DELTA, enclosing_table, table_format
+
+CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz")
+PARQUET_ENDINGS = (".parquet", ".pq")
+PARQUET_MAGIC = b"PAR1"
+UNREADABLE_ENDINGS = (
+    ".orc", ".avro", ".feather", ".arrow", ".ipc", ".xlsx", ".xls", ".jsonl", ".ndjson", ".zip", ".csv.bz2", ".csv.xz",
+    ".csv.zst",
+)  # fmt: skip
+"""Files of rows that are not read: beside some that are, they are not passed over in silence."""
+_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """The data files at `paths`: files, folders' parquet and CSV files in the order of their names, Delta tables.
+
+    Hidden files, and those whose name or folder begins with `_`, are no data.
+
+    Raises InputError if a path does not exist, a file is empty, is a part of a table or cannot be read, or a folder
+    holds no data.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir() or delta_input.table_at(path):
+            files += _expanded(path)
+        elif path.is_file():
+            files.append(_by_itself(path))
+        else:
+            raise InputError(f"{path}: expected a parquet or CSV file, found nothing there; check the path")
+    for path in files:
+        if path.is_file() and path.stat().st_size == 0:
+            raise InputError(f"{path}: expected a parquet or CSV file, found an empty file; deliver it again")
+    if not files:
+        raise InputError("expected at least one input file, found none; name a file")
+    return files
+
+
+def _expanded(path: Path) -> list[Path]:
+    if delta_input.table_at(path):
+        return [path]
+    _by_itself(path)
+    files = list(_inside(path, ()))
+    if not files:
+        raise InputError(f"{path}: expected parquet or CSV files in this folder, found none; name a file")
+    return files
+
+
+def _by_itself(path: Path) -> Path:
+    """`path`, if it is no part of a table. Raises InputError otherwise."""
+    if (found := enclosing_table(path)) is None:
+        return path
+    folder, name = found
+    advice = f"give the folder {folder}" if name == DELTA else "export its rows as parquet or CSV files"
+    raise InputError(
+        f"{path}: expected files of their own, found a part of the {name} table {folder}, whose metadata say which "
+        f"rows count; {advice}"
+    )
+
+
+def _inside(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """Data files and Delta tables below a folder; `above` are the real folders that lead to it."""
+    entries, name = _entries(folder), table_format(folder)
+    if name == DELTA:
+        yield folder
+        return
+    if name is not None:
+        raise InputError(
+            f"{folder}: expected parquet or CSV files or a Delta table, found a table of another format ({name}), "
+            "whose metadata say which rows count; export its rows as parquet or CSV files"
+        )
+    here = (*above, folder.resolve())
+    for entry in entries:
+        if entry.is_dir() and entry.resolve() not in here:
+            yield from _inside(entry, here)
+        elif not entry.is_dir() and _is_data(entry):
+            yield entry
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder}: expected a folder that can be read, found: {error}; mend its rights") from error
+    return [e for e in entries if not e.name.startswith((".", "_")) or (e.name[0] == "_" and "=" in e.name)]
+
+
+def _is_data(file: Path) -> bool:
+    name = file.name.lower()
+    if name.endswith(CSV_ENDINGS + PARQUET_ENDINGS):
+        if not file.exists():
+            raise InputError(f"{file}: expected a parquet or CSV file, found a link to nothing; mend or remove it")
+        return True
+    if not file.is_file():
+        return False
+    if _is_whole_parquet(file):
+        return True
+    if name.endswith(UNREADABLE_ENDINGS):
+        raise InputError(
+            f"{file}: expected parquet or CSV files in this folder, found one of a format that is not read; convert "
+            "it, or move it elsewhere"
+        )
+    return False
+
+
+def _is_whole_parquet(file: Path) -> bool:
+    """Whether a file of any name is a parquet file, as Hive names them, and not one that is being written."""
+    size = len(PARQUET_MAGIC)
+    with file.open("rb") as handle:
+        if handle.read(size) != PARQUET_MAGIC or handle.seek(0, os.SEEK_END) < 2 * size:
+            return False
+        handle.seek(-size, os.SEEK_END)
+        return handle.read(size) == PARQUET_MAGIC
+
+
+def columns_in_path(path: Path) -> dict[str, str | None]:
+    """Columns in the names of the folders that a file lies in, as in `day=2026-05-01/part.parquet` (Hive's layout).
+
+    A value is text, or None where the writer had no value.
+    """
+    columns: dict[str, str | None] = {}
+    for folder in path.absolute().parents:
+        name, is_column, value = folder.name.partition("=")
+        if not is_column or not name:
+            break
+        columns.setdefault(unquote(name), None if value in ("", _NULL_PARTITION) else unquote(value))
+    return columns
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Size and time of modification (nanoseconds) of a file, or of the log of a Delta table."""
+    if delta_input.table_at(path):
+        return delta_input.log_stamp(path)
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file's bytes; of a Delta table, of its identity and version."""
+    if delta_input.table_at(path):
+        return delta_input.content_hash(path)
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -59,6 +59,8 @@ class Source:
     option: str = ""
     """Name of the input (`--transactions FILE`); empty: the source's own name."""
     required: bool = True
+    plausible_age: timedelta = timedelta(days=10_957)
+    """An event, or an arrival, of longer ago (30 years) is taken for a mistake and goes to quarantine."""
     carried_by: str | None = None
     """Source whose file holds these columns too, when this source has no file of its own."""
     carried_delay: timedelta | None = None

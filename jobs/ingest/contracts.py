@@ -5,13 +5,14 @@ What a column demands is derived once, in `column_checks`. What happens to bad r
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from jobs.errors import EvergreenError
 from jobs.ingest import schemas
+from jobs.ingest.calendar import FIRST, LAST
 from jobs.ingest.identifiers import identifier_fault
 from jobs.ingest.parsing import HAPPENED, TYPES, UTC, kind_in_table
 from jobs.ingest.readers import FOUND, KNOWN_AT, RAGGED
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
 
 
+DAY, YEAR = timedelta(days=1), timedelta(days=365.25)
 REASONS, COLUMNS = "_reasons", "_columns"
 """Columns of bad rows: list of reasons, list of the columns they are about."""
 
@@ -33,6 +35,7 @@ CHECKS: dict[str, tuple[str, bool]] = {
     "finite_numbers": ("No number is NaN or infinite.", True),
     "ranges": ("Numbers lie between their declared bounds.", True),
     "not_in_the_future": ("No event happened after the present.", True),
+    "plausible_times": ("No event or arrival is older than is plausible, no arrival lies in the future.", True),
     "uniqueness": (
         "A key has one content at any time; a changed row is a correction that says since when.",
         True,
@@ -82,7 +85,30 @@ def row_checks(source: Source, columns: Sequence[str], zone: str, now: datetime)
     checks += [check for column in declared for check in _checks_in_file(column, columns, zone)]
     future = pl.col(HAPPENED) > pl.lit(now, UTC)
     reason = f"{source.event_time}: in the future"
-    return [*checks, RowCheck("not_in_the_future", source.event_time, reason, future)]
+    checks.append(RowCheck("not_in_the_future", source.event_time, reason, future))
+    return [*checks, *(check for c in declared if c.kind == "timestamp" for check in _time_checks(source, c, now))]
+
+
+def _time_checks(source: Source, column: Column, now: datetime) -> list[RowCheck]:
+    """An event and its arrival lie in the plausible span of the source, any other time in the calendar."""
+    name, value = column.name, pl.col(column.name)
+    arrivals = {source.known_at, KNOWN_AT} - {source.event_time}
+    if name not in {source.event_time, *arrivals}:
+        outside = ~value.is_between(pl.lit(FIRST, UTC), pl.lit(LAST, UTC))
+        return [RowCheck("types", name, f"{name}: no timestamp of the years 1 to 9999", outside)]
+    years = round(source.plausible_age / YEAR)
+    old = too_old(source, name, now)
+    checks = [RowCheck("plausible_times", name, f"{name}: implausible, more than {years} years ago", old)]
+    if name in arrivals:
+        # Clocks differ, and a date without a time may mean a day that has not ended.
+        ahead = value > pl.lit(now + DAY, UTC)
+        checks.append(RowCheck("plausible_times", name, f"{name}: implausible, more than a day in the future", ahead))
+    return checks
+
+
+def too_old(source: Source, column: str, now: datetime) -> pl.Expr:
+    """Whether a time of a row is of longer ago than is plausible."""
+    return pl.col(column) < pl.lit(now - source.plausible_age, UTC)
 
 
 def _checks_in_file(column: Column, columns: Sequence[str], zone: str) -> list[RowCheck]:

@@ -13,6 +13,7 @@ import polars as pl
 
 from jobs.ingest import contracts, inspection, load_warnings, quarantine, raw_commit, references, row_outcomes, schemas
 from jobs.ingest.batches import read_batch
+from jobs.ingest.calendar import LAST
 from jobs.ingest.day_digests import EVENT_DATE
 from jobs.ingest.input_files import find_files
 from jobs.ingest.load_job import Days, LoadJob
@@ -170,7 +171,8 @@ def _remember(job: LoadJob, memory: Memory, batch: Batch, outcomes: RowOutcomes,
     # A second correction at one moment waits for a later one; days that were not asked for wait too.
     if job.days is not None or TOO_SOON in result.quarantined:
         return
-    future = batch.frame.filter(pl.col(HAPPENED) > pl.lit(job.now, UTC))[HAPPENED].min()
+    soon = pl.col(HAPPENED).is_between(pl.lit(job.now, UTC), pl.lit(LAST, UTC), closed="right")
+    future = batch.frame.filter(soon)[HAPPENED].min()
     next_known = outcomes.late[KNOWN_AT].min()
     done = Remembered(
         result=result,

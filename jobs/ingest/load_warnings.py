@@ -4,7 +4,7 @@ Whether a shift is drift that calls for a new model is not decided here.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from math import sqrt
 from statistics import median
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from jobs.ingest.calendar import days_before
 from jobs.ingest.contracts import CHECKS, Finding
 from jobs.use_case import Source
 
@@ -28,8 +29,9 @@ SHOWN = 10
 
 def reference_days(days: Sequence[date]) -> tuple[list[date], list[date]]:
     """The loaded days that are judged (the last week of them) and the four weeks before, to compare them with."""
-    current = [day for day in days if day > max(days) - timedelta(days=CURRENT_DAYS)]
-    return current, [min(current) - timedelta(days=n) for n in range(REFERENCE_DAYS, 0, -1)]
+    last = max(days)
+    current = [day for day in days if (last - day).days < CURRENT_DAYS]
+    return current, days_before(min(current), REFERENCE_DAYS)
 
 
 def findings(
@@ -58,7 +60,7 @@ def _volume(days: Sequence[date], per_day: Mapping[date, int]) -> Finding:
     unusual = {}
     judged = 0
     for day in days:
-        before = [per_day[d] for n in range(1, REFERENCE_DAYS + 1) if (d := day - timedelta(days=n)) in per_day]
+        before = [per_day[d] for d in days_before(day, REFERENCE_DAYS) if d in per_day]
         if len(before) < ENOUGH_DAYS:
             continue
         judged += 1

@@ -13,6 +13,7 @@ from typing import TypeVar
 import polars as pl
 import pyarrow as pa
 
+from jobs.ingest.calendar import in_calendar
 from jobs.ingest.identifiers import canonical_identifiers
 from jobs.ingest.inspection import CARRIER_TIME, FileSchema, Inspection
 from jobs.ingest.readers import FOUND, KNOWN_AT, ZONED, ColumnNames
@@ -70,6 +71,7 @@ def canonical(column: str, dtype: pl.DataType, kind: Kind, zone: str) -> pl.Expr
     if dtype == pl.Null:
         return value.cast(TYPES[kind])
     if kind == "timestamp":
+        value = in_calendar(value, dtype)
         return _in_utc(value.cast(pl.Datetime("us")) if dtype == pl.Date else value, dtype, zone)
     if kind == "boolean" and dtype != pl.Boolean:
         return pl.when(value == 1).then(True).when(value == 0).then(False)
@@ -110,7 +112,12 @@ _FORMATS = (
 )  # fmt: skip
 
 
+_FOUR_DIGIT_YEAR = r"^\d{4}-"
+"""How a timestamp in text begins: a parser by itself reads 26-05-02 as the year 26."""
+
+
 def _parse_timestamps(text: pl.Series, zone: str) -> pl.Series:
+    text = pl.select(pl.when(text.str.contains(_FOUR_DIGIT_YEAR)).then(text)).to_series()
     zoned = text.str.contains(ZONED).fill_null(False)
     if not zoned.any():
         return _localized(_parse_naive(text), zone)

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from jobs.ingest import calendar
 from jobs.ingest.contracts import COLUMNS, REASONS
 from jobs.ingest.parsing import UTC, Batch
 from jobs.ingest.readers import FILE, FOUND
@@ -41,7 +42,8 @@ def entries(bad: pl.DataFrame, files: Sequence[Path], as_of: datetime) -> pl.Dat
     """Bad rows as rows of a quarantine table: all values as text in one JSON object."""
     names = [c.removeprefix(FOUND) for c in bad.columns if c.startswith(FOUND)]
     # As text, since a NaN has no place in JSON and an amount like 12,50 stays as it was.
-    encoded = bad.select(pl.struct(pl.col(FOUND + n).cast(pl.String).alias(n) for n in names).struct.json_encode())
+    text = [calendar.as_text(pl.col(FOUND + n), bad.schema[FOUND + n]).alias(n) for n in names]
+    encoded = bad.select(pl.struct(text).struct.json_encode())
     rows = encoded.to_series()
     paths = [str(p) for p in files]
     return pl.DataFrame(

@@ -59,13 +59,18 @@ def decide(job: LoadJob, batch: Batch, table: Table) -> RowOutcomes:
     return RowOutcomes(
         good=good,
         late=good.filter(~is_known & job.wanted),
-        bad=(bad.filter(job.wanted | job.day.is_null()), refused, orphans),
+        bad=(bad.filter(job.wanted | _of_no_day(job)), refused, orphans),
         new=pl.concat([fresh.select(released.columns), released]),
         released=released.height,
         waiting=waiting + orphans.height,
         choice=choice,
         tally={**tally, "uniqueness": refused.height, "references": orphans.height},
     )
+
+
+def _of_no_day(job: LoadJob) -> pl.Expr:
+    """Whether a row belongs to no day that is ever loaded by itself."""
+    return job.day.is_null() | contracts.too_old(job.source, job.source.event_time, job.now)
 
 
 def _release(job: LoadJob, visible: pl.DataFrame, stored: Table | None) -> tuple[pl.DataFrame, int]:

@@ -50,6 +50,7 @@ def _profile(name: str, key: str, description: str, began: str, extra: tuple[Col
         event_time="opened_at",
         daily=False,
         required=False,
+        plausible_age=100 * 365 * DAY,
         columns=(
             Column(key, "identifier"),
             Column("opened_at", "timestamp", in_file=began, description="When the profile came into being."),

@@ -40,6 +40,16 @@ def end_of(day: date) -> datetime:
     return midnight(day + timedelta(days=1))
 
 
+def days_between(day: date, later: date) -> list[date]:
+    """The days after one and before another, in their order."""
+    return [day + timedelta(days=n) for n in range(1, (later - day).days)]
+
+
+def moment_text(moment: datetime) -> str:
+    """A moment as it can be given on the command line, to the second: 2026-05-01T14:02:00."""
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()
+
+
 def ages(times: Times, moment: int) -> Floats:
     """Age in days of each event at a moment (microseconds UTC); negative before it happened."""
     days: Floats = (moment - times) / MICROSECONDS_A_DAY

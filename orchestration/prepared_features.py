@@ -44,7 +44,7 @@ def prepared(
     whole = replace(use_case, problem=None, training_window=ALWAYS)
     inputs = run_command.registered(own, whole, files, columns)
     try:
-        if run_command.run(own, whole, files, columns, inputs.end + SETTLED, show=False):
+        if run_command.run(own, whole, files, columns, inputs.end + SETTLED, show=False, ahead=True):
             raise NotPrepared("expected the lineage to build the features, but it stopped; see above why")
         yield attach(own), inputs
     finally:

@@ -34,8 +34,12 @@ def run(
     as_of: datetime | None,
     full: bool = False,
     show: bool = True,
+    ahead: bool = False,
 ) -> int:
-    """Register the files given, run what is new, print a summary; returns the exit status."""
+    """Register the files given, run what is new, print a summary; returns the exit status.
+
+    `as_of` may lie after the present only with `ahead`.
+    """
     from jobs.ingest.registered_inputs import InputError
     from jobs.lakehouse.engine import EngineUnreachable
 
@@ -43,8 +47,9 @@ def run(
         # A second run of the same use case waits here, and then finds nothing new.
         with file_lock(settings.home / "locks" / f"run.{use_case.name}.lock"):
             inputs = _inputs(settings, use_case, files, columns, show)
+            now = datetime.now(UTC)
             # Input of a day that is not over yet is known until now.
-            as_of = as_of or min(inputs.end, datetime.now(UTC))
+            as_of = inputs.checked_as_of(as_of, max(now, as_of) if ahead else now) if as_of else min(inputs.end, now)
             return _run(settings, use_case, inputs, as_of, full, show)
     except (InputError, EngineUnreachable, OSError) as error:
         console.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}", soft_wrap=True)
@@ -110,7 +115,7 @@ def _run(
         _where_next(settings)
         return 0
     execute = _prepared(settings)
-    outcome = execute(settings, use_case, as_of, _days(inputs, as_of, last), (use_case,), show=show)
+    outcome = execute(settings, use_case, as_of, _days(settings, use_case, as_of, last), (use_case,), show=show)
     _summary(use_case, inputs, as_of, outcome)
     if not outcome.success:
         return 1
@@ -133,13 +138,13 @@ def _prepared(settings: Settings) -> "Callable[..., Outcome]":
     return execute
 
 
-def _days(inputs: registered_inputs.Inputs, as_of: datetime, last: Mapping[str, str]) -> tuple[date, date]:
+def _days(settings: Settings, use_case: UseCase, as_of: datetime, last: Mapping[str, str]) -> tuple[date, date]:
     """Partitions the run is recorded for: the days since the last run, or all of them at first."""
-    end = min(inputs.last_day, (as_of - timedelta(microseconds=1)).date())
-    if last:
-        before = (datetime.fromisoformat(last["as_of"]) - timedelta(microseconds=1)).date()
-        return max(inputs.first_day, min(before + timedelta(days=1), end)), max(end, inputs.first_day)
-    return inputs.first_day, max(end, inputs.first_day)
+    from orchestration import partitions
+
+    until = (as_of - timedelta(microseconds=1)).date()
+    before = (datetime.fromisoformat(last["as_of"]) - timedelta(microseconds=1)).date() if last else date.min
+    return partitions.between(settings, use_case, min(before + timedelta(days=1), until), until)
 
 
 def _summary(use_case: UseCase, inputs: registered_inputs.Inputs, as_of: datetime, outcome: "Outcome") -> None:

@@ -107,8 +107,7 @@ class _Loop:
         self, job: UnresolvedAssetJobDefinition, key: str, as_of: datetime, more: Mapping[str, str] | None = None
     ) -> dg.RunRequest:
         """A run as of a moment, recorded for the last complete day before it; the data that it loads may be older."""
-        last = (as_of - timedelta(microseconds=1)).date().isoformat()
-        last = min(last, partitions.daily(self.settings, self.use_case).get_last_partition_key() or last)
+        last = partitions.last_until(self.settings, self.use_case, (as_of - timedelta(microseconds=1)).date())
         tags = {AS_OF_TAG: as_of.isoformat(), WHOLE_INPUT_TAG: "true", "use_case": self.use_case.name}
         tags |= more or {}
         return dg.RunRequest(run_key=key, job_name=job.name, partition_key=last, tags=tags)

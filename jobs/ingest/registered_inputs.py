@@ -13,7 +13,7 @@ from typing import Any
 from jobs.errors import EvergreenError, Invalid
 from jobs.settings import Settings
 from jobs.state_files import replace_json
-from jobs.times import end_of
+from jobs.times import end_of, midnight, moment_text
 from jobs.use_case import Progress, UseCase
 
 
@@ -31,11 +31,25 @@ class Inputs:
     columns: Mapping[str, Any] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
     """What was given on the command line when this was registered: path -> size and time."""
+    first_event: datetime | None = None
+    """Time of the first event; None: the first day has it somewhere."""
+    runs_of_days: tuple[tuple[date, date], ...] = ()
+    """First and last day of each run of days that have events, in their order; empty: every day may have some."""
 
     @property
     def end(self) -> datetime:
         """Midnight after the last day: the default `as_of`."""
         return end_of(self.last_day)
+
+    def checked_as_of(self, as_of: datetime, now: datetime) -> datetime:
+        """`as_of`, if something had happened by then and it is not to come. Raises InputError otherwise."""
+        first = self.first_event or midnight(self.first_day)
+        if first <= as_of <= now:
+            return as_of
+        raise InputError(
+            f"--as-of: expected a time from {moment_text(first)}, when the first event of the input happened, to "
+            f"{moment_text(now)}, which is now, found {moment_text(as_of)}; give a time in between, or leave it out"
+        )
 
     def paths(self, name: str) -> tuple[Path, ...]:
         return tuple(Path(f) for f in self.files.get(name, ()))
@@ -57,7 +71,13 @@ def registered(settings: Settings, use_case: UseCase) -> Inputs | None:
         last_day=date.fromisoformat(stored["last_day"]),
         columns=stored["columns"],
         given=stored.get("given", {}),
+        first_event=datetime.fromisoformat(stored["first_event"]) if stored.get("first_event") else None,
+        runs_of_days=tuple(_run_of_days(*run) for run in stored.get("runs_of_days", ())),
     )
+
+
+def _run_of_days(first: str, last: str) -> tuple[date, date]:
+    return date.fromisoformat(first), date.fromisoformat(last)
 
 
 def register(settings: Settings, use_case: UseCase, inputs: Inputs) -> Inputs:

@@ -4,7 +4,7 @@ Where it is stored: see `jobs.ingest.registered_inputs`.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -34,11 +34,20 @@ def describe(
     paths = {name: find_files(named_paths) for name, named_paths in files.items() if named_paths}
     if main.input not in paths:
         raise InputError(f"expected a file of {main.name} (`--{main.input} FILE`), found only {sorted(paths)}")
-    days = _event_days(main, paths[main.input], names, now or datetime.max.replace(tzinfo=UTC))
-    return Inputs(absolute(paths), *days, columns=declared)
+    times = _event_times(main, paths[main.input], names, now or datetime.now(UTC))
+    runs = _runs_of_days(times)
+    return Inputs(absolute(paths), runs[0][0], runs[-1][1], declared, first_event=times[0], runs_of_days=runs)
 
 
-def _event_days(source: Source, paths: Sequence[Path], names: ColumnNames, now: datetime) -> tuple[date, date]:
+def _runs_of_days(times: pl.Series) -> tuple[tuple[date, date], ...]:
+    """First and last day of each run of days that have one of the times."""
+    days = pl.DataFrame({"day": times.dt.date().unique().sort()})
+    runs = days.group_by(run=pl.col("day") - pl.int_range(pl.len()) * timedelta(days=1), maintain_order=True)
+    return tuple(runs.agg(first=pl.col("day").min(), last=pl.col("day").max()).select("first", "last").iter_rows())
+
+
+def _event_times(source: Source, paths: Sequence[Path], names: ColumnNames, now: datetime) -> pl.Series:
+    """When the events that hold the contract happened, in order."""
     inspected = inspection.inspect(source, paths, names, {})
     if inspected.problems:
         raise InputError("\n".join(inspected.problems))
@@ -46,5 +55,4 @@ def _event_days(source: Source, paths: Sequence[Path], names: ColumnNames, now: 
     good, bad, _ = contracts.split(batch.frame, contracts.row_checks(source, batch.frame.columns, names.timezone, now))
     if good.is_empty():
         raise quarantine.no_valid_rows(source, batch, quarantine.reason_counts(bad))
-    first, last = good.select(low=pl.col(source.event_time).min(), high=pl.col(source.event_time).max()).row(0)
-    return first.date(), last.date()
+    return good[source.event_time].sort()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.ingest.input_files import stamp
-from jobs.lakehouse.session_catalog import find_tables
+from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.settings import ROOT, Settings

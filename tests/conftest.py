@@ -28,7 +28,7 @@ from worlds.shared import STARTED, Server, one_server, session_folder
 
 from jobs import secret, settings
 from jobs.lakehouse import engine
-from jobs.lakehouse.session_catalog import find_tables
+from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.secret import Url
 from jobs.settings import ROOT, Settings

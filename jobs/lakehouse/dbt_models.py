@@ -19,6 +19,7 @@ from pyarrow import fs
 
 from jobs.errors import EvergreenError
 from jobs.lakehouse import engine
+from jobs.lakehouse.session_catalog import forget_unmade
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings, exported
 from jobs.state_files import replace_json
@@ -179,6 +180,7 @@ def session(lakehouse: Lakehouse, use_case: UseCase) -> Iterator[None]:
     """Inside, dbt finds the engine's shared session, with all tables registered, and the warehouse."""
     for schema in (use_case.name, f"{use_case.name}_staging"):
         lakehouse.spark.sql(f"create schema if not exists {schema}")
+        forget_unmade(lakehouse.spark, lakehouse.warehouse, schema, lakehouse.settings.spark_remote is None)
     remote = exported(SPARK_REMOTE=engine.url(lakehouse.settings), EVERGREEN_WAREHOUSE=lakehouse.warehouse)
     with engine.active(lakehouse.spark), remote:
         try:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pyarrow import fs
 
 from jobs.lakehouse.commit_state import keeping
-from jobs.lakehouse.session_catalog import find_tables
+from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger.pins import pinned
 from jobs.use_case import UseCase

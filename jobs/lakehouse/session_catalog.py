@@ -1,15 +1,15 @@
-"""Delta tables found in a warehouse, and named in the catalog of an engine's session.
+"""Delta tables of a warehouse, named in the catalog of an engine's session.
 
-Which session: see `jobs.lakehouse.engine`. Reading and writing tables: see `jobs.lakehouse.tables`.
+Which tables exist: see `jobs.lakehouse.table_log`. Which session: see `jobs.lakehouse.engine`. Reading and writing tables: see `jobs.lakehouse.tables`.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltalake import DeltaTable
-from pyarrow import fs
+
+from jobs.lakehouse.table_log import clear, find_tables, find_unmade
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
@@ -43,23 +43,17 @@ def register(spark: SparkSession, warehouse: str, embedded: bool = False) -> lis
     return tables
 
 
-def find_tables(warehouse: str) -> list[str]:
-    """Names `schema.table` of all Delta tables two levels below `warehouse`."""
-    if "://" not in warehouse:
-        return sorted(
-            f"{log.parent.parent.name}.{log.parent.name}"
-            for log in Path(warehouse).glob("*/*/_delta_log")
-            if not log.parent.parent.name.startswith("_")
-        )
-    store, root = fs.FileSystem.from_uri(warehouse)
-    selector = fs.FileSelector(root, allow_not_found=True)
-    schemas = [
-        i for i in store.get_file_info(selector) if i.type == fs.FileType.Directory and not i.base_name.startswith("_")
-    ]
-    tables = [t for s in schemas for t in store.get_file_info(fs.FileSelector(s.path))]
-    logs = store.get_file_info([f"{t.path}/_delta_log" for t in tables])
-    return sorted(
-        f"{Path(t.path).parent.name}.{t.base_name}"
-        for t, log in zip(tables, logs, strict=True)
-        if log.type == fs.FileType.Directory
-    )
+def forget_unmade(spark: SparkSession, warehouse: str, schema: str, embedded: bool = False) -> None:
+    """Take away what a build that failed left of tables of a schema: empty commits, names in the session.
+
+    The embedded engine keeps the name of a table that it could not make: dbt would take it for one and merge into it.
+    Nobody else may be making tables of the schema meanwhile.
+    """
+    unmade = find_unmade(warehouse, schema)
+    for table in unmade:
+        clear(f"{warehouse.rstrip('/')}/{table.replace('.', '/')}")
+    if embedded:
+        shown = spark.sql(f"show tables in {schema}").collect()
+        named = {f"{schema}.{row.tableName}" for row in shown if not row.isTemporary}
+        for table in named - set(find_tables(warehouse)):
+            spark.sql(f"drop table if exists {table}")

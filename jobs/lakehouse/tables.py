@@ -13,10 +13,10 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError
 from pyarrow import fs
 
-from jobs.lakehouse import arrow_writer, engine, file_statistics
+from jobs.lakehouse import arrow_writer, engine, file_statistics, table_log
 from jobs.lakehouse.commit_state import keeping, user_metadata
 from jobs.lakehouse.data_files import DataFiles, data_files, scan
 from jobs.lakehouse.session_catalog import register, register_table
@@ -97,8 +97,8 @@ class Lakehouse:
     def _opened(self, table: str) -> DeltaTable | None:
         try:
             return self.delta(table)
-        except TableNotFoundError:
-            return None
+        except DeltaError:  # no such table, one that was never finished, or a damaged one
+            return self.delta(table) if table_log.exists(self.path(table)) else None
 
     def versions(self, tables: Sequence[str]) -> dict[str, int | None]:
         return {table: self.version(table) for table in tables}
@@ -163,6 +163,8 @@ class Lakehouse:
         spark, there = self.spark, self._opened(table)
         before = None if there is None else there.version()
         check_schema(table, rows_in, schema, there)
+        if there is None:
+            table_log.clear(self.path(table))
         if isinstance(rows_in, pa.Table):
             rows = rows_in.num_rows if rows is None else rows
             rows_in = spark.createDataFrame(rows_in)

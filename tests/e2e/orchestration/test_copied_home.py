@@ -14,7 +14,7 @@ from worlds.old_home import LAST_NIGHT, NEXT_NIGHT, USE_CASE, next_night, unpack
 
 from jobs import settings
 from jobs.lakehouse import engine
-from jobs.lakehouse.session_catalog import find_tables
+from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import attach
 from jobs.registry import model_versions
 from jobs.settings import Settings

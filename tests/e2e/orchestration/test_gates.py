@@ -14,7 +14,7 @@ from jobs import settings
 from jobs.ingest import registered_inputs
 from jobs.lakehouse import dbt_models as transforms
 from jobs.lakehouse import engine
-from jobs.lakehouse.session_catalog import find_tables
+from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.settings import Settings
 from jobs.simulate import simulator

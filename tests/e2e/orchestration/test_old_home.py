@@ -13,7 +13,7 @@ from worlds.old_home import LAST_NIGHT, NEXT_NIGHT, USE_CASE, next_night, unpack
 
 from jobs.backtesting.reproduce import reproduce
 from jobs.lakehouse import engine
-from jobs.lakehouse.session_catalog import find_tables
+from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import attach
 from jobs.ledger import promotions
 from jobs.retraining import decisions

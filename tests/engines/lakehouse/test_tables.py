@@ -1,14 +1,16 @@
 """Delta tables through the engine: what is written arrives, or the table stays as it was."""
 
 import concurrent.futures
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from deltalake.exceptions import DeltaError
 
-from jobs.lakehouse.session_catalog import find_tables
-from jobs.lakehouse.tables import Lakehouse
+from jobs.lakehouse.table_log import find_tables
+from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.lakehouse.write_proof import WriteMismatch
 
 ROWS = pa.table(
@@ -110,6 +112,41 @@ def test_concurrent_writers_under_the_lock_lose_nothing(lakehouse: Lakehouse) ->
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(append, range(8)))
     assert lakehouse.read("demo.rows").count() == 8 * ROWS.num_rows
+
+
+def empty_log(table: Path) -> None:
+    (table / "_delta_log").mkdir(parents=True)
+
+
+def data_without_a_commit(table: Path) -> None:
+    empty_log(table)
+    (table / "part-00000.parquet").write_bytes(b"PAR1")
+
+
+def unwritten_commit(table: Path) -> None:
+    empty_log(table)
+    (table / "_delta_log" / f"{0:020}.json").touch()
+
+
+@pytest.mark.parametrize("left", [empty_log, data_without_a_commit, unwritten_commit])
+@pytest.mark.parametrize("batches", [False, True], ids=["by the engine", "by delta-rs"])
+def test_what_a_failed_first_write_left_is_no_table_and_the_next_write_makes_it_one(
+    lakehouse: Lakehouse, left: Callable[[Path], None], batches: bool
+) -> None:
+    left(Path(lakehouse.path("demo.rows")))
+    assert lakehouse.version("demo.rows") is None and lakehouse.state("demo.rows") == {}
+    assert find_tables(lakehouse.warehouse) == []
+    attach(lakehouse.settings).spark.sql("select 1")  # a session that names the tables of the warehouse
+    rows = ROWS.to_reader() if batches else ROWS
+    assert lakehouse.write("demo.rows", rows, mode="append", schema=ROWS.schema, rows=3) == 0
+    assert read(lakehouse, "demo.rows").to_pydict() == ROWS.to_pydict()
+
+
+def test_a_damaged_log_is_an_error_and_not_an_absent_table(lakehouse: Lakehouse) -> None:
+    lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema)
+    (Path(lakehouse.path("demo.rows")) / "_delta_log" / f"{0:020}.json").write_text("nonsense")
+    with pytest.raises(DeltaError):
+        lakehouse.version("demo.rows")
 
 
 @pytest.mark.embedded

@@ -1,0 +1,69 @@
+"""Which Delta tables exist: those whose log has a commit. Decided here for all: engine, dbt, delta-rs, commands.
+
+A disk that was full, or a kill, leaves folders that were meant to become tables: they are no tables, and the next write
+makes them one. What a table holds: see `jobs.lakehouse.tables`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pyarrow import fs
+
+COMMIT = re.compile(r"\d{20}\.(json|checkpoint\.(.*\.)?parquet)")
+"""Names of commits and checkpoints (Delta protocol, "Delta Log Entries", "Checkpoints")."""
+
+
+def located(path: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a path or URL, and the path there."""
+    if "://" in path:
+        store, folder = fs.FileSystem.from_uri(path)
+        return store, folder
+    return fs.LocalFileSystem(), path
+
+
+def exists(path: str) -> bool:
+    """Whether the log of the table at a path or URL has a commit; an empty file is none."""
+    store, folder = located(path)
+    return any(entry.size for entry in _commits(store, folder))
+
+
+def find_tables(warehouse: str) -> list[str]:
+    """Names `schema.table` of all Delta tables two levels below `warehouse`."""
+    return sorted(table for table, made in _folders_of_tables(warehouse) if made)
+
+
+def find_unmade(warehouse: str, schema: str) -> set[str]:
+    """Names `schema.table` of the folders of a schema that are no tables."""
+    return {table for table, made in _folders_of_tables(warehouse) if not made and table.split(".")[0] == schema}
+
+
+def _folders_of_tables(warehouse: str) -> Iterator[tuple[str, bool]]:
+    store, root = located(warehouse)
+    for schema in _folders(store, root):
+        if not schema.base_name.startswith("_"):
+            for table in _folders(store, schema.path):
+                made = any(entry.size for entry in _commits(store, table.path))
+                yield f"{schema.base_name}.{table.base_name}", made
+
+
+def clear(path: str) -> None:
+    """Take away what would keep a table that does not exist from being made: a commit of which nothing was written.
+
+    Writers put a commit in its place whole, so no other writer's work can be meant.
+    """
+    store, folder = located(path)
+    for entry in _commits(store, folder):
+        if entry.size == 0:
+            store.delete_file(entry.path)
+
+
+def _commits(store: fs.FileSystem, table: str) -> list[fs.FileInfo]:
+    entries = store.get_file_info(fs.FileSelector(f"{table}/_delta_log", allow_not_found=True))
+    return [entry for entry in entries if COMMIT.fullmatch(entry.base_name)]
+
+
+def _folders(store: fs.FileSystem, parent: str) -> list[fs.FileInfo]:
+    entries = store.get_file_info(fs.FileSelector(parent, allow_not_found=True))
+    return [entry for entry in entries if entry.type == fs.FileType.Directory]

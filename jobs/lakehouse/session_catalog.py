@@ -1,6 +1,7 @@
 """Delta tables of a warehouse, named in the catalog of an engine's session.
 
-Which tables exist: see `jobs.lakehouse.table_log`. Which session: see `jobs.lakehouse.engine`. Reading and writing tables: see `jobs.lakehouse.tables`.
+Which tables exist: see `jobs.lakehouse.table_log`. Which session: see `jobs.lakehouse.engine`. Reading and writing
+tables: see `jobs.lakehouse.tables`.
 """
 
 from __future__ import annotations

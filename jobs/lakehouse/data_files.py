@@ -1,7 +1,7 @@
-"""The data files of one version of a Delta table, read column by column where a kernel runs.
+"""The data files of one version of a Delta table, read by column where a kernel runs, or without an engine.
 
 A kernel that needs all rows of a table reads them here itself: they pass through no exchange of an engine. Only tables
-whose files hold exactly their rows and columns are read so; `data_files` and `scan` return None for all others.
+whose files hold exactly their rows and columns are read so; the functions return None for all others.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+from pyarrow import fs
 
 from jobs.lakehouse.file_statistics import ROUNDED
 from jobs.lakehouse.write_proof import columns
@@ -20,6 +21,8 @@ from jobs.lakehouse.write_proof import columns
 if TYPE_CHECKING:
     import polars as pl
     from deltalake import DeltaTable
+    from pyarrow.compute import Expression
+    from pyarrow.dataset import Dataset
 
 PLAIN_READER = 1
 """Delta's reader version without deletion vectors and renamed columns (protocol, "Reader Requirements")."""
@@ -102,7 +105,7 @@ def data_files(delta: DeltaTable) -> DataFiles | None:
     partitions = delta.metadata().partition_columns
     stored = pa.schema([f for f in columns(delta) if f.name not in partitions])
     files = [
-        DataFile(f"{folder}/{unquote(action['path'])}", action["num_records"], _spans(action, stored))
+        DataFile(_path(folder, action["path"]), action["num_records"], _spans(action, stored))
         for action in sorted(actions.to_pylist(), key=lambda action: str(action["path"]))
     ]
     return DataFiles(tuple(files), stored, {name: name for name in stored.names})
@@ -116,7 +119,7 @@ def scan(delta: DeltaTable) -> pl.LazyFrame | None:
     import polars as pl
 
     folder = _folder(delta)
-    paths = [f"{folder}/{unquote(path)}" for path in sorted(pa.table(delta.get_add_actions())["path"].to_pylist())]
+    paths = [_path(folder or "", path) for path in sorted(pa.table(delta.get_add_actions())["path"].to_pylist())]
     # Polars takes "%20" in a path for a space, and "a=b" in the name of any folder for a partition.
     if folder is None or "=" in folder or any("%" in path for path in paths):
         return None
@@ -131,12 +134,46 @@ def scan(delta: DeltaTable) -> pl.LazyFrame | None:
     )  # fmt: skip
 
 
+def local_dataset(delta: DeltaTable) -> Dataset | None:
+    """The rows of a table on a local disk, partition columns included; None where the files do not hold just its rows.
+
+    Equals `DeltaTable.to_pyarrow_dataset`, which reads through a Python file handle per file and turns all statistics
+    of the log into expressions: that takes longer than to read some columns of a day.
+    """
+    folder = _folder(delta)
+    if folder is None:
+        return None
+    from pyarrow import dataset  # imports pandas
+
+    schema, disk, form = columns(delta), fs.LocalFileSystem(), dataset.ParquetFileFormat()
+    actions = pa.table(delta.get_add_actions(flatten=True))
+    by = [schema.field(name) for name in delta.metadata().partition_columns]
+
+    def partition(row: int) -> Expression:
+        """What holds of all rows of a file."""
+        every = dataset.scalar(True)
+        for field in by:
+            value, column = actions[f"partition.{field.name}"][row], dataset.field(field.name)
+            every &= column == value.cast(field.type) if value.is_valid else column.is_null()
+        return every
+
+    fragments = [
+        form.make_fragment(_path(folder, path), disk, partition(row))
+        for row, path in enumerate(actions["path"].to_pylist())
+    ]
+    return dataset.FileSystemDataset(fragments, schema, form, disk)
+
+
 def _folder(delta: DeltaTable) -> str | None:
     """Where the files of a table lie on a local disk; None if they lie elsewhere, or do not hold exactly its rows."""
     root = delta.table_uri.removeprefix("file://")
     if "://" in root or delta.protocol().min_reader_version != PLAIN_READER:
         return None
     return unquote(root).rstrip("/")
+
+
+def _path(folder: str, path: str) -> str:
+    return f"{folder}/{unquote(path)}"
 
 
 def _spans(action: Mapping[str, Any], stored: pa.Schema) -> dict[str, tuple[datetime, datetime]]:

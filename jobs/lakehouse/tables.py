@@ -18,7 +18,7 @@ from pyarrow import fs
 
 from jobs.lakehouse import arrow_writer, engine, file_statistics, table_log
 from jobs.lakehouse.commit_state import keeping, user_metadata
-from jobs.lakehouse.data_files import DataFiles, data_files, scan
+from jobs.lakehouse.data_files import DataFiles, data_files, local_dataset, scan
 from jobs.lakehouse.session_catalog import register, register_table
 from jobs.lakehouse.write_proof import Rows, WriteMismatch, check_schema, columns, rows_of_commit
 from jobs.settings import Settings
@@ -125,9 +125,12 @@ class Lakehouse:
         filters: Any = None,
     ) -> pa.Table:
         """Read a table, or the part that `filters` (DNF, as in pyarrow) keeps, without an engine."""
-        return self.delta(table, version).to_pyarrow_table(
-            columns=list(columns) if columns is not None else None, filters=filters
-        )
+        from pyarrow.parquet import filters_to_expression
+
+        delta = self.delta(table, version)
+        kept = None if filters is None else filters_to_expression(filters)
+        rows = local_dataset(delta) or delta.to_pyarrow_dataset()
+        return rows.to_table(columns=None if columns is None else list(columns), filter=kept)
 
     def first_rows(self, table: str, file: str, rows: int) -> pa.Table:
         """The first rows of one data file of a table, without its partition columns."""

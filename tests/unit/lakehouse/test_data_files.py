@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from pyarrow.dataset import field
 
-from jobs.lakehouse.data_files import data_files, scan
+from jobs.lakehouse.data_files import data_files, local_dataset, scan
 
 ROWS = pa.table(
     {
@@ -156,3 +157,34 @@ def test_a_scan_gives_times_as_the_table_declares_them(tmp_path: Path, times: di
 def test_a_scan_of_a_table_with_deletion_vectors_is_left_to_the_engine(tmp_path: Path) -> None:
     write_deltalake(tmp_path, ROWS, configuration={"delta.enableDeletionVectors": "true"})
     assert scan(DeltaTable(tmp_path)) is None
+
+
+@pytest.mark.parametrize("by", [[], ["day"], ["day", "key"]])
+def test_a_table_is_read_as_delta_reads_it(tmp_path: Path, by: list[str]) -> None:
+    folder = tmp_path / "a folder, 100% its own"
+    for day in ("a", None, "b / c=d%20e"):
+        rows = ROWS.set_column(2, "day", pa.array([day] * 3, pa.string()))
+        write_deltalake(folder, rows, mode="append", partition_by=by or None)
+    write_deltalake(folder, rows.append_column("added", pa.array([1.5, None, 2.5])), mode="append", schema_mode="merge")
+    delta = DeltaTable(folder)
+    ours, theirs = local_dataset(delta), delta.to_pyarrow_dataset()
+    assert ours is not None
+    at, key, day_of, added = (field(name) for name in ("at", "key", "day", "added"))
+    for kept in (None, day_of == "a", day_of.is_null(), key.is_null() | (at > ROWS["at"][1]), added > 2):
+        assert ours.to_table(filter=kept).equals(theirs.to_table(filter=kept)), kept
+    assert ours.to_table(["key", "day"], filter=at == ROWS["at"][0]).equals(
+        theirs.to_table(["key", "day"], filter=at == ROWS["at"][0])
+    )
+
+
+def test_files_of_other_days_are_not_opened(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, ROWS, partition_by=["day"])
+    next(tmp_path.glob("day=a/*.parquet")).unlink()
+    rows = local_dataset(DeltaTable(tmp_path))
+    assert rows is not None
+    assert rows.to_table(filter=field("day") == "b").num_rows == 2
+
+
+def test_a_table_with_rows_that_its_files_do_not_tell_is_left_to_delta(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, ROWS, configuration={"delta.columnMapping.mode": "name"})
+    assert local_dataset(DeltaTable(tmp_path)) is None

@@ -1,11 +1,19 @@
-"""What the assets of a use case have in common when they are declared: group, owners, tag, days."""
+"""What the assets of a use case have in common when they are declared: group, owners, tag, days, readable errors."""
 
-from collections.abc import Callable
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 
+from jobs.error_log import traceback_of
+from jobs.error_messages import bug, message_of
 from jobs.use_case import UseCase
+
+TRACEBACK = "traceback"
+"""Name of the metadata of a failure that is a bug."""
 
 
 def asset(
@@ -25,4 +33,33 @@ def asset(
     if days is not None:
         common |= {"partitions_def": days, "backfill_policy": dg.BackfillPolicy.single_run()}
     declaration: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(key=key, **{**common, **declared})
-    return declaration
+    return lambda work: declaration(readable(work))
+
+
+def readable(work: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function for Dagster, whose errors end in a `Failure` that says what to do."""
+
+    @functools.wraps(work)
+    def result(*arguments: Any, **named: Any) -> Any:
+        with _failures():
+            return work(*arguments, **named)
+
+    @functools.wraps(work)
+    def results(*arguments: Any, **named: Any) -> Iterator[Any]:
+        with _failures():
+            yield from work(*arguments, **named)
+
+    return results if inspect.isgeneratorfunction(work) else result
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Errors leave as failures, without a cause that Dagster would write down with every secret that it quotes."""
+    try:
+        yield
+    except (dg.Failure, dg.RetryRequested):
+        raise
+    except Exception as error:
+        if message := message_of(error):
+            raise dg.Failure(message) from None
+        raise dg.Failure(bug(error), metadata={TRACEBACK: dg.MetadataValue.text(traceback_of(error))}) from None

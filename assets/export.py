@@ -10,6 +10,7 @@ from assets import run_context
 from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import mapping_table, markdown_table
+from jobs.display import markdown
 from jobs.lakehouse.tables import Lakehouse
 from jobs.registry.champion_bundles import Champions
 from jobs.use_case import UseCase
@@ -89,7 +90,7 @@ def _metadata(exported: Any) -> dict[str, Any]:
 
 def _int8(variant: dict[str, Any]) -> dg.MetadataValue:
     if not variant["applies"]:
-        return dg.MetadataValue.md(variant["reason"])
+        return dg.MetadataValue.md(markdown(variant["reason"]))
     rows = {"average precision": variant["average_precision"], "bytes": variant["size_bytes"]}
     rows |= {f"ms at batch {size}": pair for size, pair in variant["latency_ms"].items()}
     pairs = list(rows.values())

@@ -11,7 +11,6 @@ from assets.keys import Keys
 from assets.metadata import describe, mapping_table
 from jobs.ingest import contracts, load, registered_inputs
 from jobs.ingest.load_memory import LoadResult
-from jobs.ingest.registered_inputs import InputError
 from jobs.ingest.schemas import SchemaChanged
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import Source, UseCase
@@ -54,9 +53,7 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
             )
         except SchemaChanged as changed:
             yield dg.AssetCheckResult(check_name="schema", passed=False, description=str(changed))
-            raise dg.Failure(str(changed), allow_retries=False) from changed
-        except InputError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise
         for finding in result.findings:
             yield dg.AssetCheckResult(
                 check_name=finding.name,

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets import run_context
+from jobs.display import markdown
 from jobs.lakehouse.tables import Lakehouse
 
 SAMPLE_ROWS = 5
@@ -100,19 +101,18 @@ def _sample(lakehouse: Lakehouse, table: str, files: pa.Table) -> pa.Table | Non
 
 def markdown_table(rows: pa.Table) -> dg.MetadataValue:
     """A small Arrow table as a Markdown table."""
-    header = f"| {' | '.join(rows.column_names)} |\n|{'---|' * rows.num_columns}"
-    lines = ["| " + " | ".join(_cell(v) for v in row.values()) + " |" for row in rows.to_pylist()]
+    header = f"| {' | '.join(map(markdown, rows.column_names))} |\n|{'---|' * rows.num_columns}"
+    lines = ["| " + " | ".join(markdown(_text(v)) for v in row.values()) + " |" for row in rows.to_pylist()]
     return dg.MetadataValue.md("\n".join([header, *lines]))
 
 
-def _cell(value: object) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def mapping_table(values: Mapping[str, object], header: tuple[str, str] = ("what", "value")) -> dg.MetadataValue:
     """Names and values as a Markdown table."""
-    return markdown_table(pa.table({header[0]: list(values), header[1]: [_cell(v) for v in values.values()]}))
+    return markdown_table(pa.table({header[0]: list(values), header[1]: [_text(v) for v in values.values()]}))
 
 
 def daily_plot(days: Mapping[date, int]) -> dg.MetadataValue:

@@ -12,6 +12,7 @@ from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import markdown_table
 from assets.pictures.promotion import differences
+from jobs.display import markdown
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger.promotions import LedgerView, PromotionDecision
 from jobs.promotion.promote import Registry
@@ -136,10 +137,7 @@ def _approval(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs.promotion import approvals, promote
 
         person = approvals.person(lakehouse.settings, use_case, config.by, False, now)
-        try:
-            decision = approvals.approve(lakehouse.settings, use_case, registry, config.model_version, person)
-        except approvals.NotPossible as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        decision = approvals.approve(lakehouse.settings, use_case, registry, config.model_version, person)
         promote.reconcile(lakehouse.settings, use_case, registry)
         current = _in_production(promotions.view(lakehouse.settings, use_case), decision)
         return dg.MaterializeResult(metadata={"decision": f"{decision.outcome}: {decision.reason}", **current})
@@ -149,10 +147,12 @@ def _approval(use_case: UseCase) -> dg.AssetsDefinition:
 
 def _verdict(summary: str, reasons: Sequence[str], judged: bool) -> dg.MetadataValue:
     if not judged:
-        return dg.MetadataValue.md(summary)
+        return dg.MetadataValue.md(markdown(summary))
     if not reasons:
-        return dg.MetadataValue.md(f"**Passed**: nothing speaks against the candidate ({summary}).")
-    return dg.MetadataValue.md("\n".join([f"**Refused** ({summary}):", "", *(f"- {reason}" for reason in reasons)]))
+        return dg.MetadataValue.md(f"**Passed**: nothing speaks against the candidate ({markdown(summary)}).")
+    return dg.MetadataValue.md(
+        "\n".join([f"**Refused** ({markdown(summary)}):", "", *(f"- {markdown(reason)}" for reason in reasons)])
+    )
 
 
 def _evidence(evidence: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dagster_dbt.asset_utils import DBT_INDIRECT_SELECTION_ENV, get_updated_cli_
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from dagster_dbt.dbt_manifest import validate_manifest
 
+from assets.declare import readable
 from assets.keys import dbt_model
 from assets.metadata import counts, describe
 from jobs.lakehouse import dbt_models as transforms
@@ -53,6 +54,7 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path
         backfill_policy=dg.BackfillPolicy.single_run(),
         dagster_dbt_translator=translator,
     )
+    @readable
     def dbt_models(context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]) -> Iterator[Any]:
         asked = get_updated_cli_invocation_params_for_context(
             context=context, manifest={}, dagster_dbt_translator=translator

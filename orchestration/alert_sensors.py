@@ -14,7 +14,7 @@ from jobs.alerts.outbox import Alert
 from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
 from jobs.use_case import UseCase
-from orchestration import partitions
+from orchestration import partitions, step_failures
 
 Clock = Callable[[], datetime]
 TICK_SECONDS = 300
@@ -117,10 +117,5 @@ def _causes(instance: dg.DagsterInstance, run_id: str) -> dict[str, str]:
     for entry in instance.all_logs(run_id, of_type=DagsterEventType.STEP_FAILURE):
         if entry.dagster_event is None:
             continue
-        failure = entry.dagster_event.step_failure_data
-        error = failure.error
-        while error is not None and error.cause is not None:
-            error = error.cause
-        described = failure.user_failure_data.description if failure.user_failure_data else None
-        causes[entry.step_key or ""] = (described or (error.message if error else "failed")).strip()
+        causes[entry.step_key or ""] = step_failures.cause(entry.dagster_event.step_failure_data)
     return causes

@@ -25,6 +25,7 @@ from orchestration.commands import (
     spark,
     ui,
 )
+from orchestration.error_boundary import Commands, add_debug
 from orchestration.relocation import settle
 
 COMMANDS: tuple[click.Command, ...] = (
@@ -49,7 +50,7 @@ COMMANDS: tuple[click.Command, ...] = (
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="evergreen-ml")
 def main() -> None:
     """Evergreen: continuous training, from raw Delta tables to point-in-time features.
@@ -62,3 +63,4 @@ def main() -> None:
 
 for command in COMMANDS:
     main.add_command(command)
+add_debug(main)

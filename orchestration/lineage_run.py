@@ -16,6 +16,7 @@ from assets.run_context import AS_OF_TAG, WHOLE_INPUT_TAG
 from jobs.settings import Settings, exported
 from jobs.use_case import UseCase
 from jobs.use_cases.catalog import USE_CASES
+from orchestration import step_failures
 from orchestration.definitions import build_definitions
 from orchestration.event_log import BATCH_SIZE
 from orchestration.instance import PROCESS_TAG, open_instance, this_process
@@ -32,6 +33,8 @@ class Outcome:
     assets: dict[str, dict[str, Any]] = field(default_factory=dict)
     failed_checks: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    tracebacks: list[str] = field(default_factory=list)
+    """Of the errors that are bugs."""
 
 
 def execute(
@@ -89,7 +92,8 @@ def _gather(outcome: Outcome, entry: dg.EventLogEntry) -> None:
     if event.event_type == dg.DagsterEventType.STEP_SUCCESS:
         outcome.steps[_readable(event.step_key or "")] = event.step_success_data.duration_ms / 1000
     elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
-        outcome.errors.append(f"{_readable(event.step_key or '')}: {_cause(event.step_failure_data)}")
+        outcome.errors.append(f"{_readable(event.step_key or '')}: {step_failures.cause(event.step_failure_data)}")
+        outcome.tracebacks += filter(None, [step_failures.traceback(event.step_failure_data)])
     elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
         metadata = event.step_materialization_data.materialization.metadata
         outcome.assets["/".join(event.asset_key.path)] = {name: value.value for name, value in metadata.items()}
@@ -97,15 +101,6 @@ def _gather(outcome: Outcome, entry: dg.EventLogEntry) -> None:
         check = event.asset_check_evaluation_data
         if not check.passed:
             outcome.failed_checks.append(f"{'/'.join(check.asset_key.path)} {check.check_name}: {check.description}")
-
-
-def _cause(failure: Any) -> str:
-    """The innermost error, which a person can act on; its stack trace is in the UI."""
-    error = failure.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    description = failure.user_failure_data.description if failure.user_failure_data else None
-    return description or (error.message.strip() if error else "failed")
 
 
 def _readable(step: str) -> str:

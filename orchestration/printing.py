@@ -1,14 +1,24 @@
-"""Tables of the terminal: few columns that fit 80 characters, and all fields of each record on request.
+"""Everything that commands print goes through here, so that no text from data is read as markup or as control codes.
 
-What the columns hold is up to each command in `orchestration.commands`.
+Tables have few columns that fit 80 characters, and all fields of each record on request. What they hold is up to each
+command in `orchestration.commands`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
+
+from jobs.display import plain
+from jobs.secret import hide
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 details_option = click.option("--details", is_flag=True, help="Print all fields of each record, one below the other.")
 
@@ -21,26 +31,58 @@ def moment(time: datetime | None) -> str:
     return f"{time:%Y-%m-%d %H:%M}" if time else ""
 
 
+def say(text: object, label: str = "", style: str = "") -> None:
+    """Print a text, after a label in a style of rich (`red`)."""
+    if not label:
+        click.echo(plain(text))
+        return
+    from rich.text import Text
+
+    console().print(Text.assemble((label, style), " ", plain(text)), soft_wrap=True)
+
+
+def complain(text: object, label: str = "") -> None:
+    """Print what is wrong, on stderr."""
+    click.echo(f"{label}: {plain(text)}" if label else plain(text), err=True)
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON; what JSON does not know, as its text."""
+    click.echo(hide(json.dumps(value, default=str, indent=2)))
+
+
+def console() -> Console:
+    """A terminal that reads no markup in what it prints."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def cell(value: object, style: str = "") -> Text:
+    """The cell of a table."""
+    from rich.text import Text
+
+    return Text(plain(value), style)
+
+
 def print_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     """Print rows that share their keys, which are the columns, within the width of the terminal."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    table = Table(title=cell(title), title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for column in rows[0] if rows else ():
         longest = max(len(str(row[column])) for row in rows)
-        table.add_column(column, overflow="fold", no_wrap=longest <= NARROW)
+        table.add_column(cell(column), overflow="fold", no_wrap=longest <= NARROW)
     for row in rows:
-        table.add_row(*(escape(str(value)) for value in row.values()))
-    Console().print(table)
+        table.add_row(*map(cell, row.values()))
+    console().print(table)
 
 
 def print_details(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     """Print each row as a block of lines, a field a line, without the fields that are empty."""
-    click.echo(title)
+    click.echo(plain(title))
     for row in rows:
         width = max(map(len, row))
         lines = (f"  {name:<{width}}  {value}" for name, value in row.items() if str(value))
-        click.echo("\n" + "\n".join(lines))
+        click.echo("\n" + "\n".join(map(plain, lines)))

@@ -1,6 +1,5 @@
 """What `evergreen run` does around a run: input, nothing new, summary. Printing lives here."""
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,9 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
-
+from jobs import error_log
 from jobs.ingest import registered_inputs
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import attach
@@ -18,12 +15,10 @@ from jobs.settings import Settings
 from jobs.state_files import file_lock
 from jobs.use_case import UseCase
 from orchestration import fingerprint
+from orchestration.printing import cell, console, say
 
 if TYPE_CHECKING:
     from orchestration.lineage_run import Outcome
-
-console = Console(highlight=False)
-A_MEGABYTE = 1_000_000
 
 
 def run(
@@ -40,37 +35,13 @@ def run(
 
     `as_of` may lie after the present only with `ahead`.
     """
-    from jobs.ingest.registered_inputs import InputError
-    from jobs.lakehouse.engine import EngineUnreachable
-
-    try:
-        # A second run of the same use case waits here, and then finds nothing new.
-        with file_lock(settings.home / "locks" / f"run.{use_case.name}.lock"):
-            inputs = _inputs(settings, use_case, files, columns, show)
-            now = datetime.now(UTC)
-            # Input of a day that is not over yet is known until now.
-            as_of = inputs.checked_as_of(as_of, max(now, as_of) if ahead else now) if as_of else min(inputs.end, now)
-            return _run(settings, use_case, inputs, as_of, full, show)
-    except (InputError, EngineUnreachable, OSError) as error:
-        console.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}", soft_wrap=True)
-        return 1
-    except Exception as error:
-        if not _no_room(error, settings.home):
-            raise
-        left = f"expected room for the run's records below {settings.home}, found none left"
-        console.print(f"[red]disk is full[/red]: {escape(left)}; make room and run again, it goes on", soft_wrap=True)
-        return 1
-
-
-def _no_room(error: BaseException | None, home: Path) -> bool:
-    """Whether a full disk is behind an error of a library: SQLite says so in words only, or calls it an I/O error."""
-    if shutil.disk_usage(home).free < A_MEGABYTE:
-        return True
-    while error is not None:
-        if "disk is full" in str(error) or "No space left on device" in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    # A second run of the same use case waits here, and then finds nothing new.
+    with file_lock(settings.home / "locks" / f"run.{use_case.name}.lock"):
+        inputs = _inputs(settings, use_case, files, columns, show)
+        now = datetime.now(UTC)
+        # Input of a day that is not over yet is known until now.
+        as_of = inputs.checked_as_of(as_of, max(now, as_of) if ahead else now) if as_of else min(inputs.end, now)
+        return _run(settings, use_case, inputs, as_of, full, show)
 
 
 def _inputs(
@@ -80,7 +51,7 @@ def _inputs(
 
     if any(files.values()):
         return registered(settings, use_case, files, columns)
-    with Progress(console=console, disable=not show, transient=True) as bar:
+    with Progress(console=console(), disable=not show, transient=True) as bar:
         task = bar.add_task("simulating the built-in input")
         return registered_inputs.ensure(
             settings, use_case, lambda done, total: bar.update(task, completed=done, total=total)
@@ -111,12 +82,15 @@ def _run(
     parameters = {"as_of": as_of, "columns": inputs.columns}
     last = fingerprint.last(settings, use_case)
     if not full and last.get("fingerprint") == fingerprint.of_run(lakehouse, use_case, paths, parameters):
-        console.print(f"Nothing new for {use_case.name} since run {last['run_id']} (as of {last['as_of']}).")
+        say(f"Nothing new for {use_case.name} since run {last['run_id']} (as of {last['as_of']}).")
         _where_next(settings)
         return 0
     execute = _prepared(settings)
     outcome = execute(settings, use_case, as_of, _days(settings, use_case, as_of, last), (use_case,), show=show)
     _summary(use_case, inputs, as_of, outcome)
+    for text in outcome.tracebacks:
+        if log := error_log.append(settings.home, f"run {outcome.run_id}", text):
+            say(f"The traceback is in {log}. Please report it.")
     if not outcome.success:
         return 1
     record: dict[str, object] = {"fingerprint": fingerprint.of_run(lakehouse, use_case, paths, parameters)}
@@ -150,32 +124,30 @@ def _days(settings: Settings, use_case: UseCase, as_of: datetime, last: Mapping[
 def _summary(use_case: UseCase, inputs: registered_inputs.Inputs, as_of: datetime, outcome: "Outcome") -> None:
     from rich.table import Table
 
-    table = Table(title=f"{use_case.name} as of {as_of:%Y-%m-%d %H:%M} UTC", title_justify="left")
+    table = Table(title=cell(f"{use_case.name} as of {as_of:%Y-%m-%d %H:%M} UTC"), title_justify="left")
     for column in ("asset", "rows", "version"):
         table.add_column(column, justify="left" if column == "asset" else "right")
     for name, metadata in outcome.assets.items():
         rows = metadata.get("dagster/row_count")
-        table.add_row(name, "" if rows is None else f"{rows:,}", str(metadata.get("delta_version", "")))
-    console.print(table)
+        table.add_row(*map(cell, (name, "" if rows is None else f"{rows:,}", metadata.get("delta_version", ""))))
+    console().print(table)
     timing = Table(title="seconds per step", title_justify="left")
     timing.add_column("step")
     timing.add_column("s", justify="right")
     for step, seconds in outcome.steps.items():
-        timing.add_row(step, f"{seconds:.1f}")
-    console.print(timing)
+        timing.add_row(cell(step), f"{seconds:.1f}")
+    console().print(timing)
     for name, metadata in outcome.assets.items():
         for note in str(metadata.get("notes") or "").splitlines():
-            console.print(f"[yellow]note[/yellow] {name}: {escape(note)}", soft_wrap=True)
+            say(f"{name}: {note}", "note", "yellow")
     for check in outcome.failed_checks:
-        console.print(f"[yellow]check failed[/yellow] {escape(check)}", soft_wrap=True)
+        say(check, "check failed", "yellow")
     for error in outcome.errors:
-        console.print(f"[red]failed[/red] {escape(error)}", soft_wrap=True)
+        say(error, "failed", "red")
     body = sum(outcome.steps.values())
-    state = "[green]done[/green]" if outcome.success else "[red]stopped[/red]"
-    console.print(f"{state} in {outcome.seconds:.1f} s ({body:.1f} s in assets), run {outcome.run_id}")
+    state, style = ("done", "green") if outcome.success else ("stopped", "red")
+    say(f"in {outcome.seconds:.1f} s ({body:.1f} s in assets), run {outcome.run_id}", state, style)
 
 
 def _where_next(settings: Settings) -> None:
-    console.print(
-        f"Look: `make ui` (lineage, checks, plots). Tables: {settings.warehouse}. Health: `evergreen doctor`."
-    )
+    say(f"Look: `make ui` (lineage, checks, plots). Tables: {settings.warehouse}. Health: `evergreen doctor`.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from jobs.display import markdown
 from jobs.problem import Review
 from jobs.training.train import Trained
 from jobs.training.tune import Tuning
@@ -66,7 +67,7 @@ def _by_contestant(trained: Trained, metrics: Sequence[str]) -> list[str]:
     rows = [
         (c.name, *(_number(c.metrics.get(name)) for name in metrics), str(c.steps or "")) for c in trained.contestants
     ]
-    failures = [f"\n{c.name} could not be trained: {c.error}" for c in trained.contestants if c.error]
+    failures = [f"\n{c.name} could not be trained: {markdown(c.error)}" for c in trained.contestants if c.error]
     return [*_table(("contestant", *metrics, "steps"), rows), *failures]
 
 
@@ -98,8 +99,9 @@ def _made(made: Mapping[str, object], tuned: Tuning, trained: Trained) -> list[t
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [header, ["---"] * len(header), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    lines = [header, *rows]
+    shown = ["| " + " | ".join(map(markdown, line)) + " |" for line in lines]
+    return [shown[0], "|" + " --- |" * len(header), *shown[1:]]
 
 
 def _number(value: float | None) -> str:

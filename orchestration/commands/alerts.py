@@ -10,7 +10,7 @@ import click
 
 from jobs import settings as settings_module
 from orchestration.options import use_case_named
-from orchestration.printing import details_option, moment, print_details, print_table
+from orchestration.printing import details_option, moment, print_details, print_table, say
 
 if TYPE_CHECKING:
     from jobs.alerts.outbox import RecordedAlert
@@ -31,7 +31,7 @@ def alerts(name: str | None, resolved: bool, test: bool, details: bool) -> None:
 
     recorded = outbox.recorded(settings, name and use_case_named(name).name, resolved)
     if not recorded:
-        click.echo("No alert was ever raised." if resolved else "No alert is open.")
+        say("No alert was ever raised." if resolved else "No alert is open.")
         return
     latest = list(reversed(recorded))
     if details:
@@ -77,5 +77,5 @@ def _test(settings: Settings) -> int:
     failures = {}
     for channel, place in channels.where(settings).items():
         failures[channel] = channels.deliver(settings, channel, notice)
-        click.echo(f"{channel}: {failures[channel] or f'delivered to {place}'}")
+        say(f"{channel}: {failures[channel] or f'delivered to {place}'}")
     return int(any(failures.values()))

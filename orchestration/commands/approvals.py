@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs import settings as settings_module
+from jobs.error_messages import bug, message_of
 from jobs.settings import Settings
 from orchestration.options import use_case_named, use_case_option
+from orchestration.printing import complain, say
 
 if TYPE_CHECKING:
     from jobs.ledger.promotions import PromotionDecision
@@ -78,16 +80,13 @@ def rollback(name: str, to: int | None, by: str, reason: str) -> None:
 def _report(settings: Settings, use_case: UseCase, registry: Registry, decide: Callable[[], PromotionDecision]) -> None:
     """Print what was decided; the exit status is 1 if it was refused."""
     from jobs.promotion import promote
-    from jobs.promotion.approvals import NotPossible
 
-    try:
-        decision = decide()
-    except NotPossible as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"{use_case.name} version {decision.model_version}: {decision.outcome} ({decision.reason})")
+    decision = decide()
+    say(f"{use_case.name} version {decision.model_version}: {decision.outcome} ({decision.reason})")
     try:
         promote.reconcile(settings, use_case, registry)
     except Exception as error:
         # The decision is in the ledger; only the registry is late.
-        click.echo(f"The registry does not follow yet ({error}); the next `evergreen run` makes it.", err=True)
+        why = message_of(error) or bug(error)
+        complain(f"The registry does not follow yet ({why}); the next `evergreen run` makes it.")
     sys.exit(int(decision.outcome == "refused"))

@@ -13,6 +13,7 @@ import click
 
 from jobs import settings
 from orchestration.options import DAY, INPUT, columns_option, use_case_named, use_case_option
+from orchestration.printing import say
 
 if TYPE_CHECKING:
     from jobs.backtesting.folds import Fold
@@ -59,12 +60,9 @@ def backtest(
         raise click.UsageError(f"Got unexpected extra arguments ({' '.join(more_families)})")
     compared = [family for names in (*families, *more_families) for family in names.split(",")]
     fold = Fold(train_from.date(), train_days, delay_days, test_days)
-    try:
-        result = _measured(use_case_named(name), files, columns, fold, compared, trials, out)
-    except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from None
+    result = _measured(use_case_named(name), files, columns, fold, compared, trials, out)
     for key in PRINTED:
-        click.echo(f"{key:<22} {result.get(key)}")
+        say(f"{key:<22} {result.get(key)}")
 
 
 def _measured(

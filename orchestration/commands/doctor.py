@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import click
 
 from jobs import settings as settings_module
+from jobs.error_messages import bug, message_of
 from jobs.lakehouse import engine
 from jobs.secret import Url
 from jobs.settings import Settings
+from orchestration.printing import cell, console
 
 NEEDED_DISK_GB = 5
 UI_PORT = 3000
@@ -42,19 +44,16 @@ def doctor() -> None:
 
 def run(settings: Settings) -> int:
     """Print every check; 1 if something needed is missing."""
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"evergreen doctor ({settings.home})", title_justify="left")
+    table = Table(title=cell(f"evergreen doctor ({settings.home})"), title_justify="left")
     for column in ("check", "", "found", "how to mend"):
         table.add_column(column, overflow="fold")
     checks = list(examine(settings))
     for check in checks:
-        mark = (
-            "[green]ok[/green]" if check.good else "[red]missing[/red]" if check.needed else "[yellow]optional[/yellow]"
-        )
-        table.add_row(check.name, mark, check.found, "" if check.good else check.mend)
-    Console().print(table)
+        mark = ("ok", "green") if check.good else ("missing", "red") if check.needed else ("optional", "yellow")
+        table.add_row(cell(check.name), cell(*mark), cell(check.found), cell("" if check.good else check.mend))
+    console().print(table)
     return int(any(check.needed and not check.good for check in checks))
 
 
@@ -85,7 +84,12 @@ def _home(settings: Settings) -> Check:
         with tempfile.TemporaryFile(dir=settings.home):
             return Check("EVERGREEN_HOME", True, str(settings.home))
     except OSError as error:
-        return Check("EVERGREEN_HOME", False, str(error), "point EVERGREEN_HOME at a folder you may write to")
+        return Check(
+            "EVERGREEN_HOME",
+            False,
+            message_of(error) or bug(error),
+            "point EVERGREEN_HOME at a folder you may write to",
+        )
 
 
 def _disk(settings: Settings) -> Check:
@@ -103,7 +107,7 @@ def _engine(settings: Settings) -> Check:
         address = engine.url(settings)
         return Check(name, True, str(settings.spark_remote or address.split(";")[0]))
     except (engine.EngineUnreachable, OSError) as error:
-        return Check(name, False, str(error), mend)
+        return Check(name, False, message_of(error) or bug(error), mend)
 
 
 def _online_store(settings: Settings) -> Check:

@@ -4,6 +4,7 @@ import click
 
 from jobs import settings
 from jobs.lakehouse import engine as embedded
+from orchestration.printing import say
 
 
 @click.group()
@@ -21,4 +22,4 @@ def stop() -> None:
 def url() -> None:
     """Print the Spark Connect URL of the shared session (starts the engine if needed); of SPARK_REMOTE, no token."""
     own = settings.load()
-    click.echo(own.spark_remote or embedded.url(own))
+    say(own.spark_remote or embedded.url(own))

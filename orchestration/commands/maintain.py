@@ -4,6 +4,7 @@ import click
 
 from jobs import settings
 from orchestration.options import use_case_named, use_case_option
+from orchestration.printing import say
 
 
 @click.command()
@@ -15,4 +16,4 @@ def maintain(name: str, retain_hours: float) -> None:
     from jobs.lakehouse.tables import attach
 
     for line in maintenance.run(attach(settings.load()), use_case_named(name), retain_hours):
-        click.echo(line)
+        say(line)

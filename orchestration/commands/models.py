@@ -8,7 +8,7 @@ import click
 
 from jobs import settings
 from orchestration.options import use_case_named, use_case_option
-from orchestration.printing import details_option, moment, print_details, print_table
+from orchestration.printing import details_option, moment, print_details, print_table, say
 
 if TYPE_CHECKING:
     from jobs.ledger.promotions import Champion, LedgerView, PromotionDecision
@@ -23,7 +23,7 @@ def models(name: str, details: bool) -> None:
 
     view = promotions.view(settings.load(), use_case_named(name))
     if not view.decisions:
-        click.echo(f"Nothing was decided about models of {name} yet; `evergreen run` trains and judges them.")
+        say(f"Nothing was decided about models of {name} yet; `evergreen run` trains and judges them.")
         return
     print_table(f"champions of {name}", [_period(view, champion) for champion in reversed(view.champions)])
     decisions = list(reversed(view.decisions))

@@ -10,6 +10,7 @@ import click
 
 from jobs import settings
 from orchestration.options import DAY, chosen_files, columns_option, input_files, use_case_named, use_case_option
+from orchestration.printing import say
 from orchestration.process import end_at_once
 
 
@@ -58,24 +59,19 @@ def replay(
     if not act and (explore or uncorrected or threshold is not None or cap is not None):
         raise click.UsageError("--explore, --cap, --uncorrected and --threshold: expected --act too, found none")
     use_case = use_case_named(name)
-    try:
-        acting = replay_command.acting_on(use_case, threshold, explore, cap, not uncorrected, seed) if act else None
-        request = replay_command.ReplayRequest(
-            policy, first.date() if first else None, last.date() if last else None, labels == "instant", seed, acting,
-            None if memory is None else timedelta(days=memory),
+    acting = replay_command.acting_on(use_case, threshold, explore, cap, not uncorrected, seed) if act else None
+    request = replay_command.ReplayRequest(
+        policy, first.date() if first else None, last.date() if last else None, labels == "instant", seed, acting,
+        None if memory is None else timedelta(days=memory),
+    )  # fmt: skip
+    with Progress(transient=True) as bar:
+        task = bar.add_task("features", total=None)
+        timeline = replay_command.run(
+            settings.load(), use_case, chosen_files(files), columns, request, out,
+            lambda done, total, _: bar.update(task, description="days", completed=done, total=total),
         )  # fmt: skip
-        with Progress(transient=True) as bar:
-            task = bar.add_task("features", total=None)
-            timeline = replay_command.run(
-                settings.load(), use_case, chosen_files(files), columns, request, out,
-                lambda done, total, _: bar.update(task, description="days", completed=done, total=total),
-            )  # fmt: skip
-    except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from None
     scored = timeline["average_precision"].drop_nulls().to_list()
-    click.echo(
-        f"{timeline.height} days, {timeline['fits'][-1]} trainings, {timeline['drift_alarm'].sum()} days with an alarm"
-    )
-    click.echo(f"mean average precision {sum(scored) / max(1, len(scored)):.3f}")
-    click.echo(f"{out / 'timeline.parquet'}, {out / 'timeline.png'}")
+    say(f"{timeline.height} days, {timeline['fits'][-1]} trainings, {timeline['drift_alarm'].sum()} days with an alarm")
+    say(f"mean average precision {sum(scored) / max(1, len(scored)):.3f}")
+    say(f"{out / 'timeline.parquet'}, {out / 'timeline.png'}")
     end_at_once(0)

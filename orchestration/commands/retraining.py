@@ -9,7 +9,7 @@ import click
 
 from jobs import settings as settings_module
 from orchestration.options import use_case_named, use_case_option
-from orchestration.printing import details_option, print_details, print_table
+from orchestration.printing import details_option, print_details, print_table, say
 
 
 @click.command()
@@ -22,7 +22,7 @@ def retraining(name: str, last: int, details: bool) -> None:
 
     rows = decisions.rows(settings_module.load(), use_case_named(name))
     if not rows:
-        click.echo(f"Nothing was decided about trainings of {name} yet; `evergreen run` decides about the first one.")
+        say(f"Nothing was decided about trainings of {name} yet; `evergreen run` decides about the first one.")
         return
     now = datetime.now(UTC)
     described = [decisions.described(row, now) for row in reversed(rows[-last:])]

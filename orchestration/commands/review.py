@@ -10,6 +10,7 @@ import click
 
 from jobs import settings as settings_module
 from orchestration.options import FILE, use_case_named, use_case_option
+from orchestration.printing import say
 
 SHOWN = 20
 
@@ -30,21 +31,16 @@ def list_queue(name: str, day: datetime, out: Path | None) -> None:
     from jobs.actions import review_queue
     from jobs.lakehouse.tables import attach
 
-    try:
-        queue = review_queue.make_queue(
-            attach(settings_module.load()), use_case_named(name), day.date(), datetime.now(UTC)
-        )
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
+    queue = review_queue.make_queue(attach(settings_module.load()), use_case_named(name), day.date(), datetime.now(UTC))
     for row in queue.slice(0, SHOWN).to_pylist():
-        click.echo(f"{row['place']:>4}  {row[use_case_named(name).event_id]}  {row['score']:.3f}  {row['reason']}")
-    click.echo(f"{queue.num_rows} events of {day.date()}")
+        say(f"{row['place']:>4}  {row[use_case_named(name).event_id]}  {row['score']:.3f}  {row['reason']}")
+    say(f"{queue.num_rows} events of {day.date()}")
     if out is not None:
         empty = [""] * queue.num_rows
         for column in ("verdict", "reviewed_at"):
             queue = queue.append_column(column, [empty])
         csv.write_csv(queue, out)
-        click.echo(str(out))
+        say(str(out))
 
 
 @review.command()
@@ -53,10 +49,6 @@ def list_queue(name: str, day: datetime, out: Path | None) -> None:
 def verdicts(name: str, file: Path) -> None:
     """Register the verdicts in FILE (CSV: event id, verdict, reviewed_at) as reports; the next run loads them."""
     from jobs.actions import verdicts as job
-    from jobs.ingest.registered_inputs import InputError
 
-    try:
-        count = job.register(settings_module.load(), use_case_named(name), file, datetime.now(UTC))
-    except InputError as error:
-        raise click.ClickException(str(error)) from None
-    click.echo(f"{count} verdicts registered; `evergreen run` loads them")
+    count = job.register(settings_module.load(), use_case_named(name), file, datetime.now(UTC))
+    say(f"{count} verdicts registered; `evergreen run` loads them")

@@ -6,6 +6,7 @@ import click
 
 from jobs import settings
 from orchestration.options import use_case_named, use_case_option
+from orchestration.printing import say
 
 
 @click.group()
@@ -23,4 +24,4 @@ def accept(name: str, source: str | None) -> None:
     use_case = use_case_named(name)
     for chosen in [use_case.source(source)] if source else use_case.sources:
         for line in contracts.accept(settings.load(), use_case, chosen):
-            click.echo(line)
+            say(line)

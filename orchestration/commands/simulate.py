@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from orchestration.printing import say
+
 
 @click.command()
 @click.option("--scenario", default="stable", show_default=True, help="One of the scripted worlds.")
@@ -35,4 +37,4 @@ def simulate(
             world, out, file_format, truth=truth, progress=lambda done, total: bar.update(task, completed=done)
         )
     for name, path in written.items():
-        click.echo(f"{name:<13} {path}")
+        say(f"{name:<13} {path}")

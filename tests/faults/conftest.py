@@ -16,6 +16,7 @@ from jobs.settings import Settings
 from jobs.simulate import simulator
 from jobs.use_cases.fraud import FRAUD
 from orchestration import run_command
+from orchestration.error_boundary import report
 
 RunHere = Callable[[Settings, list[str]], int]
 Command = Callable[..., "subprocess.Popen[str]"]
@@ -51,7 +52,10 @@ def run_here() -> RunHere:
 
     def run(home: Settings, world: list[str]) -> int:
         files = {name.removeprefix("--"): (Path(path),) for name, path in zip(world[::2], world[1::2], strict=True)}
-        return run_command.run(home, FRAUD, files, None, None, show=False)
+        try:
+            return run_command.run(home, FRAUD, files, None, None, show=False)
+        except Exception as error:
+            return report(error)
 
     return run
 

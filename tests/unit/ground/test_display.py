@@ -1,0 +1,84 @@
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from jobs.display import markdown, plain
+from jobs.secret import Secret
+
+HOSTILE = [
+    "![x](https://evil.example/a.png)", "[click](javascript:alert(1))", "<img src=x onerror=alert(1)>", "<script>",
+    "https://evil.example", "www.evil.example", "a@b.org",
+    "`code`", "``", "a`b``c", "| a | b |", "\\| <b>", "\\\\|<b>x",
+    "# big", "- item", "1. item", "> quote", "***", "~~~", "&lt;b&gt;", "[x]: https://evil", "_em_ **strong**", "$x$",
+    "a\n\n# b", "\x1b[31mred\x1b[0m", "\u202egnp.exe", "\x07\x00\x9b31m", "\r\nforged", "[/x]", "[bold]x", ":smile:",
+]  # fmt: skip
+MARKS = st.text(st.sampled_from("ab `*_[]()!<>|\\~#-=+.:/@&$wht1\n\x1b\u202e"), max_size=30)
+PARSER = MarkdownIt("gfm-like", {"linkify": False, "html": True})
+
+
+class Tags(HTMLParser):
+    """The tags and the texts of cells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.cells: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.cells:
+            self.cells[-1] += data
+
+
+@given(st.one_of(MARKS, st.text()), st.one_of(MARKS, st.text()))
+@example("\\|", "<b>x</b>")
+@example("`", "`<b>x</b>`")
+def test_no_text_is_more_than_text_in_a_table(one: str, two: str) -> None:
+    read = Tags()
+    read.feed(PARSER.render(f"| a | b |\n|---|---|\n| {markdown(one)} | {markdown(two)} |\n"))
+    assert set(read.tags) <= {"table", "thead", "tbody", "tr", "th", "td", "code"} and len(read.cells) == 2
+    assert "".join(read.cells[0].split()) == "".join(plain(one).split()).replace("\n", "")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_hostile_text_is_more_than_text_in_a_list(text: str) -> None:
+    read = Tags()
+    read.feed(PARSER.render(f"Reasons:\n\n- {markdown(text)}\n"))
+    assert set(read.tags) <= {"p", "ul", "li", "code"}
+
+
+@pytest.mark.parametrize("text", ["https://evil.example", "www.evil.example", "see http://x.y/z now", "a@b.org"])
+def test_what_github_makes_links_of_is_code(text: str) -> None:
+    assert markdown(text) == f"`{text}`"
+
+
+def test_usual_text_stays_as_it_is() -> None:
+    for text in [
+        "tx_amount",
+        "fraud.customer_windows",
+        "-5",
+        "0.776 > 0.51, better by 3 %",
+        "2026-05-01 12:30 (UTC)",
+        "Größe",
+    ]:
+        assert markdown(text) == plain(text) == text
+
+
+@given(st.text())
+def test_nothing_controls_a_terminal(text: str) -> None:
+    shown = plain(text)
+    assert all(letter.isprintable() or letter in "\n\t\u200c\u200d" or letter.isspace() for letter in shown)
+    assert not set("\x1b\x9b\r\x08\x07\u202e\u2066\u2028\x85") & set(shown)
+    shown.encode()
+
+
+def test_both_hide_secrets() -> None:
+    Secret("hush hush")
+    assert plain("a hush hush") == markdown("a hush hush".upper()).lower().replace("`", "") == "a ***"

@@ -15,6 +15,7 @@ from jobs.actions.exploration import Acting, without_label_features
 from jobs.backtesting import replay, timeline
 from jobs.backtesting.replay_plan import FIRST_TRAINING, Plan, Policy
 from jobs.datasets import history
+from jobs.errors import Invalid
 from jobs.ingest import registered_inputs
 from jobs.settings import Settings
 from jobs.use_case import UseCase, problem_of
@@ -40,7 +41,7 @@ class ReplayRequest:
         first, last = self.first or first_day, self.last or last_day
         trained_on = max(first, first_day + FIRST_TRAINING)
         if not (first_day <= first and trained_on < last <= last_day):
-            raise ValueError(
+            raise Invalid(
                 f"replay: expected days between {first_day} and {last_day}, the last one after the first training on "
                 f"{trained_on}, found {first} to {last}; choose --from and --to, or give a longer file"
             )

@@ -36,7 +36,7 @@ class Keys:
         self.estimate = key("monitoring", "estimate")
         self.drift = key("monitoring", "drift")
         self.skew = key("monitoring", "skew")
-        self.hindsight = key("monitoring", "hindsight")
+        self.predecessor = key("monitoring", "hindsight")
         self.evidence = key("monitoring", "evidence")
         self.retraining = key("monitoring", "retraining")
 

@@ -28,10 +28,10 @@ SHOWN = 20
 
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """Hindsight about the last promotion, evidence and decision; nothing for a use case without a problem."""
+    """The champion against its predecessor, evidence and decision; nothing for a use case without a problem."""
     if use_case.problem is None:
         return []
-    return [_hindsight(use_case), _evidence(use_case), _retraining(use_case)]
+    return [_predecessor(use_case), _evidence(use_case), _retraining(use_case)]
 
 
 def decided_here(context: dg.AssetExecutionContext, use_case: UseCase) -> bool:
@@ -50,19 +50,19 @@ def asked(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: Use
     return decisions.record_request(lakehouse.settings, use_case, as_of, _asker(context), now)
 
 
-def _hindsight(use_case: UseCase) -> dg.AssetsDefinition:
+def _predecessor(use_case: UseCase) -> dg.AssetsDefinition:
     keys = Keys(use_case)
 
     @asset(
         use_case,
-        keys.hindsight,
+        keys.predecessor,
         group_name=GROUP,
         deps=[keys.history, keys.labels],
         kinds={"sql"},
         description="The champion against its predecessor, scored in its shadow on the same mature rows; if that one "
         "would have been better beyond noise, the promotion is rolled back.",
     )
-    def hindsight(
+    def predecessor(
         context: dg.AssetExecutionContext,
         lakehouse: dg.ResourceParam[Lakehouse],
         registry: dg.ResourceParam[Registry],
@@ -86,7 +86,7 @@ def _hindsight(use_case: UseCase) -> dg.AssetsDefinition:
             }
         )
 
-    return hindsight
+    return predecessor
 
 
 def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
@@ -96,7 +96,7 @@ def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
         use_case,
         keys.evidence,
         group_name=GROUP,
-        deps=[keys.history, keys.hindsight, keys.labels],
+        deps=[keys.history, keys.predecessor, keys.labels],
         kinds={"sql"},
         description="What is known of the champion's world at this moment: drift of features and scores, and what the "
         "reports say. A row of the ledger; every decision about a training rests on it.",

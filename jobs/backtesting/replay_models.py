@@ -14,10 +14,16 @@ from jobs.registry.bundle import Bundle, Manifest, open_bundle, write
 from jobs.registry.model_versions import bundle_folder
 from jobs.settings import Settings
 from jobs.training import recipes
-from jobs.training.recipes import Champion, CrossFit, Recipe, Share
+from jobs.training.recipe_trainer import ComparedChampion, CrossFit, RecipeTrainer
+from jobs.training.recipes import LabelKnowledge, Recipe, Share
 from jobs.use_case import UseCase, problem_of
 
 FAMILY = "boosted"
+
+
+def trainer(history: History, use_case: UseCase) -> RecipeTrainer:
+    """What a replay trains with."""
+    return RecipeTrainer(history, use_case, FAMILY, {})
 
 
 class Models:
@@ -29,22 +35,19 @@ class Models:
         self._halves: dict[int, CrossFit] = {}
         """Of the version that was promoted last, what it was compared by."""
 
-    def promote(
-        self, history: History, recipe: Recipe, share: Share, version: int, as_of: datetime, reason: str,
-        halves: CrossFit | None = None,
-    ) -> None:  # fmt: skip
-        """Fit `version` on what `recipe` learns from, and put it into production.
-
-        Args:
-            halves: what it was compared by; None: nothing.
-        """
-        self._halves = {} if halves is None else {version: halves}
-        model = recipes.fit(history, self._use_case, recipe, as_of, share, FAMILY, {})
-        bundle = self._kept(history, model, recipe, version, as_of)
+    def promote(self, history: History, recipe: Recipe, knowledge: LabelKnowledge, version: int, reason: str) -> None:
+        """Fit `version` on what `recipe` learns from, and put it into production."""
+        as_of = knowledge.as_of
+        model = trainer(history, self._use_case).fit(recipe, knowledge)
+        bundle = self._bundle(history, model, recipe, version, as_of)
         champion = promotions.champion(self._settings, self._use_case)
         if champion is None or champion.version < version:  # else of a run that was killed behind it
             against = champion.version if champion else None
             self._record("promotion", bundle, version, against, as_of, reason)
+
+    def compared_by(self, version: int, halves: CrossFit) -> None:
+        """Remember the models by which a version was compared; those of other versions are not needed any more."""
+        self._halves = {version: halves}
 
     def restore(self, version: int, present: int, as_of: datetime, reason: str) -> None:
         """Put a former champion into production again."""
@@ -55,7 +58,7 @@ class Models:
     def model(self, version: int) -> Model:
         return self._open(version)[1]
 
-    def champion(self, version: int, share: Callable[[datetime], Share]) -> Champion:
+    def champion(self, version: int, share: Callable[[datetime], Share]) -> ComparedChampion:
         """A version as the one that others are compared with.
 
         Args:
@@ -64,7 +67,8 @@ class Models:
         bundle, model = self._open(version)
         recipe = recipes.named(self._use_case, bundle.manifest.training["recipe"])
         learned_until = bundle.manifest.learned_until
-        return Champion(model, recipe, learned_until, share(learned_until), self._halves.get(version))
+        learned = LabelKnowledge(learned_until, share(learned_until))
+        return ComparedChampion(model, recipe, learned, self._halves.get(version))
 
     def _open(self, version: int) -> tuple[Bundle, Model]:
         if version not in self._opened:
@@ -73,7 +77,7 @@ class Models:
             self._opened[version] = (bundle, bundle.model())
         return self._opened[version]
 
-    def _kept(self, history: History, model: Model, recipe: Recipe, version: int, as_of: datetime) -> Bundle:
+    def _bundle(self, history: History, model: Model, recipe: Recipe, version: int, as_of: datetime) -> Bundle:
         problem = problem_of(self._use_case)
         training: dict[str, Any] = {"versions": history.versions, "recipe": recipe.name, "seed": problem.seed}
         features = tuple((name, "float32") for name in history.names)

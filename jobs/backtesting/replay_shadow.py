@@ -10,7 +10,7 @@ from jobs.arrays import Bools, Floats
 from jobs.backtesting.replay_models import Models
 from jobs.datasets.history import History
 from jobs.ground_truth.label_delay import Delay
-from jobs.retraining.predecessor import Hindsight, hindsight
+from jobs.retraining.predecessor import PredecessorComparison, Succession, compare_with_predecessor
 from jobs.use_case import UseCase
 
 
@@ -23,29 +23,30 @@ class Shadow:
 
     def __init__(self, rows: int, use_case: UseCase, models: Models) -> None:
         self._use_case, self._models = use_case, models
-        self._present, self._theirs = np.zeros(rows), np.full(rows, np.nan)
+        self._present, self._former_scores = np.zeros(rows), np.full(rows, np.nan)
         self._since: datetime | None = None
         self.former: int | None = None
-        """Who would be restored; None: the champion is the first, or was restored itself."""
+        """The version that would be restored; None: the champion is the first, or was restored itself."""
 
     def follow(self, former: int | None, since: datetime) -> None:
         """Another champion decides from `since` on."""
         self.former, self._since = former, since
-        self._theirs[:] = np.nan
+        self._former_scores[:] = np.nan
 
     def score(self, rows: slice, scores: Floats) -> None:
-        """A day: the champion gave `scores`."""
+        """The champion's scores of the rows of a day."""
         self._present[rows] = scores
 
-    def look(self, history: History, delay: Delay, as_of: datetime) -> Hindsight:
+    def look(self, history: History, delay: Delay, as_of: datetime) -> PredecessorComparison:
         """Whether the former champion, if there is one, would have been better, by what is known at `as_of`."""
         assert self.former is not None and self._since is not None
         model = self._models.model(self.former)
 
-        def theirs(chosen: Bools) -> Floats:
+        def former_scores(chosen: Bools) -> Floats:
             # Most promotions are followed by another before so many labels are mature that this is asked.
-            new = chosen & np.isnan(self._theirs)
-            self._theirs[new] = model.predict(history.features[new])
-            return self._theirs[chosen]
+            new = chosen & np.isnan(self._former_scores)
+            self._former_scores[new] = model.predict(history.features[new])
+            return self._former_scores[chosen]
 
-        return hindsight(history, self._use_case, self._present.__getitem__, theirs, delay, self._since, as_of)
+        succession = Succession(self._present.__getitem__, former_scores, self._since)
+        return compare_with_predecessor(history, self._use_case, succession, delay, as_of)

@@ -17,7 +17,7 @@ import numpy as np
 from jobs.actions import exploration as acting
 from jobs.arrays import Floats
 from jobs.backtesting.replay_log import Day, Lines, decision_of
-from jobs.backtesting.replay_models import FAMILY, Models
+from jobs.backtesting.replay_models import Models, trainer
 from jobs.backtesting.replay_plan import Plan
 from jobs.backtesting.replay_shadow import Shadow
 from jobs.datasets.history import History
@@ -31,7 +31,7 @@ from jobs.retraining.policy import RetrainingDecision
 from jobs.settings import Settings
 from jobs.times import microseconds, midnight
 from jobs.training import recipes
-from jobs.training.recipes import CrossFit, Recipe, Share
+from jobs.training.recipes import LabelKnowledge, Recipe, Share
 from jobs.use_case import UseCase, problem_of
 
 
@@ -165,29 +165,23 @@ class World:
         self._promote(recipes.usual(self.use_case), first.as_of, first.reason)
 
     def _train(self, as_of: datetime, decision: RetrainingDecision) -> str:
-        """Train and, if it is better, promote; says what came of it."""
+        """Train and, if it is better, promote; returns the result in words."""
         if self.plan.policy != "auto":
             self._promote(recipes.usual(self.use_case), as_of, decision.reason)
             return f"version {self.version} in production"
         champion, share = self.models.champion(self.version, self._share), self._share(as_of)
-        result = challenge(self.history, self.use_case, champion, decision, share, FAMILY, {}, self.problem.seed)
+        result = challenge(trainer(self.history, self.use_case), champion, decision, share, self.problem.seed)
         if not result.better:
             return "; ".join(result.reasons) or result.message
         reason = f"{decision.reason}; {result.message}"
         assert result.compared is not None
-        self._promote(result.recipe, as_of, reason, decision.episode, result.compared.halves[result.recipe.name])
+        self._promote(result.recipe, as_of, reason, decision.episode)
+        self.models.compared_by(self.version, result.compared.halves[result.recipe.name])
         return f"{result.message}: version {self.version} in production"
 
-    def _promote(
-        self,
-        recipe: Recipe,
-        as_of: datetime,
-        reason: str,
-        changed_on: date | None = None,
-        halves: CrossFit | None = None,
-    ) -> None:
-        share, version = self._share(as_of), self.newest + 1
-        self.models.promote(self.history, recipe, share, version, as_of, reason, halves)
+    def _promote(self, recipe: Recipe, as_of: datetime, reason: str, changed_on: date | None = None) -> None:
+        version = self.newest + 1
+        self.models.promote(self.history, recipe, LabelKnowledge(as_of, self._share(as_of)), version, reason)
         self._adopt(version, as_of.date() - timedelta(days=1), changed_on)
 
     def _share(self, as_of: datetime) -> Share:
@@ -204,7 +198,7 @@ class World:
         self.happened.append(Adopted(self.models.model(version), tomorrow, self.changes[version]))
 
     def _take_back(self, evening: datetime) -> str:
-        """Restore the former champion if mature labels say that it would have been better; says why."""
+        """Restore the former champion if it would have been better by mature labels; returns the reason, if so."""
         if (former := self.shadow.former) is None or not self._comparable:
             return ""
         comparison = self.shadow.look(self.history, self.known.delay(evening), evening)
@@ -217,7 +211,7 @@ class World:
 
     @property
     def _comparable(self) -> bool:
-        """Whether what is known tells champions apart: not where the present one chose it by blocking the rest."""
+        """Whether champions can be compared on what is known: not where the present one blocks what it doubts."""
         policy = self.plan.acting
         return policy is None or (policy.explore > 0 and policy.corrected)
 

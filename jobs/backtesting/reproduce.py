@@ -18,9 +18,10 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Family, Problem, Review
 from jobs.registry import model_versions
 from jobs.registry.bundle import GRAPH, Bundle
-from jobs.retraining import challenger
 from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.training import recipes, tune
+from jobs.training.recipe_trainer import RecipeTrainer
+from jobs.training.recipes import LabelKnowledge
 from jobs.training.train import ValidatedContender, evaluate, fit_family, fit_final
 from jobs.use_case import UseCase, problem_of
 
@@ -86,11 +87,12 @@ def _challenger_again(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle) -
     """A challenger learned from all events with their features, by a recipe, as known at its moment."""
     training = bundle.manifest.training
     own = replace(use_case, problem=_as_recorded(use_case, training))
-    seen = history.read(lakehouse, use_case, training["table_version"], training["training_set"])
+    events = history.read(lakehouse, use_case, training["table_version"], training["training_set"])
     as_of, recipe = datetime.fromisoformat(training["as_of"]), recipes.named(use_case, training["recipe"])
-    share = MonitoredHistory.of(seen, use_case).delay(as_of).share
+    share = MonitoredHistory.of(events, use_case).delay(as_of).share
     with tune.one_thread():
-        model = challenger.fit(seen, own, recipe, as_of, share, bundle.manifest.family, training["parameters"])
+        trainer = RecipeTrainer(events, own, bundle.manifest.family, training["parameters"], tune.device())
+        model = trainer.fit(recipe, LabelKnowledge(as_of, share))
     yield Compared("steps", training["steps"], model.steps, training["steps"] == model.steps)
     yield from _same_graph(bundle, model.to_onnx().SerializeToString(deterministic=True))
 

@@ -20,7 +20,7 @@ from jobs.ledger.challenges import ChallengeRecord
 BETTER = "better_than_champion"
 
 
-def compare(
+def challenger_checks(
     candidate: Contender,
     champion: Contender,
     baselines: Sequence[Contender],

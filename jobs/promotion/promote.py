@@ -18,7 +18,7 @@ from jobs.ledger.promotions import Champion, Evaluation, LedgerView, PromotionDe
 from jobs.registry import provenance
 from jobs.registry.bundle import Bundle
 from jobs.settings import Settings
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, problem_of
 
 if TYPE_CHECKING:
     from jobs.evaluation.evaluate import ContenderVersion
@@ -62,44 +62,58 @@ def judge(
         ValueError: as `jobs.evaluation.evaluate.evaluate`.
         Exception: the registry does not answer.
     """
-    from jobs.evaluation.evaluate import evaluate
-    from jobs.use_case import problem_of
-
-    settings, problem = lakehouse.settings, problem_of(use_case)
-    ledger, version = promotions.view(settings, use_case), registry.latest_candidate(settings, use_case)
+    settings, ledger = lakehouse.settings, promotions.view(lakehouse.settings, use_case)
+    version = registry.latest_candidate(settings, use_case)
     if version is None:
         return Judged("there is no candidate yet")
-    if ledger.champion and ledger.champion.version == version:
-        return Judged(f"the candidate, version {version}, is the champion already")
-    if why := barred(ledger, version) or _too_early(ledger, as_of) or _judged_lately(ledger, version, as_of, patience):
+    if why := _not_judged(ledger, version, as_of, patience):
         return Judged(why)
     candidate = _contender(settings, use_case, registry, version, None)
+    return _evaluated(lakehouse, use_case, registry, candidate, ledger.champion, as_of)
+
+
+def _not_judged(ledger: LedgerView, version: int, as_of: datetime, patience: timedelta) -> str | None:
+    """Why this version is not judged now; None: it is."""
+    if ledger.champion and ledger.champion.version == version:
+        return f"the candidate, version {version}, is the champion already"
+    return barred(ledger, version) or _too_early(ledger, as_of) or _judged_lately(ledger, version, as_of, patience)
+
+
+def _evaluated(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    registry: Registry,
+    candidate: ContenderVersion,
+    incumbent: Champion | None,
+    as_of: datetime,
+) -> Judged:
+    from jobs.evaluation.evaluate import evaluate
+
+    settings, problem = lakehouse.settings, problem_of(use_case)
     state = lakehouse.state(use_case.training_set)
     challenge = challenges.of_bundle(settings, use_case, candidate.bundle.sha256) if candidate.bundle else None
     rows = {**state, "challenge": challenge.digest} if challenge else state
-    digest = _digest(use_case.name, candidate, ledger.champion, rows, repr(problem))
-    if evaluated := promotions.evaluation(settings, digest):
-        return Judged("judged before, on the same rows and against the same champion", evaluated)
-    incumbent = ledger.champion
-    champion = (
-        _contender(settings, use_case, registry, incumbent.version, incumbent.sha256) if incumbent is not None else None
-    )
+    digest = _digest(use_case.name, candidate, incumbent, rows, repr(problem))
+    if earlier := promotions.evaluation(settings, digest):
+        return Judged("judged before, on the same rows and against the same champion", earlier)
+    champion = None
+    if incumbent is not None:
+        champion = _contender(settings, use_case, registry, incumbent.version, incumbent.sha256)
     verdict = evaluate(lakehouse, use_case, candidate, champion, as_of, challenge)
-    evidence = provenance.plain(verdict.evidence)
     versions = {use_case.training_set: lakehouse.version(use_case.training_set), **state.get("versions", {})}
-    evaluated = Evaluation(
+    evaluation = Evaluation(
         digest=digest,
         use_case=use_case.name,
         as_of=as_of,
-        model_version=version,
+        model_version=candidate.version,
         sha256=candidate.bundle.sha256 if candidate.bundle else "",
         champion_version=champion.version if champion else None,
         passed=verdict.promoted,
-        needs_person=problem.approval == "manual" or "champion_left_out" in evidence,
-        evidence=evidence,
+        needs_person=problem.approval == "manual" or "champion_left_out" in verdict.evidence,
+        evidence=provenance.plain(verdict.evidence),
         versions=versions,
     )
-    return Judged("judged now", promotions.record_evaluation(settings, evaluated))
+    return Judged("judged now", promotions.record_evaluation(settings, evaluation))
 
 
 def promote(
@@ -193,7 +207,7 @@ def _decided(settings: Settings, evaluated: Evaluation, now: datetime) -> Promot
         evidence=evaluated.evidence,
         versions=evaluated.versions,
     )
-    return promotions.decide(settings, decision, lambda book: barred(book, evaluated.model_version))
+    return promotions.decide(settings, decision, lambda ledger: barred(ledger, evaluated.model_version))
 
 
 def _contender(

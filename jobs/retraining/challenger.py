@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from jobs.datasets import history
-from jobs.datasets.history import History
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import challenges, pins, promotions
@@ -34,23 +33,38 @@ from jobs.settings import Settings
 from jobs.training import candidate, recipes
 from jobs.training import compute_cost as cost
 from jobs.training.candidate import Candidate
-from jobs.training.recipes import Champion, Recipe, Share
+from jobs.training.recipe_trainer import ComparedChampion, RecipeTrainer
+from jobs.training.recipes import LabelKnowledge, Recipe
 from jobs.training.train import COUNTED_ROWS, Trained, ValidatedContender, evaluate
 from jobs.training.tune import Tuning, device, one_thread
 from jobs.use_case import UseCase, problem_of
 
 
 @dataclass(frozen=True)
-class _Setting:
-    """The history and the champion that a challenge starts from."""
+class _Start:
+    """What a challenge starts from: the history, the champion, and the decision that asks for it."""
 
-    history: History
-    champion: Champion
-    version: int
-    sha256: str
-    family: str
-    parameters: Mapping[str, Any]
-    share: Share
+    decision: RetrainingDecision
+    trainer: RecipeTrainer
+    champion: ComparedChampion
+    champion_version: int
+    champion_sha256: str
+    knowledge: LabelKnowledge
+    """At the moment of the decision."""
+    table_version: int
+    state: Mapping[str, Any]
+    """Of the table of the history."""
+
+    @property
+    def problem(self) -> Problem:
+        return problem_of(self.trainer.use_case)
+
+    @property
+    def digest(self) -> str:
+        """Identifies the challenge."""
+        decision = provenance.plain(asdict(self.decision))
+        made_of = (self.champion_sha256, self.problem, provenance.code_sha256(), device())
+        return provenance.digest("challenge", self.state, decision, *made_of)
 
 
 def make(
@@ -66,85 +80,55 @@ def make(
         ValueError: there is no history, no champion, or nothing to learn from.
         TrackingUnavailable: MLflow does not answer; nothing was registered.
     """
-    settings, problem = lakehouse.settings, problem_of(use_case)
-    name, version = history.table(use_case), lakehouse.version(history.table(use_case))
-    state = lakehouse.state(name)
-    setting = _setting(lakehouse, use_case, champions, decision.as_of)
-    digest = provenance.digest(
-        "challenge",
-        state,
-        provenance.plain(asdict(decision)),
-        setting.sha256,
-        problem,
-        provenance.code_sha256(),
-        device(),
-    )
-    # Asked before the training, which would take minutes only to fail if the server is down.
+    settings = lakehouse.settings
+    start = _start(lakehouse, use_case, champions, decision)
+    digest = start.digest
+    # Looked up before the training, which would take minutes only to fail if the server is down.
     if registered := model_versions.find(settings, use_case, digest):
         model_versions.set_aliases(settings, use_case, {"candidate": registered.version})
         return Candidate(registered.version, "the same challenge was registered before", registered.run_id)
     report = progress or (lambda _: None)
     with cost.measured(settings, device()) as spent, one_thread():
         report("recipes")
-        result = challenge(
-            setting.history,
-            use_case,
-            setting.champion,
-            decision,
-            setting.share,
-            setting.family,
-            setting.parameters,
-            problem.seed,
-        )
+        result = challenge(start.trainer, start.champion, decision, start.knowledge.share, start.problem.seed)
         if result.compared is None:
             return Candidate(None, result.message)
-        report(f"{setting.family}: {result.recipe.name}")
-        model = fit(
-            setting.history,
-            use_case,
-            result.recipe,
-            decision.as_of,
-            setting.share,
-            setting.family,
-            setting.parameters,
-        )
-    assert version is not None
-    pins.pin(settings, {**state["versions"], name: version}, by=f"{use_case.name} challenge {digest[:16]}")
-    training = {
-        **_made_from(use_case, state, version, decision, setting, result),
-        "digest": digest,
-        "parameters": dict(setting.parameters),
-        "steps": model.steps,
-    }
-    bundle = _write(
-        use_case, problem, setting, model, training, settings.home / "training" / use_case.name / digest[:16]
-    )
-    challenges.record(settings, _record(use_case, decision, setting, result, bundle))
-    trained = _trained(settings, problem, setting, result, bundle, spent, model)
-    tuned = Tuning(state["as_of"], f"parameters of version {setting.version}, which it challenges")
-    return candidate.registered(settings, use_case, trained, tuned, digest, result.message)
+        report(f"{start.trainer.family}: {result.recipe.name}")
+        model = replace(start.trainer, device=device()).fit(result.recipe, start.knowledge)
+    versions = {**start.state["versions"], history.table(use_case): start.table_version}
+    pins.pin(settings, versions, by=f"{use_case.name} challenge {digest[:16]}")
+    folder = settings.home / "training" / use_case.name / digest[:16]
+    bundle = _write(start, model, _made_from(start, result, model), folder)
+    challenges.record(settings, _record(start, result, bundle))
+    trained = _trained(settings, start, result, model, bundle)
+    tuned = Tuning(start.state["as_of"], f"parameters of version {start.champion_version}, which it challenges")
+    return candidate.registered(settings, use_case, replace(trained, cost=spent), tuned, digest, result.message)
 
 
-def fit(
-    rows: History, use_case: UseCase, recipe: Recipe, as_of: datetime, share: Share, family: str,
-    parameters: Mapping[str, Any],
-) -> Model:  # fmt: skip
-    """The challenger's model, trained on this machine's device."""
-    return recipes.fit(rows, use_case, recipe, as_of, share, family, parameters, device=device())
-
-
-def _setting(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime) -> _Setting:
-    rows = history.read(lakehouse, use_case)
+def _start(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, decision: RetrainingDecision) -> _Start:
+    name = history.table(use_case)
+    version = lakehouse.version(name)
+    events = history.read(lakehouse, use_case)
     current = promotions.champion(lakehouse.settings, use_case)
     if current is None:
         raise Invalid(f"{use_case.name}: expected a champion to challenge, found none; train the first one")
+    assert version is not None
     bundle = champions.bundle(use_case, current.version, current.sha256)
-    model = champions.model(use_case, current.version, current.sha256, rows.names)
-    monitored, learned_until = MonitoredHistory.of(rows, use_case), bundle.manifest.learned_until
-    champion = Champion(model, recipe_of(use_case, bundle), learned_until, monitored.delay(learned_until).share)
-    family, parameters = _family(problem_of(use_case), bundle)
-    share = monitored.delay(as_of).share
-    return _Setting(rows, champion, current.version, current.sha256, family, parameters, share)
+    model = champions.model(use_case, current.version, current.sha256, events.names)
+    monitored, learned_until = MonitoredHistory.of(events, use_case), bundle.manifest.learned_until
+    learned, knowledge = (
+        LabelKnowledge(moment, monitored.delay(moment).share) for moment in (learned_until, decision.as_of)
+    )
+    return _Start(
+        decision=decision,
+        trainer=RecipeTrainer(events, use_case, *_family(problem_of(use_case), bundle)),
+        champion=ComparedChampion(model, recipe_of(use_case, bundle), learned),
+        champion_version=current.version,
+        champion_sha256=current.sha256,
+        knowledge=knowledge,
+        table_version=version,
+        state=lakehouse.state(name),
+    )
 
 
 def recipe_of(use_case: UseCase, bundle: Bundle) -> Recipe:
@@ -162,47 +146,36 @@ def _family(problem: Problem, bundle: Bundle) -> tuple[str, dict[str, Any]]:
     return family, {**training.get("parameters", {}), **steps}
 
 
-def _made_from(
-    use_case: UseCase,
-    state: Mapping[str, Any],
-    version: int,
-    decision: RetrainingDecision,
-    setting: _Setting,
-    result: Challenge,
-) -> dict[str, Any]:
-    """Data and code of a challenger, as its manifest records them."""
-    problem = problem_of(use_case)
-    since = result.numbers["since"]
+def _made_from(start: _Start, result: Challenge, model: Model) -> dict[str, Any]:
+    """Data, code and parameters of a challenger, as its manifest records them."""
+    problem, decision, trainer = start.problem, start.decision, start.trainer
     as_of = decision.as_of.isoformat()
     return {
         "as_of": as_of,
-        "table": history.table(use_case),
-        "table_version": version,
-        "versions": dict(state["versions"]),
-        "training_set": dict(state),
+        "table": history.table(trainer.use_case),
+        "table_version": start.table_version,
+        "versions": dict(start.state["versions"]),
+        "training_set": dict(start.state),
         "recipe": result.recipe.name,
         "retraining": {"trigger": decision.trigger, "reason": decision.reason, "episode": str(decision.episode)},
-        "negative_rate": problem.family(setting.family).negative_rate,
+        "negative_rate": problem.family(trainer.family).negative_rate,
         "seed": problem.seed,
         "device": device(),
         "review": asdict(problem.review),
         "windows": {
             "maturity_days": result.recipe.negative_after / timedelta(days=1),
-            "validation_start": since,
+            "validation_start": result.numbers["since"],
             "judged_start": as_of,
             "judged_end": as_of,
         },
         **provenance.of_code(),
+        "digest": start.digest,
+        "parameters": dict(trainer.parameters),
+        "steps": model.steps,
     }
 
 
-def _record(
-    use_case: UseCase,
-    decision: RetrainingDecision,
-    setting: _Setting,
-    result: Challenge,
-    bundle: Bundle,
-) -> ChallengeRecord:
+def _record(start: _Start, result: Challenge, bundle: Bundle) -> ChallengeRecord:
     """The evidence for the gate; its digest depends on bundle, champion, versions of rows, and rules."""
     training = bundle.manifest.training
     evidence = {
@@ -213,43 +186,33 @@ def _record(
         "left_out": list(result.left_out),
         "metrics": {name: {"average_precision": value} for name, value in result.numbers["tried"].items()},
     }
-    digest = provenance.digest(
-        "evidence of a challenge", training["digest"], bundle.sha256, setting.version, setting.sha256
-    )
+    champion = (start.champion_version, start.champion_sha256)
+    digest = provenance.digest("evidence of a challenge", training["digest"], bundle.sha256, *champion)
     return ChallengeRecord(
-        digest, use_case.name, decision.as_of, bundle.sha256, setting.version, setting.sha256,
+        digest, start.trainer.use_case.name, start.decision.as_of, bundle.sha256, *champion,
         provenance.plain(evidence), training["versions"],
     )  # fmt: skip
 
 
-def _write(
-    use_case: UseCase, problem: Problem, setting: _Setting, model: Model, training: Mapping[str, Any], folder: Path
-) -> Bundle:
-    features = tuple((name, "float32") for name in setting.history.names)
-    threshold = problem.review.threshold
-    manifest = Manifest(use_case.name, setting.family, features, threshold, training["as_of"], training)
+def _write(start: _Start, model: Model, training: Mapping[str, Any], folder: Path) -> Bundle:
+    trainer, threshold = start.trainer, start.problem.review.threshold
+    features = tuple((name, "float32") for name in trainer.history.names)
+    manifest = Manifest(trainer.use_case.name, trainer.family, features, threshold, training["as_of"], training)
     shutil.rmtree(folder, ignore_errors=True)
     return bundles.write(folder, model, manifest)
 
 
-def _trained(
-    settings: Settings,
-    problem: Problem,
-    setting: _Setting,
-    result: Challenge,
-    bundle: Bundle,
-    spent: cost.Cost,
-    model: Model,
-) -> Trained:
-    """The challenge in the form of a usual training: champion and recipes are the contestants."""
+def _trained(settings: Settings, start: _Start, result: Challenge, model: Model, bundle: Bundle) -> Trained:
+    """The challenge in the form of a usual training, without its cost: champion and recipes are the contestants."""
     assert result.compared is not None
     rows, labels = result.compared.rows, result.compared.labels
+    parameters = start.trainer.parameters
     contestants = {
-        name: ValidatedContender(name, "recipe", evaluate(problem, rows, scores), scores, setting.parameters)
+        name: ValidatedContender(name, "recipe", evaluate(start.problem, rows, scores), scores, parameters)
         for name, scores in result.compared.scores.items()
     }
     best = contestants[result.recipe.name]
-    winner = ValidatedContender(setting.family, "family", best.metrics, best.scores, setting.parameters, model.steps)
+    winner = ValidatedContender(start.trainer.family, "family", best.metrics, best.scores, parameters, model.steps)
     session, first = bundle.session(), rows.examples.features[:COUNTED_ROWS]
     return Trained(
         bundle=bundle,
@@ -258,6 +221,6 @@ def _trained(
         slices={},
         labels=labels,
         rows={"compared": len(labels)},
-        cost=spent,
+        cost=cost.Cost(),
         predictions=cost.per_thousand(settings, lambda: score(session, first), len(first)),
     )

@@ -2,7 +2,7 @@
 
 The gate of every other training judges mature rows, but weeks pass until rows of the new world are mature. Here the
 champion and the recipes are compared on the events since the change whose labels are known, with cross-fitting
-(`jobs.training.recipes.compare`). Training the challenger is in `jobs.retraining.challenger`.
+(`jobs.training.recipe_trainer.compare_recipes`). Training the challenger is in `jobs.retraining.challenger`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from jobs.datasets.history import History
-from jobs.evaluation import challenger_gate
 from jobs.evaluation.baselines import TRAINING_ROWS, Baselines, baselines
+from jobs.evaluation.challenger_gate import challenger_checks
 from jobs.evaluation.limits import Limits
 from jobs.evaluation.paired_comparison import Contender, Rows
 from jobs.evaluation.verdict import Check
@@ -25,7 +25,8 @@ from jobs.retraining.policy import RetrainingDecision
 from jobs.stats.paired_bootstrap import interval, observed, rank, resampled
 from jobs.times import midnight
 from jobs.training import recipes
-from jobs.training.recipes import Champion, Comparison, Recipe, Share
+from jobs.training.recipe_trainer import ComparedChampion, Comparison, RecipeTrainer, compare_recipes
+from jobs.training.recipes import LabelKnowledge, Recipe, Share
 from jobs.use_case import UseCase, problem_of
 
 LEVEL, RESAMPLES = {"age": 0.95, "alarm": 0.75, "growth": 0.75}, 500
@@ -64,26 +65,27 @@ class Challenge:
 
 
 def challenge(
-    history: History, use_case: UseCase, champion: Champion, decision: RetrainingDecision, share: Share,
-    family: str, tuned: Mapping[str, Any], seed: int,
-) -> Challenge:  # fmt: skip
+    trainer: RecipeTrainer, champion: ComparedChampion, decision: RetrainingDecision, share: Share, seed: int
+) -> Challenge:
     """Compare the recipes that suit the decision with champion and baselines, overall and by slice, as known at its
     moment.
 
     Args:
-        share, family, tuned: as `jobs.training.recipes.fit`.
+        share: F of `jobs.training.recipes`, as known at that moment.
+        seed: of the bootstrap.
     """
-    as_of, choices = decision.as_of, choices_of(use_case, decision, family)
-    since = midnight(decision.episode) if decision.episode else as_of - COMPARED_ON
-    compared = recipes.compare(history, use_case, choices, champion, as_of, since, share, family, tuned)
+    history, use_case = trainer.history, trainer.use_case
+    choices = choices_of(use_case, decision, trainer.family)
+    since = midnight(decision.episode) if decision.episode else decision.as_of - COMPARED_ON
+    compared = compare_recipes(trainer, choices, champion, LabelKnowledge(decision.as_of, share), since)
     if not compared.positives:
         return Challenge(choices[0], "no positives are known to compare on")
     values = {name: compared.average_precision(name) for name in compared.scores}
     best = chosen(compared, choices, values, seed)
     rivals = _baselines(history, use_case, compared, since)
-    follows = decision.episode is not None and champion.learned_until > since
+    follows = decision.episode is not None and champion.learned.as_of > since
     limits = replace(_limits(use_case, seed), level=LEVEL.get(decision.trigger, LEVEL["age"]))
-    checks = challenger_gate.compare(
+    checks = challenger_checks(
         Contender(best.name, compared.scores[best.name]), Contender("the champion", compared.scores["champion"]),
         rivals.contenders, _rows(history, compared), limits, follows,
     )  # fmt: skip

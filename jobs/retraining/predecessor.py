@@ -16,7 +16,7 @@ from jobs.ground_truth.label_maturity import MATURE
 from jobs.ground_truth.reports import reported_until
 from jobs.retraining.comparison import difference
 from jobs.times import MICROSECONDS_A_DAY, microseconds
-from jobs.training.recipes import Comparison
+from jobs.training.recipe_trainer import Comparison
 from jobs.use_case import UseCase, problem_of
 
 LEVEL = 0.99
@@ -25,12 +25,12 @@ LEAST_POSITIVES = 20
 LONGEST_PROMOTION = timedelta(days=60)
 """Promotions older than this are not compared: by then the policy has decided about later challengers."""
 NAMES = ("present", "former")
-Scores = Callable[[Bools], Floats]
+ScoresOfRows = Callable[[Bools], Floats]
 """Mask of rows of a history -> a model's scores of these rows."""
 
 
 @dataclass(frozen=True)
-class Hindsight:
+class PredecessorComparison:
     """The comparison of a champion with its predecessor on mature labels."""
 
     worse: bool
@@ -43,16 +43,29 @@ class Hindsight:
     """Average precision of its predecessor on the same rows."""
 
 
-def hindsight(
-    history: History, use_case: UseCase, present: Scores, former: Scores, delay: Delay, since: datetime, as_of: datetime
-) -> Hindsight:
-    """Compare two models on the mature events since a promotion, as known at `as_of`.
+@dataclass(frozen=True)
+class Succession:
+    """A promotion that is looked back at."""
+
+    present: ScoresOfRows
+    """Of the champion."""
+    former: ScoresOfRows
+    """Of its predecessor."""
+    since: datetime
+    """When the champion took over."""
+
+
+def compare_with_predecessor(
+    history: History, use_case: UseCase, succession: Succession, delay: Delay, as_of: datetime
+) -> PredecessorComparison:
+    """Compare a champion with its predecessor on the mature events since its promotion, as known at `as_of`.
 
     An event is mature at the age at which a share `MATURE` of the reports is in, by the learned `delay`. Age is counted
     to the last report, so that no event becomes mature while no reports arrive.
     """
+    since = succession.since
     if as_of - since > LONGEST_PROMOTION:
-        return Hindsight(
+        return PredecessorComparison(
             False, f"in production since {since:%Y-%m-%d}, more than {LONGEST_PROMOTION.days} days: it stays"
         )
     last_report = reported_until(history.labels.known_at[history.labels.values], as_of)
@@ -65,13 +78,13 @@ def hindsight(
         message = (
             f"{positives} of {LEAST_POSITIVES} mature positives are known of what it decided since {since:%Y-%m-%d}"
         )
-        return Hindsight(False, message, positives)
+        return PredecessorComparison(False, message, positives)
     rows = history.rows(chosen, labels)
-    compared = Comparison(rows, {name: of(chosen) for name, of in zip(NAMES, (present, former), strict=True)})
+    compared = Comparison(rows, {"present": succession.present(chosen), "former": succession.former(chosen)})
     mine, theirs = (compared.average_precision(name) for name in NAMES)
     low, high = difference(compared, "former", "present", LEVEL, problem_of(use_case).seed)
     message = (
         f"average precision {mine:.3f} since {since:%Y-%m-%d}, the former champion would have had {theirs:.3f}, on "
         f"{positives} mature positives (difference {low:+.3f} to {high:+.3f})"
     )
-    return Hindsight(low > 0, message, positives, mine, theirs)
+    return PredecessorComparison(low > 0, message, positives, mine, theirs)

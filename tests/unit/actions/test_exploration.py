@@ -124,9 +124,14 @@ def test_labels_of_blocked_events_are_never_known_and_never_taken_for_good() -> 
 
 def test_recipes_weigh_by_what_an_event_stands_for() -> None:
     made = world()
-    plain = recipes.rows(made, FRAUD, recipes.usual(FRAUD), START + 40 * DAY, np.ones_like)
+    plain = recipes.rows(made, FRAUD, recipes.usual(FRAUD), recipes.LabelKnowledge(START + 40 * DAY, np.ones_like))
     weights = np.random.default_rng(2).choice([1.0, 4.0], len(made))
-    found = recipes.rows(acting.observed(made, weights), FRAUD, recipes.usual(FRAUD), START + 40 * DAY, np.ones_like)
+    found = recipes.rows(
+        acting.observed(made, weights),
+        FRAUD,
+        recipes.usual(FRAUD),
+        recipes.LabelKnowledge(START + 40 * DAY, np.ones_like),
+    )
     assert found.examples.weights is not None and plain.examples.weights is not None
     ratio = found.examples.weights / plain.examples.weights
     places = np.searchsorted(made.times, found.times)

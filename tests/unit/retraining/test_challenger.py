@@ -22,6 +22,7 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import challenges, promotions
 from jobs.ledger.promotions import Kind
 from jobs.models.catalog import new_model
+from jobs.models.protocol import Model
 from jobs.models.runtime import score
 from jobs.problem import Family, Rule
 from jobs.promotion import promote
@@ -35,7 +36,8 @@ from jobs.retraining.policy import RetrainingDecision
 from jobs.settings import Settings
 from jobs.times import NEVER, microseconds
 from jobs.training import recipes
-from jobs.training.recipes import Champion
+from jobs.training.recipe_trainer import ComparedChampion, RecipeTrainer
+from jobs.training.recipes import LabelKnowledge
 from jobs.use_cases.fraud import FRAUD, PROBLEM
 
 DAY = timedelta(days=1)
@@ -163,10 +165,12 @@ def test_a_challenger_that_breaks_a_guard_slice_is_refused() -> None:
     labels = LabelVersions(rows, np.ones(len(rows), bool), history.times[rows], np.full(len(rows), NEVER))
     features = np.where(old[:, None], history.features * [1, 0, 1], history.features).astype(np.float32)
     guarded = replace(history, labels=labels, features=features, slices={"unchanged": old})
-    model = recipes.fit(guarded, SMALL, recipes.usual(SMALL), began, share, "boosted", PARAMETERS)
+    trainer = RecipeTrainer(guarded, SMALL, "boosted", PARAMETERS)
+    model = trainer.fit(recipes.usual(SMALL), LabelKnowledge(began, share))
     # A champion that is perfect where nothing changed, and worthless elsewhere.
-    champion = Champion(Careful(model, guarded, old), recipes.usual(SMALL), began - DAY, share)  # type: ignore[arg-type]
-    found = challenge(guarded, SMALL, champion, decision, share, "boosted", PARAMETERS, 0)
+    careful: Any = Careful(model, guarded, old)
+    champion = ComparedChampion(careful, recipes.usual(SMALL), LabelKnowledge(began - DAY, share))
+    found = challenge(trainer, champion, decision, share, 0)
     outcomes = {check.name: check.outcome for check in found.checks}
     assert outcomes["better_than_champion"] == "passed" and outcomes["slice:unchanged"] == "failed"
     assert not found.better and "slice unchanged is worse beyond noise" in found.reasons[0]
@@ -211,11 +215,13 @@ def test_a_champion_of_the_same_change_stays_only_if_it_is_better() -> None:
     share, recipe = MonitoredHistory.of(history, SMALL).delay(as_of).share, recipes.recent()[1]
     decision = RetrainingDecision(as_of, True, "growth", "change", began.date(), 90)
 
-    def against(model: object, until: datetime) -> Challenge:
-        champion = Champion(model, recipe, until, share)  # type: ignore[arg-type]
-        return challenge(history, SMALL, champion, decision, share, "boosted", PARAMETERS, 0)
+    trainer = RecipeTrainer(history, SMALL, "boosted", PARAMETERS)
 
-    earlier = recipes.fit(history, SMALL, recipe, began + 6 * DAY, share, "boosted", PARAMETERS)
+    def against(model: Model, until: datetime) -> Challenge:
+        champion = ComparedChampion(model, recipe, LabelKnowledge(until, share))
+        return challenge(trainer, champion, decision, share, 0)
+
+    earlier = trainer.fit(recipe, LabelKnowledge(began + 6 * DAY, share))
     follows = against(earlier, began + 6 * DAY)
     assert follows.better == (follows.numbers["upper"] > 0) and follows.better
     stranger = against(earlier, began - DAY)

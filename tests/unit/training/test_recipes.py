@@ -18,7 +18,8 @@ from jobs.retraining.comparison import choices_of, chosen
 from jobs.retraining.policy import RetrainingDecision
 from jobs.times import NEVER, microseconds
 from jobs.training import recipes
-from jobs.training.recipes import Champion, Comparison, Recipe
+from jobs.training.recipe_trainer import ComparedChampion, Comparison, RecipeTrainer, compare_recipes
+from jobs.training.recipes import LabelKnowledge, Recipe
 from jobs.use_cases.fraud import FRAUD
 
 
@@ -27,20 +28,21 @@ def share(ages: np.ndarray) -> np.ndarray:
 
 
 MADE = world()
+QUICK = RecipeTrainer(MADE, FRAUD, "boosted", {"rounds": 5})
 YOUNG = Recipe("young", 2 * DAY, 7 * DAY, corrected=True)
 
 
 def test_only_what_is_known_at_the_moment_is_learned_from() -> None:
     as_of = START + 20 * DAY
     for recipe in (YOUNG, recipes.usual(FRAUD)):
-        found = recipes.rows(MADE, FRAUD, recipe, as_of, share)
+        found = recipes.rows(MADE, FRAUD, recipe, LabelKnowledge(as_of, share))
         assert found.times.max() <= microseconds(as_of)
         known = MADE.labels_at(as_of)
         in_it = np.isin(MADE.times, found.times)
         assert (known[in_it] == 1).sum() == found.examples.labels.sum()
         unreported = found.times[~found.examples.labels]
         assert unreported.max() <= microseconds(as_of - recipe.negative_after)
-    usual = recipes.rows(MADE, FRAUD, recipes.usual(FRAUD), as_of, share)
+    usual = recipes.rows(MADE, FRAUD, recipes.usual(FRAUD), LabelKnowledge(as_of, share))
     np.testing.assert_array_equal(usual.examples.weights, np.ones(len(usual), np.float32))
     wanted = MADE.training_rows(as_of, FRAUD)
     np.testing.assert_array_equal(usual.times, wanted.times)
@@ -49,7 +51,7 @@ def test_only_what_is_known_at_the_moment_is_learned_from() -> None:
 def test_reports_stand_for_those_that_will_come() -> None:
     as_of = START + DAYS * DAY
     flat = replace(YOUNG, half_life=None)
-    found = recipes.rows(MADE, FRAUD, flat, as_of, share)
+    found = recipes.rows(MADE, FRAUD, flat, LabelKnowledge(as_of, share))
     weights, ages = found.examples.weights, (microseconds(as_of) - found.times) / A_DAY
     assert weights is not None
     recent = (ages > 2) & (ages < 8)
@@ -66,20 +68,18 @@ def test_where_every_report_takes_a_week_the_last_week_is_nobodys_negative() -> 
         return (np.asarray(ages) >= 7).astype(float)
 
     assert recipes.silent(after_a_week) == 7 * DAY and recipes.negative_after(YOUNG, share) == YOUNG.negative_after
-    found = recipes.rows(MADE, FRAUD, YOUNG, as_of, after_a_week)
+    found = recipes.rows(MADE, FRAUD, YOUNG, LabelKnowledge(as_of, after_a_week))
     assert found.times[~found.examples.labels].max() <= microseconds(as_of - 7 * DAY)
     champion = new_model("boosted", {"rounds": 5})
     champion.fit(MADE.training_rows(START + 20 * DAY, FRAUD).examples, None, seed=0, device="cpu")
-    judged = Champion(champion, recipes.usual(FRAUD), START + 20 * DAY, share)
-    compared = recipes.compare(
-        MADE, FRAUD, (YOUNG,), judged, as_of, START + 25 * DAY, after_a_week, "boosted", {"rounds": 5}
-    )
+    judged = ComparedChampion(champion, recipes.usual(FRAUD), LabelKnowledge(START + 20 * DAY, share))
+    compared = compare_recipes(QUICK, (YOUNG,), judged, LabelKnowledge(as_of, after_a_week), START + 25 * DAY)
     assert compared.rows.times[~compared.labels].max() <= microseconds(as_of - 7 * DAY)
     assert compared.rows.times[compared.labels].max() > microseconds(as_of - 7 * DAY)
 
 
 def test_a_row_weighs_half_after_each_half_life() -> None:
-    found = recipes.rows(MADE, FRAUD, replace(YOUNG, corrected=False), START + DAYS * DAY, share)
+    found = recipes.rows(MADE, FRAUD, replace(YOUNG, corrected=False), LabelKnowledge(START + DAYS * DAY, share))
     assert found.examples.weights is not None
     ages = (microseconds(START + DAYS * DAY) - found.times) / A_DAY
     newest = found.examples.weights[np.argmin(ages)] / 0.5 ** (ages.min() / 7)
@@ -92,10 +92,9 @@ def test_after_a_change_the_recipe_that_weighs_recent_rows_wins() -> None:
     champion = new_model("boosted", {"rounds": 30})
     champion.fit(changed.training_rows(START + 30 * DAY, FRAUD).examples, None, seed=0, device="cpu")
     usual = recipes.usual(FRAUD)
-    found = recipes.compare(
-        changed, FRAUD, (usual, YOUNG), Champion(champion, usual, since, share), as_of, since, share, "boosted",
-        {"rounds": 30},
-    )  # fmt: skip
+    trainer = RecipeTrainer(changed, FRAUD, "boosted", {"rounds": 30})
+    compared = ComparedChampion(champion, usual, LabelKnowledge(since, share))
+    found = compare_recipes(trainer, (usual, YOUNG), compared, LabelKnowledge(as_of, share), since)
     values = {name: found.average_precision(name) for name in found.scores}
     assert values["young"] > values[usual.name] > 2 * values["champion"]
     assert found.positives == (changed.labels_at(as_of)[changed.times > microseconds(since)] == 1).sum()
@@ -104,18 +103,18 @@ def test_after_a_change_the_recipe_that_weighs_recent_rows_wins() -> None:
 def test_nobody_is_compared_on_rows_that_were_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
     as_of, since = START + 20 * DAY, START + 15 * DAY
     held_out: list[np.ndarray] = []
-    fit = recipes.fit
+    fit = RecipeTrainer.fit
 
     def spy(*arguments: Any, **named: Any) -> Any:
         held_out.append(named["without"])
         return fit(*arguments, **named)
 
-    monkeypatch.setattr(recipes, "fit", spy)
+    monkeypatch.setattr(RecipeTrainer, "fit", spy)
     champion = new_model("boosted", {"rounds": 5})
     champion.fit(MADE.training_rows(as_of, FRAUD).examples, None, seed=0, device="cpu")
     # The champion learned from half of the events too: its recipe is cross-fitted like the others.
-    knowing = Champion(champion, recipes.usual(FRAUD), since + 2 * DAY, share)
-    found = recipes.compare(MADE, FRAUD, (YOUNG,), knowing, as_of, since, share, "boosted", {"rounds": 5})
+    knowing = ComparedChampion(champion, recipes.usual(FRAUD), LabelKnowledge(since + 2 * DAY, share))
+    found = compare_recipes(QUICK, (YOUNG,), knowing, LabelKnowledge(as_of, share), since)
     one, two = held_out[2:]
     assert not (one & two).any() and (held_out[0] == one).all() and (held_out[1] == two).all()
     assert ((one | two) == (MADE.times > microseconds(since))).all()
@@ -131,14 +130,12 @@ def test_a_champion_is_compared_by_the_halves_it_was_chosen_by() -> None:
     def quicker(ages: np.ndarray) -> np.ndarray:
         return 1 - np.exp(-np.asarray(ages) / 3.0)
 
-    first = recipes.compare(
-        MADE, FRAUD, (YOUNG,), Champion(before, recipes.usual(FRAUD), since, share), then, since, quicker, "boosted",
-        {"rounds": 5},
-    )  # fmt: skip
+    former = ComparedChampion(before, recipes.usual(FRAUD), LabelKnowledge(since, share))
+    first = compare_recipes(QUICK, (YOUNG,), former, LabelKnowledge(then, quicker), since)
     # Of a champion that comes from elsewhere the same two models are fitted again, as the delay was known then.
-    promoted = Champion(before, YOUNG, then, quicker)
+    promoted = ComparedChampion(before, YOUNG, LabelKnowledge(then, quicker))
     seen = [
-        recipes.compare(MADE, FRAUD, (YOUNG,), champion, now, since, share, "boosted", {"rounds": 5})
+        compare_recipes(QUICK, (YOUNG,), champion, LabelKnowledge(now, share), since)
         for champion in (promoted, replace(promoted, halves=first.halves["young"]))
     ]
     np.testing.assert_array_equal(seen[0].scores["champion"], seen[1].scores["champion"])
@@ -150,22 +147,19 @@ def test_a_mean_of_recipes_predicts_between_them_and_is_compared_as_it_would_be_
     parts = (YOUNG, replace(YOUNG, name="younger", half_life=2 * DAY))
     together = recipes.mean(parts)
     assert together.name == "mean of young, younger"
-    single = [recipes.fit(MADE, FRAUD, part, as_of, share, "boosted", {"rounds": 5}) for part in parts]
-    made = recipes.fit(MADE, FRAUD, together, as_of, share, "boosted", {"rounds": 5})
+    knowledge = LabelKnowledge(as_of, share)
+    single = [QUICK.fit(part, knowledge) for part in parts]
+    made = QUICK.fit(together, knowledge)
     chances = np.array([model.predict(MADE.features) for model in (made, *single)])
     logits = np.log(chances / (1 - chances))
     np.testing.assert_allclose(logits[0], logits[1:].mean(axis=0), atol=1e-9)
-    champion = Champion(single[0], YOUNG, since, share)
-    arguments: Any = (champion, as_of, since, share, "boosted", {"rounds": 5})
-    both = recipes.compare(MADE, FRAUD, (together, *parts), *arguments)
-    alone = recipes.compare(MADE, FRAUD, (together,), *arguments)
+    champion = ComparedChampion(single[0], YOUNG, LabelKnowledge(since, share))
+    both = compare_recipes(QUICK, (together, *parts), champion, knowledge, since)
+    alone = compare_recipes(QUICK, (together,), champion, knowledge, since)
     np.testing.assert_array_equal(both.scores[together.name], alone.scores[together.name])
     assert list(alone.scores) == ["champion", together.name]
     held, now = MADE.times > microseconds(since), both.halves[together.name].models
-    fitted = [
-        recipes.fit(MADE, FRAUD, together, as_of, share, "boosted", {"rounds": 5}, held & (MADE.blocks % 2 == half))
-        for half in range(2)
-    ]
+    fitted = [QUICK.fit(together, knowledge, held & (MADE.blocks % 2 == half)) for half in range(2)]
     for one, other in zip(now, fitted, strict=True):
         np.testing.assert_array_equal(one.predict(MADE.features), other.predict(MADE.features))
 

@@ -80,8 +80,8 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             severity=dg.AssetCheckSeverity.WARN,
             description="; ".join(judged.alarms) or judged.note or "nothing is over the line",
         )
-        wanted = judged.alarms or config.html
-        html = _report_file(lakehouse, use_case, judged.report) if judged.report and wanted else {}
+        writes_html = judged.alarms or config.html
+        html = _report_file(lakehouse, use_case, judged.report) if judged.report and writes_html else {}
         yield dg.MaterializeResult(metadata={**judged.metadata, **html})
 
     return drift
@@ -138,16 +138,16 @@ def _judged(
     if came := nightly_evidence.prepare(lakehouse, use_case, champions, as_of):
         report.prepare(lakehouse, use_case, bundle, logged, came)
     measured = nightly_evidence.measurement(lakehouse, use_case, champions, as_of)
-    days, found = measured.judged(use_case.label_features, SHOWN_DAYS), None
+    days, drift_report = measured.judged(use_case.label_features, SHOWN_DAYS), None
     if days and measured.stable is not None:
-        found = report.report(lakehouse, use_case, bundle, logged, days, measured.stable.days)
+        drift_report = report.report(lakehouse, use_case, bundle, logged, days, measured.stable.days)
     why = f"features and scores cannot be judged: {measured.unmeasured or 'no day is counted yet'}"
     label = label_drift(decided.known.labelled)
-    return _Judged(logged.model_version, found, label, measured.concept, why if found is None else "")
+    return _Judged(logged.model_version, drift_report, label, measured.concept, why if drift_report is None else "")
 
 
-def _drift_shown(found: "DriftReport") -> dict[str, Any]:
-    last = found.last
+def _drift_shown(drift_report: "DriftReport") -> dict[str, Any]:
+    last = drift_report.last
     rows = [
         {
             "feature": name,
@@ -159,25 +159,25 @@ def _drift_shown(found: "DriftReport") -> dict[str, Any]:
         }
         for name, each in sorted(last.features.items(), key=lambda item: -item[1].score)
     ]
-    told = found.two_sample
-    by_day = {each.day: {name: one.score for name, one in each.features.items()} for each in found.judged}
+    two_sample = drift_report.two_sample
+    by_day = {each.day: {name: one.score for name, one in each.features.items()} for each in drift_report.judged}
     return {
         "day": str(last.day),
         "drift_score": last.score,
         "votes": ", ".join(f"{days} d" for days in last.votes) or "none",
-        "named": ", ".join(found.named) or "none",
-        "reference": f"{found.reference[0]} to {found.reference[1]}",
+        "named": ", ".join(drift_report.named) or "none",
+        "reference": f"{drift_report.reference[0]} to {drift_report.reference[1]}",
         "prediction_drift_score": last.features["score"].score if "score" in last.features else 0.0,
-        **({"two_sample_auc": told.auc, "two_sample_score": told.score} if told else {}),
+        **({"two_sample_auc": two_sample.auc, "two_sample_score": two_sample.score} if two_sample else {}),
         **({"by_day": monitoring.drift_over_days(by_day)} if any(by_day.values()) else {}),
         **({"features": markdown_table(pa.Table.from_pylist(rows))} if rows else {}),
     }
 
 
-def _report_file(lakehouse: Lakehouse, use_case: UseCase, found: "DriftReport") -> dict[str, Any]:
+def _report_file(lakehouse: Lakehouse, use_case: UseCase, drift_report: "DriftReport") -> dict[str, Any]:
     from jobs.drift import evidently_report
 
-    path = evidently_report.write(lakehouse.settings, use_case, found)
+    path = evidently_report.write(lakehouse.settings, use_case, drift_report)
     return {"report": dg.MetadataValue.path(str(path)), "report_url": dg.MetadataValue.url(path.as_uri())}
 
 
@@ -222,30 +222,32 @@ def _skew(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
     return skew
 
 
-def _skew_shown(found: "Checked") -> dict[str, Any]:
+def _skew_shown(checked: "Checked") -> dict[str, Any]:
     rows = [
         {
             "feature": each.feature,
-            "share of rows": found.share(each.rows),
+            "share of rows": checked.share(each.rows),
             "median difference": each.size,
             "diagnosis": each.diagnosis or "unknown",
             "detail": each.detail,
         }
-        for each in found.skew.features
+        for each in checked.skew.features
     ]
     return {
-        "model_version": found.model_version,
-        "days": ", ".join(map(str, found.days)),
-        "rows_compared": found.skew.rows,
-        "rows_unknown_offline": found.skew.unknown,
-        "features_compared": len(found.features),
+        "model_version": checked.model_version,
+        "days": ", ".join(map(str, checked.days)),
+        "rows_compared": checked.skew.rows,
+        "rows_unknown_offline": checked.skew.unknown,
+        "features_compared": len(checked.features),
         "features_that_differ": len(rows),
         **({"differences": markdown_table(pa.Table.from_pylist(rows))} if rows else {}),
     }
 
 
-def _in_words(each: "FeatureSkew", found: "Checked") -> str:
-    return f"{each.feature}: {each.diagnosis or 'unexplained'} in {found.share(each.rows):.1%} of rows ({each.detail})"
+def _in_words(each: "FeatureSkew", checked: "Checked") -> str:
+    return (
+        f"{each.feature}: {each.diagnosis or 'unexplained'} in {checked.share(each.rows):.1%} of rows ({each.detail})"
+    )
 
 
 def _bundle(champions: Champions, use_case: UseCase, version: int, as_of: datetime) -> Bundle:

@@ -78,17 +78,17 @@ def _explanation(use_case: UseCase) -> dg.AssetsDefinition:
     return explanation
 
 
-def _decisions(use_case: UseCase, rows: pa.Table, found: Any, threshold: float) -> dg.MetadataValue:
+def _decisions(use_case: UseCase, rows: pa.Table, explained: Any, threshold: float) -> dg.MetadataValue:
     ids = rows[use_case.event_id].to_pylist()
-    shown = range(len(found.scores))
+    shown = range(len(explained.scores))
     return markdown_table(
         pa.table(
             {
                 use_case.event_id: [str(ids[i]) for i in shown],
-                "score": [float(found.scores[i]) for i in shown],
-                "decision": [bool(found.scores[i] >= np.float32(threshold)) for i in shown],
+                "score": [float(explained.scores[i]) for i in shown],
+                "decision": [bool(explained.scores[i] >= np.float32(threshold)) for i in shown],
                 "because": [
-                    ", ".join(f"{name} = {value:.4g} ({added:+.2f})" for name, value, added in found.reasons(i))
+                    ", ".join(f"{name} = {value:.4g} ({added:+.2f})" for name, value, added in explained.reasons(i))
                     for i in shown
                 ],
             }

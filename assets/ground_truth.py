@@ -51,11 +51,11 @@ def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs.ground_truth import outcomes
 
         as_of = moment(context, lakehouse, use_case)
-        known = outcomes.events(lakehouse, use_case, as_of)
-        if not len(known):
+        recent = outcomes.events(lakehouse, use_case, as_of)
+        if not len(recent):
             return dg.MaterializeResult(metadata={"notes": "no events yet"})
-        maturity = job.maturity(known.labelled)
-        delay, days = known.labelled.delay, np.array(maturity.days, dtype="datetime64[D]")
+        maturity = job.maturity(recent.labelled)
+        delay, days = recent.labelled.delay, np.array(maturity.days, dtype="datetime64[D]")
         mature = maturity.mature()
         rows = {
             "day": days.astype(str),
@@ -72,7 +72,7 @@ def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
                 "mature_after_days": round(delay.bound(job.MATURE), 1),
                 "median_delay_days": round(delay.bound(0.5), 1),
                 "reports_learned_from": delay.reports,
-                "reports_heard_until": _instant(known.labelled.reported_until),
+                "reports_heard_until": _instant(recent.labelled.reported_until),
                 "positives_to_come": float(maturity.to_come.sum()),
                 "maturity": monitoring.delay_and_maturity(
                     delay.ages,
@@ -244,12 +244,12 @@ def _first(estimates: pl.DataFrame) -> pl.DataFrame:
 def _errors(estimates: pl.DataFrame, real: pl.DataFrame) -> dict[str, Any]:
     """Mean absolute error of first estimates, of days whose truth has come in since."""
     truth = real.filter(pl.col("judged") & pl.col("value").is_not_null())
-    both = _first(estimates).join(
+    with_errors = _first(estimates).join(
         truth.select("event_date", "model_version", "metric", "value"), on=["event_date", "model_version", "metric"]
     )
-    errors = both.group_by("metric").agg((pl.col("expected") - pl.col("value")).abs().mean()).sort("metric")
+    errors = with_errors.group_by("metric").agg((pl.col("expected") - pl.col("value")).abs().mean()).sort("metric")
     return {f"error_of_{metric}": error for metric, error in errors.rows()} | {
-        "estimates_that_came_due": both["event_date"].n_unique()
+        "estimates_that_came_due": with_errors["event_date"].n_unique()
     }
 
 

@@ -107,22 +107,24 @@ def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
         champions: dg.ResourceParam[Champions],
         now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
-        measured, seen = nightly_evidence.evidence(lakehouse, use_case, champions, moment(context, lakehouse, use_case))
+        measured, daily = nightly_evidence.evidence(
+            lakehouse, use_case, champions, moment(context, lakehouse, use_case)
+        )
         digest = decisions.record_evidence(lakehouse.settings, use_case, measured, now)
         evidence_alerts.settle(lakehouse.settings, use_case, measured, now)
-        return dg.MaterializeResult(metadata={"digest": digest, **seen_metadata(measured, seen)})
+        return dg.MaterializeResult(metadata={"digest": digest, **seen_metadata(measured, daily)})
 
     return evidence
 
 
-def seen_metadata(evidence: Evidence, seen: Any) -> dict[str, Any]:
+def seen_metadata(evidence: Evidence, daily: Any) -> dict[str, Any]:
     """Evidence for people."""
     days = sorted(evidence.positives)[-SHOWN:]
     named = {test: ", ".join(names) or "nothing" for test, names in evidence.named.items()}
     shown: dict[str, Any] = {
         "alarms": ", ".join(evidence.alarms) or "none",
-        "reports_known": seen.reports,
-        "label_maturity_of_the_last_day": seen.maturity,
+        "reports_known": daily.reports,
+        "label_maturity_of_the_last_day": daily.maturity,
     }
     if evidence.scores:
         shown["scores"] = scores.bars(evidence.scores, f"evidence of change ({ALARM:g} is the line of alarm)")

@@ -108,11 +108,11 @@ def _made(
     return candidate.make(lakehouse, use_case, progress)
 
 
-def _shown(made: Any) -> dict[str, Any]:
+def _shown(candidate: Any) -> dict[str, Any]:
     """What a fresh training has to show."""
     from jobs.training import pictures
 
-    trained = made.trained
+    trained = candidate.trained
     if trained is None:
         return {}
     scores = {c.name: c.scores for c in trained.contestants if len(c.scores) and c.name != "prevalence"}
@@ -128,7 +128,7 @@ def _shown(made: Any) -> dict[str, Any]:
         "bundle": str(trained.bundle.folder),
         "bundle_sha256": trained.bundle.sha256,
         "cost": mapping_table({**trained.cost.numbers, **trained.predictions}),
-        "model_card": dg.MetadataValue.md(made.card),
+        "model_card": dg.MetadataValue.md(candidate.card),
     }
 
 
@@ -158,7 +158,7 @@ def _contestants_table(trained: Any) -> pa.Table:
 
 
 def _by_name(values: Mapping[str, Mapping[str, Any]], header: str) -> pa.Table:
-    return pa.Table.from_pylist([{header: name, **found} for name, found in values.items()])
+    return pa.Table.from_pylist([{header: name, **metrics} for name, metrics in values.items()])
 
 
 def _history(trials: Any, problem: Problem, family: str) -> bytes:

@@ -56,7 +56,7 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path
     )
     @readable
     def dbt_models(context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]) -> Iterator[Any]:
-        asked = get_updated_cli_invocation_params_for_context(
+        arguments = get_updated_cli_invocation_params_for_context(
             context=context, manifest={}, dagster_dbt_translator=translator
         )
         nodes = validate_manifest(manifest)
@@ -64,10 +64,10 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path
         models = [n for n in transforms.models(nodes, use_case) if translator.get_asset_key(nodes["nodes"][n]) in names]
         built = transforms.Built(lakehouse, use_case, manifest, nodes)
         # Loads wait: every model of one build then sees the same raw rows.
-        with lakehouse.lock(f"{use_case.name}.raw"), _chosen_tests(asked.indirect_selection):
+        with lakehouse.lock(f"{use_case.name}.raw"), _chosen_tests(arguments.indirect_selection):
             # A run of some models builds them; a run of all builds those that changed.
             due = models if _is_subset(context) else built.due(models)
-            chosen = asked.selection_args if due == models else transforms.selection(nodes, due)
+            chosen = arguments.selection_args if due == models else transforms.selection(nodes, due)
             tested = built.tested(models)
             done = transforms.build(lakehouse, use_case, manifest, chosen, tested) if due else transforms.Build()
             built.remember(done, due)
@@ -113,8 +113,12 @@ def _events(
     node = manifest["nodes"][event["data"]["node_info"]["unique_id"]]
     message = DbtCoreCliEventMessage(event, _columns(lakehouse, manifest, node))
     target = transforms.target(lakehouse.settings)
-    for made in message.to_default_asset_events(manifest, translator, context, target):
-        yield _described(context, lakehouse, translator, node, made) if isinstance(made, dg.Output) else made
+    for asset_event in message.to_default_asset_events(manifest, translator, context, target):
+        yield (
+            _described(context, lakehouse, translator, node, asset_event)
+            if isinstance(asset_event, dg.Output)
+            else asset_event
+        )
 
 
 def _described(

@@ -43,9 +43,9 @@ def lateness(use_case: UseCase, settings: Settings, now: Clock = utc_now) -> dg.
         alive = partitions.alive(settings, use_case, moment.date())
         # A history is never late; alerts from before its input became one are resolved.
         facts = late.read(attach(settings), use_case) if alive else late.FreshnessFacts()
-        known = outbox.open_subjects(settings, use_case.name, late.PREDICTIONS)
+        open_days = outbox.open_subjects(settings, use_case.name, late.PREDICTIONS)
         holding = {
-            late.PREDICTIONS: late.late_predictions(use_case, facts, moment, known),
+            late.PREDICTIONS: late.late_predictions(use_case, facts, moment, open_days),
             late.FEATURES: late.stale_features(use_case, facts, moment),
         }
         for kind, alerts in holding.items():

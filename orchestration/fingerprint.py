@@ -24,14 +24,14 @@ def _code(settings: Settings) -> Iterable[Path]:
         yield from sorted(settings.dbt_project.rglob(pattern))
 
 
-def of_run(lakehouse: Lakehouse, use_case: UseCase, files: Iterable[Path], asked: Mapping[str, Any]) -> str:
+def of_run(lakehouse: Lakehouse, use_case: UseCase, files: Iterable[Path], parameters: Mapping[str, Any]) -> str:
     """Hash of all that a run follows from: files (path, size, time), code, versions, decisions, what was asked."""
     stats = [(str(f), *stamp(f)) for f in sorted(_flat(files))]
     code = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in _code(lakehouse.settings)]
     tables = [t for t in find_tables(lakehouse.warehouse) if t.split(".")[0].startswith(use_case.name)]
     # A model that a person has approved or taken back since must be exported.
     decided = promotions.last_decision(lakehouse.settings, use_case)
-    content = [stats, code, lakehouse.versions(tables), sorted(asked.items()), decided]
+    content = [stats, code, lakehouse.versions(tables), sorted(parameters.items()), decided]
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()
 
 

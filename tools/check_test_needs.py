@@ -18,8 +18,8 @@ def java_is_new_enough() -> bool:
     """Whether `java` is there and is 17 or newer, which Apache Spark 4 asks for."""
     if shutil.which("java") is None:
         return False
-    said = subprocess.run(["java", "-version"], check=False, capture_output=True, text=True).stderr
-    version = re.search(r'version "(\d+)', said)
+    output = subprocess.run(["java", "-version"], check=False, capture_output=True, text=True).stderr
+    version = re.search(r'version "(\d+)', output)
     return version is not None and int(version[1]) >= 17
 
 

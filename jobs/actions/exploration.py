@@ -147,14 +147,19 @@ def observed(history: History, weights: Floats) -> History:
         weights: of each event, as `importance` returns them.
     """
     labels = history.labels
-    seen = weights[labels.rows] > 0
-    left = LabelVersions(labels.rows[seen], labels.values[seen], labels.known_at[seen], labels.superseded_at[seen])
-    return replace(history, labels=left, importance=weights)
+    is_observed = weights[labels.rows] > 0
+    observed_labels = LabelVersions(
+        labels.rows[is_observed],
+        labels.values[is_observed],
+        labels.known_at[is_observed],
+        labels.superseded_at[is_observed],
+    )
+    return replace(history, labels=observed_labels, importance=weights)
 
 
 def without_label_features(history: History, use_case: UseCase) -> History:
     """The history without features that are made of labels: these were computed once, also from labels of events that
     the policy would have blocked, and would leak them."""
-    left = [n for n, name in enumerate(history.names) if name not in use_case.label_features]
-    names = tuple(history.names[n] for n in left)
-    return replace(history, names=names, features=np.ascontiguousarray(history.features[:, left]))
+    columns = [n for n, name in enumerate(history.names) if name not in use_case.label_features]
+    names = tuple(history.names[n] for n in columns)
+    return replace(history, names=names, features=np.ascontiguousarray(history.features[:, columns]))

@@ -106,8 +106,10 @@ def _scored(lakehouse: Lakehouse, use_case: UseCase, day: date) -> pa.Table:
     log = prediction_log.table(use_case)
     of_day = [(PARTITION, "=", day), ("origin", "=", prediction_log.NIGHTLY)]
     names = [*prediction_log.event_columns(use_case), "score", "model_version", problem_of(use_case).amount]
-    there = lakehouse.schema(log).names if lakehouse.exists(log) else []
-    rows = lakehouse.to_arrow(log, columns=[n for n in names if n in there], filters=of_day) if there else None
+    log_columns = lakehouse.schema(log).names if lakehouse.exists(log) else []
+    rows = (
+        lakehouse.to_arrow(log, columns=[n for n in names if n in log_columns], filters=of_day) if log_columns else None
+    )
     if rows is None or not rows.num_rows:
         raise NothingScored(f"expected predictions of {day} in {log}, found none; `evergreen run` scores")
     return rows.sort_by([(use_case.event_timestamp, "ascending"), (use_case.event_id, "ascending")])
@@ -127,5 +129,5 @@ def _known(lakehouse: Lakehouse, use_case: UseCase, ids: pa.ChunkedArray, as_of:
         return np.zeros(len(ids), np.bool_)
     labels = lakehouse.to_arrow(use_case.labels, columns=[use_case.event_id, "known_at"])
     reported = labels.filter(pc.less_equal(labels["known_at"], pa.scalar(as_of, labels["known_at"].type)))
-    known: Bools = pc.is_in(ids, value_set=reported[use_case.event_id].combine_chunks()).to_numpy()
-    return known
+    is_reported: Bools = pc.is_in(ids, value_set=reported[use_case.event_id].combine_chunks()).to_numpy()
+    return is_reported

@@ -83,15 +83,17 @@ def queue(
     """
     if capacity < 0 or np.isnan(scores).any():
         raise Invalid(f"review queue: expected a capacity >= 0 and finite scores, found {capacity}; score again")
-    left = np.ones(len(scores), np.bool_) if reviewed is None else ~reviewed
+    unreviewed = np.ones(len(scores), np.bool_) if reviewed is None else ~reviewed
     of = np.arange(len(scores)) if entities is None else np.unique(np.asarray(entities), return_inverse=True)[1]
     drawn, unsure = int(capacity * shares.random), int(capacity * shares.uncertainty)
     picked: Counter[int] = Counter()
     risk = scores if amounts is None else scores * amounts
-    risky = _first(np.argsort(-risk, kind="stable"), capacity - drawn - unsure, left, of, picked, shares.per_entity)
+    risky = _first(
+        np.argsort(-risk, kind="stable"), capacity - drawn - unsure, unreviewed, of, picked, shares.per_entity
+    )
     nearest = np.argsort(np.abs(scores - threshold), kind="stable")
-    doubtful = _first(nearest, unsure, left, of, picked, shares.per_entity)
-    others = np.flatnonzero(left)
+    doubtful = _first(nearest, unsure, unreviewed, of, picked, shares.per_entity)
+    others = np.flatnonzero(unreviewed)
     count = min(capacity - len(risky) - len(doubtful), len(others))
     lot = np.random.default_rng((seed, day.toordinal())).choice(others, count, replace=False)
     chance = count / max(1, len(others))
@@ -103,15 +105,15 @@ def queue(
     )
 
 
-def _first(order: Iterable[int], count: int, left: Bools, of: Ints, picked: Counter[int], most: int) -> list[int]:
-    """The first `count` places that are `left`, at most `most` of an entity; they are taken from `left`."""
+def _first(order: Iterable[int], count: int, unreviewed: Bools, of: Ints, picked: Counter[int], most: int) -> list[int]:
+    """The first `count` places that are `unreviewed`, at most `most` of an entity; they are reviewed from then on."""
     places: list[int] = []
     for place in order:
         if len(places) == count:
             break
         entity = int(of[place])
-        if left[place] and picked[entity] < most:
+        if unreviewed[place] and picked[entity] < most:
             places.append(int(place))
             picked[entity] += 1
-            left[place] = False
+            unreviewed[place] = False
     return places

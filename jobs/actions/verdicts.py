@@ -37,28 +37,28 @@ def register(settings: Settings, use_case: UseCase, file: Path, now: datetime) -
     Raises:
         InputError: the file or a line of it cannot be used, or the use case has no source that verdicts could join.
     """
-    known = registered_inputs.ensure(settings, use_case)
-    source = label_source(use_case, known)
+    inputs = registered_inputs.ensure(settings, use_case)
+    source = label_source(use_case, inputs)
     rows = _read(file, use_case.event_id, now)
     if rows:
-        text = _as_reports(rows, use_case, source, known)
+        text = _as_reports(rows, use_case, source, inputs)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         _keep(_folder(settings, use_case) / f"{digest}.csv", text)
-        registered_inputs.register(settings, use_case, joined(settings, use_case, known))
+        registered_inputs.register(settings, use_case, joined(settings, use_case, inputs))
     return len(rows)
 
 
-def joined(settings: Settings, use_case: UseCase, known: Inputs) -> Inputs:
-    """`known` with the files of all verdicts registered so far."""
+def joined(settings: Settings, use_case: UseCase, inputs: Inputs) -> Inputs:
+    """`inputs` with the files of all verdicts registered so far."""
     folder = _folder(settings, use_case)
     if not folder.exists():
-        return known
-    name = label_source(use_case, known).input
-    files = dict.fromkeys([*known.files[name], str(folder.absolute())])
-    return replace(known, files={**known.files, name: tuple(files)})
+        return inputs
+    name = label_source(use_case, inputs).input
+    files = dict.fromkeys([*inputs.files[name], str(folder.absolute())])
+    return replace(inputs, files={**inputs.files, name: tuple(files)})
 
 
-def label_source(use_case: UseCase, known: Inputs) -> Source:
+def label_source(use_case: UseCase, inputs: Inputs) -> Source:
     """The source whose rows are labels of events: an event's id, a yes or no, and when it was known.
 
     Raises:
@@ -66,7 +66,7 @@ def label_source(use_case: UseCase, known: Inputs) -> Source:
     """
     for source in use_case.sources:
         if source.known_at and source.key == (use_case.event_id,) and _verdict_column(source):
-            if known.files.get(source.input):
+            if inputs.files.get(source.input):
                 return source
             raise InputError(
                 f"{source.name}: expected files of their own (`--{source.input} FILE`) that verdicts could join, found "
@@ -85,10 +85,10 @@ def _read(file: Path, event_id: str, now: datetime) -> list[Verdict]:
         lines = list(csv.DictReader(io.StringIO(file.read_text("utf-8-sig"))))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file}: expected a readable CSV file of verdicts, found: {error}") from error
-    wanted = (event_id, *COLUMNS)
-    if not lines or not set(wanted) <= lines[0].keys():
-        found = list(lines[0]) if lines else "no line"
-        raise InputError(f"{file}: expected lines with the columns {', '.join(wanted)}, found {found}")
+    expected = (event_id, *COLUMNS)
+    if not lines or not set(expected) <= lines[0].keys():
+        header = list(lines[0]) if lines else "no line"
+        raise InputError(f"{file}: expected lines with the columns {', '.join(expected)}, found {header}")
     read = (_line(f"{file}, line {n}", line, event_id, now) for n, line in enumerate(lines, start=2))
     return [line for line in read if line is not None]
 
@@ -117,9 +117,9 @@ def _moment(where: str, text: str) -> datetime:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def _as_reports(rows: list[Verdict], use_case: UseCase, source: Source, known: Inputs) -> str:
+def _as_reports(rows: list[Verdict], use_case: UseCase, source: Source, inputs: Inputs) -> str:
     """The verdicts as a CSV file with the columns that the source's other files have."""
-    names = column_names(known.columns, use_case).of(source)
+    names = column_names(inputs.columns, use_case).of(source)
     in_file = {column.name: names.get(column.name, column.file_name) for column in source.columns}
     verdict, at = _verdict_column(source), source.known_at
     header = {use_case.event_id: 0, verdict: 1, at: 2}

@@ -25,9 +25,9 @@ from jobs.settings import Settings, Severity
 
 def configured(settings: Settings, severity: Severity) -> tuple[str, ...]:
     """Names of the channels that an alert of this severity goes to."""
-    given = {"webhook": settings.alert_webhook, "email": settings.alert_email}
+    addresses = {"webhook": settings.alert_webhook, "email": settings.alert_email}
     loud = SEVERITIES[severity] >= SEVERITIES[settings.alert_severity]
-    return ("log", *(name for name, url in given.items() if url and loud))
+    return ("log", *(name for name, url in addresses.items() if url and loud))
 
 
 def deliver(settings: Settings, channel: str, notice: Notice) -> str | None:

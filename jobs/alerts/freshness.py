@@ -56,11 +56,11 @@ def _days(lakehouse: Lakehouse, table: str, origin: str | None = None) -> frozen
     if not lakehouse.exists(table):
         return frozenset()
     actions = pa.table(lakehouse.delta(table).get_add_actions(flatten=True))
-    kept = pc.fill_null(pc.greater(actions["num_records"], 0), True)
+    may_hold_rows = pc.fill_null(pc.greater(actions["num_records"], 0), True)
     if origin is not None and "min.origin" in actions.column_names:
         between = pc.and_(pc.less_equal(actions["min.origin"], origin), pc.greater_equal(actions["max.origin"], origin))
-        kept = pc.and_(kept, pc.fill_null(between, True))
-    return frozenset(actions.filter(kept)[f"partition.{PARTITION}"].to_pylist())
+        may_hold_rows = pc.and_(may_hold_rows, pc.fill_null(between, True))
+    return frozenset(actions.filter(may_hold_rows)[f"partition.{PARTITION}"].to_pylist())
 
 
 def expected(facts: FreshnessFacts, due: timedelta, as_of: datetime) -> list[date]:
@@ -83,23 +83,23 @@ def stretches(expected: Sequence[date], scored: frozenset[date]) -> list[list[da
 
 
 def late_predictions(
-    use_case: UseCase, facts: FreshnessFacts, as_of: datetime, known: Sequence[str] = ()
+    use_case: UseCase, facts: FreshnessFacts, as_of: datetime, open_days: Sequence[str] = ()
 ) -> list[Alert]:
     """An alert per stretch of late days, whose subject is its first day.
 
     Args:
-        known: subjects of the alerts that are open. A stretch whose first days were scored meanwhile, or that grew,
+        open_days: subjects of the alerts that are open. A stretch whose first days were scored meanwhile, or that grew,
             keeps its old subject: recovering day by day raises no new alert.
     """
     if use_case.problem is None:
         return []
     late = stretches(expected(facts, use_case.problem.predictions_due, as_of), facts.scored)
-    taken = {str(days[0]) for days in late}
+    late_days = {str(days[0]) for days in late}
     alerts = []
     for days in late:
-        earlier = [s for s in known if s < str(days[0]) and s not in taken]
-        subject = str(days[0]) if str(days[0]) in known or not earlier else max(earlier)
-        taken.add(subject)
+        earlier = [s for s in open_days if s < str(days[0]) and s not in late_days]
+        subject = str(days[0]) if str(days[0]) in open_days or not earlier else max(earlier)
+        late_days.add(subject)
         alerts.append(_late(use_case, use_case.problem.predictions_due, days, subject, as_of))
     return alerts
 

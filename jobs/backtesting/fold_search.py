@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def searched(
     families: Sequence[Family],
-    known: Examples,
+    examples: Examples,
     times: npt.NDArray[np.int64],
     validation: timedelta,
     delay: timedelta,
@@ -45,17 +45,17 @@ def searched(
     """
     if len(families) == 1 and trials == 0:
         return families[0], families[0].fixed
-    train, valid = _parts(known, times, validation, delay)
+    train, valid = _parts(examples, times, validation, delay)
     candidates = [(family, *_best(family, train, valid, trials, seed)) for family in families]
     family, parameters, _ = max(candidates, key=lambda entry: entry[2])
     return family, parameters
 
 
 def _parts(
-    known: Examples, times: npt.NDArray[np.int64], validation: timedelta, delay: timedelta
+    examples: Examples, times: npt.NDArray[np.int64], validation: timedelta, delay: timedelta
 ) -> tuple[Examples, Examples]:
     start = int(times[-1]) - validation // timedelta(microseconds=1)
-    train, valid = known.rows(times <= start - delay // timedelta(microseconds=1)), known.rows(times > start)
+    train, valid = examples.rows(times <= start - delay // timedelta(microseconds=1)), examples.rows(times > start)
     if not train.labels.any() or not valid.labels.any():
         raise Invalid(
             f"comparing families or parameters needs positives among the last {validation.days} known days and before "

@@ -148,8 +148,8 @@ def in_test_set(
     first_days = np.full(int(card.max(initial=-1)) + 1, np.iinfo(np.int64).max)
     since = frauds & (ordinals >= first)
     np.minimum.at(first_days, card[since], ordinals[since])
-    asked = (ordinals >= start) & (ordinals < start + fold.test_days)
-    return asked & (first_days[card] >= ordinals - fold.delay_days)
+    in_test_days = (ordinals >= start) & (ordinals < start + fold.test_days)
+    return in_test_days & (first_days[card] >= ordinals - fold.delay_days)
 
 
 def measured(
@@ -181,11 +181,11 @@ def feature_names(lakehouse: Lakehouse, use_case: UseCase) -> tuple[str, ...]:
 
 
 def _families(problem: Problem, names: Sequence[str]) -> tuple[Family, ...]:
-    known = {family.name: family for family in problem.families}
-    if unknown := sorted(set(names) - known.keys()):
-        raise BacktestError(f"--families: expected some of {', '.join(known)}, found {', '.join(unknown)}")
-    usual = USUAL_FAMILY if USUAL_FAMILY in known else next(iter(known))
-    return tuple(known[name] for name in dict.fromkeys(names or (usual,)))
+    declared = {family.name: family for family in problem.families}
+    if unknown := sorted(set(names) - declared.keys()):
+        raise BacktestError(f"--families: expected some of {', '.join(declared)}, found {', '.join(unknown)}")
+    usual = USUAL_FAMILY if USUAL_FAMILY in declared else next(iter(declared))
+    return tuple(declared[name] for name in dict.fromkeys(names or (usual,)))
 
 
 def rows_of(lakehouse: Lakehouse, use_case: UseCase, fold: Fold) -> pl.DataFrame:
@@ -220,8 +220,8 @@ def _extent(lakehouse: Lakehouse, use_case: UseCase) -> tuple[date, date]:
     days = lakehouse.to_arrow(use_case.events, columns=[PARTITION])[PARTITION]
     if not len(days):
         raise BacktestError(f"{use_case.events}: expected events, found none; look at what ingestion refused")
-    found = pl.Series(days).cast(pl.Date)
-    first, last = found.min(), found.max()
+    dates = pl.Series(days).cast(pl.Date)
+    first, last = dates.min(), dates.max()
     assert isinstance(first, date) and isinstance(last, date)
     return first, last
 

@@ -67,8 +67,8 @@ def instantly(history: History) -> History:
     labels = history.labels
     final = labels.superseded_at == NEVER
     places = labels.rows[final]
-    known = LabelVersions(places, labels.values[final], history.times[places], labels.superseded_at[final])
-    return replace(history, labels=known)
+    labels_at_once = LabelVersions(places, labels.values[final], history.times[places], labels.superseded_at[final])
+    return replace(history, labels=labels_at_once)
 
 
 def outcomes(history: History, decided: Iterable[DecidedRows]) -> list[float]:

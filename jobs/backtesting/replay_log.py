@@ -59,11 +59,11 @@ class Lines:
 
     def __init__(self, out: Path, plan: Mapping[str, Any]) -> None:
         out.mkdir(parents=True, exist_ok=True)
-        self._path, kept = out / LINES, out / PLAN
-        if kept.exists() and json.loads(kept.read_text()) != json.loads(json.dumps(plan)):
+        self._path, plan_path = out / LINES, out / PLAN
+        if plan_path.exists() and json.loads(plan_path.read_text()) != json.loads(json.dumps(plan)):
             raise Invalid(f"{out}: expected the same replay or an empty folder, found another one; choose another")
-        if not kept.exists():
-            replace_json(kept, plan)
+        if not plan_path.exists():
+            replace_json(plan_path, plan)
 
     def whole(self) -> Iterator[Day]:
         """Days that are whole; half a line at the end, of a replay that was killed, is cut off."""
@@ -85,10 +85,10 @@ class Lines:
 
 def decision_of(day: Day) -> RetrainingDecision | None:
     """The decision of a day's evening."""
-    if (kept := day.decision) is None:
+    if (recorded := day.decision) is None:
         return None
-    episode = date.fromisoformat(kept["episode"]) if kept["episode"] else None
+    episode = date.fromisoformat(recorded["episode"]) if recorded["episode"] else None
     return RetrainingDecision(
-        datetime.fromisoformat(kept["as_of"]), kept["retrain"], kept["trigger"], kept["reason"], episode,
-        kept["positives"], tuple(kept["alarms"]), kept["expected_gain"],
+        datetime.fromisoformat(recorded["as_of"]), recorded["retrain"], recorded["trigger"], recorded["reason"],
+        episode, recorded["positives"], tuple(recorded["alarms"]), recorded["expected_gain"],
     )  # fmt: skip

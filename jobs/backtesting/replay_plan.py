@@ -42,10 +42,10 @@ class Plan:
         return RetrainingDecision(midnight(self.trained_on), True, "first", "nothing was trained yet", None, 0)
 
     def decision(
-        self, evening: datetime, seen: DailyEvidence, decisions: Sequence[RetrainingDecision]
+        self, evening: datetime, daily: DailyEvidence, decisions: Sequence[RetrainingDecision]
     ) -> RetrainingDecision:
         """What the policy decides on an evening, after earlier `decisions`."""
-        evidence = seen.evidence(evening)
+        evidence = daily.evidence(evening)
         if self.policy == "auto":
             return retrain_policy(evidence, decisions, self.rules)
         number, interval = (evening.date() - self.trained_on).days, DAYS_BETWEEN_TRAININGS.get(self.policy)

@@ -93,8 +93,8 @@ class World:
         self._decided(today, scores)
         taken_back = self._take_back(evening)
         restored = self.version if taken_back else 0
-        seen = self._look(evening)
-        decision = self.plan.decision(evening, seen, self.decisions)
+        daily = self._look(evening)
+        decision = self.plan.decision(evening, daily, self.decisions)
         reason = "; ".join(filter(None, (taken_back, decision.reason)))
         if decision.retrain:
             self.fits += 1
@@ -104,16 +104,16 @@ class World:
             Day(
                 date=today.isoformat(),
                 rows=self._count(today, evening),
-                reports_known=seen.reports,
-                label_maturity=round(seen.maturity, 6),
-                drift_score=round(max(seen.scores.values(), default=0.0), 6),
+                reports_known=daily.reports,
+                label_maturity=round(daily.maturity, 6),
+                drift_score=round(max(daily.scores.values(), default=0.0), 6),
                 drift_alarm=bool(decision.alarms),
                 retrained=decision.retrain,
                 reason=reason,
                 champion_version=champion,
                 fits=self.fits,
                 seconds=round(perf_counter() - began, 3),
-                scores={name: round(score, 6) for name, score in seen.scores.items()},
+                scores={name: round(score, 6) for name, score in daily.scores.items()},
                 decision=plain(asdict(decision)),
                 next_champion=self.version,
                 restored=restored,
@@ -123,17 +123,17 @@ class World:
 
     def _collected(self, today: date, evening: datetime, began: float) -> Day:
         """A day before the first training."""
-        seen = self._look(evening)
+        daily = self._look(evening)
         return Day(
-            today.isoformat(), self._count(today, evening), seen.reports, round(seen.maturity, 6), 0.0, False, False,
+            today.isoformat(), self._count(today, evening), daily.reports, round(daily.maturity, 6), 0.0, False, False,
             f"collects history until {self.plan.trained_on}", 0, 0, round(perf_counter() - began, 3), {}, None, 0,
         )  # fmt: skip
 
     def _look(self, evening: datetime) -> DailyEvidence:
         """The evidence of an evening; what happened since the last one is part of the monitor's state from then on."""
-        self.state, seen = monitor.evening(self.state, self.known, self.happened, evening)
+        self.state, daily = monitor.evening(self.state, self.known, self.happened, evening)
         self.happened = []
-        return seen
+        return daily
 
     def _count(self, today: date, evening: datetime) -> int:
         """Events of a day that were there by its evening."""

@@ -67,18 +67,20 @@ def reproduce(lakehouse: Lakehouse, use_case: UseCase, version: int, again: bool
 
 
 def _trained_again(use_case: UseCase, bundle: Bundle, rows: TrainingRows) -> Iterator[Compared]:
-    made, name = bundle.manifest.training, bundle.manifest.family
-    family = Family(name, fixed=made["parameters"], negative_rate=made["negative_rate"])
-    problem, parts = _as_recorded(use_case, made), _windows(made)
+    training, name = bundle.manifest.training, bundle.manifest.family
+    family = Family(name, fixed=training["parameters"], negative_rate=training["negative_rate"])
+    problem, parts = _as_recorded(use_case, training), _windows(training)
     with tune.one_thread():
         model = fit_family(problem, family, {}, rows, parts)
         valid = rows.rows(parts.validation(rows.times))
         scores = model.predict(valid.examples.features)
         metrics = evaluate(problem, valid, scores)
-        yield Compared("steps", made["steps"], model.steps, made["steps"] == model.steps or not _exact(made))
-        for metric, recorded in made["validation"].items():
-            yield Compared(metric, recorded, metrics[metric], _same(recorded, metrics[metric], _exact(made)))
-        chosen = ValidatedContender(name, "family", metrics, scores, made["parameters"], made["steps"])
+        yield Compared(
+            "steps", training["steps"], model.steps, training["steps"] == model.steps or not _exact(training)
+        )
+        for metric, recorded in training["validation"].items():
+            yield Compared(metric, recorded, metrics[metric], _same(recorded, metrics[metric], _exact(training)))
+        chosen = ValidatedContender(name, "family", metrics, scores, training["parameters"], training["steps"])
         graph = fit_final(problem, family, chosen, rows, parts).to_onnx().SerializeToString(deterministic=True)
     yield from _same_graph(bundle, graph)
 
@@ -99,8 +101,8 @@ def _challenger_again(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle) -
 
 def _same_graph(bundle: Bundle, graph: bytes) -> Iterator[Compared]:
     if _exact(bundle.manifest.training):
-        recorded, found = bundle.manifest.files[GRAPH], hashlib.sha256(graph).hexdigest()
-        yield Compared(f"sha256 of {GRAPH}", recorded[:16], found[:16], recorded == found)
+        recorded, again = bundle.manifest.files[GRAPH], hashlib.sha256(graph).hexdigest()
+        yield Compared(f"sha256 of {GRAPH}", recorded[:16], again[:16], recorded == again)
 
 
 def _tuned_again(use_case: UseCase, bundle: Bundle, rows: TrainingRows) -> Iterator[Compared]:
@@ -111,27 +113,27 @@ def _tuned_again(use_case: UseCase, bundle: Bundle, rows: TrainingRows) -> Itera
         return
     with tempfile.TemporaryDirectory() as folder:
         tuned = tune.search(use_case, rows, training["training_set"], Path(folder))
-    for name, found in tuned.parameters[family].items():
+    for name, again in tuned.parameters[family].items():
         recorded = training["parameters"][name]
-        yield Compared(f"tuned {name}", recorded, found, recorded == found)
+        yield Compared(f"tuned {name}", recorded, again, recorded == again)
 
 
-def _as_recorded(use_case: UseCase, made: Mapping[str, Any]) -> Problem:
+def _as_recorded(use_case: UseCase, training: Mapping[str, Any]) -> Problem:
     problem = problem_of(use_case)
-    return replace(problem, seed=made["seed"], review=Review(**made["review"]))
+    return replace(problem, seed=training["seed"], review=Review(**training["review"]))
 
 
-def _windows(made: Mapping[str, Any]) -> Split:
-    kept = made["windows"]
-    moments = (datetime.fromisoformat(kept[name]) for name in ("validation_start", "judged_start", "judged_end"))
-    return Split(timedelta(days=kept["maturity_days"]), *moments)
+def _windows(training: Mapping[str, Any]) -> Split:
+    windows = training["windows"]
+    moments = (datetime.fromisoformat(windows[name]) for name in ("validation_start", "judged_start", "judged_end"))
+    return Split(timedelta(days=windows["maturity_days"]), *moments)
 
 
-def _exact(made: Mapping[str, Any]) -> bool:
-    return bool(made["device"] == "cpu" == tune.device())
+def _exact(training: Mapping[str, Any]) -> bool:
+    return bool(training["device"] == "cpu" == tune.device())
 
 
-def _same(recorded: float | None, found: float | None, exactly: bool) -> bool:
-    if recorded is None or found is None or exactly:
-        return recorded == found
-    return abs(recorded - found) <= _ACROSS_DEVICES * max(1.0, abs(recorded))
+def _same(recorded: float | None, again: float | None, exactly: bool) -> bool:
+    if recorded is None or again is None or exactly:
+        return recorded == again
+    return abs(recorded - again) <= _ACROSS_DEVICES * max(1.0, abs(recorded))

@@ -42,15 +42,15 @@ class DayCache:
         self._before = _stored(path)
         self._used: dict[str, Array] = {}
 
-    def of(self, what: str, days: Iterable[date], given: Iterable[object], compute: Callable[[], Array]) -> Array:
+    def of(self, what: str, days: Iterable[date], made_of: Iterable[object], compute: Callable[[], Array]) -> Array:
         """The array `what` of these days, computed unless the last evening had it.
 
         Args:
             days: whose events it follows from.
-            given: what it follows from besides, as numbers and text.
+            made_of: what it follows from besides, as numbers and text.
         """
         content = [(str(day), self._files.get(day)) for day in days]
-        key = digest(json.dumps([FORMAT, what, self._names, content, list(given)]).encode())
+        key = digest(json.dumps([FORMAT, what, self._names, content, list(made_of)]).encode())
         if key not in self._used:
             self._used[key] = self._before[key] if key in self._before else compute()
         return self._used[key]

@@ -56,10 +56,10 @@ def inputs(
     """
     from jobs.feature_store.store import declarations_hash
 
-    found = lakehouse.versions([*tables, *(use_case.window_table(windows) for windows in use_case.windows)])
-    if missing := [table for table, version in found.items() if version is None]:
+    latest = lakehouse.versions([*tables, *(use_case.window_table(windows) for windows in use_case.windows)])
+    if missing := [table for table, version in latest.items() if version is None]:
         raise Invalid(f"{target}: expected the tables {missing}, found none; run what builds them first")
-    versions = {table: version for table, version in found.items() if version is not None}
+    versions = {table: version for table, version in latest.items() if version is not None}
     return InputVersions(versions, declarations_hash(lakehouse.settings, use_case), use_case.feature_service, as_of)
 
 
@@ -76,11 +76,11 @@ def known(
 def columns(use_case: UseCase, events: DataFrame, *more: str) -> list[str]:
     """SQL: what a row bears of its event (id, entities, time, values), `more`, and its day."""
     values = [column for column in events.columns if column not in _BOOKKEEPING]
-    wanted = [*(f"`{value}`" for value in values), *more, PARTITION]
+    expressions = [*(f"`{value}`" for value in values), *more, PARTITION]
     if sum(kind.startswith("timestamp") for column, kind in events.dtypes if column in values) > 1:
         # Of several times Feast takes the one of this name.
-        wanted.append(f"`{use_case.event_timestamp}` as event_timestamp")
-    return wanted
+        expressions.append(f"`{use_case.event_timestamp}` as event_timestamp")
+    return expressions
 
 
 def with_features(store: FeatureStore, use_case: UseCase, rows: DataFrame) -> DataFrame:
@@ -143,6 +143,8 @@ def _known_between(
     days: set[date | None] = set()
     if now > then:
         for table in tables:
-            found = lakehouse.read(table, versions[table]).where(" or ".join(between)).select(PARTITION).distinct()
-            days |= {row[0] for row in found.collect()}
+            changed_days = (
+                lakehouse.read(table, versions[table]).where(" or ".join(between)).select(PARTITION).distinct()
+            )
+            days |= {row[0] for row in changed_days.collect()}
     return [(day, day) for day in days if day is not None]

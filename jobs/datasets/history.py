@@ -148,16 +148,16 @@ def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str,
 
 
 def _write(
-    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, found: InputVersions, last: Mapping[str, Any]
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, inputs: InputVersions, last: Mapping[str, Any]
 ) -> dict[str, Any]:
-    name, days = table(use_case), _stale(lakehouse, use_case, store, found, last)
-    events = event_rows.known(lakehouse, use_case, found.versions, found.as_of, days)
-    wanted = [*event_rows.columns(use_case, events), "unix_micros(known_at) as event_known_at"]
-    frame = event_rows.with_features(store, use_case, events.selectExpr(*wanted))
+    name, days = table(use_case), _stale(lakehouse, use_case, store, inputs, last)
+    events = event_rows.known(lakehouse, use_case, inputs.versions, inputs.as_of, days)
+    expressions = [*event_rows.columns(use_case, events), "unix_micros(known_at) as event_known_at"]
+    frame = event_rows.with_features(store, use_case, events.selectExpr(*expressions))
     schema = event_rows.schema(frame)
     if lakehouse.exists(name) and set(lakehouse.schema(name).names) != set(schema.names):
         lakehouse.reshape(name, schema, partition_by=[PARTITION])
-        return _write(lakehouse, use_case, store, found, {})
+        return _write(lakehouse, use_case, store, inputs, {})
     rows = events.count()
     version = lakehouse.write(
         name,
@@ -167,21 +167,21 @@ def _write(
         rows=rows,
         replace_where=None if days is None else of_days(days),
         partition_by=[PARTITION],
-        state={**found.state(), "features": event_rows.feature_names(store, use_case)},
+        state={**inputs.state(), "features": event_rows.feature_names(store, use_case)},
     )
     return {"version": version, "rows_written": rows, "days_written": "all" if days is None else len(days)}
 
 
 def _stale(
-    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, found: InputVersions, last: Mapping[str, Any]
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, inputs: InputVersions, last: Mapping[str, Any]
 ) -> list[date] | None:
     """Days of which a row may differ from what the table holds; None: any may. Labels are no part of its rows."""
-    tables = {name: version for name, version in found.versions.items() if name != use_case.labels}
-    spans = event_rows.reached(lakehouse, use_case, store, last, replace(found, versions=tables))
+    tables = {name: version for name, version in inputs.versions.items() if name != use_case.labels}
+    spans = event_rows.reached(lakehouse, use_case, store, last, replace(inputs, versions=tables))
     if spans is None:
         return None
     # A moment before the last one leaves out what was known later.
-    latest = max(found.as_of, datetime.fromisoformat(last["as_of"])).date()
+    latest = max(inputs.as_of, datetime.fromisoformat(last["as_of"])).date()
     days = {first + timedelta(days=n) for first, end in spans for n in range((end - first).days + 1)}
     return sorted(day for day in days if day <= latest) or [latest]
 
@@ -215,8 +215,8 @@ def read(
 
 def event_ids(lakehouse: Lakehouse, use_case: UseCase) -> pa.ChunkedArray:
     """The id of every event, in the order of the history as it was built last."""
-    wanted = [use_case.event_timestamp, use_case.event_id]
-    return _sorted(lakehouse.to_arrow(table(use_case), None, wanted), use_case)[use_case.event_id]
+    columns = [use_case.event_timestamp, use_case.event_id]
+    return _sorted(lakehouse.to_arrow(table(use_case), None, columns), use_case)[use_case.event_id]
 
 
 def _sorted(rows: pa.Table, use_case: UseCase) -> pa.Table:
@@ -240,9 +240,9 @@ def _read(
     times = _moments(rows[time])
 
     def of_days(days: Days) -> Float32s:
-        wanted = list(dict.fromkeys([time, event_id, *names]))
+        needed = list(dict.fromkeys([time, event_id, *names]))
         part = [(PARTITION, ">=", days[0]), (PARTITION, "<=", days[1])]
-        return features_of(_sorted(lakehouse.to_arrow(name, version, wanted, part), use_case), names)
+        return features_of(_sorted(lakehouse.to_arrow(name, version, needed, part), use_case), names)
 
     stored: Any = StoredFeatures(of_days, times // MICROSECONDS_A_DAY)
     return History(

@@ -69,11 +69,14 @@ def _values(
     if not lakehouse.exists(table):
         return None
     profile = pl.DataFrame(lakehouse.to_arrow(table, columns=[*source.key, guard.column, KNOWN_AT]))
-    known = profile.filter(pl.col(KNOWN_AT) <= as_of).sort(KNOWN_AT).unique(source.key, keep="last")
+    known_profile = profile.filter(pl.col(KNOWN_AT) <= as_of).sort(KNOWN_AT).unique(source.key, keep="last")
     keys = [pl.col(name).cast(pl.String) for name in source.key]
-    asked = pl.DataFrame(rows.select(list(source.key))).with_columns(keys)
-    joined = asked.join(
-        known.select(*keys, pl.col(guard.column).alias("_value")), on=source.key, how="left", maintain_order="left"
+    row_keys = pl.DataFrame(rows.select(list(source.key))).with_columns(keys)
+    joined = row_keys.join(
+        known_profile.select(*keys, pl.col(guard.column).alias("_value")),
+        on=source.key,
+        how="left",
+        maintain_order="left",
     )
     return joined["_value"]
 

@@ -107,10 +107,10 @@ def sampled(examples: Examples, rate: float, seed: int, certain: Bools | None = 
     whole = weights[lots].sum()
     chances = np.ones(len(examples))
     chances[lots] = np.minimum(1, rate * weights[lots] * lots.sum() / max(whole, 1e-300))
-    kept = kept_anyway | (np.random.default_rng(seed).random(len(examples)) < chances)
+    is_drawn = kept_anyway | (np.random.default_rng(seed).random(len(examples)) < chances)
     weights[lots] /= np.maximum(chances[lots], 1e-300)
-    weights[lots] *= whole / max(weights[lots & kept].sum(), 1e-300)
-    return replace(examples.rows(kept), weights=weights[kept].astype(np.float32))
+    weights[lots] *= whole / max(weights[lots & is_drawn].sum(), 1e-300)
+    return replace(examples.rows(is_drawn), weights=weights[is_drawn].astype(np.float32))
 
 
 def _numeric(kind: pa.DataType) -> bool:

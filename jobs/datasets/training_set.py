@@ -39,27 +39,27 @@ def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str,
     """
     table = use_case.training_set
     with lakehouse.lock(table):
-        found = event_rows.inputs(lakehouse, use_case, [use_case.events, use_case.labels], as_of, table)
-        state, last = found.state(), lakehouse.state(table)
+        inputs = event_rows.inputs(lakehouse, use_case, [use_case.events, use_case.labels], as_of, table)
+        state, last = inputs.state(), lakehouse.state(table)
         if "features" in last and last == {**state, "features": last["features"]}:
             return {"version": lakehouse.version(table), "built": False, **last}
-        done = _write(lakehouse, use_case, found, last)
-        pins.pin(lakehouse.settings, {**found.versions, table: done["version"]}, by=f"{table}@{done['version']}")
+        done = _write(lakehouse, use_case, inputs, last)
+        pins.pin(lakehouse.settings, {**inputs.versions, table: done["version"]}, by=f"{table}@{done['version']}")
         return {"built": True, **state, **done}
 
 
-def _write(lakehouse: Lakehouse, use_case: UseCase, found: InputVersions, last: Mapping[str, Any]) -> dict[str, Any]:
+def _write(lakehouse: Lakehouse, use_case: UseCase, inputs: InputVersions, last: Mapping[str, Any]) -> dict[str, Any]:
     from jobs.feature_store.store import open_store
 
     table = use_case.training_set
-    store = open_store(lakehouse, use_case, found.versions)
-    days = stale_days(lakehouse, use_case, store, found, last)
-    rows = _labelled(lakehouse, use_case, found, days)
-    frame = _with_features(lakehouse, use_case, store, found, rows, days)
-    schema, state = event_rows.schema(frame), {**found.state(), "features": event_rows.feature_names(store, use_case)}
+    store = open_store(lakehouse, use_case, inputs.versions)
+    days = stale_days(lakehouse, use_case, store, inputs, last)
+    rows = _labelled(lakehouse, use_case, inputs, days)
+    frame = _with_features(lakehouse, use_case, store, inputs, rows, days)
+    schema, state = event_rows.schema(frame), {**inputs.state(), "features": event_rows.feature_names(store, use_case)}
     if _make_room(lakehouse, table, schema):
-        return _write(lakehouse, use_case, found, {})
-    count, start = rows.count(), (found.as_of - use_case.training_window).date()
+        return _write(lakehouse, use_case, inputs, {})
+    count, start = rows.count(), (inputs.as_of - use_case.training_window).date()
     replaced = None
     if days is not None:
         replaced = f"{of_days(days)} or {PARTITION} < date '{start}'"
@@ -81,7 +81,7 @@ def _with_features(
     lakehouse: Lakehouse,
     use_case: UseCase,
     store: FeatureStore,
-    found: InputVersions,
+    inputs: InputVersions,
     rows: DataFrame,
     days: Sequence[date] | None,
 ) -> DataFrame:
@@ -90,26 +90,26 @@ def _with_features(
 
     state = lakehouse.state(history.table(use_case))
     names = state.pop("features", None)
-    if state != found.state():
+    if state != inputs.state():
         return event_rows.with_features(store, use_case, rows)
-    known: DataFrame = lakehouse.read(history.table(use_case), lakehouse.version(history.table(use_case)))
-    known = known if days is None else known.where(of_days(days))
-    return rows.join(known.select(use_case.event_id, *names), use_case.event_id, "left")
+    stored_features: DataFrame = lakehouse.read(history.table(use_case), lakehouse.version(history.table(use_case)))
+    stored_features = stored_features if days is None else stored_features.where(of_days(days))
+    return rows.join(stored_features.select(use_case.event_id, *names), use_case.event_id, "left")
 
 
 def stale_days(
-    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, found: InputVersions, last: Mapping[str, Any]
+    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, inputs: InputVersions, last: Mapping[str, Any]
 ) -> list[date] | None:
     """Days of the window of which a row may differ from the training set that `last` describes; None: any may.
 
     Beside what `event_rows.reached` says, a row depends on its label, and on when that became known or mature.
     """
-    if not last or found.as_of < datetime.fromisoformat(last["as_of"]):
+    if not last or inputs.as_of < datetime.fromisoformat(last["as_of"]):
         return None
-    reached = event_rows.reached(lakehouse, use_case, store, last, found)
+    reached = event_rows.reached(lakehouse, use_case, store, last, inputs)
     if reached is None:
         return None
-    then, now = datetime.fromisoformat(last["as_of"]), found.as_of
+    then, now = datetime.fromisoformat(last["as_of"]), inputs.as_of
     start, end = (now - use_case.training_window).date(), now.date()
     spans = [
         *reached,
@@ -121,25 +121,25 @@ def stale_days(
     return [day for day in all_days if any(first <= day <= last for first, last in spans)]
 
 
-def _labelled(lakehouse: Lakehouse, use_case: UseCase, found: InputVersions, days: Sequence[date] | None) -> DataFrame:
+def _labelled(lakehouse: Lakehouse, use_case: UseCase, inputs: InputVersions, days: Sequence[date] | None) -> DataFrame:
     """One row per labelled event (of some days, or of all): id, entities, time, values of its first version, target.
 
     Positive: a positive label is known at `as_of`. Negative: a negative one is, or none at all although the event is
     older than the label maturity. Everything else is not known yet and left out.
     """
-    moment, as_of = literal(found.as_of), found.as_of
+    moment, as_of = literal(inputs.as_of), inputs.as_of
     name, time, label = use_case.event_id, use_case.event_timestamp, use_case.label
-    events = event_rows.known(lakehouse, use_case, found.versions, as_of, days)
+    events = event_rows.known(lakehouse, use_case, inputs.versions, as_of, days)
     events = events.where(f"`{time}` > {literal(as_of - use_case.training_window)}")
-    labels: DataFrame = lakehouse.read(use_case.labels, found.versions[use_case.labels])
+    labels: DataFrame = lakehouse.read(use_case.labels, inputs.versions[use_case.labels])
     if days is not None:
         labels = labels.where(of_days(days))
     labels = labels.where(f"known_at <= {moment} and (superseded_at is null or superseded_at > {moment})")
     labels = labels.selectExpr(f"`{name}`", f"`{label}` as known_label")
     mature = f"`{time}` <= {literal(as_of - use_case.label_maturity)}"
     target = f"coalesce(known_label, case when {mature} then false end)"
-    wanted = event_rows.columns(use_case, events, f"{target} as `{label}`")
-    return events.join(labels, name, "left").selectExpr(*wanted).where(f"`{label}` is not null")
+    expressions = event_rows.columns(use_case, events, f"{target} as `{label}`")
+    return events.join(labels, name, "left").selectExpr(*expressions).where(f"`{label}` is not null")
 
 
 def _make_room(lakehouse: Lakehouse, table: str, schema: pa.Schema) -> bool:

@@ -117,7 +117,7 @@ def reference(stable: Histograms) -> Reference:
     return Reference(stable, weeks, tuple(noise))
 
 
-def judge(known: Reference, recent: Histograms, of_labels: Collection[str] = ()) -> Drift:
+def judge(reference: Reference, recent: Histograms, of_labels: Collection[str] = ()) -> Drift:
     """Judge the last day of `recent`.
 
     Args:
@@ -131,19 +131,23 @@ def judge(known: Reference, recent: Histograms, of_labels: Collection[str] = ())
     """
     if not recent.days:
         raise Invalid("recent days: expected at least the day to judge, found none; count it first")
-    together, day = known.histograms.followed_by(recent), recent.days[-1]
+    together, day = reference.histograms.followed_by(recent), recent.days[-1]
     together = together.until(day)
     features = together.features
-    found = {n.window: (n, w) for n in known.noise if (w := _window(together, day, n.window, known.weeks)) is not None}
-    if not found:
+    noise_and_window = {
+        n.window: (n, w)
+        for n in reference.noise
+        if (w := _window(together, day, n.window, reference.weeks)) is not None
+    }
+    if not noise_and_window:
         return Drift(day, {}, (), ())
     lines = np.array([LABEL_FEATURES_FACTOR if name in of_labels else 1.0 for name in features])
-    scores = np.stack([_scores(noise, window) for noise, window in found.values()]) / lines
-    worst, windows = scores.argmax(axis=0), list(found)
+    scores = np.stack([_scores(noise, window) for noise, window in noise_and_window.values()]) / lines
+    worst, windows = scores.argmax(axis=0), list(noise_and_window)
     return Drift(
         day,
         {
-            name: _feature(n, float(scores[k, n]), found[windows[k]][1])
+            name: _feature(n, float(scores[k, n]), noise_and_window[windows[k]][1])
             for n, (name, k) in enumerate(zip(features, worst, strict=True))
         },
         tuple(window for window, of_window in zip(windows, scores, strict=True) if of_window.max() >= 1),
@@ -170,18 +174,18 @@ class _Window:
         return np.stack([jensen_shannon(self.then, self.now), kolmogorov_smirnov(self.then, self.now)])
 
 
-def _window(known: Histograms, last: date, window: int, weeks: int, step: int = -1) -> _Window | None:
+def _window(histograms: Histograms, last: date, window: int, weeks: int, step: int = -1) -> _Window | None:
     """The `window` days up to `last`, and what was expected of each, weighted by its rows; None if any is missing, or
     follows a gap."""
     days = [last - timedelta(days=n) for n in range(window)]
-    positions = {day: n for n, day in enumerate(known.days)}
+    positions = {day: n for n, day in enumerate(histograms.days)}
     if any(day - DAY not in positions and day - DAY - timedelta(days=WEEK) in positions for day in days):
         return None
-    then = [expected(known, day, weeks, step) for day in days if day in positions]
+    then = [expected(histograms, day, weeks, step) for day in days if day in positions]
     whole = [pair for pair in then if pair is not None]
     if len(whole) < window:
         return None
-    counts = known.counts[[positions[day] for day in days]]
+    counts = histograms.counts[[positions[day] for day in days]]
     rows = counts[:, 0].sum(axis=-1)
     shares = np.average(np.stack([share for share, _ in whole]), axis=0, weights=rows)
     return _Window(window, shares, counts.sum(axis=0) / rows.sum(), float(rows.sum()), sum(r for _, r in whole))
@@ -196,12 +200,14 @@ def _noise(stable: Histograms, window: int, weeks: int, day: Noise | None) -> No
             and the reference holds too few weeks to measure that: the scale of a longer window is at least half way (in
             logarithms) to that of a day, and its line as high.
     """
-    both = [_window(stable, last, window, weeks, step) for step in (-1, 1) for last in stable.days]
-    found = [each for each in both if each is not None]
-    if len(found) < WEEK:
-        raise Invalid(f"reference: expected days in a row, found {len(found)} windows of {window} days; mend the gaps")
-    distances = np.stack([each.distances for each in found])
-    sampling = float(np.median([each.sampling for each in found]))
+    candidates = [_window(stable, last, window, weeks, step) for step in (-1, 1) for last in stable.days]
+    windows = [each for each in candidates if each is not None]
+    if len(windows) < WEEK:
+        raise Invalid(
+            f"reference: expected days in a row, found {len(windows)} windows of {window} days; mend the gaps"
+        )
+    distances = np.stack([each.distances for each in windows])
+    sampling = float(np.median([each.sampling for each in windows]))
     location = np.median(distances, axis=0)
     scale = _scale(distances, location, sampling)
     scale = scale if day is None else np.sqrt(scale * np.maximum(scale, day.scale))
@@ -228,9 +234,9 @@ def _scale(distances: Floats, location: Floats, sampling: float) -> Floats:
 def _extreme(largest: Floats) -> float:
     """What the largest deviation of a day reaches once in RETURN_DAYS: Gumbel's distribution through its median and
     upper decile (Coles, An Introduction to Statistical Modeling of Extreme Values, 2001, chapter 3)."""
-    half, tenth, wanted = (-log(-log(1 - p)) for p in (0.5, 0.1, 1 / RETURN_DAYS))
+    half, tenth, rare = (-log(-log(1 - p)) for p in (0.5, 0.1, 1 / RETURN_DAYS))
     median, decile = np.quantile(largest, [0.5, 0.9])
-    return float(median + (decile - median) / (tenth - half) * (wanted - half))
+    return float(median + (decile - median) / (tenth - half) * (rare - half))
 
 
 def _scores(noise: Noise, window: _Window) -> Floats:

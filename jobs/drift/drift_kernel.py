@@ -60,15 +60,15 @@ def edges_of(values: NDArray[Any], bins: int = 20) -> Edges:
     if bins < 2:
         raise Invalid(f"bins: expected at least 2, found {bins}")
     with np.errstate(over="ignore"):  # beyond float32 is infinite, as it is for a model's graph
-        known = np.sort(values.astype(np.float32))
-    known = known[: int(np.searchsorted(known, np.nan))]
-    distinct, counts = np.unique(known, return_counts=True)
+        ordered = np.sort(values.astype(np.float32))
+    ordered = ordered[: int(np.searchsorted(ordered, np.nan))]
+    distinct, counts = np.unique(ordered, return_counts=True)
     if len(distinct) <= bins:
         own, cuts = distinct, distinct
     else:
-        own = distinct[counts * bins >= len(known)]
+        own = distinct[counts * bins >= len(ordered)]
         # Ranks, not interpolated quantiles: an edge is a value that occurs.
-        cuts = known[np.arange(1, bins) * len(known) // bins]
+        cuts = ordered[np.arange(1, bins) * len(ordered) // bins]
     with np.errstate(over="ignore"):  # below the smallest float32 is -inf
         below = np.nextafter(own, np.float32(-np.inf))
     return np.unique(np.concatenate([cuts, own, below]))
@@ -103,13 +103,13 @@ def _feature(name: str, column: pa.Array, edges: Edges, ordinals: Ints, of_row: 
     values = column.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
     width = len(edges) + 2
     counts = np.bincount(of_row * width + bins_of(values, edges), minlength=len(ordinals) * width)
-    there = np.flatnonzero(counts)
-    bins = there % width
+    filled = np.flatnonzero(counts)
+    bins = filled % width
     arrays = [
-        pa.array(ordinals[there // width].astype(np.int32)).cast(pa.date32()),
-        pa.array([name] * len(there), pa.string()),
+        pa.array(ordinals[filled // width].astype(np.int32)).cast(pa.date32()),
+        pa.array([name] * len(filled), pa.string()),
         pa.array(np.where(bins == width - 1, MISSING, bins).astype(np.int32)),
-        pa.array(counts[there].astype(np.int64)),
+        pa.array(counts[filled].astype(np.int64)),
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=COUNTED)
 

@@ -25,14 +25,14 @@ def folder(settings: Settings, use_case: UseCase) -> Path:
     return settings.home / "reports" / use_case.name
 
 
-def write(settings: Settings, use_case: UseCase, found: DriftReport) -> Path:
+def write(settings: Settings, use_case: UseCase, report: DriftReport) -> Path:
     """Draw the score and the features that deviate most into `reports/{use_case}/{day}.html`; the oldest go."""
-    names = sorted(found.last.features, key=lambda name: -found.last.features[name].score)
+    names = sorted(report.last.features, key=lambda name: -report.last.features[name].score)
     # Drift is measured of all features of the events, samples hold those of the model.
-    ranked = dict.fromkeys([SCORE, *found.named, *names])
-    names = [name for name in ranked if name in found.now.column_names][:FEATURES]
-    path = folder(settings, use_case) / f"{found.last.day}.html"
-    replace_bytes(path, _drawn(found.then, found.now, names).encode())
+    ranked = dict.fromkeys([SCORE, *report.named, *names])
+    names = [name for name in ranked if name in report.now.column_names][:FEATURES]
+    path = folder(settings, use_case) / f"{report.last.day}.html"
+    replace_bytes(path, _drawn(report.then, report.now, names).encode())
     for old in sorted(path.parent.glob("*.html"))[:-KEPT]:
         old.unlink()
     return path

@@ -67,8 +67,8 @@ class Histograms:
 
     def until(self, last: date, first: date | None = None) -> Histograms:
         """The days up to `last`, from `first` on."""
-        kept = [n for n, day in enumerate(self.days) if day <= last and (first is None or day >= first)]
-        return Histograms(tuple(self.days[n] for n in kept), self.features, self.counts[kept])
+        positions = [n for n, day in enumerate(self.days) if day <= last and (first is None or day >= first)]
+        return Histograms(tuple(self.days[n] for n in positions), self.features, self.counts[positions])
 
 
 def histograms(counted: pa.Table, edges: Mapping[str, Edges]) -> Histograms:
@@ -100,7 +100,7 @@ def count(lakehouse: Lakehouse, rows: DataFrame, edges: Mapping[str, Edges], day
     return histograms(sums.toArrow(), edges)
 
 
-def expected(known: Histograms, day: date, weeks: int, step: int = -1) -> tuple[Floats, float] | None:
+def expected(histograms: Histograms, day: date, weeks: int, step: int = -1) -> tuple[Floats, float] | None:
     """What a stable world would show on `day`: the median, by bin, of the same weekday of the nearest `weeks` weeks.
 
     Like with like, and an odd week among them (a holiday, an outage) does not show.
@@ -110,13 +110,13 @@ def expected(known: Histograms, day: date, weeks: int, step: int = -1) -> tuple[
 
     Returns: shares of shape (features, bins), and how many rows they are made of; None if there are too few weeks.
     """
-    positions = {held: n for n, held in enumerate(known.days)}
-    far = abs((known.days[0 if step < 0 else -1] - day).days) // WEEK if known.days else 0
+    positions = {known_day: n for n, known_day in enumerate(histograms.days)}
+    far = abs((histograms.days[0 if step < 0 else -1] - day).days) // WEEK if histograms.days else 0
     candidates: Sequence[date] = [day + timedelta(days=step * WEEK * n) for n in range(1, far + 1)]
     places = [positions[other] for other in candidates if other in positions][:weeks]
     if len(places) < weeks:
         return None
-    counts = known.counts[places]
+    counts = histograms.counts[places]
     rows = counts[:, :1].sum(axis=-1, keepdims=True)
     shares = counts / rows
     middle = np.median(shares, axis=0)

@@ -87,10 +87,10 @@ def report(
     """
     rows = _Rows.of_log(lakehouse, use_case, bundle, logged)
     null = _null(rows, stable)
-    then, now, told = _two_sample(bundle, rows, null, judged[-1].day)
+    then, now, classified = _two_sample(bundle, rows, null, judged[-1].day)
     # Of a day behind a gap the classifier has no more to say than the distances.
-    found = told if judged[-1].judged else None
-    return DriftReport(tuple(judged), (stable[0], stable[-1]), found, then, now)
+    two_sample = classified if judged[-1].judged else None
+    return DriftReport(tuple(judged), (stable[0], stable[-1]), two_sample, then, now)
 
 
 def prepare(
@@ -142,8 +142,8 @@ class _Rows:
         earlier = [day for day in days if day in self.before]
         parts: list[Any] = []
         if earlier:
-            found = self.lakehouse.read(history.table(self.use_case)).where(of_days(earlier)).where(part)
-            parts.append(score_frame(self.lakehouse, found, self.bundle, [PARTITION, *names]))
+            earlier_rows = self.lakehouse.read(history.table(self.use_case)).where(of_days(earlier)).where(part)
+            parts.append(score_frame(self.lakehouse, earlier_rows, self.bundle, [PARTITION, *names]))
         if mine:
             log = self.lakehouse.read(prediction_log.table(self.use_case))
             parts.append(log.where(self.logged.where(mine)).where(part))
@@ -163,11 +163,11 @@ def _null(rows: _Rows, stable: Sequence[date]) -> Null | None:
     if not stable:
         return None
     of = {"bundle": bundle.sha256, "first": str(stable[0]), "last": str(stable[-1])}
-    kept, null = classifier_null.last(settings, rows.use_case, of)
-    if kept:
+    measured_until, null = classifier_null.last(settings, rows.use_case, of)
+    if measured_until:
         return null
-    wanted = len(stable) * two_sample.ROWS
-    sample = rows.sampled(stable, max(1, sum(rows.held[day] for day in stable) // wanted))
+    enough_rows = len(stable) * two_sample.ROWS
+    sample = rows.sampled(stable, max(1, sum(rows.held[day] for day in stable) // enough_rows))
     days = sample.filter(pc.greater(sample[PARTITION], stable[-1] - NULL_DAYS))
     with contextlib.suppress(ValueError):  # gaps leave too few days with whole weeks around them
         null = two_sample.null(_samples(days, bundle.manifest.names), _SEED)
@@ -180,11 +180,11 @@ def _two_sample(
 ) -> tuple[pa.Table, pa.Table, TwoSample | None]:
     """Samples of the weeks before and of the day, and what a classifier says to them."""
     weeks = [day - timedelta(weeks=n) for n in range(1, two_sample.WEEKS + 1)]
-    there = [each for each in weeks if each in rows.held]
-    table = rows.sampled([*there, day], max(1, rows.held[day] // two_sample.ROWS))
+    days = [each for each in weeks if each in rows.held]
+    table = rows.sampled([*days, day], max(1, rows.held[day] // two_sample.ROWS))
     is_now = pc.equal(table[PARTITION], day)
     then, now = table.filter(pc.invert(is_now)), table.filter(is_now)
-    if null is None or len(there) < len(weeks):
+    if null is None or len(days) < len(weeks):
         return then, now, None
     names = bundle.manifest.names
     return then, now, two_sample.judge(null, _samples(table, names), day, names, _SEED)

@@ -67,7 +67,7 @@ class Skew:
 
     @property
     def named(self) -> tuple[str, ...]:
-        return tuple(found.feature for found in self.features)
+        return tuple(skewed.feature for skewed in self.features)
 
 
 def compare(
@@ -94,7 +94,7 @@ def compare(
     joined = _frame(served, [keys.event_id]).with_row_index("row").join(history, on=keys.event_id, how="inner")
     order, position = joined["row"].to_numpy(), joined["position"].to_numpy()
     own = [keys.event_timestamp, *keys.entities]
-    known = offline.select(own) if older is None else pa.concat_tables([offline.select(own), older.select(own)])
+    rows_by_key = offline.select(own) if older is None else pa.concat_tables([offline.select(own), older.select(own)])
     skews: list[FeatureSkew] = []
     for name in features:
         absent = _schema(served, offline, name, len(order))
@@ -105,7 +105,7 @@ def compare(
         if _same(now, then[position]).all():
             continue
         previous = {e: _before(then, joined[f"previous {e}"]) for e in keys.entities}
-        edge = _at_edge(known, keys, *windows[name])[position] if windows and name in windows else None
+        edge = _at_edge(rows_by_key, keys, *windows[name])[position] if windows and name in windows else None
         skews.append(_feature(name, now, then[position], previous, edge))
     return Skew(len(order), served.num_rows - len(order), tuple(sorted(skews, key=lambda each: -each.rows)))
 
@@ -144,8 +144,8 @@ def _values(table: pa.Table, name: str) -> Floats:
 
 def _before(values: Floats, positions: pl.Series) -> Previous:
     """Values at positions, NaN where there is none; and where there is one."""
-    known = positions.is_not_null().to_numpy()
-    return np.where(known, values[positions.fill_null(0).to_numpy()], np.nan), known
+    has_earlier = positions.is_not_null().to_numpy()
+    return np.where(has_earlier, values[positions.fill_null(0).to_numpy()], np.nan), has_earlier
 
 
 def _at_edge(events: pa.Table, keys: Keys, entity: str, length: timedelta) -> Bools:
@@ -183,12 +183,12 @@ def _diagnose(
     if one_sided.mean() >= EXPLAINED_SHARE:
         side = "served" if np.isnan(now[differs]).mean() > 0.5 else "offline"
         return "missing", f"{side} value is missing"
-    both = np.isfinite(now) & np.isfinite(then)
+    are_finite = np.isfinite(now) & np.isfinite(then)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio, scaled = now / then, both & (then != 0)
+        ratio, scaled = now / then, are_finite & (then != 0)
     if (factor := _constant(ratio, scaled, differs)) is not None:
         return "unit", f"served value is {factor:.6g} times the offline one"
-    if (offset := _constant(now - then, both, differs)) is not None:
+    if (offset := _constant(now - then, are_finite, differs)) is not None:
         return "offset", f"served value is {offset:+.6g} off the offline one"
     if edge is not None and edge[differs].mean() >= EXPLAINED_SHARE:
         return "boundary", "all rows that differ have an event at the edge of their window"
@@ -199,10 +199,10 @@ def _diagnose(
         and _same(np.abs(now - then), np.ones_like(now))[differs].mean() >= EXPLAINED_SHARE
     ):
         return "boundary", "off by one on few rows"
-    for entity, (before, known) in previous.items():
+    for entity, (before, has_before) in previous.items():
         # Of rows whose entity has no earlier event in the table it cannot be said.
-        seen = differs & known
-        if seen.sum() >= FEWEST_ROWS and _same(now, before)[seen].mean() >= EXPLAINED_SHARE:
+        comparable = differs & has_before
+        if comparable.sum() >= FEWEST_ROWS and _same(now, before)[comparable].mean() >= EXPLAINED_SHARE:
             return "stale", f"served value is the previous one of the {entity}"
     return None, ""
 

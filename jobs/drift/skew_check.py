@@ -71,8 +71,8 @@ def check(
     keys = Keys(use_case.event_id, use_case.event_timestamp, use_case.entities)
     own = [keys.event_id, keys.event_timestamp, *keys.entities]
     log = lakehouse.read(prediction_log.table(use_case)).where(logged.where(days)).where(chosen)
-    there = [name for name in features if name in log.columns]
-    served = log.select(*own, *there).toArrow()
+    logged_features = [name for name in features if name in log.columns]
+    served = log.select(*own, *logged_features).toArrow()
     inputs = event_rows.inputs(lakehouse, use_case, [use_case.events], as_of, "offline values")
     store = open_store(lakehouse, use_case, inputs.versions)
     events = event_rows.known(lakehouse, use_case, inputs.versions, as_of, days).where(chosen)
@@ -112,6 +112,6 @@ def _older(
     return events.select(*own).toArrow()
 
 
-def _part(block: str, held: int, wanted: int) -> str:
+def _part(block: str, rows_held: int, rows_wanted: int) -> str:
     """SQL: a part of the rows by entity, about as many as wanted."""
-    return f"crc32(cast(`{block}` as string)) % {max(1, round(held / wanted))} = 0"
+    return f"crc32(cast(`{block}` as string)) % {max(1, round(rows_held / rows_wanted))} = 0"

@@ -55,8 +55,8 @@ def baselines(problem: Problem, train: Examples, rows: Examples) -> Baselines:
 
 def columns(problem: Problem, names: Sequence[str], present: Sequence[str]) -> list[str]:
     """What baselines read of judged rows, where the candidate has features `names`: the columns that are `present`."""
-    wanted = dict.fromkeys([*names, *(name for rule in problem.rules for name in rule.features)])
-    return [name for name in wanted if name in set(present)]
+    needed = dict.fromkeys([*names, *(name for rule in problem.rules for name in rule.features)])
+    return [name for name in needed if name in set(present)]
 
 
 def _logistic(problem: Problem, train: Examples, rows: Examples) -> Floats:
@@ -65,9 +65,9 @@ def _logistic(problem: Problem, train: Examples, rows: Examples) -> Floats:
     names = problem.baseline_features or train.names
     if missing := sorted(set(names) - set(train.names)):
         raise Invalid(f"expected the baseline features among those of the candidate, found no {missing}")
-    seen = replace(train, features=_picked(train, names), names=tuple(names))
+    picked = replace(train, features=_picked(train, names), names=tuple(names))
     model = new_model("logistic")
-    model.fit(sampled(seen, problem.family("logistic").negative_rate, problem.seed), None, seed=0, device="cpu")
+    model.fit(sampled(picked, problem.family("logistic").negative_rate, problem.seed), None, seed=0, device="cpu")
     return model.predict(_picked(rows, names))
 
 

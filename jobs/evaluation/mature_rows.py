@@ -22,9 +22,9 @@ def latest(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, rows: int) 
     start = datetime.combine(first, datetime.min.time(), end.tzinfo)
     version = lakehouse.version(table)
     assert version is not None
-    found = between(lakehouse, use_case, version, start, end)
-    found = found.sort_by([(use_case.event_timestamp, "ascending"), (use_case.event_id, "ascending")])
-    return found.slice(max(0, found.num_rows - rows))
+    mature = between(lakehouse, use_case, version, start, end)
+    mature = mature.sort_by([(use_case.event_timestamp, "ascending"), (use_case.event_id, "ascending")])
+    return mature.slice(max(0, mature.num_rows - rows))
 
 
 def _first_day(lakehouse: Lakehouse, table: str, last: date, rows: int) -> date | None:

@@ -35,11 +35,11 @@ def codes(entities: pa.Table, features: pa.Table, keys: Sequence[str]) -> tuple[
         missing_left, missing_right = (left < 0) | (left_part < 0), (right < 0) | (right_part < 0)
         pairs = left * (len(distinct) + 1) + left_part
         pairs[missing_left] = -1
-        known = np.unique(pairs)
-        left = np.searchsorted(known, pairs)
-        wanted = right * (len(distinct) + 1) + right_part
-        right = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
-        missing_right |= known[right] != wanted if len(known) else True
+        pair_values = np.unique(pairs)
+        left = np.searchsorted(pair_values, pairs)
+        right_pairs = right * (len(distinct) + 1) + right_part
+        right = np.minimum(np.searchsorted(pair_values, right_pairs), max(len(pair_values) - 1, 0))
+        missing_right |= pair_values[right] != right_pairs if len(pair_values) else True
         left[missing_left], right[missing_right] = -1, -1
     return left, right
 

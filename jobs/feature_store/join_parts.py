@@ -92,11 +92,11 @@ class JoinPart:
             np.maximum(available, self.known.created[rows], out=available)
         searched = self.searched
         codes = (self.known.code[rows].astype(np.int64), self.asked.code[searched].astype(np.int64))
-        place, wanted = _places(codes[0], available, codes[1], self.asked.time[searched])
+        place, wanted_place = _places(codes[0], available, codes[1], self.asked.time[searched])
         order, self.place = _sorted(place)
         self.rows = rows[order]
         # In ascending order the search walks through memory instead of jumping.
-        ascending, self.wanted = _sorted(wanted)
+        ascending, self.wanted = _sorted(wanted_place)
         self.searched = searched[ascending]
         same = self.place[1:] == self.place[:-1]
         if same.any():
@@ -171,23 +171,23 @@ def _sorted(numbers: Ints) -> tuple[Ints, Ints]:
     return order, numbers[order]
 
 
-def _places(code: Ints, available: Ints, asked_code: Ints, asked: Ints) -> tuple[Ints, Ints]:
+def _places(code: Ints, available: Ints, asked_code: Ints, wanted: Ints) -> tuple[Ints, Ints]:
     """Both sides' (key, time) as one integer each, in the same order as the pairs."""
     if not (available[:1000] % _SECOND).any():
         seconds = available // _SECOND
         if np.array_equal(seconds * _SECOND, available):
             # A whole second is not after a time unless it is not after that time's second: fewer bits to sort.
-            available, asked = seconds, asked // _SECOND
+            available, wanted = seconds, wanted // _SECOND
     low = int(available.min())
     # Times before the first feature row all mean "nothing known yet": one step below it is early enough.
-    asked = np.maximum(asked, low - 1)
-    high = max(int(available.max()), int(asked.max(initial=low)))
+    wanted = np.maximum(wanted, low - 1)
+    high = max(int(available.max()), int(wanted.max(initial=low)))
     width = high - low + 2
     if (max(int(code.max()), int(asked_code.max())) + 2) * width >= _FAR:
-        times, compact = np.unique(np.concatenate([available, asked]), return_inverse=True)
-        available, asked = compact[: len(available)], compact[len(available) :]
+        times, compact = np.unique(np.concatenate([available, wanted]), return_inverse=True)
+        available, wanted = compact[: len(available)], compact[len(available) :]
         low, width = 0, len(times) + 2
-    return code * width + (available - (low - 1)), asked_code * width + (asked - (low - 1))
+    return code * width + (available - (low - 1)), asked_code * width + (wanted - (low - 1))
 
 
 def _running_best(code: Ints, event: Ints) -> Ints | None:
@@ -202,5 +202,5 @@ def _running_best(code: Ints, event: Ints) -> Ints | None:
         span = len(event)
     lengths = np.diff(starts, append=len(code))
     height = np.repeat(np.arange(len(starts), dtype=np.int64) * span, lengths) + (event - event.min())
-    here = np.arange(len(code), dtype=np.int64)
-    return np.maximum.accumulate(np.where(height == np.maximum.accumulate(height), here, 0))
+    place = np.arange(len(code), dtype=np.int64)
+    return np.maximum.accumulate(np.where(height == np.maximum.accumulate(height), place, 0))

@@ -50,12 +50,12 @@ def with_on_demand(
             table = given_rows
             for mode, function, names, outputs in plain:
                 # Functions may use the short and the full name of a feature alike.
-                given = {name: one for one, other in names for name in (one, other) if one in table.column_names}
-                both = pa.table({name: table[one] for name, one in given.items()})
+                inputs = {name: one for one, other in names for name in (one, other) if one in table.column_names}
+                under_both_names = pa.table({name: table[one] for name, one in inputs.items()})
                 if mode == "pandas":
-                    result = pa.Table.from_pandas(function(both.to_pandas()), preserve_index=False)
+                    result = pa.Table.from_pandas(function(under_both_names.to_pandas()), preserve_index=False)
                 else:
-                    result = pa.table(function(both.to_pydict()))
+                    result = pa.table(function(under_both_names.to_pydict()))
                 for name, out in outputs:
                     table = table.append_column(out, result[name])
             yield from table.cast(arrow).to_batches()

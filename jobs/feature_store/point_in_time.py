@@ -185,8 +185,8 @@ def _useful(rules: JoinRules, bounds: tuple[datetime, datetime] | None) -> str:
     conditions = [f"`{key}` is not null" for key in rules.keys]
     if bounds is None:
         return " and ".join([*conditions, "false"])
-    known = rules.times if rules.known_only else [rules.feature_timestamp]
-    conditions += [f"`{name}` <= {literal(bounds[1])}" for name in known]
+    times = rules.times if rules.known_only else [rules.feature_timestamp]
+    conditions += [f"`{name}` <= {literal(bounds[1])}" for name in times]
     if earliest := _earliest(rules.ttl, bounds):
         conditions.append(f"`{rules.feature_timestamp}` >= {literal(earliest)}")
     return " and ".join(conditions)

@@ -102,11 +102,11 @@ def latest(features: pa.Table, wanted: FeatureColumns) -> pa.Table:
     Returns:
         `keys`, `columns`, `feature_timestamp` and, if given, `created_timestamp`; the keys in no particular order.
     """
-    known = features
+    complete = features
     for name in [*wanted.keys, *wanted.times]:
-        known = known.filter(pc.is_valid(known[name])) if known[name].null_count else known
-    number = min(known.num_rows, 1)
-    entities = known.select(wanted.keys)
+        complete = complete.filter(pc.is_valid(complete[name])) if complete[name].null_count else complete
+    number = min(complete.num_rows, 1)
+    entities = complete.select(wanted.keys)
     if wanted.keys:
         entities = entities.group_by(list(wanted.keys)).aggregate([])
         number = entities.num_rows
@@ -120,21 +120,21 @@ def latest(features: pa.Table, wanted: FeatureColumns) -> pa.Table:
         columns=[*wanted.columns, *wanted.times],
         event_timestamp=time,
     )
-    return join(entities, known, rules).drop_columns([time])
+    return join(entities, complete, rules).drop_columns([time])
 
 
 def _winners(entities: pa.Table, features: pa.Table, rules: JoinRules) -> Ints:
     """The row number in `features` for each entity row, -1 for none."""
-    asked, asked_known = _microseconds(entities, rules.event_timestamp)
-    if not features.num_rows or not asked_known.any():
+    times, has_time = _microseconds(entities, rules.event_timestamp)
+    if not features.num_rows or not has_time.any():
         return np.full(entities.num_rows, -1, np.int64)
-    known_asked = asked[asked_known]
-    event, created, usable = _feature_times(features, rules, (int(known_asked.min()), int(known_asked.max())))
+    valid_times = times[has_time]
+    event, created, usable = _feature_times(features, rules, (int(valid_times.min()), int(valid_times.max())))
     entity_code, feature_code = codes(entities, features, rules.keys)
     number = parts_for(len(event))
     return winners(
         KnownRows(feature_code, event, created, part_of(feature_code, usable, number), rules.known_only, rules.limit),
-        AskedRows(entity_code, asked, part_of(entity_code, asked_known, number)),
+        AskedRows(entity_code, times, part_of(entity_code, has_time, number)),
         number,
         lambda rows: _taken(features, rules.columns, pa.array(rows)),
     )
@@ -150,10 +150,10 @@ def _taken(features: pa.Table, columns: Sequence[str], rows: pa.Array) -> list[p
     return values
 
 
-def _feature_times(features: pa.Table, rules: JoinRules, asked: tuple[int, int]) -> tuple[Ints, Ints, Bools]:
-    """Event and created time of the feature rows, and which of them an entity row asked about in `asked` may see."""
+def _feature_times(features: pa.Table, rules: JoinRules, bounds: tuple[int, int]) -> tuple[Ints, Ints, Bools]:
+    """Event and created time of the feature rows, and which of them an entity row between `bounds` may see."""
     event, usable = _microseconds(features, rules.feature_timestamp)
-    first, last = asked
+    first, last = bounds
     usable &= event <= last
     if rules.limit is not None:
         usable &= event >= first - rules.limit
@@ -176,9 +176,9 @@ def _microseconds(table: pa.Table, name: str) -> tuple[Ints, Bools]:
         raise Invalid(f"column {name}: expected timestamps, found {column.type}; convert it before the join")
     # A cast between zones keeps the instant and one without a zone is read as UTC: the integers are what is compared.
     column = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
-    known = np.ones(len(column), bool) if not column.null_count else pc.is_valid(column).to_numpy().astype(bool)
+    is_valid = np.ones(len(column), bool) if not column.null_count else pc.is_valid(column).to_numpy().astype(bool)
     values: Ints = (pc.fill_null(column, 0) if column.null_count else column).to_numpy()
-    return values, known
+    return values, is_valid
 
 
 def _check(table: pa.Table, names: Sequence[str], side: str) -> None:

@@ -109,8 +109,8 @@ def _redis(url: Url) -> str:
         "db": number if number.isdigit() else "",
         "ssl": "true" if parts.scheme == "rediss" else "",
     } | dict(parse_qsl(parts.query))
-    given = [f"{name}={value}" for name, value in options.items() if value]
-    return ",".join([f"{parts.hostname}:{parts.port or 6379}", *given])
+    options_given = [f"{name}={value}" for name, value in options.items() if value]
+    return ",".join([f"{parts.hostname}:{parts.port or 6379}", *options_given])
 
 
 def _quoted(text: str) -> str:

@@ -32,12 +32,12 @@ class FactTable:
         self.order = order_of(points)
         self.points, self.keys = self.sort(points), self.sort(keys)
         self.ends = self.keys * clock.span + (clock.span - 1)
-        known = micros(table, "known_at")
-        punctual = np.array_equal(known, happened)
+        known_at = micros(table, "known_at")
+        punctual = np.array_equal(known_at, happened)
         self.happened = self.sort(happened)
-        self.known = self.happened if punctual else self.sort(known)
-        gone = table.column("superseded_at")
-        self.superseded = None if gone.null_count == len(gone) else self.sort(integers(gone))
+        self.known = self.happened if punctual else self.sort(known_at)
+        superseded = table.column("superseded_at")
+        self.superseded = None if superseded.null_count == len(superseded) else self.sort(integers(superseded))
         self.own = self.own_position = np.zeros(0, np.int64)
         self._read: dict[Any, Any] = {}
 
@@ -59,13 +59,13 @@ class FactTable:
 
     def rows(self, where: Any, column: str | None) -> Ints | None:
         """Positions of the facts that may contribute; None if all do."""
-        kept = self.keys != self.null_key
+        is_selected = self.keys != self.null_key
         if column is not None:
-            kept &= self.sort(self.table.column(column).is_valid().to_numpy())
+            is_selected &= self.sort(self.table.column(column).is_valid().to_numpy())
         if where is not None:
             compare, value = (pc.equal, where[1]) if len(where) == 2 else (_COMPARED[where[1]], where[2])
-            kept &= self.sort(compare(self.table.column(where[0]), value).fill_null(False).to_numpy())
-        return None if kept.all() else np.flatnonzero(kept)
+            is_selected &= self.sort(compare(self.table.column(where[0]), value).fill_null(False).to_numpy())
+        return None if is_selected.all() else np.flatnonzero(is_selected)
 
     def _once(self, name: Any, make: Callable[[], Made]) -> Made:
         if name not in self._read:
@@ -168,8 +168,8 @@ class Facts:
         if self.rows is None:
             return self.source.own, self.source.own_position
         place = np.searchsorted(self.rows, self.source.own)
-        found = self.rows[np.minimum(place, len(self.rows) - 1)] == self.source.own if len(self.rows) else place < 0
-        return place[found], self.source.own_position[found]
+        is_own = self.rows[np.minimum(place, len(self.rows) - 1)] == self.source.own if len(self.rows) else place < 0
+        return place[is_own], self.source.own_position[is_own]
 
 
 class Passage:

@@ -95,10 +95,10 @@ def _ranges(world: "_World", feature: Feature) -> pa.Array:
     if function == "distinct":
         return pa.array(covered(low, high, facts.codes(str(column))[chosen], size))
     if function in ("min", "max"):
-        best, found = extreme(low, high, facts.values(str(column))[chosen], size, largest=function == "max")
-        return _defined(best, ~found, feature)
-    best, found = extreme(low, high, facts.happened[chosen], size, largest=function == "last_age")
-    return _defined((world.times - best) / 1e6, ~found, feature)
+        best, has_value = extreme(low, high, facts.values(str(column))[chosen], size, largest=function == "max")
+        return _defined(best, ~has_value, feature)
+    best, has_value = extreme(low, high, facts.happened[chosen], size, largest=function == "last_age")
+    return _defined((world.times - best) / 1e6, ~has_value, feature)
 
 
 def _streaks(world: "_World", feature: Feature) -> pa.Array:
@@ -106,10 +106,10 @@ def _streaks(world: "_World", feature: Feature) -> pa.Array:
     size = len(world.times)
     breaks = world.facts(feature, False)
     low, high, chosen = breaks.ranges(feature.window)
-    broken, found = extreme(low, high, breaks.happened[chosen], size, largest=True)
+    broken, has_break = extreme(low, high, breaks.happened[chosen], size, largest=True)
     facts = world.facts(feature, True)
     ranks, moments = facts.ranks(feature.window)
-    before = ranks.below(np.where(found, np.searchsorted(moments, broken, "right"), 0))
+    before = ranks.below(np.where(has_break, np.searchsorted(moments, broken, "right"), 0))
     count = facts.inside(feature.window).count - before
     if feature.aggregate.function == "streak":
         return pa.array(count)
@@ -142,17 +142,17 @@ class _World:
         tables = [events] if labels is None else [events, labels]
         codes, size = key_codes([table.column(features.entity) for table in tables])
         times = [micros(table, features.event_timestamp) for table in tables]
-        wanted = events.column("is_target").to_numpy()
-        clock = Clock.of(times, wanted, size)
+        is_target = events.column("is_target").to_numpy()
+        clock = Clock.of(times, is_target, size)
         self._sources = [
             FactTable(table, code, happened, clock, size - 1)
             for table, code, happened in zip(tables, codes, times, strict=True)
         ]
         source = self._sources[0]
         self.order = source.order
-        wanted = source.sort(wanted)
-        every = bool(wanted.all())
-        chosen = np.flatnonzero(wanted)
+        is_target = source.sort(is_target)
+        every = bool(is_target.all())
+        chosen = np.flatnonzero(is_target)
         rows = source.order if every else chosen if source.order is None else source.order[chosen]
         self.keys = [_taken(events.column(name), rows) for name in (features.id, features.entity)]
         clock.targets, self.times = (
@@ -160,8 +160,8 @@ class _World:
         )
         self.created = self.times
         if source.known is not source.happened:
-            late = wanted & (source.known > source.happened)
-            source.own, source.own_position = np.flatnonzero(late), (np.cumsum(wanted) - 1)[late]
+            late = is_target & (source.known > source.happened)
+            source.own, source.own_position = np.flatnonzero(late), (np.cumsum(is_target) - 1)[late]
             self.created = np.maximum(source.known, source.happened)[chosen]
         self._facts: dict[Any, Facts] = {}
 

@@ -93,9 +93,9 @@ def expect(
     (version, bundle), as_of = champion, outcomes.scored.as_of
     since = max(as_of - TESTED_ON, bundle.manifest.learned_until)
     decided = _since(outcomes.of_version(version).scored, since)
-    known = _with_held_out(lakehouse, use_case, bundle, outcomes.known, decided)
-    drift = calibration_drift(known)
-    calibration = calibrate(_since(known, as_of - CALIBRATED_ON))
+    recent = _with_held_out(lakehouse, use_case, bundle, outcomes.known, decided)
+    drift = calibration_drift(recent)
+    calibration = calibrate(_since(recent, as_of - CALIBRATED_ON))
     young = _young(decided, outcomes.known.labelled.reported_until)
     days = estimate(young, calibration, problem.review.capacity, (concept, drift))
     return Expectation(days, calibration, concept, drift)
@@ -157,7 +157,7 @@ def _young(scored: LabelledScores, reported_until: int) -> LabelledScores:
 
 
 def _with_held_out(
-    lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, known: RecentEvents, decided: LabelledScores
+    lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, recent: RecentEvents, decided: LabelledScores
 ) -> LabelledScores:
     """Events that the champion decided, and earlier ones that it was not trained on.
 
@@ -171,11 +171,11 @@ def _with_held_out(
         before_first = midnight(first) - timedelta(microseconds=1)
     decided = _since(decided, before_first)
     before = held_out(lakehouse, use_case, bundle, as_of - TESTED_ON, before_first)
-    here, there = known.places(before.ids)
-    earlier = known.labelled.rows(here)
+    recent_places, held_out_places = recent.places(before.ids)
+    earlier = recent.labelled.rows(recent_places)
     return LabelledScores(
         times=np.concatenate([earlier.times, decided.times]),
-        scores=np.concatenate([before.scores[there], decided.scores]),
+        scores=np.concatenate([before.scores[held_out_places], decided.scores]),
         known_at=np.concatenate([earlier.known_at, decided.known_at]),
         positive=np.concatenate([earlier.positive, decided.positive]),
         delay=decided.delay,

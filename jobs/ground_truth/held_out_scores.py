@@ -50,9 +50,9 @@ def held_out(
     arrays = DayCache(files, bundle.manifest.names, stored)
     days = sorted(day for day in files if since.date() <= day <= until.date())
     scored = cache(lambda: _scored(lakehouse, use_case, bundle, (name, version), (since, until)))
-    given = [name, bundle.sha256, since.isoformat(), until.isoformat()]
-    ids = arrays.of("ids", days, given, lambda: scored().ids)
-    scores = arrays.of("scores", days, given, lambda: scored().scores)
+    made_of = [name, bundle.sha256, since.isoformat(), until.isoformat()]
+    ids = arrays.of("ids", days, made_of, lambda: scored().ids)
+    scores = arrays.of("scores", days, made_of, lambda: scored().scores)
     arrays.save()
     return HeldOutScores(ids, scores)
 

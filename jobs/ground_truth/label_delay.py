@@ -78,9 +78,9 @@ def learn(
     if maturity <= timedelta(0) or prior_reports <= 0:
         raise Invalid(f"expected a maturity and a prior weight above 0, found {maturity} and {prior_reports}")
     until = reported_until(known_at, as_of)
-    seen = (known_at <= until) & (times <= until)
-    oldest = (until - times[seen]) / MICROSECONDS_A_DAY
-    delays = np.maximum(known_at[seen] - times[seen], 0) / MICROSECONDS_A_DAY
+    is_seen = (known_at <= until) & (times <= until)
+    oldest = (until - times[is_seen]) / MICROSECONDS_A_DAY
+    delays = np.maximum(known_at[is_seen] - times[is_seen], 0) / MICROSECONDS_A_DAY
     weights = np.ones(len(delays)) if half_life is None else 0.5 ** (oldest / (half_life / timedelta(days=1)))
     prior = _expected(maturity)
     ages, shares = product_limit(
@@ -104,8 +104,10 @@ def product_limit(delays: Floats, oldest: Floats, weights: Floats) -> tuple[Floa
     """
     ages, place = np.unique(delays, return_inverse=True)
     at_age = np.bincount(place, weights=weights)
-    gone = np.bincount(np.searchsorted(ages, oldest, side="right"), weights=weights, minlength=len(ages) + 1)[:-1]
-    at_risk = np.cumsum(at_age) - np.cumsum(gone)
+    weight_gone = np.bincount(np.searchsorted(ages, oldest, side="right"), weights=weights, minlength=len(ages) + 1)[
+        :-1
+    ]
+    at_risk = np.cumsum(at_age) - np.cumsum(weight_gone)
     # A difference of sums may be off in its last digits; where one report alone is at risk this must be 0.
     staying = np.clip(1 - at_age / np.maximum(at_risk, at_age), 0, 1)
     return ages, np.append(np.cumprod(staying[:0:-1])[::-1], 1.0)

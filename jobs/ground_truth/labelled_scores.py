@@ -43,8 +43,8 @@ class LabelledEvents:
     @cached_property
     def reported(self) -> Bools:
         """Whether each event is known as positive at `as_of`."""
-        known: Bools = self.positive & (self.known_at <= self.reported_until)
-        return known
+        is_reported: Bools = self.positive & (self.known_at <= self.reported_until)
+        return is_reported
 
     @cached_property
     def shares(self) -> Floats:
@@ -59,8 +59,8 @@ class LabelledEvents:
     def rows(self, places: Ints | Bools) -> Self:
         """The events at these places, known as of the same moment."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
-        taken: dict[str, Any] = {name: one[places] for name, one in values.items() if isinstance(one, np.ndarray)}
-        return replace(self, **taken)
+        chosen: dict[str, Any] = {name: one[places] for name, one in values.items() if isinstance(one, np.ndarray)}
+        return replace(self, **chosen)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

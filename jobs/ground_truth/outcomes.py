@@ -49,8 +49,8 @@ class RecentEvents:
 
     def places(self, ids: Any) -> tuple[Ints, Ints]:
         """Of the `ids` that are among these events: their places here, and there."""
-        here = pl.DataFrame({"id": self.ids}).with_row_index("here")
-        joined = here.join(pl.DataFrame({"id": ids}).with_row_index("there"), on="id").sort("there")
+        own = pl.DataFrame({"id": self.ids}).with_row_index("here")
+        joined = own.join(pl.DataFrame({"id": ids}).with_row_index("there"), on="id").sort("there")
         return joined["here"].to_numpy(), joined["there"].to_numpy()
 
 
@@ -80,8 +80,8 @@ def events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: Se
     The lakehouse holds those that were read last: the steps of a run look at the same.
     """
     own, problem = lakehouse.schema(use_case.events).names, problem_of(use_case)
-    asked = [problem.cluster_key, problem.amount, *_asked(use_case, problem.slices)]
-    names = [*columns, *(name for name in dict.fromkeys(asked) if name in own and name not in columns)]
+    needed = [problem.cluster_key, problem.amount, *_asked(use_case, problem.slices)]
+    names = [*columns, *(name for name in dict.fromkeys(needed) if name in own and name not in columns)]
     key = (use_case.name, lakehouse.versions([use_case.events, use_case.labels]), as_of, set(names))
     return lakehouse.read_once("recent events", key, lambda: _events(lakehouse, use_case, as_of, names))
 
@@ -97,7 +97,7 @@ def _events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: S
     names = [event_id, use_case.label, "known_at", "superseded_at"]
     reports = lakehouse.to_arrow(use_case.labels, columns=names, filters=[recent, ("known_at", "<=", as_of)])
     ids, times = values(table[event_id]), moments(table[time])
-    known = labels(
+    versions = labels(
         ids,
         values(reports[event_id]),
         moments(reports["known_at"]),
@@ -105,8 +105,10 @@ def _events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: S
         as_of,
         moments(reports["superseded_at"]),
     )
-    delay = learn(times[known.positive], known.known_at[known.positive], as_of, use_case.label_maturity)
-    labelled = LabelledEvents(times=times, known_at=known.known_at, positive=known.positive, delay=delay, as_of=as_of)
+    delay = learn(times[versions.positive], versions.known_at[versions.positive], as_of, use_case.label_maturity)
+    labelled = LabelledEvents(
+        times=times, known_at=versions.known_at, positive=versions.positive, delay=delay, as_of=as_of
+    )
     return RecentEvents(ids, labelled, table)
 
 
@@ -126,9 +128,9 @@ def outcomes(
     if not lakehouse.exists(log):
         return None
     own, logged = lakehouse.schema(use_case.events).names, lakehouse.schema(log).names
-    asked = [problem.cluster_key, problem.amount, *_asked(use_case, slices)]
-    known = events(lakehouse, use_case, as_of, [name for name in dict.fromkeys(asked) if name in own])
-    features = [name for name in dict.fromkeys(asked) if name not in own and name in logged]
+    needed = [problem.cluster_key, problem.amount, *_asked(use_case, slices)]
+    recent = events(lakehouse, use_case, as_of, [name for name in dict.fromkeys(needed) if name in own])
+    features = [name for name in dict.fromkeys(needed) if name not in own and name in logged]
     rows = lakehouse.to_arrow(
         log,
         columns=[use_case.event_id, SCORE, "model_version", *features],
@@ -136,15 +138,15 @@ def outcomes(
     )
     # What is drawn by row must not depend on the order of files.
     rows = rows.sort_by(use_case.event_id)
-    place, row = known.places(values(rows[use_case.event_id]))
+    place, row = recent.places(values(rows[use_case.event_id]))
     if not len(place):
         return None
-    rows, of_event = rows.take(row), known.table.take(place)
+    rows, of_event = rows.take(row), recent.table.take(place)
     for name in features:
         of_event = of_event.append_column(name, rows[name])
-    there, missing = _there(slices, of_event.column_names)
-    inside, left_out = masks(lakehouse, use_case, there, of_event, as_of)
-    labelled = known.labelled.rows(place)
+    judged_slices, missing = _there(slices, of_event.column_names)
+    inside, left_out = masks(lakehouse, use_case, judged_slices, of_event, as_of)
+    labelled = recent.labelled.rows(place)
     scored = ScoredEvents(
         times=labelled.times,
         scores=rows[SCORE].to_numpy().astype(np.float64),
@@ -157,7 +159,7 @@ def outcomes(
         as_of=as_of,
         slices=inside,
     )
-    return Outcomes(known, scored, (*missing, *left_out))
+    return Outcomes(recent, scored, (*missing, *left_out))
 
 
 def values(column: pa.ChunkedArray) -> Any:
@@ -181,9 +183,9 @@ def _asked(use_case: UseCase, slices: Sequence[Slice | Groups]) -> list[str]:
 
 
 def _there(slices: Sequence[Slice | Groups], names: Sequence[str]) -> tuple[list[Slice | Groups], tuple[str, ...]]:
-    there = [each for each in slices if each.source is not None or each.column in names]
-    gone = [each for each in slices if each not in there]
-    return there, tuple(f"slice {each.name}: no model of these days used {each.column}" for each in gone)
+    judged = [each for each in slices if each.source is not None or each.column in names]
+    left_out = [each for each in slices if each not in judged]
+    return judged, tuple(f"slice {each.name}: no model of these days used {each.column}" for each in left_out)
 
 
 def _codes(column: pa.ChunkedArray) -> Ints:

@@ -38,8 +38,8 @@ def drop(values: Sequence[float]) -> float | None:
         values: average precision of mature days as of all their reports (`complete`), oldest first; NaN where a day has
             none.
     """
-    known = np.asarray(values, dtype=np.float64)
-    recent, past = known[-RECENT_DAYS:], known[-RECENT_DAYS - NOISE_DAYS : -RECENT_DAYS]
+    series = np.asarray(values, dtype=np.float64)
+    recent, past = series[-RECENT_DAYS:], series[-RECENT_DAYS - NOISE_DAYS : -RECENT_DAYS]
     before = past[-REFERENCE_DAYS:]
     recent, before, past = (days[~np.isnan(days)] for days in (recent, before, past))
     if len(recent) < RECENT_DAYS - 2 or len(before) < FEWEST_DAYS:

@@ -80,12 +80,12 @@ def calibrate(labelled: LabelledScores, half_life: timedelta = HALF_LIFE) -> Cal
     from sklearn.isotonic import IsotonicRegression
 
     age, share = ages(labelled.times, labelled.reported_until), labelled.shares
-    used = (age >= 0) & (share >= SMALLEST_SHARE)
-    reported = labelled.reported[used]
+    is_used = (age >= 0) & (share >= SMALLEST_SHARE)
+    reported = labelled.reported[is_used]
     if not reported.any():
         return Calibration(np.zeros(1), np.zeros(1), 0)
-    weights = share[used] * 0.5 ** (age[used] / (half_life / timedelta(days=1)))
-    fitted = IsotonicRegression(y_min=0, y_max=1).fit(labelled.scores[used], reported / share[used], weights)
+    weights = share[is_used] * 0.5 ** (age[is_used] / (half_life / timedelta(days=1)))
+    fitted = IsotonicRegression(y_min=0, y_max=1).fit(labelled.scores[is_used], reported / share[is_used], weights)
     return Calibration(fitted.X_thresholds_, fitted.y_thresholds_, int(reported.sum()))
 
 
@@ -107,14 +107,14 @@ def estimate(
         capacity: K of precision_at_K.
         drifts: tests of which an alarm takes the trust from the estimates.
     """
-    known, share, chance = labelled.reported, labelled.shares, calibration.chance(labelled.scores)
-    chance = np.where(known, 1.0, chance * (1 - share) / np.maximum(1 - chance * share, 1e-12))
+    is_reported, share, chance = labelled.reported, labelled.shares, calibration.chance(labelled.scores)
+    chance = np.where(is_reported, 1.0, chance * (1 - share) / np.maximum(1 - chance * share, 1e-12))
     trusted = calibration.positives >= POSITIVES_TO_TRUST and not any(drift.alarm for drift in drifts)
     return tuple(
         Estimate(
             int(one),
             int(rows.sum()),
-            int(known[rows].sum()),
+            int(is_reported[rows].sum()),
             float(chance[rows].sum()),
             expected(labelled.scores[rows], chance[rows], capacity, seed + int(one)),
             trusted,

@@ -110,8 +110,8 @@ def read(lakehouse: Lakehouse, use_case: UseCase, since: date, metrics: list[str
     name = table(use_case)
     if not lakehouse.exists(name):
         return pl.DataFrame(SCHEMA.empty_table())
-    wanted: list[Any] = [(PARTITION, ">=", since), *([("metric", "in", metrics)] if metrics else [])]
-    return pl.DataFrame(lakehouse.to_arrow(name, filters=wanted)).sort(PARTITION, "model_version", "slice", "metric")
+    filters: list[Any] = [(PARTITION, ">=", since), *([("metric", "in", metrics)] if metrics else [])]
+    return pl.DataFrame(lakehouse.to_arrow(name, filters=filters)).sort(PARTITION, "model_version", "slice", "metric")
 
 
 def _rows(measured: Performance) -> Iterator[dict[str, Any]]:

@@ -54,17 +54,17 @@ def labels(
     Raises:
         ValueError: an id occurs twice, or arrays differ in length.
     """
-    asked = pl.DataFrame({"id": np.asarray(ids)}).with_row_index("place")
-    if asked["id"].n_unique() < asked.height:
-        raise Invalid(f"ids: expected distinct events, found {asked['id'].n_unique()} in {asked.height} rows; unify")
+    places = pl.DataFrame({"id": np.asarray(ids)}).with_row_index("place")
+    if places["id"].n_unique() < places.height:
+        raise Invalid(f"ids: expected distinct events, found {places['id'].n_unique()} in {places.height} rows; unify")
     until = np.full(len(known_at), NEVER) if superseded_at is None else superseded_at
     rows = pl.DataFrame({"id": np.asarray(events), "at": known_at, "positive": positive, "until": until})
-    holding = _holding(rows.with_columns(pl.col("id").cast(asked["id"].dtype)), microseconds(as_of))
-    joined = asked.join(holding, on="id", how="left").sort("place")
+    holding = _holding(rows.with_columns(pl.col("id").cast(places["id"].dtype)), microseconds(as_of))
+    joined = places.join(holding, on="id", how="left").sort("place")
     return Labels(
         joined["at"].fill_null(NEVER).to_numpy(),
         joined["positive"].fill_null(False).to_numpy(),
-        holding.join(asked, on="id", how="anti").height,
+        holding.join(places, on="id", how="anti").height,
     )
 
 
@@ -87,7 +87,7 @@ def reported_until(known_at: Times, as_of: datetime) -> int:
 
 def _holding(rows: pl.DataFrame, moment: int) -> pl.DataFrame:
     """One row per event of which a report holds: id, at, positive."""
-    known = rows.filter(pl.col("at") <= moment).sort("at", maintain_order=True)
-    latest = known.filter(pl.col("until") > moment).unique("id", keep="last").select("id", "positive")
-    first = known.group_by("id", "positive").agg(pl.col("at").min())
+    known_rows = rows.filter(pl.col("at") <= moment).sort("at", maintain_order=True)
+    latest = known_rows.filter(pl.col("until") > moment).unique("id", keep="last").select("id", "positive")
+    first = known_rows.group_by("id", "positive").agg(pl.col("at").min())
     return latest.join(first, on=["id", "positive"])

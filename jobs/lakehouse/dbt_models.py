@@ -105,9 +105,9 @@ class Built:
         before = self._read()
         last: dict[str, int] = {}
         for model in models:
-            held, table = before.get(model, {}), relation(self.manifest["nodes"][model])
-            version = held.get("versions", {}).get(table)
-            if held.get("project") != self.project or version is None or version != self.lakehouse.version(table):
+            recorded, table = before.get(model, {}), relation(self.manifest["nodes"][model])
+            version = recorded.get("versions", {}).get(table)
+            if recorded.get("project") != self.project or version is None or version != self.lakehouse.version(table):
                 continue
             if LOAD in self.lakehouse.schema(table, version).names:
                 last[model] = self.lakehouse.maxima(table, [LOAD], version)[0] or 0
@@ -128,9 +128,9 @@ class Built:
         return [node for node in self.manifest["child_map"][model] if node.startswith("test.")]
 
     def _now(self, models: Sequence[str]) -> dict[str, dict[str, Any]]:
-        known = {**self.manifest["nodes"], **self.manifest["sources"]}
+        declared = {**self.manifest["nodes"], **self.manifest["sources"]}
         read = {model: [model, *self.manifest["parent_map"][model]] for model in models}
-        tables = {node: relation(known[node]) for nodes in read.values() for node in nodes}
+        tables = {node: relation(declared[node]) for nodes in read.values() for node in nodes}
         versions = self.lakehouse.versions(sorted(set(tables.values())))
         return {
             model: {"project": self.project, "versions": {tables[node]: versions[tables[node]] for node in nodes}}

@@ -111,10 +111,10 @@ def _download(jar: Jar, folder: Path, environment: Mapping[str, str]) -> Path:
 
 
 def _verify(jar: Jar, file: Path) -> Path:
-    found = hashlib.sha256(file.read_bytes()).hexdigest()
-    if found != jar.sha256:
+    actual = hashlib.sha256(file.read_bytes()).hexdigest()
+    if actual != jar.sha256:
         raise SparkNotReady(
-            f"{file}: expected sha256 {jar.sha256}, found {found}; delete the file to fetch it again, "
+            f"{file}: expected sha256 {jar.sha256}, found {actual}; delete the file to fetch it again, "
             f"and do not change {JARS_FILE.name} unless you know why {jar.coordinates} changed"
         )
     return file
@@ -151,10 +151,10 @@ def select(lock: str, names: tuple[str, ...]) -> str:
     entries = dict(_entries(lock))
     if missing := set(names) - entries.keys():
         raise SparkNotReady(f"requirements.lock: expected entries for {', '.join(names)}; missing {sorted(missing)}")
-    wanted = set(names)
-    while more := {name for name, text in entries.items() if _via(text) & wanted} - wanted:
-        wanted |= more
-    return "".join(entries[name] for name in sorted(wanted))
+    selected = set(names)
+    while more := {name for name, text in entries.items() if _via(text) & selected} - selected:
+        selected |= more
+    return "".join(entries[name] for name in sorted(selected))
 
 
 def _entries(lock: str) -> Iterator[tuple[str, str]]:

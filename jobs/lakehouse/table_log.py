@@ -31,12 +31,16 @@ def exists(path: str) -> bool:
 
 def find_tables(warehouse: str) -> list[str]:
     """Names `schema.table` of all Delta tables two levels below `warehouse`."""
-    return sorted(table for table, made in _folders_of_tables(warehouse) if made)
+    return sorted(table for table, has_commits in _folders_of_tables(warehouse) if has_commits)
 
 
 def find_unmade(warehouse: str, schema: str) -> set[str]:
     """Names `schema.table` of the folders of a schema that are no tables."""
-    return {table for table, made in _folders_of_tables(warehouse) if not made and table.split(".")[0] == schema}
+    return {
+        table
+        for table, has_commits in _folders_of_tables(warehouse)
+        if not has_commits and table.split(".")[0] == schema
+    }
 
 
 def _folders_of_tables(warehouse: str) -> Iterator[tuple[str, bool]]:
@@ -44,8 +48,8 @@ def _folders_of_tables(warehouse: str) -> Iterator[tuple[str, bool]]:
     for schema in _folders(store, root):
         if not schema.base_name.startswith("_"):
             for table in _folders(store, schema.path):
-                made = any(entry.size for entry in _commits(store, table.path))
-                yield f"{schema.base_name}.{table.base_name}", made
+                has_commits = any(entry.size for entry in _commits(store, table.path))
+                yield f"{schema.base_name}.{table.base_name}", has_commits
 
 
 def clear(path: str) -> None:

@@ -91,8 +91,8 @@ class Lakehouse:
 
     def version(self, table: str) -> int | None:
         """Latest Delta version, or None if there is no such table."""
-        there = self._opened(table)
-        return None if there is None else there.version()
+        delta = self._opened(table)
+        return None if delta is None else delta.version()
 
     def _opened(self, table: str) -> DeltaTable | None:
         try:
@@ -163,24 +163,24 @@ class Lakehouse:
 
         Raises WriteMismatch, with the table as it was, if schema or row count differ.
         """
-        spark, there = self.spark, self._opened(table)
-        before = None if there is None else there.version()
-        check_schema(table, rows_in, schema, there)
-        if there is None:
+        spark, existing = self.spark, self._opened(table)
+        before = None if existing is None else existing.version()
+        check_schema(table, rows_in, schema, existing)
+        if existing is None:
             table_log.clear(self.path(table))
         if isinstance(rows_in, pa.Table):
             rows = rows_in.num_rows if rows is None else rows
             rows_in = spark.createDataFrame(rows_in)
-        where, by = (None, partition_by) if there is None else (replace_where, ())
+        where, by = (None, partition_by) if existing is None else (replace_where, ())
         if isinstance(rows_in, pa.RecordBatchReader):
-            target = self.path(table) if there is None else there
+            target = self.path(table) if existing is None else existing
             arrow_writer.save(target, rows_in, mode, where, by, keeping(state or {}))
         else:
-            new = {} if there is not None else file_statistics.properties(schema, partition_by)
+            new = {} if existing is not None else file_statistics.properties(schema, partition_by)
             options = {"userMetadata": user_metadata(state or {}), **new}
             _writer(rows_in, mode, where, by, options).save(self.path(table))
         after = self.version(table)
-        if there is None:
+        if existing is None:
             register_table(spark, self.path(table), table, embedded=self.settings.spark_remote is None)
         self._check_rows(table, (before, after), rows, where)
         if after is None:
@@ -191,19 +191,19 @@ class Lakehouse:
         self,
         table: str,
         versions: tuple[int | None, int | None],
-        meant: int | None,
+        rows_written: int | None,
         where: str | None,
     ) -> None:
         before, after = versions
-        if meant is None or after is None:
+        if rows_written is None or after is None:
             return
         arrived = 0 if after == before and where is None else self._arrived(table, after, where)
-        if arrived == meant:
+        if arrived == rows_written:
             return
         if before is not None and after != before:
             self.delta(table).restore(before, commit_properties=keeping(self.state(table, before)))
         raise WriteMismatch(
-            f"{table}: expected {meant} rows to arrive, found {arrived}; the table was put back as it was"
+            f"{table}: expected {rows_written} rows to arrive, found {arrived}; the table was put back as it was"
         )
 
     def _arrived(self, table: str, version: int, where: str | None) -> int:
@@ -232,9 +232,9 @@ class Lakehouse:
         """Set table properties, and those of `file_statistics`, where they differ; `state` goes on."""
         delta = self.delta(table)
         metadata = delta.metadata()
-        wanted = {**properties, **file_statistics.properties(columns(delta), metadata.partition_columns)}
-        if wanted.items() - metadata.configuration.items():
-            delta.alter.set_table_properties(wanted, commit_properties=keeping(state or {}))
+        needed = {**properties, **file_statistics.properties(columns(delta), metadata.partition_columns)}
+        if needed.items() - metadata.configuration.items():
+            delta.alter.set_table_properties(needed, commit_properties=keeping(state or {}))
 
     def state(self, table: str, version: int | None = None) -> dict[str, Any]:
         """State of the last Evergreen commit of a table, until `version` ({} if none): what its rows were made from."""
@@ -258,9 +258,9 @@ class Lakehouse:
 
         actions = pa.table(self.delta(table, version).get_add_actions(flatten=True))
         filled = actions.filter(pc.fill_null(pc.greater(actions["num_records"], 0), True))
-        known = [f"max.{name}" for name in columns]
-        if all(name in filled.column_names and not filled[name].null_count for name in known):
-            return [pc.max(filled[name]).as_py() for name in known]
+        statistics = [f"max.{name}" for name in columns]
+        if all(name in filled.column_names and not filled[name].null_count for name in statistics):
+            return [pc.max(filled[name]).as_py() for name in statistics]
         greatest = self.read(table, version).selectExpr(*(f"max(`{name}`) as `{name}`" for name in columns)).toArrow()
         return list(greatest.to_pylist()[0].values())
 

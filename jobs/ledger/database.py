@@ -220,9 +220,9 @@ def _connected(settings: Settings) -> sa.Connection:
             _create(engine)  # a home may have been deleted since
         return engine.connect()
     except OperationalError as error:
-        found = hide(str(error.orig).strip())
+        message = hide(str(error.orig).strip())
         raise LedgerUnreachable(
-            f"ledger: expected the database {url} to answer, found {found!r}; start it, or correct EVERGREEN_LEDGER"
+            f"ledger: expected the database {url} to answer, found {message!r}; start it, or correct EVERGREEN_LEDGER"
         ) from error
 
 

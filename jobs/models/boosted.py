@@ -83,16 +83,16 @@ class Boosted:
         first = models[0] if models else cls()
         if any(model.names != first.names for model in models):
             raise Invalid("boosted: expected models of the same features, found others; fit them on the same rows")
-        made = cls(first.parameters)
-        made._become(average([model._text for model in models]), first.names)
-        made.steps = first.steps
-        return made
+        averaged = cls(first.parameters)
+        averaged._become(average([model._text for model in models]), first.names)
+        averaged.steps = first.steps
+        return averaged
 
     def _training(self, seed: int) -> dict[str, Any]:
-        given = {name: value for name, value in self.parameters.items() if name not in _OURS}
+        parameters = {name: value for name, value in self.parameters.items() if name not in _OURS}
         # Every other seed of LightGBM is drawn from this one.
         fixed = {"seed": seed, "deterministic": True, "force_row_wise": True, "verbosity": -1}
-        return {**given, **fixed, "objective": "binary", "metric": "average_precision"}
+        return {**parameters, **fixed, "objective": "binary", "metric": "average_precision"}
 
     def _become(self, text: str, names: tuple[str, ...]) -> None:
         import lightgbm

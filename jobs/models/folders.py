@@ -49,9 +49,10 @@ def read_model(folder: Path, family: str, content_name: str) -> tuple[dict[str, 
         content = path.read_bytes()
     except OSError as error:
         raise Invalid(f"{path}: expected the content of a saved model, found {error}; save it again") from error
-    if (found := hashlib.sha256(content).hexdigest()) != header["sha256"]:
+    if (actual := hashlib.sha256(content).hexdigest()) != header["sha256"]:
         raise Invalid(
-            f"{path}: expected content of sha256 {header['sha256']}, found {found}; restore it, or save the model again"
+            f"{path}: expected content of sha256 {header['sha256']}, found {actual}; restore it, or save the "
+            "model again"
         )
     return header, content
 

@@ -85,15 +85,15 @@ def _batches(rows: Float32s, size: int) -> Iterator[Float32s]:
 def _difference(
     runtime: onnxruntime.InferenceSession, predict: Callable[[Float32s], Probabilities], batch: Float32s
 ) -> float:
-    expected, found = predict(batch), score(runtime, batch)
-    if found.shape != expected.shape or not np.isfinite(found).all():
+    expected, actual = predict(batch), score(runtime, batch)
+    if actual.shape != expected.shape or not np.isfinite(actual).all():
         raise ParityError(
             f"ONNX model: expected {len(batch)} finite scores at batch {len(batch)}, "
-            f"found shape {found.shape}, {np.count_nonzero(~np.isfinite(found))} of them no numbers; do not serve it"
+            f"found shape {actual.shape}, {np.count_nonzero(~np.isfinite(actual))} of them no numbers; do not serve it"
         )
     if not np.isfinite(expected).all():
         raise ParityError(
             f"model: expected finite predictions, found {np.count_nonzero(~np.isfinite(expected))} that are no numbers "
             f"among {len(batch)}; do not serve it"
         )
-    return float(np.abs(expected - found).max())
+    return float(np.abs(expected - actual).max())

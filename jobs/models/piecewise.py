@@ -59,8 +59,8 @@ def _edges(values: Float32s, count: int) -> Float32s:
         rest = distinct[~np.isin(distinct, edges)]
         edges = np.union1d(edges, rest if len(rest) <= free else _quantiles(rest, free + 1)[1:-1])
     wide_enough = np.concatenate([[True], np.diff(edges.astype(np.float64)) > _NARROWEST])
-    kept: Float32s = edges[wide_enough]
-    return kept
+    edges_kept: Float32s = edges[wide_enough]
+    return edges_kept
 
 
 def _quantiles(values: npt.NDArray[np.float32], parts: int) -> Float32s:

@@ -109,10 +109,10 @@ class Model(Protocol):
 
 def check_features(features: Float32s, names: tuple[str, ...]) -> None:
     """Raises ValueError unless `features` is float32 [n, len(names)] without infinities."""
-    found = f"{features.dtype} of shape {features.shape}"
+    actual = f"{features.dtype} of shape {features.shape}"
     if features.dtype != np.float32 or features.ndim != 2 or features.shape[1] != len(names):
         raise Invalid(
-            f"features: expected float32 of shape [n, {len(names)}], found {found}; "
+            f"features: expected float32 of shape [n, {len(names)}], found {actual}; "
             f"hand over exactly these columns, in this order: {list(names)}"
         )
     # A sum is finite or NaN unless a value is infinite (or the sum overflows), and ten times faster than isinf.
@@ -147,11 +147,11 @@ def check_trainable(train: Examples, valid: Examples | None) -> None:
         )
 
 
-def merged(family: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """`defaults` with what was `given`. Raises ValueError on a name that the family does not know."""
-    if unknown := sorted(given.keys() - defaults.keys()):
+def merged(family: str, defaults: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """`defaults` with the `chosen` values. Raises ValueError on a name that the family does not know."""
+    if unknown := sorted(chosen.keys() - defaults.keys()):
         raise Invalid(f"{family}: expected parameters among {sorted(defaults)}, found {unknown}; remove them")
-    return {**defaults, **given}
+    return {**defaults, **chosen}
 
 
 def _check_column(what: str, values: npt.NDArray[Any], dtype: np.dtype[Any], rows: int) -> None:

@@ -83,8 +83,8 @@ class Dropout(nn.Module):
         if not self.training or not self.dropped:
             return values
         words = torch.empty(values.numel() // 8 + 1, dtype=torch.int64, device=values.device).random_(-(2**63), None)
-        kept = words.view(torch.uint8)[: values.numel()].view(values.shape) >= self.dropped
-        return values * (kept * (256 / (256 - self.dropped))).to(values.dtype)
+        is_kept = words.view(torch.uint8)[: values.numel()].view(values.shape) >= self.dropped
+        return values * (is_kept * (256 / (256 - self.dropped))).to(values.dtype)
 
 
 class Probability(nn.Module):
@@ -104,9 +104,9 @@ class Probability(nn.Module):
 
 def _straight(bins: Bins, embedding: int) -> Tensor:
     """[f, bins, embedding]: a start at which each embedding is linear in the rank of the value, of unit deviation."""
-    used = torch.tensor(bins.inverse > 0)
-    direction = _uniform(len(used), 1, embedding, fan_in=1)
-    steps = 12**0.5 * used / used.sum(1, keepdim=True).clamp(min=1)
+    is_used = torch.tensor(bins.inverse > 0)
+    direction = _uniform(len(is_used), 1, embedding, fan_in=1)
+    steps = 12**0.5 * is_used / is_used.sum(1, keepdim=True).clamp(min=1)
     return steps.unsqueeze(-1) * direction
 
 

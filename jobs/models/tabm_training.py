@@ -25,10 +25,10 @@ _LARGEST_GRADIENT = 1.0
 def bins_for(train: Examples, parameters: Mapping[str, Any], seed: int) -> Bins:
     """Bins from rows drawn as an epoch draws them, so that they are dense where the positives are."""
     random = np.random.default_rng(seed)
-    kept = np.flatnonzero(train.labels | (random.random(len(train)) < parameters["negative_rate"]))
-    if len(kept) > _BIN_ROWS:
-        kept = random.choice(kept, _BIN_ROWS, replace=False)
-    return bins_of(train.features[kept], parameters["bins"])
+    sample = np.flatnonzero(train.labels | (random.random(len(train)) < parameters["negative_rate"]))
+    if len(sample) > _BIN_ROWS:
+        sample = random.choice(sample, _BIN_ROWS, replace=False)
+    return bins_of(train.features[sample], parameters["bins"])
 
 
 def train_network(
@@ -86,9 +86,9 @@ class _Rows:
         if parameters["correction"] == "weights":
             factor = len(self._negatives) / self._drawn
             self._weights = torch.where(self._labels == 1, self._weights, self._weights * factor)
-            seen = len(self._positives) + self._drawn
+            rows_a_round = len(self._positives) + self._drawn
             # A mean weight of one keeps the size of the gradients, whatever the rate.
-            self._weights = self._weights * (seen / len(train))
+            self._weights = self._weights * (rows_a_round / len(train))
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """Positions of one epoch's rows, shuffled."""
@@ -130,7 +130,7 @@ class _Evaluation:
 
 def _optimiser(module: Probability, parameters: Mapping[str, Any]) -> torch.optim.Optimizer:
     decayed = module.network.decayed()
-    known = {id(parameter) for parameter in decayed}
-    rest = [parameter for parameter in module.parameters() if id(parameter) not in known]
+    decayed_ids = {id(parameter) for parameter in decayed}
+    rest = [parameter for parameter in module.parameters() if id(parameter) not in decayed_ids]
     groups = [{"params": decayed, "weight_decay": parameters["weight_decay"]}, {"params": rest, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=parameters["learning_rate"], fused=True)

@@ -130,7 +130,7 @@ def _zeros_as_missing(graph: Graph, trees: list[_Tree], count: int) -> str:
     for tree in trees:
         for feature, kind in zip(tree.features.tolist(), tree.missing_types.tolist(), strict=True):
             kinds.setdefault(feature, set()).add(kind)
-    if mixed := [feature for feature, found in kinds.items() if _ZERO in found and len(found) > 1]:
+    if mixed := [feature for feature, kinds_found in kinds.items() if _ZERO in kinds_found and len(kinds_found) > 1]:
         raise Invalid(f"booster: expected zeros to be missing to all trees or to none, found both for {mixed}")
     zeros = np.array([kinds.get(feature) == {_ZERO} for feature in range(count)])
     if not zeros.any():

@@ -80,9 +80,9 @@ def rollback(
     current, target = ledger.champion, _former(ledger, to)
     if current is None or target is None:
         others = sorted({c.version for c in ledger.champions if current and c.version != current.version})
-        asked = "a former champion to go back to" if to is None else f"version {to} to have been champion before"
+        expected = "a former champion to go back to" if to is None else f"version {to} to have been champion before"
         raise NotPossible(
-            f"rollback: expected {asked}, found the former champions {others}; name one of them with --to"
+            f"rollback: expected {expected}, found the former champions {others}; name one of them with --to"
         )
     _verify(settings, use_case, registry, target.version, target.sha256)
     return promotions.decide(

@@ -120,8 +120,8 @@ def current(settings: Settings, use_case: UseCase) -> OnlineModel | None:
     if not pointer.exists():
         return None
     try:
-        wanted = json.loads(pointer.read_text())
-        version, sha256 = int(wanted["version"]), str(wanted["sha256"])
+        pointed_to = json.loads(pointer.read_text())
+        version, sha256 = int(pointed_to["version"]), str(pointed_to["sha256"])
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{pointer}: expected version and sha256, found {error!r}; export again") from error
     return open_export(pointer.parent / str(version), sha256)
@@ -135,23 +135,23 @@ def open_export(folder: Path, sha256: str | None = None) -> OnlineModel:
     try:
         text = (folder / MANIFEST).read_bytes()
         manifest = json.loads(text)
-        files, meant = dict(manifest["files"]), str(manifest["bundle_sha256"])
+        files, bundle_sha256 = dict(manifest["files"]), str(manifest["bundle_sha256"])
         if manifest["format"] != FORMAT:
             raise Invalid(f"format {manifest['format']}, expected {FORMAT}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{folder}: expected an exported model, found {error!r}; export it again") from error
-    found = hashlib.sha256(text).hexdigest()
-    if sha256 is not None and found != sha256:
-        raise BundleError(f"{folder}: expected the manifest {sha256}, found {found}; export it again")
+    actual = hashlib.sha256(text).hexdigest()
+    if sha256 is not None and actual != sha256:
+        raise BundleError(f"{folder}: expected the manifest {sha256}, found {actual}; export it again")
     check_files(folder, files)
-    return OnlineModel(folder, manifest, found, open_bundle(folder / BUNDLE, meant))
+    return OnlineModel(folder, manifest, actual, open_bundle(folder / BUNDLE, bundle_sha256))
 
 
 def _point_to(exported: OnlineModel) -> None:
-    wanted = {"version": exported.version, "sha256": exported.sha256}
+    target = {"version": exported.version, "sha256": exported.sha256}
     pointer = exported.folder.parent / POINTER
-    if not pointer.exists() or pointer.read_text() != json.dumps(wanted, indent=1):
-        replace_json(pointer, wanted)
+    if not pointer.exists() or pointer.read_text() != json.dumps(target, indent=1):
+        replace_json(pointer, target)
 
 
 def _existing(folder: Path, bundle_sha256: str, int8: bool) -> OnlineModel | None:

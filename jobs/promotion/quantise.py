@@ -88,9 +88,9 @@ def _quiet() -> Iterator[None]:
 def _report(graph: bytes, small: bytes, rows: Float32s, labels: Bools) -> dict[str, Any]:
     runtimes = [session(content) for content in (graph, small)]
     scores = [score(runtime, rows).astype(np.float64) for runtime in runtimes]
-    both = 0 < labels.sum() < len(labels)
+    has_both_classes = 0 < labels.sum() < len(labels)
     return {
-        "average_precision": [metrics.average_precision(labels, each) if both else None for each in scores],
+        "average_precision": [metrics.average_precision(labels, each) if has_both_classes else None for each in scores],
         "largest_difference": float(np.abs(scores[0] - scores[1]).max()),
         "latency_ms": {str(size): [latency_ms(r, rows, size) for r in runtimes] for size in LATENCY_BATCHES},
         "size_bytes": [len(graph), len(small)],

@@ -131,14 +131,16 @@ def open_bundle(folder: Path, sha256: str | None = None) -> Bundle:
     """
     try:
         text = (folder / MANIFEST).read_bytes()
-        found = hashlib.sha256(text).hexdigest()
+        actual = hashlib.sha256(text).hexdigest()
         manifest = _manifest(json.loads(text))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BundleError(f"{folder}: expected a bundle's manifest, found {error!r}; restore or export it") from error
-    if sha256 is not None and found != sha256:
-        raise BundleError(f"{folder}: expected the bundle {sha256}, found {found}; it is not the one that was approved")
+    if sha256 is not None and actual != sha256:
+        raise BundleError(
+            f"{folder}: expected the bundle {sha256}, found {actual}; it is not the one that was approved"
+        )
     check_files(folder, manifest.files)
-    return Bundle(folder, manifest, found)
+    return Bundle(folder, manifest, actual)
 
 
 def check_files(folder: Path, files: Mapping[str, str]) -> None:

@@ -29,8 +29,10 @@ class Champions:
 
         Raises BundleError if the registry does not hold that bundle any more.
         """
-        found = promotions.champion(self._settings, use_case, at=moment)
-        return None if found is None else (found.version, self.bundle(use_case, found.version, found.sha256))
+        champion = promotions.champion(self._settings, use_case, at=moment)
+        return (
+            None if champion is None else (champion.version, self.bundle(use_case, champion.version, champion.sha256))
+        )
 
     def version(self, use_case: UseCase, version: int) -> tuple[int, Bundle]:
         """A version by its number, champion or not. Raises ValueError if there is none."""

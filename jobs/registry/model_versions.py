@@ -44,8 +44,8 @@ def register(settings: Settings, use_case: UseCase, bundle: Bundle, run_id: str)
     """
     digest = str(bundle.manifest.training.get("digest", bundle.sha256))
     with tracking.client(settings) as registry:
-        if known := _find(registry, use_case, digest):
-            return known.version
+        if existing := _find(registry, use_case, digest):
+            return existing.version
         registry.log_artifacts(run_id, str(bundle.folder), BUNDLE)
         _ensure_model(registry, use_case)
         # One call makes the version with its tags: there is no moment at which half of it is there.
@@ -95,13 +95,13 @@ def fetch(settings: Settings, use_case: UseCase, version: int, sha256: str | Non
         except BundleError:
             shutil.rmtree(folder)
     with tracking.client(settings) as registry:
-        meant = sha256 or _get(registry, use_case, version).sha256
+        expected = sha256 or _get(registry, use_case, version).sha256
         if folder.exists():
             try:
-                return open_bundle(folder, meant)
+                return open_bundle(folder, expected)
             except BundleError:
                 shutil.rmtree(folder)
-        return _download(settings, registry, use_case, version, folder, meant)
+        return _download(settings, registry, use_case, version, folder, expected)
 
 
 def set_aliases(settings: Settings, use_case: UseCase, aliases: Mapping[str, int | None]) -> None:
@@ -136,14 +136,14 @@ def _download(
     try:
         source, store = _get_source(registry, use_case, version), settings.tracking_url.reveal()
         try:
-            got = download_artifacts(artifact_uri=source, dst_path=str(scratch), tracking_uri=store)
+            downloaded = download_artifacts(artifact_uri=source, dst_path=str(scratch), tracking_uri=store)
         except OSError as error:
             raise BundleError(
                 f"{use_case.name} {version}: expected a bundle at {source}, found {error}; restore the artifacts, or "
                 "train again"
             ) from error
-        open_bundle(Path(got), sha256)
-        os.rename(got, folder)
+        open_bundle(Path(downloaded), sha256)
+        os.rename(downloaded, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return open_bundle(folder, sha256)

@@ -81,8 +81,8 @@ def run(settings: Settings, tracker: MlflowClient, use_case: UseCase, digest: st
     """
     where = experiment(settings, tracker, use_case)
     condition = f"tags.digest = '{digest}' and attributes.status = 'RUNNING'"
-    for left in tracker.search_runs([where], condition):
-        tracker.set_terminated(left.info.run_id, "KILLED")
+    for unfinished in tracker.search_runs([where], condition):
+        tracker.set_terminated(unfinished.info.run_id, "KILLED")
     run = tracker.create_run(where, run_name=name, tags={"digest": digest, "use_case": use_case.name})
     try:
         yield run.info.run_id
@@ -118,8 +118,8 @@ def log_trials(
         TrackingUnavailable: all of them together take longer than anybody should wait.
     """
     where, began = experiment(settings, tracker, use_case), time.monotonic()
-    for family, found in trials.items():
-        for trial in found:
+    for family, family_trials in trials.items():
+        for trial in family_trials:
             if time.monotonic() - began > _PATIENCE * settings.tracking_seconds:
                 raise _unavailable(settings, f"{_PATIENCE * settings.tracking_seconds:.0f} s were not enough")
             tags = {"mlflow.parentRunId": parent, "state": trial.state, "error": trial.error[:500]}
@@ -181,10 +181,10 @@ def _end(tracker: MlflowClient, run_id: str, status: str) -> None:
         tracker.set_terminated(run_id, status)
 
 
-def _unavailable(settings: Settings, found: object) -> TrackingUnavailable:
+def _unavailable(settings: Settings, cause: object) -> TrackingUnavailable:
     return TrackingUnavailable(
         f"tracking: expected MLflow to answer at {settings.tracking_url} within {settings.tracking_seconds:.0f} s, "
-        f"found: {hide(str(found))}; "
+        f"found: {hide(str(cause))}; "
         "start it, or correct EVERGREEN_TRACKING (unset: SQLite below EVERGREEN_HOME), and run again: "
         "nothing was registered, and finished trials are kept"
     )

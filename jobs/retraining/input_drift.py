@@ -44,9 +44,9 @@ class Adoption:
     settled_since: date | None = None
     """First day of the reference, if the world before it was another."""
 
-    def stable_days(self, known: MonitoredHistory, moment: int) -> list[date]:
+    def stable_days(self, monitored: MonitoredHistory, moment: int) -> list[date]:
         """Days of the reference: the latest `jobs.drift.detector.REFERENCE_DAYS` with events."""
-        days = known.days_until(self.last, detector.REFERENCE_DAYS, moment)
+        days = monitored.days_until(self.last, detector.REFERENCE_DAYS, moment)
         return [day for day in days if day >= (self.settled_since or day)]
 
     def compared_days(self, scores: Scores) -> list[date]:
@@ -85,7 +85,7 @@ class Measured:
 
 
 def adopted(
-    known: MonitoredHistory,
+    monitored: MonitoredHistory,
     model: Model,
     today: date,
     changed_on: date | None = None,
@@ -100,94 +100,94 @@ def adopted(
     """
     last = today if changed_on is None else changed_on - DAY
     adoption = Adoption(model, today, last, settled_since)
-    enough = len(adoption.stable_days(known, microseconds(end_of(today)))) >= detector.FEWEST_DAYS
+    enough = len(adoption.stable_days(monitored, microseconds(end_of(today)))) >= detector.FEWEST_DAYS
     return adoption if enough else None
 
 
-def settles(known: MonitoredHistory, change: date, after: timedelta, day: date) -> bool:
+def settles(monitored: MonitoredHistory, change: date, after: timedelta, day: date) -> bool:
     """Whether at the end of `day` the world since `change` is the usual one: the first day that is `after` it and
     leaves enough days with events to measure their noise."""
     if day + DAY - change < after:
         return False
     enough = detector.FEWEST_DAYS
-    days = [d for d in known.days_until(day, (day - change).days + 1, microseconds(end_of(day))) if d >= change]
+    days = [d for d in monitored.days_until(day, (day - change).days + 1, microseconds(end_of(day))) if d >= change]
     return len(days) >= enough and day == max(days[enough - 1], change + after - DAY)
 
 
 def measured(
-    known: MonitoredHistory, adoption: Adoption, scores: Scores, moment: int, before: Measured | None
+    monitored: MonitoredHistory, adoption: Adoption, scores: Scores, moment: int, before: Measured | None
 ) -> Measured:
     """Histograms as known at a moment; of `before` what a later moment does not change."""
-    if before is None or before.adoption is not adoption or known.delivered_between(before.moment, moment):
-        return _measured_anew(known, adoption, scores, moment)
+    if before is None or before.adoption is not adoption or monitored.delivered_between(before.moment, moment):
+        return _measured_anew(monitored, adoption, scores, moment)
     days = [day for day in adoption.compared_days(scores) if before.last is None or day > before.last]
     if not days:
         return replace(before, moment=moment)
-    later = _counted(known, before.edges, days, scores, moment)
+    later = _counted(monitored, before.edges, days, scores, moment)
     return replace(before, moment=moment, compared=before.compared.followed_by(later), last=days[-1])
 
 
-def _measured_anew(known: MonitoredHistory, adoption: Adoption, scores: Scores, moment: int) -> Measured:
-    stable, compared = adoption.stable_days(known, moment), adoption.compared_days(scores)
-    own = _predicted(known, adoption.model, stable)
-    edges = _edges(known, stable, own, moment)
+def _measured_anew(monitored: MonitoredHistory, adoption: Adoption, scores: Scores, moment: int) -> Measured:
+    stable, compared = adoption.stable_days(monitored, moment), adoption.compared_days(scores)
+    own = _predicted(monitored, adoption.model, stable)
+    edges = _edges(monitored, stable, own, moment)
     undecided = [day for day in compared if day <= adoption.today]
-    decided = {**scores, **_predicted(known, adoption.model, undecided)}
-    later = _counted(known, edges, compared, decided, moment)
+    decided = {**scores, **_predicted(monitored, adoption.model, undecided)}
+    later = _counted(monitored, edges, compared, decided, moment)
     reference, note = None, ""
     try:
-        reference = detector.reference(_counted(known, edges, stable, own, moment))
+        reference = detector.reference(_counted(monitored, edges, stable, own, moment))
     except ValueError as error:  # gaps, such as a day of the week without events
         note = str(error)
     return Measured(adoption, moment, edges, reference, later, compared[-1] if compared else None, note)
 
 
-def _predicted(known: MonitoredHistory, model: Model, days: Sequence[date]) -> dict[date, Floats]:
+def _predicted(monitored: MonitoredHistory, model: Model, days: Sequence[date]) -> dict[date, Floats]:
     """A model's scores of whole days; two months of them, by several hundred trees, are worth two threads."""
     with ThreadPoolExecutor(THREADS) as pool:
-        scores = pool.map(lambda day: known.scores(model, day), days)
+        scores = pool.map(lambda day: monitored.scores(model, day), days)
         return dict(zip(days, scores, strict=True))
 
 
 def _counted(
-    known: MonitoredHistory, edges: Mapping[str, Edges], days: Sequence[date], scores: Scores, moment: int
+    monitored: MonitoredHistory, edges: Mapping[str, Edges], days: Sequence[date], scores: Scores, moment: int
 ) -> Histograms:
     width = max(len(cuts) for cuts in edges.values()) + 2
     counts = np.zeros((len(days), len(edges), width), dtype=np.int64)
     cut = digest(_table(edges).tobytes())
     for k, day in enumerate(days):
-        count = partial(_counts, known, edges, width, day, scores[day], moment)
-        counts[k] = known.cached("counts", [day], moment, [cut, digest(scores[day].tobytes())], count)
+        count = partial(_counts, monitored, edges, width, day, scores[day], moment)
+        counts[k] = monitored.cached("counts", [day], moment, [cut, digest(scores[day].tobytes())], count)
     with_events = [k for k in range(len(days)) if counts[k, 0].sum()]
     return Histograms(tuple(days[k] for k in with_events), tuple(edges), counts[with_events])
 
 
 def _counts(
-    known: MonitoredHistory, edges: Mapping[str, Edges], width: int, day: date, scores: Floats, moment: int
+    monitored: MonitoredHistory, edges: Mapping[str, Edges], width: int, day: date, scores: Floats, moment: int
 ) -> Ints:
     """Shape (features, bins)."""
-    features = known.features_of(day, moment)
+    features = monitored.features_of(day, moment)
     counts = np.zeros((len(edges), width), dtype=np.int64)
     for n, (name, cuts) in enumerate(edges.items()):
-        values = scores[known.known(day, moment)] if name == SCORE else features[:, n]
+        values = scores[monitored.known(day, moment)] if name == SCORE else features[:, n]
         bins = bins_of(values, cuts)
         bins[bins == len(cuts) + 1] = width - 1
         counts[n] = np.bincount(bins, minlength=width)
     return counts
 
 
-def _edges(known: MonitoredHistory, stable: Sequence[date], scores: Scores, moment: int) -> dict[str, Edges]:
+def _edges(monitored: MonitoredHistory, stable: Sequence[date], scores: Scores, moment: int) -> dict[str, Edges]:
     """Edges of each feature and of the score, by the events of stable days."""
-    names = (*known.history.names, SCORE)
+    names = (*monitored.history.names, SCORE)
 
     def table() -> Float32s:
-        features = np.concatenate([known.features_of(day, moment) for day in stable])
-        edges = [edges_of(features[:, n]) for n in range(len(known.history.names))]
-        edges.append(edges_of(np.concatenate([scores[day][known.known(day, moment)] for day in stable])))
+        features = np.concatenate([monitored.features_of(day, moment) for day in stable])
+        edges = [edges_of(features[:, n]) for n in range(len(monitored.history.names))]
+        edges.append(edges_of(np.concatenate([scores[day][monitored.known(day, moment)] for day in stable])))
         return _table(dict(zip(names, edges, strict=True)))
 
     content = [digest(scores[day].tobytes()) for day in stable]
-    rows = known.cached("edges", stable, moment, content, table)
+    rows = monitored.cached("edges", stable, moment, content, table)
     return {name: row[~np.isnan(row)] for name, row in zip(names, rows, strict=True)}
 
 

@@ -72,16 +72,16 @@ def concept(events: DecidedEvents) -> DriftTest | None:
 
     Returns None where no day was decided, or one between the first and the last was not.
     """
-    known, history = events.known, events.known.history
+    monitored, history = events.known, events.known.history
     days = [day for day in sorted(events.scores) if day > events.since]
     if not days:
         return None
-    rows = known.rows_between(days[0], days[-1])
+    rows = monitored.rows_between(days[0], days[-1])
     scores = np.concatenate([events.scores[day] for day in days])
     if len(scores) != rows.stop - rows.start:
         return None
     delivered = history.known_at[rows] <= events.moment
-    reported_at = known.first_report_of(rows)
+    reported_at = monitored.first_report_of(rows)
     reported_at[~events.positive[rows]] = NEVER
     reported_at = reported_at[delivered]
     labelled = LabelledScores(
@@ -109,19 +109,19 @@ def dropped_on(events: DecidedEvents) -> date:
 def average_precisions(events: DecidedEvents) -> list[float]:
     """Of the latest mature days that were decided about, oldest first, as of all their reports; NaN where there is
     none. While no reports come, no day ripens."""
-    known, delay, moment = events.known, events.delay, events.moment
-    until = reported_until(known.reports(moment)[1], events.as_of)
+    monitored, delay, moment = events.known, events.delay, events.moment
+    until = reported_until(monitored.reports(moment)[1], events.as_of)
     last = numbered_day(until // MICROSECONDS_A_DAY) - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
     count = performance_drop.RECENT_DAYS + performance_drop.NOISE_DAYS
-    days = [day for day in known.days_until(last, count, moment) if day in events.scores and day > events.since]
+    days = [day for day in monitored.days_until(last, count, moment) if day in events.scores and day > events.since]
     if len(days) < performance_drop.RECENT_DAYS + performance_drop.FEWEST_DAYS:
         return []
     values = []
     for day in days:
-        delivered = known.known(day, moment)
-        labels = events.positive[known.rows_of(day)][delivered]
-        both = labels.any() and not labels.all()
-        share = float(delay.share(ages(known.times_of(day, moment), until)).mean()) if both else 1.0
+        delivered = monitored.known(day, moment)
+        labels = events.positive[monitored.rows_of(day)][delivered]
+        has_both_classes = labels.any() and not labels.all()
+        share = float(delay.share(ages(monitored.times_of(day, moment), until)).mean()) if has_both_classes else 1.0
         scores = events.scores[day][delivered]
-        values.append(performance_drop.complete(labels, scores, share) if both else float("nan"))
+        values.append(performance_drop.complete(labels, scores, share) if has_both_classes else float("nan"))
     return values

@@ -100,10 +100,10 @@ def _tables(versions: Mapping[str, Any]) -> dict[str, Any]:
     return {name: version for name, version in versions.items() if name != "champion"}
 
 
-def _concept(kept: Mapping[str, Any] | None) -> DriftTest | None:
-    if kept is None:
+def _concept(stored: Mapping[str, Any] | None) -> DriftTest | None:
+    if stored is None:
         return None
-    return DriftTest(**{**kept, "windows": {int(days): p for days, p in kept["windows"].items()}})
+    return DriftTest(**{**stored, "windows": {int(days): p for days, p in stored["windows"].items()}})
 
 
 def _path(settings: Settings, use_case: UseCase) -> Path:

@@ -93,38 +93,38 @@ class DailyEvidence:
 
 
 def evening(
-    state: MonitorState, known: MonitoredHistory, happened: Happened, as_of: datetime
+    state: MonitorState, monitored: MonitoredHistory, happened: Happened, as_of: datetime
 ) -> tuple[MonitorState, DailyEvidence]:
     """The state after what happened since the evening of `state`, and the evidence of the evening that ends at `as_of`.
 
     Args:
-        known: the history; its events are the same on every evening, of its labels fewer may be known.
+        monitored: the history; its events are the same on every evening, of its labels fewer may be known.
     """
     for event in happened:
-        state = _adopted(state, known, event) if isinstance(event, Adopted) else _decided(state, known, event)
+        state = _adopted(state, monitored, event) if isinstance(event, Adopted) else _decided(state, monitored, event)
     if state.adoption is not None:
-        latest = input_drift.measured(known, state.adoption, state.scores, microseconds(as_of), state.measured)
+        latest = input_drift.measured(monitored, state.adoption, state.scores, microseconds(as_of), state.measured)
         state = replace(state, measured=latest)
-    return state, _evidence(state, known, as_of)
+    return state, _evidence(state, monitored, as_of)
 
 
-def _adopted(state: MonitorState, known: MonitoredHistory, event: Adopted) -> MonitorState:
-    adoption = input_drift.adopted(known, event.model, event.since - DAY, event.changed_on)
+def _adopted(state: MonitorState, monitored: MonitoredHistory, event: Adopted) -> MonitorState:
+    adoption = input_drift.adopted(monitored, event.model, event.since - DAY, event.changed_on)
     return replace(state, model=event.model, adoption=adoption or state.adoption)
 
 
-def _decided(state: MonitorState, known: MonitoredHistory, event: Decided) -> MonitorState:
+def _decided(state: MonitorState, monitored: MonitoredHistory, event: Decided) -> MonitorState:
     """Once a change is old enough, the days since are what the next ones are compared with."""
     state = replace(state, scores={**state.scores, event.day: event.scores})
     if event.settled is None or state.model is None:
         return state
-    adoption = input_drift.adopted(known, state.model, event.day, settled_since=event.settled)
+    adoption = input_drift.adopted(monitored, state.model, event.day, settled_since=event.settled)
     return replace(state, adoption=adoption or state.adoption)
 
 
-def _evidence(state: MonitorState, known: MonitoredHistory, as_of: datetime) -> DailyEvidence:
-    today, events = as_of.date() - DAY, DecidedEvents(known, state.scores, as_of)
-    drift = state.measured.drift(known.use_case.label_features) if state.measured is not None else None
+def _evidence(state: MonitorState, monitored: MonitoredHistory, as_of: datetime) -> DailyEvidence:
+    today, events = as_of.date() - DAY, DecidedEvents(monitored, state.scores, as_of)
+    drift = state.measured.drift(monitored.use_case.label_features) if state.measured is not None else None
     concept, lost = label_evidence.concept(events), label_evidence.performance(events)
     scores = {
         **({"drift": drift.score} if drift is not None else {}),
@@ -142,9 +142,9 @@ def _evidence(state: MonitorState, known: MonitoredHistory, as_of: datetime) -> 
         scores,
         {"drift": drift.named} if drift is not None else {},
         changed_on,
-        int(known.known_labels(events.moment).sum()),
-        known.maturity(today, events.delay, events.moment),
-        known.positives(events.positive),
+        int(monitored.known_labels(events.moment).sum()),
+        monitored.maturity(today, events.delay, events.moment),
+        monitored.positives(events.positive),
         drift=drift,
         concept=concept,
         reference=state.measured.reference_days if state.measured is not None else None,

@@ -87,13 +87,13 @@ class MonitoredHistory:
         return self.cache.of("scores", [day], [identity], predicted)
 
     def cached(
-        self, what: str, days: Sequence[date], moment: int, given: Sequence[str], compute: Callable[[], Any]
+        self, what: str, days: Sequence[date], moment: int, made_of: Sequence[str], compute: Callable[[], Any]
     ) -> Any:
-        """An array that follows from the events of `days` that are known at a moment, and from what is `given`."""
+        """An array that follows from the events of `days` that are known at a moment, and from `made_of`."""
         if self.cache is None:
             return compute()
-        known = [len(self.times_of(day, moment)) for day in days]
-        return self.cache.of(what, days, [*known, *given], compute)
+        rows_known = [len(self.times_of(day, moment)) for day in days]
+        return self.cache.of(what, days, [*rows_known, *made_of], compute)
 
     def days_until(self, last: date, count: int, moment: int) -> list[date]:
         """Of the `count` days up to `last` those with events known at a moment."""
@@ -109,8 +109,8 @@ class MonitoredHistory:
         """Position and first report, at any time, of the events that are known at a moment and ever reported."""
         if not len(self.deliveries):
             return self.reported, self.first_reports
-        known = self.history.known_at[self.reported] <= moment
-        return self.reported[known], self.first_reports[known]
+        is_known = self.history.known_at[self.reported] <= moment
+        return self.reported[is_known], self.first_reports[is_known]
 
     def delay(self, as_of: datetime) -> Delay:
         """How long reports take, as learned from those known at `as_of`."""

@@ -80,21 +80,21 @@ def prepare(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of
 def _evening(
     lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime
 ) -> tuple[MonitorState, DailyEvidence]:
-    known = _known(lakehouse, use_case)
+    monitored = _known(lakehouse, use_case)
     decided = [row for row in retraining.rows(lakehouse.settings, use_case) if row.decision.as_of <= as_of]
     # A night that was built again is decided about late.
     decided.sort(key=lambda row: row.decision.as_of)
     champions_until = periods(lakehouse, use_case, decided, as_of)
 
     def model(period: Period) -> Model:
-        return champions.model(use_case, period.version, period.sha256, known.history.names)
+        return champions.model(use_case, period.version, period.sha256, monitored.history.names)
 
-    events = happened(known, champions_until, [row.decision for row in decided], as_of, model)
-    state, shown = evening(MonitorState(), known, events, as_of)
-    if known.cache is not None:
-        known.cache.save()
+    events = happened(monitored, champions_until, [row.decision for row in decided], as_of, model)
+    state, shown = evening(MonitorState(), monitored, events, as_of)
+    if monitored.cache is not None:
+        monitored.cache.save()
     champion = champions_until[-1].version if champions_until else 0
-    return state, replace(shown, versions={**_tables(lakehouse, use_case, known.history), "champion": champion})
+    return state, replace(shown, versions={**_tables(lakehouse, use_case, monitored.history), "champion": champion})
 
 
 def _known(lakehouse: Lakehouse, use_case: UseCase) -> MonitoredHistory:
@@ -112,13 +112,13 @@ def measurement(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, a
     Raises as `evidence`.
     """
     tables = _tables(lakehouse, use_case, history.read(lakehouse, use_case, by_day=True))
-    kept = measurements.last(lakehouse.settings, use_case, as_of, tables)
-    if kept is None:
+    stored = measurements.last(lakehouse.settings, use_case, as_of, tables)
+    if stored is None:
         evidence(lakehouse, use_case, champions, as_of)
-        kept = measurements.last(lakehouse.settings, use_case, as_of, tables)
-    if kept is None:
+        stored = measurements.last(lakehouse.settings, use_case, as_of, tables)
+    if stored is None:
         raise Invalid(f"{use_case.name}: expected the tables to stay as they are meanwhile, found others; run again")
-    return kept
+    return stored
 
 
 def _tables(lakehouse: Lakehouse, use_case: UseCase, read: History) -> dict[str, int]:
@@ -142,28 +142,28 @@ def rows_since(lakehouse: Lakehouse, table: str, version: int | None) -> int:
 def periods(lakehouse: Lakehouse, use_case: UseCase, rows: Sequence[Row], as_of: datetime) -> list[Period]:
     """Who was in production until `as_of`, and for which change each was trained, by these decisions; oldest first."""
     episodes = {row.model_version: row.decision.episode for row in rows if row.model_version is not None}
-    known = [c for c in promotions.history(lakehouse.settings, use_case) if c.since <= as_of]
-    return in_production(known, episodes, [row.decision for row in rows])
+    champions = [c for c in promotions.history(lakehouse.settings, use_case) if c.since <= as_of]
+    return in_production(champions, episodes, [row.decision for row in rows])
 
 
 def in_production(
-    champions: Sequence[Champion], made: Mapping[int, date | None], decisions: Sequence[RetrainingDecision]
+    champions: Sequence[Champion], changes: Mapping[int, date | None], decisions: Sequence[RetrainingDecision]
 ) -> list[Period]:
     """Champions, oldest first, as periods: trained for a change, or restored while one was being learned.
 
     Args:
-        made: version -> the change that it was trained for.
+        changes: version -> the change that it was trained for.
     """
     periods: list[Period] = []
     for c in champions:
         again = any(period.version == c.version for period in periods)
-        change = open_change(decisions, c.since.date() - DAY) if again else made.get(c.version)
+        change = open_change(decisions, c.since.date() - DAY) if again else changes.get(c.version)
         periods.append(Period(c.version, c.sha256, c.since, change))
     return periods
 
 
 def happened(
-    known: MonitoredHistory,
+    monitored: MonitoredHistory,
     periods: Sequence[Period],
     decisions: Sequence[RetrainingDecision],
     as_of: datetime,
@@ -178,26 +178,26 @@ def happened(
         model: period -> its model, on features in the order of the history's.
     """
     began = {period.since.date(): period for period in periods}
-    for day, period in _decided(periods, as_of.date() - DAY, known.use_case).items():
+    for day, period in _decided(periods, as_of.date() - DAY, monitored.use_case).items():
         if day in began:
             yield Adopted(model(began[day]), day, began[day].changed_on)
         if day < as_of.date():
             yield Decided(
-                day, known.scores(model(period), day), settled_change(known, decisions, day, rules or Rules())
+                day, monitored.scores(model(period), day), settled_change(monitored, decisions, day, rules or Rules())
             )
 
 
 def settled_change(
-    known: MonitoredHistory, decisions: Sequence[RetrainingDecision], day: date, rules: Rules
+    monitored: MonitoredHistory, decisions: Sequence[RetrainingDecision], day: date, rules: Rules
 ) -> date | None:
     """First day of the last change that was being learned, if its world has become the usual one with `day`."""
     change = latest_change(decisions, day)
-    return change if change is not None and input_drift.settles(known, change, rules.episode, day) else None
+    return change if change is not None and input_drift.settles(monitored, change, rules.episode, day) else None
 
 
 def open_change(decisions: Sequence[RetrainingDecision], day: date) -> date | None:
     """The change that was being learned when a day began."""
-    return next((known.episode for known in reversed(decisions) if known.as_of <= midnight(day)), None)
+    return next((decision.episode for decision in reversed(decisions) if decision.as_of <= midnight(day)), None)
 
 
 def latest_change(decisions: Sequence[RetrainingDecision], day: date) -> date | None:

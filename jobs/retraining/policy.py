@@ -155,20 +155,20 @@ def _in_episode(
     trained = [decision for decision in past if decision.retrain]
     had = max((decision.positives for decision in trained if decision.episode == episode), default=0)
     settled = evidence.as_of - trained[-1].as_of >= rules.late_after
-    wanted = max(rules.positives, int((rules.late_growth if settled else rules.growth_factor) * had))
+    positives_needed = max(rules.positives, int((rules.late_growth if settled else rules.growth_factor) * had))
     named = sorted({name for alarm in evidence.alarms for name in evidence.named.get(alarm, ())})
     why = f"change of {episode}" + (f" ({', '.join(named[:5])})" if named else "")
-    known = f"{positives} positives of after it are known, {had} at the last training"
+    progress = f"{positives} positives of after it are known, {had} at the last training"
     alarmed = len(_alarmed(evidence, past, episode))
     if alarmed < rules.confirming_evenings:
-        return decide(False, "none", f"{why}: {known}; {alarmed} of {rules.confirming_evenings} evenings alarmed")
-    if positives < wanted:
-        return decide(False, "none", f"{why}: {known}, waits for {wanted}")
+        return decide(False, "none", f"{why}: {progress}; {alarmed} of {rules.confirming_evenings} evenings alarmed")
+    if positives < positives_needed:
+        return decide(False, "none", f"{why}: {progress}, waits for {positives_needed}")
     gain = expected_gain(had, positives, rules)
     if gain < rules.gain:
         worth = f"worth {gain:.3f} of the objective, wanted {rules.gain}"
-        return decide(False, "none", f"{why}: {known}, {worth}", gain)
-    return decide(True, "growth" if had else "alarm", f"{why}: {known}", gain)
+        return decide(False, "none", f"{why}: {progress}, {worth}", gain)
+    return decide(True, "growth" if had else "alarm", f"{why}: {progress}", gain)
 
 
 def expected_gain(had: int, have: int, rules: Rules) -> float:

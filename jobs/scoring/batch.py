@@ -97,12 +97,12 @@ def score_days(
 def _groups(days: Sequence[date], rows: Mapping[date, int]) -> list[list[date]]:
     """Days that are committed together, in order: as many as have few enough rows, but at least one."""
     groups: list[list[date]] = []
-    held = 0
+    row_count = 0
     for day in days:
-        held += rows.get(day, 0)
-        if not groups or held > ROWS_AT_ONCE:
+        row_count += rows.get(day, 0)
+        if not groups or row_count > ROWS_AT_ONCE:
             groups.append([])
-            held = rows.get(day, 0)
+            row_count = rows.get(day, 0)
         groups[-1].append(day)
     return groups
 
@@ -189,7 +189,7 @@ def _scored(
 ) -> DataFrame:
     events = event_rows.known(lakehouse, use_case, now.versions, now.as_of, days)
     frame = event_rows.with_features(store, use_case, events.selectExpr(*event_rows.columns(use_case, events)))
-    kept = [*prediction_log.event_columns(use_case), PARTITION]
+    columns = [*prediction_log.event_columns(use_case), PARTITION]
     decided = {
         "scored_at": literal(now.as_of),
         "model_version": str(model[0]),
@@ -199,12 +199,14 @@ def _scored(
         "propensity": "1.0D",
         "origin": f"'{NIGHTLY}'",
     }
-    kept += [name for name in model[1].manifest.names if name not in kept]
-    return score_frame(lakehouse, frame, model[1], kept).selectExpr("*", *(f"{v} as {n}" for n, v in decided.items()))
+    columns += [name for name in model[1].manifest.names if name not in columns]
+    return score_frame(lakehouse, frame, model[1], columns).selectExpr(
+        "*", *(f"{v} as {n}" for n, v in decided.items())
+    )
 
 
-def score_frame(lakehouse: Lakehouse, frame: DataFrame, bundle: Bundle, kept: Sequence[str]) -> DataFrame:
-    """Columns `kept` (features among them as float32), `score` and `decision` of every row of `frame`.
+def score_frame(lakehouse: Lakehouse, frame: DataFrame, bundle: Bundle, columns: Sequence[str]) -> DataFrame:
+    """The `columns` (features among them as float32), `score` and `decision` of every row of `frame`.
 
     The graph's bytes, hashed again, travel with the kernel.
 
@@ -218,12 +220,12 @@ def score_frame(lakehouse: Lakehouse, frame: DataFrame, bundle: Bundle, kept: Se
         raise Invalid(f"features {missing}: expected columns of {sorted(kinds)}; declare them, or retrain without")
     if wrong := {name: kinds[name] for name in names if not kinds[name].startswith(_NUMBERS)}:
         raise Invalid(f"features {wrong}: expected booleans or numbers; encode them in a feature definition")
-    others = [f"`{name}`" for name in kept if name not in names]
+    others = [f"`{name}`" for name in columns if name not in names]
     inputs = frame.selectExpr(*others, *(f"cast(`{name}` as float) as `{name}`" for name in names))
     arriving = event_rows.schema(inputs)
     decided = [pa.field(SCORE, pa.float32()), pa.field(DECISION, pa.bool_())]
-    outputs = pa.schema([*(arriving.field(name) for name in kept), *decided])
-    kernel = scorer(bundle.read(GRAPH), bundle.manifest.files[GRAPH], names, bundle.manifest.threshold, kept)
+    outputs = pa.schema([*(arriving.field(name) for name in columns), *decided])
+    kernel = scorer(bundle.read(GRAPH), bundle.manifest.files[GRAPH], names, bundle.manifest.threshold, columns)
     return inputs.mapInArrow(lakehouse.kernel(kernel), from_arrow_schema(outputs))
 
 
@@ -242,6 +244,6 @@ def _padded(frame: DataFrame, schema: pa.Schema) -> DataFrame:
     """The columns of the log, in its order; features of other models are null."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    there = set(frame.columns)
+    existing = set(frame.columns)
     kinds = [(f.name, f.dataType.simpleString()) for f in from_arrow_schema(schema)]
-    return frame.selectExpr(*(f"cast({f'`{n}`' if n in there else 'null'} as {kind}) as `{n}`" for n, kind in kinds))
+    return frame.selectExpr(*(f"cast({f'`{n}`' if n in existing else 'null'} as {kind}) as `{n}`" for n, kind in kinds))

@@ -64,21 +64,21 @@ def schema(use_case: UseCase, event_types: Mapping[str, pa.DataType], features: 
     return pa.schema({**own, **{name: pa.float32() for name in features}})
 
 
-def make_room(lakehouse: Lakehouse, name: str, wanted: pa.Schema) -> pa.Schema:
-    """Give an existing log the columns of `wanted` that it lacks; rows that are there keep theirs, with nulls.
+def make_room(lakehouse: Lakehouse, name: str, needed: pa.Schema) -> pa.Schema:
+    """Give an existing log the columns of `needed` that it lacks; rows that are there keep theirs, with nulls.
 
-    Returns the schema that is now the table's: `wanted`, and features that only other models use.
+    Returns the schema that is now the table's: `needed`, and features that only other models use.
     """
     if not lakehouse.exists(name):
-        return wanted
-    there = lakehouse.schema(name)
-    if new := [field for field in wanted if field.name not in there.names]:
+        return needed
+    existing = lakehouse.schema(name)
+    if new := [field for field in needed if field.name not in existing.names]:
         from deltalake import Field, Schema
 
         fields: list[Field] = Schema.from_arrow(pa.schema(new)).fields
         lakehouse.delta(name).alter.add_columns(fields, commit_properties=keeping(lakehouse.state(name)))
-    others = [pa.field(n, pa.float32()) for n in there.names if n not in wanted.names]
-    return pa.schema([*wanted, *others])
+    others = [pa.field(n, pa.float32()) for n in existing.names if n not in needed.names]
+    return pa.schema([*needed, *others])
 
 
 def feature_versions(state: Mapping[str, Any]) -> str:

@@ -28,8 +28,8 @@ _KEPT = 4
 _sessions: dict[str, onnxruntime.InferenceSession] = {}
 
 
-def scorer(graph: bytes, sha256: str, names: Sequence[str], threshold: float, kept: Sequence[str]) -> Batches:
-    """A function of batches with float32 columns `names`; it returns columns `kept`, `score` and `decision`.
+def scorer(graph: bytes, sha256: str, names: Sequence[str], threshold: float, kept_columns: Sequence[str]) -> Batches:
+    """A function of batches with float32 columns `names`; it returns columns `kept_columns`, `score` and `decision`.
 
     Args:
         graph: an ONNX model, `features` float32 [batch, f] -> `score` float32 [batch]; travels inside the function.
@@ -46,8 +46,8 @@ def scorer(graph: bytes, sha256: str, names: Sequence[str], threshold: float, ke
         for batch in batches:
             scores = score(runtime, matrix(batch, names))
             decided = [pa.array(scores, pa.float32()), pa.array(scores >= np.float32(threshold))]
-            columns = [*(batch.column(name) for name in kept), *decided]
-            yield pa.RecordBatch.from_arrays(columns, names=[*kept, SCORE, DECISION])
+            columns = [*(batch.column(name) for name in kept_columns), *decided]
+            yield pa.RecordBatch.from_arrays(columns, names=[*kept_columns, SCORE, DECISION])
 
     return run
 
@@ -68,9 +68,9 @@ def matrix(batch: pa.RecordBatch, names: Sequence[str]) -> Float32s:
 
 
 def _session(graph: bytes, sha256: str) -> onnxruntime.InferenceSession:
-    found = hashlib.sha256(graph).hexdigest()
-    if found != sha256:
-        raise Invalid(f"graph: expected sha256 {sha256}, found {found}; it is not the one that was approved")
+    digest = hashlib.sha256(graph).hexdigest()
+    if digest != sha256:
+        raise Invalid(f"graph: expected sha256 {sha256}, found {digest}; it is not the one that was approved")
     if sha256 not in _sessions:
         while len(_sessions) >= _KEPT:
             _sessions.pop(next(iter(_sessions)), None)

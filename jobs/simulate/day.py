@@ -94,16 +94,16 @@ def _away(world: World, population: People, day: date, customer: Ints, terminal:
     region[trips.target] = (trips.luck * (len(population.terminals.region_start) - 1)).astype(np.int64)
     where = region[customer]
     luck = stream(world.seed, "away", day.toordinal()).random(len(customer))
-    there = pick_in_region(population.terminals, np.maximum(where, 0), luck)
-    return np.where(where >= 0, there, terminal), np.where(where >= 0, 1.4, 1.0)
+    terminals = pick_in_region(population.terminals, np.maximum(where, 0), luck)
+    return np.where(where >= 0, terminals, terminal), np.where(where >= 0, 1.4, 1.0)
 
 
 def _blamed(world: World, population: People, day: date, own: Payments) -> Payments:
     """Which of the holders' own payments a fraudster has taken over: no column but `kind` changes."""
     fraud, number = world.fraud_on(day), day.toordinal()
     luck = stream(world.seed, "blame", number).random(len(own.second))
-    known = population.terminals_known
-    skimmed = _running(world, "skimming", day, fraud.skimmed_terminals, known, fraud.skimmed_days)
+    terminals_known = population.terminals_known
+    skimmed = _running(world, "skimming", day, fraud.skimmed_terminals, terminals_known, fraud.skimmed_days)
     at_skimmed = np.isin(own.terminal, skimmed.target) & (luck < fraud.skimmed_share)
     hour = own.second / 3600
     late = (hour >= fraud.siphoned_hours[0]) & (hour < fraud.siphoned_hours[1])

@@ -196,11 +196,11 @@ def _nearest(rng: np.random.Generator, homes: Floats, places: Floats, candidates
 
 
 def _openings(world: World, customers: Customers, terminals: Terminals, groups: list[int]) -> tuple[Opening, ...]:
-    found, first = [], groups[0]
+    openings, first = [], groups[0]
     for number, ((since, opening), count) in enumerate(zip(world.openings(), groups[1:], strict=True)):
         rng = stream(world.seed, "attracted", number)
         candidates = first + rng.integers(0, count, (len(customers.region), 24))
         nearest = _nearest(rng, customers.place, terminals.place, candidates, NEW_FAVOURITES)
-        found.append(Opening(since.toordinal(), first, first + count, opening.attraction, nearest))
+        openings.append(Opening(since.toordinal(), first, first + count, opening.attraction, nearest))
         first += count
-    return tuple(found)
+    return tuple(openings)

@@ -60,12 +60,12 @@ def customers(world: World) -> "pa.Table":
     import pyarrow as pa
 
     customers = people(world).customers
-    here = np.flatnonzero(customers.joined <= world.last_day.toordinal())
+    present = np.flatnonzero(customers.joined <= world.last_day.toordinal())
     return pa.table(
         {
-            "CUSTOMER_ID": here,
-            **_place(customers.place[here], customers.region[here]),
-            "JOINED_AT": _midnight(customers.joined[here]),
+            "CUSTOMER_ID": present,
+            **_place(customers.place[present], customers.region[present]),
+            "JOINED_AT": _midnight(customers.joined[present]),
         }
     )
 
@@ -76,13 +76,13 @@ def terminals(world: World) -> "pa.Table":
     import pyarrow as pa
 
     terminals = people(world).terminals
-    here = np.flatnonzero(terminals.opened <= world.last_day.toordinal())
+    present = np.flatnonzero(terminals.opened <= world.last_day.toordinal())
     return pa.table(
         {
-            "TERMINAL_ID": here,
-            **_place(terminals.place[here], terminals.region[here]),
-            "CATEGORY": pa.array(np.array(list(CATEGORIES))[terminals.category[here]].tolist(), pa.string()),
-            "OPENED_AT": _midnight(terminals.opened[here]),
+            "TERMINAL_ID": present,
+            **_place(terminals.place[present], terminals.region[present]),
+            "CATEGORY": pa.array(np.array(list(CATEGORIES))[terminals.category[present]].tolist(), pa.string()),
+            "OPENED_AT": _midnight(terminals.opened[present]),
         }
     )
 
@@ -102,17 +102,17 @@ def write(
     """
     if format not in ("parquet", "csv"):
         raise Invalid(f"format: expected parquet or csv, found {format!r}")
-    made: dict[str, list[pa.Table]] = {"truth": [], "reports": [], "transactions": []}
+    tables_by_kind: dict[str, list[pa.Table]] = {"truth": [], "reports": [], "transactions": []}
     for done, day in enumerate(_days(world, None, None), start=1):
         today = payments(world, day)
-        made["transactions"].append(_transactions(day, today))
-        made["reports"].append(_reports(world, day, today))
+        tables_by_kind["transactions"].append(_transactions(day, today))
+        tables_by_kind["reports"].append(_reports(world, day, today))
         if truth:
-            made["truth"].append(_truth(day, today))
+            tables_by_kind["truth"].append(_truth(day, today))
         if progress is not None:
             progress(done, world.days)
     tables = {"customers": customers(world), "terminals": terminals(world)}
-    tables |= {name: _together(parts) for name, parts in made.items() if parts}
+    tables |= {name: _together(parts) for name, parts in tables_by_kind.items() if parts}
     tables["reports"] = _by_report_time(tables["reports"])
     Path(directory).mkdir(parents=True, exist_ok=True)
     return {name: _write_whole(table, Path(directory) / f"{name}.{format}") for name, table in tables.items()}
@@ -151,46 +151,46 @@ def _by_report_time(table: "pa.Table") -> "pa.Table":
     return table.sort_by([("FRAUD_REPORTED_AT", "ascending"), ("TRANSACTION_ID", "ascending")])
 
 
-def _transactions(day: date, made: Payments) -> "pa.Table":
+def _transactions(day: date, payments: Payments) -> "pa.Table":
     import pyarrow as pa
 
     return pa.table(
         {
-            "TRANSACTION_ID": _ids(day, made),
-            "TX_DATETIME": _instants(_microseconds(day, made)),
-            "CUSTOMER_ID": made.customer,
-            "TERMINAL_ID": made.terminal,
-            "TX_AMOUNT": made.amount,
+            "TRANSACTION_ID": _ids(day, payments),
+            "TX_DATETIME": _instants(_microseconds(day, payments)),
+            "CUSTOMER_ID": payments.customer,
+            "TERMINAL_ID": payments.terminal,
+            "TX_AMOUNT": payments.amount,
         }
     )
 
 
-def _truth(day: date, made: Payments) -> "pa.Table":
+def _truth(day: date, payments: Payments) -> "pa.Table":
     import pyarrow as pa
 
-    kinds = pa.DictionaryArray.from_arrays(made.kind.astype(np.int8), pa.array(KINDS)).cast(pa.string())
-    return pa.table({"TRANSACTION_ID": _ids(day, made), "IS_FRAUD": made.kind != LEGITIMATE, "KIND": kinds})
+    kinds = pa.DictionaryArray.from_arrays(payments.kind.astype(np.int8), pa.array(KINDS)).cast(pa.string())
+    return pa.table({"TRANSACTION_ID": _ids(day, payments), "IS_FRAUD": payments.kind != LEGITIMATE, "KIND": kinds})
 
 
-def _reports(world: World, day: date, made: Payments) -> "pa.Table":
+def _reports(world: World, day: date, payments: Payments) -> "pa.Table":
     import pyarrow as pa
 
     rules, rng = world.reporting_on(day), stream(world.seed, "reports", day.toordinal())
-    count = len(made.kind)
+    count = len(payments.kind)
     # One draw per payment, used or not: a change of who is guilty leaves every other delay as it was.
     luck, delay, second_delay = rng.random(count), rng.standard_normal(count), rng.standard_normal(count)
-    fraud = made.kind != LEGITIMATE
+    fraud = payments.kind != LEGITIMATE
     reported = fraud & (luck >= rules.never)
     disputed = ~fraud & (luck < rules.disputed)
     mistaken = ~fraud & (luck >= rules.disputed) & (luck < rules.disputed + rules.withdrawn)
     rows = np.concatenate([np.flatnonzero(which) for which in (reported, mistaken, disputed, mistaken)])
     verdict = np.repeat([1, 1, 0, 0], [which.sum() for which in (reported, mistaken, disputed, mistaken)])
-    at = _microseconds(day, made) + _delay(rules.median_days, rules.sigma, delay)
+    at = _microseconds(day, payments) + _delay(rules.median_days, rules.sigma, delay)
     at_end = at + _delay(rules.median_days, rules.sigma, second_delay)
     again = np.arange(len(rows)) >= len(rows) - mistaken.sum()
     return pa.table(
         {
-            "TRANSACTION_ID": _ids(day, made)[rows],
+            "TRANSACTION_ID": _ids(day, payments)[rows],
             "TX_FRAUD": verdict.astype(np.int8),
             "FRAUD_REPORTED_AT": _instants(np.where(again, at_end[rows], at[rows])),
         }
@@ -204,16 +204,18 @@ def _delay(median_days: float, sigma: float, normal: Floats) -> Ints:
     return delay
 
 
-def _ids(day: date, made: Payments) -> Ints:
-    if len(made.second) >= IDS_PER_DAY:
-        raise Invalid(f"payments on {day}: expected fewer than {IDS_PER_DAY}, found {len(made.second)}; simulate less")
+def _ids(day: date, payments: Payments) -> Ints:
+    if len(payments.second) >= IDS_PER_DAY:
+        raise Invalid(
+            f"payments on {day}: expected fewer than {IDS_PER_DAY}, found {len(payments.second)}; simulate less"
+        )
     first = int(day.strftime("%Y%m%d")) * IDS_PER_DAY + 1
-    ids: Ints = np.arange(first, first + len(made.second), dtype=np.int64)
+    ids: Ints = np.arange(first, first + len(payments.second), dtype=np.int64)
     return ids
 
 
-def _microseconds(day: date, made: Payments) -> Ints:
-    at: Ints = (day.toordinal() - _EPOCH) * _DAY + made.second * 1_000_000
+def _microseconds(day: date, payments: Payments) -> Ints:
+    at: Ints = (day.toordinal() - _EPOCH) * _DAY + payments.second * 1_000_000
     return at
 
 

@@ -82,7 +82,7 @@ def null(stable: Rows, seed: int) -> Null:
     return Null(middle, max(spread, float(np.median([_deviation(*size) for size in sizes]))), len(pairs))
 
 
-def judge(known: Null, rows: Rows, day: date, features: Sequence[str], seed: int) -> TwoSample:
+def judge(null: Null, rows: Rows, day: date, features: Sequence[str], seed: int) -> TwoSample:
     """Compare `day` with the same weekdays of the WEEKS weeks before, all in `rows`.
 
     Raises:
@@ -94,8 +94,8 @@ def judge(known: Null, rows: Rows, day: date, features: Sequence[str], seed: int
     now = rows[day]
     auc, gains = separate(now, then, seed)
     # A smaller sample than the stable days' is noisier, and its AUC nearer one half.
-    scale = max(known.scale, _deviation(len(now), len(then)))
-    score = max(0.0, (auc - max(known.location, 0.5)) / (ALARM_DEVIATIONS * scale))
+    scale = max(null.scale, _deviation(len(now), len(then)))
+    score = max(0.0, (auc - max(null.location, 0.5)) / (ALARM_DEVIATIONS * scale))
     return TwoSample(day, auc, score, _worst(gains, features) if score >= 1 else ())
 
 

@@ -32,19 +32,19 @@ def evaluate(
     Raises:
         ValueError: as the single metrics do.
     """
-    found, values = checked(labels, scores)
-    both = 0 < found.sum() < len(found)
+    truth, values = checked(labels, scores)
+    has_both_classes = 0 < truth.sum() < len(truth)
     probable = bool(((values >= 0) & (values <= 1)).all())
-    at = at_threshold(found, values, review.threshold)
+    at = at_threshold(truth, values, review.threshold)
     return {
-        "auc_roc": auc_roc(found, values) if both else None,
-        "average_precision": average_precision(found, values) if both else None,
+        "auc_roc": auc_roc(truth, values) if has_both_classes else None,
+        "average_precision": average_precision(truth, values) if has_both_classes else None,
         "precision": at.precision,
         "recall": at.recall,
         "f1": at.f1,
-        f"card_precision_at_{review.cards}": card_precision(found, values, entities, days, review.cards),
-        "calibration_error": calibration_error(found, values) if probable else None,
-        "money_saved": money_saved(found, values, days, amounts, review.capacity, review.cost),
+        f"card_precision_at_{review.cards}": card_precision(truth, values, entities, days, review.cards),
+        "calibration_error": calibration_error(truth, values) if probable else None,
+        "money_saved": money_saved(truth, values, days, amounts, review.capacity, review.cost),
     }
 
 
@@ -55,12 +55,12 @@ def auc_roc(labels: ArrayLike, scores: ArrayLike) -> float:
     Raises:
         ValueError: labels or scores are unusable, or all labels are alike.
     """
-    found, values = _both_classes(*checked(labels, scores))
+    truth, values = _both_classes(*checked(labels, scores))
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     midranks = np.cumsum(counts) - (counts - 1) / 2
-    positives = int(found.sum())
-    above = midranks[place][found].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * (len(found) - positives)))
+    positives = int(truth.sum())
+    above = midranks[place][truth].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * (len(truth) - positives)))
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -72,10 +72,10 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
     Raises:
         ValueError: labels or scores are unusable, or all labels are alike.
     """
-    found, values = _both_classes(*checked(labels, scores))
+    truth, values = _both_classes(*checked(labels, scores))
     order = np.argsort(-values, kind="stable")
     ends = ends_of_runs(values[order])
-    caught = np.cumsum(found[order])[ends - 1]
+    caught = np.cumsum(truth[order])[ends - 1]
     return float(np.sum(np.diff(caught, prepend=0) * caught / ends) / caught[-1])
 
 
@@ -85,9 +85,9 @@ def at_threshold(labels: ArrayLike, scores: ArrayLike, threshold: float) -> AtTh
     Raises:
         ValueError: labels or scores are unusable.
     """
-    found, values = checked(labels, scores)
+    truth, values = checked(labels, scores)
     alerts = values >= threshold
-    caught, raised, positives = (int(n) for n in ((alerts & found).sum(), alerts.sum(), found.sum()))
+    caught, raised, positives = (int(n) for n in ((alerts & truth).sum(), alerts.sum(), truth.sum()))
     return AtThreshold(caught / max(raised, 1), caught / max(positives, 1), 2 * caught / max(raised + positives, 1))
 
 
@@ -105,17 +105,17 @@ def card_precision(labels: ArrayLike, scores: ArrayLike, entities: ArrayLike, da
     Raises:
         ValueError: labels or scores are unusable, an array has another length, a card is null, or there is no row.
     """
-    found, values = checked(labels, scores)
-    _, card = codes("entities", entities, len(found))
-    distinct_days, day = codes("days", days, len(found))
-    if not len(found) or top < 1:
-        raise Invalid(f"card precision: expected rows and top >= 1, found {len(found)} rows and top {top}")
-    known = np.zeros(card.max() + 1, dtype=bool)
+    truth, values = checked(labels, scores)
+    _, card = codes("entities", entities, len(truth))
+    distinct_days, day = codes("days", days, len(truth))
+    if not len(truth) or top < 1:
+        raise Invalid(f"card precision: expected rows and top >= 1, found {len(truth)} rows and top {top}")
+    is_known_card = np.zeros(card.max() + 1, dtype=bool)
     shares = []
     for today in range(len(distinct_days)):
-        rows = (day == today) & ~known[card]
-        caught = _caught_cards(found[rows], values[rows], card[rows], top)
-        known[caught] = True
+        rows = (day == today) & ~is_known_card[card]
+        caught = _caught_cards(truth[rows], values[rows], card[rows], top)
+        is_known_card[caught] = True
         shares.append(len(caught) / top)
     return float(np.mean(shares))
 
@@ -129,13 +129,13 @@ def calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 1
     Raises:
         ValueError: labels or probabilities are unusable, or a probability is outside [0, 1].
     """
-    found, values = checked(labels, probabilities)
+    truth, values = checked(labels, probabilities)
     if not len(values) or values.min() < 0 or values.max() > 1:
         raise Invalid("calibration error: expected probabilities in [0, 1], found none or others; calibrate first")
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - (counts + 1) / 2
     bin_of = (middle * bins / len(values)).astype(np.intp)[place]
-    return float(np.abs(np.bincount(bin_of, weights=found - values)).sum() / len(values))
+    return float(np.abs(np.bincount(bin_of, weights=truth - values)).sum() / len(values))
 
 
 def money_saved(
@@ -149,10 +149,10 @@ def money_saved(
     Raises:
         ValueError: labels, scores or amounts are unusable, an array has another length, or capacity is negative.
     """
-    found, values = checked(labels, scores)
-    money = _finite("amounts", amounts, len(found))
+    truth, values = checked(labels, scores)
+    money = _finite("amounts", amounts, len(truth))
     reviewed = _reviewed("money saved", values, days, capacity)
-    return float(np.sum(reviewed * (np.where(found, money, 0.0) - cost)))
+    return float(np.sum(reviewed * (np.where(truth, money, 0.0) - cost)))
 
 
 def precision_at(labels: ArrayLike, scores: ArrayLike, days: ArrayLike, capacity: int) -> float:
@@ -163,9 +163,9 @@ def precision_at(labels: ArrayLike, scores: ArrayLike, days: ArrayLike, capacity
     Raises:
         ValueError: labels or scores are unusable, an array has another length, or capacity is negative.
     """
-    found, values = checked(labels, scores)
+    truth, values = checked(labels, scores)
     reviewed = _reviewed("precision", values, days, capacity)
-    return float(reviewed @ found / max(reviewed.sum(), 1))
+    return float(reviewed @ truth / max(reviewed.sum(), 1))
 
 
 def checked(labels: ArrayLike, scores: ArrayLike, name: str = "scores") -> tuple[Bools, Floats]:

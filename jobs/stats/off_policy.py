@@ -21,10 +21,10 @@ def average_precision(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike) 
     Raises:
         ValueError: labels, scores or weights are unusable, or the weighted labels are all alike.
     """
-    found, values, stands_for = _weighted(labels, scores, weights)
+    truth, values, stands_for = _weighted(labels, scores, weights)
     order = np.argsort(-values, kind="stable")
     ends = ends_of_runs(values[order]) - 1
-    caught = np.cumsum((found * stands_for)[order])[ends]
+    caught = np.cumsum((truth * stands_for)[order])[ends]
     alerts = np.cumsum(stands_for[order])[ends]
     if not 0 < caught[-1] < alerts[-1]:
         raise Invalid(
@@ -43,9 +43,9 @@ def precision_at(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike, alert
     Raises:
         ValueError: labels, scores or weights are unusable.
     """
-    found, _, stands_for = _weighted(labels, scores, weights)
+    truth, _, stands_for = _weighted(labels, scores, weights)
     among = stands_for * np.asarray(alerted, np.bool_)
-    return float(among @ found / among.sum()) if among.sum() else 0.0
+    return float(among @ truth / among.sum()) if among.sum() else 0.0
 
 
 def money_saved(
@@ -58,18 +58,18 @@ def money_saved(
     Raises:
         ValueError: labels, scores or weights are unusable.
     """
-    found, _, stands_for = _weighted(labels, scores, weights)
-    asked = np.asarray(alerted, np.bool_)
-    among = stands_for * asked
+    truth, _, stands_for = _weighted(labels, scores, weights)
+    is_alerted = np.asarray(alerted, np.bool_)
+    among = stands_for * is_alerted
     if not among.sum():
-        return -cost * float(asked.sum())
-    caught = among @ np.where(found, np.asarray(amounts, np.float64), 0.0) / among.sum()
-    return float(asked.sum() * (caught - cost))
+        return -cost * float(is_alerted.sum())
+    caught = among @ np.where(truth, np.asarray(amounts, np.float64), 0.0) / among.sum()
+    return float(is_alerted.sum() * (caught - cost))
 
 
 def _weighted(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike) -> tuple[Bools, Floats, Floats]:
-    found, values = checked(labels, scores)
+    truth, values = checked(labels, scores)
     _, stands_for = checked(labels, weights, "weights")
     if (stands_for < 0).any():
         raise Invalid(f"weights: expected 0 or more, found {stands_for.min()}; 0 leaves a row out")
-    return found, values, stands_for
+    return truth, values, stands_for

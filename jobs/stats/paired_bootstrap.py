@@ -115,11 +115,11 @@ def interval(difference: Floats, level: float, more: float) -> tuple[float, floa
         more: standard deviation of independent normal noise that resampled rows do not show; its half-width and that
             of the percentiles add in squares, as those of independent errors do.
     """
-    seen, drawn, extra = difference[0], difference[1:], NormalDist().inv_cdf(level) * more
-    below, above = seen - np.quantile(drawn, 1 - level), np.quantile(drawn, level) - seen
+    observed_difference, drawn, extra = difference[0], difference[1:], NormalDist().inv_cdf(level) * more
+    below, above = observed_difference - np.quantile(drawn, 1 - level), np.quantile(drawn, level) - observed_difference
     if not extra:
-        return float(seen - below), float(seen + above)
-    return float(seen - np.hypot(below, extra)), float(seen + np.hypot(above, extra))
+        return float(observed_difference - below), float(observed_difference + above)
+    return float(observed_difference - np.hypot(below, extra)), float(observed_difference + np.hypot(above, extra))
 
 
 def simultaneous_upper(differences: Floats, alarm: float) -> Floats:
@@ -131,12 +131,12 @@ def simultaneous_upper(differences: Floats, alarm: float) -> Floats:
     Args:
         differences: shape (1 + resamples, measures), those of the rows as they are first.
     """
-    seen, drawn = differences[:1], differences[1:]
+    observed_differences, drawn = differences[:1], differences[1:]
     if not differences.shape[1]:
-        return seen.ravel()
+        return observed_differences.ravel()
     error: Floats = drawn.std(axis=0, ddof=1)
-    studentised = np.divide(drawn - seen, error, out=np.zeros_like(drawn), where=error > 0)
-    return (seen - float(np.quantile(studentised.min(axis=1), alarm)) * error).ravel()
+    studentised = np.divide(drawn - observed_differences, error, out=np.zeros_like(drawn), where=error > 0)
+    return (observed_differences - float(np.quantile(studentised.min(axis=1), alarm)) * error).ravel()
 
 
 def poisson(generator: np.random.Generator, shape: tuple[int, int]) -> Weights:

@@ -58,9 +58,9 @@ def make(
     if reason := time_split.refusal(parts, rows.times, rows.examples.labels):
         return Candidate(None, reason)
     # Asked before the training, which would take minutes only to fail if the server is down.
-    if known := model_versions.find(settings, use_case, digest):
-        model_versions.set_aliases(settings, use_case, {"candidate": known.version})
-        return Candidate(known.version, "the same training was registered before", known.run_id)
+    if existing := model_versions.find(settings, use_case, digest):
+        model_versions.set_aliases(settings, use_case, {"candidate": existing.version})
+        return Candidate(existing.version, "the same training was registered before", existing.run_id)
     made_of = {**made_from(use_case, state, version, tuned), "digest": digest}
     folder = settings.home / "training" / use_case.name / digest[:16]
     # Before anything is registered: a version never names data that maintenance may take away.

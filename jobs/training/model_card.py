@@ -52,14 +52,14 @@ def _use(use_case: UseCase, review: Review, threshold: float) -> str:
 
 def _data(trained: Trained) -> list[str]:
     manifest = trained.bundle.manifest
-    made, windows = manifest.training, manifest.training["windows"]
+    training, windows = manifest.training, manifest.training["windows"]
     return [
         *_table(("window", "rows"), [(name, f"{count:,}") for name, count in trained.rows.items()]),
         "",
         f"Validated from {windows['validation_start'][:10]} to {windows['judged_start'][:10]}; labels count as "
         f"known after {windows['maturity_days']:g} days. {len(manifest.features)} features.",
         "",
-        *_table(("table", "Delta version"), _versions(made)),
+        *_table(("table", "Delta version"), _versions(training)),
     ]
 
 
@@ -79,17 +79,17 @@ def _by_slice(trained: Trained, metrics: Sequence[str]) -> list[str]:
     return ["By guard slice, the model alone:", "", *_table(("slice", "rows", *metrics), rows)]
 
 
-def _versions(made: Mapping[str, object]) -> list[tuple[str, str]]:
-    versions = made["versions"]
+def _versions(training: Mapping[str, object]) -> list[tuple[str, str]]:
+    versions = training["versions"]
     assert isinstance(versions, Mapping)
-    return [*((str(t), str(v)) for t, v in versions.items()), (str(made["table"]), str(made["table_version"]))]
+    return [*((str(t), str(v)) for t, v in versions.items()), (str(training["table"]), str(training["table_version"]))]
 
 
-def _made(made: Mapping[str, object], tuned: Tuning, trained: Trained) -> list[tuple[str, str]]:
+def _made(training: Mapping[str, object], tuned: Tuning, trained: Trained) -> list[tuple[str, str]]:
     names = ("parameters", "steps", "negative_rate", "seed", "device", "code_revision", "lock_sha256", "environment")
     cost = trained.cost
     return [
-        *((name, str(made[name])) for name in names),
+        *((name, str(training[name])) for name in names),
         ("tuning", tuned.reason),
         ("CPU seconds", f"{cost.cpu_seconds:.1f}"),
         ("GPU seconds", f"{cost.gpu_seconds:.1f}"),

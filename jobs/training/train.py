@@ -165,11 +165,11 @@ def _compete(
     progress: Callable[[str], None],
 ) -> list[ValidatedContender]:
     valid = rows.rows(parts.validation(rows.times))
-    found = []
+    baselines = []
     for name, scores in baseline_scores(problem, valid).items():
         prevalence = float(rows.examples.labels[parts.training(rows.times)].mean())
         shown = np.full(len(valid), prevalence) if name == "prevalence" else scores
-        found.append(ValidatedContender(name, "baseline", evaluate(problem, valid, shown), shown, {}))
+        baselines.append(ValidatedContender(name, "baseline", evaluate(problem, valid, shown), shown, {}))
 
     def compete(family: Family) -> ValidatedContender:
         progress(family.name)
@@ -186,7 +186,7 @@ def _compete(
 
     # The slow ones first, each in one thread: a family's own threads would fight with the other's.
     with ThreadPoolExecutor(problem.parallel) as pool:
-        return found + list(pool.map(compete, problem.families[::-1]))[::-1]
+        return baselines + list(pool.map(compete, problem.families[::-1]))[::-1]
 
 
 def _best(contestants: list[ValidatedContender]) -> ValidatedContender:
@@ -238,7 +238,7 @@ def _write(
 
 def _by_slice(problem: Problem, rows: TrainingRows, scores: Floats) -> dict[str, Metrics]:
     """Metrics on the guard slices that the features tell apart; those of profiles are the gate's."""
-    found: dict[str, Metrics] = {}
+    metrics_by_slice: dict[str, Metrics] = {}
     for guard in problem.slices:
         if isinstance(guard, Slice) and guard.source is None and guard.column in rows.examples.names:
             values = rows.examples.features[:, rows.examples.names.index(guard.column)]
@@ -246,5 +246,8 @@ def _by_slice(problem: Problem, rows: TrainingRows, scores: Floats) -> dict[str,
             highest = np.inf if guard.maximum is None else guard.maximum
             mask = (values >= lowest) & (values < highest)
             if mask.any():
-                found[guard.name] = {"rows": float(mask.sum()), **evaluate(problem, rows.rows(mask), scores[mask])}
-    return found
+                metrics_by_slice[guard.name] = {
+                    "rows": float(mask.sum()),
+                    **evaluate(problem, rows.rows(mask), scores[mask]),
+                }
+    return metrics_by_slice

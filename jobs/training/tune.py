@@ -69,10 +69,10 @@ def tune(lakehouse: Lakehouse, use_case: UseCase, progress: Progress | None = No
     parts = parts_of(use_case, problem, as_of)
     if reason := time_split.refusal(parts, rows.times, rows.examples.labels):
         return Tuning(state["as_of"], reason, refused=True)
-    wanted = _wanted(problem, rows, parts, state)
+    plan = _wanted(problem, rows, parts, state)
     with file_lock(_folder(settings, use_case) / "lock"):
         before = last(settings, use_case, as_of)
-        again, reason = _why(wanted, before, problem)
+        again, reason = _why(plan, before, problem)
         if before is not None and not again:
             return replace(before, as_of=state["as_of"], reason=reason, reused=True)
         tuned = search(use_case, rows, state, _folder(settings, use_case), settings.tuning_url, progress)
@@ -96,18 +96,18 @@ def search(
     """
     problem = problem_of(use_case)
     parts = parts_of(use_case, problem, provenance.as_of(state))
-    wanted = _wanted(problem, rows, parts, state)
+    plan = _wanted(problem, rows, parts, state)
     trials: dict[str, tuple[Trial, ...]] = {}
     studies = {}
     for family in (family for family in problem.families if family.search):
-        wish = _search(use_case, problem, family, wanted, state)
+        wish = _search(use_case, problem, family, plan, state)
         report = None if progress is None else _named(progress, family.name)
         with one_thread():
             objective = _objective(family, rows, parts, problem.seed)
             trials[family.name] = tuple(study.run(wish, objective, folder, url, report))
         studies[family.name] = wish.name
-    parameters = {name: dict(stored.best(found).parameters) for name, found in trials.items()}
-    return replace(wanted, parameters=parameters, studies=studies, trials=trials)
+    parameters = {name: dict(stored.best(family_trials).parameters) for name, family_trials in trials.items()}
+    return replace(plan, parameters=parameters, studies=studies, trials=trials)
 
 
 def last(settings: Settings, use_case: UseCase, as_of: datetime) -> Tuning | None:
@@ -138,24 +138,24 @@ def _wanted(problem: Problem, rows: TrainingRows, parts: time_split.Split, state
     )
 
 
-def _why(wanted: Tuning, before: Tuning | None, problem: Problem) -> tuple[bool, str]:
+def _why(plan: Tuning, before: Tuning | None, problem: Problem) -> tuple[bool, str]:
     """Whether to search, and why."""
     if before is None:
         return True, "nothing was tuned before"
-    age = datetime.fromisoformat(wanted.as_of) - datetime.fromisoformat(before.as_of)
-    if before.declared != wanted.declared:
+    age = datetime.fromisoformat(plan.as_of) - datetime.fromisoformat(before.as_of)
+    if before.declared != plan.declared:
         return True, "features, families or search spaces were declared anew since the last tuning"
     if age > problem.retune_after:
         return True, f"the last tuning is {age.days} days old, more than {problem.retune_after.days}"
     for what, now, then in (
-        ("training rows", wanted.rows, before.rows),
-        ("prevalence", wanted.prevalence, before.prevalence),
+        ("training rows", plan.rows, before.rows),
+        ("prevalence", plan.prevalence, before.prevalence),
     ):
         if abs(now / then - 1) > problem.reuse:
             return True, f"{what} changed from {then:.6g} to {now:.6g}, by more than {problem.reuse:.0%}"
     return False, (
-        f"tuned as of {before.as_of[:10]}; since then rows {before.rows:,} -> {wanted.rows:,} and prevalence "
-        f"{before.prevalence:.5f} -> {wanted.prevalence:.5f}, within {problem.reuse:.0%}"
+        f"tuned as of {before.as_of[:10]}; since then rows {before.rows:,} -> {plan.rows:,} and prevalence "
+        f"{before.prevalence:.5f} -> {plan.prevalence:.5f}, within {problem.reuse:.0%}"
     )
 
 
@@ -165,8 +165,8 @@ def _declared(problem: Problem, state: Mapping[str, Any], names: tuple[str, ...]
     return provenance.digest(tuned, how, state["declarations"], names)
 
 
-def _search(use_case: UseCase, problem: Problem, family: Family, wanted: Tuning, state: Mapping[str, Any]) -> Search:
-    made_of = provenance.digest(wanted.declared, state, provenance.code_sha256())
+def _search(use_case: UseCase, problem: Problem, family: Family, plan: Tuning, state: Mapping[str, Any]) -> Search:
+    made_of = provenance.digest(plan.declared, state, provenance.code_sha256())
     return Search(
         name=f"{use_case.name}-{family.name}-{made_of[:16]}",
         space=family.search,
@@ -229,15 +229,15 @@ def _folder(settings: Settings, use_case: UseCase) -> Path:
 
 def _results(settings: Settings, use_case: UseCase) -> list[Tuning]:
     path = _folder(settings, use_case) / "results.json"
-    return [Tuning(**kept) for kept in json.loads(path.read_text())] if path.exists() else []
+    return [Tuning(**stored) for stored in json.loads(path.read_text())] if path.exists() else []
 
 
 def _remember(settings: Settings, use_case: UseCase, tuning: Tuning) -> None:
-    others = [kept for kept in _results(settings, use_case) if kept.as_of != tuning.as_of]
-    replace_json(_folder(settings, use_case) / "results.json", [_plain(kept) for kept in (*others, tuning)])
+    others = [stored for stored in _results(settings, use_case) if stored.as_of != tuning.as_of]
+    replace_json(_folder(settings, use_case) / "results.json", [_plain(stored) for stored in (*others, tuning)])
 
 
 def _plain(tuning: Tuning) -> dict[str, Any]:
-    kept = asdict(tuning)
-    del kept["trials"]
-    return kept
+    plain = asdict(tuning)
+    del plain["trials"]
+    return plain

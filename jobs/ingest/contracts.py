@@ -13,9 +13,10 @@ import polars as pl
 from jobs.errors import EvergreenError
 from jobs.ingest import schemas
 from jobs.ingest.calendar import FIRST, LAST
+from jobs.ingest.csv_records import MALFORMED, STRAY_TEXT, TOO_MANY
 from jobs.ingest.identifiers import identifier_fault
 from jobs.ingest.parsing import HAPPENED, TYPES, UTC, kind_in_table
-from jobs.ingest.readers import FOUND, KNOWN_AT, RAGGED
+from jobs.ingest.readers import FOUND, KNOWN_AT
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings
 from jobs.use_case import Column, Source, UseCase
@@ -77,10 +78,7 @@ class RowCheck:
 
 def row_checks(source: Source, columns: Sequence[str], zone: str, now: datetime) -> list[RowCheck]:
     """All checks for the rows of a batch of these columns, in UTC seen from `now`."""
-    checks = []
-    if RAGGED in columns:
-        reason = "more fields than the header has columns"
-        checks.append(RowCheck("types", "", reason, pl.col(RAGGED).fill_null(0) > 0))
+    checks = [RowCheck("types", "", reason, pl.col(MALFORMED) == reason) for reason in (TOO_MANY, STRAY_TEXT)]
     declared = [*source.columns, *([Column(KNOWN_AT, "timestamp")] if FOUND + KNOWN_AT in columns else [])]
     checks += [check for column in declared for check in _checks_in_file(column, columns, zone)]
     future = pl.col(HAPPENED) > pl.lit(now, UTC)

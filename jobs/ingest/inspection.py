@@ -10,7 +10,9 @@ from pathlib import Path
 import polars as pl
 
 from jobs.ingest.column_matching import match_columns, may_be_derived
-from jobs.ingest.readers import FILE, FOUND, RAGGED, ColumnNames, DataFile, open_file, read_file
+from jobs.ingest.csv_records import LINE, MALFORMED
+from jobs.ingest.declared_formats import FileFormat
+from jobs.ingest.readers import FILE, FOUND, ColumnNames, DataFile, open_file, read_file
 from jobs.use_case import Column, Source
 
 CARRIER_TIME = "_carrier_time"
@@ -72,15 +74,16 @@ def inspect(
     is the source whose files these are, if they hold this source's columns too; `declared` are names of file
     columns that other sources declare. Raises InputError if a file cannot be read.
     """
-    files = tuple(open_file(path) for path in paths)
     extended, aliases = _with_carrier_time(source, carrier, names)
     problems: dict[str, None] = {}
-    frames, schemas = [], []
-    for number, file in enumerate(files):
+    files, frames, schemas = [], [], []
+    for number, path in enumerate(paths):
+        file = open_file(path, FileFormat((carrier or source).name))
         matched, missing = match_columns(extended, file, aliases, carrier)
         frame = _found(file, matched, number)
         types, unusable = _found_types(extended, file, matched, frame, identifiers)
         problems |= dict.fromkeys([*missing, *unusable])
+        files.append(replace(file, content=None))
         frames.append(frame)
         undeclared = () if carrier else _undeclared(file, matched, declared)
         schemas.append(
@@ -91,7 +94,7 @@ def inspect(
             )
         )
     problems |= dict.fromkeys(_contradictions(extended, files, schemas, frames))
-    return Inspection(extended, carrier, files, tuple(frames), tuple(schemas), tuple(problems))
+    return Inspection(extended, carrier, tuple(files), tuple(frames), tuple(schemas), tuple(problems))
 
 
 def _contradictions(
@@ -140,11 +143,10 @@ def _with_carrier_time(source: Source, carrier: Source | None, names: ColumnName
 def _found(file: DataFile, matched: Mapping[str, str], number: int) -> pl.DataFrame:
     """The matched columns under their names in the table, as they are in the file."""
     frame = read_file(file, sorted(set(matched.values())))
-    ragged = [pl.col(RAGGED)] if RAGGED in frame.columns else []
     # A column without one value is of any type.
     empty = [c for c in frame.columns if frame[c].null_count() == frame.height]
     named = [(pl.col(c).cast(pl.Null) if c in empty else pl.col(c)).alias(FOUND + name) for name, c in matched.items()]
-    return frame.select(*named, *ragged).with_columns(pl.lit(number, pl.UInt32).alias(FILE))
+    return frame.select(*named, LINE, MALFORMED).with_columns(pl.lit(number, pl.UInt32).alias(FILE))
 
 
 def _found_types(

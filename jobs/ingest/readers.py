@@ -4,7 +4,6 @@ Which files an input is: see `jobs.ingest.input_files`. What the values mean: se
 good: see `jobs.ingest.contracts`.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,17 +12,20 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from jobs.ingest import delta_input
+from jobs.ingest import csv_records, delta_input
 from jobs.ingest.arrow_columns import readable
+from jobs.ingest.csv_records import LINE, MALFORMED, Csv
+from jobs.ingest.declared_formats import AS_ITS_FIRST_LINE_SAYS, FileFormat
 from jobs.ingest.input_files import CSV_ENDINGS, PARQUET_ENDINGS, PARQUET_MAGIC, columns_in_path
 from jobs.ingest.registered_inputs import InputError
+from jobs.ingest.text_files import read_lines
 from jobs.use_case import Source, UseCase
 
 KNOWN_AT = "known_at"
 FOUND = "found:"
 """Prefix of the columns that hold the values as the file has them."""
-RAGGED, FILE = "_ragged", "_file"
-"""How many fields too many a row of a CSV file had, and the position of its file in the load."""
+FILE = "_file"
+"""Position of a row's file in the load."""
 ZONED = r":\d{2}(?:\.\d+)? ?(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 """A time of day, in text, with its zone."""
 
@@ -101,7 +103,8 @@ class DataFile:
     format: str
     own_columns: Sequence[str]
     """Names in the file itself."""
-    separator: str = ","
+    content: Csv | None = None
+    """Lines of a CSV file, until they are read."""
     version: int = 0
     """Of a Delta table."""
     in_path: Mapping[str, str | None] = field(default_factory=dict)
@@ -117,25 +120,28 @@ class DataFile:
         return self.format != "csv" and column not in self.in_path
 
 
-def open_file(path: Path) -> DataFile:
-    """Look at a file without reading its rows. Raises InputError if it is no parquet or CSV file or Delta table."""
+def open_file(path: Path, declared: FileFormat = AS_ITS_FIRST_LINE_SAYS) -> DataFile:
+    """A file with the names of its columns; `declared` says how text is written.
+
+    Raises InputError if it is no parquet or CSV file or Delta table.
+    """
     if delta_input.table_at(path):
         version, columns = delta_input.columns_of(path)
         return DataFile(path, "delta", columns, version=version)
-    file = _open_plain(path)
+    file = _open_plain(path, declared)
     own = {name.casefold() for name in file.own_columns}
     in_path = {name: value for name, value in columns_in_path(path).items() if name.casefold() not in own}
     return replace(file, in_path=in_path)
 
 
-def _open_plain(path: Path) -> DataFile:
+def _open_plain(path: Path, declared: FileFormat) -> DataFile:
     name = path.name.lower()
     with path.open("rb") as handle:
         magic = handle.read(4)
     if name.endswith(PARQUET_ENDINGS) or magic == PARQUET_MAGIC:
         return DataFile(path, "parquet", _parquet_columns(path, magic))
     if name.endswith(CSV_ENDINGS):
-        return _open_csv(path)
+        return _open_csv(path, declared)
     raise InputError(f"{path}: expected a file that ends in .parquet or .csv, found neither; rename or convert it")
 
 
@@ -153,36 +159,28 @@ def _parquet_columns(path: Path, magic: bytes) -> tuple[str, ...]:
         ) from error
 
 
-def _open_csv(path: Path) -> DataFile:
-    try:
-        header = pl.read_csv(
-            path,
-            has_header=False,
-            n_rows=1,
-            infer_schema=False,
-            separator="\x01",
-            quote_char=None,
-        )
-        line = str(header.item(0, 0))
-        separator = max(",;\t|", key=line.count)
-        names = [n.strip() for n in next(csv.reader([line], delimiter=separator))]
-    except (OSError, pl.exceptions.PolarsError, StopIteration, csv.Error) as error:
-        raise InputError(f"{path}: expected a CSV file in UTF-8 with a header, found: {error}") from error
+def _open_csv(path: Path, declared: FileFormat) -> DataFile:
+    content = csv_records.opened(path, read_lines(path, declared), declared)
+    names = content.names
     if len(set(names)) < len(names):
-        raise InputError(f"{path}: expected a header of distinct column names, found {names}; rename the columns")
-    return DataFile(path, "csv", names, separator)
+        raise InputError(f"{path}: expected a header of distinct column names, found {list(names)}; rename the columns")
+    return DataFile(path, "csv", names, content=content)
 
 
 def read_file(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
-    """The `columns` of a file, as they are there; a CSV's are text, and `_ragged` counts fields too many.
+    """The `columns` of a file, as they are there; a CSV's are text.
+
+    `_line` numbers the records (from 1; a header is a line too), and `_malformed` says why one is none.
 
     Raises InputError if the file's rows cannot be read.
     """
     own = [name for name in columns if name not in file.in_path]
     # A file of whose own columns none is asked for still says how many rows there are.
     frame = _read_own(file, own or list(file.own_columns[:1]))
+    if file.content is None:
+        frame = frame.with_row_index(LINE, offset=1).with_columns(pl.lit(None, pl.String).alias(MALFORMED))
     in_path = [pl.lit(file.in_path[name], pl.String).alias(name) for name in columns if name in file.in_path]
-    return frame.with_columns(in_path).select(*columns, *([RAGGED] if RAGGED in frame.columns else []))
+    return frame.with_columns(in_path).select(*columns, LINE, MALFORMED)
 
 
 def _read_own(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
@@ -190,8 +188,8 @@ def _read_own(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
     import pyarrow.parquet as pq
 
     try:
-        if file.format == "csv":
-            return _read_csv(file, columns)
+        if file.content is not None:
+            return csv_records.records(file.content)
         if file.format == "delta":
             return delta_input.rows_of(file.path, file.version, columns)
         # Arrow reads damaged pages with an error, where Polars may panic.
@@ -201,37 +199,3 @@ def _read_own(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
         raise InputError(
             f"{file.path}: expected a readable {file.format} file, found a damaged one; deliver it again ({error})"
         ) from error
-
-
-def _read_csv(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
-    names = list(file.own_columns)
-    options: dict[str, Any] = {
-        "infer_schema": False,
-        "separator": file.separator,
-        "new_columns": names,
-    }
-    try:
-        frame = pl.read_csv(file.path, **options).with_columns(pl.lit(0, pl.Int64).alias(RAGGED))
-    except pl.exceptions.ComputeError:
-        frame = _read_ragged(file, names)
-    # A quoted empty field is no more of a value than an empty one.
-    return frame.select(*(pl.when(pl.col(c) != "").then(pl.col(c)).alias(c) for c in columns), RAGGED)
-
-
-def _read_ragged(file: DataFile, names: Sequence[str]) -> pl.DataFrame:
-    """Row by row, for a file with rows of more fields than its header: those are marked, not cut."""
-    import gzip
-
-    opener = gzip.open if file.path.name.endswith(".gz") else open
-    try:
-        with opener(file.path, "rt", encoding="utf-8-sig", newline="") as handle:
-            rows = [row for row in csv.reader(handle, delimiter=file.separator) if row][1:]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file.path}: expected a CSV file in UTF-8, found: {error}; convert it") from error
-    width = len(names)
-    data = {n: [row[i] if i < len(row) and row[i] else None for row in rows] for i, n in enumerate(names)}
-    extra = [max(len(row) - width, 0) for row in rows]
-    return pl.DataFrame(
-        {**data, RAGGED: extra},
-        schema={**dict.fromkeys(names, pl.String), RAGGED: pl.Int64},
-    )

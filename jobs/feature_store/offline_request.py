@@ -1,33 +1,30 @@
-"""What a Feast request means in terms of tables: sources, feature views and entity frames as engine DataFrames.
+"""What a Feast request means in terms of tables: sources and feature views as engine DataFrames.
 
 The join itself is `point_in_time.py`; Feast's interface to it is `offline_store.py`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from jobs.errors import Invalid
-from jobs.feature_store.point_in_time import bounds_of, literal
+from jobs.feature_store.entity_frames import EntityRows
+from jobs.feature_store.point_in_time import literal
 from jobs.lakehouse.data_files import DataFiles
 from jobs.lakehouse.tables import Lakehouse
 
 if TYPE_CHECKING:
-    import pandas as pd
     from feast import FeatureView
     from feast.data_source import DataSource
     from pyspark.sql import DataFrame
-    from pyspark.sql.connect.session import SparkSession
 
 # Names of our own, which no feature may bear.
-EVENT, CREATED, ROW = "__evergreen_event", "__evergreen_created", "__evergreen_row"
+EVENT, CREATED = "__evergreen_event", "__evergreen_created"
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,9 @@ def feature_frame(sources: Sources, view: ViewRequest, within: tuple[datetime, d
     entity time) can need.
     """
     frame = sources.frame(view.source)
-    _expect(frame, view, [*view.keys.values(), view.timestamp, *view.features.values(), *filter(None, [view.created])])
+    times = [view.timestamp, *filter(None, [view.created])]
+    _expect(frame, view, [*view.keys.values(), *times, *view.features.values()])
+    expect_times(frame, view.source, times)
     if within and view.source.date_partition_column:
         frame = frame.where(_partitions(frame, view, within))
     columns = [f"`{column}` as `{key}`" for key, column in view.keys.items()]
@@ -169,6 +168,17 @@ def _expect(frame: DataFrame, view: ViewRequest, columns: Sequence[str]) -> None
         )
 
 
+def expect_times(frame: DataFrame, source: DataSource, columns: Sequence[str]) -> None:
+    """Raises Invalid if columns that say when something happened are numbers: their unit and their zero are unknown."""
+    kinds = dict(frame.dtypes)
+    for column in columns:
+        if not kinds[column].startswith(("timestamp", "date", "string")):
+            raise Invalid(
+                f"data source {source.name}: expected {column} to hold times, found {kinds[column]}; store timestamps, "
+                "or read it by a query that makes them of it"
+            )
+
+
 def _partitions(frame: DataFrame, view: ViewRequest, within: tuple[datetime, datetime]) -> str:
     column = view.source.date_partition_column
     kind = "date" if dict(frame.dtypes)[column] == "date" else ""
@@ -179,72 +189,6 @@ def _partitions(frame: DataFrame, view: ViewRequest, within: tuple[datetime, dat
         first = (within[0] - view.ttl).astimezone(UTC)
         conditions.append(f"`{column}` >= {kind}'{first.strftime(form)}'")
     return " and ".join(conditions)
-
-
-@dataclass(frozen=True)
-class EntityRows:
-    """The rows that a request asks about."""
-
-    frame: DataFrame
-    time: str
-    """The column with the moment that each row asks about."""
-    bounds: tuple[datetime, datetime] | None
-    """Earliest and latest of these moments; None: there is none."""
-
-
-def entity_rows(spark: SparkSession, entity_df: Any, key_types: Mapping[str, str]) -> EntityRows:
-    """Entity rows from pandas, Arrow, SQL, a table name or a DataFrame, in the engine.
-
-    Rows that come from the client also get their number as ROW, by which the answer is put back into their order.
-    `key_types` (Spark type names) shows which integer keys pandas may have turned into floats because of nulls.
-    """
-    if isinstance(entity_df, str):
-        is_name = re.fullmatch(r"[\w.`]+", entity_df.strip())
-        entity_df = spark.table(entity_df.strip()) if is_name else spark.sql(entity_df)
-    if hasattr(entity_df, "toArrow"):
-        time = _time_column({name: kind.startswith("timestamp") for name, kind in entity_df.dtypes})
-        return EntityRows(entity_df, time, bounds_of(entity_df, time))
-    return _uploaded(spark, entity_df if isinstance(entity_df, pa.Table) else _from_pandas(entity_df, key_types))
-
-
-def _uploaded(spark: SparkSession, table: pa.Table) -> EntityRows:
-    from pyspark.sql.pandas.types import from_arrow_schema
-
-    time = _time_column({f.name: pa.types.is_timestamp(f.type) for f in table.schema})
-    table = table.append_column(ROW, pa.array(range(table.num_rows), pa.int64()))
-    frame = spark.createDataFrame(table if table.num_rows else [], from_arrow_schema(table.schema))
-    ends = pc.min_max(table[time].cast(pa.timestamp("us", "UTC"))).as_py()
-    return EntityRows(frame, time, None if ends["min"] is None else (ends["min"], ends["max"]))
-
-
-def _from_pandas(frame: pd.DataFrame, key_types: Mapping[str, str]) -> pa.Table:
-    import pandas as pd
-
-    if "event_timestamp" in frame and not pd.api.types.is_datetime64_any_dtype(frame["event_timestamp"]):
-        # Mixed zones and text come as objects; every moment is one in UTC.
-        frame = frame.assign(event_timestamp=pd.to_datetime(frame["event_timestamp"], utc=True))
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    for at, field in enumerate(table.schema):
-        if pa.types.is_floating(field.type) and key_types.get(field.name) in ("tinyint", "smallint", "int", "bigint"):
-            table = table.set_column(at, field.name, table[field.name].cast(pa.int64()))
-        elif pa.types.is_null(field.type) and field.name in key_types:
-            kind = pa.string() if key_types[field.name] == "string" else pa.int64()
-            table = table.set_column(at, field.name, table[field.name].cast(kind))
-        elif pa.types.is_timestamp(field.type):
-            utc = table[field.name].cast(pa.timestamp("us", field.type.tz), safe=False)
-            table = table.set_column(at, field.name, utc.cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC")))
-    return table
-
-
-def _time_column(is_time: Mapping[str, bool]) -> str:
-    from feast.errors import EntityTimestampInferenceException
-
-    if "event_timestamp" in is_time:
-        return "event_timestamp"
-    candidates = [name for name, time in is_time.items() if time]
-    if len(candidates) != 1:
-        raise EntityTimestampInferenceException("event_timestamp")
-    return candidates[0]
 
 
 def entities_between(sources: Sources, views: Sequence[ViewRequest], start: datetime, end: datetime) -> EntityRows:

@@ -22,16 +22,15 @@ from feast.utils import compute_non_entity_date_range
 from pydantic import Field, PrivateAttr
 
 from jobs import settings
-from jobs.errors import Invalid
+from jobs.errors import EvergreenError, Invalid
+from jobs.feature_store import exact_integers
+from jobs.feature_store.entity_frames import ROW, EntityRows, entity_rows
 from jobs.feature_store.offline_request import (
     CREATED,
     EVENT,
-    ROW,
-    EntityRows,
     Sources,
     ViewRequest,
     entities_between,
-    entity_rows,
     feature_files,
     feature_frame,
     view_requests,
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
+exact_integers.install()
 # Feast warns of its SparkSource each time that one is read from the registry.
 warnings.filterwarnings("ignore", message="The spark data source API", category=RuntimeWarning)
 
@@ -102,6 +102,10 @@ def use_lakehouse(config: RepoConfig, lakehouse: Lakehouse) -> None:
 
 def _sources(config: RepoConfig, house: Lakehouse) -> Sources:
     return Sources(house, config.offline_store.table_versions)
+
+
+class NotWritable(EvergreenError, NotImplementedError):
+    """Something was to be written through a plug-in that only reads."""
 
 
 class LakehouseOfflineStore(OfflineStore):
@@ -201,6 +205,17 @@ class LakehouseOfflineStore(OfflineStore):
             created_timestamp_column, known_only,
         )  # fmt: skip
         return LakehouseRetrievalJob(house, lambda: rows.all(start_date, end_date))
+
+    @staticmethod
+    def offline_write_batch(*args: Any, **kwargs: Any) -> None:
+        """Raises: tables are written by the loads and jobs that know their versions and contracts."""
+        raise NotWritable(
+            "offline store: expected rows to be read, found rows to be written (a push with PushMode.OFFLINE or "
+            "ONLINE_AND_OFFLINE, or a view with offline=True); push with PushMode.ONLINE, and write the table behind "
+            "the source with your engine, or load files with `evergreen run`"
+        )
+
+    write_logged_features = offline_write_batch
 
     def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
         """Raises if the source cannot be read or lacks its timestamp column."""

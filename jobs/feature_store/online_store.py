@@ -24,6 +24,9 @@ from feast.utils import to_naive_utc
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 
 from jobs.errors import Invalid
+from jobs.feature_store import exact_integers
+
+exact_integers.install()
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 Progress = Callable[[int], Any] | None

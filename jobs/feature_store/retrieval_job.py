@@ -14,7 +14,8 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.saved_dataset import SavedDatasetStorage
 
 from jobs.errors import Invalid
-from jobs.feature_store.offline_request import ROW
+from jobs.feature_store.entity_frames import ROW
+from jobs.feature_store.exact_integers import for_pandas
 from jobs.feature_store.on_demand import with_on_demand
 from jobs.lakehouse.session_catalog import register_table
 from jobs.lakehouse.tables import Lakehouse
@@ -62,7 +63,7 @@ class LakehouseRetrievalJob(RetrievalJob):
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         table = self._build().toArrow()
-        return table.sort_by(ROW).drop_columns([ROW]) if ROW in table.column_names else table
+        return for_pandas(table.sort_by(ROW).drop_columns([ROW]) if ROW in table.column_names else table)
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
         frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from feast.data_source import DataSource
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 
-from jobs.feature_store.offline_request import Sources
+from jobs.feature_store.offline_request import Sources, expect_times
 from jobs.feature_store.point_in_time import Exchange, latest_rows, literal
 from jobs.feature_store.point_in_time_kernel import FeatureColumns
 
@@ -54,11 +54,16 @@ class SourceRows:
         if end:
             known = self._times if self.known_only else [self.timestamp]
             conditions += [f"`{name}` <= {literal(end)}" for name in known]
-        frame = self.sources.frame(self.source)
+        frame = self._frame()
         frame = frame.where(" and ".join(conditions)) if conditions else frame
         if not self.features:
             return frame
         return self._named(frame, self._expected([*self.keys, *self.features, *self._times]))
+
+    def _frame(self) -> DataFrame:
+        frame = self.sources.frame(self.source)
+        expect_times(frame, self.source, self._times)
+        return frame
 
     @property
     def _times(self) -> list[str]:
@@ -73,7 +78,7 @@ class SourceRows:
         return frame.selectExpr(*(f"`{column}` as `{name}`" for column, name in names.items()))
 
     def _known_between(self, start: datetime, end: datetime) -> DataFrame:
-        frame, event, created = self.sources.frame(self.source), self.timestamp, self.created
+        frame, event, created = self._frame(), self.timestamp, self.created
         if not created or not self.known_only:
             return frame.where(f"`{event}` between {literal(start)} and {literal(end)}")
         upper = f"`{event}` <= {literal(end)} and `{created}` <= {literal(end)}"

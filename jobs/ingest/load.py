@@ -118,7 +118,7 @@ def _read(job: LoadJob, files: list[Path], expected: Mapping[str, str], first: b
     found = batch.schema if batch else inspected.schema
     schemas.check(job.schema_folder, source, inspected, found, job.use_case.name, first=first)
     assert batch is not None, "a check of files with problems raises"
-    references.check_types(source, found, expected)
+    references.check_types(source, batch, expected)
     if batch.frame.is_empty() and job.carrier is None:
         paths = ", ".join(map(str, files))
         raise InputError(f"{paths}: expected rows of {source.name}, found none; deliver the file again")

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from jobs.ingest.contracts import COLUMNS, REASONS, stored_identifiers, with_reasons
-from jobs.ingest.inspection import FileSchema
-from jobs.ingest.parsing import UTC
+from jobs.ingest.parsing import UTC, Batch
 from jobs.ingest.quarantine import UNKNOWN
 from jobs.ingest.readers import FOUND, KNOWN_AT
 from jobs.ingest.registered_inputs import InputError
@@ -34,13 +33,14 @@ def expected_identifiers(lakehouse: Lakehouse, use_case: UseCase, source: Source
     return expected | stored_identifiers(lakehouse, use_case, source)
 
 
-def check_types(source: Source, schema: FileSchema, expected: Mapping[str, str]) -> None:
+def check_types(source: Source, batch: Batch, expected: Mapping[str, str]) -> None:
     """Raises InputError if identifiers are of another type than where they refer to."""
     for column, kind in expected.items():
-        if schema.columns.get(column, kind) != kind:
+        if batch.schema.columns.get(column, kind) != kind:
+            example = batch.frame[FOUND + column].drop_nulls().first()
             raise InputError(
-                f"{source.name}.{column}: expected {kind} identifiers as in the tables loaded before, found "
-                f"{schema.columns[column]}; convert the column"
+                f"{', '.join(map(str, batch.files))}: {source.name}.{column}: expected {kind} identifiers as in the "
+                f"tables loaded before, found text such as {example!r}; convert the column"
             )
 
 

@@ -7,12 +7,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from jobs.ingest import contracts, inspection, load_warnings, quarantine, raw_commit, references, row_outcomes, schemas
-from jobs.ingest.batches import read_batch
+from jobs.ingest.batches import as_stored, read_batch
 from jobs.ingest.calendar import LAST
 from jobs.ingest.day_digests import EVENT_DATE
 from jobs.ingest.input_files import find_files
@@ -119,6 +120,7 @@ def _read(job: LoadJob, files: list[Path], expected: Mapping[str, str], first: b
     schemas.check(job.schema_folder, source, inspected, found, job.use_case.name, first=first)
     assert batch is not None, "a check of files with problems raises"
     references.check_types(source, batch, expected)
+    batch = as_stored(source, batch, partial(references.stored_values, job.lakehouse, job.use_case, source))
     if batch.frame.is_empty() and job.carrier is None:
         paths = ", ".join(map(str, files))
         raise InputError(f"{paths}: expected rows of {source.name}, found none; deliver the file again")

@@ -33,6 +33,18 @@ def expected_identifiers(lakehouse: Lakehouse, use_case: UseCase, source: Source
     return expected | stored_identifiers(lakehouse, use_case, source)
 
 
+def stored_values(lakehouse: Lakehouse, use_case: UseCase, source: Source, column: str) -> pl.Series:
+    """Values of an identifier column in the raw table, and in the one that it refers to."""
+    places = [(use_case.raw_table(source), column)]
+    if column in source.references:
+        places.append(target(use_case, source.references[column]))
+    held = [
+        pl.Series(lakehouse.to_arrow(table, columns=[name])[name]) for table, name in places if lakehouse.exists(table)
+    ]
+    of_text = [values for values in held if values.dtype == pl.String]
+    return pl.concat(of_text) if of_text else pl.Series(dtype=pl.String)
+
+
 def check_types(source: Source, batch: Batch, expected: Mapping[str, str]) -> None:
     """Raises InputError if identifiers are of another type than where they refer to."""
     for column, kind in expected.items():

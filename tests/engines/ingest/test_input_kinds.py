@@ -18,6 +18,7 @@ from worlds.examples import with_examples
 from worlds.identifier_files import NOON, WRITERS, parquet, table
 
 from jobs.ingest import load as ingest
+from jobs.ingest import parsing
 from jobs.ingest.load_memory import LoadResult
 from jobs.ingest.registered_inputs import InputError, Inputs
 from jobs.lakehouse.tables import Lakehouse
@@ -168,3 +169,16 @@ def test_parts_with_and_without_a_zone_and_a_csv_file_are_one_load(till: Till) -
     (till.folder / "c.csv").write_text("PAYMENT_ID,PAID_AT,AMOUNT\n3,2026-05-01T14:00:00+02:00,1.5\n")
     till.load(till.folder)
     assert [row[:2] for row in till.rows()] == [(1, NOON), (2, NOON), (3, NOON)]
+
+
+def test_a_table_made_before_identifiers_had_one_form_goes_on_as_it_is(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = parquet(till.folder / "a.parquet", table(["C1  ", "C1", "42.0"]))
+    with monkeypatch.context() as before:
+        before.setattr(parsing, "canonical_identifiers", lambda values: values.cast(pl.String))
+        till.load(first)
+    result = till.load(parquet(till.folder / "b.parquet", table(["C1  ", "C1", "42.0", "C2 "])))
+    assert (result.already_known, till.ids()) == (3, ["42.0", "C1", "C1  ", "C2 "])
+    assert till.load(reports(till.folder / "r.parquet", ["C1  "]), source=REPORTS).appended == 1
+    assert till.ids(REPORTS) == ["C1  "]

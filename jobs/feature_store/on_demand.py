@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from jobs.errors import Invalid
+from jobs.feature_store.exact_integers import for_pandas
 
 if TYPE_CHECKING:
     from feast import OnDemandFeatureView
@@ -53,7 +54,9 @@ def with_on_demand(
                 inputs = {name: one for one, other in names for name in (one, other) if one in table.column_names}
                 under_both_names = pa.table({name: table[one] for name, one in inputs.items()})
                 if mode == "pandas":
-                    result = pa.Table.from_pandas(function(under_both_names.to_pandas()), preserve_index=False)
+                    result = pa.Table.from_pandas(
+                        function(for_pandas(under_both_names).to_pandas()), preserve_index=False
+                    )
                 else:
                     result = pa.table(function(under_both_names.to_pydict()))
                 for name, out in outputs:

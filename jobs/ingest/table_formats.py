@@ -17,7 +17,7 @@ def _any(folder: Path, pattern: str) -> bool:
 
 _MARKS: dict[str, Callable[[Path], bool]] = {
     DELTA: lambda folder: (folder / "_delta_log").is_dir(),
-    "Iceberg": lambda folder: _any(folder, "metadata/*.metadata.json"),
+    "Iceberg": lambda folder: _any(folder, "metadata/*.metadata.json*"),
     "Hudi": lambda folder: (folder / ".hoodie").exists() or (folder / ".hoodie_partition_metadata").exists(),
     "Lance": lambda folder: _any(folder, "_versions/*.manifest"),
     "DuckLake": lambda folder: _any(folder, "ducklake-*.parquet") or _any(folder, "*.ducklake"),

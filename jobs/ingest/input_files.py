@@ -6,6 +6,7 @@ What is in them: see `jobs.ingest.readers`.
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -33,11 +34,14 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     holds no data.
     """
     files: list[Path] = []
+    # Thousands of files may lie in one folder, which is looked at once.
+    enclosing = lru_cache(maxsize=None)(enclosing_table)
     for path in paths:
-        if path.is_dir() or delta_input.table_at(path):
-            files += _expanded(path)
-        elif path.is_file():
-            files.append(_by_itself(path))
+        if delta_input.table_at(path):
+            files.append(path)
+        elif path.is_dir() or path.is_file():
+            _refuse_part(path, enclosing(path.absolute().parent))
+            files += _expanded(path) if path.is_dir() else [path]
         else:
             raise InputError(f"{path}: expected a parquet or CSV file, found nothing there; check the path")
     for path in files:
@@ -49,20 +53,17 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def _expanded(path: Path) -> list[Path]:
-    if delta_input.table_at(path):
-        return [path]
-    _by_itself(path)
     files = list(_inside(path, ()))
     if not files:
         raise InputError(f"{path}: expected parquet or CSV files in this folder, found none; name a file")
     return files
 
 
-def _by_itself(path: Path) -> Path:
-    """`path`, if it is no part of a table. Raises InputError otherwise."""
-    if (found := enclosing_table(path)) is None:
-        return path
-    folder, name = found
+def _refuse_part(path: Path, table: tuple[Path, str] | None) -> None:
+    """Raises InputError if `path` is a part of a table."""
+    if table is None:
+        return
+    folder, name = table
     advice = f"give the folder {folder}" if name == DELTA else "export its rows as parquet or CSV files"
     raise InputError(
         f"{path}: expected files of their own, found a part of the {name} table {folder}, whose metadata say which "

@@ -33,9 +33,9 @@ def table_format(folder: Path) -> str | None:
     return next((name for name, is_table in _MARKS.items() if is_table(folder)), None)
 
 
-def enclosing_table(path: Path) -> tuple[Path, str] | None:
-    """The table that a file or folder is a part of, and its format; looked for where tables keep their parts."""
-    for folder in path.absolute().parents:
+def enclosing_table(place: Path) -> tuple[Path, str] | None:
+    """The table whose part lies at an absolute path, and its format; looked for where tables keep their parts."""
+    for folder in (place, *place.parents):
         if folder.is_dir() and (name := table_format(folder)):
             return folder, name
         if "=" not in folder.name and folder.name != "data" and not folder.name.startswith("bucket-"):

@@ -31,7 +31,7 @@ SHOWN_DAYS = 28
 """Judged days in the picture."""
 
 
-class Report(dg.Config):
+class DriftConfig(dg.Config):
     """What a person may ask for in the launchpad."""
 
     html: bool = False
@@ -65,7 +65,7 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
     )
     def drift(
         context: dg.AssetExecutionContext,
-        config: Report,
+        config: DriftConfig,
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:

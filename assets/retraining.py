@@ -17,7 +17,7 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.promotion.promote import Registry
 from jobs.registry.champion_bundles import Champions
 from jobs.retraining import decisions, nightly_evidence
-from jobs.retraining.decisions import Row
+from jobs.retraining.decisions import RecordedDecision
 from jobs.retraining.policy import ALARM, Evidence
 from jobs.use_case import UseCase
 
@@ -39,12 +39,16 @@ def decided_here(context: dg.AssetExecutionContext, use_case: UseCase) -> bool:
     return Keys(use_case).retraining in context.job_def.asset_layer.executable_asset_keys
 
 
-def due(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, now: datetime) -> Row | None:
+def due(
+    context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, now: datetime
+) -> RecordedDecision | None:
     """The training that the ledger asks for, at the moment of this run."""
     return decisions.due(lakehouse.settings, use_case, moment(context, lakehouse, use_case), now)
 
 
-def asked(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, now: datetime) -> Row:
+def asked(
+    context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, now: datetime
+) -> RecordedDecision:
     """The training that a person asks for by starting this run."""
     as_of = moment(context, lakehouse, use_case)
     return decisions.record_request(lakehouse.settings, use_case, as_of, _asker(context), now)
@@ -168,7 +172,7 @@ def _asker(context: dg.AssetExecutionContext) -> str:
     return tags.get("dagster/schedule_name") or tags.get("dagster/sensor_name") or "run"
 
 
-def decision_metadata(row: Row, rows: Sequence[Row], now: datetime) -> dict[str, Any]:
+def decision_metadata(row: RecordedDecision, rows: Sequence[RecordedDecision], now: datetime) -> dict[str, Any]:
     """A decision, and the last ones."""
     shown = [decisions.described(each, now) for each in reversed(rows[-SHOWN:])]
     return {

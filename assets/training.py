@@ -16,7 +16,7 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.problem import Problem
 from jobs.registry.champion_bundles import Champions
-from jobs.retraining.decisions import Row, record_result
+from jobs.retraining.decisions import RecordedDecision, record_result
 from jobs.use_case import UseCase
 
 
@@ -97,7 +97,11 @@ def _candidate(use_case: UseCase) -> dg.AssetsDefinition:
 
 
 def _made(
-    lakehouse: Lakehouse, use_case: UseCase, champions: Champions, row: Row, progress: Callable[[str], None]
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    champions: Champions,
+    row: RecordedDecision,
+    progress: Callable[[str], None],
 ) -> Any:
     """A challenger for a change that is being learned, else a training on all mature rows."""
     from jobs.retraining import challenger

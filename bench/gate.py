@@ -32,7 +32,7 @@ from worlds.judged_world import write_training_set as write
 from jobs import settings
 from jobs.evaluation import seed_noise as training_noise
 from jobs.evaluation.evaluate import ContenderVersion, evaluate
-from jobs.evaluation.verdict import Verdict
+from jobs.evaluation.verdict import GateVerdict
 from jobs.models.tables import examples_of
 from jobs.registry.bundle import Bundle
 
@@ -101,7 +101,7 @@ def _rates(folder: Path, pairs: Pairs, candidates: int, noise: float) -> dict[st
     }
 
 
-def _blames(verdict: Verdict) -> list[bool]:
+def _blames(verdict: GateVerdict) -> list[bool]:
     return [check.outcome == "failed" for check in verdict.checks if check.name.startswith("slice")]
 
 

@@ -16,7 +16,7 @@ from jobs.settings import Settings
 from jobs.use_case import UseCase
 from orchestration import partitions, step_failures
 
-Clock = Callable[[], datetime]
+Now = Callable[[], datetime]
 TICK_SECONDS = 300
 """Seconds between two ticks of the lateness sensor."""
 RUN_FAILED = "run_failed"
@@ -24,12 +24,12 @@ RUN_FAILED = "run_failed"
 RECENT_RUNS = 20
 
 
-def build(use_case: UseCase, settings: Settings, now: Clock = utc_now) -> list[dg.SensorDefinition]:
+def build(use_case: UseCase, settings: Settings, now: Now = utc_now) -> list[dg.SensorDefinition]:
     """The sensors of a use case. They are on from the start, and send nothing without a fault."""
     return [lateness(use_case, settings, now), *run_outcomes(use_case, settings, now)]
 
 
-def lateness(use_case: UseCase, settings: Settings, now: Clock = utc_now) -> dg.SensorDefinition:
+def lateness(use_case: UseCase, settings: Settings, now: Now = utc_now) -> dg.SensorDefinition:
     """Alerts about late predictions and stale features. Each tick also delivers notifications that still wait."""
 
     @dg.sensor(
@@ -57,7 +57,7 @@ def lateness(use_case: UseCase, settings: Settings, now: Clock = utc_now) -> dg.
     return look
 
 
-def run_outcomes(use_case: UseCase, settings: Settings, now: Clock = utc_now) -> list[dg.SensorDefinition]:
+def run_outcomes(use_case: UseCase, settings: Settings, now: Now = utc_now) -> list[dg.SensorDefinition]:
     """Alerts about a job whose last run failed, until one succeeds. Runs of `evergreen run` count as well."""
 
     def follow(context: dg.RunStatusSensorContext) -> None:

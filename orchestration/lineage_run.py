@@ -23,7 +23,7 @@ from orchestration.instance import PROCESS_TAG, open_instance, this_process
 
 
 @dataclass
-class Outcome:
+class RunOutcome:
     """What a run did: seconds per step, metadata per asset, failed checks, and the errors that ended it."""
 
     run_id: str
@@ -44,7 +44,7 @@ def execute(
     days: tuple[date, date],
     use_cases: Sequence[UseCase] = USE_CASES,
     show: bool = True,
-) -> Outcome:
+) -> RunOutcome:
     """Run the whole lineage of a use case as known at `as_of`, recorded for the partitions of `days`."""
     job = build_definitions(settings=settings, use_cases=use_cases).resolve_job_def(f"{use_case.name}_lineage")
     tags = {
@@ -54,7 +54,7 @@ def execute(
         WHOLE_INPUT_TAG: "true",
         PROCESS_TAG: this_process(),
     }
-    outcome = Outcome(run_id=str(uuid.uuid4()))
+    outcome = RunOutcome(run_id=str(uuid.uuid4()))
     columns = (SpinnerColumn(), TextColumn("{task.description:<42}"), BarColumn(), MofNCompleteColumn())
     with open_instance(settings) as instance, Progress(*columns, TimeElapsedColumn(), disable=not show) as bar:
         task = bar.add_task("starting", total=len(job.nodes))
@@ -85,7 +85,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 ENDED = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_SKIPPED}
 
 
-def _gather(outcome: Outcome, entry: dg.EventLogEntry) -> None:
+def _gather(outcome: RunOutcome, entry: dg.EventLogEntry) -> None:
     event = entry.dagster_event
     if event is None:
         return

@@ -60,7 +60,7 @@ def run(
     columns: Path | None,
     request: ReplayRequest,
     out: Path,
-    progress: replay.Progress | None = None,
+    progress: replay.ReplayProgress | None = None,
 ) -> pl.DataFrame:
     """Replay; writes `timeline.parquet` and `timeline.png` to `out` and returns the rows of the first.
 

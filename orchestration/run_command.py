@@ -18,7 +18,7 @@ from orchestration import fingerprint
 from orchestration.printing import cell, console, say
 
 if TYPE_CHECKING:
-    from orchestration.lineage_run import Outcome
+    from orchestration.lineage_run import RunOutcome
 
 
 def run(
@@ -100,7 +100,7 @@ def _run(
     return 0
 
 
-def _prepared(settings: Settings) -> "Callable[..., Outcome]":
+def _prepared(settings: Settings) -> "Callable[..., RunOutcome]":
     """Returns what executes a run. Its imports take seconds, in which the engine starts or turns out not to answer."""
     with ThreadPoolExecutor(1) as background:
         started = background.submit(engine.url, settings)
@@ -121,7 +121,7 @@ def _days(settings: Settings, use_case: UseCase, as_of: datetime, last: Mapping[
     return partitions.between(settings, use_case, min(before + timedelta(days=1), until), until)
 
 
-def _summary(use_case: UseCase, inputs: registered_inputs.Inputs, as_of: datetime, outcome: "Outcome") -> None:
+def _summary(use_case: UseCase, inputs: registered_inputs.Inputs, as_of: datetime, outcome: "RunOutcome") -> None:
     from rich.table import Table
 
     table = Table(title=cell(f"{use_case.name} as of {as_of:%Y-%m-%d %H:%M} UTC"), title_justify="left")

@@ -19,7 +19,7 @@ from assets.run_context import AS_OF_TAG, WHOLE_INPUT_TAG
 from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import attach
 from jobs.retraining import decisions, nightly_evidence
-from jobs.retraining.decisions import Row
+from jobs.retraining.decisions import RecordedDecision
 from jobs.retraining.policy import Evidence
 from jobs.settings import Settings
 from jobs.use_case import UseCase
@@ -72,13 +72,13 @@ class _Loop:
         row = decisions.decide(self.settings, self.use_case, digest, by, datetime.now(UTC))
         return self.launch(instance, row) if row.open and self.launches(row, by) else _skipped(row)
 
-    def launches(self, row: Row, by: str) -> bool:
+    def launches(self, row: RecordedDecision, by: str) -> bool:
         """Whether sensor `by` launches a decision's training: the one that decided does, as a run key is unique within
         a sensor only. The sensor on ground truth launches for runs that died."""
         sensors = {name(self.use_case, kind) for kind in KINDS}
         return row.by == by or (by not in sensors and row.by not in sensors)
 
-    def launch(self, instance: dg.DagsterInstance, row: Row) -> dg.RunRequest | dg.SkipReason:
+    def launch(self, instance: dg.DagsterInstance, row: RecordedDecision) -> dg.RunRequest | dg.SkipReason:
         """The run of a training; up to `ATTEMPTS` if runs were killed. A run that failed by itself is left to people,
         as it would fail again."""
         runs = instance.get_runs(RunsFilter(tags={ROW_TAG: str(row.id)}))
@@ -161,6 +161,6 @@ def _alarm(loop: _Loop, kind: str, tests: Sequence[str]) -> dg.SensorDefinition:
     return alarm
 
 
-def _skipped(row: Row) -> dg.SkipReason:
+def _skipped(row: RecordedDecision) -> dg.SkipReason:
     decided = f"decided by {row.by} as of {row.decision.as_of:%Y-%m-%d %H:%M}"
     return dg.SkipReason(f"{decided}: {row.decision.reason}" + (f"; {row.result}" if row.result else ""))

@@ -128,11 +128,11 @@ def table(decided: Iterable[tuple[slice, date, Floats | None]], history: History
         actions = act(scores, day, policy, history.amounts[rows])
         columns = {"event_id": ids[rows], "date": pa.array([day] * len(scores), pa.date32()), "score": scores}
         columns |= {"blocked": actions.blocked, "explored": actions.explored, "propensity": actions.propensities}
-        parts.append(pa.table({**columns, "weight": importance(actions, policy)}))
+        parts.append(pa.table({**columns, "weight": importance_weights(actions, policy)}))
     return pa.concat_tables(parts)
 
 
-def importance(actions: Actions, policy: Acting) -> Floats:
+def importance_weights(actions: Actions, policy: Acting) -> Floats:
     """Number of events that each one stands for: 0 if it was blocked, else the clipped 1 / chance; 1 without
     correction."""
     weights = 1 / np.maximum(actions.propensities, 1 / policy.clip) if policy.corrected else 1.0
@@ -144,7 +144,7 @@ def observed(history: History, weights: Floats) -> History:
     """The history with the labels that are left where some events were blocked.
 
     Args:
-        weights: of each event, as `importance` returns them.
+        weights: of each event, as `importance_weights` returns them.
     """
     labels = history.labels
     is_observed = weights[labels.rows] > 0

@@ -23,7 +23,7 @@ from jobs.use_case import Source, UseCase
 
 VERDICTS: Mapping[str, bool | None] = {"positive": True, "negative": False, "unsure": None}
 """Words of a file -> label; an event that stays unclear gets none."""
-Verdict = tuple[str, bool, datetime]
+ReviewVerdict = tuple[str, bool, datetime]
 """Id of the event, whether it is positive, and the moment of the review."""
 COLUMNS = ("verdict", "reviewed_at")
 """Columns of a file of verdicts, besides the event's id."""
@@ -79,7 +79,7 @@ def _verdict_column(source: Source) -> str | None:
     return next((c.name for c in source.columns if c.kind == "boolean"), None)
 
 
-def _read(file: Path, event_id: str, now: datetime) -> list[Verdict]:
+def _read(file: Path, event_id: str, now: datetime) -> list[ReviewVerdict]:
     """Id, verdict and moment of every line with a verdict."""
     try:
         lines = list(csv.DictReader(io.StringIO(file.read_text("utf-8-sig"))))
@@ -117,7 +117,7 @@ def _moment(where: str, text: str) -> datetime:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def _as_reports(rows: list[Verdict], use_case: UseCase, source: Source, inputs: Inputs) -> str:
+def _as_reports(rows: list[ReviewVerdict], use_case: UseCase, source: Source, inputs: Inputs) -> str:
     """The verdicts as a CSV file with the columns that the source's other files have."""
     names = column_names(inputs.columns, use_case).of(source)
     in_file = {column.name: names.get(column.name, column.file_name) for column in source.columns}

@@ -72,7 +72,7 @@ def send(settings: Settings, alert: Alert, now: datetime) -> bool:
     safe = {
         "subject": _subject(alert.subject),
         "message": redaction.line(alert.message),
-        "evidence": redaction.plain(alert.evidence),
+        "evidence": redaction.without_secrets(alert.evidence),
     }
     notified = repeated(settings, lambda connection: records.record(connection, {**vars(alert), **safe}, channels, now))
     flush(settings, now)

@@ -19,14 +19,14 @@ def line(text: object, longest: int = 2000) -> str:
     return safe if len(safe) <= longest else f"{safe[: longest - 1]}…"
 
 
-def plain(value: Any) -> Any:
+def without_secrets(value: Any) -> Any:
     """`value` as strict JSON holds it, texts without secrets: mappings, lists, numbers; other things as their text."""
     if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, Mapping):
-        return {line(name): plain(inner) for name, inner in value.items()}
+        return {line(name): without_secrets(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(inner) for inner in value]
+        return [without_secrets(inner) for inner in value]
     if type(value).__module__ == "numpy":
-        return plain(value.tolist())
+        return without_secrets(value.tolist())
     return line(value)

@@ -17,14 +17,14 @@ from pathlib import Path
 from jobs.arrays import Floats
 from jobs.backtesting.replay_log import Day
 from jobs.backtesting.replay_plan import Plan
-from jobs.backtesting.replay_world import World
+from jobs.backtesting.replay_world import ReplayWorld
 from jobs.datasets.history import History, LabelVersions
 from jobs.settings import Settings
 from jobs.stats import metrics
 from jobs.times import NEVER
 from jobs.use_case import UseCase
 
-Progress = Callable[[int, int, str], None]
+ReplayProgress = Callable[[int, int, str], None]
 
 DecidedRows = tuple[slice, Floats | None]
 """Rows of a day, and what the champion of that day made of them; None: there was no champion yet."""
@@ -44,14 +44,19 @@ class Replayed:
 
 
 def run(
-    settings: Settings, use_case: UseCase, history: History, plan: Plan, out: Path, progress: Progress | None = None
+    settings: Settings,
+    use_case: UseCase,
+    history: History,
+    plan: Plan,
+    out: Path,
+    progress: ReplayProgress | None = None,
 ) -> Replayed:
     """Replay what is not replayed yet in `out`; returns all days.
 
     Raises:
         ValueError: there is nothing to learn from at the first training, or `out` holds another replay.
     """
-    world = World(settings, use_case, instantly(history) if plan.instant else history, plan, out)
+    world = ReplayWorld(settings, use_case, instantly(history) if plan.instant else history, plan, out)
     days = list(world.resumed())
     total = (plan.last - plan.first).days + 1
     while len(days) < total:

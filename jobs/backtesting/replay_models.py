@@ -65,7 +65,7 @@ class Models:
             share: the delay's distribution as known at a moment.
         """
         bundle, model = self._open(version)
-        recipe = recipes.named(self._use_case, bundle.manifest.training["recipe"])
+        recipe = recipes.recipe_named(self._use_case, bundle.manifest.training["recipe"])
         learned_until = bundle.manifest.learned_until
         learned = LabelKnowledge(learned_until, share(learned_until))
         return ComparedChampion(model, recipe, learned, self._halves.get(version))
@@ -89,7 +89,13 @@ class Models:
         return write(folder, model, manifest)
 
     def _record(
-        self, kind: promotions.Kind, bundle: Bundle, version: int, against: int | None, as_of: datetime, reason: str
+        self,
+        kind: promotions.DecisionKind,
+        bundle: Bundle,
+        version: int,
+        against: int | None,
+        as_of: datetime,
+        reason: str,
     ) -> None:
         """A decision at the moved clock."""
         promotions.decide(

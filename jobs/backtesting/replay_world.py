@@ -35,7 +35,7 @@ from jobs.training.recipes import LabelKnowledge, Recipe, Share
 from jobs.use_case import UseCase, problem_of
 
 
-class World:
+class ReplayWorld:
     """A replay under way: what is in production, what was decided, the state of the monitor."""
 
     def __init__(self, settings: Settings, use_case: UseCase, history: History, plan: Plan, out: Path) -> None:
@@ -153,7 +153,7 @@ class World:
         if policy is None:
             return
         actions = acting.act(scores, today, policy, self.history.amounts[rows])
-        self.weights[rows] = acting.importance(actions, policy)
+        self.weights[rows] = acting.importance_weights(actions, policy)
         self.history = acting.observed(self.full, self.weights.copy())
         self.known = self.known.relabelled(self.history)
         self.acted = actions.counts()

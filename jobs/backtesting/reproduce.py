@@ -22,7 +22,7 @@ from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.training import recipes, tune
 from jobs.training.recipe_trainer import RecipeTrainer
 from jobs.training.recipes import LabelKnowledge
-from jobs.training.train import ValidatedContender, evaluate, fit_family, fit_final
+from jobs.training.train import ValidatedContender, fit_family, fit_final, validation_metrics
 from jobs.use_case import UseCase, problem_of
 
 _ACROSS_DEVICES = 0.02
@@ -74,7 +74,7 @@ def _trained_again(use_case: UseCase, bundle: Bundle, rows: TrainingRows) -> Ite
         model = fit_family(problem, family, {}, rows, parts)
         valid = rows.rows(parts.validation(rows.times))
         scores = model.predict(valid.examples.features)
-        metrics = evaluate(problem, valid, scores)
+        metrics = validation_metrics(problem, valid, scores)
         yield Compared(
             "steps", training["steps"], model.steps, training["steps"] == model.steps or not _exact(training)
         )
@@ -90,7 +90,7 @@ def _challenger_again(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle) -
     training = bundle.manifest.training
     own = replace(use_case, problem=_as_recorded(use_case, training))
     events = history.read(lakehouse, use_case, training["table_version"], training["training_set"])
-    as_of, recipe = datetime.fromisoformat(training["as_of"]), recipes.named(use_case, training["recipe"])
+    as_of, recipe = datetime.fromisoformat(training["as_of"]), recipes.recipe_named(use_case, training["recipe"])
     share = MonitoredHistory.of(events, use_case).delay(as_of).share
     with tune.one_thread():
         trainer = RecipeTrainer(events, own, bundle.manifest.family, training["parameters"], tune.device())

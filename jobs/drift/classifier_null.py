@@ -23,7 +23,7 @@ def last(settings: Settings, use_case: UseCase, of: Mapping[str, str]) -> tuple[
     return True, None if content["null"] is None else Null(**content["null"])
 
 
-def keep(settings: Settings, use_case: UseCase, of: Mapping[str, str], null: Null | None) -> None:
+def remember(settings: Settings, use_case: UseCase, of: Mapping[str, str], null: Null | None) -> None:
     """Keep it in place of the last one."""
     replace_json(_path(settings, use_case), {"of": dict(of), "null": None if null is None else asdict(null)})
 

@@ -171,7 +171,7 @@ def _null(rows: _Rows, stable: Sequence[date]) -> Null | None:
     days = sample.filter(pc.greater(sample[PARTITION], stable[-1] - NULL_DAYS))
     with contextlib.suppress(ValueError):  # gaps leave too few days with whole weeks around them
         null = two_sample.null(_samples(days, bundle.manifest.names), _SEED)
-    classifier_null.keep(settings, rows.use_case, of, null)
+    classifier_null.remember(settings, rows.use_case, of, null)
     return null
 
 
@@ -187,10 +187,10 @@ def _two_sample(
     if null is None or len(days) < len(weeks):
         return then, now, None
     names = bundle.manifest.names
-    return then, now, two_sample.judge(null, _samples(table, names), day, names, _SEED)
+    return then, now, two_sample.two_sample_test(null, _samples(table, names), day, names, _SEED)
 
 
-def _samples(table: pa.Table, names: Sequence[str]) -> two_sample.Rows:
+def _samples(table: pa.Table, names: Sequence[str]) -> two_sample.RowsByDay:
     features = features_of(table, names)
     days = np.array(table[PARTITION].to_pylist(), dtype="datetime64[D]")
     return {one.item(): two_sample.sample(features[days == one], _SEED) for one in np.unique(days)}

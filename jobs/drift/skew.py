@@ -32,7 +32,7 @@ _EDGE = 1000
 
 
 @dataclass(frozen=True)
-class Keys:
+class LogColumns:
     """Columns that both tables have besides features."""
 
     event_id: str
@@ -73,7 +73,7 @@ class Skew:
 def compare(
     served: pa.Table,
     offline: pa.Table,
-    keys: Keys,
+    keys: LogColumns,
     features: Sequence[str],
     windows: Mapping[str, tuple[str, timedelta]] | None = None,
     older: pa.Table | None = None,
@@ -116,7 +116,7 @@ def _frame(table: pa.Table, columns: Sequence[str]) -> pl.DataFrame:
     return frame
 
 
-def _with_previous(offline: pa.Table, keys: Keys, features: Sequence[str]) -> pl.DataFrame:
+def _with_previous(offline: pa.Table, keys: LogColumns, features: Sequence[str]) -> pl.DataFrame:
     """Event id, position in `offline`, and the position of the previous event of each of its entities."""
     frame = _frame(offline, [keys.event_id, keys.event_timestamp, *keys.entities]).with_row_index("position")
     if frame[keys.event_id].n_unique() < frame.height:
@@ -148,7 +148,7 @@ def _before(values: Floats, positions: pl.Series) -> Previous:
     return np.where(has_earlier, values[positions.fill_null(0).to_numpy()], np.nan), has_earlier
 
 
-def _at_edge(events: pa.Table, keys: Keys, entity: str, length: timedelta) -> Bools:
+def _at_edge(events: pa.Table, keys: LogColumns, entity: str, length: timedelta) -> Bools:
     """Shape (events,): whether the entity has an event where the window of this one starts."""
     milliseconds = (
         events.column(keys.event_timestamp).cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy() // 1000

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.datasets import event_rows
-from jobs.drift.skew import Keys, Skew, compare
+from jobs.drift.skew import LogColumns, Skew, compare
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.problem import Problem
 from jobs.scoring import prediction_log
@@ -68,7 +68,7 @@ def check(
 
     days = logged.days[-DAYS:]
     chosen = _part(problem.cluster_key, sum(logged.rows[day] for day in days), rows)
-    keys = Keys(use_case.event_id, use_case.event_timestamp, use_case.entities)
+    keys = LogColumns(use_case.event_id, use_case.event_timestamp, use_case.entities)
     own = [keys.event_id, keys.event_timestamp, *keys.entities]
     log = lakehouse.read(prediction_log.table(use_case)).where(logged.where(days)).where(chosen)
     logged_features = [name for name in features if name in log.columns]

@@ -2,7 +2,8 @@
 
 Mature rows are older than the change, and the challenger learned from them. When a challenger is trained, its
 cross-fitted scores of the events since the change are compared with champion and baselines, overall and by guard slice
-(`compare`), and the ledger holds the result. `judge` makes the verdict from it and from the candidate's own limits.
+(`challenger_checks`), and the ledger holds the result. `judge_challenger` makes the verdict from it and from the
+candidate's own limits.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 
 from jobs.evaluation import gate
 from jobs.evaluation.limits import Limits
-from jobs.evaluation.paired_comparison import Contender, PairedComparison, Rows
-from jobs.evaluation.verdict import Check, Verdict
+from jobs.evaluation.paired_comparison import ComparedRows, Contender, PairedComparison
+from jobs.evaluation.verdict import GateCheck, GateVerdict
 from jobs.ledger.challenges import ChallengeRecord
 
 BETTER = "better_than_champion"
@@ -24,10 +25,10 @@ def challenger_checks(
     candidate: Contender,
     champion: Contender,
     baselines: Sequence[Contender],
-    rows: Rows,
+    rows: ComparedRows,
     limits: Limits,
     follows: bool,
-) -> tuple[Check, ...]:
+) -> tuple[GateCheck, ...]:
     """The gate's comparisons on the events since the change, the one with the champion first.
 
     Args:
@@ -38,20 +39,20 @@ def challenger_checks(
     return (_against_champion(better, follows), *others)
 
 
-def _against_champion(check: Check, follows: bool) -> Check:
+def _against_champion(check: GateCheck, follows: bool) -> GateCheck:
     beyond, worse = check.numbers["lower"] > 0, check.numbers["upper"] <= 0
     passed = not worse if follows else beyond
     message = "better beyond noise" if beyond else "not worse beyond noise" if passed else "not better beyond noise"
     return replace(check, outcome="passed" if passed else "failed", message=message)
 
 
-def judge(
+def judge_challenger(
     candidate: Contender,
     challenge: ChallengeRecord,
     champion: tuple[int, str] | None,
     limits: Limits,
     about: Mapping[str, Any],
-) -> Verdict:
+) -> GateVerdict:
     """The verdict about a challenger, from its challenge as the ledger holds it.
 
     Args:
@@ -67,11 +68,11 @@ def judge(
     if champion != (challenge.champion_version, challenge.champion_sha256):
         checks = [_another_champion(challenge, champion)]
     else:
-        checks = [Check.of_stored(check) for check in evidence["checks"]]
-    return Verdict((*checks, *gate.within(candidate, limits)), {**about, **described})
+        checks = [GateCheck.of_stored(check) for check in evidence["checks"]]
+    return GateVerdict((*checks, *gate.within(candidate, limits)), {**about, **described})
 
 
-def _another_champion(challenge: ChallengeRecord, champion: tuple[int, str] | None) -> Check:
+def _another_champion(challenge: ChallengeRecord, champion: tuple[int, str] | None) -> GateCheck:
     now = f"version {champion[0]}" if champion else "no model"
     message = f"compared with version {challenge.champion_version}, but {now} is in production now; train again"
-    return Check(BETTER, "failed", message)
+    return GateCheck(BETTER, "failed", message)

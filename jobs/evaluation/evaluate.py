@@ -20,7 +20,7 @@ from jobs.evaluation.contenders import Incomparable
 from jobs.evaluation.evaluation_rows import EvaluationRows
 from jobs.evaluation.limits import Limits
 from jobs.evaluation.paired_comparison import Contender
-from jobs.evaluation.verdict import Check, Verdict
+from jobs.evaluation.verdict import GateCheck, GateVerdict
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.ledger.challenges import ChallengeRecord
 from jobs.models.protocol import Examples
@@ -68,7 +68,7 @@ def evaluate(
     champion: ContenderVersion | None,
     as_of: datetime,
     challenge: ChallengeRecord | None = None,
-) -> Verdict:
+) -> GateVerdict:
     """Judge a candidate on the latest mature rows of the training set, as known at `as_of`.
 
     An unusable candidate is refused in the verdict, without an error. A champion that cannot be scored is left out;
@@ -89,11 +89,13 @@ def evaluate(
             return _too_few(candidate, rows, about)
         measured = contenders.measured(candidate.name, bundle, rows)
         if challenge is not None:
-            return challenger_gate.judge(measured, challenge, _identity(champion), _limits(problem, 0.0), about)
+            return challenger_gate.judge_challenger(
+                measured, challenge, _identity(champion), _limits(problem, 0.0), about
+            )
         _learned_before(bundle, rows)
     except Incomparable as error:
         message = f"{candidate.name} cannot be used: {error}"
-        return Verdict((Check("usable", "failed", message),), {"candidate": candidate.name, **about})
+        return GateVerdict((GateCheck("usable", "failed", message),), {"candidate": candidate.name, **about})
     rival = _champion(use_case, champion, rows, about)
     return _judged(problem, bundle, _evaluated(lakehouse, use_case, bundle, rows, (measured, rival)), about)
 
@@ -147,12 +149,12 @@ def _learned_before(bundle: Bundle, rows: EvaluationRows) -> None:
         )
 
 
-def _too_few(candidate: ContenderVersion, rows: EvaluationRows, about: Mapping[str, Any]) -> Verdict:
+def _too_few(candidate: ContenderVersion, rows: EvaluationRows, about: Mapping[str, Any]) -> GateVerdict:
     message = (
         f"{len(rows)} mature rows between {rows.start.isoformat()} and {rows.end.isoformat()}, "
         f"{int(rows.labels.sum())} of them positive: nothing can be compared; wait for more mature labels"
     )
-    return Verdict((Check("enough_rows", "failed", message),), {"candidate": candidate.name, **about})
+    return GateVerdict((GateCheck("enough_rows", "failed", message),), {"candidate": candidate.name, **about})
 
 
 def _champion(
@@ -183,7 +185,7 @@ def _evaluated(
     return Evaluated(rows, train, *models, baselines.baselines(problem, train, judged))
 
 
-def _judged(problem: Problem, bundle: Bundle, evaluated: Evaluated, about: dict[str, Any]) -> Verdict:
+def _judged(problem: Problem, bundle: Bundle, evaluated: Evaluated, about: dict[str, Any]) -> GateVerdict:
     about["left_out"] += evaluated.baselines.left_out
     about["metrics"] = {c.name: dict(_metrics(problem, c, evaluated.rows)) for c in evaluated.contenders}
     noise = _noise(problem, bundle, evaluated)
@@ -191,7 +193,9 @@ def _judged(problem: Problem, bundle: Bundle, evaluated: Evaluated, about: dict[
         message = (
             "training noise was not measured; record it in the candidate's manifest or declare Problem.training_noise"
         )
-        return Verdict((Check("training_noise", "failed", message),), {"candidate": evaluated.candidate.name, **about})
+        return GateVerdict(
+            (GateCheck("training_noise", "failed", message),), {"candidate": evaluated.candidate.name, **about}
+        )
     verdict = gate.judge(
         evaluated.candidate,
         evaluated.champion,

@@ -16,7 +16,7 @@ import pyarrow as pa
 from jobs.arrays import Bools
 from jobs.datasets import time_split
 from jobs.datasets.slices import masks
-from jobs.evaluation.paired_comparison import Rows
+from jobs.evaluation.paired_comparison import ComparedRows
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.problem import Problem
 from jobs.use_case import UseCase
@@ -43,9 +43,9 @@ class EvaluationRows:
         """Values of a column, shape (rows,)."""
         return self.table.column(name).to_numpy()
 
-    def for_gate(self, problem: Problem) -> Rows:
+    def for_gate(self, problem: Problem) -> ComparedRows:
         """Labels, blocks and slices, as the gate takes them."""
-        return Rows(self.labels, self.column(problem.cluster_key), self.slices)
+        return ComparedRows(self.labels, self.column(problem.cluster_key), self.slices)
 
 
 def read(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, version: int, as_of: datetime) -> EvaluationRows:

@@ -14,7 +14,7 @@ SMALLEST_COUNT = 30
 
 
 @dataclass(frozen=True)
-class Report:
+class FairnessReport:
     """Metrics of the groups of one declaration."""
 
     name: str
@@ -50,15 +50,15 @@ def precision(labels: Bools, decisions: Bools, counts: Ints) -> float:
     return _share(labels, decisions, counts)
 
 
-Rate = Callable[[Bools, Bools, Ints], float]
+GroupRate = Callable[[Bools, Bools, Ints], float]
 """Labels, decisions, and how many rows have them."""
-RATES: Mapping[str, Rate] = {
+RATES: Mapping[str, GroupRate] = {
     "selection_rate": selection_rate,
     "recall": recall,
     "false_positive_rate": false_positive_rate,
     "precision": precision,
 }
-_DENOMINATORS: Mapping[str, Rate] = {
+_DENOMINATORS: Mapping[str, GroupRate] = {
     "selection_rate": lambda labels, decisions, counts: int(counts.sum()),
     "recall": lambda labels, decisions, counts: int(counts[labels].sum()),
     "false_positive_rate": lambda labels, decisions, counts: int(counts[~labels].sum()),
@@ -66,7 +66,7 @@ _DENOMINATORS: Mapping[str, Rate] = {
 }
 
 
-def report(labels: Bools, decisions: Bools, masks: Mapping[str, Bools]) -> list[Report]:
+def report(labels: Bools, decisions: Bools, masks: Mapping[str, Bools]) -> list[FairnessReport]:
     """One report per declaration.
 
     Args:
@@ -81,7 +81,7 @@ def report(labels: Bools, decisions: Bools, masks: Mapping[str, Bools]) -> list[
     ]
 
 
-def _report(name: str, labels: Bools, decisions: Bools, masks: Mapping[str, Bools]) -> Report:
+def _report(name: str, labels: Bools, decisions: Bools, masks: Mapping[str, Bools]) -> FairnessReport:
     from fairlearn.metrics import MetricFrame
 
     groups = list(masks)
@@ -90,7 +90,7 @@ def _report(name: str, labels: Bools, decisions: Bools, masks: Mapping[str, Bool
         group[mask] = position
     inside = group >= 0
     if not inside.any():
-        return Report(name, {}, {}, dict.fromkeys(RATES, float("nan")))
+        return FairnessReport(name, {}, {}, dict.fromkeys(RATES, float("nan")))
     # Rows that are alike are counted first: a table of a few lines instead of all rows.
     alike, counts = np.unique(4 * group[inside] + 2 * labels[inside] + decisions[inside], return_counts=True)
     metrics = {**RATES, **{f"{rate} of": count for rate, count in _DENOMINATORS.items()}}
@@ -104,7 +104,7 @@ def _report(name: str, labels: Bools, decisions: Bools, masks: Mapping[str, Bool
     table = frame.by_group
     enough = {rate: table[rate].where(table[f"{rate} of"] >= SMALLEST_COUNT).dropna() for rate in RATES}
     rows = {str(value): {name: float(v) for name, v in row.items()} for value, row in table.iterrows()}
-    return Report(
+    return FairnessReport(
         name,
         # In the order of the declaration.
         {value: _counted(rows[value]) for value in masks if value in rows},

@@ -10,13 +10,13 @@ from math import isfinite
 
 from jobs.errors import Invalid
 from jobs.evaluation.limits import Limits
-from jobs.evaluation.paired_comparison import Contender, PairedComparison, Rows
-from jobs.evaluation.verdict import Check, Outcome, Verdict
+from jobs.evaluation.paired_comparison import ComparedRows, Contender, PairedComparison
+from jobs.evaluation.verdict import CheckOutcome, GateCheck, GateVerdict
 
 
 def judge(
-    candidate: Contender, champion: Contender | None, baselines: Sequence[Contender], rows: Rows, limits: Limits
-) -> Verdict:
+    candidate: Contender, champion: Contender | None, baselines: Sequence[Contender], rows: ComparedRows, limits: Limits
+) -> GateVerdict:
     """Decide on a candidate; without a champion yet, baselines and limits decide.
 
     Raises:
@@ -30,10 +30,10 @@ def judge(
     if checks[0].outcome == "passed":
         checks[1:1] = comparison.checks(limits)
     names = {"candidate": candidate.name, "champion": champion.name if champion else None}
-    return Verdict(tuple(checks), {**names, **counts, "objective": "average_precision", "limits": asdict(limits)})
+    return GateVerdict(tuple(checks), {**names, **counts, "objective": "average_precision", "limits": asdict(limits)})
 
 
-def _enough(counts: Mapping[str, int], limits: Limits) -> Check:
+def _enough(counts: Mapping[str, int], limits: Limits) -> GateCheck:
     mixed = 0 < counts["positives"] < counts["rows"]
     enough = mixed and counts["rows"] >= limits.rows and counts["positive_blocks"] >= limits.positive_blocks
     message = (
@@ -41,10 +41,10 @@ def _enough(counts: Mapping[str, int], limits: Limits) -> Check:
         f"for are {limits.rows} rows, positives in {limits.positive_blocks} blocks, and negatives"
     )
     advice = "" if enough else "; take a longer period or wait for more mature labels"
-    return Check("enough_rows", "passed" if enough else "failed", message + advice, counts)
+    return GateCheck("enough_rows", "passed" if enough else "failed", message + advice, counts)
 
 
-def within(candidate: Contender, limits: Limits) -> list[Check]:
+def within(candidate: Contender, limits: Limits) -> list[GateCheck]:
     """Whether latency, size and parity of the export keep their limits."""
     return [
         _within("latency", candidate.latency_ms, limits.latency_ms, "ms"),
@@ -53,10 +53,12 @@ def within(candidate: Contender, limits: Limits) -> list[Check]:
     ]
 
 
-def _within(name: str, measured: float | None, limit: float, unit: str) -> Check:
+def _within(name: str, measured: float | None, limit: float, unit: str) -> GateCheck:
     words = name.replace("_", " ")
     if measured is None or not isfinite(measured):
-        return Check(name, "failed", f"{words} of the candidate was not measured; measure it first", {"limit": limit})
-    outcome: Outcome = "passed" if measured <= limit else "failed"
+        return GateCheck(
+            name, "failed", f"{words} of the candidate was not measured; measure it first", {"limit": limit}
+        )
+    outcome: CheckOutcome = "passed" if measured <= limit else "failed"
     message = f"{words} is {measured:g} {unit}, the limit is {limit:g}"
-    return Check(name, outcome, message, {"measured": float(measured), "limit": float(limit)})
+    return GateCheck(name, outcome, message, {"measured": float(measured), "limit": float(limit)})

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from jobs.arrays import Bools, Floats, Ints, codes
 from jobs.errors import Invalid
 from jobs.evaluation.limits import Limits
-from jobs.evaluation.verdict import Check
+from jobs.evaluation.verdict import GateCheck
 from jobs.stats import metrics, paired_bootstrap
 from jobs.stats.paired_bootstrap import Ranking
 
@@ -36,7 +36,7 @@ class Contender:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ComparedRows:
     """The latest mature rows, that all contenders have scored."""
 
     labels: NDArray[Any]
@@ -56,13 +56,13 @@ class PairedComparison:
     candidate: Contender
     champion: Contender | None
     baselines: Sequence[Contender]
-    rows: Rows
+    rows: ComparedRows
     blocks: Ints
     """Shape (rows,): blocks as numbers from 0."""
 
     @classmethod
     def of(
-        cls, candidate: Contender, champion: Contender | None, baselines: Sequence[Contender], rows: Rows
+        cls, candidate: Contender, champion: Contender | None, baselines: Sequence[Contender], rows: ComparedRows
     ) -> PairedComparison:
         """Check rows and scores.
 
@@ -83,7 +83,7 @@ class PairedComparison:
             "positive_blocks": len(np.unique(self.blocks[self.rows.labels])),
         }
 
-    def checks(self, limits: Limits) -> list[Check]:
+    def checks(self, limits: Limits) -> list[GateCheck]:
         """The candidate against the champion first, if there is one, against the best baseline, and by slice."""
         rows, champion = self.rows, self.champion
         baseline = max(self.baselines, key=lambda b: metrics.average_precision(rows.labels, b.scores))
@@ -125,7 +125,7 @@ class PairedComparison:
         return np.split(together, np.cumsum(widths)[:-1], axis=1)
 
 
-def _checked_rows(rows: Rows) -> tuple[Rows, Ints]:
+def _checked_rows(rows: ComparedRows) -> tuple[ComparedRows, Ints]:
     """The rows with boolean labels, and their blocks as numbers from 0."""
     labels, _ = metrics.checked(rows.labels, np.zeros(len(rows.labels)))
     for name, mask in rows.slices.items():
@@ -137,12 +137,12 @@ def _checked_rows(rows: Rows) -> tuple[Rows, Ints]:
     return replace(rows, labels=labels), codes("blocks", rows.blocks, len(labels))[1]
 
 
-def _checked(contender: Contender, rows: Rows) -> Contender:
+def _checked(contender: Contender, rows: ComparedRows) -> Contender:
     _, scores = metrics.checked(rows.labels, contender.scores, f"scores of {contender.name}")
     return replace(contender, scores=scores)
 
 
-def _better(name: str, rival: Contender, mine: Floats, theirs: Floats, limits: Limits) -> Check:
+def _better(name: str, rival: Contender, mine: Floats, theirs: Floats, limits: Limits) -> GateCheck:
     difference = mine - theirs
     lower, upper = paired_bootstrap.interval(difference, limits.level, limits.training_noise * np.sqrt(2))
     better = lower > 0
@@ -151,10 +151,12 @@ def _better(name: str, rival: Contender, mine: Floats, theirs: Floats, limits: L
         f"{theirs[0]:.4f} of {rival.name}: difference {difference[0]:+.4f}, between {lower:+.4f} and {upper:+.4f}"
     )
     numbers = {"candidate": float(mine[0]), "rival": float(theirs[0]), "difference": float(difference[0])}
-    return Check(name, "passed" if better else "failed", message, {**numbers, "lower": lower, "upper": upper})
+    return GateCheck(name, "passed" if better else "failed", message, {**numbers, "lower": lower, "upper": upper})
 
 
-def _slice_checks(rows: Rows, slices: Mapping[str, Bools], mine: Floats, theirs: Floats, limits: Limits) -> list[Check]:
+def _slice_checks(
+    rows: ComparedRows, slices: Mapping[str, Bools], mine: Floats, theirs: Floats, limits: Limits
+) -> list[GateCheck]:
     difference = mine - theirs
     upper = paired_bootstrap.simultaneous_upper(difference, limits.slice_alarm)
     place = {name: n for n, name in enumerate(slices)}
@@ -162,14 +164,14 @@ def _slice_checks(rows: Rows, slices: Mapping[str, Bools], mine: Floats, theirs:
     for name in rows.slices:
         if name not in slices:
             message = f"slice {name}: positives in fewer than {limits.slice_positive_blocks} blocks, too few to judge"
-            checks.append(Check(f"slice:{name}", "not judged", message))
+            checks.append(GateCheck(f"slice:{name}", "not judged", message))
             continue
         columns = {"common_ranking": place[name], "alone": len(slices) + place[name]}
         checks.append(_slice_check(name, columns, mine[0], theirs[0], upper))
     return checks
 
 
-def _slice_check(name: str, columns: Mapping[str, int], mine: Floats, theirs: Floats, upper: Floats) -> Check:
+def _slice_check(name: str, columns: Mapping[str, int], mine: Floats, theirs: Floats, upper: Floats) -> GateCheck:
     worse = [measure for measure, n in columns.items() if upper[n] < 0]
     kinds = {"candidate": mine, "champion": theirs, "difference": mine - theirs, "upper": upper}
     numbers = {f"{measure}_{kind}": float(v[n]) for measure, n in columns.items() for kind, v in kinds.items()}
@@ -178,4 +180,4 @@ def _slice_check(name: str, columns: Mapping[str, int], mine: Floats, theirs: Fl
         f"slice {name} is {'worse' if worse else 'not worse'} beyond noise: average precision "
         f"{mine[n]:.4f} against {theirs[n]:.4f}, difference {mine[n] - theirs[n]:+.4f}, at most {upper[n]:+.4f}"
     )
-    return Check(f"slice:{name}", "failed" if worse else "passed", message, numbers)
+    return GateCheck(f"slice:{name}", "failed" if worse else "passed", message, numbers)

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Outcome = Literal["passed", "failed", "not judged"]
+CheckOutcome = Literal["passed", "failed", "not judged"]
 
 
 @dataclass(frozen=True)
-class Check:
+class GateCheck:
     """One condition of promotion: its outcome with the numbers behind it."""
 
     name: str
-    outcome: Outcome
+    outcome: CheckOutcome
     message: str
     """The outcome in plain words."""
     numbers: Mapping[str, float] = field(default_factory=dict)
@@ -25,16 +25,16 @@ class Check:
         return {"name": self.name, "outcome": self.outcome, "said": self.message, "numbers": dict(self.numbers)}
 
     @classmethod
-    def of_stored(cls, stored: Mapping[str, Any]) -> "Check":
+    def of_stored(cls, stored: Mapping[str, Any]) -> "GateCheck":
         """The check that `stored` returned."""
         return cls(stored["name"], stored["outcome"], stored["said"], stored["numbers"])
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateVerdict:
     """The gate's checks of a candidate; it may become champion if none failed."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[GateCheck, ...]
     about: Mapping[str, Any]
     """Contenders, numbers of rows and limits."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from feast import OnDemandFeatureView
     from pyspark.sql import DataFrame
 
-Function = Callable[[Any], Any]
+Transformation = Callable[[Any], Any]
 
 _ROWS_PER_CALL = 65_536
 
@@ -80,7 +80,7 @@ def _larger(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 def _step(
     view: OnDemandFeatureView, requested: Sequence[str], full_feature_names: bool
-) -> tuple[str, Function, list[tuple[str, str]], list[tuple[str, str, str]]]:
+) -> tuple[str, Transformation, list[tuple[str, str]], list[tuple[str, str, str]]]:
     """Mode, function, pairs of names of its inputs, and what it adds: (name in the result, output name, reference)."""
     transformation: Any = view.feature_transformation
     mode = getattr(getattr(transformation, "mode", None), "value", "")
@@ -112,7 +112,7 @@ def _name(projection: Any) -> str:
     return str(projection.name_to_use())
 
 
-def _travelling(function: Function) -> Function:
+def _travelling(function: Transformation) -> Transformation:
     """The function, so that it is sent as code: the engine cannot import a user's feature repo."""
     from pyspark import cloudpickle
 

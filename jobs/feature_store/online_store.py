@@ -28,8 +28,8 @@ from jobs.feature_store import exact_integers
 
 exact_integers.install()
 
-Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
-Progress = Callable[[int], Any] | None
+OnlineRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
+WriteProgress = Callable[[int], Any] | None
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEYS_PER_QUERY = 500
@@ -49,7 +49,7 @@ class LakehouseSqliteOnlineStore(SqliteOnlineStore):
     """Feast's SQLite store; a second table per feature view holds the times of each entity's row."""
 
     def online_write_batch(
-        self, config: RepoConfig, table: FeatureView, data: list[Row], progress: Progress = None
+        self, config: RepoConfig, table: FeatureView, data: list[OnlineRow], progress: WriteProgress = None
     ) -> None:
         """Apply every row that is not older than what is stored, all in one transaction."""
         if config.online_store.vector_enabled or config.online_store.enable_openai_compatible_store:
@@ -120,7 +120,7 @@ def _stored_times(connection: sqlite3.Connection, name: str, keys: list[bytes]) 
     return stored
 
 
-def _feature_rows(rows: dict[bytes, Row]) -> Iterable[tuple[Any, ...]]:
+def _feature_rows(rows: dict[bytes, OnlineRow]) -> Iterable[tuple[Any, ...]]:
     # Sorted, as the table's index is: neighbours are on one page.
     for key, (_, values, event, created) in sorted(rows.items(), key=lambda item: item[0]):
         # Seconds of the naive time, as Feast's own adapter makes them and its converter expects them.
@@ -159,7 +159,7 @@ class LakehouseRedisOnlineStore(RedisOnlineStore):
     """Feast's Redis store; one more field per feature view in an entity's hash holds the times of its row."""
 
     def online_write_batch(
-        self, config: RepoConfig, table: FeatureView, data: list[Row], progress: Progress = None
+        self, config: RepoConfig, table: FeatureView, data: list[OnlineRow], progress: WriteProgress = None
     ) -> None:
         """Apply every row that is not older than what is stored; one atomic script per entity, sent in one go."""
         options: Any = config.online_store
@@ -178,7 +178,7 @@ class LakehouseRedisOnlineStore(RedisOnlineStore):
             progress(len(data))
 
     async def online_write_batch_async(
-        self, config: RepoConfig, table: FeatureView, data: list[Row], progress: Progress = None
+        self, config: RepoConfig, table: FeatureView, data: list[OnlineRow], progress: WriteProgress = None
     ) -> None:
         await asyncio.to_thread(self.online_write_batch, config, table, data, progress)
 
@@ -193,7 +193,7 @@ class LakehouseRedisOnlineStore(RedisOnlineStore):
             pipe.execute()
 
 
-def _fields(view: str, row: Row) -> list[bytes | str]:
+def _fields(view: str, row: OnlineRow) -> list[bytes | str]:
     _, values, event, _ = row
     time = Timestamp()
     time.FromDatetime(_aware(event))
@@ -203,9 +203,9 @@ def _fields(view: str, row: Row) -> list[bytes | str]:
     return fields
 
 
-def _newest(data: Iterable[Row], key_of: Callable[[EntityKey], bytes]) -> dict[bytes, Row]:
+def _newest(data: Iterable[OnlineRow], key_of: Callable[[EntityKey], bytes]) -> dict[bytes, OnlineRow]:
     """The newest row per entity; of rows with equal times the last one."""
-    newest: dict[bytes, Row] = {}
+    newest: dict[bytes, OnlineRow] = {}
     for row in data:
         key = key_of(row[0])
         if key not in newest or _times(row) >= _times(newest[key]):
@@ -217,7 +217,7 @@ def _serialized(config: RepoConfig, key: EntityKey) -> bytes:
     return bytes(serialize_entity_key(key, entity_key_serialization_version=config.entity_key_serialization_version))
 
 
-def _times(row: Row) -> tuple[int, int]:
+def _times(row: OnlineRow) -> tuple[int, int]:
     """Event and created time in microseconds since 1970; without a created time a row counts as the earliest."""
     return _microseconds(row[2]), _microseconds(row[3]) if row[3] else -(2**62)
 
@@ -230,6 +230,6 @@ def _aware(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _sortable(row: Row) -> str:
+def _sortable(row: OnlineRow) -> str:
     """The times as text of fixed width, whose order is theirs; Redis' numbers would round microseconds."""
     return "".join(f"{micros + 2**62:020d}" for micros in _times(row))

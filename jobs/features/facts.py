@@ -20,7 +20,7 @@ from jobs.features.ranks import Ranks
 
 _COMPARED = {"<=": pc.less_equal, ">": pc.greater}
 Made = TypeVar("Made")
-Kind = TypeVar("Kind", bound=np.generic)
+AnyNumber = TypeVar("AnyNumber", bound=np.generic)
 
 
 class FactTable:
@@ -41,7 +41,7 @@ class FactTable:
         self.own = self.own_position = np.zeros(0, np.int64)
         self._read: dict[Any, Any] = {}
 
-    def sort(self, array: NDArray[Kind]) -> NDArray[Kind]:
+    def sort(self, array: NDArray[AnyNumber]) -> NDArray[AnyNumber]:
         return array if self.order is None else array[self.order]
 
     def values(self, column: str) -> Floats:
@@ -102,7 +102,7 @@ class Facts:
         points = points + shift // self.clock.unit
         return np.minimum(points, self.pick(self.source.ends), out=points)
 
-    def pick(self, array: NDArray[Kind]) -> NDArray[Kind]:
+    def pick(self, array: NDArray[AnyNumber]) -> NDArray[AnyNumber]:
         return array if self.rows is None else array[self.rows]
 
     def values(self, column: str) -> Floats:

@@ -69,7 +69,7 @@ def calibration_drift(labelled: LabelledScores, windows: Sequence[int] = WINDOWS
 def _p_value(half: ExpectedPositives, moments: Sequence[int], days: int) -> float:
     """Chance of as unusual a number before the first of these moments, by the others."""
     reported, expected = half.counts(moments, days)
-    rate = overdispersion.learn(reported[1:], expected[1:])
+    rate = overdispersion.learn_rate(reported[1:], expected[1:])
     return replace(rate, shape=min(rate.shape, LARGEST_SHAPE)).two_sided(int(reported[0]), float(expected[0]))
 
 

@@ -52,7 +52,7 @@ class Delay:
         return float(self.ages[np.searchsorted(self.shares, share - 1e-12)])
 
 
-def learn(
+def learn_delay(
     times: Times,
     known_at: Times,
     as_of: datetime,

@@ -31,7 +31,7 @@ def label_drift(events: LabelledEvents, windows: Sequence[int] = WINDOWS, alarm:
         reported, expected = counted.counts(moments, days)
         if reported[1:].sum() < FEWEST_POSITIVES:
             return None
-        return overdispersion.learn(reported[1:], expected[1:]).two_sided(int(reported[0]), float(expected[0]))
+        return overdispersion.learn_rate(reported[1:], expected[1:]).two_sided(int(reported[0]), float(expected[0]))
 
     first = int(counted.times[0])
     return combined(p_values_of(first, events.reported_until, events.delay, windows, p_value), alarm)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jobs.arrays import Bools, Floats, Ints
 from jobs.ground_truth.labelled_scores import LabelledEvents
-from jobs.stats.overdispersion import learn
+from jobs.stats.overdispersion import learn_rate
 from jobs.times import microseconds
 
 MATURE = 0.9
@@ -42,13 +42,13 @@ def maturity(events: LabelledEvents) -> Maturity:
     """Label maturity of each event day at `events.as_of`; later events are left out, as are reports known later.
 
     A day's share is the mean of F(age) over its events, at the age that reporting has reached. What is to come follows
-    from the positives of all days: see `jobs.stats.overdispersion.Rate.to_come`.
+    from the positives of all days: see `jobs.stats.overdispersion.CountRate.to_come`.
     """
     happened = events.times <= microseconds(events.as_of)
     days, place = np.unique(events.days[happened], return_inverse=True)
     rows = np.bincount(place, minlength=len(days))
     positives = np.bincount(place, weights=events.reported[happened], minlength=len(days)).astype(np.intp)
     shares = np.bincount(place, weights=events.shares[happened], minlength=len(days)) / np.maximum(rows, 1)
-    rate = learn(positives, rows * shares)
+    rate = learn_rate(positives, rows * shares)
     to_come, deviation = rate.to_come(positives, rows * shares, rows * (1 - shares))
     return Maturity(days, rows, positives, shares, to_come, deviation)

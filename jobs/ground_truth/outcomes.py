@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from jobs.arrays import Ints
 from jobs.datasets.slices import masks
-from jobs.ground_truth.label_delay import learn
+from jobs.ground_truth.label_delay import learn_delay
 from jobs.ground_truth.labelled_scores import LabelledEvents
 from jobs.ground_truth.performance import ScoredEvents
 from jobs.ground_truth.reports import labels
@@ -105,7 +105,7 @@ def _events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: S
         as_of,
         moments(reports["superseded_at"]),
     )
-    delay = learn(times[versions.positive], versions.known_at[versions.positive], as_of, use_case.label_maturity)
+    delay = learn_delay(times[versions.positive], versions.known_at[versions.positive], as_of, use_case.label_maturity)
     labelled = LabelledEvents(
         times=times, known_at=versions.known_at, positive=versions.positive, delay=delay, as_of=as_of
     )

@@ -22,7 +22,7 @@ _RATE_PERIOD = 28 * MICROSECONDS_A_DAY
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class KnownLabels:
     """Labels that hold at a moment; one value per event, in the order of the ids asked for."""
 
     known_at: Times
@@ -40,7 +40,7 @@ def labels(
     positive: Bools,
     as_of: datetime,
     superseded_at: Times | None = None,
-) -> Labels:
+) -> KnownLabels:
     """Labels of the events `ids` as of `as_of`, from all reports about them.
 
     A report holds in [known_at, superseded_at). Of several that hold the latest counts, of those at one moment the last
@@ -61,7 +61,7 @@ def labels(
     rows = pl.DataFrame({"id": np.asarray(events), "at": known_at, "positive": positive, "until": until})
     holding = _holding(rows.with_columns(pl.col("id").cast(places["id"].dtype)), microseconds(as_of))
     joined = places.join(holding, on="id", how="left").sort("place")
-    return Labels(
+    return KnownLabels(
         joined["at"].fill_null(NEVER).to_numpy(),
         joined["positive"].fill_null(False).to_numpy(),
         holding.join(places, on="id", how="anti").height,

@@ -14,6 +14,7 @@ import polars as pl
 
 from jobs.ingest.calendar import days_before
 from jobs.ingest.contracts import CHECKS, Finding
+from jobs.stats.divergences import stability_index
 from jobs.use_case import Source
 
 REFERENCE_DAYS, CURRENT_DAYS = 28, 7
@@ -43,7 +44,7 @@ def findings(
     """
     missing = {c.name: _missing(c.name, loaded, before) for c in source.columns if c.nullable or c.optional}
     numbers = [c.name for c in source.columns if c.kind in ("number", "integer")]
-    indices = {name: stability_index(before[name], loaded[name]) for name in numbers if name in before.columns}
+    indices = {name: sample_stability(before[name], loaded[name]) for name in numbers if name in before.columns}
     return [_volume(days, per_day), _missing_rate(missing, loaded, before), _distribution(indices, loaded, before)]
 
 
@@ -104,17 +105,16 @@ def _distribution(indices: Mapping[str, float | None], loaded: pl.DataFrame, bef
     return _finding("distribution", not shifted, {**rows, **indices})
 
 
-def stability_index(reference: pl.Series, current: pl.Series, bins: int = 10) -> float | None:
+def sample_stability(reference: pl.Series, current: pl.Series, bins: int = 10) -> float | None:
     """Population stability index of two samples over the deciles of the first; None if there are too few values."""
     then, now = reference.drop_nulls().to_numpy(), current.drop_nulls().to_numpy()
     if min(len(then), len(now)) < ENOUGH_ROWS:
         return None
     edges = np.unique(np.quantile(then, np.linspace(0, 1, bins + 1)[1:-1]))
-    expected, actual = (_shares(values, edges) for values in (then, now))
-    return float(np.sum((actual - expected) * np.log(actual / expected)))
+    # An empty bin counts as half a row.
+    expected, actual = (np.maximum(_counts(values, edges), 0.5) / len(values) for values in (then, now))
+    return float(stability_index(expected, actual, least=0.0))
 
 
-def _shares(values: np.ndarray[Any, Any], edges: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
-    # Half a row in an empty bin keeps the logarithm finite.
-    return np.maximum(counts, 0.5) / len(values)
+def _counts(values: np.ndarray[Any, Any], edges: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)

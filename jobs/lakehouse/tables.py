@@ -20,7 +20,7 @@ from jobs.lakehouse import arrow_writer, engine, file_statistics, table_log
 from jobs.lakehouse.commit_state import keeping, user_metadata
 from jobs.lakehouse.data_files import DataFiles, data_files, local_dataset, scan
 from jobs.lakehouse.session_catalog import register, register_table
-from jobs.lakehouse.write_proof import Rows, WriteMismatch, check_schema, columns, rows_of_commit
+from jobs.lakehouse.write_proof import WritableRows, WriteMismatch, check_schema, columns, rows_of_commit
 from jobs.settings import Settings
 from jobs.state_files import file_lock
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.readwriter import DataFrameWriter
     from pyspark.sql.connect.session import SparkSession
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
@@ -146,7 +146,7 @@ class Lakehouse:
     def write(
         self,
         table: str,
-        rows_in: Rows,
+        rows_in: WritableRows,
         *,
         mode: str,
         schema: pa.Schema,
@@ -292,7 +292,7 @@ class Lakehouse:
         """One writer of a table at a time on this home; freed by the kernel if the holder is killed."""
         return file_lock(self.settings.home / "locks" / f"{table}.lock")
 
-    def kernel(self, function: Function) -> Function:
+    def kernel(self, function: AnyFunction) -> AnyFunction:
         """Make sure that `function`, which lives in `jobs`, can run in the engine; returns it unchanged."""
         if self.settings.spark_remote is None:
             return function

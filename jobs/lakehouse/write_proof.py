@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql.connect.dataframe import DataFrame
 
-Rows: TypeAlias = Union["DataFrame", pa.Table, pa.RecordBatchReader]
+WritableRows: TypeAlias = Union["DataFrame", pa.Table, pa.RecordBatchReader]
 """Rows to be written: of an engine, in memory, or batch by batch."""
 
 
@@ -24,7 +24,7 @@ class WriteMismatch(EvergreenError, RuntimeError):
     """What arrived in a table is not what was meant to be written."""
 
 
-def check_schema(table: str, rows: Rows, meant: pa.Schema, there: DeltaTable | None) -> None:
+def check_schema(table: str, rows: WritableRows, meant: pa.Schema, there: DeltaTable | None) -> None:
     """Compare the columns of rows to be written, and of the table if it exists, with those that are meant.
 
     Raises:
@@ -55,7 +55,7 @@ def rows_of_commit(delta: DeltaTable) -> int:
     return int(metrics.get("numOutputRows", metrics.get("num_added_rows", -1)))
 
 
-def _schema(rows: Rows) -> pa.Schema:
+def _schema(rows: WritableRows) -> pa.Schema:
     if isinstance(rows, (pa.Table, pa.RecordBatchReader)):
         return rows.schema
     from pyspark.sql.pandas.types import to_arrow_schema

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from jobs.use_case import UseCase
 
-Kind = Literal["promotion", "approval", "rejection", "rollback"]
-Outcome = Literal["promoted", "refused", "waiting", "rejected"]
+DecisionKind = Literal["promotion", "approval", "rejection", "rollback"]
+DecisionOutcome = Literal["promoted", "refused", "waiting", "rejected"]
 Record = TypeVar("Record")
 
 
@@ -50,8 +50,8 @@ class PromotionDecision:
     decided_at: datetime
     as_of: datetime
     """The moment of the use case's world; a promoted model is champion from then on."""
-    kind: Kind
-    outcome: Outcome
+    kind: DecisionKind
+    outcome: DecisionOutcome
     reason: str
     by: str
     authenticated: bool
@@ -137,7 +137,7 @@ def history(settings: Settings, use_case: UseCase) -> list[Champion]:
     return view(settings, use_case).champions
 
 
-def decisions(settings: Settings, use_case: UseCase, kind: Kind | None = None) -> list[PromotionDecision]:
+def decisions(settings: Settings, use_case: UseCase, kind: DecisionKind | None = None) -> list[PromotionDecision]:
     """All decisions (of one kind), oldest first."""
     return [d for d in view(settings, use_case).decisions if kind in (None, d.kind)]
 

@@ -11,7 +11,7 @@ import numpy as np
 from jobs.arrays import Float32s
 from jobs.errors import Invalid
 from jobs.models.folders import read_model, write_model
-from jobs.models.protocol import Examples, Probabilities, Report, check_features, check_trainable, merged
+from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, merged
 from jobs.models.tree_average import average
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Boosted:
         return self._names
 
     def fit(
-        self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: Report | None = None
+        self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: StepReport | None = None
     ) -> None:
         """See `Model.fit`. Trains on the CPU whatever `device` is: LightGBM's wheels have no CUDA build."""
         import lightgbm
@@ -159,7 +159,7 @@ def _dataset(examples: Examples, reference: lightgbm.Dataset | None) -> lightgbm
     )
 
 
-def _reporting(report: Report) -> Callable[[lightgbm.callback.CallbackEnv], None]:
+def _reporting(report: StepReport) -> Callable[[lightgbm.callback.CallbackEnv], None]:
     def tell(environment: lightgbm.callback.CallbackEnv) -> None:
         # (data set, metric, value, ...) of the one validation set and the one metric.
         for result in environment.evaluation_result_list or []:

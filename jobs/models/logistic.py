@@ -13,7 +13,7 @@ from jobs.arrays import Float32s
 from jobs.errors import Invalid
 from jobs.models.folders import packed, read_model, unpacked, write_model
 from jobs.models.graphs import Graph
-from jobs.models.protocol import Examples, Probabilities, Report, check_features, check_trainable, merged
+from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, merged
 from jobs.models.runtime import INPUT, OUTPUT
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Logistic:
         return self._names
 
     def fit(
-        self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: Report | None = None
+        self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: StepReport | None = None
     ) -> None:
         """See `Model.fit`. The problem is convex: neither seed, device nor validation rows change the result."""
         from sklearn.linear_model import LogisticRegression

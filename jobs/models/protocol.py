@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
 Probabilities = npt.NDArray[np.float64]
-Report = Callable[[int, float], None]
+StepReport = Callable[[int, float], None]
 """Told after each step (boosting round, epoch) the average precision on the validation rows; may raise to stop."""
 
 
@@ -78,7 +78,7 @@ class Model(Protocol):
         """Boosting rounds or epochs that the model kept, or iterations that its solver took."""
 
     def fit(
-        self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: Report | None = None
+        self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: StepReport | None = None
     ) -> None:
         """Learn from `train`; stop early by the average precision on `valid`, where the family can.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from jobs.models.piecewise import Bins, bins_of
-from jobs.models.protocol import Examples, Report
+from jobs.models.protocol import Examples, StepReport
 from jobs.models.tabm import Probability
 
 _BIN_ROWS = 200_000
@@ -37,7 +37,7 @@ def train_network(
     valid: Examples | None,
     parameters: Mapping[str, Any],
     seed: int,
-    report: Report | None,
+    report: StepReport | None,
 ) -> int:
     """Train `module` where it is; with `valid`, leave it at its best epoch by average precision.
 

@@ -18,7 +18,7 @@ from jobs.errors import Invalid
 from jobs.models.folders import packed, read_model, unpacked, write_model
 from jobs.models.graphs import OPSET, named
 from jobs.models.piecewise import Bins
-from jobs.models.protocol import Examples, Probabilities, Report, check_features, check_trainable, merged
+from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, merged
 from jobs.models.runtime import INPUT, OUTPUT
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class TabularMLP:
         return self._names
 
     def fit(
-        self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: Report | None = None
+        self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: StepReport | None = None
     ) -> None:
         """See `Model.fit`. On "cuda" all rows are resident there, and matrix products run in bfloat16."""
         import torch

@@ -188,7 +188,7 @@ def _judged_lately(ledger: LedgerView, version: int, as_of: datetime, patience: 
 def _decided(settings: Settings, evaluated: Evaluation, now: datetime) -> PromotionDecision:
     """The decision that follows from an evaluation, recorded."""
     reasons, checks = evaluated.evidence["reasons"], evaluated.evidence["checks"]
-    passed: promotions.Outcome = "waiting" if evaluated.needs_person else "promoted"
+    passed: promotions.DecisionOutcome = "waiting" if evaluated.needs_person else "promoted"
     better = [checks[name]["said"] for name in ("better_than_champion", "better_than_baselines") if name in checks]
     left_out = evaluated.evidence.get("champion_left_out")
     decision = PromotionDecision(

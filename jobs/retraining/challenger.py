@@ -35,7 +35,7 @@ from jobs.training import compute_cost as cost
 from jobs.training.candidate import Candidate
 from jobs.training.recipe_trainer import ComparedChampion, RecipeTrainer
 from jobs.training.recipes import LabelKnowledge, Recipe
-from jobs.training.train import COUNTED_ROWS, Trained, ValidatedContender, evaluate
+from jobs.training.train import COUNTED_ROWS, Trained, ValidatedContender, validation_metrics
 from jobs.training.tune import Tuning, device, one_thread
 from jobs.use_case import UseCase, problem_of
 
@@ -134,7 +134,7 @@ def _start(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, decisi
 def recipe_of(use_case: UseCase, bundle: Bundle) -> Recipe:
     """The recipe by which the training rows of a model were chosen."""
     training = bundle.manifest.training
-    return recipes.named(use_case, training["recipe"]) if "recipe" in training else recipes.usual(use_case)
+    return recipes.recipe_named(use_case, training["recipe"]) if "recipe" in training else recipes.usual(use_case)
 
 
 def _family(problem: Problem, bundle: Bundle) -> tuple[str, dict[str, Any]]:
@@ -208,7 +208,7 @@ def _trained(settings: Settings, start: _Start, result: Challenge, model: Model,
     rows, labels = result.compared.rows, result.compared.labels
     parameters = start.trainer.parameters
     contestants = {
-        name: ValidatedContender(name, "recipe", evaluate(start.problem, rows, scores), scores, parameters)
+        name: ValidatedContender(name, "recipe", validation_metrics(start.problem, rows, scores), scores, parameters)
         for name, scores in result.compared.scores.items()
     }
     best = contestants[result.recipe.name]

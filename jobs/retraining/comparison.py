@@ -18,8 +18,8 @@ from jobs.datasets.history import History
 from jobs.evaluation.baselines import TRAINING_ROWS, Baselines, baselines
 from jobs.evaluation.challenger_gate import challenger_checks
 from jobs.evaluation.limits import Limits
-from jobs.evaluation.paired_comparison import Contender, Rows
-from jobs.evaluation.verdict import Check
+from jobs.evaluation.paired_comparison import ComparedRows, Contender
+from jobs.evaluation.verdict import GateCheck
 from jobs.models.catalog import MEANS
 from jobs.retraining.policy import RetrainingDecision
 from jobs.stats.paired_bootstrap import interval, observed, rank, resampled
@@ -45,7 +45,7 @@ class Challenge:
     recipe: Recipe
     """The best recipe of those tried."""
     message: str
-    checks: tuple[Check, ...] = ()
+    checks: tuple[GateCheck, ...] = ()
     """Checks of the gate, the comparison with the champion first; empty if no positive was known to compare on."""
     numbers: Mapping[str, Any] = field(default_factory=dict)
     compared: Comparison | None = None
@@ -114,9 +114,9 @@ def _baselines(history: History, use_case: UseCase, compared: Comparison, since:
     return baselines(problem_of(use_case), train.rows(latest), compared.rows.examples)
 
 
-def _rows(history: History, compared: Comparison) -> Rows:
+def _rows(history: History, compared: Comparison) -> ComparedRows:
     slices = {name: mask[compared.held] for name, mask in history.slices.items()}
-    return Rows(compared.labels, compared.rows.blocks, slices, compared.weights)
+    return ComparedRows(compared.labels, compared.rows.blocks, slices, compared.weights)
 
 
 def choices_of(use_case: UseCase, decision: RetrainingDecision, family: str) -> tuple[Recipe, ...]:

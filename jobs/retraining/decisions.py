@@ -25,7 +25,7 @@ UNDER_WAY = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
-class Row:
+class RecordedDecision:
     """A decision about evidence, and the training that it started."""
 
     id: int
@@ -85,7 +85,7 @@ def latest(settings: Settings, use_case: UseCase) -> tuple[str, Evidence] | None
 
 def decide(
     settings: Settings, use_case: UseCase, digest: str, by: str, now: datetime, rules: Rules | None = None
-) -> Row:
+) -> RecordedDecision:
     """Decide about recorded evidence in one transaction; a second call returns the first decision.
 
     Raises:
@@ -94,7 +94,7 @@ def decide(
     """
     from jobs.ledger import database
 
-    def insert(connection: sa.Connection) -> Row:
+    def insert(connection: sa.Connection) -> RecordedDecision:
         past = _rows(connection, use_case)
         if earlier := next((row for row in past if row.digest == digest), None):
             return earlier
@@ -109,7 +109,7 @@ def decide(
     return database.repeated(settings, insert)
 
 
-def _passed(evidence: Evidence, past: Sequence[Row], now: datetime) -> RetrainingDecision | None:
+def _passed(evidence: Evidence, past: Sequence[RecordedDecision], now: datetime) -> RetrainingDecision | None:
     """A refusal for a moment before one that was decided about: rebuilding an old night must not start a training.
 
     Decisions of moments in the future come from a wrong clock and are ignored.
@@ -121,14 +121,14 @@ def _passed(evidence: Evidence, past: Sequence[Row], now: datetime) -> Retrainin
     return RetrainingDecision(evidence.as_of, False, "none", reason, None, 0, evidence.alarms)
 
 
-def record_request(settings: Settings, use_case: UseCase, as_of: datetime, by: str, now: datetime) -> Row:
+def record_request(settings: Settings, use_case: UseCase, as_of: datetime, by: str, now: datetime) -> RecordedDecision:
     """Record that `by` asks for a training; the policy is not asked."""
     from jobs.ledger import database
 
     evidence = Evidence(as_of, {}, as_of.date(), {}, {}, {"asked_at": now.isoformat()})
     digest = record_evidence(settings, use_case, evidence, now)
 
-    def insert(connection: sa.Connection) -> Row:
+    def insert(connection: sa.Connection) -> RecordedDecision:
         past = history(_rows(connection, use_case), as_of, now)
         last = past[-1] if past else RetrainingDecision(as_of, False, "none", "", None, 0)
         decision = RetrainingDecision(as_of, True, "asked", "asked for on demand", last.episode, last.positives)
@@ -137,7 +137,7 @@ def record_request(settings: Settings, use_case: UseCase, as_of: datetime, by: s
     return database.repeated(settings, insert)
 
 
-def record_result(settings: Settings, row: Row, now: datetime, version: int | None, result: str) -> None:
+def record_result(settings: Settings, row: RecordedDecision, now: datetime, version: int | None, result: str) -> None:
     """Record the result of a training; later results of the same decision are ignored."""
     from jobs.ledger import database
 
@@ -145,7 +145,7 @@ def record_result(settings: Settings, row: Row, now: datetime, version: int | No
     database.record_once(settings, database.trainings.c.retraining, values)
 
 
-def rows(settings: Settings, use_case: UseCase) -> list[Row]:
+def rows(settings: Settings, use_case: UseCase) -> list[RecordedDecision]:
     """All decisions, oldest first."""
     from jobs.ledger import database
 
@@ -153,7 +153,7 @@ def rows(settings: Settings, use_case: UseCase) -> list[Row]:
         return _rows(connection, use_case)
 
 
-def described(row: Row, now: datetime) -> dict[str, str]:
+def described(row: RecordedDecision, now: datetime) -> dict[str, str]:
     """A decision as text: column -> value, the same columns for every row."""
     unfinished = "under way" if row.waits(now) else "left no result"
     version = f"version {row.model_version}: " if row.model_version else ""
@@ -169,7 +169,7 @@ def described(row: Row, now: datetime) -> dict[str, str]:
     }
 
 
-def due(settings: Settings, use_case: UseCase, as_of: datetime, now: datetime) -> Row | None:
+def due(settings: Settings, use_case: UseCase, as_of: datetime, now: datetime) -> RecordedDecision | None:
     """The decision whose training has to run at `as_of`: the last one until then that waits for its training.
 
     Later decisions were "no" because of that training, so that it is still due after its run was killed. A training
@@ -179,12 +179,12 @@ def due(settings: Settings, use_case: UseCase, as_of: datetime, now: datetime) -
     return waiting(past, now) or (past[-1] if past and past[-1].open else None)
 
 
-def waiting(decided: Sequence[Row], now: datetime) -> Row | None:
+def waiting(decided: Sequence[RecordedDecision], now: datetime) -> RecordedDecision | None:
     """The last of these decisions (oldest first) whose training may still end; None: there is none."""
     return next((row for row in reversed(decided) if row.waits(now)), None)
 
 
-def history(past: Sequence[Row], as_of: datetime, now: datetime) -> list[RetrainingDecision]:
+def history(past: Sequence[RecordedDecision], as_of: datetime, now: datetime) -> list[RetrainingDecision]:
     """The decisions as the policy counts them at `as_of`, by moment: a training that failed, or a first one that had
     too few rows to learn from, counts as none.
 
@@ -192,7 +192,7 @@ def history(past: Sequence[Row], as_of: datetime, now: datetime) -> list[Retrain
     before.
     """
 
-    def counted(row: Row) -> RetrainingDecision:
+    def counted(row: RecordedDecision) -> RetrainingDecision:
         failed = row.open and not row.waits(now)
         nothing = row.finished_at is not None and row.model_version is None and row.decision.trigger == "first"
         decision = row.decision
@@ -205,17 +205,17 @@ def history(past: Sequence[Row], as_of: datetime, now: datetime) -> list[Retrain
 
 def _inserted(
     connection: sa.Connection, use_case: UseCase, digest: str, decision: RetrainingDecision, by: str, now: datetime
-) -> Row:
+) -> RecordedDecision:
     from jobs.ledger import database
 
     episode = decision.episode.isoformat() if decision.episode else None
     values = {**asdict(decision), "episode": episode, "alarms": list(decision.alarms)}
     values |= {"use_case": use_case.name, "digest": digest, "decided_at": now, "by": by}
     inserted = connection.execute(database.retrainings.insert().returning(database.retrainings.c.id).values(values))
-    return Row(inserted.scalar_one(), digest, now, by, decision)
+    return RecordedDecision(inserted.scalar_one(), digest, now, by, decision)
 
 
-def _rows(connection: sa.Connection, use_case: UseCase) -> list[Row]:
+def _rows(connection: sa.Connection, use_case: UseCase) -> list[RecordedDecision]:
     from jobs.ledger import database
 
     table, done = database.retrainings, database.trainings
@@ -225,13 +225,13 @@ def _rows(connection: sa.Connection, use_case: UseCase) -> list[Row]:
     return [_row(row._mapping) for row in connection.execute(query)]
 
 
-def _row(stored: Any) -> Row:
+def _row(stored: Any) -> RecordedDecision:
     episode = date.fromisoformat(stored["episode"]) if stored["episode"] else None
     decision = RetrainingDecision(
         stored["as_of"], stored["retrain"], stored["trigger"], stored["reason"], episode, stored["positives"],
         tuple(stored["alarms"]), stored["expected_gain"],
     )  # fmt: skip
-    return Row(
+    return RecordedDecision(
         stored["id"], stored["digest"], stored["decided_at"], stored["by"], decision, stored["finished_at"],
         stored["model_version"], stored["said"] or "",
     )  # fmt: skip

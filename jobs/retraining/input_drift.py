@@ -29,7 +29,7 @@ SCORE = "score"
 THREADS = 2
 """Threads that predict whole days; LightGBM lets go of the interpreter meanwhile."""
 DAY = timedelta(days=1)
-Scores = Mapping[date, Floats]
+DailyScores = Mapping[date, Floats]
 """Day -> what the champion of that day made of its events."""
 
 
@@ -49,7 +49,7 @@ class Adoption:
         days = monitored.days_until(self.last, detector.REFERENCE_DAYS, moment)
         return [day for day in days if day >= (self.settled_since or day)]
 
-    def compared_days(self, scores: Scores) -> list[date]:
+    def compared_days(self, scores: DailyScores) -> list[date]:
         """Days after the reference: those that the model would have decided, and those decided since."""
         since = [self.last + n * DAY for n in range(1, (self.today - self.last).days + 1)]
         return [*since, *(day for day in sorted(scores) if day > self.today)]
@@ -115,7 +115,7 @@ def settles(monitored: MonitoredHistory, change: date, after: timedelta, day: da
 
 
 def measured(
-    monitored: MonitoredHistory, adoption: Adoption, scores: Scores, moment: int, before: Measured | None
+    monitored: MonitoredHistory, adoption: Adoption, scores: DailyScores, moment: int, before: Measured | None
 ) -> Measured:
     """Histograms as known at a moment; of `before` what a later moment does not change."""
     if before is None or before.adoption is not adoption or monitored.delivered_between(before.moment, moment):
@@ -127,7 +127,7 @@ def measured(
     return replace(before, moment=moment, compared=before.compared.followed_by(later), last=days[-1])
 
 
-def _measured_anew(monitored: MonitoredHistory, adoption: Adoption, scores: Scores, moment: int) -> Measured:
+def _measured_anew(monitored: MonitoredHistory, adoption: Adoption, scores: DailyScores, moment: int) -> Measured:
     stable, compared = adoption.stable_days(monitored, moment), adoption.compared_days(scores)
     own = _predicted(monitored, adoption.model, stable)
     edges = _edges(monitored, stable, own, moment)
@@ -150,7 +150,7 @@ def _predicted(monitored: MonitoredHistory, model: Model, days: Sequence[date]) 
 
 
 def _counted(
-    monitored: MonitoredHistory, edges: Mapping[str, Edges], days: Sequence[date], scores: Scores, moment: int
+    monitored: MonitoredHistory, edges: Mapping[str, Edges], days: Sequence[date], scores: DailyScores, moment: int
 ) -> Histograms:
     width = max(len(cuts) for cuts in edges.values()) + 2
     counts = np.zeros((len(days), len(edges), width), dtype=np.int64)
@@ -176,7 +176,7 @@ def _counts(
     return counts
 
 
-def _edges(monitored: MonitoredHistory, stable: Sequence[date], scores: Scores, moment: int) -> dict[str, Edges]:
+def _edges(monitored: MonitoredHistory, stable: Sequence[date], scores: DailyScores, moment: int) -> dict[str, Edges]:
     """Edges of each feature and of the score, by the events of stable days."""
     names = (*monitored.history.names, SCORE)
 

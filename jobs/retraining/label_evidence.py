@@ -21,7 +21,7 @@ from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.label_maturity import MATURE
 from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.ground_truth.reports import reported_until
-from jobs.retraining.input_drift import Scores
+from jobs.retraining.input_drift import DailyScores
 from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.times import MICROSECONDS_A_DAY, NEVER, ages, microseconds, numbered_day
 from jobs.use_case import UseCase
@@ -41,7 +41,7 @@ class DecidedEvents:
     """Decisions, and what is known about them at a moment."""
 
     known: MonitoredHistory
-    scores: Scores
+    scores: DailyScores
     as_of: datetime
 
     @cached_property

@@ -58,7 +58,7 @@ class Measurement:
         return [detector.judge(reference, recent.until(day), of_labels) for day in recent.days[-days:] if day]
 
 
-def keep(settings: Settings, use_case: UseCase, measurement: Measurement) -> None:
+def remember(settings: Settings, use_case: UseCase, measurement: Measurement) -> None:
     """Keep it in place of the last one."""
     parts = {"stable": measurement.stable, "recent": measurement.recent}
     header = {

@@ -15,7 +15,7 @@ import numpy as np
 from jobs.arrays import Bools, Floats, Ints
 from jobs.datasets.day_cache import DayCache
 from jobs.datasets.history import History, LabelVersions
-from jobs.ground_truth.label_delay import Delay, learn
+from jobs.ground_truth.label_delay import Delay, learn_delay
 from jobs.models.protocol import Model
 from jobs.times import MICROSECONDS_A_DAY, NEVER, Times, ages, day_number, microseconds, numbered_day
 from jobs.use_case import UseCase
@@ -115,7 +115,7 @@ class MonitoredHistory:
     def delay(self, as_of: datetime) -> Delay:
         """How long reports take, as learned from those known at `as_of`."""
         positions, first = self.reports(microseconds(as_of))
-        return learn(self.history.times[positions], first, as_of, self.use_case.label_maturity)
+        return learn_delay(self.history.times[positions], first, as_of, self.use_case.label_maturity)
 
     def maturity(self, day: date, delay: Delay, moment: int) -> float:
         """Share of a day's reports that is expected to be in; 0 without events."""

@@ -21,7 +21,7 @@ from jobs.models.protocol import Model
 from jobs.registry.champion_bundles import Champions
 from jobs.retraining import decisions as retraining
 from jobs.retraining import input_drift, measurements
-from jobs.retraining.decisions import Row
+from jobs.retraining.decisions import RecordedDecision
 from jobs.retraining.label_evidence import remembered
 from jobs.retraining.measurements import Measurement
 from jobs.retraining.monitor import Adopted, DailyEvidence, Decided, MonitorState, evening
@@ -56,7 +56,7 @@ def evidence(
         LedgerUnreachable: the ledger does not answer.
     """
     state, shown = _evening(lakehouse, use_case, champions, as_of)
-    measurements.keep(lakehouse.settings, use_case, Measurement.of(as_of, shown, state.measured))
+    measurements.remember(lakehouse.settings, use_case, Measurement.of(as_of, shown, state.measured))
     return replace(shown.evidence(as_of), in_production=bool(shown.versions["champion"])), shown
 
 
@@ -139,7 +139,7 @@ def rows_since(lakehouse: Lakehouse, table: str, version: int | None) -> int:
     return lakehouse.row_count(table) - then
 
 
-def periods(lakehouse: Lakehouse, use_case: UseCase, rows: Sequence[Row], as_of: datetime) -> list[Period]:
+def periods(lakehouse: Lakehouse, use_case: UseCase, rows: Sequence[RecordedDecision], as_of: datetime) -> list[Period]:
     """Who was in production until `as_of`, and for which change each was trained, by these decisions; oldest first."""
     episodes = {row.model_version: row.decision.episode for row in rows if row.model_version is not None}
     champions = [c for c in promotions.history(lakehouse.settings, use_case) if c.since <= as_of]

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 ROWS_AT_ONCE = 5_000_000
 """Rows of a commit: what the engine writes it holds until the commit, so a long backfill takes several."""
-Model = tuple[int, Bundle]
-ChampionAt = Callable[[datetime], Model | None]
+VersionedBundle = tuple[int, Bundle]
+ChampionAt = Callable[[datetime], VersionedBundle | None]
 """Version and bundle of the model in production at a moment; None: there was none yet."""
 _NUMBERS = ("boolean", "tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 
@@ -122,7 +122,7 @@ def _stale(
     lakehouse: Lakehouse,
     use_case: UseCase,
     store: FeatureStore,
-    models: Mapping[date, Model],
+    models: Mapping[date, VersionedBundle],
     recorded: Mapping[date, set[tuple[str, str]]],
     now: InputVersions,
 ) -> list[date]:
@@ -156,7 +156,7 @@ def _write(
     lakehouse: Lakehouse,
     use_case: UseCase,
     store: FeatureStore,
-    models: Mapping[date, Model],
+    models: Mapping[date, VersionedBundle],
     now: InputVersions,
     rows: int,
 ) -> int:
@@ -185,7 +185,12 @@ def _write(
 
 
 def _scored(
-    lakehouse: Lakehouse, use_case: UseCase, store: FeatureStore, model: Model, days: Sequence[date], now: InputVersions
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    store: FeatureStore,
+    model: VersionedBundle,
+    days: Sequence[date],
+    now: InputVersions,
 ) -> DataFrame:
     events = event_rows.known(lakehouse, use_case, now.versions, now.as_of, days)
     frame = event_rows.with_features(store, use_case, events.selectExpr(*event_rows.columns(use_case, events)))

@@ -88,7 +88,7 @@ class WorldChange:
     to: Fraud | Spending | Reporting | Openings
 
 
-Rule = TypeVar("Rule", Fraud, Spending, Reporting)
+AnyRule = TypeVar("AnyRule", Fraud, Spending, Reporting)
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class World:
         scripted = [(drift.since, drift.to) for drift in self.drifts if isinstance(drift.to, Openings)]
         return (trickle, *sorted(scripted, key=lambda opening: opening[0]))
 
-    def _in_force(self, initial: Rule, day: date) -> Rule:
+    def _in_force(self, initial: AnyRule, day: date) -> AnyRule:
         changes = [drift for drift in self.drifts if drift.since <= day and isinstance(drift.to, type(initial))]
         if not changes:
             return initial

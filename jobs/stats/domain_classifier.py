@@ -16,7 +16,7 @@ from jobs.arrays import Floats
 from jobs.errors import Invalid
 from jobs.stats.metrics import auc_roc
 
-Rows = Mapping[date, Floats]
+RowsByDay = Mapping[date, Floats]
 """A bounded random sample of each day's rows (`sample`), float [rows, features], NaN is missing."""
 
 ROWS = 2000
@@ -62,7 +62,7 @@ def sample(values: Floats, seed: int) -> Floats:
     return values[np.random.default_rng(seed).permutation(len(values))[:ROWS]]
 
 
-def null(stable: Rows, seed: int) -> Null:
+def null(stable: RowsByDay, seed: int) -> Null:
     """The distribution of the AUC of the days of a stable period.
 
     Raises:
@@ -82,7 +82,7 @@ def null(stable: Rows, seed: int) -> Null:
     return Null(middle, max(spread, float(np.median([_deviation(*size) for size in sizes]))), len(pairs))
 
 
-def judge(null: Null, rows: Rows, day: date, features: Sequence[str], seed: int) -> TwoSample:
+def two_sample_test(null: Null, rows: RowsByDay, day: date, features: Sequence[str], seed: int) -> TwoSample:
     """Compare `day` with the same weekdays of the WEEKS weeks before, all in `rows`.
 
     Raises:
@@ -124,7 +124,7 @@ def separate(now: Floats, then: Floats, seed: int) -> tuple[float, Floats]:
     return auc_roc(labels, scores), gains
 
 
-def _others(rows: Rows, day: date, step: int) -> Floats | None:
+def _others(rows: RowsByDay, day: date, step: int) -> Floats | None:
     """Rows of the same weekday of the weeks before (or, with step 1, after), as many from each."""
     days = [day + timedelta(weeks=step * week) for week in range(1, WEEKS + 1)]
     if any(other not in rows for other in days):

@@ -2,7 +2,7 @@
 
 Estimates are ratios of weighted sums, self-normalised (Hajek 1971; for logged decisions Swaminathan & Joachims, NeurIPS
 2015): a little biased in small samples, with less variance than dividing by the known number of events. Weights are
-those of `jobs.actions.exploration.importance`; blocked events, whose weight is 0, are left out by their weight.
+those of `jobs.actions.exploration.importance_weights`; blocked events, whose weight is 0, are left out by their weight.
 """
 
 from __future__ import annotations

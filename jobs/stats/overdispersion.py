@@ -21,7 +21,7 @@ SMALLEST_CORRELATION = 0.02
 
 
 @dataclass(frozen=True)
-class Rate:
+class CountRate:
     """Positives per unit of exposure, and the shape of the gamma variable that it varies like."""
 
     mean: float
@@ -65,7 +65,7 @@ class Proportion:
         return min(1.0, float(chances.sum()))
 
 
-def learn(counts: NDArray[Any], exposure: Floats) -> Rate:
+def learn_rate(counts: NDArray[Any], exposure: Floats) -> CountRate:
     """Rate and shape by moments: the excess of squared deviations over their Poisson expectation.
 
     Without exposure nothing is expected: a rate of 0.
@@ -74,11 +74,11 @@ def learn(counts: NDArray[Any], exposure: Floats) -> Rate:
         counts, exposure: shape (days,); exposure is rows times the share of their truth that is in.
     """
     if not len(counts) or exposure.sum() <= 0:
-        return Rate(0.0, LARGEST_SHAPE)
+        return CountRate(0.0, LARGEST_SHAPE)
     mean = float(counts.sum() / exposure.sum())
     expected = mean * exposure
     excess = float(np.sum((counts - expected) ** 2 - expected))
-    return Rate(mean, min(LARGEST_SHAPE, float(np.sum(expected**2)) / excess) if excess > 0 else LARGEST_SHAPE)
+    return CountRate(mean, min(LARGEST_SHAPE, float(np.sum(expected**2)) / excess) if excess > 0 else LARGEST_SHAPE)
 
 
 def learn_proportion(hits: NDArray[Any], of: NDArray[Any]) -> Proportion:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jobs.arrays import Bools, Floats, ends_of_runs
 from jobs.training.search_space import Space
-from jobs.training.trials import Trial, importance
+from jobs.training.trials import Trial, parameter_importance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +72,7 @@ def history(trials: Sequence[Trial], space: Space) -> bytes:
     left.step(complete[:, 0], best, where="post", color=_RED, linewidth=1, label="best so far")
     left.set(xlabel="trial", ylabel="average precision")
     left.legend(fontsize=7)
-    shares = importance(trials, space)
+    shares = parameter_importance(trials, space)
     right.barh(list(shares)[::-1], list(shares.values())[::-1], color=_BLUE)
     right.set(xlabel="importance (fANOVA)" if shares else "importance: too few complete trials")
     return _png(figure)

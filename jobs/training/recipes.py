@@ -80,7 +80,7 @@ def mean_of(chances: Sequence[Floats]) -> Floats:
     return probabilities
 
 
-def named(use_case: UseCase, name: str) -> Recipe:
+def recipe_named(use_case: UseCase, name: str) -> Recipe:
     """The recipe of that name. Raises ValueError if there is none."""
     # Half-lives of 21 days are of models that were made before there was a mean.
     recipes = {recipe.name: recipe for recipe in (usual(use_case), *recent((7, 21, 60)), mean(recent()))}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.errors import EvergreenError
-from jobs.models.protocol import Report
+from jobs.models.protocol import StepReport
 from jobs.problem import Pruner, Sampler
 from jobs.secret import Url
 from jobs.state_files import file_lock
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial, TrialState
 
-Objective = Callable[[Mapping[str, Any], Report], Mapping[str, float]]
+Objective = Callable[[Mapping[str, Any], StepReport], Mapping[str, float]]
 """Parameters and a report of steps in; `value` (to be maximised) and other numbers out. The report may raise."""
 
 _RANDOM_TRIALS = 10
@@ -184,7 +184,7 @@ def _one(
     )
 
 
-def _reporter(trial: RunningTrial, curve: dict[int, float]) -> Report:
+def _reporter(trial: RunningTrial, curve: dict[int, float]) -> StepReport:
     """Hands steps of a trial to its pruner and to `curve`; it raises when the trial is pruned."""
     from optuna import TrialPruned
 
@@ -200,7 +200,7 @@ def _reporter(trial: RunningTrial, curve: dict[int, float]) -> Report:
 
 
 def _ending(
-    objective: Objective, parameters: dict[str, Any], report: Report, curve: Mapping[int, float]
+    objective: Objective, parameters: dict[str, Any], report: StepReport, curve: Mapping[int, float]
 ) -> tuple[TrialState, float | None, dict[str, float], str]:
     """State, value, other numbers and error of a trial, once its objective has returned or raised."""
     from optuna import TrialPruned

@@ -151,7 +151,7 @@ def rule_scores(rows: TrainingRows, features: tuple[str, ...]) -> Floats:
     return ranks(rows.examples.features[:, columns])
 
 
-def evaluate(problem: Problem, rows: TrainingRows, scores: Floats) -> Metrics:
+def validation_metrics(problem: Problem, rows: TrainingRows, scores: Floats) -> Metrics:
     """Every metric of `jobs.stats.metrics` on rows and their scores."""
     return metrics.evaluate(rows.examples.labels, scores, rows.blocks, rows.days, rows.amounts, problem.review)
 
@@ -169,7 +169,7 @@ def _compete(
     for name, scores in baseline_scores(problem, valid).items():
         prevalence = float(rows.examples.labels[parts.training(rows.times)].mean())
         shown = np.full(len(valid), prevalence) if name == "prevalence" else scores
-        baselines.append(ValidatedContender(name, "baseline", evaluate(problem, valid, shown), shown, {}))
+        baselines.append(ValidatedContender(name, "baseline", validation_metrics(problem, valid, shown), shown, {}))
 
     def compete(family: Family) -> ValidatedContender:
         progress(family.name)
@@ -178,7 +178,7 @@ def _compete(
             with cost.measured(settings, device(), thread=True) as spent:
                 model = fit_family(problem, family, tuned, rows, parts)
             scores = model.predict(valid.examples.features)
-            measured = evaluate(problem, valid, scores)
+            measured = validation_metrics(problem, valid, scores)
             return ValidatedContender(family.name, "family", measured, scores, model.parameters, model.steps, spent)
         except (ValueError, ArithmeticError, RuntimeError) as error:
             # One family that cannot learn from these rows must not take the others with it; the card says so.
@@ -248,6 +248,6 @@ def _by_slice(problem: Problem, rows: TrainingRows, scores: Floats) -> dict[str,
             if mask.any():
                 metrics_by_slice[guard.name] = {
                     "rows": float(mask.sum()),
-                    **evaluate(problem, rows.rows(mask), scores[mask]),
+                    **validation_metrics(problem, rows.rows(mask), scores[mask]),
                 }
     return metrics_by_slice

@@ -56,7 +56,7 @@ def best(trials: Sequence[Trial]) -> Trial:
     return max(_complete(trials), key=lambda trial: (trial.value or 0.0, -trial.number))
 
 
-def importance(trials: Sequence[Trial], space: Space, seed: int = 0) -> dict[str, float]:
+def parameter_importance(trials: Sequence[Trial], space: Space, seed: int = 0) -> dict[str, float]:
     """Share of each parameter in the variance of the objective (fANOVA); empty with too few complete trials."""
     import optuna
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances

@@ -18,7 +18,7 @@ from jobs.datasets import time_split
 from jobs.datasets.training_rows import TrainingRows, feature_names, read, sampled
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.catalog import new_model
-from jobs.models.protocol import Examples, Report
+from jobs.models.protocol import Examples, StepReport
 from jobs.problem import Family, Problem
 from jobs.registry import provenance
 from jobs.secret import Url
@@ -31,7 +31,7 @@ from jobs.training.search import Search
 from jobs.training.trials import Trial
 from jobs.use_case import UseCase, problem_of
 
-Progress = Callable[[str, int, int], None]
+TuningProgress = Callable[[str, int, int], None]
 """Told the family, the trials that have ended and how many there will be."""
 
 
@@ -55,7 +55,7 @@ class Tuning:
     """Of this call; none if the parameters were taken over."""
 
 
-def tune(lakehouse: Lakehouse, use_case: UseCase, progress: Progress | None = None) -> Tuning:
+def tune(lakehouse: Lakehouse, use_case: UseCase, progress: TuningProgress | None = None) -> Tuning:
     """Tune on the training set as it is; what was found before is used again when little changed since.
 
     Raises:
@@ -86,7 +86,7 @@ def search(
     state: Mapping[str, Any],
     folder: Path,
     url: Url | None = None,
-    progress: Progress | None = None,
+    progress: TuningProgress | None = None,
 ) -> Tuning:
     """Search the parameters of every family that has a search space; only trials are stored.
 
@@ -189,7 +189,7 @@ def _objective(family: Family, rows: TrainingRows, parts: time_split.Split, seed
     train, stop = drawn_examples(rows, parts, rate, seed)
     valid = rows.examples.rows(parts.validation(rows.times))
 
-    def objective(parameters: Mapping[str, Any], report: Report) -> Mapping[str, float]:
+    def objective(parameters: Mapping[str, Any], report: StepReport) -> Mapping[str, float]:
         model = new_model(family.name, {**family.fixed, **parameters})
         model.fit(train, stop, seed=seed, device=device(), report=report)
         return {"value": average_precision(valid.labels, model.predict(valid.features)), "steps": model.steps}
@@ -219,7 +219,7 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _named(progress: Progress, name: str) -> Callable[[int, int], None]:
+def _named(progress: TuningProgress, name: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(name, done, total)
 
 

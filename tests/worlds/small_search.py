@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.models.protocol import Report
+from jobs.models.protocol import StepReport
 from jobs.problem import Range
 from jobs.training.search import Search
 from jobs.training.search_space import Space
@@ -16,7 +16,7 @@ SEARCH = Search("demo", SPACE, trials=16, seed=3)
 GRID: Space = {"x": Range(0, 1, step=0.5), "size": Range(1, 3, integer=True, step=1), "kind": ("plain", "steep")}
 
 
-def objective(parameters: Mapping[str, Any], report: Report) -> Mapping[str, float]:
+def objective(parameters: Mapping[str, Any], report: StepReport) -> Mapping[str, float]:
     """A bowl; each step comes nearer to its height."""
     height = 1 - (parameters["x"] - 1) ** 2 / 16 - abs(parameters["size"] - 20) / 100
     height -= 0.1 * (parameters["kind"] == "steep")

@@ -20,7 +20,7 @@ from jobs.registry import model_versions
 from jobs.settings import Settings
 from orchestration.definitions import build_definitions
 from orchestration.instance import open_instance
-from orchestration.lineage_run import Outcome, execute
+from orchestration.lineage_run import RunOutcome, execute
 
 pytestmark = pytest.mark.embedded
 
@@ -33,7 +33,7 @@ class Copied:
     """The copy of a home after one more night; the original was read before and after that night, then removed."""
 
     settings: Settings
-    night: Outcome
+    night: RunOutcome
     original_before: dict[str, str]
     original_after: dict[str, str]
 

@@ -17,11 +17,11 @@ from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import attach
 from jobs.ledger import promotions
 from jobs.retraining import decisions
-from jobs.retraining.decisions import Row
+from jobs.retraining.decisions import RecordedDecision
 from jobs.settings import Settings
 from orchestration.definitions import build_definitions
 from orchestration.instance import open_instance
-from orchestration.lineage_run import Outcome, execute
+from orchestration.lineage_run import RunOutcome, execute
 
 pytestmark = pytest.mark.embedded
 
@@ -34,8 +34,8 @@ class Night:
     """A home after one more night, and what was there before it."""
 
     settings: Settings
-    outcome: Outcome
-    rows_before: list[Row]
+    outcome: RunOutcome
+    rows_before: list[RecordedDecision]
     decisions_before: list[Any]
 
     @property

@@ -26,7 +26,7 @@ from orchestration import lineage_run, sensors
 from orchestration import run_command as runner
 from orchestration.definitions import build_definitions
 from orchestration.instance import PROCESS_TAG
-from orchestration.lineage_run import Outcome, execute
+from orchestration.lineage_run import RunOutcome, execute
 
 pytestmark = pytest.mark.embedded
 FIRST = CHANGE - timedelta(days=72)
@@ -54,7 +54,7 @@ class World:
     settings: Settings
     use_case: UseCase
 
-    def night(self, as_of: datetime) -> Outcome:
+    def night(self, as_of: datetime) -> RunOutcome:
         day = (as_of - timedelta(microseconds=1)).date()
         return execute(self.settings, self.use_case, as_of, (day, day), (self.use_case,), show=False)
 
@@ -73,7 +73,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     engine.stop(own)
 
 
-def shown(outcome: Outcome, name: str) -> dict[str, Any]:
+def shown(outcome: RunOutcome, name: str) -> dict[str, Any]:
     assert outcome.success, outcome.errors
     return outcome.assets[f"fraud/{name}"]
 

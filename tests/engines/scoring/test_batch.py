@@ -184,7 +184,7 @@ def test_a_backfill_scores_with_the_model_of_each_night(marts: Lakehouse, champi
     promoted = {datetime(2026, 3, 2, tzinfo=UTC): (1, champion), datetime(2026, 3, 4, tzinfo=UTC): (2, other)}
     asked = []
 
-    def champion_at(moment: datetime) -> batch.Model | None:
+    def champion_at(moment: datetime) -> batch.VersionedBundle | None:
         asked.append(moment)
         since = [start for start in promoted if start <= moment]
         return promoted[max(since)] if since else None
@@ -293,14 +293,16 @@ def test_other_bundles_with_one_hash_are_one_model(marts: Lakehouse, champion: B
 class Always:
     """One model, or none, in production at any time."""
 
-    def __init__(self, model: batch.Model | None) -> None:
+    def __init__(self, model: batch.VersionedBundle | None) -> None:
         self._model = model
 
-    def at(self, use_case: UseCase, moment: datetime) -> batch.Model | None:
+    def at(self, use_case: UseCase, moment: datetime) -> batch.VersionedBundle | None:
         return self._model
 
 
-def materialized(lakehouse: Lakehouse, model: batch.Model | None, as_of: datetime) -> dict[str, dict[str, Any]]:
+def materialized(
+    lakehouse: Lakehouse, model: batch.VersionedBundle | None, as_of: datetime
+) -> dict[str, dict[str, Any]]:
     """Metadata of the serving assets and the two that explain, by name, of a run for the last day."""
     days = dg.DailyPartitionsDefinition(start_date=DAYS[0].isoformat())
     with warnings.catch_warnings():

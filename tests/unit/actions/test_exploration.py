@@ -99,11 +99,11 @@ def test_an_event_stands_for_as_many_as_its_chance_says_up_to_the_clip() -> None
     scores = np.ones(1000)
     policy = Acting(0.5, explore=0.1, cap=10)
     actions = acting.act(scores, TODAY, policy)
-    weights = acting.importance(actions, policy)
+    weights = acting.importance_weights(actions, policy)
     assert (weights[actions.blocked] == 0).all() and (weights[actions.explored] == policy.clip).all()
-    exact = acting.importance(actions, replace(policy, clip=1000))
+    exact = acting.importance_weights(actions, replace(policy, clip=1000))
     assert exact.sum() == pytest.approx(1000)
-    naive = acting.importance(actions, replace(policy, corrected=False))
+    naive = acting.importance_weights(actions, replace(policy, corrected=False))
     assert set(naive) == {0.0, 1.0}
 
 

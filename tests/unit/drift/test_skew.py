@@ -8,9 +8,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from jobs.drift.skew import Keys, Skew, compare
+from jobs.drift.skew import LogColumns, Skew, compare
 
-KEYS = Keys("payment", "at", ("card", "shop"))
+KEYS = LogColumns("payment", "at", ("card", "shop"))
 DAY = timedelta(days=1)
 FEATURES = ("amount", "card_count_1d", "shop_count_1d", "card_mean_1d", "hour")
 WINDOWS = {"card_count_1d": ("card", DAY), "shop_count_1d": ("shop", DAY), "card_mean_1d": ("card", DAY)}

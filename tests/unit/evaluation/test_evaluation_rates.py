@@ -25,12 +25,12 @@ from worlds.judged_world import (
 from jobs import settings
 from jobs.evaluation import seed_noise as training_noise
 from jobs.evaluation.evaluate import ContenderVersion, evaluate
-from jobs.evaluation.verdict import Verdict
+from jobs.evaluation.verdict import GateVerdict
 from jobs.models.tables import examples_of
 from jobs.registry.bundle import Bundle
 
 TRAIN = table_of(seed=10**6, rows=15_000)
-Judge = Callable[[int, Bundle, Bundle], Verdict]
+Judge = Callable[[int, Bundle, Bundle], GateVerdict]
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +45,14 @@ def judge(tmp_path: Path, noise: float) -> Judge:
     own = settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
     use_case = replace(USE_CASE, problem=replace(PROBLEM, training_noise=noise))
 
-    def judged(world: int, candidate: Bundle, champion: Bundle) -> Verdict:
+    def judged(world: int, candidate: Bundle, champion: Bundle) -> GateVerdict:
         lakehouse = write_training_set(own, table_of(seed=world, rows=40_000), use_case=use_case)
         return evaluate(lakehouse, use_case, ContenderVersion(2, candidate), ContenderVersion(1, champion), AS_OF)
 
     return judged
 
 
-def gains(verdicts: list[Verdict]) -> list[float]:
+def gains(verdicts: list[GateVerdict]) -> list[float]:
     return [float(verdict.evidence["checks"]["better_than_champion"]["difference"]) for verdict in verdicts]
 
 

@@ -12,9 +12,9 @@ import pytest
 from jobs.arrays import Bools, Floats, Ints
 from jobs.evaluation.gate import judge
 from jobs.evaluation.limits import Limits
-from jobs.evaluation.paired_comparison import Contender, Rows
+from jobs.evaluation.paired_comparison import ComparedRows, Contender
 from jobs.evaluation.seed_noise import between_trainings
-from jobs.evaluation.verdict import Verdict
+from jobs.evaluation.verdict import GateVerdict
 from jobs.stats import metrics
 
 LIMITS = Limits(latency_ms=5, size_bytes=1e7, training_noise=0.0, resamples=250)
@@ -33,8 +33,8 @@ class World:
     slices: Mapping[str, Bools]
 
     @property
-    def rows(self) -> Rows:
-        return Rows(self.labels, self.cards, self.slices)
+    def rows(self) -> ComparedRows:
+        return ComparedRows(self.labels, self.cards, self.slices)
 
     def model(self, signal: float = 2.8, noise: float = 0.3) -> Floats:
         """Scores of one training: its errors are its own, in part per row and in part per card."""
@@ -57,7 +57,7 @@ def world(seed: int, rows: int = 6000, share: float = 0.02, slices: int = 3) -> 
     return World(generator, cards, labels, easy, named | {"new_customers": cards % 7 == 0})
 
 
-def decide(world: World, candidate: Floats, champion: Floats, limits: Limits = LIMITS) -> Verdict:
+def decide(world: World, candidate: Floats, champion: Floats, limits: Limits = LIMITS) -> GateVerdict:
     return judge(
         Contender("candidate", candidate, **FIT), Contender("champion", champion), [chance(world)], world.rows, limits
     )
@@ -67,11 +67,11 @@ def chance(world: World) -> Contender:
     return Contender("prevalence", np.zeros(len(world.labels)))
 
 
-def failed(verdict: Verdict) -> list[str]:
+def failed(verdict: GateVerdict) -> list[str]:
     return [check.name for check in verdict.checks if check.outcome == "failed"]
 
 
-def gain(verdict: Verdict) -> float:
+def gain(verdict: GateVerdict) -> float:
     return float(verdict.evidence["checks"]["better_than_champion"]["difference"])
 
 
@@ -218,7 +218,7 @@ def test_a_better_candidate_beyond_a_limit_is_refused(measure: str, value: Any, 
 )
 def test_too_little_evidence_is_a_refusal_and_not_an_error(labels: Bools) -> None:
     scores = np.linspace(1, 0, len(labels))
-    rows = Rows(labels, np.arange(len(labels)), {"all": labels})
+    rows = ComparedRows(labels, np.arange(len(labels)), {"all": labels})
     verdict = judge(
         Contender("new", scores, **FIT), Contender("old", -scores), [Contender("none", 0 * scores)], rows, LIMITS
     )
@@ -229,7 +229,7 @@ def test_too_little_evidence_is_a_refusal_and_not_an_error(labels: Bools) -> Non
 
 def test_positives_of_a_few_cards_are_little_evidence_however_many() -> None:
     labels = np.arange(2000) < 500
-    rows = Rows(labels, np.arange(2000) // 100)
+    rows = ComparedRows(labels, np.arange(2000) // 100)
     verdict = judge(Contender("new", labels * 1.0, **FIT), None, [Contender("none", labels * 0.0)], rows, LIMITS)
     assert failed(verdict) == ["enough_rows"] and "500 of them positive in 5 blocks" in verdict.reasons[0]
 
@@ -294,7 +294,7 @@ def test_unusable_input_is_refused() -> None:
     with pytest.raises(ValueError, match="slice odd: expected a boolean mask of shape"):
         judge(model, None, [chance(w)], replace(w.rows, slices={"odd": w.labels[:10]}), LIMITS)
     with pytest.raises(ValueError, match="scores of new: expected 10 values, one per row"):
-        judge(model, None, [model], Rows(w.labels[:10], w.cards[:10]), LIMITS)
+        judge(model, None, [model], ComparedRows(w.labels[:10], w.cards[:10]), LIMITS)
     with pytest.raises(ValueError, match="blocks: expected 6000 values without nulls"):
         judge(model, None, [chance(w)], replace(w.rows, blocks=w.cards[:10]), LIMITS)
     with pytest.raises(ValueError, match="labels: expected one true/false per row"):
@@ -319,7 +319,7 @@ def test_whole_numbers_are_as_good_as_labels_and_scores() -> None:
     w = world(15)
     candidate = (w.model(signal=4.0).argsort().argsort() // 7).astype(np.uint16)
     whole = judge(
-        Contender("new", candidate, **FIT), None, [chance(w)], Rows(w.labels.astype(np.int8), w.cards), LIMITS
+        Contender("new", candidate, **FIT), None, [chance(w)], ComparedRows(w.labels.astype(np.int8), w.cards), LIMITS
     )
-    same = judge(Contender("new", candidate * 1.0, **FIT), None, [chance(w)], Rows(w.labels, w.cards), LIMITS)
+    same = judge(Contender("new", candidate * 1.0, **FIT), None, [chance(w)], ComparedRows(w.labels, w.cards), LIMITS)
     assert whole.evidence == same.evidence

@@ -7,7 +7,7 @@ import pytest
 
 from jobs.ground_truth.calibration_drift import calibration_drift
 from jobs.ground_truth.drift_windows import DriftTest
-from jobs.ground_truth.label_delay import learn
+from jobs.ground_truth.label_delay import learn_delay
 from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.times import MICROSECONDS_A_DAY as DAY
 from jobs.times import NEVER, microseconds
@@ -29,7 +29,7 @@ def judged(seed: int, since: int = 0, shift: float = 0.0, slope: float = 1.0, da
     delays = (4 * np.exp(0.9 * generator.standard_normal(len(times))) * DAY).astype(np.int64)
     known_at = np.where(positive, times + delays, NEVER)
     shuffled = generator.permutation(len(times))
-    delay = learn(times[positive], known_at[positive], AS_OF, timedelta(days=14))
+    delay = learn_delay(times[positive], known_at[positive], AS_OF, timedelta(days=14))
     labelled = LabelledScores(
         times=times, scores=evidence, known_at=known_at, positive=positive, delay=delay, as_of=AS_OF
     )

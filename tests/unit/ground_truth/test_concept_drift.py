@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jobs.arrays import Bools, Floats
 from jobs.ground_truth.concept_drift import concept_drift, percentiles
 from jobs.ground_truth.drift_windows import DriftTest
-from jobs.ground_truth.label_delay import learn
+from jobs.ground_truth.label_delay import learn_delay
 from jobs.ground_truth.label_drift import label_drift
 from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.times import MICROSECONDS_A_DAY as DAY
@@ -42,7 +42,7 @@ def world(seed: int, since: float = 0, hidden: float = 0.0, factor: float = 1.0,
 
 def judged(rows: World, as_of: datetime = AS_OF) -> Tests:
     times, scores, known_at, positive = rows
-    delay = learn(times[positive], known_at[positive], as_of, timedelta(days=14))
+    delay = learn_delay(times[positive], known_at[positive], as_of, timedelta(days=14))
     labelled = LabelledScores(
         times=times, scores=scores, known_at=known_at, positive=positive, delay=delay, as_of=as_of
     )

@@ -13,7 +13,7 @@ from jobs.ground_truth import estimates_table
 from jobs.ground_truth.concept_drift import concept_drift
 from jobs.ground_truth.estimates_table import Expectation
 from jobs.ground_truth.held_out_scores import HeldOutScores
-from jobs.ground_truth.label_delay import learn
+from jobs.ground_truth.label_delay import learn_delay
 from jobs.ground_truth.labelled_scores import LabelledEvents
 from jobs.ground_truth.outcomes import Outcomes, RecentEvents
 from jobs.ground_truth.performance import ScoredEvents
@@ -37,7 +37,7 @@ def expected(monkeypatch: pytest.MonkeyPatch, decided: Any) -> Expectation:
     monkeypatch.setattr(estimates_table, "held_out", held_out)
     told, ids = HISTORY.labels, np.arange(len(HISTORY))
     known = labels(ids, told.rows, told.known_at, told.values, AS_OF, told.superseded_at)
-    delay = learn(HISTORY.times[known.positive], known.known_at[known.positive], AS_OF, FRAUD.label_maturity)
+    delay = learn_delay(HISTORY.times[known.positive], known.known_at[known.positive], AS_OF, FRAUD.label_maturity)
     of: Any = {"known_at": known.known_at, "positive": known.positive, "delay": delay, "as_of": AS_OF}
     events = RecentEvents(ids, LabelledEvents(times=HISTORY.times, **of), pa.table({}))
     scored = ScoredEvents(

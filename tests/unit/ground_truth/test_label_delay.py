@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jobs.arrays import Floats
 from jobs.ground_truth import label_delay
-from jobs.ground_truth.label_delay import Delay, learn
+from jobs.ground_truth.label_delay import Delay, learn_delay
 from jobs.ground_truth.reports import labels, reported_until
 from jobs.times import MICROSECONDS_A_DAY as DAY
 from jobs.times import NEVER, Times, microseconds
@@ -62,7 +62,7 @@ def test_it_finds_the_distribution_behind_truncated_reports_where_counting_does_
     for seed in range(20):
         # Most events are young, as after a fast growth: what was seen of them was fast.
         times, known_at = lognormal(3_000, seed, days=20)
-        found.append(learn(times, known_at, AS_OF, MATURITY).share(age))
+        found.append(learn_delay(times, known_at, AS_OF, MATURITY).share(age))
         delays = (known_at - times)[known_at <= NOW] / DAY
         counted.append([(delays <= a).mean() for a in age])
     assert np.mean(found, axis=0) == pytest.approx(truth(age), abs=0.03)
@@ -72,7 +72,7 @@ def test_it_finds_the_distribution_behind_truncated_reports_where_counting_does_
 def test_many_reports_give_the_known_lognormal() -> None:
     age = np.linspace(0.5, 30, 40)
     times, known_at = lognormal(20_000, seed=1, days=120)
-    assert np.abs(learn(times, known_at, AS_OF, MATURITY).share(age) - truth(age)).max() < 0.02
+    assert np.abs(learn_delay(times, known_at, AS_OF, MATURITY).share(age) - truth(age)).max() < 0.02
 
 
 def test_recent_events_weigh_more_with_a_half_life() -> None:
@@ -81,14 +81,14 @@ def test_recent_events_weigh_more_with_a_half_life() -> None:
     times = np.concatenate([old[0] - shift, recent[0]])
     known_at = np.concatenate([old[1] - shift, recent[1]])
     age, new = np.array([4.0]), truth(np.array([4.0]), 8.0)
-    plain = learn(times, known_at, AS_OF, MATURITY).share(age)
-    weighted = learn(times, known_at, AS_OF, MATURITY, half_life=timedelta(days=10)).share(age)
+    plain = learn_delay(times, known_at, AS_OF, MATURITY).share(age)
+    weighted = learn_delay(times, known_at, AS_OF, MATURITY, half_life=timedelta(days=10)).share(age)
     assert abs(weighted - new)[0] < 0.07 < 0.2 < abs(plain - new)[0]
 
 
 def test_without_reports_it_is_what_was_declared() -> None:
     nothing = np.array([], dtype=np.int64)
-    delay = learn(nothing, nothing, AS_OF, MATURITY)
+    delay = learn_delay(nothing, nothing, AS_OF, MATURITY)
     assert delay.reports == 0
     assert delay.share([14.0])[0] == pytest.approx(0.9, abs=0.01)
     assert delay.bound(0.9) == pytest.approx(14, rel=0.03)
@@ -98,7 +98,7 @@ def test_without_reports_it_is_what_was_declared() -> None:
 @pytest.mark.parametrize("oldest_days", [0.1, 3, 100])
 def test_a_single_report_moves_what_was_declared_but_little(oldest_days: float) -> None:
     times = np.array([NOW - int(oldest_days * DAY)])
-    one, none = learn(times, times + 1000, AS_OF, MATURITY), learn(times[:0], times[:0], AS_OF, MATURITY)
+    one, none = learn_delay(times, times + 1000, AS_OF, MATURITY), learn_delay(times[:0], times[:0], AS_OF, MATURITY)
     age = np.linspace(0, 60, 100)
     assert np.abs(one.share(age) - none.share(age)).max() < 0.1
 
@@ -107,7 +107,7 @@ def test_a_single_report_moves_what_was_declared_but_little(oldest_days: float) 
 def test_it_is_a_distribution_and_the_bound_its_inverse(rows: list[tuple[int, int]], share: float) -> None:
     times = np.array([NOW + day * DAY for day, _ in rows], dtype=np.int64)
     known_at = times + np.array([delay * DAY for _, delay in rows], dtype=np.int64)
-    delay = learn(times, known_at, AS_OF, MATURITY)
+    delay = learn_delay(times, known_at, AS_OF, MATURITY)
     assert (np.diff(delay.shares) >= -1e-12).all()
     assert delay.shares[-1] == 1
     assert (delay.shares >= 0).all()
@@ -120,14 +120,17 @@ def test_what_was_unknown_then_changes_nothing() -> None:
     times, known_at = lognormal(500, seed=4)
     earlier = AS_OF - timedelta(days=10)
     then = known_at <= microseconds(earlier)
-    all_reports, seen = learn(times, known_at, earlier, MATURITY), learn(times[then], known_at[then], earlier, MATURITY)
+    all_reports, seen = (
+        learn_delay(times, known_at, earlier, MATURITY),
+        learn_delay(times[then], known_at[then], earlier, MATURITY),
+    )
     assert np.array_equal(all_reports.shares, seen.shares)
 
 
 def test_unusable_declarations_are_refused() -> None:
     nothing = np.array([], dtype=np.int64)
     with pytest.raises(ValueError, match="expected a maturity and a prior weight above 0"):
-        learn(nothing, nothing, AS_OF, timedelta(0))
+        learn_delay(nothing, nothing, AS_OF, timedelta(0))
     with pytest.raises(ValueError, match="share: expected a number in"):
         Delay(np.array([1.0]), np.array([1.0]), 0).bound(0)
 
@@ -144,7 +147,7 @@ def test_an_outage_of_reports_does_not_look_like_slow_reports() -> None:
     times, known_at = lognormal(10_000, seed=5, days=90)
     outage = known_at <= NOW - 7 * DAY
     age = np.linspace(1, 20, 20)
-    assert np.abs(learn(times[outage], known_at[outage], AS_OF, MATURITY).share(age) - truth(age)).max() < 0.03
+    assert np.abs(learn_delay(times[outage], known_at[outage], AS_OF, MATURITY).share(age) - truth(age)).max() < 0.03
 
 
 def test_the_report_that_holds_counts_since_its_verdict_was_first_given() -> None:

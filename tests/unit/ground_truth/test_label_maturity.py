@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobs.arrays import Bools
-from jobs.ground_truth.label_delay import learn
+from jobs.ground_truth.label_delay import learn_delay
 from jobs.ground_truth.label_maturity import Maturity, maturity
 from jobs.ground_truth.labelled_scores import LabelledEvents
 from jobs.times import MICROSECONDS_A_DAY as DAY
@@ -32,7 +32,7 @@ def world(seed: int, days: int = 60, rate: float = 0.1, shape: float | None = No
 
 def measured(times: Times, known_at: Times, positive: Bools, as_of: datetime = AS_OF) -> Maturity:
     reported = known_at < NEVER
-    delay = learn(times[reported], known_at[reported], as_of, DECLARED)
+    delay = learn_delay(times[reported], known_at[reported], as_of, DECLARED)
     return maturity(LabelledEvents(times=times, known_at=known_at, positive=positive, delay=delay, as_of=as_of))
 
 

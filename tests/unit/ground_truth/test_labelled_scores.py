@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from jobs.ground_truth.label_delay import learn
+from jobs.ground_truth.label_delay import learn_delay
 from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.times import MICROSECONDS_A_DAY as DAY
 from jobs.times import NEVER, microseconds
@@ -24,7 +24,7 @@ def labelled() -> LabelledScores:
         scores=np.linspace(0, 1, 10),
         known_at=np.where(positive, times + 3 * DAY, NEVER),
         positive=positive,
-        delay=learn(NONE, NONE, AS_OF, timedelta(days=14)),
+        delay=learn_delay(NONE, NONE, AS_OF, timedelta(days=14)),
         as_of=AS_OF,
     )
 

@@ -176,6 +176,6 @@ def test_logged_days_are_those_of_the_last_days_model(lakehouse: Lakehouse) -> N
 def test_a_kept_null_is_that_of_its_model_alone(lakehouse: Lakehouse) -> None:
     assert classifier_null.last(lakehouse.settings, FRAUD, {"bundle": "one"}) == (False, None)
     for null in (Null(0.53, 0.01, 28), None):
-        classifier_null.keep(lakehouse.settings, FRAUD, {"bundle": "one"}, null)
+        classifier_null.remember(lakehouse.settings, FRAUD, {"bundle": "one"}, null)
         assert classifier_null.last(lakehouse.settings, FRAUD, {"bundle": "one"}) == (True, null)
     assert classifier_null.last(lakehouse.settings, FRAUD, {"bundle": "another"}) == (False, None)

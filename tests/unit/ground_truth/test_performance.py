@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.ground_truth.label_delay import Delay, learn
+from jobs.ground_truth.label_delay import Delay, learn_delay
 from jobs.ground_truth.performance import EVERYTHING, Performance, ScoredEvents, performance
 from jobs.problem import Review
 from jobs.stats import metrics
@@ -21,7 +21,7 @@ NOW = microseconds(AS_OF)
 REVIEW = Review(threshold=0.5, capacity=20, cost=5.0, cards=10)
 DAYS, ROWS = 30, 120
 NONE = np.array([], dtype=np.int64)
-DECLARED: Delay = learn(NONE, NONE, AS_OF, timedelta(days=14))
+DECLARED: Delay = learn_delay(NONE, NONE, AS_OF, timedelta(days=14))
 
 
 def scored(seed: int = 0) -> ScoredEvents:

@@ -12,7 +12,7 @@ from worlds.examples import with_examples
 
 from jobs.arrays import Floats
 from jobs.ground_truth.drift_windows import DriftTest
-from jobs.ground_truth.label_delay import learn
+from jobs.ground_truth.label_delay import learn_delay
 from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.ground_truth.performance_estimate import Estimate, calibrate, estimate, expected
 from jobs.stats import metrics
@@ -35,7 +35,7 @@ def world(seed: int, shift: float = 0.0, since: int = DAYS, drift: float = 0.0) 
     positive = generator.random(len(times)) < chances
     delays = (4 * np.exp(0.9 * generator.standard_normal(len(times))) * DAY).astype(np.int64)
     known_at = np.where(positive, times + delays, NEVER)
-    delay = learn(times[positive], known_at[positive], AS_OF, timedelta(days=14))
+    delay = learn_delay(times[positive], known_at[positive], AS_OF, timedelta(days=14))
     scores = evidence / 10 + 0.4
     labelled = LabelledScores(
         times=times, scores=scores, known_at=known_at, positive=positive, delay=delay, as_of=AS_OF

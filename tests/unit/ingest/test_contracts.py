@@ -289,9 +289,9 @@ def test_the_stability_index_is_that_of_the_textbook() -> None:
     reference, current = pl.Series(range(1000)), pl.Series([i // 2 for i in range(1000)])
     # Half of the deciles twice as full, the other half empty (half a row).
     expected = 5 * (0.2 - 0.1) * math.log(2) + 5 * (0.0005 - 0.1) * math.log(0.0005 / 0.1)
-    assert load_warnings.stability_index(reference, current) == pytest.approx(expected, rel=0.02)
-    assert load_warnings.stability_index(reference, reference) == 0
-    assert load_warnings.stability_index(reference, current.head(10)) is None
+    assert load_warnings.sample_stability(reference, current) == pytest.approx(expected, rel=0.02)
+    assert load_warnings.sample_stability(reference, reference) == 0
+    assert load_warnings.sample_stability(reference, current.head(10)) is None
 
 
 @given(rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=30), cut=st.integers(0, 30))

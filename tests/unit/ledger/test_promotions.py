@@ -9,7 +9,7 @@ import pytest
 
 from jobs.ledger import pins, promotions
 from jobs.ledger.database import LedgerUnreachable
-from jobs.ledger.promotions import Evaluation, Kind, PromotionDecision
+from jobs.ledger.promotions import DecisionKind, Evaluation, PromotionDecision
 from jobs.secret import Url
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
@@ -18,7 +18,7 @@ DAY = timedelta(days=1)
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def decision(version: int, against: int | None, day: int = 0, kind: Kind = "promotion") -> PromotionDecision:
+def decision(version: int, against: int | None, day: int = 0, kind: DecisionKind = "promotion") -> PromotionDecision:
     return PromotionDecision(
         "fraud", START, START + day * DAY, kind, "promoted", "better", "evergreen", True, version, f"{version:064}",
         against, f"{version} against {against}", {"difference": 0.03}, {"fraud_features.training_set": 7},

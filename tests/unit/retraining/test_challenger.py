@@ -20,7 +20,7 @@ from jobs.evaluation.evaluate import ContenderVersion, evaluate
 from jobs.ground_truth import held_out_scores
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import challenges, promotions
-from jobs.ledger.promotions import Kind
+from jobs.ledger.promotions import DecisionKind
 from jobs.models.catalog import new_model
 from jobs.models.protocol import Model
 from jobs.models.runtime import score
@@ -83,7 +83,7 @@ REGISTRY = Registry()
 
 
 def promoted(
-    home: Settings, made: Bundle, version: int, against: int | None, at: datetime, kind: Kind = "promotion"
+    home: Settings, made: Bundle, version: int, against: int | None, at: datetime, kind: DecisionKind = "promotion"
 ) -> None:
     row = promotions.PromotionDecision(
         "fraud", NOW, at, kind, "promoted", "better", "evergreen", True, version, made.sha256, against, f"{version}"
@@ -246,7 +246,7 @@ def test_without_a_champion_there_is_nobody_to_challenge(home: Settings) -> None
         challenger.make(lakehouse, SMALL, Champions(home), decision)
 
 
-def two_champions(home: Settings, noise: float, kind: Kind = "promotion") -> tuple[Lakehouse, datetime]:
+def two_champions(home: Settings, noise: float, kind: DecisionKind = "promotion") -> tuple[Lakehouse, datetime]:
     """A stable world in which a second champion took over on day 50, listening as badly as `noise`."""
     history = world(seed=4, days=85, delay_days=2.0)
     since, as_of = START + 50 * DAY, START + 85 * DAY

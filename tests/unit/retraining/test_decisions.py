@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from jobs import settings
 from jobs.ledger.database import LedgerUnreachable
 from jobs.retraining import decisions
-from jobs.retraining.decisions import Row
+from jobs.retraining.decisions import RecordedDecision
 from jobs.retraining.policy import Evidence, RetrainingDecision, retrain_policy
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
@@ -32,7 +32,7 @@ def evidence(day: int, drift: float = 0.2, version: int | None = None, positives
     return Evidence(as_of, {"drift": drift}, changed, known, {"drift": ("amount",)}, versions)
 
 
-def decided(home: Settings, found: Evidence, now: datetime = NOW, by: str = "run") -> Row:
+def decided(home: Settings, found: Evidence, now: datetime = NOW, by: str = "run") -> RecordedDecision:
     return decisions.decide(home, FRAUD, decisions.record_evidence(home, FRAUD, found, now), by, now)
 
 

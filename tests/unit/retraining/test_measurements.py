@@ -73,7 +73,7 @@ def test_the_page_shows_what_the_policy_decides_by(home: Settings, delivered: tu
     history = late(world(seed=3, changed_on=CHANGED, days=DAYS, shift=1.0), *delivered)
     compared = alarms = 0
     for at, seen, state in evenings(history)[::3]:
-        measurements.keep(home, FRAUD, Measurement.of(at, seen, state.measured))
+        measurements.remember(home, FRAUD, Measurement.of(at, seen, state.measured))
         kept = measurements.last(home, FRAUD, at, seen.versions)
         assert kept is not None and kept.concept == seen.concept
         if (judged := kept.judged(FRAUD.label_features, 1)) and "drift" in seen.scores:
@@ -95,7 +95,7 @@ def test_what_was_measured_on_other_tables_or_at_another_moment_is_not_taken(hom
     as_of, versions = START + 9 * DAY, {"history": 3, "champion": 1}
     measurement = Measurement(as_of, versions, None, None, None, "too few days")
     assert measurements.last(home, FRAUD, as_of, versions) is None
-    measurements.keep(home, FRAUD, measurement)
+    measurements.remember(home, FRAUD, measurement)
     kept = measurements.last(home, FRAUD, as_of, {**versions, "champion": 2})
     assert kept is not None and kept.unmeasured == "too few days" and kept.judged(frozenset(), 28) == []
     assert measurements.last(home, FRAUD, as_of, {"history": 4, "champion": 1}) is None

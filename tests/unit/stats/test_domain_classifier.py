@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jobs.stats import domain_classifier
-from jobs.stats.domain_classifier import Null, Rows
+from jobs.stats.domain_classifier import Null, RowsByDay
 
 START = date(2026, 1, 1)
 NAMES = ("a", "b", "c", "d")
@@ -23,7 +23,7 @@ def day_of(
     return values
 
 
-def world(seed: int, days: int, **planted: float) -> Rows:
+def world(seed: int, days: int, **planted: float) -> RowsByDay:
     generator = np.random.default_rng(seed)
     return {START + timedelta(days=n): day_of(generator, **planted) for n in range(days)}  # type: ignore[arg-type]
 
@@ -42,7 +42,9 @@ def test_days_drawn_alike_have_an_auc_of_one_half(known: Null) -> None:
 
 def test_no_alarm_in_stable_days(known: Null) -> None:
     rows = world(seed=1, days=28 + 40)
-    found = [domain_classifier.judge(known, rows, day, NAMES, seed=n) for n, day in enumerate(list(rows)[28:])]
+    found = [
+        domain_classifier.two_sample_test(known, rows, day, NAMES, seed=n) for n, day in enumerate(list(rows)[28:])
+    ]
     assert not [each for each in found if each.alarm or each.named]
     assert max(each.score for each in found) < 0.9
 
@@ -51,7 +53,7 @@ def test_features_that_part_ways_alarm_though_each_alone_is_as_before(known: Nul
     rows = dict(world(seed=2, days=28))
     today = START + timedelta(days=28)
     rows[today] = day_of(np.random.default_rng(3), correlation=0.9)
-    found = domain_classifier.judge(known, rows, today, NAMES, seed=0)
+    found = domain_classifier.two_sample_test(known, rows, today, NAMES, seed=0)
     assert found.alarm and set(found.named[:2]) == {"a", "b"} and found.auc > 0.65
 
 
@@ -61,7 +63,7 @@ def test_a_missing_share_alarms(known: Null) -> None:
     values = day_of(np.random.default_rng(5))
     values[:150, 2] = np.nan
     rows[today] = values
-    found = domain_classifier.judge(known, rows, today, NAMES, seed=0)
+    found = domain_classifier.two_sample_test(known, rows, today, NAMES, seed=0)
     assert found.alarm and found.named[0] == "c"
 
 
@@ -69,7 +71,9 @@ def test_a_world_that_always_wanders_from_day_to_day_is_stable() -> None:
     restless = domain_classifier.null(world(seed=6, days=35, wander=0.5), seed=0)
     assert restless.location > 0.53
     rows = world(seed=7, days=28 + 30, wander=0.5)
-    found = [domain_classifier.judge(restless, rows, day, NAMES, seed=n) for n, day in enumerate(list(rows)[28:])]
+    found = [
+        domain_classifier.two_sample_test(restless, rows, day, NAMES, seed=n) for n, day in enumerate(list(rows)[28:])
+    ]
     assert sum(each.alarm for each in found) == 0
 
 
@@ -94,4 +98,4 @@ def test_too_few_days_are_an_error(known: Null) -> None:
     with pytest.raises(ValueError, match="stable days"):
         domain_classifier.null(world(seed=0, days=34), seed=0)
     with pytest.raises(ValueError, match="same weekdays"):
-        domain_classifier.judge(known, world(seed=0, days=28), START + timedelta(days=27), NAMES, seed=0)
+        domain_classifier.two_sample_test(known, world(seed=0, days=28), START + timedelta(days=27), NAMES, seed=0)

@@ -57,7 +57,7 @@ def test_estimates_meet_the_truth_and_uncorrected_ones_miss_it(seed: int) -> Non
     naive: list[list[float]] = []
     for n in range(SEEDS):
         actions = exploration.act(acted, FIRST + timedelta(days=n), policy)
-        weights = exploration.importance(actions, policy)
+        weights = exploration.importance_weights(actions, policy)
         for estimates, of in ((corrected, weights), (naive, (weights > 0).astype(float))):
             estimates.append(
                 [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jobs.stats import overdispersion
-from jobs.stats.overdispersion import Proportion, Rate
+from jobs.stats.overdispersion import CountRate, Proportion
 
 
 @pytest.mark.parametrize(("mean", "correlation", "of"), [*product([0.1, 0.6], [0.03, 0.3], [5, 40])])
@@ -24,8 +24,8 @@ def test_tails_of_counts_are_those_of_simulated_ones() -> None:
     drawn = np.random.default_rng(0).negative_binomial(5, 5 / (5 + 20), 200_000)
     for count in (0, 5, 12, 20, 35, 60):
         both = 2 * min((drawn <= count).mean(), (drawn >= count).mean(), 0.5)
-        assert Rate(0.1, 5.0).two_sided(count, 200.0) == pytest.approx(both, abs=0.01)
-    assert Rate(0.0, 5.0).two_sided(3, 100.0) == 1
+        assert CountRate(0.1, 5.0).two_sided(count, 200.0) == pytest.approx(both, abs=0.01)
+    assert CountRate(0.0, 5.0).two_sided(3, 100.0) == 1
 
 
 @pytest.mark.parametrize(("hits", "of"), [(0, 9), (3, 9), (9, 9), (40, 50)])
@@ -36,13 +36,13 @@ def test_with_a_uniform_chance_every_number_of_hits_is_as_likely(hits: int, of: 
 
 @pytest.mark.parametrize("count", [10, 60, 400])
 def test_with_a_shape_of_one_counts_are_geometric_far_into_the_tail(count: int) -> None:
-    assert Rate(0.1, 1.0).two_sided(count, 30.0) == pytest.approx(min(1.0, 2 * (3 / 4) ** count), rel=1e-9)
+    assert CountRate(0.1, 1.0).two_sided(count, 30.0) == pytest.approx(min(1.0, 2 * (3 / 4) ** count), rel=1e-9)
 
 
 def test_the_shape_of_counts_is_found_again() -> None:
     generator = np.random.default_rng(0)
     exposure = generator.uniform(500, 1500, 4000)
     varied = generator.poisson(0.05 * exposure * generator.gamma(8, 1 / 8, 4000))
-    assert overdispersion.learn(varied, exposure).shape == pytest.approx(8, rel=0.15)
-    assert overdispersion.learn(varied, exposure).mean == pytest.approx(0.05, rel=0.05)
-    assert overdispersion.learn(generator.poisson(0.05 * exposure), exposure).shape > 200
+    assert overdispersion.learn_rate(varied, exposure).shape == pytest.approx(8, rel=0.15)
+    assert overdispersion.learn_rate(varied, exposure).mean == pytest.approx(0.05, rel=0.05)
+    assert overdispersion.learn_rate(generator.poisson(0.05 * exposure), exposure).shape > 200

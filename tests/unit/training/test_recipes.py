@@ -184,7 +184,7 @@ def test_every_recipe_that_a_model_may_name_is_found_again() -> None:
     decision = RetrainingDecision(START, True, "alarm", "", START.date(), 0)
     for asked in (decision, replace(decision, episode=None)):
         for recipe in choices_of(FRAUD, asked, "boosted"):
-            assert recipes.named(FRAUD, recipe.name) == recipe
+            assert recipes.recipe_named(FRAUD, recipe.name) == recipe
     assert not any(recipe.parts for recipe in choices_of(FRAUD, decision, "tabular_mlp"))
 
 

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from worlds.small_search import GRID, SEARCH, SPACE, objective, said
 
-from jobs.models.protocol import Report
+from jobs.models.protocol import StepReport
 from jobs.settings import ROOT
 from jobs.training import search as study
 from jobs.training import trials as stored
 from jobs.training.search import TuningFailed
 
 
-def jittery(parameters: Mapping[str, Any], report: Report) -> Mapping[str, float]:
+def jittery(parameters: Mapping[str, Any], report: StepReport) -> Mapping[str, float]:
     time.sleep((os.getpid() * 7 + threading.get_ident() + time.perf_counter_ns()) % 7 / 500)
     return objective(parameters, report)
 
@@ -71,7 +71,7 @@ def test_poor_trials_are_stopped_early_and_good_ones_are_not(tmp_path: Path, pru
 
 
 def test_a_trial_that_raises_fails_alone_and_all_failing_is_an_error(tmp_path: Path) -> None:
-    def sometimes(parameters: Mapping[str, Any], report: Report) -> Mapping[str, float]:
+    def sometimes(parameters: Mapping[str, Any], report: StepReport) -> Mapping[str, float]:
         if parameters["kind"] == "steep":
             raise ValueError("no steep ones today")
         return objective(parameters, report)
@@ -89,7 +89,7 @@ def test_finished_trials_are_not_run_again_and_progress_is_told(tmp_path: Path) 
     study.run(SEARCH, objective, tmp_path, progress=lambda done, total: told.append((done, total)))
     assert told == [(done, 16) for done in range(1, 17)]
 
-    def never(parameters: Mapping[str, Any], report: Report) -> Mapping[str, float]:
+    def never(parameters: Mapping[str, Any], report: StepReport) -> Mapping[str, float]:
         raise AssertionError("ran again")
 
     assert [t.state for t in study.run(SEARCH, never, tmp_path)].count("fail") == 0

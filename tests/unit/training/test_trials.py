@@ -32,6 +32,6 @@ def test_a_database_keeps_trials_as_a_journal_does(
 
 def test_importance_names_what_matters(tmp_path: Path) -> None:
     ended = search.run(replace(SEARCH, trials=30, pruner="none", sampler="random"), objective, tmp_path)
-    shares = trials.importance(ended, SPACE)
+    shares = trials.parameter_importance(ended, SPACE)
     assert max(shares, key=lambda name: shares[name]) == "x" and sum(shares.values()) == pytest.approx(1)
-    assert trials.importance(ended[:2], SPACE) == {}
+    assert trials.parameter_importance(ended[:2], SPACE) == {}

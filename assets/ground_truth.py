@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
@@ -19,6 +19,12 @@ from jobs.problem import Problem
 from jobs.registry.champion_bundles import Champions
 from jobs.times import day_number
 from jobs.use_case import UseCase
+
+if TYPE_CHECKING:
+    from jobs.ground_truth.estimates_table import Expectation
+    from jobs.ground_truth.label_maturity import Maturity
+    from jobs.ground_truth.labelled_scores import LabelledEvents
+    from jobs.ground_truth.performance import ScoredEvents
 
 SHOWN_DAYS, POOLED_DAYS = 21, 14
 NOTHING_SCORED = "the nightly log holds no scores yet"
@@ -55,38 +61,36 @@ def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
         if not len(recent):
             return dg.MaterializeResult(metadata={"notes": "no events yet"})
         maturity = job.maturity(recent.labelled)
-        delay, days = recent.labelled.delay, np.array(maturity.days, dtype="datetime64[D]")
-        mature = maturity.mature()
-        rows = {
-            "day": days.astype(str),
-            "events": maturity.rows,
-            "share of truth in": maturity.share.round(3),
-            "positives known": maturity.positives,
-            "still to come": [f"{n:.0f} ± {d:.0f}" for n, d in zip(maturity.to_come, maturity.deviation, strict=True)],
-            "judged": mature,
-        }
-        return dg.MaterializeResult(
-            metadata={
-                "days_judged": int(mature.sum()),
-                "judged_until": str(days[mature][-1]) if mature.any() else "none yet",
-                "mature_after_days": round(delay.bound(job.MATURE), 1),
-                "median_delay_days": round(delay.bound(0.5), 1),
-                "reports_learned_from": delay.reports,
-                "reports_heard_until": _instant(recent.labelled.reported_until),
-                "positives_to_come": float(maturity.to_come.sum()),
-                "maturity": monitoring.delay_and_maturity(
-                    delay.ages,
-                    delay.shares,
-                    use_case.label_maturity / timedelta(days=1),
-                    days,
-                    maturity.share,
-                    job.MATURE,
-                ),
-                "days": markdown_table(pa.table(rows).slice(max(0, len(days) - SHOWN_DAYS))),
-            }
-        )
+        return dg.MaterializeResult(metadata=_maturity_shown(use_case, recent.labelled, maturity, job.MATURE))
 
     return label_maturity
+
+
+def _maturity_shown(
+    use_case: UseCase, labelled: "LabelledEvents", maturity: "Maturity", mature_share: float
+) -> dict[str, Any]:
+    delay, days = labelled.delay, np.array(maturity.days, dtype="datetime64[D]")
+    mature = maturity.mature()
+    rows = {
+        "day": days.astype(str),
+        "events": maturity.rows,
+        "share of truth in": maturity.share.round(3),
+        "positives known": maturity.positives,
+        "still to come": [f"{n:.0f} ± {d:.0f}" for n, d in zip(maturity.to_come, maturity.deviation, strict=True)],
+        "judged": mature,
+    }
+    declared_days = use_case.label_maturity / timedelta(days=1)
+    return {
+        "days_judged": int(mature.sum()),
+        "judged_until": str(days[mature][-1]) if mature.any() else "none yet",
+        "mature_after_days": round(delay.bound(mature_share), 1),
+        "median_delay_days": round(delay.bound(0.5), 1),
+        "reports_learned_from": delay.reports,
+        "reports_heard_until": _instant(labelled.reported_until),
+        "positives_to_come": float(maturity.to_come.sum()),
+        "maturity": monitoring.delay_and_maturity(delay, declared_days, maturity, mature_share),
+        "days": markdown_table(pa.table(rows).slice(max(0, len(days) - SHOWN_DAYS))),
+    }
 
 
 def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
@@ -111,26 +115,31 @@ def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         recorded = performance_table.record(lakehouse, use_case, problem, result.scored)
         notes = [*result.left_out, *([AHEAD] if recorded.ahead else [])]
         rows = performance_table.read(lakehouse, use_case, outcomes.first_day(use_case, as_of))
-        rows = rows.filter(pl.col("event_date") <= as_of.date())
-        every = rows.filter(pl.col("slice") == "all")
-        judged = every.filter("judged")
-        shown = ["average_precision", "auc_roc", f"precision_at_{problem.review.capacity}", "money_saved"]
-        pooled = _pooled(result.scored, problem, judged)
+        every = rows.filter((pl.col("event_date") <= as_of.date()) & (pl.col("slice") == "all"))
         return dg.MaterializeResult(
             metadata={
                 **({"notes": "\n".join(notes)} if notes else {}),
                 **describe(context, lakehouse, performance_table.table(use_case), (), performance_table.DESCRIPTIONS),
                 "days_written": len(recorded.days),
-                "days_judged": judged["event_date"].n_unique(),
-                "days_provisional": every.filter(~pl.col("judged"))["event_date"].n_unique(),
-                **(_numbers(pooled[-1].metrics) if pooled else {}),
-                "over_time": monitoring.over_time(every, shown),
-                "days": _wide(every, SHOWN_DAYS),
-                **({f"slices_of_{POOLED_DAYS}_days": _slices(pooled)} if pooled else {}),
+                **_performance_shown(result.scored, problem, every),
             }
         )
 
     return performance
+
+
+def _performance_shown(scored: "ScoredEvents", problem: Problem, every: pl.DataFrame) -> dict[str, Any]:
+    judged = every.filter("judged")
+    metrics = ["average_precision", "auc_roc", f"precision_at_{problem.review.capacity}", "money_saved"]
+    pooled = _pooled(scored, problem, judged)
+    return {
+        "days_judged": judged["event_date"].n_unique(),
+        "days_provisional": every.filter(~pl.col("judged"))["event_date"].n_unique(),
+        **(_numbers(pooled[-1].metrics) if pooled else {}),
+        "over_time": monitoring.over_time(every, metrics),
+        "days": _wide(every, SHOWN_DAYS),
+        **({f"slices_of_{POOLED_DAYS}_days": _slices(pooled)} if pooled else {}),
+    }
 
 
 def _wide(every: pl.DataFrame, days: int) -> dg.MetadataValue:
@@ -140,8 +149,8 @@ def _wide(every: pl.DataFrame, days: int) -> dg.MetadataValue:
     return markdown_table(wide.tail(days).to_arrow())
 
 
-def _pooled(scored: Any, problem: Problem, judged: pl.DataFrame) -> list[Any]:
-    """Performance on the latest judged days together, which says more than means of daily rankings; all rows last."""
+def _pooled(scored: "ScoredEvents", problem: Problem, judged: pl.DataFrame) -> list[Any]:
+    """Performance on the latest judged days together, which is steadier than means of daily rankings; all rows last."""
     from jobs.ground_truth.performance import EVERYTHING, performance
 
     if judged.is_empty():
@@ -196,16 +205,11 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         since = outcomes.first_day(use_case, as_of)
         estimates = estimates_table.read(lakehouse, use_case, since).filter(pl.col("made_on") <= as_of.date())
         real = performance_table.read(lakehouse, use_case, since).filter(pl.col("slice") == "all")
-        trusted = all(day.trusted for day in expected.days)
         return dg.MaterializeResult(
             metadata={
-                **({} if trusted else {"notes": _distrust(expected)}),
                 **describe(context, lakehouse, estimates_table.table(use_case), (), estimates_table.DESCRIPTIONS),
                 "model_version": champion[0],
-                "trusted": trusted,
-                "calibrated_on_positives": expected.calibration.positives,
-                "concept_drift_score": expected.concept.score,
-                "calibration_drift_score": expected.calibration_drift.score,
+                **_expected_shown(expected),
                 **_errors(estimates, real),
                 **_latest(expected.days),
                 **_estimate_pictures(estimates, real),
@@ -215,7 +219,18 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
     return estimate
 
 
-def _distrust(expected: Any) -> str:
+def _expected_shown(expected: "Expectation") -> dict[str, Any]:
+    trusted = all(day.trusted for day in expected.days)
+    return {
+        **({} if trusted else {"notes": _distrust(expected)}),
+        "trusted": trusted,
+        "calibrated_on_positives": expected.calibration.positives,
+        "concept_drift_score": expected.concept.score,
+        "calibration_drift_score": expected.calibration_drift.score,
+    }
+
+
+def _distrust(expected: "Expectation") -> str:
     if expected.concept.alarm:
         return "not to be trusted: what is positive has changed (concept drift)"
     if expected.calibration_drift.alarm:

@@ -111,7 +111,7 @@ def _handbook(lakehouse: Lakehouse) -> dict[str, Any]:
     for name, model in _models().items():
         began = time.perf_counter()
         scores = model(scaled[train], labels[train], scaled[test])
-        found = backtest.measured(rows.filter(pl.Series(test)), scores, FRAUD, _problem())
+        found = backtest.fold_metrics(rows.filter(pl.Series(test)), scores, FRAUD, _problem())
         mine = {metric: round(found[metric], 4) for metric in METRICS}
         result["models"][name] = mine | {
             "published": PUBLISHED[name],

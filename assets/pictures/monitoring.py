@@ -2,29 +2,35 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from assets.metadata import figure_and_axes, picture
+
+if TYPE_CHECKING:
+    from jobs.ground_truth.label_delay import Delay
+    from jobs.ground_truth.label_maturity import Maturity
 
 BLUE, GREEN, RED, GREY = "#1565c0", "#2e7d32", "#c62828", "#9e9e9e"
 SHOWN_FEATURES = 20
 
 
 def delay_and_maturity(
-    ages: Any, shares: Any, declared: float, days: Any, maturity: Any, line: float
+    delay: "Delay", declared_days: float, maturity: "Maturity", mature_share: float
 ) -> dg.MetadataValue:
     """Left: share of reports that are in, by age in days. Right: label maturity per day, and where it is judged."""
+    days = np.array(maturity.days, dtype="datetime64[D]")
     figure, [left, right] = figure_and_axes(1, 2, 9, 2.2)
-    left.step(ages, shares, where="post", color=BLUE)
-    left.axvline(declared, color=GREY, linewidth=0.8, linestyle="--")
+    left.step(delay.ages, delay.shares, where="post", color=BLUE)
+    left.axvline(declared_days, color=GREY, linewidth=0.8, linestyle="--")
     left.set_ylim(0, 1)
-    left.set_xlim(0, max(2 * declared, 1))
+    left.set_xlim(0, max(2 * declared_days, 1))
     left.set_title("share of reports in, by age in days (dashed: declared maturity)", fontsize=8)
-    right.fill_between(days, maturity, step="mid", alpha=0.6, color=GREEN)
-    right.axhline(line, color=GREY, linewidth=0.8, linestyle="--")
+    right.fill_between(days, maturity.share, step="mid", alpha=0.6, color=GREEN)
+    right.axhline(mature_share, color=GREY, linewidth=0.8, linestyle="--")
     right.set_ylim(0, 1)
     right.set_title("label maturity of each day (dashed: judged from here on)", fontsize=8)
     right.set_xticks(days[:: max(1, len(days) // 4)])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
@@ -83,17 +83,14 @@ def queue(
     """
     if capacity < 0 or np.isnan(scores).any():
         raise Invalid(f"review queue: expected a capacity >= 0 and finite scores, found {capacity}; score again")
+    entity = np.arange(len(scores)) if entities is None else np.unique(np.asarray(entities), return_inverse=True)[1]
     unreviewed = np.ones(len(scores), np.bool_) if reviewed is None else ~reviewed
-    of = np.arange(len(scores)) if entities is None else np.unique(np.asarray(entities), return_inverse=True)[1]
+    picking = _Picking(unreviewed, entity, shares.per_entity)
     drawn, unsure = int(capacity * shares.random), int(capacity * shares.uncertainty)
-    picked: Counter[int] = Counter()
     risk = scores if amounts is None else scores * amounts
-    risky = _first(
-        np.argsort(-risk, kind="stable"), capacity - drawn - unsure, unreviewed, of, picked, shares.per_entity
-    )
-    nearest = np.argsort(np.abs(scores - threshold), kind="stable")
-    doubtful = _first(nearest, unsure, unreviewed, of, picked, shares.per_entity)
-    others = np.flatnonzero(unreviewed)
+    risky = picking.first(np.argsort(-risk, kind="stable"), capacity - drawn - unsure)
+    doubtful = picking.first(np.argsort(np.abs(scores - threshold), kind="stable"), unsure)
+    others = np.flatnonzero(picking.unreviewed)
     count = min(capacity - len(risky) - len(doubtful), len(others))
     lot = np.random.default_rng((seed, day.toordinal())).choice(others, count, replace=False)
     chance = count / max(1, len(others))
@@ -105,15 +102,24 @@ def queue(
     )
 
 
-def _first(order: Iterable[int], count: int, unreviewed: Bools, of: Ints, picked: Counter[int], most: int) -> list[int]:
-    """The first `count` places that are `unreviewed`, at most `most` of an entity; they are reviewed from then on."""
-    places: list[int] = []
-    for place in order:
-        if len(places) == count:
-            break
-        entity = int(of[place])
-        if unreviewed[place] and picked[entity] < most:
-            places.append(int(place))
-            picked[entity] += 1
-            unreviewed[place] = False
-    return places
+@dataclass(eq=False)
+class _Picking:
+    """The events that are still to be picked from, and how many of each entity were."""
+
+    unreviewed: Bools
+    entity: Ints
+    per_entity: int
+    picked: Counter[int] = field(default_factory=Counter)
+
+    def first(self, order: Iterable[int], count: int) -> list[int]:
+        """The first `count` unreviewed places in this order, within the limit of their entities; they are picked."""
+        places: list[int] = []
+        for place in order:
+            if len(places) == count:
+                break
+            entity = int(self.entity[place])
+            if self.unreviewed[place] and self.picked[entity] < self.per_entity:
+                places.append(int(place))
+                self.picked[entity] += 1
+                self.unreviewed[place] = False
+        return places

@@ -6,6 +6,7 @@ The one place where a backtest tunes; what is tuned and how a model is fitted st
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,43 +24,45 @@ if TYPE_CHECKING:
     import optuna
 
 
+@dataclass(frozen=True, eq=False)
+class FoldWindow:
+    """Where the known rows are cut: the latest `validation` of them choose among what learned from the others."""
+
+    times: npt.NDArray[np.int64]
+    """Of the known rows, ascending, in microseconds."""
+    validation: timedelta
+    delay: timedelta
+    """Rows younger than this when the window begins are not trained on: their labels were not known yet."""
+
+
 def searched(
-    families: Sequence[Family],
-    examples: Examples,
-    times: npt.NDArray[np.int64],
-    validation: timedelta,
-    delay: timedelta,
-    trials: int,
-    seed: int,
+    families: Sequence[Family], examples: Examples, window: FoldWindow, trials: int, seed: int
 ) -> tuple[Family, Mapping[str, Any]]:
-    """The family and parameters of the highest average precision on the latest `validation` of the known rows.
+    """The family and parameters of the highest average precision on the latest of the known rows.
 
-    One family without trials is taken as declared. Rows younger than `delay` at the start of that window, whose labels
-    were not known yet, are not trained on.
-
-    Args:
-        times: of the known rows, ascending, in microseconds.
+    One family without trials is taken as declared.
 
     Raises:
         ValueError: too few days are known for a validation window with positives on both sides.
     """
     if len(families) == 1 and trials == 0:
         return families[0], families[0].fixed
-    train, valid = _parts(examples, times, validation, delay)
+    train, valid = _parts(examples, window)
     candidates = [(family, *_best(family, train, valid, trials, seed)) for family in families]
     family, parameters, _ = max(candidates, key=lambda entry: entry[2])
     return family, parameters
 
 
-def _parts(
-    examples: Examples, times: npt.NDArray[np.int64], validation: timedelta, delay: timedelta
-) -> tuple[Examples, Examples]:
-    start = int(times[-1]) - validation // timedelta(microseconds=1)
-    train, valid = examples.rows(times <= start - delay // timedelta(microseconds=1)), examples.rows(times > start)
+def _parts(examples: Examples, window: FoldWindow) -> tuple[Examples, Examples]:
+    microsecond = timedelta(microseconds=1)
+    start = int(window.times[-1]) - window.validation // microsecond
+    train = examples.rows(window.times <= start - window.delay // microsecond)
+    valid = examples.rows(window.times > start)
     if not train.labels.any() or not valid.labels.any():
         raise Invalid(
-            f"comparing families or parameters needs positives among the last {validation.days} known days and before "
-            f"them; found {int(valid.labels.sum())} and {int(train.labels.sum())}; begin later, or name one family"
+            f"comparing families or parameters needs positives among the last {window.validation.days} known days and "
+            f"before them; found {int(valid.labels.sum())} and {int(train.labels.sum())}; begin later, or "
+            "name one family"
         )
     return train, valid
 

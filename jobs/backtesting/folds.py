@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from jobs.backtesting.fold_search import searched
+from jobs.backtesting.fold_search import FoldWindow, searched
 from jobs.datasets.training_rows import sampled
 from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import PARTITION, Lakehouse
@@ -72,12 +72,7 @@ class Fold:
 
 
 def run(
-    lakehouse: Lakehouse,
-    use_case: UseCase,
-    fold: Fold,
-    families: Sequence[str] = (),
-    trials: int = 0,
-    seed: int = 0,
+    lakehouse: Lakehouse, use_case: UseCase, fold: Fold, families: Sequence[str] = (), trials: int = 0, seed: int = 0
 ) -> dict[str, Any]:
     """Train and measure one fold; the training set must hold every row of the file, with its label in the end.
 
@@ -98,12 +93,12 @@ def run(
     train = _examples(known, names, KNOWN)
     _check_known(train, fold)
     times = known[use_case.event_timestamp].dt.epoch("us").to_numpy()
-    family, parameters = searched(chosen, train, times, problem.validation_window, fold.delay_days * DAY, trials, seed)
+    window = FoldWindow(times, problem.validation_window, fold.delay_days * DAY)
+    family, parameters = searched(chosen, train, window, trials, seed)
     model = fitted(family, parameters, train, seed)
     scores = model.predict(_examples(test, names, use_case.label).features)
-    cards = problem.review.cards
     return {
-        **measured(test, scores, use_case, problem),
+        **fold_metrics(test, scores, use_case, problem),
         "train_rows": len(train),
         "test_rows": len(test),
         "test_frauds": int(test[use_case.label].sum()),
@@ -116,7 +111,7 @@ def run(
         "negative_rate": family.negative_rate,
         "trials": trials,
         "seed": seed,
-        "cards": cards,
+        "cards": problem.review.cards,
         "features": list(names),
     }
 
@@ -152,7 +147,7 @@ def in_test_set(
     return in_test_days & (first_days[card] >= ordinals - fold.delay_days)
 
 
-def measured(
+def fold_metrics(
     test: pl.DataFrame, scores: npt.NDArray[np.float64], use_case: UseCase, problem: Problem
 ) -> dict[str, Any]:
     """The handbook's three metrics."""

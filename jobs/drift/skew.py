@@ -39,6 +39,10 @@ class LogColumns:
     event_timestamp: str
     entities: tuple[str, ...]
 
+    @property
+    def names(self) -> list[str]:
+        return [self.event_id, self.event_timestamp, *self.entities]
+
 
 @dataclass(frozen=True)
 class FeatureSkew:

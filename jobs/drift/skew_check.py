@@ -1,4 +1,4 @@
-"""What the nightly log says a model was served, against offline values computed anew for the same events.
+"""Features that a model was served, by the nightly log, against offline values computed anew for the same events.
 
 The last days that were scored, of a part of the entities; how values are compared is in `jobs.drift.skew`.
 """
@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from jobs.datasets import event_rows
+from jobs.datasets.event_rows import InputVersions
 from jobs.drift.skew import LogColumns, Skew, compare
 from jobs.lakehouse.tables import PARTITION, Lakehouse
-from jobs.problem import Problem
 from jobs.scoring import prediction_log
 from jobs.scoring.logged_days import LoggedDays
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, problem_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 DAYS, ROWS = 3, 20_000
 """Days and, about, rows that are compared."""
@@ -46,7 +49,6 @@ def first_day(as_of: datetime) -> date:
 def check(
     lakehouse: Lakehouse,
     use_case: UseCase,
-    problem: Problem,
     logged: LoggedDays,
     features: Sequence[str],
     as_of: datetime,
@@ -67,22 +69,22 @@ def check(
     from jobs.feature_store.store import open_store
 
     days = logged.days[-DAYS:]
-    chosen = _part(problem.cluster_key, sum(logged.rows[day] for day in days), rows)
+    chosen = _part(problem_of(use_case).cluster_key, sum(logged.rows[day] for day in days), rows)
     keys = LogColumns(use_case.event_id, use_case.event_timestamp, use_case.entities)
-    own = [keys.event_id, keys.event_timestamp, *keys.entities]
     log = lakehouse.read(prediction_log.table(use_case)).where(logged.where(days)).where(chosen)
-    logged_features = [name for name in features if name in log.columns]
-    served = log.select(*own, *logged_features).toArrow()
+    served = _columns(log, keys, features)
     inputs = event_rows.inputs(lakehouse, use_case, [use_case.events], as_of, "offline values")
     store = open_store(lakehouse, use_case, inputs.versions)
     events = event_rows.known(lakehouse, use_case, inputs.versions, as_of, days).where(chosen)
     frame = event_rows.with_features(store, use_case, events.selectExpr(*event_rows.columns(use_case, events)))
-    offline = frame.select(*own, *(name for name in features if name in frame.columns)).toArrow()
+    offline = _columns(frame, keys, features)
     skew = compare(served, offline, keys, features)
     if skew.features:
         # Events at the edges of windows are looked up only where there is something to explain.
-        older = _older(lakehouse, use_case, inputs.versions, as_of, min(days), own, chosen)
-        skew = compare(served, offline, keys, features, reaches(use_case), older.cast(offline.select(own).schema))
+        older = _columns(_older(lakehouse, use_case, inputs, min(days)).where(chosen), keys, ())
+        skew = compare(
+            served, offline, keys, features, reaches(use_case), older.cast(offline.select(keys.names).schema)
+        )
     return Checked(skew, days, logged.model_version, tuple(features))
 
 
@@ -95,21 +97,17 @@ def reaches(use_case: UseCase) -> Mapping[str, tuple[str, timedelta]]:
     }
 
 
-def _older(
-    lakehouse: Lakehouse,
-    use_case: UseCase,
-    versions: Mapping[str, int],
-    as_of: datetime,
-    before: date,
-    own: Sequence[str],
-    chosen: str,
-) -> pa.Table:
+def _columns(frame: DataFrame, keys: LogColumns, features: Sequence[str]) -> pa.Table:
+    """The keys of the rows and their features, as far as they are there."""
+    return frame.select(*keys.names, *(name for name in features if name in frame.columns)).toArrow()
+
+
+def _older(lakehouse: Lakehouse, use_case: UseCase, inputs: InputVersions, before: date) -> DataFrame:
     """Events that windows of the compared ones reach back to; without features."""
     reach = max((far for _, far in reaches(use_case).values()), default=timedelta(0))
     first = before - reach - timedelta(days=1)
     days = f"{PARTITION} >= date '{first}' and {PARTITION} < date '{before}'"
-    events: Any = event_rows.known(lakehouse, use_case, versions, as_of, None).where(days).where(chosen)
-    return events.select(*own).toArrow()
+    return event_rows.known(lakehouse, use_case, inputs.versions, inputs.as_of, None).where(days)
 
 
 def _part(block: str, rows_held: int, rows_wanted: int) -> str:

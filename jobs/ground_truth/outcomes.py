@@ -6,7 +6,7 @@ Read without an engine, of a bounded number of days, and of the log only the col
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.arrays import Ints
+from jobs.arrays import Bools, Ints
 from jobs.datasets.slices import masks
 from jobs.ground_truth.label_delay import learn_delay
 from jobs.ground_truth.labelled_scores import LabelledEvents
@@ -80,7 +80,7 @@ def events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: Se
     The lakehouse holds those that were read last: the steps of a run look at the same.
     """
     own, problem = lakehouse.schema(use_case.events).names, problem_of(use_case)
-    needed = [problem.cluster_key, problem.amount, *_asked(use_case, problem.slices)]
+    needed = [problem.cluster_key, problem.amount, *_needed(use_case, problem.slices)]
     names = [*columns, *(name for name in dict.fromkeys(needed) if name in own and name not in columns)]
     key = (use_case.name, lakehouse.versions([use_case.events, use_case.labels]), as_of, set(names))
     return lakehouse.read_once("recent events", key, lambda: _events(lakehouse, use_case, as_of, names))
@@ -128,26 +128,36 @@ def outcomes(
     if not lakehouse.exists(log):
         return None
     own, logged = lakehouse.schema(use_case.events).names, lakehouse.schema(log).names
-    needed = [problem.cluster_key, problem.amount, *_asked(use_case, slices)]
-    recent = events(lakehouse, use_case, as_of, [name for name in dict.fromkeys(needed) if name in own])
-    features = [name for name in dict.fromkeys(needed) if name not in own and name in logged]
-    rows = lakehouse.to_arrow(
-        log,
-        columns=[use_case.event_id, SCORE, "model_version", *features],
-        filters=[(PARTITION, ">=", first_day(use_case, as_of)), ("origin", "=", prediction_log.NIGHTLY)],
-    )
-    # What is drawn by row must not depend on the order of files.
-    rows = rows.sort_by(use_case.event_id)
+    needed = dict.fromkeys([problem.cluster_key, problem.amount, *_needed(use_case, slices)])
+    recent = events(lakehouse, use_case, as_of, [name for name in needed if name in own])
+    features = [name for name in needed if name not in own and name in logged]
+    rows = _logged_scores(lakehouse, use_case, as_of, features)
     place, row = recent.places(values(rows[use_case.event_id]))
     if not len(place):
         return None
     rows, of_event = rows.take(row), recent.table.take(place)
     for name in features:
         of_event = of_event.append_column(name, rows[name])
-    judged_slices, missing = _there(slices, of_event.column_names)
+    judged_slices, missing = _judged_slices(slices, of_event.column_names)
     inside, left_out = masks(lakehouse, use_case, judged_slices, of_event, as_of)
-    labelled = recent.labelled.rows(place)
-    scored = ScoredEvents(
+    scored = _scored(recent.labelled.rows(place), rows, of_event, problem, inside)
+    return Outcomes(recent, scored, (*missing, *left_out))
+
+
+def _logged_scores(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, features: Sequence[str]) -> pa.Table:
+    rows = lakehouse.to_arrow(
+        prediction_log.table(use_case),
+        columns=[use_case.event_id, SCORE, "model_version", *features],
+        filters=[(PARTITION, ">=", first_day(use_case, as_of)), ("origin", "=", prediction_log.NIGHTLY)],
+    )
+    # What is drawn by row must not depend on the order of files.
+    return rows.sort_by(use_case.event_id)
+
+
+def _scored(
+    labelled: LabelledEvents, rows: pa.Table, of_event: pa.Table, problem: Problem, slices: Mapping[str, Bools]
+) -> ScoredEvents:
+    return ScoredEvents(
         times=labelled.times,
         scores=rows[SCORE].to_numpy().astype(np.float64),
         versions=rows["model_version"].to_numpy(),
@@ -156,10 +166,9 @@ def outcomes(
         known_at=labelled.known_at,
         positive=labelled.positive,
         delay=labelled.delay,
-        as_of=as_of,
-        slices=inside,
+        as_of=labelled.as_of,
+        slices=slices,
     )
-    return Outcomes(recent, scored, (*missing, *left_out))
 
 
 def values(column: pa.ChunkedArray) -> Any:
@@ -175,14 +184,16 @@ def moments(column: pa.ChunkedArray) -> Times:
     return times
 
 
-def _asked(use_case: UseCase, slices: Sequence[Slice | Groups]) -> list[str]:
+def _needed(use_case: UseCase, slices: Sequence[Slice | Groups]) -> list[str]:
     """Columns that slices are made of: their own, or the key of the profile that has it."""
     return [
         name for each in slices for name in ([each.column] if each.source is None else use_case.source(each.source).key)
     ]
 
 
-def _there(slices: Sequence[Slice | Groups], names: Sequence[str]) -> tuple[list[Slice | Groups], tuple[str, ...]]:
+def _judged_slices(
+    slices: Sequence[Slice | Groups], names: Sequence[str]
+) -> tuple[list[Slice | Groups], tuple[str, ...]]:
     judged = [each for each in slices if each.source is not None or each.column in names]
     left_out = [each for each in slices if each not in judged]
     return judged, tuple(f"slice {each.name}: no model of these days used {each.column}" for each in left_out)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds.examples import with_examples
 
-from jobs.backtesting.fold_search import searched
+from jobs.backtesting.fold_search import FoldWindow, searched
 from jobs.backtesting.folds import BacktestError, Fold, in_test_set
 from jobs.datasets.training_rows import sampled
 from jobs.models.protocol import Examples
@@ -74,7 +74,7 @@ def search(
 ) -> tuple[Family, dict[str, object]]:
     known = known or examples()
     times = np.arange(len(known)) * 86_400_000_000
-    family, parameters = searched(families, known, times, 100 * DAY, 7 * DAY, trials, seed=0)
+    family, parameters = searched(families, known, FoldWindow(times, 100 * DAY, 7 * DAY), trials, seed=0)
     return family, dict(parameters)
 
 

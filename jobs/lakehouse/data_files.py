@@ -15,8 +15,8 @@ from urllib.parse import unquote
 import pyarrow as pa
 from pyarrow import fs
 
+from jobs.lakehouse import table_log
 from jobs.lakehouse.file_statistics import ROUNDED
-from jobs.lakehouse.write_proof import columns
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,7 +29,7 @@ PLAIN_READER = 1
 
 
 @dataclass(frozen=True)
-class DataFile:
+class TableFile:
     """One Parquet file of a table."""
 
     path: str
@@ -52,7 +52,7 @@ class DataFiles:
     Stands for a `pyarrow.Table` wherever only `num_rows`, `column_names`, `schema` and some of its columns are needed.
     """
 
-    files: tuple[DataFile, ...]
+    files: tuple[TableFile, ...]
     stored: pa.Schema
     columns: Mapping[str, str]
     """Name of each column -> its name in the files."""
@@ -103,9 +103,9 @@ def data_files(delta: DeltaTable) -> DataFiles | None:
     if not actions.num_rows or actions["num_records"].null_count:
         return None
     partitions = delta.metadata().partition_columns
-    stored = pa.schema([f for f in columns(delta) if f.name not in partitions])
+    stored = pa.schema([f for f in table_log.schema(delta) if f.name not in partitions])
     files = [
-        DataFile(_path(folder, action["path"]), action["num_records"], _spans(action, stored))
+        TableFile(_path(folder, action["path"]), action["num_records"], _spans(action, stored))
         for action in sorted(actions.to_pylist(), key=lambda action: str(action["path"]))
     ]
     return DataFiles(tuple(files), stored, {name: name for name in stored.names})
@@ -145,7 +145,7 @@ def local_dataset(delta: DeltaTable) -> Dataset | None:
         return None
     from pyarrow import dataset  # imports pandas
 
-    schema, disk, form = columns(delta), fs.LocalFileSystem(), dataset.ParquetFileFormat()
+    schema, disk, form = table_log.schema(delta), fs.LocalFileSystem(), dataset.ParquetFileFormat()
     actions = pa.table(delta.get_add_actions(flatten=True))
     by = [schema.field(name) for name in delta.metadata().partition_columns]
 

@@ -1,15 +1,20 @@
-"""Which Delta tables exist: those whose log has a commit. Decided here for all: engine, dbt, delta-rs, commands.
+"""Which Delta tables exist, and with which columns, by their logs: for engine, dbt, delta-rs and commands alike.
 
 A disk that was full, or a kill, leaves folders that were meant to become tables: they are no tables, and the next write
-makes them one. What a table holds: see `jobs.lakehouse.tables`.
+makes them one: a table is what has a commit. What it holds: see `jobs.lakehouse.tables`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pyarrow import fs
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 COMMIT = re.compile(r"\d{20}\.(json|checkpoint\.(.*\.)?parquet)")
 """Names of commits and checkpoints (Delta protocol, "Delta Log Entries", "Checkpoints")."""
@@ -27,6 +32,11 @@ def exists(path: str) -> bool:
     """Whether the log of the table at a path or URL has a commit; an empty file is none."""
     store, folder = located(path)
     return any(entry.size for entry in _commits(store, folder))
+
+
+def schema(delta: DeltaTable) -> pa.Schema:
+    """The columns of a table, as Arrow has them."""
+    return pa.schema(delta.schema().to_arrow())
 
 
 def find_tables(warehouse: str) -> list[str]:

@@ -20,7 +20,7 @@ from jobs.lakehouse import arrow_writer, engine, file_statistics, table_log
 from jobs.lakehouse.commit_state import keeping, user_metadata
 from jobs.lakehouse.data_files import DataFiles, data_files, local_dataset, scan
 from jobs.lakehouse.session_catalog import register, register_table
-from jobs.lakehouse.write_proof import WritableRows, WriteMismatch, check_schema, columns, rows_of_commit
+from jobs.lakehouse.write_proof import WritableRows, WriteMismatch, check_schema, rows_of_commit
 from jobs.settings import Settings
 from jobs.state_files import file_lock
 
@@ -141,7 +141,7 @@ class Lakehouse:
         return dataset.dataset(f"{folder}/{unquote(file)}", format="parquet", filesystem=store).head(rows)
 
     def schema(self, table: str, version: int | None = None) -> pa.Schema:
-        return columns(self.delta(table, version))
+        return table_log.schema(self.delta(table, version))
 
     def write(
         self,
@@ -179,24 +179,21 @@ class Lakehouse:
             new = {} if existing is not None else file_statistics.properties(schema, partition_by)
             options = {"userMetadata": user_metadata(state or {}), **new}
             _writer(rows_in, mode, where, by, options).save(self.path(table))
-        after = self.version(table)
-        if existing is None:
-            register_table(spark, self.path(table), table, embedded=self.settings.spark_remote is None)
-        self._check_rows(table, (before, after), rows, where)
-        if after is None:
-            raise WriteMismatch(f"{table}: the engine reported success, but there is no table at {self.path(table)}")
+        after = self._written_version(table, is_new=existing is None)
+        if rows is not None:
+            self._check_rows(table, (before, after), rows, where)
         return after
 
-    def _check_rows(
-        self,
-        table: str,
-        versions: tuple[int | None, int | None],
-        rows_written: int | None,
-        where: str | None,
-    ) -> None:
+    def _written_version(self, table: str, is_new: bool) -> int:
+        after = self.version(table)
+        if after is None:
+            raise WriteMismatch(f"{table}: the engine reported success, but there is no table at {self.path(table)}")
+        if is_new:
+            register_table(self.spark, self.path(table), table, embedded=self.settings.spark_remote is None)
+        return after
+
+    def _check_rows(self, table: str, versions: tuple[int | None, int], rows_written: int, where: str | None) -> None:
         before, after = versions
-        if rows_written is None or after is None:
-            return
         arrived = 0 if after == before and where is None else self._arrived(table, after, where)
         if arrived == rows_written:
             return
@@ -232,7 +229,7 @@ class Lakehouse:
         """Set table properties, and those of `file_statistics`, where they differ; `state` goes on."""
         delta = self.delta(table)
         metadata = delta.metadata()
-        needed = {**properties, **file_statistics.properties(columns(delta), metadata.partition_columns)}
+        needed = {**properties, **file_statistics.properties(table_log.schema(delta), metadata.partition_columns)}
         if needed.items() - metadata.configuration.items():
             delta.alter.set_table_properties(needed, commit_properties=keeping(state or {}))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import pyarrow as pa
 
 from jobs.errors import EvergreenError
+from jobs.lakehouse import table_log
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -24,29 +25,24 @@ class WriteMismatch(EvergreenError, RuntimeError):
     """What arrived in a table is not what was meant to be written."""
 
 
-def check_schema(table: str, rows: WritableRows, meant: pa.Schema, there: DeltaTable | None) -> None:
-    """Compare the columns of rows to be written, and of the table if it exists, with those that are meant.
+def check_schema(table: str, rows: WritableRows, declared: pa.Schema, existing: DeltaTable | None) -> None:
+    """Compare the columns of rows to be written, and of the table if it exists, with those that are declared.
 
     Raises:
         WriteMismatch: names or types differ.
     """
-    expected = _types(meant)
-    for found, where in [(_types(_schema(rows)), "to be written")] + (
-        [] if there is None else [(_types(columns(there)), f"in the table at version {there.version()}")]
-    ):
-        if found != expected:
-            difference = {k: (expected.get(k), found.get(k)) for k in expected.keys() | found.keys()}
+    expected = _types(declared)
+    compared = [(_types(_schema(rows)), "to be written")]
+    if existing is not None:
+        compared.append((_types(table_log.schema(existing)), f"in the table at version {existing.version()}"))
+    for actual, where in compared:
+        if actual != expected:
             changed = "; ".join(
-                f"{column}: expected {want}, found {have}"
-                for column, (want, have) in sorted(difference.items())
-                if want != have
+                f"{column}: expected {expected.get(column)}, found {actual.get(column)}"
+                for column in sorted(expected.keys() | actual.keys())
+                if expected.get(column) != actual.get(column)
             )
             raise WriteMismatch(f"{table}: columns {where} differ from what was meant: {changed}")
-
-
-def columns(delta: DeltaTable) -> pa.Schema:
-    """The columns of a table, as Arrow has them."""
-    return pa.schema(delta.schema().to_arrow())
 
 
 def rows_of_commit(delta: DeltaTable) -> int:

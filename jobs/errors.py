@@ -1,6 +1,6 @@
 """The errors that people can mend: one hierarchy, whose messages say what was expected, what was found and what to do.
 
-Every other exception that reaches a person is a bug. How errors are shown is said in `orchestration.error_boundary`.
+Every other exception that reaches a person is a bug. How errors are shown: see `orchestration.error_boundary`.
 """
 
 

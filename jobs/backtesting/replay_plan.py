@@ -18,7 +18,7 @@ from jobs.times import midnight
 Policy = Literal["never", "weekly", "daily", "auto"]
 DAYS_BETWEEN_TRAININGS = {"weekly": 7, "daily": 1}
 FIRST_TRAINING = timedelta(days=60)
-"""Days of history before the first training, unless a plan says otherwise."""
+"""Days of history before the first training, unless a plan has another start."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def parquet(table: pl.DataFrame, path: Path) -> None:
 
 
 def picture(timeline: pl.DataFrame, title: str) -> Figure:
-    """Quality of each day's decisions above; below, what the drift tests said; trainings and alarms across both."""
+    """Quality of each day's decisions above; below, the scores of the drift tests; trainings and alarms across both."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 5.5), layout="constrained")

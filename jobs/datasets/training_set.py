@@ -102,7 +102,7 @@ def stale_days(
 ) -> list[date] | None:
     """Days of the window of which a row may differ from the training set that `last` describes; None: any may.
 
-    Beside what `event_rows.reached` says, a row depends on its label, and on when that became known or mature.
+    Besides the days of `event_rows.reached`, a row depends on its label, and on when that became known or mature.
     """
     if not last or inputs.as_of < datetime.fromisoformat(last["as_of"]):
         return None
@@ -143,7 +143,7 @@ def _labelled(lakehouse: Lakehouse, use_case: UseCase, inputs: InputVersions, da
 
 
 def _make_room(lakehouse: Lakehouse, table: str, schema: pa.Schema) -> bool:
-    """Give an existing table with other columns the new ones, empty. Says whether it did."""
+    """Give an existing table with other columns the new ones, empty. Returns whether it did."""
     if not lakehouse.exists(table) or set(_names(lakehouse.schema(table))) == set(_names(schema)):
         return False
     lakehouse.reshape(table, schema, partition_by=[PARTITION])

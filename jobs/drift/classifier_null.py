@@ -1,4 +1,4 @@
-"""What the classifier test says of a model's stable days, as it is kept between evenings, as JSON.
+"""The null distribution of the classifier test on a model's stable days, stored between evenings as JSON.
 
 Measuring it takes seconds, and it stays what it was on the model's first evening.
 """
@@ -16,7 +16,7 @@ from jobs.use_case import UseCase
 
 
 def last(settings: Settings, use_case: UseCase, of: Mapping[str, str]) -> tuple[bool, Null | None]:
-    """Whether something is kept for this model and period, and what: None if it had too few whole weeks."""
+    """Whether something is stored for this model and period, and what: None if it had too few whole weeks."""
     content = read_json(_path(settings, use_case))
     if content.get("of") != of:
         return False, None
@@ -24,7 +24,7 @@ def last(settings: Settings, use_case: UseCase, of: Mapping[str, str]) -> tuple[
 
 
 def remember(settings: Settings, use_case: UseCase, of: Mapping[str, str], null: Null | None) -> None:
-    """Keep it in place of the last one."""
+    """Store it in place of the last one."""
     replace_json(_path(settings, use_case), {"of": dict(of), "null": None if null is None else asdict(null)})
 
 

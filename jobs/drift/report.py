@@ -88,7 +88,7 @@ def report(
     rows = _Rows.of_log(lakehouse, use_case, bundle, logged)
     null = _null(rows, stable)
     then, now, classified = _two_sample(bundle, rows, null, judged[-1].day)
-    # Of a day behind a gap the classifier has no more to say than the distances.
+    # A day behind a gap cannot be judged by the classifier either.
     two_sample = classified if judged[-1].judged else None
     return DriftReport(tuple(judged), (stable[0], stable[-1]), two_sample, then, now)
 
@@ -96,7 +96,7 @@ def report(
 def prepare(
     lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, logged: LoggedDays, stable: Sequence[date]
 ) -> None:
-    """Measure what the classifier says of a champion's stable days, on the evening that the champion came.
+    """Measure the null distribution of the classifier on a champion's stable days, on the evening that the champion came.
 
     Args: as those of `report`.
     """
@@ -158,7 +158,7 @@ class _Rows:
 
 
 def _null(rows: _Rows, stable: Sequence[date]) -> Null | None:
-    """What the classifier says of stable days, measured on the model's first evening; None: too few whole weeks."""
+    """The null distribution of the classifier on stable days, measured on the model's first evening; None: too few whole weeks."""
     stable, settings, bundle = [day for day in stable if day in rows.held], rows.lakehouse.settings, rows.bundle
     if not stable:
         return None
@@ -178,7 +178,7 @@ def _null(rows: _Rows, stable: Sequence[date]) -> Null | None:
 def _two_sample(
     bundle: Bundle, rows: _Rows, null: Null | None, day: date
 ) -> tuple[pa.Table, pa.Table, TwoSample | None]:
-    """Samples of the weeks before and of the day, and what a classifier says to them."""
+    """Samples of the weeks before and of the day, and the AUC of a classifier between them."""
     weeks = [day - timedelta(weeks=n) for n in range(1, two_sample.WEEKS + 1)]
     days = [each for each in weeks if each in rows.held]
     table = rows.sampled([*days, day], max(1, rows.held[day] // two_sample.ROWS))

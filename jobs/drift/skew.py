@@ -204,7 +204,7 @@ def _diagnose(
     ):
         return "boundary", "off by one on few rows"
     for entity, (before, has_before) in previous.items():
-        # Of rows whose entity has no earlier event in the table it cannot be said.
+        # Rows whose entity has no earlier event in the table cannot be diagnosed.
         comparable = differs & has_before
         if comparable.sum() >= FEWEST_ROWS and _same(now, before)[comparable].mean() >= EXPLAINED_SHARE:
             return "stale", f"served value is the previous one of the {entity}"

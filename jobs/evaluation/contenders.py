@@ -1,6 +1,6 @@
 """Models as they take part in a comparison: scored on the judged rows, a candidate measured too.
 
-Baselines are in `jobs.evaluation.baselines`; who is better is the gate's to say.
+Baselines are in `jobs.evaluation.baselines`; who is better is decided by the gate.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Why a model says what it says: what each feature added to the logit of each row. Pictures are made elsewhere.
+"""Why a model scores as it does: what each feature added to the logit of each row. Pictures are made elsewhere.
 
 Trees and linear models answer exactly and at once, by themselves; for anything else shap's permutation explainer asks
 the graph that is served.
@@ -22,7 +22,7 @@ from jobs.registry.bundle import Bundle
 TOLERANCE = 1e-4
 """Of the probability that base and attributions add up to."""
 _CERTAIN = 1e-7
-"""Logits of scores are cut here: float32 knows nothing between this and certainty."""
+"""Logits of scores are cut here: float32 has no value between this and certainty."""
 _BACKGROUND_ROWS = 16
 _EXPLAINED_ROWS = 100
 """At most so many where every row costs thousands of predictions."""
@@ -52,7 +52,7 @@ class Attribution:
     values: Floats
     """[n, f]"""
     scores: Float32s
-    """[n], what the served graph says."""
+    """[n], the output of the served graph."""
     method: str
 
     @property

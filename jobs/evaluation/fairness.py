@@ -1,4 +1,4 @@
-"""Whether decisions treat declared groups alike, on rows whose labels are mature. What is fair is for people to say."""
+"""Whether decisions treat declared groups alike, on rows whose labels are mature. People decide what is fair."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def calibration_drift(labelled: LabelledScores, windows: Sequence[int] = WINDOWS
 
     Args:
         labelled: rows of one model, as of `jobs.ground_truth.concept_drift.concept_drift`. Reports that come later than
-            its delay says look like drift, too: until labels are mature the two cannot be told apart.
+            its delay says look like drift, too: until labels are mature the two cannot be distinguished.
         windows: days of events that are looked at.
         alarm: p-value at which it alarms.
     """

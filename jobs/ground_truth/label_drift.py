@@ -19,7 +19,7 @@ def label_drift(events: LabelledEvents, windows: Sequence[int] = WINDOWS, alarm:
 
     Expected of a window of events is rate x sum of F(age) over its rows; the number is negative-binomial around it,
     with rate and shape of the same numbers at past moments. Two-sided. A new delay of reports shows here as well: until
-    labels are mature the two cannot be told apart.
+    labels are mature the two cannot be distinguished.
     """
     if not len(events):
         return combined({}, alarm)

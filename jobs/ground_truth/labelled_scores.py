@@ -68,4 +68,4 @@ class LabelledScores(LabelledEvents):
     """Scored events and what is known about them."""
 
     scores: Floats
-    """Scores of one model, unless said otherwise: those of another are not comparable."""
+    """Scores of one model, unless declared otherwise: those of another are not comparable."""

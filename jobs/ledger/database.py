@@ -1,4 +1,4 @@
-"""The ledger's tables and transactions, on SQLite or PostgreSQL. What rows mean is said in `jobs.ledger.promotions`.
+"""The ledger's tables and transactions, on SQLite or PostgreSQL. The meaning of rows: see `jobs.ledger.promotions`.
 
 Importing this module imports SQLAlchemy: code that must start fast imports it late.
 """
@@ -289,7 +289,7 @@ def _create(engine: sa.Engine) -> None:
     if set(METADATA.tables) <= present:
         return
     if engine.dialect.name == "postgresql":
-        # Whoever waited for the lock must see what its holder made.
+        # A process that waited for the lock must see what its holder made.
         engine = engine.execution_options(isolation_level="READ COMMITTED")
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":

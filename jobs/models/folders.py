@@ -1,7 +1,7 @@
 """How a fitted model lies in a folder: a JSON header, and one file of content whose hash the header holds.
 
 Content is checked before anything reads it: LightGBM ends the whole process at a truncated text. Whether a folder is
-the one that was approved is for the manifest around it to say.
+the one that was approved is recorded in the manifest around it.
 """
 
 from __future__ import annotations

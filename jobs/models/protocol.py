@@ -1,4 +1,4 @@
-"""What every model is: labelled rows in, probabilities out, and one ONNX graph that says the same.
+"""What every model is: labelled rows in, probabilities out, and one ONNX graph that computes the same.
 
 A model owns its preprocessing. How rows are found, split by time or scored in bulk is not decided here.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Probabilities = npt.NDArray[np.float64]
 StepReport = Callable[[int, float], None]
-"""Told after each step (boosting round, epoch) the average precision on the validation rows; may raise to stop."""
+"""Called after each step (boosting round, epoch) the average precision on the validation rows; may raise to stop."""
 
 
 @dataclass(frozen=True, eq=False)

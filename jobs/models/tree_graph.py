@@ -123,8 +123,8 @@ def _numbers(fields: dict[str, str], key: str, dtype: npt.DTypeLike) -> npt.NDAr
 def _zeros_as_missing(graph: Graph, trees: list[_Tree], count: int) -> str:
     """Where zeros count as missing, a zero becomes NaN before the trees: a split sends both the same way.
 
-    Of a mean of boosters one may have seen a feature without missing values, and another with: each split says where
-    NaN goes. Only zeros that are missing to some and a number to others cannot be told to the trees.
+    Of a mean of boosters one may have seen a feature without missing values, and another with: each split decides where
+    NaN goes. Only zeros that are missing to some and a number to others cannot be expressed by the trees.
     """
     kinds: dict[int, set[int]] = {}
     for tree in trees:

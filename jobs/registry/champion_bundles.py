@@ -1,4 +1,4 @@
-"""The champion of a moment as a verified bundle: who it was says the ledger, what it is the registry."""
+"""The champion of a moment as a verified bundle: the ledger holds which version it was, the registry its bundle."""
 
 from __future__ import annotations
 

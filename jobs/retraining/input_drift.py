@@ -1,6 +1,6 @@
 """Drift of features and scores: the days that a champion decided against the stable days before it.
 
-The statistics are those of `jobs.drift.detector`, on arrays of a history. Which model is adopted, and when, is said by
+The statistics are those of `jobs.drift.detector`, on arrays of a history. Which model is adopted, and when, is in
 the events of `jobs.retraining.monitor`.
 """
 

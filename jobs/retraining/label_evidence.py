@@ -1,4 +1,4 @@
-"""What reports say about the champion's decisions: whether what is positive changed, and whether quality dropped.
+"""The champion's decisions in the light of reports: whether what is positive changed, and whether quality dropped.
 
 The statistics are those of `jobs.ground_truth.concept_drift` and `jobs.ground_truth.performance_drop`, on arrays of a
 history.

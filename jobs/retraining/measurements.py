@@ -1,4 +1,4 @@
-"""What a night's evidence was measured by, kept until the next night: what the page shows is what the policy saw.
+"""What a night's evidence was measured by, stored until the next night: what the page shows is what the policy saw.
 
 The ledger keeps the scores of every night. Counts per day, feature and bin are too many for it and are needed once.
 """
@@ -76,7 +76,7 @@ def remember(settings: Settings, use_case: UseCase, measurement: Measurement) ->
 
 
 def last(settings: Settings, use_case: UseCase, as_of: datetime, versions: Mapping[str, Any]) -> Measurement | None:
-    """What was kept last, if it was measured at this moment and on these versions of tables.
+    """What was stored last, if it was measured at this moment and on these versions of tables.
 
     The champion may be another by now: one that was promoted since, because of what was measured.
     """

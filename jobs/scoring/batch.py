@@ -52,7 +52,7 @@ class Scored:
     rows: Mapping[date, int] = field(default_factory=dict)
     """Rows of the days that were written."""
     without_champion: tuple[date, ...] = ()
-    """Nobody was in production that night: not scored."""
+    """No model was in production that night: not scored."""
 
 
 def nights(days: Sequence[date], as_of: datetime) -> dict[date, datetime]:

@@ -27,7 +27,7 @@ TIME = pa.timestamp("us", "UTC")
 
 DECIDED: Mapping[str, tuple[pa.DataType, str]] = {
     "scored_at": (TIME, "The moment (as_of) that the world was known at when this was scored."),
-    "score": (pa.float32(), "What the model's graph said: a probability."),
+    "score": (pa.float32(), "The output of the model's graph: a probability."),
     "decision": (pa.bool_(), "Whether the score reached the model's threshold."),
     "model_version": (pa.int64(), "Version in the registry."),
     "bundle_sha256": (pa.string(), "Identity of the bundle: graph, preprocessing and threshold."),
@@ -36,7 +36,7 @@ DECIDED: Mapping[str, tuple[pa.DataType, str]] = {
         "JSON: Delta version of every table the features came from, a hash of their declarations, and as_of.",
     ),
     "arm": (pa.string(), "Whose turn it was: 'champion', or a challenger's name."),
-    "propensity": (pa.float64(), "Chance that this arm was chosen, for off-policy evaluation; 1 if nobody else was."),
+    "propensity": (pa.float64(), "Chance that this arm was chosen, for off-policy evaluation; 1 if none was drawn."),
     "origin": (pa.string(), "'nightly' or 'online'."),
     PARTITION: (pa.date32(), "UTC day of the event."),
 }

@@ -139,7 +139,7 @@ def _tested(world: World, population: People, day: date) -> Payments:
 
 
 def _taken_over(world: World, population: People, day: date) -> Payments:
-    """Somebody else holds the account for a night or two, and pays while the holder sleeps, half of it online."""
+    """Another person holds the account for a night or two, and pays while the holder sleeps, half of it online."""
     fraud, rng = world.fraud_on(day), stream(world.seed, "takeover payments", day.toordinal())
     cards = _running(world, "takeover", day, fraud.takeovers, population.cards, (1, 2)).target
     customer = np.repeat(cards, rng.integers(fraud.takeover_payments[0], fraud.takeover_payments[1] + 1, len(cards)))

@@ -100,7 +100,7 @@ def two_sample_test(null: Null, rows: RowsByDay, day: date, features: Sequence[s
 
 
 def separate(now: Floats, then: Floats, seed: int) -> tuple[float, Floats]:
-    """Cross-fitted AUC of a classifier that tells `now` from `then`, and the features' gains, shape (features,).
+    """Cross-fitted AUC of a classifier that separates `now` from `then`, and the features' gains, shape (features,).
 
     Every row is scored by a model that was fitted without it.
 

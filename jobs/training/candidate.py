@@ -74,7 +74,7 @@ def make(
 
 
 def made_from(use_case: UseCase, state: Mapping[str, Any], version: int, tuned: Tuning) -> dict[str, Any]:
-    """What a manifest says about the data, the code and the search behind a model."""
+    """What a manifest records about the data, the code and the search behind a model."""
     return {
         "as_of": state["as_of"],
         "table": use_case.training_set,

@@ -19,7 +19,7 @@ _SHOWN = ("average_precision", "auc_roc", "calibration_error", "money_saved")
 LIMITS = (
     "- Parameters, steps and family were chosen on the rows above, so these metrics are a little too good; the "
     "gate judges on later ones.",
-    "- A positive that nobody reports counts as negative, in training and in these metrics.",
+    "- A positive that is never reported counts as negative, in training and in these metrics.",
     "- A feature that was never missing in training has no learned way to be missing.",
 )
 """What holds for every model of this house."""

@@ -36,7 +36,7 @@ from jobs.use_case import UseCase
 Metrics = Mapping[str, float | None]
 
 COUNTED_ROWS = 20_000
-"""Rows whose scoring says what 1,000 predictions cost."""
+"""Rows that are scored to measure what 1,000 predictions cost."""
 
 
 @dataclass(frozen=True)

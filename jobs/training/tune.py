@@ -32,7 +32,7 @@ from jobs.training.trials import Trial
 from jobs.use_case import UseCase, problem_of
 
 TuningProgress = Callable[[str, int, int], None]
-"""Told the family, the trials that have ended and how many there will be."""
+"""Called with the family, the trials that have ended and how many there will be."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.arrays import Bools
+from jobs.arrays import Bools, Floats, ranks
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.protocol import Examples
@@ -111,6 +111,11 @@ def sampled(examples: Examples, rate: float, seed: int, certain: Bools | None = 
     weights[lots] /= np.maximum(chances[lots], 1e-300)
     weights[lots] *= whole / max(weights[lots & is_drawn].sum(), 1e-300)
     return replace(examples.rows(is_drawn), weights=weights[is_drawn].astype(np.float32))
+
+
+def rule_scores(rows: Examples, features: Sequence[str]) -> Floats:
+    """Ranks of the rows in [0, n): the first feature ranks, the next ones break its ties, missing values come last."""
+    return ranks(rows.features[:, [rows.names.index(name) for name in features]])
 
 
 def _numeric(kind: pa.DataType) -> bool:

@@ -96,7 +96,7 @@ def report(
 def prepare(
     lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, logged: LoggedDays, stable: Sequence[date]
 ) -> None:
-    """Measure the null distribution of the classifier on a champion's stable days, on the evening that the champion came.
+    """Measure the classifier's null distribution on a champion's stable days, on the evening that the champion came.
 
     Args: as those of `report`.
     """
@@ -158,7 +158,7 @@ class _Rows:
 
 
 def _null(rows: _Rows, stable: Sequence[date]) -> Null | None:
-    """The null distribution of the classifier on stable days, measured on the model's first evening; None: too few whole weeks."""
+    """The classifier's null distribution, measured on the model's first evening; None: too few whole weeks."""
     stable, settings, bundle = [day for day in stable if day in rows.held], rows.lakehouse.settings, rows.bundle
     if not stable:
         return None

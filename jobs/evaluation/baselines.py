@@ -9,15 +9,15 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from jobs.arrays import Float32s, Floats, ranks
-from jobs.datasets.training_rows import sampled
+from jobs.arrays import Float32s, Floats
+from jobs.datasets.training_rows import rule_scores, sampled
 from jobs.errors import Invalid
 from jobs.evaluation.evaluation_rows import between
 from jobs.evaluation.paired_comparison import Contender
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of
-from jobs.problem import Problem, Rule
+from jobs.problem import Problem
 from jobs.use_case import UseCase
 
 TRAINING_ROWS = 200_000
@@ -45,7 +45,7 @@ def baselines(problem: Problem, train: Examples, rows: Examples) -> Baselines:
         if missing := sorted(set(rule.features) - set(rows.names)):
             left_out.append(f"rule {rule.name}: no columns {missing} among the judged rows")
         else:
-            contenders.append(Contender(f"rule {rule.name}", _places(rule, rows)))
+            contenders.append(Contender(f"rule {rule.name}", rule_scores(rows, rule.features)))
     try:
         contenders.append(Contender("logistic regression", _logistic(problem, train, rows)))
     except ValueError as error:
@@ -69,11 +69,6 @@ def _logistic(problem: Problem, train: Examples, rows: Examples) -> Floats:
     model = new_model("logistic")
     model.fit(sampled(picked, problem.family("logistic").negative_rate, problem.seed), None, seed=0, device="cpu")
     return model.predict(_picked(rows, names))
-
-
-def _places(rule: Rule, rows: Examples) -> Floats:
-    """The rule as scores: place of each row when sorted by the features, the first before all; equal rows equal."""
-    return 1 + ranks(_picked(rows, rule.features))
 
 
 def _picked(rows: Examples, names: Sequence[str]) -> Float32s:

@@ -1,4 +1,4 @@
-"""Whether an exported graph computes the scores of its model: compared on rows, batch by batch, before anyone relies on it."""
+"""Whether an exported graph computes the scores of its model: compared on rows, batch by batch, before it is used."""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jobs.arrays import Floats, ranks
+from jobs.arrays import Floats
 from jobs.datasets.time_split import WINDOWS, Split
-from jobs.datasets.training_rows import TrainingRows, sampled
+from jobs.datasets.training_rows import TrainingRows, rule_scores, sampled
 from jobs.errors import Invalid
 from jobs.models.catalog import STEPS, new_model
 from jobs.models.protocol import Model
@@ -141,14 +141,8 @@ def baseline_scores(problem: Problem, rows: TrainingRows) -> dict[str, Floats]:
     """Scores of the baselines that learn nothing from the rows: prevalence, and each declared rule."""
     scores = {"prevalence": np.zeros(len(rows))}
     for rule in problem.rules:
-        scores[rule.name] = rule_scores(rows, rule.features)
+        scores[rule.name] = rule_scores(rows.examples, rule.features)
     return scores
-
-
-def rule_scores(rows: TrainingRows, features: tuple[str, ...]) -> Floats:
-    """Ranks of the rows in [0, n): the first feature ranks, the next ones break its ties, missing values come last."""
-    columns = [rows.examples.names.index(name) for name in features]
-    return ranks(rows.examples.features[:, columns])
 
 
 def validation_metrics(problem: Problem, rows: TrainingRows, scores: Floats) -> Metrics:

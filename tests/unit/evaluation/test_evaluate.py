@@ -4,54 +4,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
-from worlds.judged_world import AS_OF, DAY, FEATURES, PROBLEM, USE_CASE, fitted, table_of, write_training_set
+from worlds.judged_rows import TABLE, rows_in
+from worlds.judged_world import AS_OF, DAY, FEATURES, PROBLEM, USE_CASE, fitted, write_training_set
 
 from jobs import settings
-from jobs.evaluation import baselines, evaluation_rows
 from jobs.evaluation.evaluate import ContenderVersion, evaluate
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.boosted import Boosted
-from jobs.models.protocol import Examples
 from jobs.models.runtime import score
 from jobs.models.tables import examples_of, features_of
-from jobs.problem import Groups, Problem, Rule, Slice
+from jobs.problem import Rule
 from jobs.registry import bundle
 from jobs.registry.bundle import Bundle, Manifest
 from jobs.stats import metrics
 from jobs.use_case import UseCase
-
-START, END = AS_OF - 15 * DAY, AS_OF - 5 * DAY
-TABLE = table_of(seed=1, rows=12_000)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("evaluation")
-
-
-@pytest.fixture(scope="module")
-def lakehouse(folder: Path) -> Lakehouse:
-    return write_training_set(settings.load({"EVERGREEN_HOME": str(folder / "home")}), TABLE)
-
-
-def rows_in(start: float, end: float) -> pa.Table:
-    """Rows of the table with event times in (start, end], in days before AS_OF."""
-    times = TABLE["tx_datetime"].to_numpy()
-    limits = [np.datetime64((AS_OF - timedelta(days=d)).replace(tzinfo=None), "us") for d in (start, end)]
-    return TABLE.filter(pa.array((times > limits[0]) & (times <= limits[1])))
-
-
-@pytest.fixture(scope="module")
-def good(folder: Path) -> Bundle:
-    return fitted(folder / "good", rows_in(40, 20))
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +33,6 @@ def poor(folder: Path) -> Bundle:
 
 def changed(**changes: object) -> UseCase:
     return replace(USE_CASE, problem=replace(PROBLEM, **changes))  # type: ignore[arg-type]
-
-
-def read(lakehouse: Lakehouse, problem: Problem = PROBLEM) -> evaluation_rows.EvaluationRows:
-    version = lakehouse.version(USE_CASE.training_set)
-    assert version is not None
-    return evaluation_rows.read(lakehouse, USE_CASE, problem, version, AS_OF)
 
 
 def test_a_first_champion_has_to_beat_every_baseline(lakehouse: Lakehouse, good: Bundle) -> None:
@@ -89,23 +54,6 @@ def test_a_model_that_is_no_better_than_a_baseline_is_refused(lakehouse: Lakehou
     verdict = evaluate(lakehouse, USE_CASE, ContenderVersion(1, linear), None, AS_OF)
     assert not verdict.promoted
     assert "not better beyond noise" in verdict.reasons[0] and "logistic regression" in verdict.reasons[0]
-
-
-def test_judged_are_the_latest_mature_rows_and_no_other(lakehouse: Lakehouse) -> None:
-    rows = read(lakehouse)
-    expected = rows_in(15, 5)
-    assert sorted(rows.column("transaction_id")) == expected["transaction_id"].to_pylist()
-    assert (rows.start, rows.end) == (START, END) and len(rows) == expected.num_rows
-    assert rows.labels.sum() == sum(expected["is_fraud"].to_pylist())
-
-
-def test_the_window_is_open_at_its_start_and_closed_at_its_end(tmp_path: Path) -> None:
-    instant = timedelta(microseconds=1)
-    moments = [START, START + instant, END, END + instant]
-    table = table_of(seed=2, rows=4).set_column(1, "tx_datetime", pa.array(moments, pa.timestamp("us", "UTC")))
-    table = table.set_column(9, "event_date", pa.array([m.date() for m in moments]))
-    own = write_training_set(settings.load({"EVERGREEN_HOME": str(tmp_path)}), table)
-    assert sorted(read(own).column("transaction_id")) == [1, 2]
 
 
 def test_everyone_is_scored_on_the_same_rows_by_features_of_their_own(
@@ -169,69 +117,6 @@ def test_a_home_without_training_set_is_refused(tmp_path: Path, good: Bundle) ->
             None,
             AS_OF,
         )
-
-
-def test_slices_are_bounds_values_and_groups_of_profiles(tmp_path: Path) -> None:
-    own = write_training_set(settings.load({"EVERGREEN_HOME": str(tmp_path)}), TABLE)
-    regions = ["north", "south", None]
-    customers = sorted(set(TABLE["customer_id"].to_pylist()))[:-1]  # one has no profile
-    profile = [(c, regions[c % 3], AS_OF - 50 * DAY) for c in customers]
-    profile += [(3, "moved", AS_OF - 2 * DAY), (6, "not yet", AS_OF + DAY)]
-    columns = zip(*profile, strict=True)
-    names = ("customer_id", "region", "known_at")
-    write_deltalake(own.path("fraud_raw.customers"), pa.table(dict(zip(names, map(list, columns), strict=True))))
-    guards = (
-        Slice("small", "tx_amount", maximum=20),
-        Slice("middle", "tx_amount", minimum=20, maximum=50),
-        Slice("south_only", "region", values=("south",), source="customers"),
-        Groups("amount", "tx_amount", edges=(20, 50)),
-        Groups("region", "region", source="customers"),
-    )
-    rows = read(own, replace(PROBLEM, slices=guards))
-    amounts, customer = rows.column("tx_amount"), rows.column("customer_id")
-    region = np.array(["moved" if c == 3 else regions[c % 3] if c in set(customers) else None for c in customer])
-    expected = {
-        "small": amounts < 20,
-        "middle": (amounts >= 20) & (amounts < 50),
-        "south_only": region == "south",
-        "amount:below 20": amounts < 20,
-        "amount:20 to 50": (amounts >= 20) & (amounts < 50),
-        "amount:from 50": amounts >= 50,
-        "region:north": region == "north",
-        "region:south": region == "south",
-        "region:moved": region == "moved",
-    }
-    if not (customer == 3).any():
-        del expected["region:moved"]
-    assert list(rows.slices) and rows.slices.keys() == expected.keys() and rows.left_out == ()
-    for name, mask in expected.items():
-        np.testing.assert_array_equal(rows.slices[name], mask.astype(bool), err_msg=name)
-
-
-def test_declarations_that_cannot_be_guarded_are_refused(lakehouse: Lakehouse) -> None:
-    with pytest.raises(ValueError, match="expected column 'colour'"):
-        read(lakehouse, replace(PROBLEM, slices=(Slice("red", "colour", values=("red",)),)))
-    with pytest.raises(ValueError, match="expected at most 50 values of 'customer_id'"):
-        read(lakehouse, replace(PROBLEM, slices=(Groups("customer", "customer_id"),)))
-
-
-def test_a_rule_ranks_by_its_first_feature_and_breaks_ties_by_the_next() -> None:
-    table = pa.table({"a": [2.0, 1.0, 2.0, None, 1.0, 1.0], "b": [0.0, 5.0, 1.0, 9.0, 5.0, None]})
-    rows = Examples(features_of(table, ["a", "b"]), np.zeros(6, dtype=bool), None, ("a", "b"))
-    places = baselines._places(Rule("r", ("a", "b")), rows)
-    assert list(places) == [4, 3, 5, 1, 3, 2]
-
-
-def test_the_logistic_baseline_learns_from_whole_latest_days_known_by_then(lakehouse: Lakehouse) -> None:
-    version = lakehouse.version(USE_CASE.training_set)
-    assert version is not None
-    end = START - USE_CASE.label_maturity
-    known = baselines.training_rows(lakehouse, USE_CASE, version, FEATURES, end, most=1000)
-    days = 4  # of 300 rows each
-    expected = examples_of(rows_in(20 + days, 20), FEATURES, "is_fraud")
-    assert sorted(known.features[:, 1]) == sorted(expected.features[:, 1])
-    everything = baselines.training_rows(lakehouse, USE_CASE, version, FEATURES, end, most=10**9)
-    assert len(everything) == rows_in(40, 20).num_rows
 
 
 def test_what_a_baseline_lacks_is_said(lakehouse: Lakehouse, good: Bundle) -> None:

@@ -303,18 +303,6 @@ def test_unusable_input_is_refused() -> None:
         between_trainings(w.labels, [model.scores])
 
 
-WRONG: list[dict[str, Any]] = [
-    {"level": 1.0}, {"level": 0.4}, {"resamples": 100}, {"slice_alarm": 0.0}, {"training_noise": -1.0},
-    {"latency_ms": float("inf")},
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("wrong", WRONG)
-def test_limits_that_cannot_be_held_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="limits: expected"):
-        replace(LIMITS, **wrong)
-
-
 def test_whole_numbers_are_as_good_as_labels_and_scores() -> None:
     w = world(15)
     candidate = (w.model(signal=4.0).argsort().argsort() // 7).astype(np.uint16)

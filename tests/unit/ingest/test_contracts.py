@@ -1,19 +1,18 @@
-"""What a row must hold to get into a raw table, and what the warnings about shifts say."""
+"""What a row must hold to get into a raw table."""
 
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from worlds.examples import with_examples
 
-from jobs.ingest import contracts, day_digests, inspection, load_warnings
+from jobs.ingest import contracts, inspection
 from jobs.ingest.batches import read_batch
 from jobs.ingest.contracts import REASONS, ContractBroken
 from jobs.ingest.parsing import Batch, table_schema
@@ -243,69 +242,3 @@ def test_tables_have_the_declared_columns_and_three_more() -> None:
 def test_found_values_stay_beside_those_that_do_not_parse(tmp_path: Path) -> None:
     text = {k: str(v) for k, v in GOOD.items()} | {"PLACED_AT": "2026-05-01T12:00:00Z", "AMOUNT": "12,50"}
     assert batch(tmp_path, text, csv=True).frame[FOUND + "amount"].to_list() == ["12,50"]
-
-
-def orders(days: int, per_day: int, shift: float = 0.0, missing: float = 0.0) -> pl.DataFrame:
-    generator = np.random.default_rng(1)
-    number = days * per_day
-    items = [None if generator.random() < missing else 1 for _ in range(number)]
-    return pl.DataFrame(
-        {
-            "event_date": [date(2026, 1, 1) + timedelta(days=i // per_day) for i in range(number)],
-            "amount": generator.lognormal(3 + shift, 1, number),
-            "gift": [None] * number,
-            "items": pl.Series(items, dtype=pl.Int64),
-        }
-    )
-
-
-def warned(loaded: pl.DataFrame, before: pl.DataFrame, per_day: dict[date, int]) -> dict[str, bool]:
-    days = sorted(loaded["event_date"].unique())
-    return {f.name: f.passed for f in load_warnings.findings(SOURCE, days, loaded, before, per_day)}
-
-
-def test_shifts_are_warned_of_and_like_days_are_not() -> None:
-    usual = {date(2026, 1, 1) + timedelta(days=n): 100 for n in range(40)}
-    before, same = orders(28, 100), orders(7, 100)
-    all_well = {"volume": True, "missing_rate": True, "distribution": True}
-    assert warned(same, before, usual) == all_well
-    assert warned(orders(7, 100, shift=1.0), before, usual) == {**all_well, "distribution": False}
-    assert warned(orders(7, 100, missing=0.2), before, usual) == {**all_well, "missing_rate": False}
-    fewer = {**usual, date(2026, 2, 3): 30}
-    last = same.with_columns(pl.lit(date(2026, 2, 3)).alias("event_date"))
-    assert warned(last, before, fewer) == {**all_well, "volume": False}
-    few = {day: (1, 2, 2, 3, 6)[n % 5] for n, day in enumerate(usual)}
-    assert warned(last, before, few) == all_well
-    assert warned(orders(1, 10, shift=9), orders(1, 10), {}) == all_well
-
-
-def test_warnings_never_block() -> None:
-    found = load_warnings.findings(SOURCE, [], orders(7, 100, shift=3), orders(28, 100), {})
-    assert not all(f.passed for f in found)
-    assert not any(f.blocking for f in found)
-
-
-def test_the_stability_index_is_that_of_the_textbook() -> None:
-    reference, current = pl.Series(range(1000)), pl.Series([i // 2 for i in range(1000)])
-    # Half of the deciles twice as full, the other half empty (half a row).
-    expected = 5 * (0.2 - 0.1) * math.log(2) + 5 * (0.0005 - 0.1) * math.log(0.0005 / 0.1)
-    assert load_warnings.sample_stability(reference, current) == pytest.approx(expected, rel=0.02)
-    assert load_warnings.sample_stability(reference, reference) == 0
-    assert load_warnings.sample_stability(reference, current.head(10)) is None
-
-
-@given(rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=30), cut=st.integers(0, 30))
-def test_digests_add_up_whatever_the_order(rows: list[tuple[int, int]], cut: int) -> None:
-    def frame(part: list[tuple[int, int]]) -> pl.DataFrame:
-        days = [date(2026, 1, 1) + timedelta(days=d) for d, _ in part]
-        return pl.DataFrame(
-            {"event_date": days, "value": [v for _, v in part]}, schema={"event_date": pl.Date, "value": pl.Int64}
-        )
-
-    first, second = frame(rows[:cut]), frame(rows[cut:])
-    kept = day_digests.Digests(0, {}, complete=True).after(1, day_digests.digest(first, ["value"]))
-    kept = kept.after(2, day_digests.digest(second, ["value"]))
-    assert dict(kept.days) == day_digests.digest(frame(rows[::-1]), ["value"])
-    for other in (8, 9):
-        changed = day_digests.digest(frame([*rows, (0, other)]), ["value"])
-        assert changed[date(2026, 1, 1)] != day_digests.digest(frame([*rows, (0, 7)]), ["value"])[date(2026, 1, 1)]

@@ -88,6 +88,7 @@ class Facts:
         self.own, self.own_position = self._own()
         self._inside: dict[timedelta, Inside] = {}
         self._prefixes: dict[Any, Ints] = {}
+        self._came: dict[Any, Ints] = {}
         self._entered: Passage | None = None
 
     def points(self, window: timedelta | None) -> Ints:
@@ -161,6 +162,12 @@ class Facts:
             self._prefixes[key] = running
         return self._prefixes[key]
 
+    def came(self, name: Any, limb: Ints, entered: "Passage") -> Ints:
+        """The sum of all that entered by each target, the same for every window."""
+        if name not in self._came:
+            self._came[name] = self.prefix(name, limb, entered.order)[entered.passed]
+        return self._came[name]
+
     def _own(self) -> tuple[Ints, Ints]:
         """Late targets among these facts: each still knows itself, unless the window ends before it."""
         if self.delay or len(self.source.own) == 0:
@@ -192,10 +199,10 @@ class Inside:
         sums = {}
         for exponent, limb in self.facts.limbs(column, squared):
             name = (column, squared, exponent)
-            came = self.facts.prefix(name, limb, self.entered.order)[self.entered.passed]
-            came -= self.facts.prefix(name, limb, self.left.order)[self.left.passed]
-            came[self.facts.own_position] += limb[self.facts.own]
-            sums[exponent] = came
+            inside = self.facts.prefix(name, limb, self.left.order)[self.left.passed]
+            np.subtract(self.facts.came(name, limb, self.entered), inside, out=inside)
+            inside[self.facts.own_position] += limb[self.facts.own]
+            sums[exponent] = inside
         return sums
 
 

@@ -84,7 +84,7 @@ def _sums(world: "_World", feature: Feature) -> pa.Array:
     sums = rounded(total, len(inside.count))
     if aggregate.function == "sum":
         return _defined(sums, inside.count == 0, feature)
-    return _defined(sums / np.maximum(inside.count, 1), inside.count == 0, feature)
+    return _defined(np.divide(sums, np.maximum(inside.count, 1), out=sums), inside.count == 0, feature)
 
 
 def _ranges(world: "_World", feature: Feature) -> pa.Array:

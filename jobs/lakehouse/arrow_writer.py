@@ -56,8 +56,11 @@ def _noting(batches: pa.RecordBatchReader, failures: list[Exception]) -> Iterato
 
 
 def properties(schema: pa.Schema) -> WriterProperties:
-    """How each column is stored: floats plain, whole numbers and times as differences, all others by dictionary."""
-    plain = ColumnProperties(dictionary_enabled=False)
+    """How each column is stored: floats plain, whole numbers and times as differences, all others by dictionary.
+
+    Floats have no least and greatest values here either (see `jobs.lakehouse.file_statistics`).
+    """
+    plain = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
     differences = ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")
     columns = {field.name: plain for field in schema if pa.types.is_floating(field.type)}
     columns |= {f.name: differences for f in schema if pa.types.is_integer(f.type) or pa.types.is_temporal(f.type)}

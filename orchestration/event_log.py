@@ -28,6 +28,7 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None):
         self._open: OrderedDict[str, Engine] = OrderedDict()
+        self._has_checks = False
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -55,6 +56,12 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
         engine = create_engine(address, poolclass=StaticPool, connect_args={**options, "check_same_thread": False})
         event.listen(engine, "connect", _relax)
         return engine
+
+    @property
+    def supports_asset_checks(self) -> bool:
+        """Whether the database has a table of checks; Dagster asks at every check, with a connection of its own."""
+        self._has_checks = self._has_checks or bool(super().supports_asset_checks)
+        return self._has_checks
 
     def _close(self) -> None:
         with self._db_lock:

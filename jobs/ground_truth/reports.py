@@ -54,17 +54,18 @@ def labels(
     Raises:
         ValueError: an id occurs twice, or arrays differ in length.
     """
-    places = pl.DataFrame({"id": np.asarray(ids)}).with_row_index("place")
-    if places["id"].n_unique() < places.height:
-        raise Invalid(f"ids: expected distinct events, found {places['id'].n_unique()} in {places.height} rows; unify")
+    asked = pl.DataFrame({"id": np.asarray(ids)})
+    if asked["id"].n_unique() < asked.height:
+        raise Invalid(f"ids: expected distinct events, found {asked['id'].n_unique()} in {asked.height} rows; unify")
     until = np.full(len(known_at), NEVER) if superseded_at is None else superseded_at
     rows = pl.DataFrame({"id": np.asarray(events), "at": known_at, "positive": positive, "until": until})
-    holding = _holding(rows.with_columns(pl.col("id").cast(places["id"].dtype)), microseconds(as_of))
-    joined = places.join(holding, on="id", how="left").sort("place")
+    holding = _holding(rows.with_columns(pl.col("id").cast(asked["id"].dtype)), microseconds(as_of))
+    joined = asked.join(holding, on="id", how="left", maintain_order="left")
     return KnownLabels(
         joined["at"].fill_null(NEVER).to_numpy(),
         joined["positive"].fill_null(False).to_numpy(),
-        holding.join(places, on="id", how="anti").height,
+        # Both hold an event once.
+        holding.height - joined["at"].count(),
     )
 
 
@@ -87,7 +88,11 @@ def reported_until(known_at: Times, as_of: datetime) -> int:
 
 def _holding(rows: pl.DataFrame, moment: int) -> pl.DataFrame:
     """One row per event of which a report holds: id, at, positive."""
-    known_rows = rows.filter(pl.col("at") <= moment).sort("at", maintain_order=True)
-    latest = known_rows.filter(pl.col("until") > moment).unique("id", keep="last").select("id", "positive")
-    first = known_rows.group_by("id", "positive").agg(pl.col("at").min())
-    return latest.join(first, on=["id", "positive"])
+    known_rows = rows.filter(pl.col("at") <= moment)
+    # Most events are reported once: there is nothing to choose.
+    repeated = known_rows["id"].is_duplicated()
+    once, several = known_rows.filter(~repeated), known_rows.filter(repeated).sort("at", maintain_order=True)
+    latest = several.filter(pl.col("until") > moment).unique("id", keep="last").select("id", "positive")
+    first = several.group_by("id", "positive").agg(pl.col("at").min())
+    chosen = latest.join(first, on=["id", "positive"]).select("id", "at", "positive")
+    return pl.concat([once.filter(pl.col("until") > moment).select("id", "at", "positive"), chosen])

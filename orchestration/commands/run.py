@@ -32,6 +32,6 @@ def run(name: str, columns: Path | None, as_of: datetime | None, full: bool, **f
     moment = as_of.replace(tzinfo=UTC) if as_of else None
     # A run imports and keeps a million objects and leaves little garbage: looking for it again and again, and once
     # more at the end, takes seconds.
-    gc.set_threshold(100_000, 20, 100)
+    gc.set_threshold(500_000, 20, 100)
     status = run_command.run(settings.load(), use_case_named(name), chosen_files(files), columns, moment, full)
     end_at_once(status)

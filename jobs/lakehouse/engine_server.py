@@ -4,6 +4,7 @@ Started by `jobs.lakehouse.engine`; outlives the run that started it and ends it
 another server named in the state file, or no client connected for the idle time.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -16,6 +17,8 @@ from pysail.spark import SparkConnectServer
 from jobs.state_files import replace_json
 
 POLL_SECONDS = 2.0
+OF_KERNELS = ("pyspark.worker", "pandas", "pyarrow.compute", "polars", "onnxruntime")
+"""Modules that the first kernel would import while its caller waits; an engine starts while its client imports."""
 
 
 def _connected(process: psutil.Process, port: int) -> bool:
@@ -38,6 +41,8 @@ def _announce(state_file: Path, port: int, session_id: str) -> None:
 
 def serve(state_file: Path, session_id: str, idle_seconds: float) -> None:
     """Serve until orphaned (blocks)."""
+    for module in OF_KERNELS:
+        importlib.import_module(module)
     server = SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
     port = server.listening_address[1]

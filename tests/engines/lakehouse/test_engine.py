@@ -5,16 +5,19 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 import pytest
 
 from jobs import settings
 from jobs.lakehouse import engine
 from jobs.lakehouse.engine import EngineUnreachable
+from jobs.lakehouse.engine_server import OF_KERNELS
 from jobs.lakehouse.tables import attach
 from jobs.settings import ROOT, Settings
 
@@ -56,6 +59,17 @@ def test_processes_share_one_session_and_its_tables(home: Settings) -> None:
     spark.sql("create or replace temp view shared as select 42 as answer")
     assert other_process(home, "select answer from shared") == "42"
     assert other_process(home, "select answer from shared") == "42"  # the first client's end did not end the session
+
+
+def test_the_libraries_of_kernels_are_loaded_before_the_first_one_runs(home: Settings) -> None:
+    needed = OF_KERNELS
+
+    def missing(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        loaded = sys.modules.keys()
+        for _ in batches:
+            yield pa.RecordBatch.from_pydict({"name": [name for name in needed if name not in loaded]})
+
+    assert attach(home).spark.range(1).mapInArrow(missing, "name string").collect() == []
 
 
 def test_a_lakehouse_has_one_client_and_another_after_its_engine_ended(home: Settings) -> None:

@@ -46,36 +46,39 @@ def _explanation(use_case: UseCase) -> dg.AssetsDefinition:
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
-        from jobs.evaluation import explain, mature_rows
-        from jobs.models.tables import features_of
+        from jobs.evaluation import mature_rows
 
         as_of = run_context.moment(context, lakehouse, use_case)
         champion = champions.at(use_case, as_of)
         rows = mature_rows.latest(lakehouse, use_case, as_of, RECENT_ROWS + BACKGROUND_ROWS)
         if champion is None or not rows.num_rows:
             return dg.MaterializeResult(metadata={"notes": _lacking(champion)})
-        version, bundle = champion
-        features = features_of(rows, bundle.manifest.names)
-        background, latest = features[: max(1, len(features) - RECENT_ROWS)], features[-RECENT_ROWS:]
-        # The most suspicious first: the decisions about these are shown.
-        order = np.argsort(-_scores(bundle, latest), kind="stable")
-        attribution = explain.attribute(bundle, latest[explain.evenly(order, EXPLAINED_ROWS)], background)
-        first = order[:SHOWN_DECISIONS]
-        shown = explain.attribute(bundle, latest[first], background)
-        decided = rows.slice(max(0, rows.num_rows - RECENT_ROWS)).take(first)
-        top = dict(list(attribution.importance.items())[:SHOWN_FEATURES])
-        return dg.MaterializeResult(
-            metadata={
-                "model_version": version,
-                "method": attribution.method,
-                "rows_explained": len(attribution.scores),
-                "top_features": scores.bars(top, "mean absolute attribution (logit)"),
-                "importance": mapping_table(dict(attribution.importance), ("feature", "mean absolute attribution")),
-                "decisions": _decisions(use_case, decided, shown, bundle.manifest.threshold),
-            }
-        )
+        return dg.MaterializeResult(metadata=_explained(use_case, *champion, rows))
 
     return explanation
+
+
+def _explained(use_case: UseCase, version: int, bundle: Bundle, rows: pa.Table) -> dict[str, Any]:
+    from jobs.evaluation import explain
+    from jobs.models.tables import features_of
+
+    features = features_of(rows, bundle.manifest.names)
+    background, latest = features[: max(1, len(features) - RECENT_ROWS)], features[-RECENT_ROWS:]
+    # The most suspicious first: the decisions about these are shown.
+    order = np.argsort(-_scores(bundle, latest), kind="stable")
+    attribution = explain.attribute(bundle, latest[explain.evenly(order, EXPLAINED_ROWS)], background)
+    first = order[:SHOWN_DECISIONS]
+    shown = explain.attribute(bundle, latest[first], background)
+    decided = rows.slice(max(0, rows.num_rows - RECENT_ROWS)).take(first)
+    top = dict(list(attribution.importance.items())[:SHOWN_FEATURES])
+    return {
+        "model_version": version,
+        "method": attribution.method,
+        "rows_explained": len(attribution.scores),
+        "top_features": scores.bars(top, "mean absolute attribution (logit)"),
+        "importance": mapping_table(dict(attribution.importance), ("feature", "mean absolute attribution")),
+        "decisions": _decisions(use_case, decided, shown, bundle.manifest.threshold),
+    }
 
 
 def _decisions(use_case: UseCase, rows: pa.Table, explained: Any, threshold: float) -> dg.MetadataValue:

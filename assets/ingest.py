@@ -54,14 +54,7 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
         except SchemaChanged as changed:
             yield dg.AssetCheckResult(check_name="schema", passed=False, description=str(changed))
             raise
-        for finding in result.findings:
-            yield dg.AssetCheckResult(
-                check_name=finding.name,
-                passed=finding.passed,
-                severity=dg.AssetCheckSeverity.ERROR if finding.blocking else dg.AssetCheckSeverity.WARN,
-                description=finding.description,
-                metadata=dict(finding.metadata),
-            )
+        yield from map(_check_result, result.findings)
         numbers = [c.name for c in source.columns if c.kind == "number"]
         descriptions = {c.name: c.description for c in source.columns}
         described = describe(context, lakehouse, use_case.raw_table(source), numbers, descriptions)
@@ -70,6 +63,16 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
         yield dg.MaterializeResult(metadata={**described, **counts, **notes, "load": mapping_table(result.summary())})
 
     return raw_table
+
+
+def _check_result(finding: contracts.Finding) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=finding.name,
+        passed=finding.passed,
+        severity=dg.AssetCheckSeverity.ERROR if finding.blocking else dg.AssetCheckSeverity.WARN,
+        description=finding.description,
+        metadata=dict(finding.metadata),
+    )
 
 
 def _notes(result: LoadResult) -> Iterator[str]:

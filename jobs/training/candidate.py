@@ -16,7 +16,7 @@ from jobs.registry import model_versions, provenance, tracking
 from jobs.settings import Settings
 from jobs.training import model_card, pictures, tune
 from jobs.training import train as training
-from jobs.training.train import Trained
+from jobs.training.train import Trained, TrainingInput
 from jobs.training.tune import Tuning
 from jobs.use_case import UseCase, problem_of
 
@@ -67,7 +67,9 @@ def make(
     pins.pin(
         settings, {**state["versions"], use_case.training_set: version}, by=f"{use_case.name} training {digest[:16]}"
     )
-    trained = training.train(settings, use_case, rows, tuned.parameters, parts, made_of, folder, progress)
+    trained = training.train(
+        settings, use_case, TrainingInput(rows, parts, tuned.parameters, made_of), folder, progress
+    )
     # The trials of a tuning are children of the first training that used it.
     trials = tune.trials_of(settings, use_case, tuned) if tuned.as_of == state["as_of"] else {}
     return registered(settings, use_case, trained, replace(tuned, trials=trials), digest)

@@ -31,7 +31,7 @@ from jobs.stats import metrics
 from jobs.training import compute_cost as cost
 from jobs.training.compute_cost import Cost
 from jobs.training.tune import device, drawn_examples, one_thread
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, problem_of
 
 Metrics = Mapping[str, float | None]
 
@@ -74,37 +74,43 @@ class Trained:
     """Cost of 1,000 predictions."""
 
 
+@dataclass(frozen=True, eq=False)
+class TrainingInput:
+    """What a training learns from."""
+
+    rows: TrainingRows
+    """The training set; `time_split.refusal` finds nothing against it."""
+    parts: Split
+    parameters: Mapping[str, Mapping[str, Any]]
+    """What was tuned, by family; the others are trained as declared."""
+    made_of: Mapping[str, Any]
+    """What the manifest records of data, code and search."""
+
+
 def train(
     settings: Settings,
     use_case: UseCase,
-    rows: TrainingRows,
-    parameters: Mapping[str, Mapping[str, Any]],
-    parts: Split,
-    made_of: Mapping[str, Any],
+    data: TrainingInput,
     folder: Path,
     progress: Callable[[str], None] | None = None,
 ) -> Trained:
-    """Measure all families with `parameters` and all baselines, train the best and write its bundle as `folder`.
+    """Measure all families and all baselines, train the best and write its bundle as `folder`.
 
     Args:
-        rows: the training set; `split.refusal` finds nothing against it.
-        parameters: what was tuned, by family; the others are trained as declared.
-        made_of: what else the manifest says about the training.
         folder: is replaced if it is there.
         progress: called with what is trained next.
 
     Raises:
         ValueError: no family could be trained, and why.
     """
-    problem = use_case.problem
-    assert problem is not None
+    problem, rows, parts = problem_of(use_case), data.rows, data.parts
+    report = progress or (lambda _: None)
     with cost.measured(settings, device()) as spent, one_thread():
-        contestants = _compete(settings, problem, rows, parameters, parts, progress or (lambda _: None))
+        contestants = _compete(settings, problem, data, report)
         winner = _best(contestants)
-        family = problem.family(winner.name)
-        (progress or (lambda _: None))(f"{winner.name}: all rows")
-        model = fit_final(problem, family, winner, rows, parts)
-        written = _write(use_case, rows, model, winner, parts, made_of, folder)
+        report(f"{winner.name}: all rows")
+        model = fit_final(problem, problem.family(winner.name), winner, rows, parts)
+        written = _write(use_case, data, model, winner, folder)
     valid = rows.rows(parts.validation(rows.times))
     first = valid.examples.features[:COUNTED_ROWS]
     session = written.session()
@@ -151,13 +157,9 @@ def validation_metrics(problem: Problem, rows: TrainingRows, scores: Floats) -> 
 
 
 def _compete(
-    settings: Settings,
-    problem: Problem,
-    rows: TrainingRows,
-    parameters: Mapping[str, Mapping[str, Any]],
-    parts: Split,
-    progress: Callable[[str], None],
+    settings: Settings, problem: Problem, data: TrainingInput, progress: Callable[[str], None]
 ) -> list[ValidatedContender]:
+    rows, parts = data.rows, data.parts
     valid = rows.rows(parts.validation(rows.times))
     baselines = []
     for name, scores in baseline_scores(problem, valid).items():
@@ -167,7 +169,7 @@ def _compete(
 
     def compete(family: Family) -> ValidatedContender:
         progress(family.name)
-        tuned = parameters.get(family.name, {})
+        tuned = data.parameters.get(family.name, {})
         try:
             with cost.measured(settings, device(), thread=True) as spent:
                 model = fit_family(problem, family, tuned, rows, parts)
@@ -191,19 +193,10 @@ def _best(contestants: list[ValidatedContender]) -> ValidatedContender:
     return max(able, key=lambda c: c.metrics["average_precision"] or 0.0)
 
 
-def _write(
-    use_case: UseCase,
-    rows: TrainingRows,
-    model: Model,
-    winner: ValidatedContender,
-    parts: Split,
-    made_of: Mapping[str, Any],
-    folder: Path,
-) -> Bundle:
-    problem = use_case.problem
-    assert problem is not None
+def _write(use_case: UseCase, data: TrainingInput, model: Model, winner: ValidatedContender, folder: Path) -> Bundle:
+    problem, parts = problem_of(use_case), data.parts
     training = {
-        **made_of,
+        **data.made_of,
         "parameters": dict(winner.parameters),
         "steps": winner.steps,
         "negative_rate": problem.family(winner.name).negative_rate,
@@ -221,9 +214,9 @@ def _write(
     manifest = Manifest(
         use_case=use_case.name,
         family=winner.name,
-        features=tuple((name, "float32") for name in rows.examples.names),
+        features=tuple((name, "float32") for name in data.rows.examples.names),
         threshold=problem.review.threshold,
-        as_of=made_of["as_of"],
+        as_of=data.made_of["as_of"],
         training=training,
     )
     shutil.rmtree(folder, ignore_errors=True)

@@ -37,6 +37,11 @@ _FOUND = {
     r"not found|\b404\b": "nothing at that address",
 }  # fmt: skip
 """What libraries say, as a pattern -> what was found, in our words."""
+_FOUND_BY_NUMBER = {
+    errno.ENOENT: "none", errno.EISDIR: "a folder", errno.ENOTDIR: "a file where a folder should be",
+    errno.EACCES: "no permission to read it", errno.EPERM: "no permission", errno.EIO: "an I/O error of its disk",
+    errno.EADDRINUSE: "it taken",
+}  # fmt: skip
 _OS = {
     errno.EACCES: "expected permission to read and write it, found none; grant it, or choose another place",
     errno.EPERM: "expected permission to change it, found none; grant it, or choose another place",
@@ -66,11 +71,21 @@ def message_of(error: BaseException) -> str | None:
     return None
 
 
-def found(error: object) -> str:
+def in_words(error: object) -> str:
     """What a server, a database or its file was found to be, from the error of a library."""
+    if isinstance(error, EvergreenError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in _FOUND_BY_NUMBER:
+        return _FOUND_BY_NUMBER[error.errno]
+    if mark := getattr(error, "problem_mark", None):
+        return f"something else in line {mark.line + 1}"
+    return recognised(error) or "damage, or something else"
+
+
+def recognised(error: object) -> str | None:
+    """The same; None if the error says nothing that we know."""
     text = str(error).lower()
-    words = next((words for pattern, words in _FOUND.items() if re.search(pattern, text)), None)
-    return words or f"an error of the kind {type(error).__name__}"
+    return next((words for pattern, words in _FOUND.items() if re.search(pattern, text)), None)
 
 
 def bug(error: BaseException) -> str:
@@ -116,8 +131,9 @@ def _system(error: BaseException) -> str | None:
     if error.errno in _OS:
         return f"{_place(error)}{_OS[error.errno]}"
     if isinstance(error, ConnectionError | TimeoutError):
-        return f"expected a server that answers, found {found(error)}; start it, or correct its address"
-    return None
+        return f"expected a server that answers, found {in_words(error)}; start it, or correct its address"
+    # Arrow raises OSError without a number.
+    return _of_table(error)
 
 
 def _library(error: BaseException) -> str | None:
@@ -130,7 +146,7 @@ def _of_database(error: BaseException) -> str | None:
     if "Error" not in name or name in ("ProgrammingError", "InterfaceError", "ArgumentError", "InvalidRequestError"):
         return None
     return (
-        f"expected a database that can be read and written, found {found(error)}; restore it or free it, "
+        f"expected a database that can be read and written, found {in_words(error)}; restore it or free it, "
         "and see `evergreen doctor` for which one"
     )
 

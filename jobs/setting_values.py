@@ -4,13 +4,14 @@ A reader returns the value, or raises ValueError that says what was found, witho
 """
 
 import math
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jobs.errors import Invalid
-from jobs.secret import Url, fault_of
+from jobs.secret import Url, fault_of, hide
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def folder(*holds: str) -> Callable[[str], Path]:
     def read(text: str) -> Path:
         found = _path(text)
         if not found.is_dir():
-            raise ValueError(f"found {str(found)!r}, which is {'no folder' if found.exists() else 'not there'}")
+            raise ValueError(f"found {text!r}, which is {'no folder' if found.exists() else 'not there'}")
         if missing := [pattern for pattern in holds if not any(found.glob(pattern))]:
             raise ValueError(f"found {str(found)!r} without {missing[0]}")
         return found
@@ -112,6 +113,8 @@ def warehouse(text: str) -> str:
 
 
 def _path(text: str) -> Path:
+    if "://" in text or any(unicodedata.category(letter) == "Cc" for letter in text):
+        raise ValueError(f"found {hide(text)!r}, which is {'a URL' if '://' in text else 'no usual name'}")
     try:
         text.encode()
         return Path(text).expanduser().absolute()

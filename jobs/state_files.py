@@ -3,9 +3,19 @@
 import contextlib
 import fcntl
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from jobs.errors import EvergreenError
+
+T = TypeVar("T")
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+"""What reading damaged JSON, or JSON of another shape, raises."""
+
+
+class StateDamaged(EvergreenError, ValueError):
+    """A small file of the home does not hold what was written there."""
 
 
 @contextlib.contextmanager
@@ -30,7 +40,38 @@ def replace_bytes(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Returns what `replace_json` wrote, {} if the file does not exist."""
-    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return content
+def read_state(path: Path, decode: Callable[[Any], T], advice: str) -> T | None:
+    """What `decode` makes of the JSON in a file; None if there is none.
+
+    Raises StateDamaged, with `advice` for whoever removes the file, if it holds no JSON, or not what `decode` expects.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    return decoded(path, content, decode, advice)
+
+
+def decoded(path: Path, content: str | bytes, decode: Callable[[Any], T], advice: str) -> T:
+    """What `decode` makes of JSON that was read from a file. Raises StateDamaged as `read_state` does."""
+    try:
+        return decode(json.loads(content))
+    except _DAMAGE as error:
+        raise StateDamaged(
+            f"{path}: expected what Evergreen wrote there, found {_found(error)}; restore it from a backup, or remove "
+            f"it and {advice}"
+        ) from None
+
+
+def read_memory(path: Path, decode: Callable[[Any], T]) -> T | None:
+    """The same of a file that only saves work: None also if it is damaged or of another version."""
+    try:
+        return decode(json.loads(path.read_bytes()))
+    except (FileNotFoundError, *_DAMAGE):
+        return None
+
+
+def _found(error: Exception) -> str:
+    return (
+        "no JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError) else "other content"
+    )

@@ -124,7 +124,11 @@ class UseCase:
         return frozenset(f.name for windows in self.windows for f in windows.features if f.aggregate.of == "labels")
 
     def source(self, name: str) -> Source:
-        return next(s for s in self.sources if s.name == name)
+        """The source of this name. Raises Invalid if there is none."""
+        if found := next((source for source in self.sources if source.name == name), None):
+            return found
+        names = ", ".join(source.name for source in self.sources)
+        raise Invalid(f"{self.name}: expected one of the sources {names}, found {name!r}")
 
     def raw_table(self, source: Source) -> str:
         return f"{self.raw_schema}.{source.name}"

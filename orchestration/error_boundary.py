@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from jobs import error_log
+from jobs.display import plain
 from jobs.error_messages import bug, message_of
 from jobs.errors import EvergreenError
 from orchestration.printing import complain
@@ -37,6 +38,8 @@ class Commands(click.Group):
         """Run the command of this context."""
         try:
             return super().invoke(context)
+        except click.UsageError as error:
+            raise click.UsageError(plain(error.format_message()), error.ctx) from None
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt:

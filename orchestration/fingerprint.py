@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.settings import ROOT, Settings
-from jobs.state_files import replace_json
+from jobs.state_files import read_memory, replace_json
 from jobs.use_case import UseCase
 
 CODE = ("jobs", "assets", "orchestration")
@@ -46,11 +47,12 @@ def _path(settings: Settings, use_case: UseCase) -> Path:
 
 def last(settings: Settings, use_case: UseCase) -> dict[str, Any]:
     """What `remember` wrote about the last finished run ({} if there was none)."""
-    try:
-        record: dict[str, Any] = json.loads(_path(settings, use_case).read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return record
+    return read_memory(_path(settings, use_case), _record) or {}
+
+
+def _record(stored: Any) -> dict[str, Any]:
+    datetime.fromisoformat(stored["as_of"])
+    return {**stored, "run_id": str(stored["run_id"]), "fingerprint": str(stored["fingerprint"])}
 
 
 def remember(settings: Settings, use_case: UseCase, record: Mapping[str, Any]) -> None:

@@ -11,7 +11,9 @@ from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
+from yaml import YAMLError
 
+from jobs.errors import Invalid
 from jobs.settings import Settings
 from orchestration.relocation import settle, with_history
 
@@ -58,7 +60,14 @@ def home(settings: Settings) -> Path:
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The instance; runs whose process was killed are marked as failed."""
-    instance = dg.DagsterInstance.from_config(str(home(settings)))
+    folder = home(settings)
+    try:
+        instance = dg.DagsterInstance.from_config(str(folder))
+    except (dg.DagsterError, YAMLError, UnicodeDecodeError, ValueError, TypeError, AttributeError) as error:
+        raise Invalid(
+            f"{folder / 'dagster.yaml'}: expected a configuration of Dagster, found something else; correct it, or "
+            "remove it: the next run writes it anew"
+        ) from error
     end_dead_runs(instance)
     return instance
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,19 @@ if TYPE_CHECKING:
     from jobs.use_case import UseCase
 
 
-class InputPath(click.Path):
+class FilePath(click.Path):
+    """A file or folder that exists: what is neither, such as a device, may never end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not (path.is_file() or path.is_dir()):
+            self.fail(
+                f"expected a file or a folder, found that {str(path)!r} is neither; copy it to a file", param, ctx
+            )
+        return path
+
+
+class InputPath(FilePath):
     """A file or folder that exists, or `FOLDER@N`: a version of a Delta table."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -26,9 +39,11 @@ class InputPath(click.Path):
             self.fail(str(error), param, ctx)
 
 
-FILE = click.Path(exists=True, path_type=Path)
+FILE = FilePath(exists=True, path_type=Path)
 INPUT = InputPath(exists=True, path_type=Path)
 DAY = click.DateTime(["%Y-%m-%d"])
+DAYS, SEED, PORT = click.IntRange(1, 36_500), click.IntRange(0, 2**32 - 1), click.IntRange(1, 65_535)
+VERSION = click.IntRange(1, 2**31 - 1)
 
 use_case_option = click.option("--use-case", "name", default="fraud", show_default=True)
 columns_option = click.option(

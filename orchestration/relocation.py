@@ -39,7 +39,7 @@ def settle(settings: Settings) -> None:
 def _former(settings: Settings) -> Path | None:
     """Where the home was when it was last used; None if it is still there, under this name or another."""
     configuration = settings.dagster_home / "dagster.yaml"
-    recorded = HISTORY.search(configuration.read_text()) if configuration.exists() else None
+    recorded = HISTORY.search(configuration.read_text(errors="replace")) if configuration.exists() else None
     former = Path(recorded["home"]) if recorded else settings.home
     same = former == settings.home or (former.exists() and former.samefile(settings.home))
     return None if same else former

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from jobs.error_messages import in_words
 from jobs.ingest import registered_inputs
 from jobs.ingest.readers import KNOWN_AT, column_names
 from jobs.ingest.registered_inputs import InputError, Inputs
@@ -84,7 +85,7 @@ def _read(file: Path, event_id: str, now: datetime) -> list[ReviewVerdict]:
     try:
         lines = list(csv.DictReader(io.StringIO(file.read_text("utf-8-sig"))))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file}: expected a readable CSV file of verdicts, found: {error}") from error
+        raise InputError(f"{file}: expected a readable CSV file of verdicts, found {in_words(error)}") from error
     expected = (event_id, *COLUMNS)
     if not lines or not set(expected) <= lines[0].keys():
         header = list(lines[0]) if lines else "no line"

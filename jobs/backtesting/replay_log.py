@@ -12,9 +12,10 @@ from typing import Any
 
 from jobs.errors import Invalid
 from jobs.retraining.policy import RetrainingDecision
-from jobs.state_files import replace_bytes, replace_json
+from jobs.state_files import decoded, read_state, replace_bytes, replace_json
 
 LINES, PLAN = "days.jsonl", "plan.json"
+ELSEWHERE = "choose another folder, as this replay cannot go on"
 
 
 @dataclass(frozen=True)
@@ -60,19 +61,22 @@ class Lines:
     def __init__(self, out: Path, plan: Mapping[str, Any]) -> None:
         out.mkdir(parents=True, exist_ok=True)
         self._path, plan_path = out / LINES, out / PLAN
-        if plan_path.exists() and json.loads(plan_path.read_text()) != json.loads(json.dumps(plan)):
+        before = read_state(plan_path, dict, ELSEWHERE)
+        if before is not None and before != json.loads(json.dumps(plan)):
             raise Invalid(f"{out}: expected the same replay or an empty folder, found another one; choose another")
-        if not plan_path.exists():
+        if before is None:
             replace_json(plan_path, plan)
 
     def whole(self) -> Iterator[Day]:
         """Days that are whole; half a line at the end, of a replay that was killed, is cut off."""
         if not self._path.exists():
             return
-        lines = [line for line in self._path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        lines = [
+            line for line in self._path.read_text(errors="replace").splitlines(keepends=True) if line.endswith("\n")
+        ]
         replace_bytes(self._path, "".join(lines).encode())
         for line in lines:
-            yield Day(**json.loads(line))
+            yield decoded(self._path, line, lambda stored: Day(**stored), ELSEWHERE)
 
     def append(self, day: Day) -> Day:
         """Keep a day: on the disk when this returns."""

@@ -13,6 +13,7 @@ from typing import Any
 from jobs.datasets import history
 from jobs.datasets.time_split import Split
 from jobs.datasets.training_rows import TrainingRows, read
+from jobs.error_messages import in_words
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Family, Problem, Review
@@ -58,7 +59,7 @@ def reproduce(lakehouse: Lakehouse, use_case: UseCase, version: int, again: bool
     except OSError as error:
         raise Invalid(
             f"{training['table']}: expected version {training['table_version']}, which model {version} was trained on, "
-            f"found {error}; restore the warehouse: pinned versions are kept by `evergreen maintain`"
+            f"found {in_words(error)}; restore the warehouse: pinned versions are kept by `evergreen maintain`"
         ) from error
     compared = list(_trained_again(use_case, bundle, rows))
     if again:

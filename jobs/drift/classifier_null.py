@@ -10,14 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from jobs.settings import Settings
-from jobs.state_files import read_json, replace_json
+from jobs.state_files import read_memory, replace_json
 from jobs.stats.domain_classifier import Null
 from jobs.use_case import UseCase
 
 
 def last(settings: Settings, use_case: UseCase, of: Mapping[str, str]) -> tuple[bool, Null | None]:
     """Whether something is stored for this model and period, and what: None if it had too few whole weeks."""
-    content = read_json(_path(settings, use_case))
+    content = read_memory(_path(settings, use_case), dict) or {}
     if content.get("of") != of:
         return False, None
     return True, None if content["null"] is None else Null(**content["null"])

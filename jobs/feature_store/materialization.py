@@ -5,18 +5,18 @@ Opening Feast's store: see `jobs.feature_store.store`.
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.error_messages import in_words
 from jobs.errors import EvergreenError
 from jobs.feature_store.store import declarations_hash, open_store, quiet
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings
-from jobs.state_files import file_lock, replace_json
+from jobs.state_files import file_lock, read_memory, replace_json
 from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class _Memory:
         url = str(settings.online_store_url or "sqlite")
         self.exists = url != "sqlite" or (settings.home / "feast" / "online.db").exists()
         self.made_for = {"declared": declarations_hash(settings, use_case), "store": url}
-        self.views: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.exists() else {}
+        self.views: dict[str, dict[str, Any]] = read_memory(self.path, _views) or {}
 
     def last(self, view: str) -> dict[str, Any] | None:
         stored = self.views.get(view, {})
@@ -78,6 +78,14 @@ class _Memory:
         if everything or datetime.fromisoformat(self.views[view]["as_of"]) <= as_of:
             self.views[view] = {"as_of": as_of.isoformat(), "version": version, **self.made_for}
             replace_json(self.path, self.views)
+
+
+def _views(stored: Any) -> dict[str, dict[str, Any]]:
+    """Views of what was stored. Raises ValueError, KeyError or TypeError if it is of another form."""
+    for last in stored.values():
+        datetime.fromisoformat(last["as_of"])
+        dict(last)["version"]
+    return dict(stored)
 
 
 def _materialize_view(store: FeatureStore, view: str, since: datetime | None, as_of: datetime) -> str:
@@ -108,6 +116,6 @@ def _reach(settings: Settings) -> None:
         socket.create_connection((address.hostname or "", address.port or 6379), timeout=5).close()
     except OSError as error:
         raise OnlineStoreUnreachable(
-            f"EVERGREEN_ONLINE_STORE={settings.online_store_url}: nothing answers there ({error.strerror or error}); "
+            f"EVERGREEN_ONLINE_STORE={settings.online_store_url}: nothing answers there ({in_words(error)}); "
             "start it, or unset EVERGREEN_ONLINE_STORE for the SQLite store of this home, and run again"
         ) from None

@@ -3,15 +3,15 @@
 Only a memory, bound to the table's last load: without it, or after a restore, days are compared row by row.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from jobs.state_files import replace_json
+from jobs.state_files import read_memory, replace_json
 
 EVENT_DATE = "event_date"
 _SEED = 20180401
@@ -56,10 +56,10 @@ def digest(rows: pl.DataFrame, content: Sequence[str]) -> dict[date, Digest]:
 
 def read(path: Path, table_id: str, loaded_in: int, content: Sequence[str]) -> Digests | None:
     """The digests stored at `path`, if they are those of the table `table_id` after its load `loaded_in`."""
-    try:
-        stored = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return None
+    return read_memory(path, lambda stored: _digests(stored, table_id, loaded_in, content))
+
+
+def _digests(stored: Any, table_id: str, loaded_in: int, content: Sequence[str]) -> Digests | None:
     if [stored["table"], stored["loaded_in"], stored["content"], stored["polars"]] != [
         table_id, loaded_in, list(content), pl.__version__
     ]:  # fmt: skip

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from jobs.error_messages import in_words
 from jobs.ingest.arrow_columns import readable
 from jobs.ingest.registered_inputs import InputError
 from jobs.ingest.table_formats import DELTA, table_format
@@ -53,7 +54,7 @@ def _opened(path: Path, version: int | None = None) -> Iterator[DeltaTable]:
             yield DeltaTable(place, version=pinned if version is None else version)
     except (DeltaError, OSError, pa.ArrowException) as error:
         raise InputError(
-            f"{path}: expected a Delta table that can be read, found: {str(error).splitlines()[0]}; mend the table, "
+            f"{path}: expected a Delta table that can be read, found {in_words(error)}; mend the table, "
             "name another version (`FOLDER@N`), or export its rows as parquet"
         ) from error
 

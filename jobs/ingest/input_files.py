@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
+from jobs.error_messages import in_words
 from jobs.ingest import delta_input
 from jobs.ingest.registered_inputs import InputError
 from jobs.ingest.table_formats import DELTA, enclosing_table, table_format
@@ -94,7 +95,9 @@ def _entries(folder: Path) -> list[Path]:
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
-        raise InputError(f"{folder}: expected a folder that can be read, found: {error}; mend its rights") from error
+        raise InputError(
+            f"{folder}: expected a folder that can be read, found {in_words(error)}; mend its rights"
+        ) from error
     return [e for e in entries if not e.name.startswith((".", "_")) or (e.name[0] == "_" and "=" in e.name)]
 
 

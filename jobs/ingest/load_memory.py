@@ -4,7 +4,6 @@ The memory is only that: without it a load finds out by reading the files.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -14,7 +13,7 @@ from typing import Any
 from jobs.ingest.contracts import Finding
 from jobs.ingest.input_files import stamp
 from jobs.ingest.readers import ColumnNames
-from jobs.state_files import replace_json
+from jobs.state_files import read_memory, replace_json
 from jobs.use_case import Source, UseCase
 
 KEPT = 50
@@ -116,14 +115,16 @@ class Memory:
         self._write({"loads": loads, "waiting": waiting, "references": dict(references)})
 
     def _read(self) -> dict[str, Any]:
-        try:
-            memory: dict[str, Any] = json.loads(self.path.read_text())
-        except (FileNotFoundError, ValueError):
-            return {"loads": {}, "waiting": 0, "references": {}}
-        return memory
+        return read_memory(self.path, _memory) or {"loads": {}, "waiting": 0, "references": {}}
 
     def _write(self, memory: Mapping[str, Any]) -> None:
         replace_json(self.path, memory)
+
+
+def _memory(stored: Any) -> dict[str, Any]:
+    for load in stored["loads"].values():
+        _from_json(load)
+    return {"loads": dict(stored["loads"]), "waiting": int(stored["waiting"]), "references": dict(stored["references"])}
 
 
 def _to_json(done: Remembered) -> dict[str, Any]:

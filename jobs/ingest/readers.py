@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from jobs.error_messages import in_words
 from jobs.ingest import csv_records, delta_input
 from jobs.ingest.arrow_columns import readable
 from jobs.ingest.csv_records import LINE, MALFORMED, Csv
@@ -49,7 +50,7 @@ def read_column_names(path: Path) -> dict[str, Any]:
     try:
         declared = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"columns file {path}: expected a readable YAML file, found: {error}") from error
+        raise InputError(f"columns file {path}: expected a readable YAML file, found {in_words(error)}") from error
     if not isinstance(declared, dict):
         raise InputError(f"columns file {path}: expected a mapping of sources to columns, found {declared!r}")
     return declared
@@ -154,9 +155,7 @@ def _parquet_columns(path: Path, magic: bytes) -> tuple[str, ...]:
     except (OSError, pa.ArrowException) as error:
         size = path.stat().st_size
         what = "a truncated or damaged one" if magic == PARQUET_MAGIC else f"no parquet file (it begins with {magic!r})"
-        raise InputError(
-            f"{path}: expected a parquet file, found {what} of {size} bytes; deliver it again ({error})"
-        ) from error
+        raise InputError(f"{path}: expected a parquet file, found {what} of {size} bytes; deliver it again") from error
 
 
 def _open_csv(path: Path, declared: FileFormat) -> DataFile:
@@ -197,5 +196,5 @@ def _read_own(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
         return pl.DataFrame({name: pl.Series(readable(table[name])) for name in table.column_names})
     except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
         raise InputError(
-            f"{file.path}: expected a readable {file.format} file, found a damaged one; deliver it again ({error})"
+            f"{file.path}: expected a readable {file.format} file, found a damaged one; deliver it again"
         ) from error

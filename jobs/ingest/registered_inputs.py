@@ -3,7 +3,6 @@
 Reading the files: see `jobs.ingest.load`.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -12,7 +11,7 @@ from typing import Any
 
 from jobs.errors import EvergreenError, Invalid
 from jobs.settings import Settings
-from jobs.state_files import replace_json
+from jobs.state_files import read_state, replace_json
 from jobs.times import end_of, midnight, moment_text
 from jobs.use_case import Progress, UseCase
 
@@ -61,10 +60,11 @@ def _file(settings: Settings, use_case: UseCase) -> Path:
 
 def registered(settings: Settings, use_case: UseCase) -> Inputs | None:
     """What was registered for this home, if anything was."""
-    try:
-        stored = json.loads(_file(settings, use_case).read_text())
-    except FileNotFoundError:
-        return None
+    advice = "name your files again (`evergreen run --transactions FILE ...`)"
+    return read_state(_file(settings, use_case), _inputs, advice)
+
+
+def _inputs(stored: Mapping[str, Any]) -> Inputs:
     return Inputs(
         files={name: tuple(files) for name, files in stored["files"].items()},
         first_day=date.fromisoformat(stored["first_day"]),

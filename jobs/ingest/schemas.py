@@ -3,16 +3,16 @@
 What the schema of a file is: see `jobs.ingest.inspection`.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from jobs.errors import EvergreenError
 from jobs.ingest.column_matching import may_be_derived
 from jobs.ingest.inspection import FileSchema, Inspection
 from jobs.ingest.readers import KNOWN_AT
 from jobs.ingest.registered_inputs import InputError
-from jobs.state_files import replace_json
+from jobs.state_files import read_state, replace_json
 from jobs.use_case import Source, UseCase
 
 FOUND_TYPES = ("integer", "number", "boolean", "timestamp", "string")
@@ -30,11 +30,11 @@ def folder(state: Path, use_case: UseCase) -> Path:
 
 def recorded(folder: Path, source: Source, *, pending: bool = False) -> FileSchema | None:
     """The accepted schema of a source's files under `folder`, or the one that waits to be accepted."""
-    try:
-        stored = json.loads(_path(folder, source, pending).read_text())
-    except FileNotFoundError:
-        return None
-    return FileSchema(stored["columns"], tuple(stored["undeclared"]), stored["in_file"])
+    return read_state(_path(folder, source, pending), _schema, "the next load records the columns that it finds")
+
+
+def _schema(stored: Mapping[str, Any]) -> FileSchema:
+    return FileSchema(dict(stored["columns"]), tuple(stored["undeclared"]), dict(stored["in_file"]))
 
 
 def record(folder: Path, source: Source, schema: FileSchema, *, pending: bool = False) -> None:

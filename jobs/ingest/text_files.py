@@ -48,7 +48,7 @@ def _content(path: Path) -> bytes:
         return gzip.decompress(content)
     except (EOFError, OSError, zlib.error) as error:
         raise InputError(
-            f"{path}: expected a whole gzip file, found one that is cut off or damaged ({error}); deliver it again"
+            f"{path}: expected a whole gzip file, found one that is cut off or damaged; deliver it again"
         ) from error
 
 

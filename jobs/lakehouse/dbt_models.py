@@ -22,7 +22,7 @@ from jobs.lakehouse import engine
 from jobs.lakehouse.session_catalog import forget_unmade
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings, exported
-from jobs.state_files import replace_json
+from jobs.state_files import read_memory, replace_json
 from jobs.use_case import UseCase
 
 SCRATCH = "_merge"
@@ -138,11 +138,7 @@ class Built:
         }
 
     def _read(self) -> dict[str, Any]:
-        try:
-            states: dict[str, Any] = json.loads(self.path.read_text())
-        except (FileNotFoundError, ValueError):
-            return {}
-        return states
+        return read_memory(self.path, dict) or {}
 
 
 def models(manifest: Mapping[str, Any], use_case: UseCase) -> list[str]:

@@ -107,9 +107,10 @@ def _remote(remote: Url) -> str:
     parts = remote.parts
     if parts.scheme != "sc" or not parts.hostname:
         raise EngineUnreachable(f"SPARK_REMOTE: expected sc://host:port, found {remote}")
-    if not _answers(parts.hostname, parts.port or 15002):
+    host, port = parts.hostname, parts.port or 15002
+    if not _answers(host, port):
         raise EngineUnreachable(
-            f"SPARK_REMOTE={remote}: nothing answers at {parts.hostname}:{parts.port or 15002}; "
+            f"SPARK_REMOTE={remote}: expected Spark Connect, found that nothing answers at {host}:{port}; "
             "start it (`evergreen spark` runs a local one) or unset SPARK_REMOTE for the embedded engine"
         )
     return remote.reveal()

@@ -118,7 +118,7 @@ def _free_port(port: int | None) -> int:
         try:
             probe.bind(("127.0.0.1", port or 0))
         except OSError as error:
-            raise SparkNotReady(f"port {port} is taken ({error}); choose another with --port") from error
+            raise SparkNotReady(f"--port: expected a free port, found {port} taken; choose another") from error
         return int(probe.getsockname()[1])
 
 

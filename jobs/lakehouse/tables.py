@@ -13,9 +13,10 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs
 
+from jobs.errors import EvergreenError
 from jobs.lakehouse import arrow_writer, engine, file_statistics, table_log
 from jobs.lakehouse.commit_state import keeping, user_metadata
 from jobs.lakehouse.data_files import DataFiles, data_files, local_dataset, scan
@@ -37,6 +38,10 @@ T = TypeVar("T")
 PARTITION = "event_date"
 """The column of daily partitions, of every table that has them."""
 NO_DAY = "date '9999-12-31'"
+
+
+class TableDamaged(EvergreenError, RuntimeError):
+    """A table's log cannot be read."""
 
 
 @dataclass
@@ -84,7 +89,16 @@ class Lakehouse:
 
     def delta(self, table: str, version: int | None = None) -> DeltaTable:
         """The delta-rs view of a table: history, versions and Arrow reads without an engine."""
-        return DeltaTable(self.path(table), version=version)
+        path = self.path(table)
+        try:
+            return DeltaTable(path, version=version)
+        except TableNotFoundError:
+            raise
+        except DeltaError as error:
+            raise TableDamaged(
+                f"{path}: expected a Delta table as it was written, found a log that cannot be read; restore the table "
+                "from a backup, or remove its folder and run again"
+            ) from error
 
     def exists(self, table: str) -> bool:
         return self.version(table) is not None
@@ -97,7 +111,7 @@ class Lakehouse:
     def _opened(self, table: str) -> DeltaTable | None:
         try:
             return self.delta(table)
-        except DeltaError:  # no such table, one that was never finished, or a damaged one
+        except (DeltaError, TableDamaged):  # no such table, one that was never finished, or a damaged one
             return self.delta(table) if table_log.exists(self.path(table)) else None
 
     def versions(self, tables: Sequence[str]) -> dict[str, int | None]:

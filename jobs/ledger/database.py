@@ -12,12 +12,15 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
-from jobs.errors import EvergreenError, Invalid
-from jobs.secret import Url, hide
+from jobs.error_messages import recognised
+from jobs.errors import Invalid
+from jobs.ledger.statements import LedgerUnreachable as LedgerUnreachable
+from jobs.ledger.statements import unreachable, url
+from jobs.secret import Url
 from jobs.settings import Settings
 
 Result = TypeVar("Result")
@@ -199,38 +202,46 @@ sa.Index(
 )
 
 
-class LedgerUnreachable(EvergreenError, RuntimeError):
-    """The ledger's database does not answer; nothing was decided."""
+@contextmanager
+def transaction(settings: Settings) -> Iterator[sa.Connection]:
+    """A serializable transaction: committed at the end, rolled back at an exception, whole or not at all.
+
+    Raises LedgerUnreachable if the database does not do what a ledger's does.
+    """
+    with _reached(settings), _connected(settings) as connection, connection.begin():
+        yield connection
 
 
 @contextmanager
-def transaction(settings: Settings) -> Iterator[sa.Connection]:
-    """A serializable transaction: committed at the end, rolled back at an exception, whole or not at all."""
-    with _connected(settings) as connection, connection.begin():
-        yield connection
+def _reached(settings: Settings) -> Iterator[None]:
+    """Turns errors of a driver, which say what the database or its file is, into LedgerUnreachable."""
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error, IntegrityError) or (reason := recognised(error.orig)) is None:
+            raise
+        raise unreachable(settings, reason) from error
 
 
 def _connected(settings: Settings) -> sa.Connection:
     if not settings.ledger_url:
         settings.home.mkdir(parents=True, exist_ok=True)
-    url = settings.ledger_url or Url(f"sqlite:///{settings.home / 'ledger.sqlite'}")
-    try:
-        engine = _engine(url)
-        if engine.dialect.name == "sqlite":
-            _create(engine)  # a home may have been deleted since
-        return engine.connect()
-    except OperationalError as error:
-        message = hide(str(error.orig).strip())
-        raise LedgerUnreachable(
-            f"ledger: expected the database {url} to answer, found {message!r}; start it, or correct EVERGREEN_LEDGER"
-        ) from error
+    engine = _engine(url(settings))
+    if engine.dialect.name == "sqlite":
+        _create(engine)  # a home may have been deleted since
+    return engine.connect()
 
 
 def repeated(settings: Settings, work: Callable[[sa.Connection], Result]) -> Result:
     """What `work` returns in a transaction; tried again from its start if another transaction got in its way."""
+    with _reached(settings):
+        return _repeated(settings, work)
+
+
+def _repeated(settings: Settings, work: Callable[[sa.Connection], Result]) -> Result:
     for attempt in range(ATTEMPTS):
         try:
-            with transaction(settings) as connection:
+            with _connected(settings) as connection, connection.begin():
                 return work(connection)
         except DBAPIError as error:
             given_up = getattr(error.orig, "sqlstate", None) in GIVEN_UP

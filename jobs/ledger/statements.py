@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+from jobs.error_messages import in_words
+from jobs.errors import EvergreenError
+from jobs.secret import Url
 from jobs.settings import Settings
 
 TABLES = (
@@ -16,14 +19,32 @@ TABLES = (
 )
 
 
+class LedgerUnreachable(EvergreenError, RuntimeError):
+    """The ledger's database does not answer, or is none; nothing was decided."""
+
+
+def url(settings: Settings) -> Url:
+    """The database of the ledger."""
+    return settings.ledger_url or Url(f"sqlite:///{settings.home / 'ledger.sqlite'}")
+
+
+def unreachable(settings: Settings, reason: str) -> LedgerUnreachable:
+    """The error that names the database and what was found instead."""
+    advice = "start it, or correct EVERGREEN_LEDGER" if settings.ledger_url else "free it, or restore it from a backup"
+    return LedgerUnreachable(f"ledger: expected a database that answers at {url(settings)}, found {reason}; {advice}")
+
+
 def execute(settings: Settings, sql: str, parameters: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     """Run one statement (`:name` for parameters) for each of `parameters`, in one transaction; the rows it returned."""
     if settings.ledger_url:
         return _in_server(settings, sql, parameters)
     settings.home.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(settings.home / "ledger.sqlite", timeout=30)) as connection, connection:
-        connection.execute(TABLES)
-        return [row for values in parameters for row in connection.execute(sql, values)]
+    try:
+        with closing(sqlite3.connect(settings.home / "ledger.sqlite", timeout=30)) as connection, connection:
+            connection.execute(TABLES)
+            return [row for values in parameters for row in connection.execute(sql, values)]
+    except sqlite3.DatabaseError as error:
+        raise unreachable(settings, in_words(error)) from error
 
 
 def _in_server(settings: Settings, sql: str, parameters: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jobs.error_messages import in_words
 from jobs.errors import Invalid
 
 _HEADER = "model.json"
@@ -36,8 +37,10 @@ def read_header(folder: Path) -> dict[str, Any]:
     try:
         header = json.loads(path.read_text())
         return {key: kind(header[key]) for key, kind in _KEYS.items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Invalid(f"{path}: expected the header of a saved model, found {error!r}; save it again") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Invalid(
+            f"{path}: expected the header of a saved model, found {in_words(error)}; save it again"
+        ) from error
 
 
 def read_model(folder: Path, family: str, content_name: str) -> tuple[dict[str, Any], bytes]:
@@ -48,7 +51,9 @@ def read_model(folder: Path, family: str, content_name: str) -> tuple[dict[str, 
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise Invalid(f"{path}: expected the content of a saved model, found {error}; save it again") from error
+        raise Invalid(
+            f"{path}: expected the content of a saved model, found {in_words(error)}; save it again"
+        ) from error
     if (actual := hashlib.sha256(content).hexdigest()) != header["sha256"]:
         raise Invalid(
             f"{path}: expected content of sha256 {header['sha256']}, found {actual}; restore it, or save the "

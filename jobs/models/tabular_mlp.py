@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.arrays import Float32s
+from jobs.error_messages import in_words
 from jobs.errors import Invalid
 from jobs.models.folders import packed, read_model, unpacked, write_model
 from jobs.models.graphs import OPSET, named
@@ -152,5 +153,7 @@ class TabularMLP:
             module = self._build(Bins(*(arrays[name] for name in Bins._fields)))
             module.network.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
         except (KeyError, RuntimeError) as error:
-            raise Invalid(f"{folder}: expected the weights of this network, found {error}; save it again") from error
+            raise Invalid(
+                f"{folder}: expected the weights of this network, found {in_words(error)}; save it again"
+            ) from error
         self._module, self._names, self.steps = module.eval(), header["names"], header["steps"]

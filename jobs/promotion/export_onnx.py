@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.arrays import Bools, Float32s
+from jobs.error_messages import in_words
 from jobs.errors import Invalid
 from jobs.models.graphs import feature_names
 from jobs.models.parity import check_parity
@@ -122,8 +123,8 @@ def current(settings: Settings, use_case: UseCase) -> OnlineModel | None:
     try:
         pointed_to = json.loads(pointer.read_text())
         version, sha256 = int(pointed_to["version"]), str(pointed_to["sha256"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{pointer}: expected version and sha256, found {error!r}; export again") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleError(f"{pointer}: expected version and sha256, found {in_words(error)}; export again") from error
     return open_export(pointer.parent / str(version), sha256)
 
 
@@ -138,8 +139,8 @@ def open_export(folder: Path, sha256: str | None = None) -> OnlineModel:
         files, bundle_sha256 = dict(manifest["files"]), str(manifest["bundle_sha256"])
         if manifest["format"] != FORMAT:
             raise Invalid(f"format {manifest['format']}, expected {FORMAT}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{folder}: expected an exported model, found {error!r}; export it again") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleError(f"{folder}: expected an exported model, found {in_words(error)}; export it again") from error
     actual = hashlib.sha256(text).hexdigest()
     if sha256 is not None and actual != sha256:
         raise BundleError(f"{folder}: expected the manifest {sha256}, found {actual}; export it again")

@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.error_messages import in_words
 from jobs.errors import EvergreenError, Invalid
 from jobs.models.catalog import load_model
 from jobs.models.graphs import OPSET
@@ -133,8 +134,10 @@ def open_bundle(folder: Path, sha256: str | None = None) -> Bundle:
         text = (folder / MANIFEST).read_bytes()
         actual = hashlib.sha256(text).hexdigest()
         manifest = _manifest(json.loads(text))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BundleError(f"{folder}: expected a bundle's manifest, found {error!r}; restore or export it") from error
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BundleError(
+            f"{folder}: expected a bundle's manifest, found {in_words(error)}; restore or export it"
+        ) from error
     if sha256 is not None and actual != sha256:
         raise BundleError(
             f"{folder}: expected the bundle {sha256}, found {actual}; it is not the one that was approved"

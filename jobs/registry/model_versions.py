@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.error_messages import in_words
 from jobs.errors import Invalid
 from jobs.registry import tracking
 from jobs.registry.bundle import Bundle, BundleError, open_bundle
@@ -139,8 +140,8 @@ def _download(
             downloaded = download_artifacts(artifact_uri=source, dst_path=str(scratch), tracking_uri=store)
         except OSError as error:
             raise BundleError(
-                f"{use_case.name} {version}: expected a bundle at {source}, found {error}; restore the artifacts, or "
-                "train again"
+                f"{use_case.name} {version}: expected a bundle at {source}, found {in_words(error)}; "
+                "restore the artifacts, or train again"
             ) from error
         open_bundle(Path(downloaded), sha256)
         os.rename(downloaded, folder)

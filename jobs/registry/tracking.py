@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.error_messages import in_words
 from jobs.errors import EvergreenError
-from jobs.secret import hide
 from jobs.settings import Settings, exported
 from jobs.use_case import UseCase
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _PATIENCE = 10
 """All calls of one block together may take this many times `settings.tracking_seconds`."""
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+_ANSWERS = ("RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE")
+"""Codes of errors that are answers of a healthy MLflow."""
 
 
 class TrackingUnavailable(EvergreenError, RuntimeError):
@@ -52,13 +56,13 @@ def client(settings: Settings) -> Iterator[MlflowClient]:
         from requests import RequestException
         from sqlalchemy.exc import SQLAlchemyError
 
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         _local(settings)
         try:
             yield MlflowClient(settings.tracking_url.reveal(), settings.tracking_url.reveal())
         except (RequestException, SQLAlchemyError, MlflowException) as error:
-            if isinstance(error, MlflowException) and not _gone(error):
+            if isinstance(error, MlflowException) and error.error_code in _ANSWERS:
                 raise
             raise _unavailable(settings, error) from error
 
@@ -168,12 +172,6 @@ def _local(settings: Settings) -> None:
         (settings.home / "tracking").mkdir(parents=True, exist_ok=True)
 
 
-def _gone(error: Exception) -> bool:
-    """Whether MLflow wraps a failed request, rather than an answer."""
-    text = str(error)
-    return "API request to" in text or "Connection" in text or "timed out" in text
-
-
 def _end(tracker: MlflowClient, run_id: str, status: str) -> None:
     import contextlib
 
@@ -184,7 +182,7 @@ def _end(tracker: MlflowClient, run_id: str, status: str) -> None:
 def _unavailable(settings: Settings, cause: object) -> TrackingUnavailable:
     return TrackingUnavailable(
         f"tracking: expected MLflow to answer at {settings.tracking_url} within {settings.tracking_seconds:.0f} s, "
-        f"found: {hide(str(cause))}; "
+        f"found {cause if isinstance(cause, str) else in_words(cause)}; "
         "start it, or correct EVERGREEN_TRACKING (unset: SQLite below EVERGREEN_HOME), and run again: "
         "nothing was registered, and finished trials are kept"
     )

@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from adbc_driver_manager import dbapi
 
+from jobs.error_messages import in_words
 from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import PARTITION
-from jobs.secret import Url, hide
+from jobs.secret import Url
 from jobs.settings import Settings
 
 
@@ -148,7 +149,7 @@ def database(settings: Settings) -> Iterator[Database]:
         with closing(_sqlite(settings) if url is None else _postgresql(url)) as connection:
             yield Database(connection, SQLITE if url is None else POSTGRESQL)
     except dbapi.Error as error:
-        raise PredictionsUnreachable(_unreachable(settings, hide(str(error).strip()))) from error
+        raise PredictionsUnreachable(_unreachable(settings, in_words(error))) from error
 
 
 def _sqlite(settings: Settings) -> dbapi.Connection:

@@ -6,7 +6,6 @@ How a search proceeds is in `jobs.training.search`; training the candidate with 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -23,7 +22,7 @@ from jobs.problem import Family, Problem
 from jobs.registry import provenance
 from jobs.secret import Url
 from jobs.settings import Settings
-from jobs.state_files import file_lock, replace_json
+from jobs.state_files import file_lock, read_state, replace_json
 from jobs.stats.metrics import average_precision
 from jobs.training import search as study
 from jobs.training import trials as stored
@@ -229,7 +228,8 @@ def _folder(settings: Settings, use_case: UseCase) -> Path:
 
 def _results(settings: Settings, use_case: UseCase) -> list[Tuning]:
     path = _folder(settings, use_case) / "results.json"
-    return [Tuning(**stored) for stored in json.loads(path.read_text())] if path.exists() else []
+    advice = "run again: parameters are then searched anew"
+    return read_state(path, lambda stored: [Tuning(**each) for each in stored], advice) or []
 
 
 def _remember(settings: Settings, use_case: UseCase, tuning: Tuning) -> None:

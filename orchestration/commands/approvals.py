@@ -12,7 +12,7 @@ import click
 from jobs import settings as settings_module
 from jobs.error_messages import bug, message_of
 from jobs.settings import Settings
-from orchestration.options import use_case_named, use_case_option
+from orchestration.options import VERSION, use_case_named, use_case_option
 from orchestration.printing import complain, say
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ BY = click.option("--by", required=True, help="Your name, as the ledger will sho
 
 
 @click.command()
-@click.argument("model_version", type=int)
+@click.argument("model_version", type=VERSION)
 @use_case_option
 @BY
 def approve(model_version: int, name: str, by: str) -> None:
@@ -43,7 +43,7 @@ def approve(model_version: int, name: str, by: str) -> None:
 
 
 @click.command()
-@click.argument("model_version", type=int)
+@click.argument("model_version", type=VERSION)
 @use_case_option
 @BY
 @click.option("--reason", required=True)
@@ -59,7 +59,7 @@ def reject(model_version: int, name: str, by: str, reason: str) -> None:
 
 @click.command()
 @use_case_option
-@click.option("--to", type=int, help="A former champion; default: the previous one.")
+@click.option("--to", type=VERSION, help="A former champion; default: the previous one.")
 @BY
 @click.option("--reason", required=True)
 def rollback(name: str, to: int | None, by: str, reason: str) -> None:

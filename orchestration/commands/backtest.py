@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobs import settings
-from orchestration.options import DAY, INPUT, columns_option, use_case_named, use_case_option
+from orchestration.options import DAY, DAYS, INPUT, columns_option, use_case_named, use_case_option
 from orchestration.printing import say
 
 if TYPE_CHECKING:
     from jobs.backtesting.folds import Fold
     from jobs.use_case import UseCase
 
+DELAY, TRIALS = click.IntRange(0, 36_500), click.IntRange(0, 10_000)
 PRINTED = ("family", "auc_roc", "average_precision", "card_precision_at_100", "train_rows", "test_rows")
 
 
@@ -28,10 +29,12 @@ PRINTED = ("family", "auc_roc", "average_precision", "card_precision_at_100", "t
 @click.option("--reports", type=INPUT, multiple=True, help="Labels, when they are not columns of the transactions.")
 @columns_option
 @click.option("--train-from", type=DAY, required=True, help="First day of the train week.")
-@click.option("--train-days", type=click.IntRange(1), default=7, show_default=True)
-@click.option("--delay-days", type=click.IntRange(0), default=7, show_default=True, help="Days until labels are known.")
-@click.option("--test-days", type=click.IntRange(1), default=7, show_default=True)
-@click.option("--trials", type=click.IntRange(0), default=0, help="Parameters to try per family; 0: the declared ones.")
+@click.option("--train-days", type=DAYS, default=7, show_default=True)
+@click.option(
+    "--delay-days", type=click.IntRange(0, 36_500), default=7, show_default=True, help="Days until labels are known."
+)
+@click.option("--test-days", type=DAYS, default=7, show_default=True)
+@click.option("--trials", type=TRIALS, default=0, help="Parameters to try per family; 0: the declared ones.")
 @click.option("--families", multiple=True, help="Families to compare: one or more names.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="JSON file to write.")
 @click.argument("more_families", nargs=-1, metavar="")

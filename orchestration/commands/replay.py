@@ -9,7 +9,16 @@ from typing import Literal
 import click
 
 from jobs import settings
-from orchestration.options import DAY, chosen_files, columns_option, input_files, use_case_named, use_case_option
+from orchestration.options import (
+    DAY,
+    DAYS,
+    SEED,
+    chosen_files,
+    columns_option,
+    input_files,
+    use_case_named,
+    use_case_option,
+)
 from orchestration.printing import say
 from orchestration.process import end_at_once
 
@@ -25,10 +34,10 @@ from orchestration.process import end_at_once
 @click.option("--act", is_flag=True, help="Block what scores above the threshold: it never gets a label.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="With --act; default: the use case's own.")
 @click.option("--explore", type=click.FloatRange(0, 1), default=0.0, help="With --act: chance to be let through.")
-@click.option("--cap", type=click.IntRange(0), show_default="20", help="With --explore: at most so many a day.")
+@click.option("--cap", type=click.IntRange(0, 10**9), show_default="20", help="With --explore: at most so many a day.")
 @click.option("--uncorrected", is_flag=True, help="With --act: learn as if labels were not selected by decisions.")
-@click.option("--memory", type=click.IntRange(1), help="Days a training looks back; default: the use case's own.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--memory", type=DAYS, help="Days a training looks back; default: the use case's own.")
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write.")
 def replay(
     name: str,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs import settings
-from orchestration.options import use_case_named, use_case_option
+from orchestration.options import VERSION, use_case_named, use_case_option
 from orchestration.printing import cell, console
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @use_case_option
 @click.option("--tune", is_flag=True, help="Search the parameters again too.")
-@click.argument("model_version", type=int)
+@click.argument("model_version", type=VERSION)
 def reproduce(name: str, tune: bool, model_version: int) -> None:
     """Train MODEL_VERSION again from the recorded table versions and compare its metrics."""
     from jobs.backtesting import reproduce as job

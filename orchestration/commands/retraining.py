@@ -14,7 +14,7 @@ from orchestration.printing import details_option, print_details, print_table, s
 
 @click.command()
 @use_case_option
-@click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="Number of decisions.")
+@click.option("--last", type=click.IntRange(1, 10**6), default=20, show_default=True, help="Number of decisions.")
 @details_option
 def retraining(name: str, last: int, details: bool) -> None:
     """Print the last decisions whether to train, with reason and result, latest first."""

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
+from orchestration.options import DAYS, SEED
 from orchestration.printing import say
 
 
 @click.command()
 @click.option("--scenario", default="stable", show_default=True, help="One of the scripted worlds.")
-@click.option("--seed", type=int, help="Another seed than the scenario's own.")
-@click.option("--days", type=int, help="Another length in days.")
-@click.option("--customers", type=int, help="Another number of card holders.")
+@click.option("--seed", type=SEED, help="Another seed than the scenario's own.")
+@click.option("--days", type=DAYS, help="Another length in days.")
+@click.option("--customers", type=click.IntRange(1, 10_000_000), help="Another number of card holders.")
 @click.option("--format", "file_format", type=click.Choice(["parquet", "csv"]), default="parquet", show_default=True)
 @click.option("--truth", is_flag=True, help="Write the full truth too (for judging, never for features).")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)

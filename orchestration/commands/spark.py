@@ -5,10 +5,11 @@ import sys
 import click
 
 from jobs import settings
+from orchestration.options import PORT
 
 
 @click.command()
-@click.option("--port", type=int, default=15002, show_default=True)
+@click.option("--port", type=PORT, default=15002, show_default=True)
 def spark(port: int) -> None:
     """Run a local Apache Spark 4.2 + Delta Connect server (needs Java 17), for those who want it."""
     from jobs.lakehouse import spark_server

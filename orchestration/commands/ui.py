@@ -7,10 +7,11 @@ from typing import NoReturn
 import click
 
 from jobs import settings
+from orchestration.options import PORT
 
 
 @click.command()
-@click.option("--port", type=int, default=3000, show_default=True)
+@click.option("--port", type=PORT, default=3000, show_default=True)
 def ui(port: int) -> NoReturn:
     """Open the Dagster UI (with its daemon) on loopback."""
     from orchestration.event_log import BATCH_SIZE

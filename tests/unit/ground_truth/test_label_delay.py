@@ -160,6 +160,28 @@ def test_the_report_that_holds_counts_since_its_verdict_was_first_given() -> Non
     assert found.unknown_events == 1
 
 
+REPORTS = st.lists(st.tuples(st.integers(1, 4), st.integers(-3, 3), st.booleans(), st.integers(0, 3)), max_size=10)
+"""event, hour it was reported in around the moment, verdict, hours until it was superseded (0: never)"""
+
+
+@given(REPORTS)
+def test_what_holds_is_what_the_reports_say_one_by_one(reports: list[tuple[int, int, bool, int]]) -> None:
+    hour = DAY // 24
+    at = np.array([NOW + hours * hour for _, hours, _, _ in reports], np.int64)
+    until = np.array([NOW + (a + after) * hour if after else NEVER for _, a, _, after in reports], np.int64)
+    events, positive = [r[0] for r in reports], np.array([r[2] for r in reports], bool)
+    found = labels([3, 1, 2], events, at, positive, AS_OF, until)
+    verdicts: dict[int, tuple[bool, int]] = {}
+    for event in {*events}:
+        known = [n for n in np.argsort(at, kind="stable") if events[n] == event and at[n] <= NOW]
+        if holding := [n for n in known if until[n] > NOW]:
+            verdict = bool(positive[holding[-1]])
+            verdicts[event] = verdict, min(int(at[n]) for n in known if positive[n] == verdict)
+    expected = [verdicts.get(event, (False, NEVER)) for event in (3, 1, 2)]
+    assert list(zip(found.positive.tolist(), found.known_at.tolist(), strict=True)) == expected
+    assert found.unknown_events == (4 in verdicts)
+
+
 def test_a_withdrawn_report_holds_until_it_is_superseded() -> None:
     at, until = np.array([NOW - 5 * DAY]), np.array([NOW - 2 * DAY])
     for day, holds in ((3, True), (2, False), (0, False), (6, False)):

@@ -1,0 +1,73 @@
+"""What all code keeps to, so that errors are readable and text from data is harmless."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator
+
+import pytest
+
+from jobs.settings import ROOT
+
+FILES = [
+    file for part in ("jobs", "assets", "serving", "orchestration") for file in sorted((ROOT / part).rglob("*.py"))
+]
+OWN_PROTOCOL = (
+    "jobs/setting_values.py", "jobs/secret.py", "jobs/alerts/channels.py", "jobs/feature_store/exact_integers.py"
+)  # fmt: skip
+"""Their errors are for who calls them: `Variable.value`, which raises one of ours; `channels.deliver`, which records
+them; Feast, which expects those of its own mapping."""
+MARKDOWN = ("assets/metadata.py", "assets/promotion.py", "assets/export.py", "assets/training.py")
+"""What they make of Markdown goes through `jobs.display.markdown` first."""
+BUILT_IN = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, Exception)}
+
+
+def called(node: ast.AST) -> str:
+    """The name of what a node calls, with its module: `click.echo`."""
+    return ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+
+
+def found(*wrong: str) -> Iterator[tuple[str, int]]:
+    """Places where one of these names is called."""
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if called(node) in wrong:
+                yield str(file.relative_to(ROOT)), getattr(node, "lineno", 0)
+
+
+def test_every_error_is_one_that_a_person_can_mend() -> None:
+    allowed = {"AssertionError", "NotImplementedError", "StopIteration"}
+    wrong = []
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            name = called(node.exc) if isinstance(node, ast.Raise) and node.exc else ""
+            if name in BUILT_IN - allowed and str(file.relative_to(ROOT)) not in OWN_PROTOCOL:
+                wrong.append(f"{file.relative_to(ROOT)}:{node.lineno} raises {name}")
+            if isinstance(node, ast.ClassDef) and node.bases and ast.unparse(node.bases[0]) in BUILT_IN:
+                wrong.append(
+                    f"{file.relative_to(ROOT)}:{node.lineno} {node.name} derives from {ast.unparse(node.bases[0])}"
+                )
+    assert [line for line in wrong if not line.startswith("jobs/errors.py")] == []
+
+
+def test_commands_print_by_functions_that_escape_text() -> None:
+    calls = found(
+        "print", "click.echo", "click.secho", "Console", "sys.stdout.write", "sys.stderr.write", "console.print"
+    )
+    assert [place for place in calls if place[0] != "orchestration/printing.py"] == []
+
+
+def test_nothing_is_rendered_as_markup() -> None:
+    assert [str(file) for file in FILES if "rich.markup" in file.read_text()] == []
+
+
+def test_markdown_is_made_where_text_is_escaped() -> None:
+    calls = found("dg.MetadataValue.md", "MetadataValue.md")
+    assert [place for place in calls if place[0] not in MARKDOWN] == []
+
+
+@pytest.mark.parametrize("name", ["secret", "url"])
+def test_no_secret_is_revealed_where_commands_print(name: str) -> None:
+    revealed = [file for file in FILES if ".reveal()" in file.read_text()]
+    assert all(str(file.relative_to(ROOT)).startswith("jobs/") for file in revealed), name

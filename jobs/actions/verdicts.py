@@ -17,7 +17,8 @@ from pathlib import Path
 
 from jobs.error_messages import in_words
 from jobs.ingest import registered_inputs
-from jobs.ingest.readers import KNOWN_AT, column_names
+from jobs.ingest.columns_file import columns_file
+from jobs.ingest.readers import KNOWN_AT
 from jobs.ingest.registered_inputs import InputError, Inputs
 from jobs.settings import Settings
 from jobs.use_case import Source, UseCase
@@ -120,7 +121,7 @@ def _moment(where: str, text: str) -> datetime:
 
 def _as_reports(rows: list[ReviewVerdict], use_case: UseCase, source: Source, inputs: Inputs) -> str:
     """The verdicts as a CSV file with the columns that the source's other files have."""
-    names = column_names(inputs.columns, use_case).of(source)
+    names = columns_file(inputs.columns, use_case).of(source)
     in_file = {column.name: names.get(column.name, column.file_name) for column in source.columns}
     verdict, at = _verdict_column(source), source.known_at
     header = {use_case.event_id: 0, verdict: 1, at: 2}

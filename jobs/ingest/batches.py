@@ -10,22 +10,23 @@ from datetime import datetime
 import polars as pl
 
 from jobs.ingest import contracts
+from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.identifiers import as_kind, canonical_text, kind_of
 from jobs.ingest.inspection import Inspection
 from jobs.ingest.parsing import Batch, make_batch
-from jobs.ingest.readers import FOUND, ColumnNames
+from jobs.ingest.readers import FOUND
 from jobs.use_case import Source
 
 
 def read_batch(
-    source: Source, inspected: Inspection, names: ColumnNames, expected: Mapping[str, str], now: datetime
+    source: Source, inspected: Inspection, names: ColumnsFile, expected: Mapping[str, str], now: datetime
 ) -> Batch:
     """The rows of inspected files (without problems) as seen from `now`.
 
     `expected` says of which kind identifier columns are in the tables, where that is known. A row that is bad for
     another reason, such as a footer, has no say in it.
     """
-    batch = make_batch(source, inspected, names)
+    batch = make_batch(source, inspected)
     columns = [c.name for c in source.columns if c.kind == "identifier" and c.name in batch.schema.columns]
     undecided = any(batch.frame[c].dtype == pl.String and expected.get(c) != "string" for c in columns)
     good = _good(source, batch, names, now) if undecided else batch.frame
@@ -51,6 +52,6 @@ def as_stored(source: Source, batch: Batch, stored: Callable[[str], pl.Series]) 
     return replace(batch, frame=frame)
 
 
-def _good(source: Source, batch: Batch, names: ColumnNames, now: datetime) -> pl.DataFrame:
+def _good(source: Source, batch: Batch, names: ColumnsFile, now: datetime) -> pl.DataFrame:
     checks = contracts.row_checks(source, batch.frame.columns, names.timezone, now)
     return contracts.split(batch.frame, checks)[0]

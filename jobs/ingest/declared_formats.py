@@ -24,3 +24,27 @@ class FileFormat:
 
 
 AS_ITS_FIRST_LINE_SAYS = FileFormat()
+
+EPOCH_UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+"""Units of times that are numbers, counted since 1970 UTC -> nanoseconds."""
+
+
+@dataclass(frozen=True)
+class ValueFormat:
+    """How the values of a column are written; empty: as docs/data/your-own-data.md says."""
+
+    timezone: str = "UTC"
+    """IANA zone of times without one."""
+    times: tuple[str, ...] = ()
+    """Formats of strftime, or units of EPOCH_UNITS; of several the first that fits a value counts."""
+    decimal: str = ""
+    thousands: str = ""
+    true: tuple[str, ...] = ()
+    false: tuple[str, ...] = ()
+    null: tuple[str, ...] = ()
+    """Words for no value."""
+
+    @property
+    def epoch(self) -> str:
+        """The declared unit of times that are numbers; empty if there is none."""
+        return next((form for form in self.times if form in EPOCH_UNITS), "")

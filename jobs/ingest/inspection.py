@@ -9,10 +9,12 @@ from pathlib import Path
 
 import polars as pl
 
+from jobs.ingest.advice import ambiguous_numbers, epoch_advice
 from jobs.ingest.column_matching import match_columns, may_be_derived
+from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.csv_records import LINE, MALFORMED
-from jobs.ingest.declared_formats import FileFormat
-from jobs.ingest.readers import FILE, FOUND, ColumnNames, DataFile, open_file, read_file
+from jobs.ingest.declared_formats import ValueFormat
+from jobs.ingest.readers import FILE, FOUND, KNOWN_AT, DataFile, open_file, read_file
 from jobs.use_case import Column, Source
 
 CARRIER_TIME = "_carrier_time"
@@ -43,6 +45,8 @@ class Inspection:
     frames: tuple[pl.DataFrame, ...]
     """Per file the matched columns, `found:` before their names in the table."""
     schemas: tuple[FileSchema, ...]
+    formats: Mapping[str, ValueFormat]
+    """How the values of each column are written."""
     problems: tuple[str, ...]
     """Why the files cannot be loaded, whatever was accepted."""
 
@@ -63,7 +67,7 @@ def merged(schemas: Sequence[FileSchema]) -> FileSchema:
 def inspect(
     source: Source,
     paths: Sequence[Path],
-    names: ColumnNames,
+    names: ColumnsFile,
     identifiers: Mapping[str, str],
     carrier: Source | None = None,
     declared: Collection[str] = (),
@@ -75,13 +79,14 @@ def inspect(
     columns that other sources declare. Raises InputError if a file cannot be read.
     """
     extended, aliases = _with_carrier_time(source, carrier, names)
+    formats = _value_formats(extended, carrier, names)
     problems: dict[str, None] = {}
     files, frames, schemas = [], [], []
     for number, path in enumerate(paths):
-        file = open_file(path, FileFormat((carrier or source).name))
+        file = open_file(path, names.file_format(carrier or source))
         matched, missing = match_columns(extended, file, aliases, carrier)
-        frame = _found(file, matched, number)
-        types, unusable = _found_types(extended, file, matched, frame, identifiers)
+        frame = _found(file, matched, formats, number)
+        types, unusable = _found_types(extended, file, matched, frame, identifiers, formats)
         problems |= dict.fromkeys([*missing, *unusable])
         files.append(replace(file, content=None))
         frames.append(frame)
@@ -93,12 +98,17 @@ def inspect(
                 {k: v for k, v in matched.items() if k != CARRIER_TIME},
             )
         )
-    problems |= dict.fromkeys(_contradictions(extended, files, schemas, frames))
-    return Inspection(extended, carrier, tuple(files), tuple(frames), tuple(schemas), tuple(problems))
+    problems |= dict.fromkeys(_contradictions(extended, files, schemas, frames, formats))
+    problems |= dict.fromkeys(ambiguous_numbers(extended, files, frames, formats))
+    return Inspection(extended, carrier, tuple(files), tuple(frames), tuple(schemas), formats, tuple(problems))
 
 
 def _contradictions(
-    source: Source, files: Sequence[DataFile], schemas: Sequence[FileSchema], frames: Sequence[pl.DataFrame]
+    source: Source,
+    files: Sequence[DataFile],
+    schemas: Sequence[FileSchema],
+    frames: Sequence[pl.DataFrame],
+    formats: Mapping[str, ValueFormat],
 ) -> list[str]:
     """Columns of which the files hold other types, or that only some of them hold although rows need one."""
     problems = []
@@ -106,7 +116,7 @@ def _contradictions(
         first_of_kind: dict[str, Path] = {}
         for file, schema, frame in zip(files, schemas, frames, strict=True):
             has_type = file.has_type(schema.in_file.get(column.name, ""))
-            first_of_kind.setdefault(_kind_in(column, frame, has_type), file.path)
+            first_of_kind.setdefault(_kind_in(column, frame, has_type, formats[column.name]), file.path)
         if not (may_be_derived(source, column) or (column.optional and not column.nullable)):
             first_of_kind.pop(MISSING, None)
         if len(first_of_kind.keys() - {OF_NO_TYPE}) > 1 or first_of_kind.keys() == {OF_NO_TYPE, MISSING}:
@@ -118,16 +128,16 @@ def _contradictions(
     return problems
 
 
-def _kind_in(column: Column, frame: pl.DataFrame, has_type: bool) -> str:
+def _kind_in(column: Column, frame: pl.DataFrame, has_type: bool, form: ValueFormat) -> str:
     dtype = frame.schema.get(FOUND + column.name)
     if dtype is None:
         return MISSING
     if not has_type or dtype == pl.Null or column.kind == "identifier":
         return OF_NO_TYPE
-    return found_type(column, dtype) or str(dtype)
+    return found_type(column, dtype, form) or str(dtype)
 
 
-def _with_carrier_time(source: Source, carrier: Source | None, names: ColumnNames) -> tuple[Source, dict[str, str]]:
+def _with_carrier_time(source: Source, carrier: Source | None, names: ColumnsFile) -> tuple[Source, dict[str, str]]:
     """`source` with the carrier's event time as a further column, from which it follows when a row was known."""
     if carrier is None:
         return source, dict(names.of(source))
@@ -140,17 +150,38 @@ def _with_carrier_time(source: Source, carrier: Source | None, names: ColumnName
     return replace(source, columns=(*source.columns, extra)), aliases
 
 
-def _found(file: DataFile, matched: Mapping[str, str], number: int) -> pl.DataFrame:
+def _value_formats(source: Source, carrier: Source | None, names: ColumnsFile) -> dict[str, ValueFormat]:
+    """How the values of each column are written; a column that the carrier has too is written as the carrier's."""
+    formats = {}
+    for name in (*(c.name for c in source.columns), KNOWN_AT):
+        in_carrier = carrier is not None and name not in names.values.get(source.name, {})
+        time = carrier.event_time if carrier is not None and name == CARRIER_TIME else name
+        formats[name] = names.value_format(carrier if carrier is not None and in_carrier else source, time)
+    return formats
+
+
+def _found(file: DataFile, matched: Mapping[str, str], formats: Mapping[str, ValueFormat], number: int) -> pl.DataFrame:
     """The matched columns under their names in the table, as they are in the file."""
     frame = read_file(file, sorted(set(matched.values())))
     # A column without one value is of any type.
     empty = [c for c in frame.columns if frame[c].null_count() == frame.height]
     named = [(pl.col(c).cast(pl.Null) if c in empty else pl.col(c)).alias(FOUND + name) for name, c in matched.items()]
+    named = [_without(formats[name].null, column) for name, column in zip(matched, named, strict=True)]
     return frame.select(*named, LINE, MALFORMED).with_columns(pl.lit(number, pl.UInt32).alias(FILE))
 
 
+def _without(words: Sequence[str], column: pl.Expr) -> pl.Expr:
+    """A column whose words for no value are null."""
+    return pl.when(~column.cast(pl.String).str.strip_chars().is_in(list(words))).then(column) if words else column
+
+
 def _found_types(
-    source: Source, file: DataFile, matched: Mapping[str, str], frame: pl.DataFrame, identifiers: Mapping[str, str]
+    source: Source,
+    file: DataFile,
+    matched: Mapping[str, str],
+    frame: pl.DataFrame,
+    identifiers: Mapping[str, str],
+    formats: Mapping[str, ValueFormat],
 ) -> tuple[dict[str, str], list[str]]:
     """Type found of every declared column (that of text in a CSV file is as declared), and those of no use."""
     types: dict[str, str] = {}
@@ -158,19 +189,19 @@ def _found_types(
     for column in (c for c in source.columns if FOUND + c.name in frame.columns):
         values = frame[FOUND + column.name]
         has_type = file.has_type(matched[column.name])
-        kind = found_type(column, values.dtype) if has_type else column.kind
+        kind = found_type(column, values.dtype, formats[column.name]) if has_type else column.kind
         types[column.name] = kind or str(values.dtype)
         if kind is None:
             problems.append(
                 f"{file.path}: {source.name}.{column.name}: expected {column.kind}, found {values.dtype}; convert it, "
-                "or name another column in a columns file (`--columns`)"
+                f"or name another column in a columns file (`--columns`){epoch_advice(source, column, values)}"
             )
         elif column.kind == "identifier":
             types[column.name] = identifiers.get(column.name, "integer")
     return types, problems
 
 
-def found_type(column: Column, dtype: pl.DataType) -> str | None:
+def found_type(column: Column, dtype: pl.DataType, form: ValueFormat) -> str | None:
     """The type of a parquet column in the words of the declaration; None if the declared kind cannot be made of it."""
     if dtype == pl.Null:
         return column.kind
@@ -178,7 +209,7 @@ def found_type(column: Column, dtype: pl.DataType) -> str | None:
         return "string"
     number = dtype.is_numeric()
     usable = {
-        "timestamp": isinstance(dtype, (pl.Datetime, pl.Date)),
+        "timestamp": isinstance(dtype, (pl.Datetime, pl.Date)) or (number and bool(form.epoch)),
         "boolean": isinstance(dtype, pl.Boolean) or number,
         "string": number or isinstance(dtype, pl.Boolean),
     }

@@ -15,13 +15,14 @@ import polars as pl
 from jobs.ingest import contracts, inspection, load_warnings, quarantine, raw_commit, references, row_outcomes, schemas
 from jobs.ingest.batches import as_stored, read_batch
 from jobs.ingest.calendar import LAST
+from jobs.ingest.columns_file import columns_file
 from jobs.ingest.day_digests import EVENT_DATE
 from jobs.ingest.input_files import find_files
 from jobs.ingest.load_job import Days, LoadJob
 from jobs.ingest.load_memory import LoadResult, Memory, Remembered
 from jobs.ingest.parsing import HAPPENED, UTC, Batch, table_schema
 from jobs.ingest.raw_table import Table, rows_per_day
-from jobs.ingest.readers import KNOWN_AT, column_names
+from jobs.ingest.readers import KNOWN_AT
 from jobs.ingest.registered_inputs import InputError, Inputs
 from jobs.ingest.row_outcomes import RowOutcomes
 from jobs.ingest.row_versions import TOO_SOON
@@ -64,7 +65,7 @@ def load(
     accepted before; nothing is appended then.
     """
     started = time.monotonic()
-    names = column_names(inputs.columns, use_case)
+    names = columns_file(inputs.columns, use_case)
     paths, carrier = resolve(use_case, source, inputs)
     with lakehouse.lock(use_case.raw_table(source)):
         job = LoadJob(lakehouse, use_case, source, names, carrier, as_of, now, days, progress)

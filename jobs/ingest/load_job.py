@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 
 from jobs.ingest import references, schemas
+from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.day_digests import EVENT_DATE
 from jobs.ingest.load_memory import identity
 from jobs.ingest.raw_table import table_id
-from jobs.ingest.readers import ColumnNames
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import Progress, Source, UseCase
 
@@ -25,7 +25,7 @@ class LoadJob:
     lakehouse: Lakehouse
     use_case: UseCase
     source: Source
-    names: ColumnNames
+    names: ColumnsFile
     carrier: Source | None
     """The source whose files hold this source's rows too."""
     as_of: datetime

@@ -10,9 +10,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.contracts import Finding
 from jobs.ingest.input_files import stamp
-from jobs.ingest.readers import ColumnNames
 from jobs.state_files import read_memory, replace_json
 from jobs.use_case import Source, UseCase
 
@@ -78,11 +78,12 @@ class Remembered:
     """When the first event that lay in the future will be past."""
 
 
-def identity(table_id: str, files: Sequence[Path], names: ColumnNames, source: Source, carried: bool) -> str:
+def identity(table_id: str, files: Sequence[Path], names: ColumnsFile, source: Source, carried: bool) -> str:
     """Changes with the table, the files (path, size, modification time) and with how they are to be read."""
     stats = [(str(p.absolute()), *stamp(p)) for p in files]
     named = sorted((k, sorted(v.items())) for k, v in names.names.items())
-    description = repr((table_id, stats, names.timezone, named, source, carried))
+    written = (names.files, names.values) if names.files or names.values else ()
+    description = repr((table_id, stats, names.timezone, named, source, carried, *written))
     return hashlib.sha256(description.encode()).hexdigest()
 
 

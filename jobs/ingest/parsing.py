@@ -4,6 +4,7 @@ A value that does not parse becomes null next to the value found, which `jobs.in
 of a file is which: see `jobs.ingest.column_matching`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,9 +15,11 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.ingest.calendar import in_calendar
+from jobs.ingest.declared_formats import EPOCH_UNITS, ValueFormat
 from jobs.ingest.identifiers import canonical_identifiers
 from jobs.ingest.inspection import CARRIER_TIME, FileSchema, Inspection
-from jobs.ingest.readers import FOUND, KNOWN_AT, ZONED, ColumnNames
+from jobs.ingest.readers import FOUND, KNOWN_AT, ZONED
+from jobs.ingest.time_formats import OFFSETS, in_format, since_1970
 from jobs.use_case import Column, Kind, Source
 
 UTC = pl.Datetime("us", "UTC")
@@ -63,16 +66,18 @@ def table_schema(source: Source, identifiers: Mapping[str, str]) -> pa.Schema:
     return pa.schema([*fields, *(pa.field(n, t) for n, t in extra)])
 
 
-def canonical(column: str, dtype: pl.DataType, kind: Kind, zone: str) -> pl.Expr:
+def canonical(column: str, dtype: pl.DataType, kind: Kind, form: ValueFormat) -> pl.Expr:
     """The values of `column` as `kind`; null where they do not parse."""
     value = pl.col(column)
     if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
-        return _from_text(value.cast(pl.String), kind, zone)
+        return _from_text(value.cast(pl.String), kind, form)
     if dtype == pl.Null:
         return value.cast(TYPES[kind])
     if kind == "timestamp":
+        if dtype.is_numeric():
+            return value.map_batches(lambda numbers: since_1970(numbers, form.epoch), return_dtype=UTC)
         value = in_calendar(value, dtype)
-        return _in_utc(value.cast(pl.Datetime("us")) if dtype == pl.Date else value, dtype, zone)
+        return _in_utc(value.cast(pl.Datetime("us")) if dtype == pl.Date else value, dtype, form.timezone)
     if kind == "boolean" and dtype != pl.Boolean:
         return pl.when(value == 1).then(True).when(value == 0).then(False)
     if kind == "integer" and not dtype.is_integer():
@@ -80,18 +85,43 @@ def canonical(column: str, dtype: pl.DataType, kind: Kind, zone: str) -> pl.Expr
     return value.cast(TYPES[kind], strict=False)
 
 
-def _from_text(value: pl.Expr, kind: Kind, zone: str) -> pl.Expr:
+def _from_text(value: pl.Expr, kind: Kind, form: ValueFormat) -> pl.Expr:
     stripped = value.str.strip_chars()
     if kind == "timestamp":
-        return stripped.map_batches(lambda text: _parse_timestamps(text, zone), return_dtype=UTC)
+        return stripped.map_batches(lambda text: _times(text, form), return_dtype=UTC)
     if kind == "boolean":
         lower = stripped.str.to_lowercase()
-        return (
-            pl.when(lower.is_in(["1", "true", "1.0"])).then(True).when(lower.is_in(["0", "false", "0.0"])).then(False)
+        true, false = (
+            [word.strip().lower() for word in words] for words in (form.true or TRUE_WORDS, form.false or FALSE_WORDS)
         )
+        return pl.when(lower.is_in(true)).then(True).when(lower.is_in(false)).then(False)
     if kind == "string":
         return value
-    return stripped.cast(TYPES[kind], strict=False)
+    return _plain_number(stripped, form).cast(TYPES[kind], strict=False)
+
+
+def _plain_number(text: pl.Expr, form: ValueFormat) -> pl.Expr:
+    """Numbers with the declared marks as programs write them; null where the marks are elsewhere."""
+    if not form.decimal and not form.thousands:
+        return text
+    decimal = form.decimal or ("," if form.thousands == "." else ".")
+    mark = r"[ \x{a0}\x{202f}]" if form.thousands == " " else re.escape(form.thousands)
+    groups = rf"|\d{{1,3}}(?:{mark}\d{{3}})+" if mark else ""
+    written = rf"^[+-]?(?:\d+{groups})?(?:{re.escape(decimal)}\d*)?(?:[eE][+-]?\d+)?$"
+    plain = text.str.replace_all(mark, "") if mark else text
+    return pl.when(text.str.contains(written)).then(plain.str.replace(decimal, ".", literal=True))
+
+
+def _times(text: pl.Series, form: ValueFormat) -> pl.Series:
+    """Text as times in UTC; only in the declared formats, if any are."""
+    if not form.times:
+        return _parse_timestamps(text, form.timezone)
+    times = pl.Series([None], dtype=UTC).new_from_index(0, len(text))
+    for declared in form.times:
+        read = in_format(text, declared)
+        in_utc = read if read.dtype == UTC else _localized(read, form.timezone)
+        times = pl.select(pl.coalesce(times, in_utc)).to_series()
+    return times
 
 
 def _in_utc(value: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
@@ -106,6 +136,7 @@ def _localized(naive: Time, zone: str) -> Time:
     return localized.dt.convert_time_zone("UTC")
 
 
+TRUE_WORDS, FALSE_WORDS = ("1", "true", "1.0"), ("0", "false", "0.0")
 _FORMATS = (
     "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M", "%Y-%m-%d",
@@ -117,7 +148,7 @@ _FOUR_DIGIT_YEAR = r"^\d{4}-"
 
 
 def _parse_timestamps(text: pl.Series, zone: str) -> pl.Series:
-    text = pl.select(pl.when(text.str.contains(_FOUR_DIGIT_YEAR)).then(text)).to_series()
+    text = pl.select(pl.when(text.str.contains(_FOUR_DIGIT_YEAR)).then(text)).to_series().str.replace(" UTC$", "Z")
     zoned = text.str.contains(ZONED).fill_null(False)
     if not zoned.any():
         return _localized(_parse_naive(text), zone)
@@ -144,30 +175,33 @@ def _parse_naive(text: pl.Series) -> pl.Series:
     return parsed
 
 
-def make_batch(source: Source, inspected: Inspection, names: ColumnNames) -> Batch:
+def make_batch(source: Source, inspected: Inspection) -> Batch:
     """The rows of inspected files in canonical columns; identifiers as integers if all of them are, else as text."""
     schema, carrier = inspected.schema, inspected.carrier
     kinds: dict[str, Kind] = {c.name: c.kind for c in inspected.source.columns} | {KNOWN_AT: "timestamp"}
-    frames = _one_type([_canonical_frame(x, kinds, names.timezone) for x in inspected.frames])
+    frames = _one_type([_canonical_frame(x, kinds, inspected.formats) for x in inspected.frames])
     frame = pl.concat(frames, how="diagonal").with_row_index(ROW)
     derived = carrier is not None and source.known_at not in schema.columns
+    zones = {zone for x in inspected.frames for zone in _zones_assumed(x, kinds, inspected.formats)}
     return Batch(
         frame=_dated(source, carrier, derived, frame),
         schema=schema,
         files=tuple(f.path for f in inspected.files),
-        zone_assumed=names.timezone if any(_naive(x, kinds) for x in inspected.frames) else None,
+        zone_assumed=", ".join(sorted(zones)) or None,
         versioned=KNOWN_AT in schema.in_file or (source.known_at is not None and not derived),
     )
 
 
-def _canonical_frame(frame: pl.DataFrame, kinds: Mapping[str, Kind], zone: str) -> pl.DataFrame:
+def _canonical_frame(
+    frame: pl.DataFrame, kinds: Mapping[str, Kind], formats: Mapping[str, ValueFormat]
+) -> pl.DataFrame:
     columns: list[pl.Expr | pl.Series] = []
     for name, kind in kinds.items():
         column = FOUND + name
         if column in frame.columns and kind == "identifier":
             columns.append(canonical_identifiers(frame[column]).alias(name))
         elif column in frame.columns:
-            columns.append(canonical(column, frame[column].dtype, kind, zone).alias(name))
+            columns.append(canonical(column, frame[column].dtype, kind, formats[name]).alias(name))
         elif name != KNOWN_AT:
             columns.append(pl.lit(None, TYPES.get(kind, pl.Int64())).alias(name))
     return frame.with_columns(columns)
@@ -203,12 +237,17 @@ def _carried(source: Source, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.filter(pl.all_horizontal(pl.col(c).is_not_null() for c in own if c in frame.columns))
 
 
-def _naive(frame: pl.DataFrame, kinds: Mapping[str, Kind]) -> bool:
-    """Whether a timestamp column holds a time without a zone."""
-    for name in (FOUND + n for n, kind in kinds.items() if kind == "timestamp" and FOUND + n in frame.columns):
-        dtype = frame[name].dtype
-        if dtype == pl.Date or (isinstance(dtype, pl.Datetime) and not dtype.time_zone):
-            return True
-        if dtype == pl.String and not frame[name].str.strip_chars().str.contains(ZONED).all(ignore_nulls=True):
-            return True
-    return False
+def _zones_assumed(frame: pl.DataFrame, kinds: Mapping[str, Kind], formats: Mapping[str, ValueFormat]) -> set[str]:
+    """The zones in which times without one were read."""
+    columns = [n for n, kind in kinds.items() if kind == "timestamp" and FOUND + n in frame.columns]
+    return {formats[n].timezone for n in columns if _has_naive(frame[FOUND + n], formats[n])}
+
+
+def _has_naive(values: pl.Series, form: ValueFormat) -> bool:
+    """Whether a column holds a time without a zone."""
+    dtype = values.dtype
+    if dtype == pl.String and form.times:
+        return any(declared not in EPOCH_UNITS and not any(o in declared for o in OFFSETS) for declared in form.times)
+    if dtype == pl.String:
+        return not values.str.strip_chars().str.contains(ZONED).all(ignore_nulls=True)
+    return dtype == pl.Date or (isinstance(dtype, pl.Datetime) and not dtype.time_zone)

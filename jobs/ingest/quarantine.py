@@ -13,7 +13,9 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.ingest import calendar
+from jobs.ingest.advice import advice
 from jobs.ingest.contracts import COLUMNS, REASONS
+from jobs.ingest.csv_records import LINE
 from jobs.ingest.parsing import UTC, Batch
 from jobs.ingest.readers import FILE, FOUND
 from jobs.ingest.registered_inputs import InputError
@@ -117,4 +119,24 @@ def no_valid_rows(source: Source, batch: Batch, reasons: Mapping[str, int], tabl
     return InputError(
         f"{', '.join(map(str, batch.files))}: expected valid rows of {source.name}, found none among "
         f"{batch.frame.height}: {why}.{where} Mend the file, or declare what it holds in a columns file (`--columns`)"
+        f"{_how_to_read(source, batch)}"
     )
+
+
+def _how_to_read(source: Source, batch: Batch) -> str:
+    """The first value of each column that does not parse, and what a columns file could say about it."""
+    lines = []
+    for column in source.columns:
+        unread = unparsed(batch.frame, column.name)
+        if not unread.is_empty():
+            value, line = unread[0, FOUND + column.name], unread[0, LINE]
+            said = advice(source, column, unread[FOUND + column.name])
+            lines.append(f"\n{column.name}: {str(value)[:100]!r} in line {line} is no {column.kind}. Say: {said}")
+    return ":" + "".join(lines) if lines else ""
+
+
+def unparsed(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """The rows of a batch whose value of a column was found and not understood."""
+    if FOUND + column not in frame.columns:
+        return frame.clear()
+    return frame.filter(pl.col(FOUND + column).is_not_null() & pl.col(column).is_null())

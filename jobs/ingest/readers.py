@@ -1,4 +1,4 @@
-"""Reading input files: naming their columns, telling a file that can be read from one that cannot.
+"""Reading input files: telling a file that can be read from one that cannot.
 
 Which files an input is: see `jobs.ingest.input_files`. What the values mean: see `jobs.ingest.parsing`; which rows are
 good: see `jobs.ingest.contracts`.
@@ -7,12 +7,9 @@ good: see `jobs.ingest.contracts`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from jobs.error_messages import in_words
 from jobs.ingest import csv_records, delta_input
 from jobs.ingest.arrow_columns import readable
 from jobs.ingest.csv_records import LINE, MALFORMED, Csv
@@ -20,80 +17,14 @@ from jobs.ingest.declared_formats import AS_ITS_FIRST_LINE_SAYS, FileFormat
 from jobs.ingest.input_files import CSV_ENDINGS, PARQUET_ENDINGS, PARQUET_MAGIC, columns_in_path
 from jobs.ingest.registered_inputs import InputError
 from jobs.ingest.text_files import read_lines
-from jobs.use_case import Source, UseCase
 
 KNOWN_AT = "known_at"
 FOUND = "found:"
 """Prefix of the columns that hold the values as the file has them."""
 FILE = "_file"
 """Position of a row's file in the load."""
-ZONED = r":\d{2}(?:\.\d+)? ?(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
+ZONED = r":\d{2}(?:\.\d+)? ?(?:[zZ]|UTC|[+-]\d{2}(?::?\d{2})?)$"
 """A time of day, in text, with its zone."""
-
-
-@dataclass(frozen=True)
-class ColumnNames:
-    """What a columns file declares: the zone of timestamps without one, and columns named otherwise in files."""
-
-    timezone: str = "UTC"
-    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Source name -> column of the table -> column in the file; `known_at` is the source's own arrival time."""
-
-    def of(self, source: Source) -> Mapping[str, str]:
-        return self.names.get(source.name, {})
-
-
-def read_column_names(path: Path) -> dict[str, Any]:
-    """The content of a columns file (YAML), unchecked. Raises InputError if it is no mapping."""
-    import yaml
-
-    try:
-        declared = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"columns file {path}: expected a readable YAML file, found {in_words(error)}") from error
-    if not isinstance(declared, dict):
-        raise InputError(f"columns file {path}: expected a mapping of sources to columns, found {declared!r}")
-    return declared
-
-
-def column_names(declared: Mapping[str, Any], use_case: UseCase, path: str | Path = "") -> ColumnNames:
-    """The content of a columns file, checked against the sources of `use_case`; `path` is named in errors.
-
-    Raises InputError on unknown sources, columns or time zones.
-    """
-    zone = _checked_zone(path, declared.get("timezone", "UTC"))
-    return ColumnNames(
-        zone,
-        _checked_names(path, {k: v for k, v in declared.items() if k != "timezone"}, use_case),
-    )
-
-
-def _checked_zone(path: str | Path, zone: Any) -> str:
-    try:
-        return ZoneInfo(zone).key
-    except Exception as error:  # ZoneInfo raises five kinds of errors for a bad name
-        raise InputError(
-            f"columns file {path}: expected `timezone` to be an IANA zone such as Europe/Berlin, found {zone!r}"
-        ) from error
-
-
-def _checked_names(path: str | Path, declared: Mapping[str, Any], use_case: UseCase) -> dict[str, dict[str, str]]:
-    sources = {s.name: s for s in use_case.sources}
-    inputs = {s.input: s for s in use_case.sources}
-    names: dict[str, dict[str, str]] = {}
-    for key, mapping in declared.items():
-        source = sources.get(key) or inputs.get(key)
-        if source is None:
-            raise InputError(
-                f"columns file {path}: expected `timezone` or one of the sources {sorted(sources)}, found {key!r}"
-            )
-        columns = [*(c.name for c in source.columns), KNOWN_AT]
-        if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
-            raise InputError(f"columns file {path}: {key}: expected `column: column in the file`, found {mapping!r}")
-        if unknown := sorted(str(k) for k in mapping.keys() - set(columns)):
-            raise InputError(f"columns file {path}: {key}: expected columns among {columns}, found {unknown}")
-        names.setdefault(source.name, {}).update(mapping)
-    return names
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import polars as pl
 
 from jobs.ingest import contracts, inspection, quarantine
 from jobs.ingest.batches import read_batch
+from jobs.ingest.columns_file import ColumnsFile, columns_file, read_columns_file
 from jobs.ingest.input_files import find_files
-from jobs.ingest.readers import ColumnNames, column_names, read_column_names
 from jobs.ingest.registered_inputs import InputError, Inputs, absolute
 from jobs.use_case import Source, UseCase
 
@@ -26,8 +26,8 @@ def describe(
     Raises InputError if the main file or the columns file cannot be used.
     """
     main = use_case.sources[0]
-    declared = read_column_names(columns) if columns else {}
-    names = column_names(declared, use_case, columns or "")
+    declared = read_columns_file(columns) if columns else {}
+    names = columns_file(declared, use_case, columns or "")
     input_names = {s.input for s in use_case.sources}
     if unknown := sorted(set(files) - input_names):
         raise InputError(f"expected inputs among {sorted(input_names)}, found {unknown}")
@@ -46,7 +46,7 @@ def _runs_of_days(times: pl.Series) -> tuple[tuple[date, date], ...]:
     return tuple(runs.agg(first=pl.col("day").min(), last=pl.col("day").max()).select("first", "last").iter_rows())
 
 
-def _event_times(source: Source, paths: Sequence[Path], names: ColumnNames, now: datetime) -> pl.Series:
+def _event_times(source: Source, paths: Sequence[Path], names: ColumnsFile, now: datetime) -> pl.Series:
     """When the events that hold the contract happened, in order."""
     inspected = inspection.inspect(source, paths, names, {})
     if inspected.problems:

@@ -16,10 +16,10 @@ from worlds.identifier_files import NOON, WRITERS, csv, parquet, table
 
 from jobs.ingest import contracts, inspection
 from jobs.ingest.batches import read_batch
+from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.contracts import REASONS
 from jobs.ingest.input_files import find_files
 from jobs.ingest.parsing import Batch
-from jobs.ingest.readers import ColumnNames
 from jobs.use_case import Column, Source
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -38,7 +38,7 @@ NAMES = ["payment_id", "paid_at", "amount", "place"]
 
 
 def read(*paths: Path, expected: str | None = None, zone: str = "UTC") -> Batch:
-    names = ColumnNames(zone)
+    names = ColumnsFile(zone)
     identifiers = {"payment_id": expected} if expected else {}
     inspected = inspection.inspect(PAYMENTS, find_files(paths), names, identifiers)
     assert inspected.problems == ()
@@ -179,7 +179,7 @@ def test_a_uuid_is_the_same_in_text_and_in_bytes(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_can_be_no_identifier_is_refused_by_its_type(tmp_path: Path, ids: pa.Array) -> None:
     path = parquet(tmp_path / "p.parquet", table(ids))
-    problems = inspection.inspect(PAYMENTS, [path], ColumnNames(), {}).problems
+    problems = inspection.inspect(PAYMENTS, [path], ColumnsFile(), {}).problems
     assert len(problems) == 1
     assert "payments.payment_id: expected identifier, found" in problems[0]
 

@@ -11,8 +11,8 @@ from worlds.examples import with_examples
 
 from jobs.ingest import calendar, contracts, inspection, load_warnings, quarantine
 from jobs.ingest.batches import read_batch
+from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.contracts import REASONS
-from jobs.ingest.readers import ColumnNames
 from jobs.use_cases.fraud import CUSTOMERS, TRANSACTIONS
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -22,7 +22,7 @@ FACES = [-(2**63) + 1, -(2**62), -62_135_596_800_000_001, -62_135_596_800_000_00
 
 def judged(path: Path, zone: str = "UTC") -> tuple[list[int], dict[int, str]]:
     """Ids of the good rows, and of the bad ones the reasons; all of them can be put into quarantine."""
-    names = ColumnNames(zone)
+    names = ColumnsFile(zone)
     batch = read_batch(TRANSACTIONS, inspection.inspect(TRANSACTIONS, [path], names, {}), names, {}, NOW)
     checks = contracts.row_checks(TRANSACTIONS, batch.frame.columns, zone, NOW)
     good, bad, _ = contracts.split(batch.frame, checks)

@@ -14,9 +14,10 @@ from worlds.examples import with_examples
 
 from jobs.ingest import contracts, inspection
 from jobs.ingest.batches import read_batch
+from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.contracts import REASONS, ContractBroken
 from jobs.ingest.parsing import Batch, table_schema
-from jobs.ingest.readers import FOUND, ColumnNames
+from jobs.ingest.readers import FOUND
 from jobs.use_case import Column, Source
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -36,14 +37,14 @@ SOURCE = Source(
 GOOD = {"ORDER_ID": "a1", "PLACED_AT": datetime(2026, 5, 1, 12, tzinfo=UTC), "AMOUNT": 3.5, "GIFT": True, "ITEMS": 2}
 
 
-def batch(tmp_path: Path, *rows: Mapping[str, object], names: ColumnNames = ColumnNames(), csv: bool = False) -> Batch:  # noqa: B008
+def batch(tmp_path: Path, *rows: Mapping[str, object], names: ColumnsFile = ColumnsFile(), csv: bool = False) -> Batch:  # noqa: B008
     frame = pl.DataFrame([{**GOOD, **row} for row in rows], infer_schema_length=None, strict=False)
     path = tmp_path / ("orders.csv" if csv else "orders.parquet")
     frame.write_csv(path) if csv else frame.write_parquet(path)
     return read(path, names)
 
 
-def read(path: Path, names: ColumnNames = ColumnNames()) -> Batch:  # noqa: B008
+def read(path: Path, names: ColumnsFile = ColumnsFile()) -> Batch:  # noqa: B008
     inspected = inspection.inspect(SOURCE, [path], names, {})
     assert inspected.problems == ()
     return read_batch(SOURCE, inspected, names, {}, NOW)
@@ -133,7 +134,7 @@ def test_times_are_read_in_the_zone_they_or_the_columns_file_say(
     tmp_path: Path, text: str, zone: str, expected: datetime | None
 ) -> None:
     row = {k: str(v) for k, v in GOOD.items()} | {"PLACED_AT": text}
-    made = batch(tmp_path, row, names=ColumnNames(zone), csv=True)
+    made = batch(tmp_path, row, names=ColumnsFile(zone), csv=True)
     assert made.frame["placed_at"].to_list() == [expected]
     assert made.zone_assumed == (None if text[-1] == "Z" or "+" in text or "-0800" in text else zone)
     if expected is None:
@@ -141,7 +142,7 @@ def test_times_are_read_in_the_zone_they_or_the_columns_file_say(
 
 
 def test_naive_parquet_times_are_read_in_the_declared_zone(tmp_path: Path) -> None:
-    made = batch(tmp_path, {"PLACED_AT": datetime(2026, 1, 1, 12)}, names=ColumnNames("Asia/Tokyo"))
+    made = batch(tmp_path, {"PLACED_AT": datetime(2026, 1, 1, 12)}, names=ColumnsFile("Asia/Tokyo"))
     assert made.frame["placed_at"].to_list() == [datetime(2026, 1, 1, 3, tzinfo=UTC)]
     assert made.frame["known_at"].to_list() == [datetime(2026, 1, 1, 4, tzinfo=UTC)]
     assert made.zone_assumed == "Asia/Tokyo"

@@ -17,8 +17,9 @@ from worlds.examples import with_examples
 
 from jobs.ingest import inspection
 from jobs.ingest.batches import read_batch
+from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.input_files import find_files, fingerprint, stamp
-from jobs.ingest.readers import ColumnNames, open_file, read_file
+from jobs.ingest.readers import open_file, read_file
 from jobs.ingest.registered_inputs import InputError
 from jobs.use_cases.fraud import TRANSACTIONS
 
@@ -34,9 +35,9 @@ def payments(*ids: int) -> pa.Table:
 
 
 def ids(*paths: Path) -> list[int]:
-    inspected = inspection.inspect(TRANSACTIONS, find_files(paths), ColumnNames(), {})
+    inspected = inspection.inspect(TRANSACTIONS, find_files(paths), ColumnsFile(), {})
     assert inspected.problems == ()
-    return sorted(read_batch(TRANSACTIONS, inspected, ColumnNames(), {}, NOW).frame["transaction_id"])
+    return sorted(read_batch(TRANSACTIONS, inspected, ColumnsFile(), {}, NOW).frame["transaction_id"])
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import pytest
 
 from jobs.ingest import inspection
 from jobs.ingest.batches import read_batch
+from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.input_files import columns_in_path, find_files
-from jobs.ingest.readers import ColumnNames, open_file
+from jobs.ingest.readers import open_file
 from jobs.ingest.registered_inputs import InputError
 from jobs.use_case import Column, Source
 
@@ -36,7 +37,7 @@ def part(path: Path, *ids: int, **columns: object) -> Path:
     return path
 
 
-def read(*paths: Path, names: ColumnNames = ColumnNames()) -> list[tuple[object, ...]]:  # noqa: B008
+def read(*paths: Path, names: ColumnsFile = ColumnsFile()) -> list[tuple[object, ...]]:  # noqa: B008
     inspected = inspection.inspect(READINGS, find_files(paths), names, {})
     assert inspected.problems == ()
     return read_batch(READINGS, inspected, names, {}, NOW).frame.select(NAMES).rows()
@@ -65,7 +66,7 @@ def test_a_column_in_the_file_is_not_looked_for_in_its_path(tmp_path: Path) -> N
 
 def test_a_columns_file_may_name_a_folders_column_and_others_are_left_out(tmp_path: Path) -> None:
     path = part(tmp_path / "day=2026-05-01" / "shard=3" / "a.parquet", 1, METER_ID=7, VALUE=1)
-    names = ColumnNames(names={"readings": {"read_on": "day"}})
+    names = ColumnsFile(names={"readings": {"read_on": "day"}})
     assert read(path, names=names) == [(1, MAY_1, 1.0, 7)]
     assert inspection.inspect(READINGS, [path], names, {}).schema.undeclared == ("shard",)
 

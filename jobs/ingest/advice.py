@@ -1,0 +1,105 @@
+"""What to write into a columns file about values that do not parse, or that can be read in two ways.
+
+Reading by what is written there: see `jobs.ingest.parsing`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from jobs.ingest.csv_records import LINE
+from jobs.ingest.declared_formats import EPOCH_UNITS, ValueFormat
+from jobs.ingest.readers import FOUND, DataFile
+from jobs.ingest.time_formats import in_format, since_1970
+from jobs.use_case import Column, Source
+
+_IN_GROUPS = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})+$"
+"""Numbers such as 1.234, with a decimal point or with a mark between thousands."""
+_DECIMAL_POINT = r"^[+-]?\d*\.\d*(?:[eE][+-]?\d+)?$"
+_DECIMAL_COMMA = r"^[+-]?\d{1,3}(?:\.\d{3})*,\d+$|^[+-]?\d+,\d+$|^[+-]?\d{1,3}(?:\.\d{3}){2,}$"
+_DAYS = (
+    "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d",
+    "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y",
+    "%y-%m-%d",
+)  # fmt: skip
+_HOURS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "%H%M%S")
+_UNLIKELY_BEFORE, _UNLIKELY_AFTER = 1990, 2100
+
+
+def ambiguous_numbers(
+    source: Source, files: Sequence[DataFile], frames: Sequence[pl.DataFrame], formats: Mapping[str, ValueFormat]
+) -> list[str]:
+    """Columns of text whose points may be decimal ones or part thousands, and neither is declared: a problem each."""
+    problems = []
+    for column in (c for c in source.columns if c.kind == "number"):
+        form, name = formats[column.name], FOUND + column.name
+        parts = [f.select(name, LINE, file=n) for n, f in enumerate(frames) if f.schema.get(name) == pl.String]
+        if form.decimal or form.thousands or not parts:
+            continue
+        rows = pl.concat(parts).with_columns(pl.col(name).str.strip_chars())
+        grouped = rows.filter(pl.col(name).str.contains(_IN_GROUPS))
+        if grouped.is_empty():
+            continue
+        others = rows.filter(~pl.col(name).str.contains(_IN_GROUPS))[name]
+        if others.str.contains(_DECIMAL_POINT).any() and not others.str.contains(_DECIMAL_COMMA).any():
+            continue
+        value, line, file = grouped.row(0)
+        problems.append(
+            f"{files[file].path}: {source.name}.{column.name}: expected numbers that can be read in one way, found "
+            f"{value!r} in line {line}, which is {float(value) if value.count('.') == 1 else value} or "
+            f"{value.replace('.', '')}; say which in a columns file (`--columns`): "
+            f"{_declared(source, column.name, decimal='.')} or {_declared(source, column.name, thousands='.')}"
+        )
+    return problems
+
+
+def epoch_advice(source: Source, column: Column, values: pl.Series) -> str:
+    """For a column of numbers that should hold times: which units make sense, after a semicolon; else nothing."""
+    if column.kind != "timestamp" or not values.dtype.is_numeric() or values.drop_nulls().is_empty():
+        return ""
+    choices = _units(source, column.name, values.drop_nulls().head(1))
+    return f"; if they count from 1970, say the unit there: {' or '.join(choices) or 'format: s, ms, us or ns'}"
+
+
+def advice(source: Source, column: Column, values: pl.Series) -> str:
+    """What a columns file could say about values in text that are none of the column's kind; empty if nothing."""
+    text = values.cast(pl.String).str.strip_chars().drop_nulls().unique(maintain_order=True).head(1000)
+    if text.is_empty():
+        return ""
+    name = column.name
+    if column.kind == "timestamp":
+        choices = [*_units(source, name, text), *_formats(source, name, text)]
+        return " or ".join(choices) or _declared(source, name, format="%d/%m/%Y %H:%M:%S")
+    if column.kind in ("number", "integer") and text.str.contains(r"\d[.,'\s]").any():
+        comma_last = text.str.contains(r",\d+$").any() and not text.str.contains(r",\d.*\.").any()
+        marks = {"decimal": ",", "thousands": "."} if comma_last else {"decimal": ".", "thousands": ","}
+        return _declared(source, name, **(marks if column.kind == "number" else {"thousands": marks["thousands"]}))
+    if column.kind == "boolean":
+        return f"`{source.name}: {{{name}: {{true: [WORDS], false: [WORDS]}}}}` with the words for each"
+    return _declared(source, name, null=str(text[0]))
+
+
+def _units(source: Source, column: str, values: pl.Series) -> list[str]:
+    choices = []
+    for unit in EPOCH_UNITS:
+        times = since_1970(values, unit).drop_nulls()
+        years = times.dt.year()
+        if len(times) == len(values) and years.is_between(_UNLIKELY_BEFORE, _UNLIKELY_AFTER).all():
+            choices.append(f"{_declared(source, column, format=unit)} (the first is then {times[0]:%Y-%m-%d %H:%M:%S})")
+    return choices
+
+
+def _formats(source: Source, column: str, text: pl.Series) -> list[str]:
+    choices: dict[str, str] = {}
+    for form in (day + hours for day in _DAYS for hours in _HOURS):
+        times = in_format(text, form).drop_nulls()
+        plausible = times.dt.year().is_between(_UNLIKELY_BEFORE, _UNLIKELY_AFTER).all()
+        if len(times) == len(text) and plausible:
+            said = f"{_declared(source, column, format=form)} (the first is then {times[0]:%Y-%m-%d %H:%M:%S})"
+            choices.setdefault(f"{times.to_list()}", said)
+    return list(choices.values())
+
+
+def _declared(source: Source, column: str, **said: str) -> str:
+    listed = ", ".join(f'{key}: "{value}"' for key, value in said.items())
+    return f"`{source.name}: {{{column}: {{{listed}}}}}`"

@@ -1,0 +1,71 @@
+"""Times in declared formats: which formats say a time without doubt, and reading text and numbers by them."""
+
+from datetime import datetime
+
+import polars as pl
+
+from jobs.ingest.declared_formats import EPOCH_UNITS
+from jobs.ingest.registered_inputs import InputError
+
+UTC = pl.Datetime("us", "UTC")
+OFFSETS = ("%z", "%:z", "%#z")
+_SAMPLE = datetime(2026, 5, 23, 14, 15, 16, 123_456)
+_AS_FAR_AS_SAID = [
+    _SAMPLE,
+    datetime(2026, 5, 23),
+    datetime(2026, 5, 23, 14),
+    datetime(2026, 5, 23, 14, 15),
+    datetime(2026, 5, 23, 14, 15, 16),
+]
+_SECONDS = r"^[+-]?\d{1,20}(?:\.\d+)?$"
+
+
+def checked_format(where: str, form: str) -> str:
+    """A declared format, as Polars takes it. Raises InputError if it does not say which day, and what time of it."""
+    if form in EPOCH_UNITS:
+        return form
+    # Python's fraction of a second follows a dot; Polars' includes it.
+    ours = form.replace(".%f", "%.f")
+    if not _says_a_time(ours):
+        raise InputError(
+            f"{where}: expected year, month and day, and a time of day that is known, as in `%d/%m/%Y %H:%M:%S`, or a "
+            f"unit of numbers since 1970 ({', '.join(EPOCH_UNITS)}), found {form!r}"
+        )
+    return ours
+
+
+def _says_a_time(form: str) -> bool:
+    if "%Z" in form or "%f" in form or "%" not in form:
+        return False
+    bare = form
+    for offset in OFFSETS:
+        bare = bare.replace(offset, "")
+    sample = pl.Series([_SAMPLE])
+    try:
+        read = sample.dt.strftime(bare).str.to_datetime(bare, time_unit="us", strict=False)
+        if bare != form:
+            sample.dt.replace_time_zone("UTC").dt.strftime(form).str.to_datetime(form, time_unit="us", time_zone="UTC")
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return False
+    return read.dtype == pl.Datetime("us") and read[0] in _AS_FAR_AS_SAID
+
+
+def in_format(text: pl.Series, form: str) -> pl.Series:
+    """Times read by a checked format: with a zone in UTC where the format has offsets or is a unit, else naive."""
+    if form in EPOCH_UNITS:
+        return since_1970(text, form)
+    zone = "UTC" if any(offset in form for offset in OFFSETS) else None
+    if "%Y" in form:
+        # The parser by itself reads 26 as the year 26.
+        text = pl.select(pl.when(text.str.contains(r"\d{4}")).then(text)).to_series()
+    return text.str.to_datetime(form, time_unit="us", time_zone=zone, strict=False)
+
+
+def since_1970(values: pl.Series, unit: str) -> pl.Series:
+    """Numbers, or numbers in text, since 1970 UTC in `unit`, as times; parts of a microsecond are cut off."""
+    if values.dtype == pl.String:
+        values = pl.select(pl.when(values.str.contains(_SECONDS)).then(values)).to_series()
+    exact = values.cast(pl.Decimal(38, 9), strict=False)
+    nanoseconds = EPOCH_UNITS[unit]
+    scaled = exact * (nanoseconds // 1000) if nanoseconds >= 1000 else exact / 1000
+    return scaled.cast(pl.Float64).floor().cast(pl.Int64, strict=False).cast(UTC)

@@ -1,0 +1,16 @@
+"""YAML whose scalars are all texts, and whose mappings say nothing twice."""
+
+from typing import Any
+
+import yaml
+
+
+class Texts(yaml.BaseLoader):
+    """Builds texts, lists and mappings only: `yes`, `1` and `null` are what was written."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As the base class does. Raises YAMLError if a key is there twice."""
+        keys = [str(key.value) for key, _ in node.value]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise yaml.YAMLError(f"{', '.join(twice)} twice in the mapping of line {node.start_mark.line + 1}")
+        return dict(super().construct_mapping(node, deep))

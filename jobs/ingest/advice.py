@@ -68,8 +68,8 @@ def advice(source: Source, column: Column, values: pl.Series) -> str:
         return ""
     name = column.name
     if column.kind == "timestamp":
-        choices = [*_units(source, name, text), *_formats(source, name, text)]
-        return " or ".join(choices) or _declared(source, name, format="%d/%m/%Y %H:%M:%S")
+        choices = _choices(source, name, text) or _choices(source, name, text.head(1))
+        return " or ".join(choices) or f"{_declared(source, name, format='FORMAT')} with one such as %d/%m/%Y %H:%M:%S"
     if column.kind in ("number", "integer") and text.str.contains(r"\d[.,'\s]").any():
         comma_last = text.str.contains(r",\d+$").any() and not text.str.contains(r",\d.*\.").any()
         marks = {"decimal": ",", "thousands": "."} if comma_last else {"decimal": ".", "thousands": ","}
@@ -77,6 +77,10 @@ def advice(source: Source, column: Column, values: pl.Series) -> str:
     if column.kind == "boolean":
         return f"`{source.name}: {{{name}: {{true: [WORDS], false: [WORDS]}}}}` with the words for each"
     return _declared(source, name, null=str(text[0]))
+
+
+def _choices(source: Source, column: str, text: pl.Series) -> list[str]:
+    return [*_units(source, column, text), *_formats(source, column, text)]
 
 
 def _units(source: Source, column: str, values: pl.Series) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from jobs.error_messages import in_words
+from jobs.errors import Invalid
 from jobs.ingest.declared_formats import FileFormat, ValueFormat
 from jobs.ingest.readers import KNOWN_AT
 from jobs.ingest.registered_inputs import InputError
@@ -60,6 +61,8 @@ def read_columns_file(path: Path) -> dict[str, Any]:
 
     try:
         declared = yaml.load(path.read_text("utf-8-sig"), Texts)
+    except Invalid as error:
+        raise InputError(f"columns file {path}: {error}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"columns file {path}: expected a readable YAML file, found {in_words(error)}") from error
     if not isinstance(declared, dict):

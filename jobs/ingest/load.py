@@ -5,7 +5,7 @@ Files, values, contracts, versions, schemas and the commit have modules of their
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from jobs.ingest.readers import KNOWN_AT
 from jobs.ingest.registered_inputs import InputError, Inputs
 from jobs.ingest.row_outcomes import RowOutcomes
 from jobs.ingest.row_versions import TOO_SOON
+from jobs.ingest.schemas import SchemaChanged
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import Progress, Source, UseCase
 
@@ -82,6 +83,31 @@ def _without_file(job: LoadJob) -> LoadResult:
     return LoadResult(version=job.lakehouse.version(job.table), findings=findings)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What a load would do: the rows that it read, and what becomes of each."""
+
+    batch: Batch
+    table: Table
+    outcomes: RowOutcomes
+    identifiers: Mapping[str, str]
+    """Types of the identifier columns of the table, with those of the other columns found."""
+
+
+def judge(job: LoadJob, files: list[Path]) -> Judged:
+    """Read files and decide about their rows; nothing is written.
+
+    Raises InputError if a file cannot be used, SchemaChanged if its columns are not those accepted before.
+    """
+    loaded_in = raw_commit.loads(job)
+    expected = references.expected_identifiers(job.lakehouse, job.use_case, job.source)
+    batch = _read(job, files, expected, first=not loaded_in)
+    job.report(1)
+    table = Table(job.lakehouse, job.use_case, job.source, batch.versioned, loaded_in)
+    outcomes = row_outcomes.decide(job, batch, table)
+    return Judged(batch, table, outcomes, {**batch.schema.columns, **expected})
+
+
 def _run(job: LoadJob, files: list[Path]) -> LoadResult:
     loaded_in, memory = raw_commit.loads(job), Memory(job.lakehouse.settings.state, job.use_case, job.source)
     recalled = memory.recall(
@@ -89,15 +115,16 @@ def _run(job: LoadJob, files: list[Path]) -> LoadResult:
     )
     if recalled is not None:
         return _unchanged(job, recalled)
-    expected = references.expected_identifiers(job.lakehouse, job.use_case, job.source)
-    batch = _read(job, files, expected, first=not loaded_in)
-    job.report(1)
-    table = Table(job.lakehouse, job.use_case, job.source, batch.versioned, loaded_in)
-    outcomes = row_outcomes.decide(job, batch, table)
+    try:
+        judged = judge(job, files)
+    except SchemaChanged as changed:
+        schemas.record(job.schema_folder, job.source, changed.schema, pending=True)
+        raise
+    batch, outcomes = judged.batch, judged.outcomes
     job.report(2)
     _quarantine(job, batch, outcomes)
     job.report(3)
-    version = raw_commit.commit(job, batch, outcomes.new, {**batch.schema.columns, **expected}, table)
+    version = raw_commit.commit(job, batch, outcomes.new, judged.identifiers, judged.table)
     result = _result(job, batch, outcomes, version)
     _remember(job, memory, batch, outcomes, result)
     job.report(4)
@@ -133,8 +160,13 @@ def _quarantine(job: LoadJob, batch: Batch, outcomes: RowOutcomes) -> None:
     entries = [quarantine.entries(rows, batch.files, job.as_of) for rows in outcomes.bad if not rows.is_empty()]
     if entries:
         quarantine.append(job.lakehouse, job.table, pl.concat(entries))
-    if outcomes.good.is_empty() and not batch.frame.is_empty():
+    if has_no_good_row(batch, outcomes):
         raise quarantine.no_valid_rows(job.source, batch, outcomes.reasons, quarantine.table_of(job.table))
+
+
+def has_no_good_row(batch: Batch, outcomes: RowOutcomes) -> bool:
+    """Whether files hold rows, and only bad ones: such a load is refused."""
+    return outcomes.good.is_empty() and not batch.frame.is_empty()
 
 
 def _result(job: LoadJob, batch: Batch, outcomes: RowOutcomes, version: int | None) -> LoadResult:

@@ -44,6 +44,8 @@ class Batch:
     files: tuple[Path, ...]
     zone_assumed: str | None
     """The zone in which timestamps without one were read; None if there were none."""
+    types: tuple[Mapping[str, str], ...]
+    """Per file: column of the table -> type of its values there; without columns that hold none."""
     versioned: bool
     """The rows say themselves when they became known, so one key may have several versions."""
 
@@ -187,9 +189,15 @@ def make_batch(source: Source, inspected: Inspection) -> Batch:
         frame=_dated(source, carrier, derived, frame),
         schema=schema,
         files=tuple(f.path for f in inspected.files),
+        types=tuple(_types(x) for x in inspected.frames),
         zone_assumed=", ".join(sorted(zones)) or None,
         versioned=KNOWN_AT in schema.in_file or (source.known_at is not None and not derived),
     )
+
+
+def _types(frame: pl.DataFrame) -> dict[str, str]:
+    names = [n for n in frame.columns if n.startswith(FOUND) and frame.schema[n] != pl.Null]
+    return {n.removeprefix(FOUND): str(frame.schema[n]) for n in names}
 
 
 def _canonical_frame(

@@ -114,6 +114,9 @@ def from_text(name: str, dtype: pl.DataType) -> pl.Expr:
 
 def no_valid_rows(source: Source, batch: Batch, reasons: Mapping[str, int], table: str = "") -> InputError:
     """The error of a load whose rows are all bad; `table` is the quarantine that holds them."""
+    if batch.frame.is_empty():
+        paths = ", ".join(map(str, batch.files))
+        return InputError(f"{paths}: expected rows of {source.name}, found none; deliver the file again")
     why = "; ".join(f"{reason} ({n} rows)" for reason, n in list(reasons.items())[:5])
     where = f" The rows are in {table}." if table else ""
     return InputError(

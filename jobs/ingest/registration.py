@@ -6,6 +6,7 @@ Where it is stored: see `jobs.ingest.registered_inputs`.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -20,23 +21,36 @@ from jobs.use_case import Source, UseCase
 def describe(
     use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None, now: datetime | None = None
 ) -> Inputs:
-    """What to register for `files` (input name -> paths): absolute paths, column names, days of the main source.
+    """What to register for `files` (input name -> paths): absolute paths, columns file, days of the main source.
 
     The days are those of the events that hold the contract, none after `now`.
     Raises InputError if the main file or the columns file cannot be used.
     """
     main = use_case.sources[0]
-    declared = read_columns_file(columns) if columns else {}
+    paths, declared = named_files(use_case, files, columns)
     names = columns_file(declared, use_case, columns or "")
+    times = _event_times(main, paths[main.input], names, now or datetime.now(UTC))
+    runs = _runs_of_days(times)
+    return Inputs(absolute(paths), runs[0][0], runs[-1][1], declared, first_event=times[0], runs_of_days=runs)
+
+
+def named_files(
+    use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None
+) -> tuple[dict[str, list[Path]], dict[str, Any]]:
+    """The data files of each input, and the content of the columns file.
+
+    Raises InputError if one of them is not there, or none is of the main source.
+    """
+    main = use_case.sources[0]
+    declared = read_columns_file(columns) if columns else {}
+    columns_file(declared, use_case, columns or "")
     input_names = {s.input for s in use_case.sources}
     if unknown := sorted(set(files) - input_names):
         raise InputError(f"expected inputs among {sorted(input_names)}, found {unknown}")
     paths = {name: find_files(named_paths) for name, named_paths in files.items() if named_paths}
     if main.input not in paths:
         raise InputError(f"expected a file of {main.name} (`--{main.input} FILE`), found only {sorted(paths)}")
-    times = _event_times(main, paths[main.input], names, now or datetime.now(UTC))
-    runs = _runs_of_days(times)
-    return Inputs(absolute(paths), runs[0][0], runs[-1][1], declared, first_event=times[0], runs_of_days=runs)
+    return paths, declared
 
 
 def _runs_of_days(times: pl.Series) -> tuple[tuple[date, date], ...]:

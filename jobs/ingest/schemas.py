@@ -22,6 +22,11 @@ FOUND_TYPES = ("integer", "number", "boolean", "timestamp", "string")
 class SchemaChanged(EvergreenError, RuntimeError):
     """Files of a source have other columns or types than before: nothing is loaded until a person accepts it."""
 
+    def __init__(self, message: str, schema: FileSchema) -> None:
+        super().__init__(message)
+        self.schema = schema
+        """What was found, which may be accepted."""
+
 
 def folder(state: Path, use_case: UseCase) -> Path:
     """Where the schemas of a use case's sources are stored."""
@@ -78,16 +83,16 @@ def check(
 ) -> None:
     """Compare what was found in files with what was recorded, unless this is the first load of a table.
 
-    Raises SchemaChanged if that differs, with the new schema saved for `accept`; InputError if the files cannot be
+    Raises SchemaChanged if that differs; InputError if the files cannot be
     loaded at all.
     """
     before = None if first else recorded(folder, source)
     if before is not None and (lines := changes(source, before, found)):
-        record(folder, source, found, pending=True)
         raise SchemaChanged(
             f"{_changed_file(source, before, inspected)}: the columns of {source.name} changed: {'; '.join(lines)}. "
             "Nothing was loaded. Mend the file, or accept the change with "
-            f"`evergreen schema accept {source.name} --use-case {use_case}`"
+            f"`evergreen schema accept {source.name} --use-case {use_case}`",
+            found,
         )
     if inspected.problems:
         raise InputError("\n".join(inspected.problems))

@@ -43,7 +43,7 @@ def test_every_error_is_one_that_a_person_can_mend() -> None:
         for node in ast.walk(ast.parse(file.read_text())):
             name = called(node.exc) if isinstance(node, ast.Raise) and node.exc else ""
             if name in BUILT_IN - allowed and str(file.relative_to(ROOT)) not in OWN_PROTOCOL:
-                wrong.append(f"{file.relative_to(ROOT)}:{node.lineno} raises {name}")
+                wrong.append(f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)} raises {name}")
             if isinstance(node, ast.ClassDef) and node.bases and ast.unparse(node.bases[0]) in BUILT_IN:
                 wrong.append(
                     f"{file.relative_to(ROOT)}:{node.lineno} {node.name} derives from {ast.unparse(node.bases[0])}"

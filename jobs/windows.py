@@ -38,7 +38,7 @@ INT64 = pa.int64()
 COLUMN_OPTIONAL = frozenset({"count", "last_age", "first_age"})
 
 # Part of every fingerprint: raised when the kernel returns other values for the same declaration.
-KERNEL_VERSION = 1
+KERNEL_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Feature(NamedTuple):
 class WindowFeatures:
     """All window features of one entity: one table, one row per event.
 
-    `entity`, `id` and `event_timestamp` name columns of the events (and, but for `id`, of the labels).
+    `entity`, `id` and `event_timestamp` name columns of the events and of the labels.
     """
 
     name: str

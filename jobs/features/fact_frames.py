@@ -100,8 +100,10 @@ def together(features: WindowFeatures, events: Frame, labels: Frame | None) -> F
     if isinstance(events, pl.LazyFrame):
         assert isinstance(labels, pl.LazyFrame)
         theirs = [pl.col(name).alias(LABEL + name) for name in features.label_columns]
-        return pl.concat([events, labels.filter(_needed(features, pl)).select(*fact, *theirs)], how="diagonal")
-    return _union(features, events, labels, fact)
+        return pl.concat(
+            [events, labels.filter(_needed(features, pl)).select(features.id, *fact, *theirs)], how="diagonal"
+        )
+    return _union(features, events, labels, (features.id, *fact))
 
 
 def _union(features: WindowFeatures, events: "DataFrame", labels: Any, fact: Sequence[str]) -> "DataFrame":

@@ -18,6 +18,7 @@ from jobs.errors import Invalid
 from jobs.features.clock import Clock, filled, key_codes, micros
 from jobs.features.exact_sum import rounded, sample_deviation
 from jobs.features.facts import Facts, FactTable
+from jobs.features.own_labels import known_after_events
 from jobs.features.ranges import covered, extreme
 from jobs.windows import BOOLEAN_COLUMN, Feature, WindowFeatures
 
@@ -30,12 +31,15 @@ def compute(features: WindowFeatures, events: pa.Table, labels: pa.Table | None 
     """One row per target event, with the schema of `features`; in no particular order.
 
     events: id, entity, event timestamp, known_at, superseded_at (nullable), value columns, `is_target` (boolean).
-    labels: entity, event timestamp (of the event), known_at, superseded_at, value columns.
-    A target whose entity is null gets the features of empty windows. A target always knows its own row, even where
-    that row reached our world late; no other target does before `known_at`.
+    labels: entity, event timestamp (of the event), known_at, superseded_at, value columns; the event's id, if its time
+    as a target may be another.
+    A label counts for no target at the time of its own event (`jobs.features.own_labels`). A target whose entity is
+    null gets the features of empty windows. A target always knows its own row, even where that row reached our world
+    late; no other target does before `known_at`.
     """
     if features.reads_labels and labels is None:
         raise Invalid(f"{features.name} has aggregates of labels, but no labels were given")
+    labels = labels if labels is None else known_after_events(features, events, labels)
     world = _World(features, _with_ratios(features, events, labels), labels)
     columns = [_column(world, feature) for feature in features.features]
     return _table(features, world, columns)

@@ -45,7 +45,7 @@ def run(
 
     events: id, entity, event timestamp, known_at, superseded_at, value columns, and which rows are targets: a boolean
     `is_target`, or `version` (targets are the first versions), or neither (every row is a target).
-    labels: entity, event timestamp, known_at, superseded_at, value columns; of the same kind of frame as events.
+    labels: id, entity, event timestamp, known_at, superseded_at, value columns; of the same kind of frame as events.
     buckets: groups the entities are hashed into (default by the number of facts); one entity is in one bucket.
     """
     if features.reads_labels and labels is None:

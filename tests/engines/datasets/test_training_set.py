@@ -91,6 +91,26 @@ def test_targets_features_and_provenance(marts: Lakehouse) -> None:
     assert result["version"] in pins.pinned(marts.settings, FRAUD.training_set)
 
 
+def test_no_payment_is_joined_to_its_own_label(marts: Lakehouse) -> None:
+    """Also where a payment of the same moment shares customer and terminal, and where the payment was moved."""
+    same = {"customer_id": 50, "terminal_id": 60, "loaded_in": 2}
+    moved = at(20) - 2 * HOUR
+    events = [payment(number, at(20), 1.0, **same) for number in (100, 101)]
+    events += [payment(102, at(20), 1.0, **same, superseded_at=at(21))]
+    events += [payment(102, moved, 1.0, **same, version=2, known_at=at(21), first_event_date=at(20).date())]
+    events += [payment(103, at(20) - HOUR / 2, 1.0, **same), payment(104, at(20) + HOUR, 1.0, **same)]
+    labels = [label(100, at(20), True, at(20)) | same, label(101, at(20), True, at(20) - 14 * HOUR) | same]
+    labels += [label(102, moved, True, at(20) - HOUR) | same]
+    put(marts, FRAUD.events, events, EVENT_SCHEMA)
+    put(marts, FRAUD.labels, labels, LABEL_SCHEMA)
+    update_windows(marts, AS_OF)
+    training_set.build(marts, FRAUD, AS_OF)
+    rows = built(marts)
+    known = {number: rows[number]["terminal_known_frauds_7d"] for number in range(100, 105)}
+    assert known == {100: 0, 101: 0, 102: 0, 103: 1, 104: 3}
+    assert known == {number: rows[number]["customer_known_frauds_30d"] for number in range(100, 105)}
+
+
 @pytest.mark.embedded
 def test_the_same_inputs_build_nothing_and_others_build_anew(marts: Lakehouse) -> None:
     first = training_set.build(marts, FRAUD, AS_OF)

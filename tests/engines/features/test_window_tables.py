@@ -82,7 +82,7 @@ class World:
             known = event["known_at"] + chance.choice([-0.5, 0.3, 2, 9]) * DAY
             self._event(event["transaction_id"], happened, known)
         for event in chance.sample(self.events, min(6, len(self.events))):
-            known = event["tx_datetime"] + chance.choice([0.01, 1, 2, 6]) * DAY
+            known = event["tx_datetime"] + chance.choice([0, 0.01, 1, 2, 6]) * DAY
             number = event["transaction_id"]
             if not any(r["transaction_id"] == number and r["known_at"] == known for r in self.reports):
                 report = {"transaction_id": number, "known_at": known, "is_fraud": chance.random() < 0.7}

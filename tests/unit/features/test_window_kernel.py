@@ -19,7 +19,7 @@ from jobs.windows import Aggregate, Ratio, Where, WindowFeatures
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 INT64 = pa.int64()
-SECOND = timedelta(seconds=1)
+SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 Row = dict[str, Any]
 
@@ -65,6 +65,13 @@ EVERYTHING = WindowFeatures(
 )
 
 
+def labels_of_others(labels: list[Row], events: list[Row], target: Row) -> list[Row]:
+    """What a target may know of labels: none before its event is over, and none at the time of its event."""
+    decided = {event["id"]: event["happened"] for event in events if event["is_target"]}
+    others = [label for label in labels if decided.get(label["id"]) != target["happened"]]
+    return [{**label, "known_at": max(label["known_at"], label["happened"] + MICROSECOND)} for label in others]
+
+
 def contributes(fact: Row, target: Row, window: timedelta, delay: timedelta) -> bool:
     """The rule, word for word; a target knows its own row."""
     t, known, gone = target["happened"], fact["known_at"], fact["superseded_at"]
@@ -87,7 +94,7 @@ def keeps(fact: Row, where: Any) -> bool:
 def expected(
     aggregate: Aggregate, window: timedelta, target: Row, events: list[Row], labels: list[Row]
 ) -> float | None:
-    facts = events if aggregate.of == "events" else labels
+    facts = events if aggregate.of == "events" else labels_of_others(labels, events, target)
     near = [fact for fact in facts if contributes(fact, target, window, aggregate.delay)]
     where = (aggregate.column, True) if aggregate.function == "rate" else aggregate.where
     chosen = [fact for fact in near if keeps(fact, where)]
@@ -149,6 +156,11 @@ def label_table(rows: list[Row], key: pa.DataType) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=pa.schema(fields))
 
 
+def computed(events: list[Row], labels: list[Row]) -> list[Row]:
+    found: list[Row] = compute(EVERYTHING, event_table(events, INT64), label_table(labels, INT64)).to_pylist()
+    return found
+
+
 def check(features: WindowFeatures, events: list[Row], labels: list[Row], key: pa.DataType = INT64) -> None:
     table = compute(features, event_table(events, key), label_table(labels, key))
     assert table.schema == features.schema(pa.int64(), key)
@@ -195,9 +207,10 @@ def worlds(draw: st.DrawFn, keys: list[Any], when: st.SearchStrategy[datetime]) 
             values |= {"online": draw(st.sampled_from([True, True, False, None]))}
             fact = {"id": number, "entity": entity, "happened": happened, "known_at": known, "superseded_at": gone}
             events.append(fact | values | {"is_target": version == 0 and draw(st.integers(0, 9)) > 0})
-        known = happened
+        # Half of the reports come at or before the time of their event.
+        known = happened + draw(st.sampled_from([timedelta(0), timedelta(0), -MICROSECOND, -1000 * SECOND]))
         for _ in range(draw(st.integers(0, 2))):
-            known += draw(delays) + timedelta(microseconds=1)
+            known += draw(delays) + MICROSECOND
             if labels and labels[-1]["id"] == number:
                 labels[-1]["superseded_at"] = known
             fact = {"id": number, "entity": entity, "happened": happened, "known_at": known, "superseded_at": None}
@@ -221,6 +234,27 @@ def test_string_keys_and_microseconds_equal_the_oracle(world: tuple[list[Row], l
 @with_examples(15)
 def test_keys_over_the_whole_range_of_integers_equal_the_oracle(world: tuple[list[Row], list[Row]]) -> None:
     check(EVERYTHING, *world)
+
+
+@given(worlds([1, 2, None], times).filter(lambda world: bool(world[0])))
+@with_examples(15)
+def test_no_label_changes_the_features_of_its_own_event(world: tuple[list[Row], list[Row]]) -> None:
+    events, labels = world
+    found = {row["id"]: row for row in computed(events, labels)}
+    for number, row in found.items():
+        others = [label for label in labels if label["id"] != number]
+        assert next(r for r in computed(events, others) if r["id"] == number) == row
+
+
+@pytest.mark.parametrize("with_id", [True, False])
+@pytest.mark.parametrize("known", [START, START - 14 * 3600 * SECOND, EVER, START + MICROSECOND])
+def test_a_label_counts_after_its_event_only(known: datetime, with_id: bool) -> None:
+    events = [payment(0, START), payment(1, START), payment(2, START + SECOND)]
+    label = {**{name: events[0][name] for name in ("id", "entity", "happened", "superseded_at")}, "known_at": known}
+    table = label_table([label | {"is_fraud": True}], INT64)
+    features = only((Aggregate("count", of="labels", where=("is_fraud", True), name="known"),))
+    found = compute(features, event_table(events, INT64), table if with_id else table.drop_columns("id"))
+    assert dict(zip(found["id"].to_pylist(), found["known_1d"].to_pylist(), strict=True)) == {0: 0, 1: 0, 2: 1}
 
 
 def payment(number: int, happened: datetime, entity: Any = 1, **given: Any) -> Row:

@@ -81,6 +81,10 @@ def _notes(result: LoadResult) -> Iterator[str]:
         yield f"{rows:,} rows in quarantine: {reason}"
     if result.not_yet_known:
         yield f"{result.not_yet_known:,} rows are not known yet at this as_of"
+    if result.known_at_event:
+        yield f"{result.known_at_event:,} rows were known at the time of their event: they count for later events only"
+    if result.dates_alone:
+        yield f"{result.dates_alone:,} rows were known at a date without a time: at the end of that day"
     if result.undeclared:
         yield f"columns left out, as they are not declared: {', '.join(result.undeclared)}"
     if result.zone_assumed:

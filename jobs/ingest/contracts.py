@@ -42,6 +42,7 @@ CHECKS: dict[str, tuple[str, bool]] = {
         True,
     ),
     "references": ("Whatever a row is about has arrived.", True),
+    "known_after_event": ("Nothing was known of an event before it happened.", True),
     "volume": ("As many rows a day as on the days before.", False),
     "missing_rate": ("As many missing values as on the days before.", False),
     "distribution": ("Numbers are distributed as on the days before.", False),

@@ -183,6 +183,8 @@ def _result(job: LoadJob, batch: Batch, outcomes: RowOutcomes, version: int | No
         version=version,
         undeclared=batch.schema.undeclared,
         zone_assumed=batch.zone_assumed,
+        known_at_event=outcomes.known_at_event,
+        dates_alone=batch.dates_alone,
         findings=(*contracts.findings(outcomes.tally, read, reasons), *_shifts(job, outcomes.new)),
     )
 

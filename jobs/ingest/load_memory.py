@@ -42,6 +42,10 @@ class LoadResult:
     """Columns of the files that are not declared: they were left out."""
     zone_assumed: str | None = None
     """Zone in which timestamps without one were read; None if there were none."""
+    known_at_event: int = 0
+    """Appended rows that were known at the very moment of the event that they are about."""
+    dates_alone: int = 0
+    """Rows that were known at a date without a time, which means the end of that day."""
     findings: tuple[Finding, ...] = ()
     seconds: float = 0.0
 
@@ -60,6 +64,10 @@ class LoadResult:
             shown["columns left out"] = ", ".join(self.undeclared)
         if self.zone_assumed:
             shown["timestamps without a zone read as"] = self.zone_assumed
+        if self.known_at_event:
+            shown["known at the time of their event"] = self.known_at_event
+        if self.dates_alone:
+            shown["known at a date alone, taken as its end"] = self.dates_alone
         return shown
 
 

@@ -24,8 +24,8 @@ from jobs.use_case import Column, Kind, Source
 
 UTC = pl.Datetime("us", "UTC")
 Time = TypeVar("Time", pl.Expr, pl.Series)
-ROW, HAPPENED = "_row", "_happened"
-"""Position over all files of a load, and the time that must not be in the future."""
+ROW, HAPPENED, DATE_ALONE = "_row", "_happened", "_date_alone"
+"""Position over all files of a load, the time that must not be in the future, whether the arrival is a date alone."""
 TYPES: dict[Kind, pl.DataType] = {
     "timestamp": UTC, "number": pl.Float64(), "integer": pl.Int64(), "boolean": pl.Boolean(), "string": pl.String(),
 }  # fmt: skip
@@ -46,6 +46,8 @@ class Batch:
     """The zone in which timestamps without one were read; None if there were none."""
     types: tuple[Mapping[str, str], ...]
     """Per file: column of the table -> type of its values there; without columns that hold none."""
+    dates_alone: int
+    """Rows that were known at a date without a time."""
     versioned: bool
     """The rows say themselves when they became known, so one key may have several versions."""
 
@@ -183,6 +185,7 @@ def make_batch(source: Source, inspected: Inspection) -> Batch:
     kinds: dict[str, Kind] = {c.name: c.kind for c in inspected.source.columns} | {KNOWN_AT: "timestamp"}
     frames = _one_type([_canonical_frame(x, kinds, inspected.formats) for x in inspected.frames])
     frame = pl.concat(frames, how="diagonal").with_row_index(ROW)
+    frame = _known_at_the_end_of_dates(frame, source, inspected.formats)
     derived = carrier is not None and source.known_at not in schema.columns
     zones = {zone for x in inspected.frames for zone in _zones_assumed(x, kinds, inspected.formats)}
     return Batch(
@@ -191,6 +194,7 @@ def make_batch(source: Source, inspected: Inspection) -> Batch:
         files=tuple(f.path for f in inspected.files),
         types=tuple(_types(x) for x in inspected.frames),
         zone_assumed=", ".join(sorted(zones)) or None,
+        dates_alone=int(frame[DATE_ALONE].sum()),
         versioned=KNOWN_AT in schema.in_file or (source.known_at is not None and not derived),
     )
 
@@ -224,6 +228,40 @@ def _one_type(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     return [f.with_columns(pl.col(n).cast(pl.String) for n in mixed if n in f.columns) for f in frames]
 
 
+def _known_at_the_end_of_dates(frame: pl.DataFrame, source: Source, formats: Mapping[str, ValueFormat]) -> pl.DataFrame:
+    """With arrivals at a date without a time moved to the end of that day, and DATE_ALONE: whether a row has one.
+
+    At its beginning nobody could know what happened on that day.
+    """
+    arrivals = [name for name in dict.fromkeys((source.known_at, KNOWN_AT)) if name and FOUND + name in frame.columns]
+    alone = {name: _is_date(frame[FOUND + name]) for name in arrivals}
+    ends = {
+        name: pl.when(is_date).then(_end_of_day(name, formats[name].timezone)).otherwise(name)
+        for name, is_date in alone.items()
+    }
+    frame = frame.with_columns(pl.any_horizontal(False, *alone.values()).alias(DATE_ALONE))
+    return (
+        frame.with_columns(end.alias(name) for name, end in ends.items())
+        if any(d.any() for d in alone.values())
+        else frame
+    )
+
+
+def _is_date(values: pl.Series) -> pl.Series:
+    if values.dtype == pl.Date:
+        return values.is_not_null()
+    if values.dtype != pl.String:
+        return pl.Series([False]).new_from_index(0, len(values))
+    return values.str.strip_chars().str.contains(r"^\d{4}-\d{1,2}-\d{1,2}$").fill_null(False)
+
+
+def _end_of_day(name: str, zone: str) -> pl.Expr:
+    """The last microsecond of the day, in a zone, that begins at a time."""
+    next_day = pl.col(name).dt.convert_time_zone(zone).dt.replace_time_zone(None).dt.offset_by("1d")
+    # Where a clock change skips midnight.
+    return pl.coalesce(_localized(next_day, zone), pl.col(name) + timedelta(days=1)) - timedelta(microseconds=1)
+
+
 def _dated(source: Source, carrier: Source | None, derived: bool, frame: pl.DataFrame) -> pl.DataFrame:
     """With `known_at`, and `_happened`: what must not lie in the future."""
     if carrier is not None:
@@ -235,7 +273,10 @@ def _dated(source: Source, carrier: Source | None, derived: bool, frame: pl.Data
         dates |= {source.known_at: known_at} if source.known_at else {}
         return frame.with_columns(**dates)
     known_at = pl.col(source.known_at or source.event_time) + (timedelta(0) if source.known_at else source.latency)
-    dates = {HAPPENED: pl.col(source.event_time)} | ({} if KNOWN_AT in frame.columns else {KNOWN_AT: known_at})
+    # A report of today is known at the end of today, but it does not lie in the future.
+    whole_day = pl.when(DATE_ALONE).then(timedelta(days=1)).otherwise(timedelta(0))
+    happened = pl.col(source.event_time) - (whole_day if source.event_time == source.known_at else timedelta(0))
+    dates = {HAPPENED: happened} | ({} if KNOWN_AT in frame.columns else {KNOWN_AT: known_at})
     return frame.with_columns(**dates)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from jobs.ingest.contracts import COLUMNS, REASONS, stored_identifiers, with_reasons
-from jobs.ingest.parsing import UTC, Batch
+from jobs.ingest.parsing import HAPPENED, UTC, Batch
 from jobs.ingest.quarantine import UNKNOWN
 from jobs.ingest.readers import FOUND, KNOWN_AT
 from jobs.ingest.registered_inputs import InputError
@@ -76,6 +76,38 @@ def split(
     ).with_columns(pl.col(REASONS).list.eval(pl.element().str.strip_prefix(UNKNOWN)).alias(COLUMNS))
     is_bad = pl.col(REASONS).list.len() > 0
     return flags.filter(~is_bad).drop(REASONS, COLUMNS), _as_canonical(source, flags.filter(is_bad))
+
+
+def split_by_time(
+    lakehouse: Lakehouse, use_case: UseCase, source: Source, rows: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, int]:
+    """Rows that were known when their event happened or later, those known before as bad rows, and how many of the
+    first were known at that very moment; rows refer to what is there.
+
+    An event that was moved counts with the earliest of its times.
+    """
+    early, together = pl.Series([False]).new_from_index(0, rows.height), 0
+    about = [(c, reference) for c, reference in source.references.items() if source.known_at]
+    for column, reference in [] if rows.is_empty() else about:
+        happened = rows.select(column).join(
+            _event_times(lakehouse, use_case, reference, rows[column]), on=column, how="left", maintain_order="left"
+        )[HAPPENED]
+        early |= (rows[KNOWN_AT] < happened).fill_null(False)
+        together += int((rows[KNOWN_AT] == happened).sum())
+    reason = f"{source.known_at}: before its event"
+    bad = with_reasons(rows.filter(early), [reason], [source.known_at or ""])
+    return rows.filter(~early), _as_canonical(source, bad), together
+
+
+def _event_times(lakehouse: Lakehouse, use_case: UseCase, reference: str, asked: pl.Series) -> pl.DataFrame:
+    """When the events asked for happened, in the earliest of their versions: the column `asked` and HAPPENED."""
+    table, column = target(use_case, reference)
+    time = use_case.source(reference.split(".")[0]).event_time
+    # The bounds let whole files be skipped; the join is what decides.
+    bounds = [(column, ">=", asked.min()), (column, "<=", asked.max())]
+    stored = pl.DataFrame(lakehouse.to_arrow(table, columns=[column, time], filters=bounds))
+    times = stored.select(pl.col(column).cast(asked.dtype).alias(asked.name), pl.col(time).cast(UTC).alias(HAPPENED))
+    return times.group_by(asked.name).agg(pl.col(HAPPENED).min())
 
 
 def _as_canonical(source: Source, bad: pl.DataFrame) -> pl.DataFrame:

@@ -27,7 +27,8 @@ class RowOutcomes:
     late: pl.DataFrame
     """Those of them, on the days to load, that are known only after the load's `as_of`."""
     bad: tuple[pl.DataFrame, ...]
-    """Rows for quarantine: those that break the contract, contradict others, or refer to what is unknown."""
+    """Rows for quarantine: those that break the contract, contradict others, refer to what is unknown, or were known
+    before the event that they are about."""
     new: pl.DataFrame
     """Rows to append."""
     released: int
@@ -37,6 +38,9 @@ class RowOutcomes:
     choice: Choice
     tally: Mapping[str, int]
     """Contract -> rows that broke it."""
+
+    known_at_event: int
+    """Rows of `new` that were known at the very moment of the event that they are about."""
 
     @property
     def reasons(self) -> Counter[str]:
@@ -56,15 +60,20 @@ def decide(job: LoadJob, batch: Batch, table: Table) -> RowOutcomes:
     refused = choice.refused.join(values_found, on=ROW, how="left", maintain_order="left")
     fresh, orphans = references.split(job.lakehouse, job.use_case, source, choice.new)
     released, waiting = _release(job, visible, stored)
+    arrived = pl.concat(
+        [fresh.select(*released.columns, FILE), released.with_columns(pl.lit(0, pl.UInt32).alias(FILE))]
+    )
+    new, early, at_event = references.split_by_time(job.lakehouse, job.use_case, source, arrived)
     return RowOutcomes(
         good=good,
         late=good.filter(~is_known & job.wanted),
-        bad=(bad.filter(job.wanted | _of_no_day(job)), refused, orphans),
-        new=pl.concat([fresh.select(released.columns), released]),
+        bad=(bad.filter(job.wanted | _of_no_day(job)), refused, orphans, early),
+        new=new.drop(FILE),
         released=released.height,
         waiting=waiting + orphans.height,
         choice=choice,
-        tally={**tally, "uniqueness": refused.height, "references": orphans.height},
+        tally=tally | {"uniqueness": refused.height, "references": orphans.height, "known_after_event": early.height},
+        known_at_event=at_event,
     )
 
 

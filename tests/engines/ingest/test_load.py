@@ -223,6 +223,61 @@ def test_reports_wait_in_quarantine_until_what_they_are_about_arrives(shop: Shop
     ]
 
 
+def test_what_was_known_before_its_event_is_quarantined_and_what_was_known_with_it_is_told(shop: Shop) -> None:
+    shop.load([order(n, 5) for n in range(4)])
+    happened = START + 5 * DAY
+    known = [happened - timedelta(microseconds=1), happened, happened + DAY, happened - 14 * DAY]
+    rows = [{"ORDER_ID": f"o{n}", "RETURNED": 1, "RETURNED_AT": at} for n, at in enumerate(known)]
+    reports = shop.write("reports", rows)
+    result = shop.load(reports, source=RETURNS)
+    assert (result.appended, result.known_at_event) == (2, 1)
+    assert result.quarantined == {"returned_at: before its event": 2}
+    assert {row[0] for row in shop.rows(RETURNS)} == {"o1", "o2"}
+    assert [finding.passed for finding in result.findings if finding.name == "known_after_event"] == [False]
+    assert shop.load(reports, source=RETURNS).appended == 0 and len(shop.quarantine(RETURNS)) == 2
+
+
+@pytest.mark.embedded
+def test_a_report_of_an_event_that_was_moved_may_lie_after_the_earlier_time_only(shop: Shop) -> None:
+    shop.load([order(1, 5)])
+    shop.load([order(1, 3)], as_of=NOW - DAY)
+    report = {"ORDER_ID": "o1", "RETURNED": 1, "RETURNED_AT": START + 4 * DAY}
+    assert shop.load([report], source=RETURNS).appended == 1
+
+
+@pytest.mark.embedded
+def test_a_report_that_waited_is_judged_by_its_time_too(shop: Shop) -> None:
+    report = {"ORDER_ID": "o1", "RETURNED": 1, "RETURNED_AT": START}
+    shop.load([order(2, 0)])
+    assert shop.load([report], source=RETURNS).quarantined == {"unknown order_id": 1}
+    shop.load([order(1, 5)])
+    assert shop.load([{**report, "ORDER_ID": "o2"}], source=RETURNS).quarantined == {"returned_at: before its event": 1}
+    assert [row[0] for row in shop.rows(RETURNS)] == ["o2"]
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize(
+    ("zone", "end"), [("UTC", START + 6 * DAY), ("Europe/Berlin", START + 5 * DAY + timedelta(hours=22))]
+)
+@pytest.mark.parametrize("as_text", [True, False])
+def test_a_date_alone_is_known_at_its_end(shop: Shop, zone: str, end: datetime, as_text: bool) -> None:
+    shop.columns = {"timezone": zone}
+    shop.load([order(1, 5, PLACED_AT=START + 5 * DAY + timedelta(hours=14))])
+    day = (START + 5 * DAY).date()
+    report = {"ORDER_ID": "o1", "RETURNED": 1, "RETURNED_AT": day.isoformat() if as_text else day}
+    result = shop.load([report], source=RETURNS)
+    assert (result.appended, result.dates_alone, result.known_at_event) == (1, 1, 0)
+    assert shop.rows(RETURNS) == [("o1", True, *[end - timedelta(microseconds=1)] * 2)]
+
+
+@pytest.mark.embedded
+def test_a_report_of_today_waits_for_the_end_of_the_day(shop: Shop) -> None:
+    shop.load([order(1, 5)])
+    report = {"ORDER_ID": "o1", "RETURNED": 1, "RETURNED_AT": NOW.date().isoformat()}
+    result = shop.load([report], source=RETURNS)
+    assert (result.appended, result.not_yet_known, result.quarantined) == (0, 1, {})
+
+
 @pytest.mark.embedded
 def test_labels_in_the_same_file_are_known_after_the_delay(shop: Shop) -> None:
     path = shop.write("orders", [order(n, n, RETURNED=label) for n, label in enumerate((0, 1, None))])

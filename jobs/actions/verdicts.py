@@ -10,23 +10,29 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
+
 from jobs.error_messages import in_words
-from jobs.ingest import registered_inputs
+from jobs.ingest import contracts, references, registered_inputs
 from jobs.ingest.columns_file import columns_file
 from jobs.ingest.readers import KNOWN_AT
 from jobs.ingest.registered_inputs import InputError, Inputs
+from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings
+from jobs.times import end_of
 from jobs.use_case import Source, UseCase
 
 VERDICTS: Mapping[str, bool | None] = {"positive": True, "negative": False, "unsure": None}
 """Words of a file -> label; an event that stays unclear gets none."""
 ReviewVerdict = tuple[str, bool, datetime]
 """Id of the event, whether it is positive, and the moment of the review."""
+INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
 COLUMNS = ("verdict", "reviewed_at")
 """Columns of a file of verdicts, besides the event's id."""
 
@@ -37,12 +43,14 @@ def register(settings: Settings, use_case: UseCase, file: Path, now: datetime) -
     The same file again changes nothing. Times without a zone are UTC.
 
     Raises:
-        InputError: the file or a line of it cannot be used, or the use case has no source that verdicts could join.
+        InputError: the file or a line of it cannot be used, it is about no event that was loaded, or the use case has
+            no source that verdicts could join. Nothing is registered then.
     """
     inputs = registered_inputs.ensure(settings, use_case)
     source = label_source(use_case, inputs)
     rows = _read(file, use_case.event_id, now)
     if rows:
+        _check_events(settings, use_case, source, file, rows)
         text = _as_reports(rows, use_case, source, inputs)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         _keep(_folder(settings, use_case) / f"{digest}.csv", text)
@@ -53,7 +61,7 @@ def register(settings: Settings, use_case: UseCase, file: Path, now: datetime) -
 def joined(settings: Settings, use_case: UseCase, inputs: Inputs) -> Inputs:
     """`inputs` with the files of all verdicts registered so far."""
     folder = _folder(settings, use_case)
-    if not folder.exists():
+    if not list(folder.glob("*.csv")):
         return inputs
     name = label_source(use_case, inputs).input
     files = dict.fromkeys([*inputs.files[name], str(folder.absolute())])
@@ -84,39 +92,95 @@ def _verdict_column(source: Source) -> str | None:
 def _read(file: Path, event_id: str, now: datetime) -> list[ReviewVerdict]:
     """Id, verdict and moment of every line with a verdict."""
     try:
-        lines = list(csv.DictReader(io.StringIO(file.read_text("utf-8-sig"))))
+        reader = csv.reader(io.StringIO(file.read_text("utf-8-sig"), newline=""), strict=True)
+        lines = [(reader.line_num, fields) for fields in reader if fields]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file}: expected a readable CSV file of verdicts, found {in_words(error)}") from error
-    expected = (event_id, *COLUMNS)
-    if not lines or not set(expected) <= lines[0].keys():
-        header = list(lines[0]) if lines else "no line"
-        raise InputError(f"{file}: expected lines with the columns {', '.join(expected)}, found {header}")
-    read = (_line(f"{file}, line {n}", line, event_id, now) for n, line in enumerate(lines, start=2))
+    header = [name.strip() for name in lines[0][1]] if lines else []
+    _check_header(file, (event_id, *COLUMNS), header, len(lines) - 1)
+    read = (
+        _line(f"{file}, line {n}", _by_name(f"{file}, line {n}", header, fields), event_id, now)
+        for n, fields in lines[1:]
+    )
     return [line for line in read if line is not None]
 
 
-def _line(
-    where: str, line: Mapping[str, str | None], event_id: str, now: datetime
-) -> tuple[str, bool, datetime] | None:
+def _check_header(file: Path, expected: tuple[str, ...], header: list[str], lines: int) -> None:
+    if not lines or not set(expected) <= set(header):
+        raise InputError(
+            f"{file}: expected lines with the columns {', '.join(expected)}, found {lines} lines of {header}; name the "
+            "columns in the first line"
+        )
+    if doubled := sorted(name for name in set(header) if header.count(name) > 1):
+        raise InputError(
+            f"{file}: expected every column once, found {', '.join(doubled)} more often; leave one of each"
+        )
+
+
+def _by_name(where: str, header: list[str], fields: list[str]) -> dict[str, str]:
+    """The fields of a line. Raises InputError if there are more or fewer than columns."""
+    if len(fields) != len(header):
+        raise InputError(
+            f"{where}: expected {len(header)} fields, one per column of the first line, found {len(fields)}; correct it"
+        )
+    return dict(zip(header, fields, strict=True))
+
+
+def _line(where: str, line: Mapping[str, str], event_id: str, now: datetime) -> ReviewVerdict | None:
     """Id, verdict and moment of a line; None for an event without a verdict."""
-    word = (line["verdict"] or "").strip().lower()
+    word = line["verdict"].strip().lower()
     if word and word not in VERDICTS:
         raise InputError(f"{where}: expected a verdict among {', '.join(VERDICTS)}, found {word!r}; correct the line")
     verdict = VERDICTS[word] if word else None
     if verdict is None:
         return None
-    identifier, moment = (line[event_id] or "").strip(), _moment(where, line["reviewed_at"] or "")
+    identifier, moment = line[event_id].strip(), _moment(where, line["reviewed_at"].strip(), now)
     if not identifier or moment > now:
         raise InputError(f"{where}: expected an event and a review in the past, found {identifier!r} at {moment}")
     return identifier, verdict, moment
 
 
-def _moment(where: str, text: str) -> datetime:
+def _moment(where: str, text: str, now: datetime) -> datetime:
+    """The moment of a review; a date alone means the end of that day, or `now` while it lasts."""
     try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        moment = datetime.fromisoformat(text)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        if len(text) == len("2026-05-01"):
+            end = end_of(moment.date()) - timedelta(microseconds=1)
+            return min(end, now) if moment <= now else moment
+        return moment
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{where}: expected reviewed_at as 2026-05-01T09:30:00Z, found {text!r}") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _check_events(settings: Settings, use_case: UseCase, source: Source, file: Path, rows: list[ReviewVerdict]) -> None:
+    """Raises InputError for ids of another kind than the loaded events have, for ids of none of them, and for a review
+    before its event. A verdict about an unknown event next to known ones waits in quarantine, as any report does."""
+    lakehouse = Lakehouse(settings)
+    reference = source.references[use_case.event_id]
+    events = use_case.source(reference.split(".")[0])
+    kind = contracts.stored_identifiers(lakehouse, use_case, events).get(use_case.event_id)
+    if kind is None:
+        raise InputError(
+            f"{file}: expected verdicts about loaded events, found no event yet; `evergreen run` loads them"
+        )
+    if kind == "integer" and (wrong := next((i for i, _, _ in rows if not INTEGER.fullmatch(i)), None)):
+        raise InputError(
+            f"{file}: expected {use_case.event_id} to be integers as in the events, found {wrong!r}; correct it"
+        )
+    asked = pl.Series(use_case.event_id, [int(i) if kind == "integer" else i for i, _, _ in rows])
+    happened = dict(references.event_times(lakehouse, use_case, reference, asked).iter_rows())
+    if not happened:
+        raise InputError(
+            f"{file}: expected verdicts about events of {use_case.name}, found none of the {len(rows)} ids, such as "
+            f"{rows[0][0]!r}; look at the column {use_case.event_id}"
+        )
+    for identifier, (_, _, moment) in zip(asked, rows, strict=True):
+        if identifier in happened and moment < happened[identifier]:
+            raise InputError(
+                f"{file}: expected a review after its event, found {use_case.event_id} {identifier} of "
+                f"{happened[identifier]} reviewed at {moment}; correct reviewed_at"
+            )
 
 
 def _as_reports(rows: list[ReviewVerdict], use_case: UseCase, source: Source, inputs: Inputs) -> str:

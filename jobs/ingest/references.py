@@ -90,7 +90,7 @@ def split_by_time(
     about = [(c, reference) for c, reference in source.references.items() if source.known_at]
     for column, reference in [] if rows.is_empty() else about:
         happened = rows.select(column).join(
-            _event_times(lakehouse, use_case, reference, rows[column]), on=column, how="left", maintain_order="left"
+            event_times(lakehouse, use_case, reference, rows[column]), on=column, how="left", maintain_order="left"
         )[HAPPENED]
         early |= (rows[KNOWN_AT] < happened).fill_null(False)
         together += int((rows[KNOWN_AT] == happened).sum())
@@ -99,7 +99,7 @@ def split_by_time(
     return rows.filter(~early), _as_canonical(source, bad), together
 
 
-def _event_times(lakehouse: Lakehouse, use_case: UseCase, reference: str, asked: pl.Series) -> pl.DataFrame:
+def event_times(lakehouse: Lakehouse, use_case: UseCase, reference: str, asked: pl.Series) -> pl.DataFrame:
     """When the events asked for happened, in the earliest of their versions: the column `asked` and HAPPENED."""
     table, column = target(use_case, reference)
     time = use_case.source(reference.split(".")[0]).event_time

@@ -4,6 +4,7 @@ Where it is stored: see `jobs.ingest.registered_inputs`.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,18 @@ def describe(
     The days are those of the events that hold the contract, none after `now`.
     Raises InputError if the main file or the columns file cannot be used.
     """
-    main = use_case.sources[0]
     paths, declared = named_files(use_case, files, columns)
-    names = columns_file(declared, use_case, columns or "")
-    times = _event_times(main, paths[main.input], names, now or datetime.now(UTC))
+    inputs = Inputs(absolute(paths), use_case.first_day, use_case.last_day, declared)
+    return with_days(use_case, inputs, now or datetime.now(UTC), columns or "")
+
+
+def with_days(use_case: UseCase, inputs: Inputs, now: datetime, columns: Path | str = "") -> Inputs:
+    """`inputs` with the days of the main source's events, none after `now`. Raises InputError if no row is valid."""
+    main = use_case.sources[0]
+    names = columns_file(inputs.columns, use_case, columns)
+    times = _event_times(main, list(inputs.paths(main.input)), names, now)
     runs = _runs_of_days(times)
-    return Inputs(absolute(paths), runs[0][0], runs[-1][1], declared, first_event=times[0], runs_of_days=runs)
+    return replace(inputs, first_day=runs[0][0], last_day=runs[-1][1], first_event=times[0], runs_of_days=runs)
 
 
 def named_files(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from click.testing import CliRunner
 from assets import actions
 from assets.run_context import AS_OF_TAG
 from jobs.actions import review_queue, verdicts
-from jobs.ingest import load, registered_inputs
+from jobs.ingest import input_removal, load, registered_inputs
 from jobs.ingest.registered_inputs import InputError, Inputs
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.scoring.prediction_log import DECIDED, event_columns, table
@@ -134,9 +136,7 @@ def fed(lakehouse: Lakehouse, tmp_path: Path) -> Iterator[Lakehouse]:
     files = {name: (str(tmp_path / f"{name}.parquet"),) for name in ("transactions", "reports")}
     registered_inputs.register(lakehouse.settings, FRAUD, Inputs(files, DAY, DAY))
     yield lakehouse
-    for kept in (lakehouse.settings.home / "input" / "fraud" / "verdicts").glob("*.csv"):
-        kept.unlink()
-    (lakehouse.settings.home / "input" / "fraud" / "verdicts").rmdir()
+    shutil.rmtree(lakehouse.settings.home / "input" / "fraud" / "verdicts", ignore_errors=True)
 
 
 def loaded(lakehouse: Lakehouse) -> list[tuple[object, ...]]:
@@ -187,6 +187,82 @@ def test_lines_that_cannot_be_used_are_named(home: Settings, tmp_path: Path, lin
     with pytest.raises(InputError, match=f"line 3: .*{wanted}"):
         verdicts.register(home, FRAUD, file, NOW)
     assert registered_inputs.registered(home, FRAUD) == Inputs(files, DAY, DAY)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("transaction_id,verdict,reviewed_at\nabc,positive,2026-05-04T22:00:00Z\n", "to be integers .*, found 'abc'"),
+        ("transaction_id,verdict,reviewed_at\n3.0,positive,2026-05-04T22:00:00Z\n", "to be integers .*, found '3.0'"),
+        ("transaction_id,verdict,reviewed_at\n007,positive,2026-05-04T22:00:00Z\n", "to be integers .*, found '007'"),
+        ("transaction_id,verdict,reviewed_at\n999,positive,2026-05-04T22:00:00Z\n", "found none of the 1 ids"),
+        ("transaction_id,verdict,reviewed_at\n3,positive,2026-05-04T01:00:00Z\n", "expected a review after its event"),
+        ("transaction_id,verdict,reviewed_at\n3,positive,0001-01-01T00:00:00+05:00\n", "expected reviewed_at as"),
+        ("transaction_id,verdict,reviewed_at\n3,positive,26-05-04 22:00\n", "expected reviewed_at as"),
+        ("transaction_id,verdict,reviewed_at\n3,positive,9999-12-31\n", "expected reviewed_at as"),
+        ("transaction_id,verdict,reviewed_at\n3,positive,2026-05-04T22:00:00Z,x\n", "line 2: expected 3 fields"),
+        ("transaction_id,verdict,reviewed_at\n3,positive\n", "line 2: expected 3 fields"),
+        (
+            "transaction_id,verdict,verdict,reviewed_at\n3,positive,negative,2026-05-04T22:00:00Z\n",
+            "every column once, found verdict",
+        ),
+        ('transaction_id,verdict,reviewed_at\n"3,positive,2026-05-04T22:00:00Z\n', "expected a readable CSV file"),
+        ("\n\n", "expected lines with the columns"),
+    ],
+)
+@pytest.mark.embedded
+def test_a_file_of_verdicts_is_refused_before_anything_is_registered(
+    fed: Lakehouse, tmp_path: Path, text: str, wanted: str
+) -> None:
+    loaded(fed)
+    before = registered_inputs.registered(fed.settings, FRAUD)
+    file = tmp_path / "verdicts.csv"
+    file.write_text(text)
+    with pytest.raises(InputError, match=wanted):
+        verdicts.register(fed.settings, FRAUD, file, NOW)
+    assert registered_inputs.registered(fed.settings, FRAUD) == before
+    assert not list((fed.settings.home / "input" / "fraud" / "verdicts").glob("*"))
+
+
+@pytest.mark.embedded
+def test_verdicts_need_loaded_events_and_a_date_alone_is_its_end(fed: Lakehouse, tmp_path: Path) -> None:
+    file = tmp_path / "verdicts.csv"
+    file.write_text("transaction_id,verdict,reviewed_at\n3,positive,2026-05-04\n")
+    files = {name: (str(tmp_path / f"{name}.parquet"),) for name in ("transactions", "reports")}
+    bare = replace(fed.settings, home=tmp_path / "bare")
+    registered_inputs.register(bare, FRAUD, Inputs(files, DAY, DAY))
+    with pytest.raises(InputError, match="found no event yet"):
+        verdicts.register(bare, FRAUD, file, NOW)
+    before = loaded(fed)
+    assert verdicts.register(fed.settings, FRAUD, file, NOW) == 1
+    known = min(moment(24) - timedelta(microseconds=1), NOW)
+    assert (3, True, known) in loaded(fed) and (3, True, known) not in before
+
+
+@pytest.mark.embedded
+def test_a_registered_file_can_be_taken_back(fed: Lakehouse, tmp_path: Path) -> None:
+    """Also a file of verdicts that stops every run: registered by an earlier version, or damaged since."""
+    loaded(fed)
+    bad = fed.settings.home / "input" / "fraud" / "verdicts" / "0123.csv"
+    bad.parent.mkdir(parents=True, exist_ok=True)
+    bad.write_text("TRANSACTION_ID,TX_FRAUD,FRAUD_REPORTED_AT\nabc,true,x\n\xff")
+    inputs = registered_inputs.registered(fed.settings, FRAUD)
+    assert inputs is not None
+    registered_inputs.register(fed.settings, FRAUD, verdicts.joined(fed.settings, FRAUD, inputs))
+    listed = input_removal.files(fed.settings, FRAUD)
+    assert [file.path.name for file in listed] == ["transactions.parquet", "reports.parquet", "0123.csv"]
+    with pytest.raises(InputError, match=r"expected one of the registered files .* found no such file"):
+        input_removal.remove(fed.settings, FRAUD, ["nothing.csv"], NOW)
+    gone = input_removal.remove(fed.settings, FRAUD, ["0123.csv"], NOW)
+    assert [file.path for file in gone] == [bad] and not bad.exists()
+    left = registered_inputs.registered(fed.settings, FRAUD)
+    assert left is not None and left.files == inputs.files
+    assert verdicts.joined(fed.settings, FRAUD, left) == left
+    (tmp_path / "transactions.parquet").write_bytes(b"damaged")
+    input_removal.remove(fed.settings, FRAUD, [str(tmp_path / "transactions.parquet")], NOW)
+    assert [file.path.name for file in input_removal.files(fed.settings, FRAUD)] == ["reports.parquet"]
+    with pytest.raises(InputError, match="expected a file"):
+        loaded(fed)
 
 
 def test_labels_inside_the_payments_cannot_be_joined(home: Settings, tmp_path: Path) -> None:

@@ -132,6 +132,7 @@ def _shown(candidate: Any) -> dict[str, Any]:
         "bundle": str(trained.bundle.folder),
         "bundle_sha256": trained.bundle.sha256,
         "cost": mapping_table({**trained.cost.numbers, **trained.predictions}),
+        **({"notes": f"check for leaks: {trained.suspicion}"} if trained.suspicion else {}),
         "model_card": dg.MetadataValue.md(candidate.card),
     }
 

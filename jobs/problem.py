@@ -124,6 +124,8 @@ class Problem:
     latency_ms: float = 5.0
     """Limit of a single request's 99th percentile."""
     size_bytes: float = 50e6
+    telling: tuple[str, ...] = ()
+    """Features that may tell the label nearly without error; the check for leaks leaves them out."""
     training_noise: float | None = None
     """Standard deviation of the objective between seeds; None: measured by training again."""
     approval: Literal["automatic", "manual"] = "automatic"

@@ -26,6 +26,7 @@ from jobs.models.catalog import new_model
 from jobs.models.protocol import Examples, Model
 from jobs.models.tables import examples_of
 from jobs.problem import Family, Problem
+from jobs.stats import label_leak
 from jobs.stats.metrics import auc_roc, average_precision, card_precision
 from jobs.times import midnight
 from jobs.use_case import UseCase
@@ -96,7 +97,9 @@ def run(
     window = FoldWindow(times, problem.validation_window, fold.delay_days * DAY)
     family, parameters = searched(chosen, train, window, trials, seed)
     model = fitted(family, parameters, train, seed)
-    scores = model.predict(_examples(test, names, use_case.label).features)
+    examples = _examples(test, names, use_case.label)
+    scores = model.predict(examples.features)
+    leak = label_leak.suspicion(examples.labels, examples.features, names, scores, problem.telling)
     return {
         **fold_metrics(test, scores, use_case, problem),
         "train_rows": len(train),
@@ -113,6 +116,7 @@ def run(
         "seed": seed,
         "cards": problem.review.cards,
         "features": list(names),
+        "leak": leak.text if leak else "",
     }
 
 

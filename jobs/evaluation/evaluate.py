@@ -14,7 +14,7 @@ import numpy as np
 
 from jobs.datasets.training_rows import sampled
 from jobs.errors import Invalid
-from jobs.evaluation import baselines, challenger_gate, contenders, evaluation_rows, gate, seed_noise
+from jobs.evaluation import baselines, challenger_gate, contenders, evaluation_rows, gate, leak_check, seed_noise
 from jobs.evaluation.baselines import Baselines
 from jobs.evaluation.contenders import Incomparable
 from jobs.evaluation.evaluation_rows import EvaluationRows
@@ -88,16 +88,19 @@ def evaluate(
         if not 0 < rows.labels.sum() < len(rows):
             return _too_few(candidate, rows, about)
         measured = contenders.measured(candidate.name, bundle, rows)
+        leak = leak_check.check(problem, rows, bundle.manifest.names, measured.scores)
         if challenge is not None:
-            return challenger_gate.judge_challenger(
+            verdict = challenger_gate.judge_challenger(
                 measured, challenge, _identity(champion), _limits(problem, 0.0), about
             )
+            return replace(verdict, checks=(*verdict.checks, leak))
         _learned_before(bundle, rows)
     except Incomparable as error:
         message = f"{candidate.name} cannot be used: {error}"
         return GateVerdict((GateCheck("usable", "failed", message),), {"candidate": candidate.name, **about})
     rival = _champion(use_case, champion, rows, about)
-    return _judged(problem, bundle, _evaluated(lakehouse, use_case, bundle, rows, (measured, rival)), about)
+    verdict = _judged(problem, bundle, _evaluated(lakehouse, use_case, bundle, rows, (measured, rival)), about)
+    return replace(verdict, checks=(*verdict.checks, leak))
 
 
 def _training_set(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> tuple[int, datetime]:

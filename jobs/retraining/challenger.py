@@ -35,7 +35,7 @@ from jobs.training import compute_cost as cost
 from jobs.training.candidate import Candidate
 from jobs.training.recipe_trainer import ComparedChampion, RecipeTrainer
 from jobs.training.recipes import LabelKnowledge, Recipe
-from jobs.training.train import COUNTED_ROWS, Trained, ValidatedContender, validation_metrics
+from jobs.training.train import COUNTED_ROWS, Trained, ValidatedContender, suspicion, validation_metrics
 from jobs.training.tune import Tuning, device, one_thread
 from jobs.use_case import UseCase, problem_of
 
@@ -223,4 +223,5 @@ def _trained(settings: Settings, start: _Start, result: Challenge, model: Model,
         rows={"compared": len(labels)},
         cost=cost.Cost(),
         predictions=cost.per_thousand(settings, lambda: score(session, first), len(first)),
+        suspicion=suspicion(start.problem, rows, best.scores),
     )

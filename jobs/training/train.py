@@ -27,7 +27,7 @@ from jobs.problem import Family, Problem, Slice
 from jobs.registry import bundle
 from jobs.registry.bundle import Bundle, Manifest
 from jobs.settings import Settings
-from jobs.stats import metrics
+from jobs.stats import label_leak, metrics
 from jobs.training import compute_cost as cost
 from jobs.training.compute_cost import Cost
 from jobs.training.tune import device, drawn_examples, one_thread
@@ -72,6 +72,8 @@ class Trained:
     """Of all of it, tuning not counted."""
     predictions: Mapping[str, float]
     """Cost of 1,000 predictions."""
+    suspicion: str
+    """What on the validation rows is too good to be true; empty if nothing is. The gate refuses it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +125,15 @@ def train(
         rows={window: int(getattr(parts, window)(rows.times).sum()) for window in WINDOWS},
         cost=spent,
         predictions=cost.per_thousand(settings, lambda: score(session, first), len(first)),
+        suspicion=suspicion(problem, valid, winner.scores),
     )
+
+
+def suspicion(problem: Problem, valid: TrainingRows, scores: Floats) -> str:
+    """What on these rows is too good to be true; empty if nothing is."""
+    examples = valid.examples
+    found = label_leak.suspicion(examples.labels, examples.features, examples.names, scores, problem.telling)
+    return found.text if found else ""
 
 
 def fit_family(problem: Problem, family: Family, tuned: Mapping[str, Any], rows: TrainingRows, parts: Split) -> Model:

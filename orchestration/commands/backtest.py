@@ -13,7 +13,7 @@ import click
 
 from jobs import settings
 from orchestration.options import DAY, DAYS, INPUT, columns_option, use_case_named, use_case_option
-from orchestration.printing import say
+from orchestration.printing import complain, say
 
 if TYPE_CHECKING:
     from jobs.backtesting.folds import Fold
@@ -66,6 +66,8 @@ def backtest(
     result = _measured(use_case_named(name), files, columns, fold, compared, trials, out)
     for key in PRINTED:
         say(f"{key:<22} {result.get(key)}")
+    if result["leak"]:
+        complain(result["leak"], "warning")
 
 
 def _measured(

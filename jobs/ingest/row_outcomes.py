@@ -60,15 +60,14 @@ def decide(job: LoadJob, batch: Batch, table: Table) -> RowOutcomes:
     refused = choice.refused.join(values_found, on=ROW, how="left", maintain_order="left")
     fresh, orphans = references.split(job.lakehouse, job.use_case, source, choice.new)
     released, waiting = _release(job, visible, stored)
-    arrived = pl.concat(
-        [fresh.select(*released.columns, FILE), released.with_columns(pl.lit(0, pl.UInt32).alias(FILE))]
-    )
+    placed = released.with_columns(pl.lit(0, fresh.schema[ROW]).alias(ROW), pl.lit(0, fresh.schema[FILE]).alias(FILE))
+    arrived = pl.concat([fresh.select(placed.columns), placed])
     new, early, at_event = references.split_by_time(job.lakehouse, job.use_case, source, arrived)
     return RowOutcomes(
         good=good,
         late=good.filter(~is_known & job.wanted),
         bad=(bad.filter(job.wanted | _of_no_day(job)), refused, orphans, early),
-        new=new.drop(FILE),
+        new=new.drop(ROW, FILE),
         released=released.height,
         waiting=waiting + orphans.height,
         choice=choice,

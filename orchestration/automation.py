@@ -7,6 +7,9 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from assets.keys import Keys
 from jobs.use_case import UseCase
 
+HOUR = 2
+"""Hour of the day (UTC) at which the schedule of a use case starts its run."""
+
 
 def lineage_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
     """Everything of a use case in one process: no process, import or JVM start per step."""
@@ -50,5 +53,8 @@ def nightly(
 ) -> UnresolvedPartitionedAssetScheduleDefinition | dg.ScheduleDefinition:
     """Each night, the day that ended."""
     return dg.build_schedule_from_partitioned_job(
-        job, name=f"{use_case.name}_nightly", hour_of_day=2, description="The day that ended, every night at 2:00 UTC."
+        job,
+        name=f"{use_case.name}_nightly",
+        hour_of_day=HOUR,
+        description=f"The day that ended, every night at {HOUR}:00 UTC.",
     )

@@ -25,6 +25,7 @@ from orchestration.commands import (
     schema,
     simulate,
     spark,
+    status,
     ui,
 )
 from orchestration.error_boundary import Commands, add_debug
@@ -50,6 +51,7 @@ COMMANDS: tuple[click.Command, ...] = (
     schema.schema,
     simulate.simulate,
     spark.spark,
+    status.status,
     ui.ui,
 )
 

@@ -60,23 +60,29 @@ def home(settings: Settings) -> Path:
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The instance; runs whose process was killed are marked as failed."""
-    folder = home(settings)
+    home(settings)
+    instance = from_configuration(settings)
+    end_dead_runs(instance)
+    return instance
+
+
+def from_configuration(settings: Settings) -> dg.DagsterInstance:
+    """The instance that the dagster.yaml of a home describes. Raises Invalid if that is no configuration."""
+    folder = settings.dagster_home
     try:
-        instance = dg.DagsterInstance.from_config(str(folder))
+        return dg.DagsterInstance.from_config(str(folder))
     except (dg.DagsterError, YAMLError, UnicodeDecodeError, ValueError, TypeError, AttributeError) as error:
         raise Invalid(
             f"{folder / 'dagster.yaml'}: expected a configuration of Dagster, found something else; correct it, or "
             "remove it: the next run writes it anew"
         ) from error
-    end_dead_runs(instance)
-    return instance
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> None:
     """Mark runs whose process is gone as failed: until then they would keep others of their use case waiting."""
     for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING])):
         process = run.tags.get(PROCESS_TAG)
-        if process and not _alive(process):
+        if process and not is_alive(process):
             instance.report_run_failed(run, message=f"the process of this run ({process}) is gone")
 
 
@@ -85,7 +91,8 @@ def this_process() -> str:
     return f"{os.getpid()}@{psutil.Process().create_time():.0f}"
 
 
-def _alive(process: str) -> bool:
+def is_alive(process: str) -> bool:
+    """Whether a process that `this_process` identified still runs."""
     pid, _, started = process.partition("@")
     try:
         return f"{psutil.Process(int(pid)).create_time():.0f}" == started

@@ -7,8 +7,10 @@ command in `orchestration.commands`.
 from __future__ import annotations
 
 import json
+import math
+import textwrap
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 details_option = click.option("--details", is_flag=True, help="Print all fields of each record, one below the other.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print all fields as JSON, for programs.")
 
 NARROW = 10
 """A column whose longest text has at most this many characters is never wrapped; the others share what is left."""
@@ -47,8 +50,20 @@ def complain(text: object, label: str = "") -> None:
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON; what JSON does not know, as its text."""
-    click.echo(hide(json.dumps(value, default=str, indent=2)))
+    """Print a value as JSON: moments as ISO text, no number (NaN, infinite) as null, other objects as their text."""
+    click.echo(hide(json.dumps(_of_json(value), allow_nan=False, indent=2)))
+
+
+def _of_json(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(name): _of_json(each) for name, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_of_json(each) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def console() -> Console:
@@ -83,6 +98,28 @@ def print_details(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     """Print each row as a block of lines, a field a line, without the fields that are empty."""
     click.echo(plain(title))
     for row in rows:
-        width = max(map(len, row))
-        lines = (f"  {name:<{width}}  {value}" for name, value in row.items() if str(value))
+        texts = {name.replace("_", " "): shown(value) for name, value in row.items()}
+        width = max(map(len, texts))
+        lines = (f"  {name:<{width}}  {text}" for name, text in texts.items() if text)
         click.echo("\n" + "\n".join(map(plain, lines)))
+
+
+def print_facts(title: str, facts: Mapping[str, object]) -> None:
+    """Print sentences, each beside its name, within the width of the terminal."""
+    indent, width = max(map(len, facts)) + 2, console().width
+    click.echo(plain(title))
+    for name, text in facts.items():
+        label = name.ljust(indent)
+        for line in plain(text).splitlines():
+            wrapped = textwrap.wrap(line, width - indent, break_on_hyphens=False)
+            click.echo(label + f"\n{' ' * indent}".join(wrapped))
+            label = " " * indent
+
+
+def shown(value: object) -> str:
+    """A field as people read it: a moment to the minute, yes or no, nothing for None."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return moment(value)
+    return "" if value is None else str(value)

@@ -44,11 +44,21 @@ def read(lakehouse: Lakehouse, use_case: UseCase) -> FreshnessFacts:
     champions = promotions.history(lakehouse.settings, use_case) if use_case.problem else []
     tables = [use_case.window_table(windows) for windows in use_case.windows]
     return FreshnessFacts(
-        events=_days(lakehouse, use_case.events),
-        scored=_days(lakehouse, prediction_log.table(use_case), prediction_log.NIGHTLY),
+        events=event_days(lakehouse, use_case),
+        scored=scored_days(lakehouse, use_case),
         champion_since=champions[0].since if champions else None,
         features={table: max(_days(lakehouse, table), default=None) for table in tables if lakehouse.exists(table)},
     )
+
+
+def event_days(lakehouse: Lakehouse, use_case: UseCase) -> frozenset[date]:
+    """Days with events, by the log of their table."""
+    return _days(lakehouse, use_case.events)
+
+
+def scored_days(lakehouse: Lakehouse, use_case: UseCase) -> frozenset[date]:
+    """Days with nightly predictions, by the log of their table."""
+    return _days(lakehouse, prediction_log.table(use_case), prediction_log.NIGHTLY)
 
 
 def _days(lakehouse: Lakehouse, table: str, origin: str | None = None) -> frozenset[date]:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 USER = "evergreen"
 START_SECONDS = 60.0
+LOOK_SECONDS = 1.0
+PORT = 15002
+"""Of Spark Connect, where a URL names none."""
 UNCOMPRESSED = [("grpc.compression_enabled_algorithms_bitset", 1)]
 """Channel options that allow no compression: on loopback it took ten times the processor time of the rows."""
 
@@ -39,9 +42,9 @@ class EngineUnreachable(EvergreenError, RuntimeError):
     """No engine answers at the given address, or the embedded one did not start."""
 
 
-def _answers(host: str, port: int) -> bool:
+def _answers(host: str, port: int, seconds: float = 5.0) -> bool:
     try:
-        with socket.create_connection((host, port), timeout=5):
+        with socket.create_connection((host, port), timeout=seconds):
             return True
     except OSError:
         return False
@@ -103,11 +106,21 @@ def url(settings: Settings) -> str:
     return f"sc://127.0.0.1:{state['port']}/;session_id={state['session_id']};user_id={USER}"
 
 
+def running(settings: Settings) -> str | None:
+    """Address of this home's engine if it answers within `LOOK_SECONDS`; None: none does. Starts nothing."""
+    if settings.spark_remote:
+        parts = settings.spark_remote.parts
+        host, port = parts.hostname or "", parts.port or PORT
+        return f"{host}:{port}" if _answers(host, port, LOOK_SECONDS) else None
+    state = _running(settings.home / "engine" / "server.json")
+    return f"127.0.0.1:{state['port']}" if state else None
+
+
 def _remote(remote: Url) -> str:
     parts = remote.parts
     if parts.scheme != "sc" or not parts.hostname:
         raise EngineUnreachable(f"SPARK_REMOTE: expected sc://host:port, found {remote}")
-    host, port = parts.hostname, parts.port or 15002
+    host, port = parts.hostname, parts.port or PORT
     if not _answers(host, port):
         raise EngineUnreachable(
             f"SPARK_REMOTE={remote}: expected Spark Connect, found that nothing answers at {host}:{port}; "

@@ -87,10 +87,10 @@ def print_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
 
     table = Table(title=cell(title), title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for column in rows[0] if rows else ():
-        longest = max(len(str(row[column])) for row in rows)
+        longest = max(len(shown(row[column])) for row in rows)
         table.add_column(cell(column), overflow="fold", no_wrap=longest <= NARROW)
     for row in rows:
-        table.add_row(*map(cell, row.values()))
+        table.add_row(*map(cell, map(shown, row.values())))
     console().print(table)
 
 

@@ -15,7 +15,7 @@ from jobs.settings import Settings
 from jobs.state_files import file_lock
 from jobs.use_case import UseCase
 from orchestration import fingerprint
-from orchestration.printing import cell, console, say
+from orchestration.printing import cell, complain, console, print_json, say
 
 if TYPE_CHECKING:
     from orchestration.lineage_run import RunOutcome
@@ -30,6 +30,7 @@ def run(
     full: bool = False,
     show: bool = True,
     ahead: bool = False,
+    as_json: bool = False,
 ) -> int:
     """Register the files given, run what is new, print a summary; returns the exit status.
 
@@ -41,7 +42,7 @@ def run(
         now = datetime.now(UTC)
         # Input of a day that is not over yet is known until now.
         as_of = inputs.checked_as_of(as_of, max(now, as_of) if ahead else now) if as_of else min(inputs.end, now)
-        return _run(settings, use_case, inputs, as_of, full, show)
+        return _run(settings, use_case, inputs, as_of, full, show, as_json)
 
 
 def _inputs(
@@ -75,28 +76,41 @@ def registered(
 
 
 def _run(
-    settings: Settings, use_case: UseCase, inputs: registered_inputs.Inputs, as_of: datetime, full: bool, show: bool
+    settings: Settings,
+    use_case: UseCase,
+    inputs: registered_inputs.Inputs,
+    as_of: datetime,
+    full: bool,
+    show: bool,
+    as_json: bool,
 ) -> int:
     lakehouse = attach(settings)
     paths = [p for name in inputs.files for p in inputs.paths(name)]
     parameters = {"as_of": as_of, "columns": inputs.columns}
     last = fingerprint.last(settings, use_case)
     if not full and last.get("fingerprint") == fingerprint.of_run(lakehouse, use_case, paths, parameters):
-        say(f"Nothing new for {use_case.name} since run {last['run_id']} (as of {last['as_of']}).")
-        _where_next(settings)
+        if as_json:
+            print_json({"new": False, "run_id": last["run_id"], "as_of": last["as_of"], "success": True})
+        else:
+            say(f"Nothing new for {use_case.name} since run {last['run_id']} (as of {last['as_of']}).")
+            _where_next(settings)
         return 0
     execute = _prepared(settings)
     outcome = execute(settings, use_case, as_of, _days(settings, use_case, as_of, last), (use_case,), show=show)
-    _summary(use_case, inputs, as_of, outcome)
+    if as_json:
+        print_json(_record(as_of, outcome))
+    else:
+        _summary(use_case, inputs, as_of, outcome)
     for text in outcome.tracebacks:
         if log := error_log.append(settings.home, f"run {outcome.run_id}", text):
-            say(f"The traceback is in {log}. Please report it.")
+            complain(f"The traceback is in {log}. Please report it.")
     if not outcome.success:
         return 1
     record: dict[str, object] = {"fingerprint": fingerprint.of_run(lakehouse, use_case, paths, parameters)}
     record |= {"run_id": outcome.run_id, "as_of": as_of.isoformat(), "seconds": outcome.seconds, "steps": outcome.steps}
     fingerprint.remember(settings, use_case, record)
-    _where_next(settings)
+    if not as_json:
+        _where_next(settings)
     return 0
 
 
@@ -119,6 +133,22 @@ def _days(settings: Settings, use_case: UseCase, as_of: datetime, last: Mapping[
     until = (as_of - timedelta(microseconds=1)).date()
     before = (datetime.fromisoformat(last["as_of"]) - timedelta(microseconds=1)).date() if last else date.min
     return partitions.between(settings, use_case, min(before + timedelta(days=1), until), until)
+
+
+def _record(as_of: datetime, outcome: "RunOutcome") -> dict[str, object]:
+    """What the summary says, for programs."""
+    assets = {
+        name: {
+            "rows": metadata.get("dagster/row_count"),
+            "version": metadata.get("delta_version"),
+            "notes": str(metadata.get("notes") or "").splitlines(),
+        }
+        for name, metadata in outcome.assets.items()
+    }
+    own = {
+        name: getattr(outcome, name) for name in ("run_id", "success", "seconds", "steps", "failed_checks", "errors")
+    }
+    return {"new": True, "as_of": as_of, **own, "assets": assets}
 
 
 def _summary(use_case: UseCase, inputs: registered_inputs.Inputs, as_of: datetime, outcome: "RunOutcome") -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobs import settings as settings_module
 from orchestration.options import use_case_named
-from orchestration.printing import details_option, moment, print_details, print_table, say
+from orchestration.printing import details_option, json_option, moment, print_details, print_json, print_table, say
 
 if TYPE_CHECKING:
     from jobs.alerts.outbox import RecordedAlert
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 @click.option("--all", "resolved", is_flag=True, help="Also alerts that are resolved.")
 @click.option("--test", is_flag=True, help="Send a test alert through every channel and print the result of each.")
 @details_option
-def alerts(name: str | None, resolved: bool, test: bool, details: bool) -> None:
+@json_option
+def alerts(name: str | None, resolved: bool, test: bool, details: bool, as_json: bool) -> None:
     """Print open alerts, and channels that have not delivered them (docs/operation/alerts.md)."""
     settings = settings_module.load()
     if test:
@@ -30,12 +32,13 @@ def alerts(name: str | None, resolved: bool, test: bool, details: bool) -> None:
     from jobs.alerts import outbox
 
     recorded = outbox.recorded(settings, name and use_case_named(name).name, resolved)
-    if not recorded:
-        say("No alert was ever raised." if resolved else "No alert is open.")
-        return
     latest = list(reversed(recorded))
-    if details:
-        print_details("alerts", [_detailed(each) for each in latest])
+    if as_json:
+        print_json([_record(each) for each in latest])
+    elif not latest:
+        say("No alert was ever raised." if resolved else "No alert is open.")
+    elif details:
+        print_details("alerts", [_text(_record(each)) for each in latest])
     else:
         print_table("alerts (--details prints all fields)", [_short(each) for each in latest])
 
@@ -50,19 +53,23 @@ def _short(recorded: RecordedAlert) -> dict[str, object]:
     }
 
 
-def _detailed(recorded: RecordedAlert) -> dict[str, object]:
+def _record(recorded: RecordedAlert) -> dict[str, object]:
     alert = recorded.alert
-    undelivered = (f"{channel}: {error or 'not tried yet'}" for channel, error in recorded.waiting.items())
     return {
-        "raised at": moment(recorded.raised_at),
-        "resolved at": moment(recorded.resolved_at),
-        "use case": alert.use_case,
+        "raised_at": recorded.raised_at,
+        "resolved_at": recorded.resolved_at,
+        "use_case": alert.use_case,
         "kind": alert.kind,
         "subject": alert.subject,
         "severity": alert.severity,
         "message": alert.message,
-        "not delivered": "; ".join(undelivered),
+        "not_delivered": {channel: error or "not tried yet" for channel, error in recorded.waiting.items()},
     }
+
+
+def _text(record: Mapping[str, Any]) -> dict[str, object]:
+    undelivered = (f"{channel}: {error}" for channel, error in record["not_delivered"].items())
+    return {**record, "not_delivered": "; ".join(undelivered)}
 
 
 def _test(settings: Settings) -> int:

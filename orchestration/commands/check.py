@@ -10,7 +10,7 @@ import click
 
 from jobs import settings
 from orchestration.options import chosen_files, columns_option, input_files, use_case_named, use_case_option
-from orchestration.printing import complain, moment, print_details, print_json, print_table, say
+from orchestration.printing import complain, json_option, moment, print_details, print_json, print_table, say
 
 if TYPE_CHECKING:
     from jobs.ingest.check import Check
@@ -26,7 +26,7 @@ REFUSED = 3
 @input_files
 @columns_option
 @click.option("--as-of", type=MOMENT, help="As a run would know the world then (UTC); default: end of the input.")
-@click.option("--json", "as_json", is_flag=True, help="Print all that was found as JSON.")
+@json_option
 @click.option("--rows", type=click.IntRange(min=0), default=0, help="Print the first N rows as they would be stored.")
 def check(
     name: str, columns: Path | None, as_of: datetime | None, as_json: bool, rows: int, **files: tuple[Path, ...]

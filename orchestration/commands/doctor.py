@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import click
@@ -17,7 +17,7 @@ from jobs.error_messages import bug, message_of
 from jobs.lakehouse import engine
 from jobs.secret import Url
 from jobs.settings import Settings
-from orchestration.printing import cell, console
+from orchestration.printing import cell, console, json_option, print_json
 
 NEEDED_DISK_GB = 5
 UI_PORT = 3000
@@ -37,24 +37,32 @@ class Check:
 
 
 @click.command()
-def doctor() -> None:
+@json_option
+def doctor(as_json: bool) -> None:
     """Check Python, Java, stores, ports and disk, and say how to mend what is missing."""
-    sys.exit(run(settings_module.load()))
+    sys.exit(run(settings_module.load(), as_json))
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, as_json: bool = False) -> int:
     """Print every check; 1 if something needed is missing."""
+    checks = list(examine(settings))
+    if as_json:
+        print_json([vars(check) for check in checks])
+    else:
+        _print(settings, checks)
+    return int(any(check.needed and not check.good for check in checks))
+
+
+def _print(settings: Settings, checks: Sequence[Check]) -> None:
     from rich.table import Table
 
     table = Table(title=cell(f"evergreen doctor ({settings.home})"), title_justify="left")
     for column in ("check", "", "found", "how to mend"):
         table.add_column(column, overflow="fold")
-    checks = list(examine(settings))
     for check in checks:
         mark = ("ok", "green") if check.good else ("missing", "red") if check.needed else ("optional", "yellow")
         table.add_row(cell(check.name), cell(*mark), cell(check.found), cell("" if check.good else check.mend))
     console().print(table)
-    return int(any(check.needed and not check.good for check in checks))
 
 
 def examine(settings: Settings) -> Iterator[Check]:

@@ -8,7 +8,7 @@ import click
 
 from jobs import settings as settings_module
 from orchestration.options import use_case_named, use_case_option
-from orchestration.printing import print_json, print_table, say
+from orchestration.printing import json_option, print_json, print_table, say
 
 
 @click.group()
@@ -18,17 +18,17 @@ def inputs() -> None:
 
 @inputs.command("list")
 @use_case_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def list_files(name: str, as_json: bool) -> None:
     """Print the registered files: what every run reads, verdicts of reviewers included."""
     from jobs.ingest import input_removal
 
     files = input_removal.files(settings_module.load(), use_case_named(name))
-    rows = [{"input": f.name, "bytes": "missing" if f.size is None else f.size, "file": str(f.path)} for f in files]
+    rows = [{"input": f.name, "bytes": f.size, "file": str(f.path)} for f in files]
     if as_json:
         print_json(rows)
     elif rows:
-        print_table(f"inputs of {name}", rows)
+        print_table(f"inputs of {name}", [{**row, "bytes": row["bytes"] or "missing"} for row in rows])
     else:
         say(f"No file is registered for {name} yet; `evergreen run` registers files.")
 

@@ -8,7 +8,7 @@ import click
 
 from jobs import settings
 from orchestration.options import use_case_named, use_case_option
-from orchestration.printing import details_option, moment, print_details, print_table, say
+from orchestration.printing import details_option, json_option, print_details, print_json, print_table, say
 
 if TYPE_CHECKING:
     from jobs.ledger.promotions import Champion, LedgerView, PromotionDecision
@@ -17,26 +17,34 @@ if TYPE_CHECKING:
 @click.command()
 @use_case_option
 @details_option
-def models(name: str, details: bool) -> None:
+@json_option
+def models(name: str, details: bool, as_json: bool) -> None:
     """Print the champion, earlier champions, and the decisions about every model version, latest first."""
     from jobs.ledger import promotions
 
     view = promotions.view(settings.load(), use_case_named(name))
-    if not view.decisions:
+    champions = [_period(view, champion) for champion in reversed(view.champions)]
+    decisions = list(reversed(view.decisions))
+    if as_json:
+        print_json({"champions": champions, "decisions": [_record(decision) for decision in decisions]})
+        return
+    if not decisions:
         say(f"Nothing was decided about models of {name} yet; `evergreen run` trains and judges them.")
         return
-    print_table(f"champions of {name}", [_period(view, champion) for champion in reversed(view.champions)])
-    decisions = list(reversed(view.decisions))
+    if champions:
+        print_table(f"champions of {name}", champions)
+    else:
+        say(f"No model of {name} is in production yet.\n")
     if details:
-        print_details("decisions", [_detailed(decision) for decision in decisions])
+        print_details("decisions", [_record(decision) for decision in decisions])
     else:
         print_table("decisions (--details prints all fields)", [_short(decision) for decision in decisions])
 
 
 def _period(view: LedgerView, champion: Champion) -> dict[str, object]:
     alias = "champion" if champion is view.champion else "previous" if champion == view.previous else ""
-    since, until = moment(champion.since), moment(champion.until)
-    return {"version": champion.version, "alias": alias, "since": since, "until": until, "decision": champion.decision}
+    period = {"since": champion.since, "until": champion.until}
+    return {"version": champion.version, "alias": alias, **period, "decision": champion.decision}
 
 
 def _short(decision: PromotionDecision) -> dict[str, object]:
@@ -52,13 +60,13 @@ def _short(decision: PromotionDecision) -> dict[str, object]:
     }
 
 
-def _detailed(decision: PromotionDecision) -> dict[str, object]:
+def _record(decision: PromotionDecision) -> dict[str, object]:
     return {
         "id": decision.id,
-        "as of": moment(decision.as_of),
-        "decided at": moment(decision.decided_at),
+        "as_of": decision.as_of,
+        "decided_at": decision.decided_at,
         "version": decision.model_version,
-        "champion before": decision.champion_version or "",
+        "champion_before": decision.champion_version,
         "kind": decision.kind,
         "outcome": decision.outcome,
         "by": decision.by if decision.authenticated else f"{decision.by} (unauthenticated)",

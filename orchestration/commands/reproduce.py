@@ -10,7 +10,7 @@ import click
 
 from jobs import settings
 from orchestration.options import VERSION, use_case_named, use_case_option
-from orchestration.printing import cell, console
+from orchestration.printing import cell, console, json_option, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,14 +21,18 @@ if TYPE_CHECKING:
 @click.command()
 @use_case_option
 @click.option("--tune", is_flag=True, help="Search the parameters again too.")
+@json_option
 @click.argument("model_version", type=VERSION)
-def reproduce(name: str, tune: bool, model_version: int) -> None:
+def reproduce(name: str, tune: bool, as_json: bool, model_version: int) -> None:
     """Train MODEL_VERSION again from the recorded table versions and compare its metrics."""
     from jobs.backtesting import reproduce as job
     from jobs.lakehouse.tables import attach
 
     compared = job.reproduce(attach(settings.load()), use_case_named(name), model_version, tune)
-    console().print(_table(f"{name} {model_version}, trained again", compared))
+    if as_json:
+        print_json([vars(one) for one in compared])
+    else:
+        console().print(_table(f"{name} {model_version}, trained again", compared))
     sys.exit(int(not all(one.equal for one in compared)))
 
 

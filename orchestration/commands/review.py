@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from jobs import settings as settings_module
-from orchestration.options import FILE, use_case_named, use_case_option
-from orchestration.printing import say
+from orchestration.options import DAY, FILE, use_case_named, use_case_option
+from orchestration.printing import complain, json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SHOWN = 20
 
@@ -22,25 +26,46 @@ def review() -> None:
 
 @review.command("list")
 @use_case_option
-@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Day of the events.")
+@click.option("--day", type=DAY, help="Day of the events; default: the latest that was scored.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="CSV file to write, to be filled in.")
-def list_queue(name: str, day: datetime, out: Path | None) -> None:
+@json_option
+def list_queue(name: str, day: datetime | None, out: Path | None, as_json: bool) -> None:
     """Print the review queue of a day, made once from its predictions, within a day's capacity."""
-    from pyarrow import csv
-
     from jobs.actions import review_queue
+    from jobs.alerts import freshness
     from jobs.lakehouse.tables import attach
 
-    queue = review_queue.make_queue(attach(settings_module.load()), use_case_named(name), day.date(), datetime.now(UTC))
-    for row in queue.slice(0, SHOWN).to_pylist():
-        say(f"{row['place']:>4}  {row[use_case_named(name).event_id]}  {row['score']:.3f}  {row['reason']}")
-    say(f"{queue.num_rows} events of {day.date()}")
-    if out is not None:
-        empty = [""] * queue.num_rows
-        for column in ("verdict", "reviewed_at"):
-            queue = queue.append_column(column, [empty])
-        csv.write_csv(queue, out)
-        say(str(out))
+    lakehouse, use_case = attach(settings_module.load()), use_case_named(name)
+    latest = day.date() if day else max(freshness.scored_days(lakehouse, use_case), default=None)
+    queue = review_queue.make_queue(lakehouse, use_case, latest, datetime.now(UTC)) if latest else None
+    if as_json:
+        print_json([] if queue is None else queue.to_pylist())
+    elif queue is None:
+        say(f"Nothing of {name} was scored yet, so that there is nothing to review; `evergreen run` scores.")
+    else:
+        _print(name, use_case.event_id, str(latest), queue)
+    if queue is not None and out is not None:
+        _write(queue, out)
+        complain(f"{out} is written: fill in its columns verdict and reviewed_at")
+
+
+def _print(name: str, event_id: str, day: str, queue: pa.Table) -> None:
+    if not queue.num_rows:
+        say(f"No event of {name} on {day} is worth a review.")
+        return
+    first = queue.slice(0, SHOWN).to_pylist()
+    shown = (event_id, "score", "reason")
+    rows = [{"place": row["place"], **{column: row[column] for column in shown}} for row in first]
+    print_table(f"{name}: to review of {day}", [{**row, "score": f"{row['score']:.3f}"} for row in rows])
+    say(f"{queue.num_rows} events of {day}, of which the first {len(first)} are shown")
+
+
+def _write(queue: pa.Table, out: Path) -> None:
+    from pyarrow import csv
+
+    for column in ("verdict", "reviewed_at"):
+        queue = queue.append_column(column, [[""] * queue.num_rows])
+    csv.write_csv(queue, out)
 
 
 @review.command()

@@ -10,6 +10,7 @@ import click
 
 from jobs import settings
 from orchestration.options import chosen_files, columns_option, input_files, use_case_named, use_case_option
+from orchestration.printing import json_option
 from orchestration.process import end_at_once
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
@@ -21,7 +22,10 @@ MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 @columns_option
 @click.option("--as-of", type=MOMENT, help="Know the world as it was known then (UTC); default: end of the input.")
 @click.option("--full", is_flag=True, help="Run even if nothing is new.")
-def run(name: str, columns: Path | None, as_of: datetime | None, full: bool, **files: tuple[Path, ...]) -> None:
+@json_option
+def run(
+    name: str, columns: Path | None, as_of: datetime | None, full: bool, as_json: bool, **files: tuple[Path, ...]
+) -> None:
     """Build the whole lineage of a use case, doing only what is new.
 
     Files are parquet or CSV, or folders of them; each option may be repeated. Without any, the input registered before
@@ -33,5 +37,8 @@ def run(name: str, columns: Path | None, as_of: datetime | None, full: bool, **f
     # A run imports and keeps a million objects and leaves little garbage: looking for it again and again, and once
     # more at the end, takes seconds.
     gc.set_threshold(500_000, 20, 100)
-    status = run_command.run(settings.load(), use_case_named(name), chosen_files(files), columns, moment, full)
+    status = run_command.run(
+        settings.load(), use_case_named(name), chosen_files(files), columns, moment, full,
+        show=not as_json, as_json=as_json,
+    )  # fmt: skip
     end_at_once(status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -117,6 +118,10 @@ def test_the_command_writes_a_file_that_reviewers_fill_in(
     rows = pl.read_csv(out)
     assert rows.height == CAPACITY and {"verdict", "reviewed_at"} <= set(rows.columns)
     assert verdicts._read(out, FRAUD.event_id, NOW) == []
+    latest = CliRunner().invoke(main, ["review", "list"], catch_exceptions=False)
+    assert latest.exit_code == 0 and f"{CAPACITY} events of {DAY}" in latest.output
+    listed = json.loads(CliRunner().invoke(main, ["review", "list", "--json"]).stdout)
+    assert [row["place"] for row in listed] == list(range(1, CAPACITY + 1))
     missing = CliRunner().invoke(main, ["review", "list", "--day", "2026-05-09"])
     assert missing.exit_code == 1 and "expected predictions of 2026-05-09" in missing.output
 

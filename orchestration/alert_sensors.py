@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus, RunRecord, RunsFilter
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 
 from assets.ingest import utc_now
 from jobs.alerts import freshness as late
@@ -15,13 +16,17 @@ from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 from orchestration import partitions, step_failures
+from orchestration.run_queue import writes
 
 Now = Callable[[], datetime]
 TICK_SECONDS = 300
 """Seconds between two ticks of the lateness sensor."""
 RUN_FAILED = "run_failed"
 """Kind of the alerts about runs; the subject is the job."""
-RECENT_RUNS = 20
+RECENT_RUNS = 100
+"""Ended runs of one job, of every use case, among which the last is looked up."""
+NAMED_ASSETS = 3
+"""Chosen assets that an alert names."""
 
 
 def build(use_case: UseCase, settings: Settings, now: Now = utc_now) -> list[dg.SensorDefinition]:
@@ -62,10 +67,10 @@ def run_outcomes(use_case: UseCase, settings: Settings, now: Now = utc_now) -> l
 
     def follow(context: dg.RunStatusSensorContext) -> None:
         run = context.dagster_run
-        if run.tags.get("use_case") == use_case.name:
-            settle_job(context.instance, use_case, settings, run.job_name, now())
+        if writes(run, use_case.name):
+            settle_job(context.instance, use_case, settings, run, now())
 
-    # `evergreen run` executes in a process of its own, which belongs to no code location.
+    # A run of a shell belongs to no code location.
     failed = dg.run_failure_sensor(
         name=f"{use_case.name}_run_failed",
         description="Alerts when a run failed (docs/operation/alerts.md).",
@@ -82,23 +87,35 @@ def run_outcomes(use_case: UseCase, settings: Settings, now: Now = utc_now) -> l
     return [failed(follow), succeeded(follow)]
 
 
-def settle_job(instance: dg.DagsterInstance, use_case: UseCase, settings: Settings, job: str, now: datetime) -> None:
-    """Alert if the job's last run failed; resolve the alert if it succeeded.
+def settle_job(
+    instance: dg.DagsterInstance, use_case: UseCase, settings: Settings, run: dg.DagsterRun, now: datetime
+) -> None:
+    """Alert if the last run of the same job failed; resolve the alert if it succeeded.
 
-    Both sensors look up the last run, as each of them may lag behind the other.
+    Both sensors look up the last run, as each of them may lag behind the other. Runs of chosen assets (*Materialize*,
+    backfills) are the same job if they chose the same assets.
     """
-    ended = RunsFilter(
-        job_name=job,
-        tags={"use_case": use_case.name},
-        statuses=[DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE],
-    )
-    last = max(instance.get_run_records(ended, limit=RECENT_RUNS), key=lambda run: run.end_time or 0, default=None)
+    job = _job(run)
+    ended = RunsFilter(job_name=run.job_name, statuses=[DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE])
+    recent = instance.get_run_records(ended, limit=RECENT_RUNS)
+    alike = [r for r in recent if writes(r.dagster_run, use_case.name) and _job(r.dagster_run) == job]
+    last = max(alike, key=lambda run: run.end_time or 0, default=None)
     if last is None:
         return
     if last.dagster_run.status == DagsterRunStatus.FAILURE:
         outbox.send(settings, _failed(instance, use_case, job, last, now), now)
     else:
         outbox.resolve(settings, use_case.name, RUN_FAILED, job, now)
+
+
+def _job(run: dg.DagsterRun) -> str:
+    """What people call a run's work: its job, or the assets that were chosen for it."""
+    if not run.job_name.startswith(IMPLICIT_ASSET_JOB_NAME):
+        return run.job_name
+    checks = {check.asset_key for check in run.asset_check_selection or ()}
+    names = sorted(key.to_user_string() for key in checks | (run.asset_selection or set()))
+    more = f" and {len(names) - NAMED_ASSETS} more" if len(names) > NAMED_ASSETS else ""
+    return (", ".join(names[:NAMED_ASSETS]) or "all assets") + more
 
 
 def _failed(instance: dg.DagsterInstance, use_case: UseCase, job: str, last: RunRecord, now: datetime) -> Alert:

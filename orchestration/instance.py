@@ -1,6 +1,7 @@
 """The Dagster instance of a home: its dagster.yaml, how runs are executed, and what killed ones left behind."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from yaml import YAMLError
 
 from jobs.errors import Invalid
 from jobs.settings import Settings
+from jobs.state_files import replace_bytes
 from orchestration.relocation import settle, with_history
+from orchestration.run_queue import run_tags
 
 PROCESS_TAG = "evergreen/process"
 CONFIGURATION = """\
@@ -29,8 +32,8 @@ event_log_storage:
   class: BatchingSqliteEventLogStorage
   config: {base_dir: /dagster/history/runs}
 run_coordinator:
-  module: dagster.core.run_coordinator
-  class: QueuedRunCoordinator
+  module: orchestration.run_queue
+  class: UseCaseRunCoordinator
 concurrency:
   runs:
     # Two runs of one use case would write the same tables: one at a time.
@@ -45,6 +48,8 @@ freshness:
 run_monitoring:
   enabled: true
 """
+UNTAGGED_QUEUE = re.compile(r"module: dagster\.(?:_?core)\.run_coordinator\n(\s+)class: QueuedRunCoordinator\b")
+"""What a home made before runs were tagged in the queue has in its place."""
 
 
 def home(settings: Settings) -> Path:
@@ -55,7 +60,15 @@ def home(settings: Settings) -> Path:
     configuration = folder / "dagster.yaml"
     if not configuration.exists():
         configuration.write_text(with_history(CONFIGURATION, settings.home))
+    _tag_queued_runs(configuration)
     return folder
+
+
+def _tag_queued_runs(configuration: Path) -> None:
+    found = configuration.read_text(errors="replace")
+    ours = UNTAGGED_QUEUE.sub(r"module: orchestration.run_queue\n\1class: UseCaseRunCoordinator", found)
+    if ours != found:
+        replace_bytes(configuration, ours.encode())
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
@@ -101,10 +114,13 @@ def is_alive(process: str) -> bool:
 
 
 class _Marked(InProcessExecutor):
-    """Writes down which process a run lives in. Dagster's launcher cannot tell whether one that it started is alive."""
+    """Writes down which process a run lives in, and its use case. Dagster's launcher cannot tell whether one that it
+    started is alive, and a run that was launched from a shell was in no queue."""
 
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
-        plan_context.instance.add_run_tags(plan_context.run_id, {PROCESS_TAG: this_process()})
+        layer = plan_context.job.get_definition().asset_layer
+        tagged = run_tags(layer.get(key).tags for key in layer.selected_asset_keys)
+        plan_context.instance.add_run_tags(plan_context.run_id, {**tagged, PROCESS_TAG: this_process()})
         yield from super().execute(plan_context, execution_plan)
 
 

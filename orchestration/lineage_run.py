@@ -9,6 +9,10 @@ from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -72,14 +76,24 @@ def execute(
         # A model that is up to date is not tested again, and its last tests hold: no reason for a warning per test.
         logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
         with exported(DAGSTER_EVENT_BATCH_SIZE=str(BATCH_SIZE)):
-            result = job.execute_in_process(
-                run_config=QUIET, instance=instance, tags=tags, raise_on_error=False, run_id=outcome.run_id
+            run = instance.create_run_for_job(
+                job,
+                run_id=outcome.run_id,
+                run_config=QUIET,
+                tags={**job.run_tags, **tags},
+                remote_job_origin=RemoteJobOrigin(repository_origin=CODE_LOCATION, job_name=job.name),
             )
+            result = execute_run(InMemoryJob(job), run, instance)
         outcome.success, outcome.seconds = result.success, time.monotonic() - began
         bar.update(task, description="done" if result.success else "stopped")
     return outcome
 
 
+CODE_LOCATION = RemoteRepositoryOrigin(
+    code_location_origin=RegisteredCodeLocationOrigin(location_name="orchestration.definitions"),
+    repository_name=SINGLETON_REPOSITORY_NAME,
+)
+"""Of `evergreen ui`: the UI shows a run with its job only if it comes from there."""
 # The terminal shows progress and a summary; every event is in the UI.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 ENDED = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_SKIPPED}

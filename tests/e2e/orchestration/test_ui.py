@@ -143,6 +143,20 @@ def test_the_daemon_says_that_what_was_just_built_is_fresh(page: Page) -> None:
     _until(fresh, "the daemon to look at freshness")
 
 
+def test_a_run_of_the_command_line_is_in_jobs_and_in_the_overview(page: Page) -> None:
+    selector = '{pipelineName: "fraud_lineage", repositoryName: "__repository__"'
+    selector += ', repositoryLocationName: "orchestration.definitions"}'
+    query = f"""{{ pipelineOrError(params: {selector}) {{ ... on Pipeline {{
+        runs(limit: 5) {{ status repositoryOrigin {{ repositoryLocationName }} }} }} }} }}"""
+    (run,) = _ask(page, query)["pipelineOrError"]["runs"]
+    assert run == {
+        "status": "SUCCESS",
+        "repositoryOrigin": {"repositoryLocationName": "orchestration.definitions"},
+    }
+    page.goto("/overview/activity/timeline?groupBy=job&range=12HR")
+    expect(_seen(page, "fraud_lineage").first).to_be_visible()
+
+
 def test_an_asset_is_built_on_demand_by_a_click(page: Page) -> None:
     before = _latest(page, TRAINING_SET)["run"]
     page.goto("/assets/" + "/".join(TRAINING_SET))

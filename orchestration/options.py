@@ -42,6 +42,7 @@ class InputPath(FilePath):
 FILE = FilePath(exists=True, path_type=Path)
 INPUT = InputPath(exists=True, path_type=Path)
 DAY = click.DateTime(["%Y-%m-%d"])
+MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 DAYS, SEED, PORT = click.IntRange(1, 36_500), click.IntRange(0, 2**32 - 1), click.IntRange(1, 65_535)
 VERSION = click.IntRange(1, 2**31 - 1)
 

@@ -80,15 +80,19 @@ def cell(value: object, style: str = "") -> Text:
     return Text(plain(value), style)
 
 
-def print_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
-    """Print rows that share their keys, which are the columns, within the width of the terminal."""
+def print_table(title: str, rows: Sequence[Mapping[str, object]], whole: Sequence[str] = ()) -> None:
+    """Print rows that share their keys, which are the columns, within the width of the terminal.
+
+    Args:
+        whole: columns that are never wrapped, as names that people copy are not.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(title=cell(title), title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for column in rows[0] if rows else ():
         longest = max(len(shown(row[column])) for row in rows)
-        table.add_column(cell(column), overflow="fold", no_wrap=longest <= NARROW)
+        table.add_column(cell(column), overflow="fold", no_wrap=longest <= NARROW or column in whole)
     for row in rows:
         table.add_row(*map(cell, map(shown, row.values())))
     console().print(table)

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs import settings
-from orchestration.options import chosen_files, columns_option, input_files, use_case_named, use_case_option
+from orchestration.options import MOMENT, chosen_files, columns_option, input_files, use_case_named, use_case_option
 from orchestration.printing import complain, json_option, moment, print_details, print_json, print_table, say
 
 if TYPE_CHECKING:
     from jobs.ingest.check import Check
     from jobs.ingest.check_report import CheckedInput
 
-MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 REFUSED = 3
 """Exit status where a load would be refused."""
 

@@ -9,11 +9,9 @@ from pathlib import Path
 import click
 
 from jobs import settings
-from orchestration.options import chosen_files, columns_option, input_files, use_case_named, use_case_option
+from orchestration.options import MOMENT, chosen_files, columns_option, input_files, use_case_named, use_case_option
 from orchestration.printing import json_option
 from orchestration.process import end_at_once
-
-MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.command()

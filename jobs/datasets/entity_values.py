@@ -1,0 +1,91 @@
+"""The features of one entity, as its latest event that was known at a moment has them, read without an engine.
+
+Features of many events are joined by `jobs.feature_store.point_in_time`; this is for a person who asks about one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from jobs.errors import Invalid
+from jobs.ingest.identifiers import as_integers, canonical_text
+from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.use_case import UseCase
+from jobs.windows import WindowFeatures
+
+EVENT, KNOWN = "event_timestamp", "created_timestamp"
+"""Columns of every table of features: when its event happened, and when all of the row was known."""
+Filters = list[tuple[str, str, Any]]
+
+
+@dataclass(frozen=True)
+class EntityValue:
+    """The value of one feature."""
+
+    feature: str
+    value: float | int | None
+    meaning: str
+    table: str
+    event_id: int | str
+    """The event that the value belongs to."""
+    event_timestamp: datetime
+    known_at: datetime
+
+
+def entity_values(
+    lakehouse: Lakehouse, use_case: UseCase, entity: str, identifier: str, as_of: datetime
+) -> list[EntityValue]:
+    """The features of an entity as of a moment, in the order of their declaration; none where it had no event by then.
+
+    Raises Invalid if no features are declared for `entity`, or the identifier is of another kind than the table's.
+    """
+    declared = [windows for windows in use_case.windows if windows.entity == entity]
+    if not declared:
+        names = ", ".join(dict.fromkeys(windows.entity for windows in use_case.windows))
+        raise Invalid(f"--entity: expected one of {names}, found {entity!r}; name one of these")
+    tables = [windows for windows in declared if lakehouse.exists(use_case.window_table(windows))]
+    return [value for windows in tables for value in _values(lakehouse, use_case, windows, identifier, as_of)]
+
+
+def _values(
+    lakehouse: Lakehouse, use_case: UseCase, windows: WindowFeatures, identifier: str, as_of: datetime
+) -> Iterator[EntityValue]:
+    table = use_case.window_table(windows)
+    row = _latest(lakehouse, table, windows, _identifier(lakehouse, table, windows.entity, identifier), as_of)
+    for feature in windows.features if row else ():
+        value = row[feature.name]
+        yield EntityValue(feature.name, value, feature.description, table, row[windows.id], row[EVENT], row[KNOWN])
+
+
+def _latest(
+    lakehouse: Lakehouse, table: str, windows: WindowFeatures, identifier: int | str, as_of: datetime
+) -> dict[str, Any]:
+    """The row of the latest event that had happened and was known; among equal ones that known last. Empty: none."""
+    mine: Filters = [(windows.entity, "=", identifier), (EVENT, "<=", as_of), (KNOWN, "<=", as_of)]
+    keys = lakehouse.to_arrow(table, columns=[windows.id, EVENT, KNOWN, PARTITION], filters=mine)
+    if not keys.num_rows:
+        return {}
+    order = [(EVENT, "descending"), (KNOWN, "descending"), (windows.id, "descending")]
+    [last] = keys.sort_by(order).slice(0, 1).to_pylist()
+    # Only the day's files are read with all their columns.
+    one: Filters = [(PARTITION, "=", last[PARTITION]), (windows.id, "=", last[windows.id])]
+    row: dict[str, Any] = lakehouse.to_arrow(table, filters=one).slice(0, 1).to_pylist()[0]
+    return row
+
+
+def _identifier(lakehouse: Lakehouse, table: str, entity: str, text: str) -> int | str:
+    """An identifier in the one form that tables have it in."""
+    whole = pa.types.is_integer(lakehouse.schema(table).field(entity).type)
+    given = canonical_text(pl.Series([text]))
+    [value] = as_integers(given) if whole else given
+    if value is None:
+        kind = "a whole number, as its identifiers are" if whole else "an identifier"
+        raise Invalid(f"{entity}: expected {kind}, found {text!r}; give one that {table} holds")
+    identifier: int | str = value
+    return identifier

@@ -1,0 +1,61 @@
+"""`evergreen features`: parsing and printing; the values are read in `jobs.datasets.entity_values`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from jobs import settings as settings_module
+from orchestration.options import MOMENT, use_case_named, use_case_option
+from orchestration.printing import json_option, moment, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from jobs.datasets.entity_values import EntityValue
+
+
+@click.command()
+@click.argument("identifier", metavar="CUSTOMER_ID")
+@use_case_option
+@click.option("--entity", help="Column of the identifier, such as terminal_id; default: the first with features.")
+@click.option("--as-of", type=MOMENT, help="Values as they were known then (UTC); default: now.")
+@json_option
+def features(identifier: str, name: str, entity: str | None, as_of: datetime | None, as_json: bool) -> None:
+    """Print the features of one customer (or of another entity), each with its meaning.
+
+    They are those of its latest event that was known at that moment, as training and scoring read them.
+    """
+    from jobs.datasets.entity_values import entity_values
+    from jobs.ingest import registered_inputs
+    from jobs.lakehouse.tables import attach
+
+    settings, use_case, now = settings_module.load(), use_case_named(name), datetime.now(UTC)
+    entity = entity or use_case.windows[0].entity
+    known, at = registered_inputs.registered(settings, use_case), as_of.replace(tzinfo=UTC) if as_of else now
+    if known and as_of:
+        known.checked_as_of(at, now)
+    values = entity_values(attach(settings), use_case, entity, identifier, at)
+    if as_json:
+        print_json([vars(value) for value in values])
+    elif values:
+        _print(f"{entity} {identifier}", values)
+    else:
+        say(f"No event of {entity} {identifier} was known as of {moment(at)} UTC; `evergreen run` loads events.")
+
+
+def _print(title: str, values: list[EntityValue]) -> None:
+    for table in dict.fromkeys(value.table for value in values):
+        rows = [value for value in values if value.table == table]
+        event = f"event {rows[0].event_id} of {moment(rows[0].event_timestamp)} UTC"
+        shown = [{"feature": row.feature, "value": number(row.value), "meaning": row.meaning} for row in rows]
+        print_table(f"{title} in {table}: {event}", shown, whole=("feature",))
+
+
+def number(value: float | int | None) -> str:
+    """A number as people write it: thousands apart, at most three decimals; small ones with three digits."""
+    if value is None:
+        return "none"
+    if isinstance(value, int) or value.is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.3f}".rstrip("0") if abs(value) >= 0.001 else f"{value:.3g}"

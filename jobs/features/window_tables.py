@@ -192,11 +192,11 @@ class _Inputs:
         if not self._may_have_changed():
             return ()
         name, key = self.features.event_timestamp, self.features.entity
-        end = f"unix_micros(`{name}`) + {self.features.history // MICROSECOND}"
-        changes = [
-            self._changed(kind).selectExpr(f"`{key}` as reached", f"{arrived(name)} as start", f"{end} as `end`")
-            for kind in self.tables
-        ]
+        changes = [self._reached(self._changed(kind), arrived(name)) for kind in self.tables]
+        if "labels" in self.tables:
+            # A label is where the last version of its event is, known or not yet: the label of an event that moved was
+            # counted at the old place from its own known_at on, which may be before that of the event.
+            changes.append(self._reached(self._loaded("events"), f"unix_micros(`{name}`)"))
         together = reduce(lambda some, more: some.unionByName(more), changes)
         earliest = together.selectExpr("min(start)").collect()[0][0]
         if earliest is None:
@@ -204,13 +204,18 @@ class _Inputs:
         spans = together.where("start < `end`").groupBy("reached")
         reached = spans.agg(expr("min(start)").alias("start"), expr("max(`end`)").alias("end"))
         day, moment = (EPOCH + earliest * MICROSECOND).date(), f"unix_micros(`{name}`)"
-        targets = self._known("events").where(f"version = 1 and {PARTITION} >= date '{day}'")
+        targets = self._known(self._frame("events")).where(f"version = 1 and {PARTITION} >= date '{day}'")
         near = expr(f"`{key}` = reached and {moment} >= start and {moment} < `end`")
         own = self._changed("events")
         # A version that became known before the one we took for the first: that one is no target any more.
         displaced = own.where("superseded_at is not null").selectExpr(f"`{self.features.id}` as displaced")
         moved = self._frame("events").join(displaced, expr(f"`{self.features.id}` = displaced"), "left_semi")
         return fact_frames.days(targets.join(reached, near, "left_semi"), own, moved)
+
+    def _reached(self, changed: "DataFrame", start: str) -> "DataFrame":
+        """The entity of each changed fact, and the time in which its targets may have changed; start: SQL."""
+        end = f"unix_micros(`{self.features.event_timestamp}`) + {self.features.history // MICROSECOND}"
+        return changed.selectExpr(f"`{self.features.entity}` as reached", f"{start} as start", f"{end} as `end`")
 
     def around(self, days: tuple[date, ...] | None) -> tuple[Frame, Frame | None]:
         """Events, with `is_target`, and labels from which the targets of these days (None: of all) are computed."""
@@ -259,18 +264,25 @@ class _Inputs:
     def _frame(self, kind: str) -> "DataFrame":
         return self.lakehouse.read(self.tables[kind], self.versions[kind])
 
-    def _known(self, kind: str) -> "DataFrame":
-        known = fact_frames.known(self._frame(kind), self.features.event_timestamp, self.as_of)
+    def _known(self, rows: "DataFrame") -> "DataFrame":
+        known = fact_frames.known(rows, self.features.event_timestamp, self.as_of)
         assert not isinstance(known, pl.LazyFrame)
         return known
 
     def _changed(self, kind: str) -> "DataFrame":
         """Facts that the last update did not see: loaded since, or known only since."""
-        seen, before = self.state["seen"][kind], micros(datetime.fromisoformat(self.state["as_of"]))
-        loaded = f"loaded_in > {-1 if seen['loaded_in'] is None else seen['loaded_in']}"
-        if (seen["known_until"] or before) > before:
-            return self._known(kind).where(f"{loaded} or {arrived(self.features.event_timestamp)} > {before}")
-        # All that was there is seen: what is new is in files written since.
-        days = self.lakehouse.changed_days(self.tables[kind], seen["version"], self.versions[kind])
-        known = self._known(kind).where(loaded)
-        return known if days is None else known.where(of_days(sorted(days)))
+        time, before = self.features.event_timestamp, micros(datetime.fromisoformat(self.state["as_of"]))
+        if (self.state["seen"][kind]["known_until"] or before) > before:
+            return self._known(self._frame(kind)).where(f"{self._is_loaded(kind)} or {arrived(time)} > {before}")
+        # All that was there is seen: what is new was loaded since.
+        return self._known(self._loaded(kind))
+
+    def _loaded(self, kind: str) -> "DataFrame":
+        """Facts that a load brought or changed since the last update, known or not; only new files are read."""
+        days = self.lakehouse.changed_days(self.tables[kind], self.state["seen"][kind]["version"], self.versions[kind])
+        loaded = self._frame(kind).where(self._is_loaded(kind))
+        return loaded if days is None else loaded.where(of_days(sorted(days)))
+
+    def _is_loaded(self, kind: str) -> str:
+        loaded_in = self.state["seen"][kind]["loaded_in"]
+        return f"loaded_in > {-1 if loaded_in is None else loaded_in}"

@@ -82,7 +82,7 @@ class World:
             known = event["known_at"] + chance.choice([-0.5, 0.3, 2, 9]) * DAY
             self._event(event["transaction_id"], happened, known)
         for event in chance.sample(self.events, min(6, len(self.events))):
-            known = event["tx_datetime"] + chance.choice([0, 0.01, 1, 2, 6]) * DAY
+            known = event["tx_datetime"] + chance.choice([-1, 0, 0.01, 1, 2, 6]) * DAY
             number = event["transaction_id"]
             if not any(r["transaction_id"] == number and r["known_at"] == known for r in self.reports):
                 report = {"transaction_id": number, "known_at": known, "is_fraud": chance.random() < 0.7}
@@ -158,7 +158,11 @@ def same(found: pl.DataFrame, wanted: pl.DataFrame) -> None:
 
 
 # Apache Spark takes seconds per update: the engines agree on values elsewhere, so one world is enough there.
-WORLDS = [*(pytest.param("sail", seed, 5) for seed in range(6)), pytest.param("spark", 0, 2, marks=pytest.mark.spark)]
+# In the worlds 0 and 18 the label of a moved event was counted at the old place before the event was known there.
+WORLDS = [
+    *(pytest.param("sail", seed, 5) for seed in (*range(6), 18)),
+    pytest.param("spark", 0, 2, marks=pytest.mark.spark),
+]
 
 
 @pytest.mark.parametrize(("engine_name", "seed", "steps"), WORLDS, indirect=["engine_name"])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 _PINNED = re.compile(r"(?P<folder>.+)@(?P<version>\d{1,18})")
+_FEATURES = re.compile(r"(?:features required: \[|Feature ')([\w, ]+)")
 
 
 def table_at(path: Path) -> tuple[Path, int | None] | None:
@@ -54,9 +55,18 @@ def _opened(path: Path, version: int | None = None) -> Iterator[DeltaTable]:
             yield DeltaTable(place, version=pinned if version is None else version)
     except (DeltaError, OSError, pa.ArrowException) as error:
         raise InputError(
-            f"{path}: expected a Delta table that can be read, found {in_words(error)}; mend the table, "
+            f"{path}: expected a Delta table that can be read, found {_found(error, pinned)}; mend the table, "
             "name another version (`FOLDER@N`), or export its rows as parquet"
         ) from error
+
+
+def _found(error: Exception, version: int | None) -> str:
+    """What a table was found to be, from the error of the library that reads it."""
+    if features := _FEATURES.search(str(error)):
+        return f"features of Delta that are not supported: {features[1]}"
+    if version is not None and re.search(r"end version|invalid table version|version.*not found", str(error), re.I):
+        return f"no version {version} in its log"
+    return in_words(error)
 
 
 @contextmanager

@@ -130,8 +130,7 @@ def test_a_killed_server_is_replaced_and_finds_the_tables_again(home: Settings) 
     assert attach(home).spark.sql("select count(*) from demo.rows").collect()[0][0] == 2
 
 
-@pytest.mark.parametrize("remote", ["sc://127.0.0.1:1", "http://127.0.0.1:1", "nonsense"])
-def test_an_unreachable_spark_is_a_clear_error(tmp_path: Path, remote: str) -> None:
-    wrong = settings.load({"EVERGREEN_HOME": str(tmp_path), "SPARK_REMOTE": remote})
+def test_an_unreachable_spark_is_a_clear_error(tmp_path: Path) -> None:
+    wrong = settings.load({"EVERGREEN_HOME": str(tmp_path), "SPARK_REMOTE": "sc://127.0.0.1:1"})
     with pytest.raises(EngineUnreachable, match="SPARK_REMOTE"):
         attach(wrong).spark.sql("select 1")

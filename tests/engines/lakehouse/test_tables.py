@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from deltalake.exceptions import DeltaError
 
 from jobs.lakehouse.table_log import find_tables
-from jobs.lakehouse.tables import Lakehouse, attach
+from jobs.lakehouse.tables import Lakehouse, TableDamaged, attach
 from jobs.lakehouse.write_proof import WriteMismatch
 
 ROWS = pa.table(
@@ -145,7 +144,7 @@ def test_what_a_failed_first_write_left_is_no_table_and_the_next_write_makes_it_
 def test_a_damaged_log_is_an_error_and_not_an_absent_table(lakehouse: Lakehouse) -> None:
     lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema)
     (Path(lakehouse.path("demo.rows")) / "_delta_log" / f"{0:020}.json").write_text("nonsense")
-    with pytest.raises(DeltaError):
+    with pytest.raises(TableDamaged, match="found a log that cannot be read"):
         lakehouse.version("demo.rows")
 
 

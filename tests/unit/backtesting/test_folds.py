@@ -114,7 +114,7 @@ def test_a_fold_needs_days() -> None:
         ([], "--transactions"),
         (["--transactions", "nowhere.parquet"], "does not exist"),
         (["--transactions", __file__, "--train-from", "yesterday", "--out", "x.json"], "yesterday"),
-        (["--transactions", __file__, "--train-from", "2018-07-25", "--test-days", "0", "--out", "x.json"], "x>=1"),
+        (["--transactions", __file__, "--train-from", "2018-07-25", "--test-days", "0", "--out", "x.json"], "1<=x"),
         (["--transactions", __file__, "--train-from", "2018-07-25"], "--out"),
         (["--use-case", "weather", "--transactions", __file__, "--train-from", "2018-07-25", "--out", "x"], "weather"),
     ],

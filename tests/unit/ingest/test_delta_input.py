@@ -87,7 +87,7 @@ def test_deletion_vectors_and_renamed_columns_are_honoured(tmp_path: Path, renam
 @pytest.mark.parametrize("feature", ["typeWidening", "somethingNew"])
 def test_a_feature_that_cannot_be_read_is_refused_by_name(tmp_path: Path, feature: str) -> None:
     write_by_hand(tmp_path / "t", payments(1, 2), features=[feature])
-    with pytest.raises(InputError, match=rf"(?i)t: expected a Delta table that can be read, found: .*{feature}"):
+    with pytest.raises(InputError, match=rf"(?i)t: expected a Delta table that can be read, found .*{feature}"):
         ids(tmp_path / "t")
 
 
@@ -118,7 +118,7 @@ def test_a_damaged_table_is_refused(table: Path, damage: Callable[[Path], None])
 
 
 def test_a_version_that_is_not_there_is_refused(table: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"table@9: expected a Delta table that can be read, found: .*version.* 9"):
+    with pytest.raises(InputError, match=r"table@9: expected a Delta table that can be read, found no version 9"):
         ids(Path(f"{table}@9"))
     (tmp_path / "plain").mkdir()
     with pytest.raises(InputError, match="plain@1: expected a version of a Delta table"):

@@ -15,6 +15,7 @@ from assets.metadata import mapping_table, markdown_table, png_picture
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.problem import Problem
+from jobs.registry import provenance
 from jobs.registry.champion_bundles import Champions
 from jobs.retraining.decisions import RecordedDecision, record_result
 from jobs.use_case import UseCase
@@ -79,6 +80,9 @@ def _candidate(use_case: UseCase) -> dg.AssetsDefinition:
         champions: dg.ResourceParam[Champions],
         now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
+        if not retraining.decided_here(context, use_case):
+            # What cannot be trained is refused before a request for it stands in the ledger.
+            provenance.of_training_set(lakehouse, use_case)
         row = retraining.due(context, lakehouse, use_case, now)
         if row is None:
             if retraining.decided_here(context, use_case):
@@ -90,7 +94,8 @@ def _candidate(use_case: UseCase) -> dg.AssetsDefinition:
         metadata: dict[str, Any] = {"reason": trained.reason, "refused": trained.version is None}
         if trained.version is None:
             return dg.MaterializeResult(metadata={**metadata, "notes": f"no candidate: {trained.reason}"})
-        metadata |= {"model_version": trained.version, "mlflow_run": trained.run_id, "mlflow": trained.link}
+        metadata |= {"model_version": trained.version, "mlflow_run": trained.run_id}
+        metadata |= {"mlflow": dg.MetadataValue.url(trained.link)} if trained.link else {}
         return dg.MaterializeResult(metadata={**metadata, **_shown(trained)})
 
     return candidate
@@ -129,7 +134,7 @@ def _shown(candidate: Any) -> dict[str, Any]:
         "calibration": png_picture(pictures.calibration(trained.labels, trained.winner.scores)),
         "rows": mapping_table(trained.rows, ("window", "rows")),
         "versions": mapping_table(trained.bundle.manifest.training["versions"], ("table", "Delta version")),
-        "bundle": str(trained.bundle.folder),
+        "bundle": dg.MetadataValue.path(str(trained.bundle.folder)),
         "bundle_sha256": trained.bundle.sha256,
         "cost": mapping_table({**trained.cost.numbers, **trained.predictions}),
         **({"notes": f"check for leaks: {trained.suspicion}"} if trained.suspicion else {}),

@@ -12,11 +12,13 @@ from assets.ingest import utc_now
 from jobs.alerts import freshness as late
 from jobs.alerts import outbox
 from jobs.alerts.outbox import Alert
+from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 from orchestration import partitions, step_failures
 from orchestration.run_queue import writes
+from orchestration.sensors import NO_DATA
 
 Now = Callable[[], datetime]
 TICK_SECONDS = 300
@@ -44,6 +46,11 @@ def lateness(use_case: UseCase, settings: Settings, now: Now = utc_now) -> dg.Se
         description="Alerts when predictions miss their deadline or features are stale (docs/operation/alerts.md).",
     )
     def look() -> dg.SkipReason:
+        if registered_inputs.registered(settings, use_case) is None:
+            # Notifications of other use cases, or of former input, may wait in a ledger.
+            if settings.ledger_url or (settings.home / "ledger.sqlite").exists():
+                outbox.flush(settings, now())
+            return NO_DATA
         moment = now()
         alive = partitions.alive(settings, use_case, moment.date())
         # A history is never late; alerts from before its input became one are resolved.

@@ -35,6 +35,8 @@ FEWEST_NEW_REPORTS = 10
 """Evidence is measured again once at least this many reports are new."""
 KINDS = {"drift": ("drift",), "performance": ("concept", "performance")}
 """Sensor -> the alarms of the evidence that it reacts to."""
+NO_DATA = dg.SkipReason("no input is registered yet: `evergreen run` does it")
+"""What every sensor of a use case without data says, and does."""
 Answer = Iterator[dg.RunRequest | dg.SkipReason]
 
 
@@ -59,6 +61,10 @@ class _Loop:
     use_case: UseCase
     monitoring: UnresolvedAssetJobDefinition
     training: UnresolvedAssetJobDefinition
+
+    def empty(self) -> bool:
+        """Whether the use case has no data, so that a sensor has nothing to look at, and touches nothing."""
+        return registered_inputs.registered(self.settings, self.use_case) is None
 
     def undone(self, instance: dg.DagsterInstance, by: str) -> dg.RunRequest | dg.SkipReason | None:
         """The run of a training that was decided and is not done; None: there is none, or another sensor launches
@@ -128,6 +134,9 @@ def _ground_truth(loop: _Loop) -> dg.SensorDefinition:
         description="New reports: measures new evidence, and asks the policy about evidence without a decision.",
     )
     def ground_truth(context: dg.SensorEvaluationContext) -> Answer:
+        if loop.empty():
+            yield NO_DATA
+            return
         latest = decisions.latest(loop.settings, loop.use_case)
         if undone := loop.undone(context.instance, own):
             yield undone
@@ -150,6 +159,9 @@ def _alarm(loop: _Loop, kind: str, tests: Sequence[str]) -> dg.SensorDefinition:
         description=f"Evidence that alarms ({', '.join(tests)}): asks the policy whether to train.",
     )
     def alarm(context: dg.SensorEvaluationContext) -> Answer:
+        if loop.empty():
+            yield NO_DATA
+            return
         latest = decisions.latest(loop.settings, loop.use_case)
         if undone := loop.undone(context.instance, own):
             yield undone

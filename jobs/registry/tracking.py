@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10
 """All calls of one block together may take this many times `settings.tracking_seconds`."""
+LOCAL_PORT = 5000
+"""Of the MLflow that `evergreen ui` starts where the tracking store is a database; MLflow's own default."""
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
@@ -145,13 +147,11 @@ def log_files(tracker: MlflowClient, run_id: str, files: Mapping[str, str | byte
 
 
 def link(settings: Settings, experiment_id: str, run_id: str) -> str:
-    """Where a person finds the run: on the server, or with which command to look."""
+    """URL at which a person finds the run: on the tracking server, or on the one that `evergreen ui` starts."""
     place = f"#/experiments/{experiment_id}/runs/{run_id}"
-    if settings.tracking_url.parts.scheme in ("http", "https"):
-        return f"{str(settings.tracking_url).rstrip('/')}/{place}"
-    # By a variable, as everybody on a machine sees the arguments of a process.
-    store = settings.tracking_url if settings.tracking is None else '"$EVERGREEN_TRACKING"'
-    return f"MLFLOW_BACKEND_STORE_URI={store} mlflow ui --host 127.0.0.1, then http://127.0.0.1:5000/{place}"
+    remote = settings.tracking_url.parts.scheme in ("http", "https")
+    server = str(settings.tracking_url).rstrip("/") if remote else f"http://127.0.0.1:{LOCAL_PORT}"
+    return f"{server}/{place}"
 
 
 def _reachable(settings: Settings) -> None:

@@ -46,7 +46,17 @@ MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 DAYS, SEED, PORT = click.IntRange(1, 36_500), click.IntRange(0, 2**32 - 1), click.IntRange(1, 65_535)
 VERSION = click.IntRange(1, 2**31 - 1)
 
-use_case_option = click.option("--use-case", "name", default="fraud", show_default=True)
+
+def complete_use_case(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """Names of use cases that begin as what was typed, for the shell's completion."""
+    from jobs.use_cases.catalog import USE_CASES
+
+    return [use_case.name for use_case in USE_CASES if use_case.name.startswith(typed)]
+
+
+use_case_option = click.option(
+    "--use-case", "name", default="fraud", show_default=True, shell_complete=complete_use_case
+)
 columns_option = click.option(
     "--columns", type=FILE, help="YAML: your column names and time zone (docs/data/your-own-data.md)."
 )

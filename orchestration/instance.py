@@ -84,7 +84,7 @@ def from_configuration(settings: Settings) -> dg.DagsterInstance:
     folder = settings.dagster_home
     try:
         return dg.DagsterInstance.from_config(str(folder))
-    except (dg.DagsterError, YAMLError, UnicodeDecodeError, ValueError, TypeError, AttributeError) as error:
+    except (dg.DagsterError, YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise Invalid(
             f"{folder / 'dagster.yaml'}: expected a configuration of Dagster, found something else; correct it, or "
             "remove it: the next run writes it anew"

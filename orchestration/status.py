@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from jobs.alerts import freshness, outbox
-from jobs.errors import EvergreenError
+from jobs.error_messages import message_of
 from jobs.ingest import registered_inputs
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import attach
@@ -44,8 +44,11 @@ def _told(
 ) -> Fact:
     try:
         return fact(settings, use_case, now)
-    except EvergreenError as error:
-        return Fact(f"cannot be read: {error}", {"error": str(error)})
+    except Exception as error:
+        message = message_of(error)
+        if message is None:
+            raise
+        return Fact(f"cannot be read: {message}", {"error": message})
 
 
 def _data(settings: Settings, use_case: UseCase, now: datetime) -> Fact:

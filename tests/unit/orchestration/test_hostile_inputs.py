@@ -51,10 +51,12 @@ DAMAGE = {
     "deep": b"[" * 100_000, "half": None, "folder": None,
 }  # fmt: skip
 READERS = {
-    "state": (["run"], ["schema", "accept", "transactions"], ["retraining"]),
-    "ledger.sqlite": (["models"], ["retraining"], ["alerts"], ["rollback", "--by", "me", "--reason", "why"]),
+    "state": (["run"], ["schema", "accept", "transactions"], ["retraining"], ["status"]),
+    "ledger.sqlite": (
+        ["status"], ["models"], ["retraining"], ["alerts"], ["rollback", "--by", "me", "--reason", "why"],
+    ),
     "warehouse": (["run"], ["review", "list", "--day", "2026-03-30"], ["reproduce", "1"]),
-    "dagster": (["models"], ["run"]),
+    "dagster": (["models"], ["run"], ["status"]),
     "models": (["reproduce", "1"], ["rollback", "--by", "me", "--reason", "why"]),
     "tracking": (["reproduce", "1"], ["reject", "1", "--by", "me", "--reason", "why"]),
 }  # fmt: skip

@@ -75,6 +75,8 @@ def build(
         result = dbtRunner(manifest=nodes, callbacks=[done.listen]).invoke(
             ["build", *selection, *variables, *_options(lakehouse.settings, target(lakehouse.settings))]
         )
+    if not result.success:
+        lakehouse.require_engine()
     if not result.success and not done.errors:
         done.errors.append(str(result.exception or "dbt build failed"))
     return done

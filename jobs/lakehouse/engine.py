@@ -1,94 +1,41 @@
 """Finding or starting the engine of a home, and attaching a Spark Connect session to it.
 
-One embedded server per EVERGREEN_HOME, shared by UI, CLI, dbt, Feast and daemons through one fixed session;
-with `SPARK_REMOTE` set nothing is started. Tables: see `jobs.lakehouse.tables`.
+One embedded server per EVERGREEN_HOME, shared by UI, CLI, dbt, Feast and daemons through one fixed session for each
+warehouse; with `SPARK_REMOTE` set nothing is started. Its process: see `jobs.lakehouse.engine_process`. Tables: see
+`jobs.lakehouse.tables`.
 """
 
 import atexit
-import json
-import os
 import socket
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from jobs.errors import EvergreenError
+from jobs.lakehouse import engine_process
+from jobs.lakehouse.engine_process import EngineProcess, EngineUnreachable, stop
 from jobs.secret import Url
-from jobs.settings import ROOT, Settings
-from jobs.state_files import file_lock
+from jobs.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.connect.session import SparkSession
 
+    from jobs.lakehouse.engine_calls import Engine
+
+__all__ = ["Client", "EngineUnreachable", "active", "rows", "stop", "url"]
+
 USER = "evergreen"
-START_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 PORT = 15002
 """Of Spark Connect, where a URL names none."""
 UNCOMPRESSED = [("grpc.compression_enabled_algorithms_bitset", 1)]
 """Channel options that allow no compression: on loopback it took ten times the processor time of the rows."""
-
-
-class EngineUnreachable(EvergreenError, RuntimeError):
-    """No engine answers at the given address, or the embedded one did not start."""
-
-
-def _answers(host: str, port: int, seconds: float = 5.0) -> bool:
-    try:
-        with socket.create_connection((host, port), timeout=seconds):
-            return True
-    except OSError:
-        return False
-
-
-def _running(state_file: Path) -> dict[str, Any] | None:
-    try:
-        state: dict[str, Any] = json.loads(state_file.read_text())
-    except (OSError, ValueError):
-        return None
-    return state if _answers("127.0.0.1", int(state["port"])) else None
-
-
-def _start(settings: Settings, state_file: Path) -> dict[str, Any]:
-    log = state_file.with_name("server.log")
-    state_file.unlink(missing_ok=True)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        # Rows per Arrow batch: with the default of 8,192 a join of 10 M rows spends its time handing batches on.
-        "SAIL_EXECUTION__BATCH_SIZE": "32768",
-        # Arrays of kernels go back to the machine when they are freed: a join of 10 M rows peaks a fifth lower.
-        "MALLOC_MMAP_THRESHOLD_": str(2**20),
-        "MALLOC_ARENA_MAX": "2",
-        # The server reaps itself; a session it dropped on its own would lose every registered table.
-        "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(10**9),
-        "RUST_LOG": "warn",
-    }
-    arguments = [str(state_file), str(uuid.uuid4()), str(settings.engine_idle_seconds)]
-    with log.open("a") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jobs.lakehouse.engine_server", *arguments],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            cwd=settings.home, env=environment, start_new_session=True,
-        )  # fmt: skip
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if state := _running(state_file):
-            process.returncode = 0  # it outlives us: Popen must not warn that it was not waited for
-            return state
-        if process.poll() is not None:
-            break
-        time.sleep(0.05)
-    raise EngineUnreachable(f"the embedded engine did not start; its last words are in {log}")
+ALIVE = [("grpc.keepalive_time_ms", 300_000), ("grpc.keepalive_timeout_ms", 20_000)]
+"""Channel options that notice a machine that is gone; servers refuse to be asked more often than in five minutes."""
+CONNECT_SECONDS = 5.0
 
 
 def url(settings: Settings) -> str:
@@ -98,12 +45,12 @@ def url(settings: Settings) -> str:
     """
     if settings.spark_remote:
         return _remote(settings.spark_remote)
-    state_file = settings.home / "engine" / "server.json"
-    state = _running(state_file)
-    if state is None:
-        with file_lock(state_file.with_name("start.lock")):
-            state = _running(state_file) or _start(settings, state_file)
-    return f"sc://127.0.0.1:{state['port']}/;session_id={state['session_id']};user_id={USER}"
+    return _address(engine_process.started(settings), settings)
+
+
+def _address(process: EngineProcess, settings: Settings) -> str:
+    session = uuid.uuid5(uuid.UUID(process.session_id), settings.warehouse)  # names of tables are a session's
+    return f"sc://127.0.0.1:{process.port}/;session_id={session};user_id={USER}"
 
 
 def running(settings: Settings) -> str | None:
@@ -112,8 +59,8 @@ def running(settings: Settings) -> str | None:
         parts = settings.spark_remote.parts
         host, port = parts.hostname or "", parts.port or PORT
         return f"{host}:{port}" if _answers(host, port, LOOK_SECONDS) else None
-    state = _running(settings.home / "engine" / "server.json")
-    return f"127.0.0.1:{state['port']}" if state else None
+    process = engine_process.running(settings)
+    return f"127.0.0.1:{process.port}" if process and process.condition() == "runs" else None
 
 
 def _remote(remote: Url) -> str:
@@ -129,6 +76,14 @@ def _remote(remote: Url) -> str:
     return remote.reveal()
 
 
+def _answers(host: str, port: int, seconds: float = CONNECT_SECONDS) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=seconds):
+            return True
+    except OSError:
+        return False
+
+
 class Client:
     """A Spark Connect client of a home's engine in UTC: connected when it is first asked for, and to each new engine.
 
@@ -138,29 +93,57 @@ class Client:
     def __init__(self, settings: Settings, prepare: Callable[["SparkSession"], object]) -> None:
         self._settings, self._prepare = settings, prepare
         self._address = ""
+        self._engine: Engine | None = None
         self._session: SparkSession | None = None
 
     def session(self) -> "SparkSession":
         """The session, after `prepare` was called with it. Raises EngineUnreachable."""
         address = url(self._settings)
         if self._session is None or self._address != address or self._session.is_stopped:
-            session = connect(address)
+            self._session = None
+            session, self._engine, self._address = self._connected(address)
             self._prepare(session)
-            self._address, self._session = address, session
+            self._session = session
         return self._session
 
+    def require(self) -> None:
+        """Raises EngineLost if the engine that the session was made with is known to be gone."""
+        if self._engine and (error := self._engine.lost()):
+            raise error
 
-def connect(address: str) -> "SparkSession":
-    """A new client of the engine at `address`; it needs no closing."""
-    from pyspark.sql.connect.client.core import DefaultChannelBuilder
+    def _connected(self, address: str) -> tuple["SparkSession", "Engine", str]:
+        from jobs.lakehouse.engine_calls import EmbeddedEngine, EngineSilent, RemoteEngine
+
+        if self._settings.spark_remote:
+            remote = RemoteEngine(self._settings.spark_remote)
+            return connect(address, ALIVE, remote), remote, address
+        embedded = EmbeddedEngine(engine_process.started(self._settings))
+        try:
+            session = connect(_address(embedded.process, self._settings), UNCOMPRESSED, embedded)
+        except EngineSilent:
+            embedded.process.end()
+            embedded = EmbeddedEngine(engine_process.started(self._settings))
+            session = connect(_address(embedded.process, self._settings), UNCOMPRESSED, embedded)
+        embedded.watch(self)
+        return session, embedded, _address(embedded.process, self._settings)
+
+
+def connect(address: str, options: list[tuple[str, int]], engine: "Engine") -> "SparkSession":
+    """A new client of the engine at `address`; it needs no closing. Raises EngineUnreachable."""
+    from pyspark.errors import PySparkException
     from pyspark.sql.connect.session import SparkSession
 
-    channel = DefaultChannelBuilder(address, UNCOMPRESSED if urlsplit(address).hostname == "127.0.0.1" else None)
-    spark = SparkSession.builder.channelBuilder(channel).create()
+    from jobs.lakehouse.engine_calls import AnsweringChannel, Patience
+
+    spark = SparkSession.builder.channelBuilder(AnsweringChannel(address, options, engine)).create()
     # At exit pyspark would tell the server to drop caches it never made, and retry for minutes if the server is gone.
     atexit.unregister(spark.client._on_exit)
-    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    spark.client.set_retry_policies([Patience(engine)])
     _make_active(None)
+    try:
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+    except PySparkException as error:
+        raise engine.foreign() from error
     return spark
 
 
@@ -192,14 +175,3 @@ def rows(frame: "DataFrame", schema: pa.Schema) -> pa.RecordBatchReader:
     sent = client.to_table_as_iterator(frame._plan.to_proto(client), frame._plan.observations)
     batches = (batch for part in sent if isinstance(part, pa.Table) for batch in part.cast(schema).to_batches())
     return pa.RecordBatchReader.from_batches(schema, batches)
-
-
-def stop(settings: Settings, timeout: float = 10.0) -> None:
-    """End the embedded engine of this home, if it runs: it leaves when its state file is gone."""
-    state_file = settings.home / "engine" / "server.json"
-    if not (state := _running(state_file)):
-        return
-    state_file.unlink(missing_ok=True)
-    deadline = time.monotonic() + timeout
-    while _answers("127.0.0.1", int(state["port"])) and time.monotonic() < deadline:
-        time.sleep(0.1)

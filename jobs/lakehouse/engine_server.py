@@ -36,7 +36,8 @@ def _orphaned(state_file: Path) -> bool:
 
 
 def _announce(state_file: Path, port: int, session_id: str) -> None:
-    replace_json(state_file, {"pid": os.getpid(), "port": port, "session_id": session_id})
+    started = psutil.Process().create_time()
+    replace_json(state_file, {"pid": os.getpid(), "started": started, "port": port, "session_id": session_id})
 
 
 def serve(state_file: Path, session_id: str, idle_seconds: float) -> None:

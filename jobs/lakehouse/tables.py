@@ -64,6 +64,7 @@ class Lakehouse:
     def _prepare(self, spark: "SparkSession") -> None:
         register(spark, self.warehouse, embedded=self.settings.spark_remote is None)
         self.kernels_sent = False
+        self.last_read.clear()  # frames of a session that is gone
 
     @property
     def warehouse(self) -> str:
@@ -73,6 +74,10 @@ class Lakehouse:
     def spark(self) -> "SparkSession":
         """The shared session, with every table of the warehouse registered in it. Raises EngineUnreachable."""
         return self._client.session()
+
+    def require_engine(self) -> None:
+        """Raises EngineLost if the engine of the session is known to be gone: what a library's error is due to."""
+        self._client.require()
 
     def read_once(self, what: str, key: object, read: Callable[[], T]) -> T:
         """What was read last under the name `what` if that was for the same key, else what `read` returns."""

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from jobs import settings
-from jobs.lakehouse import engine
+from jobs.lakehouse import engine, engine_process
 from jobs.lakehouse.engine import EngineUnreachable
 from jobs.lakehouse.engine_server import OF_KERNELS
 from jobs.lakehouse.tables import attach
@@ -126,7 +126,7 @@ def test_a_killed_server_is_replaced_and_finds_the_tables_again(home: Settings) 
     rows = pa.table({"id": [1, 2]})
     attach(home).write("demo.rows", rows, mode="append", schema=rows.schema)
     server_process(home).kill()
-    assert wait_until(lambda: engine._running(home.home / "engine" / "server.json") is None)
+    assert wait_until(lambda: engine_process.running(home) is None)
     assert attach(home).spark.sql("select count(*) from demo.rows").collect()[0][0] == 2
 
 

@@ -1,0 +1,192 @@
+"""Calls to an engine that has ended, hangs, or never was one: noticed within seconds, and said in one line.
+
+pyspark would try again for ten minutes, and end in the text of gRPC. Which engine is called: `jobs.lakehouse.engine`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from dataclasses import dataclass
+from typing import Protocol
+
+import grpc
+from pyspark.sql.connect.client.core import DefaultChannelBuilder
+from pyspark.sql.connect.client.retries import DefaultPolicy, RetryPolicyState
+
+from jobs.lakehouse.engine_process import EngineProcess, EngineUnreachable
+from jobs.secret import Url
+
+ANSWER_SECONDS = 15.0
+"""What does not speak HTTP/2 within this time is no engine, or hangs."""
+STOPPED_SECONDS = 4.0
+"""An engine that a signal stopped may be let go on within this time."""
+IDLE_SECONDS = 10.0
+"""An embedded engine that answers nobody and used no processor for this long hangs; a busy one may answer late."""
+POLL_SECONDS = 1.0
+USED_SECONDS = 0.01
+"""Processor time of less than this within a poll is none."""
+
+
+class EngineLost(EngineUnreachable):
+    """The engine ended during a call, or answers no more. What was committed stays; a repeated step goes on."""
+
+
+class EngineSilent(EngineUnreachable):
+    """Something accepts connections and does not answer them."""
+
+
+class Engine(Protocol):
+    """The other side of a channel."""
+
+    def wait(self, channel: grpc.Channel) -> None:
+        """Return when it answers. Raises EngineUnreachable."""
+
+    def lost(self) -> EngineLost | None:
+        """The error of a call, if the engine is known to be gone."""
+
+    def gave_up(self) -> EngineLost:
+        """The error of a call that was repeated in vain."""
+
+    def foreign(self) -> EngineUnreachable:
+        """The error of a first call that was answered, but not as an engine does."""
+
+
+@dataclass(frozen=True)
+class EmbeddedEngine:
+    """The engine of the home: its process can be looked at."""
+
+    process: EngineProcess
+
+    def wait(self, channel: grpc.Channel) -> None:
+        """Return when it answers; it may take long as long as it works. Raises EngineLost, or EngineSilent."""
+        idle, used = 0.0, self.process.processor_seconds()
+        while not ready(channel, POLL_SECONDS):
+            if error := self.lost():
+                raise error
+            before, used = used, self.process.processor_seconds()
+            idle = 0.0 if used - before > USED_SECONDS else idle + POLL_SECONDS
+            if idle >= (STOPPED_SECONDS if self.process.condition() == "stopped" else IDLE_SECONDS):
+                raise EngineSilent(self._text("found that it answers no calls"))
+
+    def lost(self) -> EngineLost | None:
+        """The error of a call, if the process has ended."""
+        return EngineLost(self._text("found that it has ended")) if self.process.condition() == "gone" else None
+
+    def gave_up(self) -> EngineLost:
+        """The error of a call that was repeated in vain."""
+        return EngineLost(self._text("found that it breaks off calls"))
+
+    def foreign(self) -> EngineUnreachable:
+        """The error of a first call that was answered, but not as an engine does."""
+        return EngineUnreachable(self._text("found that it refuses calls"))
+
+    def watch(self, client: object) -> None:
+        """Until `client` is dropped, kill the process once a signal has stopped it: calls to it would wait for ever."""
+        caller = weakref.ref(client)
+        threading.Thread(target=self._watch, args=(caller,), name="engine watch", daemon=True).start()
+
+    def _watch(self, caller: weakref.ref[object]) -> None:
+        stopped = 0.0
+        while caller() is not None and (condition := self.process.condition()) != "gone":
+            stopped = stopped + POLL_SECONDS if condition == "stopped" else 0.0
+            if stopped > STOPPED_SECONDS:
+                self.process.end()
+            time.sleep(POLL_SECONDS)
+
+    def _text(self, found: str) -> str:
+        return (
+            f"embedded engine: expected process {self.process.pid} to answer, {found}; run again, what is done stays "
+            f"done (if it happens again, see {self.process.log})"
+        )
+
+
+@dataclass(frozen=True)
+class RemoteEngine:
+    """The server that SPARK_REMOTE names."""
+
+    url: Url
+
+    def wait(self, channel: grpc.Channel) -> None:
+        """Return when it answers. Raises EngineSilent."""
+        if not ready(channel, ANSWER_SECONDS):
+            raise EngineSilent(
+                f"SPARK_REMOTE={self.url}: expected a Spark Connect server, found one that accepts connections and did "
+                f"not answer within {ANSWER_SECONDS:.0f} s; start one there, or unset SPARK_REMOTE"
+            )
+
+    def lost(self) -> EngineLost | None:
+        """None: from here it cannot be known."""
+        return None
+
+    def gave_up(self) -> EngineLost:
+        """The error of a call that was repeated in vain."""
+        return EngineLost(
+            f"SPARK_REMOTE={self.url}: expected the server to answer, found that it broke off a call and answers no "
+            "more; start it again and run again, what is done stays done"
+        )
+
+    def foreign(self) -> EngineUnreachable:
+        """The error of a first call that was answered, but not as an engine does."""
+        return EngineUnreachable(
+            f"SPARK_REMOTE={self.url}: expected a Spark Connect server, found one that refuses its calls; "
+            "correct the URL, or unset SPARK_REMOTE"
+        )
+
+
+class Patience(DefaultPolicy):
+    """Calls are repeated while their engine may still answer: not if it is known to be gone, else for half a minute."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(max_retries=9, max_backoff=6000, max_server_retry_delay=6000)
+        self.engine = engine
+
+    def can_retry(self, e: BaseException) -> bool:
+        """Whether the call may be repeated. Raises EngineLost."""
+        if isinstance(e, grpc.RpcError) and (error := self.engine.lost()):
+            raise error from None
+        return super().can_retry(e)
+
+    def to_state(self) -> RetryPolicyState:
+        """The tries of one call."""
+        return _Tries(self)
+
+
+class _Tries(RetryPolicyState):
+    def next_attempt(self, exception: BaseException | None = None) -> int | None:
+        wait = super().next_attempt(exception)
+        if wait is None:
+            assert isinstance(self.policy, Patience)
+            raise self.policy.engine.gave_up() from None
+        return wait
+
+
+class AnsweringChannel(DefaultChannelBuilder):
+    """Makes a channel, and hands it out once the other side has answered."""
+
+    def __init__(self, address: str, options: list[tuple[str, int]], engine: Engine) -> None:
+        super().__init__(address, options)
+        self._engine = engine
+
+    def toChannel(self) -> grpc.Channel:
+        """The channel. Raises EngineUnreachable."""
+        # A channel that was asked whether it is ready is polled by a thread, for which its end waits: at the end of
+        # Python, when threads stand still, for ever.
+        asked = super().toChannel()
+        try:
+            self._engine.wait(asked)
+        finally:
+            asked.close()
+        return super().toChannel()
+
+
+def ready(channel: grpc.Channel, seconds: float) -> bool:
+    """Whether the other side speaks HTTP/2, as it shows within `seconds`."""
+    future = grpc.channel_ready_future(channel)
+    try:
+        future.result(timeout=seconds)
+    except grpc.FutureTimeoutError:
+        future.cancel()
+        return False
+    return True

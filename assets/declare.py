@@ -10,6 +10,7 @@ import dagster as dg
 
 from jobs.error_log import traceback_of
 from jobs.error_messages import bug, message_of
+from jobs.lakehouse.engine_process import EngineLost
 from jobs.use_case import UseCase
 
 TRACEBACK = "traceback"
@@ -59,6 +60,8 @@ def _failures() -> Iterator[None]:
         yield
     except (dg.Failure, dg.RetryRequested):
         raise
+    except EngineLost as error:
+        raise dg.RetryRequested(max_retries=1) from error  # a step goes on where it was, with a new engine
     except Exception as error:
         if message := message_of(error):
             raise dg.Failure(message) from None

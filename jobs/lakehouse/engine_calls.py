@@ -15,7 +15,7 @@ import grpc
 from pyspark.sql.connect.client.core import DefaultChannelBuilder
 from pyspark.sql.connect.client.retries import DefaultPolicy, RetryPolicyState
 
-from jobs.lakehouse.engine_process import EngineProcess, EngineUnreachable
+from jobs.lakehouse.engine_process import EngineLost, EngineProcess, EngineUnreachable
 from jobs.secret import Url
 
 ANSWER_SECONDS = 15.0
@@ -27,10 +27,6 @@ IDLE_SECONDS = 10.0
 POLL_SECONDS = 1.0
 USED_SECONDS = 0.01
 """Processor time of less than this within a poll is none."""
-
-
-class EngineLost(EngineUnreachable):
-    """The engine ended during a call, or answers no more. What was committed stays; a repeated step goes on."""
 
 
 class EngineSilent(EngineUnreachable):

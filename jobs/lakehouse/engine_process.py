@@ -1,7 +1,8 @@
-"""The process of a home's embedded engine: started, recognised among others, ended. Calls to it: `jobs.lakehouse.engine`.
+"""The process of a home's embedded engine: started, recognised among others, ended.
 
-That something listens on the recorded port says nothing: ports are taken over. An engine is the home's own if the
-kernel says that the process that was recorded, by number and start, is the one that listens there.
+Calls to it: see `jobs.lakehouse.engine`. That something listens on the recorded port says nothing: ports are taken
+over. An engine is the home's own if the kernel says that the process that was recorded, by number and start, is the one
+that listens there.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ Condition = Literal["runs", "stopped", "gone"]
 
 class EngineUnreachable(EvergreenError, RuntimeError):
     """No engine answers at the given address, or the embedded one did not start."""
+
+
+class EngineLost(EngineUnreachable):
+    """The engine ended during a call, or answers no more. What was committed stays; a repeated step goes on."""
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,25 @@ def test_a_run_killed_at_many_points_ends_like_a_clean_one(
     assert_equal(tables(home.home), clean)
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.timeout(900)
+def test_a_run_whose_engine_ends_or_stands_still_goes_on_with_another(
+    home: Settings,
+    number: signal.Signals,
+    evergreen: Command,
+    world: list[str],
+    clean: Rows,
+    tables: Callable[..., Rows],
+) -> None:
+    point = drawn(f"engine {number}").choice(TABLES)
+    process = evergreen(home.home, "run", *world)
+    assert _wait(process, Path(home.warehouse) / point / "_delta_log"), f"{point}:\n{process.communicate()[0]}"
+    os.kill(json.loads((home.home / "engine" / "server.json").read_text())["pid"], number)
+    output, _ = process.communicate(timeout=500)
+    assert process.returncode == 0 and "Traceback" not in output and "grpc" not in output.lower(), output
+    assert_equal(tables(home.home), clean)
+
+
 @pytest.mark.timeout(900)
 def test_two_runs_at_once_both_end_well_and_double_nothing(
     home: Settings, evergreen: Command, world: list[str], clean: Rows, tables: Callable[..., Rows]

@@ -49,16 +49,20 @@ def register(settings: Settings, use_case: UseCase, bundle: Bundle, run_id: str)
             return existing.version
         registry.log_artifacts(run_id, str(bundle.folder), BUNDLE)
         _ensure_model(registry, use_case)
-        # One call makes the version with its tags: there is no moment at which half of it is there.
-        version = registry.create_model_version(
-            use_case.name,
-            source=f"runs:/{run_id}/{BUNDLE}",
-            run_id=run_id,
-            tags={"digest": digest, "sha256": bundle.sha256, "family": bundle.manifest.family},
-            description=f"{bundle.manifest.family}, trained as of {bundle.manifest.as_of}",
-            await_creation_for=0,
-        )
+        version = _create(registry, use_case, bundle, run_id, digest)
         return int(version.version)
+
+
+def _create(registry: MlflowClient, use_case: UseCase, bundle: Bundle, run_id: str, digest: str) -> Any:
+    # One call makes the version with its tags: there is no moment at which half of it is there.
+    return registry.create_model_version(
+        use_case.name,
+        source=f"runs:/{run_id}/{BUNDLE}",
+        run_id=run_id,
+        tags={"digest": digest, "sha256": bundle.sha256, "family": bundle.manifest.family},
+        description=f"{bundle.manifest.family}, trained as of {bundle.manifest.as_of}",
+        await_creation_for=0,
+    )
 
 
 def find(settings: Settings, use_case: UseCase, digest: str) -> Registered | None:
@@ -108,7 +112,7 @@ def fetch(settings: Settings, use_case: UseCase, version: int, sha256: str | Non
 def set_aliases(settings: Settings, use_case: UseCase, aliases: Mapping[str, int | None]) -> None:
     """Let each alias point at its version, or at none; idempotent."""
     with tracking.client(settings) as registry:
-        now = _aliases(registry, use_case)
+        now = aliases_of(registry, use_case)
         for name, version in aliases.items():
             if version is None and name in now:
                 registry.delete_registered_model_alias(use_case.name, name)
@@ -119,7 +123,66 @@ def set_aliases(settings: Settings, use_case: UseCase, aliases: Mapping[str, int
 def aliases(settings: Settings, use_case: UseCase) -> dict[str, int]:
     """Alias -> version."""
     with tracking.client(settings) as registry:
-        return _aliases(registry, use_case)
+        return aliases_of(registry, use_case)
+
+
+def every(registry: MlflowClient, use_case: UseCase) -> dict[int, Registered]:
+    """All registered versions by number."""
+    found = [_registered(version) for version in registry.search_model_versions(f"name = '{use_case.name}'")]
+    return {each.version: each for each in sorted(found, key=lambda each: each.version)}
+
+
+def verify(settings: Settings, registry: MlflowClient, use_case: UseCase, registered: Registered) -> None:
+    """Download the bundle of a version and verify it; nothing is kept. Raises BundleError."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / str(registered.version)
+        _download(settings, registry, use_case, registered.version, folder, registered.sha256)
+
+
+def replace_bundle(registry: MlflowClient, registered: Registered, bundle: Bundle) -> None:
+    """Make `bundle` what the registry holds of a version."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    # The client itself would remember the place of a run of this id in another home.
+    artifacts = get_artifact_repository(registry.get_run(registered.run_id).info.artifact_uri)
+    artifacts.delete_artifacts(BUNDLE)
+    artifacts.log_artifacts(str(bundle.folder), BUNDLE)
+
+
+def register_again(
+    settings: Settings, registry: MlflowClient, use_case: UseCase, bundles: Mapping[int, Bundle]
+) -> list[int]:
+    """Register bundles under their numbers where the registry lacks these; returns which it lacked.
+
+    MLflow counts versions up: numbers of no bundle are taken and given back. Raises Invalid if the registry holds
+    another bundle under one of the numbers, or went on counting past one that it lacks.
+    """
+    _ensure_model(registry, use_case)
+    held = every(registry, use_case)
+    wrong = [n for n, bundle in bundles.items() if (held[n].sha256 if n in held else bundle.sha256) != bundle.sha256]
+    lacking = sorted(bundles.keys() - held.keys())
+    if wrong or (lacking and held and max(held) > lacking[0]):
+        raise Invalid(
+            f"{use_case.name}: expected a registry to which versions {wrong or lacking} can be added, found versions "
+            f"{sorted(held)} in it; restore MLflow's database from a backup, or move it away and repair again"
+        )
+    between = set(range(max(held, default=0) + 1, max(lacking, default=0))) - bundles.keys()
+    for version in sorted({*lacking, *between}):
+        _register_as(settings, registry, use_case, bundles.get(version))
+    for version in between:
+        registry.delete_model_version(use_case.name, str(version))
+    return lacking
+
+
+def _register_as(settings: Settings, registry: MlflowClient, use_case: UseCase, bundle: Bundle | None) -> None:
+    """The next version: of a bundle, or of nothing."""
+    if bundle is None:
+        registry.create_model_version(use_case.name, source=str(settings.home), await_creation_for=0)
+        return
+    digest = str(bundle.manifest.training.get("digest", bundle.sha256))
+    with tracking.run(settings, registry, use_case, digest, "registered again") as run_id:
+        registry.log_artifacts(run_id, str(bundle.folder), BUNDLE)
+        _create(registry, use_case, bundle, run_id, digest)
 
 
 def latest_candidate(settings: Settings, use_case: UseCase) -> int | None:
@@ -131,6 +194,7 @@ def _download(
     settings: Settings, registry: MlflowClient, use_case: UseCase, version: int, folder: Path, sha256: str
 ) -> Bundle:
     from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{version}."))
@@ -138,7 +202,9 @@ def _download(
         source, store = _get_source(registry, use_case, version), settings.tracking_url.reveal()
         try:
             downloaded = download_artifacts(artifact_uri=source, dst_path=str(scratch), tracking_uri=store)
-        except OSError as error:
+        except (OSError, MlflowException) as error:
+            if isinstance(error, MlflowException) and error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
             raise BundleError(
                 f"{use_case.name} {version}: expected a bundle at {source}, found {in_words(error)}; "
                 "restore the artifacts, or train again"
@@ -177,7 +243,8 @@ def _registered(version: Any) -> Registered:
     return Registered(int(version.version), tags.get("sha256", ""), tags.get("digest", ""), str(version.run_id))
 
 
-def _aliases(registry: MlflowClient, use_case: UseCase) -> dict[str, int]:
+def aliases_of(registry: MlflowClient, use_case: UseCase) -> dict[str, int]:
+    """Alias -> version, asked of a registry that is open."""
     models = registry.search_registered_models(f"name = '{use_case.name}'")
     return {name: int(version) for model in models for name, version in model.aliases.items()}
 

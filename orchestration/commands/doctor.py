@@ -17,7 +17,7 @@ from jobs.error_messages import bug, message_of
 from jobs.lakehouse import engine
 from jobs.secret import Url
 from jobs.settings import Settings
-from orchestration.printing import cell, console, json_option, print_json
+from orchestration.printing import cell, console, json_option, print_json, say
 
 NEEDED_DISK_GB = 5
 UI_PORT = 3000
@@ -38,19 +38,43 @@ class Check:
 
 @click.command()
 @json_option
-def doctor(as_json: bool) -> None:
+@click.option("--deep", is_flag=True, help="Read every table, bundle and exported model, and say what mends damage.")
+def doctor(as_json: bool, deep: bool) -> None:
     """Check Python, Java, stores, ports and disk, and say how to mend what is missing."""
-    sys.exit(run(settings_module.load(), as_json))
+    settings = settings_module.load()
+    found = find_damage(settings) if deep else []
+    missing = run(settings, as_json, found)
+    if deep and not as_json:
+        _print_damage(found)
+    sys.exit(missing)
 
 
-def run(settings: Settings, as_json: bool = False) -> int:
-    """Print every check; 1 if something needed is missing."""
+def find_damage(settings: Settings) -> list[Check]:
+    """Everything in the home that is not as it was written."""
+    from jobs.integrity import home_check
+    from jobs.lakehouse.tables import attach
+    from jobs.use_cases.catalog import USE_CASES
+
+    findings = home_check.findings(attach(settings), USE_CASES)
+    return [Check(finding.place, False, finding.found, finding.mend) for finding in findings]
+
+
+def _print_damage(damage: Sequence[Check]) -> None:
+    for check in damage:
+        say(f"{check.name}: {check.found}", "damaged", "red")
+        say(f"  mend it by: {check.mend}")
+    if not damage:
+        say("Tables, bundles, exported models, ledger and registry are as they were written.")
+
+
+def run(settings: Settings, as_json: bool = False, damage: Sequence[Check] = ()) -> int:
+    """Print every check, as JSON with the `damage` found; 1 if something needed is missing or damaged."""
     checks = list(examine(settings))
     if as_json:
-        print_json([vars(check) for check in checks])
+        print_json([vars(check) for check in [*checks, *damage]])
     else:
         _print(settings, checks)
-    return int(any(check.needed and not check.good for check in checks))
+    return int(any(check.needed and not check.good for check in [*checks, *damage]))
 
 
 def _print(settings: Settings, checks: Sequence[Check]) -> None:

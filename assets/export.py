@@ -15,8 +15,6 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.registry.champion_bundles import Champions
 from jobs.use_case import UseCase
 
-PROVING_ROWS = 5_000
-
 
 class Export(dg.Config):
     """What a person may ask for in the launchpad."""
@@ -46,21 +44,13 @@ def _online_model(use_case: UseCase) -> dg.AssetsDefinition:
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
-        from jobs.evaluation import mature_rows
-        from jobs.models.tables import examples_of
-        from jobs.promotion import export_onnx
+        from jobs.promotion import export_champion
 
         as_of = run_context.moment(context, lakehouse, use_case)
-        # Whatever night is built again, online serves who is in production.
-        champion = champions.at(use_case, None)
-        rows = mature_rows.latest(lakehouse, use_case, as_of, PROVING_ROWS)
-        if champion is None or not rows.num_rows:
-            lacking = "champion" if champion is None else "rows with mature labels to prove it on"
-            return dg.MaterializeResult(metadata={"notes": f"no {lacking} yet: nothing exported"})
-        examples = examples_of(rows, champion[1].manifest.names, use_case.label)
-        exported = export_onnx.export(
-            lakehouse.settings, use_case, *champion, examples.features, examples.labels, int8=config.int8
-        )
+        try:
+            exported = export_champion.export_champion(lakehouse, use_case, champions, as_of, int8=config.int8)
+        except export_champion.NothingToExport as lacking:
+            return dg.MaterializeResult(metadata={"notes": f"{lacking}: nothing exported"})
         return dg.MaterializeResult(metadata=_metadata(exported))
 
     return online_model

@@ -151,7 +151,7 @@ def open_export(folder: Path, sha256: str | None = None) -> OnlineModel:
 def _point_to(exported: OnlineModel) -> None:
     target = {"version": exported.version, "sha256": exported.sha256}
     pointer = exported.folder.parent / POINTER
-    if not pointer.exists() or pointer.read_text() != json.dumps(target, indent=1):
+    if not pointer.exists() or pointer.read_bytes() != json.dumps(target, indent=1).encode():
         replace_json(pointer, target)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from jobs import error_log
 from jobs.ingest import registered_inputs
+from jobs.integrity import home_check
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
@@ -85,6 +86,7 @@ def _run(
     as_json: bool,
 ) -> int:
     lakehouse = attach(settings)
+    home_check.refuse_damage(lakehouse, use_case)
     paths = [p for name in inputs.files for p in inputs.paths(name)]
     parameters = {"as_of": as_of, "columns": inputs.columns}
     last = fingerprint.last(settings, use_case)

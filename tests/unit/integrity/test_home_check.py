@@ -1,0 +1,153 @@
+"""Real damage in a small home is found, each with a command, and that command mends it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from worlds.old_home import USE_CASE, unpacked
+
+from jobs.ingest import registered_inputs
+from jobs.integrity import home_check, repair_export, repair_models, repair_tables
+from jobs.integrity.finding import Finding, HomeDamaged
+from jobs.lakehouse.tables import attach
+from jobs.ledger import promotions
+from jobs.registry import model_versions
+from jobs.registry.model_versions import bundle_folder
+from jobs.settings import Settings
+from orchestration import run_command
+
+pytestmark = pytest.mark.embedded
+NIGHT = datetime(2026, 3, 31, tzinfo=UTC)
+NOW = datetime(2026, 4, 2, tzinfo=UTC)
+RAW = "fraud_raw.transactions"
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Settings]:
+    """A small home whose checksums are known."""
+    own = unpacked(tmp_path)
+    assert findings(own) == []
+    yield own
+    shutil.rmtree(own.home)
+
+
+def findings(own: Settings) -> list[Finding]:
+    return list(home_check.findings(attach(own), (USE_CASE,)))
+
+
+def data_file(own: Settings, table: str) -> Path:
+    """The largest data file of a table."""
+    files = Path(own.warehouse, *table.split(".")).rglob("*.parquet")
+    return max((f for f in files if "_delta_log" not in f.parts), key=lambda f: f.stat().st_size)
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-7])
+
+
+def flip(file: Path) -> None:
+    """Another byte in the middle, which no size tells."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x55
+    file.write_bytes(content)
+
+
+DAMAGE: dict[str, Callable[[Path], None]] = {"truncated": truncate, "flipped": flip, "deleted": Path.unlink}
+
+
+@pytest.mark.parametrize(
+    ("table", "how"),
+    [(RAW, "truncated"), (RAW, "flipped"), ("fraud_raw.customers", "deleted"), ("fraud_raw.fraud_reports", "flipped")],
+)
+def test_a_damaged_raw_file_is_rebuilt_from_the_registered_input(own: Settings, table: str, how: str) -> None:
+    lakehouse, inputs = attach(own), registered_inputs.registered(own, USE_CASE)
+    before, state = pl.DataFrame(lakehouse.to_arrow(table)), lakehouse.state(table)
+    DAMAGE[how](data_file(own, table))
+    (found,) = findings(own)
+    assert found.place.startswith(f"{table}: ") and found.mend == f"evergreen repair table {table}"
+    assert inputs is not None and repair_tables.rebuild_raw(lakehouse, USE_CASE, table, inputs, NOW) > 0
+    after = pl.DataFrame(attach(own).to_arrow(table)).select(before.columns)
+    assert sorted(after.rows(), key=repr) == sorted(before.rows(), key=repr)
+    assert attach(own).state(table) == state and findings(own) == []
+
+
+def test_rows_that_the_input_no_longer_holds_are_not_made_up(own: Settings) -> None:
+    inputs = registered_inputs.registered(own, USE_CASE)
+    assert inputs is not None
+    (file,) = inputs.paths("transactions")
+    pl.read_parquet(file).gather_every(2).write_parquet(file)
+    truncate(data_file(own, RAW))
+    version = attach(own).version(RAW)
+    with pytest.raises(repair_tables.NotRebuilt, match=r"expected the .* rows of its damaged files"):
+        repair_tables.rebuild_raw(attach(own), USE_CASE, RAW, inputs, NOW)
+    assert attach(own).version(RAW) == version and len(findings(own)) == 1
+
+
+def test_what_was_served_is_kept_but_for_the_damaged_rows(own: Settings) -> None:
+    table = "fraud_serving.prediction_log"
+    flip(data_file(own, table))
+    (found,) = findings(own)
+    assert found.mend == f"evergreen repair table {table} --drop-rows"
+    assert repair_tables.drop_rows(attach(own), table) == 124
+    assert findings(own) == [] and attach(own).row_count(table) == 0
+    assert list(Path(own.warehouse, "_damaged").rglob("*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("name", "how"), [("current.json", "flipped"), ("1/manifest.json", "deleted"), ("1/bundle/model.onnx", "flipped")]
+)
+def test_a_damaged_export_is_exported_again(own: Settings, name: str, how: str) -> None:
+    file = own.serving / "online" / "fraud" / name
+    DAMAGE[how](file)
+    (found,) = findings(own)
+    assert found.mend == "evergreen repair export --use-case fraud"
+    assert repair_export.export(attach(own), USE_CASE).version == 1
+    assert findings(own) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "how"), [("models", "truncated"), ("artifacts", "flipped"), ("artifacts", "deleted")]
+)
+def test_a_damaged_copy_of_a_bundle_is_replaced(own: Settings, where: str, how: str) -> None:
+    artifacts = next((own.home / "tracking" / "artifacts").rglob("bundle"))
+    DAMAGE[how]((artifacts if where == "artifacts" else bundle_folder(own, USE_CASE, 1)) / "model.onnx")
+    (found,) = findings(own)
+    assert found.mend == "evergreen repair bundles --use-case fraud"
+    assert len(repair_models.bundles(own, USE_CASE)) == 1
+    assert findings(own) == []
+
+
+@pytest.mark.parametrize("how", ["deleted", "truncated"])
+def test_a_lost_registry_is_rebuilt_from_bundles(tmp_path: Path, how: str) -> None:
+    own = unpacked(tmp_path)  # MLflow keeps a database open that it has seen before
+    DAMAGE[how](own.home / "tracking" / "mlflow.db")
+    found = findings(own)
+    assert {each.mend for each in found} == {"evergreen repair registry --use-case fraud"}
+    assert "version 1 is registered again" in repair_models.registry(own, USE_CASE)
+    assert findings(own) == []
+    assert model_versions.aliases(own, USE_CASE) == {"candidate": 1, "champion": 1}
+
+
+@pytest.mark.parametrize("how", ["deleted", "truncated"])
+def test_an_empty_ledger_where_models_exist_is_an_error(own: Settings, how: str) -> None:
+    before = promotions.champion(own, USE_CASE)
+    DAMAGE[how](own.home / "ledger.sqlite")
+    (found,) = findings(own)
+    assert found.mend == "evergreen repair ledger --use-case fraud"
+    repair_models.ledger(own, USE_CASE, NOW)
+    after = promotions.champion(own, USE_CASE)
+    assert before and after and (after.version, after.sha256) == (before.version, before.sha256)
+    assert findings(own) == []
+
+
+def test_a_run_that_meets_damage_says_so(own: Settings) -> None:
+    truncate(data_file(own, "fraud.transactions"))
+    data_file(own, RAW).unlink()
+    with pytest.raises(HomeDamaged, match=r"evergreen repair table fraud_raw\.transactions") as raised:
+        run_command.run(own, USE_CASE, {}, None, NIGHT, show=False)
+    assert len(raised.value.findings) == 2

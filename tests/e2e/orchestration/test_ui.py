@@ -143,6 +143,14 @@ def test_the_daemon_says_that_what_was_just_built_is_fresh(page: Page) -> None:
     _until(fresh, "the daemon to look at freshness")
 
 
+def test_the_command_says_where_everything_is(url: str, home: Path) -> None:
+    log = home / "ui.log"
+    _until(lambda: "Ctrl-C" in log.read_text(), "the addresses")
+    dagster, mlflow, logs, _ = log.read_text().splitlines()
+    assert dagster.split() == ["Dagster", url] and logs.split() == ["Logs", str(home / "logs")]
+    _until(lambda: _answers(mlflow.split()[1]), "MLflow to answer")
+
+
 def test_a_run_of_the_command_line_is_in_jobs_and_in_the_overview(page: Page) -> None:
     selector = '{pipelineName: "fraud_lineage", repositoryName: "__repository__"'
     selector += ', repositoryLocationName: "orchestration.definitions"}'

@@ -1,0 +1,20 @@
+"""What `evergreen ui` refuses before it starts anything; tests/e2e/orchestration/test_ui.py tests what it starts."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from jobs.errors import Invalid
+from jobs.settings import Settings
+from orchestration.ui_servers import serve
+
+pytestmark = pytest.mark.embedded
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_is_started(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(Invalid, match=f"--port {port}: expected a free port"):
+            serve(Settings(tmp_path), port)
+    assert list(tmp_path.iterdir()) == []

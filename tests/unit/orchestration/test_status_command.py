@@ -25,7 +25,7 @@ from deltalake import write_deltalake
 
 from jobs import settings
 from jobs.alerts import outbox
-from jobs.lakehouse import engine
+from jobs.lakehouse import engine_process
 from jobs.ledger import promotions
 from jobs.ledger.promotions import PromotionDecision
 from jobs.retraining import decisions
@@ -47,7 +47,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     def started(*_: object) -> None:
         raise AssertionError("an engine was started")
 
-    monkeypatch.setattr(engine, "_start", started)
+    monkeypatch.setattr(engine_process, "_start", started)
     return settings.load()
 
 

@@ -6,8 +6,6 @@ import ast
 import builtins
 from collections.abc import Iterator
 
-import pytest
-
 from jobs.settings import ROOT
 
 FILES = [
@@ -67,7 +65,7 @@ def test_markdown_is_made_where_text_is_escaped() -> None:
     assert [place for place in calls if place[0] not in MARKDOWN] == []
 
 
-@pytest.mark.parametrize("name", ["secret", "url"])
-def test_no_secret_is_revealed_where_commands_print(name: str) -> None:
-    revealed = [file for file in FILES if ".reveal()" in file.read_text()]
-    assert all(str(file.relative_to(ROOT)).startswith("jobs/") for file in revealed), name
+def test_no_secret_is_revealed_where_commands_print() -> None:
+    # `orchestration.ui_servers` hands the URL of the tracking store to MLflow in a variable of its process.
+    revealed = [str(file.relative_to(ROOT)) for file in FILES if ".reveal()" in file.read_text()]
+    assert [file for file in revealed if not file.startswith("jobs/")] == ["orchestration/ui_servers.py"]

@@ -80,6 +80,8 @@ def _size(store: fs.FileSystem, path: str, size: int) -> str | None:
     info = store.get_file_info(path)
     if info.type == fs.FileType.NotFound:
         return f"expected a file of {size:,} bytes, found none"
+    if info.type != fs.FileType.File:
+        return f"expected a file of {size:,} bytes, found a folder; remove it first"
     return None if info.size == size else f"expected {size:,} bytes, found {info.size:,}"
 
 

@@ -146,7 +146,8 @@ def test_the_daemon_says_that_what_was_just_built_is_fresh(page: Page) -> None:
 def test_the_command_says_where_everything_is(url: str, home: Path) -> None:
     log = home / "ui.log"
     _until(lambda: "Ctrl-C" in log.read_text(), "the addresses")
-    dagster, mlflow, logs, _ = log.read_text().splitlines()
+    names = ("Dagster ", "MLflow ", "Logs ")  # libraries may warn around them
+    dagster, mlflow, logs = (line for line in log.read_text().splitlines() if line.startswith(names))
     assert dagster.split() == ["Dagster", url] and logs.split() == ["Logs", str(home / "logs")]
     _until(lambda: _answers(mlflow.split()[1]), "MLflow to answer")
 

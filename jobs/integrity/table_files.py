@@ -22,6 +22,7 @@ from jobs.errors import EvergreenError
 from jobs.integrity.finding import Finding
 from jobs.lakehouse.table_log import find_tables, located
 from jobs.lakehouse.tables import Lakehouse
+from jobs.settings import Settings
 from jobs.state_files import read_memory, replace_json
 
 
@@ -62,16 +63,17 @@ def check_table(lakehouse: Lakehouse, table: str, deep: bool) -> Iterator[Findin
 
 def damaged_files(lakehouse: Lakehouse, table: str, deep: bool) -> list[DamagedFile]:
     """Live files of a table that are not what its log says. Raises TableDamaged if the log cannot be read."""
-    actions = pa.table(lakehouse.delta(table).get_add_actions(flatten=True)).to_pylist()
+    opened = lakehouse.delta(table)
+    actions = pa.table(opened.get_add_actions(flatten=True)).to_pylist()
     store, folder = located(lakehouse.path(table))
-    hashes = _Hashes(lakehouse, table)
+    hashes = _Hashes(lakehouse.settings, table, str(opened.metadata().id)) if deep else None
     damaged = []
     for action in sorted(actions, key=lambda action: str(action["path"])):
         path = f"{folder}/{unquote(action['path'])}"
-        found = _size(store, path, action["size_bytes"]) or (_content(store, path, action, hashes) if deep else None)
+        found = _size(store, path, action["size_bytes"]) or (hashes and _content(store, path, action, hashes))
         if found:
             damaged.append(DamagedFile(action["path"], found, action["num_records"]))
-    if deep:
+    if hashes:
         hashes.keep({action["path"] for action in actions}, {file.path for file in damaged})
     return damaged
 
@@ -107,9 +109,9 @@ def _rows(content: bytes) -> int:
 class _Hashes:
     """Checksums of the live files of a table, by the first check that found them sound."""
 
-    def __init__(self, lakehouse: Lakehouse, table: str) -> None:
-        self._file = lakehouse.settings.state / "checksums" / f"{table}.json"
-        self._table = str(lakehouse.delta(table).metadata().id)
+    def __init__(self, settings: Settings, table: str, table_id: str) -> None:
+        self._file = settings.state / "checksums" / f"{table}.json"
+        self._table = table_id
         self._known: dict[str, str] = (read_memory(self._file, dict) or {}).get(self._table, {})
         self._seen: dict[str, str] = {}
 

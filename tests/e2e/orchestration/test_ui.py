@@ -62,7 +62,7 @@ def url(home: Path) -> Iterator[str]:
             command, env=_environment(home), stdout=log, stderr=log, start_new_session=True, cwd=home
         )
     try:
-        _until(lambda: process.poll() is not None or _answers(address), "the UI to answer")
+        _until(lambda: process.poll() is not None or _answers(f"{address}/server_info"), "the UI to answer")
         assert process.poll() is None, (home / "ui.log").read_text()
         yield address
     finally:
@@ -149,7 +149,7 @@ def test_the_command_says_where_everything_is(url: str, home: Path) -> None:
     names = ("Dagster ", "MLflow ", "Logs ")  # libraries may warn around them
     dagster, mlflow, logs = (line for line in log.read_text().splitlines() if line.startswith(names))
     assert dagster.split() == ["Dagster", url] and logs.split() == ["Logs", str(home / "logs")]
-    _until(lambda: _answers(mlflow.split()[1]), "MLflow to answer")
+    _until(lambda: _answers(f"{mlflow.split()[1]}/health"), "MLflow to answer")
 
 
 def test_a_run_of_the_command_line_is_in_jobs_and_in_the_overview(page: Page) -> None:
@@ -196,7 +196,7 @@ def _until(happened: Callable[[], bool], what: str) -> None:
 
 def _answers(address: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{address}/server_info", timeout=5) as answer:
+        with urllib.request.urlopen(address, timeout=5) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

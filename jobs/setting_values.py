@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import Invalid
+from jobs.path_alias import plain
 from jobs.secret import Url, fault_of, hide
 
 
@@ -97,13 +98,13 @@ def home(text: str) -> Path:
     above = next(place for place in (found, *found.parents) if place.exists() or place.is_symlink())
     if not above.is_dir():
         raise ValueError(f"found {str(above)!r}, which is no folder")
-    return found
+    return plain(found)
 
 
 def warehouse(text: str) -> str:
     """Reads a path, or the URL of a folder in an object store: without credentials, as it is shown with every table."""
     if "://" not in text:
-        return str(_path(text))
+        return str(home(text))
     if fault := fault_of(Url(text).reveal()):
         raise ValueError(f"found {fault}")
     parts = Url(text).parts

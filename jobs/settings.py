@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from jobs.errors import Invalid
+from jobs.path_alias import aliased
 from jobs.secret import Secret, Url, WebhookUrl
 from jobs.setting_values import Variable, choice, folder, home, number, url, warehouse
 
 Severity = Literal["warning", "error"]
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POSTGRESQL = ("postgresql", "postgres")
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -146,7 +149,14 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """
     env = os.environ if environ is None else environ
     texts = {"EVERGREEN_HOME": ".evergreen"} | {name: text for name, text in env.items() if text}
-    return Settings(**{each.field: each.value(texts[each.name]) for each in VARIABLES if each.name in texts})
+    found = Settings(**{each.field: each.value(texts[each.name]) for each in VARIABLES if each.name in texts})
+    remote = found.spark_remote and found.spark_remote.parts.hostname not in LOOPBACK
+    if remote and "://" not in found.warehouse and aliased(found.warehouse):
+        raise Invalid(
+            "EVERGREEN_WAREHOUSE: expected a path of a-z, A-Z, 0-9 and ._/- for the cluster of SPARK_REMOTE, "
+            f"found {os.path.realpath(found.warehouse)!r}; name another folder, or unset SPARK_REMOTE"
+        )
+    return found
 
 
 @contextlib.contextmanager

@@ -2,12 +2,14 @@
 
 import concurrent.futures
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from jobs import settings
 from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import Lakehouse, TableDamaged, attach
 from jobs.lakehouse.write_proof import WriteMismatch
@@ -154,3 +156,28 @@ def test_tables_are_found_and_scratch_is_not(lakehouse: Lakehouse) -> None:
     lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema)
     (Path(lakehouse.warehouse) / "_merge" / "rows" / "_delta_log").mkdir(parents=True)
     assert find_tables(lakehouse.warehouse) == ["demo.rows"]
+
+
+NAMES = (
+    "my home", "it's", 'qu"ote', "st*r", "{brace}", "é", "e\u0301", "日本",
+    "$HOME", "~t", "a&b+c;d", "`x`", "<y>", "a:b=c,@!",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [" ".join(NAMES), *(pytest.param(name, marks=pytest.mark.embedded) for name in NAMES)])
+def test_tables_lie_in_the_folder_that_was_named(
+    lakehouse: Lakehouse, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    named = settings.load({"EVERGREEN_WAREHOUSE": str(tmp_path / "above" / name)}).warehouse_url
+    own = attach(replace(lakehouse.settings, warehouse_url=named))
+    own.write("names.rows", ROWS, mode="append", schema=ROWS.schema)
+    own.write("names.rows", ROWS.to_reader(), mode="append", schema=ROWS.schema, rows=3)
+    own.write("names.rows", ROWS.slice(0, 1), mode="overwrite", schema=ROWS.schema, replace_where="id = 1")
+    assert own.read("names.rows").count() == own.to_arrow("names.rows").num_rows == 5
+    assert own.read("names.rows", 0).count() == 3 and len(own.delta("names.rows").history()) == 3
+    merge = f"merge into delta.`{own.path('names.rows')}` as t using (select 2 as id) as s on t.id = s.id"
+    own.spark.sql(f"{merge} when matched then delete").collect()
+    assert own.read("names.rows").count() == 3
+    assert [entry.name for entry in (tmp_path / "above").iterdir()] == [name]
+    assert (tmp_path / "above" / name / "names" / "rows" / "_delta_log").is_dir()

@@ -57,11 +57,13 @@ def _build(home: Path) -> Settings:
     return own
 
 
-@pytest.mark.parametrize("name", ["copy", "a, {b}: #c é"])
-def test_a_copy_names_its_own_folder(tmp_path: Path, name: str) -> None:
-    home, copy = tmp_path / "home", tmp_path / name
+@pytest.mark.parametrize("name", ["copy", "a, {b}: 'c é"])
+def test_a_copy_names_its_own_folder(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    home = tmp_path / "home"
     _build(home)
-    shutil.copytree(home, copy)
+    shutil.copytree(home, tmp_path / name)
+    copy = _own(tmp_path / name).home
     settle(_own(copy))
     assert _history(copy) == f"{copy}/dagster/history/runs"
     inputs = registered_inputs.registered(_own(copy), FRAUD)

@@ -6,7 +6,7 @@ and "nothing new" are instant.
 
 import click
 
-from jobs import settings
+from jobs import home_version, settings
 from orchestration.commands import (
     alerts,
     approvals,
@@ -68,7 +68,9 @@ def main() -> None:
     State lives under EVERGREEN_HOME (default .evergreen); deleting it is a clean start. Tables go through the
     embedded engine unless SPARK_REMOTE names a Spark Connect server.
     """
-    settle(settings.load())
+    own = settings.load()
+    home_version.upgrade(own)
+    settle(own)
 
 
 for command in COMMANDS:

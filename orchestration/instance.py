@@ -14,6 +14,7 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 from yaml import YAMLError
 
+from jobs import home_version
 from jobs.errors import Invalid
 from jobs.settings import Settings
 from jobs.state_files import replace_bytes
@@ -54,12 +55,14 @@ UNTAGGED_QUEUE = re.compile(r"module: dagster\.(?:_?core)\.run_coordinator\n(\s+
 
 def home(settings: Settings) -> Path:
     """Dagster's folder with its configuration; both are created if they are missing."""
+    home_version.upgrade(settings)
     settle(settings)
     folder = settings.dagster_home
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "dagster.yaml"
     if not configuration.exists():
         configuration.write_text(with_history(CONFIGURATION, settings.home))
+        home_version.upgrade(settings)
     _tag_queued_runs(configuration)
     return folder
 

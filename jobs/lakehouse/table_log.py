@@ -34,6 +34,12 @@ def exists(path: str) -> bool:
     return any(entry.size for entry in _commits(store, folder))
 
 
+def newest(path: str) -> int:
+    """The newest version in the log of the table at a path or URL. Raises ValueError if there is none."""
+    store, folder = located(path)
+    return max(int(entry.base_name[:20]) for entry in _commits(store, folder) if entry.size)
+
+
 def schema(delta: DeltaTable) -> pa.Schema:
     """The columns of a table, as Arrow has them."""
     return pa.schema(delta.schema().to_arrow())

@@ -17,6 +17,7 @@ from jobs.setting_values import Variable, choice, folder, home, number, url, war
 
 Severity = Literal["warning", "error"]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+Switch = Literal["on", "off"]
 POSTGRESQL = ("postgresql", "postgres")
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,6 +39,8 @@ class Settings:
     """`postgresql://user@host/database` for the ledger of decisions and pins; None means SQLite under `home`."""
     engine_idle_seconds: float = 900.0
     """The embedded engine ends itself after this long without a connected client."""
+    schedules: Switch = "off"
+    """Whether the nightly schedules are on from the start, unless a person switched one off."""
     dbt_project: Path = ROOT / "dbt_project"
     feature_repo: Path = ROOT / "feature_repo"
     tracking: Url | None = None
@@ -128,6 +131,7 @@ VARIABLES = (
     Variable(
         "EVERGREEN_TRACKING_SECONDS", "tracking_seconds", "a number of seconds from 1 to 3600", number(1, 3600), "20"
     ),
+    Variable("EVERGREEN_SCHEDULES", "schedules", "on or off", choice(*get_args(Switch)), "off; `evergreen up` sets on"),
     Variable("EVERGREEN_PRICE_CPU_HOUR", "price_cpu_hour", "a price, 0 or more", number(0), "0.05"),
     Variable("EVERGREEN_PRICE_GPU_HOUR", "price_gpu_hour", "a price, 0 or more", number(0), "2"),
     Variable(

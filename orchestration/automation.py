@@ -49,12 +49,13 @@ def _evidence(use_case: UseCase) -> dg.AssetSelection:
 
 
 def nightly(
-    use_case: UseCase, job: UnresolvedAssetJobDefinition
+    use_case: UseCase, job: UnresolvedAssetJobDefinition, on: bool
 ) -> UnresolvedPartitionedAssetScheduleDefinition | dg.ScheduleDefinition:
     """Each night, the day that ended."""
     return dg.build_schedule_from_partitioned_job(
         job,
         name=f"{use_case.name}_nightly",
+        default_status=dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED,
         hour_of_day=HOUR,
         description=f"The day that ended, every night at {HOUR}:00 UTC.",
     )

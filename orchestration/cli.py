@@ -30,6 +30,7 @@ from orchestration.commands import (
     spark,
     status,
     ui,
+    up,
 )
 from orchestration.error_boundary import Commands, add_debug
 from orchestration.relocation import settle
@@ -60,6 +61,7 @@ COMMANDS: tuple[click.Command, ...] = (
     spark.spark,
     status.status,
     ui.ui,
+    up.up,
 )
 
 

@@ -20,6 +20,8 @@ from jobs.use_case import UseCase
 from orchestration.automation import HOUR
 from orchestration.instance import PROCESS_TAG, from_configuration, is_alive
 
+SWITCHED_ON = (InstigatorStatus.RUNNING, InstigatorStatus.DECLARED_IN_CODE)
+"""By a person, or from the start (`evergreen up`)."""
 DAEMON_SILENT = timedelta(minutes=2)
 """The daemon of Dagster tells every half a minute that it lives."""
 
@@ -66,7 +68,7 @@ def next_run(settings: Settings, use_case: UseCase, now: datetime) -> NextRun:
     instance = _instance(settings)
     states = [] if instance is None else instance.all_instigator_state()
     name = f"{use_case.name}_nightly"
-    scheduled = any(state.instigator_name == name and state.status == InstigatorStatus.RUNNING for state in states)
+    scheduled = any(state.instigator_name == name and state.status in SWITCHED_ON for state in states)
     heartbeats = {} if instance is None else instance.get_daemon_heartbeats()
     return NextRun(scheduled, any(_is_recent(beat, now) for beat in heartbeats.values()), _next_night(now))
 

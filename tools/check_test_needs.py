@@ -39,6 +39,8 @@ def missing(cache: Path = CACHE) -> Iterator[tuple[str, str]]:
         yield "Chromium", "chromium"
     if shutil.which("redis-server") is None:
         yield "redis-server", "redis-server"
+    if shutil.which("systemd-analyze") is None:
+        yield "systemd-analyze", "systemd"
     if postgres_program("initdb") is None:
         yield "PostgreSQL", "postgresql"
 

@@ -13,10 +13,10 @@ FILES = [
 ]
 OWN_PROTOCOL = (
     "jobs/setting_values.py", "jobs/path_alias.py", "jobs/secret.py", "jobs/alerts/channels.py",
-    "jobs/feature_store/exact_integers.py",
+    "jobs/feature_store/exact_integers.py", "jobs/home_version.py",
 )  # fmt: skip
-"""Their errors are for who calls them: `Variable.value`, which raises one of ours; `channels.deliver`, which records
-them; Feast, which expects those of its own mapping."""
+"""Their errors are for who calls them: `Variable.value` and `read_state`, which raise ones of ours; `channels.deliver`,
+which records them; Feast, which expects those of its own mapping."""
 MARKDOWN = ("assets/metadata.py", "assets/promotion.py", "assets/export.py", "assets/training.py")
 """What they make of Markdown goes through `jobs.display.markdown` first."""
 BUILT_IN = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, Exception)}

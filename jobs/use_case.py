@@ -115,6 +115,12 @@ class UseCase:
         return f"{self.name}_features"
 
     @property
+    def schemas(self) -> frozenset[str]:
+        """Schemas of its tables: marts are in the one of its name."""
+        parts = ("raw", "staging", "features", "serving", "monitoring")
+        return frozenset((self.name, *(f"{self.name}_{part}" for part in parts)))
+
+    @property
     def training_set(self) -> str:
         return f"{self.features_schema}.training_set"
 

@@ -27,7 +27,7 @@ from jobs.lakehouse import dbt_models
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 from jobs.use_cases.catalog import USE_CASES
-from orchestration import alert_sensors, automation, instance, partitions, resources, sensors
+from orchestration import alert_sensors, automation, executor, partitions, resources, sensors
 
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
@@ -48,7 +48,7 @@ def build_definitions(
         jobs=[job for part in parts for job in part[1]],
         schedules=[part[2] for part in parts],
         sensors=[sensor for part in parts for sensor in part[3]],
-        executor=instance.executor,
+        executor=executor.build(settings, use_cases),
         resources={**resources.build(settings), **(resource_overrides or {})},
     )
 

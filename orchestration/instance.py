@@ -1,17 +1,12 @@
-"""The Dagster instance of a home: its dagster.yaml, how runs are executed, and what killed ones left behind."""
+"""The Dagster instance of a home: its dagster.yaml, and what killed runs left behind."""
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import psutil
-from dagster import DagsterEvent, DagsterRunStatus, RunsFilter
-from dagster._core.execution.context.system import PlanOrchestrationContext
-from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.retries import RetryMode
-from dagster._core.executor.in_process import InProcessExecutor
+from dagster import DagsterRunStatus, RunsFilter
 from yaml import YAMLError
 
 from jobs import home_version
@@ -19,7 +14,6 @@ from jobs.errors import Invalid
 from jobs.settings import Settings
 from jobs.state_files import replace_bytes
 from orchestration.relocation import settle, with_history
-from orchestration.run_queue import run_tags
 
 PROCESS_TAG = "evergreen/process"
 CONFIGURATION = """\
@@ -114,20 +108,3 @@ def is_alive(process: str) -> bool:
         return f"{psutil.Process(int(pid)).create_time():.0f}" == started
     except psutil.NoSuchProcess:
         return False
-
-
-class _Marked(InProcessExecutor):
-    """Writes down which process a run lives in, and its use case. Dagster's launcher cannot tell whether one that it
-    started is alive, and a run that was launched from a shell was in no queue."""
-
-    def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
-        layer = plan_context.job.get_definition().asset_layer
-        tagged = run_tags(layer.get(key).tags for key in layer.selected_asset_keys)
-        plan_context.instance.add_run_tags(plan_context.run_id, {**tagged, PROCESS_TAG: this_process()})
-        yield from super().execute(plan_context, execution_plan)
-
-
-@dg.executor(name="in_process")
-def executor(_: dg.InitExecutorContext) -> dg.Executor:
-    """All steps in the process of the run, which is marked with it."""
-    return _Marked(RetryMode.ENABLED)

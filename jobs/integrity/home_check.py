@@ -27,7 +27,7 @@ def refuse_damage(lakehouse: Lakehouse, use_case: UseCase) -> None:
     Of a warehouse in an object store the files are not asked for.
     Raises HomeDamaged with all findings.
     """
-    quick = () if "://" in lakehouse.warehouse else table_files.check_tables(lakehouse, use_case.name, deep=False)
+    quick = () if "://" in lakehouse.warehouse else table_files.check_tables(lakehouse, use_case, deep=False)
     of_models = () if use_case.problem is None else models.check_before_run(lakehouse.settings, use_case)
     if found := list(chain(quick, of_models)):
         raise HomeDamaged(found)

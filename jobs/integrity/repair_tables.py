@@ -85,7 +85,7 @@ def rebuilt_by_a_run(lakehouse: Lakehouse, use_case: UseCase, table: str) -> lis
     """What a run needs set aside to make a table again: that table; for a raw one, all that count its loads."""
     if kind_of(table, use_case) == "derived":
         return [table]
-    tables = (other for other in find_tables(lakehouse.warehouse) if belongs(other, use_case.name))
+    tables = (other for other in find_tables(lakehouse.warehouse) if belongs(other, use_case))
     return [other for other in tables if kind_of(other, use_case) != "recorded"]
 
 

@@ -24,6 +24,7 @@ from jobs.lakehouse.table_log import find_tables, located
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings
 from jobs.state_files import read_memory, replace_json
+from jobs.use_case import UseCase
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,16 @@ class DamagedFile:
     """Rows that it held, by the log."""
 
 
-def check_tables(lakehouse: Lakehouse, prefix: str = "", deep: bool = True) -> Iterator[Finding]:
-    """Findings in all tables, or in those of the use case `prefix`; not `deep`: existence and sizes only."""
+def check_tables(lakehouse: Lakehouse, use_case: UseCase | None = None, deep: bool = True) -> Iterator[Finding]:
+    """Findings in all tables, or in those of one use case; not `deep`: existence and sizes only."""
     for table in find_tables(lakehouse.warehouse):
-        if belongs(table, prefix):
+        if use_case is None or belongs(table, use_case):
             yield from check_table(lakehouse, table, deep)
 
 
-def belongs(table: str, use_case: str) -> bool:
-    """Whether a table is of a use case; every table is of the empty name."""
-    schema = table.split(".")[0]
-    return not use_case or schema == use_case or schema.startswith(f"{use_case}_")
+def belongs(table: str, use_case: UseCase) -> bool:
+    """Whether a table `schema.name` is of a use case."""
+    return table.split(".")[0] in use_case.schemas
 
 
 def check_table(lakehouse: Lakehouse, table: str, deep: bool) -> Iterator[Finding]:

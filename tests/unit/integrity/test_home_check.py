@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -151,3 +152,12 @@ def test_a_run_that_meets_damage_says_so(own: Settings) -> None:
     with pytest.raises(HomeDamaged, match=r"evergreen repair table fraud_raw\.transactions") as raised:
         run_command.run(own, USE_CASE, {}, None, NIGHT, show=False)
     assert len(raised.value.findings) == 2
+
+
+def test_damage_of_a_use_case_whose_name_begins_alike_is_not_ours(own: Settings) -> None:
+    other = Path(own.warehouse, "fraud_x_raw")
+    shutil.copytree(Path(own.warehouse, "fraud_raw"), other)
+    next(file for file in (other / "transactions").rglob("*.parquet")).unlink()
+    home_check.refuse_damage(attach(own), USE_CASE)
+    with pytest.raises(HomeDamaged, match="fraud_x_raw"):
+        home_check.refuse_damage(attach(own), replace(USE_CASE, name="fraud_x"))

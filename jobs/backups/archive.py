@@ -88,12 +88,20 @@ def created(path: Path) -> Iterator[Writer]:
                 yield Writer(archive)
             stream.flush()
             os.fsync(stream.fileno())
-        try:
-            os.link(name, path)  # refuses, unlike a rename, what came there meanwhile
-        except FileExistsError:
-            _refuse_present(path)
+        _put(Path(name), path)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _put(whole: Path, path: Path) -> None:
+    """Give a file the name `path`. Raises BackupError if something came there meanwhile."""
+    try:
+        os.link(whole, path)  # refuses it, unlike a rename
+    except FileExistsError:
+        _refuse_present(path)
+    except OSError:  # memory sticks, and some servers, know no second name of a file
+        _refuse_present(path)
+        whole.rename(path)
 
 
 def _refuse_present(path: Path) -> None:

@@ -6,6 +6,7 @@ lies outside the home (PostgreSQL, an object store) is not in the archive, excep
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -29,8 +30,8 @@ from jobs.settings import Settings
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-LEFT_OUT = ("locks", "engine", "state", "warehouse")
-"""Folders of the home that are of a process, or that are written otherwise."""
+LEFT_OUT = ("locks", "engine", "cache", "spark", "state", "warehouse")
+"""Folders of the home that are of a process, are fetched again (`evergreen spark`), or are written otherwise."""
 SIDECARS = ("-wal", "-shm", "-journal", ".tmp")
 SQLITE = b"SQLite format 3\0"
 
@@ -54,7 +55,7 @@ def write(settings: Settings, path: Path, now: datetime) -> Backup:
     home = settings.home
     if not home.is_dir() or not any(home.iterdir()):
         raise BackupError(f"{home}: expected a home, found none; set EVERGREEN_HOME to the one to back up")
-    if path.absolute().is_relative_to(home):
+    if path.resolve().is_relative_to(home.resolve()):
         raise BackupError(f"{path}: expected a file outside the home, found one in {home}; name another place")
     with archive.created(path) as writer, tempfile.TemporaryDirectory(dir=path.absolute().parent) as scratch:
         at = moment.taken(settings, Path(scratch))
@@ -114,7 +115,7 @@ def _add_table(writer: Writer, lakehouse: Lakehouse, table: str, version: int) -
             "see `evergreen doctor` if it is missing still"
         ) from error
     for name in sorted(_named(log) - needed):
-        if (folder / name).is_file():  # of an older version, and not removed yet
+        with contextlib.suppress(FileNotFoundError):  # of an older version, and perhaps removed
             writer.add(_member(table, name), folder / name)
 
 
@@ -131,7 +132,7 @@ def _named(log: list[Path]) -> set[str]:
     added = set()
     for entry in log:
         if entry.suffix == ".json":
-            actions = (json.loads(line) for line in entry.read_text().splitlines() if line)
+            actions = (json.loads(line) for line in entry.read_bytes().split(b"\n") if line)
             added |= {unquote(action["add"]["path"]) for action in actions if "add" in action}
     return {name for name in added if archive.harmless(f"home/{name}")}
 

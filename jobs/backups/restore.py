@@ -41,12 +41,13 @@ def restore(path: Path, home: Path) -> Restored:
         raise BackupError(f"{home}: expected no home yet, found one; set EVERGREEN_HOME to a new folder")
     with archive.opened(path) as reader:
         home_version.checked(str(path), int(reader.about["home_version"]))
-        home.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{home.name}.", suffix=".restoring"))
+        place = home.resolve()  # a home may be known by the name of a link to it
+        place.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.", suffix=".restoring"))
         try:
             restored = _extract(reader, beside, home)
             beside.chmod(int(reader.about["home_mode"]) & 0o777)
-            os.rename(beside, home)
+            os.rename(beside, place)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
         return restored

@@ -109,6 +109,43 @@ def test_a_backup_lies_outside_the_home(own: Settings) -> None:
         backup.write(own, own.home / "b.tar", NOW)
 
 
+def test_a_backup_lies_outside_the_home_by_its_other_name(own: Settings) -> None:
+    assert own.home.is_symlink(), "expected a home that is known by the name of a link"
+    with pytest.raises(BackupError, match="expected a file outside the home"):
+        backup.write(own, own.home.resolve() / "b.tar", NOW)
+
+
+def test_a_home_of_any_name_is_restored(file: Path, tmp_path: Path) -> None:
+    made = settings.load({"EVERGREEN_HOME": str(tmp_path / "another home")})
+    restore(file, made.home)
+    assert _rows(made, "second") == [0, 1, 2]
+    assert (tmp_path / "another home" / "ledger.sqlite").exists()
+    assert made.home.is_symlink()
+
+
+def test_what_is_fetched_again_is_left_out(own: Settings, tmp_path: Path) -> None:
+    for name in ("cache/jars/spark.jar", "spark/spark.log", "serving/online/fraud/current.json"):
+        (own.home / name).parent.mkdir(parents=True)
+        (own.home / name).touch()
+    backup.write(own, tmp_path / "b.tar", NOW)
+    with archive.opened(tmp_path / "b.tar") as reader:
+        files = {name for name in reader.files if name.startswith(("home/cache", "home/spark", "home/serving"))}
+    assert files == {"home/serving/online/fraud/current.json"}
+
+
+def test_a_place_without_hard_links_takes_a_backup(
+    own: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    backup.write(own, tmp_path / "b.tar", NOW)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a home", "b.tar", "given"]
+    with pytest.raises(BackupError, match="expected no file of this name, found one"):
+        archive._put(tmp_path / "given" / "t.csv", tmp_path / "b.tar")
+
+
 def test_a_home_that_exists_stays_as_it_is(own: Settings, file: Path) -> None:
     with pytest.raises(BackupError, match="expected no home yet, found one"):
         restore(file, own.home)

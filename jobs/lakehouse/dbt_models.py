@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -15,14 +14,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pyarrow import fs
-
 from jobs.errors import EvergreenError
 from jobs.lakehouse import engine
 from jobs.lakehouse.session_catalog import forget_unmade
+from jobs.lakehouse.table_log import located
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings, exported
-from jobs.state_files import read_memory, replace_json
+from jobs.state_files import file_lock, read_memory, replace_bytes, replace_json
 from jobs.use_case import UseCase
 
 SCRATCH = "_merge"
@@ -184,7 +182,7 @@ def session(lakehouse: Lakehouse, use_case: UseCase) -> Iterator[None]:
         try:
             yield
         finally:
-            _sweep(f"{lakehouse.warehouse.rstrip('/')}/{SCRATCH}")
+            _sweep(f"{lakehouse.warehouse.rstrip('/')}/{SCRATCH}/{use_case.name}")
 
 
 @contextlib.contextmanager
@@ -198,12 +196,9 @@ def _log_closed() -> Iterator[None]:
 
 
 def _sweep(folder: str) -> None:
-    """Empty what `macros/merge.sql` wrote down."""
-    if "://" not in folder:
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    store, path = fs.FileSystem.from_uri(folder)
-    with contextlib.suppress(FileNotFoundError):
+    """Remove what `macros/merge.sql` wrote down for one use case; another one's dbt may be at work."""
+    store, path = located(folder)
+    with contextlib.suppress(OSError):  # nothing was written, or the next sweep removes it
         store.delete_dir(path)
 
 
@@ -222,8 +217,15 @@ def manifest(settings: Settings) -> Path:
     does not parse.
     """
     parsed = settings.home / "dbt" / f"manifest-{fingerprint(settings.dbt_project)}.json"
-    if parsed.exists():
-        return parsed
+    if not parsed.exists():
+        # Webserver and daemon load the code at the same moment; dbt would write into one folder for both.
+        with file_lock(settings.home / "locks" / "dbt_parse.lock"):
+            if not parsed.exists():
+                _parse(settings, parsed)
+    return parsed
+
+
+def _parse(settings: Settings, parsed: Path) -> None:
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
@@ -233,6 +235,5 @@ def manifest(settings: Settings) -> Path:
     if not result.success:
         raise DbtProjectError(f"dbt parse failed: {result.exception or 'see ' + str(target / 'dbt.log')}")
     assert isinstance(result.result, Manifest)
-    parsed.with_suffix(".msgpack").write_bytes(result.result.to_msgpack())
+    replace_bytes(parsed.with_suffix(".msgpack"), result.result.to_msgpack())
     (target / "manifest.json").replace(parsed)
-    return parsed

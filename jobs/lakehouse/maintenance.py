@@ -10,7 +10,7 @@ from datetime import timedelta
 from pyarrow import fs
 
 from jobs.lakehouse.commit_state import keeping
-from jobs.lakehouse.table_log import find_tables
+from jobs.lakehouse.table_log import find_tables, located
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger.pins import pinned
 from jobs.use_case import UseCase
@@ -62,7 +62,7 @@ def maintain(lakehouse: Lakehouse, table: str, retain_hours: float) -> Maintaine
 
 def _expire_log(path: str, first_needed: int, retention: timedelta) -> int:
     """Remove log entries older than the retention that no needed version (they have checkpoints) is read from."""
-    store, root = fs.FileSystem.from_uri(path) if "://" in path else (fs.LocalFileSystem(), path)
+    store, root = located(path)
     entries = store.get_file_info(fs.FileSelector(f"{root}/_delta_log"))
     newest = max((e.mtime for e in entries if e.mtime), default=None)
     expired = [

@@ -14,7 +14,6 @@ from urllib.parse import unquote
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from pyarrow import fs
 
 from jobs.errors import EvergreenError
 from jobs.lakehouse import arrow_writer, engine, file_statistics, table_log
@@ -155,8 +154,7 @@ class Lakehouse:
         """The first rows of one data file of a table, without its partition columns."""
         from pyarrow import dataset  # imports pandas
 
-        where = self.path(table)
-        store, folder = fs.FileSystem.from_uri(where) if "://" in where else (fs.LocalFileSystem(), where)
+        store, folder = table_log.located(self.path(table))
         return dataset.dataset(f"{folder}/{unquote(file)}", format="parquet", filesystem=store).head(rows)
 
     def schema(self, table: str, version: int | None = None) -> pa.Schema:

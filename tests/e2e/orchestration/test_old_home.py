@@ -106,3 +106,8 @@ def test_a_new_candidate_is_judged_against_the_old_champion(night: Night) -> Non
         result = resolved.execute_in_process(instance=instance, tags=tags, raise_on_error=True)
     evaluation = result.asset_materializations_for_node("fraud__promotion__evaluation")[0].metadata
     assert (evaluation["candidate"].value, evaluation["champion"].value) == ("version 2", "version 1")
+
+
+def test_nothing_is_left_of_what_dbt_merged_from(night: Night) -> None:
+    assert night.outcome.success
+    assert not [path for path in (night.settings.home / "warehouse" / "_merge").rglob("*") if path.is_file()]

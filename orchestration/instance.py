@@ -55,7 +55,7 @@ def home(settings: Settings) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "dagster.yaml"
     if not configuration.exists():
-        configuration.write_text(with_history(CONFIGURATION, settings.home))
+        replace_bytes(configuration, with_history(CONFIGURATION, settings.home).encode())
         home_version.upgrade(settings)
     _tag_queued_runs(configuration)
     return folder

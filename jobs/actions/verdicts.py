@@ -25,6 +25,7 @@ from jobs.ingest.readers import KNOWN_AT
 from jobs.ingest.registered_inputs import InputError, Inputs
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings
+from jobs.state_files import replace_bytes
 from jobs.times import end_of
 from jobs.use_case import Source, UseCase
 
@@ -53,7 +54,7 @@ def register(settings: Settings, use_case: UseCase, file: Path, now: datetime) -
         _check_events(settings, use_case, source, file, rows)
         text = _as_reports(rows, use_case, source, inputs)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        _keep(_folder(settings, use_case) / f"{digest}.csv", text)
+        replace_bytes(_folder(settings, use_case) / f"{digest}.csv", text.encode())
         registered_inputs.register(settings, use_case, joined(settings, use_case, inputs))
     return len(rows)
 
@@ -198,14 +199,6 @@ def _as_reports(rows: list[ReviewVerdict], use_case: UseCase, source: Source, in
         values = (identifier, str(positive).lower(), f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z")
         writer.writerow([values[place] for _, place in columns])
     return out.getvalue()
-
-
-def _keep(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def _folder(settings: Settings, use_case: UseCase) -> Path:

@@ -43,6 +43,6 @@ def test_files_that_differ_in_their_ending_only_are_left_alone(tmp_path: Path) -
 
 def test_what_cannot_be_put_in_its_place_is_taken_away(tmp_path: Path) -> None:
     (tmp_path / "state.json").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(IsADirectoryError):
         replace_bytes(tmp_path / "state.json", b"{}")
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]

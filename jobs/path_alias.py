@@ -2,20 +2,22 @@
 
 Engines, delta-rs, dbt, SQLite, MLflow and Feast take paths apart as URLs, patterns or SQL, each in its own way: what
 one of them quoted twice was written beside the folder. No library sees such a name; it sees a link without one.
+delta-rs follows links, and cannot write below some names: a folder of such a name becomes a link to a plain one.
 """
 
 import contextlib
 import hashlib
 import os
 import re
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 PLAIN = re.compile(r"[A-Za-z0-9._/-]+")
 """Paths that are the same as text, in a URL, in a pattern and in SQL."""
-REFUSED = "#?%[]^|\\"
-"""Letters that delta-rs, which follows links, cannot write below."""
+UNWRITABLE = re.compile(r"%[0-9A-Fa-f]{2}|[][#?^|\\]")
+"""Parts of the real path of a table at which delta-rs reads no log or no history, or cannot write."""
 
 
 def plain(folder: Path) -> Path:
@@ -24,24 +26,54 @@ def plain(folder: Path) -> Path:
     Raises ValueError, before anything is written, if its name cannot be used.
     """
     real = os.path.realpath(folder)
-    if letters := sorted(set(real) & set(REFUSED)):
-        raise ValueError(f"found {real!r}, with {' '.join(letters)} in its name")
-    if PLAIN.fullmatch(str(folder)) and PLAIN.fullmatch(real):
-        return folder
+    if UNWRITABLE.search(real):
+        real = _kept_elsewhere(Path(real))
+    if PLAIN.fullmatch(real):
+        return folder if PLAIN.fullmatch(str(folder)) else Path(real)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        Path(real).mkdir(parents=True, exist_ok=True)
         return _link(real)
     except OSError as error:
         raise ValueError(f"found {str(folder)!r}, to which no link can be made ({error.strerror})") from None
 
 
-def aliased(path: str) -> bool:
-    """Whether a path is known by the name of a link: on this machine only."""
-    return Path(path).is_relative_to(_links())
+def only_here(path: str) -> bool:
+    """Whether a path is known to this machine only: that of a link, or of a folder that lies elsewhere than named."""
+    return any(Path(path).is_relative_to(place) for place in (*_caches(), *_stores()))
+
+
+def _kept_elsewhere(named: Path) -> str:
+    """Makes `named`, the real path of a folder that is new or empty, a link; returns the folder that it leads to."""
+    found = f"found {str(named)!r}, below which delta-rs cannot write"
+    stores = next((place for place in _stores() if not UNWRITABLE.search(os.path.realpath(place))), None)
+    if stores is None:
+        raise ValueError(f"{found}, and no folder of your own that it could be a link to")
+    if named.exists() and any(named.iterdir()):
+        raise ValueError(f"{found}, and which is not empty")
+    store = stores / secrets.token_hex(8)
+    try:
+        store.mkdir(parents=True)
+        _replace_by_link(named, store)
+    except OSError as error:
+        raise ValueError(f"{found}, and which cannot become a link ({error.strerror})") from None
+    finally:
+        if (kept := os.path.realpath(named)) != os.path.realpath(store):
+            with contextlib.suppress(OSError):
+                store.rmdir()
+    return kept
+
+
+def _replace_by_link(folder: Path, store: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.is_dir():
+        store.chmod(folder.stat().st_mode & 0o777)
+        folder.rmdir()
+    with contextlib.suppress(FileExistsError):  # another process was first
+        folder.symlink_to(store)
 
 
 def _link(real: str) -> Path:
-    links = _links()
+    links = _cache()
     links.mkdir(mode=0o700, parents=True, exist_ok=True)
     if links.stat().st_uid != os.getuid():
         raise PermissionError(0, f"{links} is another user's")
@@ -51,12 +83,17 @@ def _link(real: str) -> Path:
     return link
 
 
-def _links() -> Path:
-    return next(folder for folder in _places() if PLAIN.fullmatch(os.path.realpath(folder)))
+def _cache() -> Path:
+    return next(folder for folder in _caches() if PLAIN.fullmatch(os.path.realpath(folder)))
 
 
-def _places() -> Iterator[Path]:
+def _caches() -> Iterator[Path]:
     with contextlib.suppress(RuntimeError):  # no such user
         yield Path.home() / ".cache" / "evergreen" / "folders"
     for temporary in (tempfile.gettempdir(), "/tmp"):
         yield Path(temporary) / f"evergreen-folders-{os.getuid()}"
+
+
+def _stores() -> Iterator[Path]:
+    with contextlib.suppress(RuntimeError):  # no such user
+        yield Path.home() / ".local" / "share" / "evergreen" / "folders"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from jobs.errors import Invalid
-from jobs.path_alias import aliased
+from jobs.path_alias import only_here
 from jobs.secret import Secret, Url, WebhookUrl
 from jobs.setting_values import Variable, choice, folder, home, number, url, warehouse
 
@@ -155,10 +155,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     texts = {"EVERGREEN_HOME": ".evergreen"} | {name: text for name, text in env.items() if text}
     found = Settings(**{each.field: each.value(texts[each.name]) for each in VARIABLES if each.name in texts})
     remote = found.spark_remote and found.spark_remote.parts.hostname not in LOOPBACK
-    if remote and "://" not in found.warehouse and aliased(found.warehouse):
+    if remote and "://" not in found.warehouse and only_here(found.warehouse):
+        named = texts.get("EVERGREEN_WAREHOUSE", texts["EVERGREEN_HOME"])
         raise Invalid(
             "EVERGREEN_WAREHOUSE: expected a path of a-z, A-Z, 0-9 and ._/- for the cluster of SPARK_REMOTE, "
-            f"found {os.path.realpath(found.warehouse)!r}; name another folder, or unset SPARK_REMOTE"
+            f"found {named!r}; name another folder, or unset SPARK_REMOTE"
         )
     return found
 

@@ -13,7 +13,7 @@ from jobs.settings import Settings
 
 RunHere = Callable[[Settings, list[str]], int]
 Rows = Mapping[str, list[tuple[Any, ...]]]
-NASTY = 'it\'s "my" *{hôme} e\u0301日 $HOME ~&+;,=@!(x)`<y>'
+NASTY = 'it\'s "my" *{hôme} e\u0301日 $HOME 50% ~&+;,=@!(x)`<y>'
 
 
 @pytest.fixture

@@ -52,8 +52,9 @@ def _rows(own: Settings, table: str, version: int | None = None) -> list[int]:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Settings:
+def own(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A home with two tables, a decision, a registered file outside of it and one in it."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("user")))
     made = settings.load({"EVERGREEN_HOME": str(tmp_path / "a home")})
     for value in range(3):
         _append(made, "first", value)
@@ -104,9 +105,18 @@ def test_a_file_that_exists_stays_as_it_is(own: Settings, tmp_path: Path) -> Non
     assert (tmp_path / "mine").read_text() == "mine"
 
 
-def test_a_backup_lies_outside_the_home(own: Settings) -> None:
-    with pytest.raises(BackupError, match="expected a file outside the home"):
-        backup.write(own, own.home / "b.tar", NOW)
+@pytest.mark.parametrize("name", ["another home", "[my]%20home"])
+def test_a_home_of_any_name_comes_back(file: Path, tmp_path: Path, name: str) -> None:
+    made = settings.load({"EVERGREEN_HOME": str(tmp_path / name)})
+    restore(file, made.home)
+    assert _rows(made, "first") == [0, 1, 2]
+    assert (tmp_path / name / "warehouse" / "fraud" / "first").is_dir()
+
+
+def test_a_backup_lies_outside_the_home(own: Settings, tmp_path: Path) -> None:
+    for name in (own.home / "b.tar", tmp_path / "a home" / "b.tar"):
+        with pytest.raises(BackupError, match="expected a file outside the home"):
+            backup.write(own, name, NOW)
 
 
 def test_a_backup_lies_outside_the_home_by_its_other_name(own: Settings) -> None:

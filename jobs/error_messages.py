@@ -171,7 +171,8 @@ def _of_engine(error: BaseException) -> str | None:
 
 
 _LIBRARIES: dict[str, Callable[[BaseException], str | None]] = {
-    "sqlite3": _of_database, "sqlalchemy": _of_database, "psycopg": _of_database, "adbc_driver_manager": _of_database,
+    "sqlite3": _of_database, "sqlalchemy": _of_database, "psycopg": _of_database,
+    "psycopg2": _of_database, "adbc_driver_manager": _of_database,
     "deltalake": _of_table, "_internal": _of_table, "pyarrow": _of_table, "polars": _of_table,
     "pyspark": _of_engine, "grpc": _of_engine,
 }  # fmt: skip

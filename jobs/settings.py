@@ -19,6 +19,7 @@ Severity = Literal["warning", "error"]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 Switch = Literal["on", "off"]
 POSTGRESQL = ("postgresql", "postgres")
+DAGSTER_VARIABLE = "EVERGREEN_DAGSTER"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -37,6 +38,8 @@ class Settings:
     """`postgresql://user@host/database` for the table of nightly predictions; None means SQLite under `home`."""
     ledger_url: Url | None = None
     """`postgresql://user@host/database` for the ledger of decisions and pins; None means SQLite under `home`."""
+    dagster_url: Url | None = None
+    """`postgresql://user@host/database` for Dagster's runs, events and schedules; None means SQLite under `home`."""
     engine_idle_seconds: float = 900.0
     """The embedded engine ends itself after this long without a connected client."""
     schedules: Switch = "off"
@@ -67,11 +70,18 @@ class Settings:
 
     @property
     def tracking_url(self) -> Url:
+        if self.tracking and self.tracking.parts.scheme == "postgres":
+            return self.tracking.with_scheme("postgresql")  # which is what MLflow calls it
         return self.tracking or Url(f"sqlite:///{self.home}/tracking/mlflow.db")
 
     @property
     def dagster_home(self) -> Path:
         return self.home / "dagster"
+
+    @property
+    def dagster_database(self) -> str | None:
+        """`dagster_url` with its password, for the environment of Dagster's processes; None means SQLite."""
+        return self.dagster_url.with_scheme("postgresql").reveal() if self.dagster_url else None
 
     @property
     def predictions(self) -> str:
@@ -104,6 +114,7 @@ VARIABLES = (
     ),
     Variable("EVERGREEN_PREDICTIONS", "predictions_url", _DATABASE, url(*POSTGRESQL), "SQLite in the home"),
     Variable("EVERGREEN_LEDGER", "ledger_url", _DATABASE, url(*POSTGRESQL), "SQLite in the home"),
+    Variable(DAGSTER_VARIABLE, "dagster_url", _DATABASE, url(*POSTGRESQL), "SQLite in the home"),
     Variable(
         "EVERGREEN_TRACKING", "tracking", "the URL of an MLflow server (http, https) or of its database",
         url("http", "https", "sqlite", *POSTGRESQL, "mysql", "mssql", "file", host=False), "SQLite in the home",
@@ -154,6 +165,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environ is None else environ
     texts = {"EVERGREEN_HOME": ".evergreen"} | {name: text for name, text in env.items() if text}
     found = Settings(**{each.field: each.value(texts[each.name]) for each in VARIABLES if each.name in texts})
+    _require_own_databases(found)
     remote = found.spark_remote and found.spark_remote.parts.hostname not in LOOPBACK
     if remote and "://" not in found.warehouse and only_here(found.warehouse):
         named = texts.get("EVERGREEN_WAREHOUSE", texts["EVERGREEN_HOME"])
@@ -162,6 +174,23 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             f"found {named!r}; name another folder, or unset SPARK_REMOTE"
         )
     return found
+
+
+def _require_own_databases(settings: Settings) -> None:
+    """Dagster, MLflow and Optuna each number the version of a database in the same table."""
+    urls = {"EVERGREEN_TRACKING": settings.tracking, "EVERGREEN_TUNING": settings.tuning_url}
+    named: dict[tuple[object, ...], str] = {}
+    for name, own in {DAGSTER_VARIABLE: settings.dagster_url, **urls}.items():
+        if own is None or not own.parts.hostname or own.parts.scheme in ("http", "https"):
+            continue
+        parts = own.parts
+        database = (parts.hostname, parts.port, parts.path, parts.query)
+        if database in named:
+            raise Invalid(
+                f"{name}: expected a database of its own, found that of {named[database]}, {own}; name another one "
+                "(the same server may hold both)"
+            )
+        named[database] = name
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """The Dagster instance of a home: its dagster.yaml, and what killed runs left behind."""
 
 import os
-import re
 from pathlib import Path
 
 import dagster as dg
@@ -10,62 +9,31 @@ from dagster import DagsterRunStatus, RunsFilter
 from yaml import YAMLError
 
 from jobs import home_version
+from jobs.error_messages import in_words
 from jobs.errors import Invalid
-from jobs.settings import Settings
-from jobs.state_files import replace_bytes
-from orchestration.relocation import settle, with_history
+from jobs.settings import DAGSTER_VARIABLE, Settings, exported
+from orchestration import dagster_yaml
+from orchestration.event_log import BATCH_SIZE
+from orchestration.relocation import settle
 
 PROCESS_TAG = "evergreen/process"
-CONFIGURATION = """\
-# Written by Evergreen at the first run; yours to change.
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-event_log_storage:
-  module: orchestration.event_log
-  class: BatchingSqliteEventLogStorage
-  config: {base_dir: /dagster/history/runs}
-run_coordinator:
-  module: orchestration.run_queue
-  class: UseCaseRunCoordinator
-concurrency:
-  runs:
-    # Two runs of one use case would write the same tables: one at a time.
-    tag_concurrency_limits:
-      - key: use_case
-        value: {applyLimitPerUniqueValue: true}
-        limit: 1
-# The daemon of `evergreen ui` tells which assets are older than their freshness policy allows.
-freshness:
-  enabled: true
-# A killed run would stay STARTED for ever.
-run_monitoring:
-  enabled: true
-"""
-UNTAGGED_QUEUE = re.compile(r"module: dagster\.(?:_?core)\.run_coordinator\n(\s+)class: QueuedRunCoordinator\b")
-"""What a home made before runs were tagged in the queue has in its place."""
+CONNECT_SECONDS = 10
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """The environment of Dagster's processes for a home."""
+    own = {"EVERGREEN_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
+    database = {DAGSTER_VARIABLE: settings.dagster_database} if settings.dagster_database else {}
+    return {**own, **database, "DAGSTER_EVENT_BATCH_SIZE": str(BATCH_SIZE)}
 
 
 def home(settings: Settings) -> Path:
     """Dagster's folder with its configuration; both are created if they are missing."""
     home_version.upgrade(settings)
     settle(settings)
-    folder = settings.dagster_home
-    folder.mkdir(parents=True, exist_ok=True)
-    configuration = folder / "dagster.yaml"
-    if not configuration.exists():
-        replace_bytes(configuration, with_history(CONFIGURATION, settings.home).encode())
-        home_version.upgrade(settings)
-    _tag_queued_runs(configuration)
-    return folder
-
-
-def _tag_queued_runs(configuration: Path) -> None:
-    found = configuration.read_text(errors="replace")
-    ours = UNTAGGED_QUEUE.sub(r"module: orchestration.run_queue\n\1class: UseCaseRunCoordinator", found)
-    if ours != found:
-        replace_bytes(configuration, ours.encode())
+    dagster_yaml.write(settings)
+    home_version.upgrade(settings)
+    return settings.dagster_home
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
@@ -77,14 +45,37 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
 
 def from_configuration(settings: Settings) -> dg.DagsterInstance:
-    """The instance that the dagster.yaml of a home describes. Raises Invalid if that is no configuration."""
-    folder = settings.dagster_home
+    """The instance that the dagster.yaml of a home describes. Raises Invalid if that is no configuration, or the
+    database that it names does not answer."""
+    configuration = settings.dagster_home / "dagster.yaml"
+    _require_database(settings, configuration)
     try:
-        return dg.DagsterInstance.from_config(str(folder))
+        with exported(**variables(settings)):
+            return dg.DagsterInstance.from_config(str(settings.dagster_home))
     except (dg.DagsterError, YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise Invalid(
-            f"{folder / 'dagster.yaml'}: expected a configuration of Dagster, found something else; correct it, or "
+            f"{configuration}: expected a configuration of Dagster, found something else; correct it, or "
             "remove it: the next run writes it anew"
+        ) from error
+
+
+def _require_database(settings: Settings, configuration: Path) -> None:
+    """Dagster itself would try for a long time, and say so in its own words."""
+    if settings.dagster_url is None:
+        if dagster_yaml.is_in_postgresql(configuration.read_text(errors="replace")):
+            raise Invalid(
+                f"{DAGSTER_VARIABLE}: expected the URL of the database that has the runs of {settings.home}, found it "
+                f"unset; set it, or remove {configuration} to begin an empty history in SQLite"
+            )
+        return
+    import psycopg
+
+    try:
+        psycopg.connect(settings.dagster_database or "", connect_timeout=CONNECT_SECONDS).close()
+    except psycopg.Error as error:
+        raise Invalid(
+            f"{DAGSTER_VARIABLE}: expected PostgreSQL to answer at {settings.dagster_url}, found {in_words(error)}; "
+            "start it, or correct the URL"
         ) from error
 
 

@@ -11,16 +11,19 @@ from pathlib import Path
 from jobs.settings import Settings
 from jobs.state_files import file_lock, replace_bytes
 
-HISTORY = re.compile(r'base_dir: ("?)(?P<home>.*?)/dagster/history/runs\1')
+HISTORY = re.compile(r'base_dir: ("?)(?P<home>.*?)(?P<place>/dagster(?:/history/runs)?)\1(?=[\s},]|$)')
 """The line of `dagster.yaml` that names the home: the last one to be written anew, so a killed run starts again."""
 ARTIFACTS = (("experiments", "artifact_location"), ("runs", "artifact_uri"))
 """Columns of MLflow's database that hold the URL of a folder."""
 
 
 def with_history(configuration: str, home: Path) -> str:
-    """The text of a `dagster.yaml` whose event log lies in `home`, unless it lies outside of any home."""
-    own = json.dumps(f"{home}/dagster/history/runs", ensure_ascii=False)
-    return HISTORY.sub(lambda _: f"base_dir: {own}", configuration)
+    """The text of a `dagster.yaml` whose files lie in `home`, unless they lie outside of any home."""
+
+    def own(found: re.Match[str]) -> str:
+        return "base_dir: " + json.dumps(f"{home}{found['place']}", ensure_ascii=False)
+
+    return HISTORY.sub(own, configuration)
 
 
 def settle(settings: Settings) -> None:

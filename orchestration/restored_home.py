@@ -18,8 +18,8 @@ def make_own(settings: Settings) -> list[str]:
     that was backed up. Returns their ids."""
     settle(settings)
     home_version.upgrade(settings)
-    if not (settings.dagster_home / "dagster.yaml").exists():
-        return []
+    if settings.dagster_url or not (settings.dagster_home / "dagster.yaml").exists():
+        return []  # a database is not in a backup: the runs that it has are those of now
     with open_instance(settings) as instance:
         runs = instance.get_runs(RunsFilter(statuses=UNDER_WAY))
         for run in runs:

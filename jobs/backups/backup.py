@@ -186,7 +186,8 @@ def _is_sqlite(path: Path) -> bool:
 def _outside(settings: Settings) -> list[str]:
     urls = {
         "EVERGREEN_WAREHOUSE": settings.warehouse_url, "EVERGREEN_LEDGER": settings.ledger_url,
-        "EVERGREEN_TRACKING": settings.tracking, "EVERGREEN_PREDICTIONS": settings.predictions_url,
+        "EVERGREEN_TRACKING": settings.tracking, "EVERGREEN_DAGSTER": settings.dagster_url,
+        "EVERGREEN_PREDICTIONS": settings.predictions_url,
         "EVERGREEN_TUNING": settings.tuning_url, "EVERGREEN_ONLINE_STORE": settings.online_store_url,
     }  # fmt: skip
     return [name for name, url in urls.items() if url is not None]

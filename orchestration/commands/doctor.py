@@ -98,6 +98,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _engine(settings)
     yield _online_store(settings)
     yield _ledger(settings)
+    yield _runs(settings)
     yield _port(UI_PORT)
     yield _java()
     for program, package, use in (
@@ -150,6 +151,11 @@ def _online_store(settings: Settings) -> Check:
 def _ledger(settings: Settings) -> Check:
     mend = "start PostgreSQL, or unset EVERGREEN_LEDGER for SQLite"
     return _server("ledger", "PostgreSQL", settings.ledger_url, 5432, mend)
+
+
+def _runs(settings: Settings) -> Check:
+    mend = "start PostgreSQL, or correct EVERGREEN_DAGSTER"
+    return _server("runs and events", "PostgreSQL", settings.dagster_url, 5432, mend)
 
 
 def _server(name: str, product: str, url: Url | None, port: int, mend: str) -> Check:

@@ -17,7 +17,7 @@ from jobs import settings
 from jobs.problem import Family
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD, PROBLEM
-from orchestration.instance import CONFIGURATION
+from orchestration.dagster_yaml import CONFIGURATION
 from orchestration.relocation import settle, with_history
 
 ARCHIVE = Path(__file__).with_name("old_home.tar.xz")

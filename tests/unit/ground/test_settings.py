@@ -1,5 +1,6 @@
 import dataclasses
 import re
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,7 @@ def test_settings_show_no_secret() -> None:
     given |= {
         "SPARK_REMOTE": "sc://host/;token=c4n4ry", "EVERGREEN_ONLINE_STORE": "redis://:c4n4ry@host",
         "EVERGREEN_LEDGER": "postgresql://u:c4n4ry@host/x", "EVERGREEN_PREDICTIONS": "postgres://u:c4n4ry@host/x",
+        "EVERGREEN_DAGSTER": "postgresql://u:c4n4ry@host/y",
         "EVERGREEN_TUNING": "postgresql://u:c4n4ry@host/x", "EVERGREEN_ALERT_WEBHOOK_SECRET": "c4n4ry",
         "EVERGREEN_ALERT_EMAIL": "smtp://u:c4n4ry@host/?from=a@b.org&to=c@d.org",
         "EVERGREEN_TRACKING": "https://u:c4n4ry@host/x", "EVERGREEN_WAREHOUSE": "s3://bucket/x",
@@ -80,9 +82,24 @@ def test_settings_show_no_secret() -> None:
     assert CANARY not in f"{found} {found!r} {vars(found)} {found.predictions} {found.tracking_url}"
     assert CANARY not in str(dataclasses.asdict(found))
     secrets = [value for value in vars(found).values() if isinstance(value, Secret)]
-    assert len(secrets) == 9 and all(CANARY in value.reveal() for value in secrets)
+    assert len(secrets) == 10 and all(CANARY in value.reveal() for value in secrets)
 
 
 def test_the_page_of_settings_describes_each() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(), re.M)
     assert sorted(rows) == sorted(each.name for each in VARIABLES)
+
+
+def test_libraries_that_number_their_tables_alike_share_no_database() -> None:
+    url = "postgresql://me:c4n4ry@host/x"
+    for one, other in combinations(("EVERGREEN_DAGSTER", "EVERGREEN_TRACKING", "EVERGREEN_TUNING"), 2):
+        with pytest.raises(Invalid, match=rf"^{other}: expected a database of its own, found that of {one}") as refused:
+            settings.load({one: url, other: url.replace("postgresql", "postgres")})
+        assert CANARY not in str(refused.value)
+        settings.load({one: url, other: f"{url}2", "EVERGREEN_LEDGER": url})
+
+
+def test_drivers_get_the_scheme_that_they_know() -> None:
+    own = settings.load({"EVERGREEN_DAGSTER": "postgres://me@host/x", "EVERGREEN_TRACKING": "postgres://me@host/y"})
+    assert own.dagster_database == "postgresql://me@host/x"
+    assert own.tracking_url.reveal() == "postgresql://me@host/y"

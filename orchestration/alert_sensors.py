@@ -18,7 +18,7 @@ from jobs.settings import Settings
 from jobs.use_case import UseCase
 from orchestration import partitions, step_failures
 from orchestration.run_queue import writes
-from orchestration.sensors import NO_DATA
+from orchestration.ticks import NO_DATA, in_one_line
 
 Now = Callable[[], datetime]
 TICK_SECONDS = 300
@@ -45,6 +45,7 @@ def lateness(use_case: UseCase, settings: Settings, now: Now = utc_now) -> dg.Se
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Alerts when predictions miss their deadline or features are stale (docs/operation/alerts.md).",
     )
+    @in_one_line
     def look() -> dg.SkipReason:
         if registered_inputs.registered(settings, use_case) is None:
             # Notifications of other use cases, or of former input, may wait in a ledger.
@@ -72,6 +73,7 @@ def lateness(use_case: UseCase, settings: Settings, now: Now = utc_now) -> dg.Se
 def run_outcomes(use_case: UseCase, settings: Settings, now: Now = utc_now) -> list[dg.SensorDefinition]:
     """Alerts about a job whose last run failed, until one succeeds. Runs of `evergreen run` count as well."""
 
+    @in_one_line
     def follow(context: dg.RunStatusSensorContext) -> None:
         run = context.dagster_run
         if writes(run, use_case.name):

@@ -1,14 +1,21 @@
 """Jobs and schedules of a use case."""
 
+from datetime import UTC
+
 import dagster as dg
-from dagster._core.definitions.partitions.partitioned_schedule import UnresolvedPartitionedAssetScheduleDefinition
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.keys import Keys
+from jobs.ingest import registered_inputs
+from jobs.settings import Settings
 from jobs.use_case import UseCase
+from orchestration.due_days import HOUR, due
+from orchestration.instance import end_dead_runs
+from orchestration.ticks import NO_DATA, in_one_line
 
-HOUR = 2
-"""Hour of the day (UTC) at which the schedule of a use case starts its run."""
+ON = {"on": "RUNNING", "off": "STOPPED"}
+MISSED_TAG = "evergreen/missed_nights"
+"""Of a run that makes nights up: how many."""
 
 
 def lineage_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
@@ -48,14 +55,30 @@ def _evidence(use_case: UseCase) -> dg.AssetSelection:
     return evidence.upstream() & dg.AssetSelection.tag("use_case", use_case.name)
 
 
-def nightly(
-    use_case: UseCase, job: UnresolvedAssetJobDefinition, on: bool
-) -> UnresolvedPartitionedAssetScheduleDefinition | dg.ScheduleDefinition:
-    """Each night, the day that ended."""
-    return dg.build_schedule_from_partitioned_job(
-        job,
-        name=f"{use_case.name}_nightly",
-        default_status=dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED,
-        hour_of_day=HOUR,
-        description=f"The day that ended, every night at {HOUR}:00 UTC.",
+def nightly(settings: Settings, use_case: UseCase, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """Each night the day that ended, and the days before it that no run was for: in one run."""
+    name = f"{use_case.name}_nightly"
+
+    @dg.schedule(
+        name=name,
+        job=job,
+        cron_schedule=f"0 {HOUR} * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus(ON[settings.schedules]),
+        description=f"The day that ended, every night at {HOUR}:00 UTC, and the days of nights that were missed.",
     )
+    @in_one_line
+    def night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if registered_inputs.registered(settings, use_case) is None:
+            return NO_DATA
+        end_dead_runs(context.instance)
+        moment = context.scheduled_execution_time.astimezone(UTC)
+        days = due(settings, use_case, context.instance, moment)
+        if days is None:
+            return dg.SkipReason("the input is history, and an earlier run was for its last day")
+        tags = days.tags() | {"use_case": use_case.name}
+        if days.missed:
+            tags[MISSED_TAG] = str(days.missed)
+        return dg.RunRequest(run_key=f"{name} {moment:%Y-%m-%d}", tags=tags)
+
+    return night

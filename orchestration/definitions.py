@@ -77,7 +77,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
     watching = [*sensors.build(settings, use_case, watch, retrain), *alert_sensors.build(use_case, settings)]
     # A use case without a problem ends at its training set: there is nothing to monitor.
     jobs = [lineage, watch, retrain] if use_case.problem else [lineage]
-    return fresh, jobs, automation.nightly(use_case, lineage, settings.schedules == "on"), watching
+    return fresh, jobs, automation.nightly(settings, use_case, lineage), watching
 
 
 @dg.definitions

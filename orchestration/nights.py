@@ -17,7 +17,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from assets.run_context import AS_OF_TAG
 from jobs.settings import Settings
 from jobs.use_case import UseCase
-from orchestration.automation import HOUR
+from orchestration.due_days import last_night
 from orchestration.instance import PROCESS_TAG, from_configuration, is_alive
 
 SWITCHED_ON = (InstigatorStatus.RUNNING, InstigatorStatus.DECLARED_IN_CODE)
@@ -70,12 +70,8 @@ def next_run(settings: Settings, use_case: UseCase, now: datetime) -> NextRun:
     name = f"{use_case.name}_nightly"
     scheduled = any(state.instigator_name == name and state.status in SWITCHED_ON for state in states)
     heartbeats = {} if instance is None else instance.get_daemon_heartbeats()
-    return NextRun(scheduled, any(_is_recent(beat, now) for beat in heartbeats.values()), _next_night(now))
-
-
-def _next_night(now: datetime) -> datetime:
-    tonight = now.replace(hour=HOUR, minute=0, second=0, microsecond=0)
-    return tonight if tonight > now else tonight + timedelta(days=1)
+    following = last_night(now) + timedelta(days=1)
+    return NextRun(scheduled, any(_is_recent(beat, now) for beat in heartbeats.values()), following)
 
 
 def _instance(settings: Settings) -> dg.DagsterInstance | None:

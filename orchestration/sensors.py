@@ -7,7 +7,7 @@ work of one that was killed; run keys contain the versions of the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +25,7 @@ from jobs.settings import Settings
 from jobs.use_case import UseCase
 from orchestration import partitions
 from orchestration.instance import end_dead_runs
+from orchestration.ticks import NO_DATA, in_one_line
 
 SECONDS = 60
 ATTEMPTS = 3
@@ -35,9 +36,7 @@ FEWEST_NEW_REPORTS = 10
 """Evidence is measured again once at least this many reports are new."""
 KINDS = {"drift": ("drift",), "performance": ("concept", "performance")}
 """Sensor -> the alarms of the evidence that it reacts to."""
-NO_DATA = dg.SkipReason("no input is registered yet: `evergreen run` does it")
-"""What every sensor of a use case without data says, and does."""
-Answer = Iterator[dg.RunRequest | dg.SkipReason]
+Answer = dg.RunRequest | dg.SkipReason
 
 
 def build(
@@ -133,17 +132,16 @@ def _ground_truth(loop: _Loop) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="New reports: measures new evidence, and asks the policy about evidence without a decision.",
     )
+    @in_one_line
     def ground_truth(context: dg.SensorEvaluationContext) -> Answer:
         if loop.empty():
-            yield NO_DATA
-            return
+            return NO_DATA
         latest = decisions.latest(loop.settings, loop.use_case)
         if undone := loop.undone(context.instance, own):
-            yield undone
-        elif latest is None:
-            yield dg.SkipReason("no evidence yet: the first run of the lineage records it")
-        else:
-            yield loop.renewed(latest[1]) or loop.answer(context.instance, latest[0], own)
+            return undone
+        if latest is None:
+            return dg.SkipReason("no evidence yet: the first run of the lineage records it")
+        return loop.renewed(latest[1]) or loop.answer(context.instance, latest[0], own)
 
     return ground_truth
 
@@ -158,17 +156,16 @@ def _alarm(loop: _Loop, kind: str, tests: Sequence[str]) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Evidence that alarms ({', '.join(tests)}): asks the policy whether to train.",
     )
+    @in_one_line
     def alarm(context: dg.SensorEvaluationContext) -> Answer:
         if loop.empty():
-            yield NO_DATA
-            return
+            return NO_DATA
         latest = decisions.latest(loop.settings, loop.use_case)
         if undone := loop.undone(context.instance, own):
-            yield undone
-        elif latest is None or not set(latest[1].alarms) & set(tests):
-            yield dg.SkipReason("no alarm in the latest evidence" if latest else "no evidence yet")
-        else:
-            yield loop.answer(context.instance, latest[0], own)
+            return undone
+        if latest is None or not set(latest[1].alarms) & set(tests):
+            return dg.SkipReason("no alarm in the latest evidence" if latest else "no evidence yet")
+        return loop.answer(context.instance, latest[0], own)
 
     return alarm
 

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -30,6 +29,7 @@ from jobs import secret, settings
 from jobs.lakehouse import engine
 from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import Lakehouse, attach
+from jobs.loopback import free_port
 from jobs.secret import Url
 from jobs.settings import ROOT, Settings
 from tools.check_test_needs import postgres_program
@@ -125,9 +125,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def _start_postgresql() -> Server:
     control = postgres_program("pg_ctl")
     assert control, "PostgreSQL is missing: apt-get install postgresql"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = tempfile.mkdtemp()
     as_other: dict[str, Any] = {}
     if os.getuid() == 0:  # which PostgreSQL refuses to run as

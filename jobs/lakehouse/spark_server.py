@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.errors import Invalid
 from jobs.lakehouse.spark_environment import Prepared, SparkNotReady, prepare
+from jobs.loopback import ending_with_parent, free_port
 from jobs.settings import ROOT, Settings
 
 __all__ = ["QUICK_TO_WARM", "Prepared", "Running", "SparkNotReady", "SparkServer", "foreground", "prepare", "start"]
@@ -40,16 +42,6 @@ LAPTOP = {
 }
 QUICK_TO_WARM = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC"}
 """Options for a server that lives for minutes: the first statements take half the time, long ones more."""
-# Runs in the child before Spark does: the kernel then ends Spark with its parent, however that one dies. A parent that
-# ignores signals (in the background of a shell, say) has children that do, unless they ask for them.
-DIE_WITH_PARENT = """
-import ctypes, os, signal, sys
-signal.signal(signal.SIGTERM, signal.SIG_DFL)
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 @dataclass(frozen=True)
@@ -87,7 +79,10 @@ def start(
     The server ends with this process (on Linux with the calling thread: start it from one that lasts).
     Raises SparkNotReady if the port is taken or Spark does not come up.
     """
-    port = _free_port(port)
+    try:
+        port = free_port(port)
+    except Invalid as error:
+        raise SparkNotReady(str(error)) from error
     work = log_dir.absolute() / f"work-{port}"
     work.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -103,23 +98,13 @@ def start(
     log = log_dir.absolute() / "spark.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [str(prepared.python), "-c", DIE_WITH_PARENT, str(os.getpid()), *command, "spark-internal"],
+            ending_with_parent([*command, "spark-internal"], str(prepared.python)),
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             cwd=work, env=_environment(prepared), start_new_session=True,
         )  # fmt: skip
     running = Running(f"sc://127.0.0.1:{port}", process, work, log)
     _wait(running, port)
     return running
-
-
-def _free_port(port: int | None) -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port or 0))
-        except OSError as error:
-            raise SparkNotReady(f"--port: expected a free port, found {port} taken; choose another") from error
-        return int(probe.getsockname()[1])
 
 
 def _environment(prepared: Prepared) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.error_messages import in_words
 from jobs.errors import EvergreenError
+from jobs.loopback import HOST
 from jobs.settings import Settings, exported
 from jobs.use_case import UseCase
 
@@ -150,8 +151,22 @@ def link(settings: Settings, experiment_id: str, run_id: str) -> str:
     """URL at which a person finds the run: on the tracking server, or on the one that `evergreen ui` starts."""
     place = f"#/experiments/{experiment_id}/runs/{run_id}"
     remote = settings.tracking_url.parts.scheme in ("http", "https")
-    server = str(settings.tracking_url).rstrip("/") if remote else f"http://127.0.0.1:{LOCAL_PORT}"
+    server = str(settings.tracking_url).rstrip("/") if remote else f"http://{HOST}:{LOCAL_PORT}"
     return f"{server}/{place}"
+
+
+def server_arguments(settings: Settings, port: int) -> list[str]:
+    """Arguments of an MLflow server on loopback over the tracking store, which is a database."""
+    artifacts = settings.home / "tracking" / "artifacts"
+    artifacts.mkdir(parents=True, exist_ok=True)
+    place = ["--no-serve-artifacts", "--default-artifact-root", artifacts.as_uri()]
+    return ["server", "--host", HOST, "--port", str(port), "--workers", "1", *place]
+
+
+def server_variables(settings: Settings) -> dict[str, str]:
+    """Its environment, with the URL of the database: everybody on a machine sees the arguments of a process."""
+    store = settings.tracking_url.reveal()
+    return {"MLFLOW_BACKEND_STORE_URI": store, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def _reachable(settings: Settings) -> None:

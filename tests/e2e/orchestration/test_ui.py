@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from jobs import settings
 from jobs.ingest import contracts
 from jobs.lakehouse import engine
+from jobs.loopback import free_port
 from jobs.simulate import simulator
 
 pytestmark = pytest.mark.browser
@@ -52,9 +52,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def url(home: Path) -> Iterator[str]:
     """Where `evergreen ui` answers: webserver and daemon, ended with all their children."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     with (home / "ui.log").open("w") as log:
         command = [_evergreen(), "ui", "--port", str(port)]

@@ -1,4 +1,4 @@
-"""`evergreen up` runs everything in the foreground, says so in one block, and leaves nothing when it is told to end."""
+"""`evergreen up` runs everything in the foreground, says so in one block, and leaves nothing however it ends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from dagster import DefaultScheduleStatus
 
 from jobs import settings
+from jobs.loopback import free_port
 from jobs.settings import ROOT
 from jobs.use_cases.catalog import USE_CASES
 from orchestration.cli import main
@@ -25,13 +27,8 @@ from orchestration.definitions import build_definitions
 pytestmark = pytest.mark.embedded
 
 COMMAND = [sys.executable, "-c", "import sys; from orchestration.cli import main; sys.exit(main())"]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+PATIENCE = 120
+"""Seconds for what takes five on an idle machine."""
 
 
 @pytest.fixture
@@ -42,31 +39,40 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def up(home: Path) -> Iterator[tuple[subprocess.Popen[str], int, list[str]]]:
-    port = _free_port()
+    port = free_port()
     process = subprocess.Popen(
         [*COMMAND, "up", "--port", str(port)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         cwd=home.parent, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert process.stdout is not None
     with process, process.stdout as output:
-        yield process, port, [output.readline() for _ in range(5)]
+        yield process, port, [output.readline() for _ in range(6)]
         process.kill()
 
 
 def test_it_serves_until_it_is_told_to_end(up: tuple[subprocess.Popen[str], int, list[str]], home: Path) -> None:
     process, port, block = up
-    assert block[0] == f"Evergreen is up: http://127.0.0.1:{port}\n" and str(home) in block[1]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info") as answer:
-        assert answer.status == 200
-    refused = CliRunner().invoke(main, ["up", "--port", str(_free_port())])
-    assert refused.exit_code == 1 and "expected no `evergreen up` of this home, found one" in refused.output
+    assert block[0] == f"Evergreen is up: {home}\n" and block[1] == f"Dagster  http://127.0.0.1:{port}\n", block
+    for address in (f"http://127.0.0.1:{port}/server_info", f"{block[2].split()[1]}/health"):
+        _answers(address)
+    for command in ("up", "ui"):
+        refused = CliRunner().invoke(main, [command, "--port", str(free_port())])
+        assert refused.exit_code == 1 and f"of this home, found process {process.pid}; stop it first" in refused.output
     started = psutil.Process(process.pid).children(recursive=True)
-    assert len(started) >= 2
+    assert {"code", "webserver", "daemon", "mlflow"} == {log.stem for log in (home / "logs").glob("*.log")}
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE) == 0
     assert process.stdout is not None and process.stdout.read() == "Evergreen is down.\n"
-    assert psutil.wait_procs(started, 10)[1] == []
-    assert not (home / "engine" / "server.json").exists()
+    assert _left(started) == [] and not (home / "engine" / "server.json").exists()
+
+
+def test_it_is_killed_and_leaves_nothing(up: tuple[subprocess.Popen[str], int, list[str]], home: Path) -> None:
+    process, _, _ = up
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert any("jobs.lakehouse.engine_server" in child.cmdline() for child in started)
+    process.kill()
+    process.wait()
+    assert _left(started) == [] and not (home / "engine" / "server.json").exists()
 
 
 def test_its_schedules_are_on_from_the_start(tmp_path: Path) -> None:
@@ -79,10 +85,35 @@ def test_its_schedules_are_on_from_the_start(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken_is_named(home: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = CliRunner().invoke(main, ["up", "--port", str(port)])
     assert result.exit_code == 1
-    assert result.output == f"Error: --port {port}: expected a free port, found it taken; name another one\n"
+    assert result.output == f"Error: --port {port}: expected a free port, found it taken; choose another\n"
+
+
+def _answers(address: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                assert answer.status == 200
+                return
+        except OSError:
+            assert time.monotonic() < deadline, address
+            time.sleep(0.5)
+
+
+def _left(started: list[psutil.Process]) -> list[list[str]]:
+    """Command lines of the processes that run on after a while."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and (running := [each for each in started if _runs(each)]):
+        time.sleep(0.2)
+    return [each.cmdline() for each in running]
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

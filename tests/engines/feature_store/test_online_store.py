@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -23,6 +22,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from worlds.examples import with_examples
 
+from jobs.loopback import free_port, listens
+
 START = datetime(2026, 3, 1, tzinfo=UTC)
 driver = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
 stats = FeatureView(
@@ -40,15 +41,12 @@ def redis_address() -> Iterator[str]:
     """A real Redis of its own on a free loopback port."""
     binary = shutil.which("redis-server")
     assert binary, "redis-server is missing: apt-get install redis-server"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     arguments = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
     for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
+        if listens(port):
+            break
         time.sleep(0.05)
     yield f"127.0.0.1:{port}"
     process.terminate()

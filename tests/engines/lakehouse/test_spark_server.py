@@ -101,7 +101,7 @@ def test_a_port_in_use_is_said_before_spark_starts(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(SparkNotReady, match=f"found {port} taken"):
+        with pytest.raises(SparkNotReady, match=f"--port {port}: expected a free port, found it taken"):
             spark_server.start(prepared, port, tmp_path, tmp_path)
 
 

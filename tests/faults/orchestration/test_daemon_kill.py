@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from dagster import DagsterRunStatus, RunsFilter
 
 from jobs import settings
 from jobs.lakehouse import engine
+from jobs.loopback import free_port
 from jobs.retraining import decisions
 from jobs.retraining.policy import Evidence
 from jobs.settings import Settings
@@ -52,10 +52,7 @@ def daemon(home: Settings) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
     inherited = {n: v for n, v in os.environ.items() if not n.startswith(("EVERGREEN_", "SPARK_", "DAGSTER_"))}
 
     def start() -> subprocess.Popen[bytes]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = str(probe.getsockname()[1])
-        command = [str(Path(sys.executable).with_name("evergreen")), "ui", "--port", port]
+        command = [str(Path(sys.executable).with_name("evergreen")), "ui", "--port", str(free_port())]
         with (home.home / "ui.log").open("a") as log:
             started.append(
                 subprocess.Popen(

@@ -18,6 +18,7 @@ from worlds import training_world as world
 
 from jobs import settings
 from jobs.lakehouse.tables import Lakehouse
+from jobs.loopback import free_port, listens
 from jobs.registry import model_versions, tracking
 from jobs.secret import Url
 from jobs.settings import Settings
@@ -31,11 +32,6 @@ BOUND = 60
 @pytest.fixture
 def own(tmp_path: Path) -> Settings:
     return settings.load({"EVERGREEN_HOME": str(tmp_path / "home"), "EVERGREEN_TRACKING_SECONDS": "2"})
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def test_a_tracking_server_that_is_down_is_named_before_anything_is_trained(own: Settings) -> None:
@@ -120,8 +116,3 @@ def server(folder: Path, port: int) -> Iterator[None]:
         finally:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

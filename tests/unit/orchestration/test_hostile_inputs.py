@@ -23,7 +23,7 @@ from jobs.errors import Invalid
 from jobs.lakehouse import spark_server
 from jobs.settings import VARIABLES
 from jobs.simulate import simulator
-from orchestration import ui_servers
+from orchestration import servers
 from orchestration.cli import main
 
 NOWHERE = "sc://127.0.0.1:1"
@@ -119,7 +119,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     os.mkfifo(tmp_path / "fifo")
     monkeypatch.chdir(tmp_path / "cwd")
     monkeypatch.setattr(os, "execv", lambda *_: sys.exit(0))
-    monkeypatch.setattr(ui_servers, "_server", lambda *_: sys.exit(0))
+    monkeypatch.setattr(servers, "Services", lambda *_, **__: sys.exit(0))
     monkeypatch.setattr(os, "_exit", sys.exit)
     monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: None)
 

@@ -7,7 +7,7 @@ import pytest
 
 from jobs.errors import Invalid
 from jobs.settings import Settings
-from orchestration.ui_servers import serve
+from orchestration.servers import serve
 
 pytestmark = pytest.mark.embedded
 

@@ -1,0 +1,102 @@
+"""What `evergreen ui` and `evergreen up` start: Dagster (code, webserver, daemon) and, where the tracking store is a
+database, MLflow."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import yaml
+
+from jobs.ingest import registered_inputs
+from jobs.lakehouse import engine
+from jobs.loopback import HOST, free_port, listens
+from jobs.registry import tracking
+from jobs.registry.tracking import LOCAL_PORT
+from jobs.settings import Settings
+from jobs.use_cases.catalog import USE_CASES
+from orchestration.due_days import due, last_night
+from orchestration.home_lock import only_one
+from orchestration.instance import open_instance, variables
+from orchestration.printing import say
+from orchestration.services import Services
+
+START_SECONDS = 300.0
+CODE = "orchestration.definitions"
+
+
+def serve(settings: Settings, port: int, production: bool = False) -> None:
+    """Serve until this process is told to end. In production schedules are on, and the engine runs from the start.
+
+    Raises Invalid if the port is taken or the home is served already; ServiceEnded if a server ends by itself.
+    """
+    free_port(port)
+    with only_one(settings.home) as lock:
+        with open_instance(settings) as instance:
+            missed = list(_missed(settings, instance)) if production else []
+        environment = variables(settings) | ({"EVERGREEN_SCHEDULES": "on"} if production else {})
+        services = Services(settings.home / "logs", environment, engine=production, lock=lock)
+        with _workspace() as workspace, services.ending():
+            if production:
+                engine.url(settings)
+            mlflow = _start_mlflow(settings, services)
+            if _start_dagster(services, workspace, port):
+                say("\n".join([*_block(settings, port, mlflow, production), *missed]))
+                services.wait()
+    if production:
+        say("Evergreen is down.")
+
+
+@contextlib.contextmanager
+def _workspace() -> Iterator[Path]:
+    """A file that tells Dagster where the process with the code answers: in a folder that is this user's alone."""
+    with tempfile.TemporaryDirectory(prefix="evergreen-") as folder:
+        file = Path(folder) / "workspace.yaml"
+        server = {"host": "localhost", "socket": str(_socket(file)), "location_name": CODE}
+        file.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+        yield file
+
+
+def _socket(workspace: Path) -> Path:
+    return workspace.with_name("code")
+
+
+def _start_dagster(services: Services, workspace: Path, port: int) -> bool:
+    """Start webserver and daemon over one process that has the code; False if this process was told to end."""
+    socket = _socket(workspace)
+    services.start("code", "dagster", ("code-server", "start", "-m", CODE, "--location-name", CODE, "-s", str(socket)))
+    if not services.wait_for(socket.exists, "the code of Evergreen", START_SECONDS):
+        return False
+    services.start("webserver", "dagster_webserver", ("-w", str(workspace), "-h", HOST, "-p", str(port)))
+    services.start("daemon", "dagster._daemon", ("run", "-w", str(workspace)))
+    return services.wait_for(lambda: listens(port), f"port {port}", START_SECONDS)
+
+
+def _start_mlflow(settings: Settings, services: Services) -> str:
+    """The address of MLflow, which is started where the tracking store is no server already."""
+    if settings.tracking_url.parts.scheme in ("http", "https"):
+        return str(settings.tracking_url)
+    port = free_port() if listens(LOCAL_PORT) else LOCAL_PORT
+    services.start("mlflow", "mlflow", tracking.server_arguments(settings, port), **tracking.server_variables(settings))
+    return f"http://{HOST}:{port}"
+
+
+def _block(settings: Settings, port: int, mlflow: str, production: bool) -> list[str]:
+    lines = [f"Dagster  http://{HOST}:{port}", f"MLflow   {mlflow}", f"Logs     {settings.home / 'logs'}"]
+    if not production:
+        return [*lines, "Ctrl-C ends all."]
+    nights = "Nights   schedules and sensors are on, unless you switched one off in Automation"
+    return [f"Evergreen is up: {settings.home}", *lines, nights, "Ctrl-C or SIGTERM ends all."]
+
+
+def _missed(settings: Settings, instance: dg.DagsterInstance) -> Iterator[str]:
+    """What is said of nights at which nothing ran."""
+    for use_case in USE_CASES:
+        if registered_inputs.registered(settings, use_case) is not None:
+            days = due(settings, use_case, instance, last_night(datetime.now(UTC)))
+            if days is not None and days.missed:
+                yield f"{use_case.name}: {days.missed} nights were missed; the next run makes them up, for {days}"

@@ -42,6 +42,8 @@ class Settings:
     """`postgresql://user@host/database` for Dagster's runs, events and schedules; None means SQLite under `home`."""
     engine_idle_seconds: float = 900.0
     """The embedded engine ends itself after this long without a connected client."""
+    keep_logs_days: float = 90.0
+    """`evergreen maintain` removes the logs of runs that ended longer ago."""
     schedules: Switch = "off"
     """Whether the nightly schedules are on from the start, unless a person switched one off."""
     dbt_project: Path = ROOT / "dbt_project"
@@ -142,6 +144,7 @@ VARIABLES = (
     Variable(
         "EVERGREEN_TRACKING_SECONDS", "tracking_seconds", "a number of seconds from 1 to 3600", number(1, 3600), "20"
     ),
+    Variable("EVERGREEN_KEEP_LOGS_DAYS", "keep_logs_days", "a number of days, 1 or more", number(1, 36500), "90"),
     Variable("EVERGREEN_SCHEDULES", "schedules", "on or off", choice(*get_args(Switch)), "off; `evergreen up` sets on"),
     Variable("EVERGREEN_PRICE_CPU_HOUR", "price_cpu_hour", "a price, 0 or more", number(0), "0.05"),
     Variable("EVERGREEN_PRICE_GPU_HOUR", "price_gpu_hour", "a price, 0 or more", number(0), "2"),

@@ -8,6 +8,7 @@ to close a database also empties its write-ahead log into it, and waits for the 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from dagster import EventLogEntry
@@ -77,6 +78,17 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
         """Remove every event; no connection may hold a file that is removed."""
         self._close()
         super().wipe()
+
+    def remove_shard(self, run_id: str) -> bool:
+        """Remove the database of a run, but none of what the index has of it; whether there was one."""
+        with self._db_lock:
+            if engine := self._open.pop(run_id, None):
+                engine.dispose()
+            self._initialized_dbs.discard(run_id)
+            files = [file for end in ("", "-wal", "-shm") if (file := Path(self.path_for_shard(run_id) + end)).exists()]
+            for file in files:
+                file.unlink(missing_ok=True)
+            return bool(files)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events of one run, oldest first."""

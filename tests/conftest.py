@@ -154,18 +154,24 @@ def _stop(server: Server) -> None:
     shutil.rmtree(server.folder, ignore_errors=True)
 
 
+@pytest.fixture
+def database(postgresql: str) -> str:
+    """URL of an empty database on the real PostgreSQL."""
+    import psycopg
+
+    name = f"d{uuid4().hex}"
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute(f"create database {name}".encode())
+    return postgresql.replace("/postgres", f"/{name}")
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 def ledger_home(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """A home with an empty ledger, on SQLite and on a real PostgreSQL."""
     found = settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
     if request.param == "sqlite":
         return found
-    import psycopg
-
-    url, name = request.getfixturevalue("postgresql"), f"d{uuid4().hex}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"create database {name}".encode())
-    return replace(found, ledger_url=Url(url.replace("/postgres", f"/{name}")))
+    return replace(found, ledger_url=Url(request.getfixturevalue("database")))
 
 
 @dataclass

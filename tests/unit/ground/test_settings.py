@@ -18,6 +18,7 @@ HOSTILE = {
     "EVERGREEN_HOME": ["~nobody-at-all/x", "/dev/null/x", "/etc/passwd", "a\udcff"],
     "EVERGREEN_ALERT_SEVERITY": ["loud", "WARNING", " error"],
     "EVERGREEN_ENGINE_IDLE_SECONDS": ["", "0", "-1", "nan", "inf", "1e400", "ten", "1,5", "0x10"],
+    "EVERGREEN_KEEP_LOGS_DAYS": ["0", "-1", "nan", "1e9", "a year"],
     "EVERGREEN_TRACKING_SECONDS": ["0", "nan", "1e9", "20s"],
     "EVERGREEN_PRICE_CPU_HOUR": ["-1", "nan", "$2", "two"],
     "EVERGREEN_PRICE_GPU_HOUR": ["-0.5", "inf", "2 EUR"],

@@ -15,8 +15,8 @@ UNITS = sorted((ROOT / "deploy" / "systemd").iterdir())
 
 def test_they_start_commands_that_exist() -> None:
     text = "\n".join(unit.read_text() for unit in UNITS)
-    assert set(re.findall(r"^ExecStart=.*\bevergreen (\w+)", text, re.M)) == {"up", "backup"}
-    assert {"up", "backup"} <= set(main.commands)
+    assert set(re.findall(r"^ExecStart=.*\bevergreen (\w+)", text, re.M)) == {"up", "backup", "maintain"}
+    assert {"up", "backup", "maintain"} <= set(main.commands)
 
 
 @pytest.mark.servers

@@ -1,0 +1,54 @@
+"""Removal of what runs of long ago left in Dagster's history: their logs.
+
+A run itself stays (its status, days and tags, at which sensors and schedules look), and so do the events of assets and
+checks: the history of tables, freshness and partitions is as before. The ledger is no part of Dagster's history.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+from dagster import DagsterRunStatus, RunsFilter
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
+from dagster._core.storage.event_log import SqlEventLogStorage, SqlEventLogStorageTable
+
+from orchestration.event_log import BatchingSqliteEventLogStorage
+
+ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+KEPT = [kind.value for kind in (*ASSET_EVENTS, *ASSET_CHECK_EVENTS)]
+AT_ONCE = 200
+"""Runs of one transaction."""
+
+
+def remove(instance: dg.DagsterInstance, before: datetime) -> int:
+    """Remove the logs of runs that ended before a moment; returns of how many. A repeated call goes on."""
+    ended = instance.get_run_ids(RunsFilter(statuses=ENDED, updated_before=before))
+    return sum(len(_removed(instance, ended[start : start + AT_ONCE])) for start in range(0, len(ended), AT_ONCE))
+
+
+def _removed(instance: dg.DagsterInstance, runs: Sequence[str]) -> set[str]:
+    """Remove the logs of some runs; returns those that had any."""
+    storage = instance.event_log_storage
+    removed = set(_remove_files(instance, runs))
+    if isinstance(storage, SqlEventLogStorage):
+        table = SqlEventLogStorageTable
+        kind = table.c.dagster_event_type
+        events = table.delete().where(table.c.run_id.in_(runs), kind.is_(None) | kind.not_in(KEPT))
+        with storage.index_connection() as connection:
+            removed |= set(connection.execute(events.returning(table.c.run_id)).scalars())
+    return removed
+
+
+def _remove_files(instance: dg.DagsterInstance, runs: Sequence[str]) -> Iterator[str]:
+    """What steps printed and, in SQLite, the database that each run has beside the index."""
+    storage = instance.event_log_storage
+    for run in runs:
+        printed = Path(instance.storage_directory()) / run
+        had_database = isinstance(storage, BatchingSqliteEventLogStorage) and storage.remove_shard(run)
+        if had_database or printed.exists():
+            yield run
+        shutil.rmtree(printed, ignore_errors=True)

@@ -28,16 +28,20 @@ def file_lock(path: Path) -> Iterator[None]:
         yield
 
 
-def replace_json(path: Path, content: Any) -> None:
+def replace_json(path: Path, content: Any, private: bool = False) -> None:
     """Write `content` as JSON, dates as text; a reader meanwhile, or after a kill, finds the old or the new content."""
-    replace_bytes(path, json.dumps(content, default=str, indent=1).encode())
+    replace_bytes(path, json.dumps(content, default=str, indent=1).encode(), private)
 
 
-def replace_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; of several processes that do so at once the last one counts."""
+def replace_bytes(path: Path, content: bytes, private: bool = False) -> None:
+    """Write a file whole or not at all; of several processes that do so at once the last one counts.
+
+    A `private` one may be read by its owner only.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
+        temporary.touch(mode=0o600 if private else 0o666)
         temporary.write_bytes(content)
         temporary.replace(path)
     finally:

@@ -51,10 +51,16 @@ class NextRun:
     """Moment of the next run, if both hold."""
 
 
-def last_run(settings: Settings, use_case: UseCase) -> LastRun | None:
-    """The latest run; None: there was none."""
-    instance = _instance(settings)
-    records = [] if instance is None else instance.get_run_records(RunsFilter(job_name=f"{use_case.name}_lineage"), 1)
+def read(settings: Settings, use_case: UseCase, now: datetime) -> tuple[LastRun | None, NextRun]:
+    """The latest run, None if there was none, and the next one by the schedule of a use case."""
+    if not (settings.dagster_home / "dagster.yaml").exists():
+        return None, NextRun(False, False, _next_night(now))
+    with from_configuration(settings) as instance:
+        return _last_run(instance, use_case), _next_run(instance, use_case, now)
+
+
+def _last_run(instance: dg.DagsterInstance, use_case: UseCase) -> LastRun | None:
+    records = instance.get_run_records(RunsFilter(job_name=f"{use_case.name}_lineage"), 1)
     if not records:
         return None
     [record] = records
@@ -63,19 +69,15 @@ def last_run(settings: Settings, use_case: UseCase) -> LastRun | None:
     return LastRun(run.run_id, _status(run), started, ended, _as_of(run))
 
 
-def next_run(settings: Settings, use_case: UseCase, now: datetime) -> NextRun:
-    """The next run by the schedule of a use case."""
-    instance = _instance(settings)
-    states = [] if instance is None else instance.all_instigator_state()
-    name = f"{use_case.name}_nightly"
+def _next_run(instance: dg.DagsterInstance, use_case: UseCase, now: datetime) -> NextRun:
+    states, name = instance.all_instigator_state(), f"{use_case.name}_nightly"
     scheduled = any(state.instigator_name == name and state.status in SWITCHED_ON for state in states)
-    heartbeats = {} if instance is None else instance.get_daemon_heartbeats()
-    following = last_night(now) + timedelta(days=1)
-    return NextRun(scheduled, any(_is_recent(beat, now) for beat in heartbeats.values()), following)
+    alive = any(_is_recent(beat, now) for beat in instance.get_daemon_heartbeats().values())
+    return NextRun(scheduled, alive, _next_night(now))
 
 
-def _instance(settings: Settings) -> dg.DagsterInstance | None:
-    return from_configuration(settings) if (settings.dagster_home / "dagster.yaml").exists() else None
+def _next_night(now: datetime) -> datetime:
+    return last_night(now) + timedelta(days=1)
 
 
 def _status(run: dg.DagsterRun) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.alerts import freshness, outbox
 from jobs.error_messages import message_of
@@ -22,6 +22,9 @@ from jobs.settings import Settings
 from jobs.use_case import UseCase
 from orchestration.printing import moment
 
+if TYPE_CHECKING:
+    from orchestration.nights import LastRun, NextRun
+
 ALERTS_SHOWN = 3
 
 
@@ -34,21 +37,26 @@ class Fact:
     """The same for programs."""
 
 
+Read = Callable[[Settings, UseCase, datetime], Fact | tuple[Fact, ...]]
+
+
 def facts(settings: Settings, use_case: UseCase, now: datetime) -> dict[str, Fact]:
     """What is known of a use case at this moment, by name, in the order in which it is told."""
-    return {name: _told(fact, settings, use_case, now) for name, fact in FACTS.items()}
+    told: dict[str, Fact] = {}
+    for names, read in FACTS.items():
+        told |= zip(names, _told(read, settings, use_case, now, len(names)), strict=True)
+    return told
 
 
-def _told(
-    fact: Callable[[Settings, UseCase, datetime], Fact], settings: Settings, use_case: UseCase, now: datetime
-) -> Fact:
+def _told(read: Read, settings: Settings, use_case: UseCase, now: datetime, count: int) -> tuple[Fact, ...]:
     try:
-        return fact(settings, use_case, now)
+        found = read(settings, use_case, now)
     except Exception as error:
         message = message_of(error)
         if message is None:
             raise
-        return Fact(f"cannot be read: {message}", {"error": message})
+        return (Fact(f"cannot be read: {message}", {"error": message}),) * count
+    return found if isinstance(found, tuple) else (found,)
 
 
 def _data(settings: Settings, use_case: UseCase, now: datetime) -> Fact:
@@ -88,10 +96,14 @@ def _champion(settings: Settings, use_case: UseCase, now: datetime) -> Fact:
     return Fact(text, values)
 
 
-def _last_night(settings: Settings, use_case: UseCase, now: datetime) -> Fact:
+def _nights(settings: Settings, use_case: UseCase, now: datetime) -> tuple[Fact, Fact]:
     from orchestration import nights
 
-    last = nights.last_run(settings, use_case)
+    last, following = nights.read(settings, use_case, now)
+    return _last_night(last), _next_night(following, use_case)
+
+
+def _last_night(last: LastRun | None) -> Fact:
     if last is None:
         return Fact("no run yet; `evergreen run` does everything that a night does", {"status": None})
     until = f" to {moment(last.ended_at)}" if last.ended_at else ""
@@ -100,16 +112,13 @@ def _last_night(settings: Settings, use_case: UseCase, now: datetime) -> Fact:
     return Fact(f"{last.status}{began}{known} (run {last.run_id[:8]})", vars(last))
 
 
-def _next_night(settings: Settings, use_case: UseCase, now: datetime) -> Fact:
-    from orchestration import nights
-
-    following = nights.next_run(settings, use_case, now)
+def _next_night(following: NextRun, use_case: UseCase) -> Fact:
     values = vars(following)
     if not following.scheduled:
         text = f"none: the schedule {use_case.name}_nightly is off; switch it on in the UI, under Automation"
         return Fact(text, {**values, "at": None})
     if not following.daemon:
-        return Fact("none: no daemon runs that would start it; `evergreen ui` runs one", {**values, "at": None})
+        return Fact("none: no daemon runs that would start it; `evergreen up` runs one", {**values, "at": None})
     return Fact(moment(following.at), values)
 
 
@@ -169,13 +178,13 @@ def _has_ledger(settings: Settings) -> bool:
     return is_there and statements.has_decisions(settings)
 
 
-FACTS: Mapping[str, Callable[[Settings, UseCase, datetime], Fact]] = {
-    "data": _data,
-    "champion": _champion,
-    "last night": _last_night,
-    "next night": _next_night,
-    "alerts": _alerts,
-    "training": _training,
-    "drift": _drift,
-    "engine": _engine,
+FACTS: Mapping[tuple[str, ...], Read] = {
+    ("data",): _data,
+    ("champion",): _champion,
+    ("last night", "next night"): _nights,
+    ("alerts",): _alerts,
+    ("training",): _training,
+    ("drift",): _drift,
+    ("engine",): _engine,
 }
+"""Names of facts, and what reads them."""

@@ -37,7 +37,8 @@ def _orphaned(state_file: Path) -> bool:
 
 def _announce(state_file: Path, port: int, session_id: str) -> None:
     started = psutil.Process().create_time()
-    replace_json(state_file, {"pid": os.getpid(), "started": started, "port": port, "session_id": session_id})
+    state = {"pid": os.getpid(), "started": started, "port": port, "session_id": session_id}
+    replace_json(state_file, state, private=True)  # who knows the session may use it
 
 
 def serve(state_file: Path, session_id: str, idle_seconds: float) -> None:

@@ -110,9 +110,9 @@ def test_a_run_whose_process_is_gone_is_called_killed(home: Settings) -> None:
     with open_instance(home) as instance:
         arguments = {"job_name": "fraud_lineage", "status": DagsterRunStatus.STARTED}
         create_run_for_test(instance, **arguments, tags={PROCESS_TAG: this_process()})  # type: ignore[arg-type]
-        alive = nights.last_run(home, FRAUD)
+        alive = nights.read(home, FRAUD, NOW)[0]
         create_run_for_test(instance, **arguments, tags={PROCESS_TAG: "1@0"})  # type: ignore[arg-type]
-        gone = nights.last_run(home, FRAUD)
+        gone = nights.read(home, FRAUD, NOW)[0]
     assert alive is not None and alive.status == "started"
     assert gone is not None and gone.status == "killed"
     assert "killed" in printed()
@@ -120,17 +120,26 @@ def test_a_run_whose_process_is_gone_is_called_killed(home: Settings) -> None:
 
 def test_the_next_night_needs_a_schedule_that_is_on_and_a_daemon_that_is_alive(home: Settings) -> None:
     with open_instance(home) as instance:
-        assert not nights.next_run(home, FRAUD, NOW).scheduled
+        assert not nights.read(home, FRAUD, NOW)[1].scheduled
         instance.add_instigator_state(
             InstigatorState(
                 _origin(), InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, ScheduleInstigatorData("0 2 * * *")
             )
         )
-        following = nights.next_run(home, FRAUD, NOW)
+        following = nights.read(home, FRAUD, NOW)[1]
         assert following.scheduled and not following.daemon and "no daemon runs" in printed()
         instance.add_daemon_heartbeat(DaemonHeartbeat(NOW.timestamp() - 30, "SCHEDULER", "one", None))
-        following = nights.next_run(home, FRAUD, NOW)
+        following = nights.read(home, FRAUD, NOW)[1]
     assert following.daemon and following.at == datetime(2026, 11, 23, 2, tzinfo=UTC)
+
+
+def test_the_history_is_opened_once(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_instance(home).dispose()
+    opened = []
+    read = nights.from_configuration
+    monkeypatch.setattr(nights, "from_configuration", lambda own: opened.append(own) or read(own))
+    told()
+    assert len(opened) == 1
 
 
 def _origin() -> RemoteInstigatorOrigin:

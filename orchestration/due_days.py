@@ -5,7 +5,7 @@ A machine that was off for a week makes all of it up in one run over its days, e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -82,7 +82,7 @@ def covered_until(settings: Settings, use_case: UseCase, instance: dg.DagsterIns
     return max(days, default=None)
 
 
-def _covered(tags: dict[str, str]) -> Iterator[date]:
+def _covered(tags: Mapping[str, str]) -> Iterator[date]:
     last = tags.get(ASSET_PARTITION_RANGE_END_TAG) or tags.get(PARTITION_NAME_TAG)
     if last:
         day = date.fromisoformat(last)

@@ -56,6 +56,8 @@ def wait_until(condition: object, seconds: float = 30.0) -> bool:
 
 def test_processes_share_one_session_and_its_tables(home: Settings) -> None:
     spark = attach(home).spark
+    # Who knows the session could join it.
+    assert (home.home / "engine" / "server.json").stat().st_mode & 0o777 == 0o600
     spark.sql("create or replace temp view shared as select 42 as answer")
     assert other_process(home, "select answer from shared") == "42"
     assert other_process(home, "select answer from shared") == "42"  # the first client's end did not end the session

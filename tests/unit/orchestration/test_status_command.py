@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
@@ -34,7 +35,7 @@ from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 from orchestration import nights
 from orchestration.cli import main
-from orchestration.instance import PROCESS_TAG, open_instance, this_process
+from orchestration.instance import PROCESS_TAG, from_configuration, open_instance, this_process
 
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
 NAMES = ["data", "champion", "last night", "next night", "alerts", "training", "drift", "engine"]
@@ -136,8 +137,12 @@ def test_the_next_night_needs_a_schedule_that_is_on_and_a_daemon_that_is_alive(h
 def test_the_history_is_opened_once(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     open_instance(home).dispose()
     opened = []
-    read = nights.from_configuration
-    monkeypatch.setattr(nights, "from_configuration", lambda own: opened.append(own) or read(own))
+
+    def counted(own: Settings) -> dg.DagsterInstance:
+        opened.append(own)
+        return from_configuration(own)
+
+    monkeypatch.setattr(nights, "from_configuration", counted)
     told()
     assert len(opened) == 1
 

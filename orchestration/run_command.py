@@ -13,7 +13,6 @@ from jobs.integrity import home_check
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
-from jobs.state_files import file_lock
 from jobs.use_case import UseCase
 from orchestration import fingerprint
 from orchestration.printing import cell, complain, console, print_json, say
@@ -38,7 +37,7 @@ def run(
     `as_of` may lie after the present only with `ahead`.
     """
     # A second run of the same use case waits here, and then finds nothing new.
-    with file_lock(settings.home / "locks" / f"run.{use_case.name}.lock"):
+    with registered_inputs.locked(settings, use_case):
         inputs = _inputs(settings, use_case, files, columns, show)
         now = datetime.now(UTC)
         # Input of a day that is not over yet is known until now.

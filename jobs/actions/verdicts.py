@@ -47,15 +47,16 @@ def register(settings: Settings, use_case: UseCase, file: Path, now: datetime) -
         InputError: the file or a line of it cannot be used, it is about no event that was loaded, or the use case has
             no source that verdicts could join. Nothing is registered then.
     """
-    inputs = registered_inputs.ensure(settings, use_case)
-    source = label_source(use_case, inputs)
-    rows = _read(file, use_case.event_id, now)
-    if rows:
-        _check_events(settings, use_case, source, file, rows)
-        text = _as_reports(rows, use_case, source, inputs)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        replace_bytes(_folder(settings, use_case) / f"{digest}.csv", text.encode())
-        registered_inputs.register(settings, use_case, joined(settings, use_case, inputs))
+    with registered_inputs.locked(settings, use_case):
+        inputs = registered_inputs.ensure(settings, use_case)
+        source = label_source(use_case, inputs)
+        rows = _read(file, use_case.event_id, now)
+        if rows:
+            _check_events(settings, use_case, source, file, rows)
+            text = _as_reports(rows, use_case, source, inputs)
+            digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+            replace_bytes(_folder(settings, use_case) / f"{digest}.csv", text.encode())
+            registered_inputs.register(settings, use_case, joined(settings, use_case, inputs))
     return len(rows)
 
 

@@ -3,12 +3,14 @@
 Rows that were loaded from a file stay: history is never overwritten. What is taken back is not read again.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from jobs.ingest import registered_inputs, registration
+from jobs.ingest.delta_input import table_at
 from jobs.ingest.registered_inputs import InputError, Inputs
 from jobs.settings import Settings
 from jobs.use_case import UseCase
@@ -35,11 +37,28 @@ def files(settings: Settings, use_case: UseCase) -> list[InputFile]:
 
 
 def _inside(path: Path) -> list[Path]:
-    return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    """The files of a folder, such as that of verdicts; a Delta table is one file to whoever registers it."""
+    whole = not path.is_dir() or _table(path) is not None
+    return [path] if whole else sorted(file for file in path.iterdir() if file.is_file())
+
+
+def _table(path: Path) -> Path | None:
+    """The folder of the Delta table that `path` names; None if it names none, or none any more."""
+    with contextlib.suppress(InputError):
+        if table := table_at(path):
+            return table[0]
+    return None
+
+
+def _size(path: Path) -> int | None:
+    if path.is_file():
+        return path.stat().st_size
+    table = _table(path)
+    return None if table is None else sum(file.stat().st_size for file in table.rglob("*") if file.is_file())
 
 
 def _input_file(settings: Settings, name: str, path: Path) -> InputFile:
-    size = path.stat().st_size if path.is_file() else None
+    size = _size(path)
     return InputFile(name, path, size, path.is_relative_to(settings.home.absolute() / "input"))
 
 
@@ -51,17 +70,16 @@ def remove(settings: Settings, use_case: UseCase, asked: Sequence[str], now: dat
     Raises:
         InputError: a file is not registered, or a name is that of several.
     """
-    inputs = registered_inputs.registered(settings, use_case)
-    known = files(settings, use_case)
-    gone = [_named(use_case, known, text) for text in dict.fromkeys(asked)]
-    assert inputs is not None or not gone
-    for file in gone:
-        if file.ours and file.path.parent.name == "verdicts":
-            file.path.unlink(missing_ok=True)
-    if inputs is not None:
-        left = {name: _left(inputs.paths(name), {file.path for file in gone}) for name in inputs.files}
-        registered_inputs.register(settings, use_case, _without(use_case, inputs, left, now))
-    return gone
+    with registered_inputs.locked(settings, use_case):
+        inputs, known = registered_inputs.registered(settings, use_case), files(settings, use_case)
+        gone = [_named(use_case, known, text) for text in dict.fromkeys(asked)]
+        for file in gone:
+            if file.ours and file.path.parent.name == "verdicts":
+                file.path.unlink(missing_ok=True)
+        if inputs is not None:
+            left = {name: _left(inputs.paths(name), {file.path for file in gone}) for name in inputs.files}
+            registered_inputs.register(settings, use_case, _without(use_case, inputs, left, now))
+        return gone
 
 
 def _named(use_case: UseCase, known: Sequence[InputFile], text: str) -> InputFile:
@@ -81,12 +99,9 @@ def _left(paths: Sequence[Path], gone: set[Path]) -> tuple[str, ...]:
     """Registered paths that are still read; of a folder that lost some files the others, if it still holds any."""
     left: list[Path] = []
     for path in paths:
-        inside = _inside(path) if path.is_dir() else []
+        inside = _inside(path)
         kept = [file for file in inside if file not in gone]
-        if inside:
-            left += [path] if kept == inside else kept
-        elif path not in gone and not path.is_dir():
-            left.append(path)
+        left += [path] if inside and kept == inside else kept
     return tuple(map(str, left))
 
 

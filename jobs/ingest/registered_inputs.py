@@ -4,6 +4,7 @@ Reading the files: see `jobs.ingest.load`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from jobs.errors import EvergreenError, Invalid
 from jobs.settings import Settings
-from jobs.state_files import read_state, replace_json
+from jobs.state_files import file_lock, read_state, replace_json
 from jobs.times import end_of, midnight, moment_text
 from jobs.use_case import Progress, UseCase
 
@@ -56,6 +57,11 @@ class Inputs:
 
 def _file(settings: Settings, use_case: UseCase) -> Path:
     return settings.state / use_case.name / "inputs.json"
+
+
+def locked(settings: Settings, use_case: UseCase) -> AbstractContextManager[None]:
+    """Held by `evergreen run` and by whoever else changes what is registered: one at a time."""
+    return file_lock(settings.home / "locks" / f"run.{use_case.name}.lock")
 
 
 def registered(settings: Settings, use_case: UseCase) -> Inputs | None:

@@ -42,10 +42,6 @@ def remove(name: str, files: tuple[str, ...]) -> None:
     Rows that were loaded from them stay in the tables, as history is never overwritten.
     """
     from jobs.ingest import input_removal
-    from jobs.state_files import file_lock
 
-    settings, use_case = settings_module.load(), use_case_named(name)
-    with file_lock(settings.home / "locks" / f"run.{use_case.name}.lock"):
-        gone = input_removal.remove(settings, use_case, files, datetime.now(UTC))
-    for file in gone:
+    for file in input_removal.remove(settings_module.load(), use_case_named(name), files, datetime.now(UTC)):
         say(f"{file.path}: no input of {name} any more; rows that were loaded from it stay")

@@ -136,6 +136,10 @@ class UseCase:
         names = ", ".join(source.name for source in self.sources)
         raise Invalid(f"{self.name}: expected one of the sources {names}, found {name!r}")
 
+    def owns(self, table: str) -> bool:
+        """Whether a table `schema.name` is of this use case."""
+        return table.split(".")[0] in self.schemas
+
     def raw_table(self, source: Source) -> str:
         return f"{self.raw_schema}.{source.name}"
 

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from jobs.ingest.input_files import stamp
+from jobs.lakehouse import dbt_models
 from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
@@ -15,24 +16,32 @@ from jobs.settings import ROOT, Settings
 from jobs.state_files import read_memory, replace_json
 from jobs.use_case import UseCase
 
-CODE = ("jobs", "assets", "orchestration")
+CODE = ("jobs", "serving", "assets", "orchestration")
 
 
 def _code(settings: Settings) -> Iterable[Path]:
     for folder in (*(ROOT / name for name in CODE), settings.feature_repo):
         yield from sorted(folder.rglob("*.py"))
-    for pattern in ("*.sql", "*.yml"):
+    for pattern in dbt_models.PARSED:
         yield from sorted(settings.dbt_project.rglob(pattern))
 
 
-def of_run(lakehouse: Lakehouse, use_case: UseCase, files: Iterable[Path], parameters: Mapping[str, Any]) -> str:
-    """Hash of all that a run follows from: files (path, size, time), code, versions, decisions, what was asked."""
+def given(settings: Settings, files: Iterable[Path], parameters: Mapping[str, Any]) -> list[Any]:
+    """What a run is given: files (path, size, time), code, what was asked.
+
+    Taken before a run, also for the fingerprint after it: what changes a file meanwhile is new to the next run.
+    """
     stats = [(str(f), *stamp(f)) for f in sorted(_flat(files))]
-    code = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in _code(lakehouse.settings)]
-    tables = [t for t in find_tables(lakehouse.warehouse) if t.split(".")[0].startswith(use_case.name)]
+    code = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in _code(settings)]
+    return [stats, code, sorted(parameters.items())]
+
+
+def of_run(lakehouse: Lakehouse, use_case: UseCase, before: Sequence[Any]) -> str:
+    """Hash of all that a run follows from: what was `given` before it, versions of tables and decisions now."""
+    tables = [table for table in find_tables(lakehouse.warehouse) if use_case.owns(table)]
     # A model that a person has approved or taken back since must be exported.
     decided = promotions.last_decision(lakehouse.settings, use_case)
-    content = [stats, code, lakehouse.versions(tables), sorted(parameters.items()), decided]
+    content = [*before, lakehouse.versions(tables), decided]
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()
 
 

@@ -87,9 +87,9 @@ def _run(
     lakehouse = attach(settings)
     home_check.refuse_damage(lakehouse, use_case)
     paths = [p for name in inputs.files for p in inputs.paths(name)]
-    parameters = {"as_of": as_of, "columns": inputs.columns}
+    given = fingerprint.given(settings, paths, {"as_of": as_of, "columns": inputs.columns})
     last = fingerprint.last(settings, use_case)
-    if not full and last.get("fingerprint") == fingerprint.of_run(lakehouse, use_case, paths, parameters):
+    if not full and last.get("fingerprint") == fingerprint.of_run(lakehouse, use_case, given):
         if as_json:
             print_json({"new": False, "run_id": last["run_id"], "as_of": last["as_of"], "success": True})
         else:
@@ -107,7 +107,7 @@ def _run(
             complain(f"The traceback is in {log}. Please report it.")
     if not outcome.success:
         return 1
-    record: dict[str, object] = {"fingerprint": fingerprint.of_run(lakehouse, use_case, paths, parameters)}
+    record: dict[str, object] = {"fingerprint": fingerprint.of_run(lakehouse, use_case, given)}
     record |= {"run_id": outcome.run_id, "as_of": as_of.isoformat(), "seconds": outcome.seconds, "steps": outcome.steps}
     fingerprint.remember(settings, use_case, record)
     if not as_json:

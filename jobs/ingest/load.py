@@ -19,7 +19,7 @@ from jobs.ingest.columns_file import columns_file
 from jobs.ingest.day_digests import EVENT_DATE
 from jobs.ingest.input_files import find_files
 from jobs.ingest.load_job import Days, LoadJob
-from jobs.ingest.load_memory import LoadResult, Memory, Remembered
+from jobs.ingest.load_memory import LoadResult, Memory, Remembered, stamped
 from jobs.ingest.parsing import HAPPENED, UTC, Batch, table_schema
 from jobs.ingest.raw_table import Table, rows_per_day
 from jobs.ingest.readers import KNOWN_AT
@@ -110,8 +110,9 @@ def judge(job: LoadJob, files: list[Path]) -> Judged:
 
 def _run(job: LoadJob, files: list[Path]) -> LoadResult:
     loaded_in, memory = raw_commit.loads(job), Memory(job.lakehouse.settings.state, job.use_case, job.source)
+    stamps = stamped(files)
     recalled = memory.recall(
-        job.identity(files), loaded_in=loaded_in, as_of=job.as_of, now=job.now, references=job.reference_versions()
+        job.identity(stamps), loaded_in=loaded_in, as_of=job.as_of, now=job.now, references=job.reference_versions()
     )
     if recalled is not None:
         return _unchanged(job, recalled)
@@ -126,7 +127,10 @@ def _run(job: LoadJob, files: list[Path]) -> LoadResult:
     job.report(3)
     version = raw_commit.commit(job, batch, outcomes.new, judged.identifiers, judged.table)
     result = _result(job, batch, outcomes, version)
-    _remember(job, memory, batch, outcomes, result)
+    # A second correction at one moment waits for a later one; days that were not asked for wait too.
+    if job.days is None and TOO_SOON not in result.quarantined:
+        done, versions = _done(job, batch, outcomes, result), job.reference_versions()
+        memory.remember(job.identity(stamps), done, waiting=outcomes.waiting, references=versions)
     job.report(4)
     return result
 
@@ -204,19 +208,15 @@ def _shifts(job: LoadJob, new: pl.DataFrame) -> list[contracts.Finding]:
     return load_warnings.findings(job.source, days, loaded, pl.DataFrame(stored_rows), per_day)
 
 
-def _remember(job: LoadJob, memory: Memory, batch: Batch, outcomes: RowOutcomes, result: LoadResult) -> None:
-    # A second correction at one moment waits for a later one; days that were not asked for wait too.
-    if job.days is not None or TOO_SOON in result.quarantined:
-        return
+def _done(job: LoadJob, batch: Batch, outcomes: RowOutcomes, result: LoadResult) -> Remembered:
+    """What is remembered of a load of whole files."""
     soon = pl.col(HAPPENED).is_between(pl.lit(job.now, UTC), pl.lit(LAST, UTC), closed="right")
     future = batch.frame.filter(soon)[HAPPENED].min()
     next_known = outcomes.late[KNOWN_AT].min()
-    done = Remembered(
+    return Remembered(
         result=result,
         tally=outcomes.tally,
         loaded_in=raw_commit.loads(job),
         next_known_at=next_known if isinstance(next_known, datetime) else None,
         next_event=future if isinstance(future, datetime) else None,
     )
-    versions = job.reference_versions()
-    memory.remember(job.identity(batch.files), done, waiting=outcomes.waiting, references=versions)

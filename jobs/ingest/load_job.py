@@ -10,7 +10,7 @@ import polars as pl
 from jobs.ingest import references, schemas
 from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.day_digests import EVENT_DATE
-from jobs.ingest.load_memory import identity
+from jobs.ingest.load_memory import FileStamp, identity
 from jobs.ingest.raw_table import table_id
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import Progress, Source, UseCase
@@ -56,7 +56,7 @@ class LoadJob:
         """Whether a row is of the days to load."""
         return pl.lit(True) if self.days is None else self.day.is_between(*self.days)
 
-    def identity(self, files: Sequence[Path]) -> str:
+    def identity(self, files: Sequence[FileStamp]) -> str:
         """What tells this load of `files` from others, see `jobs.ingest.load_memory`."""
         carried = self.carrier is not None
         return identity(table_id(self.lakehouse, self.table), files, self.names, self.source, carried)

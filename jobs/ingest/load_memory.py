@@ -86,12 +86,20 @@ class Remembered:
     """When the first event that lay in the future will be past."""
 
 
-def identity(table_id: str, files: Sequence[Path], names: ColumnsFile, source: Source, carried: bool) -> str:
-    """Changes with the table, the files (path, size, modification time) and with how they are to be read."""
-    stats = [(str(p.absolute()), *stamp(p)) for p in files]
+FileStamp = tuple[str, int, int]
+"""Path, size and modification time of a file."""
+
+
+def stamped(files: Sequence[Path]) -> list[FileStamp]:
+    """Files as they are now. Taken before they are read: what changes them meanwhile is then loaded the next time."""
+    return [(str(p.absolute()), *stamp(p)) for p in files]
+
+
+def identity(table_id: str, files: Sequence[FileStamp], names: ColumnsFile, source: Source, carried: bool) -> str:
+    """Changes with the table, the files and with how they are to be read."""
     named = sorted((k, sorted(v.items())) for k, v in names.names.items())
     written = (names.files, names.values) if names.files or names.values else ()
-    description = repr((table_id, stats, names.timezone, named, source, carried, *written))
+    description = repr((table_id, list(files), names.timezone, named, source, carried, *written))
     return hashlib.sha256(description.encode()).hexdigest()
 
 

@@ -27,7 +27,7 @@ from jobs.ingest.raw_commit import LOADED_IN
 from jobs.ingest.readers import KNOWN_AT
 from jobs.ingest.registered_inputs import Inputs
 from jobs.ingest.rehearsal import Rehearsal
-from jobs.integrity.table_files import DamagedFile, belongs, damaged_files
+from jobs.integrity.table_files import DamagedFile, damaged_files
 from jobs.lakehouse import arrow_writer
 from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.table_log import find_tables, located
@@ -85,7 +85,7 @@ def rebuilt_by_a_run(lakehouse: Lakehouse, use_case: UseCase, table: str) -> lis
     """What a run needs set aside to make a table again: that table; for a raw one, all that count its loads."""
     if kind_of(table, use_case) == "derived":
         return [table]
-    tables = (other for other in find_tables(lakehouse.warehouse) if belongs(other, use_case))
+    tables = filter(use_case.owns, find_tables(lakehouse.warehouse))
     return [other for other in tables if kind_of(other, use_case) != "recorded"]
 
 

@@ -41,13 +41,8 @@ class DamagedFile:
 def check_tables(lakehouse: Lakehouse, use_case: UseCase | None = None, deep: bool = True) -> Iterator[Finding]:
     """Findings in all tables, or in those of one use case; not `deep`: existence and sizes only."""
     for table in find_tables(lakehouse.warehouse):
-        if use_case is None or belongs(table, use_case):
+        if use_case is None or use_case.owns(table):
             yield from check_table(lakehouse, table, deep)
-
-
-def belongs(table: str, use_case: UseCase) -> bool:
-    """Whether a table `schema.name` is of a use case."""
-    return table.split(".")[0] in use_case.schemas
 
 
 def check_table(lakehouse: Lakehouse, table: str, deep: bool) -> Iterator[Finding]:

@@ -34,12 +34,9 @@ class Maintained:
 
 def run(lakehouse: Lakehouse, use_case: UseCase, retain_hours: float = 168.0) -> Iterator[Maintained]:
     """Maintain every table of a use case; files removed from a table stay for `retain_hours` (pinned ones always)."""
-    schemas = (use_case.name, f"{use_case.name}_")
-    for table in find_tables(lakehouse.warehouse):
-        schema = table.split(".")[0]
-        if schema == schemas[0] or schema.startswith(schemas[1]):
-            with lakehouse.lock(table):
-                yield maintain(lakehouse, table, retain_hours)
+    for table in filter(use_case.owns, find_tables(lakehouse.warehouse)):
+        with lakehouse.lock(table):
+            yield maintain(lakehouse, table, retain_hours)
 
 
 def maintain(lakehouse: Lakehouse, table: str, retain_hours: float) -> Maintained:

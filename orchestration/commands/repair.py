@@ -28,10 +28,9 @@ def repair() -> None:
 @click.option("--drop-rows", is_flag=True, help="Go on without the rows of damaged files, where nothing else is left.")
 def table(table: str, drop_rows: bool) -> None:
     """Mend TABLE (`schema.name`): from the registered input, or by a run that makes it again."""
-    from jobs.integrity.table_files import belongs
     from jobs.use_cases.catalog import USE_CASES
 
-    owners = [each for each in USE_CASES if belongs(table, each)]
+    owners = [each for each in USE_CASES if each.owns(table)]
     if len(table.split(".")) != 2 or not owners:
         raise click.UsageError(f"TABLE: expected schema.name of a use case, found {table!r}")
     sys.exit(mend_table(settings_module.load(), owners[0], table, drop_rows))

@@ -140,6 +140,19 @@ def test_the_same_file_or_day_twice_adds_nothing(shop: Shop) -> None:
 
 
 @pytest.mark.embedded
+def test_a_file_that_changes_while_it_is_loaded_is_loaded_again(shop: Shop) -> None:
+    path = shop.write("orders", [order(n, n) for n in range(4)])
+    inputs = Inputs({ORDERS.input: (str(path),)}, START.date(), START.date())
+
+    def grow(step: int, _: int) -> None:
+        if step == 1:  # its rows were read
+            shop.write("orders", [order(n, n) for n in range(6)])
+
+    ingest.load(shop.lakehouse, shop.use_case, ORDERS, inputs, as_of=NOW, now=NOW, progress=grow)
+    assert shop.load(path).appended == 2
+
+
+@pytest.mark.embedded
 def test_days_bring_only_their_events(shop: Shop) -> None:
     path = shop.write("orders", [order(n, n) for n in range(5)])
     result = shop.load(path, days=((START + DAY).date(), (START + 2 * DAY).date()))

@@ -2,8 +2,11 @@
 
 import contextlib
 import fcntl
+import io
 import json
 import uuid
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,6 +79,17 @@ def read_memory(path: Path, decode: Callable[[Any], T]) -> T | None:
     try:
         return decode(json.loads(path.read_bytes()))
     except (FileNotFoundError, *_DAMAGE):
+        return None
+
+
+def read_arrays(path: Path) -> dict[str, Any] | None:
+    """The arrays of an `.npz` file that only saves work, by name; None if there is none, or it is damaged."""
+    import numpy as np
+
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            return dict(stored)
+    except (FileNotFoundError, EOFError, zipfile.BadZipFile, zlib.error, *_DAMAGE):
         return None
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings
-from jobs.state_files import replace_bytes
+from jobs.state_files import read_arrays, replace_bytes
 from jobs.use_case import UseCase
 
 FORMAT = 1
@@ -39,7 +39,7 @@ class DayCache:
             path: of the stored arrays; it need not exist.
         """
         self._files, self._names, self._path = files, list(names), path
-        self._before = _stored(path)
+        self._before: Mapping[str, Array] = read_arrays(path) or {}
         self._used: dict[str, Array] = {}
 
     def of(self, what: str, days: Iterable[date], made_of: Iterable[object], compute: Callable[[], Array]) -> Array:
@@ -79,10 +79,3 @@ def files(lakehouse: Lakehouse, table: str, version: int | None = None) -> dict[
     by_day = lakehouse.files_by_day(table, version)
     whole = by_day.pop(None, [])
     return {day: digest("\n".join(sorted([*whole, *paths])).encode()) for day, paths in by_day.items() if day}
-
-
-def _stored(path: Path) -> Mapping[str, Array]:
-    if not path.exists():
-        return {}
-    with np.load(path, allow_pickle=False) as content:
-        return dict(content)

@@ -22,7 +22,7 @@ from jobs.ground_truth.drift_windows import DriftTest
 from jobs.retraining.input_drift import Measured
 from jobs.retraining.monitor import DailyEvidence
 from jobs.settings import Settings
-from jobs.state_files import replace_bytes
+from jobs.state_files import read_arrays, replace_bytes
 from jobs.use_case import UseCase
 
 
@@ -80,18 +80,15 @@ def last(settings: Settings, use_case: UseCase, as_of: datetime, versions: Mappi
 
     The champion may be another by now: one that was promoted since, because of what was measured.
     """
-    path = _path(settings, use_case)
-    if not path.exists():
+    content = read_arrays(_path(settings, use_case)) or {}
+    header = json.loads(str(content["header"])) if "header" in content else {}
+    if header.get("as_of") != as_of.isoformat() or _tables(header["versions"]) != _tables(versions):
         return None
-    with np.load(path, allow_pickle=False) as content:
-        header = json.loads(str(content["header"]))
-        if header["as_of"] != as_of.isoformat() or _tables(header["versions"]) != _tables(versions):
-            return None
-        features = tuple(header["features"])
-        parts = {
-            name: Histograms(tuple(map(date.fromisoformat, days)), features, content[name])
-            for name, days in header["days"].items()
-        }
+    features = tuple(header["features"])
+    parts = {
+        name: Histograms(tuple(map(date.fromisoformat, days)), features, content[name])
+        for name, days in header["days"].items()
+    }
     counts = parts.get("stable"), parts.get("recent")
     return Measurement(as_of, header["versions"], *counts, _concept(header["concept"]), header["unmeasured"])
 

@@ -66,3 +66,11 @@ def test_what_an_evening_did_not_use_is_forgotten(evening: Callable[..., DayCach
     third = evening()
     third.of("scores", [FIRST], ["new"], refused)
     assert third.of("scores", [FIRST], ["old"], lambda: np.zeros(1)).tolist() == [0.0]
+
+
+def test_a_damaged_cache_is_as_none(evening: Callable[..., DayCache], tmp_path: Path) -> None:
+    (tmp_path / "cache.npz").write_bytes(b"PK damaged")
+    first = evening()
+    first.of("scores", [FIRST], ["model"], lambda: VALUES)
+    first.save()
+    np.testing.assert_array_equal(evening().of("scores", [FIRST], ["model"], refused), VALUES)

@@ -101,6 +101,8 @@ def test_what_was_measured_on_other_tables_or_at_another_moment_is_not_taken(hom
     assert measurements.last(home, FRAUD, as_of, {"history": 4, "champion": 1}) is None
     assert measurements.last(home, FRAUD, as_of + DAY, versions) is None
     assert measurements.last(home, RETURNS, as_of, versions) is None
+    (home.state / FRAUD.name / "measured.npz").write_bytes(b"PK damaged")
+    assert measurements.last(home, FRAUD, as_of, versions) is None
 
 
 def closed_on_sundays(history: History) -> History:

@@ -22,11 +22,12 @@ from jobs.use_case import UseCase
 TRAININGS = ("jobs.training.candidate", "jobs.retraining.challenger")
 """Modules that make a candidate. What they rest on decides what a training makes."""
 CARRIERS = (
-    "jobs.lakehouse", "jobs.ledger", "jobs.settings", "jobs.state_files", "jobs.registry.champion_bundles",
-    "jobs.registry.model_versions", "jobs.registry.tracking", "jobs.training.compute_cost", "jobs.training.model_card",
-    "jobs.training.pictures",
+    "jobs.lakehouse", "jobs.ledger", "jobs.settings", "jobs.state_files", "jobs.errors", "jobs.error_messages",
+    "jobs.display", "jobs.secret", "jobs.registry.champion_bundles", "jobs.registry.model_versions",
+    "jobs.registry.tracking", "jobs.training.compute_cost", "jobs.training.model_card", "jobs.training.pictures",
 )  # fmt: skip
-"""Modules that hand rows and models on, or describe them, and change neither: a new line there trains nothing again."""
+"""Modules that hand rows and models on, describe them, or say what is wrong, and change neither: a new line there
+trains nothing again."""
 PACKAGES = ("lightgbm", "numpy", "onnx", "onnxruntime", "optuna", "scikit-learn", "torch")
 
 

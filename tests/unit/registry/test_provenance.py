@@ -52,6 +52,8 @@ def test_what_decides_is_among_them_and_what_does_not_is_not() -> None:
     }  # fmt: skip
     does_not = {
         "alerts/outbox",
+        "display",
+        "error_messages",
         "ledger/promotions",
         "scoring/publish",
         "actions/review_sampling",

@@ -11,6 +11,8 @@ from jobs.error_messages import in_words
 from jobs.integrity.finding import Finding
 from jobs.settings import Settings
 
+PATIENCE_SECONDS = 30.0
+
 
 def check_databases(settings: Settings, use_case: str) -> Iterator[Finding]:
     """Findings in the databases of ledger and tracking, as far as they are SQLite in the home."""
@@ -35,10 +37,12 @@ def tracking_file(settings: Settings) -> Path | None:
 
 
 def damage_of(file: Path) -> str | None:
-    """What is wrong with a SQLite file; None: nothing."""
+    """What is wrong with a SQLite file; None: nothing. Raises OperationalError if another program keeps it locked."""
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)) as connection:
             said = connection.execute("pragma integrity_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise  # a repair would move a whole database away
         return in_words(error)
     return None if said == "ok" else "pages or indexes that contradict each other"

@@ -50,20 +50,23 @@ def complain(text: object, label: str = "") -> None:
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON: moments as ISO text, no number (NaN, infinite) as null, other objects as their text."""
-    click.echo(hide(json.dumps(_of_json(value), allow_nan=False, indent=2)))
+    """Print a value as JSON: moments as ISO text, no number (NaN, infinite) as null, other objects as their text.
+
+    Secrets are hidden in each text: JSON would write their letters in another way.
+    """
+    click.echo(json.dumps(_of_json(value), allow_nan=False, indent=2))
 
 
 def _of_json(value: object) -> object:
     if isinstance(value, Mapping):
-        return {str(name): _of_json(each) for name, each in value.items()}
+        return {hide(str(name)): _of_json(each) for name, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_of_json(each) for each in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
+    if value is None or isinstance(value, int):
         return value
-    return value.isoformat() if isinstance(value, date) else str(value)
+    return value.isoformat() if isinstance(value, date) else hide(str(value))
 
 
 def console() -> Console:
@@ -110,7 +113,8 @@ def print_details(title: str, rows: Sequence[Mapping[str, object]]) -> None:
 
 def print_facts(title: str, facts: Mapping[str, object]) -> None:
     """Print sentences, each beside its name, within the width of the terminal."""
-    indent, width = max(map(len, facts)) + 2, console().width
+    indent = max(map(len, facts)) + 2
+    width = max(console().width, indent + NARROW)
     click.echo(plain(title))
     for name, text in facts.items():
         label = name.ljust(indent)

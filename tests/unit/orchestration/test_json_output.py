@@ -23,13 +23,14 @@ from jobs.ingest.registered_inputs import Inputs
 from jobs.ledger import promotions
 from jobs.ledger.promotions import PromotionDecision
 from jobs.retraining import decisions
+from jobs.secret import Secret
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 from orchestration import run_command
 from orchestration.cli import main
 from orchestration.commands import doctor
 from orchestration.lineage_run import RunOutcome
-from orchestration.printing import print_json
+from orchestration.printing import print_facts, print_json
 
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
 LISTS = [("alerts",), ("retraining",), ("models",), ("review", "list"), ("inputs", "list")]
@@ -126,3 +127,18 @@ def test_json_is_json_whatever_the_values(capsys: pytest.CaptureFixture[str]) ->
         "b": [NOW.isoformat(), "2026-11-22"],
         "3": ["x"],
     }
+
+
+def test_secrets_are_hidden_in_texts_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    Secret("pässwörd"), Secret("20261122")
+    print_json({"said": "by pässwörd", "rows": 20261122})
+    assert json.loads(capsys.readouterr().out) == {"said": "by ***", "rows": 20261122}
+
+
+@pytest.mark.parametrize("width", ["1", "10", "200"])
+def test_facts_fit_a_terminal_of_any_width(
+    width: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    print_facts("title", {"last night": "success of a run", "engine": "asleep"})
+    assert "success" in capsys.readouterr().out

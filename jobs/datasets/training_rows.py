@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +17,6 @@ from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of
 from jobs.times import MICROSECONDS_A_DAY, Times
 from jobs.use_case import UseCase, problem_of
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)

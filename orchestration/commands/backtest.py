@@ -30,9 +30,7 @@ PRINTED = ("family", "auc_roc", "average_precision", "card_precision_at_100", "t
 @columns_option
 @click.option("--train-from", type=DAY, required=True, help="First day of the train week.")
 @click.option("--train-days", type=DAYS, default=7, show_default=True)
-@click.option(
-    "--delay-days", type=click.IntRange(0, 36_500), default=7, show_default=True, help="Days until labels are known."
-)
+@click.option("--delay-days", type=DELAY, default=7, show_default=True, help="Days until labels are known.")
 @click.option("--test-days", type=DAYS, default=7, show_default=True)
 @click.option("--trials", type=TRIALS, default=0, help="Parameters to try per family; 0: the declared ones.")
 @click.option("--families", multiple=True, help="Families to compare: one or more names.")

@@ -13,7 +13,7 @@ from orchestration.printing import say
 @use_case_option
 @click.option(
     "--retain-hours",
-    type=click.FloatRange(0, 1e6),
+    type=HOURS,
     default=168.0,
     show_default=True,
     help="Keep removed files this long.",

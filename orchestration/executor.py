@@ -16,9 +16,10 @@ from dagster._core.executor.in_process import InProcessExecutor
 from jobs.error_messages import message_of
 from jobs.integrity import home_check
 from jobs.lakehouse.tables import attach
+from jobs.processes import this_process
 from jobs.settings import Settings
 from jobs.use_case import UseCase
-from orchestration.instance import PROCESS_TAG, this_process
+from orchestration.instance import PROCESS_TAG
 from orchestration.run_queue import run_tags, writes
 
 

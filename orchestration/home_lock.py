@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from jobs.errors import Invalid
-from orchestration.instance import is_alive, this_process
+from jobs.processes import is_alive, this_process
 
 POLL_SECONDS = 0.2
 ENDING_SECONDS = 30.0

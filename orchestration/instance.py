@@ -1,16 +1,15 @@
 """The Dagster instance of a home: its dagster.yaml, and what killed runs left behind."""
 
-import os
 from pathlib import Path
 
 import dagster as dg
-import psutil
 from dagster import DagsterRunStatus, RunsFilter
 from yaml import YAMLError
 
 from jobs import home_version
 from jobs.error_messages import in_words
 from jobs.errors import Invalid
+from jobs.processes import is_alive
 from jobs.settings import DAGSTER_VARIABLE, Settings, exported
 from orchestration import dagster_yaml
 from orchestration.event_log import BATCH_SIZE
@@ -85,17 +84,3 @@ def end_dead_runs(instance: dg.DagsterInstance) -> None:
         process = run.tags.get(PROCESS_TAG)
         if process and not is_alive(process):
             instance.report_run_failed(run, message=f"the process of this run ({process}) is gone")
-
-
-def this_process() -> str:
-    """Identifies a process beyond reuse of its number."""
-    return f"{os.getpid()}@{psutil.Process().create_time():.0f}"
-
-
-def is_alive(process: str) -> bool:
-    """Whether a process that `this_process` identified still runs."""
-    pid, _, started = process.partition("@")
-    try:
-        return f"{psutil.Process(int(pid)).create_time():.0f}" == started
-    except psutil.NoSuchProcess:
-        return False

@@ -17,13 +17,14 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from assets.run_context import AS_OF_TAG, WHOLE_INPUT_TAG
+from jobs.processes import this_process
 from jobs.settings import Settings, exported
 from jobs.use_case import UseCase
 from jobs.use_cases.catalog import USE_CASES
 from orchestration import step_failures
 from orchestration.definitions import build_definitions
 from orchestration.event_log import BATCH_SIZE
-from orchestration.instance import PROCESS_TAG, open_instance, this_process
+from orchestration.instance import PROCESS_TAG, open_instance
 
 
 @dataclass

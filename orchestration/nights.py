@@ -15,10 +15,11 @@ from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._daemon.types import DaemonHeartbeat
 
 from assets.run_context import AS_OF_TAG
+from jobs.processes import is_alive
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 from orchestration.due_days import last_night
-from orchestration.instance import PROCESS_TAG, from_configuration, is_alive
+from orchestration.instance import PROCESS_TAG, from_configuration
 
 SWITCHED_ON = (InstigatorStatus.RUNNING, InstigatorStatus.DECLARED_IN_CODE)
 """By a person, or from the start (`evergreen up`)."""

@@ -22,6 +22,7 @@ from typing import Literal
 import psutil
 
 from jobs.errors import EvergreenError
+from jobs.processes import start_of
 from jobs.settings import ROOT, Settings
 from jobs.state_files import file_lock
 
@@ -44,7 +45,7 @@ class EngineProcess:
 
     pid: int
     started: float
-    """When it was created, in seconds since 1970: a number of a process is given out again."""
+    """When it started, as `jobs.processes` tells it: a number of a process is given out again."""
     port: int
     session_id: str
     log: Path
@@ -89,8 +90,7 @@ class EngineProcess:
                         process.wait(STOP_SECONDS)
 
     def _process(self) -> psutil.Process | None:
-        process = psutil.Process(self.pid)
-        return process if abs(process.create_time() - self.started) < 0.01 else None
+        return psutil.Process(self.pid) if abs(start_of(self.pid) - self.started) < 0.01 else None
 
 
 def running(settings: Settings) -> EngineProcess | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 from pysail.spark import SparkConnectServer
 
+from jobs.processes import start_of
 from jobs.state_files import replace_json
 
 POLL_SECONDS = 2.0
@@ -36,8 +37,8 @@ def _orphaned(state_file: Path) -> bool:
 
 
 def _announce(state_file: Path, port: int, session_id: str) -> None:
-    started = psutil.Process().create_time()
-    state = {"pid": os.getpid(), "started": started, "port": port, "session_id": session_id}
+    own = os.getpid()
+    state = {"pid": own, "started": start_of(own), "port": port, "session_id": session_id}
     replace_json(state_file, state, private=True)  # who knows the session may use it
 
 

@@ -13,7 +13,7 @@ from orchestration.printing import say
 @use_case_option
 @click.option(
     "--retain-hours",
-    type=HOURS,
+    type=click.FloatRange(0, 1e6),
     default=168.0,
     show_default=True,
     help="Keep removed files this long.",

@@ -29,13 +29,14 @@ from jobs.alerts import outbox
 from jobs.lakehouse import engine_process
 from jobs.ledger import promotions
 from jobs.ledger.promotions import PromotionDecision
+from jobs.processes import this_process
 from jobs.retraining import decisions
 from jobs.retraining.policy import Evidence
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 from orchestration import nights
 from orchestration.cli import main
-from orchestration.instance import PROCESS_TAG, from_configuration, open_instance, this_process
+from orchestration.instance import PROCESS_TAG, from_configuration, open_instance
 
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
 NAMES = ["data", "champion", "last night", "next night", "alerts", "training", "drift", "engine"]

@@ -15,6 +15,7 @@ from jobs.ingest import schemas
 from jobs.ingest.calendar import FIRST, LAST
 from jobs.ingest.csv_records import MALFORMED, STRAY_TEXT, TOO_MANY
 from jobs.ingest.identifiers import identifier_fault
+from jobs.ingest.json_records import NAME_TWICE, NO_OBJECT
 from jobs.ingest.parsing import HAPPENED, TYPES, UTC, kind_in_table
 from jobs.ingest.readers import FOUND, KNOWN_AT
 from jobs.lakehouse.tables import Lakehouse
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 DAY, YEAR = timedelta(days=1), timedelta(days=365.25)
+NO_RECORD = (TOO_MANY, STRAY_TEXT, NO_OBJECT, NAME_TWICE)
 REASONS, COLUMNS = "_reasons", "_columns"
 """Columns of bad rows: list of reasons, list of the columns they are about."""
 
@@ -79,7 +81,7 @@ class RowCheck:
 
 def row_checks(source: Source, columns: Sequence[str], zone: str, now: datetime) -> list[RowCheck]:
     """All checks for the rows of a batch of these columns, in UTC seen from `now`."""
-    checks = [RowCheck("types", "", reason, pl.col(MALFORMED) == reason) for reason in (TOO_MANY, STRAY_TEXT)]
+    checks = [RowCheck("types", "", reason, pl.col(MALFORMED) == reason) for reason in NO_RECORD]
     declared = [*source.columns, *([Column(KNOWN_AT, "timestamp")] if FOUND + KNOWN_AT in columns else [])]
     checks += [check for column in declared for check in _checks_in_file(column, columns, zone)]
     future = pl.col(HAPPENED) > pl.lit(now, UTC)

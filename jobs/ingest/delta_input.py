@@ -6,6 +6,7 @@ The log says which rows count: files and rows that were deleted are not read, re
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,11 +20,12 @@ from jobs.error_messages import in_words
 from jobs.ingest.arrow_columns import readable
 from jobs.ingest.registered_inputs import InputError
 from jobs.ingest.table_formats import DELTA, table_format
+from jobs.path_alias import PLAIN
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-_PINNED = re.compile(r"(?P<folder>.+)@(?P<version>\d{1,18})")
+_PINNED = re.compile(r"(?P<folder>.+)@(?P<version>\d{1,18})", re.DOTALL)
 _FEATURES = re.compile(r"(?:features required: \[|Feature ')([\w, ]+)")
 
 
@@ -71,14 +73,14 @@ def _found(error: Exception, version: int | None) -> str:
 
 @contextmanager
 def _plainly_named(folder: Path) -> Iterator[Path]:
-    """The folder under a name without percent signs, which delta-rs takes for escapes of a URL."""
-    if "%" not in str(folder.absolute()):
+    """The folder, or one with links to all that is in it, since delta-rs misreads odd names and follows links."""
+    if PLAIN.fullmatch(real := os.path.realpath(folder)):
         yield folder
         return
-    with tempfile.TemporaryDirectory() as links:
-        link = Path(links) / "table"
-        link.symlink_to(folder.absolute(), target_is_directory=True)
-        yield link
+    with tempfile.TemporaryDirectory() as plain:
+        for entry in os.scandir(real):
+            (Path(plain) / entry.name).symlink_to(entry.path)
+        yield Path(plain)
 
 
 def columns_of(path: Path) -> tuple[int, list[str]]:

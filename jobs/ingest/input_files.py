@@ -5,6 +5,7 @@ What is in them: see `jobs.ingest.readers`.
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -12,22 +13,25 @@ from urllib.parse import unquote
 
 from jobs.error_messages import in_words
 from jobs.ingest import delta_input
+from jobs.ingest.json_records import is_json_lines
 from jobs.ingest.registered_inputs import InputError
 from jobs.ingest.table_formats import DELTA, enclosing_table, table_format
 
-CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz")
+_GZIPPED = ("", ".gz")
+CSV_ENDINGS = tuple(text + packed for text in (".csv", ".tsv", ".txt") for packed in _GZIPPED)
+JSON_ENDINGS = tuple(text + packed for text in (".jsonl", ".ndjson", ".json") for packed in _GZIPPED)
 PARQUET_ENDINGS = (".parquet", ".pq")
 PARQUET_MAGIC = b"PAR1"
 UNREADABLE_ENDINGS = (
-    ".orc", ".avro", ".feather", ".arrow", ".ipc", ".xlsx", ".xls", ".jsonl", ".ndjson", ".zip", ".csv.bz2", ".csv.xz",
-    ".csv.zst",
+    ".orc", ".avro", ".feather", ".arrow", ".ipc", ".xlsx", ".xls", ".ods", ".zip", ".tar", ".tgz", ".7z", ".rar",
 )  # fmt: skip
 """Files of rows that are not read: beside some that are, they are not passed over in silence."""
+_PACKED = re.compile(r"\.(?:gz|gzip|bz2|xz|zst|zstd|lz4|snappy|br|z)$")
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
-    """The data files at `paths`: files, folders' parquet and CSV files in the order of their names, Delta tables.
+    """The data files at `paths`: files, the data files of folders in the order of their names, Delta tables.
 
     Hidden files, and those whose name or folder begins with `_`, are no data.
 
@@ -44,19 +48,29 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
             _refuse_part(path, enclosing(path.absolute().parent))
             files += _expanded(path) if path.is_dir() else [path]
         else:
-            raise InputError(f"{path}: expected a parquet or CSV file, found nothing there; check the path")
+            raise InputError(f"{path}: expected a parquet, CSV or JSON Lines file, found nothing there; check the path")
     for path in files:
-        if path.is_file() and path.stat().st_size == 0:
-            raise InputError(f"{path}: expected a parquet or CSV file, found an empty file; deliver it again")
+        _refuse_unusable(path)
     if not files:
         raise InputError("expected at least one input file, found none; name a file")
     return files
 
 
+def _refuse_unusable(path: Path) -> None:
+    """Raises InputError if a file is empty, or its name cannot be stored in a table."""
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path}: expected a parquet, CSV or JSON Lines file, found an empty file; deliver it again")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise InputError(f"{shown}: expected a name in UTF-8, found another one; rename the file") from None
+
+
 def _expanded(path: Path) -> list[Path]:
     files = list(_inside(path, ()))
     if not files:
-        raise InputError(f"{path}: expected parquet or CSV files in this folder, found none; name a file")
+        raise InputError(f"{path}: expected parquet, CSV or JSON Lines files in this folder, found none; name a file")
     return files
 
 
@@ -80,8 +94,8 @@ def _inside(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
         return
     if name is not None:
         raise InputError(
-            f"{folder}: expected parquet or CSV files or a Delta table, found a table of another format ({name}), "
-            "whose metadata say which rows count; export its rows as parquet or CSV files"
+            f"{folder}: expected parquet, CSV or JSON Lines files or a Delta table, found a table of another format "
+            f"({name}), whose metadata say which rows count; export its rows as parquet or CSV files"
         )
     here = (*above, folder.resolve())
     for entry in entries:
@@ -103,20 +117,30 @@ def _entries(folder: Path) -> list[Path]:
 
 def _is_data(file: Path) -> bool:
     name = file.name.lower()
-    if name.endswith(CSV_ENDINGS + PARQUET_ENDINGS):
+    readable = CSV_ENDINGS + PARQUET_ENDINGS + JSON_ENDINGS
+    if name.endswith(readable) and not _may_describe(name):
         if not file.exists():
-            raise InputError(f"{file}: expected a parquet or CSV file, found a link to nothing; mend or remove it")
+            raise InputError(
+                f"{file}: expected a parquet, CSV or JSON Lines file, found a link to nothing; mend or remove it"
+            )
         return True
     if not file.is_file():
         return False
     if _is_whole_parquet(file):
         return True
-    if name.endswith(UNREADABLE_ENDINGS):
+    if _may_describe(name):
+        return is_json_lines(file)
+    if _PACKED.sub("", name).endswith(readable + UNREADABLE_ENDINGS):
         raise InputError(
-            f"{file}: expected parquet or CSV files in this folder, found one of a format that is not read; convert "
-            "it, or move it elsewhere"
+            f"{file}: expected parquet, CSV or JSON Lines files in this folder, found one of a format that is not "
+            "read; convert it, or move it elsewhere"
         )
     return False
+
+
+def _may_describe(name: str) -> bool:
+    """Whether a file of this name may as well describe others, such as schema.json."""
+    return name.removesuffix(".gz").endswith(".json")
 
 
 def _is_whole_parquet(file: Path) -> bool:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import polars as pl
 
-from jobs.ingest import csv_records, delta_input
+from jobs.ingest import csv_records, delta_input, json_records
 from jobs.ingest.arrow_columns import readable
 from jobs.ingest.csv_records import LINE, MALFORMED, Csv
 from jobs.ingest.declared_formats import AS_ITS_FIRST_LINE_SAYS, FileFormat
-from jobs.ingest.input_files import CSV_ENDINGS, PARQUET_ENDINGS, PARQUET_MAGIC, columns_in_path
+from jobs.ingest.input_files import CSV_ENDINGS, JSON_ENDINGS, PARQUET_ENDINGS, PARQUET_MAGIC, columns_in_path
 from jobs.ingest.registered_inputs import InputError
 from jobs.ingest.text_files import read_lines
 
@@ -35,8 +35,8 @@ class DataFile:
     format: str
     own_columns: Sequence[str]
     """Names in the file itself."""
-    content: Csv | None = None
-    """Lines of a CSV file, until they are read."""
+    content: Csv | pl.DataFrame | None = None
+    """Lines of a CSV file, or records of JSON Lines, until they are read."""
     version: int = 0
     """Of a Delta table."""
     in_path: Mapping[str, str | None] = field(default_factory=dict)
@@ -49,13 +49,13 @@ class DataFile:
 
     def has_type(self, column: str) -> bool:
         """Whether the values of a column are of a type, and not just text."""
-        return self.format != "csv" and column not in self.in_path
+        return self.format not in ("csv", "json") and column not in self.in_path
 
 
 def open_file(path: Path, declared: FileFormat = AS_ITS_FIRST_LINE_SAYS) -> DataFile:
     """A file with the names of its columns; `declared` says how text is written.
 
-    Raises InputError if it is no parquet or CSV file or Delta table.
+    Raises InputError if it is no parquet, CSV or JSON Lines file or Delta table.
     """
     if delta_input.table_at(path):
         version, columns = delta_input.columns_of(path)
@@ -74,7 +74,12 @@ def _open_plain(path: Path, declared: FileFormat) -> DataFile:
         return DataFile(path, "parquet", _parquet_columns(path, magic))
     if name.endswith(CSV_ENDINGS):
         return _open_csv(path, declared)
-    raise InputError(f"{path}: expected a file that ends in .parquet or .csv, found neither; rename or convert it")
+    if name.endswith(JSON_ENDINGS):
+        content = json_records.records(path, read_lines(path, declared))
+        return DataFile(path, "json", [n for n in content.columns if n not in (LINE, MALFORMED)], content=content)
+    raise InputError(
+        f"{path}: expected a file that ends in .parquet, .csv or .jsonl, found another ending; rename or convert it"
+    )
 
 
 def _parquet_columns(path: Path, magic: bytes) -> tuple[str, ...]:
@@ -98,7 +103,7 @@ def _open_csv(path: Path, declared: FileFormat) -> DataFile:
 
 
 def read_file(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
-    """The `columns` of a file, as they are there; a CSV's are text.
+    """The `columns` of a file, as they are there; those of CSV and JSON Lines are text.
 
     `_line` numbers the records (from 1; a header is a line too), and `_malformed` says why one is none.
 
@@ -118,6 +123,8 @@ def _read_own(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
     import pyarrow.parquet as pq
 
     try:
+        if isinstance(file.content, pl.DataFrame):
+            return file.content
         if file.content is not None:
             return csv_records.records(file.content)
         if file.format == "delta":

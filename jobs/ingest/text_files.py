@@ -13,7 +13,7 @@ import polars as pl
 from jobs.ingest.declared_formats import FileFormat
 from jobs.ingest.registered_inputs import InputError
 
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
 # UTF-32 first: its mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
@@ -42,7 +42,7 @@ def read_lines(path: Path, declared: FileFormat) -> pl.Series:
 
 def _content(path: Path) -> bytes:
     content = path.read_bytes()
-    if not content.startswith(_GZIP):
+    if not content.startswith(GZIP):
         return content
     try:
         return gzip.decompress(content)

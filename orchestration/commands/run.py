@@ -26,8 +26,8 @@ def run(
 ) -> None:
     """Build the whole lineage of a use case, doing only what is new.
 
-    Files are parquet or CSV, or folders of them; each option may be repeated. Without any, the input registered before
-    is used, or at first the built-in one.
+    Files are parquet, CSV or JSON Lines, or folders of them; each option may be repeated. Without any, the input
+    registered before is used, or at first the built-in one.
     """
     from orchestration import run_command
 

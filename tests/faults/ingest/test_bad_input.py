@@ -115,7 +115,7 @@ def no_csv(path: Path) -> None:
         ("f.parquet", lambda p: p.write_text("READING_ID,READ_AT\n1,2\n"), "found no parquet file"),
         ("f.parquet", lambda p: p.touch(), "found an empty file"),
         ("f.parquet", lambda p: None, "found nothing there; check the path"),
-        ("f.parquet", lambda p: p.mkdir(), "expected parquet or CSV files in this folder, found none"),
+        ("f.parquet", lambda p: p.mkdir(), "expected parquet, CSV or JSON Lines files in this folder, found none"),
         ("f.parquet", lambda p: parquet(p, readings(0)), "expected rows of readings, found none"),
         ("f.csv", lambda p: p.write_text("READING_ID,READ_AT,VALUE\n"), "expected rows of readings, found none"),
         ("f.csv", no_csv, "expected"),

@@ -5,15 +5,16 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import example, given
 from worlds.delta_tables import write_by_hand
 from worlds.examples import with_examples
+from worlds.odd_names import odd_names
 
 from jobs.ingest import inspection
 from jobs.ingest.batches import read_batch
@@ -123,7 +124,7 @@ def test_a_version_that_is_not_there_is_refused(table: Path, tmp_path: Path) -> 
     (tmp_path / "plain").mkdir()
     with pytest.raises(InputError, match="plain@1: expected a version of a Delta table"):
         ids(tmp_path / "plain@1")
-    with pytest.raises(InputError, match="nowhere@1: expected a parquet or CSV file, found nothing there"):
+    with pytest.raises(InputError, match="nowhere@1: expected a parquet, CSV or JSON Lines file, found nothing there"):
         ids(tmp_path / "nowhere@1")
 
 
@@ -136,11 +137,16 @@ def test_a_part_of_a_table_is_refused(tmp_path: Path) -> None:
     assert ids(tmp_path / "t") == [1, 2]
 
 
-@given(name=st.text(st.sampled_from("aé %@=+#'\"[]*?{}&41"), min_size=1, max_size=8).filter(lambda n: n.strip()))
+@given(name=odd_names())
+@example(name="two\nlines\t")
 @with_examples(30)
 def test_a_table_is_the_folder_that_was_named(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     parent = tmp_path_factory.mktemp("names")
     write_deltalake(parent / "plain", payments(1))
-    (parent / "plain").rename(parent / f"{name}x")
+    write_deltalake(parent / "other", payments(2))
+    shutil.copytree(parent / "plain", parent / f"{name}x")
+    for misread in {unquote(f"{name}x"), f"{name}x".replace("\\", "/").lstrip("/")} - {f"{name}x"}:
+        shutil.copytree(parent / "other", parent / misread)
+    before = sorted(parent.rglob("*"))
     assert ids(parent / f"{name}x") == ids(parent / f"{name}x@0") == [1]
-    assert [p.name for p in parent.iterdir()] == [f"{name}x"]
+    assert sorted(parent.rglob("*")) == before

@@ -1,5 +1,6 @@
 """Which files an input is: data files of folders, columns in folders' names, and tables that are refused by name."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -92,11 +93,13 @@ def _made(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["b.orc", "b.xlsx", "b.jsonl", "b.csv.zip", "deep/b.avro"])
+@pytest.mark.parametrize("name", ["b.orc", "b.xlsx", "b.parquet.gz", "b.jsonl.zst", "b.csv.zip", "deep/b.avro"])
 def test_a_format_that_is_not_read_is_not_passed_over(tmp_path: Path, name: str) -> None:
     part(tmp_path / "a.parquet", 1)
     _made(tmp_path / name).write_bytes(b"x")
-    with pytest.raises(InputError, match=rf"{name}: expected parquet or CSV files .* a format that is not read"):
+    with pytest.raises(
+        InputError, match=rf"{name}: expected parquet, CSV or JSON Lines files .* a format that is not read"
+    ):
         find_files([tmp_path])
 
 
@@ -104,7 +107,7 @@ def test_a_format_that_is_not_read_is_not_passed_over(tmp_path: Path, name: str)
 def test_a_folder_without_data_is_refused(tmp_path: Path, content: list[str]) -> None:
     for name in content:
         _made(tmp_path / name).write_bytes(b"x")
-    with pytest.raises(InputError, match="expected parquet or CSV files in this folder, found none"):
+    with pytest.raises(InputError, match="expected parquet, CSV or JSON Lines files in this folder, found none"):
         find_files([tmp_path])
 
 
@@ -165,6 +168,14 @@ def test_a_part_of_a_table_of_another_format_is_refused(tmp_path: Path, name: st
 
 
 def test_what_is_no_file_of_rows_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("{}")
-    with pytest.raises(InputError, match=r"expected a file that ends in .parquet or .csv"):
-        open_file(tmp_path / "a.json")
+    (tmp_path / "a.yaml").write_text("{}")
+    with pytest.raises(InputError, match=r"expected a file that ends in .parquet, .csv or .jsonl"):
+        open_file(tmp_path / "a.yaml")
+
+
+def test_a_name_that_no_table_can_hold_is_refused(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.csv")
+    (tmp_path / name).write_text("READING_ID\n1\n")
+    for given in (tmp_path, tmp_path / name):
+        with pytest.raises(InputError, match=r"caf\\xe9.csv: expected a name in UTF-8"):
+            find_files([given])

@@ -14,6 +14,10 @@ from jobs.ingest.declared_formats import FileFormat
 from jobs.ingest.registered_inputs import InputError
 
 GZIP = b"\x1f\x8b"
+_OTHERWISE_PACKED = {
+    GZIP: "gzip once more", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip, as Excel does",
+}  # fmt: skip
+"""First bytes of files that are no text -> by what they were packed."""
 # UTF-32 first: its mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
@@ -42,8 +46,14 @@ def read_lines(path: Path, declared: FileFormat) -> pl.Series:
 
 def _content(path: Path) -> bytes:
     content = path.read_bytes()
-    if not content.startswith(GZIP):
-        return content
+    if content.startswith(GZIP):
+        content = _unzipped(path, content)
+    if packed := next((by for first, by in _OTHERWISE_PACKED.items() if content.startswith(first)), ""):
+        raise InputError(f"{path}: expected text, plain or by gzip, found a file packed by {packed}; unpack it")
+    return content
+
+
+def _unzipped(path: Path, content: bytes) -> bytes:
     try:
         return gzip.decompress(content)
     except (EOFError, OSError, zlib.error) as error:

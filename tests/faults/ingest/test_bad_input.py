@@ -120,7 +120,7 @@ def no_csv(path: Path) -> None:
         ("f.csv", lambda p: p.write_text("READING_ID,READ_AT,VALUE\n"), "expected rows of readings, found none"),
         ("f.csv", no_csv, "expected"),
         ("f.csv", lambda p: p.write_text("A,A\n1,2\n"), "expected a header of distinct column names"),
-        ("f.xlsx", lambda p: p.write_text("x"), "expected a file that ends in .parquet or .csv"),
+        ("f.xlsx", lambda p: p.write_text("x"), "expected a file that ends in .parquet, .csv or .jsonl"),
         (
             "f.parquet",
             lambda p: parquet(p, readings().drop("VALUE")),

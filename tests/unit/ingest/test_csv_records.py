@@ -1,11 +1,15 @@
 """Every record of a CSV file is a row, and a file is refused where nobody can know what its records are."""
 
+import bz2
 import csv
 import gzip
 import io
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -114,6 +118,15 @@ def test_other_encodings_are_refused_with_the_line_until_they_are_declared(path:
     with pytest.raises(InputError, match="NUL character in line 1"):
         read(path, wide)
     assert read(path, wide, encoding="utf-16-le")["B"].to_list() == ["x"]
+
+
+@pytest.mark.parametrize(("pack", "by"), [
+    (bz2.compress, "bzip2"), (lzma.compress, "xz"), (lambda text: gzip.compress(gzip.compress(text)), "gzip once more"),
+    (lambda text: b"PK\x03\x04" + text, "zip"), (lambda text: pa.compress(text, "zstd", asbytes=True), "zstd"),
+])  # fmt: skip
+def test_text_that_is_packed_otherwise_is_refused_by_name(path: Path, pack: Callable[[bytes], bytes], by: str) -> None:
+    with pytest.raises(InputError, match=f"orders.csv: expected text, plain or by gzip, found a file packed by {by}"):
+        read(path, pack(b"a,b\n1,2\n"))
 
 
 def test_holes_and_files_that_are_cut_off_are_refused(path: Path) -> None:

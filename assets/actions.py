@@ -8,6 +8,7 @@ from assets import run_context
 from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import describe, mapping_table, markdown_table
+from jobs.data_dictionary.tables import DataDictionary
 from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import UseCase
@@ -55,11 +56,11 @@ def _metadata(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case:
     if not queue.num_rows:
         return {"notes": "no event is left to review"}
     shown = [use_case.event_id, *use_case.entities, "score", "place", "reason", "propensity"]
-    descriptions = {name: text for name, (_, text) in reviews.QUEUE_COLUMNS.items()}
+    dictionary = DataDictionary(use_case, {name: text for name, (_, text) in reviews.QUEUE_COLUMNS.items()})
     reasons = queue["reason"].to_pylist()
     return {
-        **describe(context, lakehouse, reviews.table(use_case), (), descriptions),
-        "queue": markdown_table(queue.select(shown).slice(0, SHOWN)),
+        **describe(context, lakehouse, reviews.table(use_case), dictionary),
+        "queue": markdown_table(queue.select(shown).slice(0, SHOWN), shown[:-4]),
         "reasons": mapping_table({reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}),
         "rows_of_the_last_day": queue.num_rows,
     }

@@ -6,6 +6,7 @@ from assets import run_context
 from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import describe, mapping_table
+from jobs.data_dictionary.tables import DataDictionary
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import UseCase
 
@@ -31,7 +32,10 @@ def _history(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs.datasets import history as job
 
         result = job.build(lakehouse, use_case, run_context.moment(context, lakehouse, use_case))
-        return dg.MaterializeResult(metadata={**describe(context, lakehouse, job.table(use_case)), **result})
+        described = describe(
+            context, lakehouse, job.table(use_case), _dictionary(lakehouse, use_case, job.table(use_case))
+        )
+        return dg.MaterializeResult(metadata={**described, **result})
 
     return history
 
@@ -54,10 +58,19 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs.datasets import training_set as job
 
         result = job.build(lakehouse, use_case, run_context.moment(context, lakehouse, use_case))
-        descriptions = {f.name: f.description for w in use_case.windows for f in w.features}
-        described = describe(context, lakehouse, use_case.training_set, list(descriptions), descriptions)
+        plotted = [name for windows in use_case.windows for name in windows.names]
+        dictionary = _dictionary(lakehouse, use_case, use_case.training_set)
+        described = describe(context, lakehouse, use_case.training_set, dictionary, plotted)
         versions = lakehouse.state(use_case.training_set).get("versions", {})
         built_from = mapping_table(versions, ("table", "Delta version"))
         return dg.MaterializeResult(metadata={**described, "build": mapping_table(result), "built_from": built_from})
 
     return training_set
+
+
+def _dictionary(lakehouse: Lakehouse, use_case: UseCase, table: str) -> DataDictionary:
+    """Of a table of events with the features of the use case's service."""
+    from jobs.feature_store import feature_meanings
+
+    features = lakehouse.state(table).get("features", ())
+    return DataDictionary(use_case, feature_meanings.read(lakehouse.settings, use_case, features))

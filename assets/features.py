@@ -5,7 +5,8 @@ import dagster as dg
 from assets import run_context
 from assets.declare import asset
 from assets.keys import Keys
-from assets.metadata import describe, mapping_table
+from assets.metadata import column_schema, describe, mapping_table
+from jobs.data_dictionary.tables import DataDictionary
 from jobs.features import window_tables
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import UseCase
@@ -20,7 +21,7 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
 def _window_table(
     use_case: UseCase, windows: WindowFeatures, partitions: dg.PartitionsDefinition
 ) -> dg.AssetsDefinition:
-    keys, table = Keys(use_case), use_case.window_table(windows)
+    keys, table, dictionary = Keys(use_case), use_case.window_table(windows), DataDictionary(use_case)
 
     @asset(
         use_case,
@@ -28,9 +29,9 @@ def _window_table(
         partitions,
         deps=[keys.events, keys.labels],
         kinds={"delta", "polars"},
-        description=windows.description,
+        description=windows.description or f"Window features of {windows.entity}, a row per event.",
         code_version=windows.fingerprint,
-        metadata={"declaration": mapping_table({f.name: f.description for f in windows.features}, ("feature", "what"))},
+        metadata={"dagster/column_schema": column_schema(windows.schema(), dictionary)},
     )
     def window_table(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
@@ -45,7 +46,7 @@ def _window_table(
         )
         return dg.MaterializeResult(
             metadata={
-                **describe(context, lakehouse, table, windows.names, {f.name: f.description for f in windows.features}),
+                **describe(context, lakehouse, table, dictionary, windows.names),
                 "rows_written": result.rows_written,
                 "days_written": len(result.days),
             }

@@ -14,6 +14,7 @@ from assets.keys import Keys
 from assets.metadata import describe, markdown_table
 from assets.pictures import monitoring
 from assets.run_context import moment
+from jobs.data_dictionary.tables import DataDictionary
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Problem
 from jobs.registry.champion_bundles import Champions
@@ -113,13 +114,14 @@ def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         if result is None:
             return dg.MaterializeResult(metadata={"notes": NOTHING_SCORED})
         recorded = performance_table.record(lakehouse, use_case, problem, result.scored)
+        dictionary = DataDictionary(use_case, performance_table.DESCRIPTIONS)
         notes = [*result.left_out, *([AHEAD] if recorded.ahead else [])]
         rows = performance_table.read(lakehouse, use_case, outcomes.first_day(use_case, as_of))
         every = rows.filter((pl.col("event_date") <= as_of.date()) & (pl.col("slice") == "all"))
         return dg.MaterializeResult(
             metadata={
                 **({"notes": "\n".join(notes)} if notes else {}),
-                **describe(context, lakehouse, performance_table.table(use_case), (), performance_table.DESCRIPTIONS),
+                **describe(context, lakehouse, performance_table.table(use_case), dictionary),
                 "days_written": len(recorded.days),
                 **_performance_shown(result.scored, problem, every),
             }
@@ -202,12 +204,12 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         version = estimates_table.record(lakehouse, use_case, expected.days, champion[0], as_of)
         if version is None:
             return dg.MaterializeResult(metadata={"notes": "nothing can be expected yet: no positive is known"})
-        since = outcomes.first_day(use_case, as_of)
+        since, dictionary = outcomes.first_day(use_case, as_of), DataDictionary(use_case, estimates_table.DESCRIPTIONS)
         estimates = estimates_table.read(lakehouse, use_case, since).filter(pl.col("made_on") <= as_of.date())
         real = performance_table.read(lakehouse, use_case, since).filter(pl.col("slice") == "all")
         return dg.MaterializeResult(
             metadata={
-                **describe(context, lakehouse, estimates_table.table(use_case), (), estimates_table.DESCRIPTIONS),
+                **describe(context, lakehouse, estimates_table.table(use_case), dictionary),
                 "model_version": champion[0],
                 **_expected_shown(expected),
                 **_errors(estimates, real),

@@ -8,9 +8,11 @@ import dagster as dg
 from assets import run_context
 from assets.declare import asset
 from assets.keys import Keys
-from assets.metadata import describe, mapping_table
+from assets.metadata import column_schema, describe, mapping_table
+from jobs.data_dictionary.tables import DataDictionary
 from jobs.ingest import contracts, load, registered_inputs
 from jobs.ingest.load_memory import LoadResult
+from jobs.ingest.parsing import table_schema
 from jobs.ingest.schemas import SchemaChanged
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import Source, UseCase
@@ -23,6 +25,7 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
 
 def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     raw = Keys(use_case).raw
+    dictionary = DataDictionary(use_case, source=source)
     upstream = {reference.split(".")[0] for reference in source.references.values()}
 
     @asset(
@@ -35,7 +38,8 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
             for name, (description, blocking) in contracts.CHECKS.items()
         ],
         kinds={"delta", "pandera"},
-        description=source.description,
+        description=source.description or f"Rows of {source.input} files as they were delivered.",
+        metadata={"dagster/column_schema": column_schema(table_schema(source, {}), dictionary)},
     )
     def raw_table(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
@@ -56,8 +60,7 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
             raise
         yield from map(_check_result, result.findings)
         numbers = [c.name for c in source.columns if c.kind == "number"]
-        descriptions = {c.name: c.description for c in source.columns}
-        described = describe(context, lakehouse, use_case.raw_table(source), numbers, descriptions)
+        described = describe(context, lakehouse, use_case.raw_table(source), dictionary, numbers)
         counts = {"appended": result.appended, "quarantined": sum(result.quarantined.values())}
         notes = {"notes": dg.MetadataValue.text("\n".join(_notes(result)))}
         yield dg.MaterializeResult(metadata={**described, **counts, **notes, "load": mapping_table(result.summary())})

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets import run_context
-from jobs.display import markdown
+from jobs.data_dictionary.meaning import Dictionary
+from jobs.display import markdown, written
 from jobs.lakehouse.tables import Lakehouse
 
 SAMPLE_ROWS = 5
@@ -28,8 +29,8 @@ def describe(
     context: dg.AssetExecutionContext,
     lakehouse: Lakehouse,
     table: str,
+    dictionary: Dictionary,
     plot_columns: Sequence[str] = (),
-    descriptions: Mapping[str, str] | None = None,
     *,
     key: dg.AssetKey | None = None,
     more: Mapping[str, Any] | None = None,
@@ -43,7 +44,7 @@ def describe(
     files = pa.table(delta.get_add_actions(flatten=True))
     span = run_context.days(context) if context.assets_def.partitions_def else None
     last = span[1].isoformat() if span else None
-    pictures = _pictures(lakehouse, table, files, plot_columns, descriptions or {})
+    pictures = _pictures(lakehouse, table, files, plot_columns, dictionary)
     context.add_asset_metadata({**pictures, **(more or {})}, key, partition_key=last)
     return _counts(delta.version(), files)
 
@@ -60,22 +61,27 @@ def _counts(version: int, files: pa.Table) -> dict[str, Any]:
 
 
 def _pictures(
-    lakehouse: Lakehouse, table: str, files: pa.Table, plot_columns: Sequence[str], descriptions: Mapping[str, str]
+    lakehouse: Lakehouse, table: str, files: pa.Table, plot_columns: Sequence[str], dictionary: Dictionary
 ) -> dict[str, Any]:
-    columns = [dg.TableColumn(f.name, str(f.type), descriptions.get(f.name)) for f in lakehouse.schema(table)]
     metadata: dict[str, Any] = {
         "dagster/uri": lakehouse.path(table),
         "dagster/table_name": table,
-        "dagster/column_schema": dg.TableSchema(columns),
+        "dagster/column_schema": column_schema(lakehouse.schema(table), dictionary),
     }
     sample = _sample(lakehouse, table, files)
     if sample is not None:
-        metadata["sample"] = markdown_table(sample.slice(0, SAMPLE_ROWS))
+        names = [name for name in sample.column_names if dictionary.meaning(name).is_identifier]
+        metadata["sample"] = markdown_table(sample.slice(0, SAMPLE_ROWS), names)
         if plot_columns:
             metadata["distributions"] = histograms(sample, plot_columns)
     if days := _rows_per_day(files):
         metadata["rows_per_day"] = daily_plot(days)
     return metadata
+
+
+def column_schema(schema: pa.Schema, dictionary: Dictionary) -> dg.TableSchema:
+    """Columns of a table with their types and what each holds."""
+    return dg.TableSchema([dg.TableColumn(f.name, str(f.type), dictionary.meaning(f.name).sentence) for f in schema])
 
 
 def _rows_per_day(files: pa.Table) -> dict[date, int]:
@@ -99,20 +105,25 @@ def _sample(lakehouse: Lakehouse, table: str, files: pa.Table) -> pa.Table | Non
     return lakehouse.first_rows(table, filled["path"][0].as_py(), SAMPLED_ROWS)
 
 
-def markdown_table(rows: pa.Table) -> dg.MetadataValue:
-    """A small Arrow table as a Markdown table."""
+def markdown_table(rows: pa.Table, identifiers: Sequence[str] = ()) -> dg.MetadataValue:
+    """A small Arrow table as a Markdown table, numbers as people write them.
+
+    Args:
+        identifiers: columns whose numbers are names, and stay as they are.
+    """
     header = f"| {' | '.join(map(markdown, rows.column_names))} |\n|{'---|' * rows.num_columns}"
-    lines = ["| " + " | ".join(markdown(_text(v)) for v in row.values()) + " |" for row in rows.to_pylist()]
+
+    def text(name: str, value: object) -> str:
+        return markdown(str(value) if name in identifiers else written(value, name))
+
+    lines = [f"| {' | '.join(text(name, value) for name, value in row.items())} |" for row in rows.to_pylist()]
     return dg.MetadataValue.md("\n".join([header, *lines]))
-
-
-def _text(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def mapping_table(values: Mapping[str, object], header: tuple[str, str] = ("what", "value")) -> dg.MetadataValue:
     """Names and values as a Markdown table."""
-    return markdown_table(pa.table({header[0]: list(values), header[1]: [_text(v) for v in values.values()]}))
+    texts = [written(value, f"{name} {header[1]}") for name, value in values.items()]
+    return markdown_table(pa.table({header[0]: list(values), header[1]: texts}))
 
 
 def daily_plot(days: Mapping[date, int]) -> dg.MetadataValue:

@@ -12,10 +12,11 @@ from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import describe, mapping_table
 from assets.pictures import scores
+from jobs.data_dictionary.tables import DataDictionary
 from jobs.lakehouse.tables import Lakehouse
 from jobs.registry.champion_bundles import Champions
 from jobs.scoring import prediction_log
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, problem_of
 
 
 class Backfill(dg.Config):
@@ -78,10 +79,7 @@ def _metadata(
     notes = {"notes": f"{missing} days without a champion: not scored"} if missing and not result.models else {}
     if result.version is None:
         return notes
-    table, descriptions = (
-        prediction_log.table(use_case),
-        {name: text for name, (_, text) in prediction_log.DECIDED.items()},
-    )
+    table, dictionary = prediction_log.table(use_case), _dictionary(lakehouse, use_case)
     scored = _scored(lakehouse, table, max(result.models)) if result.models else None
     more = {
         "score_histogram": scores.scores(scored["score"].to_numpy()),
@@ -91,7 +89,7 @@ def _metadata(
     models = {str(day): version for day, version in result.models.items()}
     return {
         **notes,
-        **describe(context, lakehouse, table, (), descriptions, more=more),
+        **describe(context, lakehouse, table, dictionary, more=more),
         **({"model_version": max(models.items())[1]} if models else {}),
         "rows_written": sum(result.rows.values()),
         "days_written": len(result.rows),
@@ -100,6 +98,15 @@ def _metadata(
         "rows_published": sum(published.values()),
         "published_to": lakehouse.settings.predictions,
     }
+
+
+def _dictionary(lakehouse: Lakehouse, use_case: UseCase) -> DataDictionary:
+    from jobs.feature_store import feature_meanings
+
+    decided = {name: text for name, (_, text) in prediction_log.DECIDED.items()}
+    event = {*prediction_log.event_columns(use_case), *problem_of(use_case).inputs}
+    features = [n for n in lakehouse.schema(prediction_log.table(use_case)).names if n not in {*event, *decided}]
+    return DataDictionary(use_case, {**decided, **feature_meanings.read(lakehouse.settings, use_case, features)})
 
 
 def _scored(lakehouse: Lakehouse, table: str, day: date) -> pa.Table:

@@ -14,6 +14,7 @@ from dagster_dbt.dbt_manifest import validate_manifest
 from assets.declare import readable
 from assets.keys import dbt_model
 from assets.metadata import counts, describe
+from jobs.data_dictionary.dbt_columns import ModelDictionary
 from jobs.lakehouse import dbt_models as transforms
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import exported
@@ -23,14 +24,22 @@ from jobs.use_case import UseCase
 class Translator(DagsterDbtTranslator):
     """Asset keys `{use case}/{layer}/{table}`, so that dbt's nodes are next to ours in the lineage."""
 
-    def __init__(self, use_case: UseCase):
+    def __init__(self, use_case: UseCase, manifest: Mapping[str, Any]):
         super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
-        self.use_case = use_case
+        self.use_case, self.manifest = use_case, manifest
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
             return dbt_model(self.use_case, "raw", dbt_resource_props["name"])
         return dbt_model(self.use_case, dbt_resource_props["fqn"][1], dbt_resource_props["alias"])
+
+    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
+        dictionary = ModelDictionary(self.use_case, self.manifest, dbt_resource_props["unique_id"])
+        columns = [
+            dg.TableColumn(n, c.get("data_type") or "?", dictionary.meaning(n).sentence)
+            for n, c in dbt_resource_props["columns"].items()
+        ]
+        return {**super().get_metadata(dbt_resource_props), "dagster/column_schema": dg.TableSchema(columns)}
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         return "raw" if dbt_resource_props["resource_type"] == "source" else str(dbt_resource_props["fqn"][1])
@@ -44,7 +53,7 @@ class Translator(DagsterDbtTranslator):
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path) -> dg.AssetsDefinition:
     """All dbt models of a use case (those in folders of its name) as one step."""
-    translator = Translator(use_case)
+    translator = Translator(use_case, validate_manifest(manifest))
 
     @dbt_assets(
         name=f"{use_case.name}_dbt",
@@ -129,9 +138,9 @@ def _described(
     output: dg.Output[None],
 ) -> dg.Output[None]:
     lineage = {name: value for name, value in output.metadata.items() if name == "dagster/column_lineage"}
-    descriptions = {name: column["description"] for name, column in node["columns"].items()}
     key = translator.get_asset_key(node)
-    described = describe(context, lakehouse, transforms.relation(node), (), descriptions, key=key, more=lineage)
+    dictionary = ModelDictionary(translator.use_case, translator.manifest, node["unique_id"])
+    described = describe(context, lakehouse, transforms.relation(node), dictionary, key=key, more=lineage)
     others = {name: value for name, value in output.metadata.items() if not name.startswith("dagster/column")}
     return output.with_metadata({**others, **described})
 

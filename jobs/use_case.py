@@ -34,6 +34,9 @@ class Column:
     in_file: str | None = None
     """Name in files, where it is not the upper-case name."""
     description: str = ""
+    """A sentence; without one, kind and place in the source say what it is."""
+    unit: str = ""
+    """Unit of its values as a noun ("pounds"), which features of the column have too; times are in UTC anyway."""
 
     @property
     def file_name(self) -> str:
@@ -99,6 +102,8 @@ class UseCase:
     windows: tuple[WindowFeatures, ...]
     feature_service: str
     training_window: timedelta
+    computed: tuple[Column, ...] = ()
+    """Columns that SQL adds to the events or labels and that a source does not have, for what is said about them."""
     problem: Problem | None = None
     """What is learned from the training set; without one, the lineage ends there."""
     features_fresh: timedelta = timedelta(hours=36)

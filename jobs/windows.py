@@ -61,6 +61,7 @@ class Aggregate:
     empty: float | None = None
     name: str | None = None
     description: str = ""
+    """What is computed, without window and delay (`jobs.data_dictionary.window_features`); empty: told by the rest."""
 
     def __post_init__(self) -> None:
         if self.function not in get_args(Function):
@@ -121,12 +122,6 @@ class Feature(NamedTuple):
     def empty(self) -> float | None:
         given = self.aggregate.empty
         return 0 if given is None and self.aggregate.function in ZERO_WHEN_EMPTY else given
-
-    @property
-    def description(self) -> str:
-        text = self.aggregate.description or self.aggregate.stem.replace("_", " ")
-        late = f", ending {duration(self.aggregate.delay)} before" if self.aggregate.delay else ""
-        return f"{text} (last {duration(self.window)}{late})"
 
 
 @dataclass(frozen=True)

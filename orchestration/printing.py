@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobs.display import plain
+from jobs.display import plain, written
 from jobs.secret import hide
 
 if TYPE_CHECKING:
@@ -83,21 +83,17 @@ def cell(value: object, style: str = "") -> Text:
     return Text(plain(value), style)
 
 
-def print_table(title: str, rows: Sequence[Mapping[str, object]], whole: Sequence[str] = ()) -> None:
-    """Print rows that share their keys, which are the columns, within the width of the terminal.
-
-    Args:
-        whole: columns that are never wrapped, as names that people copy are not.
-    """
+def print_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
+    """Print rows that share their keys, which are the columns, within the width of the terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(title=cell(title), title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for column in rows[0] if rows else ():
-        longest = max(len(shown(row[column])) for row in rows)
-        table.add_column(cell(column), overflow="fold", no_wrap=longest <= NARROW or column in whole)
+        longest = max(len(shown(row[column], column)) for row in rows)
+        table.add_column(cell(column), overflow="fold", no_wrap=longest <= NARROW)
     for row in rows:
-        table.add_row(*map(cell, map(shown, row.values())))
+        table.add_row(*(cell(shown(value, column)) for column, value in row.items()))
     console().print(table)
 
 
@@ -105,10 +101,21 @@ def print_details(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     """Print each row as a block of lines, a field a line, without the fields that are empty."""
     click.echo(plain(title))
     for row in rows:
-        texts = {name.replace("_", " "): shown(value) for name, value in row.items()}
+        texts = {name.replace("_", " "): shown(value, name) for name, value in row.items()}
         width = max(map(len, texts))
         lines = (f"  {name:<{width}}  {text}" for name, text in texts.items() if text)
         click.echo("\n" + "\n".join(map(plain, lines)))
+
+
+def print_entries(title: str, entries: Sequence[tuple[str, str, str]]) -> None:
+    """Print names with their values in columns, and below each what it is, within the width of the terminal."""
+    width, indent = max(len(name) for name, _, _ in entries), " " * 4
+    click.echo("\n".join(textwrap.wrap(plain(title), console().width)) + "\n")
+    for name, value, text in entries:
+        lines = textwrap.wrap(plain(text), console().width - len(indent), break_on_hyphens=False)
+        click.echo(f"{plain(name):<{width}}  {plain(value)}")
+        click.echo("\n".join(indent + line for line in lines))
+    click.echo()
 
 
 def print_facts(title: str, facts: Mapping[str, object]) -> None:
@@ -124,10 +131,8 @@ def print_facts(title: str, facts: Mapping[str, object]) -> None:
             label = " " * indent
 
 
-def shown(value: object) -> str:
-    """A field as people read it: a moment to the minute, yes or no, nothing for None."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, datetime):
+def shown(value: object, name: str = "") -> str:
+    """A field as people read it (`jobs.display.written`): a moment to the minute, nothing for None."""
+    if value is None or isinstance(value, datetime):
         return moment(value)
-    return "" if value is None else str(value)
+    return written(value, name)

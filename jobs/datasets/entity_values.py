@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from jobs.data_dictionary.window_features import window_feature
 from jobs.errors import Invalid
 from jobs.ingest.identifiers import as_integers, canonical_text
 from jobs.lakehouse.tables import PARTITION, Lakehouse
@@ -59,8 +60,8 @@ def _values(
     table = use_case.window_table(windows)
     row = _latest(lakehouse, table, windows, _identifier(lakehouse, table, windows.entity, identifier), as_of)
     for feature in windows.features if row else ():
-        value = row[feature.name]
-        yield EntityValue(feature.name, value, feature.description, table, row[windows.id], row[EVENT], row[KNOWN])
+        meaning = window_feature(use_case, windows, feature).sentence
+        yield EntityValue(feature.name, row[feature.name], meaning, table, row[windows.id], row[EVENT], row[KNOWN])
 
 
 def _latest(

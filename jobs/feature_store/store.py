@@ -11,12 +11,14 @@ import importlib.util
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
+from jobs.data_dictionary.window_features import window_features
 from jobs.errors import Invalid
+from jobs.feature_store import feature_meanings
 from jobs.lakehouse.tables import Lakehouse
 from jobs.secret import Url
 from jobs.settings import ROOT, Settings
@@ -120,21 +122,43 @@ def _quoted(text: str) -> str:
 
 def _apply(store: FeatureStore, settings: Settings, use_case: UseCase) -> None:
     applied = settings.state / use_case.name / "feature_declarations"
-    declared = declarations_hash(settings, use_case)
+    declared = _registered_hash(settings, use_case)
     with file_lock(settings.home / "locks" / "feast.lock"):
         if applied.exists() and applied.read_text() == declared and (settings.home / "feast" / "registry.db").exists():
             return
-        with quiet():
-            objects = [o for o in _declared(settings.feature_repo) if o.tags.get("use_case") == use_case.name]
-        if not any(o.name == use_case.feature_service for o in objects):
-            raise Invalid(
-                f"{settings.feature_repo}: expected a feature service {use_case.feature_service} with the tag use_case="
-                f"{use_case.name}, found {sorted(o.name for o in objects)}; declare it in {use_case.name}_features.py"
-            )
+        objects = declared_objects(settings, use_case)
         with quiet():
             store.apply(objects)
+        feature_meanings.write(settings, use_case, service_sentences(use_case, objects))
         applied.parent.mkdir(parents=True, exist_ok=True)
         applied.write_text(declared)
+
+
+def _registered_hash(settings: Settings, use_case: UseCase) -> str:
+    """A hash of what the registry holds: declarations, and the words about them, which change no value."""
+    words = json.dumps({name: each.sentence for name, each in window_features(use_case).items()})
+    return f"{declarations_hash(settings, use_case)} {hashlib.sha256(words.encode()).hexdigest()[:16]}"
+
+
+def declared_objects(settings: Settings, use_case: UseCase) -> list[Any]:
+    """The Feast objects of a use case. Raises Invalid if its feature service is not among them."""
+    with quiet():
+        objects = [o for o in _declared(settings.feature_repo) if o.tags.get("use_case") == use_case.name]
+    if not any(o.name == use_case.feature_service for o in objects):
+        raise Invalid(
+            f"{settings.feature_repo}: expected a feature service {use_case.feature_service} with the tag use_case="
+            f"{use_case.name}, found {sorted(o.name for o in objects)}; declare it in {use_case.name}_features.py"
+        )
+    return objects
+
+
+def service_sentences(use_case: UseCase, objects: Sequence[Any]) -> dict[str, str]:
+    """Feature -> sentence, of the feature service among a use case's Feast objects."""
+    from feast import FeatureService, OnDemandFeatureView
+
+    views = {o.name: o for o in objects if isinstance(o, OnDemandFeatureView)}
+    [service] = [o for o in objects if isinstance(o, FeatureService) and o.name == use_case.feature_service]
+    return feature_meanings.sentences(service, views)
 
 
 def _declared(repo: Path) -> list[Any]:

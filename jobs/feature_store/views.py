@@ -13,6 +13,7 @@ from feast import Entity, FeatureView, Field
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.types import Float64, Int64
 
+from jobs.data_dictionary.window_features import window_feature
 from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures
 
@@ -38,12 +39,17 @@ def feature_view(
 ) -> FeatureView:
     """The view over the table of `windows`: one field per window feature, described by its declaration."""
     table = use_case.window_table(windows)
+    description = windows.description or f"Window features of {of.name}."
     return FeatureView(
         name=windows.name,
         entities=[of],
         ttl=ttl,
         schema=[
-            Field(name=f.name, dtype=Int64 if pa.types.is_integer(f.type) else Float64, description=f.description)
+            Field(
+                name=f.name,
+                dtype=Int64 if pa.types.is_integer(f.type) else Float64,
+                description=window_feature(use_case, windows, f).sentence,
+            )
             for f in windows.features
         ],
         source=SparkSource(
@@ -51,12 +57,12 @@ def feature_view(
             table=table,
             timestamp_field="event_timestamp",
             created_timestamp_column="created_timestamp",
-            description=f"{windows.description} One row per event, as it was known then.",
+            description=f"{description} One row per event, as it was known then.",
             owner=use_case.owners[0],
             tags=tags(use_case),
         ),
         online=True,
-        description=windows.description,
+        description=description,
         owner=use_case.owners[0],
         tags=tags(use_case, declaration=windows.fingerprint[:12], **(extra or {})),
     )

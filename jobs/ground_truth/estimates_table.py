@@ -52,10 +52,14 @@ SCHEMA = pa.schema(
 DESCRIPTIONS = {
     MADE_ON: "UTC day of the moment that the world was known at; a later look on the same day replaces an earlier one.",
     PARTITION: "UTC day of the events.",
-    "deviation": "Standard deviation over the labels that the day may turn out to have.",
+    "model_version": "Version in the registry of the model that scored them.",
+    "metric": "Name of the metric, such as average_precision (docs/monitoring/ground-truth.md).",
+    "expected": "Expected value of the metric: a share of 0 to 1, or money for money_saved.",
+    "deviation": "In the unit of `expected`: standard deviation over the labels that the day may turn out to have.",
     "trusted": "False after an alarm of concept or calibration drift, or if calibrated on too few positives.",
-    "positives": "Known when the estimate was made.",
-    "expected_positives": "Known then and still to come.",
+    "positives": "Number of positive labels known when the estimate was made.",
+    "expected_positives": "Expected number of positive labels in all: known then and still to come.",
+    "made_at": "The moment (as_of, UTC) that the world was known at.",
 }
 
 

@@ -38,9 +38,12 @@ DESCRIPTIONS = {
     PARTITION: "UTC day of the events.",
     "model_version": "Version in the registry of the model that scored them.",
     "slice": "'all', or a declared slice.",
-    "value": "Null where the metric is undefined, such as a ranking without positives.",
-    "positives": "Known so far.",
-    "label_maturity": "Expected share of the day's truth that is in.",
+    "metric": "Name of the metric, such as average_precision (docs/monitoring/ground-truth.md).",
+    "value": "Value of the metric, a share of 0 to 1, or money for money_saved; null where it is undefined, such as a "
+    "ranking without positives.",
+    "rows": "Number of events that were scored.",
+    "positives": "Number of positive labels that are known so far.",
+    "label_maturity": "Expected share (0 to 1) of the day's truth that is in.",
     "judged": "False: provisional, as too little of the truth is in.",
 }
 

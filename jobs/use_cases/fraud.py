@@ -10,6 +10,7 @@ from jobs.windows import Aggregate, Ratio, Where, WindowFeatures
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LARGEST_AMOUNT = 1e9
+MAP = "units of the map"
 
 TRANSACTIONS = Source(
     name="transactions",
@@ -21,7 +22,14 @@ TRANSACTIONS = Source(
         Column("tx_datetime", "timestamp", description="When the payment was made."),
         Column("customer_id", "identifier", description="The cardholder."),
         Column("terminal_id", "identifier", description="The point of sale."),
-        Column("tx_amount", "number", minimum=0, maximum=LARGEST_AMOUNT, description="Amount in the card's currency."),
+        Column(
+            "tx_amount",
+            "number",
+            minimum=0,
+            maximum=LARGEST_AMOUNT,
+            description="Amount of the payment.",
+            unit="the card's currency",
+        ),
     ),
 )
 FRAUD_REPORTS = Source(
@@ -52,21 +60,21 @@ def _profile(name: str, key: str, description: str, began: str, extra: tuple[Col
         required=False,
         plausible_age=100 * 365 * DAY,
         columns=(
-            Column(key, "identifier"),
+            Column(key, "identifier", description=f"Identifies the {key.removesuffix('_id')}."),
             Column("opened_at", "timestamp", in_file=began, description="When the profile came into being."),
-            Column("x", "number", nullable=True, optional=True, description="Place, in units of the map."),
-            Column("y", "number", nullable=True, optional=True, description="Place, in units of the map."),
+            Column("x", "number", nullable=True, optional=True, description="Place, west to east.", unit=MAP),
+            Column("y", "number", nullable=True, optional=True, description="Place, south to north.", unit=MAP),
             Column("region", "string", nullable=True, optional=True, description="Region of the place."),
             *extra,
         ),
     )
 
 
-CUSTOMERS = _profile("customers", "customer_id", "Cardholder profiles.", "JOINED_AT")
+CUSTOMERS = _profile("customers", "customer_id", "Profiles of cardholders and where they live.", "JOINED_AT")
 TERMINALS = _profile(
     "terminals",
     "terminal_id",
-    "Point-of-sale profiles.",
+    "Profiles of points of sale and where they are.",
     "OPENED_AT",
     (Column("category", "string", nullable=True, optional=True, description="What is sold there."),),
 )
@@ -211,6 +219,7 @@ FRAUD = UseCase(
     event_timestamp="tx_datetime",
     entities=("customer_id", "terminal_id"),
     label="is_fraud",
+    computed=(Column("is_fraud", "boolean", description="Whether the payment is known to be fraud."),),
     label_maturity=timedelta(days=14),
     windows=(CUSTOMER_WINDOWS, TERMINAL_WINDOWS),
     feature_service="fraud",

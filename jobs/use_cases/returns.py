@@ -23,8 +23,14 @@ LINES = Source(
         Column("invoiced_at", "timestamp", in_file="InvoiceDate", description="When it was written."),
         Column("buyer_id", "identifier", in_file="CustomerID", description="The customer."),
         Column("item_id", "string", in_file="StockCode", description="The article."),
-        Column("quantity", "integer", in_file="Quantity", description="Pieces; negative when they come back."),
-        Column("unit_price", "number", minimum=0, in_file="UnitPrice", description="Price of a piece, in pounds."),
+        Column(
+            "quantity",
+            "integer",
+            in_file="Quantity",
+            description="Pieces; negative when they come back.",
+            unit="pieces",
+        ),
+        Column("unit_price", "number", minimum=0, in_file="UnitPrice", description="Price of a piece.", unit="pounds"),
         Column("country", "string", nullable=True, in_file="Country", description="Where the customer lives."),
     ),
 )
@@ -106,6 +112,11 @@ RETURNS = UseCase(
     event_timestamp="invoiced_at",
     entities=("buyer_id", "item_id"),
     label="is_returned",
+    computed=(
+        Column("amount", "number", description="Quantity times price.", unit="pounds"),
+        Column("is_abroad", "boolean", description="Whether the customer lives outside the United Kingdom."),
+        Column("is_returned", "boolean", description="Whether the line is known to have come back within 60 days."),
+    ),
     label_maturity=MATURITY,
     windows=(BUYER_WINDOWS, ITEM_WINDOWS),
     feature_service="returns",

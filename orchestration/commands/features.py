@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs import settings as settings_module
+from jobs.display import written
 from orchestration.options import MOMENT, use_case_named, use_case_option
-from orchestration.printing import json_option, moment, print_json, print_table, say
+from orchestration.printing import json_option, moment, print_entries, print_json, say
 
 if TYPE_CHECKING:
     from jobs.datasets.entity_values import EntityValue
@@ -48,14 +49,5 @@ def _print(title: str, values: list[EntityValue]) -> None:
     for table in dict.fromkeys(value.table for value in values):
         rows = [value for value in values if value.table == table]
         event = f"event {rows[0].event_id} of {moment(rows[0].event_timestamp)} UTC"
-        shown = [{"feature": row.feature, "value": number(row.value), "meaning": row.meaning} for row in rows]
-        print_table(f"{title} in {table}: {event}", shown, whole=("feature",))
-
-
-def number(value: float | int | None) -> str:
-    """A number as people write it: thousands apart, at most three decimals; small ones with three digits."""
-    if value is None:
-        return "none"
-    if isinstance(value, int) or value.is_integer():
-        return f"{value:,.0f}"
-    return f"{value:,.3f}".rstrip("0") if abs(value) >= 0.001 else f"{value:.3g}"
+        entries = [(row.feature, written(row.value), row.meaning) for row in rows]
+        print_entries(f"{title} in {table}: {event}", entries)

@@ -96,7 +96,7 @@ def test_the_lineage_shows_every_layer(page: Page) -> None:
 def test_an_asset_page_shows_its_meaning_pictures_and_rows(page: Page) -> None:
     page.goto("/assets/fraud/features/terminal_windows")
     expect(page.get_by_text("What happened at the terminal lately")).to_be_visible()
-    expect(page.get_by_role("row").filter(has_text="terminal_risk_7d_delay_7d")).to_contain_text("ending 7d before")
+    expect(page.get_by_role("row").filter(has_text="terminal_risk_7d_delay_7d")).to_contain_text("ending 7 days before")
     rows = _latest(page, ["fraud", "features", "terminal_windows"])["dagster/row_count"]
     assert rows > 1000
     expect(page.get_by_text(f"{rows:,}", exact=True)).to_be_visible()

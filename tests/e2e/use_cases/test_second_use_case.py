@@ -176,6 +176,14 @@ def test_another_use_case_is_built_from_its_value_alone(home: Settings, tmp_path
         "parcels/marts/scans", "parcels/marts/outcomes", "parcels/features/depot_windows",
         "parcels/features/online_store", "parcels/features/training_set",
     }  # fmt: skip
+    tables = {name: metadata.get("dagster/column_schema") for name, metadata in outcome.assets.items()}
+    assert [name for name, schema in tables.items() if schema is None] == ["parcels/features/online_store"]
+    columns = {f"{name} {c.name}": c.description for name, schema in tables.items() if schema for c in schema.columns}
+    assert [column for column, sentence in columns.items() if not (sentence or "").endswith(".")] == []
+    assert columns["parcels/marts/scans weight"] == "Weight of scans: a number, at least 0."
+    assert (
+        "the depot's scans known to have damaged true" in columns["parcels/features/training_set breakages_7d_delay_1d"]
+    )
     built: list[dict[str, Any]] = attach(settings).to_arrow(PARCELS.training_set).to_pylist()
     found = sorted(
         (r["scan_id"], r["depot"], r["weight"], r["damaged"], r["scans_1d"], r["weight_mean_7d"],

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from jobs.display import markdown, plain
+from jobs.display import markdown, plain, written
 from jobs.secret import Secret
 
 HOSTILE = [
@@ -82,3 +83,44 @@ def test_nothing_controls_a_terminal(text: str) -> None:
 def test_both_hide_secrets() -> None:
     Secret("hush hush")
     assert plain("a hush hush") == markdown("a hush hush".upper()).lower().replace("`", "") == "a ***"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1504628, "1,504,628"), (-1504628, "-1,504,628"), (1234567.0, "1,234,567"), (0, "0"), (3, "3"),
+        (0.5, "0.5"), (1234.56789, "1,234.568"), (1234.00001, "1,234"), (2.5e-6, "2.5e-06"), (float("nan"), "nan"),
+        (True, "yes"), (False, "no"), (None, "none"), ("17", "17"),
+        (datetime(2026, 5, 1, 14, 2, tzinfo=UTC), "2026-05-01 14:02:00"),
+    ],
+)  # fmt: skip
+def test_values_are_written_as_people_write_them(value: object, text: str) -> None:
+    assert written(value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("size_bytes", 3211264, "3.2 MB"), ("bytes", 999, "999 bytes"), ("peak_bytes", 1.25e9, "1.2 GB"),
+        ("seconds", 250.3, "4 m 10 s"), ("cpu_seconds", 0.4213, "0.421 s"), ("seconds", 59.96, "1 m"),
+        ("seconds", 3600, "1 h"), ("seconds", 7_500, "2 h 5 m"), ("age in seconds", 273_600, "3 d 4 h"),
+        ("share of rows", 0.1284, "12.8 %"), ("label_maturity", 1.0, "100 %"), ("share", 0.00012, "0.012 %"),
+        ("model_version", 1234, "1234"), ("transaction_id", 1504628, "1504628"), ("shared", 0.5, "0.5"),
+        ("is_identical", 1504628, "1,504,628"),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_field_says_in_which_unit_its_numbers_are(name: str, value: float, text: str) -> None:
+    assert written(value, name) == text
+
+
+@given(st.floats(0, 1e9), st.floats(0, 1e9))
+def test_a_longer_span_never_reads_as_a_shorter_one(one: float, two: float) -> None:
+    units = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+
+    def read(text: str) -> float:
+        words = text.replace(",", "").split()
+        return sum(float(count) * units[unit] for count, unit in zip(words[::2], words[1::2], strict=True))
+
+    short, long = sorted((one, two))
+    assert read(written(short, "seconds")) <= read(written(long, "seconds"))
+    assert read(written(long, "seconds")) == pytest.approx(long, rel=0.05, abs=0.5)

@@ -1,5 +1,7 @@
 """Columns of Arrow files in types that Polars holds, without a value changed: what they mean is no matter here."""
 
+from zoneinfo import ZoneInfo
+
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,11 +13,14 @@ _DECIMAL_DIGITS = 38
 def readable(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The values by themselves, in a type that Polars holds.
 
-    Dictionaries are looked up, bytes that are UTF-8 are text, and 16 bytes of fixed width a UUID in text.
+    Dictionaries are looked up, times with an offset are in UTC, bytes that are UTF-8 are text, and 16 bytes of fixed
+    width a UUID in text.
     """
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
         return readable(pa.chunked_array([chunk.storage for chunk in column.chunks], kind.storage_type))
+    if pa.types.is_timestamp(kind) and kind.tz and not _is_known(kind.tz):
+        return column.cast(pa.timestamp(kind.unit, "UTC"))
     if pa.types.is_dictionary(kind):
         return readable(pc.cast(column, kind.value_type))
     if pa.types.is_decimal256(kind):
@@ -25,6 +30,14 @@ def readable(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return _text(column)
     return column
+
+
+def _is_known(zone: str) -> bool:
+    """Whether a zone is a named one, and no offset such as +05:30: a time with a zone is a moment whatever its zone."""
+    try:
+        return bool(ZoneInfo(zone).key)
+    except (KeyError, ValueError, OSError):
+        return False
 
 
 def _decimal(column: pa.ChunkedArray) -> pa.ChunkedArray:

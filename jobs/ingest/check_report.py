@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from jobs.ingest import calendar
 from jobs.ingest.advice import advice
 from jobs.ingest.contracts import REASONS
 from jobs.ingest.csv_records import LINE
@@ -90,11 +91,13 @@ def checked_input(job: LoadJob, judged: Judged) -> CheckedInput:
 
 def _reasons(job: LoadJob, judged: Judged, bad: pl.DataFrame) -> Iterator[dict[str, Any]]:
     """The commonest reason first."""
+    frame = judged.batch.frame
+    found = [calendar.as_text(pl.col(c), dtype) for c, dtype in frame.schema.items() if c.startswith(FOUND)]
     each = bad.explode(REASONS).group_by(REASONS).agg(pl.len().alias("rows"), pl.col(ROW).min())
     for reason, rows, first in (
         each.sort("rows", ROW, descending=[True, False]).select(REASONS, "rows", ROW).iter_rows()
     ):
-        row = judged.batch.frame.row(by_predicate=pl.col(ROW) == first, named=True)
+        row = frame.filter(pl.col(ROW) == first).with_columns(found).row(0, named=True)
         file, line = str(judged.batch.files[row[FILE]]), row[LINE]
         yield {"reason": reason, "rows": rows, "first": {"file": file, "line": line, "value": _value(job, reason, row)}}
 

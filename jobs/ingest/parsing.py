@@ -14,7 +14,7 @@ from typing import TypeVar
 import polars as pl
 import pyarrow as pa
 
-from jobs.ingest.calendar import in_calendar
+from jobs.ingest.calendar import as_text, in_calendar
 from jobs.ingest.declared_formats import EPOCH_UNITS, ValueFormat
 from jobs.ingest.identifiers import canonical_identifiers
 from jobs.ingest.inspection import CARRIER_TIME, FileSchema, Inspection
@@ -225,7 +225,7 @@ def _one_type(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     for name, dtype in (item for frame in frames for item in frame.schema.items()):
         types.setdefault(name, set()).add(dtype)
     mixed = [name for name, dtypes in types.items() if len(dtypes) > 1]
-    return [f.with_columns(pl.col(n).cast(pl.String) for n in mixed if n in f.columns) for f in frames]
+    return [f.with_columns(as_text(pl.col(n), f.schema[n]) for n in mixed if n in f.columns) for f in frames]
 
 
 def _known_at_the_end_of_dates(frame: pl.DataFrame, source: Source, formats: Mapping[str, ValueFormat]) -> pl.DataFrame:

@@ -139,7 +139,8 @@ def _how_to_read(source: Source, batch: Batch) -> str:
 
 
 def unparsed(frame: pl.DataFrame, column: str) -> pl.DataFrame:
-    """The rows of a batch whose value of a column was found and not understood."""
+    """The rows of a batch whose value of a column was found and not understood, with that value as text."""
     if FOUND + column not in frame.columns:
         return frame.clear()
-    return frame.filter(pl.col(FOUND + column).is_not_null() & pl.col(column).is_null())
+    rows = frame.filter(pl.col(FOUND + column).is_not_null() & pl.col(column).is_null())
+    return rows.with_columns(calendar.as_text(pl.col(FOUND + column), frame.schema[FOUND + column]))

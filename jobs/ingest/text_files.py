@@ -15,7 +15,8 @@ from jobs.ingest.registered_inputs import InputError
 
 GZIP = b"\x1f\x8b"
 _OTHERWISE_PACKED = {
-    GZIP: "gzip once more", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip, as Excel does",
+    GZIP: "gzip once more", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz",
+    b"PK\x03\x04": "zip, as Excel does",
 }  # fmt: skip
 """First bytes of files that are no text -> by what they were packed."""
 # UTF-32 first: its mark begins with that of UTF-16.

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import polars as pl
 
+from jobs.ingest.calendar import in_calendar
 from jobs.ingest.declared_formats import EPOCH_UNITS
 from jobs.ingest.registered_inputs import InputError
 
@@ -62,10 +63,14 @@ def in_format(text: pl.Series, form: str) -> pl.Series:
 
 
 def since_1970(values: pl.Series, unit: str) -> pl.Series:
-    """Numbers, or numbers in text, since 1970 UTC in `unit`, as times; parts of a microsecond are cut off."""
+    """Numbers, or numbers in text, since 1970 UTC in `unit`, as times; parts of a microsecond are cut off.
+
+    Null outside of the calendar.
+    """
     if values.dtype == pl.String:
         values = pl.select(pl.when(values.str.contains(_SECONDS)).then(values)).to_series()
     exact = values.cast(pl.Decimal(38, 9), strict=False)
     nanoseconds = EPOCH_UNITS[unit]
     scaled = exact * (nanoseconds // 1000) if nanoseconds >= 1000 else exact / 1000
-    return scaled.cast(pl.Float64).floor().cast(pl.Int64, strict=False).cast(UTC)
+    times = scaled.cast(pl.Float64).floor().cast(pl.Int64, strict=False).cast(UTC)
+    return pl.select(in_calendar(pl.lit(times), UTC)).to_series()

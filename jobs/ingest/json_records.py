@@ -23,8 +23,8 @@ _LONGEST_LINE = 1_000_000
 _LIKE_THOUSANDS = re.compile(r"\.\d{3}$")
 
 
-class _NameTwice(ValueError):
-    """An object says something twice."""
+class _Twice(dict[str, Any]):
+    """An object that says something twice, of which the last."""
 
 
 def is_json_lines(file: Path) -> bool:
@@ -63,10 +63,10 @@ def _read(line: str) -> tuple[dict[str, Any], str | None]:
         record = _DECODER.decode(line)
         if r"\u" in line:  # may be half of a character, which no table can hold
             json.dumps(record, ensure_ascii=False).encode()
-    except _NameTwice:
-        return {}, NAME_TWICE
     except (ValueError, RecursionError):
         return {}, NO_OBJECT
+    if isinstance(record, _Twice):
+        return {}, NAME_TWICE
     return (record, None) if isinstance(record, dict) else ({}, NO_OBJECT)
 
 
@@ -84,9 +84,7 @@ def _text(value: Any) -> str | None:
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
-    if len(made) < len(pairs):
-        raise _NameTwice
-    return made
+    return made if len(made) == len(pairs) else _Twice(made)
 
 
 def _digits(number: str) -> str:

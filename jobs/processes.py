@@ -40,5 +40,5 @@ def is_alive(process: str) -> bool:
     pid, _, started = process.partition("@")
     try:
         return f"{start_of(int(pid)):.2f}" == started
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, ValueError):  # gone, or what was written down is damaged
         return False

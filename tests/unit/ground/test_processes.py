@@ -23,6 +23,11 @@ def test_another_start_is_another_process() -> None:
     assert not processes.is_alive(f"{pid}@{float(start) + 0.01:.2f}")
 
 
+@pytest.mark.parametrize("text", ["", "@", "1", "x@1", "-1@0.00"])
+def test_what_is_no_process_is_not_alive(text: str) -> None:
+    assert not processes.is_alive(text)
+
+
 def test_a_process_that_ended_is_not_alive() -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     known = f"{child.pid}@{processes.start_of(child.pid):.2f}"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from jobs.alerts.notice import SEVERITIES, Notice
-from jobs.ledger.database import alert_deliveries, alerts
+from jobs.ledger.schema import alert_deliveries, alerts
 
 REMIND_AFTER = timedelta(days=7)
 LEASE = timedelta(minutes=10)

@@ -34,17 +34,17 @@ class ChallengeRecord:
 
 def record(settings: Settings, challenge: ChallengeRecord) -> ChallengeRecord:
     """Record a challenge unless its digest is recorded already; returns the recorded one."""
-    from jobs.ledger import database
+    from jobs.ledger import database, schema
 
-    earlier = database.record_once(settings, database.challenges.c.digest, vars(challenge))
+    earlier = database.record_once(settings, schema.challenges.c.digest, vars(challenge))
     return challenge if earlier is None else ChallengeRecord(**earlier._mapping)
 
 
 def of_bundle(settings: Settings, use_case: UseCase, sha256: str) -> ChallengeRecord | None:
     """The latest challenge of a bundle; None: the bundle is of a usual training."""
-    from jobs.ledger import database
+    from jobs.ledger import database, schema
 
-    table = database.challenges
+    table = schema.challenges
     mine = (table.c.use_case == use_case.name) & (table.c.sha256 == sha256)
     with database.transaction(settings) as connection:
         rows = connection.execute(table.select().where(mine).order_by(table.c.as_of.desc(), table.c.digest))

@@ -146,12 +146,12 @@ def latest_moment(settings: Settings, use_case: UseCase) -> datetime | None:
     """The latest moment of the use case's world that the ledger knows: of a decision, or of a night's evidence."""
     import sqlalchemy as sa
 
-    from jobs.ledger import database
+    from jobs.ledger import database, schema
 
     with database.transaction(settings) as connection:
         moments = [
             connection.execute(sa.select(sa.func.max(table.c.as_of)).where(table.c.use_case == use_case.name)).scalar()
-            for table in (database.decisions, database.evidence)
+            for table in (schema.decisions, schema.evidence)
         ]
     return max((moment for moment in moments if moment is not None), default=None)
 
@@ -168,9 +168,9 @@ def last_decision(settings: Settings, use_case: UseCase) -> int:
 
 def evaluation(settings: Settings, digest: str) -> Evaluation | None:
     """The evaluation recorded under a digest; None: this comparison was not made before."""
-    from jobs.ledger import database
+    from jobs.ledger import database, schema
 
-    table = database.evaluations
+    table = schema.evaluations
     with database.transaction(settings) as connection:
         stored = _read(connection.execute(table.select().where(table.c.digest == digest)), Evaluation)
     return stored[0] if stored else None
@@ -178,9 +178,9 @@ def evaluation(settings: Settings, digest: str) -> Evaluation | None:
 
 def record_evaluation(settings: Settings, evaluation: Evaluation) -> Evaluation:
     """Record an evaluation unless its comparison is recorded already; returns the recorded one."""
-    from jobs.ledger import database
+    from jobs.ledger import database, schema
 
-    earlier = database.record_once(settings, database.evaluations.c.digest, vars(evaluation))
+    earlier = database.record_once(settings, schema.evaluations.c.digest, vars(evaluation))
     return evaluation if earlier is None else _read([earlier], Evaluation)[0]
 
 
@@ -206,7 +206,7 @@ def decide(
 def _decide(
     connection: sa.Connection, decision: PromotionDecision, check: Callable[[LedgerView], str | None] | None
 ) -> PromotionDecision:
-    from jobs.ledger import database
+    from jobs.ledger import schema
 
     ledger = _view(connection, decision.use_case)
     same = (d for d in ledger.decisions if d.kind == decision.kind == "promotion" and d.digest == decision.digest)
@@ -216,7 +216,7 @@ def _decide(
         reason = _outdated(decision, ledger.champion) or (check(ledger) if check else None)
         decision = replace(decision, outcome="refused", reason=reason) if reason else decision
     values = {name: value for name, value in vars(decision).items() if name != "id"}
-    inserted = connection.execute(database.decisions.insert().returning(database.decisions.c.id).values(values))
+    inserted = connection.execute(schema.decisions.insert().returning(schema.decisions.c.id).values(values))
     decision = replace(decision, id=inserted.scalar_one())
     if decision.outcome == "promoted":
         _swap(connection, decision)
@@ -243,9 +243,9 @@ def _named(version: int | None) -> str:
 
 
 def _swap(connection: sa.Connection, decision: PromotionDecision) -> None:
-    from jobs.ledger import database
+    from jobs.ledger import schema
 
-    table = database.champions
+    table = schema.champions
     in_production = (table.c.use_case == decision.use_case) & table.c.until.is_(None)
     connection.execute(table.update().where(in_production).values(until=decision.as_of, closed_by=decision.id))
     new = Champion(decision.use_case, decision.model_version, decision.sha256, decision.as_of, None, decision.id)
@@ -253,12 +253,12 @@ def _swap(connection: sa.Connection, decision: PromotionDecision) -> None:
 
 
 def _view(connection: sa.Connection, use_case: str) -> LedgerView:
-    from jobs.ledger import database
+    from jobs.ledger import schema
 
     def rows(table: sa.Table) -> sa.CursorResult[Any]:
         return connection.execute(table.select().where(table.c.use_case == use_case).order_by(table.c.id))
 
-    return LedgerView(_read(rows(database.champions), Champion), _read(rows(database.decisions), PromotionDecision))
+    return LedgerView(_read(rows(schema.champions), Champion), _read(rows(schema.decisions), PromotionDecision))
 
 
 def _read(rows: Iterable[sa.Row[Any]], kind: type[Record]) -> list[Record]:

@@ -52,7 +52,7 @@ class RecordedDecision:
 
 def record_evidence(settings: Settings, use_case: UseCase, evidence: Evidence, now: datetime) -> str:
     """Record the evidence of a moment once; returns its digest."""
-    from jobs.ledger import database
+    from jobs.ledger import database, schema
 
     digest = digest_of(use_case, evidence)
     content = {**asdict(evidence), "positives": {str(day): n for day, n in evidence.positives.items()}}
@@ -63,7 +63,7 @@ def record_evidence(settings: Settings, use_case: UseCase, evidence: Evidence, n
         "kept_at": now,
         "content": provenance.plain(content),
     }
-    database.record_once(settings, database.evidence.c.digest, values)
+    database.record_once(settings, schema.evidence.c.digest, values)
     return digest
 
 
@@ -74,9 +74,9 @@ def digest_of(use_case: UseCase, evidence: Evidence) -> str:
 
 def latest(settings: Settings, use_case: UseCase) -> tuple[str, Evidence] | None:
     """Digest and content of the evidence that was recorded last; None: there is none."""
-    from jobs.ledger import database
+    from jobs.ledger import database, schema
 
-    table = database.evidence
+    table = schema.evidence
     query = table.select().where(table.c.use_case == use_case.name).order_by(table.c.kept_at.desc(), table.c.digest)
     with database.transaction(settings) as connection:
         row = connection.execute(query.limit(1)).first()
@@ -92,13 +92,13 @@ def decide(
         ValueError: there is no evidence of this digest.
         LedgerUnreachable: the database does not answer; nothing was decided.
     """
-    from jobs.ledger import database
+    from jobs.ledger import database, schema
 
     def insert(connection: sa.Connection) -> RecordedDecision:
         past = _rows(connection, use_case)
         if earlier := next((row for row in past if row.digest == digest), None):
             return earlier
-        stored = connection.execute(database.evidence.select().where(database.evidence.c.digest == digest)).first()
+        stored = connection.execute(schema.evidence.select().where(schema.evidence.c.digest == digest)).first()
         if stored is None:
             raise Invalid(f"retraining: expected evidence {digest}, found none in the ledger; record it first")
         evidence = _evidence(stored.content)
@@ -139,10 +139,10 @@ def record_request(settings: Settings, use_case: UseCase, as_of: datetime, by: s
 
 def record_result(settings: Settings, row: RecordedDecision, now: datetime, version: int | None, result: str) -> None:
     """Record the result of a training; later results of the same decision are ignored."""
-    from jobs.ledger import database
+    from jobs.ledger import database, schema
 
     values = {"retraining": row.id, "finished_at": now, "model_version": version, "said": result}
-    database.record_once(settings, database.trainings.c.retraining, values)
+    database.record_once(settings, schema.trainings.c.retraining, values)
 
 
 def rows(settings: Settings, use_case: UseCase) -> list[RecordedDecision]:
@@ -206,19 +206,19 @@ def history(past: Sequence[RecordedDecision], as_of: datetime, now: datetime) ->
 def _inserted(
     connection: sa.Connection, use_case: UseCase, digest: str, decision: RetrainingDecision, by: str, now: datetime
 ) -> RecordedDecision:
-    from jobs.ledger import database
+    from jobs.ledger import schema
 
     episode = decision.episode.isoformat() if decision.episode else None
     values = {**asdict(decision), "episode": episode, "alarms": list(decision.alarms)}
     values |= {"use_case": use_case.name, "digest": digest, "decided_at": now, "by": by}
-    inserted = connection.execute(database.retrainings.insert().returning(database.retrainings.c.id).values(values))
+    inserted = connection.execute(schema.retrainings.insert().returning(schema.retrainings.c.id).values(values))
     return RecordedDecision(inserted.scalar_one(), digest, now, by, decision)
 
 
 def _rows(connection: sa.Connection, use_case: UseCase) -> list[RecordedDecision]:
-    from jobs.ledger import database
+    from jobs.ledger import schema
 
-    table, done = database.retrainings, database.trainings
+    table, done = schema.retrainings, schema.trainings
     joined = table.join(done, done.c.retraining == table.c.id, isouter=True)
     query = joined.select().where(table.c.use_case == use_case.name).order_by(table.c.id)
     query = query.with_only_columns(table, done.c.finished_at, done.c.model_version, done.c.said)

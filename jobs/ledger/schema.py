@@ -1,0 +1,179 @@
+"""The tables of the ledger's database; transactions: see `jobs.ledger.database`.
+
+What rows mean is said where they are written, such as in `jobs.ledger.promotions`.
+Importing this module imports SQLAlchemy: code that must start fast imports it late.
+"""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.types import TypeDecorator
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, as ISO text in UTC: sorts as time does, and reads alike in both databases."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)
+
+
+METADATA = sa.MetaData()
+pins = sa.Table(
+    "pins",
+    METADATA,
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("pinned_by", sa.Text, primary_key=True),
+)
+evaluations = sa.Table(
+    "evaluations",
+    METADATA,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("model_version", sa.Integer, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("champion_version", sa.Integer),
+    sa.Column("passed", sa.Boolean, nullable=False),
+    sa.Column("needs_person", sa.Boolean, nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("versions", sa.JSON, nullable=False),
+)
+challenges = sa.Table(
+    "challenges",
+    METADATA,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("champion_version", sa.Integer, nullable=False),
+    sa.Column("champion_sha256", sa.String(64), nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("versions", sa.JSON, nullable=False),
+)
+decisions = sa.Table(
+    "decisions",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("decided_at", Moment, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("authenticated", sa.Boolean, nullable=False),
+    sa.Column("model_version", sa.Integer, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("champion_version", sa.Integer),
+    sa.Column("digest", sa.String(64)),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("versions", sa.JSON, nullable=False),
+)
+champions = sa.Table(
+    "champions",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("until", Moment),
+    sa.Column("decision", sa.ForeignKey("decisions.id"), nullable=False),
+    sa.Column("closed_by", sa.ForeignKey("decisions.id")),
+)
+evidence = sa.Table(
+    "evidence",
+    METADATA,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("kept_at", Moment, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+retrainings = sa.Table(
+    "retrainings",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("digest", sa.ForeignKey("evidence.digest"), nullable=False, unique=True),
+    sa.Column("decided_at", Moment, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("retrain", sa.Boolean, nullable=False),
+    sa.Column("trigger", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("episode", sa.Text),
+    sa.Column("positives", sa.Integer, nullable=False),
+    sa.Column("alarms", sa.JSON, nullable=False),
+    sa.Column("expected_gain", sa.Float, nullable=False),
+)
+trainings = sa.Table(
+    "trainings",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("retraining", sa.ForeignKey("retrainings.id"), nullable=False, unique=True),
+    sa.Column("finished_at", Moment, nullable=False),
+    sa.Column("model_version", sa.Integer),
+    sa.Column("said", sa.Text, nullable=False),
+)
+# Columns keep the names that they have in databases made before; the code knows them by `key`.
+alerts = sa.Table(
+    "alerts",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("said", sa.Text, key="message", nullable=False),
+    sa.Column("severity", sa.Text, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("raised_at", Moment, nullable=False),
+    sa.Column("told_at", Moment, key="notified_at", nullable=False),
+    sa.Column("tellings", sa.Integer, key="notifications", nullable=False),
+    sa.Column("resolved_at", Moment),
+)
+alert_deliveries = sa.Table(
+    "alert_deliveries",
+    METADATA,
+    sa.Column("alert", sa.ForeignKey("alerts.id"), primary_key=True),
+    sa.Column("telling", sa.Integer, key="notification", primary_key=True, autoincrement=False),
+    sa.Column("channel", sa.String(16), primary_key=True),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("claimed_at", Moment),
+    sa.Column("delivered_at", Moment),
+    sa.Column("failure", sa.Text),
+)
+# What must never be, the database itself refuses: two champions at once, two promotions on the same evidence, one
+# condition as two open alerts.
+sa.Index(
+    "one_champion",
+    champions.c.use_case,
+    unique=True,
+    sqlite_where=champions.c.until.is_(None),
+    postgresql_where=champions.c.until.is_(None),
+)
+sa.Index(
+    "one_promotion",
+    decisions.c.use_case,
+    decisions.c.digest,
+    unique=True,
+    sqlite_where=decisions.c.kind == "promotion",
+    postgresql_where=decisions.c.kind == "promotion",
+)
+sa.Index(
+    "one_open_alert",
+    alerts.c.use_case,
+    alerts.c.kind,
+    alerts.c.subject,
+    unique=True,
+    sqlite_where=alerts.c.resolved_at.is_(None),
+    postgresql_where=alerts.c.resolved_at.is_(None),
+)

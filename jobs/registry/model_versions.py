@@ -210,7 +210,11 @@ def _download(
                 "restore the artifacts, or train again"
             ) from error
         open_bundle(Path(downloaded), sha256)
-        os.rename(downloaded, folder)
+        try:
+            os.rename(downloaded, folder)
+        except OSError:
+            if not folder.exists():  # otherwise another process was first
+                raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return open_bundle(folder, sha256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from jobs import settings
 from jobs.models.catalog import new_model
 from jobs.models.protocol import Examples
-from jobs.registry import bundle
+from jobs.registry import bundle, model_versions
 from jobs.registry.bundle import Manifest
 from jobs.registry.champion_bundles import Champions
 from jobs.registry.model_versions import bundle_folder
@@ -44,3 +45,20 @@ def test_events_that_lack_a_feature_are_refused(champions: tuple[Champions, str]
     known, sha256 = champions
     with pytest.raises(ValueError, match=r"expected the features \['b'\] among"):
         known.model(FRAUD, 1, sha256, ["a", "c"])
+
+
+def test_of_two_processes_that_fetch_a_bundle_both_get_it(
+    champions: tuple[Champions, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, folder = settings.load({"EVERGREEN_HOME": str(tmp_path)}), bundle_folder(champions[0]._settings, FRAUD, 1)
+    kept = shutil.copytree(folder, tmp_path / "kept")
+    shutil.rmtree(folder)
+
+    def downloaded(dst_path: str, **_: str) -> str:
+        shutil.copytree(kept, folder)  # by the other process, meanwhile
+        return str(shutil.copytree(kept, Path(dst_path) / "bundle"))
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", downloaded)
+    monkeypatch.setattr(model_versions, "_get_source", lambda *_: "runs:/1/bundle")
+    assert model_versions.fetch(own, FRAUD, 1, champions[1]).folder == folder
+    assert [path.name for path in folder.parent.iterdir()] == ["1"]

@@ -42,6 +42,15 @@ class Jar:
 
 
 @dataclass(frozen=True)
+class Java:
+    """A Java of this machine, and the first line of what it says of its version."""
+
+    path: Path | None
+    answer: str
+    new_enough: bool
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A machine ready to start Spark: everything `spark_server.start` needs."""
 
@@ -67,18 +76,27 @@ def prepare(cache: Path, lock_file: Path, environment: Mapping[str, str] | None 
     return Prepared(java, python, spark_home, jars, environment)
 
 
-def find_java(environment: Mapping[str, str]) -> Path:
-    """The `java` of JAVA_HOME, or else of PATH, if it is new enough. Raises SparkNotReady."""
+def look_for_java(environment: Mapping[str, str]) -> Java:
+    """The `java` of JAVA_HOME, or else of PATH, whatever it is."""
     home = environment.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin" if home else environment.get("PATH"))
-    answer = subprocess.run([java, "-version"], check=False, capture_output=True, text=True).stderr if java else "none"
+    if java is None:
+        return Java(None, "none", False)
+    answer = subprocess.run([java, "-version"], check=False, capture_output=True, text=True).stderr
     version = re.search(r'version "(\d+)', answer)
-    if java is None or version is None or int(version[1]) < OLDEST_JAVA:
+    first_line = (answer.splitlines() or ["one that does not answer"])[0]
+    return Java(Path(java).resolve(), first_line, version is not None and int(version[1]) >= OLDEST_JAVA)
+
+
+def find_java(environment: Mapping[str, str]) -> Path:
+    """The `java` of JAVA_HOME, or else of PATH, if it is new enough. Raises SparkNotReady."""
+    java, home = look_for_java(environment), environment.get("JAVA_HOME")
+    if java.path is None or not java.new_enough:
         raise SparkNotReady(
             f"expected Java {OLDEST_JAVA} or newer{f' in JAVA_HOME={home}' if home else ''}, "
-            f"found {answer.splitlines()[0]}; apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
+            f"found {java.answer}; apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
         )
-    return Path(java).resolve()
+    return java.path
 
 
 def read_jars(jars_file: Path = JARS_FILE) -> tuple[Jar, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ import click
 
 from jobs import settings as settings_module
 from jobs.error_messages import bug, message_of
-from jobs.lakehouse import engine
+from jobs.lakehouse import engine, spark_environment
 from jobs.secret import Url
 from jobs.settings import Settings
 from orchestration.printing import cell, console, json_option, print_json, say
@@ -184,9 +184,5 @@ def _port(port: int) -> Check:
 
 def _java() -> Check:
     mend = "apt-get install openjdk-17-jre-headless (only for `evergreen spark`)"
-    java = shutil.which("java")
-    if java is None:
-        return Check("Java 17", False, "not on PATH", mend, needed=False)
-    lines = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr.splitlines()
-    first = lines[0] if lines else "no answer"
-    return Check("Java 17", '"17.' in first or '"21.' in first, first, mend, needed=False)
+    java = spark_environment.look_for_java(os.environ)
+    return Check("Java 17", java.new_enough, java.answer if java.path else "not on PATH", mend, needed=False)

@@ -135,7 +135,14 @@ def test_a_port_that_is_taken_is_no_error(
 
 
 @pytest.mark.parametrize(
-    ("answer", "good"), [('openjdk version "17.0.9"', True), ('openjdk version "11.0.2"', False), (None, False)]
+    ("answer", "good"),
+    [
+        ('openjdk version "17.0.9"', True),
+        ('openjdk version "25" 2025-09-16', True),
+        ('openjdk version "11.0.2"', False),
+        ('java version "1.8.0_392"', False),
+        (None, False),
+    ],
 )
 def test_java_is_for_a_spark_of_ones_own_only(
     own: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str | None, good: bool
@@ -146,6 +153,7 @@ def test_java_is_for_a_spark_of_ones_own_only(
         (programs / "java").write_text(f"#!/bin/sh\necho '{answer}' >&2\n")
         (programs / "java").chmod(0o755)
     monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
     found = checks(own)["Java 17"]
     assert (found.good, found.needed) == (good, False)
     assert found.found == (answer or "not on PATH") and "only for `evergreen spark`" in found.mend

@@ -72,8 +72,7 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path
         names = context.selected_asset_keys
         models = [n for n in transforms.models(nodes, use_case) if translator.get_asset_key(nodes["nodes"][n]) in names]
         built = transforms.Built(lakehouse, use_case, manifest, nodes)
-        # Loads wait: every model of one build then sees the same raw rows.
-        with lakehouse.lock(f"{use_case.name}.raw"), _chosen_tests(arguments.indirect_selection):
+        with transforms.loads_wait(lakehouse, use_case), _chosen_tests(arguments.indirect_selection):
             # A run of some models builds them; a run of all builds those that changed.
             due = models if _is_subset(context) else built.due(models)
             chosen = arguments.selection_args if due == models else transforms.selection(nodes, due)

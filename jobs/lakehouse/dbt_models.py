@@ -186,6 +186,15 @@ def session(lakehouse: Lakehouse, use_case: UseCase) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def loads_wait(lakehouse: Lakehouse, use_case: UseCase) -> Iterator[None]:
+    """Inside, no load brings rows into a raw table: all models see the same rows, which is what `Built` records."""
+    with contextlib.ExitStack() as held:
+        for table in sorted(map(use_case.raw_table, use_case.sources)):
+            held.enter_context(lakehouse.lock(table))
+        yield
+
+
+@contextlib.contextmanager
 def _log_closed() -> Iterator[None]:
     """Closes dbt's log file at the end: dbt leaves it open until the process ends, also when it opens another."""
     try:

@@ -1,5 +1,6 @@
 """Loading files into raw tables, on both engines: idempotent, versioned, in one commit, for any use case."""
 
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from jobs.ingest import contracts
 from jobs.ingest import load as ingest
 from jobs.ingest.load_memory import LoadResult
 from jobs.ingest.registered_inputs import Inputs
+from jobs.lakehouse import dbt_models
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import Column, Source, UseCase
 
@@ -150,6 +152,18 @@ def test_a_file_that_changes_while_it_is_loaded_is_loaded_again(shop: Shop) -> N
 
     ingest.load(shop.lakehouse, shop.use_case, ORDERS, inputs, as_of=NOW, now=NOW, progress=grow)
     assert shop.load(path).appended == 2
+
+
+@pytest.mark.embedded
+def test_a_load_waits_while_models_are_built(shop: Shop) -> None:
+    table = shop.use_case.raw_table(ORDERS)
+    loading = threading.Thread(target=shop.load, args=([order(1, 1)],), daemon=True)
+    with dbt_models.loads_wait(shop.lakehouse, shop.use_case):
+        loading.start()
+        loading.join(3)
+        assert loading.is_alive() and not shop.lakehouse.exists(table)
+    loading.join(60)
+    assert shop.lakehouse.row_count(table) == 1
 
 
 @pytest.mark.embedded

@@ -78,7 +78,7 @@ def _start_dagster(services: Services, workspace: Path, port: int) -> bool:
 
 def _start_mlflow(settings: Settings, services: Services) -> str:
     """The address of MLflow, which is started where the tracking store is no server already."""
-    if settings.tracking_url.parts.scheme in ("http", "https"):
+    if tracking.is_server(settings):
         return str(settings.tracking_url)
     port = free_port() if listens(LOCAL_PORT) else LOCAL_PORT
     services.start("mlflow", "mlflow", tracking.server_arguments(settings, port), **tracking.server_variables(settings))

@@ -38,6 +38,8 @@ CACHE = ROOT / ".cache"
 TESTS = Path(__file__).parent
 DEAR_UNIT_TESTS = ("training", "retraining", "backtesting", "evaluation", "promotion")
 EXAMPLES = "examples"
+GUARDED_USER = "keeper"
+"""Of the real PostgreSQL: the one that has a password, if a test gives it one."""
 # Which run brought a row: differs, and may, when a run was interrupted.
 COUNTERS = {"loaded_in", "reports_loaded_in", "transactions_loaded_in"}
 Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]
@@ -138,6 +140,9 @@ def _start_postgresql() -> Server:
     started = ["start", "--wait", "--log", f"{folder}/log", "-o", options]
     for command in (made, started):
         subprocess.run([control, "-D", data, *command], check=True, stdout=subprocess.DEVNULL, cwd=folder, **as_other)
+        if command is made:  # one user has to know a password
+            rules = Path(data) / "pg_hba.conf"
+            rules.write_text(f"host all {GUARDED_USER} all scram-sha-256\n{rules.read_text()}")
     pid = int((Path(data) / "postmaster.pid").read_text().split()[0])
     return Server(f"postgresql://evergreen@127.0.0.1:{port}/postgres", pid, folder)
 

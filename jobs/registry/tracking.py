@@ -75,8 +75,8 @@ def experiment(settings: Settings, tracker: MlflowClient, use_case: UseCase) -> 
     experiment = tracker.get_experiment_by_name(use_case.name)
     if experiment is not None:
         return str(experiment.experiment_id)
-    local = settings.tracking_url.parts.scheme == "sqlite"
-    place = (settings.home / "tracking" / "artifacts" / use_case.name).as_uri() if local else None
+    # A server knows where files go; over a database MLflow would put them into the working folder.
+    place = None if is_server(settings) else (settings.home / "tracking" / "artifacts" / use_case.name).as_uri()
     return str(tracker.create_experiment(use_case.name, artifact_location=place))
 
 
@@ -150,9 +150,13 @@ def log_files(tracker: MlflowClient, run_id: str, files: Mapping[str, str | byte
 def link(settings: Settings, experiment_id: str, run_id: str) -> str:
     """URL at which a person finds the run: on the tracking server, or on the one that `evergreen ui` starts."""
     place = f"#/experiments/{experiment_id}/runs/{run_id}"
-    remote = settings.tracking_url.parts.scheme in ("http", "https")
-    server = str(settings.tracking_url).rstrip("/") if remote else f"http://{HOST}:{LOCAL_PORT}"
+    server = str(settings.tracking_url).rstrip("/") if is_server(settings) else f"http://{HOST}:{LOCAL_PORT}"
     return f"{server}/{place}"
+
+
+def is_server(settings: Settings) -> bool:
+    """Whether the tracking store is a server, and not the database of one."""
+    return settings.tracking_url.parts.scheme in ("http", "https")
 
 
 def server_arguments(settings: Settings, port: int) -> list[str]:

@@ -101,6 +101,18 @@ def test_a_server_holds_versions_and_once_it_is_down_what_is_here_still_serves(o
     assert model_versions.fetch(lakehouse.settings, world.DEMO, 1, bundle.sha256).sha256 == bundle.sha256
 
 
+@pytest.mark.servers
+def test_a_database_holds_versions_and_the_home_their_files(own: Settings, database: str) -> None:
+    lakehouse = Lakehouse(replace(own, tracking=Url(database)))
+    world.put(lakehouse, world.payments())
+    made = candidate.make(lakehouse, world.DEMO)
+    assert made.version == 1 and model_versions.latest_candidate(lakehouse.settings, world.DEMO) is not None
+    with tracking.client(lakehouse.settings) as tracker:
+        experiment = tracking.experiment(lakehouse.settings, tracker, world.DEMO)
+        places = {run.info.artifact_uri for run in tracker.search_runs([experiment])}
+    assert places and all(place.startswith((own.home / "tracking" / "artifacts").as_uri()) for place in places)
+
+
 @contextmanager
 def server(folder: Path, port: int) -> Iterator[None]:
     """A real MLflow server on loopback."""

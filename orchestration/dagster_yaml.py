@@ -15,9 +15,18 @@ event_log_storage:
 """
 POSTGRESQL = f"""\
 # Runs, events and schedules are in the database that this variable names.
-storage:
-  postgres:
-    postgres_url: {{env: {DAGSTER_VARIABLE}}}
+run_storage:
+  module: dagster_postgres.run_storage
+  class: PostgresRunStorage
+  config: {{postgres_url: {{env: {DAGSTER_VARIABLE}}}}}
+event_log_storage:
+  module: orchestration.postgresql_event_log
+  class: PooledPostgresEventLogStorage
+  config: {{postgres_url: {{env: {DAGSTER_VARIABLE}}}}}
+schedule_storage:
+  module: dagster_postgres.schedule_storage
+  class: PostgresScheduleStorage
+  config: {{postgres_url: {{env: {DAGSTER_VARIABLE}}}}}
 local_artifact_storage:
   module: dagster._core.storage.root
   class: LocalArtifactStorage

@@ -160,14 +160,23 @@ def _stop(server: Server) -> None:
 
 
 @pytest.fixture
-def database(postgresql: str) -> str:
-    """URL of an empty database on the real PostgreSQL."""
+def new_database(postgresql: str) -> Callable[[], str]:
+    """Makes empty databases on the real PostgreSQL; returns the URL of each."""
     import psycopg
 
-    name = f"d{uuid4().hex}"
-    with psycopg.connect(postgresql, autocommit=True) as connection:
-        connection.execute(f"create database {name}".encode())
-    return postgresql.replace("/postgres", f"/{name}")
+    def make() -> str:
+        name = f"d{uuid4().hex}"
+        with psycopg.connect(postgresql, autocommit=True) as connection:
+            connection.execute(f"create database {name}".encode())
+        return postgresql.replace("/postgres", f"/{name}")
+
+    return make
+
+
+@pytest.fixture
+def database(new_database: Callable[[], str]) -> str:
+    """URL of an empty database on the real PostgreSQL."""
+    return new_database()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])

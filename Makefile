@@ -24,11 +24,12 @@ EXPLORE := --hypothesis-profile=explore --timeout=0
 # For each property, of `make explore`.
 SECONDS ?= 60
 
-.PHONY: help env run ui simulate doctor test test-one test-all test-rest test-needs explore lint format bench lock clean
+.PHONY: help env run ui docs simulate doctor test test-one test-all test-rest test-needs explore lint format bench lock clean
 
 help:
 	@echo 'make run       build the whole lineage of a use case: USE_CASE=$(USE_CASE), more options through ARGS'
 	@echo 'make ui        open the Dagster UI with the full lineage'
+	@echo 'make docs      write the page of dbt about models and columns, which the UI links to'
 	@echo 'make test      every test that needs only Python'
 	@echo 'make test-one  those of one room: ROOM=drift'
 	@echo 'make test-all  those, and the ones with Apache Spark, a browser and real servers'
@@ -57,6 +58,9 @@ run: $(READY)
 
 ui: $(READY)
 	@$(BIN)/evergreen ui $(ARGS)
+
+docs: $(READY)
+	@$(BIN)/evergreen docs
 
 simulate: $(READY)
 	@$(BIN)/evergreen simulate $(ARGS)

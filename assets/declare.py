@@ -8,22 +8,30 @@ from typing import Any
 
 import dagster as dg
 
+from assets.code_references import references
 from jobs.error_log import traceback_of
 from jobs.error_messages import bug, message_of
 from jobs.lakehouse.engine_process import EngineLost
-from jobs.use_case import UseCase
+from jobs.use_case import Source, UseCase
+from jobs.windows import WindowFeatures
 
 TRACEBACK = "traceback"
 """Name of the metadata of a failure that is a bug."""
 
 
 def asset(
-    use_case: UseCase, key: dg.AssetKey, days: dg.PartitionsDefinition | None = None, **declared: Any
+    use_case: UseCase,
+    key: dg.AssetKey,
+    days: dg.PartitionsDefinition | None = None,
+    *,
+    declaration: Source | WindowFeatures | None = None,
+    **declared: Any,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`dg.asset` for an asset of a use case, in the group that its key names unless another is declared.
 
     Args:
         days: its daily partitions, if it has any; a backfill of them is one run.
+        declaration: what the asset is made of, if it is a part of the use case that stands somewhere itself.
         declared: further arguments of `dg.asset`, which win over what is common to all.
     """
     common: dict[str, Any] = {
@@ -33,8 +41,14 @@ def asset(
     }
     if days is not None:
         common |= {"partitions_def": days, "backfill_policy": dg.BackfillPolicy.single_run()}
-    declaration: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(key=key, **{**common, **declared})
-    return lambda work: declaration(readable(work))
+    declared_at, metadata = (declaration or use_case).declared_at, declared.pop("metadata", {})
+
+    def make(work: Callable[..., Any]) -> dg.AssetsDefinition:
+        every = {**metadata, **references(declared_at, work)}
+        made: dg.AssetsDefinition = dg.asset(key=key, metadata=every, **{**common, **declared})(readable(work))
+        return made
+
+    return make
 
 
 def readable(work: Callable[..., Any]) -> Callable[..., Any]:

@@ -27,6 +27,7 @@ def _window_table(
         use_case,
         keys.window_tables[windows.name],
         partitions,
+        declaration=windows,
         deps=[keys.events, keys.labels],
         kinds={"delta", "polars"},
         description=windows.description or f"Window features of {windows.entity}, a row per event.",

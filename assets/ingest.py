@@ -32,6 +32,7 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
         use_case,
         raw[source.name],
         partitions,
+        declaration=source,
         deps=[raw[name] for name in sorted(upstream)],
         check_specs=[
             dg.AssetCheckSpec(name, asset=raw[source.name], description=description, blocking=blocking)

@@ -11,22 +11,24 @@ from dagster_dbt.asset_utils import DBT_INDIRECT_SELECTION_ENV, get_updated_cli_
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from dagster_dbt.dbt_manifest import validate_manifest
 
+from assets.code_references import dbt_references
 from assets.declare import readable
 from assets.keys import dbt_model
 from assets.metadata import counts, describe
 from jobs.data_dictionary.dbt_columns import ModelDictionary
+from jobs.lakehouse import dbt_docs
 from jobs.lakehouse import dbt_models as transforms
 from jobs.lakehouse.tables import Lakehouse
-from jobs.settings import exported
+from jobs.settings import Settings, exported
 from jobs.use_case import UseCase
 
 
 class Translator(DagsterDbtTranslator):
     """Asset keys `{use case}/{layer}/{table}`, so that dbt's nodes are next to ours in the lineage."""
 
-    def __init__(self, use_case: UseCase, manifest: Mapping[str, Any]):
+    def __init__(self, settings: Settings, use_case: UseCase, manifest: Mapping[str, Any]):
         super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
-        self.use_case, self.manifest = use_case, manifest
+        self.home, self.use_case, self.manifest = settings, use_case, manifest
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
@@ -39,7 +41,13 @@ class Translator(DagsterDbtTranslator):
             dg.TableColumn(n, c.get("data_type") or "?", dictionary.meaning(n).sentence)
             for n, c in dbt_resource_props["columns"].items()
         ]
-        return {**super().get_metadata(dbt_resource_props), "dagster/column_schema": dg.TableSchema(columns)}
+        page = dbt_docs.link(self.home, dbt_resource_props["unique_id"])
+        return {
+            **super().get_metadata(dbt_resource_props),
+            **dbt_references(self.home.dbt_project, dbt_resource_props),
+            "dagster/column_schema": dg.TableSchema(columns),
+            **({"dbt_docs": dg.MetadataValue.url(page)} if page else {}),
+        }
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         return "raw" if dbt_resource_props["resource_type"] == "source" else str(dbt_resource_props["fqn"][1])
@@ -51,9 +59,11 @@ class Translator(DagsterDbtTranslator):
         return {"use_case": self.use_case.name}
 
 
-def build(use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path) -> dg.AssetsDefinition:
+def build(
+    settings: Settings, use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Path
+) -> dg.AssetsDefinition:
     """All dbt models of a use case (those in folders of its name) as one step."""
-    translator = Translator(use_case, validate_manifest(manifest))
+    translator = Translator(settings, use_case, validate_manifest(manifest))
 
     @dbt_assets(
         name=f"{use_case.name}_dbt",

@@ -20,6 +20,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 Switch = Literal["on", "off"]
 POSTGRESQL = ("postgresql", "postgres")
 DAGSTER_VARIABLE = "EVERGREEN_DAGSTER"
+DOCS_PORT = 5001
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -65,6 +66,14 @@ class Settings:
     """`smtp://user:password@host:587/?from=...&to=...` for alerts by e-mail; None means no e-mail."""
     alert_severity: Severity = "warning"
     """Alerts below this severity go to the log only, not to the webhook or by e-mail."""
+
+    docs_url: Url | None = None
+    """`http://host:port` where dbt's page is served; None means by `evergreen ui` on this machine."""
+
+    @property
+    def docs(self) -> str:
+        """Where people find dbt's page, for links: without a password."""
+        return str(self.docs_url or f"http://127.0.0.1:{DOCS_PORT}")
 
     @property
     def warehouse(self) -> str:
@@ -148,6 +157,10 @@ VARIABLES = (
     Variable("EVERGREEN_SCHEDULES", "schedules", "on or off", choice(*get_args(Switch)), "off; `evergreen up` sets on"),
     Variable("EVERGREEN_PRICE_CPU_HOUR", "price_cpu_hour", "a price, 0 or more", number(0), "0.05"),
     Variable("EVERGREEN_PRICE_GPU_HOUR", "price_gpu_hour", "a price, 0 or more", number(0), "2"),
+    Variable(
+        "EVERGREEN_DOCS", "docs_url", "the URL (http, https) of a server with dbt's page", url("http", "https"),
+        "`evergreen ui` serves it",
+    ),
     Variable(
         "EVERGREEN_DBT_PROJECT", "dbt_project", "the folder of a dbt project", folder("dbt_project.yml"),
         "the one of this package",

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
+from jobs.declared_place import Place, place_of_caller
 from jobs.errors import Invalid
 from jobs.problem import Problem
 from jobs.windows import WindowFeatures
@@ -69,6 +70,11 @@ class Source:
     carried_delay: timedelta | None = None
     """If the carrying file lacks the `known_at` column: known this long after the carrier's event time."""
     description: str = ""
+    declared_at: ClassVar[Place]
+    """Where it was made; no part of the value."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "declared_at", place_of_caller(__file__))
 
     @property
     def input(self) -> str:
@@ -110,6 +116,11 @@ class UseCase:
     """Age of the newest day in a feature table, counted from its end, from which features are stale."""
     default_input: Callable[[Path, Progress | None], Mapping[str, Path]] | None = None
     """Writes the built-in input into a folder and says which file fills which input."""
+    declared_at: ClassVar[Place]
+    """Where it was made; no part of the value."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "declared_at", place_of_caller(__file__))
 
     @property
     def raw_schema(self) -> str:

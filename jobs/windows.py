@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 
+from jobs.declared_place import Place, place_of_caller
 from jobs.errors import Invalid
 
 Function = Literal[
@@ -138,8 +139,11 @@ class WindowFeatures:
     aggregates: tuple[Aggregate, ...]
     description: str = ""
     ratios: tuple[Ratio, ...] = ()
+    declared_at: ClassVar[Place]
+    """Where it was made; no part of the value."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "declared_at", place_of_caller(__file__))
         names = [self.id, self.entity, "event_timestamp", "created_timestamp", "event_date", *self.names]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

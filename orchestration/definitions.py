@@ -24,10 +24,10 @@ from assets import (
 )
 from jobs import settings as settings_module
 from jobs.lakehouse import dbt_models
-from jobs.settings import Settings
+from jobs.settings import ROOT, Settings
 from jobs.use_case import UseCase
 from jobs.use_cases.catalog import USE_CASES
-from orchestration import alert_sensors, automation, executor, partitions, resources, sensors
+from orchestration import alert_sensors, automation, executor, partitions, repository_links, resources, sensors
 
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
@@ -44,7 +44,7 @@ def build_definitions(
         warnings.simplefilter("ignore", dg.BetaWarning)
         parts = [_parts(settings, use_case) for use_case in use_cases]
     return dg.Definitions(
-        assets=[asset for part in parts for asset in part[0]],
+        assets=repository_links.linked([asset for part in parts for asset in part[0]], ROOT),
         jobs=[job for part in parts for job in part[1]],
         schedules=[part[2] for part in parts],
         sensors=[sensor for part in parts for sensor in part[3]],
@@ -58,7 +58,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
     manifest = dbt_models.manifest(settings)
     assets = [
         *ingest.build(use_case, days),
-        transforms.build(use_case, days, manifest),
+        transforms.build(settings, use_case, days, manifest),
         *features.build(use_case, days),
         *datasets.build(use_case, days),
         *retraining.build(use_case, days),

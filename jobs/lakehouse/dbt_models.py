@@ -69,9 +69,9 @@ def build(
 
     nodes = Manifest.from_msgpack(parsed.with_suffix(".msgpack").read_bytes())
     done, variables = Build(), ["--vars", json.dumps({"tested": dict(tested or {})})]
-    with session(lakehouse, use_case), _log_closed():
+    with session(lakehouse, use_case), log_closed():
         result = dbtRunner(manifest=nodes, callbacks=[done.listen]).invoke(
-            ["build", *selection, *variables, *_options(lakehouse.settings, target(lakehouse.settings))]
+            ["build", *selection, *variables, *options(lakehouse.settings, target(lakehouse.settings))]
         )
     if not result.success:
         lakehouse.require_engine()
@@ -165,7 +165,7 @@ def target(settings: Settings) -> Path:
     return settings.home / "dbt" / "target"
 
 
-def _options(settings: Settings, target: Path) -> list[str]:
+def options(settings: Settings, target: Path) -> list[str]:
     folders = {"--project-dir": settings.dbt_project, "--profiles-dir": settings.dbt_project}
     folders |= {"--target-path": target, "--log-path": target}
     return ["--quiet", *(str(part) for option in folders.items() for part in option)]
@@ -195,7 +195,7 @@ def loads_wait(lakehouse: Lakehouse, use_case: UseCase) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _log_closed() -> Iterator[None]:
+def log_closed() -> Iterator[None]:
     """Closes dbt's log file at the end: dbt leaves it open until the process ends, also when it opens another."""
     try:
         yield
@@ -239,8 +239,8 @@ def _parse(settings: Settings, parsed: Path) -> None:
     from dbt.contracts.graph.manifest import Manifest
 
     target = settings.home / "dbt" / "parse"
-    with exported(EVERGREEN_WAREHOUSE=settings.warehouse), _log_closed():
-        result = dbtRunner().invoke(["parse", *_options(settings, target)])
+    with exported(EVERGREEN_WAREHOUSE=settings.warehouse), log_closed():
+        result = dbtRunner().invoke(["parse", *options(settings, target)])
     if not result.success:
         raise DbtProjectError(f"dbt parse failed: {result.exception or 'see ' + str(target / 'dbt.log')}")
     assert isinstance(result.result, Manifest)

@@ -21,12 +21,13 @@ import hypothesis
 import polars as pl
 import psutil
 import pytest
+from worlds import parsed_project
 from worlds.draws import SEED
 from worlds.examples import EVERYBODY, explored
 from worlds.shared import STARTED, Server, one_server, session_folder
 
 from jobs import secret, settings
-from jobs.lakehouse import engine
+from jobs.lakehouse import dbt_models, engine
 from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.loopback import free_port
@@ -89,6 +90,19 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def _secrets_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process hides every secret it was given; a test, only its own."""
     monkeypatch.setattr(secret, "_known", set())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _dbt_parses_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(dbt_models, "_parse", parsed_project.copying(session_folder(tmp_path_factory, "dbt")))
+        yield
+
+
+@pytest.fixture
+def dbt_parses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home of this test is parsed for itself, as it is outside of tests."""
+    monkeypatch.setattr(dbt_models, "_parse", parsed_project.PARSE)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from worlds.shared import built_once, session_folder
 
 from jobs import settings
-from jobs.lakehouse import engine
+from jobs.lakehouse import dbt_models, engine
 from jobs.settings import Settings
 from jobs.simulate import simulator
 from jobs.use_cases.fraud import FRAUD
@@ -21,6 +21,13 @@ from orchestration.error_boundary import report
 RunHere = Callable[[Settings, list[str]], int]
 Command = Callable[..., "subprocess.Popen[str]"]
 Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]
+
+
+@pytest.fixture
+def home(home: Settings) -> Settings:
+    """A new home that knows what dbt makes of the project: processes then need not parse it."""
+    dbt_models.manifest(home)
+    return home
 
 
 @pytest.fixture(scope="session")

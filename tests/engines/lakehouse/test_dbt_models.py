@@ -13,6 +13,7 @@ from jobs.state_files import file_lock
 from jobs.use_cases.fraud import FRAUD
 
 
+@pytest.mark.usefixtures("dbt_parses")
 def test_a_parsed_project_leaves_no_open_log(tmp_path: Path) -> None:
     home = settings.load({"EVERGREEN_HOME": str(tmp_path)})
     assert dbt_models.manifest(home).exists()

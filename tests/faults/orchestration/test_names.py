@@ -25,6 +25,7 @@ def nasty(tmp_path: Path) -> Iterator[Settings]:
         engine.stop(own)
 
 
+@pytest.mark.usefixtures("dbt_parses")
 @pytest.mark.timeout(900)
 def test_a_run_in_a_home_of_any_accepted_name_leaves_nothing_beside_it(
     nasty: Settings, tmp_path: Path, run_here: RunHere, world: list[str], clean: Rows, tables: Callable[..., Rows]

@@ -1,9 +1,15 @@
-"""A home that was built before `jobs` was parted into rooms goes on working: one more night, the same as then."""
+"""A home that was built before `jobs` was parted into rooms goes on working: one more night, the same as then.
+
+That night is done in a copy, while the engine of the original runs, and leaves the original as it was.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,11 +17,13 @@ import polars as pl
 import pytest
 from worlds.old_home import LAST_NIGHT, NEXT_NIGHT, USE_CASE, next_night, unpacked
 
+from jobs import settings
 from jobs.backtesting.reproduce import reproduce
 from jobs.lakehouse import engine
 from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import attach
 from jobs.ledger import promotions
+from jobs.registry import model_versions
 from jobs.retraining import decisions
 from jobs.retraining.decisions import RecordedDecision
 from jobs.settings import Settings
@@ -29,29 +37,51 @@ pytestmark = pytest.mark.embedded
 DRAWN = {("fraud_monitoring.estimates", column): 0.1 for column in ("expected", "deviation")}
 
 
+EARLIER = dg.AssetKey(["fraud", "training", "candidate"])
+"""Built in the original before it was copied."""
+
+
 @dataclass
 class Night:
-    """A home after one more night, and what was there before it."""
+    """A copied home after one more night, what was there before it, and the files of the original before and after."""
 
     settings: Settings
     outcome: RunOutcome
     rows_before: list[RecordedDecision]
     decisions_before: list[Any]
+    original_before: dict[str, str]
+    original_after: dict[str, str]
 
     @property
     def then(self) -> dict[str, Any]:
         return next_night(self.settings.home)
 
 
+def _bytes(home: Path) -> dict[str, str]:
+    """Digest per file; the engine of a home may write into its log at any time."""
+    files = [path for path in home.rglob("*") if path.is_file() and path.parent.name != "engine"]
+    return {str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
-    own = unpacked(tmp_path_factory.mktemp("old"))
+    folder = tmp_path_factory.mktemp("old")
+    original, own = unpacked(folder), settings.load({"EVERGREEN_HOME": str(folder / "copy")})
+    with open_instance(original) as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization(EARLIER))
     try:
-        rows, view = list(decisions.rows(own, USE_CASE)), promotions.view(own, USE_CASE)
+        assert attach(original).spark.sql("show tables in fraud").count() > 0
+        rows, view = list(decisions.rows(original, USE_CASE)), promotions.view(original, USE_CASE)
+        shutil.copytree(original.home, own.home)
+        before = _bytes(original.home)
         days = (LAST_NIGHT.date(), LAST_NIGHT.date())
         outcome = execute(own, USE_CASE, NEXT_NIGHT, days, (USE_CASE,), show=False)
-        yield Night(own, outcome, rows, list(view.decisions))
+        after = _bytes(original.home)
+        engine.stop(original)
+        shutil.rmtree(original.home)
+        yield Night(own, outcome, rows, list(view.decisions), before, after)
     finally:
+        engine.stop(original)
         engine.stop(own)
 
 
@@ -68,6 +98,19 @@ def test_its_tables_hold_what_the_code_of_then_wrote(night: Night) -> None:
         for column, then in sums.items():
             now = frames[name][column].cast(pl.Float64).sum()
             assert now == pytest.approx(then, rel=DRAWN.get((name, column), 1e-9), nan_ok=True), (name, column)
+
+
+def test_the_original_is_unchanged(night: Night) -> None:
+    assert night.original_after == night.original_before
+
+
+def test_the_history_of_the_copy_is_complete(night: Night) -> None:
+    with open_instance(night.settings) as instance:
+        assert [run.run_id for run in instance.get_runs()] == [night.outcome.run_id]
+        assert len(instance.fetch_materializations(EARLIER, limit=9).records) == 2
+        for name in night.outcome.assets:
+            latest = instance.get_latest_materialization_event(dg.AssetKey(name.split("/")))
+            assert latest is not None and latest.run_id == night.outcome.run_id, name
 
 
 def test_its_predictions_are_those_of_the_old_champion(night: Night) -> None:
@@ -96,7 +139,8 @@ def test_the_old_champion_can_be_trained_again_to_the_same_metrics(night: Night)
     assert compared and [one.name for one in compared if not one.equal] == []
 
 
-def test_a_new_candidate_is_judged_against_the_old_champion(night: Night) -> None:
+def test_a_new_candidate_is_judged_against_the_old_champion_and_both_are_of_the_copy(night: Night) -> None:
+    shutil.rmtree(night.settings.home / "models")
     keys = [f"fraud/{name}" for name in ("training/tuning", "training/candidate", "promotion/evaluation")]
     definitions = build_definitions(settings=night.settings, use_cases=(USE_CASE,))
     job = dg.define_asset_job("again", selection=dg.AssetSelection.assets(*(key.split("/") for key in keys)))
@@ -106,6 +150,9 @@ def test_a_new_candidate_is_judged_against_the_old_champion(night: Night) -> Non
         result = resolved.execute_in_process(instance=instance, tags=tags, raise_on_error=True)
     evaluation = result.asset_materializations_for_node("fraud__promotion__evaluation")[0].metadata
     assert (evaluation["candidate"].value, evaluation["champion"].value) == ("version 2", "version 1")
+    for version in (1, 2):
+        shutil.rmtree(night.settings.home / "models", ignore_errors=True)
+        assert model_versions.fetch(night.settings, USE_CASE, version).manifest.use_case == USE_CASE.name
 
 
 def test_nothing_is_left_of_what_dbt_merged_from(night: Night) -> None:

@@ -112,12 +112,15 @@ def _rebuilt(settings: Settings, use_case: UseCase, table: str) -> int:
 
 def _made_again(settings: Settings, use_case: UseCase, table: str) -> int:
     """Set a derived table aside and run as of the last run, which makes it again."""
+    from jobs.ingest import registered_inputs
     from jobs.integrity import repair_tables
     from jobs.lakehouse.tables import attach
     from orchestration import fingerprint, run_command
 
-    lakehouse, last = attach(settings), fingerprint.last(settings, use_case)
-    for each in repair_tables.rebuilt_by_a_run(lakehouse, use_case, table):
-        say(f"{each} lies in {repair_tables.set_aside(lakehouse, each)} now; a run makes it again.")
+    lakehouse = attach(settings)
+    with registered_inputs.locked(settings, use_case):  # a run that is under way reads these tables
+        last = fingerprint.last(settings, use_case)
+        for each in repair_tables.rebuilt_by_a_run(lakehouse, use_case, table):
+            say(f"{each} lies in {repair_tables.set_aside(lakehouse, each)} now; a run makes it again.")
     as_of = datetime.fromisoformat(last["as_of"]) if last else None
     return run_command.run(settings, use_case, {}, None, as_of, full=True)

@@ -15,7 +15,7 @@ from jobs.datasets.time_split import Split
 from jobs.datasets.training_rows import TrainingRows, read
 from jobs.error_messages import in_words
 from jobs.errors import Invalid
-from jobs.lakehouse.tables import Lakehouse
+from jobs.lakehouse.tables import Lakehouse, VersionGone
 from jobs.problem import Family, Problem, Review
 from jobs.registry import model_versions
 from jobs.registry.bundle import GRAPH, Bundle
@@ -56,10 +56,11 @@ def reproduce(lakehouse: Lakehouse, use_case: UseCase, version: int, again: bool
         return list(_challenger_again(lakehouse, use_case, bundle))
     try:
         rows = read(lakehouse, use_case, training["table_version"], bundle.manifest.names)
-    except OSError as error:
+    except (OSError, VersionGone) as error:
         raise Invalid(
             f"{training['table']}: expected version {training['table_version']}, which model {version} was trained on, "
-            f"found {in_words(error)}; restore the warehouse: pinned versions are kept by `evergreen maintain`"
+            f"found {'none' if isinstance(error, VersionGone) else in_words(error)}; restore the warehouse: pinned "
+            "versions are kept by `evergreen maintain`"
         ) from error
     compared = list(_trained_again(use_case, bundle, rows))
     if again:

@@ -43,6 +43,10 @@ class TableDamaged(EvergreenError, RuntimeError):
     """A table's log cannot be read."""
 
 
+class VersionGone(EvergreenError, RuntimeError):
+    """A table's log has no such version: it expired, or the table was made again."""
+
+
 @dataclass
 class Lakehouse:
     """All Delta tables of one warehouse, through one shared engine session.
@@ -96,9 +100,14 @@ class Lakehouse:
         path = self.path(table)
         try:
             return DeltaTable(path, version=version)
-        except TableNotFoundError:
-            raise
         except DeltaError as error:
+            if version is not None and (latest := self.version(table)) is not None:
+                raise VersionGone(
+                    f"{path}: expected version {version}, found a log that ends at version {latest} and from which "
+                    "that one cannot be read; restore the table from a backup if it is needed"
+                ) from error
+            if isinstance(error, TableNotFoundError):
+                raise
             raise TableDamaged(
                 f"{path}: expected a Delta table as it was written, found a log that cannot be read; restore the table "
                 "from a backup, or remove its folder and run again"
@@ -282,8 +291,8 @@ class Lakehouse:
         """Daily partitions (event_date) whose files differ between versions (default: to now); None if all may do."""
         try:
             then, now = self.files(table, since), self.files(table, until)
-        except (DeltaError, OSError):
-            return None  # that version is vacuumed away
+        except (VersionGone, DeltaError, OSError):
+            return None  # that version is vacuumed away, or of the table before it was made again
         days = {(then | now)[path] for path in then.keys() ^ now.keys()}
         return None if None in days else {day for day in days if day is not None}
 

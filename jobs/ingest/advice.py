@@ -9,7 +9,7 @@ import polars as pl
 
 from jobs.ingest.csv_records import LINE
 from jobs.ingest.declared_formats import EPOCH_UNITS, ValueFormat
-from jobs.ingest.readers import FOUND, DataFile
+from jobs.ingest.readers import FOUND, KNOWN_AT, ZONED, DataFile
 from jobs.ingest.time_formats import in_format, since_1970
 from jobs.use_case import Column, Source
 
@@ -17,6 +17,7 @@ _IN_GROUPS = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})+$"
 """Numbers such as 1.234, with a decimal point or with a mark between thousands."""
 _DECIMAL_POINT = r"^[+-]?\d*\.\d*(?:[eE][+-]?\d+)?$"
 _DECIMAL_COMMA = r"^[+-]?\d{1,3}(?:\.\d{3})*,\d+$|^[+-]?\d+,\d+$|^[+-]?\d{1,3}(?:\.\d{3}){2,}$"
+_TIME_OF_DAY = r"^\d{4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:\d{2}"
 _DAYS = (
     "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d",
     "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y",
@@ -50,6 +51,33 @@ def ambiguous_numbers(
             f"{value.replace('.', '')}; say which in a columns file (`--columns`): "
             f"{_declared(source, column.name, decimal='.')} or {_declared(source, column.name, thousands='.')}"
         )
+    return problems
+
+
+def mixed_zones(
+    source: Source, files: Sequence[DataFile], frames: Sequence[pl.DataFrame], formats: Mapping[str, ValueFormat]
+) -> list[str]:
+    """Columns of text with times with a zone beside times without one in one file, where no zone is declared."""
+    problems = []
+    for column in (*source.columns, Column(KNOWN_AT, "timestamp")):
+        name, form = column.name, formats[column.name]
+        for file, frame in zip(files, frames, strict=True) if column.kind == "timestamp" else ():
+            if form.times or form.zone_is_said or frame.schema.get(FOUND + name) != pl.String:
+                continue
+            times = frame.select(LINE, value=pl.col(FOUND + name).str.strip_chars()).filter(
+                pl.col("value").str.contains(_TIME_OF_DAY)
+                & pl.col("value").str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).is_not_null()
+            )
+            zoned = pl.col("value").str.contains(ZONED)
+            with_zone, without = times.filter(zoned), times.filter(~zoned)
+            if with_zone.is_empty() or without.is_empty():
+                continue
+            problems.append(
+                f"{file.path}: {source.name}.{name}: expected times that all have a zone, or none, found "
+                f"{without['value'][0]!r} in line {without[LINE][0]} and {with_zone['value'][0]!r} in line "
+                f"{with_zone[LINE][0]}; say in which zone those without are, in a columns file (`--columns`): "
+                f"{_declared(source, name, timezone='UTC')} or another zone"
+            )
     return problems
 
 

@@ -124,6 +124,7 @@ def _suspicious(job: LoadJob, judged: Judged) -> Iterator[str]:
             yield from _zones(job, column, values)
         yield from _unread(job, column, unparsed(frame, column.name))
         yield from _parts(column, judged)
+    yield from _dates(job, judged)
     if judged.outcomes.choice.duplicates:
         yield f"{judged.outcomes.choice.duplicates:,} rows repeat another one exactly, and are stored once"
 
@@ -163,6 +164,17 @@ def _unread(job: LoadJob, column: Column, unread: pl.DataFrame) -> Iterator[str]
         yield (
             f"{column.name}: {unread.height:,} values are no {column.kind}, the first {value!r} in line {line}; if "
             f"they are meant to be, say in a columns file (`--columns`): {said}"
+        )
+
+
+def _dates(job: LoadJob, judged: Judged) -> Iterator[str]:
+    """What arrived at a date without a time, and columns that are taken for such dates."""
+    if judged.batch.dates_alone:
+        yield f"{judged.batch.dates_alone:,} rows arrived at a date without a time: known at the end of that day"
+    for name in judged.batch.midnights:
+        yield (
+            f"{name}: all times are at midnight, so they are taken for dates; if they are moments, say "
+            f'`{job.source.name}: {{{name}: {{format: "%Y-%m-%d %H:%M:%S"}}}}` in a columns file (`--columns`)'
         )
 
 

@@ -38,6 +38,8 @@ class ColumnsFile:
     """Source name -> how its files are written, where that is declared."""
     values: Mapping[str, Mapping[str, ValueFormat]] = field(default_factory=dict)
     """Source name -> column of the table -> how its values are written, where that is declared."""
+    zone_is_said: bool = False
+    """The file names a zone for all sources."""
 
     def of(self, source: Source) -> Mapping[str, str]:
         """Columns in the files of a source that are named here."""
@@ -47,7 +49,7 @@ class ColumnsFile:
         return self.files.get(source.name, FileFormat(source.name))
 
     def value_format(self, source: Source, column: str) -> ValueFormat:
-        return self.values.get(source.name, {}).get(column, ValueFormat(self.timezone))
+        return self.values.get(source.name, {}).get(column, ValueFormat(self.timezone, zone_is_said=self.zone_is_said))
 
 
 def read_columns_file(path: Path) -> dict[str, Any]:
@@ -97,8 +99,10 @@ def columns_file(declared: Mapping[str, Any], use_case: UseCase, path: str | Pat
             if "column" in about:
                 names.setdefault(source.name, {})[name] = _text(f"{where}: {key}.{name}.column", about.pop("column"))
             if about:
-                values.setdefault(source.name, {})[name] = _value_format(f"{where}: {key}.{name}", zone, about)
-    return ColumnsFile(zone, names, files, values)
+                values.setdefault(source.name, {})[name] = _value_format(
+                    f"{where}: {key}.{name}", zone, "timezone" in declared, about
+                )
+    return ColumnsFile(zone, names, files, values, "timezone" in declared)
 
 
 def _source(where: str, key: str, use_case: UseCase) -> Source:
@@ -150,7 +154,7 @@ def _texts(where: str, said: Any) -> tuple[str, ...]:
     return tuple(listed)
 
 
-def _value_format(where: str, zone: str, about: Mapping[str, Any]) -> ValueFormat:
+def _value_format(where: str, zone: str, is_said: bool, about: Mapping[str, Any]) -> ValueFormat:
     words = {key: _texts(f"{where}.{key}", about[key]) for key in ("true", "false", "null") if key in about}
     marks = {key: _mark(f"{where}.{key}", about[key]) for key in ("decimal", "thousands") if key in about}
     declared = _texts(f"{where}.format", about["format"]) if "format" in about else ()
@@ -162,6 +166,7 @@ def _value_format(where: str, zone: str, about: Mapping[str, Any]) -> ValueForma
         raise InputError(f"{where}: expected two marks, found {marks['thousands']!r} for decimal and thousands")
     return ValueFormat(
         timezone=_zone(where, about.get("timezone", zone)),
+        zone_is_said=is_said or "timezone" in about,
         times=formats,
         decimal=marks.get("decimal", ""),
         thousands=marks.get("thousands", ""),

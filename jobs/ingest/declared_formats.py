@@ -3,7 +3,7 @@
 Reading by it: see `jobs.ingest.readers`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class ValueFormat:
     false: tuple[str, ...] = ()
     null: tuple[str, ...] = ()
     """Words for no value."""
+    zone_is_said: bool = field(default=False, repr=False)
+    """A person named the zone: times without one may stand beside times with one."""
 
     @property
     def epoch(self) -> str:

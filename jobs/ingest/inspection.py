@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from jobs.ingest.advice import ambiguous_numbers, epoch_advice
+from jobs.ingest.advice import ambiguous_numbers, epoch_advice, mixed_zones
 from jobs.ingest.column_matching import match_columns, may_be_derived
 from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.csv_records import LINE, MALFORMED
@@ -99,7 +99,8 @@ def inspect(
             )
         )
     problems |= dict.fromkeys(_contradictions(extended, files, schemas, frames, formats))
-    problems |= dict.fromkeys(ambiguous_numbers(extended, files, frames, formats))
+    for ambiguous in (ambiguous_numbers, mixed_zones):
+        problems |= dict.fromkeys(ambiguous(extended, files, frames, formats))
     return Inspection(extended, carrier, tuple(files), tuple(frames), tuple(schemas), formats, tuple(problems))
 
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import polars as pl
 import pyarrow as pa
 
+from jobs.ingest.arrival_dates import DATE_ALONE, known_at_the_end_of_dates, localized
 from jobs.ingest.calendar import as_text, in_calendar
 from jobs.ingest.declared_formats import EPOCH_UNITS, ValueFormat
 from jobs.ingest.identifiers import canonical_identifiers
@@ -23,9 +23,8 @@ from jobs.ingest.time_formats import OFFSETS, in_format, since_1970
 from jobs.use_case import Column, Kind, Source
 
 UTC = pl.Datetime("us", "UTC")
-Time = TypeVar("Time", pl.Expr, pl.Series)
-ROW, HAPPENED, DATE_ALONE = "_row", "_happened", "_date_alone"
-"""Position over all files of a load, the time that must not be in the future, whether the arrival is a date alone."""
+ROW, HAPPENED = "_row", "_happened"
+"""Position over all files of a load, the time that must not be in the future."""
 TYPES: dict[Kind, pl.DataType] = {
     "timestamp": UTC, "number": pl.Float64(), "integer": pl.Int64(), "boolean": pl.Boolean(), "string": pl.String(),
 }  # fmt: skip
@@ -48,6 +47,8 @@ class Batch:
     """Per file: column of the table -> type of its values there; without columns that hold none."""
     dates_alone: int
     """Rows that were known at a date without a time."""
+    midnights: tuple[str, ...]
+    """Columns of arrivals that are all at midnight, and therefore count as dates without a time."""
     versioned: bool
     """The rows say themselves when they became known, so one key may have several versions."""
 
@@ -123,7 +124,7 @@ def _times(text: pl.Series, form: ValueFormat) -> pl.Series:
     times = pl.Series([None], dtype=UTC).new_from_index(0, len(text))
     for declared in form.times:
         read = in_format(text, declared)
-        in_utc = read if read.dtype == UTC else _localized(read, form.timezone)
+        in_utc = read if read.dtype == UTC else localized(read, form.timezone)
         times = pl.select(pl.coalesce(times, in_utc)).to_series()
     return times
 
@@ -131,13 +132,7 @@ def _times(text: pl.Series, form: ValueFormat) -> pl.Series:
 def _in_utc(value: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
     if isinstance(dtype, pl.Datetime) and dtype.time_zone:
         return value.dt.cast_time_unit("us").dt.convert_time_zone("UTC")
-    return _localized(value.dt.cast_time_unit("us"), zone)
-
-
-def _localized(naive: Time, zone: str) -> Time:
-    # An hour that a clock change repeats is read as its first pass; one that it skips does not exist: null.
-    localized = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    return localized.dt.convert_time_zone("UTC")
+    return localized(value.dt.cast_time_unit("us"), zone)
 
 
 TRUE_WORDS, FALSE_WORDS = ("1", "true", "1.0"), ("0", "false", "0.0")
@@ -155,8 +150,8 @@ def _parse_timestamps(text: pl.Series, zone: str) -> pl.Series:
     text = pl.select(pl.when(text.str.contains(_FOUR_DIGIT_YEAR)).then(text)).to_series().str.replace(" UTC$", "Z")
     zoned = text.str.contains(ZONED).fill_null(False)
     if not zoned.any():
-        return _localized(_parse_naive(text), zone)
-    naive = _localized(_parse_naive(pl.select(pl.when(~zoned).then(text)).to_series()), zone)
+        return localized(_parse_naive(text), zone)
+    naive = localized(_parse_naive(pl.select(pl.when(~zoned).then(text)).to_series()), zone)
     plain = text.str.replace(" ", "T", literal=True).str.replace(r"(?i)\s*z$", "+00:00")
     plain = plain.str.replace(r"\s*([+-]\d{2}):?(\d{2})$", "${1}:${2}").str.replace(r"(:\d{2}\S*[+-]\d{2})$", "${1}:00")
     with_zone, to_minutes = (
@@ -185,7 +180,7 @@ def make_batch(source: Source, inspected: Inspection) -> Batch:
     kinds: dict[str, Kind] = {c.name: c.kind for c in inspected.source.columns} | {KNOWN_AT: "timestamp"}
     frames = _one_type([_canonical_frame(x, kinds, inspected.formats) for x in inspected.frames])
     frame = pl.concat(frames, how="diagonal").with_row_index(ROW)
-    frame = _known_at_the_end_of_dates(frame, source, inspected.formats)
+    frame, midnights = known_at_the_end_of_dates(frame, source, inspected.formats)
     derived = carrier is not None and source.known_at not in schema.columns
     zones = {zone for x in inspected.frames for zone in _zones_assumed(x, kinds, inspected.formats)}
     return Batch(
@@ -195,6 +190,7 @@ def make_batch(source: Source, inspected: Inspection) -> Batch:
         types=tuple(_types(x) for x in inspected.frames),
         zone_assumed=", ".join(sorted(zones)) or None,
         dates_alone=int(frame[DATE_ALONE].sum()),
+        midnights=midnights,
         versioned=KNOWN_AT in schema.in_file or (source.known_at is not None and not derived),
     )
 
@@ -226,40 +222,6 @@ def _one_type(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
         types.setdefault(name, set()).add(dtype)
     mixed = [name for name, dtypes in types.items() if len(dtypes) > 1]
     return [f.with_columns(as_text(pl.col(n), f.schema[n]) for n in mixed if n in f.columns) for f in frames]
-
-
-def _known_at_the_end_of_dates(frame: pl.DataFrame, source: Source, formats: Mapping[str, ValueFormat]) -> pl.DataFrame:
-    """With arrivals at a date without a time moved to the end of that day, and DATE_ALONE: whether a row has one.
-
-    At its beginning nobody could know what happened on that day.
-    """
-    arrivals = [name for name in dict.fromkeys((source.known_at, KNOWN_AT)) if name and FOUND + name in frame.columns]
-    alone = {name: _is_date(frame[FOUND + name]) for name in arrivals}
-    ends = {
-        name: pl.when(is_date).then(_end_of_day(name, formats[name].timezone)).otherwise(name)
-        for name, is_date in alone.items()
-    }
-    frame = frame.with_columns(pl.any_horizontal(False, *alone.values()).alias(DATE_ALONE))
-    return (
-        frame.with_columns(end.alias(name) for name, end in ends.items())
-        if any(d.any() for d in alone.values())
-        else frame
-    )
-
-
-def _is_date(values: pl.Series) -> pl.Series:
-    if values.dtype == pl.Date:
-        return values.is_not_null()
-    if values.dtype != pl.String:
-        return pl.Series([False]).new_from_index(0, len(values))
-    return values.str.strip_chars().str.contains(r"^\d{4}-\d{1,2}-\d{1,2}$").fill_null(False)
-
-
-def _end_of_day(name: str, zone: str) -> pl.Expr:
-    """The last microsecond of the day, in a zone, that begins at a time."""
-    next_day = pl.col(name).dt.convert_time_zone(zone).dt.replace_time_zone(None).dt.offset_by("1d")
-    # Where a clock change skips midnight.
-    return pl.coalesce(_localized(next_day, zone), pl.col(name) + timedelta(days=1)) - timedelta(microseconds=1)
 
 
 def _dated(source: Source, carrier: Source | None, derived: bool, frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """Times in declared formats: which formats say a time without doubt, and reading text and numbers by them."""
 
-from datetime import datetime
+from datetime import datetime, time
 
 import polars as pl
 
@@ -33,6 +33,14 @@ def checked_format(where: str, form: str) -> str:
             f"unit of numbers since 1970 ({', '.join(EPOCH_UNITS)}), found {form!r}"
         )
     return ours
+
+
+def is_of_days(form: str) -> bool:
+    """Whether a checked format says a day and no time of it."""
+    if form in EPOCH_UNITS:
+        return False
+    sample = pl.Series([_SAMPLE]).dt.replace_time_zone("UTC" if any(offset in form for offset in OFFSETS) else None)
+    return bool((in_format(sample.dt.strftime(form), form).dt.time() == time()).all())
 
 
 def _says_a_time(form: str) -> bool:

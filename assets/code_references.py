@@ -19,15 +19,18 @@ def references(declared_at: Place, work: Callable[..., Any]) -> dict[str, Any]:
     """Metadata of an asset that is built by `work` from what is declared at a place."""
     code = inspect.unwrap(work).__code__
     return _metadata(
-        [_reference("declared here", *declared_at), _reference("built here", code.co_filename, code.co_firstlineno)]
+        [
+            _reference("the declaration", *declared_at),
+            _reference("the code that builds it", code.co_filename, code.co_firstlineno),
+        ]
     )
 
 
 def dbt_references(project: Path, node: Mapping[str, Any]) -> dict[str, Any]:
     """Metadata of a dbt model: its SQL, and the YAML that describes it."""
-    found = [_reference("SQL of the model", str(project / node["original_file_path"]))]
+    found = [_reference("the SQL of the model", str(project / node["original_file_path"]))]
     if patch := node.get("patch_path"):
-        found.append(_reference("columns and tests", str(project / patch.split("://", 1)[-1])))
+        found.append(_reference("its columns and tests", str(project / patch.split("://", 1)[-1])))
     return _metadata(found)
 
 

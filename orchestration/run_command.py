@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs import error_log
+from jobs.display import span
 from jobs.ingest import registered_inputs
 from jobs.integrity import home_check
 from jobs.lakehouse import engine
@@ -162,11 +163,11 @@ def _summary(use_case: UseCase, inputs: registered_inputs.Inputs, as_of: datetim
         rows = metadata.get("dagster/row_count")
         table.add_row(*map(cell, (name, "" if rows is None else f"{rows:,}", metadata.get("delta_version", ""))))
     console().print(table)
-    timing = Table(title="seconds per step", title_justify="left")
+    timing = Table(title="time per step", title_justify="left")
     timing.add_column("step")
-    timing.add_column("s", justify="right")
+    timing.add_column("time", justify="right")
     for step, seconds in outcome.steps.items():
-        timing.add_row(cell(step), f"{seconds:.1f}")
+        timing.add_row(cell(step), span(round(seconds, 1)))
     console().print(timing)
     for name, metadata in outcome.assets.items():
         for note in str(metadata.get("notes") or "").splitlines():
@@ -177,7 +178,7 @@ def _summary(use_case: UseCase, inputs: registered_inputs.Inputs, as_of: datetim
         say(error, "failed", "red")
     body = sum(outcome.steps.values())
     state, style = ("done", "green") if outcome.success else ("stopped", "red")
-    say(f"in {outcome.seconds:.1f} s ({body:.1f} s in assets), run {outcome.run_id}", state, style)
+    say(f"in {span(round(outcome.seconds, 1))} ({span(round(body, 1))} in assets), run {outcome.run_id}", state, style)
 
 
 def _where_next(settings: Settings) -> None:

@@ -17,10 +17,11 @@ class Meaning:
 
     @property
     def sentence(self) -> str:
-        """The text, which names the unit at its end if it does not name it anyway."""
+        """The text, which names the unit after its first clause if it does not name it anyway."""
         text = self.text.strip()
         if self.unit and not re.search(rf"\b{re.escape(self.unit)}\b", text, re.IGNORECASE):
-            text = f"{text.rstrip('.')}, in {self.unit}"
+            what, *more = text.rstrip(".").split(";", 1)
+            text = ";".join([f"{what}, in {self.unit}", *more])
         return text if text.endswith((".", "!", "?")) else f"{text}."
 
 

@@ -14,7 +14,7 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
 from jobs.error_messages import message_of
-from jobs.integrity import home_check
+from jobs.integrity import home_check, table_files
 from jobs.lakehouse.tables import attach
 from jobs.processes import this_process
 from jobs.settings import Settings
@@ -34,7 +34,7 @@ def build(settings: Settings, use_cases: Sequence[UseCase]) -> dg.ExecutorDefini
 
 
 class _Careful(InProcessExecutor):
-    """Writes down which process a run lives in, and its use case, and refuses damage before the first step.
+    """Writes down which process a run lives in, and its use case, refuses damage, and remembers what was written.
 
     Dagster's launcher cannot tell whether a process that it started is alive, and a run that was launched from a shell
     was in no queue.
@@ -53,13 +53,17 @@ class _Careful(InProcessExecutor):
             yield _refusal(plan_context, execution_plan, damage)
         else:
             yield from super().execute(plan_context, execution_plan)
+            for use_case in self._written(plan_context):
+                table_files.remember(attach(self._settings), use_case)
+
+    def _written(self, plan_context: PlanOrchestrationContext) -> list[UseCase]:
+        run = plan_context.instance.get_run_by_id(plan_context.run_id)
+        return [each for each in self._use_cases if run is not None and writes(run, each.name)]
 
     def _damage(self, plan_context: PlanOrchestrationContext) -> str | None:
-        run = plan_context.instance.get_run_by_id(plan_context.run_id)
         try:
-            for use_case in self._use_cases:
-                if run is not None and writes(run, use_case.name):
-                    home_check.refuse_damage(attach(self._settings), use_case)
+            for use_case in self._written(plan_context):
+                home_check.refuse_damage(attach(self._settings), use_case)
         except Exception as error:
             if message := message_of(error):
                 return message

@@ -123,9 +123,13 @@ def _quoted(text: str) -> str:
 def _apply(store: FeatureStore, settings: Settings, use_case: UseCase) -> None:
     applied = settings.state / use_case.name / "feature_declarations"
     declared = _registered_hash(settings, use_case)
+    registry = settings.home / "feast" / "registry.db"
     with file_lock(settings.home / "locks" / "feast.lock"):
-        if applied.exists() and applied.read_text() == declared and (settings.home / "feast" / "registry.db").exists():
+        whole = is_whole(registry)
+        if whole and applied.exists() and applied.read_text() == declared:
             return
+        if not whole:
+            registry.unlink(missing_ok=True)  # Feast would read it before it writes
         objects = declared_objects(settings, use_case)
         with quiet():
             store.apply(objects)
@@ -159,6 +163,18 @@ def service_sentences(use_case: UseCase, objects: Sequence[Any]) -> dict[str, st
     views = {o.name: o for o in objects if isinstance(o, OnDemandFeatureView)}
     [service] = [o for o in objects if isinstance(o, FeatureService) and o.name == use_case.feature_service]
     return feature_meanings.sentences(service, views)
+
+
+def is_whole(registry: Path) -> bool:
+    """Whether a file is a registry of Feast with at least one feature service."""
+    _import_feast()
+    from feast.protos.feast.core.Registry_pb2 import Registry
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        return bool(Registry.FromString(registry.read_bytes()).feature_services)
+    except (DecodeError, OSError):
+        return False
 
 
 def _declared(repo: Path) -> list[Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import EvergreenError, Invalid
+from jobs.lakehouse import table_log
 from jobs.settings import Settings
 from jobs.state_files import file_lock, read_state, replace_json
 from jobs.times import end_of, midnight, moment_text
@@ -112,6 +113,12 @@ def ensure(settings: Settings, use_case: UseCase, progress: Progress | None = No
         return inputs
     if use_case.default_input is None:
         raise Invalid(f"{use_case.name} has no built-in input: register files with `evergreen run --transactions`")
+    for table in map(use_case.raw_table, use_case.sources):
+        if table_log.exists(f"{settings.warehouse.rstrip('/')}/{table.replace('.', '/')}"):
+            raise Invalid(
+                f"{_file(settings, use_case)}: expected the files that {table} was loaded from, found none; name your "
+                "files again (`evergreen run --transactions FILE ...`), or restore it from a backup"
+            )
     files = use_case.default_input(settings.home / "input" / use_case.name, progress)
     inputs = Inputs(absolute({name: [f] for name, f in files.items()}), use_case.first_day, use_case.last_day)
     return register(settings, use_case, inputs)

@@ -35,7 +35,7 @@ def folder(state: Path, use_case: UseCase) -> Path:
 
 def recorded(folder: Path, source: Source, *, pending: bool = False) -> FileSchema | None:
     """The accepted schema of a source's files under `folder`, or the one that waits to be accepted."""
-    return read_state(_path(folder, source, pending), _schema, "the next load records the columns that it finds")
+    return read_state(path(folder, source, pending), _schema, "the next load records the columns that it finds")
 
 
 def _schema(stored: Mapping[str, Any]) -> FileSchema:
@@ -49,12 +49,13 @@ def record(folder: Path, source: Source, schema: FileSchema, *, pending: bool = 
         "undeclared": schema.undeclared,
         "in_file": dict(schema.in_file),
     }
-    replace_json(_path(folder, source, pending), content)
+    replace_json(path(folder, source, pending), content)
     if not pending:
-        _path(folder, source, True).unlink(missing_ok=True)
+        path(folder, source, True).unlink(missing_ok=True)
 
 
-def _path(folder: Path, source: Source, pending: bool) -> Path:
+def path(folder: Path, source: Source, pending: bool) -> Path:
+    """Where the recorded columns of a source lie, or those that wait to be accepted."""
     return folder / f"{source.name}{'.pending' if pending else ''}.json"
 
 

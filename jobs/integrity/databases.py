@@ -12,18 +12,41 @@ from jobs.integrity.finding import Finding
 from jobs.settings import Settings
 
 PATIENCE_SECONDS = 30.0
+DECISIVE = ("ledger", "registry")
+PREDICTIONS, ONLINE_STORE, RUNS = "predictions", "online", "runs"
 
 
 def check_databases(settings: Settings, use_case: str) -> Iterator[Finding]:
-    """Findings in the databases of ledger and tracking, as far as they are SQLite in the home."""
-    databases = {
-        "ledger": ledger_file(settings),
-        "registry": tracking_file(settings),
+    """Findings in the databases of a home, as far as they are SQLite."""
+    for name, files in database_files(settings).items():
+        for file in files:
+            if file.exists() and (damage := _damage(name, file)):
+                of_use_case = f" --use-case {use_case}" if name in DECISIVE else ""
+                mend = f"evergreen repair {name}{of_use_case}"
+                yield Finding(f"{name}: {file}", f"expected a whole SQLite database, found {damage}", mend)
+
+
+def _damage(name: str, file: Path) -> str | None:
+    """What is wrong; nothing about a ledger or registry without tables, whose rows are looked at anyhow."""
+    return damage_of(file) or (None if name in DECISIVE or not is_empty(file) else "no table in it")
+
+
+def damaged_files(settings: Settings, name: str) -> list[Path]:
+    """The damaged ones of a database that is written from others."""
+    return [file for file in database_files(settings)[name] if file.exists() and _damage(name, file)]
+
+
+def database_files(settings: Settings) -> dict[str, list[Path]]:
+    """What `evergreen repair` calls a database -> its SQLite files, whether they exist or not."""
+    runs = settings.dagster_home
+    files: dict[str, list[Path | None]] = {
+        "ledger": [ledger_file(settings)],
+        "registry": [tracking_file(settings)],
+        PREDICTIONS: [None if settings.predictions_url else settings.serving / "predictions.sqlite"],
+        ONLINE_STORE: [None if settings.online_store_url else settings.home / "feast" / "online.db"],
+        RUNS: [*sorted((runs / "history").rglob("*.db")), runs / "schedules" / "schedules.db"],
     }
-    for name, file in databases.items():
-        if file is not None and file.exists() and (damage := damage_of(file)):
-            mend = f"evergreen repair {name} --use-case {use_case}"
-            yield Finding(f"{name}: {file}", f"expected a whole SQLite database, found {damage}", mend)
+    return {name: [file for file in found if file is not None] for name, found in files.items()}
 
 
 def ledger_file(settings: Settings) -> Path | None:
@@ -46,3 +69,17 @@ def damage_of(file: Path) -> str | None:
             raise  # a repair would move a whole database away
         return in_words(error)
     return None if said == "ok" else "pages or indexes that contradict each other"
+
+
+def is_empty(file: Path) -> bool:
+    """Whether a whole database has no table."""
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)) as connection:
+        return not connection.execute("select count(*) from sqlite_master").fetchone()[0]
+
+
+def aside(file: Path) -> Path:
+    """Rename a damaged database, with what SQLite keeps beside it; returns its new name."""
+    target = next(p for n in range(1, 10_000) if not (p := file.with_name(f"{file.name}.damaged-{n}")).exists())
+    for suffix in ("-wal", "-shm", "-journal"):
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
+    return file.rename(target)

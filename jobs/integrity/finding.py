@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from jobs.errors import EvergreenError
 
+EXPORTED_MODEL, DROP_ROWS = "exported model", "--drop-rows"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -18,6 +20,16 @@ class Finding:
     """What was expected, and what was found."""
     mend: str
     """The command that mends it."""
+
+    @property
+    def is_of_export(self) -> bool:
+        """Whether it is about the exported model, which a run exports again."""
+        return self.place.startswith(EXPORTED_MODEL)
+
+    @property
+    def is_of_kept_rows(self) -> bool:
+        """Whether it is about rows that nothing makes again."""
+        return self.mend.endswith(DROP_ROWS)
 
     def __str__(self) -> str:
         return f"{self.place}: {self.found}; mend it by `{self.mend}`"

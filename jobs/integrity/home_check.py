@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from jobs.integrity import models, table_files
+from jobs.integrity import models, state, stores, table_files
 from jobs.integrity.databases import check_databases
 from jobs.integrity.finding import Finding, HomeDamaged
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import UseCase
 
 
-def findings(lakehouse: Lakehouse, use_cases: Iterable[UseCase]) -> Iterator[Finding]:
-    """All findings: every live file of every table is read, every bundle and exported model hashed."""
-    yield from table_files.check_tables(lakehouse)
+def findings(lakehouse: Lakehouse, use_cases: Sequence[UseCase]) -> Iterator[Finding]:
+    """All findings, in the order in which they can be mended; every live file is read, every bundle hashed."""
+    settings = lakehouse.settings
     solving = [use_case for use_case in use_cases if use_case.problem is not None]
-    yield from check_databases(lakehouse.settings, solving[0].name if solving else "")
-    for use_case in solving:
-        yield from models.check_models(lakehouse.settings, use_case)
+    yield from check_databases(settings, solving[0].name if solving else "")
+    for use_case in use_cases:
+        yield from state.check_state(lakehouse, use_case)
+    of_models = [found for use_case in solving for found in models.check_models(settings, use_case)]
+    yield from (found for found in of_models if not found.is_of_export)
+    of_tables = sorted(table_files.check_tables(lakehouse), key=lambda found: not found.is_of_kept_rows)
+    yield from of_tables
+    yield from (found for found in of_models if found.is_of_export)
+    yield from stores.check_stores(lakehouse, solving)
 
 
 def refuse_damage(lakehouse: Lakehouse, use_case: UseCase) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobs.errors import EvergreenError
 from jobs.integrity.databases import damage_of, ledger_file, tracking_file
-from jobs.integrity.finding import Finding
+from jobs.integrity.finding import EXPORTED_MODEL, Finding
 from jobs.ledger import promotions
 from jobs.ledger.promotions import LedgerView
 from jobs.promotion import export_onnx
@@ -107,14 +107,14 @@ def _check_export(settings: Settings, use_case: UseCase, ledger: LedgerView | No
     try:
         exported = export_onnx.current(settings, use_case)
     except BundleError as error:
-        yield Finding(f"exported model: {folder}", str(error).partition(";")[0], mend)
+        yield Finding(f"{EXPORTED_MODEL}: {folder}", str(error).partition(";")[0], mend)
         return
     champion = ledger.champion if ledger else None
     if exported is None and champion is not None and folder.exists():
-        yield Finding(f"exported model: {folder}", f"expected {export_onnx.POINTER}, found none", mend)
+        yield Finding(f"{EXPORTED_MODEL}: {folder}", f"expected {export_onnx.POINTER}, found none", mend)
     elif exported is not None and champion is not None and exported.bundle.sha256 != champion.sha256:
         found = f"expected the champion, version {champion.version}, found version {exported.version}"
-        yield Finding(f"exported model: {folder}", found, mend)
+        yield Finding(f"{EXPORTED_MODEL}: {folder}", found, mend)
 
 
 def _check_registry(settings: Settings, use_case: UseCase, ledger: LedgerView | None) -> Iterator[Finding]:

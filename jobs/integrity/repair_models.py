@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from jobs.errors import EvergreenError
-from jobs.integrity.databases import damage_of, ledger_file, tracking_file
+from jobs.integrity.databases import aside, damage_of, ledger_file, tracking_file
 from jobs.integrity.models import kept_versions, known_hashes
 from jobs.ledger import promotions
 from jobs.ledger.promotions import PromotionDecision
@@ -53,7 +53,7 @@ def registry(settings: Settings, use_case: UseCase) -> list[str]:
     """Register again, under their numbers, the versions that ledger or home know; returns what was done."""
     done, file = [], tracking_file(settings)
     if file is not None and file.exists() and damage_of(file):
-        done.append(f"what was damaged lies in {_aside(file)}")
+        done.append(f"what was damaged lies in {aside(file)}")
     ledger = promotions.view(settings, use_case)
     known = known_hashes(ledger)
     versions = {version: known.get(version) for version in {*known, *kept_versions(settings, use_case)}}
@@ -79,7 +79,7 @@ def ledger(settings: Settings, use_case: UseCase, now: datetime) -> list[str]:
     """
     done, file = [], ledger_file(settings)
     if file is not None and file.exists() and damage_of(file):
-        done.append(f"what was damaged lies in {_aside(file)}")
+        done.append(f"what was damaged lies in {aside(file)}")
     if promotions.view(settings, use_case).decisions:
         return done
     exported = export_onnx.current(settings, use_case)
@@ -149,14 +149,6 @@ def _is_damaged(settings: Settings, use_case: UseCase, version: int) -> bool:
         except (BundleError, OSError):
             return True
     return False
-
-
-def _aside(file: Path) -> Path:
-    """Rename a damaged database, with what SQLite keeps beside it; returns its new name."""
-    target = next(p for n in range(1, 10_000) if not (p := file.with_name(f"{file.name}.damaged-{n}")).exists())
-    for suffix in ("-wal", "-shm", "-journal"):
-        file.with_name(file.name + suffix).unlink(missing_ok=True)
-    return file.rename(target)
 
 
 def _no_copy(use_case: UseCase, version: int, sha256: str | None) -> NotRestored:

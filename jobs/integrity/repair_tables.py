@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
+from pyarrow import fs
 
 from jobs.errors import EvergreenError, Invalid
 from jobs.ingest import load
@@ -27,11 +28,13 @@ from jobs.ingest.raw_commit import LOADED_IN
 from jobs.ingest.readers import KNOWN_AT
 from jobs.ingest.registered_inputs import Inputs
 from jobs.ingest.rehearsal import Rehearsal
-from jobs.integrity.table_files import DamagedFile, damaged_files
+from jobs.integrity import checksums
+from jobs.integrity.table_files import DamagedFile, damaged_files, is_recorded
 from jobs.lakehouse import arrow_writer
 from jobs.lakehouse.commit_state import keeping
-from jobs.lakehouse.table_log import find_tables, located
-from jobs.lakehouse.tables import Lakehouse, of_days
+from jobs.lakehouse.table_log import located
+from jobs.lakehouse.tables import Lakehouse, TableDamaged, of_days
+from jobs.settings import Settings
 from jobs.use_case import Source, UseCase
 
 Kind = Literal["raw", "derived", "recorded"]
@@ -48,8 +51,7 @@ def kind_of(table: str, use_case: UseCase) -> Kind:
     """How a table comes back: from input, by a run, or not at all (what was served, and what was refused)."""
     if table in {use_case.raw_table(source) for source in use_case.sources}:
         return "raw"
-    recorded = table.startswith(f"{use_case.name}_serving.") or table.endswith("_quarantine")
-    return "recorded" if recorded else "derived"
+    return "recorded" if is_recorded(table) else "derived"
 
 
 def rebuild_raw(lakehouse: Lakehouse, use_case: UseCase, table: str, inputs: Inputs, now: datetime) -> int:
@@ -59,7 +61,7 @@ def rebuild_raw(lakehouse: Lakehouse, use_case: UseCase, table: str, inputs: Inp
     """
     source = next(source for source in use_case.sources if use_case.raw_table(source) == table)
     with lakehouse.lock(table):
-        damaged = damaged_files(lakehouse, table, deep=True)
+        damaged = _data_files(lakehouse, table)
         days = _days(lakehouse, table, damaged)
         sound = _sound_rows(lakehouse, table, damaged, days)
         made = _loaded_again(lakehouse, use_case, source, inputs, now)
@@ -72,29 +74,41 @@ def rebuild_raw(lakehouse: Lakehouse, use_case: UseCase, table: str, inputs: Inp
     return lost.height
 
 
+def is_of_dbt(table: str, use_case: UseCase) -> bool:
+    """Whether dbt makes a table: a missing one is made anew, but an empty one is merged into as if it had rows."""
+    return table.split(".")[0] in (use_case.name, f"{use_case.name}_staging")
+
+
+def empty(lakehouse: Lakehouse, table: str) -> None:
+    """Take all rows out of a table in a commit that says nothing was built: whoever reads it sees that all changed."""
+    with lakehouse.lock(table):
+        delta = lakehouse.delta(table)
+        lakehouse.reshape(table, lakehouse.schema(table), partition_by=delta.metadata().partition_columns)
+
+
+def forget_versions(settings: Settings, use_case: UseCase) -> None:
+    """Forget which versions of tables were read: tables that are made anew count from 0 again."""
+    for name in ("transforms.json", "online.json"):
+        (settings.state / use_case.name / name).unlink(missing_ok=True)
+
+
 def set_aside(lakehouse: Lakehouse, table: str) -> str:
     """Move the folder of a table out of the way; returns where it lies now."""
     store, folder = located(lakehouse.path(table))
-    target = _free(lakehouse, table)
+    target = free_place(lakehouse, table)
     store.create_dir(str(Path(target).parent), recursive=True)
-    store.move(folder, target)
+    if store.get_file_info(folder).type != fs.FileType.NotFound:
+        store.move(folder, target)
+    checksums.forget(lakehouse.settings, table)
     return target
-
-
-def rebuilt_by_a_run(lakehouse: Lakehouse, use_case: UseCase, table: str) -> list[str]:
-    """What a run needs set aside to make a table again: that table; for a raw one, all that count its loads."""
-    if kind_of(table, use_case) == "derived":
-        return [table]
-    tables = filter(use_case.owns, find_tables(lakehouse.warehouse))
-    return [other for other in tables if kind_of(other, use_case) != "recorded"]
 
 
 def drop_rows(lakehouse: Lakehouse, table: str) -> int:
     """Take the damaged files out of a table, with their rows; returns how many rows the log knew in them."""
     with lakehouse.lock(table):
-        damaged = damaged_files(lakehouse, table, deep=True)
+        damaged = _data_files(lakehouse, table)
         store, folder = located(lakehouse.path(table))
-        aside = _free(lakehouse, table)
+        aside = free_place(lakehouse, table)
         store.create_dir(aside, recursive=True)
         for file in damaged:
             path = f"{folder}/{unquote(file.path)}"
@@ -104,7 +118,15 @@ def drop_rows(lakehouse: Lakehouse, table: str) -> int:
     return sum(file.num_records or 0 for file in damaged)
 
 
-def _free(lakehouse: Lakehouse, table: str) -> str:
+def _data_files(lakehouse: Lakehouse, table: str) -> list[DamagedFile]:
+    """The damaged ones. Raises TableDamaged if the log is."""
+    damaged = damaged_files(lakehouse, table, deep=True)
+    if any(file.is_of_log for file in damaged):
+        raise TableDamaged(f"{table}: expected its log as it was written, found another one")
+    return damaged
+
+
+def free_place(lakehouse: Lakehouse, table: str) -> str:
     """A place for damaged files of a table where nothing lies."""
     store, root = located(lakehouse.warehouse)
     places = (f"{root.rstrip('/')}/{DAMAGED}/{table}.{number}" for number in range(1, 10_000))

@@ -109,8 +109,8 @@ class Lakehouse:
             if isinstance(error, TableNotFoundError):
                 raise
             raise TableDamaged(
-                f"{path}: expected a Delta table as it was written, found a log that cannot be read; restore the table "
-                "from a backup, or remove its folder and run again"
+                f"{path}: expected a Delta table as it was written, found a log that cannot be read; mend it by "
+                f"`evergreen repair table {table}`, or restore it from a backup"
             ) from error
 
     def exists(self, table: str) -> bool:

@@ -73,6 +73,10 @@ POSTGRESQL = Dialect(
 )  # fmt: skip
 
 
+DAYS = 'create table if not exists "{table}_days" (day text primary key, source text, rows bigint)'
+"""The record of the days of a table."""
+
+
 def family(kind: pa.DataType) -> str:
     """The family of an Arrow type: all its types are one column type of a database."""
     tests: dict[str, Callable[[pa.DataType], bool]] = {
@@ -96,15 +100,19 @@ class Database:
             cursor.execute(f'create table if not exists "{table}" ({columns}, primary key ({PARTITION}, "{key}"))')
             for name in indexed:
                 cursor.execute(f'create index if not exists "{table}_{name}" on "{table}" ("{name}", {PARTITION})')
-            cursor.execute(
-                f'create table if not exists "{table}_days" (day text primary key, source text, rows bigint)'
-            )
+            cursor.execute(DAYS.format(table=table))
 
     def published(self, table: str) -> dict[str, str]:
         """Day -> what it was copied from."""
         with self.connection.cursor() as cursor:
             cursor.execute(f'select day, source from "{table}_days"')
             return dict(cursor.fetchall())
+
+    def forget(self, table: str) -> None:
+        """Empty the record of the table's days."""
+        with self._transaction(table, ()) as cursor:
+            cursor.execute(DAYS.format(table=table))
+            cursor.execute(f'delete from "{table}_days"')
 
     def replace(self, table: str, day: date, source: str, batches: Iterator[pa.RecordBatch]) -> int:
         """Put the rows of `batches` in the place of the day's, in one transaction; returns how many."""

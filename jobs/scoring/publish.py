@@ -51,6 +51,12 @@ def publish(lakehouse: Lakehouse, use_case: UseCase, days: Sequence[date]) -> di
             }
 
 
+def forget(lakehouse: Lakehouse, use_case: UseCase) -> None:
+    """Take no day for published: the next `publish` writes each again."""
+    with lakehouse.lock(f"publish.{table_name(use_case)}"), database(lakehouse.settings) as target:
+        target.forget(table_name(use_case))
+
+
 def _sources(lakehouse: Lakehouse, log: str, version: int | None) -> dict[date, str]:
     """Day -> a hash of the files that hold it."""
     files = lakehouse.files_by_day(log, version)

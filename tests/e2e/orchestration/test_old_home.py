@@ -11,25 +11,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import dagster as dg
 import polars as pl
 import pytest
+from worlds.draws import drawn
 from worlds.old_home import LAST_NIGHT, NEXT_NIGHT, USE_CASE, next_night, unpacked
 
 from jobs import settings
 from jobs.backtesting.reproduce import reproduce
+from jobs.integrity import home_check
 from jobs.lakehouse import engine
 from jobs.lakehouse.table_log import find_tables
-from jobs.lakehouse.tables import attach
+from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.ledger import promotions
 from jobs.registry import model_versions
 from jobs.retraining import decisions
 from jobs.retraining.decisions import RecordedDecision
 from jobs.settings import Settings
+from orchestration import fingerprint
 from orchestration.definitions import build_definitions
 from orchestration.instance import open_instance
 from orchestration.lineage_run import RunOutcome, execute
+from orchestration.table_repair import mend_table
 
 pytestmark = pytest.mark.embedded
 
@@ -158,3 +163,31 @@ def test_a_new_candidate_is_judged_against_the_old_champion_and_both_are_of_the_
 def test_nothing_is_left_of_what_dbt_merged_from(night: Night) -> None:
     assert night.outcome.success
     assert not [path for path in (night.settings.home / "warehouse" / "_merge").rglob("*") if path.is_file()]
+
+
+def test_damaged_tables_are_made_again_as_they_were(night: Night) -> None:
+    lakehouse, draw = attach(night.settings), drawn("damaged tables")
+    derived = ["fraud_staging.transactions", "fraud.transactions", "fraud.labels", "fraud_features.customer_windows",
+               "fraud_features.terminal_windows", "fraud_features.history", "fraud_features.training_set"]  # fmt: skip
+    before = {name: rows_of(lakehouse, name) for name in derived}
+    fingerprint.remember(night.settings, USE_CASE, {"as_of": NEXT_NIGHT.isoformat(), "run_id": "x", "fingerprint": "x"})
+    damaged = draw.sample(derived, 2)
+    for name in damaged:
+        path = draw.choice(sorted(lakehouse.files(name)))
+        file = Path(night.settings.warehouse, *name.split("."), unquote(path))
+        if draw.randrange(2):
+            file.unlink()
+        else:
+            file.write_bytes(bytes(file.stat().st_size))
+    assert {each.mend for each in home_check.findings(lakehouse, (USE_CASE,))} == {
+        f"evergreen repair table {name}" for name in damaged
+    }
+    assert mend_table(night.settings, USE_CASE, damaged[0], drop=False) == 0
+    assert list(home_check.findings(lakehouse, (USE_CASE,))) == []
+    assert {name: rows_of(lakehouse, name) for name in derived} == before
+
+
+def rows_of(lakehouse: Lakehouse, table: str) -> list[tuple[Any, ...]]:
+    """Rows without the numbers of the loads that brought them."""
+    frame = pl.DataFrame(lakehouse.to_arrow(table))
+    return sorted(frame.select(name for name in sorted(frame.columns) if "loaded_in" not in name).rows(), key=repr)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,14 +14,24 @@ import polars as pl
 import pytest
 from worlds.old_home import USE_CASE, unpacked
 
+from jobs.errors import Invalid
 from jobs.ingest import registered_inputs
-from jobs.integrity import home_check, repair_export, repair_models, repair_tables
+from jobs.integrity import (
+    home_check,
+    repair_export,
+    repair_logs,
+    repair_models,
+    repair_stores,
+    repair_tables,
+    state,
+)
 from jobs.integrity.finding import Finding, HomeDamaged
 from jobs.lakehouse.tables import attach
 from jobs.ledger import promotions
 from jobs.registry import model_versions
 from jobs.registry.model_versions import bundle_folder
 from jobs.settings import Settings
+from orchestration import instance as own_instance
 from orchestration import run_command
 
 pytestmark = pytest.mark.embedded
@@ -161,3 +173,107 @@ def test_damage_of_a_use_case_whose_name_begins_alike_is_not_ours(own: Settings)
     home_check.refuse_damage(attach(own), USE_CASE)
     with pytest.raises(HomeDamaged, match="fraud_x_raw"):
         home_check.refuse_damage(attach(own), replace(USE_CASE, name="fraud_x"))
+
+
+def shorten(file: Path) -> None:
+    file.write_text("".join(file.read_text().splitlines(True)[:-1]))
+
+
+LOG_DAMAGE: dict[str, Callable[[Path], object]] = {
+    "deleted": Path.unlink,
+    "emptied": lambda file: file.write_bytes(b""),
+    "without its last line": shorten,
+}
+
+
+@pytest.mark.parametrize("how", LOG_DAMAGE)
+def test_the_newest_commit_is_missed_though_the_log_reads_well_without_it(own: Settings, how: str) -> None:
+    table = "fraud_raw.transactions"
+    lakehouse, state = attach(own), attach(own).state(table)
+    for _ in range(2):
+        lakehouse.delta(table).create_checkpoint()
+        lakehouse.set_properties(table, {"delta.logRetentionDuration": f"interval {30 + _} days"}, state)
+    assert findings(own) == []
+    LOG_DAMAGE[how](max(Path(own.warehouse, *table.split("."), "_delta_log").glob("*.json")))
+    found = findings(own)
+    assert [each.mend for each in found] == [f"evergreen repair table {table}"] and "_delta_log" in found[0].place
+    with pytest.raises(HomeDamaged, match="_delta_log"):
+        home_check.refuse_damage(attach(own), USE_CASE)
+
+
+@pytest.mark.parametrize("name", ["_last_checkpoint", "*.checkpoint.parquet"])
+@pytest.mark.parametrize("how", ["deleted", "garbage"])
+def test_a_checkpoint_that_the_commits_make_good_costs_no_row(own: Settings, name: str, how: str) -> None:
+    table = "fraud_serving.prediction_log"
+    rows = attach(own).row_count(table)
+    attach(own).delta(table).create_checkpoint()
+    assert findings(own) == []
+    for file in Path(own.warehouse, *table.split("."), "_delta_log").glob(name):
+        file.unlink() if how == "deleted" else file.write_text('{"version": 99, "size": 1}')
+    assert repair_logs.mend_log(attach(own), table)
+    assert findings(own) == [] and attach(own).row_count(table) == rows
+
+
+def test_a_run_reads_files_that_were_written_after_their_checksum(own: Settings) -> None:
+    table = "fraud.transactions"
+    home_check.refuse_damage(attach(own), USE_CASE)
+    data_file(own, table).touch()  # as a copy of a home does
+    home_check.refuse_damage(attach(own), USE_CASE)
+    flip(data_file(own, table))
+    for _ in range(2):
+        with pytest.raises(HomeDamaged, match=rf"evergreen repair table {table}"):
+            home_check.refuse_damage(attach(own), USE_CASE)
+    assert len(findings(own)) == 1
+
+
+def test_a_table_that_was_there_is_missed(own: Settings) -> None:
+    shutil.rmtree(Path(own.warehouse, "fraud", "labels"))
+    (found,) = findings(own)
+    assert found.mend == "evergreen repair table fraud.labels"
+
+
+@pytest.mark.parametrize("how", ["zeroed", "rows"])
+def test_predictions_for_people_are_written_again(own: Settings, how: str) -> None:
+    repair_stores.predictions(attach(own), (USE_CASE,))
+    file = own.serving / "predictions.sqlite"
+    assert findings(own) == []
+    if how == "zeroed":
+        file.write_bytes(bytes(file.stat().st_size))
+    else:
+        with contextlib.closing(sqlite3.connect(file)) as database, database:
+            database.execute("delete from fraud_predictions where rowid % 2 = 0")
+    assert {each.mend for each in findings(own)} == {"evergreen repair predictions"}
+    repair_stores.predictions(attach(own), (USE_CASE,))
+    assert findings(own) == []
+
+
+@pytest.mark.parametrize("name", ["online.db", "registry.db"])
+def test_the_online_store_is_written_again(own: Settings, name: str) -> None:
+    (own.home / "feast" / name).write_bytes(bytes(5000))
+    assert {each.mend for each in findings(own)} == {"evergreen repair online"}
+    repair_stores.online_store(attach(own), [(USE_CASE, None)])
+    assert findings(own) == [] and not (own.home / "feast" / name).exists()
+
+
+def test_databases_of_runs_are_set_aside(own: Settings) -> None:
+    own_instance.open_instance(own).dispose()
+    assert findings(own) == []
+    files = sorted(own.dagster_home.rglob("*.db"))
+    assert len(files) >= 3
+    for file in files:
+        file.write_bytes(bytes(4096))
+    assert {each.mend for each in findings(own)} == {"evergreen repair runs"}
+    assert len(repair_stores.runs(own)) == len(files) and findings(own) == []
+    own_instance.open_instance(own).dispose()
+
+
+def test_lost_and_damaged_state_is_found_and_no_other_input_takes_its_place(own: Settings) -> None:
+    (own.state / "fraud" / "schemas" / "customers.json").write_text("[")
+    (found,) = findings(own)
+    assert found.mend == "evergreen repair state --use-case fraud"
+    assert len(state.mend_state(own, USE_CASE)) == 1 and findings(own) == []
+    (own.state / "fraud" / "inputs.json").unlink()
+    (found,) = findings(own)
+    assert found.mend.startswith("evergreen run --use-case fraud --transactions")
+    with pytest.raises(Invalid, match="expected the files that fraud_raw"):
+        registered_inputs.ensure(own, USE_CASE)

@@ -4,7 +4,9 @@ They are files of this machine; `orchestration.repository_links` makes links of 
 """
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,18 @@ def of(metadata: Mapping[str, Any]) -> Iterator[dg.LocalFileCodeReference | dg.U
 
 
 def _reference(label: str, file: str, line: int | None = None) -> dg.LocalFileCodeReference:
-    return dg.LocalFileCodeReference(file_path=file, line_number=line, label=label)
+    with _beta():
+        return dg.LocalFileCodeReference(file_path=file, line_number=line, label=label)
 
 
 def _metadata(found: list[dg.LocalFileCodeReference]) -> dict[str, Any]:
-    return {KEY: dg.CodeReferencesMetadataValue(code_references=list(found))}
+    with _beta():
+        return {KEY: dg.CodeReferencesMetadataValue(code_references=list(found))}
+
+
+@contextmanager
+def _beta() -> Iterator[None]:
+    """Dagster marks code references beta; we pin the version."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        yield

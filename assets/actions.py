@@ -5,9 +5,11 @@ from typing import Any
 import dagster as dg
 
 from assets import run_context
+from assets.checks import results
 from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import describe, mapping_table, markdown_table
+from jobs.checks import decisions as decision_checks
 from jobs.data_dictionary.tables import DataDictionary
 from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import Lakehouse
@@ -29,6 +31,7 @@ def _review_queue(use_case: UseCase, partitions: dg.PartitionsDefinition) -> dg.
         keys.review_queue,
         partitions,
         deps=[keys.batch_predictions, keys.labels],
+        checks=[decision_checks.QUEUE_OF_SCORED_EVENTS],
         kinds={"delta"},
         description="Events of the last day for reviewers: highest risk, the model's doubts, and some drawn at random.",
     )
@@ -45,7 +48,10 @@ def _review_queue(use_case: UseCase, partitions: dg.PartitionsDefinition) -> dg.
             queue = reviews.make_queue(lakehouse, use_case, day, as_of)
         except reviews.NothingScored as error:
             return dg.MaterializeResult(metadata={"notes": str(error)})
-        return dg.MaterializeResult(metadata=_metadata(context, lakehouse, use_case, queue))
+        outcomes = [decision_checks.queue_of_scored_events(lakehouse, use_case, day, queue)] if queue.num_rows else []
+        return dg.MaterializeResult(
+            metadata=_metadata(context, lakehouse, use_case, queue), check_results=results(outcomes)
+        )
 
     return review_queue
 

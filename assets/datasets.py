@@ -1,11 +1,16 @@
 """Events with the features known at their own time, as assets: the history that is monitored, and the training set."""
 
+from datetime import datetime
+
 import dagster as dg
 
 from assets import run_context
+from assets.checks import results
 from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import describe, mapping_table
+from jobs.checks import rows_of_events
+from jobs.checks import training_set as training_set_checks
 from jobs.data_dictionary.tables import DataDictionary
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import UseCase
@@ -23,6 +28,7 @@ def _history(use_case: UseCase) -> dg.AssetsDefinition:
         use_case,
         keys.history,
         deps=[*keys.window_tables.values(), keys.events, keys.labels],
+        checks=(rows_of_events.ROWS_EQUAL_EVENTS, rows_of_events.NO_FUTURE),
         kinds={"delta", "feast"},
         description="Every event with the features known at its own time, labelled or not: what monitoring looks at.",
     )
@@ -32,10 +38,13 @@ def _history(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs.datasets import history as job
 
         result = job.build(lakehouse, use_case, run_context.moment(context, lakehouse, use_case))
-        described = describe(
-            context, lakehouse, job.table(use_case), _dictionary(lakehouse, use_case, job.table(use_case))
+        table = job.table(use_case)
+        rows = rows_of_events.EventRows(table, use_case.event_timestamp, "event_known_at")
+        as_of = datetime.fromisoformat(lakehouse.state(table)["as_of"])
+        return dg.MaterializeResult(
+            metadata={**describe(context, lakehouse, table, _dictionary(lakehouse, use_case, table)), **result},
+            check_results=results(rows_of_events.judge(lakehouse, use_case, rows, as_of)),
         )
-        return dg.MaterializeResult(metadata={**described, **result})
 
     return history
 
@@ -49,6 +58,7 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
         keys.training_set,
         deps=[*keys.window_tables.values(), *history, keys.events, keys.labels],
         group_name="training",
+        checks=training_set_checks.CHECKS,
         kinds={"delta", "feast"},
         description="Labelled entity rows of a window ending at as_of, with the features known at each row's time.",
     )
@@ -61,9 +71,12 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
         plotted = [name for windows in use_case.windows for name in windows.names]
         dictionary = _dictionary(lakehouse, use_case, use_case.training_set)
         described = describe(context, lakehouse, use_case.training_set, dictionary, plotted)
-        versions = lakehouse.state(use_case.training_set).get("versions", {})
-        built_from = mapping_table(versions, ("table", "Delta version"))
-        return dg.MaterializeResult(metadata={**described, "build": mapping_table(result), "built_from": built_from})
+        state = lakehouse.state(use_case.training_set)
+        built_from = mapping_table(state["versions"], ("table", "Delta version"))
+        return dg.MaterializeResult(
+            metadata={**described, "build": mapping_table(result), "built_from": built_from},
+            check_results=results(training_set_checks.judge(lakehouse, use_case, state)),
+        )
 
     return training_set
 

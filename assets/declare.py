@@ -2,13 +2,15 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 
+from assets.checks import completed, specs
 from assets.code_references import references
+from jobs.checks.check import Check
 from jobs.error_log import traceback_of
 from jobs.error_messages import bug, message_of
 from jobs.lakehouse.engine_process import EngineLost
@@ -25,6 +27,7 @@ def asset(
     days: dg.PartitionsDefinition | None = None,
     *,
     declaration: Source | WindowFeatures | None = None,
+    checks: Sequence[Check] = (),
     **declared: Any,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`dg.asset` for an asset of a use case, in the group that its key names unless another is declared.
@@ -32,12 +35,15 @@ def asset(
     Args:
         days: its daily partitions, if it has any; a backfill of them is one run.
         declaration: what the asset is made of, if it is a part of the use case that stands somewhere itself.
+        checks: what has to hold of it. Its materialization brings their results, or says in `notes` or `reason` why
+            there is nothing to judge.
         declared: further arguments of `dg.asset`, which win over what is common to all.
     """
     common: dict[str, Any] = {
         "group_name": key.path[1],
         "owners": list(use_case.owners),
         "tags": {"use_case": use_case.name},
+        "check_specs": [*specs(key, checks), *declared.pop("check_specs", ())],
     }
     if days is not None:
         common |= {"partitions_def": days, "backfill_policy": dg.BackfillPolicy.single_run()}
@@ -45,10 +51,31 @@ def asset(
 
     def make(work: Callable[..., Any]) -> dg.AssetsDefinition:
         every = {**metadata, **references(declared_at, work)}
-        made: dg.AssetsDefinition = dg.asset(key=key, metadata=every, **{**common, **declared})(readable(work))
+        step = readable(_checked(work, checks))
+        made: dg.AssetsDefinition = dg.asset(key=key, metadata=every, **{**common, **declared})(step)
         return made
 
     return make
+
+
+def _checked(work: Callable[..., Any], checks: Sequence[Check]) -> Callable[..., Any]:
+    """The same function, whose materialization has a result of each of `checks`."""
+
+    def with_results(event: Any) -> Any:
+        return completed(checks, event) if isinstance(event, dg.MaterializeResult) else event
+
+    @functools.wraps(work)
+    def result(*arguments: Any, **named: Any) -> Any:
+        return with_results(work(*arguments, **named))
+
+    @functools.wraps(work)
+    def results(*arguments: Any, **named: Any) -> Iterator[Any]:
+        yield from map(with_results, work(*arguments, **named))
+
+    if "return" in work.__annotations__:
+        # Dagster takes a generic MaterializeResult for one of several outputs.
+        result.__annotations__ = {**work.__annotations__, "return": dg.MaterializeResult}
+    return results if inspect.isgeneratorfunction(work) else result
 
 
 def readable(work: Callable[..., Any]) -> Callable[..., Any]:

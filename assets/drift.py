@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pyarrow as pa
 
+from assets.checks import results
 from assets.declare import asset
 from assets.ground_truth import NOTHING_SCORED
 from assets.keys import Keys
 from assets.metadata import markdown_table
 from assets.pictures import monitoring
 from assets.run_context import moment
+from jobs.checks.check import Outcome
+from jobs.checks.monitoring import LATEST_DAY_MEASURED, latest_day_measured
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Problem
 from jobs.registry.bundle import Bundle
@@ -56,6 +59,7 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             keys.labels,
             keys.champion,
         ],
+        checks=[LATEST_DAY_MEASURED],
         kinds={"polars", "evidently"},
         check_specs=[
             dg.AssetCheckSpec(NO_DRIFT, asset=keys.drift, description="Features, scores and labels are as they were.")
@@ -82,7 +86,7 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         )
         writes_html = judged.alarms or config.html
         html = _report_file(lakehouse, use_case, judged.report) if judged.report and writes_html else {}
-        yield dg.MaterializeResult(metadata={**judged.metadata, **html})
+        yield dg.MaterializeResult(metadata={**judged.metadata, **html}, check_results=results(judged.coverage(as_of)))
 
     return drift
 
@@ -92,6 +96,8 @@ class _Judged:
     """What was found out about drift on one night."""
 
     model_version: int
+    scored: tuple[date, ...]
+    """Days that the model scored."""
     report: "DriftReport | None"
     """Features and scores; None if they cannot be judged."""
     label: "DriftTest"
@@ -106,6 +112,10 @@ class _Judged:
         alarms = [f"{name} drifted" for name in (report.named if report else ())]
         alarms += ["what is positive changed (concept drift)"] if concept and concept.alarm else []
         return alarms + (["rows can be told from those before"] if report and report.alarm and not report.named else [])
+
+    def coverage(self, as_of: datetime) -> list[Outcome]:
+        """Whether the latest day was looked at; none where nothing can be."""
+        return [latest_day_measured(self.scored, self.report.last.day, as_of)] if self.report else []
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -141,9 +151,10 @@ def _judged(
     days, drift_report = measured.judged(use_case.label_features, SHOWN_DAYS), None
     if days and measured.stable is not None:
         drift_report = report.report(lakehouse, use_case, bundle, logged, days, measured.stable.days)
-    why = f"features and scores cannot be judged: {measured.unmeasured or 'no day is counted yet'}"
+    lacking = measured.unmeasured or "no day is counted yet"
+    why = "" if drift_report else f"features and scores cannot be judged: {lacking}"
     label = label_drift(decided.known.labelled)
-    return _Judged(logged.model_version, drift_report, label, measured.concept, why if drift_report is None else "")
+    return _Judged(logged.model_version, logged.days, drift_report, label, measured.concept, why)
 
 
 def _drift_shown(drift_report: "DriftReport") -> dict[str, Any]:

@@ -1,21 +1,27 @@
 """Why the champion decides as it does, and whom its decisions favour, as assets with pictures."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
 import pyarrow as pa
 
 from assets import run_context
+from assets.checks import results
 from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import mapping_table, markdown_table
 from assets.pictures import scores
+from jobs.checks import decisions as decision_checks
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Problem
 from jobs.registry.bundle import Bundle
 from jobs.registry.champion_bundles import Champions
 from jobs.use_case import UseCase
+
+if TYPE_CHECKING:
+    from jobs.evaluation.explain import Attribution
 
 RECENT_ROWS, BACKGROUND_ROWS, SHOWN_DECISIONS, SHOWN_FEATURES = 1_000, 1_000, 5, 15
 EXPLAINED_ROWS = 250
@@ -38,6 +44,7 @@ def _explanation(use_case: UseCase) -> dg.AssetsDefinition:
         use_case,
         keys.explanation,
         deps=[keys.champion, keys.training_set],
+        checks=[decision_checks.ADDS_UP],
         kinds={"shap"},
         description="What each feature adds to the champion's scores of recent rows, overall and per decision.",
     )
@@ -45,20 +52,28 @@ def _explanation(use_case: UseCase) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
-    ) -> dg.MaterializeResult[None]:
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         from jobs.evaluation import mature_rows
+        from jobs.evaluation.explain import NotAdditive
 
         as_of = run_context.moment(context, lakehouse, use_case)
         champion = champions.at(use_case, as_of)
         rows = mature_rows.latest(lakehouse, use_case, as_of, RECENT_ROWS + BACKGROUND_ROWS)
         if champion is None or not rows.num_rows:
-            return dg.MaterializeResult(metadata={"notes": _lacking(champion)})
-        return dg.MaterializeResult(metadata=_explained(use_case, *champion, rows))
+            yield dg.MaterializeResult(metadata={"notes": _lacking(champion)})
+            return
+        try:
+            attribution, metadata = _explained(use_case, *champion, rows)
+        except NotAdditive as different:
+            yield from results([decision_checks.ADDS_UP.outcome(False, "the score that is served", str(different))])
+            raise
+        yield dg.MaterializeResult(metadata=metadata, check_results=results([decision_checks.adds_up(attribution)]))
 
     return explanation
 
 
-def _explained(use_case: UseCase, version: int, bundle: Bundle, rows: pa.Table) -> dict[str, Any]:
+def _explained(use_case: UseCase, version: int, bundle: Bundle, rows: pa.Table) -> "tuple[Attribution, dict[str, Any]]":
+    """Attributions of recent rows, and what is shown of them."""
     from jobs.evaluation import explain
     from jobs.models.tables import features_of
 
@@ -71,7 +86,7 @@ def _explained(use_case: UseCase, version: int, bundle: Bundle, rows: pa.Table) 
     shown = explain.attribute(bundle, latest[first], background)
     decided = rows.slice(max(0, rows.num_rows - RECENT_ROWS)).take(first)
     top = dict(list(attribution.importance.items())[:SHOWN_FEATURES])
-    return {
+    return attribution, {
         "model_version": version,
         "method": attribution.method,
         "rows_explained": len(attribution.scores),
@@ -116,6 +131,7 @@ def _fairness(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         use_case,
         keys.fairness,
         deps=[keys.champion, keys.training_set],
+        checks=[decision_checks.GROUPS_ALIKE],
         kinds={"fairlearn"},
         description="The champion's decisions on the latest mature rows, compared between declared groups.",
     )
@@ -145,7 +161,10 @@ def _fairness(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             metadata[f"{report.name}"] = _table(report.groups, report.overall)
             metadata[f"{report.name} differences"] = mapping_table(report.differences, ("rate", "largest difference"))
             metadata[f"{report.name} picture"] = scores.groups(report.groups, list(job.RATES))
-        return dg.MaterializeResult(metadata={**metadata, **({"notes": "\n".join(left_out)} if left_out else {})})
+        return dg.MaterializeResult(
+            metadata={**metadata, **({"notes": "\n".join(left_out)} if left_out else {})},
+            check_results=results([decision_checks.groups_alike(reports)]),
+        )
 
     return fairness
 

@@ -1,5 +1,6 @@
 """The champion as the online service loads it, as an asset."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -7,11 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from assets import run_context
+from assets.checks import results
 from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import mapping_table, markdown_table
+from jobs.checks import models as model_checks
 from jobs.display import markdown
 from jobs.lakehouse.tables import Lakehouse
+from jobs.models.parity import ParityError
 from jobs.registry.champion_bundles import Champions
 from jobs.use_case import UseCase
 
@@ -35,6 +39,7 @@ def _online_model(use_case: UseCase) -> dg.AssetsDefinition:
         use_case,
         keys.online_model,
         deps=[keys.champion, keys.training_set],
+        checks=[model_checks.PARITY],
         kinds={"onnx"},
         description="The champion's ONNX graph, preprocessing inside, proven on real rows, hashed file by file.",
     )
@@ -43,15 +48,20 @@ def _online_model(use_case: UseCase) -> dg.AssetsDefinition:
         config: Export,
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
-    ) -> dg.MaterializeResult[None]:
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         from jobs.promotion import export_champion
 
         as_of = run_context.moment(context, lakehouse, use_case)
         try:
             exported = export_champion.export_champion(lakehouse, use_case, champions, as_of, int8=config.int8)
         except export_champion.NothingToExport as lacking:
-            return dg.MaterializeResult(metadata={"notes": f"{lacking}: nothing exported"})
-        return dg.MaterializeResult(metadata=_metadata(exported))
+            yield dg.MaterializeResult(metadata={"notes": f"{lacking}: nothing exported"})
+            return
+        except ParityError as different:
+            yield from results([model_checks.PARITY.outcome(False, "a graph that scores as its model", str(different))])
+            raise
+        proven = model_checks.parity(exported.online, exported.version, exported.champion, exported.rows)
+        yield dg.MaterializeResult(metadata=_metadata(exported.online), check_results=results([proven]))
 
     return online_model
 

@@ -1,11 +1,16 @@
 """Window features and the online store, as assets over the marts."""
 
+from datetime import datetime
+
 import dagster as dg
 
 from assets import run_context
+from assets.checks import results
 from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import column_schema, describe, mapping_table
+from jobs.checks import online_store as online_checks
+from jobs.checks import rows_of_events
 from jobs.data_dictionary.tables import DataDictionary
 from jobs.features import window_tables
 from jobs.lakehouse.tables import Lakehouse
@@ -29,6 +34,7 @@ def _window_table(
         partitions,
         declaration=windows,
         deps=[keys.events, keys.labels],
+        checks=(rows_of_events.ROWS_EQUAL_EVENTS, rows_of_events.NO_FUTURE),
         kinds={"delta", "polars"},
         description=windows.description or f"Window features of {windows.entity}, a row per event.",
         code_version=windows.fingerprint,
@@ -45,12 +51,15 @@ def _window_table(
             table,
             run_context.moment(context, lakehouse, use_case),
         )
+        as_of = datetime.fromisoformat(lakehouse.state(table)["as_of"])
+        rows = rows_of_events.EventRows(table, "event_timestamp", "created_timestamp")
         return dg.MaterializeResult(
+            check_results=results(rows_of_events.judge(lakehouse, use_case, rows, as_of, result.days)),
             metadata={
                 **describe(context, lakehouse, table, dictionary, windows.names),
                 "rows_written": result.rows_written,
                 "days_written": len(result.days),
-            }
+            },
         )
 
     return window_table
@@ -63,6 +72,7 @@ def _online_store(use_case: UseCase) -> dg.AssetsDefinition:
         use_case,
         keys.online_store,
         deps=list(keys.window_tables.values()),
+        checks=[online_checks.EQUALS_TABLES],
         kinds={"feast"},
         description="Latest features per entity for online reads; never moves back in time, applies corrections.",
     )
@@ -71,7 +81,11 @@ def _online_store(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         from jobs.feature_store import materialization
 
-        result = materialization.materialize(lakehouse, use_case, run_context.moment(context, lakehouse, use_case))
-        return dg.MaterializeResult(metadata={"feature_views": mapping_table(result)})
+        as_of = run_context.moment(context, lakehouse, use_case)
+        result = materialization.materialize(lakehouse, use_case, as_of)
+        return dg.MaterializeResult(
+            metadata={"feature_views": mapping_table(result)},
+            check_results=results([online_checks.equals_tables(lakehouse, use_case, as_of)]),
+        )
 
     return online_store

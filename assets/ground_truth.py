@@ -9,16 +9,18 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from assets.checks import results
 from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import describe, markdown_table
 from assets.pictures import monitoring
 from assets.run_context import moment
+from jobs.checks import monitoring as checks
 from jobs.data_dictionary.tables import DataDictionary
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Problem
 from jobs.registry.champion_bundles import Champions
-from jobs.times import day_number
+from jobs.times import day_number, numbered_day
 from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
         use_case,
         keys.label_maturity,
         deps=[keys.events, keys.labels],
+        checks=[checks.REPORTS_IN_TIME],
         kinds={"polars"},
         description="How much of each day's truth is in, learned from how long reports took so far.",
     )
@@ -62,7 +65,10 @@ def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
         if not len(recent):
             return dg.MaterializeResult(metadata={"notes": "no events yet"})
         maturity = job.maturity(recent.labelled)
-        return dg.MaterializeResult(metadata=_maturity_shown(use_case, recent.labelled, maturity, job.MATURE))
+        return dg.MaterializeResult(
+            metadata=_maturity_shown(use_case, recent.labelled, maturity, job.MATURE),
+            check_results=results([checks.reports_in_time(use_case, recent.labelled)]),
+        )
 
     return label_maturity
 
@@ -101,6 +107,7 @@ def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         use_case,
         keys.performance,
         deps=[keys.batch_predictions, keys.labels],
+        checks=[checks.SCORED_DAYS_MEASURED],
         kinds={"delta"},
         description="How good the decisions were, by day, model version and slice; provisional until the truth is in.",
     )
@@ -118,13 +125,15 @@ def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         notes = [*result.left_out, *([AHEAD] if recorded.ahead else [])]
         rows = performance_table.read(lakehouse, use_case, outcomes.first_day(use_case, as_of))
         every = rows.filter((pl.col("event_date") <= as_of.date()) & (pl.col("slice") == "all"))
+        scored_days = [numbered_day(day) for day in np.unique(result.scored.days)]
         return dg.MaterializeResult(
+            check_results=results([checks.scored_days_measured(scored_days, every)]),
             metadata={
                 **({"notes": "\n".join(notes)} if notes else {}),
                 **describe(context, lakehouse, performance_table.table(use_case), dictionary),
                 "days_written": len(recorded.days),
                 **_performance_shown(result.scored, problem, every),
-            }
+            },
         )
 
     return performance
@@ -182,6 +191,7 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         use_case,
         keys.estimate,
         deps=[keys.performance, keys.evidence, keys.champion],
+        checks=[checks.ESTIMATES_HOLD],
         kinds={"delta"},
         description="Expected performance of recent days before their truth is in, and how far estimates were off.",
     )
@@ -207,15 +217,17 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         since, dictionary = outcomes.first_day(use_case, as_of), DataDictionary(use_case, estimates_table.DESCRIPTIONS)
         estimates = estimates_table.read(lakehouse, use_case, since).filter(pl.col("made_on") <= as_of.date())
         real = performance_table.read(lakehouse, use_case, since).filter(pl.col("slice") == "all")
+        due = _came_due(estimates, real)
         return dg.MaterializeResult(
+            check_results=results([checks.estimates_hold(due)]),
             metadata={
                 **describe(context, lakehouse, estimates_table.table(use_case), dictionary),
                 "model_version": champion[0],
                 **_expected_shown(expected),
-                **_errors(estimates, real),
+                **_errors(due),
                 **_latest(expected.days),
                 **_estimate_pictures(estimates, real),
-            }
+            },
         )
 
     return estimate
@@ -258,15 +270,19 @@ def _first(estimates: pl.DataFrame) -> pl.DataFrame:
     return estimates.sort("made_on").unique(["event_date", "metric"], keep="first").sort("event_date")
 
 
-def _errors(estimates: pl.DataFrame, real: pl.DataFrame) -> dict[str, Any]:
-    """Mean absolute error of first estimates, of days whose truth has come in since."""
+def _came_due(estimates: pl.DataFrame, real: pl.DataFrame) -> pl.DataFrame:
+    """First estimates of days whose truth has come in since, with the real `value`."""
     truth = real.filter(pl.col("judged") & pl.col("value").is_not_null())
-    with_errors = _first(estimates).join(
+    return _first(estimates).join(
         truth.select("event_date", "model_version", "metric", "value"), on=["event_date", "model_version", "metric"]
     )
-    errors = with_errors.group_by("metric").agg((pl.col("expected") - pl.col("value")).abs().mean()).sort("metric")
+
+
+def _errors(due: pl.DataFrame) -> dict[str, Any]:
+    """Mean absolute error of estimates that came due."""
+    errors = due.group_by("metric").agg((pl.col("expected") - pl.col("value")).abs().mean()).sort("metric")
     return {f"error_of_{metric}": error for metric, error in errors.rows()} | {
-        "estimates_that_came_due": with_errors["event_date"].n_unique()
+        "estimates_that_came_due": due["event_date"].n_unique()
     }
 
 

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from assets import run_context
+from assets.checks import results
 from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import column_schema, describe, mapping_table
+from jobs.checks import raw_loads
 from jobs.data_dictionary.tables import DataDictionary
 from jobs.ingest import contracts, load, registered_inputs
 from jobs.ingest.load_memory import LoadResult
@@ -34,6 +36,7 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
         partitions,
         declaration=source,
         deps=[raw[name] for name in sorted(upstream)],
+        checks=raw_loads.CHECKS,
         check_specs=[
             dg.AssetCheckSpec(name, asset=raw[source.name], description=description, blocking=blocking)
             for name, (description, blocking) in contracts.CHECKS.items()
@@ -46,13 +49,14 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         inputs = registered_inputs.ensure(lakehouse.settings, use_case)
+        as_of = run_context.as_of(context, inputs.end)
         try:
             result = load.load(
                 lakehouse,
                 use_case,
                 source,
                 inputs,
-                as_of=run_context.as_of(context, inputs.end),
+                as_of=as_of,
                 now=now,
                 days=run_context.input_days(context),
             )
@@ -64,7 +68,10 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
         described = describe(context, lakehouse, use_case.raw_table(source), dictionary, numbers)
         counts = {"appended": result.appended, "quarantined": sum(result.quarantined.values())}
         notes = {"notes": dg.MetadataValue.text("\n".join(_notes(result)))}
-        yield dg.MaterializeResult(metadata={**described, **counts, **notes, "load": mapping_table(result.summary())})
+        yield dg.MaterializeResult(
+            metadata={**described, **counts, **notes, "load": mapping_table(result.summary())},
+            check_results=results(raw_loads.judge(lakehouse, use_case, source, result, as_of)),
+        )
 
     return raw_table
 

@@ -8,10 +8,12 @@ import dagster as dg
 import pyarrow as pa
 
 from assets import retraining, run_context
+from assets.checks import results
 from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import markdown_table
 from assets.pictures.promotion import differences
+from jobs.checks import models as model_checks
 from jobs.display import markdown
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger.promotions import LedgerView, PromotionDecision
@@ -91,6 +93,7 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
         use_case,
         keys.champion,
         deps=[keys.evaluation],
+        checks=[model_checks.CHAMPION_LOADS],
         kinds={"sql", "mlflow"},
         description="Who is in production, since when and why; one transaction in the ledger is the promotion.",
     )
@@ -106,8 +109,10 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
         as_of = run_context.moment(context, lakehouse, use_case)
         judged, decision = promote.promote(lakehouse, use_case, registry, as_of, now, _patience(context, use_case))
         outcome = f"{decision.outcome}: {decision.reason}" if decision else judged.message
+        ledger = promotions.view(lakehouse.settings, use_case)
         return dg.MaterializeResult(
-            metadata={"decision": outcome, **_in_production(promotions.view(lakehouse.settings, use_case), decision)}
+            metadata={"decision": outcome, **_in_production(ledger, decision)},
+            check_results=results([model_checks.champion_loads(lakehouse.settings, use_case, registry, ledger)]),
         )
 
     return champion
@@ -121,6 +126,7 @@ def _approval(use_case: UseCase) -> dg.AssetsDefinition:
         use_case,
         keys.approval,
         tags={},
+        checks=[model_checks.IN_PRODUCTION],
         kinds={"sql"},
         description=(
             "Materialize it with `model_version` and `by` to let a waiting model into production. Who you are is not "
@@ -139,8 +145,11 @@ def _approval(use_case: UseCase) -> dg.AssetsDefinition:
         person = approvals.person(lakehouse.settings, use_case, config.by, False, now)
         decision = approvals.approve(lakehouse.settings, use_case, registry, config.model_version, person)
         promote.reconcile(lakehouse.settings, use_case, registry)
-        current = _in_production(promotions.view(lakehouse.settings, use_case), decision)
-        return dg.MaterializeResult(metadata={"decision": f"{decision.outcome}: {decision.reason}", **current})
+        ledger = promotions.view(lakehouse.settings, use_case)
+        return dg.MaterializeResult(
+            metadata={"decision": f"{decision.outcome}: {decision.reason}", **_in_production(ledger, decision)},
+            check_results=results([model_checks.in_production(decision, ledger)]),
+        )
 
     return approval
 

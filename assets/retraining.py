@@ -7,12 +7,14 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from assets.checks import results
 from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import mapping_table, markdown_table
 from assets.pictures import scores
 from assets.run_context import moment
 from jobs.alerts import evidence_alerts
+from jobs.checks import monitoring as checks
 from jobs.lakehouse.tables import Lakehouse
 from jobs.promotion.promote import Registry
 from jobs.registry.champion_bundles import Champions
@@ -62,6 +64,7 @@ def _predecessor(use_case: UseCase) -> dg.AssetsDefinition:
         keys.predecessor,
         group_name=GROUP,
         deps=[keys.history, keys.labels],
+        checks=[checks.CHAMPION_HOLDS],
         kinds={"sql"},
         description="The champion against its predecessor, scored in its shadow on the same mature rows; if that one "
         "would have been better beyond noise, the promotion is rolled back.",
@@ -81,13 +84,14 @@ def _predecessor(use_case: UseCase) -> dg.AssetsDefinition:
             evidence_alerts.rolled_back(lakehouse.settings, use_case, decision, now)
         numbers = {"present": comparison.present, "former": comparison.former}
         return dg.MaterializeResult(
+            check_results=results([checks.champion_holds(comparison)]),
             metadata={
                 "said": comparison.message,
                 "rolled_back": decision is not None,
                 "positives": comparison.positives,
                 **{f"average precision of the {who}": v for who, v in numbers.items() if v is not None},
                 **({"decision": f"version {decision.model_version} restored"} if decision else {}),
-            }
+            },
         )
 
     return predecessor
@@ -101,6 +105,7 @@ def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
         keys.evidence,
         group_name=GROUP,
         deps=[keys.history, keys.predecessor, keys.labels],
+        checks=[checks.EVIDENCE_OF_LATEST_DAY],
         kinds={"sql"},
         description="What is known of the champion's world at this moment: drift of features and scores, and what the "
         "reports say. A row of the ledger; every decision about a training rests on it.",
@@ -111,12 +116,14 @@ def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
         champions: dg.ResourceParam[Champions],
         now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
-        measured, daily = nightly_evidence.evidence(
-            lakehouse, use_case, champions, moment(context, lakehouse, use_case)
-        )
+        as_of = moment(context, lakehouse, use_case)
+        measured, daily = nightly_evidence.evidence(lakehouse, use_case, champions, as_of)
         digest = decisions.record_evidence(lakehouse.settings, use_case, measured, now)
         evidence_alerts.settle(lakehouse.settings, use_case, measured, now)
-        return dg.MaterializeResult(metadata={"digest": digest, **seen_metadata(measured, daily)})
+        return dg.MaterializeResult(
+            metadata={"digest": digest, **seen_metadata(measured, daily)},
+            check_results=results([checks.evidence_of_latest_day(lakehouse, use_case, as_of, daily)]),
+        )
 
     return evidence
 
@@ -149,6 +156,7 @@ def _retraining(use_case: UseCase) -> dg.AssetsDefinition:
         keys.retraining,
         group_name=GROUP,
         deps=[keys.evidence],
+        checks=[checks.TRAININGS_END],
         kinds={"sql"},
         description="Whether the evidence calls for a training, and why, or why not: a row of the ledger. The same "
         "evidence is decided about once, here or by a sensor.",
@@ -161,7 +169,10 @@ def _retraining(use_case: UseCase) -> dg.AssetsDefinition:
         if latest is None:
             return dg.MaterializeResult(metadata={"notes": "no evidence yet: materialize it first"})
         row = decisions.decide(settings, use_case, latest[0], _asker(context), now)
-        return dg.MaterializeResult(metadata=decision_metadata(row, decisions.rows(settings, use_case), now))
+        rows = decisions.rows(settings, use_case)
+        return dg.MaterializeResult(
+            metadata=decision_metadata(row, rows, now), check_results=results([checks.trainings_end(rows, now)])
+        )
 
     return retraining_decision
 

@@ -8,10 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets import run_context
+from assets.checks import results
 from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import describe, mapping_table
 from assets.pictures import scores
+from jobs.checks import predictions
 from jobs.data_dictionary.tables import DataDictionary
 from jobs.lakehouse.tables import Lakehouse
 from jobs.registry.champion_bundles import Champions
@@ -43,6 +45,7 @@ def _batch_predictions(use_case: UseCase, partitions: dg.PartitionsDefinition) -
             *keys.window_tables.values(),
             keys.champion,
         ],
+        checks=predictions.CHECKS,
         kinds={"delta", "onnx"},
         description="Every event of a day, scored by the champion of that night on features as of then.",
     )
@@ -62,8 +65,11 @@ def _batch_predictions(use_case: UseCase, partitions: dg.PartitionsDefinition) -
         result = batch.score_days(
             lakehouse, use_case, days, as_of, lambda moment: chosen or champions.at(use_case, moment)
         )
-        published = publish.publish(lakehouse, use_case, days)
-        return dg.MaterializeResult(metadata=_metadata(context, lakehouse, use_case, result, published))
+        outcomes = predictions.judge(lakehouse, use_case, result.models, as_of)
+        # Nobody is given what a check holds back.
+        published = {} if any(each.holds_back for each in outcomes) else publish.publish(lakehouse, use_case, days)
+        metadata = _metadata(context, lakehouse, use_case, result, published)
+        return dg.MaterializeResult(metadata=metadata, check_results=results(outcomes))
 
     return batch_predictions
 

@@ -9,9 +9,11 @@ import dagster as dg
 import pyarrow as pa
 
 from assets import retraining
+from assets.checks import results
 from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import mapping_table, markdown_table, png_picture
+from jobs.checks import models as model_checks
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
 from jobs.problem import Problem
@@ -35,6 +37,7 @@ def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         use_case,
         keys.tuning,
         deps=[keys.training_set, keys.retraining],
+        checks=[model_checks.TRIALS_BEAT_CHANCE],
         kinds={"optuna"},
         description="Best parameters per family, on time-ordered validation rows; kept while the data change little.",
     )
@@ -59,7 +62,10 @@ def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             metadata[f"{family} trials"] = markdown_table(_trials_table(trials))
             metadata[f"{family} history"] = png_picture(_history(trials, problem, family))
             metadata[f"{family} average precision"] = max(t.value or 0.0 for t in trials if t.state == "complete")
-        return dg.MaterializeResult(metadata={**metadata, "cost": mapping_table(spent.numbers)})
+        return dg.MaterializeResult(
+            metadata={**metadata, "cost": mapping_table(spent.numbers)},
+            check_results=results([model_checks.trials_beat_chance(tuned)]),
+        )
 
     return tuning
 
@@ -71,6 +77,7 @@ def _candidate(use_case: UseCase) -> dg.AssetsDefinition:
         use_case,
         keys.candidate,
         deps=[keys.tuning, keys.training_set],
+        checks=[model_checks.BETTER_THAN_PREVALENCE, model_checks.NOT_TOO_GOOD],
         kinds={"mlflow", "onnx"},
         description="The best family with the tuned parameters, as a verified bundle in MLflow's registry.",
     )
@@ -96,7 +103,10 @@ def _candidate(use_case: UseCase) -> dg.AssetsDefinition:
             return dg.MaterializeResult(metadata={**metadata, "notes": f"no candidate: {trained.reason}"})
         metadata |= {"model_version": trained.version, "mlflow_run": trained.run_id}
         metadata |= {"mlflow": dg.MetadataValue.url(trained.link)} if trained.link else {}
-        return dg.MaterializeResult(metadata={**metadata, **_shown(trained)})
+        return dg.MaterializeResult(
+            metadata={**metadata, **_shown(trained)},
+            check_results=results(model_checks.of_training(trained.trained) if trained.trained else ()),
+        )
 
     return candidate
 

@@ -181,6 +181,8 @@ def _result(job: LoadJob, batch: Batch, outcomes: RowOutcomes, version: int | No
         already_known=outcomes.choice.already_known,
         duplicates=outcomes.choice.duplicates,
         quarantined=dict(reasons),
+        rows_quarantined=outcomes.rows_quarantined,
+        unaccounted=read - outcomes.accounted,
         not_yet_known=outcomes.late.height,
         released=outcomes.released,
         days=tuple(outcomes.new[EVENT_DATE].unique().sort()),

@@ -30,6 +30,10 @@ class LoadResult:
     """Exact repetitions of a row within the load, dropped."""
     quarantined: Mapping[str, int] = field(default_factory=dict)
     """Reason -> rows of this load in quarantine for it, also those that were there before."""
+    rows_quarantined: int = 0
+    """The rows in quarantine, each once however many reasons it has."""
+    unaccounted: int = 0
+    """Rows read of which it is not known what became of them: 0, or rows were lost (above) or made up (below)."""
     not_yet_known: int = 0
     """Sound rows that are known only after `as_of`; a later load brings them."""
     released: int = 0

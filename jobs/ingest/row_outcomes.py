@@ -41,6 +41,19 @@ class RowOutcomes:
 
     known_at_event: int
     """Rows of `new` that were known at the very moment of the event that they are about."""
+    not_asked: int
+    """Rows of days that were not to be loaded."""
+
+    @property
+    def rows_quarantined(self) -> int:
+        """Rows that go to quarantine, each counted once."""
+        return sum(rows.height for rows in self.bad)
+
+    @property
+    def accounted(self) -> int:
+        """Rows of the batch of which it is known what became of them."""
+        fresh = self.rows_quarantined + self.new.height - self.released
+        return self.not_asked + fresh + self.late.height + self.choice.duplicates + self.choice.already_known
 
     @property
     def reasons(self) -> Counter[str]:
@@ -63,16 +76,18 @@ def decide(job: LoadJob, batch: Batch, table: Table) -> RowOutcomes:
     placed = released.with_columns(pl.lit(0, fresh.schema[ROW]).alias(ROW), pl.lit(0, fresh.schema[FILE]).alias(FILE))
     arrived = pl.concat([fresh.select(placed.columns), placed])
     new, early, at_event = references.split_by_time(job.lakehouse, job.use_case, source, arrived)
+    broken = bad.filter(job.wanted | _of_no_day(job))
     return RowOutcomes(
         good=good,
         late=good.filter(~is_known & job.wanted),
-        bad=(bad.filter(job.wanted | _of_no_day(job)), refused, orphans, early),
+        bad=(broken, refused, orphans, early),
         new=new.drop(ROW, FILE),
         released=released.height,
         waiting=waiting + orphans.height,
         choice=choice,
         tally=tally | {"uniqueness": refused.height, "references": orphans.height, "known_after_event": early.height},
         known_at_event=at_event,
+        not_asked=bad.height - broken.height + good.filter(~job.wanted).height,
     )
 
 

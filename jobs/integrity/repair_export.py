@@ -29,4 +29,4 @@ def export(lakehouse: Lakehouse, use_case: UseCase) -> OnlineModel:
     if as_of is None:
         raise Invalid(f"{use_case.training_set}: expected a training set to prove the model on, found none; run first")
     moment = datetime.fromisoformat(as_of)
-    return export_champion(lakehouse, use_case, Champions(lakehouse.settings), moment)
+    return export_champion(lakehouse, use_case, Champions(lakehouse.settings), moment).online

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from jobs.arrays import Float32s
 from jobs.errors import EvergreenError
 from jobs.promotion import export_onnx
 from jobs.promotion.export_onnx import OnlineModel
+from jobs.registry.bundle import Bundle
 from jobs.registry.champion_bundles import Champions
 from jobs.use_case import UseCase
 
@@ -21,9 +24,20 @@ class NothingToExport(EvergreenError, RuntimeError):
     """There is no champion yet, or no row to prove it on."""
 
 
+@dataclass(frozen=True, eq=False)
+class ExportedChampion:
+    """The exported model, with what it was made of and proven on."""
+
+    online: OnlineModel
+    version: int
+    champion: Bundle
+    rows: Float32s
+    """The latest mature rows, shape (rows, features)."""
+
+
 def export_champion(
     lakehouse: Lakehouse, use_case: UseCase, champions: Champions, as_of: datetime, *, int8: bool = True
-) -> OnlineModel:
+) -> ExportedChampion:
     """Export the champion of now, whatever `as_of` is: only the rows that prove it are of that moment.
 
     Raises NothingToExport, and what `jobs.promotion.export_onnx.export` raises.
@@ -36,4 +50,5 @@ def export_champion(
     if champion is None or not rows.num_rows:
         raise NothingToExport(f"no {'champion' if champion is None else 'rows with mature labels to prove it on'} yet")
     examples = examples_of(rows, champion[1].manifest.names, use_case.label)
-    return export_onnx.export(lakehouse.settings, use_case, *champion, examples.features, examples.labels, int8=int8)
+    online = export_onnx.export(lakehouse.settings, use_case, *champion, examples.features, examples.labels, int8=int8)
+    return ExportedChampion(online, *champion, examples.features)

@@ -91,7 +91,9 @@ class Shop:
     ) -> LoadResult:
         path = rows if isinstance(rows, Path) else self.write(uuid.uuid4().hex, rows)
         inputs = Inputs({(file_of or source).input: (str(path),)}, START.date(), START.date(), self.columns)
-        return ingest.load(self.lakehouse, self.use_case, source, inputs, as_of=as_of, now=NOW, days=days)
+        result = ingest.load(self.lakehouse, self.use_case, source, inputs, as_of=as_of, now=NOW, days=days)
+        assert result.unaccounted == 0, "of every row it is known what became of it"
+        return result
 
     def rows(self, source: Source = ORDERS, loads: bool = False) -> list[tuple[Any, ...]]:
         found = pl.DataFrame(self.lakehouse.to_arrow(self.use_case.raw_table(source)))

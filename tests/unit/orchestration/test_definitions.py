@@ -59,6 +59,12 @@ def test_the_code_location_defines_what_the_snapshot_says(tmp_path: Path) -> Non
     assert described(tmp_path) == SNAPSHOT.read_text().splitlines()
 
 
+def test_every_asset_has_a_check(tmp_path: Path) -> None:
+    definitions = build_definitions(settings=settings.load({"EVERGREEN_HOME": str(tmp_path)}))
+    checked = {key.asset_key for key in definitions.get_repository_def().asset_graph.asset_check_keys}
+    assert {spec.key for spec in definitions.resolve_all_asset_specs()} - checked == set()
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         SNAPSHOT.write_text("\n".join(described(Path(folder))) + "\n")

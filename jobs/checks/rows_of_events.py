@@ -1,0 +1,155 @@
+"""Whether the rows of a table are the events that were known: windows, history, training set and predictions.
+
+Only the latest days are looked at, so that the cost does not grow with the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from jobs.checks.check import Check, Outcome
+from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.use_case import UseCase
+
+RECENT_DAYS, MOST_ROWS = 3, 500_000
+"""Days looked at, and rows after which no further day is added."""
+ROWS_EQUAL_EVENTS = Check(
+    "rows_equal_events",
+    "One row per event that was over and known: none is lacking, none too many, none there twice.",
+    blocking=True,
+)
+NO_FUTURE = Check(
+    "no_future",
+    "No row is of later than the moment (as_of), lies on another day than its event, or was known before it happened.",
+    blocking=True,
+)
+ROWS_ARE_EVENTS = Check(
+    "rows_are_events", "Each row is an event that was over and known, and is there once.", blocking=True
+)
+
+
+@dataclass(frozen=True)
+class EventRows:
+    """A table of one row per event, partitioned by the day of the event."""
+
+    table: str
+    time: str
+    """Column of the event's time."""
+    known_at: str = ""
+    """Column of when the row was known, a timestamp or microseconds since 1970; empty: it has none."""
+    only: tuple[tuple[str, str, Any], ...] = ()
+    """The rows that are meant, as a filter of pyarrow; empty: all."""
+
+
+def recent(lakehouse: Lakehouse, table: str, days: Sequence[date] = (), as_of: datetime | None = None) -> list[date]:
+    """The latest days with rows among `days`, or else of the last ones before `as_of`; few, but one if there is any."""
+    wanted = set(days)
+    if not wanted and as_of is not None:
+        last = (as_of - timedelta(microseconds=1)).date()
+        wanted = {last - timedelta(days=n) for n in range(RECENT_DAYS)}
+    files = pl.DataFrame(pa.table(lakehouse.delta(table).get_add_actions(flatten=True)))
+    rows = files.group_by(f"partition.{PARTITION}").agg(pl.col("num_records").sum()).sort(f"partition.{PARTITION}")
+    chosen: list[date] = []
+    total = 0
+    for day, count in reversed([(day, count or 0) for day, count in rows.rows() if day in wanted]):
+        total += count
+        if chosen and (total > MOST_ROWS or len(chosen) == RECENT_DAYS):
+            break
+        chosen.append(day)
+    return sorted(chosen)
+
+
+def judge(
+    lakehouse: Lakehouse, use_case: UseCase, rows_of: EventRows, as_of: datetime, days: Sequence[date] = ()
+) -> list[Outcome]:
+    """ROWS_EQUAL_EVENTS and NO_FUTURE of the latest of `days`, or else of those before `as_of`."""
+    # Days of the events: one of which the table has no row at all would not be among its own.
+    chosen = recent(lakehouse, use_case.events, days, as_of)
+    if not chosen:
+        return [check.not_judged("no event of these days") for check in (ROWS_EQUAL_EVENTS, NO_FUTURE)]
+    rows = _rows(lakehouse, use_case, rows_of, chosen)
+    return [_equal(rows, known_events(lakehouse, use_case, as_of, chosen), chosen), _no_future(rows, as_of)]
+
+
+def judge_part(
+    lakehouse: Lakehouse, use_case: UseCase, rows_of: EventRows, as_of: datetime, days: Sequence[date]
+) -> list[Outcome]:
+    """ROWS_ARE_EVENTS and NO_FUTURE of a table that holds some of the events."""
+    rows = _rows(lakehouse, use_case, rows_of, days)
+    if rows.is_empty():
+        return [check.not_judged("no rows of these days") for check in (ROWS_ARE_EVENTS, NO_FUTURE)]
+    counts = _compared(rows, known_events(lakehouse, use_case, as_of, days))
+    wrong = counts["unknown"] + counts["twice"]
+    found = f"{counts['unknown']:,} that are none and {counts['twice']:,} there twice"
+    outcome = ROWS_ARE_EVENTS.outcome(
+        not wrong, "known events only, each once", found, rows=rows.height, **_without(counts, "lacking")
+    )
+    return [outcome, _no_future(rows, as_of)]
+
+
+def known_events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, days: Sequence[date]) -> pl.DataFrame:
+    """Ids of the first versions of the events of some days that were over and known (`jobs.datasets.event_rows`)."""
+    key = (use_case.name, lakehouse.version(use_case.events), as_of, tuple(days))
+    filters = [
+        (PARTITION, "in", list(days)), ("version", "=", 1), ("known_at", "<=", as_of),
+        (use_case.event_timestamp, "<=", as_of),
+    ]  # fmt: skip
+
+    def read() -> pl.DataFrame:
+        ids = lakehouse.to_arrow(use_case.events, columns=[use_case.event_id], filters=filters)
+        return pl.DataFrame(ids).rename({use_case.event_id: "id"})
+
+    return lakehouse.read_once("checked events", key, read)
+
+
+def _rows(lakehouse: Lakehouse, use_case: UseCase, rows_of: EventRows, days: Sequence[date]) -> pl.DataFrame:
+    columns = {use_case.event_id: "id", rows_of.time: "time", PARTITION: "day"}
+    columns |= {rows_of.known_at: "known"} if rows_of.known_at else {}
+    filters = [(PARTITION, "in", list(days)), *rows_of.only]
+    rows = pl.DataFrame(lakehouse.to_arrow(rows_of.table, columns=list(columns), filters=filters))
+    rows = rows.rename(columns)
+    if "known" in rows.columns and rows.schema["known"].is_integer():
+        rows = rows.with_columns(pl.from_epoch("known", "us").dt.replace_time_zone("UTC"))
+    return rows
+
+
+def _compared(rows: pl.DataFrame, events: pl.DataFrame) -> dict[str, int]:
+    ids = rows.get_column("id")
+    return {
+        "lacking": events.join(rows, on="id", how="anti").height,
+        "unknown": rows.join(events, on="id", how="anti").height,
+        "twice": ids.len() - ids.n_unique(),
+    }
+
+
+def _equal(rows: pl.DataFrame, events: pl.DataFrame, days: Sequence[date]) -> Outcome:
+    counts = _compared(rows, events)
+    span = f"{days[0]} to {days[-1]}" if len(days) > 1 else str(days[0])
+    found = f"{rows.height:,}: {counts['lacking']:,} lacking, {counts['unknown']:,} unknown, {counts['twice']:,} twice"
+    return ROWS_EQUAL_EVENTS.outcome(
+        not any(counts.values()),
+        f"the {events.height:,} events of {span}",
+        f"{rows.height:,} rows, the same" if not any(counts.values()) else found,
+        rows=rows.height, events=events.height, days=len(days), **counts,
+    )  # fmt: skip
+
+
+def _no_future(rows: pl.DataFrame, as_of: datetime) -> Outcome:
+    time = pl.col("time")
+    faults = {"later": time > as_of, "on_another_day": time.dt.date() != pl.col("day")}
+    if "known" in rows.columns:
+        faults |= {"known_later": pl.col("known") > as_of, "known_before_it_happened": pl.col("known") < time}
+    counts = rows.select(fault.sum().alias(name) for name, fault in faults.items()).row(0, named=True)
+    wrong = {name: count for name, count in counts.items() if count}
+    found = ", ".join(f"{count:,} rows {name.replace('_', ' ')}" for name, count in wrong.items()) or "only such"
+    return NO_FUTURE.outcome(not wrong, f"rows of until {as_of:%Y-%m-%d %H:%M} UTC", found, rows=rows.height, **counts)
+
+
+def _without(counts: dict[str, int], name: str) -> dict[str, int]:
+    return {other: count for other, count in counts.items() if other != name}

@@ -1,0 +1,54 @@
+"""An asset reports each of its checks: with a result, or with why there was nothing to judge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.checks import results
+from assets.declare import asset
+from jobs.checks.check import Check, Outcome
+from jobs.use_cases.fraud import FRAUD
+
+FIRST, SECOND = Check("first", "The first."), Check("second", "The second.", severity="warning")
+BLOCKING = Check("blocking", "It blocks.", blocking=True)
+KEY, NEXT = dg.AssetKey(["fraud", "raw", "one"]), dg.AssetKey(["fraud", "raw", "two"])
+
+
+def run(checks: list[Check], outcomes: list[Outcome], metadata: dict[str, Any]) -> dg.ExecuteInProcessResult:
+    @asset(FRAUD, KEY, checks=checks)
+    def one() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(metadata=metadata, check_results=results(outcomes))
+
+    @asset(FRAUD, NEXT, deps=[KEY])
+    def two() -> None: ...
+
+    return dg.materialize([one, two], raise_on_error=False)
+
+
+def test_results_say_what_was_expected_and_found() -> None:
+    outcome = FIRST.outcome(False, "one row", "two", rows=2)
+    [found] = run([FIRST], [outcome], {}).get_asset_check_evaluations()
+    assert (found.passed, found.severity.name, found.description) == (False, "ERROR", "expected one row, found two")
+    assert {name: value.value for name, value in found.metadata.items()} == {
+        "expected": "one row", "found": "two", "rows": 2
+    }  # fmt: skip
+
+
+def test_a_check_without_anything_to_judge_passes_and_says_why() -> None:
+    made = run([FIRST, SECOND], [FIRST.outcome(True, "a", "a")], {"notes": "no champion yet"})
+    assert made.success
+    found = {each.check_name: each for each in made.get_asset_check_evaluations()}
+    assert found["second"].passed and found["second"].description == "not judged: no champion yet"
+
+
+def test_a_check_that_was_forgotten_is_an_error() -> None:
+    assert not run([FIRST, SECOND], [FIRST.outcome(True, "a", "a")], {}).success
+
+
+@pytest.mark.parametrize(("check", "goes_on"), [(FIRST, True), (SECOND, True), (BLOCKING, False)])
+def test_only_a_blocking_failure_holds_back_what_follows(check: Check, goes_on: bool) -> None:
+    made = run([check], [check.outcome(False, "one", "two")], {})
+    assert bool(made.asset_materializations_for_node("fraud__raw__two")) is goes_on is made.success

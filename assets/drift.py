@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -16,11 +17,17 @@ from assets.metadata import markdown_table
 from assets.pictures import monitoring
 from assets.run_context import moment
 from jobs.checks.check import Outcome
-from jobs.checks.monitoring import LATEST_DAY_MEASURED, latest_day_measured
+from jobs.checks.monitoring import (
+    LATEST_DAY_MEASURED,
+    REPORT_OF_LATEST_DAY,
+    latest_day_measured,
+    report_of_latest_day,
+)
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Problem
 from jobs.registry.bundle import Bundle
 from jobs.registry.champion_bundles import Champions
+from jobs.retraining import measurements
 from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -42,9 +49,11 @@ class DriftConfig(dg.Config):
 
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """Drift and skew; nothing for a use case without a problem."""
+    """Drift, its report on demand, and skew; nothing for a use case without a problem."""
     problem = use_case.problem
-    return [] if problem is None else [_drift(use_case, problem), _skew(use_case, problem)]
+    if problem is None:
+        return []
+    return [_drift(use_case, problem), _drift_report(use_case), _skew(use_case, problem)]
 
 
 def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
@@ -84,9 +93,9 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             severity=dg.AssetCheckSeverity.WARN,
             description="; ".join(judged.alarms) or judged.note or "nothing is over the line",
         )
-        writes_html = judged.alarms or config.html
-        html = _report_file(lakehouse, use_case, judged.report) if judged.report and writes_html else {}
-        yield dg.MaterializeResult(metadata={**judged.metadata, **html}, check_results=results(judged.coverage(as_of)))
+        draws = bool(judged.alarms) or config.html
+        shown = _report_shown(lakehouse, use_case, judged.report, draws) if judged.report else {}
+        yield dg.MaterializeResult(metadata={**judged.metadata, **shown}, check_results=results(judged.coverage(as_of)))
 
     return drift
 
@@ -185,11 +194,47 @@ def _drift_shown(drift_report: "DriftReport") -> dict[str, Any]:
     }
 
 
-def _report_file(lakehouse: Lakehouse, use_case: UseCase, drift_report: "DriftReport") -> dict[str, Any]:
+def _report_shown(lakehouse: Lakehouse, use_case: UseCase, drift_report: "DriftReport", draws: bool) -> dict[str, Any]:
+    """The way to Evidently's report of the day, and the report itself if it is drawn at once."""
     from jobs.drift import evidently_report
 
-    path = evidently_report.write(lakehouse.settings, use_case, drift_report)
+    sample = evidently_report.keep(lakehouse.settings, use_case, drift_report)
+    drawn = _file(evidently_report.draw(sample)) if draws else {}
+    return {"report_of_the_day": dg.MetadataValue.asset(Keys(use_case).drift_report), **drawn}
+
+
+def _file(path: Path) -> dict[str, Any]:
     return {"report": dg.MetadataValue.path(str(path)), "report_url": dg.MetadataValue.url(path.as_uri())}
+
+
+def _drift_report(use_case: UseCase) -> dg.AssetsDefinition:
+    keys = Keys(use_case)
+
+    # Not tagged with the use case, and so in no job: it takes seconds, which every night would pay for nobody.
+    @asset(
+        use_case,
+        keys.drift_report,
+        deps=[keys.drift],
+        tags={},
+        checks=[REPORT_OF_LATEST_DAY],
+        kinds={"evidently"},
+        description="Evidently's report of the latest day, next to the weeks before it. No night draws it: materialize "
+        "it to have the one of last night drawn, with or without an alarm. It is drawn once.",
+    )
+    def drift_report(lakehouse: dg.ResourceParam[Lakehouse]) -> dg.MaterializeResult[None]:
+        from jobs.drift import evidently_report
+
+        sample = evidently_report.latest(lakehouse.settings, use_case)
+        if sample is None:
+            return dg.MaterializeResult(metadata={"notes": "drift was measured on no day yet"})
+        path = evidently_report.draw(sample)
+        outcome = report_of_latest_day(path, measurements.recent_days(lakehouse.settings, use_case))
+        return dg.MaterializeResult(
+            metadata={"day": path.stem, **_file(path), "size_bytes": path.stat().st_size},
+            check_results=results([outcome]),
+        )
+
+    return drift_report
 
 
 def _skew(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:

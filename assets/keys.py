@@ -35,6 +35,7 @@ class Keys:
         self.performance = key("monitoring", "performance")
         self.estimate = key("monitoring", "estimate")
         self.drift = key("monitoring", "drift")
+        self.drift_report = key("monitoring", "drift_report")
         self.skew = key("monitoring", "skew")
         self.predecessor = key("monitoring", "hindsight")
         self.evidence = key("monitoring", "evidence")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +46,11 @@ EVIDENCE_OF_LATEST_DAY = Check(
     "evidence_of_latest_day", "Drift in the evidence was measured on the latest day with events."
 )
 LATEST_DAY_MEASURED = Check("latest_day_measured", "Drift was measured on the latest day that was scored.")
+REPORT_OF_LATEST_DAY = Check(
+    "report_of_latest_day", "The report is of the latest day on which drift was measured, and small enough to open."
+)
+LARGEST_REPORT = 20_000_000
+"""Bytes."""
 CHAMPION_HOLDS = Check(
     "champion_holds", "The champion is not worse than its predecessor beyond noise.", severity="warning"
 )
@@ -119,6 +125,22 @@ def latest_day_measured(scored: Sequence[date], measured: date, as_of: datetime)
     if not over:
         return LATEST_DAY_MEASURED.not_judged("no day that was scored is over")
     return LATEST_DAY_MEASURED.outcome(measured >= over[-1], f"drift of {over[-1]}", f"drift of {measured}")
+
+
+def report_of_latest_day(report: Path, measured: Sequence[date]) -> Outcome:
+    """REPORT_OF_LATEST_DAY of a drawn report.
+
+    Args:
+        measured: days that drift was measured on, in order; none where that is not known any more.
+    """
+    size, day = report.stat().st_size, report.stem
+    expected = str(measured[-1]) if measured else day
+    return REPORT_OF_LATEST_DAY.outcome(
+        day == expected and 0 < size <= LARGEST_REPORT,
+        f"the report of {expected}, of at most {LARGEST_REPORT / 1e6:.0f} MB",
+        f"that of {day}, of {size / 1e6:.1f} MB",
+        bytes=size,
+    )
 
 
 def champion_holds(comparison: PredecessorComparison) -> Outcome:

@@ -1,15 +1,20 @@
 """Evidently's HTML report of a day against the weeks before it, from a sample: for people, nothing is judged by it.
 
-Evidently takes seconds to import and to draw, so that this is for days that a person looks into.
+Evidently takes seconds to import and to draw. Each evening keeps the sample of its day, which costs hundredths of a
+second; a report is drawn from it when somebody asks for one, or on an alarm.
 """
 
 from __future__ import annotations
 
+import hashlib
 import warnings
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from jobs.drift.report import DriftReport
 from jobs.scoring.scoring_kernel import SCORE
@@ -17,25 +22,63 @@ from jobs.settings import Settings, exported
 from jobs.state_files import replace_bytes
 from jobs.use_case import UseCase
 
-ROWS, FEATURES, KEPT = 5_000, 15, 30
-"""Rows of either sample, features drawn (the time grows with both), and reports that are kept (about 5 MB each)."""
+ROWS, FEATURES = 5_000, 15
+"""Rows of either sample, and features drawn: the time grows with both. A report has about 5 MB, a sample 1 MB."""
+KEPT = timedelta(days=30)
+"""Reports and samples of days that are older than this, counted from the newest, go."""
+_MEASURED = b"measured"
+"""Name of the metadata of a sample that identify what was measured on its day."""
+_IS_NOW = "_is_now"
+"""Column of a sample: whether the row is of the day, not of the weeks before."""
 
 
 def folder(settings: Settings, use_case: UseCase) -> Path:
     return settings.home / "reports" / use_case.name
 
 
-def write(settings: Settings, use_case: UseCase, report: DriftReport) -> Path:
-    """Draw the score and the features that deviate most into `reports/{use_case}/{day}.html`; the oldest go."""
+def keep(settings: Settings, use_case: UseCase, report: DriftReport) -> Path:
+    """Write the sample of the last judged day, of the score and the features that deviate most; returns its file."""
+    path = folder(settings, use_case) / f"{report.last.day}.parquet"
+    _forget(path.parent, report.last.day - KEPT)
+    # What was measured, as rows of a sample come in any order.
+    measured = hashlib.sha256(repr((report.last, report.named)).encode()).hexdigest().encode()
+    if path.exists() and (pq.read_schema(path).metadata or {}).get(_MEASURED) == measured:
+        return path
     names = sorted(report.last.features, key=lambda name: -report.last.features[name].score)
     # Drift is measured of all features of the events, samples hold those of the model.
     ranked = dict.fromkeys([SCORE, *report.named, *names])
     names = [name for name in ranked if name in report.now.column_names][:FEATURES]
-    path = folder(settings, use_case) / f"{report.last.day}.html"
-    replace_bytes(path, _drawn(report.then, report.now, names).encode())
-    for old in sorted(path.parent.glob("*.html"))[:-KEPT]:
-        old.unlink()
+    parts = [(_part(report.then), False), (_part(report.now), True)]
+    rows = pa.concat_tables(
+        part.select(names).append_column(_IS_NOW, pa.array([is_now] * part.num_rows)) for part, is_now in parts
+    )
+    content = pa.BufferOutputStream()
+    pq.write_table(rows.replace_schema_metadata({_MEASURED: measured}), content)
+    path.with_suffix(".html").unlink(missing_ok=True)  # of another sample
+    replace_bytes(path, content.getvalue().to_pybytes())
     return path
+
+
+def latest(settings: Settings, use_case: UseCase) -> Path | None:
+    """The sample of the newest day; None if there is none."""
+    return max(folder(settings, use_case).glob("*.parquet"), default=None)
+
+
+def draw(sample: Path) -> Path:
+    """The report of a sample, beside it; drawn once."""
+    path = sample.with_suffix(".html")
+    if not path.exists():
+        rows = pq.read_table(sample)
+        then, now = rows.filter(pc.invert(rows[_IS_NOW])), rows.filter(rows[_IS_NOW])
+        replace_bytes(path, _drawn(then, now, [name for name in rows.column_names if name != _IS_NOW]).encode())
+    return path
+
+
+def _forget(reports: Path, before: date) -> None:
+    for pattern in ("*.html", "*.parquet"):
+        for old in reports.glob(pattern):
+            if old.stem < before.isoformat():
+                old.unlink()
 
 
 def _drawn(then: pa.Table, now: pa.Table, names: list[str]) -> str:
@@ -49,8 +92,7 @@ def _drawn(then: pa.Table, now: pa.Table, names: list[str]) -> str:
         names = [name for name in names if all(t[name].null_count < t.num_rows for t in (then, now))]
         columns = DataDefinition(numerical_columns=names)
         samples = [
-            Dataset.from_pandas(_part(table).select(names).to_pandas(), data_definition=columns)
-            for table in (now, then)
+            Dataset.from_pandas(table.select(names).to_pandas(), data_definition=columns) for table in (now, then)
         ]
         drawn = Report([DataDriftPreset()]).run(*samples)
     html: str = drawn.get_html_str(as_iframe=False)

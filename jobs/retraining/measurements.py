@@ -93,6 +93,15 @@ def last(settings: Settings, use_case: UseCase, as_of: datetime, versions: Mappi
     return Measurement(as_of, header["versions"], *counts, _concept(header["concept"]), header["unmeasured"])
 
 
+def recent_days(settings: Settings, use_case: UseCase) -> tuple[date, ...]:
+    """Days of the last night's measurement that are compared with the reference, in order; none without one."""
+    path = _path(settings, use_case)
+    if not path.exists():
+        return ()
+    with np.load(path, allow_pickle=False) as content:
+        return tuple(map(date.fromisoformat, json.loads(str(content["header"]))["days"].get("recent", ())))
+
+
 def _tables(versions: Mapping[str, Any]) -> dict[str, Any]:
     return {name: version for name, version in versions.items() if name != "champion"}
 

@@ -16,6 +16,7 @@ import pytest
 from deltalake import write_deltalake
 
 from assets import drift, ground_truth
+from assets.keys import Keys
 from assets.run_context import AS_OF_TAG
 from jobs import settings
 from jobs.datasets import history
@@ -279,8 +280,9 @@ def test_a_changed_unit_of_what_was_served_is_skew(world: World, tampered: Calla
 def test_a_changed_unit_of_the_world_is_drift(world: World, rewritten: Callable[[Tamper], None]) -> None:
     rewritten(lambda events: events.with_columns(AMOUNT.alias("tx_amount")))
     reports = evidently_report.folder(world.lakehouse.settings, FRAUD)
-    for n in range(evidently_report.KEPT):
-        replace_bytes(reports / f"2025-01-{n + 1:02}.html", b"an old one")
+    kept, old = LAST - evidently_report.KEPT, LAST - evidently_report.KEPT - DAY
+    for day in (kept, old):
+        replace_bytes(reports / f"{day}.html", b"an earlier one")
     shown = world.materialized("drift")
     evidence, _ = nightly_evidence.evidence(
         world.lakehouse, FRAUD, One(world.lakehouse.settings, (7, world.champion)), AS_OF
@@ -291,7 +293,26 @@ def test_a_changed_unit_of_the_world_is_drift(world: World, rewritten: Callable[
     assert "tx_amount" in shown.metadata["drift"]["named"]
     written = Path(shown.metadata["drift"]["report"])
     assert written == reports / f"{LAST}.html" and "tx_amount" in written.read_text()
-    assert len(list(reports.iterdir())) == evidently_report.KEPT and not (reports / "2025-01-01.html").exists()
+    assert {path.name for path in reports.iterdir()} == {f"{kept}.html", f"{LAST}.html", f"{LAST}.parquet"}
+
+
+def test_a_day_without_an_alarm_has_a_report_on_demand(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = world.materialized("drift").metadata["drift"]
+    assert "report" not in before and before["report_of_the_day"] == Keys(FRAUD).drift_report
+    shown = world.materialized("drift_report")
+    written = Path(shown.metadata["drift_report"]["report"])
+    assert written.stem == str(LAST) and shown.checks["report_of_latest_day"].passed
+    text = written.read_text()
+    assert "tx_amount" in text and 'src="http' not in text and len(text) < 10e6
+    monkeypatch.setattr(evidently_report, "_drawn", None)  # it is not drawn twice
+    world.materialized("drift")
+    assert world.materialized("drift_report").metadata["drift_report"]["report"] == str(written)
+    newer = written.with_name(f"{LAST + DAY}.parquet")
+    newer.write_bytes(written.with_suffix(".parquet").read_bytes())
+    newer.with_suffix(".html").write_text("of a day that was never measured")
+    assert not world.materialized("drift_report").checks["report_of_latest_day"].passed
+    for path in (newer, newer.with_suffix(".html")):
+        path.unlink()
 
 
 def test_a_stale_feature_is_named(world: World, tampered: Callable[[Tamper], None]) -> None:

@@ -93,18 +93,23 @@ class EngineProcess:
         return psutil.Process(self.pid) if abs(start_of(self.pid) - self.started) < 0.01 else None
 
 
-def running(settings: Settings) -> EngineProcess | None:
-    """The engine of the home, if it runs."""
+def recorded(settings: Settings) -> EngineProcess | None:
+    """The process that the state file of the home names, running or not."""
     state_file = _state_file(settings)
     try:
         state = json.loads(state_file.read_text())
-        found = EngineProcess(
+        return EngineProcess(
             int(state["pid"]), float(state["started"]), int(state["port"]), str(uuid.UUID(state["session_id"])),
             state_file.with_name("server.log"),
         )  # fmt: skip
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    return found if found.condition() != "gone" and found.listens() else None
+
+
+def running(settings: Settings) -> EngineProcess | None:
+    """The engine of the home, if it runs."""
+    found = recorded(settings)
+    return found if found and found.condition() != "gone" and found.listens() else None
 
 
 def started(settings: Settings) -> EngineProcess:

@@ -40,7 +40,7 @@ def describe(
     Pictures, samples and what is in `more` go to the last one only: a run over 180 days leaves 180 events per asset,
     and what is large must not be in all of them. A step of several assets says which by `key`.
     """
-    delta = lakehouse.delta(table)
+    delta = lakehouse.snapshot(table)
     files = pa.table(delta.get_add_actions(flatten=True))
     span = run_context.days(context) if context.assets_def.partitions_def else None
     last = span[1].isoformat() if span else None
@@ -51,7 +51,7 @@ def describe(
 
 def counts(lakehouse: Lakehouse, table: str) -> dict[str, Any]:
     """The table's version and rows alone."""
-    delta = lakehouse.delta(table)
+    delta = lakehouse.snapshot(table)
     return _counts(delta.version(), pa.table(delta.get_add_actions(flatten=True)))
 
 

@@ -65,7 +65,7 @@ def _days(lakehouse: Lakehouse, table: str, origin: str | None = None) -> frozen
     """Daily partitions that hold rows (of this `origin`, as far as file statistics tell)."""
     if not lakehouse.exists(table):
         return frozenset()
-    actions = pa.table(lakehouse.delta(table).get_add_actions(flatten=True))
+    actions = pa.table(lakehouse.snapshot(table).get_add_actions(flatten=True))
     may_hold_rows = pc.fill_null(pc.greater(actions["num_records"], 0), True)
     if origin is not None and "min.origin" in actions.column_names:
         between = pc.and_(pc.less_equal(actions["min.origin"], origin), pc.greater_equal(actions["max.origin"], origin))

@@ -103,7 +103,7 @@ def _add_table(writer: Writer, lakehouse: Lakehouse, table: str, version: int) -
     entries = [entry for entry in sorted((folder / "_delta_log").iterdir()) if entry.is_file()]
     log = [entry for entry in entries if entry.name[:20].isdigit() and int(entry.name[:20]) <= version]
     versions = {version, *(kept for kept in pinned(lakehouse.settings, table) if kept <= version)}
-    needed = {name for each in versions for name in _live(lakehouse.delta(table, each))}
+    needed = {name for each in versions for name in _live(lakehouse.snapshot(table, each))}
     try:
         for entry in log:
             writer.add(_member(table, f"_delta_log/{entry.name}"), entry)

@@ -108,7 +108,7 @@ def _history_days(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, until
     name = history.table(use_case)
     if not lakehouse.exists(name) or not set(bundle.manifest.names) <= set(lakehouse.schema(name).names):
         return {}
-    files: Any = pl.DataFrame(pa.table(lakehouse.delta(name).get_add_actions(flatten=True)))
+    files: Any = pl.DataFrame(pa.table(lakehouse.snapshot(name).get_add_actions(flatten=True)))
     days = files.group_by(pl.col(f"partition.{PARTITION}").alias("day")).agg(pl.col("num_records").sum().alias("rows"))
     days = days.filter((pl.col("day") < until) & (pl.col("rows") > 0)).sort("day")
     return dict(zip(days["day"].to_list(), days["rows"].to_list(), strict=True))

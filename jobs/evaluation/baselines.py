@@ -95,7 +95,7 @@ def training_rows(
 
 def _days_back(lakehouse: Lakehouse, use_case: UseCase, version: int, end: datetime) -> Iterator[tuple[date, int]]:
     """Daily partitions until `end` with their rows, newest first."""
-    actions = pa.table(lakehouse.delta(use_case.training_set, version).get_add_actions(flatten=True))
+    actions = pa.table(lakehouse.snapshot(use_case.training_set, version).get_add_actions(flatten=True))
     rows: dict[date, int] = {}
     for action in actions.select([f"partition.{PARTITION}", "num_records"]).to_pylist():
         day, count = action.values()

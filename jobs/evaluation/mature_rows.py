@@ -29,7 +29,7 @@ def latest(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, rows: int) 
 
 def _first_day(lakehouse: Lakehouse, table: str, last: date, rows: int) -> date | None:
     """The day to read from: one more than enough, because the last one may be cut."""
-    files: Any = pl.DataFrame(pa.table(lakehouse.delta(table).get_add_actions(flatten=True)))
+    files: Any = pl.DataFrame(pa.table(lakehouse.snapshot(table).get_add_actions(flatten=True)))
     days = files.group_by(pl.col(f"partition.{PARTITION}").alias("day")).agg(pl.col("num_records").sum().alias("rows"))
     days = days.filter(pl.col("day") <= last).sort("day", descending=True)
     if days.is_empty():

@@ -72,12 +72,12 @@ class Table:
 
 def table_id(lakehouse: Lakehouse, table: str) -> str:
     """What tells a table from one that was there before, or is elsewhere, under the same name; empty if none is."""
-    return str(lakehouse.delta(table).metadata().id) if lakehouse.exists(table) else ""
+    return str(lakehouse.snapshot(table).metadata().id) if lakehouse.exists(table) else ""
 
 
 def rows_per_day(lakehouse: Lakehouse, table: str) -> dict[date, int]:
     """Rows of each event date, counted from the log of a table that has daily partitions."""
-    files, day = pl.DataFrame(lakehouse.delta(table).get_add_actions(flatten=True)), f"partition.{EVENT_DATE}"
+    files, day = pl.DataFrame(lakehouse.snapshot(table).get_add_actions(flatten=True)), f"partition.{EVENT_DATE}"
     if day in files.columns:
         counts = files.group_by(pl.col(day).alias(EVENT_DATE)).agg(pl.col("num_records").sum())
     else:

@@ -19,6 +19,7 @@ from jobs.errors import EvergreenError
 from jobs.lakehouse import arrow_writer, engine, file_statistics, table_log
 from jobs.lakehouse.commit_state import keeping, user_metadata
 from jobs.lakehouse.data_files import DataFiles, data_files, local_dataset, scan
+from jobs.lakehouse.open_tables import OpenTables
 from jobs.lakehouse.session_catalog import register, register_table
 from jobs.lakehouse.write_proof import WritableRows, WriteMismatch, check_schema, rows_of_commit
 from jobs.settings import Settings
@@ -60,9 +61,11 @@ class Lakehouse:
     last_read: dict[str, tuple[Any, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
     """Name -> key and value of what was read last under it, for later steps of the same run (`read_once`)."""
     _client: engine.Client = field(init=False, repr=False, compare=False)
+    _open: OpenTables = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._client = engine.Client(self.settings, self._prepare)
+        self._open = OpenTables(lambda path, version: self.delta(".".join(path.split("/")[-2:]), version))
 
     def _prepare(self, spark: "SparkSession") -> None:
         register(spark, self.warehouse, embedded=self.settings.spark_remote is None)
@@ -96,7 +99,7 @@ class Lakehouse:
         return f"{self.warehouse.rstrip('/')}/{schema}/{name}"
 
     def delta(self, table: str, version: int | None = None) -> DeltaTable:
-        """The delta-rs view of a table: history, versions and Arrow reads without an engine."""
+        """The delta-rs view of a table, opened for the caller: what changes a table starts from this."""
         path = self.path(table)
         try:
             return DeltaTable(path, version=version)
@@ -113,6 +116,10 @@ class Lakehouse:
                 f"`evergreen repair table {table}`, or restore it from a backup"
             ) from error
 
+    def snapshot(self, table: str, version: int | None = None) -> DeltaTable:
+        """The same for reading alone: history, versions and Arrow reads without an engine; it may have been read."""
+        return self._open.get(self.path(table), version)
+
     def exists(self, table: str) -> bool:
         return self.version(table) is not None
 
@@ -123,9 +130,9 @@ class Lakehouse:
 
     def _opened(self, table: str) -> DeltaTable | None:
         try:
-            return self.delta(table)
+            return self.snapshot(table)
         except (DeltaError, TableDamaged):  # no such table, one that was never finished, or a damaged one
-            return self.delta(table) if table_log.exists(self.path(table)) else None
+            return self.snapshot(table) if table_log.exists(self.path(table)) else None
 
     def versions(self, tables: Sequence[str]) -> dict[str, int | None]:
         return {table: self.version(table) for table in tables}
@@ -138,11 +145,11 @@ class Lakehouse:
 
     def data_files(self, table: str, version: int | None = None) -> DataFiles | None:
         """A table's rows for a kernel that reads them itself; None where the engine's workers may not see the files."""
-        return None if self.settings.spark_remote else data_files(self.delta(table, version))
+        return None if self.settings.spark_remote else data_files(self.snapshot(table, version))
 
     def scan(self, table: str, version: int | None = None) -> "pl.LazyFrame | None":
         """A table's rows for a kernel in this process; None where only the engine can read them."""
-        return None if self.settings.spark_remote else scan(self.delta(table, version))
+        return None if self.settings.spark_remote else scan(self.snapshot(table, version))
 
     def to_arrow(
         self,
@@ -154,7 +161,7 @@ class Lakehouse:
         """Read a table, or the part that `filters` (DNF, as in pyarrow) keeps, without an engine."""
         from pyarrow.parquet import filters_to_expression
 
-        delta = self.delta(table, version)
+        delta = self.snapshot(table, version)
         kept = None if filters is None else filters_to_expression(filters)
         rows = local_dataset(delta) or delta.to_pyarrow_dataset()
         return rows.to_table(columns=None if columns is None else list(columns), filter=kept)
@@ -167,7 +174,7 @@ class Lakehouse:
         return dataset.dataset(f"{folder}/{unquote(file)}", format="parquet", filesystem=store).head(rows)
 
     def schema(self, table: str, version: int | None = None) -> pa.Schema:
-        return table_log.schema(self.delta(table, version))
+        return table_log.schema(self.snapshot(table, version))
 
     def write(
         self,
@@ -199,7 +206,7 @@ class Lakehouse:
             rows_in = spark.createDataFrame(rows_in)
         where, by = (None, partition_by) if existing is None else (replace_where, ())
         if isinstance(rows_in, pa.RecordBatchReader):
-            target = self.path(table) if existing is None else existing
+            target = self.path(table) if existing is None else self.delta(table)
             arrow_writer.save(target, rows_in, mode, where, by, keeping(state or {}))
         else:
             new = {} if existing is not None else file_statistics.properties(schema, partition_by)
@@ -232,7 +239,7 @@ class Lakehouse:
     def _arrived(self, table: str, version: int, where: str | None) -> int:
         if where is not None:  # the commit's own count would include kept rows of files it had to rewrite
             return self.read(table, version).where(where).count()
-        return rows_of_commit(self.delta(table))
+        return rows_of_commit(self.snapshot(table))
 
     def reshape(
         self,
@@ -272,14 +279,14 @@ class Lakehouse:
 
     def row_count(self, table: str, version: int | None = None) -> int:
         """Rows of a table, by its log."""
-        actions = pa.table(self.delta(table, version).get_add_actions(flatten=True))
+        actions = pa.table(self.snapshot(table, version).get_add_actions(flatten=True))
         return sum(rows or 0 for rows in actions["num_records"].to_pylist())
 
     def maxima(self, table: str, columns: Sequence[str], version: int | None = None) -> list[Any]:
         """The greatest value of each column (None if there is none), from file statistics where every file has them."""
         import pyarrow.compute as pc
 
-        actions = pa.table(self.delta(table, version).get_add_actions(flatten=True))
+        actions = pa.table(self.snapshot(table, version).get_add_actions(flatten=True))
         filled = actions.filter(pc.fill_null(pc.greater(actions["num_records"], 0), True))
         statistics = [f"max.{name}" for name in columns]
         if all(name in filled.column_names and not filled[name].null_count for name in statistics):
@@ -298,7 +305,7 @@ class Lakehouse:
 
     def files(self, table: str, version: int | None = None) -> dict[str, date | None]:
         """Data files of a table, and the daily partition of each; None without one."""
-        actions = pa.table(self.delta(table, version).get_add_actions(flatten=True))
+        actions = pa.table(self.snapshot(table, version).get_add_actions(flatten=True))
         paths = actions["path"].to_pylist()
         name = f"partition.{PARTITION}"
         days = actions[name].to_pylist() if name in actions.column_names else [None] * len(paths)

@@ -67,7 +67,7 @@ def _rows(
     lakehouse: Lakehouse, log: str, version: int | None, columns: Sequence[str], day: date
 ) -> Iterator[pa.RecordBatch]:
     nightly = (pc.field(PARTITION) == pa.scalar(day)) & (pc.field("origin") == NIGHTLY)
-    dataset = lakehouse.delta(log, version).to_pyarrow_dataset()
+    dataset = lakehouse.snapshot(log, version).to_pyarrow_dataset()
     # Read no further ahead than the database writes.
     scan = dataset.scanner(
         columns=list(columns), filter=nightly, batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1

@@ -27,6 +27,8 @@ SCRATCH = "_merge"
 LOAD = "loaded_in"
 """The column of the number of the load that a row came or changed with."""
 RESULTS = ("LogModelResult", "LogTestResult")
+NO_RESULTS = "--no-write-json"
+"""dbt's manifest and results as files, which nobody reads: they take a fifth of its time on a day's rows."""
 PARSED = ("*.sql", "*.yml", "*.yaml", "*.csv", "*.md")
 
 
@@ -71,7 +73,7 @@ def build(
     done, variables = Build(), ["--vars", json.dumps({"tested": dict(tested or {})})]
     with session(lakehouse, use_case), log_closed():
         result = dbtRunner(manifest=nodes, callbacks=[done.listen]).invoke(
-            ["build", *selection, *variables, *options(lakehouse.settings, target(lakehouse.settings))]
+            ["build", NO_RESULTS, *selection, *variables, *options(lakehouse.settings, target(lakehouse.settings))]
         )
     if not result.success:
         lakehouse.require_engine()
@@ -161,7 +163,7 @@ def relation(node: Mapping[str, Any]) -> str:
 
 
 def target(settings: Settings) -> Path:
-    """Where dbt leaves compiled SQL, results and its log."""
+    """Where dbt leaves compiled SQL and its log."""
     return settings.home / "dbt" / "target"
 
 

@@ -34,7 +34,7 @@ def run(
     moment = as_of.replace(tzinfo=UTC) if as_of else None
     # A run imports and keeps a million objects and leaves little garbage: looking for it again and again, and once
     # more at the end, takes seconds.
-    gc.set_threshold(500_000, 20, 100)
+    gc.set_threshold(2_000_000, 20, 100)
     status = run_command.run(
         settings.load(), use_case_named(name), chosen_files(files), columns, moment, full,
         show=not as_json, as_json=as_json,

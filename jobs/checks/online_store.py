@@ -53,7 +53,7 @@ def _latest(
 ) -> list[dict[str, Any]] | None:
     """The latest row of some entities of the newest day; None if that is later than `as_of`."""
     table = use_case.window_table(windows)
-    files = pl.DataFrame(pa.table(lakehouse.delta(table).get_add_actions(flatten=True)))
+    files = pl.DataFrame(pa.table(lakehouse.snapshot(table).get_add_actions(flatten=True)))
     day = files.filter(pl.col("num_records") > 0)[f"partition.{PARTITION}"].max()
     if day is None:
         return []

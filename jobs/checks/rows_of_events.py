@@ -53,7 +53,7 @@ def recent(lakehouse: Lakehouse, table: str, days: Sequence[date] = (), as_of: d
     if not wanted and as_of is not None:
         last = (as_of - timedelta(microseconds=1)).date()
         wanted = {last - timedelta(days=n) for n in range(RECENT_DAYS)}
-    files = pl.DataFrame(pa.table(lakehouse.delta(table).get_add_actions(flatten=True)))
+    files = pl.DataFrame(pa.table(lakehouse.snapshot(table).get_add_actions(flatten=True)))
     rows = files.group_by(f"partition.{PARTITION}").agg(pl.col("num_records").sum()).sort(f"partition.{PARTITION}")
     chosen: list[date] = []
     total = 0

@@ -77,7 +77,7 @@ def _features(use_case: UseCase, state: Mapping[str, Any]) -> list[str]:
 
 def _days(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> tuple[list[date], list[date]]:
     """A sample of the days whose labels are mature, evenly over the window, and the latest of the others."""
-    files = pl.DataFrame(pa.table(lakehouse.delta(use_case.training_set).get_add_actions(flatten=True)))
+    files = pl.DataFrame(pa.table(lakehouse.snapshot(use_case.training_set).get_add_actions(flatten=True)))
     if f"partition.{PARTITION}" not in files.columns:
         return [], []
     by_day = files.group_by(pl.col(f"partition.{PARTITION}").alias("day")).agg(rows=pl.col("num_records").sum())

@@ -215,7 +215,15 @@ class Lakehouse:
         after = self._written_version(table, is_new=existing is None)
         if rows is not None:
             self._check_rows(table, (before, after), rows, where)
-        return after
+        return self._with_state(table, state) if after == before and state else after
+
+    def _with_state(self, table: str, state: Mapping[str, Any]) -> int:
+        """Commit what rows rest on where the engine made no commit, as no row goes and none comes."""
+        delta = self.delta(table)
+        if user_metadata(self.state(table)) != user_metadata(state):
+            empty = table_log.schema(delta).empty_table()
+            write_deltalake(delta, empty, mode="append", commit_properties=keeping(state))
+        return int(delta.version())
 
     def _written_version(self, table: str, is_new: bool) -> int:
         after = self.version(table)

@@ -107,6 +107,19 @@ def test_state_belongs_to_the_commit(lakehouse: Lakehouse) -> None:
     assert lakehouse.state("demo.rows", 0) == {"loaded": 1}
 
 
+def test_a_write_without_rows_commits_its_state_once(lakehouse: Lakehouse) -> None:
+    lakehouse.write("demo.rows", ROWS, mode="append", schema=ROWS.schema, state={"of": 1})
+    none = lakehouse.read("demo.rows").where("id = 9")
+    for state, versions in (({"of": 2}, [1, 1]), ({"of": [3, {"x": None}]}, [2, 2])):
+        for version in versions:
+            assert version == lakehouse.write(
+                "demo.rows", none, mode="overwrite", schema=ROWS.schema, replace_where="id = 9", rows=0,
+                state=state,
+            )  # fmt: skip
+            assert lakehouse.state("demo.rows") == state
+    assert read(lakehouse, "demo.rows").to_pydict() == ROWS.to_pydict()
+
+
 def test_concurrent_writers_under_the_lock_lose_nothing(lakehouse: Lakehouse) -> None:
     def append(_: int) -> None:
         with lakehouse.lock("demo.rows"):

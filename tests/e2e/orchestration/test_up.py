@@ -59,7 +59,7 @@ def test_it_serves_until_it_is_told_to_end(up: tuple[subprocess.Popen[str], int,
         refused = CliRunner().invoke(main, [command, "--port", str(free_port())])
         assert refused.exit_code == 1 and f"of this home, found process {process.pid}; stop it first" in refused.output
     started = psutil.Process(process.pid).children(recursive=True)
-    assert {"code", "webserver", "daemon", "mlflow"} == {log.stem for log in (home / "logs").glob("*.log")}
+    assert {"code", "webserver", "daemon", "docs", "mlflow"} == {log.stem for log in (home / "logs").glob("*.log")}
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 0
     assert process.stdout is not None and process.stdout.read() == "Evergreen is down.\n"

@@ -34,6 +34,8 @@ LAUNCH = """mutation ($executionParams: ExecutionParams!) { launchPipelineExecut
 BACKFILL = """mutation ($backfillParams: LaunchBackfillParams!) {
     launchPartitionBackfill(backfillParams: $backfillParams) {
         __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+CHECKS = """query ($assetKeys: [AssetKeyInput!]) { assetNodes(assetKeys: $assetKeys) {
+    assetChecksOrError { ... on AssetChecks { checks { name assetKey { path } } } } } }"""
 TRAINING_SET, TRANSACTIONS = ["fraud", "features", "training_set"], ["fraud", "raw", "transactions"]
 
 
@@ -65,8 +67,15 @@ def workspace(settings: Settings) -> Iterator[WorkspaceProcessContext]:
 
 
 def _materialize(workspace: WorkspaceProcessContext, *assets: list[str]) -> str:
+    """Launch a run as the page of assets does, which selects their checks too."""
     selector = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__", "pipelineName": "__ASSET_JOB"}
-    chosen = {"assetSelection": [{"path": path} for path in assets], "assetCheckSelection": []}
+    keys = [{"path": path} for path in assets]
+    nodes = execute_dagster_graphql(workspace.create_request_context(), CHECKS, {"assetKeys": keys}).data["assetNodes"]
+    checks = [check for node in nodes for check in node["assetChecksOrError"]["checks"]]
+    chosen = {
+        "assetSelection": keys,
+        "assetCheckSelection": [{"assetKey": check["assetKey"], "name": check["name"]} for check in checks],
+    }
     variables = {"executionParams": {"mode": "default", "runConfigData": "{}", "selector": {**selector, **chosen}}}
     answer = execute_dagster_graphql(workspace.create_request_context(), LAUNCH, variables)
     launched = answer.data["launchPipelineExecution"]

@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from jobs import settings
+from jobs.checks import raw_loads
 from jobs.ingest import contracts
 from jobs.lakehouse import engine
 from jobs.loopback import free_port
@@ -115,7 +116,7 @@ def test_a_raw_table_shows_its_contract_as_passed_checks(page: Page) -> None:
     page.goto("/assets/fraud/raw/transactions?view=checks")
     for check in ("schema", "uniqueness", "references", "not_in_the_future"):
         expect(_seen(page, check).first).to_be_visible()
-    expect(_seen(page, "Succeeded")).to_have_count(len(contracts.CHECKS))
+    expect(_seen(page, "Succeeded")).to_have_count(len(contracts.CHECKS) + len(raw_loads.CHECKS))
 
 
 def test_a_mart_says_where_each_column_comes_from(page: Page) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 Number = int | float | str
 
 
@@ -23,8 +25,9 @@ class Check:
     """Whether a failure holds back everything downstream: only where something wrong would be served otherwise."""
 
     def outcome(self, passed: bool, expected: str, found: str, **numbers: Number) -> Outcome:
-        """The outcome of a look at what was made."""
-        return Outcome(self, passed, expected, found, numbers)
+        """The outcome of a look at what was made; what numpy computed becomes Python's own, as Dagster takes no other."""
+        own = {name: value.item() if isinstance(value, np.generic) else value for name, value in numbers.items()}
+        return Outcome(self, bool(passed), expected, found, own)
 
     def not_judged(self, why: str) -> Outcome:
         """The outcome where there is nothing to look at."""

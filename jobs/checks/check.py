@@ -25,7 +25,7 @@ class Check:
     """Whether a failure holds back everything downstream: only where something wrong would be served otherwise."""
 
     def outcome(self, passed: bool, expected: str, found: str, **numbers: Number) -> Outcome:
-        """The outcome of a look at what was made; what numpy computed becomes Python's own, as Dagster takes no other."""
+        """The outcome of a look at what was made, in Python's own types: Dagster takes none of numpy's."""
         own = {name: value.item() if isinstance(value, np.generic) else value for name, value in numbers.items()}
         return Outcome(self, bool(passed), expected, found, own)
 

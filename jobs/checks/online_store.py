@@ -79,8 +79,9 @@ def _different(store: FeatureStore, windows: WindowFeatures, rows: Sequence[Mapp
     names, view = list(windows.names), store.get_feature_view(windows.name)
     with quiet():
         # Not `get_online_features`: what it gives depends on the clock, by the view's ttl.
+        # The names are a list of its own, to which the store for Redis appends.
         online = store._get_provider().online_store.online_read(
-            store.config, view, [key(row[windows.entity]) for row in rows], names
+            store.config, view, [key(row[windows.entity]) for row in rows], list(names)
         )
     return sum(not _same(names, row, values) for row, (_, values) in zip(rows, online, strict=True))
 

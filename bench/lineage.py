@@ -30,7 +30,7 @@ from jobs.lakehouse import dbt_models as transforms
 store._import_feast()
 import jobs.feature_store.offline_store, jobs.feature_store.online_store
 found = settings.load()
-options = transforms._options(found, transforms.target(found))
+options = transforms.options(found, transforms.target(found))
 assert dbt.cli.main.dbtRunner().invoke(["ls", "--select", "nothing_at_all", *options]).success
 """
 RESULT = REPORTS / "lineage.json"

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-import pyarrow as pa
 
 from jobs.checks.check import Check, Outcome
 from jobs.feature_store.store import open_store, quiet
+from jobs.ingest.raw_table import rows_per_day
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures
@@ -53,8 +53,7 @@ def _latest(
 ) -> list[dict[str, Any]] | None:
     """The latest row of some entities of the newest day; None if that is later than `as_of`."""
     table = use_case.window_table(windows)
-    files = pl.DataFrame(pa.table(lakehouse.snapshot(table).get_add_actions(flatten=True)))
-    day = files.filter(pl.col("num_records") > 0)[f"partition.{PARTITION}"].max()
+    day = max((day for day, rows in rows_per_day(lakehouse, table).items() if rows), default=None)
     if day is None:
         return []
     rows = pl.DataFrame(lakehouse.to_arrow(table, filters=[(PARTITION, "=", day)]))

@@ -11,9 +11,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 
 from jobs.checks.check import Check, Outcome
+from jobs.ingest.raw_table import rows_per_day
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.use_case import UseCase
 
@@ -53,12 +53,12 @@ def recent(lakehouse: Lakehouse, table: str, days: Sequence[date] = (), as_of: d
     if not wanted and as_of is not None:
         last = (as_of - timedelta(microseconds=1)).date()
         wanted = {last - timedelta(days=n) for n in range(RECENT_DAYS)}
-    files = pl.DataFrame(pa.table(lakehouse.snapshot(table).get_add_actions(flatten=True)))
-    rows = files.group_by(f"partition.{PARTITION}").agg(pl.col("num_records").sum()).sort(f"partition.{PARTITION}")
     chosen: list[date] = []
     total = 0
-    for day, count in reversed([(day, count or 0) for day, count in rows.rows() if day in wanted]):
-        total += count
+    for day, count in reversed(rows_per_day(lakehouse, table).items()):
+        if day not in wanted:
+            continue
+        total += count or 0
         if chosen and (total > MOST_ROWS or len(chosen) == RECENT_DAYS):
             break
         chosen.append(day)

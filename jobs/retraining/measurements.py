@@ -95,11 +95,9 @@ def last(settings: Settings, use_case: UseCase, as_of: datetime, versions: Mappi
 
 def recent_days(settings: Settings, use_case: UseCase) -> tuple[date, ...]:
     """Days of the last night's measurement that are compared with the reference, in order; none without one."""
-    path = _path(settings, use_case)
-    if not path.exists():
-        return ()
-    with np.load(path, allow_pickle=False) as content:
-        return tuple(map(date.fromisoformat, json.loads(str(content["header"]))["days"].get("recent", ())))
+    content = read_arrays(_path(settings, use_case)) or {}
+    header = json.loads(str(content["header"])) if "header" in content else {"days": {}}
+    return tuple(map(date.fromisoformat, header["days"].get("recent", ())))
 
 
 def _tables(versions: Mapping[str, Any]) -> dict[str, Any]:

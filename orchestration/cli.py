@@ -70,10 +70,11 @@ COMMANDS: tuple[click.Command, ...] = (
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="evergreen-ml")
 def main() -> None:
-    """Evergreen: continuous training, from raw Delta tables to point-in-time features.
+    """Evergreen keeps models fresh: from files to features, models, predictions, and the decision to train again.
 
-    State lives under EVERGREEN_HOME (default .evergreen); deleting it is a clean start. Tables go through the
-    embedded engine unless SPARK_REMOTE names a Spark Connect server.
+    `run` builds everything, `status` says how things are, `ui` shows it in the browser. State lives under
+    EVERGREEN_HOME (default .evergreen); deleting it is a clean start. Tables go through the embedded engine unless
+    SPARK_REMOTE names a Spark Connect server.
     """
     own = settings.load()
     home_version.upgrade(own)

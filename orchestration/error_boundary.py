@@ -24,6 +24,8 @@ REFUSED, USAGE, BUG, INTERRUPTED = 1, 2, 70, 130
 """Exit statuses: something that a person can mend, a wrong argument, a bug, Ctrl-C."""
 A_MEGABYTE = 1_000_000
 DEBUG = "orchestration.debug"
+LONG = 1_000
+"""More characters than any first sentence has."""
 
 
 class Commands(click.Group):
@@ -33,6 +35,12 @@ class Commands(click.Group):
         """Run a command and exit with its status."""
         _print_anything()
         return super().main(*arguments, **options)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their whole first sentences, which Click cuts to one line."""
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(LONG)) for name, each in found.items() if each])
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command of this context."""

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from assets.declare import TRACEBACK, readable
 from jobs.errors import Invalid
 from jobs.secret import Url
+from orchestration.cli import main
 from orchestration.error_boundary import Commands, add_debug
 
 CANARY = "c4n4ry"
@@ -30,6 +31,14 @@ def ended(tmp_path: Path, error: BaseException, *options: str) -> Result:
     group = Commands(commands={"work": work})
     add_debug(group)
     return CliRunner(env={"EVERGREEN_HOME": str(tmp_path / "home")}).invoke(group, ["work", *options])
+
+
+def test_help_lists_each_command_with_its_whole_first_sentence() -> None:
+    shown = " ".join(CliRunner().invoke(main, ["--help"]).output.split())
+    for name, command in main.commands.items():
+        first = " ".join(command.get_short_help_str(1_000).split())
+        assert f"{name} {first}" in shown
+    assert "..." not in shown.partition("Commands:")[2]
 
 
 def test_what_a_person_can_mend_is_one_line_and_status_1(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ _DAYS = (
 )  # fmt: skip
 _HOURS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "%H%M%S")
 _UNLIKELY_BEFORE, _UNLIKELY_AFTER = 1990, 2100
+_LOOKED_AT = 1000
+"""Different values, at most, by which advice is given."""
 
 
 def ambiguous_numbers(
@@ -91,9 +93,10 @@ def epoch_advice(source: Source, column: Column, values: pl.Series) -> str:
 
 def advice(source: Source, column: Column, values: pl.Series) -> str:
     """What a columns file could say about values in text that are none of the column's kind; empty if nothing."""
-    text = values.cast(pl.String).str.strip_chars().drop_nulls().unique(maintain_order=True).head(1000)
+    text = values.cast(pl.String).str.strip_chars().drop_nulls().unique(maintain_order=True)
     if text.is_empty():
         return ""
+    text = text.gather_every(-(-len(text) // _LOOKED_AT))  # of all rows: those of one week hold no 13th of a month
     name = column.name
     if column.kind == "timestamp":
         choices = _choices(source, name, text) or _choices(source, name, text.head(1))
@@ -122,14 +125,24 @@ def _units(source: Source, column: str, values: pl.Series) -> list[str]:
 
 
 def _formats(source: Source, column: str, text: pl.Series) -> list[str]:
-    choices: dict[str, str] = {}
+    choices: dict[str, tuple[str, pl.Series]] = {}
     for form in (day + hours for day in _DAYS for hours in _HOURS):
         times = in_format(text, form).drop_nulls()
         plausible = times.dt.year().is_between(_UNLIKELY_BEFORE, _UNLIKELY_AFTER).all()
         if len(times) == len(text) and plausible:
-            said = f"{_declared(source, column, format=form)} (the first is then {times[0]:%Y-%m-%d %H:%M:%S})"
-            choices.setdefault(f"{times.to_list()}", said)
-    return list(choices.values())
+            choices.setdefault(f"{times.to_list()}", (form, times))
+    place = _first_that_differs([times for _, times in choices.values()])
+    which = f"{text[place]!r}" if place else "the first"
+    return [
+        f"{_declared(source, column, format=form)} ({which} is then {times[place]:%Y-%m-%d %H:%M:%S})"
+        for form, times in choices.values()
+    ]
+
+
+def _first_that_differs(readings: Sequence[pl.Series]) -> int:
+    """Place of the first value that is another one in each reading; the first place if there is none."""
+    places = range(len(readings[0]) if readings else 0)
+    return next((n for n in places if len({times[n] for times in readings}) == len(readings)), 0)
 
 
 def _declared(source: Source, column: str, **said: str) -> str:

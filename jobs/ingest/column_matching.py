@@ -3,7 +3,9 @@
 Names are matched here and nothing is read; types: see `jobs.ingest.inspection`.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 from jobs.ingest.readers import KNOWN_AT, DataFile
 from jobs.use_case import Column, Source
@@ -50,5 +52,16 @@ def _problem(source: Source, column: str, expected_name: str, file: DataFile, al
     own_file = f", or give a file of {source.name} (`--{source.input} FILE`)" if source.carried_by else ""
     return (
         f"{file.path}: {source.name}.{column}: expected one column {expected_name}, found {candidates}; rename it in "
-        f"the file, or name it in a columns file (`--columns`){own_file}"
+        f"the file, or name it in a columns file (`--columns`): {_advice(source, column, expected_name, file)}{own_file}"
     )
+
+
+def _advice(source: Source, column: str, expected_name: str, file: DataFile) -> str:
+    """What to write into a columns file: the name in the file that no column of the table has, if there is only one or
+    one that is spelled alike."""
+    taken = {each.file_name.casefold() for each in source.columns}
+    free = [name for name in file.columns if name.casefold() not in taken]
+    close = get_close_matches(expected_name.casefold(), [name.casefold() for name in free], 1)
+    likely = free if len(free) == 1 else [name for name in free if name.casefold() in close]
+    name = json.dumps(likely[0], ensure_ascii=False) if len(likely) == 1 else "NAME IN THE FILE"
+    return f"`{source.name}: {{{column}: {name}}}`"

@@ -117,11 +117,11 @@ def no_valid_rows(source: Source, batch: Batch, reasons: Mapping[str, int], tabl
     if batch.frame.is_empty():
         paths = ", ".join(map(str, batch.files))
         return InputError(f"{paths}: expected rows of {source.name}, found none; deliver the file again")
-    why = "; ".join(f"{reason} ({n} rows)" for reason, n in list(reasons.items())[:5])
+    why = "; ".join(f"{reason} ({n:,} rows)" for reason, n in list(reasons.items())[:5])
     where = f" The rows are in {table}." if table else ""
     return InputError(
         f"{', '.join(map(str, batch.files))}: expected valid rows of {source.name}, found none among "
-        f"{batch.frame.height}: {why}.{where} Mend the file, or declare what it holds in a columns file (`--columns`)"
+        f"{batch.frame.height:,}: {why}.{where} Mend the file, or declare what it holds in a columns file (`--columns`)"
         f"{_how_to_read(source, batch)}"
     )
 

@@ -80,6 +80,6 @@ def _print(checked: CheckedInput, rows: int) -> None:
         print_table("To quarantine", [{name: q[name] for name in shown} for q in reasons])
     for text in checked.suspicious:
         say(text, "look at", "yellow")
-    if rows:
-        print_details("As they would be stored:", checked.first_rows(rows))
+    if first := checked.first_rows(rows):
+        print_details("As they would be stored:", first)
     say("")

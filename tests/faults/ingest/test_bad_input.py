@@ -124,7 +124,17 @@ def no_csv(path: Path) -> None:
         (
             "f.parquet",
             lambda p: parquet(p, readings().drop("VALUE")),
-            "readings.value: expected one column VALUE, found",
+            "readings.value: expected one column VALUE, found .*`readings: {value: NAME IN THE FILE}`",
+        ),
+        (
+            "f.parquet",
+            lambda p: parquet(p, readings().rename({"VALUE": "KWH"})),
+            'readings.value: expected one column VALUE, found .*`readings: {value: "KWH"}`',
+        ),
+        (
+            "f.parquet",
+            lambda p: parquet(p, readings().rename({"VALUE": "VALEU"}).with_columns(NOTE=pl.lit("a"))),
+            'readings.value: expected one column VALUE, found .*`readings: {value: "VALEU"}`',
         ),
         (
             "f.parquet",

@@ -37,6 +37,18 @@ def test_the_choices_for_times_are_all_that_fit(values: list[str], choices: list
     assert re.findall('format: "(.*?)"', said)[: len(choices)] == choices
 
 
+def test_a_choice_names_a_value_that_tells_it_from_the_others() -> None:
+    said = advice(TRANSACTIONS, TIME, pl.Series(["01.01.2026", "01.02.2026", "05.06.2026"]))
+    assert """%d.%m.%Y"}}` ('01.02.2026' is then 2026-02-01""" in said
+    assert """%m.%d.%Y"}}` ('01.02.2026' is then 2026-01-02""" in said
+
+
+def test_values_of_the_whole_column_decide_which_choices_fit() -> None:
+    minutes = pl.datetime_range(datetime(2026, 1, 1), datetime(2026, 1, 31), "7m", eager=True)
+    assert "%m" not in advice(TRANSACTIONS, TIME, minutes.dt.strftime("%d/%m/%Y %H:%M")).split("%d/")[0]
+    assert advice(TRANSACTIONS, TIME, minutes.dt.strftime("%d/%m/%Y %H:%M")).count("format") == 1
+
+
 def test_marks_and_words_are_named() -> None:
     assert 'decimal: ",", thousands: "."' in advice(TRANSACTIONS, AMOUNT, pl.Series(["12,50", "1.234,5"]))
     assert 'decimal: ".", thousands: ","' in advice(TRANSACTIONS, AMOUNT, pl.Series(["1,234.50"]))

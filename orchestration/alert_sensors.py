@@ -3,10 +3,12 @@ decided in `jobs.alerts.outbox`."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus, RunRecord, RunsFilter
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
+from dagster_shared.record import copy
 
 from assets.ingest import utc_now
 from jobs.alerts import freshness as late
@@ -79,21 +81,31 @@ def run_outcomes(use_case: UseCase, settings: Settings, now: Now = utc_now) -> l
         if writes(run, use_case.name):
             settle_job(context.instance, use_case, settings, run, now())
 
-    # A run of a shell belongs to no code location.
-    failed = dg.run_failure_sensor(
-        name=f"{use_case.name}_run_failed",
-        description="Alerts when a run failed (docs/operation/alerts.md).",
-        monitor_all_code_locations=True,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-    )
-    succeeded = dg.run_status_sensor(
-        DagsterRunStatus.SUCCESS,
-        name=f"{use_case.name}_run_succeeded",
-        description="Resolves the alert about a job that failed before.",
-        monitor_all_code_locations=True,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-    )
-    return [failed(follow), succeeded(follow)]
+    failed, resolved = "Alerts when a run failed (docs/operation/alerts.md).", "Resolves the alert about a failed job."
+    return [
+        _RunSensor(
+            name=f"{use_case.name}_run_{outcome}",
+            run_status=status,
+            run_status_sensor_fn=follow,
+            description=description,
+            monitor_all_code_locations=True,  # a run of a shell belongs to none
+            default_status=dg.DefaultSensorStatus.RUNNING,
+        )
+        for outcome, status, description in (
+            ("failed", DagsterRunStatus.FAILURE, failed),
+            ("succeeded", DagsterRunStatus.SUCCESS, resolved),
+        )
+    ]
+
+
+class _RunSensor(dg.RunStatusSensorDefinition):
+    """A sensor of ended runs whose ticks say in our words that there is none: Dagster says `an empty result`."""
+
+    def evaluate_tick(self, context: dg.SensorEvaluationContext) -> Any:
+        """Look for runs that ended since the last tick."""
+        found = super().evaluate_tick(context)
+        idle = (found.skip_message or "").startswith(("Sensor function returned an empty", f"Initiating {self.name}"))
+        return copy(found, skip_message=f"no run {self.name.rsplit('_')[-1]} since the last tick") if idle else found
 
 
 def settle_job(

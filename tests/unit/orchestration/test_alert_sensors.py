@@ -93,6 +93,18 @@ def test_a_failed_job_is_told_with_its_cause_until_it_succeeds(
     assert opened(settings) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("fraud_run_failed", "no run failed"), ("fraud_run_succeeded", "no run su")]
+)
+def test_a_tick_without_a_run_says_so(
+    settings: Settings, instance: dg.DagsterInstance, tick: Ticks, name: str, said: str
+) -> None:
+    [first, *_] = tick(name)
+    [sensor] = [s for s in alert_sensors.build(FRAUD, settings) if s.name == name]
+    new = sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).skip_message
+    assert first == new == f"{said.replace(' su', ' succeeded')} since the last tick"
+
+
 @pytest.mark.parametrize("first", ["fraud_run_failed", "fraud_run_succeeded"])
 @pytest.mark.parametrize(
     ("runs", "expected"), [([True, False], []), ([False, True], [("run_failed", "fraud_lineage")])]

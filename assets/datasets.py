@@ -1,12 +1,16 @@
 """Events with the features known at their own time, as assets: the history that is monitored, and the training set."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from assets import run_context
 from assets.checks import results
 from assets.declare import asset
+from assets.event_tables import DAY, event_fields, feature_fields, shown
 from assets.keys import Keys
 from assets.metadata import describe, mapping_table
 from jobs.checks import rows_of_events
@@ -16,13 +20,19 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import UseCase
 
 
-def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """The training set, and the history of a use case that has a problem."""
-    return [*([] if use_case.problem is None else [_history(use_case)]), _training_set(use_case)]
+def build(use_case: UseCase, manifest: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
+    """The training set, and the history of a use case that has a problem.
+
+    Args:
+        manifest: dbt's, as JSON: it lists the columns of events.
+    """
+    events = event_fields(use_case, manifest)
+    return [*([] if use_case.problem is None else [_history(use_case, events)]), _training_set(use_case, events)]
 
 
-def _history(use_case: UseCase) -> dg.AssetsDefinition:
+def _history(use_case: UseCase, events: Sequence[pa.Field]) -> dg.AssetsDefinition:
     keys = Keys(use_case)
+    columns = [*events, pa.field("event_known_at", pa.int64()), *feature_fields(use_case), DAY]
 
     @asset(
         use_case,
@@ -31,6 +41,7 @@ def _history(use_case: UseCase) -> dg.AssetsDefinition:
         checks=(rows_of_events.ROWS_EQUAL_EVENTS, rows_of_events.NO_FUTURE),
         kinds={"delta", "feast"},
         description="Every event with the features known at its own time, labelled or not: what monitoring looks at.",
+        metadata=shown(columns, DataDictionary(use_case)),
     )
     def history(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
@@ -49,8 +60,9 @@ def _history(use_case: UseCase) -> dg.AssetsDefinition:
     return history
 
 
-def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
+def _training_set(use_case: UseCase, events: Sequence[pa.Field]) -> dg.AssetsDefinition:
     keys = Keys(use_case)
+    columns = [*events, pa.field(use_case.label, pa.bool_()), *feature_fields(use_case), DAY]
     history = [] if use_case.problem is None else [keys.history]
 
     @asset(
@@ -61,6 +73,7 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
         checks=training_set_checks.CHECKS,
         kinds={"delta", "feast"},
         description="Labelled entity rows of a window ending at as_of, with the features known at each row's time.",
+        metadata=shown(columns, DataDictionary(use_case)),
     )
     def training_set(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]

@@ -11,12 +11,14 @@ import pyarrow as pa
 
 from assets.checks import results
 from assets.declare import asset
+from assets.event_tables import shown
 from assets.keys import Keys
 from assets.metadata import describe, markdown_table
 from assets.pictures import monitoring
 from assets.run_context import moment
 from jobs.checks import monitoring as checks
 from jobs.data_dictionary.tables import DataDictionary
+from jobs.ground_truth import estimates_table, performance_table
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Problem
 from jobs.registry.champion_bundles import Champions
@@ -101,7 +103,7 @@ def _maturity_shown(
 
 
 def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
-    keys = Keys(use_case)
+    keys, dictionary = Keys(use_case), DataDictionary(use_case, performance_table.DESCRIPTIONS)
 
     @asset(
         use_case,
@@ -110,18 +112,18 @@ def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         checks=[checks.SCORED_DAYS_MEASURED],
         kinds={"delta"},
         description="How good the decisions were, by day, model version and slice; provisional until the truth is in.",
+        metadata=shown(performance_table.SCHEMA, dictionary),
     )
     def performance(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
     ) -> dg.MaterializeResult[None]:
-        from jobs.ground_truth import outcomes, performance_table
+        from jobs.ground_truth import outcomes
 
         as_of = moment(context, lakehouse, use_case)
         result = outcomes.outcomes(lakehouse, use_case, problem, as_of, slices=problem.slices)
         if result is None:
             return dg.MaterializeResult(metadata={"notes": NOTHING_SCORED})
         recorded = performance_table.record(lakehouse, use_case, problem, result.scored)
-        dictionary = DataDictionary(use_case, performance_table.DESCRIPTIONS)
         notes = [*result.left_out, *([AHEAD] if recorded.ahead else [])]
         rows = performance_table.read(lakehouse, use_case, outcomes.first_day(use_case, as_of))
         every = rows.filter((pl.col("event_date") <= as_of.date()) & (pl.col("slice") == "all"))
@@ -185,7 +187,7 @@ def _slices(pooled: Sequence[Any]) -> dg.MetadataValue:
 
 
 def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
-    keys = Keys(use_case)
+    keys, dictionary = Keys(use_case), DataDictionary(use_case, estimates_table.DESCRIPTIONS)
 
     @asset(
         use_case,
@@ -194,13 +196,14 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         checks=[checks.ESTIMATES_HOLD],
         kinds={"delta"},
         description="Expected performance of recent days before their truth is in, and how far estimates were off.",
+        metadata=shown(estimates_table.SCHEMA, dictionary),
     )
     def estimate(
         context: dg.AssetExecutionContext,
         lakehouse: dg.ResourceParam[Lakehouse],
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
-        from jobs.ground_truth import estimates_table, outcomes, performance_table
+        from jobs.ground_truth import outcomes
         from jobs.ground_truth.concept_drift import NOT_JUDGED
         from jobs.retraining import nightly_evidence
 
@@ -214,7 +217,7 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         version = estimates_table.record(lakehouse, use_case, expected.days, champion[0], as_of)
         if version is None:
             return dg.MaterializeResult(metadata={"notes": "nothing can be expected yet: no positive is known"})
-        since, dictionary = outcomes.first_day(use_case, as_of), DataDictionary(use_case, estimates_table.DESCRIPTIONS)
+        since = outcomes.first_day(use_case, as_of)
         estimates = estimates_table.read(lakehouse, use_case, since).filter(pl.col("made_on") <= as_of.date())
         real = performance_table.read(lakehouse, use_case, since).filter(pl.col("slice") == "all")
         due = _came_due(estimates, real)

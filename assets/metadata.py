@@ -5,7 +5,7 @@ Everything is read from the Delta log or a small sample, never from a whole tabl
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -79,9 +79,10 @@ def _pictures(
     return metadata
 
 
-def column_schema(schema: pa.Schema, dictionary: Dictionary) -> dg.TableSchema:
-    """Columns of a table with their types and what each holds."""
-    return dg.TableSchema([dg.TableColumn(f.name, str(f.type), dictionary.meaning(f.name).sentence) for f in schema])
+def column_schema(fields: Iterable[pa.Field], dictionary: Dictionary) -> dg.TableSchema:
+    """Columns of a table with their types (`?` for null, one that is not known yet) and what each holds."""
+    types = ((f.name, "?" if pa.types.is_null(f.type) else str(f.type)) for f in fields)
+    return dg.TableSchema([dg.TableColumn(name, kind, dictionary.meaning(name).sentence) for name, kind in types])
 
 
 def _rows_per_day(files: pa.Table) -> dict[date, int]:

@@ -1,5 +1,6 @@
 """Nightly batch predictions, as an asset: scored into the prediction log, then pushed to a database."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 from assets import run_context
 from assets.checks import results
 from assets.declare import asset
+from assets.event_tables import event_fields, feature_fields, shown
 from assets.keys import Keys
 from assets.metadata import describe, mapping_table
 from assets.pictures import scores
@@ -28,12 +30,22 @@ class Backfill(dg.Config):
     """Score with this version instead of the champion of each night."""
 
 
-def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """The batch predictions of a use case; none without a problem to solve."""
-    return [] if use_case.problem is None else [_batch_predictions(use_case, partitions)]
+def build(
+    use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Mapping[str, Any]
+) -> list[dg.AssetsDefinition]:
+    """The batch predictions of a use case; none without a problem to solve.
+
+    Args:
+        manifest: dbt's, as JSON: it lists the columns of events.
+    """
+    if use_case.problem is None:
+        return []
+    return [_batch_predictions(use_case, partitions, event_fields(use_case, manifest))]
 
 
-def _batch_predictions(use_case: UseCase, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+def _batch_predictions(
+    use_case: UseCase, partitions: dg.PartitionsDefinition, events: Sequence[pa.Field]
+) -> dg.AssetsDefinition:
     keys = Keys(use_case)
 
     @asset(
@@ -48,6 +60,7 @@ def _batch_predictions(use_case: UseCase, partitions: dg.PartitionsDefinition) -
         checks=predictions.CHECKS,
         kinds={"delta", "onnx"},
         description="Every event of a day, scored by the champion of that night on features as of then.",
+        metadata=shown(_columns(use_case, events), DataDictionary(use_case, prediction_log.DESCRIPTIONS)),
     )
     def batch_predictions(
         context: dg.AssetExecutionContext,
@@ -106,10 +119,18 @@ def _metadata(
     }
 
 
+def _columns(use_case: UseCase, events: Sequence[pa.Field]) -> list[pa.Field]:
+    """Those of the log, as far as declarations name them."""
+    own = [pa.field(name, kind) for name, (kind, _) in prediction_log.DECIDED.items()]
+    ids = [field for field in events if field.name in prediction_log.event_columns(use_case)]
+    inputs = [pa.field(name, pa.float32()) for name in problem_of(use_case).inputs]
+    return [*ids, *own, *inputs, *feature_fields(use_case, pa.float32())]
+
+
 def _dictionary(lakehouse: Lakehouse, use_case: UseCase) -> DataDictionary:
     from jobs.feature_store import feature_meanings
 
-    decided = {name: text for name, (_, text) in prediction_log.DECIDED.items()}
+    decided = prediction_log.DESCRIPTIONS
     event = {*prediction_log.event_columns(use_case), *problem_of(use_case).inputs}
     features = [n for n in lakehouse.schema(prediction_log.table(use_case)).names if n not in {*event, *decided}]
     return DataDictionary(use_case, {**decided, **feature_meanings.read(lakehouse.settings, use_case, features)})

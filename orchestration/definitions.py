@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
+from dagster_dbt.dbt_manifest import validate_manifest
 
 from assets import (
     actions,
@@ -56,16 +57,17 @@ def build_definitions(
 def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinition], list[Any], Any, list[Any]]:
     days = partitions.daily(settings, use_case)
     manifest = dbt_models.manifest(settings)
+    nodes = validate_manifest(manifest)
     assets = [
         *ingest.build(use_case, days),
         transforms.build(settings, use_case, days, manifest),
         *features.build(use_case, days),
-        *datasets.build(use_case, days),
+        *datasets.build(use_case, nodes),
         *retraining.build(use_case, days),
         *training.build(use_case, days),
         *promotion.build(use_case, days),
-        *scoring.build(use_case, days),
-        *actions.build(use_case, days),
+        *scoring.build(use_case, days, nodes),
+        *actions.build(use_case, days, nodes),
         *export.build(use_case, days),
         *evaluation.build(use_case, days),
         *ground_truth.build(use_case, days),

@@ -32,6 +32,7 @@ QUEUE_COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     PARTITION: (pa.date32(), "UTC day of the event."),
 }
 """Columns of a row besides those of its event -> type, description."""
+DESCRIPTIONS: Mapping[str, str] = {name: text for name, (_, text) in QUEUE_COLUMNS.items()}
 
 
 class NothingScored(EvergreenError, ValueError):

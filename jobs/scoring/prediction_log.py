@@ -41,6 +41,7 @@ DECIDED: Mapping[str, tuple[pa.DataType, str]] = {
     PARTITION: (pa.date32(), "UTC day of the event."),
 }
 """What a row holds besides its event and features: column -> type, description."""
+DESCRIPTIONS: Mapping[str, str] = {name: text for name, (_, text) in DECIDED.items()}
 
 
 def table(use_case: UseCase) -> str:

@@ -94,7 +94,7 @@ def test_a_day_without_predictions_is_said(scored: Lakehouse) -> None:
 def test_the_asset_shows_the_queue_and_says_when_there_is_none(scored: Lakehouse) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        [asset] = actions.build(FRAUD, dg.DailyPartitionsDefinition(start_date=DAY.isoformat()))
+        [asset] = actions.build(FRAUD, dg.DailyPartitionsDefinition(start_date=DAY.isoformat()), {"nodes": {}})
     registered_inputs.register(scored.settings, FRAUD, Inputs({}, DAY, DAY + timedelta(days=1)))
     shown = []
     for day in (DAY, DAY + timedelta(days=1)):

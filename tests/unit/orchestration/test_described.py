@@ -16,6 +16,13 @@ from jobs.use_cases.catalog import USE_CASES
 from orchestration.definitions import build_definitions
 
 TABLES = ("raw", "staging", "marts")
+OF_EVENTS = (
+    "features/history",
+    "serving/batch_predictions",
+    "monitoring/review_queue",
+    "monitoring/performance",
+    "monitoring/estimate",
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +44,8 @@ def test_every_column_that_is_known_before_a_run_has_a_sentence(specs: dict[str,
     schemas = {name: spec.metadata.get("dagster/column_schema") for name, spec in specs.items()}
     windows = {f"{u.name}/features/{w.name}" for u in USE_CASES for w in u.windows}
     tables = windows | {name for name in specs if name.split("/")[1] in TABLES}
+    tables |= {f"{u.name}/features/training_set" for u in USE_CASES}
+    tables |= {f"{u.name}/{name}" for u in USE_CASES if u.problem for name in OF_EVENTS}
     assert tables <= {name for name, schema in schemas.items() if schema}
     wordless = [
         f"{name} {column.name}"

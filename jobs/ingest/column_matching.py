@@ -49,10 +49,11 @@ def _matches(expected_name: str, file: DataFile) -> list[str]:
 
 def _problem(source: Source, column: str, expected_name: str, file: DataFile, alike: Sequence[str]) -> str:
     candidates = alike or list(file.columns)
+    say = _advice(source, column, expected_name, file)
     own_file = f", or give a file of {source.name} (`--{source.input} FILE`)" if source.carried_by else ""
     return (
         f"{file.path}: {source.name}.{column}: expected one column {expected_name}, found {candidates}; rename it in "
-        f"the file, or name it in a columns file (`--columns`): {_advice(source, column, expected_name, file)}{own_file}"
+        f"the file, or name it in a columns file (`--columns`): {say}{own_file}"
     )
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,6 +113,9 @@ def fetch(settings: Settings, use_case: UseCase, version: int, sha256: str | Non
 
 def set_aliases(settings: Settings, use_case: UseCase, aliases: Mapping[str, int | None]) -> None:
     """Let each alias point at its version, or at none; idempotent."""
+    held = _own_aliases(settings, use_case)
+    if held is not None and all(held.get(name) == version for name, version in aliases.items()):
+        return
     with tracking.client(settings) as registry:
         now = aliases_of(registry, use_case)
         for name, version in aliases.items():
@@ -122,8 +127,28 @@ def set_aliases(settings: Settings, use_case: UseCase, aliases: Mapping[str, int
 
 def aliases(settings: Settings, use_case: UseCase) -> dict[str, int]:
     """Alias -> version."""
+    held = _own_aliases(settings, use_case)
+    if held is not None:
+        return held
     with tracking.client(settings) as registry:
         return aliases_of(registry, use_case)
+
+
+def _own_aliases(settings: Settings, use_case: UseCase) -> dict[str, int] | None:
+    """Aliases in the SQLite database that MLflow made in this home; None: only MLflow itself can say.
+
+    A night asks three times, and nights without a training need nothing else of MLflow, whose import and start cost as
+    much as all checks of such a night.
+    """
+    if settings.tracking is not None:
+        return None
+    file = settings.home / "tracking" / "mlflow.db"
+    query = "select alias, version from registered_model_aliases where name = ?"
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
+            return {name: int(version) for name, version in connection.execute(query, (use_case.name,))}
+    except sqlite3.Error:
+        return None  # not made yet, or damaged, which MLflow makes or says
 
 
 def every(registry: MlflowClient, use_case: UseCase) -> dict[int, Registered]:

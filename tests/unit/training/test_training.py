@@ -234,6 +234,31 @@ class TestRegistry:
             "candidate": made.version, "champion": made.version,
         }  # fmt: skip
 
+    def test_aliases_of_this_home_are_what_mlflow_says_and_read_without_it(self, lakehouse: Lakehouse) -> None:
+        own = lakehouse.settings
+        with tracking.client(own) as registry:
+            registry.create_registered_model(world.DEMO.name)
+            registry.create_registered_model("another")
+            for name, alias in ((world.DEMO.name, "candidate"), (world.DEMO.name, "mine"), ("another", "champion")):
+                version = registry.create_model_version(name, source=str(own.home), await_creation_for=0)
+                registry.set_registered_model_alias(name, alias, version.version)
+            said = model_versions.aliases_of(registry, world.DEMO)
+        script = (
+            "import sys; from jobs import settings; from jobs.registry import model_versions\n"
+            "from worlds.training_world import DEMO\n"
+            "held = model_versions.aliases(settings.load(), DEMO)\n"
+            "model_versions.set_aliases(settings.load(), DEMO, {'candidate': held['candidate'], 'previous': None})\n"
+            "print(held, 'mlflow' in sys.modules)"
+        )
+        environment = {**os.environ, "EVERGREEN_HOME": str(own.home), "PYTHONPATH": os.pathsep.join(sys.path)}
+        asked = subprocess.run([sys.executable, "-c", script], env=environment, check=True, capture_output=True)
+        assert said == {"candidate": 1, "mine": 2} and asked.stdout.decode().strip() == f"{said} False"
+
+    def test_a_damaged_database_of_mlflow_is_not_taken_for_one_without_aliases(self, lakehouse: Lakehouse) -> None:
+        (lakehouse.settings.home / "tracking" / "mlflow.db").write_bytes(b"no database at all" * 100)
+        with pytest.raises(tracking.TrackingUnavailable, match="a damaged file"):
+            model_versions.latest_candidate(lakehouse.settings, world.DEMO)
+
     def test_a_corrupt_artifact_is_refused_and_a_corrupt_copy_fetched_again(self, lakehouse: Lakehouse) -> None:
         world.put(lakehouse, world.payments())
         made = candidate.make(lakehouse, world.DEMO)

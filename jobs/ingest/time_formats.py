@@ -18,7 +18,9 @@ _AS_FAR_AS_SAID = [
     datetime(2026, 5, 23, 14, 15),
     datetime(2026, 5, 23, 14, 15, 16),
 ]
-_SECONDS = r"^[+-]?\d{1,20}(?:\.\d+)?$"
+_EXACT = r"^[+-]?\d{1,20}(?:\.\d+)?$"
+_ROUNDED = r"^[+-]?\d(?:\.\d+)?[eE][+-]?\d{1,2}$"
+"""A double as programs print large ones, such as 1.7776296E9."""
 
 
 def checked_format(where: str, form: str) -> str:
@@ -71,14 +73,31 @@ def in_format(text: pl.Series, form: str) -> pl.Series:
 
 
 def since_1970(values: pl.Series, unit: str) -> pl.Series:
-    """Numbers, or numbers in text, since 1970 UTC in `unit`, as times; parts of a microsecond are cut off.
+    """Numbers, or numbers in text, since 1970 UTC in `unit`, as times; null outside of the calendar.
 
-    Null outside of the calendar.
+    Parts of a microsecond are cut off; doubles, which seldom hold a decimal fraction exactly, are rounded to one.
     """
     if values.dtype == pl.String:
-        values = pl.select(pl.when(values.str.contains(_SECONDS)).then(values)).to_series()
-    exact = values.cast(pl.Decimal(38, 9), strict=False)
+        exact, rounded = (
+            pl.select(pl.when(values.str.contains(pattern)).then(values)).to_series() for pattern in (_EXACT, _ROUNDED)
+        )
+        ticks = pl.select(pl.coalesce(_cut_off(exact, unit), _nearest(rounded.cast(pl.Float64), unit))).to_series()
+    else:
+        ticks = _nearest(values, unit) if values.dtype.is_float() else _cut_off(values, unit)
+    return pl.select(in_calendar(pl.lit(ticks.cast(UTC)), UTC)).to_series()
+
+
+def _cut_off(values: pl.Series, unit: str) -> pl.Series:
+    """Whole microseconds of integers, decimals or text of them."""
     nanoseconds = EPOCH_UNITS[unit]
-    scaled = exact * (nanoseconds // 1000) if nanoseconds >= 1000 else exact / 1000
-    times = scaled.cast(pl.Float64).floor().cast(pl.Int64, strict=False).cast(UTC)
-    return pl.select(in_calendar(pl.lit(times), UTC)).to_series()
+    exact = values.cast(pl.Decimal(38, 9), strict=False)
+    scaled = exact * (nanoseconds // 1000) if nanoseconds >= 1000 else exact
+    whole = scaled.cast(pl.Int128, strict=False)
+    # A cast cuts off towards zero, which is later before 1970.
+    below = whole - (whole.cast(scaled.dtype) > scaled).cast(pl.Int128)
+    return (below if nanoseconds >= 1000 else below // 1000).cast(pl.Int64, strict=False)
+
+
+def _nearest(values: pl.Series, unit: str) -> pl.Series:
+    """Microseconds nearest to doubles."""
+    return (values * (EPOCH_UNITS[unit] / 1000)).round().cast(pl.Int64, strict=False)

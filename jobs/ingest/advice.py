@@ -3,21 +3,21 @@
 Reading by what is written there: see `jobs.ingest.parsing`.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from jobs.ingest.csv_records import LINE
-from jobs.ingest.declared_formats import EPOCH_UNITS, ValueFormat
+from jobs.ingest.declared_formats import EPOCH_UNITS, IN_GROUPS, ValueFormat
 from jobs.ingest.readers import FOUND, KNOWN_AT, ZONED, DataFile
 from jobs.ingest.time_formats import in_format, since_1970
 from jobs.use_case import Column, Source
 
-_IN_GROUPS = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})+$"
-"""Numbers such as 1.234, with a decimal point or with a mark between thousands."""
 _DECIMAL_POINT = r"^[+-]?\d*\.\d*(?:[eE][+-]?\d+)?$"
 _DECIMAL_COMMA = r"^[+-]?\d{1,3}(?:\.\d{3})*,\d+$|^[+-]?\d+,\d+$|^[+-]?\d{1,3}(?:\.\d{3}){2,}$"
-_TIME_OF_DAY = r"^\d{4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:\d{2}"
+_TIME_OF_DAY = r"^\d{4}-\d{1,2}-\d{1,2}[T ]+(?:[01]?\d|2[0-3]):[0-5]\d"
+_WITHOUT_ZONE = _TIME_OF_DAY + r"(?::\d{2}(?:\.\d+)?)?$"
 _DAYS = (
     "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d",
     "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y",
@@ -40,10 +40,10 @@ def ambiguous_numbers(
         if form.decimal or form.thousands or not parts:
             continue
         rows = pl.concat(parts).with_columns(pl.col(name).str.strip_chars())
-        grouped = rows.filter(pl.col(name).str.contains(_IN_GROUPS))
+        grouped = rows.filter(pl.col(name).str.contains(IN_GROUPS))
         if grouped.is_empty():
             continue
-        others = rows.filter(~pl.col(name).str.contains(_IN_GROUPS))[name]
+        others = rows.filter(~pl.col(name).str.contains(IN_GROUPS))[name]
         if others.str.contains(_DECIMAL_POINT).any() and not others.str.contains(_DECIMAL_COMMA).any():
             continue
         value, line, file = grouped.row(0)
@@ -70,8 +70,7 @@ def mixed_zones(
                 pl.col("value").str.contains(_TIME_OF_DAY)
                 & pl.col("value").str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).is_not_null()
             )
-            zoned = pl.col("value").str.contains(ZONED)
-            with_zone, without = times.filter(zoned), times.filter(~zoned)
+            with_zone, without = (times.filter(pl.col("value").str.contains(p)) for p in (ZONED, _WITHOUT_ZONE))
             if with_zone.is_empty() or without.is_empty():
                 continue
             problems.append(
@@ -84,11 +83,13 @@ def mixed_zones(
 
 
 def epoch_advice(source: Source, column: Column, values: pl.Series) -> str:
-    """For a column of numbers that should hold times: which units make sense, after a semicolon; else nothing."""
+    """For a column of numbers that should hold times: what could be declared, after a semicolon; else nothing."""
     if column.kind != "timestamp" or not values.dtype.is_numeric() or values.drop_nulls().is_empty():
         return ""
-    choices = _units(source, column.name, values.drop_nulls().head(1))
-    return f"; if they count from 1970, say the unit there: {' or '.join(choices) or 'format: s, ms, us or ns'}"
+    first = values.drop_nulls().head(1)
+    choices = [*_units(source, column.name, first), *_formats(source, column.name, first.cast(pl.String))]
+    units = "format: s, ms, us or ns, if they count from 1970"
+    return f"; if they are times, say how they are written there: {' or '.join(choices) or units}"
 
 
 def advice(source: Source, column: Column, values: pl.Series) -> str:
@@ -146,5 +147,5 @@ def _first_that_differs(readings: Sequence[pl.Series]) -> int:
 
 
 def _declared(source: Source, column: str, **said: str) -> str:
-    listed = ", ".join(f'{key}: "{value}"' for key, value in said.items())
+    listed = ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in said.items())
     return f"`{source.name}: {{{column}: {{{listed}}}}}`"

@@ -29,6 +29,10 @@ EPOCH_UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 """Units of times that are numbers, counted since 1970 UTC -> nanoseconds."""
 
 
+IN_GROUPS = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})+$"
+"""Numbers in text such as 1.234, with a decimal point or with a mark between thousands."""
+
+
 @dataclass(frozen=True)
 class ValueFormat:
     """How the values of a column are written; empty: as docs/data/your-own-data.md says."""

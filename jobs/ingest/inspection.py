@@ -13,7 +13,8 @@ from jobs.ingest.advice import ambiguous_numbers, epoch_advice, mixed_zones
 from jobs.ingest.column_matching import match_columns, may_be_derived
 from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.csv_records import LINE, MALFORMED
-from jobs.ingest.declared_formats import ValueFormat
+from jobs.ingest.declared_formats import EPOCH_UNITS, ValueFormat
+from jobs.ingest.identifiers import EXACT_DOUBLES
 from jobs.ingest.readers import FILE, FOUND, KNOWN_AT, DataFile, open_file, read_file
 from jobs.use_case import Column, Source
 
@@ -81,7 +82,7 @@ def inspect(
     extended, aliases = _with_carrier_time(source, carrier, names)
     formats = _value_formats(extended, carrier, names)
     problems: dict[str, None] = {}
-    files, frames, schemas = [], [], []
+    files, frames, texts, schemas = [], [], [], []
     for number, path in enumerate(paths):
         file = open_file(path, names.file_format(carrier or source))
         matched, missing = match_columns(extended, file, aliases, carrier)
@@ -90,6 +91,7 @@ def inspect(
         problems |= dict.fromkeys([*missing, *unusable])
         files.append(replace(file, content=None))
         frames.append(frame)
+        texts.append(frame.drop(FOUND + name for name, c in matched.items() if c in file.unambiguous))
         undeclared = () if carrier else _undeclared(file, matched, declared)
         schemas.append(
             FileSchema(
@@ -100,7 +102,7 @@ def inspect(
         )
     problems |= dict.fromkeys(_contradictions(extended, files, schemas, frames, formats))
     for ambiguous in (ambiguous_numbers, mixed_zones):
-        problems |= dict.fromkeys(ambiguous(extended, files, frames, formats))
+        problems |= dict.fromkeys(ambiguous(extended, files, texts, formats))
     return Inspection(extended, carrier, tuple(files), tuple(frames), tuple(schemas), formats, tuple(problems))
 
 
@@ -164,16 +166,23 @@ def _value_formats(source: Source, carrier: Source | None, names: ColumnsFile) -
 def _found(file: DataFile, matched: Mapping[str, str], formats: Mapping[str, ValueFormat], number: int) -> pl.DataFrame:
     """The matched columns under their names in the table, as they are in the file."""
     frame = read_file(file, sorted(set(matched.values())))
-    # A column without one value is of any type.
-    empty = [c for c in frame.columns if frame[c].null_count() == frame.height]
-    named = [(pl.col(c).cast(pl.Null) if c in empty else pl.col(c)).alias(FOUND + name) for name, c in matched.items()]
-    named = [_without(formats[name].null, column) for name, column in zip(matched, named, strict=True)]
+    named = [_values(frame[c], formats[name]).alias(FOUND + name) for name, c in matched.items()]
     return frame.select(*named, LINE, MALFORMED).with_columns(pl.lit(number, pl.UInt32).alias(FILE))
 
 
-def _without(words: Sequence[str], column: pl.Expr) -> pl.Expr:
-    """A column whose words for no value are null."""
-    return pl.when(~column.cast(pl.String).str.strip_chars().is_in(list(words))).then(column) if words else column
+def _values(values: pl.Series, form: ValueFormat) -> pl.Series:
+    """Values without the words for none; a column without one value is of any type."""
+    if values.null_count() == len(values):
+        return values.cast(pl.Null)
+    if values.dtype.is_integer() and any(declared not in EPOCH_UNITS for declared in form.times):
+        values = values.cast(pl.String)  # such as 20260501
+    if not form.null:
+        return values
+    is_null = values.cast(pl.String).str.strip_chars().is_in(form.null)
+    if values.dtype.is_numeric():  # -999 is -999.0
+        numbers = pl.Series(form.null, dtype=pl.String).cast(pl.Float64, strict=False)
+        is_null |= values.cast(pl.Float64).is_in(numbers.filter(numbers.abs() < EXACT_DOUBLES).implode())
+    return pl.select(pl.when(~is_null).then(values)).to_series()
 
 
 def _found_types(

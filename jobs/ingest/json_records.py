@@ -8,19 +8,30 @@ import gzip
 import json
 import re
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from jobs.ingest.csv_records import LINE, MALFORMED
+from jobs.ingest.declared_formats import IN_GROUPS
 from jobs.ingest.registered_inputs import InputError
 from jobs.ingest.text_files import GZIP
 
 NO_OBJECT, NAME_TWICE = "no JSON object in one line", "a name twice in one JSON object"
 """Why a line is no record."""
 _LONGEST_LINE = 1_000_000
-_LIKE_THOUSANDS = re.compile(r"\.\d{3}$")
+_LOOKED_AT, _MOST_NAMES = 100, 25
+"""So many lines are looked at for names that others may share, and so many names are taken apart by one pattern."""
+_BLANK = r"[ \t\r]*"
+_PLAIN = r"""(?:"([^"\\\x00-\x1f]*)"|(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null))"""
+"""A text without escapes, or a number or word of JSON."""
+_IS_GROUPED = re.compile(IN_GROUPS).search
+
+
+class _Number(str):
+    """The digits of a number with a point or an exponent, which are those of a program."""
 
 
 class _Twice(dict[str, Any]):
@@ -39,22 +50,60 @@ def is_json_lines(file: Path) -> bool:
         return False
 
 
-def records(path: Path, lines: pl.Series) -> pl.DataFrame:
+def records(path: Path, lines: pl.Series) -> tuple[pl.DataFrame, frozenset[str]]:
     """The records of a file by the names in any of them, with `_line` and `_malformed`; a blank line is no record.
 
-    Raises InputError if no line is a record.
+    And the names whose values can be read in one way only: numbers of JSON, and text that is not like them. Raises
+    InputError if no line is a record.
     """
-    filled = [(number, line) for number, line in enumerate(lines.to_list(), 1) if line.strip()]
-    read = [_read(line) for _, line in filled]
-    names = list(dict.fromkeys(name for record, _ in read for name in record))
+    filled = (
+        lines.alias("text").to_frame().with_row_index(LINE, offset=1).filter(pl.col("text").str.strip_chars() != "")
+    )
+    alike, names, texts = _alike(filled)
+    others = filled.join(alike.select(LINE), on=LINE, how="anti", maintain_order="left")
+    read = [_read(line) for line in others["text"]]
+    names = list(dict.fromkeys([*names, *(name for record, _ in read for name in record)]))
     if not names:
         raise InputError(
             f"{path}: expected JSON Lines, an object in every line, found none in {len(read)} lines; convert the file"
         )
-    columns = {name: _texts([record.get(name) for record, _ in read]) for name in names}
-    columns[LINE] = pl.Series([number for number, _ in filled], dtype=pl.UInt32)
+    values = {name: [record.get(name) for record, _ in read] for name in names}
+    columns = {name: _texts(found) for name, found in values.items()}
+    columns[LINE] = others[LINE]
     columns[MALFORMED] = pl.Series([fault for _, fault in read], dtype=pl.String)
-    return pl.DataFrame(columns)
+    texts |= {name for name, found in values.items() if any(type(v) is str and _IS_GROUPED(v.strip()) for v in found)}
+    return pl.concat([alike, pl.DataFrame(columns)], how="diagonal").sort(LINE), frozenset(names) - texts
+
+
+def _alike(lines: pl.DataFrame) -> tuple[pl.DataFrame, list[str], set[str]]:
+    """The records of lines that have the names of the first one in its order, and plain values: taken apart at once.
+
+    With those names, and which of them have text like a number with marks between thousands.
+    """
+    first = next((record for record, _ in map(_read, lines["text"].head(_LOOKED_AT)) if record), {})
+    names = [] if len(first) > _MOST_NAMES or {LINE, MALFORMED} & first.keys() else list(first)
+    if not names:
+        return lines.clear().select(LINE, pl.lit(None, pl.String).alias(MALFORMED)), [], set()
+    parts = lines["text"].str.extract_groups(_pattern(names)).struct.unnest()
+    text, literal = ([f"{2 * n + which}" for n in range(len(names))] for which in (1, 2))
+    is_record = pl.coalesce(text[0], literal[0]).is_not_null()
+    columns = [
+        # An empty text is no more of a value than one that is not there, as in CSV.
+        pl.coalesce(pl.when(pl.col(t) != "").then(t), pl.when(pl.col(x) != "null").then(x)).alias(name)
+        for t, x, name in zip(text, literal, names, strict=True)
+    ]
+    grouped = parts.select(pl.col(t).str.strip_chars().str.contains(IN_GROUPS).any() for t in text).row(0)
+    alike = parts.select(*columns, lines[LINE], pl.lit(None, pl.String).alias(MALFORMED)).filter(
+        parts.select(is_record).to_series()
+    )
+    return alike, names, {name for name, is_grouped in zip(names, grouped, strict=True) if is_grouped}
+
+
+def _pattern(names: Sequence[str]) -> str:
+    """Pattern of a line that is an object of these names in this order, with plain values: two groups for each."""
+    escaped = ("".join(rf"\x{{{ord(c):x}}}" for c in json.dumps(name, ensure_ascii=False)) for name in names)
+    fields = rf"{_BLANK},{_BLANK}".join(f"{name}{_BLANK}:{_BLANK}{_PLAIN}" for name in escaped)
+    return rf"^{_BLANK}\{{{_BLANK}{fields}{_BLANK}\}}{_BLANK}$"
 
 
 def _read(line: str) -> tuple[dict[str, Any], str | None]:
@@ -87,9 +136,4 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made if len(made) == len(pairs) else _Twice(made)
 
 
-def _digits(number: str) -> str:
-    """A number as it is written, but for one whose point could be taken for a mark between thousands."""
-    return f"{number}0" if _LIKE_THOUSANDS.search(number) else number
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_distinct, parse_int=str, parse_float=_digits, parse_constant=str)
+_DECODER = json.JSONDecoder(object_pairs_hook=_distinct, parse_int=str, parse_float=_Number, parse_constant=str)

@@ -7,6 +7,7 @@ good: see `jobs.ingest.contracts`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -16,7 +17,10 @@ from jobs.ingest.csv_records import LINE, MALFORMED, Csv
 from jobs.ingest.declared_formats import AS_ITS_FIRST_LINE_SAYS, FileFormat
 from jobs.ingest.input_files import CSV_ENDINGS, JSON_ENDINGS, PARQUET_ENDINGS, PARQUET_MAGIC, columns_in_path
 from jobs.ingest.registered_inputs import InputError
-from jobs.ingest.text_files import read_lines
+from jobs.ingest.text_files import packed_by, read_lines
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 KNOWN_AT = "known_at"
 FOUND = "found:"
@@ -41,6 +45,9 @@ class DataFile:
     """Of a Delta table."""
     in_path: Mapping[str, str | None] = field(default_factory=dict)
     """Columns that the file itself lacks, and whose one value is in the names of its folders."""
+
+    unambiguous: frozenset[str] = frozenset()
+    """Columns of JSON Lines whose numbers are no text, and so written in one way only."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -69,17 +76,18 @@ def open_file(path: Path, declared: FileFormat = AS_ITS_FIRST_LINE_SAYS) -> Data
 def _open_plain(path: Path, declared: FileFormat) -> DataFile:
     name = path.name.lower()
     with path.open("rb") as handle:
-        magic = handle.read(4)
+        magic = handle.read(len(PARQUET_MAGIC))
     if name.endswith(PARQUET_ENDINGS) or magic == PARQUET_MAGIC:
         return DataFile(path, "parquet", _parquet_columns(path, magic))
     if name.endswith(CSV_ENDINGS):
         return _open_csv(path, declared)
     if name.endswith(JSON_ENDINGS):
-        content = json_records.records(path, read_lines(path, declared))
-        return DataFile(path, "json", [n for n in content.columns if n not in (LINE, MALFORMED)], content=content)
-    raise InputError(
-        f"{path}: expected a file that ends in .parquet, .csv or .jsonl, found another ending; rename or convert it"
-    )
+        content, unambiguous = json_records.records(path, read_lines(path, declared))
+        own_columns = [name for name in content.columns if name not in (LINE, MALFORMED)]
+        return DataFile(path, "json", own_columns, content, unambiguous=unambiguous)
+    packed, ending = packed_by(magic), f"the ending {path.suffix!r}" if path.suffix else "no ending"
+    found, what_to_do = (f"a file packed by {packed}", "unpack") if packed else (ending, "rename or convert")
+    raise InputError(f"{path}: expected a file that ends in .parquet, .csv or .jsonl, found {found}; {what_to_do} it")
 
 
 def _parquet_columns(path: Path, magic: bytes) -> tuple[str, ...]:
@@ -88,7 +96,7 @@ def _parquet_columns(path: Path, magic: bytes) -> tuple[str, ...]:
 
     try:
         return tuple(pq.read_schema(path).names)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         size = path.stat().st_size
         what = "a truncated or damaged one" if magic == PARQUET_MAGIC else f"no parquet file (it begins with {magic!r})"
         raise InputError(f"{path}: expected a parquet file, found {what} of {size} bytes; deliver it again") from error
@@ -109,30 +117,43 @@ def read_file(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
 
     Raises InputError if the file's rows cannot be read.
     """
-    own = [name for name in columns if name not in file.in_path]
-    # A file of whose own columns none is asked for still says how many rows there are.
-    frame = _read_own(file, own or list(file.own_columns[:1]))
-    if file.content is None:
-        frame = frame.with_row_index(LINE, offset=1).with_columns(pl.lit(None, pl.String).alias(MALFORMED))
+    frame = _read_own(file, [name for name in columns if name not in file.in_path])
     in_path = [pl.lit(file.in_path[name], pl.String).alias(name) for name in columns if name in file.in_path]
     return frame.with_columns(in_path).select(*columns, LINE, MALFORMED)
 
 
 def _read_own(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
+    if isinstance(file.content, pl.DataFrame):
+        return file.content
+    if file.content is not None:
+        return csv_records.records(file.content)
+    if file.format == "parquet":
+        frame = _parquet(file.path, columns)
+    else:
+        frame = delta_input.rows_of(file.path, file.version, columns or file.own_columns[:1])
+        frame = frame.with_row_index(LINE, offset=1)
+    return frame.with_columns(pl.lit(None, pl.String).alias(MALFORMED))
+
+
+def _parquet(path: Path, columns: Sequence[str]) -> pl.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        if isinstance(file.content, pl.DataFrame):
-            return file.content
-        if file.content is not None:
-            return csv_records.records(file.content)
-        if file.format == "delta":
-            return delta_input.rows_of(file.path, file.version, columns)
-        # Arrow reads damaged pages with an error, where Polars may panic.
-        table = pq.ParquetFile(file.path).read(columns=list(columns))
-        return pl.DataFrame({name: pl.Series(readable(table[name])) for name in table.column_names})
-    except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        # Arrow reads damaged pages with an error, where Polars may panic. Nanoseconds hold no year before 1677.
+        rows = pq.ParquetFile(path, coerce_int96_timestamp_unit="us").read(columns=list(columns))
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a readable parquet file, found a damaged one; deliver it again") from error
+    # A file of whose columns none is asked for still says how many rows there are.
+    numbers = pl.int_range(1, rows.num_rows + 1, dtype=pl.UInt32, eager=True)
+    return pl.DataFrame({**{name: _values(path, name, rows[name]) for name in columns}, LINE: numbers})
+
+
+def _values(path: Path, name: str, column: "pa.ChunkedArray") -> pl.Series:
+    try:
+        return pl.Series(readable(column))
+    except pl.exceptions.PolarsError as error:
         raise InputError(
-            f"{file.path}: expected a readable {file.format} file, found a damaged one; deliver it again"
+            f"{path}: {name}: expected a column of numbers, text or times, found {column.type}; convert it, or name "
+            "another column in a columns file (`--columns`)"
         ) from error

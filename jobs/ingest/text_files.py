@@ -14,9 +14,9 @@ from jobs.ingest.declared_formats import FileFormat
 from jobs.ingest.registered_inputs import InputError
 
 GZIP = b"\x1f\x8b"
-_OTHERWISE_PACKED = {
-    GZIP: "gzip once more", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz",
-    b"PK\x03\x04": "zip, as Excel does",
+_PACKED = {
+    GZIP: "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4", b"BZh": "bzip2", b"\xfd7zXZ": "xz",
+    b"PK\x03\x04": "zip, as by Excel",
 }  # fmt: skip
 """First bytes of files that are no text -> by what they were packed."""
 # UTF-32 first: its mark begins with that of UTF-16.
@@ -49,9 +49,15 @@ def _content(path: Path) -> bytes:
     content = path.read_bytes()
     if content.startswith(GZIP):
         content = _unzipped(path, content)
-    if packed := next((by for first, by in _OTHERWISE_PACKED.items() if content.startswith(first)), ""):
-        raise InputError(f"{path}: expected text, plain or by gzip, found a file packed by {packed}; unpack it")
+    if packed := packed_by(content):
+        again = " once more" if content.startswith(GZIP) else ""
+        raise InputError(f"{path}: expected text, plain or by gzip, found a file packed by {packed}{again}; unpack it")
     return content
+
+
+def packed_by(content: bytes) -> str:
+    """By what a file that begins with these 4 bytes or more is packed; empty if by nothing that is known."""
+    return next((by for first, by in _PACKED.items() if content.startswith(first[:4])), "")
 
 
 def _unzipped(path: Path, content: bytes) -> bytes:

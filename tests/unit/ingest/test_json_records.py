@@ -99,3 +99,33 @@ def test_json_that_describes_a_folder_is_not_read_with_it_and_json_lines_are(tmp
     lines = written(tmp_path / "part.json", PAYMENT, PAYMENT)
     zipped = written(tmp_path / "part.json.gz", PAYMENT, PAYMENT)
     assert find_files([tmp_path]) == [lines, zipped]
+
+
+def test_numbers_are_written_in_one_way_and_text_may_be_in_two(tmp_path: Path) -> None:
+    alike = [PAYMENT.replace("1.234", number) for number in ("1.234", "57.125")]
+    path = written(tmp_path / "a.jsonl", *alike)
+    assert not inspection.inspect(TRANSACTIONS, [path], ColumnsFile(), {}).problems
+    for text in ('"1.234"', r'"1.23\u0034"'):
+        written(path, *alike, PAYMENT.replace("1.234", text))
+        (problem,) = inspection.inspect(TRANSACTIONS, [path], ColumnsFile(), {}).problems
+        assert "found '1.234' in line 1, which is 1.234 or 1234" in problem
+
+
+def test_a_number_that_is_an_identifier_is_the_text_that_it_is_in_csv(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", *(PAYMENT.replace('"C1"', form) for form in ("1.234", '"1.234"', "1.50")))
+    assert rows(path)["CUSTOMER_ID"].to_list() == ["1.234", "1.234", "1.50"]
+
+
+def test_lines_alike_and_others_keep_their_places(tmp_path: Path) -> None:
+    lines = {
+        '{"a": 1, "b": ""}': ("1", None, None, None),
+        '{ "a":2 ,"b":"x" }': ("2", "x", None, None),
+        '{"b": 3, "a": 4}': ("4", "3", None, None),
+        '{"a": 05, "b": 1}': (None, None, None, NO_OBJECT),
+        '{"a": null, "b": true}': (None, "true", None, None),
+        '{"a": 7, "b": 8, "c": "\\n"}': ("7", "8", "\n", None),
+        '{"a": 9, "b": "a\tb"}': (None, None, None, NO_OBJECT),
+    }
+    found = rows(written(tmp_path / "a.jsonl", *lines))
+    assert found.select("a", "b", "c", "_malformed").rows() == list(lines.values())
+    assert found["_line"].to_list() == [1, 2, 3, 4, 5, 6, 7]

@@ -14,6 +14,7 @@ from jobs.ingest import calendar
 from jobs.ingest.advice import advice
 from jobs.ingest.contracts import REASONS
 from jobs.ingest.csv_records import LINE
+from jobs.ingest.identifiers import EXACT_DOUBLES, canonical_text
 from jobs.ingest.load import Judged
 from jobs.ingest.load_job import LoadJob
 from jobs.ingest.parsing import ROW, table_schema
@@ -93,9 +94,9 @@ def _reasons(job: LoadJob, judged: Judged, bad: pl.DataFrame) -> Iterator[dict[s
     """The commonest reason first."""
     frame = judged.batch.frame
     found = [calendar.as_text(pl.col(c), dtype) for c, dtype in frame.schema.items() if c.startswith(FOUND)]
-    each = bad.explode(REASONS).group_by(REASONS).agg(pl.len().alias("rows"), pl.col(ROW).min())
+    each = bad.explode(REASONS).group_by(REASONS, maintain_order=True).agg(pl.len().alias("rows"), pl.col(ROW).min())
     for reason, rows, first in (
-        each.sort("rows", ROW, descending=[True, False]).select(REASONS, "rows", ROW).iter_rows()
+        each.sort("rows", ROW, descending=[True, False], maintain_order=True).select(REASONS, "rows", ROW).iter_rows()
     ):
         row = frame.filter(pl.col(ROW) == first).with_columns(found).row(0, named=True)
         file, line = str(judged.batch.files[row[FILE]]), row[LINE]
@@ -121,6 +122,8 @@ def _suspicious(job: LoadJob, judged: Judged) -> Iterator[str]:
         values = understood.select(LINE, pl.col(FOUND + column.name).alias("value")).drop_nulls()
         if values.schema["value"] == pl.String:
             yield from _blanks(job, column, values)
+            if column.kind == "identifier" and understood.schema[column.name] == pl.String:
+                yield from _forms(column.name, values["value"].unique())
             yield from _zones(job, column, values)
         yield from _unread(job, column, unparsed(frame, column.name))
         yield from _parts(column, judged)
@@ -141,6 +144,17 @@ def _blanks(job: LoadJob, column: Column, values: pl.DataFrame) -> Iterator[str]
         f"{column.name}: {padded.height:,} values have blanks around them, the first {text!r} in line {line}; "
         f"{same:,} differ from others by blanks only"
     )
+
+
+def _forms(column: str, identifiers: pl.Series) -> Iterator[str]:
+    """Identifiers in text that are one number, such as 7 and 007, and two identifiers."""
+    text = canonical_text(identifiers).unique()
+    numbers = pl.DataFrame({"text": text, "number": text.str.strip_prefix("+").cast(pl.Float64, strict=False)})
+    alike = numbers.drop_nulls().filter(pl.col("number").abs() < EXACT_DOUBLES, pl.len().over("number") > 1)
+    if not alike.is_empty():
+        first, other = alike.sort("number", "text")["text"][:2]
+        others = ", as are others" if alike.height > 2 else ""
+        yield f"{column}: {first!r} and {other!r} are one number written in two ways, and two identifiers{others}"
 
 
 def _zones(job: LoadJob, column: Column, values: pl.DataFrame) -> Iterator[str]:
@@ -171,6 +185,11 @@ def _dates(job: LoadJob, judged: Judged) -> Iterator[str]:
     """What arrived at a date without a time, and columns that are taken for such dates."""
     if judged.batch.dates_alone:
         yield f"{judged.batch.dates_alone:,} rows arrived at a date without a time: known at the end of that day"
+    if judged.outcomes.known_at_event:
+        yield (
+            f"{judged.outcomes.known_at_event:,} rows were known at the very moment of the event that they are about: "
+            "is that when they arrived?"
+        )
     for name in judged.batch.midnights:
         yield (
             f"{name}: all times are at midnight, so they are taken for dates; if they are moments, say "

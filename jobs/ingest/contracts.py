@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 
 DAY, YEAR = timedelta(days=1), timedelta(days=365.25)
-NO_RECORD = (TOO_MANY, STRAY_TEXT, NO_OBJECT, NAME_TWICE)
+WITHOUT_VALUES = (NO_OBJECT, NAME_TWICE)
+NO_RECORD = (TOO_MANY, STRAY_TEXT, *WITHOUT_VALUES)
 REASONS, COLUMNS = "_reasons", "_columns"
 """Columns of bad rows: list of reasons, list of the columns they are about."""
 
@@ -82,8 +83,10 @@ class RowCheck:
 def row_checks(source: Source, columns: Sequence[str], zone: str, now: datetime) -> list[RowCheck]:
     """All checks for the rows of a batch of these columns, in UTC seen from `now`."""
     checks = [RowCheck("types", "", reason, pl.col(MALFORMED) == reason) for reason in NO_RECORD]
+    # A line that is no record lacks every value for that reason alone.
+    is_record = ~pl.col(MALFORMED).fill_null("").is_in(WITHOUT_VALUES)
     declared = [*source.columns, *([Column(KNOWN_AT, "timestamp")] if FOUND + KNOWN_AT in columns else [])]
-    checks += [check for column in declared for check in _checks_in_file(column, columns, zone)]
+    checks += [check for column in declared for check in _checks_in_file(column, columns, zone, is_record)]
     future = pl.col(HAPPENED) > pl.lit(now, UTC)
     reason = f"{source.event_time}: in the future"
     checks.append(RowCheck("not_in_the_future", source.event_time, reason, future))
@@ -112,7 +115,7 @@ def too_old(source: Source, column: str, now: datetime) -> pl.Expr:
     return pl.col(column) < pl.lit(now - source.plausible_age, UTC)
 
 
-def _checks_in_file(column: Column, columns: Sequence[str], zone: str) -> list[RowCheck]:
+def _checks_in_file(column: Column, columns: Sequence[str], zone: str, is_record: pl.Expr) -> list[RowCheck]:
     """The checks of a column, and that every value that a file has of it was parsed; such a value is not missing."""
     name = column.name
     in_file = FOUND + name in columns
@@ -122,7 +125,7 @@ def _checks_in_file(column: Column, columns: Sequence[str], zone: str) -> list[R
     checks = [RowCheck("types", name, f"{name}: no {kind}", pl.col(name).is_null() & is_found, detail)]
     for check in column_checks(column, in_file):
         is_missing = check.contract == "nullability"
-        checks.append(replace(check, broken=check.broken & ~is_found) if is_missing else check)
+        checks.append(replace(check, broken=check.broken & ~is_found & is_record) if is_missing else check)
     return checks
 
 

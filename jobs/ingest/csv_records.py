@@ -18,6 +18,7 @@ LINE, MALFORMED = "_line", "_malformed"
 TOO_MANY = "more fields than the header has columns"
 STRAY_TEXT = "text after the quote that closes a field"
 _HEADER_LINES = 1000
+csv.field_size_limit(2**31 - 1)  # a long field is a field
 _QUOTED = r'"(?:[^"]|"")*"'
 
 
@@ -121,7 +122,8 @@ def _record(path: Path, lines: Sequence[str], begin: int, form: FileFormat, widt
         fields = next(reader)
     except csv.Error as error:
         raise InputError(
-            f"{path}: expected a record in line {begin + 1}, found what cannot be read ({error}); mend the line"
+            f"{path}: expected a record in line {begin + 1}, found a carriage return within it, which may end a record "
+            "too; end all lines with line feeds, or put the field in quotes"
         ) from error
     own = lines[begin : begin + reader.line_num]
     wrong = _malformed(own, form.separator)

@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 _PINNED = re.compile(r"(?P<folder>.+)@(?P<version>\d{1,18})", re.DOTALL)
 _FEATURES = re.compile(r"(?:features required: \[|Feature ')([\w, ]+)")
 
+_FOUND = {
+    r"found gap|No (?:table metadata|protocol)": "commits missing from its log",
+    r"No files in log segment": "no commit in its log",
+    r"minimum reader version (?:[4-9]|\d\d)": "a version of Delta that is not supported",
+    r"Invalid protocol|Unsupported Delta table type": "a schema or protocol that contradicts itself",
+    r"Json error|Arrow error": "a damaged commit in its log",
+    r"Parquet error": "a data file damaged or missing",
+}
+"""What the library says of a table that it cannot read -> in our words."""
+
 
 def table_at(path: Path) -> tuple[Path, int | None] | None:
     """Folder and version (None: the newest) of the Delta table that `path` names; None if it names none."""
@@ -68,7 +78,7 @@ def _found(error: Exception, version: int | None) -> str:
         return f"features of Delta that are not supported: {features[1]}"
     if version is not None and re.search(r"end version|invalid table version|version.*not found", str(error), re.I):
         return f"no version {version} in its log"
-    return in_words(error)
+    return next((words for pattern, words in _FOUND.items() if re.search(pattern, str(error))), in_words(error))
 
 
 @contextmanager

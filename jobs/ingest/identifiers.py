@@ -10,9 +10,9 @@ from jobs.ingest.readers import FOUND
 
 NULL_WORDS = frozenset({"", "null", "none", "nan", "nat", "na", "n/a", "#n/a", "<na>", "\\n"})
 """Text, in any case, that stands for no identifier."""
-_EXACT_DOUBLES = 2**53
+EXACT_DOUBLES = 2**53
 """Integers below this size are exact in a double; beyond it several share one value."""
-_EXACT_FLOATS = 2**24
+_EXACT: dict[pl.DataType, int] = {pl.Float64(): EXACT_DOUBLES, pl.Float32(): 2**24, pl.Float16(): 2**11}
 _WHOLE = r"^(?:0|-?[1-9][0-9]*)$"
 _WHOLE_WITH_FRACTION = r"^(0|-?[1-9][0-9]*)\.0+$"
 _ROUNDED = r"^-?[0-9](?:\.[0-9]+)?[eE]\+[0-9]+$"
@@ -33,8 +33,7 @@ def canonical_identifiers(values: pl.Series) -> pl.Series:
     if dtype == pl.Null:
         return values.cast(pl.Int64)
     if dtype.is_float():
-        limit = _EXACT_DOUBLES if dtype == pl.Float64 else _EXACT_FLOATS
-        return _kept(values, (values == values.round()) & (values.abs() < limit)).cast(pl.Int64)
+        return _kept(values, (values == values.round()) & (values.abs() < _EXACT[dtype])).cast(pl.Int64)
     if dtype.is_decimal():
         whole = values.cast(pl.Int128, strict=False)
         return _narrowed(_kept(whole, values == whole.cast(dtype, strict=False)))
@@ -67,7 +66,11 @@ def canonical_text(text: pl.Series) -> pl.Series:
         text = text.str.normalize("NFC")
     frame = pl.DataFrame({"text": text, "lower": text.str.to_lowercase(), "number": _whole_numbers(text)})
     one_form = (
-        pl.when(pl.col("lower").is_in(list(NULL_WORDS)) | pl.col("text").str.contains(_ROUNDED))
+        pl.when(
+            pl.col("lower").is_in(list(NULL_WORDS))
+            | pl.col("text").str.contains(_ROUNDED)
+            | pl.col("text").str.contains("\0", literal=True)
+        )
         .then(None)
         .when(pl.col("text").str.contains(_WHOLE_WITH_FRACTION))
         .then("number")
@@ -81,7 +84,7 @@ def canonical_text(text: pl.Series) -> pl.Series:
 def _whole_numbers(text: pl.Series) -> pl.Series:
     """The `42` of `42.0`: what a double prints, so null where a double is not exact."""
     whole = text.str.extract(_WHOLE_WITH_FRACTION, 1)
-    return _kept(whole, whole.cast(pl.Int64, strict=False).abs() < _EXACT_DOUBLES)
+    return _kept(whole, whole.cast(pl.Int64, strict=False).abs() < EXACT_DOUBLES)
 
 
 def as_integers(identifiers: pl.Series) -> pl.Series:
@@ -116,6 +119,8 @@ def identifier_fault(column: str) -> pl.Expr:
     return (
         pl.when(text.str.to_lowercase().is_in(list(NULL_WORDS)))
         .then(pl.lit(f"{column}: missing"))
+        .when(text.str.contains("\0", literal=True))
+        .then(pl.lit(f"{column}: no identifier (a NUL character in it, which no database holds)"))
         .when(text.str.contains(r"(?i)^-?[0-9.]+e[+-]?[0-9]+$|^-?[0-9]+\.0*$|^-?inf$"))
         .then(pl.lit(f"{column}: no identifier (a number too large to be exact, write it as an integer or as text)"))
         .when(text.str.contains(r"^-?[0-9]+\.[0-9]+$"))

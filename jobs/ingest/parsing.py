@@ -101,7 +101,7 @@ def _from_text(value: pl.Expr, kind: Kind, form: ValueFormat) -> pl.Expr:
         )
         return pl.when(lower.is_in(true)).then(True).when(lower.is_in(false)).then(False)
     if kind == "string":
-        return value
+        return pl.when(~value.str.contains("\0", literal=True)).then(value)  # which no database holds
     return _plain_number(stripped, form).cast(TYPES[kind], strict=False)
 
 

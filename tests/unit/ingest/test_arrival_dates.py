@@ -84,6 +84,21 @@ def test_a_declared_format_says_whether_a_value_is_a_date(tmp_path: Path) -> Non
     assert (batch.dates_alone, batch.midnights) == (0, ())
 
 
+def test_a_date_that_is_an_integer_is_the_date_that_it_is_in_text(tmp_path: Path) -> None:
+    numbers = [int(f"{day:%Y%m%d}") for day in DAYS]
+    declared = {"fraud_reports": {"fraud_reported_at": {"format": ["%Y%m%d", "s"]}}}
+    for path in (tmp_path / "a.csv", tmp_path / "a.parquet"):
+        batch = read(path, numbers, **declared)
+        assert known(batch) == ENDS and batch.dates_alone == len(DAYS)
+    with pytest.raises(InputError, match=r'found Int64; .* say how they are written there: .*\{format: "%Y%m%d"\}'):
+        read(tmp_path / "a.parquet", numbers)
+
+
+def test_a_zone_that_is_none_makes_no_time_without_one(tmp_path: Path) -> None:
+    batch = read(tmp_path / "a.csv", ["2026-05-01T10:00:00Z", "2026-05-01 10:00:00 CET", "2026-05-01 99:00"])
+    assert known(batch) == [datetime(2026, 5, 1, 10, tzinfo=UTC), None, None]
+
+
 def test_times_with_and_without_a_zone_in_one_file_are_refused_until_the_zone_is_said(tmp_path: Path) -> None:
     times = ["2026-05-01 10:00:00", "2026-05-01T10:00:00+02:00"]
     with pytest.raises(InputError, match=r"found '2026-05-01 10:00:00' in line 2 and .* say in which zone"):

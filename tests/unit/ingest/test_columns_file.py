@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,8 @@ def test_words_are_those_declared(tmp_path: Path) -> None:
 def test_words_for_no_value_are_null_in_any_kind_of_file(tmp_path: Path, column: str) -> None:
     said = f"orders: {{{column.lower()}: {{'null': [NULL, '-1']}}}}"
     assert read(tmp_path, column, ["NULL", "-1", "5"], said).frame[column.lower()].to_list() == [None, None, 5]
-    assert read(tmp_path, column, [-1, 5], said, parquet=True).frame[column.lower()].to_list() == [None, 5]
+    for values in ([-1, 5], [-1.0, 5.0], [Decimal("-1.00"), Decimal("5.00")]):
+        assert read(tmp_path, column, values, said, parquet=True).frame[column.lower()].to_list() == [None, 5]
 
 
 def test_another_name_and_a_file_format_go_together(tmp_path: Path) -> None:

@@ -111,10 +111,18 @@ def a_file_damaged(folder: Path) -> None:
         file.write_bytes(b"PAR1" + os.urandom(100) + b"PAR1")
 
 
-@pytest.mark.parametrize("damage", [no_commit, no_json, a_file_gone, a_file_damaged])
-def test_a_damaged_table_is_refused(table: Path, damage: Callable[[Path], None]) -> None:
+def a_commit_gone(folder: Path) -> None:
+    (folder / "_delta_log" / f"{1:020d}.json").unlink()
+
+
+@pytest.mark.parametrize(("damage", "found"), [
+    (no_commit, "no commit in its log"), (no_json, "a damaged commit in its log"),
+    (a_commit_gone, "commits missing from its log"), (a_file_gone, "a data file damaged or missing"),
+    (a_file_damaged, "a data file damaged or missing"),
+])  # fmt: skip
+def test_a_damaged_table_is_refused(table: Path, damage: Callable[[Path], None], found: str) -> None:
     damage(table)
-    with pytest.raises(InputError, match="expected a Delta table that can be read"):
+    with pytest.raises(InputError, match=f"expected a Delta table that can be read, found {found};"):
         ids(table)
 
 

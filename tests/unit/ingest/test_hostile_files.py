@@ -2,18 +2,24 @@
 
 import gzip
 import json
+import lzma
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds.examples import with_examples
 
 from jobs import settings
 from jobs.ingest.check import Check, check_files
+from jobs.ingest.json_records import NO_OBJECT
 from jobs.use_cases.fraud import FRAUD
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -77,6 +83,10 @@ FILES: Mapping[str, tuple[str | bytes, int | None]] = {
     "separators.csv": (lines(*(row(n, customer=f"a{c}b") for n, c in enumerate("\x0c\x1c\x85\u2028"))), 4),
     "two parts.csv.gz": (gzip.compress(GOOD.encode()) + gzip.compress(row(9).encode()), 5),
     "cut.csv.gz": (gzip.compress(GOOD.encode())[:-9], REFUSED),
+    "cr in a field.csv": (lines(row(1), row(2, customer="a\rb")), REFUSED),
+    "long field.csv": (lines(row(1, customer='"a""b"' + "x" * 200_000)), 1),
+    "packed.csv.xz": (lzma.compress(GOOD.encode()), REFUSED),
+    "no ending": (GOOD, REFUSED),
     "page.csv": ("<html><body>error</body></html>", REFUSED),
     "json.csv": (record(), REFUSED),
     "records.jsonl": (
@@ -86,6 +96,8 @@ FILES: Mapping[str, tuple[str | bytes, int | None]] = {
         8,
     ),
     "our names.jsonl": (record(_line=1, _malformed="x", **{"": 1, "found:tx_amount": 2}), 1),
+    "nul.jsonl": (record(CUSTOMER_ID="a\0b") + "\n" + record(), 2),
+    "other order.jsonl": ("\n".join([record(), json.dumps(dict(reversed(json.loads(record()).items())))]), 2),
     "long.jsonl": (record() + '\n{"a": ' + "9" * 5000 + "}", 2),
 }
 TYPES: Mapping[str, tuple[dict[str, Any], int | None]] = {
@@ -104,6 +116,9 @@ TYPES: Mapping[str, tuple[dict[str, Any], int | None]] = {
     "unknown zone": ({"TX_DATETIME": pa.array([NOON] * 4, pa.timestamp("us", "Mars/Base"))}, 4),
     "extreme": ({"TX_DATETIME": pa.array([-(2**63), 2**63 - 1, 1777716000000000, None], pa.timestamp("us"))}, 4),
     "epoch": ({"TX_DATETIME": pa.array([1777716000] * 4)}, REFUSED),
+    "list view": ({"CUSTOMER_ID": pa.array([[1]] * 4, pa.list_view(pa.int64()))}, REFUSED),
+    "list view beside": ({"NOTE": pa.array([[1]] * 4, pa.list_view(pa.int64()))}, 4),
+    "half precision": ({"CUSTOMER_ID": pa.array(np.array([1, 2047, 2048, 4096], np.float16))}, 4),
     "our names": ({name: pa.array([1] * 4) for name in ("_line", "_malformed", "_row", "", "found:tx_amount")}, 4),
     "dotted": ({"TX_AMOUNT.b": pa.array([1] * 4)}, 4),
 }
@@ -166,3 +181,47 @@ def test_a_time_with_an_offset_is_that_moment(tmp_path: Path) -> None:
         tmp_path / "a.parquet", TX_DATETIME=pa.array([NOON] * 4, pa.timestamp("us")).cast(pa.timestamp("us", "+05:30"))
     )
     assert checked(tmp_path / "home", part).inputs[0].first_event == NOON.replace(tzinfo=UTC)
+
+
+def test_a_column_twice_and_others_missing_is_refused(tmp_path: Path) -> None:
+    twice = pa.table([pa.array([1]), pa.array([2])], names=["TRANSACTION_ID", "TRANSACTION_ID"])
+    pq.write_table(twice, tmp_path / "a.parquet")
+    counted(checked(tmp_path / "home", tmp_path / "a.parquet"), REFUSED)
+
+
+def test_a_year_that_nanoseconds_do_not_reach_is_that_year(tmp_path: Path) -> None:
+    old = pa.array([datetime(1442, 5, 1), NOON, NOON, NOON], pa.timestamp("us"))
+    path = tmp_path / "a.parquet"
+    pq.write_table(pq.read_table(parquet(path, TX_DATETIME=old)), path, use_deprecated_int96_timestamps=True)
+    (each,) = checked(tmp_path / "home", path).inputs
+    assert [reason["first"]["value"] for reason in each.quarantined] == ["1442-05-01 00:00:00.000000"]
+
+
+@given(flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 7)), min_size=1, max_size=3))
+@with_examples(100)
+def test_a_file_with_flipped_bits_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, flips: list[tuple[int, int]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "flipped.parquet"
+    content = bytearray(parquet(path).read_bytes())
+    for place, bit in flips:
+        content[place % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+    found = checked(tmp_path_factory.getbasetemp() / "home", path)
+    assert found.inputs or found.refusals
+
+
+def test_of_reasons_that_are_as_common_what_is_no_record_is_told_first(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join([record(), "[1]"]))
+    (each,) = checked(tmp_path / "home", path).inputs
+    assert [(reason["reason"], reason["rows"]) for reason in each.quarantined] == [(NO_OBJECT, 1)]
+
+
+def test_numbers_as_identifiers_in_two_forms_are_suspicious(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(lines(*(row(n, customer=c) for n, c in enumerate(["7", "007", "A", " 7.0"]))))
+    (each,) = checked(tmp_path / "home", path).inputs
+    assert "customer_id: '007' and '7' are one number written in two ways, and two identifiers" in each.suspicious
+    path.write_text(lines(*(row(n, customer=c) for n, c in enumerate(["7", "8", "7.0"]))))
+    assert not checked(tmp_path / "home", path).inputs[0].suspicious

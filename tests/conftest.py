@@ -21,7 +21,8 @@ import hypothesis
 import polars as pl
 import psutil
 import pytest
-from worlds import parsed_project
+from matplotlib.figure import Figure
+from worlds import parsed_project, pictures, tracking_store
 from worlds.draws import SEED
 from worlds.examples import EVERYBODY, explored
 from worlds.shared import STARTED, Server, one_server, session_folder
@@ -31,6 +32,7 @@ from jobs.lakehouse import dbt_models, engine
 from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.loopback import free_port
+from jobs.registry import tracking
 from jobs.secret import Url
 from jobs.settings import ROOT, Settings
 from tools.check_test_needs import postgres_program
@@ -93,9 +95,12 @@ def _secrets_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _dbt_parses_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What new homes have alike, and pictures that nobody looks at, are not made anew by every test."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(dbt_models, "_parse", parsed_project.copying(session_folder(tmp_path_factory, "dbt")))
+        patched.setattr(tracking, "_local", tracking_store.copying(session_folder(tmp_path_factory, "mlflow")))
+        patched.setattr(Figure, "savefig", pictures.unrendered)
         yield
 
 

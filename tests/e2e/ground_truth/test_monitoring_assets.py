@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 from deltalake import write_deltalake
+from worlds.pictures import rendered
 
 from assets import drift, ground_truth
 from assets.keys import Keys
@@ -211,7 +212,8 @@ def tampered(world: World) -> Iterator[Callable[[Tamper], None]]:
 
 
 def test_everything_is_shown_of_a_clean_world(world: World) -> None:
-    shown = world.materialized("label_maturity", "performance", "estimate", "drift", "skew")
+    with rendered():
+        shown = world.materialized("label_maturity", "performance", "estimate", "drift", "skew")
     maturity = shown.metadata["label_maturity"]
     assert 2.5 < maturity["median_delay_days"] < 6 and maturity["days_judged"] > 50
     assert maturity["judged_until"] < str(LAST - 6 * DAY) and maturity["positives_to_come"] > 5
@@ -237,7 +239,7 @@ def test_everything_is_shown_of_a_clean_world(world: World) -> None:
     }  # fmt: skip
     assert all(check.passed for check in shown.checks.values())
     pictures = [maturity["maturity"], performance["over_time"], estimate["average_precision"], drifted["by_day"]]
-    assert all("data:image/png" in picture for picture in pictures)
+    assert all("data:image/png" in picture and len(picture) > 2_000 for picture in pictures)
 
 
 def test_a_second_look_writes_no_performance_and_an_earlier_one_neither(world: World) -> None:

@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 from worlds.draws import drawn
 from worlds.old_home import LAST_NIGHT, NEXT_NIGHT, USE_CASE, next_night, unpacked
+from worlds.pictures import rendered
 
 from jobs import settings
 from jobs.backtesting.reproduce import reproduce
@@ -80,7 +81,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         shutil.copytree(original.home, own.home)
         before = _bytes(original.home)
         days = (LAST_NIGHT.date(), LAST_NIGHT.date())
-        outcome = execute(own, USE_CASE, NEXT_NIGHT, days, (USE_CASE,), show=False)
+        with rendered():  # all pictures of a night, of which other tests only build the figures
+            outcome = execute(own, USE_CASE, NEXT_NIGHT, days, (USE_CASE,), show=False)
         after = _bytes(original.home)
         engine.stop(original)
         shutil.rmtree(original.home)

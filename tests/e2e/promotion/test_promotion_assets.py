@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 from worlds.judged_world import AS_OF, PROBLEM, USE_CASE, FileRegistry, fitted, table_of, write_training_set
+from worlds.pictures import rendered
 
 from assets import promotion
 from assets.keys import Keys
@@ -76,11 +77,13 @@ def test_a_promotion_shows_why_and_who_is_in_production(home: Home) -> None:
     home.registry.add(1, home.models[1])
     assert home.run("evaluation", "champion").success
     home.registry.add(2, home.models[2])
-    result = home.run("evaluation", "champion")
+    with rendered():
+        result = home.run("evaluation", "champion")
     shown = home.metadata(result, "evaluation")
     assert shown["verdict"].startswith("**Passed**") and shown["candidate"] == "version 2"
     assert "better_than_champion" in shown["checks"] and "logistic regression" in shown["metrics"]
     assert shown["differences"].startswith("![differences](data:image/png;base64,")
+    assert len(shown["differences"]) > 2_000  # rendered
     assert shown["notes"] == "slice region: customers was never loaded"
     assert {check.check_name: check.passed for check in result.get_asset_check_evaluations()} == {
         "better_beyond_noise": True, "champion_loads": True

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA, Row, put, update_windows
+from worlds.pictures import rendered
 
 from assets import evaluation, export
 from assets import scoring as assets_scoring
@@ -327,7 +328,8 @@ def test_the_assets_show_what_was_scored_exported_and_why(marts: Lakehouse, cham
     later = AS_OF + FRAUD.label_maturity
     update_windows(marts, later)
     training_set.build(marts, FRAUD, later)
-    shown = materialized(marts, (7, champion), later)
+    with rendered():
+        shown = materialized(marts, (7, champion), later)
     assert {name: metadata["model_version"] for name, metadata in shown.items()} == dict.fromkeys(
         ("batch_predictions", "online_model", "explanation", "fairness"), 7
     )
@@ -336,7 +338,7 @@ def test_the_assets_show_what_was_scored_exported_and_why(marts: Lakehouse, cham
     rows = [row for row in logged(marts).values() if row["event_date"] == DAYS[-1]]
     assert scored["share_decided_positive"] == sum(row["decision"] for row in rows) / 5
     pictures = [scored["score_histogram"], shown["explanation"]["top_features"], shown["fairness"]["amount picture"]]
-    assert all("data:image/png" in picture for picture in pictures)
+    assert all("data:image/png" in picture and len(picture) > 2_000 for picture in pictures)
     assert set(NAMES) <= set(shown["explanation"]["importance"].replace("|", " ").split())
     online = export_onnx.current(marts.settings, FRAUD)
     assert online is not None and online.bundle.sha256 == champion.sha256 == shown["online_model"]["bundle_sha256"]

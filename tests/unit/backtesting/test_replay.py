@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 from worlds.draws import drawn
+from worlds.pictures import rendered
 from worlds.small_history import START, world
 
 from jobs import settings
@@ -150,11 +151,13 @@ def test_labels_at_once_are_better_than_labels_as_they_come(weekly: Replayed, tm
 
 def test_the_timeline_is_a_row_per_day_and_a_picture(auto: tuple[Path, Replayed], tmp_path: Path) -> None:
     made = timeline.frame(auto[1].days, quality(auto[1]).tolist())
-    timeline.write(made, tmp_path, "small")
+    with rendered():
+        timeline.write(made, tmp_path, "small")
     kept = pl.read_parquet(tmp_path / "timeline.parquet")
     assert kept.columns == list(timeline.COLUMNS) and kept.height == DAYS
     assert kept["average_precision"].null_count() >= TRAINED
-    assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    drawn = (tmp_path / "timeline.png").read_bytes()
+    assert drawn.startswith(b"\x89PNG") and len(drawn) > 2_000
     assert sorted(path.name for path in tmp_path.iterdir()) == ["timeline.parquet", "timeline.png"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from worlds import training_world as world
+from worlds.pictures import rendered
 
 from jobs import settings
 from jobs.backtesting import reproduce
@@ -27,19 +27,8 @@ from jobs.registry.bundle import GRAPH, BundleError
 from jobs.training import candidate, tune
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow takes seconds to make its tables; every home starts with a copy."""
-    home = settings.load({"EVERGREEN_HOME": str(tmp_path_factory.mktemp("empty"))})
-    with tracking.client(home) as tracker:
-        tracker.search_registered_models()
-    return home.home / "tracking" / "mlflow.db"
-
-
 @pytest.fixture
-def lakehouse(tmp_path: Path, empty_database: Path) -> Lakehouse:
-    (tmp_path / "home" / "tracking").mkdir(parents=True)
-    shutil.copy(empty_database, tmp_path / "home" / "tracking")
+def lakehouse(tmp_path: Path) -> Lakehouse:
     return attach(settings.load({"EVERGREEN_HOME": str(tmp_path / "home")}))
 
 
@@ -49,7 +38,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lakehouse, candid
     shared = attach(settings.load({"EVERGREEN_HOME": str(tmp_path_factory.mktemp("trained"))}))
     world.put(shared, world.payments())
     tune.tune(shared, world.DEMO)
-    return shared, candidate.make(shared, world.DEMO)
+    with rendered():
+        return shared, candidate.make(shared, world.DEMO)
 
 
 class TestTuning:
@@ -117,7 +107,7 @@ class TestCandidate:
                 [run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{made.run_id}'", max_results=100
             )
             curve = tracker.get_metric_history(made.run_id, "curve/precision_by_recall_percent")
-            files = {entry.path for entry in tracker.list_artifacts(made.run_id)}
+            files = {entry.path: entry.file_size for entry in tracker.list_artifacts(made.run_id)}
         assert run.info.status == "FINISHED" and run.data.params["version/fraud.labels"] == "4"
         assert run.data.params["lock_sha256"] and run.data.params["seed"] == "0"
         assert run.data.metrics["average_precision"] == made.trained.winner.metrics["average_precision"]
@@ -125,7 +115,8 @@ class TestCandidate:
         assert run.data.metrics["cost/money_per_1000"] > 0 and run.data.metrics["slice/large/rows"] > 0
         assert len(children) == 6 and all("learning_rate" in child.data.params for child in children)
         assert len(curve) == 100 and all(0 <= point.value <= 1 for point in curve)
-        assert {"model_card.md", "signature.json", "precision_recall.png", "tuning_boosted.png", "bundle"} <= files
+        assert {"model_card.md", "signature.json", "precision_recall.png", "tuning_boosted.png", "bundle"} <= set(files)
+        assert min(size for path, size in files.items() if path.endswith(".png")) > 2_000  # rendered
         assert "## Limits" in made.card and "risk_then_amount" in made.card
 
     def test_the_same_training_is_registered_once(self, trained: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from assets import scoring as assets_scoring
 from assets.run_context import AS_OF_TAG
 from jobs.datasets import training_set
 from jobs.ingest import registered_inputs
+from jobs.lakehouse import dbt_models
 from jobs.lakehouse.session_catalog import register_table
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.catalog import new_model
@@ -308,7 +310,8 @@ def materialized(
     days = dg.DailyPartitionsDefinition(start_date=DAYS[0].isoformat())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = [a for module in (assets_scoring, export, evaluation) for a in module.build(FRAUD, days)]
+        assets = assets_scoring.build(FRAUD, days, json.loads(dbt_models.manifest(lakehouse.settings).read_text()))
+        assets += [a for module in (export, evaluation) for a in module.build(FRAUD, days)]
     registered_inputs.register(lakehouse.settings, FRAUD, registered_inputs.Inputs({}, DAYS[0], DAYS[-1]))
     result = dg.materialize(
         assets,

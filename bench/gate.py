@@ -85,7 +85,7 @@ def _measure(folder: Path, candidates: int) -> Iterator[dict[str, Any]]:
 
 def _rates(folder: Path, pairs: Pairs, candidates: int, noise: float) -> dict[str, Any]:
     own = settings.load({"EVERGREEN_HOME": str(folder / "home")})
-    use_case = replace(USE_CASE, problem=replace(PROBLEM, training_noise=noise))
+    use_case = replace(USE_CASE, problem=replace(PROBLEM, limits=replace(PROBLEM.limits, training_noise=noise)))
     verdicts, began = [], time.perf_counter()
     for number in range(candidates):
         lakehouse = write(own, table_of(seed=number, rows=ROWS), use_case=use_case)

@@ -54,7 +54,7 @@ def _measure(rows: TrainingRows, trials: int, scratch: Path) -> dict[str, Any]:
     assert FRAUD.problem is not None
     use_case = replace(FRAUD, problem=replace(FRAUD.problem, trials=trials))
     as_of = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(rows.times.max()))
-    parts = tune.parts_of(use_case, FRAUD.problem, as_of)
+    parts = tune.parts_of(use_case, FRAUD.problem, as_of, rows)
     state = {"as_of": as_of.isoformat(), "declarations": "bench"}
     tune.device()  # the imports, which any run pays once
     began, cpu = time.perf_counter(), time.process_time()

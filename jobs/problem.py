@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
+from jobs.limits import Limits
+
 Sampler = Literal["tpe", "random", "grid"]
 Pruner = Literal["median", "hyperband", "none"]
 
@@ -111,6 +113,8 @@ class Problem:
     """Length of the window that parameters are chosen on: the latest before the judged one."""
     evaluation_window: timedelta = timedelta(days=14)
     """Length of the window that candidate and champion are compared on: the latest mature rows."""
+    longest_evaluation_window: timedelta = timedelta(days=56)
+    """The window stretches back to at most this length until it holds the rows and positives that `limits` ask for."""
     trials: int = 30
     sampler: Sampler = "tpe"
     pruner: Pruner = "median"
@@ -121,15 +125,15 @@ class Problem:
     retune_after: timedelta = timedelta(days=30)
     """Age at which tuned parameters are found anew, however little changed."""
     seed: int = 0
-    latency_ms: float = 5.0
-    """Limit of a single request's 99th percentile."""
-    size_bytes: float = 50e6
     telling: tuple[str, ...] = ()
     """Features that may tell the label nearly without error; the check for leaks leaves them out."""
-    training_noise: float | None = None
-    """Standard deviation of the objective between seeds; None: measured by training again."""
+    limits: Limits = field(default_factory=Limits)
+    """What a candidate must keep to become champion, and how sure the gate must be."""
     approval: Literal["automatic", "manual"] = "automatic"
     """Whether a candidate that passed the gate is promoted at once, or waits for `evergreen approve`."""
+    first: Literal["provisional", "manual"] = "provisional"
+    """What happens to the best first model if the evidence is too thin to judge it: it is champion provisionally, or
+    waits for `evergreen approve`."""
     predictions_due: timedelta = timedelta(hours=6)
     """Deadline of a day's nightly predictions, counted from the end of the day (see `jobs.alerts.freshness`)."""
 

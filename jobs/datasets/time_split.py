@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
+import numpy.typing as npt
+
 from jobs.arrays import Bools
+from jobs.limits import Limits
 from jobs.times import Times, microseconds
 
 WINDOWS = ("training", "validation", "final", "judged")
@@ -50,6 +54,45 @@ def split(as_of: datetime, maturity: timedelta, validation: timedelta, judged: t
     """
     end = as_of - maturity
     return Split(maturity, end - judged - validation, end - judged, end)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledTimes:
+    """What says whether a window holds enough to judge a model; every array has one value per row."""
+
+    times: Times
+    labels: Bools
+    blocks: npt.NDArray[np.generic]
+    """The entity whose rows share their noise."""
+
+    def enough(self, within: Bools, limits: Limits) -> bool:
+        """Whether the rows `within` a window are as many, with positives in as many blocks, as the limits ask for."""
+        positives = self.labels[within]
+        blocks = len(np.unique(self.blocks[within][positives]))
+        return len(positives) >= limits.rows and blocks >= limits.positive_blocks and not positives.all()
+
+
+def stretched(rows: LabelledTimes, usual: datetime, end: datetime, earliest: datetime, limits: Limits) -> datetime:
+    """When the judged window begins: `usual`, or as many days before it as it takes to hold enough until `end`.
+
+    Returns:
+        `usual` also if no start down to `earliest` is enough.
+    """
+    start = usual
+    while start == usual or start >= earliest:
+        if rows.enough(_within(rows.times, start, end), limits):
+            return start
+        start -= timedelta(days=1)
+    return usual
+
+
+def with_evidence(parts: Split, longest: timedelta, rows: LabelledTimes, limits: Limits) -> Split:
+    """The split with a judged window that holds enough, if one of at most `longest` does and leaves enough to learn."""
+    earliest = parts.judged_end - longest
+    start = stretched(rows, parts.judged_start, parts.judged_end, earliest, limits)
+    moved = start - parts.judged_start
+    longer = Split(parts.maturity, parts.validation_start + moved, start, parts.judged_end)
+    return parts if refusal(longer, rows.times, rows.labels) else longer
 
 
 def refusal(parts: Split, times: Times, labels: Bools) -> str | None:

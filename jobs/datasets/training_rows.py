@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrays import Bools, Floats, ranks
+from jobs.datasets.time_split import LabelledTimes
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.protocol import Examples
@@ -36,6 +37,11 @@ class TrainingRows:
         """Days since 1970, UTC."""
         days: npt.NDArray[np.int64] = self.times // MICROSECONDS_A_DAY
         return days
+
+    @property
+    def labelled_times(self) -> LabelledTimes:
+        """What says whether a window of these rows is enough to judge a model on."""
+        return LabelledTimes(self.times, self.examples.labels, self.blocks)
 
     def __len__(self) -> int:
         return len(self.times)

@@ -20,6 +20,7 @@ from jobs.models.tables import examples_of
 from jobs.problem import Problem
 from jobs.use_case import UseCase
 
+LOGISTIC = "logistic"
 TRAINING_ROWS = 200_000
 """Of the latest training days: a logistic regression is hardly better from more."""
 
@@ -32,12 +33,13 @@ class Baselines:
     left_out: tuple[str, ...]
 
 
-def baselines(problem: Problem, train: Examples, rows: Examples) -> Baselines:
+def baselines(problem: Problem, train: Examples, rows: Examples, family: str) -> Baselines:
     """Prevalence, the declared rules, and a logistic regression over the declared baseline features.
 
     Args:
-        train: rows whose labels were known before the judged ones began.
+        train: rows whose labels were known before the judged ones began, with the features of the candidate.
         rows: the judged rows, with the features of `columns` as far as there are any.
+        family: of the candidate. A baseline of its own family and features would be the candidate trained again.
     """
     share = float(train.labels.mean()) if len(train) else 0.0
     contenders, left_out = [Contender("prevalence", np.full(len(rows), share))], []
@@ -46,8 +48,11 @@ def baselines(problem: Problem, train: Examples, rows: Examples) -> Baselines:
             left_out.append(f"rule {rule.name}: no columns {missing} among the judged rows")
         else:
             contenders.append(Contender(f"rule {rule.name}", rule_scores(rows, rule.features)))
+    names = problem.baseline_features or train.names
+    if family == LOGISTIC and set(names) == set(train.names):
+        return Baselines(tuple(contenders), tuple(left_out))
     try:
-        contenders.append(Contender("logistic regression", _logistic(problem, train, rows)))
+        contenders.append(Contender("logistic regression", _logistic(problem, train, rows, names)))
     except ValueError as error:
         left_out.append(f"logistic regression: {error}")
     return Baselines(tuple(contenders), tuple(left_out))
@@ -59,15 +64,14 @@ def columns(problem: Problem, names: Sequence[str], present: Sequence[str]) -> l
     return [name for name in needed if name in set(present)]
 
 
-def _logistic(problem: Problem, train: Examples, rows: Examples) -> Floats:
+def _logistic(problem: Problem, train: Examples, rows: Examples, names: Sequence[str]) -> Floats:
     from jobs.models.catalog import new_model
 
-    names = problem.baseline_features or train.names
     if missing := sorted(set(names) - set(train.names)):
         raise Invalid(f"expected the baseline features among those of the candidate, found no {missing}")
     picked = replace(train, features=_picked(train, names), names=tuple(names))
-    model = new_model("logistic")
-    model.fit(sampled(picked, problem.family("logistic").negative_rate, problem.seed), None, seed=0, device="cpu")
+    model = new_model(LOGISTIC)
+    model.fit(sampled(picked, problem.family(LOGISTIC).negative_rate, problem.seed), None, seed=0, device="cpu")
     return model.predict(_picked(rows, names))
 
 

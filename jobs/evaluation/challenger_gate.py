@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 from jobs.evaluation import gate
-from jobs.evaluation.limits import Limits
 from jobs.evaluation.paired_comparison import ComparedRows, Contender, PairedComparison
 from jobs.evaluation.verdict import GateCheck, GateVerdict
 from jobs.ledger.challenges import ChallengeRecord
+from jobs.limits import Limits
 
 BETTER = "better_than_champion"
 

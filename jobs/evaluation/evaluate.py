@@ -5,7 +5,7 @@ Nothing is recorded or promoted here: see `jobs.promotion.promote`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,6 @@ from jobs.evaluation import baselines, challenger_gate, contenders, evaluation_r
 from jobs.evaluation.baselines import Baselines
 from jobs.evaluation.contenders import Incomparable
 from jobs.evaluation.evaluation_rows import EvaluationRows
-from jobs.evaluation.limits import Limits
 from jobs.evaluation.paired_comparison import Contender
 from jobs.evaluation.verdict import GateCheck, GateVerdict
 from jobs.lakehouse.tables import PARTITION, Lakehouse
@@ -80,18 +79,18 @@ def evaluate(
     Raises:
         ValueError: there is no training set, or it was built later than `as_of`; or data or declarations are wrong.
     """
-    problem, (version, moment) = problem_of(use_case), _training_set(lakehouse, use_case, as_of)
-    rows = evaluation_rows.read(lakehouse, use_case, problem, version, moment)
-    about = _about(rows, champion)
+    problem = problem_of(use_case)
+    rows = judged_rows(lakehouse, use_case, [candidate, *([champion] if champion else [])], as_of)
+    about = described(rows, champion)
     try:
-        bundle = _usable(use_case, candidate)
+        bundle = usable(use_case, candidate)
         if not 0 < rows.labels.sum() < len(rows):
             return _too_few(candidate, rows, about)
         measured = contenders.measured(candidate.name, bundle, rows)
         leak = leak_check.check(problem, rows, bundle.manifest.names, measured.scores)
         if challenge is not None:
             verdict = challenger_gate.judge_challenger(
-                measured, challenge, _identity(champion), _limits(problem, 0.0), about
+                measured, challenge, _identity(champion), replace(problem.limits, training_noise=0.0), about
             )
             return replace(verdict, checks=(*verdict.checks, leak))
         _learned_before(bundle, rows)
@@ -101,6 +100,20 @@ def evaluate(
     rival = _champion(use_case, champion, rows, about)
     verdict = _judged(problem, bundle, _evaluated(lakehouse, use_case, bundle, rows, (measured, rival)), about)
     return replace(verdict, checks=(*verdict.checks, leak))
+
+
+def judged_rows(
+    lakehouse: Lakehouse, use_case: UseCase, versions: Sequence[ContenderVersion], as_of: datetime
+) -> EvaluationRows:
+    """The latest mature rows, from the training set as known at `as_of`, that none of the models learned from.
+
+    Raises:
+        ValueError: there is no training set, or it was built later than `as_of`.
+    """
+    version, moment = _training_set(lakehouse, use_case, as_of)
+    unseen = [each.bundle.manifest.unseen_from for each in versions if each.bundle]
+    unseen_from = max(unseen, default=None)
+    return evaluation_rows.read(lakehouse, use_case, problem_of(use_case), version, moment, unseen_from)
 
 
 def _training_set(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> tuple[int, datetime]:
@@ -118,7 +131,8 @@ def _training_set(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> t
     return version, moment
 
 
-def _about(rows: EvaluationRows, champion: ContenderVersion | None) -> dict[str, Any]:
+def described(rows: EvaluationRows, champion: ContenderVersion | None) -> dict[str, Any]:
+    """What an evaluation says about its rows and the champion."""
     return {
         "champion": champion.name if champion else None,
         "rows": len(rows),
@@ -129,7 +143,8 @@ def _about(rows: EvaluationRows, champion: ContenderVersion | None) -> dict[str,
     }
 
 
-def _usable(use_case: UseCase, contender: ContenderVersion) -> Bundle:
+def usable(use_case: UseCase, contender: ContenderVersion) -> Bundle:
+    """The bundle of a version. Raises Incomparable if there is none, or one of another use case."""
     if contender.bundle is None:
         raise Incomparable(contender.why)
     if contender.bundle.manifest.use_case != use_case.name:
@@ -167,7 +182,7 @@ def _champion(
     if champion is None:
         return None
     try:
-        return contenders.scored(champion.name, _usable(use_case, champion), rows)
+        return contenders.scored(champion.name, usable(use_case, champion), rows)
     except Incomparable as error:
         about["champion_left_out"] = f"the champion, {champion.name}, cannot be compared: {error}"
         return None
@@ -185,16 +200,16 @@ def _evaluated(
     train = baselines.training_rows(lakehouse, use_case, rows.version, names, end)
     read = baselines.columns(problem, names, rows.table.column_names)
     judged = examples_of(rows.table, read, use_case.label)
-    return Evaluated(rows, train, *models, baselines.baselines(problem, train, judged))
+    return Evaluated(rows, train, *models, baselines.baselines(problem, train, judged, bundle.manifest.family))
 
 
 def _judged(problem: Problem, bundle: Bundle, evaluated: Evaluated, about: dict[str, Any]) -> GateVerdict:
     about["left_out"] += evaluated.baselines.left_out
-    about["metrics"] = {c.name: dict(_metrics(problem, c, evaluated.rows)) for c in evaluated.contenders}
+    about["metrics"] = {c.name: dict(metrics_of(problem, c, evaluated.rows)) for c in evaluated.contenders}
     noise = _noise(problem, bundle, evaluated)
     if noise is None:
         message = (
-            "training noise was not measured; record it in the candidate's manifest or declare Problem.training_noise"
+            "training noise was not measured; record it in the candidate's manifest or declare `Limits.training_noise`"
         )
         return GateVerdict(
             (GateCheck("training_noise", "failed", message),), {"candidate": evaluated.candidate.name, **about}
@@ -204,18 +219,14 @@ def _judged(problem: Problem, bundle: Bundle, evaluated: Evaluated, about: dict[
         evaluated.champion,
         evaluated.baselines.contenders,
         evaluated.rows.for_gate(problem),
-        _limits(problem, noise),
+        replace(problem.limits, training_noise=noise),
     )
     return replace(verdict, about={**about, **verdict.about, "champion": about["champion"]})
 
 
-def _limits(problem: Problem, training_noise: float) -> Limits:
-    return Limits(problem.latency_ms, problem.size_bytes, training_noise=training_noise)
-
-
 def _noise(problem: Problem, bundle: Bundle, evaluated: Evaluated) -> float | None:
     """The standard deviation between seeds, as declared, recorded or measured now; None if it cannot be measured."""
-    declared, train = seed_noise.recorded(problem.training_noise, bundle), evaluated.train
+    declared, train = seed_noise.recorded(problem.limits.training_noise, bundle), evaluated.train
     if declared is not None or not 0 < train.labels.sum() < len(train):
         return declared
     # As its family trains: all positives, and the declared share of the negatives.
@@ -226,7 +237,7 @@ def _noise(problem: Problem, bundle: Bundle, evaluated: Evaluated) -> float | No
     return seed_noise.of_bundle(bundle, sample, judged)
 
 
-def _metrics(problem: Problem, contender: Contender, rows: EvaluationRows) -> Mapping[str, float | None]:
+def metrics_of(problem: Problem, contender: Contender, rows: EvaluationRows) -> Mapping[str, float | None]:
     amounts = np.nan_to_num(features_of(rows.table, [problem.amount])[:, 0].astype(np.float64))
     entities, days = rows.column(problem.cluster_key), rows.column(PARTITION)
     return metrics.evaluate(rows.labels, contender.scores, entities, days, amounts, problem.review)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.arrays import Bools
 from jobs.datasets import time_split
@@ -48,18 +49,39 @@ class EvaluationRows:
         return ComparedRows(self.labels, self.column(problem.cluster_key), self.slices)
 
 
-def read(lakehouse: Lakehouse, use_case: UseCase, problem: Problem, version: int, as_of: datetime) -> EvaluationRows:
+def read(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    problem: Problem,
+    version: int,
+    as_of: datetime,
+    unseen_from: datetime | None = None,
+) -> EvaluationRows:
     """The judged rows of `as_of`, from this version of the training set.
+
+    Args:
+        unseen_from: no model that is judged learned from events after it. If the usual window holds too little to judge
+            a model on, it stretches back to at most this moment. None: the usual window.
 
     Raises:
         ValueError: a slice is declared over a column that neither the training set nor a loaded profile has.
     """
     parts = time_split.split(as_of, use_case.label_maturity, problem.validation_window, problem.evaluation_window)
-    start, end = parts.judged_start, parts.judged_end
-    table = between(lakehouse, use_case, version, start, end)
+    usual, end = parts.judged_start, parts.judged_end
+    earliest = max(unseen_from, end - problem.longest_evaluation_window) if unseen_from else usual
+    table = between(lakehouse, use_case, version, min(earliest, usual), end)
+    start = time_split.stretched(_labelled_times(use_case, problem, table), usual, end, earliest, problem.limits)
+    time = use_case.event_timestamp
+    table = table.filter(pc.greater(table[time], pa.scalar(start, table.schema.field(time).type)))
     labels = table.column(use_case.label).to_numpy().astype(np.bool_)
     slices, left_out = masks(lakehouse, use_case, problem.slices, table, as_of)
     return EvaluationRows(table, version, start, end, labels, slices, left_out)
+
+
+def _labelled_times(use_case: UseCase, problem: Problem, table: pa.Table) -> time_split.LabelledTimes:
+    times = pc.cast(table[use_case.event_timestamp].cast(pa.timestamp("us", "UTC")), pa.int64()).to_numpy()
+    labels = table[use_case.label].to_numpy().astype(np.bool_)
+    return time_split.LabelledTimes(times, labels, table[problem.cluster_key].to_numpy())
 
 
 def between(

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from math import isfinite
 
 from jobs.errors import Invalid
-from jobs.evaluation.limits import Limits
 from jobs.evaluation.paired_comparison import ComparedRows, Contender, PairedComparison
 from jobs.evaluation.verdict import CheckOutcome, GateCheck, GateVerdict
+from jobs.limits import Limits
 
 
 def judge(

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from jobs.arrays import Bools, Floats, Ints, codes
 from jobs.errors import Invalid
-from jobs.evaluation.limits import Limits
 from jobs.evaluation.verdict import GateCheck
+from jobs.limits import Limits
 from jobs.stats import metrics, paired_bootstrap
 from jobs.stats.paired_bootstrap import Ranking
 
@@ -143,6 +143,8 @@ def _checked(contender: Contender, rows: ComparedRows) -> Contender:
 
 
 def _better(name: str, rival: Contender, mine: Floats, theirs: Floats, limits: Limits) -> GateCheck:
+    if limits.training_noise is None:
+        raise Invalid("limits: expected the training noise, found none; measure it, or pass 0 if there is none")
     difference = mine - theirs
     lower, upper = paired_bootstrap.interval(difference, limits.level, limits.training_noise * np.sqrt(2))
     better = lower > 0

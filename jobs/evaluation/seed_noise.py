@@ -15,7 +15,7 @@ from jobs.registry.bundle import Bundle
 from jobs.stats import metrics
 
 SEED_TRAININGS = 5
-DETERMINISTIC = ("logistic",)
+DETERMINISTIC = ("logistic", "rule")
 SEEDED = {"boosted": SEED_TRAININGS, "tabular_mlp": 3}
 """Families that depend on a seed, and how many trainings are compared."""
 

@@ -37,7 +37,7 @@ class Evaluation:
     """The champion that the candidate was compared with; None: there was none."""
     passed: bool
     needs_person: bool
-    """Whether a person must approve a candidate that passed, as the champion could not be compared."""
+    """Whether a person must approve a candidate that passed: declared so, or the champion could not be compared."""
     evidence: Mapping[str, Any]
     versions: Mapping[str, Any]
 
@@ -98,6 +98,14 @@ class LedgerView:
         rollbacks = {d.id for d in self.decisions if d.kind == "rollback"}
         last = {period.version: period for period in self.champions}
         return {version for version, period in last.items() if period.closed_by in rollbacks}
+
+    @property
+    def provisional(self) -> bool:
+        """Whether the evidence for the champion was too thin to judge it, and none has come since."""
+        current = self.champion
+        judged = [d for d in self.decisions if current and d.model_version == current.version and d.evidence]
+        promoted = [d for d in judged if d.outcome == "promoted"]
+        return bool(promoted and promoted[-1].evidence.get("provisional"))
 
     @property
     def previous(self) -> Champion | None:

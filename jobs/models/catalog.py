@@ -11,12 +11,14 @@ from jobs.models.boosted import Boosted
 from jobs.models.folders import read_header
 from jobs.models.logistic import Logistic
 from jobs.models.protocol import Model
+from jobs.models.rule import RuleModel
 from jobs.models.tabular_mlp import TabularMLP
 
 families: Mapping[str, Callable[[Mapping[str, Any]], Model]] = {
     Logistic.family: Logistic,
     Boosted.family: Boosted,
     TabularMLP.family: TabularMLP,
+    RuleModel.family: RuleModel,
 }
 
 STEPS: Mapping[str, str] = {Boosted.family: "rounds", TabularMLP.family: "epochs"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +23,7 @@ from jobs.use_case import UseCase, problem_of
 if TYPE_CHECKING:
     from jobs.evaluation.evaluate import ContenderVersion
     from jobs.lakehouse.tables import Lakehouse
+    from jobs.ledger.challenges import ChallengeRecord
 
 AUTOMATIC = "evergreen"
 
@@ -36,6 +37,9 @@ class Registry(Protocol):
 
     def fetch(self, settings: Settings, use_case: UseCase, version: int, sha256: str | None = None) -> Bundle:
         """The verified bundle of a version. Raises ValueError if it is missing, corrupt or another one."""
+
+    def register_baseline(self, settings: Settings, use_case: UseCase, bundle: Bundle) -> int:
+        """The version that a baseline's bundle is, made if need be."""
 
     def set_aliases(self, settings: Settings, use_case: UseCase, aliases: Mapping[str, int | None]) -> None:
         """Point aliases at versions; None takes an alias away."""
@@ -54,6 +58,9 @@ def judge(
 ) -> Judged:
     """Evaluate the registry's candidate against the champion; the same comparison is made once.
 
+    With nobody in production, or a provisional champion, the question is who is the first: see
+    `jobs.promotion.first_champion`.
+
     Args:
         patience: a refused version is judged again on newer rows only after this time, as a candidate that is judged
             every night passes by chance.
@@ -68,52 +75,94 @@ def judge(
         return Judged("there is no candidate yet")
     if why := _not_judged(ledger, version, as_of, patience):
         return Judged(why)
-    candidate = _contender(settings, use_case, registry, version, None)
-    return _evaluated(lakehouse, use_case, registry, candidate, ledger.champion, as_of)
+    return _evaluated(lakehouse, use_case, registry, version, ledger, as_of)
 
 
 def _not_judged(ledger: LedgerView, version: int, as_of: datetime, patience: timedelta) -> str | None:
     """Why this version is not judged now; None: it is."""
-    if ledger.champion and ledger.champion.version == version:
+    if ledger.champion and ledger.champion.version == version and not ledger.provisional:
         return f"the candidate, version {version}, is the champion already"
-    return barred(ledger, version) or _too_early(ledger, as_of) or _judged_lately(ledger, version, as_of, patience)
+    lately = None if ledger.provisional else _judged_lately(ledger, version, as_of, patience)
+    return barred(ledger, version) or _too_early(ledger, as_of) or lately
 
 
 def _evaluated(
-    lakehouse: Lakehouse,
-    use_case: UseCase,
-    registry: Registry,
-    candidate: ContenderVersion,
-    incumbent: Champion | None,
-    as_of: datetime,
+    lakehouse: Lakehouse, use_case: UseCase, registry: Registry, version: int, ledger: LedgerView, as_of: datetime
 ) -> Judged:
-    from jobs.evaluation.evaluate import evaluate
-
-    settings, problem = lakehouse.settings, problem_of(use_case)
+    settings, incumbent = lakehouse.settings, ledger.champion
+    candidate = _contender(settings, use_case, registry, version, None)
     state = lakehouse.state(use_case.training_set)
     challenge = challenges.of_bundle(settings, use_case, candidate.bundle.sha256) if candidate.bundle else None
     rows = {**state, "challenge": challenge.digest} if challenge else state
-    digest = _digest(use_case.name, candidate, incumbent, rows, repr(problem))
+    digest = _digest(use_case.name, candidate, incumbent, rows, repr(problem_of(use_case)))
     if earlier := promotions.evaluation(settings, digest):
         return Judged("judged before, on the same rows and against the same champion", earlier)
     champion = None
     if incumbent is not None:
         champion = _contender(settings, use_case, registry, incumbent.version, incumbent.sha256)
-    verdict = evaluate(lakehouse, use_case, candidate, champion, as_of, challenge)
-    versions = {use_case.training_set: lakehouse.version(use_case.training_set), **state.get("versions", {})}
     evaluation = Evaluation(
         digest=digest,
         use_case=use_case.name,
         as_of=as_of,
-        model_version=candidate.version,
+        model_version=version,
         sha256=candidate.bundle.sha256 if candidate.bundle else "",
-        champion_version=champion.version if champion else None,
-        passed=verdict.promoted,
-        needs_person=problem.approval == "manual" or "champion_left_out" in verdict.evidence,
-        evidence=provenance.plain(verdict.evidence),
-        versions=versions,
+        champion_version=incumbent.version if incumbent else None,
+        passed=False,
+        needs_person=False,
+        evidence={},
+        versions={use_case.training_set: lakehouse.version(use_case.training_set), **state.get("versions", {})},
     )
-    return Judged("judged now", promotions.record_evaluation(settings, evaluation))
+    if champion is None or ledger.provisional:
+        return _first(lakehouse, use_case, registry, candidate, champion, evaluation)
+    return _replacing(lakehouse, use_case, candidate, champion, challenge, evaluation)
+
+
+def _replacing(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    candidate: ContenderVersion,
+    champion: ContenderVersion,
+    challenge: ChallengeRecord | None,
+    evaluation: Evaluation,
+) -> Judged:
+    """The candidate judged against the champion."""
+    from jobs.evaluation.evaluate import evaluate
+
+    verdict = evaluate(lakehouse, use_case, candidate, champion, evaluation.as_of, challenge)
+    evidence = provenance.plain(verdict.evidence)
+    person = problem_of(use_case).approval == "manual" or "champion_left_out" in evidence
+    judged = replace(evaluation, passed=verdict.promoted, needs_person=person, evidence=evidence)
+    return Judged("judged now", promotions.record_evaluation(lakehouse.settings, judged))
+
+
+def _first(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    registry: Registry,
+    candidate: ContenderVersion,
+    champion: ContenderVersion | None,
+    evaluation: Evaluation,
+) -> Judged:
+    """The best contender judged as the first champion, and registered if it is a baseline that passed."""
+    from jobs.promotion import first_champion
+
+    settings, problem = lakehouse.settings, problem_of(use_case)
+    choice = first_champion.choose(lakehouse, use_case, candidate, champion, evaluation.as_of)
+    if champion is not None and choice.provisional:
+        enough = choice.verdict.checks[0].message
+        return Judged(f"{champion.name} stays champion provisionally; {enough}")
+    version, bundle, passed = choice.version, choice.bundle, choice.verdict.promoted
+    if passed and version is None and bundle is not None:
+        version = registry.register_baseline(settings, use_case, bundle)
+    judged = replace(
+        evaluation,
+        model_version=version or candidate.version,
+        sha256=bundle.sha256 if bundle and version else evaluation.sha256,
+        passed=passed,
+        needs_person=problem.approval == "manual" or (choice.provisional and problem.first == "manual"),
+        evidence=provenance.plain(choice.verdict.evidence),
+    )
+    return Judged("judged now", promotions.record_evaluation(settings, judged))
 
 
 def promote(
@@ -189,7 +238,10 @@ def _decided(settings: Settings, evaluated: Evaluation, now: datetime) -> Promot
     """The decision that follows from an evaluation, recorded."""
     reasons, checks = evaluated.evidence["reasons"], evaluated.evidence["checks"]
     passed: promotions.DecisionOutcome = "waiting" if evaluated.needs_person else "promoted"
-    better = [checks[name]["said"] for name in ("better_than_champion", "better_than_baselines") if name in checks]
+    named = ("better_than_champion", "better_than_baselines", "better_than_prevalence")
+    better = [checks[name]["said"] for name in named if name in checks]
+    if evaluated.evidence.get("provisional"):
+        better = [f"provisional, {checks['enough_rows']['said']}", *better]
     left_out = evaluated.evidence.get("champion_left_out")
     decision = PromotionDecision(
         use_case=evaluated.use_case,

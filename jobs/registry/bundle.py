@@ -69,7 +69,15 @@ class Manifest:
         windows = self.training.get("windows")
         if windows is None or "recipe" in self.training:
             return datetime.fromisoformat(self.as_of)
-        return datetime.fromisoformat(windows["judged_start"]) - timedelta(days=windows["maturity_days"])
+        return self.unseen_from - timedelta(days=windows["maturity_days"])
+
+    @property
+    def unseen_from(self) -> datetime:
+        """The moment after which the model may be judged: where its training left a window to the gate, or learned no
+        more."""
+        windows = self.training.get("windows")
+        judged = None if windows is None or "recipe" in self.training else windows["judged_start"]
+        return datetime.fromisoformat(judged or self.as_of)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,25 @@ def register(settings: Settings, use_case: UseCase, bundle: Bundle, run_id: str)
         return int(version.version)
 
 
+def register_baseline(settings: Settings, use_case: UseCase, bundle: Bundle) -> int:
+    """Track a baseline's bundle as a run of its own and make it a version, once.
+
+    Raises:
+        TrackingUnavailable: MLflow does not answer; there is no new version then.
+    """
+    training = bundle.manifest.training
+    if existing := find(settings, use_case, training["digest"]):
+        return existing.version
+    name = f"{training['baseline']} {bundle.manifest.as_of[:10]}"
+    with (
+        tracking.client(settings) as tracker,
+        tracking.run(settings, tracker, use_case, training["digest"], name) as run_id,
+    ):
+        said = {"family": bundle.manifest.family, "baseline": training["baseline"], "as_of": bundle.manifest.as_of}
+        tracking.log(tracker, run_id, said, training["validation"])
+    return register(settings, use_case, bundle, run_id)
+
+
 def _create(registry: MlflowClient, use_case: UseCase, bundle: Bundle, run_id: str, digest: str) -> Any:
     # One call makes the version with its tags: there is no moment at which half of it is there.
     return registry.create_model_version(

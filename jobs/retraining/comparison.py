@@ -17,7 +17,6 @@ import numpy as np
 from jobs.datasets.history import History
 from jobs.evaluation.baselines import TRAINING_ROWS, Baselines, baselines
 from jobs.evaluation.challenger_gate import challenger_checks
-from jobs.evaluation.limits import Limits
 from jobs.evaluation.paired_comparison import ComparedRows, Contender
 from jobs.evaluation.verdict import GateCheck
 from jobs.models.catalog import MEANS
@@ -82,9 +81,12 @@ def challenge(
         return Challenge(choices[0], "no positives are known to compare on")
     values = {name: compared.average_precision(name) for name in compared.scores}
     best = chosen(compared, choices, values, seed)
-    rivals = _baselines(history, use_case, compared, since)
+    rivals = _baselines(trainer, compared, since)
     follows = decision.episode is not None and champion.learned.as_of > since
-    limits = replace(_limits(use_case, seed), level=LEVEL.get(decision.trigger, LEVEL["age"]))
+    limits = replace(
+        problem_of(use_case).limits, training_noise=0.0, resamples=RESAMPLES, seed=seed,
+        level=LEVEL.get(decision.trigger, LEVEL["age"]),
+    )  # fmt: skip
     checks = challenger_checks(
         Contender(best.name, compared.scores[best.name]), Contender("the champion", compared.scores["champion"]),
         rivals.contenders, _rows(history, compared), limits, follows,
@@ -102,16 +104,12 @@ def challenge(
     return Challenge(best, message, (better, *checks[1:]), numbers, compared, left_out)
 
 
-def _limits(use_case: UseCase, seed: int) -> Limits:
-    problem = problem_of(use_case)
-    return Limits(problem.latency_ms, problem.size_bytes, training_noise=0.0, resamples=RESAMPLES, seed=seed)
-
-
-def _baselines(history: History, use_case: UseCase, compared: Comparison, since: datetime) -> Baselines:
+def _baselines(trainer: RecipeTrainer, compared: Comparison, since: datetime) -> Baselines:
     """Baselines trained on the rows that were mature when the change began, scored on the compared rows."""
-    train = history.training_rows(since, use_case).examples
+    use_case = trainer.use_case
+    train = trainer.history.training_rows(since, use_case).examples
     latest = np.arange(max(0, len(train) - TRAINING_ROWS), len(train))
-    return baselines(problem_of(use_case), train.rows(latest), compared.rows.examples)
+    return baselines(problem_of(use_case), train.rows(latest), compared.rows.examples, trainer.family)
 
 
 def _rows(history: History, compared: Comparison) -> ComparedRows:

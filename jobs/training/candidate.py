@@ -10,10 +10,12 @@ from typing import Any
 
 from jobs.datasets import time_split
 from jobs.datasets.training_rows import feature_names, read
+from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import pins
 from jobs.registry import model_versions, provenance, tracking
 from jobs.settings import Settings
+from jobs.times import microseconds
 from jobs.training import model_card, pictures, tune
 from jobs.training import train as training
 from jobs.training.train import Trained, TrainingInput
@@ -45,6 +47,29 @@ def make(
         ValueError: there is no training set, or its values cannot be learned from.
         TrackingUnavailable: MLflow does not answer; nothing is registered then.
     """
+    settings = lakehouse.settings
+    data, tuned = input_of(lakehouse, use_case)
+    if reason := time_split.refusal(data.parts, data.rows.times, data.rows.examples.labels):
+        _refuse_one_class(use_case, data)
+        return Candidate(None, reason)
+    digest = data.made_of["digest"]
+    # Asked before the training, which would take minutes only to fail if the server is down.
+    if existing := model_versions.find(settings, use_case, digest):
+        model_versions.set_aliases(settings, use_case, {"candidate": existing.version})
+        return Candidate(existing.version, "the same training was registered before", existing.run_id)
+    pin(settings, use_case, data)
+    trained = training.train(settings, use_case, data, folder_of(settings, use_case, digest), progress)
+    # The trials of a tuning are children of the first training that used it.
+    trials = tune.trials_of(settings, use_case, tuned) if tuned.as_of == data.made_of["as_of"] else {}
+    return registered(settings, use_case, trained, replace(tuned, trials=trials), digest)
+
+
+def input_of(lakehouse: Lakehouse, use_case: UseCase) -> tuple[TrainingInput, Tuning]:
+    """What a training now would learn from, and the tuning that it would use.
+
+    Raises:
+        ValueError: there is no training set, or its values cannot be learned from.
+    """
     settings, problem = lakehouse.settings, problem_of(use_case)
     state = provenance.of_training_set(lakehouse, use_case)
     as_of = provenance.as_of(state)
@@ -54,25 +79,33 @@ def make(
     names = feature_names(lakehouse, use_case, version, state["features"])
     digest = provenance.digest(state, problem, tuned.parameters, names, provenance.code_sha256(), tune.device())
     rows = read(lakehouse, use_case, version, names)
-    parts = tune.parts_of(use_case, problem, as_of)
-    if reason := time_split.refusal(parts, rows.times, rows.examples.labels):
-        return Candidate(None, reason)
-    # Asked before the training, which would take minutes only to fail if the server is down.
-    if existing := model_versions.find(settings, use_case, digest):
-        model_versions.set_aliases(settings, use_case, {"candidate": existing.version})
-        return Candidate(existing.version, "the same training was registered before", existing.run_id)
     made_of = {**made_from(use_case, state, version, tuned), "digest": digest}
-    folder = settings.home / "training" / use_case.name / digest[:16]
-    # Before anything is registered: a version never names data that maintenance may take away.
-    pins.pin(
-        settings, {**state["versions"], use_case.training_set: version}, by=f"{use_case.name} training {digest[:16]}"
-    )
-    trained = training.train(
-        settings, use_case, TrainingInput(rows, parts, tuned.parameters, made_of), folder, progress
-    )
-    # The trials of a tuning are children of the first training that used it.
-    trials = tune.trials_of(settings, use_case, tuned) if tuned.as_of == state["as_of"] else {}
-    return registered(settings, use_case, trained, replace(tuned, trials=trials), digest)
+    return TrainingInput(rows, tune.parts_of(use_case, problem, as_of, rows), tuned.parameters, made_of), tuned
+
+
+def _refuse_one_class(use_case: UseCase, data: TrainingInput) -> None:
+    """Raises Invalid if many events are old enough to have labels, and all labels are the same: no day mends that."""
+    labels, parts = data.rows.examples.labels, data.parts
+    mature, positives = int((data.rows.times <= microseconds(parts.judged_end)).sum()), int(labels.sum())
+    if mature >= problem_of(use_case).limits.rows and positives in (0, len(labels)):
+        raise Invalid(
+            f"{use_case.training_set}: expected labels of both classes, found {positives} positives among "
+            f"{len(labels):,} events, of which {mature:,} are old enough for their label to be known; look at the "
+            "quarantine and with `evergreen check` at the file that holds the labels"
+        )
+
+
+def pin(settings: Settings, use_case: UseCase, data: TrainingInput) -> None:
+    """Keep the tables that a training learns from. Before anything is registered: a version never names data that
+    maintenance may take away."""
+    made_of = data.made_of
+    tables = {**made_of["versions"], made_of["table"]: made_of["table_version"]}
+    pins.pin(settings, tables, by=f"{use_case.name} training {made_of['digest'][:16]}")
+
+
+def folder_of(settings: Settings, use_case: UseCase, digest: str) -> Path:
+    """Where a training writes its bundle."""
+    return settings.home / "training" / use_case.name / digest[:16]
 
 
 def made_from(use_case: UseCase, state: Mapping[str, Any], version: int, tuned: Tuning) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def train(
         winner = _best(contestants)
         report(f"{winner.name}: all rows")
         model = fit_final(problem, problem.family(winner.name), winner, rows, parts)
-        written = _write(use_case, data, model, winner, folder)
+        written = write_bundle(use_case, data, model, winner, folder)
     valid = rows.rows(parts.validation(rows.times))
     first = valid.examples.features[:COUNTED_ROWS]
     session = written.session()
@@ -203,7 +203,10 @@ def _best(contestants: list[ValidatedContender]) -> ValidatedContender:
     return max(able, key=lambda c: c.metrics["average_precision"] or 0.0)
 
 
-def _write(use_case: UseCase, data: TrainingInput, model: Model, winner: ValidatedContender, folder: Path) -> Bundle:
+def write_bundle(
+    use_case: UseCase, data: TrainingInput, model: Model, winner: ValidatedContender, folder: Path
+) -> Bundle:
+    """The bundle of a fitted model as `folder`, which is replaced if it is there."""
     problem, parts = problem_of(use_case), data.parts
     training = {
         **data.made_of,

@@ -65,7 +65,7 @@ def tune(lakehouse: Lakehouse, use_case: UseCase, progress: TuningProgress | Non
     problem, as_of, version = problem_of(use_case), provenance.as_of(state), lakehouse.version(use_case.training_set)
     assert version is not None
     rows = read(lakehouse, use_case, version, feature_names(lakehouse, use_case, version, state["features"]))
-    parts = parts_of(use_case, problem, as_of)
+    parts = parts_of(use_case, problem, as_of, rows)
     if reason := time_split.refusal(parts, rows.times, rows.examples.labels):
         return Tuning(state["as_of"], reason, refused=True)
     plan = _wanted(problem, rows, parts, state)
@@ -94,7 +94,7 @@ def search(
         folder, url: where the trials are stored, see `jobs.training.search.run`.
     """
     problem = problem_of(use_case)
-    parts = parts_of(use_case, problem, provenance.as_of(state))
+    parts = parts_of(use_case, problem, provenance.as_of(state), rows)
     plan = _wanted(problem, rows, parts, state)
     trials: dict[str, tuple[Trial, ...]] = {}
     studies = {}
@@ -121,8 +121,10 @@ def trials_of(settings: Settings, use_case: UseCase, tuning: Tuning) -> dict[str
     return {f: tuple(stored.load(name, folder, settings.tuning_url)) for f, name in tuning.studies.items()}
 
 
-def parts_of(use_case: UseCase, problem: Problem, as_of: datetime) -> time_split.Split:
-    return time_split.split(as_of, use_case.label_maturity, problem.validation_window, problem.evaluation_window)
+def parts_of(use_case: UseCase, problem: Problem, as_of: datetime, rows: TrainingRows) -> time_split.Split:
+    """The split of these rows at `as_of`, with a judged window that the gate can judge on, if there is one."""
+    parts = time_split.split(as_of, use_case.label_maturity, problem.validation_window, problem.evaluation_window)
+    return time_split.with_evidence(parts, problem.longest_evaluation_window, rows.labelled_times, problem.limits)
 
 
 def _wanted(problem: Problem, rows: TrainingRows, parts: time_split.Split, state: Mapping[str, Any]) -> Tuning:

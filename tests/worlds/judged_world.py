@@ -16,6 +16,7 @@ from deltalake import write_deltalake
 
 from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.tables import Lakehouse
+from jobs.limits import Limits
 from jobs.models.catalog import new_model
 from jobs.models.tables import examples_of
 from jobs.problem import Family, Groups, Problem, Review, Rule, Slice
@@ -36,8 +37,7 @@ PROBLEM = Problem(
     rules=(Rule("x1_then_amount", ("x1", "tx_amount")),),
     slices=(Slice("small", "tx_amount", maximum=20), Groups("region", "region", source="customers")),
     evaluation_window=10 * DAY,
-    latency_ms=1000.0,
-    training_noise=0.0,
+    limits=Limits(latency_ms=1000.0, training_noise=0.0),
 )
 USE_CASE = replace(FRAUD, label_maturity=5 * DAY, problem=PROBLEM)
 BLUR = 0.75
@@ -78,7 +78,10 @@ def write_training_set(
 ) -> Lakehouse:
     """The table as the training set of this home, as of a moment."""
     lakehouse = Lakehouse(settings)
-    state = {"as_of": as_of.isoformat(), "versions": {use_case.events: 0}, "rows": table.num_rows}
+    state = {
+        "as_of": as_of.isoformat(), "versions": {use_case.events: 0}, "rows": table.num_rows,
+        "features": list(FEATURES), "declarations": "a test",
+    }  # fmt: skip
     where = lakehouse.path(use_case.training_set)
     write_deltalake(
         where, table, mode="overwrite", schema_mode="overwrite", partition_by=["event_date"],
@@ -135,6 +138,12 @@ class FileRegistry:
         if not (self.folder / str(version)).exists():
             raise BundleError(f"version {version}: expected a bundle, found none in the registry")
         return bundle.open_bundle(self.folder / str(version), sha256)
+
+    def register_baseline(self, settings: Settings, use_case: UseCase, bundle: Bundle) -> int:
+        self._answer()
+        version = 1 + max((int(each.name) for each in self.folder.iterdir() if each.is_dir()), default=0)
+        shutil.copytree(bundle.folder, self.folder / str(version))
+        return version
 
     def set_aliases(self, settings: Settings, use_case: UseCase, aliases: Mapping[str, int | None]) -> None:
         self._answer()

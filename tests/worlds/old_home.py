@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import settings
+from jobs.limits import Limits
 from jobs.problem import Family
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD, PROBLEM
@@ -31,10 +32,9 @@ USE_CASE = replace(
         families=(Family("boosted", fixed={"rounds": 25, "num_leaves": 7}),),
         validation_window=timedelta(days=5),
         evaluation_window=timedelta(days=10),
-        training_noise=0.0,
         slices=(),
         fairness=(),
-        latency_ms=1000.0,
+        limits=Limits(latency_ms=1000.0, training_noise=0.0),
     ),
 )
 

@@ -16,6 +16,7 @@ from jobs import settings
 from jobs.drift import evidently_report
 from jobs.lakehouse import engine
 from jobs.ledger import promotions
+from jobs.limits import Limits
 from jobs.problem import Family
 from jobs.retraining import decisions, nightly_evidence
 from jobs.settings import Settings
@@ -38,10 +39,9 @@ SMALL = replace(
         families=(Family("boosted", fixed={"rounds": 60, "num_leaves": 15}),),
         validation_window=timedelta(days=7),
         evaluation_window=timedelta(days=14),
-        training_noise=0.0,
         slices=(),
         fairness=(),
-        latency_ms=1000.0,
+        limits=Limits(latency_ms=1000.0, training_noise=0.0),
     ),
 )
 

@@ -15,6 +15,7 @@ from worlds.judged_world import AS_OF, DAY, FEATURES, PROBLEM, USE_CASE, fitted,
 from jobs import settings
 from jobs.evaluation.evaluate import ContenderVersion, evaluate
 from jobs.lakehouse.tables import Lakehouse
+from jobs.limits import Limits
 from jobs.models.boosted import Boosted
 from jobs.models.runtime import score
 from jobs.models.tables import examples_of, features_of
@@ -51,9 +52,13 @@ def test_a_first_champion_has_to_beat_every_baseline(lakehouse: Lakehouse, good:
 
 def test_a_model_that_is_no_better_than_a_baseline_is_refused(lakehouse: Lakehouse, folder: Path) -> None:
     linear = fitted(folder / "linear", rows_in(40, 20), family="logistic")
-    verdict = evaluate(lakehouse, USE_CASE, ContenderVersion(1, linear), None, AS_OF)
+    few = changed(baseline_features=("x1", "x2", "x3"))
+    verdict = evaluate(lakehouse, few, ContenderVersion(1, linear), None, AS_OF)
     assert not verdict.promoted
     assert "not better beyond noise" in verdict.reasons[0] and "logistic regression" in verdict.reasons[0]
+    # The same family with the same features is no rival: it is the candidate trained again.
+    evidence = evaluate(lakehouse, USE_CASE, ContenderVersion(1, linear), None, AS_OF).evidence
+    assert set(evidence["metrics"]) == {"version 1", "prevalence", "rule x1_then_amount"}
 
 
 def test_everyone_is_scored_on_the_same_rows_by_features_of_their_own(
@@ -130,9 +135,9 @@ def test_training_noise_is_declared_recorded_or_measured(lakehouse: Lakehouse, f
     noises = [
         evaluate(lakehouse, case, ContenderVersion(1, made), None, AS_OF).evidence["limits"]["training_noise"]
         for case, made in (
-            (changed(training_noise=0.125), recorded),
-            (changed(training_noise=None), recorded),
-            (changed(training_noise=None), good),
+            (changed(limits=Limits(training_noise=0.125)), recorded),
+            (changed(limits=Limits()), recorded),
+            (changed(limits=Limits()), good),
         )
     ]
     assert noises[:2] == [0.125, 0.25] and 0 < noises[2] < 0.1
@@ -155,5 +160,5 @@ def test_a_graph_that_says_something_else_than_its_model_is_refused(lakehouse: L
 
 
 def test_a_slow_model_is_refused(lakehouse: Lakehouse, good: Bundle) -> None:
-    verdict = evaluate(lakehouse, changed(latency_ms=0.0, size_bytes=10.0), ContenderVersion(1, good), None, AS_OF)
+    verdict = evaluate(lakehouse, changed(limits=Limits(latency_ms=0.0, size_bytes=10.0, training_noise=0.0)), ContenderVersion(1, good), None, AS_OF)
     assert [c.name for c in verdict.checks if c.outcome == "failed"] == ["latency", "size"]

@@ -43,7 +43,7 @@ def noise() -> float:
 def judge(tmp_path: Path, noise: float) -> Judge:
     """The verdict about a candidate and a champion, on rows of a world of its own."""
     own = settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
-    use_case = replace(USE_CASE, problem=replace(PROBLEM, training_noise=noise))
+    use_case = replace(USE_CASE, problem=replace(PROBLEM, limits=replace(PROBLEM.limits, training_noise=noise)))
 
     def judged(world: int, candidate: Bundle, champion: Bundle) -> GateVerdict:
         lakehouse = write_training_set(own, table_of(seed=world, rows=40_000), use_case=use_case)

@@ -11,10 +11,10 @@ import pytest
 
 from jobs.arrays import Bools, Floats, Ints
 from jobs.evaluation.gate import judge
-from jobs.evaluation.limits import Limits
 from jobs.evaluation.paired_comparison import ComparedRows, Contender
 from jobs.evaluation.seed_noise import between_trainings
 from jobs.evaluation.verdict import GateVerdict
+from jobs.limits import Limits
 from jobs.stats import metrics
 
 LIMITS = Limits(latency_ms=5, size_bytes=1e7, training_noise=0.0, resamples=250)

@@ -286,7 +286,8 @@ def test_without_the_champions_bundle_a_person_decides(world: World, lost: str) 
     assert world.approve(2).outcome == "promoted" and world.champion == 2
 
 
-def test_a_candidate_that_cannot_beat_the_baselines_never_waits(world: World) -> None:
-    world.registry.add(1, world.models[0])
+def test_a_candidate_that_cannot_beat_the_champion_never_waits(world: World) -> None:
+    climbed(world)
+    world.registry.add(3, world.models[0])
     _, decision = world.promote(MANUAL)
     assert decision and decision.outcome == "refused" and "not better beyond noise" in decision.reason

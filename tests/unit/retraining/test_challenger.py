@@ -21,6 +21,7 @@ from jobs.ground_truth import held_out_scores
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import challenges, promotions
 from jobs.ledger.promotions import DecisionKind
+from jobs.limits import Limits
 from jobs.models.catalog import new_model
 from jobs.models.protocol import Model
 from jobs.models.runtime import score
@@ -46,7 +47,12 @@ PARAMETERS = {"rounds": 40, "num_leaves": 7}
 SMALL = replace(
     FRAUD,
     problem=replace(
-        PROBLEM, families=(Family("boosted", fixed=PARAMETERS),), inputs=(), slices=(), rules=(), latency_ms=1000.0
+        PROBLEM,
+        families=(Family("boosted", fixed=PARAMETERS),),
+        inputs=(),
+        slices=(),
+        rules=(),
+        limits=Limits(latency_ms=1000.0),
     ),
 )
 CHAMPION = 100
@@ -74,6 +80,7 @@ class Registry:
 
     fetch = staticmethod(model_versions.fetch)
     latest_candidate = staticmethod(model_versions.latest_candidate)
+    register_baseline = staticmethod(model_versions.register_baseline)
 
     def set_aliases(self, *arguments: object) -> None:
         """Nobody asks for them."""

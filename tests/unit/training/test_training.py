@@ -180,7 +180,8 @@ class TestRefusals:
         payments = world.payments()
         world.put(lakehouse, payments.set_column(8, "is_fraud", pa.array([label] * len(payments))))
         assert tune.tune(lakehouse, world.DEMO).refused
-        assert candidate.make(lakehouse, world.DEMO).version is None
+        with pytest.raises(ValueError, match=f"labels of both classes, found {len(payments) * label} positives among"):
+            candidate.make(lakehouse, world.DEMO)
 
     def test_without_a_training_set_the_error_says_what_to_do(self, lakehouse: Lakehouse) -> None:
         with pytest.raises(ValueError, match="materialize it first"):

@@ -1,4 +1,4 @@
-"""The limits that a candidate must keep. For the checks see `jobs.evaluation.gate`."""
+"""The limits that a candidate must keep, as a `Problem` declares them. For the checks see `jobs.evaluation.gate`."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -13,12 +13,14 @@ RESAMPLES_BEYOND = 5
 class Limits:
     """The limits that a candidate must keep, and how sure the gate must be."""
 
-    latency_ms: float
-    size_bytes: float
-    training_noise: float
+    latency_ms: float = 5.0
+    """Of a single request, at the 99th percentile."""
+    size_bytes: float = 50e6
+    """Of what is served."""
+    training_noise: float | None = None
     """Standard deviation of the objective between trainings that differ in nothing but the seed, see
-    `jobs.evaluation.seed_noise`; 0 where training is deterministic. It has no default, as resampled rows do not contain
-    this noise."""
+    `jobs.evaluation.seed_noise`; 0 where training is deterministic. None: recorded with the candidate, or measured, as
+    resampled rows do not contain this noise."""
     parity_error: float = 1e-4
     level: float = 0.98
     """One-sided confidence that the candidate is better. Nominally 2 % of equal candidates pass, and 5 % are
@@ -43,5 +45,6 @@ class Limits:
                 f"{self.level}, {self.slice_alarm} and {self.resamples} resamples; correct them"
             )
         amounts = {name: getattr(self, name) for name in ("latency_ms", "size_bytes", "training_noise", "parity_error")}
-        if wrong := {name: value for name, value in amounts.items() if not (isfinite(value) and value >= 0)}:
+        known = {name: value for name, value in amounts.items() if value is not None}
+        if wrong := {name: value for name, value in known.items() if not (isfinite(value) and value >= 0)}:
             raise Invalid(f"limits: expected finite numbers >= 0, found {wrong}; set what you can accept")

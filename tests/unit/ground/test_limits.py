@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobs.evaluation.limits import Limits
+from jobs.limits import Limits
 
 LIMITS = Limits(latency_ms=5, size_bytes=1e7, training_noise=0.0, resamples=250)
 WRONG: list[dict[str, Any]] = [

@@ -1,0 +1,161 @@
+"""Who goes into production first: the best contender that beats the prevalence beyond noise.
+
+Replacing a champion is another question, which the gate answers (`jobs.evaluation.evaluate`). Here the candidate,
+every baseline and a provisional champion compete as equals; what is served is one of them. If the evidence is too thin
+to judge anybody, the best is champion provisionally, and the question is asked again every night. The rule is explained
+in docs/models/promotion.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from jobs.datasets import time_split
+from jobs.evaluation import contenders, gate, leak_check
+from jobs.evaluation.contenders import Incomparable
+from jobs.evaluation.evaluate import ContenderVersion, described, judged_rows, metrics_of, usable
+from jobs.evaluation.evaluation_rows import EvaluationRows
+from jobs.evaluation.paired_comparison import Contender
+from jobs.evaluation.verdict import GateCheck, GateVerdict
+from jobs.lakehouse.tables import Lakehouse
+from jobs.limits import RESAMPLES_BEYOND, Limits
+from jobs.problem import Problem
+from jobs.registry.bundle import Bundle
+from jobs.stats.metrics import average_precision
+from jobs.training import baseline_models, candidate
+from jobs.use_case import UseCase, problem_of
+
+ENOUGH, BETTER = "enough_rows", "better_than_prevalence"
+
+
+@dataclass(frozen=True)
+class FirstChoice:
+    """The best contender and the verdict about it."""
+
+    verdict: GateVerdict
+    version: int | None
+    """Its version; None: it is a baseline that is not registered yet."""
+    bundle: Bundle | None
+    """None: nobody could take part."""
+    provisional: bool
+    """Whether it may go into production although the evidence is too thin to judge it."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Competitor:
+    contender: Contender
+    bundle: Bundle
+    version: int | None
+
+
+def choose(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    entrant: ContenderVersion,
+    champion: ContenderVersion | None,
+    as_of: datetime,
+) -> FirstChoice:
+    """The best of the candidate `entrant`, the baselines and a provisional champion, on the latest mature rows.
+
+    Args:
+        champion: the provisional champion; None: nobody is in production.
+
+    Raises:
+        ValueError: as `jobs.evaluation.evaluate.evaluate`.
+    """
+    versions = {each.version: each for each in (champion, entrant) if each is not None}
+    made, left_out = _baselines(lakehouse, use_case, entrant)
+    bundles = [*versions.values(), *(ContenderVersion(0, each) for each in made.values())]
+    rows = judged_rows(lakehouse, use_case, bundles, as_of)
+    about = described(rows, champion)
+    about["left_out"] += left_out
+    competitors = []
+    for name, version, each in [
+        *((known.name, number, known) for number, known in versions.items()),
+        *((name, None, ContenderVersion(0, bundle)) for name, bundle in made.items()),
+    ]:
+        try:
+            bundle = usable(use_case, each)
+            competitors.append(_Competitor(contenders.measured(name, bundle, rows), bundle, version))
+        except Incomparable as error:
+            about["left_out"].append(f"{name} cannot be used: {error}")
+    if not competitors:
+        nobody = GateCheck("usable", "failed", "; ".join(about["left_out"]))
+        return FirstChoice(GateVerdict((nobody,), {"candidate": entrant.name, **about}), None, None, False)
+    return _best(problem_of(use_case), competitors, rows, about)
+
+
+def _baselines(
+    lakehouse: Lakehouse, use_case: UseCase, entrant: ContenderVersion
+) -> tuple[dict[str, Bundle], list[str]]:
+    """Baselines trained on the training set as it is, and why there are none."""
+    data, _ = candidate.input_of(lakehouse, use_case)
+    if reason := time_split.refusal(data.parts, data.rows.times, data.rows.examples.labels):
+        return {}, [f"no baseline was trained: {reason}"]
+    own = (entrant.bundle.manifest.family, entrant.bundle.manifest.names) if entrant.bundle else ("", ())
+    folder = candidate.folder_of(lakehouse.settings, use_case, data.made_of["digest"])
+    made = baseline_models.make(use_case, data, own, folder.with_name(f"{folder.name}-baselines"))
+    candidate.pin(lakehouse.settings, use_case, data)
+    return dict(made.bundles), list(made.left_out)
+
+
+def _best(
+    problem: Problem, competitors: Sequence[_Competitor], rows: EvaluationRows, about: dict[str, Any]
+) -> FirstChoice:
+    """The first, in the order of average precision, that nothing speaks against; else the very first, refused."""
+    mixed = bool(0 < rows.labels.sum() < len(rows))
+    if mixed:
+        about["metrics"] = {c.contender.name: dict(metrics_of(problem, c.contender, rows)) for c in competitors}
+        competitors = sorted(competitors, key=lambda c: -average_precision(rows.labels, c.contender.scores))
+    limits = _together(problem.limits, len(competitors))
+    judged = []
+    for each in competitors:
+        verdict = _judged(problem, each, rows, limits) if mixed else _without_labels(each, rows, limits)
+        verdict = replace(verdict, about={**about, **verdict.about, "champion": about["champion"]})
+        judged.append(FirstChoice(verdict, each.version, each.bundle, verdict.about["provisional"]))
+    return next((choice for choice in judged if choice.verdict.promoted), judged[0])
+
+
+def _together(limits: Limits, contenders: int) -> Limits:
+    """Limits under which the best of so many contenders passes by chance as rarely as one alone (Bonferroni). What is
+    served is the model that was judged: another seed's would not be."""
+    doubt = (1 - limits.level) / contenders
+    resamples = max(limits.resamples, math.ceil(RESAMPLES_BEYOND / doubt) + 1)
+    return replace(limits, level=1 - doubt, resamples=resamples, training_noise=0.0)
+
+
+def _judged(problem: Problem, competitor: _Competitor, rows: EvaluationRows, limits: Limits) -> GateVerdict:
+    share = float(rows.labels.mean())
+    prevalence = Contender("prevalence", np.full(len(rows), share))
+    verdict = gate.judge(competitor.contender, None, [prevalence], rows.for_gate(problem), limits)
+    leak = leak_check.check(problem, rows, competitor.bundle.manifest.names, competitor.contender.scores)
+    checks = [*(_renamed(check) for check in verdict.checks), leak]
+    thin = checks[0].outcome == "failed"
+    if thin:
+        reached = average_precision(rows.labels, competitor.contender.scores)
+        words = f"average precision {reached:.4f} is {'above' if reached > share else 'not above'} the {share:.4f} of"
+        better = GateCheck(BETTER, "not judged" if reached > share else "failed", f"{words} prevalence")
+        checks[:1] = [_thin(checks[0]), better]
+    return GateVerdict(tuple(checks), {**verdict.about, "provisional": thin})
+
+
+def _without_labels(competitor: _Competitor, rows: EvaluationRows, limits: Limits) -> GateVerdict:
+    """Nothing can be compared: what was chosen on validation rows goes first, within the limits."""
+    message = f"{len(rows)} mature rows, {int(rows.labels.sum())} of them positive: nothing can be compared"
+    enough = _thin(GateCheck(ENOUGH, "failed", message))
+    about = {"candidate": competitor.contender.name, "provisional": True}
+    return GateVerdict((enough, *gate.within(competitor.contender, limits)), about)
+
+
+def _thin(enough: GateCheck) -> GateCheck:
+    return replace(enough, outcome="not judged", message=f"thin evidence: {enough.message}")
+
+
+def _renamed(check: GateCheck) -> GateCheck:
+    return replace(check, name=BETTER) if check.name == "better_than_baselines" else check

@@ -1,0 +1,82 @@
+"""Baselines as models: the declared rules and a logistic regression, trained and written as bundles like any family.
+
+They compete for the first place in production (`jobs.promotion.first_champion`); as yardsticks of the gate they are
+measured in `jobs.evaluation.baselines`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jobs.datasets.training_rows import TrainingRows
+from jobs.problem import Family, Problem
+from jobs.registry import provenance
+from jobs.registry.bundle import Bundle
+from jobs.training.train import (
+    TrainingInput,
+    ValidatedContender,
+    fit_family,
+    fit_final,
+    validation_metrics,
+    write_bundle,
+)
+from jobs.training.tune import one_thread
+from jobs.use_case import UseCase, problem_of
+
+
+@dataclass(frozen=True)
+class BaselineModels:
+    """Bundles of baselines by name, and why others could not be made."""
+
+    bundles: Mapping[str, Bundle]
+    left_out: tuple[str, ...]
+
+
+def make(use_case: UseCase, data: TrainingInput, apart_from: tuple[str, Sequence[str]], folder: Path) -> BaselineModels:
+    """Train every baseline on the windows of `data` and write its bundle below `folder`.
+
+    Args:
+        apart_from: family and features of the candidate; a baseline of the same is the candidate itself.
+    """
+    problem, bundles, left_out = problem_of(use_case), {}, []
+    for name, family, features in _declared(problem, data.rows.examples.names):
+        if missing := sorted(set(features) - set(data.rows.examples.names)):
+            left_out.append(f"{name}: its features {missing} are not served")
+            continue
+        if (family.name, frozenset(features)) == (apart_from[0], frozenset(apart_from[1])):
+            continue
+        try:
+            bundles[name] = _made(use_case, data, name, family, features, folder / name.replace(" ", "_"))
+        except (ValueError, ArithmeticError) as error:
+            left_out.append(f"{name}: {error}")
+    return BaselineModels(bundles, tuple(left_out))
+
+
+def _declared(problem: Problem, names: Sequence[str]) -> Iterator[tuple[str, Family, tuple[str, ...]]]:
+    for rule in problem.rules:
+        yield f"rule {rule.name}", Family("rule"), rule.features
+    rate = problem.family("logistic").negative_rate
+    yield "logistic regression", Family("logistic", negative_rate=rate), problem.baseline_features or tuple(names)
+
+
+def _made(
+    use_case: UseCase, data: TrainingInput, name: str, family: Family, features: Sequence[str], folder: Path
+) -> Bundle:
+    problem, parts, rows = problem_of(use_case), data.parts, _with_features(data.rows, features)
+    with one_thread():
+        model = fit_family(problem, family, {}, rows, parts)
+        valid = rows.rows(parts.validation(rows.times))
+        scores = model.predict(valid.examples.features)
+        measured = validation_metrics(problem, valid, scores)
+        own = ValidatedContender(family.name, "baseline", measured, scores, model.parameters, model.steps)
+        final = fit_final(problem, family, own, rows, parts)
+    made_of = {**data.made_of, "baseline": name, "digest": provenance.digest(data.made_of["digest"], name)}
+    return write_bundle(use_case, replace(data, rows=rows, made_of=made_of), final, own, folder)
+
+
+def _with_features(rows: TrainingRows, names: Sequence[str]) -> TrainingRows:
+    examples = rows.examples
+    picked = examples.features[:, [examples.names.index(name) for name in names]]
+    return replace(rows, examples=replace(examples, features=picked, names=tuple(names)))

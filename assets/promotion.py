@@ -26,10 +26,11 @@ LAST_DECISIONS = 10
 
 
 class Approval(dg.Config):
-    """The model version that `by` approves."""
+    """The model version that `by` approves, and why: a must where the evidence is too thin to judge it."""
 
     model_version: int
     by: str
+    because: str = ""
 
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -143,7 +144,8 @@ def _approval(use_case: UseCase) -> dg.AssetsDefinition:
         from jobs.promotion import approvals, promote
 
         person = approvals.person(lakehouse.settings, use_case, config.by, False, now)
-        decision = approvals.approve(lakehouse.settings, use_case, registry, config.model_version, person)
+        because = config.because.strip()
+        decision = approvals.approve(lakehouse.settings, use_case, registry, config.model_version, person, because)
         promote.reconcile(lakehouse.settings, use_case, registry)
         ledger = promotions.view(lakehouse.settings, use_case)
         return dg.MaterializeResult(
@@ -203,6 +205,7 @@ def _in_production(ledger: LedgerView, decision: PromotionDecision | None) -> di
     ]  # fmt: skip
     return {
         "version": dg.MetadataValue.text(str(current.version) if current else "none yet"),
+        "provisional": ledger.provisional,
         "since": current.since.isoformat() if current else "",
         "waiting": ", ".join(map(str, ledger.waiting)) or "none",
         **({"history": markdown_table(pa.Table.from_pylist(history))} if history else {}),

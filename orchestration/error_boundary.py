@@ -20,8 +20,9 @@ from jobs.error_messages import bug, message_of
 from jobs.errors import EvergreenError
 from orchestration.printing import complain
 
-REFUSED, USAGE, BUG, INTERRUPTED = 1, 2, 70, 130
-"""Exit statuses: something that a person can mend, a wrong argument, a bug, Ctrl-C."""
+REFUSED, USAGE, NOBODY, BUG, INTERRUPTED = 1, 2, 4, 70, 130
+"""Exit statuses: something that a person can mend, a wrong argument, a run that ends with nobody in production, a bug,
+Ctrl-C. `evergreen check` ends with 3 where a load would be refused."""
 A_MEGABYTE = 1_000_000
 DEBUG = "orchestration.debug"
 LONG = 1_000

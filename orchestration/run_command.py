@@ -13,9 +13,11 @@ from jobs.ingest import registered_inputs
 from jobs.integrity import home_check
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import attach
+from jobs.ledger.promotions import LedgerView
 from jobs.settings import Settings
 from jobs.use_case import UseCase
-from orchestration import fingerprint
+from orchestration import fingerprint, in_production
+from orchestration.error_boundary import NOBODY
 from orchestration.printing import cell, complain, console, print_json, say
 
 if TYPE_CHECKING:
@@ -91,17 +93,23 @@ def _run(
     given = fingerprint.given(settings, paths, {"as_of": as_of, "columns": inputs.columns})
     last = fingerprint.last(settings, use_case)
     if not full and last.get("fingerprint") == fingerprint.of_run(lakehouse, use_case, given):
+        ledger = in_production.view(settings, use_case)
         if as_json:
-            print_json({"new": False, "run_id": last["run_id"], "as_of": last["as_of"], "success": True})
+            earlier = {"run_id": last["run_id"], "as_of": last["as_of"], "success": True}
+            print_json({"new": False, **earlier, **_champion(ledger)})
         else:
+            _warn(ledger, {})
             say(f"Nothing new for {use_case.name} since run {last['run_id']} (as of {last['as_of']}).")
             _where_next(settings)
-        return 0
+        return _status(ledger)
     execute = _prepared(settings)
     outcome = execute(settings, use_case, as_of, _days(settings, use_case, as_of, last), (use_case,), show=show)
+    ledger = in_production.view(settings, use_case)
     if as_json:
-        print_json(_record(as_of, outcome))
+        print_json({**_record(as_of, outcome), **_champion(ledger)})
     else:
+        if outcome.success:
+            _warn(ledger, {name: str(metadata.get("notes") or "") for name, metadata in outcome.assets.items()})
         _summary(use_case, inputs, as_of, outcome)
     for text in outcome.tracebacks:
         if log := error_log.append(settings.home, f"run {outcome.run_id}", text):
@@ -113,7 +121,20 @@ def _run(
     fingerprint.remember(settings, use_case, record)
     if not as_json:
         _where_next(settings)
-    return 0
+    return _status(ledger)
+
+
+def _champion(ledger: LedgerView | None) -> dict[str, object]:
+    return {} if ledger is None else {"champion": in_production.record(ledger)}
+
+
+def _warn(ledger: LedgerView | None, notes: Mapping[str, str]) -> None:
+    if ledger is not None and (text := in_production.warning(ledger, notes)):
+        say(text, "attention", "yellow" if ledger.champion else "red")
+
+
+def _status(ledger: LedgerView | None) -> int:
+    return NOBODY if ledger is not None and ledger.champion is None else 0
 
 
 def _prepared(settings: Settings) -> "Callable[..., RunOutcome]":

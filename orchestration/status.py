@@ -82,14 +82,17 @@ def _champion(settings: Settings, use_case: UseCase, now: datetime) -> Fact:
     text = "none yet; `evergreen run` trains models and judges them"
     if champion is not None:
         text = f"version {champion.version} since {moment(champion.since)}"
+        text += ", provisional: the evidence was too thin to judge it" if ledger.provisional else ""
         text += f"; before it version {previous.version}" if previous else ""
     elif ledger.decisions:
         text = f"none yet; the last candidate was refused: {ledger.decisions[-1].reason}"
     if ledger.waiting:
-        text += f"; version {ledger.waiting[-1]} waits for `evergreen approve {ledger.waiting[-1]} --by NAME`"
+        version = ledger.waiting[-1]
+        text += f"; version {version} waits for `evergreen approve {version} --by NAME --because REASON`"
     values = {
         "version": champion.version if champion else None,
         "since": champion.since if champion else None,
+        "provisional": ledger.provisional,
         "previous_version": previous.version if previous else None,
         "waiting_versions": ledger.waiting,
     }

@@ -43,16 +43,25 @@ def person(settings: Settings, use_case: UseCase, name: str, authenticated: bool
 
 
 def approve(
-    settings: Settings, use_case: UseCase, registry: Registry, version: int, person: Person
+    settings: Settings, use_case: UseCase, registry: Registry, version: int, person: Person, because: str = ""
 ) -> PromotionDecision:
     """Promote a version that waits for a person. Its row says "refused" if the champion is another one by now.
 
+    Args:
+        because: the person's reason, which thin evidence needs.
+
     Raises:
-        NotPossible: the version does not wait, or its bundle is missing or damaged.
+        NotPossible: the version does not wait, its bundle is missing or damaged, or thin evidence comes without reason.
     """
     waiting = _waiting(promotions.view(settings, use_case), version)
+    if waiting.evidence.get("provisional") and not because:
+        raise NotPossible(
+            f"version {version}: expected a reason, as the evidence is too thin to judge it, found none; give it with "
+            "--because"
+        )
     _verify(settings, use_case, registry, version, waiting.sha256)
-    answer = _answer(waiting, person, f"approved by {person.name}: {waiting.reason}")
+    why = f"approved by {person.name}{f', because {because}' if because else ''}: {waiting.reason}"
+    answer = _answer(waiting, person, why)
     answer = replace(answer, kind="approval", outcome="promoted")
     return promotions.decide(settings, answer, lambda ledger: _still(ledger, waiting))
 

@@ -27,8 +27,9 @@ BY = click.option("--by", required=True, help="Your name, as the ledger will sho
 @click.argument("model_version", type=VERSION)
 @use_case_option
 @BY
-def approve(model_version: int, name: str, by: str) -> None:
-    """Let MODEL_VERSION, which passed the gate and waits, into production."""
+@click.option("--because", default="", help="Why; must be given where the evidence is too thin to judge the model.")
+def approve(model_version: int, name: str, by: str, because: str) -> None:
+    """Let MODEL_VERSION, which waits, into production."""
     from jobs.promotion import approvals
     from jobs.registry import model_versions as registry
 
@@ -38,7 +39,7 @@ def approve(model_version: int, name: str, by: str) -> None:
         settings,
         use_case,
         registry,
-        lambda: approvals.approve(settings, use_case, registry, model_version, person),
+        lambda: approvals.approve(settings, use_case, registry, model_version, person, because.strip()),
     )
 
 

@@ -42,7 +42,8 @@ def models(name: str, details: bool, as_json: bool) -> None:
 
 
 def _period(view: LedgerView, champion: Champion) -> dict[str, object]:
-    alias = "champion" if champion is view.champion else "previous" if champion == view.previous else ""
+    title = "champion (provisional)" if view.provisional else "champion"
+    alias = title if champion is view.champion else "previous" if champion == view.previous else ""
     period = {"since": champion.since, "until": champion.until}
     return {"version": champion.version, "alias": alias, **period, "decision": champion.decision}
 

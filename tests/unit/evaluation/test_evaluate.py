@@ -160,5 +160,11 @@ def test_a_graph_that_says_something_else_than_its_model_is_refused(lakehouse: L
 
 
 def test_a_slow_model_is_refused(lakehouse: Lakehouse, good: Bundle) -> None:
-    verdict = evaluate(lakehouse, changed(limits=Limits(latency_ms=0.0, size_bytes=10.0, training_noise=0.0)), ContenderVersion(1, good), None, AS_OF)
+    verdict = evaluate(
+        lakehouse,
+        changed(limits=Limits(latency_ms=0.0, size_bytes=10.0, training_noise=0.0)),
+        ContenderVersion(1, good),
+        None,
+        AS_OF,
+    )
     assert [c.name for c in verdict.checks if c.outcome == "failed"] == ["latency", "size"]

@@ -29,6 +29,7 @@ from jobs.use_cases.fraud import FRAUD
 from orchestration import run_command
 from orchestration.cli import main
 from orchestration.commands import doctor
+from orchestration.error_boundary import NOBODY
 from orchestration.lineage_run import RunOutcome
 from orchestration.printing import print_facts, print_json
 
@@ -112,11 +113,12 @@ def test_a_run_is_told_as_json_alone(home: Settings, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(run_command, "_prepared", lambda _: lambda *_, **__: outcome)
     monkeypatch.setattr("orchestration.commands.run.end_at_once", sys.exit)
     monkeypatch.setattr("orchestration.partitions.between", lambda *_: (NOW.date(), NOW.date()))
-    told = answered("run", status=0 if success else 1)
+    told = answered("run", status=NOBODY if success else 1)
+    assert told["champion"] is None
     assert told["new"] and told["success"] is success and told["run_id"] == "some-run"
     assert told["assets"]["fraud/raw/transactions"] == {"rows": 5, "version": 2, "notes": ["a", "b"]}
     if success:
-        again = answered("run")
+        again = answered("run", status=NOBODY)
         assert (again["new"], again["run_id"]) == (False, "some-run")
 
 

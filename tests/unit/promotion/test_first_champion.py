@@ -49,6 +49,9 @@ class World:
     def promote(self, use_case: UseCase = USE_CASE, as_of: datetime = AS_OF) -> PromotionDecision | None:
         return promote.promote(self.lakehouse, use_case, self.registry, as_of, NOW)[1]
 
+    def provisional(self) -> bool:
+        return self.ledger.provisional
+
     @property
     def ledger(self) -> LedgerView:
         return promotions.view(self.lakehouse.settings, USE_CASE)
@@ -93,7 +96,7 @@ def test_the_best_contender_is_served_and_that_may_be_a_baseline(tmp_path: Path,
     assert decision.evidence["candidate"] in ("logistic regression", "rule x1_then_amount")
     assert set(decision.evidence["metrics"]) == {"version 1", "logistic regression", "rule x1_then_amount"}
     assert "better beyond noise than" in decision.reason and "prevalence" in decision.reason
-    assert not world.ledger.provisional and world.registry.aliases["champion"] == 2
+    assert not world.provisional() and world.registry.aliases["champion"] == 2
     served = world.registry.fetch(world.lakehouse.settings, USE_CASE, 2, decision.sha256)
     rows = features_of(LINEAR, served.manifest.names)[:50]
     assert len(attribute(served, rows, rows).scores) == 50
@@ -142,13 +145,11 @@ def test_a_candidate_that_tells_labels_too_well_is_not_served(tmp_path: Path) ->
     assert decision is not None and decision.evidence["candidate"] == "rule x1_then_amount"
 
 
-def test_thin_evidence_makes_a_provisional_champion_which_more_evidence_confirms(
-    tmp_path: Path, blind: Bundle
-) -> None:
+def test_thin_evidence_makes_a_provisional_champion_which_more_evidence_confirms(tmp_path: Path, blind: Bundle) -> None:
     linear = fitted(tmp_path / "model", LINEAR, ("x1",), family="logistic")
     world = world_of(tmp_path, THIN, linear)
     decision = world.promote()
-    assert decision is not None and decision.outcome == "promoted" and world.ledger.provisional
+    assert decision is not None and decision.outcome == "promoted" and world.provisional()
     assert decision.reason.startswith("provisional, thin evidence:")
     served = decision.model_version
     # The next night knows no more.
@@ -156,7 +157,7 @@ def test_thin_evidence_makes_a_provisional_champion_which_more_evidence_confirms
     assert world.promote(as_of=AS_OF + DAY / 2) is None and len(world.ledger.decisions) == 1
     write_training_set(world.lakehouse.settings, LINEAR, AS_OF + DAY)
     confirmed = world.promote(as_of=AS_OF + DAY)
-    assert confirmed is not None and confirmed.outcome == "promoted" and not world.ledger.provisional
+    assert confirmed is not None and confirmed.outcome == "promoted" and not world.provisional()
     assert confirmed.champion_version == served and "better beyond noise" in confirmed.reason
 
 
@@ -165,9 +166,13 @@ def test_where_people_are_asked_first_thin_evidence_waits(tmp_path: Path, blind:
     linear = fitted(tmp_path / "model", LINEAR, ("x1",), family="logistic")
     world = world_of(tmp_path, THIN, linear)
     decision = world.promote(asked)
-    assert decision is not None and decision.outcome == "waiting" and world.ledger.champion is None
-    approvals.approve(world.lakehouse.settings, asked, world.registry, decision.model_version, ANNA)
-    assert world.ledger.champion and world.ledger.provisional
+    assert decision is not None and decision.outcome == "waiting" and not world.ledger.champions
+    with pytest.raises(approvals.NotPossible, match="expected a reason, as the evidence is too thin"):
+        approvals.approve(world.lakehouse.settings, asked, world.registry, decision.model_version, ANNA)
+    because = "the shop opens tomorrow"
+    approvals.approve(world.lakehouse.settings, asked, world.registry, decision.model_version, ANNA, because)
+    assert world.ledger.champions and world.provisional()
+    assert world.ledger.decisions[-1].reason.startswith(f"approved by anna, because {because}: provisional")
 
 
 def test_without_any_label_to_compare_the_candidate_goes_first_provisionally(tmp_path: Path, good: Bundle) -> None:
@@ -176,7 +181,7 @@ def test_without_any_label_to_compare_the_candidate_goes_first_provisionally(tmp
     )
     world = world_of(tmp_path, nothing, good)
     decision = world.promote()
-    assert decision is not None and decision.model_version == 1 and world.ledger.provisional
+    assert decision is not None and decision.model_version == 1 and world.provisional()
     assert "nothing can be compared" in decision.reason
 
 

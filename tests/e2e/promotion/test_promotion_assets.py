@@ -95,7 +95,9 @@ def test_a_promotion_shows_why_and_who_is_in_production(home: Home) -> None:
 
 
 def test_a_refusal_is_a_warning_and_no_failure(home: Home) -> None:
-    home.registry.add(1, home.models[0])
+    home.registry.add(1, home.models[1])
+    assert home.run("evaluation", "champion").success
+    home.registry.add(2, home.models[0])
     result = home.run("evaluation", "champion")
     assert result.success
     [check] = [each for each in result.get_asset_check_evaluations() if each.check_name == promotion.CHECK]
@@ -103,7 +105,7 @@ def test_a_refusal_is_a_warning_and_no_failure(home: Home) -> None:
     assert "not better beyond noise" in (check.description or "")
     assert home.metadata(result, "evaluation")["verdict"].startswith("**Refused**")
     standing = home.metadata(result, "champion")
-    assert standing["decision"].startswith("refused: ") and standing["version"] == "none yet"
+    assert standing["decision"].startswith("refused: ") and standing["version"] == "1"
 
 
 def test_without_a_candidate_there_is_nothing_to_say(home: Home) -> None:

@@ -141,9 +141,8 @@ def _fairness(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         champions: dg.ResourceParam[Champions],
     ) -> dg.MaterializeResult[None]:
         from jobs.datasets import slices, time_split
-        from jobs.evaluation import evaluation_rows
+        from jobs.evaluation import daily_scores, evaluation_rows
         from jobs.evaluation import fairness as job
-        from jobs.models.tables import features_of
 
         as_of = run_context.moment(context, lakehouse, use_case)
         champion, version = champions.at(use_case, as_of), lakehouse.version(use_case.training_set)
@@ -153,7 +152,8 @@ def _fairness(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         if champion is None or not rows.num_rows:
             return dg.MaterializeResult(metadata={"notes": _lacking(champion)})
         bundle = champion[1]
-        decisions = _scores(bundle, features_of(rows, bundle.manifest.names)) >= np.float32(bundle.manifest.threshold)
+        scored = daily_scores.scores(lakehouse, use_case, bundle, rows, version, "fairness")
+        decisions = scored >= np.float32(bundle.manifest.threshold)
         masks, left_out = slices.masks(lakehouse, use_case, problem.fairness, rows, as_of)
         reports = job.report(rows[use_case.label].to_numpy().astype(bool), decisions, masks)
         metadata: dict[str, Any] = {"model_version": champion[0], "rows": rows.num_rows}

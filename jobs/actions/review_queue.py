@@ -129,6 +129,8 @@ def _known(lakehouse: Lakehouse, use_case: UseCase, ids: pa.ChunkedArray, as_of:
     if not lakehouse.exists(use_case.labels):
         return np.zeros(len(ids), np.bool_)
     labels = lakehouse.to_arrow(use_case.labels, columns=[use_case.event_id, "known_at"])
+    # The few ids are looked up by the many labels: a table of all labels would be built for one day's events.
+    labels = labels.filter(pc.is_in(labels[use_case.event_id], value_set=ids.combine_chunks()))
     reported = labels.filter(pc.less_equal(labels["known_at"], pa.scalar(as_of, labels["known_at"].type)))
     is_reported: Bools = pc.is_in(ids, value_set=reported[use_case.event_id].combine_chunks()).to_numpy()
     return is_reported

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrays import Bools, Float32s
-from jobs.datasets import event_rows
+from jobs.datasets import event_rows, id_places
 from jobs.datasets.event_rows import InputVersions
 from jobs.datasets.slices import masks, readable
 from jobs.datasets.stored_features import Days, StoredFeatures
@@ -263,7 +263,7 @@ def _label_versions(lakehouse: Lakehouse, use_case: UseCase, version: int, ids: 
     """Labels of events that are not among `ids` are left out: they are not known yet."""
     names = [use_case.event_id, use_case.label, "known_at", "superseded_at"]
     labels = lakehouse.to_arrow(use_case.labels, version, names)
-    places = pc.index_in(labels[use_case.event_id], value_set=ids.combine_chunks())
+    places = id_places.places(labels[use_case.event_id], ids)
     labels, places = labels.filter(pc.is_valid(places)), pc.drop_null(places)
     return LabelVersions(
         places.to_numpy().astype(np.int64),

@@ -104,7 +104,7 @@ def test_the_asset_shows_the_queue_and_says_when_there_is_none(scored: Lakehouse
         [event] = result.get_asset_materialization_events()
         shown.append({k: v.value for k, v in event.step_materialization_data.materialization.metadata.items()})
     assert shown[0]["rows_of_the_last_day"] == CAPACITY and "uncertainty" in str(shown[0]["queue"])
-    assert "expected predictions" in str(shown[1]["notes"])
+    assert "nothing of" in str(shown[1]["notes"])
 
 
 def test_the_command_writes_a_file_that_reviewers_fill_in(

@@ -94,6 +94,6 @@ class ExpectedPositives:
 
     def _counted(self, moment: int, days: int) -> tuple[int, float]:
         first, last = np.searchsorted(self.times, [moment - days * MICROSECONDS_A_DAY, moment], side="right")
-        share = self.delay.share(ages(self.times[first:last], moment))
+        share = self.delay.shares_of_falling(ages(self.times[first:last], moment))
         expected = share.sum() if self.chances is None else self.chances[first:last] @ share
         return int((self.known_at[first:last] <= moment).sum()), float(expected)

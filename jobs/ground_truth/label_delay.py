@@ -45,6 +45,13 @@ class Delay:
         shares: Floats = np.concatenate([[0.0], self.shares])[place]
         return shares
 
+    def shares_of_falling(self, age_days: Floats) -> Floats:
+        """`share` of ages that do not rise, such as those of events sorted by time: F's steps are looked up among the
+        ages, of which there are many more."""
+        ends = np.searchsorted(age_days[::-1], self.ages, side="left")
+        rising = np.repeat(np.concatenate([[0.0], self.shares]), np.diff(ends, prepend=0, append=len(age_days)))
+        return np.ascontiguousarray(rising[::-1])
+
     def bound(self, share: float) -> float:
         """The smallest age in days with F(age) >= share. Raises ValueError for a share outside (0, 1]."""
         if not 0 < share <= 1:

@@ -56,6 +56,14 @@ def test_without_truncation_it_is_the_share_of_delays(rows: list[tuple[int, int,
     assert shares == pytest.approx([weights[delays <= age].sum() / weights.sum() for age in ages])
 
 
+@given(st.lists(st.integers(-2, 9), max_size=9), st.lists(st.integers(-3, 10), max_size=20))
+def test_shares_of_falling_ages_are_those_of_each(knots: list[int], days: list[int]) -> None:
+    at = np.unique(np.array(knots, dtype=np.float64)) if knots else np.array([1.0])
+    delay = Delay(at, np.linspace(0.3, 1, len(at)), 0)
+    falling = np.sort(np.array(days, dtype=np.float64))[::-1]
+    assert np.array_equal(delay.shares_of_falling(falling), delay.share(falling))
+
+
 def test_it_finds_the_distribution_behind_truncated_reports_where_counting_does_not() -> None:
     age = np.array([1.0, 2, 4, 8])
     found, counted = [], []

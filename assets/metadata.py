@@ -170,6 +170,10 @@ def figure_and_axes(lines: int, columns: int, width: float, height: float) -> tu
     grid = [axes for line in figure.subplots(lines, columns, squeeze=False) for axes in line]
     for axes in grid:
         axes.tick_params(labelsize=7)
+        # Every text of the axes would be measured once more to place a title or label that is in nobody's way.
+        axes.set_title("", y=1.0)
+        axes.xaxis.set_label_coords(0.5, -0.2)
+        axes.yaxis.set_label_coords(-0.1, 0.5)
     return figure, grid
 
 

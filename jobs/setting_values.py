@@ -101,6 +101,10 @@ def home(text: str) -> Path:
     return plain(found)
 
 
+_STORES = ("s3", "gs", "abfs", "abfss", "file")
+"""Schemes that delta-rs and Arrow both read."""
+
+
 def warehouse(text: str) -> str:
     """Reads a path, or the URL of a folder in an object store: without credentials, as it is shown with every table."""
     if "://" not in text:
@@ -108,7 +112,12 @@ def warehouse(text: str) -> str:
     if fault := fault_of(Url(text).reveal()):
         raise ValueError(f"found {fault}")
     parts = Url(text).parts
-    if parts.username is not None or parts.query or ";" in parts.path:
+    if parts.scheme not in _STORES:
+        raise ValueError(f"found {parts.scheme}://..., which is none of {', '.join(f'{s}://' for s in _STORES)}")
+    if bool(parts.hostname) == (parts.scheme == "file"):
+        raise ValueError(f"found {'a host' if parts.hostname else 'no bucket'} after {parts.scheme}://")
+    container = parts.scheme in ("abfs", "abfss") and parts.password is None  # abfss://container@account/folder
+    if (parts.username is not None and not container) or parts.query or ";" in parts.path:
         raise ValueError("found credentials or parameters; set them as variables of the store (AWS_..., AZURE_...)")
     return text
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from jobs.error_messages import in_words, message_of
 from jobs.errors import EvergreenError
 from jobs.ingest import load, quarantine, registration
 from jobs.ingest.check_report import CheckedInput, checked_input
@@ -46,8 +47,8 @@ def check_files(
     """What `evergreen run` would do with files; `as_of` is the run's (None: its default)."""
     try:
         inputs = registration.describe(use_case, files, columns, now)
-    except EvergreenError as error:
-        return Check(_without_days(settings, use_case, files, columns, now), (str(error),))
+    except (EvergreenError, OSError) as error:
+        return Check(_without_days(settings, use_case, files, columns, now), (_said(error),))
     return check(settings, use_case, inputs, as_of, now)
 
 
@@ -57,7 +58,7 @@ def _without_days(
     """What can be told of files that no run can be recorded for."""
     try:
         paths, declared = registration.named_files(use_case, files, columns)
-    except EvergreenError:
+    except (EvergreenError, OSError):
         return ()
     inputs = Inputs(absolute(paths), date.min, date.min, declared)
     return _tried(settings, use_case, inputs, now, now).inputs
@@ -83,14 +84,19 @@ def _tried(settings: Settings, use_case: UseCase, inputs: Inputs, as_of: datetim
             continue
         try:
             found, refusal = _try(lakehouse, use_case, source, inputs, as_of, now)
-        except EvergreenError as error:
-            found, refusal = None, str(error)
+        except (EvergreenError, OSError) as error:
+            found, refusal = None, _said(error)
         if refusal:
             refused.add(source.name)
             refusals.append(refusal)
         if found is not None:
             checked.append(found)
     return Check(tuple(checked), tuple(refusals), tuple(missing))
+
+
+def _said(error: EvergreenError | OSError) -> str:
+    """Why a load would be refused, such as a file that may not be read."""
+    return str(error) if isinstance(error, EvergreenError) else message_of(error) or in_words(error)
 
 
 def _is_missing(use_case: UseCase, source: Source, inputs: Inputs) -> bool:

@@ -6,9 +6,12 @@ What the declarations mean: see `jobs.ingest.declared_formats`.
 import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import polars as pl
 
 from jobs.error_messages import in_words
 from jobs.errors import Invalid
@@ -21,6 +24,8 @@ from jobs.use_case import Column, Source, UseCase
 FILE = "file"
 """The key beside the columns of a source that says how its files are written."""
 _FILE_KEYS = ("encoding", "separator", "quotes")
+_NO_CHARSETS = ("idna", "punycode", "undefined", "raw-unicode-escape", "unicode-escape")
+"""What Python calls encodings and no file is written in."""
 _KEYS_OF_KIND = {
     "timestamp": ("format", "timezone"), "number": ("decimal", "thousands"), "integer": ("thousands",),
     "boolean": ("true", "false"), "string": (), "identifier": (),
@@ -65,6 +70,8 @@ def read_columns_file(path: Path) -> dict[str, Any]:
         declared = yaml.load(path.read_text("utf-8-sig"), Texts)
     except Invalid as error:
         raise InputError(f"columns file {path}: {error}") from error
+    except RecursionError as error:
+        raise InputError(f"columns file {path}: expected sources and columns, found lists in lists; mend it") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"columns file {path}: expected a readable YAML file, found {in_words(error)}") from error
     if not isinstance(declared, dict):
@@ -119,8 +126,9 @@ def _columns(source: Source) -> dict[str, Column]:
 
 def _zone(where: str, zone: Any) -> str:
     try:
-        return ZoneInfo(zone).key
-    except Exception as error:  # ZoneInfo raises five kinds of errors for a bad name
+        pl.Series([datetime(2026, 1, 1)]).dt.replace_time_zone(ZoneInfo(zone).key)
+        return str(zone)
+    except Exception as error:  # ZoneInfo raises five kinds of errors for a bad name, Polars knows fewer names
         raise InputError(
             f"{where}: expected `timezone` to be an IANA zone such as Europe/Berlin, found {zone!r}"
         ) from error
@@ -188,12 +196,14 @@ def _file_format(where: str, source: Source, said: Any) -> FileFormat:
     about = {key: _text(f"{where}.{key}", value) for key, value in said.items()}
     if about.get("quotes", "text") not in ("text", "fields"):
         raise InputError(f"{where}.quotes: expected `text` or `fields`, found {about['quotes']!r}")
-    if len(about.get("separator", ",")) != 1 or about.get("separator") in ('"', "\r", "\n"):
-        raise InputError(f"{where}.separator: expected one character such as `;`, found {about['separator']!r}")
+    separator = about.get("separator", ",")
+    if len(separator) != 1 or not separator.isascii() or separator in '"\r\n\0':
+        raise InputError(f"{where}.separator: expected one character of ASCII such as `;`, found {separator!r}")
     try:
-        codecs.lookup(about.get("encoding", "utf-8"))
+        if codecs.lookup(about.get("encoding", "utf-8")).name in _NO_CHARSETS:
+            raise LookupError
         "a".encode(about.get("encoding", "utf-8"))
-    except LookupError as error:
+    except (LookupError, ValueError) as error:
         raise InputError(
             f"{where}.encoding: expected a name such as cp1252, latin-1 or utf-16-le, found {about['encoding']!r}"
         ) from error

@@ -48,7 +48,9 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
             _refuse_part(path, enclosing(path.absolute().parent))
             files += _expanded(path) if path.is_dir() else [path]
         else:
-            raise InputError(f"{path}: expected a parquet, CSV or JSON Lines file, found nothing there; check the path")
+            raise InputError(
+                f"{path}: expected a parquet, CSV or JSON Lines file, found {_instead_of_a_file(path)}; check the path"
+            )
     for path in files:
         _refuse_unusable(path)
     if not files:
@@ -119,9 +121,9 @@ def _is_data(file: Path) -> bool:
     name = file.name.lower()
     readable = CSV_ENDINGS + PARQUET_ENDINGS + JSON_ENDINGS
     if name.endswith(readable) and not _may_describe(name):
-        if not file.exists():
+        if not file.is_file():
             raise InputError(
-                f"{file}: expected a parquet, CSV or JSON Lines file, found a link to nothing; mend or remove it"
+                f"{file}: expected a parquet, CSV or JSON Lines file, found {_instead_of_a_file(file)}; mend it"
             )
         return True
     if not file.is_file():
@@ -136,6 +138,12 @@ def _is_data(file: Path) -> bool:
             "read; convert it, or move it elsewhere"
         )
     return False
+
+
+def _instead_of_a_file(path: Path) -> str:
+    if os.path.exists(path):
+        return "a pipe, a socket or a device"
+    return "a link to nothing" if os.path.islink(path) else "nothing there"
 
 
 def _may_describe(name: str) -> bool:

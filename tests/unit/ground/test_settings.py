@@ -70,6 +70,20 @@ def test_a_url_that_cannot_be_is_refused_without_its_secret(variable: Variable, 
     assert refused.value.__cause__ is None and str(refused.value).isprintable()
 
 
+@pytest.mark.parametrize(("text", "found"), [
+    ("hdfs://host/x", "none of s3://, gs://"), ("sqlite:///x", "none of"), ("http://host/x", "none of"),
+    ("s3:///x", "no bucket"), ("file://host/x", "a host"), ("abfss://c:c4n4ry@a.dfs.core.windows.net/x", "credentials"),
+])  # fmt: skip
+def test_a_warehouse_is_in_a_store_that_the_tables_can_lie_in(text: str, found: str) -> None:
+    with pytest.raises(Invalid, match=f"EVERGREEN_WAREHOUSE: expected .*found .*{found}"):
+        settings.load({"EVERGREEN_WAREHOUSE": text})
+
+
+@pytest.mark.parametrize("text", ["s3://bucket/x", "gs://bucket", "abfss://c@a.dfs.core.windows.net/x", "file:///x"])
+def test_a_warehouse_may_lie_in_an_object_store(text: str) -> None:
+    assert settings.load({"EVERGREEN_WAREHOUSE": text}).warehouse == text
+
+
 def test_settings_show_no_secret() -> None:
     given = {each.name: "https://u:c4n4ry@host/c4n4ry" for each in URLS}
     given |= {

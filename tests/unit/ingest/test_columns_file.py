@@ -190,6 +190,15 @@ def test_another_name_and_a_file_format_go_together(tmp_path: Path) -> None:
         ("orders: {file: {encoding: klingon}}", "orders.file.encoding: expected a name such as cp1252"),
         ("orders: {file: {quotes: maybe}}", "expected `text` or `fields`"),
         ("orders: {file: {separator: '--'}}", "expected one character"),
+        ("orders: {file: {separator: é}}", "expected one character of ASCII"),
+        ("orders: {file: {separator: ''}}", "expected a text"),
+        *(
+            (f"orders: {{file: {{encoding: {name}}}}}", "expected a name such as cp1252")
+            for name in ("idna", "punycode", "undefined", "unicode_escape", "rot13", "zip", "mbcs")
+        ),
+        *((f"timezone: {zone}", "IANA zone") for zone in ("posixrules", "Factory", "localtime", "'+02:00'", "../x")),
+        ("[" * 20_000, "found lists in lists"),
+        ("{a: " * 5_000, "found lists in lists"),
         ("orders: {file: {nonsense: 1}}", "expected a mapping with some of encoding, separator, quotes"),
         ("orders: {amount: A, amount: B}", "amount twice in the mapping of line 1"),
         ("orders: {amount: A}\norders: {gift: B}", "orders twice"),

@@ -1,8 +1,10 @@
 """Files that people deliver by accident: every record is counted, or the file is refused in words; nothing else."""
 
+import errno
 import gzip
 import json
 import lzma
+import os
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -225,3 +227,28 @@ def test_numbers_as_identifiers_in_two_forms_are_suspicious(tmp_path: Path) -> N
     assert "customer_id: '007' and '7' are one number written in two ways, and two identifiers" in each.suspicious
     path.write_text(lines(*(row(n, customer=c) for n, c in enumerate(["7", "8", "7.0"]))))
     assert not checked(tmp_path / "home", path).inputs[0].suspicious
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "folder" / "a.csv")
+    long = tmp_path / ("a" * 300)
+    for path in (tmp_path / "folder", tmp_path / "folder" / "a.csv", Path("/dev/zero"), long):
+        counted(checked(tmp_path / "home", path), REFUSED)
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "no"), OSError(errno.EIO, "no")])
+def test_a_file_that_cannot_be_read_is_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(GOOD)
+    opened = Path.open
+
+    def fail(self: Path, *args: Any, **named: Any) -> Any:
+        if self == path:
+            raise OSError(error.errno, "no", str(path))
+        return opened(self, *args, **named)
+
+    monkeypatch.setattr(Path, "open", fail)
+    counted(checked(tmp_path / "home", path), REFUSED)

@@ -46,12 +46,20 @@ HOSTILE: dict[type[Any], list[str]] = {
 SETTINGS = [
     "x", "\x1b[31m", "\udcff", "[/x]", "~nobody-at-all", "://", "http://", "postgresql://u:c4n4ry@127.0.0.1:1/x",
     "postgresql://u:a/c4n4ry@h/x", "redis://u:c4n4ry@127.0.0.1:1", "sc://127.0.0.1:1/;token=c4n4ry", "-1", "nan",
-    "1e400", "/dev/null", "/dev/null/x", "x" * 5000, "s3://u:c4n4ry@bucket/x",
+    "1e400", "/dev/null", "/dev/null/x", "x" * 5000, "s3://u:c4n4ry@bucket/x", "mysql://u:c4n4ry@127.0.0.1:1/x",
+    "hdfs://h/x", "http://[", "redis://127.0.0.1:x", "file://host/x",
 ]  # fmt: skip
 DAMAGE = {
     "empty": b"", "garbage": b"\x00\xffgarbage\x1b[31m", "list": b"[]", "other": b'{"a": {"b": [1]}}',
     "deep": b"[" * 100_000, "half": None, "folder": None,
 }  # fmt: skip
+COLUMNS = [
+    "", "[]", "a: b: c", "a: &a {b: *a}", "!!python/object:os.system x", "? [1]\n: 2", "<<: {a: b}", "\ud800", "a\0b",
+    "[" * 20_000, "x" * 100_000, "transactions: {tx_amount: [/x]}", "transactions: {tx_amount: \"\\e[31m\"}",
+    "transactions: {tx_datetime: {format: '%Q'}}", "transactions: {tx_datetime: {timezone: Factory}}",
+    "transactions: {file: {encoding: punycode}}", "transactions: {file: {separator: é}}", "timezone: posixrules",
+    "transactions: {known_at: _line}", "1: 2", "transactions: {tx_amount: {null: {a: 1}}}",
+]  # fmt: skip
 READERS = {
     "state": (["run"], ["schema", "accept", "transactions"], ["retraining"], ["status"]),
     "ledger.sqlite": (
@@ -178,6 +186,15 @@ def test_no_setting_ends_in_a_traceback(place: Path, name: str, text: str) -> No
         home = text if name in ("EVERGREEN_HOME", "EVERGREEN_WAREHOUSE") else ""
         said = checked(place, tell(place, command, **{name: text}), 0, 1, home=home)
         assert "c4n4ry" not in said
+
+
+@pytest.mark.parametrize("text", COLUMNS, ids=range(len(COLUMNS)))
+def test_no_columns_file_ends_in_a_traceback(place: Path, text: str) -> None:
+    (place / "a.csv").write_text("TRANSACTION_ID,TX_DATETIME,CUSTOMER_ID,TERMINAL_ID,TX_AMOUNT\n1,2026-05-01,1,1,1.5\n")
+    (place / "columns.yml").write_bytes(text.encode("utf-8", "surrogatepass"))
+    words = ["check", "--transactions", str(place / "a.csv"), "--columns", str(place / "columns.yml"), "--rows", "1"]
+    said = checked(place, tell(place, words), 3)
+    assert "columns.yml: " in said or "a.csv: " in said
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from jobs.checks.check import Check, Outcome
+from jobs.display import rounded
 
 _SEVERITIES = {"error": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 _WHY = ("notes", "reason")
@@ -29,7 +30,7 @@ def results(outcomes: Iterable[Outcome]) -> list[dg.AssetCheckResult]:
             description=outcome.text,
             metadata={
                 **({"expected": outcome.expected, "found": outcome.found} if outcome.expected else {}),
-                **outcome.numbers,
+                **{name: rounded(n) if isinstance(n, float) else n for name, n in outcome.numbers.items()},
             },
         )
         for outcome in outcomes

@@ -10,6 +10,7 @@ import dagster as dg
 
 from assets.checks import completed, specs
 from assets.code_references import references
+from assets.metadata import legible
 from jobs.checks.check import Check
 from jobs.error_log import traceback_of
 from jobs.error_messages import bug, message_of
@@ -59,10 +60,12 @@ def asset(
 
 
 def _checked(work: Callable[..., Any], checks: Sequence[Check]) -> Callable[..., Any]:
-    """The same function, whose materialization has a result of each of `checks`."""
+    """The same function, whose materialization has a result of each of `checks`, and legible numbers."""
 
     def with_results(event: Any) -> Any:
-        return completed(checks, event) if isinstance(event, dg.MaterializeResult) else event
+        if not isinstance(event, dg.MaterializeResult):
+            return event
+        return completed(checks, event._replace(metadata=legible(event.metadata or {})))
 
     @functools.wraps(work)
     def result(*arguments: Any, **named: Any) -> Any:

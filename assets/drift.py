@@ -28,6 +28,7 @@ from jobs.problem import Problem
 from jobs.registry.bundle import Bundle
 from jobs.registry.champion_bundles import Champions
 from jobs.retraining import measurements
+from jobs.settings import Settings
 from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from jobs.ground_truth.drift_windows import DriftTest
 
 NO_DRIFT, NO_SKEW = "no_drift", "no_training_serving_skew"
+NAMED = 5
+"""Features, at most, that the check names; the page lists all."""
 SHOWN_DAYS = 28
 """Judged days in the picture."""
 
@@ -118,7 +121,9 @@ class _Judged:
     def alarms(self) -> list[str]:
         """What drifted, in words."""
         report, concept = self.report, self.concept
-        alarms = [f"{name} drifted" for name in (report.named if report else ())]
+        named = report.named if report else ()
+        more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+        alarms = [f"{', '.join(named[:NAMED])}{more} drifted"] if named else []
         alarms += ["what is positive changed (concept drift)"] if concept and concept.alarm else []
         return alarms + (["rows can be told from those before"] if report and report.alarm and not report.named else [])
 
@@ -199,12 +204,14 @@ def _report_shown(lakehouse: Lakehouse, use_case: UseCase, drift_report: "DriftR
     from jobs.drift import evidently_report
 
     sample = evidently_report.keep(lakehouse.settings, use_case, drift_report)
-    drawn = _file(evidently_report.draw(sample)) if draws else {}
+    drawn = _file(lakehouse.settings, use_case, evidently_report.draw(sample)) if draws else {}
     return {"report_of_the_day": dg.MetadataValue.asset(Keys(use_case).drift_report), **drawn}
 
 
-def _file(path: Path) -> dict[str, Any]:
-    return {"report": dg.MetadataValue.path(str(path)), "report_url": dg.MetadataValue.url(path.as_uri())}
+def _file(settings: Settings, use_case: UseCase, path: Path) -> dict[str, Any]:
+    """The report that was drawn, and its address on a server: browsers follow no link to a file."""
+    url = f"{settings.reports}/{use_case.name}/{path.name}"
+    return {"report_url": dg.MetadataValue.url(url), "report": dg.MetadataValue.path(str(path))}
 
 
 def _drift_report(use_case: UseCase) -> dg.AssetsDefinition:
@@ -230,7 +237,7 @@ def _drift_report(use_case: UseCase) -> dg.AssetsDefinition:
         path = evidently_report.draw(sample)
         outcome = report_of_latest_day(path, measurements.recent_days(lakehouse.settings, use_case))
         return dg.MaterializeResult(
-            metadata={"day": path.stem, **_file(path), "size_bytes": path.stat().st_size},
+            metadata={**_file(lakehouse.settings, use_case, path), "day": path.stem, "size_bytes": path.stat().st_size},
             check_results=results([outcome]),
         )
 

@@ -11,8 +11,9 @@ from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import column_schema, describe, mapping_table
 from jobs.checks import raw_loads
+from jobs.data_dictionary.ledger_tables import QuarantineDictionary
 from jobs.data_dictionary.tables import DataDictionary
-from jobs.ingest import contracts, load, registered_inputs
+from jobs.ingest import contracts, load, quarantine, registered_inputs
 from jobs.ingest.load_memory import LoadResult
 from jobs.ingest.parsing import table_schema
 from jobs.ingest.schemas import SchemaChanged
@@ -43,7 +44,13 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
         ],
         kinds={"delta", "pandera"},
         description=source.description or f"Rows of {source.input} files as they were delivered.",
-        metadata={"dagster/column_schema": column_schema(table_schema(source, {}), dictionary)},
+        metadata={
+            "dagster/column_schema": column_schema(table_schema(source, {}), dictionary),
+            f"quarantine: {quarantine.table_of(use_case.raw_table(source))}": mapping_table(
+                {name: QuarantineDictionary().meaning(name).sentence for name in quarantine.SCHEMA.names},
+                ("column", "what it holds"),
+            ),
+        },
     )
     def raw_table(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
@@ -67,9 +74,14 @@ def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefin
         numbers = [c.name for c in source.columns if c.kind == "number"]
         described = describe(context, lakehouse, use_case.raw_table(source), dictionary, numbers)
         counts = {"appended": result.appended, "quarantined": sum(result.quarantined.values())}
-        notes = {"notes": dg.MetadataValue.text("\n".join(_notes(result)))}
+        notes = {"notes": "\n".join(_notes(result))}
         yield dg.MaterializeResult(
-            metadata={**described, **counts, **notes, "load": mapping_table(result.summary())},
+            metadata={
+                **described,
+                **counts,
+                **(notes if notes["notes"] else {}),
+                "load": mapping_table(result.summary()),
+            },
             check_results=results(raw_loads.judge(lakehouse, use_case, source, result, as_of)),
         )
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from assets import run_context
 from jobs.data_dictionary.meaning import Dictionary
-from jobs.display import markdown, written
+from jobs.display import markdown, rounded, written
 from jobs.lakehouse.tables import Lakehouse
 
 SAMPLE_ROWS = 5
@@ -45,7 +45,8 @@ def describe(
     span = run_context.days(context) if context.assets_def.partitions_def else None
     last = span[1].isoformat() if span else None
     pictures = _pictures(lakehouse, table, files, plot_columns, dictionary)
-    context.add_asset_metadata({**pictures, **(more or {})}, key, partition_key=last)
+    shown = {**pictures, **legible(more or {}, "figures_of_the_last_day")}
+    context.add_asset_metadata(shown, key, partition_key=last)
     return _counts(delta.version(), files)
 
 
@@ -77,6 +78,23 @@ def _pictures(
     if days := _rows_per_day(files):
         metadata["rows_per_day"] = daily_plot(days)
     return metadata
+
+
+def legible(metadata: Mapping[str, Any], table: str = "figures") -> dict[str, Any]:
+    """Metadata with numbers as people write them.
+
+    Dagster plots single numbers from run to run, and shows them as they are: fractions are rounded, and what people
+    would still write in another way (1083249, 62747 bytes) is also in one table, under the name `table`.
+    """
+    plain = {name: _number(value) for name, value in metadata.items()}
+    numbers = {name: rounded(n) if isinstance(n, float) else n for name, n in plain.items() if n is not None}
+    others = {name: n for name, n in numbers.items() if not name.startswith("dagster/") and str(n) != written(n, name)}
+    return {**metadata, **numbers, **({table: mapping_table(others)} if others else {})}
+
+
+def _number(value: Any) -> int | float | None:
+    value = value.value if isinstance(value, dg.IntMetadataValue | dg.FloatMetadataValue) else value
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def column_schema(fields: Iterable[pa.Field], dictionary: Dictionary) -> dg.TableSchema:

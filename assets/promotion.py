@@ -11,13 +11,15 @@ from assets import retraining, run_context
 from assets.checks import results
 from assets.declare import asset
 from assets.keys import Keys
+from assets.ledger_columns import ledger_columns
 from assets.metadata import markdown_table
 from assets.pictures.promotion import differences
 from jobs.checks import models as model_checks
-from jobs.display import markdown
+from jobs.display import markdown, written
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger.promotions import LedgerView, PromotionDecision
 from jobs.promotion.promote import Registry
+from jobs.settings import Settings
 from jobs.use_case import UseCase
 
 CHECK = "better_beyond_noise"
@@ -60,6 +62,7 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
             )
         ],
         kinds={"onnx"},
+        metadata=ledger_columns("evaluations"),
         description="Candidate, champion and baselines on the same latest mature rows, and the gate's verdict.",
     )
     def evaluation(
@@ -96,6 +99,7 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
         deps=[keys.evaluation],
         checks=[model_checks.CHAMPION_LOADS],
         kinds={"sql", "mlflow"},
+        metadata=ledger_columns("champions"),
         description="Who is in production, since when and why; one transaction in the ledger is the promotion.",
     )
     def champion(
@@ -119,6 +123,17 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
     return champion
 
 
+def decided_outside(settings: Settings, use_case: UseCase, decision: PromotionDecision) -> dg.AssetMaterialization:
+    """What the champion's page shows of a decision that no run made, such as a rollback at the terminal."""
+    from jobs.ledger import promotions
+
+    ledger = promotions.view(settings, use_case)
+    outcome = f"{decision.kind}: {decision.outcome}: {decision.reason}"
+    return dg.AssetMaterialization(
+        Keys(use_case).champion, metadata={"decision": outcome, **_in_production(ledger, decision)}
+    )
+
+
 def _approval(use_case: UseCase) -> dg.AssetsDefinition:
     keys = Keys(use_case)
 
@@ -129,6 +144,7 @@ def _approval(use_case: UseCase) -> dg.AssetsDefinition:
         tags={},
         checks=[model_checks.IN_PRODUCTION],
         kinds={"sql"},
+        metadata=ledger_columns("decisions"),
         description=(
             "Materialize it with `model_version` and `by` to let a waiting model into production. Who you are is not "
             "checked here, and the ledger says so; `evergreen approve` is the other way."
@@ -173,7 +189,9 @@ def _evidence(evidence: Mapping[str, Any]) -> dict[str, Any]:
         "champion": evidence["champion"] or "none yet",
         "dagster/row_count": evidence["rows"],
         "positives": evidence["positives"],
-        "judged_rows": f"{evidence['window']['start']} to {evidence['window']['end']}",
+        "judged_rows": " to ".join(
+            written(datetime.fromisoformat(evidence["window"][end])) for end in ("start", "end")
+        ),
         "checks": markdown_table(pa.Table.from_pylist(checks)),
     }
     if notes := [*evidence["left_out"], *([evidence["champion_left_out"]] if "champion_left_out" in evidence else [])]:
@@ -191,22 +209,23 @@ def _in_production(ledger: LedgerView, decision: PromotionDecision | None) -> di
     history = [
         {
             "version": c.version,
-            "since": f"{c.since:%Y-%m-%d %H:%M}",
-            "until": f"{c.until:%Y-%m-%d %H:%M}" if c.until else "",
-            "by": why[c.decision].by,
-            "why": f"{why[c.decision].kind}: {why[c.decision].reason}",
+            "in production": f"{c.since:%Y-%m-%d %H:%M} to {f'{c.until:%Y-%m-%d %H:%M}' if c.until else 'now'}",
+            "why": f"{why[c.decision].kind}: {why[c.decision].reason} (by {why[c.decision].by})",
         }
         for c in reversed(ledger.champions)
     ]
     decisions = [
-        {"decided at": f"{d.decided_at:%Y-%m-%d %H:%M}", "version": d.model_version, "kind": d.kind,
-         "outcome": d.outcome, "by": d.by, "authenticated": d.authenticated, "reason": d.reason}
+        {
+            "decided": f"{d.decided_at:%Y-%m-%d %H:%M} by {d.by}{'' if d.authenticated else ' (not authenticated)'}",
+            "what": f"version {d.model_version}, {d.kind}: {d.outcome}",
+            "why": d.reason,
+        }
         for d in reversed(ledger.decisions[-LAST_DECISIONS:])
-    ]  # fmt: skip
+    ]
     return {
         "version": dg.MetadataValue.text(str(current.version) if current else "none yet"),
         "provisional": ledger.provisional,
-        "since": current.since.isoformat() if current else "",
+        "since": written(current.since) if current else "none yet",
         "waiting": ", ".join(map(str, ledger.waiting)) or "none",
         **({"history": markdown_table(pa.Table.from_pylist(history))} if history else {}),
         **({"last_decisions": markdown_table(pa.Table.from_pylist(decisions))} if decisions else {}),

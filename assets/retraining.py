@@ -10,6 +10,7 @@ import pyarrow as pa
 from assets.checks import results
 from assets.declare import asset
 from assets.keys import Keys
+from assets.ledger_columns import ledger_columns
 from assets.metadata import mapping_table, markdown_table
 from assets.pictures import scores
 from assets.run_context import moment
@@ -157,6 +158,7 @@ def _retraining(use_case: UseCase) -> dg.AssetsDefinition:
         group_name=GROUP,
         deps=[keys.evidence],
         checks=[checks.TRAININGS_END],
+        metadata=ledger_columns("retrainings"),
         kinds={"sql"},
         description="Whether the evidence calls for a training, and why, or why not: a row of the ledger. The same "
         "evidence is decided about once, here or by a sensor.",

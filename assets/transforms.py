@@ -14,7 +14,7 @@ from dagster_dbt.dbt_manifest import validate_manifest
 from assets.code_references import dbt_references
 from assets.declare import readable
 from assets.keys import dbt_model
-from assets.metadata import counts, describe
+from assets.metadata import counts, describe, legible
 from jobs.data_dictionary.dbt_columns import ModelDictionary
 from jobs.lakehouse import dbt_docs
 from jobs.lakehouse import dbt_models as transforms
@@ -151,7 +151,7 @@ def _described(
     dictionary = ModelDictionary(translator.use_case, translator.manifest, node["unique_id"])
     described = describe(context, lakehouse, transforms.relation(node), dictionary, key=key, more=lineage)
     others = {name: value for name, value in output.metadata.items() if not name.startswith("dagster/column")}
-    return output.with_metadata({**others, **described})
+    return output.with_metadata(legible({**others, **described}))
 
 
 def _columns(lakehouse: Lakehouse, manifest: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,11 @@ def number(value: float) -> str:
     return f"{value:,.3f}".rstrip("0").rstrip(".") if abs(value) >= 0.001 else f"{value:.3g}"
 
 
+def rounded(value: float) -> float:
+    """The number that `number` writes."""
+    return float(number(value).replace(",", ""))
+
+
 def share(value: float) -> str:
     """A share of 0 to 1 in per cent: 12.8 %."""
     return f"{100 * value:.3g} %"

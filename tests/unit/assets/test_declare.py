@@ -52,3 +52,20 @@ def test_a_check_that_was_forgotten_is_an_error() -> None:
 def test_only_a_blocking_failure_holds_back_what_follows(check: Check, goes_on: bool) -> None:
     made = run([check], [check.outcome(False, "one", "two")], {})
     assert bool(made.asset_materializations_for_node("fraud__raw__two")) is goes_on is made.success
+
+
+def test_single_numbers_are_rounded_and_those_that_still_read_badly_are_in_a_table() -> None:
+    metadata = {"rows_written": 1083249, "delta_version": 1083249, "average_precision": 0.8391193221845822, "day": "x",
+                "size_bytes": 62747, "built": True, "dagster/row_count": 1083249, "few": 12}  # fmt: skip
+    [made] = run([], [], metadata).asset_materializations_for_node("fraud__raw__one")
+    shown = {name: value.value for name, value in made.metadata.items()}
+    table = shown.pop("figures")
+    assert shown == {**metadata, "average_precision": 0.839}
+    assert [line for line in str(table).splitlines() if "_" in line] == [
+        "| rows_written | 1,083,249 |", "| size_bytes | 62.7 kB |"
+    ]  # fmt: skip
+
+
+def test_readable_numbers_need_no_table() -> None:
+    [made] = run([], [], {"few": 12, "score": 0.5}).asset_materializations_for_node("fraud__raw__one")
+    assert set(made.metadata) == {"few", "score"}

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from jobs.display import markdown, plain, written
+from jobs.display import markdown, number, plain, rounded, written
 from jobs.secret import Secret
 
 HOSTILE = [
@@ -124,3 +124,8 @@ def test_a_longer_span_never_reads_as_a_shorter_one(one: float, two: float) -> N
     short, long = sorted((one, two))
     assert read(written(short, "seconds")) <= read(written(long, "seconds"))
     assert read(written(long, "seconds")) == pytest.approx(long, rel=0.05, abs=0.5)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_rounded_number_is_the_one_that_is_written(value: float) -> None:
+    assert number(rounded(value)) == number(value)

@@ -7,8 +7,11 @@ import pytest
 
 from jobs import settings as settings_module
 from jobs.actions import review_queue
+from jobs.data_dictionary.ledger_tables import LEDGER, QUARANTINE, LedgerDictionary
 from jobs.feature_store import store
 from jobs.ground_truth import estimates_table, performance_table
+from jobs.ingest import quarantine
+from jobs.ledger.schema import METADATA
 from jobs.scoring import prediction_log
 from jobs.settings import Settings
 from jobs.use_case import UseCase
@@ -75,6 +78,17 @@ def test_every_feature_has_a_sentence_of_its_own(home: Settings, use_case: UseCa
     assert [o.name for o in objects if not o.description] == []
     views = [o for o in objects if isinstance(o, FeatureView)]
     assert [f"{v.name} {f.name}" for v in views for f in v.features if not f.description] == []
+
+
+def test_the_ledger_and_quarantine_describe_exactly_their_columns(specs: dict[str, dg.AssetSpec]) -> None:
+    for name, table in METADATA.tables.items():
+        sentences = [LedgerDictionary(name).meaning(column.name).sentence for column in table.columns]
+        assert all(text.endswith(".") for text in sentences) and len(set(sentences)) == len(sentences), name
+        assert set(LEDGER[name]) <= {column.name for column in table.columns}
+    assert set(LEDGER) == set(METADATA.tables) and set(QUARANTINE) == set(quarantine.SCHEMA.names)
+    raw = specs["fraud/raw/transactions"].metadata["quarantine: fraud_raw.transactions_quarantine"].value
+    assert [line.split(" | ")[0] for line in raw.splitlines()[2:]] == [f"| {name}" for name in QUARANTINE]
+    assert specs["fraud/promotion/champion"].metadata["dagster/column_schema"].columns[0].description
 
 
 def test_tables_of_evergreen_describe_all_their_own_columns() -> None:

@@ -15,6 +15,7 @@ import polars as pl
 
 from jobs.checks.check import Check, Outcome
 from jobs.lakehouse.tables import Lakehouse
+from jobs.ledger import promotions
 from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -111,6 +112,9 @@ def evidence_of_latest_day(
     yesterday = as_of.date() - timedelta(days=1)
     if max(before, default=None) != yesterday:
         return EVIDENCE_OF_LATEST_DAY.not_judged(f"there are no events of {yesterday}")
+    champion = promotions.champion(lakehouse.settings, use_case, as_of)
+    if champion is not None and champion.since > as_of - timedelta(days=1):
+        return EVIDENCE_OF_LATEST_DAY.not_judged(f"version {champion.version} has decided no whole day yet")
     found = str(evidence.drift.day) if evidence.drift else "none"
     return EVIDENCE_OF_LATEST_DAY.outcome(found == str(yesterday), f"drift of {yesterday}", f"drift of {found}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from jobs.checks import monitoring
 from jobs.drift.detector import Drift
 from jobs.ground_truth.label_delay import learn_delay
 from jobs.ground_truth.labelled_scores import LabelledEvents
+from jobs.ledger import promotions
 from jobs.retraining.decisions import RecordedDecision
 from jobs.retraining.monitor import DailyEvidence
 from jobs.retraining.policy import RetrainingDecision
@@ -77,6 +78,16 @@ def test_evidence_that_misses_the_latest_day_fails(tables: CheckedTables, day: d
     judge = monitoring.evidence_of_latest_day
     assert judge(tables.lakehouse, FRAUD, AS_OF, evidence(YESTERDAY)).passed
     assert not judge(tables.lakehouse, FRAUD, AS_OF, evidence(day)).passed
+
+
+@pytest.mark.parametrize(("since", "judged"), [(AS_OF - DAY, True), (AS_OF - DAY / 2, False), (AS_OF, False)])
+def test_a_champion_of_this_night_has_decided_no_day_yet(
+    tables: CheckedTables, monkeypatch: pytest.MonkeyPatch, since: datetime, judged: bool
+) -> None:
+    champion = promotions.Champion(FRAUD.name, 1, "0" * 64, since, None, 1)
+    monkeypatch.setattr(promotions, "champion", lambda *_: champion)
+    outcome = monitoring.evidence_of_latest_day(tables.lakehouse, FRAUD, AS_OF, evidence(None))
+    assert outcome.passed is not judged and ("not judged: version 1 has decided" in outcome.text) is not judged
 
 
 def test_evidence_is_not_judged_without_champion_reference_or_events(tables: CheckedTables) -> None:

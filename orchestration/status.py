@@ -84,6 +84,9 @@ def _champion(settings: Settings, use_case: UseCase, now: datetime) -> Fact:
         text = f"version {champion.version} since {moment(champion.since)}"
         text += ", provisional: the evidence was too thin to judge it" if ledger.provisional else ""
         text += f"; before it version {previous.version}" if previous else ""
+        came = next((each for each in ledger.decisions if each.id == champion.decision), None)
+        if came and came.kind == "rollback":
+            text += f"; brought back by {came.by} instead of version {came.champion_version}: {came.reason}"
     elif ledger.decisions:
         text = f"none yet; the last candidate was refused: {ledger.decisions[-1].reason}"
     if ledger.waiting:

@@ -90,6 +90,10 @@ def rollback(
     if current is None or target is None:
         others = sorted({c.version for c in ledger.champions if current and c.version != current.version})
         expected = "a former champion to go back to" if to is None else f"version {to} to have been champion before"
+        if not others:
+            raise NotPossible(
+                f"rollback: expected {expected}, found no champion before this one: there is none to restore"
+            )
         raise NotPossible(
             f"rollback: expected {expected}, found the former champions {others}; name one of them with --to"
         )

@@ -78,16 +78,35 @@ def rollback(name: str, to: int | None, by: str, reason: str) -> None:
     )
 
 
+def _show(settings: Settings, use_case: UseCase, decision: PromotionDecision) -> None:
+    """Let the UI know: it shows what runs and events tell it."""
+    from assets.promotion import decided_outside
+    from orchestration.instance import open_instance
+
+    with open_instance(settings) as instance:
+        instance.report_runless_asset_event(decided_outside(settings, use_case, decision))
+
+
+def _outcome(decision: PromotionDecision) -> str:
+    restored = decision.kind == "rollback" and decision.outcome == "promoted"
+    return f"champion again, instead of version {decision.champion_version}" if restored else decision.outcome
+
+
 def _report(settings: Settings, use_case: UseCase, registry: Registry, decide: Callable[[], PromotionDecision]) -> None:
     """Print what was decided; the exit status is 1 if it was refused."""
     from jobs.promotion import promote
 
     decision = decide()
-    say(f"{use_case.name} version {decision.model_version}: {decision.outcome} ({decision.reason})")
+    say(f"{use_case.name} version {decision.model_version}: {_outcome(decision)} ({decision.reason})")
     try:
         promote.reconcile(settings, use_case, registry)
     except Exception as error:
         # The decision is in the ledger; only the registry is late.
         why = message_of(error) or bug(error)
         complain(f"The registry does not follow yet ({why}); the next `evergreen run` makes it.")
+    try:
+        _show(settings, use_case, decision)
+    except Exception as error:
+        why = message_of(error) or bug(error)
+        complain(f"The page of the champion does not show it yet ({why}); the next `evergreen run` makes it.")
     sys.exit(int(decision.outcome == "refused"))

@@ -17,6 +17,7 @@ from assets import promotion
 from assets.keys import Keys
 from assets.run_context import AS_OF_TAG
 from jobs import settings
+from jobs.display import written
 from jobs.ingest import registered_inputs
 from jobs.ingest.registered_inputs import Inputs
 from jobs.ledger import promotions
@@ -25,6 +26,7 @@ from jobs.registry.bundle import Bundle
 from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
 from orchestration import cli
+from orchestration.instance import open_instance
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01")
@@ -89,7 +91,7 @@ def test_a_promotion_shows_why_and_who_is_in_production(home: Home) -> None:
         "better_beyond_noise": True, "champion_loads": True
     }  # fmt: skip
     standing = home.metadata(result, "champion")
-    assert (standing["version"], standing["since"]) == ("2", AS_OF.isoformat())
+    assert (standing["version"], standing["since"]) == ("2", written(AS_OF))
     assert "promotion: average precision" in standing["history"] and "promoted" in standing["last_decisions"]
     assert home.registry.aliases == {"candidate": 2, "champion": 2, "previous": 1}
 
@@ -145,8 +147,15 @@ def test_people_approve_reject_and_roll_back_at_the_terminal(home: Home, monkeyp
     refused = home.evergreen(monkeypatch, "approve", "2", "--by", "anna")
     assert refused.exit_code == 1 and "expected one that waits for a person" in refused.output
     back = home.evergreen(monkeypatch, "rollback", "--by", "ben", "--reason", "odd scores")
-    assert back.exit_code == 0 and "fraud version 1: promoted (odd scores)" in back.output
+    assert back.exit_code == 0 and "fraud version 1: champion again" in back.output
     assert home.registry.aliases == {"candidate": 2, "champion": 1}
+    with open_instance(home.settings) as instance:
+        shown = instance.get_latest_materialization_event(Keys(FRAUD).champion)
+    assert shown and shown.asset_materialization
+    page = {name: value.value for name, value in shown.asset_materialization.metadata.items()}
+    assert page["decision"] == "rollback: promoted: odd scores" and page["version"] == "1"
+    status = " ".join(home.evergreen(monkeypatch, "status").output.split())
+    assert "brought back by ben instead of version 2: odd scores" in status
     table = home.evergreen(monkeypatch, "models").output
     assert "champions of fraud" in table and "rollback" in table and "ben" in table and "odd scores" in table
     home.registry.add(3, home.models[2])

@@ -216,7 +216,7 @@ def test_a_decision_holds_from_now_or_from_where_history_stands(world: World) ->
 
 
 def test_nobody_to_go_back_to_is_said(world: World) -> None:
-    with pytest.raises(NotPossible, match="expected a former champion to go back to"):
+    with pytest.raises(NotPossible, match="expected a former champion to go back to, found no champion before"):
         world.rollback()
     climbed(world)
     with pytest.raises(NotPossible, match=r"expected version 9 .* found the former champions \[1\]"):

@@ -21,6 +21,8 @@ Switch = Literal["on", "off"]
 POSTGRESQL = ("postgresql", "postgres")
 DAGSTER_VARIABLE = "EVERGREEN_DAGSTER"
 DOCS_PORT = 5001
+REPORTS = "reports"
+"""Folder of the home with drift reports."""
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -69,11 +71,18 @@ class Settings:
 
     docs_url: Url | None = None
     """`http://host:port` where dbt's page is served; None means by `evergreen ui` on this machine."""
+    reports_url: Url | None = None
+    """`http://host:port/path` where the folder `reports` of the home is served; None means the same."""
 
     @property
     def docs(self) -> str:
         """Where people find dbt's page, for links: without a password."""
         return str(self.docs_url or f"http://127.0.0.1:{DOCS_PORT}")
+
+    @property
+    def reports(self) -> str:
+        """Where people find the drift reports, for links: without a password."""
+        return str(self.reports_url or f"http://127.0.0.1:{DOCS_PORT}/reports").rstrip("/")
 
     @property
     def warehouse(self) -> str:
@@ -160,6 +169,10 @@ VARIABLES = (
     Variable(
         "EVERGREEN_DOCS", "docs_url", "the URL (http, https) of a server with dbt's page", url("http", "https"),
         "`evergreen ui` serves it",
+    ),
+    Variable(
+        "EVERGREEN_REPORTS", "reports_url", "the URL (http, https) of a server with drift reports",
+        url("http", "https"), "`evergreen ui` serves them",
     ),
     Variable(
         "EVERGREEN_DBT_PROJECT", "dbt_project", "the folder of a dbt project", folder("dbt_project.yml"),

@@ -17,8 +17,9 @@ from jobs.lakehouse import dbt_docs, engine
 from jobs.loopback import HOST, free_port, listens
 from jobs.registry import tracking
 from jobs.registry.tracking import LOCAL_PORT
-from jobs.settings import DOCS_PORT, Settings
+from jobs.settings import DOCS_PORT, REPORTS, Settings
 from jobs.use_cases.catalog import USE_CASES
+from orchestration import page_server
 from orchestration.due_days import due, last_night
 from orchestration.home_lock import only_one
 from orchestration.instance import open_instance, variables
@@ -40,14 +41,17 @@ def serve(settings: Settings, port: int, production: bool = False) -> None:
             missed = list(_missed(settings, instance)) if production else []
         docs_port = free_port() if listens(DOCS_PORT) else DOCS_PORT
         environment = variables(settings) | ({"EVERGREEN_SCHEDULES": "on"} if production else {})
-        environment |= {} if settings.docs_url else {"EVERGREEN_DOCS": f"http://{HOST}:{docs_port}"}
+        pages = f"http://{HOST}:{docs_port}"
+        environment |= {} if settings.docs_url else {"EVERGREEN_DOCS": pages}
+        environment |= {} if settings.reports_url else {"EVERGREEN_REPORTS": f"{pages}/reports"}
         services = Services(settings.home / "logs", environment, engine=production, lock=lock)
         with _workspace() as workspace, services.ending():
             if production:
                 engine.url(settings)
             mlflow = _start_mlflow(settings, services)
-            if not settings.docs_url:
-                _start_docs(settings, services, docs_port)
+            if not (settings.docs_url and settings.reports_url):
+                pages_of = (str(dbt_docs.folder(settings)), str(settings.home / REPORTS))
+                services.start("docs", page_server.__name__, (str(docs_port), *pages_of))
             if _start_dagster(services, workspace, port):
                 say("\n".join([*_block(settings, port, mlflow, production), *missed]))
                 services.wait()
@@ -87,13 +91,6 @@ def _start_mlflow(settings: Settings, services: Services) -> str:
     port = free_port() if listens(LOCAL_PORT) else LOCAL_PORT
     services.start("mlflow", "mlflow", tracking.server_arguments(settings, port), **tracking.server_variables(settings))
     return f"http://{HOST}:{port}"
-
-
-def _start_docs(settings: Settings, services: Services, port: int) -> None:
-    """Serve dbt's page, and nothing else of the home."""
-    folder = dbt_docs.folder(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    services.start("docs", "http.server", (str(port), "--bind", HOST, "--directory", str(folder)))
 
 
 def _block(settings: Settings, port: int, mlflow: str, production: bool) -> list[str]:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from jobs.drift.report import DriftReport
 from jobs.scoring.scoring_kernel import SCORE
-from jobs.settings import Settings, exported
+from jobs.settings import REPORTS, Settings, exported
 from jobs.state_files import replace_bytes
 from jobs.use_case import UseCase
 
@@ -33,7 +33,7 @@ _IS_NOW = "_is_now"
 
 
 def folder(settings: Settings, use_case: UseCase) -> Path:
-    return settings.home / "reports" / use_case.name
+    return settings.home / REPORTS / use_case.name
 
 
 def keep(settings: Settings, use_case: UseCase, report: DriftReport) -> Path:

@@ -149,7 +149,8 @@ def log_files(tracker: MlflowClient, run_id: str, files: Mapping[str, str | byte
 
 def link(settings: Settings, experiment_id: str, run_id: str) -> str:
     """URL at which a person finds the run: on the tracking server, or on the one that `evergreen ui` starts."""
-    place = f"#/experiments/{experiment_id}/runs/{run_id}"
+    # Without the last part MLflow's page opens among its tools for language models.
+    place = f"#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
     server = str(settings.tracking_url).rstrip("/") if is_server(settings) else f"http://{HOST}:{LOCAL_PORT}"
     return f"{server}/{place}"
 

@@ -56,9 +56,12 @@ def test_a_setting_that_cannot_be_is_refused_by_name(name: str, text: str) -> No
 def test_a_url_that_cannot_be_is_refused_without_its_secret(variable: Variable, text: str) -> None:
     scheme = re.findall(r"(\w+)://", variable.expected)[:1] or ["sqlite"]
     url = text.format(
-        scheme={"EVERGREEN_TRACKING": "https", "EVERGREEN_DOCS": "https", "EVERGREEN_TUNING": "postgresql"}.get(
-            variable.name, *scheme
-        )
+        scheme={
+            "EVERGREEN_TRACKING": "https",
+            "EVERGREEN_DOCS": "https",
+            "EVERGREEN_REPORTS": "https",
+            "EVERGREEN_TUNING": "postgresql",
+        }.get(variable.name, *scheme)
     )
     if variable.name == "EVERGREEN_WAREHOUSE":
         url = url.replace("sqlite", "s3")
@@ -94,12 +97,13 @@ def test_settings_show_no_secret() -> None:
         "EVERGREEN_ALERT_EMAIL": "smtp://u:c4n4ry@host/?from=a@b.org&to=c@d.org",
         "EVERGREEN_TRACKING": "https://u:c4n4ry@host/x", "EVERGREEN_WAREHOUSE": "s3://bucket/x",
         "EVERGREEN_ALERT_WEBHOOK": "https://host/c4n4ry", "EVERGREEN_DOCS": "https://u:c4n4ry@host/x",
+        "EVERGREEN_REPORTS": "https://u:c4n4ry@host/x",
     }  # fmt: skip
     found = settings.load(given)
     assert CANARY not in f"{found} {found!r} {vars(found)} {found.predictions} {found.tracking_url}"
     assert CANARY not in str(dataclasses.asdict(found))
     secrets = [value for value in vars(found).values() if isinstance(value, Secret)]
-    assert len(secrets) == 11 and all(CANARY in value.reveal() for value in secrets)
+    assert len(secrets) == 12 and all(CANARY in value.reveal() for value in secrets)
 
 
 def test_the_page_of_settings_describes_each() -> None:

@@ -11,16 +11,23 @@ from dagster_dbt.asset_utils import DBT_INDIRECT_SELECTION_ENV, get_updated_cli_
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from dagster_dbt.dbt_manifest import validate_manifest
 
+from assets.checks import results
 from assets.code_references import dbt_references
 from assets.declare import readable
 from assets.keys import dbt_model
 from assets.metadata import counts, describe, legible
+from jobs.checks.dbt_models import NOT_EMPTY, not_empty
 from jobs.data_dictionary.dbt_columns import ModelDictionary
 from jobs.lakehouse import dbt_docs
 from jobs.lakehouse import dbt_models as transforms
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings, exported
 from jobs.use_case import UseCase
+
+
+def dbt_key(use_case: UseCase, node: Mapping[str, Any]) -> dg.AssetKey:
+    """The asset key of a model."""
+    return dbt_model(use_case, node["fqn"][1], node["alias"])
 
 
 class Translator(DagsterDbtTranslator):
@@ -33,7 +40,7 @@ class Translator(DagsterDbtTranslator):
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
             return dbt_model(self.use_case, "raw", dbt_resource_props["name"])
-        return dbt_model(self.use_case, dbt_resource_props["fqn"][1], dbt_resource_props["alias"])
+        return dbt_key(self.use_case, dbt_resource_props)
 
     def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
         dictionary = ModelDictionary(self.use_case, self.manifest, dbt_resource_props["unique_id"])
@@ -98,6 +105,27 @@ def build(
             raise dg.Failure("\n".join(done.errors), allow_retries=False)
 
     return dbt_models
+
+
+def checks(models: dg.AssetsDefinition, use_case: UseCase, manifest: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
+    """A check of each model of `models` for which dbt declares no test: every asset has one that can fail."""
+    tested = {spec.asset_key for spec in models.check_specs}
+    nodes = {dbt_key(use_case, manifest["nodes"][name]): name for name in transforms.models(manifest, use_case)}
+    return [_not_empty(key, manifest, name) for key, name in nodes.items() if key not in tested]
+
+
+def _not_empty(key: dg.AssetKey, manifest: Mapping[str, Any], name: str) -> dg.AssetsDefinition:
+    nodes = {**manifest["nodes"], **manifest["sources"]}
+    table, *inputs = (transforms.relation(nodes[each]) for each in (name, *manifest["parent_map"][name]))
+
+    @dg.asset_check(asset=key, name=NOT_EMPTY.name, description=NOT_EMPTY.description)
+    @readable
+    def not_empty_check(lakehouse: dg.ResourceParam[Lakehouse]) -> dg.AssetCheckResult:
+        rows = {each: counts(lakehouse, each)["dagster/row_count"] for each in (table, *inputs)}
+        [result] = results([not_empty(rows.pop(table), rows)])
+        return result
+
+    return not_empty_check
 
 
 def _is_subset(context: dg.AssetExecutionContext) -> bool:

@@ -58,9 +58,10 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
     days = partitions.daily(settings, use_case)
     manifest = dbt_models.manifest(settings)
     nodes = validate_manifest(manifest)
+    models = transforms.build(settings, use_case, days, manifest)
     assets = [
         *ingest.build(use_case, days),
-        transforms.build(settings, use_case, days, manifest),
+        models,
         *features.build(use_case, days),
         *datasets.build(use_case, nodes),
         *retraining.build(use_case, days),
@@ -79,6 +80,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
     watching = [*sensors.build(settings, use_case, watch, retrain), *alert_sensors.build(use_case, settings)]
     # A use case without a problem ends at its training set: there is nothing to monitor.
     jobs = [lineage, watch, retrain] if use_case.problem else [lineage]
+    fresh += transforms.checks(models, use_case, nodes)
     return fresh, jobs, automation.nightly(settings, use_case, lineage), watching
 
 

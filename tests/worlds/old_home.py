@@ -6,14 +6,20 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
+import shutil
 import tarfile
+import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from jobs import settings
+from jobs.integrity import home_check
+from jobs.lakehouse.tables import attach
 from jobs.limits import Limits
 from jobs.problem import Family
 from jobs.settings import Settings
@@ -48,6 +54,22 @@ def unpacked(folder: Path) -> Settings:
     (own.dagster_home / "dagster.yaml").write_text(with_history(CONFIGURATION, OLD_PLACE))
     settle(own)
     return own
+
+
+def checked(folder: Path) -> Settings:
+    """A copy of the home, in `folder`, that was found whole before it was copied: checksums of its files are known."""
+    own = settings.load({"EVERGREEN_HOME": str(shutil.copytree(_found_whole(), folder / "old-home"))})
+    settle(own)
+    return own
+
+
+@functools.cache
+def _found_whole() -> Path:
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    own = unpacked(folder)
+    assert not list(home_check.findings(attach(own), (USE_CASE,)))
+    return own.home
 
 
 def next_night(home: Path) -> dict[str, Any]:

@@ -107,7 +107,7 @@ written = st.tuples(st.integers(1, 3), st.integers(0, 3), st.one_of(st.none(), s
 lots = st.lists(written, min_size=1, max_size=15).map(unique)
 
 
-@with_examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@with_examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lots, st.randoms(use_true_random=False), st.integers(1, 5))
 def test_any_order_of_batches_ends_in_the_newest_row_per_key(
     store: FeatureStore, tmp_path: Path, rows: list[Written], rng: random.Random, size: int

@@ -94,7 +94,7 @@ def join(entities: pa.Table, features: pa.Table, **options: Any) -> pa.Table:
     return point_in_time_kernel.join(entities, features, JoinRules(**(settings | options)))
 
 
-@with_examples(400)
+@with_examples(200)
 @given(entity_rows, feature_rows, time_to_live, st.booleans(), st.sampled_from([[], ["one"], ["two"], ["one", "two"]]))
 def test_equals_the_brute_force_reading_of_the_rules(
     entities: list[Row], features: list[Row], ttl: timedelta | None, created: bool, keys: list[str]

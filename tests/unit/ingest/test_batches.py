@@ -70,7 +70,7 @@ def test_the_same_identifiers_are_the_same_rows_in_every_type(
     ),
     with_text=st.booleans(),
 )
-@with_examples(80)
+@with_examples(40)
 def test_parts_of_any_types_are_read_as_they_are_one_by_one(
     tmp_path_factory: pytest.TempPathFactory, parts: list[tuple[str, list[int]]], with_text: bool
 ) -> None:

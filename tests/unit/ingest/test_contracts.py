@@ -186,7 +186,7 @@ times = st.one_of(st.none(), st.datetimes(datetime(2026, 5, 31), datetime(2026, 
 @given(
     rows=st.lists(st.tuples(st.one_of(st.none(), st.text(max_size=3)), times, values, st.integers(-2, 3)), min_size=1)
 )
-@with_examples(60)
+@with_examples(30)
 def test_good_rows_hold_the_pandera_contract_and_bad_ones_do_not(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str | None, datetime | None, float | None, int]]
 ) -> None:

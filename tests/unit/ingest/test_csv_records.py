@@ -144,7 +144,7 @@ field = st.text(st.sampled_from('ab1 .,;"\n\té'), max_size=6)
 
 
 @given(rows=st.lists(st.lists(field, min_size=3, max_size=3), max_size=8), quoting=st.sampled_from([0, 1]))
-@with_examples(150)
+@with_examples(80)
 @example(rows=[["", "", ""], ['"', ",", "a"]], quoting=0)
 def test_what_a_csv_writer_wrote_is_read_back_or_refused(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], quoting: int
@@ -169,7 +169,7 @@ quoted = st.sampled_from(["1", "x", "a b", '"', 'q"', '"q', '"q"', '""'])
     rows=st.lists(st.lists(quoted, min_size=1, max_size=5), max_size=8),
     blank=st.integers(0, 8),
 )  # fmt: skip
-@with_examples(300)
+@with_examples(120)
 def test_whatever_the_quotes_every_line_is_a_row_or_the_file_is_refused(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], blank: int
 ) -> None:

@@ -157,7 +157,7 @@ amounts = st.sampled_from([None, 0.0, 1.5, 2.5])
     moments=st.lists(hours, min_size=4, max_size=4),
     order_of_files=st.permutations(range(4)),
 )
-@with_examples(150)
+@with_examples(60)
 def test_versions_split_over_loads_in_any_order_end_in_one_table(
     rows: list[tuple[int, int, int]], parts: list[int], moments: list[int], order_of_files: list[int]
 ) -> None:
@@ -179,7 +179,7 @@ def test_versions_split_over_loads_in_any_order_end_in_one_table(
     moments=st.lists(hours, max_size=5),
     by_day=st.booleans(),
 )
-@with_examples(150)
+@with_examples(60)
 def test_a_growing_file_loaded_as_time_moves_on_ends_like_one_load(
     rows: list[tuple[int, int, float | None]], moments: list[int], by_day: bool
 ) -> None:

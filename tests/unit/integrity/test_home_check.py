@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from worlds.old_home import USE_CASE, unpacked
+from worlds.old_home import USE_CASE, checked, unpacked
 
 from jobs.errors import Invalid
 from jobs.ingest import registered_inputs
@@ -43,14 +43,17 @@ RAW = "fraud_raw.transactions"
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Settings]:
     """A small home whose checksums are known."""
-    own = unpacked(tmp_path)
-    assert findings(own) == []
+    own = checked(tmp_path)
     yield own
     shutil.rmtree(own.home)
 
 
 def findings(own: Settings) -> list[Finding]:
     return list(home_check.findings(attach(own), (USE_CASE,)))
+
+
+def test_a_copy_of_a_whole_home_is_whole(own: Settings) -> None:
+    assert findings(own) == []
 
 
 def data_file(own: Settings, table: str) -> Path:

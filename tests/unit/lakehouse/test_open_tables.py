@@ -10,6 +10,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 from hypothesis import given
 from hypothesis import strategies as st
+from worlds.examples import with_examples
 
 from jobs.lakehouse import open_tables
 from jobs.lakehouse.open_tables import OpenTables
@@ -105,6 +106,7 @@ def test_the_versions_that_were_not_asked_for_longest_are_closed(
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from(["append", "restore", "read"]), st.integers(0, 3)), max_size=8))
+@with_examples(40)
 def test_any_order_of_reads_and_writes_shows_what_is_stored(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:

@@ -4,12 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from orchestration.event_log import OPEN_SHARDS, BatchingSqliteEventLogStorage
+from orchestration import event_log
+from orchestration.event_log import BatchingSqliteEventLogStorage
 
 # Dagster leaves connections of its own to the garbage collector.
-RUNS = OPEN_SHARDS + 3
+SHARDS = 1
+RUNS = SHARDS + 2
+"""More than are kept open."""
 CHECKED = dg.AssetKey("checked")
 
 
@@ -17,6 +21,11 @@ CHECKED = dg.AssetKey("checked")
 def checked() -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     yield dg.MaterializeResult(metadata={"rows": 3})
     yield dg.AssetCheckResult(check_name="sound", passed=True)
+
+
+@pytest.fixture(autouse=True)
+def _few_are_kept_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "OPEN_SHARDS", SHARDS)
 
 
 def _runs(folder: Path, storage: type[SqliteEventLogStorage]) -> dg.DagsterInstance:

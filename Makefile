@@ -17,8 +17,9 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
 comma := ,
 NEEDS_MORE := spark or browser or servers
-# One worker per core, a file to a worker; the dear files come first in the tree, so they start first.
-WORKERS ?= logical
+# A worker more than cores, since one often waits for its engine; about 3 GB each. A file to a worker; the dear files
+# come first in the tree, so they start first.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 PARALLEL := -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 EXPLORE := --hypothesis-profile=explore --timeout=0
 # For each property, of `make explore`.
@@ -80,7 +81,7 @@ test-one: $(READY)
 test-all: test-needs
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-# What `make test` leaves out; CI runs the two one after the other, so that no test runs twice.
+# What `make test` leaves out.
 test-rest: test-needs
 	$(BIN)/python -m pytest $(PARALLEL) -m '$(NEEDS_MORE)' $(ARGS)
 

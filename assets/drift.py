@@ -1,6 +1,6 @@
 """Whether the world, or serving, has moved away from what the champion knows: drift and skew, as assets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -51,15 +51,17 @@ class DriftConfig(dg.Config):
     """Write the Evidently report even without an alarm."""
 
 
-def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+def build(settings: Settings, use_case: UseCase) -> list[dg.AssetsDefinition]:
     """Drift, its report on demand, and skew; nothing for a use case without a problem."""
     problem = use_case.problem
     if problem is None:
         return []
-    return [_drift(use_case, problem), _drift_report(use_case), _skew(use_case, problem)]
+    # Of a definition, as `evergreen ui` serves reports where a port was free: events keep that of another day.
+    latest = {"latest_report": dg.MetadataValue.url(f"{settings.reports}/{use_case.name}/latest.html")}
+    return [_drift(use_case, problem, latest), _drift_report(use_case, latest), _skew(use_case, problem)]
 
 
-def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
+def _drift(use_case: UseCase, problem: Problem, latest: Mapping[str, Any]) -> dg.AssetsDefinition:
     keys = Keys(use_case)
 
     @asset(
@@ -71,6 +73,7 @@ def _drift(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             keys.labels,
             keys.champion,
         ],
+        metadata=latest,
         checks=[LATEST_DAY_MEASURED],
         kinds={"polars", "evidently"},
         check_specs=[
@@ -214,7 +217,7 @@ def _file(settings: Settings, use_case: UseCase, path: Path) -> dict[str, Any]:
     return {"report_url": dg.MetadataValue.url(url), "report": dg.MetadataValue.path(str(path))}
 
 
-def _drift_report(use_case: UseCase) -> dg.AssetsDefinition:
+def _drift_report(use_case: UseCase, latest: Mapping[str, Any]) -> dg.AssetsDefinition:
     keys = Keys(use_case)
 
     # Not tagged with the use case, and so in no job: it takes seconds, which every night would pay for nobody.
@@ -223,6 +226,7 @@ def _drift_report(use_case: UseCase) -> dg.AssetsDefinition:
         keys.drift_report,
         deps=[keys.drift],
         tags={},
+        metadata=latest,
         checks=[REPORT_OF_LATEST_DAY],
         kinds={"evidently"},
         description="Evidently's report of the latest day, next to the weeks before it. No night draws it: materialize "

@@ -72,7 +72,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         *export.build(use_case, days),
         *evaluation.build(use_case, days),
         *ground_truth.build(use_case, days),
-        *drift.build(use_case, days),
+        *drift.build(settings, use_case),
     ]
     fresh = [a.map_asset_specs(lambda spec: spec._replace(freshness_policy=FRESH)) for a in assets]
     lineage, watch = automation.lineage_job(use_case), automation.monitoring_job(use_case)

@@ -14,7 +14,7 @@ from pathlib import Path
 from jobs.loopback import HOST
 
 DBT_PAGE = re.compile(r"/(?:index\.html)?")
-REPORT = re.compile(r"/reports/(?P<use_case>\w+)/(?P<day>\d{4}-\d{2}-\d{2})\.html")
+REPORT = re.compile(r"/reports/(?P<use_case>\w+)/(?P<day>\d{4}-\d{2}-\d{2}|latest)\.html")
 NO_DOCS = "dbt's page is not made yet: `evergreen docs` makes it."
 NO_REPORT = "There is no such report, or no more: materialize monitoring/drift_report, which draws the latest one."
 
@@ -50,7 +50,9 @@ class Pages(BaseHTTPRequestHandler):
         if DBT_PAGE.fullmatch(path):
             return self._docs / "index.html", NO_DOCS
         if report := REPORT.fullmatch(path):
-            return self._reports / report["use_case"] / f"{report['day']}.html", NO_REPORT
+            folder, day = self._reports / report["use_case"], report["day"]
+            newest = max(folder.glob("*.html"), default=None)
+            return newest if day == "latest" else folder / f"{day}.html", NO_REPORT
         return None, "There is no such page."
 
 

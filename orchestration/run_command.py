@@ -93,6 +93,7 @@ def _run(
     given = fingerprint.given(settings, paths, {"as_of": as_of, "columns": inputs.columns})
     last = fingerprint.last(settings, use_case)
     if not full and last.get("fingerprint") == fingerprint.of_run(lakehouse, use_case, given):
+        home_check.refuse_damaged_bundles(settings, use_case)
         ledger = in_production.view(settings, use_case)
         if as_json:
             earlier = {"run_id": last["run_id"], "as_of": last["as_of"], "success": True}

@@ -9,6 +9,7 @@ from jobs.integrity import models, state, stores, table_files
 from jobs.integrity.databases import check_databases
 from jobs.integrity.finding import Finding, HomeDamaged
 from jobs.lakehouse.tables import Lakehouse
+from jobs.settings import Settings
 from jobs.use_case import UseCase
 
 
@@ -36,4 +37,13 @@ def refuse_damage(lakehouse: Lakehouse, use_case: UseCase) -> None:
     quick = () if "://" in lakehouse.warehouse else table_files.check_tables(lakehouse, use_case, deep=False)
     of_models = () if use_case.problem is None else models.check_before_run(lakehouse.settings, use_case)
     if found := list(chain(quick, of_models)):
+        raise HomeDamaged(found)
+
+
+def refuse_damaged_bundles(settings: Settings, use_case: UseCase) -> None:
+    """Look at the bundles in the home, before nothing is done: a run that uses one fetches it again.
+
+    Raises HomeDamaged with all findings.
+    """
+    if found := list(models.check_bundles(settings, use_case)):
         raise HomeDamaged(found)

@@ -38,7 +38,7 @@ def check_local_models(settings: Settings, use_case: UseCase, ledger: LedgerView
     """Findings that need no MLflow: a missing ledger or registry, bundles and the exported model in the home."""
     ledger = ledger or _ledger(settings, use_case)
     yield from _check_presence(settings, use_case, None if ledger is None else bool(ledger.decisions))
-    yield from _check_bundles(settings, use_case, ledger)
+    yield from check_bundles(settings, use_case, ledger)
     yield from _check_export(settings, use_case, ledger)
 
 
@@ -88,7 +88,8 @@ def known_hashes(ledger: LedgerView | None) -> dict[int, str]:
     return {d.model_version: d.sha256 for d in ledger.decisions if d.sha256} if ledger else {}
 
 
-def _check_bundles(settings: Settings, use_case: UseCase, ledger: LedgerView | None) -> Iterator[Finding]:
+def check_bundles(settings: Settings, use_case: UseCase, ledger: LedgerView | None = None) -> Iterator[Finding]:
+    """Findings about the bundles in the home, of the versions that the ledger knows by their hashes there."""
     known = known_hashes(ledger)
     for version in kept_versions(settings, use_case):
         yield from _check_bundle(bundle_folder(settings, use_case, version), known.get(version), use_case)

@@ -38,6 +38,7 @@ from jobs.registry.bundle import Bundle, Manifest
 from jobs.registry.champion_bundles import Champions
 from jobs.retraining import nightly_evidence
 from jobs.scoring import batch, prediction_log
+from jobs.settings import Settings
 from jobs.state_files import replace_bytes
 from jobs.times import midnight
 from jobs.use_case import UseCase, problem_of
@@ -373,4 +374,4 @@ def test_the_assets_say_so_while_nothing_is_scored(tmp_path: Path, world: World)
 
 def test_a_use_case_without_a_problem_is_not_monitored() -> None:
     without = replace(FRAUD, problem=None)
-    assert ground_truth.build(without, PARTITIONS) == drift.build(without, PARTITIONS) == []
+    assert ground_truth.build(without, PARTITIONS) == drift.build(Settings(Path()), without) == []

@@ -134,8 +134,12 @@ def test_a_damaged_copy_of_a_bundle_is_replaced(own: Settings, where: str, how: 
     DAMAGE[how]((artifacts if where == "artifacts" else bundle_folder(own, USE_CASE, 1)) / "model.onnx")
     (found,) = findings(own)
     assert found.mend == "evergreen repair bundles --use-case fraud"
+    if where == "models":
+        with pytest.raises(HomeDamaged, match="evergreen repair bundles --use-case fraud"):
+            home_check.refuse_damaged_bundles(own, USE_CASE)
     assert len(repair_models.bundles(own, USE_CASE)) == 1
     assert findings(own) == []
+    home_check.refuse_damaged_bundles(own, USE_CASE)
 
 
 @pytest.mark.parametrize("how", ["deleted", "truncated"])

@@ -52,6 +52,10 @@ def test_the_page_and_the_reports_are_served(server: ThreadingHTTPServer, home: 
         assert answer(server, path) == (200, "text/html; charset=utf-8", "<p>models</p>")
     path = "/reports/fraud/2026-06-30.html"
     assert answer(server, path) == (200, "text/html; charset=utf-8", "<p>drift ü</p>")
+    assert answer(server, "/reports/fraud/latest.html")[2] == "<p>drift ü</p>"
+    (home / "reports" / "fraud" / "2026-06-29.html").write_text("older")
+    assert answer(server, "/reports/fraud/latest.html")[2] == "<p>drift ü</p>"
+    assert answer(server, "/reports/returns/latest.html")[0] == 404
     assert answer(server, path, "HEAD") == (200, "text/html; charset=utf-8", "")
 
 

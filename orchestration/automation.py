@@ -24,7 +24,7 @@ def lineage_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
         f"{use_case.name}_lineage",
         selection=dg.AssetSelection.tag("use_case", use_case.name),
         tags={"use_case": use_case.name},
-        description=f"Raw data to training set of {use_case.name}.",
+        description=f"All of {use_case.name}, from raw data to predictions and what became of them.",
     )
 
 

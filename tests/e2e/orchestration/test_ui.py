@@ -22,6 +22,7 @@ from jobs.ingest import contracts
 from jobs.lakehouse import engine
 from jobs.loopback import free_port
 from jobs.simulate import simulator
+from orchestration.error_boundary import NOBODY
 
 pytestmark = pytest.mark.browser
 
@@ -44,7 +45,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         done = subprocess.run(
             [_evergreen(), "run", *arguments], env=_environment(home), capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        # In ten days there is no champion yet.
+        assert done.returncode == NOBODY, done.stdout + done.stderr
         yield home
     finally:
         engine.stop(settings.load({"EVERGREEN_HOME": str(home)}))

@@ -10,6 +10,7 @@ import pytest
 from worlds.draws import drawn
 
 from jobs.settings import Settings
+from orchestration.error_boundary import NOBODY
 
 RunHere = Callable[[Settings, list[str]], int]
 Rows = Mapping[str, list[tuple[Any, ...]]]
@@ -34,7 +35,7 @@ def test_a_run_makes_every_table_of_which_a_stopped_write_left_a_folder(
     for at, table in enumerate(clean):
         leave(folder_of(home, table), ("log", "data", "unwritten commit")[at % 3])
     assert tables(home.home) == {}
-    assert run_here(home, world) == 0
+    assert run_here(home, world) == NOBODY
     assert tables(home.home) == clean
 
 
@@ -51,7 +52,7 @@ def test_a_disk_that_is_full_at_first_writes_is_made_good_by_runs_with_room(
         for table, size in small.items():
             disks.enter_context(own_disk(folder_of(home, table), size))
         stopped = 0
-        while run_here(home, world) != 0:
+        while run_here(home, world) != NOBODY:
             stopped += 1
             tried = [table for table in small if any(folder_of(home, table).iterdir())]
             assert tried, f"the run stopped at none of {list(small)}"

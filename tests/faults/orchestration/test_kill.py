@@ -13,6 +13,7 @@ import pytest
 from worlds.draws import drawn
 
 from jobs.settings import Settings
+from orchestration.error_boundary import NOBODY
 
 Command = Callable[..., "subprocess.Popen[str]"]
 RunHere = Callable[[Settings, list[str]], int]
@@ -49,7 +50,7 @@ def test_a_run_killed_at_many_points_ends_like_a_clean_one(
             os.kill(json.loads((home.home / "engine" / "server.json").read_text())["pid"], signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL, point
-    assert run_here(home, world) == 0
+    assert run_here(home, world) == NOBODY
     assert_equal(tables(home.home), clean)
 
 
@@ -68,7 +69,7 @@ def test_a_run_whose_engine_ends_or_stands_still_goes_on_with_another(
     assert _wait(process, Path(home.warehouse) / point / "_delta_log"), f"{point}:\n{process.communicate()[0]}"
     os.kill(json.loads((home.home / "engine" / "server.json").read_text())["pid"], number)
     output, _ = process.communicate(timeout=500)
-    assert process.returncode == 0 and "Traceback" not in output and "grpc" not in output.lower(), output
+    assert process.returncode == NOBODY and "Traceback" not in output and "grpc" not in output.lower(), output
     assert_equal(tables(home.home), clean)
 
 
@@ -78,7 +79,7 @@ def test_two_runs_at_once_both_end_well_and_double_nothing(
 ) -> None:
     processes = [evergreen(home.home, "run", *world) for _ in range(2)]
     outputs = [process.communicate(timeout=500)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    assert [process.returncode for process in processes] == [NOBODY, NOBODY], "\n".join(outputs)
     assert sorted("Nothing new" in output for output in outputs) == [False, True]
     assert_equal(tables(home.home), clean)
 

@@ -10,6 +10,7 @@ import pytest
 from jobs import settings
 from jobs.lakehouse import engine
 from jobs.settings import Settings
+from orchestration.error_boundary import NOBODY
 
 RunHere = Callable[[Settings, list[str]], int]
 Rows = Mapping[str, list[tuple[Any, ...]]]
@@ -36,7 +37,7 @@ def test_a_run_in_a_home_of_any_accepted_name_leaves_nothing_beside_it(
         named[at] = str(tmp_path / "in" / f"my%20file #{at} [a]*?{given.suffix}")
         (tmp_path / "in").mkdir(exist_ok=True)
         shutil.copy(given, named[at])
-    assert run_here(nasty, named) == 0
+    assert run_here(nasty, named) == NOBODY
     assert tables(nasty.home) == clean
     assert [entry.name for entry in (tmp_path / "above").iterdir()] == [NASTY]
     assert {entry.name for entry in tmp_path.iterdir()} == {"above", "in", "user"}

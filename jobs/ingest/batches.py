@@ -43,8 +43,10 @@ def as_stored(source: Source, batch: Batch, stored: Callable[[str], pl.Series]) 
     """
     frame = batch.frame
     for column in (c.name for c in source.columns if c.kind == "identifier" and FOUND + c.name in frame.columns):
+        if frame[column].dtype != pl.String:
+            continue
         found = frame[FOUND + column].cast(pl.String)
-        if frame[column].dtype != pl.String or frame[column].eq_missing(found).all():
+        if frame[column].eq_missing(found).all():
             continue
         texts = stored(column)
         if texts.dtype == pl.String and not (canonical_text(texts).eq_missing(texts)).all():

@@ -34,6 +34,8 @@ WriteProgress = Callable[[int], Any] | None
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEYS_PER_QUERY = 500
 _BUSY_MILLISECONDS = 60_000
+_CACHE_KIB = 131_072
+"""The most that pages of one transaction may take; those of 10,000 entities of 20 features take half of it."""
 
 
 class LakehouseSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
@@ -58,6 +60,8 @@ class LakehouseSqliteOnlineStore(SqliteOnlineStore):
         name = _table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
         newest = _newest(data, lambda key: _serialized(config, key))
         connection.execute(f"pragma busy_timeout = {_BUSY_MILLISECONDS}")
+        # With less room SQLite writes pages early, and waits for the disk before each of them.
+        connection.execute(f"pragma cache_size = -{_CACHE_KIB}")
         # A store that was deleted, or never applied to, is made anew by what fills it.
         self.update(config, [], [table], [], [], partial=True)
         # Taken before the times are read: another writer must not come in between.

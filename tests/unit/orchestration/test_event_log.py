@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from sqlalchemy import text
 
 from orchestration import event_log
 from orchestration.event_log import BatchingSqliteEventLogStorage
@@ -70,3 +71,12 @@ def test_what_is_wiped_is_gone_and_what_comes_after_is_kept(tmp_path: Path) -> N
     assert dg.materialize([checked], instance=instance).success
     assert len(instance.fetch_materializations(CHECKED, limit=100).records) == 1
     assert _events(instance, _reader(instance))[-1]
+
+
+def test_only_the_tables_of_a_new_database_are_made_without_waiting_for_the_disk(tmp_path: Path) -> None:
+    storage = BatchingSqliteEventLogStorage(str(tmp_path))
+    for shard in ("made", "made", "made too"):
+        with storage.run_connection(shard) as connection:
+            assert connection.execute(text("pragma synchronous")).scalar() == 1
+            assert connection.execute(text("select count(*) from event_logs")).scalar() == 0
+    storage.dispose()

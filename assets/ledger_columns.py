@@ -2,14 +2,15 @@
 
 import dagster as dg
 
+from assets.metadata import mapping_table
 from jobs.data_dictionary.ledger_tables import LedgerDictionary
 from jobs.ledger.schema import METADATA
 
 
-def ledger_columns(table: str) -> dict[str, dg.TableSchema]:
-    """Metadata of the definition of an asset: the columns of a table of the ledger, with their sentences."""
-    dictionary = LedgerDictionary(table)
-    columns = METADATA.tables[table].columns.values()
-    kinds = ((column.name, type(column.type).__name__.lower()) for column in columns)
-    shown = [dg.TableColumn(name, kind, dictionary.meaning(name).sentence) for name, kind in kinds]
-    return {"dagster/column_schema": dg.TableSchema(shown)}
+def ledger_columns(table: str) -> dict[str, dg.MetadataValue]:
+    """Metadata of the definition of an asset: what the columns of a table of the ledger hold.
+
+    Not as the asset's own columns, which would stand on its page before what was decided.
+    """
+    sentences = {c.name: LedgerDictionary(table).meaning(c.name).sentence for c in METADATA.tables[table].columns}
+    return {f"ledger: {table}": mapping_table(sentences, ("column", "what it holds"))}

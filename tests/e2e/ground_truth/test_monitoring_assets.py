@@ -80,7 +80,8 @@ class World:
     champion: Bundle
 
     def materialized(self, *names: str, as_of: datetime = AS_OF, html: bool = False) -> Shown:
-        assets = [a for room in (ground_truth, drift) for a in room.build(FRAUD, PARTITIONS) if a.key.path[-1] in names]
+        built = [*ground_truth.build(FRAUD, PARTITIONS), *drift.build(self.lakehouse.settings, FRAUD)]
+        assets = [a for a in built if a.key.path[-1] in names]
         told = {"ops": {"fraud__monitoring__drift": {"config": {"html": html}}}} if "drift" in names else None
         result = dg.materialize(
             assets,
@@ -306,6 +307,9 @@ def test_a_day_without_an_alarm_has_a_report_on_demand(world: World, monkeypatch
     shown = world.materialized("drift_report")
     written = Path(shown.metadata["drift_report"]["report"])
     assert written.stem == str(LAST) and shown.checks["report_of_latest_day"].passed
+    assert drift.build(world.lakehouse.settings, FRAUD)[1].specs_by_key[Keys(FRAUD).drift_report].metadata[
+        "latest_report"
+    ] == dg.MetadataValue.url("http://127.0.0.1:5001/reports/fraud/latest.html")
     assert shown.metadata["drift_report"]["report_url"] == f"http://127.0.0.1:5001/reports/fraud/{LAST}.html"
     text = written.read_text()
     assert "tx_amount" in text and 'src="http' not in text and len(text) < 10e6

@@ -88,7 +88,10 @@ def test_the_ledger_and_quarantine_describe_exactly_their_columns(specs: dict[st
     assert set(LEDGER) == set(METADATA.tables) and set(QUARANTINE) == set(quarantine.SCHEMA.names)
     raw = specs["fraud/raw/transactions"].metadata["quarantine: fraud_raw.transactions_quarantine"].value
     assert [line.split(" | ")[0] for line in raw.splitlines()[2:]] == [f"| {name}" for name in QUARANTINE]
-    assert specs["fraud/promotion/champion"].metadata["dagster/column_schema"].columns[0].description
+    assert (
+        "| since | From when on it was in production"
+        in specs["fraud/promotion/champion"].metadata["ledger: champions"].value
+    )
 
 
 def test_tables_of_evergreen_describe_all_their_own_columns() -> None:

@@ -3,6 +3,8 @@
 What arrived is proved by `jobs.lakehouse.tables`. The embedded engine writes every column with a dictionary, which
 numbers that hardly repeat do not repay: 1 M rows of 15 random float32 features became 103 MB, against 70 here. Whole
 numbers and times, stored as differences, take half the processor time and a fifth less room than with a dictionary.
+Snappy takes half as long again for a table of numbers, and makes its files a seventh smaller: only tables with other
+columns are compressed.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from jobs.lakehouse import file_statistics
 
 ROWS_PER_GROUP = 131_072
 """A column of a row group, 1 MB of 8-byte values, stays in a core's cache while it is encoded."""
+ROWS_PER_PART = 8192
+"""Values that are encoded at once: all that it takes is then used again, and no page of memory asked for anew."""
 
 
 def save(
@@ -65,8 +69,8 @@ def properties(schema: pa.Schema) -> WriterProperties:
     columns = {field.name: plain for field in schema if pa.types.is_floating(field.type)}
     columns |= {f.name: differences for f in schema if pa.types.is_integer(f.type) or pa.types.is_temporal(f.type)}
     return WriterProperties(
-        compression="SNAPPY",
+        compression="SNAPPY" if len(columns) < len(schema) else "UNCOMPRESSED",
         column_properties=columns,
         max_row_group_size=ROWS_PER_GROUP,
-        write_batch_size=ROWS_PER_GROUP // 2,
+        write_batch_size=ROWS_PER_PART,
     )

@@ -43,6 +43,14 @@ def test_numbers_are_written_without_a_dictionary_and_texts_with_one(tmp_path: P
     assert dictionary == {"score": False, "origin": True}
 
 
+@pytest.mark.parametrize(("with_text", "compression"), [(True, "SNAPPY"), (False, "UNCOMPRESSED")])
+def test_only_tables_with_texts_are_compressed(tmp_path: Path, with_text: bool, compression: str) -> None:
+    table = rows([0.1, 0.2], "nightly")
+    save(str(tmp_path), table if with_text else table.drop_columns(["origin"]))
+    group = pq.ParquetFile(DeltaTable(str(tmp_path)).file_uris()[0]).metadata.row_group(0)
+    assert group.column(0).compression == compression
+
+
 def arriving(table: pa.Table, stops: bool) -> pa.RecordBatchReader:
     def batches() -> Iterator[pa.RecordBatch]:
         yield from table.to_batches()

@@ -2,7 +2,9 @@
 
 import os
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from jobs.features import entity_buckets
@@ -25,14 +27,43 @@ def test_every_fact_comes_back_once(buckets: int) -> None:
 @pytest.mark.parametrize("buckets", [1, 3, 500])
 def test_all_facts_of_an_entity_reach_the_kernel_together_and_in_order(buckets: int) -> None:
     def counted(facts: pa.Table) -> pa.Table:
-        values = facts["value"].to_pylist()
-        assert values == sorted(values)
+        together = facts.group_by("entity").aggregate([("value", "list")])
+        assert all(values == sorted(values) for values in together["value_list"].to_pylist())
         return facts.group_by("entity").aggregate([("value", "count")]).rename_columns(SCHEMA.names).cast(SCHEMA)
 
     rows = entity_buckets.results(counted, FACTS, "entity", buckets, SCHEMA).read_all().to_pydict()
     counts = dict(zip(rows["entity"], rows["value"], strict=True))
     assert len(rows["entity"]) == len(counts)
     assert counts == {entity: ENTITIES.count(entity) for entity in ENTITIES}
+
+
+@pytest.mark.parametrize("step", [1, 256, 65_536])
+@pytest.mark.parametrize("most", [3_000, 200_000])
+def test_buckets_hold_about_as_many_facts_each(most: int, step: int) -> None:
+    # More than 65,536 different numbers, and fewer; next to each other, and far apart.
+    entities = np.random.default_rng(0).integers(0, most, 100_000) * step
+    facts, sizes, different = pa.table({"entity": entities}), [], []
+
+    def noted(facts: pa.Table) -> pa.Table:
+        sizes.append(facts.num_rows)
+        different.append(len(facts["entity"].unique()))
+        return facts
+
+    entity_buckets.results(noted, facts, "entity", 20, facts.schema).read_all()
+    assert (sum(sizes), sum(different)) == (100_000, len(np.unique(entities)))
+    assert len(sizes) == 20 and max(sizes) < 1.2 * min(sizes)
+
+
+def test_facts_come_entity_by_entity() -> None:
+    for entities in (np.random.default_rng(0).integers(-1_000, 1_000, 10_000), np.arange(10_000) % 7):
+        for column in (pa.array(entities), pa.array(entities).cast(pa.string())):
+            facts = pa.table({"entity": column, "value": range(10_000)})
+            reader = entity_buckets.results(
+                lambda rows, to=facts.schema: rows.cast(to), facts, "entity", 5, facts.schema
+            )
+            rows = reader.read_all()
+            runs = pc.run_end_encode(rows["entity"].combine_chunks()).values
+            assert len(runs) == len(np.unique(entities))
 
 
 def test_without_facts_there_are_no_rows() -> None:

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from dagster import DefaultScheduleStatus
 
 from jobs import settings
+from jobs.lakehouse import dbt_models
 from jobs.loopback import free_port
 from jobs.settings import ROOT
 from jobs.use_cases.catalog import USE_CASES
@@ -34,6 +35,7 @@ PATIENCE = 120
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EVERGREEN_HOME", str(tmp_path / "home"))
+    dbt_models.manifest(settings.load())  # its processes then need not parse
     return tmp_path / "home"
 
 

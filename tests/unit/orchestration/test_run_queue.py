@@ -16,6 +16,7 @@ from dagster_graphql.test.utils import execute_dagster_graphql
 
 from jobs.alerts import outbox
 from jobs.ingest import registered_inputs
+from jobs.lakehouse import dbt_models
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 from orchestration import alert_sensors
@@ -46,6 +47,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("EVERGREEN_HOME", str(tmp_path))
     days = registered_inputs.Inputs({"transactions": ("x.parquet",)}, date(2026, 9, 1), date(2026, 9, 4))
     registered_inputs.register(own, FRAUD, days)
+    dbt_models.manifest(own)  # the code server then need not parse
     configuration = home(own) / "dagster.yaml"
     ours = "module: orchestration.run_queue\n  class: UseCaseRunCoordinator"
     former = "module: dagster.core.run_coordinator\n  class: QueuedRunCoordinator"

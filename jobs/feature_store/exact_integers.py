@@ -7,6 +7,7 @@ that would change a value are marked for pandas, and read without NumPy; all oth
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -55,11 +56,32 @@ def proto_values(table: Any, columns: Sequence[tuple[str, Any]], allow_missing: 
         if name in table.column_names:
             column = table.column(name)
             _refuse_rounded(name, column, kind)
+            if (numbers := _numbers(column, kind)) is not None:
+                values[name] = numbers
+                continue
             plain = column.to_pylist() if would_be_rounded(column) else column.to_numpy(zero_copy_only=False)
             values[name] = python_values_to_proto_values(plain, kind)
         elif not allow_missing:
             raise ValueError(f"Column {name} not found in table")
     return values
+
+
+def _numbers(column: Column, kind: Any) -> list[Any] | None:
+    """Values of a column of integers or doubles that is declared as such, those of nulls and NaN empty; None of others.
+
+    Feast's own function asks pandas about each, which takes as long again as making them: a night makes 200,000.
+    """
+    from feast import ValueType
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    if pa.types.is_integer(column.type) and kind == ValueType.INT64:
+        return [Value() if number is None else Value(int64_val=number) for number in column.to_pylist()]
+    if column.type == pa.float64() and kind == ValueType.DOUBLE:
+        return [
+            Value() if number is None or math.isnan(number) else Value(double_val=number)
+            for number in column.to_pylist()
+        ]
+    return None
 
 
 def _refuse_rounded(name: str, column: Column, kind: Any) -> None:

@@ -33,6 +33,7 @@ WriteProgress = Callable[[int], Any] | None
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEYS_PER_QUERY = 500
+_SCALARS = frozenset({"string_val", "int32_val", "int64_val", "float_val", "double_val", "bool_val"})
 _BUSY_MILLISECONDS = 60_000
 _CACHE_KIB = 131_072
 """The most that pages of one transaction may take; those of 10,000 entities of 20 features take half of it."""
@@ -130,13 +131,9 @@ def _feature_rows(rows: dict[bytes, OnlineRow]) -> Iterable[tuple[Any, ...]]:
         # Seconds of the naive time, as Feast's own adapter makes them and its converter expects them.
         times = [None if at is None else int(to_naive_utc(at).timestamp()) for at in (event, created)]
         for feature, value in values.items():
-            yield key, feature, value.SerializeToString(), _text(value), *times
-
-
-def _text(value: Value) -> str | None:
-    kind = value.WhichOneof("val")
-    scalar = kind in ("string_val", "int32_val", "int64_val", "float_val", "double_val", "bool_val")
-    return str(getattr(value, kind)) if kind and scalar else None
+            kind = value.WhichOneof("val")
+            text = str(getattr(value, kind)) if kind in _SCALARS else None
+            yield key, feature, value.SerializeToString(), text, *times
 
 
 class LakehouseRedisOnlineStoreConfig(RedisOnlineStoreConfig):

@@ -1,6 +1,7 @@
 """Kernels run bucket by bucket: every fact reaches the kernel once, with all others of its entity, as rows are read."""
 
 import os
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -54,13 +55,16 @@ def test_buckets_hold_about_as_many_facts_each(most: int, step: int) -> None:
     assert len(sizes) == 20 and max(sizes) < 1.2 * min(sizes)
 
 
+def _with_schema(facts: pa.Table, schema: pa.Schema) -> pa.Table:
+    return facts.cast(schema)
+
+
 def test_facts_come_entity_by_entity() -> None:
     for entities in (np.random.default_rng(0).integers(-1_000, 1_000, 10_000), np.arange(10_000) % 7):
         for column in (pa.array(entities), pa.array(entities).cast(pa.string())):
             facts = pa.table({"entity": column, "value": range(10_000)})
-            reader = entity_buckets.results(
-                lambda rows, to=facts.schema: rows.cast(to), facts, "entity", 5, facts.schema
-            )
+            kernel = partial(_with_schema, schema=facts.schema)
+            reader = entity_buckets.results(kernel, facts, "entity", 5, facts.schema)
             rows = reader.read_all()
             runs = pc.run_end_encode(rows["entity"].combine_chunks()).values
             assert len(runs) == len(np.unique(entities))

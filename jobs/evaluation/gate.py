@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 
+from jobs.display import number, size
 from jobs.errors import Invalid
 from jobs.evaluation.paired_comparison import ComparedRows, Contender, PairedComparison
 from jobs.evaluation.verdict import CheckOutcome, GateCheck, GateVerdict
@@ -37,8 +38,8 @@ def _enough(counts: Mapping[str, int], limits: Limits) -> GateCheck:
     mixed = 0 < counts["positives"] < counts["rows"]
     enough = mixed and counts["rows"] >= limits.rows and counts["positive_blocks"] >= limits.positive_blocks
     message = (
-        f"{counts['rows']} rows, {counts['positives']} of them positive in {counts['positive_blocks']} blocks; asked "
-        f"for are {limits.rows} rows, positives in {limits.positive_blocks} blocks, and negatives"
+        f"{counts['rows']:,} rows, {counts['positives']:,} of them positive in {counts['positive_blocks']} blocks; "
+        f"asked for are {limits.rows:,} rows, positives in {limits.positive_blocks} blocks, and negatives"
     )
     advice = "" if enough else "; take a longer period or wait for more mature labels"
     return GateCheck("enough_rows", "passed" if enough else "failed", message + advice, counts)
@@ -60,5 +61,6 @@ def _within(name: str, measured: float | None, limit: float, unit: str) -> GateC
             name, "failed", f"{words} of the candidate was not measured; measure it first", {"limit": limit}
         )
     outcome: CheckOutcome = "passed" if measured <= limit else "failed"
-    message = f"{words} is {measured:g} {unit}, the limit is {limit:g}"
+    found, most = (size(each) if unit == "bytes" else number(each) for each in (measured, limit))
+    message = f"{words} is {found}{'' if unit == 'bytes' else f' {unit}'}, the limit is {most}"
     return GateCheck(name, outcome, message, {"measured": float(measured), "limit": float(limit)})

@@ -45,7 +45,7 @@ def run(
         now = datetime.now(UTC)
         # Input of a day that is not over yet is known until now.
         as_of = inputs.checked_as_of(as_of, max(now, as_of) if ahead else now) if as_of else min(inputs.end, now)
-        return _run(settings, use_case, inputs, as_of, full, show, as_json)
+        return _run(settings, use_case, inputs, as_of, full, show, as_json, ahead)
 
 
 def _inputs(
@@ -86,6 +86,7 @@ def _run(
     full: bool,
     show: bool,
     as_json: bool,
+    ahead: bool,
 ) -> int:
     lakehouse = attach(settings)
     home_check.refuse_damage(lakehouse, use_case)
@@ -108,6 +109,8 @@ def _run(
     ledger = in_production.view(settings, use_case)
     if as_json:
         print_json({**_record(as_of, outcome), **_champion(ledger)})
+    elif ahead and outcome.success:  # its checks judge a moment of which nothing can be known yet
+        say(f"of {use_case.name} are prepared, in {span(round(outcome.seconds, 1))}", "features", "green")
     else:
         if outcome.success:
             _warn(ledger, {name: str(metadata.get("notes") or "") for name, metadata in outcome.assets.items()})
@@ -120,7 +123,7 @@ def _run(
     record: dict[str, object] = {"fingerprint": fingerprint.of_run(lakehouse, use_case, given)}
     record |= {"run_id": outcome.run_id, "as_of": as_of.isoformat(), "seconds": outcome.seconds, "steps": outcome.steps}
     fingerprint.remember(settings, use_case, record)
-    if not as_json:
+    if not (as_json or ahead):
         _where_next(settings)
     return _status(ledger)
 

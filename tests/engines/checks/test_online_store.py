@@ -45,6 +45,8 @@ def test_values_that_were_changed_or_lost_online_are_found(filled: Lakehouse) ->
     assert sound.passed and sound.numbers["rows"] == 25
     later = online_store.equals_tables(filled, FRAUD, AS_OF - DAY / 2)
     assert later.passed and "later days" in later.text
+    old = online_store.equals_tables(filled, FRAUD, AS_OF + 400 * DAY)
+    assert old.passed and "none that is served" in old.text
     with closing(sqlite3.connect(filled.settings.home / "feast" / "online.db")) as store, store:
         [table] = [name for (name,) in store.execute("select name from sqlite_master where type = 'table'")
                    if "customer_windows" in name and "written" not in name]  # fmt: skip

@@ -4,16 +4,18 @@ import contextlib
 import fcntl
 import io
 import json
+import time
 import uuid
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from jobs.errors import EvergreenError
 
 T = TypeVar("T")
+LOCK_POLL_SECONDS = 0.5
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 """What reading damaged JSON, or JSON of another shape, raises."""
 
@@ -23,12 +25,25 @@ class StateDamaged(EvergreenError, ValueError):
 
 
 @contextlib.contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on `path`; the kernel releases it when the holder dies."""
+def file_lock(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Holds an exclusive lock on `path`; the kernel releases it when the holder dies.
+
+    While another holder has it, `waiting` is called every `LOCK_POLL_SECONDS`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
+        while waiting and not _free(handle):
+            waiting()
+            time.sleep(LOCK_POLL_SECONDS)
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def _free(handle: IO[str]) -> bool:
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
 
 def replace_json(path: Path, content: Any, private: bool = False) -> None:

@@ -1,9 +1,10 @@
-"""How the runs of a use case are executed, wherever they started: marked with their process and their use case, and not
-at all in a damaged home."""
+"""How the runs of a use case are executed, wherever they started: marked with their process and their use case, one of
+each use case at a time, and not at all in a damaged home."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType
@@ -12,8 +13,10 @@ from dagster._core.execution.plan.objects import StepFailureData, UserFailureDat
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
+from dagster._utils.interrupts import check_captured_interrupt
 
 from jobs.error_messages import message_of
+from jobs.ingest import registered_inputs
 from jobs.integrity import home_check, table_files
 from jobs.lakehouse.tables import attach
 from jobs.processes import this_process
@@ -49,6 +52,14 @@ class _Careful(InProcessExecutor):
         layer = plan_context.job.get_definition().asset_layer
         tagged = run_tags(layer.get(key).tags for key in layer.selected_asset_keys)
         plan_context.instance.add_run_tags(plan_context.run_id, {**tagged, PROCESS_TAG: this_process()})
+        with ExitStack() as locks:
+            # In the order of their names: of two runs over the same use cases none waits for the other for ever.
+            for use_case in sorted(self._written(plan_context), key=lambda each: each.name):
+                waiting = _Waiting(plan_context, use_case)
+                locks.enter_context(registered_inputs.locked(self._settings, use_case, waiting))
+            yield from self._execute(plan_context, execution_plan)
+
+    def _execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
         if damage := self._damage(plan_context):
             yield _refusal(plan_context, execution_plan, damage)
         else:
@@ -69,6 +80,21 @@ class _Careful(InProcessExecutor):
                 return message
             raise
         return None
+
+
+class _Waiting:
+    """Says once, in the log of a run, that it waits for another run of a use case; ends the wait if it is cancelled."""
+
+    def __init__(self, plan_context: PlanOrchestrationContext, use_case: UseCase) -> None:
+        self._context, self._use_case, self._said = plan_context, use_case, False
+
+    def __call__(self) -> None:
+        if not self._said:
+            text = registered_inputs.under_way(self._use_case)
+            self._context.instance.report_engine_event(text, self._context.dagster_run)
+            self._said = True
+        if check_captured_interrupt():
+            raise dg.DagsterExecutionInterruptedError
 
 
 def _refusal(plan_context: PlanOrchestrationContext, plan: ExecutionPlan, message: str) -> DagsterEvent:

@@ -39,8 +39,15 @@ def run(
 
     `as_of` may lie after the present only with `ahead`.
     """
+    said: list[str] = []
+
+    def waiting() -> None:
+        if show and not said:
+            said.append("once")
+            say(registered_inputs.under_way(use_case))
+
     # A second run of the same use case waits here, and then finds nothing new.
-    with registered_inputs.locked(settings, use_case):
+    with registered_inputs.locked(settings, use_case, waiting):
         inputs = _inputs(settings, use_case, files, columns, show)
         now = datetime.now(UTC)
         # Input of a day that is not over yet is known until now.

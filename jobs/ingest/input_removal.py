@@ -73,12 +73,13 @@ def remove(settings: Settings, use_case: UseCase, asked: Sequence[str], now: dat
     with registered_inputs.locked(settings, use_case):
         inputs, known = registered_inputs.registered(settings, use_case), files(settings, use_case)
         gone = [_named(use_case, known, text) for text in dict.fromkeys(asked)]
-        for file in gone:
-            if file.ours and file.path.parent.name == "verdicts":
-                file.path.unlink(missing_ok=True)
         if inputs is not None:
             left = {name: _left(inputs.paths(name), {file.path for file in gone}) for name in inputs.files}
             registered_inputs.register(settings, use_case, _without(use_case, inputs, left, now))
+        # Last: of a command that was killed before, what is registered is still there.
+        for file in gone:
+            if file.ours and file.path.parent.name == "verdicts":
+                file.path.unlink(missing_ok=True)
         return gone
 
 

@@ -3,8 +3,9 @@
 Reading the files: see `jobs.ingest.load`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -16,6 +17,9 @@ from jobs.settings import Settings
 from jobs.state_files import file_lock, read_state, replace_json
 from jobs.times import end_of, midnight, moment_text
 from jobs.use_case import Progress, UseCase
+
+_HELD: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
+"""Locks of runs that this thread holds."""
 
 
 class InputError(EvergreenError, ValueError):
@@ -60,9 +64,26 @@ def _file(settings: Settings, use_case: UseCase) -> Path:
     return settings.state / use_case.name / "inputs.json"
 
 
-def locked(settings: Settings, use_case: UseCase) -> AbstractContextManager[None]:
-    """Held by `evergreen run` and by whoever else changes what is registered: one at a time."""
-    return file_lock(settings.home / "locks" / f"run.{use_case.name}.lock")
+@contextmanager
+def locked(settings: Settings, use_case: UseCase, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Held by each run of a use case, wherever it started, and by whoever else changes what is registered: one at a
+    time. Whoever holds it may take it again. `waiting` is called now and then while another process holds it.
+    """
+    path = settings.home / "locks" / f"run.{use_case.name}.lock"
+    if path in _HELD.get():
+        yield
+        return
+    with file_lock(path, waiting):
+        _HELD.set(_HELD.get() | {path})
+        try:
+            yield
+        finally:
+            _HELD.set(_HELD.get() - {path})
+
+
+def under_way(use_case: UseCase) -> str:
+    """What a run says that waits for the lock."""
+    return f"Another run or change of {use_case.name} is under way; this one begins when that one has ended."
 
 
 def registered(settings: Settings, use_case: UseCase) -> Inputs | None:

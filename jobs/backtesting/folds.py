@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from jobs.arrays import Floats, codes
 from jobs.backtesting.fold_search import FoldWindow, searched
 from jobs.datasets.training_rows import sampled
 from jobs.errors import EvergreenError
@@ -27,6 +28,7 @@ from jobs.models.protocol import Examples, Model
 from jobs.models.tables import examples_of
 from jobs.problem import Family, Problem
 from jobs.stats import label_leak
+from jobs.stats.entity_leak import encoded_labels
 from jobs.stats.metrics import auc_roc, average_precision, card_precision
 from jobs.times import midnight
 from jobs.use_case import UseCase
@@ -99,7 +101,7 @@ def run(
     model = fitted(family, parameters, train, seed)
     examples = _examples(test, names, use_case.label)
     scores = model.predict(examples.features)
-    leak = label_leak.suspicion(examples.labels, examples.features, names, scores, problem.telling)
+    leak = _leak(use_case, problem, known, train, (examples, scores))
     return {
         **fold_metrics(test, scores, use_case, problem),
         "train_rows": len(train),
@@ -116,8 +118,19 @@ def run(
         "seed": seed,
         "cards": problem.review.cards,
         "features": list(names),
-        "leak": leak.text if leak else "",
+        "leak": leak,
     }
+
+
+def _leak(
+    use_case: UseCase, problem: Problem, known: pl.DataFrame, train: Examples, measured: tuple[Examples, Floats]
+) -> str:
+    """What tells labels too well to be true; empty if nothing does."""
+    test, scores = measured
+    found = label_leak.suspicion(test.labels, test.features, test.names, scores, problem.telling)
+    entities = {name: codes(name, known[name].to_numpy(), known.height)[1] for name in use_case.entities}
+    encoded = encoded_labels(train.labels, train.features, train.names, entities, problem.telling)
+    return replace(found or label_leak.Suspicion({}, {}, None), encoded=encoded).text
 
 
 def _test_rows(rows: pl.DataFrame, use_case: UseCase, problem: Problem, fold: Fold) -> pl.DataFrame:
@@ -207,6 +220,7 @@ def rows_of(lakehouse: Lakehouse, use_case: UseCase, fold: Fold) -> pl.DataFrame
         name,
         use_case.label,
         _problem(use_case).cluster_key,
+        *use_case.entities,
     ]
     found = lakehouse.to_arrow(
         table, columns=list(dict.fromkeys(names)), filters=[(name, ">=", start), (name, "<", end)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,8 @@ class TrainingRows:
     amounts: npt.NDArray[np.float64]
     version: int
     """Of the training set."""
+    entities: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    """Name of an entity -> code of each row's."""
 
     @property
     def days(self) -> npt.NDArray[np.int64]:
@@ -47,8 +49,9 @@ class TrainingRows:
         return len(self.times)
 
     def rows(self, mask: Bools) -> TrainingRows:
+        entities = {name: codes[mask] for name, codes in self.entities.items()}
         return TrainingRows(
-            self.examples.rows(mask), self.times[mask], self.blocks[mask], self.amounts[mask], self.version
+            self.examples.rows(mask), self.times[mask], self.blocks[mask], self.amounts[mask], self.version, entities
         )
 
 
@@ -80,7 +83,10 @@ def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[
         ValueError: a feature holds an infinity or is no number, or a label is missing.
     """
     problem, time, event_id = problem_of(use_case), use_case.event_timestamp, use_case.event_id
-    columns = dict.fromkeys([*names, use_case.label, time, event_id, problem.cluster_key, problem.amount])
+    held = lakehouse.schema(use_case.training_set, version).names
+    entities = [name for name in use_case.entities if name in held]
+    others = (use_case.label, time, event_id, problem.cluster_key, problem.amount, *entities)
+    columns = dict.fromkeys([*names, *others])
     table = lakehouse.to_arrow(use_case.training_set, version, list(columns))
     # Files come in any order, also after a rebuild of the same rows: the same rows have to give the same model.
     table = table.take(pc.sort_indices(table, sort_keys=[(time, "ascending"), (event_id, "ascending")]))
@@ -90,6 +96,7 @@ def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[
         codes(table[problem.cluster_key]),
         table[problem.amount].cast(pa.float64()).to_numpy(),
         version,
+        {name: codes(table[name]) for name in entities},
     )
 
 

@@ -87,7 +87,7 @@ def evaluate(
         if not 0 < rows.labels.sum() < len(rows):
             return _too_few(candidate, rows, about)
         measured = contenders.measured(candidate.name, bundle, rows)
-        leak = leak_check.check(problem, rows, bundle.manifest.names, measured.scores)
+        leak = leak_check.check(problem, rows, bundle.manifest.names, measured.scores, use_case.entities)
         if challenge is not None:
             verdict = challenger_gate.judge_challenger(
                 measured, challenge, _identity(champion), replace(problem.limits, training_noise=0.0), about

@@ -223,5 +223,5 @@ def _trained(settings: Settings, start: _Start, result: Challenge, model: Model,
         rows={"compared": len(labels)},
         cost=cost.Cost(),
         predictions=cost.per_thousand(settings, lambda: score(session, first), len(first)),
-        suspicion=suspicion(start.problem, rows, best.scores),
+        suspicion=suspicion(start.problem, rows, rows, best.scores),
     )

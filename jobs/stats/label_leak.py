@@ -6,23 +6,21 @@ was most likely made with them: a column filled in after the fact, a report date
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from jobs.arrays import Bools, Floats
-from jobs.stats.metrics import auc_roc, average_precision
+from jobs.stats.class_gap import telling_precision
+from jobs.stats.metrics import average_precision
+from jobs.stats.pair_leak import telling_pairs
 
-SINGLE, WHOLE = 0.98, 0.9995
-"""Average precision from which on one feature, and a model of all of them, is too good to be true."""
+WHOLE = 0.9995
+"""Average precision from which on a model of all features is too good to be true."""
 FEWEST_POSITIVES = 30
 """With fewer, chance alone may tell a few rows apart."""
-OUTLIERS = 0.02
-"""Share of a class that may lie on the wrong side of the gap."""
-WORTH_A_LOOK = 0.9
-"""No ranking with a smaller area under the curve comes near `SINGLE` where positives are rare."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +29,22 @@ class Suspicion:
 
     features: Mapping[str, float]
     """Average precision of each feature that tells the label by itself."""
+    pairs: Mapping[str, float]
+    """The same of pairs of features that tell it together, as `A and B`."""
     whole: float | None
     """Average precision of the model; None if that was not judged."""
+    encoded: Mapping[str, str] = field(default_factory=dict)
+    """Features that are averaged labels of entities, and the entity whose."""
 
     @property
     def text(self) -> str:
         """What is suspected, and what to do; empty if nothing is."""
         found = [f"{name} alone has average precision {value:.4f}" for name, value in self.features.items()]
+        found += [f"{name} together have average precision {value:.4f}" for name, value in self.pairs.items()]
+        found += [
+            f"{name} is one value for all rows of a {entity}, and tells which of them have positives"
+            for name, entity in self.encoded.items()
+        ]
         if self.whole is not None and self.whole >= WHOLE:
             found.append(f"the model has average precision {self.whole:.4f}")
         if not found:
@@ -61,15 +68,18 @@ def suspicion(
     positives = int(labels.sum())
     if positives < FEWEST_POSITIVES or positives == len(labels):
         return None
-    revealing = {name: value for name, value in telling(labels, features, names).items() if name not in accepted}
-    return Suspicion(revealing, None if accepted else average_precision(labels, scores))
+    revealing = telling(labels, features, names)
+    others = [place for place, name in enumerate(names) if name not in {*revealing, *accepted}]
+    pairs = telling_pairs(labels, features[:, others], [names[place] for place in others])
+    alone = {name: value for name, value in revealing.items() if name not in accepted}
+    return Suspicion(alone, pairs, None if accepted else average_precision(labels, scores))
 
 
 def telling(labels: Bools, features: npt.NDArray[Any], names: Sequence[str]) -> Mapping[str, float]:
     """Features that tell labels nearly without error by themselves, in either direction or by being missing, and how
     well: average precision."""
     best = {name: _best(labels, features[:, place]) for place, name in enumerate(names)}
-    return {name: value for name, value in best.items() if value >= SINGLE}
+    return {name: value for name, value in best.items() if value}
 
 
 def _best(labels: Bools, values: npt.NDArray[Any]) -> float:
@@ -77,19 +87,4 @@ def _best(labels: Bools, values: npt.NDArray[Any]) -> float:
     known = np.where(missing, np.nanmin(values, initial=0.0) - 1, values)
     against = np.where(missing, np.nanmax(values, initial=0.0) + 1, values)
     rankings = [known, -against, *([missing.astype(np.float64)] if missing.any() else [])]
-    looked_at = [r for r in rankings if auc_roc(labels, r) >= WORTH_A_LOOK and _apart(r[labels], r[~labels])]
-    return max((average_precision(labels, ranking) for ranking in looked_at), default=0.0)
-
-
-def _apart(above: npt.NDArray[Any], below: npt.NDArray[Any]) -> bool:
-    """Whether the values of the two classes leave a gap as wide as the middle half of one of them.
-
-    What was made of a label stands apart from what was not. An honest measurement, such as an amount with a limit
-    above which all is fraud, has values just below and just above that limit.
-    """
-    gap = np.quantile(above, OUTLIERS) - np.quantile(below, 1 - OUTLIERS)
-    return bool(gap > 0 and gap >= min(_middle_half(above), _middle_half(below)))
-
-
-def _middle_half(values: npt.NDArray[Any]) -> float:
-    return float(np.subtract(*np.quantile(values, (0.75, 0.25))))
+    return max(telling_precision(labels, ranking) for ranking in rankings)

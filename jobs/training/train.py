@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from jobs.registry import bundle
 from jobs.registry.bundle import Bundle, Manifest
 from jobs.settings import Settings
 from jobs.stats import label_leak, metrics
+from jobs.stats.entity_leak import encoded_labels
 from jobs.training import compute_cost as cost
 from jobs.training.compute_cost import Cost
 from jobs.training.tune import device, drawn_examples, one_thread
@@ -125,15 +126,17 @@ def train(
         rows={window: int(getattr(parts, window)(rows.times).sum()) for window in WINDOWS},
         cost=spent,
         predictions=cost.per_thousand(settings, lambda: score(session, first), len(first)),
-        suspicion=suspicion(problem, valid, winner.scores),
+        suspicion=suspicion(problem, rows, valid, winner.scores),
     )
 
 
-def suspicion(problem: Problem, valid: TrainingRows, scores: Floats) -> str:
-    """What on these rows is too good to be true; empty if nothing is."""
+def suspicion(problem: Problem, rows: TrainingRows, valid: TrainingRows, scores: Floats) -> str:
+    """What is too good to be true, of all rows or of the valid ones with these scores; empty if nothing is."""
     examples = valid.examples
     found = label_leak.suspicion(examples.labels, examples.features, examples.names, scores, problem.telling)
-    return found.text if found else ""
+    every, entities = rows.examples, rows.entities or {problem.cluster_key: rows.blocks}
+    encoded = encoded_labels(every.labels, every.features, every.names, entities, problem.telling)
+    return replace(found or label_leak.Suspicion({}, {}, None), encoded=encoded).text
 
 
 def fit_family(problem: Problem, family: Family, tuned: Mapping[str, Any], rows: TrainingRows, parts: Split) -> Model:

@@ -43,6 +43,17 @@ def test_a_model_that_knows_the_labels_is_refused() -> None:
     assert check.outcome == "failed" and "the model has average precision 1.0000" in check.message
 
 
+def test_an_encoded_identifier_refuses_the_candidate() -> None:
+    judged, customers = rows(fees=False), np.random.default_rng(1).integers(0, 200, 2000)
+    share = (np.bincount(customers, weights=judged.labels) / np.bincount(customers))[customers]
+    table = judged.table.append_column("customer_id", [customers]).append_column("customer_risk", [share])
+    encoded, names = replace(judged, table=table), (*NAMES, "customer_risk")
+    check = leak_check.check(PROBLEM, encoded, names, judged.column("tx_amount"), ["customer_id", "terminal_id"])
+    assert check.outcome == "failed" and "customer_risk is one value for all rows of a customer_id" in check.message
+    accepted = replace(PROBLEM, telling=("customer_risk",))
+    assert leak_check.check(accepted, encoded, names, judged.column("tx_amount"), ["customer_id"]).outcome == "passed"
+
+
 def test_an_honest_candidate_passes() -> None:
     judged = rows(fees=False)
     assert leak_check.check(PROBLEM, judged, NAMES, judged.column("tx_amount")).outcome == "passed"

@@ -8,6 +8,7 @@ from jobs.stats import label_leak
 
 ROWS = 20_000
 LABELS = np.random.default_rng(0).random(ROWS) < 0.01
+FLIPPED = np.random.default_rng(4).random(ROWS) < 0.02
 NAMES = ("amount", "history", "planted")
 
 
@@ -34,6 +35,8 @@ def noise() -> Floats:
         np.where(LABELS, np.nan, noise()),
         np.where(LABELS, noise(), np.nan),
         np.where(LABELS & (np.arange(ROWS) % 97 > 0), 1.0, 0.0),
+        (LABELS ^ FLIPPED).astype(float),
+        (LABELS ^ FLIPPED) * 9 + np.random.default_rng(5).normal(size=ROWS),
     ],
 )
 def test_a_planted_feature_is_named(planted: Floats) -> None:
@@ -50,9 +53,10 @@ def test_honest_features_are_not_suspected() -> None:
     assert found is not None and found.features == {} and found.text == ""
 
 
-def test_a_measurement_with_a_limit_is_no_leak() -> None:
+@pytest.mark.parametrize("limit", [1.5, 2.0])
+def test_a_measurement_with_a_limit_is_no_leak(limit: float) -> None:
     measured = noise()
-    labels = measured > 1.5
+    labels = measured > limit
     found = label_leak.suspicion(labels, np.column_stack([measured]), ["measured"], -np.abs(measured))
     assert found is not None and found.text == ""
 

@@ -128,7 +128,8 @@ def _leak(
     """What tells labels too well to be true; empty if nothing does."""
     test, scores = measured
     found = label_leak.suspicion(test.labels, test.features, test.names, scores, problem.telling)
-    entities = {name: codes(name, known[name].to_numpy(), known.height)[1] for name in use_case.entities}
+    held = [name for name in use_case.entities if name in known.columns]
+    entities = {name: codes(name, known[name].to_numpy(), known.height)[1] for name in held}
     encoded = encoded_labels(train.labels, train.features, train.names, entities, problem.telling)
     return replace(found or label_leak.Suspicion({}, {}, None), encoded=encoded).text
 
@@ -220,7 +221,7 @@ def rows_of(lakehouse: Lakehouse, use_case: UseCase, fold: Fold) -> pl.DataFrame
         name,
         use_case.label,
         _problem(use_case).cluster_key,
-        *use_case.entities,
+        *(entity for entity in use_case.entities if entity in lakehouse.schema(table).names),
     ]
     found = lakehouse.to_arrow(
         table, columns=list(dict.fromkeys(names)), filters=[(name, ">=", start), (name, "<", end)]

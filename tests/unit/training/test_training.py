@@ -247,7 +247,9 @@ class TestRegistry:
         assert said == {"candidate": 1, "mine": 2} and asked.stdout.decode().strip() == f"{said} False"
 
     def test_a_damaged_database_of_mlflow_is_not_taken_for_one_without_aliases(self, lakehouse: Lakehouse) -> None:
-        (lakehouse.settings.home / "tracking" / "mlflow.db").write_bytes(b"no database at all" * 100)
+        database = lakehouse.settings.home / "tracking" / "mlflow.db"
+        database.parent.mkdir(parents=True, exist_ok=True)
+        database.write_bytes(b"no database at all" * 100)
         with pytest.raises(tracking.TrackingUnavailable, match="a damaged file"):
             model_versions.latest_candidate(lakehouse.settings, world.DEMO)
 

@@ -75,6 +75,21 @@ class Source:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "declared_at", place_of_caller(__file__))
+        names = [column.name for column in self.columns]
+        times = [column.name for column in self.columns if column.kind == "timestamp"]
+        if len(set(names)) < len(names) or not self.key:
+            raise Invalid(f"source {self.name}: expected distinct columns and a key, found {names} and {self.key}")
+        declared = {
+            "key": (self.key, names),
+            "event_time": ((self.event_time,), times),
+            "known_at": ((self.known_at,) if self.known_at else (), times),
+            "references": (tuple(self.references), names),
+        }
+        for what, (found, among) in declared.items():
+            if missing := [name for name in found if name not in among]:
+                raise Invalid(
+                    f"source {self.name}: {what}: expected columns among {among}, found {missing}; declare them"
+                )
 
     @property
     def input(self) -> str:
@@ -121,6 +136,13 @@ class UseCase:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "declared_at", place_of_caller(__file__))
+        for source in self.sources:
+            referred = [target.partition(".") for target in source.references.values()]
+            for name, column in [(name, column) for name, _, column in referred] + [(source.carried_by, "")]:
+                if name and column not in {"", *(c.name for c in self.source(name).columns)}:
+                    raise Invalid(
+                        f"{self.name}: {source.name}: expected a column of {name}, found {column!r}; correct it"
+                    )
 
     @property
     def raw_schema(self) -> str:

@@ -75,7 +75,8 @@ def test_every_column_of_a_stranger_has_a_sentence_with_its_unit(
     kind: Kind, name: str, unit: str, minimum: float | None
 ) -> None:
     column = Column(name, kind, minimum=minimum, unit=unit)
-    source = Source("things", (Column("id", "identifier"), column), ("id",), event_time="at")
+    others = (Column("ID", "identifier"), Column("AT", "timestamp"))
+    source = Source("things", (*others, column), ("ID",), event_time="AT")
     text = DataDictionary(replace(FRAUD, sources=(source,)), source=source).meaning(name).sentence
     assert text.endswith(".") and len(text.split()) > 2 and unit in text
     assert kind != "timestamp" or unit or "UTC" in text

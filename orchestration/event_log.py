@@ -18,6 +18,7 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, StaticPool
 
 BATCH_SIZE = 500
@@ -103,7 +104,13 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
             return bool(files)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events of one run, oldest first."""
+        """Store events of one run, oldest first. Raises the error of SQLite itself, which Dagster prints."""
+        try:
+            self._store(events)
+        except DBAPIError as error:
+            raise (error.orig or error) from None
+
+    def _store(self, events: Sequence[EventLogEntry]) -> None:
         together = [e for e in events if e.dagster_event and e.dagster_event_type in ASSET_EVENTS]
         super().store_event_batch([e for e in events if not (e.dagster_event and e.dagster_event_type in ASSET_EVENTS)])
         if together:

@@ -6,6 +6,7 @@ ends the family then. It stays small: it runs as long as the family does.
 
 import contextlib
 import os
+import shutil
 import sys
 import time
 
@@ -42,10 +43,11 @@ def end(family: str, patience: float) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def main(family: str, patience: str, what_else: str = "") -> None:
-    """The program; `what_else` may be "engine": then the engine of the home is stopped as well."""
+def main(family: str, patience: str, scratch: str, what_else: str = "") -> None:
+    """The program; the folder `scratch` goes too. `what_else` "engine": the engine of the home is stopped as well."""
     sys.stdin.read()
     end(family, float(patience))
+    shutil.rmtree(scratch, ignore_errors=True)
     if what_else == "engine":
         from jobs import settings
         from jobs.lakehouse import engine_process

@@ -3,8 +3,6 @@ database, MLflow."""
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +43,8 @@ def serve(settings: Settings, port: int, production: bool = False) -> None:
         environment |= {} if settings.docs_url else {"EVERGREEN_DOCS": pages}
         environment |= {} if settings.reports_url else {"EVERGREEN_REPORTS": f"{pages}/reports"}
         services = Services(settings.home / "logs", environment, engine=production, lock=lock)
-        with _workspace() as workspace, services.ending():
+        with services.ending() as scratch:
+            workspace = _workspace(scratch)
             if production:
                 engine.url(settings)
             mlflow = _start_mlflow(settings, services)
@@ -59,14 +58,12 @@ def serve(settings: Settings, port: int, production: bool = False) -> None:
         say("Evergreen is down.")
 
 
-@contextlib.contextmanager
-def _workspace() -> Iterator[Path]:
-    """A file that tells Dagster where the process with the code answers: in a folder that is this user's alone."""
-    with tempfile.TemporaryDirectory(prefix="evergreen-") as folder:
-        file = Path(folder) / "workspace.yaml"
-        server = {"host": "localhost", "socket": str(_socket(file)), "location_name": CODE}
-        file.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
-        yield file
+def _workspace(folder: Path) -> Path:
+    """A file in `folder`, that of this user alone, which tells Dagster where the process with the code answers."""
+    file = folder / "workspace.yaml"
+    server = {"host": "localhost", "socket": str(_socket(file)), "location_name": CODE}
+    file.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+    return file
 
 
 def _socket(workspace: Path) -> Path:
@@ -88,6 +85,7 @@ def _start_mlflow(settings: Settings, services: Services) -> str:
     """The address of MLflow, which is started where the tracking store is no server already."""
     if tracking.is_server(settings):
         return str(settings.tracking_url)
+    tracking.prepare(settings)
     port = free_port() if listens(LOCAL_PORT) else LOCAL_PORT
     services.start("mlflow", "mlflow", tracking.server_arguments(settings, port), **tracking.server_variables(settings))
     return f"http://{HOST}:{port}"

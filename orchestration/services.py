@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -85,13 +86,16 @@ class Services:
                 )
 
     @contextlib.contextmanager
-    def ending(self) -> Iterator[None]:
-        """Inside, signals to end are kept for `wait`; afterwards everything that was started has ended."""
+    def ending(self) -> Iterator[Path]:
+        """Inside, signals to end are kept for `wait`; afterwards everything that was started has ended.
+
+        Yields a folder of this user alone, with a short name, that is gone afterwards.
+        """
         before = {number: signal.signal(number, self._tell) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
-            with self._guard():
+            with tempfile.TemporaryDirectory(prefix="evergreen-") as scratch, self._guard(scratch):
                 try:
-                    yield
+                    yield Path(scratch)
                 finally:
                     self._end()
         finally:
@@ -99,10 +103,14 @@ class Services:
                 signal.signal(number, handler)
 
     @contextlib.contextmanager
-    def _guard(self) -> Iterator[None]:
-        """A process that ends the others if this one is killed. It is in none of their groups, nor in this one's."""
+    def _guard(self, scratch: str) -> Iterator[None]:
+        """A process that ends the others, and removes the folder, if this one is killed.
+
+        It is in none of their groups, nor in this one's.
+        """
         guard = subprocess.Popen(
-            [sys.executable, "-m", process_family.__name__, self._family, str(ORPHAN_SECONDS), *self._what_else],
+            [sys.executable, "-m", process_family.__name__, self._family, str(ORPHAN_SECONDS), scratch,
+             *self._what_else],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={**os.environ, **self._environment, process_family.MARK: ""},
             start_new_session=True, pass_fds=self._files,

@@ -99,7 +99,7 @@ def _made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What new homes have alike, and pictures that nobody looks at, are not made anew by every test."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(dbt_models, "_parse", parsed_project.copying(session_folder(tmp_path_factory, "dbt")))
-        patched.setattr(tracking, "_local", tracking_store.copying(session_folder(tmp_path_factory, "mlflow")))
+        patched.setattr(tracking, "prepare", tracking_store.copying(session_folder(tmp_path_factory, "mlflow")))
         patched.setattr(Figure, "savefig", pictures.unrendered)
         yield
 

@@ -87,6 +87,8 @@ def _configuration(settings: Settings, versions: Mapping[str, int | None]) -> di
     file = own if own.exists() else ROOT / "feature_repo" / "feature_store.yaml"
     options: dict[str, Any] = yaml.safe_load(file.read_text().replace("${EVERGREEN_HOME}", str(settings.home)))
     options["repo_path"] = settings.feature_repo
+    if isinstance(registry := options.get("registry"), dict) and "://" not in str(registry.get("path")):
+        registry.setdefault("registry_store_type", "jobs.feature_store.registry_file.WholeFileRegistryStore")
     options["offline_store"] |= {
         "warehouse": settings.warehouse_url,
         "spark_remote": settings.spark_remote and settings.spark_remote.reveal(),
@@ -125,10 +127,10 @@ def _apply(store: FeatureStore, settings: Settings, use_case: UseCase) -> None:
     declared = _registered_hash(settings, use_case)
     registry = settings.home / "feast" / "registry.db"
     with file_lock(settings.home / "locks" / "feast.lock"):
-        whole = is_whole(registry)
-        if whole and applied.exists() and applied.read_text() == declared:
+        services = services_in(registry)
+        if use_case.feature_service in services and applied.exists() and applied.read_text() == declared:
             return
-        if not whole:
+        if not services:
             registry.unlink(missing_ok=True)  # Feast would read it before it writes
         objects = declared_objects(settings, use_case)
         with quiet():
@@ -167,14 +169,19 @@ def service_sentences(use_case: UseCase, objects: Sequence[Any]) -> dict[str, st
 
 def is_whole(registry: Path) -> bool:
     """Whether a file is a registry of Feast with at least one feature service."""
+    return bool(services_in(registry))
+
+
+def services_in(registry: Path) -> set[str]:
+    """Names of the feature services in a registry of Feast; none if the file is no registry."""
     _import_feast()
     from feast.protos.feast.core.Registry_pb2 import Registry
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
-        return bool(Registry.FromString(registry.read_bytes()).feature_services)
+        return {each.spec.name for each in Registry.FromString(registry.read_bytes()).feature_services}
     except (DecodeError, OSError):
-        return False
+        return set()
 
 
 def _declared(repo: Path) -> list[Any]:

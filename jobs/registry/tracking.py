@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs import sqlite_files
 from jobs.error_messages import in_words
 from jobs.errors import EvergreenError
 from jobs.loopback import HOST
@@ -26,6 +27,7 @@ _PATIENCE = 10
 """All calls of one block together may take this many times `settings.tracking_seconds`."""
 LOCAL_PORT = 5000
 """Of the MLflow that `evergreen ui` starts where the tracking store is a database; MLflow's own default."""
+DATABASE = "mlflow.db"
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
@@ -61,8 +63,8 @@ def client(settings: Settings) -> Iterator[MlflowClient]:
 
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        _local(settings)
         try:
+            prepare(settings)
             yield MlflowClient(settings.tracking_url.reveal(), settings.tracking_url.reveal())
         except (RequestException, SQLAlchemyError, MlflowException) as error:
             if isinstance(error, MlflowException) and error.error_code in _ANSWERS:
@@ -187,9 +189,18 @@ def _reachable(settings: Settings) -> None:
         raise _unavailable(settings, error) from error
 
 
-def _local(settings: Settings) -> None:
+def prepare(settings: Settings) -> None:
+    """Make MLflow's database of the home, unless it is there."""
     if settings.tracking is None:
-        (settings.home / "tracking").mkdir(parents=True, exist_ok=True)
+        place = settings.home / "tracking"
+        sqlite_files.make_whole(place / DATABASE, settings.home / "locks" / "tracking.lock", _make, "experiments")
+
+
+def _make(database: Path) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    store = SqlAlchemyStore(f"sqlite:///{database}", (database.parent.parent / "artifacts").as_uri())
+    store.engine.dispose()
 
 
 def _end(tracker: MlflowClient, run_id: str, status: str) -> None:
@@ -200,11 +211,13 @@ def _end(tracker: MlflowClient, run_id: str, status: str) -> None:
 
 
 def _unavailable(settings: Settings, cause: object) -> TrackingUnavailable:
+    mend = "start it, or correct EVERGREEN_TRACKING (unset: SQLite below EVERGREEN_HOME), and run again"
+    if settings.tracking is None:
+        mend = "free it, make room, or see `evergreen doctor --deep` for what mends it, and run again"
     return TrackingUnavailable(
         f"tracking: expected MLflow to answer at {settings.tracking_url} within {settings.tracking_seconds:.0f} s, "
         f"found {cause if isinstance(cause, str) else in_words(cause)}; "
-        "start it, or correct EVERGREEN_TRACKING (unset: SQLite below EVERGREEN_HOME), and run again: "
-        "nothing was registered, and finished trials are kept"
+        f"{mend}: nothing was registered, and finished trials are kept"
     )
 
 

@@ -38,7 +38,8 @@ from pathlib import Path
 from orchestration.services import Services
 log = Path("logs/first.log")
 services = Services(log.parent, {"PYTHONPATH": sys.argv[1]})
-with services.ending():
+with services.ending() as scratch:
+    print(scratch, flush=True)
     services.start("first", "worker_of_test", ("runs",))
     services.wait_for(lambda: log.exists() and "another" in log.read_text(), "first", 60)
     print(services._family, flush=True)
@@ -78,7 +79,8 @@ def test_however_it_is_killed_nothing_that_it_started_is_left(running: Services,
         text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        family = process.stdout.readline().strip()
+        scratch, family = Path(process.stdout.readline().strip()), process.stdout.readline().strip()
+        assert scratch.is_dir()
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(process_family.members(family)) == 2 and len(children) == 3
         process.send_signal(number)
@@ -86,7 +88,7 @@ def test_however_it_is_killed_nothing_that_it_started_is_left(running: Services,
     while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
         assert time.monotonic() < deadline, [child.cmdline() for child in children if child.is_running()]
         time.sleep(0.1)
-    assert process_family.members(family) == []
+    assert process_family.members(family) == [] and not scratch.exists()
 
 
 def test_logs_hold_no_secret_and_are_private(

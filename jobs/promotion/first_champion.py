@@ -25,7 +25,6 @@ from jobs.evaluation.paired_comparison import Contender
 from jobs.evaluation.verdict import GateCheck, GateVerdict
 from jobs.lakehouse.tables import Lakehouse
 from jobs.limits import RESAMPLES_BEYOND, Limits
-from jobs.problem import Problem
 from jobs.registry.bundle import Bundle
 from jobs.stats.metrics import average_precision
 from jobs.training import baseline_models, candidate
@@ -88,7 +87,7 @@ def choose(
     if not competitors:
         nobody = GateCheck("usable", "failed", "; ".join(about["left_out"]))
         return FirstChoice(GateVerdict((nobody,), {"candidate": entrant.name, **about}), None, None, False)
-    return _best(problem_of(use_case), competitors, rows, about)
+    return _best(use_case, competitors, rows, about)
 
 
 def _baselines(
@@ -106,9 +105,10 @@ def _baselines(
 
 
 def _best(
-    problem: Problem, competitors: Sequence[_Competitor], rows: EvaluationRows, about: dict[str, Any]
+    use_case: UseCase, competitors: Sequence[_Competitor], rows: EvaluationRows, about: dict[str, Any]
 ) -> FirstChoice:
     """The first, in the order of average precision, that nothing speaks against; else the very first, refused."""
+    problem = problem_of(use_case)
     mixed = bool(0 < rows.labels.sum() < len(rows))
     if mixed:
         about["metrics"] = {c.contender.name: dict(metrics_of(problem, c.contender, rows)) for c in competitors}
@@ -116,7 +116,7 @@ def _best(
     limits = _together(problem.limits, len(competitors))
     judged = []
     for each in competitors:
-        verdict = _judged(problem, each, rows, limits) if mixed else _without_labels(each, rows, limits)
+        verdict = _judged(use_case, each, rows, limits) if mixed else _without_labels(each, rows, limits)
         verdict = replace(verdict, about={**about, **verdict.about, "champion": about["champion"]})
         judged.append(FirstChoice(verdict, each.version, each.bundle, verdict.about["provisional"]))
     return next((choice for choice in judged if choice.verdict.promoted), judged[0])
@@ -130,12 +130,13 @@ def _together(limits: Limits, contenders: int) -> Limits:
     return replace(limits, level=1 - doubt, resamples=resamples, training_noise=0.0)
 
 
-def _judged(problem: Problem, competitor: _Competitor, rows: EvaluationRows, limits: Limits) -> GateVerdict:
-    share = float(rows.labels.mean())
+def _judged(use_case: UseCase, competitor: _Competitor, rows: EvaluationRows, limits: Limits) -> GateVerdict:
+    problem, share = problem_of(use_case), float(rows.labels.mean())
     prevalence = Contender("prevalence", np.full(len(rows), share))
     verdict = gate.judge(competitor.contender, None, [prevalence], rows.for_gate(problem), limits)
-    leak = leak_check.check(problem, rows, competitor.bundle.manifest.names, competitor.contender.scores)
-    checks = [*(_renamed(check) for check in verdict.checks), leak]
+    names = competitor.bundle.manifest.names
+    leak = leak_check.check(problem, rows, names, competitor.contender.scores, use_case.entities)
+    checks = [*(_renamed(check) for check in verdict.checks), _leak(competitor, leak)]
     thin = checks[0].outcome == "failed"
     if thin:
         reached = average_precision(rows.labels, competitor.contender.scores)
@@ -150,7 +151,16 @@ def _without_labels(competitor: _Competitor, rows: EvaluationRows, limits: Limit
     message = f"{len(rows)} mature rows, {int(rows.labels.sum())} of them positive: nothing can be compared"
     enough = _thin(GateCheck(ENOUGH, "failed", message))
     about = {"candidate": competitor.contender.name, "provisional": True}
-    return GateVerdict((enough, *gate.within(competitor.contender, limits)), about)
+    leak = _leak(competitor, GateCheck("leak", "not judged", "no labels to look for leaks in"))
+    return GateVerdict((enough, *gate.within(competitor.contender, limits), leak), about)
+
+
+def _leak(competitor: _Competitor, found: GateCheck) -> GateCheck:
+    """What the judged rows show; if they are too few to show a leak, what training saw on its validation rows."""
+    suspicion = competitor.bundle.manifest.training.get("suspicion")
+    if found.outcome != "not judged" or not suspicion:
+        return found
+    return replace(found, outcome="failed", message=f"on validation rows: {suspicion}")
 
 
 def _thin(enough: GateCheck) -> GateCheck:

@@ -19,6 +19,7 @@ from jobs.training.train import (
     ValidatedContender,
     fit_family,
     fit_final,
+    suspicion,
     validation_metrics,
     write_bundle,
 )
@@ -73,7 +74,8 @@ def _made(
         own = ValidatedContender(family.name, "baseline", measured, scores, model.parameters, model.steps)
         final = fit_final(problem, family, own, rows, parts)
     made_of = {**data.made_of, "baseline": name, "digest": provenance.digest(data.made_of["digest"], name)}
-    return write_bundle(use_case, replace(data, rows=rows, made_of=made_of), final, own, folder)
+    own_data = replace(data, rows=rows, made_of=made_of).suspected(suspicion(problem, rows, valid, scores))
+    return write_bundle(use_case, own_data, final, own, folder)
 
 
 def _with_features(rows: TrainingRows, names: Sequence[str]) -> TrainingRows:

@@ -89,6 +89,10 @@ class TrainingInput:
     made_of: Mapping[str, Any]
     """What the manifest records of data, code and search."""
 
+    def suspected(self, suspicion: str) -> TrainingInput:
+        """The same, and the manifest records also what was too good to be true on validation rows."""
+        return replace(self, made_of={**self.made_of, "suspicion": suspicion})
+
 
 def train(
     settings: Settings,
@@ -113,8 +117,9 @@ def train(
         winner = _best(contestants)
         report(f"{winner.name}: all rows")
         model = fit_final(problem, problem.family(winner.name), winner, rows, parts)
-        written = write_bundle(use_case, data, model, winner, folder)
-    valid = rows.rows(parts.validation(rows.times))
+        valid = rows.rows(parts.validation(rows.times))
+        suspected = suspicion(problem, rows, valid, winner.scores)
+        written = write_bundle(use_case, data.suspected(suspected), model, winner, folder)
     first = valid.examples.features[:COUNTED_ROWS]
     session = written.session()
     return Trained(
@@ -126,7 +131,7 @@ def train(
         rows={window: int(getattr(parts, window)(rows.times).sum()) for window in WINDOWS},
         cost=spent,
         predictions=cost.per_thousand(settings, lambda: score(session, first), len(first)),
-        suspicion=suspicion(problem, rows, valid, winner.scores),
+        suspicion=suspected,
     )
 
 

@@ -145,6 +145,14 @@ def test_a_candidate_that_tells_labels_too_well_is_not_served(tmp_path: Path) ->
     assert decision is not None and decision.evidence["candidate"] == "rule x1_then_amount"
 
 
+def test_a_leak_that_training_saw_counts_where_the_judged_rows_are_too_few(tmp_path: Path) -> None:
+    told = {"suspicion": "x1 tells the label"}
+    suspected = fitted(tmp_path / "model", LINEAR, ("x1",), family="logistic", training=told)
+    decision = world_of(tmp_path, THIN, suspected).promote()
+    assert decision is not None and decision.outcome == "refused"
+    assert decision.reason == "on validation rows: x1 tells the label"
+
+
 def test_thin_evidence_makes_a_provisional_champion_which_more_evidence_confirms(tmp_path: Path, blind: Bundle) -> None:
     linear = fitted(tmp_path / "model", LINEAR, ("x1",), family="logistic")
     world = world_of(tmp_path, THIN, linear)

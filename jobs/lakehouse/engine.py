@@ -101,6 +101,8 @@ class Client:
         if self._session is not None and not self._session.is_stopped and self._runs_on():
             return self._session
         address = url(self._settings)
+        if self._engine and self._engine.lost():
+            self._session = None
         if self._session is None or self._address != address or self._session.is_stopped:
             self._session = None
             session, self._engine, self._address = self._connected(address)
@@ -130,7 +132,13 @@ class Client:
 
         if self._settings.spark_remote:
             remote = RemoteEngine(self._settings.spark_remote)
-            return connect(address, ALIVE, remote), remote, address
+            session = connect(address, ALIVE, remote)
+            remote.watch(
+                session,
+                self._settings.spark_remote.parts.hostname or "",
+                self._settings.spark_remote.parts.port or PORT,
+            )
+            return session, remote, address
         embedded = EmbeddedEngine(engine_process.started(self._settings))
         try:
             session = connect(_address(embedded.process, self._settings), UNCOMPRESSED, embedded)

@@ -5,11 +5,12 @@ pyspark would try again for ten minutes, and end in the text of gRPC. Which engi
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import weakref
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import grpc
 from pyspark.sql.connect.client.core import DefaultChannelBuilder
@@ -18,8 +19,14 @@ from pyspark.sql.connect.client.retries import DefaultPolicy, RetryPolicyState
 from jobs.lakehouse.engine_process import EngineLost, EngineProcess, EngineUnreachable
 from jobs.secret import Url
 
+if TYPE_CHECKING:
+    from pyspark.sql.connect.session import SparkSession
+
 ANSWER_SECONDS = 15.0
 """What does not speak HTTP/2 within this time is no engine, or hangs."""
+ASK_SECONDS = 3.0
+SILENT_SECONDS = 10.0
+"""A server that was asked twice in this time, and spoke no HTTP/2, hangs; one that works answers at once."""
 STOPPED_SECONDS = 4.0
 """An engine that a signal stopped may be let go on within this time."""
 IDLE_SECONDS = 10.0
@@ -98,11 +105,27 @@ class EmbeddedEngine:
         )
 
 
-@dataclass(frozen=True)
 class RemoteEngine:
     """The server that SPARK_REMOTE names."""
 
-    url: Url
+    def __init__(self, url: Url) -> None:
+        self.url = url
+        self._silent = threading.Event()
+
+    def watch(self, session: SparkSession, host: str, port: int) -> None:
+        """Until `session` is dropped, ask now and then whether the server speaks; if it was silent twice, end the calls
+        of the session, which would wait for minutes: servers allow no sign of life more often than in five."""
+        watched = weakref.ref(session), host, port
+        threading.Thread(target=self._watch, args=watched, name="server watch", daemon=True).start()
+
+    def _watch(self, session: weakref.ref[SparkSession], host: str, port: int) -> None:
+        silent = 0
+        while session() is not None and silent < 2:
+            time.sleep(ASK_SECONDS)
+            silent = 0 if speaks(host, port, SILENT_SECONDS) else silent + 1
+        if calling := session():
+            self._silent.set()
+            calling.client._channel.close()
 
     def wait(self, channel: grpc.Channel) -> None:
         """Return when it answers. Raises EngineSilent."""
@@ -113,8 +136,8 @@ class RemoteEngine:
             )
 
     def lost(self) -> EngineLost | None:
-        """None: from here it cannot be known."""
-        return None
+        """The error of a call, if the server has fallen silent."""
+        return self.gave_up() if self._silent.is_set() else None
 
     def gave_up(self) -> EngineLost:
         """The error of a call that was repeated in vain."""
@@ -175,6 +198,21 @@ class AnsweringChannel(DefaultChannelBuilder):
         finally:
             asked.close()
         return super().toChannel()
+
+
+def speaks(host: str, port: int, seconds: float) -> bool:
+    """Whether a server says anything to a client of HTTP/2 within `seconds`; one with TLS says that it expected TLS."""
+    try:
+        with socket.create_connection((host, port), timeout=seconds) as connection:
+            connection.sendall(
+                b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+            )  # RFC 9113, 3.4
+            connection.recv(1)
+    except ConnectionResetError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def ready(channel: grpc.Channel, seconds: float) -> bool:

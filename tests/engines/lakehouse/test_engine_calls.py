@@ -69,6 +69,21 @@ def test_an_engine_that_stands_still_can_be_stopped(home: Settings) -> None:
     assert process.condition() == "gone" and engine_process.running(home) is None
 
 
+@pytest.mark.timeout(180)
+def test_a_server_of_spark_remote_that_stands_still_in_a_call_is_told_in_one_line(home: Settings) -> None:
+    engine.url(home)
+    process = serving(home)
+    remote = settings.load({"EVERGREEN_HOME": str(home.home), "SPARK_REMOTE": f"sc://127.0.0.1:{process.port}"})
+    client = engine.Client(remote, lambda _: None)
+    spark = client.session()
+    threading.Timer(1.0, os.kill, (process.pid, signal.SIGSTOP)).start()
+    with pytest.raises(EngineLost, match=r"SPARK_REMOTE=.*start it again") as raised:
+        spark.sql(LONG).collect()
+    assert "\n" not in str(raised.value)
+    os.kill(process.pid, signal.SIGCONT)
+    assert client.session().sql("select 1").collect()[0][0] == 1
+
+
 @contextmanager
 def silent() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as server:

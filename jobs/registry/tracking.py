@@ -47,22 +47,12 @@ def client(settings: Settings) -> Iterator[MlflowClient]:
         TrackingUnavailable: nothing answers, or an answer took longer than `settings.tracking_seconds`.
     """
     _reachable(settings)
-    variables = {
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, round(settings.tracking_seconds))),
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    }
-    with exported(**variables):
+    with _quiet(settings.tracking_seconds):
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
         from requests import RequestException
         from sqlalchemy.exc import SQLAlchemyError
 
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-        logging.getLogger("alembic").setLevel(logging.WARNING)
         try:
             prepare(settings)
             yield MlflowClient(settings.tracking_url.reveal(), settings.tracking_url.reveal())
@@ -70,6 +60,25 @@ def client(settings: Settings) -> Iterator[MlflowClient]:
             if isinstance(error, MlflowException) and error.error_code in _ANSWERS:
                 raise
             raise _unavailable(settings, error) from error
+
+
+@contextmanager
+def _quiet(seconds: float = 1.0) -> Iterator[None]:
+    """MLflow that waits so long for an answer, and tells nobody anything: not its makers, not who reads our output."""
+    variables = {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, round(seconds))),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    }
+    with exported(**variables):
+        import mlflow  # noqa: F401  (first: it sets the levels of its loggers)
+
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        yield
 
 
 def experiment(settings: Settings, tracker: MlflowClient, use_case: UseCase) -> str:
@@ -192,15 +201,16 @@ def _reachable(settings: Settings) -> None:
 def prepare(settings: Settings) -> None:
     """Make MLflow's database of the home, unless it is there."""
     if settings.tracking is None:
-        place = settings.home / "tracking"
-        sqlite_files.make_whole(place / DATABASE, settings.home / "locks" / "tracking.lock", _make, "experiments")
+        file = settings.home / "tracking" / DATABASE
+        sqlite_files.make_whole(file, settings.home / "locks" / "tracking.lock", _make, "experiments")
 
 
 def _make(database: Path) -> None:
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    with _quiet():
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    store = SqlAlchemyStore(f"sqlite:///{database}", (database.parent.parent / "artifacts").as_uri())
-    store.engine.dispose()
+        store = SqlAlchemyStore(f"sqlite:///{database}", (database.parent.parent / "artifacts").as_uri())
+        store.engine.dispose()
 
 
 def _end(tracker: MlflowClient, run_id: str, status: str) -> None:

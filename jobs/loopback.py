@@ -1,9 +1,10 @@
 """Servers of this machine: ports of loopback, and processes that end with the one that started them."""
 
+import contextlib
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from jobs.errors import Invalid
 
@@ -31,6 +32,21 @@ def free_port(port: int | None = None) -> int:
             found = "no permission to use it" if isinstance(error, PermissionError) else "it taken"
             raise Invalid(f"--port {port}: expected a free port, found {found}; choose another") from error
         return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def preferred_port(port: int) -> Iterator[int]:
+    """`port` for a server of this block; another that is free, if one listens there or one of ours is about to.
+
+    A server takes seconds until it listens: meanwhile a UDP socket of the same number keeps others of ours away.
+    """
+    with socket.socket(type=socket.SOCK_DGRAM) as claim:
+        try:
+            claim.bind((HOST, port))
+            taken = listens(port)
+        except OSError:
+            taken = True
+        yield free_port() if taken else port
 
 
 def listens(port: int) -> bool:

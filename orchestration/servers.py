@@ -12,7 +12,7 @@ import yaml
 
 from jobs.ingest import registered_inputs
 from jobs.lakehouse import dbt_docs, engine
-from jobs.loopback import HOST, free_port, listens
+from jobs.loopback import HOST, free_port, listens, preferred_port
 from jobs.registry import tracking
 from jobs.registry.tracking import LOCAL_PORT
 from jobs.settings import DOCS_PORT, REPORTS, Settings
@@ -34,10 +34,13 @@ def serve(settings: Settings, port: int, production: bool = False) -> None:
     Raises Invalid if the port is taken or the home is served already; ServiceEnded if a server ends by itself.
     """
     free_port(port)
-    with only_one(settings.home) as lock:
+    with (
+        only_one(settings.home) as lock,
+        preferred_port(DOCS_PORT) as docs_port,
+        preferred_port(LOCAL_PORT) as mlflow_port,
+    ):
         with open_instance(settings) as instance:
             missed = list(_missed(settings, instance)) if production else []
-        docs_port = free_port() if listens(DOCS_PORT) else DOCS_PORT
         environment = variables(settings) | ({"EVERGREEN_SCHEDULES": "on"} if production else {})
         pages = f"http://{HOST}:{docs_port}"
         environment |= {} if settings.docs_url else {"EVERGREEN_DOCS": pages}
@@ -47,7 +50,7 @@ def serve(settings: Settings, port: int, production: bool = False) -> None:
             workspace = _workspace(scratch)
             if production:
                 engine.url(settings)
-            mlflow = _start_mlflow(settings, services)
+            mlflow = _start_mlflow(settings, services, mlflow_port)
             if not (settings.docs_url and settings.reports_url):
                 pages_of = (str(dbt_docs.folder(settings)), str(settings.home / REPORTS))
                 services.start("docs", page_server.__name__, (str(docs_port), *pages_of))
@@ -81,12 +84,11 @@ def _start_dagster(services: Services, workspace: Path, port: int) -> bool:
     return services.wait_for(lambda: listens(port), f"port {port}", START_SECONDS)
 
 
-def _start_mlflow(settings: Settings, services: Services) -> str:
+def _start_mlflow(settings: Settings, services: Services, port: int) -> str:
     """The address of MLflow, which is started where the tracking store is no server already."""
     if tracking.is_server(settings):
         return str(settings.tracking_url)
     tracking.prepare(settings)
-    port = free_port() if listens(LOCAL_PORT) else LOCAL_PORT
     services.start("mlflow", "mlflow", tracking.server_arguments(settings, port), **tracking.server_variables(settings))
     return f"http://{HOST}:{port}"
 

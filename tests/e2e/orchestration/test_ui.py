@@ -102,7 +102,7 @@ def test_an_asset_page_shows_its_meaning_pictures_and_rows(page: Page) -> None:
     expect(page.get_by_role("row").filter(has_text="terminal_risk_7d_delay_7d")).to_contain_text("ending 7 days before")
     rows = _latest(page, ["fraud", "features", "terminal_windows"])["dagster/row_count"]
     assert rows > 1000
-    expect(page.get_by_text(f"{rows:,}", exact=True)).to_be_visible()
+    expect(_seen(page, f"{rows:,}").first).to_be_visible()
     expect(page.get_by_role("link", name="fraud / marts / labels").first).to_be_visible()
     for metadata in ("distributions", "rows_per_day"):
         page.get_by_role("row").filter(has_text=metadata).get_by_text("[Show Markdown]").click()

@@ -82,10 +82,11 @@ def _values(
 
 
 def _mask(guard: Slice, values: pl.Series) -> Bools:
-    """Rows inside the bounds and among the values; a missing value is in no slice."""
+    """Rows inside the bounds and among the values; a missing value is in no slice, and true is 1."""
     inside = values.is_not_null()
     if guard.values:
         inside &= values.cast(pl.String).is_in(list(guard.values))
+    values = values.cast(pl.UInt8) if values.dtype == pl.Boolean else values
     if guard.minimum is not None:
         inside &= values >= guard.minimum
     if guard.maximum is not None:

@@ -48,3 +48,7 @@ class Limits:
         known = {name: value for name, value in amounts.items() if value is not None}
         if wrong := {name: value for name, value in known.items() if not (isfinite(value) and value >= 0)}:
             raise Invalid(f"limits: expected finite numbers >= 0, found {wrong}; set what you can accept")
+
+    def enough(self, rows: int, positives: int, positive_blocks: int) -> bool:
+        """Whether so many rows, with negatives and with positives in so many blocks, are enough to judge a model on."""
+        return 0 < positives < rows and rows >= self.rows and positive_blocks >= self.positive_blocks

@@ -69,7 +69,7 @@ class LabelledTimes:
         """Whether the rows `within` a window are as many, with positives in as many blocks, as the limits ask for."""
         positives = self.labels[within]
         blocks = len(np.unique(self.blocks[within][positives]))
-        return len(positives) >= limits.rows and blocks >= limits.positive_blocks and not positives.all()
+        return limits.enough(len(positives), int(positives.sum()), blocks)
 
 
 def stretched(rows: LabelledTimes, usual: datetime, end: datetime, earliest: datetime, limits: Limits) -> datetime:

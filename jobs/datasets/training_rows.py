@@ -92,12 +92,18 @@ def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[
     table = table.take(pc.sort_indices(table, sort_keys=[(time, "ascending"), (event_id, "ascending")]))
     return TrainingRows(
         examples_of(table, names, use_case.label),
-        pc.cast(table[time].cast(pa.timestamp("us", "UTC")), pa.int64()).to_numpy(),
+        event_times(table[time]),
         codes(table[problem.cluster_key]),
         table[problem.amount].cast(pa.float64()).to_numpy(),
         version,
         {name: codes(table[name]) for name in entities},
     )
+
+
+def event_times(column: pa.ChunkedArray) -> Times:
+    """Moments of a column of timestamps without nulls."""
+    times: Times = pc.cast(column.cast(pa.timestamp("us", "UTC")), pa.int64()).to_numpy()
+    return times
 
 
 def sampled(examples: Examples, rate: float, seed: int, certain: Bools | None = None) -> Examples:

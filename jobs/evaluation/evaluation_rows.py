@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from jobs.arrays import Bools
 from jobs.datasets import time_split
 from jobs.datasets.slices import masks
+from jobs.datasets.training_rows import event_times
 from jobs.evaluation.paired_comparison import ComparedRows
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.problem import Problem
@@ -79,7 +80,7 @@ def read(
 
 
 def _labelled_times(use_case: UseCase, problem: Problem, table: pa.Table) -> time_split.LabelledTimes:
-    times = pc.cast(table[use_case.event_timestamp].cast(pa.timestamp("us", "UTC")), pa.int64()).to_numpy()
+    times = event_times(table[use_case.event_timestamp])
     labels = table[use_case.label].to_numpy().astype(np.bool_)
     return time_split.LabelledTimes(times, labels, table[problem.cluster_key].to_numpy())
 

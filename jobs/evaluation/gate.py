@@ -35,8 +35,7 @@ def judge(
 
 
 def _enough(counts: Mapping[str, int], limits: Limits) -> GateCheck:
-    mixed = 0 < counts["positives"] < counts["rows"]
-    enough = mixed and counts["rows"] >= limits.rows and counts["positive_blocks"] >= limits.positive_blocks
+    enough = limits.enough(counts["rows"], counts["positives"], counts["positive_blocks"])
     message = (
         f"{counts['rows']:,} rows, {counts['positives']:,} of them positive in {counts['positive_blocks']} blocks; "
         f"asked for are {limits.rows:,} rows, positives in {limits.positive_blocks} blocks, and negatives"

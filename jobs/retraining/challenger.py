@@ -97,7 +97,7 @@ def make(
         model = replace(start.trainer, device=device()).fit(result.recipe, start.knowledge)
     versions = {**start.state["versions"], history.table(use_case): start.table_version}
     pins.pin(settings, versions, by=f"{use_case.name} challenge {digest[:16]}")
-    folder = settings.home / "training" / use_case.name / digest[:16]
+    folder = candidate.folder_of(settings, use_case, digest)
     bundle = _write(start, model, _made_from(start, result, model), folder)
     challenges.record(settings, _record(start, result, bundle))
     trained = _trained(settings, start, result, model, bundle)

@@ -31,6 +31,8 @@ from jobs.training import baseline_models, candidate
 from jobs.use_case import UseCase, problem_of
 
 ENOUGH, BETTER = "enough_rows", "better_than_prevalence"
+_UNREGISTERED = 0
+"""The version of a baseline, which is registered only if it is chosen; registries count from 1."""
 
 
 @dataclass(frozen=True)
@@ -68,19 +70,17 @@ def choose(
     Raises:
         ValueError: as `jobs.evaluation.evaluate.evaluate`.
     """
-    versions = {each.version: each for each in (champion, entrant) if each is not None}
     made, left_out = _baselines(lakehouse, use_case, entrant)
-    bundles = [*versions.values(), *(ContenderVersion(0, each) for each in made.values())]
-    rows = judged_rows(lakehouse, use_case, bundles, as_of)
+    named = {each.name: each for each in (champion, entrant) if each is not None}
+    named |= {name: ContenderVersion(_UNREGISTERED, bundle) for name, bundle in made.items()}
+    rows = judged_rows(lakehouse, use_case, list(named.values()), as_of)
     about = described(rows, champion)
     about["left_out"] += left_out
     competitors = []
-    for name, version, each in [
-        *((known.name, number, known) for number, known in versions.items()),
-        *((name, None, ContenderVersion(0, bundle)) for name, bundle in made.items()),
-    ]:
+    for name, each in named.items():
         try:
             bundle = usable(use_case, each)
+            version = None if each.version == _UNREGISTERED else each.version
             competitors.append(_Competitor(contenders.measured(name, bundle, rows), bundle, version))
         except Incomparable as error:
             about["left_out"].append(f"{name} cannot be used: {error}")
@@ -100,7 +100,6 @@ def _baselines(
     own = (entrant.bundle.manifest.family, entrant.bundle.manifest.names) if entrant.bundle else ("", ())
     folder = candidate.folder_of(lakehouse.settings, use_case, data.made_of["digest"])
     made = baseline_models.make(use_case, data, own, folder.with_name(f"{folder.name}-baselines"))
-    candidate.pin(lakehouse.settings, use_case, data)
     return dict(made.bundles), list(made.left_out)
 
 

@@ -145,6 +145,7 @@ def _first(
 ) -> Judged:
     """The best contender judged as the first champion, and registered if it is a baseline that passed."""
     from jobs.promotion import first_champion
+    from jobs.training import candidate as training
 
     settings, problem = lakehouse.settings, problem_of(use_case)
     choice = first_champion.choose(lakehouse, use_case, candidate, champion, evaluation.as_of)
@@ -153,6 +154,7 @@ def _first(
         return Judged(f"{champion.name} stays champion provisionally; {enough}")
     version, bundle, passed = choice.version, choice.bundle, choice.verdict.promoted
     if passed and version is None and bundle is not None:
+        training.pin(settings, use_case, bundle.manifest.training)
         version = registry.register_baseline(settings, use_case, bundle)
     judged = replace(
         evaluation,

@@ -57,7 +57,7 @@ def make(
     if existing := model_versions.find(settings, use_case, digest):
         model_versions.set_aliases(settings, use_case, {"candidate": existing.version})
         return Candidate(existing.version, "the same training was registered before", existing.run_id)
-    pin(settings, use_case, data)
+    pin(settings, use_case, data.made_of)
     trained = training.train(settings, use_case, data, folder_of(settings, use_case, digest), progress)
     # The trials of a tuning are children of the first training that used it.
     trials = tune.trials_of(settings, use_case, tuned) if tuned.as_of == data.made_of["as_of"] else {}
@@ -95,10 +95,9 @@ def _refuse_one_class(use_case: UseCase, data: TrainingInput) -> None:
         )
 
 
-def pin(settings: Settings, use_case: UseCase, data: TrainingInput) -> None:
-    """Keep the tables that a training learns from. Before anything is registered: a version never names data that
-    maintenance may take away."""
-    made_of = data.made_of
+def pin(settings: Settings, use_case: UseCase, made_of: Mapping[str, Any]) -> None:
+    """Keep the tables that a training learns from, as its manifest names them. Before anything is registered: a version
+    never names data that maintenance may take away."""
     tables = {**made_of["versions"], made_of["table"]: made_of["table_version"]}
     pins.pin(settings, tables, by=f"{use_case.name} training {made_of['digest'][:16]}")
 

@@ -26,7 +26,7 @@ from worlds.judged_world import (
 from jobs import settings
 from jobs.evaluation.explain import attribute
 from jobs.lakehouse.tables import Lakehouse
-from jobs.ledger import promotions
+from jobs.ledger import promotions, statements
 from jobs.ledger.promotions import LedgerView, PromotionDecision
 from jobs.models.tables import features_of
 from jobs.promotion import approvals, export_onnx, promote
@@ -97,6 +97,10 @@ def test_the_best_contender_is_served_and_that_may_be_a_baseline(tmp_path: Path,
     assert set(decision.evidence["metrics"]) == {"version 1", "logistic regression", "rule x1_then_amount"}
     assert "better beyond noise than" in decision.reason and "prevalence" in decision.reason
     assert not world.provisional() and world.registry.aliases["champion"] == 2
+    # What the baseline learned from stays; nothing is kept for those that were not chosen.
+    pinned = statements.execute(world.lakehouse.settings, "select distinct pinned_by from pins", [{}])
+    training = world.registry.fetch(world.lakehouse.settings, USE_CASE, 2).manifest.training
+    assert pinned == [(f"fraud training {training['digest'][:16]}",)]
     served = world.registry.fetch(world.lakehouse.settings, USE_CASE, 2, decision.sha256)
     rows = features_of(LINEAR, served.manifest.names)[:50]
     assert len(attribute(served, rows, rows).scores) == 50

@@ -143,7 +143,7 @@ def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
 
 def _performance_shown(scored: "ScoredEvents", problem: Problem, every: pl.DataFrame) -> dict[str, Any]:
     judged = every.filter("judged")
-    metrics = ["average_precision", "auc_roc", f"precision_at_{problem.review.capacity}", "money_saved"]
+    metrics = ["average_precision", "auc_roc", f"precision_at_{problem.capacity}", "money_saved"]
     pooled = _pooled(scored, problem, judged)
     return {
         "days_judged": judged["event_date"].n_unique(),

@@ -135,13 +135,13 @@ def _shown(candidate: Any) -> dict[str, Any]:
     if trained is None:
         return {}
     scores = {c.name: c.scores for c in trained.contestants if len(c.scores) and c.name != "prevalence"}
+    shown = pictures.of_validation(trained.task, trained.labels, scores, trained.winner.scores)
     return {
         "family": trained.winner.name,
         **{name: value for name, value in trained.winner.metrics.items() if value is not None},
         "contestants": markdown_table(_contestants_table(trained)),
         "slices": markdown_table(_by_name(trained.slices, "slice")),
-        "precision_recall": png_picture(pictures.precision_recall(trained.labels, scores)),
-        "calibration": png_picture(pictures.calibration(trained.labels, trained.winner.scores)),
+        **{name: png_picture(picture) for name, picture in shown.items()},
         "rows": mapping_table(trained.rows, ("window", "rows")),
         "versions": mapping_table(trained.bundle.manifest.training["versions"], ("table", "Delta version")),
         "bundle": dg.MetadataValue.path(str(trained.bundle.folder)),

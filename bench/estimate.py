@@ -36,7 +36,8 @@ from jobs.simulate.simulator import World, scenario, write
 from jobs.simulate.world import CHANGE
 from jobs.stats import metrics
 from jobs.times import NEVER, day_number, microseconds, midnight, numbered_day
-from jobs.use_cases.fraud import FRAUD, PROBLEM
+from jobs.use_case import review_of
+from jobs.use_cases.fraud import FRAUD
 from orchestration.prepared_features import SETTLED, prepared
 
 METRIC = "average_precision"
@@ -146,7 +147,7 @@ def _estimates(seen: History, scores: Floats, delay: Delay, as_of: datetime) -> 
 
     drifts = concept_drift(of(timedelta(days=120))), calibration_drift(of(TESTED_ON))
     calibration = calibrate(of(CALIBRATED_ON))
-    return estimate(of(timedelta(days=YOUNG)), calibration, PROBLEM.review.capacity, drifts)
+    return estimate(of(timedelta(days=YOUNG)), calibration, review_of(FRAUD).capacity, drifts)
 
 
 def _of_day(seen: History, scores: Floats, day: date, labels: Bools) -> float:

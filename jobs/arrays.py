@@ -48,3 +48,10 @@ def ranks(features: NDArray[np.float32]) -> Floats:
     places = np.empty(len(order))
     places[order] = np.cumsum(new) - 1
     return places
+
+
+def first_known(columns: NDArray[np.float32]) -> Floats:
+    """The first value of each row that is not NaN, shape (rows,); NaN where all are."""
+    first = np.argmax(~np.isnan(columns), axis=1)
+    values: Floats = columns[np.arange(len(columns)), first].astype(np.float64)
+    return values

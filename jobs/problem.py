@@ -3,12 +3,15 @@
 Declarations only; `jobs.use_case.UseCase.problem` holds one, and a use case without one ends at its training set.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from math import isfinite
 from typing import Any, Literal
 
+from jobs.errors import Invalid
 from jobs.limits import Limits
+from jobs.objective import FAMILIES, OBJECTIVES, TASKS, Objective, TaskName
 
 Sampler = Literal["tpe", "random", "grid"]
 Pruner = Literal["median", "hyperband", "none"]
@@ -90,16 +93,28 @@ class Rule:
 
 @dataclass(frozen=True)
 class Problem:
-    """The formulation of one use case's learning problem. The objective is average precision (see
-    `jobs.evaluation.gate`)."""
+    """The formulation of one use case's learning problem: docs/models/tasks.md."""
 
-    review: Review
-    """The business side: threshold, review capacity per day, cost of one review."""
-    amount: str
-    """Column of the money at stake in a row."""
-    cluster_key: str
-    """Entity whose rows share their noise, such as the card."""
     families: tuple[Family, ...]
+    task: TaskName = "binary"
+    """What the label is: yes or no, one of several classes, or a number."""
+    objective: Objective | None = None
+    """What models are compared by; None: the first of the task (`jobs.objective.OBJECTIVES`)."""
+    unlabelled: float | str | None = None
+    """Label of an event that is mature without one; None: it has none, and is left out. An unlabelled event of a
+    binary task counts as negative."""
+    weight: str | None = None
+    """Column of the training set that says how much a row counts, in training and in the objective; a row of weight 0
+    is left out."""
+    review: Review | None = None
+    """The business side of a binary task: threshold, review capacity per day, cost of one review. Without it nobody is
+    asked to review anything."""
+    amount: str | None = None
+    """Column of the money at stake in a row."""
+    cluster_key: str | None = None
+    """Entity whose rows share their noise, such as the card; None: every row has its own."""
+    interval: float = 0.9
+    """Share of the labels that the interval around a regression's prediction promises to hold."""
     rules: tuple[Rule, ...] = ()
     inputs: tuple[str, ...] = ()
     """Columns of the event itself that are features, next to those of the feature service."""
@@ -137,6 +152,57 @@ class Problem:
     predictions_due: timedelta = timedelta(hours=6)
     """Deadline of a day's nightly predictions, counted from the end of the day (see `jobs.alerts.freshness`)."""
 
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise Invalid(f"problem: expected a task among {', '.join(TASKS)}, found {self.task!r}; correct it")
+        for expected, found in self._misfits():
+            raise Invalid(f"problem: {self.task} expects {expected}, found {found}; correct the declaration")
+
+    @property
+    def measured_by(self) -> Objective:
+        """The objective as declared, or the usual one of the task."""
+        return self.objective or Objective(OBJECTIVES[self.task][0])
+
+    @property
+    def threshold(self) -> float:
+        """Score from which on a decision is positive."""
+        return self.review.threshold if self.review else 0.5
+
+    @property
+    def capacity(self) -> int:
+        """Events that are reviewed a day; 0 without a review."""
+        return self.review.capacity if self.review else 0
+
+    def _misfits(self) -> Iterator[tuple[str, object]]:
+        """What was declared that the task does not know: what it expects, and what was found."""
+        known = {name for names in FAMILIES.values() for name in names}
+        for family in self.families:
+            if family.name in known and family.name not in FAMILIES[self.task]:
+                yield f"families among {', '.join(FAMILIES[self.task])}", family.name
+        if self.measured_by.name not in OBJECTIVES[self.task]:
+            yield f"an objective among {', '.join(OBJECTIVES[self.task])}", self.measured_by.name
+        if not 0.5 <= self.interval < 1:
+            yield "an interval of 0.5 to 1", self.interval
+        if self.task == "binary":
+            if self.unlabelled is not None:
+                yield "no label for unlabelled events, which count as negative", f"unlabelled={self.unlabelled!r}"
+            return
+        if self.review is not None:
+            yield "no review, which is about the highest scores of a yes-or-no question", self.review
+        if rate := next((f for f in self.families if f.negative_rate < 1 or (f.tuning_rate or 1) < 1), None):
+            yield "families trained on all rows, as it has no negatives", f"{rate.name} with a rate below 1"
+        if self.task == "multiclass" and self.rules:
+            yield "no rules, which rank rows", [rule.name for rule in self.rules]
+        if self.unlabelled is not None and not _fits(self.task, self.unlabelled):
+            yield "a class as text, or a finite number, as the label of unlabelled events", repr(self.unlabelled)
+
     def family(self, name: str) -> Family:
         """The family as declared; with nothing fixed if it is not."""
         return next((f for f in self.families if f.name == name), Family(name))
+
+
+def _fits(task: TaskName, value: object) -> bool:
+    """Whether a value can be a label of a task with classes or numbers."""
+    if task == "multiclass":
+        return isinstance(value, str)
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

@@ -11,7 +11,8 @@ from typing import ClassVar, Literal
 
 from jobs.declared_place import Place, place_of_caller
 from jobs.errors import Invalid
-from jobs.problem import Problem
+from jobs.objective import LABEL_KINDS
+from jobs.problem import Problem, Review
 from jobs.windows import WindowFeatures
 
 Kind = Literal["identifier", "timestamp", "number", "integer", "boolean", "string"]
@@ -117,9 +118,10 @@ class UseCase:
     event_timestamp: str
     entities: tuple[str, ...]
     label: str
-    """Boolean column of the labels mart."""
+    """Column of the labels mart, of a kind that the problem's task knows (`jobs.objective.LABEL_KINDS`)."""
     label_maturity: timedelta
-    """An event older than this without a positive label counts as negative."""
+    """An event older than this without a label counts as negative in a binary task, and as `Problem.unlabelled` in
+    others."""
     windows: tuple[WindowFeatures, ...]
     feature_service: str
     training_window: timedelta
@@ -143,6 +145,18 @@ class UseCase:
                     raise Invalid(
                         f"{self.name}: {source.name}: expected a column of {name}, found {column!r}; correct it"
                     )
+        self._check_label()
+
+    def _check_label(self) -> None:
+        """Raises Invalid if the label is declared as a column of a kind that the task cannot learn."""
+        declared = (*self.computed, *(column for source in self.sources for column in source.columns))
+        label = next((column for column in declared if column.name == self.label), None)
+        if self.problem is None or label is None or label.kind in LABEL_KINDS[self.problem.task]:
+            return
+        raise Invalid(
+            f"{self.name}: expected the label {self.label} to be of kind {' or '.join(LABEL_KINDS[self.problem.task])} "
+            f"for a {self.problem.task} task, found {label.kind}; correct the column, or Problem.task"
+        )
 
     @property
     def raw_schema(self) -> str:
@@ -161,6 +175,12 @@ class UseCase:
     @property
     def training_set(self) -> str:
         return f"{self.features_schema}.training_set"
+
+    @property
+    def cluster_key(self) -> str:
+        """Column of the entity whose rows share their noise; that of the event where none is declared."""
+        declared = self.problem.cluster_key if self.problem else None
+        return declared or self.event_id
 
     @property
     def label_features(self) -> frozenset[str]:
@@ -183,6 +203,17 @@ class UseCase:
 
     def window_table(self, windows: WindowFeatures) -> str:
         return f"{self.features_schema}.{windows.name}"
+
+
+def review_of(use_case: "UseCase") -> Review:
+    """How scores are reviewed. Raises Invalid if that is not declared, as of a task without highest scores."""
+    problem = problem_of(use_case)
+    if problem.review is None:
+        raise Invalid(
+            f"{use_case.name}: expected a problem that declares a review (threshold, capacity, cost), found a "
+            f"{problem.task} one without; nothing is reviewed, blocked or counted in money there"
+        )
+    return problem.review
 
 
 def problem_of(use_case: "UseCase") -> Problem:

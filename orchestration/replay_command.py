@@ -18,7 +18,7 @@ from jobs.datasets import history
 from jobs.errors import Invalid
 from jobs.ingest import registered_inputs
 from jobs.settings import Settings
-from jobs.use_case import UseCase, problem_of
+from jobs.use_case import UseCase, review_of
 from orchestration.prepared_features import SETTLED, prepared
 
 
@@ -95,7 +95,7 @@ def acting_on(
     use_case: UseCase, threshold: float | None, explore: float, cap: int | None, corrected: bool, seed: int
 ) -> Acting:
     """How scores are acted on; by default, events above the use case's own threshold are blocked."""
-    own = problem_of(use_case).review.threshold
+    own = review_of(use_case).threshold
     return Acting(
         own if threshold is None else threshold,
         explore=explore,

@@ -125,7 +125,7 @@ def table(decided: Iterable[tuple[slice, date, Floats | None]], history: History
     for rows, day, scores in decided:
         if scores is None:
             continue
-        actions = act(scores, day, policy, history.amounts[rows])
+        actions = act(scores, day, policy, history.amounts_of(rows))
         columns = {"event_id": ids[rows], "date": pa.array([day] * len(scores), pa.date32()), "score": scores}
         columns |= {"blocked": actions.blocked, "explored": actions.explored, "propensity": actions.propensities}
         parts.append(pa.table({**columns, "weight": importance_weights(actions, policy)}))

@@ -20,7 +20,7 @@ from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.scoring import prediction_log
 from jobs.scoring.prediction_log import TIME
-from jobs.use_case import UseCase, problem_of
+from jobs.use_case import UseCase, problem_of, review_of
 
 QUEUE_COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "score": (pa.float32(), "Score of the model in production."),
@@ -74,14 +74,14 @@ def make_queue(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: dateti
 
 def _made(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: datetime) -> pa.Table:
     scored = _scored(lakehouse, use_case, day)
-    problem, event_id = problem_of(use_case), use_case.event_id
+    problem, review, event_id = problem_of(use_case), review_of(use_case), use_case.event_id
     picks = queue(
         scored["score"].to_numpy().astype(np.float64),
-        problem.review.threshold,
-        problem.review.capacity,
+        review.threshold,
+        review.capacity,
         day,
         amounts=_amounts(scored, problem.amount),
-        entities=codes(scored[problem.cluster_key]),
+        entities=codes(scored[use_case.cluster_key]),
         reviewed=_known(lakehouse, use_case, scored[event_id], as_of),
         seed=problem.seed,
     )
@@ -106,7 +106,8 @@ def _scored(lakehouse: Lakehouse, use_case: UseCase, day: date) -> pa.Table:
     """The nightly rows of a day, in an order that never changes."""
     log = prediction_log.table(use_case)
     of_day = [(PARTITION, "=", day), ("origin", "=", prediction_log.NIGHTLY)]
-    names = [*prediction_log.event_columns(use_case), "score", "model_version", problem_of(use_case).amount]
+    names = [*prediction_log.event_columns(use_case), "score", "model_version"]
+    names += [amount] if (amount := problem_of(use_case).amount) else []
     log_columns = lakehouse.schema(log).names if lakehouse.exists(log) else []
     rows = (
         lakehouse.to_arrow(log, columns=[n for n in names if n in log_columns], filters=of_day) if log_columns else None
@@ -116,9 +117,9 @@ def _scored(lakehouse: Lakehouse, use_case: UseCase, day: date) -> pa.Table:
     return rows.sort_by([(use_case.event_timestamp, "ascending"), (use_case.event_id, "ascending")])
 
 
-def _amounts(scored: pa.Table, column: str) -> Floats | None:
-    """Amounts of the rows; None where the log lacks some, as the model does not use them."""
-    if column not in scored.column_names or scored[column].null_count:
+def _amounts(scored: pa.Table, column: str | None) -> Floats | None:
+    """Amounts of the rows; None without any, or where the log lacks some, as the model does not use them."""
+    if column is None or column not in scored.column_names or scored[column].null_count:
         return None
     amounts: Floats = scored[column].to_numpy().astype(np.float64)
     return amounts

@@ -31,7 +31,7 @@ from jobs.stats import label_leak
 from jobs.stats.entity_leak import encoded_labels
 from jobs.stats.metrics import auc_roc, average_precision, card_precision
 from jobs.times import midnight
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, review_of
 
 DAY = timedelta(days=1)
 USUAL_FAMILY = "boosted"
@@ -116,7 +116,7 @@ def run(
         "negative_rate": family.negative_rate,
         "trials": trials,
         "seed": seed,
-        "cards": problem.review.cards,
+        "cards": review_of(use_case).cards,
         "features": list(names),
         "leak": leak,
     }
@@ -136,7 +136,7 @@ def _leak(
 
 def _test_rows(rows: pl.DataFrame, use_case: UseCase, problem: Problem, fold: Fold) -> pl.DataFrame:
     """The rows to measure on. Raises BacktestError if they are of one class."""
-    cards, days, frauds = (rows[name].to_numpy() for name in (problem.cluster_key, DAY_COLUMN, use_case.label))
+    cards, days, frauds = (rows[name].to_numpy() for name in (use_case.cluster_key, DAY_COLUMN, use_case.label))
     test = rows.filter(pl.Series(in_test_set(cards, days, frauds, fold)))
     positives = int(test[use_case.label].sum())
     if not 0 < positives < len(test):
@@ -170,11 +170,12 @@ def fold_metrics(
 ) -> dict[str, Any]:
     """The handbook's three metrics."""
     labels = test[use_case.label].to_numpy()
-    cards = test[problem.cluster_key].to_numpy(), test[DAY_COLUMN].to_numpy()
+    cards = test[use_case.cluster_key].to_numpy(), test[DAY_COLUMN].to_numpy()
+    top = review_of(use_case).cards
     return {
         "auc_roc": auc_roc(labels, scores),
         "average_precision": average_precision(labels, scores),
-        f"card_precision_at_{problem.review.cards}": card_precision(labels, scores, *cards, problem.review.cards),
+        f"card_precision_at_{top}": card_precision(labels, scores, *cards, top),
     }
 
 
@@ -220,7 +221,7 @@ def rows_of(lakehouse: Lakehouse, use_case: UseCase, fold: Fold) -> pl.DataFrame
         use_case.event_id,
         name,
         use_case.label,
-        _problem(use_case).cluster_key,
+        use_case.cluster_key,
         *(entity for entity in use_case.entities if entity in lakehouse.schema(table).names),
     ]
     found = lakehouse.to_arrow(

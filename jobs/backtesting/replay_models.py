@@ -81,7 +81,7 @@ class Models:
         problem = problem_of(self._use_case)
         training: dict[str, Any] = {"versions": history.versions, "recipe": recipe.name, "seed": problem.seed}
         features = tuple((name, "float32") for name in history.names)
-        threshold = problem.review.threshold
+        threshold = problem.threshold
         manifest = Manifest(self._use_case.name, FAMILY, features, threshold, as_of.isoformat(), training)
         folder = bundle_folder(self._settings, self._use_case, version)
         if folder.exists():  # of a run that was killed behind it

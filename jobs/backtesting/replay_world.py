@@ -152,7 +152,7 @@ class ReplayWorld:
         policy, rows = self.plan.acting, self.known.rows_of(today)
         if policy is None:
             return
-        actions = acting.act(scores, today, policy, self.history.amounts[rows])
+        actions = acting.act(scores, today, policy, self.history.amounts_of(rows))
         self.weights[rows] = acting.importance_weights(actions, policy)
         self.history = acting.observed(self.full, self.weights.copy())
         self.known = self.known.relabelled(self.history)

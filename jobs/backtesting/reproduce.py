@@ -122,7 +122,8 @@ def _tuned_again(use_case: UseCase, bundle: Bundle, rows: TrainingRows) -> Itera
 
 def _as_recorded(use_case: UseCase, training: Mapping[str, Any]) -> Problem:
     problem = problem_of(use_case)
-    return replace(problem, seed=training["seed"], review=Review(**training["review"]))
+    review = Review(**training["review"]) if training["review"] else None
+    return replace(problem, seed=training["seed"], review=review)
 
 
 def _windows(training: Mapping[str, Any]) -> Split:

@@ -21,7 +21,7 @@ from jobs.datasets import event_rows, id_places
 from jobs.datasets.event_rows import InputVersions
 from jobs.datasets.slices import masks, readable
 from jobs.datasets.stored_features import Days, StoredFeatures
-from jobs.datasets.training_rows import TrainingRows, codes, numeric_names
+from jobs.datasets.training_rows import TrainingRows, amounts_of, codes, numeric_names
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.models.protocol import Examples
@@ -63,7 +63,8 @@ class History:
     times: Times
     known_at: Times
     blocks: npt.NDArray[np.int64]
-    amounts: npt.NDArray[np.float64]
+    amounts: npt.NDArray[np.float64] | None
+    """None: no amount is declared."""
     labels: LabelVersions
     versions: dict[str, int]
     """Delta versions of the tables it was read from."""
@@ -89,6 +90,10 @@ class History:
         moment = microseconds(as_of)
         mask: npt.NDArray[np.bool_] = (self.times <= moment) & (self.known_at <= moment)
         return mask
+
+    def amounts_of(self, rows: slice) -> npt.NDArray[np.float64] | None:
+        """Money at stake in each of these events; None: no amount is declared."""
+        return None if self.amounts is None else self.amounts[rows]
 
     @property
     def let_through(self) -> Bools:
@@ -120,7 +125,8 @@ class History:
         """Some events that were let through, as labelled rows; each weighs as many events as it stands for."""
         weights = None if self.importance is None else self.importance[chosen].astype(np.float32)
         examples = Examples(self.features[chosen], labels, weights, self.names)
-        return TrainingRows(examples, self.times[chosen], self.blocks[chosen], self.amounts[chosen], -1)
+        amounts = None if self.amounts is None else self.amounts[chosen]
+        return TrainingRows(examples, self.times[chosen], self.blocks[chosen], amounts, -1)
 
 
 def table(use_case: UseCase) -> str:
@@ -231,8 +237,9 @@ def _read(
     time, event_id = use_case.event_timestamp, use_case.event_id
     schema = lakehouse.schema(name, version)
     names = numeric_names(schema, [*problem.inputs, *state["features"]])
+    declared_values = [name for name in (use_case.cluster_key, problem.amount, problem.weight) if name]
     declared, left_out, read = readable(use_case, problem.slices, schema.names)
-    columns = dict.fromkeys([time, "event_known_at", event_id, problem.cluster_key, problem.amount, *read])
+    columns = dict.fromkeys([time, "event_known_at", event_id, *declared_values, *read])
     columns |= {} if by_day else dict.fromkeys(names)
     rows = _sorted(lakehouse.to_arrow(name, version, list(columns)), use_case)
     versions = state["versions"]
@@ -250,8 +257,8 @@ def _read(
         stored if by_day else features_of(rows, names),
         times,
         rows["event_known_at"].to_numpy(),
-        codes(rows[problem.cluster_key]),
-        rows[problem.amount].cast(pa.float64()).to_numpy(),
+        codes(rows[use_case.cluster_key]),
+        amounts_of(rows, problem),
         _label_versions(lakehouse, use_case, versions[use_case.labels], rows[event_id]),
         versions,
         slices=slices,

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from jobs.arrays import Bools
 from jobs.limits import Limits
+from jobs.tasks.binary import BINARY
+from jobs.tasks.task import Labels, Task
 from jobs.times import Times, microseconds
 
 WINDOWS = ("training", "validation", "final", "judged")
-MINIMUM_POSITIVES = 10
-"""With fewer, a window says nothing about which model is better."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,16 @@ class LabelledTimes:
     """What says whether a window holds enough to judge a model; every array has one value per row."""
 
     times: Times
-    labels: Bools
+    labels: Labels
     blocks: npt.NDArray[np.generic]
     """The entity whose rows share their noise."""
+    task: Task = BINARY
 
     def enough(self, within: Bools, limits: Limits) -> bool:
-        """Whether the rows `within` a window are as many, with positives in as many blocks, as the limits ask for."""
-        positives = self.labels[within]
-        blocks = len(np.unique(self.blocks[within][positives]))
-        return limits.enough(len(positives), int(positives.sum()), blocks)
+        """Whether the rows `within` a window are as many, with evidence in as many blocks, as the limits ask for."""
+        evidence = self.task.informative(self.labels[within])
+        blocks = len(np.unique(self.blocks[within][evidence]))
+        return limits.enough(len(evidence), int(evidence.sum()), blocks)
 
 
 def stretched(rows: LabelledTimes, usual: datetime, end: datetime, earliest: datetime, limits: Limits) -> datetime:
@@ -92,22 +93,18 @@ def with_evidence(parts: Split, longest: timedelta, rows: LabelledTimes, limits:
     start = stretched(rows, parts.judged_start, parts.judged_end, earliest, limits)
     moved = start - parts.judged_start
     longer = Split(parts.maturity, parts.validation_start + moved, start, parts.judged_end)
-    return parts if refusal(longer, rows.times, rows.labels) else longer
+    return parts if refusal(longer, rows.times, rows.labels, rows.task) else longer
 
 
-def refusal(parts: Split, times: Times, labels: Bools) -> str | None:
+def refusal(parts: Split, times: Times, labels: Labels, task: Task = BINARY) -> str | None:
     """Why these rows cannot be learned from yet, in plain words; None if they can."""
     windows = {
         "training": (parts.training(times), f"until {parts.validation_start - parts.maturity:%Y-%m-%d %H:%M}"),
         "validation": (parts.validation(times), f"{parts.validation_start:%Y-%m-%d} to {parts.judged_start:%Y-%m-%d}"),
     }
     for name, (mask, when) in windows.items():
-        rows, positives = int(mask.sum()), int(labels[mask].sum())
-        if positives < MINIMUM_POSITIVES or positives == rows:
-            return (
-                f"the {name} window ({when}) holds {positives} positives in {rows} rows; expected at least "
-                f"{MINIMUM_POSITIVES} positives, and negatives too: wait for more days and labels"
-            )
+        if lacking := task.lacking(labels[mask]):
+            return f"the {name} window ({when}) {lacking}: wait for more days and labels"
     return None
 
 

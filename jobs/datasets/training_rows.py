@@ -10,12 +10,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.arrays import Bools, Floats, ranks
+from jobs.arrays import Bools, Floats, first_known, ranks
+from jobs.datasets.row_weights import counted
 from jobs.datasets.time_split import LabelledTimes
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of
+from jobs.problem import Problem
+from jobs.tasks.catalog import task_of
+from jobs.tasks.task import RowValues
 from jobs.times import MICROSECONDS_A_DAY, Times
 from jobs.use_case import UseCase, problem_of
 
@@ -28,7 +32,8 @@ class TrainingRows:
     times: Times
     blocks: npt.NDArray[np.int64]
     """Code of the entity whose rows share their noise."""
-    amounts: npt.NDArray[np.float64]
+    amounts: npt.NDArray[np.float64] | None
+    """None: no amount is declared."""
     version: int
     """Of the training set."""
     entities: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
@@ -43,15 +48,22 @@ class TrainingRows:
     @property
     def labelled_times(self) -> LabelledTimes:
         """What says whether a window of these rows is enough to judge a model on."""
-        return LabelledTimes(self.times, self.examples.labels, self.blocks)
+        return LabelledTimes(self.times, self.examples.labels, self.blocks, self.examples.task)
+
+    @property
+    def values(self) -> RowValues:
+        """What metrics ask of these rows, besides labels and scores."""
+        weights = None if self.examples.weights is None else self.examples.weights.astype(np.float64)
+        return RowValues(self.blocks, self.days, self.amounts, weights)
 
     def __len__(self) -> int:
         return len(self.times)
 
     def rows(self, mask: Bools) -> TrainingRows:
         entities = {name: codes[mask] for name, codes in self.entities.items()}
+        amounts = None if self.amounts is None else self.amounts[mask]
         return TrainingRows(
-            self.examples.rows(mask), self.times[mask], self.blocks[mask], self.amounts[mask], self.version, entities
+            self.examples.rows(mask), self.times[mask], self.blocks[mask], amounts, self.version, entities
         )
 
 
@@ -80,24 +92,36 @@ def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[
     """The training set at `version` with the features `names`.
 
     Raises:
-        ValueError: a feature holds an infinity or is no number, or a label is missing.
+        ValueError: a feature holds an infinity or is no number, or a label is missing or not of the task's type.
     """
     problem, time, event_id = problem_of(use_case), use_case.event_timestamp, use_case.event_id
     held = lakehouse.schema(use_case.training_set, version).names
     entities = [name for name in use_case.entities if name in held]
-    others = (use_case.label, time, event_id, problem.cluster_key, problem.amount, *entities)
+    declared = (problem.cluster_key, problem.amount, problem.weight)
+    others = (use_case.label, time, event_id, *(name for name in declared if name), *entities)
     columns = dict.fromkeys([*names, *others])
     table = lakehouse.to_arrow(use_case.training_set, version, list(columns))
     # Files come in any order, also after a rebuild of the same rows: the same rows have to give the same model.
     table = table.take(pc.sort_indices(table, sort_keys=[(time, "ascending"), (event_id, "ascending")]))
+    table = counted(table, problem)
     return TrainingRows(
-        examples_of(table, names, use_case.label),
+        examples_of(table, names, use_case.label, problem.weight, task_of(problem)),
         event_times(table[time]),
-        codes(table[problem.cluster_key]),
-        table[problem.amount].cast(pa.float64()).to_numpy(),
+        blocks_of(table, problem),
+        amounts_of(table, problem),
         version,
         {name: codes(table[name]) for name in entities},
     )
+
+
+def blocks_of(table: pa.Table, problem: Problem) -> npt.NDArray[np.int64]:
+    """A number per row for the entity that it shares its noise with; its own where none is declared."""
+    return np.arange(table.num_rows) if problem.cluster_key is None else codes(table[problem.cluster_key])
+
+
+def amounts_of(table: pa.Table, problem: Problem) -> npt.NDArray[np.float64] | None:
+    """Money at stake in each row; None: no amount is declared."""
+    return None if problem.amount is None else table[problem.amount].cast(pa.float64()).to_numpy()
 
 
 def event_times(column: pa.ChunkedArray) -> Times:
@@ -129,8 +153,16 @@ def sampled(examples: Examples, rate: float, seed: int, certain: Bools | None = 
 
 
 def rule_scores(rows: Examples, features: Sequence[str]) -> Floats:
-    """Ranks of the rows in [0, n): the first feature ranks, the next ones break its ties, missing values come last."""
-    return ranks(rows.features[:, [rows.names.index(name) for name in features]])
+    """Ranks of the rows in [0, n): the first feature ranks, the next ones break its ties, missing values come last.
+
+    Of a regression the first feature that is there is the prediction; the median of these predictions without any.
+    """
+    chosen = rows.features[:, [rows.names.index(name) for name in features]]
+    if rows.task.name != "regression":
+        return ranks(chosen)
+    predictions = first_known(chosen)
+    known = predictions[~np.isnan(predictions)]
+    return np.where(np.isnan(predictions), np.median(known) if len(known) else 0.0, predictions)
 
 
 def _numeric(kind: pa.DataType) -> bool:

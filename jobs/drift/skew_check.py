@@ -18,7 +18,7 @@ from jobs.drift.skew import LogColumns, Skew, compare
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.scoring import prediction_log
 from jobs.scoring.logged_days import LoggedDays
-from jobs.use_case import UseCase, problem_of
+from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -69,7 +69,7 @@ def check(
     from jobs.feature_store.store import open_store
 
     days = logged.days[-DAYS:]
-    chosen = _part(problem_of(use_case).cluster_key, sum(logged.rows[day] for day in days), rows)
+    chosen = _part(use_case.cluster_key, sum(logged.rows[day] for day in days), rows)
     keys = LogColumns(use_case.event_id, use_case.event_timestamp, use_case.entities)
     log = lakehouse.read(prediction_log.table(use_case)).where(logged.where(days)).where(chosen)
     served = _columns(log, keys, features)

@@ -1,4 +1,4 @@
-"""Baselines: what a model must beat to be of use. Prevalence, the rules that people wrote, a logistic regression."""
+"""Baselines: what a model must beat to be of use. A constant, the rules that people wrote, a plain regression."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
-import numpy as np
 import pyarrow as pa
 
 from jobs.arrays import Float32s, Floats
+from jobs.datasets.row_weights import counted
 from jobs.datasets.training_rows import rule_scores, sampled
 from jobs.errors import Invalid
 from jobs.evaluation.evaluation_rows import between
@@ -18,9 +18,9 @@ from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of
 from jobs.problem import Problem
-from jobs.use_case import UseCase
+from jobs.tasks.catalog import task_of
+from jobs.use_case import UseCase, problem_of
 
-LOGISTIC = "logistic"
 TRAINING_ROWS = 200_000
 """Of the latest training days: a logistic regression is hardly better from more."""
 
@@ -34,27 +34,30 @@ class Baselines:
 
 
 def baselines(problem: Problem, train: Examples, rows: Examples, family: str) -> Baselines:
-    """Prevalence, the declared rules, and a logistic regression over the declared baseline features.
+    """The task's constants (such as the prevalence), the declared rules, and a plain regression (logistic or linear)
+    over the declared baseline features.
 
     Args:
         train: rows whose labels were known before the judged ones began, with the features of the candidate.
         rows: the judged rows, with the features of `columns` as far as there are any.
         family: of the candidate. A baseline of its own family and features would be the candidate trained again.
     """
-    share = float(train.labels.mean()) if len(train) else 0.0
-    contenders, left_out = [Contender("prevalence", np.full(len(rows), share))], []
+    constants = train.task.constant_scores(train.labels, len(rows), train.weights)
+    contenders = [Contender(name, _aligned(rows, train, scores)) for name, scores in constants.items()]
+    left_out = []
     for rule in problem.rules:
         if missing := sorted(set(rule.features) - set(rows.names)):
             left_out.append(f"rule {rule.name}: no columns {missing} among the judged rows")
         else:
             contenders.append(Contender(f"rule {rule.name}", rule_scores(rows, rule.features)))
     names = problem.baseline_features or train.names
-    if family == LOGISTIC and set(names) == set(train.names):
+    plain = train.task.plain_family
+    if family == plain and set(names) == set(train.names):
         return Baselines(tuple(contenders), tuple(left_out))
     try:
-        contenders.append(Contender("logistic regression", _logistic(problem, train, rows, names)))
+        contenders.append(Contender(f"{plain} regression", _plain(problem, train, rows, names)))
     except ValueError as error:
-        left_out.append(f"logistic regression: {error}")
+        left_out.append(f"{plain} regression: {error}")
     return Baselines(tuple(contenders), tuple(left_out))
 
 
@@ -64,15 +67,22 @@ def columns(problem: Problem, names: Sequence[str], present: Sequence[str]) -> l
     return [name for name in needed if name in set(present)]
 
 
-def _logistic(problem: Problem, train: Examples, rows: Examples, names: Sequence[str]) -> Floats:
+def _aligned(rows: Examples, train: Examples, scores: Floats) -> Floats:
+    """Scores with a column for each class of the judged rows."""
+    aligned: Floats = rows.task.aligned(scores, train.task.classes)
+    return aligned
+
+
+def _plain(problem: Problem, train: Examples, rows: Examples, names: Sequence[str]) -> Floats:
     from jobs.models.catalog import new_model
 
     if missing := sorted(set(names) - set(train.names)):
         raise Invalid(f"expected the baseline features among those of the candidate, found no {missing}")
     picked = replace(train, features=_picked(train, names), names=tuple(names))
-    model = new_model(LOGISTIC)
-    model.fit(sampled(picked, problem.family(LOGISTIC).negative_rate, problem.seed), None, seed=0, device="cpu")
-    return model.predict(_picked(rows, names))
+    family = train.task.plain_family
+    model = new_model(family)
+    model.fit(sampled(picked, problem.family(family).negative_rate, problem.seed), None, seed=0, device="cpu")
+    return _aligned(rows, train, model.predict(_picked(rows, names)))
 
 
 def _picked(rows: Examples, names: Sequence[str]) -> Float32s:
@@ -93,8 +103,10 @@ def training_rows(
         if most <= 0:
             break
         start, most = _before(day), most - rows
-    read = list(dict.fromkeys([*names, use_case.label]))
-    return examples_of(between(lakehouse, use_case, version, start, end, read), names, use_case.label)
+    problem = problem_of(use_case)
+    read = list(dict.fromkeys([*names, use_case.label, *([problem.weight] if problem.weight else [])]))
+    table = counted(between(lakehouse, use_case, version, start, end, read), problem)
+    return examples_of(table, names, use_case.label, problem.weight, task_of(problem))
 
 
 def _days_back(lakehouse: Lakehouse, use_case: UseCase, version: int, end: datetime) -> Iterator[tuple[date, int]]:

@@ -37,7 +37,7 @@ def scored(name: str, bundle: Bundle, rows: EvaluationRows) -> Contender:
     Raises:
         Incomparable: the rows lack a feature of the model.
     """
-    return Contender(name, _scores(bundle.session(), _features(bundle, rows)))
+    return Contender(name, _aligned(bundle, rows, _scores(bundle.session(), _features(bundle, rows))))
 
 
 def measured(name: str, bundle: Bundle, rows: EvaluationRows) -> Contender:
@@ -51,12 +51,13 @@ def measured(name: str, bundle: Bundle, rows: EvaluationRows) -> Contender:
     features, session = _features(bundle, rows), bundle.session()
     graph = onnx.load_model_from_string(bundle.read(GRAPH))
     try:
-        result = parity.check_parity(graph, bundle.model().predict, features[: max(parity.BATCH_SIZES)], tolerance=1)
+        bounded = bundle.manifest.learned.name != "regression"
+        compared = features[: max(parity.BATCH_SIZES)]
+        result = parity.check_parity(graph, bundle.model().predict, compared, tolerance=1, bounded=bounded)
     except parity.ParityError as error:
         raise Incomparable(str(error)) from error
-    return Contender(
-        name, _scores(session, features), latency_ms(session, features), bundle.size_bytes, max(result.values())
-    )  # fmt: skip
+    scores, milliseconds = _aligned(bundle, rows, _scores(session, features)), latency_ms(session, features)
+    return Contender(name, scores, milliseconds, bundle.size_bytes, max(result.values()))
 
 
 def latency_ms(session: onnxruntime.InferenceSession, features: Any) -> float:
@@ -79,8 +80,16 @@ def _percentile_99(session: onnxruntime.InferenceSession, singles: Sequence[Any]
     return float(np.quantile(seconds, 0.99) * 1000)
 
 
+def _aligned(bundle: Bundle, rows: EvaluationRows, scores: Floats) -> Floats:
+    """Scores with a column for each class of the rows."""
+    aligned: Floats = rows.task.aligned(scores, bundle.manifest.learned.classes)
+    return aligned
+
+
 def _features(bundle: Bundle, rows: EvaluationRows) -> Any:
-    names = bundle.manifest.names
+    names, learned = bundle.manifest.names, bundle.manifest.learned
+    if learned.name != rows.task.name:
+        raise Incomparable(f"it learned a {learned.name} task, and {rows.task.name} is declared now")
     if missing := sorted(set(names) - set(rows.table.column_names)):
         raise Incomparable(f"its features {missing} are not in version {rows.version} of the training set any more")
     return features_of(rows.table, names)

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from jobs.datasets.training_rows import sampled
 from jobs.errors import Invalid
 from jobs.evaluation import baselines, challenger_gate, contenders, evaluation_rows, gate, leak_check, seed_noise
@@ -20,13 +18,12 @@ from jobs.evaluation.contenders import Incomparable
 from jobs.evaluation.evaluation_rows import EvaluationRows
 from jobs.evaluation.paired_comparison import Contender
 from jobs.evaluation.verdict import GateCheck, GateVerdict
-from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger.challenges import ChallengeRecord
 from jobs.models.protocol import Examples
-from jobs.models.tables import examples_of, features_of
+from jobs.models.tables import features_of
 from jobs.problem import Problem
 from jobs.registry.bundle import Bundle
-from jobs.stats import metrics
 from jobs.use_case import UseCase, problem_of
 
 
@@ -84,7 +81,7 @@ def evaluate(
     about = described(rows, champion)
     try:
         bundle = usable(use_case, candidate)
-        if not 0 < rows.labels.sum() < len(rows):
+        if not rows.task.varied(rows.labels):
             return _too_few(candidate, rows, about)
         measured = contenders.measured(candidate.name, bundle, rows)
         leak = leak_check.check(problem, rows, bundle.manifest.names, measured.scores, use_case.entities)
@@ -113,7 +110,8 @@ def judged_rows(
     version, moment = _training_set(lakehouse, use_case, as_of)
     unseen = [each.bundle.manifest.unseen_from for each in versions if each.bundle]
     unseen_from = max(unseen, default=None)
-    return evaluation_rows.read(lakehouse, use_case, problem_of(use_case), version, moment, unseen_from)
+    classes = [name for each in versions if each.bundle for name in each.bundle.manifest.learned.classes]
+    return evaluation_rows.read(lakehouse, use_case, problem_of(use_case), version, moment, unseen_from, classes)
 
 
 def _training_set(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> tuple[int, datetime]:
@@ -136,7 +134,7 @@ def described(rows: EvaluationRows, champion: ContenderVersion | None) -> dict[s
     return {
         "champion": champion.name if champion else None,
         "rows": len(rows),
-        "positives": int(rows.labels.sum()),
+        "positives": rows.evidence(),
         "window": {"start": rows.start.isoformat(), "end": rows.end.isoformat()},
         "rows_version": rows.version,
         "left_out": list(rows.left_out),
@@ -170,7 +168,7 @@ def _learned_before(bundle: Bundle, rows: EvaluationRows) -> None:
 def _too_few(candidate: ContenderVersion, rows: EvaluationRows, about: Mapping[str, Any]) -> GateVerdict:
     message = (
         f"{len(rows)} mature rows between {rows.start.isoformat()} and {rows.end.isoformat()}, "
-        f"{int(rows.labels.sum())} of them positive: nothing can be compared; wait for more mature labels"
+        f"{rows.evidence()} {rows.task.of_them}: nothing can be compared; wait for more mature labels"
     )
     return GateVerdict((GateCheck("enough_rows", "failed", message),), {"candidate": candidate.name, **about})
 
@@ -199,7 +197,7 @@ def _evaluated(
     end = rows.start - use_case.label_maturity
     train = baselines.training_rows(lakehouse, use_case, rows.version, names, end)
     read = baselines.columns(problem, names, rows.table.column_names)
-    judged = examples_of(rows.table, read, use_case.label)
+    judged = Examples(features_of(rows.table, read), rows.labels, None, tuple(read), rows.task)
     return Evaluated(rows, train, *models, baselines.baselines(problem, train, judged, bundle.manifest.family))
 
 
@@ -227,17 +225,15 @@ def _judged(problem: Problem, bundle: Bundle, evaluated: Evaluated, about: dict[
 def _noise(problem: Problem, bundle: Bundle, evaluated: Evaluated) -> float | None:
     """The standard deviation between seeds, as declared, recorded or measured now; None if it cannot be measured."""
     declared, train = seed_noise.recorded(problem.limits.training_noise, bundle), evaluated.train
-    if declared is not None or not 0 < train.labels.sum() < len(train):
+    if declared is not None or not train.task.varied(train.labels):
         return declared
     # As its family trains: all positives, and the declared share of the negatives.
     sample = sampled(train, problem.family(bundle.manifest.family).negative_rate, problem.seed)
-    judged = Examples(
-        features_of(evaluated.rows.table, bundle.manifest.names), evaluated.rows.labels, None, bundle.manifest.names
-    )
-    return seed_noise.of_bundle(bundle, sample, judged)
+    rows, names = evaluated.rows, bundle.manifest.names
+    judged = Examples(features_of(rows.table, names), rows.labels, None, names, rows.task)
+    return seed_noise.of_bundle(bundle, sample, judged, replace(rows.values(problem), entities=None, amounts=None))
 
 
 def metrics_of(problem: Problem, contender: Contender, rows: EvaluationRows) -> Mapping[str, float | None]:
-    amounts = np.nan_to_num(features_of(rows.table, [problem.amount])[:, 0].astype(np.float64))
-    entities, days = rows.column(problem.cluster_key), rows.column(PARTITION)
-    return metrics.evaluate(rows.labels, contender.scores, entities, days, amounts, problem.review)
+    """Every metric of the task on the judged rows."""
+    return rows.task.metrics(rows.labels, contender.scores, rows.values(problem), problem.review)

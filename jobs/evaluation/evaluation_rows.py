@@ -14,13 +14,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.arrays import Bools
+from jobs.arrays import Bools, Floats
 from jobs.datasets import time_split
+from jobs.datasets.row_weights import counted
 from jobs.datasets.slices import masks
-from jobs.datasets.training_rows import event_times
+from jobs.datasets.training_rows import amounts_of, blocks_of, event_times
 from jobs.evaluation.paired_comparison import ComparedRows
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.problem import Problem
+from jobs.tasks.binary import BINARY
+from jobs.tasks.catalog import task_of
+from jobs.tasks.task import Labels, RowValues, Task
 from jobs.use_case import UseCase
 
 
@@ -33,10 +37,12 @@ class EvaluationRows:
     """Delta version of the training set."""
     start: datetime
     end: datetime
-    labels: Bools
+    labels: Labels
     slices: Mapping[str, Bools] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     """Declared slices that these rows do not have, and why."""
+    task: Task = BINARY
+    """With the classes of these rows and of the models that are judged."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -47,7 +53,28 @@ class EvaluationRows:
 
     def for_gate(self, problem: Problem) -> ComparedRows:
         """Labels, blocks and slices, as the gate takes them."""
-        return ComparedRows(self.labels, self.column(problem.cluster_key), self.slices)
+        weights = self.weights(problem)
+        stands_for = None if weights is None else weights / weights.min()
+        blocks, days = blocks_of(self.table, problem), self.column(PARTITION)
+        return ComparedRows(self.labels, blocks, self.slices, stands_for, days, self.task)
+
+    def weights(self, problem: Problem) -> Floats | None:
+        """How much each row counts; None: alike."""
+        return None if problem.weight is None else self.column(problem.weight)
+
+    def values(self, problem: Problem) -> RowValues:
+        """What metrics ask of these rows, besides labels and scores."""
+        amounts = amounts_of(self.table, problem)
+        return RowValues(
+            blocks_of(self.table, problem),
+            self.column(PARTITION),
+            None if amounts is None else np.nan_to_num(amounts),
+            self.weights(problem),
+        )
+
+    def evidence(self) -> int:
+        """Number of rows that are evidence: the positives, of a binary task."""
+        return int(self.task.informative(self.labels).sum())
 
 
 def read(
@@ -57,32 +84,37 @@ def read(
     version: int,
     as_of: datetime,
     unseen_from: datetime | None = None,
+    classes: Sequence[str] = (),
 ) -> EvaluationRows:
     """The judged rows of `as_of`, from this version of the training set.
 
     Args:
         unseen_from: no model that is judged learned from events after it. If the usual window holds too little to judge
             a model on, it stretches back to at most this moment. None: the usual window.
+        classes: that models know, next to those of the rows.
 
     Raises:
-        ValueError: a slice is declared over a column that neither the training set nor a loaded profile has.
+        ValueError: a slice is declared over a column that neither the training set nor a loaded profile has, or a label
+            or weight cannot be used.
     """
     parts = time_split.split(as_of, use_case.label_maturity, problem.validation_window, problem.evaluation_window)
     usual, end = parts.judged_start, parts.judged_end
     earliest = max(unseen_from, end - problem.longest_evaluation_window) if unseen_from else usual
-    table = between(lakehouse, use_case, version, min(earliest, usual), end)
+    table = counted(between(lakehouse, use_case, version, min(earliest, usual), end), problem)
     start = time_split.stretched(_labelled_times(use_case, problem, table), usual, end, earliest, problem.limits)
     time = use_case.event_timestamp
     table = table.filter(pc.greater(table[time], pa.scalar(start, table.schema.field(time).type)))
-    labels = table.column(use_case.label).to_numpy().astype(np.bool_)
+    column = table.column(use_case.label)
+    task = task_of(problem).of_labels(column, classes)
     slices, left_out = masks(lakehouse, use_case, problem.slices, table, as_of)
-    return EvaluationRows(table, version, start, end, labels, slices, left_out)
+    return EvaluationRows(table, version, start, end, task.encoded(column, use_case.label), slices, left_out, task)
 
 
 def _labelled_times(use_case: UseCase, problem: Problem, table: pa.Table) -> time_split.LabelledTimes:
     times = event_times(table[use_case.event_timestamp])
-    labels = table[use_case.label].to_numpy().astype(np.bool_)
-    return time_split.LabelledTimes(times, labels, table[problem.cluster_key].to_numpy())
+    task = task_of(problem).of_labels(table[use_case.label])
+    labels = task.encoded(table[use_case.label], use_case.label)
+    return time_split.LabelledTimes(times, labels, blocks_of(table, problem), task)
 
 
 def between(

@@ -13,6 +13,7 @@ from jobs.errors import Invalid
 from jobs.evaluation.paired_comparison import ComparedRows, Contender, PairedComparison
 from jobs.evaluation.verdict import CheckOutcome, GateCheck, GateVerdict
 from jobs.limits import Limits
+from jobs.tasks.task import Task
 
 
 def judge(
@@ -27,18 +28,22 @@ def judge(
         raise Invalid("gate: expected at least one baseline, found none; pass a constant score for the prevalence")
     comparison = PairedComparison.of(candidate, champion, baselines, rows)
     counts = comparison.counts
-    checks = [_enough(counts, limits), *within(candidate, limits)]
+    checks = [_enough(rows.task, counts, limits), *within(candidate, limits)]
     if checks[0].outcome == "passed":
         checks[1:1] = comparison.checks(limits)
     names = {"candidate": candidate.name, "champion": champion.name if champion else None}
-    return GateVerdict(tuple(checks), {**names, **counts, "objective": "average_precision", "limits": asdict(limits)})
+    about = {"objective": rows.task.objective.name, "limits": asdict(limits)}
+    return GateVerdict(tuple(checks), {**names, **counts, **about})
 
 
-def _enough(counts: Mapping[str, int], limits: Limits) -> GateCheck:
+def _enough(task: Task, counts: Mapping[str, int], limits: Limits) -> GateCheck:
     enough = limits.enough(counts["rows"], counts["positives"], counts["positive_blocks"])
+    binary = task.name == "binary"
+    of_them = task.of_them if binary else f"with {task.evidence}"
     message = (
-        f"{counts['rows']:,} rows, {counts['positives']:,} of them positive in {counts['positive_blocks']} blocks; "
-        f"asked for are {limits.rows:,} rows, positives in {limits.positive_blocks} blocks, and negatives"
+        f"{counts['rows']:,} rows, {counts['positives']:,} {of_them} in {counts['positive_blocks']} blocks; "
+        f"asked for are {limits.rows:,} rows, {'positives' if binary else 'such rows'} in {limits.positive_blocks} "
+        f"blocks, and {'negatives' if binary else 'others'}"
     )
     advice = "" if enough else "; take a longer period or wait for more mature labels"
     return GateCheck("enough_rows", "passed" if enough else "failed", message + advice, counts)

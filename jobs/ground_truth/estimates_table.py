@@ -101,7 +101,7 @@ def expect(
     drift = calibration_drift(recent)
     calibration = calibrate(_since(recent, as_of - CALIBRATED_ON))
     young = _young(decided, outcomes.known.labelled.reported_until)
-    days = estimate(young, calibration, problem.review.capacity, (concept, drift))
+    days = estimate(young, calibration, problem.capacity, (concept, drift))
     return Expectation(days, calibration, concept, drift)
 
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from jobs.arrays import Bools, Ints
 from jobs.datasets.slices import masks
+from jobs.datasets.training_rows import amounts_of
 from jobs.ground_truth.label_delay import learn_delay
 from jobs.ground_truth.labelled_scores import LabelledEvents
 from jobs.ground_truth.performance import ScoredEvents
@@ -80,7 +81,7 @@ def events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: Se
     The lakehouse holds those that were read last: the steps of a run look at the same.
     """
     own, problem = lakehouse.schema(use_case.events).names, problem_of(use_case)
-    needed = [problem.cluster_key, problem.amount, *_needed(use_case, problem.slices)]
+    needed = [*_values_of(use_case), *_needed(use_case, problem.slices)]
     names = [*columns, *(name for name in dict.fromkeys(needed) if name in own and name not in columns)]
     key = (use_case.name, lakehouse.versions([use_case.events, use_case.labels]), as_of, set(names))
     return lakehouse.read_once("recent events", key, lambda: _events(lakehouse, use_case, as_of, names))
@@ -128,7 +129,7 @@ def outcomes(
     if not lakehouse.exists(log):
         return None
     own, logged = lakehouse.schema(use_case.events).names, lakehouse.schema(log).names
-    needed = dict.fromkeys([problem.cluster_key, problem.amount, *_needed(use_case, slices)])
+    needed = dict.fromkeys([*_values_of(use_case), *_needed(use_case, slices)])
     recent = events(lakehouse, use_case, as_of, [name for name in needed if name in own])
     features = [name for name in needed if name not in own and name in logged]
     rows = _logged_scores(lakehouse, use_case, as_of, features)
@@ -140,7 +141,7 @@ def outcomes(
         of_event = of_event.append_column(name, rows[name])
     judged_slices, missing = _judged_slices(slices, of_event.column_names)
     inside, left_out = masks(lakehouse, use_case, judged_slices, of_event, as_of)
-    scored = _scored(recent.labelled.rows(place), rows, of_event, problem, inside)
+    scored = _scored(recent.labelled.rows(place), rows, of_event, use_case, inside)
     return Outcomes(recent, scored, (*missing, *left_out))
 
 
@@ -155,14 +156,14 @@ def _logged_scores(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, fea
 
 
 def _scored(
-    labelled: LabelledEvents, rows: pa.Table, of_event: pa.Table, problem: Problem, slices: Mapping[str, Bools]
+    labelled: LabelledEvents, rows: pa.Table, of_event: pa.Table, use_case: UseCase, slices: Mapping[str, Bools]
 ) -> ScoredEvents:
     return ScoredEvents(
         times=labelled.times,
         scores=rows[SCORE].to_numpy().astype(np.float64),
         versions=rows["model_version"].to_numpy(),
-        entities=_codes(of_event[problem.cluster_key]),
-        amounts=of_event[problem.amount].cast(pa.float64()).to_numpy(),
+        entities=_codes(of_event[use_case.cluster_key]),
+        amounts=amounts_of(of_event, problem_of(use_case)),
         known_at=labelled.known_at,
         positive=labelled.positive,
         delay=labelled.delay,
@@ -182,6 +183,13 @@ def moments(column: pa.ChunkedArray) -> Times:
     micros = pc.cast(column.cast(pa.timestamp("us", "UTC")), pa.int64())
     times: Times = pc.fill_null(micros, NEVER).to_numpy().astype(np.int64)
     return times
+
+
+def _values_of(use_case: UseCase) -> list[str]:
+    """Columns that performance is measured by, besides scores and labels."""
+    problem = problem_of(use_case)
+    declared = (problem.cluster_key, problem.amount, problem.weight)
+    return [name for name in declared if name]
 
 
 def _needed(use_case: UseCase, slices: Sequence[Slice | Groups]) -> list[str]:

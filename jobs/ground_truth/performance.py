@@ -18,6 +18,8 @@ from jobs.ground_truth.label_maturity import MATURE
 from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.problem import Review
 from jobs.stats import metrics
+from jobs.tasks.binary import BINARY
+from jobs.tasks.task import RowValues
 from jobs.times import microseconds
 
 EVERYTHING = "all"
@@ -32,7 +34,7 @@ class ScoredEvents(LabelledScores):
     """Model versions that scored the rows."""
     entities: NDArray[Any]
     """Numbers of the events' entities."""
-    amounts: Floats
+    amounts: Floats | None
     slices: Mapping[str, Bools] = field(default_factory=dict)
     """Names of slices -> their rows, as `jobs.datasets.slices.masks` returns them."""
 
@@ -63,7 +65,7 @@ class Performance:
 
 def performance(
     scored: ScoredEvents,
-    review: Review,
+    review: Review | None,
     days: int = 1,
     mature_from: float = MATURE,
     only: AbstractSet[int] | None = None,
@@ -108,12 +110,14 @@ def _parts(scored: ScoredEvents, places: Ints) -> Iterator[tuple[str, Ints]]:
 
 
 def _measured(
-    window: tuple[int, Any, str], past: ScoredEvents, places: Ints, review: Review, mature_from: float
+    window: tuple[int, Any, str], past: ScoredEvents, places: Ints, review: Review | None, mature_from: float
 ) -> Performance:
     """Performance on the rows at these places, those of one day, version and slice."""
     rows, labels = past.rows(places), past.reported[places]
-    measured = metrics.evaluate(labels, rows.scores, rows.entities, rows.days, rows.amounts, review)
-    at_capacity = metrics.precision_at(labels, rows.scores, rows.days, review.capacity)
+    measured = dict(BINARY.metrics(labels, rows.scores, RowValues(rows.entities, rows.days, rows.amounts), review))
+    if review is not None:
+        at_capacity = metrics.precision_at(labels, rows.scores, rows.days, review.capacity)
+        measured |= {f"precision_at_{review.capacity}": at_capacity}
     mature = float(past.shares[places].mean())
     return Performance(
         *window,
@@ -121,5 +125,5 @@ def _measured(
         positives=int(labels.sum()),
         label_maturity=mature,
         judged=mature >= mature_from,
-        metrics={**measured, f"precision_at_{review.capacity}": at_capacity},
+        metrics=measured,
     )

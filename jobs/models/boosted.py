@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from jobs.errors import Invalid
 from jobs.models.folders import read_model, write_model
 from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, merged
 from jobs.models.tree_average import average
+from jobs.tasks.binary import BINARY
+from jobs.tasks.catalog import of_stored
+from jobs.tasks.task import Task
 
 if TYPE_CHECKING:
     import lightgbm
@@ -49,7 +52,7 @@ class Boosted:
         self.steps = 0
         """Rounds; of a mean of boosters, those of each."""
         self._names: tuple[str, ...] | None = None
-        self._text = ""
+        self._text, self._task = "", cast(Task, BINARY)
         self._booster: lightgbm.Booster | None = None
 
     @property
@@ -72,8 +75,9 @@ class Boosted:
         if valid is not None:
             callbacks.append(lightgbm.early_stopping(self.parameters["patience"], verbose=False))
         booster = lightgbm.train(
-            self._training(seed), data, self.parameters["rounds"], valid_sets=evaluated, callbacks=callbacks
+            self._training(seed, train.task), data, self.parameters["rounds"], valid_sets=evaluated, callbacks=callbacks
         )
+        self._task = train.task
         self._become(booster.model_to_string(num_iteration=booster.best_iteration), train.names)
 
     @classmethod
@@ -84,15 +88,18 @@ class Boosted:
         if any(model.names != first.names for model in models):
             raise Invalid("boosted: expected models of the same features, found others; fit them on the same rows")
         averaged = cls(first.parameters)
+        averaged._task = first._task
         averaged._become(average([model._text for model in models]), first.names)
         averaged.steps = first.steps
         return averaged
 
-    def _training(self, seed: int) -> dict[str, Any]:
+    def _training(self, seed: int, task: Task) -> dict[str, Any]:
         parameters = {name: value for name, value in self.parameters.items() if name not in _OURS}
         # Every other seed of LightGBM is drawn from this one.
         fixed = {"seed": seed, "deterministic": True, "force_row_wise": True, "verbosity": -1}
-        return {**parameters, **fixed, "objective": "binary", "metric": "average_precision"}
+        if task.name != "binary":
+            parameters.pop("scale_pos_weight")
+        return {**parameters, **fixed, **_objective(task)}
 
     def _become(self, text: str, names: tuple[str, ...]) -> None:
         import lightgbm
@@ -108,12 +115,13 @@ class Boosted:
         check_features(features, self.names)
         assert self._booster is not None
         if not len(features):
-            return np.zeros(0)
+            return np.zeros((0, len(self._task.classes)) if self._task.classes else 0)
         scores = self._booster.predict(features, num_threads=self.parameters["num_threads"])
         return np.asarray(scores, dtype=np.float64)
 
     def contributions(self, features: Float32s, background: Float32s) -> Probabilities:
-        """Exact tree SHAP values of the logit, float64 [n, f + 1]; the last column is the base.
+        """Exact tree SHAP values of the logit (of a regression, of the prediction), float64 [n, f + 1]; the last column
+        is the base. Of a multiclass task [n, classes, f + 1], of each class's logit before the softmax.
 
         LightGBM's own (Lundberg et al. 2020, path-dependent): the same algorithm as shap's TreeExplainer. What is usual
         comes from the training rows' counts in the trees; `background` is not needed.
@@ -121,8 +129,9 @@ class Boosted:
         check_features(features, self.names)
         assert self._booster is not None
         # Rows do not depend on each other: on all cores they take the same values.
-        contributions = self._booster.predict(features, pred_contrib=True, num_threads=0)
-        return np.asarray(contributions, dtype=np.float64)
+        contributions = np.asarray(self._booster.predict(features, pred_contrib=True, num_threads=0), dtype=np.float64)
+        classes = len(self._task.classes)
+        return contributions.reshape(len(features), classes, -1) if classes else contributions
 
     def to_onnx(self) -> onnx.ModelProto:
         """See `Model.to_onnx`. Thresholds compare exactly; leaves are summed in float32."""
@@ -134,14 +143,29 @@ class Boosted:
     def save(self, folder: Path) -> None:
         """See `Model.save`."""
         header = {"family": self.family, "parameters": self.parameters, "names": self.names, "steps": self.steps}
+        header |= {"task": stored} if (stored := self._task.stored()) else {}
         write_model(folder, header, _BOOSTER, self._text.encode())
 
     def load(self, folder: Path) -> None:
         """See `Model.load`."""
         header, content = read_model(folder, self.family, _BOOSTER)
         self.parameters = merged(self.family, DEFAULTS, header["parameters"])
+        self._task = of_stored(header.get("task"))
         self._become(content.decode(), header["names"])
         self.steps = header["steps"]
+
+
+def _objective(task: Task) -> dict[str, Any]:
+    """LightGBM's objective and the metric that stops it; where it does not know ours, the one that is nearest."""
+    asked = task.objective
+    if task.name == "regression":
+        if asked.name == "pinball":
+            return {"objective": "quantile", "alpha": asked.level, "metric": "quantile"}
+        return {"objective": "regression_l1", "metric": "l1"}
+    if task.name == "multiclass":
+        return {"objective": "multiclass", "num_class": len(task.classes), "metric": "multi_logloss"}
+    metrics = {"auc_roc": "auc", "log_loss": "binary_logloss", "cost": "binary_logloss"}
+    return {"objective": "binary", "metric": metrics.get(asked.name, "average_precision")}
 
 
 def _dataset(examples: Examples, reference: lightgbm.Dataset | None) -> lightgbm.Dataset:
@@ -163,6 +187,7 @@ def _reporting(report: StepReport) -> Callable[[lightgbm.callback.CallbackEnv], 
     def tell(environment: lightgbm.callback.CallbackEnv) -> None:
         # (data set, metric, value, ...) of the one validation set and the one metric.
         for result in environment.evaluation_result_list or []:
-            report(environment.iteration + 1, float(result[2]))
+            value, more_is_better = float(result[2]), bool(result[3])
+            report(environment.iteration + 1, value if more_is_better else -value)
 
     return tell

@@ -9,16 +9,20 @@ from typing import Any
 from jobs.errors import Invalid
 from jobs.models.boosted import Boosted
 from jobs.models.folders import read_header
+from jobs.models.linear import Linear
 from jobs.models.logistic import Logistic
 from jobs.models.protocol import Model
 from jobs.models.rule import RuleModel
 from jobs.models.tabular_mlp import TabularMLP
+from jobs.models.value import ValueModel
 
 families: Mapping[str, Callable[[Mapping[str, Any]], Model]] = {
     Logistic.family: Logistic,
     Boosted.family: Boosted,
     TabularMLP.family: TabularMLP,
     RuleModel.family: RuleModel,
+    Linear.family: Linear,
+    ValueModel.family: ValueModel,
 }
 
 STEPS: Mapping[str, str] = {Boosted.family: "rounds", TabularMLP.family: "epochs"}

@@ -32,11 +32,12 @@ def write_model(folder: Path, header: Mapping[str, Any], content_name: str, cont
 
 
 def read_header(folder: Path) -> dict[str, Any]:
-    """Family, parameters, names, steps and the content's sha256. Raises ValueError if it cannot be read."""
+    """Family, parameters, names, steps, task and the content's sha256. Raises ValueError if it cannot be read."""
     path = folder / _HEADER
     try:
         header = json.loads(path.read_text())
-        return {key: kind(header[key]) for key, kind in _KEYS.items()}
+        # A model of before there were tasks says nothing of them.
+        return {key: kind(header[key]) for key, kind in _KEYS.items()} | {"task": dict(header.get("task", {}))}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Invalid(
             f"{path}: expected the header of a saved model, found {in_words(error)}; save it again"

@@ -42,8 +42,8 @@ class Graph:
         self._nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
         return output
 
-    def model(self, names: Sequence[str]) -> onnx.ModelProto:
-        """The checked model, from `features` [batch, f] to the node called `score` [batch]."""
+    def model(self, names: Sequence[str], classes: int = 1) -> onnx.ModelProto:
+        """The checked model, from `features` [batch, f] to the node called `score`: [batch], or [batch, classes]."""
         import onnx
         from onnx import TensorProto, helper
 
@@ -51,7 +51,11 @@ class Graph:
             self._nodes,
             "evergreen",
             [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", len(names)])],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch"])],
+            [
+                helper.make_tensor_value_info(
+                    OUTPUT, TensorProto.FLOAT, ["batch", classes] if classes > 1 else ["batch"]
+                )
+            ],
             self._constants,
         )
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", TREE_OPSET)]

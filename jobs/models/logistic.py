@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from jobs.arrays import Float32s
+from jobs.arrays import Float32s, Floats
 from jobs.errors import Invalid
 from jobs.models.folders import packed, read_model, unpacked, write_model
 from jobs.models.graphs import Graph
 from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, merged
 from jobs.models.runtime import INPUT, OUTPUT
+from jobs.tasks.binary import BINARY
+from jobs.tasks.catalog import of_stored
+from jobs.tasks.task import Task
 
 if TYPE_CHECKING:
     import onnx
@@ -26,6 +29,8 @@ DEFAULTS: Mapping[str, Any] = {
 }
 _CONSTANT = 1e-9
 """Below this deviation a column of logarithms is one constant and rounding."""
+_NEVER = -50.0
+"""Logit of a class that was not among the training rows."""
 _ARRAYS = "arrays.npz"
 _STATE = ("median", "mean", "scale", "weights", "missing_weights", "intercept")
 
@@ -43,6 +48,7 @@ class Logistic:
         self.parameters = merged(self.family, DEFAULTS, parameters or {})
         self.steps = 0
         self._names: tuple[str, ...] | None = None
+        self._task: Task = BINARY
         self._state: dict[str, npt.NDArray[np.float64]] = {}
 
     @property
@@ -56,32 +62,44 @@ class Logistic:
         self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: StepReport | None = None
     ) -> None:
         """See `Model.fit`. The problem is convex: neither seed, device nor validation rows change the result."""
-        from sklearn.linear_model import LogisticRegression
-
         check_trainable(train, valid)
-        self._state = _preprocessing(train.features)
+        self._names, self._task, self._state = train.names, train.task, self._preprocessing(train.features)
         standard, missing = self._design(train.features)
         indicated = np.flatnonzero(missing.any(axis=0))
+        weights, intercept = self._solved(np.hstack([standard, missing[:, indicated]]), train)
+        weights, missing_weights = np.split(weights, [len(train.names)])
+        self._state |= {"weights": weights, "missing_weights": np.zeros_like(weights), "intercept": intercept}
+        self._state["missing_weights"][indicated] = missing_weights
+
+    def _solved(self, design: Floats, train: Examples) -> tuple[Floats, Floats]:
+        """Weights of the columns of `design`, shape (columns,), and the intercept, shape (1,); of a multiclass task of
+        shapes (columns, classes) and (classes,)."""
+        from sklearn.linear_model import LogisticRegression
+
         solver = LogisticRegression(
             C=1 / self.parameters["l2"],
             class_weight="balanced" if self.parameters["balanced"] else None,
             max_iter=self.parameters["iterations"],
         )
-        solver.fit(np.hstack([standard, missing[:, indicated]]), train.labels, sample_weight=train.weights)
-        weights, missing_weights = np.split(solver.coef_[0], [len(train.names)])
-        self._state |= {"weights": weights, "missing_weights": np.zeros_like(weights), "intercept": solver.intercept_}
-        self._state["missing_weights"][indicated] = missing_weights
-        self._names, self.steps = train.names, int(solver.n_iter_[0])
+        solver.fit(design, train.labels, sample_weight=train.weights)
+        self.steps = int(solver.n_iter_[0])
+        if not train.task.classes:
+            return solver.coef_[0], solver.intercept_
+        return _by_class(solver, len(train.task.classes))
 
     def predict(self, features: Float32s) -> Probabilities:
         """See `Model.predict`."""
         check_features(features, self.names)
         standard, missing = self._design(features)
         state = self._state
-        return _sigmoid(standard @ state["weights"] + missing @ state["missing_weights"] + state["intercept"])
+        return self._link(standard @ state["weights"] + missing @ state["missing_weights"] + state["intercept"])
+
+    def _link(self, sums: Floats) -> Probabilities:
+        return _softmax(sums) if self._task.classes else _sigmoid(sums)
 
     def contributions(self, features: Float32s, background: Float32s) -> npt.NDArray[np.float64]:
-        """Exact SHAP values of the logit, float64 [n, f + 1]; the last column is the base.
+        """Exact SHAP values of the logit (of each class's, [n, classes, f + 1]), float64 [n, f + 1]; the last column is
+        the base.
 
         For a linear function each is the feature's term less its mean over `background` (features taken as
         independent, as in shap's LinearExplainer); a missing value's indicator belongs to its feature.
@@ -89,18 +107,40 @@ class Logistic:
         check_features(features, self.names)
         check_features(background, self.names)
         terms, usual = self._terms(features), self._terms(background).mean(axis=0)
-        base = np.full((len(features), 1), usual.sum() + self._state["intercept"][0])
-        return np.hstack([terms - usual, base])
+        base = np.broadcast_to(usual.sum(axis=-1) + self._state["intercept"], (*terms.shape[:-1],))
+        return np.concatenate([terms - usual, base[..., None]], axis=-1)
 
     def _terms(self, features: Float32s) -> npt.NDArray[np.float64]:
+        """What each feature adds, shape (rows, features), or (rows, classes, features)."""
         standard, missing = self._design(features)
-        terms: npt.NDArray[np.float64] = standard * self._state["weights"] + missing * self._state["missing_weights"]
+        weights, missing_weights = self._state["weights"].T, self._state["missing_weights"].T
+        if self._task.classes:
+            standard, missing = standard[:, None], missing[:, None]
+        terms: npt.NDArray[np.float64] = standard * weights + missing * missing_weights
         return terms
 
     def _design(self, features: Float32s) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         missing = np.isnan(features)
-        filled = np.where(missing, self._state["median"], _signed_log(features))
+        filled = np.where(missing, self._state["median"], self._transformed(features))
         return (filled - self._state["mean"]) / self._state["scale"], missing.astype(np.float64)
+
+    def _transformed(self, features: Float32s) -> Floats:
+        return _signed_log(features)
+
+    def _transform_nodes(self, graph: Graph, wide: str) -> str:
+        magnitude = graph.node("Log", graph.node("Add", graph.node("Abs", wide), graph.constant("one", 1.0)))
+        return graph.node("Mul", graph.node("Sign", wide), magnitude)
+
+    def _link_nodes(self, graph: Graph, sums: str) -> str:
+        return graph.node("Softmax", sums, axis=1) if self._task.classes else graph.node("Sigmoid", sums)
+
+    def _preprocessing(self, features: Float32s) -> dict[str, Floats]:
+        transformed = self._transformed(features)
+        empty = np.isnan(transformed).all(axis=0)
+        median = np.nanmedian(np.where(empty, 0.0, transformed), axis=0)
+        filled = np.where(np.isnan(transformed), median, transformed)
+        deviation = filled.std(axis=0)
+        return {"median": median, "mean": filled.mean(axis=0), "scale": np.where(deviation > _CONSTANT, deviation, 1.0)}
 
     def to_onnx(self) -> onnx.ModelProto:
         """See `Model.to_onnx`."""
@@ -109,9 +149,8 @@ class Logistic:
         names, state, graph = self.names, self._state, Graph()
         wide = graph.node("Cast", INPUT, to=TensorProto.DOUBLE)
         missing = graph.node("IsNaN", wide)
-        magnitude = graph.node("Log", graph.node("Add", graph.node("Abs", wide), graph.constant("one", 1.0)))
-        logarithm = graph.node("Mul", graph.node("Sign", wide), magnitude)
-        filled = graph.node("Where", missing, graph.constant("median", state["median"]), logarithm)
+        transformed = self._transform_nodes(graph, wide)
+        filled = graph.node("Where", missing, graph.constant("median", state["median"]), transformed)
         centred = graph.node("Sub", filled, graph.constant("mean", state["mean"]))
         standard = graph.node("Div", centred, graph.constant("scale", state["scale"]))
         indicator = graph.node("Cast", missing, to=TensorProto.DOUBLE)
@@ -120,32 +159,30 @@ class Logistic:
             graph.node("MatMul", indicator, graph.constant("missing_weights", state["missing_weights"])),
         ]
         logit = graph.node("Add", graph.node("Add", *parts), graph.constant("intercept", state["intercept"]))
-        graph.node("Cast", graph.node("Sigmoid", logit), name=OUTPUT, to=TensorProto.FLOAT)
-        return graph.model(names)
+        graph.node("Cast", self._link_nodes(graph, logit), name=OUTPUT, to=TensorProto.FLOAT)
+        return graph.model(names, max(1, len(self._task.classes)))
 
     def save(self, folder: Path) -> None:
         """See `Model.save`."""
         header = {"family": self.family, "parameters": self.parameters, "names": self.names, "steps": self.steps}
+        header |= {"task": stored} if (stored := self._task.stored()) else {}
         write_model(folder, header, _ARRAYS, packed(self._state))
 
     def load(self, folder: Path) -> None:
         """See `Model.load`."""
         header, content = read_model(folder, self.family, _ARRAYS)
-        arrays = unpacked(content)
-        shapes = {name: (1,) if name == "intercept" else (len(header["names"]),) for name in _STATE}
+        arrays, task = unpacked(content), of_stored(header.get("task"))
+        shapes = self._shapes(len(header["names"]), len(task.classes))
         if {name: array.shape for name, array in arrays.items()} != shapes:
             raise Invalid(f"{folder}: expected arrays of shapes {shapes}, found others; save the model again")
         self.parameters = merged(self.family, DEFAULTS, header["parameters"])
-        self._names, self.steps, self._state = header["names"], header["steps"], arrays
+        self._names, self._task, self.steps, self._state = header["names"], task, header["steps"], arrays
 
-
-def _preprocessing(features: Float32s) -> dict[str, npt.NDArray[np.float64]]:
-    logarithms = _signed_log(features)
-    empty = np.isnan(logarithms).all(axis=0)
-    median = np.nanmedian(np.where(empty, 0.0, logarithms), axis=0)
-    filled = np.where(np.isnan(logarithms), median, logarithms)
-    deviation = filled.std(axis=0)
-    return {"median": median, "mean": filled.mean(axis=0), "scale": np.where(deviation > _CONSTANT, deviation, 1.0)}
+    @staticmethod
+    def _shapes(features: int, classes: int) -> dict[str, tuple[int, ...]]:
+        of_classes = (classes,) if classes else ()
+        weighed = dict.fromkeys(("weights", "missing_weights"), (features, *of_classes))
+        return {**dict.fromkeys(_STATE, (features,)), **weighed, "intercept": of_classes or (1,)}
 
 
 def _signed_log(features: Float32s) -> npt.NDArray[np.float64]:
@@ -159,3 +196,20 @@ def _sigmoid(logit: npt.NDArray[np.float64]) -> Probabilities:
     small = np.exp(-np.abs(logit))
     result: Probabilities = np.where(logit >= 0, 1.0, small) / (1 + small)
     return result
+
+
+def _softmax(logits: Floats) -> Probabilities:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: Probabilities = powers / powers.sum(axis=1, keepdims=True)
+    return result
+
+
+def _by_class(solver: Any, classes: int) -> tuple[Floats, Floats]:
+    """Weights and intercepts with a column for each class, of a solver that may have met fewer of them."""
+    coefficients, intercepts = solver.coef_, solver.intercept_
+    if len(solver.classes_) == 2:
+        # Of two classes there is one logit; half of it speaks for the one, half against the other.
+        coefficients, intercepts = (np.stack([-each[0] / 2, each[0] / 2]) for each in (coefficients, intercepts))
+    weights, intercept = np.zeros((coefficients.shape[1], classes)), np.full(classes, _NEVER)
+    weights[:, solver.classes_], intercept[solver.classes_] = coefficients.T, intercepts
+    return weights, intercept

@@ -34,12 +34,14 @@ def check_parity(
     *,
     tolerance: float = 1e-5,
     batch_sizes: Sequence[int] = BATCH_SIZES,
+    bounded: bool = True,
 ) -> dict[int, float]:
     """The largest absolute difference between `model` and `predict`, per batch size.
 
     Args:
         rows: real rows, float32 [n, f], at least one; compared too with values missing and with extreme ones.
         tolerance: on the probability.
+        bounded: whether scores are probabilities; predictions of numbers are compared as shares of the largest one.
 
     Raises:
         ParityError: if a difference is above `tolerance`, or a score is no number or of another shape.
@@ -51,10 +53,11 @@ def check_parity(
         raise Invalid("parity: expected at least one row to compare, found none; hand over real rows")
     runtime = session(model)
     hostile = hostile_rows(rows)
+    scale = 1.0 if bounded else max(float(np.abs(predict(rows)).max()), 1e-300)
     differences = {}
     for size in batch_sizes:
         batches = list(_batches(rows, size)) + list(_batches(hostile, size))
-        differences[size] = max(_difference(runtime, predict, batch) for batch in batches)
+        differences[size] = max(_difference(runtime, predict, batch, scale) for batch in batches)
         if differences[size] > tolerance:
             raise ParityError(
                 f"ONNX model: expected scores within {tolerance} of the model's at batch {size}, "
@@ -83,7 +86,7 @@ def _batches(rows: Float32s, size: int) -> Iterator[Float32s]:
 
 
 def _difference(
-    runtime: onnxruntime.InferenceSession, predict: Callable[[Float32s], Probabilities], batch: Float32s
+    runtime: onnxruntime.InferenceSession, predict: Callable[[Float32s], Probabilities], batch: Float32s, scale: float
 ) -> float:
     expected, actual = predict(batch), score(runtime, batch)
     if actual.shape != expected.shape or not np.isfinite(actual).all():
@@ -96,4 +99,4 @@ def _difference(
             f"model: expected finite predictions, found {np.count_nonzero(~np.isfinite(expected))} that are no numbers "
             f"among {len(batch)}; do not serve it"
         )
-    return float(np.abs(expected - actual).max())
+    return float((np.abs(expected - actual) / np.maximum(scale, np.abs(expected))).max())

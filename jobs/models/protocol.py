@@ -15,13 +15,16 @@ import numpy.typing as npt
 
 from jobs.arrays import Float32s
 from jobs.errors import Invalid
+from jobs.tasks.binary import BINARY
+from jobs.tasks.task import Labels, Task
 
 if TYPE_CHECKING:
     import onnx
 
 Probabilities = npt.NDArray[np.float64]
 StepReport = Callable[[int, float], None]
-"""Called after each step (boosting round, epoch) the average precision on the validation rows; may raise to stop."""
+"""Called after each step (boosting round, epoch) with the objective on the validation rows, or what stands for it, on a
+scale where more is better; may raise to stop."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,24 +33,26 @@ class Examples:
 
     Args:
         features: float32 [n, f], finite or NaN for missing.
-        labels: bool [n], true for the class whose probability is predicted.
+        labels: [n], of the task's type: true for the class whose probability is predicted, numbers of classes, numbers.
         weights: float32 [n], finite and positive, or None for equal weights.
         names: of the f features, in the order of the columns; distinct.
+        task: what is to be learned.
 
     Raises:
         ValueError: on anything else.
     """
 
     features: Float32s
-    labels: npt.NDArray[np.bool_]
+    labels: Labels
     weights: Float32s | None
     names: tuple[str, ...]
+    task: Task = BINARY
 
     def __post_init__(self) -> None:
         if len(set(self.names)) < len(self.names):
             raise Invalid(f"examples: expected distinct feature names, found {list(self.names)}; rename them")
         check_features(self.features, self.names)
-        _check_column("labels", self.labels, np.dtype(np.bool_), len(self.features))
+        _check_column("labels", self.labels, np.dtype(self.task.dtype), len(self.features))
         if self.weights is not None:
             _check_column("weights", self.weights, np.dtype(np.float32), len(self.features))
             if not (np.isfinite(self.weights).all() and (self.weights > 0).all()):
@@ -59,7 +64,7 @@ class Examples:
     def rows(self, index: npt.NDArray[Any] | slice) -> Examples:
         """The rows of a mask, of positions or of a slice, in that order."""
         weights = None if self.weights is None else self.weights[index]
-        return Examples(self.features[index], self.labels[index], weights, self.names)
+        return Examples(self.features[index], self.labels[index], weights, self.names, self.task)
 
 
 class Model(Protocol):
@@ -80,7 +85,7 @@ class Model(Protocol):
     def fit(
         self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: StepReport | None = None
     ) -> None:
-        """Learn from `train`; stop early by the average precision on `valid`, where the family can.
+        """Learn `train.task` from `train`; stop early by its objective on `valid`, where the family can.
 
         Args:
             seed: the same seed, data, machine and number of threads give the same model.
@@ -88,14 +93,16 @@ class Model(Protocol):
             report: called after each step if there is `valid`; what it raises ends the training.
 
         Raises:
-            ValueError: if there are no rows or one class only, or `valid` has other features.
+            ValueError: if there are no rows, labels do not differ, or `valid` has other features.
         """
 
     def predict(self, features: Float32s) -> Probabilities:
-        """Probabilities, float64 [n] in [0, 1], of the rows of `features`, float32 [n, f]; raises as `Examples`."""
+        """Scores of the rows of `features`, float32 [n, f]: probabilities, float64 [n] in [0, 1]; of a multiclass task
+        [n, classes]; of a regression predictions, [n]. Raises as `Examples`."""
 
     def to_onnx(self) -> onnx.ModelProto:
-        """A graph with preprocessing inside: `features` float32 [batch, f] -> `score` float32 [batch].
+        """A graph with preprocessing inside: `features` float32 [batch, f] -> `score` float32 [batch], or of a
+        multiclass task [batch, classes].
 
         The feature names are in its metadata (`jobs.models.graphs.feature_names`).
         """
@@ -126,13 +133,8 @@ def check_features(features: Float32s, names: tuple[str, ...]) -> None:
 
 
 def check_trainable(train: Examples, valid: Examples | None) -> None:
-    """Raises ValueError unless both classes are in `train` and `valid` has the same features and is not empty."""
-    positives = int(train.labels.sum())
-    if not 0 < positives < len(train):
-        raise Invalid(
-            f"training rows: expected both classes, found {positives} positives among {len(train)} rows; "
-            "train on a longer window, or wait for labels"
-        )
+    """Raises ValueError unless labels differ in `train` and `valid` has the same features and is not empty."""
+    train.task.check_trainable(train.labels)
     if valid is None:
         return
     if valid.names != train.names:
@@ -140,9 +142,9 @@ def check_trainable(train: Examples, valid: Examples | None) -> None:
             f"validation rows: expected the features of the training rows, {list(train.names)}, "
             f"found {list(valid.names)}; read both with the same names"
         )
-    if not valid.labels.any():
+    if not valid.task.informative(valid.labels).any():
         raise Invalid(
-            f"validation rows: expected positives, found none among {len(valid)} rows; "
+            f"validation rows: expected {valid.task.evidence}, found none among {len(valid)} rows; "
             "validate on a longer window, or pass None and fix the number of steps"
         )
 

@@ -5,27 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as types
 
 from jobs.arrays import Float32s
 from jobs.errors import Invalid
 from jobs.models.protocol import Examples
+from jobs.tasks.binary import BINARY
+from jobs.tasks.task import Task
 
 
-def examples_of(table: pa.Table, names: Sequence[str], label: str, weight: str | None = None) -> Examples:
+def examples_of(
+    table: pa.Table, names: Sequence[str], label: str, weight: str | None = None, task: Task = BINARY
+) -> Examples:
     """The rows of `table` as examples: `names` are the features, in that order.
 
     Args:
-        label: a boolean column, or an integer one of zeros and ones, without nulls.
+        label: a column of the task's labels, without nulls.
         weight: a numeric column, positive, without nulls.
+        task: its classes, if it has any, are those of the column unless it knows some.
 
     Raises:
         ValueError: as `features_of`, or if labels or weights are missing or of another type.
     """
     weights = None if weight is None else _float32(table, weight)
-    return Examples(features_of(table, names), _labels(table, label), weights, tuple(names))
+    column = _column(table, label)
+    task = task if task.classes else task.of_labels(column)
+    return Examples(features_of(table, names), task.encoded(column, label), weights, tuple(names), task)
 
 
 def features_of(table: pa.Table, names: Sequence[str]) -> Float32s:
@@ -68,16 +74,3 @@ def _float32(table: pa.Table, name: str) -> Float32s:
         wrong = values[np.isinf(narrow)][0]
         raise Invalid(f"column {name!r}: expected values that float32 holds, found {wrong}; correct or null them")
     return narrow
-
-
-def _labels(table: pa.Table, name: str) -> npt.NDArray[np.bool_]:
-    column = _column(table, name)
-    if column.null_count:
-        raise Invalid(f"column {name!r}: expected known labels, found {column.null_count} nulls; leave those out")
-    if not (types.is_boolean(column.type) or types.is_integer(column.type)):
-        raise Invalid(f"column {name!r}: expected booleans or 0 and 1, found {column.type}; convert it")
-    values = column.to_numpy()
-    if not np.isin(values, (0, 1)).all():
-        raise Invalid(f"column {name!r}: expected 0 and 1, found {sorted(set(values.tolist()))[:5]}; convert it")
-    labels: npt.NDArray[np.bool_] = values.astype(np.bool_)
-    return labels

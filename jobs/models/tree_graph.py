@@ -1,7 +1,7 @@
-"""LightGBM's text form as one ONNX TreeEnsemble node and a sigmoid, deciding exactly as LightGBM decides.
+"""LightGBM's text form as one ONNX TreeEnsemble node and its link, deciding exactly as LightGBM decides.
 
 The rules of a split are `Tree::NumericalDecision` in LightGBM's `include/LightGBM/tree.h`; the node is TreeEnsemble of
-ai.onnx.ml 5. Only numerical splits of a binary objective are known here.
+ai.onnx.ml 5. Only numerical splits are known here.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _NONE, _ZERO, _NAN = 0, 1, 2
 """Its missing types: no value was missing, zeros are, NaN is."""
 _ZERO_THRESHOLD = np.float32(1e-35)
 """LightGBM's kZeroThreshold: values this close to zero are zero."""
+LINKS = {"binary": "sigmoid", "multiclass": "softmax", "regression_l1": "identity", "quantile": "identity"}
+"""Objective -> what turns the sum of its leaves into a score."""
 _LEQ = 0
 """BRANCH_LEQ of TreeEnsemble."""
 
@@ -53,21 +55,29 @@ class _Tree:
 
 
 def tree_graph(text: str, names: tuple[str, ...]) -> onnx.ModelProto:
-    """The graph of a booster: `features` float32 [batch, f] -> `score` float32 [batch].
+    """The graph of a booster: `features` float32 [batch, f] -> `score` float32 [batch], or [batch, classes].
 
     Args:
-        text: of `Booster.model_to_string`; objective `binary`.
+        text: of `Booster.model_to_string`; an objective of `LINKS`.
 
     Raises:
         ValueError: on another objective, or on splits that are not numerical.
     """
-    slope = _sigmoid_slope(text)
+    link, options = _link(text)
+    classes = int(options.get("num_class", 1))
     trees = list(_trees(text))
     graph = Graph()
     values = _zeros_as_missing(graph, trees, len(names))
-    raw = graph.node("TreeEnsemble", values, domain="ai.onnx.ml", **_attributes(trees))
-    column = graph.node("Squeeze", raw, graph.constant("axis", [1], np.int64))
-    scaled = graph.node("Mul", column, graph.constant("slope", slope, np.float32))
+    raw = graph.node("TreeEnsemble", values, domain="ai.onnx.ml", **_attributes(trees, classes))
+    if link == "softmax":
+        graph.node("Softmax", raw, name=OUTPUT, axis=1)
+        return graph.model(names, classes)
+    axis = graph.constant("axis", [1], np.int64)
+    if link == "identity":
+        graph.node("Squeeze", raw, axis, name=OUTPUT)
+        return graph.model(names)
+    column = graph.node("Squeeze", raw, axis)
+    scaled = graph.node("Mul", column, graph.constant("slope", float(options.get("sigmoid", 1.0)), np.float32))
     graph.node("Sigmoid", scaled, name=OUTPUT)
     return graph.model(names)
 
@@ -91,12 +101,13 @@ def _splits(thresholds: npt.NDArray[np.float64]) -> Float32s:
     return splits
 
 
-def _sigmoid_slope(text: str) -> float:
+def _link(text: str) -> tuple[str, dict[str, str]]:
+    """What turns the sum of the leaves into a score, and the objective's options."""
     objective = next((line for line in text.splitlines() if line.startswith("objective=")), "objective=none")
     kind, *options = objective.removeprefix("objective=").split()
-    if kind != "binary":
-        raise Invalid(f"booster: expected the objective binary, found {kind!r}; train it with `Boosted`")
-    return float(dict(option.split(":") for option in options).get("sigmoid", 1.0))
+    if kind not in LINKS:
+        raise Invalid(f"booster: expected an objective among {', '.join(LINKS)}, found {kind!r}; use `Boosted`")
+    return LINKS[kind], dict(option.split(":") for option in options if ":" in option)
 
 
 def _trees(text: str) -> Iterator[_Tree]:
@@ -140,8 +151,9 @@ def _zeros_as_missing(graph: Graph, trees: list[_Tree], count: int) -> str:
     return graph.node("Where", zero, graph.constant("missing", np.float32(np.nan)), INPUT)
 
 
-def _attributes(trees: list[_Tree]) -> dict[str, Any]:
-    """The node's attributes: the splits of all trees in one row, and the leaves of all trees in another."""
+def _attributes(trees: list[_Tree], classes: int) -> dict[str, Any]:
+    """The node's attributes: the splits of all trees in one row, and the leaves of all trees in another. Trees of
+    several classes take turns."""
     from onnx import numpy_helper
 
     grown = [tree if len(tree.features) else _stump(tree) for tree in trees]
@@ -161,7 +173,7 @@ def _attributes(trees: list[_Tree]) -> dict[str, Any]:
     thresholds = _splits(np.concatenate([tree.thresholds for tree in grown]))
     leaves = np.concatenate([tree.leaves for tree in grown]).astype(np.float32)
     return {
-        "n_targets": 1,
+        "n_targets": classes,
         "tree_roots": split_starts[:-1].tolist(),
         "nodes_featureids": np.concatenate([tree.features for tree in grown]).tolist(),
         "nodes_modes": numpy_helper.from_array(np.full(len(thresholds), _LEQ, np.uint8)),
@@ -171,7 +183,7 @@ def _attributes(trees: list[_Tree]) -> dict[str, Any]:
         "nodes_falsenodeids": false_ids,
         "nodes_falseleafs": false_leafs,
         "nodes_missing_value_tracks_true": np.concatenate([tree.nan_goes_left for tree in grown]).astype(int).tolist(),
-        "leaf_targetids": [0] * len(leaves),
+        "leaf_targetids": [n % classes for n, tree in enumerate(grown) for _ in tree.leaves],
         "leaf_weights": numpy_helper.from_array(leaves),
     }
 

@@ -12,7 +12,8 @@ from jobs.promotion import export_onnx
 from jobs.promotion.export_onnx import OnlineModel
 from jobs.registry.bundle import Bundle
 from jobs.registry.champion_bundles import Champions
-from jobs.use_case import UseCase
+from jobs.tasks.catalog import task_of
+from jobs.use_case import UseCase, problem_of
 
 if TYPE_CHECKING:
     from jobs.lakehouse.tables import Lakehouse
@@ -49,6 +50,7 @@ def export_champion(
     rows = mature_rows.latest(lakehouse, use_case, as_of, PROVING_ROWS)
     if champion is None or not rows.num_rows:
         raise NothingToExport(f"no {'champion' if champion is None else 'rows with mature labels to prove it on'} yet")
-    examples = examples_of(rows, champion[1].manifest.names, use_case.label)
+    task = task_of(problem_of(use_case))
+    examples = examples_of(rows, champion[1].manifest.names, use_case.label, task=task)
     online = export_onnx.export(lakehouse.settings, use_case, *champion, examples.features, examples.labels, int8=int8)
     return ExportedChampion(online, *champion, examples.features)

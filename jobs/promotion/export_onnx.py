@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.arrays import Bools, Float32s
+from jobs.arrays import Float32s
 from jobs.error_messages import in_words
 from jobs.errors import Invalid
 from jobs.models.graphs import feature_names
@@ -32,6 +32,7 @@ from jobs.promotion.quantise import NotApplicable, quantise
 from jobs.registry.bundle import GRAPH, Bundle, BundleError, check_files, hashes, open_bundle
 from jobs.settings import Settings
 from jobs.state_files import file_lock, replace_json
+from jobs.tasks.task import Labels
 from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def export(
     version: int,
     bundle: Bundle,
     rows: Float32s,
-    labels: Bools,
+    labels: Labels,
     *,
     int8: bool = False,
 ) -> OnlineModel:
@@ -165,7 +166,7 @@ def _existing(folder: Path, bundle_sha256: str, int8: bool) -> OnlineModel | Non
     return export if export.bundle.sha256 == bundle_sha256 and (asked_before or not int8) else None
 
 
-def _write(folder: Path, version: int, bundle: Bundle, rows: Float32s, labels: Bools, int8: bool) -> OnlineModel:
+def _write(folder: Path, version: int, bundle: Bundle, rows: Float32s, labels: Labels, int8: bool) -> OnlineModel:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
@@ -189,7 +190,7 @@ def _write(folder: Path, version: int, bundle: Bundle, rows: Float32s, labels: B
 
 
 def _described(version: int, bundle: Bundle) -> dict[str, Any]:
-    manifest = bundle.manifest
+    manifest, classes = bundle.manifest, len(bundle.manifest.learned.classes)
     return {
         "format": FORMAT,
         "use_case": manifest.use_case,
@@ -198,7 +199,7 @@ def _described(version: int, bundle: Bundle) -> dict[str, Any]:
         "family": manifest.family,
         "features": [list(feature) for feature in manifest.features],
         "input": {"name": INPUT, "type": "float32", "shape": ["batch", len(manifest.features)]},
-        "output": {"name": OUTPUT, "type": "float32", "shape": ["batch"]},
+        "output": {"name": OUTPUT, "type": "float32", "shape": ["batch", *([classes] if classes else [])]},
         "threshold": manifest.threshold,
         "opset": manifest.opset,
         "as_of": manifest.as_of,
@@ -216,10 +217,18 @@ def _parity(bundle: Bundle, rows: Float32s) -> dict[str, float]:
             f"{bundle.folder}: expected a graph of the features {list(bundle.manifest.names)}, found "
             f"{list(feature_names(graph))}; write the bundle again"
         )
-    return {str(size): value for size, value in check_parity(graph, bundle.model().predict, rows).items()}
+    bounded = bundle.manifest.learned.name != "regression"
+    return {
+        str(size): value for size, value in check_parity(graph, bundle.model().predict, rows, bounded=bounded).items()
+    }
 
 
-def _add_int8(folder: Path, bundle: Bundle, rows: Float32s, labels: Bools) -> dict[str, Any]:
+def _add_int8(folder: Path, bundle: Bundle, rows: Float32s, labels: Labels) -> dict[str, Any]:
+    if bundle.manifest.learned.name != "binary":
+        return {
+            "applies": False,
+            "reason": f"an int8 variant is made of binary models, not of {bundle.manifest.learned.name}",
+        }
     try:
         graph = quantise(bundle.read(GRAPH), rows, labels)
     except NotApplicable as reason:

@@ -14,23 +14,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from jobs.datasets import time_split
 from jobs.evaluation import contenders, gate, leak_check
 from jobs.evaluation.contenders import Incomparable
 from jobs.evaluation.evaluate import ContenderVersion, described, judged_rows, metrics_of, usable
 from jobs.evaluation.evaluation_rows import EvaluationRows
-from jobs.evaluation.paired_comparison import Contender
+from jobs.evaluation.paired_comparison import ComparedRows, Contender
 from jobs.evaluation.verdict import GateCheck, GateVerdict
 from jobs.lakehouse.tables import Lakehouse
 from jobs.limits import RESAMPLES_BEYOND, Limits
 from jobs.registry.bundle import Bundle
-from jobs.stats.metrics import average_precision
+from jobs.tasks.task import Task
 from jobs.training import baseline_models, candidate
 from jobs.use_case import UseCase, problem_of
 
-ENOUGH, BETTER = "enough_rows", "better_than_prevalence"
+ENOUGH = "enough_rows"
 _UNREGISTERED = 0
 """The version of a baseline, which is registered only if it is chosen; registries count from 1."""
 
@@ -95,7 +93,7 @@ def _baselines(
 ) -> tuple[dict[str, Bundle], list[str]]:
     """Baselines trained on the training set as it is, and why there are none."""
     data, _ = candidate.input_of(lakehouse, use_case)
-    if reason := time_split.refusal(data.parts, data.rows.times, data.rows.examples.labels):
+    if reason := time_split.refusal(data.parts, data.rows.times, data.rows.examples.labels, data.rows.examples.task):
         return {}, [f"no baseline was trained: {reason}"]
     own = (entrant.bundle.manifest.family, entrant.bundle.manifest.names) if entrant.bundle else ("", ())
     folder = candidate.folder_of(lakehouse.settings, use_case, data.made_of["digest"])
@@ -108,10 +106,11 @@ def _best(
 ) -> FirstChoice:
     """The first, in the order of average precision, that nothing speaks against; else the very first, refused."""
     problem = problem_of(use_case)
-    mixed = bool(0 < rows.labels.sum() < len(rows))
+    mixed = rows.task.varied(rows.labels)
     if mixed:
         about["metrics"] = {c.contender.name: dict(metrics_of(problem, c.contender, rows)) for c in competitors}
-        competitors = sorted(competitors, key=lambda c: -average_precision(rows.labels, c.contender.scores))
+        compared = rows.for_gate(problem)
+        competitors = sorted(competitors, key=lambda c: -compared.gain(c.contender))
     limits = _together(problem.limits, len(competitors))
     judged = []
     for each in competitors:
@@ -130,24 +129,32 @@ def _together(limits: Limits, contenders: int) -> Limits:
 
 
 def _judged(use_case: UseCase, competitor: _Competitor, rows: EvaluationRows, limits: Limits) -> GateVerdict:
-    problem, share = problem_of(use_case), float(rows.labels.mean())
-    prevalence = Contender("prevalence", np.full(len(rows), share))
-    verdict = gate.judge(competitor.contender, None, [prevalence], rows.for_gate(problem), limits)
+    problem = problem_of(use_case)
+    compared = rows.for_gate(problem)
+    constants = rows.task.constant_scores(rows.labels, len(rows), rows.weights(problem))
+    best = max((Contender(name, scores) for name, scores in constants.items()), key=compared.gain)
+    verdict = gate.judge(competitor.contender, None, [best], compared, limits)
     names = competitor.bundle.manifest.names
     leak = leak_check.check(problem, rows, names, competitor.contender.scores, use_case.entities)
-    checks = [*(_renamed(check) for check in verdict.checks), _leak(competitor, leak)]
+    checks = [*(_renamed(check, best.name) for check in verdict.checks), _leak(competitor, leak)]
     thin = checks[0].outcome == "failed"
     if thin:
-        reached = average_precision(rows.labels, competitor.contender.scores)
-        words = f"average precision {reached:.4f} is {'above' if reached > share else 'not above'} the {share:.4f} of"
-        better = GateCheck(BETTER, "not judged" if reached > share else "failed", f"{words} prevalence")
-        checks[:1] = [_thin(checks[0]), better]
+        checks[:1] = [_thin(checks[0]), _ahead(rows.task, compared, competitor.contender, best)]
     return GateVerdict(tuple(checks), {**verdict.about, "provisional": thin})
+
+
+def _ahead(task: Task, compared: ComparedRows, contender: Contender, constant: Contender) -> GateCheck:
+    """Whether a contender is ahead of a constant at all, where the evidence is too thin to say more."""
+    reached, theirs = (task.value(compared.labels, each.scores, compared.values) for each in (contender, constant))
+    ahead = task.gain(reached) > task.gain(theirs)
+    above, below = ("above", "not above") if task.greater_is_better else ("below", "not below")
+    words = f"{task.words} {reached:.4f} is {above if ahead else below} the {theirs:.4f} of {constant.name}"
+    return GateCheck(_better_than(constant.name), "not judged" if ahead else "failed", words)
 
 
 def _without_labels(competitor: _Competitor, rows: EvaluationRows, limits: Limits) -> GateVerdict:
     """Nothing can be compared: what was chosen on validation rows goes first, within the limits."""
-    message = f"{len(rows)} mature rows, {int(rows.labels.sum())} of them positive: nothing can be compared"
+    message = f"{len(rows)} mature rows, {rows.evidence()} {rows.task.of_them}: nothing can be compared"
     enough = _thin(GateCheck(ENOUGH, "failed", message))
     about = {"candidate": competitor.contender.name, "provisional": True}
     leak = _leak(competitor, GateCheck("leak", "not judged", "no labels to look for leaks in"))
@@ -166,5 +173,9 @@ def _thin(enough: GateCheck) -> GateCheck:
     return replace(enough, outcome="not judged", message=f"thin evidence: {enough.message}")
 
 
-def _renamed(check: GateCheck) -> GateCheck:
-    return replace(check, name=BETTER) if check.name == "better_than_baselines" else check
+def _renamed(check: GateCheck, constant: str) -> GateCheck:
+    return replace(check, name=_better_than(constant)) if check.name == "better_than_baselines" else check
+
+
+def _better_than(constant: str) -> str:
+    return f"better_than_{constant.replace(' ', '_')}"

@@ -240,7 +240,7 @@ def _decided(settings: Settings, evaluated: Evaluation, now: datetime) -> Promot
     """The decision that follows from an evaluation, recorded."""
     reasons, checks = evaluated.evidence["reasons"], evaluated.evidence["checks"]
     passed: promotions.DecisionOutcome = "waiting" if evaluated.needs_person else "promoted"
-    named = ("better_than_champion", "better_than_baselines", "better_than_prevalence")
+    named = dict.fromkeys(["better_than_champion", *(name for name in checks if name.startswith("better_than_"))])
     better = [checks[name]["said"] for name in named if name in checks]
     if evaluated.evidence.get("provisional"):
         better = [f"provisional, {checks['enough_rows']['said']}", *better]

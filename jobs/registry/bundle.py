@@ -25,6 +25,8 @@ from jobs.errors import EvergreenError, Invalid
 from jobs.models.catalog import load_model
 from jobs.models.graphs import OPSET
 from jobs.models.protocol import Model
+from jobs.tasks.catalog import of_stored
+from jobs.tasks.task import Task
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -55,6 +57,15 @@ class Manifest:
     format: int = FORMAT
     files: Mapping[str, str] = field(default_factory=dict)
     """Path in the bundle -> sha256; filled in by `write`."""
+    task: Mapping[str, Any] = field(default_factory=dict)
+    """What the model learned, as `Task.stored` returned it; empty: yes or no, by average precision."""
+    interval: Mapping[str, Any] = field(default_factory=dict)
+    """Around a regression's predictions, as `jobs.tasks.intervals.Interval.stored` returned it; empty: none."""
+
+    @property
+    def learned(self) -> Task:
+        """What the model learned, with its classes."""
+        return of_stored(self.task)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -123,6 +134,8 @@ def write(folder: Path, model: Model, manifest: Manifest) -> Bundle:
         model.save(temporary / MODEL)
         (temporary / GRAPH).write_bytes(model.to_onnx().SerializeToString(deterministic=True))
         complete = asdict(manifest) | {"files": hashes(temporary)}
+        # A manifest of before there were tasks has none of them.
+        complete = {name: value for name, value in complete.items() if value or name not in ("task", "interval")}
         (temporary / MANIFEST).write_text(json.dumps(complete, indent=1, sort_keys=True, default=str) + "\n")
         temporary.chmod(0o755)
         os.rename(temporary, folder)

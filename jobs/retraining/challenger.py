@@ -161,7 +161,7 @@ def _made_from(start: _Start, result: Challenge, model: Model) -> dict[str, Any]
         "negative_rate": problem.family(trainer.family).negative_rate,
         "seed": problem.seed,
         "device": device(),
-        "review": asdict(problem.review),
+        "review": asdict(problem.review) if problem.review else None,
         "windows": {
             "maturity_days": result.recipe.negative_after / timedelta(days=1),
             "validation_start": result.numbers["since"],
@@ -195,7 +195,7 @@ def _record(start: _Start, result: Challenge, bundle: Bundle) -> ChallengeRecord
 
 
 def _write(start: _Start, model: Model, training: Mapping[str, Any], folder: Path) -> Bundle:
-    trainer, threshold = start.trainer, start.problem.review.threshold
+    trainer, threshold = start.trainer, start.problem.threshold
     features = tuple((name, "float32") for name in trainer.history.names)
     manifest = Manifest(trainer.use_case.name, trainer.family, features, threshold, training["as_of"], training)
     shutil.rmtree(folder, ignore_errors=True)

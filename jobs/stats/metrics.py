@@ -33,18 +33,29 @@ def evaluate(
         ValueError: as the single metrics do.
     """
     truth, values = checked(labels, scores)
+    measured = dict(of_ranking(truth, values, review.threshold))
+    calibration = measured.pop("calibration_error")
+    return {
+        **measured,
+        f"card_precision_at_{review.cards}": card_precision(truth, values, entities, days, review.cards),
+        "calibration_error": calibration,
+        "money_saved": money_saved(truth, values, days, amounts, review.capacity, review.cost),
+    }
+
+
+def of_ranking(labels: ArrayLike, scores: ArrayLike, threshold: float = 0.5) -> Mapping[str, float | None]:
+    """The metrics that need labels and scores alone; None as in `evaluate`."""
+    truth, values = checked(labels, scores)
     has_both_classes = 0 < truth.sum() < len(truth)
     probable = bool(((values >= 0) & (values <= 1)).all())
-    at = at_threshold(truth, values, review.threshold)
+    at = at_threshold(truth, values, threshold)
     return {
         "auc_roc": auc_roc(truth, values) if has_both_classes else None,
         "average_precision": average_precision(truth, values) if has_both_classes else None,
         "precision": at.precision,
         "recall": at.recall,
         "f1": at.f1,
-        f"card_precision_at_{review.cards}": card_precision(truth, values, entities, days, review.cards),
         "calibration_error": calibration_error(truth, values) if probable else None,
-        "money_saved": money_saved(truth, values, days, amounts, review.capacity, review.cost),
     }
 
 
@@ -166,6 +177,15 @@ def precision_at(labels: ArrayLike, scores: ArrayLike, days: ArrayLike, capacity
     truth, values = checked(labels, scores)
     reviewed = _reviewed("precision", values, days, capacity)
     return float(reviewed @ truth / max(reviewed.sum(), 1))
+
+
+def reviewed(labels: ArrayLike, scores: ArrayLike, days: ArrayLike, capacity: int) -> Floats:
+    """Chance of each row to be among the `capacity` rows of highest score of its day; ties share what is left.
+
+    Raises:
+        ValueError: labels or scores are unusable, an array has another length, or capacity is negative.
+    """
+    return _reviewed("recall", checked(labels, scores)[1], days, capacity)
 
 
 def checked(labels: ArrayLike, scores: ArrayLike, name: str = "scores") -> tuple[Bools, Floats]:

@@ -1,4 +1,4 @@
-"""Average precision of several rankings over the same resampled rows: what a paired comparison needs.
+"""Average precision, and other statistics, over the same resampled rows: what a paired comparison needs.
 
 Rows come in blocks (all rows of a card), and a resample draws blocks, so that rows of one block are not taken for
 independent (Davison & Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). Each block gets an
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import factorial
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,17 @@ Weights = NDArray[np.float32]
 
 CHUNK = 32
 """Resamples held at once: 13 MB per 100,000 rows. Fixed, so that the numbers drawn depend on seed and blocks alone."""
+
+
+class Resampled(Protocol):
+    """A statistic of rows in blocks that was prepared for any number of resamples."""
+
+    @property
+    def width(self) -> int:
+        """Number of groups that it measures."""
+
+    def resampled(self, weights: Weights) -> Floats:
+        """Shape (resamples, groups), of weights of shape (resamples, blocks)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +54,14 @@ class Ranking:
     """Shape (positives, groups): 1 where the positive belongs to the group."""
     weights: tuple[Weights, Weights] | None = None
     """How many events each row, and each positive, stands for; None: one."""
+
+    @property
+    def width(self) -> int:
+        return int(self.groups.shape[1])
+
+    def resampled(self, weights: Weights) -> Floats:
+        """See `average_precisions`."""
+        return average_precisions(self, weights)
 
 
 def rank(
@@ -92,12 +111,12 @@ def average_precisions(ranking: Ranking, weights: Weights) -> Floats:
     return gains / np.maximum(total, 1)
 
 
-def observed(rankings: Sequence[Ranking], blocks: int) -> Floats:
-    """Shape (all groups of the rankings,): average precisions of the rows as they are."""
+def observed(rankings: Sequence[Resampled], blocks: int) -> Floats:
+    """Shape (all groups of the rankings,): the statistics of the rows as they are."""
     return _together(rankings, np.ones((1, blocks), dtype=np.float32)).ravel()
 
 
-def resampled(rankings: Sequence[Ranking], blocks: int, resamples: int, seed: int) -> Floats:
+def resampled(rankings: Sequence[Resampled], blocks: int, resamples: int, seed: int) -> Floats:
     """Shape (resamples, all groups of the rankings): each resample weighs all rankings alike."""
     generator = np.random.default_rng(seed)
     sizes = [min(CHUNK, resamples - start) for start in range(0, resamples, CHUNK)]
@@ -155,5 +174,5 @@ def _inverse_distribution() -> NDArray[Any]:
 _INVERSE = _inverse_distribution()
 
 
-def _together(rankings: Sequence[Ranking], weights: Weights) -> Floats:
-    return np.concatenate([average_precisions(ranking, weights) for ranking in rankings], axis=1)
+def _together(rankings: Sequence[Resampled], weights: Weights) -> Floats:
+    return np.concatenate([ranking.resampled(weights) for ranking in rankings], axis=1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.datasets.training_rows import TrainingRows
+from jobs.models.protocol import Examples
 from jobs.problem import Family, Problem
 from jobs.registry import provenance
 from jobs.registry.bundle import Bundle
@@ -42,7 +43,7 @@ def make(use_case: UseCase, data: TrainingInput, apart_from: tuple[str, Sequence
         apart_from: family and features of the candidate; a baseline of the same is the candidate itself.
     """
     problem, bundles, left_out = problem_of(use_case), {}, []
-    for name, family, features in _declared(problem, data.rows.examples.names):
+    for name, family, features in _declared(problem, data.rows.examples):
         if missing := sorted(set(features) - set(data.rows.examples.names)):
             left_out.append(f"{name}: its features {missing} are not served")
             continue
@@ -55,11 +56,13 @@ def make(use_case: UseCase, data: TrainingInput, apart_from: tuple[str, Sequence
     return BaselineModels(bundles, tuple(left_out))
 
 
-def _declared(problem: Problem, names: Sequence[str]) -> Iterator[tuple[str, Family, tuple[str, ...]]]:
+def _declared(problem: Problem, examples: Examples) -> Iterator[tuple[str, Family, tuple[str, ...]]]:
+    task = examples.task
     for rule in problem.rules:
-        yield f"rule {rule.name}", Family("rule"), rule.features
-    rate = problem.family("logistic").negative_rate
-    yield "logistic regression", Family("logistic", negative_rate=rate), problem.baseline_features or tuple(names)
+        yield f"rule {rule.name}", Family(task.rule_family), rule.features
+    rate = problem.family(task.plain_family).negative_rate
+    features = problem.baseline_features or tuple(examples.names)
+    yield f"{task.plain_family} regression", Family(task.plain_family, negative_rate=rate), features
 
 
 def _made(

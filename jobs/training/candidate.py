@@ -49,7 +49,8 @@ def make(
     """
     settings = lakehouse.settings
     data, tuned = input_of(lakehouse, use_case)
-    if reason := time_split.refusal(data.parts, data.rows.times, data.rows.examples.labels):
+    examples = data.rows.examples
+    if reason := time_split.refusal(data.parts, data.rows.times, examples.labels, examples.task):
         _refuse_one_class(use_case, data)
         return Candidate(None, reason)
     digest = data.made_of["digest"]
@@ -85,11 +86,11 @@ def input_of(lakehouse: Lakehouse, use_case: UseCase) -> tuple[TrainingInput, Tu
 
 def _refuse_one_class(use_case: UseCase, data: TrainingInput) -> None:
     """Raises Invalid if many events are old enough to have labels, and all labels are the same: no day mends that."""
-    labels, parts = data.rows.examples.labels, data.parts
-    mature, positives = int((data.rows.times <= microseconds(parts.judged_end)).sum()), int(labels.sum())
-    if mature >= problem_of(use_case).limits.rows and positives in (0, len(labels)):
+    labels, task, parts = data.rows.examples.labels, data.rows.examples.task, data.parts
+    mature = int((data.rows.times <= microseconds(parts.judged_end)).sum())
+    if mature >= problem_of(use_case).limits.rows and not task.varied(labels):
         raise Invalid(
-            f"{use_case.training_set}: expected labels of both classes, found {positives} positives among "
+            f"{use_case.training_set}: expected {task.all_alike(labels)} among "
             f"{len(labels):,} events, of which {mature:,} are old enough for their label to be known; look at the "
             "quarantine and with `evergreen check` at the file that holds the labels"
         )
@@ -129,7 +130,7 @@ def registered(
     with tracking.client(settings) as tracker, tempfile.TemporaryDirectory() as scratch:
         with tracking.run(settings, tracker, use_case, digest, name) as run_id:
             tracking.log(tracker, run_id, _parameters(trained, tuned), _numbers(trained))
-            for curve, points in pictures.curves(trained.labels, trained.winner.scores).items():
+            for curve, points in pictures.curves(trained.task, trained.labels, trained.winner.scores).items():
                 tracking.log_curve(tracker, run_id, curve, points)
             tracking.log_trials(settings, tracker, use_case, run_id, tuned.trials)
             tracking.log_files(tracker, run_id, _files(trained, tuned, card, use_case), Path(scratch))
@@ -172,9 +173,9 @@ def _files(trained: Trained, tuned: Tuning, card: str, use_case: UseCase) -> dic
     files: dict[str, str | bytes] = {
         "model_card.md": card,
         "signature.json": json.dumps(_signature(trained), indent=1),
-        "precision_recall.png": pictures.precision_recall(trained.labels, _curves_of(trained)),
-        "calibration.png": pictures.calibration(trained.labels, trained.winner.scores),
     }
+    shown = pictures.of_validation(trained.task, trained.labels, _curves_of(trained), trained.winner.scores)
+    files |= {f"{name}.png": picture for name, picture in shown.items()}
     problem = use_case.problem
     assert problem is not None
     for family, trials in tuned.trials.items():
@@ -188,11 +189,17 @@ def _curves_of(trained: Trained) -> dict[str, Any]:
 
 def _signature(trained: Trained) -> dict[str, Any]:
     """The model's input and output, in the terms of the graph."""
-    manifest = trained.bundle.manifest
+    manifest, classes = trained.bundle.manifest, len(trained.task.classes)
+    meaning = "prediction" if trained.task.name == "regression" else "probability"
     return {
         "input": {"name": "features", "type": "float32", "shape": [-1, len(manifest.features)]},
         "features": [{"name": name, "type": kind} for name, kind in manifest.features],
-        "output": {"name": "score", "type": "float32", "shape": [-1], "meaning": "probability"},
+        "output": {
+            "name": "score",
+            "type": "float32",
+            "shape": [-1, *([classes] if classes else [])],
+            "meaning": meaning,
+        },
         "threshold": manifest.threshold,
         "opset": manifest.opset,
     }

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from jobs.display import markdown
 from jobs.problem import Review
+from jobs.registry.bundle import Manifest
 from jobs.training.train import Trained
 from jobs.training.tune import Tuning
 from jobs.use_case import UseCase, problem_of
@@ -28,9 +29,9 @@ LIMITS = (
 def write(use_case: UseCase, trained: Trained, tuned: Tuning) -> str:
     """The card of a trained bundle."""
     manifest, review = trained.bundle.manifest, problem_of(use_case).review
-    metrics = [*_SHOWN, f"card_precision_at_{review.cards}"]
+    metrics = [*_SHOWN, f"card_precision_at_{review.cards}"] if review else list(trained.winner.metrics)
     sections = {
-        "Use": [_use(use_case, review, manifest.threshold)],
+        "Use": [_use(use_case, review, manifest)],
         "Data": _data(trained),
         "Metrics on validation rows": [*_by_contestant(trained, metrics), "", *_by_slice(trained, metrics)],
         "Limits": LIMITS,
@@ -42,11 +43,20 @@ def write(use_case: UseCase, trained: Trained, tuned: Tuning) -> str:
     return "\n".join(lines)
 
 
-def _use(use_case: UseCase, review: Review, threshold: float) -> str:
+_MEANINGS = {
+    "binary": "A score is the probability of `{}`.",
+    "multiclass": "Scores are the probabilities of each class of `{}`.",
+    "regression": "A score is a prediction of `{}`.",
+}
+
+
+def _use(use_case: UseCase, review: Review | None, manifest: Manifest) -> str:
+    scope = "Not meant for decisions about other entities than those it was trained on"
+    if review is None:
+        return f"{_MEANINGS[manifest.learned.name].format(use_case.label)} {scope}."
     return (
-        f"A score is the probability of `{use_case.label}`; from {threshold} on it is an alert. "
-        f"{review.capacity} alerts a day are reviewed, at {review.cost} each. Not meant for decisions about other "
-        "entities than those it was trained on, nor without review."
+        f"A score is the probability of `{use_case.label}`; from {manifest.threshold} on it is an alert. "
+        f"{review.capacity} alerts a day are reviewed, at {review.cost} each. {scope}, nor without review."
     )
 
 

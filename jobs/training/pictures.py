@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jobs.arrays import Bools, Floats, ends_of_runs
+from jobs.tasks.task import Labels, Scores, Task
 from jobs.training.search_space import Space
 from jobs.training.trials import Trial, parameter_importance
 
@@ -22,8 +23,23 @@ _BINS = 10
 _BLUE, _GREY, _RED = "#1565c0", "#9e9e9e", "#c62828"
 
 
-def curves(labels: Bools, scores: Floats) -> dict[str, dict[int, float]]:
-    """Precision, and the true-positive rate, by percent of recall and of the false-positive rate."""
+def of_validation(task: Task, labels: Labels, scores: Mapping[str, Scores], winner: Scores) -> dict[str, bytes]:
+    """What shows how good models of a task are, by name.
+
+    Args:
+        scores: of all contestants; `winner`: of the one that was chosen.
+    """
+    if task.name == "regression":
+        return {"predictions": predictions(labels, winner)}
+    if task.name == "multiclass":
+        return {"calibration": calibration(winner.argmax(axis=1) == labels, winner.max(axis=1), "share that is right")}
+    return {"precision_recall": precision_recall(labels, scores), "calibration": calibration(labels, winner)}
+
+
+def curves(task: Task, labels: Labels, scores: Scores) -> dict[str, dict[int, float]]:
+    """Precision by percent of recall, and recall by percent of the false-positive rate; of yes or no only."""
+    if task.name != "binary":
+        return {}
     precision, recall, fpr = _ranking(labels, scores)
     percent = range(1, 101)
     return {
@@ -46,8 +62,22 @@ def precision_recall(labels: Bools, scores: Mapping[str, Floats]) -> bytes:
     return _png(figure)
 
 
-def calibration(labels: Bools, scores: Floats) -> bytes:
-    """Share of positives against mean score, in bins of equally many rows."""
+def predictions(labels: Floats, scores: Floats) -> bytes:
+    """Labels against predictions: median, and the middle 80 %, in bins of equally many rows."""
+    figure, (axes,) = _figure(1)
+    parts = [part for part in np.array_split(np.argsort(scores, kind="stable"), _BINS) if len(part)]
+    means = [scores[part].mean() for part in parts]
+    low, middle, high = np.array([np.quantile(labels[part], (0.1, 0.5, 0.9)) for part in parts]).T
+    ends = [min(*means, low.min()), max(*means, high.max())]
+    axes.plot(ends, ends, color=_GREY, linewidth=0.8)
+    axes.fill_between(means, low, high, color=_BLUE, alpha=0.2, linewidth=0)
+    axes.plot(means, middle, "o-", color=_BLUE, markersize=3, linewidth=1)
+    axes.set(xlabel="mean prediction", ylabel="label: median, 10 % and 90 %")
+    return _png(figure)
+
+
+def calibration(labels: Bools, scores: Floats, meaning: str = "share of positives") -> bytes:
+    """Share of positives (or what else a score promises) against mean score, in bins of equally many rows."""
     figure, (axes,) = _figure(1)
     parts = np.array_split(np.argsort(scores, kind="stable"), _BINS)
     means = [scores[part].mean() for part in parts if len(part)]
@@ -55,7 +85,7 @@ def calibration(labels: Bools, scores: Floats) -> bytes:
     top = max(*means, *shares, 1e-6) * 1.05
     axes.plot([0, top], [0, top], color=_GREY, linewidth=0.8)
     axes.plot(means, shares, "o-", color=_BLUE, markersize=3, linewidth=1)
-    axes.set(xlabel="mean score", ylabel="share of positives", xlim=(0, top), ylim=(0, top))
+    axes.set(xlabel="mean score", ylabel=meaning, xlim=(0, top), ylim=(0, top))
     return _png(figure)
 
 

@@ -14,21 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from jobs.arrays import Floats
 from jobs.datasets.time_split import WINDOWS, Split
 from jobs.datasets.training_rows import TrainingRows, rule_scores, sampled
 from jobs.errors import Invalid
 from jobs.models.catalog import STEPS, new_model
-from jobs.models.protocol import Model
+from jobs.models.protocol import Examples, Model
 from jobs.models.runtime import score
 from jobs.problem import Family, Problem, Slice
 from jobs.registry import bundle
 from jobs.registry.bundle import Bundle, Manifest
 from jobs.settings import Settings
-from jobs.stats import label_leak, metrics
+from jobs.stats import label_leak
 from jobs.stats.entity_leak import encoded_labels
+from jobs.tasks.task import Labels, Task
 from jobs.training import compute_cost as cost
 from jobs.training.compute_cost import Cost
 from jobs.training.tune import device, drawn_examples, one_thread
@@ -65,7 +65,7 @@ class Trained:
     winner: ValidatedContender
     slices: Mapping[str, Metrics]
     """Metrics of the winner on validation rows, by guard slice."""
-    labels: npt.NDArray[np.bool_]
+    labels: Labels
     """Of the validation rows."""
     rows: Mapping[str, int]
     """Rows per window."""
@@ -75,6 +75,11 @@ class Trained:
     """Cost of 1,000 predictions."""
     suspicion: str
     """What on the validation rows is too good to be true; empty if nothing is. The gate refuses it."""
+
+    @property
+    def task(self) -> Task:
+        """What was learned."""
+        return self.bundle.manifest.learned
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +119,7 @@ def train(
     report = progress or (lambda _: None)
     with cost.measured(settings, device()) as spent, one_thread():
         contestants = _compete(settings, problem, data, report)
-        winner = _best(contestants)
+        winner = _best(contestants, rows.examples.task)
         report(f"{winner.name}: all rows")
         model = fit_final(problem, problem.family(winner.name), winner, rows, parts)
         valid = rows.rows(parts.validation(rows.times))
@@ -138,8 +143,10 @@ def train(
 def suspicion(problem: Problem, rows: TrainingRows, valid: TrainingRows, scores: Floats) -> str:
     """What is too good to be true, of all rows or of the valid ones with these scores; empty if nothing is."""
     examples = valid.examples
+    if examples.task.name != "binary":
+        return examples.task.suspicion(examples.labels, examples.features, examples.names, problem.telling)
     found = label_leak.suspicion(examples.labels, examples.features, examples.names, scores, problem.telling)
-    every, entities = rows.examples, rows.entities or {problem.cluster_key: rows.blocks}
+    every, entities = rows.examples, rows.entities or {problem.cluster_key or "row": rows.blocks}
     encoded = encoded_labels(every.labels, every.features, every.names, entities, problem.telling)
     return replace(found or label_leak.Suspicion({}, {}, None), encoded=encoded).text
 
@@ -161,17 +168,18 @@ def fit_final(problem: Problem, family: Family, chosen: ValidatedContender, rows
     return model
 
 
-def baseline_scores(problem: Problem, rows: TrainingRows) -> dict[str, Floats]:
-    """Scores of the baselines that learn nothing from the rows: prevalence, and each declared rule."""
-    scores = {"prevalence": np.zeros(len(rows))}
+def baseline_scores(problem: Problem, rows: TrainingRows, train: Examples) -> dict[str, Floats]:
+    """Scores of the baselines that need no model: the constants of the rows to train on, and each declared rule."""
+    scores = train.task.constant_scores(train.labels, len(rows), train.weights)
     for rule in problem.rules:
         scores[rule.name] = rule_scores(rows.examples, rule.features)
     return scores
 
 
 def validation_metrics(problem: Problem, rows: TrainingRows, scores: Floats) -> Metrics:
-    """Every metric of `jobs.stats.metrics` on rows and their scores."""
-    return metrics.evaluate(rows.examples.labels, scores, rows.blocks, rows.days, rows.amounts, problem.review)
+    """Every metric of the task on rows and their scores; rows count as a declared weight says."""
+    values = rows.values if problem.weight else replace(rows.values, weights=None)
+    return rows.examples.task.metrics(rows.examples.labels, scores, values, problem.review)
 
 
 def _compete(
@@ -180,10 +188,9 @@ def _compete(
     rows, parts = data.rows, data.parts
     valid = rows.rows(parts.validation(rows.times))
     baselines = []
-    for name, scores in baseline_scores(problem, valid).items():
-        prevalence = float(rows.examples.labels[parts.training(rows.times)].mean())
-        shown = np.full(len(valid), prevalence) if name == "prevalence" else scores
-        baselines.append(ValidatedContender(name, "baseline", validation_metrics(problem, valid, shown), shown, {}))
+    train = rows.examples.rows(parts.training(rows.times))
+    for name, scores in baseline_scores(problem, valid, train).items():
+        baselines.append(ValidatedContender(name, "baseline", validation_metrics(problem, valid, scores), scores, {}))
 
     def compete(family: Family) -> ValidatedContender:
         progress(family.name)
@@ -203,12 +210,13 @@ def _compete(
         return baselines + list(pool.map(compete, problem.families[::-1]))[::-1]
 
 
-def _best(contestants: list[ValidatedContender]) -> ValidatedContender:
-    able = [c for c in contestants if c.kind == "family" and c.metrics.get("average_precision") is not None]
+def _best(contestants: list[ValidatedContender], task: Task) -> ValidatedContender:
+    name = task.objective.name
+    able = [c for c in contestants if c.kind == "family" and c.metrics.get(name) is not None]
     if not able:
         reasons = {c.name: c.error for c in contestants if c.error}
         raise Invalid(f"training: expected a family that learns from these rows, found none: {reasons}")
-    return max(able, key=lambda c: c.metrics["average_precision"] or 0.0)
+    return max(able, key=lambda c: task.gain(c.metrics[name] or 0.0))
 
 
 def write_bundle(
@@ -229,16 +237,17 @@ def write_bundle(
             "judged_start": parts.judged_start.isoformat(),
             "judged_end": parts.judged_end.isoformat(),
         },
-        "review": asdict(problem.review),
+        "review": asdict(problem.review) if problem.review else None,
         "validation": dict(winner.metrics),
     }
     manifest = Manifest(
         use_case=use_case.name,
         family=winner.name,
         features=tuple((name, "float32") for name in data.rows.examples.names),
-        threshold=problem.review.threshold,
+        threshold=problem.threshold,
         as_of=data.made_of["as_of"],
         training=training,
+        task=data.rows.examples.task.stored(),
     )
     shutil.rmtree(folder, ignore_errors=True)
     return bundle.write(folder, model, manifest)

@@ -18,12 +18,13 @@ from jobs.datasets.training_rows import TrainingRows, feature_names, read, sampl
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.catalog import new_model
 from jobs.models.protocol import Examples, StepReport
+from jobs.objective import AVERAGE_PRECISION
 from jobs.problem import Family, Problem
 from jobs.registry import provenance
 from jobs.secret import Url
 from jobs.settings import Settings
 from jobs.state_files import file_lock, read_state, replace_json
-from jobs.stats.metrics import average_precision
+from jobs.tasks.task import RowValues
 from jobs.training import search as study
 from jobs.training import trials as stored
 from jobs.training.search import Search
@@ -48,6 +49,7 @@ class Tuning:
     studies: Mapping[str, str] = field(default_factory=dict)
     rows: int = 0
     prevalence: float = 0.0
+    """Of positives; of another task what its labels are like (`Task.level`)."""
     declared: str = ""
     """Hash of search spaces and feature declarations."""
     trials: Mapping[str, tuple[Trial, ...]] = field(default_factory=dict)
@@ -66,7 +68,7 @@ def tune(lakehouse: Lakehouse, use_case: UseCase, progress: TuningProgress | Non
     assert version is not None
     rows = read(lakehouse, use_case, version, feature_names(lakehouse, use_case, version, state["features"]))
     parts = parts_of(use_case, problem, as_of, rows)
-    if reason := time_split.refusal(parts, rows.times, rows.examples.labels):
+    if reason := time_split.refusal(parts, rows.times, rows.examples.labels, rows.examples.task):
         return Tuning(state["as_of"], reason, refused=True)
     plan = _wanted(problem, rows, parts, state)
     with file_lock(_folder(settings, use_case) / "lock"):
@@ -102,7 +104,7 @@ def search(
         wish = _search(use_case, problem, family, plan, state)
         report = None if progress is None else _named(progress, family.name)
         with one_thread():
-            objective = _objective(family, rows, parts, problem.seed)
+            objective = _objective(family, rows, parts, problem.seed, problem.weight is not None)
             trials[family.name] = tuple(study.run(wish, objective, folder, url, report))
         studies[family.name] = wish.name
     parameters = {name: dict(stored.best(family_trials).parameters) for name, family_trials in trials.items()}
@@ -134,7 +136,7 @@ def _wanted(problem: Problem, rows: TrainingRows, parts: time_split.Split, state
         as_of=state["as_of"],
         reason="searched",
         rows=len(labels),
-        prevalence=float(labels.mean()),
+        prevalence=rows.examples.task.level(labels),
         declared=_declared(problem, state, rows.examples.names),
     )
 
@@ -163,7 +165,9 @@ def _why(plan: Tuning, before: Tuning | None, problem: Problem) -> tuple[bool, s
 def _declared(problem: Problem, state: Mapping[str, Any], names: tuple[str, ...]) -> str:
     tuned = [family for family in problem.families if family.search]
     how = [problem.trials, problem.sampler, problem.pruner, problem.parallel, problem.seed, problem.validation_window]
-    return provenance.digest(tuned, how, state["declarations"], names)
+    # As it was before another objective could be declared.
+    asked = () if problem.measured_by == AVERAGE_PRECISION else (problem.measured_by,)
+    return provenance.digest(tuned, how, state["declarations"], names, *asked)
 
 
 def _search(use_case: UseCase, problem: Problem, family: Family, plan: Tuning, state: Mapping[str, Any]) -> Search:
@@ -185,15 +189,20 @@ def drawn_examples(rows: TrainingRows, parts: time_split.Split, rate: float, see
     return sampled(train, rate, seed), sampled(valid, rate, seed)
 
 
-def _objective(family: Family, rows: TrainingRows, parts: time_split.Split, seed: int) -> study.Objective:
+def _objective(
+    family: Family, rows: TrainingRows, parts: time_split.Split, seed: int, weighed: bool
+) -> study.Objective:
     rate = family.negative_rate if family.tuning_rate is None else family.tuning_rate
     train, stop = drawn_examples(rows, parts, rate, seed)
-    valid = rows.examples.rows(parts.validation(rows.times))
+    held = rows.rows(parts.validation(rows.times))
+    valid, task = held.examples, held.examples.task
+    values = held.values if weighed else RowValues(days=held.days)
 
     def objective(parameters: Mapping[str, Any], report: StepReport) -> Mapping[str, float]:
         model = new_model(family.name, {**family.fixed, **parameters})
         model.fit(train, stop, seed=seed, device=device(), report=report)
-        return {"value": average_precision(valid.labels, model.predict(valid.features)), "steps": model.steps}
+        reached = task.value(valid.labels, model.predict(valid.features), values)
+        return {"value": task.gain(reached), "steps": model.steps}
 
     return objective
 

@@ -25,14 +25,14 @@ from jobs.ingest.registered_inputs import InputError, Inputs
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.scoring.prediction_log import DECIDED, event_columns, table
 from jobs.settings import Settings
-from jobs.use_case import problem_of
+from jobs.use_case import review_of
 from jobs.use_cases.fraud import FRAUD
 from orchestration.cli import main
 
 pytestmark = pytest.mark.embedded
 DAY = date(2026, 5, 4)
 NOW = datetime(2026, 5, 5, 2, tzinfo=UTC)
-CAPACITY = problem_of(FRAUD).review.capacity
+CAPACITY = review_of(FRAUD).capacity
 EVENTS = 400
 
 

@@ -207,7 +207,7 @@ def test_what_says_how_to_act_without_acting_is_refused(option: str, tmp_path: P
 
 def test_the_command_blocks_from_the_use_cases_threshold_on() -> None:
     found = job.acting_on(FRAUD, None, 0.1, cap=7, corrected=False, seed=3)
-    assert found == Acting(PROBLEM.review.threshold, explore=0.1, cap=7, corrected=False, seed=3)
+    assert found == Acting(PROBLEM.threshold, explore=0.1, cap=7, corrected=False, seed=3)
     assert job.acting_on(FRAUD, 0.5, 0.1, cap=None, corrected=True, seed=0) == Acting(0.5, explore=0.1)
 
 

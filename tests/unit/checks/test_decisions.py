@@ -14,11 +14,11 @@ from jobs.checks.check import Outcome
 from jobs.evaluation import fairness
 from jobs.evaluation.explain import Attribution
 from jobs.scoring import prediction_log
-from jobs.use_case import problem_of
+from jobs.use_case import review_of
 from jobs.use_cases.fraud import FRAUD
 
 LAST = (AS_OF - DAY).date()
-CAPACITY = problem_of(FRAUD).review.capacity
+CAPACITY = review_of(FRAUD).capacity
 
 
 def queue(tables: CheckedTables, change: Tamper) -> Outcome:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.datasets.time_split import MINIMUM_POSITIVES, Split, refusal, split
+from jobs.datasets.time_split import Split, refusal, split
+from jobs.tasks.task import FEWEST
 from jobs.times import microseconds
 
 DAY = timedelta(days=1)
@@ -72,5 +73,5 @@ def test_too_few_positives_and_no_rows_at_all_are_refused() -> None:
     assert "0 positives in 0 rows" in str(refusal(parts, np.zeros(0, np.int64), np.zeros(0, bool)))
     times = np.array([microseconds(AS_OF - timedelta(hours=h)) for h in range(24 * 80)])
     labels = np.zeros(len(times), bool)
-    labels[np.flatnonzero(parts.training(times))[: MINIMUM_POSITIVES - 1]] = True
-    assert f"{MINIMUM_POSITIVES - 1} positives" in str(refusal(parts, times, labels))
+    labels[np.flatnonzero(parts.training(times))[: FEWEST - 1]] = True
+    assert f"{FEWEST - 1} positives" in str(refusal(parts, times, labels))

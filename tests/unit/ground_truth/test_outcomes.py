@@ -91,6 +91,7 @@ def test_a_score_meets_the_first_version_of_its_event_and_its_label(lakehouse: L
     put(lakehouse, [event(0), event(1), corrected], [report(1, AS_OF - DAY / 3)], [scored(1, 0.9), scored(0, 0.2)])
     found = look(lakehouse)
     order = np.argsort(found.scored.scores)
+    assert found.scored.amounts is not None
     assert found.scored.amounts[order].tolist() == [10.5, 10.5] and found.scored.positive[order].tolist() == [
         False,
         True,

@@ -64,6 +64,7 @@ def test_each_number_is_the_metric_of_exactly_its_rows(days: int) -> None:
         share = DECLARED.share((NOW - rows.times[here]) / DAY).mean()
         assert one.label_maturity == pytest.approx(share)
         assert one.judged == (share >= 0.9)
+        assert rows.amounts is not None
         arrays = (known[here], rows.scores[here], rows.entities[here], day[here], rows.amounts[here])
         measured = dict(one.metrics)
         assert measured.pop("precision_at_20") == metrics.precision_at(*arrays[:2], day[here], 20)

@@ -1,0 +1,93 @@
+"""Models of every task: they learn it, and their graphs score as they do, also on hostile rows."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobs.errors import Invalid
+from jobs.models.catalog import load_model, new_model
+from jobs.models.parity import check_parity
+from jobs.models.protocol import Examples
+from jobs.objective import AUC, FAMILIES, LOG_LOSS, MEAN_ABSOLUTE_ERROR, Objective, pinball
+from jobs.tasks.binary import Binary
+from jobs.tasks.multiclass import Multiclass
+from jobs.tasks.regression import Regression
+from jobs.tasks.task import Task
+
+NAMES = ("a", "b", "c")
+SMALL: dict[str, dict[str, Any]] = {"boosted": {"rounds": 60, "min_data_in_leaf": 10}}
+TASKS: list[Task] = [
+    Binary(AUC),
+    Multiclass(LOG_LOSS, ("low", "middle", "high")),
+    Regression(MEAN_ABSOLUTE_ERROR),
+    Regression(pinball(0.8)),
+]
+CASES = [(task, family) for task in TASKS for family in FAMILIES[task.name] if family not in ("tabular_mlp", "rule")]
+IDS = [f"{task.name} {task.objective.name} {family}" for task, family in CASES]
+
+
+def examples(task: Task, rows: int = 600, seed: int = 0, scale: float = 1.0) -> Examples:
+    random = np.random.default_rng(seed)
+    features = random.normal(size=(rows, 3)).astype(np.float32)
+    features[random.random(rows) < 0.1, 2] = np.nan
+    number = scale * (2 * features[:, 0] + np.nan_to_num(features[:, 2]) + 0.3 * random.normal(size=rows) + 7)
+    level = np.digitize(number, np.quantile(number, (1 / 3, 2 / 3)))
+    labels: Any = {"binary": number > np.median(number), "multiclass": level, "regression": number.astype(np.float64)}
+    return Examples(features, labels[task.name], None, NAMES, task)
+
+
+@pytest.mark.parametrize(("task", "family"), CASES, ids=IDS)
+def test_a_model_learns_the_task_and_its_graph_scores_alike(task: Task, family: str, tmp_path: Path) -> None:
+    train, held = examples(task), examples(task, seed=1)
+    model = new_model(family, SMALL.get(family))
+    model.fit(train, None, seed=0, device="cpu")
+    scores = model.predict(held.features)
+    assert scores.shape == (len(held), *([len(task.classes)] if task.classes else []))
+    constant = task.constant_scores(train.labels, len(held))
+    reached = task.gain(task.value(held.labels, scores))
+    if family != "value":  # the first feature as it is, which is no model of these labels
+        assert reached > max(task.gain(task.value(held.labels, each)) for each in constant.values())
+    bounded = task.name != "regression"
+    assert max(check_parity(model.to_onnx(), model.predict, held.features, bounded=bounded).values()) <= 1e-5
+    model.save(tmp_path / "model")
+    again = load_model(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(held.features), scores)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_graphs_of_numbers_agree_at_any_scale(scale: float) -> None:
+    train = examples(Regression(MEAN_ABSOLUTE_ERROR), scale=scale)
+    model = new_model("boosted", SMALL["boosted"])
+    model.fit(train, None, seed=0, device="cpu")
+    check_parity(model.to_onnx(), model.predict, train.features, bounded=False)
+    with pytest.raises(ValueError, match="expected scores within"):
+        check_parity(model.to_onnx(), lambda rows: model.predict(rows) * 1.001, train.features, bounded=False)
+
+
+def test_validation_rows_stop_a_loss_when_it_no_longer_falls() -> None:
+    task, reached = Regression(MEAN_ABSOLUTE_ERROR), list[float]()
+    model = new_model("boosted", {"rounds": 400, "patience": 5, "learning_rate": 0.3, "min_data_in_leaf": 5})
+    model.fit(
+        examples(task), examples(task, seed=1), seed=0, device="cpu", report=lambda _, value: reached.append(value)
+    )
+    assert 0 < model.steps < 400
+    assert max(reached) == reached[model.steps - 1] < 0, "a loss is reported as a gain, so that more is better"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_labels_of_another_task_are_refused(task: Task) -> None:
+    rows = examples(task)
+    other = rows.labels.astype(np.float32)
+    with pytest.raises(Invalid, match="expected labels of type"):
+        Examples(rows.features, other, None, NAMES, task)
+
+
+def test_an_objective_has_its_own_kind_of_trees() -> None:
+    texts = set()
+    for objective in (Objective("mean_absolute_error"), pinball(0.1), pinball(0.9)):
+        model = new_model("boosted", SMALL["boosted"])
+        model.fit(examples(Regression(objective)), None, seed=0, device="cpu")
+        texts.add(float(np.mean(model.predict(examples(TASKS[2], seed=2).features))))
+    assert len(texts) == 3

@@ -146,8 +146,8 @@ def _of_database(error: BaseException) -> str | None:
     if "Error" not in name or name in ("ProgrammingError", "InterfaceError", "ArgumentError", "InvalidRequestError"):
         return None
     return (
-        f"expected a database that can be read and written, found {in_words(error)}; restore it or free it, "
-        "and see `evergreen doctor` for which one"
+        f"expected a database that can be read and written, found {in_words(error)}; free it, or let "
+        "`evergreen doctor --deep` say which one is damaged and what mends it"
     )
 
 

@@ -9,6 +9,7 @@ from yaml import YAMLError
 from jobs import home_version
 from jobs.error_messages import in_words
 from jobs.errors import Invalid
+from jobs.integrity.databases import require_whole_runs
 from jobs.processes import is_alive
 from jobs.settings import DAGSTER_VARIABLE, Settings, exported
 from orchestration import dagster_yaml
@@ -36,8 +37,9 @@ def home(settings: Settings) -> Path:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The instance; runs whose process was killed are marked as failed."""
+    """The instance; runs whose process was killed are marked as failed. Raises HomeDamaged if its databases are."""
     home(settings)
+    require_whole_runs(settings)
     instance = from_configuration(settings)
     end_dead_runs(instance)
     return instance

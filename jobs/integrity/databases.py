@@ -8,27 +8,43 @@ from contextlib import closing
 from pathlib import Path
 
 from jobs.error_messages import in_words
-from jobs.integrity.finding import Finding
+from jobs.integrity.finding import Finding, HomeDamaged
 from jobs.settings import Settings
 
 PATIENCE_SECONDS = 30.0
+QUICK_BYTES = 64_000_000
+"""The largest file that is looked through before every run: a tenth of a second of it."""
+INDEX = "index.db"
+"""Dagster's events of all runs; beside it are those of each run."""
 DECISIVE = ("ledger", "registry")
 PREDICTIONS, ONLINE_STORE, RUNS = "predictions", "online", "runs"
 
 
-def check_databases(settings: Settings, use_case: str) -> Iterator[Finding]:
-    """Findings in the databases of a home, as far as they are SQLite."""
+def check_databases(settings: Settings, use_case: str, deep: bool = True) -> Iterator[Finding]:
+    """Findings in the databases of a home, as far as they are SQLite; not `deep`: in those that every run opens, and
+    of large ones only what shows without reading all of them."""
     for name, files in database_files(settings).items():
         for file in files:
-            if file.exists() and (damage := _damage(name, file)):
+            if not deep and file.parent.name == "runs" and file.name != INDEX:
+                continue  # the events of one earlier run
+            if file.exists() and (damage := _damage(name, file, deep)):
                 of_use_case = f" --use-case {use_case}" if name in DECISIVE else ""
                 mend = f"evergreen repair {name}{of_use_case}"
                 yield Finding(f"{name}: {file}", f"expected a whole SQLite database, found {damage}", mend)
 
 
-def _damage(name: str, file: Path) -> str | None:
+def require_whole_runs(settings: Settings) -> None:
+    """Raises HomeDamaged if a database of Dagster's, which every command with a run opens, is damaged."""
+    if found := [each for each in check_databases(settings, "", deep=False) if each.place.startswith(f"{RUNS}:")]:
+        raise HomeDamaged(found)
+
+
+def _damage(name: str, file: Path, deep: bool = True) -> str | None:
     """What is wrong; nothing about a ledger or registry without tables, whose rows are looked at anyhow."""
-    return damage_of(file) or (None if name in DECISIVE or not is_empty(file) else "no table in it")
+    if damage := damage_of(file, deep):
+        return damage
+    # Another process may be making it: a run makes good what is empty.
+    return "no table in it" if deep and name not in DECISIVE and is_empty(file) else None
 
 
 def damaged_files(settings: Settings, name: str) -> list[Path]:
@@ -59,11 +75,19 @@ def tracking_file(settings: Settings) -> Path | None:
     return None if settings.tracking else settings.home / "tracking" / "mlflow.db"
 
 
-def damage_of(file: Path) -> str | None:
-    """What is wrong with a SQLite file; None: nothing. Raises OperationalError if another program keeps it locked."""
+def damage_of(file: Path, deep: bool = True) -> str | None:
+    """What is wrong with a SQLite file; None: nothing. Raises OperationalError if another program keeps it locked.
+
+    Not `deep`: indexes are not compared with their tables, which takes ten times as long, and of a large file only the
+    header and the number of pages are looked at.
+    """
+    check = "integrity_check" if deep else "quick_check"
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)) as connection:
-            said = connection.execute("pragma integrity_check(1)").fetchone()[0]
+            if not deep and file.stat().st_size > QUICK_BYTES:
+                connection.execute("select count(*) from sqlite_master").fetchone()
+                return None
+            said = connection.execute(f"pragma {check}(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise  # a repair would move a whole database away

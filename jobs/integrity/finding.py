@@ -27,6 +27,11 @@ class Finding:
         return self.place.startswith(EXPORTED_MODEL)
 
     @property
+    def is_of_decisions(self) -> bool:
+        """Whether it is about the ledger."""
+        return self.place.startswith("ledger:")
+
+    @property
     def is_of_kept_rows(self) -> bool:
         """Whether it is about rows that nothing makes again."""
         return self.mend.endswith(DROP_ROWS)

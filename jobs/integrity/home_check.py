@@ -29,14 +29,17 @@ def findings(lakehouse: Lakehouse, use_cases: Sequence[UseCase]) -> Iterator[Fin
 
 
 def refuse_damage(lakehouse: Lakehouse, use_case: UseCase) -> None:
-    """Look for damage that shows without reading tables: files that are missing or of another size, models by hash.
+    """Look for damage that shows without reading tables: files that are missing or of another size, models by hash,
+    databases by their pages.
 
     Of a warehouse in an object store the files are not asked for.
     Raises HomeDamaged with all findings.
     """
     quick = () if "://" in lakehouse.warehouse else table_files.check_tables(lakehouse, use_case, deep=False)
     of_models = () if use_case.problem is None else models.check_before_run(lakehouse.settings, use_case)
-    if found := list(chain(quick, of_models)):
+    databases = check_databases(lakehouse.settings, use_case.name, deep=False)
+    others = (found for found in databases if not found.is_of_decisions)
+    if found := list(chain(others, quick, of_models)):
         raise HomeDamaged(found)
 
 

@@ -10,6 +10,7 @@ from jobs.errors import EvergreenError
 from jobs.integrity.databases import damage_of, ledger_file, tracking_file
 from jobs.integrity.finding import EXPORTED_MODEL, Finding
 from jobs.ledger import promotions
+from jobs.ledger.champion_history import contradiction
 from jobs.ledger.promotions import LedgerView
 from jobs.promotion import export_onnx
 from jobs.registry import model_versions, tracking
@@ -38,6 +39,8 @@ def check_local_models(settings: Settings, use_case: UseCase, ledger: LedgerView
     """Findings that need no MLflow: a missing ledger or registry, bundles and the exported model in the home."""
     ledger = ledger or _ledger(settings, use_case)
     yield from _check_presence(settings, use_case, None if ledger is None else bool(ledger.decisions))
+    if ledger is not None:
+        yield from _check_champions(use_case, ledger)
     yield from check_bundles(settings, use_case, ledger)
     yield from _check_export(settings, use_case, ledger)
 
@@ -49,10 +52,17 @@ def check_before_run(settings: Settings, use_case: UseCase) -> Iterator[Finding]
         mend = f"evergreen repair ledger --use-case {use_case.name}"
         yield Finding(f"ledger: {file}", f"expected a whole SQLite database, found {damage}", mend)
         return
-    decided = bool(promotions.last_decision(settings, use_case))
-    if decided or (export_onnx.root(settings, use_case) / export_onnx.POINTER).exists():
-        yield from _check_presence(settings, use_case, decided)
+    ledger = promotions.view(settings, use_case)
+    if ledger.decisions or (export_onnx.root(settings, use_case) / export_onnx.POINTER).exists():
+        yield from _check_presence(settings, use_case, bool(ledger.decisions))
+    yield from _check_champions(use_case, ledger)
     yield from _check_export(settings, use_case, None)
+
+
+def _check_champions(use_case: UseCase, ledger: LedgerView) -> Iterator[Finding]:
+    """Champions against the promotions that they follow from."""
+    if text := contradiction(ledger):
+        yield Finding(f"ledger: {use_case.name}", text, f"evergreen repair ledger --use-case {use_case.name}")
 
 
 def _check_presence(settings: Settings, use_case: UseCase, decided: bool | None) -> Iterator[Finding]:

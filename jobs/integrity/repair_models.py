@@ -16,7 +16,7 @@ from pathlib import Path
 from jobs.errors import EvergreenError
 from jobs.integrity.databases import aside, damage_of, ledger_file, tracking_file
 from jobs.integrity.models import kept_versions, known_hashes
-from jobs.ledger import promotions
+from jobs.ledger import champion_history, promotions
 from jobs.ledger.promotions import PromotionDecision
 from jobs.promotion import export_onnx, promote
 from jobs.registry import model_versions, tracking
@@ -72,14 +72,16 @@ def registry(settings: Settings, use_case: UseCase) -> list[str]:
 
 
 def ledger(settings: Settings, use_case: UseCase, now: datetime) -> list[str]:
-    """Write the exported model into an empty ledger as its champion; returns what was done.
+    """Write champions again that follow from decisions, or the exported model into an empty ledger as its champion;
+    returns what was done.
 
-    Former champions, decisions and evidence do not come back: they were nowhere else.
+    Former champions, decisions and evidence of a ledger that was lost do not come back: they were nowhere else.
     Raises NotRestored if nothing says which model was in production.
     """
     done, file = [], ledger_file(settings)
     if file is not None and file.exists() and damage_of(file):
         done.append(f"what was damaged lies in {aside(file)}")
+    done += champion_history.restore(settings, use_case)
     if promotions.view(settings, use_case).decisions:
         return done
     exported = export_onnx.current(settings, use_case)

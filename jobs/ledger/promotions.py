@@ -129,7 +129,7 @@ def view(settings: Settings, use_case: UseCase) -> LedgerView:
     from jobs.ledger import database
 
     with database.transaction(settings) as connection:
-        return _view(connection, use_case.name)
+        return read_view(connection, use_case.name)
 
 
 def champion(settings: Settings, use_case: UseCase, at: datetime | None = None) -> Champion | None:
@@ -216,7 +216,7 @@ def _decide(
 ) -> PromotionDecision:
     from jobs.ledger import schema
 
-    ledger = _view(connection, decision.use_case)
+    ledger = read_view(connection, decision.use_case)
     same = (d for d in ledger.decisions if d.kind == decision.kind == "promotion" and d.digest == decision.digest)
     if earlier := next(same, None):
         return earlier
@@ -260,7 +260,8 @@ def _swap(connection: sa.Connection, decision: PromotionDecision) -> None:
     connection.execute(table.insert().values(vars(new)))
 
 
-def _view(connection: sa.Connection, use_case: str) -> LedgerView:
+def read_view(connection: sa.Connection, use_case: str) -> LedgerView:
+    """The same within a transaction."""
     from jobs.ledger import schema
 
     def rows(table: sa.Table) -> sa.CursorResult[Any]:

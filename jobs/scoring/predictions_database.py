@@ -197,8 +197,8 @@ def _postgresql(url: Url) -> dbapi.Connection:
 def _unreachable(settings: Settings, reason: str) -> str:
     if settings.predictions_url is None:
         return (
-            f"{settings.predictions}: expected a database that can be written, found {reason}; free it, make room or "
-            "move it away"
+            f"{settings.predictions}: expected a database that can be written, found {reason}; free it, make room, or, "
+            "if it is damaged, write it anew by `evergreen repair predictions`"
         )
     return (
         f"EVERGREEN_PREDICTIONS ({settings.predictions_url}): expected a PostgreSQL database "

@@ -65,7 +65,7 @@ def registry(name: str) -> None:
 @repair.command()
 @use_case_option
 def ledger(name: str) -> None:
-    """Write the exported model into an empty ledger as its champion."""
+    """Write again what the ledger lacks: champions that were promoted; into an empty one, the exported model."""
     from jobs.integrity import repair_models
 
     _tell(repair_models.ledger(settings_module.load(), use_case_named(name), datetime.now(UTC)))

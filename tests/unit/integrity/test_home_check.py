@@ -274,6 +274,73 @@ def test_databases_of_runs_are_set_aside(own: Settings) -> None:
     own_instance.open_instance(own).dispose()
 
 
+DATABASES = {
+    "serving/predictions.sqlite": "evergreen repair predictions",
+    "feast/online.db": "evergreen repair online",
+    "dagster/history/runs.db": "evergreen repair runs",
+    "dagster/history/runs/index.db": "evergreen repair runs",
+    "dagster/schedules/schedules.db": "evergreen repair runs",
+    "tracking/mlflow.db": "evergreen repair registry --use-case fraud",
+}
+
+
+@pytest.fixture
+def with_databases(tmp_path: Path) -> Iterator[Settings]:
+    """A small home with every database; MLflow keeps one open that it has seen before."""
+    own = unpacked(tmp_path)
+    own_instance.open_instance(own).dispose()
+    repair_stores.predictions(attach(own), (USE_CASE,))
+    with contextlib.closing(sqlite3.connect(own.home / "feast" / "online.db")) as database, database:
+        database.execute("create table if not exists t (n integer)")
+    yield own
+    shutil.rmtree(own.home)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"), [(name, ("zeroed", "cut in half")[at % 2]) for at, name in enumerate(DATABASES)]
+)
+def test_a_run_that_meets_a_damaged_database_names_the_command_that_mends_it(
+    with_databases: Settings, name: str, how: str
+) -> None:
+    own = with_databases
+    home_check.refuse_damage(attach(own), USE_CASE)
+    file = own.home / name
+    pages = file.stat().st_size // 8192
+    file.write_bytes(bytes(8192) if how == "zeroed" else file.read_bytes()[: max(pages, 1) * 4096 - 1000])
+    with pytest.raises(HomeDamaged) as raised:
+        run_command.run(own, USE_CASE, {}, None, NIGHT, show=False)
+    assert [found.mend for found in raised.value.findings] == [DATABASES[name]] and "\n" not in str(raised.value)
+    what = DATABASES[name].split()[2]
+    if what == "runs":
+        with pytest.raises(HomeDamaged, match="evergreen repair runs"):
+            own_instance.open_instance(own)
+        repair_stores.runs(own)
+        own_instance.open_instance(own).dispose()
+    elif what == "predictions":
+        repair_stores.predictions(attach(own), (USE_CASE,))
+    elif what == "online":
+        repair_stores.online_store(attach(own), [(USE_CASE, None)])
+    else:
+        repair_models.registry(own, USE_CASE)
+    home_check.refuse_damage(attach(own), USE_CASE)
+
+
+@pytest.mark.parametrize("lost", ["champions", "decisions"])
+def test_champions_and_promotions_bring_each_other_back(own: Settings, lost: str) -> None:
+    before = promotions.view(own, USE_CASE)
+    assert before.champions
+    with contextlib.closing(sqlite3.connect(own.home / "ledger.sqlite")) as database, database:
+        database.execute(f"delete from {lost} where id = (select max(id) from champions)")
+    assert {found.mend for found in findings(own)} == {"evergreen repair ledger --use-case fraud"}
+    with pytest.raises(HomeDamaged, match="evergreen repair ledger"):
+        run_command.run(own, USE_CASE, {}, None, NIGHT, show=False)
+    assert repair_models.ledger(own, USE_CASE, NOW)
+    after = promotions.view(own, USE_CASE)
+    assert after.champions == before.champions
+    assert [d.model_version for d in after.decisions] == [d.model_version for d in before.decisions]
+    assert findings(own) == [] and repair_models.ledger(own, USE_CASE, NOW) == []
+
+
 def test_lost_and_damaged_state_is_found_and_no_other_input_takes_its_place(own: Settings) -> None:
     (own.state / "fraud" / "schemas" / "customers.json").write_text("[")
     (found,) = findings(own)

@@ -26,12 +26,12 @@ SHOWN = 100
 def build(
     use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Mapping[str, Any]
 ) -> list[dg.AssetsDefinition]:
-    """The review queue of a use case; none without a problem to solve.
+    """The review queue of a use case; none without a problem, or one that declares no review.
 
     Args:
         manifest: dbt's, as JSON: it lists the columns of events.
     """
-    if use_case.problem is None:
+    if use_case.problem is None or use_case.problem.review is None:
         return []
     events = [f for f in event_fields(use_case, manifest) if f.name in prediction_log.event_columns(use_case)]
     return [_review_queue(use_case, partitions, events)]

@@ -62,7 +62,7 @@ def _history(use_case: UseCase, events: Sequence[pa.Field]) -> dg.AssetsDefiniti
 
 def _training_set(use_case: UseCase, events: Sequence[pa.Field]) -> dg.AssetsDefinition:
     keys = Keys(use_case)
-    columns = [*events, pa.field(use_case.label, pa.bool_()), *feature_fields(use_case), DAY]
+    columns = [*events, pa.field(use_case.label, _label_type(use_case)), *feature_fields(use_case), DAY]
     history = [] if use_case.problem is None else [keys.history]
 
     @asset(
@@ -92,6 +92,12 @@ def _training_set(use_case: UseCase, events: Sequence[pa.Field]) -> dg.AssetsDef
         )
 
     return training_set
+
+
+def _label_type(use_case: UseCase) -> pa.DataType:
+    """As far as it is declared: what the mart holds decides."""
+    types = {"multiclass": pa.string(), "regression": pa.float64()}
+    return types.get(use_case.problem.task if use_case.problem else "binary", pa.bool_())
 
 
 def _dictionary(lakehouse: Lakehouse, use_case: UseCase, table: str) -> DataDictionary:

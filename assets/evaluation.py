@@ -13,6 +13,7 @@ from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import mapping_table, markdown_table
 from assets.pictures import scores
+from jobs.arrays import surest
 from jobs.checks import decisions as decision_checks
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Problem
@@ -80,23 +81,26 @@ def _explained(use_case: UseCase, version: int, bundle: Bundle, rows: pa.Table) 
     features = features_of(rows, bundle.manifest.names)
     background, latest = features[: max(1, len(features) - RECENT_ROWS)], features[-RECENT_ROWS:]
     # The most suspicious first: the decisions about these are shown.
-    order = np.argsort(-_scores(bundle, latest), kind="stable")
+    order = np.argsort(-surest(_scores(bundle, latest)), kind="stable")
     attribution = explain.attribute(bundle, latest[explain.evenly(order, EXPLAINED_ROWS)], background)
     first = order[:SHOWN_DECISIONS]
     shown = explain.attribute(bundle, latest[first], background)
     decided = rows.slice(max(0, rows.num_rows - RECENT_ROWS)).take(first)
     top = dict(list(attribution.importance.items())[:SHOWN_FEATURES])
+    unit = "prediction" if bundle.manifest.learned.name == "regression" else "logit"
     return attribution, {
         "model_version": version,
         "method": attribution.method,
         "rows_explained": len(attribution.scores),
-        "top_features": scores.bars(top, "mean absolute attribution (logit)"),
+        "top_features": scores.bars(top, f"mean absolute attribution ({unit})"),
         "importance": mapping_table(dict(attribution.importance), ("feature", "mean absolute attribution")),
-        "decisions": _decisions(use_case, decided, shown, bundle.manifest.threshold),
+        "decisions": _decisions(use_case, decided, shown, bundle),
     }
 
 
-def _decisions(use_case: UseCase, rows: pa.Table, explained: Any, threshold: float) -> dg.MetadataValue:
+def _decisions(use_case: UseCase, rows: pa.Table, explained: Any, bundle: Bundle) -> dg.MetadataValue:
+    threshold = np.float32(bundle.manifest.threshold)
+    binary = bundle.manifest.learned.name == "binary"
     ids = rows[use_case.event_id].to_pylist()
     shown = range(len(explained.scores))
     return markdown_table(
@@ -104,7 +108,7 @@ def _decisions(use_case: UseCase, rows: pa.Table, explained: Any, threshold: flo
             {
                 use_case.event_id: [str(ids[i]) for i in shown],
                 "score": [float(explained.scores[i]) for i in shown],
-                "decision": [bool(explained.scores[i] >= np.float32(threshold)) for i in shown],
+                **({"decision": [bool(explained.scores[i] >= threshold) for i in shown]} if binary else {}),
                 "because": [
                     ", ".join(f"{name} = {value:.4g} ({added:+.2f})" for name, value, added in explained.reasons(i))
                     for i in shown

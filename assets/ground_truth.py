@@ -38,11 +38,13 @@ AHEAD = "the table knows a later moment than this run: it was left as it is"
 
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """Label maturity, performance and its estimate; nothing for a use case without a problem."""
+    """Label maturity, performance and, of a binary task, its estimate; nothing for a use case without a problem."""
     problem = use_case.problem
     if problem is None:
         return []
-    return [_label_maturity(use_case), _performance(use_case, problem), _estimate(use_case, problem)]
+    # Only of yes and no is it known what silence so far says about the label.
+    estimate = [_estimate(use_case, problem)] if problem.task == "binary" else []
+    return [_label_maturity(use_case), _performance(use_case, problem), *estimate]
 
 
 def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
@@ -143,7 +145,7 @@ def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
 
 def _performance_shown(scored: "ScoredEvents", problem: Problem, every: pl.DataFrame) -> dict[str, Any]:
     judged = every.filter("judged")
-    metrics = ["average_precision", "auc_roc", f"precision_at_{problem.capacity}", "money_saved"]
+    metrics = _shown_metrics(problem)
     pooled = _pooled(scored, problem, judged)
     return {
         "days_judged": judged["event_date"].n_unique(),
@@ -153,6 +155,20 @@ def _performance_shown(scored: "ScoredEvents", problem: Problem, every: pl.DataF
         "days": _wide(every, SHOWN_DAYS),
         **({f"slices_of_{POOLED_DAYS}_days": _slices(pooled)} if pooled else {}),
     }
+
+
+def _shown_metrics(problem: Problem) -> list[str]:
+    """Metrics that are drawn over time."""
+    own = problem.measured_by.name
+    if problem.review is not None:
+        of_review = [f"precision_at_{problem.capacity}", *(["money_saved"] if problem.amount else [])]
+        return list(dict.fromkeys([own, "average_precision", "auc_roc", *of_review]))
+    others = {
+        "binary": ["average_precision", "auc_roc"],
+        "multiclass": ["log_loss", "accuracy"],
+        "regression": ["mean_absolute_error", "bias", "interval_coverage"],
+    }
+    return list(dict.fromkeys([own, *others[problem.task]]))
 
 
 def _wide(every: pl.DataFrame, days: int) -> dg.MetadataValue:

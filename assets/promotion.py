@@ -198,7 +198,7 @@ def _evidence(evidence: Mapping[str, Any]) -> dict[str, Any]:
         shown["notes"] = dg.MetadataValue.text("\n".join(notes))
     if metrics := evidence.get("metrics"):
         shown["metrics"] = markdown_table(pa.Table.from_pylist([{"who": n, **m} for n, m in metrics.items()]))
-    if picture := differences(evidence["checks"]):
+    if picture := differences(evidence["checks"], evidence.get("objective", "average_precision")):
         shown["differences"] = picture
     return shown
 

@@ -22,7 +22,8 @@ from jobs.registry.champion_bundles import Champions
 from jobs.retraining import decisions, nightly_evidence
 from jobs.retraining.decisions import RecordedDecision
 from jobs.retraining.policy import ALARM, Evidence
-from jobs.use_case import UseCase
+from jobs.tasks.catalog import task_of
+from jobs.use_case import UseCase, problem_of
 
 GROUP = "retraining"
 """Apart from monitoring, whose assets come after the promotion that these come before."""
@@ -84,13 +85,14 @@ def _predecessor(use_case: UseCase) -> dg.AssetsDefinition:
         if decision is not None:
             evidence_alerts.rolled_back(lakehouse.settings, use_case, decision, now)
         numbers = {"present": comparison.present, "former": comparison.former}
+        words = task_of(problem_of(use_case)).words
         return dg.MaterializeResult(
             check_results=results([checks.champion_holds(comparison)]),
             metadata={
                 "said": comparison.message,
                 "rolled_back": decision is not None,
                 "positives": comparison.positives,
-                **{f"average precision of the {who}": v for who, v in numbers.items() if v is not None},
+                **{f"{words} of the {who}": v for who, v in numbers.items() if v is not None},
                 **({"decision": f"version {decision.model_version} restored"} if decision else {}),
             },
         )

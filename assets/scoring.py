@@ -60,7 +60,7 @@ def _batch_predictions(
         checks=predictions.CHECKS,
         kinds={"delta", "onnx"},
         description="Every event of a day, scored by the champion of that night on features as of then.",
-        metadata=shown(_columns(use_case, events), DataDictionary(use_case, prediction_log.DESCRIPTIONS)),
+        metadata=shown(_columns(use_case, events), DataDictionary(use_case, prediction_log.descriptions(use_case))),
     )
     def batch_predictions(
         context: dg.AssetExecutionContext,
@@ -100,9 +100,10 @@ def _metadata(
         return notes
     table, dictionary = prediction_log.table(use_case), _dictionary(lakehouse, use_case)
     scored = _scored(lakehouse, table, max(result.models)) if result.models else None
+    share = pc.mean(scored["decision"]).as_py() if scored is not None else None
     more = {
         "score_histogram": scores.scores(scored["score"].to_numpy()),
-        "share_decided_positive": pc.mean(scored["decision"]).as_py(),
+        **({"share_decided_positive": share} if share is not None else {}),
         "rows_of_the_last_day": scored.num_rows,
     } if scored is not None and scored.num_rows else {}  # fmt: skip
     models = {str(day): version for day, version in result.models.items()}
@@ -121,7 +122,7 @@ def _metadata(
 
 def _columns(use_case: UseCase, events: Sequence[pa.Field]) -> list[pa.Field]:
     """Those of the log, as far as declarations name them."""
-    own = [pa.field(name, kind) for name, (kind, _) in prediction_log.DECIDED.items()]
+    own = [pa.field(name, kind) for name, (kind, _) in prediction_log.decided(use_case).items()]
     ids = [field for field in events if field.name in prediction_log.event_columns(use_case)]
     inputs = [pa.field(name, pa.float32()) for name in problem_of(use_case).inputs]
     return [*ids, *own, *inputs, *feature_fields(use_case, pa.float32())]
@@ -130,7 +131,7 @@ def _columns(use_case: UseCase, events: Sequence[pa.Field]) -> list[pa.Field]:
 def _dictionary(lakehouse: Lakehouse, use_case: UseCase) -> DataDictionary:
     from jobs.feature_store import feature_meanings
 
-    decided = prediction_log.DESCRIPTIONS
+    decided = prediction_log.descriptions(use_case)
     event = {*prediction_log.event_columns(use_case), *problem_of(use_case).inputs}
     features = [n for n in lakehouse.schema(prediction_log.table(use_case)).names if n not in {*event, *decided}]
     return DataDictionary(use_case, {**decided, **feature_meanings.read(lakehouse.settings, use_case, features)})

@@ -20,6 +20,7 @@ from jobs.problem import Problem
 from jobs.registry import provenance
 from jobs.registry.champion_bundles import Champions
 from jobs.retraining.decisions import RecordedDecision, record_result
+from jobs.tasks.catalog import task_of
 from jobs.use_case import UseCase
 
 
@@ -58,10 +59,12 @@ def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             return dg.MaterializeResult(metadata={**metadata, "notes": f"not tuned: {tuned.reason}"})
         for family, parameters in tuned.parameters.items():
             metadata[f"{family} parameters"] = mapping_table(parameters, ("parameter", "value"))
+        task = task_of(problem)
+        words = task.words if task.greater_is_better else f"negative {task.words}"
         for family, trials in tuned.trials.items():
-            metadata[f"{family} trials"] = markdown_table(_trials_table(trials))
+            metadata[f"{family} trials"] = markdown_table(_trials_table(trials, words))
             metadata[f"{family} history"] = png_picture(_history(trials, problem, family))
-            metadata[f"{family} average precision"] = max(t.value or 0.0 for t in trials if t.state == "complete")
+            metadata[f"{family} {words}"] = max(t.value or 0.0 for t in trials if t.state == "complete")
         return dg.MaterializeResult(
             metadata={**metadata, "cost": mapping_table(spent.numbers)},
             check_results=results([model_checks.trials_beat_chance(tuned)]),
@@ -152,13 +155,13 @@ def _shown(candidate: Any) -> dict[str, Any]:
     }
 
 
-def _trials_table(trials: Any) -> pa.Table:
+def _trials_table(trials: Any, words: str) -> pa.Table:
     ordered = sorted(trials, key=lambda trial: -(trial.value or 0.0))
     rows = [
         {
             "trial": trial.number,
             "state": trial.state,
-            "average precision": trial.value,
+            words: trial.value,
             **trial.parameters,
             "steps": trial.numbers.get("steps"),
             "seconds": trial.numbers.get("seconds"),

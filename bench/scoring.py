@@ -40,7 +40,8 @@ from jobs.models.runtime import INPUT, OUTPUT, score
 from jobs.registry import bundle
 from jobs.registry.bundle import GRAPH, Bundle, Manifest
 from jobs.scoring.batch import score_frame, writable
-from jobs.scoring.scoring_kernel import DECISION, SCORE, matrix, scorer
+from jobs.scoring.decided_columns import DECISION, SCORE
+from jobs.scoring.scoring_kernel import matrix, scorer
 
 REPORT = REPORTS / "scoring.json"
 NAMES = tuple(f"f{n}" for n in range(15))

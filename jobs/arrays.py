@@ -55,3 +55,8 @@ def first_known(columns: NDArray[np.float32]) -> Floats:
     first = np.argmax(~np.isnan(columns), axis=1)
     values: Floats = columns[np.arange(len(columns)), first].astype(np.float64)
     return values
+
+
+def surest(scores: NDArray[Any]) -> NDArray[Any]:
+    """One number per row: its score, or the probability of its likeliest class."""
+    return scores if scores.ndim == 1 else scores.max(axis=1, initial=0.0)

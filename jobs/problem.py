@@ -191,6 +191,8 @@ class Problem:
             yield "no review, which is about the highest scores of a yes-or-no question", self.review
         if rate := next((f for f in self.families if f.negative_rate < 1 or (f.tuning_rate or 1) < 1), None):
             yield "families trained on all rows, as it has no negatives", f"{rate.name} with a rate below 1"
+        if self.fairness:
+            yield "no fairness groups, which compare yes-or-no decisions", [groups.name for groups in self.fairness]
         if self.task == "multiclass" and self.rules:
             yield "no rules, which rank rows", [rule.name for rule in self.rules]
         if self.unlabelled is not None and not _fits(self.task, self.unlabelled):

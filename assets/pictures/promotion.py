@@ -11,8 +11,8 @@ GOOD, BAD, UNJUDGED = "#2e7d32", "#c62828", "#9e9e9e"
 MEASURES = ("common_ranking", "alone")
 
 
-def differences(checks: Mapping[str, Mapping[str, Any]]) -> dg.MetadataValue | None:
-    """Differences of average precision as points with their intervals; None if nothing was compared.
+def differences(checks: Mapping[str, Mapping[str, Any]], objective: str) -> dg.MetadataValue | None:
+    """Differences of the objective as points with their intervals; None if nothing was compared.
 
     For a slice only the upper bound exists: a line that ends left of zero is what refuses a candidate.
     """
@@ -31,7 +31,7 @@ def differences(checks: Mapping[str, Mapping[str, Any]]) -> dg.MetadataValue | N
     axes.set_yticks(range(len(lines)), [name for name, *_ in lines], fontsize=7)
     axes.invert_yaxis()
     axes.tick_params(axis="x", labelsize=7)
-    axes.set_xlabel("difference of average precision", fontsize=7)
+    axes.set_xlabel(f"difference of {objective.replace('_', ' ')}: to the right is better", fontsize=7)
     return picture(figure, "differences")
 
 

@@ -81,8 +81,8 @@ class Models:
         problem = problem_of(self._use_case)
         training: dict[str, Any] = {"versions": history.versions, "recipe": recipe.name, "seed": problem.seed}
         features = tuple((name, "float32") for name in history.names)
-        threshold = problem.threshold
-        manifest = Manifest(self._use_case.name, FAMILY, features, threshold, as_of.isoformat(), training)
+        threshold, task = problem.threshold, history.task.stored()
+        manifest = Manifest(self._use_case.name, FAMILY, features, threshold, as_of.isoformat(), training, task=task)
         folder = bundle_folder(self._settings, self._use_case, version)
         if folder.exists():  # of a run that was killed behind it
             shutil.rmtree(folder)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jobs.arrays import Float32s
+from jobs.arrays import Float32s, surest
 from jobs.checks.check import Check, Outcome
 from jobs.models.runtime import score
 from jobs.settings import Settings
@@ -32,7 +32,8 @@ TRIALS_BEAT_CHANCE = Check(
     severity="warning",
 )
 BETTER_THAN_PREVALENCE = Check(
-    "better_than_prevalence", "The candidate ranks its validation rows better than chance: the share of positives."
+    "better_than_prevalence",
+    "The candidate does better on its validation rows than a constant, such as the share of positives.",
 )
 NOT_TOO_GOOD = Check(
     "not_too_good_to_be_true", "Neither a feature nor the candidate tells validation labels too well to be true."
@@ -53,9 +54,10 @@ def trials_beat_chance(tuning: Tuning) -> Outcome:
         for family, trials in tuning.trials.items()
     }
     found = ", ".join(f"{f}: {'no ended trial' if value is None else f'{value:.4f}'}" for f, value in best.items())
+    chance = tuning.prevalence if tuning.chance is None else tuning.chance
     return TRIALS_BEAT_CHANCE.outcome(
-        all(value is not None and value > tuning.prevalence for value in best.values()),
-        f"an average precision above {tuning.prevalence:.4f}",
+        all(value is not None and value > chance for value in best.values()),
+        f"an average precision above {chance:.4f}" if tuning.chance is None else f"a gain above {chance:.4g}",
         found,
         trials=sum(map(len, tuning.trials.values())),
     )
@@ -64,12 +66,15 @@ def trials_beat_chance(tuning: Tuning) -> Outcome:
 def of_training(trained: Trained) -> list[Outcome]:
     """BETTER_THAN_PREVALENCE and NOT_TOO_GOOD of what was trained."""
     labels, scores = trained.labels, trained.winner.scores
-    numbers = {"rows": len(labels), "positives": int(labels.sum())}
+    numbers = {"rows": len(labels), "positives": int(trained.task.informative(labels).sum())}
     suspicious = NOT_TOO_GOOD.outcome(
         not trained.suspicion, "no sign of a leak", trained.suspicion or "none", **numbers
     )
-    if not 0 < labels.sum() < len(labels):
+    task = trained.task
+    if not task.varied(labels):
         return [BETTER_THAN_PREVALENCE.not_judged("validation rows of one class"), suspicious]
+    if task.objective.name != "average_precision":
+        return [_better_than_constants(trained), suspicious]
     prevalence, reached = float(labels.mean()), average_precision(labels, scores)
     better = BETTER_THAN_PREVALENCE.outcome(
         reached > prevalence,
@@ -78,6 +83,23 @@ def of_training(trained: Trained) -> list[Outcome]:
         **numbers,
     )
     return [better, suspicious]
+
+
+def _better_than_constants(trained: Trained) -> Outcome:
+    """BETTER_THAN_PREVALENCE of another objective: of the constants among the contestants, the best."""
+    task, name = trained.task, trained.task.objective.name
+    constants = set(task.constants(trained.labels))
+    values = {c.name: c.metrics.get(name) for c in trained.contestants if c.name in constants}
+    best = max((value for value in values.values() if value is not None), key=task.gain, default=None)
+    reached = trained.winner.metrics.get(name)
+    if best is None or reached is None:
+        return BETTER_THAN_PREVALENCE.not_judged(f"{task.words} is undefined on the validation rows")
+    return BETTER_THAN_PREVALENCE.outcome(
+        task.gain(reached) > task.gain(best),
+        f"a {task.words} {'above' if task.greater_is_better else 'below'} {best:.4g}",
+        f"{reached:.4g} of {trained.winner.name}",
+        rows=len(trained.labels),
+    )
 
 
 def champion_loads(settings: Settings, use_case: UseCase, registry: Registry, ledger: LedgerView) -> Outcome:
@@ -89,11 +111,11 @@ def champion_loads(settings: Settings, use_case: UseCase, registry: Registry, le
     try:
         bundle = registry.fetch(settings, use_case, champion.version, champion.sha256)
         blank = np.full((1, len(bundle.manifest.names)), np.nan, np.float32)
-        value = float(score(bundle.session(), blank)[0])
+        value = float(surest(score(bundle.session(), blank))[0])
     except ValueError as error:  # missing, damaged, another one, or a graph that does not run
         return CHAMPION_LOADS.outcome(False, expected, str(error), version=champion.version)
     return CHAMPION_LOADS.outcome(
-        0 <= value <= 1,
+        0 <= value <= 1 or (bundle.manifest.learned.name == "regression" and bool(np.isfinite(value))),
         expected,
         f"it, and a score of {value:.4f} for an event without features",
         version=champion.version,
@@ -119,7 +141,8 @@ def parity(exported: OnlineModel, version: int, champion: Bundle, rows: Float32s
     """
     compared = rows[-COMPARED_ROWS:]
     theirs, ours = score(champion.session(), compared), score(exported.session(), compared)
-    largest = max(float(np.abs(theirs - ours).max()), *map(float, exported.manifest["parity"].values()))
+    scale = max(1.0, float(np.abs(theirs).max()))  # of predictions, a share of the largest
+    largest = max(float(np.abs(theirs - ours).max()) / scale, *map(float, exported.manifest["parity"].values()))
     same = exported.version == version and exported.bundle.sha256 == champion.sha256
     return PARITY.outcome(
         same and largest <= TOLERANCE,

@@ -22,6 +22,7 @@ from jobs.datasets.training_rows import numeric_names
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.models.tables import features_of
 from jobs.stats import label_leak
+from jobs.tasks.catalog import task_of
 from jobs.use_case import UseCase
 
 SAMPLED_ROWS, SAMPLED_DAYS = 20_000, 8
@@ -61,13 +62,27 @@ def judge(lakehouse: Lakehouse, use_case: UseCase, state: Mapping[str, Any]) -> 
         columns=list(dict.fromkeys([use_case.event_id, use_case.event_timestamp, use_case.label, PARTITION, *names])),
         filters=[(PARTITION, "in", mature)],
     ).sort_by(use_case.event_timestamp)
-    labels = rows[use_case.label].to_numpy().astype(np.bool_)
     event_rows = EventRows(use_case.training_set, use_case.event_timestamp)
     return [
-        _no_leak(use_case, rows, labels, names),
-        _label_share(labels),
+        *_of_labels(use_case, rows, names),
         _label_maturity(lakehouse, use_case, as_of, [*mature, *young]),
         *rows_of_events.judge_part(lakehouse, use_case, event_rows, as_of, [*mature, *young]),
+    ]
+
+
+def _of_labels(use_case: UseCase, rows: pa.Table, names: Sequence[str]) -> list[Outcome]:
+    """NO_LEAK and LABEL_SHARE."""
+    column = rows[use_case.label]
+    if use_case.problem is None or use_case.problem.task == "binary":
+        labels = column.to_numpy().astype(np.bool_)
+        return [_no_leak(use_case, rows, labels, names), _label_share(labels)]
+    task = task_of(use_case.problem).of_labels(column)
+    encoded, numbers = task.encoded(column, use_case.label), {"rows": len(column)}
+    told = task.suspicion(encoded, features_of(rows, names), names, use_case.problem.telling)
+    found = f"{task.informative(encoded).sum():,} {task.evidence} of {len(column):,} rows"
+    return [
+        NO_LEAK.outcome(not told, "no feature that nearly tells the label by itself", told or "none", **numbers),
+        LABEL_SHARE.outcome(task.varied(encoded), "labels that differ", found, **numbers),
     ]
 
 
@@ -145,11 +160,18 @@ def _label_maturity(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, da
     known = known.filter(holds).select(use_case.event_id, pl.col(use_case.label).alias("reported"))
     found = rows.join(known, on=use_case.event_id, how="left")
     label, young = pl.col(use_case.label), pl.col(use_case.event_timestamp) > as_of - use_case.label_maturity
-    faults = {
-        "positive_without_a_report": label & pl.col("reported").is_null(),
-        "against_their_report": pl.col("reported").is_not_null() & (label != pl.col("reported")),
-        "negative_before_their_time": ~label & pl.col("reported").is_null() & young,
-    }
+    unreported = pl.col("reported").is_null()
+    against = {"against_their_report": ~unreported & (label != pl.col("reported"))}
+    problem = use_case.problem
+    if problem is None or problem.task == "binary":
+        faults = {
+            "positive_without_a_report": label & unreported,
+            **against,
+            "negative_before_their_time": ~label & unreported & young,
+        }
+    else:
+        silent = unreported if problem.unlabelled is None else unreported & young
+        faults = {**against, "labelled_without_a_report": silent}
     counts = found.select(fault.sum().alias(name) for name, fault in faults.items()).row(0, named=True)
     wrong = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count)
     return LABEL_MATURITY.outcome(not wrong, "labels as known", wrong or "only such", rows=rows.height, **counts)

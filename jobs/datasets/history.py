@@ -26,14 +26,14 @@ from jobs.errors import Invalid
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.models.protocol import Examples
 from jobs.models.tables import features_of
+from jobs.tasks.binary import BINARY
+from jobs.tasks.catalog import task_of
+from jobs.tasks.task import Labels, Task
 from jobs.times import MICROSECONDS_A_DAY, NEVER, Times, microseconds
 from jobs.use_case import UseCase, problem_of
 
 if TYPE_CHECKING:
     from feast import FeatureStore
-
-Labels = npt.NDArray[np.int8]
-UNKNOWN = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +42,19 @@ class LabelVersions:
 
     rows: npt.NDArray[np.int64]
     """Position of the event."""
-    values: npt.NDArray[np.bool_]
+    values: Labels
     known_at: Times
     superseded_at: Times
+    task: Task = BINARY
+
+    @property
+    def reported(self) -> Bools:
+        """Whether each version is a report: it says yes, or, of another task, anything."""
+        return self.values if self.task.name == "binary" else np.ones(len(self.rows), np.bool_)
 
     def at(self, moment: int, count: int) -> Labels:
-        """1, 0 or UNKNOWN per event, of `count` events, as known at `moment`."""
-        labels = np.full(count, UNKNOWN, np.int8)
+        """Labels of `count` events as known at `moment`, as of `Task.unknown` where nothing is."""
+        labels = self.task.unknown(count)
         holds = (self.known_at <= moment) & (moment < self.superseded_at)
         labels[self.rows[holds]] = self.values[holds]
         return labels
@@ -71,6 +77,8 @@ class History:
     importance: npt.NDArray[np.float64] | None = None
     """How many events each one stands for, where some were blocked (`jobs.actions.exploration`): 0 is a blocked event,
     of which nothing will ever be known. None: all were let through."""
+    counts: npt.NDArray[np.float64] | None = None
+    """How much each event counts by a declared weight; None: alike."""
     slices: Mapping[str, Bools] = field(default_factory=dict)
     """Guard slices: a mask over the events of each."""
     slices_left_out: tuple[str, ...] = ()
@@ -100,7 +108,13 @@ class History:
         """Events whose label can become known."""
         return np.ones(len(self), np.bool_) if self.importance is None else self.importance > 0
 
+    @property
+    def task(self) -> Task:
+        """What the labels are, with the classes of all of their versions."""
+        return self.labels.task
+
     def labels_at(self, as_of: datetime) -> Labels:
+        """Labels as known at a moment; `Task.is_known` says which are."""
         return self.labels.at(microseconds(as_of), len(self))
 
     def training_rows(
@@ -109,22 +123,26 @@ class History:
         """The training set of `as_of`, by the rule of `jobs.datasets.training_set`.
 
         Args:
-            negative_after: age from which on an event without a label counts as negative; None: the use case's label
-            maturity. without: events that are held out.
+            negative_after: age from which on an event without a label counts as negative (or as `Problem.unlabelled`);
+            None: the use case's label maturity. without: events that are held out.
         """
-        labels = self.labels_at(as_of)
+        labels, unlabelled = self.labels_at(as_of), self.task.unlabelled(problem_of(use_case).unlabelled)
         mature = self.times <= microseconds(
             as_of - (use_case.label_maturity if negative_after is None else negative_after)
         )
         inside = self.known(as_of) & (self.times > microseconds(as_of - use_case.training_window))
         inside = inside if without is None else inside & ~without
-        chosen = inside & self.let_through & ((labels != UNKNOWN) | mature)
-        return self.rows(chosen, labels[chosen] == 1)
+        known = self.task.is_known(labels)
+        chosen = inside & self.let_through & (known if unlabelled is None else known | mature)
+        return self.rows(chosen, self.task.settled(labels[chosen], unlabelled))
 
-    def rows(self, chosen: npt.NDArray[np.bool_], labels: npt.NDArray[np.bool_]) -> TrainingRows:
+    def rows(self, chosen: npt.NDArray[np.bool_], labels: Labels) -> TrainingRows:
         """Some events that were let through, as labelled rows; each weighs as many events as it stands for."""
         weights = None if self.importance is None else self.importance[chosen].astype(np.float32)
-        examples = Examples(self.features[chosen], labels, weights, self.names)
+        if self.counts is not None:
+            own = self.counts[chosen].astype(np.float32)
+            weights = own if weights is None else weights * own
+        examples = Examples(self.features[chosen], labels, weights, self.names, self.task)
         amounts = None if self.amounts is None else self.amounts[chosen]
         return TrainingRows(examples, self.times[chosen], self.blocks[chosen], amounts, -1)
 
@@ -272,12 +290,26 @@ def _label_versions(lakehouse: Lakehouse, use_case: UseCase, version: int, ids: 
     labels = lakehouse.to_arrow(use_case.labels, version, names)
     places = id_places.places(labels[use_case.event_id], ids)
     labels, places = labels.filter(pc.is_valid(places)), pc.drop_null(places)
+    task, values = labels_of(labels, use_case)
     return LabelVersions(
         places.to_numpy().astype(np.int64),
-        labels[use_case.label].to_numpy().astype(np.bool_),
+        values,
         _moments(labels["known_at"]),
         _moments(labels["superseded_at"]),
+        task,
     )
+
+
+def labels_of(versions: pa.Table, use_case: UseCase) -> tuple[Task, Labels]:
+    """Labels of the rows of a mart of labels, and the task with their classes. A version without one is none."""
+    task, column = task_of(problem_of(use_case)), versions[use_case.label]
+    if task.name == "binary":
+        return task, column.to_numpy().astype(np.bool_)
+    unlabelled = problem_of(use_case).unlabelled
+    task = task.of_labels(column, [] if unlabelled is None else [str(unlabelled)])
+    known, values = column.is_valid().to_numpy(), task.unknown(len(column))
+    values[known] = task.encoded(column.drop_null(), use_case.label)
+    return task, values
 
 
 def _moments(column: Any) -> Times:

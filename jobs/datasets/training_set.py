@@ -124,8 +124,8 @@ def stale_days(
 def _labelled(lakehouse: Lakehouse, use_case: UseCase, inputs: InputVersions, days: Sequence[date] | None) -> DataFrame:
     """One row per labelled event (of some days, or of all): id, entities, time, values of its first version, target.
 
-    Positive: a positive label is known at `as_of`. Negative: a negative one is, or none at all although the event is
-    older than the label maturity. Everything else is not known yet and left out.
+    A label is what is known at `as_of`, or if nothing is although the event is older than the label maturity, what the
+    task has for such events: negative, or `Problem.unlabelled`. Everything else is not known yet and left out.
     """
     moment, as_of = literal(inputs.as_of), inputs.as_of
     name, time, label = use_case.event_id, use_case.event_timestamp, use_case.label
@@ -137,9 +137,21 @@ def _labelled(lakehouse: Lakehouse, use_case: UseCase, inputs: InputVersions, da
     labels = labels.where(f"known_at <= {moment} and (superseded_at is null or superseded_at > {moment})")
     labels = labels.selectExpr(f"`{name}`", f"`{label}` as known_label")
     mature = f"`{time}` <= {literal(as_of - use_case.label_maturity)}"
-    target = f"coalesce(known_label, case when {mature} then false end)"
+    unlabelled = _unlabelled(use_case)
+    target = "known_label" if unlabelled is None else f"coalesce(known_label, case when {mature} then {unlabelled} end)"
     expressions = event_rows.columns(use_case, events, f"{target} as `{label}`")
     return events.join(labels, name, "left").selectExpr(*expressions).where(f"`{label}` is not null")
+
+
+def _unlabelled(use_case: UseCase) -> str | None:
+    """SQL: label of a mature event without one; None: it has none."""
+    problem = use_case.problem
+    declared = None if problem is None else problem.unlabelled
+    if problem is None or problem.task == "binary":
+        return "false"
+    if isinstance(declared, str):
+        return "'" + declared.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return None if declared is None else f"{float(declared)!r}D"
 
 
 def _make_room(lakehouse: Lakehouse, table: str, schema: pa.Schema) -> bool:

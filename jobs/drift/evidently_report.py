@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from jobs.drift.report import DriftReport
-from jobs.scoring.scoring_kernel import SCORE
+from jobs.scoring.decided_columns import SCORE
 from jobs.settings import REPORTS, Settings, exported
 from jobs.state_files import replace_bytes
 from jobs.use_case import UseCase

@@ -27,8 +27,8 @@ from jobs.models.tables import features_of
 from jobs.registry.bundle import Bundle
 from jobs.scoring import prediction_log
 from jobs.scoring.batch import score_frame
+from jobs.scoring.decided_columns import SCORE
 from jobs.scoring.logged_days import LoggedDays
-from jobs.scoring.scoring_kernel import SCORE
 from jobs.stats import domain_classifier as two_sample
 from jobs.stats.domain_classifier import Null, TwoSample
 from jobs.use_case import UseCase

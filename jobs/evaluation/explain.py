@@ -14,10 +14,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from jobs.arrays import Float32s, Floats, Ints
+from jobs.arrays import Float32s, Floats, Ints, surest
 from jobs.errors import EvergreenError
 from jobs.models.runtime import score
 from jobs.registry.bundle import Bundle
+from jobs.tasks.task import Task
 
 TOLERANCE = 1e-4
 """Of the probability that base and attributions add up to."""
@@ -37,7 +38,8 @@ class Explainable(Protocol):
     """A model that knows its own attributions."""
 
     def contributions(self, features: Float32s, background: Float32s) -> Floats:
-        """SHAP values of the logit, float64 [n, f + 1], the last column being the base."""
+        """SHAP values of the logit, float64 [n, f + 1], the last column being the base; of a multiclass task
+        [n, classes, f + 1]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +50,16 @@ class Attribution:
     features: Float32s
     """[n, f], the rows explained."""
     base: Floats
-    """[n], the logit of the usual row."""
+    """[n], the logit of the usual row (of a regression, its prediction)."""
     values: Floats
     """[n, f]"""
     scores: Float32s
-    """[n], the output of the served graph."""
+    """[n], the output of the served graph; of a multiclass task the probability of the likeliest class, whose logit is
+    explained."""
     method: str
+    largest_difference: float | None = None
+    """Between what all values add up to and the served score, where these values alone do not show it: of classes, and
+    of numbers, as a share of the largest. None: of a probability."""
 
     @property
     def importance(self) -> Mapping[str, float]:
@@ -86,11 +92,18 @@ def attribute(bundle: Bundle, rows: Float32s, background: Float32s, seed: int = 
         drawn = np.random.default_rng(seed).choice(len(background), min(_BACKGROUND_ROWS, len(background)), False)
         attributions = _by_permutation(lambda x: _logit(score(runtime, x)), rows, background[drawn], seed)
         method = f"SHAP by permutation, {len(drawn)} background rows"
-    attribution = Attribution(
-        bundle.manifest.names, rows, attributions[:, -1], attributions[:, :-1], score(runtime, rows), method
-    )
-    _check(attribution)
-    return attribution
+    served = score(runtime, rows)
+    worst = _difference(bundle.manifest.learned, attributions, served)
+    if not worst <= TOLERANCE:
+        raise NotAdditive(
+            f"attributions: expected base and values to add up to the served score within {TOLERANCE}, found a "
+            f"difference of {worst}; do not show them, report the family"
+        )
+    if attributions.ndim == 3:
+        attributions = attributions[np.arange(len(served)), served.argmax(axis=1)]
+    names, shown = bundle.manifest.names, surest(served)
+    told = None if bundle.manifest.learned.name == "binary" else worst
+    return Attribution(names, rows, attributions[:, -1], attributions[:, :-1], shown, method, told)
 
 
 def evenly(order: Ints, most: int) -> Ints:
@@ -116,11 +129,13 @@ def _logit(scores: Float32s) -> Floats:
     return logit
 
 
-def _check(attribution: Attribution) -> None:
-    added = 1 / (1 + np.exp(-(attribution.base + attribution.values.sum(axis=1))))
-    worst = float(np.abs(added - attribution.scores).max())
-    if not worst <= TOLERANCE:
-        raise NotAdditive(
-            f"attributions: expected base and values to add up to the served score within {TOLERANCE}, found a "
-            f"difference of {worst}; do not show them, report the family"
-        )
+def _difference(task: Task, attributions: Floats, served: Float32s) -> float:
+    """Largest difference of what attributions add up to from the served score; of predictions, as a share of the
+    largest."""
+    added = attributions.sum(axis=-1)
+    if task.name == "regression":
+        return float(np.abs(added - served).max() / max(float(np.abs(served).max()), 1e-300))
+    if task.classes:
+        powers = np.exp(added - added.max(axis=1, keepdims=True))
+        return float(np.abs(powers / powers.sum(axis=1, keepdims=True) - served).max())
+    return float(np.abs(1 / (1 + np.exp(-added)) - served).max())

@@ -14,6 +14,7 @@ import numpy as np
 from jobs.arrays import Bools, Floats, Ints
 from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.reports import reported_until
+from jobs.tasks.task import Labels
 from jobs.times import MICROSECONDS_A_DAY, Times, ages
 
 
@@ -26,11 +27,13 @@ class LabelledEvents:
     known_at: Times
     """Moments at which the labels were first reported, microseconds UTC; `NEVER` without a report."""
     positive: Bools
-    """Whether an event is reported as positive, be it after `as_of`."""
+    """Whether an event is reported as positive, be it after `as_of`; where a task has no positives, labelled."""
     delay: Delay
     """Distribution of the time from an event to its report."""
     as_of: datetime
     """Reports that came later are not looked at."""
+    values: Labels | None = None
+    """What events are reported to be, where that is more than yes or no: as of `Task.unknown` without a report."""
 
     def __len__(self) -> int:
         return len(self.times)

@@ -6,6 +6,7 @@ Read without an engine, of a bounded number of days, and of the log only the col
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -16,7 +17,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.arrays import Bools, Ints
+from jobs.arrays import Bools, Floats, Ints
+from jobs.datasets.history import labels_of
 from jobs.datasets.slices import masks
 from jobs.datasets.training_rows import amounts_of
 from jobs.ground_truth.label_delay import learn_delay
@@ -26,7 +28,9 @@ from jobs.ground_truth.reports import labels
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.problem import Groups, Problem, Slice
 from jobs.scoring import prediction_log
-from jobs.scoring.scoring_kernel import SCORE
+from jobs.scoring.decided_columns import LOWER, PROBABILITIES, SCORE, UPPER
+from jobs.tasks.binary import BINARY
+from jobs.tasks.task import Task
 from jobs.times import NEVER, Times
 from jobs.use_case import UseCase, problem_of
 
@@ -44,6 +48,8 @@ class RecentEvents:
     """Their labels, with a delay learned from the reports of these events."""
     table: pa.Table
     """The events' own columns."""
+    task: Task = BINARY
+    """With the classes of their labels."""
 
     def __len__(self) -> int:
         return len(self.labelled)
@@ -97,20 +103,29 @@ def _events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: S
     )
     names = [event_id, use_case.label, "known_at", "superseded_at"]
     reports = lakehouse.to_arrow(use_case.labels, columns=names, filters=[recent, ("known_at", "<=", as_of)])
+    if use_case.problem is not None and use_case.problem.task != "binary":
+        reports = reports.filter(pc.is_valid(reports[use_case.label]))
+    task, reported = labels_of(reports, use_case)
     ids, times = values(table[event_id]), moments(table[time])
     versions = labels(
         ids,
         values(reports[event_id]),
         moments(reports["known_at"]),
-        reports[use_case.label].to_numpy().astype(np.bool_),
+        reported,
         as_of,
         moments(reports["superseded_at"]),
+        task,
     )
     delay = learn_delay(times[versions.positive], versions.known_at[versions.positive], as_of, use_case.label_maturity)
     labelled = LabelledEvents(
-        times=times, known_at=versions.known_at, positive=versions.positive, delay=delay, as_of=as_of
+        times=times,
+        known_at=versions.known_at,
+        positive=versions.positive,
+        delay=delay,
+        as_of=as_of,
+        values=None if task.name == "binary" else versions.values,
     )
-    return RecentEvents(ids, labelled, table)
+    return RecentEvents(ids, labelled, table, task)
 
 
 def outcomes(
@@ -141,14 +156,14 @@ def outcomes(
         of_event = of_event.append_column(name, rows[name])
     judged_slices, missing = _judged_slices(slices, of_event.column_names)
     inside, left_out = masks(lakehouse, use_case, judged_slices, of_event, as_of)
-    scored = _scored(recent.labelled.rows(place), rows, of_event, use_case, inside)
+    scored = _scored(recent.labelled.rows(place), rows, of_event, use_case, inside, recent.task)
     return Outcomes(recent, scored, (*missing, *left_out))
 
 
 def _logged_scores(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, features: Sequence[str]) -> pa.Table:
     rows = lakehouse.to_arrow(
         prediction_log.table(use_case),
-        columns=[use_case.event_id, SCORE, "model_version", *features],
+        columns=[use_case.event_id, SCORE, "model_version", *_of_task(use_case), *features],
         filters=[(PARTITION, ">=", first_day(use_case, as_of)), ("origin", "=", prediction_log.NIGHTLY)],
     )
     # What is drawn by row must not depend on the order of files.
@@ -156,11 +171,25 @@ def _logged_scores(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, fea
 
 
 def _scored(
-    labelled: LabelledEvents, rows: pa.Table, of_event: pa.Table, use_case: UseCase, slices: Mapping[str, Bools]
+    labelled: LabelledEvents,
+    rows: pa.Table,
+    of_event: pa.Table,
+    use_case: UseCase,
+    slices: Mapping[str, Bools],
+    task: Task,
 ) -> ScoredEvents:
+    problem = problem_of(use_case)
+    if task.classes:
+        task = task.of_labels(pa.chunked_array([sorted(_classes(rows))], pa.string()), task.classes)
+    lower, upper = (_numbers(rows[name]) if task.name == "regression" else None for name in (LOWER, UPPER))
     return ScoredEvents(
+        task=task,
+        unlabelled=problem.unlabelled,
+        lower=lower,
+        upper=upper,
+        weights=None if problem.weight is None else _numbers(of_event[problem.weight]),
         times=labelled.times,
-        scores=rows[SCORE].to_numpy().astype(np.float64),
+        scores=_scores(rows, task),
         versions=rows["model_version"].to_numpy(),
         entities=_codes(of_event[use_case.cluster_key]),
         amounts=amounts_of(of_event, problem_of(use_case)),
@@ -169,7 +198,41 @@ def _scored(
         delay=labelled.delay,
         as_of=labelled.as_of,
         slices=slices,
+        values=labelled.values,
     )
+
+
+def _of_task(use_case: UseCase) -> list[str]:
+    """Columns of the log by which only this use case's task is measured."""
+    task = problem_of(use_case).task
+    return {"multiclass": [PROBABILITIES], "regression": [LOWER, UPPER]}.get(task, [])
+
+
+def _scores(rows: pa.Table, task: Task) -> Floats:
+    """Scores as the task measures them; of classes with a column for each, in its order, whatever model they are of."""
+    if not task.classes:
+        return _numbers(rows[SCORE])
+    kinds = pl.Struct(dict.fromkeys(task.classes, pl.Float64))
+    by_class = _texts(rows).str.json_decode(kinds).struct.unnest()
+    # A class that the model of a row did not know had no probability.
+    return by_class.select(task.classes).fill_null(0.0).to_numpy()
+
+
+def _texts(rows: pa.Table) -> pl.Series:
+    """Probabilities of each row as JSON."""
+    return pl.Series(PROBABILITIES, pl.from_arrow(rows[PROBABILITIES]))
+
+
+def _classes(rows: pa.Table) -> set[str]:
+    """Classes that the models of these rows know."""
+    by_model = pl.DataFrame(rows.select(["model_version", PROBABILITIES])).unique("model_version").drop_nulls()
+    return {name for text in by_model[PROBABILITIES] for name in json.loads(text)}
+
+
+def _numbers(column: pa.ChunkedArray) -> Floats:
+    """Numbers, NaN where there is none."""
+    numbers: Floats = column.cast(pa.float64()).to_numpy().astype(np.float64)
+    return numbers
 
 
 def values(column: pa.ChunkedArray) -> Any:

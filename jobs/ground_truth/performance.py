@@ -19,7 +19,7 @@ from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.problem import Review
 from jobs.stats import metrics
 from jobs.tasks.binary import BINARY
-from jobs.tasks.task import RowValues
+from jobs.tasks.task import RowValues, Task
 from jobs.times import microseconds
 
 EVERYTHING = "all"
@@ -35,6 +35,15 @@ class ScoredEvents(LabelledScores):
     entities: NDArray[Any]
     """Numbers of the events' entities."""
     amounts: Floats | None
+    task: Task = BINARY
+    """With the classes of labels and models, in the order of the columns of scores."""
+    unlabelled: float | str | None = None
+    """Label of mature events without one, as `Problem.unlabelled`."""
+    lower: Floats | None = None
+    upper: Floats | None = None
+    """Ends of the intervals around predictions; NaN where a model made none."""
+    weights: Floats | None = None
+    """How much each event counts; None: alike."""
     slices: Mapping[str, Bools] = field(default_factory=dict)
     """Names of slices -> their rows, as `jobs.datasets.slices.masks` returns them."""
 
@@ -114,7 +123,7 @@ def _measured(
 ) -> Performance:
     """Performance on the rows at these places, those of one day, version and slice."""
     rows, labels = past.rows(places), past.reported[places]
-    measured = dict(BINARY.metrics(labels, rows.scores, RowValues(rows.entities, rows.days, rows.amounts), review))
+    measured = dict(_metrics(rows, review))
     if review is not None:
         at_capacity = metrics.precision_at(labels, rows.scores, rows.days, review.capacity)
         measured |= {f"precision_at_{review.capacity}": at_capacity}
@@ -127,3 +136,19 @@ def _measured(
         judged=mature >= mature_from,
         metrics=measured,
     )
+
+
+def _metrics(rows: ScoredEvents, review: Review | None) -> Mapping[str, float | None]:
+    """Metrics of the task, on rows whose label is known; of a binary task on all, as silence means no."""
+    values = RowValues(rows.entities, rows.days, rows.amounts, rows.weights)
+    if rows.task.name == "binary":
+        return rows.task.metrics(rows.reported, rows.scores, values, review)
+    unlabelled = rows.task.unlabelled(rows.unlabelled)
+    assert rows.values is not None
+    known = np.where(rows.reported, rows.values, rows.task.unknown(len(rows)))
+    judged = np.ones(len(rows), np.bool_) if unlabelled is not None else rows.task.is_known(known)
+    ends = None if rows.lower is None or rows.upper is None else (rows.lower, rows.upper)
+    if ends is not None and np.isnan(ends[0][judged]).any():
+        ends = None
+    values = replace(values, intervals=ends).of(judged)
+    return rows.task.metrics(rows.task.settled(known[judged], unlabelled), rows.scores[judged], values, None)

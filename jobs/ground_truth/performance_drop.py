@@ -27,7 +27,11 @@ SMALLEST_DROP = 0.05
 """A smaller drop of average precision is no reason to alarm, however certain."""
 
 
-def drop(values: Sequence[float]) -> float | None:
+SMALLEST_SHARE = 0.1
+"""The same of a loss, as a share of what it was."""
+
+
+def drop(values: Sequence[float], smallest: float | None = SMALLEST_DROP) -> float | None:
     """Evidence for a drop on a scale where 1 is the line of alarm; None if there are too few days to judge.
 
     The mean of the reference less that of the recent days is divided by the standard deviation that a mean has where
@@ -35,8 +39,9 @@ def drop(values: Sequence[float]) -> float | None:
     many degrees of freedom as there are days of noise, less 1.
 
     Args:
-        values: average precision of mature days as of all their reports (`complete`), oldest first; NaN where a day has
-            none.
+        values: average precision of mature days as of all their reports (`complete`), or another objective of which
+            more is better, oldest first; NaN where a day has none.
+        smallest: a smaller drop is no reason to alarm; None: one of `SMALLEST_SHARE` of what it was.
     """
     series = np.asarray(values, dtype=np.float64)
     recent, past = series[-RECENT_DAYS:], series[-RECENT_DAYS - NOISE_DAYS : -RECENT_DAYS]
@@ -49,7 +54,8 @@ def drop(values: Sequence[float]) -> float | None:
     lost = float(before.mean() - recent.mean())
     deviation = (_variance(past) * (1 / len(recent) + 1 / len(before))) ** 0.5
     certain = lost / max(deviation, 1e-9) / float(student.isf(ALARM, len(past) - 1))
-    return float(max(0.0, min(certain, lost / SMALLEST_DROP)))
+    least = SMALLEST_SHARE * abs(float(before.mean())) if smallest is None else smallest
+    return float(max(0.0, min(certain, lost / max(least, 1e-300))))
 
 
 def complete(labels: Bools, scores: Floats, share: float) -> float:

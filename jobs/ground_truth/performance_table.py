@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -93,10 +94,10 @@ def fingerprints(scored: ScoredEvents, problem: Problem) -> dict[date, str]:
     past = scored.rows(scored.times <= microseconds(scored.as_of))
     rows = pl.DataFrame(
         {
-            "score": past.scores,
+            **_scores(past),
             "version": past.versions,
             "entity": past.entities,
-            "amount": past.amounts,
+            "amount": np.zeros(len(past)) if past.amounts is None else past.amounts,
             "positive": past.reported,
             **{f"slice {name}": mask for name, mask in past.slices.items()},
         }
@@ -106,6 +107,14 @@ def fingerprints(scored: ScoredEvents, problem: Problem) -> dict[date, str]:
     return {
         numbered_day(day): _digest(repr((more, problem.review, sorted(past.slices)))) for day, *more in by_day.rows()
     }
+
+
+def _scores(past: ScoredEvents) -> dict[str, Any]:
+    """Scores, and labels that are more than yes or no, as columns."""
+    if past.values is None:
+        return {"score": past.scores}
+    scores = past.scores.reshape(len(past), -1)
+    return {"value": past.values, **{f"score {n}": scores[:, n] for n in range(scores.shape[1])}}
 
 
 def read(lakehouse: Lakehouse, use_case: UseCase, since: date, metrics: list[str] | None = None) -> pl.DataFrame:

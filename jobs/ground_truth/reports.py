@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike
 
 from jobs.arrays import Bools
 from jobs.errors import Invalid
+from jobs.tasks.binary import BINARY
+from jobs.tasks.task import Labels, Task
 from jobs.times import MICROSECONDS_A_DAY, NEVER, Times, microseconds
 
 OUTAGE_CHANCE = 1e-6
@@ -28,7 +30,10 @@ class KnownLabels:
     known_at: Times
     """Moments at which the labels that hold were first reported; `NEVER` without a report."""
     positive: Bools
-    """Whether an event is reported as positive; false without a report."""
+    """Whether an event is reported as positive, or is labelled at all where the task has no positives; false without a
+    report."""
+    values: Labels
+    """What each event is reported to be, as of `Task.unknown` without a report."""
     unknown_events: int
     """Number of reported events that are not among those asked for."""
 
@@ -37,9 +42,10 @@ def labels(
     ids: ArrayLike,
     events: ArrayLike,
     known_at: Times,
-    positive: Bools,
+    values: Labels,
     as_of: datetime,
     superseded_at: Times | None = None,
+    task: Task = BINARY,
 ) -> KnownLabels:
     """Labels of the events `ids` as of `as_of`, from all reports about them.
 
@@ -49,7 +55,7 @@ def labels(
 
     Args:
         ids: distinct ids, shape (rows,).
-        events, known_at, positive, superseded_at: one value per report.
+        events, known_at, values, superseded_at: one value per report.
 
     Raises:
         ValueError: an id occurs twice, or arrays differ in length.
@@ -58,12 +64,16 @@ def labels(
     if asked["id"].n_unique() < asked.height:
         raise Invalid(f"ids: expected distinct events, found {asked['id'].n_unique()} in {asked.height} rows; unify")
     until = np.full(len(known_at), NEVER) if superseded_at is None else superseded_at
-    rows = pl.DataFrame({"id": np.asarray(events), "at": known_at, "positive": positive, "until": until})
+    rows = pl.DataFrame({"id": np.asarray(events), "at": known_at, "value": values, "until": until})
     holding = _holding(rows.with_columns(pl.col("id").cast(asked["id"].dtype)), microseconds(as_of))
     joined = asked.join(holding, on="id", how="left", maintain_order="left")
+    reported = joined["value"].is_not_null().to_numpy()
+    known = task.unknown(len(asked))
+    known[reported] = joined["value"].drop_nulls().to_numpy()
     return KnownLabels(
         joined["at"].fill_null(NEVER).to_numpy(),
-        joined["positive"].fill_null(False).to_numpy(),
+        known == 1 if task.name == "binary" else reported,
+        known,
         # Both hold an event once.
         holding.height - joined["at"].count(),
     )
@@ -87,12 +97,12 @@ def reported_until(known_at: Times, as_of: datetime) -> int:
 
 
 def _holding(rows: pl.DataFrame, moment: int) -> pl.DataFrame:
-    """One row per event of which a report holds: id, at, positive."""
+    """One row per event of which a report holds: id, at, value."""
     known_rows = rows.filter(pl.col("at") <= moment)
     # Most events are reported once: there is nothing to choose.
     repeated = known_rows["id"].is_duplicated()
     once, several = known_rows.filter(~repeated), known_rows.filter(repeated).sort("at", maintain_order=True)
-    latest = several.filter(pl.col("until") > moment).unique("id", keep="last").select("id", "positive")
-    first = several.group_by("id", "positive").agg(pl.col("at").min())
-    chosen = latest.join(first, on=["id", "positive"]).select("id", "at", "positive")
-    return pl.concat([once.filter(pl.col("until") > moment).select("id", "at", "positive"), chosen])
+    latest = several.filter(pl.col("until") > moment).unique("id", keep="last").select("id", "value")
+    first = several.group_by("id", "value").agg(pl.col("at").min())
+    chosen = latest.join(first, on=["id", "value"]).select("id", "at", "value")
+    return pl.concat([once.filter(pl.col("until") > moment).select("id", "at", "value"), chosen])

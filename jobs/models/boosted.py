@@ -115,7 +115,7 @@ class Boosted:
         check_features(features, self.names)
         assert self._booster is not None
         if not len(features):
-            return np.zeros((0, len(self._task.classes)) if self._task.classes else 0)
+            return self._task.no_scores()
         scores = self._booster.predict(features, num_threads=self.parameters["num_threads"])
         return np.asarray(scores, dtype=np.float64)
 

@@ -13,6 +13,7 @@ from jobs.models.protocol import Model
 from jobs.registry import model_versions
 from jobs.registry.bundle import Bundle
 from jobs.settings import Settings
+from jobs.tasks.task import Task
 from jobs.use_case import UseCase
 
 
@@ -22,7 +23,7 @@ class Champions:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._bundles: dict[tuple[str, int, str], Bundle] = {}
-        self._models: dict[tuple[str, tuple[str, ...]], Any] = {}
+        self._models: dict[tuple[Any, ...], Any] = {}
 
     def at(self, use_case: UseCase, moment: datetime | None) -> tuple[int, Bundle] | None:
         """Version and bundle of the champion at `moment`, or now (None); None if there was none.
@@ -45,20 +46,25 @@ class Champions:
             self._bundles[key] = model_versions.fetch(self._settings, use_case, version, sha256)
         return self._bundles[key]
 
-    def model(self, use_case: UseCase, version: int, sha256: str, names: Sequence[str]) -> Model:
+    def model(
+        self, use_case: UseCase, version: int, sha256: str, names: Sequence[str], task: Task | None = None
+    ) -> Model:
         """The model of a version, on features in the order of `names`; loaded once for each order.
+
+        Args:
+            task: whose classes the columns of scores are; None: those of the model.
 
         Raises:
             ValueError: `names` lack a feature of the model. BundleError: as `bundle`.
         """
-        key = (sha256, tuple(names))
+        key = (sha256, tuple(names), task.classes if task else ())
         if key not in self._models:
             bundle = self.bundle(use_case, version, sha256)
             if missing := [name for name in bundle.manifest.names if name not in names]:
                 raise Invalid(
                     f"version {version}: expected the features {missing} among {list(names)}; retrain without"
                 )
-            self._models[key] = ChampionModel(bundle, names)
+            self._models[key] = ChampionModel(bundle, names, task)
         model: Model = self._models[key]
         return model
 
@@ -66,16 +72,17 @@ class Champions:
 class ChampionModel:
     """The model of a bundle, on features of which it picks its own; loaded when it first predicts."""
 
-    def __init__(self, bundle: Bundle, names: Sequence[str]) -> None:
+    def __init__(self, bundle: Bundle, names: Sequence[str], task: Task | None = None) -> None:
         self.identity = bundle.sha256
         """The same features, by the same names, get the same scores of a model of the same identity."""
-        self._bundle = bundle
+        self._bundle, self._task = bundle, task
         positions = [list(names).index(name) for name in bundle.manifest.names]
         self._positions = None if positions == list(range(len(names))) else positions
 
     def predict(self, features: Any) -> Any:
         """See `Model.predict`."""
-        return self._model.predict(features if self._positions is None else features[:, self._positions])
+        scores = self._model.predict(features if self._positions is None else features[:, self._positions])
+        return scores if self._task is None else self._task.aligned(scores, self._bundle.manifest.learned.classes)
 
     @cached_property
     def _model(self) -> Model:

@@ -30,6 +30,7 @@ from jobs.retraining.comparison import Challenge, challenge
 from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.retraining.policy import RetrainingDecision
 from jobs.settings import Settings
+from jobs.tasks.intervals import Interval
 from jobs.training import candidate, recipes
 from jobs.training import compute_cost as cost
 from jobs.training.candidate import Candidate
@@ -98,7 +99,7 @@ def make(
     versions = {**start.state["versions"], history.table(use_case): start.table_version}
     pins.pin(settings, versions, by=f"{use_case.name} challenge {digest[:16]}")
     folder = candidate.folder_of(settings, use_case, digest)
-    bundle = _write(start, model, _made_from(start, result, model), folder)
+    bundle = _write(start, model, _made_from(start, result, model), folder, _interval(start, result))
     challenges.record(settings, _record(start, result, bundle))
     trained = _trained(settings, start, result, model, bundle)
     tuned = Tuning(start.state["as_of"], f"parameters of version {start.champion_version}, which it challenges")
@@ -114,7 +115,7 @@ def _start(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, decisi
         raise Invalid(f"{use_case.name}: expected a champion to challenge, found none; train the first one")
     assert version is not None
     bundle = champions.bundle(use_case, current.version, current.sha256)
-    model = champions.model(use_case, current.version, current.sha256, events.names)
+    model = champions.model(use_case, current.version, current.sha256, events.names, events.task)
     monitored, learned_until = MonitoredHistory.of(events, use_case), bundle.manifest.learned_until
     learned, knowledge = (
         LabelKnowledge(moment, monitored.delay(moment).share) for moment in (learned_until, decision.as_of)
@@ -194,10 +195,22 @@ def _record(start: _Start, result: Challenge, bundle: Bundle) -> ChallengeRecord
     )  # fmt: skip
 
 
-def _write(start: _Start, model: Model, training: Mapping[str, Any], folder: Path) -> Bundle:
+def _interval(start: _Start, result: Challenge) -> Mapping[str, Any]:
+    """Around the predictions of a regression, from its cross-fitted errors; empty: none."""
+    compared = result.compared
+    if compared is None or compared.task.name != "regression":
+        return {}
+    interval = Interval.of(compared.scores[result.recipe.name], compared.labels, start.problem.interval)
+    return interval.stored() if interval else {}
+
+
+def _write(
+    start: _Start, model: Model, training: Mapping[str, Any], folder: Path, interval: Mapping[str, Any]
+) -> Bundle:
     trainer, threshold = start.trainer, start.problem.threshold
     features = tuple((name, "float32") for name in trainer.history.names)
-    manifest = Manifest(trainer.use_case.name, trainer.family, features, threshold, training["as_of"], training)
+    name, family, task = trainer.use_case.name, trainer.family, trainer.history.task.stored()
+    manifest = Manifest(name, family, features, threshold, training["as_of"], training, task=task, interval=interval)
     shutil.rmtree(folder, ignore_errors=True)
     return bundles.write(folder, model, manifest)
 

@@ -21,7 +21,7 @@ from jobs.evaluation.paired_comparison import ComparedRows, Contender
 from jobs.evaluation.verdict import GateCheck
 from jobs.models.catalog import MEANS
 from jobs.retraining.policy import RetrainingDecision
-from jobs.stats.paired_bootstrap import interval, observed, rank, resampled
+from jobs.stats.paired_bootstrap import interval, observed, resampled
 from jobs.times import midnight
 from jobs.training import recipes
 from jobs.training.recipe_trainer import ComparedChampion, Comparison, RecipeTrainer, compare_recipes
@@ -77,10 +77,11 @@ def challenge(
     choices = choices_of(use_case, decision, trainer.family)
     since = midnight(decision.episode) if decision.episode else decision.as_of - COMPARED_ON
     compared = compare_recipes(trainer, choices, champion, LabelKnowledge(decision.as_of, share), since)
+    task = compared.task
     if not compared.positives:
-        return Challenge(choices[0], "no positives are known to compare on")
-    values = {name: compared.average_precision(name) for name in compared.scores}
-    best = chosen(compared, choices, values, seed)
+        return Challenge(choices[0], f"no {task.evidence} are known to compare on")
+    values = {name: compared.value(name) for name in compared.scores}
+    best = chosen(compared, choices, {name: task.gain(value) for name, value in values.items()}, seed)
     rivals = _baselines(trainer, compared, since)
     follows = decision.episode is not None and champion.learned.as_of > since
     limits = replace(
@@ -96,8 +97,8 @@ def challenge(
         "positives": compared.positives, "rows": len(compared.labels), "since": since.isoformat(), "tried": values,
     }  # fmt: skip
     message = (
-        f"{best.name} {numbers['candidate']:.3f} against {numbers['rival']:.3f} on {compared.positives} positives "
-        f"since {since:%Y-%m-%d} ({numbers['lower']:+.3f} to {numbers['upper']:+.3f})"
+        f"{best.name} {numbers['candidate']:.3f} against {numbers['rival']:.3f} on {compared.positives} "
+        f"{task.evidence} since {since:%Y-%m-%d} ({numbers['lower']:+.3f} to {numbers['upper']:+.3f})"
     )
     better = replace(checks[0], message=f"{checks[0].message} since the change: {message}")
     left_out = (*rivals.left_out, *history.slices_left_out)
@@ -114,7 +115,9 @@ def _baselines(trainer: RecipeTrainer, compared: Comparison, since: datetime) ->
 
 def _rows(history: History, compared: Comparison) -> ComparedRows:
     slices = {name: mask[compared.held] for name, mask in history.slices.items()}
-    return ComparedRows(compared.labels, compared.rows.blocks, slices, compared.weights)
+    return ComparedRows(
+        compared.labels, compared.rows.blocks, slices, compared.weights, compared.rows.days, compared.task
+    )
 
 
 def choices_of(use_case: UseCase, decision: RetrainingDecision, family: str) -> tuple[Recipe, ...]:
@@ -139,15 +142,17 @@ def chosen(compared: Comparison, choices: Sequence[Recipe], values: Mapping[str,
 
 
 def difference(compared: Comparison, name: str, rival: str, level: float, seed: int) -> tuple[float, float]:
-    """Interval of the average precision of `name` minus that of `rival`, by a paired bootstrap of blocks."""
+    """Interval of what the objective of `name` gains on that of `rival`, by a paired bootstrap of blocks."""
     _, blocks = np.unique(compared.rows.blocks, return_inverse=True)
+    task = compared.task
     pair = [
-        rank(compared.labels, compared.scores[who], blocks, _everything(blocks), compared.weights)
+        task.resampled(compared.labels, compared.scores[who], blocks, _everything(blocks), compared.values)
         for who in (name, rival)
     ]
     count = int(blocks.max()) + 1
     drawn = np.concatenate([observed(pair, count)[None], resampled(pair, count, RESAMPLES, seed)])
-    return interval(drawn[:, 0] - drawn[:, 1], level, 0.0)
+    gained = drawn[:, 0] - drawn[:, 1] if task.greater_is_better else drawn[:, 1] - drawn[:, 0]
+    return interval(gained, level, 0.0)
 
 
 def _everything(blocks: Any) -> Sequence[Any]:

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from jobs.arrays import Float32s, Floats, Ints
+from jobs.arrays import Float32s, Floats, Ints, surest
 from jobs.datasets.day_cache import digest
 from jobs.drift import detector
 from jobs.drift.detector import Drift, Reference
@@ -169,7 +169,7 @@ def _counts(
     features = monitored.features_of(day, moment)
     counts = np.zeros((len(edges), width), dtype=np.int64)
     for n, (name, cuts) in enumerate(edges.items()):
-        values = scores[monitored.known(day, moment)] if name == SCORE else features[:, n]
+        values = surest(scores)[monitored.known(day, moment)] if name == SCORE else features[:, n]
         bins = bins_of(values, cuts)
         bins[bins == len(cuts) + 1] = width - 1
         counts[n] = np.bincount(bins, minlength=width)
@@ -183,7 +183,7 @@ def _edges(monitored: MonitoredHistory, stable: Sequence[date], scores: DailySco
     def table() -> Float32s:
         features = np.concatenate([monitored.features_of(day, moment) for day in stable])
         edges = [edges_of(features[:, n]) for n in range(len(monitored.history.names))]
-        edges.append(edges_of(np.concatenate([scores[day][monitored.known(day, moment)] for day in stable])))
+        edges.append(edges_of(np.concatenate([surest(scores[day])[monitored.known(day, moment)] for day in stable])))
         return _table(dict(zip(names, edges, strict=True)))
 
     content = [digest(scores[day].tobytes()) for day in stable]

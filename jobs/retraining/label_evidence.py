@@ -23,8 +23,9 @@ from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.ground_truth.reports import reported_until
 from jobs.retraining.input_drift import DailyScores
 from jobs.retraining.monitored_history import MonitoredHistory
+from jobs.tasks.task import Labels, RowValues, Task
 from jobs.times import MICROSECONDS_A_DAY, NEVER, ages, microseconds, numbered_day
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, problem_of
 
 REMEMBERED = timedelta(days=90)
 """How far back decisions are looked at through their labels, unless these mature slowly."""
@@ -70,8 +71,11 @@ def concept(events: DecidedEvents) -> DriftTest | None:
 
     They are those of several champions; where a row lies among the scores of its day compares between them.
 
-    Returns None where no day was decided, or one between the first and the last was not.
+    Returns None where no day was decided, or one between the first and the last was not, and of tasks without
+    positives, whose change shows in their objective (`performance`).
     """
+    if events.known.history.task.name != "binary":
+        return None
     monitored, history = events.known, events.known.history
     days = [day for day in sorted(events.scores) if day > events.since]
     if not days:
@@ -97,7 +101,12 @@ def concept(events: DecidedEvents) -> DriftTest | None:
 
 def performance(events: DecidedEvents) -> float | None:
     """Score of a drop of quality (`jobs.ground_truth.performance_drop.drop`); None where too few days are mature."""
-    return performance_drop.drop(average_precisions(events))
+    return performance_drop.drop(daily_quality(events), _smallest_drop(events.known.history.task))
+
+
+def _smallest_drop(task: Task) -> float | None:
+    """Drop of the objective that is a reason to alarm; None: a share of what it was, as losses have no scale."""
+    return performance_drop.SMALLEST_DROP if task.greater_is_better else None
 
 
 def dropped_on(events: DecidedEvents) -> date:
@@ -106,9 +115,9 @@ def dropped_on(events: DecidedEvents) -> date:
     return events.as_of.date() - timedelta(days=back)
 
 
-def average_precisions(events: DecidedEvents) -> list[float]:
-    """Of the latest mature days that were decided about, oldest first, as of all their reports; NaN where there is
-    none. While no reports come, no day ripens."""
+def daily_quality(events: DecidedEvents) -> list[float]:
+    """The objective, on a scale where more is better, of the latest mature days that were decided about, oldest first;
+    average precision as of all their reports. NaN where there is none. While no reports come, no day ripens."""
     monitored, delay, moment = events.known, events.delay, events.moment
     until = reported_until(monitored.reports(moment)[1], events.as_of)
     last = numbered_day(until // MICROSECONDS_A_DAY) - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
@@ -116,6 +125,9 @@ def average_precisions(events: DecidedEvents) -> list[float]:
     days = [day for day in monitored.days_until(last, count, moment) if day in events.scores and day > events.since]
     if len(days) < performance_drop.RECENT_DAYS + performance_drop.FEWEST_DAYS:
         return []
+    if monitored.history.task.objective.name != "average_precision":
+        labels = monitored.history.labels.at(moment, len(monitored.history))
+        return [_gain(events, labels, day) for day in days]
     values = []
     for day in days:
         delivered = monitored.known(day, moment)
@@ -125,3 +137,16 @@ def average_precisions(events: DecidedEvents) -> list[float]:
         scores = events.scores[day][delivered]
         values.append(performance_drop.complete(labels, scores, share) if has_both_classes else float("nan"))
     return values
+
+
+def _gain(events: DecidedEvents, labels: Labels, day: date) -> float:
+    """The objective of a day's decisions on what is known of its labels; NaN where it is undefined."""
+    monitored, task = events.known, events.known.history.task
+    rows = monitored.rows_of(day)
+    held = monitored.known(day, events.moment)
+    known = labels[rows][held]
+    unlabelled = task.unlabelled(problem_of(monitored.use_case).unlabelled)
+    judged = np.ones(len(known), np.bool_) if unlabelled is not None else task.is_known(known)
+    settled, scores = task.settled(known[judged], unlabelled), events.scores[day][held][judged]
+    undefined = not len(settled) or (task.name == "binary" and not task.varied(settled))
+    return float("nan") if undefined else task.gain(task.value(settled, scores, RowValues()))

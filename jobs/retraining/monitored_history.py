@@ -79,7 +79,7 @@ class MonitoredHistory:
 
         def predicted() -> Floats:
             features = self.history.features[self.rows_of(day)]
-            return model.predict(features) if len(features) else np.zeros(0)
+            return model.predict(features) if len(features) else self.history.task.no_scores()
 
         identity = getattr(model, "identity", None)
         if self.cache is None or identity is None:
@@ -129,10 +129,11 @@ class MonitoredHistory:
         return holds & (self.history.known_at[labels.rows] <= moment) if len(self.deliveries) else holds
 
     def positive(self, moment: int) -> Bools:
-        """Whether each event is known as positive at a moment: reported, and not withdrawn."""
+        """Whether each event is known as positive at a moment: reported, and not withdrawn; where a task has no
+        positives, whether it is labelled."""
         labels = self.history.labels
         positive = np.zeros(len(self.history), dtype=np.bool_)
-        positive[labels.rows[labels.values & self.known_labels(moment)]] = True
+        positive[labels.rows[labels.reported & self.known_labels(moment)]] = True
         return positive
 
     def positives(self, positive: Bools) -> dict[date, int]:
@@ -149,7 +150,7 @@ class MonitoredHistory:
 
 
 def _first_reports(labels: LabelVersions) -> tuple[Ints, Times]:
-    rows, first = labels.rows[labels.values], labels.known_at[labels.values]
+    rows, first = labels.rows[labels.reported], labels.known_at[labels.reported]
     order = np.lexsort((first, rows))
     positions, start = np.unique(rows[order], return_index=True)
     return positions, first[order][start]

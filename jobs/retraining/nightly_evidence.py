@@ -87,7 +87,7 @@ def _evening(
     champions_until = periods(lakehouse, use_case, decided, as_of)
 
     def model(period: Period) -> Model:
-        return champions.model(use_case, period.version, period.sha256, monitored.history.names)
+        return champions.model(use_case, period.version, period.sha256, monitored.history.names, monitored.history.task)
 
     events = happened(monitored, champions_until, [row.decision for row in decided], as_of, model)
     state, shown = evening(MonitorState(), monitored, events, as_of)

@@ -38,9 +38,9 @@ class PredecessorComparison:
     message: str
     positives: int = 0
     present: float | None = None
-    """Average precision of the champion."""
+    """The objective of the champion, such as average precision."""
     former: float | None = None
-    """Average precision of its predecessor on the same rows."""
+    """That of its predecessor on the same rows."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +68,26 @@ def compare_with_predecessor(
         return PredecessorComparison(
             False, f"in production since {since:%Y-%m-%d}, more than {LONGEST_PROMOTION.days} days: it stays"
         )
-    last_report = reported_until(history.labels.known_at[history.labels.values], as_of)
+    last_report = reported_until(history.labels.known_at[history.labels.reported], as_of)
     until = last_report - int(delay.bound(MATURE) * MICROSECONDS_A_DAY)
     chosen = (history.times > microseconds(since)) & (history.times <= until) & history.known(as_of)
     chosen &= history.let_through
-    labels = history.labels_at(as_of)[chosen] == 1
-    positives = int(labels.sum())
+    task, known = history.task, history.labels_at(as_of)
+    unlabelled = task.unlabelled(problem_of(use_case).unlabelled)
+    chosen = chosen if unlabelled is not None else chosen & task.is_known(known)
+    labels = task.settled(known[chosen], unlabelled)
+    positives = int(task.informative(labels).sum())
     if positives < LEAST_POSITIVES:
-        message = (
-            f"{positives} of {LEAST_POSITIVES} mature positives are known of what it decided since {since:%Y-%m-%d}"
-        )
+        evidence = f"{positives} of {LEAST_POSITIVES} mature {task.evidence}"
+        message = f"{evidence} are known of what it decided since {since:%Y-%m-%d}"
         return PredecessorComparison(False, message, positives)
     rows = history.rows(chosen, labels)
     compared = Comparison(rows, {"present": succession.present(chosen), "former": succession.former(chosen)})
-    mine, theirs = (compared.average_precision(name) for name in NAMES)
+    mine, theirs = (compared.value(name) for name in NAMES)
     low, high = difference(compared, "former", "present", LEVEL, problem_of(use_case).seed)
     message = (
-        f"average precision {mine:.3f} since {since:%Y-%m-%d}, the former champion would have had {theirs:.3f}, on "
-        f"{positives} mature positives (difference {low:+.3f} to {high:+.3f})"
+        f"{task.words} {mine:.3f} since {since:%Y-%m-%d}, the former champion would have had {theirs:.3f}, on "
+        f"{positives} mature {task.evidence} ({'difference' if task.greater_is_better else 'gain'} {low:+.3f} to "
+        f"{high:+.3f})"
     )
     return PredecessorComparison(low > 0, message, positives, mine, theirs)

@@ -50,7 +50,7 @@ def check(
     rows = history.read(lakehouse, use_case)
 
     def scores(champion: Champion) -> ScoresOfRows:
-        model = champions.model(use_case, champion.version, champion.sha256, rows.names)
+        model = champions.model(use_case, champion.version, champion.sha256, rows.names, rows.task)
         return lambda chosen: model.predict(rows.features[chosen])
 
     delay = MonitoredHistory.of(rows, use_case).delay(as_of)

@@ -23,8 +23,10 @@ from jobs.lakehouse import engine
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.registry.bundle import GRAPH, Bundle
 from jobs.scoring import prediction_log
+from jobs.scoring.decided_columns import DecidedColumns
 from jobs.scoring.prediction_log import NIGHTLY
-from jobs.scoring.scoring_kernel import DECISION, SCORE, scorer
+from jobs.scoring.scoring_kernel import scorer
+from jobs.tasks.intervals import Interval
 from jobs.times import end_of
 from jobs.use_case import UseCase
 
@@ -228,9 +230,11 @@ def score_frame(lakehouse: Lakehouse, frame: DataFrame, bundle: Bundle, columns:
     others = [f"`{name}`" for name in columns if name not in names]
     inputs = frame.selectExpr(*others, *(f"cast(`{name}` as float) as `{name}`" for name in names))
     arriving = event_rows.schema(inputs)
-    decided = [pa.field(SCORE, pa.float32()), pa.field(DECISION, pa.bool_())]
-    outputs = pa.schema([*(arriving.field(name) for name in columns), *decided])
-    kernel = scorer(bundle.read(GRAPH), bundle.manifest.files[GRAPH], names, bundle.manifest.threshold, columns)
+    manifest = bundle.manifest
+    interval = Interval.of_stored(manifest.interval)
+    decided = DecidedColumns(manifest.learned.name, manifest.threshold, manifest.learned.classes, interval)
+    outputs = pa.schema([*(arriving.field(name) for name in columns), *decided.fields])
+    kernel = scorer(bundle.read(GRAPH), manifest.files[GRAPH], names, manifest.threshold, columns, decided)
     return inputs.mapInArrow(lakehouse.kernel(kernel), from_arrow_schema(outputs))
 
 

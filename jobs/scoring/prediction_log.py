@@ -19,6 +19,7 @@ import pyarrow as pa
 from jobs.errors import Invalid
 from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.scoring.decided_columns import LOWER, PREDICTION, PROBABILITIES, UPPER, further
 from jobs.use_case import UseCase
 
 Origin = Literal["nightly", "online"]
@@ -41,7 +42,33 @@ DECIDED: Mapping[str, tuple[pa.DataType, str]] = {
     PARTITION: (pa.date32(), "UTC day of the event."),
 }
 """What a row holds besides its event and features: column -> type, description."""
+FURTHER: Mapping[str, str] = {
+    PREDICTION: "The likeliest class.",
+    PROBABILITIES: "JSON: class -> probability, of every class that the model knows.",
+    LOWER: "Lower end of the interval around the prediction.",
+    UPPER: "Upper end of the interval around the prediction.",
+}
+"""Columns that only some tasks have (`jobs.scoring.decided_columns.further`), and their descriptions."""
+_SCORES = {
+    "multiclass": "The model's probability of the likeliest class.",
+    "regression": "The output of the model's graph: a prediction.",
+}
 DESCRIPTIONS: Mapping[str, str] = {name: text for name, (_, text) in DECIDED.items()}
+
+
+def decided(use_case: UseCase) -> dict[str, tuple[pa.DataType, str]]:
+    """What a row of a use case holds besides its event and features: column -> type, description."""
+    task = use_case.problem.task if use_case.problem else "binary"
+    columns = {**DECIDED, **{field.name: (field.type, FURTHER[field.name]) for field in further(task)}}
+    if task in _SCORES:
+        columns["score"] = (pa.float32(), _SCORES[task])
+        columns["decision"] = (pa.bool_(), "Empty: nothing is decided from scores of this task.")
+    return columns
+
+
+def descriptions(use_case: UseCase) -> dict[str, str]:
+    """Column -> description, of what a row of a use case holds besides its event and features."""
+    return {name: text for name, (_, text) in decided(use_case).items()}
 
 
 def table(use_case: UseCase) -> str:
@@ -59,7 +86,7 @@ def schema(use_case: UseCase, event_types: Mapping[str, pa.DataType], features: 
     Raises ValueError if a feature bears a name that the log needs for something else.
     """
     own = {name: event_types[name] for name in event_columns(use_case)}
-    own |= {name: kind for name, (kind, _) in DECIDED.items()}
+    own |= {name: kind for name, (kind, _) in decided(use_case).items()}
     if clashing := sorted(set(features) & own.keys()):
         raise Invalid(f"features {clashing}: expected other names than the prediction log's own; rename them")
     return pa.schema({**own, **{name: pa.float32() for name in features}})

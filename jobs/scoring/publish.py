@@ -16,12 +16,19 @@ import pyarrow.compute as pc
 
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.scoring import prediction_log
+from jobs.scoring.decided_columns import further
 from jobs.scoring.prediction_log import NIGHTLY
 from jobs.scoring.predictions_database import database
 from jobs.use_case import UseCase
 
 COLUMNS = (PARTITION, "scored_at", "score", "decision", "model_version")
 BATCH_ROWS = 20_000
+
+
+def columns_of(use_case: UseCase) -> list[str]:
+    """What is published besides the event."""
+    task = use_case.problem.task if use_case.problem else "binary"
+    return [*COLUMNS, *(field.name for field in further(task))]
 
 
 def table_name(use_case: UseCase) -> str:
@@ -37,7 +44,7 @@ def publish(lakehouse: Lakehouse, use_case: UseCase, days: Sequence[date]) -> di
     if not lakehouse.exists(log):
         return {}
     with lakehouse.lock(f"publish.{table}"):
-        version, columns = lakehouse.version(log), [*prediction_log.event_columns(use_case), *COLUMNS]
+        version, columns = lakehouse.version(log), [*prediction_log.event_columns(use_case), *columns_of(use_case)]
         schema = pa.schema([lakehouse.schema(log, version).field(name) for name in columns])
         sources = _sources(lakehouse, log, version)
         with database(lakehouse.settings) as target:

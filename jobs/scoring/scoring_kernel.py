@@ -15,12 +15,12 @@ import pyarrow as pa
 from jobs.arrays import Float32s
 from jobs.errors import Invalid
 from jobs.models.runtime import score, session
+from jobs.scoring.decided_columns import DecidedColumns
 
 if TYPE_CHECKING:
     import onnxruntime
 
 Batches = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-SCORE, DECISION = "score", "decision"
 _KEPT = 4
 """Sessions held per worker: a backfill may alternate between some models."""
 # Of a process of the engine, which holds no object of ours from one task to the next. The key is the hash of the bytes
@@ -28,7 +28,14 @@ _KEPT = 4
 _sessions: dict[str, onnxruntime.InferenceSession] = {}
 
 
-def scorer(graph: bytes, sha256: str, names: Sequence[str], threshold: float, kept_columns: Sequence[str]) -> Batches:
+def scorer(
+    graph: bytes,
+    sha256: str,
+    names: Sequence[str],
+    threshold: float,
+    kept_columns: Sequence[str],
+    decided_columns: DecidedColumns | None = None,
+) -> Batches:
     """A function of batches with float32 columns `names`; it returns columns `kept_columns`, `score` and `decision`.
 
     Args:
@@ -36,18 +43,20 @@ def scorer(graph: bytes, sha256: str, names: Sequence[str], threshold: float, ke
         sha256: of `graph`, compared in the worker before anything is loaded.
         names: in the order of the graph's input; null is missing (NaN).
         threshold: a score that reaches it is a positive decision.
+        decided_columns: what follows from scores, besides or instead of a decision by the threshold.
 
     Raises (in the worker):
         ValueError: the graph's bytes are not those meant, or a feature is infinite.
     """
 
+    decided = decided_columns or DecidedColumns("binary", threshold)
+
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         runtime = _session(graph, sha256)
         for batch in batches:
             scores = score(runtime, matrix(batch, names))
-            decided = [pa.array(scores, pa.float32()), pa.array(scores >= np.float32(threshold))]
-            columns = [*(batch.column(name) for name in kept_columns), *decided]
-            yield pa.RecordBatch.from_arrays(columns, names=[*kept_columns, SCORE, DECISION])
+            columns = [*(batch.column(name) for name in kept_columns), *decided.of(scores)]
+            yield pa.RecordBatch.from_arrays(columns, names=[*kept_columns, *(field.name for field in decided.fields)])
 
     return run
 

@@ -20,6 +20,9 @@ from jobs.stats.resampled_statistics import Area, BlockRatio
 from jobs.tasks.costs import cost_of
 from jobs.tasks.task import FEWEST, NO_VALUES, Labels, RowValues, Scores, Task, rows_of
 
+UNKNOWN = -1
+"""Of labels that are not known yet, next to 0 and 1."""
+
 
 @dataclass(frozen=True)
 class Binary(Task):
@@ -29,6 +32,25 @@ class Binary(Task):
     dtype: ClassVar[type] = np.bool_
     evidence: ClassVar[str] = "positives"
     of_them: ClassVar[str] = "of them positive"
+
+    def unknown(self, rows: int) -> Labels:
+        return np.full(rows, UNKNOWN, np.int8)
+
+    def is_known(self, labels: Labels) -> Bools:
+        known: Bools = labels != UNKNOWN
+        return known
+
+    def unlabelled(self, declared: float | str | None) -> Any:
+        return False
+
+    def settled(self, labels: Labels, unlabelled: Any) -> Labels:
+        positives: Labels = labels == 1
+        return positives
+
+    def mean(self, scores: Sequence[Scores]) -> Scores:
+        logits = np.mean([np.log(chance) - np.log1p(-chance) for chance in scores], axis=0)
+        probabilities: Scores = 1 / (1 + np.exp(-logits))
+        return probabilities
 
     def encoded(self, column: pa.ChunkedArray, name: str) -> Labels:
         values = rows_of(column, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +19,12 @@ from jobs.stats import losses, metrics
 from jobs.stats.paired_bootstrap import Resampled
 from jobs.stats.resampled_statistics import BlockRatio
 from jobs.tasks.costs import cost_of
-from jobs.tasks.task import Labels, RowValues, Scores, Task, rows_of
+from jobs.tasks.task import Labels, RowValues, Scores, Task, leaks, rows_of
 
+UNKNOWN = -1
+"""Of labels that are not known yet."""
+FEWEST_TOLD, TELLING = 500, 0.98
+"""Rows that a feature is looked at on, and the share of changes it explains from which on it is too good to be true."""
 MOST_CLASSES = 100
 """Labels of more values are not classes but an identifier."""
 
@@ -48,6 +52,22 @@ class Multiclass(Task):
             )
         return replace(self, known=tuple(names))
 
+    def unknown(self, rows: int) -> Labels:
+        return np.full(rows, UNKNOWN, np.int64)
+
+    def is_known(self, labels: Labels) -> Bools:
+        known: Bools = labels != UNKNOWN
+        return known
+
+    def unlabelled(self, declared: float | str | None) -> Any:
+        return None if declared is None else self.known.index(str(declared))
+
+    def mean(self, scores: Sequence[Scores]) -> Scores:
+        logits = np.mean([np.log(np.maximum(each, losses.SMALLEST_CHANCE)) for each in scores], axis=0)
+        powers = np.exp(logits)
+        shares: Scores = powers / powers.sum(axis=1, keepdims=True)
+        return shares
+
     def encoded(self, column: pa.ChunkedArray, name: str) -> Labels:
         kind = column.type.value_type if types.is_dictionary(column.type) else column.type
         texts = (types.is_string, types.is_large_string, types.is_string_view, types.is_integer)
@@ -64,6 +84,21 @@ class Multiclass(Task):
     def all_alike(self, labels: Labels) -> str:
         only = repr(self.known[labels[0]]) if len(labels) and self.known else "none"
         return f"labels of two classes or more, found only {only}"
+
+    def suspicion(self, labels: Labels, features: Any, names: Sequence[str], accepted: Sequence[str]) -> str:
+        """Features along whose order the class hardly ever changes."""
+        told = {}
+        for place, name in enumerate(names):
+            known = ~np.isnan(features[:, place])
+            if name in accepted or known.sum() < FEWEST_TOLD:
+                continue
+            shares = np.bincount(labels[known]) / known.sum()
+            by_chance = 1 - float(shares @ shares)
+            # Rows of one value are in no order that knows the class.
+            shuffled = np.random.default_rng(0).permutation(np.flatnonzero(known))
+            ordered = labels[shuffled[np.argsort(features[shuffled, place], kind="stable")]]
+            told[name] = 1 - float((ordered[1:] != ordered[:-1]).mean()) / by_chance if by_chance else 0.0
+        return leaks({name: value for name, value in told.items() if value >= TELLING}, "share of classes told apart")
 
     def check_trainable(self, labels: Labels) -> None:
         if not self.varied(labels):

@@ -17,7 +17,10 @@ from jobs.problem import Review
 from jobs.stats import losses
 from jobs.stats.paired_bootstrap import Resampled
 from jobs.stats.resampled_statistics import BlockRatio
-from jobs.tasks.task import Labels, RowValues, Scores, Task, rows_of
+from jobs.tasks.task import Labels, RowValues, Scores, Task, leaks, rows_of
+
+FEWEST_TOLD, TELLING = 100, 0.9995
+"""Rows that a feature is looked at on, and its correlation from which on it is too good to be true."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,16 @@ class Regression(Task):
         """What a prediction is of the label's distribution: its median, unless another quantile is asked for."""
         return self.objective.level if self.objective.name == "pinball" else 0.5
 
+    def unknown(self, rows: int) -> Labels:
+        return np.full(rows, np.nan)
+
+    def is_known(self, labels: Labels) -> Bools:
+        return ~np.isnan(labels)
+
+    def mean(self, scores: Sequence[Scores]) -> Scores:
+        together: Scores = np.mean(scores, axis=0)
+        return together
+
     def encoded(self, column: pa.ChunkedArray, name: str) -> Labels:
         numeric = (types.is_integer, types.is_floating, types.is_decimal)
         if not any(is_(column.type) for is_ in numeric):
@@ -51,6 +64,17 @@ class Regression(Task):
 
     def all_alike(self, labels: Labels) -> str:
         return f"labels that differ, found {_only(labels)} for all"
+
+    def suspicion(self, labels: Labels, features: Any, names: Sequence[str], accepted: Sequence[str]) -> str:
+        """Features whose order is that of the labels (Spearman's correlation), in either direction."""
+        told = {}
+        for place, name in enumerate(names):
+            known = ~np.isnan(features[:, place])
+            if name not in accepted and known.sum() >= FEWEST_TOLD and self.varied(labels[known]):
+                told[name] = abs(_rank_correlation(labels[known], features[known, place]))
+        return leaks(
+            {name: value for name, value in told.items() if value >= TELLING}, "rank correlation with the label"
+        )
 
     def check_trainable(self, labels: Labels) -> None:
         if not self.varied(labels):
@@ -106,6 +130,15 @@ class Regression(Task):
         scale = 2.0 if self.objective.name == "mean_absolute_error" else 1.0
         loss = scale * losses.pinball(labels, np.asarray(scores, dtype=np.float64), self.quantile)
         return BlockRatio.of(loss * stands_for, stands_for, blocks, groups)
+
+
+def _rank_correlation(labels: Labels, values: Any) -> float:
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(each) for each in (labels, values)]
+    if min(float(np.ptp(each)) for each in ranks) == 0:
+        return 0.0
+    return float(np.corrcoef(*ranks)[0, 1])
 
 
 def _only(labels: Labels) -> Any:

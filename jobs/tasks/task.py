@@ -77,6 +77,27 @@ class Task(ABC):
         return self
 
     @abstractmethod
+    def unknown(self, rows: int) -> Labels:
+        """Labels of so many rows of which nothing is known, in a type that can say so."""
+
+    @abstractmethod
+    def is_known(self, labels: Labels) -> Bools:
+        """Which of the labels that began as `unknown` are known."""
+
+    def unlabelled(self, declared: float | str | None) -> Any:
+        """The label of a mature event without one (`Problem.unlabelled`); None: it is left out."""
+        return declared
+
+    def settled(self, labels: Labels, unlabelled: Any) -> Labels:
+        """Labels that began as `unknown` as models take them; what is not known has the label `unlabelled`."""
+        known = self.is_known(labels)
+        return labels if unlabelled is None or known.all() else np.where(known, labels, unlabelled).astype(self.dtype)
+
+    @abstractmethod
+    def mean(self, scores: Sequence[Scores]) -> Scores:
+        """Scores of the mean of several models, as `jobs.models.catalog.MEANS` makes it."""
+
+    @abstractmethod
     def encoded(self, column: pa.ChunkedArray, name: str) -> Labels:
         """The labels of a column. Raises ValueError on another type, nulls, or values that cannot be learned."""
 
@@ -176,6 +197,10 @@ class Task(ABC):
         """Names of the classes, in the order of the columns of scores; none where there are no classes."""
         return ()
 
+    def no_scores(self) -> Scores:
+        """Scores of no rows."""
+        return np.zeros((0, len(self.classes)) if self.classes else 0)
+
     def aligned(self, scores: Scores, classes: Sequence[str]) -> Scores:
         """Scores of a model that knows these `classes`, with the columns of this task's classes."""
         return scores
@@ -190,3 +215,14 @@ def rows_of(column: pa.ChunkedArray, name: str) -> Any:
     if column.null_count:
         raise Invalid(f"column {name!r}: expected known labels, found {column.null_count} nulls; leave those out")
     return column.to_numpy()
+
+
+def leaks(told: Mapping[str, float], measure: str) -> str:
+    """What is suspected of features that tell the label, and what to do; empty without any."""
+    if not told:
+        return ""
+    found = "; ".join(f"{name} alone has a {measure} of {value:.4f}" for name, value in told.items())
+    return (
+        f"too good to be true, most likely a leak of the label: {found}; look at where these values come from and at "
+        "when labels are known, or declare the features in Problem.telling"
+    )

@@ -20,6 +20,7 @@ from jobs.training.train import (
     ValidatedContender,
     fit_family,
     fit_final,
+    interval_of,
     suspicion,
     validation_metrics,
     write_bundle,
@@ -78,7 +79,7 @@ def _made(
         final = fit_final(problem, family, own, rows, parts)
     made_of = {**data.made_of, "baseline": name, "digest": provenance.digest(data.made_of["digest"], name)}
     own_data = replace(data, rows=rows, made_of=made_of).suspected(suspicion(problem, rows, valid, scores))
-    return write_bundle(use_case, own_data, final, own, folder)
+    return write_bundle(use_case, own_data, final, own, folder, interval_of(problem, final, own, rows, parts))
 
 
 def _with_features(rows: TrainingRows, names: Sequence[str]) -> TrainingRows:

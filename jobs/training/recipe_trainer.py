@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from jobs.arrays import Bools, Floats
-from jobs.datasets.history import UNKNOWN, History
+from jobs.datasets.history import History
 from jobs.datasets.training_rows import TrainingRows, sampled
 from jobs.models.catalog import MEANS, new_model
 from jobs.models.protocol import Model
 from jobs.stats import off_policy
+from jobs.tasks.task import Labels, RowValues, Task
 from jobs.times import microseconds
-from jobs.training.recipes import LabelKnowledge, Recipe, mean_of, negative_after, silent, weighed
+from jobs.training.recipes import LabelKnowledge, Recipe, negative_after, silent, weighed
 from jobs.use_case import UseCase, problem_of
 
 FOLDS = 2
@@ -85,16 +86,29 @@ class Comparison:
         return None if own is None else own.astype(np.float64)
 
     @property
-    def labels(self) -> Bools:
+    def task(self) -> Task:
+        return self.rows.examples.task
+
+    @property
+    def labels(self) -> Labels:
         return self.rows.examples.labels
 
     @property
     def positives(self) -> int:
-        return int(self.labels.sum())
+        """Rows that are evidence: the positives, of a binary task."""
+        return int(self.task.informative(self.labels).sum())
 
-    def average_precision(self, name: str) -> float:
-        weights = np.ones(len(self.labels)) if self.weights is None else self.weights
-        return off_policy.average_precision(self.labels, self.scores[name], weights)
+    @property
+    def values(self) -> RowValues:
+        """What the objective asks of the rows, besides labels and scores."""
+        return RowValues(days=self.rows.days, weights=self.weights)
+
+    def value(self, name: str) -> float:
+        """The objective of these scores; average precision for one."""
+        if self.task.objective.name == "average_precision":
+            weights = np.ones(len(self.labels)) if self.weights is None else self.weights
+            return off_policy.average_precision(self.labels, self.scores[name], weights)
+        return self.task.value(self.labels, self.scores[name], self.values)
 
 
 @dataclass(frozen=True)
@@ -133,7 +147,7 @@ def compare_recipes(
         if recipe.parts:
             models = zip(*(crossfits[part.name].models for part in recipe.parts), strict=True)
             crossfits[recipe.name] = CrossFit(since, tuple(MEANS[trainer.family](together) for together in models))
-            scores[recipe.name] = mean_of([scores[part.name] for part in recipe.parts])
+            scores[recipe.name] = trainer.history.task.mean([scores[part.name] for part in recipe.parts])
     if champion.learned.as_of <= since:
         champion_scores = champion.model.predict(events.rows.examples.features)
     else:
@@ -151,9 +165,11 @@ class _HalvedEvents:
         labels = self._history.labels_at(knowledge.as_of)
         answered = self._history.times <= microseconds(knowledge.as_of - silent(knowledge.share))
         self._later: Bools = self._history.times > microseconds(since)
-        judged = (labels != UNKNOWN) | answered
+        task = self._history.task
+        unlabelled = task.unlabelled(problem_of(trainer.use_case).unlabelled)
+        judged = task.is_known(labels) if unlabelled is None else task.is_known(labels) | answered
         self.held: Bools = judged & self._history.known(knowledge.as_of) & self._history.let_through & self._later
-        self.rows = self._history.rows(self.held, labels[self.held] == 1)
+        self.rows = self._history.rows(self.held, task.settled(labels[self.held], unlabelled))
         self._halves = [self._history.blocks % FOLDS == fold for fold in range(FOLDS)]
 
     def cross_fit(self, recipe: Recipe, knowledge: LabelKnowledge) -> CrossFit:
@@ -162,7 +178,8 @@ class _HalvedEvents:
             return CrossFit(self._since, tuple(fits))
 
     def scores(self, models: CrossFit) -> Floats:
-        scores, own = np.zeros(len(self._history)), [self.held & half for half in self._halves]
+        own, classes = [self.held & half for half in self._halves], self._history.task.classes
+        scores = np.zeros((len(self._history), len(classes)) if classes else len(self._history))
         with ThreadPoolExecutor(FOLDS) as pool:
             predictions = pool.map(lambda model, rows: model.predict(self._history.features[rows]), models.models, own)
             for rows, values in zip(own, predictions, strict=True):

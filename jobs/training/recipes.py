@@ -73,13 +73,6 @@ def mean(parts: Sequence[Recipe]) -> Recipe:
     return Recipe("mean of " + ", ".join(part.name for part in parts), parts[0].negative_after, parts=tuple(parts))
 
 
-def mean_of(chances: Sequence[Floats]) -> Floats:
-    """Chances whose logit is the mean of theirs, as of a mean of models."""
-    logits = np.mean([np.log(chance) - np.log1p(-chance) for chance in chances], axis=0)
-    probabilities: Floats = 1 / (1 + np.exp(-logits))
-    return probabilities
-
-
 def recipe_named(use_case: UseCase, name: str) -> Recipe:
     """The recipe of that name. Raises ValueError if there is none."""
     # Half-lives of 21 days are of models that were made before there was a mean.
@@ -120,6 +113,6 @@ def _weights(age: Floats, examples: Examples, recipe: Recipe, share: Share) -> A
     weights = np.ones(len(age)) if examples.weights is None else examples.weights.astype(np.float64)
     if recipe.half_life is not None:
         weights *= 0.5 ** (age / (recipe.half_life / timedelta(days=1)))
-    if recipe.corrected:
+    if recipe.corrected and examples.task.name == "binary":
         weights[labels] /= np.maximum(share(age[labels]), LEAST_SHARE)
     return (weights / weights.mean()).astype(np.float32)

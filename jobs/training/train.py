@@ -28,6 +28,7 @@ from jobs.registry.bundle import Bundle, Manifest
 from jobs.settings import Settings
 from jobs.stats import label_leak
 from jobs.stats.entity_leak import encoded_labels
+from jobs.tasks.intervals import Interval
 from jobs.tasks.task import Labels, Task
 from jobs.training import compute_cost as cost
 from jobs.training.compute_cost import Cost
@@ -36,6 +37,8 @@ from jobs.use_case import UseCase, problem_of
 
 Metrics = Mapping[str, float | None]
 
+FEWEST_ERRORS = 100
+"""Judged rows that an interval can be made from."""
 COUNTED_ROWS = 20_000
 """Rows that are scored to measure what 1,000 predictions cost."""
 
@@ -124,7 +127,8 @@ def train(
         model = fit_final(problem, problem.family(winner.name), winner, rows, parts)
         valid = rows.rows(parts.validation(rows.times))
         suspected = suspicion(problem, rows, valid, winner.scores)
-        written = write_bundle(use_case, data.suspected(suspected), model, winner, folder)
+        interval = interval_of(problem, model, winner, rows, parts)
+        written = write_bundle(use_case, data.suspected(suspected), model, winner, folder, interval)
     first = valid.examples.features[:COUNTED_ROWS]
     session = written.session()
     return Trained(
@@ -219,8 +223,27 @@ def _best(contestants: list[ValidatedContender], task: Task) -> ValidatedContend
     return max(able, key=lambda c: task.gain(c.metrics[name] or 0.0))
 
 
+def interval_of(
+    problem: Problem, model: Model, winner: ValidatedContender, rows: TrainingRows, parts: Split
+) -> Interval | None:
+    """Around the predictions of a regression: from its errors on the judged rows, which it did not learn from, or where
+    those are too few on the validation rows."""
+    if rows.examples.task.name != "regression":
+        return None
+    judged = rows.examples.rows(parts.judged(rows.times))
+    labels, predictions = judged.labels, model.predict(judged.features) if len(judged) else np.zeros(0)
+    if len(judged) < FEWEST_ERRORS:
+        labels, predictions = rows.examples.labels[parts.validation(rows.times)], winner.scores
+    return Interval.of(predictions, labels, problem.interval)
+
+
 def write_bundle(
-    use_case: UseCase, data: TrainingInput, model: Model, winner: ValidatedContender, folder: Path
+    use_case: UseCase,
+    data: TrainingInput,
+    model: Model,
+    winner: ValidatedContender,
+    folder: Path,
+    interval: Interval | None = None,
 ) -> Bundle:
     """The bundle of a fitted model as `folder`, which is replaced if it is there."""
     problem, parts = problem_of(use_case), data.parts
@@ -248,6 +271,7 @@ def write_bundle(
         as_of=data.made_of["as_of"],
         training=training,
         task=data.rows.examples.task.stored(),
+        interval=interval.stored() if interval else {},
     )
     shutil.rmtree(folder, ignore_errors=True)
     return bundle.write(folder, model, manifest)

@@ -50,6 +50,8 @@ class Tuning:
     rows: int = 0
     prevalence: float = 0.0
     """Of positives; of another task what its labels are like (`Task.level`)."""
+    chance: float | None = None
+    """What the best constant gains by another objective than average precision; None: it is the prevalence."""
     declared: str = ""
     """Hash of search spaces and feature declarations."""
     trials: Mapping[str, tuple[Trial, ...]] = field(default_factory=dict)
@@ -131,12 +133,18 @@ def parts_of(use_case: UseCase, problem: Problem, as_of: datetime, rows: Trainin
 
 def _wanted(problem: Problem, rows: TrainingRows, parts: time_split.Split, state: Mapping[str, Any]) -> Tuning:
     """What is to be tuned, without an answer."""
-    labels = rows.examples.labels[parts.training(rows.times)]
+    labels, task = rows.examples.labels[parts.training(rows.times)], rows.examples.task
+    held, chance = rows.rows(parts.validation(rows.times)), None
+    if task.objective.name != "average_precision":
+        constants = task.constant_scores(labels, len(held)).values()
+        values = RowValues(days=held.days)
+        chance = max(task.gain(task.value(held.examples.labels, scores, values)) for scores in constants)
     return Tuning(
         as_of=state["as_of"],
         reason="searched",
         rows=len(labels),
-        prevalence=rows.examples.task.level(labels),
+        prevalence=task.level(labels),
+        chance=chance,
         declared=_declared(problem, state, rows.examples.names),
     )
 

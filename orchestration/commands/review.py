@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs import settings as settings_module
+from jobs.use_case import review_of
 from orchestration.options import DAY, FILE, use_case_named, use_case_option
 from orchestration.printing import complain, json_option, print_json, print_table, say
 
@@ -36,6 +37,7 @@ def list_queue(name: str, day: datetime | None, out: Path | None, as_json: bool)
     from jobs.lakehouse.tables import attach
 
     lakehouse, use_case = attach(settings_module.load()), use_case_named(name)
+    review_of(use_case)
     latest = day.date() if day else max(freshness.scored_days(lakehouse, use_case), default=None)
     queue = review_queue.make_queue(lakehouse, use_case, latest, datetime.now(UTC)) if latest else None
     if as_json:

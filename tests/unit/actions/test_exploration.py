@@ -23,9 +23,9 @@ from jobs.actions.exploration import Acting
 from jobs.backtesting import replay, replay_log, timeline
 from jobs.backtesting.replay import Replayed
 from jobs.backtesting.replay_plan import Plan
-from jobs.datasets.history import UNKNOWN
 from jobs.datasets.training_rows import sampled
 from jobs.problem import Family
+from jobs.tasks.binary import UNKNOWN
 from jobs.times import NEVER, microseconds
 from jobs.training import recipes
 from jobs.use_cases.fraud import FRAUD, PROBLEM

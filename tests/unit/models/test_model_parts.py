@@ -201,7 +201,7 @@ def test_boosters_of_another_objective_are_refused() -> None:
 
     data = lightgbm.Dataset(np.arange(100.0).reshape(-1, 1), np.arange(100.0), params={"verbosity": -1})
     text = lightgbm.train({"objective": "regression", "verbosity": -1, "num_threads": 1}, data, 2).model_to_string()
-    with pytest.raises(ValueError, match="expected an objective among binary, .*, found 'regression'"):
+    with pytest.raises(ValueError, match=r"expected an objective among binary, .*, found 'regression'"):
         tree_graph(text, ("x",))
 
 

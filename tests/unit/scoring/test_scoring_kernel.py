@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from jobs.models.runtime import INPUT, OUTPUT
-from jobs.scoring.scoring_kernel import SCORE, matrix, scorer
+from jobs.scoring.decided_columns import SCORE
+from jobs.scoring.scoring_kernel import matrix, scorer
 
 BATCH = pa.RecordBatch.from_pydict({name: pa.array([n], pa.float32()) for name, n in (("a", 1.0), ("b", 10.0))})
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from worlds.examples import with_examples
 from worlds.small_history import A_DAY, DAY, DAYS, START, world
 
-from jobs.datasets.history import UNKNOWN, LabelVersions
+from jobs.datasets.history import LabelVersions
 from jobs.models.catalog import new_model
 from jobs.retraining.comparison import choices_of, chosen
 from jobs.retraining.policy import RetrainingDecision
+from jobs.tasks.binary import UNKNOWN
 from jobs.times import NEVER, microseconds
 from jobs.training import recipes
 from jobs.training.recipe_trainer import ComparedChampion, Comparison, RecipeTrainer, compare_recipes
@@ -95,7 +96,7 @@ def test_after_a_change_the_recipe_that_weighs_recent_rows_wins() -> None:
     trainer = RecipeTrainer(changed, FRAUD, "boosted", {"rounds": 30})
     compared = ComparedChampion(champion, usual, LabelKnowledge(since, share))
     found = compare_recipes(trainer, (usual, YOUNG), compared, LabelKnowledge(as_of, share), since)
-    values = {name: found.average_precision(name) for name in found.scores}
+    values = {name: found.value(name) for name in found.scores}
     assert values["young"] > values[usual.name] > 2 * values["champion"]
     assert found.positives == (changed.labels_at(as_of)[changed.times > microseconds(since)] == 1).sum()
 
@@ -175,7 +176,7 @@ def test_a_single_recipe_is_taken_where_it_is_better_beyond_noise_only() -> None
         base = rng.normal(size=len(labels)) + 2 * labels
         other = base + better * labels + noise * rng.normal(size=len(labels))
         found = Comparison(rows, {together.name: base, single.name: other})
-        values = {name: found.average_precision(name) for name in found.scores}
+        values = {name: found.value(name) for name in found.scores}
         lucky += better == 0 and values[single.name] > values[together.name]
         assert chosen(found, (single, together), values, 0) == (single if better > 0 else together)
     assert lucky

@@ -1,0 +1,75 @@
+"""Use cases about a number and about classes, from raw files to predictions of the night and how good they were."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from worlds.deliveries import ARRIVALS, CLASSES, DAY, DELAYS, FIRST, added, files, orders
+
+from jobs.ground_truth import performance_table
+from jobs.ingest import registered_inputs, registration
+from jobs.lakehouse.tables import Lakehouse, attach
+from jobs.ledger import promotions
+from jobs.scoring import prediction_log
+from jobs.settings import Settings
+from jobs.use_case import UseCase
+
+TRAINED, LATER = FIRST + 90 * DAY, FIRST + 104 * DAY
+
+
+def run(settings: Settings, use_case: UseCase, folder: Path, until: datetime) -> dict[str, dict[str, object]]:
+    from orchestration.lineage_run import execute
+
+    rows = orders()
+    given = registration.describe(use_case, files(rows, folder, use_case, until), None, until)
+    known = registered_inputs.register(settings, use_case, given)
+    outcome = execute(settings, use_case, until, (known.first_day, known.last_day), use_cases=(use_case,), show=False)
+    assert outcome.success, outcome.errors
+    return outcome.assets  # type: ignore[return-value]
+
+
+def log(lakehouse: Lakehouse, use_case: UseCase) -> pl.DataFrame:
+    rows = pl.DataFrame(lakehouse.to_arrow(prediction_log.table(use_case)))
+    return rows.join(orders().rename(str.lower).select("order_id", "hours", "came"), on="order_id")
+
+
+@pytest.mark.parametrize("use_case", [DELAYS, ARRIVALS], ids=["regression", "multiclass"])
+def test_the_lineage_ends_with_a_champion_its_predictions_and_how_good_they_were(
+    home: Settings, tmp_path: Path, use_case: UseCase
+) -> None:
+    settings = added(home, tmp_path, use_case)
+    run(settings, use_case, tmp_path / "first", TRAINED)
+    view = promotions.view(settings, use_case)
+    assert view.champion is not None and not view.provisional
+    evidence = view.decisions[-1].evidence
+    assert evidence["objective"] == ("mean_absolute_error" if use_case is DELAYS else "log_loss")
+    assets = run(settings, use_case, tmp_path / "later", LATER)
+    built = {name.split("/")[-1] for name in assets}
+    assert {"explanation", "online_model", "performance", "label_maturity", "evidence", "drift"} <= built
+    assert not built & {"review_queue", "estimate", "fairness"}, "what the task cannot have is not built"
+    lakehouse = attach(settings)
+    scored = log(lakehouse, use_case).filter(pl.col("event_date") >= TRAINED.date())
+    assert scored.height > 500
+    measured = performance_table.read(lakehouse, use_case, TRAINED.date()).filter(
+        pl.col("judged") & (pl.col("slice") == "all")
+    )
+    daily = dict(measured.group_by("metric").agg(pl.col("value").mean()).iter_rows())
+    if use_case is DELAYS:
+        inside = (scored["hours"] >= scored["lower"]) & (scored["hours"] <= scored["upper"])
+        assert abs(float(inside.mean()) - 0.9) < 0.05
+        error = (scored["score"] - scored["hours"]).abs().mean()
+        spread = (scored["hours"] - scored["hours"].median()).abs().mean()
+        assert error < 0.5 * spread  # type: ignore[operator]
+        assert abs(daily["interval_coverage"] - 0.9) < 0.06 and daily["mean_absolute_error"] < 0.5 * spread  # type: ignore[operator]
+    else:
+        told = [json.loads(text) for text in scored["probabilities"]]
+        assert all(sorted(each) == sorted(CLASSES) for each in told)
+        np.testing.assert_allclose([sum(each.values()) for each in told], 1, atol=1e-5)
+        assert scored["prediction"].to_list() == [max(each, key=each.__getitem__) for each in told]
+        right = float((scored["prediction"] == scored["came"]).mean())
+        commonest = max(scored["came"].value_counts()["count"]) / scored.height
+        assert right > commonest and abs(daily["accuracy"] - right) < 0.1
+    assert scored["decision"].null_count() == scored.height

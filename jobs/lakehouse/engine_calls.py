@@ -163,7 +163,8 @@ class Patience(DefaultPolicy):
 
     def can_retry(self, e: BaseException) -> bool:
         """Whether the call may be repeated. Raises EngineLost."""
-        if isinstance(e, grpc.RpcError) and (error := self.engine.lost()):
+        # A call that is repeated on a channel that was closed meanwhile ends in ValueError.
+        if isinstance(e, grpc.RpcError | ValueError) and (error := self.engine.lost()):
             raise error from None
         return super().can_retry(e)
 

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from jobs import settings
-from jobs.lakehouse import engine, engine_process
+from jobs.lakehouse import engine, engine_process, spark_server
 from jobs.lakehouse.engine_process import EngineLost, EngineProcess, EngineUnreachable
 from jobs.lakehouse.tables import attach
-from jobs.settings import Settings
+from jobs.settings import ROOT, Settings
 
+CACHE = ROOT / ".cache"
 LONG = "select sum(a.id * b.id) from range(300000) a cross join range(300000) b"
 SOON = 40.0
 """Seconds of patience with a busy machine; pyspark alone would have 600."""
@@ -82,6 +83,39 @@ def test_a_server_of_spark_remote_that_stands_still_in_a_call_is_told_in_one_lin
     assert "\n" not in str(raised.value)
     os.kill(process.pid, signal.SIGCONT)
     assert client.session().sql("select 1").collect()[0][0] == 1
+
+
+@pytest.fixture
+def own_spark(tmp_path: Path) -> Iterator[spark_server.Running]:
+    """A real Spark of this test alone, which it may stop."""
+    prepared = spark_server.prepare(CACHE, ROOT / "requirements.lock")
+    running = spark_server.start(prepared, None, tmp_path / "warehouse", tmp_path, options=spark_server.QUICK_TO_WARM)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.mark.spark
+@pytest.mark.timeout(400)
+def test_a_real_spark_that_stands_still_or_is_killed_in_a_call_is_told_in_one_line_and_soon(
+    tmp_path: Path, own_spark: spark_server.Running
+) -> None:
+    remote = settings.load({"EVERGREEN_HOME": str(tmp_path / "home"), "SPARK_REMOTE": own_spark.url})
+    client = engine.Client(remote, lambda _: None)
+    assert client.session().sql("select 1").collect()[0][0] == 1
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        spark = client.session()
+        threading.Timer(2.0, os.killpg, (own_spark.pid, number)).start()
+        began = time.monotonic()
+        with pytest.raises(EngineUnreachable, match=r"SPARK_REMOTE=") as raised:
+            spark.sql(LONG).collect()
+        assert time.monotonic() - began < 2 * SOON
+        assert "\n" not in str(raised.value)
+        if number == signal.SIGSTOP:
+            os.killpg(own_spark.pid, signal.SIGCONT)
+    with pytest.raises(EngineUnreachable, match=r"SPARK_REMOTE=.*start it"):
+        client.session()
 
 
 @contextmanager

@@ -42,10 +42,12 @@ def build(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str,
         inputs = event_rows.inputs(lakehouse, use_case, [use_case.events, use_case.labels], as_of, table)
         state, last = inputs.state(), lakehouse.state(table)
         if "features" in last and last == {**state, "features": last["features"]}:
-            return {"version": lakehouse.version(table), "built": False, **last}
-        done = _write(lakehouse, use_case, inputs, last)
+            done = {"version": lakehouse.version(table), "built": False, **last}
+        else:
+            done = {"built": True, **state, **_write(lakehouse, use_case, inputs, last)}
+        # Also of one that is there: what wrote it may have been killed before it was pinned.
         pins.pin(lakehouse.settings, {**inputs.versions, table: done["version"]}, by=f"{table}@{done['version']}")
-        return {"built": True, **state, **done}
+        return done
 
 
 def _write(lakehouse: Lakehouse, use_case: UseCase, inputs: InputVersions, last: Mapping[str, Any]) -> dict[str, Any]:

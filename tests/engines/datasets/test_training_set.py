@@ -114,7 +114,9 @@ def test_no_payment_is_joined_to_its_own_label(marts: Lakehouse) -> None:
 @pytest.mark.embedded
 def test_the_same_inputs_build_nothing_and_others_build_anew(marts: Lakehouse) -> None:
     first = training_set.build(marts, FRAUD, AS_OF)
+    pins.unpin(marts.settings, by=f"{FRAUD.training_set}@{first['version']}")  # as if it had been killed before
     assert first["built"] and not training_set.build(marts, FRAUD, AS_OF)["built"]
+    assert first["version"] in pins.pinned(marts.settings, FRAUD.training_set)
     assert training_set.build(marts, FRAUD, AS_OF - HOUR)["built"]
 
 

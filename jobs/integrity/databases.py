@@ -25,8 +25,8 @@ def check_databases(settings: Settings, use_case: str, deep: bool = True) -> Ite
     of large ones only what shows without reading all of them."""
     for name, files in database_files(settings).items():
         for file in files:
-            if not deep and file.parent.name == "runs" and file.name != INDEX:
-                continue  # the events of one earlier run
+            if not deep and _is_of_one_run(file):
+                continue
             if file.exists() and (damage := _damage(name, file, deep)):
                 of_use_case = f" --use-case {use_case}" if name in DECISIVE else ""
                 mend = f"evergreen repair {name}{of_use_case}"
@@ -43,8 +43,13 @@ def _damage(name: str, file: Path, deep: bool = True) -> str | None:
     """What is wrong; nothing about a ledger or registry without tables, whose rows are looked at anyhow."""
     if damage := damage_of(file, deep):
         return damage
-    # Another process may be making it: a run makes good what is empty.
-    return "no table in it" if deep and name not in DECISIVE and is_empty(file) else None
+    # A run makes good what is empty, and a killed one may leave its own events empty.
+    may_be_empty = not deep or name in DECISIVE or _is_of_one_run(file)
+    return None if may_be_empty or not is_empty(file) else "no table in it"
+
+
+def _is_of_one_run(file: Path) -> bool:
+    return file.parent.name == "runs" and file.name != INDEX
 
 
 def damaged_files(settings: Settings, name: str) -> list[Path]:

@@ -312,7 +312,7 @@ def test_a_run_that_meets_a_damaged_database_names_the_command_that_mends_it(
     assert [found.mend for found in raised.value.findings] == [DATABASES[name]] and "\n" not in str(raised.value)
     what = DATABASES[name].split()[2]
     if what == "runs":
-        with pytest.raises(HomeDamaged, match="evergreen repair runs"):
+        with pytest.raises(HomeDamaged, match=r"evergreen repair runs"):
             own_instance.open_instance(own)
         repair_stores.runs(own)
         own_instance.open_instance(own).dispose()

@@ -1,12 +1,14 @@
 """One run of a use case's whole lineage in this process, followed as it goes."""
 
 import logging
+import sys
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TextIO, cast
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
@@ -76,7 +78,7 @@ def execute(
         began = time.monotonic()
         # A model that is up to date is not tested again, and its last tests hold: no reason for a warning per test.
         logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
-        with exported(DAGSTER_EVENT_BATCH_SIZE=str(BATCH_SIZE)):
+        with exported(DAGSTER_EVENT_BATCH_SIZE=str(BATCH_SIZE)), redirect_stderr(cast(TextIO, _Stderr(sys.stderr))):
             run = instance.create_run_for_job(
                 job,
                 run_id=outcome.run_id,
@@ -90,6 +92,20 @@ def execute(
     return outcome
 
 
+class _Stderr:
+    """Stderr but for what Dagster writes there, with SQL, of an event that cannot be stored: the run says why."""
+
+    def __init__(self, stderr: TextIO) -> None:
+        self._stderr = stderr
+
+    def write(self, text: str) -> int:
+        return len(text) if text.startswith(UNSTORED) else self._stderr.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stderr, name)
+
+
+UNSTORED = ("Exception while writing logger call", "Exception while storing event batch", "Falling back to storing")
 CODE_LOCATION = RemoteRepositoryOrigin(
     code_location_origin=RegisteredCodeLocationOrigin(location_name="orchestration.definitions"),
     repository_name=SINGLETON_REPOSITORY_NAME,

@@ -198,10 +198,15 @@ def loads_wait(lakehouse: Lakehouse, use_case: UseCase) -> Iterator[None]:
 
 @contextlib.contextmanager
 def log_closed() -> Iterator[None]:
-    """Closes dbt's log file at the end: dbt leaves it open until the process ends, also when it opens another."""
+    """Closes dbt's log file at the end: dbt leaves it open until the process ends, also when it opens another.
+
+    Meanwhile a log that cannot be written, as on a full disk, is no reason for a traceback on stderr.
+    """
+    raising, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         yield
     finally:
+        logging.raiseExceptions = raising
         for handler in logging.getLogger("file_log").handlers:
             handler.close()
 

@@ -1,4 +1,4 @@
-"""Runs killed with SIGKILL, their engine too, and two runs at once: what stays is what a clean run makes."""
+"""Runs whose engine is killed or stopped, and two runs at once: what stays is what a clean run makes."""
 
 import json
 import os
@@ -16,7 +16,6 @@ from jobs.settings import Settings
 from orchestration.error_boundary import NOBODY
 
 Command = Callable[..., "subprocess.Popen[str]"]
-RunHere = Callable[[Settings, list[str]], int]
 Rows = Mapping[str, list[tuple[Any, ...]]]
 
 # In the order in which a run makes them.
@@ -24,34 +23,6 @@ TABLES = (
     "fraud_raw/transactions", "fraud_staging/transactions", "fraud/transactions", "fraud/labels",
     "fraud_features/customer_windows", "fraud_features/training_set",
 )  # fmt: skip
-
-
-def drawn_points() -> list[tuple[str, bool]]:
-    """Tables whose first commit is awaited, and whether the engine is killed with the run: once it is."""
-    draw = drawn("kill")
-    with_engine = draw.randrange(2)
-    return [(TABLES[n], at == with_engine) for at, n in enumerate(sorted(draw.sample(range(len(TABLES)), 2)))]
-
-
-@pytest.mark.timeout(900)
-def test_a_run_killed_at_many_points_ends_like_a_clean_one(
-    home: Settings,
-    evergreen: Command,
-    run_here: RunHere,
-    world: list[str],
-    clean: Rows,
-    tables: Callable[..., Rows],
-) -> None:
-    for point, engine_too in drawn_points():
-        process = evergreen(home.home, "run", *world)
-        assert _wait(process, Path(home.warehouse) / point / "_delta_log"), f"{point}:\n{process.communicate()[0]}"
-        os.killpg(process.pid, signal.SIGKILL)
-        if engine_too:
-            os.kill(json.loads((home.home / "engine" / "server.json").read_text())["pid"], signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL, point
-    assert run_here(home, world) == NOBODY
-    assert_equal(tables(home.home), clean)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])

@@ -81,7 +81,7 @@ def run(
     if request.memory is not None:
         use_case = replace(use_case, training_window=request.memory)
     played = replay.run(own, use_case, events, plan, out, progress)
-    rows = timeline.frame(played.days, replay.outcomes(events, played.decided))
+    rows = timeline.frame(played.days, replay.outcomes(events, played.decided), events.task.objective.name)
     if acting is not None:
         ids = history.event_ids(lakehouse, use_case)
         timeline.parquet(

@@ -20,7 +20,7 @@ from jobs.backtesting.replay_plan import Plan
 from jobs.backtesting.replay_world import ReplayWorld
 from jobs.datasets.history import History, LabelVersions
 from jobs.settings import Settings
-from jobs.stats import metrics
+from jobs.tasks.task import Labels, Task
 from jobs.times import NEVER
 from jobs.use_case import UseCase
 
@@ -72,17 +72,27 @@ def instantly(history: History) -> History:
     labels = history.labels
     final = labels.superseded_at == NEVER
     places = labels.rows[final]
-    labels_at_once = LabelVersions(places, labels.values[final], history.times[places], labels.superseded_at[final])
+    labels_at_once = LabelVersions(
+        places, labels.values[final], history.times[places], labels.superseded_at[final], labels.task
+    )
     return replace(history, labels=labels_at_once)
 
 
 def outcomes(history: History, decided: Iterable[DecidedRows]) -> list[float]:
-    """Average precision of each day's decisions with the labels known in the end; NaN where there is none.
+    """The objective of each day's decisions with the labels known in the end; NaN where there is none.
 
     Where the replay acted these are all labels too, of blocked events as well.
     """
-    labels = history.labels.at(NEVER - 1, len(history)) == 1
+    labels = history.labels.at(NEVER - 1, len(history))
     return [
-        metrics.average_precision(labels[rows], scores) if scores is not None and labels[rows].any() else float("nan")
-        for rows, scores in decided
+        float("nan") if scores is None else _objective(history.task, labels[rows], scores) for rows, scores in decided
     ]
+
+
+def _objective(task: Task, labels: Labels, scores: Floats) -> float:
+    """NaN where it is undefined; an event of a binary task that was never reported is none."""
+    if task.name == "binary":
+        positive = labels == 1
+        return task.value(positive, scores) if positive.any() else float("nan")
+    known = task.is_known(labels)
+    return task.value(labels[known], scores[known]) if known.any() else float("nan")

@@ -6,11 +6,12 @@ from datetime import datetime
 
 import numpy as np
 
-from jobs.arrays import Bools, Floats
+from jobs.arrays import Bools, Floats, surest
 from jobs.backtesting.replay_models import Models
 from jobs.datasets.history import History
 from jobs.ground_truth.label_delay import Delay
 from jobs.retraining.predecessor import PredecessorComparison, Succession, compare_with_predecessor
+from jobs.tasks.task import Task
 from jobs.use_case import UseCase
 
 
@@ -19,11 +20,13 @@ class Shadow:
 
     Args:
         rows: of the history.
+        task: of its labels.
     """
 
-    def __init__(self, rows: int, use_case: UseCase, models: Models) -> None:
+    def __init__(self, rows: int, task: Task, use_case: UseCase, models: Models) -> None:
         self._use_case, self._models = use_case, models
-        self._present, self._former_scores = np.zeros(rows), np.full(rows, np.nan)
+        shape = (rows, len(task.classes)) if task.classes else rows
+        self._present, self._former_scores = np.zeros(shape), np.full(shape, np.nan)
         self._since: datetime | None = None
         self.former: int | None = None
         """The version that would be restored; None: the champion is the first, or was restored itself."""
@@ -44,7 +47,8 @@ class Shadow:
 
         def former_scores(chosen: Bools) -> Floats:
             # Most promotions are followed by another before so many labels are mature that this is asked.
-            new = chosen & np.isnan(self._former_scores)
+            scored = ~np.isnan(surest(self._former_scores))
+            new = chosen & ~scored
             self._former_scores[new] = model.predict(history.features[new])
             return self._former_scores[chosen]
 

@@ -56,7 +56,7 @@ class ReplayWorld:
         self.changes: dict[int, date | None] = {}
         """Version -> the change that it was trained for, if it was."""
         self.models = Models(settings, self.use_case)
-        self.shadow = Shadow(len(history), self.use_case, self.models)
+        self.shadow = Shadow(len(history), history.task, self.use_case, self.models)
         declared = {"use_case": use_case.name, "training_window": use_case.training_window.days}
         self.lines = Lines(out, {"plan": plain(asdict(plan)), "versions": history.versions, **declared})
 

@@ -22,6 +22,8 @@ COLUMNS = (
     "date", "rows", "reports_known", "label_maturity", "drift_score", "drift_alarm", "retrained", "reason",
     "champion_version", "average_precision", "fits", "seconds",
 )  # fmt: skip
+QUALITY = "average_precision"
+"""Column of each day's quality, unless another objective is declared."""
 ACTED = ("blocked", "explored", "propensity")
 """Further columns of a replay that acts on its scores."""
 SMOOTHED = 7
@@ -30,12 +32,18 @@ LARGEST_LINEAR_SCORE = 5.0
 """A drift score beyond which a linear axis would hide the line of alarm."""
 
 
-def frame(days: Sequence[Day], average_precisions: Sequence[float]) -> pl.DataFrame:
-    """One row per day; a day without positives has no average precision."""
+def frame(days: Sequence[Day], values: Sequence[float], objective: str = QUALITY) -> pl.DataFrame:
+    """One row per day, with the objective as a column of its name; a day without positives has no average precision."""
     table = pl.DataFrame([asdict(day) for day in days], infer_schema_length=None)
-    daily = pl.Series("average_precision", average_precisions, dtype=pl.Float64).fill_nan(None)
+    daily = pl.Series(objective, values, dtype=pl.Float64).fill_nan(None)
     columns = (*COLUMNS, *ACTED) if any(day.blocked or day.explored for day in days) else COLUMNS
-    return table.with_columns(pl.col("date").str.to_date(), daily).select(columns)
+    named = [objective if column == QUALITY else column for column in columns]
+    return table.with_columns(pl.col("date").str.to_date(), daily).select(named)
+
+
+def objective_of(timeline: pl.DataFrame) -> str:
+    """Name of the column that holds each day's quality."""
+    return next(column for column in timeline.columns if column not in {*COLUMNS, *ACTED} or column == QUALITY)
 
 
 def write(timeline: pl.DataFrame, out: Path, title: str) -> None:
@@ -60,12 +68,13 @@ def picture(timeline: pl.DataFrame, title: str) -> Figure:
     figure = Figure(figsize=(11, 5.5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     days = timeline["date"].to_list()
-    precision = timeline["average_precision"]
+    objective = objective_of(timeline)
+    precision = timeline[objective]
     above.plot(days, precision, ".", markersize=3, color="#9db4c0", label="a day")
     smooth = precision.rolling_mean(SMOOTHED, min_samples=1)
     above.plot(days, smooth, color="#1b4965", label=f"mean of {SMOOTHED} days")
-    above.set_ylabel("average precision")
-    above.set_ylim(0, 1)
+    above.set_ylabel(objective.replace("_", " "))
+    above.set_ylim(0, 1 if objective == QUALITY else None)
     above.set_title(title, loc="left")
     below.plot(days, timeline["drift_score"], color="#bc4749", drawstyle="steps-mid")
     below.axhline(1, color="#bc4749", linewidth=0.8, linestyle=":")

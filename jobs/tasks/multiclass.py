@@ -44,6 +44,7 @@ class Multiclass(Task):
         return self.known
 
     def of_labels(self, column: pa.ChunkedArray, more: Sequence[str] = ()) -> Self:
+        _check_type(column, "labels")
         names = sorted({*(str(value) for value in pc.unique(column).to_pylist() if value is not None), *more})
         if len(names) > MOST_CLASSES:
             raise Invalid(
@@ -69,10 +70,7 @@ class Multiclass(Task):
         return shares
 
     def encoded(self, column: pa.ChunkedArray, name: str) -> Labels:
-        kind = column.type.value_type if types.is_dictionary(column.type) else column.type
-        texts = (types.is_string, types.is_large_string, types.is_string_view, types.is_integer)
-        if not any(is_(kind) for is_ in texts):
-            raise Invalid(f"column {name!r}: expected classes as text or integers, found {column.type}; cast it")
+        _check_type(column, name)
         rows_of(column, name)
         places = pc.index_in(column.cast(pa.string()), value_set=pa.array(self.known, pa.string()))
         if places.null_count:
@@ -162,3 +160,10 @@ class Multiclass(Task):
             if name in place:
                 out[:, n] = scores[:, place[name]]
         return out
+
+
+def _check_type(column: pa.ChunkedArray, name: str) -> None:
+    kind = column.type.value_type if types.is_dictionary(column.type) else column.type
+    texts = (types.is_string, types.is_large_string, types.is_string_view, types.is_integer)
+    if not any(is_(kind) for is_ in texts):
+        raise Invalid(f"column {name!r}: expected classes as text or integers, found {column.type}; cast it")

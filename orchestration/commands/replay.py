@@ -63,6 +63,7 @@ def replay(
     """
     from rich.progress import Progress
 
+    from jobs.backtesting.timeline import objective_of
     from orchestration import replay_command
 
     if not act and (explore or uncorrected or threshold is not None or cap is not None):
@@ -79,8 +80,9 @@ def replay(
             settings.load(), use_case, chosen_files(files), columns, request, out,
             lambda done, total, _: bar.update(task, description="days", completed=done, total=total),
         )  # fmt: skip
-    scored = timeline["average_precision"].drop_nulls().to_list()
+    objective = objective_of(timeline)
+    scored = timeline[objective].drop_nulls().to_list()
     say(f"{timeline.height} days, {timeline['fits'][-1]} trainings, {timeline['drift_alarm'].sum()} days with an alarm")
-    say(f"mean average precision {sum(scored) / max(1, len(scored)):.3f}")
+    say(f"mean {objective.replace('_', ' ')} {sum(scored) / max(1, len(scored)):.3f}")
     say(f"{out / 'timeline.parquet'}, {out / 'timeline.png'}")
     end_at_once(0)

@@ -29,8 +29,8 @@ class NotPrepared(EvergreenError, ValueError):
 def prepared(
     settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None
 ) -> Iterator[tuple[Lakehouse, Inputs]]:
-    """The lakehouse of these files with a training set of all their rows, below `home/prepared`, built where it is
-    missing; its engine runs until the block ends.
+    """The lakehouse of these files (none: of the registered ones, or the built-in input) with a training set of all
+    their rows, below `home/prepared`, built where it is missing; its engine runs until the block ends.
 
     Every label is the one known in the end. Features of a row are still those known at its own time; when a label was
     known is in the labels' table.
@@ -40,6 +40,7 @@ def prepared(
     """
     from orchestration import run_command
 
+    files = files if any(files.values()) else _built_in(settings, use_case)
     own = _home(settings, use_case, files, columns)
     whole = replace(use_case, problem=None, training_window=ALWAYS)
     inputs = run_command.registered(own, whole, files, columns)
@@ -50,6 +51,11 @@ def prepared(
     finally:
         if own.spark_remote is None:
             engine.stop(own)
+
+
+def _built_in(settings: Settings, use_case: UseCase) -> dict[str, Sequence[Path]]:
+    inputs = registered_inputs.ensure(settings, use_case)
+    return {name: inputs.paths(name) for name in inputs.files}
 
 
 def _home(settings: Settings, use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None) -> Settings:

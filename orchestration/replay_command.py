@@ -16,7 +16,6 @@ from jobs.backtesting import replay, timeline
 from jobs.backtesting.replay_plan import FIRST_TRAINING, Plan, Policy
 from jobs.datasets import history
 from jobs.errors import Invalid
-from jobs.ingest import registered_inputs
 from jobs.settings import Settings
 from jobs.use_case import UseCase, review_of
 from orchestration.prepared_features import SETTLED, prepared
@@ -69,7 +68,6 @@ def run(
     Raises:
         ValueError: the span holds no days to decide on, or `out` holds another replay.
     """
-    files = files if any(files.values()) else _built_in(settings, use_case)
     with prepared(settings, use_case, files, columns) as (lakehouse, inputs):
         history.build(lakehouse, use_case, inputs.end + SETTLED)
     plan, acting = request.plan(inputs.first_day, inputs.last_day), request.acting
@@ -103,8 +101,3 @@ def acting_on(
         corrected=corrected,
         seed=seed,
     )
-
-
-def _built_in(settings: Settings, use_case: UseCase) -> dict[str, Sequence[Path]]:
-    inputs = registered_inputs.ensure(settings, use_case)
-    return {name: inputs.paths(name) for name in inputs.files}

@@ -88,8 +88,12 @@ def under_way(use_case: UseCase) -> str:
 
 def registered(settings: Settings, use_case: UseCase) -> Inputs | None:
     """What was registered for this home, if anything was."""
-    advice = "name your files again (`evergreen run --transactions FILE ...`)"
-    return read_state(_file(settings, use_case), _inputs, advice)
+    return read_state(_file(settings, use_case), _inputs, f"name your files again ({_command(use_case)})")
+
+
+def _command(use_case: UseCase) -> str:
+    """The command that registers files, as messages advise it."""
+    return f"`evergreen run --use-case {use_case.name} --{use_case.sources[0].input} FILE ...`"
 
 
 def _inputs(stored: Mapping[str, Any]) -> Inputs:
@@ -133,12 +137,14 @@ def ensure(settings: Settings, use_case: UseCase, progress: Progress | None = No
     if inputs is not None:
         return inputs
     if use_case.default_input is None:
-        raise Invalid(f"{use_case.name} has no built-in input: register files with `evergreen run --transactions`")
+        raise Invalid(
+            f"{use_case.name}: expected registered files, found none, and no built-in input; {_command(use_case)}"
+        )
     for table in map(use_case.raw_table, use_case.sources):
         if table_log.exists(f"{settings.warehouse.rstrip('/')}/{table.replace('.', '/')}"):
             raise Invalid(
                 f"{_file(settings, use_case)}: expected the files that {table} was loaded from, found none; name your "
-                "files again (`evergreen run --transactions FILE ...`), or restore it from a backup"
+                f"files again ({_command(use_case)}), or restore it from a backup"
             )
     files = use_case.default_input(settings.home / "input" / use_case.name, progress)
     inputs = Inputs(absolute({name: [f] for name, f in files.items()}), use_case.first_day, use_case.last_day)

@@ -53,7 +53,10 @@ def named_files(
     columns_file(declared, use_case, columns or "")
     input_names = {s.input for s in use_case.sources}
     if unknown := sorted(set(files) - input_names):
-        raise InputError(f"expected inputs among {sorted(input_names)}, found {unknown}")
+        raise InputError(
+            f"{use_case.name}: expected inputs among {sorted(input_names)}, found {unknown}; give its own files, or name "
+            "the use case that these belong to (`--use-case`)"
+        )
     paths = {name: find_files(named_paths) for name, named_paths in files.items() if named_paths}
     if main.input not in paths:
         raise InputError(f"expected a file of {main.name} (`--{main.input} FILE`), found only {sorted(paths)}")

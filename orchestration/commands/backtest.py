@@ -12,21 +12,31 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobs import settings
-from orchestration.options import DAY, DAYS, INPUT, columns_option, use_case_named, use_case_option
+from orchestration.options import (
+    DAY,
+    DAYS,
+    chosen_files,
+    columns_option,
+    input_files,
+    use_case_named,
+    use_case_option,
+)
 from orchestration.printing import complain, say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from jobs.backtesting.folds import Fold
     from jobs.use_case import UseCase
 
 DELAY, TRIALS = click.IntRange(0, 36_500), click.IntRange(0, 10_000)
-PRINTED = ("family", "auc_roc", "average_precision", "card_precision_at_100", "train_rows", "test_rows")
+PRINTED = ("family", "auc_roc", "average_precision", "card_precision_at_", "train_rows", "test_rows")
+"""How the names of results begin that are printed; the file has all of them."""
 
 
 @click.command()
 @use_case_option
-@click.option("--transactions", type=INPUT, multiple=True, required=True, help="Parquet or CSV file (or folder).")
-@click.option("--reports", type=INPUT, multiple=True, help="Labels, when they are not columns of the transactions.")
+@input_files
 @columns_option
 @click.option("--train-from", type=DAY, required=True, help="First day of the train week.")
 @click.option("--train-days", type=DAYS, default=7, show_default=True)
@@ -38,8 +48,6 @@ PRINTED = ("family", "auc_roc", "average_precision", "card_precision_at_100", "t
 @click.argument("more_families", nargs=-1, metavar="")
 def backtest(
     name: str,
-    transactions: tuple[Path, ...],
-    reports: tuple[Path, ...],
     columns: Path | None,
     train_from: datetime,
     train_days: int,
@@ -49,28 +57,29 @@ def backtest(
     families: tuple[str, ...],
     out: Path,
     more_families: tuple[str, ...],
+    **files: tuple[Path, ...],
 ) -> None:
     """Measure one fold: train on what was known when the test days begin, decide about them, compare with the truth.
 
-    The protocol and test-set rule of the Fraud Detection Handbook (docs/models/backtest.md).
+    Without files, the built-in input is measured on. The protocol and test-set rule are those of the Fraud Detection
+    Handbook (docs/models/backtest.md).
     """
     from jobs.backtesting.folds import Fold
 
-    files = {"transactions": transactions, "reports": reports}
     if more_families and not families:
         raise click.UsageError(f"Got unexpected extra arguments ({' '.join(more_families)})")
     compared = [family for names in (*families, *more_families) for family in names.split(",")]
     fold = Fold(train_from.date(), train_days, delay_days, test_days)
-    result = _measured(use_case_named(name), files, columns, fold, compared, trials, out)
-    for key in PRINTED:
-        say(f"{key:<22} {result.get(key)}")
+    result = _measured(use_case_named(name), chosen_files(files), columns, fold, compared, trials, out)
+    for key in (key for start in PRINTED for key in result if key.startswith(start)):
+        say(f"{key:<22} {result[key]}")
     if result["leak"]:
         complain(result["leak"], "warning")
 
 
 def _measured(
     use_case: UseCase,
-    files: dict[str, tuple[Path, ...]],
+    files: Mapping[str, Sequence[Path]],
     columns: Path | None,
     fold: Fold,
     families: list[str],

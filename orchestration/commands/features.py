@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("identifier", metavar="CUSTOMER_ID")
+@click.argument("identifier", metavar="ENTITY")
 @use_case_option
-@click.option("--entity", help="Column of the identifier, such as terminal_id; default: the first with features.")
+@click.option("--entity", help="Column of the identifier, such as customer_id; default: the first with features.")
 @click.option("--as-of", type=MOMENT, help="Values as they were known then (UTC); default: now.")
 @json_option
 def features(identifier: str, name: str, entity: str | None, as_of: datetime | None, as_json: bool) -> None:
-    """Print the features of one customer (or of another entity), each with its meaning.
+    """Print the features of one ENTITY, such as a customer given by its identifier, each with its meaning.
 
     They are those of its latest event that was known at that moment, as training and scoring read them.
     """

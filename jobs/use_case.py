@@ -35,6 +35,13 @@ class Column:
     """The file may lack the column; its values are then null."""
     in_file: str | None = None
     """Name in files, where it is not the upper-case name."""
+    also_in_file: tuple[str, ...] = ()
+    """Other names that files have for it, where they lack that one."""
+    formats: tuple[str, ...] = ()
+    """Of a timestamp: formats of strftime that text has, besides ISO 8601, in files as they are published."""
+    made_of: tuple[str, ...] = ()
+    """Columns of which it is made where files lack it: the key of rows that come without one
+    (`jobs.ingest.made_keys`)."""
     description: str = ""
     """A sentence; without one, kind and place in the source say what it is."""
     unit: str = ""
@@ -43,6 +50,11 @@ class Column:
     @property
     def file_name(self) -> str:
         return self.in_file or self.name.upper()
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """All names that it may have in a file, of which the first that is there counts."""
+        return (self.file_name, *self.also_in_file)
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,8 @@ class Source:
     option: str = ""
     """Name of the input (`--transactions FILE`); empty: the source's own name."""
     required: bool = True
+    usual_quarantine: float = 0.05
+    """Share of the rows of its files that may be in quarantine before a check warns."""
     plausible_age: timedelta = timedelta(days=10_957)
     """An event, or an arrival, of longer ago (30 years) is taken for a mistake and goes to quarantine."""
     carried_by: str | None = None

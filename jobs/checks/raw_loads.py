@@ -16,8 +16,6 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.times import end_of
 from jobs.use_case import Source, UseCase
 
-MOST_IN_QUARANTINE = 0.05
-"""Share of the rows of the files."""
 COMPARED_DAYS, GAP_FACTOR = timedelta(days=28), 2
 """A source may be silent for this many times its longest silence of the days before."""
 ROWS_ACCOUNTED = Check(
@@ -25,7 +23,9 @@ ROWS_ACCOUNTED = Check(
     "Of every row that was read it is known what became of it: in the table, a repetition, in quarantine, not yet "
     "known, or of days that were not asked for.",
 )
-QUARANTINE_SHARE = Check("quarantine_share", f"At most {MOST_IN_QUARANTINE:.0%} of the rows read are in quarantine.")
+QUARANTINE_SHARE = Check(
+    "quarantine_share", "No larger share of the rows read is in quarantine than the source declares as usual."
+)
 EVENTS_FRESH = Check(
     "events_fresh", "The newest event is no older than the source's silences so far explain.", severity="warning"
 )
@@ -37,7 +37,7 @@ def judge(
 ) -> list[Outcome]:
     """The outcomes of CHECKS after a load."""
     days = rows_per_day(lakehouse, use_case.raw_table(source)) if source.daily else {}
-    return [_accounted(loaded), _quarantine_share(loaded), _fresh(use_case, source, days, as_of)]
+    return [_accounted(loaded), _quarantine_share(source, loaded), _fresh(use_case, source, days, as_of)]
 
 
 def _accounted(loaded: LoadResult) -> Outcome:
@@ -51,13 +51,13 @@ def _accounted(loaded: LoadResult) -> Outcome:
     )  # fmt: skip
 
 
-def _quarantine_share(loaded: LoadResult) -> Outcome:
+def _quarantine_share(source: Source, loaded: LoadResult) -> Outcome:
     if not loaded.rows_read:
         return QUARANTINE_SHARE.not_judged("no file, or one without rows")
     share = loaded.rows_quarantined / loaded.rows_read
     return QUARANTINE_SHARE.outcome(
-        share <= MOST_IN_QUARANTINE,
-        f"at most {MOST_IN_QUARANTINE:.0%} of {loaded.rows_read:,} rows in quarantine",
+        share <= source.usual_quarantine,
+        f"at most {source.usual_quarantine:.0%} of {loaded.rows_read:,} rows in quarantine",
         f"{loaded.rows_quarantined:,} ({share:.2%})",
         rows=loaded.rows_read, quarantined=loaded.rows_quarantined, share=share,
     )  # fmt: skip

@@ -82,6 +82,33 @@ def mixed_zones(
     return problems
 
 
+def days_for_months(
+    source: Source, files: Sequence[DataFile], frames: Sequence[pl.DataFrame], formats: Mapping[str, ValueFormat]
+) -> list[str]:
+    """Columns of text in a format that the source declares, where some times fit only with day and month exchanged."""
+    problems = []
+    for column in (c for c in source.columns if not formats[c.name].times):
+        for published in formats[column.name].published:
+            exchanged = published.replace("%m", "%%").replace("%d", "%m").replace("%%", "%d")
+            for file, frame in zip(files, frames, strict=True) if exchanged != published else ():
+                if frame.schema.get(FOUND + column.name) != pl.String:
+                    continue
+                times = frame.select(LINE, value=pl.col(FOUND + column.name).str.strip_chars())
+                fits, fits_exchanged = (
+                    in_format(times["value"], form).is_not_null() for form in (published, exchanged)
+                )
+                others = times.filter(fits_exchanged & ~fits)
+                if not others.is_empty():
+                    value, line = others["value"][0], others[LINE][0]
+                    problems.append(
+                        f"{file.path}: {source.name}.{column.name}: expected times as {published}, found {value!r} in "
+                        f"line {line}, which is one as {exchanged}; say which in a columns file (`--columns`): "
+                        f"{_declared(source, column.name, format=published)} or "
+                        f"{_declared(source, column.name, format=exchanged)}"
+                    )
+    return problems
+
+
 def epoch_advice(source: Source, column: Column, values: pl.Series) -> str:
     """For a column of numbers that should hold times: what could be declared, after a semicolon; else nothing."""
     if column.kind != "timestamp" or not values.dtype.is_numeric() or values.drop_nulls().is_empty():

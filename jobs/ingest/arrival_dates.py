@@ -75,9 +75,9 @@ def _is_date(values: pl.Series, form: ValueFormat) -> pl.Series:
     if values.dtype != pl.String:
         return pl.Series([False]).new_from_index(0, len(values))
     text = values.str.strip_chars()
-    if not form.times:
-        return text.str.contains(r"^\d{4}-\d{1,2}-\d{1,2}$").fill_null(False)
-    of_days = [in_format(text, declared).is_not_null() for declared in form.times if is_of_days(declared)]
+    iso = [] if form.times else [text.str.contains(r"^\d{4}-\d{1,2}-\d{1,2}$").fill_null(False)]
+    formats = [declared for declared in form.times or form.published if is_of_days(declared)]
+    of_days = [*iso, *(in_format(text, declared).is_not_null() for declared in formats)]
     return pl.select(pl.any_horizontal(pl.repeat(False, len(text)), *of_days)).to_series()
 
 

@@ -105,7 +105,12 @@ def _is_missing(use_case: UseCase, source: Source, inputs: Inputs) -> bool:
         return False
     declared, carrier = columns_file(inputs.columns, use_case), use_case.source(source.carried_by or source.name)
     names, form = declared.of(source), declared.file_format(carrier)
-    own = {names.get(c.name, c.file_name).casefold() for c in source.columns if c.name not in source.key}
+    own = {
+        name.casefold()
+        for c in source.columns
+        if c.name not in source.key
+        for name in ((names[c.name],) if c.name in names else c.file_names)
+    }
     files = find_files(inputs.paths(carrier.input)) if inputs.paths(carrier.input) else []
     return not any(name.casefold() in own for file in files for name in open_file(file, form).columns)
 

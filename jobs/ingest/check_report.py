@@ -17,6 +17,7 @@ from jobs.ingest.csv_records import LINE
 from jobs.ingest.identifiers import EXACT_DOUBLES, canonical_text
 from jobs.ingest.load import Judged
 from jobs.ingest.load_job import LoadJob
+from jobs.ingest.made_keys import made_columns, repeats
 from jobs.ingest.parsing import ROW, table_schema
 from jobs.ingest.quarantine import unparsed
 from jobs.ingest.raw_commit import LOADED_IN
@@ -81,6 +82,10 @@ def checked_input(job: LoadJob, judged: Judged) -> CheckedInput:
             }
             for column in (*source.columns, Column(KNOWN_AT, "timestamp"))
             if column.name in batch.schema.in_file
+        }
+        | {
+            column.name: {"in_file": "", "kind": column.kind, "format": f"made of {', '.join(column.made_of)}"}
+            for column in made_columns(source, batch.frame)
         },
         left_out=batch.schema.undeclared,
         first_event=times[0],
@@ -127,6 +132,12 @@ def _suspicious(job: LoadJob, judged: Judged) -> Iterator[str]:
             yield from _zones(job, column, values)
         yield from _unread(job, column, unparsed(frame, column.name))
         yield from _parts(column, judged)
+    for column in made_columns(job.source, frame):
+        if equal := repeats(column, frame):
+            yield (
+                f"{equal:,} rows are equal to an earlier one in all that {column.name} is made of, and are rows of "
+                "their own; if files given together repeat each other's rows, load them one after the other"
+            )
     yield from _dates(job, judged)
     if judged.outcomes.choice.duplicates:
         yield f"{judged.outcomes.choice.duplicates:,} rows repeat another one exactly, and are stored once"

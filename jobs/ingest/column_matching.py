@@ -16,18 +16,18 @@ def match_columns(
 ) -> tuple[dict[str, str], list[str]]:
     """Which column of the file holds which column of the table, and what is missing.
 
-    Named by the columns file, else the declared name, else the one column that equals it but for case.
+    Named by the columns file, else by the first declared name that is there, exactly or but for case.
     """
     matched: dict[str, str] = {}
     problems = []
     for column in source.columns:
-        expected_name = names.get(column.name, column.file_name)
-        alike = _matches(expected_name, file)
-        derived = carrier is not None and may_be_derived(source, column)
+        expected_names = (names[column.name],) if column.name in names else column.file_names
+        alike = next(filter(None, (_matches(name, file) for name in expected_names)), [])
+        derived = may_be_derived(source, column) and (carrier is not None or bool(column.made_of))
         if len(alike) == 1:
             matched[column.name] = alike[0]
         elif alike or column.name in names or not (column.optional or derived):
-            problems.append(_problem(source, column.name, expected_name, file, alike))
+            problems.append(_problem(source, column.name, " or ".join(expected_names), file, alike))
     if KNOWN_AT in names:
         alike = _matches(names[KNOWN_AT], file)
         if len(alike) == 1:
@@ -38,8 +38,11 @@ def match_columns(
 
 
 def may_be_derived(source: Source, column: Column) -> bool:
-    """A carried row without the time at which it became known is known some time after the carrier's event."""
-    return source.carried_by is not None and source.carried_delay is not None and column.name == source.known_at
+    """Whether files may lack a column that can do without: it is made of others, or is the time at which a carried row
+    became known, which is some time after the carrier's event."""
+    return bool(column.made_of) or (
+        source.carried_by is not None and source.carried_delay is not None and column.name == source.known_at
+    )
 
 
 def _matches(expected_name: str, file: DataFile) -> list[str]:
@@ -60,7 +63,7 @@ def _problem(source: Source, column: str, expected_name: str, file: DataFile, al
 def _advice(source: Source, column: str, expected_name: str, file: DataFile) -> str:
     """What to write into a columns file: the name in the file that no column of the table has, if there is only one or
     one that is spelled alike."""
-    taken = {each.file_name.casefold() for each in source.columns}
+    taken = {name.casefold() for each in source.columns for name in each.file_names}
     free = [name for name in file.columns if name.casefold() not in taken]
     close = get_close_matches(expected_name.casefold(), [name.casefold() for name in free], 1)
     likely = free if len(free) == 1 else [name for name in free if name.casefold() in close]

@@ -5,7 +5,7 @@ What the declarations mean: see `jobs.ingest.declared_formats`.
 
 import codecs
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,9 @@ class ColumnsFile:
         return self.files.get(source.name, FileFormat(source.name))
 
     def value_format(self, source: Source, column: str) -> ValueFormat:
-        return self.values.get(source.name, {}).get(column, ValueFormat(self.timezone, zone_is_said=self.zone_is_said))
+        form = self.values.get(source.name, {}).get(column, ValueFormat(self.timezone, zone_is_said=self.zone_is_said))
+        published = next((c.formats for c in source.columns if c.name == column), ())
+        return replace(form, published=published)
 
 
 def read_columns_file(path: Path) -> dict[str, Any]:

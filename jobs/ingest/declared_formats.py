@@ -47,6 +47,8 @@ class ValueFormat:
     false: tuple[str, ...] = ()
     null: tuple[str, ...] = ()
     """Words for no value."""
+    published: tuple[str, ...] = ()
+    """Formats that the source itself declares, besides ISO 8601, where a person declares none."""
     zone_is_said: bool = field(default=False, repr=False)
     """A person named the zone: times without one may stand beside times with one."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from jobs.ingest.advice import ambiguous_numbers, epoch_advice, mixed_zones
+from jobs.ingest.advice import ambiguous_numbers, days_for_months, epoch_advice, mixed_zones
 from jobs.ingest.column_matching import match_columns, may_be_derived
 from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.csv_records import LINE, MALFORMED
@@ -101,7 +101,7 @@ def inspect(
             )
         )
     problems |= dict.fromkeys(_contradictions(extended, files, schemas, frames, formats))
-    for ambiguous in (ambiguous_numbers, mixed_zones):
+    for ambiguous in (ambiguous_numbers, mixed_zones, days_for_months):
         problems |= dict.fromkeys(ambiguous(extended, files, texts, formats))
     return Inspection(extended, carrier, tuple(files), tuple(frames), tuple(schemas), formats, tuple(problems))
 

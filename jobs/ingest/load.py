@@ -145,7 +145,7 @@ def _unchanged(job: LoadJob, recalled: Remembered) -> LoadResult:
 def _read(job: LoadJob, files: list[Path], expected: Mapping[str, str], first: bool) -> Batch:
     source = job.source
     carried = [s for s in job.use_case.sources if s.carried_by == source.name]
-    declared = [c.file_name for s in carried for c in s.columns]
+    declared = [name for s in carried for c in s.columns for name in c.file_names]
     inspected = inspection.inspect(source, files, job.names, expected, job.carrier, declared)
     batch = None if inspected.problems else read_batch(source, inspected, job.names, expected, job.now)
     found = batch.schema if batch else inspected.schema

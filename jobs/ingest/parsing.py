@@ -18,6 +18,7 @@ from jobs.ingest.calendar import as_text, in_calendar
 from jobs.ingest.declared_formats import EPOCH_UNITS, ValueFormat
 from jobs.ingest.identifiers import canonical_identifiers
 from jobs.ingest.inspection import CARRIER_TIME, FileSchema, Inspection
+from jobs.ingest.made_keys import with_made_keys
 from jobs.ingest.readers import FOUND, KNOWN_AT, ZONED
 from jobs.ingest.time_formats import OFFSETS, in_format, since_1970
 from jobs.use_case import Column, Kind, Source
@@ -118,11 +119,13 @@ def _plain_number(text: pl.Expr, form: ValueFormat) -> pl.Expr:
 
 
 def _times(text: pl.Series, form: ValueFormat) -> pl.Series:
-    """Text as times in UTC; only in the declared formats, if any are."""
-    if not form.times:
-        return _parse_timestamps(text, form.timezone)
+    """Text as times in UTC; only in the formats that a person declared, if any are, else also in the source's own."""
     times = pl.Series([None], dtype=UTC).new_from_index(0, len(text))
-    for declared in form.times:
+    if not form.times:
+        times = _parse_timestamps(text, form.timezone)
+    for declared in form.times or form.published:
+        if times.null_count() == text.null_count():
+            break
         read = in_format(text, declared)
         in_utc = read if read.dtype == UTC else localized(read, form.timezone)
         times = pl.select(pl.coalesce(times, in_utc)).to_series()
@@ -181,6 +184,7 @@ def make_batch(source: Source, inspected: Inspection) -> Batch:
     frames = _one_type([_canonical_frame(x, kinds, inspected.formats) for x in inspected.frames])
     frame = pl.concat(frames, how="diagonal").with_row_index(ROW)
     frame, midnights = known_at_the_end_of_dates(frame, source, inspected.formats)
+    frame = with_made_keys(source, frame)
     derived = carrier is not None and source.known_at not in schema.columns
     zones = {zone for x in inspected.frames for zone in _zones_assumed(x, kinds, inspected.formats)}
     return Batch(

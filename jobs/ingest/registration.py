@@ -54,8 +54,8 @@ def named_files(
     input_names = {s.input for s in use_case.sources}
     if unknown := sorted(set(files) - input_names):
         raise InputError(
-            f"{use_case.name}: expected inputs among {sorted(input_names)}, found {unknown}; give its own files, or name "
-            "the use case that these belong to (`--use-case`)"
+            f"{use_case.name}: expected inputs among {sorted(input_names)}, found {unknown}; give its own files, or "
+            "name the use case that these belong to (`--use-case`)"
         )
     paths = {name: find_files(named_paths) for name, named_paths in files.items() if named_paths}
     if main.input not in paths:

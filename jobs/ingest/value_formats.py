@@ -5,6 +5,7 @@ import polars as pl
 from jobs.ingest.declared_formats import EPOCH_UNITS, ValueFormat
 from jobs.ingest.parsing import Batch
 from jobs.ingest.readers import FOUND, ZONED
+from jobs.ingest.time_formats import in_format
 from jobs.use_case import Column
 
 _SHAPES = 4
@@ -38,6 +39,9 @@ def _of_times(text: pl.Series, form: ValueFormat) -> str:
     if form.times:
         return ", ".join(f"{f} since 1970" if f in EPOCH_UNITS else f"{f} in {form.timezone}" for f in form.times)
     shapes = pl.DataFrame({"shape": text.str.replace_all(r"\d", "0"), "zoned": text.str.contains(ZONED)})
+    for declared in reversed(form.published):
+        is_published = in_format(text, declared).is_not_null()
+        shapes = shapes.with_columns(pl.when(is_published).then(pl.lit(declared)).otherwise("shape").alias("shape"))
     for pattern, part in _PARTS:
         shapes = shapes.with_columns(pl.col("shape").str.replace(pattern, part))
     common = shapes.group_by("shape", "zoned").len().sort("len", "shape", descending=[True, False]).head(_SHAPES)

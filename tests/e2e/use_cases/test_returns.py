@@ -19,13 +19,14 @@ EARLY, LATE = datetime(2010, 2, 20, tzinfo=UTC), datetime(2010, 3, 10, tzinfo=UT
 
 @pytest.fixture
 def lines(tmp_path: Path) -> Path:
-    """Every tenth customer of the shop's first hundred days."""
+    """Every tenth customer of the shop's first hundred days, in a file that has a key of its own."""
     assert RETURNS.default_input is not None
     path = RETURNS.default_input(tmp_path / "shop", None)["lines"]
     shop = pl.read_parquet(path).filter(
         (pl.col("CustomerID") % 10 == 0) & (pl.col("InvoiceDate") < pl.lit(LATE).dt.replace_time_zone(None))
     )
-    shop.write_parquet(path)
+    position = pl.int_range(1, pl.len() + 1).over("InvoiceNo")
+    shop.with_columns(pl.concat_str("InvoiceNo", pl.lit("-"), position).alias("LineID")).write_parquet(path)
     return path
 
 

@@ -5,7 +5,8 @@ select
     line_id,
     invoiced_at,
     buyer_id,
-    item_id,
+    {# The same article is written in both cases, also within one file. #}
+    upper(trim(item_id)) as item_id,
     quantity,
     unit_price,
     quantity * unit_price as amount,

@@ -1,0 +1,57 @@
+"""Keys that files lack, made of what their rows hold: the same row has the same key in whatever file it comes.
+
+Which columns make a key is declared (`jobs.use_case.Column.made_of`).
+"""
+
+from hashlib import blake2b
+
+import polars as pl
+
+from jobs.ingest.readers import FOUND, KNOWN_AT
+from jobs.use_case import Column, Source
+
+DIGEST_BYTES = 8
+_DIGEST, _AT, _PLACE = "_digest", "_at", "_place"
+
+
+def made_columns(source: Source, frame: pl.DataFrame) -> list[Column]:
+    """Columns that no file of a batch has, and that are made of others."""
+    return [c for c in source.columns if c.made_of and FOUND + c.name not in frame.columns]
+
+
+def with_made_keys(source: Source, frame: pl.DataFrame) -> pl.DataFrame:
+    """Canonical rows with the columns that are made of others; null where the first of those is.
+
+    A value is that of the first column, a digest of all of them, and the row's place among the rows that are equal in
+    them. So neither the order of rows nor how they are parted into files changes it, nor do further rows.
+    """
+    return frame.with_columns(_made(source, column, frame).alias(column.name) for column in made_columns(source, frame))
+
+
+def repeats(column: Column, frame: pl.DataFrame) -> int:
+    """How many rows are equal to an earlier one in all that a column is made of."""
+    return frame.height - frame.select(column.made_of).n_unique()
+
+
+def _made(source: Source, column: Column, frame: pl.DataFrame) -> pl.Series:
+    values = frame.select(_exact(name, frame.schema[name]) for name in column.made_of)
+    digests = [blake2b(repr(row).encode(), digest_size=DIGEST_BYTES).hexdigest() for row in values.iter_rows()]
+    others = [c.name for c in source.columns if c.name not in {*column.made_of, column.name}]
+    others += [KNOWN_AT] if KNOWN_AT in frame.columns else []
+    rows = pl.DataFrame({_DIGEST: pl.Series(digests, dtype=pl.String)} | {name: frame[name] for name in others})
+    rows = rows.with_row_index(_AT)
+    equal = rows.filter(pl.col(_DIGEST).is_duplicated()).sort(_DIGEST, *others, _AT)
+    places = equal.select(_AT, (pl.int_range(pl.len(), dtype=pl.UInt32).over(_DIGEST) + 1).alias(_PLACE))
+    placed = rows.join(places, on=_AT, how="left", maintain_order="left")
+    parts = [values[column.made_of[0]], placed[_DIGEST], placed[_PLACE].fill_null(1)]
+    return pl.select(pl.concat_str([pl.lit(part) for part in parts], separator="-")).to_series()
+
+
+def _exact(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Values as texts and numbers that are written in one way only: an identifier is the same as integer and text."""
+    value = pl.col(name)
+    if isinstance(dtype, pl.Datetime):
+        return value.dt.epoch("us")
+    if dtype.is_float():
+        return value + 0.0  # -0 is 0
+    return value if dtype == pl.Boolean else value.cast(pl.String)

@@ -9,9 +9,19 @@ from datetime import timedelta
 from math import isfinite
 from typing import Any, Literal
 
+from jobs.declared_types import check
 from jobs.errors import Invalid
 from jobs.limits import Limits
 from jobs.objective import FAMILIES, OBJECTIVES, TASKS, Objective, TaskName
+from jobs.problem_checks import (
+    family_misfits,
+    groups_misfits,
+    problem_misfits,
+    range_misfits,
+    review_misfits,
+    rule_misfits,
+    slice_misfits,
+)
 
 Sampler = Literal["tpe", "random", "grid"]
 Pruner = Literal["median", "hyperband", "none"]
@@ -26,6 +36,9 @@ class Review:
     cost: float
     cards: int = 100
 
+    def __post_init__(self) -> None:
+        check(self, review_misfits)
+
 
 @dataclass(frozen=True)
 class Range:
@@ -37,6 +50,9 @@ class Range:
     integer: bool = False
     step: float | None = None
     """Distance of values; grid search needs it for numbers."""
+
+    def __post_init__(self) -> None:
+        check(self, range_misfits)
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,9 @@ class Family:
     """Share of negatives that are trained on, where a family is slow; the rest's weight goes to those drawn."""
     tuning_rate: float | None = None
     """The same while tuning, where many trainings count; None: `negative_rate`."""
+
+    def __post_init__(self) -> None:
+        check(self, family_misfits)
 
 
 @dataclass(frozen=True)
@@ -70,6 +89,9 @@ class Slice:
     source: str | None = None
     description: str = ""
 
+    def __post_init__(self) -> None:
+        check(self, slice_misfits)
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -81,6 +103,9 @@ class Groups:
     source: str | None = None
     edges: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        check(self, groups_misfits)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -89,6 +114,9 @@ class Rule:
     name: str
     features: tuple[str, ...]
     description: str = ""
+
+    def __post_init__(self) -> None:
+        check(self, rule_misfits)
 
 
 @dataclass(frozen=True)
@@ -155,6 +183,7 @@ class Problem:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise Invalid(f"problem: expected a task among {', '.join(TASKS)}, found {self.task!r}; correct it")
+        check(self, problem_misfits)
         for expected, found in self._misfits():
             raise Invalid(f"problem: {self.task} expects {expected}, found {found}; correct the declaration")
 

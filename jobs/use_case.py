@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from jobs.declared_place import Place, place_of_caller
+from jobs.declared_types import check
 from jobs.errors import Invalid
 from jobs.objective import LABEL_KINDS
 from jobs.problem import Problem, Review
+from jobs.use_case_checks import column_misfits, source_misfits, use_case_misfits
 from jobs.windows import WindowFeatures
 
 Kind = Literal["identifier", "timestamp", "number", "integer", "boolean", "string"]
@@ -46,6 +48,9 @@ class Column:
     """A sentence; without one, kind and place in the source say what it is."""
     unit: str = ""
     """Unit of its values as a noun ("pounds"), which features of the column have too; times are in UTC anyway."""
+
+    def __post_init__(self) -> None:
+        check(self, column_misfits)
 
     @property
     def file_name(self) -> str:
@@ -90,21 +95,7 @@ class Source:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "declared_at", place_of_caller(__file__))
-        names = [column.name for column in self.columns]
-        times = [column.name for column in self.columns if column.kind == "timestamp"]
-        if len(set(names)) < len(names) or not self.key:
-            raise Invalid(f"source {self.name}: expected distinct columns and a key, found {names} and {self.key}")
-        declared = {
-            "key": (self.key, names),
-            "event_time": ((self.event_time,), times),
-            "known_at": ((self.known_at,) if self.known_at else (), times),
-            "references": (tuple(self.references), names),
-        }
-        for what, (found, among) in declared.items():
-            if missing := [name for name in found if name not in among]:
-                raise Invalid(
-                    f"source {self.name}: {what}: expected columns among {among}, found {missing}; declare them"
-                )
+        check(self, source_misfits)
 
     @property
     def input(self) -> str:
@@ -152,13 +143,7 @@ class UseCase:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "declared_at", place_of_caller(__file__))
-        for source in self.sources:
-            referred = [target.partition(".") for target in source.references.values()]
-            for name, column in [(name, column) for name, _, column in referred] + [(source.carried_by, "")]:
-                if name and column not in {"", *(c.name for c in self.source(name).columns)}:
-                    raise Invalid(
-                        f"{self.name}: {source.name}: expected a column of {name}, found {column!r}; correct it"
-                    )
+        check(self, use_case_misfits)
         self._check_label()
 
     def _check_label(self) -> None:

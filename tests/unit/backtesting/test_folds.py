@@ -111,7 +111,7 @@ def test_a_fold_needs_days() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "--transactions"),
+        ([], "--train-from"),
         (["--transactions", "nowhere.parquet"], "does not exist"),
         (["--transactions", __file__, "--train-from", "yesterday", "--out", "x.json"], "yesterday"),
         (["--transactions", __file__, "--train-from", "2018-07-25", "--test-days", "0", "--out", "x.json"], "1<=x"),

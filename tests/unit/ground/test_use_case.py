@@ -11,7 +11,7 @@ from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
 
 
 @pytest.mark.parametrize(("changed", "message"), [
-    ({"key": ()}, "source transactions: expected distinct columns and a key"),
+    ({"key": ()}, "source transactions: key: expected at least one column, found none"),
     ({"key": ("nope",)}, r"source transactions: key: expected columns among .* found \['nope'\]"),
     ({"event_time": "tx_amount"}, r"event_time: expected columns among \['tx_datetime'\], found \['tx_amount'\]"),
     ({"known_at": "nope"}, "known_at: expected columns among"),
@@ -24,8 +24,8 @@ def test_a_source_that_contradicts_itself_is_refused(changed: dict[str, Any], me
 
 
 @pytest.mark.parametrize(("changed", "message"), [
-    ({"carried_by": "nope"}, "fraud: expected one of the sources .* found 'nope'"),
-    ({"references": {"transaction_id": "nope.x"}}, "fraud: expected one of the sources .* found 'nope'"),
+    ({"carried_by": "nope"}, "fraud_reports.carried_by: expected one of .* found 'nope'"),
+    ({"references": {"transaction_id": "nope.x"}}, "fraud_reports.references: expected one of .* found 'nope'"),
     ({"references": {"transaction_id": "transactions.x"}}, "expected a column of transactions, found 'x'"),
 ])  # fmt: skip
 def test_a_source_refers_to_what_is_declared(changed: dict[str, Any], message: str) -> None:

@@ -1,7 +1,7 @@
 """A columns file says how files and values are written; what it does not say and can be read in two ways is refused."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ ORDERS = Source(
 USE_CASE = UseCase(
     name="shop", description="", owners=(), sources=(ORDERS,), first_day=date(2026, 1, 1), last_day=date(2026, 1, 1),
     events="e", labels="l", event_id="order_id", event_timestamp="placed_at", entities=(), label="x",
-    label_maturity=NOW - NOW, windows=(), feature_service="shop", training_window=NOW - NOW,
+    label_maturity=NOW - NOW, windows=(), feature_service="shop", training_window=timedelta(days=1),
 )  # fmt: skip
 GOOD = {"ORDER_ID": "1", "PLACED_AT": "2026-05-02 10:00:00", "AMOUNT": "10.5", "GIFT": "true", "ITEMS": "3"}
 

@@ -32,7 +32,7 @@ VALUES: dict[str, Any] = {
     "InvoiceDate": [START, START + timedelta(minutes=1)],
 }  # fmt: skip
 LINE = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in VALUES.items()})
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "InvoiceNo": pl.String, "StockCode": pl.String, "Description": pl.String, "Quantity": pl.Int64,
     "InvoiceDate": pl.Datetime("us"), "UnitPrice": pl.Float64, "CustomerID": pl.Int64, "Country": pl.String,
 }  # fmt: skip

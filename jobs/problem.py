@@ -192,8 +192,14 @@ class Problem:
 
     @property
     def threshold(self) -> float:
-        """Score from which on a decision is positive."""
-        return self.review.threshold if self.review else 0.5
+        """Score from which on a decision is positive: of the review, or where both decisions are expected to cost the
+        same (Elkan, IJCAI 2001, equation 2)."""
+        if self.review or self.measured_by.name != "cost":
+            return self.review.threshold if self.review else 0.5
+        costs = {(true, chosen): cost for true, chosen, cost in self.measured_by.costs}
+        false_alarm = costs.get(("false", "true"), 0.0) - costs.get(("false", "false"), 0.0)
+        miss = costs.get(("true", "false"), 0.0) - costs.get(("true", "true"), 0.0)
+        return false_alarm / (false_alarm + miss) if false_alarm > 0 and miss > 0 else 0.5
 
     @property
     def capacity(self) -> int:

@@ -35,13 +35,13 @@ class Interval:
     @classmethod
     def of(cls, predictions: Floats, labels: Floats, level: float) -> Interval | None:
         """From rows that the model did not learn from; None if they are too few to promise `level`."""
-        rows = len(labels)
-        if rows < ceil(2 / (1 - level)):
+        rows, fewest = len(labels), ceil(2 / (1 - level) - 1e-9)
+        if rows < fewest:
             return None
         bins = int(np.clip(rows // ROWS_PER_BIN, 1, MOST_BINS))
         edges = np.unique(np.quantile(predictions, np.linspace(0, 1, bins + 1)[1:-1]))
         place = np.searchsorted(edges, predictions, side="right")
-        if np.bincount(place, minlength=len(edges) + 1).min() < ceil(2 / (1 - level)):
+        if np.bincount(place, minlength=len(edges) + 1).min() < fewest:
             edges, place = np.zeros(0), np.zeros(rows, dtype=np.int64)
         errors = labels - predictions
         ends = [(_reach(-errors[place == n], level), _reach(errors[place == n], level)) for n in range(len(edges) + 1)]

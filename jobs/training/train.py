@@ -37,7 +37,7 @@ from jobs.use_case import UseCase, problem_of
 
 Metrics = Mapping[str, float | None]
 
-FEWEST_ERRORS = 100
+FEWEST_ERRORS = 40
 """Judged rows that an interval can be made from."""
 COUNTED_ROWS = 20_000
 """Rows that are scored to measure what 1,000 predictions cost."""

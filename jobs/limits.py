@@ -7,6 +7,8 @@ from jobs.errors import Invalid
 
 RESAMPLES_BEYOND = 5
 """Fewer resamples beyond a quantile do not determine it."""
+RESAMPLES = 200
+"""Fewer do not determine a standard error to 5 %."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,9 @@ class Limits:
     `jobs.evaluation.seed_noise`; 0 where training is deterministic. None: recorded with the candidate, or measured, as
     resampled rows do not contain this noise."""
     parity_error: float = 1e-4
-    level: float = 0.98
-    """One-sided confidence that the candidate is better. Nominally 2 % of equal candidates pass, and 5 % are
-    acceptable: with a few dozen blocks the intervals of a bootstrap are a little too narrow."""
+    level: float = 0.95
+    """One-sided confidence that a candidate is better, in all looks at one champion together: of champions that are
+    challenged by equals, 5 % are ever replaced by one. How it is parted among looks: `jobs.stats.alpha_spending`."""
     slice_alarm: float = 0.1
     """Largest chance that a candidate which is equal in every slice is refused because of one. A better candidate is
     hardly ever refused, so that a large chance costs little and finds more."""
@@ -37,12 +39,12 @@ class Limits:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        rarer = min(1 - self.level, self.slice_alarm)
-        if not (0.5 <= self.level < 1 and 0 < self.slice_alarm < 1 and self.resamples * rarer >= RESAMPLES_BEYOND):
+        alarms = 0 < self.slice_alarm < 1 and self.resamples * self.slice_alarm >= RESAMPLES_BEYOND
+        if not (0.5 <= self.level < 1 and alarms and self.resamples >= RESAMPLES):
             raise Invalid(
-                f"limits: expected level in [0.5, 1), slice_alarm in (0, 1) and {RESAMPLES_BEYOND} resamples "
-                f"beyond each, found "
-                f"{self.level}, {self.slice_alarm} and {self.resamples} resamples; correct them"
+                f"limits: expected level in [0.5, 1), slice_alarm in (0, 1) with {RESAMPLES_BEYOND} resamples beyond "
+                f"it, and {RESAMPLES} resamples, found {self.level}, {self.slice_alarm} and {self.resamples} "
+                "resamples; correct them"
             )
         amounts = {name: getattr(self, name) for name in ("latency_ms", "size_bytes", "training_noise", "parity_error")}
         known = {name: value for name, value in amounts.items() if value is not None}

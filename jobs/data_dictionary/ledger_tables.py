@@ -45,6 +45,16 @@ LEDGER: Mapping[str, Mapping[str, Meaning]] = {
         "champion_version": Meaning("Version of the champion that was challenged.", is_identifier=True),
         "champion_sha256": Meaning("Hash of that champion's bundle.", is_identifier=True),
     },
+    "looks": {
+        "digest": Meaning(
+            "Evaluation or challenge it was taken for; asked again, it is the same look.", is_identifier=True
+        ),
+        "tenure": Meaning("Decision that began the champion's time in production; 0: nobody was.", is_identifier=True),
+        "number": Meaning("Which look at this champion it is, counted from 1."),
+        "level": Meaning("One-sided confidence that it asks of a candidate.", "share"),
+        "spent": Meaning("Chance of replacing the champion by an equal that it and earlier looks have spent.", "share"),
+        "alpha": Meaning("Largest such chance that all looks may spend together.", "share"),
+    },
     "decisions": {
         "as_of": Meaning("The moment of the use case's world; a promoted model is champion from then on.", UTC),
         "kind": Meaning("What was decided: promotion, approval, rejection or rollback."),

@@ -27,15 +27,17 @@ def challenger_checks(
     baselines: Sequence[Contender],
     rows: ComparedRows,
     limits: Limits,
+    level: float,
     follows: bool,
 ) -> tuple[GateCheck, ...]:
     """The gate's comparisons on the events since the change, the one with the champion first.
 
     Args:
+        level: one-sided confidence that the challenger is better.
         follows: whether the champion was itself trained for this change, on fewer events. It then stays only if it is
             better beyond noise, as labels are too young to prove every improvement.
     """
-    better, *others = PairedComparison.of(candidate, champion, baselines, rows).checks(limits)
+    better, *others = PairedComparison.of(candidate, champion, baselines, rows).checks(limits, level)
     return (_against_champion(better, follows), *others)
 
 
@@ -62,7 +64,7 @@ def judge_challenger(
     """
     evidence = challenge.evidence
     window = {"start": evidence["since"], "end": about["window"]["end"]}
-    described = {name: evidence[name] for name in ("rows", "positives", "metrics")}
+    described = {name: evidence[name] for name in ("rows", "positives", "metrics", "look") if name in evidence}
     described |= {"candidate": candidate.name, "window": window, "challenge": challenge.digest}
     described["left_out"] = [*evidence["left_out"]]
     if champion != (challenge.champion_version, challenge.champion_sha256):

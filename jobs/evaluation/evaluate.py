@@ -16,6 +16,7 @@ from jobs.evaluation import baselines, challenger_gate, contenders, evaluation_r
 from jobs.evaluation.baselines import Baselines
 from jobs.evaluation.contenders import Incomparable
 from jobs.evaluation.evaluation_rows import EvaluationRows
+from jobs.evaluation.gate import TakeLook, first_look
 from jobs.evaluation.paired_comparison import Contender
 from jobs.evaluation.verdict import GateCheck, GateVerdict
 from jobs.lakehouse.tables import Lakehouse
@@ -64,6 +65,7 @@ def evaluate(
     champion: ContenderVersion | None,
     as_of: datetime,
     challenge: ChallengeRecord | None = None,
+    take_look: TakeLook = first_look,
 ) -> GateVerdict:
     """Judge a candidate on the latest mature rows of the training set, as known at `as_of`.
 
@@ -72,6 +74,7 @@ def evaluate(
 
     Args:
         challenge: the ledger's record of the candidate if it was trained after a change; it is then judged by it.
+        take_look: as `jobs.evaluation.gate.judge` takes it. A challenge was the look itself.
 
     Raises:
         ValueError: there is no training set, or it was built later than `as_of`; or data or declarations are wrong.
@@ -95,7 +98,8 @@ def evaluate(
         message = f"{candidate.name} cannot be used: {error}"
         return GateVerdict((GateCheck("usable", "failed", message),), {"candidate": candidate.name, **about})
     rival = _champion(use_case, champion, rows, about)
-    verdict = _judged(problem, bundle, _evaluated(lakehouse, use_case, bundle, rows, (measured, rival)), about)
+    evaluated = _evaluated(lakehouse, use_case, bundle, rows, (measured, rival))
+    verdict = _judged(problem, bundle, evaluated, about, take_look)
     return replace(verdict, checks=(*verdict.checks, leak))
 
 
@@ -201,7 +205,9 @@ def _evaluated(
     return Evaluated(rows, train, *models, baselines.baselines(problem, train, judged, bundle.manifest.family))
 
 
-def _judged(problem: Problem, bundle: Bundle, evaluated: Evaluated, about: dict[str, Any]) -> GateVerdict:
+def _judged(
+    problem: Problem, bundle: Bundle, evaluated: Evaluated, about: dict[str, Any], take_look: TakeLook
+) -> GateVerdict:
     about["left_out"] += evaluated.baselines.left_out
     about["metrics"] = {c.name: dict(metrics_of(problem, c, evaluated.rows)) for c in evaluated.contenders}
     noise = _noise(problem, bundle, evaluated)
@@ -218,6 +224,7 @@ def _judged(problem: Problem, bundle: Bundle, evaluated: Evaluated, about: dict[
         evaluated.baselines.contenders,
         evaluated.rows.for_gate(problem),
         replace(problem.limits, training_noise=noise),
+        take_look,
     )
     return replace(verdict, about={**about, **verdict.about, "champion": about["champion"]})
 

@@ -4,22 +4,40 @@ Who is asked, what is recorded and what promotion changes belong elsewhere. The 
 docs/models/gate.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
+from typing import Any
 
 from jobs.display import number, size
 from jobs.errors import Invalid
 from jobs.evaluation.paired_comparison import ComparedRows, Contender, PairedComparison
 from jobs.evaluation.verdict import CheckOutcome, GateCheck, GateVerdict
 from jobs.limits import Limits
+from jobs.stats.alpha_spending import Look
 from jobs.tasks.task import Task
+
+TakeLook = Callable[[Limits], Look]
+"""Called when contenders are about to be compared; returns which look at the champion this is."""
+
+
+def first_look(limits: Limits) -> Look:
+    """The look at a champion that nobody was compared with before."""
+    return Look(1, 1 - limits.level)
 
 
 def judge(
-    candidate: Contender, champion: Contender | None, baselines: Sequence[Contender], rows: ComparedRows, limits: Limits
+    candidate: Contender,
+    champion: Contender | None,
+    baselines: Sequence[Contender],
+    rows: ComparedRows,
+    limits: Limits,
+    take_look: TakeLook = first_look,
 ) -> GateVerdict:
     """Decide on a candidate; without a champion yet, baselines and limits decide.
+
+    Args:
+        take_look: not called if the rows are too few to compare anybody on.
 
     Raises:
         ValueError: there is no baseline, lengths differ, labels are not true/false, or a score is NaN or infinite.
@@ -29,11 +47,13 @@ def judge(
     comparison = PairedComparison.of(candidate, champion, baselines, rows)
     counts = comparison.counts
     checks = [_enough(rows.task, counts, limits), *within(candidate, limits)]
+    about: dict[str, Any] = {"candidate": candidate.name, "champion": champion.name if champion else None, **counts}
+    about |= {"objective": rows.task.objective.name, "limits": asdict(limits)}
     if checks[0].outcome == "passed":
-        checks[1:1] = comparison.checks(limits)
-    names = {"candidate": candidate.name, "champion": champion.name if champion else None}
-    about = {"objective": rows.task.objective.name, "limits": asdict(limits)}
-    return GateVerdict(tuple(checks), {**names, **counts, **about})
+        look = take_look(limits)
+        about["look"] = look.evidence
+        checks[1:1] = comparison.checks(limits, look.level)
+    return GateVerdict(tuple(checks), about)
 
 
 def _enough(task: Task, counts: Mapping[str, int], limits: Limits) -> GateCheck:

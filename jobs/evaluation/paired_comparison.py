@@ -98,8 +98,12 @@ class PairedComparison:
             "positive_blocks": len(np.unique(self.blocks[evidence])),
         }
 
-    def checks(self, limits: Limits) -> list[GateCheck]:
-        """The candidate against the champion first, if there is one, against the best baseline, and by slice."""
+    def checks(self, limits: Limits, level: float) -> list[GateCheck]:
+        """The candidate against the champion first, if there is one, against the best baseline, and by slice.
+
+        Args:
+            level: one-sided confidence that the candidate is better.
+        """
         rows, champion = self.rows, self.champion
         baseline = max(self.baselines, key=rows.gain)
         slices = self._judged_slices(limits) if champion else {}
@@ -107,10 +111,10 @@ class PairedComparison:
         if champion:
             rivals.append(self._rankings(champion, slices))
         mine, *theirs = self._resampled([self._rankings(self.candidate, slices), *rivals], limits)
-        task = rows.task
-        checks = [_better("better_than_baselines", task, baseline, mine[:, 0], theirs[0][:, 0], limits)]
+        measures = (rows.task, limits, level)
+        checks = [_better("better_than_baselines", baseline, mine[:, 0], theirs[0][:, 0], measures)]
         if champion:
-            checks.insert(0, _better("better_than_champion", task, champion, mine[:, 0], theirs[1][:, 0], limits))
+            checks.insert(0, _better("better_than_champion", champion, mine[:, 0], theirs[1][:, 0], measures))
             checks += _slice_checks(rows, slices, mine[:, 1:], theirs[1][:, 1:], limits)
         return checks
 
@@ -161,11 +165,16 @@ def _checked(contender: Contender, rows: ComparedRows) -> Contender:
     return replace(contender, scores=scores)
 
 
-def _better(name: str, task: Task, rival: Contender, mine: Floats, theirs: Floats, limits: Limits) -> GateCheck:
+def _better(
+    name: str, rival: Contender, mine: Floats, theirs: Floats, measures: tuple[Task, Limits, float]
+) -> GateCheck:
+    """Args: measures: what is measured, the limits, and the one-sided confidence that is asked."""
+    task, limits, level = measures
     if limits.training_noise is None:
         raise Invalid("limits: expected the training noise, found none; measure it, or pass 0 if there is none")
     difference = mine - theirs if task.greater_is_better else theirs - mine
-    lower, upper = paired_bootstrap.interval(difference, limits.level, limits.training_noise * np.sqrt(2))
+    noise = limits.training_noise * np.sqrt(2)
+    lower, upper = paired_bootstrap.normal_interval(difference, level, noise)
     better, form = lower > 0, format_of(task)
     message = (
         f"{task.words} {mine[0]:{form}} is {'better' if better else 'not better'} beyond noise than the "
@@ -173,7 +182,8 @@ def _better(name: str, task: Task, rival: Contender, mine: Floats, theirs: Float
         f"and {upper:+{form}}"
     )
     numbers = {"candidate": float(mine[0]), "rival": float(theirs[0]), "difference": float(difference[0])}
-    return GateCheck(name, "passed" if better else "failed", message, {**numbers, "lower": lower, "upper": upper})
+    numbers |= {"lower": lower, "upper": upper, "p_value": paired_bootstrap.p_value(difference, noise)}
+    return GateCheck(name, "passed" if better else "failed", message, numbers)
 
 
 def _slice_checks(

@@ -57,6 +57,19 @@ challenges = sa.Table(
     sa.Column("evidence", sa.JSON, nullable=False),
     sa.Column("versions", sa.JSON, nullable=False),
 )
+looks = sa.Table(
+    "looks",
+    METADATA,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("tenure", sa.Integer, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("level", sa.Float, nullable=False),
+    sa.Column("spent", sa.Float, nullable=False),
+    sa.Column("alpha", sa.Float, nullable=False),
+    sa.UniqueConstraint("use_case", "tenure", "number", name="one_look_of_a_number"),
+)
 decisions = sa.Table(
     "decisions",
     METADATA,

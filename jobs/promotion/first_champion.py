@@ -8,7 +8,6 @@ in docs/models/promotion.md.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,11 +18,13 @@ from jobs.evaluation import contenders, gate, leak_check
 from jobs.evaluation.contenders import Incomparable
 from jobs.evaluation.evaluate import ContenderVersion, described, judged_rows, metrics_of, usable
 from jobs.evaluation.evaluation_rows import EvaluationRows
+from jobs.evaluation.gate import TakeLook, first_look
 from jobs.evaluation.paired_comparison import ComparedRows, Contender
 from jobs.evaluation.verdict import GateCheck, GateVerdict
 from jobs.lakehouse.tables import Lakehouse
-from jobs.limits import RESAMPLES_BEYOND, Limits
+from jobs.limits import Limits
 from jobs.registry.bundle import Bundle
+from jobs.stats.alpha_spending import Look
 from jobs.tasks.task import Task
 from jobs.training import baseline_models, candidate
 from jobs.use_case import UseCase, problem_of
@@ -56,18 +57,20 @@ class _Competitor:
 def choose(
     lakehouse: Lakehouse,
     use_case: UseCase,
-    entrant: ContenderVersion,
-    champion: ContenderVersion | None,
+    rivals: tuple[ContenderVersion, ContenderVersion | None],
     as_of: datetime,
+    take_look: TakeLook = first_look,
 ) -> FirstChoice:
-    """The best of the candidate `entrant`, the baselines and a provisional champion, on the latest mature rows.
+    """The best of the candidate, the baselines and a provisional champion, on the latest mature rows.
 
     Args:
-        champion: the provisional champion; None: nobody is in production.
+        rivals: the candidate, and the provisional champion; None: nobody is in production.
+        take_look: as `jobs.evaluation.gate.judge` takes it; all contenders are compared in one look.
 
     Raises:
         ValueError: as `jobs.evaluation.evaluate.evaluate`.
     """
+    entrant, champion = rivals
     made, left_out = _baselines(lakehouse, use_case, entrant)
     named = {each.name: each for each in (champion, entrant) if each is not None}
     named |= {name: ContenderVersion(_UNREGISTERED, bundle) for name, bundle in made.items()}
@@ -85,7 +88,7 @@ def choose(
     if not competitors:
         nobody = GateCheck("usable", "failed", "; ".join(about["left_out"]))
         return FirstChoice(GateVerdict((nobody,), {"candidate": entrant.name, **about}), None, None, False)
-    return _best(use_case, competitors, rows, about)
+    return _best(use_case, competitors, rows, about, take_look)
 
 
 def _baselines(
@@ -102,7 +105,11 @@ def _baselines(
 
 
 def _best(
-    use_case: UseCase, competitors: Sequence[_Competitor], rows: EvaluationRows, about: dict[str, Any]
+    use_case: UseCase,
+    competitors: Sequence[_Competitor],
+    rows: EvaluationRows,
+    about: dict[str, Any],
+    take_look: TakeLook,
 ) -> FirstChoice:
     """The first, in the order of average precision, that nothing speaks against; else the very first, refused."""
     problem = problem_of(use_case)
@@ -111,29 +118,29 @@ def _best(
         about["metrics"] = {c.contender.name: dict(metrics_of(problem, c.contender, rows)) for c in competitors}
         compared = rows.for_gate(problem)
         competitors = sorted(competitors, key=lambda c: -compared.gain(c.contender))
-    limits = _together(problem.limits, len(competitors))
-    judged = []
+    # What is served is the model that was judged: another seed's would not be.
+    limits, judged = replace(problem.limits, training_noise=0.0), []
+
+    def take_part(limits: Limits) -> Look:
+        """The best of several passes by chance as rarely as one alone would (Bonferroni)."""
+        look = take_look(limits)
+        return replace(look, alpha=look.alpha / len(competitors))
+
     for each in competitors:
-        verdict = _judged(use_case, each, rows, limits) if mixed else _without_labels(each, rows, limits)
+        verdict = _judged(use_case, each, rows, limits, take_part) if mixed else _without_labels(each, rows, limits)
         verdict = replace(verdict, about={**about, **verdict.about, "champion": about["champion"]})
         judged.append(FirstChoice(verdict, each.version, each.bundle, verdict.about["provisional"]))
     return next((choice for choice in judged if choice.verdict.promoted), judged[0])
 
 
-def _together(limits: Limits, contenders: int) -> Limits:
-    """Limits under which the best of so many contenders passes by chance as rarely as one alone (Bonferroni). What is
-    served is the model that was judged: another seed's would not be."""
-    doubt = (1 - limits.level) / contenders
-    resamples = max(limits.resamples, math.ceil(RESAMPLES_BEYOND / doubt) + 1)
-    return replace(limits, level=1 - doubt, resamples=resamples, training_noise=0.0)
-
-
-def _judged(use_case: UseCase, competitor: _Competitor, rows: EvaluationRows, limits: Limits) -> GateVerdict:
+def _judged(
+    use_case: UseCase, competitor: _Competitor, rows: EvaluationRows, limits: Limits, take_look: TakeLook
+) -> GateVerdict:
     problem = problem_of(use_case)
     compared = rows.for_gate(problem)
     constants = rows.task.constant_scores(rows.labels, len(rows), rows.weights(problem))
     best = max((Contender(name, scores) for name, scores in constants.items()), key=compared.gain)
-    verdict = gate.judge(competitor.contender, None, [best], compared, limits)
+    verdict = gate.judge(competitor.contender, None, [best], compared, limits, take_look)
     names = competitor.bundle.manifest.names
     leak = leak_check.check(problem, rows, names, competitor.contender.scores, use_case.entities)
     checks = [*(_renamed(check, best.name) for check in verdict.checks), _leak(competitor, leak)]

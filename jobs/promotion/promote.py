@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jobs.ledger import challenges, promotions
+from jobs.ledger import challenges, looks, promotions
 from jobs.ledger.promotions import Champion, Evaluation, LedgerView, PromotionDecision
 from jobs.registry import provenance
 from jobs.registry.bundle import Bundle
@@ -22,8 +22,11 @@ from jobs.use_case import UseCase, problem_of
 
 if TYPE_CHECKING:
     from jobs.evaluation.evaluate import ContenderVersion
+    from jobs.evaluation.gate import TakeLook
     from jobs.lakehouse.tables import Lakehouse
     from jobs.ledger.challenges import ChallengeRecord
+    from jobs.limits import Limits
+    from jobs.stats.alpha_spending import Look
 
 AUTOMATIC = "evergreen"
 
@@ -112,23 +115,27 @@ def _evaluated(
         evidence={},
         versions={use_case.training_set: lakehouse.version(use_case.training_set), **state.get("versions", {})},
     )
+
+    def take_look(limits: Limits) -> Look:
+        return looks.take(settings, looks.Question(digest, use_case.name, incumbent, as_of, 1 - limits.level))
+
     if champion is None or ledger.provisional:
-        return _first(lakehouse, use_case, registry, candidate, champion, evaluation)
-    return _replacing(lakehouse, use_case, candidate, champion, challenge, evaluation)
+        return _first(lakehouse, use_case, registry, (candidate, champion), evaluation, take_look)
+    return _replacing(lakehouse, use_case, (candidate, champion), challenge, evaluation, take_look)
 
 
 def _replacing(
     lakehouse: Lakehouse,
     use_case: UseCase,
-    candidate: ContenderVersion,
-    champion: ContenderVersion,
+    rivals: tuple[ContenderVersion, ContenderVersion],
     challenge: ChallengeRecord | None,
     evaluation: Evaluation,
+    take_look: TakeLook,
 ) -> Judged:
     """The candidate judged against the champion."""
     from jobs.evaluation.evaluate import evaluate
 
-    verdict = evaluate(lakehouse, use_case, candidate, champion, evaluation.as_of, challenge)
+    verdict = evaluate(lakehouse, use_case, *rivals, evaluation.as_of, challenge, take_look)
     evidence = provenance.plain(verdict.evidence)
     person = problem_of(use_case).approval == "manual" or "champion_left_out" in evidence
     judged = replace(evaluation, passed=verdict.promoted, needs_person=person, evidence=evidence)
@@ -139,16 +146,16 @@ def _first(
     lakehouse: Lakehouse,
     use_case: UseCase,
     registry: Registry,
-    candidate: ContenderVersion,
-    champion: ContenderVersion | None,
+    rivals: tuple[ContenderVersion, ContenderVersion | None],
     evaluation: Evaluation,
+    take_look: TakeLook,
 ) -> Judged:
     """The best contender judged as the first champion, and registered if it is a baseline that passed."""
     from jobs.promotion import first_champion
     from jobs.training import candidate as training
 
-    settings, problem = lakehouse.settings, problem_of(use_case)
-    choice = first_champion.choose(lakehouse, use_case, candidate, champion, evaluation.as_of)
+    settings, problem, (candidate, champion) = lakehouse.settings, problem_of(use_case), rivals
+    choice = first_champion.choose(lakehouse, use_case, rivals, evaluation.as_of, take_look)
     if champion is not None and choice.provisional:
         enough = choice.verdict.checks[0].message
         return Judged(f"{champion.name} stays champion provisionally; {enough}")

@@ -10,14 +10,17 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jobs.datasets import history
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
-from jobs.ledger import challenges, pins, promotions
+from jobs.ledger import challenges, looks, pins, promotions
 from jobs.ledger.challenges import ChallengeRecord
+from jobs.ledger.promotions import Champion
+from jobs.limits import Limits
 from jobs.models.catalog import STEPS
 from jobs.models.protocol import Model
 from jobs.models.runtime import score
@@ -30,6 +33,7 @@ from jobs.retraining.comparison import Challenge, challenge
 from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.retraining.policy import RetrainingDecision
 from jobs.settings import Settings
+from jobs.stats.alpha_spending import Look
 from jobs.tasks.intervals import Interval
 from jobs.training import candidate, recipes
 from jobs.training import compute_cost as cost
@@ -48,8 +52,7 @@ class _Start:
     decision: RetrainingDecision
     trainer: RecipeTrainer
     champion: ComparedChampion
-    champion_version: int
-    champion_sha256: str
+    incumbent: Champion
     knowledge: LabelKnowledge
     """At the moment of the decision."""
     table_version: int
@@ -64,8 +67,13 @@ class _Start:
     def digest(self) -> str:
         """Identifies the challenge."""
         decision = provenance.plain(asdict(self.decision))
-        made_of = (self.champion_sha256, self.problem, provenance.code_sha256(), device())
+        made_of = (self.incumbent.sha256, self.problem, provenance.code_sha256(), device())
         return provenance.digest("challenge", self.state, decision, *made_of)
+
+    def take_look(self, settings: Settings, limits: Limits) -> Look:
+        """The look at the champion that this challenge is."""
+        name, as_of = self.trainer.use_case.name, self.decision.as_of
+        return looks.take(settings, looks.Question(self.digest, name, self.incumbent, as_of, 1 - limits.level))
 
 
 def make(
@@ -91,7 +99,10 @@ def make(
     report = progress or (lambda _: None)
     with cost.measured(settings, device()) as spent, one_thread():
         report("recipes")
-        result = challenge(start.trainer, start.champion, decision, start.knowledge.share, start.problem.seed)
+        result = challenge(
+            start.trainer, start.champion, decision, start.knowledge.share, start.problem.seed,
+            partial(start.take_look, settings),
+        )  # fmt: skip
         if result.compared is None:
             return Candidate(None, result.message)
         report(f"{start.trainer.family}: {result.recipe.name}")
@@ -102,7 +113,7 @@ def make(
     bundle = _write(start, model, _made_from(start, result, model), folder, _interval(start, result))
     challenges.record(settings, _record(start, result, bundle))
     trained = _trained(settings, start, result, model, bundle)
-    tuned = Tuning(start.state["as_of"], f"parameters of version {start.champion_version}, which it challenges")
+    tuned = Tuning(start.state["as_of"], f"parameters of version {start.incumbent.version}, which it challenges")
     return candidate.registered(settings, use_case, replace(trained, cost=spent), tuned, digest, result.message)
 
 
@@ -124,8 +135,7 @@ def _start(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, decisi
         decision=decision,
         trainer=RecipeTrainer(events, use_case, *_family(problem_of(use_case), bundle)),
         champion=ComparedChampion(model, recipe_of(use_case, bundle), learned),
-        champion_version=current.version,
-        champion_sha256=current.sha256,
+        incumbent=current,
         knowledge=knowledge,
         table_version=version,
         state=lakehouse.state(name),
@@ -187,7 +197,7 @@ def _record(start: _Start, result: Challenge, bundle: Bundle) -> ChallengeRecord
         "left_out": list(result.left_out),
         "metrics": {name: {"average_precision": value} for name, value in result.numbers["tried"].items()},
     }
-    champion = (start.champion_version, start.champion_sha256)
+    champion = (start.incumbent.version, start.incumbent.sha256)
     digest = provenance.digest("evidence of a challenge", training["digest"], bundle.sha256, *champion)
     return ChallengeRecord(
         digest, start.trainer.use_case.name, start.decision.as_of, bundle.sha256, *champion,

@@ -17,6 +17,7 @@ import numpy as np
 from jobs.datasets.history import History
 from jobs.evaluation.baselines import TRAINING_ROWS, Baselines, baselines
 from jobs.evaluation.challenger_gate import challenger_checks
+from jobs.evaluation.gate import TakeLook, first_look
 from jobs.evaluation.paired_comparison import ComparedRows, Contender
 from jobs.evaluation.verdict import GateCheck
 from jobs.models.catalog import MEANS
@@ -28,9 +29,10 @@ from jobs.training.recipe_trainer import ComparedChampion, Comparison, RecipeTra
 from jobs.training.recipes import LabelKnowledge, Recipe, Share
 from jobs.use_case import UseCase, problem_of
 
-LEVEL, RESAMPLES = {"age": 0.95, "alarm": 0.75, "growth": 0.75}, 500
-"""One-sided confidence that a challenger is better than the champion, by the trigger of its training. It is lower after
-an alarm: the champion is in doubt, and the challenger is judged again within days."""
+DOUBTED, DOUBT_LEVEL, RESAMPLES = ("alarm", "growth"), 0.75, 500
+"""Triggers of a training after an alarm, and the one-sided confidence that a challenger is better than the champion
+then. The champion is in doubt, and the challenger is judged again within days: such looks are no part of the chance
+that equals replace a champion whom nothing speaks against."""
 CHOICE_LEVEL = 0.95
 """One-sided confidence that a single recipe is better than the mean of several."""
 COMPARED_ON = timedelta(days=28)
@@ -64,7 +66,12 @@ class Challenge:
 
 
 def challenge(
-    trainer: RecipeTrainer, champion: ComparedChampion, decision: RetrainingDecision, share: Share, seed: int
+    trainer: RecipeTrainer,
+    champion: ComparedChampion,
+    decision: RetrainingDecision,
+    share: Share,
+    seed: int,
+    take_look: TakeLook = first_look,
 ) -> Challenge:
     """Compare the recipes that suit the decision with champion and baselines, overall and by slice, as known at its
     moment.
@@ -72,6 +79,7 @@ def challenge(
     Args:
         share: F of `jobs.training.recipes`, as known at that moment.
         seed: of the bootstrap.
+        take_look: as `jobs.evaluation.gate.judge` takes it; not called after an alarm.
     """
     history, use_case = trainer.history, trainer.use_case
     choices = choices_of(use_case, decision, trainer.family)
@@ -84,17 +92,16 @@ def challenge(
     best = chosen(compared, choices, {name: task.gain(value) for name, value in values.items()}, seed)
     rivals = _baselines(trainer, compared, since)
     follows = decision.episode is not None and champion.learned.as_of > since
-    limits = replace(
-        problem_of(use_case).limits, training_noise=0.0, resamples=RESAMPLES, seed=seed,
-        level=LEVEL.get(decision.trigger, LEVEL["age"]),
-    )  # fmt: skip
+    limits = replace(problem_of(use_case).limits, training_noise=0.0, resamples=RESAMPLES, seed=seed)
+    look = None if decision.trigger in DOUBTED else take_look(limits)
     checks = challenger_checks(
         Contender(best.name, compared.scores[best.name]), Contender("the champion", compared.scores["champion"]),
-        rivals.contenders, _rows(history, compared), limits, follows,
+        rivals.contenders, _rows(history, compared), limits, look.level if look else DOUBT_LEVEL, follows,
     )  # fmt: skip
     numbers = {
         **{name: checks[0].numbers[name] for name in ("candidate", "rival", "lower", "upper")},
         "positives": compared.positives, "rows": len(compared.labels), "since": since.isoformat(), "tried": values,
+        **({"look": look.evidence} if look else {}),
     }  # fmt: skip
     message = (
         f"{best.name} {numbers['candidate']:.3f} against {numbers['rival']:.3f} on {compared.positives} "
@@ -152,7 +159,7 @@ def difference(compared: Comparison, name: str, rival: str, level: float, seed: 
     count = int(blocks.max()) + 1
     drawn = np.concatenate([observed(pair, count)[None], resampled(pair, count, RESAMPLES, seed)])
     gained = drawn[:, 0] - drawn[:, 1] if task.greater_is_better else drawn[:, 1] - drawn[:, 0]
-    return interval(gained, level, 0.0)
+    return interval(gained, level)
 
 
 def _everything(blocks: Any) -> Sequence[Any]:

@@ -123,22 +123,47 @@ def resampled(rankings: Sequence[Resampled], blocks: int, resamples: int, seed: 
     return np.concatenate([_together(rankings, poisson(generator, (size, blocks))) for size in sizes])
 
 
-def interval(difference: Floats, level: float, more: float) -> tuple[float, float]:
-    """Where a difference lies: its percentiles below and above `level`, one-sided each, widened by further noise.
+def interval(difference: Floats, level: float) -> tuple[float, float]:
+    """Where a difference lies: its percentiles below and above `level`, one-sided each.
 
-    Percentile bootstrap (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
+    Percentile bootstrap (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13): it follows the skew
+    of few positives, up to the levels that the resamples reach.
 
     Args:
         difference: shape (1 + resamples,), that of the rows as they are first.
         level: between 0.5 and 1.
-        more: standard deviation of independent normal noise that resampled rows do not show; its half-width and that
-            of the percentiles add in squares, as those of independent errors do.
     """
-    observed_difference, drawn, extra = difference[0], difference[1:], NormalDist().inv_cdf(level) * more
-    below, above = observed_difference - np.quantile(drawn, 1 - level), np.quantile(drawn, level) - observed_difference
-    if not extra:
-        return float(observed_difference - below), float(observed_difference + above)
-    return float(observed_difference - np.hypot(below, extra)), float(observed_difference + np.hypot(above, extra))
+    lower, upper = np.quantile(difference[1:], [1 - level, level])
+    return float(lower), float(upper)
+
+
+def normal_interval(difference: Floats, level: float, more: float) -> tuple[float, float]:
+    """Where a difference lies: bounds below and above it that hold with `level`, one-sided each.
+
+    With the bootstrap's standard error (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13), for
+    levels of any height: percentiles of a thousand resamples say nothing beyond .995, and scaled ones promise too much
+    there. docs/models/gate.md has what was measured.
+
+    Args:
+        difference: shape (1 + resamples,), that of the rows as they are first.
+        level: between 0.5 and 1.
+        more: standard deviation of independent normal noise that resampled rows do not show.
+    """
+    half = NormalDist().inv_cdf(level) * _error(difference, more)
+    return float(difference[0] - half), float(difference[0] + half)
+
+
+def p_value(difference: Floats, more: float) -> float:
+    """Chance that equals differ by so much in this direction; at levels below 1 - it, `normal_interval` is above 0."""
+    error = _error(difference, more)
+    if not error:
+        return float(difference[0] <= 0)
+    return NormalDist().cdf(-float(difference[0]) / error)
+
+
+def _error(difference: Floats, more: float) -> float:
+    """The standard error: independent errors add in squares."""
+    return float(np.hypot(difference[1:].std(ddof=1), more))
 
 
 def simultaneous_upper(differences: Floats, alarm: float) -> Floats:

@@ -127,6 +127,25 @@ def test_new_rows_are_new_evidence_and_maintenance_is_not(world: World) -> None:
     assert world.outcome(as_of=AS_OF + DAY) == "refused" and len(promotions.decisions(world.settings, USE_CASE)) == 4
 
 
+def test_every_night_with_new_rows_is_one_more_look_and_a_night_repeated_is_not(world: World) -> None:
+    climbed(world)
+    world.registry.add(3, world.models[0])
+    seen = []
+    for night in range(3):
+        write_training_set(world.settings, TABLE, AS_OF + timedelta(hours=night))
+        for _ in range(2):
+            judged, _ = world.promote(as_of=AS_OF + DAY)
+            assert judged.evaluation is not None
+            seen.append(judged.evaluation.evidence["look"])
+    assert [look["number"] for look in seen] == [1, 1, 2, 2, 3, 3]
+    assert [look["spent"] for look in seen] == sorted(look["spent"] for look in seen) and seen[-1]["spent"] < 0.05
+    # A new champion has looks of its own.
+    world.rollback()
+    world.registry.add(4, world.models[2])
+    judged, _ = world.promote(as_of=AS_OF + 2 * DAY)
+    assert judged.evaluation is not None and judged.evaluation.evidence["look"]["number"] == 1
+
+
 def test_history_is_not_judged_by_a_champion_of_the_future(world: World) -> None:
     climbed(world)
     world.registry.add(3, world.models[2])

@@ -37,7 +37,7 @@ def trained(settings: Settings, use_case: UseCase, rows: pa.Table, folder: Path)
     lakehouse = put(settings, use_case, rows)
     data, _ = candidate.input_of(lakehouse, use_case)
     made = train.train(settings, use_case, data, folder / "candidate")
-    return first_champion.choose(lakehouse, use_case, ContenderVersion(1, made.bundle), None, AS_OF), made.bundle
+    return first_champion.choose(lakehouse, use_case, (ContenderVersion(1, made.bundle), None), AS_OF), made.bundle
 
 
 def test_the_best_prediction_of_a_number_is_served_with_an_interval(home: Settings, tmp_path: Path) -> None:

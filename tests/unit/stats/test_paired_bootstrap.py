@@ -64,9 +64,24 @@ def test_a_resample_weighs_all_rankings_alike() -> None:
 
 def test_further_noise_widens_an_interval_as_independent_errors_add() -> None:
     drawn = np.random.default_rng(2).normal(1.0, 3.0, 400_000)
-    plain, wide = (paired_bootstrap.interval(np.append(1.0, drawn), 0.975, more) for more in (0.0, 4.0))
+    plain, wide = (paired_bootstrap.normal_interval(np.append(1.0, drawn), 0.975, more) for more in (0.0, 4.0))
     assert plain == pytest.approx((1 - 1.96 * 3, 1 + 1.96 * 3), abs=0.05)
     assert wide == pytest.approx((1 - 1.96 * 5, 1 + 1.96 * 5), abs=0.05)
+
+
+@pytest.mark.parametrize("more", [0.0, 1.5])
+@pytest.mark.parametrize("seen", [-1.0, 0.1, 2.0, 4.0])
+def test_the_p_value_is_where_the_interval_leaves_zero(seen: float, more: float) -> None:
+    difference = np.append(seen, np.random.default_rng(4).normal(seen, 1.0, 1000))
+    p_value = paired_bootstrap.p_value(difference, more)
+    below, above = (paired_bootstrap.normal_interval(difference, 1 - p_value * factor, more) for factor in (0.9, 1.1))
+    assert 0 < p_value < 1 and below[0] < 0 < above[0]
+    assert paired_bootstrap.p_value(np.zeros(50), 0.0) == 1.0
+
+
+def test_percentiles_follow_the_skew_of_what_was_drawn() -> None:
+    drawn = np.random.default_rng(5).exponential(1.0, 200_000)
+    assert paired_bootstrap.interval(np.append(1.0, drawn), 0.95) == pytest.approx((0.051, 2.996), abs=0.05)
 
 
 def test_simultaneous_bounds_hold_together_and_pay_nothing_for_copies() -> None:

@@ -85,7 +85,7 @@ def measured(task: Task, features: Any, labels: Any, folder: Path) -> Measured:
     drawn = paired_bootstrap.resampled(pair, len(held), 1000, 0)
     first = paired_bootstrap.observed(pair, len(held))
     gains = np.concatenate([[first[1] - first[0]], drawn[:, 1] - drawn[:, 0]])
-    ends = paired_bootstrap.interval(gains, 0.975, 0.0)
+    ends = paired_bootstrap.interval(gains, 0.975)
     return Measured(trained.winner.name, first[0], first[1], (float(gains[0]), *ends), coverage)
 
 

@@ -36,7 +36,7 @@ def _window_table(
         deps=[keys.events, keys.labels],
         checks=(rows_of_events.ROWS_EQUAL_EVENTS, rows_of_events.NO_FUTURE),
         kinds={"delta", "polars"},
-        description=windows.description or f"Window features of {windows.entity}, a row per event.",
+        description=windows.description or f"Window features of {' and '.join(windows.keys)}, a row per event.",
         code_version=windows.fingerprint,
         metadata={"dagster/column_schema": column_schema(windows.schema(), dictionary)},
     )

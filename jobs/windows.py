@@ -9,28 +9,45 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from fractions import Fraction
 from functools import cached_property
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 
+from jobs.conditions import Where, conditions, in_name, is_name, is_number
 from jobs.declared_place import Place, place_of_caller
 from jobs.errors import Invalid
+from jobs.window_lengths import LONGEST, Last, Trend, Window, delay_name, expect_window, reach, window_name
 
 Function = Literal[
-    "count", "sum", "mean", "std", "min", "max", "distinct", "rate", "last_age", "first_age", "streak", "streak_age"
+    "count",
+    "sum",
+    "mean",
+    "std",
+    "min",
+    "max",
+    "distinct",
+    "percentile",
+    "rate",
+    "last_age",
+    "first_age",
+    "streak",
+    "streak_age",
 ]
 """What an aggregate may compute.
 
 count: facts (with a value, if a column is named). sum, mean, min, max of a column. std: sample standard deviation,
-null below two values. distinct: different values. rate: labels whose boolean column is true, over events.
+null below two values. distinct: different values. percentile: the value below which a share of the values lies.
+rate: labels whose boolean column is true, over events.
 last_age / first_age: seconds since the event time of the latest / earliest fact in the window.
 streak: facts whose boolean column is true and that happened after the latest one for which it is false: frauds known
 without a legitimate payment known since. streak_age: seconds since the event time of the earliest of them.
 """
 
-Where = tuple[str, bool | int | str] | tuple[str, Literal["<=", ">"], float]
-"""Facts whose column equals a value, or compares with a number; a null does neither."""
+Interpolation = Literal["linear", "lower", "higher", "nearest"]
+"""What a percentile is that falls between the values a < b, a share f of the way (f * (number of values - 1) is its
+place among them, from 0): a + f * (b - a), a, b, or the nearer one, halfway the one at the even place."""
 
 WHOLE_NUMBERS = frozenset({"count", "distinct", "streak"})
 ZERO_WHEN_EMPTY = frozenset({"count", "distinct", "sum", "streak"})
@@ -40,6 +57,10 @@ COLUMN_OPTIONAL = frozenset({"count", "last_age", "first_age"})
 
 # Part of every fingerprint: raised when the kernel returns other values for the same declaration.
 KERNEL_VERSION = 2
+BOOKKEEPING = ("known_at", "superseded_at", "is_target", "version", "loaded_in")
+"""Columns that events have besides their own."""
+_LATER = ("percentile", "interpolation")
+"""Fields that came after tables had fingerprints: part of them only where they are declared."""
 
 
 @dataclass(frozen=True)
@@ -55,39 +76,93 @@ class Aggregate:
 
     function: Function
     column: str | None = None
-    windows: tuple[timedelta, ...] = (timedelta(days=1),)
+    windows: tuple[Window, ...] = (timedelta(days=1),)
+    """`timedelta`, `Last` (a number of facts within a time) or `Trend` (a short window over a long one)."""
     delay: timedelta = timedelta(0)
+    """`BEFORE` leaves the event itself out, and what happened at its moment."""
     of: Literal["events", "labels"] = "events"
     where: Where | None = None
     empty: float | None = None
     name: str | None = None
     description: str = ""
     """What is computed, without window and delay (`jobs.data_dictionary.window_features`); empty: told by the rest."""
+    percentile: float | None = None
+    """Share of the values that lies below a percentile, such as 0.9; at most four decimals."""
+    interpolation: Interpolation = "linear"
 
     def __post_init__(self) -> None:
-        if self.function not in get_args(Function):
-            raise Invalid(f"unknown function {self.function!r}; expected one of {', '.join(get_args(Function))}")
+        self._expect_words()
         if self.column is None and self.function not in COLUMN_OPTIONAL:
             raise Invalid(f"{self.function} needs a column; name one: Aggregate({self.function!r}, column=...)")
-        if not self.windows or min(self.windows) <= timedelta(0) or self.delay < timedelta(0):
-            raise Invalid(f"expected positive windows and delay >= 0, found {self.windows} and {self.delay}")
+        self._expect_times()
+        conditions(self.where)
         if self.function == "rate" and (self.of != "labels" or self.where is not None):
             raise Invalid("rate divides labels by events: declare it with of='labels' and without `where`")
         if self.function in ("streak", "streak_age") and self.where is not None:
             raise Invalid(f"{self.function} takes true and false facts alike: declare it without `where`")
-        if self.where is not None and len(self.where) == 3 and self.where[1] not in ("<=", ">"):
-            raise Invalid(f"where: expected a comparison '<=' or '>', found {self.where[1]!r}")
+        if self.function in BOOLEAN_COLUMN and any(isinstance(window, Last) for window in self.windows):
+            raise Invalid(f"{self.function} is of all facts in a time: declare it with a timedelta instead of Last")
+        self._expect_values()
+
+    def _expect_words(self) -> None:
+        if not isinstance(self.function, str) or self.function not in get_args(Function):
+            raise Invalid(f"unknown function {self.function!r}; expected one of {', '.join(get_args(Function))}")
+        for what, given in (("column", self.column), ("name", self.name)):
+            if given is not None and not is_name(given):
+                raise Invalid(f"{self.function}: {what}: expected a name, found {given!r}")
+        if not isinstance(self.of, str) or self.of not in ("events", "labels"):
+            raise Invalid(f"{self.function}: of: expected 'events' or 'labels', found {self.of!r}")
+        if not isinstance(self.description, str):
+            raise Invalid(f"{self.function}: description: expected a text, found {self.description!r}")
+
+    def _expect_times(self) -> None:
+        if not isinstance(self.windows, tuple):
+            raise Invalid(f"{self.function}: windows: expected a tuple of timedelta, Last or Trend, "
+                          f"found {self.windows!r}; write (timedelta(days=1),)")  # fmt: skip
+        if not self.windows:
+            raise Invalid(f"{self.function}: expected positive windows, found none")
+        for window in self.windows:
+            if not isinstance(window, Last | Trend):
+                expect_window(window, f"{self.function}: expected positive windows")
+        if not isinstance(self.delay, timedelta) or not timedelta(0) <= self.delay <= LONGEST:
+            raise Invalid(f"{self.function}: expected a timedelta with delay >= 0 and at most {LONGEST.days:,} days, "
+                          f"found {self.delay!r}")  # fmt: skip
+
+    def _expect_values(self) -> None:
+        if self.empty is not None and not is_number(self.empty):
+            raise Invalid(f"{self.function}: empty: expected a finite number or None, found {self.empty!r}")
+        if self.function in WHOLE_NUMBERS and self.empty and not all(isinstance(w, Trend) for w in self.windows):
+            raise Invalid(f"{self.function}: empty: expected none, as it is 0 in an empty window, found {self.empty!r}")
+        if (self.function == "percentile") != (self.percentile is not None):
+            raise Invalid(f"{self.function}: expected percentile= with the function 'percentile' and with no other, "
+                          f"found {self.percentile!r}; write Aggregate('percentile', ..., percentile=0.9)")  # fmt: skip
+        if self.percentile is not None and not _is_percentile(self.percentile):
+            raise Invalid("percentile: expected a share above 0 and below 1 of at most four decimals, such as 0.9, "
+                          f"found {self.percentile!r}")  # fmt: skip
+        if not isinstance(self.interpolation, str) or self.interpolation not in get_args(Interpolation):
+            expected = ", ".join(get_args(Interpolation))
+            raise Invalid(f"percentile: interpolation: expected one of {expected}, found {self.interpolation!r}")
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the facts that it reads."""
-        return tuple(name for name in (self.column, self.where and self.where[0]) if name)
+        compared = [condition.column for condition in conditions(self.where)]
+        return tuple(dict.fromkeys(name for name in (self.column, *compared) if name))
+
+    @property
+    def share(self) -> Fraction:
+        """The share of the values below a percentile, as it was written."""
+        return Fraction(str(self.percentile))
 
     @property
     def stem(self) -> str:
         """The feature's name without its window: given, or derived as tx_amount_mean, labels_count_is_fraud_true."""
-        where = "_".join(str(part) for part in self.where or ()).lower()
-        return self.name or "_".join(part for part in (self.column or self.of, self.function, where) if part)
+        function = self.function if self.percentile is None else f"p{self.percentile * 100:.6g}".replace(".", "_")
+        return self.name or "_".join(part for part in (self.column or self.of, function, in_name(self.where)) if part)
+
+
+def _is_percentile(share: Any) -> bool:
+    return is_number(share) and 0 < share < 1 and (Fraction(str(share)) * 10_000).denominator == 1
 
 
 @dataclass(frozen=True)
@@ -104,6 +179,11 @@ class Ratio:
     to: Aggregate
 
     def __post_init__(self) -> None:
+        for what, given in (("name", self.name), ("column", self.column)):
+            if not is_name(given):
+                raise Invalid(f"ratio {self.name!r}: {what}: expected a name, found {given!r}")
+        if not isinstance(self.to, Aggregate):
+            raise Invalid(f"ratio {self.name}: to: expected an Aggregate, found {self.to!r}")
         if len(self.to.windows) != 1:
             raise Invalid(f"ratio {self.name}: expected a level in one window, found {len(self.to.windows)}")
 
@@ -113,16 +193,25 @@ class Feature(NamedTuple):
 
     name: str
     aggregate: Aggregate
-    window: timedelta
+    window: Window
 
     @property
     def type(self) -> pa.DataType:
-        return pa.int64() if self.aggregate.function in WHOLE_NUMBERS else pa.float64()
+        return pa.int64() if self._of(WHOLE_NUMBERS) else pa.float64()
 
     @property
     def empty(self) -> float | None:
         given = self.aggregate.empty
-        return 0 if given is None and self.aggregate.function in ZERO_WHEN_EMPTY else given
+        return 0 if given is None and self._of(ZERO_WHEN_EMPTY) else given
+
+    @property
+    def reach(self) -> timedelta:
+        """How long before a target a fact may have happened and still count."""
+        return reach(self.window) + self.aggregate.delay
+
+    def _of(self, functions: frozenset[str]) -> bool:
+        """Whether the value is that of such a function, and no quotient of two."""
+        return self.aggregate.function in functions and not isinstance(self.window, Trend)
 
 
 @dataclass(frozen=True)
@@ -133,7 +222,8 @@ class WindowFeatures:
     """
 
     name: str
-    entity: str
+    entity: str | tuple[str, ...]
+    """Several columns are one entity together, such as a customer at a terminal."""
     id: str
     event_timestamp: str
     aggregates: tuple[Aggregate, ...]
@@ -144,10 +234,33 @@ class WindowFeatures:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "declared_at", place_of_caller(__file__))
-        names = [self.id, self.entity, "event_timestamp", "created_timestamp", "event_date", *self.names]
+        self._expect_types()
+        names = [self.id, *self.keys, "event_timestamp", "created_timestamp", "event_date", *self.names]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise Invalid(f"{self.name}: columns declared twice: {', '.join(twice)}; give the aggregates a `name`")
+        ratios = [*BOOKKEEPING, self.id, *self.keys, self.event_timestamp, *(ratio.name for ratio in self.ratios)]
+        if twice := sorted({ratio.name for ratio in self.ratios if ratios.count(ratio.name) > 1}):
+            raise Invalid(f"{self.name}: ratios named like another column: {', '.join(twice)}; give them other names")
+        if self.history > LONGEST:
+            raise Invalid(f"{self.name}: expected windows, delays and ratios that look back {LONGEST.days:,} days at "
+                          f"most together, found {self.history.days:,}")  # fmt: skip
+
+    def _expect_types(self) -> None:
+        for what in ("name", "id", "event_timestamp"):
+            if not is_name(getattr(self, what)):
+                raise Invalid(f"WindowFeatures {self.name!r}: {what}: expected a name, found {getattr(self, what)!r}")
+        if not isinstance(self.entity, str | tuple) or not self.keys or not all(is_name(key) for key in self.keys):
+            raise Invalid(f"{self.name}: entity: expected a column or a tuple of columns, found {self.entity!r}")
+        for what, kind in (("aggregates", Aggregate), ("ratios", Ratio)):
+            given = getattr(self, what)
+            if not isinstance(given, tuple) or not all(isinstance(one, kind) for one in given):
+                raise Invalid(f"{self.name}: {what}: expected a tuple of {kind.__name__}, found {given!r}")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns of the entity, one or several."""
+        return (self.entity,) if isinstance(self.entity, str) else self.entity
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -156,9 +269,9 @@ class WindowFeatures:
 
     def _features(self) -> Iterator[Feature]:
         for aggregate in self.aggregates:
-            late = f"_delay_{duration(aggregate.delay)}" if aggregate.delay else ""
             for window in aggregate.windows:
-                yield Feature(f"{aggregate.stem}_{duration(window)}{late}", aggregate, window)
+                name = f"{aggregate.stem}_{window_name(window)}{delay_name(aggregate.delay)}"
+                yield Feature(name, aggregate, window)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -201,12 +314,15 @@ class WindowFeatures:
         declared = asdict(self) | {"kernel": KERNEL_VERSION, "description": ""}
         for aggregate in [*declared["aggregates"], *(ratio["to"] for ratio in declared["ratios"])]:
             aggregate["description"] = ""
+            for name in _LATER if aggregate["percentile"] is None else ():
+                del aggregate[name]
         return hashlib.sha256(json.dumps(declared, sort_keys=True, default=str).encode()).hexdigest()
 
-    def schema(self, id_type: pa.DataType = INT64, entity_type: pa.DataType = INT64) -> pa.Schema:
+    def schema(self, id_type: pa.DataType = INT64, *key_types: pa.DataType) -> pa.Schema:
         """The table's schema; event_date is its partition. Features are nullable float64, counts int64."""
         instant = pa.timestamp("us", "UTC")
-        fixed = [pa.field(self.id, id_type), pa.field(self.entity, entity_type)]
+        types = key_types or (INT64,) * len(self.keys)
+        fixed = [pa.field(self.id, id_type), *map(pa.field, self.keys, types)]
         fixed += [pa.field("event_timestamp", instant), pa.field("created_timestamp", instant)]
         features = [pa.field(feature.name, feature.type) for feature in self.features]
         return pa.schema([*fixed, *features, pa.field("event_date", pa.date32())])
@@ -220,17 +336,4 @@ class WindowFeatures:
 
 def _reach(aggregate: Aggregate, ratios: Mapping[str, timedelta]) -> timedelta:
     before = max((ratios.get(name, timedelta(0)) for name in aggregate.columns), default=timedelta(0))
-    return max(aggregate.windows) + aggregate.delay + before
-
-
-def duration(length: timedelta) -> str:
-    """A short exact name for a duration: 10m, 1h, 7d, 1500ms.
-
-    >>> duration(timedelta(days=7)), duration(timedelta(minutes=90)), duration(timedelta(0))
-    ('7d', '90m', '0s')
-    """
-    micros = length // timedelta(microseconds=1)
-    units = (("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1000), ("us", 1))
-    if micros == 0:
-        return "0s"
-    return next(f"{micros // size}{unit}" for unit, size in units if micros % size == 0)
+    return max(map(reach, aggregate.windows)) + aggregate.delay + before

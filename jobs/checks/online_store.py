@@ -62,9 +62,9 @@ def _latest(
     if (rows["created_timestamp"] > as_of).any():
         return None
     # Of two events at the same moment either may be there.
-    newest = (pl.col("event_timestamp") == pl.col("event_timestamp").max()).over(windows.entity)
-    alone = rows.filter(newest & pl.col(windows.entity).is_not_null())
-    alone = alone.filter(pl.len().over(windows.entity) == 1).sort(windows.entity)
+    newest = (pl.col("event_timestamp") == pl.col("event_timestamp").max()).over(windows.keys)
+    alone = rows.drop_nulls(windows.keys).filter(newest)
+    alone = alone.filter(pl.len().over(windows.keys) == 1).sort(windows.keys)
     return alone.gather_every(max(1, alone.height // SAMPLED)).head(SAMPLED).to_dicts()
 
 
@@ -73,16 +73,18 @@ def _different(store: FeatureStore, windows: WindowFeatures, rows: Sequence[Mapp
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
-    def key(value: Any) -> EntityKey:
-        typed = Value(int64_val=value) if isinstance(value, int) else Value(string_val=value)
-        return EntityKey(join_keys=[windows.entity], entity_values=[typed])
+    def typed(value: Any) -> Value:
+        return Value(int64_val=value) if isinstance(value, int) else Value(string_val=value)
+
+    def key(row: Mapping[str, Any]) -> EntityKey:
+        return EntityKey(join_keys=windows.keys, entity_values=[typed(row[name]) for name in windows.keys])
 
     names, view = list(windows.names), store.get_feature_view(windows.name)
     with quiet():
         # Not `get_online_features`: what it gives depends on the clock, by the view's ttl.
         # The names are a list of its own, to which the store for Redis appends.
         online = store._get_provider().online_store.online_read(
-            store.config, view, [key(row[windows.entity]) for row in rows], list(names)
+            store.config, view, [key(row) for row in rows], list(names)
         )
     return sum(not _same(names, row, values) for row, (_, values) in zip(rows, online, strict=True))
 

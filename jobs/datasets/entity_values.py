@@ -5,7 +5,7 @@ Features of many events are joined by `jobs.feature_store.point_in_time`; this i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,35 +40,47 @@ class EntityValue:
 
 
 def entity_values(
-    lakehouse: Lakehouse, use_case: UseCase, entity: str, identifier: str, as_of: datetime
+    lakehouse: Lakehouse, use_case: UseCase, keys: Sequence[str], identifiers: Sequence[str], as_of: datetime
 ) -> list[EntityValue]:
     """The features of an entity as of a moment, in the order of their declaration; none where it had no event by then.
 
-    Raises Invalid if no features are declared for `entity`, or the identifier is of another kind than the table's.
+    Args:
+        keys: column of the entity, or its columns as they are declared.
+        identifiers: one for each of them.
+
+    Raises Invalid if no features are declared for that entity, there are more or fewer identifiers than columns, or
+    one is of another kind than the table's.
     """
-    declared = [windows for windows in use_case.windows if windows.entity == entity]
+    entity, declared = ",".join(keys), [windows for windows in use_case.windows if windows.keys == tuple(keys)]
     if not declared:
-        names = ", ".join(dict.fromkeys(windows.entity for windows in use_case.windows))
-        raise Invalid(f"--entity: expected one of {names}, found {entity!r}; name one of these")
+        names = " or ".join(dict.fromkeys(",".join(windows.keys) for windows in use_case.windows))
+        raise Invalid(f"--entity: expected {names}, found {entity!r}; name one of these")
+    if len(identifiers) != len(keys):
+        raise Invalid(f"{entity}: expected {len(keys)} identifiers, found {len(identifiers)}: {' '.join(identifiers)}; "
+                      "give one for each column")  # fmt: skip
     tables = [windows for windows in declared if lakehouse.exists(use_case.window_table(windows))]
-    return [value for windows in tables for value in _values(lakehouse, use_case, windows, identifier, as_of)]
+    return [value for windows in tables for value in _values(lakehouse, use_case, windows, identifiers, as_of)]
 
 
 def _values(
-    lakehouse: Lakehouse, use_case: UseCase, windows: WindowFeatures, identifier: str, as_of: datetime
+    lakehouse: Lakehouse, use_case: UseCase, windows: WindowFeatures, identifiers: Sequence[str], as_of: datetime
 ) -> Iterator[EntityValue]:
     table = use_case.window_table(windows)
-    row = _latest(lakehouse, table, windows, _identifier(lakehouse, table, windows.entity, identifier), as_of)
+    mine = zip(windows.keys, identifiers, strict=True)
+    row = _latest(
+        lakehouse, table, windows, {key: _identifier(lakehouse, table, key, text) for key, text in mine}, as_of
+    )
     for feature in windows.features if row else ():
         meaning = window_feature(use_case, windows, feature).sentence
         yield EntityValue(feature.name, row[feature.name], meaning, table, row[windows.id], row[EVENT], row[KNOWN])
 
 
 def _latest(
-    lakehouse: Lakehouse, table: str, windows: WindowFeatures, identifier: int | str, as_of: datetime
+    lakehouse: Lakehouse, table: str, windows: WindowFeatures, entity: Mapping[str, int | str], as_of: datetime
 ) -> dict[str, Any]:
     """The row of the latest event that had happened and was known; among equal ones that known last. Empty: none."""
-    mine: Filters = [(windows.entity, "=", identifier), (EVENT, "<=", as_of), (KNOWN, "<=", as_of)]
+    mine: Filters = [(key, "=", identifier) for key, identifier in entity.items()]
+    mine += [(EVENT, "<=", as_of), (KNOWN, "<=", as_of)]
     keys = lakehouse.to_arrow(table, columns=[windows.id, EVENT, KNOWN, PARTITION], filters=mine)
     if not keys.num_rows:
         return {}

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from jobs.arrays import Bools, Floats
 from jobs.errors import Invalid
+from jobs.features.clock import entity_codes
 
 Previous = tuple[Floats, Bools]
 """Values of the entity's previous event, and whether there is one."""
@@ -79,7 +80,7 @@ def compare(
     offline: pa.Table,
     keys: LogColumns,
     features: Sequence[str],
-    windows: Mapping[str, tuple[str, timedelta]] | None = None,
+    windows: Mapping[str, tuple[tuple[str, ...], timedelta]] | None = None,
     older: pa.Table | None = None,
 ) -> Skew:
     """Compare every feature of every served row with its offline value.
@@ -88,7 +89,7 @@ def compare(
         served: rows of the prediction log: keys, and features as float32.
         offline: the same columns, of any numeric type; one row per event. It may hold more events, such as those of the
             days before: an entity's previous value and events at a window's edge are looked up there.
-        windows: feature -> its entity and length, for features over a window; makes `boundary` certain.
+        windows: feature -> columns of its entity and length, for features over a window; makes `boundary` certain.
         older: keys of further events, without features, for the edges of windows that reach far back.
 
     Raises:
@@ -152,13 +153,13 @@ def _before(values: Floats, positions: pl.Series) -> Previous:
     return np.where(has_earlier, values[positions.fill_null(0).to_numpy()], np.nan), has_earlier
 
 
-def _at_edge(events: pa.Table, keys: LogColumns, entity: str, length: timedelta) -> Bools:
+def _at_edge(events: pa.Table, keys: LogColumns, entity: tuple[str, ...], length: timedelta) -> Bools:
     """Shape (events,): whether the entity has an event where the window of this one starts."""
     milliseconds = (
         events.column(keys.event_timestamp).cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy() // 1000
     )
     back = int(length / timedelta(milliseconds=1))
-    codes = _frame(events, [entity])[entity].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
+    [codes], _ = entity_codes([events], entity)
     # One number per entity and time, so far apart that entities do not meet.
     at = codes * (np.ptp(milliseconds) + back + 4 * _EDGE if len(codes) else 1) + milliseconds
     line, start = np.sort(at), at - back

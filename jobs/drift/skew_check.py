@@ -88,13 +88,9 @@ def check(
     return Checked(skew, days, logged.model_version, tuple(features))
 
 
-def reaches(use_case: UseCase) -> Mapping[str, tuple[str, timedelta]]:
+def reaches(use_case: UseCase) -> Mapping[str, tuple[tuple[str, ...], timedelta]]:
     """Feature -> its entity, and how far back its window starts."""
-    return {
-        feature.name: (windows.entity, feature.window + feature.aggregate.delay)
-        for windows in use_case.windows
-        for feature in windows.features
-    }
+    return {feature.name: (windows.keys, feature.reach) for windows in use_case.windows for feature in windows.features}
 
 
 def _columns(frame: DataFrame, keys: LogColumns, features: Sequence[str]) -> pa.Table:

@@ -5,7 +5,7 @@ Imported by the files of `feature_repo/`; what a use case declares beyond its wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import 
 from feast.types import Float64, Int64
 
 from jobs.data_dictionary.window_features import window_feature
+from jobs.errors import Invalid
 from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures
 
@@ -35,14 +36,26 @@ def entity(use_case: UseCase, key: str, description: str) -> Entity:
 
 
 def feature_view(
-    use_case: UseCase, windows: WindowFeatures, of: Entity, ttl: timedelta, extra: Mapping[str, str] | None = None
+    use_case: UseCase,
+    windows: WindowFeatures,
+    of: Entity | Sequence[Entity],
+    ttl: timedelta,
+    extra: Mapping[str, str] | None = None,
 ) -> FeatureView:
-    """The view over the table of `windows`: one field per window feature, described by its declaration."""
+    """The view over the table of `windows`: one field per window feature, described by its declaration.
+
+    Raises Invalid if the entities `of` it are others than those of `windows`.
+    """
+    entities = [of] if isinstance(of, Entity) else list(of)
+    if sorted(one.join_key for one in entities) != sorted(windows.keys):
+        found = ", ".join(one.join_key for one in entities)
+        raise Invalid(f"{windows.name}: expected the entities of {', '.join(windows.keys)}, found {found}; "
+                      "give feature_view the entity of each of these columns")  # fmt: skip
     table = use_case.window_table(windows)
-    description = windows.description or f"Window features of {of.name}."
+    description = windows.description or f"Window features of {' and '.join(one.name for one in entities)}."
     return FeatureView(
         name=windows.name,
-        entities=[of],
+        entities=entities,
         ttl=ttl,
         schema=[
             Field(

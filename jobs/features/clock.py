@@ -3,6 +3,7 @@
 See `jobs.features.facts` for which facts count, and for how long.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,8 @@ from jobs.arrays import Ints
 from jobs.errors import Invalid
 
 FOREVER = np.iinfo(np.int64).max
+_DENSE = 2**24
+"""Most numbers that keys are given though some stand for no key."""
 
 
 @dataclass
@@ -87,7 +90,7 @@ def key_codes(columns: list[pa.ChunkedArray]) -> tuple[list[Ints], int]:
         bounds = [pc.min_max(column).as_py() for column in columns]
         low = min((bound["min"] for bound in bounds if bound["min"] is not None), default=0)
         high = max((bound["max"] for bound in bounds if bound["max"] is not None), default=0)
-        if high - low < 2**24 and abs(low) < 2**62:
+        if high - low < _DENSE and abs(low) < 2**62:
             codes = [filled(pc.subtract(column.cast(pa.int64()), low), high - low + 1) for column in columns]
             return codes, high - low + 2
     columns = [column.cast(columns[0].type) for column in columns]
@@ -95,6 +98,24 @@ def key_codes(columns: list[pa.ChunkedArray]) -> tuple[list[Ints], int]:
     different = different.drop_null()
     numbers = [pc.index_in(column, value_set=different).cast(pa.int64()) for column in columns]
     return [filled(codes, len(different)) for codes in numbers], len(different) + 1
+
+
+def entity_codes(tables: list[pa.Table], keys: Sequence[str]) -> tuple[list[Ints], int]:
+    """`key_codes` of entities of one or several columns; an entity with a null among them gets the last number."""
+    codes, size = key_codes([table.column(keys[0]) for table in tables])
+    for key in keys[1:]:
+        more, other = key_codes([table.column(key) for table in tables])
+        is_null = [(mine == size - 1) | (its == other - 1) for mine, its in zip(codes, more, strict=True)]
+        codes = [mine * other + its for mine, its in zip(codes, more, strict=True)]
+        size *= other
+        if size > _DENSE:
+            # Few of the pairs that there might be are there; numbers without gaps leave bits for times.
+            different, numbers = np.unique(np.concatenate(codes), return_inverse=True)
+            ends = np.cumsum([len(part) for part in codes])
+            codes, size = np.split(numbers.astype(np.int64), ends[:-1]), len(different)
+        size += 1
+        codes = [np.where(null, size - 1, part) for null, part in zip(is_null, codes, strict=True)]
+    return codes, size
 
 
 def _whole(times: Ints, unit: int) -> bool:

@@ -5,7 +5,7 @@ What a kernel computes is `jobs.features.window_kernel`; which facts there are, 
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.arrays import Ints
-from jobs.features.clock import key_codes
+from jobs.features.clock import entity_codes
 
 Kernel = Callable[[pa.Table], pa.Table]
 GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
@@ -21,7 +21,7 @@ GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
 
 
 def results(
-    kernel: Kernel, facts: pa.Table | pl.DataFrame, entity: str, buckets: int, schema: pa.Schema
+    kernel: Kernel, facts: pa.Table | pl.DataFrame, keys: Sequence[str], buckets: int, schema: pa.Schema
 ) -> pa.RecordBatchReader:
     """The rows that the kernel returns for each bucket, with `schema`; all facts of one entity are in one bucket.
 
@@ -31,12 +31,13 @@ def results(
     """
     # In one piece each: rows of a bucket are then copied from the facts just before its kernel runs.
     frame = pl.DataFrame(facts).rechunk()
-    return pa.RecordBatchReader.from_batches(schema, _batches(kernel, frame, _rows(frame[entity], buckets)))
+    return pa.RecordBatchReader.from_batches(schema, _batches(kernel, frame, _rows(frame.select(keys), buckets)))
 
 
-def _rows(entities: pl.Series, buckets: int) -> list[Ints]:
+def _rows(entities: pl.DataFrame, buckets: int) -> list[Ints]:
     """Positions of the rows of each bucket that has any: whole entities, of about as many rows in each bucket."""
-    [codes], size = key_codes([pa.chunked_array([entities.to_arrow(compat_level=pl.CompatLevel.oldest())])])
+    table = entities.to_arrow(compat_level=pl.CompatLevel.oldest())
+    [codes], size = entity_codes([table], entities.columns)
     # Of 16 bits, which numpy sorts by counting; of more entities a hash (Knuth, TAOCP 3, 6.4: by the golden ratio).
     numbers = (codes if size <= 2**16 else codes.astype(np.uint64) * GOLDEN_RATIO >> np.uint64(48)).astype(np.uint16)
     ends = np.cumsum(np.bincount(numbers, minlength=1))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import polars as pl
 
+from jobs.conditions import conditions
 from jobs.lakehouse.tables import PARTITION
 from jobs.windows import WindowFeatures
 
@@ -61,7 +62,7 @@ def marked(events: Frame, targets: str) -> Frame:
 
 def held(features: WindowFeatures, events: Frame) -> Frame:
     """The columns of events that a computation takes; of Polars in memory, so that files are read once."""
-    taken = [features.id, features.entity, features.event_timestamp, "known_at", "superseded_at"]
+    taken = [features.id, *features.keys, features.event_timestamp, "known_at", "superseded_at"]
     events = events.select(*dict.fromkeys([*taken, *features.event_columns, "is_target", PARTITION]))
     return events.collect().lazy() if isinstance(events, pl.LazyFrame) else events
 
@@ -93,7 +94,7 @@ def together(features: WindowFeatures, events: Frame, labels: Frame | None) -> F
 
     A union and not a cogroup, which on Sail 0.7.2 refuses every null value ("unmasked nulls for non-nullable").
     """
-    fact = (features.entity, features.event_timestamp, "known_at", "superseded_at")
+    fact = (*features.keys, features.event_timestamp, "known_at", "superseded_at")
     events = events.select(features.id, *fact, *features.event_columns, "is_target")
     if labels is None or not features.reads_labels:
         return events
@@ -126,8 +127,10 @@ def _needed(features: WindowFeatures, functions: Any) -> Any:
     condition = functions.lit(False)
     for aggregate in (aggregate for aggregate in features.read if aggregate.of == "labels"):
         where = (str(aggregate.column), True) if aggregate.function == "rate" else aggregate.where
-        equals = where is not None and len(where) == 2
-        condition |= functions.col(where[0]) == functions.lit(where[1]) if where and equals else functions.lit(True)
+        counts = functions.lit(True)
+        for equal in (asked for asked in conditions(where) if asked.comparison == "=="):
+            counts &= functions.col(equal.column) == functions.lit(equal.value)
+        condition |= counts
     return condition
 
 

@@ -6,6 +6,7 @@ Columns are read and sorted once per kernel call and shared by all features; fun
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,11 +15,22 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from jobs.arrays import Floats, Ints
+from jobs.conditions import Condition, conditions
+from jobs.errors import Invalid
 from jobs.features.clock import Clock, filled, integers, micros, order_of, rank
 from jobs.features.exact_sum import Limbs, limbs_of, squares_of
 from jobs.features.ranks import Ranks
 
-_COMPARED = {"<=": pc.less_equal, ">": pc.greater}
+_COMPARED = {
+    "==": pc.equal,
+    "!=": pc.not_equal,
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
+}
+HAPPENED = "event time"
+"""Name of the facts' event times among columns that they are ranked by."""
 Made = TypeVar("Made")
 AnyNumber = TypeVar("AnyNumber", bound=np.generic)
 
@@ -26,8 +38,8 @@ AnyNumber = TypeVar("AnyNumber", bound=np.generic)
 class FactTable:
     """A table of facts sorted by entity and event time, each array read and sorted once."""
 
-    def __init__(self, table: pa.Table, keys: Ints, happened: Ints, clock: Clock, null_key: int) -> None:
-        self.table, self.clock, self.null_key = table, clock, null_key
+    def __init__(self, table: pa.Table, id: str, keys: Ints, happened: Ints, clock: Clock, null_key: int) -> None:
+        self.table, self.id, self.clock, self.null_key = table, id, clock, null_key
         points = clock.at(keys, happened)
         self.order = order_of(points)
         self.points, self.keys = self.sort(points), self.sort(keys)
@@ -54,6 +66,13 @@ class FactTable:
     def codes(self, column: str) -> Ints:
         return self._once((column, "codes"), lambda: self.sort(_codes(self.table.column(column))))
 
+    @cached_property
+    def ids(self) -> Ints:
+        """The place of each event's id among all ids here in ascending order; zeros where no ids are given."""
+        if self.id not in self.table.column_names:
+            return np.zeros(len(self.keys), np.int64)
+        return self.sort(pc.rank(self.table.column(self.id), tiebreaker="dense").to_numpy().astype(np.int64))
+
     def has_nulls(self, column: str | None) -> bool:
         return column is not None and self.table.column(column).null_count > 0
 
@@ -62,9 +81,8 @@ class FactTable:
         is_selected = self.keys != self.null_key
         if column is not None:
             is_selected &= self.sort(self.table.column(column).is_valid().to_numpy())
-        if where is not None:
-            compare, value = (pc.equal, where[1]) if len(where) == 2 else (_COMPARED[where[1]], where[2])
-            is_selected &= self.sort(compare(self.table.column(where[0]), value).fill_null(False).to_numpy())
+        for condition in conditions(where):
+            is_selected &= self.sort(_meets(self.table, condition))
         return None if is_selected.all() else np.flatnonzero(is_selected)
 
     def _once(self, name: Any, make: Callable[[], Made]) -> Made:
@@ -89,6 +107,8 @@ class Facts:
         self._inside: dict[timedelta, Inside] = {}
         self._prefixes: dict[Any, Ints] = {}
         self._came: dict[Any, Ints] = {}
+        self._codes: dict[str, tuple[NDArray[Any], Ints]] = {}
+        self._ranks: dict[tuple[str, timedelta], Ranks] = {}
         self._entered: Passage | None = None
 
     def points(self, window: timedelta | None) -> Ints:
@@ -142,17 +162,34 @@ class Facts:
             facts,
         )
 
-    def ranks(self, window: timedelta) -> tuple["Ranks", Ints]:
-        """The facts inside at each target by event time, as codes, and the event time of each code."""
-        moments, codes = np.unique(self.happened, return_inverse=True)
-        inside = self.inside(window)
+    @cached_property
+    def sequence(self) -> Ints | None:
+        """The order by entity, event time, time of knowledge and id; None if the facts are in it already."""
+        points = self.pick(self.source.points)
+        if bool((points[1:] > points[:-1]).all()):
+            return None
+        return np.lexsort((self.pick(self.source.ids), self.known, self.happened, self.keys))
+
+    def ranks(self, window: timedelta, name: str) -> tuple[Ranks, NDArray[Any]]:
+        """The facts inside at each target by a column's value, or by `happened`, as codes; and each code's value."""
+        if name not in self._codes:
+            # Added zero makes one number of 0.0 and -0.0.
+            values = self.happened if name == HAPPENED else self.values(name) + 0.0
+            self._codes[name] = np.unique(values, return_inverse=True)
+        different, codes = self._codes[name]
+        if (name, window) not in self._ranks:
+            self._ranks[name, window] = self.ranked(self.inside(window), codes, len(different))
+        return self._ranks[name, window], different
+
+    def ranked(self, inside: "Inside", codes: Ints, size: int) -> Ranks:
+        """What is inside at each target by a code of each fact, below `size`."""
         own = np.full(len(inside.count), -1)
         own[self.own_position] = codes[self.own]
         entered, left = (
             (passage.passed, codes if passage.order is None else codes[passage.order])
             for passage in (inside.entered, inside.left)
         )
-        return Ranks(entered, left, own, len(moments)), moments
+        return Ranks(entered, left, own, size)
 
     def prefix(self, name: Any, limb: Ints, order: Ints | None) -> Ints:
         key = (name, None if order is None else id(order))
@@ -206,11 +243,31 @@ class Inside:
         return sums
 
 
+def _meets(table: pa.Table, condition: Condition) -> NDArray[np.bool_]:
+    """Which rows meet a condition; none where the column is null."""
+    column = table.column(condition.column)
+    try:
+        if condition.comparison == "in":
+            met = pc.is_in(column, value_set=pa.array(condition.value).cast(column.type), skip_nulls=True)
+        else:
+            met = _COMPARED[condition.comparison](column, condition.value)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        raise Invalid(
+            f"where: expected a value that the column {condition.column} can be compared with, of {column.type}, found "
+            f"{condition.value!r}; correct the declaration"
+        ) from None
+    rows: NDArray[np.bool_] = met.fill_null(False).to_numpy()
+    return rows
+
+
 def _codes(column: pa.ChunkedArray) -> Ints:
     codes: Ints = pc.index_in(column, value_set=column.unique()).cast(pa.int64()).to_numpy()
     return codes
 
 
 def _floats(table: pa.Table, name: str) -> Floats:
-    values: Floats = filled(table.column(name).cast(pa.float64()), 0.0)
+    column = table.column(name)
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)):
+        raise Invalid(f"column {name}: expected numbers, found {column.type}; declare another function or column")
+    values: Floats = filled(column.cast(pa.float64()), 0.0)
     return values

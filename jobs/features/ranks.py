@@ -25,7 +25,8 @@ class Ranks:
         # A bound may be the number of codes itself.
         self._bits = max(1, codes.bit_length())
         self._passed = (entered[0], left[0])
-        self._zeros = [_zeros(codes, self._bits) for codes in (entered[1], left[1])]
+        came = _zeros(entered[1], self._bits)
+        self._zeros = [came, came if left[1] is entered[1] else _zeros(left[1], self._bits)]
         self._own = own if (own >= 0).any() else None
 
     def below(self, bounds: Ints) -> Ints:

@@ -6,6 +6,8 @@ corrections and label delays are then no special cases. Needs numpy and pyarrow 
 unit test and a request alike; reading and writing tables does not belong here.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,12 +17,14 @@ from numpy.typing import NDArray
 
 from jobs.arrays import Floats, Ints
 from jobs.errors import Invalid
-from jobs.features.clock import Clock, filled, key_codes, micros
+from jobs.features.clock import Clock, entity_codes, filled, micros
 from jobs.features.exact_sum import rounded, sample_deviation
-from jobs.features.facts import Facts, FactTable
+from jobs.features.facts import HAPPENED, Facts, FactTable, Inside
+from jobs.features.last_facts import LastFacts
 from jobs.features.own_labels import known_after_events
 from jobs.features.ranges import covered, extreme
-from jobs.windows import BOOLEAN_COLUMN, Feature, WindowFeatures
+from jobs.window_lengths import Last, Trend
+from jobs.windows import BOOLEAN_COLUMN, Aggregate, Feature, WindowFeatures
 
 # Differences of running sums; all others are answered by ranges.
 SUMS = frozenset({"count", "sum", "mean", "std", "rate"})
@@ -67,18 +71,36 @@ def _with_ratios(features: WindowFeatures, events: pa.Table, labels: pa.Table | 
 
 
 def _column(world: "_World", feature: Feature) -> pa.Array:
+    if isinstance(feature.window, Trend):
+        return _trend(world, feature, feature.window)
     function = feature.aggregate.function
-    return (_sums if function in SUMS else _streaks if function in STREAKS else _ranges)(world, feature)
+    if function in SUMS:
+        return _sums(world, feature)
+    if function == "percentile":
+        return _percentile(world, feature)
+    if isinstance(feature.window, Last):
+        return _of_last(world, feature, feature.window)
+    return (_streaks if function in STREAKS else _ranges)(world, feature, feature.window)
+
+
+def _trend(world: "_World", feature: Feature, window: Trend) -> pa.Array:
+    aggregate = replace(feature.aggregate, empty=None)
+    parts = [_column(world, Feature("", aggregate, length)) for length in (window.short, window.long)]
+    short, long = (filled(pa.chunked_array([part]).cast(pa.float64()), np.nan) for part in parts)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        values = short / long
+    undefined = ~np.isfinite(values)
+    return _defined(np.where(undefined, 0.0, values), undefined, feature)
 
 
 def _sums(world: "_World", feature: Feature) -> pa.Array:
-    aggregate, window = feature.aggregate, feature.window
-    facts = world.facts(feature)
-    inside = facts.inside(window)
+    aggregate = feature.aggregate
+    inside = world.inside(feature)
     if aggregate.function == "count":
         return pa.array(inside.count)
     if aggregate.function == "rate":
-        events = world.all_events(aggregate.delay).inside(window)
+        assert isinstance(feature.window, timedelta)
+        events = world.all_events(aggregate.delay).inside(feature.window)
         return _defined(inside.count / np.maximum(events.count, 1), events.count == 0, feature)
     column = str(aggregate.column)
     total = inside.total(column)
@@ -91,10 +113,52 @@ def _sums(world: "_World", feature: Feature) -> pa.Array:
     return _defined(np.divide(sums, np.maximum(inside.count, 1), out=sums), inside.count == 0, feature)
 
 
-def _ranges(world: "_World", feature: Feature) -> pa.Array:
+def _percentile(world: "_World", feature: Feature) -> pa.Array:
+    facts, column = world.facts(feature), str(feature.aggregate.column)
+    if not np.isfinite(facts.values(column)).all():
+        raise Invalid(f"column {column}: expected finite numbers, found NaN or infinity")
+    inside = world.inside(feature)
+    if isinstance(inside, LastFacts):
+        ascending = inside.ascending(column)
+        at = lambda place: np.take_along_axis(ascending, place[None], axis=0)[0]  # noqa: E731
+    else:
+        assert isinstance(feature.window, timedelta)
+        ranks, values = facts.ranks(feature.window, column)
+        values = values if len(values) else np.zeros(1)
+        at = lambda place: values[np.minimum(ranks.select(place), len(values) - 1)]  # noqa: E731
+    return _defined(_interpolated(feature.aggregate, inside.count, at), inside.count == 0, feature)
+
+
+def _interpolated(aggregate: Aggregate, count: Ints, at: Callable[[Ints], Floats]) -> Floats:
+    """The percentile of so many values; at: the value at a place of each target's, in ascending order from 0."""
+    last, share = np.maximum(count - 1, 0), aggregate.share
+    low, rest = np.divmod(last * share.numerator, share.denominator)
+    if aggregate.interpolation == "linear":
+        below, above = at(low), at(np.minimum(low + 1, last))
+        with np.errstate(invalid="ignore"):
+            values: Floats = below + rest / share.denominator * (above - below)
+        return np.where(count > 0, values, 0.0)
+    half = np.sign(2 * rest - share.denominator)
+    nearest = low + np.where(half == 0, low & 1, half > 0)
+    return at({"lower": low, "higher": low + (rest > 0), "nearest": nearest}[aggregate.interpolation])
+
+
+def _of_last(world: "_World", feature: Feature, window: Last) -> pa.Array:
+    facts, (function, column) = world.facts(feature), (feature.aggregate.function, feature.aggregate.column)
+    held = LastFacts(facts, window)
+    if function == "distinct":
+        return pa.array(held.distinct(str(column)))
+    if function in ("last_age", "first_age"):
+        values = (world.times - held.extreme(facts.happened, largest=function == "last_age")) / 1e6
+    else:
+        values = held.extreme(facts.values(str(column)), largest=function == "max")
+    return _defined(values, held.count == 0, feature)
+
+
+def _ranges(world: "_World", feature: Feature, window: timedelta) -> pa.Array:
     function, column = feature.aggregate.function, feature.aggregate.column
     facts = world.facts(feature)
-    low, high, chosen = facts.ranges(feature.window)
+    low, high, chosen = facts.ranges(window)
     size = len(world.times)
     if function == "distinct":
         return pa.array(covered(low, high, facts.codes(str(column))[chosen], size))
@@ -105,16 +169,16 @@ def _ranges(world: "_World", feature: Feature) -> pa.Array:
     return _defined((world.times - best) / 1e6, ~has_value, feature)
 
 
-def _streaks(world: "_World", feature: Feature) -> pa.Array:
+def _streaks(world: "_World", feature: Feature, window: timedelta) -> pa.Array:
     """The true facts above the latest false one, counted by event time among those inside."""
     size = len(world.times)
     breaks = world.facts(feature, False)
-    low, high, chosen = breaks.ranges(feature.window)
+    low, high, chosen = breaks.ranges(window)
     broken, has_break = extreme(low, high, breaks.happened[chosen], size, largest=True)
     facts = world.facts(feature, True)
-    ranks, moments = facts.ranks(feature.window)
+    ranks, moments = facts.ranks(window, HAPPENED)
     before = ranks.below(np.where(has_break, np.searchsorted(moments, broken, "right"), 0))
-    count = facts.inside(feature.window).count - before
+    count = facts.inside(window).count - before
     if feature.aggregate.function == "streak":
         return pa.array(count)
     if not len(moments):
@@ -135,8 +199,8 @@ def _table(features: WindowFeatures, world: "_World", columns: list[pa.Array]) -
     instant = pa.timestamp("us", "UTC")
     day = pa.array((world.times // 86_400_000_000).astype(np.int32)).cast(pa.date32())
     stamps = [pa.array(values).cast(instant) for values in (world.times, world.created)]
-    id, entity = world.keys
-    return pa.Table.from_arrays([id, entity, *stamps, *columns, day], schema=features.schema(id.type, entity.type))
+    schema = features.schema(*(key.type for key in world.keys))
+    return pa.Table.from_arrays([*world.keys, *stamps, *columns, day], schema=schema)
 
 
 class _World:
@@ -144,12 +208,12 @@ class _World:
 
     def __init__(self, features: WindowFeatures, events: pa.Table, labels: pa.Table | None) -> None:
         tables = [events] if labels is None else [events, labels]
-        codes, size = key_codes([table.column(features.entity) for table in tables])
+        codes, size = entity_codes(tables, features.keys)
         times = [micros(table, features.event_timestamp) for table in tables]
         is_target = events.column("is_target").to_numpy()
         clock = Clock.of(times, is_target, size)
         self._sources = [
-            FactTable(table, code, happened, clock, size - 1)
+            FactTable(table, features.id, code, happened, clock, size - 1)
             for table, code, happened in zip(tables, codes, times, strict=True)
         ]
         source = self._sources[0]
@@ -158,7 +222,7 @@ class _World:
         every = bool(is_target.all())
         chosen = np.flatnonzero(is_target)
         rows = source.order if every else chosen if source.order is None else source.order[chosen]
-        self.keys = [_taken(events.column(name), rows) for name in (features.id, features.entity)]
+        self.keys = [_taken(events.column(name), rows) for name in (features.id, *features.keys)]
         clock.targets, self.times = (
             (source.points, source.happened) if every else (source.points[chosen], source.happened[chosen])
         )
@@ -177,6 +241,12 @@ class _World:
         where = (aggregate.column, value) if boolean else aggregate.where
         column = aggregate.column if not boolean and source.has_nulls(aggregate.column) else None
         return self._select(source, aggregate.delay, where, column)
+
+    def inside(self, feature: Feature) -> Inside | LastFacts:
+        """The facts of a feature that are inside its window, for each target."""
+        assert not isinstance(feature.window, Trend)
+        facts = self.facts(feature)
+        return LastFacts(facts, feature.window) if isinstance(feature.window, Last) else facts.inside(feature.window)
 
     def all_events(self, delay: timedelta) -> Facts:
         return self._select(self._sources[0], delay, None, None)

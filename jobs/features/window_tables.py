@@ -62,10 +62,10 @@ def run(
 
 
 def _in_process(features: WindowFeatures, facts: pl.DataFrame, buckets: int | None) -> pa.RecordBatchReader:
-    types = facts.select(features.id, features.entity).head(0).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+    types = facts.select(features.id, *features.keys).head(0).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     schema = features.schema(*(pa.string() if pa.types.is_large_string(kind) else kind for kind in types.types))
     kernel = _kernel(features, schema)
-    return entity_buckets.results(kernel, facts, features.entity, buckets or _buckets(facts.height), schema)
+    return entity_buckets.results(kernel, facts, features.keys, buckets or _buckets(facts.height), schema)
 
 
 def _on_workers(lakehouse: Lakehouse, features: WindowFeatures, facts: "DataFrame", buckets: int) -> "DataFrame":
@@ -73,7 +73,8 @@ def _on_workers(lakehouse: Lakehouse, features: WindowFeatures, facts: "DataFram
     from pyspark.sql.pandas.types import from_arrow_schema
 
     schema = _schema(features, facts)
-    grouped = facts.withColumn("bucket", expr(f"pmod(hash(`{features.entity}`), {buckets})")).groupBy("bucket")
+    keys = ", ".join(f"`{key}`" for key in features.keys)
+    grouped = facts.withColumn("bucket", expr(f"pmod(hash({keys}), {buckets})")).groupBy("bucket")
     columns = from_arrow_schema(schema)
     # Without the casts a string is "string collate UTF8_BINARY" in Spark 4.2's Delta log, which delta-rs cannot read.
     plain = [f"cast(`{column.name}` as {column.dataType.simpleString()}) as `{column.name}`" for column in columns]
@@ -100,7 +101,7 @@ def _buckets(rows: int) -> int:
 def _schema(features: WindowFeatures, frame: "DataFrame") -> pa.Schema:
     from pyspark.sql.pandas.types import to_arrow_schema
 
-    types = to_arrow_schema(frame.select(features.id, features.entity).schema, timezone="UTC")
+    types = to_arrow_schema(frame.select(features.id, *features.keys).schema, timezone="UTC")
     return features.schema(*types.types)
 
 
@@ -191,7 +192,7 @@ class _Inputs:
 
         if not self._may_have_changed():
             return ()
-        name, key = self.features.event_timestamp, self.features.entity
+        name, keys = self.features.event_timestamp, self.features.keys
         changes = [self._reached(self._changed(kind), arrived(name)) for kind in self.tables]
         if "labels" in self.tables:
             # A label is where the last version of its event is, known or not yet: the label of an event that moved was
@@ -201,11 +202,12 @@ class _Inputs:
         earliest = together.selectExpr("min(start)").collect()[0][0]
         if earliest is None:
             return ()
-        spans = together.where("start < `end`").groupBy("reached")
+        spans = together.where("start < `end`").groupBy(*(f"reached_{place}" for place in range(len(keys))))
         reached = spans.agg(expr("min(start)").alias("start"), expr("max(`end`)").alias("end"))
         day, moment = (EPOCH + earliest * MICROSECOND).date(), f"unix_micros(`{name}`)"
         targets = self._known(self._frame("events")).where(f"version = 1 and {PARTITION} >= date '{day}'")
-        near = expr(f"`{key}` = reached and {moment} >= start and {moment} < `end`")
+        same = " and ".join(f"`{key}` = reached_{place}" for place, key in enumerate(keys))
+        near = expr(f"{same} and {moment} >= start and {moment} < `end`")
         own = self._changed("events")
         # A version that became known before the one we took for the first: that one is no target any more.
         displaced = own.where("superseded_at is not null").selectExpr(f"`{self.features.id}` as displaced")
@@ -215,7 +217,8 @@ class _Inputs:
     def _reached(self, changed: "DataFrame", start: str) -> "DataFrame":
         """The entity of each changed fact, and the time in which its targets may have changed; start: SQL."""
         end = f"unix_micros(`{self.features.event_timestamp}`) + {self.features.history // MICROSECOND}"
-        return changed.selectExpr(f"`{self.features.entity}` as reached", f"{start} as start", f"{end} as `end`")
+        reached = [f"`{key}` as reached_{place}" for place, key in enumerate(self.features.keys)]
+        return changed.selectExpr(*reached, f"{start} as start", f"{end} as `end`")
 
     def around(self, days: tuple[date, ...] | None) -> tuple[Frame, Frame | None]:
         """Events, with `is_target`, and labels from which the targets of these days (None: of all) are computed."""

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
+from jobs.conditions import Where
 from jobs.problem import Family, Groups, Problem, Range, Review, Rule, Slice
 from jobs.use_case import Column, Progress, Source, UseCase
-from jobs.windows import Aggregate, Ratio, Where, WindowFeatures
+from jobs.windows import Aggregate, Ratio, WindowFeatures
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LARGEST_AMOUNT = 1e9

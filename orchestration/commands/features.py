@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("identifier", metavar="ENTITY")
+@click.argument("identifiers", metavar="ENTITY", nargs=-1, required=True)
 @use_case_option
-@click.option("--entity", help="Column of the identifier, such as customer_id; default: the first with features.")
+@click.option(
+    "--entity",
+    help="Column of the identifier, such as customer_id (of several: a,b); default: the first with features.",
+)
 @click.option("--as-of", type=MOMENT, help="Values as they were known then (UTC); default: now.")
 @json_option
-def features(identifier: str, name: str, entity: str | None, as_of: datetime | None, as_json: bool) -> None:
+def features(
+    identifiers: tuple[str, ...], name: str, entity: str | None, as_of: datetime | None, as_json: bool
+) -> None:
     """Print the features of one ENTITY, such as a customer given by its identifier, each with its meaning.
 
     They are those of its latest event that was known at that moment, as training and scoring read them.
@@ -32,17 +37,18 @@ def features(identifier: str, name: str, entity: str | None, as_of: datetime | N
     from jobs.lakehouse.tables import attach
 
     settings, use_case, now = settings_module.load(), use_case_named(name), datetime.now(UTC)
-    entity = entity or use_case.windows[0].entity
+    keys = tuple(entity.split(",")) if entity else use_case.windows[0].keys
     known, at = registered_inputs.registered(settings, use_case), as_of.replace(tzinfo=UTC) if as_of else now
     if known and as_of:
         known.checked_as_of(at, now)
-    values = entity_values(attach(settings), use_case, entity, identifier, at)
+    values = entity_values(attach(settings), use_case, keys, identifiers, at)
+    title = " and ".join(f"{key} {text}" for key, text in zip(keys, identifiers, strict=True))
     if as_json:
         print_json([vars(value) for value in values])
     elif values:
-        _print(f"{entity} {identifier}", values)
+        _print(title, values)
     else:
-        say(f"No event of {entity} {identifier} was known as of {moment(at)} UTC; `evergreen run` loads events.")
+        say(f"No event of {title} was known as of {moment(at)} UTC; `evergreen run` loads events.")
 
 
 def _print(title: str, values: list[EntityValue]) -> None:

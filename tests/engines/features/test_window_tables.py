@@ -1,6 +1,7 @@
 """Window features on tables: both engines give the kernel's values, and an update gives what a full run gives."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,9 +14,10 @@ from polars.testing import assert_frame_equal
 from jobs.features import window_tables
 from jobs.features.window_kernel import compute
 from jobs.lakehouse.tables import Lakehouse
+from jobs.window_lengths import BEFORE, Last, Trend
 from jobs.windows import Aggregate, Ratio, WindowFeatures
 
-DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
+DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
 START = datetime(2026, 3, 1, tzinfo=UTC)
 EVENTS, LABELS, TARGET = "fraud.transactions", "fraud.labels", "fraud_features.windows"
 TIMES: dict[str, Any] = {"known_at": pl.Datetime("us", "UTC"), "superseded_at": pl.Datetime("us", "UTC")}
@@ -55,6 +57,21 @@ FEATURES = WindowFeatures(
         Aggregate("max", "to_level", (2 * DAY,)),
     ),
     ratios=(Ratio("to_level", "tx_amount", Aggregate("mean", "tx_amount", (2 * DAY,), SECOND)),),
+)
+
+
+PAIRS = replace(
+    FEATURES,
+    entity=("customer_id", "terminal_id"),
+    aggregates=(
+        Aggregate("count", windows=(6 * HOUR, 3 * DAY), delay=BEFORE),
+        Aggregate("last_age", windows=(3 * DAY,), delay=BEFORE),
+        Aggregate("count", windows=(3 * DAY,), where=(("tx_amount", ">", 5), ("tx_amount", "<=", 60))),
+        Aggregate("percentile", "tx_amount", (3 * DAY, Last(2, 3 * DAY)), percentile=0.9),
+        Aggregate("mean", "tx_amount", (Last(2, 4 * DAY), Trend(DAY, 3 * DAY))),
+        Aggregate("count", windows=(4 * DAY,), of="labels", where=("is_fraud", True)),
+    ),
+    ratios=(),
 )
 
 
@@ -112,6 +129,12 @@ class World:
             pl.DataFrame(events, schema=EVENT_TYPES),
             pl.DataFrame([{k: label[k] for k in LABEL_TYPES} for label in labels], schema=LABEL_TYPES),
         )
+
+    def marts_of_pairs(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """With a second column of the entity, sometimes null."""
+        number = pl.col("transaction_id") % 3
+        events, labels = (mart.with_columns(terminal_id=pl.when(number < 2).then(number)) for mart in self.marts())
+        return events, labels
 
 
 def versions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -179,6 +202,23 @@ def test_updates_after_late_and_corrected_rows_equal_a_full_recomputation(
         same(stored(lakehouse), expected(events, labels, as_of, FEATURES))
         assert update(lakehouse, as_of).rows_written == 0
         assert lakehouse.version(TARGET) == result.version
+
+
+@pytest.mark.parametrize(
+    ("engine_name", "seed", "steps"),
+    [pytest.param("sail", 1, 4), pytest.param("sail", 18, 4), pytest.param("spark", 0, 2, marks=pytest.mark.spark)],
+    indirect=["engine_name"],
+)
+def test_updates_of_pairs_equal_a_full_recomputation(lakehouse: Lakehouse, seed: int, steps: int) -> None:
+    world = World(seed)
+    for step in range(steps):
+        world.grow(2 * step, 2)
+        events, labels = world.marts_of_pairs()
+        put(lakehouse, events, labels)
+        as_of = START + (2 * step + 2) * DAY
+        update(lakehouse, as_of, PAIRS)
+        same(stored(lakehouse), expected(events, labels, as_of, PAIRS))
+        assert update(lakehouse, as_of, PAIRS).rows_written == 0
 
 
 @pytest.mark.embedded

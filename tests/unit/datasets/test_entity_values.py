@@ -68,7 +68,7 @@ def test_the_latest_event_that_was_known_counts(place: Lakehouse, rows: list[Row
         for row in stored(place, rows)
         if row["customer_id"] == 1 and max(row["event_timestamp"], row["created_timestamp"]) <= as_of
     ]
-    values = entity_values(place, FRAUD, "customer_id", "1", as_of)
+    values = entity_values(place, FRAUD, ("customer_id",), ("1",), as_of)
     if not known:
         assert values == []
         return
@@ -84,14 +84,14 @@ def test_an_identifier_is_read_in_the_form_that_the_table_has(tmp_path: Path, te
     own = lakehouse(tmp_path)
     stored(own, [(1, 0, 0)], pa.string() if "c" in text else None)
     later = BEGIN + timedelta(days=1)
-    assert entity_values(own, FRAUD, "customer_id", text, later)
+    assert entity_values(own, FRAUD, ("customer_id",), (text,), later)
     for other in ("null", "2.5" if "c" not in text else ""):
         with pytest.raises(Invalid, match="customer_id: expected"):
-            entity_values(own, FRAUD, "customer_id", other, later)
+            entity_values(own, FRAUD, ("customer_id",), (other,), later)
 
 
 def test_only_declared_entities_have_features_and_without_a_table_there_are_none(tmp_path: Path) -> None:
     own = lakehouse(tmp_path)
-    with pytest.raises(Invalid, match="expected one of customer_id, terminal_id, found 'merchant'"):
-        entity_values(own, FRAUD, "merchant", "1", BEGIN)
-    assert entity_values(own, FRAUD, "customer_id", "1", BEGIN) == []
+    with pytest.raises(Invalid, match="expected customer_id or terminal_id, found 'merchant'"):
+        entity_values(own, FRAUD, ("merchant",), ("1",), BEGIN)
+    assert entity_values(own, FRAUD, ("customer_id",), ("1",), BEGIN) == []

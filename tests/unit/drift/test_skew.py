@@ -13,7 +13,7 @@ from jobs.drift.skew import LogColumns, Skew, compare
 KEYS = LogColumns("payment", "at", ("card", "shop"))
 DAY = timedelta(days=1)
 FEATURES = ("amount", "card_count_1d", "shop_count_1d", "card_mean_1d", "hour")
-WINDOWS = {"card_count_1d": ("card", DAY), "shop_count_1d": ("shop", DAY), "card_mean_1d": ("card", DAY)}
+WINDOWS = {"card_count_1d": (("card",), DAY), "shop_count_1d": (("shop",), DAY), "card_mean_1d": (("card",), DAY)}
 
 
 def offline(seed: int = 0, rows: int = 4000, inclusive: bool = False) -> pl.DataFrame:

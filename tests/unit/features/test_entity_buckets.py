@@ -21,7 +21,7 @@ def same(facts: pa.Table) -> pa.Table:
 
 @pytest.mark.parametrize("buckets", [1, 3, 500])
 def test_every_fact_comes_back_once(buckets: int) -> None:
-    rows = entity_buckets.results(same, FACTS, "entity", buckets, SCHEMA).read_all()
+    rows = entity_buckets.results(same, FACTS, ("entity",), buckets, SCHEMA).read_all()
     assert rows.sort_by("value").to_pydict() == FACTS.to_pydict()
 
 
@@ -32,7 +32,7 @@ def test_all_facts_of_an_entity_reach_the_kernel_together_and_in_order(buckets: 
         assert all(values == sorted(values) for values in together["value_list"].to_pylist())
         return facts.group_by("entity").aggregate([("value", "count")]).rename_columns(SCHEMA.names).cast(SCHEMA)
 
-    rows = entity_buckets.results(counted, FACTS, "entity", buckets, SCHEMA).read_all().to_pydict()
+    rows = entity_buckets.results(counted, FACTS, ("entity",), buckets, SCHEMA).read_all().to_pydict()
     counts = dict(zip(rows["entity"], rows["value"], strict=True))
     assert len(rows["entity"]) == len(counts)
     assert counts == {entity: ENTITIES.count(entity) for entity in ENTITIES}
@@ -50,7 +50,7 @@ def test_buckets_hold_about_as_many_facts_each(most: int, step: int) -> None:
         different.append(len(facts["entity"].unique()))
         return facts
 
-    entity_buckets.results(noted, facts, "entity", 20, facts.schema).read_all()
+    entity_buckets.results(noted, facts, ("entity",), 20, facts.schema).read_all()
     assert (sum(sizes), sum(different)) == (100_000, len(np.unique(entities)))
     assert len(sizes) == 20 and max(sizes) < 1.2 * min(sizes)
 
@@ -64,14 +64,14 @@ def test_facts_come_entity_by_entity() -> None:
         for column in (pa.array(entities), pa.array(entities).cast(pa.string())):
             facts = pa.table({"entity": column, "value": range(10_000)})
             kernel = partial(_with_schema, schema=facts.schema)
-            reader = entity_buckets.results(kernel, facts, "entity", 5, facts.schema)
+            reader = entity_buckets.results(kernel, facts, ("entity",), 5, facts.schema)
             rows = reader.read_all()
             runs = pc.run_end_encode(rows["entity"].combine_chunks()).values
             assert len(runs) == len(np.unique(entities))
 
 
 def test_without_facts_there_are_no_rows() -> None:
-    rows = entity_buckets.results(same, FACTS.slice(0, 0), "entity", 4, SCHEMA).read_all()
+    rows = entity_buckets.results(same, FACTS.slice(0, 0), ("entity",), 4, SCHEMA).read_all()
     assert rows.num_rows == 0 and rows.schema == SCHEMA
 
 
@@ -80,7 +80,7 @@ def test_an_error_of_the_kernel_is_raised_with_its_message() -> None:
         raise ValueError("expected finite numbers, found NaN")
 
     with pytest.raises(ValueError, match="expected finite numbers, found NaN"):
-        entity_buckets.results(refuses, FACTS, "entity", 4, SCHEMA).read_all()
+        entity_buckets.results(refuses, FACTS, ("entity",), 4, SCHEMA).read_all()
 
 
 def test_only_a_few_buckets_are_computed_before_their_rows_are_read() -> None:
@@ -91,7 +91,7 @@ def test_only_a_few_buckets_are_computed_before_their_rows_are_read() -> None:
         computed.append(facts.num_rows)
         return facts.cast(SCHEMA)
 
-    reader = entity_buckets.results(noted, facts, "entity", buckets, SCHEMA)
+    reader = entity_buckets.results(noted, facts, ("entity",), buckets, SCHEMA)
     assert not computed
     reader.read_next_batch()
     assert len(computed) <= 1 + (os.cpu_count() or 1) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,25 @@ def test_an_identifier_is_read_in_the_form_that_the_table_has(tmp_path: Path, te
             entity_values(own, FRAUD, ("customer_id",), (other,), later)
 
 
+def test_a_pair_is_found_by_an_identifier_for_each_column(tmp_path: Path) -> None:
+    own, pairs = lakehouse(tmp_path), replace(CUSTOMER_WINDOWS, entity=("customer_id", "terminal_id"))
+    use_case, hour = replace(FRAUD, windows=(pairs,)), timedelta(hours=1)
+    written = [
+        {"transaction_id": number, "customer_id": 1 + number % 2, "terminal_id": f"t{number // 2}", COUNT: number}
+        | {name: BEGIN + number * hour for name in ("event_timestamp", "created_timestamp")}
+        | {"event_date": BEGIN.date()}
+        for number in range(4)
+    ]
+    table = pa.Table.from_pylist(written, pairs.schema(pa.int64(), pa.int64(), pa.string()))
+    write_deltalake(own.path(TABLE), table, partition_by=["event_date"])
+    values = entity_values(own, use_case, pairs.keys, ("1", "t1"), BEGIN + 9 * hour)
+    assert (values[0].value, values[0].event_id) == (2, 2)
+    with pytest.raises(Invalid, match="customer_id,terminal_id: expected 2 identifiers, found 1: 1"):
+        entity_values(own, use_case, pairs.keys, ("1",), BEGIN + 9 * hour)
+
+
 def test_only_declared_entities_have_features_and_without_a_table_there_are_none(tmp_path: Path) -> None:
     own = lakehouse(tmp_path)
-    with pytest.raises(Invalid, match="expected customer_id or terminal_id, found 'merchant'"):
+    with pytest.raises(Invalid, match="expected one of customer_id, terminal_id, found 'merchant'"):
         entity_values(own, FRAUD, ("merchant",), ("1",), BEGIN)
     assert entity_values(own, FRAUD, ("customer_id",), ("1",), BEGIN) == []

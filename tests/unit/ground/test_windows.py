@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds.examples import with_examples
 
+from jobs.conditions import Where
 from jobs.errors import Invalid
 from jobs.window_lengths import BEFORE, Last, Trend, duration
 from jobs.windows import Aggregate, Ratio, WindowFeatures
@@ -42,7 +43,7 @@ def test_names_tell_column_function_window_and_delay() -> None:
 
 
 def test_names_tell_percentile_conditions_and_other_windows() -> None:
-    between = (("tx_amount", ">=", 5), ("tx_amount", "<", 20))
+    between: Where = (("tx_amount", ">=", 5), ("tx_amount", "<", 20))
     declared = handbook(
         Aggregate("percentile", "tx_amount", (timedelta(hours=6),), percentile=0.9),
         Aggregate("percentile", "tx_amount", (DAY,), percentile=0.999, interpolation="lower"),
@@ -149,7 +150,26 @@ def test_a_wrong_value_is_refused_where_it_is_declared(make: Callable[[], Any], 
         make()
 
 
-ODD = [None, True, 0, 1, 2.5, -1, 1e400, 10**400, "", "count", "a`b", (), ("a",), ("a", 1), ("a", ">", 1), [], {}, DAY]
+ODD: list[Any] = [
+    None,
+    True,
+    0,
+    1,
+    2.5,
+    -1,
+    1e400,
+    10**400,
+    "",
+    "count",
+    "a`b",
+    (),
+    ("a",),
+    ("a", 1),
+    ("a", ">", 1),
+    [],
+    {},
+    DAY,
+]
 OTHER = [-DAY, timedelta.max, (DAY,), (timedelta.max,), (None,), Last(3, DAY), (Trend(DAY, 7 * DAY),)]
 ANYTHING = st.one_of(
     st.sampled_from([*ODD, *OTHER]),

@@ -96,7 +96,7 @@ def test_a_pair_is_found_by_an_identifier_for_each_column(tmp_path: Path) -> Non
     use_case, hour = replace(FRAUD, windows=(pairs,)), timedelta(hours=1)
     written = [
         {"transaction_id": number, "customer_id": 1 + number % 2, "terminal_id": f"t{number // 2}", COUNT: number}
-        | {name: BEGIN + number * hour for name in ("event_timestamp", "created_timestamp")}
+        | dict.fromkeys(("event_timestamp", "created_timestamp"), BEGIN + number * hour)
         | {"event_date": BEGIN.date()}
         for number in range(4)
     ]

@@ -161,8 +161,10 @@ def _label_maturity(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, da
     found = rows.join(known, on=use_case.event_id, how="left")
     label, young = pl.col(use_case.label), pl.col(use_case.event_timestamp) > as_of - use_case.label_maturity
     unreported = pl.col("reported").is_null()
-    against = {"against_their_report": ~unreported & (label != pl.col("reported"))}
-    problem = use_case.problem
+    problem, reported = use_case.problem, pl.col("reported")
+    if problem is not None and problem.task == "multiclass":
+        label, reported = label.cast(pl.String), reported.cast(pl.String)
+    against = {"against_their_report": ~unreported & (label != reported)}
     if problem is None or problem.task == "binary":
         faults = {
             "positive_without_a_report": label & unreported,

@@ -60,7 +60,11 @@ def inputs(
     if missing := [table for table, version in latest.items() if version is None]:
         raise Invalid(f"{target}: expected the tables {missing}, found none; run what builds them first")
     versions = {table: version for table, version in latest.items() if version is not None}
-    return InputVersions(versions, declarations_hash(lakehouse.settings, use_case), use_case.feature_service, as_of)
+    declarations = declarations_hash(lakehouse.settings, use_case)
+    if use_case.problem is not None and use_case.problem.unlabelled is not None:
+        # Rows are other ones by another label of events without one.
+        declarations += f" unlabelled {use_case.problem.unlabelled!r}"
+    return InputVersions(versions, declarations, use_case.feature_service, as_of)
 
 
 def known(

@@ -140,7 +140,8 @@ def _labelled(lakehouse: Lakehouse, use_case: UseCase, inputs: InputVersions, da
     labels = labels.selectExpr(f"`{name}`", f"`{label}` as known_label")
     mature = f"`{time}` <= {literal(as_of - use_case.label_maturity)}"
     unlabelled = _unlabelled(use_case)
-    target = "known_label" if unlabelled is None else f"coalesce(known_label, case when {mature} then {unlabelled} end)"
+    known = "cast(known_label as string)" if unlabelled and unlabelled.startswith("'") else "known_label"
+    target = known if unlabelled is None else f"coalesce({known}, case when {mature} then {unlabelled} end)"
     expressions = event_rows.columns(use_case, events, f"{target} as `{label}`")
     return events.join(labels, name, "left").selectExpr(*expressions).where(f"`{label}` is not null")
 

@@ -1,7 +1,8 @@
 """Use cases about a number and about classes, from raw files to predictions of the night and how good they were."""
 
 import json
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,14 @@ import polars as pl
 import pytest
 from worlds.deliveries import ARRIVALS, CLASSES, DAY, DELAYS, FIRST, added, files, orders
 
+from jobs.datasets import training_set
 from jobs.ground_truth import performance_table
 from jobs.ingest import registered_inputs, registration
 from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.ledger import promotions
 from jobs.scoring import prediction_log
 from jobs.settings import Settings
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, problem_of
 
 TRAINED, LATER = FIRST + 90 * DAY, FIRST + 104 * DAY
 
@@ -73,3 +75,18 @@ def test_the_lineage_ends_with_a_champion_its_predictions_and_how_good_they_were
         commonest = max(scored["came"].value_counts()["count"]) / scored.height
         assert right > commonest and abs(daily["accuracy"] - right) < 0.1
     assert scored["decision"].null_count() == scored.height
+    _unlabelled(lakehouse, use_case)
+
+
+def _unlabelled(lakehouse: Lakehouse, use_case: UseCase) -> None:
+    """Orders that have not arrived are left out, or have the label that is declared once they are old enough."""
+    label: float | str = -1.0 if use_case is DELAYS else "it's lost"
+    declared = replace(problem_of(use_case), unlabelled=label)
+    result = training_set.build(
+        lakehouse, replace(use_case, problem=declared, label_maturity=timedelta(hours=3)), LATER
+    )
+    assert result["built"]
+    rows = pl.DataFrame(lakehouse.to_arrow(use_case.training_set, columns=["order_id", "left_at", use_case.label]))
+    on_the_way = orders().filter((pl.col("LEFT_AT") <= LATER - timedelta(hours=3)) & (pl.col("ARRIVED_AT") > LATER))
+    found = rows.filter(pl.col(use_case.label) == label)["order_id"].sort()
+    assert len(found) > 10 and found.to_list() == on_the_way["ORDER_ID"].sort().to_list()

@@ -19,6 +19,21 @@ PLAIN = re.compile(r"[A-Za-z0-9._/-]+")
 UNWRITABLE = re.compile(r"%[0-9A-Fa-f]{2}|[][#?^|\\]")
 """Parts of the real path of a table at which delta-rs reads no log or no history, or cannot write."""
 
+_made: list[Path] = []
+"""Folders and links that this process made, in their order."""
+
+
+def unmake() -> None:
+    """Remove what this process made for names, as far as nothing was put there: for what must leave no trace."""
+    for _ in range(2):  # a folder may hold a link to another one, which goes first
+        for path in reversed(_made):
+            with contextlib.suppress(OSError):
+                if not path.is_symlink():
+                    path.rmdir()
+                elif not path.exists():
+                    path.unlink()
+    _made.clear()
+
 
 def plain(folder: Path) -> Path:
     """The absolute path of a folder, or of a link to it that stays the same; the folder is made for a link.
@@ -31,7 +46,7 @@ def plain(folder: Path) -> Path:
     if PLAIN.fullmatch(real):
         return folder if PLAIN.fullmatch(str(folder)) else Path(real)
     try:
-        Path(real).mkdir(parents=True, exist_ok=True)
+        _make(Path(real))
         return _link(real)
     except OSError as error:
         raise ValueError(f"found {str(folder)!r}, to which no link can be made ({error.strerror})") from None
@@ -52,7 +67,7 @@ def _kept_elsewhere(named: Path) -> str:
         raise ValueError(f"{found}, and which is not empty")
     store = stores / secrets.token_hex(8)
     try:
-        store.mkdir(parents=True)
+        _make(store)
         _replace_by_link(named, store)
     except OSError as error:
         raise ValueError(f"{found}, and which cannot become a link ({error.strerror})") from None
@@ -64,23 +79,33 @@ def _kept_elsewhere(named: Path) -> str:
 
 
 def _replace_by_link(folder: Path, store: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    _make(folder.parent)
+    is_new = not folder.exists()
     if folder.is_dir():
         store.chmod(folder.stat().st_mode & 0o777)
         folder.rmdir()
     with contextlib.suppress(FileExistsError):  # another process was first
         folder.symlink_to(store)
+        _made.extend([folder] if is_new else [])
 
 
 def _link(real: str) -> Path:
     links = _cache()
-    links.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(links, 0o700)
     if links.stat().st_uid != os.getuid():
         raise PermissionError(0, f"{links} is another user's")
     link = links / hashlib.sha256(real.encode()).hexdigest()[:16]
     with contextlib.suppress(FileExistsError):
         link.symlink_to(real)
+        _made.append(link)
     return link
+
+
+def _make(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder and those above it, and remember which."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(mode, parents=True, exist_ok=True)
+    _made.extend(reversed(missing))
 
 
 def _cache() -> Path:

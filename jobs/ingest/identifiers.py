@@ -17,6 +17,8 @@ _WHOLE = r"^(?:0|-?[1-9][0-9]*)$"
 _WHOLE_WITH_FRACTION = r"^(0|-?[1-9][0-9]*)\.0+$"
 _ROUNDED = r"^-?[0-9](?:\.[0-9]+)?[eE]\+[0-9]+$"
 """A large number as programs print it that have rounded it, such as 1.23457E+15."""
+NO_PLAIN_VALUE = r"^(?i:true|false)$|^\[\]$|^\[(?:\"|\[|\{|true|false|null).*\]$|^\{(?:\".*)?\}$"
+"""A boolean, a list or an object of JSON, as `jobs.ingest.json_records` writes them."""
 _UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 _BLANKS = " \t\n\r\x0b\x0c\x00\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u2060\u3000\ufeff" + "".join(
     map(chr, range(0x2000, 0x200C))
@@ -69,6 +71,7 @@ def canonical_text(text: pl.Series) -> pl.Series:
         pl.when(
             pl.col("lower").is_in(list(NULL_WORDS))
             | pl.col("text").str.contains(_ROUNDED)
+            | pl.col("text").str.contains(NO_PLAIN_VALUE)
             | pl.col("text").str.contains("\0", literal=True)
         )
         .then(None)
@@ -121,6 +124,8 @@ def identifier_fault(column: str) -> pl.Expr:
         .then(pl.lit(f"{column}: missing"))
         .when(text.str.contains("\0", literal=True))
         .then(pl.lit(f"{column}: no identifier (a NUL character in it, which no database holds)"))
+        .when(text.str.contains(NO_PLAIN_VALUE))
+        .then(pl.lit(f"{column}: no identifier (a boolean, a list or an object, write it as a number or as text)"))
         .when(text.str.contains(r"(?i)^-?[0-9.]+e[+-]?[0-9]+$|^-?[0-9]+\.0*$|^-?inf$"))
         .then(pl.lit(f"{column}: no identifier (a number too large to be exact, write it as an integer or as text)"))
         .when(text.str.contains(r"^-?[0-9]+\.[0-9]+$"))

@@ -187,6 +187,7 @@ SCENARIOS: Mapping[str, World] = MappingProxyType(
             _scenario("spending", Spending(amount=1.3, roaming=0.12, later_hours=1.0)),
             _scenario("new_terminals", Openings(share=0.25, attraction=0.3, over_days=14)),
             _scenario("slow_reports", Reporting(median_days=10.0, never=0.15)),
+            World(name="late_labels", reporting=Reporting(median_days=20.0, sigma=0.5)),
         )
     }
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobs import settings
+from jobs import path_alias, settings
 from orchestration.options import MOMENT, chosen_files, columns_option, input_files, use_case_named, use_case_option
 from orchestration.printing import complain, json_option, moment, print_details, print_json, print_table, say
 
@@ -34,6 +34,8 @@ def check(
 
     Without files, the registered ones are read. Exits with 3 where a load would be refused.
     """
+    # The name of a home that is not there yet may have got a folder and a link already.
+    click.get_current_context().call_on_close(path_alias.unmake)
     now = datetime.now(UTC)
     found = _checked(name, chosen_files(files), columns, as_of.replace(tzinfo=UTC) if as_of else None, now)
     if as_json:

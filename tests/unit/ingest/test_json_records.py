@@ -129,3 +129,17 @@ def test_lines_alike_and_others_keep_their_places(tmp_path: Path) -> None:
     found = rows(written(tmp_path / "a.jsonl", *lines))
     assert found.select("a", "b", "c", "_malformed").rows() == list(lines.values())
     assert found["_line"].to_list() == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    "value", ["true", "false", "[]", "[1]", '["a"]', "[true]", "{}", '{"a": 1}', '{"a": []}', "[[1], null]"]
+)
+@pytest.mark.parametrize("others", ["1", '"C1"'])
+def test_a_boolean_a_list_or_an_object_is_no_identifier(tmp_path: Path, value: str, others: str) -> None:
+    path = written(tmp_path / "p.jsonl", *(PAYMENT.replace('"C1"', each) for each in (others, value, others)))
+    inspected = inspection.inspect(TRANSACTIONS, [path], ColumnsFile(), {})
+    batch = read_batch(TRANSACTIONS, inspected, ColumnsFile(), {}, NOW).frame
+    good, bad, _ = contracts.split(batch, contracts.row_checks(TRANSACTIONS, batch.columns, "UTC", NOW))
+    assert good["customer_id"].cast(pl.String).to_list() == [json.loads(f'"{others}"' if others == "1" else others)] * 2
+    [reasons] = bad["_reasons"].to_list()
+    assert reasons == ["customer_id: no identifier (a boolean, a list or an object, write it as a number or as text)"]

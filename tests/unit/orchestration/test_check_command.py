@@ -157,3 +157,16 @@ def test_a_column_twice_in_parquet_is_left_out_if_it_is_not_declared(
 def test_without_a_file_there_must_be_a_registered_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     result = run(monkeypatch, tmp_path)
     assert result.exit_code == 2 and "--transactions FILE" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["my home", "ho[m]e", "a%20b/c d"])
+def test_a_home_that_needs_a_link_is_not_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    user = tmp_path / "user"
+    user.mkdir()
+    (tmp_path / "in.csv").write_text(f"{HEADER}\n{GOOD}")
+    monkeypatch.setenv("HOME", str(user))
+    monkeypatch.setenv("EVERGREEN_HOME", str(tmp_path / name))
+    result = CliRunner().invoke(main, ["check", "--transactions", str(tmp_path / "in.csv")])
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "user"]
+    assert not list(user.iterdir())

@@ -12,6 +12,7 @@ from jobs.errors import Invalid
 from jobs.integrity.databases import require_whole_runs
 from jobs.processes import is_alive
 from jobs.settings import DAGSTER_VARIABLE, Settings, exported
+from jobs.state_files import file_lock
 from orchestration import dagster_yaml
 from orchestration.event_log import BATCH_SIZE
 from orchestration.relocation import settle
@@ -51,8 +52,11 @@ def from_configuration(settings: Settings) -> dg.DagsterInstance:
     configuration = settings.dagster_home / "dagster.yaml"
     _require_database(settings, configuration)
     try:
-        with exported(**variables(settings)):
-            return dg.DagsterInstance.from_config(str(settings.dagster_home))
+        # Databases of a new home are made by one process: the second one would find them half made.
+        with file_lock(settings.home / "locks" / "dagster.lock"), exported(**variables(settings)):
+            instance = dg.DagsterInstance.from_config(str(settings.dagster_home))
+            instance.event_log_storage.get_maximum_record_id()  # its database is made at the first look
+            return instance
     except (dg.DagsterError, YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise Invalid(
             f"{configuration}: expected a configuration of Dagster, found something else; correct it, or "

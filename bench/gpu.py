@@ -68,7 +68,7 @@ def throughput(device: str) -> dict[str, float]:
 def plain_loop(examples: Examples, device: str, epochs: int) -> None:
     """What one writes by hand: the same network, AdamW, data on the device, float32, batches of a shuffled index."""
     torch.manual_seed(SEED)
-    network = TabM(bins_for(examples, DEFAULTS, SEED), **{name: DEFAULTS[name] for name in SHAPE}).to(device)
+    network = TabM(bins_for(examples, (), DEFAULTS, SEED), {}, **{name: DEFAULTS[name] for name in SHAPE}).to(device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=DEFAULTS["learning_rate"])
     features = torch.from_numpy(examples.features).to(device)
     labels = torch.from_numpy(examples.labels).to(device, torch.float32)

@@ -162,4 +162,4 @@ def without_label_features(history: History, use_case: UseCase) -> History:
     the policy would have blocked, and would leak them."""
     columns = [n for n, name in enumerate(history.names) if name not in use_case.label_features]
     names = tuple(history.names[n] for n in columns)
-    return replace(history, names=names, features=np.ascontiguousarray(history.features[:, columns]))
+    return replace(history, names=names, features=history.features[:, columns])

@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
 
 from jobs.arrays import Floats, codes
 from jobs.backtesting.fold_search import FoldWindow, searched
-from jobs.datasets.training_rows import sampled
+from jobs.datasets.training_rows import sampled, usable
 from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.models.catalog import new_model
+from jobs.models.features import number_columns
+from jobs.models.label_shares import with_label_shares
 from jobs.models.protocol import Examples, Model
-from jobs.models.tables import examples_of
+from jobs.models.tables import examples_of, is_category, is_number
 from jobs.problem import Family, Problem
 from jobs.stats import label_leak
 from jobs.stats.entity_leak import encoded_labels
@@ -127,10 +128,11 @@ def _leak(
 ) -> str:
     """What tells labels too well to be true; empty if nothing does."""
     test, scores = measured
-    found = label_leak.suspicion(test.labels, test.features, test.names, scores, problem.telling)
+    features = with_label_shares(test.features, test.labels)
+    found = label_leak.suspicion(test.labels, features, test.names, scores, problem.telling)
     held = [name for name in use_case.entities if name in known.columns]
     entities = {name: codes(name, known[name].to_numpy(), known.height)[1] for name in held}
-    encoded = encoded_labels(train.labels, train.features, train.names, entities, problem.telling)
+    encoded = encoded_labels(train.labels, *number_columns(train.features, train.names), entities, problem.telling)
     return replace(found or label_leak.Suspicion({}, {}, None), encoded=encoded).text
 
 
@@ -187,11 +189,11 @@ def fitted(family: Family, parameters: Mapping[str, Any], train: Examples, seed:
 
 
 def feature_names(lakehouse: Lakehouse, use_case: UseCase) -> tuple[str, ...]:
-    """The problem's inputs, then every number in the training set that features brought."""
+    """The problem's inputs, then every number and category in the training set that features brought."""
     schema = lakehouse.schema(use_case.training_set)
     event = {*lakehouse.schema(use_case.events).names, use_case.label, "event_timestamp", PARTITION}
-    brought = [f.name for f in schema if f.name not in event and _number(f.type)]
-    return tuple(dict.fromkeys([*_problem(use_case).inputs, *brought]))
+    brought = [f.name for f in schema if f.name not in event and (is_number(f.type) or is_category(f.type))]
+    return usable(use_case.training_set, schema, [*_problem(use_case).inputs, *brought])
 
 
 def _families(problem: Problem, names: Sequence[str]) -> tuple[Family, ...]:
@@ -271,11 +273,6 @@ def _check_known(train: Examples, fold: Fold) -> None:
 
 def _examples(rows: pl.DataFrame, names: Sequence[str], label: str) -> Examples:
     return examples_of(rows.select(list(dict.fromkeys([*names, label]))).to_arrow(), names, label)
-
-
-def _number(kind: pa.DataType) -> bool:
-    types = pa.types
-    return bool(types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind) or types.is_decimal(kind))
 
 
 def _problem(use_case: UseCase) -> Problem:

@@ -10,7 +10,7 @@ from typing import Any
 from jobs.datasets.history import History
 from jobs.ledger import promotions
 from jobs.models.protocol import Model
-from jobs.registry.bundle import Bundle, Manifest, open_bundle, write
+from jobs.registry.bundle import Bundle, Manifest, features_of, open_bundle, write
 from jobs.registry.model_versions import bundle_folder
 from jobs.settings import Settings
 from jobs.training import recipes
@@ -80,7 +80,7 @@ class Models:
     def _bundle(self, history: History, model: Model, recipe: Recipe, version: int, as_of: datetime) -> Bundle:
         problem = problem_of(self._use_case)
         training: dict[str, Any] = {"versions": history.versions, "recipe": recipe.name, "seed": problem.seed}
-        features = tuple((name, "float32") for name in history.names)
+        features = features_of(model)
         threshold, task = problem.threshold, history.task.stored()
         manifest = Manifest(self._use_case.name, FAMILY, features, threshold, as_of.isoformat(), training, task=task)
         folder = bundle_folder(self._settings, self._use_case, version)

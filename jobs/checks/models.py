@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jobs.arrays import Float32s, surest
+from jobs.arrays import surest
 from jobs.checks.check import Check, Outcome
+from jobs.models.features import FeatureRows
 from jobs.models.runtime import score
 from jobs.settings import Settings
 from jobs.stats.metrics import average_precision
@@ -132,12 +133,12 @@ def in_production(decision: PromotionDecision, ledger: LedgerView) -> Outcome:
     )
 
 
-def parity(exported: OnlineModel, version: int, champion: Bundle, rows: Float32s) -> Outcome:
+def parity(exported: OnlineModel, version: int, champion: Bundle, rows: FeatureRows) -> Outcome:
     """PARITY of an exported model and the champion.
 
     Args:
         version: of the champion.
-        rows: real rows, float32 [n, f], n > 0.
+        rows: real rows, [n, f], n > 0.
     """
     compared = rows[-COMPARED_ROWS:]
     theirs, ours = score(champion.session(), compared), score(exported.session(), compared)

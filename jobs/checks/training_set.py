@@ -18,8 +18,9 @@ from jobs.arrays import Bools
 from jobs.checks import rows_of_events
 from jobs.checks.check import Check, Outcome
 from jobs.checks.rows_of_events import EventRows
-from jobs.datasets.training_rows import numeric_names
+from jobs.datasets.training_rows import usable
 from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.models.label_shares import with_label_shares
 from jobs.models.tables import features_of
 from jobs.stats import label_leak
 from jobs.tasks.catalog import task_of
@@ -56,7 +57,7 @@ def judge(lakehouse: Lakehouse, use_case: UseCase, state: Mapping[str, Any]) -> 
     mature, young = _days(lakehouse, use_case, as_of)
     if not mature and not young:
         return [check.not_judged("the training set has no rows yet") for check in CHECKS]
-    names = numeric_names(lakehouse.schema(use_case.training_set), _features(use_case, state))
+    names = usable(use_case.training_set, lakehouse.schema(use_case.training_set), _features(use_case, state))
     rows = lakehouse.to_arrow(
         use_case.training_set,
         columns=list(dict.fromkeys([use_case.event_id, use_case.event_timestamp, use_case.label, PARTITION, *names])),
@@ -115,11 +116,15 @@ def _no_leak(use_case: UseCase, rows: pa.Table, labels: Bools, names: Sequence[s
     looked_at = [name for name in names if name not in accepted]
     # Whatever tells the positives among all negatives tells them among some, and that is found out faster.
     some = np.flatnonzero(labels | (np.cumsum(~labels) % max(1, (~labels).sum() // NEGATIVES) == 0))
-    suspects = list(label_leak.telling(labels[some], features_of(rows.take(some), looked_at), looked_at))
-    leaks = label_leak.telling(labels, features_of(rows, suspects), suspects) if suspects else {}
+    suspects = list(_telling(rows.take(some), labels[some], looked_at))
+    leaks = _telling(rows, labels, suspects) if suspects else {}
     found = ", ".join(f"{name} alone with average precision {value:.4f}" for name, value in leaks.items())
     expected = "no feature that nearly tells the label by itself"
     return NO_LEAK.outcome(not leaks, expected, found or "none", **numbers, leaks=len(leaks))
+
+
+def _telling(rows: pa.Table, labels: Bools, names: Sequence[str]) -> Mapping[str, float]:
+    return label_leak.telling(labels, with_label_shares(features_of(rows, names), labels), names)
 
 
 def _label_share(labels: Bools) -> Outcome:

@@ -16,14 +16,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.arrays import Bools, Float32s
+from jobs.arrays import Bools
 from jobs.datasets import event_rows, id_places
 from jobs.datasets.event_rows import InputVersions
 from jobs.datasets.slices import masks, readable
 from jobs.datasets.stored_features import Days, StoredFeatures
-from jobs.datasets.training_rows import TrainingRows, amounts_of, codes, numeric_names
+from jobs.datasets.training_rows import TrainingRows, amounts_of, codes, usable
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
+from jobs.models.features import FeatureRows
 from jobs.models.protocol import Examples
 from jobs.models.tables import features_of
 from jobs.tasks.binary import BINARY
@@ -65,7 +66,7 @@ class History:
     """Events by event time, of one moment by id; every array has one value per event."""
 
     names: tuple[str, ...]
-    features: npt.NDArray[np.float32]
+    features: FeatureRows
     times: Times
     known_at: Times
     blocks: npt.NDArray[np.int64]
@@ -254,7 +255,7 @@ def _read(
     name, problem = table(use_case), problem_of(use_case)
     time, event_id = use_case.event_timestamp, use_case.event_id
     schema = lakehouse.schema(name, version)
-    names = numeric_names(schema, [*problem.inputs, *state["features"]])
+    names = usable(name, schema, [*problem.inputs, *state["features"]])
     declared_values = [name for name in (use_case.cluster_key, problem.amount, problem.weight) if name]
     declared, left_out, read = readable(use_case, problem.slices, schema.names)
     columns = dict.fromkeys([time, "event_known_at", event_id, *declared_values, *read])
@@ -264,7 +265,7 @@ def _read(
     slices, without_profile = masks(lakehouse, use_case, declared, rows, datetime.fromisoformat(state["as_of"]))
     times = _moments(rows[time])
 
-    def of_days(days: Days) -> Float32s:
+    def of_days(days: Days) -> FeatureRows:
         needed = list(dict.fromkeys([time, event_id, *names]))
         part = [(PARTITION, ">=", days[0]), (PARTITION, "<=", days[1])]
         return features_of(_sorted(lakehouse.to_arrow(name, version, needed, part), use_case), names)

@@ -11,7 +11,8 @@ from threading import Lock
 
 import numpy as np
 
-from jobs.arrays import Float32s, Ints
+from jobs.arrays import Ints
+from jobs.models.features import FeatureRows
 from jobs.times import numbered_day
 
 DAYS_READ_ALONE = 3
@@ -22,7 +23,7 @@ Days = tuple[date, date]
 class StoredFeatures:
     """Features of events, shape [rows, features], as far as whole days are taken out of them by a slice."""
 
-    def __init__(self, read: Callable[[Days], Float32s], days: Ints) -> None:
+    def __init__(self, read: Callable[[Days], FeatureRows], days: Ints) -> None:
         """Reads nothing yet.
 
         Args:
@@ -30,14 +31,14 @@ class StoredFeatures:
             days: of the events, as days since 1970, rising.
         """
         self._read, self._days = read, days
-        self._whole: Float32s | None = None
+        self._whole: FeatureRows | None = None
         self._read_alone = 0
         self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._days)
 
-    def __getitem__(self, rows: slice) -> Float32s:
+    def __getitem__(self, rows: slice) -> FeatureRows:
         """Features of whole days, or of part of them."""
         chosen = self._days[rows]
         with self._lock:
@@ -49,7 +50,7 @@ class StoredFeatures:
             first = rows.start - int(np.searchsorted(self._days, chosen[0])) if len(chosen) else 0
             return self._between(chosen)[first : first + len(chosen)]
 
-    def _between(self, days: Ints) -> Float32s:
+    def _between(self, days: Ints) -> FeatureRows:
         if not len(days):
             return self._read((date.max, date.min))
         return self._read((numbered_day(days[0]), numbered_day(days[-1])))

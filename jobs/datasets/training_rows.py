@@ -15,8 +15,9 @@ from jobs.datasets.row_weights import counted
 from jobs.datasets.time_split import LabelledTimes
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
+from jobs.models.features import numbers_of
 from jobs.models.protocol import Examples
-from jobs.models.tables import examples_of
+from jobs.models.tables import examples_of, is_category, is_number
 from jobs.problem import Problem
 from jobs.tasks.catalog import task_of
 from jobs.tasks.task import RowValues
@@ -68,10 +69,10 @@ class TrainingRows:
 
 
 def feature_names(lakehouse: Lakehouse, use_case: UseCase, version: int, served: Sequence[str]) -> tuple[str, ...]:
-    """Names of the features: the inputs of the problem, then those `served` by the feature service that are numbers.
+    """Names of the features: the inputs of the problem, then those `served` by the feature service.
 
     Raises:
-        ValueError: a feature is not a column of the training set.
+        ValueError: a feature is not a column of the training set, or of a type that no model takes.
     """
     schema = lakehouse.schema(use_case.training_set, version)
     names = list(dict.fromkeys([*problem_of(use_case).inputs, *served]))
@@ -80,19 +81,26 @@ def feature_names(lakehouse: Lakehouse, use_case: UseCase, version: int, served:
             f"{use_case.training_set}: expected the columns {missing}, found {schema.names}; build the training set "
             "again, or correct the problem's inputs"
         )
-    return numeric_names(schema, names)
+    return usable(use_case.training_set, schema, names)
 
 
-def numeric_names(schema: pa.Schema, names: Sequence[str]) -> tuple[str, ...]:
-    """Those of `names`, each once, whose columns are numbers."""
-    return tuple(name for name in dict.fromkeys(names) if _numeric(schema.field(name).type))
+def usable(table: str, schema: pa.Schema, names: Sequence[str]) -> tuple[str, ...]:
+    """`names`, each once. Raises ValueError if the column of one is neither a number nor a category."""
+    types = {name: schema.field(name).type for name in dict.fromkeys(names)}
+    if wrong := {name: str(kind) for name, kind in types.items() if not (is_number(kind) or is_category(kind))}:
+        raise Invalid(
+            f"{table}: expected features that are numbers, booleans or texts, found {wrong}; "
+            "encode them in a feature definition, or leave them out of the problem's inputs and the feature service"
+        )
+    return tuple(types)
 
 
 def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[str]) -> TrainingRows:
     """The training set at `version` with the features `names`.
 
     Raises:
-        ValueError: a feature holds an infinity or is no number, or a label is missing or not of the task's type.
+        ValueError: a feature holds an infinity or is of a type that no model takes, or a label is missing or not of the
+        task's type.
     """
     problem, time, event_id = problem_of(use_case), use_case.event_timestamp, use_case.event_id
     held = lakehouse.schema(use_case.training_set, version).names
@@ -157,17 +165,12 @@ def rule_scores(rows: Examples, features: Sequence[str]) -> Floats:
 
     Of a regression the first feature that is there is the prediction; the median of these predictions without any.
     """
-    chosen = rows.features[:, [rows.names.index(name) for name in features]]
+    chosen = numbers_of(rows.features[:, [rows.names.index(name) for name in features]], "rule")
     if rows.task.name != "regression":
         return ranks(chosen)
     predictions = first_known(chosen)
     known = predictions[~np.isnan(predictions)]
     return np.where(np.isnan(predictions), np.median(known) if len(known) else 0.0, predictions)
-
-
-def _numeric(kind: pa.DataType) -> bool:
-    types = pa.types
-    return any(is_(kind) for is_ in (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal))
 
 
 def codes(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:

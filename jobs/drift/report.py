@@ -23,6 +23,7 @@ from jobs.datasets import history
 from jobs.drift import classifier_null
 from jobs.drift.detector import Drift
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
+from jobs.models.features import hashed
 from jobs.models.tables import features_of
 from jobs.registry.bundle import Bundle
 from jobs.scoring import prediction_log
@@ -191,6 +192,6 @@ def _two_sample(
 
 
 def _samples(table: pa.Table, names: Sequence[str]) -> two_sample.RowsByDay:
-    features = features_of(table, names)
+    features = hashed(features_of(table, names))
     days = np.array(table[PARTITION].to_pylist(), dtype="datetime64[D]")
     return {one.item(): two_sample.sample(features[days == one], _SEED) for one in np.unique(days)}

@@ -8,13 +8,14 @@ from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 
-from jobs.arrays import Float32s, Floats
+from jobs.arrays import Floats
 from jobs.datasets.row_weights import counted
 from jobs.datasets.training_rows import rule_scores, sampled
 from jobs.errors import Invalid
 from jobs.evaluation.evaluation_rows import between
 from jobs.evaluation.paired_comparison import Contender
 from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.models.features import FeatureRows
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of
 from jobs.problem import Problem
@@ -85,7 +86,7 @@ def _plain(problem: Problem, train: Examples, rows: Examples, names: Sequence[st
     return _aligned(rows, train, model.predict(_picked(rows, names)))
 
 
-def _picked(rows: Examples, names: Sequence[str]) -> Float32s:
+def _picked(rows: Examples, names: Sequence[str]) -> FeatureRows:
     return rows.features[:, [rows.names.index(name) for name in names]]
 
 

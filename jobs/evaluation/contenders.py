@@ -65,7 +65,7 @@ def latency_ms(session: onnxruntime.InferenceSession, features: Any) -> float:
 
     The best of some rounds: another process's work is no property of the model.
     """
-    singles = [features[n % len(features)][None] for n in range(CALLS)]
+    singles = [features[n % len(features) :][:1] for n in range(CALLS)]
     for row in singles[:WARM_UP]:
         runtime.score(session, row)
     return min(_percentile_99(session, singles) for _ in range(ROUNDS))

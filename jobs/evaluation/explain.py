@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from jobs.arrays import Float32s, Floats, Ints, surest
 from jobs.errors import EvergreenError
+from jobs.models.features import FeatureRows, Features, concatenated, value_shown, values_of
 from jobs.models.runtime import score
 from jobs.registry.bundle import Bundle
 from jobs.tasks.task import Task
@@ -37,7 +38,7 @@ class NotAdditive(EvergreenError, RuntimeError):
 class Explainable(Protocol):
     """A model that knows its own attributions."""
 
-    def contributions(self, features: Float32s, background: Float32s) -> Floats:
+    def contributions(self, features: FeatureRows, background: FeatureRows) -> Floats:
         """SHAP values of the logit, float64 [n, f + 1], the last column being the base; of a multiclass task
         [n, classes, f + 1]."""
 
@@ -47,7 +48,7 @@ class Attribution:
     """What each feature added to the logit of each row: `base + values.sum(axis=1)` is the logit of `scores`."""
 
     names: tuple[str, ...]
-    features: Float32s
+    features: FeatureRows
     """[n, f], the rows explained."""
     base: Floats
     """[n], the logit of the usual row (of a regression, its prediction)."""
@@ -67,17 +68,17 @@ class Attribution:
         means = np.abs(self.values).mean(axis=0)
         return {self.names[i]: float(means[i]) for i in np.argsort(-means, kind="stable")}
 
-    def reasons(self, row: int, most: int = 5) -> list[tuple[str, float, float]]:
+    def reasons(self, row: int, most: int = 5) -> list[tuple[str, float | str, float]]:
         """Name, value and attribution of the features that moved a row the most."""
         order = np.argsort(-np.abs(self.values[row]), kind="stable")[:most]
-        return [(self.names[i], float(self.features[row, i]), float(self.values[row, i])) for i in order]
+        return [(self.names[i], value_shown(self.features, row, int(i)), float(self.values[row, i])) for i in order]
 
 
-def attribute(bundle: Bundle, rows: Float32s, background: Float32s, seed: int = 0) -> Attribution:
+def attribute(bundle: Bundle, rows: FeatureRows, background: FeatureRows, seed: int = 0) -> Attribution:
     """Attributions of `rows` (the first 100 where they are not exact and cheap).
 
     Args:
-        rows, background: real rows, float32 [n, f] and [m, f], at least one each; `background` says what is usual.
+        rows, background: real rows, [n, f] and [m, f], at least one each; `background` says what is usual.
         seed: of the permutations and of the background rows drawn.
 
     Raises:
@@ -111,15 +112,20 @@ def evenly(order: Ints, most: int) -> Ints:
     return order[:: max(1, math.ceil(len(order) / most))]
 
 
-def _by_permutation(logit: object, rows: Float32s, background: Float32s, seed: int) -> Floats:
+def _by_permutation(logit: object, rows: FeatureRows, background: FeatureRows, seed: int) -> Floats:
     import shap
 
+    # Codes of one reading: what is permuted are columns, whatever they stand for.
+    together = concatenated([rows, background])
+    values, usual = np.split(values_of(together), [len(rows)])
+
     def narrow(x: npt.NDArray[np.float64]) -> Floats:
-        logits: Floats = logit(np.ascontiguousarray(x, dtype=np.float32))  # type: ignore[operator]
+        mixed = np.ascontiguousarray(x, dtype=np.float32)
+        logits: Floats = logit(replace(together, values=mixed) if isinstance(together, Features) else mixed)  # type: ignore[operator]
         return logits
 
-    explainer = shap.PermutationExplainer(narrow, shap.maskers.Independent(background, len(background)), seed=seed)
-    explanation = explainer(rows, max_evals=2 * rows.shape[1] + 1, silent=True)
+    explainer = shap.PermutationExplainer(narrow, shap.maskers.Independent(usual, len(usual)), seed=seed)
+    explanation = explainer(values, max_evals=2 * values.shape[1] + 1, silent=True)
     return np.column_stack([explanation.values, explanation.base_values])
 
 

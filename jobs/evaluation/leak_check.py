@@ -9,6 +9,8 @@ from jobs.arrays import Floats
 from jobs.datasets.training_rows import codes
 from jobs.evaluation.evaluation_rows import EvaluationRows
 from jobs.evaluation.verdict import GateCheck
+from jobs.models.features import number_columns
+from jobs.models.label_shares import with_label_shares
 from jobs.models.tables import features_of
 from jobs.problem import Problem
 from jobs.stats import label_leak
@@ -24,14 +26,14 @@ def check(
     """
     features = features_of(rows.table, names)
     if rows.task.name != "binary":
-        text = rows.task.suspicion(rows.labels, features, names, problem.telling)
+        text = rows.task.suspicion(rows.labels, with_label_shares(features, rows.labels), names, problem.telling)
         return GateCheck("leak", "failed" if text else "passed", text or "no feature tells labels too well to be true")
-    found = label_leak.suspicion(rows.labels, features, names, scores, problem.telling)
+    found = label_leak.suspicion(rows.labels, with_label_shares(features, rows.labels), names, scores, problem.telling)
     if found is None:
         few = f"{int(rows.labels.sum())} positives; leaks are looked for from {label_leak.FEWEST_POSITIVES} on"
         return GateCheck("leak", "not judged", few)
     of_entities = {name: codes(rows.table[name]) for name in entities if name in rows.table.column_names}
-    encoded = encoded_labels(rows.labels, features, names, of_entities, problem.telling)
+    encoded = encoded_labels(rows.labels, *number_columns(features, names), of_entities, problem.telling)
     found = replace(found, encoded=encoded)
     numbers = {f"average_precision of {name}": value for name, value in (*found.features.items(), *found.pairs.items())}
     numbers |= {} if found.whole is None else {"average_precision": found.whole}

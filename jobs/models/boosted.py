@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from jobs.arrays import Float32s
 from jobs.errors import Invalid
+from jobs.models import vocabulary
+from jobs.models.features import FeatureRows
 from jobs.models.folders import read_model, write_model
 from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, merged
 from jobs.models.tree_average import average
+from jobs.models.vocabulary import Vocabulary
 from jobs.tasks.binary import BINARY
 from jobs.tasks.catalog import of_stored
 from jobs.tasks.task import Task
@@ -43,7 +45,10 @@ _BOOSTER = "booster.txt"
 
 
 class Boosted:
-    """LightGBM on the raw features: trees need no scaling, and send a missing value down a learned side of a split."""
+    """LightGBM on the raw features: trees need no scaling, and send a missing value down a learned side of a split.
+
+    Categories are LightGBM's own: a split has a set of known values on its left side.
+    """
 
     family = "boosted"
 
@@ -53,6 +58,7 @@ class Boosted:
         """Rounds; of a mean of boosters, those of each."""
         self._names: tuple[str, ...] | None = None
         self._text, self._task = "", cast(Task, BINARY)
+        self._vocabulary = Vocabulary()
         self._booster: lightgbm.Booster | None = None
 
     @property
@@ -62,6 +68,11 @@ class Boosted:
             raise Invalid("boosted: expected a fitted model, found one without trees; call fit or load first")
         return self._names
 
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """See `Model.categories`."""
+        return self._vocabulary.names(self.names)
+
     def fit(
         self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: StepReport | None = None
     ) -> None:
@@ -69,8 +80,9 @@ class Boosted:
         import lightgbm
 
         check_trainable(train, valid)
-        data = _dataset(train, None)
-        evaluated = [] if valid is None else [_dataset(valid, data)]
+        known = vocabulary.learned(train.features)
+        data = _dataset(train, known, None)
+        evaluated = [] if valid is None else [_dataset(valid, known, data)]
         callbacks: list[Callable[..., Any]] = [] if report is None else [_reporting(report)]
         if valid is not None:
             callbacks.append(lightgbm.early_stopping(self.parameters["patience"], verbose=False))
@@ -78,7 +90,7 @@ class Boosted:
             self._training(seed, train.task), data, self.parameters["rounds"], valid_sets=evaluated, callbacks=callbacks
         )
         self._task = train.task
-        self._become(booster.model_to_string(num_iteration=booster.best_iteration), train.names)
+        self._become(booster.model_to_string(num_iteration=booster.best_iteration), train.names, known)
 
     @classmethod
     def mean(cls, models: Sequence[Boosted]) -> Boosted:
@@ -87,9 +99,11 @@ class Boosted:
         first = models[0] if models else cls()
         if any(model.names != first.names for model in models):
             raise Invalid("boosted: expected models of the same features, found others; fit them on the same rows")
+        if any(model._vocabulary != first._vocabulary for model in models):
+            raise Invalid("boosted: expected models that know the same categories; fit them on the same rows")
         averaged = cls(first.parameters)
         averaged._task = first._task
-        averaged._become(average([model._text for model in models]), first.names)
+        averaged._become(average([model._text for model in models]), first.names, first._vocabulary)
         averaged.steps = first.steps
         return averaged
 
@@ -101,7 +115,7 @@ class Boosted:
             parameters.pop("scale_pos_weight")
         return {**parameters, **fixed, **_objective(task)}
 
-    def _become(self, text: str, names: tuple[str, ...]) -> None:
+    def _become(self, text: str, names: tuple[str, ...], known: Vocabulary) -> None:
         import lightgbm
 
         # What is stored is what predicts: a fitted and a loaded model are the same text.
@@ -109,17 +123,18 @@ class Boosted:
         if booster.num_feature() != len(names):
             raise Invalid(f"booster: expected {len(names)} features, found {booster.num_feature()}")
         self._booster, self._text, self._names, self.steps = booster, text, names, booster.current_iteration()
+        self._vocabulary = known
 
-    def predict(self, features: Float32s) -> Probabilities:
+    def predict(self, features: FeatureRows) -> Probabilities:
         """See `Model.predict`."""
         check_features(features, self.names)
         assert self._booster is not None
         if not len(features):
             return self._task.no_scores()
-        scores = self._booster.predict(features, num_threads=self.parameters["num_threads"])
+        scores = self._booster.predict(self._vocabulary.encode(features), num_threads=self.parameters["num_threads"])
         return np.asarray(scores, dtype=np.float64)
 
-    def contributions(self, features: Float32s, background: Float32s) -> Probabilities:
+    def contributions(self, features: FeatureRows, background: FeatureRows) -> Probabilities:
         """Exact tree SHAP values of the logit (of a regression, of the prediction), float64 [n, f + 1]; the last column
         is the base. Of a multiclass task [n, classes, f + 1], of each class's logit before the softmax.
 
@@ -129,29 +144,31 @@ class Boosted:
         check_features(features, self.names)
         assert self._booster is not None
         # Rows do not depend on each other: on all cores they take the same values.
-        contributions = np.asarray(self._booster.predict(features, pred_contrib=True, num_threads=0), dtype=np.float64)
+        encoded = self._vocabulary.encode(features)
+        contributions = np.asarray(self._booster.predict(encoded, pred_contrib=True, num_threads=0), dtype=np.float64)
         classes = len(self._task.classes)
         return contributions.reshape(len(features), classes, -1) if classes else contributions
 
     def to_onnx(self) -> onnx.ModelProto:
         """See `Model.to_onnx`. Thresholds compare exactly; leaves are summed in float32."""
+        from jobs.models.category_graph import with_vocabulary
         from jobs.models.tree_graph import tree_graph
 
         names = self.names
-        return tree_graph(self._text, names)
+        return with_vocabulary(tree_graph(self._text, names), self._vocabulary)
 
     def save(self, folder: Path) -> None:
         """See `Model.save`."""
         header = {"family": self.family, "parameters": self.parameters, "names": self.names, "steps": self.steps}
         header |= {"task": stored} if (stored := self._task.stored()) else {}
-        write_model(folder, header, _BOOSTER, self._text.encode())
+        write_model(folder, header | self._vocabulary.header(self.names), _BOOSTER, self._text.encode())
 
     def load(self, folder: Path) -> None:
         """See `Model.load`."""
         header, content = read_model(folder, self.family, _BOOSTER)
         self.parameters = merged(self.family, DEFAULTS, header["parameters"])
         self._task = of_stored(header.get("task"))
-        self._become(content.decode(), header["names"])
+        self._become(content.decode(), header["names"], vocabulary.of_header(header))
         self.steps = header["steps"]
 
 
@@ -168,16 +185,17 @@ def _objective(task: Task) -> dict[str, Any]:
     return {"objective": "binary", "metric": metrics.get(asked.name, "average_precision")}
 
 
-def _dataset(examples: Examples, reference: lightgbm.Dataset | None) -> lightgbm.Dataset:
+def _dataset(examples: Examples, known: Vocabulary, reference: lightgbm.Dataset | None) -> lightgbm.Dataset:
     import lightgbm
 
     return lightgbm.Dataset(
-        examples.features,
+        known.encode(examples.features),
         examples.labels.astype(np.float32),
         weight=examples.weights,
         reference=reference,
         # Names may hold characters that LightGBM refuses; positions never do.
         feature_name=[f"f{position}" for position in range(len(examples.names))],
+        categorical_feature=list(known.columns) or "auto",
         params={"verbosity": -1},
         free_raw_data=True,
     )

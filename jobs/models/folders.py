@@ -21,6 +21,8 @@ from jobs.errors import Invalid
 
 _HEADER = "model.json"
 _KEYS = {"family": str, "parameters": dict, "names": tuple, "steps": int, "sha256": str}
+_VOCABULARY = "vocabulary"
+"""Feature -> its known values, where some features are categories."""
 
 
 def write_model(folder: Path, header: Mapping[str, Any], content_name: str, content: bytes) -> None:
@@ -32,12 +34,14 @@ def write_model(folder: Path, header: Mapping[str, Any], content_name: str, cont
 
 
 def read_header(folder: Path) -> dict[str, Any]:
-    """Family, parameters, names, steps, task and the content's sha256. Raises ValueError if it cannot be read."""
+    """Family, parameters, names, steps, task, vocabulary and the content's sha256. Raises ValueError if it cannot be
+    read."""
     path = folder / _HEADER
     try:
         header = json.loads(path.read_text())
-        # A model of before there were tasks says nothing of them.
-        return {key: kind(header[key]) for key, kind in _KEYS.items()} | {"task": dict(header.get("task", {}))}
+        # A model of before there were tasks and categories says nothing of them.
+        optional = {key: dict(header.get(key, {})) for key in ("task", _VOCABULARY)}
+        return {key: kind(header[key]) for key, kind in _KEYS.items()} | optional
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Invalid(
             f"{path}: expected the header of a saved model, found {in_words(error)}; save it again"

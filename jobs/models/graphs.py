@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 OPSET, TREE_OPSET, IR_VERSION = 18, 5, 10
 """Opsets of the default domain and of `ai.onnx.ml` (5 is the first with TreeEnsemble), and the file's version."""
-_NAMES = "feature_names"
+_ML = "ai.onnx.ml"
+_NAMES, _CATEGORIES = "feature_names", "category_names"
 
 
 class Graph:
@@ -58,26 +59,45 @@ class Graph:
             ],
             self._constants,
         )
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", TREE_OPSET)]
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(_ML, TREE_OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="evergreen")
         onnx.checker.check_model(model)
         return named(model, names)
 
 
-def named(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    """`model`, with the feature names in its metadata, and without an exporter's, which names files of this machine."""
+def named(model: onnx.ModelProto, names: Sequence[str], categories: Sequence[str] = ()) -> onnx.ModelProto:
+    """`model`, with the names of the features, and of those that are categories, in its metadata, and without an
+    exporter's, which names files of this machine."""
     from onnx import helper
 
     described = [model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer]
     for part in [*described, *model.graph.input, *model.graph.output]:
         del part.metadata_props[:]
-    helper.set_model_props(model, {_NAMES: json.dumps(list(names))})
+    said = {_NAMES: names, _CATEGORIES: categories} if categories else {_NAMES: names}
+    helper.set_model_props(model, {key: json.dumps(list(value)) for key, value in said.items()})
     return model
 
 
 def feature_names(model: onnx.ModelProto) -> tuple[str, ...]:
     """The feature names that `model` carries. Raises ValueError if it carries none."""
-    for entry in model.metadata_props:
-        if entry.key == _NAMES:
-            return tuple(json.loads(entry.value))
-    raise Invalid(f"ONNX model: expected {_NAMES!r} in its metadata, found none; export it with `to_onnx`")
+    if (names := _said(model, _NAMES)) is None:
+        raise Invalid(f"ONNX model: expected {_NAMES!r} in its metadata, found none; export it with `to_onnx`")
+    return names
+
+
+def category_names(model: onnx.ModelProto) -> tuple[str, ...]:
+    """The names of the features that are categories, in the order of the input `categories`."""
+    return _said(model, _CATEGORIES) or ()
+
+
+def with_category_operators(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model`, which may also use the operators of `ai.onnx.ml`."""
+    from onnx import helper
+
+    if all(opset.domain != _ML for opset in model.opset_import):
+        model.opset_import.append(helper.make_opsetid(_ML, TREE_OPSET))
+    return model
+
+
+def _said(model: onnx.ModelProto, key: str) -> tuple[str, ...] | None:
+    return next((tuple(json.loads(entry.value)) for entry in model.metadata_props if entry.key == key), None)

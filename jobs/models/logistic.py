@@ -11,10 +11,15 @@ import numpy.typing as npt
 
 from jobs.arrays import Float32s, Floats
 from jobs.errors import Invalid
+from jobs.models import label_odds
+from jobs.models.category_graph import with_vocabulary
+from jobs.models.features import FeatureRows
 from jobs.models.folders import packed, read_model, unpacked, write_model
 from jobs.models.graphs import Graph
+from jobs.models.label_odds import LabelOdds
 from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, merged
 from jobs.models.runtime import INPUT, OUTPUT
+from jobs.models.vocabulary import of_header
 from jobs.tasks.binary import BINARY
 from jobs.tasks.catalog import of_stored
 from jobs.tasks.task import Task
@@ -39,7 +44,8 @@ class Logistic:
     """L2-regularised logistic regression on standardised signed logarithms, sign(x) log(1 + |x|).
 
     A missing value becomes the median, and an indicator of its own has a weight (for features that were missing in
-    training). All arithmetic is float64, in the graph too, because 1 + |x| rounds small values away in float32.
+    training). A category is the log odds of its value (`jobs.models.label_odds`). All arithmetic is float64, in the
+    graph too, because 1 + |x| rounds small values away in float32.
     """
 
     family = "logistic"
@@ -50,6 +56,7 @@ class Logistic:
         self._names: tuple[str, ...] | None = None
         self._task: Task = BINARY
         self._state: dict[str, npt.NDArray[np.float64]] = {}
+        self._odds = LabelOdds()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,13 +65,19 @@ class Logistic:
             raise Invalid("logistic: expected a fitted model, found one without weights; call fit or load first")
         return self._names
 
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """See `Model.categories`."""
+        return self._odds.vocabulary.names(self.names)
+
     def fit(
         self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: StepReport | None = None
     ) -> None:
         """See `Model.fit`. The problem is convex: neither seed, device nor validation rows change the result."""
         check_trainable(train, valid)
-        self._names, self._task, self._state = train.names, train.task, self._preprocessing(train.features)
-        standard, missing = self._design(train.features)
+        self._odds, features = label_odds.learned(train)
+        self._names, self._task, self._state = train.names, train.task, self._preprocessing(features)
+        standard, missing = self._design(features)
         indicated = np.flatnonzero(missing.any(axis=0))
         weights, intercept = self._solved(np.hstack([standard, missing[:, indicated]]), train)
         weights, missing_weights = np.split(weights, [len(train.names)])
@@ -87,17 +100,17 @@ class Logistic:
             return solver.coef_[0], solver.intercept_
         return _by_class(solver, len(train.task.classes))
 
-    def predict(self, features: Float32s) -> Probabilities:
+    def predict(self, features: FeatureRows) -> Probabilities:
         """See `Model.predict`."""
         check_features(features, self.names)
-        standard, missing = self._design(features)
+        standard, missing = self._design(self._odds.transform(features))
         state = self._state
         return self._link(standard @ state["weights"] + missing @ state["missing_weights"] + state["intercept"])
 
     def _link(self, sums: Floats) -> Probabilities:
         return _softmax(sums) if self._task.classes else _sigmoid(sums)
 
-    def contributions(self, features: Float32s, background: Float32s) -> npt.NDArray[np.float64]:
+    def contributions(self, features: FeatureRows, background: FeatureRows) -> npt.NDArray[np.float64]:
         """Exact SHAP values of the logit (of each class's, [n, classes, f + 1]), float64 [n, f + 1]; the last column is
         the base.
 
@@ -110,9 +123,9 @@ class Logistic:
         base = np.broadcast_to(usual.sum(axis=-1) + self._state["intercept"], (*terms.shape[:-1],))
         return np.concatenate([terms - usual, base[..., None]], axis=-1)
 
-    def _terms(self, features: Float32s) -> npt.NDArray[np.float64]:
+    def _terms(self, features: FeatureRows) -> npt.NDArray[np.float64]:
         """What each feature adds, shape (rows, features), or (rows, classes, features)."""
-        standard, missing = self._design(features)
+        standard, missing = self._design(self._odds.transform(features))
         weights, missing_weights = self._state["weights"].T, self._state["missing_weights"].T
         if self._task.classes:
             standard, missing = standard[:, None], missing[:, None]
@@ -160,23 +173,27 @@ class Logistic:
         ]
         logit = graph.node("Add", graph.node("Add", *parts), graph.constant("intercept", state["intercept"]))
         graph.node("Cast", self._link_nodes(graph, logit), name=OUTPUT, to=TensorProto.FLOAT)
-        return graph.model(names, max(1, len(self._task.classes)))
+        complete = graph.model(names, max(1, len(self._task.classes)))
+        return with_vocabulary(complete, self._odds.vocabulary, self._odds.tables)
 
     def save(self, folder: Path) -> None:
         """See `Model.save`."""
         header = {"family": self.family, "parameters": self.parameters, "names": self.names, "steps": self.steps}
         header |= {"task": stored} if (stored := self._task.stored()) else {}
-        write_model(folder, header, _ARRAYS, packed(self._state))
+        arrays = self._state | self._odds.arrays()
+        write_model(folder, header | self._odds.vocabulary.header(self.names), _ARRAYS, packed(arrays))
 
     def load(self, folder: Path) -> None:
         """See `Model.load`."""
         header, content = read_model(folder, self.family, _ARRAYS)
         arrays, task = unpacked(content), of_stored(header.get("task"))
+        self._odds = label_odds.of_arrays(of_header(header), arrays)
+        state = {name: array for name, array in arrays.items() if name not in self._odds.arrays()}
         shapes = self._shapes(len(header["names"]), len(task.classes))
-        if {name: array.shape for name, array in arrays.items()} != shapes:
+        if {name: array.shape for name, array in state.items()} != shapes:
             raise Invalid(f"{folder}: expected arrays of shapes {shapes}, found others; save the model again")
         self.parameters = merged(self.family, DEFAULTS, header["parameters"])
-        self._names, self._task, self.steps, self._state = header["names"], task, header["steps"], arrays
+        self._names, self._task, self.steps, self._state = header["names"], task, header["steps"], state
 
     @staticmethod
     def _shapes(features: int, classes: int) -> dict[str, tuple[int, ...]]:

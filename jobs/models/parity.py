@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
-from jobs.arrays import Float32s
 from jobs.errors import EvergreenError, Invalid
+from jobs.models.features import FeatureRows, Features, texts_of, values_of
 from jobs.models.graphs import feature_names
 from jobs.models.protocol import Probabilities, check_features
 from jobs.models.runtime import score, session
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 BATCH_SIZES = (1, 2, 1000)
 _SINGLE_CALLS = 200
 """Calls per small batch size: enough rows to meet every branch, few enough to take well below a second."""
+_UNKNOWN = ("\N{REPLACEMENT CHARACTER}", " ", "0", "a" * 1000, "\N{ZERO WIDTH SPACE}\0\N{FACE WITH TEARS OF JOY}")
 _EXTREMES = (0.0, -0.0, 1e-45, -1e-45, 1e-35, 1.0, -1.0, 3.4e38, -3.4e38)
 
 
@@ -29,8 +31,8 @@ class ParityError(EvergreenError, ValueError):
 
 def check_parity(
     model: onnx.ModelProto,
-    predict: Callable[[Float32s], Probabilities],
-    rows: Float32s,
+    predict: Callable[[FeatureRows], Probabilities],
+    rows: FeatureRows,
     *,
     tolerance: float = 1e-5,
     batch_sizes: Sequence[int] = BATCH_SIZES,
@@ -39,7 +41,7 @@ def check_parity(
     """The largest absolute difference between `model` and `predict`, per batch size.
 
     Args:
-        rows: real rows, float32 [n, f], at least one; compared too with values missing and with extreme ones.
+        rows: real rows, [n, f], at least one; compared too with values missing, extreme ones and unknown categories.
         tolerance: on the probability.
         bounded: whether scores are probabilities; predictions of numbers are compared as shares of the largest one.
 
@@ -66,19 +68,26 @@ def check_parity(
     return differences
 
 
-def hostile_rows(rows: Float32s) -> Float32s:
-    """Variants of the first rows: each feature missing, each at every extreme, all missing, all extreme."""
-    base, variants = rows[0], []
-    for value in (np.nan, *_EXTREMES):
-        alone = np.repeat(base[None], rows.shape[1], axis=0)
+def hostile_rows(rows: FeatureRows) -> FeatureRows:
+    """Variants of the first rows: each feature missing, each number at every extreme, each category a text that no
+    model knows, all missing, all extreme."""
+    values, texts = values_of(rows), texts_of(rows)
+    base, variants = values[0], []
+    for n, value in enumerate((np.nan, *_EXTREMES)):
+        alone, together = np.repeat(base[None], len(base), axis=0), np.full((1, len(base)), value)
         np.fill_diagonal(alone, value)
-        variants += [alone, np.full((1, rows.shape[1]), value)]
-    mixed = np.resize(rows, (64, rows.shape[1])).copy()
+        for column, own in texts.items():
+            alone[column, column] = together[:, column] = np.nan if n == 0 else len(own) + (n - 1) % len(_UNKNOWN)
+        variants += [alone, together]
+    mixed = np.resize(values, (64, len(base))).copy()
     mixed[np.random.default_rng(0).random(mixed.shape) < 0.3] = np.nan
-    return np.concatenate([*variants, mixed]).astype(np.float32)
+    hostile = np.concatenate([*variants, mixed]).astype(np.float32)
+    if not texts:
+        return hostile
+    return Features(hostile, {n: pa.concat_arrays([own, pa.array(_UNKNOWN)]) for n, own in texts.items()})
 
 
-def _batches(rows: Float32s, size: int) -> Iterator[Float32s]:
+def _batches(rows: FeatureRows, size: int) -> Iterator[FeatureRows]:
     """At most `_SINGLE_CALLS` batches of `size` rows, spread over `rows`, which repeat if there are fewer."""
     count = -(-len(rows) // size)
     for position in np.unique(np.linspace(0, count - 1, min(count, _SINGLE_CALLS)).astype(int)):
@@ -86,7 +95,10 @@ def _batches(rows: Float32s, size: int) -> Iterator[Float32s]:
 
 
 def _difference(
-    runtime: onnxruntime.InferenceSession, predict: Callable[[Float32s], Probabilities], batch: Float32s, scale: float
+    runtime: onnxruntime.InferenceSession,
+    predict: Callable[[FeatureRows], Probabilities],
+    batch: FeatureRows,
+    scale: float,
 ) -> float:
     expected, actual = predict(batch), score(runtime, batch)
     if actual.shape != expected.shape or not np.isfinite(actual).all():

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from jobs.arrays import Float32s
 from jobs.errors import Invalid
+from jobs.models.features import FeatureRows, texts_of, values_of
 from jobs.tasks.binary import BINARY
 from jobs.tasks.task import Labels, Task
 
@@ -32,7 +33,7 @@ class Examples:
     """Labelled rows.
 
     Args:
-        features: float32 [n, f], finite or NaN for missing.
+        features: [n, f], float32 that is finite or NaN for missing, some of the columns perhaps categories.
         labels: [n], of the task's type: true for the class whose probability is predicted, numbers of classes, numbers.
         weights: float32 [n], finite and positive, or None for equal weights.
         names: of the f features, in the order of the columns; distinct.
@@ -42,7 +43,7 @@ class Examples:
         ValueError: on anything else.
     """
 
-    features: Float32s
+    features: FeatureRows
     labels: Labels
     weights: Float32s | None
     names: tuple[str, ...]
@@ -79,6 +80,10 @@ class Model(Protocol):
         """The features expected, in order. Raises ValueError before `fit` or `load`."""
 
     @property
+    def categories(self) -> tuple[str, ...]:
+        """Those of the features that are categories, in order."""
+
+    @property
     def steps(self) -> int:
         """Boosting rounds or epochs that the model kept, or iterations that its solver took."""
 
@@ -96,13 +101,14 @@ class Model(Protocol):
             ValueError: if there are no rows, labels do not differ, or `valid` has other features.
         """
 
-    def predict(self, features: Float32s) -> Probabilities:
-        """Scores of the rows of `features`, float32 [n, f]: probabilities, float64 [n] in [0, 1]; of a multiclass task
-        [n, classes]; of a regression predictions, [n]. Raises as `Examples`."""
+    def predict(self, features: FeatureRows) -> Probabilities:
+        """Scores of the rows of `features`, [n, f]: probabilities, float64 [n] in [0, 1]; of a multiclass task
+        [n, classes]; of a regression predictions, [n]. Raises as `Examples`, and if other columns are categories. A
+        category may have values that were not there in training."""
 
     def to_onnx(self) -> onnx.ModelProto:
-        """A graph with preprocessing inside: `features` float32 [batch, f] -> `score` float32 [batch], or of a
-        multiclass task [batch, classes].
+        """A graph with preprocessing inside, from the inputs of `jobs.models.runtime` to `score` float32 [batch], or of
+        a multiclass task [batch, classes].
 
         The feature names are in its metadata (`jobs.models.graphs.feature_names`).
         """
@@ -114,8 +120,9 @@ class Model(Protocol):
         """Become the model that `save` wrote. Raises ValueError if it was another family's or is damaged."""
 
 
-def check_features(features: Float32s, names: tuple[str, ...]) -> None:
-    """Raises ValueError unless `features` is float32 [n, len(names)] without infinities."""
+def check_features(rows: FeatureRows, names: tuple[str, ...]) -> None:
+    """Raises ValueError unless `rows` are float32 [n, len(names)] without infinities."""
+    features = values_of(rows)
     actual = f"{features.dtype} of shape {features.shape}"
     if features.dtype != np.float32 or features.ndim != 2 or features.shape[1] != len(names):
         raise Invalid(
@@ -142,6 +149,8 @@ def check_trainable(train: Examples, valid: Examples | None) -> None:
             f"validation rows: expected the features of the training rows, {list(train.names)}, "
             f"found {list(valid.names)}; read both with the same names"
         )
+    if texts_of(valid.features).keys() != texts_of(train.features).keys():
+        raise Invalid("validation rows: expected the categories of the training rows; read both with the same types")
     if not valid.task.informative(valid.labels).any():
         raise Invalid(
             f"validation rows: expected {valid.task.evidence}, found none among {len(valid)} rows; "

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from jobs.arrays import Float32s, Floats
 from jobs.errors import Invalid
+from jobs.models.features import FeatureRows, numbers_of
 from jobs.models.folders import packed, read_model, unpacked, write_model
 from jobs.models.graphs import Graph
 from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, merged
@@ -51,6 +52,11 @@ class RuleModel:
             raise Invalid("rule: expected a fitted model, found one without ranks; call fit or load first")
         return self._names
 
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """None: a rule ranks numbers."""
+        return ()
+
     def fit(
         self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: StepReport | None = None
     ) -> None:
@@ -58,17 +64,18 @@ class RuleModel:
         from sklearn.linear_model import LogisticRegression
 
         check_trainable(train, valid)
-        self._names, self._state = train.names, _ranks_of(train.features, self.parameters["knots"])
+        features = numbers_of(train.features, self.family)
+        self._names, self._state = train.names, _ranks_of(features, self.parameters["knots"])
         solver = LogisticRegression(C=1e6).fit(
-            self._rarity(train.features)[:, None], train.labels, sample_weight=train.weights
+            self._rarity(features)[:, None], train.labels, sample_weight=train.weights
         )
         slope = np.maximum(solver.coef_[0], _LEAST_SLOPE)
         self._state |= {"slope": slope, "intercept": solver.intercept_}
 
-    def predict(self, features: Float32s) -> Probabilities:
+    def predict(self, features: FeatureRows) -> Probabilities:
         """See `Model.predict`."""
         check_features(features, self.names)
-        logit = self._state["slope"] * self._rarity(features) + self._state["intercept"]
+        logit = self._state["slope"] * self._rarity(numbers_of(features, self.family)) + self._state["intercept"]
         result: Probabilities = 1 / (1 + np.exp(-logit))
         return result
 

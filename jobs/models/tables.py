@@ -10,6 +10,7 @@ import pyarrow.types as types
 
 from jobs.arrays import Float32s
 from jobs.errors import Invalid
+from jobs.models.features import FeatureRows, rows_of
 from jobs.models.protocol import Examples
 from jobs.tasks.binary import BINARY
 from jobs.tasks.task import Task
@@ -34,19 +35,34 @@ def examples_of(
     return Examples(features_of(table, names), task.encoded(column, label), weights, tuple(names), task)
 
 
-def features_of(table: pa.Table, names: Sequence[str]) -> Float32s:
-    """Columns `names` of `table` as float32 [n, f]; null becomes NaN, true 1.
+def features_of(table: pa.Table, names: Sequence[str]) -> FeatureRows:
+    """Columns `names` of `table` as rows of features; null becomes NaN, true 1, and a column of texts a category.
 
-    Booleans, integers, floats and decimals are read; integers beyond 2**24 lose digits, as float32 does.
+    Booleans, integers, floats and decimals are numbers; integers beyond 2**24 lose digits, as float32 does. A text
+    without a character is missing.
 
     Raises:
         ValueError: if a column is missing, of another type, or holds an infinity or a value beyond float32.
     """
     # Column by column into one array: the table exists once more, and no more than that.
-    features = np.empty((table.num_rows, len(names)), dtype=np.float32)
-    for position, name in enumerate(names):
-        features[:, position] = _float32(table, name)
-    return features
+    return rows_of((_feature(table, name) for name in names), table.num_rows, len(names))
+
+
+def is_category(kind: pa.DataType) -> bool:
+    """Whether a column of this type is a category as a feature."""
+    value = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(value) or types.is_large_string(value) or types.is_string_view(value))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column of this type is a number as a feature."""
+    numbers = (types.is_boolean, types.is_integer, types.is_floating, types.is_decimal)
+    return any(is_kind(kind) for is_kind in numbers)
+
+
+def _feature(table: pa.Table, name: str) -> Float32s | pa.ChunkedArray:
+    column = _column(table, name)
+    return column if is_category(column.type) else _float32(table, name)
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
@@ -58,9 +74,9 @@ def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
 def _float32(table: pa.Table, name: str) -> Float32s:
     column = _column(table, name)
     kind = column.type
-    if not (types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)):
+    if not is_number(kind):
         raise Invalid(
-            f"column {name!r}: expected booleans, integers, floats or decimals, found {kind}; "
+            f"column {name!r}: expected booleans, integers, floats, decimals or texts, found {kind}; "
             "encode it as numbers in a feature definition, or leave it out"
         )
     if types.is_float16(kind):

@@ -5,6 +5,8 @@ Gorishniy, Kotelnikov, Babenko: "TabM: Advancing Tabular Deep Learning with Para
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -19,14 +21,24 @@ class TabM(nn.Module):
     on embeddings. Here it also stays equal within a feature, so r_i scales the features' shares of the first layer,
     which are computed once for all members: about eight times less work at equal width.
 
-    Shapes: features [n, f] -> logits [members, n].
+    Shapes: features [n, f] -> logits [members, n]. Of `categories` (column -> number of codes) they hold codes.
     """
 
     left: Tensor
     inverse: Tensor
     fill: Tensor
 
-    def __init__(self, bins: Bins, *, members: int, width: int, blocks: int, embedding: int, dropout: float) -> None:
+    def __init__(
+        self,
+        bins: Bins,
+        categories: Mapping[int, int],
+        *,
+        members: int,
+        width: int,
+        blocks: int,
+        embedding: int,
+        dropout: float,
+    ) -> None:
         super().__init__()
         features = len(bins.left)
         for name, value in bins._asdict().items():
@@ -43,6 +55,9 @@ class TabM(nn.Module):
         self.heads = nn.Parameter(_uniform(members, width, fan_in=width))
         self.head_biases = nn.Parameter(torch.zeros(members))
         self.dropout = Dropout(dropout)
+        self.categories = tuple(categories)
+        # At zero every value is like the others, as one that training never sees stays.
+        self.values = nn.ParameterList(torch.zeros(size, embedding) for size in categories.values())
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits of each member."""
@@ -54,12 +69,19 @@ class TabM(nn.Module):
         return torch.matmul(hidden, self.heads[..., None]).squeeze(-1) + self.head_biases[:, None]
 
     def embed(self, features: Tensor) -> Tensor:
-        """Embeddings [f, n, embedding]: piecewise linear in the value, and a vector of its own where it is missing."""
+        """Embeddings [f, n, embedding]: piecewise linear in a number, and a vector of its own where it is missing; of a
+        category, which has no bins, a vector for each code."""
         columns = features.t().unsqueeze(-1)  # [f, n, 1]
         missing = torch.isnan(columns)
         filled = torch.where(missing, self.fill[:, None, None], columns).clamp(-LIMIT, LIMIT)
         components = ((filled - self.left[:, None]) * self.inverse[:, None]).clamp(0.0, 1.0)  # [f, n, bins]
-        return torch.matmul(components, self.encode) + self.shift + missing.to(components.dtype) * self.missing
+        embedded = torch.matmul(components, self.encode) + self.shift + missing.to(components.dtype) * self.missing
+        if not self.categories:
+            return embedded
+        parts = list(embedded.unbind(0))
+        for column, values in zip(self.categories, self.values, strict=True):
+            parts[column] = parts[column] + values[features[:, column].long()]
+        return torch.stack(parts)
 
     def _activate(self, hidden: Tensor, block: int) -> Tensor:
         scale, bias = self.scales_out[block][:, None], self.biases[block][:, None]

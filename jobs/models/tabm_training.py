@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from jobs.models.features import values_of
 from jobs.models.piecewise import Bins, bins_of
 from jobs.models.protocol import Examples, StepReport
 from jobs.models.tabm import Probability
@@ -22,13 +23,16 @@ _VALID_ROWS = {"cpu": 512, "cuda": 16_384}
 _LARGEST_GRADIENT = 1.0
 
 
-def bins_for(train: Examples, parameters: Mapping[str, Any], seed: int) -> Bins:
-    """Bins from rows drawn as an epoch draws them, so that they are dense where the positives are."""
+def bins_for(train: Examples, categories: Collection[int], parameters: Mapping[str, Any], seed: int) -> Bins:
+    """Bins, none of the columns that are `categories`, from rows drawn as an epoch draws them, so that they are
+    dense where the positives are."""
     random = np.random.default_rng(seed)
     sample = np.flatnonzero(train.labels | (random.random(len(train)) < parameters["negative_rate"]))
     if len(sample) > _BIN_ROWS:
         sample = random.choice(sample, _BIN_ROWS, replace=False)
-    return bins_of(train.features[sample], parameters["bins"])
+    features = values_of(train.features)[sample]
+    features[:, list(categories)] = np.nan
+    return bins_of(features, parameters["bins"])
 
 
 def train_network(
@@ -75,7 +79,7 @@ class _Rows:
     """The training rows on the device; each epoch draws all positives and its share of the negatives."""
 
     def __init__(self, train: Examples, parameters: Mapping[str, Any], device: torch.device) -> None:
-        self._features = torch.from_numpy(train.features).to(device)
+        self._features = torch.from_numpy(values_of(train.features)).to(device)
         self._labels = torch.from_numpy(train.labels).to(device, torch.float32)
         weights = np.ones(len(train), np.float32) if train.weights is None else train.weights / train.weights.mean()
         self._weights = torch.from_numpy(weights).to(device)
@@ -110,7 +114,7 @@ class _Evaluation:
     """Average precision on validation rows that stay on the device."""
 
     def __init__(self, valid: Examples, device: torch.device) -> None:
-        self._features = torch.from_numpy(valid.features).to(device)
+        self._features = torch.from_numpy(values_of(valid.features)).to(device)
         self._valid = valid
 
     def __call__(self, module: Probability) -> float:

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.arrays import Float32s
 from jobs.error_messages import in_words
 from jobs.errors import Invalid
+from jobs.models import vocabulary
+from jobs.models.category_graph import with_vocabulary
+from jobs.models.features import FeatureRows
 from jobs.models.folders import packed, read_model, unpacked, write_model
 from jobs.models.graphs import OPSET, named
 from jobs.models.piecewise import Bins
 from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, merged
 from jobs.models.runtime import INPUT, OUTPUT
+from jobs.models.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import onnx
@@ -67,6 +70,7 @@ class TabularMLP:
             )
         self.steps = 0
         self._names: tuple[str, ...] | None = None
+        self._vocabulary = Vocabulary()
         self._module: Probability | None = None
 
     @property
@@ -75,6 +79,11 @@ class TabularMLP:
         if self._names is None:
             raise Invalid("tabular_mlp: expected a fitted model, found one without weights; call fit or load first")
         return self._names
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """See `Model.categories`."""
+        return self._vocabulary.names(self.names)
 
     def fit(
         self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: StepReport | None = None
@@ -89,7 +98,10 @@ class TabularMLP:
         # The caller's random numbers are left as they were.
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
-            module = self._build(bins_for(train, self.parameters, seed)).to(device)
+            self._vocabulary = vocabulary.learned(train.features)
+            train = self._vocabulary.encoded(train)
+            valid = None if valid is None else self._vocabulary.encoded(valid)
+            module = self._build(bins_for(train, self._vocabulary.columns, self.parameters, seed)).to(device)
             self.steps = train_network(module, train, valid, self.parameters, seed, report)
         self._module, self._names = module.cpu().eval(), train.names
 
@@ -98,18 +110,19 @@ class TabularMLP:
 
         corrected = self.parameters["correction"] == "offset"
         offset = math.log(self.parameters["negative_rate"]) if corrected else 0.0
-        return Probability(TabM(bins, **{name: self.parameters[name] for name in _SHAPE}), offset)
+        sizes = {column: self._vocabulary.size(column) for column in self._vocabulary.columns}
+        return Probability(TabM(bins, sizes, **{name: self.parameters[name] for name in _SHAPE}), offset)
 
-    def predict(self, features: Float32s) -> Probabilities:
+    def predict(self, features: FeatureRows) -> Probabilities:
         """See `Model.predict`. Runs on the CPU, in float32."""
         import torch
 
         check_features(features, self.names)
         assert self._module is not None
-        scores = np.empty(len(features), np.float64)
+        encoded, scores = self._vocabulary.encode(features), np.empty(len(features), np.float64)
         with torch.inference_mode():
             for start in range(0, len(features), _PREDICT_ROWS):
-                rows = torch.from_numpy(np.ascontiguousarray(features[start : start + _PREDICT_ROWS]))
+                rows = torch.from_numpy(np.ascontiguousarray(encoded[start : start + _PREDICT_ROWS]))
                 scores[start : start + _PREDICT_ROWS] = self._module(rows).numpy()
         return scores
 
@@ -133,14 +146,14 @@ class TabularMLP:
                 verbose=False,
             )
         assert program is not None
-        return named(program.model_proto, names)
+        return with_vocabulary(named(program.model_proto, names), self._vocabulary)
 
     def save(self, folder: Path) -> None:
         """See `Model.save`."""
         header = {"family": self.family, "parameters": self.parameters, "names": self.names, "steps": self.steps}
         assert self._module is not None
         weights = {name: value.numpy() for name, value in self._module.network.state_dict().items()}
-        write_model(folder, header, _ARRAYS, packed(weights))
+        write_model(folder, header | self._vocabulary.header(self.names), _ARRAYS, packed(weights))
 
     def load(self, folder: Path) -> None:
         """See `Model.load`."""
@@ -149,6 +162,7 @@ class TabularMLP:
         header, content = read_model(folder, self.family, _ARRAYS)
         arrays = unpacked(content)
         self.parameters = merged(self.family, DEFAULTS, header["parameters"])
+        self._vocabulary = vocabulary.of_header(header)
         try:
             module = self._build(Bins(*(arrays[name] for name in Bins._fields)))
             module.network.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})

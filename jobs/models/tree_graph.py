@@ -1,11 +1,12 @@
 """LightGBM's text form as one ONNX TreeEnsemble node and its link, deciding exactly as LightGBM decides.
 
-The rules of a split are `Tree::NumericalDecision` in LightGBM's `include/LightGBM/tree.h`; the node is TreeEnsemble of
-ai.onnx.ml 5. Only numerical splits are known here.
+The rules of a split are `Tree::NumericalDecision` and `Tree::CategoricalDecision` in LightGBM's
+`include/LightGBM/tree.h`; the node is TreeEnsemble of ai.onnx.ml 5.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,8 +30,8 @@ _ZERO_THRESHOLD = np.float32(1e-35)
 """LightGBM's kZeroThreshold: values this close to zero are zero."""
 LINKS = {"binary": "sigmoid", "multiclass": "softmax", "regression_l1": "identity", "quantile": "identity"}
 """Objective -> what turns the sum of its leaves into a score."""
-_LEQ = 0
-"""BRANCH_LEQ of TreeEnsemble."""
+_LEQ, _MEMBER = 0, 6
+"""BRANCH_LEQ and BRANCH_MEMBER of TreeEnsemble."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ class _Tree:
     left: npt.NDArray[np.int64]
     right: npt.NDArray[np.int64]
     leaves: npt.NDArray[np.float64]
+    sets: tuple[Float32s, ...] = ()
+    """Categories on the left side of a categorical split, whose threshold is the place of its set."""
+
+    @property
+    def is_categorical(self) -> npt.NDArray[np.bool_]:
+        return (self.decisions & _CATEGORICAL) > 0
 
     @property
     def missing_types(self) -> npt.NDArray[np.int64]:
@@ -50,8 +57,10 @@ class _Tree:
 
     @property
     def nan_goes_left(self) -> npt.NDArray[np.bool_]:
-        """Where no value was missing in training, LightGBM reads NaN as 0; else the split has learned a side."""
-        return np.where(self.missing_types == _NONE, self.thresholds >= 0, self.decisions & _DEFAULT_LEFT > 0)
+        """Where no value was missing in training, LightGBM reads NaN as 0; else the split has learned a side. NaN is
+        in no set."""
+        numerical = np.where(self.missing_types == _NONE, self.thresholds >= 0, self.decisions & _DEFAULT_LEFT > 0)
+        return ~self.is_categorical & numerical
 
 
 def tree_graph(text: str, names: tuple[str, ...]) -> onnx.ModelProto:
@@ -61,7 +70,7 @@ def tree_graph(text: str, names: tuple[str, ...]) -> onnx.ModelProto:
         text: of `Booster.model_to_string`; an objective of `LINKS`.
 
     Raises:
-        ValueError: on another objective, or on splits that are not numerical.
+        ValueError: on another objective, or on leaves that are not constant.
     """
     link, options = _link(text)
     classes = int(options.get("num_class", 1))
@@ -120,10 +129,19 @@ def _trees(text: str) -> Iterator[_Tree]:
             _numbers(fields, "left_child", np.int64),
             _numbers(fields, "right_child", np.int64),
             _numbers(fields, "leaf_value", np.float64),
+            _sets(fields),
         )
-        if (tree.decisions & _CATEGORICAL).any() or fields.get("is_linear", "0") != "0":
-            raise Invalid("booster: expected numerical splits and constant leaves, found others; encode as numbers")
+        if fields.get("is_linear", "0") != "0":
+            raise Invalid("booster: expected constant leaves, found linear ones; train it with `Boosted`")
         yield tree
+
+
+def _sets(fields: dict[str, str]) -> tuple[Float32s, ...]:
+    """The categories of each set, from words of bits."""
+    bounds, words = _numbers(fields, "cat_boundaries", np.int64), _numbers(fields, "cat_threshold", np.uint32)
+    parts = [words[first:last] for first, last in itertools.pairwise(bounds)]
+    bits = [np.unpackbits(part.view(np.uint8), bitorder="little") for part in parts]
+    return tuple(np.flatnonzero(each).astype(np.float32) for each in bits)
 
 
 def _numbers(fields: dict[str, str], key: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -139,7 +157,8 @@ def _zeros_as_missing(graph: Graph, trees: list[_Tree], count: int) -> str:
     """
     kinds: dict[int, set[int]] = {}
     for tree in trees:
-        for feature, kind in zip(tree.features.tolist(), tree.missing_types.tolist(), strict=True):
+        numerical = ~tree.is_categorical
+        for feature, kind in zip(tree.features[numerical], tree.missing_types[numerical], strict=True):
             kinds.setdefault(feature, set()).add(kind)
     if mixed := [feature for feature, kinds_found in kinds.items() if _ZERO in kinds_found and len(kinds_found) > 1]:
         raise Invalid(f"booster: expected zeros to be missing to all trees or to none, found both for {mixed}")
@@ -171,12 +190,16 @@ def _attributes(trees: list[_Tree], classes: int) -> dict[str, Any]:
     true_ids, true_leafs = children("left")
     false_ids, false_leafs = children("right")
     thresholds = _splits(np.concatenate([tree.thresholds for tree in grown]))
+    is_member = np.concatenate([tree.is_categorical for tree in grown])
     leaves = np.concatenate([tree.leaves for tree in grown]).astype(np.float32)
-    return {
+    sets = [tree.sets[int(place)] for tree in grown for place in tree.thresholds[tree.is_categorical]]
+    # The sets of all such nodes in order, each ended by NaN.
+    members = {"membership_values": numpy_helper.from_array(_ended(sets))} if sets else {}
+    return members | {
         "n_targets": classes,
         "tree_roots": split_starts[:-1].tolist(),
         "nodes_featureids": np.concatenate([tree.features for tree in grown]).tolist(),
-        "nodes_modes": numpy_helper.from_array(np.full(len(thresholds), _LEQ, np.uint8)),
+        "nodes_modes": numpy_helper.from_array(np.where(is_member, _MEMBER, _LEQ).astype(np.uint8)),
         "nodes_splits": numpy_helper.from_array(thresholds),
         "nodes_truenodeids": true_ids,
         "nodes_trueleafs": true_leafs,
@@ -186,6 +209,11 @@ def _attributes(trees: list[_Tree], classes: int) -> dict[str, Any]:
         "leaf_targetids": [n % classes for n, tree in enumerate(grown) for _ in tree.leaves],
         "leaf_weights": numpy_helper.from_array(leaves),
     }
+
+
+def _ended(sets: list[Float32s]) -> Float32s:
+    ended: Float32s = np.concatenate([np.append(each, np.float32(np.nan)) for each in sets])
+    return ended
 
 
 def _stump(tree: _Tree) -> _Tree:

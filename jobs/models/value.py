@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.arrays import Float32s, Floats, first_known
+from jobs.arrays import Floats, first_known
 from jobs.errors import Invalid
+from jobs.models.features import FeatureRows, numbers_of
 from jobs.models.folders import packed, read_model, unpacked, write_model
 from jobs.models.graphs import Graph
 from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, merged
@@ -44,26 +45,32 @@ class ValueModel:
             raise Invalid("value: expected a fitted model, found one without a usual value; call fit or load first")
         return self._names
 
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """None: a value is a number."""
+        return ()
+
     def fit(
         self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: StepReport | None = None
     ) -> None:
         """See `Model.fit`. Neither seed, device nor validation rows change the result."""
         check_trainable(train, valid)
         assert isinstance(train.task, Regression)
+        numbers_of(train.features, self.family)
         weights = None if train.weights is None else train.weights.astype(np.float64)
         self._usual = np.array([weighted_quantile(train.labels, train.task.quantile, weights)])
         self._names, self._task = train.names, train.task
 
-    def predict(self, features: Float32s) -> Probabilities:
+    def predict(self, features: FeatureRows) -> Probabilities:
         """See `Model.predict`."""
         check_features(features, self.names)
-        values = first_known(features)
+        values = first_known(numbers_of(features, self.family))
         return np.where(np.isnan(values), self._usual, values)
 
-    def contributions(self, features: Float32s, background: Float32s) -> Floats:
+    def contributions(self, features: FeatureRows, background: FeatureRows) -> Floats:
         """What the feature that is taken adds to the usual value, float64 [n, f + 1]; the last column is that value."""
         added = np.zeros((len(features), len(self.names) + 1))
-        taken = np.argmax(~np.isnan(features), axis=1)
+        taken = np.argmax(~np.isnan(numbers_of(features, self.family)), axis=1)
         added[np.arange(len(features)), taken] = self.predict(features) - self._usual
         added[:, -1] = self._usual
         return added

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jobs.arrays import Float32s
 from jobs.errors import EvergreenError
+from jobs.models.features import FeatureRows
 from jobs.promotion import export_onnx
 from jobs.promotion.export_onnx import OnlineModel
 from jobs.registry.bundle import Bundle
@@ -32,7 +32,7 @@ class ExportedChampion:
     online: OnlineModel
     version: int
     champion: Bundle
-    rows: Float32s
+    rows: FeatureRows
     """The latest mature rows, shape (rows, features)."""
 
 

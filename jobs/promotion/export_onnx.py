@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.arrays import Float32s
 from jobs.error_messages import in_words
 from jobs.errors import Invalid
+from jobs.models.features import FeatureRows
 from jobs.models.graphs import feature_names
 from jobs.models.parity import check_parity
 from jobs.models.runtime import INPUT, OUTPUT
@@ -79,7 +79,7 @@ def export(
     use_case: UseCase,
     version: int,
     bundle: Bundle,
-    rows: Float32s,
+    rows: FeatureRows,
     labels: Labels,
     *,
     int8: bool = False,
@@ -166,7 +166,7 @@ def _existing(folder: Path, bundle_sha256: str, int8: bool) -> OnlineModel | Non
     return export if export.bundle.sha256 == bundle_sha256 and (asked_before or not int8) else None
 
 
-def _write(folder: Path, version: int, bundle: Bundle, rows: Float32s, labels: Labels, int8: bool) -> OnlineModel:
+def _write(folder: Path, version: int, bundle: Bundle, rows: FeatureRows, labels: Labels, int8: bool) -> OnlineModel:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
@@ -207,7 +207,7 @@ def _described(version: int, bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _parity(bundle: Bundle, rows: Float32s) -> dict[str, float]:
+def _parity(bundle: Bundle, rows: FeatureRows) -> dict[str, float]:
     """Largest difference of graph and model by batch size."""
     import onnx
 
@@ -223,7 +223,7 @@ def _parity(bundle: Bundle, rows: Float32s) -> dict[str, float]:
     }
 
 
-def _add_int8(folder: Path, bundle: Bundle, rows: Float32s, labels: Labels) -> dict[str, Any]:
+def _add_int8(folder: Path, bundle: Bundle, rows: FeatureRows, labels: Labels) -> dict[str, Any]:
     if bundle.manifest.learned.name != "binary":
         return {
             "applies": False,

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.arrays import Bools, Float32s
+from jobs.arrays import Bools
 from jobs.errors import EvergreenError
+from jobs.models.features import FeatureRows
 from jobs.models.runtime import score, session
 from jobs.stats import metrics
 
@@ -40,7 +41,7 @@ class Quantised:
     of repeated calls), `size_bytes`; and `largest_difference` of the scores."""
 
 
-def quantise(graph: bytes, rows: Float32s, labels: Bools) -> Quantised:
+def quantise(graph: bytes, rows: FeatureRows, labels: Bools) -> Quantised:
     """`graph` with int8 weights and activations quantised as they come (ONNX Runtime's dynamic quantisation).
 
     Args:
@@ -85,7 +86,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _report(graph: bytes, small: bytes, rows: Float32s, labels: Bools) -> dict[str, Any]:
+def _report(graph: bytes, small: bytes, rows: FeatureRows, labels: Bools) -> dict[str, Any]:
     runtimes = [session(content) for content in (graph, small)]
     scores = [score(runtime, rows).astype(np.float64) for runtime in runtimes]
     has_both_classes = 0 < labels.sum() < len(labels)
@@ -99,7 +100,7 @@ def _report(graph: bytes, small: bytes, rows: Float32s, labels: Bools) -> dict[s
     }
 
 
-def latency_ms(runtime: onnxruntime.InferenceSession, rows: Float32s, size: int) -> float:
+def latency_ms(runtime: onnxruntime.InferenceSession, rows: FeatureRows, size: int) -> float:
     """Median milliseconds of one call with `size` rows, of up to 200 calls (fewer for large batches)."""
     batch = rows[np.arange(size) % len(rows)]
     seconds = []

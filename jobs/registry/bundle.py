@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MANIFEST, GRAPH, MODEL = "manifest.json", "model.onnx", "model"
 FORMAT = 1
+NUMBER, CATEGORY = "float32", "string"
+"""Types of features."""
 
 
 class BundleError(EvergreenError, ValueError):
@@ -46,7 +48,8 @@ class Manifest:
     use_case: str
     family: str
     features: tuple[tuple[str, str], ...]
-    """Name and type ("float32") of each feature, in the order of the graph's input."""
+    """Name and type of each feature, in the order of the model: "float32", or "string" of a category. The graph takes
+    either kind in that order (`jobs.models.runtime`)."""
     threshold: float
     """A score that reaches it is a positive decision."""
     as_of: str
@@ -70,6 +73,11 @@ class Manifest:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self.features)
+
+    @property
+    def categories(self) -> frozenset[str]:
+        """Names of the features that are categories."""
+        return frozenset(name for name, kind in self.features if kind == CATEGORY)
 
     @property
     def learned_until(self) -> datetime:
@@ -120,6 +128,11 @@ class Bundle:
     def size_bytes(self) -> int:
         """Of what is served: the graph and the manifest."""
         return sum((self.folder / name).stat().st_size for name in (GRAPH, MANIFEST))
+
+
+def features_of(model: Model) -> tuple[tuple[str, str], ...]:
+    """Name and type of each feature of a fitted model, as its manifest holds them."""
+    return tuple((name, CATEGORY if name in model.categories else NUMBER) for name in model.names)
 
 
 def write(folder: Path, model: Model, manifest: Manifest) -> Bundle:

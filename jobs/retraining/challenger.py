@@ -218,7 +218,7 @@ def _write(
     start: _Start, model: Model, training: Mapping[str, Any], folder: Path, interval: Mapping[str, Any]
 ) -> Bundle:
     trainer, threshold = start.trainer, start.problem.threshold
-    features = tuple((name, "float32") for name in trainer.history.names)
+    features = bundles.features_of(model)
     name, family, task = trainer.use_case.name, trainer.family, trainer.history.task.stored()
     manifest = Manifest(name, family, features, threshold, training["as_of"], training, task=task, interval=interval)
     shutil.rmtree(folder, ignore_errors=True)

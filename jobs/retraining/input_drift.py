@@ -20,6 +20,7 @@ from jobs.drift import detector
 from jobs.drift.detector import Drift, Reference
 from jobs.drift.drift_kernel import Edges, bins_of, edges_of
 from jobs.drift.histograms import Histograms
+from jobs.models.features import hashed
 from jobs.models.protocol import Model
 from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.times import end_of, microseconds
@@ -166,7 +167,7 @@ def _counts(
     monitored: MonitoredHistory, edges: Mapping[str, Edges], width: int, day: date, scores: Floats, moment: int
 ) -> Ints:
     """Shape (features, bins)."""
-    features = monitored.features_of(day, moment)
+    features = hashed(monitored.features_of(day, moment))
     counts = np.zeros((len(edges), width), dtype=np.int64)
     for n, (name, cuts) in enumerate(edges.items()):
         values = surest(scores)[monitored.known(day, moment)] if name == SCORE else features[:, n]
@@ -181,7 +182,7 @@ def _edges(monitored: MonitoredHistory, stable: Sequence[date], scores: DailySco
     names = (*monitored.history.names, SCORE)
 
     def table() -> Float32s:
-        features = np.concatenate([monitored.features_of(day, moment) for day in stable])
+        features = np.concatenate([hashed(monitored.features_of(day, moment)) for day in stable])
         edges = [edges_of(features[:, n]) for n in range(len(monitored.history.names))]
         edges.append(edges_of(np.concatenate([surest(scores[day])[monitored.known(day, moment)] for day in stable])))
         return _table(dict(zip(names, edges, strict=True)))

@@ -40,6 +40,7 @@ ROWS_AT_ONCE = 5_000_000
 VersionedBundle = tuple[int, Bundle]
 ChampionAt = Callable[[datetime], VersionedBundle | None]
 """Version and bundle of the model in production at a moment; None: there was none yet."""
+_TEXTS = ("string", "varchar", "char")
 _NUMBERS = ("boolean", "tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 
 
@@ -170,7 +171,7 @@ def _write(
         _scored(lakehouse, use_case, store, models[days[0]], days, now)  # one frame per model
         for days in by_model.values()
     ]
-    features = list(dict.fromkeys(name for _, bundle in models.values() for name in bundle.manifest.names))
+    features = dict(feature for _, bundle in models.values() for feature in bundle.manifest.features)
     types = {f.name: f.type for f in event_rows.schema(frames[0])}
     schema = prediction_log.make_room(lakehouse, table, prediction_log.schema(use_case, types, features))
     together = reduce(lambda some, more: some.unionByName(more), [_padded(frame, schema) for frame in frames])
@@ -213,22 +214,29 @@ def _scored(
 
 
 def score_frame(lakehouse: Lakehouse, frame: DataFrame, bundle: Bundle, columns: Sequence[str]) -> DataFrame:
-    """The `columns` (features among them as float32), `score` and `decision` of every row of `frame`.
+    """The `columns` (features among them as float32 or texts), `score` and `decision` of every row of `frame`.
 
     The graph's bytes, hashed again, travel with the kernel.
 
     Raises:
-        ValueError: a feature is missing or no number. In the engine: one is infinite.
+        ValueError: a feature is missing or of another type. In the engine: one is infinite.
     """
     from pyspark.sql.pandas.types import from_arrow_schema
 
     names, kinds = bundle.manifest.names, dict(frame.dtypes)
     if missing := [name for name in names if name not in kinds]:
         raise Invalid(f"features {missing}: expected columns of {sorted(kinds)}; declare them, or retrain without")
-    if wrong := {name: kinds[name] for name in names if not kinds[name].startswith(_NUMBERS)}:
-        raise Invalid(f"features {wrong}: expected booleans or numbers; encode them in a feature definition")
+    categories = bundle.manifest.categories
+    if wrong := {
+        name: kinds[name] for name in names if not kinds[name].startswith(_TEXTS if name in categories else _NUMBERS)
+    }:
+        raise Invalid(
+            f"features {wrong}: expected booleans or numbers, and texts for the categories {sorted(categories)}; "
+            "correct the feature definition, or retrain"
+        )
     others = [f"`{name}`" for name in columns if name not in names]
-    inputs = frame.selectExpr(*others, *(f"cast(`{name}` as float) as `{name}`" for name in names))
+    types = {name: "string" if name in categories else "float" for name in names}
+    inputs = frame.selectExpr(*others, *(f"cast(`{name}` as {types[name]}) as `{name}`" for name in names))
     arriving = event_rows.schema(inputs)
     manifest = bundle.manifest
     interval = Interval.of_stored(manifest.interval)

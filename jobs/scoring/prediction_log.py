@@ -3,15 +3,16 @@
 `{use_case}_serving.prediction_log`, one row per scored event, daily partitions by `event_date`. Nightly scoring
 replaces the rows of its own `origin` and never touches what was decided online.
 
-Features are columns of their own, as float32, as the graph got them: drift and skew read some of them over many days,
-which then costs those columns alone, and people can name them in SQL. A struct would be read whole by delta-rs, and an
-array would have no names. A model with other features adds columns; null means missing, or not used by that model.
+Features are columns of their own, numbers as float32 and categories as texts, as the graph got them: drift and skew
+read some of them over many days, which then costs those columns alone, and people can name them in SQL. A struct would
+be read whole by delta-rs, and an array would have no names. A model with other features adds columns; null means
+missing, or not used by that model.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ import pyarrow as pa
 from jobs.errors import Invalid
 from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.registry.bundle import CATEGORY, NUMBER
 from jobs.scoring.decided_columns import LOWER, PREDICTION, PROBABILITIES, UPPER, further
 from jobs.use_case import UseCase
 
@@ -80,8 +82,8 @@ def event_columns(use_case: UseCase) -> tuple[str, ...]:
     return (use_case.event_id, *use_case.entities, use_case.event_timestamp)
 
 
-def schema(use_case: UseCase, event_types: Mapping[str, pa.DataType], features: Sequence[str]) -> pa.Schema:
-    """The log's schema: event columns, what was decided, features.
+def schema(use_case: UseCase, event_types: Mapping[str, pa.DataType], features: Mapping[str, str]) -> pa.Schema:
+    """The log's schema: event columns, what was decided, features by name and type (`Manifest.features`).
 
     Raises ValueError if a feature bears a name that the log needs for something else.
     """
@@ -89,7 +91,8 @@ def schema(use_case: UseCase, event_types: Mapping[str, pa.DataType], features: 
     own |= {name: kind for name, (kind, _) in decided(use_case).items()}
     if clashing := sorted(set(features) & own.keys()):
         raise Invalid(f"features {clashing}: expected other names than the prediction log's own; rename them")
-    return pa.schema({**own, **{name: pa.float32() for name in features}})
+    types = {NUMBER: pa.float32(), CATEGORY: pa.string()}
+    return pa.schema({**own, **{name: types[kind] for name, kind in features.items()}})
 
 
 def make_room(lakehouse: Lakehouse, name: str, needed: pa.Schema) -> pa.Schema:
@@ -105,8 +108,13 @@ def make_room(lakehouse: Lakehouse, name: str, needed: pa.Schema) -> pa.Schema:
 
         fields: list[Field] = Schema.from_arrow(pa.schema(new)).fields
         lakehouse.delta(name).alter.add_columns(fields, commit_properties=keeping(lakehouse.state(name)))
-    others = [pa.field(n, pa.float32()) for n in existing.names if n not in needed.names]
+    others = [pa.field(n, _logged(existing.field(n).type)) for n in existing.names if n not in needed.names]
     return pa.schema([*needed, *others])
+
+
+def _logged(kind: pa.DataType) -> pa.DataType:
+    """The type of a feature that only other models use, whichever of Arrow's types for texts the table was read as."""
+    return pa.float32() if pa.types.is_float32(kind) else pa.string()
 
 
 def feature_versions(state: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from jobs.arrays import Float32s
 from jobs.errors import Invalid
+from jobs.models.features import FeatureRows, rows_of
 from jobs.models.runtime import score, session
 from jobs.scoring.decided_columns import DecidedColumns
 
@@ -36,12 +37,13 @@ def scorer(
     kept_columns: Sequence[str],
     decided_columns: DecidedColumns | None = None,
 ) -> Batches:
-    """A function of batches with float32 columns `names`; it returns columns `kept_columns`, `score` and `decision`.
+    """A function of batches with columns `names`, float32 or, of categories, texts; it returns columns `kept_columns`,
+    `score` and `decision`.
 
     Args:
-        graph: an ONNX model, `features` float32 [batch, f] -> `score` float32 [batch]; travels inside the function.
+        graph: an ONNX model with the inputs of `jobs.models.runtime`; travels inside the function.
         sha256: of `graph`, compared in the worker before anything is loaded.
-        names: in the order of the graph's input; null is missing (NaN).
+        names: in the order of the model's features; null is missing.
         threshold: a score that reaches it is a positive decision.
         decided_columns: what follows from scores, besides or instead of a decision by the threshold.
 
@@ -54,18 +56,30 @@ def scorer(
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         runtime = _session(graph, sha256)
         for batch in batches:
-            scores = score(runtime, matrix(batch, names))
+            scores = score(runtime, features(batch, names))
             columns = [*(batch.column(name) for name in kept_columns), *decided.of(scores)]
             yield pa.RecordBatch.from_arrays(columns, names=[*kept_columns, *(field.name for field in decided.fields)])
 
     return run
 
 
+def features(batch: pa.RecordBatch, names: Sequence[str]) -> FeatureRows:
+    """Columns as rows of features, [n, f]; null is missing. Raises ValueError on another type or an infinity."""
+    numbers = [name for name in names if not pa.types.is_string(batch.schema.field(name).type)]
+    values = matrix(batch, numbers)
+    if len(numbers) == len(names):
+        return values
+    column = {name: values[:, place] for place, name in enumerate(numbers)}
+    return rows_of((column.get(name, batch.column(name)) for name in names), batch.num_rows, len(names))
+
+
 def matrix(batch: pa.RecordBatch, names: Sequence[str]) -> Float32s:
     """Float32 columns as [n, f], null as NaN. Raises ValueError on another type or an infinity."""
+    if not names:
+        return np.empty((batch.num_rows, 0), np.float32)
     for name in names:
         if not pa.types.is_float32(kind := batch.schema.field(name).type):
-            raise Invalid(f"feature {name!r}: expected float32, found {kind}; cast it before it is scored")
+            raise Invalid(f"feature {name!r}: expected float32 or texts, found {kind}; cast it before it is scored")
     features: Float32s = batch.select(list(names)).to_tensor(null_to_nan=True, row_major=True).to_numpy()
     # One pass over all of it: a sum is finite or NaN unless something is infinite (or the sum overflows).
     with np.errstate(over="ignore", invalid="ignore"):

@@ -20,6 +20,8 @@ from jobs.datasets.time_split import WINDOWS, Split
 from jobs.datasets.training_rows import TrainingRows, rule_scores, sampled
 from jobs.errors import Invalid
 from jobs.models.catalog import STEPS, new_model
+from jobs.models.features import number_columns, values_of
+from jobs.models.label_shares import with_label_shares
 from jobs.models.protocol import Examples, Model
 from jobs.models.runtime import score
 from jobs.problem import Family, Problem, Slice
@@ -147,11 +149,12 @@ def train(
 def suspicion(problem: Problem, rows: TrainingRows, valid: TrainingRows, scores: Floats) -> str:
     """What is too good to be true, of all rows or of the valid ones with these scores; empty if nothing is."""
     examples = valid.examples
+    features = with_label_shares(examples.features, examples.labels)
     if examples.task.name != "binary":
-        return examples.task.suspicion(examples.labels, examples.features, examples.names, problem.telling)
-    found = label_leak.suspicion(examples.labels, examples.features, examples.names, scores, problem.telling)
+        return examples.task.suspicion(examples.labels, features, examples.names, problem.telling)
+    found = label_leak.suspicion(examples.labels, features, examples.names, scores, problem.telling)
     every, entities = rows.examples, rows.entities or {problem.cluster_key or "row": rows.blocks}
-    encoded = encoded_labels(every.labels, every.features, every.names, entities, problem.telling)
+    encoded = encoded_labels(every.labels, *number_columns(every.features, every.names), entities, problem.telling)
     return replace(found or label_leak.Suspicion({}, {}, None), encoded=encoded).text
 
 
@@ -266,7 +269,7 @@ def write_bundle(
     manifest = Manifest(
         use_case=use_case.name,
         family=winner.name,
-        features=tuple((name, "float32") for name in data.rows.examples.names),
+        features=bundle.features_of(model),
         threshold=problem.threshold,
         as_of=data.made_of["as_of"],
         training=training,
@@ -282,7 +285,7 @@ def _by_slice(problem: Problem, rows: TrainingRows, scores: Floats) -> dict[str,
     metrics_by_slice: dict[str, Metrics] = {}
     for guard in problem.slices:
         if isinstance(guard, Slice) and guard.source is None and guard.column in rows.examples.names:
-            values = rows.examples.features[:, rows.examples.names.index(guard.column)]
+            values = values_of(rows.examples.features)[:, rows.examples.names.index(guard.column)]
             lowest = -np.inf if guard.minimum is None else guard.minimum
             highest = np.inf if guard.maximum is None else guard.maximum
             mask = (values >= lowest) & (values < highest)

@@ -278,7 +278,7 @@ def test_an_infinite_feature_is_refused_and_a_missing_one_is_scored(champion: Bu
 def test_a_feature_named_like_a_column_of_the_log_is_refused(champion: Bundle) -> None:
     types = {name: pa.int64() for name in prediction_log.event_columns(FRAUD)}
     with pytest.raises(ValueError, match=r"\['score'\].*rename"):
-        prediction_log.schema(FRAUD, types, ["score"])
+        prediction_log.schema(FRAUD, types, {"score": "float32"})
 
 
 def test_the_night_of_a_day_is_the_midnight_that_ends_it() -> None:

@@ -27,7 +27,7 @@ DAYS = [FIRST + timedelta(days=n) for n in range(3)]
 NAMES = ["transaction_id", "customer_id", "terminal_id", "tx_datetime", *publish.COLUMNS]
 LOG = prediction_log.table(FRAUD)
 EVENT = {"transaction_id": pa.int64(), "customer_id": pa.int64(), "terminal_id": pa.string()}
-SCHEMA = prediction_log.schema(FRAUD, EVENT | {"tx_datetime": prediction_log.TIME}, ["tx_amount"])
+SCHEMA = prediction_log.schema(FRAUD, EVENT | {"tx_datetime": prediction_log.TIME}, {"tx_amount": "float32"})
 Row = dict[str, Any]
 
 

@@ -14,6 +14,7 @@ from worlds.judged_world import AS_OF, USE_CASE, FileRegistry, fitted, table_of
 from jobs import settings
 from jobs.checks import models
 from jobs.ledger.promotions import Champion, LedgerView, PromotionDecision
+from jobs.models.features import values_of
 from jobs.models.tables import examples_of
 from jobs.promotion import export_onnx
 from jobs.registry.bundle import GRAPH, Bundle
@@ -26,7 +27,7 @@ from jobs.training.tune import Tuning
 TABLE = table_of(seed=1, rows=2_000)
 NAMES = ("tx_amount", "x1", "x2", "x3")
 LOGISTIC: dict[str, Any] = {"family": "logistic", "parameters": {}}
-ROWS = examples_of(TABLE, NAMES, "is_fraud").features
+ROWS = values_of(examples_of(TABLE, NAMES, "is_fraud").features)
 LABELS = np.arange(400) % 20 == 0
 
 

@@ -15,6 +15,7 @@ from worlds.examples import with_examples
 from jobs import settings
 from jobs.datasets.training_rows import feature_names, read, rule_scores, sampled
 from jobs.lakehouse.tables import Lakehouse, attach
+from jobs.models.features import values_of
 from jobs.models.protocol import Examples
 from jobs.models.tables import features_of
 
@@ -43,7 +44,7 @@ def test_the_order_of_files_and_rows_does_not_matter(lakehouse: Lakehouse) -> No
     assert (np.diff(first.times) >= 0).all() and len(first) == len(payments)
     np.testing.assert_array_equal(first.examples.features, second.examples.features)
     np.testing.assert_array_equal(first.examples.labels, second.examples.labels)
-    assert np.isnan(first.examples.features[:, 3]).any()
+    assert np.isnan(values_of(first.examples.features)[:, 3]).any()
 
 
 def test_an_infinite_feature_is_a_clear_error(lakehouse: Lakehouse) -> None:
@@ -78,10 +79,10 @@ def test_negatives_are_drawn_in_proportion_to_their_weight(rate: float, steep: f
     # What is drawn stands for all of it: the weighted mean age is that of all negatives.
     mean = np.average(age[~labels], weights=weights[~labels])
     spread = np.sqrt(np.average((age[~labels] - mean) ** 2, weights=weights[~labels]))
-    off = np.average(drawn.features[negative, 0], weights=drawn.weights[negative]) - mean
+    off = np.average(values_of(drawn.features)[negative, 0], weights=drawn.weights[negative]) - mean
     assert abs(off) < 5 * spread / np.sqrt(negative.sum())
     # Who could have been left out weighs as much as anybody of that kind.
-    own, common = 0.5 ** (drawn.features[negative, 0] / steep), drawn.weights[negative].min()
+    own, common = 0.5 ** (values_of(drawn.features)[negative, 0] / steep), drawn.weights[negative].min()
     lighter = own < 0.7 * common
     np.testing.assert_allclose(drawn.weights[negative][lighter], common, rtol=1e-3)
     assert lighter.any()

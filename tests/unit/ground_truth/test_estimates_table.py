@@ -18,13 +18,14 @@ from jobs.ground_truth.labelled_scores import LabelledEvents
 from jobs.ground_truth.outcomes import Outcomes, RecentEvents
 from jobs.ground_truth.performance import ScoredEvents
 from jobs.ground_truth.reports import labels
+from jobs.models.features import values_of
 from jobs.times import microseconds
 from jobs.use_cases.fraud import FRAUD, PROBLEM
 
 DAY = timedelta(days=1)
 AS_OF = START + 85 * DAY
 HISTORY = world(seed=2, days=85)
-SCORES = 1 / (1 + np.exp(-HISTORY.features[:, 0].astype(np.float64)))
+SCORES = 1 / (1 + np.exp(-values_of(HISTORY.features)[:, 0].astype(np.float64)))
 
 
 def expected(monkeypatch: pytest.MonkeyPatch, decided: Any) -> Expectation:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from worlds.examples import with_examples
 
 from jobs.arrays import Float32s
+from jobs.models.features import values_of
 from jobs.models.graphs import Graph, feature_names
 from jobs.models.parity import ParityError, check_parity, hostile_rows
 from jobs.models.piecewise import bins_of
@@ -36,7 +37,7 @@ def test_a_table_becomes_examples() -> None:
     nan = np.nan
     rows = examples_of(TABLE, ["flag", "count", "amount", "ratio", "half"], "fraud", weight="half")
     np.testing.assert_array_equal(rows.features, [[1, 1, 1.25, 0.5, 1], [nan, 2, nan, nan, 2], [0, nan, -3.5, nan, 3]])
-    assert rows.features.dtype == np.float32 and rows.names == ("flag", "count", "amount", "ratio", "half")
+    assert values_of(rows.features).dtype == np.float32 and rows.names == ("flag", "count", "amount", "ratio", "half")
     assert rows.labels.tolist() == [True, False, True] and rows.weights is not None
     assert examples_of(TABLE, ["count"], "number").labels.tolist() == [True, False, True]
 
@@ -93,7 +94,7 @@ def sum_graph() -> Any:
 def test_parity_tells_a_graph_that_disagrees() -> None:
     rows = np.zeros((3, 2), np.float32)
     with pytest.raises(ParityError, match="no numbers"):
-        check_parity(sum_graph(), lambda x: x.sum(axis=1).astype(np.float64), rows)
+        check_parity(sum_graph(), lambda x: values_of(x).sum(axis=1).astype(np.float64), rows)
     with pytest.raises(ParityError, match="at batch 1, found a difference"):
         check_parity(zeros_graph(), lambda x: np.full(len(x), 2e-5), rows)
     with pytest.raises(ParityError, match="expected finite predictions"):
@@ -123,7 +124,7 @@ def test_a_graph_without_names_is_refused() -> None:
 
 
 def test_hostile_rows_hold_missing_and_extreme_values_but_no_infinity() -> None:
-    rows = hostile_rows(np.ones((1, 3), np.float32))
+    rows = values_of(hostile_rows(np.ones((1, 3), np.float32)))
     assert np.isnan(rows).all(axis=1).any() and (np.isnan(rows).sum(axis=1) == 1).any()
     assert np.nanmax(rows) > 1e38 and not np.isinf(rows).any()
 

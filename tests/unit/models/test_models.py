@@ -12,6 +12,7 @@ import torch
 
 from jobs.arrays import Float32s
 from jobs.models.catalog import MEANS, load_model, new_model
+from jobs.models.features import values_of
 from jobs.models.graphs import feature_names
 from jobs.models.parity import check_parity
 from jobs.models.protocol import Examples, Model
@@ -191,9 +192,11 @@ def test_rows_of_another_shape_are_refused(models: dict[str, Model], family: str
     with pytest.raises(ValueError, match=r"expected float32 of shape \[n, 7\].*amount"):
         models[family].predict(TEST.features[:, :-1])
     with pytest.raises(ValueError, match=r"found float64"):
-        models[family].predict(TEST.features.astype(np.float64))
+        models[family].predict(values_of(TEST.features).astype(np.float64))
     with pytest.raises(ValueError, match="infinity in 'gap'"):
-        models[family].predict(np.where(np.isnan(TEST.features), np.float32(np.inf), TEST.features))
+        models[family].predict(
+            np.where(np.isnan(values_of(TEST.features)), np.float32(np.inf), values_of(TEST.features))
+        )
 
 
 @every_family
@@ -289,12 +292,12 @@ def test_a_mean_of_boosters_is_one_model_with_the_mean_of_their_logits(tmp_path:
 
 
 def test_a_mean_of_boosters_that_saw_values_missing_and_of_others_that_did_not() -> None:
-    full = TRAIN.rows(np.flatnonzero(~np.isnan(TRAIN.features).any(axis=1)))
+    full = TRAIN.rows(np.flatnonzero(~np.isnan(values_of(TRAIN.features)).any(axis=1)))
     members = [fitted("boosted", rows, None, rounds=30) for rows in (TRAIN, full, TRAIN.rows(slice(0, 700)))]
     for together in (MEANS["boosted"](members), MEANS["boosted"](members[::-1])):
-        assert np.isnan(TEST.features).any()
+        assert np.isnan(values_of(TEST.features)).any()
         check_parity(together.to_onnx(), together.predict, TEST.features, tolerance=1e-5)
-        gaps = TEST.features[np.isnan(TEST.features).any(axis=1)]
+        gaps = TEST.features[np.isnan(values_of(TEST.features)).any(axis=1)]
         logits = [np.log(c / (1 - c)) for c in (model.predict(gaps) for model in (together, *members))]
         np.testing.assert_allclose(logits[0], np.mean(logits[1:], axis=0), atol=1e-9)
 
@@ -310,7 +313,7 @@ def test_a_mean_of_one_kind_only() -> None:
 
 @every_family
 def test_columns_without_any_value_do_no_harm(family: str) -> None:
-    empty = replace(TRAIN, features=np.where(np.arange(len(NAMES)) == 6, np.float32(np.nan), TRAIN.features))
+    empty = replace(TRAIN, features=np.where(np.arange(len(NAMES)) == 6, np.float32(np.nan), values_of(TRAIN.features)))
     model = fitted(family, empty, None)
     assert np.isfinite(model.predict(TEST.features)).all()
 

@@ -23,6 +23,7 @@ from jobs.ledger import challenges, promotions
 from jobs.ledger.promotions import DecisionKind
 from jobs.limits import Limits
 from jobs.models.catalog import new_model
+from jobs.models.features import values_of
 from jobs.models.protocol import Model
 from jobs.models.runtime import score
 from jobs.problem import Family, Rule
@@ -67,7 +68,8 @@ def home(tmp_path: Path) -> Settings:
 def fitted(home: Settings, history: History, until: datetime, version: int, noise: float = 0.0) -> Bundle:
     """A model of what was known at a moment, or one that hardly listens to it."""
     examples = history.training_rows(until, SMALL).examples
-    features = examples.features + noise * np.random.default_rng(0).normal(size=examples.features.shape)
+    known = values_of(examples.features)
+    features = known + noise * np.random.default_rng(0).normal(size=known.shape)
     model = new_model("boosted", PARAMETERS)
     model.fit(replace(examples, features=features.astype(np.float32)), None, seed=0, device="cpu")
     names = tuple((name, "float32") for name in history.names)
@@ -167,10 +169,12 @@ def test_a_challenger_that_breaks_a_guard_slice_is_refused() -> None:
     # In the slice nothing changed: frauds there are still the rows with a high first feature.
     after = history.times >= microseconds(began)
     old = (np.arange(len(history)) % 4 == 0) & after
-    fraud = np.where(after & ~old, history.features[:, 1], history.features[:, 0]) > 1.5
+    fraud = np.where(after & ~old, values_of(history.features)[:, 1], values_of(history.features)[:, 0]) > 1.5
     rows = np.flatnonzero(fraud)
     labels = LabelVersions(rows, np.ones(len(rows), bool), history.times[rows], np.full(len(rows), NEVER))
-    features = np.where(old[:, None], history.features * [1, 0, 1], history.features).astype(np.float32)
+    features = np.where(old[:, None], values_of(history.features) * [1, 0, 1], values_of(history.features)).astype(
+        np.float32
+    )
     guarded = replace(history, labels=labels, features=features, slices={"unchanged": old})
     trainer = RecipeTrainer(guarded, SMALL, "boosted", PARAMETERS)
     model = trainer.fit(recipes.usual(SMALL), LabelKnowledge(began, share))
@@ -187,7 +191,7 @@ class Careful:
     """Knows every fraud of some rows, which it recognises by their features, and guesses at all others."""
 
     def __init__(self, model: object, history: History, known: np.ndarray) -> None:
-        self.truth = {history.features[row].tobytes(): True for row in history.labels.rows if known[row]}
+        self.truth = {values_of(history.features)[row].tobytes(): True for row in history.labels.rows if known[row]}
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         return np.array([0.9 if row.tobytes() in self.truth else 0.1 for row in features])
@@ -202,8 +206,8 @@ def test_a_challenge_is_made_once(home: Settings) -> None:
 
 def test_a_champion_that_knows_the_world_stays(home: Settings) -> None:
     history = world(seed=9, days=80)
-    blur = np.random.default_rng(9).normal(size=history.features.shape)
-    history = replace(history, features=(history.features + 0.5 * blur).astype(np.float32))
+    blur = np.random.default_rng(9).normal(size=values_of(history.features).shape)
+    history = replace(history, features=(values_of(history.features) + 0.5 * blur).astype(np.float32))
     as_of = START + 80 * DAY
     # It learned from every label of the days before, those that nobody had reported yet too.
     omniscient = fitted(home, instantly(history), as_of - 10 * DAY, CHAMPION)

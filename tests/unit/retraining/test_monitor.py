@@ -12,6 +12,7 @@ from worlds import small_history
 from worlds.small_history import A_DAY, START, world
 
 from jobs.datasets.history import History, LabelVersions
+from jobs.models.features import values_of
 from jobs.retraining import input_drift, label_evidence, monitor, nightly_evidence
 from jobs.retraining.label_evidence import DecidedEvents
 from jobs.retraining.monitor import Adopted, DailyEvidence, Decided, MonitorState
@@ -36,7 +37,7 @@ def happened(history: History, evening: int, decided_from: int = 50) -> Iterator
     known = MonitoredHistory.of(history, FRAUD)
     yield Adopted(Model(), FIRST + decided_from * DAY)  # type: ignore[arg-type]
     for day in (FIRST + n * DAY for n in range(decided_from, evening)):
-        yield Decided(day, Model().predict(history.features[known.rows_of(day)]))
+        yield Decided(day, Model().predict(values_of(history.features)[known.rows_of(day)]))
 
 
 def seen(history: History, evening: int, decided_from: int = 50) -> DailyEvidence:
@@ -49,7 +50,7 @@ def seen(history: History, evening: int, decided_from: int = 50) -> DailyEvidenc
 def withdrawn(history: History, share: float, after: int) -> History:
     """Payments that score low are reported on their day, and all of these reports are withdrawn `after` days later."""
     rng, labels = np.random.default_rng(1), history.labels
-    inside = (history.days - history.days[0] >= 90) & (history.features[:, 0] < 0)
+    inside = (history.days - history.days[0] >= 90) & (values_of(history.features)[:, 0] < 0)
     rows = np.setdiff1d(rng.choice(np.flatnonzero(inside), int(share * inside.sum()), replace=False), labels.rows)
     at = history.times[rows] + 3_600_000_000
     more = replace(

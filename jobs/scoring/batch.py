@@ -232,7 +232,7 @@ def score_frame(lakehouse: Lakehouse, frame: DataFrame, bundle: Bundle, columns:
     }:
         raise Invalid(
             f"features {wrong}: expected booleans or numbers, and texts for the categories {sorted(categories)}; "
-            "correct the feature definition, or retrain"
+            "encode them in a feature definition, or retrain"
         )
     others = [f"`{name}`" for name in columns if name not in names]
     types = {name: "string" if name in categories else "float" for name in names}

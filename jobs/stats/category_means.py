@@ -25,7 +25,8 @@ def out_of_fold(codes: Ints, targets: Floats, weights: Floats, size: int) -> Flo
     fold = np.random.default_rng(0).integers(0, FOLDS, len(codes))
     own = [array.reshape(FOLDS, size) for array in _sums(codes + fold * size, targets, weights, size * FOLDS)]
     summed, weighed = (array.sum(axis=0) - array for array in own)
-    overall = summed.sum(axis=1, keepdims=True) / np.maximum(weighed.sum(axis=1, keepdims=True), 1e-300)
+    # The mean of all rows, not of other folds: that would be lower for a fold with more positives, and tell them.
+    overall = own[0].sum() / max(own[1].sum(), 1e-300)
     held_out: Floats = _smoothed(summed, weighed, overall)[fold, codes]
     return held_out
 
@@ -35,6 +36,6 @@ def _sums(codes: Ints, targets: Floats, weights: Floats, size: int) -> tuple[Flo
     return summed, np.bincount(codes, weights, size).astype(np.float64)
 
 
-def _smoothed(summed: Floats, weighed: Floats, overall: Floats | float) -> Floats:
+def _smoothed(summed: Floats, weighed: Floats, overall: float) -> Floats:
     smoothed: Floats = (summed + PRIOR_ROWS * overall) / (weighed + PRIOR_ROWS)
     return smoothed

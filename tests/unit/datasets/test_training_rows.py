@@ -15,7 +15,7 @@ from worlds.examples import with_examples
 from jobs import settings
 from jobs.datasets.training_rows import feature_names, read, rule_scores, sampled
 from jobs.lakehouse.tables import Lakehouse, attach
-from jobs.models.features import values_of
+from jobs.models.features import hashed, values_of
 from jobs.models.protocol import Examples
 from jobs.models.tables import features_of
 
@@ -29,11 +29,13 @@ def names_of(lakehouse: Lakehouse, version: int) -> tuple[str, ...]:
     return feature_names(lakehouse, world.DEMO, version, world.FEATURES)
 
 
-def test_features_are_inputs_and_served_numbers_in_order(lakehouse: Lakehouse) -> None:
+def test_features_are_inputs_and_served_numbers_and_categories_in_order(lakehouse: Lakehouse) -> None:
     version = world.put(lakehouse, world.payments(days=3))
-    assert names_of(lakehouse, version) == ("tx_amount", "hour", "risk", "seldom")
+    assert names_of(lakehouse, version) == ("tx_amount", "hour", "risk", "seldom", "kind")
     with pytest.raises(ValueError, match=r"expected the columns \['gone'\]"):
         feature_names(lakehouse, world.DEMO, version, ["gone"])
+    with pytest.raises(ValueError, match=r"expected features that are numbers, .*'tx_datetime': 'timestamp"):
+        feature_names(lakehouse, world.DEMO, version, ["tx_datetime"])
 
 
 def test_the_order_of_files_and_rows_does_not_matter(lakehouse: Lakehouse) -> None:
@@ -42,7 +44,7 @@ def test_the_order_of_files_and_rows_does_not_matter(lakehouse: Lakehouse) -> No
     two = world.put(lakehouse, payments.take(pa.array(np.random.default_rng(1).permutation(len(payments)))))
     first, second = (read(lakehouse, world.DEMO, version, names_of(lakehouse, version)) for version in (one, two))
     assert (np.diff(first.times) >= 0).all() and len(first) == len(payments)
-    np.testing.assert_array_equal(first.examples.features, second.examples.features)
+    np.testing.assert_array_equal(hashed(first.examples.features), hashed(second.examples.features))
     np.testing.assert_array_equal(first.examples.labels, second.examples.labels)
     assert np.isnan(values_of(first.examples.features)[:, 3]).any()
 

@@ -45,7 +45,7 @@ def test_a_table_becomes_examples() -> None:
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (pa.array(["a"]), "column 'x': expected booleans, integers, floats or decimals, found string"),
+        (pa.array([b"a"]), "column 'x': expected booleans, integers, floats, decimals or texts, found binary"),
         (pa.array([0], pa.timestamp("us")), "found timestamp"),
         (pa.array([None], pa.null()), "found null"),
         (pa.array([float("inf")]), "expected values that float32 holds, found inf"),

@@ -98,6 +98,15 @@ def _explained(use_case: UseCase, version: int, bundle: Bundle, rows: pa.Table) 
     }
 
 
+_LONGEST_TEXT = 60
+"""Characters of a category that are shown."""
+
+
+def _shown(value: float | str) -> str:
+    """A number, or the text of a category in quotes, which may be long."""
+    return f"{value:.4g}" if isinstance(value, float) else (f'"{value[:_LONGEST_TEXT]}"' if value else "missing")
+
+
 def _decisions(use_case: UseCase, rows: pa.Table, explained: Any, bundle: Bundle) -> dg.MetadataValue:
     threshold = np.float32(bundle.manifest.threshold)
     binary = bundle.manifest.learned.name == "binary"
@@ -110,7 +119,7 @@ def _decisions(use_case: UseCase, rows: pa.Table, explained: Any, bundle: Bundle
                 "score": [float(explained.scores[i]) for i in shown],
                 **({"decision": [bool(explained.scores[i] >= threshold) for i in shown]} if binary else {}),
                 "because": [
-                    ", ".join(f"{name} = {value:.4g} ({added:+.2f})" for name, value, added in explained.reasons(i))
+                    ", ".join(f"{name} = {_shown(value)} ({added:+.2f})" for name, value, added in explained.reasons(i))
                     for i in shown
                 ],
             }

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from jobs.drift.report import DriftReport
+from jobs.models.tables import is_category
 from jobs.scoring.decided_columns import SCORE
 from jobs.settings import REPORTS, Settings, exported
 from jobs.state_files import replace_bytes
@@ -90,7 +91,9 @@ def _drawn(then: pa.Table, now: pa.Table, names: list[str]) -> str:
         from evidently.presets import DataDriftPreset
 
         names = [name for name in names if all(t[name].null_count < t.num_rows for t in (then, now))]
-        columns = DataDefinition(numerical_columns=names)
+        texts = [name for name in names if is_category(now.schema.field(name).type)]
+        numbers = [name for name in names if name not in texts]
+        columns = DataDefinition(numerical_columns=numbers, categorical_columns=texts)
         samples = [
             Dataset.from_pandas(table.select(names).to_pandas(), data_definition=columns) for table in (now, then)
         ]

@@ -11,10 +11,12 @@ from typing import Literal
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.arrays import Bools, Floats
 from jobs.errors import Invalid
 from jobs.features.clock import entity_codes
+from jobs.models.tables import is_category
 
 Previous = tuple[Floats, Bools]
 """Values of the entity's previous event, and whether there is one."""
@@ -86,7 +88,7 @@ def compare(
     """Compare every feature of every served row with its offline value.
 
     Args:
-        served: rows of the prediction log: keys, and features as float32.
+        served: rows of the prediction log: keys, and features as float32 or texts.
         offline: the same columns, of any numeric type; one row per event. It may hold more events, such as those of the
             days before: an entity's previous value and events at a window's edge are looked up there.
         windows: feature -> columns of its entity and length, for features over a window; makes `boundary` certain.
@@ -105,6 +107,9 @@ def compare(
         absent = _schema(served, offline, name, len(order))
         if absent is not None:
             skews.append(absent)
+            continue
+        if is_category(served.schema.field(name).type):
+            skews += _category(name, served[name].take(order), offline[name].take(position))
             continue
         now, then = _values(served, name)[order], _values(offline, name)
         if _same(now, then[position]).all():
@@ -135,10 +140,27 @@ def _schema(served: pa.Table, offline: pa.Table, name: str, rows: int) -> Featur
     for where, table in (("the log", served), ("the offline values", offline)):
         if name not in table.column_names:
             return FeatureSkew(name, rows, float("nan"), "missing column", f"not a column of {where}")
-    kind = served.schema.field(name).type
-    if not pa.types.is_float32(kind):
-        return FeatureSkew(name, rows, float("nan"), "type", f"expected float32 in the log, found {kind}")
+    kind, offline_kind = (table.schema.field(name).type for table in (served, offline))
+    if is_category(kind) and is_category(offline_kind):
+        return None
+    if not pa.types.is_float32(kind) or is_category(offline_kind):
+        return FeatureSkew(name, rows, float("nan"), "type", f"expected float32 or texts in both, found {kind}")
     return None
+
+
+def _category(name: str, served: pa.ChunkedArray, offline: pa.ChunkedArray) -> list[FeatureSkew]:
+    """How texts differ; an empty one is missing."""
+    now, then = (pc.fill_null(column.cast(pa.string()), "") for column in (served, offline))
+    differs = pc.not_equal(now, then)
+    if not (rows := pc.sum(differs).as_py()):
+        return []
+    now, then = now.filter(differs), then.filter(differs)
+    for side, texts, others in (("served", now, then), ("offline", then, now)):
+        missing = pc.sum(pc.and_(pc.equal(texts, ""), pc.not_equal(others, ""))).as_py()
+        if missing >= EXPLAINED_SHARE * rows:
+            return [FeatureSkew(name, rows, float("nan"), "missing", f"{side} value is missing")]
+    detail = f"served {now[0].as_py()!r}, offline {then[0].as_py()!r}"
+    return [FeatureSkew(name, rows, float("nan"), None, detail)]
 
 
 def _values(table: pa.Table, name: str) -> Floats:

@@ -14,6 +14,7 @@ from jobs.models.features import FeatureRows
 from jobs.models.folders import read_model, write_model
 from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, merged
 from jobs.models.tree_average import average
+from jobs.models.tree_sets import translated, translation, union
 from jobs.models.vocabulary import Vocabulary
 from jobs.tasks.binary import BINARY
 from jobs.tasks.catalog import of_stored
@@ -99,11 +100,9 @@ class Boosted:
         first = models[0] if models else cls()
         if any(model.names != first.names for model in models):
             raise Invalid("boosted: expected models of the same features, found others; fit them on the same rows")
-        if any(model._vocabulary != first._vocabulary for model in models):
-            raise Invalid("boosted: expected models that know the same categories; fit them on the same rows")
         averaged = cls(first.parameters)
         averaged._task = first._task
-        averaged._become(average([model._text for model in models]), first.names, first._vocabulary)
+        averaged._become(average(_texts(models)), first.names, union([model._vocabulary for model in models]))
         averaged.steps = first.steps
         return averaged
 
@@ -170,6 +169,15 @@ class Boosted:
         self._task = of_stored(header.get("task"))
         self._become(content.decode(), header["names"], vocabulary.of_header(header))
         self.steps = header["steps"]
+
+
+def _texts(models: Sequence[Boosted]) -> list[str]:
+    """The texts of boosters, with the codes of all that one of them knows."""
+    vocabularies = [model._vocabulary for model in models]
+    if all(each == vocabularies[0] for each in vocabularies):
+        return [model._text for model in models]
+    together = union(vocabularies)
+    return [translated(model._text, translation(model._vocabulary, together)) for model in models]
 
 
 def _objective(task: Task) -> dict[str, Any]:

@@ -6,7 +6,6 @@ The rules of a split are `Tree::NumericalDecision` and `Tree::CategoricalDecisio
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from jobs.arrays import Float32s
 from jobs.errors import Invalid
 from jobs.models.graphs import Graph
 from jobs.models.runtime import INPUT, OUTPUT
+from jobs.models.tree_sets import sets_of
 
 if TYPE_CHECKING:
     import onnx
@@ -138,10 +138,7 @@ def _trees(text: str) -> Iterator[_Tree]:
 
 def _sets(fields: dict[str, str]) -> tuple[Float32s, ...]:
     """The categories of each set, from words of bits."""
-    bounds, words = _numbers(fields, "cat_boundaries", np.int64), _numbers(fields, "cat_threshold", np.uint32)
-    parts = [words[first:last] for first, last in itertools.pairwise(bounds)]
-    bits = [np.unpackbits(part.view(np.uint8), bitorder="little") for part in parts]
-    return tuple(np.flatnonzero(each).astype(np.float32) for each in bits)
+    return tuple(each.astype(np.float32) for each in sets_of(fields))
 
 
 def _numbers(fields: dict[str, str], key: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

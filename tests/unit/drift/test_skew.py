@@ -136,6 +136,17 @@ def test_events_that_offline_does_not_know_are_counted() -> None:
     assert (skew.rows, skew.unknown) == (1000, 1000)
 
 
+def test_texts_that_were_served_otherwise_are_named_and_an_empty_one_is_missing() -> None:
+    frame = offline().with_columns(kind=pl.col("shop").cast(pl.String), place=pl.lit("here"))
+    table = frame.with_columns(place=pl.lit("")).to_arrow()
+    assert not compare(log(frame), frame.to_arrow(), KEYS, ["kind", "place"]).features
+    swapped = log(frame.with_columns(kind=pl.when(pl.col("shop") == 7).then(pl.lit("8")).otherwise(pl.col("kind"))))
+    place, kind = compare(swapped, table, KEYS, ["kind", "place"]).features
+    assert (place.feature, place.rows, place.diagnosis) == ("place", 2000, "missing")
+    assert kind.feature == "kind" and kind.rows == (frame["shop"].tail(2000) == 7).sum()
+    assert kind.detail == "served '8', offline '7'"
+
+
 def test_an_event_twice_offline_is_an_error() -> None:
     twice = pl.concat([offline(), offline().head(1)]).to_arrow()
     with pytest.raises(ValueError, match="expected each payment once"):

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from jobs.models import vocabulary
-from jobs.models.catalog import load_model, new_model
+from jobs.models.catalog import MEANS, load_model, new_model
 from jobs.models.features import Features, concatenated, hashed, rows_of, texts_of, value_shown, values_of
 from jobs.models.graphs import category_names, feature_names
 from jobs.models.label_shares import with_label_shares
@@ -192,3 +193,17 @@ def test_a_category_without_any_value_is_one_missing_value() -> None:
     for family in FAMILIES:
         model = fitted(family, examples_of(table, NAMES, "label"))
         check_parity(model.to_onnx(), model.predict, TEST.features, tolerance=1e-5)
+
+
+def test_a_mean_of_boosters_knows_what_each_of_them_knows() -> None:
+    """The logit of the mean is the mean of the logits, of values that one member knows and the other does not, too."""
+    shops = [f"shop {n}" for n in range(20)]
+    parts = [
+        examples_of(world(1).filter(pc.invert(pc.is_in(world(1)["shop"], pa.array(gone)))), NAMES, "label")
+        for gone in (shops[:5], shops[10:])
+    ]
+    members = [fitted("boosted", part) for part in parts]
+    for together in (MEANS["boosted"](members), MEANS["boosted"](members[::-1])):
+        logits = [np.log(p / (1 - p)) for p in (model.predict(TEST.features) for model in (together, *members))]
+        np.testing.assert_allclose(logits[0], np.mean(logits[1:], axis=0), atol=1e-9)
+        check_parity(together.to_onnx(), together.predict, TEST.features, tolerance=1e-5)

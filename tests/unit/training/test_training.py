@@ -93,7 +93,8 @@ class TestCandidate:
         bundle = model_versions.fetch(lakehouse.settings, world.DEMO, made.version)
         training = bundle.manifest.training
         assert bundle.sha256 == made.trained.bundle.sha256
-        assert bundle.manifest.names == ("tx_amount", "hour", "risk", "seldom")
+        assert bundle.manifest.names == ("tx_amount", "hour", "risk", "seldom", "kind")
+        assert dict(bundle.manifest.features)["kind"] == "string"
         assert training["versions"] == {"fraud.transactions": 3, "fraud.labels": 4} and training["table_version"] == 0
         assert training["lock_sha256"] == provenance.lock_sha256() and training["code_sha256"]
         assert model_versions.latest_candidate(lakehouse.settings, world.DEMO) == made.version

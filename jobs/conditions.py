@@ -17,7 +17,8 @@ Where: TypeAlias = Simple | tuple[Simple, ...]
 conditions, so that `(("amount", ">", 5), ("amount", "<=", 20))` is a range. A null meets none, `!=` included."""
 
 ORDERED = frozenset({"<", "<=", ">", ">="})
-_IN_NAMES = {"!=": "not", "<": "below", ">=": "from"}
+_AS_WRITTEN = frozenset({"==", "<=", ">"})
+_IN_NAMES = {"==": "", "!=": "not", "<": "below", "<=": "up_to", ">": "above", ">=": "from", "in": ""}
 
 
 class Condition(NamedTuple):
@@ -39,21 +40,20 @@ def conditions(where: Where | None) -> tuple[Condition, ...]:
 
 
 def in_name(where: Where | None) -> str:
-    """The conditions as part of a column's name: is_fraud_true, amount_>_5, amount_from_5_amount_below_20."""
-    if where is None:
-        return ""
-    if not isinstance(where[0], tuple):
-        where = (where,)  # type: ignore[assignment]
-    return "_".join(_in_name(simple) for simple in where)
+    """The conditions as part of a column's name: is_fraud_true, amount_>_5, amount_from_5_amount_below_20.
+
+    Alone, an equality, `<=` and `>` stay as tables of long ago have them, though Apache Spark stores no `=` in a name.
+    """
+    found = conditions(where)
+    if len(found) == 1 and found[0].comparison in _AS_WRITTEN:
+        parts = found[0] if found[0].comparison != "==" else (found[0].column, found[0].value)
+        return "_".join(str(part) for part in parts).lower()
+    words = [word for one in found for word in (one.column, _IN_NAMES[one.comparison], _value_in_name(one.value))]
+    return re.sub(r"[\s,;{}()=`.]", "_", "_".join(word for word in words if word)).lower()
 
 
-def _in_name(simple: Any) -> str:
-    words = [_IN_NAMES.get(part, part) if place else part for place, part in enumerate(simple)]
-    return "_".join(_text(word) for word in words if word not in ("==", "in")).lower()
-
-
-def _text(word: Any) -> str:
-    return "_".join(str(part) for part in word) if isinstance(word, tuple) else str(word)
+def _value_in_name(value: Any) -> str:
+    return "_".join(str(one) for one in value) if isinstance(value, tuple) else str(value)
 
 
 def _condition(given: Any) -> Condition:

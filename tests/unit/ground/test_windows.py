@@ -48,13 +48,17 @@ def test_names_tell_percentile_conditions_and_other_windows() -> None:
         Aggregate("percentile", "tx_amount", (timedelta(hours=6),), percentile=0.9),
         Aggregate("percentile", "tx_amount", (DAY,), percentile=0.999, interpolation="lower"),
         Aggregate("count", windows=(timedelta(hours=6),), where=between),
-        Aggregate("count", windows=(DAY,), where=("channel", "in", ("web", "app"))),
+        Aggregate("count", windows=(DAY,), where=("channel", "in", ("web", "a pp"))),
+        Aggregate("count", windows=(DAY,), where=(("x", ">", 2.5), ("x", "<=", 5), ("channel", "web"))),
+        Aggregate("count", windows=(DAY,), where=("x", "<=", 5)),
         Aggregate("mean", "tx_amount", (Last(5, 30 * DAY), Trend(DAY, 30 * DAY)), BEFORE),
         Aggregate("last_age", windows=(30 * DAY,), delay=BEFORE),
     )
     assert declared.names == (
         "tx_amount_p90_6h", "tx_amount_p99_9_1d", "events_count_tx_amount_from_5_tx_amount_below_20_6h",
-        "events_count_channel_web_app_1d", "tx_amount_mean_last_5_30d_before", "tx_amount_mean_1d_over_30d_before",
+        "events_count_channel_web_a_pp_1d", "events_count_x_above_2_5_x_up_to_5_channel_web_1d",
+        "events_count_x_<=_5_1d",
+        "tx_amount_mean_last_5_30d_before", "tx_amount_mean_1d_over_30d_before",
         "events_last_age_30d_before",
     )  # fmt: skip
 

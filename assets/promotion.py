@@ -194,6 +194,8 @@ def _evidence(evidence: Mapping[str, Any]) -> dict[str, Any]:
         ),
         "checks": markdown_table(pa.Table.from_pylist(checks)),
     }
+    if look := evidence.get("look"):
+        shown["look"] = _look(look)
     if notes := [*evidence["left_out"], *([evidence["champion_left_out"]] if "champion_left_out" in evidence else [])]:
         shown["notes"] = dg.MetadataValue.text("\n".join(notes))
     if metrics := evidence.get("metrics"):
@@ -201,6 +203,12 @@ def _evidence(evidence: Mapping[str, Any]) -> dict[str, Any]:
     if picture := differences(evidence["checks"], evidence.get("objective", "average_precision")):
         shown["differences"] = picture
     return shown
+
+
+def _look(look: Mapping[str, float]) -> str:
+    """Which look at the champion it was, and what it asked for; every look spends a part of one chance of error."""
+    spent = f"{100 * look['spent']:.2g} % of the {100 * look['alpha']:.2g} % that all looks may spend"
+    return f"number {look['number']:.0f} at this champion, at a level of {look['level']:.5f}; {spent} are spent"
 
 
 def _in_production(ledger: LedgerView, decision: PromotionDecision | None) -> dict[str, Any]:

@@ -2,6 +2,10 @@
 
 Of 200 candidates that are seed twins of the champion, of 200 that are .03 of average precision better, and of 200 that
 are better with a broken slice: how many pass? Every one is judged on rows of its own.
+
+Then a year of nights: of champions that a twin challenges every night on new rows, how many are ever replaced? And how
+many looks does a planted gain take, by the rule before (a level of .98 at each look) and by this one, if it is there
+from the first look on, or comes after some looks at twins?
 """
 
 import argparse
@@ -14,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from common import REPORTS
 from worlds.judged_world import (
     AS_OF,
@@ -30,11 +35,14 @@ from worlds.judged_world import (
 from worlds.judged_world import write_training_set as write
 
 from jobs import settings
+from jobs.arrays import Floats
 from jobs.evaluation import seed_noise as training_noise
 from jobs.evaluation.evaluate import ContenderVersion, evaluate
 from jobs.evaluation.verdict import GateVerdict
 from jobs.models.tables import examples_of
 from jobs.registry.bundle import Bundle
+from jobs.stats import paired_bootstrap
+from jobs.stats.alpha_spending import Look
 
 RESULT = REPORTS / "gate.json"
 ROWS = 40_000
@@ -42,6 +50,8 @@ ROWS = 40_000
 TRAINED = 15_000
 MODELS = 10
 """Models that planted gains and broken slices take turns with; twins are as many as are judged."""
+NIGHTS = 365
+"""Looks at a champion in a year."""
 Pairs = Callable[[int], tuple[Bundle, Bundle]]
 
 
@@ -50,11 +60,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="not used: the worlds are made here, so that the truth is known")
     parser.add_argument("--candidates", type=int, default=200, help="of each kind")
+    parser.add_argument("--champions", type=int, default=8, help="challenged for a year each")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         for measured in _measure(Path(scratch), asked.candidates):
             # After each kind: whoever stops early keeps what was found.
             RESULT.write_text(json.dumps(measured, indent=2) + "\n")
+        measured["a_year"] = _year(Path(scratch), measured["training_noise"], asked.champions)
+        RESULT.write_text(json.dumps(measured, indent=2) + "\n")
     print(json.dumps(measured, indent=2))
 
 
@@ -81,6 +94,55 @@ def _measure(folder: Path, candidates: int) -> Iterator[dict[str, Any]]:
     for kind, pairs in kinds.items():
         found[kind] = _rates(folder, pairs, candidates, noise)
         yield found
+
+
+def _year(folder: Path, noise: float, champions: int) -> dict[str, Any]:
+    """Champions that are challenged every night: by one of each other, which are twins, and a blurred one by a twin."""
+    train = table_of(seed=10**6, rows=TRAINED)
+    twins = [fitted(folder / f"year{n}", train, seed=2000 + n).model() for n in range(champions)]
+    blurred = fitted(folder / "year-blurred", train, BLURRED, seed=3000).model()
+    generator = np.random.default_rng(0)
+    equal, better = np.ones((champions, NIGHTS)), np.ones((champions, NIGHTS))
+    for night in range(NIGHTS):
+        table = table_of(seed=5000 + night, rows=ROWS // 4)
+        scores = [model.predict(examples_of(table, FEATURES, "is_fraud").features) for model in twins]
+        worse = blurred.predict(examples_of(table, BLURRED, "is_fraud").features)
+        for n in range(champions):
+            challenger = (n + 1 + generator.integers(champions - 1)) % champions
+            equal[n, night] = _p_value(table, scores[challenger], scores[n], noise)
+            if n == night % champions:
+                better[n, night] = _p_value(table, scores[n], worse, noise)
+    gains = better[np.arange(NIGHTS) % champions, np.arange(NIGHTS)]
+    alphas = np.array([1 - Look(n, 0.05).level for n in range(1, 2 * NIGHTS)])
+    return {
+        "champions": champions,
+        "looks": NIGHTS,
+        "ever_replaced_by_a_twin": int((equal <= alphas[:NIGHTS]).any(axis=1).sum()),
+        "ever_replaced_by_a_twin_at_.98_each": int((equal <= 0.02).any(axis=1).sum()),
+        "chance_of_a_twin_if_looks_were_independent": float(1 - np.prod(1 - _passing(equal.ravel(), alphas[:NIGHTS]))),
+        "looks_for_a_gain": {f"after {n} looks": _looks(gains, alphas[n : n + NIGHTS]) for n in (0, 10, 100, 300)},
+        "looks_for_a_gain_at_.98_each": _looks(gains, np.full(NIGHTS, 0.02)),
+    }
+
+
+def _passing(p_values: Floats, alphas: Floats) -> Floats:
+    """For each alpha the share that passes."""
+    share: Floats = (p_values[:, None] <= alphas[None]).mean(axis=0)
+    return share
+
+
+def _looks(p_values: Floats, alphas: Floats) -> float:
+    """Mean number of looks until one passes, each on other rows."""
+    return float(1 + np.cumprod(1 - _passing(p_values, alphas)[:-1]).sum())
+
+
+def _p_value(table: pa.Table, mine: Floats, theirs: Floats, noise: float) -> float:
+    labels, (_, cards) = table["is_fraud"].to_numpy(), np.unique(table["customer_id"], return_inverse=True)
+    blocks, everything = int(cards.max()) + 1, [np.ones(len(labels), dtype=bool)]
+    pair = [paired_bootstrap.rank(labels, scores, cards, everything) for scores in (mine, theirs)]
+    drawn = paired_bootstrap.resampled(pair, blocks, 1000, 0)
+    both = np.vstack([paired_bootstrap.observed(pair, blocks), drawn])
+    return paired_bootstrap.p_value(both[:, 0] - both[:, 1], noise * np.sqrt(2))
 
 
 def _rates(folder: Path, pairs: Pairs, candidates: int, noise: float) -> dict[str, Any]:

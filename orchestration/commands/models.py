@@ -62,12 +62,16 @@ def _short(decision: PromotionDecision) -> dict[str, object]:
 
 
 def _record(decision: PromotionDecision) -> dict[str, object]:
+    look = decision.evidence.get("look", {})
     return {
         "id": decision.id,
         "as_of": decision.as_of,
         "decided_at": decision.decided_at,
         "version": decision.model_version,
         "champion_before": decision.champion_version,
+        "look": look.get("number"),
+        "look_level": look.get("level"),
+        "spent": look.get("spent"),
         "kind": decision.kind,
         "outcome": decision.outcome,
         "by": decision.by if decision.authenticated else f"{decision.by} (unauthenticated)",

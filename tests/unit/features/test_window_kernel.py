@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from worlds.examples import with_examples
 
 from jobs.conditions import Where
+from jobs.errors import Invalid
 from jobs.features.window_kernel import compute
 from jobs.window_lengths import BEFORE, Last, Trend, Window, reach
 from jobs.windows import Aggregate, Ratio, WindowFeatures
@@ -392,6 +393,20 @@ def test_a_null_entity_has_empty_windows_and_keeps_its_row() -> None:
 def test_not_a_number_is_refused() -> None:
     with pytest.raises(ValueError, match="expected finite numbers"):
         values(only((Aggregate("sum", "amount"),)), [payment(0, START, amount=math.nan)], "amount_sum_1d")
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "message"),
+    [
+        (Aggregate("sum", "kind"), "column kind: expected numbers, found string"),
+        (Aggregate("count", where=("amount", "web")), "the column amount can be compared with, of double, found 'web'"),
+        (Aggregate("count", where=("kind", "<", 5)), "the column kind can be compared with, of string, found 5"),
+        (Aggregate("percentile", "amount", percentile=0.5), "column amount: expected finite numbers"),
+    ],
+)
+def test_a_column_of_another_kind_is_refused_in_one_line(aggregate: Aggregate, message: str) -> None:
+    with pytest.raises(Invalid, match=message):
+        compute(only((aggregate,)), event_table([payment(0, START, amount=math.inf)], INT64))
 
 
 def test_labels_must_be_given_where_they_are_declared() -> None:

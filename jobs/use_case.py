@@ -145,6 +145,7 @@ class UseCase:
         object.__setattr__(self, "declared_at", place_of_caller(__file__))
         check(self, use_case_misfits)
         self._check_label()
+        self._check_inputs()
 
     def _check_label(self) -> None:
         """Raises Invalid if the label is declared as a column of a kind that the task cannot learn."""
@@ -156,6 +157,21 @@ class UseCase:
             f"{self.name}: expected the label {self.label} to be of kind {' or '.join(LABEL_KINDS[self.problem.task])} "
             f"for a {self.problem.task} task, found {label.kind}; correct the column, or Problem.task"
         )
+
+    def _check_inputs(self) -> None:
+        """Raises Invalid if an input, or a feature that a rule ranks by, is a column of a kind that cannot be one."""
+        kinds = {c.name: c.kind for c in (*self.computed, *(c for source in self.sources for c in source.columns))}
+        problem = self.problem
+        if problem is None:
+            return
+        rules = {name: f"rule {rule.name}" for rule in problem.rules for name in rule.features}
+        wrong = [(name, "an input", "timestamp") for name in problem.inputs if kinds.get(name) == "timestamp"]
+        wrong += [(name, what, "string") for name, what in rules.items() if kinds.get(name) == "string"]
+        for name, what, kind in wrong:
+            raise Invalid(
+                f"{self.name}: expected {what} to be a number{' or a category' if what == 'an input' else ''}, found "
+                f"{name} of kind {kind}; make a number of it in SQL, such as an age, or leave it out"
+            )
 
     @property
     def raw_schema(self) -> str:

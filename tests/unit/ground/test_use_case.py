@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from jobs.errors import Invalid
-from jobs.use_case import Column
+from jobs.problem import Rule
+from jobs.use_case import Column, problem_of
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
 
 
@@ -31,3 +32,13 @@ def test_a_source_that_contradicts_itself_is_refused(changed: dict[str, Any], me
 def test_a_source_refers_to_what_is_declared(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(Invalid, match=message):
         replace(FRAUD, sources=(TRANSACTIONS, replace(FRAUD_REPORTS, **changed)))
+
+
+def test_an_input_or_a_rule_of_a_kind_that_no_model_takes_is_refused() -> None:
+    problem = replace(problem_of(FRAUD), inputs=("tx_amount", "tx_datetime"))
+    with pytest.raises(Invalid, match="expected an input to be a number or a category, found tx_datetime of kind"):
+        replace(FRAUD, problem=problem)
+    by_text = replace(problem_of(FRAUD), rules=(Rule("by_region", ("region",)),))
+    with pytest.raises(Invalid, match=r"expected rule by_region to be a number, found region of kind string"):
+        replace(FRAUD, problem=by_text)
+    replace(FRAUD, problem=replace(problem_of(FRAUD), inputs=("tx_amount", "region")))

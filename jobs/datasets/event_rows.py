@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from feast import FeatureStore
     from pyspark.sql import DataFrame
 
-_BOOKKEEPING = frozenset(
+BOOKKEEPING = frozenset(
     {"known_at", "superseded_at", "version", "loaded_in", "changed_in", "event_date", "first_event_date"}
 )
 
@@ -79,7 +79,7 @@ def known(
 
 def columns(use_case: UseCase, events: DataFrame, *more: str) -> list[str]:
     """SQL: what a row bears of its event (id, entities, time, values), `more`, and its day."""
-    values = [column for column in events.columns if column not in _BOOKKEEPING]
+    values = [column for column in events.columns if column not in BOOKKEEPING]
     expressions = [*(f"`{value}`" for value in values), *more, PARTITION]
     if sum(kind.startswith("timestamp") for column, kind in events.dtypes if column in values) > 1:
         # Of several times Feast takes the one of this name.

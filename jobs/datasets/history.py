@@ -278,15 +278,18 @@ def _read(
         rows["event_known_at"].to_numpy(),
         codes(rows[use_case.cluster_key]),
         amounts_of(rows, problem),
-        _label_versions(lakehouse, use_case, versions[use_case.labels], rows[event_id]),
+        label_versions(lakehouse, use_case, versions[use_case.labels], rows[event_id]),
         versions,
         slices=slices,
         slices_left_out=(*left_out, *without_profile),
     )
 
 
-def _label_versions(lakehouse: Lakehouse, use_case: UseCase, version: int, ids: pa.ChunkedArray) -> LabelVersions:
-    """Labels of events that are not among `ids` are left out: they are not known yet."""
+def label_versions(lakehouse: Lakehouse, use_case: UseCase, version: int | None, ids: pa.ChunkedArray) -> LabelVersions:
+    """The labels of the events with these ids, in their order; None: at the latest version.
+
+    Labels of other events are left out: those are not known yet.
+    """
     names = [use_case.event_id, use_case.label, "known_at", "superseded_at"]
     labels = lakehouse.to_arrow(use_case.labels, version, names)
     places = id_places.places(labels[use_case.event_id], ids)

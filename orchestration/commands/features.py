@@ -1,4 +1,7 @@
-"""`evergreen features`: parsing and printing; the values are read in `jobs.datasets.entity_values`."""
+"""`evergreen features`: parsing and printing; the values are read in `jobs.datasets.entity_values`.
+
+The search for features is a command of this group, in `orchestration.commands.feature_search`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import click
 
 from jobs import settings as settings_module
 from jobs.display import written
+from orchestration.commands.feature_search import search
 from orchestration.options import MOMENT, use_case_named, use_case_option
 from orchestration.printing import json_option, moment, print_entries, print_json, say
 
@@ -16,7 +20,24 @@ if TYPE_CHECKING:
     from jobs.datasets.entity_values import EntityValue
 
 
-@click.command()
+class _OfEntity(click.Group):
+    """What names no command of the group is an identifier: `features 17` is `features of 17`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["of", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_OfEntity)
+def features() -> None:
+    """Print the features of an entity (`features ENTITY`), or search for better ones (`features search`)."""
+
+
+features.add_command(search)
+
+
+@features.command()
 @click.argument("identifiers", metavar="ENTITY", nargs=-1, required=True)
 @use_case_option
 @click.option(
@@ -25,7 +46,7 @@ if TYPE_CHECKING:
 )
 @click.option("--as-of", type=MOMENT, help="Values as they were known then (UTC); default: now.")
 @json_option
-def features(
+def of(
     identifiers: tuple[str, ...], name: str, entity: str | None, as_of: datetime | None, as_json: bool
 ) -> None:
     """Print the features of one ENTITY, such as a customer given by its identifier, each with its meaning.

@@ -1,0 +1,144 @@
+"""How much features help: trees learned with and without them, judged on later rows of two periods by one bootstrap.
+
+Average precision, as in the gate; the difference of two lists of features is the mean over both periods, and it is
+beyond noise where the lower end of a paired bootstrap of blocks is above zero (`jobs.stats.paired_bootstrap`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import NormalDist
+
+import numpy as np
+
+from jobs.arrays import Float32s, Floats
+from jobs.feature_search.search_rows import Period, SearchRows
+from jobs.stats import paired_bootstrap
+from jobs.stats.paired_bootstrap import Ranking
+
+TREES = {
+    "objective": "binary",
+    "learning_rate": 0.08,
+    "num_leaves": 15,
+    "min_data_in_leaf": 40,
+    "feature_fraction": 0.6,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l2": 1.0,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 1,
+    "verbosity": -1,
+}
+ROUNDS = 120
+SEEDS = (0, 1)
+"""Margins of as many trainings are averaged: what differs between seeds is no help of a feature."""
+RESAMPLES = 200
+LEVEL = 0.9
+"""One-sided confidence that a difference is above zero, shared among those that are compared at a time."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Average precision of one list of features less that of another."""
+
+    by_period: tuple[float, float]
+    lower: float
+    """Of the mean over the periods."""
+
+    @property
+    def mean(self) -> float:
+        return sum(self.by_period) / len(self.by_period)
+
+    @property
+    def is_beyond_noise(self) -> bool:
+        return self.lower > 0 and min(self.by_period) > 0
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What trees made of a list of features: in each period, one ranking of the judged rows, and gains."""
+
+    rankings: tuple[Ranking, ...]
+    gains: Floats
+    """Share of each feature in the trees' gain, mean over periods and seeds."""
+    seed_variance: float
+    """Of the average precision of one training, between seeds; mean over periods."""
+
+
+@dataclass(eq=False)
+class Judge:
+    """Trains trees on lists of features, each list once."""
+
+    rows: SearchRows
+    columns: Mapping[str, Float32s]
+    _trials: dict[frozenset[str], Trial] = field(default_factory=dict)
+
+    @cached_property
+    def blocks(self) -> int:
+        return int(self.rows.blocks.max()) + 1
+
+    def average_precision(self, names: Sequence[str]) -> tuple[float, ...]:
+        """In each period."""
+        rankings = self.trial(names).rankings
+        return tuple(float(paired_bootstrap.observed([ranking], self.blocks)[0]) for ranking in rankings)
+
+    def difference(self, names: Sequence[str], less: Sequence[str], compared: int = 1) -> Difference:
+        """What `names` bring beyond the features `less`; compared: how many differences share the level."""
+        both = [ranking for one in (names, less) for ranking in self.trial(one).rankings]
+        drawn = paired_bootstrap.resampled(both, self.blocks, RESAMPLES, seed=0)
+        values = np.vstack([paired_bootstrap.observed(both, self.blocks), drawn])
+        mine, theirs = np.split(values, 2, axis=1)
+        by_period = mine - theirs
+        level = 1 - (1 - LEVEL) / compared
+        mean = by_period.mean(axis=1)
+        # Of a normal distribution: so few resamples do not determine a quantile so far out.
+        noise = np.hypot(mean[1:].std(ddof=1), self._training_noise)
+        lower = float(mean[0] - NormalDist().inv_cdf(level) * noise)
+        return Difference((float(by_period[0, 0]), float(by_period[0, 1])), lower)
+
+    @property
+    def _training_noise(self) -> float:
+        """Standard deviation of a difference between trainings that differ in nothing but seeds, by all so far."""
+        variance = np.mean([trial.seed_variance for trial in self._trials.values()])
+        return float(np.sqrt(2 * variance / (len(SEEDS) * len(self.rows.periods))))
+
+    def trial(self, names: Sequence[str]) -> Trial:
+        key = frozenset(names)
+        if key not in self._trials:
+            self._trials[key] = self._tried(sorted(key))
+        return self._trials[key]
+
+    def gains(self, names: Sequence[str]) -> dict[str, float]:
+        """Share of each of the features in the gain of trees that see all of them."""
+        return dict(zip(sorted(frozenset(names)), self.trial(names).gains.tolist(), strict=True))
+
+    def _tried(self, names: Sequence[str]) -> Trial:
+        features = np.stack([self.columns[name] for name in names], axis=1)
+        with ThreadPoolExecutor(len(self.rows.periods)) as pool:
+            found = list(pool.map(lambda period: self._learned(features, period), self.rows.periods))
+        rankings, gains, variances = zip(*found, strict=True)
+        return Trial(rankings, np.mean(gains, axis=0), float(np.mean(variances)))
+
+    def _learned(self, features: Float32s, period: Period) -> tuple[Ranking, Floats, float]:
+        """The ranking by the mean margin over seeds, the features' shares, the variance between seeds."""
+        import lightgbm
+
+        weights, valid = self.rows.weights, features[period.valid]
+        data = lightgbm.Dataset(
+            features[period.train], period.train_labels, weight=weights[period.train], params=TREES, free_raw_data=False
+        )
+        boosters = [lightgbm.train({**TREES, "seed": seed}, data, ROUNDS) for seed in SEEDS]
+        margins = [np.asarray(booster.predict(valid, raw_score=True, num_threads=1)) for booster in boosters]
+        gains = np.mean([booster.feature_importance("gain") for booster in boosters], axis=0)
+        ranking, *each = (self._ranking(period, margin) for margin in [np.mean(margins, axis=0), *margins])
+        by_seed = paired_bootstrap.observed(each, self.blocks)
+        return ranking, gains / max(gains.sum(), 1e-300), float(by_seed.var(ddof=1))
+
+    def _ranking(self, period: Period, margins: Floats) -> Ranking:
+        every = [np.ones(len(period.valid), dtype=bool)]
+        blocks, weights = self.rows.blocks[period.valid], self.rows.weights[period.valid]
+        return paired_bootstrap.rank(period.valid_labels, margins, blocks, every, weights)

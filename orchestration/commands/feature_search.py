@@ -1,0 +1,104 @@
+"""`evergreen features search`: parsing and printing; the work is in `jobs.feature_search.search`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobs import settings as settings_module
+from orchestration.options import MOMENT, use_case_named, use_case_option
+from orchestration.printing import json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from jobs.feature_search.search import Found
+    from jobs.settings import Settings
+    from jobs.use_case import UseCase
+
+
+@click.command("search")
+@use_case_option
+@click.option("--as-of", type=MOMENT, help="Search in what was known then (UTC); default: all that is known.")
+@click.option(
+    "--minutes", type=click.FloatRange(0.01, 24 * 60), default=30, show_default=True, help="At most about so long."
+)
+@click.option(
+    "--from-nothing", is_flag=True, help="Start from the event's own numbers, not from the declared features."
+)
+@json_option
+def search(name: str, as_of: datetime | None, minutes: float, from_nothing: bool, as_json: bool) -> None:
+    """Look for window features that help beyond noise on later days of two periods.
+
+    Writes a report and a patch to the declarations; nothing is declared by itself (docs/models/feature-search.md).
+    """
+    from rich.progress import Progress
+
+    from jobs.feature_search.search import search as run
+    from jobs.lakehouse.tables import attach
+
+    own, use_case = settings_module.load(), use_case_named(name)
+    moment = as_of.replace(tzinfo=UTC) if as_of else _end(own, use_case)
+    with Progress(transient=True, disable=as_json) as bar:
+        task = bar.add_task("features", total=None)
+        found = run(
+            attach(own), use_case, moment, 60 * minutes, from_nothing,
+            lambda sentence: bar.update(task, description=sentence),
+        )  # fmt: skip
+    files = _written(own, use_case, found)
+    if as_json:
+        print_json({**found.summary(), **{name: str(path) for name, path in files.items()}})
+    else:
+        _print(found, files)
+
+
+def _end(own: Settings, use_case: UseCase) -> datetime:
+    """The end of the registered input: nothing is known later."""
+    from jobs.ingest import registered_inputs
+
+    known = registered_inputs.registered(own, use_case)
+    if known is None:
+        raise click.UsageError("expected a home with data, found none; start with `evergreen run`")
+    return known.end
+
+
+def _written(own: Settings, use_case: UseCase, found: Found) -> Mapping[str, Path]:
+    """The report and, if something is proposed, the patch: files of the home."""
+    from jobs.feature_search.patch import patch
+    from jobs.state_files import replace_bytes, replace_json
+
+    folder = own.home / "feature_search"
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{use_case.name}_{found.as_of:%Y-%m-%dT%H%M%S}"
+    files = {"report": folder / f"{stem}.json"}
+    replace_json(files["report"], found.summary())
+    if found.proposals:
+        files["patch"] = folder / f"{stem}.patch"
+        proposed = [proposal.candidate for proposal in found.proposals]
+        replace_bytes(files["patch"], patch(use_case, proposed, settings_module.ROOT).encode())
+    return files
+
+
+def _print(found: Found, files: Mapping[str, Path]) -> None:
+    said: dict[str, Any] = found.summary()
+    before, after = (sum(values) / len(values) for values in (found.before, found.after))
+    say(f"{found.rows:,} events, {found.positives:,} positives to judge on; {said['ended']}")
+    if not found.proposals:
+        say(f"No feature is proposed: nothing is better beyond noise than the {before:.3f} of what is there")
+    else:
+        lower = found.difference.lower if found.difference else 0.0
+        say(f"Average precision {before:.3f} before, {after:.3f} with the features: better by {lower:.3f} or more")
+        rows = [{**one, "windows": len(one["windows"])} for one in said["proposed"]]
+        shown = ("feature", "windows", "difference", "lower", "microseconds")
+        print_table("Proposed, in the order in which they help", [{key: row[key] for key in shown} for row in rows])
+    if refused := said["not_beyond_noise"]:
+        rows = [{"feature": name, **numbers} for name, numbers in refused.items()]
+        print_table(
+            "Tried, not better beyond noise", [{k: r[k] for k in ("feature", "difference", "lower")} for r in rows]
+        )
+    for what, path in files.items():
+        say(f"{path}", what)
+    if "patch" in files:
+        say("Read the patch, apply it with `git apply`, then `evergreen run`: the gate decides about the new model")

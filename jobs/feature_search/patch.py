@@ -15,6 +15,7 @@ from typing import Any
 from jobs.errors import Invalid
 from jobs.feature_search.space import Candidate
 from jobs.use_case import UseCase
+from jobs.window_lengths import Window
 from jobs.windows import Aggregate, Ratio, WindowFeatures
 
 INDENT = " " * 8
@@ -50,7 +51,8 @@ def _ratio(ratio: Ratio) -> str:
     return f"Ratio({ratio.name!r}, {ratio.column!r}, {source(ratio.to)})"
 
 
-def _length(length: timedelta) -> str:
+def _length(length: Window) -> str:
+    assert isinstance(length, timedelta)  # What a search offers.
     unit, size = next((u, s) for u, s in UNITS if length % timedelta(seconds=s) == timedelta(0))
     return f"timedelta({unit}={length // timedelta(seconds=size)})"
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from jobs.conditions import Where
 from jobs.use_case import UseCase
-from jobs.windows import Aggregate, Function, Ratio, Where, WindowFeatures
+from jobs.windows import Aggregate, Function, Ratio, WindowFeatures
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 EVENT_WINDOWS = (10 * MINUTE, HOUR, 6 * HOUR, *(n * DAY for n in (1, 3, 7, 14, 30, 60, 90)))
@@ -74,7 +75,7 @@ def computed(declared: WindowFeatures, some: Sequence[Candidate]) -> WindowFeatu
 
 
 def _of_entity(use_case: UseCase, declared: WindowFeatures, facts: Facts) -> Iterator[tuple[Aggregate, Ratio | None]]:
-    prefix = declared.entity.removesuffix("_id")
+    prefix = "_".join(key.removesuffix("_id") for key in declared.keys)
     windows = _up_to(facts.longest, EVENT_WINDOWS)
     for aggregate in (*_of_events(declared, facts, windows), *_of_labels(use_case, facts)):
         yield replace(aggregate, name=f"{prefix}_{aggregate.name}"), None
@@ -93,7 +94,7 @@ def _of_events(declared: WindowFeatures, facts: Facts, windows: tuple[timedelta,
         low, high = facts.quantiles[column]
         yield _counted(f"{column}_low", (column, "<=", low), windows)
         yield _counted(f"{column}_high", (column, ">", high), windows)
-    for column in (name for name in facts.codes if name != declared.entity):
+    for column in (name for name in facts.codes if name not in declared.keys):
         yield Aggregate("distinct", column, windows, name=f"different_{column}")
     for column in facts.flags:
         yield _counted(column, (column, True), windows)

@@ -46,9 +46,7 @@ features.add_command(search)
 )
 @click.option("--as-of", type=MOMENT, help="Values as they were known then (UTC); default: now.")
 @json_option
-def of(
-    identifiers: tuple[str, ...], name: str, entity: str | None, as_of: datetime | None, as_json: bool
-) -> None:
+def of(identifiers: tuple[str, ...], name: str, entity: str | None, as_of: datetime | None, as_json: bool) -> None:
     """Print the features of one ENTITY, such as a customer given by its identifier, each with its meaning.
 
     They are those of its latest event that was known at that moment, as training and scoring read them.

@@ -22,7 +22,7 @@ from jobs.error_messages import in_words
 from jobs.ingest import contracts, references, registered_inputs
 from jobs.ingest.columns_file import columns_file
 from jobs.ingest.readers import KNOWN_AT
-from jobs.ingest.registered_inputs import InputError, Inputs
+from jobs.ingest.registered_inputs import InputError, Inputs, verdict_folder
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings
 from jobs.state_files import replace_bytes
@@ -55,19 +55,19 @@ def register(settings: Settings, use_case: UseCase, file: Path, now: datetime) -
             _check_events(settings, use_case, source, file, rows)
             text = _as_reports(rows, use_case, source, inputs)
             digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-            replace_bytes(_folder(settings, use_case) / f"{digest}.csv", text.encode())
+            replace_bytes(verdict_folder(settings, use_case) / f"{digest}.csv", text.encode())
             registered_inputs.register(settings, use_case, joined(settings, use_case, inputs))
     return len(rows)
 
 
 def joined(settings: Settings, use_case: UseCase, inputs: Inputs) -> Inputs:
     """`inputs` with the files of all verdicts registered so far."""
-    folder = _folder(settings, use_case)
+    folder = verdict_folder(settings, use_case).absolute()
     if not list(folder.glob("*.csv")):
         return inputs
     name = label_source(use_case, inputs).input
-    files = dict.fromkeys([*inputs.files[name], str(folder.absolute())])
-    return replace(inputs, files={**inputs.files, name: tuple(files)})
+    others = [str(path) for path in inputs.paths(name) if folder not in (path, path.parent)]
+    return replace(inputs, files={**inputs.files, name: (*others, str(folder))})
 
 
 def label_source(use_case: UseCase, inputs: Inputs) -> Source:
@@ -200,7 +200,3 @@ def _as_reports(rows: list[ReviewVerdict], use_case: UseCase, source: Source, in
         values = (identifier, str(positive).lower(), f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z")
         writer.writerow([values[place] for _, place in columns])
     return out.getvalue()
-
-
-def _folder(settings: Settings, use_case: UseCase) -> Path:
-    return settings.home / "input" / use_case.name / "verdicts"

@@ -25,15 +25,13 @@ class InputFile:
     path: Path
     size: int | None
     """Bytes; None if it is not there."""
-    ours: bool
-    """A copy that the home keeps, such as verdicts of reviewers."""
 
 
 def files(settings: Settings, use_case: UseCase) -> list[InputFile]:
     """The registered files, of folders those inside; empty if nothing is registered."""
     inputs = registered_inputs.registered(settings, use_case)
     registered = [] if inputs is None else [(name, path) for name in inputs.files for path in inputs.paths(name)]
-    return [_input_file(settings, name, inside) for name, path in registered for inside in _inside(path)]
+    return [InputFile(name, inside, _size(inside)) for name, path in registered for inside in _inside(path)]
 
 
 def _inside(path: Path) -> list[Path]:
@@ -57,11 +55,6 @@ def _size(path: Path) -> int | None:
     return None if table is None else sum(file.stat().st_size for file in table.rglob("*") if file.is_file())
 
 
-def _input_file(settings: Settings, name: str, path: Path) -> InputFile:
-    size = _size(path)
-    return InputFile(name, path, size, path.is_relative_to(settings.home.absolute() / "input"))
-
-
 def remove(settings: Settings, use_case: UseCase, asked: Sequence[str], now: datetime) -> list[InputFile]:
     """Take files back, by their paths or names, and delete copies that the home keeps; returns what was taken back.
 
@@ -75,11 +68,11 @@ def remove(settings: Settings, use_case: UseCase, asked: Sequence[str], now: dat
         gone = [_named(use_case, known, text) for text in dict.fromkeys(asked)]
         if inputs is not None:
             left = {name: _left(inputs.paths(name), {file.path for file in gone}) for name in inputs.files}
+            # First: a verdict that is not there is not read, and one that is left comes back with the next verdicts.
+            for file in gone:
+                if file.path.parent == registered_inputs.verdict_folder(settings, use_case).absolute():
+                    file.path.unlink(missing_ok=True)
             registered_inputs.register(settings, use_case, _without(use_case, inputs, left, now))
-        # Last: of a command that was killed before, what is registered is still there.
-        for file in gone:
-            if file.ours and file.path.parent.name == "verdicts":
-                file.path.unlink(missing_ok=True)
         return gone
 
 

@@ -6,7 +6,7 @@ Reading the files: see `jobs.ingest.load`.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -88,12 +88,28 @@ def under_way(use_case: UseCase) -> str:
 
 def registered(settings: Settings, use_case: UseCase) -> Inputs | None:
     """What was registered for this home, if anything was."""
-    return read_state(_file(settings, use_case), _inputs, f"name your files again ({_command(use_case)})")
+    inputs = read_state(_file(settings, use_case), _inputs, f"name your files again ({_command(use_case)})")
+    return inputs and _without_gone(inputs, verdict_folder(settings, use_case).absolute())
 
 
 def _command(use_case: UseCase) -> str:
     """The command that registers files, as messages advise it."""
     return f"`evergreen run --use-case {use_case.name} --{use_case.sources[0].input} FILE ...`"
+
+
+def verdict_folder(settings: Settings, use_case: UseCase) -> Path:
+    """Where the home keeps verdicts of reviewers, of which each file is an input."""
+    return settings.home / "input" / use_case.name / "verdicts"
+
+
+def _without_gone(inputs: Inputs, verdicts: Path) -> Inputs:
+    """Less the verdicts that are not there: what took them back was killed before it was written down."""
+
+    def is_there(path: Path) -> bool:
+        return any(path.glob("*.csv")) if path == verdicts else path.parent != verdicts or path.exists()
+
+    left = {name: tuple(str(path) for path in inputs.paths(name) if is_there(path)) for name in inputs.files}
+    return replace(inputs, files={name: files for name, files in left.items() if files})
 
 
 def _inputs(stored: Mapping[str, Any]) -> Inputs:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -10,12 +13,16 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from worlds.disturbed_runs import Trace
 
+from jobs.actions import verdicts
 from jobs.ingest import input_removal, registered_inputs
+from jobs.ingest.input_files import find_files
 from jobs.ingest.registered_inputs import Inputs
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 
+FORK = multiprocessing.get_context("fork")
 NOW, DAY = datetime(2026, 5, 1, tzinfo=UTC), date(2026, 1, 1)
 
 
@@ -74,3 +81,44 @@ def test_what_is_registered_meanwhile_is_not_lost(own: Settings, tmp_path: Path)
         registered_inputs.register(own, FRAUD, replace(inputs, files={**inputs.files, "reports": reports}))
     removal.join(60)
     assert _names(own) == {"transactions": ["table"], "reports": ["two.csv", "three.csv"]}
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_a_removal_killed_at_any_moment_leaves_what_can_be_read_and_nothing_comes_back(
+    own: Settings, tmp_path: Path, others: bool
+) -> None:
+    folder = registered_inputs.verdict_folder(own, FRAUD)
+    for moment in range(1, 100):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("gone.csv", "kept.csv")[: 1 + others]:
+            (folder / name).write_text("a\n1\n")
+        _register(own, tmp_path, transactions=("one.csv",), reports=("two.csv", str(folder)))
+        process = FORK.Process(target=_killed_at, args=(own, moment))
+        process.start()
+        process.join()
+        inputs = registered_inputs.registered(own, FRAUD)
+        assert inputs is not None and all(path.exists() for name in inputs.files for path in inputs.paths(name))
+        if (folder / "gone.csv").exists():
+            input_removal.remove(own, FRAUD, ["gone.csv"], NOW)
+        inputs = registered_inputs.registered(own, FRAUD)
+        assert inputs is not None
+        read = find_files(verdicts.joined(own, FRAUD, inputs).paths("reports"))
+        assert [path.name for path in read] == ["two.csv", "kept.csv"][: 1 + others]
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+    assert moment > 3
+
+
+def _killed_at(own: Settings, moment: int) -> None:
+    """Take a file back, killed before its n-th change of the home's files."""
+    count = 0
+
+    def act(name: str, path: str) -> None:
+        nonlocal count
+        count += 1
+        if count == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Trace(str(own.home), act).start()
+    input_removal.remove(own, FRAUD, ["gone.csv"], NOW)

@@ -1,8 +1,9 @@
-"""Features that are one value for all rows of an entity and say which entities have positives: labels, averaged.
+"""Features that are the labels of an entity's rows, averaged over all of them, or over all but the row itself.
 
 An identifier that was encoded by the share of its positives holds the label of each of its rows, also of later ones.
 No row alone shows it, as others of the entity have the same value; the entities do. What was known before its rows
-cannot tell so well which entity will have a positive, or how many of its rows are.
+cannot tell so well which entity will have a positive, or how many of its rows are. Where each row's own label is left
+out, the rows of an entity have two values: the rarer label's rows have the other one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,10 @@ SINGLE_VALUE_ROWS = 0.5
 """Share of the rows, at least, that are of entities with several."""
 FEWEST_ENTITIES = 30
 """With positives, and without."""
+SMALLEST_ENTITY = 4
+"""Rows from which on an entity with rows of both classes is looked into."""
+SAME = 0.02
+"""Part of the distance between the values of an entity within which two are the same."""
 AREA, CORRELATION = 0.98, 0.95
 """Area under the curve of entities with a positive, and correlation with their shares of positives, from which on a
 value is too good to be true. Smoothing towards the mean of all entities lowers the first and keeps the second."""
@@ -51,7 +56,8 @@ def encoded_labels(
         order, starts = np.argsort(codes, kind="stable"), np.flatnonzero(np.diff(np.sort(codes), prepend=-1))
         for place, name in looked_at:
             value = _of_entities(features[order, place], starts, rows[rows > 0] > 1)
-            if value is not None and _tells(value, has_positive, share[rows > 0]):
+            averaged = value is not None and _tells(value, has_positive, share[rows > 0])
+            if averaged or _is_left_out(labels[order], features[order, place], starts):
                 found[name] = entity
     return found
 
@@ -66,3 +72,23 @@ def _of_entities(ordered: npt.NDArray[Any], starts: Ints, several: Bools) -> Flo
 def _tells(value: Floats, has_positive: Bools, share: Floats) -> bool:
     area = auc_roc(has_positive, value)
     return bool(max(area, 1 - area) >= AREA or abs(np.corrcoef(value, share)[0, 1]) >= CORRELATION)
+
+
+def _is_left_out(labels: Bools, ordered: npt.NDArray[Any], starts: Ints) -> bool:
+    """Whether, in entities with rows of both classes, those of the rarer class lie apart from all others, which have
+    one value."""
+    counts = np.diff([*starts, len(labels)])
+    positives = np.add.reduceat(labels.astype(np.int64), starts)
+    judged = (counts >= SMALLEST_ENTITY) & (positives > 0) & (positives * 2 < counts)
+    values = np.nan_to_num(ordered.astype(np.float64))
+    low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
+    rows = np.repeat(judged & (high > low), counts)
+    if (labels & rows).sum() < FEWEST_ENTITIES or (judged & (high > low)).sum() < CONSTANT * judged.sum():
+        return False
+    for sign, ends in ((-1, high), (1, low)):
+        distance = sign * (values - np.repeat(ends, counts)) / np.repeat(np.maximum(high - low, 1e-12), counts)
+        apart = distance[labels & rows] > 1 - SAME
+        with_others = distance[~labels & rows] < SAME
+        if apart.mean() >= CONSTANT and with_others.mean() >= CONSTANT:
+            return True
+    return False

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.arrays import Bools, Floats
+from jobs.stats.chance_errors import OtherFeatures
 from jobs.stats.class_gap import telling_precision
 from jobs.stats.metrics import average_precision
 from jobs.stats.pair_leak import telling_pairs
@@ -42,7 +43,7 @@ class Suspicion:
         found = [f"{name} alone has average precision {value:.4f}" for name, value in self.features.items()]
         found += [f"{name} together have average precision {value:.4f}" for name, value in self.pairs.items()]
         found += [
-            f"{name} is one value for all rows of a {entity}, and tells which of them have positives"
+            f"{name} is one value for all rows of a {entity}, or for all of one label, and tells which have positives"
             for name, entity in self.encoded.items()
         ]
         if self.whole is not None and self.whole >= WHOLE:
@@ -78,13 +79,14 @@ def suspicion(
 def telling(labels: Bools, features: npt.NDArray[Any], names: Sequence[str]) -> Mapping[str, float]:
     """Features that tell labels nearly without error by themselves, in either direction or by being missing, and how
     well: average precision."""
-    best = {name: _best(labels, features[:, place]) for place, name in enumerate(names)}
+    others = OtherFeatures(labels, features)
+    best = {name: _best(labels, features[:, place], others) for place, name in enumerate(names)}
     return {name: value for name, value in best.items() if value}
 
 
-def _best(labels: Bools, values: npt.NDArray[Any]) -> float:
+def _best(labels: Bools, values: npt.NDArray[Any], others: OtherFeatures) -> float:
     missing = np.isnan(values)
     known = np.where(missing, np.nanmin(values, initial=0.0) - 1, values)
     against = np.where(missing, np.nanmax(values, initial=0.0) + 1, values)
     rankings = [known, -against, *([missing.astype(np.float64)] if missing.any() else [])]
-    return max(telling_precision(labels, ranking) for ranking in rankings)
+    return max(telling_precision(labels, ranking.astype(np.float64), others) for ranking in rankings)

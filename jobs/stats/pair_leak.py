@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.arrays import Bools, Floats
+from jobs.stats.chance_errors import OtherFeatures
 from jobs.stats.class_gap import telling_precision
 
 FEWEST_POSITIVES = 200
@@ -50,11 +51,11 @@ def telling_pairs(labels: Bools, features: npt.NDArray[Any], names: Sequence[str
     usable = np.flatnonzero(np.nanmax(values, axis=0, initial=-np.inf) > np.nanmin(values, axis=0, initial=np.inf))
     center, spread = np.nanmean(values[:, usable], axis=0), np.nanstd(values[:, usable], axis=0)
     some = np.nan_to_num((values[:, usable] - center) / spread)
-    suspects = [pair for pair in _candidates(labels[sample], some) if _precision(labels[sample], pair.ranking(some))]
+    suspects = [pair for pair in _candidates(labels[sample], some) if _precision(labels[sample], pair, some)]
     if not suspects:
         return {}
     all_rows = np.nan_to_num((features[:, usable] - center) / spread)
-    precisions = {pair: _precision(labels, pair.ranking(all_rows)) for pair in suspects}
+    precisions = {pair: _precision(labels, pair, all_rows) for pair in suspects}
     return {
         f"{names[usable[pair.first]]} and {names[usable[pair.second]]}": precision
         for pair, precision in precisions.items()
@@ -88,5 +89,7 @@ def _far(distance: Floats) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in np.argwhere(np.triu(distance, 1) >= SMALLEST_DISTANCE)]
 
 
-def _precision(labels: Bools, ranking: Floats) -> float:
-    return max(telling_precision(labels, ranking), telling_precision(labels, -ranking))
+def _precision(labels: Bools, pair: _Pair, standardized: Floats) -> float:
+    ranking = pair.ranking(standardized)
+    others = OtherFeatures(labels, np.delete(standardized, [pair.first, pair.second], axis=1))
+    return max(telling_precision(labels, ranking, others), telling_precision(labels, -ranking, others))

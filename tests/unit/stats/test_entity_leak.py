@@ -50,3 +50,22 @@ def test_few_entities_or_rows_of_each_say_nothing() -> None:
     encoded = (np.bincount(few, weights=LABELS) / np.bincount(few))[few]
     assert encoded_labels(LABELS, encoded[:, None], ["x"], {"few": few}) == {}
     assert encoded_labels(LABELS, LABELS[:, None] * 1.0, ["x"], {"one row": np.arange(ROWS)}) == {}
+
+
+@pytest.mark.parametrize("smoothing", [0, 10])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_shares_that_leave_out_each_rows_own_label_are_named(smoothing: int, sign: int) -> None:
+    others = POSITIVES[CUSTOMER] - LABELS + smoothing * LABELS.mean()
+    planted = sign * others / (COUNTS[CUSTOMER] - 1 + smoothing)
+    features = np.column_stack([CHANCE.normal(size=ROWS), planted]).astype(np.float32)
+    assert encoded_labels(LABELS, features, ("amount", "planted"), ENTITIES) == {"planted": "customer"}
+
+
+def test_shares_of_what_was_known_before_a_row_are_not_suspected() -> None:
+    order = np.argsort(CUSTOMER, kind="stable")
+    starts = np.repeat(np.cumsum(COUNTS) - COUNTS, COUNTS)
+    before: Floats = np.cumsum(LABELS[order]) - LABELS[order]
+    past = np.empty(ROWS)
+    past[order] = (before - before[starts]) / np.maximum(np.arange(ROWS) - starts, 1)
+    features = np.column_stack([CHANCE.normal(size=ROWS), past]).astype(np.float32)
+    assert encoded_labels(LABELS, features, ("amount", "planted"), ENTITIES) == {}

@@ -29,6 +29,7 @@ def features(one: Floats | Bools, other: Floats | Bools) -> Floats:
     (NOISE, NOISE + LABELS), (NOISE, LABELS - NOISE), (NOISE, NOISE + flipped(LABELS, 0.02)),
     (NOISE, NOISE + LABELS + np.random.default_rng(3).normal(0, 0.1, ROWS)),
     (NOISE, NOISE * (1 + LABELS)), (COIN, COIN ^ LABELS), (COIN, COIN ^ flipped(LABELS, 0.02)),
+    (COIN, COIN ^ flipped(LABELS, 0.05)),
 ])  # fmt: skip
 def test_a_label_in_two_parts_is_named(one: Floats, other: Floats) -> None:
     assert list(telling_pairs(LABELS, features(one, other), NAMES)) == ["one and other"]

@@ -31,7 +31,7 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.models.catalog import new_model
 from jobs.models.protocol import Examples
 from jobs.models.runtime import score
-from jobs.models.tables import features_of
+from jobs.models.tables import examples_of, features_of
 from jobs.promotion import export_onnx
 from jobs.registry import bundle
 from jobs.registry.bundle import Bundle, Manifest
@@ -353,3 +353,19 @@ def test_the_assets_say_so_while_there_is_no_champion(marts: Lakehouse) -> None:
     shown = materialized(marts, None, AS_OF + FRAUD.label_maturity)
     notes = [metadata["notes"] for metadata in shown.values()]
     assert len(notes) == 4 and all("no champion" in note or "without a champion" in note for note in notes)
+
+
+def test_categories_are_scored_by_their_texts_and_missing_or_unknown_ones_too(marts: Lakehouse, tmp_path: Path) -> None:
+    kinds = ["0", "1", None, "2"] * 50
+    rows = pa.table({"tx_amount": np.arange(200.0), "kind": kinds, "label": [kind in ("1", None) for kind in kinds]})
+    model = new_model("boosted", {"rounds": 5, "min_data_in_leaf": 5})
+    model.fit(examples_of(rows.slice(0, 180), ("tx_amount", "kind"), "label"), None, seed=0, device="cpu")
+    manifest = Manifest("fraud", "boosted", bundle.features_of(model), 0.5, AS_OF.isoformat(), {})
+    made_bundle = bundle.write(tmp_path / "categories", model, manifest)
+    assert made_bundle.manifest.categories == {"kind"}
+    kind = "case when tx_amount > 40 then null when tx_amount > 30 then 'new' else cast(customer_id as string) end"
+    frame = marts.read(FRAUD.events).selectExpr("tx_amount", f"{kind} as kind")
+    found = batch.score_frame(marts, frame, made_bundle, ["tx_amount", "kind"]).toArrow()
+    assert {None, "new", "0", "1", "2"} == set(found["kind"].to_pylist())
+    expected = model.predict(features_of(found, ("tx_amount", "kind")))
+    np.testing.assert_allclose(found["score"].to_numpy(), expected, atol=1e-6)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import Invalid
-from jobs.feature_search.space import Candidate
+from jobs.feature_search.space import Candidate, with_pairs
 from jobs.use_case import UseCase
 from jobs.window_lengths import Window
 from jobs.windows import Aggregate, Ratio, WindowFeatures
@@ -33,6 +33,25 @@ def patch(use_case: UseCase, candidates: Sequence[Candidate], root: Path) -> str
         if any(candidate.windows == windows.name for candidate in candidates):
             by_file.setdefault(Path(windows.declared_at.file), []).append(windows)
     return "".join(_of_file(file, declared, candidates, root) for file, declared in by_file.items())
+
+
+def new_declarations(use_case: UseCase, candidates: Sequence[Candidate]) -> str:
+    """Declarations of entities that have none yet, such as pairs, as Python; empty if there are none.
+
+    They are no patch: each also needs its place in the use case, and a view in `feature_repo/`.
+    """
+    known = {windows.name for windows in use_case.windows}
+    pairs = [windows for windows in with_pairs(use_case).windows if windows.name not in known]
+    members = {windows: [source(c.aggregate) for c in candidates if c.windows == windows.name] for windows in pairs}
+    return "\n".join(_new_declaration(windows, mine) for windows, mine in members.items() if mine)
+
+
+def _new_declaration(windows: WindowFeatures, members: Sequence[str]) -> str:
+    fields = "".join(
+        f"    {name}={getattr(windows, name)!r},\n" for name in ("name", "entity", "id", "event_timestamp")
+    )
+    rows = "".join(f"{INDENT}{member},\n" for member in members)
+    return f"{windows.name.upper()} = WindowFeatures(\n{fields}    aggregates=(\n{rows}    ),\n)\n"
 
 
 def source(aggregate: Aggregate) -> str:

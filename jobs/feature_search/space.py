@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import combinations
 
 from jobs.conditions import Where
 from jobs.use_case import UseCase
@@ -18,6 +19,8 @@ SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelt
 EVENT_WINDOWS = (10 * MINUTE, HOUR, 6 * HOUR, *(n * DAY for n in (1, 3, 7, 14, 30, 60, 90)))
 LABEL_WINDOWS = tuple(n * DAY for n in (1, 7, 14, 30, 60, 90))
 LEVEL_WINDOW = 30 * DAY
+OF_PAIRS = frozenset({"count", "last_age", "mean", "max"})
+"""Of two entities together: most pairs are seen once or twice, so that other functions say the same."""
 OF_NUMBERS: tuple[Function, ...] = ("mean", "std", "min", "max", "sum")
 ABOVE_LEVEL = 2.0
 """A value above this multiple of its entity's own level is unusual; what is not above it is ordinary."""
@@ -56,6 +59,18 @@ class Candidate:
         return replace(declared, aggregates=(self.aggregate,), ratios=()).names
 
 
+def with_pairs(use_case: UseCase) -> UseCase:
+    """The use case with a declaration, still empty, of every two entities that have none together."""
+    have = {frozenset(windows.keys) for windows in use_case.windows}
+    first = use_case.windows[0]
+    pairs = [
+        WindowFeatures(_name_of(pair), pair, first.id, first.event_timestamp, ())
+        for pair in combinations(use_case.entities, 2)
+        if frozenset(pair) not in have
+    ]
+    return replace(use_case, windows=(*use_case.windows, *pairs))
+
+
 def candidates(use_case: UseCase, facts: Facts) -> tuple[Candidate, ...]:
     """Every aggregate that a search considers, without those whose features are declared already."""
     found = []
@@ -75,14 +90,19 @@ def computed(declared: WindowFeatures, some: Sequence[Candidate]) -> WindowFeatu
 
 
 def _of_entity(use_case: UseCase, declared: WindowFeatures, facts: Facts) -> Iterator[tuple[Aggregate, Ratio | None]]:
-    prefix = "_".join(key.removesuffix("_id") for key in declared.keys)
-    windows = _up_to(facts.longest, EVENT_WINDOWS)
+    prefix = _name_of(declared.keys).removesuffix("_windows")
+    windows, is_pair = _up_to(facts.longest, EVENT_WINDOWS), len(declared.keys) > 1
     for aggregate in (*_of_events(declared, facts, windows), *_of_labels(use_case, facts)):
-        yield replace(aggregate, name=f"{prefix}_{aggregate.name}"), None
-    for column in facts.numbers:
+        if not is_pair or aggregate.function in OF_PAIRS:
+            yield replace(aggregate, name=f"{prefix}_{aggregate.name}"), None
+    for column in () if is_pair else facts.numbers:
         ratio = Ratio(f"{prefix}_{column}_to_level", column, Aggregate("mean", column, (LEVEL_WINDOW,), SECOND))
         for aggregate in _of_ratio(ratio, windows):
             yield replace(aggregate, name=f"{prefix}_{aggregate.name}"), ratio
+
+
+def _name_of(keys: Sequence[str]) -> str:
+    return "_".join([*(key.removesuffix("_id") for key in keys), "windows"])
 
 
 def _of_events(declared: WindowFeatures, facts: Facts, windows: tuple[timedelta, ...]) -> Iterator[Aggregate]:

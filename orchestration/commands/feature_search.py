@@ -65,8 +65,8 @@ def _end(own: Settings, use_case: UseCase) -> datetime:
 
 
 def _written(own: Settings, use_case: UseCase, found: Found) -> Mapping[str, Path]:
-    """The report and, if something is proposed, the patch: files of the home."""
-    from jobs.feature_search.patch import patch
+    """The report, and what is proposed as a patch or as new declarations: files of the home."""
+    from jobs.feature_search.patch import new_declarations, patch
     from jobs.state_files import replace_bytes, replace_json
 
     folder = own.home / "feature_search"
@@ -74,10 +74,12 @@ def _written(own: Settings, use_case: UseCase, found: Found) -> Mapping[str, Pat
     stem = f"{use_case.name}_{found.as_of:%Y-%m-%dT%H%M%S}"
     files = {"report": folder / f"{stem}.json"}
     replace_json(files["report"], found.summary())
-    if found.proposals:
-        files["patch"] = folder / f"{stem}.patch"
-        proposed = [proposal.candidate for proposal in found.proposals]
-        replace_bytes(files["patch"], patch(use_case, proposed, settings_module.ROOT).encode())
+    proposed = [proposal.candidate for proposal in found.proposals]
+    texts = {"patch": patch(use_case, proposed, settings_module.ROOT), "py": new_declarations(use_case, proposed)}
+    for ending, text in texts.items():
+        if text:
+            files["patch" if ending == "patch" else "declarations"] = path = folder / f"{stem}.{ending}"
+            replace_bytes(path, text.encode())
     return files
 
 
@@ -102,3 +104,5 @@ def _print(found: Found, files: Mapping[str, Path]) -> None:
         say(f"{path}", what)
     if "patch" in files:
         say("Read the patch, apply it with `git apply`, then `evergreen run`: the gate decides about the new model")
+    if "declarations" in files:
+        say("Pairs have no table yet: put the declarations into the use case, and a view of each into feature_repo/")

@@ -47,6 +47,9 @@ def _build(home: Path) -> Settings:
         registered_inputs.absolute(files), FRAUD.first_day, FRAUD.last_day, given={str(home / "input" / "r.csv"): "1 2"}
     )
     registered_inputs.register(own, FRAUD, inputs)
+    verdicts = home / "input" / "fraud" / "verdicts" / "a.csv"
+    verdicts.parent.mkdir(parents=True)
+    verdicts.touch()
     for folder in ("tracking", "engine"):
         (home / folder).mkdir()
     (home / "engine" / "server.json").write_text(json.dumps({"pid": 1, "port": 1, "session_id": "s"}))

@@ -91,7 +91,7 @@ def run(
     problem = _problem(use_case)
     chosen = _families(problem, families)
     rows = rows_of(lakehouse, use_case, fold)
-    test = _test_rows(rows, use_case, problem, fold)
+    test = test_rows(rows, use_case, problem, fold)
     names = feature_names(lakehouse, use_case)
     known = known_rows(lakehouse, use_case, rows, fold).sort(use_case.event_timestamp, use_case.event_id)
     train = _examples(known, names, KNOWN)
@@ -136,7 +136,7 @@ def _leak(
     return replace(found or label_leak.Suspicion({}, {}, None), encoded=encoded).text
 
 
-def _test_rows(rows: pl.DataFrame, use_case: UseCase, problem: Problem, fold: Fold) -> pl.DataFrame:
+def test_rows(rows: pl.DataFrame, use_case: UseCase, problem: Problem, fold: Fold) -> pl.DataFrame:
     """The rows to measure on. Raises BacktestError if they are of one class."""
     cards, days, frauds = (rows[name].to_numpy() for name in (use_case.cluster_key, DAY_COLUMN, use_case.label))
     test = rows.filter(pl.Series(in_test_set(cards, days, frauds, fold)))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from jobs.feature_search.trees import Difference, Judge
 
 TRIED_AT_A_TIME = 6
-TOGETHER = 3
+TOGETHER = (3, 6, 12)
 """If none helps alone, so many of the best are tried as one: features may help only beside each other."""
 LEAST_SHARE = 0.002
 """A feature whose share in the trees' gain is below this is not worth its place in a table."""
@@ -89,17 +89,19 @@ def _used(group: Group, gains: dict[str, float]) -> tuple[str, ...]:
 def _round(
     judge: Judge, current: Sequence[str], left: Sequence[Group], found: Selection
 ) -> list[tuple[Group, Difference]]:
-    """What this round adds: the best of the most promising, or the best few together; empty if nothing helps."""
+    """What this round adds: the best of the most promising, or several together; empty if nothing helps."""
     gains = judge.gains([*current, *(name for group in left for name in group.columns)])
-    promising = sorted(left, key=lambda group: -sum(gains[name] for name in group.columns))[:TRIED_AT_A_TIME]
+    ranked = sorted(left, key=lambda group: -sum(gains[name] for name in group.columns))
+    promising = ranked[:TRIED_AT_A_TIME]
     alone = [(group, _helps(judge, current, [group], len(promising))) for group in promising]
     alone.sort(key=lambda one: -one[1].mean)
     if helping := [one for one in alone if one[1].is_beyond_noise]:
         return helping[:1]
-    best = [group for group, _ in alone[:TOGETHER]]
-    together = _helps(judge, current, best, 1)
-    if len(best) > 1 and together.is_beyond_noise:
-        return [(group, together) for group in best]
+    best = [*(group for group, _ in alone), *ranked[TRIED_AT_A_TIME:]]
+    for some in (best[:size] for size in TOGETHER):
+        together = _helps(judge, current, some, len(TOGETHER))
+        if together.is_beyond_noise:
+            return [(group, together) for group in some]
     found.refused |= {group.name: difference for group, difference in alone}
     return []
 

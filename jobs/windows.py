@@ -57,7 +57,7 @@ COLUMN_OPTIONAL = frozenset({"count", "last_age", "first_age"})
 
 # Part of every fingerprint: raised when the kernel returns other values for the same declaration.
 KERNEL_VERSION = 2
-BOOKKEEPING = ("known_at", "superseded_at", "is_target", "version", "loaded_in")
+_RESERVED = ("known_at", "superseded_at", "is_target", "version", "loaded_in")
 """Columns that events have besides their own."""
 _LATER = ("percentile", "interpolation")
 """Fields that came after tables had fingerprints: part of them only where they are declared."""
@@ -239,7 +239,7 @@ class WindowFeatures:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise Invalid(f"{self.name}: columns declared twice: {', '.join(twice)}; give the aggregates a `name`")
-        ratios = [*BOOKKEEPING, self.id, *self.keys, self.event_timestamp, *(ratio.name for ratio in self.ratios)]
+        ratios = [*_RESERVED, self.id, *self.keys, self.event_timestamp, *(ratio.name for ratio in self.ratios)]
         if twice := sorted({ratio.name for ratio in self.ratios if ratios.count(ratio.name) > 1}):
             raise Invalid(f"{self.name}: ratios named like another column: {', '.join(twice)}; give them other names")
         if self.history > LONGEST:

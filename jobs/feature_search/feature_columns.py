@@ -14,7 +14,7 @@ import pyarrow as pa
 from jobs.arrays import Float32s
 from jobs.datasets.event_rows import BOOKKEEPING
 from jobs.feature_search.search_rows import SearchRows
-from jobs.feature_search.space import Candidate, Facts, computed
+from jobs.feature_search.space import Candidate, FactColumns, computed
 from jobs.features import window_tables
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import UseCase
@@ -28,7 +28,7 @@ MOST_WINDOW = 0.5
 """Longest window, as a share of the time that the events cover."""
 
 
-def facts(use_case: UseCase, rows: SearchRows) -> Facts:
+def facts(use_case: UseCase, rows: SearchRows) -> FactColumns:
     """What the events have to search in, their quantiles, and how late labels are."""
     events, time = rows.events, use_case.event_timestamp
     schema = events.collect_schema()
@@ -39,7 +39,7 @@ def facts(use_case: UseCase, rows: SearchRows) -> Facts:
     found = events.select(*columns, (pl.col(time).max() - pl.col(time).min()).alias("span")).collect()
     delays = rows.labels.select((pl.col("known_at") - pl.col(time)).quantile(HIGH)).collect().item()
     texts = [name for name, kind in values.items() if kind == pl.String]
-    return Facts(
+    return FactColumns(
         numbers,
         tuple(dict.fromkeys([*use_case.entities, *texts])),
         tuple(name for name, kind in values.items() if kind == pl.Boolean),
@@ -67,8 +67,8 @@ def of_candidates(
     return found
 
 
-def microseconds(lakehouse: Lakehouse, windows: WindowFeatures, candidate: Candidate, rows: SearchRows) -> float:
-    """Processor time of a candidate's features per row, beyond that of counting the events of a day."""
+def cost(lakehouse: Lakehouse, windows: WindowFeatures, candidate: Candidate, rows: SearchRows) -> float:
+    """Microseconds of processor time of a candidate per row, beyond those of counting the events of a day."""
     spent = []
     for chosen in (computed(windows, [candidate]), replace(windows, aggregates=(Aggregate("count"),), ratios=())):
         began = process_time()

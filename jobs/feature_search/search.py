@@ -153,7 +153,7 @@ def _narrowed(use_case: UseCase, candidate: Candidate, columns: Sequence[str]) -
 
 
 def _cost(lakehouse: Lakehouse, use_case: UseCase, candidate: Candidate, rows: SearchRows) -> float:
-    return feature_columns.microseconds(lakehouse, _declaration(use_case, candidate), candidate, rows)
+    return feature_columns.cost(lakehouse, _declaration(use_case, candidate), candidate, rows)
 
 
 def _told(proposal: Proposal) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from jobs.arrays import Bools, Floats, Ints
+from jobs.arrays import Bools, Floats, Ints, codes
 from jobs.datasets.history import LabelVersions, label_versions
 from jobs.errors import Invalid
 from jobs.features import fact_frames
@@ -78,7 +78,7 @@ def read(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, seed: int = 0
         rows[use_case.event_id],
         {name: rows[name].cast(pl.Float64).to_numpy() for name in problem_of(use_case).inputs if name in rows.columns},
         weights[places],
-        _blocks(use_case, rows),
+        codes(use_case.cluster_key, rows[use_case.cluster_key].to_numpy(), rows.height)[1],
         _periods(use_case, as_of, times, versions, places),
     )
 
@@ -113,11 +113,6 @@ def _drawn(is_positive: Bools, inside: Bools, seed: int) -> Floats:
 
 def _among(use_case: UseCase, rows: pl.DataFrame) -> pl.Expr:
     return pl.col(use_case.event_id).is_in(rows[use_case.event_id].implode())
-
-
-def _blocks(use_case: UseCase, rows: pl.DataFrame) -> Ints:
-    _, blocks = np.unique(rows[use_case.cluster_key].to_numpy(), return_inverse=True)
-    return blocks.astype(np.int64)
 
 
 def _periods(

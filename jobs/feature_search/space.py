@@ -27,7 +27,7 @@ ABOVE_LEVEL = 2.0
 
 
 @dataclass(frozen=True)
-class Facts:
+class FactColumns:
     """What the facts of a use case are made of."""
 
     numbers: tuple[str, ...]
@@ -71,7 +71,7 @@ def with_pairs(use_case: UseCase) -> UseCase:
     return replace(use_case, windows=(*use_case.windows, *pairs))
 
 
-def candidates(use_case: UseCase, facts: Facts) -> tuple[Candidate, ...]:
+def candidates(use_case: UseCase, facts: FactColumns) -> tuple[Candidate, ...]:
     """Every aggregate that a search considers, without those whose features are declared already."""
     found = []
     for declared in use_case.windows:
@@ -89,7 +89,9 @@ def computed(declared: WindowFeatures, some: Sequence[Candidate]) -> WindowFeatu
     return replace(declared, aggregates=tuple(c.aggregate for c in mine), ratios=tuple(ratios.values()))
 
 
-def _of_entity(use_case: UseCase, declared: WindowFeatures, facts: Facts) -> Iterator[tuple[Aggregate, Ratio | None]]:
+def _of_entity(
+    use_case: UseCase, declared: WindowFeatures, facts: FactColumns
+) -> Iterator[tuple[Aggregate, Ratio | None]]:
     prefix = _name_of(declared.keys).removesuffix("_windows")
     windows, is_pair = _up_to(facts.longest, EVENT_WINDOWS), len(declared.keys) > 1
     for aggregate in (*_of_events(declared, facts, windows), *_of_labels(use_case, facts)):
@@ -105,7 +107,7 @@ def _name_of(keys: Sequence[str]) -> str:
     return "_".join([*(key.removesuffix("_id") for key in keys), "windows"])
 
 
-def _of_events(declared: WindowFeatures, facts: Facts, windows: tuple[timedelta, ...]) -> Iterator[Aggregate]:
+def _of_events(declared: WindowFeatures, facts: FactColumns, windows: tuple[timedelta, ...]) -> Iterator[Aggregate]:
     yield Aggregate("count", windows=windows, name="events")
     yield Aggregate("last_age", windows=windows[-1:], delay=SECOND, name="previous_age")
     for column in facts.numbers:
@@ -120,7 +122,7 @@ def _of_events(declared: WindowFeatures, facts: Facts, windows: tuple[timedelta,
         yield _counted(column, (column, True), windows)
 
 
-def _of_labels(use_case: UseCase, facts: Facts) -> Iterator[Aggregate]:
+def _of_labels(use_case: UseCase, facts: FactColumns) -> Iterator[Aggregate]:
     windows, label = _up_to(facts.longest, LABEL_WINDOWS), use_case.label
     for value, name in ((True, "known_positives"), (False, "known_negatives")):
         where: Where = (label, value)

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from statistics import NormalDist
 
 import numpy as np
 
@@ -59,7 +58,7 @@ class Difference:
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class Fitted:
     """What trees made of a list of features: in each period, one ranking of the judged rows, and gains."""
 
     rankings: tuple[Ranking, ...]
@@ -75,7 +74,7 @@ class Judge:
 
     rows: SearchRows
     columns: Mapping[str, Float32s]
-    _trials: dict[frozenset[str], Trial] = field(default_factory=dict)
+    _trials: dict[frozenset[str], Fitted] = field(default_factory=dict)
 
     @cached_property
     def blocks(self) -> int:
@@ -94,10 +93,7 @@ class Judge:
         mine, theirs = np.split(values, 2, axis=1)
         by_period = mine - theirs
         level = 1 - (1 - LEVEL) / compared
-        mean = by_period.mean(axis=1)
-        # Of a normal distribution: so few resamples do not determine a quantile so far out.
-        noise = np.hypot(mean[1:].std(ddof=1), self._training_noise)
-        lower = float(mean[0] - NormalDist().inv_cdf(level) * noise)
+        lower, _ = paired_bootstrap.normal_interval(by_period.mean(axis=1), level, self._training_noise)
         return Difference((float(by_period[0, 0]), float(by_period[0, 1])), lower)
 
     @property
@@ -106,7 +102,7 @@ class Judge:
         variance = np.mean([trial.seed_variance for trial in self._trials.values()])
         return float(np.sqrt(2 * variance / (len(SEEDS) * len(self.rows.periods))))
 
-    def trial(self, names: Sequence[str]) -> Trial:
+    def trial(self, names: Sequence[str]) -> Fitted:
         key = frozenset(names)
         if key not in self._trials:
             self._trials[key] = self._tried(sorted(key))
@@ -116,12 +112,12 @@ class Judge:
         """Share of each of the features in the gain of trees that see all of them."""
         return dict(zip(sorted(frozenset(names)), self.trial(names).gains.tolist(), strict=True))
 
-    def _tried(self, names: Sequence[str]) -> Trial:
+    def _tried(self, names: Sequence[str]) -> Fitted:
         features = np.stack([self.columns[name] for name in names], axis=1)
         with ThreadPoolExecutor(len(self.rows.periods)) as pool:
             found = list(pool.map(lambda period: self._learned(features, period), self.rows.periods))
         rankings, gains, variances = zip(*found, strict=True)
-        return Trial(rankings, np.mean(gains, axis=0), float(np.mean(variances)))
+        return Fitted(rankings, np.mean(gains, axis=0), float(np.mean(variances)))
 
     def _learned(self, features: Float32s, period: Period) -> tuple[Ranking, Floats, float]:
         """The ranking by the mean margin over seeds, the features' shares, the variance between seeds."""

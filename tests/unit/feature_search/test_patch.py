@@ -13,14 +13,14 @@ import pytest
 
 from jobs.errors import Invalid
 from jobs.feature_search.patch import new_declarations, patch, source
-from jobs.feature_search.space import Candidate, Facts, candidates, with_pairs
+from jobs.feature_search.space import Candidate, FactColumns, candidates, with_pairs
 from jobs.settings import ROOT
 from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
 from jobs.windows import Aggregate, Ratio, WindowFeatures
 
 DAY = timedelta(days=1)
-FACTS = Facts(("tx_amount",), ("customer_id", "terminal_id"), (), {"tx_amount": (9.5, 120.0)}, 7 * DAY, 60 * DAY)
+FACTS = FactColumns(("tx_amount",), ("customer_id", "terminal_id"), (), {"tx_amount": (9.5, 120.0)}, 7 * DAY, 60 * DAY)
 EMPTY = replace(FRAUD, windows=tuple(replace(w, aggregates=(), ratios=()) for w in FRAUD.windows))
 SPACE = candidates(with_pairs(EMPTY), FACTS)
 LAYOUTS = {

@@ -44,7 +44,7 @@ def payments(world: World, day: date) -> Payments:
     """All payments of one day by time (equal seconds in a fixed order)."""
     population, number = people(world), day.toordinal()
     own = _blamed(world, population, day, _own_payments(world, population, day))
-    parts = [own, *(make(world, population, day) for make in (_stolen, _tested, _taken_over))]
+    parts = [own, *(make(world, population, day) for make in (_bursts, _stolen, _tested, _taken_over))]
     payments = Payments._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
     keep = (population.customers.joined[payments.customer] <= number) & (payments.second < DAY_SECONDS)
     order = np.flatnonzero(keep)[np.argsort(payments.second[keep], kind="stable")]
@@ -122,8 +122,23 @@ def _stolen(world: World, population: People, day: date) -> Payments:
     return Payments(second, customer, terminal, _money(amount), np.full(len(customer), STOLEN))
 
 
+def _bursts(world: World, population: People, day: date) -> Payments:
+    """Holders make several small payments within minutes, as at a fair: a burst alone proves no fraud."""
+    spending, rng = world.spending_on(day), stream(world.seed, "bursts", day.toordinal())
+    holders = rng.integers(0, len(population.customers.level), rng.poisson(spending.bursts * world.customers / 1000))
+    payments = rng.integers(spending.burst_payments[0], spending.burst_payments[1] + 1, len(holders))
+    start, away = _between(rng, (8.0, 22.0), len(holders)), rng.random(len(holders)) < spending.bursts_away
+    customer = np.repeat(holders, payments)
+    second = np.repeat(start, payments) + (rng.random(len(customer)) * 60 * spending.burst_minutes).astype(np.int64)
+    known = population.customers.favourites[customer, rng.integers(0, FAVOURITES, len(customer))]
+    anywhere = rng.integers(0, world.terminals, len(customer))
+    terminal = np.where(np.repeat(away, payments), anywhere, known)
+    amount = _money(rng.uniform(*spending.burst_amounts, len(customer)))
+    return Payments(second, customer, terminal, amount, np.full(len(customer), LEGITIMATE))
+
+
 def _tested(world: World, population: People, day: date) -> Payments:
-    """A burst of tiny online payments shows that a card works; one to three hours later it is used once, for much."""
+    """A burst of tiny payments shows that a card works; one to three hours later it is used once, for more."""
     fraud, rng = world.fraud_on(day), stream(world.seed, "testing payments", day.toordinal())
     cards = _running(world, "testing", day, fraud.tested_cards, population.cards, (1, 1)).target
     tiny = rng.integers(fraud.tested_payments[0], fraud.tested_payments[1] + 1, len(cards))
@@ -132,9 +147,12 @@ def _tested(world: World, population: People, day: date) -> Payments:
     customer = np.concatenate([np.repeat(cards, tiny), cards])
     burst = (rng.random(tiny.sum()) * 60 * fraud.tested_minutes).astype(np.int64)
     second = np.concatenate([np.repeat(start, tiny) + burst, start + _between(rng, (1.0, 3.0), len(cards))])
-    terminal = np.concatenate([np.repeat(site, tiny), rng.integers(0, world.terminals, len(cards))])
-    large = _multiple(world, population, day, cards, terminal[tiny.sum() :]) * rng.uniform(3, 7, len(cards))
-    amount = np.concatenate([rng.uniform(*fraud.tested_amounts, tiny.sum()), large])
+    purchased_at = rng.integers(0, world.terminals, len(cards))
+    purchase = _multiple(world, population, day, cards, purchased_at) * rng.uniform(*fraud.tested_purchase, len(cards))
+    amount = np.concatenate([rng.uniform(*fraud.tested_amounts, tiny.sum()), purchase])
+    # Drawn last, so that a world that tests online has the payments that it always had.
+    tested_at = np.repeat(site, tiny) if fraud.tested_online else rng.integers(0, world.terminals, tiny.sum())
+    terminal = np.concatenate([tested_at, purchased_at])
     return Payments(second, customer, terminal, _money(amount), np.full(len(customer), TESTING))
 
 

@@ -19,7 +19,8 @@ class Fraud:
     ones that test a card and the least that is siphoned, which are money.
 
     Skimming and siphoning take over payments that the holder makes anyway: they leave no trace in any payment, only in
-    who is to blame for it. The other kinds add payments of a thief.
+    who is to blame for it. The other kinds add payments of a thief. A card is tested at one online terminal, or, if not
+    `tested_online`, by each payment at another terminal, hardly ever one that the holder knows; then comes the purchase.
     """
 
     skimmed_terminals: float = 0.16
@@ -33,6 +34,8 @@ class Fraud:
     tested_payments: tuple[int, int] = (6, 14)
     tested_minutes: float = 10.0
     tested_amounts: tuple[float, float] = (0.5, 2.5)
+    tested_online: bool = True
+    tested_purchase: tuple[float, float] = (3.0, 7.0)
     takeovers: float = 0.22
     takeover_payments: tuple[int, int] = (2, 5)
     takeover_hours: tuple[float, float] = (0.0, 5.0)
@@ -45,12 +48,20 @@ class Fraud:
 @dataclass(frozen=True)
 class Spending:
     """How people spend, relative to the world's first day: factors for amounts and number of payments, the share of
-    payments made anywhere rather than at a favourite terminal, and by how many hours the day is shifted."""
+    payments made anywhere rather than at a favourite terminal, and by how many hours the day is shifted.
+
+    `bursts` are harmless (per 1000 holders and day): small payments, an amount of money each, in a few minutes, at
+    favourite terminals, or at terminals anywhere for the share `bursts_away` of them."""
 
     amount: float = 1.0
     rate: float = 1.0
     roaming: float = 0.04
     later_hours: float = 0.0
+    bursts: float = 0.0
+    bursts_away: float = 0.15
+    burst_payments: tuple[int, int] = (4, 8)
+    burst_minutes: float = 15.0
+    burst_amounts: tuple[float, float] = (1.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -170,6 +181,18 @@ _TAKEN_OVER = Fraud(
     takeover_hours=(0.0, 20.0),
     takeover_amounts=(2.0, 4.0),
 )
+# Fraud moves to card testing. Holders make such bursts too, in every month, at terminals that they know.
+_TESTING = Fraud(
+    skimmed_terminals=0.02,
+    stolen_cards=0.04,
+    tested_cards=1.6,
+    tested_payments=(4, 8),
+    tested_minutes=15.0,
+    tested_amounts=(1.0, 8.0),
+    tested_online=False,
+    tested_purchase=(1.5, 3.0),
+    takeovers=0.05,
+)
 
 
 def _scenario(name: str, *changes: Fraud | Spending | Reporting | Openings) -> World:
@@ -188,6 +211,7 @@ SCENARIOS: Mapping[str, World] = MappingProxyType(
             _scenario("new_terminals", Openings(share=0.25, attraction=0.3, over_days=14)),
             _scenario("slow_reports", Reporting(median_days=10.0, never=0.15)),
             World(name="late_labels", reporting=Reporting(median_days=20.0, sigma=0.5)),
+            World(name="card_testing", spending=Spending(bursts=4.0), drifts=(WorldChange(CHANGE, _TESTING),)),
         )
     }
 )

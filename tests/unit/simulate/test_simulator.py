@@ -171,6 +171,34 @@ def test_the_subtle_change_moves_the_blame_and_not_one_payment() -> None:
     assert share["subtle"] == pytest.approx(share["stable"], rel=0.35)
 
 
+def test_card_testing_differs_from_harmless_bursts_in_new_terminals_and_a_purchase_alone() -> None:
+    world = scenario("card_testing", days=134, customers=700, terminals=525)
+    known = transactions(world, world.start, date(2026, 4, 30))
+    at_home = set(zip(known["CUSTOMER_ID"].to_pylist(), known["TERMINAL_ID"].to_pylist(), strict=True))
+    paid, true = transactions(world, date(2026, 5, 1)), truth(world, date(2026, 5, 1))
+    tested = np.array(true["KIND"].to_pylist()) == "card_testing"
+    small = column(paid, "TX_AMOUNT") <= 8
+    pairs = zip(paid["CUSTOMER_ID"].to_pylist(), paid["TERMINAL_ID"].to_pylist(), strict=True)
+    new = np.array([pair not in at_home for pair in pairs])
+    who, days = column(paid, "CUSTOMER_ID"), column(paid, "TX_DATETIME").astype("datetime64[D]")
+    cases = np.unique(np.stack([who[tested], days[tested].astype(np.int64)]), axis=1).shape[1]
+    assert new[tested].mean() > 0.9
+    assert new[small & ~tested].mean() < 0.5
+    assert 4 <= (tested & small).sum() / cases <= 8
+    assert (tested & ~small).sum() == pytest.approx(cases, rel=0.2)
+
+
+def test_the_volume_of_harmless_bursts_does_not_depend_on_fraud() -> None:
+    world = scenario("card_testing", customers=1_000, terminals=750)
+    before, after = (date(2026, 3, 1), date(2026, 4, 30)), (date(2026, 5, 1), date(2026, 6, 30))
+    harmless = []
+    for days in (before, after):
+        own = column(transactions(replace(world, spending=Spending()), *days), "TRANSACTION_ID").size
+        harmless.append(column(transactions(world, *days), "TRANSACTION_ID").size - own)
+    assert harmless[1] == pytest.approx(harmless[0], rel=0.25)
+    assert harmless[0] / 61 == pytest.approx(6 * world.spending.bursts, rel=0.2)
+
+
 def test_ids_are_unique_rise_with_time_and_survive_a_double() -> None:
     paid = transactions(SMALL)
     ids, when = column(paid, "TRANSACTION_ID"), column(paid, "TX_DATETIME")

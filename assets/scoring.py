@@ -20,7 +20,7 @@ from jobs.data_dictionary.tables import DataDictionary
 from jobs.lakehouse.tables import Lakehouse
 from jobs.registry.champion_bundles import Champions
 from jobs.scoring import prediction_log
-from jobs.use_case import UseCase, problem_of
+from jobs.use_case import UseCase
 
 
 class Backfill(dg.Config):
@@ -124,15 +124,15 @@ def _columns(use_case: UseCase, events: Sequence[pa.Field]) -> list[pa.Field]:
     """Those of the log, as far as declarations name them."""
     own = [pa.field(name, kind) for name, (kind, _) in prediction_log.decided(use_case).items()]
     ids = [field for field in events if field.name in prediction_log.event_columns(use_case)]
-    inputs = [pa.field(name, pa.float32()) for name in problem_of(use_case).inputs]
-    return [*ids, *own, *inputs, *feature_fields(use_case, pa.float32())]
+    return [*ids, *own, *prediction_log.input_fields(use_case), *feature_fields(use_case, pa.float32())]
 
 
 def _dictionary(lakehouse: Lakehouse, use_case: UseCase) -> DataDictionary:
     from jobs.feature_store import feature_meanings
 
     decided = prediction_log.descriptions(use_case)
-    event = {*prediction_log.event_columns(use_case), *problem_of(use_case).inputs}
+    inputs = [field.name for field in prediction_log.input_fields(use_case)]
+    event = {*prediction_log.event_columns(use_case), *inputs}
     features = [n for n in lakehouse.schema(prediction_log.table(use_case)).names if n not in {*event, *decided}]
     return DataDictionary(use_case, {**decided, **feature_meanings.read(lakehouse.settings, use_case, features)})
 

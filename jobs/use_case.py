@@ -17,8 +17,15 @@ from jobs.problem import Problem, Review
 from jobs.use_case_checks import column_misfits, source_misfits, use_case_misfits
 from jobs.windows import WindowFeatures
 
-Kind = Literal["identifier", "timestamp", "number", "integer", "boolean", "string"]
-"""What a column holds; an identifier is an integer or a string, whichever the first load brings."""
+Kind = Literal["identifier", "timestamp", "number", "integer", "boolean", "string", "category"]
+"""What a column holds; an identifier is an integer or a string, whichever the first load brings, and a category is a
+string whatever it is in files, so that numbers that are codes are not taken for amounts."""
+
+
+def age_name(column: str) -> str:
+    """Name of the feature that an input of kind timestamp becomes: its age at the event, in days."""
+    return f"{column}_age"
+
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) by long work."""
@@ -149,29 +156,37 @@ class UseCase:
 
     def _check_label(self) -> None:
         """Raises Invalid if the label is declared as a column of a kind that the task cannot learn."""
-        declared = (*self.computed, *(column for source in self.sources for column in source.columns))
-        label = next((column for column in declared if column.name == self.label), None)
-        if self.problem is None or label is None or label.kind in LABEL_KINDS[self.problem.task]:
+        label = self.kinds.get(self.label)
+        if self.problem is None or label is None or label in LABEL_KINDS[self.problem.task]:
             return
         raise Invalid(
             f"{self.name}: expected the label {self.label} to be of kind {' or '.join(LABEL_KINDS[self.problem.task])} "
-            f"for a {self.problem.task} task, found {label.kind}; correct the column, or Problem.task"
+            f"for a {self.problem.task} task, found {label}; correct the column, or Problem.task"
         )
 
     def _check_inputs(self) -> None:
         """Raises Invalid if an input, or a feature that a rule ranks by, is a column of a kind that cannot be one."""
-        kinds = {c.name: c.kind for c in (*self.computed, *(c for source in self.sources for c in source.columns))}
-        problem = self.problem
+        kinds, problem = self.kinds, self.problem
         if problem is None:
             return
         rules = {name: f"rule {rule.name}" for rule in problem.rules for name in rule.features}
-        wrong = [(name, "an input", "timestamp") for name in problem.inputs if kinds.get(name) == "timestamp"]
-        wrong += [(name, what, "string") for name, what in rules.items() if kinds.get(name) == "string"]
-        for name, what, kind in wrong:
+        if self.event_timestamp in problem.inputs:
             raise Invalid(
-                f"{self.name}: expected {what} to be a number{' or a category' if what == 'an input' else ''}, found "
-                f"{name} of kind {kind}; make a number of it in SQL, such as an age, or leave it out"
+                f"{self.name}: expected inputs that differ from event to event, found {self.event_timestamp}, whose "
+                "age is 0 at its own event; make numbers of it in SQL, such as the hour, or leave it out"
             )
+        for name, what in rules.items():
+            if (kind := kinds.get(name)) in ("string", "category", "timestamp"):
+                raise Invalid(
+                    f"{self.name}: expected {what} to rank by numbers, found {name} of kind {kind}; rank by "
+                    f"{f'{age_name(name)}, or ' if kind == 'timestamp' else ''}a number that SQL makes of it"
+                )
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """Kinds of the columns that are declared; of one declared twice, that of the computed column."""
+        declared = (*(column for source in self.sources for column in source.columns), *self.computed)
+        return {column.name: column.kind for column in declared}
 
     @property
     def raw_schema(self) -> str:

@@ -19,6 +19,7 @@ import polars as pl
 
 from jobs.arrays import Floats, codes
 from jobs.backtesting.fold_search import FoldWindow, searched
+from jobs.datasets.ages import feature_columns
 from jobs.datasets.training_rows import sampled, usable
 from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import PARTITION, Lakehouse
@@ -193,7 +194,8 @@ def feature_names(lakehouse: Lakehouse, use_case: UseCase) -> tuple[str, ...]:
     schema = lakehouse.schema(use_case.training_set)
     event = {*lakehouse.schema(use_case.events).names, use_case.label, "event_timestamp", PARTITION}
     brought = [f.name for f in schema if f.name not in event and (is_number(f.type) or is_category(f.type))]
-    return usable(use_case.training_set, schema, [*_problem(use_case).inputs, *brought])
+    inputs = feature_columns(schema, _problem(use_case).inputs)
+    return usable(use_case.training_set, schema, [*inputs, *brought])
 
 
 def _families(problem: Problem, names: Sequence[str]) -> tuple[Family, ...]:

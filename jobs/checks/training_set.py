@@ -18,6 +18,7 @@ from jobs.arrays import Bools
 from jobs.checks import rows_of_events
 from jobs.checks.check import Check, Outcome
 from jobs.checks.rows_of_events import EventRows
+from jobs.datasets.ages import feature_columns
 from jobs.datasets.training_rows import usable
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.models.label_shares import with_label_shares
@@ -57,7 +58,8 @@ def judge(lakehouse: Lakehouse, use_case: UseCase, state: Mapping[str, Any]) -> 
     mature, young = _days(lakehouse, use_case, as_of)
     if not mature and not young:
         return [check.not_judged("the training set has no rows yet") for check in CHECKS]
-    names = usable(use_case.training_set, lakehouse.schema(use_case.training_set), _features(use_case, state))
+    schema = lakehouse.schema(use_case.training_set)
+    names = usable(use_case.training_set, schema, _features(use_case, schema, state))
     rows = lakehouse.to_arrow(
         use_case.training_set,
         columns=list(dict.fromkeys([use_case.event_id, use_case.event_timestamp, use_case.label, PARTITION, *names])),
@@ -87,8 +89,8 @@ def _of_labels(use_case: UseCase, rows: pa.Table, names: Sequence[str]) -> list[
     ]
 
 
-def _features(use_case: UseCase, state: Mapping[str, Any]) -> list[str]:
-    return [*(use_case.problem.inputs if use_case.problem else ()), *state["features"]]
+def _features(use_case: UseCase, schema: pa.Schema, state: Mapping[str, Any]) -> list[str]:
+    return [*feature_columns(schema, use_case.problem.inputs if use_case.problem else ()), *state["features"]]
 
 
 def _days(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> tuple[list[date], list[date]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from jobs.data_dictionary.meaning import Meaning
-from jobs.use_case import Column, Source, UseCase
+from jobs.use_case import Column, Source, UseCase, age_name
 
 UTC = "UTC"
 KINDS: Mapping[str, str] = {
@@ -14,6 +14,7 @@ KINDS: Mapping[str, str] = {
     "integer": "a whole number",
     "boolean": "true or false",
     "string": "a text",
+    "category": "a category",
 }
 BOOKKEEPING: Mapping[str, Meaning] = {
     "known_at": Meaning("When our world could first know this version of the row.", UTC),
@@ -52,6 +53,7 @@ def declared_column(use_case: UseCase, name: str) -> Meaning | None:
         return _label(use_case)
     declared = [source_column(*found) for found in _of_sources(use_case, name)]
     declared += [computed(use_case, column) for column in use_case.computed if column.name == name]
+    declared += [_age(column) for column in _aged(use_case) if age_name(column) == name]
     return declared[0] if declared else BOOKKEEPING.get(name)
 
 
@@ -65,6 +67,16 @@ def _of_sources(use_case: UseCase, name: str) -> list[tuple[Source, Column]]:
     """Sources that declare the column; those whose rows it identifies first, those that only refer to it last."""
     found = [(s, c) for s in use_case.sources for c in s.columns if c.name == name]
     return sorted(found, key=lambda each: (name in each[0].references, name not in each[0].key))
+
+
+def _aged(use_case: UseCase) -> list[str]:
+    """Inputs whose ages are features."""
+    inputs = use_case.problem.inputs if use_case.problem else ()
+    return [name for name in inputs if use_case.kinds.get(name) == "timestamp"]
+
+
+def _age(column: str) -> Meaning:
+    return Meaning(f"Age of {column} at the time of the event; null where it is missing or later", "days")
 
 
 def _label(use_case: UseCase) -> Meaning:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from jobs.datasets import ages
 from jobs.errors import Invalid
 from jobs.feature_store.point_in_time import literal
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, age_name
 
 if TYPE_CHECKING:
-    from feast import FeatureStore
+    from feast import FeatureStore, Field
     from pyspark.sql import DataFrame
 
 BOOKKEEPING = frozenset(
@@ -64,6 +65,8 @@ def inputs(
     if use_case.problem is not None and use_case.problem.unlabelled is not None:
         # Rows are other ones by another label of events without one.
         declarations += f" unlabelled {use_case.problem.unlabelled!r}"
+    if moments := _moments(use_case, lakehouse.schema(use_case.events, versions[use_case.events])):
+        declarations += f" ages {', '.join(moments)}"
     return InputVersions(versions, declarations, use_case.feature_service, as_of)
 
 
@@ -78,9 +81,18 @@ def known(
 
 
 def columns(use_case: UseCase, events: DataFrame, *more: str) -> list[str]:
-    """SQL: what a row bears of its event (id, entities, time, values), `more`, and its day."""
+    """SQL: what a row bears of its event (id, entities, time, values), ages of inputs that are moments, `more`, and its
+    day.
+
+    Raises ValueError if the events have a column of the name of an age.
+    """
     values = [column for column in events.columns if column not in BOOKKEEPING]
-    expressions = [*(f"`{value}`" for value in values), *more, PARTITION]
+    aged = {age_name(column): column for column in _moments(use_case, schema(events))}
+    if clashing := sorted(aged.keys() & set(values)):
+        raise Invalid(f"{use_case.events}: expected no columns {clashing}, which are the ages of inputs; rename them")
+    of_event = [_value(use_case, column, kind) for column, kind in events.dtypes if column in values]
+    of_age = [f"{ages.expression(column, use_case.event_timestamp)} as `{name}`" for name, column in aged.items()]
+    expressions = [*of_event, *of_age, *more, PARTITION]
     if sum(kind.startswith("timestamp") for column, kind in events.dtypes if column in values) > 1:
         # Of several times Feast takes the one of this name.
         expressions.append(f"`{use_case.event_timestamp}` as event_timestamp")
@@ -88,17 +100,48 @@ def columns(use_case: UseCase, events: DataFrame, *more: str) -> list[str]:
 
 
 def with_features(store: FeatureStore, use_case: UseCase, rows: DataFrame) -> DataFrame:
-    """`rows` with every feature of the use case's service, as known at each row's own time."""
+    """`rows` with every feature of the use case's service, as known at each row's own time; of a moment, its age."""
     service = store.get_feature_service(use_case.feature_service)
     frame: DataFrame = store.get_historical_features(entity_df=rows, features=service).to_spark_df()  # type: ignore
     # Without the casts a string is "string collate UTF8_BINARY" in Spark 4.2's Delta log, which delta-rs cannot read.
-    return frame.selectExpr(*(f"cast(`{f.name}` as {f.dataType.simpleString()}) as `{f.name}`" for f in frame.schema))
+    moments = _served_moments(store, use_case)
+    return frame.selectExpr(
+        *(
+            f"{ages.expression(f.name, use_case.event_timestamp)} as `{age_name(f.name)}`"
+            if f.name in moments
+            else f"cast(`{f.name}` as {f.dataType.simpleString()}) as `{f.name}`"
+            for f in frame.schema
+        )
+    )
 
 
 def feature_names(store: FeatureStore, use_case: UseCase) -> list[str]:
     """Names of the columns that `with_features` adds."""
+    moments = _served_moments(store, use_case)
+    return [age_name(f.name) if f.name in moments else f.name for f in _served(store, use_case)]
+
+
+def _served(store: FeatureStore, use_case: UseCase) -> list[Field]:
     projections = store.get_feature_service(use_case.feature_service).feature_view_projections
-    return [feature.name for projection in projections for feature in projection.features]
+    return [feature for projection in projections for feature in projection.features]
+
+
+def _served_moments(store: FeatureStore, use_case: UseCase) -> set[str]:
+    from feast.types import UnixTimestamp
+
+    return {feature.name for feature in _served(store, use_case) if feature.dtype == UnixTimestamp}
+
+
+def _value(use_case: UseCase, column: str, kind: str) -> str:
+    """SQL: a column of the events; a declared category as text, whatever it is there."""
+    is_code = use_case.kinds.get(column) == "category" and not kind.startswith("string")
+    return f"cast(`{column}` as string) as `{column}`" if is_code and column not in use_case.entities else f"`{column}`"
+
+
+def _moments(use_case: UseCase, events: pa.Schema) -> list[str]:
+    """Inputs that are moments."""
+    inputs = use_case.problem.inputs if use_case.problem else ()
+    return [name for name in dict.fromkeys(inputs) if name in events.names and ages.is_moment(events.field(name).type)]
 
 
 def schema(frame: DataFrame) -> pa.Schema:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from jobs.arrays import Bools
 from jobs.datasets import event_rows, id_places
+from jobs.datasets.ages import feature_columns
 from jobs.datasets.event_rows import InputVersions
 from jobs.datasets.slices import masks, readable
 from jobs.datasets.stored_features import Days, StoredFeatures
@@ -255,7 +256,7 @@ def _read(
     name, problem = table(use_case), problem_of(use_case)
     time, event_id = use_case.event_timestamp, use_case.event_id
     schema = lakehouse.schema(name, version)
-    names = usable(name, schema, [*problem.inputs, *state["features"]])
+    names = usable(name, schema, [*feature_columns(schema, problem.inputs), *state["features"]])
     declared_values = [name for name in (use_case.cluster_key, problem.amount, problem.weight) if name]
     declared, left_out, read = readable(use_case, problem.slices, schema.names)
     columns = dict.fromkeys([time, "event_known_at", event_id, *declared_values, *read])

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrays import Bools, Floats, first_known, ranks
+from jobs.datasets.ages import feature_columns
 from jobs.datasets.row_weights import counted
 from jobs.datasets.time_split import LabelledTimes
 from jobs.errors import Invalid
@@ -69,13 +70,14 @@ class TrainingRows:
 
 
 def feature_names(lakehouse: Lakehouse, use_case: UseCase, version: int, served: Sequence[str]) -> tuple[str, ...]:
-    """Names of the features: the inputs of the problem, then those `served` by the feature service.
+    """Columns of the features: the inputs of the problem (of a moment, its age), then those `served` by the feature
+    service.
 
     Raises:
         ValueError: a feature is not a column of the training set, or of a type that no model takes.
     """
     schema = lakehouse.schema(use_case.training_set, version)
-    names = list(dict.fromkeys([*problem_of(use_case).inputs, *served]))
+    names = list(dict.fromkeys([*feature_columns(schema, problem_of(use_case).inputs), *served]))
     if missing := [name for name in names if name not in schema.names]:
         raise Invalid(
             f"{use_case.training_set}: expected the columns {missing}, found {schema.names}; build the training set "

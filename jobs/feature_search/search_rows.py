@@ -6,6 +6,7 @@ helped once by chance, or in one season, is not taken for one that helps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -76,11 +77,17 @@ def read(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, seed: int = 0
         events.with_columns(is_target=(pl.col("version") == 1) & _among(use_case, rows)),
         labels,
         rows[use_case.event_id],
-        {name: rows[name].cast(pl.Float64).to_numpy() for name in problem_of(use_case).inputs if name in rows.columns},
+        _numbers(rows, problem_of(use_case).inputs),
         weights[places],
         codes(use_case.cluster_key, rows[use_case.cluster_key].to_numpy(), rows.height)[1],
         _periods(use_case, as_of, times, versions, places),
     )
+
+
+def _numbers(rows: pl.DataFrame, names: Sequence[str]) -> dict[str, Floats]:
+    kinds = {name: kind for name, kind in rows.schema.items() if name in names}
+    numbers = [name for name, kind in kinds.items() if kind.is_numeric() or kind == pl.Boolean]
+    return {name: rows[name].cast(pl.Float64).to_numpy() for name in numbers}
 
 
 def _known(lakehouse: Lakehouse, table: str, use_case: UseCase, as_of: datetime) -> pl.LazyFrame:

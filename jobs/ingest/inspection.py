@@ -216,12 +216,12 @@ def found_type(column: Column, dtype: pl.DataType, form: ValueFormat) -> str | N
     if dtype == pl.Null:
         return column.kind
     if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
-        return "string"
+        return "category" if column.kind == "category" else "string"
     number = dtype.is_numeric()
     usable = {
         "timestamp": isinstance(dtype, (pl.Datetime, pl.Date)) or (number and bool(form.epoch)),
         "boolean": isinstance(dtype, pl.Boolean) or number,
-        "string": number or isinstance(dtype, pl.Boolean),
+        **dict.fromkeys(("string", "category"), number or isinstance(dtype, pl.Boolean)),
     }
     return column.kind if usable.get(column.kind, number) else None
 

@@ -28,10 +28,11 @@ ROW, HAPPENED = "_row", "_happened"
 """Position over all files of a load, the time that must not be in the future."""
 TYPES: dict[Kind, pl.DataType] = {
     "timestamp": UTC, "number": pl.Float64(), "integer": pl.Int64(), "boolean": pl.Boolean(), "string": pl.String(),
+    "category": pl.String(),
 }  # fmt: skip
 _SQL: dict[str, pa.DataType] = {
     "timestamp": pa.timestamp("us", "UTC"), "number": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_(),
-    "string": pa.string(),
+    "string": pa.string(), "category": pa.string(),
 }  # fmt: skip
 
 
@@ -88,6 +89,9 @@ def canonical(column: str, dtype: pl.DataType, kind: Kind, form: ValueFormat) ->
         return pl.when(value == 1).then(True).when(value == 0).then(False)
     if kind == "integer" and not dtype.is_integer():
         return pl.when(value == value.round()).then(value.cast(pl.Int64, strict=False))
+    if kind == "category" and dtype.is_float():  # integers beside a missing one
+        whole = pl.when(value == value.round()).then(value.cast(pl.Int64, strict=False))
+        return pl.coalesce(whole.cast(pl.String), value.cast(pl.String))
     return value.cast(TYPES[kind], strict=False)
 
 
@@ -101,7 +105,7 @@ def _from_text(value: pl.Expr, kind: Kind, form: ValueFormat) -> pl.Expr:
             [word.strip().lower() for word in words] for words in (form.true or TRUE_WORDS, form.false or FALSE_WORDS)
         )
         return pl.when(lower.is_in(true)).then(True).when(lower.is_in(false)).then(False)
-    if kind == "string":
+    if kind in ("string", "category"):
         return pl.when(~value.str.contains("\0", literal=True)).then(value)  # which no database holds
     return _plain_number(stripped, form).cast(TYPES[kind], strict=False)
 

@@ -22,7 +22,7 @@ from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.registry.bundle import CATEGORY, NUMBER
 from jobs.scoring.decided_columns import LOWER, PREDICTION, PROBABILITIES, UPPER, further
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, age_name
 
 Origin = Literal["nightly", "online"]
 NIGHTLY: Origin = "nightly"
@@ -93,6 +93,14 @@ def schema(use_case: UseCase, event_types: Mapping[str, pa.DataType], features: 
         raise Invalid(f"features {clashing}: expected other names than the prediction log's own; rename them")
     types = {NUMBER: pa.float32(), CATEGORY: pa.string()}
     return pa.schema({**own, **{name: types[kind] for name, kind in features.items()}})
+
+
+def input_fields(use_case: UseCase) -> list[pa.Field]:
+    """The features that are made of the event itself, as far as declarations say what they are."""
+    kinds, inputs = use_case.kinds, use_case.problem.inputs if use_case.problem else ()
+    named = {age_name(name) if kinds.get(name) == "timestamp" else name: kinds.get(name) for name in inputs}
+    texts = ("string", "category")
+    return [pa.field(name, pa.string() if kind in texts else pa.float32()) for name, kind in named.items()]
 
 
 def make_room(lakehouse: Lakehouse, name: str, needed: pa.Schema) -> pa.Schema:

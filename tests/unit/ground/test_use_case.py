@@ -36,9 +36,12 @@ def test_a_source_refers_to_what_is_declared(changed: dict[str, Any], message: s
 
 def test_an_input_or_a_rule_of_a_kind_that_no_model_takes_is_refused() -> None:
     problem = replace(problem_of(FRAUD), inputs=("tx_amount", "tx_datetime"))
-    with pytest.raises(Invalid, match="expected an input to be a number or a category, found tx_datetime of kind"):
+    with pytest.raises(Invalid, match=r"expected inputs that differ .* found tx_datetime, whose age is 0"):
         replace(FRAUD, problem=problem)
+    by_moment = replace(problem, inputs=(), rules=(Rule("oldest", ("tx_datetime",)),))
+    with pytest.raises(Invalid, match=r"rank by numbers, found tx_datetime of kind timestamp; rank by tx_datetime_age"):
+        replace(FRAUD, problem=by_moment)
     by_text = replace(problem_of(FRAUD), rules=(Rule("by_region", ("region",)),))
-    with pytest.raises(Invalid, match=r"expected rule by_region to be a number, found region of kind string"):
+    with pytest.raises(Invalid, match=r"expected rule by_region to rank by numbers, found region of kind string"):
         replace(FRAUD, problem=by_text)
     replace(FRAUD, problem=replace(problem_of(FRAUD), inputs=("tx_amount", "region")))

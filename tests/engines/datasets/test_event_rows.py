@@ -1,0 +1,87 @@
+"""What an event brings to its row, by the kinds of its columns: ages of moments, categories as texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA, TIME, Row, put, update_windows
+
+from jobs.datasets import event_rows, history, training_set
+from jobs.datasets.training_rows import feature_names, read
+from jobs.lakehouse.tables import Lakehouse
+from jobs.models.features import texts_of, value_shown, values_of
+from jobs.use_case import Column, problem_of
+from jobs.use_cases.fraud import FRAUD
+
+DAY = timedelta(days=1)
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+AS_OF = START + 40 * DAY
+SCHEMA = EVENT_SCHEMA.append(pa.field("opened_at", TIME)).append(pa.field("born_on", pa.date32()))
+SCHEMA = SCHEMA.append(pa.field("branch", pa.int64()))
+KINDS = replace(
+    FRAUD,
+    computed=(*FRAUD.computed, Column("branch", "category"), Column("opened_at", "timestamp")),
+    problem=replace(problem_of(FRAUD), inputs=("tx_amount", "opened_at", "born_on", "branch")),
+)
+OPENED: list[datetime | None] = [
+    START - 36 * timedelta(hours=1), START, None, START + timedelta(seconds=1), datetime(1, 1, 1, tzinfo=UTC),
+]  # fmt: skip
+DAYS_OLD = [1.5, 0.0, None, None, (START - datetime(1, 1, 1, tzinfo=UTC)) / DAY]
+
+
+def payment(number: int, **more: Any) -> Row:
+    row = {"transaction_id": number, "tx_datetime": START, "customer_id": number, "terminal_id": 0, "tx_amount": 1.0}
+    row |= {"known_at": START, "version": 1, "superseded_at": None, "loaded_in": 1, "opened_at": OPENED[number]}
+    row |= {"born_on": date(2026, 3, 1), "branch": number % 2 if number != 4 else None}
+    return row | {"first_event_date": START.date(), "event_date": START.date()} | more
+
+
+@pytest.fixture
+def marts(lakehouse: Lakehouse) -> Iterator[Lakehouse]:
+    """Payments of one moment; of the first a later version was opened earlier."""
+    later = payment(0, opened_at=START - 90 * DAY, version=2, known_at=START + DAY)
+    events = [payment(0, superseded_at=START + DAY), later, *(payment(n) for n in range(1, 5))]
+    put(lakehouse, FRAUD.events, events, SCHEMA)
+    report = {"is_fraud": True, "known_at": START + DAY, "superseded_at": None, "loaded_in": 1}
+    about = {name: later[name] for name in ("transaction_id", "customer_id", "terminal_id", "tx_datetime")}
+    put(lakehouse, FRAUD.labels, [about | report | {"event_date": START.date()}], LABEL_SCHEMA)
+    update_windows(lakehouse, AS_OF)
+    yield lakehouse
+
+
+def test_a_moment_is_an_age_as_known_at_the_event_and_a_code_is_a_text(marts: Lakehouse) -> None:
+    for table, build in ((FRAUD.training_set, training_set.build), (history.table(FRAUD), history.build)):
+        build(marts, KINDS, AS_OF)
+        rows = sorted(marts.to_arrow(table).to_pylist(), key=lambda row: row["transaction_id"])
+        assert [row["opened_at_age"] for row in rows] == DAYS_OLD, "a later moment is not known yet"
+        assert [row["born_on_age"] for row in rows] == [0.5] * 5
+        assert [row["branch"] for row in rows] == ["0", "1", "0", "1", None]
+    version, state = marts.version(FRAUD.training_set), marts.state(FRAUD.training_set)
+    assert version is not None
+    names = feature_names(marts, KINDS, version, state["features"])
+    assert names[:4] == ("tx_amount", "opened_at_age", "born_on_age", "branch")
+    features = read(marts, KINDS, version, names).examples.features
+    assert [*texts_of(features)] == [3] and value_shown(features, 1, 3) == "1"
+    assert values_of(features)[:2, 1].tolist() == [1.5, 0.0]
+    assert history.read(marts, KINDS).names == names
+
+
+@pytest.mark.embedded
+def test_another_choice_of_moments_builds_the_rows_anew(marts: Lakehouse) -> None:
+    training_set.build(marts, replace(KINDS, problem=problem_of(FRAUD)), AS_OF)
+    assert "opened_at_age" not in marts.schema(FRAUD.training_set).names
+    assert training_set.build(marts, KINDS, AS_OF)["built"]
+    assert "opened_at_age" in marts.schema(FRAUD.training_set).names
+    assert not training_set.build(marts, KINDS, AS_OF)["built"]
+
+
+@pytest.mark.embedded
+def test_a_column_that_bears_the_name_of_an_age_is_refused(marts: Lakehouse) -> None:
+    events = marts.read(FRAUD.events).selectExpr("*", "3.0D as opened_at_age")
+    with pytest.raises(ValueError, match=r"expected no columns \['opened_at_age'\], which are the ages of inputs"):
+        event_rows.columns(KINDS, events)

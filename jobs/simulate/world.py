@@ -20,7 +20,7 @@ class Fraud:
 
     Skimming and siphoning take over payments that the holder makes anyway: they leave no trace in any payment, only in
     who is to blame for it. The other kinds add payments of a thief. A card is tested at one online terminal, or, if not
-    `tested_online`, by each payment at another terminal, hardly ever one that the holder knows; then comes the purchase.
+    `tested_online`, by each payment at another terminal, hardly ever one that the holder knows; a purchase follows.
     """
 
     skimmed_terminals: float = 0.16

@@ -58,7 +58,7 @@ class Spending:
     roaming: float = 0.04
     later_hours: float = 0.0
     bursts: float = 0.0
-    bursts_away: float = 0.15
+    bursts_away: float = 0.03
     burst_payments: tuple[int, int] = (4, 8)
     burst_minutes: float = 15.0
     burst_amounts: tuple[float, float] = (1.0, 8.0)
@@ -211,7 +211,7 @@ SCENARIOS: Mapping[str, World] = MappingProxyType(
             _scenario("new_terminals", Openings(share=0.25, attraction=0.3, over_days=14)),
             _scenario("slow_reports", Reporting(median_days=10.0, never=0.15)),
             World(name="late_labels", reporting=Reporting(median_days=20.0, sigma=0.5)),
-            World(name="card_testing", spending=Spending(bursts=4.0), drifts=(WorldChange(CHANGE, _TESTING),)),
+            World(name="card_testing", spending=Spending(bursts=12.0), drifts=(WorldChange(CHANGE, _TESTING),)),
         )
     }
 )

@@ -31,7 +31,7 @@ def build(
     Args:
         manifest: dbt's, as JSON: it lists the columns of events.
     """
-    if use_case.problem is None or use_case.problem.review is None:
+    if use_case.learned is None or use_case.learned.review is None:
         return []
     events = [f for f in event_fields(use_case, manifest) if f.name in prediction_log.event_columns(use_case)]
     return [_review_queue(use_case, partitions, events)]

@@ -27,7 +27,7 @@ def build(use_case: UseCase, manifest: Mapping[str, Any]) -> list[dg.AssetsDefin
         manifest: dbt's, as JSON: it lists the columns of events.
     """
     events = event_fields(use_case, manifest)
-    return [*([] if use_case.problem is None else [_history(use_case, events)]), _training_set(use_case, events)]
+    return [*([] if use_case.learned is None else [_history(use_case, events)]), _training_set(use_case, events)]
 
 
 def _history(use_case: UseCase, events: Sequence[pa.Field]) -> dg.AssetsDefinition:
@@ -63,7 +63,7 @@ def _history(use_case: UseCase, events: Sequence[pa.Field]) -> dg.AssetsDefiniti
 def _training_set(use_case: UseCase, events: Sequence[pa.Field]) -> dg.AssetsDefinition:
     keys = Keys(use_case)
     columns = [*events, pa.field(use_case.label, _label_type(use_case)), *feature_fields(use_case), DAY]
-    history = [] if use_case.problem is None else [keys.history]
+    history = [] if use_case.learned is None else [keys.history]
 
     @asset(
         use_case,

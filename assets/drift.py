@@ -53,7 +53,7 @@ class DriftConfig(dg.Config):
 
 def build(settings: Settings, use_case: UseCase) -> list[dg.AssetsDefinition]:
     """Drift, its report on demand, and skew; nothing for a use case without a problem."""
-    problem = use_case.problem
+    problem = use_case.learned
     if problem is None:
         return []
     # Of a definition, as `evergreen ui` serves reports where a port was free: events keep that of another day.

@@ -32,7 +32,7 @@ importances by at most 4 %, smaller ones by up to 14 %."""
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """Explanation, and a fairness report if groups are declared; nothing without a problem to solve."""
-    problem = use_case.problem
+    problem = use_case.learned
     if problem is None:
         return []
     return [_explanation(use_case), *([_fairness(use_case, problem)] if problem.fairness else [])]

@@ -29,7 +29,7 @@ class Export(dg.Config):
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """The exported model of a use case; none without a problem to solve."""
-    return [] if use_case.problem is None else [_online_model(use_case)]
+    return [] if use_case.learned is None else [_online_model(use_case)]
 
 
 def _online_model(use_case: UseCase) -> dg.AssetsDefinition:

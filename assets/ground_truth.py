@@ -39,7 +39,7 @@ AHEAD = "the table knows a later moment than this run: it was left as it is"
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """Label maturity, performance and, of a binary task, its estimate; nothing for a use case without a problem."""
-    problem = use_case.problem
+    problem = use_case.learned
     if problem is None:
         return []
     # Only of yes and no is it known what silence so far says about the label.

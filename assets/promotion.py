@@ -37,7 +37,7 @@ class Approval(dg.Config):
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """Evaluation, champion and approval; nothing for a use case without a problem."""
-    if use_case.problem is None:
+    if use_case.learned is None:
         return []
     return [_evaluation(use_case), _champion(use_case), _approval(use_case)]
 

@@ -33,7 +33,7 @@ SHOWN = 20
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """The champion against its predecessor, evidence and decision; nothing for a use case without a problem."""
-    if use_case.problem is None:
+    if use_case.learned is None:
         return []
     return [_predecessor(use_case), _evidence(use_case), _retraining(use_case)]
 

@@ -38,7 +38,7 @@ def build(
     Args:
         manifest: dbt's, as JSON: it lists the columns of events.
     """
-    if use_case.problem is None:
+    if use_case.learned is None:
         return []
     return [_batch_predictions(use_case, partitions, event_fields(use_case, manifest))]
 

@@ -26,9 +26,9 @@ from jobs.use_case import UseCase
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """Tuned parameters and the candidate; nothing for a use case without a problem."""
-    if use_case.problem is None:
+    if use_case.learned is None:
         return []
-    return [_tuning(use_case, use_case.problem), _candidate(use_case)]
+    return [_tuning(use_case, use_case.learned), _candidate(use_case)]
 
 
 def _tuning(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:

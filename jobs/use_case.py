@@ -141,6 +141,8 @@ class UseCase:
     """Columns that SQL adds to the events or labels and that a source does not have, for what is said about them."""
     problem: Problem | None = None
     """What is learned from the training set; without one, the lineage ends there."""
+    ends_at_training_set: bool = False
+    """The lineage ends there although a problem is declared, as backtests and replays go on by themselves."""
     features_fresh: timedelta = timedelta(hours=36)
     """Age of the newest day in a feature table, counted from its end, from which features are stale."""
     default_input: Callable[[Path, Progress | None], Mapping[str, Path]] | None = None
@@ -205,6 +207,11 @@ class UseCase:
     @property
     def training_set(self) -> str:
         return f"{self.features_schema}.training_set"
+
+    @property
+    def learned(self) -> Problem | None:
+        """The problem that the lineage goes on to solve; None: it ends at the training set."""
+        return None if self.ends_at_training_set else self.problem
 
     @property
     def cluster_key(self) -> str:

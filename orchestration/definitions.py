@@ -79,7 +79,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
     retrain = automation.retraining_job(use_case)
     watching = [*sensors.build(settings, use_case, watch, retrain), *alert_sensors.build(use_case, settings)]
     # A use case without a problem ends at its training set: there is nothing to monitor.
-    jobs = [lineage, watch, retrain] if use_case.problem else [lineage]
+    jobs = [lineage, watch, retrain] if use_case.learned else [lineage]
     fresh += transforms.checks(models, use_case, nodes)
     return fresh, jobs, automation.nightly(settings, use_case, lineage), watching
 

@@ -19,8 +19,8 @@ def record(ledger: LedgerView) -> dict[str, Any] | None:
 
 
 def view(settings: Settings, use_case: UseCase) -> LedgerView | None:
-    """The ledger of a use case that learns; None: it declares no problem."""
-    return promotions.view(settings, use_case) if use_case.problem else None
+    """The ledger of a use case that learns; None: its lineage ends at the training set."""
+    return promotions.view(settings, use_case) if use_case.learned else None
 
 
 def warning(ledger: LedgerView, notes: Mapping[str, str]) -> str | None:

@@ -42,7 +42,7 @@ def prepared(
 
     files = files if any(files.values()) else _built_in(settings, use_case)
     own = _home(settings, use_case, files, columns)
-    whole = replace(use_case, problem=None, training_window=ALWAYS)
+    whole = replace(use_case, ends_at_training_set=True, training_window=ALWAYS)
     inputs = run_command.registered(own, whole, files, columns)
     try:
         if run_command.run(own, whole, files, columns, inputs.end + SETTLED, show=False, ahead=True):

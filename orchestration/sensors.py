@@ -46,7 +46,7 @@ def build(
     training: UnresolvedAssetJobDefinition,
 ) -> list[dg.SensorDefinition]:
     """Sensors of a use case; none without a problem."""
-    if use_case.problem is None:
+    if use_case.learned is None:
         return []
     loop = _Loop(settings, use_case, monitoring, training)
     return [_ground_truth(loop), *(_alarm(loop, kind, tests) for kind, tests in KINDS.items())]

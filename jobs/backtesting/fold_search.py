@@ -18,7 +18,8 @@ from jobs.errors import Invalid
 from jobs.models.catalog import STEPS, new_model
 from jobs.models.protocol import Examples
 from jobs.problem import Family, Range
-from jobs.stats.metrics import average_precision
+from jobs.tasks.task import RowValues
+from jobs.times import MICROSECONDS_A_DAY
 
 if TYPE_CHECKING:
     import optuna
@@ -38,45 +39,49 @@ class FoldWindow:
 def searched(
     families: Sequence[Family], examples: Examples, window: FoldWindow, trials: int, seed: int
 ) -> tuple[Family, Mapping[str, Any]]:
-    """The family and parameters of the highest average precision on the latest of the known rows.
+    """The family and parameters of the best objective on the latest of the known rows.
 
     One family without trials is taken as declared.
 
     Raises:
-        ValueError: too few days are known for a validation window with positives on both sides.
+        ValueError: too few days are known for a validation window with evidence, such as positives, on both sides.
     """
     if len(families) == 1 and trials == 0:
         return families[0], families[0].fixed
-    train, valid = _parts(examples, window)
-    candidates = [(family, *_best(family, train, valid, trials, seed)) for family in families]
+    train, valid, values = _parts(examples, window)
+    candidates = [(family, *_best(family, train, (valid, values), trials, seed)) for family in families]
     family, parameters, _ = max(candidates, key=lambda entry: entry[2])
     return family, parameters
 
 
-def _parts(examples: Examples, window: FoldWindow) -> tuple[Examples, Examples]:
+def _parts(examples: Examples, window: FoldWindow) -> tuple[Examples, Examples, RowValues]:
     microsecond = timedelta(microseconds=1)
     start = int(window.times[-1]) - window.validation // microsecond
     train = examples.rows(window.times <= start - window.delay // microsecond)
-    valid = examples.rows(window.times > start)
-    if not train.labels.any() or not valid.labels.any():
+    is_valid = window.times > start
+    valid = examples.rows(is_valid)
+    evidence = [int(examples.task.informative(part.labels).sum()) for part in (valid, train)]
+    if not all(evidence):
         raise Invalid(
-            f"comparing families or parameters needs positives among the last {window.validation.days} known days and "
-            f"before them; found {int(valid.labels.sum())} and {int(train.labels.sum())}; begin later, or "
-            "name one family"
+            f"comparing families or parameters needs {examples.task.evidence} among the last {window.validation.days} "
+            f"known days and before them; found {evidence[0]} and {evidence[1]}; begin later, or name one family"
         )
-    return train, valid
+    weights = None if valid.weights is None else valid.weights.astype(np.float64)
+    return train, valid, RowValues(days=window.times[is_valid] // MICROSECONDS_A_DAY, weights=weights)
 
 
-def _best(family: Family, train: Examples, valid: Examples, trials: int, seed: int) -> tuple[Mapping[str, Any], float]:
-    """Parameters, the number of steps among them, and their average precision."""
-    drawn = sampled(train, family.negative_rate, seed)
+def _best(
+    family: Family, train: Examples, validation: tuple[Examples, RowValues], trials: int, seed: int
+) -> tuple[Mapping[str, Any], float]:
+    """Parameters, the number of steps among them, and their objective, on a scale where more is better."""
+    drawn, (valid, values) = sampled(train, family.negative_rate, seed), validation
 
     def tried(parameters: Mapping[str, Any]) -> tuple[Mapping[str, Any], float]:
         model = new_model(family.name, {**family.fixed, **parameters})
         model.fit(drawn, valid, seed=seed, device="cpu")
         steps = {STEPS[family.name]: max(1, model.steps)} if family.name in STEPS else {}
-        precision = average_precision(valid.labels, model.predict(valid.features))
-        return {**family.fixed, **parameters, **steps}, precision
+        value = valid.task.value(valid.labels, model.predict(valid.features), values)
+        return {**family.fixed, **parameters, **steps}, valid.task.gain(value)
 
     if trials == 0 or not family.search:
         return tried({})

@@ -20,6 +20,7 @@ import polars as pl
 from jobs.arrays import Floats, codes
 from jobs.backtesting.fold_search import FoldWindow, searched
 from jobs.datasets.ages import feature_columns
+from jobs.datasets.row_weights import counted
 from jobs.datasets.training_rows import sampled, usable
 from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import PARTITION, Lakehouse
@@ -32,8 +33,10 @@ from jobs.problem import Family, Problem
 from jobs.stats import label_leak
 from jobs.stats.entity_leak import encoded_labels
 from jobs.stats.metrics import auc_roc, average_precision, card_precision
+from jobs.tasks.catalog import task_of
+from jobs.tasks.task import Labels, RowValues, Scores, Task
 from jobs.times import midnight
-from jobs.use_case import UseCase, review_of
+from jobs.use_case import UseCase
 
 DAY = timedelta(days=1)
 USUAL_FAMILY = "boosted"
@@ -86,7 +89,8 @@ def run(
         trials: parameters that are tried per family; 0 takes the declared ones.
 
     Raises:
-        BacktestError: days outside the file, an unknown family, no positives to learn from or to measure on.
+        BacktestError: days outside the file, an unknown family, labels that do not differ among the rows to learn from
+            or to measure on.
     """
     began = time.perf_counter()
     problem = _problem(use_case)
@@ -95,20 +99,22 @@ def run(
     test = test_rows(rows, use_case, problem, fold)
     names = feature_names(lakehouse, use_case)
     known = known_rows(lakehouse, use_case, rows, fold).sort(use_case.event_timestamp, use_case.event_id)
-    train = _examples(known, names, KNOWN)
+    known = _counted(known, problem)
+    train = _examples(known, names, KNOWN, problem)
     _check_known(train, fold)
     times = known[use_case.event_timestamp].dt.epoch("us").to_numpy()
     window = FoldWindow(times, problem.validation_window, fold.delay_days * DAY)
     family, parameters = searched(chosen, train, window, trials, seed)
     model = fitted(family, parameters, train, seed)
-    examples = _examples(test, names, use_case.label)
-    scores = model.predict(examples.features)
+    examples = _examples(test, names, use_case.label, problem, train.task.classes)
+    scores = examples.task.aligned(model.predict(examples.features), train.task.classes)
     leak = _leak(use_case, problem, known, train, (examples, scores))
     return {
-        **fold_metrics(test, scores, use_case, problem),
+        **fold_metrics(test, scores, use_case, problem, train.task.classes),
         "train_rows": len(train),
         "test_rows": len(test),
-        "test_frauds": int(test[use_case.label].sum()),
+        **({"test_frauds": int(test[use_case.label].sum())} if problem.task == "binary" else {}),
+        "objective": examples.task.objective.name,
         "family": family.name,
         "parameters": model.parameters,
         "seconds": round(time.perf_counter() - began, 2),
@@ -118,7 +124,7 @@ def run(
         "negative_rate": family.negative_rate,
         "trials": trials,
         "seed": seed,
-        "cards": review_of(use_case).cards,
+        **({"cards": problem.review.cards} if problem.review else {}),
         "features": list(names),
         "leak": leak,
     }
@@ -130,6 +136,8 @@ def _leak(
     """What tells labels too well to be true; empty if nothing does."""
     test, scores = measured
     features = with_label_shares(test.features, test.labels)
+    if test.task.name != "binary":
+        return test.task.suspicion(test.labels, features, test.names, problem.telling)
     found = label_leak.suspicion(test.labels, features, test.names, scores, problem.telling)
     held = [name for name in use_case.entities if name in known.columns]
     entities = {name: codes(name, known[name].to_numpy(), known.height)[1] for name in held}
@@ -138,14 +146,22 @@ def _leak(
 
 
 def test_rows(rows: pl.DataFrame, use_case: UseCase, problem: Problem, fold: Fold) -> pl.DataFrame:
-    """The rows to measure on. Raises BacktestError if they are of one class."""
-    cards, days, frauds = (rows[name].to_numpy() for name in (use_case.cluster_key, DAY_COLUMN, use_case.label))
-    test = rows.filter(pl.Series(in_test_set(cards, days, frauds, fold)))
-    positives = int(test[use_case.label].sum())
-    if not 0 < positives < len(test):
+    """The rows to measure on: of a yes-or-no question by the handbook's rule, else all of the test days that count.
+
+    Raises:
+        BacktestError: their labels do not differ.
+    """
+    if problem.task == "binary":
+        cards, days, frauds = (rows[name].to_numpy() for name in (use_case.cluster_key, DAY_COLUMN, use_case.label))
+        test = rows.filter(pl.Series(in_test_set(cards, days, frauds, fold)))
+    else:
+        test = rows.filter(pl.col(DAY_COLUMN).is_between(fold.test_from, fold.test_until))
+    test = _counted(test, problem)
+    task, labels = _labels(test, use_case.label, problem)
+    if not task.varied(labels):
         raise BacktestError(
-            f"{fold.test_from} to {fold.test_until}: expected positives and negatives among the rows that the test-set "
-            f"rule keeps, found {positives} positives in {len(test)} rows; take more test days or another week"
+            f"{fold.test_from} to {fold.test_until}: expected {task.all_alike(labels)} in {len(test)} rows that the "
+            "test-set rule keeps; take more test days or another week"
         )
     return test
 
@@ -169,17 +185,40 @@ def in_test_set(
 
 
 def fold_metrics(
-    test: pl.DataFrame, scores: npt.NDArray[np.float64], use_case: UseCase, problem: Problem
+    test: pl.DataFrame, scores: Scores, use_case: UseCase, problem: Problem, classes: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The handbook's three metrics."""
-    labels = test[use_case.label].to_numpy()
-    cards = test[use_case.cluster_key].to_numpy(), test[DAY_COLUMN].to_numpy()
-    top = review_of(use_case).cards
-    return {
-        "auc_roc": auc_roc(labels, scores),
-        "average_precision": average_precision(labels, scores),
-        f"card_precision_at_{top}": card_precision(labels, scores, *cards, top),
-    }
+    """Of a yes-or-no question the handbook's three metrics, as far as cards are reviewed, else those of the task; the
+    objective is always among them.
+
+    Args:
+        classes: that the model knows; `scores` have a column for each of these and of those among the labels.
+    """
+    task, labels = _labels(test, use_case.label, problem, classes)
+    days = test[DAY_COLUMN].to_numpy()
+    weights = None if problem.weight is None else test[problem.weight].to_numpy().astype(np.float64)
+    values = RowValues(days=days, weights=weights)
+    if problem.task != "binary":
+        return dict(task.metrics(labels, scores, values, None))
+    measured = {"auc_roc": auc_roc(labels, scores), "average_precision": average_precision(labels, scores)}
+    if problem.review is not None:
+        cards, top = test[use_case.cluster_key].to_numpy(), problem.review.cards
+        measured[f"card_precision_at_{top}"] = card_precision(labels, scores, cards, days, top)
+    return {**measured, task.objective.name: task.value(labels, scores, values)}
+
+
+def _labels(rows: pl.DataFrame, label: str, problem: Problem, classes: Sequence[str] = ()) -> tuple[Task, Labels]:
+    """The task with the classes of a column of labels, and `classes`; and the labels."""
+    column = rows.select(label).to_arrow()[label]
+    task = task_of(problem).of_labels(column, classes)
+    return task, task.encoded(column, label)
+
+
+def _counted(rows: pl.DataFrame, problem: Problem) -> pl.DataFrame:
+    """The rows that a declared weight counts."""
+    if problem.weight is None:
+        return rows
+    kept: pl.DataFrame = pl.from_arrow(counted(rows.to_arrow(), problem))  # type: ignore[assignment]
+    return kept
 
 
 def fitted(family: Family, parameters: Mapping[str, Any], train: Examples, seed: int) -> Model:
@@ -226,6 +265,7 @@ def rows_of(lakehouse: Lakehouse, use_case: UseCase, fold: Fold) -> pl.DataFrame
         name,
         use_case.label,
         use_case.cluster_key,
+        *filter(None, [_problem(use_case).weight]),
         *(entity for entity in use_case.entities if entity in lakehouse.schema(table).names),
     ]
     found = lakehouse.to_arrow(
@@ -248,6 +288,7 @@ def _extent(lakehouse: Lakehouse, use_case: UseCase) -> tuple[date, date]:
 def known_rows(lakehouse: Lakehouse, use_case: UseCase, rows: pl.DataFrame, fold: Fold) -> pl.DataFrame:
     """Rows whose label was known when the test days begin, with that label: the rule of
     `jobs.datasets.training_set`."""
+    problem = _problem(use_case)
     name, moment = use_case.event_timestamp, fold.moment
     before = rows.filter(pl.col(name) < moment)
     labels: pl.DataFrame = pl.from_arrow(  # type: ignore[assignment]
@@ -258,23 +299,32 @@ def known_rows(lakehouse: Lakehouse, use_case: UseCase, rows: pl.DataFrame, fold
         )
     )
     current = labels.filter(pl.col("superseded_at").is_null() | (pl.col("superseded_at") > moment))
-    labels = current.select(use_case.event_id, pl.col(use_case.label).alias(KNOWN))
-    mature = pl.when(pl.col(name) <= moment - use_case.label_maturity).then(False)
-    joined = before.join(labels, on=use_case.event_id, how="left").with_columns(pl.col(KNOWN).fill_null(mature))
+    # A class that is declared for what has no label makes texts of the others, as in the training set.
+    known = pl.col(use_case.label).cast(rows.schema[use_case.label])
+    labels = current.select(use_case.event_id, known.alias(KNOWN))
+    joined = before.join(labels, on=use_case.event_id, how="left")
+    silent = False if problem.task == "binary" else problem.unlabelled
+    if silent is not None:
+        mature = pl.when(pl.col(name) <= moment - use_case.label_maturity).then(pl.lit(silent))
+        joined = joined.with_columns(pl.col(KNOWN).fill_null(mature))
     return joined.filter(pl.col(KNOWN).is_not_null())
 
 
 def _check_known(train: Examples, fold: Fold) -> None:
-    positives = int(train.labels.sum())
-    if not 0 < positives < len(train):
+    if not train.task.varied(train.labels):
         raise BacktestError(
-            f"before {fold.test_from}: expected known positives and negatives to learn from, found {positives} "
-            f"positives in {len(train)} rows; begin later, or load reports that cover these days"
+            f"before {fold.test_from}: expected known {train.task.all_alike(train.labels)} in {len(train)} rows to "
+            "learn from; begin later, or load reports that cover these days"
         )
 
 
-def _examples(rows: pl.DataFrame, names: Sequence[str], label: str) -> Examples:
-    return examples_of(rows.select(list(dict.fromkeys([*names, label]))).to_arrow(), names, label)
+def _examples(
+    rows: pl.DataFrame, names: Sequence[str], label: str, problem: Problem, classes: Sequence[str] = ()
+) -> Examples:
+    columns = dict.fromkeys([*names, label, *filter(None, [problem.weight])])
+    table = rows.select(list(columns)).to_arrow()
+    task = task_of(problem).of_labels(table[label], classes)
+    return examples_of(table, names, label, problem.weight, task)
 
 
 def _problem(use_case: UseCase) -> Problem:

@@ -36,7 +36,7 @@ def refuse_damage(lakehouse: Lakehouse, use_case: UseCase) -> None:
     Raises HomeDamaged with all findings.
     """
     quick = () if "://" in lakehouse.warehouse else table_files.check_tables(lakehouse, use_case, deep=False)
-    of_models = () if use_case.problem is None else models.check_before_run(lakehouse.settings, use_case)
+    of_models = () if use_case.learned is None else models.check_before_run(lakehouse.settings, use_case)
     databases = check_databases(lakehouse.settings, use_case.name, deep=False)
     others = (found for found in databases if not found.is_of_decisions)
     if found := list(chain(others, quick, of_models)):

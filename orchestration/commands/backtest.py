@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from jobs.use_case import UseCase
 
 DELAY, TRIALS = click.IntRange(0, 36_500), click.IntRange(0, 10_000)
-PRINTED = ("family", "auc_roc", "average_precision", "card_precision_at_", "train_rows", "test_rows")
+PRINTED = (
+    "family", "auc_roc", "average_precision", "card_precision_at_", "recall_at_capacity", "log_loss", "cost",
+    "accuracy", "balanced_accuracy", "mean_absolute_error", "pinball", "root_mean_squared_error", "bias",
+    "train_rows", "test_rows",
+)  # fmt: skip
 """How the names of results begin that are printed; the file has all of them."""
 
 

@@ -45,6 +45,18 @@ def put(settings: Settings, use_case: UseCase, rows: pa.Table, as_of: datetime =
     return lakehouse
 
 
+def put_marts(settings: Settings, use_case: UseCase) -> Lakehouse:
+    """Events, and labels with the moments from which on they were known, as the marts of a home."""
+    lakehouse, rows = Lakehouse(settings), orders().rename(str.lower)
+    day = pl.col("left_at").dt.date().alias("event_date")
+    events = rows.select("order_id", "left_at", day)
+    labels = rows.select("order_id", use_case.label, pl.col("arrived_at").alias("known_at"), day)
+    labels = labels.with_columns(superseded_at=pl.lit(None, pl.Datetime("us", "UTC")))
+    for table, held in ((use_case.events, events), (use_case.labels, labels)):
+        write_deltalake(lakehouse.path(table), held.to_arrow(), mode="overwrite", partition_by=["event_date"])
+    return lakehouse
+
+
 def since(rows: pa.Table, back: timedelta) -> pa.Array:
     """Which rows left within this time before the end."""
     left = pl.Series(rows["left_at"].to_pylist())

@@ -58,7 +58,7 @@ def test_a_fold_is_measured_on_what_was_known(
         folds.run(lakehouse, FRAUD, FOLD, ("oak",))
     with pytest.raises(BacktestError, match="declare it"):
         folds.run(lakehouse, replace(FRAUD, problem=None), FOLD)
-    with pytest.raises(BacktestError, match="expected known positives"):
+    with pytest.raises(BacktestError, match="expected known labels of both classes"):
         folds.run(lakehouse, FRAUD, Fold(date(2026, 1, 1), 1, 0, 40))
     several = replace(FRAUD, problem=replace(PROBLEM, validation_window=timedelta(days=10)))
     best = folds.run(lakehouse, several, FOLD, ("logistic", "boosted"), trials=1)

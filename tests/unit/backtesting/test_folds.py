@@ -1,24 +1,33 @@
 """A backtest's test-set rule against the handbook's own loop, its sampling, its search, and what it refuses."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from worlds import delivery_rows
+from worlds.deliveries import ARRIVALS, DELAYS, FIRST, orders
 from worlds.examples import with_examples
 
+from jobs.backtesting import folds
 from jobs.backtesting.fold_search import FoldWindow, searched
 from jobs.backtesting.folds import BacktestError, Fold, in_test_set
 from jobs.datasets.training_rows import sampled
+from jobs.lakehouse.tables import Lakehouse
 from jobs.models.protocol import Examples
+from jobs.objective import Objective, cost_matrix, pinball
 from jobs.problem import Family, Range
+from jobs.settings import Settings
+from jobs.use_case import UseCase, problem_of
 from orchestration.cli import main
 
 START = date(2018, 7, 25)
 payments = st.lists(st.tuples(st.integers(0, 5), st.integers(-3, 14), st.booleans()), max_size=60)
-folds = st.builds(Fold, st.just(START), st.integers(1, 4), st.integers(0, 4), st.integers(1, 4))
+some_folds = st.builds(Fold, st.just(START), st.integers(1, 4), st.integers(0, 4), st.integers(1, 4))
 
 
 def handbook(rows: list[tuple[int, int, bool]], fold: Fold) -> list[bool]:
@@ -34,7 +43,7 @@ def handbook(rows: list[tuple[int, int, bool]], fold: Fold) -> list[bool]:
     return kept
 
 
-@given(payments, folds)
+@given(payments, some_folds)
 @with_examples(300)
 def test_the_test_set_is_the_handbooks(rows: list[tuple[int, int, bool]], fold: Fold) -> None:
     cards = np.array([f"card {card}" for card, _, _ in rows], object)
@@ -122,3 +131,77 @@ def test_a_fold_needs_days() -> None:
 def test_the_command_says_what_is_wrong(arguments: list[str], said: str) -> None:
     result = CliRunner().invoke(main, ["backtest", *arguments])
     assert result.exit_code != 0 and said in result.output and "Traceback" not in result.output
+
+
+DELIVERED = Fold((FIRST + 80 * DAY).date(), delay_days=5)
+
+
+def delivered(home: Settings, use_case: UseCase) -> Lakehouse:
+    lakehouse = delivery_rows.put(home, use_case, delivery_rows.table(use_case))
+    delivery_rows.put_marts(home, use_case)
+    return lakehouse
+
+
+@pytest.mark.parametrize("use_case", [DELAYS, ARRIVALS], ids=["regression", "multiclass"])
+def test_a_fold_about_numbers_or_classes_is_measured_by_their_metrics(home: Settings, use_case: UseCase) -> None:
+    lakehouse = delivered(home, use_case)
+    result = folds.run(lakehouse, use_case, DELIVERED, ("boosted",))
+    rows = orders().rename(str.lower).with_columns(day=pl.col("left_at").dt.date())
+    tested = rows.filter(pl.col("day").is_between(DELIVERED.test_from, DELIVERED.test_until))
+    assert result["test_rows"] == tested.height and "test_frauds" not in result and "cards" not in result
+    known = rows.filter(pl.col("arrived_at") <= DELIVERED.moment)
+    assert result["train_rows"] == known.height
+    if use_case is DELAYS:
+        by_median = np.abs(tested["hours"].to_numpy() - np.median(known["hours"].to_numpy())).mean()
+        assert result["objective"] == "mean_absolute_error" and result["mean_absolute_error"] < 0.5 * by_median
+    else:
+        shares = known["came"].value_counts(normalize=True)
+        chances = tested.join(shares, on="came")["proportion"]
+        assert result["objective"] == "log_loss" and result["log_loss"] < -np.log(chances.to_numpy()).mean()
+    plain = "linear" if use_case is DELAYS else "logistic"
+    best = folds.run(lakehouse, use_case, DELIVERED, (plain, "boosted"))
+    assert best["family"] in (plain, "boosted") and best["test_rows"] == tested.height
+
+
+def test_a_declared_objective_label_of_silence_and_weight_are_what_a_fold_goes_by(home: Settings) -> None:
+    lakehouse = delivered(home, DELAYS)
+
+    def declared(objective: Objective) -> UseCase:
+        problem = replace(problem_of(DELAYS), objective=objective, weight="distance", unlabelled=-1.0)
+        return replace(DELAYS, problem=problem, label_maturity=timedelta(hours=3))
+
+    asked = declared(pinball(0.9))
+    known = folds.known_rows(lakehouse, asked, folds.rows_of(lakehouse, asked, DELIVERED), DELIVERED)
+    late = orders().filter(
+        (pl.col("LEFT_AT") <= DELIVERED.moment - timedelta(hours=3)) & (pl.col("ARRIVED_AT") > DELIVERED.moment)
+    )
+    silent = known.filter(pl.col(folds.KNOWN) == -1.0)
+    assert silent.height > 0 and silent["order_id"].sort().to_list() == late["ORDER_ID"].sort().to_list()
+    found = folds.run(lakehouse, asked, DELIVERED, ("linear",))
+    test = folds.test_rows(folds.rows_of(lakehouse, asked, DELIVERED), asked, problem_of(asked), DELIVERED)
+    high = folds.fold_metrics(test, test["hours"].to_numpy() + 1.0, asked, problem_of(asked))
+    assert high["pinball"] == pytest.approx(0.1) and high["bias"] == pytest.approx(1.0)
+    assert found["objective"] == "pinball" and 0 < found["pinball"] < found["mean_absolute_error"]
+
+
+def test_a_class_that_training_rows_lack_costs_what_it_is_worth(home: Settings) -> None:
+    lakehouse = delivered(home, ARRIVALS)
+    costs = cost_matrix({"late": {"early": 1.0, "in_time": 1.0}})
+    asked = replace(ARRIVALS, problem=replace(problem_of(ARRIVALS), objective=costs))
+    rows = folds.rows_of(lakehouse, asked, DELIVERED)
+    test = folds.test_rows(rows, asked, problem_of(asked), DELIVERED)
+    blind = np.tile([0.5, 0.0, 0.5], (test.height, 1))
+    found = folds.fold_metrics(test, blind, asked, problem_of(asked), ("early", "late"))
+    assert found["cost"] == 0.0, "late costs most if it is missed, so that everything is decided to be late"
+    never = np.tile([0.5, 0.5, 0.0], (test.height, 1))
+    missed = folds.fold_metrics(test, never, asked, problem_of(asked), ("early", "in_time"))
+    assert missed["cost"] == pytest.approx((test["came"] == "late").mean())
+
+
+def test_labels_that_do_not_differ_are_refused(home: Settings) -> None:
+    lakehouse = delivered(home, DELAYS)
+    always = delivery_rows.table(DELAYS)
+    always = always.set_column(always.column_names.index("hours"), "hours", [[4.0] * always.num_rows])
+    delivery_rows.put(home, DELAYS, always)
+    with pytest.raises(BacktestError, match="expected labels that differ, found 4 for all"):
+        folds.run(lakehouse, DELAYS, DELIVERED)

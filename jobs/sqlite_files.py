@@ -5,13 +5,12 @@ A process that is killed between two steps of a schema leaves a database that th
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from jobs import unfinished
 from jobs.state_files import file_lock
 
 BESIDE = ("-wal", "-shm", "-journal")
@@ -28,11 +27,9 @@ def make_whole(file: Path, lock: Path, make: Callable[[Path], object], last_tabl
     with file_lock(lock):
         if _is_finished(file, last_table):
             return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        for left in file.parent.glob(f".{file.name}.*.new"):
-            shutil.rmtree(left)
-        with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.", suffix=".new") as scratch:
-            made = Path(scratch) / file.name
+        unfinished.sweep(file.parent)
+        with unfinished.folder_beside(file) as scratch:
+            made = scratch / file.name
             make(made)
             for suffix in BESIDE:  # of an unfinished one: SQLite would take them for parts of the new one
                 file.with_name(file.name + suffix).unlink(missing_ok=True)

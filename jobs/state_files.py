@@ -5,13 +5,13 @@ import fcntl
 import io
 import json
 import time
-import uuid
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from jobs import unfinished
 from jobs.errors import EvergreenError
 
 T = TypeVar("T")
@@ -56,14 +56,9 @@ def replace_bytes(path: Path, content: bytes, private: bool = False) -> None:
 
     A `private` one may be read by its owner only.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        temporary.touch(mode=0o600 if private else 0o666)
+    with unfinished.file_beside(path, 0o600 if private else 0o666) as temporary:
         temporary.write_bytes(content)
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_state(path: Path, decode: Callable[[Any], T], advice: str) -> T | None:

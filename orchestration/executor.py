@@ -22,6 +22,7 @@ from jobs.lakehouse.tables import attach
 from jobs.processes import this_process
 from jobs.settings import Settings
 from jobs.use_case import UseCase
+from orchestration import leftovers
 from orchestration.instance import PROCESS_TAG
 from orchestration.run_queue import run_tags, writes
 
@@ -60,6 +61,7 @@ class _Careful(InProcessExecutor):
             yield from self._execute(plan_context, execution_plan)
 
     def _execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
+        leftovers.sweep(self._settings)
         if damage := self._damage(plan_context):
             yield _refusal(plan_context, execution_plan, damage)
         else:

@@ -16,7 +16,7 @@ from jobs.lakehouse.tables import attach
 from jobs.ledger.promotions import LedgerView
 from jobs.settings import Settings
 from jobs.use_case import UseCase
-from orchestration import fingerprint, in_production
+from orchestration import fingerprint, in_production, leftovers
 from orchestration.error_boundary import NOBODY
 from orchestration.printing import cell, complain, console, print_json, say
 
@@ -96,6 +96,7 @@ def _run(
     ahead: bool,
 ) -> int:
     lakehouse = attach(settings)
+    leftovers.sweep(settings)
     home_check.refuse_damage(lakehouse, use_case)
     paths = [p for name in inputs.files for p in inputs.paths(name)]
     given = fingerprint.given(settings, paths, {"as_of": as_of, "columns": inputs.columns})

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
+from jobs import unfinished
 from jobs.datasets import history
 from jobs.datasets.time_split import Split
 from jobs.datasets.training_rows import TrainingRows, read
@@ -113,8 +112,8 @@ def _tuned_again(use_case: UseCase, bundle: Bundle, rows: TrainingRows) -> Itera
         origin = f"taken over from the tuning as of {training['tuning']['as_of']}"
         yield Compared("tuning", origin, "not repeated", True)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        tuned = tune.search(use_case, rows, training["training_set"], Path(folder))
+    with unfinished.scratch() as folder:
+        tuned = tune.search(use_case, rows, training["training_set"], folder)
     for name, again in tuned.parameters[family].items():
         recorded = training["parameters"][name]
         yield Compared(f"tuned {name}", recorded, again, recorded == again)

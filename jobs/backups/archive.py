@@ -10,12 +10,12 @@ import hashlib
 import json
 import os
 import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
+from jobs import unfinished
 from jobs.errors import EvergreenError
 
 MANIFEST = "evergreen-backup.json"
@@ -81,16 +81,14 @@ def created(path: Path) -> Iterator[Writer]:
     Raises BackupError if there is something at `path` already.
     """
     _refuse_present(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".unfinished")
-    try:
-        with os.fdopen(handle, "wb") as stream:
+    unfinished.sweep(path.parent)
+    with unfinished.file_beside(path, 0o600) as temporary:
+        with temporary.open("wb") as stream:
             with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
                 yield Writer(archive)
             stream.flush()
             os.fsync(stream.fileno())
-        _put(Path(name), path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        _put(temporary, path)
 
 
 def _put(whole: Path, path: Path) -> None:

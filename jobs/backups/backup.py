@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +18,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from jobs import home_version
+from jobs import home_version, unfinished
 from jobs.backups import archive, moment
 from jobs.backups.archive import BackupError, Writer
 from jobs.backups.moment import Moment
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 LEFT_OUT = ("locks", "engine", "cache", "spark", "state", "warehouse")
 """Folders of the home that are of a process, are fetched again (`evergreen spark`), or are written otherwise."""
-SIDECARS = ("-wal", "-shm", "-journal", ".tmp")
+SIDECARS = ("-wal", "-shm", "-journal")
 SQLITE = b"SQLite format 3\0"
 
 
@@ -57,10 +56,10 @@ def write(settings: Settings, path: Path, now: datetime) -> Backup:
         raise BackupError(f"{home}: expected a home, found none; set EVERGREEN_HOME to the one to back up")
     if path.resolve().is_relative_to(home.resolve()):
         raise BackupError(f"{path}: expected a file outside the home, found one in {home}; name another place")
-    with archive.created(path) as writer, tempfile.TemporaryDirectory(dir=path.absolute().parent) as scratch:
-        at = moment.taken(settings, Path(scratch))
+    with archive.created(path) as writer, unfinished.scratch(path.absolute().parent) as scratch:
+        at = moment.taken(settings, scratch)
         _add_moment(writer, at)
-        _add_files(writer, home, Path(scratch))
+        _add_files(writer, home, scratch)
         for table, version in at.versions.items():
             _add_table(writer, attach(settings), table, version)
         inputs, missing = _add_inputs(writer, home, at)
@@ -171,11 +170,13 @@ def walked(folder: Path, left_out: tuple[str, ...] = ()) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder, followlinks=True):
         if Path(parent) == folder:
             folders[:] = [name for name in folders if name not in left_out]
+        folders[:] = [name for name in folders if not unfinished.is_one(name)]
         if (real := os.path.realpath(parent)) in seen:
             folders.clear()
             continue
         seen.add(real)
-        yield from (path for path in (Path(parent) / name for name in sorted(files)) if path.is_file())
+        whole = (Path(parent, name) for name in sorted(files) if not unfinished.is_one(name))
+        yield from (path for path in whole if path.is_file())
 
 
 def _is_sqlite(path: Path) -> bool:

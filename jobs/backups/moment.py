@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobs import unfinished
 from jobs.backups.archive import BackupError
 from jobs.lakehouse import table_log
 from jobs.settings import Settings
@@ -105,7 +106,7 @@ def _databases(settings: Settings) -> list[tuple[str, Path]]:
 
 
 def _state_files(settings: Settings) -> list[tuple[str, Path]]:
-    files = sorted(path for path in settings.state.rglob("*") if path.is_file() and path.suffix != ".tmp")
+    files = sorted(path for path in settings.state.rglob("*") if path.is_file() and not unfinished.is_one(path.name))
     return [(str(path.relative_to(settings.home)), path) for path in files]
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobs import home_version
+from jobs import home_version, unfinished
 from jobs.backups import archive
 from jobs.backups.archive import BackupError, Reader
 
@@ -42,14 +40,11 @@ def restore(path: Path, home: Path) -> Restored:
     with archive.opened(path) as reader:
         home_version.checked(str(path), int(reader.about["home_version"]))
         place = home.resolve()  # a home may be known by the name of a link to it
-        place.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.", suffix=".restoring"))
-        try:
+        unfinished.sweep(place.parent)
+        with unfinished.folder_beside(place) as beside:
             restored = _extract(reader, beside, home)
             beside.chmod(int(reader.about["home_mode"]) & 0o777)
             os.rename(beside, place)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
         return restored
 
 

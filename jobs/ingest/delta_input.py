@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from jobs import unfinished
 from jobs.error_messages import in_words
 from jobs.ingest.arrow_columns import readable
 from jobs.ingest.registered_inputs import InputError
@@ -87,10 +87,10 @@ def _plainly_named(folder: Path) -> Iterator[Path]:
     if PLAIN.fullmatch(real := os.path.realpath(folder)):
         yield folder
         return
-    with tempfile.TemporaryDirectory() as plain:
+    with unfinished.scratch() as plain:
         for entry in os.scandir(real):
-            (Path(plain) / entry.name).symlink_to(entry.path)
-        yield Path(plain)
+            (plain / entry.name).symlink_to(entry.path)
+        yield plain
 
 
 def columns_of(path: Path) -> tuple[int, list[str]]:

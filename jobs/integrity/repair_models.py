@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from jobs import unfinished
 from jobs.errors import EvergreenError
 from jobs.integrity.databases import aside, damage_of, ledger_file, tracking_file
 from jobs.integrity.models import kept_versions, known_hashes
@@ -135,12 +135,10 @@ def _put(copy: Bundle, folder: Path, sha256: str) -> bool:
         return False
     except BundleError:
         pass
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    shutil.copytree(copy.folder, scratch / "bundle")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.rename(scratch / "bundle", folder)
-    scratch.rmdir()
+    with unfinished.folder_beside(folder) as scratch:
+        shutil.copytree(copy.folder, scratch / "bundle")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(scratch / "bundle", folder)
     return True
 
 

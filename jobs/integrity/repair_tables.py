@@ -5,7 +5,6 @@ Nothing is deleted: what is taken out of a table goes to `_damaged` in the wareh
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -17,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 from pyarrow import fs
 
+from jobs import unfinished
 from jobs.errors import EvergreenError, Invalid
 from jobs.ingest import load
 from jobs.ingest.columns_file import columns_file
@@ -162,8 +162,8 @@ def _loaded_again(
 ) -> pl.DataFrame:
     """The rows that loads of the registered input into an empty home append to the source's table."""
     as_of = datetime.fromisoformat(lakehouse.state(use_case.raw_table(source))["as_of"])
-    with tempfile.TemporaryDirectory() as folder:
-        nowhere = replace(lakehouse.settings, home=Path(folder), warehouse_url=str(Path(folder) / "warehouse"))
+    with unfinished.scratch() as folder:
+        nowhere = replace(lakehouse.settings, home=folder, warehouse_url=str(folder / "warehouse"))
         empty, names = Rehearsal(nowhere), columns_file(inputs.columns, use_case)
         for each in use_case.sources[: use_case.sources.index(source) + 1]:
             paths, carrier = load.resolve(use_case, each, inputs)

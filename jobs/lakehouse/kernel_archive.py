@@ -10,6 +10,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from jobs import unfinished
+from jobs.state_files import replace_bytes
+
 PACKAGE = Path(__file__).parent.parent
 
 
@@ -23,9 +26,8 @@ def package_zip(package: Path = PACKAGE, folder: Path | None = None) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = folder / f"{package.name}-{hashlib.sha256(content).hexdigest()[:16]}.zip"
     if not target.exists():
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as temporary:
-            temporary.write(content)
-        Path(temporary.name).replace(target)
+        unfinished.sweep(folder)
+        replace_bytes(target, content)
     return target
 
 

@@ -9,11 +9,11 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs import unfinished
 from jobs.errors import EvergreenError
 from jobs.state_files import file_lock
 
@@ -109,9 +109,9 @@ def fetch_jar(jar: Jar, folder: Path, environment: Mapping[str, str]) -> Path:
     """The verified jar in `folder`, fetched with Maven if it is not there. Raises SparkNotReady."""
     target = folder / jar.file_name
     if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            fetched = _download(jar, Path(temporary), environment)
+        unfinished.sweep(folder)
+        with unfinished.scratch(folder) as temporary:
+            fetched = _download(jar, temporary, environment)
             _verify(jar, fetched)
             fetched.replace(target)
     return _verify(jar, target)

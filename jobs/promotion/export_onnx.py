@@ -16,12 +16,12 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs import unfinished
 from jobs.error_messages import in_words
 from jobs.errors import Invalid
 from jobs.models.features import FeatureRows
@@ -167,9 +167,7 @@ def _existing(folder: Path, bundle_sha256: str, int8: bool) -> OnlineModel | Non
 
 
 def _write(folder: Path, version: int, bundle: Bundle, rows: FeatureRows, labels: Labels, int8: bool) -> OnlineModel:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with unfinished.folder_beside(folder) as temporary:
         shutil.copytree(bundle.folder, temporary / BUNDLE)
         # From here on only the copy is read, once it has proved to be the bundle that was meant.
         copy = open_bundle(temporary / BUNDLE, bundle.sha256)
@@ -183,9 +181,6 @@ def _write(folder: Path, version: int, bundle: Bundle, rows: FeatureRows, labels
         # What lies there is damaged or another model: it fails verification, so it is not served.
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return open_export(folder)
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jobs import unfinished
 from jobs.arrays import Bools
 from jobs.errors import EvergreenError
 from jobs.models.features import FeatureRows
@@ -58,8 +57,8 @@ def quantise(graph: bytes, rows: FeatureRows, labels: Bools) -> Quantised:
         raise NotApplicable(
             "int8: the graph multiplies by no float32 matrix of weights, so there is nothing to quantise"
         )
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        before, after = Path(folder) / "model.onnx", Path(folder) / "quantised.onnx"
+    with unfinished.scratch() as folder, _quiet():
+        before, after = folder / "model.onnx", folder / "quantised.onnx"
         before.write_bytes(graph)
         quantize_dynamic(before, after, weight_type=QuantType.QInt8)
         small = after.read_bytes()

@@ -12,14 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs import unfinished
 from jobs.error_messages import in_words
 from jobs.errors import EvergreenError, Invalid
 from jobs.models.catalog import load_model
@@ -141,9 +140,7 @@ def write(folder: Path, model: Model, manifest: Manifest) -> Bundle:
     Raises:
         FileExistsError: something else is there already.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with unfinished.folder_beside(folder) as temporary:
         model.save(temporary / MODEL)
         (temporary / GRAPH).write_bytes(model.to_onnx().SerializeToString(deterministic=True))
         complete = asdict(manifest) | {"files": hashes(temporary)}
@@ -152,9 +149,6 @@ def write(folder: Path, model: Model, manifest: Manifest) -> Bundle:
         (temporary / MANIFEST).write_text(json.dumps(complete, indent=1, sort_keys=True, default=str) + "\n")
         temporary.chmod(0o755)
         os.rename(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return open_bundle(folder)
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs import unfinished
 from jobs.error_messages import in_words
 from jobs.errors import Invalid
 from jobs.registry import tracking
@@ -178,8 +178,8 @@ def every(registry: MlflowClient, use_case: UseCase) -> dict[int, Registered]:
 
 def verify(settings: Settings, registry: MlflowClient, use_case: UseCase, registered: Registered) -> None:
     """Download the bundle of a version and verify it; nothing is kept. Raises BundleError."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / str(registered.version)
+    with unfinished.scratch() as scratch:
+        folder = scratch / str(registered.version)
         _download(settings, registry, use_case, registered.version, folder, registered.sha256)
 
 
@@ -240,9 +240,7 @@ def _download(
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{version}."))
-    try:
+    with unfinished.folder_beside(folder) as scratch:
         source, store = _get_source(registry, use_case, version), settings.tracking_url.reveal()
         try:
             downloaded = download_artifacts(artifact_uri=source, dst_path=str(scratch), tracking_uri=store)
@@ -259,8 +257,6 @@ def _download(
         except OSError:
             if not folder.exists():  # otherwise another process was first
                 raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return open_bundle(folder, sha256)
 
 

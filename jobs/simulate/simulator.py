@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jobs import unfinished
 from jobs.arrays import Floats, Ints
 from jobs.errors import Invalid
 from jobs.simulate.day import KINDS, LEGITIMATE, Payments, payments
@@ -114,7 +115,7 @@ def write(
     tables = {"customers": customers(world), "terminals": terminals(world)}
     tables |= {name: _together(parts) for name, parts in tables_by_kind.items() if parts}
     tables["reports"] = _by_report_time(tables["reports"])
-    Path(directory).mkdir(parents=True, exist_ok=True)
+    unfinished.sweep(Path(directory))
     return {name: _write_whole(table, Path(directory) / f"{name}.{format}") for name, table in tables.items()}
 
 
@@ -122,15 +123,12 @@ def _write_whole(table: "pa.Table", path: Path) -> Path:
     import pyarrow.csv
     import pyarrow.parquet
 
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with unfinished.file_beside(path) as temporary:
         if path.suffix == ".csv":
-            pyarrow.csv.write_csv(table, unfinished)
+            pyarrow.csv.write_csv(table, temporary)
         else:
-            pyarrow.parquet.write_table(table, unfinished, compression="zstd")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+            pyarrow.parquet.write_table(table, temporary, compression="zstd")
+        temporary.replace(path)
     return path
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from jobs import unfinished
 from jobs.datasets import time_split
 from jobs.datasets.training_rows import feature_names, read
 from jobs.errors import Invalid
@@ -105,7 +107,21 @@ def pin(settings: Settings, use_case: UseCase, made_of: Mapping[str, Any]) -> No
 
 def folder_of(settings: Settings, use_case: UseCase, digest: str) -> Path:
     """Where a training writes its bundle."""
-    return settings.home / "training" / use_case.name / digest[:16]
+    return _root(settings, use_case) / digest[:16]
+
+
+def _root(settings: Settings, use_case: UseCase) -> Path:
+    return settings.home / "training" / use_case.name
+
+
+def remove_written(settings: Settings, use_case: UseCase, before: datetime) -> int:
+    """Remove what trainings wrote before a moment; returns how many. The registry holds whatever was registered of it,
+    and a contender that was not chosen is trained again where it is judged again."""
+    root = _root(settings, use_case)
+    old = [each for each in (root.iterdir() if root.is_dir() else ()) if each.stat().st_mtime < before.timestamp()]
+    for folder in old:
+        shutil.rmtree(folder)
+    return len(old)
 
 
 def made_from(use_case: UseCase, state: Mapping[str, Any], version: int, tuned: Tuning) -> dict[str, Any]:
@@ -127,13 +143,13 @@ def registered(
     """Track and register what was trained, and point the alias `candidate` at it."""
     card = model_card.write(use_case, trained, tuned)
     name = f"{trained.winner.name} {trained.bundle.manifest.as_of[:10]}"
-    with tracking.client(settings) as tracker, tempfile.TemporaryDirectory() as scratch:
+    with tracking.client(settings) as tracker, unfinished.scratch() as scratch:
         with tracking.run(settings, tracker, use_case, digest, name) as run_id:
             tracking.log(tracker, run_id, _parameters(trained, tuned), _numbers(trained))
             for curve, points in pictures.curves(trained.task, trained.labels, trained.winner.scores).items():
                 tracking.log_curve(tracker, run_id, curve, points)
             tracking.log_trials(settings, tracker, use_case, run_id, tuned.trials)
-            tracking.log_files(tracker, run_id, _files(trained, tuned, card, use_case), Path(scratch))
+            tracking.log_files(tracker, run_id, _files(trained, tuned, card, use_case), scratch)
         where = tracking.experiment(settings, tracker, use_case)
     version = model_versions.register(settings, use_case, trained.bundle, run_id)
     model_versions.set_aliases(settings, use_case, {"candidate": version})

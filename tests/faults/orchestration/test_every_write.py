@@ -26,7 +26,7 @@ from worlds.disturbed_runs import FULL, KILL, USE_CASE
 from worlds.draws import drawn
 from worlds.examples import EXPLORE, SECONDS
 
-from jobs import settings
+from jobs import settings, unfinished
 from jobs.integrity import home_check
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import attach
@@ -113,7 +113,7 @@ def area(moment: str) -> str:
     """The part of a home that a moment changes: its folder, or a table's schema."""
     path = moment.removeprefix("rename to ").removeprefix("open ").removeprefix("written ").removeprefix("sqlite ")
     path = path.removeprefix("remove ").split(" ")[0].lstrip(".")
-    parts = path.replace(".json.HEX.tmp", ".json").split("/")
+    parts = path.replace(".json.HEX.evergreen-tmp", ".json").split("/")
     return "/".join(parts[: 2 if parts[0] == "warehouse" else 1])
 
 
@@ -148,6 +148,7 @@ def made(home: Path, tables: Tables) -> dict[str, Any]:
         "predictions": rows_of(own.predictions, "select * from fraud_predictions"),
         "online": rows_of(own.home / "feast" / "online.db", "select * from evergreen_customer_windows__written"),
         "versions": rows_of(own.home / "tracking" / "mlflow.db", "select name, version from model_versions"),
+        "unfinished": [path.name for path in home.rglob("*") if unfinished.is_one(path.name)],
         "damage": list(home_check.findings(attach(own), (USE_CASE,))),
     }
 

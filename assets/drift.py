@@ -127,7 +127,7 @@ class _Judged:
         named = report.named if report else ()
         more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
         alarms = [f"{', '.join(named[:NAMED])}{more} drifted"] if named else []
-        alarms += ["what is positive changed (concept drift)"] if concept and concept.alarm else []
+        alarms += ["what labels follow from changed (concept drift)"] if concept and concept.alarm else []
         return alarms + (["rows can be told from those before"] if report and report.alarm and not report.named else [])
 
     def coverage(self, as_of: datetime) -> list[Outcome]:

@@ -265,7 +265,7 @@ def _expected_shown(expected: "Expectation") -> dict[str, Any]:
 
 def _distrust(expected: "Expectation") -> str:
     if expected.concept.alarm:
-        return "not to be trusted: what is positive has changed (concept drift)"
+        return "not to be trusted: what labels follow from has changed (concept drift)"
     if expected.calibration_drift.alarm:
         return "not to be trusted: scores mean another chance than they did, or reports come later (calibration drift)"
     return f"not to be trusted: calibrated on {expected.calibration.positives} known positives"

@@ -1,6 +1,7 @@
-"""Concept drift, as early as labels can show it: do the first reports of recent events hit rows that scored low?
+"""Concept drift, as early as labels can show it: do the first reports of recent events hit rows that scored low, or, of
+numbers and classes, lie farther from their predictions than they used to?
 
-What may be done about it is not decided here. Drift that payments themselves show needs no labels, nor this module.
+What may be done about it is not decided here. Drift that events themselves show needs no labels, nor this module.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,14 @@ WINDOWS = (3, 5, 7)
 ALARM = 1e-3
 """P-value of an alarm: a test a day must raise less than one false alarm in 120 days, and days are not independent."""
 LOW_SHARE = 0.05
-"""Share of the reference's positives that count as scored low."""
+"""Share of the reference's positives that count as scored low, or of its losses that count as high."""
+FEWEST_LABELLED = 200
+"""A smaller reference, of which ten losses are high, is not compared with."""
+SMALLEST_CORRELATION = 0.004
+"""Of high losses counted together: rows come in no campaigns, as positives do, but days differ. However many rows there are,
+it takes nearly twice as many high losses to alarm."""
+ROWS_PER_BIN, MOST_BINS = 300, 10
+"""With fewer rows a bin's high losses are chance."""
 
 
 def concept_drift(labelled: LabelledScores, windows: Sequence[int] = WINDOWS, alarm: float = ALARM) -> DriftTest:
@@ -45,13 +53,62 @@ def concept_drift(labelled: LabelledScores, windows: Sequence[int] = WINDOWS, al
     mature = event <= now - maturity_of(labelled.delay)
     if mature.sum() < FEWEST_POSITIVES:
         return combined({}, alarm)
-    low, known_at = place < np.quantile(place[mature], LOW_SHARE), labelled.known_at[positives]
+    low = place < np.quantile(place[mature], LOW_SHARE)
+    return _more_hits(labelled, positives, low, windows, alarm, overdispersion.SMALLEST_CORRELATION)
+
+
+def loss_drift(
+    labelled: LabelledScores, losses: Floats, windows: Sequence[int] = WINDOWS, alarm: float = ALARM
+) -> DriftTest:
+    """Whether labels of the latest days cost their predictions more than labels of such predictions used to.
+
+    A loss is high if it is above the highest twentieth of the mature losses of like scores (bins of their quantiles): that
+    there are more rows of a kind which always erred more is no change of what labels follow from. How many are high is
+    tested as in `concept_drift`; one-sided.
+
+    Args:
+        labelled: as of `concept_drift`; `positive` says that there is a label. Scores are one number a row: the
+            prediction, or the probability of the likeliest class.
+        losses: of each row by the objective, shape (rows,); of rows without a label any number.
+        windows: days of events that are looked at.
+        alarm: p-value at which it alarms.
+    """
+    now, times = labelled.reported_until, labelled.times
+    known = np.flatnonzero(labelled.reported & (times <= now))
+    mature = times[known] <= now - maturity_of(labelled.delay)
+    if mature.sum() < FEWEST_LABELLED:
+        return combined({}, alarm)
+    high = _high(losses[known], labelled.scores[known], mature)
+    return _more_hits(labelled, known, high, windows, alarm, SMALLEST_CORRELATION)
+
+
+def _high(losses: Floats, scores: Floats, mature: Bools) -> Bools:
+    """Losses above the highest twentieth of the mature ones of like scores."""
+    bins = int(np.clip(mature.sum() // ROWS_PER_BIN, 1, MOST_BINS))
+    edges = np.unique(np.quantile(scores[mature], np.linspace(0, 1, bins + 1)[1:-1]))
+    place, high = np.searchsorted(edges, scores, side="right"), np.zeros(len(losses), np.bool_)
+    for one in np.unique(place[mature]):
+        rows = place == one
+        usual = losses[rows & mature]
+        level = np.quantile(usual, 1 - LOW_SHARE)
+        # Of losses with few values, such as costs, the highest may be more than a twentieth.
+        above = (usual > level).mean() >= LOW_SHARE / 2 or level == usual.min()
+        high[rows] = losses[rows] > level if above else losses[rows] >= level
+    return high
+
+
+def _more_hits(
+    labelled: LabelledScores, rows: Ints, is_hit: Bools, windows: Sequence[int], alarm: float, correlation: float
+) -> DriftTest:
+    """Whether more of these rows are hits in the last days than at each past moment of the reference."""
+    event, known_at = labelled.times[rows], labelled.known_at[rows]
 
     def p_value(moments: Sequence[int], days: int) -> float:
-        of, hits = np.array([_reported(event, known_at, low, moment, days) for moment in moments]).T
-        return overdispersion.learn_proportion(hits[1:], of[1:]).at_least(int(hits[0]), int(of[0]))
+        of, hits = np.array([_reported(event, known_at, is_hit, moment, days) for moment in moments]).T
+        return overdispersion.learn_proportion(hits[1:], of[1:], correlation).at_least(int(hits[0]), int(of[0]))
 
-    return combined(p_values_of(int(times.min()), now, labelled.delay, windows, p_value), alarm)
+    first, now = int(labelled.times.min()), labelled.reported_until
+    return combined(p_values_of(first, now, labelled.delay, windows, p_value), alarm)
 
 
 def percentiles(times: Times, scores: Floats, rows: Ints) -> Floats:
@@ -66,10 +123,10 @@ def percentiles(times: Times, scores: Floats, rows: Ints) -> Floats:
     return place
 
 
-def _reported(event: Times, known_at: Times, low: Bools, moment: int, days: int) -> tuple[int, int]:
-    """Positives of the `days` before a moment that were known at it, and how many of these are low."""
+def _reported(event: Times, known_at: Times, is_hit: Bools, moment: int, days: int) -> tuple[int, int]:
+    """Rows of the `days` before a moment that were known at it, and how many of these are hits."""
     reported = (event > moment - days * MICROSECONDS_A_DAY) & (event <= moment) & (known_at <= moment)
-    return int(reported.sum()), int(low[reported].sum())
+    return int(reported.sum()), int(is_hit[reported].sum())
 
 
 NOT_JUDGED = combined({}, ALARM)

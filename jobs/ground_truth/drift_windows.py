@@ -24,7 +24,7 @@ FEWEST_MOMENTS, FEWEST_POSITIVES = 14, 50
 
 @dataclass(frozen=True)
 class DriftTest:
-    """Evidence for a change of what is positive."""
+    """Evidence for a change of what labels follow from."""
 
     p_value: float
     """Chance of evidence as strong without a change; 1 where there is too little to compare with."""

@@ -1,4 +1,4 @@
-"""The champion's decisions in the light of reports: whether what is positive changed, and whether quality dropped.
+"""The champion's decisions in the light of reports: whether what labels follow from changed, and whether quality dropped.
 
 The statistics are those of `jobs.ground_truth.concept_drift` and `jobs.ground_truth.performance_drop`, on arrays of a
 history.
@@ -13,9 +13,9 @@ from functools import cached_property
 
 import numpy as np
 
-from jobs.arrays import Bools
+from jobs.arrays import Bools, Floats, surest
 from jobs.ground_truth import performance_drop
-from jobs.ground_truth.concept_drift import concept_drift
+from jobs.ground_truth.concept_drift import concept_drift, loss_drift
 from jobs.ground_truth.drift_windows import DriftTest
 from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.label_maturity import MATURE
@@ -23,7 +23,7 @@ from jobs.ground_truth.labelled_scores import LabelledScores
 from jobs.ground_truth.reports import reported_until
 from jobs.retraining.input_drift import DailyScores
 from jobs.retraining.monitored_history import MonitoredHistory
-from jobs.tasks.task import Labels, RowValues, Task
+from jobs.tasks.task import Labels, RowValues, Scores, Task
 from jobs.times import MICROSECONDS_A_DAY, NEVER, ages, microseconds, numbered_day
 from jobs.use_case import UseCase, problem_of
 
@@ -67,15 +67,14 @@ class DecidedEvents:
 
 
 def concept(events: DecidedEvents) -> DriftTest | None:
-    """Whether reported positives score lower than they used to, of the decisions of the last months.
+    """Whether reported positives score lower than they used to, of the decisions of the last months; of numbers and
+    classes, whether labels cost their predictions more.
 
-    They are those of several champions; where a row lies among the scores of its day compares between them.
+    They are those of several champions; where a row lies among the scores of its day compares between them, as losses of
+    like scores do.
 
-    Returns None where no day was decided, or one between the first and the last was not, and of tasks without
-    positives, whose change shows in their objective (`performance`).
+    Returns None where no day was decided, or one between the first and the last was not.
     """
-    if events.known.history.task.name != "binary":
-        return None
     monitored, history = events.known, events.known.history
     days = [day for day in sorted(events.scores) if day > events.since]
     if not days:
@@ -90,13 +89,24 @@ def concept(events: DecidedEvents) -> DriftTest | None:
     reported_at = reported_at[delivered]
     labelled = LabelledScores(
         times=history.times[rows][delivered],
-        scores=scores[delivered],
+        scores=surest(scores[delivered]),
         known_at=reported_at,
         positive=reported_at < NEVER,
         delay=events.delay,
         as_of=events.as_of,
     )
-    return concept_drift(labelled)
+    if history.task.name == "binary":
+        return concept_drift(labelled)
+    return loss_drift(labelled, _losses(events, rows, scores)[delivered])
+
+
+def _losses(events: DecidedEvents, rows: slice, scores: Scores) -> Floats:
+    """What the known label of each of these events costs its scores; 0 without one."""
+    history = events.known.history
+    labels = history.labels.at(events.moment, len(history))[rows]
+    known, losses = history.task.is_known(labels), np.zeros(len(labels))
+    losses[known] = history.task.losses(labels[known], scores[known])
+    return losses
 
 
 def performance(events: DecidedEvents) -> float | None:

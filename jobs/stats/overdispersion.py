@@ -81,13 +81,13 @@ def learn_rate(counts: NDArray[Any], exposure: Floats) -> CountRate:
     return CountRate(mean, min(LARGEST_SHAPE, float(np.sum(expected**2)) / excess) if excess > 0 else LARGEST_SHAPE)
 
 
-def learn_proportion(hits: NDArray[Any], of: NDArray[Any]) -> Proportion:
+def learn_proportion(hits: NDArray[Any], of: NDArray[Any], smallest: float = SMALLEST_CORRELATION) -> Proportion:
     """Mean and correlation by moments: Var(hits) = n p (1 - p) (1 + (n - 1) correlation).
 
-    Half a hit in one more keeps the mean off 0 and 1; a correlation is never taken to be below `SMALLEST_CORRELATION`.
+    Half a hit in one more keeps the mean off 0 and 1; a correlation is never taken to be below `smallest`.
     """
     mean = float((hits.sum() + 0.5) / (of.sum() + 1))
     unit = of * mean * (1 - mean)
     excess = float(np.sum((hits - of * mean) ** 2 - unit))
     pairs = float(np.sum(unit * np.maximum(of - 1, 0)))
-    return Proportion(mean, float(np.clip(excess / pairs if pairs else 0.0, SMALLEST_CORRELATION, 0.9)))
+    return Proportion(mean, float(np.clip(excess / pairs if pairs else 0.0, smallest, 0.9)))

@@ -133,9 +133,9 @@ class Binary(Task):
             looked_at = metrics.reviewed(labels, scores, days, self.objective.capacity)
             positives = labels * stands_for
             return BlockRatio.of(looked_at * positives, positives, blocks, groups)
-        return BlockRatio.of(self._losses(labels, scores) * stands_for, stands_for, blocks, groups)
+        return super().resampled(labels, scores, blocks, groups, rows)
 
-    def _losses(self, labels: Labels, scores: Scores) -> Floats:
+    def losses(self, labels: Labels, scores: Scores) -> Floats:
         probabilities, truth = np.stack([1 - scores, scores], axis=1), labels.astype(np.int64)
         if self.objective.name == "cost":
             return cost_of(self.objective, ("false", "true"), truth, probabilities)

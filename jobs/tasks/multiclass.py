@@ -11,13 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-from jobs.arrays import Bools, Floats, Ints
+from jobs.arrays import Bools, Floats
 from jobs.errors import Invalid
 from jobs.objective import TaskName
 from jobs.problem import Review
 from jobs.stats import losses, metrics
-from jobs.stats.paired_bootstrap import Resampled
-from jobs.stats.resampled_statistics import BlockRatio
 from jobs.tasks.costs import cost_of
 from jobs.tasks.task import Labels, RowValues, Scores, Task, leaks, rows_of
 
@@ -139,16 +137,10 @@ class Multiclass(Task):
         }
         return {**measured, self.objective.name: self.value(labels, scores, rows)}
 
-    def resampled(
-        self, labels: Labels, scores: Scores, blocks: Ints, groups: Sequence[Bools], rows: RowValues
-    ) -> Resampled:
-        stands_for = np.ones(len(labels)) if rows.weights is None else rows.weights
-        wide = np.asarray(scores, dtype=np.float64)
+    def losses(self, labels: Labels, scores: Scores) -> Floats:
         if self.objective.name == "cost":
-            loss = cost_of(self.objective, self.known, labels, wide)
-        else:
-            loss = losses.logarithmic(labels, wide)
-        return BlockRatio.of(loss * stands_for, stands_for, blocks, groups)
+            return cost_of(self.objective, self.known, labels, scores)
+        return losses.logarithmic(labels, scores)
 
     def aligned(self, scores: Scores, classes: Sequence[str]) -> Scores:
         """A class that the model never saw has probability 0."""

@@ -10,13 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as types
 
-from jobs.arrays import Bools, Floats, Ints
+from jobs.arrays import Bools, Floats
 from jobs.errors import Invalid
 from jobs.objective import TaskName
 from jobs.problem import Review
 from jobs.stats import losses
-from jobs.stats.paired_bootstrap import Resampled
-from jobs.stats.resampled_statistics import BlockRatio
 from jobs.tasks.task import Labels, RowValues, Scores, Task, leaks, rows_of
 
 FEWEST_TOLD, TELLING = 100, 0.9995
@@ -122,14 +120,10 @@ class Regression(Task):
             measured["interval_width"] = float((upper - lower).mean())
         return {**measured, self.objective.name: self.value(labels, scores, rows)}
 
-    def resampled(
-        self, labels: Labels, scores: Scores, blocks: Ints, groups: Sequence[Bools], rows: RowValues
-    ) -> Resampled:
-        stands_for = np.ones(len(labels)) if rows.weights is None else rows.weights
+    def losses(self, labels: Labels, scores: Scores) -> Floats:
         # The absolute error is twice the pinball loss of the median.
         scale = 2.0 if self.objective.name == "mean_absolute_error" else 1.0
-        loss = scale * losses.pinball(labels, np.asarray(scores, dtype=np.float64), self.quantile)
-        return BlockRatio.of(loss * stands_for, stands_for, blocks, groups)
+        return scale * losses.pinball(labels, scores, self.quantile)
 
 
 def _rank_correlation(labels: Labels, values: Any) -> float:

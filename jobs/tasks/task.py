@@ -21,6 +21,7 @@ from jobs.objective import Objective, TaskName
 from jobs.problem import Review
 from jobs.stats import paired_bootstrap
 from jobs.stats.paired_bootstrap import Resampled
+from jobs.stats.resampled_statistics import BlockRatio
 
 Labels = NDArray[Any]
 """Shape (rows,): booleans of a binary task, numbers of classes of a multiclass one, float64 of a regression."""
@@ -155,10 +156,16 @@ class Task(ABC):
         """Every metric by name, the objective among them; None where one is undefined."""
 
     @abstractmethod
+    def losses(self, labels: Labels, scores: Scores) -> Floats:
+        """What each row costs by the objective, where it is a mean over rows; shape (rows,). Less is better."""
+
     def resampled(
         self, labels: Labels, scores: Scores, blocks: Ints, groups: Sequence[Bools], rows: RowValues
     ) -> Resampled:
         """The objective, prepared for resamples of blocks; of each group, a mask over the rows."""
+        stands_for = np.ones(len(labels)) if rows.weights is None else rows.weights
+        losses = self.losses(labels, np.asarray(scores, dtype=np.float64))
+        return BlockRatio.of(losses * stands_for, stands_for, blocks, groups)
 
     def value(self, labels: Labels, scores: Scores, rows: RowValues = NO_VALUES) -> float:
         """The objective of scores on labelled rows.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.arrays import Bools, Floats
-from jobs.ground_truth.concept_drift import concept_drift, percentiles
+from jobs.ground_truth.concept_drift import concept_drift, loss_drift, percentiles
 from jobs.ground_truth.drift_windows import DriftTest
 from jobs.ground_truth.label_delay import learn_delay
 from jobs.ground_truth.label_drift import label_drift
@@ -122,3 +122,53 @@ def test_a_percentile_is_the_share_below_with_ties_as_half(rows: list[tuple[int,
     for place, day, score in zip(found, days, scores, strict=True):
         today = scores[days == day]
         assert place == pytest.approx(((today < score).sum() + (today == score).sum() / 2) / len(today))
+
+
+def losses(seed: int, wrong: float = 0.0, larger: float = 1.0, costs: bool = False, since: int = 5) -> DriftTest:
+    """The same of a number whose errors grow with it, on days that differ: in the last days it lies `wrong` usual errors
+    above its prediction, or rows are `larger`. With `costs` an error costs something only if it is a large one."""
+    generator = np.random.default_rng(seed)
+    times = NOW - DAYS * DAY + np.arange(DAYS * 200) * (DAY // 200)
+    late = times >= NOW - since * DAY
+    size = generator.gamma(2, 1, len(times)) * np.where(late, larger, 1)
+    usual = size * np.repeat(np.exp(0.15 * generator.standard_normal(DAYS)), 200)
+    lost = np.abs(usual * generator.standard_normal(len(times)) + late * wrong * usual)
+    lost = np.where(lost > 1.5 * size, 1.0, 0.0) if costs else lost
+    known_at = times + (np.exp(0.9 * generator.standard_normal(len(times))) * DAY).astype(np.int64)
+    labelled = LabelledScores(
+        times=times,
+        scores=10 * size,
+        known_at=known_at,
+        positive=np.ones(len(times), np.bool_),
+        delay=learn_delay(times, known_at, AS_OF, timedelta(days=7)),
+        as_of=AS_OF,
+    )
+    return loss_drift(labelled, lost)
+
+
+@pytest.mark.parametrize("costs", [False, True])
+def test_losses_that_stay_as_they_were_hardly_ever_alarm(costs: bool) -> None:
+    stable = [losses(seed, costs=costs) for seed in range(24)]
+    assert all(each.judged for each in stable) and sum(each.alarm for each in stable) <= 1
+
+
+@pytest.mark.parametrize("costs", [False, True])
+def test_labels_that_move_away_from_their_predictions_are_seen_within_five_days(costs: bool) -> None:
+    assert np.mean([losses(seed, wrong=1.2, costs=costs).alarm for seed in range(8)]) >= 0.8
+
+
+def test_more_rows_that_always_erred_more_are_no_concept_drift() -> None:
+    assert sum(losses(seed, larger=1.3).alarm for seed in range(12)) <= 1
+
+
+def test_losses_of_few_labels_are_not_judged() -> None:
+    times = NOW - np.arange(100) * DAY // 2
+    few = LabelledScores(
+        times=times,
+        scores=np.ones(100),
+        known_at=times,
+        positive=np.ones(100, np.bool_),
+        delay=learn_delay(times, times, AS_OF, timedelta(days=7)),
+        as_of=AS_OF,
+    )
+    assert not loss_drift(few, np.ones(100)).judged

@@ -23,8 +23,8 @@ LOW_SHARE = 0.05
 FEWEST_LABELLED = 200
 """A smaller reference, of which ten losses are high, is not compared with."""
 SMALLEST_CORRELATION = 0.004
-"""Of high losses counted together: rows come in no campaigns, as positives do, but days differ. However many rows there are,
-it takes nearly twice as many high losses to alarm."""
+"""Of high losses counted together: rows come in no campaigns, as positives do, but days differ. However many rows there
+are, it takes nearly twice as many high losses to alarm."""
 ROWS_PER_BIN, MOST_BINS = 300, 10
 """With fewer rows a bin's high losses are chance."""
 
@@ -62,9 +62,9 @@ def loss_drift(
 ) -> DriftTest:
     """Whether labels of the latest days cost their predictions more than labels of such predictions used to.
 
-    A loss is high if it is above the highest twentieth of the mature losses of like scores (bins of their quantiles): that
-    there are more rows of a kind which always erred more is no change of what labels follow from. How many are high is
-    tested as in `concept_drift`; one-sided.
+    A loss is high if it is above the highest twentieth of the mature losses of like scores (bins of their quantiles):
+    that there are more rows of a kind which always erred more is no change of what labels follow from. How many are
+    high is tested as in `concept_drift`; one-sided.
 
     Args:
         labelled: as of `concept_drift`; `positive` says that there is a label. Scores are one number a row: the

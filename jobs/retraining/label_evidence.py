@@ -1,4 +1,4 @@
-"""The champion's decisions in the light of reports: whether what labels follow from changed, and whether quality dropped.
+"""The champion's decisions in the light of reports: whether what labels follow from changed, whether quality dropped.
 
 The statistics are those of `jobs.ground_truth.concept_drift` and `jobs.ground_truth.performance_drop`, on arrays of a
 history.
@@ -70,8 +70,8 @@ def concept(events: DecidedEvents) -> DriftTest | None:
     """Whether reported positives score lower than they used to, of the decisions of the last months; of numbers and
     classes, whether labels cost their predictions more.
 
-    They are those of several champions; where a row lies among the scores of its day compares between them, as losses of
-    like scores do.
+    They are those of several champions; where a row lies among the scores of its day compares between them, as losses
+    of like scores do.
 
     Returns None where no day was decided, or one between the first and the last was not.
     """

@@ -125,8 +125,8 @@ def test_a_percentile_is_the_share_below_with_ties_as_half(rows: list[tuple[int,
 
 
 def losses(seed: int, wrong: float = 0.0, larger: float = 1.0, costs: bool = False, since: int = 5) -> DriftTest:
-    """The same of a number whose errors grow with it, on days that differ: in the last days it lies `wrong` usual errors
-    above its prediction, or rows are `larger`. With `costs` an error costs something only if it is a large one."""
+    """The same of a number whose errors grow with it, on days that differ: in the last days it lies `wrong` usual
+    errors above its prediction, or rows are `larger`. With `costs` only a large error costs something."""
     generator = np.random.default_rng(seed)
     times = NOW - DAYS * DAY + np.arange(DAYS * 200) * (DAY // 200)
     late = times >= NOW - since * DAY

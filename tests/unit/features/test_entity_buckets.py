@@ -97,3 +97,23 @@ def test_only_a_few_buckets_are_computed_before_their_rows_are_read() -> None:
     assert len(computed) <= 1 + (os.cpu_count() or 1) + 1
     reader.read_all()
     assert sum(computed) == 5000
+
+
+@pytest.mark.parametrize("known", ["as it happened", "later", "never superseded"])
+def test_times_reach_the_kernel_as_they_are_whether_they_are_copied_or_not(known: str) -> None:
+    kind = pa.timestamp("us", "UTC")
+    happened = np.random.default_rng(0).integers(0, 10**15, 1_000)
+    later = happened + (np.arange(1_000) == 997) * (known == "later")
+    superseded = pa.nulls(1_000, kind) if known == "never superseded" else pa.array([None, *later[1:].tolist()], kind)
+    facts = pa.table(
+        {
+            "happened": pa.array(happened, kind),
+            "entity": np.arange(1_000) % 9,
+            "known": pa.array(later, kind),
+            "superseded": superseded,
+        }
+    )
+    kernel = partial(_with_schema, schema=facts.schema)
+    rows = entity_buckets.results(kernel, facts, ("entity",), 5, facts.schema).read_all()
+    order = [("entity", "ascending"), ("happened", "ascending")]
+    assert rows.sort_by(order).equals(facts.sort_by(order))

@@ -28,6 +28,7 @@ class Keys:
         self.evaluation = key("promotion", "evaluation")
         self.champion = key("promotion", "champion")
         self.approval = key("promotion", "approval")
+        self.leaderboard = key("promotion", "leaderboard")
         self.batch_predictions = key("serving", "batch_predictions")
         self.online_model = key("serving", "online_model")
         self.review_queue = key("monitoring", "review_queue")

@@ -20,6 +20,7 @@ from jobs.problem import Problem
 from jobs.registry import provenance
 from jobs.registry.champion_bundles import Champions
 from jobs.retraining.decisions import RecordedDecision, record_result
+from jobs.settings import Settings
 from jobs.tasks.catalog import task_of
 from jobs.use_case import UseCase
 
@@ -100,6 +101,8 @@ def _candidate(use_case: UseCase) -> dg.AssetsDefinition:
             row = retraining.asked(context, lakehouse, use_case, now)
         with _progress() as progress:
             trained = _made(lakehouse, use_case, champions, row, lambda what: progress(f"training {what}", 0, 0))
+        if trained.trained is not None:
+            _keep_families(lakehouse.settings, use_case, trained.trained)
         record_result(lakehouse.settings, row, now, trained.version, trained.reason)
         metadata: dict[str, Any] = {"reason": trained.reason, "refused": trained.version is None}
         if trained.version is None:
@@ -112,6 +115,14 @@ def _candidate(use_case: UseCase) -> dg.AssetsDefinition:
         )
 
     return candidate
+
+
+def _keep_families(settings: Settings, use_case: UseCase, trained: Any) -> None:
+    """Keep the families that lost; a challenger is compared with recipes instead, and replaces none of them."""
+    from jobs.training import family_models
+
+    if any(contestant.kind == "family" for contestant in trained.contestants):
+        family_models.keep(settings, use_case, trained)
 
 
 def _made(

@@ -55,6 +55,16 @@ LEDGER: Mapping[str, Mapping[str, Meaning]] = {
         "spent": Meaning("Chance of replacing the champion by an equal that it and earlier looks have spent.", "share"),
         "alpha": Meaning("Largest such chance that all looks may spend together.", "share"),
     },
+    "training_costs": {
+        "sha256": Meaning(
+            "Hash of the bundle that the training made; the first training of it counts.", is_identifier=True
+        ),
+        "seconds": Meaning("How long it took to fit the model, in seconds; searches and comparisons are not counted."),
+        "cpu_seconds": Meaning("Processor time of it, in seconds."),
+        "gpu_seconds": Meaning("Time for which a GPU was held, in seconds."),
+        "peak_bytes": Meaning("Largest resident memory of the process meanwhile, in bytes."),
+        "money": Meaning("What that time costs at the declared prices."),
+    },
     "decisions": {
         "as_of": Meaning("The moment of the use case's world; a promoted model is champion from then on.", UTC),
         "kind": Meaning("What was decided: promotion, approval, rejection or rollback."),

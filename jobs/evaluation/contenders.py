@@ -37,7 +37,7 @@ def scored(name: str, bundle: Bundle, rows: EvaluationRows) -> Contender:
     Raises:
         Incomparable: the rows lack a feature of the model.
     """
-    return Contender(name, _aligned(bundle, rows, _scores(bundle.session(), _features(bundle, rows))))
+    return Contender(name, aligned(bundle, rows, _scores(bundle.session(), features(bundle, rows))))
 
 
 def measured(name: str, bundle: Bundle, rows: EvaluationRows) -> Contender:
@@ -48,15 +48,15 @@ def measured(name: str, bundle: Bundle, rows: EvaluationRows) -> Contender:
     """
     import onnx
 
-    features, session = _features(bundle, rows), bundle.session()
+    given, session = features(bundle, rows), bundle.session()
     graph = onnx.load_model_from_string(bundle.read(GRAPH))
     try:
         bounded = bundle.manifest.learned.name != "regression"
-        compared = features[: max(parity.BATCH_SIZES)]
+        compared = given[: max(parity.BATCH_SIZES)]
         result = parity.check_parity(graph, bundle.model().predict, compared, tolerance=1, bounded=bounded)
     except parity.ParityError as error:
         raise Incomparable(str(error)) from error
-    scores, milliseconds = _aligned(bundle, rows, _scores(session, features)), latency_ms(session, features)
+    scores, milliseconds = aligned(bundle, rows, _scores(session, given)), latency_ms(session, given)
     return Contender(name, scores, milliseconds, bundle.size_bytes, max(result.values()))
 
 
@@ -80,13 +80,18 @@ def _percentile_99(session: onnxruntime.InferenceSession, singles: Sequence[Any]
     return float(np.quantile(seconds, 0.99) * 1000)
 
 
-def _aligned(bundle: Bundle, rows: EvaluationRows, scores: Floats) -> Floats:
+def aligned(bundle: Bundle, rows: EvaluationRows, scores: Any) -> Floats:
     """Scores with a column for each class of the rows."""
     aligned: Floats = rows.task.aligned(scores, bundle.manifest.learned.classes)
     return aligned
 
 
-def _features(bundle: Bundle, rows: EvaluationRows) -> Any:
+def features(bundle: Bundle, rows: EvaluationRows) -> Any:
+    """The features of the model, of the judged rows.
+
+    Raises:
+        Incomparable: the model learned another task, or the rows lack a feature of it.
+    """
     names, learned = bundle.manifest.names, bundle.manifest.learned
     if learned.name != rows.task.name:
         raise Incomparable(f"it learned a {learned.name} task, and {rows.task.name} is declared now")

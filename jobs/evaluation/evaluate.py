@@ -111,15 +111,19 @@ def judged_rows(
     Raises:
         ValueError: there is no training set, or it was built later than `as_of`.
     """
-    version, moment = _training_set(lakehouse, use_case, as_of)
+    version, moment = training_set(lakehouse, use_case, as_of)
     unseen = [each.bundle.manifest.unseen_from for each in versions if each.bundle]
     unseen_from = max(unseen, default=None)
     classes = [name for each in versions if each.bundle for name in each.bundle.manifest.learned.classes]
     return evaluation_rows.read(lakehouse, use_case, problem_of(use_case), version, moment, unseen_from, classes)
 
 
-def _training_set(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> tuple[int, datetime]:
-    """Version of the training set, and its moment."""
+def training_set(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> tuple[int, datetime]:
+    """Version of the training set, and its moment.
+
+    Raises:
+        ValueError: there is no training set, or it was built later than `as_of`.
+    """
     table = use_case.training_set
     version, state = lakehouse.version(table), lakehouse.state(table)
     if version is None or "as_of" not in state:

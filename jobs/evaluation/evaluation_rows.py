@@ -6,7 +6,7 @@ They are read from one version of the training set, without an engine. Who is ju
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -50,6 +50,13 @@ class EvaluationRows:
     def column(self, name: str) -> Any:
         """Values of a column, shape (rows,)."""
         return self.table.column(name).to_numpy()
+
+    def after(self, moment: datetime, time: str) -> EvaluationRows:
+        """The rows with event times after a moment, by the column `time`."""
+        kept = pc.greater(self.table[time], pa.scalar(moment, self.table.schema.field(time).type))
+        mask = kept.to_numpy()
+        slices = {name: each[mask] for name, each in self.slices.items()}
+        return replace(self, table=self.table.filter(kept), start=moment, labels=self.labels[mask], slices=slices)
 
     def for_gate(self, problem: Problem) -> ComparedRows:
         """Labels, blocks and slices, as the gate takes them."""

@@ -70,6 +70,17 @@ looks = sa.Table(
     sa.Column("alpha", sa.Float, nullable=False),
     sa.UniqueConstraint("use_case", "tenure", "number", name="one_look_of_a_number"),
 )
+training_costs = sa.Table(
+    "training_costs",
+    METADATA,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("cpu_seconds", sa.Float, nullable=False),
+    sa.Column("gpu_seconds", sa.Float, nullable=False),
+    sa.Column("peak_bytes", sa.Float, nullable=False),
+    sa.Column("money", sa.Float, nullable=False),
+)
 decisions = sa.Table(
     "decisions",
     METADATA,

@@ -100,7 +100,7 @@ def _baselines(
         return {}, [f"no baseline was trained: {reason}"]
     own = (entrant.bundle.manifest.family, entrant.bundle.manifest.names) if entrant.bundle else ("", ())
     folder = candidate.folder_of(lakehouse.settings, use_case, data.made_of["digest"])
-    made = baseline_models.make(use_case, data, own, folder.with_name(f"{folder.name}-baselines"))
+    made = baseline_models.make(lakehouse.settings, use_case, data, own, folder.with_name(f"{folder.name}-baselines"))
     return dict(made.bundles), list(made.left_out)
 
 

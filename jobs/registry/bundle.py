@@ -85,6 +85,8 @@ class Manifest:
         Whatever kept a judged window apart learned from what was mature before it; a challenger keeps none.
         """
         windows = self.training.get("windows")
+        if "learned_until" in self.training:
+            return datetime.fromisoformat(self.training["learned_until"])
         if windows is None or "recipe" in self.training:
             return datetime.fromisoformat(self.as_of)
         return self.unseen_from - timedelta(days=windows["maturity_days"])

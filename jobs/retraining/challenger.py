@@ -106,7 +106,8 @@ def make(
         if result.compared is None:
             return Candidate(None, result.message)
         report(f"{start.trainer.family}: {result.recipe.name}")
-        model = replace(start.trainer, device=device()).fit(result.recipe, start.knowledge)
+        with cost.measured(settings, device()) as fitting:
+            model = replace(start.trainer, device=device()).fit(result.recipe, start.knowledge)
     versions = {**start.state["versions"], history.table(use_case): start.table_version}
     pins.pin(settings, versions, by=f"{use_case.name} challenge {digest[:16]}")
     folder = candidate.folder_of(settings, use_case, digest)
@@ -114,7 +115,9 @@ def make(
     challenges.record(settings, _record(start, result, bundle))
     trained = _trained(settings, start, result, model, bundle)
     tuned = Tuning(start.state["as_of"], f"parameters of version {start.incumbent.version}, which it challenges")
-    return candidate.registered(settings, use_case, replace(trained, cost=spent), tuned, digest, result.message)
+    return candidate.registered(
+        settings, use_case, replace(trained, cost=spent, fitting=fitting), tuned, digest, result.message
+    )
 
 
 def _start(lakehouse: Lakehouse, use_case: UseCase, champions: Champions, decision: RetrainingDecision) -> _Start:

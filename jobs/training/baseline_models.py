@@ -7,7 +7,7 @@ measured in `jobs.evaluation.baselines`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobs.datasets.training_rows import TrainingRows
@@ -15,6 +15,9 @@ from jobs.models.protocol import Examples
 from jobs.problem import Family, Problem
 from jobs.registry import provenance
 from jobs.registry.bundle import Bundle
+from jobs.settings import Settings
+from jobs.training import compute_cost
+from jobs.training.compute_cost import Cost
 from jobs.training.train import (
     TrainingInput,
     ValidatedContender,
@@ -35,15 +38,19 @@ class BaselineModels:
 
     bundles: Mapping[str, Bundle]
     left_out: tuple[str, ...]
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+    """Of fitting each."""
 
 
-def make(use_case: UseCase, data: TrainingInput, apart_from: tuple[str, Sequence[str]], folder: Path) -> BaselineModels:
+def make(
+    settings: Settings, use_case: UseCase, data: TrainingInput, apart_from: tuple[str, Sequence[str]], folder: Path
+) -> BaselineModels:
     """Train every baseline on the windows of `data` and write its bundle below `folder`.
 
     Args:
         apart_from: family and features of the candidate; a baseline of the same is the candidate itself.
     """
-    problem, bundles, left_out = problem_of(use_case), {}, []
+    problem, bundles, costs, left_out = problem_of(use_case), {}, {}, []
     for name, family, features in _declared(problem, data.rows.examples):
         if missing := sorted(set(features) - set(data.rows.examples.names)):
             left_out.append(f"{name}: its features {missing} are not served")
@@ -51,10 +58,11 @@ def make(use_case: UseCase, data: TrainingInput, apart_from: tuple[str, Sequence
         if (family.name, frozenset(features)) == (apart_from[0], frozenset(apart_from[1])):
             continue
         try:
-            bundles[name] = _made(use_case, data, name, family, features, folder / name.replace(" ", "_"))
+            declared = (name, family, features)
+            bundles[name], costs[name] = _made(settings, use_case, data, declared, folder / name.replace(" ", "_"))
         except (ValueError, ArithmeticError) as error:
             left_out.append(f"{name}: {error}")
-    return BaselineModels(bundles, tuple(left_out))
+    return BaselineModels(bundles, tuple(left_out), costs)
 
 
 def _declared(problem: Problem, examples: Examples) -> Iterator[tuple[str, Family, tuple[str, ...]]]:
@@ -67,8 +75,13 @@ def _declared(problem: Problem, examples: Examples) -> Iterator[tuple[str, Famil
 
 
 def _made(
-    use_case: UseCase, data: TrainingInput, name: str, family: Family, features: Sequence[str], folder: Path
-) -> Bundle:
+    settings: Settings,
+    use_case: UseCase,
+    data: TrainingInput,
+    declared: tuple[str, Family, tuple[str, ...]],
+    folder: Path,
+) -> tuple[Bundle, Cost]:
+    name, family, features = declared
     problem, parts, rows = problem_of(use_case), data.parts, _with_features(data.rows, features)
     with one_thread():
         model = fit_family(problem, family, {}, rows, parts)
@@ -76,10 +89,12 @@ def _made(
         scores = model.predict(valid.examples.features)
         measured = validation_metrics(problem, valid, scores)
         own = ValidatedContender(family.name, "baseline", measured, scores, model.parameters, model.steps)
-        final = fit_final(problem, family, own, rows, parts)
+        with compute_cost.measured(settings) as fitting:
+            final = fit_final(problem, family, own, rows, parts)
     made_of = {**data.made_of, "baseline": name, "digest": provenance.digest(data.made_of["digest"], name)}
     own_data = replace(data, rows=rows, made_of=made_of).suspected(suspicion(problem, rows, valid, scores))
-    return write_bundle(use_case, own_data, final, own, folder, interval_of(problem, final, own, rows, parts))
+    bundle = write_bundle(use_case, own_data, final, own, folder, interval_of(problem, final, own, rows, parts))
+    return bundle, fitting
 
 
 def _with_features(rows: TrainingRows, names: Sequence[str]) -> TrainingRows:

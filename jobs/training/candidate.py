@@ -14,7 +14,7 @@ from jobs.datasets import time_split
 from jobs.datasets.training_rows import feature_names, read
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
-from jobs.ledger import pins
+from jobs.ledger import pins, training_costs
 from jobs.registry import model_versions, provenance, tracking
 from jobs.settings import Settings
 from jobs.times import microseconds
@@ -152,6 +152,7 @@ def registered(
             tracking.log_files(tracker, run_id, _files(trained, tuned, card, use_case), scratch)
         where = tracking.experiment(settings, tracker, use_case)
     version = model_versions.register(settings, use_case, trained.bundle, run_id)
+    training_costs.record(settings, use_case, trained.bundle.sha256, trained.fitting.numbers)
     model_versions.set_aliases(settings, use_case, {"candidate": version})
     return Candidate(version, reason, run_id, tracking.link(settings, where, run_id), trained, card)
 

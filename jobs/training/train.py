@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,8 @@ class ValidatedContender:
     cost: Cost | None = None
     error: str = ""
     """Why it could not take part."""
+    model: Model | None = None
+    """Of a family: as it was fitted on the rows before the validation rows."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Trained:
     """Cost of 1,000 predictions."""
     suspicion: str
     """What on the validation rows is too good to be true; empty if nothing is. The gate refuses it."""
+    fitting: Cost = field(default_factory=Cost)
+    """Of fitting the bundle's model alone, without the families that it was compared with."""
 
     @property
     def task(self) -> Task:
@@ -126,7 +130,8 @@ def train(
         contestants = _compete(settings, problem, data, report)
         winner = _best(contestants, rows.examples.task)
         report(f"{winner.name}: all rows")
-        model = fit_final(problem, problem.family(winner.name), winner, rows, parts)
+        with cost.measured(settings, device()) as fitting:
+            model = fit_final(problem, problem.family(winner.name), winner, rows, parts)
         valid = rows.rows(parts.validation(rows.times))
         suspected = suspicion(problem, rows, valid, winner.scores)
         interval = interval_of(problem, model, winner, rows, parts)
@@ -143,6 +148,7 @@ def train(
         cost=spent,
         predictions=cost.per_thousand(settings, lambda: score(session, first), len(first)),
         suspicion=suspected,
+        fitting=fitting,
     )
 
 
@@ -207,7 +213,9 @@ def _compete(
                 model = fit_family(problem, family, tuned, rows, parts)
             scores = model.predict(valid.examples.features)
             measured = validation_metrics(problem, valid, scores)
-            return ValidatedContender(family.name, "family", measured, scores, model.parameters, model.steps, spent)
+            return ValidatedContender(
+                family.name, "family", measured, scores, model.parameters, model.steps, cost=spent, model=model
+            )
         except (ValueError, ArithmeticError, RuntimeError) as error:
             # One family that cannot learn from these rows must not take the others with it; the card says so.
             return ValidatedContender(family.name, "family", {}, np.zeros(0), dict(tuned), error=str(error))

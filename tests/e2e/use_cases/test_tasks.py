@@ -14,6 +14,7 @@ from jobs.datasets import training_set
 from jobs.ground_truth import performance_table
 from jobs.ingest import registered_inputs, registration
 from jobs.lakehouse.tables import Lakehouse, attach
+from jobs.leaderboard import board_table
 from jobs.ledger import promotions
 from jobs.scoring import prediction_log
 from jobs.settings import Settings
@@ -75,7 +76,20 @@ def test_the_lineage_ends_with_a_champion_its_predictions_and_how_good_they_were
         commonest = max(scored["came"].value_counts()["count"]) / scored.height
         assert right > commonest and abs(daily["accuracy"] - right) < 0.1
     assert scored["decision"].null_count() == scored.height
+    _on_the_board(lakehouse, use_case)
     _unlabelled(lakehouse, use_case)
+
+
+def _on_the_board(lakehouse: Lakehouse, use_case: UseCase) -> None:
+    """Champion, the other family and the baselines, by the objective of the task."""
+    board = board_table.read(lakehouse, use_case)
+    assert board is not None and board.champion is not None and board.champion.training_seconds
+    assert board.about["as_of"] == LATER.isoformat()
+    measured = [each for each in board.standings if each.value is not None]
+    assert {"champion", "family", "baseline"} <= {each.role for each in measured}
+    values = [each.value or 0.0 for each in measured]
+    assert values == sorted(values)[:: -1 if board.about["greater_is_better"] else 1]
+    assert {each.rows for each in measured} == {board.about["rows"]}
 
 
 def _unlabelled(lakehouse: Lakehouse, use_case: UseCase) -> None:

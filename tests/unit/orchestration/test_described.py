@@ -11,6 +11,7 @@ from jobs.data_dictionary.ledger_tables import LEDGER, QUARANTINE, LedgerDiction
 from jobs.feature_store import store
 from jobs.ground_truth import estimates_table, performance_table
 from jobs.ingest import quarantine
+from jobs.leaderboard import board_table
 from jobs.ledger.schema import METADATA
 from jobs.scoring import prediction_log
 from jobs.settings import Settings
@@ -25,6 +26,7 @@ OF_EVENTS = (
     "monitoring/review_queue",
     "monitoring/performance",
     "monitoring/estimate",
+    "promotion/leaderboard",
 )
 
 
@@ -97,5 +99,6 @@ def test_the_ledger_and_quarantine_describe_exactly_their_columns(specs: dict[st
 def test_tables_of_evergreen_describe_all_their_own_columns() -> None:
     assert set(performance_table.DESCRIPTIONS) == set(performance_table.SCHEMA.names)
     assert set(estimates_table.DESCRIPTIONS) == set(estimates_table.SCHEMA.names)
+    assert set(board_table.DESCRIPTIONS) == set(board_table.SCHEMA.names)
     for columns in (prediction_log.DECIDED, review_queue.QUEUE_COLUMNS):
         assert [name for name, (_, text) in columns.items() if not text.endswith(".")] == []

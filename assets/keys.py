@@ -41,6 +41,7 @@ class Keys:
         self.predecessor = key("monitoring", "hindsight")
         self.evidence = key("monitoring", "evidence")
         self.retraining = key("monitoring", "retraining")
+        self.feature_search = key("retraining", "feature_search")
 
 
 def mart(table: str) -> dg.AssetKey:

@@ -19,7 +19,7 @@ from jobs.checks import monitoring as checks
 from jobs.lakehouse.tables import Lakehouse
 from jobs.promotion.promote import Registry
 from jobs.registry.champion_bundles import Champions
-from jobs.retraining import decisions, nightly_evidence
+from jobs.retraining import decisions, nightly_evidence, search_offer
 from jobs.retraining.decisions import RecordedDecision
 from jobs.retraining.policy import ALARM, Evidence
 from jobs.tasks.catalog import task_of
@@ -123,8 +123,14 @@ def _evidence(use_case: UseCase) -> dg.AssetsDefinition:
         measured, daily = nightly_evidence.evidence(lakehouse, use_case, champions, as_of)
         digest = decisions.record_evidence(lakehouse.settings, use_case, measured, now)
         evidence_alerts.settle(lakehouse.settings, use_case, measured, now)
+        due = search_offer.settle(lakehouse.settings, use_case, daily.quality, as_of, now)
+        evidence_alerts.settle_search(lakehouse.settings, use_case, due, now)
         return dg.MaterializeResult(
-            metadata={"digest": digest, **seen_metadata(measured, daily)},
+            metadata={
+                "digest": digest,
+                **seen_metadata(measured, daily),
+                **({"feature_search": due.message} if due else {}),
+            },
             check_results=results([checks.evidence_of_latest_day(lakehouse, use_case, as_of, daily)]),
         )
 

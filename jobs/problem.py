@@ -20,6 +20,7 @@ from jobs.problem_checks import (
     range_misfits,
     review_misfits,
     rule_misfits,
+    search_offer_misfits,
     slice_misfits,
 )
 
@@ -120,6 +121,22 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class SearchOffer:
+    """When the loop says that a search for features is due: quality stays below what it was before a change, though
+    the change was trained for."""
+
+    after: timedelta = timedelta(days=28)
+    """Age of the change from which on that is judged; days before the last training are never judged."""
+    smallest_drop: float | None = None
+    """A smaller drop of the objective is no reason; None: as of an alarm (`jobs.ground_truth.performance_drop`)."""
+    chance: float = 1e-3
+    """Largest chance that an evening calls quality lower that is not."""
+
+    def __post_init__(self) -> None:
+        check(self, search_offer_misfits)
+
+
+@dataclass(frozen=True)
 class Problem:
     """The formulation of one use case's learning problem: docs/models/tasks.md."""
 
@@ -172,6 +189,8 @@ class Problem:
     """Features that may tell the label nearly without error; the check for leaks leaves them out."""
     limits: Limits = field(default_factory=Limits)
     """What a candidate must keep to become champion, and how sure the gate must be."""
+    search_offer: SearchOffer = field(default_factory=SearchOffer)
+    """When a search for features is offered after a change (docs/models/feature-search.md)."""
     approval: Literal["automatic", "manual"] = "automatic"
     """Whether a candidate that passed the gate is promoted at once, or waits for `evergreen approve`."""
     first: Literal["provisional", "manual"] = "provisional"

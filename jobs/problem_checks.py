@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jobs.problem import Family, Groups, Problem, Range, Review, Rule, Slice
+    from jobs.problem import Family, Groups, Problem, Range, Review, Rule, SearchOffer, Slice
 
 NONE = timedelta(0)
 
@@ -69,6 +69,15 @@ def rule_misfits(rule: Rule) -> Iterator[str]:
     yield from _named(rule.name)
     if not rule.features:
         yield "features: expected at least one, found none; name the feature that ranks"
+
+
+def search_offer_misfits(offer: SearchOffer) -> Iterator[str]:
+    if offer.after < NONE:
+        yield f"after: expected 0 or more, found {offer.after!r}; correct it"
+    if offer.smallest_drop is not None and offer.smallest_drop <= 0:
+        yield f"smallest_drop: expected more than 0 or None, found {offer.smallest_drop!r}; correct it"
+    if not 0 < offer.chance < 0.5:
+        yield f"chance: expected between 0 and 0.5, found {offer.chance!r}; correct it"
 
 
 def problem_misfits(problem: Problem) -> Iterator[str]:

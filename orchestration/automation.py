@@ -22,7 +22,7 @@ def lineage_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
     """Everything of a use case in one process: no process, import or JVM start per step."""
     return dg.define_asset_job(
         f"{use_case.name}_lineage",
-        selection=dg.AssetSelection.tag("use_case", use_case.name),
+        selection=dg.AssetSelection.tag("use_case", use_case.name) - _feature_search(use_case),
         tags={"use_case": use_case.name},
         description=f"All of {use_case.name}, from raw data to predictions and what became of them.",
     )
@@ -48,6 +48,20 @@ def retraining_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
         tags={"use_case": use_case.name},
         description=f"Decision to exported model of {use_case.name}.",
     )
+
+
+def feature_search_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
+    """A search for features, which a person launches."""
+    return dg.define_asset_job(
+        f"{use_case.name}_feature_search",
+        selection=_feature_search(use_case),
+        tags={"use_case": use_case.name},
+        description=f"Search for features that would help {use_case.name}; `evergreen status` says if one is due.",
+    )
+
+
+def _feature_search(use_case: UseCase) -> dg.AssetSelection:
+    return dg.AssetSelection.assets(*([Keys(use_case).feature_search] if use_case.problem else []))
 
 
 def _evidence(use_case: UseCase) -> dg.AssetSelection:

@@ -14,6 +14,7 @@ from assets import (
     drift,
     evaluation,
     export,
+    feature_search,
     features,
     ground_truth,
     ingest,
@@ -78,10 +79,12 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
     ]
     fresh = [a.map_asset_specs(lambda spec: spec._replace(freshness_policy=FRESH)) for a in assets]
     lineage, watch = automation.lineage_job(use_case), automation.monitoring_job(use_case)
-    retrain = automation.retraining_job(use_case)
+    retrain, search = automation.retraining_job(use_case), automation.feature_search_job(use_case)
     watching = [*sensors.build(settings, use_case, watch, retrain), *alert_sensors.build(use_case, settings)]
     # A use case without a problem ends at its training set: there is nothing to monitor.
-    jobs = [lineage, watch, retrain] if use_case.learned else [lineage]
+    jobs = [lineage, watch, retrain, search] if use_case.learned else [lineage]
+    # What runs on demand only is never stale.
+    fresh += feature_search.build(use_case)
     fresh += transforms.checks(models, use_case, nodes)
     return fresh, jobs, automation.nightly(settings, use_case, lineage), watching
 

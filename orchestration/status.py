@@ -15,7 +15,7 @@ from jobs.error_messages import message_of
 from jobs.ingest import registered_inputs
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import attach
-from jobs.ledger import promotions, statements
+from jobs.ledger import feature_searches, promotions, statements
 from jobs.retraining import decisions
 from jobs.retraining.policy import ALARM
 from jobs.settings import Settings
@@ -156,6 +156,19 @@ def _training(settings: Settings, use_case: UseCase, now: datetime) -> Fact:
     return Fact(text, {**values, "result": described["result"] or None})
 
 
+def _feature_search(settings: Settings, use_case: UseCase, now: datetime) -> Fact:
+    recorded = feature_searches.rows(settings, use_case.name) if _has_ledger(settings) else []
+    standing = feature_searches.open_one(recorded)
+    if standing is not None:
+        values = {"due": True, **vars(standing.due), "outcome": None, "result": None}
+        return Fact(f"{standing.due.message}; run `evergreen features search --use-case {use_case.name}`", values)
+    last = recorded[-1] if recorded else None
+    text = f"not due; the last one, for the change of {last.due.changed_on}: {last.result}" if last else "not due"
+    return Fact(
+        text, {"due": False, "outcome": last.outcome if last else None, "result": last.result if last else None}
+    )
+
+
 def _drift(settings: Settings, use_case: UseCase, now: datetime) -> Fact:
     latest = decisions.latest(settings, use_case) if _has_ledger(settings) else None
     if latest is None or not latest[1].scores:
@@ -190,6 +203,7 @@ FACTS: Mapping[tuple[str, ...], Read] = {
     ("last night", "next night"): _nights,
     ("alerts",): _alerts,
     ("training",): _training,
+    ("feature search",): _feature_search,
     ("drift",): _drift,
     ("engine",): _engine,
 }

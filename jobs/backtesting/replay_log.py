@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import Invalid
+from jobs.ledger.feature_searches import DueSearch
 from jobs.retraining.policy import RetrainingDecision
 from jobs.state_files import decoded, read_state, replace_bytes, replace_json
 
@@ -39,6 +40,8 @@ class Day:
     """Tests of this evening and their scores, 1 is the alarm line."""
     decision: Mapping[str, Any] | None
     next_champion: int
+    due_search: Mapping[str, Any] | None = None
+    """The search for features that was due this evening; None: none was."""
     restored: int = 0
     """The version that was restored this evening, before anything else was decided; 0: none."""
     blocked: int = 0
@@ -85,6 +88,14 @@ class Lines:
             file.flush()
             os.fsync(file.fileno())
         return day
+
+
+def due_search_of(day: Day) -> DueSearch | None:
+    """The search for features that was due on a day's evening."""
+    if (recorded := day.due_search) is None:
+        return None
+    days = {name: date.fromisoformat(recorded[name]) for name in ("changed_on", "since", "until")}
+    return DueSearch(**{**recorded, **days, "as_of": datetime.fromisoformat(recorded["as_of"])})
 
 
 def decision_of(day: Day) -> RetrainingDecision | None:

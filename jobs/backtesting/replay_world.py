@@ -16,14 +16,16 @@ import numpy as np
 
 from jobs.actions import exploration as acting
 from jobs.arrays import Floats
-from jobs.backtesting.replay_log import Day, Lines, decision_of
+from jobs.backtesting.replay_log import Day, Lines, decision_of, due_search_of
 from jobs.backtesting.replay_models import Models, trainer
 from jobs.backtesting.replay_plan import Plan
 from jobs.backtesting.replay_shadow import Shadow
 from jobs.datasets.history import History
+from jobs.ledger.feature_searches import DueSearch
 from jobs.registry.provenance import plain
-from jobs.retraining import monitor
+from jobs.retraining import monitor, search_offer
 from jobs.retraining.comparison import DOUBTED, challenge
+from jobs.retraining.decisions import noted
 from jobs.retraining.monitor import Adopted, DailyEvidence, Decided, MonitorState
 from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.retraining.nightly_evidence import open_change, settled_change
@@ -53,6 +55,8 @@ class ReplayWorld:
         """How many events each one stands for; 0: blocked."""
         self.acted: dict[str, Any] = {}
         self.decisions: list[RetrainingDecision] = []
+        self.due_search: DueSearch | None = None
+        """The search for features that was due on the last evening."""
         self.version, self.newest, self.fits = 0, 0, 0
         self.looks = 0
         """Looks at the champion in production, as the ledger counts them."""
@@ -66,7 +70,7 @@ class ReplayWorld:
     def resumed(self) -> Iterator[Day]:
         """The days that are done, with everything they left behind."""
         for day in self.lines.whole():
-            self.fits = day.fits
+            self.fits, self.due_search = day.fits, due_search_of(day)
             if (decision := decision_of(day)) is not None:
                 self.decisions.append(decision)
             today = date.fromisoformat(day.date)
@@ -99,7 +103,10 @@ class ReplayWorld:
         taken_back = self._take_back(evening)
         restored = self.version if taken_back else 0
         daily = self._look(evening)
-        decision = self.plan.decision(evening, daily, self.decisions)
+        self.due_search = search_offer.due_search(
+            daily.quality, self.decisions, evening, self.use_case, self.due_search
+        )
+        decision = noted(self.plan.decision(evening, daily, self.decisions), self.due_search)
         reason = "; ".join(filter(None, (taken_back, decision.reason)))
         if decision.retrain:
             self.fits += 1
@@ -121,6 +128,7 @@ class ReplayWorld:
                 scores={name: round(score, 6) for name, score in daily.scores.items()},
                 decision=plain(asdict(decision)),
                 next_champion=self.version,
+                due_search=plain(asdict(self.due_search)) if self.due_search else None,
                 restored=restored,
                 **self.acted,
             )

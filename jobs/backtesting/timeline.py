@@ -26,6 +26,8 @@ QUALITY = "average_precision"
 """Column of each day's quality, unless another objective is declared."""
 ACTED = ("blocked", "explored", "propensity")
 """Further columns of a replay that acts on its scores."""
+SEARCH_DUE = "feature_search_due"
+"""Further column of a replay in which a search for features was due on some evening."""
 SMOOTHED = 7
 """Days of the running mean in the picture: a day has few positives."""
 LARGEST_LINEAR_SCORE = 5.0
@@ -36,14 +38,18 @@ def frame(days: Sequence[Day], values: Sequence[float], objective: str = QUALITY
     """One row per day, with the objective as a column of its name; a day without positives has no average precision."""
     table = pl.DataFrame([asdict(day) for day in days], infer_schema_length=None)
     daily = pl.Series(objective, values, dtype=pl.Float64).fill_nan(None)
-    columns = (*COLUMNS, *ACTED) if any(day.blocked or day.explored for day in days) else COLUMNS
+    due = pl.Series(SEARCH_DUE, [day.due_search is not None for day in days])
+    acted = ACTED if any(day.blocked or day.explored for day in days) else ()
+    columns = (*COLUMNS, *acted, *((SEARCH_DUE,) if due.any() else ()))
     named = [objective if column == QUALITY else column for column in columns]
-    return table.with_columns(pl.col("date").str.to_date(), daily).select(named)
+    return table.with_columns(pl.col("date").str.to_date(), daily, due).select(named)
 
 
 def objective_of(timeline: pl.DataFrame) -> str:
     """Name of the column that holds each day's quality."""
-    return next(column for column in timeline.columns if column not in {*COLUMNS, *ACTED} or column == QUALITY)
+    return next(
+        column for column in timeline.columns if column not in {*COLUMNS, *ACTED, SEARCH_DUE} or column == QUALITY
+    )
 
 
 def write(timeline: pl.DataFrame, out: Path, title: str) -> None:
@@ -86,6 +92,8 @@ def picture(timeline: pl.DataFrame, title: str) -> Figure:
     for n, day in enumerate(_when(timeline, "retrained")):
         for axes in (above, below):
             axes.axvline(day, color="#386641", linewidth=0.8, label="training" if n == 0 and axes is above else None)
+    if SEARCH_DUE in timeline.columns:
+        above.axvline(_when(timeline, SEARCH_DUE)[0], color="#6a4c93", linestyle=":", label="feature search due")
     alarms = _when(timeline, "drift_alarm")
     if alarms:
         above.annotate(

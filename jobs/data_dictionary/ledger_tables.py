@@ -104,6 +104,18 @@ LEDGER: Mapping[str, Mapping[str, Meaning]] = {
         "model_version": Meaning("Version that it registered; null if it registered none.", is_identifier=True),
         "said": Meaning("Its result, in words."),
     },
+    "feature_searches": {
+        "changed_on": Meaning("First day (UTC) of the change since which quality is lower."),
+        "objective": Meaning("What quality is measured by."),
+        "before": Meaning("Mean of the mature days before the change."),
+        "after": Meaning("Mean of the latest mature days after the last training."),
+        "since": Meaning("First of these days (UTC)."),
+        "until": Meaning("Last of these days (UTC)."),
+        "recorded_at": Meaning("When the search was found to be due, by the clock.", UTC),
+        "ended_at": Meaning("When it was due no longer, by the clock; null while it is.", UTC),
+        "outcome": Meaning("Why it is due no longer: searched or recovered; null while it is due."),
+        "result": Meaning("What was found, in words; null while it is due."),
+    },
     "alerts": {
         "kind": Meaning("What is wrong, such as change, late_predictions or run_failed."),
         "subject": Meaning("What it is wrong with: a test, a feature, a table, a day or a job."),

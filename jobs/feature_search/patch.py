@@ -1,13 +1,16 @@
 """What was found as a patch to the declarations: a unified diff that `git apply` or `patch -p1` takes.
 
-A person reads and applies it; nothing is declared by a program on its own.
+A person reads and applies it; nothing is declared by a program on its own. What cannot be patched, as it is declared
+in another way, is written as declarations to copy.
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,24 +18,61 @@ from typing import Any
 from jobs.errors import Invalid
 from jobs.feature_search.space import Candidate, with_pairs
 from jobs.use_case import UseCase
-from jobs.window_lengths import Window
+from jobs.window_lengths import BEFORE, Last, Trend, Window
 from jobs.windows import Aggregate, Ratio, WindowFeatures
 
 INDENT = " " * 8
 UNITS = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+IMPORTED = {
+    "timedelta": "datetime", "Aggregate": "jobs.windows", "Ratio": "jobs.windows", "BEFORE": "jobs.window_lengths",
+    "Last": "jobs.window_lengths", "Trend": "jobs.window_lengths",
+}  # fmt: skip
+"""What new declarations may need, and where it comes from."""
 
 
-def patch(use_case: UseCase, candidates: Sequence[Candidate], root: Path) -> str:
-    """The declarations with these candidates in them, as a diff against what stands below `root`; names from there.
+@dataclass(frozen=True)
+class Proposed:
+    """Candidates as texts for people."""
 
-    Raises:
-        ValueError: a declaration does not stand in a file below `root` as one call with a tuple of aggregates.
-    """
-    by_file: dict[Path, list[WindowFeatures]] = {}
+    patch: bytes = b""
+    """A diff against the files below `root`; empty: nothing can be patched."""
+    root: Path | None = None
+    """The folder in which the patch applies."""
+    declarations: bytes = b""
+    """Python to copy, of what has no declaration yet or could not be patched."""
+    unpatched: tuple[str, ...] = ()
+    """Why declarations could not be patched."""
+
+
+def proposed_texts(use_case: UseCase, candidates: Sequence[Candidate]) -> Proposed:
+    """The candidates as a patch to the files that declare their entities, or else as declarations to copy."""
+    root: Path | None = None
+    patch, unpatched, copied = b"", [], [new_declarations(use_case, candidates)]
+    for file, declared in _by_file(use_case, candidates).items():
+        try:
+            if root not in (None, root_of(file)):
+                raise Invalid(f"patch: expected declarations below {root}, found {file}; write its features by hand")
+            patch += _of_file(file, declared, candidates)
+            root = root_of(file)
+        except Invalid as error:
+            unpatched.append(str(error))
+            copied += [_copied(windows, [c for c in candidates if c.windows == windows.name]) for windows in declared]
+    return Proposed(patch, root, "\n".join(filter(None, copied)).encode(), tuple(unpatched))
+
+
+def root_of(file: Path) -> Path:
+    """The folder in which a patch to a file applies: of its repository, or else its own."""
+    file = file.resolve()
+    return next((folder for folder in file.parents if (folder / ".git").exists()), file.parent)
+
+
+def _by_file(use_case: UseCase, candidates: Sequence[Candidate]) -> dict[Path, list[WindowFeatures]]:
+    found: dict[Path, list[WindowFeatures]] = {}
     for windows in use_case.windows:
         if any(candidate.windows == windows.name for candidate in candidates):
-            by_file.setdefault(Path(windows.declared_at.file), []).append(windows)
-    return "".join(_of_file(file, declared, candidates, root) for file, declared in by_file.items())
+            found.setdefault(Path(windows.declared_at.file), []).append(windows)
+    return found
 
 
 def new_declarations(use_case: UseCase, candidates: Sequence[Candidate]) -> str:
@@ -42,16 +82,36 @@ def new_declarations(use_case: UseCase, candidates: Sequence[Candidate]) -> str:
     """
     known = {windows.name for windows in use_case.windows}
     pairs = [windows for windows in with_pairs(use_case).windows if windows.name not in known]
-    members = {windows: [source(c.aggregate) for c in candidates if c.windows == windows.name] for windows in pairs}
+    members = {windows: [c for c in candidates if c.windows == windows.name] for windows in pairs}
     return "\n".join(_new_declaration(windows, mine) for windows, mine in members.items() if mine)
 
 
-def _new_declaration(windows: WindowFeatures, members: Sequence[str]) -> str:
+def _new_declaration(windows: WindowFeatures, members: Sequence[Candidate]) -> str:
     fields = "".join(
         f"    {name}={getattr(windows, name)!r},\n" for name in ("name", "entity", "id", "event_timestamp")
     )
-    rows = "".join(f"{INDENT}{member},\n" for member in members)
+    ratios = _rows([_ratio(ratio) for ratio in _ratios(members)])
+    fields += f"    ratios=(\n{ratios}    ),\n" if ratios else ""
+    rows = _rows([source(member.aggregate) for member in members])
     return f"{windows.name.upper()} = WindowFeatures(\n{fields}    aggregates=(\n{rows}    ),\n)\n"
+
+
+def _copied(windows: WindowFeatures, members: Sequence[Candidate]) -> str:
+    """What a declaration lacks that stands in a way that no patch fits."""
+    ratios = _rows([_ratio(ratio) for ratio in _ratios(members) if ratio not in windows.ratios])
+    lines = [f"# For the aggregates of {windows.name}, declared in {windows.declared_at.file}:"]
+    lines += [f"MORE_AGGREGATES = (\n{_rows([source(member.aggregate) for member in members])})"]
+    lines += [f"# For its ratios:\nMORE_RATIOS = (\n{ratios})"] if ratios else []
+    return "\n".join(lines) + "\n"
+
+
+def _ratios(members: Sequence[Candidate]) -> list[Ratio]:
+    """The ratios that candidates read, each once."""
+    return list({member.ratio.name: member.ratio for member in members if member.ratio}.values())
+
+
+def _rows(members: Sequence[str]) -> str:
+    return "".join(f"{INDENT}{member},\n" for member in members)
 
 
 def source(aggregate: Aggregate) -> str:
@@ -61,7 +121,7 @@ def source(aggregate: Aggregate) -> str:
     if aggregate.delay:
         parts.append(f"delay={_length(aggregate.delay)}")
     given: dict[str, Any] = {"of": aggregate.of if aggregate.of != "events" else None, "where": aggregate.where}
-    given |= {"empty": aggregate.empty, "name": aggregate.name}
+    given |= {"empty": aggregate.empty, "name": aggregate.name, "percentile": aggregate.percentile}
     parts += [f"{name}={value!r}" for name, value in given.items() if value is not None]
     return f"Aggregate({', '.join(parts)})"
 
@@ -71,87 +131,129 @@ def _ratio(ratio: Ratio) -> str:
 
 
 def _length(length: Window) -> str:
-    assert isinstance(length, timedelta)  # What a search offers.
+    if length == BEFORE:
+        return "BEFORE"
+    if isinstance(length, Last):
+        return f"Last({length.facts}, {_length(length.within)})"
+    if isinstance(length, Trend):
+        return f"Trend({_length(length.short)}, {_length(length.long)})"
     unit, size = next((u, s) for u, s in UNITS if length % timedelta(seconds=s) == timedelta(0))
     return f"timedelta({unit}={length // timedelta(seconds=size)})"
 
 
-def _of_file(file: Path, declared: Sequence[WindowFeatures], candidates: Sequence[Candidate], root: Path) -> str:
-    if not file.resolve().is_relative_to(root.resolve()):
-        raise Invalid(f"patch: expected declarations below {root}, found {file}; write the features there by hand")
-    before = file.read_text()
-    lines, tree = before.splitlines(keepends=True), ast.parse(before)
+def _of_file(file: Path, declared: Sequence[WindowFeatures], candidates: Sequence[Candidate]) -> bytes:
+    """The diff of one file, byte by byte as it is: its ends of lines stay."""
+    before = _content(file)
+    tree, lines = _parsed(file, before), before.splitlines(keepends=True)
+    end = b"\r\n" if lines and lines[0].endswith(b"\r\n") else b"\n"
     inserted = [
         place
         for windows in declared
-        for place in _insertions(tree, windows, [c for c in candidates if c.windows == windows.name])
+        for place in _insertions(tree, windows, [c for c in candidates if c.windows == windows.name], lines)
     ]
     for line, column, text in sorted(inserted, reverse=True):
-        lines[line] = lines[line][:column] + text + lines[line][column:]
-    lines = "".join(_with_imports(lines, tree)).splitlines(keepends=True)
-    name = file.resolve().relative_to(root.resolve()).as_posix()
-    return "".join(difflib.unified_diff(before.splitlines(keepends=True), lines, f"a/{name}", f"b/{name}"))
+        given = text.encode().replace(b"\n", end)
+        lines[line] = lines[line][:column] + given + lines[line][column:]
+    first, missing = _imports(tree, "".join(text for *_, text in inserted))
+    lines[first:first] = [text.encode() + end for text in missing]
+    after = b"".join(lines)
+    _parsed(file, after)
+    return _diff(file.resolve().relative_to(root_of(file)).as_posix(), before, after)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        content = file.read_bytes()
+    except OSError:
+        raise Invalid(f"patch: expected a declaration in a file, found none at {file}; write it by hand") from None
+    if content.startswith(BYTE_ORDER_MARK):
+        raise Invalid(f"patch: expected {file} without a byte order mark, found one; write the features by hand")
+    return content
+
+
+def _parsed(file: Path, content: bytes) -> ast.Module:
+    try:
+        content.decode()
+        return ast.parse(content)
+    except (SyntaxError, ValueError):
+        raise Invalid(f"patch: expected declarations in {file} that take more, in UTF-8; write them by hand") from None
+
+
+def _diff(name: str, before: bytes, after: bytes) -> bytes:
+    """A unified diff, which says where a last line has no end."""
+    parts = difflib.diff_bytes(
+        difflib.unified_diff, before.splitlines(keepends=True), after.splitlines(keepends=True),
+        f"a/{name}".encode(), f"b/{name}".encode(),
+    )  # fmt: skip
+    return b"".join(part if part.endswith(b"\n") else part + b"\n\\ No newline at end of file\n" for part in parts)
 
 
 def _insertions(
-    tree: ast.Module, windows: WindowFeatures, candidates: Sequence[Candidate]
+    tree: ast.Module, windows: WindowFeatures, candidates: Sequence[Candidate], lines: Sequence[bytes]
 ) -> Iterable[tuple[int, int, str]]:
-    """Line from 0, column and text of what the call of `windows` lacks."""
+    """Line from 0, column in bytes and text of what the call of `windows` lacks."""
     call = _call(tree, windows.name)
     known = {ratio.name for ratio in windows.ratios}
-    ratios = {c.ratio.name: _ratio(c.ratio) for c in candidates if c.ratio and c.ratio.name not in known}
-    aggregates = [source(candidate.aggregate) for candidate in candidates]
-    yield _into(call, "aggregates", aggregates, windows)
-    if ratios and _tuple(call, "ratios") is not None:
-        yield _into(call, "ratios", list(ratios.values()), windows)
+    ratios = [_ratio(ratio) for ratio in _ratios(candidates) if ratio.name not in known]
+    yield from _into(call, "aggregates", [source(candidate.aggregate) for candidate in candidates], lines)
+    if ratios and any(keyword.arg == "ratios" for keyword in call.keywords):
+        yield from _into(call, "ratios", ratios, lines)
     elif ratios:
-        rows = "".join(f"{INDENT}{ratio},\n" for ratio in ratios.values())
-        value = next(keyword.value for keyword in call.keywords if keyword.arg == "aggregates")
-        yield value.lineno - 1, value.col_offset - len("aggregates="), f"ratios=(\n{rows}    ),\n    "
+        keyword = next(keyword for keyword in call.keywords if keyword.arg == "aggregates")
+        yield keyword.lineno - 1, keyword.col_offset, f"ratios=(\n{_rows(ratios)}    ),\n    "
 
 
 def _call(tree: ast.Module, name: str) -> ast.Call:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == WindowFeatures.__name__:
+        if isinstance(node, ast.Call) and _name(node.func) == WindowFeatures.__name__:
             given = {keyword.arg: keyword.value for keyword in node.keywords}
             if isinstance(value := given.get("name"), ast.Constant) and value.value == name:
                 return node
     raise Invalid(f"patch: expected a call of WindowFeatures with name={name!r}, found none; write it by hand")
 
 
-def _tuple(call: ast.Call, keyword: str) -> ast.Tuple | None:
-    found = next((given.value for given in call.keywords if given.arg == keyword), None)
-    return found if isinstance(found, ast.Tuple) else None
+def _name(called: ast.expr) -> str:
+    return called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
 
 
-def _into(call: ast.Call, keyword: str, members: Sequence[str], windows: WindowFeatures) -> tuple[int, int, str]:
-    """Where members are put into a tuple: before the parenthesis that ends it."""
-    value = _tuple(call, keyword)
-    if value is None or value.end_lineno is None or value.end_col_offset is None:
-        raise Invalid(f"patch: expected {keyword} of {windows.name} as a tuple in its call; write the features by hand")
-    at = value.end_lineno - 1, value.end_col_offset - 1
-    if value.elts and value.elts[-1].end_lineno == value.end_lineno:
-        # On one line with the last member, whose comma is there only if it is the only one.
-        comma = "" if len(value.elts) == 1 else ","
-        return *at, comma + "".join(f"\n{INDENT}{member}," for member in members) + "\n    "
-    return at[0], 0, "".join(f"{INDENT}{member},\n" for member in members)
+def _into(
+    call: ast.Call, keyword: str, members: Sequence[str], lines: Sequence[bytes]
+) -> Iterator[tuple[int, int, str]]:
+    """Where members are put into a tuple: before the parenthesis that ends it, and a comma after its last member."""
+    value = next((given.value for given in call.keywords if given.arg == keyword), None)
+    if not isinstance(value, ast.Tuple) or value.end_lineno is None or value.end_col_offset is None:
+        raise Invalid(f"patch: expected {keyword} as a tuple in the call, found other code; write the features by hand")
+    end = value.end_lineno - 1, value.end_col_offset - 1
+    last = _end_of(value.elts[-1]) if value.elts else None
+    comma = "," if last is not None and not _has_comma(lines, last, end) else ""
+    if last is None or last[0] == end[0]:
+        yield *end, f"{comma}\n{_rows(members)}    "
+        return
+    if comma:
+        yield *last, comma
+    yield end[0], 0, _rows(members)
 
 
-def _with_imports(lines: list[str], tree: ast.Module) -> list[str]:
-    """The file with what the new declarations need to be imported."""
-    names = {alias.asname or alias.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for alias in n.names}
+def _end_of(node: ast.expr) -> tuple[int, int]:
+    assert node.end_lineno is not None and node.end_col_offset is not None
+    return node.end_lineno - 1, node.end_col_offset
+
+
+def _has_comma(lines: Sequence[bytes], first: tuple[int, int], last: tuple[int, int]) -> bool:
+    """Whether a comma stands between two places, outside of comments."""
+    between = [*lines[first[0] : last[0]], lines[last[0]][: last[1]]]
+    between[0] = between[0][first[1] :]
+    return any(b"," in line.split(b"#")[0] for line in between)
+
+
+def _imports(tree: ast.Module, added: str) -> tuple[int, list[str]]:
+    """The line, from 0, before which imports that `added` needs are put, and these."""
+    imported = [node for node in tree.body if isinstance(node, ast.ImportFrom | ast.Import)]
+    names = {alias.asname or alias.name for n in imported if isinstance(n, ast.ImportFrom) for alias in n.names}
     missing = [
-        text
-        for name, text in (
-            ("timedelta", "from datetime import timedelta\n"),
-            ("Aggregate", "from jobs.windows import Aggregate\n"),
-            ("Ratio", "from jobs.windows import Ratio\n"),
-        )
-        if name not in names and any(f"{name}(" in line for line in lines)
+        f"from {module} import {name}"
+        for name, module in IMPORTED.items()
+        if name not in names and re.search(rf"\b{name}\b", added)
     ]
-    first = next(
-        n.lineno - 1
-        for n in tree.body
-        if isinstance(n, ast.ImportFrom | ast.Import) and getattr(n, "module", "") != "__future__"
-    )
-    return [*lines[:first], *missing, *lines[first:]]
+    first = next((node.lineno - 1 for node in imported if getattr(node, "module", "") != "__future__"), 0)
+    return first, missing

@@ -18,6 +18,7 @@ TOGETHER = (3, 6, 12)
 LEAST_SHARE = 0.002
 """A feature whose share in the trees' gain is below this is not worth its place in a table."""
 
+OUT_OF_TIME = "the time was over"
 Report = Callable[[str], None]
 
 
@@ -53,7 +54,7 @@ def select(
     found, left, current = Selection(), list(groups), list(base)
     while left:
         if time.monotonic() > deadline:
-            found.ended = "the time was over"
+            found.ended = OUT_OF_TIME
             break
         added = _round(judge, current, left, found)
         if not added:

@@ -6,6 +6,7 @@ Slower than every other test, as it waits for mature labels, and the only one th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,19 +44,40 @@ def drop(values: Sequence[float], smallest: float | None = SMALLEST_DROP) -> flo
             more is better, oldest first; NaN where a day has none.
         smallest: a smaller drop is no reason to alarm; None: one of `SMALLEST_SHARE` of what it was.
     """
-    series = np.asarray(values, dtype=np.float64)
-    recent, past = series[-RECENT_DAYS:], series[-RECENT_DAYS - NOISE_DAYS : -RECENT_DAYS]
-    before = past[-REFERENCE_DAYS:]
-    recent, before, past = (days[~np.isnan(days)] for days in (recent, before, past))
+    found = compared(values[-RECENT_DAYS - NOISE_DAYS : -RECENT_DAYS], values[-RECENT_DAYS:], smallest)
+    return None if found is None else found.score
+
+
+class Drop(NamedTuple):
+    """Recent days against those before them."""
+
+    before: float
+    """Mean of the reference."""
+    recent: float
+    score: float
+    """Evidence for a drop; 1 is the line of alarm."""
+
+
+def compared(
+    past: Sequence[float], latest: Sequence[float], smallest: float | None, chance: float = ALARM
+) -> Drop | None:
+    """The drop from `past`, of which the last `REFERENCE_DAYS` are the reference and all tell the noise, to `latest`.
+
+    As `drop` says; None if there are too few days to judge.
+    """
+    series, recent = np.asarray(past, dtype=np.float64), np.asarray(latest, dtype=np.float64)
+    before = series[-REFERENCE_DAYS:]
+    recent, before, series = (days[~np.isnan(days)] for days in (recent, before, series))
     if len(recent) < RECENT_DAYS - 2 or len(before) < FEWEST_DAYS:
         return None
     from scipy.stats import t as student
 
     lost = float(before.mean() - recent.mean())
-    deviation = (_variance(past) * (1 / len(recent) + 1 / len(before))) ** 0.5
-    certain = lost / max(deviation, 1e-9) / float(student.isf(ALARM, len(past) - 1))
+    deviation = (_variance(series) * (1 / len(recent) + 1 / len(before))) ** 0.5
+    certain = lost / max(deviation, 1e-9) / float(student.isf(chance, len(series) - 1))
     least = SMALLEST_SHARE * abs(float(before.mean())) if smallest is None else smallest
-    return float(max(0.0, min(certain, lost / max(least, 1e-300))))
+    score = float(max(0.0, min(certain, lost / max(least, 1e-300))))
+    return Drop(float(before.mean()), float(recent.mean()), score)
 
 
 def complete(labels: Bools, scores: Floats, share: float) -> float:

@@ -147,6 +147,23 @@ trainings = sa.Table(
     sa.Column("model_version", sa.Integer),
     sa.Column("said", sa.Text, nullable=False),
 )
+feature_searches = sa.Table(
+    "feature_searches",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("changed_on", sa.String(10), nullable=False),
+    sa.Column("objective", sa.Text, nullable=False),
+    sa.Column("before", sa.Float, nullable=False),
+    sa.Column("after", sa.Float, nullable=False),
+    sa.Column("since", sa.String(10), nullable=False),
+    sa.Column("until", sa.String(10), nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("recorded_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment),
+    sa.Column("outcome", sa.Text),
+    sa.Column("result", sa.Text),
+)
 # Columns keep the names that they have in databases made before; the code knows them by `key`.
 alerts = sa.Table(
     "alerts",
@@ -176,7 +193,7 @@ alert_deliveries = sa.Table(
     sa.Column("failure", sa.Text),
 )
 # What must never be, the database itself refuses: two champions at once, two promotions on the same evidence, one
-# condition as two open alerts.
+# condition as two open alerts, two searches for features that are due.
 sa.Index(
     "one_champion",
     champions.c.use_case,
@@ -200,4 +217,11 @@ sa.Index(
     unique=True,
     sqlite_where=alerts.c.resolved_at.is_(None),
     postgresql_where=alerts.c.resolved_at.is_(None),
+)
+sa.Index(
+    "one_due_search",
+    feature_searches.c.use_case,
+    unique=True,
+    sqlite_where=feature_searches.c.ended_at.is_(None),
+    postgresql_where=feature_searches.c.ended_at.is_(None),
 )

@@ -12,6 +12,8 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import Invalid
+from jobs.ledger import feature_searches
+from jobs.ledger.feature_searches import DueSearch
 from jobs.registry import provenance
 from jobs.retraining.policy import Evidence, RetrainingDecision, Rules, retrain_policy
 from jobs.settings import Settings
@@ -104,9 +106,16 @@ def decide(
         evidence = _evidence(stored.content)
         decision = _passed(evidence, past, now)
         decision = decision or retrain_policy(evidence, history(past, evidence.as_of, now), rules or Rules())
+        standing = feature_searches.open_one(feature_searches.read(connection, use_case.name))
+        decision = noted(decision, standing.due if standing else None)
         return _inserted(connection, use_case, digest, decision, by, now)
 
     return database.repeated(settings, insert)
+
+
+def noted(decision: RetrainingDecision, due: DueSearch | None) -> RetrainingDecision:
+    """The decision, whose reason also says that a search for features is due, if one is."""
+    return decision if due is None else replace(decision, reason=f"{decision.reason}; {due.message}")
 
 
 def _passed(evidence: Evidence, past: Sequence[RecordedDecision], now: datetime) -> RetrainingDecision | None:

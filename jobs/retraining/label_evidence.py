@@ -7,6 +7,7 @@ history.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -109,12 +110,14 @@ def _losses(events: DecidedEvents, rows: slice, scores: Scores) -> Floats:
     return losses
 
 
-def performance(events: DecidedEvents) -> float | None:
+def performance(quality: Mapping[date, float], task: Task) -> float | None:
     """Score of a drop of quality (`jobs.ground_truth.performance_drop.drop`); None where too few days are mature."""
-    return performance_drop.drop(daily_quality(events), _smallest_drop(events.known.history.task))
+    judged = timedelta(days=performance_drop.RECENT_DAYS + performance_drop.NOISE_DAYS)
+    values = [value for day, value in quality.items() if max(quality) - day < judged]
+    return performance_drop.drop(values, smallest_drop(task))
 
 
-def _smallest_drop(task: Task) -> float | None:
+def smallest_drop(task: Task) -> float | None:
     """Drop of the objective that is a reason to alarm; None: a share of what it was, as losses have no scale."""
     return performance_drop.SMALLEST_DROP if task.greater_is_better else None
 
@@ -125,27 +128,27 @@ def dropped_on(events: DecidedEvents) -> date:
     return events.as_of.date() - timedelta(days=back)
 
 
-def daily_quality(events: DecidedEvents) -> list[float]:
+def daily_quality(events: DecidedEvents) -> dict[date, float]:
     """The objective, on a scale where more is better, of the latest mature days that were decided about, oldest first;
     average precision as of all their reports. NaN where there is none. While no reports come, no day ripens."""
     monitored, delay, moment = events.known, events.delay, events.moment
     until = reported_until(monitored.reports(moment)[1], events.as_of)
     last = numbered_day(until // MICROSECONDS_A_DAY) - timedelta(days=math.ceil(delay.bound(MATURE)) + 1)
-    count = performance_drop.RECENT_DAYS + performance_drop.NOISE_DAYS
+    count = remembered(monitored.use_case).days
     days = [day for day in monitored.days_until(last, count, moment) if day in events.scores and day > events.since]
     if len(days) < performance_drop.RECENT_DAYS + performance_drop.FEWEST_DAYS:
-        return []
+        return {}
     if monitored.history.task.objective.name != "average_precision":
         labels = monitored.history.labels.at(moment, len(monitored.history))
-        return [_gain(events, labels, day) for day in days]
-    values = []
+        return {day: _gain(events, labels, day) for day in days}
+    values = {}
     for day in days:
         delivered = monitored.known(day, moment)
         labels = events.positive[monitored.rows_of(day)][delivered]
         has_both_classes = labels.any() and not labels.all()
         share = float(delay.share(ages(monitored.times_of(day, moment), until)).mean()) if has_both_classes else 1.0
         scores = events.scores[day][delivered]
-        values.append(performance_drop.complete(labels, scores, share) if has_both_classes else float("nan"))
+        values[day] = performance_drop.complete(labels, scores, share) if has_both_classes else float("nan")
     return values
 
 

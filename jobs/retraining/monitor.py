@@ -6,6 +6,7 @@ evening does not depend on how often one looked before. What is done about it is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -82,6 +83,8 @@ class DailyEvidence:
     drift: Drift | None = None
     """Of the day, feature by feature; None: it was not judged."""
     concept: DriftTest | None = None
+    quality: Mapping[date, float] = field(default_factory=dict)
+    """The objective of mature days, where it is defined, on a scale where more is better."""
     reference: tuple[date, date] | None = None
     """First and last day of what drift is judged against; None: there is no reference."""
     note: str = ""
@@ -125,7 +128,8 @@ def _decided(state: MonitorState, monitored: MonitoredHistory, event: Decided) -
 def _evidence(state: MonitorState, monitored: MonitoredHistory, as_of: datetime) -> DailyEvidence:
     today, events = as_of.date() - DAY, DecidedEvents(monitored, state.scores, as_of)
     drift = state.measured.drift(monitored.use_case.label_features) if state.measured is not None else None
-    concept, lost = label_evidence.concept(events), label_evidence.performance(events)
+    quality = label_evidence.daily_quality(events)
+    concept, lost = label_evidence.concept(events), label_evidence.performance(quality, monitored.history.task)
     scores = {
         **({"drift": drift.score} if drift is not None else {}),
         **({"concept": concept.score} if concept is not None else {}),
@@ -147,6 +151,7 @@ def _evidence(state: MonitorState, monitored: MonitoredHistory, as_of: datetime)
         monitored.positives(events.positive),
         drift=drift,
         concept=concept,
+        quality={day: value for day, value in quality.items() if not math.isnan(value)},
         reference=state.measured.reference_days if state.measured is not None else None,
         note=state.measured.note if state.measured is not None else TOO_FEW_DAYS,
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +12,7 @@ from orchestration.options import MOMENT, use_case_named, use_case_option
 from orchestration.printing import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from jobs.feature_search.search import Found
+    from jobs.feature_search.outcome import Kept
     from jobs.settings import Settings
     from jobs.use_case import UseCase
 
@@ -36,22 +34,24 @@ def search(name: str, as_of: datetime | None, minutes: float, from_nothing: bool
     """
     from rich.progress import Progress
 
-    from jobs.feature_search.search import search as run
+    from jobs.alerts import evidence_alerts
+    from jobs.feature_search.outcome import run
     from jobs.lakehouse.tables import attach
 
-    own, use_case = settings_module.load(), use_case_named(name)
+    own, use_case, now = settings_module.load(), use_case_named(name), datetime.now(UTC)
     moment = as_of.replace(tzinfo=UTC) if as_of else _end(own, use_case)
     with Progress(transient=True, disable=as_json) as bar:
         task = bar.add_task("features", total=None)
-        found = run(
-            attach(own), use_case, moment, 60 * minutes, from_nothing,
+        kept = run(
+            attach(own), use_case, moment, 60 * minutes, now, from_nothing,
             lambda sentence: bar.update(task, description=sentence),
         )  # fmt: skip
-    files = _written(own, use_case, found)
+    if kept.answered:
+        evidence_alerts.settle_search(own, use_case, None, now)
     if as_json:
-        print_json({**found.summary(), **{name: str(path) for name, path in files.items()}})
+        print_json({**kept.found.summary(), **{name: str(path) for name, path in kept.files.items()}})
     else:
-        _print(found, files)
+        _print(kept)
 
 
 def _end(own: Settings, use_case: UseCase) -> datetime:
@@ -64,26 +64,8 @@ def _end(own: Settings, use_case: UseCase) -> datetime:
     return known.end
 
 
-def _written(own: Settings, use_case: UseCase, found: Found) -> Mapping[str, Path]:
-    """The report, and what is proposed as a patch or as new declarations: files of the home."""
-    from jobs.feature_search.patch import new_declarations, patch
-    from jobs.state_files import replace_bytes, replace_json
-
-    folder = own.home / "feature_search"
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{use_case.name}_{found.as_of:%Y-%m-%dT%H%M%S}"
-    files = {"report": folder / f"{stem}.json"}
-    replace_json(files["report"], found.summary())
-    proposed = [proposal.candidate for proposal in found.proposals]
-    texts = {"patch": patch(use_case, proposed, settings_module.ROOT), "py": new_declarations(use_case, proposed)}
-    for ending, text in texts.items():
-        if text:
-            files["patch" if ending == "patch" else "declarations"] = path = folder / f"{stem}.{ending}"
-            replace_bytes(path, text.encode())
-    return files
-
-
-def _print(found: Found, files: Mapping[str, Path]) -> None:
+def _print(kept: Kept) -> None:
+    found, files = kept.found, kept.files
     said: dict[str, Any] = found.summary()
     before, after = (sum(values) / len(values) for values in (found.before, found.after))
     say(f"{found.rows:,} events, {found.positives:,} positives to judge on; {said['ended']}")
@@ -103,6 +85,10 @@ def _print(found: Found, files: Mapping[str, Path]) -> None:
     for what, path in files.items():
         say(f"{path}", what)
     if "patch" in files:
-        say("Read the patch, apply it with `git apply`, then `evergreen run`: the gate decides about the new model")
+        say(
+            f"Read the patch, apply it with `git apply` in {kept.proposed.root}, then `evergreen run`: the gate decides"
+        )
+    for reason in kept.proposed.unpatched:
+        say(reason)
     if "declarations" in files:
-        say("Pairs have no table yet: put the declarations into the use case, and a view of each into feature_repo/")
+        say("Put the declarations into the use case, and of a pair, which has no table yet, a view into feature_repo/")

@@ -63,7 +63,7 @@ def replay(
     """
     from rich.progress import Progress
 
-    from jobs.backtesting.timeline import objective_of
+    from jobs.backtesting.timeline import SEARCH_DUE, objective_of
     from orchestration import replay_command
 
     if not act and (explore or uncorrected or threshold is not None or cap is not None):
@@ -84,5 +84,8 @@ def replay(
     scored = timeline[objective].drop_nulls().to_list()
     say(f"{timeline.height} days, {timeline['fits'][-1]} trainings, {timeline['drift_alarm'].sum()} days with an alarm")
     say(f"mean {objective.replace('_', ' ')} {sum(scored) / max(1, len(scored)):.3f}")
+    if SEARCH_DUE in timeline.columns:
+        due = timeline.filter(SEARCH_DUE)["date"]
+        say(f"a search for features was due on {len(due)} days, first on {due[0]} (docs/models/feature-search.md)")
     say(f"{out / 'timeline.parquet'}, {out / 'timeline.png'}")
     end_at_once(0)

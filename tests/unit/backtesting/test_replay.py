@@ -86,6 +86,23 @@ def test_it_goes_on_from_any_day_to_the_same_result(auto: tuple[Path, Replayed],
         np.testing.assert_array_equal(quality(again), quality(auto[1]))
 
 
+def test_a_replay_shows_on_which_days_a_search_for_features_was_due(tmp_path: Path) -> None:
+    whole = replace(plan("auto"), rules=Rules(budget=2, budget_period=timedelta(90)))  # One training learns too little.
+    own = settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
+    made = replay.run(own, SMALL, HISTORY, whole, tmp_path)
+    due = [n for n, day in enumerate(made.days) if day.due_search]
+    trained = [n for n, day in enumerate(made.days) if day.retrained]
+    assert trained[-1] + 14 < due[0] < trained[-1] + 30 and due == list(range(due[0], DAYS))
+    assert all("a search for features is due: average precision" in made.days[n].reason for n in due)
+    shown = timeline.frame(made.days, quality(made).tolist())
+    assert shown.filter(timeline.SEARCH_DUE)["date"][0] == START.date() + timedelta(days=due[0])
+    assert timeline.objective_of(shown) == "average_precision"
+    lines = (tmp_path / replay_log.LINES).read_text().splitlines(keepends=True)
+    (tmp_path / replay_log.LINES).write_text("".join(lines[: due[0] + 3]))
+    again = replay.run(own, SMALL, HISTORY, whole, tmp_path).days
+    assert [replace(day, seconds=0) for day in again] == [replace(day, seconds=0) for day in made.days]
+
+
 def test_the_ledger_has_every_promotion_at_its_moment(auto: tuple[Path, Replayed]) -> None:
     out, days = auto[0], auto[1].days
     own = settings.load({"EVERGREEN_HOME": str(out / "home")})

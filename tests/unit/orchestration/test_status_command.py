@@ -39,7 +39,7 @@ from orchestration.cli import main
 from orchestration.instance import PROCESS_TAG, from_configuration, open_instance
 
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
-NAMES = ["data", "champion", "last night", "next night", "alerts", "training", "drift", "engine"]
+NAMES = ["data", "champion", "last night", "next night", "alerts", "training", "feature search", "drift", "engine"]
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_days_of_which_reports_are_missing_do_not_look_worse(monkeypatch: pytest
     history = world(seed=0, days=DAYS, delay_days=4.0)
     scores = {event.day: event.scores for event in happened(history, 105) if isinstance(event, Decided)}
     events = DecidedEvents(MonitoredHistory.of(history, FRAUD), scores, START + 105 * DAY)
-    latest = label_evidence.daily_quality(events)[-7:]
+    latest = list(label_evidence.daily_quality(events).values())[-7:]
     # Every decision is right; a twentieth of the reports on these days, on average, is still to come.
     assert abs(np.mean(latest) - 1) < 0.015
 

@@ -24,8 +24,8 @@ SECONDS = 30 * 60
 
 
 def build(use_case: UseCase) -> list[dg.AssetsDefinition]:
-    """The search; nothing for a use case without a problem."""
-    return [_search(use_case)] if use_case.problem else []
+    """The search; nothing for a use case that learns nothing."""
+    return [_search(use_case)] if use_case.learned else []
 
 
 def _search(use_case: UseCase) -> dg.AssetsDefinition:

@@ -61,7 +61,7 @@ def feature_search_job(use_case: UseCase) -> UnresolvedAssetJobDefinition:
 
 
 def _feature_search(use_case: UseCase) -> dg.AssetSelection:
-    return dg.AssetSelection.assets(*([Keys(use_case).feature_search] if use_case.problem else []))
+    return dg.AssetSelection.assets(*([Keys(use_case).feature_search] if use_case.learned else []))
 
 
 def _evidence(use_case: UseCase) -> dg.AssetSelection:

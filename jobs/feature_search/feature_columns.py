@@ -37,13 +37,16 @@ def facts(use_case: UseCase, rows: SearchRows) -> FactColumns:
     numbers = tuple(name for name, kind in values.items() if kind.is_numeric() and name not in use_case.entities)
     columns = [pl.col(name).quantile(level).alias(f"{name}_{level}") for name in numbers for level in (LOW, HIGH)]
     found = events.select(*columns, (pl.col(time).max() - pl.col(time).min()).alias("span")).collect()
+    quantiles = {name: (found[f"{name}_{LOW}"][0], found[f"{name}_{HIGH}"][0]) for name in numbers}
+    quantiles = {name: ends for name, ends in quantiles.items() if ends[0] is not None and np.isfinite(ends).all()}
     delays = rows.labels.select((pl.col("known_at") - pl.col(time)).quantile(HIGH)).collect().item()
     texts = [name for name, kind in values.items() if kind == pl.String]
     return FactColumns(
-        numbers,
+        tuple(quantiles),
         tuple(dict.fromkeys([*use_case.entities, *texts])),
         tuple(name for name, kind in values.items() if kind == pl.Boolean),
-        {name: (_rounded(found[f"{name}_{LOW}"][0]), _rounded(found[f"{name}_{HIGH}"][0])) for name in numbers},
+        rows.label_values,
+        {name: (_rounded(low), _rounded(high)) for name, (low, high) in quantiles.items()},
         _whole_days(delays or use_case.label_maturity),
         MOST_WINDOW * found["span"][0],
     )

@@ -54,7 +54,8 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=folder):
         standing = _answered(settings, use_case, as_of)
-    found = search(lakehouse, use_case, as_of, seconds, from_nothing, report)
+    changed_on = standing.due.changed_on if standing else None
+    found = search(lakehouse, use_case, as_of, seconds, from_nothing, report, changed_on)
     kept = _write(folder, use_case, found)
     if standing is not None and not from_nothing:
         names = ", ".join(str(proposal.candidate.aggregate.name) for proposal in found.proposals)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +26,7 @@ UNITS = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 IMPORTED = {
     "timedelta": "datetime", "Aggregate": "jobs.windows", "Ratio": "jobs.windows", "BEFORE": "jobs.window_lengths",
-    "Last": "jobs.window_lengths", "Trend": "jobs.window_lengths",
+    "Last": "jobs.window_lengths", "Trend": "jobs.window_lengths", "WindowFeatures": "jobs.windows",
 }  # fmt: skip
 """What new declarations may need, and where it comes from."""
 
@@ -58,7 +58,12 @@ def proposed_texts(use_case: UseCase, candidates: Sequence[Candidate]) -> Propos
         except Invalid as error:
             unpatched.append(str(error))
             copied += [_copied(windows, [c for c in candidates if c.windows == windows.name]) for windows in declared]
-    return Proposed(patch, root, "\n".join(filter(None, copied)).encode(), tuple(unpatched))
+    return Proposed(patch, root, _with_imports("\n".join(filter(None, copied))).encode(), tuple(unpatched))
+
+
+def _with_imports(code: str) -> str:
+    imports = "".join(f"{line}\n" for line in _missing(code, ()))
+    return f"{imports}\n{code}" if imports else code
 
 
 def root_of(file: Path) -> Path:
@@ -250,10 +255,11 @@ def _imports(tree: ast.Module, added: str) -> tuple[int, list[str]]:
     """The line, from 0, before which imports that `added` needs are put, and these."""
     imported = [node for node in tree.body if isinstance(node, ast.ImportFrom | ast.Import)]
     names = {alias.asname or alias.name for n in imported if isinstance(n, ast.ImportFrom) for alias in n.names}
-    missing = [
-        f"from {module} import {name}"
-        for name, module in IMPORTED.items()
-        if name not in names and re.search(rf"\b{name}\b", added)
-    ]
     first = next((node.lineno - 1 for node in imported if getattr(node, "module", "") != "__future__"), 0)
-    return first, missing
+    return first, _missing(added, names)
+
+
+def _missing(code: str, names: Collection[str]) -> list[str]:
+    """Imports that code needs besides `names`."""
+    used = [name for name in IMPORTED if name not in names and re.search(rf"\b{name}\b", code)]
+    return [f"from {IMPORTED[name]} import {name}" for name in used]

@@ -9,21 +9,22 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from jobs.feature_search import feature_columns, search_rows
 from jobs.feature_search.feature_columns import Columns
 from jobs.feature_search.search_rows import SearchRows
 from jobs.feature_search.selection import Group, Report, Selection, pruned, select
-from jobs.feature_search.space import Candidate, candidates, with_pairs
+from jobs.feature_search.space import Candidate, candidates, with_pairs, without
 from jobs.feature_search.trees import Difference, Judge
 from jobs.lakehouse.tables import Lakehouse
+from jobs.tasks.task import Task
 from jobs.use_case import UseCase
-from jobs.windows import Aggregate, WindowFeatures
+from jobs.windows import WindowFeatures
 
 WORTH = 1e-4
-"""Average precision that a microsecond of processor time has to bring."""
+"""Objective that a microsecond of processor time has to bring; of a loss, as a share of it."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,17 @@ class Proposal:
     microseconds: float
     """Processor time of its features for one event, in bulk."""
 
-    @property
-    def is_worth_it(self) -> bool:
-        return self.difference.mean >= WORTH * self.microseconds
-
 
 @dataclass(frozen=True)
 class Found:
     """The outcome of a search."""
 
     as_of: datetime
+    task: Task
+    """With the objective that it was judged by."""
     proposals: tuple[Proposal, ...]
     before: tuple[float, ...]
-    """Average precision in each period of trees that see what is there already."""
+    """The objective in each period of trees that see what is there already."""
     after: tuple[float, ...]
     """Of trees that see the proposed features too."""
     difference: Difference | None
@@ -56,6 +55,7 @@ class Found:
     selection: Selection
     rows: int
     positives: int
+    """Rows to judge on whose labels are evidence."""
     seconds: float
 
     def summary(self) -> dict[str, Any]:
@@ -63,7 +63,8 @@ class Found:
         refused = self.selection.refused.items()
         return {
             "as_of": self.as_of.isoformat(),
-            "average_precision": {"before": self.before, "after": self.after},
+            "objective": self.task.objective.name,
+            self.task.objective.name: {"before": self.before, "after": self.after},
             "proposed": [_told(proposal) for proposal in self.proposals],
             "not_beyond_noise": {name: _numbers(difference) for name, difference in refused},
             "not_tried": self.selection.not_tried,
@@ -81,18 +82,20 @@ def search(
     seconds: float,
     from_nothing: bool = False,
     report: Report = lambda _: None,
+    changed_on: date | None = None,
 ) -> Found:
     """Search at most about so many `seconds`; what was found by then is proposed.
 
     Args:
         from_nothing: start from the event's own numbers, not from the declared features.
+        changed_on: first day of a change since which the declared features are not enough.
 
     Raises:
         ValueError: as `search_rows.read`.
     """
     began = time.monotonic()
     use_case = with_pairs(use_case)
-    rows = search_rows.read(lakehouse, use_case, as_of)
+    rows = search_rows.read(lakehouse, use_case, as_of, changed_on)
     base = feature_columns.declared(lakehouse, use_case, rows, from_nothing)
     columns, offered = _offered(lakehouse, use_case, rows, base, from_nothing)
     report(f"{len(offered)} candidates, {len(rows.ids):,} of the events")
@@ -102,16 +105,19 @@ def search(
     brought = {group.name: difference for group, difference in selection.chosen}
     smaller = [(group.name, _narrowed(use_case, offered[group.name][0], group.columns)) for group in kept]
     costs = [_cost(lakehouse, use_case, candidate, rows) for _, candidate in smaller]
+    quality, task = judge.quality(names), judge.task
     proposals = [
         Proposal(candidate, brought[name], cost) for (name, candidate), cost in zip(smaller, costs, strict=True)
     ]
-    worthy = tuple(proposal for proposal in proposals if proposal.is_worth_it)
+    unit = 1.0 if task.greater_is_better else sum(quality) / len(quality)
+    worthy = tuple(p for p in proposals if p.difference.mean >= WORTH * p.microseconds * unit)
     after = [*names, *(name for p in worthy for name in _group(use_case, p.candidate).columns)]
-    precisions = judge.average_precision(names), judge.average_precision(after)
     difference = judge.difference(after, names) if worthy else None
-    positives = sum(int(period.valid_labels.sum()) for period in rows.periods)
+    positives = sum(int(task.informative(period.valid_labels).sum()) for period in rows.periods)
     spent = time.monotonic() - began
-    return Found(as_of, worthy, *precisions, difference, selection, len(rows.ids), positives, spent)
+    return Found(
+        as_of, task, worthy, quality, judge.quality(after), difference, selection, len(rows.ids), positives, spent
+    )
 
 
 def _offered(
@@ -146,10 +152,10 @@ def _group(use_case: UseCase, candidate: Candidate) -> Group:
 
 def _narrowed(use_case: UseCase, candidate: Candidate, columns: Sequence[str]) -> Candidate:
     """The candidate with those of its windows whose features are among `columns`."""
-    names = candidate.columns(_declaration(use_case, candidate))
-    windows = [window for window, name in zip(candidate.aggregate.windows, names, strict=True) if name in columns]
-    aggregate: Aggregate = replace(candidate.aggregate, windows=tuple(windows))
-    return replace(candidate, aggregate=aggregate)
+    declared = _declaration(use_case, candidate)
+    narrowed = without(declared, candidate, set(candidate.columns(declared)) - set(columns))
+    assert narrowed is not None
+    return narrowed
 
 
 def _cost(lakehouse: Lakehouse, use_case: UseCase, candidate: Candidate, rows: SearchRows) -> float:

@@ -6,26 +6,30 @@ helped once by chance, or in one season, is not taken for one that helps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from jobs.arrays import Bools, Floats, Ints, codes
+from jobs.conditions import Value
 from jobs.datasets.history import LabelVersions, label_versions
 from jobs.errors import Invalid
 from jobs.features import fact_frames
 from jobs.lakehouse.tables import Lakehouse
-from jobs.times import Times, microseconds
+from jobs.tasks.task import Labels, Task
+from jobs.times import Times, microseconds, midnight
 from jobs.use_case import UseCase, problem_of
 
 MOST_ROWS = 100_000
 """Positives first, at most half of it; the negatives that are drawn stand for all of them."""
 LEAST_POSITIVES = 20
+SHORTEST = timedelta(days=1)
+"""Of a period."""
+MOST_VALUES, MOST_CLASSES = 1000, 5
+"""Of a category as an input, the commonest ones; of labels whose facts are counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +37,9 @@ class Period:
     """Places of rows: those learned from, with their labels as known then, and those judged on."""
 
     train: Ints
-    train_labels: Bools
+    train_labels: Labels
     valid: Ints
-    valid_labels: Bools
+    valid_labels: Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,47 +51,84 @@ class SearchRows:
     labels: pl.LazyFrame
     ids: pl.Series
     inputs: dict[str, Floats]
-    """The event's own numbers, which are features already."""
+    """The event's own values, which are features already; of a category, the number of its value."""
+    categories: frozenset[str]
+    """Inputs that are categories."""
     weights: Floats
     """How many events each row stands for."""
     blocks: Ints
+    task: Task
+    label_values: tuple[Value, ...]
+    """The commonest labels as the table has them, of which facts can be counted; none of a number."""
     periods: tuple[Period, Period]
 
 
-def read(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, seed: int = 0) -> SearchRows:
+def read(
+    lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, changed_on: date | None = None, seed: int = 0
+) -> SearchRows:
     """The rows as known at `as_of`.
 
+    Args:
+        changed_on: first day of a change that features are searched for; both periods lie after it.
+
     Raises:
-        ValueError: a table is missing, the task is not binary, or a period holds too few positives to learn from or to
-            judge on.
+        ValueError: a table is missing, or a period holds too few labels that are evidence to learn from or to judge on.
     """
-    if problem_of(use_case).task != "binary":
-        raise Invalid(
-            f"{use_case.name}: expected a binary task, found {problem_of(use_case).task}; declare features of other "
-            "tasks by hand, no search measures them yet"
-        )
     events, labels = (_known(lakehouse, table, use_case, as_of) for table in (use_case.events, use_case.labels))
     firsts = events.filter(pl.col("version") == 1).collect()
     times = firsts[use_case.event_timestamp].dt.epoch("us").to_numpy()
     versions = label_versions(lakehouse, use_case, None, pa.chunked_array([firsts[use_case.event_id].to_arrow()]))
-    weights = _drawn(versions.at(microseconds(as_of), len(times)) == 1, _inside(use_case, times, as_of), seed)
+    known, inside = versions.at(microseconds(as_of), len(times)), _inside(use_case, times, as_of)
+    rare = known == 1 if versions.task.name == "binary" else np.zeros(len(times), np.bool_)
+    weights = _drawn(rare, inside, seed) * _counts(use_case, firsts)
     places = np.flatnonzero(weights)
     rows = firsts[places]
     return SearchRows(
         events.with_columns(is_target=(pl.col("version") == 1) & _among(use_case, rows)),
         labels,
         rows[use_case.event_id],
-        _numbers(rows, problem_of(use_case).inputs),
+        *_inputs(use_case, rows),
         weights[places],
         codes(use_case.cluster_key, rows[use_case.cluster_key].to_numpy(), rows.height)[1],
-        _periods(use_case, as_of, times, versions, places),
+        versions.task,
+        _label_values(versions, known[places], labels.collect_schema()[use_case.label].is_integer()),
+        _periods(use_case, as_of, changed_on, (times, versions, places)),
     )
 
 
-def _numbers(rows: pl.DataFrame, names: Sequence[str]) -> dict[str, Floats]:
-    kinds = {name: kind for name, kind in rows.schema.items() if name in names}
-    numbers = [name for name, kind in kinds.items() if kind.is_numeric() or kind == pl.Boolean]
-    return {name: rows[name].cast(pl.Float64).to_numpy() for name in numbers}
+def _inputs(use_case: UseCase, rows: pl.DataFrame) -> tuple[dict[str, Floats], frozenset[str]]:
+    """The inputs that trees take, and those of them that are categories."""
+    values, categories = {}, set()
+    for name in problem_of(use_case).inputs:
+        kind = rows.schema.get(name)
+        if kind is not None and (kind.is_numeric() or kind == pl.Boolean):
+            values[name] = rows[name].cast(pl.Float64).to_numpy()
+        elif kind == pl.String and rows[name].null_count() < rows.height:
+            common = rows[name].value_counts(sort=True)[name].drop_nulls().head(MOST_VALUES)
+            number = pl.Series(range(len(common)), dtype=pl.Float64)
+            values[name] = rows[name].replace_strict(common, number, default=None, return_dtype=pl.Float64).to_numpy()
+            categories.add(name)
+    return values, frozenset(categories)
+
+
+def _label_values(versions: LabelVersions, labels: Labels, is_number: bool) -> tuple[Value, ...]:
+    if versions.task.name == "binary":
+        return True, False
+    known = labels[versions.task.is_known(labels)]
+    classes = versions.task.classes
+    if not classes:
+        return ()
+    commonest = np.argsort(-np.bincount(known, minlength=len(classes)), kind="stable")[:MOST_CLASSES]
+    return tuple(int(classes[n]) if is_number else classes[n] for n in commonest)
+
+
+def _counts(use_case: UseCase, events: pl.DataFrame) -> Floats:
+    """How much each event counts by the declared weight; 0 where that is missing."""
+    name = problem_of(use_case).weight
+    if name is None or name not in events.columns:
+        return np.ones(events.height)
+    counts: Floats = events[name].cast(pl.Float64).fill_null(0.0).fill_nan(0.0).clip(0.0).to_numpy()
+    return counts
 
 
 def _known(lakehouse: Lakehouse, table: str, use_case: UseCase, as_of: datetime) -> pl.LazyFrame:
@@ -123,33 +164,41 @@ def _among(use_case: UseCase, rows: pl.DataFrame) -> pl.Expr:
 
 
 def _periods(
-    use_case: UseCase, as_of: datetime, times: Times, versions: LabelVersions, places: Ints
+    use_case: UseCase, as_of: datetime, changed_on: date | None, rows: tuple[Times, LabelVersions, Ints]
 ) -> tuple[Period, Period]:
+    """The last two periods in which labels are mature; after a change, each with as much of it before as it is long."""
     length, end = problem_of(use_case).validation_window, as_of - use_case.label_maturity
-    first, second = (_period(use_case, (end - n * length, length), times, versions, places, as_of) for n in (2, 1))
+    if changed_on is not None:
+        length = min(length, (end - midnight(changed_on)) / 3)
+    if length < SHORTEST:
+        raise Invalid(
+            f"{use_case.name}: expected {3 * SHORTEST.days} days with mature labels since the change of {changed_on}, "
+            f"found them until {end:%Y-%m-%d}; search when more labels are known"
+        )
+    first, second = (_period(use_case, (end - n * length, end - (n - 1) * length), as_of, rows) for n in (2, 1))
     return first, second
 
 
 def _period(
-    use_case: UseCase,
-    window: tuple[datetime, timedelta],
-    times: Times,
-    versions: LabelVersions,
-    places: Ints,
-    as_of: datetime,
+    use_case: UseCase, span: tuple[datetime, datetime], as_of: datetime, rows: tuple[Times, LabelVersions, Ints]
 ) -> Period:
-    start, end = window[0], window[0] + window[1]
+    (start, end), (times, versions, places) = span, rows
+    task, own = versions.task, times[places]
     then, now = (versions.at(microseconds(moment), len(times))[places] for moment in (start, as_of))
-    own = times[places]
-    mature = own <= microseconds(start - use_case.label_maturity)
-    train = (own <= microseconds(start)) & (versions.task.is_known(then) | mature)
-    valid = (own > microseconds(start)) & (own <= microseconds(end))
-    parts: Any = (np.flatnonzero(train), then[train] == 1, np.flatnonzero(valid), now[valid] == 1)
-    for what, labels in (("before", parts[1]), ("in", parts[3])):
-        if not LEAST_POSITIVES <= labels.sum() < len(labels):
+    unlabelled = task.unlabelled(problem_of(use_case).unlabelled)
+    mature = (own <= microseconds(start - use_case.label_maturity)) & (unlabelled is not None)
+    train = (own <= microseconds(start)) & (task.is_known(then) | mature)
+    valid = (own > microseconds(start)) & (own <= microseconds(end)) & (task.is_known(now) | (unlabelled is not None))
+    parts = [
+        (np.flatnonzero(chosen), task.settled(labels[chosen], unlabelled))
+        for chosen, labels in ((train, then), (valid, now))
+    ]
+    for what, labels in (("before", parts[0][1]), ("in", parts[1][1])):
+        evidence = int(task.informative(labels).sum())
+        if not LEAST_POSITIVES <= evidence < len(labels):
             raise Invalid(
-                f"{use_case.name}: expected at least {LEAST_POSITIVES} known positives, and negatives, {what} the "
-                f"period {start:%Y-%m-%d} to {end:%Y-%m-%d}, found {int(labels.sum())} in {len(labels)} rows; search "
-                "when more labels are known, or as of a later day"
+                f"{use_case.name}: expected at least {LEAST_POSITIVES} known {task.evidence}, and other labels, {what} "
+                f"the period {start:%Y-%m-%d} to {end:%Y-%m-%d}, found {evidence} in {len(labels)} rows; search when "
+                "more labels are known, or as of a later day"
             )
-    return Period(*parts)
+    return Period(*parts[0], *parts[1])

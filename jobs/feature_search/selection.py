@@ -94,13 +94,14 @@ def _round(
     gains = judge.gains([*current, *(name for group in left for name in group.columns)])
     ranked = sorted(left, key=lambda group: -sum(gains[name] for name in group.columns))
     promising = ranked[:TRIED_AT_A_TIME]
-    alone = [(group, _helps(judge, current, [group], len(promising))) for group in promising]
+    compared = len(promising) + len(TOGETHER)
+    alone = [(group, _helps(judge, current, [group], compared)) for group in promising]
     alone.sort(key=lambda one: -one[1].mean)
     if helping := [one for one in alone if one[1].is_beyond_noise]:
         return helping[:1]
     best = [*(group for group, _ in alone), *ranked[TRIED_AT_A_TIME:]]
     for some in (best[:size] for size in TOGETHER):
-        together = _helps(judge, current, some, len(TOGETHER))
+        together = _helps(judge, current, some, compared)
         if together.is_beyond_noise:
             return [(group, together) for group in some]
     found.refused |= {group.name: difference for group, difference in alone}

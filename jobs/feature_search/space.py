@@ -6,24 +6,38 @@ any feature. Which of them help is found out in `jobs.feature_search.selection`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import combinations
+from typing import TypeVar
 
-from jobs.conditions import Where
+from jobs.conditions import Value, Where
 from jobs.use_case import UseCase
+from jobs.window_lengths import BEFORE, Last, Trend, Window, reach
 from jobs.windows import Aggregate, Function, Ratio, WindowFeatures
 
-SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 EVENT_WINDOWS = (10 * MINUTE, HOUR, 6 * HOUR, *(n * DAY for n in (1, 3, 7, 14, 30, 60, 90)))
 LABEL_WINDOWS = tuple(n * DAY for n in (1, 7, 14, 30, 60, 90))
 LEVEL_WINDOW = 30 * DAY
+PERCENTILES = (0.1, 0.5, 0.9)
+PERCENTILE_WINDOWS = tuple(n * DAY for n in (7, 30, 60, 90))
+"""Shorter windows hold too few events for their percentiles to differ from smallest and largest."""
+TRENDS = (Trend(HOUR, DAY), Trend(DAY, 7 * DAY), Trend(7 * DAY, 30 * DAY))
+LAST = (1, 3, 5, 10)
+"""Numbers of the last events, none of them older than `LONGEST_LAST`."""
+LONGEST_LAST = 30 * DAY
 OF_PAIRS = frozenset({"count", "last_age", "mean", "max"})
 """Of two entities together: most pairs are seen once or twice, so that other functions say the same."""
+OF_LAST: tuple[Function, ...] = ("mean", "std", "max")
 OF_NUMBERS: tuple[Function, ...] = ("mean", "std", "min", "max", "sum")
 ABOVE_LEVEL = 2.0
 """A value above this multiple of its entity's own level is unusual; what is not above it is ordinary."""
+
+
+Some = TypeVar("Some", bound=Window)
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,8 @@ class FactColumns:
     """Columns of which different values can be counted: other entities, texts."""
     flags: tuple[str, ...]
     """Boolean columns of the events."""
+    label_values: tuple[Value, ...]
+    """Labels that are counted: yes and no, or the commonest classes; none of a number."""
     quantiles: Mapping[str, tuple[float, float]]
     """Of each number, a low and a high value."""
     label_delay: timedelta
@@ -76,10 +92,17 @@ def candidates(use_case: UseCase, facts: FactColumns) -> tuple[Candidate, ...]:
     found = []
     for declared in use_case.windows:
         for aggregate, ratio in _of_entity(use_case, declared, facts):
-            candidate = Candidate(declared.name, aggregate, ratio)
-            if aggregate.windows and not set(candidate.columns(declared)) & set(declared.names):
+            candidate = without(declared, Candidate(declared.name, aggregate, ratio), declared.names)
+            if candidate is not None:
                 found.append(candidate)
     return tuple(found)
+
+
+def without(declared: WindowFeatures, candidate: Candidate, names: Collection[str]) -> Candidate | None:
+    """The candidate without the windows whose features are among `names`; None if no window is left."""
+    pairs = zip(candidate.aggregate.windows, candidate.columns(declared), strict=True)
+    windows = tuple(window for window, name in pairs if name not in names)
+    return replace(candidate, aggregate=replace(candidate.aggregate, windows=windows)) if windows else None
 
 
 def computed(declared: WindowFeatures, some: Sequence[Candidate]) -> WindowFeatures:
@@ -98,7 +121,9 @@ def _of_entity(
         if not is_pair or aggregate.function in OF_PAIRS:
             yield replace(aggregate, name=f"{prefix}_{aggregate.name}"), None
     for column in () if is_pair else facts.numbers:
-        ratio = Ratio(f"{prefix}_{column}_to_level", column, Aggregate("mean", column, (LEVEL_WINDOW,), SECOND))
+        for aggregate in _of_shapes(column, facts.longest):
+            yield replace(aggregate, name=f"{prefix}_{aggregate.name}"), None
+        ratio = Ratio(f"{prefix}_{column}_to_level", column, Aggregate("mean", column, (LEVEL_WINDOW,), BEFORE))
         for aggregate in _of_ratio(ratio, windows):
             yield replace(aggregate, name=f"{prefix}_{aggregate.name}"), ratio
 
@@ -109,7 +134,10 @@ def _name_of(keys: Sequence[str]) -> str:
 
 def _of_events(declared: WindowFeatures, facts: FactColumns, windows: tuple[timedelta, ...]) -> Iterator[Aggregate]:
     yield Aggregate("count", windows=windows, name="events")
-    yield Aggregate("last_age", windows=windows[-1:], delay=SECOND, name="previous_age")
+    yield Aggregate("last_age", windows=windows[-1:], delay=BEFORE, name="previous_age")
+    # How long the last events took: the age of the first of them.
+    yield Aggregate("first_age", windows=_last(windows[-1], LAST[1:]), delay=BEFORE, name="last_events_age")
+    yield Aggregate("count", windows=_up_to(facts.longest, TRENDS), name="events_trend")
     for column in facts.numbers:
         for function in OF_NUMBERS:
             yield Aggregate(function, column, windows, name=f"{column}_{function}")
@@ -124,11 +152,18 @@ def _of_events(declared: WindowFeatures, facts: FactColumns, windows: tuple[time
 
 def _of_labels(use_case: UseCase, facts: FactColumns) -> Iterator[Aggregate]:
     windows, label = _up_to(facts.longest, LABEL_WINDOWS), use_case.label
-    for value, name in ((True, "known_positives"), (False, "known_negatives")):
+    if not facts.label_values:
+        for function in ("mean", "std"):
+            yield Aggregate(function, label, windows, of="labels", name=f"known_label_{function}")
+        yield Aggregate("mean", label, _last(windows[-1], LAST), of="labels", name="last_known_labels")
+    for value in facts.label_values:
         where: Where = (label, value)
+        name = _known(value)
         yield Aggregate("count", of="labels", where=where, windows=windows, name=name)
         yield Aggregate("last_age", of="labels", where=where, windows=windows[-1:], name=f"last_{name}_age")
         yield Aggregate("first_age", of="labels", where=where, windows=windows[-1:], name=f"first_{name}_age")
+    if facts.label_values != (True, False):
+        return
     delay = facts.label_delay
     yield Aggregate("rate", label, windows, delay, of="labels", empty=0, name="positive_rate")
     yield Aggregate("streak", label, windows[-1:], of="labels", name="positive_streak")
@@ -139,16 +174,39 @@ def _of_ratio(ratio: Ratio, windows: tuple[timedelta, ...]) -> Iterator[Aggregat
     """How far values lay above the entity's own level, and what is ordinary; both without the event itself."""
     column = ratio.column
     ordinary: Where = (ratio.name, "<=", ABOVE_LEVEL)
-    yield Aggregate("max", ratio.name, windows, SECOND, name=f"{column}_to_level_max")
-    yield Aggregate("mean", ratio.name, windows, SECOND, name=f"{column}_to_level_mean")
-    yield Aggregate("count", None, windows, SECOND, where=(ratio.name, ">", ABOVE_LEVEL), name=f"unusual_{column}")
+    yield Aggregate("max", ratio.name, windows, BEFORE, name=f"{column}_to_level_max")
+    yield Aggregate("mean", ratio.name, windows, BEFORE, name=f"{column}_to_level_mean")
+    yield Aggregate("count", None, windows, BEFORE, where=(ratio.name, ">", ABOVE_LEVEL), name=f"unusual_{column}")
     for function in ("mean", "std"):
-        yield Aggregate(function, column, windows, SECOND, where=ordinary, name=f"ordinary_{column}_{function}")
+        yield Aggregate(function, column, windows, BEFORE, where=ordinary, name=f"ordinary_{column}_{function}")
+
+
+def _of_shapes(column: str, longest: timedelta) -> Iterator[Aggregate]:
+    """Percentiles, trends and the last values, without the event itself where that is what they are compared with."""
+    for share in PERCENTILES:
+        windows = _up_to(longest, PERCENTILE_WINDOWS)
+        name = f"{column}_p{share * 100:.0f}"
+        yield Aggregate("percentile", column, windows, BEFORE, percentile=share, name=name)
+    for function in ("mean", "sum"):
+        yield Aggregate(function, column, _up_to(longest, TRENDS), name=f"{column}_{function}_trend")
+    for function in OF_LAST:
+        several = LAST if function == "mean" else LAST[1:]
+        yield Aggregate(function, column, _last(longest, several), BEFORE, name=f"{column}_{function}_of_last")
+
+
+def _last(within: timedelta, numbers: Sequence[int]) -> tuple[Last, ...]:
+    return tuple(Last(number, min(within, LONGEST_LAST)) for number in numbers)
+
+
+def _known(value: Value) -> str:
+    """Words for known labels of a value, as part of a name."""
+    words = {True: "known_positives", False: "known_negatives"}
+    return words[value] if isinstance(value, bool) else f"known_{re.sub(r'[^0-9a-z]+', '_', str(value).lower())}"
 
 
 def _counted(name: str, where: Where, windows: tuple[timedelta, ...]) -> Aggregate:
     return Aggregate("count", windows=windows, where=where, name=f"{name}_events")
 
 
-def _up_to(longest: timedelta, windows: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
-    return tuple(window for window in windows if window <= longest) or windows[:1]
+def _up_to(longest: timedelta, windows: tuple[Some, ...]) -> tuple[Some, ...]:
+    return tuple(window for window in windows if reach(window) <= longest) or windows[:1]

@@ -1,25 +1,27 @@
 """How much features help: trees learned with and without them, judged on later rows of two periods by one bootstrap.
 
-Average precision, as in the gate; the difference of two lists of features is the mean over both periods, and it is
-beyond noise where the lower end of a paired bootstrap of blocks is above zero (`jobs.stats.paired_bootstrap`).
+By the objective of the task, as in the gate; the difference of two lists of features is the mean over both periods, and
+it is beyond noise where the lower end of a paired bootstrap of blocks is above zero (`jobs.stats.paired_bootstrap`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from jobs.arrays import Float32s, Floats
 from jobs.feature_search.search_rows import Period, SearchRows
+from jobs.models.boosted import objective_of
+from jobs.objective import AVERAGE_PRECISION
 from jobs.stats import paired_bootstrap
-from jobs.stats.paired_bootstrap import Ranking
+from jobs.stats.paired_bootstrap import Resampled
+from jobs.tasks.task import RowValues, Scores, Task
 
 TREES = {
-    "objective": "binary",
     "learning_rate": 0.08,
     "num_leaves": 15,
     "min_data_in_leaf": 40,
@@ -36,13 +38,13 @@ ROUNDS = 120
 SEEDS = (0, 1)
 """Margins of as many trainings are averaged: what differs between seeds is no help of a feature."""
 RESAMPLES = 200
-LEVEL = 0.9
-"""One-sided confidence that a difference is above zero, shared among those that are compared at a time."""
+LEVEL = 0.95
+"""One-sided confidence that a difference is above zero, as of the gate, shared among all that a round compares."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Average precision of one list of features less that of another."""
+    """What one list of features gains on another in the objective, on a scale where more is better."""
 
     by_period: tuple[float, float]
     lower: float
@@ -61,16 +63,16 @@ class Difference:
 class Fitted:
     """What trees made of a list of features: in each period, one ranking of the judged rows, and gains."""
 
-    rankings: tuple[Ranking, ...]
+    rankings: tuple[Resampled, ...]
     gains: Floats
     """Share of each feature in the trees' gain, mean over periods and seeds."""
     seed_variance: float
-    """Of the average precision of one training, between seeds; mean over periods."""
+    """Of the objective of one training, between seeds; mean over periods."""
 
 
 @dataclass(eq=False)
 class Judge:
-    """Trains trees on lists of features, each list once."""
+    """Trains trees on lists of features, each list once, and judges them by the objective of the task."""
 
     rows: SearchRows
     columns: Mapping[str, Float32s]
@@ -80,8 +82,15 @@ class Judge:
     def blocks(self) -> int:
         return int(self.rows.blocks.max()) + 1
 
-    def average_precision(self, names: Sequence[str]) -> tuple[float, ...]:
-        """In each period."""
+    @cached_property
+    def task(self) -> Task:
+        """The task of the rows. Which rows a capacity reaches is not known where negatives stand for others: average
+        precision is measured instead."""
+        task = self.rows.task
+        return replace(task, objective=AVERAGE_PRECISION) if task.objective.name == "recall_at_capacity" else task
+
+    def quality(self, names: Sequence[str]) -> tuple[float, ...]:
+        """The objective in each period."""
         rankings = self.trial(names).rankings
         return tuple(float(paired_bootstrap.observed([ranking], self.blocks)[0]) for ranking in rankings)
 
@@ -91,7 +100,7 @@ class Judge:
         drawn = paired_bootstrap.resampled(both, self.blocks, RESAMPLES, seed=0)
         values = np.vstack([paired_bootstrap.observed(both, self.blocks), drawn])
         mine, theirs = np.split(values, 2, axis=1)
-        by_period = mine - theirs
+        by_period = mine - theirs if self.task.greater_is_better else theirs - mine
         level = 1 - (1 - LEVEL) / compared
         lower, _ = paired_bootstrap.normal_interval(by_period.mean(axis=1), level, self._training_noise)
         return Difference((float(by_period[0, 0]), float(by_period[0, 1])), lower)
@@ -115,26 +124,28 @@ class Judge:
     def _tried(self, names: Sequence[str]) -> Fitted:
         features = np.stack([self.columns[name] for name in names], axis=1)
         with ThreadPoolExecutor(len(self.rows.periods)) as pool:
-            found = list(pool.map(lambda period: self._learned(features, period), self.rows.periods))
+            found = list(pool.map(lambda period: self._learned(features, period, names), self.rows.periods))
         rankings, gains, variances = zip(*found, strict=True)
         return Fitted(rankings, np.mean(gains, axis=0), float(np.mean(variances)))
 
-    def _learned(self, features: Float32s, period: Period) -> tuple[Ranking, Floats, float]:
-        """The ranking by the mean margin over seeds, the features' shares, the variance between seeds."""
+    def _learned(self, features: Float32s, period: Period, names: Sequence[str]) -> tuple[Resampled, Floats, float]:
+        """What is judged of the mean over seeds, the features' shares, the variance between seeds."""
         import lightgbm
 
-        weights, valid = self.rows.weights, features[period.valid]
         data = lightgbm.Dataset(
-            features[period.train], period.train_labels, weight=weights[period.train], params=TREES, free_raw_data=False
-        )
-        boosters = [lightgbm.train({**TREES, "seed": seed}, data, ROUNDS) for seed in SEEDS]
-        margins = [np.asarray(booster.predict(valid, raw_score=True, num_threads=1)) for booster in boosters]
+            features[period.train], period.train_labels, weight=self.rows.weights[period.train], params=TREES,
+            categorical_feature=[n for n, name in enumerate(names) if name in self.rows.categories],
+            free_raw_data=False,
+        )  # fmt: skip
+        fixed, valid = {**TREES, **objective_of(self.task)}, features[period.valid]
+        boosters = [lightgbm.train({**fixed, "seed": seed}, data, ROUNDS) for seed in SEEDS]
+        scores = [np.asarray(booster.predict(valid, num_threads=1), np.float64) for booster in boosters]
         gains = np.mean([booster.feature_importance("gain") for booster in boosters], axis=0)
-        ranking, *each = (self._ranking(period, margin) for margin in [np.mean(margins, axis=0), *margins])
+        together, *each = (self._judged(period, one) for one in [self.task.mean(scores), *scores])
         by_seed = paired_bootstrap.observed(each, self.blocks)
-        return ranking, gains / max(gains.sum(), 1e-300), float(by_seed.var(ddof=1))
+        return together, gains / max(gains.sum(), 1e-300), float(by_seed.var(ddof=1))
 
-    def _ranking(self, period: Period, margins: Floats) -> Ranking:
+    def _judged(self, period: Period, scores: Scores) -> Resampled:
         every = [np.ones(len(period.valid), dtype=bool)]
         blocks, weights = self.rows.blocks[period.valid], self.rows.weights[period.valid]
-        return paired_bootstrap.rank(period.valid_labels, margins, blocks, every, weights)
+        return self.task.resampled(period.valid_labels, scores, blocks, every, RowValues(weights=weights))

@@ -112,7 +112,7 @@ class Boosted:
         fixed = {"seed": seed, "deterministic": True, "force_row_wise": True, "verbosity": -1}
         if task.name != "binary":
             parameters.pop("scale_pos_weight")
-        return {**parameters, **fixed, **_objective(task)}
+        return {**parameters, **fixed, **objective_of(task)}
 
     def _become(self, text: str, names: tuple[str, ...], known: Vocabulary) -> None:
         import lightgbm
@@ -180,7 +180,7 @@ def _texts(models: Sequence[Boosted]) -> list[str]:
     return [translated(model._text, translation(model._vocabulary, together)) for model in models]
 
 
-def _objective(task: Task) -> dict[str, Any]:
+def objective_of(task: Task) -> dict[str, Any]:
     """LightGBM's objective and the metric that stops it; where it does not know ours, the one that is nearest."""
     asked = task.objective
     if task.name == "regression":

@@ -68,12 +68,13 @@ def _print(kept: Kept) -> None:
     found, files = kept.found, kept.files
     said: dict[str, Any] = found.summary()
     before, after = (sum(values) / len(values) for values in (found.before, found.after))
-    say(f"{found.rows:,} events, {found.positives:,} positives to judge on; {said['ended']}")
+    say(f"{found.rows:,} events, {found.positives:,} {found.task.evidence} to judge on; {said['ended']}")
     if not found.proposals:
         say(f"No feature is proposed: nothing is better beyond noise than the {before:.3f} of what is there")
     else:
         lower = found.difference.lower if found.difference else 0.0
-        say(f"Average precision {before:.3f} before, {after:.3f} with the features: better by {lower:.3f} or more")
+        words = found.task.words.capitalize()
+        say(f"{words} {before:.3f} before, {after:.3f} with the features: better by {lower:.3f} or more")
         rows = [{**one, "windows": len(one["windows"])} for one in said["proposed"]]
         shown = ("feature", "windows", "difference", "lower", "microseconds")
         print_table("Proposed, in the order in which they help", [{key: row[key] for key in shown} for row in rows])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA
 
 from jobs.lakehouse.tables import Lakehouse
@@ -23,8 +24,12 @@ BURSTS: UseCase = replace(
 )
 
 
-def write(lakehouse: Lakehouse, telling: bool = True, days: int = DAYS) -> None:
-    """The marts of events and labels; unless `telling`, fraud is drawn by lot."""
+def write(lakehouse: Lakehouse, telling: bool = True, days: int = DAYS, label: pl.Expr | None = None) -> None:
+    """The marts of events and labels; unless `telling`, fraud is drawn by lot.
+
+    Args:
+        label: of every event, for use cases of other tasks.
+    """
     generator = np.random.default_rng(0)
     alone, bursts = 6000, 160
     starts = generator.integers(0, days * 86_400, bursts)
@@ -47,7 +52,17 @@ def write(lakehouse: Lakehouse, telling: bool = True, days: int = DAYS) -> None:
         known_at="tx_datetime", version=pl.lit(1, pl.Int64), superseded_at=pl.lit(None, pl.Datetime("us", "UTC")),
         loaded_in=pl.lit(0, pl.Int64), event_date=pl.col("tx_datetime").dt.date(),
     )  # fmt: skip
-    labels = events.filter(pl.Series(fraud)).with_columns(is_fraud=True, known_at=pl.col("tx_datetime") + DAY)
+    reported = events.filter(pl.Series(fraud)) if label is None else events
+    labels = reported.with_columns(
+        is_fraud=pl.lit(True) if label is None else label, known_at=pl.col("tx_datetime") + DAY
+    )
     for table, mart, schema in ((FRAUD.events, events, EVENT_SCHEMA), (FRAUD.labels, labels, LABEL_SCHEMA)):
-        rows = mart.with_columns(first_event_date="event_date").select(schema.names).to_arrow().cast(schema)
-        lakehouse.write(table, rows, mode="overwrite", schema=schema, partition_by=["event_date"])
+        own = mart.with_columns(first_event_date="event_date").select(schema.names).to_arrow()
+        rows = own.cast(_typed(schema, own.schema))
+        lakehouse.write(table, rows, mode="overwrite", schema=rows.schema, partition_by=["event_date"])
+
+
+def _typed(schema: pa.Schema, own: pa.Schema) -> pa.Schema:
+    """The schema of a mart, with the label's own type."""
+    fields = [own.field(field.name) if field.name == FRAUD.label else field for field in schema]
+    return pa.schema(fields)

@@ -19,6 +19,7 @@ from jobs.feature_search.selection import OUT_OF_TIME, Selection
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import feature_searches
 from jobs.ledger.feature_searches import DueSearch
+from jobs.tasks.binary import BINARY
 
 DAY = timedelta(days=1)
 
@@ -33,7 +34,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search that finds nothing at once; searches are looked at in `test_search.py`."""
 
     def found(lakehouse: Lakehouse, use_case: Any, as_of: Any, *_: Any) -> Found:
-        return Found(as_of, (), (0.1, 0.1), (0.1, 0.1), None, Selection(ended=OUT_OF_TIME), 10, 5, 0.1)
+        return Found(as_of, BINARY, (), (0.1, 0.1), (0.1, 0.1), None, Selection(ended=OUT_OF_TIME), 10, 5, 0.1)
 
     monkeypatch.setattr(outcome, "search", found)
 

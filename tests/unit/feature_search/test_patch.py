@@ -17,10 +17,12 @@ from jobs.feature_search.space import Candidate, FactColumns, candidates, with_p
 from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
 from jobs.window_lengths import BEFORE, Last, Trend
-from jobs.windows import Aggregate, Ratio, WindowFeatures
+from jobs.windows import Aggregate
 
 DAY = timedelta(days=1)
-FACTS = FactColumns(("tx_amount",), ("customer_id", "terminal_id"), (), {"tx_amount": (9.5, 120.0)}, 7 * DAY, 60 * DAY)
+FACTS = FactColumns(
+    ("tx_amount",), ("customer_id", "terminal_id"), (), (True, False), {"tx_amount": (9.5, 120.0)}, 7 * DAY, 60 * DAY
+)
 EMPTY = replace(FRAUD, windows=tuple(replace(w, aggregates=(), ratios=()) for w in FRAUD.windows))
 SPACE = candidates(with_pairs(EMPTY), FACTS)
 OF_CUSTOMER = [candidate for candidate in SPACE if candidate.windows == "customer_windows"]
@@ -121,7 +123,7 @@ def test_what_no_patch_fits_is_written_as_declarations_to_copy(tmp_path: Path, c
     file.write_text(code if code.startswith("\ufeff") else IMPORTS + code)
     proposed = proposed_texts(declared(file), OF_CUSTOMER)
     assert proposed.patch == b"" and len(proposed.unpatched) == 1 and "by hand" in proposed.unpatched[0]
-    known: dict[str, Any] = {"Aggregate": Aggregate, "Ratio": Ratio, "timedelta": timedelta, "BEFORE": BEFORE}
+    known: dict[str, Any] = {}
     exec(proposed.declarations, known)
     assert known["MORE_AGGREGATES"] == tuple(candidate.aggregate for candidate in OF_CUSTOMER)
     assert [ratio.name for ratio in known["MORE_RATIOS"]] == ["customer_tx_amount_to_level"]
@@ -146,8 +148,8 @@ def test_a_pair_that_has_no_table_is_a_declaration_of_its_own() -> None:
     assert {candidate.aggregate.name for candidate in of_pair} >= {
         "customer_terminal_events", "customer_terminal_previous_age", "customer_terminal_known_positives"
     }  # fmt: skip
-    known: dict[str, Any] = {"Aggregate": Aggregate, "WindowFeatures": WindowFeatures, "timedelta": timedelta}
-    exec(new_declarations(FRAUD, SPACE), known | {"BEFORE": BEFORE, "Last": Last, "Trend": Trend}, known)
+    known: dict[str, Any] = {}
+    exec(proposed_texts(FRAUD, of_pair).declarations, known)
     declared = known["CUSTOMER_TERMINAL_WINDOWS"]
     assert declared.keys == ("customer_id", "terminal_id")
     assert declared.aggregates == tuple(candidate.aggregate for candidate in of_pair)

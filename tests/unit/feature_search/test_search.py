@@ -5,19 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
+import polars as pl
 import pytest
 from worlds import bursts
 from worlds.bursts import BURSTS, END
 
 from jobs import settings as settings_module
 from jobs.errors import Invalid
-from jobs.feature_search import search_rows
+from jobs.feature_search import feature_columns, search_rows
 from jobs.feature_search.search import Found, search
+from jobs.feature_search.space import candidates
+from jobs.feature_search.trees import Judge
 from jobs.lakehouse.tables import Lakehouse
-from jobs.problem import Family, Problem
+from jobs.problem import Family
 from jobs.settings import Settings
-from jobs.use_case import Column, UseCase
+from jobs.use_case import Column, UseCase, problem_of
 from jobs.windows import Aggregate
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -67,11 +72,25 @@ def test_too_few_labels_are_refused_with_the_period(settings: Settings) -> None:
         search_rows.read(lakehouse, BURSTS, bursts.START + timedelta(days=16))
 
 
-def test_a_task_that_is_not_binary_is_refused(settings: Settings) -> None:
-    label = Column("is_fraud", "number")
-    numbers = Problem(families=(Family("boosted"),), task="regression")
-    with pytest.raises(Invalid, match="expected a binary task, found regression"):
-        search_rows.read(Lakehouse(settings), replace(BURSTS, problem=numbers, computed=(label,)), END)
+@pytest.mark.parametrize("task", ["regression", "multiclass"])
+def test_labels_of_any_task_are_read_and_counted(settings: Settings, task: Literal["regression", "multiclass"]) -> None:
+    lakehouse = Lakehouse(settings)
+    kind, label = ("number", pl.lit(2.5)) if task == "regression" else ("string", pl.lit("late"))
+    bursts.write(lakehouse, label=pl.when(pl.col("tx_amount") > 20).then(label).otherwise(label + label))
+    problem = replace(problem_of(BURSTS), task=task, review=None, rules=(), families=(Family("boosted"),), fairness=())
+    use_case = replace(
+        BURSTS, problem=replace(problem, slices=()), computed=(Column("is_fraud", kind),)  # type: ignore[arg-type]
+    )  # fmt: skip
+    rows = search_rows.read(lakehouse, use_case, END)
+    facts = feature_columns.facts(use_case, rows)
+    assert facts.label_values == (() if task == "regression" else ("late", "latelate"))
+    offered = candidates(use_case, facts)
+    of_labels = {str(c.aggregate.name): c for c in offered if c.aggregate.of == "labels"}
+    expected = "customer_known_label_mean" if task == "regression" else "customer_known_latelate"
+    columns = feature_columns.of_candidates(lakehouse, use_case, rows, [of_labels[expected]])
+    known = columns[f"{expected}_7d"][rows.periods[1].valid]
+    assert np.nanmax(known) == (5.0 if task == "regression" else max(known)) and np.nanmax(known) > 0
+    assert Judge(rows, columns).quality(list(columns))[0] > 0
 
 
 def test_labels_of_a_period_are_those_known_when_it_began(settings: Settings) -> None:

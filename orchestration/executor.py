@@ -74,6 +74,8 @@ class _Careful(InProcessExecutor):
         return [each for each in self._use_cases if run is not None and writes(run, each.name)]
 
     def _damage(self, plan_context: PlanOrchestrationContext) -> str | None:
+        if plan_context.dagster_run.tags.get(PROCESS_TAG) == this_process():
+            return None  # `evergreen run` made this run, after it had looked under the lock that it still holds
         try:
             for use_case in self._written(plan_context):
                 home_check.refuse_damage(attach(self._settings), use_case)

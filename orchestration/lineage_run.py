@@ -52,7 +52,10 @@ def execute(
     use_cases: Sequence[UseCase] = USE_CASES,
     show: bool = True,
 ) -> RunOutcome:
-    """Run the whole lineage of a use case as known at `as_of`, recorded for the partitions of `days`."""
+    """Run the whole lineage of a use case as known at `as_of`, recorded for the partitions of `days`.
+
+    Who calls this has looked for damage: the run does not do it again.
+    """
     job = build_definitions(settings=settings, use_cases=use_cases).resolve_job_def(f"{use_case.name}_lineage")
     tags = {
         ASSET_PARTITION_RANGE_START_TAG: days[0].isoformat(),

@@ -12,10 +12,12 @@ from dagster._core.execution.api import execute_run
 from worlds.old_home import LAST_NIGHT, USE_CASE, unpacked
 
 from jobs.alerts import outbox
+from jobs.processes import this_process
 from jobs.settings import Settings
-from orchestration import alert_sensors
+from orchestration import alert_sensors, executor
 from orchestration.definitions import build_definitions
-from orchestration.instance import from_configuration
+from orchestration.instance import PROCESS_TAG, from_configuration
+from orchestration.run_queue import USE_CASE_TAG
 
 pytestmark = pytest.mark.embedded
 JOBS = ("fraud_lineage", "fraud_monitoring", "fraud_retraining", "__ASSET_JOB")
@@ -56,3 +58,25 @@ def test_a_run_of_a_damaged_home_ends_before_its_first_step_in_one_line(
     assert "expected a file of" in failed.message and "evergreen repair table fraud.transactions" in failed.message
     alert_sensors.settle_job(instance, USE_CASE, damaged, run, LAST_NIGHT)
     assert "evergreen repair table fraud.transactions" in outbox.recorded(damaged)[-1].alert.message
+
+
+@dg.op(name="nothing")
+def nothing() -> None:
+    """A step."""
+
+
+@pytest.mark.parametrize(("process", "looks"), [(this_process(), 0), ("1@2.00", 1), (None, 1)])
+def test_a_run_looks_for_damage_unless_the_command_that_made_it_has_in_this_process(
+    damaged: Settings, monkeypatch: pytest.MonkeyPatch, process: str | None, looks: int
+) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(executor.home_check, "refuse_damage", lambda lakehouse, use_case: looked.append(use_case.name))
+    monkeypatch.setattr(executor.table_files, "remember", lambda lakehouse, use_case: None)
+    job = dg.GraphDefinition("alone", node_defs=[nothing]).to_job(executor_def=executor.build(damaged, (USE_CASE,)))
+    tags = {USE_CASE_TAG: USE_CASE.name} | ({PROCESS_TAG: process} if process else {})
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(job, tags=tags)
+        assert execute_run(InMemoryJob(job), run, instance).success
+        ended = instance.get_run_by_id(run.run_id)
+    assert len(looked) == looks
+    assert ended is not None and ended.tags[PROCESS_TAG] == this_process()

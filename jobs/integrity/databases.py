@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -24,18 +24,21 @@ def check_databases(settings: Settings, use_case: str, deep: bool = True) -> Ite
     """Findings in the databases of a home, as far as they are SQLite; not `deep`: in those that every run opens, and
     of large ones only what shows without reading all of them."""
     for name, files in database_files(settings).items():
-        for file in files:
-            if not deep and _is_of_one_run(file):
-                continue
-            if file.exists() and (damage := _damage(name, file, deep)):
-                of_use_case = f" --use-case {use_case}" if name in DECISIVE else ""
-                mend = f"evergreen repair {name}{of_use_case}"
-                yield Finding(f"{name}: {file}", f"expected a whole SQLite database, found {damage}", mend)
+        mend = f"evergreen repair {name}{f' --use-case {use_case}' if name in DECISIVE else ''}"
+        yield from _findings(name, files, mend, deep)
+
+
+def _findings(name: str, files: Sequence[Path], mend: str, deep: bool) -> Iterator[Finding]:
+    for file in files:
+        if not deep and _is_of_one_run(file):
+            continue
+        if file.exists() and (damage := _damage(name, file, deep)):
+            yield Finding(f"{name}: {file}", f"expected a whole SQLite database, found {damage}", mend)
 
 
 def require_whole_runs(settings: Settings) -> None:
     """Raises HomeDamaged if a database of Dagster's, which every command with a run opens, is damaged."""
-    if found := [each for each in check_databases(settings, "", deep=False) if each.place.startswith(f"{RUNS}:")]:
+    if found := list(_findings(RUNS, database_files(settings)[RUNS], f"evergreen repair {RUNS}", deep=False)):
         raise HomeDamaged(found)
 
 

@@ -74,7 +74,7 @@ def check_table(lakehouse: Lakehouse, table: str, deep: bool) -> Iterator[Findin
 
 def damaged_files(lakehouse: Lakehouse, table: str, deep: bool) -> list[DamagedFile]:
     """Files of a table's log, and live files, that are not what they were. Raises TableDamaged without a log."""
-    store, folder, actions, known = _opened(lakehouse, table)
+    store, folder, actions, known = _opened(lakehouse, table, deep)
     damaged = list(_damaged_log(store, folder, known, deep))
     found = ((action, _found(store, f"{folder}/{unquote(action['path'])}", action, known, deep)) for action in actions)
     damaged += [DamagedFile(action["path"], text, action["num_records"]) for action, text in found if text]
@@ -120,10 +120,13 @@ def _hashed_log(store: fs.FileSystem, folder: str, known: Checksums) -> set[str]
     return {LOG + name for name in expected | there.keys()}
 
 
-def _opened(lakehouse: Lakehouse, table: str) -> tuple[fs.FileSystem, str, list[dict[str, Any]], Checksums]:
-    """Where a table lies, its live files by its log, and what is known of them."""
-    opened = lakehouse.delta(table)
-    actions = pa.table(opened.get_add_actions(flatten=True)).to_pylist()
+def _opened(
+    lakehouse: Lakehouse, table: str, deep: bool = True
+) -> tuple[fs.FileSystem, str, list[dict[str, Any]], Checksums]:
+    """Where a table lies, its live files by its log, and what is known of them; not `deep`: of an open table."""
+    opened = lakehouse.delta(table) if deep else lakehouse.snapshot(table)
+    # Their least and greatest values, of which nothing is asked, are most of what the log says.
+    actions = pa.table(opened.get_add_actions()).select(["path", "size_bytes", "num_records"]).to_pylist()
     known = Checksums(lakehouse.settings, table, str(opened.metadata().id))
     return *located(lakehouse.path(table)), sorted(actions, key=lambda action: str(action["path"])), known
 

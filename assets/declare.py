@@ -13,7 +13,7 @@ from assets.code_references import references
 from assets.metadata import legible
 from jobs.checks.check import Check
 from jobs.error_log import traceback_of
-from jobs.error_messages import bug, message_of
+from jobs.error_messages import bug, is_error, message_of
 from jobs.lakehouse.engine_process import EngineLost
 from jobs.use_case import Source, UseCase
 from jobs.windows import WindowFeatures
@@ -106,7 +106,9 @@ def _failures() -> Iterator[None]:
         raise
     except EngineLost as error:
         raise dg.RetryRequested(max_retries=1) from error  # a step goes on where it was, with a new engine
-    except Exception as error:
+    except BaseException as error:
+        if not is_error(error):
+            raise
         if message := message_of(error):
             raise dg.Failure(message) from None
         raise dg.Failure(bug(error), metadata={TRACEBACK: dg.MetadataValue.text(traceback_of(error))}) from None

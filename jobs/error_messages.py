@@ -88,6 +88,11 @@ def recognised(error: object) -> str | None:
     return next((words for pattern, words in _FOUND.items() if re.search(pattern, text)), None)
 
 
+def is_error(error: BaseException) -> bool:
+    """Whether it is an error, and not the end of a program; a panic of Rust is one, which Python does not call so."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 def bug(error: BaseException) -> str:
     """An unexpected error in one line: its kind, and the last line of ours that it went through."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -16,8 +16,10 @@ import click
 
 from jobs import error_log
 from jobs.display import plain
-from jobs.error_messages import bug, message_of
+from jobs.error_messages import bug, is_error, message_of
 from jobs.errors import EvergreenError
+from jobs.secret import hide
+from orchestration import library_output
 from orchestration.printing import complain
 
 REFUSED, USAGE, NOBODY, BUG, INTERRUPTED = 1, 2, 4, 70, 130
@@ -46,7 +48,8 @@ class Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         """Run the command of this context."""
         try:
-            return super().invoke(context)
+            with library_output.apart(lambda text: _keep(text, bool(context.meta.get(DEBUG)))):
+                return super().invoke(context)
         except click.UsageError as error:
             raise click.UsageError(plain(error.format_message()), error.ctx) from None
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
@@ -54,7 +57,9 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             complain("Interrupted: run the same command again, and it goes on where it was or starts anew.")
             context.exit(INTERRUPTED)
-        except Exception as error:
+        except BaseException as error:
+            if not is_error(error):
+                raise
             context.exit(report(error, bool(context.meta.get(DEBUG))))
 
 
@@ -70,7 +75,15 @@ def _debug(context: click.Context, _: click.Parameter, value: bool) -> None:
     context.meta[DEBUG] = value or context.meta.get(DEBUG, False)
 
 
-def report(error: Exception, debug: bool = False) -> int:
+def _keep(text: str, debug: bool) -> None:
+    """What a library printed past Python: for whoever mends a bug."""
+    if debug:
+        complain(text)
+    elif (home := _home()) and home.is_dir():
+        error_log.append(home, "printed by a library", hide(text))
+
+
+def report(error: BaseException, debug: bool = False) -> int:
     """Tell a person what is wrong, on stderr; returns the exit status."""
     if debug:
         complain(error_log.traceback_of(error))
@@ -96,7 +109,7 @@ def _home() -> Path | None:
     return None
 
 
-def _logged(home: Path | None, error: Exception) -> Path | None:
+def _logged(home: Path | None, error: BaseException) -> Path | None:
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
     return error_log.append(home, command, error_log.traceback_of(error)) if home else None
 

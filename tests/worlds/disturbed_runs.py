@@ -28,7 +28,7 @@ from typing import Any
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-from jobs import settings
+from jobs import settings, unfinished
 from jobs.limits import Limits
 from jobs.problem import Family
 from jobs.use_cases.fraud import FRAUD, PROBLEM
@@ -53,7 +53,7 @@ CHANGES = re.compile(r"\s*(insert|update|delete|replace|create|drop|alter|commit
 ALIKE = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}", "UUID"),
     (r"\b[0-9a-f]{12,}\b", "HEX"),
-    (r"(?<=/)\.([^/]+)\.\w{6,8}(?=/|$|\.new)", r".\1.RANDOM"),
+    (r"(?<=/)\.([^/]+)\.\w{6,8}(?=/|$)", r".\1.RANDOM"),
     (r"compute_logs/\w+", "compute_logs/NAME"),
     (r"dbt/target/(run|compiled)/.*(\.\w+)$", r"dbt/target/\1/NAME\2"),
     (r"locks/.*", "locks/NAME"),
@@ -117,7 +117,8 @@ class Trace:
 
             def traced(statement: str) -> None:
                 if found := CHANGES.match(statement):
-                    self.moment("sqlite", file, " ".join(found[0].lower().split()) if ".new/" not in file else found[1])
+                    statement = found[1] if unfinished.SUFFIX in file else " ".join(found[0].lower().split())
+                    self.moment("sqlite", file, statement)
 
             connection.set_trace_callback(traced)
             return connection
@@ -186,12 +187,13 @@ def resize(disk: Path, size: int | None = None) -> None:
 
 def run(order: dict[str, Any]) -> int:
     """What `evergreen run` does, and its exit status."""
-    from orchestration import run_command
+    from orchestration import library_output, run_command
     from orchestration.error_boundary import report
 
     files = {name: (Path(path),) for name, path in order["files"].items()}
     try:
-        return run_command.run(settings.load(), USE_CASE, files, None, None, show=False)
+        with library_output.apart(str):
+            return run_command.run(settings.load(), USE_CASE, files, None, None, show=False)
     except Exception as error:
         return report(error)
 

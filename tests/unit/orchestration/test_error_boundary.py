@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from assets.declare import TRACEBACK, readable
 from jobs.errors import Invalid
 from jobs.secret import Url
+from jobs.settings import ROOT
 from orchestration.cli import main
 from orchestration.error_boundary import Commands, add_debug
 
@@ -119,3 +120,43 @@ def test_in_dagster_an_error_is_a_failure_without_secrets(error: Exception, desc
     assert failed.user_failure_data is not None and CANARY not in events
     assert described in str(failed.user_failure_data.description)
     assert (TRACEBACK in failed.user_failure_data.metadata) == isinstance(error, KeyError)
+
+
+PANIC = """
+import sys
+import click, polars
+from orchestration.error_boundary import Commands, add_debug
+from orchestration.process import end_at_once
+
+@click.command()
+@click.argument("how")
+def work(how):
+    print("to the left", file=sys.stderr)
+    try:
+        polars.Series([2**62]).cast(polars.Datetime("ms")).to_list()
+    except polars.exceptions.PanicException:
+        if how == "raises":
+            raise
+    if how == "at once":
+        end_at_once(0)
+
+group = Commands(commands={"work": work})
+add_debug(group)
+group()
+"""
+
+
+@pytest.mark.parametrize("how", ["raises", "catches", "at once"])
+def test_a_panic_of_rust_is_told_in_a_line_at_most_and_its_words_are_in_the_log(tmp_path: Path, how: str) -> None:
+    def words(*options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", PANIC, "work", how, *options],
+            env={"EVERGREEN_HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "RUST_BACKTRACE": "1"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    done, log = words(), tmp_path / "logs" / "errors.log"
+    lines = done.stderr.splitlines()
+    assert lines[0] == "to the left" and len(lines) == (2 if how == "raises" else 1), done.stderr
+    assert done.returncode == (70 if how == "raises" else 0) and "panicked at" in log.read_text()
+    assert "panicked at" in words("--debug").stderr

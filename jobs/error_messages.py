@@ -5,15 +5,19 @@ Texts of libraries are recognised, never repeated. How a message is shown: `orch
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
+import shutil
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from jobs.display import plain
 from jobs.errors import EvergreenError
 
+A_MEGABYTE = 1_000_000
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _FOUND = {
     r"no space left|disk is full|disk full|enospc": "no room left on its disk",
@@ -86,6 +90,13 @@ def recognised(error: object) -> str | None:
     """The same; None if the error says nothing that we know."""
     text = str(error).lower()
     return next((words for pattern, words in _FOUND.items() if re.search(pattern, text)), None)
+
+
+def is_full(folder: Path) -> bool:
+    """Whether a full disk may be behind an error that does not say so: SQLite may call it an I/O error."""
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(folder).free < A_MEGABYTE
+    return False
 
 
 def is_error(error: BaseException) -> bool:

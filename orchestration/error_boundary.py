@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import click
 
 from jobs import error_log
 from jobs.display import plain
-from jobs.error_messages import bug, is_error, message_of
+from jobs.error_messages import bug, is_error, is_full, message_of
 from jobs.errors import EvergreenError
 from jobs.secret import hide
 from orchestration import library_output
@@ -25,7 +24,6 @@ from orchestration.printing import complain
 REFUSED, USAGE, NOBODY, BUG, INTERRUPTED = 1, 2, 4, 70, 130
 """Exit statuses: something that a person can mend, a wrong argument, a run that ends with nobody in production, a bug,
 Ctrl-C. `evergreen check` ends with 3 where a load would be refused."""
-A_MEGABYTE = 1_000_000
 DEBUG = "orchestration.debug"
 LONG = 1_000
 """More characters than any first sentence has."""
@@ -89,7 +87,7 @@ def report(error: BaseException, debug: bool = False) -> int:
         complain(error_log.traceback_of(error))
     home = _home()
     message = message_of(error)
-    if not isinstance(error, EvergreenError) and _is_full(home):
+    if not isinstance(error, EvergreenError) and home and is_full(home):
         message = f"{home}: expected room on the disk, found none left; make room and run again, it goes on"
     if message is not None:
         complain(message, "Error")
@@ -112,13 +110,6 @@ def _home() -> Path | None:
 def _logged(home: Path | None, error: BaseException) -> Path | None:
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
     return error_log.append(home, command, error_log.traceback_of(error)) if home else None
-
-
-def _is_full(home: Path | None) -> bool:
-    """Whether a full disk is behind an error of a library: SQLite may call it an I/O error."""
-    with contextlib.suppress(OSError):
-        return home is not None and shutil.disk_usage(home).free < A_MEGABYTE
-    return False
 
 
 def _print_anything() -> None:

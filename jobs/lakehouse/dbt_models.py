@@ -171,7 +171,14 @@ def options(settings: Settings, target: Path) -> list[str]:
     folders = {"--project-dir": settings.dbt_project, "--profiles-dir": settings.dbt_project}
     folders |= {"--target-path": target, "--log-path": target}
     # Its errors are told by whoever called it: dbt would print its own traceback of a full disk.
-    return ["--quiet", "--log-level", "none", "--log-level-file", "debug", *(str(part) for option in folders.items() for part in option)]
+    return [
+        "--quiet",
+        "--log-level",
+        "none",
+        "--log-level-file",
+        "debug",
+        *(str(part) for option in folders.items() for part in option),
+    ]
 
 
 @contextlib.contextmanager

@@ -128,10 +128,18 @@ class Client:
             raise error
 
     def _connected(self, address: str) -> tuple["SparkSession", "Engine", str]:
-        from jobs.lakehouse.engine_calls import EmbeddedEngine, EngineSilent, RemoteEngine
+        from jobs.lakehouse.engine_calls import (
+            ANSWER_SECONDS,
+            SILENT_SECONDS,
+            EngineForeign,
+            EngineSilent,
+            RemoteEngine,
+        )
 
         if self._settings.spark_remote:
-            remote = RemoteEngine(self._settings.spark_remote)
+            # One that fell silent a moment ago has had its time.
+            patience = SILENT_SECONDS if self._engine and self._engine.lost() else ANSWER_SECONDS
+            remote = RemoteEngine(self._settings.spark_remote, patience)
             session = connect(address, ALIVE, remote)
             remote.watch(
                 session,
@@ -139,15 +147,23 @@ class Client:
                 self._settings.spark_remote.parts.port or PORT,
             )
             return session, remote, address
-        embedded = EmbeddedEngine(engine_process.started(self._settings))
+        process = engine_process.started(self._settings)
         try:
-            session = connect(_address(embedded.process, self._settings), UNCOMPRESSED, embedded)
+            return self._embedded(process)
         except EngineSilent:
-            embedded.process.end()
-            embedded = EmbeddedEngine(engine_process.started(self._settings))
-            session = connect(_address(embedded.process, self._settings), UNCOMPRESSED, embedded)
+            process.end()
+        except EngineForeign:
+            engine_process.forget(self._settings, process)
+        return self._embedded(engine_process.started(self._settings))
+
+    def _embedded(self, process: EngineProcess) -> tuple["SparkSession", "Engine", str]:
+        from jobs.lakehouse.engine_calls import EmbeddedEngine
+
+        embedded, address = EmbeddedEngine(process), _address(process, self._settings)
+        session = connect(address, UNCOMPRESSED, embedded)
+        embedded.verify()
         embedded.watch(self)
-        return session, embedded, _address(embedded.process, self._settings)
+        return session, embedded, address
 
 
 def connect(address: str, options: list[tuple[str, int]], engine: "Engine") -> "SparkSession":

@@ -16,6 +16,7 @@ import grpc
 from pyspark.sql.connect.client.core import DefaultChannelBuilder
 from pyspark.sql.connect.client.retries import DefaultPolicy, RetryPolicyState
 
+from jobs.lakehouse import engine_token
 from jobs.lakehouse.engine_process import EngineLost, EngineProcess, EngineUnreachable
 from jobs.secret import Url
 
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 15.0
 """What does not speak HTTP/2 within this time is no engine, or hangs."""
-ASK_SECONDS = 3.0
-SILENT_SECONDS = 10.0
-"""A server that was asked twice in this time, and spoke no HTTP/2, hangs; one that works answers at once."""
+ASK_SECONDS = 2.0
+SILENT_SECONDS = 5.0
+"""A server that was asked twice, and spoke no HTTP/2 within this time, hangs; one that works answers at once."""
+LATE_SECONDS = 1.0
+"""Where waiting took so much longer than it should, the machine is to blame, and the server's silence says nothing."""
 STOPPED_SECONDS = 4.0
 """An engine that a signal stopped may be let go on within this time."""
 IDLE_SECONDS = 10.0
@@ -38,6 +41,10 @@ USED_SECONDS = 0.01
 
 class EngineSilent(EngineUnreachable):
     """Something accepts connections and does not answer them."""
+
+
+class EngineForeign(EngineUnreachable):
+    """Something answers, and is not an engine, or not the one that was meant."""
 
 
 class Engine(Protocol):
@@ -52,7 +59,7 @@ class Engine(Protocol):
     def gave_up(self) -> EngineLost:
         """The error of a call that was repeated in vain."""
 
-    def foreign(self) -> EngineUnreachable:
+    def foreign(self) -> EngineForeign:
         """The error of a first call that was answered, but not as an engine does."""
 
 
@@ -81,9 +88,14 @@ class EmbeddedEngine:
         """The error of a call that was repeated in vain."""
         return EngineLost(self._text("found that it breaks off calls"))
 
-    def foreign(self) -> EngineUnreachable:
+    def foreign(self) -> EngineForeign:
         """The error of a first call that was answered, but not as an engine does."""
-        return EngineUnreachable(self._text("found that it refuses calls"))
+        return EngineForeign(self._text("found that it refuses calls"))
+
+    def verify(self) -> None:
+        """Raises EngineForeign unless it shows the token of the home's engine."""
+        if engine_token.shown(self.process.port, self.process.session_id) != self.process.token.reveal():
+            raise EngineForeign(self._text("found another server at its port"))
 
     def watch(self, client: object) -> None:
         """Until `client` is dropped, kill the process once a signal has stopped it: calls to it would wait for ever."""
@@ -108,8 +120,8 @@ class EmbeddedEngine:
 class RemoteEngine:
     """The server that SPARK_REMOTE names."""
 
-    def __init__(self, url: Url) -> None:
-        self.url = url
+    def __init__(self, url: Url, patience: float = ANSWER_SECONDS) -> None:
+        self.url, self._patience = url, patience
         self._silent = threading.Event()
 
     def watch(self, session: SparkSession, host: str, port: int) -> None:
@@ -119,20 +131,24 @@ class RemoteEngine:
         threading.Thread(target=self._watch, args=watched, name="server watch", daemon=True).start()
 
     def _watch(self, session: weakref.ref[SparkSession], host: str, port: int) -> None:
-        silent = 0
+        silent, took = 0, 0.0
         while session() is not None and silent < 2:
-            time.sleep(ASK_SECONDS)
-            silent = 0 if speaks(host, port, SILENT_SECONDS) else silent + 1
+            time.sleep(max(0.0, ASK_SECONDS - took))
+            asked = time.monotonic()
+            answered = speaks(host, port, SILENT_SECONDS)
+            took = time.monotonic() - asked
+            if answered or took < SILENT_SECONDS + LATE_SECONDS:
+                silent = 0 if answered else silent + 1
         if calling := session():
             self._silent.set()
             calling.client._channel.close()
 
     def wait(self, channel: grpc.Channel) -> None:
         """Return when it answers. Raises EngineSilent."""
-        if not ready(channel, ANSWER_SECONDS):
+        if not ready(channel, self._patience):
             raise EngineSilent(
                 f"SPARK_REMOTE={self.url}: expected a Spark Connect server, found one that accepts connections and did "
-                f"not answer within {ANSWER_SECONDS:.0f} s; start one there, or unset SPARK_REMOTE"
+                f"not answer within {self._patience:.0f} s; start one there, or unset SPARK_REMOTE"
             )
 
     def lost(self) -> EngineLost | None:
@@ -146,9 +162,9 @@ class RemoteEngine:
             "more; start it again and run again, what is done stays done"
         )
 
-    def foreign(self) -> EngineUnreachable:
+    def foreign(self) -> EngineForeign:
         """The error of a first call that was answered, but not as an engine does."""
-        return EngineUnreachable(
+        return EngineForeign(
             f"SPARK_REMOTE={self.url}: expected a Spark Connect server, found one that refuses its calls; "
             "correct the URL, or unset SPARK_REMOTE"
         )

@@ -2,12 +2,13 @@
 
 Calls to it: see `jobs.lakehouse.engine`. That something listens on the recorded port says nothing: ports are taken
 over. An engine is the home's own if the kernel says that the process that was recorded, by number and start, is the one
-that listens there.
+that listens there, and if it shows the token that was recorded (`jobs.lakehouse.engine_token`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -21,8 +22,10 @@ from typing import Literal
 
 import psutil
 
+from jobs.error_messages import is_full
 from jobs.errors import EvergreenError
 from jobs.processes import start_of
+from jobs.secret import Secret
 from jobs.settings import ROOT, Settings
 from jobs.state_files import file_lock
 
@@ -48,6 +51,7 @@ class EngineProcess:
     """When it started, as `jobs.processes` tells it: a number of a process is given out again."""
     port: int
     session_id: str
+    token: Secret
     log: Path
 
     def condition(self) -> Condition:
@@ -100,7 +104,7 @@ def recorded(settings: Settings) -> EngineProcess | None:
         state = json.loads(state_file.read_text())
         return EngineProcess(
             int(state["pid"]), float(state["started"]), int(state["port"]), str(uuid.UUID(state["session_id"])),
-            state_file.with_name("server.log"),
+            Secret(str(state["token"])), state_file.with_name("server.log"),
         )  # fmt: skip
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
@@ -118,6 +122,13 @@ def started(settings: Settings) -> EngineProcess:
         return found
     with file_lock(_state_file(settings).with_name("start.lock")):
         return running(settings) or _start(settings)
+
+
+def forget(settings: Settings, process: EngineProcess) -> None:
+    """Let a process that is not the engine of the home, whatever its record says, be it no longer; it is left alone."""
+    with file_lock(_state_file(settings).with_name("start.lock")):
+        if recorded(settings) == process:
+            _state_file(settings).unlink(missing_ok=True)
 
 
 def stop(settings: Settings) -> None:
@@ -147,6 +158,8 @@ def _start(settings: Settings) -> EngineProcess:
             return found
         if process.poll() is not None:
             break
+    if is_full(settings.home):
+        raise OSError(errno.ENOSPC, "no room for the record of the engine", str(state_file))
     raise EngineUnreachable(
         f"embedded engine: expected it to start within {START_SECONDS:.0f} s, found that it "
         f"{'does not answer' if process.poll() is None else 'ended'}; its last words are in {log}"
@@ -154,7 +167,7 @@ def _start(settings: Settings) -> EngineProcess:
 
 
 def _arguments(settings: Settings, state_file: Path) -> tuple[str, ...]:
-    return str(state_file), str(uuid.uuid4()), str(settings.engine_idle_seconds)
+    return str(state_file), str(settings.engine_idle_seconds)
 
 
 def _environment() -> dict[str, str]:

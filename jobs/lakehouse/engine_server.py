@@ -7,13 +7,16 @@ another server named in the state file, or no client connected for the idle time
 import importlib
 import json
 import os
+import secrets
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import psutil
 from pysail.spark import SparkConnectServer
 
+from jobs.lakehouse import engine_token
 from jobs.processes import start_of
 from jobs.state_files import replace_json
 
@@ -36,20 +39,21 @@ def _orphaned(state_file: Path) -> bool:
         return True
 
 
-def _announce(state_file: Path, port: int, session_id: str) -> None:
-    own = os.getpid()
-    state = {"pid": own, "started": start_of(own), "port": port, "session_id": session_id}
+def _announce(state_file: Path, port: int) -> None:
+    own, session_id, token = os.getpid(), str(uuid.uuid4()), secrets.token_hex(32)
+    engine_token.give(port, session_id, token)
+    state = {"pid": own, "started": start_of(own), "port": port, "session_id": session_id, "token": token}
     replace_json(state_file, state, private=True)  # who knows the session may use it
 
 
-def serve(state_file: Path, session_id: str, idle_seconds: float) -> None:
+def serve(state_file: Path, idle_seconds: float) -> None:
     """Serve until orphaned (blocks)."""
     for module in OF_KERNELS:
         importlib.import_module(module)
     server = SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
     port = server.listening_address[1]
-    _announce(state_file, port, session_id)
+    _announce(state_file, port)
     process, last_seen = psutil.Process(), time.monotonic()
     while time.monotonic() - last_seen < idle_seconds and not _orphaned(state_file):
         if _connected(process, port):
@@ -61,4 +65,4 @@ def serve(state_file: Path, session_id: str, idle_seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))
+    serve(Path(sys.argv[1]), float(sys.argv[2]))

@@ -6,11 +6,13 @@ import signal
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jobs import settings
@@ -152,9 +154,7 @@ Listener = Callable[[], AbstractContextManager[int]]
 def test_another_listener_on_the_recorded_port_is_not_taken_for_the_engine(home: Settings, listener: Listener) -> None:
     with listener() as port:
         for pid in (os.getpid(), 2**22 - 1):  # a process of today, and none
-            record(
-                home, {"pid": pid, "started": 1.0, "port": port, "session_id": "6b1f0d1e-7a75-4b7e-9a53-1c7f3d0b8f11"}
-            )
+            record(home, {"pid": pid, "started": 1.0, "port": port, "session_id": str(uuid.uuid4()), "token": "0" * 64})
             assert engine_process.running(home) is None
         assert one(home) == 1
         assert serving(home).port != port
@@ -169,8 +169,21 @@ def test_the_engine_of_another_home_is_not_taken_for_the_own(home: Settings, tmp
         record(home, {**foreign, "pid": os.getpid(), "started": 1.0})
         assert one(home) == 1
         assert serving(home).pid != foreign["pid"]
+        # Its process and port, as a record that outlived its engine might name them: only the token is another.
+        record(home, {**foreign, "token": "0" * 64})
+        assert serving(home).pid == foreign["pid"] and one(home) == 1
+        assert serving(home).pid != foreign["pid"]
+        assert serving(other).pid == foreign["pid"] and one(other) == 1  # it was left alone
     finally:
         engine.stop(other)
+
+
+def test_what_a_client_must_know_of_an_engine_is_in_no_list_of_processes(home: Settings) -> None:
+    engine.url(home)
+    process = serving(home)
+    words = " ".join(psutil.Process(process.pid).cmdline())
+    assert process.token.reveal() and process.token.reveal() not in words and process.session_id not in words
+    assert process.token.reveal() not in repr(process)
 
 
 @pytest.mark.parametrize("listener", [silent, web])

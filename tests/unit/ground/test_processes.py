@@ -12,6 +12,7 @@ import pytest
 
 from jobs import processes
 from jobs.lakehouse.engine_process import EngineProcess
+from jobs.secret import Secret
 
 
 def test_this_process_is_alive() -> None:
@@ -38,7 +39,10 @@ def test_a_process_that_ended_is_not_alive() -> None:
 
 
 def test_a_clock_that_is_set_ends_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    known, engine = processes.this_process(), EngineProcess(os.getpid(), processes.start_of(os.getpid()), 1, "", Path())
+    known, engine = (
+        processes.this_process(),
+        EngineProcess(os.getpid(), processes.start_of(os.getpid()), 1, "", Secret(""), Path()),
+    )
     created, booted = psutil.Process().create_time(), psutil.boot_time()
     monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + 3600)
     assert psutil.Process().create_time() == pytest.approx(created + 3600)

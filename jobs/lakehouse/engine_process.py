@@ -8,7 +8,6 @@ that listens there, and if it shows the token that was recorded (`jobs.lakehouse
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import subprocess
@@ -159,7 +158,9 @@ def _start(settings: Settings) -> EngineProcess:
         if process.poll() is not None:
             break
     if is_full(settings.home):
-        raise OSError(errno.ENOSPC, "no room for the record of the engine", str(state_file))
+        raise EngineUnreachable(
+            f"{state_file}: expected room on the disk, found none left; make room and run again, it goes on"
+        )
     raise EngineUnreachable(
         f"embedded engine: expected it to start within {START_SECONDS:.0f} s, found that it "
         f"{'does not answer' if process.poll() is None else 'ended'}; its last words are in {log}"

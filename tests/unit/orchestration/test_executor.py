@@ -12,6 +12,7 @@ from dagster._core.execution.api import execute_run
 from worlds.old_home import LAST_NIGHT, USE_CASE, unpacked
 
 from jobs.alerts import outbox
+from jobs.integrity import home_check, table_files
 from jobs.processes import this_process
 from jobs.settings import Settings
 from orchestration import alert_sensors, executor
@@ -70,8 +71,8 @@ def test_a_run_looks_for_damage_unless_the_command_that_made_it_has_in_this_proc
     damaged: Settings, monkeypatch: pytest.MonkeyPatch, process: str | None, looks: int
 ) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(executor.home_check, "refuse_damage", lambda lakehouse, use_case: looked.append(use_case.name))
-    monkeypatch.setattr(executor.table_files, "remember", lambda lakehouse, use_case: None)
+    monkeypatch.setattr(home_check, "refuse_damage", lambda lakehouse, use_case: looked.append(use_case.name))
+    monkeypatch.setattr(table_files, "remember", lambda lakehouse, use_case: None)
     job = dg.GraphDefinition("alone", node_defs=[nothing]).to_job(executor_def=executor.build(damaged, (USE_CASE,)))
     tags = {USE_CASE_TAG: USE_CASE.name} | ({PROCESS_TAG: process} if process else {})
     with dg.DagsterInstance.ephemeral() as instance:

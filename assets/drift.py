@@ -275,7 +275,7 @@ def _skew(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             yield from _nothing(NO_SKEW, f"nothing was scored in the last {skew_check.DAYS} days")
             return
         bundle = _bundle(champions, use_case, logged.model_version, as_of)
-        result = skew_check.check(lakehouse, use_case, logged, bundle.manifest.names, as_of)
+        result = skew_check.check(lakehouse, use_case, logged, tuple(bundle.manifest.columns), as_of)
         differ = result.skew.features
         yield dg.AssetCheckResult(
             check_name=NO_SKEW,

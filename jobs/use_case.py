@@ -17,9 +17,10 @@ from jobs.problem import Problem, Review
 from jobs.use_case_checks import column_misfits, source_misfits, use_case_misfits
 from jobs.windows import WindowFeatures
 
-Kind = Literal["identifier", "timestamp", "number", "integer", "boolean", "string", "category"]
-"""What a column holds; an identifier is an integer or a string, whichever the first load brings, and a category is a
-string whatever it is in files, so that numbers that are codes are not taken for amounts."""
+Kind = Literal["identifier", "timestamp", "number", "integer", "boolean", "string", "category", "vector"]
+"""What a column holds; an identifier is an integer or a string, whichever the first load brings, a category is a string
+whatever it is in files, so that numbers that are codes are not taken for amounts, and a vector is a list of floats, of
+which tables hold the JSON as text."""
 
 
 def age_name(column: str) -> str:
@@ -55,6 +56,8 @@ class Column:
     """A sentence; without one, kind and place in the source say what it is."""
     unit: str = ""
     """Unit of its values as a noun ("pounds"), which features of the column have too; times are in UTC anyway."""
+    length: int | None = None
+    """Of a vector: how many floats each one has."""
 
     def __post_init__(self) -> None:
         check(self, column_misfits)
@@ -178,7 +181,7 @@ class UseCase:
                 "age is 0 at its own event; make numbers of it in SQL, such as the hour, or leave it out"
             )
         for name, what in rules.items():
-            if (kind := kinds.get(name)) in ("string", "category", "timestamp"):
+            if (kind := kinds.get(name)) in ("string", "category", "timestamp", "vector"):
                 raise Invalid(
                     f"{self.name}: expected {what} to rank by numbers, found {name} of kind {kind}; rank by "
                     f"{f'{age_name(name)}, or ' if kind == 'timestamp' else ''}a number that SQL makes of it"
@@ -189,6 +192,12 @@ class UseCase:
         """Kinds of the columns that are declared; of one declared twice, that of the computed column."""
         declared = (*(column for source in self.sources for column in source.columns), *self.computed)
         return {column.name: column.kind for column in declared}
+
+    @property
+    def vector_lengths(self) -> Mapping[str, int]:
+        """Lengths of the vectors that are declared."""
+        declared = (*(column for source in self.sources for column in source.columns), *self.computed)
+        return {column.name: column.length for column in declared if column.length is not None}
 
     @property
     def raw_schema(self) -> str:

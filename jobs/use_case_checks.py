@@ -21,6 +21,8 @@ OPTION = re.compile(r"[a-z][a-z0-9_-]*")
 ADDED = ("event_date", "loaded_in")
 """Columns that raw tables have besides the declared ones."""
 NONE = timedelta(0)
+LONGEST_VECTOR = 4096
+"""Each element is a feature."""
 
 
 def column_misfits(column: Column) -> Iterator[str]:
@@ -35,6 +37,10 @@ def column_misfits(column: Column) -> Iterator[str]:
         yield f"expected minimum <= maximum, found {column.minimum} and {column.maximum}; exchange them"
     if column.formats and column.kind != "timestamp":
         yield f"expected formats of a timestamp only, found them of a {column.kind}; leave them out"
+    if (column.kind == "vector") != (column.length is not None):
+        yield f"length: expected that of a vector, and of nothing else, found {column.length} of a {column.kind}"
+    if column.length is not None and not 1 <= column.length <= LONGEST_VECTOR:
+        yield f"length: expected 1 to {LONGEST_VECTOR:,} floats, found {column.length}; make the vector shorter"
     if column.made_of and column.kind != "string":
         yield f"made_of: expected of a string only, found of a {column.kind}; make it a string"
 
@@ -77,6 +83,9 @@ def _columns_of_source(source: Source, names: list[str]) -> Iterator[str]:
             yield f"{what}: expected columns among {among}, found {missing}; declare them"
     if twice := _twice(source.key):
         yield f"key: expected distinct columns, found {twice} twice; name each once"
+    vectors = [column.name for column in source.columns if column.kind == "vector"]
+    if wrong := [name for name in source.key if name in vectors]:
+        yield f"key: expected columns that identify a row, found the vectors {wrong}; name others"
     needed = {*source.key, source.event_time, *filter(None, [source.known_at])}
     for column in source.columns:
         if column.name in needed and (column.nullable or column.optional):

@@ -19,9 +19,8 @@ import polars as pl
 
 from jobs.arrays import Floats, codes
 from jobs.backtesting.fold_search import FoldWindow, searched
-from jobs.datasets.ages import feature_columns
 from jobs.datasets.row_weights import counted
-from jobs.datasets.training_rows import sampled, usable
+from jobs.datasets.training_rows import features_in, sampled
 from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.models.catalog import new_model
@@ -29,6 +28,7 @@ from jobs.models.features import number_columns
 from jobs.models.label_shares import with_label_shares
 from jobs.models.protocol import Examples, Model
 from jobs.models.tables import examples_of, is_category, is_number
+from jobs.models.vectors import columns_of
 from jobs.problem import Family, Problem
 from jobs.stats import label_leak
 from jobs.stats.entity_leak import encoded_labels
@@ -229,12 +229,11 @@ def fitted(family: Family, parameters: Mapping[str, Any], train: Examples, seed:
 
 
 def feature_names(lakehouse: Lakehouse, use_case: UseCase) -> tuple[str, ...]:
-    """The problem's inputs, then every number and category in the training set that features brought."""
+    """The problem's inputs, then every number, category and vector in the training set that features brought."""
     schema = lakehouse.schema(use_case.training_set)
     event = {*lakehouse.schema(use_case.events).names, use_case.label, "event_timestamp", PARTITION}
     brought = [f.name for f in schema if f.name not in event and (is_number(f.type) or is_category(f.type))]
-    inputs = feature_columns(schema, _problem(use_case).inputs)
-    return usable(use_case.training_set, schema, [*inputs, *brought])
+    return features_in(use_case, use_case.training_set, schema, brought)
 
 
 def _families(problem: Problem, names: Sequence[str]) -> tuple[Family, ...]:
@@ -260,7 +259,7 @@ def rows_of(lakehouse: Lakehouse, use_case: UseCase, fold: Fold) -> pl.DataFrame
             "choose --train-from and the numbers of days accordingly"
         )
     names = [
-        *feature_names(lakehouse, use_case),
+        *columns_of(feature_names(lakehouse, use_case)),
         use_case.event_id,
         name,
         use_case.label,
@@ -321,7 +320,7 @@ def _check_known(train: Examples, fold: Fold) -> None:
 def _examples(
     rows: pl.DataFrame, names: Sequence[str], label: str, problem: Problem, classes: Sequence[str] = ()
 ) -> Examples:
-    columns = dict.fromkeys([*names, label, *filter(None, [problem.weight])])
+    columns = dict.fromkeys([*columns_of(names), label, *filter(None, [problem.weight])])
     table = rows.select(list(columns)).to_arrow()
     task = task_of(problem).of_labels(table[label], classes)
     return examples_of(table, names, label, problem.weight, task)

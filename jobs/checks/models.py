@@ -111,8 +111,7 @@ def champion_loads(settings: Settings, use_case: UseCase, registry: Registry, le
     expected = f"version {champion.version} with the hash {champion.sha256[:16]}"
     try:
         bundle = registry.fetch(settings, use_case, champion.version, champion.sha256)
-        blank = np.full((1, len(bundle.manifest.names)), np.nan, np.float32)
-        value = float(surest(score(bundle.session(), blank))[0])
+        value = float(surest(score(bundle.session(), bundle.manifest.blank_row()))[0])
     except ValueError as error:  # missing, damaged, another one, or a graph that does not run
         return CHAMPION_LOADS.outcome(False, expected, str(error), version=champion.version)
     return CHAMPION_LOADS.outcome(

@@ -18,11 +18,11 @@ from jobs.arrays import Bools
 from jobs.checks import rows_of_events
 from jobs.checks.check import Check, Outcome
 from jobs.checks.rows_of_events import EventRows
-from jobs.datasets.ages import feature_columns
-from jobs.datasets.training_rows import usable
+from jobs.datasets.training_rows import features_in
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.models.label_shares import with_label_shares
 from jobs.models.tables import features_of
+from jobs.models.vectors import columns_of
 from jobs.stats import label_leak
 from jobs.tasks.catalog import task_of
 from jobs.use_case import UseCase
@@ -58,14 +58,16 @@ def judge(lakehouse: Lakehouse, use_case: UseCase, state: Mapping[str, Any]) -> 
     mature, young = _days(lakehouse, use_case, as_of)
     if not mature and not young:
         return [check.not_judged("the training set has no rows yet") for check in CHECKS]
-    schema = lakehouse.schema(use_case.training_set)
-    names = usable(use_case.training_set, schema, _features(use_case, schema, state))
+    table = use_case.training_set
+    names = features_in(use_case, table, lakehouse.schema(table), state["features"])
     rows = lakehouse.to_arrow(
-        use_case.training_set,
-        columns=list(dict.fromkeys([use_case.event_id, use_case.event_timestamp, use_case.label, PARTITION, *names])),
+        table,
+        columns=list(
+            dict.fromkeys([use_case.event_id, use_case.event_timestamp, use_case.label, PARTITION, *columns_of(names)])
+        ),
         filters=[(PARTITION, "in", mature)],
     ).sort_by(use_case.event_timestamp)
-    event_rows = EventRows(use_case.training_set, use_case.event_timestamp)
+    event_rows = EventRows(table, use_case.event_timestamp)
     return [
         *_of_labels(use_case, rows, names),
         _label_maturity(lakehouse, use_case, as_of, [*mature, *young]),
@@ -87,10 +89,6 @@ def _of_labels(use_case: UseCase, rows: pa.Table, names: Sequence[str]) -> list[
         NO_LEAK.outcome(not told, "no feature that nearly tells the label by itself", told or "none", **numbers),
         LABEL_SHARE.outcome(task.varied(encoded), "labels that differ", found, **numbers),
     ]
-
-
-def _features(use_case: UseCase, schema: pa.Schema, state: Mapping[str, Any]) -> list[str]:
-    return [*feature_columns(schema, use_case.problem.inputs if use_case.problem else ()), *state["features"]]
 
 
 def _days(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> tuple[list[date], list[date]]:

@@ -15,6 +15,7 @@ KINDS: Mapping[str, str] = {
     "boolean": "true or false",
     "string": "a text",
     "category": "a category",
+    "vector": "a list of floats",
 }
 BOOKKEEPING: Mapping[str, Meaning] = {
     "known_at": Meaning("When our world could first know this version of the row.", UTC),

@@ -133,9 +133,9 @@ def _served_moments(store: FeatureStore, use_case: UseCase) -> set[str]:
 
 
 def _value(use_case: UseCase, column: str, kind: str) -> str:
-    """SQL: a column of the events; a declared category as text, whatever it is there."""
-    is_code = use_case.kinds.get(column) == "category" and not kind.startswith("string")
-    return f"cast(`{column}` as string) as `{column}`" if is_code and column not in use_case.entities else f"`{column}`"
+    """SQL: a column of the events; a declared category, and a vector, as text, whatever it is there."""
+    is_text = use_case.kinds.get(column) in ("category", "vector") and not kind.startswith("string")
+    return f"cast(`{column}` as string) as `{column}`" if is_text and column not in use_case.entities else f"`{column}`"
 
 
 def _moments(use_case: UseCase, events: pa.Schema) -> list[str]:

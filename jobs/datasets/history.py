@@ -18,16 +18,16 @@ import pyarrow.compute as pc
 
 from jobs.arrays import Bools
 from jobs.datasets import event_rows, id_places
-from jobs.datasets.ages import feature_columns
 from jobs.datasets.event_rows import InputVersions
 from jobs.datasets.slices import masks, readable
 from jobs.datasets.stored_features import Days, StoredFeatures
-from jobs.datasets.training_rows import TrainingRows, amounts_of, codes, usable
+from jobs.datasets.training_rows import TrainingRows, amounts_of, codes, features_in
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.models.features import FeatureRows
 from jobs.models.protocol import Examples
 from jobs.models.tables import features_of
+from jobs.models.vectors import columns_of
 from jobs.tasks.binary import BINARY
 from jobs.tasks.catalog import task_of
 from jobs.tasks.task import Labels, Task
@@ -256,18 +256,18 @@ def _read(
     name, problem = table(use_case), problem_of(use_case)
     time, event_id = use_case.event_timestamp, use_case.event_id
     schema = lakehouse.schema(name, version)
-    names = usable(name, schema, [*feature_columns(schema, problem.inputs), *state["features"]])
+    names = features_in(use_case, name, schema, state["features"])
     declared_values = [name for name in (use_case.cluster_key, problem.amount, problem.weight) if name]
     declared, left_out, read = readable(use_case, problem.slices, schema.names)
     columns = dict.fromkeys([time, "event_known_at", event_id, *declared_values, *read])
-    columns |= {} if by_day else dict.fromkeys(names)
+    columns |= {} if by_day else dict.fromkeys(columns_of(names))
     rows = _sorted(lakehouse.to_arrow(name, version, list(columns)), use_case)
     versions = state["versions"]
     slices, without_profile = masks(lakehouse, use_case, declared, rows, datetime.fromisoformat(state["as_of"]))
     times = _moments(rows[time])
 
     def of_days(days: Days) -> FeatureRows:
-        needed = list(dict.fromkeys([time, event_id, *names]))
+        needed = list(dict.fromkeys([time, event_id, *columns_of(names)]))
         part = [(PARTITION, ">=", days[0]), (PARTITION, "<=", days[1])]
         return features_of(_sorted(lakehouse.to_arrow(name, version, needed, part), use_case), names)
 

@@ -19,6 +19,7 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.models.features import numbers_of
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of, is_category, is_number
+from jobs.models.vectors import columns_of, element_names
 from jobs.problem import Problem
 from jobs.tasks.catalog import task_of
 from jobs.tasks.task import RowValues
@@ -70,31 +71,37 @@ class TrainingRows:
 
 
 def feature_names(lakehouse: Lakehouse, use_case: UseCase, version: int, served: Sequence[str]) -> tuple[str, ...]:
-    """Columns of the features: the inputs of the problem (of a moment, its age), then those `served` by the feature
-    service.
+    """Names of the features: the inputs of the problem, then those `served` by the feature service.
 
     Raises:
-        ValueError: a feature is not a column of the training set, or of a type that no model takes.
+        ValueError: a feature is not a column of the training set, or as `features_in`.
     """
     schema = lakehouse.schema(use_case.training_set, version)
-    names = list(dict.fromkeys([*feature_columns(schema, problem_of(use_case).inputs), *served]))
+    names = [*feature_columns(schema, problem_of(use_case).inputs), *served]
     if missing := [name for name in names if name not in schema.names]:
         raise Invalid(
             f"{use_case.training_set}: expected the columns {missing}, found {schema.names}; build the training set "
             "again, or correct the problem's inputs"
         )
-    return usable(use_case.training_set, schema, names)
+    return features_in(use_case, use_case.training_set, schema, served)
 
 
-def usable(table: str, schema: pa.Schema, names: Sequence[str]) -> tuple[str, ...]:
-    """`names`, each once. Raises ValueError if the column of one is neither a number nor a category."""
-    types = {name: schema.field(name).type for name in dict.fromkeys(names)}
+def features_in(use_case: UseCase, table: str, schema: pa.Schema, served: Sequence[str]) -> tuple[str, ...]:
+    """Names of the features in a table of rows of events: those of the problem's inputs (of a moment, its age; of a
+    vector, its elements), then the `served` ones, each once.
+
+    Raises:
+        ValueError: a column is of a type that no model takes.
+    """
+    inputs = use_case.problem.inputs if use_case.problem else ()
+    types = {name: schema.field(name).type for name in [*feature_columns(schema, inputs), *served]}
     if wrong := {name: str(kind) for name, kind in types.items() if not (is_number(kind) or is_category(kind))}:
         raise Invalid(
             f"{table}: expected features that are numbers, booleans or texts, found {wrong}; "
             "encode them in a feature definition, or leave them out of the problem's inputs and the feature service"
         )
-    return tuple(types)
+    lengths = use_case.vector_lengths
+    return tuple(one for name in types for one in (element_names(name, lengths[name]) if name in lengths else [name]))
 
 
 def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[str]) -> TrainingRows:
@@ -109,7 +116,7 @@ def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[
     entities = [name for name in use_case.entities if name in held]
     declared = (problem.cluster_key, problem.amount, problem.weight)
     others = (use_case.label, time, event_id, *(name for name in declared if name), *entities)
-    columns = dict.fromkeys([*names, *others])
+    columns = dict.fromkeys([*columns_of(names), *others])
     table = lakehouse.to_arrow(use_case.training_set, version, list(columns))
     # Files come in any order, also after a rebuild of the same rows: the same rows have to give the same model.
     table = table.take(pc.sort_indices(table, sort_keys=[(time, "ascending"), (event_id, "ascending")]))

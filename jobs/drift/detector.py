@@ -17,6 +17,7 @@ import numpy as np
 from jobs.arrays import Floats
 from jobs.drift.histograms import WEEK, Histograms, expected
 from jobs.errors import Invalid
+from jobs.models.vectors import column_of
 from jobs.stats.divergences import jensen_shannon, kolmogorov_smirnov, stability_index
 
 DAY = timedelta(days=1)
@@ -144,15 +145,26 @@ def judge(reference: Reference, recent: Histograms, of_labels: Collection[str] =
     lines = np.array([LABEL_FEATURES_FACTOR if name in of_labels else 1.0 for name in features])
     scores = np.stack([_scores(noise, window) for noise, window in noise_and_window.values()]) / lines
     worst, windows = scores.argmax(axis=0), list(noise_and_window)
+    measured = {
+        name: _feature(n, float(scores[k, n]), noise_and_window[windows[k]][1])
+        for n, (name, k) in enumerate(zip(features, worst, strict=True))
+    }
     return Drift(
         day,
-        {
-            name: _feature(n, float(scores[k, n]), noise_and_window[windows[k]][1])
-            for n, (name, k) in enumerate(zip(features, worst, strict=True))
-        },
+        _of_columns(measured),
         tuple(window for window, of_window in zip(windows, scores, strict=True) if of_window.max() >= 1),
         tuple(windows),
     )
+
+
+def _of_columns(measured: Mapping[str, FeatureDrift]) -> dict[str, FeatureDrift]:
+    """A vector is one feature: that of its elements which deviates most. Lines are made for the worst of all features
+    (`_extreme`), elements among them, so that this changes no alarm."""
+    columns: dict[str, FeatureDrift] = {}
+    for name, found in measured.items():
+        column = column_of(name)
+        columns[column] = max(columns.get(column, found), found, key=lambda each: each.score)
+    return columns
 
 
 @dataclass(frozen=True, eq=False)

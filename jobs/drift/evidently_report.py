@@ -48,7 +48,9 @@ def keep(settings: Settings, use_case: UseCase, report: DriftReport) -> Path:
     names = sorted(report.last.features, key=lambda name: -report.last.features[name].score)
     # Drift is measured of all features of the events, samples hold those of the model.
     ranked = dict.fromkeys([SCORE, *report.named, *names])
-    names = [name for name in ranked if name in report.now.column_names][:FEATURES]
+    # Evidently has no column of vectors.
+    drawn = set(report.now.column_names) - use_case.vector_lengths.keys()
+    names = [name for name in ranked if name in drawn][:FEATURES]
     parts = [(_part(report.then), False), (_part(report.now), True)]
     rows = pa.concat_tables(
         part.select(names).append_column(_IS_NOW, pa.array([is_now] * part.num_rows)) for part, is_now in parts

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from jobs.drift.detector import Drift
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.models.features import hashed
 from jobs.models.tables import features_of
+from jobs.models.vectors import columns_of
 from jobs.registry.bundle import Bundle
 from jobs.scoring import prediction_log
 from jobs.scoring.batch import score_frame
@@ -107,7 +108,7 @@ def prepare(
 def _history_days(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, until: date) -> dict[date, int]:
     """Days and rows before `until` of the table of all events, by day; none without a table that has the features."""
     name = history.table(use_case)
-    if not lakehouse.exists(name) or not set(bundle.manifest.names) <= set(lakehouse.schema(name).names):
+    if not lakehouse.exists(name) or not bundle.manifest.columns.keys() <= set(lakehouse.schema(name).names):
         return {}
     files: Any = pl.DataFrame(pa.table(lakehouse.snapshot(name).get_add_actions(flatten=True)))
     days = files.group_by(pl.col(f"partition.{PARTITION}").alias("day")).agg(pl.col("num_records").sum().alias("rows"))
@@ -138,7 +139,7 @@ class _Rows:
 
     def of(self, days: Sequence[date], part: str = "true") -> DataFrame:
         """The rows of `days` that the SQL condition `part` keeps."""
-        names = self.bundle.manifest.names
+        names = self.bundle.manifest.columns
         mine = [day for day in days if day in self.logged.rows]
         earlier = [day for day in days if day in self.before]
         parts: list[Any] = []
@@ -188,7 +189,8 @@ def _two_sample(
     if null is None or len(days) < len(weeks):
         return then, now, None
     names = bundle.manifest.names
-    return then, now, two_sample.two_sample_test(null, _samples(table, names), day, names, _SEED)
+    found = two_sample.two_sample_test(null, _samples(table, names), day, names, _SEED)
+    return then, now, replace(found, named=columns_of(found.named))
 
 
 def _samples(table: pa.Table, names: Sequence[str]) -> two_sample.RowsByDay:

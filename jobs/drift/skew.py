@@ -30,6 +30,8 @@ LARGEST_EDGE_SHARE = 0.1
 """Largest share of rows that an event at the edge of a window may change."""
 FEWEST_ROWS = 5
 """A constant factor or offset, or a previous value, must be seen in at least this many rows."""
+_SHOWN = 80
+"""Characters of a text that are shown: a vector is one, too."""
 _EDGE = 1000
 """Milliseconds around a window's edge: events have whole seconds, and so have delays."""
 
@@ -159,7 +161,8 @@ def _category(name: str, served: pa.ChunkedArray, offline: pa.ChunkedArray) -> l
         missing = pc.sum(pc.and_(pc.equal(texts, ""), pc.not_equal(others, ""))).as_py()
         if missing >= EXPLAINED_SHARE * rows:
             return [FeatureSkew(name, rows, float("nan"), "missing", f"{side} value is missing")]
-    detail = f"served {now[0].as_py()!r}, offline {then[0].as_py()!r}"
+    first, other = (repr(texts[0].as_py()[:_SHOWN]) for texts in (now, then))
+    detail = f"served {first}, offline {other}"
     return [FeatureSkew(name, rows, float("nan"), None, detail)]
 
 

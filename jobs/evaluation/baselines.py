@@ -18,6 +18,7 @@ from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.models.features import FeatureRows
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of
+from jobs.models.vectors import column_of, columns_of, with_elements
 from jobs.problem import Problem
 from jobs.tasks.catalog import task_of
 from jobs.use_case import UseCase, problem_of
@@ -51,7 +52,7 @@ def baselines(problem: Problem, train: Examples, rows: Examples, family: str) ->
             left_out.append(f"rule {rule.name}: no columns {missing} among the judged rows")
         else:
             contenders.append(Contender(f"rule {rule.name}", rule_scores(rows, rule.features)))
-    names = problem.baseline_features or train.names
+    names = tuple(with_elements(problem.baseline_features, train.names)) or train.names
     plain = train.task.plain_family
     if family == plain and set(names) == set(train.names):
         return Baselines(tuple(contenders), tuple(left_out))
@@ -65,7 +66,7 @@ def baselines(problem: Problem, train: Examples, rows: Examples, family: str) ->
 def columns(problem: Problem, names: Sequence[str], present: Sequence[str]) -> list[str]:
     """What baselines read of judged rows, where the candidate has features `names`: the columns that are `present`."""
     needed = dict.fromkeys([*names, *(name for rule in problem.rules for name in rule.features)])
-    return [name for name in needed if name in set(present)]
+    return [name for name in needed if column_of(name) in set(present)]
 
 
 def _aligned(rows: Examples, train: Examples, scores: Floats) -> Floats:
@@ -105,7 +106,7 @@ def training_rows(
             break
         start, most = _before(day), most - rows
     problem = problem_of(use_case)
-    read = list(dict.fromkeys([*names, use_case.label, *([problem.weight] if problem.weight else [])]))
+    read = list(dict.fromkeys([*columns_of(names), use_case.label, *([problem.weight] if problem.weight else [])]))
     table = counted(between(lakehouse, use_case, version, start, end, read), problem)
     return examples_of(table, names, use_case.label, problem.weight, task_of(problem))
 

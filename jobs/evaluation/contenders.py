@@ -95,7 +95,7 @@ def features(bundle: Bundle, rows: EvaluationRows) -> Any:
     names, learned = bundle.manifest.names, bundle.manifest.learned
     if learned.name != rows.task.name:
         raise Incomparable(f"it learned a {learned.name} task, and {rows.task.name} is declared now")
-    if missing := sorted(set(names) - set(rows.table.column_names)):
+    if missing := sorted(bundle.manifest.columns.keys() - set(rows.table.column_names)):
         raise Incomparable(f"its features {missing} are not in version {rows.version} of the training set any more")
     return features_of(rows.table, names)
 

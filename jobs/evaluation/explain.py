@@ -7,7 +7,7 @@ the graph that is served.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from jobs.arrays import Float32s, Floats, Ints, surest
 from jobs.errors import EvergreenError
-from jobs.models.features import FeatureRows, Features, concatenated, value_shown, values_of
+from jobs.models.features import FeatureRows, Features, concatenated, rows_of, value_shown, values_of
 from jobs.models.runtime import score
+from jobs.models.vectors import column_of, columns_of, lengths_of
 from jobs.registry.bundle import Bundle
 from jobs.tasks.task import Task
 
@@ -45,7 +46,8 @@ class Explainable(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What each feature added to the logit of each row: `base + values.sum(axis=1)` is the logit of `scores`."""
+    """What each feature added to the logit of each row: `base + values.sum(axis=1)` is the logit of `scores`. A vector
+    is one feature."""
 
     names: tuple[str, ...]
     features: FeatureRows
@@ -104,7 +106,27 @@ def attribute(bundle: Bundle, rows: FeatureRows, background: FeatureRows, seed: 
         attributions = attributions[np.arange(len(served)), served.argmax(axis=1)]
     names, shown = bundle.manifest.names, surest(served)
     told = None if bundle.manifest.learned.name == "binary" else worst
-    return Attribution(names, rows, attributions[:, -1], attributions[:, :-1], shown, method, told)
+    columns = columns_of(names)
+    if len(columns) < len(names):
+        rows, attributions = _of_columns(names, rows, attributions)
+    return Attribution(columns, rows, attributions[:, -1], attributions[:, :-1], shown, method, told)
+
+
+def _of_columns(names: Sequence[str], rows: FeatureRows, attributions: Floats) -> tuple[FeatureRows, Floats]:
+    """A vector as one feature: the sum of what its elements added, which keeps the total (Lundberg & Lee, NeurIPS 2017,
+    property 1; Jullum, Redelmeier & Aas, arXiv 2106.12228, section 3), and as its value its Euclidean norm."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(column_of(name), []).append(place)
+    lengths, values = lengths_of(names), values_of(rows)
+    shown = (
+        np.linalg.norm(values[:, own], axis=1) if column in lengths
+        else rows.text(own[0]) if isinstance(rows, Features) and own[0] in rows.texts
+        else values[:, own[0]]
+        for column, own in places.items()
+    )  # fmt: skip
+    added = [attributions[:, own].sum(axis=1) for own in places.values()]
+    return rows_of(shown, len(rows), len(places)), np.column_stack([*added, attributions[:, -1]])
 
 
 def evenly(order: Ints, most: int) -> Ints:

@@ -42,7 +42,7 @@ def held_out(
     model's features."""
     since = max(since, bundle.manifest.learned_until)
     tables = (name for name in (history.table(use_case), use_case.training_set) if lakehouse.exists(name))
-    name = next((name for name in tables if set(bundle.manifest.names) <= set(lakehouse.schema(name).names)), None)
+    name = next((name for name in tables if bundle.manifest.columns.keys() <= set(lakehouse.schema(name).names)), None)
     if name is None or since >= until:
         return HeldOutScores(np.array([], dtype=np.int64), np.zeros(0))
     version = lakehouse.version(name)
@@ -67,7 +67,7 @@ def _scored(
     (since, until), time = span, use_case.event_timestamp
     rows = lakehouse.to_arrow(
         *table,
-        columns=list(dict.fromkeys([use_case.event_id, *bundle.manifest.names])),
+        columns=list(dict.fromkeys([use_case.event_id, *bundle.manifest.columns])),
         filters=[
             (PARTITION, ">=", since.date()), (PARTITION, "<=", until.date()), (time, ">", since), (time, "<=", until)
         ],

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
+from jobs.ingest import vectors
 from jobs.times import day_number, microseconds
 
 FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
@@ -29,6 +30,8 @@ def in_calendar(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 def as_text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """Values as text; a time outside of the calendar as the number that the file holds."""
+    if vectors.is_list(dtype):
+        return vectors.from_lists(value, dtype)
     text = in_calendar(value, dtype).cast(pl.String)
     return pl.coalesce(text, value.to_physical().cast(pl.String)) if dtype.is_temporal() else text
 

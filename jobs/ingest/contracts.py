@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from jobs.errors import EvergreenError
-from jobs.ingest import schemas
+from jobs.ingest import schemas, vectors
 from jobs.ingest.calendar import FIRST, LAST
 from jobs.ingest.csv_records import MALFORMED, STRAY_TEXT, TOO_MANY
 from jobs.ingest.identifiers import identifier_fault
@@ -140,6 +140,12 @@ def column_checks(column: Column, in_file: bool) -> list[RowCheck]:
         checks.append(RowCheck("nullability", name, f"{name}: missing", value.is_null()))
     if column.kind == "number":
         checks.append(RowCheck("finite_numbers", name, f"{name}: NaN or infinite", ~value.is_finite()))
+    if column.kind == "vector":
+        length, reason = vectors.length(value), f"{name}: not {column.length} floats"
+        found = pl.format("{}: expected {} floats, found {}", pl.lit(name), pl.lit(column.length), length)
+        checks.append(RowCheck("types", name, reason, length != column.length, found))
+        reason = f"{name}: an element is NaN, infinite or no number"
+        checks.append(RowCheck("finite_numbers", name, reason, vectors.has_no_number(value)))
     finite = value.is_finite() if column.kind == "number" else pl.lit(True)
     if column.minimum is not None:
         reason = f"{name}: below {column.minimum:g}"

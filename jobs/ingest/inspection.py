@@ -16,6 +16,7 @@ from jobs.ingest.csv_records import LINE, MALFORMED
 from jobs.ingest.declared_formats import EPOCH_UNITS, ValueFormat
 from jobs.ingest.identifiers import EXACT_DOUBLES
 from jobs.ingest.readers import FILE, FOUND, KNOWN_AT, DataFile, open_file, read_file
+from jobs.ingest.vectors import is_list
 from jobs.use_case import Column, Source
 
 CARRIER_TIME = "_carrier_time"
@@ -176,7 +177,7 @@ def _values(values: pl.Series, form: ValueFormat) -> pl.Series:
         return values.cast(pl.Null)
     if values.dtype.is_integer() and any(declared not in EPOCH_UNITS for declared in form.times):
         values = values.cast(pl.String)  # such as 20260501
-    if not form.null:
+    if not form.null or is_list(values.dtype):
         return values
     is_null = values.cast(pl.String).str.strip_chars().is_in(form.null)
     if values.dtype.is_numeric():  # -999 is -999.0
@@ -216,7 +217,9 @@ def found_type(column: Column, dtype: pl.DataType, form: ValueFormat) -> str | N
     if dtype == pl.Null:
         return column.kind
     if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
-        return "category" if column.kind == "category" else "string"
+        return column.kind if column.kind in ("category", "vector") else "string"
+    if column.kind == "vector":
+        return column.kind if is_list(dtype) else None
     number = dtype.is_numeric()
     usable = {
         "timestamp": isinstance(dtype, (pl.Datetime, pl.Date)) or (number and bool(form.epoch)),

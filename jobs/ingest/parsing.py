@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from jobs.ingest import vectors
 from jobs.ingest.arrival_dates import DATE_ALONE, known_at_the_end_of_dates, localized
 from jobs.ingest.calendar import as_text, in_calendar
 from jobs.ingest.declared_formats import EPOCH_UNITS, ValueFormat
@@ -28,11 +29,12 @@ ROW, HAPPENED = "_row", "_happened"
 """Position over all files of a load, the time that must not be in the future."""
 TYPES: dict[Kind, pl.DataType] = {
     "timestamp": UTC, "number": pl.Float64(), "integer": pl.Int64(), "boolean": pl.Boolean(), "string": pl.String(),
-    "category": pl.String(),
+    "category": pl.String(), "vector": pl.String(),
 }  # fmt: skip
 _SQL: dict[str, pa.DataType] = {
     "timestamp": pa.timestamp("us", "UTC"), "number": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_(),
     "string": pa.string(), "category": pa.string(),
+    "vector": pa.string(),
 }  # fmt: skip
 
 
@@ -89,6 +91,8 @@ def canonical(column: str, dtype: pl.DataType, kind: Kind, form: ValueFormat) ->
         return pl.when(value == 1).then(True).when(value == 0).then(False)
     if kind == "integer" and not dtype.is_integer():
         return pl.when(value == value.round()).then(value.cast(pl.Int64, strict=False))
+    if kind == "vector":
+        return vectors.from_lists(value, dtype)
     if kind == "category" and dtype.is_float():  # integers beside a missing one
         whole = pl.when(value == value.round()).then(value.cast(pl.Int64, strict=False))
         return pl.coalesce(whole.cast(pl.String), value.cast(pl.String))
@@ -107,6 +111,8 @@ def _from_text(value: pl.Expr, kind: Kind, form: ValueFormat) -> pl.Expr:
         return pl.when(lower.is_in(true)).then(True).when(lower.is_in(false)).then(False)
     if kind in ("string", "category"):
         return pl.when(~value.str.contains("\0", literal=True)).then(value)  # which no database holds
+    if kind == "vector":
+        return vectors.from_text(stripped)
     return _plain_number(stripped, form).cast(TYPES[kind], strict=False)
 
 

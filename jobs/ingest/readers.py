@@ -143,6 +143,11 @@ def _parquet(path: Path, columns: Sequence[str]) -> pl.DataFrame:
         # Arrow reads damaged pages with an error, where Polars may panic. Nanoseconds hold no year before 1677.
         rows = pq.ParquetFile(path, coerce_int96_timestamp_unit="us").read(columns=list(columns))
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        if "lists to be of size" in str(error):  # https://github.com/apache/arrow/issues/35692
+            raise InputError(
+                f"{path}: expected lists of any size, found a column of lists of a fixed size with a null in it, which "
+                "Arrow cannot read; write it as a list of any size"
+            ) from error
         raise InputError(f"{path}: expected a readable parquet file, found a damaged one; deliver it again") from error
     # A file of whose columns none is asked for still says how many rows there are.
     numbers = pl.int_range(1, rows.num_rows + 1, dtype=pl.UInt32, eager=True)

@@ -15,7 +15,7 @@ from jobs.ingest.registered_inputs import InputError
 from jobs.state_files import read_state, replace_json
 from jobs.use_case import Source, UseCase
 
-FOUND_TYPES = ("integer", "number", "boolean", "timestamp", "string", "category")
+FOUND_TYPES = ("integer", "number", "boolean", "timestamp", "string", "category", "vector")
 """What a column of a file may be; anything else is of no use."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,7 @@ from jobs.arrays import Float32s
 from jobs.errors import Invalid
 from jobs.models.features import FeatureRows, rows_of
 from jobs.models.protocol import Examples
+from jobs.models.vectors import column_of, lengths_of, place_of, vectors
 from jobs.tasks.binary import BINARY
 from jobs.tasks.task import Task
 
@@ -36,16 +37,17 @@ def examples_of(
 
 
 def features_of(table: pa.Table, names: Sequence[str]) -> FeatureRows:
-    """Columns `names` of `table` as rows of features; null becomes NaN, true 1, and a column of texts a category.
+    """Features `names` of `table` as rows; null becomes NaN, true 1, and a column of texts a category.
 
     Booleans, integers, floats and decimals are numbers; integers beyond 2**24 lose digits, as float32 does. A text
-    without a character is missing.
+    without a character is missing. Elements of a vector are read from its column (`jobs.models.vectors`).
 
     Raises:
-        ValueError: if a column is missing, of another type, or holds an infinity or a value beyond float32.
+        ValueError: if a column is missing, of another type, or holds an infinity or a value beyond float32, or a list
+        of another length.
     """
     # Column by column into one array: the table exists once more, and no more than that.
-    return rows_of((_feature(table, name) for name in names), table.num_rows, len(names))
+    return rows_of(_columns(table, names), table.num_rows, len(names))
 
 
 def is_category(kind: pa.DataType) -> bool:
@@ -58,6 +60,17 @@ def is_number(kind: pa.DataType) -> bool:
     """Whether a column of this type is a number as a feature."""
     numbers = (types.is_boolean, types.is_integer, types.is_floating, types.is_decimal)
     return any(is_kind(kind) for is_kind in numbers)
+
+
+def _columns(table: pa.Table, names: Sequence[str]) -> Iterator[Float32s | pa.ChunkedArray]:
+    lengths, read = lengths_of(names), ("", np.empty((0, 0), np.float32))
+    for name in names:
+        if (column := column_of(name)) not in lengths:
+            yield _feature(table, name)
+            continue
+        if read[0] != column:
+            read = (column, vectors(column, _column(table, column), lengths[column]))
+        yield read[1][:, place_of(name)]
 
 
 def _feature(table: pa.Table, name: str) -> Float32s | pa.ChunkedArray:

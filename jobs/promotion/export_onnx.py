@@ -27,7 +27,7 @@ from jobs.errors import Invalid
 from jobs.models.features import FeatureRows
 from jobs.models.graphs import feature_names
 from jobs.models.parity import check_parity
-from jobs.models.runtime import INPUT, OUTPUT
+from jobs.models.runtime import OUTPUT
 from jobs.promotion.quantise import NotApplicable, quantise
 from jobs.registry.bundle import GRAPH, Bundle, BundleError, check_files, hashes, open_bundle
 from jobs.settings import Settings
@@ -193,7 +193,7 @@ def _described(version: int, bundle: Bundle) -> dict[str, Any]:
         "bundle_sha256": bundle.sha256,
         "family": manifest.family,
         "features": [list(feature) for feature in manifest.features],
-        "input": {"name": INPUT, "type": "float32", "shape": ["batch", len(manifest.features)]},
+        **{name: {**given, "shape": ["batch", given["shape"][1]]} for name, given in manifest.inputs.items()},
         "output": {"name": OUTPUT, "type": "float32", "shape": ["batch", *([classes] if classes else [])]},
         "threshold": manifest.threshold,
         "opset": manifest.opset,

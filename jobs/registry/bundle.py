@@ -18,12 +18,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+
 from jobs import unfinished
 from jobs.error_messages import in_words
 from jobs.errors import EvergreenError, Invalid
 from jobs.models.catalog import load_model
+from jobs.models.features import FeatureRows, rows_of
 from jobs.models.graphs import OPSET
 from jobs.models.protocol import Model
+from jobs.models.runtime import CATEGORIES, INPUT
+from jobs.models.vectors import columns_of, lengths_of
 from jobs.tasks.catalog import of_stored
 from jobs.tasks.task import Task
 
@@ -48,7 +54,7 @@ class Manifest:
     family: str
     features: tuple[tuple[str, str], ...]
     """Name and type of each feature, in the order of the model: "float32", or "string" of a category. The graph takes
-    either kind in that order (`jobs.models.runtime`)."""
+    either kind in that order (`jobs.models.runtime`). Each element of a vector is a feature (`jobs.models.vectors`)."""
     threshold: float
     """A score that reaches it is a positive decision."""
     as_of: str
@@ -72,6 +78,28 @@ class Manifest:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self.features)
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Column of a table that holds features -> "float32", "string", or, of a vector of 8, "float32[8]"."""
+        kinds, lengths = dict(self.features), lengths_of(self.names)
+        return {
+            name: f"{NUMBER}[{lengths[name]}]" if name in lengths else kinds[name] for name in columns_of(self.names)
+        }
+
+    @property
+    def inputs(self) -> dict[str, dict[str, Any]]:
+        """The inputs of the graph that there are, with name, type and shape: `input` of the numbers, `categories`."""
+        categories = len(self.categories)
+        numbers = len(self.features) - categories
+        of_numbers = {"input": {"name": INPUT, "type": NUMBER, "shape": [-1, numbers]}} if numbers else {}
+        of_texts = {"categories": {"name": CATEGORIES, "type": CATEGORY, "shape": [-1, categories]}}
+        return of_numbers | (of_texts if categories else {})
+
+    def blank_row(self) -> FeatureRows:
+        """One row that misses every feature."""
+        missing = {NUMBER: np.full(1, np.nan, np.float32), CATEGORY: pa.nulls(1, pa.string())}
+        return rows_of((missing[kind] for _, kind in self.features), 1, len(self.features))
 
     @property
     def categories(self) -> frozenset[str]:

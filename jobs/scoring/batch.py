@@ -21,7 +21,7 @@ from jobs.errors import Invalid
 from jobs.feature_store.point_in_time import literal
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
-from jobs.registry.bundle import GRAPH, Bundle
+from jobs.registry.bundle import GRAPH, NUMBER, Bundle
 from jobs.scoring import prediction_log
 from jobs.scoring.decided_columns import DecidedColumns
 from jobs.scoring.prediction_log import NIGHTLY
@@ -40,8 +40,11 @@ ROWS_AT_ONCE = 5_000_000
 VersionedBundle = tuple[int, Bundle]
 ChampionAt = Callable[[datetime], VersionedBundle | None]
 """Version and bundle of the model in production at a moment; None: there was none yet."""
-_TEXTS = ("string", "varchar", "char")
-_NUMBERS = ("boolean", "tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
+_CASTS = {
+    "float": ("boolean", "tinyint", "smallint", "int", "bigint", "float", "double", "decimal"),
+    "string": ("string", "varchar", "char"),
+}
+"""Type of the engine that a feature is scored as -> how those begin that are cast to it."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ def _write(
         _scored(lakehouse, use_case, store, models[days[0]], days, now)  # one frame per model
         for days in by_model.values()
     ]
-    features = dict(feature for _, bundle in models.values() for feature in bundle.manifest.features)
+    features = dict(column for _, bundle in models.values() for column in bundle.manifest.columns.items())
     types = {f.name: f.type for f in event_rows.schema(frames[0])}
     schema = prediction_log.make_room(lakehouse, table, prediction_log.schema(use_case, types, features))
     together = reduce(lambda some, more: some.unionByName(more), [_padded(frame, schema) for frame in frames])
@@ -207,7 +210,7 @@ def _scored(
         "propensity": "1.0D",
         "origin": f"'{NIGHTLY}'",
     }
-    columns += [name for name in model[1].manifest.names if name not in columns]
+    columns += [name for name in model[1].manifest.columns if name not in columns]
     return score_frame(lakehouse, frame, model[1], columns).selectExpr(
         "*", *(f"{v} as {n}" for n, v in decided.items())
     )
@@ -223,26 +226,23 @@ def score_frame(lakehouse: Lakehouse, frame: DataFrame, bundle: Bundle, columns:
     """
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    names, kinds = bundle.manifest.names, dict(frame.dtypes)
-    if missing := [name for name in names if name not in kinds]:
+    declared, kinds = bundle.manifest.columns, dict(frame.dtypes)
+    if missing := [name for name in declared if name not in kinds]:
         raise Invalid(f"features {missing}: expected columns of {sorted(kinds)}; declare them, or retrain without")
-    categories = bundle.manifest.categories
-    if wrong := {
-        name: kinds[name] for name in names if not kinds[name].startswith(_TEXTS if name in categories else _NUMBERS)
-    }:
+    types = {name: "float" if kind == NUMBER else "string" for name, kind in declared.items()}
+    if wrong := {name: kinds[name] for name, type_ in types.items() if not kinds[name].startswith(_CASTS[type_])}:
         raise Invalid(
-            f"features {wrong}: expected booleans or numbers, and texts for the categories {sorted(categories)}; "
+            f"features {wrong}: expected booleans or numbers, and texts for categories and vectors, found other types; "
             "encode them in a feature definition, or retrain"
         )
-    others = [f"`{name}`" for name in columns if name not in names]
-    types = {name: "string" if name in categories else "float" for name in names}
-    inputs = frame.selectExpr(*others, *(f"cast(`{name}` as {types[name]}) as `{name}`" for name in names))
+    others = [f"`{name}`" for name in columns if name not in types]
+    inputs = frame.selectExpr(*others, *(f"cast(`{name}` as {type_}) as `{name}`" for name, type_ in types.items()))
     arriving = event_rows.schema(inputs)
     manifest = bundle.manifest
     interval = Interval.of_stored(manifest.interval)
     decided = DecidedColumns(manifest.learned.name, manifest.threshold, manifest.learned.classes, interval)
     outputs = pa.schema([*(arriving.field(name) for name in columns), *decided.fields])
-    kernel = scorer(bundle.read(GRAPH), manifest.files[GRAPH], names, manifest.threshold, columns, decided)
+    kernel = scorer(bundle.read(GRAPH), manifest.files[GRAPH], manifest.names, manifest.threshold, columns, decided)
     return inputs.mapInArrow(lakehouse.kernel(kernel), from_arrow_schema(outputs))
 
 

@@ -3,10 +3,10 @@
 `{use_case}_serving.prediction_log`, one row per scored event, daily partitions by `event_date`. Nightly scoring
 replaces the rows of its own `origin` and never touches what was decided online.
 
-Features are columns of their own, numbers as float32 and categories as texts, as the graph got them: drift and skew
-read some of them over many days, which then costs those columns alone, and people can name them in SQL. A struct would
-be read whole by delta-rs, and an array would have no names. A model with other features adds columns; null means
-missing, or not used by that model.
+Features are columns of their own, numbers as float32, categories and vectors as texts, as the graph got them: drift and
+skew read some of them over many days, which then costs those columns alone, and people can name them in SQL. A struct
+would be read whole by delta-rs, and an array of all would have no names. A model with other features adds columns; null
+means missing, or not used by that model.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def event_columns(use_case: UseCase) -> tuple[str, ...]:
 
 
 def schema(use_case: UseCase, event_types: Mapping[str, pa.DataType], features: Mapping[str, str]) -> pa.Schema:
-    """The log's schema: event columns, what was decided, features by name and type (`Manifest.features`).
+    """The log's schema: event columns, what was decided, features by column and type (`Manifest.columns`).
 
     Raises ValueError if a feature bears a name that the log needs for something else.
     """
@@ -92,14 +92,14 @@ def schema(use_case: UseCase, event_types: Mapping[str, pa.DataType], features: 
     if clashing := sorted(set(features) & own.keys()):
         raise Invalid(f"features {clashing}: expected other names than the prediction log's own; rename them")
     types = {NUMBER: pa.float32(), CATEGORY: pa.string()}
-    return pa.schema({**own, **{name: types[kind] for name, kind in features.items()}})
+    return pa.schema({**own, **{name: types.get(kind, pa.string()) for name, kind in features.items()}})
 
 
 def input_fields(use_case: UseCase) -> list[pa.Field]:
     """The features that are made of the event itself, as far as declarations say what they are."""
     kinds, inputs = use_case.kinds, use_case.problem.inputs if use_case.problem else ()
     named = {age_name(name) if kinds.get(name) == "timestamp" else name: kinds.get(name) for name in inputs}
-    texts = ("string", "category")
+    texts = ("string", "category", "vector")
     return [pa.field(name, pa.string() if kind in texts else pa.float32()) for name, kind in named.items()]
 
 

@@ -16,6 +16,7 @@ from jobs.arrays import Float32s
 from jobs.errors import Invalid
 from jobs.models.features import FeatureRows, rows_of
 from jobs.models.runtime import score, session
+from jobs.models.vectors import columns_of, element_names, lengths_of, vectors
 from jobs.scoring.decided_columns import DecidedColumns
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ def scorer(
     kept_columns: Sequence[str],
     decided_columns: DecidedColumns | None = None,
 ) -> Batches:
-    """A function of batches with columns `names`, float32 or, of categories, texts; it returns columns `kept_columns`,
-    `score` and `decision`.
+    """A function of batches with the columns of the features `names`: float32, of categories and vectors texts;
+    it returns columns `kept_columns`, `score` and `decision`.
 
     Args:
         graph: an ONNX model with the inputs of `jobs.models.runtime`; travels inside the function.
@@ -64,13 +65,19 @@ def scorer(
 
 
 def features(batch: pa.RecordBatch, names: Sequence[str]) -> FeatureRows:
-    """Columns as rows of features, [n, f]; null is missing. Raises ValueError on another type or an infinity."""
-    numbers = [name for name in names if not pa.types.is_string(batch.schema.field(name).type)]
+    """Columns as rows of features, [n, f]; null is missing. Raises ValueError on another type, an infinity, or a list
+    of another length."""
+    kinds = {name: batch.schema.field(name).type for name in columns_of(names)}
+    lengths = lengths_of(names)
+    numbers = [name for name, kind in kinds.items() if not (pa.types.is_string(kind) or name in lengths)]
     values = matrix(batch, numbers)
     if len(numbers) == len(names):
         return values
     column = {name: values[:, place] for place, name in enumerate(numbers)}
-    return rows_of((column.get(name, batch.column(name)) for name in names), batch.num_rows, len(names))
+    for name, length in lengths.items():
+        column |= dict(zip(element_names(name, length), vectors(name, batch.column(name), length).T, strict=True))
+    columns = (column[name] if name in column else batch.column(name) for name in names)
+    return rows_of(columns, batch.num_rows, len(names))
 
 
 def matrix(batch: pa.RecordBatch, names: Sequence[str]) -> Float32s:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jobs.datasets.training_rows import TrainingRows
 from jobs.models.protocol import Examples
+from jobs.models.vectors import with_elements
 from jobs.problem import Family, Problem
 from jobs.registry import provenance
 from jobs.registry.bundle import Bundle
@@ -70,7 +71,7 @@ def _declared(problem: Problem, examples: Examples) -> Iterator[tuple[str, Famil
     for rule in problem.rules:
         yield f"rule {rule.name}", Family(task.rule_family), rule.features
     rate = problem.family(task.plain_family).negative_rate
-    features = problem.baseline_features or tuple(examples.names)
+    features = tuple(with_elements(problem.baseline_features, examples.names)) or tuple(examples.names)
     yield f"{task.plain_family} regression", Family(task.plain_family, negative_rate=rate), features
 
 

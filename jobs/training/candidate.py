@@ -209,7 +209,7 @@ def _signature(trained: Trained) -> dict[str, Any]:
     manifest, classes = trained.bundle.manifest, len(trained.task.classes)
     meaning = "prediction" if trained.task.name == "regression" else "probability"
     return {
-        "input": {"name": "features", "type": "float32", "shape": [-1, len(manifest.features)]},
+        **manifest.inputs,
         "features": [{"name": name, "type": kind} for name, kind in manifest.features],
         "output": {
             "name": "score",

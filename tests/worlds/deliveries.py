@@ -18,14 +18,14 @@ from jobs.limits import Limits
 from jobs.objective import TaskName
 from jobs.problem import Family, Problem, Rule, Slice
 from jobs.settings import Settings
-from jobs.use_case import Column, Kind, Source, UseCase
+from jobs.use_case import Column, Kind, Source, UseCase, problem_of
 from jobs.windows import Aggregate, WindowFeatures
 
 DAY = timedelta(days=1)
 FIRST, DAYS, A_DAY = datetime(2026, 1, 1, tzinfo=UTC), 110, 60
 MATURITY = 5 * DAY
 CLASSES = ("early", "in_time", "late")
-INPUTS = ("distance", "weight")
+INPUTS, OTHER_KINDS = ("distance", "weight"), ("ordered_at", "carrier", "words")
 
 
 def _problem(task: TaskName) -> Problem:
@@ -56,6 +56,9 @@ def _use_case(name: str, task: TaskName, label: str, kind: Kind) -> UseCase:
             Column("depot", "identifier"),
             Column("distance", "number", minimum=0),
             Column("weight", "number", minimum=0),
+            Column("ordered_at", "timestamp", nullable=True),
+            Column("carrier", "category"),
+            Column("words", "vector", nullable=True, length=3),
         ),
     )
     arrivals = Source(
@@ -101,13 +104,18 @@ def _use_case(name: str, task: TaskName, label: str, kind: Kind) -> UseCase:
     )
 
 
+def of_every_kind(use_case: UseCase) -> UseCase:
+    """The use case that also learns from an age, a category of codes and a vector."""
+    return replace(use_case, problem=replace(problem_of(use_case), inputs=(*INPUTS, *OTHER_KINDS)))
+
+
 DELAYS = _use_case("delays", "regression", "hours", "number")
 ARRIVALS = _use_case("punctuality", "multiclass", "came", "string")
 
 DBT = {
     "staging/NAME/stg_NAME__orders.sql": """
         {{ config(partition_by=['event_date']) }}
-        select order_id, left_at, depot, distance, weight, known_at, loaded_in, event_date
+        select order_id, left_at, depot, distance, weight, ordered_at, carrier, words, known_at, loaded_in, event_date
         from {{ source('NAME_raw', 'orders') }} where {{ newer() }}
     """,
     "staging/NAME/stg_NAME__arrivals.sql": """
@@ -119,8 +127,8 @@ DBT = {
         {{ config(unique_key=['order_id', 'known_at'], partition_by=['event_date']) }}
         with touched as (select order_id from {{ ref('stg_NAME__orders') }} where {{ newer() }}),
         versions as ({{ versions(ref('stg_NAME__orders'), 'order_id', 'select order_id from touched') }})
-        select order_id, left_at, depot, distance, weight, known_at, version, superseded_at, changed_in as loaded_in,
-               first_event_date, event_date
+        select order_id, left_at, depot, distance, weight, ordered_at, carrier, words, known_at, version,
+               superseded_at, changed_in as loaded_in, first_event_date, event_date
         from versions
     """,
     "marts/NAME/NAME__arrivals.sql": """
@@ -157,14 +165,20 @@ NAME = FeatureService(name="NAME", features=[windows], tags=tags(CONSTANT))
 
 
 def orders(days: int = DAYS, seed: int = 3) -> pl.DataFrame:
-    """Orders with hours and class: far ones from a busy depot take long, and errors grow with the distance."""
+    """Orders with hours and class: far ones from a busy depot take long, and errors grow with the distance. So do
+    those of carrier 3, those whose words point one way, and those that were ordered long ago."""
     random, rows = np.random.default_rng(seed), days * A_DAY
     distance, weight = random.gamma(2, 40, rows), random.gamma(2, 3, rows)
     depot = random.integers(0, 6, rows)
     slow = np.array([0.8, 0.9, 1.0, 1.1, 1.3, 1.6])[depot]
-    hours = np.round(3 + slow * distance * 0.15 + 0.3 * weight + distance * 0.03 * random.standard_normal(rows), 2)
+    others = np.random.default_rng(seed + 1)
+    carrier, words = others.integers(1, 5, rows), others.normal(size=(rows, 3)).astype(np.float32)
+    age = others.gamma(2, 2, rows)
+    more = 3.0 * (carrier == 3) + 1.5 * words[:, 0] + 0.5 * age
+    hours = 3 + slow * distance * 0.15 + 0.3 * weight + distance * 0.03 * random.standard_normal(rows)
+    hours = np.round(hours + np.maximum(more, 0), 2)
     hours = np.maximum(hours, 0.5)
-    late = hours - (4 + 0.18 * distance) + random.normal(0, 1, rows)
+    late = hours - (6 + 0.18 * distance) + random.normal(0, 1, rows)
     left = [FIRST + timedelta(seconds=float(s)) for s in np.sort(random.uniform(0, days * 86400, rows))]
     return pl.DataFrame(
         {
@@ -173,6 +187,9 @@ def orders(days: int = DAYS, seed: int = 3) -> pl.DataFrame:
             "DEPOT": [f"d{n}" for n in depot],
             "DISTANCE": distance,
             "WEIGHT": weight,
+            "ORDERED_AT": [at - timedelta(days=float(days)) for at, days in zip(left, age, strict=True)],
+            "CARRIER": carrier,
+            "WORDS": [None if n % 17 == 0 else row for n, row in enumerate(words.tolist())],
             "HOURS": hours,
             "CAME": np.array(CLASSES)[np.digitize(late, (-2, 2))].tolist(),
         }
@@ -183,7 +200,7 @@ def files(rows: pl.DataFrame, folder: Path, use_case: UseCase, until: datetime) 
     """What had left and what had arrived by a moment, as the files of a run."""
     folder.mkdir(parents=True, exist_ok=True)
     left, arrived = (rows.filter(pl.col(name) <= until) for name in ("LEFT_AT", "ARRIVED_AT"))
-    left.select("ORDER_ID", "LEFT_AT", "DEPOT", "DISTANCE", "WEIGHT").write_parquet(folder / "orders.parquet")
+    left.drop("HOURS", "CAME", "ARRIVED_AT").write_parquet(folder / "orders.parquet")
     arrived.select("ORDER_ID", use_case.label.upper(), "ARRIVED_AT").write_parquet(folder / "arrivals.parquet")
     return {"orders": [folder / "orders.parquet"], "arrivals": [folder / "arrivals.parquet"]}
 

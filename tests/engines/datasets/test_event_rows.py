@@ -1,4 +1,4 @@
-"""What an event brings to its row, by the kinds of its columns: ages of moments, categories as texts."""
+"""What an event brings to its row, by the kinds of its columns: ages of moments, categories as texts, vectors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA, TIME, Row, put, update_windows
@@ -22,11 +23,16 @@ DAY = timedelta(days=1)
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AS_OF = START + 40 * DAY
 SCHEMA = EVENT_SCHEMA.append(pa.field("opened_at", TIME)).append(pa.field("born_on", pa.date32()))
-SCHEMA = SCHEMA.append(pa.field("branch", pa.int64()))
+SCHEMA = SCHEMA.append(pa.field("branch", pa.int64())).append(pa.field("words", pa.string()))
 KINDS = replace(
     FRAUD,
-    computed=(*FRAUD.computed, Column("branch", "category"), Column("opened_at", "timestamp")),
-    problem=replace(problem_of(FRAUD), inputs=("tx_amount", "opened_at", "born_on", "branch")),
+    computed=(
+        *FRAUD.computed,
+        Column("branch", "category"),
+        Column("opened_at", "timestamp"),
+        Column("words", "vector", length=2),
+    ),
+    problem=replace(problem_of(FRAUD), inputs=("tx_amount", "opened_at", "born_on", "branch", "words")),
 )
 OPENED: list[datetime | None] = [
     START - 36 * timedelta(hours=1), START, None, START + timedelta(seconds=1), datetime(1, 1, 1, tzinfo=UTC),
@@ -38,6 +44,7 @@ def payment(number: int, **more: Any) -> Row:
     row = {"transaction_id": number, "tx_datetime": START, "customer_id": number, "terminal_id": 0, "tx_amount": 1.0}
     row |= {"known_at": START, "version": 1, "superseded_at": None, "loaded_in": 1, "opened_at": OPENED[number]}
     row |= {"born_on": date(2026, 3, 1), "branch": number % 2 if number != 4 else None}
+    row |= {"words": f"[0.5,{number}.0]" if number != 1 else None}
     return row | {"first_event_date": START.date(), "event_date": START.date()} | more
 
 
@@ -61,13 +68,15 @@ def test_a_moment_is_an_age_as_known_at_the_event_and_a_code_is_a_text(marts: La
         assert [row["opened_at_age"] for row in rows] == DAYS_OLD, "a later moment is not known yet"
         assert [row["born_on_age"] for row in rows] == [0.5] * 5
         assert [row["branch"] for row in rows] == ["0", "1", "0", "1", None]
+        assert [row["words"] for row in rows] == ["[0.5,0.0]", None, "[0.5,2.0]", "[0.5,3.0]", "[0.5,4.0]"]
     version, state = marts.version(FRAUD.training_set), marts.state(FRAUD.training_set)
     assert version is not None
     names = feature_names(marts, KINDS, version, state["features"])
-    assert names[:4] == ("tx_amount", "opened_at_age", "born_on_age", "branch")
+    assert names[:6] == ("tx_amount", "opened_at_age", "born_on_age", "branch", "words[0]", "words[1]")
     features = read(marts, KINDS, version, names).examples.features
     assert [*texts_of(features)] == [3] and value_shown(features, 1, 3) == "1"
     assert values_of(features)[:2, 1].tolist() == [1.5, 0.0]
+    np.testing.assert_array_equal(values_of(features)[:3, 4:6], [[0.5, 0.0], [np.nan] * 2, [0.5, 2.0]])
     assert history.read(marts, KINDS).names == names
 
 

@@ -13,7 +13,7 @@ from jobs.declared_place import Place, place_of_caller
 from jobs.declared_types import check
 from jobs.errors import Invalid
 from jobs.objective import LABEL_KINDS
-from jobs.problem import Problem, Review
+from jobs.problem import Groups, Problem, Review
 from jobs.use_case_checks import column_misfits, source_misfits, use_case_misfits
 from jobs.windows import WindowFeatures
 
@@ -21,6 +21,9 @@ Kind = Literal["identifier", "timestamp", "number", "integer", "boolean", "strin
 """What a column holds; an identifier is an integer or a string, whichever the first load brings, a category is a string
 whatever it is in files, so that numbers that are codes are not taken for amounts, and a vector is a list of floats, of
 which tables hold the JSON as text."""
+
+
+_WITHOUT_BOUNDS = ("string", "category", "vector", "timestamp")
 
 
 def age_name(column: str) -> str:
@@ -158,6 +161,7 @@ class UseCase:
         check(self, use_case_misfits)
         self._check_label()
         self._check_inputs()
+        self._check_guards()
 
     def _check_label(self) -> None:
         """Raises Invalid if the label is declared as a column of a kind that the task cannot learn."""
@@ -185,6 +189,19 @@ class UseCase:
                 raise Invalid(
                     f"{self.name}: expected {what} to rank by numbers, found {name} of kind {kind}; rank by "
                     f"{f'{age_name(name)}, or ' if kind == 'timestamp' else ''}a number that SQL makes of it"
+                )
+
+    def _check_guards(self) -> None:
+        """Raises Invalid if a slice, or groups, cut a column at bounds that has none."""
+        problem = self.problem
+        for guard in (*problem.slices, *problem.fairness) if problem else ():
+            columns = {} if guard.source is None else {c.name: c.kind for c in self.source(guard.source).columns}
+            kind = columns.get(guard.column, self.kinds.get(guard.column))
+            bounded = bool(guard.edges) if isinstance(guard, Groups) else (guard.minimum, guard.maximum) != (None, None)
+            if kind in _WITHOUT_BOUNDS and (bounded or kind == "vector"):
+                raise Invalid(
+                    f"{self.name}: expected slice {guard.name} to cut numbers, found bounds of {guard.column} of kind "
+                    f"{kind}; name values of it, or make a number of it in SQL"
                 )
 
     @property

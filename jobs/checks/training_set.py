@@ -83,7 +83,8 @@ def _of_labels(use_case: UseCase, rows: pa.Table, names: Sequence[str]) -> list[
         return [_no_leak(use_case, rows, labels, names), _label_share(labels)]
     task = task_of(use_case.problem).of_labels(column)
     encoded, numbers = task.encoded(column, use_case.label), {"rows": len(column)}
-    told = task.suspicion(encoded, features_of(rows, names), names, use_case.problem.telling)
+    features = with_label_shares(features_of(rows, names), encoded)
+    told = task.suspicion(encoded, features, names, use_case.problem.telling)
     found = f"{task.informative(encoded).sum():,} {task.evidence} of {len(column):,} rows"
     return [
         NO_LEAK.outcome(not told, "no feature that nearly tells the label by itself", told or "none", **numbers),

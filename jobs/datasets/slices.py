@@ -47,7 +47,7 @@ def masks(
         if values is None:
             left_out.append(f"slice {guard.name}: {guard.source} was never loaded")
         elif isinstance(guard, Slice):
-            masks[guard.name] = _mask(guard, values)
+            masks[guard.name] = mask(guard, values)
         else:
             masks |= dict(_groups(guard, values))
     return masks, tuple(left_out)
@@ -81,8 +81,9 @@ def _values(
     return joined["_value"]
 
 
-def _mask(guard: Slice, values: pl.Series) -> Bools:
-    """Rows inside the bounds and among the values; a missing value is in no slice, and true is 1."""
+def mask(guard: Slice, values: pl.Series) -> Bools:
+    """Rows inside the bounds and among the values; true is 1. A missing value, such as an empty text, is in no slice."""
+    values = values.replace("", None) if values.dtype == pl.String else values
     inside = values.is_not_null()
     if guard.values:
         inside &= values.cast(pl.String).is_in(list(guard.values))
@@ -99,16 +100,16 @@ def _groups(guard: Groups, values: pl.Series) -> Iterator[tuple[str, Bools]]:
         bounds = [None, *guard.edges, None]
         for low, high in pairwise(bounds):
             part = Slice(f"{guard.name}:{_band(low, high)}", guard.column, low, high)
-            yield part.name, _mask(part, values)
+            yield part.name, mask(part, values)
         return
-    distinct = sorted(values.drop_nulls().cast(pl.String).unique().to_list())
+    distinct = sorted(values.drop_nulls().cast(pl.String).replace("", None).drop_nulls().unique().to_list())
     if len(distinct) > MOST_GROUPS:
         raise Invalid(
             f"slice {guard.name}: expected at most {MOST_GROUPS} values of {guard.column!r}, found {len(distinct)}; "
             "cut numbers at edges, or declare a Slice of the values that matter"
         )
     for value in distinct:
-        yield f"{guard.name}:{value}", _mask(Slice(guard.name, guard.column, values=(value,)), values)
+        yield f"{guard.name}:{value}", mask(Slice(guard.name, guard.column, values=(value,)), values)
 
 
 def _band(low: float | None, high: float | None) -> str:

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from jobs.arrays import Floats
+from jobs.datasets.slices import mask
 from jobs.datasets.time_split import WINDOWS, Split
 from jobs.datasets.training_rows import TrainingRows, rule_scores, sampled
 from jobs.errors import Invalid
 from jobs.models.catalog import STEPS, new_model
-from jobs.models.features import number_columns, values_of
+from jobs.models.features import FeatureRows, Features, number_columns, values_of
 from jobs.models.label_shares import with_label_shares
 from jobs.models.protocol import Examples, Model
 from jobs.models.runtime import score
@@ -289,17 +291,25 @@ def write_bundle(
 
 
 def _by_slice(problem: Problem, rows: TrainingRows, scores: Floats) -> dict[str, Metrics]:
-    """Metrics on the guard slices that the features tell apart; those of profiles are the gate's."""
+    """Metrics on the guard slices that the features tell apart; those of profiles, and of values of what is a number as
+    a feature, are the gate's."""
     metrics_by_slice: dict[str, Metrics] = {}
     for guard in problem.slices:
-        if isinstance(guard, Slice) and guard.source is None and guard.column in rows.examples.names:
-            values = values_of(rows.examples.features)[:, rows.examples.names.index(guard.column)]
-            lowest = -np.inf if guard.minimum is None else guard.minimum
-            highest = np.inf if guard.maximum is None else guard.maximum
-            mask = (values >= lowest) & (values < highest)
-            if mask.any():
-                metrics_by_slice[guard.name] = {
-                    "rows": float(mask.sum()),
-                    **validation_metrics(problem, rows.rows(mask), scores[mask]),
-                }
+        if not isinstance(guard, Slice) or guard.source is not None or guard.column not in rows.examples.names:
+            continue
+        values = _values(rows.examples.features, rows.examples.names.index(guard.column))
+        if guard.values and values.dtype != pl.String:
+            continue
+        inside = mask(guard, values)
+        if inside.any():
+            metrics_by_slice[guard.name] = {
+                "rows": float(inside.sum()),
+                **validation_metrics(problem, rows.rows(inside), scores[inside]),
+            }
     return metrics_by_slice
+
+
+def _values(features: FeatureRows, column: int) -> pl.Series:
+    if isinstance(features, Features) and column in features.texts:
+        return pl.Series(features.text(column))
+    return pl.Series(values_of(features)[:, column], nan_to_null=True)

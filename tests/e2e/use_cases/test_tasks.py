@@ -4,11 +4,12 @@ import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from worlds.deliveries import ARRIVALS, CLASSES, DAY, DELAYS, FIRST, added, files, orders
+from worlds.deliveries import ARRIVALS, CLASSES, DAY, DELAYS, FIRST, added, files, of_every_kind, orders
 
 from jobs.datasets import training_set
 from jobs.ground_truth import performance_table
@@ -39,7 +40,7 @@ def log(lakehouse: Lakehouse, use_case: UseCase) -> pl.DataFrame:
     return rows.join(orders().rename(str.lower).select("order_id", "hours", "came"), on="order_id")
 
 
-@pytest.mark.parametrize("use_case", [DELAYS, ARRIVALS], ids=["regression", "multiclass"])
+@pytest.mark.parametrize("use_case", [of_every_kind(DELAYS), of_every_kind(ARRIVALS)], ids=["regression", "multiclass"])
 def test_the_lineage_ends_with_a_champion_its_predictions_and_how_good_they_were(
     home: Settings, tmp_path: Path, use_case: UseCase
 ) -> None:
@@ -48,7 +49,8 @@ def test_the_lineage_ends_with_a_champion_its_predictions_and_how_good_they_were
     view = promotions.view(settings, use_case)
     assert view.champion is not None and not view.provisional
     evidence = view.decisions[-1].evidence
-    assert evidence["objective"] == ("mean_absolute_error" if use_case is DELAYS else "log_loss")
+    is_regression = problem_of(use_case).task == "regression"
+    assert evidence["objective"] == ("mean_absolute_error" if is_regression else "log_loss")
     assets = run(settings, use_case, tmp_path / "later", LATER)
     built = {name.split("/")[-1] for name in assets}
     assert {"explanation", "online_model", "performance", "label_maturity", "evidence", "drift"} <= built
@@ -60,7 +62,8 @@ def test_the_lineage_ends_with_a_champion_its_predictions_and_how_good_they_were
         pl.col("judged") & (pl.col("slice") == "all")
     )
     daily = dict(measured.group_by("metric").agg(pl.col("value").mean()).iter_rows())
-    if use_case is DELAYS:
+    _every_kind(lakehouse, use_case, assets)
+    if is_regression:
         inside = (scored["hours"] >= scored["lower"]) & (scored["hours"] <= scored["upper"])
         assert abs(inside.to_numpy().mean() - 0.9) < 0.05
         error = (scored["score"] - scored["hours"]).abs().mean()
@@ -92,9 +95,23 @@ def _on_the_board(lakehouse: Lakehouse, use_case: UseCase) -> None:
     assert {each.rows for each in measured} == {board.about["rows"]}
 
 
+def _every_kind(lakehouse: Lakehouse, use_case: UseCase, assets: dict[str, Any]) -> None:
+    """An age, a code and a vector reach the log as the file had them, and are one feature each where people look."""
+    logged = pl.DataFrame(lakehouse.to_arrow(prediction_log.table(use_case)))
+    both = logged.join(orders().rename(str.lower), on="order_id", suffix="_in_file").sort("order_id")
+    age = (both["left_at"] - both["ordered_at"]).dt.total_microseconds() / 86_400_000_000
+    np.testing.assert_allclose(both["ordered_at_age"].to_numpy(), age.to_numpy(), rtol=1e-6)
+    assert both["carrier"].to_list() == [str(code) for code in both["carrier_in_file"]]
+    assert [text and json.loads(text) for text in both["words"]] == [
+        None if words is None else pytest.approx(words, rel=1e-6) for words in both["words_in_file"].to_list()
+    ]
+    importance = str(assets[f"{use_case.name}/training/explanation"]["importance"])
+    assert all(name in importance for name in ("ordered_at_age", "carrier", "words")) and "words[" not in importance
+
+
 def _unlabelled(lakehouse: Lakehouse, use_case: UseCase) -> None:
     """Orders that have not arrived are left out, or have the label that is declared once they are old enough."""
-    label: float | str = -1.0 if use_case is DELAYS else "it's lost"
+    label: float | str = -1.0 if problem_of(use_case).task == "regression" else "it's lost"
     declared = replace(problem_of(use_case), unlabelled=label)
     result = training_set.build(
         lakehouse, replace(use_case, problem=declared, label_maturity=timedelta(hours=3)), LATER

@@ -5,8 +5,18 @@ from worlds.judged_world import AS_OF, USE_CASE
 
 from jobs.datasets.slices import masks
 from jobs.lakehouse.tables import Lakehouse
-from jobs.problem import Groups
+from jobs.problem import Groups, Slice
 from jobs.settings import Settings
+
+
+def test_values_of_a_category_are_groups_and_an_empty_text_is_none(home: Settings) -> None:
+    rows = pa.table({"kind": ["shop", None, "", "web", "shop"]})
+    groups = (Groups("kinds", "kind"), Slice("outside", "kind", values=("web", "phone")))
+    found, _ = masks(Lakehouse(home), USE_CASE, groups, rows, AS_OF)
+    assert {name: mask.tolist() for name, mask in found.items()} == {
+        "kinds:shop": [True, False, False, False, True], "kinds:web": [False, False, False, True, False],
+        "outside": [False, False, False, True, False],
+    }  # fmt: skip
 
 
 def test_a_boolean_is_cut_at_edges_like_a_number(home: Settings) -> None:

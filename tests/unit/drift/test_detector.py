@@ -17,6 +17,7 @@ from jobs.drift import detector
 from jobs.drift.detector import Drift, Reference, judge, reference
 from jobs.drift.drift_kernel import MISSING, bins_of, counter, edges_of
 from jobs.drift.histograms import Histograms, expected, histograms
+from jobs.models.features import hashed, rows_of
 from jobs.stats.divergences import jensen_shannon, kolmogorov_smirnov, stability_index
 
 START = date(2026, 1, 1)
@@ -203,6 +204,40 @@ def test_a_planted_drift_alarms_on_its_first_day_by_its_name(name: str) -> None:
     found = judged(whole, reference(whole.until(day(55))), 62, 65)
     assert [each.alarm for each in found] == [False, True, True, True]
     assert found[1].named == (feature,) and 1 in found[1].votes and found[1].day == day(63)
+
+
+KIND_NAMES = ("shop", "words[0]", "words[1]", "amount")
+SHOPS = np.array([*(f"shop {n}" for n in range(8)), "new"])
+USUAL = np.array([0.3, 0.2, 0.15, 0.1, 0.1, 0.05, 0.05, 0.05, 0])
+
+
+def of_kinds(days: int, since: int, shares: Any = USUAL, moved: float = 0.0) -> Histograms:
+    """Days with a category, a vector and a number as they are counted: texts by their hash, elements by themselves."""
+    generator, tables = np.random.default_rng(11), []
+    for n in range(days):
+        shops = generator.choice(SHOPS, 1500, p=shares if n >= since else USUAL)
+        words = generator.normal(size=(1500, 2)).astype(np.float32) + np.array([0, moved if n >= since else 0])
+        amount = generator.lognormal(size=1500).astype(np.float32)
+        columns = [pa.array(shops.tolist()), words[:, 0].astype(np.float32), words[:, 1].astype(np.float32), amount]
+        values = hashed(rows_of(columns, 1500, 4))
+        tables.append(pa.table({"day": [day(n)] * 1500, **dict(zip(KIND_NAMES, values.T, strict=True))}))
+    stable = pa.concat_tables(tables[:56])
+    edges = {name: edges_of(stable[name].to_numpy()) for name in KIND_NAMES}
+    return histograms(counted(pa.concat_tables(tables), edges, 50_000), edges)
+
+
+@pytest.mark.parametrize(("changed", "named"), [
+    ({}, ()),
+    ({"shares": USUAL + [-0.1, 0, 0, 0, 0, 0, 0, 0.1, 0]}, ("shop",)),
+    ({"shares": USUAL + [-0.05, 0, 0, 0, 0, 0, 0, 0, 0.05]}, ("shop",)),
+    ({"moved": 0.5}, ("words",)),
+], ids=["nothing", "shares", "a new value", "an element"])  # fmt: skip
+def test_a_category_and_a_vector_are_one_feature_each_and_alarm(
+    changed: dict[str, Any], named: tuple[str, ...]
+) -> None:
+    whole = of_kinds(60, since=58, **changed)
+    found = judged(whole, reference(whole.until(day(55))), 57, 58)
+    assert [each.named for each in found] == [(), named] and [*found[0].features] == ["shop", "words", "amount"]
 
 
 def test_a_small_change_that_lasts_is_seen_in_longer_windows() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jobs.errors import Invalid
-from jobs.problem import Rule
+from jobs.problem import Groups, Rule, Slice
 from jobs.use_case import Column, problem_of
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
 
@@ -45,3 +45,15 @@ def test_an_input_or_a_rule_of_a_kind_that_no_model_takes_is_refused() -> None:
     with pytest.raises(Invalid, match=r"expected rule by_region to rank by numbers, found region of kind string"):
         replace(FRAUD, problem=by_text)
     replace(FRAUD, problem=replace(problem_of(FRAUD), inputs=("tx_amount", "region")))
+
+
+@pytest.mark.parametrize("guard", [
+    Slice("north", "region", source="terminal_profiles", minimum=1),
+    Groups("regions", "region", source="terminal_profiles", edges=(1,)),
+    Slice("late", "tx_datetime", maximum=3),
+])  # fmt: skip
+def test_a_slice_cuts_numbers_only(guard: Slice | Groups) -> None:
+    with pytest.raises(Invalid, match=f"expected slice {guard.name} to cut numbers, found bounds of {guard.column} of"):
+        replace(FRAUD, problem=replace(problem_of(FRAUD), slices=(guard,)))
+    by_value = replace(guard, minimum=None, maximum=None, values=("x",)) if isinstance(guard, Slice) else None
+    replace(FRAUD, problem=replace(problem_of(FRAUD), slices=(by_value or replace(guard, edges=()),)))

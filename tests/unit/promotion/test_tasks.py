@@ -65,7 +65,7 @@ def test_a_class_that_appears_later_counts_against_everybody_alike(home: Setting
     )
     choice, bundle = trained(home, ARRIVALS, replaced(rows, "came", lost.tolist()), tmp_path)
     # The judged rows have it, the rows that were learned from do not: its probability is next to nothing.
-    assert choice.bundle is not None and "lost" in str(lost)
+    assert choice.bundle is not None and "lost" in lost.tolist()
     assert choice.verdict.evidence["metrics"]["version 1"]["log_loss"] > 0.5
     assert (
         all("lost" not in reason for reason in choice.verdict.reasons) and bundle.manifest.learned.name == "multiclass"

@@ -25,14 +25,20 @@ _NAMES: dict[Any, str] = {
 LONGEST_SHOWN = 100
 
 
-def check(declared: Any, misfits: Callable[[Any], Iterable[str]] = lambda _: ()) -> None:
+def check(
+    declared: Any, misfits: Callable[[Any], Iterable[str]] = lambda _: (), advice: Mapping[str, str] | None = None
+) -> None:
     """Raise Invalid if a field of a declaration holds a value that its annotation does not allow, or with the first of
     its misfits: what was expected, what was found and what to do.
+
+    Args:
+        advice: text that is no value of any field -> what to do instead.
     """
     for name, hint in _hints(type(declared)).items():
         value = getattr(declared, name)
         if not is_of(value, hint):
-            raise _refused(declared, f"{name}: expected {in_words(hint)}, found {shown(value)}; correct it")
+            instead = (advice or {}).get(value, "correct it") if isinstance(value, str) else "correct it"
+            raise _refused(declared, f"{name}: expected {in_words(hint)}, found {shown(value)}; {instead}")
     for misfit in misfits(declared):
         raise _refused(declared, misfit)
 

@@ -23,6 +23,10 @@ whatever it is in files, so that numbers that are codes are not taken for amount
 which tables hold the JSON as text."""
 
 
+_NO_TEXTS = (
+    "no model takes the words of a text: declare it as a string, which is one category by its whole value, or a number "
+    "that SQL makes of it (its length, whether a word occurs), or its embedding as a vector"
+)
 _WITHOUT_BOUNDS = ("string", "category", "vector", "timestamp")
 
 
@@ -63,7 +67,7 @@ class Column:
     """Of a vector: how many floats each one has."""
 
     def __post_init__(self) -> None:
-        check(self, column_misfits)
+        check(self, column_misfits, {"text": _NO_TEXTS})
 
     @property
     def file_name(self) -> str:

@@ -82,7 +82,7 @@ def _values(
 
 
 def mask(guard: Slice, values: pl.Series) -> Bools:
-    """Rows inside the bounds and among the values; true is 1. A missing value, such as an empty text, is in no slice."""
+    """Rows inside the bounds and among the values; true is 1. A missing value, also an empty text, is in no slice."""
     values = values.replace("", None) if values.dtype == pl.String else values
     inside = values.is_not_null()
     if guard.values:

@@ -228,8 +228,8 @@ def of_kinds(days: int, since: int, shares: Any = USUAL, moved: float = 0.0) -> 
 
 @pytest.mark.parametrize(("changed", "named"), [
     ({}, ()),
-    ({"shares": USUAL + [-0.1, 0, 0, 0, 0, 0, 0, 0.1, 0]}, ("shop",)),
-    ({"shares": USUAL + [-0.05, 0, 0, 0, 0, 0, 0, 0, 0.05]}, ("shop",)),
+    ({"shares": np.array([0.2, 0.2, 0.15, 0.1, 0.1, 0.05, 0.05, 0.15, 0])}, ("shop",)),
+    ({"shares": np.array([0.25, 0.2, 0.15, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05])}, ("shop",)),
     ({"moved": 0.5}, ("words",)),
 ], ids=["nothing", "shares", "a new value", "an element"])  # fmt: skip
 def test_a_category_and_a_vector_are_one_feature_each_and_alarm(

@@ -47,13 +47,18 @@ def test_an_input_or_a_rule_of_a_kind_that_no_model_takes_is_refused() -> None:
     replace(FRAUD, problem=replace(problem_of(FRAUD), inputs=("tx_amount", "region")))
 
 
+def test_a_text_of_words_is_refused_with_what_to_declare_instead() -> None:
+    with pytest.raises(Invalid, match=r"found 'text'; no model takes the words of a text: declare it as .* a vector"):
+        Column("note", "text")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("guard", [
-    Slice("north", "region", source="terminal_profiles", minimum=1),
-    Groups("regions", "region", source="terminal_profiles", edges=(1,)),
+    Slice("north", "region", source="customers", minimum=1),
+    Groups("regions", "region", source="customers", edges=(1,)),
     Slice("late", "tx_datetime", maximum=3),
 ])  # fmt: skip
 def test_a_slice_cuts_numbers_only(guard: Slice | Groups) -> None:
     with pytest.raises(Invalid, match=f"expected slice {guard.name} to cut numbers, found bounds of {guard.column} of"):
         replace(FRAUD, problem=replace(problem_of(FRAUD), slices=(guard,)))
-    by_value = replace(guard, minimum=None, maximum=None, values=("x",)) if isinstance(guard, Slice) else None
-    replace(FRAUD, problem=replace(problem_of(FRAUD), slices=(by_value or replace(guard, edges=()),)))
+    by_value = Slice("by_value", guard.column, values=("x",), source=guard.source)
+    replace(FRAUD, problem=replace(problem_of(FRAUD), slices=(by_value, Groups("each", guard.column, guard.source))))

@@ -26,6 +26,8 @@ from orchestration import replay_command as replay
 
 RUNS = {"never": False, "weekly": False, "auto": False, "daily": False, "daily, labels at once": True}
 WEEKS = 6
+LATER = (timedelta(days=35), 28)
+"""Weeks 6 to 9 after the change: when it starts, and its days, as far as the world goes on."""
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "images" / "replay.png"
 
 
@@ -96,6 +98,7 @@ def _of(timeline: pl.DataFrame) -> dict[str, Any]:
         "before": _rounded(before["average_precision"].mean()),
         "weeks": weeks,
         "six_weeks": _rounded(after["average_precision"].mean()),
+        "weeks_6_to_9": _between(decided, CHANGE + LATER[0], LATER[1]),
         "fits": int(timeline["fits"][-1]),
         "fits_in_six_weeks": int(after["retrained"].sum()),
         "false_alarms": int(before["drift_alarm"].sum()),

@@ -8,7 +8,7 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64, UnixTimestamp
 
 from jobs.feature_store.views import entity, feature_view, tags
-from jobs.use_cases.fraud import CUSTOMER_WINDOWS, FRAUD, TERMINAL_WINDOWS
+from jobs.use_cases.fraud import CUSTOMER_TERMINAL_WINDOWS, CUSTOMER_WINDOWS, FRAUD, TERMINAL_WINDOWS
 
 OWNER = FRAUD.owners[0]
 # Most windows end by then: older values would describe a customer who has not been seen since.
@@ -19,6 +19,7 @@ terminal = entity(FRAUD, "terminal_id", "A point of sale.")
 
 customer_windows = feature_view(FRAUD, CUSTOMER_WINDOWS, customer, TTL)
 terminal_windows = feature_view(FRAUD, TERMINAL_WINDOWS, terminal, TTL)
+customer_terminal_windows = feature_view(FRAUD, CUSTOMER_TERMINAL_WINDOWS, [customer, terminal], TTL)
 
 payment = RequestSource(
     name="payment",
@@ -113,7 +114,7 @@ def payment_amount(inputs: pd.DataFrame) -> pd.DataFrame:
 
 fraud = FeatureService(
     name=FRAUD.feature_service,
-    features=[customer_windows, terminal_windows, payment_time, payment_amount],
+    features=[customer_windows, terminal_windows, customer_terminal_windows, payment_time, payment_amount],
     description="Everything the fraud models see next to the payment's amount.",
     owner=OWNER,
     tags=tags(FRAUD),

@@ -7,6 +7,7 @@ from pathlib import Path
 from jobs.conditions import Where
 from jobs.problem import Family, Groups, Problem, Range, Review, Rule, Slice
 from jobs.use_case import Column, Progress, Source, UseCase
+from jobs.window_lengths import BEFORE
 from jobs.windows import Aggregate, Ratio, WindowFeatures
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -92,6 +93,8 @@ KNOWN_LEGITIMATE = ("is_fraud", False)
 TO_LEVEL = Ratio("amount_to_level", "tx_amount", Aggregate("mean", "tx_amount", (30 * DAY,), delay=SECOND))
 ORDINARY: Where = ("amount_to_level", "<=", 2.2)
 SUSPECTED: Where = ("amount_to_level", ">", 2.2)
+# What tests a card is small for its customer, whatever the customer usually pays.
+SMALL: Where = ("amount_to_level", "<=", 0.5)
 RECENTLY = (DAY, 3 * DAY, 7 * DAY, 14 * DAY)
 
 CUSTOMER_WINDOWS = WindowFeatures(
@@ -102,12 +105,12 @@ CUSTOMER_WINDOWS = WindowFeatures(
     description="What the cardholder did lately, this payment included; what is ordinary, without it.",
     ratios=(TO_LEVEL,),
     aggregates=(
-        Aggregate("count", windows=(10 * MINUTE, HOUR, *HANDBOOK), name="customer_tx_count"),
+        Aggregate("count", windows=(10 * MINUTE, HOUR, 6 * HOUR, *HANDBOOK), name="customer_tx_count"),
         Aggregate("mean", "tx_amount", windows=HANDBOOK, name="customer_amount_mean"),
         Aggregate("std", "tx_amount", windows=(7 * DAY, 30 * DAY), name="customer_amount_std"),
         Aggregate("max", "tx_amount", windows=(DAY, 7 * DAY, 30 * DAY), name="customer_amount_max"),
         Aggregate("sum", "tx_amount", windows=(HOUR, DAY), name="customer_amount_sum"),
-        Aggregate("distinct", "terminal_id", windows=(DAY, 7 * DAY), name="customer_terminals"),
+        Aggregate("distinct", "terminal_id", windows=(6 * HOUR, DAY, 7 * DAY), name="customer_terminals"),
         Aggregate("count", of="labels", where=KNOWN_FRAUD, windows=(30 * DAY,), name="customer_known_frauds"),
         Aggregate(
             "last_age", of="labels", where=KNOWN_FRAUD, windows=(30 * DAY,), name="customer_last_known_fraud_age"
@@ -116,6 +119,8 @@ CUSTOMER_WINDOWS = WindowFeatures(
         Aggregate("std", "tx_amount", (60 * DAY,), SECOND, where=ORDINARY, name="customer_ordinary_std"),
         Aggregate("max", "amount_to_level", RECENTLY, SECOND, name="customer_largest_ratio"),
         Aggregate("count", windows=(7 * DAY, 14 * DAY), delay=SECOND, where=SUSPECTED, name="customer_suspected"),
+        Aggregate("count", windows=(HOUR, 6 * HOUR), where=SMALL, name="customer_small"),
+        Aggregate("last_age", windows=(30 * DAY,), delay=BEFORE, name="customer_previous_age"),
     ),
 )
 TERMINAL_WINDOWS = WindowFeatures(
@@ -144,6 +149,14 @@ TERMINAL_WINDOWS = WindowFeatures(
             "last_age", of="labels", where=KNOWN_LEGITIMATE, windows=(60 * DAY,), name="terminal_last_legitimate_age"
         ),
     ),
+)
+CUSTOMER_TERMINAL_WINDOWS = WindowFeatures(
+    name="customer_terminal_windows",
+    entity=("customer_id", "terminal_id"),
+    id="transaction_id",
+    event_timestamp="tx_datetime",
+    description="Whether the cardholder was ever at this terminal.",
+    aggregates=(Aggregate("count", windows=(60 * DAY,), delay=BEFORE, name="customer_terminal_tx_count"),),
 )
 
 PROBLEM = Problem(
@@ -222,7 +235,7 @@ FRAUD = UseCase(
     label="is_fraud",
     computed=(Column("is_fraud", "boolean", description="Whether the payment is known to be fraud."),),
     label_maturity=timedelta(days=14),
-    windows=(CUSTOMER_WINDOWS, TERMINAL_WINDOWS),
+    windows=(CUSTOMER_WINDOWS, TERMINAL_WINDOWS, CUSTOMER_TERMINAL_WINDOWS),
     feature_service="fraud",
     training_window=timedelta(days=120),
     problem=PROBLEM,

@@ -42,7 +42,7 @@ def filled(home: Settings) -> Lakehouse:
 
 def test_values_that_were_changed_or_lost_online_are_found(filled: Lakehouse) -> None:
     sound = online_store.equals_tables(filled, FRAUD, AS_OF)
-    assert sound.passed and sound.numbers["rows"] == 25
+    assert sound.passed and sound.numbers["rows"] == 45
     later = online_store.equals_tables(filled, FRAUD, AS_OF - DAY / 2)
     assert later.passed and "later days" in later.text
     old = online_store.equals_tables(filled, FRAUD, AS_OF + 400 * DAY)

@@ -131,6 +131,31 @@ def test_a_correction_of_the_same_event_is_applied_and_a_backfill_is_not(store: 
     assert read(store, 1) == (4.0, "10 20")
 
 
+def test_each_pair_of_keys_has_a_row_of_its_own(store: FeatureStore, tmp_path: Path) -> None:
+    depot = Entity(name="depot", join_keys=["depot_id"], value_type=ValueType.INT64)
+    visits = FeatureView(
+        name="visits",
+        entities=[driver, depot],
+        schema=[Field(name=name, dtype=Int64) for name in ("driver_id", "depot_id", "seen")],
+        source=FileSource(name="visited", path="unused.parquet", timestamp_field="event_timestamp"),
+    )
+    online = store._get_provider().online_store
+    online.update(store.config, [], [visits], [], [driver, depot], partial=False)
+    # Joined as texts, the first two would be one.
+    pairs = [(1, 23), (12, 3), (3, 12)]
+    keys = [
+        EntityKey(join_keys=["driver_id", "depot_id"], entity_values=[Value(int64_val=key) for key in pair])
+        for pair in [*pairs, (23, 1)]
+    ]
+    rows = [(key, {"seen": Value(int64_val=number)}, START, START) for number, key in enumerate(keys[:3])]
+    online.online_write_batch(store.config, visits, [*rows, (keys[0], {"seen": Value(int64_val=9)}, START, None)], None)
+    read_back = online.online_read(store.config, visits, keys, ["seen"])
+    found = [
+        values["seen"].int64_val if values and values["seen"].WhichOneof("val") else None for _, values in read_back
+    ]
+    assert found == [0, 1, 2, None]
+
+
 def test_a_microsecond_decides(store: FeatureStore) -> None:
     write(store, [(1, 1_000_001, 1_000_001, 2.0)])
     write(store, [(1, 1_000_000, 1_000_000, 1.0)])

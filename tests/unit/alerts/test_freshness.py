@@ -176,7 +176,7 @@ def test_facts_come_from_the_tables_metadata(tmp_path: Path) -> None:
     write(lakehouse, log_of(FRAUD), [(0, "nightly"), (1, "nightly"), (1, "online"), (2, "online")])
     write(lakehouse, log_of(FRAUD), [(0, "online"), (3, "nightly")])
     lakehouse.delta(log_of(FRAUD)).delete("event_date = '2026-11-04'")
-    customers, terminals = (FRAUD.window_table(windows) for windows in FRAUD.windows)
+    customers, terminals, _ = (FRAUD.window_table(windows) for windows in FRAUD.windows)
     write(lakehouse, customers, [(4, ""), (2, "")])
     write(lakehouse, terminals, [(1, "")])
     lakehouse.delta(terminals).delete()

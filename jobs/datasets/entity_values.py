@@ -53,8 +53,8 @@ def entity_values(
     """
     entity, declared = ",".join(keys), [windows for windows in use_case.windows if windows.keys == tuple(keys)]
     if not declared:
-        names = ", ".join(dict.fromkeys(",".join(windows.keys) for windows in use_case.windows))
-        raise Invalid(f"--entity: expected one of {names}, found {entity!r}; name one of these")
+        names = " or ".join(dict.fromkeys(",".join(windows.keys) for windows in use_case.windows))
+        raise Invalid(f"--entity: expected {names}, found {entity!r}; name one of these")
     if len(identifiers) != len(keys):
         raise Invalid(f"{entity}: expected {len(keys)} identifiers, found {len(identifiers)}: {' '.join(identifiers)}; "
                       "give one for each column")  # fmt: skip

@@ -130,7 +130,7 @@ def test_what_no_patch_fits_is_written_as_declarations_to_copy(tmp_path: Path, c
 
 
 def test_a_declaration_that_stands_in_no_file_is_written_to_copy() -> None:
-    [customer, terminal] = FRAUD.windows
+    customer, terminal, _ = FRAUD.windows
     typed = replace(customer, description="typed")
     object.__setattr__(typed, "declared_at", Place("<stdin>", 1))
     proposed = proposed_texts(replace(FRAUD, windows=(typed, terminal)), OF_CUSTOMER)

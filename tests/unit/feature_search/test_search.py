@@ -58,9 +58,9 @@ def test_where_labels_are_drawn_by_lot_nothing_is_proposed(settings: Settings) -
 
 
 def test_what_is_declared_already_is_not_proposed_again(settings: Settings) -> None:
-    windows, others = BURSTS.windows
+    windows, *others = BURSTS.windows
     counted = Aggregate("count", windows=(HOUR,), name="in_an_hour")
-    use_case = replace(BURSTS, windows=(replace(windows, aggregates=(counted,), ratios=()), others))
+    use_case = replace(BURSTS, windows=(replace(windows, aggregates=(counted,), ratios=()), *others))
     result = found(settings, use_case)
     assert result.proposals == () and min(result.before) > 0.8
 

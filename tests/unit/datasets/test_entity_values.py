@@ -110,6 +110,7 @@ def test_a_pair_is_found_by_an_identifier_for_each_column(tmp_path: Path) -> Non
 
 def test_only_declared_entities_have_features_and_without_a_table_there_are_none(tmp_path: Path) -> None:
     own = lakehouse(tmp_path)
-    with pytest.raises(Invalid, match="expected customer_id or terminal_id or customer_id,terminal_id, found 'merchant'"):
+    names = "customer_id or terminal_id or customer_id,terminal_id"
+    with pytest.raises(Invalid, match=f"expected {names}, found 'merchant'"):
         entity_values(own, FRAUD, ("merchant",), ("1",), BEGIN)
     assert entity_values(own, FRAUD, ("customer_id",), ("1",), BEGIN) == []

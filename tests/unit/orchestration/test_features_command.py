@@ -57,4 +57,5 @@ def test_a_customer_without_events_is_told_in_a_sentence() -> None:
 
 def test_another_entity_is_refused_with_the_names_that_there_are() -> None:
     result = features("7", "--entity", "shop")
-    assert result.exit_code == 1 and "expected customer_id or terminal_id or customer_id,terminal_id, found 'shop'" in result.stderr
+    assert result.exit_code == 1
+    assert "expected customer_id or terminal_id or customer_id,terminal_id, found 'shop'" in result.stderr

@@ -1,6 +1,6 @@
 """What `evergreen run` does around a run: input, nothing new, summary. Printing lives here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -195,23 +195,34 @@ def _summary(use_case: UseCase, inputs: registered_inputs.Inputs, as_of: datetim
     for name, metadata in outcome.assets.items():
         rows = metadata.get("dagster/row_count")
         table.add_row(*map(cell, (name, "" if rows is None else f"{rows:,}", metadata.get("delta_version", ""))))
-    console().print(table)
+    if outcome.assets:
+        console().print(table)
     timing = Table(title="time per step", title_justify="left")
     timing.add_column("step")
     timing.add_column("time", justify="right")
     for step, seconds in outcome.steps.items():
         timing.add_row(cell(step), span(round(seconds, 1)))
-    console().print(timing)
+    if outcome.steps:
+        console().print(timing)
     for name, metadata in outcome.assets.items():
         for note in str(metadata.get("notes") or "").splitlines():
             say(f"{name}: {note}", "note", "yellow")
     for check in outcome.failed_checks:
         say(check, "check failed", "yellow")
-    for error in outcome.errors:
+    for error in _by_cause(outcome.errors):
         say(error, "failed", "red")
     body = sum(outcome.steps.values())
     state, style = ("done", "green") if outcome.success else ("stopped", "red")
     say(f"in {span(round(outcome.seconds, 1))} ({span(round(body, 1))} in assets), run {outcome.run_id}", state, style)
+
+
+def _by_cause(errors: Sequence[str]) -> Iterator[str]:
+    """Each cause once, after all steps that it ended."""
+    steps: dict[str, list[str]] = {}
+    for error in errors:
+        step, _, cause = error.partition(": ")
+        steps.setdefault(cause, []).append(step)
+    return (f"{', '.join(names)}: {cause}" for cause, names in steps.items())
 
 
 def _where_next(settings: Settings) -> None:

@@ -7,6 +7,7 @@ warehouse; with `SPARK_REMOTE` set nothing is started. Its process: see `jobs.la
 
 import atexit
 import socket
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Client", "EngineUnreachable", "active", "rows", "stop", "url"]
 
 USER = "evergreen"
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 PORT = 15002
 """Of Spark Connect, where a URL names none."""
 UNCOMPRESSED = [("grpc.compression_enabled_algorithms_bitset", 1)]
@@ -36,6 +37,8 @@ UNCOMPRESSED = [("grpc.compression_enabled_algorithms_bitset", 1)]
 ALIVE = [("grpc.keepalive_time_ms", 300_000), ("grpc.keepalive_timeout_ms", 20_000)]
 """Channel options that notice a machine that is gone; servers refuse to be asked more often than in five minutes."""
 CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 10.0
+"""For so long a server that did not answer is not asked again: a run has other steps that want it."""
 
 
 def url(settings: Settings) -> str:
@@ -95,6 +98,8 @@ class Client:
         self._address = ""
         self._engine: Engine | None = None
         self._session: SparkSession | None = None
+        self._silence: tuple[float, str] | None = None
+        """Until when a remote server counts as silent, and what was told of it."""
 
     def session(self) -> "SparkSession":
         """The session, after `prepare` was called with it. Raises EngineUnreachable."""
@@ -128,19 +133,13 @@ class Client:
             raise error
 
     def _connected(self, address: str) -> tuple["SparkSession", "Engine", str]:
-        from jobs.lakehouse.engine_calls import (
-            ANSWER_SECONDS,
-            SILENT_SECONDS,
-            EngineForeign,
-            EngineSilent,
-            RemoteEngine,
-        )
+        from jobs.lakehouse.engine_calls import ANSWER_SECONDS, EngineForeign, EngineSilent, RemoteEngine
 
         if self._settings.spark_remote:
             # One that fell silent a moment ago has had its time.
-            patience = SILENT_SECONDS if self._engine and self._engine.lost() else ANSWER_SECONDS
+            patience = LOOK_SECONDS if self._engine and self._engine.lost() else ANSWER_SECONDS
             remote = RemoteEngine(self._settings.spark_remote, patience)
-            session = connect(address, ALIVE, remote)
+            session = self._answered(address, remote)
             remote.watch(
                 session,
                 self._settings.spark_remote.parts.hostname or "",
@@ -155,6 +154,18 @@ class Client:
         except EngineForeign:
             engine_process.forget(self._settings, process)
         return self._embedded(engine_process.started(self._settings))
+
+    def _answered(self, address: str, remote: "Engine") -> "SparkSession":
+        """A session with a remote server; one that did not answer is not waited for by each step of a run again."""
+        from jobs.lakehouse.engine_calls import EngineSilent
+
+        if self._silence and time.monotonic() < self._silence[0]:
+            raise EngineSilent(self._silence[1])
+        try:
+            return connect(address, ALIVE, remote)
+        except EngineSilent as error:
+            self._silence = time.monotonic() + SILENCE_SECONDS, str(error)
+            raise
 
     def _embedded(self, process: EngineProcess) -> tuple["SparkSession", "Engine", str]:
         from jobs.lakehouse.engine_calls import EmbeddedEngine

@@ -76,3 +76,11 @@ def test_who_is_in_production_is_the_first_thing_that_is_told() -> None:
         "provisional": "Version 7 is champion provisionally: the reason",
         "fine": None,
     }
+
+
+def test_a_cause_that_ended_several_steps_is_told_once() -> None:
+    errors = ["fraud/raw/terminals: sc://x: no answer", "fraud/raw/customers: sc://x: no answer", "fraud/labels: other"]
+    assert list(run_command._by_cause(errors)) == [
+        "fraud/raw/terminals, fraud/raw/customers: sc://x: no answer",
+        "fraud/labels: other",
+    ]

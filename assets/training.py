@@ -16,6 +16,7 @@ from assets.metadata import mapping_table, markdown_table, png_picture
 from jobs.checks import models as model_checks
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import promotions
+from jobs.models.catalog import check_declared
 from jobs.problem import Problem
 from jobs.registry import provenance
 from jobs.registry.champion_bundles import Champions
@@ -29,6 +30,7 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
     """Tuned parameters and the candidate; nothing for a use case without a problem."""
     if use_case.learned is None:
         return []
+    check_declared(use_case.learned.families)
     return [_tuning(use_case, use_case.learned), _candidate(use_case)]
 
 

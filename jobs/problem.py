@@ -6,11 +6,11 @@ Declarations only; `jobs.use_case.UseCase.problem` holds one, and a use case wit
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 from math import isfinite
 from typing import Any, Literal
 
 from jobs.declared_types import check
-from jobs.errors import Invalid
 from jobs.limits import Limits
 from jobs.objective import FAMILIES, OBJECTIVES, Objective, TaskName
 from jobs.problem_checks import (
@@ -200,9 +200,7 @@ class Problem:
     """Deadline of a day's nightly predictions, counted from the end of the day (see `jobs.alerts.freshness`)."""
 
     def __post_init__(self) -> None:
-        check(self, problem_misfits)
-        for expected, found in self._misfits():
-            raise Invalid(f"problem: {self.task} expects {expected}, found {found}; correct the declaration")
+        check(self, lambda problem: chain(problem_misfits(problem), problem._unknown_to_task()))
 
     @property
     def measured_by(self) -> Objective:
@@ -225,11 +223,14 @@ class Problem:
         """Events that are reviewed a day; 0 without a review."""
         return self.review.capacity if self.review else 0
 
+    def _unknown_to_task(self) -> Iterator[str]:
+        for expected, found in self._misfits():
+            yield f"{self.task} expects {expected}, found {found}; correct the declaration"
+
     def _misfits(self) -> Iterator[tuple[str, object]]:
         """What was declared that the task does not know: what it expects, and what was found."""
-        known = {name for names in FAMILIES.values() for name in names}
         for family in self.families:
-            if family.name in known and family.name not in FAMILIES[self.task]:
+            if family.name not in FAMILIES[self.task]:
                 yield f"families among {', '.join(FAMILIES[self.task])}", family.name
         if self.measured_by.name not in OBJECTIVES[self.task]:
             yield f"an objective among {', '.join(OBJECTIVES[self.task])}", self.measured_by.name

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jobs.problem import Groups, Slice
     from jobs.use_case import Column, Source, UseCase
 
 NAME = re.compile(r"[a-z_][a-z0-9_]*")
@@ -106,6 +107,8 @@ def use_case_misfits(use_case: UseCase) -> Iterator[str]:
             yield f"expected {what}, found {twice} twice; rename one"
     for source in use_case.sources:
         yield from _source_in_use_case(source, use_case)
+    if use_case.problem is not None:
+        yield from _profiles(use_case, (*use_case.problem.slices, *use_case.problem.fairness))
     if use_case.first_day > use_case.last_day:
         yield f"expected first_day <= last_day, found {use_case.first_day} and {use_case.last_day}; exchange them"
     if use_case.label_maturity < NONE:
@@ -136,6 +139,18 @@ def _source_in_use_case(source: Source, use_case: UseCase) -> Iterator[str]:
                 f"{source.name}.references: expected columns of one kind, found {name} ({kinds[name]}) and {reference} "
                 f"({there[column]}); declare both alike"
             )
+
+
+def _profiles(use_case: UseCase, groups: Iterable[Slice | Groups]) -> Iterator[str]:
+    """Of slices and groups by a column of a profile: of a profile that no source is there would never be any."""
+    columns = {source.name: [column.name for column in source.columns] for source in use_case.sources}
+    for each in groups:
+        if each.source is not None and each.source not in columns:
+            known = ", ".join(columns)
+            yield f"{each.name}.source: expected one of the sources {known}, found {each.source!r}; correct it"
+        elif each.source is not None and each.column not in columns[each.source]:
+            known = ", ".join(columns[each.source])
+            yield f"{each.name}.column: expected a column of {each.source}, {known}, found {each.column!r}; correct it"
 
 
 def _name(name: str) -> Iterator[str]:

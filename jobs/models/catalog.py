@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from jobs.models.protocol import Model
 from jobs.models.rule import RuleModel
 from jobs.models.tabular_mlp import TabularMLP
 from jobs.models.value import ValueModel
+from jobs.problem import Family, Range
 
 families: Mapping[str, Callable[[Mapping[str, Any]], Model]] = {
     Logistic.family: Logistic,
@@ -37,6 +38,14 @@ def new_model(family: str, parameters: Mapping[str, Any] | None = None) -> Model
     if family not in families:
         raise Invalid(f"models: expected a family among {sorted(families)}, found {family!r}")
     return families[family](parameters or {})
+
+
+def check_declared(families: Iterable[Family]) -> None:
+    """Raises Invalid if a family is declared with a parameter that it does not know: its first training, minutes later,
+    would say so."""
+    for family in families:
+        firsts = {name: each.low if isinstance(each, Range) else each[0] for name, each in family.search.items()}
+        new_model(family.name, {**firsts, **family.fixed})
 
 
 def load_model(folder: Path) -> Model:

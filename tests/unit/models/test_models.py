@@ -11,13 +11,17 @@ import pytest
 import torch
 
 from jobs.arrays import Float32s
-from jobs.models.catalog import MEANS, load_model, new_model
+from jobs.errors import Invalid
+from jobs.models.catalog import MEANS, check_declared, load_model, new_model
 from jobs.models.features import values_of
 from jobs.models.graphs import feature_names
 from jobs.models.parity import check_parity
 from jobs.models.protocol import Examples, Model
 from jobs.models.runtime import score, session
 from jobs.objective import FAMILIES
+from jobs.problem import Family, Range
+from jobs.use_case import problem_of
+from jobs.use_cases.catalog import USE_CASES
 
 NAMES = ("amount", "bump", "gap", "left", "right", "constant", "count")
 SMALL: dict[str, dict[str, Any]] = {
@@ -326,3 +330,14 @@ def test_a_gpu_gives_the_same_network_twice() -> None:
         model.fit(TRAIN, VALID, seed=7, device="cuda")
     np.testing.assert_array_equal(one.predict(TEST.features), two.predict(TEST.features))
     assert average_precision(one) > 0.75
+
+
+@pytest.mark.parametrize("family", [Family("boosted", {"round": 3}), Family("logistic", search={"l3": Range(1, 2)})])
+def test_a_parameter_that_a_family_does_not_know_is_refused_before_it_is_trained(family: Family) -> None:
+    with pytest.raises(Invalid, match=f"{family.name}: expected parameters among .* found .*(round|l3)"):
+        check_declared([family])
+
+
+def test_the_families_of_the_use_cases_are_known() -> None:
+    for use_case in USE_CASES:
+        check_declared(problem_of(use_case).families)

@@ -38,13 +38,11 @@ AHEAD = "the table knows a later moment than this run: it was left as it is"
 
 
 def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """Label maturity, performance and, of a binary task, its estimate; nothing for a use case without a problem."""
+    """Label maturity, performance and its estimate; nothing for a use case without a problem."""
     problem = use_case.learned
     if problem is None:
         return []
-    # Only of yes and no is it known what silence so far says about the label.
-    estimate = [_estimate(use_case, problem)] if problem.task == "binary" else []
-    return [_label_maturity(use_case), _performance(use_case, problem), *estimate]
+    return [_label_maturity(use_case), _performance(use_case, problem), _estimate(use_case, problem)]
 
 
 def _label_maturity(use_case: UseCase) -> dg.AssetsDefinition:
@@ -232,7 +230,7 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         expected = estimates_table.expect(lakehouse, use_case, problem, champion, result, concept)
         version = estimates_table.record(lakehouse, use_case, expected.days, champion[0], as_of)
         if version is None:
-            return dg.MaterializeResult(metadata={"notes": "nothing can be expected yet: no positive is known"})
+            return dg.MaterializeResult(metadata={"notes": "nothing can be expected yet: too little is known"})
         since = outcomes.first_day(use_case, as_of)
         estimates = estimates_table.read(lakehouse, use_case, since).filter(pl.col("made_on") <= as_of.date())
         real = performance_table.read(lakehouse, use_case, since).filter(pl.col("slice") == "all")
@@ -257,10 +255,19 @@ def _expected_shown(expected: "Expectation") -> dict[str, Any]:
     return {
         **({} if trusted else {"notes": _distrust(expected)}),
         "trusted": trusted,
-        "calibrated_on_positives": expected.calibration.positives,
+        **_calibrated_on(expected),
         "concept_drift_score": expected.concept.score,
         "calibration_drift_score": expected.calibration_drift.score,
     }
+
+
+def _calibrated_on(expected: "Expectation") -> dict[str, int]:
+    from jobs.ground_truth.loss_estimate import LossCalibration
+
+    known = expected.calibration
+    if isinstance(known, LossCalibration):
+        return {"calibrated_on_labels": known.labels}
+    return {"calibrated_on_positives": known.positives}
 
 
 def _distrust(expected: "Expectation") -> str:
@@ -268,7 +275,8 @@ def _distrust(expected: "Expectation") -> str:
         return "not to be trusted: what labels follow from has changed (concept drift)"
     if expected.calibration_drift.alarm:
         return "not to be trusted: scores mean another chance than they did, or reports come later (calibration drift)"
-    return f"not to be trusted: calibrated on {expected.calibration.positives} known positives"
+    [(what, number)] = _calibrated_on(expected).items()
+    return f"not to be trusted: calibrated on {number} known {what.removeprefix('calibrated_on_')}"
 
 
 def _latest(days: Sequence[Any]) -> dict[str, Any]:

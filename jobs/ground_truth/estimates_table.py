@@ -16,10 +16,12 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.ground_truth.calibration_drift import calibration_drift
+from jobs.ground_truth.concept_drift import NOT_JUDGED
 from jobs.ground_truth.drift_windows import DriftTest
 from jobs.ground_truth.held_out_scores import held_out
 from jobs.ground_truth.label_maturity import MATURE
 from jobs.ground_truth.labelled_scores import LabelledScores
+from jobs.ground_truth.loss_estimate import LossCalibration, calibrate_losses, estimate_losses
 from jobs.ground_truth.outcomes import Outcomes, RecentEvents
 from jobs.ground_truth.performance_estimate import Calibration, Estimate, calibrate, estimate
 from jobs.lakehouse.tables import PARTITION, Lakehouse
@@ -54,10 +56,10 @@ DESCRIPTIONS = {
     PARTITION: "UTC day of the events.",
     "model_version": "Version in the registry of the model that scored them.",
     "metric": "Name of the metric, such as average_precision (docs/monitoring/ground-truth.md).",
-    "expected": "Expected value of the metric: a share of 0 to 1, or money for money_saved.",
+    "expected": "Expected value of the metric: a share of 0 to 1, money for money_saved, or a mean loss.",
     "deviation": "In the unit of `expected`: standard deviation over the labels that the day may turn out to have.",
     "trusted": "False after an alarm of concept or calibration drift, or if calibrated on too few positives.",
-    "positives": "Number of positive labels known when the estimate was made.",
+    "positives": "Number of positive labels known when the estimate was made; of numbers and classes, of labels.",
     "expected_positives": "Expected number of positive labels in all: known then and still to come.",
     "made_at": "The moment (as_of, UTC) that the world was known at.",
 }
@@ -68,7 +70,7 @@ class Expectation:
     """Estimates of the days whose truth is not in, and the tests that they depend on."""
 
     days: tuple[Estimate, ...]
-    calibration: Calibration
+    calibration: Calibration | LossCalibration
     concept: DriftTest
     calibration_drift: DriftTest
 
@@ -88,7 +90,8 @@ def expect(
     """Estimates of the days that are not mature, of the rows that the champion decided.
 
     A champion that has decided for less than six weeks is calibrated on earlier events too, which it scores now.
-    Calibration drift is tested on its own scores of events that it was not trained on.
+    Calibration drift is tested on its own scores of events that it was not trained on. Of numbers and classes it is
+    calibrated on what it decided, and calibration drift is concept drift, which compares labels of like scores.
 
     Args:
         concept: test for concept drift of all decisions, of whichever champion: it compares rows by their rank among
@@ -97,6 +100,10 @@ def expect(
     (version, bundle), as_of = champion, outcomes.scored.as_of
     since = max(as_of - TESTED_ON, bundle.manifest.learned_until)
     decided = _since(outcomes.of_version(version).scored, since)
+    if problem.task != "binary":
+        losses = calibrate_losses(_since(decided, as_of - CALIBRATED_ON), use_case.label_maturity)
+        young = _young(decided, outcomes.known.labelled.reported_until)
+        return Expectation(estimate_losses(young, losses, (concept,)), losses, concept, NOT_JUDGED)
     recent = _with_held_out(lakehouse, use_case, bundle, outcomes.known, decided)
     drift = calibration_drift(recent)
     calibration = calibrate(_since(recent, as_of - CALIBRATED_ON))
@@ -152,7 +159,7 @@ def _since(rows: Labelled, moment: datetime) -> Labelled:
     return rows.rows(rows.times > microseconds(moment))
 
 
-def _young(scored: LabelledScores, reported_until: int) -> LabelledScores:
+def _young(scored: Labelled, reported_until: int) -> Labelled:
     """Those of days that are not judged yet."""
     share = scored.delay.share(ages(scored.times, reported_until))
     _, day, counts = np.unique(scored.days, return_inverse=True, return_counts=True)

@@ -16,7 +16,7 @@ from jobs.errors import Invalid
 from jobs.objective import TaskName
 from jobs.problem import Review
 from jobs.stats import losses, metrics
-from jobs.tasks.costs import cost_of
+from jobs.tasks.costs import cost_of, matrix
 from jobs.tasks.task import Labels, RowValues, Scores, Task, leaks, rows_of
 
 UNKNOWN = -1
@@ -136,6 +136,18 @@ class Multiclass(Task):
             "calibration_error": metrics.calibration_error(hit, surest),
         }
         return {**measured, self.objective.name: self.value(labels, scores, rows)}
+
+    def doubts(self, scores: Scores, ends: tuple[Floats, Floats] | None) -> Floats:
+        """The loss that the probabilities say to expect: their entropy, or what the cheapest decision costs."""
+        if self.objective.name == "cost":
+            cheapest: Floats = (scores @ matrix(self.objective, self.known)).min(axis=1)
+            return cheapest
+        return self.uncertainty(scores, ends)
+
+    def uncertainty(self, scores: Scores, ends: tuple[Floats, Floats] | None) -> Floats:
+        """Entropy of the probabilities."""
+        entropy: Floats = -(scores * np.log(np.maximum(scores, losses.SMALLEST_CHANCE))).sum(axis=1)
+        return entropy
 
     def losses(self, labels: Labels, scores: Scores) -> Floats:
         if self.objective.name == "cost":

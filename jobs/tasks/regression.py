@@ -120,6 +120,10 @@ class Regression(Task):
             measured["interval_width"] = float((upper - lower).mean())
         return {**measured, self.objective.name: self.value(labels, scores, rows)}
 
+    def doubts(self, scores: Scores, ends: tuple[Floats, Floats] | None) -> Floats:
+        """The width of the interval."""
+        return super().doubts(scores, ends) if ends is None else np.nan_to_num(ends[1] - ends[0])
+
     def losses(self, labels: Labels, scores: Scores) -> Floats:
         # The absolute error is twice the pinball loss of the median.
         scale = 2.0 if self.objective.name == "mean_absolute_error" else 1.0

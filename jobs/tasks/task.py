@@ -159,6 +159,19 @@ class Task(ABC):
     def losses(self, labels: Labels, scores: Scores) -> Floats:
         """What each row costs by the objective, where it is a mean over rows; shape (rows,). Less is better."""
 
+    def doubts(self, scores: Scores, ends: tuple[Floats, Floats] | None) -> Floats:
+        """How unsure a model is about each row, by its own word: a number that grows with the loss it expects, 0 where
+        it does not say; shape (rows,).
+
+        Args:
+            ends: of the intervals around predictions, NaN without one.
+        """
+        return np.zeros(len(scores))
+
+    def uncertainty(self, scores: Scores, ends: tuple[Floats, Floats] | None) -> Floats:
+        """How unsure a model is about each row, whatever errors cost; shape (rows,)."""
+        return self.doubts(scores, ends)
+
     def resampled(
         self, labels: Labels, scores: Scores, blocks: Ints, groups: Sequence[Bools], rows: RowValues
     ) -> Resampled:

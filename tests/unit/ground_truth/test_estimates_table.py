@@ -17,6 +17,7 @@ from jobs.ground_truth.label_delay import learn_delay
 from jobs.ground_truth.labelled_scores import LabelledEvents
 from jobs.ground_truth.outcomes import Outcomes, RecentEvents
 from jobs.ground_truth.performance import ScoredEvents
+from jobs.ground_truth.performance_estimate import Calibration
 from jobs.ground_truth.reports import labels
 from jobs.models.features import values_of
 from jobs.times import microseconds
@@ -62,6 +63,7 @@ def test_a_restored_champion_is_calibrated_as_if_it_had_never_been_away(
     day = HISTORY.days - HISTORY.days[0]
     always = expected(monkeypatch, np.ones(len(HISTORY), dtype=bool))
     restored = expected(monkeypatch, (day < gone) | (day >= back))
+    assert isinstance(restored.calibration, Calibration) and isinstance(always.calibration, Calibration)
     assert restored.calibration.positives == always.calibration.positives > 100
     np.testing.assert_allclose(restored.calibration.chance(SCORES), always.calibration.chance(SCORES))
     assert restored.calibration_drift == always.calibration_drift and always.calibration_drift.judged

@@ -26,12 +26,12 @@ SHOWN = 100
 def build(
     use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Mapping[str, Any]
 ) -> list[dg.AssetsDefinition]:
-    """The review queue of a use case; none without a problem, or one that declares no review.
+    """The review queue of a use case; none without a problem, or one that declares neither a review nor a queue.
 
     Args:
         manifest: dbt's, as JSON: it lists the columns of events.
     """
-    if use_case.learned is None or use_case.learned.review is None:
+    if use_case.learned is None or not (use_case.learned.review or use_case.learned.queue):
         return []
     events = [f for f in event_fields(use_case, manifest) if f.name in prediction_log.event_columns(use_case)]
     return [_review_queue(use_case, partitions, events)]
@@ -40,8 +40,8 @@ def build(
 def _review_queue(
     use_case: UseCase, partitions: dg.PartitionsDefinition, events: Sequence[pa.Field]
 ) -> dg.AssetsDefinition:
-    keys, dictionary = Keys(use_case), DataDictionary(use_case, reviews.DESCRIPTIONS)
-    columns = [*events, *(pa.field(name, kind) for name, (kind, _) in reviews.QUEUE_COLUMNS.items())]
+    keys, dictionary = Keys(use_case), _dictionary(use_case)
+    columns = [*events, *(pa.field(name, kind) for name, (kind, _) in reviews.columns(use_case).items())]
 
     @asset(
         use_case,
@@ -50,7 +50,7 @@ def _review_queue(
         deps=[keys.batch_predictions, keys.labels],
         checks=[decision_checks.QUEUE_OF_SCORED_EVENTS],
         kinds={"delta"},
-        description="Events of the last day for reviewers: highest risk, the model's doubts, and some drawn at random.",
+        description="Events of the last day for reviewers: what matters most, the model's doubts, and some at random.",
         metadata=shown(columns, dictionary),
     )
     def review_queue(
@@ -72,11 +72,15 @@ def _review_queue(
     return review_queue
 
 
+def _dictionary(use_case: UseCase) -> DataDictionary:
+    return DataDictionary(use_case, {name: text for name, (_, text) in reviews.columns(use_case).items()})
+
+
 def _metadata(context: dg.AssetExecutionContext, lakehouse: Lakehouse, use_case: UseCase, queue: Any) -> dict[str, Any]:
     if not queue.num_rows:
         return {"notes": "no event is left to review"}
     names = [use_case.event_id, *use_case.entities, "score", "place", "reason", "propensity"]
-    dictionary = DataDictionary(use_case, reviews.DESCRIPTIONS)
+    dictionary = _dictionary(use_case)
     reasons = queue["reason"].to_pylist()
     return {
         **describe(context, lakehouse, reviews.table(use_case), dictionary),

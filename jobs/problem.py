@@ -17,6 +17,7 @@ from jobs.problem_checks import (
     family_misfits,
     groups_misfits,
     problem_misfits,
+    queue_misfits,
     range_misfits,
     review_misfits,
     rule_misfits,
@@ -26,6 +27,7 @@ from jobs.problem_checks import (
 
 Sampler = Literal["tpe", "random", "grid"]
 Pruner = Literal["median", "hyperband", "none"]
+QueueOrder = Literal["uncertainty", "cost", "largest"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,20 @@ class Review:
 
     def __post_init__(self) -> None:
         check(self, review_misfits)
+
+
+@dataclass(frozen=True)
+class ReviewQueue:
+    """Events of a day that people are asked about, where what is learned is no yes or no (else see `Review`)."""
+
+    capacity: int
+    """Events a day."""
+    by: QueueOrder = "uncertainty"
+    """Which come first: `uncertainty`, what the model is least sure of (widest interval, highest entropy); `cost`, what
+    its decisions are expected to cost most by a cost matrix; `largest`, the largest predicted numbers."""
+
+    def __post_init__(self) -> None:
+        check(self, queue_misfits)
 
 
 @dataclass(frozen=True)
@@ -154,6 +170,8 @@ class Problem:
     review: Review | None = None
     """The business side of a binary task: threshold, review capacity per day, cost of one review. Without it nobody is
     asked to review anything."""
+    queue: ReviewQueue | None = None
+    """The review queue of numbers and classes. Without it nobody is asked about them."""
     amount: str | None = None
     """Column of the money at stake in a row."""
     cluster_key: str | None = None
@@ -220,8 +238,9 @@ class Problem:
 
     @property
     def capacity(self) -> int:
-        """Events that are reviewed a day; 0 without a review."""
-        return self.review.capacity if self.review else 0
+        """Events that are reviewed a day; 0 without a review or a queue."""
+        reviewed = self.review or self.queue
+        return reviewed.capacity if reviewed else 0
 
     def _unknown_to_task(self) -> Iterator[str]:
         for expected, found in self._misfits():
@@ -239,9 +258,15 @@ class Problem:
         if self.task == "binary":
             if self.unlabelled is not None:
                 yield "no label for unlabelled events, which count as negative", f"unlabelled={self.unlabelled!r}"
+            if self.queue is not None:
+                yield "a review instead of a queue, as the likeliest yes comes first", self.queue
             return
         if self.review is not None:
-            yield "no review, which is about the highest scores of a yes-or-no question", self.review
+            yield "a queue instead of a review, which is about the highest scores of a yes-or-no question", self.review
+        if self.queue is not None and self.queue.by == "cost" and self.measured_by.name != "cost":
+            yield "a cost matrix as the objective of a queue by cost", self.measured_by.name
+        if self.queue is not None and self.queue.by == "largest" and self.task != "regression":
+            yield "a queue by uncertainty or cost, as classes have no largest", "largest"
         if rate := next((f for f in self.families if f.negative_rate < 1 or (f.tuning_rate or 1) < 1), None):
             yield "families trained on all rows, as it has no negatives", f"{rate.name} with a rate below 1"
         if self.fairness:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jobs.problem import Family, Groups, Problem, Range, Review, Rule, SearchOffer, Slice
+    from jobs.problem import Family, Groups, Problem, Range, Review, ReviewQueue, Rule, SearchOffer, Slice
 
 NONE = timedelta(0)
 
@@ -23,6 +23,11 @@ def review_misfits(review: Review) -> Iterator[str]:
     if review.capacity < 0 or review.cards < 1 or review.cost < 0:
         found = f"{review.capacity}, {review.cost} and {review.cards}"
         yield f"expected capacity and cost of 0 or more and at least one card, found {found}; correct them"
+
+
+def queue_misfits(queue: ReviewQueue) -> Iterator[str]:
+    if queue.capacity < 1:
+        yield f"capacity: expected at least 1 event a day, found {queue.capacity}; correct it, or declare no queue"
 
 
 def range_misfits(values: Range) -> Iterator[str]:

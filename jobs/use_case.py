@@ -272,6 +272,12 @@ class UseCase:
         return f"{self.features_schema}.{windows.name}"
 
 
+def capacity_of(use_case: "UseCase") -> int:
+    """Events that people are asked about a day. Raises Invalid if neither a review nor a queue is declared."""
+    queue = problem_of(use_case).queue
+    return queue.capacity if queue else review_of(use_case).capacity
+
+
 def review_of(use_case: "UseCase") -> Review:
     """How scores are reviewed. Raises Invalid if that is not declared, as of a task without highest scores."""
     problem = problem_of(use_case)

@@ -13,26 +13,36 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.actions.review_sampling import Queue, queue
+from jobs.actions.review_sampling import Queue, Reason, Shares, ordered, queue
 from jobs.arrays import Bools, Floats
 from jobs.datasets.training_rows import codes
 from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.problem import Problem
 from jobs.scoring import prediction_log
+from jobs.scoring.decided_columns import LOWER, PREDICTION, PROBABILITIES, UPPER, classes_of, scores_of
 from jobs.scoring.prediction_log import TIME
+from jobs.tasks.catalog import task_of
 from jobs.use_case import UseCase, problem_of, review_of
 
 QUEUE_COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "score": (pa.float32(), "Score of the model in production."),
     "model_version": (pa.int64(), "Version of that model."),
     "place": (pa.int64(), "Order in which events are to be reviewed, from 1."),
-    "reason": (pa.string(), "risk, uncertainty or random."),
+    "reason": (pa.string(), "risk, uncertainty or random; of numbers and classes also cost or largest."),
     "propensity": (pa.float64(), "Chance of the event to be in the queue; 1 if its score put it there."),
     "asked_at": (TIME, "The moment (as_of) at which the queue was made."),
     PARTITION: (pa.date32(), "UTC day of the event."),
 }
 """Columns of a row besides those of its event -> type, description."""
-DESCRIPTIONS: Mapping[str, str] = {name: text for name, (_, text) in QUEUE_COLUMNS.items()}
+BY_UNCERTAINTY = Shares(uncertainty=0.0)
+"""Of a queue that uncertainty orders anyway."""
+
+
+def columns(use_case: UseCase) -> dict[str, tuple[pa.DataType, str]]:
+    """Columns of a row besides those of its event: type and description."""
+    log = prediction_log.decided(use_case)
+    return {**{name: log[name] for name in _of_task(use_case)}, **QUEUE_COLUMNS}
 
 
 class NothingScored(EvergreenError, ValueError):
@@ -74,19 +84,51 @@ def make_queue(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: dateti
 
 def _made(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: datetime) -> pa.Table:
     scored = _scored(lakehouse, use_case, day)
-    problem, review, event_id = problem_of(use_case), review_of(use_case), use_case.event_id
-    picks = queue(
-        scored["score"].to_numpy().astype(np.float64),
-        review.threshold,
-        review.capacity,
-        day,
-        amounts=_amounts(scored, problem.amount),
-        entities=codes(scored[use_case.cluster_key]),
-        reviewed=_known(lakehouse, use_case, scored[event_id], as_of),
+    reviewed = _known(lakehouse, use_case, scored[use_case.event_id], as_of)
+    picks = _picks(use_case, scored, day, reviewed)
+    return _rows(scored.select(_shown(use_case)).take(pa.array(picks.rows)), picks, day, as_of)
+
+
+def _picks(use_case: UseCase, scored: pa.Table, day: date, reviewed: Bools) -> Queue:
+    problem, shared = problem_of(use_case), use_case.cluster_key
+    entities = codes(scored[shared]) if shared in scored.column_names else None
+    if problem.queue is None:
+        review, scores = review_of(use_case), scored["score"].to_numpy().astype(np.float64)
+        return queue(
+            scores, review.threshold, review.capacity, day, amounts=_amounts(scored, problem.amount),
+            entities=entities, reviewed=reviewed, seed=problem.seed,
+        )  # fmt: skip
+    values, doubts = _values(problem, scored)
+    reason: Reason = problem.queue.by
+    shares = BY_UNCERTAINTY if reason == "uncertainty" else Shares()
+    return ordered(
+        (reason, values), doubts, problem.queue.capacity, day, entities=entities, reviewed=reviewed, shares=shares,
         seed=problem.seed,
-    )
-    columns = [*prediction_log.event_columns(use_case), "score", "model_version"]
-    return _rows(scored.select(columns).take(pa.array(picks.rows)), picks, day, as_of)
+    )  # fmt: skip
+
+
+def _values(problem: Problem, scored: pa.Table) -> tuple[Floats, Floats]:
+    """What the queue of numbers or classes goes by, and how unsure the model is about each row."""
+    assert problem.queue is not None
+    task = task_of(problem)
+    if problem.task == "multiclass":
+        task = task.of_labels(pa.chunked_array([sorted(classes_of(scored))], pa.string()))
+    scores, ends = scores_of(scored, task.classes), None
+    if problem.task == "regression":
+        lower, upper = (scored[name].cast(pa.float64()).to_numpy() for name in (LOWER, UPPER))
+        ends = lower, upper
+    doubts = task.uncertainty(scores, ends)
+    costs = task.doubts(scores, ends)
+    return {"uncertainty": doubts, "cost": costs, "largest": scores}[problem.queue.by], doubts
+
+
+def _shown(use_case: UseCase) -> list[str]:
+    """Columns of the log that a row of the queue has: its event, and what the model says."""
+    return [*prediction_log.event_columns(use_case), "score", *_of_task(use_case), "model_version"]
+
+
+def _of_task(use_case: UseCase) -> list[str]:
+    return {"multiclass": [PREDICTION], "regression": [LOWER, UPPER]}.get(problem_of(use_case).task, [])
 
 
 def _rows(picked: pa.Table, picks: Queue, day: date, as_of: datetime) -> pa.Table:
@@ -106,11 +148,14 @@ def _scored(lakehouse: Lakehouse, use_case: UseCase, day: date) -> pa.Table:
     """The nightly rows of a day, in an order that never changes."""
     log = prediction_log.table(use_case)
     of_day = [(PARTITION, "=", day), ("origin", "=", prediction_log.NIGHTLY)]
-    names = [*prediction_log.event_columns(use_case), "score", "model_version"]
-    names += [amount] if (amount := problem_of(use_case).amount) else []
+    problem = problem_of(use_case)
+    names = [*_shown(use_case), *filter(None, [problem.amount, problem.cluster_key])]
+    names += [PROBABILITIES] if problem.task == "multiclass" else []
     log_columns = lakehouse.schema(log).names if lakehouse.exists(log) else []
     rows = (
-        lakehouse.to_arrow(log, columns=[n for n in names if n in log_columns], filters=of_day) if log_columns else None
+        lakehouse.to_arrow(log, columns=[n for n in dict.fromkeys(names) if n in log_columns], filters=of_day)
+        if log_columns
+        else None
     )
     if rows is None or not rows.num_rows:
         raise NothingScored(f"expected predictions of {day} in {log}, found none; `evergreen run` scores")

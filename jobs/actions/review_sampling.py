@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from jobs.arrays import Bools, Floats, Ints
 from jobs.errors import Invalid
 
-Reason = Literal["risk", "uncertainty", "random"]
+Reason = Literal["risk", "uncertainty", "random", "cost", "largest"]
 
 
 @dataclass(frozen=True)
@@ -68,33 +68,60 @@ def queue(
     shares: Shares = Shares(),
     seed: int = 0,
 ) -> Queue:
-    """The queue of a day: as many events as capacity allows, or all; the same for the same day and seed.
+    """The queue of a day of probabilities, by `ordered`.
 
     Risk is the expected loss, score x amount, or the score where there are no amounts; uncertainty is nearness of the
-    score to the threshold. Of equals the earlier row comes first. What an entity's limit leaves free is drawn by lot.
+    score to the threshold.
 
     Args:
         scores: probabilities, shape (events,).
-        entities: such as the card of each event.
-        reviewed: events that are not to be picked, as their labels are known already.
 
     Raises:
         ValueError: a negative capacity, or a score that is not a number.
     """
-    if capacity < 0 or np.isnan(scores).any():
+    risk: tuple[Reason, Floats] = ("risk", scores if amounts is None else scores * amounts)
+    doubts = -np.abs(scores - threshold)
+    return ordered(risk, doubts, capacity, day, entities=entities, reviewed=reviewed, shares=shares, seed=seed)
+
+
+def ordered(
+    first: tuple[Reason, Floats],
+    doubts: Floats,
+    capacity: int,
+    day: date,
+    *,
+    entities: ArrayLike | None = None,
+    reviewed: Bools | None = None,
+    shares: Shares = Shares(),
+    seed: int = 0,
+) -> Queue:
+    """The queue of a day: as many events as capacity allows, or all; the same for the same day and seed.
+
+    Of equals the earlier row comes first. What an entity's limit leaves free is drawn by lot.
+
+    Args:
+        first: why most events are picked, and the numbers of which the largest come first, shape (events,).
+        doubts: how unsure the model is, of which the largest come first, shape (events,).
+        entities: such as the card of each event.
+        reviewed: events that are not to be picked, as their labels are known already.
+
+    Raises:
+        ValueError: a negative capacity, or a number that is none.
+    """
+    reason, values = first
+    if capacity < 0 or np.isnan(values).any() or np.isnan(doubts).any():
         raise Invalid(f"review queue: expected a capacity >= 0 and finite scores, found {capacity}; score again")
-    entity = np.arange(len(scores)) if entities is None else np.unique(np.asarray(entities), return_inverse=True)[1]
-    unreviewed = np.ones(len(scores), np.bool_) if reviewed is None else ~reviewed
+    entity = np.arange(len(values)) if entities is None else np.unique(np.asarray(entities), return_inverse=True)[1]
+    unreviewed = np.ones(len(values), np.bool_) if reviewed is None else ~reviewed
     picking = _Picking(unreviewed, entity, shares.per_entity)
     drawn, unsure = int(capacity * shares.random), int(capacity * shares.uncertainty)
-    risk = scores if amounts is None else scores * amounts
-    risky = picking.first(np.argsort(-risk, kind="stable"), capacity - drawn - unsure)
-    doubtful = picking.first(np.argsort(np.abs(scores - threshold), kind="stable"), unsure)
+    risky = picking.first(np.argsort(-values, kind="stable"), capacity - drawn - unsure)
+    doubtful = picking.first(np.argsort(-doubts, kind="stable"), unsure)
     others = np.flatnonzero(picking.unreviewed)
     count = min(capacity - len(risky) - len(doubtful), len(others))
     lot = np.random.default_rng((seed, day.toordinal())).choice(others, count, replace=False)
     chance = count / max(1, len(others))
-    why: tuple[tuple[Reason, int], ...] = (("risk", len(risky)), ("uncertainty", len(doubtful)), ("random", count))
+    why: tuple[tuple[Reason, int], ...] = ((reason, len(risky)), ("uncertainty", len(doubtful)), ("random", count))
     return Queue(
         np.concatenate([risky, doubtful, lot]).astype(np.intp),
         tuple(reason for reason, number in why for _ in range(number)),

@@ -11,28 +11,35 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from pathlib import Path
 
 import polars as pl
 
 from jobs.error_messages import in_words
+from jobs.errors import Invalid
 from jobs.ingest import contracts, references, registered_inputs
 from jobs.ingest.columns_file import columns_file
 from jobs.ingest.readers import KNOWN_AT
 from jobs.ingest.registered_inputs import InputError, Inputs, verdict_folder
 from jobs.lakehouse.tables import Lakehouse
+from jobs.objective import LABEL_KINDS
 from jobs.settings import Settings
 from jobs.state_files import replace_bytes
 from jobs.times import end_of
 from jobs.use_case import Source, UseCase
 
-VERDICTS: Mapping[str, bool | None] = {"positive": True, "negative": False, "unsure": None}
-"""Words of a file -> label; an event that stays unclear gets none."""
-ReviewVerdict = tuple[str, bool, datetime]
-"""Id of the event, whether it is positive, and the moment of the review."""
+UNSURE = "unsure"
+"""Of an event that stays unclear: it gets no label."""
+VERDICTS: Mapping[str, str] = {"positive": "true", "negative": "false"}
+"""Words of a file about yes or no -> label, as files have it."""
+ReviewVerdict = tuple[str, str, datetime]
+"""Id of the event, its label as files have it, and the moment of the review."""
+Answers = Callable[[str], str]
+"""The label that a word of a file is. Raises ValueError, of what was expected, on a word that is none."""
 INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
 COLUMNS = ("verdict", "reviewed_at")
 """Columns of a file of verdicts, besides the event's id."""
@@ -50,7 +57,7 @@ def register(settings: Settings, use_case: UseCase, file: Path, now: datetime) -
     with registered_inputs.locked(settings, use_case):
         inputs = registered_inputs.ensure(settings, use_case)
         source = label_source(use_case, inputs)
-        rows = _read(file, use_case.event_id, now)
+        rows = _read(file, use_case.event_id, now, _answers(settings, use_case, source))
         if rows:
             _check_events(settings, use_case, source, file, rows)
             text = _as_reports(rows, use_case, source, inputs)
@@ -71,13 +78,13 @@ def joined(settings: Settings, use_case: UseCase, inputs: Inputs) -> Inputs:
 
 
 def label_source(use_case: UseCase, inputs: Inputs) -> Source:
-    """The source whose rows are labels of events: an event's id, a yes or no, and when it was known.
+    """The source whose rows are labels of events: an event's id, the label, and when it was known.
 
     Raises:
         InputError: there is none, or its rows are columns of another source's file.
     """
     for source in use_case.sources:
-        if source.known_at and source.key == (use_case.event_id,) and _verdict_column(source):
+        if source.known_at and source.key == (use_case.event_id,) and _verdict_column(use_case, source):
             if inputs.files.get(source.input):
                 return source
             raise InputError(
@@ -87,11 +94,55 @@ def label_source(use_case: UseCase, inputs: Inputs) -> Source:
     raise InputError(f"{use_case.name}: expected a source of labels by event and time, found none; verdicts need one")
 
 
-def _verdict_column(source: Source) -> str | None:
-    return next((c.name for c in source.columns if c.kind == "boolean"), None)
+def _verdict_column(use_case: UseCase, source: Source) -> str | None:
+    """The column that labels are in: that of the label's name, or else the first one of its kind."""
+    kinds = LABEL_KINDS[use_case.problem.task if use_case.problem else "binary"]
+    able = [c.name for c in source.columns if c.kind in kinds and c.name not in {*source.key, source.known_at}]
+    return use_case.label if use_case.label in able else next(iter(able), None)
 
 
-def _read(file: Path, event_id: str, now: datetime) -> list[ReviewVerdict]:
+def _answers(settings: Settings, use_case: UseCase, source: Source) -> Answers:
+    """What words mean: yes or no, a class that labels have, a number."""
+    task = use_case.problem.task if use_case.problem else "binary"
+    if task == "regression":
+        kinds = {column.name: column.kind for column in source.columns}
+        return _whole if kinds[_verdict_column(use_case, source) or ""] == "integer" else _number
+    known = VERDICTS if task == "binary" else {name: name for name in _classes(settings, use_case)}
+
+    def answer(word: str) -> str:
+        found = known.get(word.lower() if task == "binary" else word)
+        if found is None:
+            raise Invalid(f"a verdict among {', '.join([*known, UNSURE])}")
+        return found
+
+    return answer
+
+
+def _classes(settings: Settings, use_case: UseCase) -> list[str]:
+    """Classes of the labels so far: a word that is none of them is taken for a slip of the pen."""
+    lakehouse = Lakehouse(settings)
+    if not lakehouse.exists(use_case.labels):
+        return []
+    column = lakehouse.to_arrow(use_case.labels, columns=[use_case.label])[use_case.label]
+    return sorted(str(name) for name in column.unique().to_pylist() if name is not None)
+
+
+def _number(word: str) -> str:
+    try:
+        if isfinite(float(word)):
+            return word
+    except ValueError:
+        pass
+    raise Invalid(f"a finite number, or {UNSURE}")
+
+
+def _whole(word: str) -> str:
+    if not INTEGER.fullmatch(word):
+        raise Invalid(f"a whole number, or {UNSURE}")
+    return word
+
+
+def _read(file: Path, event_id: str, now: datetime, answers: Answers) -> list[ReviewVerdict]:
     """Id, verdict and moment of every line with a verdict."""
     try:
         reader = csv.reader(io.StringIO(file.read_text("utf-8-sig"), newline=""), strict=True)
@@ -101,7 +152,7 @@ def _read(file: Path, event_id: str, now: datetime) -> list[ReviewVerdict]:
     header = [name.strip() for name in lines[0][1]] if lines else []
     _check_header(file, (event_id, *COLUMNS), header, len(lines) - 1)
     read = (
-        _line(f"{file}, line {n}", _by_name(f"{file}, line {n}", header, fields), event_id, now)
+        _line(f"{file}, line {n}", _by_name(f"{file}, line {n}", header, fields), event_id, now, answers)
         for n, fields in lines[1:]
     )
     return [line for line in read if line is not None]
@@ -128,14 +179,15 @@ def _by_name(where: str, header: list[str], fields: list[str]) -> dict[str, str]
     return dict(zip(header, fields, strict=True))
 
 
-def _line(where: str, line: Mapping[str, str], event_id: str, now: datetime) -> ReviewVerdict | None:
+def _line(where: str, line: Mapping[str, str], event_id: str, now: datetime, answers: Answers) -> ReviewVerdict | None:
     """Id, verdict and moment of a line; None for an event without a verdict."""
-    word = line["verdict"].strip().lower()
-    if word and word not in VERDICTS:
-        raise InputError(f"{where}: expected a verdict among {', '.join(VERDICTS)}, found {word!r}; correct the line")
-    verdict = VERDICTS[word] if word else None
-    if verdict is None:
+    word = line["verdict"].strip()
+    if word.lower() in ("", UNSURE):
         return None
+    try:
+        verdict = answers(word)
+    except ValueError as expected:
+        raise InputError(f"{where}: expected {expected}, found {word!r}; correct the line") from None
     identifier, moment = line[event_id].strip(), _moment(where, line["reviewed_at"].strip(), now)
     if not identifier or moment > now:
         raise InputError(f"{where}: expected an event and a review in the past, found {identifier!r} at {moment}")
@@ -189,14 +241,14 @@ def _as_reports(rows: list[ReviewVerdict], use_case: UseCase, source: Source, in
     """The verdicts as a CSV file with the columns that the source's other files have."""
     names = columns_file(inputs.columns, use_case).of(source)
     in_file = {column.name: names.get(column.name, column.file_name) for column in source.columns}
-    verdict, at = _verdict_column(source), source.known_at
+    verdict, at = _verdict_column(use_case, source), source.known_at
     header = {use_case.event_id: 0, verdict: 1, at: 2}
     columns = [(in_file[name], place) for name, place in header.items() if name is not None]
     columns += [(names[KNOWN_AT], 2)] if KNOWN_AT in names else []
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([name for name, _ in columns])
-    for identifier, positive, moment in rows:
-        values = (identifier, str(positive).lower(), f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z")
+    for identifier, label, moment in rows:
+        values = (identifier, label, f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z")
         writer.writerow([values[place] for _, place in columns])
     return out.getvalue()

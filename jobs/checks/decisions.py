@@ -15,7 +15,7 @@ from jobs.checks.check import Check, Outcome
 from jobs.display import markdown
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.scoring import prediction_log
-from jobs.use_case import UseCase, review_of
+from jobs.use_case import UseCase, capacity_of
 
 if TYPE_CHECKING:
     from jobs.evaluation.explain import Attribution
@@ -41,7 +41,7 @@ def queue_of_scored_events(lakehouse: Lakehouse, use_case: UseCase, day: date, q
     scored = [(PARTITION, "=", day), ("origin", "=", prediction_log.NIGHTLY)]
     log = lakehouse.to_arrow(prediction_log.table(use_case), columns=[use_case.event_id], filters=scored)
     ids, asked = pl.DataFrame(log), pl.DataFrame(queue)
-    capacity = review_of(use_case).capacity
+    capacity = capacity_of(use_case)
     counts = {
         "never_scored": asked.join(ids, on=use_case.event_id, how="anti").height,
         "twice": asked.height - asked[use_case.event_id].n_unique(),

@@ -6,7 +6,6 @@ Read without an engine, of a bounded number of days, and of the log only the col
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -28,7 +27,7 @@ from jobs.ground_truth.reports import labels
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.problem import Groups, Problem, Slice
 from jobs.scoring import prediction_log
-from jobs.scoring.decided_columns import LOWER, PROBABILITIES, SCORE, UPPER
+from jobs.scoring.decided_columns import LOWER, PROBABILITIES, SCORE, UPPER, classes_of, scores_of
 from jobs.tasks.binary import BINARY
 from jobs.tasks.task import Task
 from jobs.times import NEVER, Times
@@ -180,7 +179,7 @@ def _scored(
 ) -> ScoredEvents:
     problem = problem_of(use_case)
     if task.classes:
-        task = task.of_labels(pa.chunked_array([sorted(_classes(rows))], pa.string()), task.classes)
+        task = task.of_labels(pa.chunked_array([sorted(classes_of(rows))], pa.string()), task.classes)
     lower, upper = (_numbers(rows[name]) if task.name == "regression" else None for name in (LOWER, UPPER))
     return ScoredEvents(
         task=task,
@@ -189,7 +188,7 @@ def _scored(
         upper=upper,
         weights=None if problem.weight is None else _numbers(of_event[problem.weight]),
         times=labelled.times,
-        scores=_scores(rows, task),
+        scores=scores_of(rows, task.classes),
         versions=rows["model_version"].to_numpy(),
         entities=_codes(of_event[use_case.cluster_key]),
         amounts=amounts_of(of_event, problem_of(use_case)),
@@ -206,27 +205,6 @@ def _of_task(use_case: UseCase) -> list[str]:
     """Columns of the log by which only this use case's task is measured."""
     task = problem_of(use_case).task
     return {"multiclass": [PROBABILITIES], "regression": [LOWER, UPPER]}.get(task, [])
-
-
-def _scores(rows: pa.Table, task: Task) -> Floats:
-    """Scores as the task measures them; of classes with a column for each, in its order, whatever model they are of."""
-    if not task.classes:
-        return _numbers(rows[SCORE])
-    kinds = pl.Struct(dict.fromkeys(task.classes, pl.Float64))
-    by_class = _texts(rows).str.json_decode(kinds).struct.unnest()
-    # A class that the model of a row did not know had no probability.
-    return by_class.select(task.classes).fill_null(0.0).to_numpy()
-
-
-def _texts(rows: pa.Table) -> pl.Series:
-    """Probabilities of each row as JSON."""
-    return pl.Series(PROBABILITIES, pl.from_arrow(rows[PROBABILITIES]))
-
-
-def _classes(rows: pa.Table) -> set[str]:
-    """Classes that the models of these rows know."""
-    by_model = pl.DataFrame(rows.select(["model_version", PROBABILITIES])).unique("model_version").drop_nulls()
-    return {name for text in by_model[PROBABILITIES] for name in json.loads(text)}
 
 
 def _numbers(column: pa.ChunkedArray) -> Floats:

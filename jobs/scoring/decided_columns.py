@@ -1,4 +1,5 @@
-"""What is decided from scores, as columns of the prediction log, by task. It travels: numpy, polars and pyarrow only.
+"""What is decided from scores, as columns of the prediction log, by task, and read from them again. It travels: numpy,
+polars and pyarrow only.
 
 yes or no:  score (probability), decision
 classes:    score (probability of the likeliest class), prediction (that class), probabilities (of all, as JSON)
@@ -7,6 +8,7 @@ a number:   score (the prediction), lower and upper end of its interval (null wi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +16,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from jobs.arrays import Float32s
+from jobs.arrays import Float32s, Floats
 from jobs.tasks.intervals import Interval
 
 SCORE, DECISION = "score", "decision"
@@ -69,3 +71,21 @@ def further(task: str) -> Sequence[pa.Field]:
     if task == "multiclass":
         return (pa.field(PREDICTION, pa.string()), pa.field(PROBABILITIES, pa.string()))
     return (pa.field(LOWER, pa.float32()), pa.field(UPPER, pa.float32())) if task == "regression" else ()
+
+
+def scores_of(rows: pa.Table, classes: Sequence[str]) -> Floats:
+    """Scores of rows of the log as their task measures them; of `classes` with a column for each, in this order,
+    whatever model they are of."""
+    if not classes:
+        numbers: Floats = rows[SCORE].cast(pa.float64()).to_numpy().astype(np.float64)
+        return numbers
+    kinds = pl.Struct(dict.fromkeys(classes, pl.Float64))
+    by_class = pl.Series(PROBABILITIES, pl.from_arrow(rows[PROBABILITIES])).str.json_decode(kinds).struct.unnest()
+    # A class that the model of a row did not know had no probability.
+    return by_class.select(classes).fill_null(0.0).to_numpy()
+
+
+def classes_of(rows: pa.Table) -> set[str]:
+    """Classes that the models of these rows of the log know."""
+    by_model = pl.DataFrame(rows.select(["model_version", PROBABILITIES])).unique("model_version").drop_nulls()
+    return {name for text in by_model[PROBABILITIES] for name in json.loads(text)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs import settings as settings_module
-from jobs.use_case import review_of
+from jobs.use_case import capacity_of
 from orchestration.options import DAY, FILE, use_case_named, use_case_option
 from orchestration.printing import complain, json_option, print_json, print_table, say
 
@@ -37,7 +37,7 @@ def list_queue(name: str, day: datetime | None, out: Path | None, as_json: bool)
     from jobs.lakehouse.tables import attach
 
     lakehouse, use_case = attach(settings_module.load()), use_case_named(name)
-    review_of(use_case)
+    capacity_of(use_case)
     latest = day.date() if day else max(freshness.scored_days(lakehouse, use_case), default=None)
     queue = review_queue.make_queue(lakehouse, use_case, latest, datetime.now(UTC)) if latest else None
     if as_json:
@@ -56,7 +56,7 @@ def _print(name: str, event_id: str, day: str, queue: pa.Table) -> None:
         say(f"No event of {name} on {day} is worth a review.")
         return
     first = queue.slice(0, SHOWN).to_pylist()
-    shown = (event_id, "score", "reason")
+    shown = (event_id, "score", *(["prediction"] if "prediction" in queue.column_names else []), "reason")
     rows = [{"place": row["place"], **{column: row[column] for column in shown}} for row in first]
     print_table(f"{name}: to review of {day}", [{**row, "score": f"{row['score']:.3f}"} for row in rows])
     say(f"{queue.num_rows} events of {day}, of which the first {len(first)} are shown")

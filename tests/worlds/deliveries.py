@@ -16,7 +16,7 @@ import polars as pl
 
 from jobs.limits import Limits
 from jobs.objective import TaskName
-from jobs.problem import Family, Problem, Rule, Slice
+from jobs.problem import Family, Problem, ReviewQueue, Rule, Slice
 from jobs.settings import Settings
 from jobs.use_case import Column, Kind, Source, UseCase, problem_of
 from jobs.windows import Aggregate, WindowFeatures
@@ -38,6 +38,7 @@ def _problem(task: TaskName) -> Problem:
         inputs=INPUTS,
         slices=(Slice("far", "distance", minimum=100),),
         cluster_key="order_id",
+        queue=ReviewQueue(5, "largest" if regression else "uncertainty"),
         validation_window=14 * DAY,
         evaluation_window=14 * DAY,
         limits=Limits(latency_ms=1000.0, training_noise=0.0, rows=400),

@@ -11,9 +11,11 @@ import polars as pl
 import pytest
 from worlds.deliveries import ARRIVALS, CLASSES, DAY, DELAYS, FIRST, added, files, of_every_kind, orders
 
+from jobs.actions import review_queue, verdicts
 from jobs.datasets import training_set
-from jobs.ground_truth import performance_table
+from jobs.ground_truth import estimates_table, performance_table
 from jobs.ingest import registered_inputs, registration
+from jobs.ingest.registered_inputs import InputError, verdict_folder
 from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.leaderboard import board_table
 from jobs.ledger import promotions
@@ -53,8 +55,9 @@ def test_the_lineage_ends_with_a_champion_its_predictions_and_how_good_they_were
     assert evidence["objective"] == ("mean_absolute_error" if is_regression else "log_loss")
     assets = run(settings, use_case, tmp_path / "later", LATER)
     built = {name.split("/")[-1] for name in assets}
-    assert {"explanation", "online_model", "performance", "label_maturity", "evidence", "drift"} <= built
-    assert not built & {"review_queue", "estimate", "fairness"}, "what the task cannot have is not built"
+    monitored = {"performance", "label_maturity", "evidence", "drift", "estimate"}
+    assert monitored | {"explanation", "online_model", "review_queue"} <= built
+    assert "fairness" not in built, "what the task cannot have is not built"
     lakehouse = attach(settings)
     scored = log(lakehouse, use_case).filter(pl.col("event_date") >= TRAINED.date())
     assert scored.height > 500
@@ -78,7 +81,12 @@ def test_the_lineage_ends_with_a_champion_its_predictions_and_how_good_they_were
         right = (scored["prediction"] == scored["came"]).to_numpy().mean()
         commonest = max(scored["came"].value_counts()["count"]) / scored.height
         assert right > commonest and abs(daily["accuracy"] - right) < 0.1
+    expected = estimates_table.read(lakehouse, use_case, TRAINED.date())
+    assert set(expected["metric"]) == {evidence["objective"]} and expected.height >= 1
+    real = float(np.mean([value for name, value in daily.items() if name == evidence["objective"]]))
+    assert expected["expected"].to_numpy() == pytest.approx(real, rel=0.35)
     assert scored["decision"].null_count() == scored.height
+    _reviewed(settings, lakehouse, use_case, tmp_path / "verdicts.csv")
     _on_the_board(lakehouse, use_case)
     _unlabelled(lakehouse, use_case)
 
@@ -107,6 +115,31 @@ def _every_kind(lakehouse: Lakehouse, use_case: UseCase, assets: dict[str, Any])
     ]
     importance = str(assets[f"{use_case.name}/training/explanation"]["importance"])
     assert all(name in importance for name in ("ordered_at_age", "carrier", "words")) and "words[" not in importance
+
+
+def _reviewed(settings: Settings, lakehouse: Lakehouse, use_case: UseCase, file: Path) -> None:
+    """The declared events of the last day were asked about, and answers are labels of the next run."""
+    last = (LATER - timedelta(microseconds=1)).date()
+    queue = pl.DataFrame(review_queue.stored_queue(lakehouse, use_case, last))
+    day = log(lakehouse, use_case).filter((pl.col("event_date") == last) & ~pl.col("order_id").is_in(_arrived()))
+    ranking = day["score"].to_numpy()
+    if problem_of(use_case).task == "multiclass":
+        chances = [np.array(list(json.loads(text).values())) for text in day["probabilities"]]
+        ranking = np.array([-(each * np.log(each)).sum() for each in chances])
+    first = day["order_id"].to_numpy()[np.argsort(-ranking)][:3]
+    assert queue.height == 5 and queue["order_id"][:3].to_list() == first.tolist()
+    word, wrong = ("12.5", "inf") if problem_of(use_case).task == "regression" else ("late", "Late")
+    file.write_text(f"order_id,verdict,reviewed_at\n{first[0]},{word},{LATER}\n{first[1]},unsure,{LATER}\n")
+    assert verdicts.register(settings, use_case, file, LATER + DAY) == 1
+    [written] = verdict_folder(settings, use_case).glob("*.csv")
+    assert written.read_text().splitlines()[1] == f"{first[0]},{word},{LATER:%Y-%m-%dT%H:%M:%S.%f}Z"
+    file.write_text(f"order_id,verdict,reviewed_at\n{first[0]},{wrong},{LATER}\n")
+    with pytest.raises(InputError, match=f"line 2: expected .*, found '{wrong}'; correct the line"):
+        verdicts.register(settings, use_case, file, LATER + DAY)
+
+
+def _arrived() -> pl.Series:
+    return orders().filter(pl.col("ARRIVED_AT") <= LATER)["ORDER_ID"]
 
 
 def _unlabelled(lakehouse: Lakehouse, use_case: UseCase) -> None:

@@ -117,7 +117,7 @@ def test_the_command_writes_a_file_that_reviewers_fill_in(
     assert said.exit_code == 0 and f"{CAPACITY} events of {DAY}" in said.output
     rows = pl.read_csv(out)
     assert rows.height == CAPACITY and {"verdict", "reviewed_at"} <= set(rows.columns)
-    assert verdicts._read(out, FRAUD.event_id, NOW) == []
+    assert verdicts._read(out, FRAUD.event_id, NOW, str) == []
     latest = CliRunner().invoke(main, ["review", "list"], catch_exceptions=False)
     assert latest.exit_code == 0 and f"{CAPACITY} events of {DAY}" in latest.output
     listed = json.loads(CliRunner().invoke(main, ["review", "list", "--json"]).stdout)

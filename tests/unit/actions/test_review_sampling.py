@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds.examples import with_examples
 
-from jobs.actions.review_sampling import Shares, queue
+from jobs.actions.review_sampling import Shares, ordered, queue
 
 TODAY = date(2026, 5, 1)
 
@@ -84,3 +84,11 @@ def test_impossible_questions_are_refused() -> None:
         queue(np.ones(3), 0.5, -1, TODAY)
     with pytest.raises(ValueError, match="review shares"):
         Shares(0.8, 0.3)
+
+
+def test_numbers_are_asked_about_for_the_declared_reason_first() -> None:
+    values, doubts = np.array([3.0, 9.0, 1.0, 7.0, 2.0]), np.array([0.1, 0.2, 0.9, 0.3, 0.4])
+    found = ordered(("largest", values), doubts, 3, TODAY, shares=Shares(0.34, 0.0))
+    assert found.rows.tolist() == [1, 3, 2] and found.reasons == ("largest", "largest", "uncertainty")
+    with pytest.raises(ValueError, match="finite scores"):
+        ordered(("largest", values), np.full(5, np.nan), 3, TODAY)

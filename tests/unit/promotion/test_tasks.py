@@ -15,7 +15,7 @@ from jobs.errors import Invalid
 from jobs.evaluation import explain
 from jobs.evaluation.evaluate import ContenderVersion
 from jobs.objective import AVERAGE_PRECISION, cost_matrix, pinball
-from jobs.problem import Family, Groups, Problem, Review, Rule
+from jobs.problem import Family, Groups, Problem, Review, ReviewQueue, Rule
 from jobs.promotion import first_champion
 from jobs.promotion.first_champion import FirstChoice
 from jobs.registry.bundle import Bundle
@@ -146,7 +146,10 @@ BOOSTED = (Family("boosted"),)
         ({"task": "ranking"}, "task: expected one of .* found 'ranking'"),
         ({"task": "regression", "families": (Family("logistic"),)}, "among linear, boosted, value, found logistic"),
         ({"task": "regression", "objective": AVERAGE_PRECISION}, "an objective among mean_absolute_error, pinball"),
-        ({"task": "regression", "review": Review(0.5, 10, 1.0)}, "no review, which is about the highest scores"),
+        ({"task": "regression", "review": Review(0.5, 10, 1.0)}, "a queue instead of a review"),
+        ({"queue": ReviewQueue(5)}, "a review instead of a queue"),
+        ({"task": "multiclass", "queue": ReviewQueue(5, "cost")}, "a cost matrix as the objective of a queue by cost"),
+        ({"task": "multiclass", "queue": ReviewQueue(5, "largest")}, "as classes have no largest"),
         ({"task": "regression", "families": (Family("boosted", negative_rate=0.1),)}, "families trained on all rows"),
         ({"task": "regression", "fairness": (Groups("far", "distance", edges=(9,)),)}, "no fairness groups"),
         ({"task": "regression", "unlabelled": float("inf")}, "a finite number"),

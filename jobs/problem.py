@@ -192,7 +192,8 @@ class Problem:
     evaluation_window: timedelta = timedelta(days=14)
     """Length of the window that candidate and champion are compared on: the latest mature rows."""
     longest_evaluation_window: timedelta = timedelta(days=56)
-    """The window stretches back to at most this length until it holds the rows and positives that `limits` ask for."""
+    """A candidate that is judged again is judged on all rows since its training, of at most this length; a training on
+    thin evidence leaves as long a window to the gate as `limits` ask for, of at most this length."""
     trials: int = 30
     sampler: Sampler = "tpe"
     pruner: Pruner = "median"

@@ -31,7 +31,7 @@ from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.retraining.nightly_evidence import open_change, settled_change
 from jobs.retraining.policy import RetrainingDecision
 from jobs.settings import Settings
-from jobs.stats.alpha_spending import Look
+from jobs.stats.alpha_spending import Look, following
 from jobs.times import microseconds, midnight
 from jobs.training import recipes
 from jobs.training.recipes import LabelKnowledge, Recipe, Share
@@ -58,8 +58,8 @@ class ReplayWorld:
         self.due_search: DueSearch | None = None
         """The search for features that was due on the last evening."""
         self.version, self.newest, self.fits = 0, 0, 0
-        self.looks = 0
-        """Looks at the champion in production, as the ledger counts them."""
+        self.look: Look | None = None
+        """The last look at the champion in production, as the ledger counts them."""
         self.changes: dict[int, date | None] = {}
         """Version -> the change that it was trained for, if it was."""
         self.models = Models(settings, self.use_case)
@@ -84,7 +84,7 @@ class ReplayWorld:
             if day.restored:
                 self._adopt(day.restored, today)
             if day.retrained:
-                self.looks += self._is_look(self.decisions[-1])
+                self._take_look(self.decisions[-1])
             if day.next_champion != self.version:
                 self._adopt(day.next_champion, today, self.decisions[-1].episode)
             yield day
@@ -183,11 +183,10 @@ class ReplayWorld:
             self._promote(recipes.usual(self.use_case), as_of, decision.reason)
             return f"version {self.version} in production"
         champion, share = self.models.champion(self.version, self._share), self._share(as_of)
-        self.looks += self._is_look(decision)
+        look = self._take_look(decision)
         result = challenge(
-            trainer(self.history, self.use_case), champion, decision, share, self.problem.seed,
-            lambda limits: Look(self.looks, 1 - limits.level),
-        )  # fmt: skip
+            trainer(self.history, self.use_case), champion, decision, share, self.problem.seed, lambda _: look
+        )
         if not result.better:
             return "; ".join(result.reasons) or result.message
         reason = f"{decision.reason}; {result.message}"
@@ -196,8 +195,9 @@ class ReplayWorld:
         self.models.compared_by(self.version, result.compared.halves[result.recipe.name])
         return f"{result.message}: version {self.version} in production"
 
-    def _is_look(self, decision: RetrainingDecision) -> bool:
-        return self.plan.policy == "auto" and decision.trigger not in DOUBTED
+    def _take_look(self, decision: RetrainingDecision) -> Look:
+        self.look = following(self.look, 1 - self.problem.limits.level, decision.trigger in DOUBTED)
+        return self.look
 
     def _promote(self, recipe: Recipe, as_of: datetime, reason: str, changed_on: date | None = None) -> None:
         version = self.newest + 1
@@ -213,7 +213,7 @@ class ReplayWorld:
         self.changes[version] = open_change(self.decisions, today) if again else changed_on
         former = self.version if self.version and not again and self.plan.policy == "auto" else None
         self.shadow.follow(former, midnight(today + timedelta(days=1)))
-        self.version, self.newest, self.looks = version, max(self.newest, version), 0
+        self.version, self.newest, self.look = version, max(self.newest, version), None
         tomorrow = today + timedelta(days=1)
         self.happened.append(Adopted(self.models.model(version), tomorrow, self.changes[version]))
 

@@ -18,7 +18,7 @@ from jobs.arrays import Bools, Floats
 from jobs.datasets import time_split
 from jobs.datasets.row_weights import counted
 from jobs.datasets.slices import masks
-from jobs.datasets.training_rows import amounts_of, blocks_of, event_times
+from jobs.datasets.training_rows import amounts_of, blocks_of
 from jobs.evaluation.paired_comparison import ComparedRows
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.problem import Problem
@@ -96,8 +96,9 @@ def read(
     """The judged rows of `as_of`, from this version of the training set.
 
     Args:
-        unseen_from: no model that is judged learned from events after it. If the usual window holds too little to judge
-            a model on, it stretches back to at most this moment. None: the usual window.
+        unseen_from: no model that is judged learned from events after it. The window begins there if the usual one
+            begins later, so that a candidate that is judged again is judged on all rows since its training, but is no
+            longer than the longest declared. None: the usual window.
         classes: that models know, next to those of the rows.
 
     Raises:
@@ -107,21 +108,12 @@ def read(
     parts = time_split.split(as_of, use_case.label_maturity, problem.validation_window, problem.evaluation_window)
     usual, end = parts.judged_start, parts.judged_end
     earliest = max(unseen_from, end - problem.longest_evaluation_window) if unseen_from else usual
-    table = counted(between(lakehouse, use_case, version, min(earliest, usual), end), problem)
-    start = time_split.stretched(_labelled_times(use_case, problem, table), usual, end, earliest, problem.limits)
-    time = use_case.event_timestamp
-    table = table.filter(pc.greater(table[time], pa.scalar(start, table.schema.field(time).type)))
+    start = min(earliest, usual)
+    table = counted(between(lakehouse, use_case, version, start, end), problem)
     column = table.column(use_case.label)
     task = task_of(problem).of_labels(column, classes)
     slices, left_out = masks(lakehouse, use_case, problem.slices, table, as_of)
     return EvaluationRows(table, version, start, end, task.encoded(column, use_case.label), slices, left_out, task)
-
-
-def _labelled_times(use_case: UseCase, problem: Problem, table: pa.Table) -> time_split.LabelledTimes:
-    times = event_times(table[use_case.event_timestamp])
-    task = task_of(problem).of_labels(table[use_case.label])
-    labels = task.encoded(table[use_case.label], use_case.label)
-    return time_split.LabelledTimes(times, labels, blocks_of(table, problem), task)
 
 
 def between(

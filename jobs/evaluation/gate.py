@@ -14,7 +14,7 @@ from jobs.errors import Invalid
 from jobs.evaluation.paired_comparison import ComparedRows, Contender, PairedComparison
 from jobs.evaluation.verdict import CheckOutcome, GateCheck, GateVerdict
 from jobs.limits import Limits
-from jobs.stats.alpha_spending import Look
+from jobs.stats.alpha_spending import Look, ordinary
 from jobs.tasks.task import Task
 
 TakeLook = Callable[[Limits], Look]
@@ -23,7 +23,7 @@ TakeLook = Callable[[Limits], Look]
 
 def first_look(limits: Limits) -> Look:
     """The look at a champion that nobody was compared with before."""
-    return Look(1, 1 - limits.level)
+    return ordinary(1, 1 - limits.level)
 
 
 def judge(

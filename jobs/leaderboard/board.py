@@ -24,6 +24,7 @@ from jobs.leaderboard.board_table import Board
 from jobs.leaderboard.entrants import Entrant
 from jobs.leaderboard.standings import Standing
 from jobs.ledger import training_costs
+from jobs.problem import Problem
 from jobs.promotion.promote import Registry
 from jobs.registry import provenance
 from jobs.tasks.task import Scores
@@ -101,15 +102,21 @@ def _rows(
         of: version of the training set, and its moment.
     """
     problem, champion = replace(problem_of(use_case), slices=()), taking_part[0].bundle
-    unseen = champion.manifest.unseen_from if champion else None
     classes = [name for each in taking_part if each.bundle for name in each.bundle.manifest.learned.classes]
-    rows = evaluation_rows.read(lakehouse, use_case, problem, *of, unseen, classes)
+    rows = evaluation_rows.read(lakehouse, use_case, problem, *of, None, classes)
+    if champion is not None and not _enough(rows, problem):
+        rows = evaluation_rows.read(lakehouse, use_case, problem, *of, champion.manifest.unseen_from, classes)
     if champion is None or not rows.start < champion.manifest.learned_until < rows.end:
         return rows
     later = rows.after(champion.manifest.learned_until, use_case.event_timestamp)
-    informative = later.task.informative(later.labels)
-    blocks = len(np.unique(later.for_gate(problem).blocks[informative]))
-    return later if problem.limits.enough(len(later), int(informative.sum()), blocks) else rows
+    return later if _enough(later, problem) else rows
+
+
+def _enough(rows: EvaluationRows, problem: Problem) -> bool:
+    """Whether rows are as many, with evidence in as many blocks, as the limits ask for."""
+    informative = rows.task.informative(rows.labels)
+    blocks = len(np.unique(rows.for_gate(problem).blocks[informative]))
+    return problem.limits.enough(len(rows), int(informative.sum()), blocks)
 
 
 def _made(lakehouse: Lakehouse, use_case: UseCase, question: _Question, last: Board | None) -> Board:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobs.settings import Settings
-from jobs.stats.alpha_spending import Look
+from jobs.stats.alpha_spending import Look, following, ordinary
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -34,6 +34,8 @@ class Question:
     as_of: datetime
     alpha: float
     """Largest chance that equals ever replace this champion, over all looks."""
+    doubted: bool = False
+    """Whether an alarm speaks against the champion."""
 
 
 def take(settings: Settings, question: Question) -> Look:
@@ -46,27 +48,35 @@ def take(settings: Settings, question: Question) -> Look:
 def _take(connection: sa.Connection, question: Question) -> Look:
     from jobs.ledger.schema import looks as table
 
-    if earlier := connection.execute(table.select().where(table.c.digest == question.digest)).first():
-        return Look(earlier.number, earlier.alpha)
+    mine = table.c.digest == question.digest
+    if earlier := connection.execute(table.select().where(mine)).first():
+        return _as_taken(earlier)
     tenure = question.champion.decision if question.champion else NOBODY
-    look = Look(1 + _taken(connection, question, tenure), question.alpha)
+    look = _following(connection, question, tenure)
     row: dict[str, Any] = {"digest": question.digest, "use_case": question.use_case, "tenure": tenure}
     connection.execute(table.insert().values(row | {"as_of": question.as_of, **look.evidence}))
     return look
 
 
-def _taken(connection: sa.Connection, question: Question, tenure: int) -> int:
-    """Looks of this tenure so far. Releases that did not number looks left evaluations only, each of which was one."""
+def _as_taken(row: sa.Row[Any]) -> Look:
+    return Look(row.number, row.level, row.spent, row.alpha)
+
+
+def _following(connection: sa.Connection, question: Question, tenure: int) -> Look:
+    """The next look of a tenure. Releases that did not number looks left evaluations only, each of which was one."""
     import sqlalchemy as sa
 
     from jobs.ledger.schema import evaluations, looks
 
     mine = (looks.c.use_case == question.use_case) & (looks.c.tenure == tenure)
-    last = connection.execute(sa.select(sa.func.max(looks.c.number)).where(mine)).scalar()
-    if last is not None or question.champion is None:
-        return last or 0
+    last = connection.execute(looks.select().where(mine).order_by(looks.c.number.desc())).first()
+    if last is not None:
+        return following(_as_taken(last), question.alpha, question.doubted)
+    if question.champion is None:
+        return following(None, question.alpha, question.doubted)
     numbered = evaluations.c.digest.in_(sa.select(looks.c.digest))
     judged = (evaluations.c.use_case == question.use_case) & ~numbered & (evaluations.c.digest != question.digest)
     rivals = judged & (evaluations.c.champion_version == question.champion.version)
     since = rivals & (evaluations.c.as_of >= question.champion.since)
-    return int(connection.execute(sa.select(sa.func.count()).select_from(evaluations).where(since)).scalar_one())
+    taken = connection.execute(sa.select(sa.func.count()).select_from(evaluations).where(since)).scalar_one()
+    return following(ordinary(taken, question.alpha) if taken else None, question.alpha, question.doubted)

@@ -123,8 +123,7 @@ def _best(
 
     def take_part(limits: Limits) -> Look:
         """The best of several passes by chance as rarely as one alone would (Bonferroni)."""
-        look = take_look(limits)
-        return replace(look, alpha=look.alpha / len(competitors))
+        return take_look(limits).shared(len(competitors))
 
     for each in competitors:
         verdict = _judged(use_case, each, rows, limits, take_part) if mixed else _without_labels(each, rows, limits)

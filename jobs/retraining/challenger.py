@@ -29,7 +29,7 @@ from jobs.registry import bundle as bundles
 from jobs.registry import model_versions, provenance
 from jobs.registry.bundle import Bundle, Manifest
 from jobs.registry.champion_bundles import Champions
-from jobs.retraining.comparison import Challenge, challenge
+from jobs.retraining.comparison import DOUBTED, Challenge, challenge
 from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.retraining.policy import RetrainingDecision
 from jobs.settings import Settings
@@ -73,7 +73,8 @@ class _Start:
     def take_look(self, settings: Settings, limits: Limits) -> Look:
         """The look at the champion that this challenge is."""
         name, as_of = self.trainer.use_case.name, self.decision.as_of
-        return looks.take(settings, looks.Question(self.digest, name, self.incumbent, as_of, 1 - limits.level))
+        doubted = self.decision.trigger in DOUBTED
+        return looks.take(settings, looks.Question(self.digest, name, self.incumbent, as_of, 1 - limits.level, doubted))
 
 
 def make(

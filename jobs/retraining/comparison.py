@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from jobs.arrays import Floats
 from jobs.datasets.history import History
 from jobs.evaluation.baselines import TRAINING_ROWS, Baselines, baselines
 from jobs.evaluation.challenger_gate import challenger_checks
@@ -29,10 +30,9 @@ from jobs.training.recipe_trainer import ComparedChampion, Comparison, RecipeTra
 from jobs.training.recipes import LabelKnowledge, Recipe, Share
 from jobs.use_case import UseCase, problem_of
 
-DOUBTED, DOUBT_LEVEL, RESAMPLES = ("alarm", "growth"), 0.75, 500
-"""Triggers of a training after an alarm, and the one-sided confidence that a challenger is better than the champion
-then. The champion is in doubt, and the challenger is judged again within days: such looks are no part of the chance
-that equals replace a champion whom nothing speaks against."""
+DOUBTED = ("alarm", "growth")
+"""Triggers of a training after an alarm, when the champion is in doubt: its looks spend more of what is left."""
+RESAMPLES = 500
 CHOICE_LEVEL = 0.95
 """One-sided confidence that a single recipe is better than the mean of several."""
 COMPARED_ON = timedelta(days=28)
@@ -79,7 +79,7 @@ def challenge(
     Args:
         share: F of `jobs.training.recipes`, as known at that moment.
         seed: of the bootstrap.
-        take_look: as `jobs.evaluation.gate.judge` takes it; not called after an alarm.
+        take_look: as `jobs.evaluation.gate.judge` takes it.
     """
     history, use_case = trainer.history, trainer.use_case
     choices = choices_of(use_case, decision, trainer.family)
@@ -93,15 +93,15 @@ def challenge(
     rivals = _baselines(trainer, compared, since)
     follows = decision.episode is not None and champion.learned.as_of > since
     limits = replace(problem_of(use_case).limits, training_noise=0.0, resamples=RESAMPLES, seed=seed)
-    look = None if decision.trigger in DOUBTED else take_look(limits)
+    look = take_look(limits)
     checks = challenger_checks(
         Contender(best.name, compared.scores[best.name]), Contender("the champion", compared.scores["champion"]),
-        rivals.contenders, _rows(history, compared), limits, look.level if look else DOUBT_LEVEL, follows,
+        rivals.contenders, _rows(history, compared), limits, look.level, follows,
     )  # fmt: skip
     numbers = {
         **{name: checks[0].numbers[name] for name in ("candidate", "rival", "lower", "upper")},
         "positives": compared.positives, "rows": len(compared.labels), "since": since.isoformat(), "tried": values,
-        **({"look": look.evidence} if look else {}),
+        "look": look.evidence,
     }  # fmt: skip
     message = (
         f"{best.name} {numbers['candidate']:.3f} against {numbers['rival']:.3f} on {compared.positives} "
@@ -143,13 +143,14 @@ def chosen(compared: Comparison, choices: Sequence[Recipe], values: Mapping[str,
     """
     best = max(choices, key=lambda recipe: values[recipe.name])
     together = next((recipe for recipe in choices if recipe.parts), best)
-    if best is together or difference(compared, best.name, together.name, CHOICE_LEVEL, seed)[0] > 0:
+    if best is together or interval(gains(compared, best.name, together.name, seed), CHOICE_LEVEL)[0] > 0:
         return best
     return together
 
 
-def difference(compared: Comparison, name: str, rival: str, level: float, seed: int) -> tuple[float, float]:
-    """Interval of what the objective of `name` gains on that of `rival`, by a paired bootstrap of blocks."""
+def gains(compared: Comparison, name: str, rival: str, seed: int) -> Floats:
+    """What the objective of `name` gains on that of `rival`, of the rows and of resampled blocks of them, shape (1 +
+    resamples,)."""
     _, blocks = np.unique(compared.rows.blocks, return_inverse=True)
     task = compared.task
     pair = [
@@ -158,8 +159,8 @@ def difference(compared: Comparison, name: str, rival: str, level: float, seed: 
     ]
     count = int(blocks.max()) + 1
     drawn = np.concatenate([observed(pair, count)[None], resampled(pair, count, RESAMPLES, seed)])
-    gained = drawn[:, 0] - drawn[:, 1] if task.greater_is_better else drawn[:, 1] - drawn[:, 0]
-    return interval(gained, level)
+    gained: Floats = drawn[:, 0] - drawn[:, 1] if task.greater_is_better else drawn[:, 1] - drawn[:, 0]
+    return gained
 
 
 def _everything(blocks: Any) -> Sequence[Any]:

@@ -33,6 +33,17 @@ def test_judged_are_the_latest_mature_rows_and_no_other(lakehouse: Lakehouse) ->
     assert rows.labels.sum() == sum(expected["is_fraud"].to_pylist())
 
 
+@pytest.mark.parametrize(("unseen", "longest", "begins"), [(30, 56, 30), (30, 20, 25), (12, 56, 15), (15, 56, 15)])
+def test_the_rows_since_the_models_were_trained_are_pooled(
+    lakehouse: Lakehouse, unseen: int, longest: int, begins: int
+) -> None:
+    version = lakehouse.version(USE_CASE.training_set)
+    assert version is not None
+    problem = replace(PROBLEM, longest_evaluation_window=longest * DAY)
+    rows = evaluation_rows.read(lakehouse, USE_CASE, problem, version, AS_OF, AS_OF - unseen * DAY)
+    assert (rows.start, rows.end) == (AS_OF - begins * DAY, END) and len(rows) == rows_in(begins, 5).num_rows
+
+
 def test_the_window_is_open_at_its_start_and_closed_at_its_end(tmp_path: Path) -> None:
     instant = timedelta(microseconds=1)
     moments = [START, START + instant, END, END + instant]

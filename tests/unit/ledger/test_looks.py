@@ -8,6 +8,7 @@ from jobs.ledger import looks, promotions
 from jobs.ledger.looks import Question
 from jobs.ledger.promotions import Champion, Evaluation
 from jobs.settings import Settings
+from jobs.stats.alpha_spending import following, ordinary
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
 CHAMPION = Champion("fraud", 3, "a" * 64, AS_OF - timedelta(days=9), None, decision=7)
@@ -39,6 +40,17 @@ def test_looks_at_once_get_numbers_of_their_own(ledger_home: Settings) -> None:
 def test_a_look_keeps_what_it_was_allowed(ledger_home: Settings) -> None:
     first = looks.take(ledger_home, QUESTION)
     assert looks.take(ledger_home, replace(QUESTION, alpha=0.3)) == first
+
+
+def test_a_look_in_doubt_spends_more_of_the_same_allowance_and_is_the_same_look_when_asked_again(
+    ledger_home: Settings,
+) -> None:
+    first = looks.take(ledger_home, QUESTION)
+    second = looks.take(ledger_home, replace(QUESTION, digest="d2", doubted=True))
+    third = looks.take(ledger_home, replace(QUESTION, digest="d3"))
+    assert second == following(first, 0.05, True) and third == following(second, 0.05)
+    assert looks.take(ledger_home, replace(QUESTION, digest="d2")) == second
+    assert second.level < ordinary(2, 0.05).level and third.spent < 0.05
 
 
 def test_evaluations_of_releases_that_did_not_number_looks_count(ledger_home: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -28,64 +29,69 @@ def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.Ass
 
 def _raw_table(use_case: UseCase, source: Source, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     raw = Keys(use_case).raw
-    dictionary = DataDictionary(use_case, source=source)
+    key, dictionary = raw[source.name], DataDictionary(use_case, source=source)
     upstream = {reference.split(".")[0] for reference in source.references.values()}
 
     @asset(
         use_case,
-        raw[source.name],
+        key,
         partitions,
         declaration=source,
         deps=[raw[name] for name in sorted(upstream)],
         checks=raw_loads.CHECKS,
-        check_specs=[
-            dg.AssetCheckSpec(name, asset=raw[source.name], description=description, blocking=blocking)
-            for name, (description, blocking) in contracts.CHECKS.items()
-        ],
+        check_specs=_contract(key),
         kinds={"delta", "pandera"},
         description=source.description or f"Rows of {source.input} files as they were delivered.",
-        metadata={
-            "dagster/column_schema": column_schema(table_schema(source, {}), dictionary),
-            f"quarantine: {quarantine.table_of(use_case.raw_table(source))}": mapping_table(
-                {name: QuarantineDictionary().meaning(name).sentence for name in quarantine.SCHEMA.names},
-                ("column", "what it holds"),
-            ),
-        },
+        metadata=_columns(use_case, source, dictionary),
     )
     def raw_table(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse], now: dg.ResourceParam[datetime]
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         inputs = registered_inputs.ensure(lakehouse.settings, use_case)
-        as_of = run_context.as_of(context, inputs.end)
+        as_of, days = run_context.as_of(context, inputs.end), run_context.input_days(context)
         try:
-            result = load.load(
-                lakehouse,
-                use_case,
-                source,
-                inputs,
-                as_of=as_of,
-                now=now,
-                days=run_context.input_days(context),
-            )
+            result = load.load(lakehouse, use_case, source, inputs, as_of=as_of, now=now, days=days)
         except SchemaChanged as changed:
             yield dg.AssetCheckResult(check_name="schema", passed=False, description=str(changed))
             raise
         yield from map(_check_result, result.findings)
         numbers = [c.name for c in source.columns if c.kind == "number"]
         described = describe(context, lakehouse, use_case.raw_table(source), dictionary, numbers)
-        counts = {"appended": result.appended, "quarantined": sum(result.quarantined.values())}
-        notes = {"notes": "\n".join(_notes(result))}
         yield dg.MaterializeResult(
-            metadata={
-                **described,
-                **counts,
-                **(notes if notes["notes"] else {}),
-                "load": mapping_table(result.summary()),
-            },
+            metadata={**described, **_shown(result)},
             check_results=results(raw_loads.judge(lakehouse, use_case, source, result, as_of)),
         )
 
     return raw_table
+
+
+def _contract(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    return [
+        dg.AssetCheckSpec(name, asset=key, description=description, blocking=blocking)
+        for name, (description, blocking) in contracts.CHECKS.items()
+    ]
+
+
+def _columns(use_case: UseCase, source: Source, dictionary: DataDictionary) -> dict[str, Any]:
+    """The columns of the table, and of that of its quarantined rows."""
+    sentences = {name: QuarantineDictionary().meaning(name).sentence for name in quarantine.SCHEMA.names}
+    return {
+        "dagster/column_schema": column_schema(table_schema(source, {}), dictionary),
+        f"quarantine: {quarantine.table_of(use_case.raw_table(source))}": mapping_table(
+            sentences, ("column", "what it holds")
+        ),
+    }
+
+
+def _shown(result: LoadResult) -> dict[str, Any]:
+    """What a load did, as metadata."""
+    notes = "\n".join(_notes(result))
+    return {
+        "appended": result.appended,
+        "quarantined": sum(result.quarantined.values()),
+        **({"notes": notes} if notes else {}),
+        "load": mapping_table(result.summary()),
+    }
 
 
 def _check_result(finding: contracts.Finding) -> dg.AssetCheckResult:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from typing import Any, TextIO, cast
 
 import dagster as dg
@@ -16,7 +17,7 @@ from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY
 from dagster._core.execution.api import execute_run
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from assets.run_context import AS_OF_TAG, WHOLE_INPUT_TAG
 from jobs.processes import this_process
@@ -57,27 +58,11 @@ def execute(
     Who calls this has looked for damage: the run does not do it again.
     """
     job = build_definitions(settings=settings, use_cases=use_cases).resolve_job_def(f"{use_case.name}_lineage")
-    tags = {
-        ASSET_PARTITION_RANGE_START_TAG: days[0].isoformat(),
-        ASSET_PARTITION_RANGE_END_TAG: days[1].isoformat(),
-        AS_OF_TAG: as_of.isoformat(),
-        WHOLE_INPUT_TAG: "true",
-        PROCESS_TAG: this_process(),
-    }
     outcome = RunOutcome(run_id=str(uuid.uuid4()))
     columns = (SpinnerColumn(), TextColumn("{task.description:<42}"), BarColumn(), MofNCompleteColumn())
     with open_instance(settings) as instance, Progress(*columns, TimeElapsedColumn(), disable=not show) as bar:
         task = bar.add_task("starting", total=len(job.nodes))
-
-        def follow(entry: dg.EventLogEntry) -> None:
-            _gather(outcome, entry)
-            event = entry.dagster_event
-            if event is not None and event.event_type == dg.DagsterEventType.STEP_START:
-                bar.update(task, description=_readable(event.step_key or ""))
-            elif event is not None and event.event_type in ENDED:
-                bar.advance(task)
-
-        instance.add_event_listener(outcome.run_id, follow)
+        instance.add_event_listener(outcome.run_id, partial(_follow, outcome, bar, task))
         began = time.monotonic()
         # A model that is up to date is not tested again, and its last tests hold: no reason for a warning per test.
         logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
@@ -86,13 +71,32 @@ def execute(
                 job,
                 run_id=outcome.run_id,
                 run_config=QUIET,
-                tags={**job.run_tags, **tags},
+                tags={**job.run_tags, **_tags(as_of, days)},
                 remote_job_origin=RemoteJobOrigin(repository_origin=CODE_LOCATION, job_name=job.name),
             )
             result = execute_run(InMemoryJob(job), run, instance)
         outcome.success, outcome.seconds = result.success, time.monotonic() - began
         bar.update(task, description="done" if result.success else "stopped")
     return outcome
+
+
+def _tags(as_of: datetime, days: tuple[date, date]) -> dict[str, str]:
+    return {
+        ASSET_PARTITION_RANGE_START_TAG: days[0].isoformat(),
+        ASSET_PARTITION_RANGE_END_TAG: days[1].isoformat(),
+        AS_OF_TAG: as_of.isoformat(),
+        WHOLE_INPUT_TAG: "true",
+        PROCESS_TAG: this_process(),
+    }
+
+
+def _follow(outcome: RunOutcome, bar: Progress, task: TaskID, entry: dg.EventLogEntry) -> None:
+    _gather(outcome, entry)
+    event = entry.dagster_event
+    if event is not None and event.event_type == dg.DagsterEventType.STEP_START:
+        bar.update(task, description=_readable(event.step_key or ""))
+    elif event is not None and event.event_type in ENDED:
+        bar.advance(task)
 
 
 class _Stderr:

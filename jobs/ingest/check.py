@@ -83,7 +83,10 @@ def _tried(settings: Settings, use_case: UseCase, inputs: Inputs, as_of: datetim
             missing.append(f"{source.name}: a run needs them too, {needed}")
             continue
         try:
-            found, refusal = _try(lakehouse, use_case, source, inputs, as_of, now)
+            paths, carrier = load.resolve(use_case, source, inputs)
+            names = columns_file(inputs.columns, use_case)
+            job = LoadJob(lakehouse, use_case, source, names, carrier, as_of, now, None, None)
+            found, refusal = _try(job, paths, lakehouse) if paths else (None, "")
         except (EvergreenError, OSError) as error:
             found, refusal = None, _said(error)
         if refusal:
@@ -115,20 +118,13 @@ def _is_missing(use_case: UseCase, source: Source, inputs: Inputs) -> bool:
     return not any(name.casefold() in own for file in files for name in open_file(file, form).columns)
 
 
-def _try(
-    lakehouse: Rehearsal, use_case: UseCase, source: Source, inputs: Inputs, as_of: datetime, now: datetime
-) -> tuple[CheckedInput | None, str]:
-    """What is found in the files of a source (None if it has none), and why a load of them would be refused."""
-    paths, carrier = load.resolve(use_case, source, inputs)
-    if not paths:
-        return None, ""
-    names = columns_file(inputs.columns, use_case)
-    job = LoadJob(lakehouse, use_case, source, names, carrier, as_of, now, None, None)
+def _try(job: LoadJob, paths: Sequence[Path], lakehouse: Rehearsal) -> tuple[CheckedInput, str]:
+    """What is found in the files of a source, and why a load of them would be refused."""
     judged = load.judge(job, find_files(paths))
     found = checked_input(job, judged)
     if load.has_no_good_row(judged.batch, judged.outcomes):
-        return found, str(quarantine.no_valid_rows(source, judged.batch, judged.outcomes.reasons))
-    schema = table_schema(source, judged.identifiers)
+        return found, str(quarantine.no_valid_rows(job.source, judged.batch, judged.outcomes.reasons))
+    schema = table_schema(job.source, judged.identifiers)
     rows = judged.outcomes.new.with_columns(pl.lit(judged.table.loaded_in + 1, pl.Int64).alias(LOADED_IN))
     lakehouse.append(job.table, rows.select(schema.names).to_arrow().cast(schema))
     return found, ""

@@ -19,17 +19,20 @@ def simulated(folder: Path) -> dict[str, Path]:
     return simulator.write(simulator.scenario("stable"), folder)
 
 
-def runs(work: dict[str, Callable[[], object]], rounds: int = 3) -> dict[str, list[float]]:
+def runs(
+    work: dict[str, Callable[[], object]], rounds: int = 3, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
     """Seconds of some rounds, taken in turns so that a busy machine is unfair to all alike.
 
-    A round before them is not counted: in it processes import what they need, and files come into memory.
+    A round before them is not counted: in it processes import what they need, and files come into memory. With
+    `time.process_time` they are seconds of processors, of all threads, which a busy machine changes less.
     """
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds + 1):
         for name, action in work.items():
-            start = time.perf_counter()
+            start = clock()
             action()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     return {name: times[1:] for name, times in seconds.items()}
 
 

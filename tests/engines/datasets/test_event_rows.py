@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA, TIME, Row, put, update_wind
 
 from jobs.datasets import event_rows, history, training_set
 from jobs.datasets.training_rows import feature_names, read
-from jobs.lakehouse.tables import Lakehouse
+from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.models.features import texts_of, value_shown, values_of
 from jobs.use_case import Column, problem_of
 from jobs.use_cases.fraud import FRAUD
@@ -78,6 +79,53 @@ def test_a_moment_is_an_age_as_known_at_the_event_and_a_code_is_a_text(marts: La
     assert values_of(features)[:2, 1].tolist() == [1.5, 0.0]
     np.testing.assert_array_equal(values_of(features)[:3, 4:6], [[0.5, 0.0], [np.nan] * 2, [0.5, 2.0]])
     assert history.read(marts, KINDS).names == names
+
+
+FEATURES = """
+from datetime import timedelta
+from feast import FeatureService, FeatureView, Field
+from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
+from feast.types import String, UnixTimestamp
+from jobs.feature_store.views import entity, feature_view, tags
+from jobs.use_cases.fraud import CUSTOMER_WINDOWS, FRAUD, TERMINAL_WINDOWS
+
+customer, terminal = (entity(FRAUD, key, key) for key in ("customer_id", "terminal_id"))
+of_customer = feature_view(FRAUD, CUSTOMER_WINDOWS, customer, timedelta(days=60))
+of_terminal = feature_view(FRAUD, TERMINAL_WINDOWS, terminal, timedelta(days=60))
+table = "fraud.customer_profiles"
+profiles = FeatureView(
+    name="profiles", entities=[customer], ttl=timedelta(days=900), tags=tags(FRAUD),
+    schema=[Field(name="region", dtype=String), Field(name="member_since", dtype=UnixTimestamp)],
+    source=SparkSource(
+        name=table, table=table, timestamp_field="since", created_timestamp_column="known_at"
+    ),
+)
+fraud = FeatureService(name="fraud", features=[of_customer, of_terminal, profiles], tags=tags(FRAUD))
+"""
+
+
+def test_a_feature_view_serves_categories_and_moments_as_ages(marts: Lakehouse, tmp_path: Path) -> None:
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo" / "fraud_features.py").write_text(FEATURES)
+    since = START - 200 * DAY
+    later = START + DAY
+    profiles = [
+        {"customer_id": 0, "region": "north", "member_since": START - 10 * DAY, "since": since},
+        {"customer_id": 1, "region": None, "member_since": START + DAY, "since": since},
+        {"customer_id": 0, "region": "south", "member_since": START - 99 * DAY, "since": later},
+    ]
+    kinds = pa.schema(
+        {"customer_id": pa.int64(), "region": pa.string(), "member_since": TIME, "since": TIME, "known_at": TIME}
+    )
+    table = pa.Table.from_pylist([{**row, "known_at": row["since"]} for row in profiles], schema=kinds)
+    marts.write("fraud.customer_profiles", table, mode="overwrite", schema=kinds)
+    own = attach(replace(marts.settings, feature_repo=tmp_path / "repo"))
+    training_set.build(own, KINDS, AS_OF)
+    rows = sorted(own.to_arrow(FRAUD.training_set).to_pylist(), key=lambda row: row["transaction_id"])[:3]
+    assert [(row["region"], row["member_since_age"]) for row in rows] == [("north", 10.0), (None, None), (None, None)]
+    version, state = own.version(FRAUD.training_set), own.state(FRAUD.training_set)
+    assert version is not None
+    assert {"region", "member_since_age"} <= set(feature_names(own, KINDS, version, state["features"]))
 
 
 @pytest.mark.embedded

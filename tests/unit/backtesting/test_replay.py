@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from worlds.draws import drawn
 from worlds.pictures import rendered
@@ -21,6 +22,7 @@ from jobs.backtesting import replay, replay_log, replay_models, timeline
 from jobs.backtesting.replay import Replayed
 from jobs.backtesting.replay_plan import Plan, Policy
 from jobs.ledger import promotions
+from jobs.models.features import rows_of
 from jobs.models.protocol import Examples
 from jobs.problem import Family
 from jobs.registry import bundle
@@ -52,6 +54,21 @@ def quality(made: Replayed) -> np.ndarray:
 def auto(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Replayed]:
     out = tmp_path_factory.mktemp("auto")
     return out, played(out, "auto")
+
+
+def test_a_new_value_of_a_category_is_seen_the_same_evening_beside_a_vector(tmp_path: Path) -> None:
+    """A category, a vector and numbers, as a history has them; from a day on three in ten rows have a new value."""
+    small, random = world(seed=3, days=66), np.random.default_rng(0)
+    shops = np.array(["north", "south", "east", ""])[random.integers(0, 4, len(small))]
+    is_new = (small.days >= small.days[0] + 62) & (random.random(len(small)) < 0.3)
+    words = random.normal(size=(2, len(small))).astype(np.float32)
+    shop = pa.array(np.where(is_new, "new", shops).tolist())
+    features = rows_of([small.features[:, 0], shop, *words], len(small), 4)
+    kinds = replace(small, names=("a", "shop", "words[0]", "words[1]"), features=features)
+    first = START.date()
+    until = Plan("auto", first, first + timedelta(days=65), first + timedelta(days=TRAINED))
+    made = replay.run(settings.load({"EVERGREEN_HOME": str(tmp_path / "home")}), SMALL, kinds, until, tmp_path)
+    assert next(n for n, day in enumerate(made.days) if day.drift_alarm) == 62 and "(shop)" in made.days[62].reason
 
 
 def test_a_change_is_seen_the_same_evening_and_learned(auto: tuple[Path, Replayed], tmp_path: Path) -> None:

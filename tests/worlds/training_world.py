@@ -19,7 +19,7 @@ from jobs.use_cases.fraud import FRAUD
 DAY = timedelta(days=1)
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 FEATURES = ["hour", "risk", "seldom", "kind"]
-"""Of the feature service; `kind` is a string, which no model reads."""
+"""Of the feature service; `kind` is a category, which says nothing of the label."""
 
 PROBLEM = Problem(
     review=Review(threshold=0.5, capacity=5, cost=1.0, cards=5),
@@ -35,7 +35,11 @@ PROBLEM = Problem(
         ),
     ),
     rules=(Rule("risk_then_amount", ("risk", "tx_amount")),),
-    slices=(Slice("small", "tx_amount", maximum=20), Slice("large", "tx_amount", minimum=20)),
+    slices=(
+        Slice("small", "tx_amount", maximum=20),
+        Slice("large", "tx_amount", minimum=20),
+        Slice("of_kind_a", "kind", values=("a",)),
+    ),
     trials=6,
 )
 DEMO = replace(FRAUD, label_maturity=7 * DAY, problem=PROBLEM)

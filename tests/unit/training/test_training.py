@@ -114,6 +114,8 @@ class TestCandidate:
         assert run.data.metrics["average_precision"] == made.trained.winner.metrics["average_precision"]
         assert run.data.metrics["cost/cpu_seconds"] > 0 and run.data.metrics["cost/peak_bytes"] > 1e7
         assert run.data.metrics["cost/money_per_1000"] > 0 and run.data.metrics["slice/large/rows"] > 0
+        of_kind, parts = run.data.metrics["slice/of_kind_a/rows"], ("small", "large")
+        assert 0.3 < of_kind / sum(run.data.metrics[f"slice/{part}/rows"] for part in parts) < 0.7
         assert len(children) == 6 and all("learning_rate" in child.data.params for child in children)
         assert len(curve) == 100 and all(0 <= point.value <= 1 for point in curve)
         assert {"model_card.md", "signature.json", "precision_recall.png", "tuning_boosted.png", "bundle"} <= set(files)

@@ -46,8 +46,8 @@ def precisions(pair: int) -> dict[str, float]:
 
 
 def seconds() -> dict[str, float]:
-    """CPU seconds of a training on 10^6 rows, and with a category of 10^6 values beside, drawn evenly (none is known) or
-    by their rank (thousands are); the best of two in turns."""
+    """CPU seconds of a training on 10^6 rows, and with a category of 10^6 values beside, drawn evenly (none is known)
+    or by their rank (thousands are); the best of two in turns."""
     random = np.random.default_rng(3)
     numbers = {f"n{n}": random.normal(size=MANY).astype(np.float32) for n in range(8)}
     label = random.random(MANY) < 1 / (1 + np.exp(3 - numbers["n0"]))

@@ -109,7 +109,7 @@ def test_a_feature_view_serves_categories_and_moments_as_ages(marts: Lakehouse, 
     (tmp_path / "repo" / "fraud_features.py").write_text(FEATURES)
     since = START - 200 * DAY
     later = START + DAY
-    profiles = [
+    profiles: list[Row] = [
         {"customer_id": 0, "region": "north", "member_since": START - 10 * DAY, "since": since},
         {"customer_id": 1, "region": None, "member_since": START + DAY, "since": since},
         {"customer_id": 0, "region": "south", "member_since": START - 99 * DAY, "since": later},

@@ -20,7 +20,7 @@ from jobs import settings
 from jobs.backtesting import folds
 from jobs.backtesting.folds import KNOWN, Fold
 from jobs.feature_search.search import Found, search
-from jobs.feature_search.space import computed, with_pairs
+from jobs.feature_search.space import computed, with_all_entities
 from jobs.features import window_tables
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.tables import examples_of
@@ -56,7 +56,7 @@ def _columns(lakehouse: Lakehouse, found: Found) -> pl.DataFrame:
     """The proposed features of every event, behind its id."""
     candidates = [proposal.candidate for proposal in found.proposals]
     tables = []
-    for windows in with_pairs(FRAUD).windows:
+    for windows in with_all_entities(FRAUD).windows:
         chosen = computed(windows, candidates)
         if not chosen.aggregates:
             continue

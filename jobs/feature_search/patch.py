@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import Invalid
-from jobs.feature_search.space import Candidate, with_pairs
+from jobs.feature_search.space import Candidate, with_all_entities
 from jobs.use_case import UseCase
 from jobs.window_lengths import BEFORE, Last, Trend, Window
 from jobs.windows import Aggregate, Ratio, WindowFeatures
@@ -86,8 +86,8 @@ def new_declarations(use_case: UseCase, candidates: Sequence[Candidate]) -> str:
     They are no patch: each also needs its place in the use case, and a view in `feature_repo/`.
     """
     known = {windows.name for windows in use_case.windows}
-    pairs = [windows for windows in with_pairs(use_case).windows if windows.name not in known]
-    members = {windows: [c for c in candidates if c.windows == windows.name] for windows in pairs}
+    new = [windows for windows in with_all_entities(use_case).windows if windows.name not in known]
+    members = {windows: [c for c in candidates if c.windows == windows.name] for windows in new}
     return "\n".join(_new_declaration(windows, mine) for windows, mine in members.items() if mine)
 
 

@@ -16,7 +16,7 @@ from jobs.feature_search import feature_columns, search_rows
 from jobs.feature_search.feature_columns import Columns
 from jobs.feature_search.search_rows import SearchRows
 from jobs.feature_search.selection import Group, Report, Selection, pruned, select
-from jobs.feature_search.space import Candidate, candidates, with_pairs, without
+from jobs.feature_search.space import Candidate, candidates, with_all_entities, without
 from jobs.feature_search.trees import Difference, Judge
 from jobs.lakehouse.tables import Lakehouse
 from jobs.tasks.task import Task
@@ -94,7 +94,7 @@ def search(
         ValueError: as `search_rows.read`.
     """
     began = time.monotonic()
-    use_case = with_pairs(use_case)
+    use_case = with_all_entities(use_case)
     rows = search_rows.read(lakehouse, use_case, as_of, changed_on)
     base = feature_columns.declared(lakehouse, use_case, rows, from_nothing)
     columns, offered = _offered(lakehouse, use_case, rows, base, from_nothing)

@@ -39,7 +39,7 @@ class Selection:
     """Group -> its last difference, which was not beyond noise."""
     not_tried: list[str] = field(default_factory=list)
     """Groups that the trees never put among the best."""
-    ended: str = ""
+    ended: str = "there was nothing to try"
 
 
 def select(

@@ -29,6 +29,8 @@ TRENDS = (Trend(HOUR, DAY), Trend(DAY, 7 * DAY), Trend(7 * DAY, 30 * DAY))
 LAST = (1, 3, 5, 10)
 """Numbers of the last events, none of them older than `LONGEST_LAST`."""
 LONGEST_LAST = 30 * DAY
+LONGEST_CLASS = 30
+"""Characters of a class in a feature's name."""
 OF_PAIRS = frozenset({"count", "last_age", "mean", "max"})
 """Of two entities together: most pairs are seen once or twice, so that other functions say the same."""
 OF_LAST: tuple[Function, ...] = ("mean", "std", "max")
@@ -75,16 +77,21 @@ class Candidate:
         return replace(declared, aggregates=(self.aggregate,), ratios=()).names
 
 
-def with_pairs(use_case: UseCase) -> UseCase:
-    """The use case with a declaration, still empty, of every two entities that have none together."""
+def with_all_entities(use_case: UseCase) -> UseCase:
+    """The use case with a declaration, still empty, of every entity and of every two that have none."""
     have = {frozenset(windows.keys) for windows in use_case.windows}
-    first = use_case.windows[0]
-    pairs = [
-        WindowFeatures(_name_of(pair), pair, first.id, first.event_timestamp, ())
-        for pair in combinations(use_case.entities, 2)
-        if frozenset(pair) not in have
+    names = {windows.name for windows in use_case.windows}
+    keys = [key for size in (1, 2) for key in combinations(use_case.entities, size) if frozenset(key) not in have]
+    more = [
+        WindowFeatures(_free(_name_of(key), names), key, use_case.event_id, use_case.event_timestamp, ())
+        for key in keys
     ]
-    return replace(use_case, windows=(*use_case.windows, *pairs))
+    return replace(use_case, windows=(*use_case.windows, *more))
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """The name, or one like it that no declaration has."""
+    return name if name not in taken else _free(f"more_{name}", taken)
 
 
 def candidates(use_case: UseCase, facts: FactColumns) -> tuple[Candidate, ...]:
@@ -156,9 +163,9 @@ def _of_labels(use_case: UseCase, facts: FactColumns) -> Iterator[Aggregate]:
         for function in ("mean", "std"):
             yield Aggregate(function, label, windows, of="labels", name=f"known_label_{function}")
         yield Aggregate("mean", label, _last(windows[-1], LAST), of="labels", name="last_known_labels")
-    for value in facts.label_values:
+    for number, value in enumerate(facts.label_values, start=1):
         where: Where = (label, value)
-        name = _known(value)
+        name = _known(value, number)
         yield Aggregate("count", of="labels", where=where, windows=windows, name=name)
         yield Aggregate("last_age", of="labels", where=where, windows=windows[-1:], name=f"last_{name}_age")
         yield Aggregate("first_age", of="labels", where=where, windows=windows[-1:], name=f"first_{name}_age")
@@ -198,10 +205,11 @@ def _last(within: timedelta, numbers: Sequence[int]) -> tuple[Last, ...]:
     return tuple(Last(number, min(within, LONGEST_LAST)) for number in numbers)
 
 
-def _known(value: Value) -> str:
-    """Words for known labels of a value, as part of a name."""
-    words = {True: "known_positives", False: "known_negatives"}
-    return words[value] if isinstance(value, bool) else f"known_{re.sub(r'[^0-9a-z]+', '_', str(value).lower())}"
+def _known(value: Value, number: int) -> str:
+    """Words for known labels of a value, as part of a name; by their number, as classes may be written alike."""
+    if isinstance(value, bool):
+        return "known_positives" if value else "known_negatives"
+    return f"known_{number}_{re.sub(r'[^0-9a-z]+', '_', str(value).lower())[:LONGEST_CLASS].strip('_')}".strip("_")
 
 
 def _counted(name: str, where: Where, windows: tuple[timedelta, ...]) -> Aggregate:

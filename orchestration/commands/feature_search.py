@@ -32,7 +32,7 @@ def search(name: str, as_of: datetime | None, minutes: float, from_nothing: bool
 
     Writes a report and a patch to the declarations; nothing is declared by itself (docs/models/feature-search.md).
     """
-    from rich.progress import Progress
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from jobs.alerts import evidence_alerts
     from jobs.feature_search.outcome import run
@@ -40,7 +40,8 @@ def search(name: str, as_of: datetime | None, minutes: float, from_nothing: bool
 
     own, use_case, now = settings_module.load(), use_case_named(name), datetime.now(UTC)
     moment = as_of.replace(tzinfo=UTC) if as_of else _end(own, use_case)
-    with Progress(transient=True, disable=as_json) as bar:
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, transient=True, disable=as_json) as bar:
         task = bar.add_task("features", total=None)
         kept = run(
             attach(own), use_case, moment, 60 * minutes, now, from_nothing,

@@ -13,7 +13,7 @@ import pytest
 
 from jobs.declared_place import Place
 from jobs.feature_search.patch import new_declarations, proposed_texts, source
-from jobs.feature_search.space import Candidate, FactColumns, candidates, with_pairs
+from jobs.feature_search.space import Candidate, FactColumns, candidates, computed, with_all_entities
 from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
 from jobs.window_lengths import BEFORE, Last, Trend
@@ -24,7 +24,7 @@ FACTS = FactColumns(
     ("tx_amount",), ("customer_id", "terminal_id"), (), (True, False), {"tx_amount": (9.5, 120.0)}, 7 * DAY, 60 * DAY
 )
 EMPTY = replace(FRAUD, windows=tuple(replace(w, aggregates=(), ratios=()) for w in FRAUD.windows))
-SPACE = candidates(with_pairs(EMPTY), FACTS)
+SPACE = candidates(with_all_entities(EMPTY), FACTS)
 OF_CUSTOMER = [candidate for candidate in SPACE if candidate.windows == "customer_windows"]
 HEAD = 'CUSTOMER = WindowFeatures(name="customer_windows", entity="customer_id", id="transaction_id", '
 HEAD += 'event_timestamp="tx_datetime", '
@@ -156,3 +156,22 @@ def test_a_pair_that_has_no_table_is_a_declaration_of_its_own() -> None:
     assert declared.aggregates == tuple(candidate.aggregate for candidate in of_pair)
     assert proposed_texts(without, of_pair).patch == b"" and new_declarations(without, SPACE[:1]) == ""
     assert new_declarations(FRAUD, SPACE) == ""
+
+
+def test_an_entity_without_a_table_is_searched_and_declared_too() -> None:
+    bare = replace(FRAUD, windows=())
+    found = candidates(with_all_entities(bare), FACTS)
+    assert {candidate.windows for candidate in found} == {
+        "customer_windows", "terminal_windows", "customer_terminal_windows"
+    }  # fmt: skip
+    known: dict[str, Any] = {}
+    exec(proposed_texts(bare, found).declarations, known)
+    assert known["TERMINAL_WINDOWS"].keys == ("terminal_id",) and len(known["TERMINAL_WINDOWS"].ratios) == 1
+    taken = replace(FRAUD, windows=(replace(FRAUD.windows[0], name="terminal_windows"),))
+    assert [windows.name for windows in with_all_entities(taken).windows][1] == "more_terminal_windows"
+
+
+def test_classes_that_are_written_alike_are_counted_apart() -> None:
+    alike = replace(FACTS, label_values=("A b", "a-b", "Größe", "日本"))
+    for declared in with_all_entities(EMPTY).windows:
+        computed(declared, candidates(with_all_entities(EMPTY), alike))

@@ -86,7 +86,7 @@ def test_labels_of_any_task_are_read_and_counted(settings: Settings, task: Liter
     assert facts.label_values == (() if task == "regression" else ("late", "latelate"))
     offered = candidates(use_case, facts)
     of_labels = {str(c.aggregate.name): c for c in offered if c.aggregate.of == "labels"}
-    expected = "customer_known_label_mean" if task == "regression" else "customer_known_latelate"
+    expected = "customer_known_label_mean" if task == "regression" else "customer_known_2_latelate"
     columns = feature_columns.of_candidates(lakehouse, use_case, rows, [of_labels[expected]])
     known = columns[f"{expected}_7d"][rows.periods[1].valid]
     assert np.nanmax(known) == (5.0 if task == "regression" else max(known)) and np.nanmax(known) > 0

@@ -76,7 +76,7 @@ LABEL_KINDS: Mapping[TaskName, tuple[str, ...]] = {
 """Kinds of columns (`jobs.use_case.Column.kind`) that the label of each task can be."""
 FAMILIES: Mapping[TaskName, tuple[str, ...]] = {
     "binary": ("logistic", "boosted", "tabular_mlp", "rule"),
-    "multiclass": ("logistic", "boosted"),
-    "regression": ("linear", "boosted", "value"),
+    "multiclass": ("logistic", "boosted", "tabular_mlp"),
+    "regression": ("linear", "boosted", "tabular_mlp", "value"),
 }
 """Families of models (`jobs.models.catalog`) that learn each task."""

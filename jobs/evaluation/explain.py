@@ -7,7 +7,7 @@ the graph that is served.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -93,7 +93,8 @@ def attribute(bundle: Bundle, rows: FeatureRows, background: FeatureRows, seed: 
     else:
         rows = rows[:_EXPLAINED_ROWS]
         drawn = np.random.default_rng(seed).choice(len(background), min(_BACKGROUND_ROWS, len(background)), False)
-        attributions = _by_permutation(lambda x: _logit(score(runtime, x)), rows, background[drawn], seed)
+        link = _link(bundle.manifest.learned)
+        attributions = _by_permutation(lambda x: link(score(runtime, x)), rows, background[drawn], seed)
         method = f"SHAP by permutation, {len(drawn)} background rows"
     served = score(runtime, rows)
     worst = _difference(bundle.manifest.learned, attributions, served)
@@ -148,7 +149,18 @@ def _by_permutation(logit: object, rows: FeatureRows, background: FeatureRows, s
 
     explainer = shap.PermutationExplainer(narrow, shap.maskers.Independent(usual, len(usual)), seed=seed)
     explanation = explainer(values, max_evals=2 * values.shape[1] + 1, silent=True)
-    return np.column_stack([explanation.values, explanation.base_values])
+    # Of several classes shap has them last.
+    attributed = np.moveaxis(explanation.values, 1, -1)
+    return np.concatenate([attributed, explanation.base_values[..., None]], axis=-1)
+
+
+def _link(task: Task) -> Callable[[Float32s], Floats]:
+    """From served scores to what attributions add up to."""
+    if task.name == "regression":
+        return lambda scores: scores.astype(np.float64)
+    if task.classes:
+        return lambda scores: np.log(np.clip(scores.astype(np.float64), _CERTAIN, 1.0))
+    return _logit
 
 
 def _logit(scores: Float32s) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jobs.arrays import Float32s, Floats
+from jobs.models.array_model import weights_of
 from jobs.models.graphs import Graph
 from jobs.models.logistic import Logistic
 from jobs.models.protocol import Examples, Probabilities
@@ -29,8 +30,8 @@ class Linear(Logistic):
         solver.fit(design, train.labels, sample_weight=train.weights)
         assert isinstance(train.task, Regression)
         errors = train.labels - solver.predict(design)
-        weights = None if train.weights is None else train.weights.astype(np.float64)
-        return solver.coef_, np.array([solver.intercept_ + weighted_quantile(errors, train.task.quantile, weights)])
+        shift = weighted_quantile(errors, train.task.quantile, weights_of(train))
+        return solver.coef_, np.array([solver.intercept_ + shift])
 
     def _link(self, sums: Floats) -> Probabilities:
         return sums
@@ -51,6 +52,5 @@ class Linear(Logistic):
         self._state = {"low": np.nanmin(known, axis=0), "high": np.nanmax(known, axis=0)}
         return {**self._state, **super()._preprocessing(features)}
 
-    @staticmethod
-    def _shapes(features: int, classes: int) -> dict[str, tuple[int, ...]]:
-        return {**Logistic._shapes(features, classes), "low": (features,), "high": (features,)}
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {**super()._shapes(), **dict.fromkeys(("low", "high"), (len(self.names),))}

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from jobs.arrays import Float32s, Floats
-from jobs.errors import Invalid
 from jobs.models import label_odds
+from jobs.models.array_model import ArrayModel, Arrays
 from jobs.models.category_graph import with_vocabulary
 from jobs.models.features import FeatureRows
-from jobs.models.folders import packed, read_model, unpacked, write_model
 from jobs.models.graphs import Graph
 from jobs.models.label_odds import LabelOdds
-from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, merged
+from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable
 from jobs.models.runtime import INPUT, OUTPUT
-from jobs.models.vocabulary import of_header
-from jobs.tasks.binary import BINARY
-from jobs.tasks.catalog import of_stored
-from jobs.tasks.task import Task
 
 if TYPE_CHECKING:
     import onnx
@@ -36,11 +30,10 @@ _CONSTANT = 1e-9
 """Below this deviation a column of logarithms is one constant and rounding."""
 _NEVER = -50.0
 """Logit of a class that was not among the training rows."""
-_ARRAYS = "arrays.npz"
 _STATE = ("median", "mean", "scale", "weights", "missing_weights", "intercept")
 
 
-class Logistic:
+class Logistic(ArrayModel):
     """L2-regularised logistic regression on standardised signed logarithms, sign(x) log(1 + |x|).
 
     A missing value becomes the median, and an indicator of its own has a weight (for features that were missing in
@@ -49,26 +42,11 @@ class Logistic:
     """
 
     family = "logistic"
+    defaults = DEFAULTS
 
     def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
-        self.parameters = merged(self.family, DEFAULTS, parameters or {})
-        self.steps = 0
-        self._names: tuple[str, ...] | None = None
-        self._task: Task = BINARY
-        self._state: dict[str, npt.NDArray[np.float64]] = {}
+        super().__init__(parameters)
         self._odds = LabelOdds()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The features expected, in order. Raises ValueError before `fit` or `load`."""
-        if self._names is None:
-            raise Invalid("logistic: expected a fitted model, found one without weights; call fit or load first")
-        return self._names
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """See `Model.categories`."""
-        return self._odds.vocabulary.names(self.names)
 
     def fit(
         self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: StepReport | None = None
@@ -76,7 +54,8 @@ class Logistic:
         """See `Model.fit`. The problem is convex: neither seed, device nor validation rows change the result."""
         check_trainable(train, valid)
         self._odds, features = label_odds.learned(train)
-        self._names, self._task, self._state = train.names, train.task, self._preprocessing(features)
+        self._vocabulary = self._odds.vocabulary
+        self._learned(train, self._preprocessing(features))
         standard, missing = self._design(features)
         indicated = np.flatnonzero(missing.any(axis=0))
         weights, intercept = self._solved(np.hstack([standard, missing[:, indicated]]), train)
@@ -176,27 +155,15 @@ class Logistic:
         complete = graph.model(names, max(1, len(self._task.classes)))
         return with_vocabulary(complete, self._odds.vocabulary, self._odds.tables)
 
-    def save(self, folder: Path) -> None:
-        """See `Model.save`."""
-        header = {"family": self.family, "parameters": self.parameters, "names": self.names, "steps": self.steps}
-        header |= {"task": stored} if (stored := self._task.stored()) else {}
-        arrays = self._state | self._odds.arrays()
-        write_model(folder, header | self._odds.vocabulary.header(self.names), _ARRAYS, packed(arrays))
+    def _arrays(self) -> Arrays:
+        return self._state | self._odds.arrays()
 
-    def load(self, folder: Path) -> None:
-        """See `Model.load`."""
-        header, content = read_model(folder, self.family, _ARRAYS)
-        arrays, task = unpacked(content), of_stored(header.get("task"))
-        self._odds = label_odds.of_arrays(of_header(header), arrays)
-        state = {name: array for name, array in arrays.items() if name not in self._odds.arrays()}
-        shapes = self._shapes(len(header["names"]), len(task.classes))
-        if {name: array.shape for name, array in state.items()} != shapes:
-            raise Invalid(f"{folder}: expected arrays of shapes {shapes}, found others; save the model again")
-        self.parameters = merged(self.family, DEFAULTS, header["parameters"])
-        self._names, self._task, self.steps, self._state = header["names"], task, header["steps"], state
+    def _restore(self, arrays: Arrays) -> None:
+        self._odds = label_odds.of_arrays(self._vocabulary, arrays)
+        super()._restore({name: array for name, array in arrays.items() if name not in self._odds.arrays()})
 
-    @staticmethod
-    def _shapes(features: int, classes: int) -> dict[str, tuple[int, ...]]:
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        features, classes = len(self.names), len(self._task.classes)
         of_classes = (classes,) if classes else ()
         weighed = dict.fromkeys(("weights", "missing_weights"), (features, *of_classes))
         return {**dict.fromkeys(_STATE, (features,)), **weighed, "intercept": of_classes or (1,)}

@@ -6,18 +6,16 @@ The order is the person's; only the probability that belongs to a rank is learne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from jobs.arrays import Float32s, Floats
-from jobs.errors import Invalid
+from jobs.models.array_model import ArrayModel
 from jobs.models.features import FeatureRows, numbers_of
-from jobs.models.folders import packed, read_model, unpacked, write_model
 from jobs.models.graphs import Graph
-from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, merged
+from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable
 from jobs.models.runtime import INPUT, OUTPUT
 
 if TYPE_CHECKING:
@@ -30,32 +28,14 @@ TIE = 1e-3
 """Two values whose ranks differ by less, as a share of the rows, are ties that the next feature breaks."""
 _LEAST_SLOPE = 1e-3
 """Smallest slope of the logit: a rule that ranks the wrong way round is bad, and stays the rule."""
-_ARRAYS = "arrays.npz"
 
 
-class RuleModel:
+class RuleModel(ArrayModel):
     """Ranks of the training rows (0 to 1, missing values lowest), and the logit as a linear function of the share of
     rows that rank higher, in logarithms: -log(1 - rank)."""
 
     family = "rule"
-
-    def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
-        self.parameters = merged(self.family, DEFAULTS, parameters or {})
-        self.steps = 0
-        self._names: tuple[str, ...] | None = None
-        self._state: dict[str, npt.NDArray[np.float64]] = {}
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The features expected, in order. Raises ValueError before `fit` or `load`."""
-        if self._names is None:
-            raise Invalid("rule: expected a fitted model, found one without ranks; call fit or load first")
-        return self._names
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """None: a rule ranks numbers."""
-        return ()
+    defaults = DEFAULTS
 
     def fit(
         self, train: Examples, valid: Examples | None, *, seed: int, device: str, report: StepReport | None = None
@@ -65,7 +45,7 @@ class RuleModel:
 
         check_trainable(train, valid)
         features = numbers_of(train.features, self.family)
-        self._names, self._state = train.names, _ranks_of(features, self.parameters["knots"])
+        self._learned(train, _ranks_of(features, self.parameters["knots"]))
         solver = LogisticRegression(C=1e6).fit(
             self._rarity(features)[:, None], train.labels, sample_weight=train.weights
         )
@@ -113,21 +93,9 @@ class RuleModel:
         graph.node("Cast", graph.node("Sigmoid", logit), name=OUTPUT, to=TensorProto.FLOAT)
         return graph.model(names)
 
-    def save(self, folder: Path) -> None:
-        """See `Model.save`."""
-        header = {"family": self.family, "parameters": self.parameters, "names": self.names, "steps": self.steps}
-        write_model(folder, header, _ARRAYS, packed(self._state))
-
-    def load(self, folder: Path) -> None:
-        """See `Model.load`."""
-        header, content = read_model(folder, self.family, _ARRAYS)
-        arrays = unpacked(content)
-        self.parameters = merged(self.family, DEFAULTS, header["parameters"])
-        pieced = dict.fromkeys(("at", "rank"), (len(header["names"]), self.parameters["knots"]))
-        expected = {**pieced, "slope": (1,), "intercept": (1,)}
-        if (found := {name: array.shape for name, array in arrays.items()}) != expected:
-            raise Invalid(f"{folder}: expected arrays of shapes {expected}, found {found}; save the model again")
-        self._names, self.steps, self._state = header["names"], header["steps"], arrays
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        pieced = dict.fromkeys(("at", "rank"), (len(self.names), self.parameters["knots"]))
+        return {**pieced, "slope": (1,), "intercept": (1,)}
 
 
 def _tie_breaks(features: int) -> Floats:

@@ -21,7 +21,8 @@ class TabM(nn.Module):
     on embeddings. Here it also stays equal within a feature, so r_i scales the features' shares of the first layer,
     which are computed once for all members: about eight times less work at equal width.
 
-    Shapes: features [n, f] -> logits [members, n]. Of `categories` (column -> number of codes) they hold codes.
+    Shapes: features [n, f] -> outputs [members, n], or [members, n, outputs] where there are several. Of `categories`
+    (column -> number of codes) they hold codes.
     """
 
     left: Tensor
@@ -38,6 +39,7 @@ class TabM(nn.Module):
         blocks: int,
         embedding: int,
         dropout: float,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
         features = len(bins.left)
@@ -52,20 +54,23 @@ class TabM(nn.Module):
         self.scales_in = nn.ParameterList(torch.ones(members, width) for _ in range(blocks - 1))
         self.scales_out = nn.ParameterList(torch.ones(members, width) for _ in range(blocks))
         self.biases = nn.ParameterList(_uniform(members, width, fan_in=width) for _ in range(blocks))
-        self.heads = nn.Parameter(_uniform(members, width, fan_in=width))
-        self.head_biases = nn.Parameter(torch.zeros(members))
+        several = () if outputs == 1 else (outputs,)
+        self.heads = nn.Parameter(_uniform(members, width, *several, fan_in=width))
+        self.head_biases = nn.Parameter(torch.zeros(members, *several))
         self.dropout = Dropout(dropout)
         self.categories = tuple(categories)
         # At zero every value is like the others, as one that training never sees stays.
         self.values = nn.ParameterList(torch.zeros(size, embedding) for size in categories.values())
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits of each member."""
+        """Outputs of each member."""
         shares = torch.matmul(self.embed(features), self.first)  # [f, n, width]
         mixed = torch.matmul(self.first_scale_in, shares.flatten(1))  # one product for all members and rows
         hidden = self._activate(mixed.reshape(len(self.heads), -1, shares.shape[-1]), 0)  # [members, n, width]
         for block, (scale_in, matrix) in enumerate(zip(self.scales_in, self.matrices, strict=True), start=1):
             hidden = self._activate(torch.matmul(hidden * scale_in[:, None], matrix), block)
+        if self.heads.dim() == 3:
+            return torch.matmul(hidden, self.heads) + self.head_biases[:, None]
         return torch.matmul(hidden, self.heads[..., None]).squeeze(-1) + self.head_biases[:, None]
 
     def embed(self, features: Tensor) -> Tensor:
@@ -109,19 +114,47 @@ class Dropout(nn.Module):
         return values * (is_kept * (256 / (256 - self.dropped))).to(values.dtype)
 
 
-class Probability(nn.Module):
-    """What is exported: the mean of the members' probabilities, [n, f] -> [n].
+class Scorer(nn.Module):
+    """What is exported, [n, f] -> [n], or [n, classes]: the mean of what the members say."""
+
+    def __init__(self, network: TabM) -> None:
+        super().__init__()
+        self.network = network
+
+
+class Probability(Scorer):
+    """The mean of the members' probabilities.
 
     `offset` is added to each logit: the logarithm of the share of negatives that training saw (see `TabularMLP`).
     """
 
     def __init__(self, network: TabM, offset: float) -> None:
-        super().__init__()
-        self.network, self.offset = network, offset
+        super().__init__(network)
+        self.offset = offset
 
     def forward(self, features: Tensor) -> Tensor:
         """Probabilities."""
         return torch.sigmoid(self.network(features) + self.offset).mean(0)
+
+
+class ClassProbabilities(Scorer):
+    """The mean of the members' probabilities of each class."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Probabilities, [n, classes]."""
+        return torch.softmax(self.network(features), -1).mean(0)
+
+
+class Number(Scorer):
+    """The mean of the members' predictions, which are learned on labels of centre 0 and unit scale."""
+
+    def __init__(self, network: TabM, centre: float, scale: float) -> None:
+        super().__init__(network)
+        self.centre, self.scale = centre, scale
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predictions."""
+        return self.network(features).mean(0) * self.scale + self.centre
 
 
 def _straight(bins: Bins, embedding: int) -> Tensor:

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from jobs.models.features import values_of
 from jobs.models.piecewise import Bins, bins_of
 from jobs.models.protocol import Examples, StepReport
-from jobs.models.tabm import Probability
+from jobs.models.tabm import Number, Scorer
+from jobs.tasks.regression import Regression
+from jobs.tasks.task import RowValues
 
 _BIN_ROWS = 200_000
 """Rows that decide the bins: quantiles of more would be the same to a thousandth."""
 _VALID_ROWS = {"cpu": 512, "cuda": 16_384}
 """Validation rows per forward pass: activations that fit a CPU's cache, or enough to fill a GPU."""
 _LARGEST_GRADIENT = 1.0
+Losses = Callable[[Tensor, Tensor], Tensor]
+"""Outputs of the members and labels -> losses, [members, n]."""
 
 
 def bins_for(train: Examples, categories: Collection[int], parameters: Mapping[str, Any], seed: int) -> Bins:
     """Bins, none of the columns that are `categories`, from rows drawn as an epoch draws them, so that they are
     dense where the positives are."""
     random = np.random.default_rng(seed)
-    sample = np.flatnonzero(train.labels | (random.random(len(train)) < parameters["negative_rate"]))
+    drawn = random.random(len(train)) < parameters["negative_rate"]
+    sample = np.flatnonzero(train.labels | drawn) if train.task.name == "binary" else np.arange(len(train))
     if len(sample) > _BIN_ROWS:
         sample = random.choice(sample, _BIN_ROWS, replace=False)
     features = values_of(train.features)[sample]
@@ -36,22 +41,23 @@ def bins_for(train: Examples, categories: Collection[int], parameters: Mapping[s
 
 
 def train_network(
-    module: Probability,
+    module: Scorer,
     train: Examples,
     valid: Examples | None,
     parameters: Mapping[str, Any],
     seed: int,
     report: StepReport | None,
 ) -> int:
-    """Train `module` where it is; with `valid`, leave it at its best epoch by average precision.
+    """Train `module` where it is; with `valid`, leave it at its best epoch by average precision, or of other tasks by
+    the objective.
 
     Returns:
         The number of epochs behind the weights kept.
     """
     device = module.network.left.device
-    rows = _Rows(train, parameters, device)
+    rows = _Rows(train, module, parameters, device)
     optimiser = _optimiser(module, parameters)
-    best, best_epoch, best_weights = -1.0, parameters["epochs"], None
+    best, best_epoch, best_weights = -np.inf, parameters["epochs"], None
     evaluate = None if valid is None else _Evaluation(valid, device)
     for epoch in range(1, parameters["epochs"] + 1):
         module.train()
@@ -76,13 +82,18 @@ def train_network(
 
 
 class _Rows:
-    """The training rows on the device; each epoch draws all positives and its share of the negatives."""
+    """The training rows on the device; each epoch draws all positives and its share of the negatives, or of other tasks
+    all rows."""
 
-    def __init__(self, train: Examples, parameters: Mapping[str, Any], device: torch.device) -> None:
+    def __init__(self, train: Examples, module: Scorer, parameters: Mapping[str, Any], device: torch.device) -> None:
         self._features = torch.from_numpy(values_of(train.features)).to(device)
-        self._labels = torch.from_numpy(train.labels).to(device, torch.float32)
+        self._labels, self._losses = _targets(train, module, device)
         weights = np.ones(len(train), np.float32) if train.weights is None else train.weights / train.weights.mean()
         self._weights = torch.from_numpy(weights).to(device)
+        if train.task.name != "binary":
+            self._positives = torch.arange(len(train), device=device)
+            self._negatives, self._drawn = self._positives[:0], 0
+            return
         self._positives = torch.nonzero(self._labels == 1).squeeze(1)
         self._negatives = torch.nonzero(self._labels == 0).squeeze(1)
         rate = parameters["negative_rate"]
@@ -101,23 +112,51 @@ class _Rows:
         positions = torch.cat([self._positives, negatives])
         yield from torch.split(positions[torch.randperm(len(positions), device=device)], size)
 
-    def loss(self, module: Probability, batch: Tensor) -> Tensor:
-        """The mean over rows and members of the weighted cross-entropy: every member learns by itself."""
+    def loss(self, module: Scorer, batch: Tensor) -> Tensor:
+        """The mean over rows and members of the weighted loss: every member learns by itself."""
         labels = self._labels[batch]
         with torch.autocast(labels.device.type, torch.bfloat16, enabled=labels.device.type == "cuda"):
-            logits = module.network(self._features[batch])
-        losses = binary_cross_entropy_with_logits(logits.float(), labels.expand_as(logits), reduction="none")
-        return (losses.mean(0) * self._weights[batch]).mean()
+            outputs = module.network(self._features[batch])
+        return (self._losses(outputs.float(), labels).mean(0) * self._weights[batch]).mean()
+
+
+def _targets(train: Examples, module: Scorer, device: torch.device) -> tuple[Tensor, Losses]:
+    """Labels as the network learns them, and the loss of each member and row, [members, n]."""
+    labels = torch.from_numpy(train.labels).to(device)
+    if train.task.classes:
+        return labels, _of_classes
+    if isinstance(train.task, Regression):
+        assert isinstance(module, Number)
+        level = train.task.quantile
+        scaled = ((labels - module.centre) / module.scale).to(torch.float32)
+        return scaled, lambda outputs, asked: _pinball(asked - outputs, level)
+    return labels.to(torch.float32), _of_yes
+
+
+def _of_yes(logits: Tensor, labels: Tensor) -> Tensor:
+    return binary_cross_entropy_with_logits(logits, labels.expand_as(logits), reduction="none")
+
+
+def _of_classes(logits: Tensor, labels: Tensor) -> Tensor:
+    members, rows, classes = logits.shape
+    every = labels.expand(members, rows).reshape(-1)
+    return cross_entropy(logits.reshape(-1, classes), every, reduction="none").reshape(members, rows)
+
+
+def _pinball(above: Tensor, level: float) -> Tensor:
+    """Twice the pinball loss, which of the median is the absolute error."""
+    return 2 * torch.maximum(level * above, (level - 1) * above)
 
 
 class _Evaluation:
-    """Average precision on validation rows that stay on the device."""
+    """Average precision, or the objective of other tasks on a scale where more is better, on validation rows that stay
+    on the device."""
 
     def __init__(self, valid: Examples, device: torch.device) -> None:
         self._features = torch.from_numpy(values_of(valid.features)).to(device)
         self._valid = valid
 
-    def __call__(self, module: Probability) -> float:
+    def __call__(self, module: Scorer) -> float:
         from sklearn.metrics import average_precision_score
 
         module.eval()
@@ -129,10 +168,14 @@ class _Evaluation:
                 .cpu()
                 .numpy()
             )
-        return float(average_precision_score(self._valid.labels, scores, sample_weight=self._valid.weights))
+        valid = self._valid
+        if valid.task.name == "binary":
+            return float(average_precision_score(valid.labels, scores, sample_weight=valid.weights))
+        weights = None if valid.weights is None else valid.weights.astype(np.float64)
+        return valid.task.gain(valid.task.value(valid.labels, scores.astype(np.float64), RowValues(weights=weights)))
 
 
-def _optimiser(module: Probability, parameters: Mapping[str, Any]) -> torch.optim.Optimizer:
+def _optimiser(module: Scorer, parameters: Mapping[str, Any]) -> torch.optim.Optimizer:
     decayed = module.network.decayed()
     decayed_ids = {id(parameter) for parameter in decayed}
     rest = [parameter for parameter in module.parameters() if id(parameter) not in decayed_ids]

@@ -17,14 +17,17 @@ from jobs.tasks.regression import Regression
 from jobs.tasks.task import Task
 
 NAMES = ("a", "b", "c")
-SMALL: dict[str, dict[str, Any]] = {"boosted": {"rounds": 60, "min_data_in_leaf": 10}}
+SMALL: dict[str, dict[str, Any]] = {
+    "boosted": {"rounds": 60, "min_data_in_leaf": 10},
+    "tabular_mlp": {"members": 4, "width": 32, "bins": 8, "epochs": 12, "batch_size": 64, "learning_rate": 5e-3},
+}
 TASKS: list[Task] = [
     Binary(AUC),
     Multiclass(LOG_LOSS, ("low", "middle", "high")),
     Regression(MEAN_ABSOLUTE_ERROR),
     Regression(pinball(0.8)),
 ]
-CASES = [(task, family) for task in TASKS for family in FAMILIES[task.name] if family not in ("tabular_mlp", "rule")]
+CASES = [(task, family) for task in TASKS for family in FAMILIES[task.name] if family != "rule"]
 IDS = [f"{task.name} {task.objective.name} {family}" for task, family in CASES]
 
 
@@ -91,3 +94,26 @@ def test_an_objective_has_its_own_kind_of_trees() -> None:
         model.fit(examples(Regression(objective)), None, seed=0, device="cpu")
         texts.add(float(np.mean(model.predict(examples(TASKS[2], seed=2).features))))
     assert len(texts) == 3
+
+
+@pytest.mark.parametrize("task", TASKS[1:3], ids=["multiclass", "regression"])
+def test_a_network_stops_by_the_objective_of_its_task_and_repeats(task: Task) -> None:
+    train, valid, reached = examples(task), examples(task, seed=1), list[float]()
+    models = [new_model("tabular_mlp", {**SMALL["tabular_mlp"], "epochs": 20, "patience": 2}) for _ in range(2)]
+    models[0].fit(train, valid, seed=3, device="cpu", report=lambda _, value: reached.append(value))
+    models[1].fit(train, valid, seed=3, device="cpu")
+    scores = [model.predict(valid.features) for model in models]
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert max(reached) == reached[models[0].steps - 1] == pytest.approx(task.gain(task.value(valid.labels, scores[0])))
+    with pytest.raises(Invalid, match="a negative_rate of 1"):
+        new_model("tabular_mlp", {"negative_rate": 0.5}).fit(train, None, seed=0, device="cpu")
+
+
+def test_a_network_about_numbers_is_the_same_at_any_scale() -> None:
+    made = []
+    for scale in (1e-4, 1e6):
+        train = examples(Regression(MEAN_ABSOLUTE_ERROR), scale=scale)
+        model = new_model("tabular_mlp", SMALL["tabular_mlp"])
+        model.fit(train, None, seed=0, device="cpu")
+        made.append(model.predict(train.features) / scale)
+    np.testing.assert_allclose(made[0], made[1], rtol=1e-3)

@@ -144,7 +144,7 @@ BOOSTED = (Family("boosted"),)
     ("changes", "said"),
     [
         ({"task": "ranking"}, "task: expected one of .* found 'ranking'"),
-        ({"task": "regression", "families": (Family("logistic"),)}, "among linear, boosted, value, found logistic"),
+        ({"task": "regression", "families": (Family("logistic"),)}, "tabular_mlp, value, found logistic"),
         ({"task": "regression", "objective": AVERAGE_PRECISION}, "an objective among mean_absolute_error, pinball"),
         ({"task": "regression", "review": Review(0.5, 10, 1.0)}, "a queue instead of a review"),
         ({"queue": ReviewQueue(5)}, "a review instead of a queue"),

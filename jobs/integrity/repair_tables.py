@@ -70,7 +70,8 @@ def rebuild_raw(lakehouse: Lakehouse, use_case: UseCase, table: str, inputs: Inp
         content = [*(c.name for c in source.columns), KNOWN_AT]
         lost = made.join(sound, on=content, how="anti", nulls_equal=True, maintain_order="left")
         _prove(lakehouse, table, damaged, lost)
-        _replace(lakehouse, table, sound, lost.select(sound.columns), days)
+        lost = _with_loads(lakehouse, table, damaged, lost.select(sound.columns))
+        _replace(lakehouse, table, sound, lost, days)
     return lost.height
 
 
@@ -196,6 +197,26 @@ def _prove(lakehouse: Lakehouse, table: str, damaged: Sequence[DamagedFile], los
         )
 
 
+def _with_loads(lakehouse: Lakehouse, table: str, damaged: Sequence[DamagedFile], lost: pl.DataFrame) -> pl.DataFrame:
+    """Rebuilt rows with the number of the load that brought them, as the log knows it of each damaged file.
+
+    Where it does not say, they bear the latest load of the table's rows, which the steps after it have seen too.
+    """
+    days, paths = lakehouse.files(table), [file.path for file in damaged]
+    files = pl.DataFrame(pa.table(lakehouse.delta(table).get_add_actions(flatten=True)))
+    load = pl.lit(files[f"max.{LOADED_IN}"].max(), pl.Int64)
+    known = [f"{end}.{name}" for name in (LOADED_IN, KNOWN_AT) for end in ("min", "max")]
+    if set(known) <= set(files.columns):
+        known_at = pl.col(KNOWN_AT).dt.replace_time_zone(None)
+        of_damaged = files.filter(pl.col("path").is_in(paths)).drop_nulls(known).sort(known[0])
+        for path, least, most, first, last in of_damaged.select("path", *known).rows():
+            among = known_at.is_between(_naive(first) - _ROUNDED, _naive(last) + _ROUNDED)
+            if days[path] is not None:
+                among &= pl.col(EVENT_DATE) == days[path]
+            load = pl.when(among & pl.lit(least == most)).then(pl.lit(most, pl.Int64)).otherwise(load)
+    return lost.with_columns(load.alias(LOADED_IN))
+
+
 def _naive(moment: object) -> datetime:
     if not isinstance(moment, datetime):
         raise Invalid(f"expected a time, found {moment!r}; restore the table from a backup")
@@ -205,13 +226,8 @@ def _naive(moment: object) -> datetime:
 def _replace(
     lakehouse: Lakehouse, table: str, sound: pl.DataFrame, lost: pl.DataFrame, days: Sequence[date] | None
 ) -> None:
-    """Sound and rebuilt rows in place of the days, or of the table, in one commit.
-
-    Rebuilt rows bear the latest load of the table's rows, which the steps after it have seen.
-    """
+    """Sound and rebuilt rows in place of the days, or of the table, in one commit."""
     schema, delta = lakehouse.schema(table), lakehouse.delta(table)
-    loads = pl.DataFrame(pa.table(delta.get_add_actions(flatten=True))).select(pl.selectors.by_name(f"max.{LOADED_IN}"))
-    lost = lost.with_columns(pl.lit(loads.to_series().max(), pl.Int64).alias(LOADED_IN))
     rows = pl.concat([sound, lost]).to_arrow().cast(schema)
     where = None if days is None else of_days(days)
     arrow_writer.save(delta, rows.to_reader(), "overwrite", where, (), keeping(lakehouse.state(table)))

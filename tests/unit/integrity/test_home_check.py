@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 import polars as pl
 import pytest
-from worlds.old_home import USE_CASE, checked, unpacked
+from worlds.old_home import NEXT_NIGHT, USE_CASE, checked, unpacked
 
 from jobs.errors import Invalid
-from jobs.ingest import registered_inputs
+from jobs.ingest import load, registered_inputs
 from jobs.integrity import (
     home_check,
     repair_export,
@@ -91,6 +92,22 @@ def test_a_damaged_raw_file_is_rebuilt_from_the_registered_input(own: Settings, 
     after = pl.DataFrame(attach(own).to_arrow(table)).select(before.columns)
     assert sorted(after.rows(), key=repr) == sorted(before.rows(), key=repr)
     assert attach(own).state(table) == state and findings(own) == []
+
+
+@pytest.mark.parametrize("name", ["transactions", "fraud_reports"])
+def test_rebuilt_rows_bear_the_loads_that_brought_them(own: Settings, name: str) -> None:
+    lakehouse, inputs, source = attach(own), registered_inputs.registered(own, USE_CASE), USE_CASE.source(name)
+    assert inputs is not None
+    table = USE_CASE.raw_table(source)
+    for each in USE_CASE.sources:
+        load.load(lakehouse, USE_CASE, each, inputs, as_of=NEXT_NIGHT, now=NOW)
+    before = pl.DataFrame(lakehouse.to_arrow(table))
+    assert before["loaded_in"].n_unique() == 2
+    for path in sorted(lakehouse.files(table))[::2]:
+        Path(own.warehouse, *table.split("."), unquote(path)).unlink()
+    assert repair_tables.rebuild_raw(lakehouse, USE_CASE, table, inputs, NOW) > 0
+    after = pl.DataFrame(attach(own).to_arrow(table)).select(before.columns)
+    assert sorted(after.rows(), key=repr) == sorted(before.rows(), key=repr)
 
 
 def test_rows_that_the_input_no_longer_holds_are_not_made_up(own: Settings) -> None:

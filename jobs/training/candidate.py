@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +24,9 @@ from jobs.training import train as training
 from jobs.training.train import Trained, TrainingInput
 from jobs.training.tune import Tuning
 from jobs.use_case import UseCase, problem_of
+
+WRITTEN = re.compile(r"[0-9a-f]{16}(-baselines)?")
+"""Names of the folders that trainings write, apart from those of `jobs.training.family_models`."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ def remove_written(settings: Settings, use_case: UseCase, before: datetime) -> i
     """Remove what trainings wrote before a moment; returns how many. The registry holds whatever was registered of it,
     and a contender that was not chosen is trained again where it is judged again."""
     root = _root(settings, use_case)
-    old = [each for each in (root.iterdir() if root.is_dir() else ()) if each.stat().st_mtime < before.timestamp()]
+    written = [each for each in (root.iterdir() if root.is_dir() else ()) if WRITTEN.fullmatch(each.name)]
+    old = [each for each in written if each.stat().st_mtime < before.timestamp()]
     for folder in old:
         shutil.rmtree(folder)
     return len(old)

@@ -36,9 +36,9 @@ KINDS = replace(
     problem=replace(problem_of(FRAUD), inputs=("tx_amount", "opened_at", "born_on", "branch", "words")),
 )
 OPENED: list[datetime | None] = [
-    START - 36 * timedelta(hours=1), START, None, START + timedelta(seconds=1), datetime(1, 1, 1, tzinfo=UTC),
+    START - 36 * timedelta(hours=1), START, None, START + timedelta(seconds=1), datetime(1700, 1, 1, tzinfo=UTC),
 ]  # fmt: skip
-DAYS_OLD = [1.5, 0.0, None, None, (START - datetime(1, 1, 1, tzinfo=UTC)) / DAY]
+DAYS_OLD = [1.5, 0.0, None, None, (START - datetime(1700, 1, 1, tzinfo=UTC)) / DAY]
 
 
 def payment(number: int, **more: Any) -> Row:

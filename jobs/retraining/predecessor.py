@@ -15,14 +15,13 @@ from jobs.ground_truth.label_delay import Delay
 from jobs.ground_truth.label_maturity import MATURE
 from jobs.ground_truth.reports import reported_until
 from jobs.retraining.comparison import gains
-from jobs.stats import confidence_sequence
-from jobs.stats.paired_bootstrap import normal_interval
+from jobs.stats.paired_bootstrap import interval
 from jobs.times import MICROSECONDS_A_DAY, microseconds
 from jobs.training.recipe_trainer import Comparison
 from jobs.use_case import UseCase, problem_of
 
-ALPHA = 0.05
-"""Largest chance that a champion which equals its predecessor is ever rolled back, over all evenings."""
+LEVEL = 0.99
+"""One-sided confidence that the former champion is better; high, as the question is asked again every evening."""
 LEAST_POSITIVES = 20
 LONGEST_PROMOTION = timedelta(days=60)
 """Promotions older than this are not compared: by then the policy has decided about later challengers."""
@@ -86,8 +85,7 @@ def compare_with_predecessor(
     rows = history.rows(chosen, labels)
     compared = Comparison(rows, {"present": succession.present(chosen), "former": succession.former(chosen)})
     mine, theirs = (compared.value(name) for name in NAMES)
-    sure = confidence_sequence.level(positives, LEAST_POSITIVES, ALPHA)
-    low, high = normal_interval(gains(compared, "former", "present", problem_of(use_case).seed), sure, 0.0)
+    low, high = interval(gains(compared, "former", "present", problem_of(use_case).seed), LEVEL)
     message = (
         f"{task.words} {mine:.3f} since {since:%Y-%m-%d}, the former champion would have had {theirs:.3f}, on "
         f"{positives} mature {task.evidence} ({'difference' if task.greater_is_better else 'gain'} {low:+.3f} to "

@@ -10,6 +10,7 @@ from itertools import chain
 from math import isfinite
 from typing import Any, Literal
 
+from jobs.conditions import conditions
 from jobs.declared_types import check
 from jobs.limits import Limits
 from jobs.objective import FAMILIES, OBJECTIVES, Objective, TaskName
@@ -126,14 +127,28 @@ class Groups:
 
 @dataclass(frozen=True)
 class Rule:
-    """A baseline that a person could have written: the first of `features` ranks, the next ones break its ties."""
+    """A baseline that a person could have written: the first of `features` ranks, the next ones break its ties; or the
+    first of `cases` that holds gives the class, or the number."""
 
     name: str
-    features: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    """Of a rule with cases, those that conditions name."""
     description: str = ""
+    cases: tuple[tuple[Any, float | str], ...] = ()
+    """Conditions (`jobs.conditions.Where`) on features, and the answer each."""
+    otherwise: float | str | None = None
+    """The answer where no case holds."""
 
     def __post_init__(self) -> None:
         check(self, rule_misfits)
+        if self.cases:
+            named = dict.fromkeys(one.column for where, _ in self.cases for one in conditions(where))
+            object.__setattr__(self, "features", tuple(named))
+
+    @property
+    def answers(self) -> tuple[float | str | None, ...]:
+        """Of every case, and where none holds."""
+        return (*(answer for _, answer in self.cases), self.otherwise) if self.cases else ()
 
 
 @dataclass(frozen=True)
@@ -256,6 +271,7 @@ class Problem:
             yield f"an objective among {', '.join(OBJECTIVES[self.task])}", self.measured_by.name
         if not 0.5 <= self.interval < 1:
             yield "an interval of 0.5 to 1", self.interval
+        yield from self._misfits_of_rules()
         if self.task == "binary":
             if self.unlabelled is not None:
                 yield "no label for unlabelled events, which count as negative", f"unlabelled={self.unlabelled!r}"
@@ -272,10 +288,17 @@ class Problem:
             yield "families trained on all rows, as it has no negatives", f"{rate.name} with a rate below 1"
         if self.fairness:
             yield "no fairness groups, which compare yes-or-no decisions", [groups.name for groups in self.fairness]
-        if self.task == "multiclass" and self.rules:
-            yield "no rules, which rank rows", [rule.name for rule in self.rules]
         if self.unlabelled is not None and not _fits(self.task, self.unlabelled):
             yield "a class as text, or a finite number, as the label of unlabelled events", repr(self.unlabelled)
+
+    def _misfits_of_rules(self) -> Iterator[tuple[str, object]]:
+        for rule in self.rules:
+            if self.task == "binary" and rule.cases:
+                yield "rules that rank rows, without cases", rule.name
+            elif self.task == "multiclass" and not rule.cases:
+                yield "rules of cases, as no feature ranks classes", rule.name
+            elif wrong := [answer for answer in rule.answers if not _fits(self.task, answer)]:
+                yield f"answers of rule {rule.name} that are classes as text, or finite numbers", repr(wrong[0])
 
     def family(self, name: str) -> Family:
         """The family as declared; with nothing fixed if it is not."""

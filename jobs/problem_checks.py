@@ -72,7 +72,9 @@ def groups_misfits(groups: Groups) -> Iterator[str]:
 
 def rule_misfits(rule: Rule) -> Iterator[str]:
     yield from _named(rule.name)
-    if not rule.features:
+    if rule.cases and rule.otherwise is None:
+        yield "otherwise: expected the answer where no case holds, found none; say one"
+    if not (rule.features or rule.cases):
         yield "features: expected at least one, found none; name the feature that ranks"
 
 

@@ -182,7 +182,7 @@ class UseCase:
         kinds, problem = self.kinds, self.problem
         if problem is None:
             return
-        rules = {name: f"rule {rule.name}" for rule in problem.rules for name in rule.features}
+        rules = {name: f"rule {rule.name}" for rule in problem.rules if not rule.cases for name in rule.features}
         if self.event_timestamp in problem.inputs:
             raise Invalid(
                 f"{self.name}: expected inputs that differ from event to event, found {self.event_timestamp}, whose "

@@ -16,11 +16,12 @@ from jobs.datasets.row_weights import counted
 from jobs.datasets.time_split import LabelledTimes
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
+from jobs.models.cases import CaseModel, parameters_of
 from jobs.models.features import numbers_of
 from jobs.models.protocol import Examples
 from jobs.models.tables import examples_of, is_category, is_number
 from jobs.models.vectors import columns_of, element_names
-from jobs.problem import Problem
+from jobs.problem import Problem, Rule
 from jobs.tasks.catalog import task_of
 from jobs.tasks.task import RowValues
 from jobs.times import MICROSECONDS_A_DAY, Times
@@ -169,7 +170,26 @@ def sampled(examples: Examples, rate: float, seed: int, certain: Bools | None = 
     return replace(examples.rows(is_drawn), weights=weights[is_drawn].astype(np.float32))
 
 
-def rule_scores(rows: Examples, features: Sequence[str]) -> Floats:
+def rule_scores(rule: Rule, train: Examples, rows: Examples) -> Floats:
+    """Scores of the rows by a rule; of one with cases, with the probabilities that its answers have in `train`.
+
+    Raises:
+        ValueError: its features are not among those of the rows, or it answers what is no class.
+    """
+    if not rule.cases:
+        return _ranks_or_values(rows, rule.features)
+    model = CaseModel(parameters_of(rule))
+    model.fit(_with_features(train, rule.features), None, seed=0, device="cpu")
+    scores: Floats = rows.task.aligned(model.predict(_with_features(rows, rule.features).features), train.task.classes)
+    return scores
+
+
+def _with_features(rows: Examples, names: Sequence[str]) -> Examples:
+    picked = rows.features[:, [rows.names.index(name) for name in names]]
+    return replace(rows, features=picked, names=tuple(names))
+
+
+def _ranks_or_values(rows: Examples, features: Sequence[str]) -> Floats:
     """Ranks of the rows in [0, n): the first feature ranks, the next ones break its ties, missing values come last.
 
     Of a regression the first feature that is there is the prediction; the median of these predictions without any.

@@ -48,10 +48,14 @@ def baselines(problem: Problem, train: Examples, rows: Examples, family: str) ->
     contenders = [Contender(name, _aligned(rows, train, scores)) for name, scores in constants.items()]
     left_out = []
     for rule in problem.rules:
-        if missing := sorted(set(rule.features) - set(rows.names)):
+        read = set(rows.names) & set(train.names) if rule.cases else set(rows.names)
+        if missing := sorted(set(rule.features) - read):
             left_out.append(f"rule {rule.name}: no columns {missing} among the judged rows")
-        else:
-            contenders.append(Contender(f"rule {rule.name}", rule_scores(rows, rule.features)))
+            continue
+        try:
+            contenders.append(Contender(f"rule {rule.name}", rule_scores(rule, train, rows)))
+        except ValueError as error:
+            left_out.append(f"rule {rule.name}: {error}")
     names = tuple(with_elements(problem.baseline_features, train.names)) or train.names
     plain = train.task.plain_family
     if family == plain and set(names) == set(train.names):

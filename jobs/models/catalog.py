@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs.errors import Invalid
 from jobs.models.boosted import Boosted
+from jobs.models.cases import CaseModel
 from jobs.models.folders import read_header
 from jobs.models.linear import Linear
 from jobs.models.logistic import Logistic
@@ -24,6 +25,7 @@ families: Mapping[str, Callable[[Mapping[str, Any]], Model]] = {
     RuleModel.family: RuleModel,
     Linear.family: Linear,
     ValueModel.family: ValueModel,
+    CaseModel.family: CaseModel,
 }
 
 STEPS: Mapping[str, str] = {Boosted.family: "rounds", TabularMLP.family: "epochs"}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobs.datasets.training_rows import TrainingRows
+from jobs.models.cases import CaseModel, parameters_of
 from jobs.models.protocol import Examples
 from jobs.models.vectors import with_elements
 from jobs.problem import Family, Problem
@@ -69,7 +70,8 @@ def make(
 def _declared(problem: Problem, examples: Examples) -> Iterator[tuple[str, Family, tuple[str, ...]]]:
     task = examples.task
     for rule in problem.rules:
-        yield f"rule {rule.name}", Family(task.rule_family), rule.features
+        family = Family(CaseModel.family, fixed=parameters_of(rule)) if rule.cases else Family(task.rule_family)
+        yield f"rule {rule.name}", family, rule.features
     rate = problem.family(task.plain_family).negative_rate
     features = tuple(with_elements(problem.baseline_features, examples.names)) or tuple(examples.names)
     yield f"{task.plain_family} regression", Family(task.plain_family, negative_rate=rate), features

@@ -187,7 +187,7 @@ def baseline_scores(problem: Problem, rows: TrainingRows, train: Examples) -> di
     """Scores of the baselines that need no model: the constants of the rows to train on, and each declared rule."""
     scores = train.task.constant_scores(train.labels, len(rows), train.weights)
     for rule in problem.rules:
-        scores[rule.name] = rule_scores(rows.examples, rule.features)
+        scores[rule.name] = rule_scores(rule, train, rows.examples)
     return scores
 
 

@@ -18,6 +18,7 @@ from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.models.features import hashed, values_of
 from jobs.models.protocol import Examples
 from jobs.models.tables import features_of
+from jobs.problem import Rule
 
 
 @pytest.fixture
@@ -93,5 +94,5 @@ def test_negatives_are_drawn_in_proportion_to_their_weight(rate: float, steep: f
 def test_a_rule_ranks_by_its_first_feature_and_breaks_ties_by_the_next() -> None:
     table = pa.table({"a": [2.0, 1.0, 2.0, None, 1.0, 1.0], "b": [0.0, 5.0, 1.0, 9.0, 5.0, None]})
     rows = Examples(features_of(table, ["a", "b"]), np.zeros(6, dtype=bool), None, ("a", "b"))
-    places = rule_scores(rows, ("a", "b"))
+    places = rule_scores(Rule("both", ("a", "b")), rows, rows)
     assert list(places) == [3, 2, 4, 0, 2, 1]

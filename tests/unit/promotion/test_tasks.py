@@ -53,7 +53,9 @@ def test_the_best_prediction_of_a_number_is_served_with_an_interval(home: Settin
 
 
 def test_the_best_probabilities_of_classes_are_served(home: Settings, tmp_path: Path) -> None:
-    choice, bundle = trained(home, ARRIVALS, table(ARRIVALS), tmp_path)
+    far = Rule("far", cases=((("distance", ">", 120.0), "late"),), otherwise="in_time")
+    choice, bundle = trained(home, with_problem(ARRIVALS, rules=(far,)), table(ARRIVALS), tmp_path)
+    assert "rule far" in choice.verdict.evidence["metrics"]
     assert choice.verdict.promoted and bundle.manifest.learned.classes == ("early", "in_time", "late")
     assert choice.verdict.evidence["checks"]["better_than_prior"]["outcome"] == "passed"
 
@@ -154,7 +156,9 @@ BOOSTED = (Family("boosted"),)
         ({"task": "regression", "fairness": (Groups("far", "distance", edges=(9,)),)}, "no fairness groups"),
         ({"task": "regression", "unlabelled": float("inf")}, "a finite number"),
         ({"task": "regression", "interval": 1.0}, "an interval of 0.5 to 1, found 1.0"),
-        ({"task": "multiclass", "rules": (Rule("a", ("b",)),)}, "no rules, which rank rows"),
+        ({"task": "multiclass", "rules": (Rule("a", ("b",)),)}, "rules of cases, as no feature ranks classes"),
+        ({"task": "regression", "rules": (Rule("a", cases=((("b", ">", 1), "x"),), otherwise=1.0),)}, "finite numbers"),
+        ({"rules": (Rule("a", cases=((("b", ">", 1), 1.0),), otherwise=1.0),)}, "rules that rank rows, without cases"),
         ({"task": "multiclass", "unlabelled": 3.0}, "a class as text"),
         ({"unlabelled": 0.0}, "no label for unlabelled events"),
     ],

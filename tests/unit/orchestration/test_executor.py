@@ -66,7 +66,9 @@ def nothing() -> None:
     """A step."""
 
 
-@pytest.mark.parametrize(("process", "looks"), [(this_process(), 0), ("1@2.00", 1), (None, 1)])
+@pytest.mark.parametrize(
+    ("process", "looks"), [(this_process(), 0), ("1@2.00", 1), (None, 1)], ids=["this", "another", "none"]
+)
 def test_a_run_looks_for_damage_unless_the_command_that_made_it_has_in_this_process(
     damaged: Settings, monkeypatch: pytest.MonkeyPatch, process: str | None, looks: int
 ) -> None:

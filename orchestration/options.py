@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,16 @@ class InputPath(FilePath):
             return Path(value) if table_at(Path(value)) else super().convert(value, param, ctx)
         except InputError as error:
             self.fail(str(error), param, ctx)
+
+
+class Between(click.FloatRange):
+    """A number within bounds, which NaN is not, though it is below and above none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"expected a number from {self.min} to {self.max}, found {value}", param, ctx)
+        return number
 
 
 FILE = FilePath(exists=True, path_type=Path)

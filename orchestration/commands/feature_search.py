@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobs import settings as settings_module
-from orchestration.options import MOMENT, use_case_named, use_case_option
+from orchestration.options import MOMENT, Between, use_case_named, use_case_option
 from orchestration.printing import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 @click.command("search")
 @use_case_option
 @click.option("--as-of", type=MOMENT, help="Search in what was known then (UTC); default: all that is known.")
-@click.option(
-    "--minutes", type=click.FloatRange(0.01, 24 * 60), default=30, show_default=True, help="At most about so long."
-)
+@click.option("--minutes", type=Between(0.01, 24 * 60), default=30, show_default=True, help="At most about so long.")
 @click.option(
     "--from-nothing", is_flag=True, help="Start from the event's own numbers, not from the declared features."
 )

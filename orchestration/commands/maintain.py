@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from jobs import settings
-from orchestration.options import use_case_named, use_case_option
+from orchestration.options import Between, use_case_named, use_case_option
 from orchestration.printing import say
 
 A_DAY = 24.0
@@ -16,7 +16,7 @@ A_DAY = 24.0
 @use_case_option
 @click.option(
     "--retain-hours",
-    type=click.FloatRange(0, 1e6),
+    type=Between(0, 1e6),
     default=168.0,
     show_default=True,
     help="Keep removed files this long.",

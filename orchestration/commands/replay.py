@@ -13,6 +13,7 @@ from orchestration.options import (
     DAY,
     DAYS,
     SEED,
+    Between,
     chosen_files,
     columns_option,
     input_files,
@@ -32,8 +33,8 @@ from orchestration.process import end_at_once
 @click.option("--policy", type=click.Choice(["never", "weekly", "daily", "auto"]), required=True)
 @click.option("--labels", type=click.Choice(["reported", "instant"]), default="reported", show_default=True)
 @click.option("--act", is_flag=True, help="Block what scores above the threshold: it never gets a label.")
-@click.option("--threshold", type=click.FloatRange(0, 1), help="With --act; default: the use case's own.")
-@click.option("--explore", type=click.FloatRange(0, 1), default=0.0, help="With --act: chance to be let through.")
+@click.option("--threshold", type=Between(0, 1), help="With --act; default: the use case's own.")
+@click.option("--explore", type=Between(0, 1), default=0.0, help="With --act: chance to be let through.")
 @click.option("--cap", type=click.IntRange(0, 10**9), show_default="20", help="With --explore: at most so many a day.")
 @click.option("--uncorrected", is_flag=True, help="With --act: learn as if labels were not selected by decisions.")
 @click.option("--memory", type=DAYS, help="Days a training looks back; default: the use case's own.")

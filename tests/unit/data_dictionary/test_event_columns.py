@@ -74,10 +74,11 @@ def test_without_a_word_the_place_in_the_source_says_what_a_column_is() -> None:
 def test_every_column_of_a_stranger_has_a_sentence_with_its_unit(
     kind: Kind, name: str, unit: str, minimum: float | None
 ) -> None:
-    column = Column(name, kind, minimum=minimum if kind in ("number", "integer") else None, unit=unit)
+    bound, length = minimum if kind in ("number", "integer") else None, 3 if kind == "vector" else None
+    column = Column(name, kind, minimum=bound, unit=unit, length=length)
     others = (Column("ID", "identifier"), Column("AT", "timestamp"))
     source = Source("things", (*others, column), ("ID",), event_time="AT")
-    text = DataDictionary(replace(FRAUD, sources=(source,)), source=source).meaning(name).sentence
+    text = DataDictionary(replace(FRAUD, sources=(source,), problem=None), source=source).meaning(name).sentence
     assert text.endswith(".") and len(text.split()) > 2 and unit in text
     assert kind != "timestamp" or unit or "UTC" in text
 

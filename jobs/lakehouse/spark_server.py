@@ -40,8 +40,14 @@ LAPTOP = {
     # The default of 10,000 rows cuts what a kernel sees into slivers.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "200000",
 }
-QUICK_TO_WARM = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC"}
-"""Options for a server that lives for minutes: the first statements take half the time, long ones more."""
+QUICK_TO_WARM = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC",
+    # To compile a statement takes longer than to interpret it over a few thousand rows.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.shuffle.partitions": "2",
+}
+"""Options for a server that lives for minutes and sees little data: statements take half the time, long ones more."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,11 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_no_page_holds_both_sides_of_a_merge() -> None:
+    lines = [(page.name, line) for page in PAGES for line in page.read_text().splitlines()]
+    assert [line for line in lines if re.match(r"(<{7}|>{7})( |$)|={7}$", line[1])] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_ids)
 def test_links_lead_to_a_file_and_a_heading(page: Path) -> None:
     broken = []

@@ -5,6 +5,7 @@ The network itself is `jobs.models.tabm`, its training loop `jobs.models.tabm_tr
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Mapping
@@ -132,8 +133,9 @@ class TabularMLP(ArrayModel):
 
         names = self.names
         assert self._module is not None
+        # The exporter warns about its own internals, and logs what it does not need.
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         with warnings.catch_warnings():
-            # The exporter warns about its own internals.
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 self._module,

@@ -24,9 +24,9 @@ NO_MODEL = "no model was trained yet"
 AHEAD = "the table holds a board of a later moment: it was left as it is"
 
 
-def build(use_case: UseCase, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """The leaderboard; nothing for a use case without a problem."""
-    if use_case.problem is None:
+def build(use_case: UseCase) -> list[dg.AssetsDefinition]:
+    """The leaderboard; nothing for a use case that learns nothing."""
+    if use_case.learned is None:
         return []
     keys, dictionary = Keys(use_case), DataDictionary(use_case, board_table.DESCRIPTIONS)
 

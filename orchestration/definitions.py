@@ -69,7 +69,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         *retraining.build(use_case, days),
         *training.build(use_case, days),
         *promotion.build(use_case, days),
-        *leaderboard.build(use_case, days),
+        *leaderboard.build(use_case),
         *scoring.build(use_case, days, nodes),
         *actions.build(use_case, days, nodes),
         *export.build(use_case, days),

@@ -26,7 +26,7 @@ def leaderboard(name: str, details: bool, as_json: bool) -> None:
     from jobs.registry import model_versions
 
     lakehouse, use_case = attach(settings.load()), use_case_named(name)
-    nothing = use_case.problem is None or job.lacking(lakehouse, use_case, None)
+    nothing = use_case.learned is None or job.lacking(lakehouse, use_case, None)
     board = None if nothing else job.current(lakehouse, use_case, model_versions)
     if as_json:
         print_json({} if board is None else {**board.about, "models": [asdict(each) for each in board.standings]})

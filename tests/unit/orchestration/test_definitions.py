@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 
 from jobs import settings
+from jobs.use_cases.fraud import FRAUD
 from orchestration.definitions import build_definitions
 
 SNAPSHOT = Path(__file__).with_name("definitions.txt")
@@ -53,6 +55,15 @@ def _job(job: dg.JobDefinition) -> Iterator[str]:
 def _sensor(sensor: dg.SensorDefinition) -> str:
     jobs = ", ".join(target.job_name for target in sensor.targets) or "no job"
     return f"{jobs}; every {sensor.minimum_interval_seconds} s; {sensor.default_status.value}"
+
+
+def test_a_lineage_that_ends_at_its_training_set_has_the_assets_of_one_without_a_problem(tmp_path: Path) -> None:
+    own = settings.load({"EVERGREEN_HOME": str(tmp_path)})
+    ended, without = (
+        {spec.key for spec in build_definitions(settings=own, use_cases=(one,)).resolve_all_asset_specs()}
+        for one in (replace(FRAUD, ends_at_training_set=True), replace(FRAUD, problem=None))
+    )
+    assert ended == without
 
 
 def test_the_code_location_defines_what_the_snapshot_says(tmp_path: Path) -> None:

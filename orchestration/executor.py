@@ -61,8 +61,9 @@ class _Careful(InProcessExecutor):
             yield from self._execute(plan_context, execution_plan)
 
     def _execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
-        leftovers.sweep(self._settings)
-        if damage := self._damage(plan_context):
+        # `evergreen run` made its run after it had swept and looked, under the lock that it still holds.
+        is_prepared = plan_context.dagster_run.tags.get(PROCESS_TAG) == this_process()
+        if damage := None if is_prepared else self._prepare(plan_context):
             yield _refusal(plan_context, execution_plan, damage)
         else:
             yield from super().execute(plan_context, execution_plan)
@@ -73,9 +74,9 @@ class _Careful(InProcessExecutor):
         run = plan_context.instance.get_run_by_id(plan_context.run_id)
         return [each for each in self._use_cases if run is not None and writes(run, each.name)]
 
-    def _damage(self, plan_context: PlanOrchestrationContext) -> str | None:
-        if plan_context.dagster_run.tags.get(PROCESS_TAG) == this_process():
-            return None  # `evergreen run` made this run, after it had looked under the lock that it still holds
+    def _prepare(self, plan_context: PlanOrchestrationContext) -> str | None:
+        """Remove what killed runs left, and look for damage; returns what is to be mended first."""
+        leftovers.sweep(self._settings)
         try:
             for use_case in self._written(plan_context):
                 home_check.refuse_damage(attach(self._settings), use_case)

@@ -55,7 +55,7 @@ def execute(
 ) -> RunOutcome:
     """Run the whole lineage of a use case as known at `as_of`, recorded for the partitions of `days`.
 
-    Who calls this has looked for damage: the run does not do it again.
+    Who calls this has removed leftovers and looked for damage: the run does not do it again.
     """
     job = build_definitions(settings=settings, use_cases=use_cases).resolve_job_def(f"{use_case.name}_lineage")
     outcome = RunOutcome(run_id=str(uuid.uuid4()))

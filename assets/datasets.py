@@ -97,7 +97,7 @@ def _training_set(use_case: UseCase, events: Sequence[pa.Field]) -> dg.AssetsDef
 def _label_type(use_case: UseCase) -> pa.DataType:
     """As far as it is declared: what the mart holds decides."""
     types = {"multiclass": pa.string(), "regression": pa.float64()}
-    return types.get(use_case.problem.task if use_case.problem else "binary", pa.bool_())
+    return types.get(use_case.task, pa.bool_())
 
 
 def _dictionary(lakehouse: Lakehouse, use_case: UseCase, table: str) -> DataDictionary:

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from jobs.declared_place import Place, place_of_caller
 from jobs.declared_types import check
 from jobs.errors import Invalid
-from jobs.objective import LABEL_KINDS
+from jobs.objective import LABEL_KINDS, TaskName
 from jobs.problem import Groups, Problem, Review
 from jobs.use_case_checks import column_misfits, source_misfits, use_case_misfits
 from jobs.windows import WindowFeatures
@@ -211,14 +211,26 @@ class UseCase:
     @property
     def kinds(self) -> Mapping[str, Kind]:
         """Kinds of the columns that are declared; of one declared twice, that of the computed column."""
-        declared = (*(column for source in self.sources for column in source.columns), *self.computed)
-        return {column.name: column.kind for column in declared}
+        return {column.name: column.kind for column in self._declared}
 
     @property
     def vector_lengths(self) -> Mapping[str, int]:
         """Lengths of the vectors that are declared."""
-        declared = (*(column for source in self.sources for column in source.columns), *self.computed)
-        return {column.name: column.length for column in declared if column.length is not None}
+        return {column.name: column.length for column in self._declared if column.length is not None}
+
+    @property
+    def _declared(self) -> tuple[Column, ...]:
+        return (*(column for source in self.sources for column in source.columns), *self.computed)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Columns of the events that are features themselves; none without a problem."""
+        return self.problem.inputs if self.problem else ()
+
+    @property
+    def task(self) -> TaskName:
+        """The task that labels are of; without a problem they say yes or no."""
+        return self.problem.task if self.problem else "binary"
 
     @property
     def raw_schema(self) -> str:

@@ -96,14 +96,14 @@ def label_source(use_case: UseCase, inputs: Inputs) -> Source:
 
 def _verdict_column(use_case: UseCase, source: Source) -> str | None:
     """The column that labels are in: that of the label's name, or else the first one of its kind."""
-    kinds = LABEL_KINDS[use_case.problem.task if use_case.problem else "binary"]
+    kinds = LABEL_KINDS[use_case.task]
     able = [c.name for c in source.columns if c.kind in kinds and c.name not in {*source.key, source.known_at}]
     return use_case.label if use_case.label in able else next(iter(able), None)
 
 
 def _answers(settings: Settings, use_case: UseCase, source: Source) -> Answers:
     """What words mean: yes or no, a class that labels have, a number."""
-    task = use_case.problem.task if use_case.problem else "binary"
+    task = use_case.task
     if task == "regression":
         kinds = {column.name: column.kind for column in source.columns}
         return _whole if kinds[_verdict_column(use_case, source) or ""] == "integer" else _number

@@ -72,8 +72,7 @@ def _of_sources(use_case: UseCase, name: str) -> list[tuple[Source, Column]]:
 
 def _aged(use_case: UseCase) -> list[str]:
     """Inputs whose ages are features."""
-    inputs = use_case.problem.inputs if use_case.problem else ()
-    return [name for name in inputs if use_case.kinds.get(name) == "timestamp"]
+    return [name for name in use_case.inputs if use_case.kinds.get(name) == "timestamp"]
 
 
 def _age(column: str) -> Meaning:

@@ -140,8 +140,11 @@ def _value(use_case: UseCase, column: str, kind: str) -> str:
 
 def _moments(use_case: UseCase, events: pa.Schema) -> list[str]:
     """Inputs that are moments."""
-    inputs = use_case.problem.inputs if use_case.problem else ()
-    return [name for name in dict.fromkeys(inputs) if name in events.names and ages.is_moment(events.field(name).type)]
+    return [
+        name
+        for name in dict.fromkeys(use_case.inputs)
+        if name in events.names and ages.is_moment(events.field(name).type)
+    ]
 
 
 def schema(frame: DataFrame) -> pa.Schema:

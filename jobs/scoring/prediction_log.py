@@ -60,7 +60,7 @@ DESCRIPTIONS: Mapping[str, str] = {name: text for name, (_, text) in DECIDED.ite
 
 def decided(use_case: UseCase) -> dict[str, tuple[pa.DataType, str]]:
     """What a row of a use case holds besides its event and features: column -> type, description."""
-    task = use_case.problem.task if use_case.problem else "binary"
+    task = use_case.task
     columns = {**DECIDED, **{field.name: (field.type, FURTHER[field.name]) for field in further(task)}}
     if task in _SCORES:
         columns["score"] = (pa.float32(), _SCORES[task])
@@ -97,8 +97,8 @@ def schema(use_case: UseCase, event_types: Mapping[str, pa.DataType], features: 
 
 def input_fields(use_case: UseCase) -> list[pa.Field]:
     """The features that are made of the event itself, as far as declarations say what they are."""
-    kinds, inputs = use_case.kinds, use_case.problem.inputs if use_case.problem else ()
-    named = {age_name(name) if kinds.get(name) == "timestamp" else name: kinds.get(name) for name in inputs}
+    kinds = use_case.kinds
+    named = {age_name(name) if kinds.get(name) == "timestamp" else name: kinds.get(name) for name in use_case.inputs}
     texts = ("string", "category", "vector")
     return [pa.field(name, pa.string() if kind in texts else pa.float32()) for name, kind in named.items()]
 

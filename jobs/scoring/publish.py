@@ -27,7 +27,7 @@ BATCH_ROWS = 20_000
 
 def columns_of(use_case: UseCase) -> list[str]:
     """What is published besides the event."""
-    task = use_case.problem.task if use_case.problem else "binary"
+    task = use_case.task
     return [*COLUMNS, *(field.name for field in further(task))]
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
+from jobs import unfinished
 from jobs.feature_search.patch import Proposed, proposed_texts
 from jobs.feature_search.search import Found, search
 from jobs.lakehouse.tables import Lakehouse
@@ -52,7 +52,7 @@ def run(
     settings = lakehouse.settings
     folder = settings.home / "feature_search"
     folder.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=folder):
+    with unfinished.scratch(folder):
         standing = _answered(settings, use_case, as_of)
     changed_on = standing.due.changed_on if standing else None
     found = search(lakehouse, use_case, as_of, seconds, from_nothing, report, changed_on)

@@ -27,7 +27,7 @@ def baselines(lakehouse: Lakehouse, use_case: UseCase, trained: Bundle | None) -
     """Every declared rule and the plain regression, as trained after `trained` was; none without it."""
     if trained is None:
         return
-    folder = lakehouse.settings.home / "training" / use_case.name / "baselines"
+    folder = candidate.root_of(lakehouse.settings, use_case) / "baselines"
     record = _recorded(folder, trained)
     if record is None:
         record = _made(lakehouse, use_case, trained, folder)

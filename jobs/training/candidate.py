@@ -111,17 +111,18 @@ def pin(settings: Settings, use_case: UseCase, made_of: Mapping[str, Any]) -> No
 
 def folder_of(settings: Settings, use_case: UseCase, digest: str) -> Path:
     """Where a training writes its bundle."""
-    return _root(settings, use_case) / digest[:16]
+    return root_of(settings, use_case) / digest[:16]
 
 
-def _root(settings: Settings, use_case: UseCase) -> Path:
+def root_of(settings: Settings, use_case: UseCase) -> Path:
+    """Where all trainings of a use case write."""
     return settings.home / "training" / use_case.name
 
 
 def remove_written(settings: Settings, use_case: UseCase, before: datetime) -> int:
     """Remove what trainings wrote before a moment; returns how many. The registry holds whatever was registered of it,
     and a contender that was not chosen is trained again where it is judged again."""
-    root = _root(settings, use_case)
+    root = root_of(settings, use_case)
     written = [each for each in (root.iterdir() if root.is_dir() else ()) if WRITTEN.fullmatch(each.name)]
     old = [each for each in written if each.stat().st_mtime < before.timestamp()]
     for folder in old:

@@ -15,18 +15,23 @@ from jobs.ledger import training_costs
 from jobs.models.protocol import Model
 from jobs.registry import bundle as bundles
 from jobs.settings import Settings
+from jobs.training import candidate
 from jobs.training.train import Trained, ValidatedContender
 from jobs.use_case import UseCase, problem_of
 
 
 def folder_of(settings: Settings, use_case: UseCase, family: str) -> Path:
     """Where the bundle of a family that lost is; it need not exist."""
-    return settings.home / "training" / use_case.name / "families" / family
+    return _folder(settings, use_case) / family
+
+
+def _folder(settings: Settings, use_case: UseCase) -> Path:
+    return candidate.root_of(settings, use_case) / "families"
 
 
 def keep(settings: Settings, use_case: UseCase, trained: Trained) -> None:
     """Keep the families that `trained` was preferred to, in place of those of the training before."""
-    shutil.rmtree(folder_of(settings, use_case, "").parent / "families", ignore_errors=True)
+    shutil.rmtree(_folder(settings, use_case), ignore_errors=True)
     for each in trained.contestants:
         if each.kind == "family" and each.name != trained.winner.name and each.model is not None:
             _keep(settings, use_case, trained, each, each.model)

@@ -75,9 +75,14 @@ def compared(
     lost = float(before.mean() - recent.mean())
     deviation = (_variance(series) * (1 / len(recent) + 1 / len(before))) ** 0.5
     certain = lost / max(deviation, 1e-9) / float(student.isf(chance, len(series) - 1))
-    least = SMALLEST_SHARE * abs(float(before.mean())) if smallest is None else smallest
+    least = least_drop(float(before.mean()), smallest)
     score = float(max(0.0, min(certain, lost / max(least, 1e-300))))
     return Drop(float(before.mean()), float(recent.mean()), score)
+
+
+def least_drop(before: float, smallest: float | None) -> float:
+    """The smallest drop that is a reason to alarm: the one declared, or `SMALLEST_SHARE` of what it was."""
+    return SMALLEST_SHARE * abs(before) if smallest is None else smallest
 
 
 def complete(labels: Bools, scores: Floats, share: float) -> float:

@@ -88,8 +88,8 @@ def _lower(
 ) -> tuple[float, float] | None:
     """The objective before a change and on the latest days, if it is lower there beyond noise."""
     past = [quality[day] for day in sorted(quality) if day < change]
-    smallest = offer.smallest_drop or smallest_drop(task)
-    drop = performance_drop.compared(past, [quality[day] for day in latest], smallest, offer.chance)
+    latest_values = [quality[day] for day in latest]
+    drop = performance_drop.compared(past, latest_values, offer.smallest_drop or smallest_drop(task), offer.chance)
     return (task.gain(drop.before), task.gain(drop.recent)) if drop is not None and drop.score >= 1 else None
 
 
@@ -99,5 +99,5 @@ def _is_back(quality: Mapping[date, float], standing: DueSearch, offer: SearchOf
     if len(latest) < RECENT_DAYS - 2:
         return False
     before = task.gain(standing.before)
-    least = offer.smallest_drop or smallest_drop(task) or performance_drop.SMALLEST_SHARE * abs(before)
+    least = performance_drop.least_drop(before, offer.smallest_drop or smallest_drop(task))
     return before - sum(latest) / len(latest) < RECOVERED * least

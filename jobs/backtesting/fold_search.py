@@ -16,7 +16,7 @@ import numpy.typing as npt
 from jobs.datasets.training_rows import sampled
 from jobs.errors import Invalid
 from jobs.models.catalog import STEPS, new_model
-from jobs.models.protocol import Examples
+from jobs.models.protocol import Examples, weights_of
 from jobs.problem import Family, Range
 from jobs.tasks.task import RowValues
 from jobs.times import MICROSECONDS_A_DAY
@@ -66,8 +66,8 @@ def _parts(examples: Examples, window: FoldWindow) -> tuple[Examples, Examples, 
             f"comparing families or parameters needs {examples.task.evidence} among the last {window.validation.days} "
             f"known days and before them; found {evidence[0]} and {evidence[1]}; begin later, or name one family"
         )
-    weights = None if valid.weights is None else valid.weights.astype(np.float64)
-    return train, valid, RowValues(days=window.times[is_valid] // MICROSECONDS_A_DAY, weights=weights)
+    days = window.times[is_valid] // MICROSECONDS_A_DAY
+    return train, valid, RowValues(days=days, weights=weights_of(valid))
 
 
 def _best(

@@ -18,7 +18,7 @@ from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.cases import CaseModel, parameters_of
 from jobs.models.features import numbers_of
-from jobs.models.protocol import Examples
+from jobs.models.protocol import Examples, weights_of
 from jobs.models.tables import examples_of, is_category, is_number
 from jobs.models.vectors import columns_of, element_names
 from jobs.problem import Problem, Rule
@@ -57,8 +57,7 @@ class TrainingRows:
     @property
     def values(self) -> RowValues:
         """What metrics ask of these rows, besides labels and scores."""
-        weights = None if self.examples.weights is None else self.examples.weights.astype(np.float64)
-        return RowValues(self.blocks, self.days, self.amounts, weights)
+        return RowValues(self.blocks, self.days, self.amounts, weights_of(self.examples))
 
     def __len__(self) -> int:
         return len(self.times)
@@ -94,8 +93,7 @@ def features_in(use_case: UseCase, table: str, schema: pa.Schema, served: Sequen
     Raises:
         ValueError: a column is of a type that no model takes.
     """
-    inputs = use_case.problem.inputs if use_case.problem else ()
-    types = {name: schema.field(name).type for name in [*feature_columns(schema, inputs), *served]}
+    types = {name: schema.field(name).type for name in [*feature_columns(schema, use_case.inputs), *served]}
     if wrong := {name: str(kind) for name, kind in types.items() if not (is_number(kind) or is_category(kind))}:
         raise Invalid(
             f"{table}: expected features that are numbers, booleans or texts, found {wrong}; "

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import numpy.typing as npt
 
 from jobs.errors import Invalid
@@ -84,8 +83,3 @@ class ArrayModel:
         except ValueError as error:
             self._names = None
             raise Invalid(f"{folder}: {error}; save the model again") from error
-
-
-def weights_of(train: Examples) -> npt.NDArray[np.float64] | None:
-    """Weights of the rows in float64; None: alike."""
-    return None if train.weights is None else train.weights.astype(np.float64)

@@ -15,11 +15,11 @@ import numpy as np
 from jobs.arrays import Bools, Float32s, Floats, Ints
 from jobs.conditions import ORDERED, Condition, conditions
 from jobs.errors import Invalid
-from jobs.models.array_model import ArrayModel, weights_of
+from jobs.models.array_model import ArrayModel
 from jobs.models.category_graph import with_vocabulary
 from jobs.models.features import FeatureRows, texts_of
 from jobs.models.graphs import Graph
-from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable
+from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, weights_of
 from jobs.models.runtime import INPUT, OUTPUT
 from jobs.models.vocabulary import FIRST, MISSING, Vocabulary
 from jobs.problem import Rule

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from jobs.arrays import Float32s, Floats
-from jobs.models.array_model import weights_of
 from jobs.models.graphs import Graph
 from jobs.models.logistic import Logistic
-from jobs.models.protocol import Examples, Probabilities
+from jobs.models.protocol import Examples, Probabilities, weights_of
 from jobs.stats.losses import weighted_quantile
 from jobs.tasks.regression import Regression
 

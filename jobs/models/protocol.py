@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from jobs.arrays import Float32s
+from jobs.arrays import Float32s, Floats
 from jobs.errors import Invalid
 from jobs.models.features import FeatureRows, texts_of, values_of
 from jobs.tasks.binary import BINARY
@@ -66,6 +66,11 @@ class Examples:
         """The rows of a mask, of positions or of a slice, in that order."""
         weights = None if self.weights is None else self.weights[index]
         return Examples(self.features[index], self.labels[index], weights, self.names, self.task)
+
+
+def weights_of(examples: Examples) -> Floats | None:
+    """Weights of the rows in float64; None: alike."""
+    return None if examples.weights is None else examples.weights.astype(np.float64)
 
 
 class Model(Protocol):

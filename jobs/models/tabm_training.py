@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from jobs.models.features import values_of
 from jobs.models.piecewise import Bins, bins_of
-from jobs.models.protocol import Examples, StepReport
+from jobs.models.protocol import Examples, StepReport, weights_of
 from jobs.models.tabm import Number, Scorer
 from jobs.tasks.regression import Regression
 from jobs.tasks.task import RowValues
@@ -171,8 +171,8 @@ class _Evaluation:
         valid = self._valid
         if valid.task.name == "binary":
             return float(average_precision_score(valid.labels, scores, sample_weight=valid.weights))
-        weights = None if valid.weights is None else valid.weights.astype(np.float64)
-        return valid.task.gain(valid.task.value(valid.labels, scores.astype(np.float64), RowValues(weights=weights)))
+        values = RowValues(weights=weights_of(valid))
+        return valid.task.gain(valid.task.value(valid.labels, scores.astype(np.float64), values))
 
 
 def _optimiser(module: Scorer, parameters: Mapping[str, Any]) -> torch.optim.Optimizer:

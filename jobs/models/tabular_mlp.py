@@ -16,12 +16,12 @@ import numpy as np
 from jobs.error_messages import in_words
 from jobs.errors import Invalid
 from jobs.models import vocabulary
-from jobs.models.array_model import ArrayModel, Arrays, weights_of
+from jobs.models.array_model import ArrayModel, Arrays
 from jobs.models.category_graph import with_vocabulary
 from jobs.models.features import FeatureRows
 from jobs.models.graphs import OPSET, named
 from jobs.models.piecewise import Bins
-from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable
+from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, weights_of
 from jobs.models.runtime import INPUT, OUTPUT
 from jobs.stats.losses import weighted_quantile
 from jobs.tasks.regression import Regression

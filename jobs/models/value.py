@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jobs.arrays import Floats, first_known
-from jobs.models.array_model import ArrayModel, weights_of
+from jobs.models.array_model import ArrayModel
 from jobs.models.features import FeatureRows, numbers_of
 from jobs.models.graphs import Graph
-from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable
+from jobs.models.protocol import Examples, Probabilities, StepReport, check_features, check_trainable, weights_of
 from jobs.models.runtime import INPUT, OUTPUT
 from jobs.stats.losses import weighted_quantile
 from jobs.tasks.regression import Regression

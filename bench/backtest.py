@@ -23,8 +23,10 @@ import polars as pl
 from common import REPORTS
 
 from jobs import settings
+from jobs.backtesting import fold_rows
 from jobs.backtesting import folds as backtest
-from jobs.backtesting.folds import DAY_COLUMN, Fold
+from jobs.backtesting.fold_days import Fold
+from jobs.backtesting.fold_rows import DAY_COLUMN
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_cases.fraud import FRAUD
 
@@ -95,12 +97,12 @@ def _measure(lakehouse: Lakehouse, family: str, weeks: str) -> dict[str, Any]:
 def _handbook(lakehouse: Lakehouse) -> dict[str, Any]:
     """The fold of chapter 3 with the handbook's features and models, trained on the train week alone."""
     fold = Fold(WEEKS["test"][0])
-    rows = backtest.rows_of(lakehouse, FRAUD, fold)
+    rows = fold_rows.rows_of(lakehouse, FRAUD, fold)
     days, cards = rows[DAY_COLUMN].to_numpy(), rows["customer_id"].to_numpy()
     labels = rows["is_fraud"].to_numpy()
     first = np.datetime64(fold.train_from)
     train = (days >= first) & (days < first + fold.train_days)
-    test = backtest.in_test_set(cards, days, labels, fold)
+    test = fold_rows.in_test_set(cards, days, labels, fold)
     # The handbook's night includes the hour from six to seven.
     features = rows.select(*HANDBOOK, pl.col("hour_of_day") < 7).cast(pl.Float64).to_numpy()
     scaled = (features - features[train].mean(0)) / features[train].std(0)

@@ -17,8 +17,9 @@ from backtest import METRICS, WEEKS
 from common import REPORTS
 
 from jobs import settings
-from jobs.backtesting import folds
-from jobs.backtesting.folds import KNOWN, Fold
+from jobs.backtesting import fold_rows, folds
+from jobs.backtesting.fold_days import Fold
+from jobs.backtesting.fold_rows import KNOWN
 from jobs.feature_search.search import Found, search
 from jobs.feature_search.space import computed, with_all_entities
 from jobs.features import window_tables
@@ -42,7 +43,7 @@ def main() -> None:
     with prepared(settings.load(), FRAUD, {"transactions": (asked.data,)}, None) as (lakehouse, _):
         found = search(lakehouse, FRAUD, Fold(WEEKS["test"][0]).moment, 60 * MINUTES, from_nothing=True, report=print)
         columns = _columns(lakehouse, found)
-        by_hand = _measured(lakehouse, columns, list(folds.feature_names(lakehouse, FRAUD)))
+        by_hand = _measured(lakehouse, columns, list(fold_rows.feature_names(lakehouse, FRAUD)))
         of_search = _measured(lakehouse, columns, [*problem_of(FRAUD).inputs, *columns.columns[1:]])
     share = of_search["average_precision"] / by_hand["average_precision"]
     summary = found.summary()
@@ -76,9 +77,11 @@ def _measured(lakehouse: Lakehouse, columns: pl.DataFrame, names: Sequence[str])
     family, found = problem.family("boosted"), []
     for first in WEEKS["test"]:
         fold = Fold(first)
-        rows = folds.rows_of(lakehouse, FRAUD, fold).join(columns, on=FRAUD.event_id, how="left", suffix="_searched")
-        known = folds.known_rows(lakehouse, FRAUD, rows, fold).sort(FRAUD.event_timestamp, FRAUD.event_id)
-        test = folds.test_rows(rows, FRAUD, problem, fold)
+        rows = fold_rows.rows_of(lakehouse, FRAUD, fold).join(
+            columns, on=FRAUD.event_id, how="left", suffix="_searched"
+        )
+        known = fold_rows.known_rows(lakehouse, FRAUD, rows, fold).sort(FRAUD.event_timestamp, FRAUD.event_id)
+        test = fold_rows.test_rows(rows, FRAUD, problem, fold)
         train, later = (
             examples_of(part.select(*names, label).to_arrow(), names, label)
             for part, label in ((known, KNOWN), (test, FRAUD.label))

@@ -26,7 +26,7 @@ from orchestration.printing import complain, say
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from jobs.backtesting.folds import Fold
+    from jobs.backtesting.fold_days import Fold
     from jobs.use_case import UseCase
 
 DELAY, TRIALS = click.IntRange(0, 36_500), click.IntRange(0, 10_000)
@@ -68,7 +68,7 @@ def backtest(
     Without files, the built-in input is measured on. The protocol and test-set rule are those of the Fraud Detection
     Handbook (docs/models/backtest.md).
     """
-    from jobs.backtesting.folds import Fold
+    from jobs.backtesting.fold_days import Fold
 
     if more_families and not families:
         raise click.UsageError(f"Got unexpected extra arguments ({' '.join(more_families)})")

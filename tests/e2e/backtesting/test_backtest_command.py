@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 from polars.testing import assert_series_equal
 
-from jobs.backtesting import folds
-from jobs.backtesting.folds import BacktestError, Fold
+from jobs.backtesting import fold_rows, folds
+from jobs.backtesting.fold_days import BacktestError, Fold
 from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
 from jobs.simulate import simulator
@@ -48,8 +48,8 @@ def test_a_fold_is_measured_on_what_was_known(
     assert result["trained_on"][1] < str(FOLD.test_from)
 
     lakehouse = attach(replace(home, home=next((home.home / "prepared").iterdir())))
-    rows = folds.rows_of(lakehouse, FRAUD, FOLD)
-    known = folds.known_rows(lakehouse, FRAUD, rows, FOLD)
+    rows = fold_rows.rows_of(lakehouse, FRAUD, FOLD)
+    known = fold_rows.known_rows(lakehouse, FRAUD, rows, FOLD)
     reports = pl.read_parquet(world["reports"][0])
     assert_series_equal(_labels(known), _expected(known, reports), check_names=False)
     with pytest.raises(BacktestError, match="expected days of the file"):
@@ -66,7 +66,7 @@ def test_a_fold_is_measured_on_what_was_known(
 
 
 def _labels(known: pl.DataFrame) -> pl.Series:
-    return known.sort("transaction_id")[folds.KNOWN]
+    return known.sort("transaction_id")[fold_rows.KNOWN]
 
 
 def _expected(known: pl.DataFrame, reports: pl.DataFrame) -> pl.Series:

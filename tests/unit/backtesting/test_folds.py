@@ -13,9 +13,10 @@ from worlds import delivery_rows
 from worlds.deliveries import ARRIVALS, DELAYS, FIRST, orders
 from worlds.examples import with_examples
 
-from jobs.backtesting import folds
+from jobs.backtesting import fold_rows, folds
+from jobs.backtesting.fold_days import BacktestError, Fold
+from jobs.backtesting.fold_rows import in_test_set
 from jobs.backtesting.fold_search import FoldWindow, searched
-from jobs.backtesting.folds import BacktestError, Fold, in_test_set
 from jobs.datasets.training_rows import sampled
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.protocol import Examples
@@ -171,14 +172,14 @@ def test_a_declared_objective_label_of_silence_and_weight_are_what_a_fold_goes_b
         return replace(DELAYS, problem=problem, label_maturity=timedelta(hours=3))
 
     asked = declared(pinball(0.9))
-    known = folds.known_rows(lakehouse, asked, folds.rows_of(lakehouse, asked, DELIVERED), DELIVERED)
+    known = fold_rows.known_rows(lakehouse, asked, fold_rows.rows_of(lakehouse, asked, DELIVERED), DELIVERED)
     late = orders().filter(
         (pl.col("LEFT_AT") <= DELIVERED.moment - timedelta(hours=3)) & (pl.col("ARRIVED_AT") > DELIVERED.moment)
     )
-    silent = known.filter(pl.col(folds.KNOWN) == -1.0)
+    silent = known.filter(pl.col(fold_rows.KNOWN) == -1.0)
     assert silent.height > 0 and silent["order_id"].sort().to_list() == late["ORDER_ID"].sort().to_list()
     found = folds.run(lakehouse, asked, DELIVERED, ("linear",))
-    test = folds.test_rows(folds.rows_of(lakehouse, asked, DELIVERED), asked, problem_of(asked), DELIVERED)
+    test = fold_rows.test_rows(fold_rows.rows_of(lakehouse, asked, DELIVERED), asked, problem_of(asked), DELIVERED)
     high = folds.fold_metrics(test, test["hours"].to_numpy() + 1.0, asked, problem_of(asked))
     assert high["pinball"] == pytest.approx(0.1) and high["bias"] == pytest.approx(1.0)
     assert found["objective"] == "pinball" and 0 < found["pinball"] < found["mean_absolute_error"]
@@ -188,8 +189,8 @@ def test_a_class_that_training_rows_lack_costs_what_it_is_worth(home: Settings) 
     lakehouse = delivered(home, ARRIVALS)
     costs = cost_matrix({"late": {"early": 1.0, "in_time": 1.0}})
     asked = replace(ARRIVALS, problem=replace(problem_of(ARRIVALS), objective=costs))
-    rows = folds.rows_of(lakehouse, asked, DELIVERED)
-    test = folds.test_rows(rows, asked, problem_of(asked), DELIVERED)
+    rows = fold_rows.rows_of(lakehouse, asked, DELIVERED)
+    test = fold_rows.test_rows(rows, asked, problem_of(asked), DELIVERED)
     blind = np.tile([0.5, 0.0, 0.5], (test.height, 1))
     found = folds.fold_metrics(test, blind, asked, problem_of(asked), ("early", "late"))
     assert found["cost"] == 0.0, "late costs most if it is missed, so that everything is decided to be late"

@@ -57,7 +57,7 @@ COLUMN_OPTIONAL = frozenset({"count", "last_age", "first_age"})
 
 # Part of every fingerprint: raised when the kernel returns other values for the same declaration.
 KERNEL_VERSION = 2
-_RESERVED = ("known_at", "superseded_at", "is_target", "version", "loaded_in")
+_RESERVED = ("known_at", "superseded_at", "decided_at", "is_target", "version", "loaded_in")
 """Columns that events have besides their own."""
 _LATER = ("percentile", "interpolation")
 """Fields that came after tables had fingerprints: part of them only where they are declared."""

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from jobs.arrays import Ints
 from jobs.errors import Invalid
 
 FOREVER = np.iinfo(np.int64).max
+DECIDED_AT = "decided_at"
+"""Column of events that were decided when they came in: the moment of that, which no clock of a client can move."""
 _DENSE = 2**24
 """Most numbers that keys are given though some stand for no key."""
 
@@ -36,12 +37,12 @@ class Clock:
     targets: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @classmethod
-    def of(cls, times: list[Ints], wanted: NDArray[np.bool_], keys: int) -> "Clock":
-        targets = times[0] if wanted.all() else times[0][wanted]
+    def of(cls, times: list[Ints], targets: Ints, keys: int) -> "Clock":
+        """times: of all facts, table by table. targets: the moments that they are compared with."""
         if len(targets) == 0:
             return cls(1, 0, 2, np.zeros(0, np.int64))
         unit = next(unit for unit in (1_000_000, 1000, 1) if unit == 1 or _whole(targets, unit))
-        origin = min(int(some.min()) for some in times if len(some)) // unit * unit
+        origin = min(int(some.min()) for some in (*times, targets) if len(some)) // unit * unit
         span = (int(targets.max()) - origin) // unit + 2
         if keys * span < 2**62:
             return cls(unit, origin, span, None)
@@ -120,6 +121,14 @@ def entity_codes(tables: list[pa.Table], keys: Sequence[str]) -> tuple[list[Ints
 
 def _whole(times: Ints, unit: int) -> bool:
     return not (times[:1000] % unit).any() and not (times % unit).any()
+
+
+def moments(events: pa.Table, happened: Ints) -> Ints:
+    """When each event was decided: its `decided_at`, or its event time where there is none."""
+    if DECIDED_AT not in events.column_names or events.column(DECIDED_AT).null_count == len(events):
+        return happened
+    decided = integers(events.column(DECIDED_AT))
+    return np.where(decided == FOREVER, happened, decided)
 
 
 def micros(table: pa.Table, name: str) -> Ints:

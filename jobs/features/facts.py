@@ -7,7 +7,7 @@ Columns are read and sorted once per kernel call and shared by all features; fun
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,20 @@ Made = TypeVar("Made")
 AnyNumber = TypeVar("AnyNumber", bound=np.generic)
 
 
+class OwnFacts(NamedTuple):
+    """Facts that are targets themselves: the place of each, its position among the targets, and its moment."""
+
+    facts: Ints
+    position: Ints
+    moment: Ints
+
+    def where(self, chosen: NDArray[np.bool_]) -> "OwnFacts":
+        return OwnFacts(*(array[chosen] for array in self))
+
+
+NONE_OWN = OwnFacts(*(np.zeros(0, np.int64) for _ in range(3)))
+
+
 class FactTable:
     """A table of facts sorted by entity and event time, each array read and sorted once."""
 
@@ -50,21 +64,29 @@ class FactTable:
         self.known = self.happened if punctual else self.sort(known_at)
         superseded = table.column("superseded_at")
         self.superseded = None if superseded.null_count == len(superseded) else self.sort(integers(superseded))
-        self.own = self.own_position = np.zeros(0, np.int64)
+        self.own = NONE_OWN
+        """Targets for which the rule may be wrong about themselves: known late, or decided after their event time."""
         self._read: dict[Any, Any] = {}
 
     def sort(self, array: NDArray[AnyNumber]) -> NDArray[AnyNumber]:
         return array if self.order is None else array[self.order]
 
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column as it was given, but with one zero: added zero makes one number of 0.0 and -0.0."""
+        column = self.table.column(name)
+        if not pa.types.is_floating(column.type):
+            return column
+        return self._once((name, "column"), lambda: pc.add(column, pa.scalar(0.0, column.type)))
+
     def values(self, column: str) -> Floats:
-        return self._once((column, "values"), lambda: self.sort(_floats(self.table, column)))
+        return self._once((column, "values"), lambda: self.sort(_floats(self.column(column), column)))
 
     def limbs(self, column: str, squared: bool) -> Limbs:
         split = squares_of if squared else limbs_of
         return self._once((column, squared), lambda: split(self.values(column)))
 
     def codes(self, column: str) -> Ints:
-        return self._once((column, "codes"), lambda: self.sort(_codes(self.table.column(column))))
+        return self._once((column, "codes"), lambda: self.sort(_codes(self.column(column))))
 
     @cached_property
     def ids(self) -> Ints:
@@ -82,7 +104,7 @@ class FactTable:
         if column is not None:
             is_selected &= self.sort(self.table.column(column).is_valid().to_numpy())
         for condition in conditions(where):
-            is_selected &= self.sort(_meets(self.table, condition))
+            is_selected &= self.sort(_meets(self.column(condition.column), condition))
         return None if is_selected.all() else np.flatnonzero(is_selected)
 
     def _once(self, name: Any, make: Callable[[], Made]) -> Made:
@@ -103,7 +125,7 @@ class Facts:
         usable = self.happened + self.delay
         self.late = self.known is not self.happened and bool((self.known > usable).any())
         self.enter = np.maximum(usable, self.known) if self.late else usable
-        self.own, self.own_position = self._own()
+        self._own = self._picked_own()
         self._inside: dict[timedelta, Inside] = {}
         self._prefixes: dict[Any, Ints] = {}
         self._came: dict[Any, Ints] = {}
@@ -147,20 +169,23 @@ class Facts:
         if window not in self._inside:
             if self._entered is None:
                 self._entered = Passage(self.clock, self.points(None))
-            self._inside[window] = Inside(self, self._entered, Passage(self.clock, self.points(window)))
+            self._inside[window] = Inside(self, window, self._entered, Passage(self.clock, self.points(window)))
         return self._inside[window]
 
     def ranges(self, window: timedelta) -> tuple[Ints, Ints, Ints]:
         """Non-empty half-open ranges of target positions, and the fact that covers each."""
         low = np.searchsorted(self.clock.targets, self.points(None), "left")
         high = np.searchsorted(self.clock.targets, self.points(window), "left")
+        own, at, _ = self.own(window)
+        first, last = at, at + 1
+        if self.own_sign < 0:
+            # The range is cut in two around the target itself.
+            first, last = at + 1, high[own]
+            high[own] = at
+        low, high = np.concatenate([low, first]), np.concatenate([high, last])
+        facts = np.concatenate([np.arange(len(self.keys)), own])
         chosen = np.flatnonzero(high > low)
-        facts = np.concatenate([chosen, self.own])
-        return (
-            np.concatenate([low[chosen], self.own_position]),
-            np.concatenate([high[chosen], self.own_position + 1]),
-            facts,
-        )
+        return low[chosen], high[chosen], facts[chosen]
 
     @cached_property
     def sequence(self) -> Ints | None:
@@ -173,8 +198,7 @@ class Facts:
     def ranks(self, window: timedelta, name: str) -> tuple[Ranks, NDArray[Any]]:
         """The facts inside at each target by a column's value, or by `happened`, as codes; and each code's value."""
         if name not in self._codes:
-            # Added zero makes one number of 0.0 and -0.0.
-            values = self.happened if name == HAPPENED else self.values(name) + 0.0
+            values = self.happened if name == HAPPENED else self.values(name)
             self._codes[name] = np.unique(values, return_inverse=True)
         different, codes = self._codes[name]
         if (name, window) not in self._ranks:
@@ -184,12 +208,12 @@ class Facts:
     def ranked(self, inside: "Inside", codes: Ints, size: int) -> Ranks:
         """What is inside at each target by a code of each fact, below `size`."""
         own = np.full(len(inside.count), -1)
-        own[self.own_position] = codes[self.own]
+        own[inside.own.position] = codes[inside.own.facts]
         entered, left = (
             (passage.passed, codes if passage.order is None else codes[passage.order])
             for passage in (inside.entered, inside.left)
         )
-        return Ranks(entered, left, own, size)
+        return Ranks(entered, left, own, size, self.own_sign)
 
     def prefix(self, name: Any, limb: Ints, order: Ints | None) -> Ints:
         key = (name, None if order is None else id(order))
@@ -205,15 +229,31 @@ class Facts:
             self._came[name] = self.prefix(name, limb, entered.order)[entered.passed]
         return self._came[name]
 
-    def _own(self) -> tuple[Ints, Ints]:
-        """Late targets among these facts: each still knows itself, unless the window ends before it."""
-        if self.delay or len(self.source.own) == 0:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        if self.rows is None:
-            return self.source.own, self.source.own_position
-        place = np.searchsorted(self.rows, self.source.own)
-        is_own = self.rows[np.minimum(place, len(self.rows) - 1)] == self.source.own if len(self.rows) else place < 0
-        return place[is_own], self.source.own_position[is_own]
+    @property
+    def own_sign(self) -> int:
+        """What is mended: without a delay a target counts itself, known or not; with one it never does."""
+        return -1 if self.delay else 1
+
+    def own(self, window: timedelta) -> OwnFacts:
+        """Targets among these facts about which the rule is wrong: they are missing, or there, for themselves."""
+        own, moment = self._own.facts, self._own.moment
+        if not len(own):
+            return self._own
+        if self.delay:
+            return self._own.where((self.enter[own] <= moment) & (moment < self.leave(window)[own]))
+        happened, length = self.happened[own], window // timedelta(microseconds=1)
+        return self._own.where((self.known[own] > moment) & (happened <= moment) & (moment < happened + length))
+
+    def _picked_own(self) -> OwnFacts:
+        """The table's, with places among these facts."""
+        own = self.source.own
+        if self.rows is None or not len(own.facts):
+            return own
+        if not len(self.rows):
+            return NONE_OWN
+        place = np.searchsorted(self.rows, own.facts)
+        is_here = self.rows[np.minimum(place, len(self.rows) - 1)] == own.facts
+        return own._replace(facts=place).where(is_here)
 
 
 class Passage:
@@ -227,10 +267,11 @@ class Passage:
 class Inside:
     """What is inside one window at each target: everything that entered, less everything that left."""
 
-    def __init__(self, facts: Facts, entered: Passage, left: Passage) -> None:
+    def __init__(self, facts: Facts, window: timedelta, entered: Passage, left: Passage) -> None:
         self.facts, self.entered, self.left = facts, entered, left
+        self.own = facts.own(window)
         self.count: Ints = entered.passed - left.passed
-        self.count[facts.own_position] += 1
+        self.count[self.own.position] += facts.own_sign
 
     def total(self, column: str, squared: bool = False) -> Limbs:
         sums = {}
@@ -238,14 +279,13 @@ class Inside:
             name = (column, squared, exponent)
             inside = self.facts.prefix(name, limb, self.left.order)[self.left.passed]
             np.subtract(self.facts.came(name, limb, self.entered), inside, out=inside)
-            inside[self.facts.own_position] += limb[self.facts.own]
+            inside[self.own.position] += self.facts.own_sign * limb[self.own.facts]
             sums[exponent] = inside
         return sums
 
 
-def _meets(table: pa.Table, condition: Condition) -> NDArray[np.bool_]:
+def _meets(column: pa.ChunkedArray, condition: Condition) -> NDArray[np.bool_]:
     """Which rows meet a condition; none where the column is null."""
-    column = table.column(condition.column)
     try:
         if condition.comparison == "in":
             met = pc.is_in(column, value_set=pa.array(condition.value).cast(column.type), skip_nulls=True)
@@ -265,8 +305,7 @@ def _codes(column: pa.ChunkedArray) -> Ints:
     return codes
 
 
-def _floats(table: pa.Table, name: str) -> Floats:
-    column = table.column(name)
+def _floats(column: pa.ChunkedArray, name: str) -> Floats:
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)):
         raise Invalid(f"column {name}: expected numbers, found {column.type}; declare another function or column")
     values: Floats = filled(column.cast(pa.float64()), 0.0)

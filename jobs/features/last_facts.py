@@ -71,12 +71,12 @@ class LastFacts:
 
     def ascending(self, column: str) -> Floats:
         """The values of each target in ascending order; infinity behind them."""
-        return np.sort(self.of(self.facts.values(column) + 0.0, np.inf), axis=0)
+        return np.sort(self.of(self.facts.values(column), np.inf), axis=0)
 
 
 def _is_a_range(facts: Facts, inside: Inside) -> bool:
     """Whether what is inside lies next to each other, for every target, in the order of `Facts.sequence`."""
-    in_order = inside.entered.order is None and inside.left.order is None and not len(facts.own)
+    in_order = inside.entered.order is None and inside.left.order is None and not len(inside.own.facts)
     return in_order and (facts.sequence is None or not (facts.late or facts.source.superseded is not None))
 
 

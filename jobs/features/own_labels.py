@@ -9,15 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrays import Ints
-from jobs.features.clock import integers, micros
+from jobs.features.clock import DECIDED_AT, integers, micros, moments
 from jobs.windows import WindowFeatures
 
 
 def known_after_events(features: WindowFeatures, events: pa.Table, labels: pa.Table) -> pa.Table:
     """`labels` without what they would say at the time of their own events; tables as of `window_kernel.compute`.
 
-    A label is known a microsecond after the event time that it bears at the earliest. An event that was moved was
-    decided about at another time: there the label is superseded for a microsecond, which takes its id to find.
+    A label is known a microsecond after the event time that it bears at the earliest. An event that was moved, or that
+    bears the moment of its decision, was decided about at another time: there the label is superseded for a
+    microsecond, which takes its id to find.
     """
     labels = _known_after(labels, features.event_timestamp)
     if features.id not in labels.column_names or not labels.num_rows:
@@ -38,10 +39,12 @@ def _known_after(labels: pa.Table, event_timestamp: str) -> pa.Table:
 
 
 def _decided_at(features: WindowFeatures, events: pa.Table, labels: pa.Table) -> Ints:
-    """For each label the time at which its event is a target; of none the beginning of time."""
-    targets = events.select([features.id, features.event_timestamp]).filter(events.column("is_target"))
+    """For each label the moment for which its event is a target; of none the beginning of time."""
+    columns = [features.id, features.event_timestamp, *({DECIDED_AT} & set(events.column_names))]
+    targets = events.select(columns).filter(events.column("is_target"))
     place = pc.index_in(labels.column(features.id), value_set=targets.column(features.id), skip_nulls=True)
-    times = np.append(micros(targets, features.event_timestamp), np.iinfo(np.int64).min)
+    at = moments(targets, micros(targets, features.event_timestamp))
+    times = np.append(at, np.iinfo(np.int64).min)
     decided: Ints = times[place.fill_null(targets.num_rows).to_numpy()]
     return decided
 

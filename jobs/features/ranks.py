@@ -20,14 +20,14 @@ class Ranks:
     a group starts at the same place in both. O((facts + targets) log codes), however facts fall on targets.
     """
 
-    def __init__(self, entered: Passed, left: Passed, own: Ints, codes: int) -> None:
-        """own: code of one more fact that only this target has inside, or -1. codes: number of codes, from 0."""
+    def __init__(self, entered: Passed, left: Passed, own: Ints, codes: int, sign: int = 1) -> None:
+        """own: code of one more fact that only this target has inside (sign -1: lacks), or -1. codes: how many."""
         # A bound may be the number of codes itself.
         self._bits = max(1, codes.bit_length())
         self._passed = (entered[0], left[0])
         came = _zeros(entered[1], self._bits)
         self._zeros = [came, came if left[1] is entered[1] else _zeros(left[1], self._bits)]
-        self._own = own if (own >= 0).any() else None
+        self._own, self._sign = own if (own >= 0).any() else None, sign
 
     def below(self, bounds: Ints) -> Ints:
         """Number of facts inside whose code is below the target's bound."""
@@ -49,7 +49,7 @@ class Ranks:
             before = [table[end] for table, end in zip(zeros, ends, strict=True)]
             inside = before[0] - before[1]
             if mine is not None and self._own is not None:
-                inside = inside + (mine & (self._own >> bit & 1 == 0))
+                inside = inside + self._sign * (mine & (self._own >> bit & 1 == 0))
             up: NDArray[np.bool_] = left >= inside if choose else (asked >> bit & 1).astype(bool)
             if choose:
                 answer, left = answer | (up.astype(np.int64) << bit), np.where(up, left - inside, left)

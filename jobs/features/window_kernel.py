@@ -1,6 +1,6 @@
 """Window features from Arrow tables to an Arrow table, exact in event time and in knowledge time.
 
-Everything rests on one idea: a fact contributes to a target at time t iff enter <= t < leave, where
+Everything rests on one idea: a fact contributes to a target decided at t iff enter <= t < leave, where
 `enter = max(event_time + delay, known_at)` and `leave = min(event_time + delay + window, superseded_at)`. Late rows,
 corrections and label delays are then no special cases. Needs numpy and pyarrow only, so that it runs in an engine, a
 unit test and a request alike; reading and writing tables does not belong here.
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from jobs.arrays import Floats, Ints
 from jobs.errors import Invalid
-from jobs.features.clock import Clock, entity_codes, filled, micros
+from jobs.features.clock import Clock, entity_codes, filled, micros, moments
 from jobs.features.exact_sum import rounded, sample_deviation
 from jobs.features.facts import HAPPENED, Facts, FactTable, Inside
 from jobs.features.last_facts import LastFacts
 from jobs.features.own_labels import known_after_events
 from jobs.features.ranges import covered, extreme
+from jobs.features.targets import Targets
 from jobs.window_lengths import Last, Trend
 from jobs.windows import BOOLEAN_COLUMN, Aggregate, Feature, WindowFeatures
 
@@ -34,12 +35,13 @@ STREAKS = frozenset({"streak", "streak_age"})
 def compute(features: WindowFeatures, events: pa.Table, labels: pa.Table | None = None) -> pa.Table:
     """One row per target event, with the schema of `features`; in no particular order.
 
-    events: id, entity, event timestamp, known_at, superseded_at (nullable), value columns, `is_target` (boolean).
+    events: id, entity, event timestamp, known_at, superseded_at (nullable), value columns, `is_target` (boolean);
+    `decided_at` (nullable), if any of them were decided at another moment than their event time.
     labels: entity, event timestamp (of the event), known_at, superseded_at, value columns; the event's id, if its time
     as a target may be another.
     A label counts for no target at the time of its own event (`jobs.features.own_labels`). A target whose entity is
     null gets the features of empty windows. A target always knows its own row, even where that row reached our world
-    late; no other target does before `known_at`.
+    late; no other target does before `known_at`. With a delay no target counts itself, however late it was decided.
     """
     if features.reads_labels and labels is None:
         raise Invalid(f"{features.name} has aggregates of labels, but no labels were given")
@@ -58,14 +60,15 @@ def _with_ratios(features: WindowFeatures, events: pa.Table, labels: pa.Table | 
         world = _World(level, everyone, labels if level.reads_labels else None)
         levels = filled(pa.chunked_array([_column(world, level.features[0])]).cast(pa.float64()), np.nan)
         values = filled(events.column(ratio.column).cast(pa.float64()), np.nan)
-        values = values if world.order is None else values[world.order]
+        rows = world.targets.rows
+        values = values if rows is None else values[rows]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratios = values / levels
         ratios[~((levels > 0) & np.isfinite(ratios))] = np.nan
         in_place = ratios
-        if world.order is not None:
+        if rows is not None:
             in_place = np.empty_like(ratios)
-            in_place[world.order] = ratios
+            in_place[rows] = ratios
         events = events.append_column(ratio.name, pa.array(in_place, from_pandas=True))
     return events
 
@@ -197,8 +200,9 @@ def _defined(values: Floats, empty: NDArray[np.bool_], feature: Feature) -> pa.A
 
 def _table(features: WindowFeatures, world: "_World", columns: list[pa.Array]) -> pa.Table:
     instant = pa.timestamp("us", "UTC")
-    day = pa.array((world.times // 86_400_000_000).astype(np.int32)).cast(pa.date32())
-    stamps = [pa.array(values).cast(instant) for values in (world.times, world.created)]
+    happened = world.targets.happened
+    day = pa.array((happened // 86_400_000_000).astype(np.int32)).cast(pa.date32())
+    stamps = [pa.array(values).cast(instant) for values in (happened, world.targets.created)]
     schema = features.schema(*(key.type for key in world.keys))
     return pa.Table.from_arrays([*world.keys, *stamps, *columns, day], schema=schema)
 
@@ -211,26 +215,15 @@ class _World:
         codes, size = entity_codes(tables, features.keys)
         times = [micros(table, features.event_timestamp) for table in tables]
         is_target = events.column("is_target").to_numpy()
-        clock = Clock.of(times, is_target, size)
+        at = moments(events, times[0])
+        clock = Clock.of(times, at if is_target.all() else at[is_target], size)
         self._sources = [
             FactTable(table, features.id, code, happened, clock, size - 1)
             for table, code, happened in zip(tables, codes, times, strict=True)
         ]
-        source = self._sources[0]
-        self.order = source.order
-        is_target = source.sort(is_target)
-        every = bool(is_target.all())
-        chosen = np.flatnonzero(is_target)
-        rows = source.order if every else chosen if source.order is None else source.order[chosen]
-        self.keys = [_taken(events.column(name), rows) for name in (features.id, *features.keys)]
-        clock.targets, self.times = (
-            (source.points, source.happened) if every else (source.points[chosen], source.happened[chosen])
-        )
-        self.created = self.times
-        if source.known is not source.happened:
-            late = is_target & (source.known > source.happened)
-            source.own, source.own_position = np.flatnonzero(late), (np.cumsum(is_target) - 1)[late]
-            self.created = np.maximum(source.known, source.happened)[chosen]
+        self.targets = Targets(self._sources[0], at, is_target, decided=at is not times[0])
+        clock.targets, self.times = self.targets.points, self.targets.times
+        self.keys = [_taken(events.column(name), self.targets.rows) for name in (features.id, *features.keys)]
         self._facts: dict[Any, Facts] = {}
 
     def facts(self, feature: Feature, value: bool = True) -> Facts:

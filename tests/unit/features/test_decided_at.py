@@ -84,7 +84,7 @@ def expected(aggregate: Aggregate, window: Window, target: Row, events: list[Row
     if aggregate.where == ("is_fraud", True):
         facts = [fact for fact in facts if fact["is_fraud"]]
     elif aggregate.where is not None:
-        facts = [fact for fact in facts if fact["ratio"] is not None and fact["ratio"] <= aggregate.where[2]]  # type: ignore[operator,misc]
+        facts = [fact for fact in facts if fact["ratio"] is not None and fact["ratio"] <= aggregate.where[2]]  # type: ignore[misc]
     if column is not None:
         facts = [fact for fact in facts if fact[column] is not None]
     if isinstance(window, Last):
@@ -103,7 +103,8 @@ def expected(aggregate: Aggregate, window: Window, target: Row, events: list[Row
         return None
     if aggregate.function in ("last_age", "streak_age"):
         return (t - facts[-1 if aggregate.function == "last_age" else 0]["happened"]).total_seconds()
-    return {"max": max, "min": min, "percentile": middle}[aggregate.function](values)
+    functions: dict[str, Any] = {"max": max, "min": min, "percentile": middle}
+    return functions[aggregate.function](values)
 
 
 def with_ratio(events: list[Row]) -> None:

@@ -1,0 +1,198 @@
+"""One ordered log in one file, for several workers of one host: everything that is known online is a fold over it.
+
+Whoever appends holds the file's lock, has read everything before its own record, and stamps it behind all of that.
+What records mean is not known here.
+"""
+
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from jobs.errors import Invalid
+from jobs.online.log_records import HEADER, Record, line_of, record_of
+from jobs.online.log_sync import GroupSync
+
+SYNC_EVERY = 0.05
+"""Seconds that a record may be on its way to the disk; it survives the death of every process at once."""
+_CHUNK, _USUAL = 1 << 20, 4096
+"""Bytes that are read at once, of many records and of one."""
+
+
+class Conflict(Invalid):
+    """An id that is in the log with other content."""
+
+
+class Appended(NamedTuple):
+    """What an append did."""
+
+    record: Record
+    is_new: bool
+    """False: the id was there with the same content, and counts once."""
+    before: list[Record]
+    """What others appended since this worker last read, in order."""
+
+
+class FileLog:
+    """A log that this process appends to and reads; several of its threads may, one at a time."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        sync_each: bool = False,
+        now: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        """sync_each: a record is on the disk before `append` returns. now: microseconds since 1970.
+
+        Raises Invalid for a file that is no such log, or is damaged before its end.
+        """
+        self._path, self._now, self._sync_each = path, now, sync_each
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._turn = threading.Lock()
+        self._starts: dict[str, int] = {}
+        """Where the line of each id starts."""
+        self._end, self._stamp = 0, 0
+        with self._alone():
+            self._begin()
+        self._sync = None if sync_each else GroupSync(self._handle, SYNC_EVERY)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Bring everything to the disk."""
+        if self._sync is not None:
+            self._sync.close()
+        os.close(self._handle)
+
+    def append(self, id: str, content: bytes) -> Appended:
+        """Stamp a record and write it, unless its id is there already.
+
+        Raises:
+            Conflict: the id is there with other content.
+            OSError: the disk did not take it; then nothing is in the log.
+        """
+        with self._turn, self._alone():
+            before = self._read()
+            self._cut()
+            if (start := self._starts.get(id)) is not None:
+                return Appended(self._same(start, id, content), False, before)
+            stamp = max(self._now(), self._stamp + 1)
+            line = line_of(stamp, id, content)
+            self._write(line)
+            record = Record(stamp, id, content, self._end + len(line))
+            self._take(record)
+        if self._sync is not None:
+            self._sync.due()
+        return Appended(record, True, before)
+
+    def tail(self) -> list[Record]:
+        """What others appended since this worker last read, in order."""
+        with self._turn:
+            return self._read()
+
+    def records(self) -> Iterator[Record]:
+        """Every record from the first on that this worker has read."""
+        start = len(HEADER)
+        while start < self._end:
+            record = self._at(start)
+            yield record
+            start = record.end
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Alone among all workers: the kernel frees the lock when its holder dies."""
+        fcntl.flock(self._handle, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._handle, fcntl.LOCK_UN)
+
+    def _begin(self) -> None:
+        first = os.pread(self._handle, len(HEADER), 0)
+        if HEADER.startswith(first) and first != HEADER:
+            # New, or its maker died within the first line.
+            os.ftruncate(self._handle, 0)
+            self._write(HEADER)
+        elif first != HEADER:
+            raise Invalid(
+                f"{self._path}: expected a log that starts with {HEADER.decode().strip()!r}; name another file"
+            )
+        self._end = len(HEADER)
+        self._read()
+        self._cut()
+
+    def _read(self) -> list[Record]:
+        """The whole records behind what was read, up to a torn or damaged one."""
+        new: list[Record] = []
+        chunk = _CHUNK
+        while lines := os.pread(self._handle, chunk, self._end):
+            records = self._taken(lines)
+            if not records and len(lines) < chunk:
+                break
+            # A record may be longer than a chunk.
+            chunk = _CHUNK if records else chunk * 4
+            new += records
+        return new
+
+    def _taken(self, lines: bytes) -> list[Record]:
+        records = []
+        for line in lines.split(b"\n")[:-1]:
+            record = record_of(line, self._end)
+            if record is None:
+                break
+            self._take(record)
+            records.append(record)
+        return records
+
+    def _take(self, record: Record) -> None:
+        self._starts[record.id] = self._end
+        self._end, self._stamp = record.end, record.stamp
+
+    def _cut(self) -> None:
+        """Remove what a dead writer, or a crash of the machine, left behind the last whole record; under the lock."""
+        rest = os.pread(self._handle, os.fstat(self._handle).st_size - self._end, self._end)
+        if not rest:
+            return
+        if any(record_of(line, 0) for line in rest.split(b"\n")[1:]):
+            raise Invalid(
+                f"{self._path}: expected whole records, found a damaged one at byte {self._end} with others behind it; "
+                "restore the file from a backup"
+            )
+        os.ftruncate(self._handle, self._end)
+
+    def _write(self, line: bytes) -> None:
+        size = os.fstat(self._handle).st_size
+        try:
+            if os.write(self._handle, line) != len(line):
+                raise OSError(f"{self._path}: the disk took part of a record; free some space")
+            if self._sync_each:
+                os.fdatasync(self._handle)
+        except OSError:
+            os.ftruncate(self._handle, size)
+            raise
+
+    def _same(self, start: int, id: str, content: bytes) -> Record:
+        record = self._at(start)
+        if record.content != content:
+            raise Conflict(f"record {id!r}: expected the content that is in the log, found other; use another id")
+        return record
+
+    def _at(self, start: int) -> Record:
+        """The record whose line starts at a position."""
+        size = _USUAL
+        while (chunk := os.pread(self._handle, size, start)).find(b"\n") < 0 and len(chunk) == size:
+            size *= 4
+        record = record_of(chunk.partition(b"\n")[0], start)
+        if record is None:
+            raise Invalid(f"{self._path}: expected a record at byte {start}, found a damaged one; restore the file")
+        return record

@@ -133,10 +133,10 @@ def _suspicious(job: LoadJob, judged: Judged) -> Iterator[str]:
         yield from _unread(job, column, unparsed(frame, column.name))
         yield from _parts(column, judged)
     for column in made_columns(job.source, frame):
-        if equal := repeats(column, frame):
+        if equal := repeats(column, frame, judged.batch.files):
             yield (
-                f"{equal:,} rows are equal to an earlier one in all that {column.name} is made of, and are rows of "
-                "their own; if files given together repeat each other's rows, load them one after the other"
+                f"{equal:,} rows are equal to an earlier one of their file in all that {column.name} is made of, and "
+                "are rows of their own"
             )
     yield from _dates(job, judged)
     if judged.outcomes.choice.duplicates:

@@ -28,6 +28,8 @@ UNREADABLE_ENDINGS = (
 """Files of rows that are not read: beside some that are, they are not passed over in silence."""
 _PACKED = re.compile(r"\.(?:gz|gzip|bz2|xz|zst|zstd|lz4|snappy|br|z)$")
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+_PART = re.compile(r"part-\d+")
+"""How the names of the files begin that Spark and Hadoop part a table into."""
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
@@ -173,6 +175,13 @@ def columns_in_path(path: Path) -> dict[str, str | None]:
             break
         columns.setdefault(unquote(name), None if value in ("", _NULL_PARTITION) else unquote(value))
     return columns
+
+
+def table_of(path: Path) -> Path:
+    """The file itself, or the folder of the table that it is a part of, by its name or those of its folders."""
+    folders = path.absolute().parents
+    whole = next(folder for folder in folders if "=" not in folder.name)
+    return whole if _PART.match(path.name) or whole != folders[0] else path.absolute()
 
 
 def stamp(path: Path) -> tuple[int, int]:

@@ -194,13 +194,14 @@ def make_batch(source: Source, inspected: Inspection) -> Batch:
     frames = _one_type([_canonical_frame(x, kinds, inspected.formats) for x in inspected.frames])
     frame = pl.concat(frames, how="diagonal").with_row_index(ROW)
     frame, midnights = known_at_the_end_of_dates(frame, source, inspected.formats)
-    frame = with_made_keys(source, frame)
+    paths = tuple(file.path for file in inspected.files)
+    frame = with_made_keys(source, frame, paths)
     derived = carrier is not None and source.known_at not in schema.columns
     zones = {zone for x in inspected.frames for zone in _zones_assumed(x, kinds, inspected.formats)}
     return Batch(
         frame=_dated(source, carrier, derived, frame),
         schema=schema,
-        files=tuple(f.path for f in inspected.files),
+        files=paths,
         types=tuple(_types(x) for x in inspected.frames),
         zone_assumed=", ".join(sorted(zones)) or None,
         dates_alone=int(frame[DATE_ALONE].sum()),

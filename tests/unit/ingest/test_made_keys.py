@@ -66,9 +66,31 @@ def test_neither_order_nor_parts_nor_edition_nor_format_changes_a_key(
     shuffled, parts = chance.sample(rows, len(rows)), []
     for number in range(count):
         if part := shuffled[number::count]:
-            name = f"{number}{chance.choice(['.csv', '.parquet'])}"
+            name = f"part-0000{number}{chance.choice(['.csv', '.parquet'])}"
             parts.append(publish(lines(part), folder / name, chance.choice(EDITIONS)))
     assert keyed(*parts) == whole
+
+
+@given(st.lists(LINE, min_size=1, max_size=12), st.randoms(use_true_random=False), st.integers(1, 4))
+@with_examples(40)
+def test_files_that_overlap_hold_the_rows_of_the_whole_file_each_once(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], chance: Any, count: int
+) -> None:
+    folder = tmp_path_factory.mktemp("lines")
+    whole = keyed(publish(lines(rows), folder / "whole.parquet"))
+    # All rows that are equal are in one of the files, and any number of them in the others.
+    contents: list[list[dict[str, Any]]] = [[] for _ in range(count)]
+    for content in {repr([row[name] for name in SCHEMA]): row for row in rows}.values():
+        equal, home = [row for row in rows if row == content], chance.randrange(count)
+        for number, content_of_file in enumerate(contents):
+            content_of_file.extend(equal if number == home else equal[: chance.randint(0, len(equal))])
+    parts = [
+        publish(lines(chance.sample(part, len(part))), folder / f"{number}{chance.choice(['.csv', '.parquet'])}")
+        for number, part in enumerate(contents)
+        if part
+    ]
+    assert set(keyed(*parts)) == set(whole)
+    assert set().union(*map(keyed, parts)) == set(whole)
 
 
 @given(st.lists(LINE, min_size=1, max_size=8), st.lists(LINE, max_size=8))
@@ -95,6 +117,16 @@ def test_a_published_file_is_read_as_it_is(tmp_path: Path, edition: tuple[str, .
     assert good["line_id"].n_unique() == 3 and good["line_id"].str.starts_with("C1-").sum() == 1
     assert good["invoiced_at"].to_list() == [START.replace(tzinfo=UTC)] * 3
     assert good["buyer_id"].to_list() == [17850] * 3 and batch.schema.undeclared == ("Description",)
+
+
+def test_parts_of_a_table_are_one_file(tmp_path: Path) -> None:
+    rows = lines([{name: values[0] for name, values in VALUES.items()}])
+    names = ["a.csv", "b.csv", "part-00000-x.parquet", "part-00001-x.parquet", "day=1/x.parquet", "day=2/x.parquet"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+    paths = [publish(rows, tmp_path / name) for name in names]
+    assert len(keyed(*paths[:2])) == 1
+    assert len(keyed(*paths[2:4])) == len(keyed(*paths[4:])) == 2
 
 
 def test_a_key_in_the_file_is_taken_and_one_in_some_files_only_is_refused(tmp_path: Path) -> None:

@@ -46,12 +46,12 @@ def compute(features: WindowFeatures, events: pa.Table, labels: pa.Table | None 
     if features.reads_labels and labels is None:
         raise Invalid(f"{features.name} has aggregates of labels, but no labels were given")
     labels = labels if labels is None else known_after_events(features, events, labels)
-    world = _World(features, _with_ratios(features, events, labels), labels)
+    world = _World(features, with_ratios(features, events, labels), labels)
     columns = [_column(world, feature) for feature in features.features]
     return _table(features, world, columns)
 
 
-def _with_ratios(features: WindowFeatures, events: pa.Table, labels: pa.Table | None) -> pa.Table:
+def with_ratios(features: WindowFeatures, events: pa.Table, labels: pa.Table | None) -> pa.Table:
     """The events with a column per ratio: every version of an event gets the level it would have had as a target."""
     position = events.column_names.index("is_target")
     for ratio in features.ratios:

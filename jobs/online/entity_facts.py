@@ -1,0 +1,242 @@
+"""One entity's facts and the features of its next event: what is added, what is decided, and which path answers.
+
+The fast path holds while a decision comes after everything that is known of the entity. In every other case the batch
+kernel answers, and the fast path is made anew from the facts.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from math import isfinite
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jobs.errors import Invalid
+from jobs.online import whole_history
+from jobs.online.fact_lines import DECIDED, RATIOS, TARGET, FactLines
+from jobs.online.functions import Value
+from jobs.online.plan import Plan
+from jobs.online.series import Fact, Series
+from jobs.times import NEVER
+
+_NEVER_BEFORE = -(2**63)
+_FEW = 64
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Event(NamedTuple):
+    """An event or a label of one: its id, its event time in microseconds since 1970, and the columns that are read."""
+
+    id: Any
+    happened: int
+    values: Mapping[str, Any]
+
+
+class EntityFacts:
+    """What is known of one entity. Not safe for several threads."""
+
+    __slots__ = ("_decided", "_early", "_events", "_kept", "_labels", "_newest", "_odd", "_plan", "_series")
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._events, self._labels = FactLines(plan.id, plan.events), FactLines(plan.id, plan.labels)
+        self._newest = self._decided = _NEVER_BEFORE
+        """When the last fact became known, or known to be wrong; when the last event was decided."""
+        self._early: set[Any] = set()
+        """Ids of labels that were known before their events."""
+        self._odd: set[int] = set()
+        """Event times that labels bore before they had come: at these very moments the labels do not count."""
+        self._series: list[Series] | None = None
+        """Made from the facts when it is first needed."""
+        self._kept = 0
+        """How many facts were left when old ones were dropped last."""
+
+    def __len__(self) -> int:
+        return len(self._events) + len(self._labels)
+
+    def decide(self, event: Event, moment: int) -> list[Value]:
+        """The features of an event that is decided, and becomes known, at a moment, in the order of their declaration.
+
+        moment: microseconds since 1970, later than that of every decision before. None is a null.
+        Raises Invalid for values that the declared columns cannot hold; then nothing has changed.
+        """
+        if moment <= self._decided:
+            raise Invalid(f"expected a moment after the last decision's, {self._decided}, found {moment}")
+        values = self._checked("events", event)
+        self._drop_old(moment)
+        is_fast = moment > self._newest and moment not in self._odd and event.id not in self._early
+        found = self._fast(event, values, moment) if is_fast else self._slow(event, values, moment)
+        self._decided, self._newest = moment, max(self._newest, moment)
+        return found
+
+    def load(self, of: str, facts: Iterable[tuple[Event, int, int | None]], *, is_target: bool = True) -> None:
+        """Events, then labels, of tables: each with when it became known, and when a later version replaced it.
+
+        is_target: the events are first versions. Raises Invalid as `decide` does, or once something was decided.
+        """
+        lines = self._events if of == "events" else self._labels
+        for fact, known, superseded in facts:
+            values = self._checked(of, fact)
+            self._know(known if superseded is None else superseded)
+            entered = known if of == "events" else self._entered(fact, known)
+            if superseded is not None:
+                lines.superseded[len(lines)] = superseded
+            lines.append(fact.id, fact.happened, entered, values, TARGET if is_target and of == "events" else 0)
+        self._early = {*self._labels.ids.numbers().tolist()} - {*self._events.ids.numbers().tolist()}
+        self._forget_ratios()
+        self._series = None
+
+    def add_event(self, event: Event, known: int, *, is_target: bool = False) -> None:
+        """An event that was not decided here: of a file (is_target: its first version), or a correction."""
+        values = self._checked("events", event)
+        self._know(known)
+        self._replace(self._events, event.id, known)
+        self._events.append(event.id, event.happened, known, values, TARGET if is_target else 0)
+        self._forget_ratios()
+        self._series = None
+
+    def add_label(self, label: Event, known: int) -> None:
+        """A report about an event, or a further one that contradicts it."""
+        values = self._checked("labels", label)
+        is_new = known > self._newest
+        self._know(known)
+        is_new &= not self._replace(self._labels, label.id, known)
+        if not len(self._events.ids.places_of(label.id)):
+            self._early.add(label.id)
+        self._labels.append(label.id, label.happened, self._entered(label, known), values)
+        if self._plan.levels_read_labels:
+            self._forget_ratios()
+        elif self._series is not None and is_new and known > label.happened + 1:
+            self._insert("labels", Fact(label.happened, values), self._series, None)
+            return
+        self._series = None
+
+    def withdraw(self, of: str, id: Any, known: int) -> None:
+        """An event or a label turned out not to be, or to be another entity's."""
+        self._know(known)
+        if self._replace(self._events if of == "events" else self._labels, id, known):
+            self._series = None
+
+    def cool(self) -> None:
+        """Let go of what can be made again from the facts."""
+        self._series = None
+
+    def _fast(self, event: Event, values: dict[str, Any], moment: int) -> list[Value]:
+        series = self._warm()
+        plan, ratios = self._plan, self._plan.features.ratios
+        found: list[Value] = [None] * (len(plan.features.names) + len(ratios))
+        plan.before.run(series, moment, found)
+        fact = Fact(event.happened, values)
+        for number, (ratio, level) in enumerate(zip(ratios, plan.levels, strict=True)):
+            self._insert("events", fact, series, number)
+            if level is not None:
+                level.run(series, moment, found)
+            values[ratio.name] = _ratio(values[ratio.column], found[len(plan.features.names) + number])
+        self._insert("events", fact, series, len(ratios))
+        plan.after.run(series, moment, found)
+        self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED | RATIOS)
+        return found[: len(plan.features.names)]
+
+    def _slow(self, event: Event, values: dict[str, Any], moment: int) -> list[Value]:
+        self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
+        self._series = None
+        return whole_history.last_decided(self._plan, self._events, self._labels)
+
+    def _insert(self, of: str, fact: Fact, series: list[Series], ready: int | None) -> None:
+        """Into each series of a kind; ready: only into those that wait for just so many ratios."""
+        plan = self._plan
+        for at, chosen in enumerate(plan.selections):
+            if chosen.of != of or (ready is not None and plan.ready[at] != ready):
+                continue
+            has_value = chosen.column is None or fact.values[chosen.column] is not None
+            if has_value and all(one.meets(fact.values[one.column]) for one in plan.comparisons[at]):
+                series[at].insert(fact)
+
+    def _warm(self) -> list[Series]:
+        if self._series is None:
+            self._know_ratios()
+            orders = {"events": self._events.in_order(), "labels": self._labels.in_order()}
+            self._series = [self._made(at, orders) for at in range(len(self._plan.selections))]
+        return self._series
+
+    def _made(self, at: int, orders: Mapping[str, Any]) -> Series:
+        chosen, contents = self._plan.selections[at], self._plan.contents[at]
+        lines = self._events if chosen.of == "events" else self._labels
+        order = orders[chosen.of]
+        meets = np.ones(len(order), bool)
+        if chosen.column is not None:
+            meets &= lines.columns[chosen.column].valid()[order]
+        for one in self._plan.comparisons[at]:
+            column = lines.columns[one.column]
+            meets &= one.meet(column.numbers()[order], column.valid()[order])
+        order = order[meets]
+        columns = {name: lines.columns[name].numbers()[order] for name in {*contents.values, *contents.sums}}
+        return Series(contents, lines.times()[0][order], columns)
+
+    def _checked(self, of: str, event: Event) -> dict[str, Any]:
+        """The columns of a fact as they are held."""
+        plan, ratios = self._plan, {ratio.name for ratio in self._plan.features.ratios}
+        types = plan.events if of == "events" else plan.labels
+        plan.id.checked(plan.features.id, event.id)
+        values = {
+            name: type.checked(name, event.values.get(name)) for name, type in types.items() if name not in ratios
+        }
+        for name, largest in plan.bounds[of].items():
+            if name not in ratios and values[name] is not None and abs(values[name]) > largest:
+                raise Invalid(f"column {name}: expected a number up to {largest:g}, found {values[name]!r}")
+        return values
+
+    def _know(self, known: int) -> None:
+        if known <= self._decided:
+            raise Invalid(f"expected a fact known after the last decision, {self._decided}, found {known}")
+        self._newest = max(self._newest, known)
+
+    def _entered(self, label: Event, known: int) -> int:
+        """When a label counts from: nobody knows it at the time of its event, whatever its own says."""
+        if known <= label.happened:
+            self._odd.add(label.happened)
+        return max(known, label.happened + 1)
+
+    def _replace(self, lines: FactLines, id: Any, known: int) -> bool:
+        line = lines.current(id)
+        if line is not None:
+            lines.superseded[line] = known
+        return line is not None
+
+    def _forget_ratios(self) -> None:
+        """Levels of events that were not decided may reach what was just added."""
+        flags = np.array(self._events.flags, np.uint8)
+        flags[(flags & DECIDED) == 0] &= 255 - RATIOS
+        self._events.flags = bytearray(flags.tobytes())
+
+    def _know_ratios(self) -> None:
+        unknown = np.flatnonzero(~self._events.flagged(RATIOS))
+        if not len(unknown) or not self._plan.features.ratios:
+            return
+        found = whole_history.ratios(self._plan, self._events, self._labels)
+        for ratio, values in zip(self._plan.features.ratios, found, strict=True):
+            self._events.columns[ratio.name].set(unknown, values[unknown])
+        for line in unknown.tolist():
+            self._events.flags[line] |= RATIOS
+
+    def _drop_old(self, moment: int) -> None:
+        """Now and then, facts that no later decision can reach."""
+        if len(self) < 2 * self._kept + _FEW:
+            return
+        back = self._plan.features.history // _MICROSECOND
+        for lines in (self._events, self._labels):
+            happened, known = lines.times()
+            # An event of the future has its ratios by what was known when it was decided.
+            ahead = known[(happened > known) & bool(self._plan.features.ratios)]
+            reached = min(moment, int(ahead.min(initial=NEVER))) - back
+            lines.keep(np.flatnonzero(happened > reached))
+        self._kept, self._series = len(self), None
+        self._odd = {happened for happened in self._odd if happened >= moment}
+        self._early &= {*self._labels.ids.numbers().tolist()}
+
+
+def _ratio(value: Any, level: Value) -> float | None:
+    if value is None or level is None or not level > 0:
+        return None
+    ratio = float(value) / level + 0.0
+    return ratio if isfinite(ratio) else None

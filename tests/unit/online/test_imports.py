@@ -1,0 +1,15 @@
+"""What decides while somebody waits starts without the libraries of the nightly half."""
+
+import sys
+
+import pytest
+
+from jobs.registry.import_closure import import_closure
+from jobs.settings import ROOT
+
+pytestmark = pytest.mark.embedded
+
+
+def test_the_room_imports_numpy_and_pyarrow_only() -> None:
+    modules = ["jobs.online.entity_facts", "jobs.online.file_log"]
+    assert set(import_closure(ROOT, modules).libraries) - set(sys.stdlib_module_names) == {"numpy", "pyarrow"}

@@ -27,7 +27,7 @@ import orchestration.lineage_run, dbt.cli.main, matplotlib.figure, pandera.polar
 from jobs import settings
 from jobs.feature_store import store
 from jobs.lakehouse import dbt_models as transforms
-store._import_feast()
+store.import_feast()
 import jobs.feature_store.offline_store, jobs.feature_store.online_store
 found = settings.load()
 options = transforms.options(found, transforms.target(found))

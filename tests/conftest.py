@@ -28,6 +28,7 @@ from worlds.examples import EVERYBODY, explored
 from worlds.shared import STARTED, Server, one_server, session_folder
 
 from jobs import secret, settings
+from jobs.feature_store import store as feature_store
 from jobs.lakehouse import dbt_models, engine
 from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import Lakehouse, attach
@@ -50,6 +51,7 @@ MEASURED = {"training_seconds", "microseconds_per_row", "request_milliseconds"}
 DRAWN = {"lower", "upper", "gain_lower", "gain_upper"}
 Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]
 hypothesis.settings.load_profile(EVERYBODY)
+feature_store.import_feast()  # as runs do, before a test imports it in the way that takes three seconds
 
 
 def pytest_report_header() -> str:

@@ -49,7 +49,7 @@ def open_store(
     Raises:
         ValueError: the feature repo declares nothing, or no feature service, for this use case.
     """
-    _import_feast()
+    import_feast()
     from feast import FeatureStore, RepoConfig
 
     from jobs.feature_store.offline_store import LakehouseOfflineStoreConfig, use_lakehouse
@@ -62,7 +62,7 @@ def open_store(
     return store
 
 
-def _import_feast() -> None:
+def import_feast() -> None:
     """Import Feast without what takes seconds and is not used here: typeguard, which rewrites its functions to check
     their arguments, and torch, of which it only wants to know whether it is there."""
     import typeguard
@@ -174,7 +174,7 @@ def is_whole(registry: Path) -> bool:
 
 def services_in(registry: Path) -> set[str]:
     """Names of the feature services in a registry of Feast; none if the file is no registry."""
-    _import_feast()
+    import_feast()
     from feast.protos.feast.core.Registry_pb2 import Registry
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 

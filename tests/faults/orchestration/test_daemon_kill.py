@@ -75,11 +75,28 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def until(happened: Callable[[], bool], what: str, pause: float) -> None:
+def until(happened: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
-        time.sleep(pause)
+        time.sleep(0.5)
+
+
+def at_once(happened: Callable[[], bool], what: str, database: Path) -> None:
+    """Wait for something in a SQLite database, and notice it within milliseconds.
+
+    Asked all the time, a database takes half a core from those who are waited for: it is asked once it was written, and
+    for a second more, as a write is seen before it is done.
+    """
+    files = (database, Path(f"{database}-wal"))
+    deadline, seen = time.monotonic() + PATIENCE, 0.0
+    while True:
+        written = max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+        if (written != seen or time.time() - written < 1) and happened():
+            return
+        assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
+        seen = written
+        time.sleep(0.002)
 
 
 def launched(instance: dg.DagsterInstance) -> list[str]:
@@ -99,13 +116,13 @@ def test_a_daemon_killed_when_it_decided_launches_what_it_decided_once(
     home: Settings, daemon: Callable[[], subprocess.Popen[bytes]]
 ) -> None:
     first = daemon()
-    until(lambda: bool(decisions.rows(home, FRAUD)), "a sensor to decide", 0.002)
+    at_once(lambda: bool(decisions.rows(home, FRAUD)), "a sensor to decide", home.home / "ledger.sqlite")
     kill(first)
     daemon()
     instance = open_instance(home)
-    until(lambda: bool(launched(instance)), "the decided training to be launched", 0.5)
+    until(lambda: bool(launched(instance)), "the decided training to be launched")
     seen = ticks(instance)
-    until(lambda: ticks(instance) > seen, "another tick of every sensor", 0.5)
+    until(lambda: ticks(instance) > seen, "another tick of every sensor")
     [row] = decisions.rows(home, FRAUD)
     assert launched(instance) == [f"fraud retraining {row.id} {row.digest[:16]}"]
 
@@ -114,14 +131,15 @@ def test_a_launched_training_that_is_killed_is_ended_and_launched_again(
     home: Settings, daemon: Callable[[], subprocess.Popen[bytes]]
 ) -> None:
     first, instance = daemon(), open_instance(home)
-    until(lambda: any(PROCESS_TAG in run.tags for run in instance.get_runs()), "the training to run", 0.005)
+    runs = home.dagster_home / "history" / "runs.db"
+    at_once(lambda: any(PROCESS_TAG in run.tags for run in instance.get_runs()), "the training to run", runs)
     kill(first)
     [killed] = instance.get_runs()
     with contextlib.suppress(ProcessLookupError):
         os.kill(int(killed.tags[PROCESS_TAG].partition("@")[0]), signal.SIGKILL)
     assert not killed.is_finished
     daemon()
-    until(lambda: len(launched(instance)) == 2, "the training to be launched again", 0.5)
+    until(lambda: len(launched(instance)) == 2, "the training to be launched again")
     [row] = decisions.rows(home, FRAUD)
     key = f"fraud retraining {row.id} {row.digest[:16]}"
     assert sorted(launched(instance)) == [key, f"{key} attempt 2"]

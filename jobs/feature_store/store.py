@@ -176,7 +176,7 @@ def services_in(registry: Path) -> set[str]:
     """Names of the feature services in a registry of Feast; none if the file is no registry."""
     import_feast()
     from feast.protos.feast.core.Registry_pb2 import Registry
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         return {each.spec.name for each in Registry.FromString(registry.read_bytes()).feature_services}

@@ -29,7 +29,7 @@ from orchestration.cli import main
 
 NOWHERE = "sc://127.0.0.1:1"
 LIBRARY = re.compile(
-    r"Traceback|site-packages|\b0x[0-9a-f]{6,}|sqlalche|psycopg|adbc|Errno|grpc|pydantic|dagster\._|pyarrow\.|polars\.exc"
+    r"Traceback|site-packages|\b0x[0-9a-f]{6,}|sqlalche|psycopg|adbc|Errno|(?<!--)grpc|pydantic|dagster\._|pyarrow\.|polars\.exc"
     r"|\b[A-Z][a-z]+\w*(?:Error|Exception)\b|bug of Evergreen|Background on this"
 )
 """What only a traceback or the text of a library holds."""

@@ -1,0 +1,55 @@
+"""`evergreen keys`: API keys of the server, see `serving.web.api_keys`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from jobs import settings
+from orchestration.printing import json_option, print_json, print_table, say
+
+SCOPES = click.Choice(["decide", "read", "metrics", "admin"])
+
+
+@click.group()
+def keys() -> None:
+    """API keys of `evergreen serve`: who may ask it what."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--scope", "scopes", type=SCOPES, multiple=True, default=("decide",), show_default=True)
+def add(name: str, scopes: tuple[str, ...]) -> None:
+    """Make a key and print it: it is kept as a hash, and shown this once."""
+    from serving.web import api_keys
+
+    key = api_keys.add(settings.load(), name, scopes, datetime.now(UTC))  # type: ignore[arg-type]
+    say(f"The key {name} opens {', '.join(scopes)}; it is not shown again.")
+    click.echo(key)
+
+
+@keys.command("list")
+@json_option
+def list_keys(as_json: bool) -> None:
+    """Print names and scopes of all keys."""
+    from serving.web import api_keys
+
+    kept = api_keys.stored(settings.load())
+    if as_json:
+        print_json([{"name": key.name, "scopes": key.scopes, "made_at": key.made_at} for key in kept])
+    elif kept:
+        lines = [{"name": key.name, "scopes": ", ".join(key.scopes), "made": key.made_at[:16]} for key in kept]
+        print_table("API keys", lines)
+    else:
+        say("No keys yet: the server answers on this machine only. `evergreen keys add NAME` makes one.")
+
+
+@keys.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Remove a key; servers refuse it from their next request on."""
+    from serving.web import api_keys
+
+    api_keys.remove(settings.load(), name)
+    say(f"The key {name} is removed.")

@@ -1,0 +1,40 @@
+"""`evergreen serve`: parsing and printing; the server is in `serving.process`."""
+
+from __future__ import annotations
+
+import click
+
+from jobs import settings
+from orchestration.options import PORT, complete_use_case, use_case_named
+from orchestration.printing import say
+
+MOST_WORKERS = 64
+
+
+@click.command()
+@click.option(
+    "--use-case",
+    "names",
+    multiple=True,
+    shell_complete=complete_use_case,
+    help="Serve this one; may be given several times.  [default: every one with an exported model]",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Another needs a key (`evergreen keys add`).")
+@click.option("--port", type=PORT, default=8080, show_default=True)
+@click.option("--grpc-port", type=PORT, help="Answer gRPC there too.")
+@click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=1, show_default=True)
+def serve(names: tuple[str, ...], host: str, port: int, grpc_port: int | None, workers: int) -> None:
+    """Serve the exported champion over the Open Inference Protocol (HTTP, gRPC), until told to end."""
+    from jobs.promotion import export_onnx
+    from jobs.use_cases.catalog import USE_CASES
+    from serving import process
+    from serving.app import ServeOptions
+    from serving.live_models.watch import LiveModels
+
+    found = settings.load()
+    wanted = [use_case_named(name) for name in names] if names else USE_CASES
+    exported = [each for each in wanted if names or (export_onnx.root(found, each) / export_onnx.POINTER).exists()]
+    LiveModels(found, exported or USE_CASES).require()
+    options = ServeOptions(tuple(dict.fromkeys(each.name for each in exported)), host, port, grpc_port, workers)
+    say(f"Serving {', '.join(options.use_cases)} at http://{host}:{port}/v2 (end it with Ctrl-C)")
+    process.serve(found, options)

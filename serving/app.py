@@ -1,0 +1,83 @@
+"""The decision service as an ASGI application: what one worker answers over HTTP, and over gRPC beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jobs import settings as settings_module
+from jobs.settings import Settings
+from jobs.use_cases.catalog import USE_CASES
+from serving.grpc_server import GrpcServer
+from serving.inference_protocol import http_routes
+from serving.live_models.watch import LiveModels
+from serving.web import health
+from serving.web.access import Access
+from serving.web.body import BodyLimits
+from serving.web.guard import OWN_ERROR, Guard
+
+OPTIONS_VARIABLE = "EVERGREEN_SERVE_OPTIONS"
+"""How workers, which are processes of their own, are told what to serve."""
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """What a server serves, and where."""
+
+    use_cases: tuple[str, ...]
+    host: str = "127.0.0.1"
+    port: int = 8080
+    grpc_port: int | None = None
+    """None: no gRPC."""
+    workers: int = 1
+
+
+def create() -> Guard:
+    """The application of a worker, by the environment that `serving.process` sets."""
+    options = msgspec.json.decode(os.environ[OPTIONS_VARIABLE], type=ServeOptions)
+    return application(settings_module.load(), options)
+
+
+def application(settings: Settings, options: ServeOptions) -> Guard:
+    """The application; models are loaded, and gRPC listens, when it starts."""
+    models = LiveModels(settings, [each for each in USE_CASES if each.name in options.use_cases])
+    access = Access(settings)
+    routes = [*health.routes(models), *http_routes.routes(models, BodyLimits())]
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        models.start()
+        grpc = GrpcServer(models, access, options.host, options.grpc_port) if options.grpc_port is not None else None
+        try:
+            yield
+        finally:
+            if grpc is not None:
+                grpc.stop()
+            models.stop()
+
+    handlers = {HTTPException: _unknown, Exception: _broken}
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    return Guard(app, access, routes)
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    """A path or method that there is not, as other errors are told."""
+    assert isinstance(error, HTTPException)
+    message = f"{request.method} {request.url.path[:200]}: {error.detail}; see the paths in docs/online/serving.md"
+    return _error(message, error.status_code, error.headers)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    return _error(OWN_ERROR, 500)
+
+
+def _error(message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode({"error": message}), status, headers, media_type="application/json")

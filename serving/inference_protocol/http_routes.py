@@ -1,0 +1,77 @@
+"""The Open Inference Protocol (version 2) over HTTP, for the models in service: the model alone, without features."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from serving.inference_protocol import http_messages
+from serving.inference_protocol.http_messages import HEADER_LENGTH
+from serving.inference_protocol.inference import infer, metadata, model_named
+from serving.inference_protocol.refusal import Refusal
+from serving.live_models.live_model import LiveModel
+from serving.live_models.watch import LiveModels
+from serving.web.body import BodyLimits, BodyRefused, read_body
+
+SERVER = "evergreen"
+EXTENSIONS = ("binary_tensor_data",)
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def routes(models: LiveModels, limits: BodyLimits) -> list[Route]:
+    """All routes of the protocol below `/v2`."""
+
+    def asked(request: Request) -> LiveModel:
+        return model_named(models, request.path_params["name"], request.path_params.get("version", ""))
+
+    async def live(request: Request) -> Response:
+        return _json({"live": True})
+
+    async def ready(request: Request) -> Response:
+        return _json({"ready": bool(models.models)}, 200 if models.models else 503)
+
+    async def server(request: Request) -> Response:
+        return _json({"name": SERVER, "version": version("evergreen-ml"), "extensions": list(EXTENSIONS)})
+
+    async def model_ready(request: Request) -> Response:
+        model = asked(request)
+        return _json({"name": model.use_case, "ready": True})
+
+    async def model_metadata(request: Request) -> Response:
+        return _json(metadata(asked(request)))
+
+    async def model_infer(request: Request) -> Response:
+        model = asked(request)
+        body = await read_body(request, limits)
+        read = http_messages.read(body, request.headers.get(HEADER_LENGTH), model)
+        answer = http_messages.answer(model, read, infer(model, read.tensors))
+        return Response(answer.body, headers=dict(answer.headers))
+
+    of_server = {"/v2": server, "/v2/health/live": live, "/v2/health/ready": ready}
+    of_model = {"": model_metadata, "/ready": model_ready}
+    found = [Route(path, _told(handler), methods=["GET"]) for path, handler in of_server.items()]
+    for place in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+        found += [Route(place + path, _told(handler), methods=["GET"]) for path, handler in of_model.items()]
+        found.append(Route(place + "/infer", _told(model_infer), methods=["POST"]))
+    return found
+
+
+def _told(handler: Handler) -> Handler:
+    """The handler, with refusals as the protocol writes them: a status, and `{"error": ...}`."""
+
+    async def told(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except (Refusal, BodyRefused) as refusal:
+            return _json({"error": str(refusal)}, refusal.status)
+
+    return told
+
+
+def _json(content: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, media_type="application/json")

@@ -1,0 +1,19 @@
+"""Why a request is not answered: a status and a sentence, the same for HTTP and gRPC."""
+
+from __future__ import annotations
+
+from jobs.errors import EvergreenError
+
+
+class Refusal(EvergreenError, ValueError):
+    """A request that cannot be answered; the message says what was expected, what was found and what to do."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        """Of HTTP: 400 for what the client should send otherwise, 404 for what there is not."""
+
+
+def bad(message: str) -> Refusal:
+    """The refusal of a request that is not as the protocol says."""
+    return Refusal(400, message)

@@ -1,0 +1,65 @@
+"""The server's processes: one worker here, or several that share the ports."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+
+import msgspec
+import uvicorn
+
+from jobs.errors import Invalid
+from jobs.settings import LOOPBACK, Settings
+from serving.app import OPTIONS_VARIABLE, ServeOptions, create
+from serving.web import api_keys
+from serving.web.metrics import FOLDER_VARIABLE
+
+DRAIN_SECONDS = 30
+"""Requests that run when the server is told to end have this long."""
+BACKLOG = 2048
+
+
+def serve(settings: Settings, options: ServeOptions) -> None:
+    """Serve until this process is told to end (SIGTERM, Ctrl-C); requests that run are answered first.
+
+    Raises:
+        Invalid: the port is taken, or other machines could ask and there are no keys.
+    """
+    check_reachable(settings, options.host)
+    check_port(options.host, options.port)
+    os.environ[OPTIONS_VARIABLE] = msgspec.json.encode(options).decode()
+    common = {
+        "host": options.host, "port": options.port, "backlog": BACKLOG, "log_level": "warning", "access_log": False,
+        "server_header": False, "timeout_graceful_shutdown": DRAIN_SECONDS,
+    }  # fmt: skip
+    if options.workers == 1:
+        uvicorn.run(create(), **common)  # type: ignore[arg-type]
+        return
+    with tempfile.TemporaryDirectory(prefix="evergreen-metrics-") as folder:
+        os.environ[FOLDER_VARIABLE] = folder
+        uvicorn.run("serving.app:create", factory=True, workers=options.workers, **common)  # type: ignore[arg-type]
+
+
+def check_reachable(settings: Settings, host: str) -> None:
+    """Raise Invalid if other machines could ask a server that has no keys."""
+    if host not in LOOPBACK and not api_keys.stored(settings):
+        raise Invalid(
+            f"--host {host}: expected a key, as other machines can reach this address, found none; make one by "
+            "`evergreen keys add NAME --scope decide`, or serve on 127.0.0.1"
+        )
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise Invalid if no server can listen there."""
+    if not (host and host.isprintable()):  # an empty host, or one that begins with NUL, would be every address
+        raise Invalid(f"--host {host!r}: expected an address of this machine; choose one")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, ValueError) as error:
+            local = isinstance(error, OSError) and not isinstance(error, socket.gaierror)
+            found = "it taken or not allowed" if local else "no address of this machine"
+            raise Invalid(f"--host {host} --port {port}: expected a free port, found {found}; choose others") from error

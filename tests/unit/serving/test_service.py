@@ -1,0 +1,202 @@
+"""The service as clients meet it: routes, keys, bounds of bodies, and errors that tell nothing of the inside."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import stat
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from worlds.exported_models import export, made
+from worlds.served import served
+
+from jobs import settings
+from jobs.errors import Invalid
+from jobs.settings import Settings
+from serving import app
+from serving.app import ServeOptions, application
+from serving.inference_protocol import http_messages
+from serving.process import check_port, check_reachable
+from serving.web import api_keys
+from serving.web.api_keys import SCOPES
+from serving.web.body import BodyLimits, BodyRefused, decompressed
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+BODY = json.dumps({"inputs": [{"name": "features", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}).encode()
+INFER = "/v2/models/fraud/infer"
+LIMITS = BodyLimits(bytes=1_000)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("service")
+    found = settings.load({"EVERGREEN_HOME": str(folder / "home")})
+    export(found, 3, made(folder / "bundle"))
+    return found
+
+
+@pytest.fixture
+def client(home: Settings) -> Iterator[httpx.Client]:
+    with served(application(home, ServeOptions(("fraud",)))) as address, httpx.Client(base_url=address) as found:
+        yield found
+    api_keys.place(home).unlink(missing_ok=True)
+
+
+def test_models_are_described_and_asked(client: httpx.Client) -> None:
+    assert client.get("/v2/health/live").json() == {"live": True}
+    assert client.get("/v2/health/ready").json() == {"ready": True}
+    assert client.get("/readyz").json() == {"ready": True, "models": {"fraud": "3"}, "refused": {}}
+    about = client.get("/v2/models/fraud/versions/3").json()
+    assert about["inputs"] == [{"name": "features", "datatype": "FP32", "shape": [-1, 3]}]
+    answer = client.post(INFER, content=BODY)
+    assert answer.status_code == 200 and 0 < answer.json()["outputs"][0]["data"][0] < 1
+    assert answer.headers["x-content-type-options"] == "nosniff" and "server" not in answer.headers
+    counted = client.get("/metrics").text
+    assert 'route="/v2/models/{name}/infer",status="200"} 1.0' in counted
+    assert 'evergreen_model_version{use_case="fraud"} 3.0' in counted
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("GET", "/v2/models/fraud/versions/2", 404, "version 3 is in service"),
+        ("GET", "/v2/models/nobody", 404, "expected one of ['fraud']"),
+        ("POST", "/v2/models/nobody/infer", 404, "expected one of"),
+        ("GET", "/nowhere", 404, "Not Found"),
+        ("DELETE", "/v2", 405, "Method Not Allowed"),
+        ("POST", INFER, 400, "expected JSON"),
+    ],
+)
+def test_what_there_is_not_is_said(client: httpx.Client, method: str, path: str, status: int, words: str) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status and words in answer.json()["error"]
+
+
+def test_keys_open_what_their_scopes_say(client: httpx.Client, home: Settings) -> None:
+    keys = {scope: api_keys.add(home, scope, [scope], NOW) for scope in SCOPES}
+    asked = {"decide": ("POST", INFER), "read": ("GET", "/v2/models/fraud"), "metrics": ("GET", "/metrics")}
+    for scope, key in keys.items():
+        for needed, (method, path) in asked.items():
+            answer = client.request(method, path, content=BODY, headers={"authorization": f"Bearer {key}"})
+            assert (answer.status_code == 200) == (scope in (needed, "admin")), (scope, needed)
+            assert answer.status_code in (200, 403)
+    assert client.get("/readyz").status_code == 200  # orchestrators have no key
+    assert client.post(INFER, content=BODY, headers={"x-api-key": keys["decide"]}).status_code == 200
+    for headers in ({}, {"authorization": "Bearer no"}, {"authorization": "Basic eDp5"}, {"x-api-key": "é\xff"}):
+        answer = client.post(INFER, content=BODY, headers={k.encode(): v.encode("latin-1") for k, v in headers.items()})
+        assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
+    api_keys.remove(home, "decide")
+    assert client.post(INFER, content=BODY, headers={"x-api-key": keys["decide"]}).status_code == 401
+
+
+def test_keys_are_kept_as_hashes_that_their_owner_alone_reads(home: Settings) -> None:
+    key = api_keys.add(home, "shop", ["decide"], NOW)
+    place = api_keys.place(home)
+    assert key not in place.read_text() and stat.S_IMODE(place.stat().st_mode) == 0o600
+    with pytest.raises(Invalid, match="'shop' is taken"):
+        api_keys.add(home, "shop", ["read"], NOW)
+    with pytest.raises(Invalid, match="there are shop"):
+        api_keys.remove(home, "till")
+    api_keys.remove(home, "shop")
+    with pytest.raises(Invalid, match="letters"):
+        api_keys.add(home, "a\nb", ["read"], NOW)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"keys": [{"name": "x", "sha256": "0", "scopes": ["all"]}]}'])
+def test_damaged_keys_let_nobody_in(client: httpx.Client, home: Settings, content: str) -> None:
+    api_keys.place(home).write_text(content)
+    assert client.post(INFER, content=BODY).status_code == 503
+    assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "", "\0", "x" * 300, "\n", "203.0.113.9"])
+def test_an_address_that_is_not_ours_is_refused(host: str) -> None:
+    with pytest.raises(Invalid, match="expected"):
+        check_port(host, 8080)
+
+
+def test_a_port_that_is_taken_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Invalid, match="it taken"):
+        check_port("127.0.0.1", taken.getsockname()[1])
+
+
+def test_other_machines_need_a_key(home: Settings) -> None:
+    check_reachable(home, "127.0.0.1")
+    with pytest.raises(Invalid, match="evergreen keys add"):
+        check_reachable(home, "0.0.0.0")
+    api_keys.add(home, "shop", ["decide"], NOW)
+    check_reachable(home, "0.0.0.0")
+    api_keys.remove(home, "shop")
+
+
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_compressed_bodies_are_read(client: httpx.Client, encoding: str, pack: Callable[[bytes], bytes]) -> None:
+    answer = client.post(INFER, content=pack(BODY), headers={"content-encoding": encoding})
+    assert answer.json() == client.post(INFER, content=BODY).json()
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        (BODY, {"content-encoding": "br"}, 415),
+        (BODY, {"content-encoding": "gzip"}, 400),
+        (gzip.compress(BODY)[:-3], {"content-encoding": "gzip"}, 400),
+        (gzip.compress(BODY) + b"more", {"content-encoding": "gzip"}, 400),
+        (gzip.compress(b"0" * 9_000_000), {"content-encoding": "gzip"}, 413),
+        (b"0" * 9_000_000, {}, 413),
+    ],
+    ids=["unknown encoding", "not packed", "cut", "more behind", "bomb", "large"],
+)
+def test_bodies_beyond_their_bounds_are_refused(
+    client: httpx.Client, content: bytes, headers: dict[str, str], status: int
+) -> None:
+    answer = client.post(INFER, content=content, headers=headers)
+    assert answer.status_code == status and "expected" in answer.json()["error"]
+
+
+def test_a_length_is_believed_when_it_is_too_large(client: httpx.Client) -> None:
+    with socket.create_connection((client.base_url.host, client.base_url.port or 0), timeout=10) as connection:
+        connection.sendall(f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: 9000000\r\n\r\n{{".encode())
+        assert connection.recv(12) == b"HTTP/1.1 413"  # while the rest was never sent
+
+
+def test_a_slow_body_is_given_up(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "BodyLimits", lambda: BodyLimits(seconds=0.2))
+    with served(application(home, ServeOptions(("fraud",)))) as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{".encode())
+            assert connection.recv(12) == b"HTTP/1.1 408"
+
+
+def test_a_small_body_cannot_become_a_large_one() -> None:
+    bomb = gzip.compress(b"0" * 50_000_000)
+    assert len(bomb) < 60_000
+    with pytest.raises(BodyRefused, match="at most 1,000 bytes"):
+        decompressed(bomb, "gzip", LIMITS)
+    assert decompressed(gzip.compress(b"0" * 1_000), "gzip", LIMITS) == b"0" * 1_000
+    with pytest.raises(BodyRefused, match="at most 1,000 bytes"):
+        decompressed(gzip.compress(b"0" * 1_001), "gzip", LIMITS)
+
+
+def test_an_error_of_ours_shows_nothing_of_the_inside(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("secret path")
+
+    monkeypatch.setattr(http_messages, "answer", broken)
+    answer = client.post(INFER, content=BODY)
+    assert answer.status_code == 500 and answer.json() == {"error": "an error of this server; its log says more"}
+
+
+def test_nothing_heavy_is_imported() -> None:
+    heavy = ["torch", "pyspark", "mlflow", "optuna", "feast", "dagster", "pandas", "sklearn", "lightgbm", "sqlalchemy"]
+    code = f"import sys, serving.process; print([name for name in {heavy} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=settings.ROOT)
+    assert found.stdout == "[]\n"

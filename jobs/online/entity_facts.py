@@ -4,9 +4,9 @@ The fast path holds while a decision comes after everything that is known of the
 kernel answers, and the fast path is made anew from the facts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import timedelta
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,12 +39,13 @@ class EntityFacts:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._events, self._labels = FactLines(plan.id, plan.events), FactLines(plan.id, plan.labels)
+        self._events = FactLines(plan.id, plan.events)
+        self._labels = FactLines(plan.id, plan.labels) if plan.features.reads_labels else plan.no_labels
         self._newest = self._decided = _NEVER_BEFORE
         """When the last fact became known, or known to be wrong; when the last event was decided."""
-        self._early: set[Any] = set()
+        self._early: Set[Any] = frozenset()
         """Ids of labels that were known before their events."""
-        self._odd: set[int] = set()
+        self._odd: Set[int] = frozenset()
         """Event times that labels bore before they had come: at these very moments the labels do not count."""
         self._series: list[Series] | None = None
         """Made from the facts when it is first needed."""
@@ -70,7 +71,7 @@ class EntityFacts:
         return found
 
     def load(self, of: str, facts: Iterable[tuple[Event, int, int | None]], *, is_target: bool = True) -> None:
-        """Events, then labels, of tables: each with when it became known, and when a later version replaced it.
+        """Events, then labels if any are read, of tables: each with when it became known, and when it was replaced.
 
         is_target: the events are first versions. Raises Invalid as `decide` does, or once something was decided.
         """
@@ -80,9 +81,10 @@ class EntityFacts:
             self._know(known if superseded is None else superseded)
             entered = known if of == "events" else self._entered(fact, known)
             if superseded is not None:
-                lines.superseded[len(lines)] = superseded
+                lines.supersede(len(lines), superseded)
             lines.append(fact.id, fact.happened, entered, values, TARGET if is_target and of == "events" else 0)
-        self._early = {*self._labels.ids.numbers().tolist()} - {*self._events.ids.numbers().tolist()}
+        known_events = frozenset(self._events.ids.numbers().tolist())
+        self._early = frozenset(self._labels.ids.numbers().tolist()) - known_events
         self._forget_ratios()
         self._series = None
 
@@ -96,18 +98,20 @@ class EntityFacts:
         self._series = None
 
     def add_label(self, label: Event, known: int) -> None:
-        """A report about an event, or a further one that contradicts it."""
+        """A report about an event, or a further one that contradicts it; nothing to who reads no labels."""
+        if not self._plan.features.reads_labels:
+            return
         values = self._checked("labels", label)
         is_new = known > self._newest
         self._know(known)
         is_new &= not self._replace(self._labels, label.id, known)
         if not len(self._events.ids.places_of(label.id)):
-            self._early.add(label.id)
+            self._early |= {label.id}
         self._labels.append(label.id, label.happened, self._entered(label, known), values)
         if self._plan.levels_read_labels:
             self._forget_ratios()
         elif self._series is not None and is_new and known > label.happened + 1:
-            self._insert("labels", Fact(label.happened, values), self._series, None)
+            self._insert(self._plan.label_takers, Fact(label.happened, values), self._series)
             return
         self._series = None
 
@@ -123,33 +127,36 @@ class EntityFacts:
 
     def _fast(self, event: Event, values: dict[str, Any], moment: int) -> list[Value]:
         series = self._warm()
-        plan, ratios = self._plan, self._plan.features.ratios
-        found: list[Value] = [None] * (len(plan.features.names) + len(ratios))
+        plan, ratios, width = self._plan, self._plan.features.ratios, self._plan.width
+        found: list[Value] = [None] * (width + len(ratios))
         plan.before.run(series, moment, found)
         fact = Fact(event.happened, values)
         for number, (ratio, level) in enumerate(zip(ratios, plan.levels, strict=True)):
-            self._insert("events", fact, series, number)
+            self._insert(plan.takers[number], fact, series)
             if level is not None:
                 level.run(series, moment, found)
-            values[ratio.name] = _ratio(values[ratio.column], found[len(plan.features.names) + number])
-        self._insert("events", fact, series, len(ratios))
+            values[ratio.name] = _ratio(values[ratio.column], found[width + number])
+        self._insert(plan.takers[-1], fact, series)
         plan.after.run(series, moment, found)
         self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED | RATIOS)
-        return found[: len(plan.features.names)]
+        return found[:width]
 
     def _slow(self, event: Event, values: dict[str, Any], moment: int) -> list[Value]:
         self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
         self._series = None
         return whole_history.last_decided(self._plan, self._events, self._labels)
 
-    def _insert(self, of: str, fact: Fact, series: list[Series], ready: int | None) -> None:
-        """Into each series of a kind; ready: only into those that wait for just so many ratios."""
-        plan = self._plan
-        for at, chosen in enumerate(plan.selections):
-            if chosen.of != of or (ready is not None and plan.ready[at] != ready):
+    def _insert(self, takers: Sequence[int], fact: Fact, series: list[Series]) -> None:
+        """Put a fact into some of the series, where it meets their conditions."""
+        plan, values = self._plan, fact.values
+        for at in takers:
+            column = plan.selections[at].column
+            if column is not None and values[column] is None:
                 continue
-            has_value = chosen.column is None or fact.values[chosen.column] is not None
-            if has_value and all(one.meets(fact.values[one.column]) for one in plan.comparisons[at]):
+            for one in plan.comparisons[at]:
+                if not one.meets(values[one.column]):
+                    break
+            else:
                 series[at].insert(fact)
 
     def _warm(self) -> list[Series]:
@@ -175,15 +182,13 @@ class EntityFacts:
 
     def _checked(self, of: str, event: Event) -> dict[str, Any]:
         """The columns of a fact as they are held."""
-        plan, ratios = self._plan, {ratio.name for ratio in self._plan.features.ratios}
-        types = plan.events if of == "events" else plan.labels
+        plan, given = self._plan, event.values
         plan.id.checked(plan.features.id, event.id)
-        values = {
-            name: type.checked(name, event.values.get(name)) for name, type in types.items() if name not in ratios
-        }
-        for name, largest in plan.bounds[of].items():
-            if name not in ratios and values[name] is not None and abs(values[name]) > largest:
-                raise Invalid(f"column {name}: expected a number up to {largest:g}, found {values[name]!r}")
+        values = {}
+        for name, type, largest in plan.given[of]:
+            value = values[name] = type.checked(name, given.get(name))
+            if largest < inf and value is not None and abs(value) > largest:
+                raise Invalid(f"column {name}: expected a number up to {largest:g}, found {value!r}")
         return values
 
     def _know(self, known: int) -> None:
@@ -194,13 +199,13 @@ class EntityFacts:
     def _entered(self, label: Event, known: int) -> int:
         """When a label counts from: nobody knows it at the time of its event, whatever its own says."""
         if known <= label.happened:
-            self._odd.add(label.happened)
+            self._odd |= {label.happened}
         return max(known, label.happened + 1)
 
     def _replace(self, lines: FactLines, id: Any, known: int) -> bool:
         line = lines.current(id)
         if line is not None:
-            lines.superseded[line] = known
+            lines.supersede(line, known)
         return line is not None
 
     def _forget_ratios(self) -> None:
@@ -229,10 +234,12 @@ class EntityFacts:
             # An event of the future has its ratios by what was known when it was decided.
             ahead = known[(happened > known) & bool(self._plan.features.ratios)]
             reached = min(moment, int(ahead.min(initial=NEVER))) - back
-            lines.keep(np.flatnonzero(happened > reached))
-        self._kept, self._series = len(self), None
-        self._odd = {happened for happened in self._odd if happened >= moment}
-        self._early &= {*self._labels.ids.numbers().tolist()}
+            if (happened <= reached).any():
+                lines.keep(np.flatnonzero(happened > reached))
+                self._series = None
+        self._kept = len(self)
+        self._odd = frozenset(happened for happened in self._odd if happened >= moment)
+        self._early &= frozenset(self._labels.ids.numbers().tolist())
 
 
 def _ratio(value: Any, level: Value) -> float | None:

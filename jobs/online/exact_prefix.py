@@ -51,11 +51,12 @@ def squares_of(value: float) -> dict[int, int]:
 class ExactPrefix:
     """Running sums per exponent, from the largest down; each starts with 0 and may wrap, as in the kernel."""
 
-    __slots__ = ("_parts", "_size")
+    __slots__ = ("_exponents", "_parts", "_size")
 
     def __init__(self) -> None:
         self._parts: list[tuple[int, float, array[int]]] = []
         """Exponent, its power of two (0: no normal double), running sums."""
+        self._exponents: set[int] = set()
         self._size = 0
 
     @classmethod
@@ -63,25 +64,36 @@ class ExactPrefix:
         """The running sums of so many numbers."""
         prefix = cls()
         prefix._size = size
-        for exponent in sorted(limbs, reverse=True):
+        for exponent in limbs:
             running = np.zeros(size + 1, np.int64)
             np.cumsum(limbs[exponent], out=running[1:])
-            prefix._parts.append((exponent, _power(exponent), array("q", running.tobytes())))
+            prefix._add(exponent, array("q", running.tobytes()))
         return prefix
 
     def insert(self, place: int, limbs: Mapping[int, int]) -> None:
         """Put a number in before the one at a place; at the end this costs the least."""
-        for exponent in limbs.keys() - {part[0] for part in self._parts}:
-            self._parts.append((exponent, _power(exponent), array("q", bytes(8 * (self._size + 1)))))
-            self._parts.sort(key=lambda part: -part[0])
+        for exponent in limbs:
+            if exponent not in self._exponents:
+                self._add(exponent, array("q", bytes(8 * (self._size + 1))))
+        is_last = place == self._size
         self._size += 1
         for exponent, _, sums in self._parts:
             limb = limbs.get(exponent, 0)
-            sums.insert(place + 1, _wrapped(sums[place] + limb))
-            if limb and place + 2 < len(sums):
+            running = sums[place] + limb
+            if not -_LARGEST <= running <= _LARGEST:
+                running = _wrapped(running)
+            if is_last:
+                sums.append(running)
+            else:
+                sums.insert(place + 1, running)
                 behind = np.frombuffer(sums, np.int64)[place + 2 :]
                 behind += limb
                 del behind
+
+    def _add(self, exponent: int, sums: "array[int]") -> None:
+        self._exponents.add(exponent)
+        self._parts.append((exponent, 2.0**exponent if -_PLAIN < exponent < _PLAIN else 0.0, sums))
+        self._parts.sort(key=lambda part: -part[0])
 
     def total(self, low: int, high: int) -> float:
         """The sum of the numbers at [low, high)."""
@@ -119,10 +131,6 @@ def sample_deviation(count: int, total: Pair, squares: Pair) -> float:
     if spread < left * 2.0**-98:
         spread = 0.0
     return sqrt(spread / (n * (n - 1)))
-
-
-def _power(exponent: int) -> float:
-    return 2.0**exponent if -_PLAIN < exponent < _PLAIN else 0.0
 
 
 def _wrapped(number: int) -> int:

@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Callable
 
-BLOCK = 64
+BLOCK = 16
 
 
 class Extremes:
@@ -18,6 +18,8 @@ class Extremes:
 
     def changed_from(self, place: int) -> None:
         """Values from a place on are new, or stand elsewhere."""
+        if len(self._levels[0]) <= 2 * BLOCK:
+            return
         level = 1
         while len(self._levels[level - 1]) > 2 * BLOCK:
             below = self._levels[level - 1]
@@ -34,6 +36,8 @@ class Extremes:
 
     def best(self, low: int, high: int) -> float:
         """The best of the values at [low, high), of which there is one at least."""
+        if high - low <= 2 * BLOCK:
+            return self._better(self._levels[0][low:high])
         found: list[float] = []
         for values in self._levels:
             first, last = -(-low // BLOCK), high // BLOCK

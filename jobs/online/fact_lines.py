@@ -5,6 +5,7 @@ This is what an entity is; `jobs.online.series` is made from it and can be made 
 
 from array import array
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from jobs.arrays import Bools, Ints
 from jobs.online.typed_column import ColumnType, TypedColumn
 from jobs.times import NEVER
 
+NONE: Mapping[int, int] = MappingProxyType({})
 TARGET, DECIDED, RATIOS = 1, 2, 4
 """Of an event: it is a first version; it was decided when it became known; its ratios are known."""
 
@@ -26,7 +28,7 @@ class FactLines:
         self.ids = TypedColumn(id.kind)
         self.happened, self.known, self.flags = array("q"), array("q"), bytearray()
         self.columns = {name: TypedColumn(type.kind) for name, type in columns.items()}
-        self.superseded: dict[int, int] = {}
+        self.superseded: Mapping[int, int] = NONE
         """When the few facts that a later version replaced were known to be wrong, by line."""
 
     def __len__(self) -> int:
@@ -39,6 +41,12 @@ class FactLines:
         self.flags.append(flags)
         for name, column in self.columns.items():
             column.append(values.get(name))
+
+    def supersede(self, line: int, known: int) -> None:
+        """A fact is known to be wrong, or replaced, from a moment on."""
+        if not isinstance(self.superseded, dict):
+            self.superseded = {}
+        self.superseded[line] = known
 
     def current(self, id: Any) -> int | None:
         """The line of the version of a fact that no other has replaced."""

@@ -6,7 +6,7 @@ A function is compiled for one feature; the ranges of its windows are found befo
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Sequence
 from math import isfinite
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from jobs.online.exact_prefix import sample_deviation
 from jobs.online.series import Series
@@ -15,21 +15,18 @@ from jobs.windows import Aggregate
 Value: TypeAlias = float | int | None
 
 
-class Range(NamedTuple):
-    """The facts of a series that a window holds: those at [low, high)."""
-
-    series: Series
-    low: int
-    high: int
-
-
+Range: TypeAlias = tuple[Series, int, int]
+"""The facts of a series that a window holds: those at [low, high)."""
 Ranges: TypeAlias = Sequence[Range]
 Compute: TypeAlias = Callable[[Ranges, int], Value]
 """From all ranges and the target's moment in microseconds to a value, None where it is undefined."""
 
 
 def count(at: int) -> Compute:
-    return lambda ranges, _: ranges[at].high - ranges[at].low
+    def compute(ranges: Ranges, _: int) -> Value:
+        return ranges[at][2] - ranges[at][1]
+
+    return compute
 
 
 def total(at: int, column: str) -> Compute:
@@ -108,8 +105,8 @@ def age(at: int, *, last: bool) -> Compute:
 
 def rate(at: int, over: int) -> Compute:
     def compute(ranges: Ranges, _: int) -> Value:
-        events = ranges[over].high - ranges[over].low
-        return (ranges[at].high - ranges[at].low) / events if events else None
+        events = ranges[over][2] - ranges[over][1]
+        return (ranges[at][2] - ranges[at][1]) / events if events else None
 
     return compute
 
@@ -119,9 +116,9 @@ def streak(at: int, breaks: int, *, is_age: bool) -> Compute:
 
     def compute(ranges: Ranges, moment: int) -> Value:
         series, low, high = ranges[at]
-        broken = ranges[breaks]
-        if broken.high > broken.low:
-            low = max(low, bisect_right(series.times, broken.series.times[broken.high - 1], low, high))
+        broken, first, end = ranges[breaks]
+        if end > first:
+            low = bisect_right(series.times, broken.times[end - 1], low, high)
         if not is_age:
             return high - low
         return (moment - series.times[low]) / 1e6 if high > low else None

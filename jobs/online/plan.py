@@ -7,16 +7,19 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
+from math import inf
 from typing import Any
 
 from jobs.errors import Invalid
 from jobs.online import functions
-from jobs.online.functions import Compute, Range, Value
+from jobs.online.fact_lines import FactLines
+from jobs.online.functions import Compute, Value
 from jobs.online.selections import Comparison, Selection, selection
 from jobs.online.series import Contents, Series
 from jobs.online.typed_column import ColumnType
 from jobs.window_lengths import Last, Trend, Window, reach
-from jobs.windows import Aggregate, Feature, Ratio, WindowFeatures
+from jobs.windows import WHOLE_NUMBERS, Aggregate, Feature, Ratio, WindowFeatures
 
 _CODES = {"float64": "d", "int64": "q", "bool": "b", "string": ""}
 _SUMMED = ("sum", "mean", "std")
@@ -41,8 +44,9 @@ class Plan:
     contents: tuple[Contents, ...]
     comparisons: tuple[tuple[Comparison, ...], ...]
     """The conditions of each selection."""
-    ready: tuple[int, ...]
-    """How many ratios of an event have to be known before each selection can take it."""
+    takers: tuple[tuple[int, ...], ...]
+    """Selections of events by how many ratios of an event have to be known before they can take it."""
+    label_takers: tuple[int, ...]
     before: "Evaluation"
     """Values that an event itself is no part of: what has a delay. Levels of ratios stand behind the features."""
     levels: tuple["Evaluation | None", ...]
@@ -62,7 +66,26 @@ class Plan:
         """
         return _Compiler(features, events, labels or {}).plan()
 
-    @property
+    @cached_property
+    def no_labels(self) -> FactLines:
+        """What all entities share that read no labels; nothing is ever added to it."""
+        return FactLines(self.id, self.labels)
+
+    @cached_property
+    def width(self) -> int:
+        """Number of features."""
+        return len(self.features.names)
+
+    @cached_property
+    def given(self) -> dict[str, list[tuple[str, ColumnType, float]]]:
+        """By kind of fact the columns that come with one, each with its largest magnitude."""
+        made = {ratio.name for ratio in self.features.ratios}
+        return {
+            of: [(name, type, self.bounds[of].get(name, inf)) for name, type in types.items() if name not in made]
+            for of, types in (("events", self.events), ("labels", self.labels))
+        }
+
+    @cached_property
     def levels_read_labels(self) -> bool:
         return any(ratio.to.of == "labels" for ratio in self.features.ratios)
 
@@ -97,7 +120,7 @@ class Evaluation:
             high = bisect_right(facts.times, moment - delay)
             for number, back, last in windows:
                 low = bisect_right(facts.times, moment - back, 0, high)
-                ranges[number] = Range(facts, max(low, high - last) if last else low, high)
+                ranges[number] = (facts, max(low, high - last) if last else low, high)
         for place, compute in self._steps:
             values[place] = compute(ranges, moment)
 
@@ -125,10 +148,11 @@ class _Compiler:
         levels = tuple(
             self.level(len(self.features.features) + number, ratio) for number, ratio in enumerate(self.features.ratios)
         )
+        of_labels = tuple(at for chosen, at in self.selections.items() if chosen.of == "labels")
         return Plan(
             self.features, self.types["events"], self.types["labels"], self.id, self.bounds, tuple(self.selections),
             tuple(self.contents), tuple(map(self.comparisons, self.selections)),
-            tuple(map(self.ready, self.selections)), self.before, levels, self.after,
+            self.takers(), of_labels, self.before, levels, self.after,
         )  # fmt: skip
 
     def level(self, place: int, ratio: Ratio) -> Evaluation | None:
@@ -148,7 +172,7 @@ class _Compiler:
         at = self.select(selection(aggregate, self.types[aggregate.of]))
         number = evaluation.range(at, aggregate.delay, window)
         compute = self._of_values(at, number, aggregate, (aggregate.delay, window))
-        return functions.or_else(compute, feature.empty)
+        return compute if aggregate.function in WHOLE_NUMBERS else functions.or_else(compute, feature.empty)
 
     def _of_booleans(self, evaluation: Evaluation, aggregate: Aggregate, window: Window) -> Compute:
         types = self.types[aggregate.of]
@@ -211,11 +235,14 @@ class _Compiler:
         types = self.types[chosen.of]
         return tuple(Comparison(condition, types[condition.column]) for condition in chosen.where)
 
-    def ready(self, chosen: Selection) -> int:
-        at = self.selections[chosen]
-        read = chosen.columns | self.contents[at].values.keys() | self.contents[at].sums
-        known = [number for number, ratio in enumerate(self.features.ratios, 1) if ratio.name in read]
-        return max(known, default=0)
+    def takers(self) -> tuple[tuple[int, ...], ...]:
+        waiting: list[list[int]] = [[] for _ in range(len(self.features.ratios) + 1)]
+        for chosen, at in self.selections.items():
+            if chosen.of == "events":
+                read = chosen.columns | self.contents[at].values.keys() | self.contents[at].sums
+                known = [number for number, ratio in enumerate(self.features.ratios, 1) if ratio.name in read]
+                waiting[max(known, default=0)].append(at)
+        return tuple(map(tuple, waiting))
 
 
 def _typed(types: Mapping[str, ColumnType], name: str) -> ColumnType:

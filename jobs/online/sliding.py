@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 
-FEW = 256
+FEW = 64
 """So many values are counted anew each time, without state."""
 
 

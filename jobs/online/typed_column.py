@@ -1,6 +1,7 @@
 """A column of facts in little memory, with nulls; and what a value has to be to stand in it."""
 
 from array import array
+from math import isfinite
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -26,17 +27,17 @@ class ColumnType(NamedTuple):
             if not self.nullable:
                 raise Invalid(f"column {name}: expected a value in every event, found none")
             return None
-        if not isinstance(value, _CLASSES[self.kind]) or (isinstance(value, bool) and self.kind != "bool"):
-            raise Invalid(f"column {name}: expected {self.kind}, found {value!r}")
-        if self.kind == "int64" and not -(2**63) <= value < 2**63:
+        kind = self.kind
+        if kind == "float64" and type(value) is float and isfinite(value):
+            # Added zero makes one number of 0.0 and -0.0.
+            return value + 0.0
+        if not isinstance(value, _CLASSES[kind]) or (isinstance(value, bool) and kind != "bool"):
+            raise Invalid(f"column {name}: expected {kind}, found {value!r}")
+        if kind == "int64" and not -(2**63) <= value < 2**63:
             raise Invalid(f"column {name}: expected an integer of 64 bits, found {value!r}")
-        if self.kind != "float64":
-            return value
-        # Added zero makes one number of 0.0 and -0.0.
-        number = float(value) + 0.0
-        if not np.isfinite(number):
+        if kind == "float64" and not isfinite(value):
             raise Invalid(f"column {name}: expected a finite number, found {value!r}")
-        return number
+        return float(value) if kind == "float64" else value
 
 
 class TypedColumn:
@@ -47,7 +48,7 @@ class TypedColumn:
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self._values: Any = [] if kind == "string" else array(_CODES[kind][0])
-        self._nulls: set[int] = set()
+        self._nulls: set[int] | None = None
         """Places of nulls, where no value stands for one."""
 
     def __len__(self) -> int:
@@ -56,6 +57,7 @@ class TypedColumn:
     def append(self, value: Any) -> None:
         if value is None and self.kind != "string":
             if self.kind == "int64":
+                self._nulls = self._nulls or set()
                 self._nulls.add(len(self._values))
             value = _CODES[self.kind][1]
         self._values.append(value)
@@ -86,7 +88,7 @@ class TypedColumn:
         values = self.numbers()
         if self.kind == "int64":
             there = np.ones(len(values), bool)
-            there[list(self._nulls)] = False
+            there[list(self._nulls or ())] = False
             return there
         if self.kind == "string":
             return np.array([value is not None for value in values], dtype=bool)

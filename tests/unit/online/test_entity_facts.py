@@ -148,6 +148,33 @@ def test_a_label_counts_from_the_microsecond_after_the_event_time_that_it_bears(
     assert [facts.decide(event(n), START + n) for n in (9, 10, 11)] == [[0], [0], [1]]
 
 
+def test_a_ratio_of_an_event_to_come_follows_what_becomes_known_before_its_time() -> None:
+    share = Ratio("share", "price", Aggregate("sum", "price", (60 * S,)))
+    few = replace(FEATURES, aggregates=(Aggregate("min", "share", (60 * S,), BEFORE),), ratios=(share,))
+    facts = EntityFacts(Plan.of(few, EVENTS | {"id": ColumnType("int64", False)}, LABELS))
+    facts.add_event(event(1, START + 20), START)
+    assert facts.decide(event(2, START + 1), START + 1) == [None]
+    assert facts.decide(event(3, START + 2), START + 2) == [1.0]
+    facts.add_event(event(4, START + 10), START + 3)
+    # At its own time the first one is one of four alike.
+    assert facts.decide(event(5, START + 30), START + 30) == [0.25]
+
+
+def test_an_integer_meets_a_fraction_as_a_double() -> None:
+    facts = entity(
+        Aggregate("count", where=("place", "<", 2.0**53 + 2)), Aggregate("count", where=("place", "==", 2**53))
+    )
+    assert facts.decide(event(1, place=2**53 + 1), START) == [1, 0]
+    assert facts.decide(event(2, place=2**53), START + 1) == [2, 1]
+
+
+def test_what_is_held_of_an_entity_survives_letting_go_of_what_makes_it_quick() -> None:
+    facts = entity(Aggregate("last_age"), Aggregate("distinct", "kind"))
+    facts.decide(event(1, kind="web"), START)
+    facts.cool()
+    assert facts.decide(event(2, START + 5, kind="shop"), START + 5) == [0.0, 2]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -4,7 +4,7 @@ The fast path holds while a decision comes after everything that is known of the
 kernel answers, and the fast path is made anew from the facts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from math import inf, isfinite
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 
 from jobs.errors import Invalid
 from jobs.online import whole_history
-from jobs.online.fact_lines import DECIDED, RATIOS, TARGET, FactLines
+from jobs.online.fact_lines import DECIDED, ID, RATIOS, TARGET, FactLines
 from jobs.online.functions import Value
 from jobs.online.plan import Plan
 from jobs.online.series import Fact, Series
@@ -21,6 +21,8 @@ from jobs.times import NEVER
 
 _NEVER_BEFORE = -(2**63)
 _FEW = 64
+_NOTHING: frozenset[Any] = frozenset()
+"""One for all entities, most of which hold few facts."""
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -39,13 +41,13 @@ class EntityFacts:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._events = FactLines(plan.id, plan.events)
-        self._labels = FactLines(plan.id, plan.labels) if plan.features.reads_labels else plan.no_labels
+        self._events = FactLines(plan.event_layout)
+        self._labels = FactLines(plan.label_layout) if plan.features.reads_labels else plan.no_labels
         self._newest = self._decided = _NEVER_BEFORE
         """When the last fact became known, or known to be wrong; when the last event was decided."""
-        self._early: Set[Any] = frozenset()
+        self._early: frozenset[Any] = _NOTHING
         """Ids of labels that were known before their events."""
-        self._odd: Set[int] = frozenset()
+        self._odd: frozenset[int] = _NOTHING
         """Event times that labels bore before they had come: at these very moments the labels do not count."""
         self._series: list[Series] | None = None
         """Made from the facts when it is first needed."""
@@ -83,8 +85,7 @@ class EntityFacts:
             if superseded is not None:
                 lines.supersede(len(lines), superseded)
             lines.append(fact.id, fact.happened, entered, values, TARGET if is_target and of == "events" else 0)
-        known_events = frozenset(self._events.ids.numbers().tolist())
-        self._early = frozenset(self._labels.ids.numbers().tolist()) - known_events
+        self._early = frozenset(self._labels.ids()).difference(self._events.ids()) or _NOTHING
         self._forget_ratios()
         self._series = None
 
@@ -105,7 +106,7 @@ class EntityFacts:
         is_new = known > self._newest
         self._know(known)
         is_new &= not self._replace(self._labels, label.id, known)
-        if not len(self._events.ids.places_of(label.id)):
+        if not (self._events.numbers(ID) == label.id).any():
             self._early |= {label.id}
         self._labels.append(label.id, label.happened, self._entered(label, known), values)
         if self._plan.levels_read_labels:
@@ -172,12 +173,11 @@ class EntityFacts:
         order = orders[chosen.of]
         meets = np.ones(len(order), bool)
         if chosen.column is not None:
-            meets &= lines.columns[chosen.column].valid()[order]
+            meets &= lines.valid(chosen.column)[order]
         for one in self._plan.comparisons[at]:
-            column = lines.columns[one.column]
-            meets &= one.meet(column.numbers()[order], column.valid()[order])
+            meets &= one.meet(lines.numbers(one.column)[order], lines.valid(one.column)[order])
         order = order[meets]
-        columns = {name: lines.columns[name].numbers()[order] for name in {*contents.values, *contents.sums}}
+        columns = {name: lines.numbers(name)[order] for name in {*contents.values, *contents.sums}}
         return Series(contents, lines.times()[0][order], columns)
 
     def _checked(self, of: str, event: Event) -> dict[str, Any]:
@@ -210,9 +210,7 @@ class EntityFacts:
 
     def _forget_ratios(self) -> None:
         """Levels of events that were not decided may reach what was just added."""
-        flags = np.array(self._events.flags, np.uint8)
-        flags[(flags & DECIDED) == 0] &= 255 - RATIOS
-        self._events.flags = bytearray(flags.tobytes())
+        self._events.flag(RATIOS, ~self._events.flagged(DECIDED), bear=False)
 
     def _know_ratios(self) -> None:
         unknown = np.flatnonzero(~self._events.flagged(RATIOS))
@@ -220,9 +218,8 @@ class EntityFacts:
             return
         found = whole_history.ratios(self._plan, self._events, self._labels)
         for ratio, values in zip(self._plan.features.ratios, found, strict=True):
-            self._events.columns[ratio.name].set(unknown, values[unknown])
-        for line in unknown.tolist():
-            self._events.flags[line] |= RATIOS
+            self._events.set(ratio.name, unknown, values[unknown])
+        self._events.flag(RATIOS, unknown, bear=True)
 
     def _drop_old(self, moment: int) -> None:
         """Now and then, facts that no later decision can reach."""
@@ -238,8 +235,8 @@ class EntityFacts:
                 lines.keep(np.flatnonzero(happened > reached))
                 self._series = None
         self._kept = len(self)
-        self._odd = frozenset(happened for happened in self._odd if happened >= moment)
-        self._early &= frozenset(self._labels.ids.numbers().tolist())
+        self._odd = frozenset(happened for happened in self._odd if happened >= moment) or _NOTHING
+        self._early = self._early.intersection(self._labels.ids()) or _NOTHING
 
 
 def _ratio(value: Any, level: Value) -> float | None:

@@ -1,46 +1,70 @@
 """All versions of the facts of one entity and kind, in the order in which they became known, in little memory.
 
-This is what an entity is; `jobs.online.series` is made from it and can be made again.
+This is what an entity is; `jobs.online.series` is made from it and can be made again. Most entities hold few facts, so
+lines stand in one array of bytes, and what few entities need is made when it is needed.
 """
 
-from array import array
 from collections.abc import Mapping
+from struct import Struct
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jobs.arrays import Bools, Ints
-from jobs.online.typed_column import ColumnType, TypedColumn
+from jobs.online.column_type import ColumnType
 from jobs.times import NEVER
 
-NONE: Mapping[int, int] = MappingProxyType({})
 TARGET, DECIDED, RATIOS = 1, 2, 4
 """Of an event: it is a first version; it was decided when it became known; its ratios are known."""
+ID = "id "
+"""Name of the facts' ids beside the columns; no column ends with a blank."""
+_CODES = {"float64": ("d", "f8"), "int64": ("q", "i8"), "bool": ("b", "i1")}
+_NONE: Mapping[Any, Any] = MappingProxyType({})
+_NULLS = {"float64": np.nan, "int64": 0, "bool": -1}
+
+
+class Layout:
+    """How the lines of one kind of fact are laid out, for all entities."""
+
+    def __init__(self, id: ColumnType, columns: Mapping[str, ColumnType]) -> None:
+        self.kinds = {ID: id.kind} | {name: type.kind for name, type in columns.items()}
+        self.columns = list(columns)
+        self.numbers = [name for name, kind in self.kinds.items() if kind != "string"]
+        self.texts = [name for name, kind in self.kinds.items() if kind == "string"]
+        codes = [_CODES[self.kinds[name]] for name in self.numbers]
+        self.line = Struct("<qqB" + "".join(code for code, _ in codes))
+        fields = [("happened", "i8"), ("known", "i8"), ("flags", "u1")]
+        fields += [(f"column {place}", kind) for place, (_, kind) in enumerate(codes)]
+        self.type = np.dtype(fields)
+        self.field = {name: f"column {place}" for place, name in enumerate(self.numbers)}
 
 
 class FactLines:
-    """Facts as columns; a line is the place of one."""
+    """Facts as lines; of a column that is a text, or a null integer, what stands beside them."""
 
-    __slots__ = ("columns", "flags", "happened", "ids", "known", "superseded")
+    __slots__ = ("_layout", "_lines", "_nulls", "_texts", "superseded")
 
-    def __init__(self, id: ColumnType, columns: Mapping[str, ColumnType]) -> None:
-        self.ids = TypedColumn(id.kind)
-        self.happened, self.known, self.flags = array("q"), array("q"), bytearray()
-        self.columns = {name: TypedColumn(type.kind) for name, type in columns.items()}
-        self.superseded: Mapping[int, int] = NONE
+    def __init__(self, layout: Layout) -> None:
+        self._layout, self._lines = layout, bytearray()
+        self._nulls: Mapping[str, set[int]] = _NONE
+        self._texts: Mapping[str, list[str | None]] = {name: [] for name in layout.texts} if layout.texts else _NONE
+        self.superseded: Mapping[int, int] = _NONE
         """When the few facts that a later version replaced were known to be wrong, by line."""
 
     def __len__(self) -> int:
-        return len(self.happened)
+        return len(self._lines) // self._layout.line.size
 
     def append(self, id: Any, happened: int, known: int, values: Mapping[str, Any], flags: int = 0) -> None:
-        self.ids.append(id)
-        self.happened.append(happened)
-        self.known.append(known)
-        self.flags.append(flags)
-        for name, column in self.columns.items():
-            column.append(values.get(name))
+        layout = self._layout
+        numbers = [id if name is ID else values.get(name) for name in layout.numbers]
+        for place, value in enumerate(numbers):
+            if value is None:
+                numbers[place] = self._null(layout.numbers[place])
+        for name in layout.texts:
+            self._texts[name].append(id if name is ID else values.get(name))
+        self._lines += layout.line.pack(happened, known, flags, *numbers)
 
     def supersede(self, line: int, known: int) -> None:
         """A fact is known to be wrong, or replaced, from a moment on."""
@@ -50,12 +74,17 @@ class FactLines:
 
     def current(self, id: Any) -> int | None:
         """The line of the version of a fact that no other has replaced."""
-        lines = [line for line in self.ids.places_of(id).tolist() if line not in self.superseded]
+        lines = [line for line in np.flatnonzero(self.numbers(ID) == id).tolist() if line not in self.superseded]
         return lines[-1] if lines else None
+
+    def ids(self) -> list[Any]:
+        ids: list[Any] = self.numbers(ID).tolist()
+        return ids
 
     def times(self) -> tuple[Ints, Ints]:
         """Copies of event times and times of knowledge."""
-        return np.array(self.happened, np.int64), np.array(self.known, np.int64)
+        view = self._view()
+        return view["happened"].copy(), view["known"].copy()
 
     def gone(self) -> Ints:
         """When each fact was superseded; `NEVER` of the others."""
@@ -65,7 +94,35 @@ class FactLines:
 
     def flagged(self, flag: int) -> Bools:
         """Which facts bear a flag."""
-        return (np.array(self.flags, np.uint8) & flag) > 0
+        bear: Bools = (self._view()["flags"] & flag) > 0
+        return bear
+
+    def flag(self, flag: int, lines: NDArray[Any], *, bear: bool) -> None:
+        """Let some facts bear a flag, or not."""
+        flags = self._view()["flags"]
+        flags[lines] = flags[lines] | flag if bear else flags[lines] & (255 - flag)
+
+    def numbers(self, name: str) -> NDArray[Any]:
+        """A copy of a column's values; anything at nulls. Texts are objects, booleans 1 and 0."""
+        if name in self._texts:
+            return np.array([*self._texts[name], None], dtype=object)[:-1]
+        values: NDArray[Any] = self._view()[self._layout.field[name]].copy()
+        return values
+
+    def valid(self, name: str) -> Bools:
+        """Where a column has a value."""
+        kind, values = self._layout.kinds[name], self.numbers(name)
+        if kind == "int64":
+            there = np.ones(len(values), bool)
+            there[list(self._nulls.get(name, ()))] = False
+            return there
+        if kind == "string":
+            return np.array([value is not None for value in values], dtype=bool)
+        return ~np.isnan(values) if kind == "float64" else values >= 0
+
+    def set(self, name: str, lines: Ints, values: NDArray[np.float64]) -> None:
+        """Put other numbers into a column of doubles; NaN is null."""
+        self._view()[self._layout.field[name]][lines] = values
 
     def in_order(self) -> Ints:
         """Lines of what is known now by event time, time of knowledge and id."""
@@ -73,16 +130,29 @@ class FactLines:
         lines = np.flatnonzero(self.gone() == NEVER)
         if bool((happened[lines][1:] > happened[lines][:-1]).all()):
             return lines
-        _, ids = np.unique(self.ids.numbers()[lines], return_inverse=True)
+        _, ids = np.unique(self.numbers(ID)[lines], return_inverse=True)
         ordered: Ints = lines[np.lexsort((ids, known[lines], happened[lines]))]
         return ordered
 
     def keep(self, lines: Ints) -> None:
         """Drop all facts but those at some lines."""
         places = {old: new for new, old in enumerate(lines.tolist())}
-        self.superseded = {places[line]: gone for line, gone in self.superseded.items() if line in places}
-        happened, known = self.times()
-        self.happened, self.known = (array("q", times[lines].tobytes()) for times in (happened, known))
-        self.flags = bytearray(np.array(self.flags, np.uint8)[lines].tobytes())
-        for column in (self.ids, *self.columns.values()):
-            column.keep(lines)
+        if self.superseded:
+            self.superseded = {places[line]: gone for line, gone in self.superseded.items() if line in places}
+        if self._nulls:
+            self._nulls = {name: {places[at] for at in nulls if at in places} for name, nulls in self._nulls.items()}
+        if self._texts:
+            self._texts = {name: [texts[line] for line in places] for name, texts in self._texts.items()}
+        self._lines = bytearray(self._view()[lines].tobytes())
+
+    def _view(self) -> NDArray[Any]:
+        """The lines themselves; let go of it before one is added."""
+        return np.frombuffer(self._lines, self._layout.type)
+
+    def _null(self, name: str) -> Any:
+        kind = self._layout.kinds[name]
+        if kind == "int64":
+            if not isinstance(self._nulls, dict):
+                self._nulls = {}
+            self._nulls.setdefault(name, set()).add(len(self))
+        return _NULLS[kind]

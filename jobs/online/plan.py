@@ -13,11 +13,11 @@ from typing import Any
 
 from jobs.errors import Invalid
 from jobs.online import functions
-from jobs.online.fact_lines import FactLines
+from jobs.online.column_type import ColumnType
+from jobs.online.fact_lines import FactLines, Layout
 from jobs.online.functions import Compute, Value
 from jobs.online.selections import Comparison, Selection, selection
 from jobs.online.series import Contents, Series
-from jobs.online.typed_column import ColumnType
 from jobs.window_lengths import Last, Trend, Window, reach
 from jobs.windows import WHOLE_NUMBERS, Aggregate, Feature, Ratio, WindowFeatures
 
@@ -67,9 +67,17 @@ class Plan:
         return _Compiler(features, events, labels or {}).plan()
 
     @cached_property
+    def event_layout(self) -> Layout:
+        return Layout(self.id, self.events)
+
+    @cached_property
+    def label_layout(self) -> Layout:
+        return Layout(self.id, self.labels)
+
+    @cached_property
     def no_labels(self) -> FactLines:
         """What all entities share that read no labels; nothing is ever added to it."""
-        return FactLines(self.id, self.labels)
+        return FactLines(self.label_layout)
 
     @cached_property
     def width(self) -> int:

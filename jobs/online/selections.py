@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from jobs.arrays import Bools
 from jobs.conditions import Condition, conditions
 from jobs.errors import Invalid
-from jobs.online.typed_column import ColumnType
+from jobs.online.column_type import ColumnType
 from jobs.windows import BOOLEAN_COLUMN, Aggregate
 
 _COMPARED: dict[str, Callable[[Any, Any], Any]] = {

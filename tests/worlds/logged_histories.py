@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.features.window_kernel import compute
+from jobs.online.column_type import ColumnType
 from jobs.online.entity_facts import EntityFacts, Event
 from jobs.online.plan import Plan
-from jobs.online.typed_column import ColumnType
 from jobs.windows import WindowFeatures
 
 Row = dict[str, Any]

@@ -12,10 +12,10 @@ from worlds.examples import with_examples
 from worlds.logged_histories import EVENTS, LABELS, SECOND, START, History, Row
 
 from jobs.errors import Invalid
+from jobs.online.column_type import ColumnType
 from jobs.online.entity_facts import EntityFacts, Event
 from jobs.online.plan import Plan
 from jobs.online.sliding import FEW
-from jobs.online.typed_column import ColumnType
 from jobs.window_lengths import BEFORE, Last, Trend
 from jobs.windows import Aggregate, Ratio, WindowFeatures
 

@@ -54,15 +54,12 @@ payment = RequestSource(
 def payment_time(inputs: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
-    at = pd.to_datetime(inputs["tx_datetime"], utc=True)
-    hour = at.dt.hour + at.dt.minute / 60 + at.dt.second / 3600
-    return pd.DataFrame(
-        {
-            "hour_of_day": hour.astype("float64"),
-            "is_night": (hour < 6).astype("int64"),
-            "is_weekend": (at.dt.dayofweek >= 5).astype("int64"),
-        }
-    )
+    from jobs.use_cases import request_features
+
+    at = pd.to_datetime(inputs["tx_datetime"], utc=True).dt.as_unit("us")
+    features = pd.DataFrame(request_features.payment_time(at.astype("int64").to_numpy()), index=inputs.index)
+    features.loc[at.isna(), ["hour_of_day", "is_night", "is_weekend"]] = (float("nan"), 0, 0)
+    return features
 
 
 @on_demand_feature_view(
@@ -97,19 +94,17 @@ def payment_time(inputs: pd.DataFrame) -> pd.DataFrame:
 def payment_amount(inputs: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
-    amount = inputs["tx_amount"].astype("float64")
-    mean = inputs["customer_amount_mean_30d"].astype("float64")
-    std = inputs["customer_amount_std_30d"].astype("float64")
-    usual = inputs["customer_ordinary_mean_60d_delay_1s"].astype("float64")
-    spread = inputs["customer_ordinary_std_60d_delay_1s"].astype("float64")
-    return pd.DataFrame(
-        {
-            "amount_to_mean_30d": amount / mean.where(mean > 0),
-            "amount_zscore_30d": (amount - mean) / std.where(std > 0),
-            "amount_to_ordinary": amount / usual.where(usual > 0),
-            "amount_zscore_ordinary": (amount - usual) / spread.where(spread > 0),
-        }
+    from jobs.use_cases import request_features
+
+    columns = (
+        "tx_amount",
+        "customer_amount_mean_30d",
+        "customer_amount_std_30d",
+        "customer_ordinary_mean_60d_delay_1s",
+        "customer_ordinary_std_60d_delay_1s",
     )
+    numbers = (inputs[name].astype("float64").to_numpy() for name in columns)
+    return pd.DataFrame(request_features.payment_amount(*numbers), index=inputs.index)
 
 
 fraud = FeatureService(

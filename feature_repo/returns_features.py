@@ -49,16 +49,11 @@ line = RequestSource(
 def line_ratios(inputs: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
-    price, quantity = (
-        inputs["item_price_mean_30d"].astype("float64"),
-        inputs["item_quantity_mean_30d"].astype("float64"),
-    )
-    return pd.DataFrame(
-        {
-            "price_to_item_mean_30d": inputs["unit_price"].astype("float64") / price.where(price > 0),
-            "quantity_to_item_mean_30d": inputs["quantity"].astype("float64") / quantity.where(quantity > 0),
-        }
-    )
+    from jobs.use_cases import request_features
+
+    columns = ("unit_price", "quantity", "item_price_mean_30d", "item_quantity_mean_30d")
+    numbers = (inputs[name].astype("float64").to_numpy() for name in columns)
+    return pd.DataFrame(request_features.line_ratios(*numbers), index=inputs.index)
 
 
 returns = FeatureService(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -36,3 +39,16 @@ def update_windows(lakehouse: Lakehouse, as_of: datetime) -> None:
     """Bring the windows of all entities up to a moment."""
     for windows in FRAUD.windows:
         window_tables.update(lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), as_of)
+
+
+def built_or_copied(lakehouse: Lakehouse, folder: Path, build: Callable[[Lakehouse], None]) -> None:
+    """Fill an empty warehouse as `build` does, which each engine does once: `folder` keeps what it made.
+
+    On Spark, two marts and their windows take as long to write as most tests that need them.
+    """
+    kept = folder / ("spark" if lakehouse.settings.spark_remote else "embedded")
+    if kept.exists():
+        shutil.copytree(kept, lakehouse.settings.warehouse, dirs_exist_ok=True)
+        return
+    build(lakehouse)
+    shutil.copytree(lakehouse.settings.warehouse, kept)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA, TIME, Row, put, update_windows
+from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA, TIME, Row, built_or_copied, put, update_windows
 
 from jobs.datasets import event_rows, history, training_set
 from jobs.datasets.training_rows import feature_names, read
@@ -50,7 +50,12 @@ def payment(number: int, **more: Any) -> Row:
 
 
 @pytest.fixture
-def marts(lakehouse: Lakehouse) -> Iterator[Lakehouse]:
+def marts(lakehouse: Lakehouse, built_marts: Path) -> Iterator[Lakehouse]:
+    built_or_copied(lakehouse, built_marts, put_marts)
+    yield lakehouse
+
+
+def put_marts(lakehouse: Lakehouse) -> None:
     """Payments of one moment; of the first a later version was opened earlier."""
     later = payment(0, opened_at=START - 90 * DAY, version=2, known_at=START + DAY)
     events = [payment(0, superseded_at=START + DAY), later, *(payment(n) for n in range(1, 5))]
@@ -59,7 +64,6 @@ def marts(lakehouse: Lakehouse) -> Iterator[Lakehouse]:
     about = {name: later[name] for name in ("transaction_id", "customer_id", "terminal_id", "tx_datetime")}
     put(lakehouse, FRAUD.labels, [about | report | {"event_date": START.date()}], LABEL_SCHEMA)
     update_windows(lakehouse, AS_OF)
-    yield lakehouse
 
 
 def test_a_moment_is_an_age_as_known_at_the_event_and_a_code_is_a_text(marts: Lakehouse) -> None:

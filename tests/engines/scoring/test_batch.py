@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA, Row, put, update_windows
+from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA, Row, built_or_copied, put, update_windows
 from worlds.pictures import rendered
 
 from assets import evaluation, export
@@ -59,11 +59,16 @@ def noon(day: date) -> datetime:
 
 
 @pytest.fixture
-def marts(lakehouse: Lakehouse) -> Iterator[Lakehouse]:
-    """Five payments on each of four days; one is corrected a day later, one becomes known two days late."""
+def marts(lakehouse: Lakehouse, built_marts: Path) -> Iterator[Lakehouse]:
     home = lakehouse.settings.home
     for kept in (lakehouse.settings.state / "fraud", home / "feast", home / "serving"):
         shutil.rmtree(kept, ignore_errors=True)
+    built_or_copied(lakehouse, built_marts, put_marts)
+    yield lakehouse
+
+
+def put_marts(lakehouse: Lakehouse) -> None:
+    """Five payments on each of four days; one is corrected a day later, one becomes known two days late."""
     events = [payment(10 * n + k, noon(day) + k * timedelta(hours=1)) for n, day in enumerate(DAYS) for k in range(5)]
     later = noon(DAYS[1])
     events[3] |= {"superseded_at": later}
@@ -74,7 +79,6 @@ def marts(lakehouse: Lakehouse) -> Iterator[Lakehouse]:
     about = {name: events[0][name] for name in ("transaction_id", "customer_id", "terminal_id", "tx_datetime")}
     put(lakehouse, FRAUD.labels, [about | report | {"event_date": DAYS[0]}], LABEL_SCHEMA)
     update_windows(lakehouse, AS_OF)
-    yield lakehouse
 
 
 def made(folder: Path, names: tuple[str, ...] = NAMES, family: str = "logistic", seed: int = 0) -> Bundle:

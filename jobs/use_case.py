@@ -17,17 +17,14 @@ from jobs.problem import Groups, Problem, Review
 from jobs.use_case_checks import column_misfits, source_misfits, use_case_misfits
 from jobs.windows import WindowFeatures
 
-Kind = Literal["identifier", "timestamp", "number", "integer", "boolean", "string", "category", "vector"]
+Kind = Literal["identifier", "timestamp", "number", "integer", "boolean", "string", "category", "vector", "text"]
 """What a column holds; an identifier is an integer or a string, whichever the first load brings, a category is a string
-whatever it is in files, so that numbers that are codes are not taken for amounts, and a vector is a list of floats, of
-which tables hold the JSON as text."""
+whatever it is in files, so that numbers that are codes are not taken for amounts, a vector is a list of floats, of
+which tables hold the JSON as text, and a text is a string that is read word by word."""
 
-
-_NO_TEXTS = (
-    "no model takes the words of a text: declare it as a string, which is one category by its whole value, or a number "
-    "that SQL makes of it (its length, whether a word occurs), or its embedding as a vector"
-)
-_WITHOUT_BOUNDS = ("string", "category", "vector", "timestamp")
+_WITHOUT_BOUNDS = ("string", "category", "vector", "text", "timestamp")
+_WITHOUT_VALUES = ("vector", "text")
+"""Kinds whose values no slice, group or case names."""
 
 
 def age_name(column: str) -> str:
@@ -67,7 +64,7 @@ class Column:
     """Of a vector: how many floats each one has."""
 
     def __post_init__(self) -> None:
-        check(self, column_misfits, {"text": _NO_TEXTS})
+        check(self, column_misfits)
 
     @property
     def file_name(self) -> str:
@@ -188,8 +185,15 @@ class UseCase:
                 f"{self.name}: expected inputs that differ from event to event, found {self.event_timestamp}, whose "
                 "age is 0 at its own event; make numbers of it in SQL, such as the hour, or leave it out"
             )
+        cases = {name: f"rule {rule.name}" for rule in problem.rules if rule.cases for name in rule.features}
+        for name, what in cases.items():
+            if (kind := kinds.get(name)) in _WITHOUT_VALUES:
+                raise Invalid(
+                    f"{self.name}: expected cases of {what} to compare numbers or categories, found {name} of kind "
+                    f"{kind}; compare a number that SQL makes of it, such as whether a word occurs"
+                )
         for name, what in rules.items():
-            if (kind := kinds.get(name)) in ("string", "category", "timestamp", "vector"):
+            if (kind := kinds.get(name)) in ("string", "category", "timestamp", "vector", "text"):
                 raise Invalid(
                     f"{self.name}: expected {what} to rank by numbers, found {name} of kind {kind}; rank by "
                     f"{f'{age_name(name)}, or ' if kind == 'timestamp' else ''}a number that SQL makes of it"
@@ -202,7 +206,7 @@ class UseCase:
             columns = {} if guard.source is None else {c.name: c.kind for c in self.source(guard.source).columns}
             kind = columns.get(guard.column, self.kinds.get(guard.column))
             bounded = bool(guard.edges) if isinstance(guard, Groups) else (guard.minimum, guard.maximum) != (None, None)
-            if kind in _WITHOUT_BOUNDS and (bounded or kind == "vector"):
+            if kind in _WITHOUT_BOUNDS and (bounded or kind in _WITHOUT_VALUES):
                 raise Invalid(
                     f"{self.name}: expected slice {guard.name} to cut numbers, found bounds of {guard.column} of kind "
                     f"{kind}; name values of it, or make a number of it in SQL"
@@ -217,6 +221,16 @@ class UseCase:
     def vector_lengths(self) -> Mapping[str, int]:
         """Lengths of the vectors that are declared."""
         return {column.name: column.length for column in self._declared if column.length is not None}
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """Columns that are read word by word."""
+        return frozenset(name for name, kind in self.kinds.items() if kind == "text")
+
+    @property
+    def without_categories(self) -> frozenset[str]:
+        """Columns that tables hold as texts and that are no categories."""
+        return self.texts | self.vector_lengths.keys()
 
     @property
     def _declared(self) -> tuple[Column, ...]:

@@ -84,9 +84,9 @@ def _columns_of_source(source: Source, names: list[str]) -> Iterator[str]:
             yield f"{what}: expected columns among {among}, found {missing}; declare them"
     if twice := _twice(source.key):
         yield f"key: expected distinct columns, found {twice} twice; name each once"
-    vectors = [column.name for column in source.columns if column.kind == "vector"]
-    if wrong := [name for name in source.key if name in vectors]:
-        yield f"key: expected columns that identify a row, found the vectors {wrong}; name others"
+    contents = [column.name for column in source.columns if column.kind in ("vector", "text")]
+    if wrong := [name for name in source.key if name in contents]:
+        yield f"key: expected columns that identify a row, found the vectors or texts {wrong}; name others"
     needed = {*source.key, source.event_time, *filter(None, [source.known_at])}
     for column in source.columns:
         if column.name in needed and (column.nullable or column.optional):

@@ -77,7 +77,7 @@ def _best(
     drawn, (valid, values) = sampled(train, family.negative_rate, seed), validation
 
     def tried(parameters: Mapping[str, Any]) -> tuple[Mapping[str, Any], float]:
-        model = new_model(family.name, {**family.fixed, **parameters})
+        model = new_model(family.name, {**family.fixed, **parameters}, train.names)
         model.fit(drawn, valid, seed=seed, device="cpu")
         steps = {STEPS[family.name]: max(1, model.steps)} if family.name in STEPS else {}
         value = valid.task.value(valid.labels, model.predict(valid.features), values)

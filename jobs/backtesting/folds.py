@@ -95,7 +95,7 @@ def _leak(
 ) -> str:
     """What tells labels too well to be true; empty if nothing does."""
     test, scores = measured
-    features = with_label_shares(test.features, test.labels)
+    features = with_label_shares(test.features, test.labels, test.names)
     if test.task.name != "binary":
         return test.task.suspicion(test.labels, features, test.names, problem.telling)
     found = label_leak.suspicion(test.labels, features, test.names, scores, problem.telling)
@@ -129,7 +129,7 @@ def fold_metrics(
 
 def fitted(family: Family, parameters: Mapping[str, Any], train: Examples, seed: int) -> Model:
     """A model of the family: on all positives, and the family's share of negatives, which stand for the others."""
-    model = new_model(family.name, parameters)
+    model = new_model(family.name, parameters, train.names)
     model.fit(sampled(train, family.negative_rate, seed), None, seed=seed, device="cpu")
     return model
 

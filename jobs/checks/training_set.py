@@ -83,7 +83,7 @@ def _of_labels(use_case: UseCase, rows: pa.Table, names: Sequence[str]) -> list[
         return [_no_leak(use_case, rows, labels, names), _label_share(labels)]
     task = task_of(use_case.problem).of_labels(column)
     encoded, numbers = task.encoded(column, use_case.label), {"rows": len(column)}
-    features = with_label_shares(features_of(rows, names), encoded)
+    features = with_label_shares(features_of(rows, names), encoded, names)
     told = task.suspicion(encoded, features, names, use_case.problem.telling)
     found = f"{task.informative(encoded).sum():,} {task.evidence} of {len(column):,} rows"
     return [
@@ -125,7 +125,7 @@ def _no_leak(use_case: UseCase, rows: pa.Table, labels: Bools, names: Sequence[s
 
 
 def _telling(rows: pa.Table, labels: Bools, names: Sequence[str]) -> Mapping[str, float]:
-    return label_leak.telling(labels, with_label_shares(features_of(rows, names), labels), names)
+    return label_leak.telling(labels, with_label_shares(features_of(rows, names), labels, names), names)
 
 
 def _label_share(labels: Bools) -> Outcome:

@@ -14,6 +14,7 @@ KINDS: Mapping[str, str] = {
     "integer": "a whole number",
     "boolean": "true or false",
     "string": "a text",
+    "text": "a text of words",
     "category": "a category",
     "vector": "a list of floats",
 }

@@ -133,8 +133,8 @@ def _served_moments(store: FeatureStore, use_case: UseCase) -> set[str]:
 
 
 def _value(use_case: UseCase, column: str, kind: str) -> str:
-    """SQL: a column of the events; a declared category, and a vector, as text, whatever it is there."""
-    is_text = use_case.kinds.get(column) in ("category", "vector") and not kind.startswith("string")
+    """SQL: a column of the events; a declared category, a vector and a text as text, whatever it is there."""
+    is_text = use_case.kinds.get(column) in ("category", "vector", "text") and not kind.startswith("string")
     return f"cast(`{column}` as string) as `{column}`" if is_text and column not in use_case.entities else f"`{column}`"
 
 

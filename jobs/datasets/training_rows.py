@@ -20,6 +20,7 @@ from jobs.models.cases import CaseModel, parameters_of
 from jobs.models.features import numbers_of
 from jobs.models.protocol import Examples, weights_of
 from jobs.models.tables import examples_of, is_category, is_number
+from jobs.models.texts import text_feature
 from jobs.models.vectors import columns_of, element_names
 from jobs.problem import Problem, Rule
 from jobs.tasks.catalog import task_of
@@ -88,7 +89,7 @@ def feature_names(lakehouse: Lakehouse, use_case: UseCase, version: int, served:
 
 def features_in(use_case: UseCase, table: str, schema: pa.Schema, served: Sequence[str]) -> tuple[str, ...]:
     """Names of the features in a table of rows of events: those of the problem's inputs (of a moment, its age; of a
-    vector, its elements), then the `served` ones, each once.
+    vector, its elements, of a text, its words), then the `served` ones, each once.
 
     Raises:
         ValueError: a column is of a type that no model takes.
@@ -99,8 +100,14 @@ def features_in(use_case: UseCase, table: str, schema: pa.Schema, served: Sequen
             f"{table}: expected features that are numbers, booleans or texts, found {wrong}; "
             "encode them in a feature definition, or leave them out of the problem's inputs and the feature service"
         )
-    lengths = use_case.vector_lengths
-    return tuple(one for name in types for one in (element_names(name, lengths[name]) if name in lengths else [name]))
+    return tuple(one for name in types for one in _features_of(use_case, name))
+
+
+def _features_of(use_case: UseCase, column: str) -> list[str]:
+    """The features that a column becomes."""
+    if column in use_case.vector_lengths:
+        return element_names(column, use_case.vector_lengths[column])
+    return [text_feature(column) if column in use_case.texts else column]
 
 
 def read(lakehouse: Lakehouse, use_case: UseCase, version: int, names: Sequence[str]) -> TrainingRows:

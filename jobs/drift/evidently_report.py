@@ -48,8 +48,8 @@ def keep(settings: Settings, use_case: UseCase, report: DriftReport) -> Path:
     names = sorted(report.last.features, key=lambda name: -report.last.features[name].score)
     # Drift is measured of all features of the events, samples hold those of the model.
     ranked = dict.fromkeys([SCORE, *report.named, *names])
-    # Evidently has no column of vectors.
-    drawn = set(report.now.column_names) - use_case.vector_lengths.keys()
+    # Evidently has no column of vectors, and would take every text for a category of its own.
+    drawn = set(report.now.column_names) - use_case.vector_lengths.keys() - use_case.texts
     names = [name for name in ranked if name in drawn][:FEATURES]
     parts = [(_part(report.then), False), (_part(report.now), True)]
     rows = pa.concat_tables(

@@ -23,8 +23,8 @@ from jobs.datasets import history
 from jobs.drift import classifier_null
 from jobs.drift.detector import Drift
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
-from jobs.models.features import hashed
 from jobs.models.tables import features_of
+from jobs.models.texts import compared, compared_names
 from jobs.models.vectors import columns_of
 from jobs.registry.bundle import Bundle
 from jobs.scoring import prediction_log
@@ -189,11 +189,11 @@ def _two_sample(
     if null is None or len(days) < len(weeks):
         return then, now, None
     names = bundle.manifest.names
-    found = two_sample.two_sample_test(null, _samples(table, names), day, names, _SEED)
+    found = two_sample.two_sample_test(null, _samples(table, names), day, compared_names(names), _SEED)
     return then, now, replace(found, named=columns_of(found.named))
 
 
 def _samples(table: pa.Table, names: Sequence[str]) -> two_sample.RowsByDay:
-    features = hashed(features_of(table, names))
+    features = compared(features_of(table, names), names)
     days = np.array(table[PARTITION].to_pylist(), dtype="datetime64[D]")
     return {one.item(): two_sample.sample(features[days == one], _SEED) for one in np.unique(days)}

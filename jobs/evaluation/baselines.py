@@ -86,7 +86,7 @@ def _plain(problem: Problem, train: Examples, rows: Examples, names: Sequence[st
         raise Invalid(f"expected the baseline features among those of the candidate, found no {missing}")
     picked = replace(train, features=_picked(train, names), names=tuple(names))
     family = train.task.plain_family
-    model = new_model(family)
+    model = new_model(family, names=names)
     model.fit(sampled(picked, problem.family(family).negative_rate, problem.seed), None, seed=0, device="cpu")
     return _aligned(rows, train, model.predict(_picked(rows, names)))
 

@@ -25,10 +25,11 @@ def check(
     `entities` are columns whose rows may share a value made of their labels.
     """
     features = features_of(rows.table, names)
+    shares = with_label_shares(features, rows.labels, names)
     if rows.task.name != "binary":
-        text = rows.task.suspicion(rows.labels, with_label_shares(features, rows.labels), names, problem.telling)
+        text = rows.task.suspicion(rows.labels, shares, names, problem.telling)
         return GateCheck("leak", "failed" if text else "passed", text or "no feature tells labels too well to be true")
-    found = label_leak.suspicion(rows.labels, with_label_shares(features, rows.labels), names, scores, problem.telling)
+    found = label_leak.suspicion(rows.labels, shares, names, scores, problem.telling)
     if found is None:
         few = f"{int(rows.labels.sum())} positives; leaks are looked for from {label_leak.FEWEST_POSITIVES} on"
         return GateCheck("leak", "not judged", few)

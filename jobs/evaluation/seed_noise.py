@@ -40,7 +40,7 @@ def measure(
     """
     scores = []
     for seed in range(1 if family in DETERMINISTIC else twins):
-        model = new_model(family, parameters)
+        model = new_model(family, parameters, train.names)
         model.fit(train, None, seed=seed, device=device)
         scores.append(model.predict(judged.features))
         if judged.task.classes:

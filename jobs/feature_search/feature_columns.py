@@ -40,8 +40,8 @@ def facts(use_case: UseCase, rows: SearchRows) -> FactColumns:
     quantiles = {name: (found[f"{name}_{LOW}"][0], found[f"{name}_{HIGH}"][0]) for name in numbers}
     quantiles = {name: ends for name, ends in quantiles.items() if ends[0] is not None and np.isfinite(ends).all()}
     delays = rows.labels.select((pl.col("known_at") - pl.col(time)).quantile(HIGH)).collect().item()
-    vectors = use_case.vector_lengths
-    texts = [name for name, kind in values.items() if kind == pl.String and name not in vectors]
+    no_categories = use_case.without_categories
+    texts = [name for name, kind in values.items() if kind == pl.String and name not in no_categories]
     return FactColumns(
         tuple(quantiles),
         tuple(dict.fromkeys([*use_case.entities, *texts])),

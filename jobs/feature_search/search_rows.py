@@ -103,7 +103,7 @@ def _inputs(use_case: UseCase, rows: pl.DataFrame) -> tuple[dict[str, Floats], f
         kind = rows.schema.get(name)
         if kind is not None and (kind.is_numeric() or kind == pl.Boolean):
             values[name] = rows[name].cast(pl.Float64).to_numpy()
-        elif kind == pl.String and rows[name].null_count() < rows.height and name not in use_case.vector_lengths:
+        elif kind == pl.String and rows[name].null_count() < rows.height and name not in use_case.without_categories:
             common = rows[name].value_counts(sort=True)[name].drop_nulls().head(MOST_VALUES)
             number = pl.Series(range(len(common)), dtype=pl.Float64)
             values[name] = rows[name].replace_strict(common, number, default=None, return_dtype=pl.Float64).to_numpy()

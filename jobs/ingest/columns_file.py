@@ -28,7 +28,7 @@ _NO_CHARSETS = ("idna", "punycode", "undefined", "raw-unicode-escape", "unicode-
 """What Python calls encodings and no file is written in."""
 _KEYS_OF_KIND = {
     "timestamp": ("format", "timezone"), "number": ("decimal", "thousands"), "integer": ("thousands",),
-    "boolean": ("true", "false"), "string": (), "category": (), "vector": (), "identifier": (),
+    "boolean": ("true", "false"), "string": (), "category": (), "vector": (), "text": (), "identifier": (),
 }  # fmt: skip
 
 

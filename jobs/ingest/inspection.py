@@ -200,7 +200,7 @@ def _found_types(
     for column in (c for c in source.columns if FOUND + c.name in frame.columns):
         values = frame[FOUND + column.name]
         has_type = file.has_type(matched[column.name])
-        kind = found_type(column, values.dtype, formats[column.name]) if has_type else column.kind
+        kind = found_type(column, values.dtype, formats[column.name]) if has_type else _kind(column)
         types[column.name] = kind or str(values.dtype)
         if kind is None:
             problems.append(
@@ -214,19 +214,25 @@ def _found_types(
 
 def found_type(column: Column, dtype: pl.DataType, form: ValueFormat) -> str | None:
     """The type of a parquet column in the words of the declaration; None if the declared kind cannot be made of it."""
+    kind = _kind(column)
     if dtype == pl.Null:
-        return column.kind
+        return kind
     if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
-        return column.kind if column.kind in ("category", "vector") else "string"
-    if column.kind == "vector":
-        return column.kind if is_list(dtype) else None
+        return kind if kind in ("category", "vector") else "string"
+    if kind == "vector":
+        return kind if is_list(dtype) else None
     number = dtype.is_numeric()
     usable = {
         "timestamp": isinstance(dtype, (pl.Datetime, pl.Date)) or (number and bool(form.epoch)),
         "boolean": isinstance(dtype, pl.Boolean) or number,
         **dict.fromkeys(("string", "category"), number or isinstance(dtype, pl.Boolean)),
     }
-    return column.kind if usable.get(column.kind, number) else None
+    return kind if usable.get(kind, number) else None
+
+
+def _kind(column: Column) -> str:
+    """What files hold: a text that is read word by word is a string there, as it was before it was declared so."""
+    return "string" if column.kind == "text" else column.kind
 
 
 def _undeclared(file: DataFile, matched: Mapping[str, str], declared: Collection[str]) -> tuple[str, ...]:

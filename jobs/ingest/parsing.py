@@ -29,12 +29,12 @@ ROW, HAPPENED = "_row", "_happened"
 """Position over all files of a load, the time that must not be in the future."""
 TYPES: dict[Kind, pl.DataType] = {
     "timestamp": UTC, "number": pl.Float64(), "integer": pl.Int64(), "boolean": pl.Boolean(), "string": pl.String(),
-    "category": pl.String(), "vector": pl.String(),
+    "category": pl.String(), "vector": pl.String(), "text": pl.String(),
 }  # fmt: skip
 _SQL: dict[str, pa.DataType] = {
     "timestamp": pa.timestamp("us", "UTC"), "number": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_(),
     "string": pa.string(), "category": pa.string(),
-    "vector": pa.string(),
+    "vector": pa.string(), "text": pa.string(),
 }  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def _from_text(value: pl.Expr, kind: Kind, form: ValueFormat) -> pl.Expr:
             [word.strip().lower() for word in words] for words in (form.true or TRUE_WORDS, form.false or FALSE_WORDS)
         )
         return pl.when(lower.is_in(true)).then(True).when(lower.is_in(false)).then(False)
-    if kind in ("string", "category"):
+    if kind in ("string", "category", "text"):
         return pl.when(~value.str.contains("\0", literal=True)).then(value)  # which no database holds
     if kind == "vector":
         return vectors.from_text(stripped)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import Invalid
+from jobs.models import text_model
 from jobs.models.boosted import Boosted
 from jobs.models.cases import CaseModel
 from jobs.models.folders import read_header
@@ -15,6 +16,7 @@ from jobs.models.logistic import Logistic
 from jobs.models.protocol import Model
 from jobs.models.rule import RuleModel
 from jobs.models.tabular_mlp import TabularMLP
+from jobs.models.texts import is_text
 from jobs.models.value import ValueModel
 from jobs.problem import Family, Range
 
@@ -35,11 +37,16 @@ MEANS: Mapping[str, Callable[[Sequence[Any]], Model]] = {Boosted.family: Boosted
 """Families of which several models can be made one that predicts their mean."""
 
 
-def new_model(family: str, parameters: Mapping[str, Any] | None = None) -> Model:
-    """A model of `family` that is not fitted yet. Raises ValueError on an unknown family or parameter."""
+def new_model(family: str, parameters: Mapping[str, Any] | None = None, names: Sequence[str] = ()) -> Model:
+    """A model of `family` that is not fitted yet. Raises ValueError on an unknown family or parameter.
+
+    Args:
+        names: of the features, which say whether there are texts among them.
+    """
     if family not in families:
         raise Invalid(f"models: expected a family among {sorted(families)}, found {family!r}")
-    return families[family](parameters or {})
+    model = families[family](parameters or {})
+    return text_model.of_family(family, model) if any(map(is_text, names)) else model
 
 
 def check_declared(families: Iterable[Family]) -> None:
@@ -52,6 +59,7 @@ def check_declared(families: Iterable[Family]) -> None:
 
 def load_model(folder: Path) -> Model:
     """The model that was saved into `folder`. Raises ValueError if there is none, or a damaged one."""
-    model = new_model(read_header(folder)["family"])
+    header = read_header(folder)
+    model = new_model(header["family"], names=header["names"])
     model.load(folder)
     return model

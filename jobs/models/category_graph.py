@@ -43,13 +43,14 @@ def with_vocabulary(
     del model.graph.node[:], model.graph.input[:]
     model.graph.node.extend([*nodes, *own])
     model.graph.initializer.extend(constants)
-    model.graph.input.extend(_inputs(len(numbers), len(vocabulary.columns)))
+    model.graph.input.extend(inputs(len(numbers), len(vocabulary.columns)))
     complete = with_category_operators(model)
     onnx.checker.check_model(complete)
     return named(complete, names, [names[place] for place in vocabulary.columns])
 
 
-def _inputs(numbers: int, categories: int) -> list[onnx.ValueInfoProto]:
+def inputs(numbers: int, categories: int) -> list[onnx.ValueInfoProto]:
+    """The inputs of a graph with categories: the numbers, if there are any, and the texts."""
     from onnx import TensorProto, helper
 
     inputs = [helper.make_tensor_value_info(CATEGORIES, TensorProto.STRING, ["batch", categories])]

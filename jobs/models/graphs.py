@@ -24,7 +24,8 @@ _NAMES, _CATEGORIES = "feature_names", "category_names"
 class Graph:
     """Builds a graph by hand: constants and nodes in the order in which they are asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
@@ -39,9 +40,17 @@ class Graph:
         """One node with one output, whose name comes back."""
         from onnx import helper
 
-        output = name or f"{kind.lower()}_{len(self._nodes)}"
+        output = name or f"{self._prefix}{kind.lower()}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
         return output
+
+    def before(self, model: onnx.ModelProto, inputs: Sequence[onnx.ValueInfoProto]) -> None:
+        """Put these nodes before those of `model`, which then takes `inputs`."""
+        own = list(model.graph.node)
+        del model.graph.node[:], model.graph.input[:]
+        model.graph.node.extend([*self._nodes, *own])
+        model.graph.initializer.extend(self._constants)
+        model.graph.input.extend(inputs)
 
     def model(self, names: Sequence[str], classes: int = 1) -> onnx.ModelProto:
         """The checked model, from `features` [batch, f] to the node called `score`: [batch], or [batch, classes]."""

@@ -77,7 +77,7 @@ class Logistic(ArrayModel):
         self.steps = int(solver.n_iter_[0])
         if not train.task.classes:
             return solver.coef_[0], solver.intercept_
-        return _by_class(solver, len(train.task.classes))
+        return by_class(solver, len(train.task.classes))
 
     def predict(self, features: FeatureRows) -> Probabilities:
         """See `Model.predict`."""
@@ -188,7 +188,7 @@ def _softmax(logits: Floats) -> Probabilities:
     return result
 
 
-def _by_class(solver: Any, classes: int) -> tuple[Floats, Floats]:
+def by_class(solver: Any, classes: int) -> tuple[Floats, Floats]:
     """Weights and intercepts with a column for each class, of a solver that may have met fewer of them."""
     coefficients, intercepts = solver.coef_, solver.intercept_
     if len(solver.classes_) == 2:

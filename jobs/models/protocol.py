@@ -16,6 +16,7 @@ import numpy.typing as npt
 from jobs.arrays import Float32s, Floats
 from jobs.errors import Invalid
 from jobs.models.features import FeatureRows, texts_of, values_of
+from jobs.models.texts import is_text
 from jobs.tasks.binary import BINARY
 from jobs.tasks.task import Labels, Task
 
@@ -146,6 +147,8 @@ def check_features(rows: FeatureRows, names: tuple[str, ...]) -> None:
 
 def check_trainable(train: Examples, valid: Examples | None) -> None:
     """Raises ValueError unless labels differ in `train` and `valid` has the same features and is not empty."""
+    if texts := [train.names[column] for column in texts_of(train.features) if is_text(train.names[column])]:
+        raise Invalid(f"training rows: expected no texts, found {texts}; make the model with the names of its features")
     train.task.check_trainable(train.labels)
     if valid is None:
         return

@@ -10,6 +10,7 @@ import pyarrow.types as types
 
 from jobs.arrays import Float32s
 from jobs.errors import Invalid
+from jobs.models import texts
 from jobs.models.features import FeatureRows, rows_of
 from jobs.models.protocol import Examples
 from jobs.models.vectors import column_of, lengths_of, place_of, vectors
@@ -39,8 +40,9 @@ def examples_of(
 def features_of(table: pa.Table, names: Sequence[str]) -> FeatureRows:
     """Features `names` of `table` as rows; null becomes NaN, true 1, and a column of texts a category.
 
-    Booleans, integers, floats and decimals are numbers; integers beyond 2**24 lose digits, as float32 does. A text
-    without a character is missing. Elements of a vector are read from its column (`jobs.models.vectors`).
+    A feature that is called a text is read word by word (`jobs.models.texts`). Booleans, integers, floats and decimals
+    are numbers; integers beyond 2**24 lose digits, as float32 does. A text without a character is missing. Elements of
+    a vector are read from its column (`jobs.models.vectors`).
 
     Raises:
         ValueError: if a column is missing, of another type, or holds an infinity or a value beyond float32, or a list
@@ -74,6 +76,8 @@ def _columns(table: pa.Table, names: Sequence[str]) -> Iterator[Float32s | pa.Ch
 
 
 def _feature(table: pa.Table, name: str) -> Float32s | pa.ChunkedArray:
+    if texts.is_text(name):
+        return texts.read(_column(table, column_of(name)))
     column = _column(table, name)
     return column if is_category(column.type) else _float32(table, name)
 

@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 from jobs.arrays import Float32s
 from jobs.errors import Invalid
 
+WORDS = "[words]"
+"""What the name of a feature that is a text read word by word ends with (`jobs.models.texts`)."""
 _ELEMENT = re.compile(r"(.+)\[(\d+)\]")
 
 
@@ -25,9 +27,9 @@ def element_names(column: str, length: int) -> list[str]:
 
 
 def column_of(feature: str) -> str:
-    """The column that a feature is read from: its own, or the vector that it is an element of."""
+    """The column that a feature is read from: its own, the vector that it is an element of, or the text that it is."""
     element = _ELEMENT.fullmatch(feature)
-    return element[1] if element else feature
+    return element[1] if element else feature.removesuffix(WORDS)
 
 
 def place_of(element: str) -> int:

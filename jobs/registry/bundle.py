@@ -29,7 +29,7 @@ from jobs.models.features import FeatureRows, rows_of
 from jobs.models.graphs import OPSET
 from jobs.models.protocol import Model
 from jobs.models.runtime import CATEGORIES, INPUT
-from jobs.models.vectors import columns_of, lengths_of
+from jobs.models.vectors import column_of, lengths_of
 from jobs.tasks.catalog import of_stored
 from jobs.tasks.task import Task
 
@@ -82,10 +82,9 @@ class Manifest:
     @property
     def columns(self) -> Mapping[str, str]:
         """Column of a table that holds features -> "float32", "string", or, of a vector of 8, "float32[8]"."""
-        kinds, lengths = dict(self.features), lengths_of(self.names)
-        return {
-            name: f"{NUMBER}[{lengths[name]}]" if name in lengths else kinds[name] for name in columns_of(self.names)
-        }
+        lengths = lengths_of(self.names)
+        of_columns = {column_of(name): kind for name, kind in self.features}
+        return {name: f"{NUMBER}[{lengths[name]}]" if name in lengths else kind for name, kind in of_columns.items()}
 
     @property
     def inputs(self) -> dict[str, dict[str, Any]]:

@@ -129,9 +129,9 @@ def _rows(history: History, compared: Comparison) -> ComparedRows:
 
 def choices_of(use_case: UseCase, decision: RetrainingDecision, family: str) -> tuple[Recipe, ...]:
     """Recipes to try: those of recent rows and, if the family has one, their mean; without a change, also the usual
-    one."""
+    one. Models that read texts have no mean: each learned weights of words of its own."""
     usual, recent = recipes.usual(use_case), recipes.recent()
-    together = (recipes.mean(recent),) if family in MEANS else ()
+    together = (recipes.mean(recent),) if family in MEANS and not use_case.texts & set(use_case.inputs) else ()
     return (*((usual,) if decision.episode is None else ()), *recent, *together)
 
 

@@ -20,8 +20,8 @@ from jobs.drift import detector
 from jobs.drift.detector import Drift, Reference
 from jobs.drift.drift_kernel import Edges, bins_of, edges_of
 from jobs.drift.histograms import Histograms
-from jobs.models.features import hashed
 from jobs.models.protocol import Model
+from jobs.models.texts import compared, compared_names
 from jobs.retraining.monitored_history import MonitoredHistory
 from jobs.times import end_of, microseconds
 
@@ -167,7 +167,7 @@ def _counts(
     monitored: MonitoredHistory, edges: Mapping[str, Edges], width: int, day: date, scores: Floats, moment: int
 ) -> Ints:
     """Shape (features, bins)."""
-    features = hashed(monitored.features_of(day, moment))
+    features = compared(monitored.features_of(day, moment), monitored.history.names)
     counts = np.zeros((len(edges), width), dtype=np.int64)
     for n, (name, cuts) in enumerate(edges.items()):
         values = surest(scores)[monitored.known(day, moment)] if name == SCORE else features[:, n]
@@ -179,11 +179,12 @@ def _counts(
 
 def _edges(monitored: MonitoredHistory, stable: Sequence[date], scores: DailyScores, moment: int) -> dict[str, Edges]:
     """Edges of each feature and of the score, by the events of stable days."""
-    names = (*monitored.history.names, SCORE)
+    read = monitored.history.names
+    names = (*compared_names(read), SCORE)
 
     def table() -> Float32s:
-        features = np.concatenate([hashed(monitored.features_of(day, moment)) for day in stable])
-        edges = [edges_of(features[:, n]) for n in range(len(monitored.history.names))]
+        features = np.concatenate([compared(monitored.features_of(day, moment), read) for day in stable])
+        edges = [edges_of(column) for column in features.T]
         edges.append(edges_of(np.concatenate([surest(scores[day])[monitored.known(day, moment)] for day in stable])))
         return _table(dict(zip(names, edges, strict=True)))
 

@@ -99,7 +99,7 @@ def input_fields(use_case: UseCase) -> list[pa.Field]:
     """The features that are made of the event itself, as far as declarations say what they are."""
     kinds = use_case.kinds
     named = {age_name(name) if kinds.get(name) == "timestamp" else name: kinds.get(name) for name in use_case.inputs}
-    texts = ("string", "category", "vector")
+    texts = ("string", "category", "vector", "text")
     return [pa.field(name, pa.string() if kind in texts else pa.float32()) for name, kind in named.items()]
 
 

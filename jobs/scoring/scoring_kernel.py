@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from jobs.arrays import Float32s
 from jobs.errors import Invalid
+from jobs.models import texts
 from jobs.models.features import FeatureRows, rows_of
 from jobs.models.runtime import score, session
-from jobs.models.vectors import columns_of, element_names, lengths_of, vectors
+from jobs.models.vectors import column_of, columns_of, element_names, lengths_of, vectors
 from jobs.scoring.decided_columns import DecidedColumns
 
 if TYPE_CHECKING:
@@ -73,9 +74,10 @@ def features(batch: pa.RecordBatch, names: Sequence[str]) -> FeatureRows:
     values = matrix(batch, numbers)
     if len(numbers) == len(names):
         return values
-    column = {name: values[:, place] for place, name in enumerate(numbers)}
+    column: dict[str, Float32s | pa.Array] = {name: values[:, place] for place, name in enumerate(numbers)}
     for name, length in lengths.items():
         column |= dict(zip(element_names(name, length), vectors(name, batch.column(name), length).T, strict=True))
+    column |= {name: texts.read(batch.column(column_of(name))) for name in names if texts.is_text(name)}
     columns = (column[name] if name in column else batch.column(name) for name in names)
     return rows_of(columns, batch.num_rows, len(names))
 

@@ -49,7 +49,7 @@ class RecipeTrainer:
                 return MEANS[self.family](list(pool.map(lambda part: self.fit(part, knowledge, without), recipe.parts)))
         problem = problem_of(self.use_case)
         declared = problem.family(self.family)
-        model = new_model(self.family, {**declared.fixed, **self.parameters})
+        model = new_model(self.family, {**declared.fixed, **self.parameters}, self.history.names)
         age = negative_after(recipe, knowledge.share)
         rows = self.history.training_rows(knowledge.as_of, self.use_case, age, without)
         # Of the few events that stand for many others none is left out.

@@ -157,7 +157,7 @@ def train(
 def suspicion(problem: Problem, rows: TrainingRows, valid: TrainingRows, scores: Floats) -> str:
     """What is too good to be true, of all rows or of the valid ones with these scores; empty if nothing is."""
     examples = valid.examples
-    features = with_label_shares(examples.features, examples.labels)
+    features = with_label_shares(examples.features, examples.labels, examples.names)
     if examples.task.name != "binary":
         return examples.task.suspicion(examples.labels, features, examples.names, problem.telling)
     found = label_leak.suspicion(examples.labels, features, examples.names, scores, problem.telling)
@@ -168,7 +168,7 @@ def suspicion(problem: Problem, rows: TrainingRows, valid: TrainingRows, scores:
 
 def fit_family(problem: Problem, family: Family, tuned: Mapping[str, Any], rows: TrainingRows, parts: Split) -> Model:
     """`family` trained on the training window, stopped early on the validation window."""
-    model = new_model(family.name, {**family.fixed, **tuned})
+    model = new_model(family.name, {**family.fixed, **tuned}, rows.examples.names)
     drawn = drawn_examples(rows, parts, family.negative_rate, problem.seed)
     model.fit(*drawn, seed=problem.seed, device=device())
     return model
@@ -177,7 +177,7 @@ def fit_family(problem: Problem, family: Family, tuned: Mapping[str, Any], rows:
 def fit_final(problem: Problem, family: Family, chosen: ValidatedContender, rows: TrainingRows, parts: Split) -> Model:
     """The chosen family trained on everything up to the judged window, for the steps that validation found."""
     steps = {STEPS[family.name]: max(1, chosen.steps)} if family.name in STEPS else {}
-    model = new_model(family.name, {**chosen.parameters, **steps})
+    model = new_model(family.name, {**chosen.parameters, **steps}, rows.examples.names)
     train = rows.examples.rows(parts.final(rows.times))
     model.fit(sampled(train, family.negative_rate, problem.seed), None, seed=problem.seed, device=device())
     return model

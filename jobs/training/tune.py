@@ -207,7 +207,7 @@ def _objective(
     values = held.values if weighed else RowValues(days=held.days)
 
     def objective(parameters: Mapping[str, Any], report: StepReport) -> Mapping[str, float]:
-        model = new_model(family.name, {**family.fixed, **parameters})
+        model = new_model(family.name, {**family.fixed, **parameters}, train.names)
         model.fit(train, stop, seed=seed, device=device(), report=report)
         reached = task.value(valid.labels, model.predict(valid.features), values)
         return {"value": task.gain(reached), "steps": model.steps}

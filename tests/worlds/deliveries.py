@@ -25,7 +25,7 @@ DAY = timedelta(days=1)
 FIRST, DAYS, A_DAY = datetime(2026, 1, 1, tzinfo=UTC), 110, 60
 MATURITY = 5 * DAY
 CLASSES = ("early", "in_time", "late")
-INPUTS, OTHER_KINDS = ("distance", "weight"), ("ordered_at", "carrier", "words")
+INPUTS, OTHER_KINDS = ("distance", "weight"), ("ordered_at", "carrier", "words", "remark")
 
 
 def _problem(task: TaskName) -> Problem:
@@ -60,6 +60,7 @@ def _use_case(name: str, task: TaskName, label: str, kind: Kind) -> UseCase:
             Column("ordered_at", "timestamp", nullable=True),
             Column("carrier", "category"),
             Column("words", "vector", nullable=True, length=3),
+            Column("remark", "text", nullable=True),
         ),
     )
     arrivals = Source(
@@ -106,7 +107,7 @@ def _use_case(name: str, task: TaskName, label: str, kind: Kind) -> UseCase:
 
 
 def of_every_kind(use_case: UseCase) -> UseCase:
-    """The use case that also learns from an age, a category of codes and a vector."""
+    """The use case that also learns from an age, a category of codes, a vector and a text."""
     return replace(use_case, problem=replace(problem_of(use_case), inputs=(*INPUTS, *OTHER_KINDS)))
 
 
@@ -116,7 +117,8 @@ ARRIVALS = _use_case("punctuality", "multiclass", "came", "string")
 DBT = {
     "staging/NAME/stg_NAME__orders.sql": """
         {{ config(partition_by=['event_date']) }}
-        select order_id, left_at, depot, distance, weight, ordered_at, carrier, words, known_at, loaded_in, event_date
+        select order_id, left_at, depot, distance, weight, ordered_at, carrier, words, remark, known_at, loaded_in,
+               event_date
         from {{ source('NAME_raw', 'orders') }} where {{ newer() }}
     """,
     "staging/NAME/stg_NAME__arrivals.sql": """
@@ -128,7 +130,7 @@ DBT = {
         {{ config(unique_key=['order_id', 'known_at'], partition_by=['event_date']) }}
         with touched as (select order_id from {{ ref('stg_NAME__orders') }} where {{ newer() }}),
         versions as ({{ versions(ref('stg_NAME__orders'), 'order_id', 'select order_id from touched') }})
-        select order_id, left_at, depot, distance, weight, ordered_at, carrier, words, known_at, version,
+        select order_id, left_at, depot, distance, weight, ordered_at, carrier, words, remark, known_at, version,
                superseded_at, changed_in as loaded_in, first_event_date, event_date
         from versions
     """,
@@ -167,7 +169,7 @@ NAME = FeatureService(name="NAME", features=[windows], tags=tags(CONSTANT))
 
 def orders(days: int = DAYS, seed: int = 3) -> pl.DataFrame:
     """Orders with hours and class: far ones from a busy depot take long, and errors grow with the distance. So do
-    those of carrier 3, those whose words point one way, and those that were ordered long ago."""
+    those of carrier 3, those whose words point one way, those that were ordered long ago, and fragile ones."""
     random, rows = np.random.default_rng(seed), days * A_DAY
     distance, weight = random.gamma(2, 40, rows), random.gamma(2, 3, rows)
     depot = random.integers(0, 6, rows)
@@ -175,7 +177,8 @@ def orders(days: int = DAYS, seed: int = 3) -> pl.DataFrame:
     others = np.random.default_rng(seed + 1)
     carrier, words = others.integers(1, 5, rows), others.normal(size=(rows, 3)).astype(np.float32)
     age = others.gamma(2, 2, rows)
-    more = 3.0 * (carrier == 3) + 1.5 * words[:, 0] + 0.5 * age
+    fragile = np.random.default_rng(seed + 2).random(rows) < 0.3
+    more = 3.0 * (carrier == 3) + 1.5 * words[:, 0] + 0.5 * age + 2.0 * fragile
     hours = 3 + slow * distance * 0.15 + 0.3 * weight + distance * 0.03 * random.standard_normal(rows)
     hours = np.round(hours + np.maximum(more, 0), 2)
     hours = np.maximum(hours, 0.5)
@@ -191,10 +194,15 @@ def orders(days: int = DAYS, seed: int = 3) -> pl.DataFrame:
             "ORDERED_AT": [at - timedelta(days=float(days)) for at, days in zip(left, age, strict=True)],
             "CARRIER": carrier,
             "WORDS": [None if n % 17 == 0 else row for n, row in enumerate(words.tolist())],
+            "REMARK": [_remark(n, is_fragile) for n, is_fragile in enumerate(fragile.tolist())],
             "HOURS": hours,
             "CAME": np.array(CLASSES)[np.digitize(late, (-2, 2))].tolist(),
         }
     ).with_columns(ARRIVED_AT=pl.col("LEFT_AT") + pl.duration(seconds=pl.col("HOURS") * 3600))
+
+
+def _remark(n: int, is_fragile: bool) -> str | None:
+    return f"{'Fragile' if is_fragile else 'Robust'}, ring at door {n % 40}." if n % 13 else None
 
 
 def files(rows: pl.DataFrame, folder: Path, use_case: UseCase, until: datetime) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def _on_the_board(lakehouse: Lakehouse, use_case: UseCase) -> None:
 
 
 def _every_kind(lakehouse: Lakehouse, use_case: UseCase, assets: dict[str, Any]) -> None:
-    """An age, a code and a vector reach the log as the file had them, and are one feature each where people look."""
+    """Every kind reaches the log as the file had it, and is one feature where people look."""
     logged = pl.DataFrame(lakehouse.to_arrow(prediction_log.table(use_case)))
     both = logged.join(orders().rename(str.lower), on="order_id", suffix="_in_file").sort("order_id")
     age = (both["left_at"] - both["ordered_at"]).dt.total_microseconds() / 86_400_000_000
@@ -113,8 +113,12 @@ def _every_kind(lakehouse: Lakehouse, use_case: UseCase, assets: dict[str, Any])
     assert [text and json.loads(text) for text in both["words"]] == [
         None if words is None else pytest.approx(words, rel=1e-6) for words in both["words_in_file"].to_list()
     ]
+    assert both["remark"].to_list() == both["remark_in_file"].to_list()
     importance = str(assets[f"{use_case.name}/training/explanation"]["importance"])
-    assert all(name in importance for name in ("ordered_at_age", "carrier", "words")) and "words[" not in importance
+    assert (
+        all(name in importance for name in ("ordered_at_age", "carrier", "words", "remark"))
+        and "words]" not in importance
+    )
 
 
 def _reviewed(settings: Settings, lakehouse: Lakehouse, use_case: UseCase, file: Path) -> None:

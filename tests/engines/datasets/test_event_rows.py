@@ -24,7 +24,11 @@ DAY = timedelta(days=1)
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AS_OF = START + 40 * DAY
 SCHEMA = EVENT_SCHEMA.append(pa.field("opened_at", TIME)).append(pa.field("born_on", pa.date32()))
-SCHEMA = SCHEMA.append(pa.field("branch", pa.int64())).append(pa.field("words", pa.string()))
+SCHEMA = (
+    SCHEMA.append(pa.field("branch", pa.int64()))
+    .append(pa.field("words", pa.string()))
+    .append(pa.field("note", pa.string()))
+)
 KINDS = replace(
     FRAUD,
     computed=(
@@ -32,8 +36,9 @@ KINDS = replace(
         Column("branch", "category"),
         Column("opened_at", "timestamp"),
         Column("words", "vector", length=2),
+        Column("note", "text"),
     ),
-    problem=replace(problem_of(FRAUD), inputs=("tx_amount", "opened_at", "born_on", "branch", "words")),
+    problem=replace(problem_of(FRAUD), inputs=("tx_amount", "opened_at", "born_on", "branch", "words", "note")),
 )
 OPENED: list[datetime | None] = [
     START - 36 * timedelta(hours=1), START, None, START + timedelta(seconds=1), datetime(1700, 1, 1, tzinfo=UTC),
@@ -45,7 +50,7 @@ def payment(number: int, **more: Any) -> Row:
     row = {"transaction_id": number, "tx_datetime": START, "customer_id": number, "terminal_id": 0, "tx_amount": 1.0}
     row |= {"known_at": START, "version": 1, "superseded_at": None, "loaded_in": 1, "opened_at": OPENED[number]}
     row |= {"born_on": date(2026, 3, 1), "branch": number % 2 if number != 4 else None}
-    row |= {"words": f"[0.5,{number}.0]" if number != 1 else None}
+    row |= {"words": f"[0.5,{number}.0]" if number != 1 else None, "note": f"Note {number}."}
     return row | {"first_event_date": START.date(), "event_date": START.date()} | more
 
 
@@ -78,8 +83,13 @@ def test_a_moment_is_an_age_as_known_at_the_event_and_a_code_is_a_text(marts: La
     assert version is not None
     names = feature_names(marts, KINDS, version, state["features"])
     assert names[:6] == ("tx_amount", "opened_at_age", "born_on_age", "branch", "words[0]", "words[1]")
+    assert names[6] == "note[words]"
     features = read(marts, KINDS, version, names).examples.features
-    assert [*texts_of(features)] == [3] and value_shown(features, 1, 3) == "1"
+    assert (
+        [*texts_of(features)] == [3, 6]
+        and value_shown(features, 2, 6) == "Note 2."
+        and value_shown(features, 1, 3) == "1"
+    )
     assert values_of(features)[:2, 1].tolist() == [1.5, 0.0]
     np.testing.assert_array_equal(values_of(features)[:3, 4:6], [[0.5, 0.0], [np.nan] * 2, [0.5, 2.0]])
     assert history.read(marts, KINDS).names == names

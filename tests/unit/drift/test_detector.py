@@ -18,6 +18,7 @@ from jobs.drift.detector import Drift, Reference, judge, reference
 from jobs.drift.drift_kernel import MISSING, bins_of, counter, edges_of
 from jobs.drift.histograms import Histograms, expected, histograms
 from jobs.models.features import hashed, rows_of
+from jobs.models.texts import compared, compared_names
 from jobs.stats.divergences import jensen_shannon, kolmogorov_smirnov, stability_index
 
 START = date(2026, 1, 1)
@@ -238,6 +239,32 @@ def test_a_category_and_a_vector_are_one_feature_each_and_alarm(
     whole = of_kinds(60, since=58, **changed)
     found = judged(whole, reference(whole.until(day(55))), 57, 58)
     assert [each.named for each in found] == [(), named] and [*found[0].features] == ["shop", "words", "amount"]
+
+
+def notes(days: int, since: int, share: float = 0.0, longer: int = 0) -> Histograms:
+    """Days with a text, of which from `since` on a share has a new word, or all are longer."""
+    generator, tables, names = np.random.default_rng(12), [], ("note[words]", "amount")
+    for n in range(days):
+        words = generator.integers(0, 300, (1500, 6)).astype(str)
+        new = (generator.random(1500) < share) & (n >= since)
+        texts = [" ".join(row[: 4 + (longer if n >= since else 0)]) for row in words]
+        texts = [f"{text} chargeback" if has else text for text, has in zip(texts, new, strict=True)]
+        rows = rows_of([pa.array(texts), generator.normal(size=1500).astype(np.float32)], 1500, 2)
+        columns = dict(zip(compared_names(names), compared(rows, names).T, strict=True))
+        tables.append(pa.table({"day": [day(n)] * 1500, **columns}))
+    stable = pa.concat_tables(tables[:56])
+    edges = {name: edges_of(stable[name].to_numpy()) for name in compared_names(names)}
+    return histograms(counted(pa.concat_tables(tables), edges, 50_000), edges)
+
+
+@pytest.mark.parametrize(("changed", "named"), [({}, ()), ({"share": 0.1}, ("note",)), ({"longer": 1}, ("note",))],
+                         ids=["nothing", "a new word", "longer texts"])  # fmt: skip
+def test_a_text_is_one_feature_and_alarms_when_its_words_or_its_length_change(
+    changed: dict[str, Any], named: tuple[str, ...]
+) -> None:
+    whole = notes(60, since=58, **changed)
+    found = judged(whole, reference(whole.until(day(55))), 57, 58)
+    assert [each.named for each in found] == [(), named] and [*found[0].features] == ["note", "amount"]
 
 
 def test_a_small_change_that_lasts_is_seen_in_longer_windows() -> None:

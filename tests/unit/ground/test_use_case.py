@@ -4,10 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from worlds.deliveries import DELAYS
 
 from jobs.errors import Invalid
 from jobs.problem import Groups, Rule, Slice
-from jobs.use_case import Column, problem_of
+from jobs.use_case import Column, Source, problem_of
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
 
 
@@ -47,9 +48,24 @@ def test_an_input_or_a_rule_of_a_kind_that_no_model_takes_is_refused() -> None:
     replace(FRAUD, problem=replace(problem_of(FRAUD), inputs=("tx_amount", "region")))
 
 
-def test_a_text_of_words_is_refused_with_what_to_declare_instead() -> None:
-    with pytest.raises(Invalid, match=r"found 'text'; no model takes the words of a text: declare it as .* a vector"):
-        Column("note", "text")  # type: ignore[arg-type]
+@pytest.mark.parametrize(("problem", "told"), [
+    ({"rules": (Rule("first", ("remark",)),)}, "expected rule first to rank by numbers, found remark of kind text"),
+    ({"rules": (Rule("said", cases=((("remark", "==", "x"), 1.0),), otherwise=0.0),)}, "expected cases of rule said"),
+    ({"slices": (Slice("said", "remark", values=("x",)),)}, "slice said to cut numbers, found bounds of remark"),
+    ({"slices": (Groups("said", "remark"),)}, "slice said to cut numbers, found bounds of remark"),
+])  # fmt: skip
+def test_a_text_is_refused_where_words_have_no_meaning(problem: dict[str, Any], told: str) -> None:
+    with pytest.raises(Invalid, match=told):
+        replace(DELAYS, problem=replace(problem_of(DELAYS), **problem))
+
+
+def test_a_text_is_no_label_and_no_key() -> None:
+    told = r"expected the label is_fraud to be of kind boolean for a binary task, found text"
+    with pytest.raises(Invalid, match=told):
+        replace(FRAUD, computed=(*FRAUD.computed, Column("is_fraud", "text")))
+    columns = (Column("note", "text"), Column("at", "timestamp"))
+    with pytest.raises(Invalid, match=r"expected columns that identify a row, found the vectors or texts \['note'\]"):
+        Source("notes", columns, key=("note",), event_time="at")
 
 
 @pytest.mark.parametrize("guard", [

@@ -140,5 +140,5 @@ def test_the_text_of_a_table_is_read_as_the_same_text(rows: list[list[float]]) -
 def test_a_declaration_that_cannot_be_meant_is_refused(column: dict[str, Any], told: str) -> None:
     with pytest.raises(Invalid, match=told):
         Column("words", **column)
-    with pytest.raises(Invalid, match=r"expected columns that identify a row, found the vectors \['words'\]"):
+    with pytest.raises(Invalid, match=r"expected columns that identify a row, found the vectors or texts \['words'\]"):
         Source("parcels", (*SOURCE.columns[:2], Column("words", "vector", length=3)), ("words",), "sent_at")

@@ -177,7 +177,7 @@ def test_the_graph_of_trees_decides_categories_as_lightgbm_does(values: int) -> 
 
 def shares(values: Sequence[str | None], labels: Sequence[bool]) -> list[float]:
     rows = rows_of([pa.array(values, pa.string())], len(values), 1)
-    return with_label_shares(rows, np.array(labels))[:, 0].tolist()
+    return with_label_shares(rows, np.array(labels), ["value"])[:, 0].tolist()
 
 
 def test_a_label_in_disguise_is_told_and_the_own_label_of_a_rare_value_is_not() -> None:

@@ -64,12 +64,12 @@ class Regression(Task):
         return f"labels that differ, found {_only(labels)} for all"
 
     def suspicion(self, labels: Labels, features: Any, names: Sequence[str], accepted: Sequence[str]) -> str:
-        """Features whose order is that of the labels (Spearman's correlation), in either direction."""
+        """Features whose order is that of the labels, in either direction."""
         told = {}
         for place, name in enumerate(names):
             known = ~np.isnan(features[:, place])
             if name not in accepted and known.sum() >= FEWEST_TOLD and self.varied(labels[known]):
-                told[name] = abs(_rank_correlation(labels[known], features[known, place]))
+                told[name] = _order_told(labels[known], features[known, place])
         return leaks(
             {name: value for name, value in told.items() if value >= TELLING}, "rank correlation with the label"
         )
@@ -128,6 +128,26 @@ class Regression(Task):
         # The absolute error is twice the pinball loss of the median.
         scale = 2.0 if self.objective.name == "mean_absolute_error" else 1.0
         return scale * losses.pinball(labels, scores, self.quantile)
+
+
+def _order_told(labels: Labels, values: Any) -> float:
+    """How well the order of values is that of the labels: Spearman's correlation, or Somers' d where that is larger. Of
+    labels that many rows share it leaves out the pairs of one label, whose order means nothing (Somers, American
+    Sociological Review 27, 1962)."""
+    from scipy.stats import kendalltau
+
+    told, apart = abs(_rank_correlation(labels, values)), _pairs_apart(labels)
+    if not told or apart == len(labels) * (len(labels) - 1) / 2:
+        return told
+    # Kendall's tau-b is the same difference of pairs, over the geometric mean of those apart in either.
+    somers = float(kendalltau(labels, values).statistic) * (_pairs_apart(values) / apart) ** 0.5
+    return max(told, abs(somers))
+
+
+def _pairs_apart(values: Any) -> float:
+    """Pairs of rows that differ."""
+    counts = np.unique(values, return_counts=True)[1].astype(np.float64)
+    return float(len(values) * (len(values) - 1) - (counts * (counts - 1)).sum()) / 2
 
 
 def _rank_correlation(labels: Labels, values: Any) -> float:

@@ -5,10 +5,16 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from jobs.evaluation import leak_check
 from jobs.evaluation.evaluation_rows import EvaluationRows
 from jobs.evaluation.verdict import GateVerdict
+from jobs.objective import LOG_LOSS, MEAN_ABSOLUTE_ERROR
+from jobs.tasks.binary import BINARY
+from jobs.tasks.multiclass import Multiclass
+from jobs.tasks.regression import Regression
+from jobs.tasks.task import Task
 from jobs.use_case import problem_of
 from jobs.use_cases.fraud import FRAUD
 
@@ -57,3 +63,21 @@ def test_an_encoded_identifier_refuses_the_candidate() -> None:
 def test_an_honest_candidate_passes() -> None:
     judged = rows(fees=False)
     assert leak_check.check(PROBLEM, judged, NAMES, judged.column("tx_amount")).outcome == "passed"
+
+
+@pytest.mark.parametrize("task", [BINARY, Multiclass(LOG_LOSS, ("a", "b", "c")), Regression(MEAN_ABSOLUTE_ERROR)])
+@pytest.mark.parametrize("name", ["state", "note[words]"])
+def test_a_category_or_a_word_that_is_the_label_in_disguise_refuses_the_candidate(task: Task, name: str) -> None:
+    """`state` says closed, open or lost as the label is; of `city` many rows share a value, and none of them tells."""
+    chance, values = np.random.default_rng(0), np.arange(2000) % 20 % (2 if task is BINARY else 3)
+    said = np.array(["closed", "open", "lost"])[values]
+    table = pa.table({
+        "state": said, "note": [f"it is {word}, says clerk {n % 7}" for n, word in enumerate(said.tolist())],
+        "city": chance.integers(0, 50, 2000).astype(str),
+    })  # fmt: skip
+    at, labels = datetime(2026, 5, 1, tzinfo=UTC), values.astype(task.dtype)
+    judged = EvaluationRows(table, 1, at, at, labels, task=task)
+    scores = chance.random(2000)
+    check = leak_check.check(PROBLEM, judged, ("city", name), scores)
+    assert check.outcome == "failed" and f"{name} alone has" in check.message and "city" not in check.message
+    assert leak_check.check(PROBLEM, judged, ("city",), scores).outcome == "passed"

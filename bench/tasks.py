@@ -1,7 +1,7 @@
 """Numbers and classes against a default LightGBM on the same training rows: on two data sets that scikit-learn ships,
 and on the simulated deliveries of `tests/worlds/deliveries.py`. The objective, its paired gain, coverage of intervals.
 
-    python -m bench.tasks [--rounds 20]
+    python -m bench.tasks [--rounds 20] [--network] [--only diabetes]
 
 Rows of the shipped sets have no time: each round deals them anew, and the mean over rounds is compared (Student's t).
 Of the deliveries later days are judged, by a paired bootstrap of rows.
@@ -55,11 +55,12 @@ class Measured:
     coverage: float | None
 
 
-def measured(task: Task, features: Any, labels: Any, folder: Path) -> Measured:
-    """Train on the first rows and compare on the last."""
+def measured(task: Task, features: Any, labels: Any, folder: Path, network: bool = False) -> Measured:
+    """Train on the first rows and compare on the last: the better of LightGBM and the plain family, or the network."""
     rows = len(labels)
     seen = int(rows * (1 - TESTED))
-    families = (Family("linear" if isinstance(task, Regression) else "logistic"), Family("boosted"))
+    plain = Family("linear" if isinstance(task, Regression) else "logistic")
+    families = (Family("tabular_mlp"),) if network else (plain, Family("boosted"))
     problem = Problem(task=task.name, families=families, limits=Limits(latency_ms=1000.0))
     names = tuple(f"f{n}" for n in range(features.shape[1]))
     examples = Examples(features.astype(np.float32), labels, None, names, task)
@@ -131,15 +132,18 @@ def worlds() -> dict[str, tuple[Task, Any, Any, bool]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--network", action="store_true", help="the network instead of LightGBM and the plain family")
+    parser.add_argument("--only", default="", help="data whose names begin so")
+    given = parser.parse_args()
+    rounds, chosen = given.rounds, {n: world for n, world in worlds().items() if n.startswith(given.only)}
     print("| data | family | objective, ours | default LightGBM | gain (95 %) | coverage of 90 % intervals |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for name, (task, features, labels, ordered) in worlds().items():
+    for name, (task, features, labels, ordered) in chosen.items():
         made = []
         for seed in range(1 if ordered else rounds):
             order = np.arange(len(labels)) if ordered else np.random.default_rng(seed).permutation(len(labels))
             with tempfile.TemporaryDirectory() as folder:
-                made.append(measured(task, features[order], labels[order], Path(folder)))
+                made.append(measured(task, features[order], labels[order], Path(folder), given.network))
         print(_line(name, made), flush=True)
 
 

@@ -136,11 +136,12 @@ def _order_told(labels: Labels, values: Any) -> float:
     Sociological Review 27, 1962)."""
     from scipy.stats import kendalltau
 
-    told, apart = abs(_rank_correlation(labels, values)), _pairs_apart(labels)
+    told = abs(_rank_correlation(labels, values))
+    apart = _pairs_apart(labels)
     if not told or apart == len(labels) * (len(labels) - 1) / 2:
         return told
     # Kendall's tau-b is the same difference of pairs, over the geometric mean of those apart in either.
-    somers = float(kendalltau(labels, values).statistic) * (_pairs_apart(values) / apart) ** 0.5
+    somers = float(kendalltau(labels, values).statistic) * float(np.sqrt(_pairs_apart(values) / apart))
     return max(told, abs(somers))
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -14,10 +15,12 @@ from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, Repo
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SavedDatasetSparkStorage, SparkSource
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.table_format import DeltaFormat
-from feast.types import Float64, Int64
+from feast.types import Float64, Int64, String
 
 from jobs.feature_store.offline_store import use_lakehouse
 from jobs.lakehouse.tables import Lakehouse
+from jobs.models.features import FeatureRows, value_shown, values_of
+from jobs.models.tables import features_of
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -243,3 +246,47 @@ def test_materialising_uses_what_was_known_then_and_picks_up_late_corrections(
     assert online(store, 2) == 9.0
     store.materialize(START + DAY, START + 3 * DAY)
     assert online(store, 2) == 9.5
+
+
+KINDS = pa.table(
+    {
+        "driver_id": [1, 1, 2], "event_timestamp": [START, START + DAY, START],
+        "created": [START, START + DAY + HOUR, START], "region": ["north", "süd, \"west\"", None],
+        "words": ["[0.5,-2.0]", "[1e-7,3.0]", None], "note": ["Late again.", "", "on time"],
+    },
+    schema=pa.schema({
+        "driver_id": pa.int64(), "event_timestamp": TIME, "created": TIME, "region": pa.string(), "words": pa.string(),
+        "note": pa.string(),
+    }),
+)  # fmt: skip
+KIND_NAMES = ("region", "words[0]", "words[1]", "note[words]")
+
+
+def shown(rows: FeatureRows) -> list[list[str]]:
+    return [[str(value_shown(rows, row, column)) for column in range(len(KIND_NAMES))] for row in range(len(rows))]
+
+
+def test_categories_vectors_and_texts_are_the_same_features_joined_and_online(
+    lakehouse: Lakehouse, store: FeatureStore
+) -> None:
+    """Until the second row of the first driver is known the first one holds; nothing is known of a third driver."""
+    schema = [Field(name=name, dtype=String) for name in ("region", "words", "note")]
+    kinds = FeatureView(
+        name="kinds", entities=[driver], ttl=10 * DAY, schema=schema,
+        source=view(delta(lakehouse, "kinds", KINDS), "kinds").batch_source,
+    )  # fmt: skip
+    store.config.materialization_config.pull_latest_features = True
+    store.apply([driver, kinds])
+    names = [f"kinds:{field.name}" for field in schema]
+    questions = asked((1, START + DAY), (1, START + 2 * DAY), (2, START + DAY), (3, START + DAY))
+    joined = store.get_historical_features(entity_df=questions, features=names).to_arrow()
+    expected = ["north", 'süd, "west"', None, None]
+    assert joined["region"].to_pylist() == expected and joined["note"].to_pylist()[0] == "Late again."
+    features = features_of(joined, KIND_NAMES)
+    vectors = [[0.5, -2.0], [1e-7, 3.0], [np.nan] * 2, [np.nan] * 2]
+    np.testing.assert_array_equal(values_of(features)[:, 1:3], np.array(vectors, np.float32))
+    for until, rows in ((START + DAY, [0, 2, 3]), (START + 2 * DAY, [1, 2, 3])):
+        store.materialize(START - DAY, until)
+        served = store.get_online_features(names, [{"driver_id": n} for n in (1, 2, 3)]).to_dict()
+        texts = pa.table({field.name: pa.array(served[field.name], pa.string()) for field in schema})
+        assert shown(features_of(texts, KIND_NAMES)) == shown(features[rows])

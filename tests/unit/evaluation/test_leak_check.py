@@ -75,8 +75,8 @@ def test_a_category_or_a_word_that_is_the_label_in_disguise_refuses_the_candidat
         "state": said, "note": [f"it is {word}, says clerk {n % 7}" for n, word in enumerate(said.tolist())],
         "city": chance.integers(0, 50, 2000).astype(str),
     })  # fmt: skip
-    at, labels = datetime(2026, 5, 1, tzinfo=UTC), values.astype(task.dtype)
-    judged = EvaluationRows(table, 1, at, at, labels, task=task)
+    at = datetime(2026, 5, 1, tzinfo=UTC)
+    judged = EvaluationRows(table, 1, at, at, values.astype(task.dtype), task=task)
     scores = chance.random(2000)
     check = leak_check.check(PROBLEM, judged, ("city", name), scores)
     assert check.outcome == "failed" and f"{name} alone has" in check.message and "city" not in check.message

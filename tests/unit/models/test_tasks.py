@@ -11,6 +11,7 @@ from jobs.models.catalog import load_model, new_model
 from jobs.models.parity import check_parity
 from jobs.models.protocol import Examples
 from jobs.objective import AUC, FAMILIES, LOG_LOSS, MEAN_ABSOLUTE_ERROR, Objective, pinball
+from jobs.stats.metrics import calibration_error
 from jobs.tasks.binary import Binary
 from jobs.tasks.multiclass import Multiclass
 from jobs.tasks.regression import Regression
@@ -117,3 +118,28 @@ def test_a_network_about_numbers_is_the_same_at_any_scale() -> None:
         model.fit(train, None, seed=0, device="cpu")
         made.append(model.predict(train.features) / scale)
     np.testing.assert_allclose(made[0], made[1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["logistic", "boosted", "tabular_mlp"])
+def test_probabilities_of_classes_are_how_often_each_is_true(family: str) -> None:
+    """Reliability, class by class, where the true chances are known; scores that are too sure of themselves fail."""
+    task = Multiclass(LOG_LOSS, ("low", "middle", "high"))
+
+    def drawn(seed: int, rows: int) -> Examples:
+        random = np.random.default_rng(seed)
+        features = random.normal(size=(rows, 3)).astype(np.float32)
+        logits = np.column_stack([np.zeros(rows), features[:, 0], features[:, 1] - 1])
+        labels = (logits + random.gumbel(size=(rows, 3))).argmax(axis=1)
+        return Examples(features, labels, None, NAMES, task)
+
+    train, held = drawn(0, 1500), drawn(1, 8000)
+    parameters = SMALL.get(family, {}) | ({"batch_size": 256} if family == "tabular_mlp" else {})
+    model = new_model(family, parameters)
+    model.fit(train, drawn(2, 500), seed=0, device="cpu")
+    chances = model.predict(held.features)
+
+    def largest_error(scores: Any) -> float:
+        return max(calibration_error(held.labels == each, scores[:, each]) for each in range(3))
+
+    sharpened = chances**2 / (chances**2).sum(axis=1, keepdims=True)
+    assert largest_error(chances) < 0.04 < 0.08 < largest_error(sharpened)

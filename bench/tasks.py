@@ -71,7 +71,7 @@ def measured(task: Task, features: Any, labels: Any, folder: Path, network: bool
     parts = split(now, timedelta(0), *windows)
     made_of = {"as_of": now.isoformat(), "versions": {}}
     data = TrainingInput(known, parts, {}, made_of)
-    use_case = replace(FRAUD, computed=(), sources=(), problem=problem, label="target")
+    use_case = replace(FRAUD, computed=(), problem=problem, label="target")
     own = settings.load({"EVERGREEN_HOME": str(folder / "home")})
     trained = train.train(own, use_case, data, folder / "bundle")
     held = examples.rows(slice(seen, rows))

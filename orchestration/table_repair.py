@@ -93,15 +93,17 @@ def _take_out(lakehouse: Lakehouse, use_case: UseCase) -> None:
     """Rebuild damaged raw tables, and take out of derived ones what is damaged; with unreadable logs, all of them."""
     damaged = _damaged(lakehouse, use_case)
     _refuse_others(lakehouse, use_case, damaged)
-    raw = [each for each in damaged if repair_tables.kind_of(each, use_case) == "raw"]
-    readable = {each: repair_logs.mend_log(lakehouse, each) for each in damaged}
-    if all(readable.values()):
-        for each in raw:
-            _rebuilt(lakehouse, use_case, each)
-        for each in set(_damaged(lakehouse, use_case)) - set(raw):
-            _emptied(lakehouse, use_case, each)
-    else:
-        _begin_anew(lakehouse, use_case, damaged, from_input=not all(readable[each] for each in raw))
+    raw = {each for each in damaged if repair_tables.kind_of(each, use_case) == "raw"}
+    unreadable = {each for each in damaged if not repair_logs.mend_log(lakehouse, each)}
+    if not all(repair_tables.is_of_monitoring(each, use_case) for each in unreadable):
+        _begin_anew(lakehouse, use_case, damaged, from_input=bool(unreadable & raw))
+        return
+    for each in unreadable:
+        say(f"{each} begins anew: its log cannot be read. It lies in {repair_tables.set_aside(lakehouse, each)} now.")
+    for each in raw:
+        _rebuilt(lakehouse, use_case, each)
+    for each in set(_damaged(lakehouse, use_case)) - raw:
+        _emptied(lakehouse, use_case, each)
 
 
 def _emptied(lakehouse: Lakehouse, use_case: UseCase, table: str) -> None:

@@ -80,6 +80,11 @@ def is_of_dbt(table: str, use_case: UseCase) -> bool:
     return table.split(".")[0] in (use_case.name, f"{use_case.name}_staging")
 
 
+def is_of_monitoring(table: str, use_case: UseCase) -> bool:
+    """Whether no other table follows from it by its version."""
+    return table.split(".")[0] == f"{use_case.name}_monitoring"
+
+
 def empty(lakehouse: Lakehouse, table: str) -> None:
     """Take all rows out of a table in a commit that says nothing was built: whoever reads it sees that all changed."""
     with lakehouse.lock(table):

@@ -30,7 +30,7 @@ from jobs.registry import provenance
 from jobs.tasks.task import Scores
 from jobs.use_case import UseCase, problem_of
 
-FORMAT = 1
+FORMAT = 2
 """To be raised when the same rows and models give another board."""
 PURPOSE = "leaderboard"
 
@@ -133,7 +133,7 @@ def _made(lakehouse: Lakehouse, use_case: UseCase, question: _Question, last: Bo
         arrays.save()
         scored = [(standing, scores) for standing, scores in measured if scores is not None]
         scored += _constants(lakehouse, use_case, question)
-        figures = standings.compared(problem_of(use_case), rows, scored)
+        figures = standings.compared(use_case, rows, scored)
         unmeasured = [standing for standing, scores in measured if scores is None]
     else:
         notes.append(f"{len(rows)} mature rows, {rows.evidence()} {task.of_them}: nothing can be compared yet")

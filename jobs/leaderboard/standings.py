@@ -19,10 +19,10 @@ from jobs.evaluation.contenders import Incomparable
 from jobs.evaluation.evaluation_rows import EvaluationRows
 from jobs.leaderboard.entrants import Entrant, Role
 from jobs.models import runtime
-from jobs.problem import Problem
 from jobs.registry.bundle import Bundle
 from jobs.stats import paired_bootstrap
 from jobs.tasks.task import Scores
+from jobs.use_case import UseCase, problem_of
 
 RESAMPLES = 400
 """Enough for a standard error to 4 % and ten resamples beyond each end of an interval."""
@@ -119,18 +119,19 @@ def timed(standing: Standing, bundle: Bundle, rows: EvaluationRows) -> Standing:
 
 
 def compared(
-    problem: Problem, rows: EvaluationRows, measured: Sequence[tuple[Standing, Scores]]
+    use_case: UseCase, rows: EvaluationRows, measured: Sequence[tuple[Standing, Scores]]
 ) -> tuple[Standing, ...]:
     """The standings with their figures, the best first, by a paired bootstrap of the problem's blocks.
 
     Intervals of the objective hold each for itself; those of gains hold together (Bonferroni), so that the best of many
-    models is not taken for better than the champion.
+    models is not taken for better than the champion. Blocks are numbered by their names: in whatever order the rows of
+    a table that was made again lie, the draws are the same.
 
     Args:
         measured: standings with the scores of the rows.
     """
-    task, gate = rows.task, rows.for_gate(problem)
-    blocks = codes("blocks", gate.blocks, len(rows))[1]
+    problem, task = problem_of(use_case), rows.task
+    gate, blocks = rows.for_gate(problem), codes("blocks", rows.column(use_case.cluster_key), len(rows))[1]
     everything, size = [np.ones(len(rows), dtype=bool)], int(blocks.max()) + 1
     prepared = [task.resampled(rows.labels, scores, blocks, everything, gate.values) for _, scores in measured]
     drawn = paired_bootstrap.resampled(prepared, size, RESAMPLES, problem.seed)

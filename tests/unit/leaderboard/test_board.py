@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,17 @@ def test_gains_are_differences_to_the_champion_with_an_interval(shared: World) -
     champion, blind = board["version 2"], board["version 1"]
     assert champion.gain is None and blind.gain == pytest.approx(blind.value - champion.value)  # type: ignore[operator]
     assert blind.gain_lower < blind.gain < blind.gain_upper < 0 and not blind.better  # type: ignore[operator]
+
+
+def test_rows_in_another_order_give_the_same_figures(tmp_path: Path, shared: World, models: list[Bundle]) -> None:
+    other = World(tmp_path, models)
+    write_training_set(other.lakehouse.settings, TABLE.take(np.random.default_rng(1).permutation(len(TABLE))))
+    figures = ("value", "lower", "upper", "gain", "gain_lower", "gain_upper")
+    before, after = named(shared.board()), named(other.board())
+    assert before.keys() == after.keys()
+    for name, figure in product(before, figures):
+        found, expected = getattr(after[name], figure), getattr(before[name], figure)
+        assert found == expected or found == pytest.approx(expected, rel=1e-12), (name, figure)
 
 
 def test_each_row_says_what_it_learned_and_what_it_costs(shared: World) -> None:

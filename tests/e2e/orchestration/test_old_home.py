@@ -61,6 +61,8 @@ class Night:
     decisions_before: list[Any]
     original_before: dict[str, str]
     original_after: dict[str, str]
+    kept: Path
+    """The copied home as the night left it, which no test changes."""
 
     @property
     def then(self) -> dict[str, Any]:
@@ -88,9 +90,10 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         with rendered():  # all pictures of a night, of which other tests only build the figures
             outcome = execute(own, USE_CASE, NEXT_NIGHT, days, (USE_CASE,), show=False)
         after = _bytes(original.home)
+        shutil.copytree(own.home, folder / "kept")
         engine.stop(original)
         shutil.rmtree(original.home)
-        yield Night(own, outcome, rows, list(view.decisions), before, after)
+        yield Night(own, outcome, rows, list(view.decisions), before, after, folder / "kept")
     finally:
         engine.stop(original)
         engine.stop(own)
@@ -186,7 +189,7 @@ def test_nothing_is_left_of_what_dbt_merged_from(night: Night) -> None:
 @pytest.fixture
 def damaged(night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """A copy of the home after its night, to be damaged, in which commands know its use case."""
-    own = settings.load({"EVERGREEN_HOME": str(shutil.copytree(night.settings.home, tmp_path / "home"))})
+    own = settings.load({"EVERGREEN_HOME": str(shutil.copytree(night.kept, tmp_path / "home"))})
     settle(own)
     monkeypatch.setenv("EVERGREEN_HOME", str(own.home))
     monkeypatch.setattr(catalog, "USE_CASES", (USE_CASE,))

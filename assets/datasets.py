@@ -20,19 +20,21 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import UseCase
 
 
-def build(use_case: UseCase, manifest: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
+def build(use_case: UseCase, manifest: Mapping[str, Any], on_demand: Mapping[str, str]) -> list[dg.AssetsDefinition]:
     """The training set, and the history of a use case that has a problem.
 
     Args:
         manifest: dbt's, as JSON: it lists the columns of events.
+        on_demand: sentences of the features that Feast computes on demand.
     """
     events = event_fields(use_case, manifest)
-    return [*([] if use_case.learned is None else [_history(use_case, events)]), _training_set(use_case, events)]
+    history = [] if use_case.learned is None else [_history(use_case, events, on_demand)]
+    return [*history, _training_set(use_case, events, on_demand)]
 
 
-def _history(use_case: UseCase, events: Sequence[pa.Field]) -> dg.AssetsDefinition:
+def _history(use_case: UseCase, events: Sequence[pa.Field], on_demand: Mapping[str, str]) -> dg.AssetsDefinition:
     keys = Keys(use_case)
-    columns = [*events, pa.field("event_known_at", pa.int64()), *feature_fields(use_case), DAY]
+    columns = [*events, pa.field("event_known_at", pa.int64()), *feature_fields(use_case, on_demand), DAY]
 
     @asset(
         use_case,
@@ -41,7 +43,7 @@ def _history(use_case: UseCase, events: Sequence[pa.Field]) -> dg.AssetsDefiniti
         checks=(rows_of_events.ROWS_EQUAL_EVENTS, rows_of_events.NO_FUTURE),
         kinds={"delta", "feast"},
         description="Every event with the features known at its own time, labelled or not: what monitoring looks at.",
-        metadata=shown(columns, DataDictionary(use_case)),
+        metadata=shown(columns, DataDictionary(use_case, on_demand)),
     )
     def history(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
@@ -60,9 +62,9 @@ def _history(use_case: UseCase, events: Sequence[pa.Field]) -> dg.AssetsDefiniti
     return history
 
 
-def _training_set(use_case: UseCase, events: Sequence[pa.Field]) -> dg.AssetsDefinition:
-    keys = Keys(use_case)
-    columns = [*events, pa.field(use_case.label, _label_type(use_case)), *feature_fields(use_case), DAY]
+def _training_set(use_case: UseCase, events: Sequence[pa.Field], on_demand: Mapping[str, str]) -> dg.AssetsDefinition:
+    keys, label = Keys(use_case), pa.field(use_case.label, _label_type(use_case))
+    columns = [*events, label, *feature_fields(use_case, on_demand), DAY]
     history = [] if use_case.learned is None else [keys.history]
 
     @asset(
@@ -73,7 +75,7 @@ def _training_set(use_case: UseCase, events: Sequence[pa.Field]) -> dg.AssetsDef
         checks=training_set_checks.CHECKS,
         kinds={"delta", "feast"},
         description="Labelled entity rows of a window ending at as_of, with the features known at each row's time.",
-        metadata=shown(columns, DataDictionary(use_case)),
+        metadata=shown(columns, DataDictionary(use_case, on_demand)),
     )
     def training_set(
         context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]

@@ -1,7 +1,4 @@
-"""Columns of tables with a row per event, as far as declarations name them: what their pages show before the first run.
-
-Features that Feast computes on demand come with the first run, as Feast takes seconds to import.
-"""
+"""Columns of tables with a row per event, as declarations name them: what pages show before the first run."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -33,10 +30,14 @@ def event_fields(use_case: UseCase, manifest: Mapping[str, Any]) -> list[pa.Fiel
     return [pa.field(name, types.get(name, pa.null())) for name in names]
 
 
-def feature_fields(use_case: UseCase, kind: pa.DataType | None = None) -> list[pa.Field]:
-    """The window features, under their types or all as `kind`."""
-    features = (feature for windows in use_case.windows for feature in windows.features)
-    return [pa.field(feature.name, kind or feature.type) for feature in features]
+def feature_fields(use_case: UseCase, on_demand: Mapping[str, str], kind: pa.DataType | None = None) -> list[pa.Field]:
+    """The features of windows and those on demand, under their types or all as `kind`.
+
+    The type of a feature on demand is not known before it is computed: it is null.
+    """
+    features = [feature for windows in use_case.windows for feature in windows.features]
+    computed = [pa.field(name, kind or pa.null()) for name in on_demand]
+    return [*(pa.field(feature.name, kind or feature.type) for feature in features), *computed]
 
 
 def shown(fields: Iterable[pa.Field], dictionary: Dictionary) -> dict[str, dg.TableSchema]:

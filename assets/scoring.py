@@ -31,22 +31,29 @@ class Backfill(dg.Config):
 
 
 def build(
-    use_case: UseCase, partitions: dg.PartitionsDefinition, manifest: Mapping[str, Any]
+    use_case: UseCase,
+    partitions: dg.PartitionsDefinition,
+    manifest: Mapping[str, Any],
+    on_demand: Mapping[str, str],
 ) -> list[dg.AssetsDefinition]:
     """The batch predictions of a use case; none without a problem to solve.
 
     Args:
         manifest: dbt's, as JSON: it lists the columns of events.
+        on_demand: sentences of the features that Feast computes on demand.
     """
     if use_case.learned is None:
         return []
-    return [_batch_predictions(use_case, partitions, event_fields(use_case, manifest))]
+    return [_batch_predictions(use_case, partitions, event_fields(use_case, manifest), on_demand)]
 
 
 def _batch_predictions(
-    use_case: UseCase, partitions: dg.PartitionsDefinition, events: Sequence[pa.Field]
+    use_case: UseCase,
+    partitions: dg.PartitionsDefinition,
+    events: Sequence[pa.Field],
+    on_demand: Mapping[str, str],
 ) -> dg.AssetsDefinition:
-    keys = Keys(use_case)
+    keys, dictionary = Keys(use_case), DataDictionary(use_case, {**prediction_log.descriptions(use_case), **on_demand})
 
     @asset(
         use_case,
@@ -60,7 +67,7 @@ def _batch_predictions(
         checks=predictions.CHECKS,
         kinds={"delta", "onnx"},
         description="Every event of a day, scored by the champion of that night on features as of then.",
-        metadata=shown(_columns(use_case, events), DataDictionary(use_case, prediction_log.descriptions(use_case))),
+        metadata=shown(_columns(use_case, events, on_demand), dictionary),
     )
     def batch_predictions(
         context: dg.AssetExecutionContext,
@@ -120,11 +127,11 @@ def _metadata(
     }
 
 
-def _columns(use_case: UseCase, events: Sequence[pa.Field]) -> list[pa.Field]:
+def _columns(use_case: UseCase, events: Sequence[pa.Field], on_demand: Mapping[str, str]) -> list[pa.Field]:
     """Those of the log, as far as declarations name them."""
     own = [pa.field(name, kind) for name, (kind, _) in prediction_log.decided(use_case).items()]
     ids = [field for field in events if field.name in prediction_log.event_columns(use_case)]
-    return [*ids, *own, *prediction_log.input_fields(use_case), *feature_fields(use_case, pa.float32())]
+    return [*ids, *own, *prediction_log.input_fields(use_case), *feature_fields(use_case, on_demand, pa.float32())]
 
 
 def _dictionary(lakehouse: Lakehouse, use_case: UseCase) -> DataDictionary:

@@ -26,6 +26,8 @@ from assets import (
     transforms,
 )
 from jobs import settings as settings_module
+from jobs.datasets import declared_names
+from jobs.feature_store import feature_repo
 from jobs.lakehouse import dbt_models
 from jobs.settings import ROOT, Settings
 from jobs.use_case import UseCase
@@ -58,6 +60,8 @@ def build_definitions(
 
 def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinition], list[Any], Any, list[Any]]:
     days = partitions.daily(settings, use_case)
+    declared_names.refuse_unknown(settings, use_case)
+    on_demand = feature_repo.on_demand_sentences(settings.feature_repo, use_case)
     manifest = dbt_models.manifest(settings)
     nodes = validate_manifest(manifest)
     models = transforms.build(settings, use_case, days, manifest)
@@ -65,12 +69,12 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         *ingest.build(use_case, days),
         models,
         *features.build(use_case, days),
-        *datasets.build(use_case, nodes),
+        *datasets.build(use_case, nodes, on_demand),
         *retraining.build(use_case, days),
         *training.build(use_case, days),
         *promotion.build(use_case, days),
         *leaderboard.build(use_case),
-        *scoring.build(use_case, days, nodes),
+        *scoring.build(use_case, days, nodes, on_demand),
         *actions.build(use_case, days, nodes),
         *export.build(use_case, days),
         *evaluation.build(use_case, days),

@@ -314,7 +314,7 @@ def materialized(
     days = dg.DailyPartitionsDefinition(start_date=DAYS[0].isoformat())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = assets_scoring.build(FRAUD, days, json.loads(dbt_models.manifest(lakehouse.settings).read_text()))
+        assets = assets_scoring.build(FRAUD, days, json.loads(dbt_models.manifest(lakehouse.settings).read_text()), {})
         assets += [a for module in (export, evaluation) for a in module.build(FRAUD, days)]
     registered_inputs.register(lakehouse.settings, FRAUD, registered_inputs.Inputs({}, DAYS[0], DAYS[-1]))
     result = dg.materialize(

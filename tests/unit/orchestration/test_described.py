@@ -8,7 +8,7 @@ import pytest
 from jobs import settings as settings_module
 from jobs.actions import review_queue
 from jobs.data_dictionary.ledger_tables import LEDGER, QUARANTINE, LedgerDictionary
-from jobs.feature_store import store
+from jobs.feature_store import feature_repo, store
 from jobs.ground_truth import estimates_table, performance_table
 from jobs.ingest import quarantine
 from jobs.leaderboard import board_table
@@ -65,6 +65,21 @@ def test_every_column_of_a_model_is_in_its_yaml(specs: dict[str, dg.AssetSpec]) 
     for name, spec in specs.items():
         if spec.key.path[1] in ("staging", "marts"):
             assert spec.metadata["dagster/column_schema"].columns, name
+
+
+@pytest.mark.parametrize("use_case", USE_CASES, ids=lambda use_case: use_case.name)
+def test_features_on_demand_have_their_sentences_before_a_run(
+    home: Settings, specs: dict[str, dg.AssetSpec], use_case: UseCase
+) -> None:
+    from feast import OnDemandFeatureView
+
+    objects = store.declared_objects(home, use_case)
+    views = [each for each in objects if isinstance(each, OnDemandFeatureView)]
+    sentences, computed = store.service_sentences(use_case, objects), {f.name for view in views for f in view.features}
+    shown = feature_repo.on_demand_sentences(home.feature_repo, use_case)
+    assert shown == {name: sentences[name] for name in computed}
+    columns = specs[f"{use_case.name}/features/training_set"].metadata["dagster/column_schema"].columns
+    assert computed and shown.items() <= {column.name: column.description for column in columns}.items()
 
 
 @pytest.mark.parametrize("use_case", USE_CASES, ids=lambda use_case: use_case.name)

@@ -20,7 +20,9 @@ from jobs.online.series import Fact, Series
 from jobs.times import NEVER
 
 _NEVER_BEFORE = -(2**63)
-_FEW = 64
+_FAR = 2**61
+"""Microseconds from 1970, in 73,000 years: sums of times fit into 64 bits."""
+_FEW = 256
 _NOTHING: frozenset[Any] = frozenset()
 """One for all entities, most of which hold few facts."""
 _MICROSECOND = timedelta(microseconds=1)
@@ -68,7 +70,12 @@ class EntityFacts:
         values = self._checked("events", event)
         self._drop_old(moment)
         is_fast = moment > self._newest and moment not in self._odd and event.id not in self._early
-        found = self._fast(event, values, moment) if is_fast else self._slow(event, values, moment)
+        try:
+            found = self._fast(event, values, moment) if is_fast else self._slow(event, values, moment)
+        except Invalid:
+            # A ratio that is too large is found when part of the work is done.
+            self._series = None
+            raise
         self._decided, self._newest = moment, max(self._newest, moment)
         return found
 
@@ -77,6 +84,8 @@ class EntityFacts:
 
         is_target: the events are first versions. Raises Invalid as `decide` does, or once something was decided.
         """
+        if of == "labels" and not self._plan.features.reads_labels:
+            return
         lines = self._events if of == "events" else self._labels
         for fact, known, superseded in facts:
             values = self._checked(of, fact)
@@ -136,7 +145,8 @@ class EntityFacts:
             self._insert(plan.takers[number], fact, series)
             if level is not None:
                 level.run(series, moment, found)
-            values[ratio.name] = _ratio(values[ratio.column], found[width + number])
+            value = values[ratio.name] = _ratio(values[ratio.column], found[width + number])
+            _expect_below(plan.bounds["events"].get(ratio.name, inf), ratio.name, value)
         self._insert(plan.takers[-1], fact, series)
         plan.after.run(series, moment, found)
         self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED | RATIOS)
@@ -184,11 +194,13 @@ class EntityFacts:
         """The columns of a fact as they are held."""
         plan, given = self._plan, event.values
         plan.id.checked(plan.features.id, event.id)
+        if not -_FAR < event.happened < _FAR:
+            raise Invalid(f"event {event.id!r}: expected a time in microseconds since 1970, found {event.happened!r}")
         values = {}
         for name, type, largest in plan.given[of]:
             value = values[name] = type.checked(name, given.get(name))
-            if largest < inf and value is not None and abs(value) > largest:
-                raise Invalid(f"column {name}: expected a number up to {largest:g}, found {value!r}")
+            if largest < inf:
+                _expect_below(largest, name, value)
         return values
 
     def _know(self, known: int) -> None:
@@ -237,6 +249,11 @@ class EntityFacts:
         self._kept = len(self)
         self._odd = frozenset(happened for happened in self._odd if happened >= moment) or _NOTHING
         self._early = self._early.intersection(self._labels.ids()) or _NOTHING
+
+
+def _expect_below(largest: float, name: str, value: Any) -> None:
+    if value is not None and abs(value) > largest:
+        raise Invalid(f"column {name}: expected a number up to {largest:g}, found {value!r}")
 
 
 def _ratio(value: Any, level: Value) -> float | None:

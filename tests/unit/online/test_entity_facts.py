@@ -103,7 +103,7 @@ def test_long_histories_equal_the_batch_kernel_and_old_facts_are_dropped() -> No
     few = replace(
         FEATURES,
         aggregates=tuple(
-            Aggregate(function, column, (9 * S, 2000 * S), delay)
+            Aggregate(function, column, (9 * S, 1000 * S), delay)
             for function, column in COUNTED
             for delay in (timedelta(0), S)
         ),
@@ -194,6 +194,29 @@ def test_a_value_that_cannot_be_is_refused_and_changes_nothing(given: Row, messa
     with pytest.raises(Invalid, match=message):
         facts.decide(event(2, **given), START + 1)
     assert facts.decide(event(3), START + 1)[-1] == 2
+
+
+def test_a_ratio_that_cannot_be_squared_is_refused_and_changes_nothing() -> None:
+    share = Ratio("share", "price", Aggregate("mean", "price", (9 * S,), BEFORE))
+    few = replace(FEATURES, aggregates=(Aggregate("std", "share"), Aggregate("count")), ratios=(share,))
+    facts = EntityFacts(Plan.of(few, EVENTS | {"id": ColumnType("int64", False)}, LABELS))
+    facts.decide(event(1, price=1e-150), START)
+    with pytest.raises(Invalid, match="column share: expected a number up to 1e"):
+        facts.decide(event(2, START + 1, price=1.0), START + 1)
+    assert facts.decide(event(3, START + 2, price=1e-150), START + 2) == [None, 2]
+
+
+@pytest.mark.parametrize("happened", [2**61, -(2**61), 2**70])
+def test_a_time_beyond_all_calendars_is_refused(happened: int) -> None:
+    with pytest.raises(Invalid, match="expected a time in microseconds since 1970"):
+        entity(Aggregate("count")).decide(event(1, happened), START)
+
+
+def test_labels_are_nothing_to_an_entity_that_reads_none() -> None:
+    facts = entity(Aggregate("count"))
+    facts.load("labels", [(Event(1, START, {"is_fraud": True}), START, None)])
+    facts.add_label(Event(1, START, {"is_fraud": True}), START + 1)
+    assert len(facts) == 0
 
 
 def test_what_comes_before_the_last_decision_is_refused() -> None:

@@ -8,6 +8,7 @@ line of another program, draw a picture or become a link. Neither function shows
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from datetime import datetime
 
 from jobs.secret import hide
@@ -39,6 +40,11 @@ def markdown(text: object) -> str:
     # Tables are cut at "|" before anything else is read, and "\\|" is cut too.
     safe = re.sub(r"\\(?=\|)", r"\\ ", line).replace("|", r"\|")
     return f"{fence}{padding}{safe}{padding}{fence}"
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names after each other; `none` if there is none."""
+    return ", ".join(map(str, names)) or "none"
 
 
 def written(value: object, name: str = "") -> str:

@@ -14,6 +14,7 @@ from jobs.arrays import Bools, Floats, first_known, ranks
 from jobs.datasets.ages import feature_columns
 from jobs.datasets.row_weights import counted
 from jobs.datasets.time_split import LabelledTimes
+from jobs.display import listed
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.cases import CaseModel, parameters_of
@@ -81,8 +82,8 @@ def feature_names(lakehouse: Lakehouse, use_case: UseCase, version: int, served:
     names = [*feature_columns(schema, problem_of(use_case).inputs), *served]
     if missing := [name for name in names if name not in schema.names]:
         raise Invalid(
-            f"{use_case.training_set}: expected the columns {missing}, found {schema.names}; build the training set "
-            "again, or correct the problem's inputs"
+            f"{use_case.training_set}: expected the columns {listed(missing)}, found {listed(schema.names)}; "
+            "build the training set again, or correct the problem's inputs"
         )
     return features_in(use_case, use_case.training_set, schema, served)
 

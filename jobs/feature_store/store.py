@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 from jobs.data_dictionary.window_features import window_features
+from jobs.display import listed
 from jobs.errors import Invalid
 from jobs.feature_store import feature_meanings
 from jobs.lakehouse.tables import Lakehouse
@@ -153,7 +154,8 @@ def declared_objects(settings: Settings, use_case: UseCase) -> list[Any]:
     if not any(o.name == use_case.feature_service for o in objects):
         raise Invalid(
             f"{settings.feature_repo}: expected a feature service {use_case.feature_service} with the tag use_case="
-            f"{use_case.name}, found {sorted(o.name for o in objects)}; declare it in {use_case.name}_features.py"
+            f"{use_case.name}, found {listed(sorted(o.name for o in objects))}; declare it in "
+            f"{use_case.name}_features.py"
         )
     return objects
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
+from jobs.display import listed
 from jobs.ingest.readers import KNOWN_AT, DataFile
 from jobs.use_case import Column, Source
 
@@ -55,8 +56,8 @@ def _problem(source: Source, column: str, expected_name: str, file: DataFile, al
     say = _advice(source, column, expected_name, file)
     own_file = f", or give a file of {source.name} (`--{source.input} FILE`)" if source.carried_by else ""
     return (
-        f"{file.path}: {source.name}.{column}: expected one column {expected_name}, found {candidates}; rename it in "
-        f"the file, or name it in a columns file (`--columns`): {say}{own_file}"
+        f"{file.path}: {source.name}.{column}: expected one column {expected_name}, found {listed(candidates)}; "
+        f"rename it in the file, or name it in a columns file (`--columns`): {say}{own_file}"
     )
 
 

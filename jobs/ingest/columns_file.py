@@ -4,6 +4,7 @@ What the declarations mean: see `jobs.ingest.declared_formats`.
 """
 
 import codecs
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from jobs.display import listed
 from jobs.error_messages import in_words
 from jobs.errors import Invalid
 from jobs.ingest.declared_formats import FileFormat, ValueFormat
@@ -77,7 +79,7 @@ def read_columns_file(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"columns file {path}: expected a readable YAML file, found {in_words(error)}") from error
     if not isinstance(declared, dict):
-        raise InputError(f"columns file {path}: expected a mapping of sources to columns, found {declared!r}")
+        raise InputError(f"columns file {path}: expected a mapping of sources to columns, found {_shown(declared)}")
     return declared
 
 
@@ -97,9 +99,11 @@ def columns_file(declared: Mapping[str, Any], use_case: UseCase, path: str | Pat
         source = _source(where, key, use_case)
         columns = _columns(source)
         if not isinstance(mapping, dict):
-            raise InputError(f"{where}: {key}: expected `column: column in the file`, found {mapping!r}")
+            raise InputError(f"{where}: {key}: expected `column: column in the file`, found {_shown(mapping)}")
         if unknown := sorted(str(k) for k in mapping.keys() - {*columns, FILE}):
-            raise InputError(f"{where}: {key}: expected columns among {[*columns, FILE]}, found {unknown}")
+            raise InputError(
+                f"{where}: {key}: expected columns among {listed([*columns, FILE])}, found {listed(unknown)}"
+            )
         for name, said in mapping.items():
             if name not in columns:
                 files[source.name] = _file_format(f"{where}: {key}.{name}", source, said)
@@ -119,7 +123,7 @@ def _source(where: str, key: str, use_case: UseCase) -> Source:
         if key in (source.name, source.input):
             return source
     names = sorted(s.name for s in use_case.sources)
-    raise InputError(f"{where}: expected `timezone` or one of the sources {names}, found {key!r}")
+    raise InputError(f"{where}: expected `timezone` or one of the sources {listed(names)}, found {key!r}")
 
 
 def _columns(source: Source) -> dict[str, Column]:
@@ -132,7 +136,7 @@ def _zone(where: str, zone: Any) -> str:
         return str(zone)
     except Exception as error:  # ZoneInfo raises five kinds of errors for a bad name, Polars knows fewer names
         raise InputError(
-            f"{where}: expected `timezone` to be an IANA zone such as Europe/Berlin, found {zone!r}"
+            f"{where}: expected `timezone` to be an IANA zone such as Europe/Berlin, found {_shown(zone)}"
         ) from error
 
 
@@ -144,23 +148,30 @@ def _about(where: str, column: Column, said: Any) -> dict[str, Any]:
     if not isinstance(said, dict) or not said:
         raise InputError(
             f"{where}: expected `column: column in the file`, or a mapping with some of {', '.join(keys)}, "
-            f"found {said!r}"
+            f"found {_shown(said)}"
         )
     if unknown := [k for k in said if k not in keys]:
-        raise InputError(f"{where}: expected, for a {column.kind}, some of {', '.join(keys)}, found {unknown}")
+        raise InputError(f"{where}: expected, for a {column.kind}, some of {', '.join(keys)}, found {listed(unknown)}")
     return dict(said)
+
+
+def _shown(said: Any) -> str:
+    """What a file says, for people: as YAML has it."""
+    if not said and not isinstance(said, str):
+        return "nothing" if said is None else f"an empty {'list' if isinstance(said, list) else 'mapping'}"
+    return repr(said) if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
 
 
 def _text(where: str, said: Any) -> str:
     if not isinstance(said, str) or not said:
-        raise InputError(f"{where}: expected a text, found {said!r}")
+        raise InputError(f"{where}: expected a text, found {_shown(said)}")
     return said
 
 
 def _texts(where: str, said: Any) -> tuple[str, ...]:
     listed = said if isinstance(said, list) else [said]
     if not listed or not all(isinstance(s, str) for s in listed):
-        raise InputError(f"{where}: expected a text or a list of texts, found {said!r}")
+        raise InputError(f"{where}: expected a text or a list of texts, found {_shown(said)}")
     return tuple(listed)
 
 
@@ -171,7 +182,7 @@ def _value_format(where: str, zone: str, is_said: bool, about: Mapping[str, Any]
     formats = tuple(checked_format(f"{where}.format", form) for form in declared)
     lower = {key: {w.strip().lower() for w in listed} for key, listed in words.items()}
     if both := sorted(lower.get("true", set()) & lower.get("false", set())):
-        raise InputError(f"{where}: expected words for true or for false, found {both} in both")
+        raise InputError(f"{where}: expected words for true or for false, found {listed(both)} in both")
     if "thousands" in marks and marks["thousands"] == marks.get("decimal", "." if marks["thousands"] != "." else ","):
         raise InputError(f"{where}: expected two marks, found {marks['thousands']!r} for decimal and thousands")
     return ValueFormat(
@@ -188,25 +199,25 @@ def _value_format(where: str, zone: str, is_said: bool, about: Mapping[str, Any]
 
 def _mark(where: str, said: Any) -> str:
     if said not in (".", ",", "'", " ", "_"):
-        raise InputError(f"{where}: expected one of `.` `,` `'` `_` and a blank, in quotes, found {said!r}")
+        raise InputError(f"{where}: expected one of `.` `,` `'` `_` and a blank, in quotes, found {_shown(said)}")
     return str(said)
 
 
 def _file_format(where: str, source: Source, said: Any) -> FileFormat:
     if not isinstance(said, dict) or not said or (set(said) - set(_FILE_KEYS)):
-        raise InputError(f"{where}: expected a mapping with some of {', '.join(_FILE_KEYS)}, found {said!r}")
+        raise InputError(f"{where}: expected a mapping with some of {', '.join(_FILE_KEYS)}, found {_shown(said)}")
     about = {key: _text(f"{where}.{key}", value) for key, value in said.items()}
     if about.get("quotes", "text") not in ("text", "fields"):
-        raise InputError(f"{where}.quotes: expected `text` or `fields`, found {about['quotes']!r}")
+        raise InputError(f"{where}.quotes: expected `text` or `fields`, found {_shown(about['quotes'])}")
     separator = about.get("separator", ",")
     if len(separator) != 1 or not separator.isascii() or separator in '"\r\n\0':
-        raise InputError(f"{where}.separator: expected one character of ASCII such as `;`, found {separator!r}")
+        raise InputError(f"{where}.separator: expected one character of ASCII such as `;`, found {_shown(separator)}")
     try:
         if codecs.lookup(about.get("encoding", "utf-8")).name in _NO_CHARSETS:
             raise LookupError
         "a".encode(about.get("encoding", "utf-8"))
     except (LookupError, ValueError) as error:
         raise InputError(
-            f"{where}.encoding: expected a name such as cp1252, latin-1 or utf-16-le, found {about['encoding']!r}"
+            f"{where}.encoding: expected a name such as cp1252, latin-1 or utf-16-le, found {_shown(about['encoding'])}"
         ) from error
     return FileFormat(source.name, **about)

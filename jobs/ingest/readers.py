@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from jobs.display import listed
 from jobs.ingest import csv_records, delta_input, json_records
 from jobs.ingest.arrow_columns import readable
 from jobs.ingest.csv_records import LINE, MALFORMED, Csv
@@ -106,7 +107,8 @@ def _open_csv(path: Path, declared: FileFormat) -> DataFile:
     content = csv_records.opened(path, read_lines(path, declared), declared)
     names = content.names
     if len(set(names)) < len(names):
-        raise InputError(f"{path}: expected a header of distinct column names, found {list(names)}; rename the columns")
+        found = listed(names)
+        raise InputError(f"{path}: expected a header of distinct column names, found {found}; rename the columns")
     return DataFile(path, "csv", names, content=content)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from jobs.display import listed
 from jobs.ingest import contracts, inspection, quarantine
 from jobs.ingest.batches import read_batch
 from jobs.ingest.columns_file import ColumnsFile, columns_file, read_columns_file
@@ -54,12 +55,12 @@ def named_files(
     input_names = {s.input for s in use_case.sources}
     if unknown := sorted(set(files) - input_names):
         raise InputError(
-            f"{use_case.name}: expected inputs among {sorted(input_names)}, found {unknown}; give its own files, or "
-            "name the use case that these belong to (`--use-case`)"
+            f"{use_case.name}: expected inputs among {listed(sorted(input_names))}, found {listed(unknown)}; "
+            "give its own files, or name the use case that these belong to (`--use-case`)"
         )
     paths = {name: find_files(named_paths) for name, named_paths in files.items() if named_paths}
     if main.input not in paths:
-        raise InputError(f"expected a file of {main.name} (`--{main.input} FILE`), found only {sorted(paths)}")
+        raise InputError(f"expected a file of {main.name} (`--{main.input} FILE`), found only {listed(sorted(paths))}")
     return paths, declared
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from jobs.display import listed
 from jobs.errors import EvergreenError
 from jobs.ledger import promotions
 from jobs.ledger.promotions import Champion, LedgerView, PromotionDecision
@@ -120,9 +121,8 @@ def _waiting(ledger: LedgerView, version: int) -> PromotionDecision:
     last = ledger.last(version)
     if last is None or last.outcome != "waiting":
         last_decision = f"{last.outcome} ({last.reason})" if last else "no decision about it"
-        raise NotPossible(
-            f"version {version}: expected one that waits for a person, which do {ledger.waiting}; found {last_decision}"
-        )
+        waiting = f"expected one that waits for a person (now: {listed(ledger.waiting)})"
+        raise NotPossible(f"version {version}: {waiting}, found {last_decision}")
     return last
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from jobs.display import listed
 from jobs.errors import Invalid
 from jobs.ledger import promotions
 from jobs.models.protocol import Model
@@ -62,7 +63,7 @@ class Champions:
             bundle = self.bundle(use_case, version, sha256)
             if missing := [name for name in bundle.manifest.names if name not in names]:
                 raise Invalid(
-                    f"version {version}: expected the features {missing} among {list(names)}; retrain without"
+                    f"version {version}: expected the features {listed(missing)} among {listed(names)}; retrain without"
                 )
             self._models[key] = ChampionModel(bundle, names, task)
         model: Model = self._models[key]

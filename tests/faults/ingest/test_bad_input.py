@@ -194,7 +194,7 @@ def test_hostile_rows_are_quarantined_as_found_and_the_others_go_in(
     [
         ({"timezone": "Mars/Olympus"}, "expected `timezone` to be an IANA zone"),
         ({"payments": {"value": "v"}}, "expected `timezone` or one of the sources"),
-        ({"readings": {"valeu": "v"}}, r"expected columns among .*found \['valeu'\]"),
+        ({"readings": {"valeu": "v"}}, r"expected columns among .*found valeu"),
         ({"readings": ["value"]}, "expected `column: column in the file`"),
         ({"readings": {"value": "nowhere"}}, "expected one column nowhere, found"),
     ],

@@ -185,7 +185,7 @@ def test_another_name_and_a_file_format_go_together(tmp_path: Path) -> None:
         ("orders: {placed_at: {decimal: ','}}", r"expected, for a timestamp, some of column, format, timezone, null"),
         ("orders: {amount: {decimal: x}}", "orders.amount.decimal: expected one of"),
         ("orders: {amount: {decimal: ',', thousands: ','}}", "expected two marks"),
-        ("orders: {gift: {true: [y], false: [Y]}}", r"found \['y'\] in both"),
+        ("orders: {gift: {true: [y], false: [Y]}}", r"found y in both"),
         ("orders: {gift: {}}", "expected `column: column in the file`, or a mapping"),
         ("orders: {file: {encoding: klingon}}", "orders.file.encoding: expected a name such as cp1252"),
         ("orders: {file: {quotes: maybe}}", "expected `text` or `fields`"),

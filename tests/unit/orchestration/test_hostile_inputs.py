@@ -33,6 +33,8 @@ LIBRARY = re.compile(
     r"|\b[A-Z][a-z]+\w*(?:Error|Exception)\b|bug of Evergreen|Background on this"
 )
 """What only a traceback or the text of a library holds."""
+PYTHON = re.compile(r"\[\]|\['|\{\}|\{'|,\)|\bNone\b|\bdatetime\.|timedelta\(|Path\(|<class|frozenset|dict_")
+"""What only the text of a value of Python holds, such as an empty list."""
 TEXTS = ["", "[/x]", "\x1b[31mred", "\u202egnp", "x" * 5000, "../..", "'; drop table x; --", "%s{0}", "\udcff", "\n\n"]
 HOSTILE: dict[type[Any], list[str]] = {
     click.types.IntParamType: ["", "-1", "x", "1.5", "1e3", "99999999999999999999", "nan", "\x1b[31m"],
@@ -166,6 +168,7 @@ def checked(place: Path, result: Result, *statuses: int, home: str = "") -> str:
     assert isinstance(result.exception, SystemExit | None), result.exception
     assert result.exit_code in statuses, said
     assert not LIBRARY.search(said), said
+    assert "--json" in said or not PYTHON.search(said), said
     assert all(letter.isprintable() or letter in "\n\t" for letter in said), repr(said)
     assert result.exit_code == 0 or re.search(r"expected|Usage:|found|failed|Nothing", said), said
     assert set(os.listdir()) <= set(Path(home).parts[:1]) and not written_in(place / "user", home)

@@ -163,7 +163,7 @@ def test_a_person_approves_what_waits(world: World) -> None:
     assert approved.evidence == promotions.decisions(world.settings, USE_CASE)[0].evidence
     assert world.champion == 1
     assert promotion.reconcile(world.settings, USE_CASE, world.registry) == {"champion": 1, "previous": None}
-    with pytest.raises(NotPossible, match=r"which do \[\]; found promoted"):
+    with pytest.raises(NotPossible, match=r"waits for a person \(now: none\), found promoted"):
         world.approve(1)
 
 

@@ -148,6 +148,16 @@ def test_a_label_counts_from_the_microsecond_after_the_event_time_that_it_bears(
     assert [facts.decide(event(n), START + n) for n in (9, 10, 11)] == [[0], [0], [1]]
 
 
+def test_of_labels_that_count_from_one_moment_the_last_is_the_one_with_the_greatest_id() -> None:
+    """One of them was known before its event time, the other a microsecond after it."""
+    few = replace(FEATURES, aggregates=(Aggregate("max", "loss", (Last(1, 20 * S),), of="labels"),), ratios=())
+    facts = EntityFacts(Plan.of(few, {"id": ColumnType("int64", False)}, {"loss": ColumnType("float64")}))
+    facts.add_label(Event(9, START + 10, {"loss": 1.0}), START)
+    assert facts.decide(Event(1, START + 5, {}), START + 5) == [None]
+    facts.add_label(Event(8, START + 10, {"loss": 2.0}), START + 11)
+    assert facts.decide(Event(2, START + 20, {}), START + 20) == [1.0]
+
+
 def test_a_ratio_of_an_event_to_come_follows_what_becomes_known_before_its_time() -> None:
     share = Ratio("share", "price", Aggregate("sum", "price", (60 * S,)))
     few = replace(FEATURES, aggregates=(Aggregate("min", "share", (60 * S,), BEFORE),), ratios=(share,))

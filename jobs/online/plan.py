@@ -241,7 +241,11 @@ class _Compiler:
 
     def comparisons(self, chosen: Selection) -> tuple[Comparison, ...]:
         types = self.types[chosen.of]
-        return tuple(Comparison(condition, types[condition.column]) for condition in chosen.where)
+        made = tuple(Comparison(condition, types[condition.column]) for condition in chosen.where)
+        for one in made:
+            if one.is_of_doubles:
+                self._bound(chosen.of, one.column, WHOLE)
+        return made
 
     def takers(self) -> tuple[tuple[int, ...], ...]:
         waiting: list[list[int]] = [[] for _ in range(len(self.features.ratios) + 1)]

@@ -50,11 +50,9 @@ class Comparison:
                 f"where: expected a value that the column {self.column} can be compared with, of {column.kind}, found "
                 f"{condition.value!r}; correct the declaration"
             )
-        # An integer meets a fraction as a double, as in the kernel.
-        self._as_double = column.kind == "int64" and condition.comparison != "in" and isinstance(several[0], float)
-        as_held = float if column.kind == "float64" or self._as_double else int if column.kind == "int64" else None
-        held = [as_held(value) if as_held else value for value in several]
-        self._value: Any = set(held) if condition.comparison == "in" else held[0]
+        self._value: Any = set(several) if condition.comparison == "in" else several[0]
+        self.is_of_doubles = column.kind == "int64" and any(isinstance(value, float) for value in several)
+        """Whether integers are compared as doubles, which the kernel refuses of those that are none."""
 
     def meets(self, value: Any) -> bool:
         """Whether one value meets it; a null never does."""
@@ -62,7 +60,7 @@ class Comparison:
             return False
         if self._comparison == "in":
             return value in self._value
-        return bool(_COMPARED[self._comparison](float(value) if self._as_double else value, self._value))
+        return bool(_COMPARED[self._comparison](value, self._value))
 
     def meet(self, values: NDArray[Any], valid: Bools) -> Bools:
         """Which of many values meet it."""

@@ -32,11 +32,13 @@ from jobs.models.catalog import new_model
 from jobs.models.protocol import Examples
 from jobs.models.runtime import score
 from jobs.models.tables import examples_of, features_of
+from jobs.objective import LOG_LOSS
 from jobs.promotion import export_onnx
 from jobs.registry import bundle
 from jobs.registry.bundle import Bundle, Manifest
 from jobs.scoring import batch, prediction_log
 from jobs.scoring.scoring_kernel import scorer
+from jobs.tasks.multiclass import Multiclass
 from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
 
@@ -373,3 +375,25 @@ def test_categories_are_scored_by_their_texts_and_missing_or_unknown_ones_too(ma
     assert {None, "new", "0", "1", "2"} == set(found["kind"].to_pylist())
     expected = model.predict(features_of(found, ("tx_amount", "kind")))
     np.testing.assert_allclose(found["score"].to_numpy(), expected, atol=1e-6)
+
+
+def test_classes_are_scored_by_words_on_either_engine(marts: Lakehouse, tmp_path: Path) -> None:
+    topics, names = np.array(["card", "fee", "loan"]), ("tx_amount", "note[words]")
+    said = [f"my {topic}, please: {n}" if n % 5 else None for n, topic in enumerate(np.resize(topics, 200).tolist())]
+    rows = pa.table({"tx_amount": np.arange(200.0), "note": said, "label": np.resize(topics, 200)})
+    model = new_model("boosted", {"rounds": 20, "min_data_in_leaf": 5}, names)
+    train = examples_of(rows, names, "label", task=Multiclass(LOG_LOSS))
+    model.fit(train, None, seed=0, device="cpu")
+    manifest = Manifest("support", "boosted", bundle.features_of(model), 0.5, AS_OF.isoformat(), {})
+    made_bundle = bundle.write(tmp_path / "words", model, replace(manifest, task=train.task.stored()))
+    assert made_bundle.manifest.columns == {"tx_amount": "float32", "note": "string"}
+    note = "case when tx_amount > 40 then null when tx_amount > 30 then '?' else concat('My ', topic, '!') end"
+    topic = "element_at(array('CARD', 'fee', 'Loan'), cast(customer_id as int) + 1) as topic"
+    frame = marts.read(FRAUD.events).selectExpr("tx_amount", topic).selectExpr("tx_amount", f"{note} as note")
+    found = batch.score_frame(marts, frame, made_bundle, ["tx_amount", "note"]).toArrow()
+    assert {None, "?", "My CARD!", "My fee!", "My Loan!"} == set(found["note"].to_pylist())
+    expected = model.predict(features_of(found, names))
+    told = [list(json.loads(text).values()) for text in found["probabilities"].to_pylist()]
+    np.testing.assert_allclose(told, expected, atol=1e-6)
+    said_class = dict(zip(found["note"].to_pylist(), found["prediction"].to_pylist(), strict=True))
+    assert [said_class[f"My {each}!"] for each in ("CARD", "fee", "Loan")] == ["card", "fee", "loan"]

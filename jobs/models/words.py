@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +36,8 @@ ROOT = 1 << 10
 """The root of `UNIT`."""
 _FOLDS = 3
 _ITERATIONS = 500
+_known: WeakKeyDictionary[Examples, tuple[Words, Examples]] = WeakKeyDictionary()
+"""What was learned of rows that somebody still holds: the trials of a search are fitted to the same ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +82,12 @@ class Words:
 
 def learned(train: Examples) -> tuple[Words, Examples]:
     """The words in `train`, and its rows with numbers for texts: of each row by the weights of other rows."""
+    if train not in _known:
+        _known[train] = _learned_anew(train)
+    return _known[train]
+
+
+def _learned_anew(train: Examples) -> tuple[Words, Examples]:
     columns = [column for column in texts_of(train.features) if is_text(train.names[column])]
     found = {column: _learned(train, column) for column in columns}
     words = Words({c: known for c, (known, _, _) in found.items()}, {c: table for c, (_, table, _) in found.items()})

@@ -1,5 +1,6 @@
 """Texts in models: words with weights, in the model and in its graph alike."""
 
+import gc
 import re
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,16 @@ def test_words_that_say_nothing_seem_to_say_nothing_to_the_rows_they_were_learne
     table = pa.table({"note": notes, "label": random.random(3000) < 0.3})
     _, numbered = words.learned(examples_of(table, ["note[words]"], "label"))
     assert abs(np.corrcoef(values_of(numbered.features)[:, 0], numbered.labels)[0, 1]) < 0.05
+
+
+def test_words_of_the_same_rows_are_learned_once_and_forgotten_with_them() -> None:
+    train = EXAMPLES.rows(slice(0, 300))
+    first = words.learned(train)
+    assert words.learned(train) is first and words.learned(EXAMPLES.rows(slice(0, 300))) is not first
+    known = len(words._known)
+    del train
+    gc.collect()
+    assert len(words._known) < known
 
 
 def test_several_classes_have_a_number_each_and_numbers_one(tmp_path: Path) -> None:

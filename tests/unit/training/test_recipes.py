@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from worlds.deliveries import DELAYS, of_every_kind
 from worlds.examples import with_examples
 from worlds.small_history import A_DAY, DAY, DAYS, START, world
 
@@ -188,6 +189,7 @@ def test_every_recipe_that_a_model_may_name_is_found_again() -> None:
         for recipe in choices_of(FRAUD, asked, "boosted"):
             assert recipes.recipe_named(FRAUD, recipe.name) == recipe
     assert not any(recipe.parts for recipe in choices_of(FRAUD, decision, "tabular_mlp"))
+    assert not any(recipe.parts for recipe in choices_of(of_every_kind(DELAYS), decision, "boosted")), "it reads a text"
 
 
 @with_examples(50)

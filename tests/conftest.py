@@ -46,7 +46,7 @@ GUARDED_USER = "keeper"
 """Of the real PostgreSQL: the one that has a password, if a test gives it one."""
 # Which run brought a row: differs, and may, when a run was interrupted.
 COUNTERS = {"loaded_in", "reports_loaded_in", "transactions_loaded_in"}
-# Of the leaderboard: times that are measured, and ends of intervals, which are drawn in the order that rows come in.
+# Of the leaderboard: times that are measured, and ends of intervals, whose last digits follow the order of rows.
 MEASURED = {"training_seconds", "microseconds_per_row", "request_milliseconds"}
 DRAWN = {"lower", "upper", "gain_lower", "gain_upper"}
 Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]

@@ -34,7 +34,7 @@ from jobs.ledger import promotions
 from jobs.settings import ROOT
 from jobs.simulate import simulator
 
-POINTS = {KILL: 3, FULL: 2}
+POINTS = {KILL: 2, FULL: 1}
 """Moments of one home, each of another run."""
 DISK = "600m"
 Tables = Callable[..., Mapping[str, list[tuple[Any, ...]]]]

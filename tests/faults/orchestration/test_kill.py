@@ -25,19 +25,15 @@ TABLES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 @pytest.mark.timeout(900)
 def test_a_run_whose_engine_ends_or_stands_still_goes_on_with_another(
-    home: Settings,
-    number: signal.Signals,
-    evergreen: Command,
-    world: list[str],
-    clean: Rows,
-    tables: Callable[..., Rows],
+    home: Settings, evergreen: Command, world: list[str], clean: Rows, tables: Callable[..., Rows]
 ) -> None:
-    point = drawn(f"engine {number}").choice(TABLES)
+    draw = drawn("engine of a run")
+    number, point = draw.choice((signal.SIGKILL, signal.SIGSTOP)), draw.choice(TABLES)
     process = evergreen(home.home, "run", *world)
-    assert _wait(process, Path(home.warehouse) / point / "_delta_log"), f"{point}:\n{process.communicate()[0]}"
+    reached = _wait(process, Path(home.warehouse) / point / "_delta_log")
+    assert reached, f"{number!r} at {point}:\n{process.communicate()[0]}"
     os.kill(json.loads((home.home / "engine" / "server.json").read_text())["pid"], number)
     output, _ = process.communicate(timeout=500)
     assert process.returncode == NOBODY and "Traceback" not in output and "grpc" not in output.lower(), output

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from jobs import settings
 from jobs.checks import raw_loads
@@ -70,18 +70,25 @@ def url(home: Path) -> Iterator[str]:
         _end(process)
 
 
-@pytest.fixture
-def page(url: str) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def browser(url: str) -> Iterator[BrowserContext]:
+    """One browser for all tests: it keeps the scripts of Dagster, and what it was told when it was greeted."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=QUIET)
-        page = browser.new_page(viewport={"width": 1400, "height": 1000}, base_url=url)
-        page.set_default_timeout(PATIENCE * 1000)
-        expect.set_options(timeout=PATIENCE * 1000)
-        # Dagster greets who opens it for the first time.
-        skip = page.get_by_role("button", name="Skip")
-        page.add_locator_handler(skip, lambda button: button.click())
-        yield page
-        browser.close()
+        started = playwright.chromium.launch(executable_path=BROWSER, args=QUIET)
+        yield started.new_context(viewport={"width": 1400, "height": 1000}, base_url=url)
+        started.close()
+
+
+@pytest.fixture
+def page(browser: BrowserContext) -> Iterator[Page]:
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE * 1000)
+    expect.set_options(timeout=PATIENCE * 1000)
+    # Dagster greets who opens it for the first time.
+    skip = page.get_by_role("button", name="Skip")
+    page.add_locator_handler(skip, lambda button: button.click())
+    yield page
+    page.close()
 
 
 def test_the_lineage_shows_every_layer(page: Page) -> None:

@@ -19,7 +19,7 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from jobs import settings
 from jobs.checks import raw_loads
 from jobs.ingest import contracts
-from jobs.lakehouse import engine
+from jobs.lakehouse import dbt_models, engine
 from jobs.loopback import free_port
 from jobs.simulate import simulator
 from orchestration.error_boundary import NOBODY
@@ -41,6 +41,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     files = simulator.write(simulator.scenario("stable", days=10, customers=200, terminals=150), folder / "input")
     arguments = [part for name, path in files.items() for part in (f"--{name}", str(path))]
     home = folder / "home"
+    dbt_models.manifest(settings.load({"EVERGREEN_HOME": str(home)}))  # its processes then need not parse
     try:
         done = subprocess.run(
             [_evergreen(), "run", *arguments], env=_environment(home), capture_output=True, text=True, check=False

@@ -50,7 +50,7 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
     """The application; models are loaded, and gRPC listens, when it starts."""
     models = LiveModels(settings, [each for each in USE_CASES if each.name in options.use_cases])
     access = Access(settings)
-    routes = [*health.routes(models), *http_routes.routes(models, BodyLimits())]
+    routes = [*health.routes(models, options.workers > 1), *http_routes.routes(models, BodyLimits())]
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

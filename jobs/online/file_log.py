@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from jobs.errors import Invalid
+from jobs.errors import EvergreenError, Invalid
 from jobs.online.log_records import HEADER, Record, line_of, record_of
 from jobs.online.log_sync import GroupSync
 
@@ -26,6 +26,10 @@ _CHUNK, _USUAL = 1 << 20, 4096
 
 class Conflict(Invalid):
     """An id that is in the log with other content."""
+
+
+class NotWritten(EvergreenError, OSError):
+    """A record that the disk took in part; nothing of it is left in the log."""
 
 
 class Appended(NamedTuple):
@@ -174,7 +178,9 @@ class FileLog:
         size = os.fstat(self._handle).st_size
         try:
             if os.write(self._handle, line) != len(line):
-                raise OSError(f"{self._path}: the disk took part of a record; free some space")
+                raise NotWritten(
+                    f"{self._path}: expected a disk that takes a whole record, found it full; free some space"
+                )
             if self._sync_each:
                 os.fdatasync(self._handle)
         except OSError:

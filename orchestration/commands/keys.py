@@ -26,7 +26,7 @@ def add(name: str, scopes: tuple[str, ...]) -> None:
 
     key = api_keys.add(settings.load(), name, scopes, datetime.now(UTC))  # type: ignore[arg-type]
     say(f"The key {name} opens {', '.join(scopes)}; it is not shown again.")
-    click.echo(key)
+    say(key)
 
 
 @keys.command("list")

@@ -107,5 +107,5 @@ def _decoded(content: Any) -> tuple[ApiKey, ...]:
         ApiKey(str(k["name"]), str(k["sha256"]), tuple(k["scopes"]), str(k["made_at"])) for k in content["keys"]
     )
     if not all(set(key.scopes) <= set(SCOPES) for key in keys):
-        raise ValueError("scopes")
+        raise Invalid("scopes: expected known ones")
     return keys

@@ -11,7 +11,7 @@ from serving.live_models.watch import LiveModels
 from serving.web import metrics
 
 
-def routes(models: LiveModels) -> list[Route]:
+def routes(models: LiveModels, several_workers: bool) -> list[Route]:
     """`/healthz`, `/readyz` and `/metrics`."""
 
     async def healthz(request: Request) -> Response:
@@ -26,7 +26,7 @@ def routes(models: LiveModels) -> list[Route]:
         for name, model in models.models.items():
             metrics.MODEL.labels(name).set(int(model.version))
             metrics.REFUSED.labels(name).set(name in models.refused)
-        return metrics.response()
+        return metrics.response(several_workers)
 
     handlers = {"/healthz": healthz, "/readyz": readyz, "/metrics": counts}
     return [Route(path, handler, methods=["GET"]) for path, handler in handlers.items()]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.responses import Response
@@ -31,10 +29,10 @@ REFUSED = Gauge(
 )  # fmt: skip
 
 
-def response() -> Response:
-    """All counts of the server, in the text format of Prometheus."""
+def response(several_workers: bool) -> Response:
+    """All counts of the server, in the text format of Prometheus; of all workers if there are several."""
     registry = _REGISTRY
-    if FOLDER_VARIABLE in os.environ:
+    if several_workers:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

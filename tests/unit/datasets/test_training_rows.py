@@ -33,7 +33,7 @@ def names_of(lakehouse: Lakehouse, version: int) -> tuple[str, ...]:
 def test_features_are_inputs_and_served_numbers_and_categories_in_order(lakehouse: Lakehouse) -> None:
     version = world.put(lakehouse, world.payments(days=3))
     assert names_of(lakehouse, version) == ("tx_amount", "hour", "risk", "seldom", "kind")
-    with pytest.raises(ValueError, match=r"expected the columns \['gone'\]"):
+    with pytest.raises(ValueError, match=r"expected the columns gone"):
         feature_names(lakehouse, world.DEMO, version, ["gone"])
     with pytest.raises(ValueError, match=r"expected features that are numbers, .*'tx_datetime': 'timestamp"):
         feature_names(lakehouse, world.DEMO, version, ["tx_datetime"])

@@ -33,7 +33,7 @@ LIBRARY = re.compile(
     r"|\b[A-Z][a-z]+\w*(?:Error|Exception)\b|bug of Evergreen|Background on this"
 )
 """What only a traceback or the text of a library holds."""
-PYTHON = re.compile(r"\[\]|\['|\{\}|\{'|,\)|\bNone\b|\bdatetime\.|timedelta\(|Path\(|<class|frozenset|dict_")
+PYTHON = re.compile(r"\[\]|\['\w|\{\}|\{'|,\)|\bNone\b|\bdatetime\.|timedelta\(|Path\(|<class|frozenset|dict_")
 """What only the text of a value of Python holds, such as an empty list."""
 TEXTS = ["", "[/x]", "\x1b[31mred", "\u202egnp", "x" * 5000, "../..", "'; drop table x; --", "%s{0}", "\udcff", "\n\n"]
 HOSTILE: dict[type[Any], list[str]] = {

@@ -45,6 +45,5 @@ def test_an_input_of_another_use_case_is_refused_with_those_that_there_are(use_c
     other = next(iter(INPUTS - {source.input for source in use_case.sources}))
     arguments = ["run", "--use-case", use_case.name, f"--{other}", file]
     result = CliRunner(env={"EVERGREEN_HOME": f"{tmp_path}/home"}).invoke(main, arguments)
-    assert (
-        result.exit_code == 1 and f"expected inputs among {sorted(s.input for s in use_case.sources)}" in result.stderr
-    )
+    names = ", ".join(sorted(source.input for source in use_case.sources))
+    assert result.exit_code == 1 and f"expected inputs among {names}, found" in result.stderr

@@ -43,7 +43,7 @@ def test_a_row_scores_alike_whatever_other_features_come_with_it(champions: tupl
 
 def test_events_that_lack_a_feature_are_refused(champions: tuple[Champions, str]) -> None:
     known, sha256 = champions
-    with pytest.raises(ValueError, match=r"expected the features \['b'\] among"):
+    with pytest.raises(ValueError, match=r"expected the features b among"):
         known.model(FRAUD, 1, sha256, ["a", "c"])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from jobs.feature_store import materialization, store
+from jobs.integrity import table_files
 from jobs.integrity.databases import ONLINE_STORE, PREDICTIONS, RUNS, aside, damaged_files
 from jobs.lakehouse.tables import Lakehouse
 from jobs.scoring import prediction_log, publish
@@ -27,7 +28,8 @@ def predictions(lakehouse: Lakehouse, use_cases: Sequence[UseCase]) -> list[str]
 
 
 def online_store(lakehouse: Lakehouse, moments: Sequence[tuple[UseCase, datetime | None]]) -> list[str]:
-    """Write the online store anew, of each use case as known at its moment; None: its next run does that.
+    """Write the online store anew, of each use case as known at its moment; None, or a damaged feature table: its next
+    run does that.
 
     Returns what was done, as sentences.
     """
@@ -38,9 +40,17 @@ def online_store(lakehouse: Lakehouse, moments: Sequence[tuple[UseCase, datetime
     for use_case, as_of in moments:
         (settings.state / use_case.name / "online.json").unlink(missing_ok=True)
         if as_of is not None:
-            views = materialization.materialize(lakehouse, use_case, as_of)
-            done += [f"{view}: {what}" for view, what in views.items()]
+            done += _materialized(lakehouse, use_case, as_of)
     return done
+
+
+def _materialized(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> list[str]:
+    """What was written of a use case; nothing while its feature tables are damaged, as their repair runs it."""
+    tables = map(use_case.window_table, use_case.windows)
+    if damaged := [table for table in tables if any(table_files.check_table(lakehouse, table, deep=True))]:
+        return [f"{use_case.name}: the run that mends {', '.join(damaged)} writes the online store again"]
+    views = materialization.materialize(lakehouse, use_case, as_of)
+    return [f"{view}: {what}" for view, what in views.items()]
 
 
 def runs(settings: Settings) -> list[str]:

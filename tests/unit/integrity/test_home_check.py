@@ -282,6 +282,15 @@ def test_the_online_store_is_written_again(own: Settings, name: str) -> None:
     assert findings(own) == [] and not (own.home / "feast" / name).exists()
 
 
+def test_an_online_store_whose_tables_are_damaged_too_is_left_to_the_run_that_mends_them(own: Settings) -> None:
+    table = "fraud_features.terminal_windows"
+    truncate(data_file(own, table))
+    (own.home / "feast" / "online.db").write_bytes(bytes(5000))
+    told = repair_stores.online_store(attach(own), [(USE_CASE, NOW)])
+    assert told[-1] == f"fraud: the run that mends {table} writes the online store again"
+    assert {each.mend for each in findings(own)} == {f"evergreen repair table {table}"}
+
+
 def test_databases_of_runs_are_set_aside(own: Settings) -> None:
     own_instance.open_instance(own).dispose()
     assert findings(own) == []

@@ -8,6 +8,7 @@ from datetime import datetime
 from jobs.feature_store import materialization, store
 from jobs.integrity import table_files
 from jobs.integrity.databases import ONLINE_STORE, PREDICTIONS, RUNS, aside, damaged_files
+from jobs.lakehouse.table_log import find_tables
 from jobs.lakehouse.tables import Lakehouse
 from jobs.scoring import prediction_log, publish
 from jobs.settings import Settings
@@ -46,7 +47,8 @@ def online_store(lakehouse: Lakehouse, moments: Sequence[tuple[UseCase, datetime
 
 def _materialized(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> list[str]:
     """What was written of a use case; nothing while its feature tables are damaged, as their repair runs it."""
-    tables = map(use_case.window_table, use_case.windows)
+    there = find_tables(lakehouse.warehouse)
+    tables = [table for table in map(use_case.window_table, use_case.windows) if table in there]
     if damaged := [table for table in tables if any(table_files.check_table(lakehouse, table, deep=True))]:
         return [f"{use_case.name}: the run that mends {', '.join(damaged)} writes the online store again"]
     views = materialization.materialize(lakehouse, use_case, as_of)

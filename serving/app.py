@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import msgspec
@@ -21,6 +21,7 @@ from serving.inference_protocol import http_routes
 from serving.live_models.watch import LiveModels
 from serving.web import health
 from serving.web.access import Access
+from serving.web.answers import error_answer
 from serving.web.body import BodyLimits
 from serving.web.guard import OWN_ERROR, Guard
 
@@ -72,12 +73,8 @@ async def _unknown(request: Request, error: Exception) -> Response:
     """A path or method that there is not, as other errors are told."""
     assert isinstance(error, HTTPException)
     message = f"{request.method} {request.url.path[:200]}: {error.detail}; see the paths in docs/online/serving.md"
-    return _error(message, error.status_code, error.headers)
+    return error_answer(message, error.status_code, error.headers)
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    return _error(OWN_ERROR, 500)
-
-
-def _error(message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode({"error": message}), status, headers, media_type="application/json")
+    return error_answer(OWN_ERROR, 500)

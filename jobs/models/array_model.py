@@ -11,7 +11,7 @@ import numpy.typing as npt
 from jobs.errors import Invalid
 from jobs.models import vocabulary
 from jobs.models.folders import packed, read_model, unpacked, write_model
-from jobs.models.protocol import Examples, merged
+from jobs.models.protocol import Examples, fitted_names, merged
 from jobs.models.vocabulary import Vocabulary
 from jobs.tasks.binary import BINARY
 from jobs.tasks.catalog import of_stored
@@ -38,9 +38,7 @@ class ArrayModel:
     @property
     def names(self) -> tuple[str, ...]:
         """The features expected, in order. Raises ValueError before `fit` or `load`."""
-        if self._names is None:
-            raise Invalid(f"{self.family}: expected a fitted model, found one that is not; call fit or load first")
-        return self._names
+        return fitted_names(self.family, self._names)
 
     @property
     def categories(self) -> tuple[str, ...]:

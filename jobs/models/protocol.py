@@ -166,6 +166,13 @@ def check_trainable(train: Examples, valid: Examples | None) -> None:
         )
 
 
+def fitted_names(family: str, names: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The features of a fitted model, in order. Raises ValueError if there are none yet."""
+    if names is None:
+        raise Invalid(f"{family}: expected a fitted model, found one that is not; call fit or load first")
+    return names
+
+
 def merged(family: str, defaults: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
     """`defaults` with the `chosen` values. Raises ValueError on a name that the family does not know."""
     if unknown := sorted(chosen.keys() - defaults.keys()):

@@ -12,7 +12,7 @@ from jobs.errors import Invalid
 from jobs.models import words
 from jobs.models.features import FeatureRows
 from jobs.models.folders import packed, read_model, unpacked, write_model
-from jobs.models.protocol import Examples, Model, Probabilities, StepReport, check_features
+from jobs.models.protocol import Examples, Model, Probabilities, StepReport, check_features, fitted_names
 from jobs.models.words import Words
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ class TextModel:
     @property
     def names(self) -> tuple[str, ...]:
         """See `Model.names`."""
-        if self._names is None:
-            raise Invalid(f"{self.family}: expected a fitted model, found one that is not; call fit or load first")
-        return self._names
+        return fitted_names(self.family, self._names)
 
     @property
     def categories(self) -> tuple[str, ...]:

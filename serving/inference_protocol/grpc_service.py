@@ -22,10 +22,10 @@ from serving.inference_protocol.inference import (
     metadata,
     model_named,
 )
-from serving.inference_protocol.refusal import Refusal, bad
 from serving.inference_protocol.tensor_bytes import decode, encode, text
 from serving.live_models.live_model import DATATYPES, LiveModel
 from serving.live_models.watch import LiveModels
+from serving.web.refusal import Refusal, bad
 
 STATUS = {404: grpc.StatusCode.NOT_FOUND, 503: grpc.StatusCode.UNAVAILABLE}
 """Status of HTTP -> of gRPC; INVALID_ARGUMENT for any other."""

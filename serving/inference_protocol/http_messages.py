@@ -16,9 +16,9 @@ import numpy as np
 
 from jobs.models.runtime import OUTPUT
 from serving.inference_protocol.inference import Tensor, Values, checked_declaration, chosen_outputs, declared_shape
-from serving.inference_protocol.refusal import bad
 from serving.inference_protocol.tensor_bytes import decode, encode
 from serving.live_models.live_model import DATATYPES, LiveModel
+from serving.web.refusal import bad
 
 HEADER_LENGTH = "inference-header-content-length"
 

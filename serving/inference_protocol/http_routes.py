@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -13,10 +12,11 @@ from starlette.routing import Route
 from serving.inference_protocol import http_messages
 from serving.inference_protocol.http_messages import HEADER_LENGTH
 from serving.inference_protocol.inference import infer, metadata, model_named
-from serving.inference_protocol.refusal import Refusal
 from serving.live_models.live_model import LiveModel
 from serving.live_models.watch import LiveModels
-from serving.web.body import BodyLimits, BodyRefused, read_body
+from serving.web.answers import error_answer, json_answer
+from serving.web.body import BodyLimits, read_body
+from serving.web.refusal import Refusal
 
 SERVER = "evergreen"
 EXTENSIONS = ("binary_tensor_data",)
@@ -30,20 +30,20 @@ def routes(models: LiveModels, limits: BodyLimits) -> list[Route]:
         return model_named(models, request.path_params["name"], request.path_params.get("version", ""))
 
     async def live(request: Request) -> Response:
-        return _json({"live": True})
+        return json_answer({"live": True})
 
     async def ready(request: Request) -> Response:
-        return _json({"ready": bool(models.models)}, 200 if models.models else 503)
+        return json_answer({"ready": bool(models.models)}, 200 if models.models else 503)
 
     async def server(request: Request) -> Response:
-        return _json({"name": SERVER, "version": version("evergreen-ml"), "extensions": list(EXTENSIONS)})
+        return json_answer({"name": SERVER, "version": version("evergreen-ml"), "extensions": list(EXTENSIONS)})
 
     async def model_ready(request: Request) -> Response:
         model = asked(request)
-        return _json({"name": model.use_case, "ready": True})
+        return json_answer({"name": model.use_case, "ready": True})
 
     async def model_metadata(request: Request) -> Response:
-        return _json(metadata(asked(request)))
+        return json_answer(metadata(asked(request)))
 
     async def model_infer(request: Request) -> Response:
         model = asked(request)
@@ -67,11 +67,7 @@ def _told(handler: Handler) -> Handler:
     async def told(request: Request) -> Response:
         try:
             return await handler(request)
-        except (Refusal, BodyRefused) as refusal:
-            return _json({"error": str(refusal)}, refusal.status)
+        except Refusal as refusal:
+            return error_answer(str(refusal), refusal.status)
 
     return told
-
-
-def _json(content: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from jobs.models.runtime import OUTPUT
-from serving.inference_protocol.refusal import Refusal, bad
 from serving.live_models.live_model import DATATYPES, LiveModel
 from serving.live_models.watch import LiveModels
+from serving.web.refusal import Refusal, bad
 
 MOST_ROWS = 10_000
 """Rows of one request: larger ones would keep others waiting; nightly scoring is for them."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.inference_protocol.refusal import bad
+from serving.web.refusal import bad
 
 _LENGTH = struct.Struct("<I")
 Values = np.ndarray[Any, Any]

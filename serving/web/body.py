@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 
-from jobs.errors import EvergreenError
+from serving.web.refusal import Refusal, bad
 
 MEGABYTE = 2**20
 _WINDOWS = {"gzip": 31, "deflate": 15}
@@ -29,23 +29,15 @@ class BodyLimits:
     """From the first byte to the last."""
 
 
-class BodyRefused(EvergreenError, ValueError):
-    """A body that is not read to its end."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 async def read_body(request: Request, limits: BodyLimits) -> bytes:
     """The body, decompressed.
 
     Raises:
-        BodyRefused: it is too large (413), too slow (408), of an unknown encoding (415), or damaged (400).
+        Refusal: it is too large (413), too slow (408), of an unknown encoding (415), or damaged (400).
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity" and encoding not in _WINDOWS:
-        raise BodyRefused(415, f"content-encoding: expected gzip, deflate or none, found {encoding[:20]!r}")
+        raise Refusal(415, f"content-encoding: expected gzip, deflate or none, found {encoding[:20]!r}")
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limits.bytes:
         raise _too_large(limits)
@@ -53,9 +45,9 @@ async def read_body(request: Request, limits: BodyLimits) -> bytes:
         async with asyncio.timeout(limits.seconds):
             content = await _received(request, limits)
     except TimeoutError:
-        raise BodyRefused(408, f"body: expected all of it within {limits.seconds:g} seconds; send it faster") from None
+        raise Refusal(408, f"body: expected all of it within {limits.seconds:g} seconds; send it faster") from None
     except ClientDisconnect:
-        raise BodyRefused(400, "body: expected all of it, found the connection closed") from None
+        raise bad("body: expected all of it, found the connection closed") from None
     return content if encoding == "identity" else decompressed(content, encoding, limits)
 
 
@@ -69,18 +61,18 @@ async def _received(request: Request, limits: BodyLimits) -> bytes:
 
 
 def decompressed(content: bytes, encoding: str, limits: BodyLimits) -> bytes:
-    """The content of a compressed body. Raises BodyRefused if it is damaged, cut short, or too large."""
+    """The content of a compressed body. Raises Refusal if it is damaged, cut short, or too large."""
     reader = zlib.decompressobj(_WINDOWS[encoding])
     try:
         found = reader.decompress(content, limits.bytes + 1)
     except zlib.error:
-        raise BodyRefused(400, f"body: expected {encoding}, found other bytes") from None
+        raise bad(f"body: expected {encoding}, found other bytes") from None
     if len(found) > limits.bytes:
         raise _too_large(limits)
     if not reader.eof or reader.unused_data:
-        raise BodyRefused(400, f"body: expected one whole {encoding} stream, found it cut short or with more behind it")
+        raise bad(f"body: expected one whole {encoding} stream, found it cut short or with more behind it")
     return found
 
 
-def _too_large(limits: BodyLimits) -> BodyRefused:
-    return BodyRefused(413, f"body: expected at most {limits.bytes:,} bytes, decompressed; send it in parts")
+def _too_large(limits: BodyLimits) -> Refusal:
+    return Refusal(413, f"body: expected at most {limits.bytes:,} bytes, decompressed; send it in parts")

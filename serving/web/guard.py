@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 import time
 
-import msgspec
+from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.web.access import Access, scope_of
+from serving.web.answers import error_answer
 from serving.web.metrics import DURATION, REQUESTS
 
 HEADERS = (
@@ -37,7 +38,8 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began = time.perf_counter()
+        status: int | None = None
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -47,46 +49,30 @@ class Guard:
             await send(message)
 
         try:
-            await self._answer(scope, receive, sending)
+            await (self._denied(scope) or self._app)(scope, receive, sending)
+        except Exception:
+            LOG.exception("%s %s", scope["method"], scope["path"])
+            if status is None:
+                await error_answer(OWN_ERROR, 500)(scope, receive, sending)
         finally:
             route = self._route(scope)
-            REQUESTS.labels("http", route, str(status)).inc()
+            REQUESTS.labels("http", route, str(status or 500)).inc()
             DURATION.labels("http", route).observe(time.perf_counter() - began)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _denied(self, scope: Scope) -> Response | None:
+        """The answer to a request without the key that it needs; None: it may be answered."""
         headers = dict(scope["headers"])
         authorization, key = (_text(headers.get(name)) for name in (b"authorization", b"x-api-key"))
         denied = self._access.denied(scope_of(scope["method"], scope["path"]), authorization, key)
-        if denied is not None:
-            await _send_error(send, denied.status, denied.message)
-            return
-        begun = False
-
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = begun or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noting)
-        except Exception:
-            LOG.exception("%s %s", scope["method"], scope["path"])
-            if not begun:
-                await _send_error(send, 500, OWN_ERROR)
+        if denied is None:
+            return None
+        challenge = {"www-authenticate": "Bearer"} if denied.status == 401 else None
+        return error_answer(denied.message, denied.status, challenge)
 
     def _route(self, scope: Scope) -> str:
         """The pattern of a path, so that counts are by route and not by whatever was asked for."""
         matching = (route.path for route in self._routes if route.matches(scope)[0] != Match.NONE)
         return next(matching, UNKNOWN_ROUTE)
-
-
-async def _send_error(send: Send, status: int, message: str) -> None:
-    body = msgspec.json.encode({"error": message})
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def _text(value: bytes | None) -> str | None:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.live_models.watch import LiveModels
 from serving.web import metrics
+from serving.web.answers import json_answer
 
 
 def routes(models: LiveModels, several_workers: bool) -> list[Route]:
     """`/healthz`, `/readyz` and `/metrics`."""
 
     async def healthz(request: Request) -> Response:
-        return _json({"alive": True}, 200)
+        return json_answer({"alive": True})
 
     async def readyz(request: Request) -> Response:
         versions = {name: model.version for name, model in models.models.items()}
         found = {"ready": bool(versions), "models": versions, "refused": dict(models.refused)}
-        return _json(found, 200 if versions else 503)
+        return json_answer(found, 200 if versions else 503)
 
     async def counts(request: Request) -> Response:
         for name, model in models.models.items():
@@ -30,7 +30,3 @@ def routes(models: LiveModels, several_workers: bool) -> list[Route]:
 
     handlers = {"/healthz": healthz, "/readyz": readyz, "/metrics": counts}
     return [Route(path, handler, methods=["GET"]) for path, handler in handlers.items()]
-
-
-def _json(content: object, status: int) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")

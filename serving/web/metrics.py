@@ -18,7 +18,6 @@ DURATION = Histogram(
     "evergreen_request_seconds", "Seconds from a request's head to its answer.", ["protocol", "route"],
     buckets=SECONDS, registry=_REGISTRY,
 )  # fmt: skip
-ROWS = Counter("evergreen_scored_rows_total", "Rows scored.", ["use_case", "model_version"], registry=_REGISTRY)
 MODEL = Gauge(
     "evergreen_model_version", "Version of the model in service.", ["use_case"],
     registry=_REGISTRY, multiprocess_mode="mostrecent",

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import polars as pl
 import pytest
+from worlds.damage import flip, truncate
 from worlds.old_home import NEXT_NIGHT, USE_CASE, checked, unpacked
 
 from jobs.errors import Invalid
@@ -62,17 +63,6 @@ def data_file(own: Settings, table: str) -> Path:
     """The largest data file of a table."""
     files = Path(own.warehouse, *table.split(".")).rglob("*.parquet")
     return max((f for f in files if "_delta_log" not in f.parts), key=lambda f: f.stat().st_size)
-
-
-def truncate(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-7])
-
-
-def flip(file: Path) -> None:
-    """Another byte in the middle, which no size tells."""
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 0x55
-    file.write_bytes(content)
 
 
 DAMAGE: dict[str, Callable[[Path], None]] = {"truncated": truncate, "flipped": flip, "deleted": Path.unlink}

@@ -16,10 +16,10 @@ from jobs.models.runtime import CATEGORIES, INPUT, feeds, score
 from jobs.use_cases.fraud import FRAUD
 from serving.inference_protocol import grpc_messages, grpc_service, http_messages
 from serving.inference_protocol.inference import infer
-from serving.inference_protocol.refusal import Refusal
 from serving.inference_protocol.tensor_bytes import decode, encode
 from serving.live_models.live_model import LiveModel
 from serving.live_models.watch import LiveModels
+from serving.web.refusal import Refusal
 
 ROWS = 5
 

@@ -26,7 +26,8 @@ from serving.inference_protocol import http_messages
 from serving.process import check_port, check_reachable
 from serving.web import api_keys
 from serving.web.api_keys import SCOPES
-from serving.web.body import BodyLimits, BodyRefused, decompressed
+from serving.web.body import BodyLimits, decompressed
+from serving.web.refusal import Refusal
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 BODY = json.dumps({"inputs": [{"name": "features", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}).encode()
@@ -179,10 +180,10 @@ def test_a_slow_body_is_given_up(home: Settings, monkeypatch: pytest.MonkeyPatch
 def test_a_small_body_cannot_become_a_large_one() -> None:
     bomb = gzip.compress(b"0" * 50_000_000)
     assert len(bomb) < 60_000
-    with pytest.raises(BodyRefused, match="at most 1,000 bytes"):
+    with pytest.raises(Refusal, match="at most 1,000 bytes"):
         decompressed(bomb, "gzip", LIMITS)
     assert decompressed(gzip.compress(b"0" * 1_000), "gzip", LIMITS) == b"0" * 1_000
-    with pytest.raises(BodyRefused, match="at most 1,000 bytes"):
+    with pytest.raises(Refusal, match="at most 1,000 bytes"):
         decompressed(gzip.compress(b"0" * 1_001), "gzip", LIMITS)
 
 

@@ -1,4 +1,4 @@
-"""Why a request is not answered: a status and a sentence, the same for HTTP and gRPC."""
+"""Why a request is not answered: a status and a sentence, for whatever protocol it came by."""
 
 from __future__ import annotations
 

@@ -21,6 +21,8 @@ NEEDS_MORE := spark or browser or servers
 # come first in the tree, so they start first.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 PARALLEL := -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+LOCKS := requirements.lock requirements-serve.lock
+RESOLVE := $(BIN)/uv pip compile pyproject.toml --generate-hashes --python-version 3.11 -q
 EXPLORE := --hypothesis-profile=explore --timeout=0
 # For each property, of `make explore`.
 SECONDS ?= 60
@@ -37,7 +39,7 @@ help:
 	@echo 'make lint      ruff, mypy, import-linter (make format: let ruff format)'
 	@echo 'make explore   new examples for each property, SECONDS=$(SECONDS) of them'
 	@echo 'make bench     measure and print the figures of the docs; DATA=FILE for your copy of the data'
-	@echo 'make lock      resolve pyproject.toml into requirements.lock again'
+	@echo 'make lock      resolve pyproject.toml into $(LOCKS) again'
 	@echo 'make clean     remove the environment and every cache, but no data'
 
 env: $(READY)
@@ -108,8 +110,9 @@ bench: $(READY)
 	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 lock: $(READY)
-	@$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 -q -o requirements.lock
-	@! grep -nE '://' requirements.lock || { echo 'requirements.lock must name no host' >&2; exit 1; }
+	@$(RESOLVE) --extra all --extra dev -o requirements.lock
+	@$(RESOLVE) --extra serve -c requirements.lock -o requirements-serve.lock
+	@! grep -nE '://' $(LOCKS) || { echo '$(LOCKS) must name no host' >&2; exit 1; }
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info

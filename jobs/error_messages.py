@@ -18,6 +18,7 @@ from jobs.display import plain
 from jobs.errors import EvergreenError
 
 A_MEGABYTE = 1_000_000
+OURS = ("orchestration", "assets", "serving", "jobs")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _FOUND = {
     r"no space left|disk is full|disk full|enospc": "no room left on its disk",
@@ -68,7 +69,7 @@ _KERNEL = re.compile(r"jobs\.[\w.]+\.?(?:Invalid|\w+Error|\w+Mismatch|\w+Broken)
 def message_of(error: BaseException) -> str | None:
     """What a person is told of `error`: expected, found, what to do. None if only a bug explains it."""
     chain = list(_chain(error))
-    for explain in (_no_room, _ours, _system, _library):
+    for explain in (_no_room, _ours, _system, _not_installed, _library):
         for each in chain:
             if message := explain(each):
                 return plain(message)
@@ -150,6 +151,17 @@ def _system(error: BaseException) -> str | None:
         return f"expected a server that answers, found {in_words(error)}; start it, or correct its address"
     # Arrow raises OSError without a number.
     return _of_table(error)
+
+
+def _not_installed(error: BaseException) -> str | None:
+    """A package of another extra; modules of ours are there, or it is a bug."""
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if not missing or missing in OURS:
+        return None
+    return (
+        f"expected the Python package {missing}, found it not installed; install all of Evergreen (`make env`, or "
+        "evergreen-ml[all]): only `evergreen serve` and `evergreen keys` do without"
+    )
 
 
 def _library(error: BaseException) -> str | None:

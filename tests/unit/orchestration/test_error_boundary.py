@@ -57,6 +57,10 @@ def test_a_bug_is_one_line_and_its_traceback_is_the_owners(tmp_path: Path) -> No
     assert log.stat().st_mode & 0o777 == 0o600 and "Traceback" in log.read_text() and CANARY not in log.read_text()
 
 
+def test_a_module_of_ours_that_is_missing_is_a_bug(tmp_path: Path) -> None:
+    assert ended(tmp_path, ModuleNotFoundError("No module", name="jobs.nothing")).exit_code == 70
+
+
 def test_debug_shows_the_traceback_in_any_place(tmp_path: Path) -> None:
     assert "Traceback" in ended(tmp_path, Invalid("expected 1, found 2"), "--debug").output
     assert "Traceback" in ended(tmp_path, KeyError("x"), "--debug").output
@@ -72,6 +76,7 @@ def test_debug_shows_the_traceback_in_any_place(tmp_path: Path) -> None:
         (OSError(24, "Too many open files"), "too many open"),
         (MemoryError(), "expected enough memory"),
         (ConnectionRefusedError(111, "Connection refused"), "found nothing that answers"),
+        (ModuleNotFoundError("No module", name="dagster.core"), "expected the Python package dagster, found it not"),
     ],
 )
 def test_the_machine_is_told_in_our_words(tmp_path: Path, error: Exception, expected: str) -> None:

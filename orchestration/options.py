@@ -56,6 +56,8 @@ DAY = click.DateTime(["%Y-%m-%d"])
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 DAYS, SEED, PORT = click.IntRange(1, 36_500), click.IntRange(0, 2**32 - 1), click.IntRange(1, 65_535)
 VERSION = click.IntRange(1, 2**31 - 1)
+RATE = click.FloatRange(0, 1e9, min_open=True)
+"""Requests a second."""
 
 
 def complete_use_case(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:

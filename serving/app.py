@@ -24,6 +24,7 @@ from serving.web.access import Access
 from serving.web.answers import error_answer
 from serving.web.body import BodyLimits
 from serving.web.guard import OWN_ERROR, Guard
+from serving.web.rate_limits import RateLimits
 
 OPTIONS_VARIABLE = "EVERGREEN_SERVE_OPTIONS"
 """How workers, which are processes of their own, are told what to serve."""
@@ -39,6 +40,8 @@ class ServeOptions:
     grpc_port: int | None = None
     """None: no gRPC."""
     workers: int = 1
+    rate: float | None = None
+    """Requests a second of each caller whose key says no other; None: no limit."""
 
 
 def create() -> Guard:
@@ -50,7 +53,7 @@ def create() -> Guard:
 def application(settings: Settings, options: ServeOptions) -> Guard:
     """The application; models are loaded, and gRPC listens, when it starts."""
     models = LiveModels(settings, [each for each in USE_CASES if each.name in options.use_cases])
-    access = Access(settings)
+    access = Access(settings, RateLimits(options.rate, options.workers))
     routes = [*health.routes(models, options.workers > 1), *http_routes.routes(models, BodyLimits())]
 
     @contextlib.asynccontextmanager

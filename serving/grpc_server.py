@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from jobs.errors import EvergreenError
+from serving.grpc_access import GrpcAccess
 from serving.inference_protocol import grpc_messages, grpc_service
 from serving.live_models.watch import LiveModels
 from serving.web.access import Access
-from serving.web.api_keys import Scope
 from serving.web.body import MEGABYTE
 
 THREADS = 4
 DRAIN_SECONDS = 10.0
 OPTIONS = (("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", 8 * MEGABYTE))
-_OPEN = ("/grpc.health.v1.Health/", f"/{grpc_messages.SERVICE}/ServerLive", f"/{grpc_messages.SERVICE}/ServerReady")
-_STATUS = {401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION_DENIED}
 
 
 class GrpcServer:
@@ -29,7 +25,7 @@ class GrpcServer:
 
     def __init__(self, models: LiveModels, access: Access, host: str, port: int) -> None:
         pool = ThreadPoolExecutor(THREADS, thread_name_prefix="grpc")
-        self._server = grpc.server(pool, interceptors=[_Keys(access)], options=OPTIONS)
+        self._server = grpc.server(pool, interceptors=[GrpcAccess(access)], options=OPTIONS)
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._server.add_generic_rpc_handlers([grpc_service.handler(models)])
@@ -47,24 +43,3 @@ class GrpcServer:
         """End: calls that run are answered, new ones go to other workers."""
         self._health.enter_graceful_shutdown()
         self._server.stop(DRAIN_SECONDS).wait()
-
-
-class _Keys(grpc.ServerInterceptor):
-    """Lets calls through that have the key they need."""
-
-    def __init__(self, access: Access) -> None:
-        self._access = access
-
-    def intercept_service(self, continuation: Callable[[Any], Any], call: grpc.HandlerCallDetails) -> Any:
-        headers = {name: value for name, value in call.invocation_metadata or () if isinstance(value, str)}
-        denied = self._access.denied(_scope(call.method), headers.get("authorization"), headers.get("x-api-key"))
-        if denied is None:
-            return continuation(call)
-        status = _STATUS.get(denied.status, grpc.StatusCode.UNAVAILABLE)
-        return grpc.unary_unary_rpc_method_handler(lambda _, context: context.abort(status, denied.message))
-
-
-def _scope(method: str) -> Scope | None:
-    if method.startswith(_OPEN):
-        return None
-    return "decide" if method.endswith("/ModelInfer") else "read"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from jobs import settings
+from orchestration.options import RATE
 from orchestration.printing import json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from serving.web.api_keys import ApiKey
 
 SCOPES = click.Choice(["decide", "read", "metrics", "admin"])
 
@@ -20,11 +26,14 @@ def keys() -> None:
 @keys.command()
 @click.argument("name")
 @click.option("--scope", "scopes", type=SCOPES, multiple=True, default=("decide",), show_default=True)
-def add(name: str, scopes: tuple[str, ...]) -> None:
+@click.option(
+    "--rate", type=RATE, help="Requests a second, twice as many at once.  [default: what the server grants everybody]"
+)
+def add(name: str, scopes: tuple[str, ...], rate: float | None) -> None:
     """Make a key and print it: it is kept as a hash, and shown this once."""
     from serving.web import api_keys
 
-    key = api_keys.add(settings.load(), name, scopes, datetime.now(UTC))  # type: ignore[arg-type]
+    key = api_keys.add(settings.load(), name, scopes, datetime.now(UTC), rate)  # type: ignore[arg-type]
     say(f"The key {name} opens {', '.join(scopes)}; it is not shown again.")
     say(key)
 
@@ -37,12 +46,16 @@ def list_keys(as_json: bool) -> None:
 
     kept = api_keys.stored(settings.load())
     if as_json:
-        print_json([{"name": key.name, "scopes": key.scopes, "made_at": key.made_at} for key in kept])
+        print_json([{name: value for name, value in asdict(key).items() if name != "sha256"} for key in kept])
     elif kept:
-        lines = [{"name": key.name, "scopes": ", ".join(key.scopes), "made": key.made_at[:16]} for key in kept]
-        print_table("API keys", lines)
+        print_table("API keys", [_line(key) for key in kept])
     else:
         say("No keys yet: the server answers on this machine only. `evergreen keys add NAME` makes one.")
+
+
+def _line(key: ApiKey) -> dict[str, object]:
+    rate = "" if key.rate is None else f"{key.rate:g}/s"
+    return {"name": key.name, "scopes": ", ".join(key.scopes), "rate": rate, "made": key.made_at[:16]}
 
 
 @keys.command()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from jobs import settings
-from orchestration.options import PORT, complete_use_case, use_case_named
+from orchestration.options import PORT, RATE, complete_use_case, use_case_named
 from orchestration.printing import say
 
 MOST_WORKERS = 64
@@ -23,7 +25,10 @@ MOST_WORKERS = 64
 @click.option("--port", type=PORT, default=8080, show_default=True)
 @click.option("--grpc-port", type=PORT, help="Answer gRPC there too.")
 @click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=1, show_default=True)
-def serve(names: tuple[str, ...], host: str, port: int, grpc_port: int | None, workers: int) -> None:
+@click.option(
+    "--rate", type=RATE, help="Requests a second of each caller whose key says no other.  [default: no limit]"
+)
+def serve(names: tuple[str, ...], **listening: Any) -> None:
     """Serve the exported champion over the Open Inference Protocol (HTTP, gRPC), until told to end."""
     from jobs.promotion import export_onnx
     from jobs.use_cases.catalog import USE_CASES
@@ -35,6 +40,6 @@ def serve(names: tuple[str, ...], host: str, port: int, grpc_port: int | None, w
     wanted = [use_case_named(name) for name in names] if names else USE_CASES
     exported = [each for each in wanted if names or (export_onnx.root(found, each) / export_onnx.POINTER).exists()]
     LiveModels(found, exported or USE_CASES).require()
-    options = ServeOptions(tuple(dict.fromkeys(each.name for each in exported)), host, port, grpc_port, workers)
-    say(f"Serving {', '.join(options.use_cases)} at http://{host}:{port}/v2 (end it with Ctrl-C)")
+    options = ServeOptions(tuple(dict.fromkeys(each.name for each in exported)), **listening)
+    say(f"Serving {', '.join(options.use_cases)} at http://{options.host}:{options.port}/v2 (end it with Ctrl-C)")
     process.serve(found, options)

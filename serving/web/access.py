@@ -1,82 +1,63 @@
-"""Who may ask what: each request needs a scope, and a key that opens it.
+"""Who may ask what: each request needs a scope, a key that opens it, and its turn.
 
-A server without keys answers everybody who reaches it; it listens on loopback only (`serving.process`). Keys that are
-added or removed count from the next request on.
+A server without keys answers everybody who reaches it; it listens on loopback only (`serving.process`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from jobs.settings import Settings
-from jobs.state_files import StateDamaged
 from serving.web import api_keys
-from serving.web.api_keys import ApiKey, Scope
+from serving.web.api_keys import SCOPES, ApiKey, Scope
+from serving.web.callers import Asked, Caller, Denied
+from serving.web.key_file import KeyFile
+from serving.web.rate_limits import RateLimits, caller_at
 
 BEARER = "bearer "
 OPEN_PATHS = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 """Paths that orchestrators ask without a key: whether the server is there."""
-
-
-@dataclass(frozen=True)
-class Denied:
-    """A request that is not answered."""
-
-    status: int
-    message: str
+EVERYBODY = Caller("everybody", ())
+"""Who asks what needs no key."""
 
 
 class Access:
-    """The keys of a home, read again when their file changes."""
+    """The keys of a home, and the turns of those who ask."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings, self._place = settings, api_keys.place(settings)
-        self._seen: object = None
-        self._keys: tuple[ApiKey, ...] | None = ()
-        """None: the file is damaged, and nobody is let in."""
+    def __init__(self, settings: Settings, limits: RateLimits | None = None) -> None:
+        self._keys, self._limits = KeyFile(settings), limits or RateLimits()
 
-    def denied(self, scope: Scope | None, authorization: str | None, api_key: str | None) -> Denied | None:
-        """Why a request for a scope is refused; None: it may be answered.
+    def admitted(self, asked: Asked) -> Caller | Denied:
+        """Who asks, if the request may be answered, or why it is refused."""
+        if asked.scope is None:
+            return EVERYBODY
+        caller = self._caller(asked)
+        if isinstance(caller, Denied):  # whoever guesses keys waits for a turn, too
+            return self._late(Caller(caller_at(asked.address), ())) or caller
+        if late := self._late(caller):
+            return late
+        if not caller.opens(asked.scope):
+            return Denied(403, f"expected a key with the scope {asked.scope}, found one without; ask for such a key")
+        return caller
 
-        Args:
-            authorization: the header of that name, `Bearer KEY`.
-            api_key: the header `X-API-Key`, another place for the key.
-        """
-        if scope is None:
-            return None
-        keys = self._current()
+    def _caller(self, asked: Asked) -> Caller | Denied:
+        keys = self._keys.current()
         if keys is None:
             return Denied(503, "the keys of this server cannot be read; its log says why")
         if not keys:
-            return None
-        key = api_key or _bearer(authorization)
+            return Caller(caller_at(asked.address), SCOPES)
+        key = asked.api_key or _bearer(asked.authorization)
         if not key:
             return Denied(401, "expected a key in the header `Authorization: Bearer KEY` or `X-API-Key`, found none")
         found = api_keys.matching(keys, key)
         if found is None:
             return Denied(401, "expected a key of this server, found another; ask whoever runs it for one")
-        if not found.opens(scope):
-            return Denied(403, f"expected a key with the scope {scope}, found one without; ask for such a key")
-        return None
+        return _of_key(found)
 
-    def _current(self) -> tuple[ApiKey, ...] | None:
-        try:
-            found = self._place.stat()
-            seen: object = (found.st_ino, found.st_size, found.st_mtime_ns)
-        except FileNotFoundError:
-            seen = "none"
-        except OSError:
+    def _late(self, caller: Caller) -> Denied | None:
+        seconds = self._limits.wait(caller.name, caller.rate)
+        if not seconds:
             return None
-        if seen != self._seen:
-            self._keys = self._read()
-            self._seen = seen
-        return self._keys
-
-    def _read(self) -> tuple[ApiKey, ...] | None:
-        try:
-            return api_keys.stored(self._settings)
-        except (StateDamaged, OSError):
-            return None
+        found = f"{caller.name}: expected fewer requests a second, found more than its limit; ask again later"
+        return Denied(429, found, seconds)
 
 
 def scope_of(method: str, path: str) -> Scope | None:
@@ -86,6 +67,10 @@ def scope_of(method: str, path: str) -> Scope | None:
     if path == "/metrics":
         return "metrics"
     return "decide" if method == "POST" else "read"
+
+
+def _of_key(key: ApiKey) -> Caller:
+    return Caller(f"key {key.name}", key.scopes, key.rate)
 
 
 def _bearer(authorization: str | None) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -35,10 +36,8 @@ class ApiKey:
     scopes: tuple[Scope, ...]
     made_at: str
     """ISO moment."""
-
-    def opens(self, scope: Scope) -> bool:
-        """Whether the key may be used for a scope; `admin` opens all."""
-        return scope in self.scopes or "admin" in self.scopes
+    rate: float | None = None
+    """Requests a second that it may be used for; None: as many as the server grants everybody."""
 
 
 def place(settings: Settings) -> Path:
@@ -52,20 +51,25 @@ def stored(settings: Settings) -> tuple[ApiKey, ...]:
     return found or ()
 
 
-def add(settings: Settings, name: str, scopes: Sequence[Scope], now: datetime) -> str:
+def add(settings: Settings, name: str, scopes: Sequence[Scope], now: datetime, rate: float | None = None) -> str:
     """Make a key, and return it: it is shown here only.
 
+    Args:
+        rate: requests a second, see `ApiKey`.
+
     Raises:
-        Invalid: the name is taken, empty, too long, or holds what cannot be printed.
+        Invalid: the name is taken, empty, too long, or holds what cannot be printed; or the rate is not above 0.
     """
     if not (name.strip() and name.isprintable() and len(name) <= LONGEST_NAME):
         raise Invalid(f"name of a key: expected 1 to {LONGEST_NAME} letters, found {name[:80]!r}; choose another")
+    if not _possible(rate):
+        raise Invalid(f"rate of a key: expected a number above 0, of requests a second, found {rate}; choose another")
     key = PREFIX + secrets.token_urlsafe(32)
     with _lock(settings):
         kept = stored(settings)
         if any(each.name == name for each in kept):
             raise Invalid(f"name of a key: {name!r} is taken; choose another, or remove that key first")
-        made = ApiKey(name, digest(key), tuple(dict.fromkeys(scopes)), now.isoformat())
+        made = ApiKey(name, digest(key), tuple(dict.fromkeys(scopes)), now.isoformat(), rate)
         _keep(settings, (*kept, made))
     return key
 
@@ -102,10 +106,15 @@ def _keep(settings: Settings, keys: Sequence[ApiKey]) -> None:
     replace_json(place(settings), {"keys": [asdict(key) for key in keys]}, private=True)
 
 
+def _possible(rate: object) -> bool:
+    return rate is None or (isinstance(rate, int | float) and math.isfinite(rate) and rate > 0)
+
+
 def _decoded(content: Any) -> tuple[ApiKey, ...]:
     keys = tuple(
-        ApiKey(str(k["name"]), str(k["sha256"]), tuple(k["scopes"]), str(k["made_at"])) for k in content["keys"]
+        ApiKey(str(k["name"]), str(k["sha256"]), tuple(k["scopes"]), str(k["made_at"]), k.get("rate"))
+        for k in content["keys"]
     )
-    if not all(set(key.scopes) <= set(SCOPES) for key in keys):
-        raise Invalid("scopes: expected known ones")
+    if not all(set(key.scopes) <= set(SCOPES) and _possible(key.rate) for key in keys):
+        raise Invalid("keys: expected known scopes, and rates above 0")
     return keys

@@ -1,4 +1,4 @@
-"""What stands before every route: the key, the time, the count, and headers that keep browsers careful.
+"""What stands before every route: the key, the turn, the time, the count, and headers that keep browsers careful.
 
 An error that nobody foresaw is answered with a sentence and kept in the log, never shown.
 """
@@ -6,6 +6,7 @@ An error that nobody foresaw is answered with a sentence and kept in the log, ne
 from __future__ import annotations
 
 import logging
+import math
 import time
 
 from starlette.responses import Response
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.web.access import Access, scope_of
 from serving.web.answers import error_answer
+from serving.web.callers import Asked, Denied
 from serving.web.metrics import DURATION, REQUESTS
 
 HEADERS = (
@@ -61,18 +63,25 @@ class Guard:
 
     def _denied(self, scope: Scope) -> Response | None:
         """The answer to a request without the key that it needs; None: it may be answered."""
-        headers = dict(scope["headers"])
-        authorization, key = (_text(headers.get(name)) for name in (b"authorization", b"x-api-key"))
-        denied = self._access.denied(scope_of(scope["method"], scope["path"]), authorization, key)
-        if denied is None:
+        found = self._access.admitted(_asked(scope))
+        if not isinstance(found, Denied):
             return None
-        challenge = {"www-authenticate": "Bearer"} if denied.status == 401 else None
-        return error_answer(denied.message, denied.status, challenge)
+        headers = {"www-authenticate": "Bearer"} if found.status == 401 else {}
+        if found.retry_after is not None:
+            headers["retry-after"] = str(math.ceil(found.retry_after))
+        return error_answer(found.message, found.status, headers)
 
     def _route(self, scope: Scope) -> str:
         """The pattern of a path, so that counts are by route and not by whatever was asked for."""
         matching = (route.path for route in self._routes if route.matches(scope)[0] != Match.NONE)
         return next(matching, UNKNOWN_ROUTE)
+
+
+def _asked(scope: Scope) -> Asked:
+    headers = dict(scope["headers"])
+    authorization, key = (_text(headers.get(name)) for name in (b"authorization", b"x-api-key"))
+    address = scope["client"][0] if scope.get("client") else ""
+    return Asked(scope_of(scope["method"], scope["path"]), address, authorization, key)
 
 
 def _text(value: bytes | None) -> str | None:

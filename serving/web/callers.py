@@ -1,0 +1,47 @@
+"""Who asks, and what a request says of that before anything else of it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from serving.web.api_keys import Scope
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, as far as it matters for whether it is answered."""
+
+    scope: Scope | None
+    """What it needs; None: it is answered without a key."""
+    address: str
+    """Of the client, without a port."""
+    authorization: str | None = None
+    """The header of that name, `Bearer KEY`."""
+    api_key: str | None = None
+    """The header `X-API-Key`, another place for the key."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody whose requests may be answered."""
+
+    name: str
+    """Of the key, or where the request came from: `key shop`, `address 127.0.0.1`."""
+    scopes: Collection[Scope]
+    rate: float | None = None
+    """Requests a second; None: what the server grants everybody."""
+
+    def opens(self, scope: Scope) -> bool:
+        """Whether a request that needs a scope may be answered; `admin` opens all."""
+        return scope in self.scopes or "admin" in self.scopes
+
+
+@dataclass(frozen=True)
+class Denied:
+    """A request that is not answered."""
+
+    status: int
+    message: str
+    retry_after: float | None = None
+    """Seconds after which it may be asked again."""

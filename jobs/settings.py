@@ -24,6 +24,8 @@ DOCS_PORT = 5001
 REPORTS = "reports"
 """Folder of the home with drift reports."""
 ROOT = Path(__file__).resolve().parent.parent
+# Or ONNX Runtime, from its first import on, sends its maker names, hashes and timings of models (since 1.29).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ CACHE = ROOT / ".cache"
 TESTS = Path(__file__).parent
 DEAR_UNIT_TESTS = ("training", "retraining", "backtesting", "evaluation", "promotion")
 EXAMPLES = "examples"
+MEASURED_TEXT = "measured"
+"""Properties of tests that are printed at the end (`record_property`)."""
 GUARDED_USER = "keeper"
 """Of the real PostgreSQL: the one that has a password, if a test gives it one."""
 # Which run brought a row: differs, and may, when a run was interrupted.
@@ -86,8 +88,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print how many examples each property was explored with."""
+    """Print how many examples each property was explored with, and what tests measured."""
     passed = [(dict(test.user_properties), test.nodeid) for test in terminalreporter.stats.get("passed", [])]
+    for about, name in passed:
+        if MEASURED_TEXT in about:
+            terminalreporter.write_line(f"{about[MEASURED_TEXT]}: {name}")
     counts = sorted((about[EXAMPLES], name) for about, name in passed if EXAMPLES in about)
     for count, name in counts:
         terminalreporter.write_line(f"{count:6} examples of {name}")

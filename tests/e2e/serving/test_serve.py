@@ -6,70 +6,29 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import filelock
-import httpx
 import numpy as np
-import psutil
 import pytest
 from worlds.exported_models import export, made
+from worlds.locked_environments import locked_environment
+from worlds.serve_processes import COMMAND, PATIENCE, ROWS, Asking, Running, started, wait_for
 
 from jobs import settings
-from jobs.loopback import free_port
 from jobs.models.runtime import score
 from jobs.promotion import export_onnx
 from jobs.registry.bundle import Bundle
-from jobs.settings import ROOT, Settings
+from jobs.settings import ROOT
 from jobs.use_cases.fraud import FRAUD
 from serving.web import api_keys
 
 pytestmark = pytest.mark.embedded
 
 CLIENTS = Path(__file__).parent / "clients"
-COMMAND = [sys.executable, "-c", "import sys; from orchestration.cli import main; sys.exit(main())"]
-ROWS = np.array([[1, 2, np.nan], [0, -0.5, 3]], dtype=np.float32)
-PATIENCE = 60
-BODY = {"inputs": [{"name": "features", "datatype": "FP32", "shape": [2, 3], "data": np.nan_to_num(ROWS).tolist()}]}
-
-
-@dataclass
-class Running:
-    """A server of a home, and how to reach it."""
-
-    process: subprocess.Popen[str]
-    port: int
-    grpc_port: int
-    home: Settings
-
-    @property
-    def infer(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v2/models/fraud/infer"
-
-
-@dataclass
-class Asking:
-    """Requests that go on until they are told to end: what was answered, and what failed."""
-
-    address: str
-    versions: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        while not self.ended.is_set():
-            try:
-                answer = httpx.post(self.address, json=BODY, timeout=PATIENCE)
-                self.versions.append(answer.raise_for_status().json()["model_version"])
-            except httpx.HTTPError as error:
-                self.failures.append(repr(error))
 
 
 @pytest.fixture(scope="module")
@@ -83,60 +42,22 @@ def serve(tmp_path: Path, bundles: tuple[Bundle, Bundle]) -> Iterator[Callable[.
     """Starts servers of a home in which version 3 is in service."""
     home = settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
     export(home, 3, bundles[0])
-    started = []
+    servers: list[Running] = []
 
     def start(*arguments: str) -> Running:
-        port, grpc_port = free_port(), free_port()
-        process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", str(port), "--grpc-port", str(grpc_port), *arguments], text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "EVERGREEN_HOME": str(home.home)},
-        )  # fmt: skip
-        started.append(process)
-        running = Running(process, port, grpc_port, home)
-        wait_for(lambda: ready(running))
-        return running
+        servers.append(started(home, *arguments))
+        wait_for(servers[-1].ready)
+        return servers[-1]
 
     yield start
-    for process in started:
-        for child in [*psutil.Process(process.pid).children(recursive=True)] if process.poll() is None else []:
-            child.kill()
-        process.kill()
-        process.communicate()
-
-
-def ready(running: Running) -> bool:
-    assert running.process.poll() is None, running.process.communicate()[0]
-    try:
-        return httpx.get(f"http://127.0.0.1:{running.port}/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until, "it did not come about"
-        time.sleep(0.05)
+    for running in servers:
+        running.kill()
 
 
 @pytest.fixture(scope="session")
 def clients_python() -> Path:
     """Python of an environment with the clients, built once."""
-    lock = CLIENTS / "requirements.lock"
-    place = ROOT / ".cache" / "inference-clients"
-    place.parent.mkdir(exist_ok=True)
-    with filelock.FileLock(f"{place}.lock"):
-        marker = place / "installed.lock"
-        if not marker.exists() or marker.read_text() != lock.read_text():
-            uv = str(Path(sys.prefix) / "bin" / "uv")
-            python = str(place / "bin" / "python")
-            subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(place)], check=True)
-            # Named, as uv would otherwise take the environment that it runs in.
-            sync = [uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", str(lock)]
-            subprocess.run(sync, check=True)
-            marker.write_text(lock.read_text())
-    return place / "bin" / "python"
+    return locked_environment("inference-clients", CLIENTS / "requirements.lock") / "python"
 
 
 def answers_of(python: Path, script: str, running: Running, key: str) -> Any:

@@ -15,12 +15,22 @@ import msgspec
 import numpy as np
 
 from jobs.models.runtime import OUTPUT
-from serving.inference_protocol.inference import Tensor, Values, checked_declaration, chosen_outputs, declared_shape
+from serving.inference_protocol.inference import (
+    MOST_ROWS,
+    Tensor,
+    Values,
+    checked_declaration,
+    chosen_outputs,
+    declared_shape,
+)
 from serving.inference_protocol.tensor_bytes import decode, encode
 from serving.live_models.live_model import DATATYPES, LiveModel
+from serving.web.json_body import JsonLimits, decoded
 from serving.web.refusal import bad
 
 HEADER_LENGTH = "inference-header-content-length"
+ITEMS_AROUND = 1_000
+"""What a request may hold beside the values of its inputs."""
 
 
 class _Input(msgspec.Struct):
@@ -71,7 +81,7 @@ def read(body: bytes, json_length: str | None, model: LiveModel) -> HttpRequest:
         Refusal: it is not as the protocol says, or not for this model.
     """
     length = _json_length(json_length, len(body))
-    request = _parsed(body[:length])
+    request = _parsed(body[:length], model)
     rest, position, tensors = memoryview(body), length, []
     for given in request.inputs:
         shape = declared_shape(given.shape, given.name)
@@ -116,10 +126,12 @@ def _json_length(header: str | None, size: int) -> int:
     return int(header)
 
 
-def _parsed(text: bytes) -> _Request:
+def _parsed(text: bytes, model: LiveModel) -> _Request:
+    values = MOST_ROWS * (sum(model.inputs.values()) + 1)  # a row may be a list of its own
+    content = decoded(text, JsonLimits(items=ITEMS_AROUND + values))
     try:
-        return msgspec.json.decode(text, type=_Request)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return msgspec.convert(content, _Request)
+    except msgspec.ValidationError as error:
         raise bad(f"body: expected JSON of an inference request, found: {error}; a missing number is null") from None
 
 

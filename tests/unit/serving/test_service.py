@@ -201,3 +201,18 @@ def test_nothing_heavy_is_imported() -> None:
     code = f"import sys, serving.process; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=settings.ROOT)
     assert found.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (BODY.replace(b"[1, 2, 3]", b"[NaN, 2, 3]"), "expected JSON"),
+        (BODY.replace(b"[1, 2, 3]", b"[" * 40 + b"]" * 40), "at most 32 brackets"),
+        (BODY.replace(b"{", b'{"inputs": [], ', 1), "found 'inputs' twice"),
+        (BODY.replace(b"[1, 2, 3]", b"[" + b"1," * 50_000 + b"1]"), "at most 41,000 items"),
+    ],
+    ids=["no JSON", "deep", "twice", "many"],
+)
+def test_json_beyond_its_bounds_is_refused(client: httpx.Client, body: bytes, words: str) -> None:
+    answer = client.post(INFER, content=body)
+    assert answer.status_code == 400 and words in answer.json()["error"]

@@ -101,6 +101,14 @@ def home(text: str) -> Path:
     return plain(found)
 
 
+def file(text: str) -> Path:
+    """Reads the path of a file, in a folder that exists, which will be made if need be."""
+    found = _path(text)
+    if found.is_dir() or not found.parent.is_dir():
+        raise ValueError(f"found {str(found)!r}, which is {'a folder' if found.is_dir() else 'in no folder'}")
+    return found
+
+
 _STORES = ("s3", "gs", "abfs", "abfss", "file")
 """Schemes that delta-rs and Arrow both read."""
 

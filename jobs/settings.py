@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from jobs.errors import Invalid
 from jobs.path_alias import only_here
 from jobs.secret import Secret, Url, WebhookUrl
-from jobs.setting_values import Variable, choice, folder, home, number, url, warehouse
+from jobs.setting_values import Variable, choice, file, folder, home, number, url, warehouse
 
 Severity = Literal["warning", "error"]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -71,6 +71,8 @@ class Settings:
     alert_severity: Severity = "warning"
     """Alerts below this severity go to the log only, not to the webhook or by e-mail."""
 
+    api_keys_file: Path | None = None
+    """File of the server's API keys; None means under `home`."""
     docs_url: Url | None = None
     """`http://host:port` where dbt's page is served; None means by `evergreen ui` on this machine."""
     reports_url: Url | None = None
@@ -168,6 +170,7 @@ VARIABLES = (
     Variable("EVERGREEN_SCHEDULES", "schedules", "on or off", choice(*get_args(Switch)), "off; `evergreen up` sets on"),
     Variable("EVERGREEN_PRICE_CPU_HOUR", "price_cpu_hour", "a price, 0 or more", number(0), "0.05"),
     Variable("EVERGREEN_PRICE_GPU_HOUR", "price_gpu_hour", "a price, 0 or more", number(0), "2"),
+    Variable("EVERGREEN_API_KEYS", "api_keys_file", "the path of a file in a folder that exists", file, "in the home"),
     Variable(
         "EVERGREEN_DOCS", "docs_url", "the URL (http, https) of a server with dbt's page", url("http", "https"),
         "`evergreen ui` serves it",

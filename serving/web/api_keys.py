@@ -41,8 +41,8 @@ class ApiKey:
 
 
 def place(settings: Settings) -> Path:
-    """The file of all keys of a home, which its owner alone can read."""
-    return settings.serving / "api_keys.json"
+    """The file of all keys, which its owner alone can read: in the home, or where `EVERGREEN_API_KEYS` says."""
+    return settings.api_keys_file or settings.serving / "api_keys.json"
 
 
 def stored(settings: Settings) -> tuple[ApiKey, ...]:

@@ -23,6 +23,7 @@ HOSTILE = {
     "EVERGREEN_PRICE_CPU_HOUR": ["-1", "nan", "$2", "two"],
     "EVERGREEN_PRICE_GPU_HOUR": ["-0.5", "inf", "2 EUR"],
     "EVERGREEN_DBT_PROJECT": ["/nowhere", "/etc/passwd", "/tmp", "~nobody-at-all/x"],
+    "EVERGREEN_API_KEYS": ["/nowhere/keys.json", "/etc", "/etc/passwd/keys.json"],
     "EVERGREEN_FEATURE_REPO": ["/nowhere", "/etc/passwd", "/proc"],
 }  # fmt: skip
 BAD_URLS = [

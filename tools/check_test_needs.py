@@ -29,6 +29,11 @@ def postgres_program(name: str) -> str | None:
     return shutil.which(name) or (str(installed[-1]) if installed else None)
 
 
+def haproxy() -> str | None:
+    """Path of HAProxy, which Debian keeps out of the PATH of most users."""
+    return shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
+
+
 def missing(cache: Path = CACHE) -> Iterator[tuple[str, str]]:
     """What is missing, each with the Debian package that brings it."""
     if not java_is_new_enough():
@@ -39,6 +44,8 @@ def missing(cache: Path = CACHE) -> Iterator[tuple[str, str]]:
         yield "Chromium", "chromium"
     if shutil.which("redis-server") is None:
         yield "redis-server", "redis-server"
+    if haproxy() is None:
+        yield "HAProxy", "haproxy"
     if shutil.which("systemd-analyze") is None:
         yield "systemd-analyze", "systemd"
     if postgres_program("initdb") is None:

@@ -50,12 +50,14 @@ class Running:
         for child in psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []:
             child.kill()
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
 
-def started(home: Settings, *arguments: str, command: Sequence[str] = COMMAND) -> Running:
-    """A server of a home, which is not yet waited for."""
-    port, grpc_port = free_port(), free_port()
+def started(home: Settings, *arguments: str, command: Sequence[str] = COMMAND, port: int | None = None) -> Running:
+    """A server of a home, which is not yet waited for, at a port or a free one."""
+    port, grpc_port = port or free_port(), free_port()
     outside = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
     checkout = {"PYTHONPATH": str(ROOT)} if command is COMMAND else {}
     process = subprocess.Popen(

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobs import settings as settings_module
-from jobs.settings import Settings
+from jobs.settings import LOOPBACK, Settings
 from jobs.use_cases.catalog import USE_CASES
 from serving.grpc_server import GrpcServer
 from serving.inference_protocol import http_routes
@@ -53,7 +53,7 @@ def create() -> Guard:
 def application(settings: Settings, options: ServeOptions) -> Guard:
     """The application; models are loaded, and gRPC listens, when it starts."""
     models = LiveModels(settings, [each for each in USE_CASES if each.name in options.use_cases])
-    access = Access(settings, RateLimits(options.rate, options.workers))
+    access = Access(settings, RateLimits(options.rate, options.workers), alone=options.host in LOOPBACK)
     routes = [*health.routes(models, options.workers > 1), *http_routes.routes(models, BodyLimits())]
 
     @contextlib.asynccontextmanager

@@ -1,6 +1,7 @@
 """Who may ask what: each request needs a scope, a key that opens it, and its turn.
 
-A server without keys answers everybody who reaches it; it listens on loopback only (`serving.process`).
+A server without keys answers everybody of its own machine, if it listens there alone. Elsewhere it does not start
+without keys (`serving.process`), and answers nobody once they are gone.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ EVERYBODY = Caller("everybody", ())
 
 
 class Access:
-    """The keys of a home, and the turns of those who ask."""
+    """The keys of a home, and the turns of those who ask.
 
-    def __init__(self, settings: Settings, limits: RateLimits | None = None) -> None:
-        self._keys, self._limits = KeyFile(settings), limits or RateLimits()
+    Args:
+        alone: only this machine reaches the server.
+    """
+
+    def __init__(self, settings: Settings, limits: RateLimits | None = None, *, alone: bool = True) -> None:
+        self._keys, self._limits, self._alone = KeyFile(settings), limits or RateLimits(), alone
 
     def admitted(self, asked: Asked) -> Caller | Denied:
         """Who asks, if the request may be answered, or why it is refused."""
@@ -42,7 +47,7 @@ class Access:
         keys = self._keys.current()
         if keys is None:
             return Denied(503, "the keys of this server cannot be read; its log says why")
-        if not keys:
+        if not keys and self._alone:
             return Caller(caller_at(asked.address), SCOPES)
         key = asked.api_key or _bearer(asked.authorization)
         if not key:

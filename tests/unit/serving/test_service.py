@@ -97,6 +97,15 @@ def test_keys_open_what_their_scopes_say(client: httpx.Client, home: Settings) -
     assert client.post(INFER, content=BODY, headers={"x-api-key": keys["decide"]}).status_code == 401
 
 
+def test_a_server_that_others_reach_answers_nobody_once_its_last_key_is_gone(home: Settings) -> None:
+    api_keys.add(home, "shop", ["decide"], NOW)
+    with served(application(home, ServeOptions(("fraud",), host="0.0.0.0"))) as address:
+        for take_away in (lambda: api_keys.remove(home, "shop"), lambda: api_keys.place(home).unlink()):
+            take_away()
+            assert httpx.post(f"{address}{INFER}", content=BODY).status_code == 401
+            assert httpx.get(f"{address}/readyz").status_code == 200
+
+
 def test_keys_are_kept_as_hashes_that_their_owner_alone_reads(home: Settings) -> None:
     key = api_keys.add(home, "shop", ["decide"], NOW)
     place = api_keys.place(home)

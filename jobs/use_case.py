@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from jobs.declared_place import Place, place_of_caller
 from jobs.declared_types import check
@@ -117,6 +117,22 @@ class Source:
 
 
 @dataclass(frozen=True)
+class RowFunction:
+    """Columns made of others by one function, for one event and for arrays of events with the same bits
+    (`jobs.elementwise`)."""
+
+    name: str
+    function: Callable[..., Mapping[str, Any]]
+    """Of the inputs, in their order, to the outputs by name."""
+    inputs: tuple[str, ...]
+    """Columns of the event, window features, or outputs of a function before it."""
+    outputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
 class UseCase:
     """A use case: its sources, its facts and labels after dbt, its features, its training set."""
 
@@ -146,6 +162,12 @@ class UseCase:
     training_window: timedelta
     computed: tuple[Column, ...] = ()
     """Columns that SQL adds to the events or labels and that a source does not have, for what is said about them."""
+    computed_online: tuple[RowFunction, ...] = ()
+    """What SQL makes of the columns of an event, once more as functions, for the decision service, which has no SQL; a
+    null is None. A computed column that no function makes is asked of the client."""
+    request_features: tuple[RowFunction, ...] = ()
+    """What the feature service computes on demand, for the decision service, which has no Feast. Numbers are floats, a
+    null is NaN; times are integers, microseconds since 1970."""
     problem: Problem | None = None
     """What is learned from the training set; without one, the lineage ends there."""
     ends_at_training_set: bool = False

@@ -4,7 +4,7 @@ The fast path holds while a decision comes after everything that is known of the
 kernel answers, and the fast path is made anew from the facts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from math import inf, isfinite
 from typing import Any, NamedTuple
@@ -23,6 +23,8 @@ _NEVER_BEFORE = -(2**63)
 _FAR = 2**61
 """Microseconds from 1970, in 73,000 years: sums of times fit into 64 bits."""
 _FEW = 256
+GRACE = 3_600_000_000
+"""Microseconds for which facts are kept after no new event can reach them, for `again`."""
 _NOTHING: frozenset[Any] = frozenset()
 """One for all entities, most of which hold few facts."""
 _MICROSECOND = timedelta(microseconds=1)
@@ -65,19 +67,51 @@ class EntityFacts:
         moment: microseconds since 1970, later than that of every decision before. None is a null.
         Raises Invalid for values that the declared columns cannot hold; then nothing has changed.
         """
-        if moment <= self._decided:
-            raise Invalid(f"expected a moment after the last decision's, {self._decided}, found {moment}")
-        values = self._checked("events", event)
+        return self.begin(event, moment)()
+
+    def begin(self, event: Event, moment: int) -> Callable[[], list[Value]]:
+        """The same in two parts: the event is entered, and what is returned finds its features.
+
+        Where the fast path answers, they are found already; else the batch kernel finds them of facts that are kept
+        apart, so that it may do so in another thread while other events are decided.
+        """
+        values = self._checked_at(event, moment)
         self._drop_old(moment)
-        is_fast = moment > self._newest and moment not in self._odd and event.id not in self._early
-        try:
-            found = self._fast(event, values, moment) if is_fast else self._slow(event, values, moment)
-        except Invalid:
-            # A ratio that is too large is found when part of the work is done.
-            self._series = None
-            raise
+        found = (self._fast if self._is_fast(event, moment) else self._slow)(event, values, moment)
         self._decided, self._newest = moment, max(self._newest, moment)
         return found
+
+    def follow(self, event: Event, moment: int) -> None:
+        """Enter an event that was decided elsewhere at a moment, as `decide` does, without its features."""
+        values = self._checked_at(event, moment)
+        if self._series is not None and self._is_fast(event, moment):
+            self._enter(event, values, moment)
+        else:
+            self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
+            self._series = None
+        self._decided, self._newest = moment, max(self._newest, moment)
+
+    def again(self, id: Any) -> Callable[[], list[Value]]:
+        """Finds the features that an event had when it was decided, whatever came since.
+
+        Raises Invalid if no event of this id was decided here, or it has been dropped.
+        """
+        return whole_history.of_decided(self._plan, self._events, self._labels, id)
+
+    def take(self, of: str, lines: FactLines) -> None:
+        """Let the facts of tables be `lines`, known to the last before any decision; events first, then labels.
+
+        Events whose ratios are among them bear RATIOS.
+        """
+        if of == "events":
+            self._events = lines
+        elif self._plan.features.reads_labels:
+            self._labels = lines
+            self._early = frozenset(lines.ids()).difference(self._events.ids()) or _NOTHING
+            happened, known = lines.times()
+            self._odd = frozenset(happened[known <= happened + 1].tolist()) or _NOTHING
+        self._newest = max(self._newest, lines.newest())
+        self._series = None
 
     def load(self, of: str, facts: Iterable[tuple[Event, int, int | None]], *, is_target: bool = True) -> None:
         """Events, then labels if any are read, of tables: each with when it became known, and when it was replaced.
@@ -135,27 +169,42 @@ class EntityFacts:
         """Let go of what can be made again from the facts."""
         self._series = None
 
-    def _fast(self, event: Event, values: dict[str, Any], moment: int) -> list[Value]:
+    def _is_fast(self, event: Event, moment: int) -> bool:
+        """Whether the fast path holds: a decision after everything that is known, about no label that came before."""
+        return moment > self._newest and moment not in self._odd and event.id not in self._early
+
+    def _fast(self, event: Event, values: dict[str, Any], moment: int) -> Callable[[], list[Value]]:
+        found = self._enter(event, values, moment)
+        self._plan.after.run(self._warm(), moment, found)
+        del found[self._plan.width :]
+        return lambda: found
+
+    def _enter(self, event: Event, values: dict[str, Any], moment: int) -> list[Value]:
+        """Put an event into the series, with its ratios; the features that it is no part of, and room for the rest."""
         series = self._warm()
         plan, ratios, width = self._plan, self._plan.features.ratios, self._plan.width
         found: list[Value] = [None] * (width + len(ratios))
         plan.before.run(series, moment, found)
         fact = Fact(event.happened, values)
-        for number, (ratio, level) in enumerate(zip(ratios, plan.levels, strict=True)):
-            self._insert(plan.takers[number], fact, series)
-            if level is not None:
-                level.run(series, moment, found)
-            value = values[ratio.name] = _ratio(values[ratio.column], found[width + number])
-            _expect_below(plan.bounds["events"].get(ratio.name, inf), ratio.name, value)
+        try:
+            for number, (ratio, level) in enumerate(zip(ratios, plan.levels, strict=True)):
+                self._insert(plan.takers[number], fact, series)
+                if level is not None:
+                    level.run(series, moment, found)
+                value = values[ratio.name] = _ratio(values[ratio.column], found[width + number])
+                _expect_below(plan.bounds["events"].get(ratio.name, inf), ratio.name, value)
+        except Invalid:
+            # A ratio that is too large is found when part of the work is done.
+            self._series = None
+            raise
         self._insert(plan.takers[-1], fact, series)
-        plan.after.run(series, moment, found)
         self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED | RATIOS)
-        return found[:width]
+        return found
 
-    def _slow(self, event: Event, values: dict[str, Any], moment: int) -> list[Value]:
+    def _slow(self, event: Event, values: dict[str, Any], moment: int) -> Callable[[], list[Value]]:
         self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
         self._series = None
-        return whole_history.last_decided(self._plan, self._events, self._labels)
+        return whole_history.of_decided(self._plan, self._events, self._labels, event.id)
 
     def _insert(self, takers: Sequence[int], fact: Fact, series: list[Series]) -> None:
         """Put a fact into some of the series, where it meets their conditions."""
@@ -189,6 +238,12 @@ class EntityFacts:
         order = order[meets]
         columns = {name: lines.numbers(name)[order] for name in {*contents.values, *contents.sums}}
         return Series(contents, lines.times()[0][order], columns)
+
+    def _checked_at(self, event: Event, moment: int) -> dict[str, Any]:
+        """The columns of an event that is decided at a moment."""
+        if moment <= self._decided:
+            raise Invalid(f"expected a moment after the last decision's, {self._decided}, found {moment}")
+        return self._checked("events", event)
 
     def _checked(self, of: str, event: Event) -> dict[str, Any]:
         """The columns of a fact as they are held."""
@@ -242,7 +297,7 @@ class EntityFacts:
             happened, known = lines.times()
             # An event of the future has its ratios by what was known when it was decided.
             ahead = known[(happened > known) & bool(self._plan.features.ratios)]
-            reached = min(moment, int(ahead.min(initial=NEVER))) - back
+            reached = min(moment - GRACE, int(ahead.min(initial=NEVER))) - back
             if (happened <= reached).any():
                 lines.keep(np.flatnonzero(happened > reached))
                 self._series = None

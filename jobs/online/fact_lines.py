@@ -53,8 +53,38 @@ class FactLines:
         self.superseded: Mapping[int, int] = _NONE
         """When the few facts that a later version replaced were known to be wrong, by line."""
 
+    @classmethod
+    def of(cls, layout: Layout, columns: Mapping[str, NDArray[Any]], valid: Mapping[str, Bools]) -> "FactLines":
+        """Lines of arrays: `happened`, `known`, `gone` (when it was superseded, or NEVER), `flags`, ID and columns.
+
+        valid: of columns with nulls, where they have a value; texts are None there.
+        """
+        made, size = cls(layout), len(columns["happened"])
+        lines = np.zeros(size, layout.type)
+        for name in ("happened", "known", "flags"):
+            lines[name] = columns[name]
+        for name in layout.numbers:
+            there = valid.get(name)
+            lines[layout.field[name]] = (
+                columns[name] if there is None else np.where(there, columns[name], _NULLS[layout.kinds[name]])
+            )
+            if there is not None and layout.kinds[name] == "int64" and not there.all():
+                made._nulls = {**made._nulls, name: set(np.flatnonzero(~there).tolist())}
+        if layout.texts:
+            made._texts = {name: columns[name].tolist() for name in layout.texts}
+        gone = np.flatnonzero(columns["gone"] != NEVER)
+        if len(gone):
+            made.superseded = dict(zip(gone.tolist(), columns["gone"][gone].tolist(), strict=True))
+        made._lines = bytearray(lines.tobytes())
+        return made
+
     def __len__(self) -> int:
         return len(self._lines) // self._layout.line.size
+
+    def newest(self) -> int:
+        """When the last fact became known, or known to be wrong; the beginning of time if there are none."""
+        known = self.times()[1]
+        return max(int(known.max(initial=-(2**63))), *self.superseded.values(), -(2**63))
 
     def append(self, id: Any, happened: int, known: int, values: Mapping[str, Any], flags: int = 0) -> None:
         layout = self._layout
@@ -76,6 +106,11 @@ class FactLines:
         """The line of the version of a fact that no other has replaced."""
         lines = [line for line in np.flatnonzero(self.numbers(ID) == id).tolist() if line not in self.superseded]
         return lines[-1] if lines else None
+
+    def decided(self, id: Any) -> int | None:
+        """The line of an event that was decided."""
+        lines = np.flatnonzero((self.numbers(ID) == id) & self.flagged(DECIDED))
+        return int(lines[-1]) if len(lines) else None
 
     def ids(self) -> list[Any]:
         ids: list[Any] = self.numbers(ID).tolist()

@@ -1,12 +1,13 @@
 """The batch kernel on all facts of one entity: the slow path, right in every case, and the ratios of the past."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from jobs.arrays import Floats
+from jobs.errors import Invalid
 from jobs.features.clock import filled
 from jobs.features.own_labels import known_after_events
 from jobs.features.window_kernel import compute, with_ratios
@@ -20,35 +21,48 @@ _INSTANT = pa.timestamp("us", "UTC")
 _TYPES = {"float64": pa.float64(), "int64": pa.int64(), "bool": pa.bool_(), "string": pa.string()}
 
 
-def last_decided(plan: Plan, events: FactLines, labels: FactLines) -> list[Value]:
-    """The features of the event on the last line, which was decided when it became known."""
+def of_decided(plan: Plan, events: FactLines, labels: FactLines, id: Any) -> Callable[[], list[Value]]:
+    """What finds the features of an event that was decided, of facts as they are now: later ones change nothing.
+
+    Raises Invalid if there is no such event.
+    """
+    row = events.decided(id)
+    if row is None:
+        raise Invalid(f"event {id!r}: expected one that was decided here, found none")
     given, reports = _tables(plan, events, labels)
-    own = events.ids()[-1]
-    found = compute(plan.features, given, reports).select([plan.features.id, *plan.features.names])
-    row = found.column(plan.features.id).to_pylist().index(own)
-    values: list[Value] = [found.column(name)[row].as_py() for name in plan.features.names]
-    return values
+    # Another target of the same id is a version that came by a file.
+    is_target = events.flagged(TARGET)
+    is_target[[line for line in np.flatnonzero(events.numbers(ID) == id) if line != row]] = False
+    given["is_target"] = pa.array(is_target)
+
+    def found() -> list[Value]:
+        table = compute(plan.features, pa.table(given), reports).select([plan.features.id, *plan.features.names])
+        at = table.column(plan.features.id).to_pylist().index(id)
+        return [table.column(name)[at].as_py() for name in plan.features.names]
+
+    return found
 
 
 def ratios(plan: Plan, events: FactLines, labels: FactLines) -> list[Floats]:
     """Of each ratio the values of all events, as far as they were known at the moment of each; null is NaN."""
-    given, reports = _tables(plan, events, labels)
+    columns, reports = _tables(plan, events, labels)
+    given = pa.table(columns)
     reports = reports if reports is None else known_after_events(plan.features, given, reports)
     names = [ratio.name for ratio in plan.features.ratios]
     table = with_ratios(plan.features, given, reports)
     return [filled(table.column(name).cast(pa.float64()), np.nan) for name in names]
 
 
-def _tables(plan: Plan, events: FactLines, labels: FactLines) -> tuple[pa.Table, pa.Table | None]:
+def _tables(plan: Plan, events: FactLines, labels: FactLines) -> tuple[dict[str, Any], pa.Table | None]:
+    """The columns of the events, and the labels as a table if any are read."""
     made = {ratio.name for ratio in plan.features.ratios}
     given = _facts(plan, events, {name: type.kind for name, type in plan.events.items() if name not in made})
     decided = events.flagged(DECIDED)
     given["decided_at"] = pa.array(events.times()[1], mask=~decided).cast(_INSTANT)
     given["is_target"] = pa.array(events.flagged(TARGET))
-    reads_labels = plan.features.reads_labels
-    return pa.table(given), pa.table(
-        _facts(plan, labels, {name: type.kind for name, type in plan.labels.items()})
-    ) if reads_labels else None
+    if not plan.features.reads_labels:
+        return given, None
+    return given, pa.table(_facts(plan, labels, {name: type.kind for name, type in plan.labels.items()}))
 
 
 def _facts(plan: Plan, lines: FactLines, columns: Mapping[str, Kind]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from jobs.conditions import Where
 from jobs.problem import Family, Groups, Problem, Range, Review, Rule, Slice
-from jobs.use_case import Column, Progress, Source, UseCase
+from jobs.use_case import Column, Progress, RowFunction, Source, UseCase
+from jobs.use_cases import request_features
 from jobs.window_lengths import BEFORE
 from jobs.windows import Aggregate, Ratio, WindowFeatures
 
@@ -159,6 +160,24 @@ CUSTOMER_TERMINAL_WINDOWS = WindowFeatures(
     aggregates=(Aggregate("count", windows=(60 * DAY,), delay=BEFORE, name="customer_terminal_tx_count"),),
 )
 
+REQUEST_FEATURES = (
+    RowFunction(
+        "payment_time", request_features.payment_time, ("tx_datetime",), ("hour_of_day", "is_night", "is_weekend")
+    ),
+    RowFunction(
+        "payment_amount",
+        request_features.payment_amount,
+        (
+            "tx_amount",
+            "customer_amount_mean_30d",
+            "customer_amount_std_30d",
+            "customer_ordinary_mean_60d_delay_1s",
+            "customer_ordinary_std_60d_delay_1s",
+        ),
+        ("amount_to_mean_30d", "amount_zscore_30d", "amount_to_ordinary", "amount_zscore_ordinary"),
+    ),
+)
+
 PROBLEM = Problem(
     review=Review(threshold=0.5, capacity=100, cost=5.0, cards=100),
     amount="tx_amount",
@@ -236,6 +255,7 @@ FRAUD = UseCase(
     computed=(Column("is_fraud", "boolean", description="Whether the payment is known to be fraud."),),
     label_maturity=timedelta(days=14),
     windows=(CUSTOMER_WINDOWS, TERMINAL_WINDOWS, CUSTOMER_TERMINAL_WINDOWS),
+    request_features=REQUEST_FEATURES,
     feature_service="fraud",
     training_window=timedelta(days=120),
     problem=PROBLEM,

@@ -36,3 +36,13 @@ def line_ratios(price: Any, quantity: Any, usual_price: Any, usual_quantity: Any
         "price_to_item_mean_30d": over(price, usual_price),
         "quantity_to_item_mean_30d": over(quantity, usual_quantity),
     }
+
+
+def article(item_id: str | None) -> dict[str, Any]:
+    """The article, which is written in both cases; as `stg_returns__lines` has it."""
+    return {"item_id": None if item_id is None else item_id.strip(" ").upper()}
+
+
+def line(quantity: int, unit_price: float, country: str | None) -> dict[str, Any]:
+    """What a line costs, and whether its buyer lives abroad; as `stg_returns__lines` has it."""
+    return {"amount": quantity * unit_price, "is_abroad": country is not None and country != "United Kingdom"}

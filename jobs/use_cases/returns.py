@@ -5,7 +5,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from jobs.problem import Family, Groups, Problem, Range, Review, Rule, Slice
-from jobs.use_case import Column, Progress, Source, UseCase
+from jobs.use_case import Column, Progress, RowFunction, Source, UseCase
+from jobs.use_cases import request_features
 from jobs.windows import Aggregate, WindowFeatures
 
 DAY = timedelta(days=1)
@@ -96,6 +97,21 @@ ITEM_WINDOWS = WindowFeatures(
     ),
 )
 
+COMPUTED_ONLINE = (
+    RowFunction("article", request_features.article, ("item_id",), ("item_id",)),
+    RowFunction(
+        "line", request_features.line, ("quantity", "unit_price", "country"), ("amount", "is_abroad")
+    ),
+)
+REQUEST_FEATURES = (
+    RowFunction(
+        "line_ratios",
+        request_features.line_ratios,
+        ("unit_price", "quantity", "item_price_mean_30d", "item_quantity_mean_30d"),
+        ("price_to_item_mean_30d", "quantity_to_item_mean_30d"),
+    ),
+)
+
 PROBLEM = Problem(
     review=Review(threshold=0.5, capacity=20, cost=1.0),
     amount="amount",
@@ -143,7 +159,9 @@ RETURNS = UseCase(
         Column("is_returned", "boolean", description="Whether the line is known to have come back within 60 days."),
     ),
     label_maturity=MATURITY,
+    computed_online=COMPUTED_ONLINE,
     windows=(BUYER_WINDOWS, ITEM_WINDOWS),
+    request_features=REQUEST_FEATURES,
     feature_service="returns",
     training_window=timedelta(days=300),
     problem=PROBLEM,

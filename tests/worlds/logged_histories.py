@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from jobs.features.window_kernel import compute
 from jobs.online.column_type import ColumnType
-from jobs.online.entity_facts import EntityFacts, Event
+from jobs.online.entity_facts import GRACE, EntityFacts, Event
 from jobs.online.plan import Plan
 from jobs.windows import WindowFeatures
 
@@ -49,7 +49,7 @@ class History:
 
     def __post_init__(self) -> None:
         self.plan = Plan.of(self.features, EVENTS | {"id": self.id_type}, LABELS)
-        self.entities = {entity: EntityFacts(self.plan) for entity in ENTITIES}
+        self.entities = {entity: _Twins(self.plan, self.chance) for entity in ENTITIES}
         self._ids = 0
 
     def play(self, files: int, steps: int) -> None:
@@ -77,6 +77,15 @@ class History:
         event, entity = Event(self._id(), self.stamp - late, self._values()), self.chance.choice(ENTITIES)
         self.decided[event.id] = self.entities[entity].decide(event, self.stamp)
         self._note(self.events, event, entity, decided_at=moment(self.stamp), is_target=True)
+        if self.chance.random() < 0.3:
+            self._ask_again(entity)
+
+    def _ask_again(self, entity: int) -> None:
+        """What was decided is found again, whatever came since."""
+        mine = [row for row in self.events[-200:] if row["entity"] == entity and row["decided_at"]]
+        row = self.chance.choice([row for row in mine if micros(row["decided_at"]) > self.stamp - GRACE])
+        again, decided = self.entities[entity].again(row["id"]), self.decided[row["id"]]
+        assert list(map(bits, again)) == list(map(bits, decided)), row["id"]
 
     def _file_event(self) -> None:
         happened = START + self.chance.randint(0, 10) * SECOND // 2
@@ -88,7 +97,7 @@ class History:
     def _load(self) -> None:
         """The same facts, and reports about some, at once into entities that are new."""
         for entity in ENTITIES:
-            facts = self.entities[entity] = EntityFacts(self.plan)
+            facts = self.entities[entity] = _Twins(self.plan, self.chance)
             mine = [row for row in self.events if row["entity"] == entity]
             facts.load("events", [(_event(row), micros(row["known_at"]), None) for row in mine])
             reports = []
@@ -174,6 +183,45 @@ class History:
         fields += [(name, INSTANT) for name in ("happened", "known_at", "superseded_at", "decided_at")]
         fields += [("is_target", pa.bool_()), *((name, ARROW[type.kind]) for name, type in types.items())]
         return pa.Table.from_pylist(rows, schema=pa.schema(fields))
+
+
+class _Twins:
+    """One entity as two workers have it: either decides an event, and the other follows."""
+
+    def __init__(self, plan: Plan, chance: Random) -> None:
+        self._twins, self._chance = [EntityFacts(plan), EntityFacts(plan)], chance
+
+    def __len__(self) -> int:
+        return max(map(len, self._twins))
+
+    def decide(self, event: Event, moment: int) -> list[Any]:
+        self._chance.shuffle(self._twins)
+        decides, follows = self._twins
+        find = decides.begin(event, moment)
+        follows.follow(event, moment)
+        return find()
+
+    def again(self, id: Any) -> list[Any]:
+        return self._chance.choice(self._twins).again(id)()
+
+    def load(self, of: str, facts: list[tuple[Event, int, int | None]]) -> None:
+        for twin in self._twins:
+            twin.load(of, facts)
+
+    def add_event(self, event: Event, known: int, *, is_target: bool = False) -> None:
+        for twin in self._twins:
+            twin.add_event(event, known, is_target=is_target)
+
+    def add_label(self, label: Event, known: int) -> None:
+        for twin in self._twins:
+            twin.add_label(label, known)
+
+    def withdraw(self, of: str, id: Any, known: int) -> None:
+        for twin in self._twins:
+            twin.withdraw(of, id, known)
+
+    def cool(self) -> None:
+        self._chance.choice(self._twins).cool()
 
 
 def _event(row: Row) -> Event:

@@ -28,8 +28,8 @@ from jobs.features.window_kernel import compute
 from jobs.models.graphs import Graph
 from jobs.models.runtime import INPUT, OUTPUT, session
 from jobs.online.column_type import ColumnType
-from jobs.online.entity_facts import EntityFacts, Event
-from jobs.online.plan import Plan
+from jobs.online.entity_facts import EntityFacts
+from jobs.online.plan import Event, Plan
 from jobs.use_cases.fraud import CUSTOMER_TERMINAL_WINDOWS, CUSTOMER_WINDOWS, TERMINAL_WINDOWS
 from jobs.windows import WindowFeatures
 

@@ -39,6 +39,9 @@ class Review:
     capacity: int
     cost: float
     cards: int = 100
+    block: float | None = None
+    """Score from which on the decision service blocks an event at once; below it, and from `threshold` on, people
+    review it. None: nothing is blocked without a person."""
 
     def __post_init__(self) -> None:
         check(self, review_misfits)

@@ -20,6 +20,8 @@ NONE = timedelta(0)
 def review_misfits(review: Review) -> Iterator[str]:
     if not 0 <= review.threshold <= 1:
         yield f"threshold: expected a score of 0 to 1, found {review.threshold}; correct it"
+    if review.block is not None and not review.threshold <= review.block <= 1:
+        yield f"block: expected a score from the threshold {review.threshold} to 1, found {review.block}; correct it"
     if review.capacity < 0 or review.cards < 1 or review.cost < 0:
         found = f"{review.capacity}, {review.cost} and {review.cards}"
         yield f"expected capacity and cost of 0 or more and at least one card, found {found}; correct them"

@@ -4,10 +4,10 @@ The fast path holds while a decision comes after everything that is known of the
 kernel answers, and the fast path is made anew from the facts.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from math import inf, isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +15,12 @@ from jobs.errors import Invalid
 from jobs.online import whole_history
 from jobs.online.fact_lines import DECIDED, ID, RATIOS, TARGET, FactLines
 from jobs.online.functions import Value
-from jobs.online.plan import Plan
+from jobs.online.plan import Event, Plan
 from jobs.online.series import Fact, Series
+from jobs.online.whole_history import Find
 from jobs.times import NEVER
 
 _NEVER_BEFORE = -(2**63)
-_FAR = 2**61
-"""Microseconds from 1970, in 73,000 years: sums of times fit into 64 bits."""
 _FEW = 256
 GRACE = 3_600_000_000
 """Microseconds for which facts are kept after no new event can reach them, for `again`."""
@@ -30,18 +29,12 @@ _NOTHING: frozenset[Any] = frozenset()
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Event(NamedTuple):
-    """An event or a label of one: its id, its event time in microseconds since 1970, and the columns that are read."""
-
-    id: Any
-    happened: int
-    values: Mapping[str, Any]
-
-
 class EntityFacts:
     """What is known of one entity. Not safe for several threads."""
 
-    __slots__ = ("_decided", "_early", "_events", "_kept", "_labels", "_newest", "_odd", "_plan", "_series")
+    __slots__ = (
+        "_decided", "_early", "_events", "_is_beyond", "_kept", "_labels", "_newest", "_odd", "_plan", "_series",
+    )  # fmt: skip
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -55,6 +48,8 @@ class EntityFacts:
         """Event times that labels bore before they had come: at these very moments the labels do not count."""
         self._series: list[Series] | None = None
         """Made from the facts when it is first needed."""
+        self._is_beyond = False
+        """A ratio was so large that only the batch kernel adds up right."""
         self._kept = 0
         """How many facts were left when old ones were dropped last."""
 
@@ -67,13 +62,14 @@ class EntityFacts:
         moment: microseconds since 1970, later than that of every decision before. None is a null.
         Raises Invalid for values that the declared columns cannot hold; then nothing has changed.
         """
-        return self.begin(event, moment)()
+        found = self.begin(event, moment)
+        return found if isinstance(found, list) else found()
 
-    def begin(self, event: Event, moment: int) -> Callable[[], list[Value]]:
-        """The same in two parts: the event is entered, and what is returned finds its features.
+    def begin(self, event: Event, moment: int) -> list[Value] | Find:
+        """The same in two parts: the event is entered, and its features are returned, or what finds them.
 
-        Where the fast path answers, they are found already; else the batch kernel finds them of facts that are kept
-        apart, so that it may do so in another thread while other events are decided.
+        Where the fast path does not answer, the batch kernel finds them of facts that are kept apart, so that it may
+        do so in another thread while other events are decided.
         """
         values = self._checked_at(event, moment)
         self._drop_old(moment)
@@ -84,15 +80,13 @@ class EntityFacts:
     def follow(self, event: Event, moment: int) -> None:
         """Enter an event that was decided elsewhere at a moment, as `decide` does, without its features."""
         values = self._checked_at(event, moment)
-        if self._series is not None and self._is_fast(event, moment):
-            self._enter(event, values, moment)
-        else:
+        if self._series is None or not self._is_fast(event, moment) or self._enter(event, values, moment) is None:
             self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
             self._series = None
         self._decided, self._newest = moment, max(self._newest, moment)
 
-    def again(self, id: Any) -> Callable[[], list[Value]]:
-        """Finds the features that an event had when it was decided, whatever came since.
+    def again(self, id: Any) -> Find:
+        """What finds the features that an event had when it was decided, whatever came since.
 
         Raises Invalid if no event of this id was decided here, or it has been dropped.
         """
@@ -122,7 +116,7 @@ class EntityFacts:
             return
         lines = self._events if of == "events" else self._labels
         for fact, known, superseded in facts:
-            values = self._checked(of, fact)
+            values = self._plan.checked(of, fact)
             self._know(known if superseded is None else superseded)
             entered = known if of == "events" else self._entered(fact, known)
             if superseded is not None:
@@ -134,7 +128,7 @@ class EntityFacts:
 
     def add_event(self, event: Event, known: int, *, is_target: bool = False) -> None:
         """An event that was not decided here: of a file (is_target: its first version), or a correction."""
-        values = self._checked("events", event)
+        values = self._plan.checked("events", event)
         self._know(known)
         self._replace(self._events, event.id, known)
         self._events.append(event.id, event.happened, known, values, TARGET if is_target else 0)
@@ -145,7 +139,7 @@ class EntityFacts:
         """A report about an event, or a further one that contradicts it; nothing to who reads no labels."""
         if not self._plan.features.reads_labels:
             return
-        values = self._checked("labels", label)
+        values = self._plan.checked("labels", label)
         is_new = known > self._newest
         self._know(known)
         is_new &= not self._replace(self._labels, label.id, known)
@@ -171,37 +165,44 @@ class EntityFacts:
 
     def _is_fast(self, event: Event, moment: int) -> bool:
         """Whether the fast path holds: a decision after everything that is known, about no label that came before."""
-        return moment > self._newest and moment not in self._odd and event.id not in self._early
+        is_last = moment > self._newest and moment not in self._odd and event.id not in self._early
+        if not is_last or self._is_beyond:
+            return False
+        if self._series is None:
+            self._know_ratios()
+        return not self._is_beyond
 
-    def _fast(self, event: Event, values: dict[str, Any], moment: int) -> Callable[[], list[Value]]:
+    def _fast(self, event: Event, values: dict[str, Any], moment: int) -> list[Value] | Find:
         found = self._enter(event, values, moment)
+        if found is None:
+            return self._slow(event, values, moment)
         self._plan.after.run(self._warm(), moment, found)
         del found[self._plan.width :]
-        return lambda: found
+        return found
 
-    def _enter(self, event: Event, values: dict[str, Any], moment: int) -> list[Value]:
-        """Put an event into the series, with its ratios; the features that it is no part of, and room for the rest."""
+    def _enter(self, event: Event, values: dict[str, Any], moment: int) -> list[Value] | None:
+        """Put an event into the series, with its ratios; the features that it is no part of, and room for the rest.
+
+        None: a ratio is too large, which shows when part of the work is done, and nothing was entered.
+        """
         series = self._warm()
         plan, ratios, width = self._plan, self._plan.features.ratios, self._plan.width
         found: list[Value] = [None] * (width + len(ratios))
         plan.before.run(series, moment, found)
         fact = Fact(event.happened, values)
-        try:
-            for number, (ratio, level) in enumerate(zip(ratios, plan.levels, strict=True)):
-                self._insert(plan.takers[number], fact, series)
-                if level is not None:
-                    level.run(series, moment, found)
-                value = values[ratio.name] = _ratio(values[ratio.column], found[width + number])
-                _expect_below(plan.bounds["events"].get(ratio.name, inf), ratio.name, value)
-        except Invalid:
-            # A ratio that is too large is found when part of the work is done.
-            self._series = None
-            raise
+        for number, (ratio, level) in enumerate(zip(ratios, plan.levels, strict=True)):
+            self._insert(plan.takers[number], fact, series)
+            if level is not None:
+                level.run(series, moment, found)
+            value = values[ratio.name] = _ratio(values[ratio.column], found[width + number])
+            if value is not None and abs(value) > plan.bounds["events"].get(ratio.name, inf):
+                self._series, self._is_beyond = None, True
+                return None
         self._insert(plan.takers[-1], fact, series)
         self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED | RATIOS)
         return found
 
-    def _slow(self, event: Event, values: dict[str, Any], moment: int) -> Callable[[], list[Value]]:
+    def _slow(self, event: Event, values: dict[str, Any], moment: int) -> Find:
         self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
         self._series = None
         return whole_history.of_decided(self._plan, self._events, self._labels, event.id)
@@ -243,20 +244,7 @@ class EntityFacts:
         """The columns of an event that is decided at a moment."""
         if moment <= self._decided:
             raise Invalid(f"expected a moment after the last decision's, {self._decided}, found {moment}")
-        return self._checked("events", event)
-
-    def _checked(self, of: str, event: Event) -> dict[str, Any]:
-        """The columns of a fact as they are held."""
-        plan, given = self._plan, event.values
-        plan.id.checked(plan.features.id, event.id)
-        if not -_FAR < event.happened < _FAR:
-            raise Invalid(f"event {event.id!r}: expected a time in microseconds since 1970, found {event.happened!r}")
-        values = {}
-        for name, type, largest in plan.given[of]:
-            value = values[name] = type.checked(name, given.get(name))
-            if largest < inf:
-                _expect_below(largest, name, value)
-        return values
+        return self._plan.checked("events", event)
 
     def _know(self, known: int) -> None:
         if known <= self._decided:
@@ -286,6 +274,8 @@ class EntityFacts:
         found = whole_history.ratios(self._plan, self._events, self._labels)
         for ratio, values in zip(self._plan.features.ratios, found, strict=True):
             self._events.set(ratio.name, unknown, values[unknown])
+            largest = self._plan.bounds["events"].get(ratio.name, inf)
+            self._is_beyond |= bool((np.abs(values[unknown]) > largest).any())
         self._events.flag(RATIOS, unknown, bear=True)
 
     def _drop_old(self, moment: int) -> None:
@@ -304,11 +294,6 @@ class EntityFacts:
         self._kept = len(self)
         self._odd = frozenset(happened for happened in self._odd if happened >= moment) or _NOTHING
         self._early = self._early.intersection(self._labels.ids()) or _NOTHING
-
-
-def _expect_below(largest: float, name: str, value: Any) -> None:
-    if value is not None and abs(value) > largest:
-        raise Invalid(f"column {name}: expected a number up to {largest:g}, found {value!r}")
 
 
 def _ratio(value: Any, level: Value) -> float | None:

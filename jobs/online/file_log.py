@@ -27,6 +27,11 @@ _CHUNK, _USUAL = 1 << 20, 4096
 class Conflict(Invalid):
     """An id that is in the log with other content."""
 
+    def __init__(self, record: Record) -> None:
+        super().__init__(f"record {record.id!r}: expected the content that is in the log, found other; use another id")
+        self.record = record
+        """What the log has."""
+
 
 class NotWritten(EvergreenError, OSError):
     """A record that the disk took in part; nothing of it is left in the log."""
@@ -56,7 +61,9 @@ class FileLog:
 
         Raises Invalid for a file that is no such log, or is damaged before its end.
         """
-        self._path, self._now, self._sync_each = path, now, sync_each
+        self._path, self._sync_each = path, sync_each
+        self.now = now
+        """Microseconds since 1970, by the clock that stamps are taken from."""
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._turn = threading.Lock()
         self._starts: dict[str, int] = {}
@@ -90,7 +97,7 @@ class FileLog:
             self._cut()
             if (start := self._starts.get(id)) is not None:
                 return Appended(self._same(start, id, content), False, before)
-            stamp = max(self._now(), self._stamp + 1)
+            stamp = max(self.now(), self._stamp + 1)
             line = line_of(stamp, id, content)
             self._write(line)
             record = Record(stamp, id, content, self._end + len(line))
@@ -104,13 +111,23 @@ class FileLog:
         with self._turn:
             return self._read()
 
-    def records(self) -> Iterator[Record]:
-        """Every record from the first on that this worker has read."""
-        start = len(HEADER)
+    def get(self, id: str) -> Record | None:
+        """A record of those that this worker has read."""
+        start = self._starts.get(id)
+        return None if start is None else self._at(start)
+
+    def records(self, start: int = len(HEADER)) -> Iterator[Record]:
+        """Every record from a position on that this worker has read; the first is the default."""
+        chunk = _CHUNK
         while start < self._end:
-            record = self._at(start)
-            yield record
-            start = record.end
+            lines = os.pread(self._handle, min(chunk, self._end - start), start).split(b"\n")[:-1]
+            chunk = _CHUNK if lines else chunk * 4
+            for line in lines:
+                record = record_of(line, start)
+                if record is None:
+                    raise self._damaged(start)
+                yield record
+                start = record.end
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -132,21 +149,27 @@ class FileLog:
                 f"{self._path}: expected a log that starts with {HEADER.decode().strip()!r}; name another file"
             )
         self._end = len(HEADER)
-        self._read()
+        while self._step():
+            pass
         self._cut()
 
     def _read(self) -> list[Record]:
         """The whole records behind what was read, up to a torn or damaged one."""
         new: list[Record] = []
-        chunk = _CHUNK
-        while lines := os.pread(self._handle, chunk, self._end):
-            records = self._taken(lines)
-            if not records and len(lines) < chunk:
-                break
-            # A record may be longer than a chunk.
-            chunk = _CHUNK if records else chunk * 4
+        while records := self._step():
             new += records
         return new
+
+    def _step(self) -> list[Record]:
+        """Some of the whole records behind what was read; none at the end."""
+        chunk = _CHUNK
+        while True:
+            lines = os.pread(self._handle, chunk, self._end)
+            records = self._taken(lines)
+            if records or len(lines) < chunk:
+                return records
+            # A record may be longer than a chunk.
+            chunk *= 4
 
     def _taken(self, lines: bytes) -> list[Record]:
         records = []
@@ -190,7 +213,7 @@ class FileLog:
     def _same(self, start: int, id: str, content: bytes) -> Record:
         record = self._at(start)
         if record.content != content:
-            raise Conflict(f"record {id!r}: expected the content that is in the log, found other; use another id")
+            raise Conflict(record)
         return record
 
     def _at(self, start: int) -> Record:
@@ -200,5 +223,8 @@ class FileLog:
             size *= 4
         record = record_of(chunk.partition(b"\n")[0], start)
         if record is None:
-            raise Invalid(f"{self._path}: expected a record at byte {start}, found a damaged one; restore the file")
+            raise self._damaged(start)
         return record
+
+    def _damaged(self, start: int) -> Invalid:
+        return Invalid(f"{self._path}: expected a record at byte {start}, found a damaged one; restore the file")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobs.errors import Invalid
 from jobs.online import functions
@@ -25,8 +25,18 @@ _CODES = {"float64": "d", "int64": "q", "bool": "b", "string": ""}
 _SUMMED = ("sum", "mean", "std")
 WHOLE = 2.0**53
 """Integers up to it are doubles."""
+_FAR = 2**61
+"""Microseconds from 1970, in 73,000 years: sums of times fit into 64 bits."""
 SUM, SQUARE = 1e290, 1e140
 """Sums of numbers, and products of sums of squares of numbers, are far from overflow up to these."""
+
+
+class Event(NamedTuple):
+    """An event or a label of one: its id, its event time in microseconds since 1970, and the columns that are read."""
+
+    id: Any
+    happened: int
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,18 @@ class Plan:
             of: [(name, type, self.bounds[of].get(name, inf)) for name, type in types.items() if name not in made]
             for of, types in (("events", self.events), ("labels", self.labels))
         }
+
+    def checked(self, of: str, fact: Event) -> dict[str, Any]:
+        """The columns of an event or a label as they are held. Raises Invalid for values that cannot be held."""
+        self.id.checked(self.features.id, fact.id)
+        if not -_FAR < fact.happened < _FAR:
+            raise Invalid(f"event {fact.id!r}: expected a time in microseconds since 1970, found {fact.happened!r}")
+        values = {}
+        for name, type, largest in self.given[of]:
+            value = values[name] = type.checked(name, fact.values.get(name))
+            if largest < inf and value is not None and abs(value) > largest:
+                raise Invalid(f"column {name}: expected a number up to {largest:g}, found {value!r}")
+        return values
 
     @cached_property
     def levels_read_labels(self) -> bool:

@@ -1,7 +1,7 @@
 """The batch kernel on all facts of one entity: the slow path, right in every case, and the ratios of the past."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +17,13 @@ from jobs.online.functions import Value
 from jobs.online.plan import Plan
 from jobs.times import NEVER
 
+Find: TypeAlias = Callable[[], list[Value]]
+"""What finds the features of an event, now or later, in any thread."""
 _INSTANT = pa.timestamp("us", "UTC")
 _TYPES = {"float64": pa.float64(), "int64": pa.int64(), "bool": pa.bool_(), "string": pa.string()}
 
 
-def of_decided(plan: Plan, events: FactLines, labels: FactLines, id: Any) -> Callable[[], list[Value]]:
+def of_decided(plan: Plan, events: FactLines, labels: FactLines, id: Any) -> Find:
     """What finds the features of an event that was decided, of facts as they are now: later ones change nothing.
 
     Raises Invalid if there is no such event.

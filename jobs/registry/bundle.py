@@ -69,6 +69,8 @@ class Manifest:
     """What the model learned, as `Task.stored` returned it; empty: yes or no, by average precision."""
     interval: Mapping[str, Any] = field(default_factory=dict)
     """Around a regression's predictions, as `jobs.tasks.intervals.Interval.stored` returned it; empty: none."""
+    block: float | None = None
+    """Score from which on the decision service blocks an event at once (`jobs.problem.Review.block`)."""
 
     @property
     def learned(self) -> Task:
@@ -173,8 +175,10 @@ def write(folder: Path, model: Model, manifest: Manifest) -> Bundle:
         model.save(temporary / MODEL)
         (temporary / GRAPH).write_bytes(model.to_onnx().SerializeToString(deterministic=True))
         complete = asdict(manifest) | {"files": hashes(temporary)}
-        # A manifest of before there were tasks has none of them.
-        complete = {name: value for name, value in complete.items() if value or name not in ("task", "interval")}
+        # A manifest of before there were these has none of them.
+        complete = {
+            name: value for name, value in complete.items() if value or name not in ("task", "interval", "block")
+        }
         (temporary / MANIFEST).write_text(json.dumps(complete, indent=1, sort_keys=True, default=str) + "\n")
         temporary.chmod(0o755)
         os.rename(temporary, folder)

@@ -281,6 +281,7 @@ def write_bundle(
         family=winner.name,
         features=bundle.features_of(model),
         threshold=problem.threshold,
+        block=problem.review.block if problem.review else None,
         as_of=data.made_of["as_of"],
         training=training,
         task=data.rows.examples.task.stored(),

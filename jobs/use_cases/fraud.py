@@ -179,7 +179,7 @@ REQUEST_FEATURES = (
 )
 
 PROBLEM = Problem(
-    review=Review(threshold=0.5, capacity=100, cost=5.0, cards=100),
+    review=Review(threshold=0.5, capacity=100, cost=5.0, cards=100, block=0.9),
     amount="tx_amount",
     cluster_key="customer_id",
     inputs=("tx_amount",),

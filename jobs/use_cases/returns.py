@@ -99,9 +99,7 @@ ITEM_WINDOWS = WindowFeatures(
 
 COMPUTED_ONLINE = (
     RowFunction("article", request_features.article, ("item_id",), ("item_id",)),
-    RowFunction(
-        "line", request_features.line, ("quantity", "unit_price", "country"), ("amount", "is_abroad")
-    ),
+    RowFunction("line", request_features.line, ("quantity", "unit_price", "country"), ("amount", "is_abroad")),
 )
 REQUEST_FEATURES = (
     RowFunction(

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from jobs.features.window_kernel import compute
 from jobs.online.column_type import ColumnType
-from jobs.online.entity_facts import GRACE, EntityFacts, Event
-from jobs.online.plan import Plan
+from jobs.online.entity_facts import GRACE, EntityFacts
+from jobs.online.plan import Event, Plan
 from jobs.windows import WindowFeatures
 
 Row = dict[str, Any]

@@ -5,16 +5,18 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from worlds.examples import with_examples
-from worlds.logged_histories import EVENTS, LABELS, SECOND, START, History, Row
+from worlds.logged_histories import EVENTS, INSTANT, LABELS, SECOND, START, History, Row, moment
 
 from jobs.errors import Invalid
+from jobs.features.window_kernel import compute
 from jobs.online.column_type import ColumnType
-from jobs.online.entity_facts import EntityFacts, Event
-from jobs.online.plan import Plan
+from jobs.online.entity_facts import EntityFacts
+from jobs.online.plan import Event, Plan
 from jobs.online.sliding import FEW
 from jobs.window_lengths import BEFORE, Last, Trend
 from jobs.windows import Aggregate, Ratio, WindowFeatures
@@ -205,14 +207,24 @@ def test_a_value_that_cannot_be_is_refused_and_changes_nothing(given: Row, messa
     assert facts.decide(event(3), START + 1)[-1] == 2
 
 
-def test_a_ratio_that_cannot_be_squared_is_refused_and_changes_nothing() -> None:
+def test_a_ratio_that_cannot_be_squared_leaves_an_entity_to_the_batch_kernel() -> None:
     share = Ratio("share", "price", Aggregate("mean", "price", (9 * S,), BEFORE))
     few = replace(FEATURES, aggregates=(Aggregate("std", "share"), Aggregate("count")), ratios=(share,))
-    facts = EntityFacts(Plan.of(few, EVENTS | {"id": ColumnType("int64", False)}, LABELS))
-    facts.decide(event(1, price=1e-150), START)
-    with pytest.raises(Invalid, match="column share: expected a number up to 1e"):
-        facts.decide(event(2, START + 1, price=1.0), START + 1)
-    assert facts.decide(event(3, START + 2, price=1e-150), START + 2) == [None, 2]
+    facts, follows = (EntityFacts(Plan.of(few, EVENTS | {"id": ColumnType("int64", False)}, LABELS)) for _ in "ab")
+    prices = (1e-150, 1.0, 1e-150, 3.0, 2.0)
+    found = [facts.decide(event(n, START + n, price=price), START + n) for n, price in enumerate(prices)]
+    for number, price in enumerate(prices[:-1]):
+        follows.follow(event(number, START + number, price=price), START + number)
+    assert repr(follows.decide(event(4, START + 4, price=2.0), START + 4)) == repr(found[4])
+    rows = [
+        event(n, START + n, price=price).values | {"id": n, "entity": 1, "is_target": True}
+        | dict.fromkeys(("happened", "known_at", "decided_at"), moment(START + n))
+        for n, price in enumerate(prices)
+    ]  # fmt: skip
+    batch = compute(few, pa.Table.from_pylist(rows).append_column("superseded_at", pa.nulls(len(rows), INSTANT)))
+    kernel = {row["id"]: [row[name] for name in few.names] for row in batch.to_pylist()}
+    assert repr(found) == repr([kernel[n] for n in range(len(prices))])
+    assert found[-1][0] is not None and found[-1][0] > 1e140
 
 
 @pytest.mark.parametrize("happened", [2**61, -(2**61), 2**70])

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from jobs.online.column_type import ColumnType
-from jobs.online.entity_facts import EntityFacts, Event
+from jobs.online.entity_facts import EntityFacts
 from jobs.online.file_log import FileLog
 from jobs.online.log_records import Record
-from jobs.online.plan import Plan
+from jobs.online.plan import Event, Plan
 from jobs.windows import Aggregate, Ratio, WindowFeatures
 
 pytestmark = pytest.mark.embedded

@@ -1,0 +1,213 @@
+"""Whether what was decided is what the batch kernel makes of the same facts, in every cell.
+
+The facts are those that decisions stood on: tables at the versions of the base, then the log, each record known from
+its stamp on. A difference is a fault: in the evaluator, in the state of a worker, or in a log that was altered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.decisions import base_tables, log_contents
+from jobs.decisions.event_schema import EventSchema
+from jobs.decisions.feature_row import FeatureRow
+from jobs.decisions.log_contents import Base, Decided, EventCame, FactGone, LabelCame, VersionCame
+from jobs.features.clock import filled
+from jobs.features.window_kernel import compute
+from jobs.lakehouse.tables import Lakehouse
+from jobs.online.log_records import Record
+from jobs.times import MICROSECONDS_A_DAY
+
+_INSTANT = pa.timestamp("us", "UTC")
+MOST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A cell that is not what the batch kernel has."""
+
+    id: Any
+    feature: str
+    decided: Any
+    recomputed: Any
+
+
+@dataclass
+class Comparison:
+    """All decisions that stand on one base, compared."""
+
+    decisions: int = 0
+    cells: int = 0
+    different: int = 0
+    examples: list[Difference] = field(default_factory=list)
+    undecided: int = 0
+    """Events without a decision: their worker died, and nobody asked again yet."""
+
+
+@dataclass
+class _Told:
+    """The facts of the log as rows of tables, and what was decided."""
+
+    schema: EventSchema
+    events: list[dict[str, Any]] = field(default_factory=list)
+    labels: list[dict[str, Any]] = field(default_factory=list)
+    decided: list[Decided] = field(default_factory=list)
+    replaced: dict[str, dict[Any, int]] = field(default_factory=lambda: {"events": {}, "labels": {}})
+    """When the version that tables have of an event, or of its label, was superseded."""
+    _last: dict[tuple[str, Any], dict[str, Any]] = field(default_factory=dict)
+
+    def take(self, record: Record, absorbed: frozenset[Any]) -> None:
+        content = log_contents.decode(record.content)
+        stamp = record.stamp
+        if isinstance(content, Decided):
+            self.decided.append(content)
+        elif isinstance(content, EventCame) and content.id not in absorbed:
+            happened = stamp if content.happened is None else content.happened
+            self._event(content, happened, stamp, decided_at=stamp, is_target=True)
+        elif isinstance(content, VersionCame):
+            self._event(content, content.happened, stamp, decided_at=None, is_target=False)
+        elif isinstance(content, LabelCame):
+            row = {**content.entities, **content.values, self.schema.id: content.id, self.schema.time: content.happened}
+            self._put("labels", content.id, row | {"known_at": stamp}, stamp)
+        elif isinstance(content, FactGone):
+            self._supersede(content.of, content.id, stamp)
+
+    def _event(self, content: EventCame | VersionCame, happened: int, stamp: int, **more: Any) -> None:
+        row = self.schema.complete(content.values)
+        row |= {self.schema.id: content.id, self.schema.time: happened, "known_at": stamp, **more}
+        self._put("events", content.id, row, stamp)
+
+    def _put(self, of: str, id: Any, row: dict[str, Any], stamp: int) -> None:
+        self._supersede(of, id, stamp)
+        row["superseded_at"] = None
+        (self.events if of == "events" else self.labels).append(row)
+        self._last[of, id] = row
+
+    def _supersede(self, of: str, id: Any, stamp: int) -> None:
+        last = self._last.pop((of, id), None)
+        if last is not None:
+            last["superseded_at"] = stamp
+        else:
+            self.replaced[of].setdefault(id, stamp)
+
+
+def compare(lakehouse: Lakehouse, rows: FeatureRow, base: Base, records: Iterable[Record]) -> Comparison:
+    """Compare every decision that the records hold and that was made on `base`.
+
+    Args:
+        records: the whole log.
+    """
+    use_case = rows.use_case
+    schema = EventSchema.of(use_case, lakehouse.schema(use_case.events, base.tables[use_case.events]))
+    before, told, based = {}, _Told(schema), 0
+    kept = list(records)
+    for record in kept:
+        kind, _, id = record.id.partition("/")
+        if kind == log_contents.EVENT:
+            before[int(id) if rows.events[use_case.event_id].kind == "int64" else id] = record.stamp
+        elif kind == log_contents.BASE and log_contents.decode(record.content) == base:
+            based, decided_before = record.stamp, dict(before)
+    tables = base_tables.tables(lakehouse, rows, base.tables, base.moment, decided_before)
+    for record in kept:
+        told.take(record, tables.absorbed)
+    decided = [each for each in told.decided if each.decided_at > based]
+    found = Comparison(len(decided), undecided=len(before) - len(told.decided))
+    if decided:
+        events = _together(tables.events, told.events, told.replaced["events"], schema)
+        labels = _together(tables.labels, told.labels, told.replaced["labels"], schema)
+        _compare(found, rows, base, decided, _recomputed(rows, events, labels))
+    return found
+
+
+def _together(
+    table: pa.Table, rows: list[dict[str, Any]], replaced: Mapping[Any, int], schema: EventSchema
+) -> pa.Table:
+    """The rows of a table and those of the log below them."""
+    known_until = table.column("superseded_at").cast(_INSTANT).to_pylist()
+    if replaced:
+        known = table.column("known_at").cast(_INSTANT).cast(pa.int64()).to_pylist()
+        gone = [None if at is None else round(at.timestamp() * 1e6) for at in known_until]
+        for place, id in enumerate(table.column(schema.id).to_pylist()):
+            at, until = replaced.get(id), gone[place]
+            if at is not None and known[place] <= at and (until is None or until > at):
+                gone[place] = at
+        column = pa.array(gone, pa.int64()).cast(_INSTANT)
+        table = table.set_column(table.column_names.index("superseded_at"), "superseded_at", column)
+    if "is_target" in table.column_names:
+        # What was decided here is the target; tables may have the same event as one.
+        again = pc.is_in(
+            table.column(schema.id),
+            value_set=pa.array([row[schema.id] for row in rows], table.schema.field(schema.id).type),
+        )
+        is_target = pc.and_(table.column("is_target"), pc.invert(again))
+        table = table.set_column(table.column_names.index("is_target"), "is_target", is_target)
+    columns = {}
+    for name in table.column_names:
+        kind = table.schema.field(name).type
+        values = [row.get(name) for row in rows]
+        column = pa.array(values, pa.int64()).cast(_INSTANT) if pa.types.is_timestamp(kind) else pa.array(values, kind)
+        columns[name] = column.cast(kind)
+    return pa.concat_tables([table, pa.table(columns, schema=table.schema)])
+
+
+def _recomputed(rows: FeatureRow, events: pa.Table, labels: pa.Table) -> dict[Any, dict[str, Any]]:
+    """What was computed, by id and name, of every event that was decided here."""
+    use_case = rows.use_case
+    targets = events.filter(pa.array(events.column("decided_at").is_valid().to_numpy()))
+    found: dict[Any, dict[str, Any]] = {id: {} for id in targets.column(use_case.event_id).to_pylist()}
+    columns: dict[str, Any] = {name: targets.column(name) for name in targets.column_names}
+    order = targets.column(use_case.event_id).to_pylist()
+    for plan in rows.plans:
+        table = compute(plan.features, events, labels if plan.features.reads_labels else None)
+        place = {id: row for row, id in enumerate(table.column(use_case.event_id).to_pylist())}
+        taken = table.take(pa.array([place[id] for id in order]))
+        columns |= {name: taken.column(name) for name in plan.features.names}
+    _add_functions(rows, columns)
+    for name in rows.computed:
+        for id, value in zip(order, columns[name].to_pylist(), strict=True):
+            found[id][name] = value
+    return found
+
+
+def _add_functions(rows: FeatureRow, columns: dict[str, Any]) -> None:
+    """What functions make of arrays, and the ages of moments."""
+    time = columns[rows.use_case.event_timestamp].cast(_INSTANT).cast(pa.int64())
+    for function in rows.use_case.request_features:
+        made = function.function(*(_array(columns[name]) for name in function.inputs))
+        columns |= {name: pa.array(made[name], from_pandas=True) for name in function.outputs}
+    for name, source in rows.ages.items():
+        moment = columns[source].cast(_INSTANT).cast(pa.int64())
+        known = [at is not None and at <= event for at, event in zip(moment.to_pylist(), time.to_pylist(), strict=True)]
+        ages = (filled(time, 0) - filled(moment, 0)) / MICROSECONDS_A_DAY
+        columns[name] = pa.array(ages, mask=~np.array(known, bool))
+
+
+def _array(column: Any) -> np.ndarray[Any, Any]:
+    if pa.types.is_temporal(column.type):
+        return filled(column.cast(_INSTANT).cast(pa.int64()), 0)  # type: ignore[no-any-return]
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return np.array([*column.to_pylist(), None], dtype=object)[:-1]
+    return filled(column.cast(pa.float64()), np.nan)  # type: ignore[no-any-return]
+
+
+def _compare(
+    found: Comparison, rows: FeatureRow, base: Base, decided: list[Decided], batch: dict[Any, dict[str, Any]]
+) -> None:
+    for one in decided:
+        for name, value in zip(base.features, one.features, strict=True):
+            found.cells += 1
+            its = batch.get(one.id, {}).get(name)
+            if _bits(value) != _bits(its):
+                found.different += 1
+                if len(found.examples) < MOST_SHOWN:
+                    found.examples.append(Difference(one.id, name, value, its))
+
+
+def _bits(value: Any) -> Any:
+    return float(value).hex() if isinstance(value, int | float) else value

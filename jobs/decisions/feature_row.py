@@ -1,0 +1,120 @@
+"""The features of one event in one row: its own columns, window features, and what functions make of both.
+
+Which model reads which of them is in `jobs.decisions.model_inputs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from math import nan
+from operator import itemgetter
+from typing import Any
+
+from jobs.decisions.event_schema import column_types, needed_columns
+from jobs.errors import Invalid
+from jobs.online.column_type import ColumnType
+from jobs.online.plan import Plan
+from jobs.times import MICROSECONDS_A_DAY
+from jobs.use_case import RowFunction, UseCase, age_name
+
+Row = list[Any]
+"""A value for each of `FeatureRow.names`; None is a null."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A function with the places of its inputs in a row."""
+
+    function: RowFunction
+    inputs: Callable[[Sequence[Any]], tuple[Any, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureRow:
+    """How rows of a use case are made."""
+
+    use_case: UseCase
+    plans: tuple[Plan, ...]
+    """Of each of the use case's window features."""
+    names: tuple[str, ...]
+    """Columns of the event, window features, and outputs of functions, in the order of a row; then ages."""
+    events: Mapping[str, ColumnType]
+    """Types of the event's columns."""
+    labels: Mapping[str, ColumnType]
+    """Types of the label columns that windows read."""
+    _columns: tuple[str, ...]
+    _steps: tuple[_Step, ...]
+    _moments: tuple[int, ...]
+    """Places of the moments that are inputs, whose ages stand at the end of a row."""
+
+    @classmethod
+    def of(cls, use_case: UseCase, events: Any, labels: Mapping[str, ColumnType]) -> FeatureRow:
+        """events: the Arrow schema of the table of events. labels: types of the label columns that windows read.
+
+        Raises Invalid if a function reads what there is not.
+        """
+        types = column_types(use_case, events)
+        plans = tuple(Plan.of(windows, types, labels) for windows in use_case.windows)
+        columns = needed_columns(use_case)
+        moments = {name for name, kind in use_case.kinds.items() if kind == "timestamp"}
+        names = [*columns, *(name for windows in use_case.windows for name in windows.names)]
+        steps = []
+        for function in use_case.request_features:
+            steps.append(_step(function, names, moments))
+            names += function.outputs
+        aged = [name for name in dict.fromkeys(use_case.inputs) if name in moments]
+        places = tuple(names.index(name) for name in aged)
+        names += map(age_name, aged)
+        return cls(use_case, plans, tuple(names), types, labels, columns, tuple(steps), places)
+
+    def row(self, values: Mapping[str, Any], happened: int, windows: Sequence[Sequence[Any]]) -> Row:
+        """The row of an event with its columns, its event time, and the values of each of the window features."""
+        row: Row = [values.get(name) for name in self._columns]
+        row[self._time] = happened
+        row += chain.from_iterable(windows)
+        for step in self._steps:
+            made = step.function.function(*step.inputs(row))
+            for name in step.function.outputs:
+                value = made[name]
+                row.append(None if value != value else value)
+        for place in self._moments:
+            moment = row[place]
+            is_known = moment is not None and moment <= happened
+            row.append((happened - moment) / MICROSECONDS_A_DAY if is_known else None)
+        return row
+
+    @property
+    def ages(self) -> dict[str, str]:
+        """Name of each age -> the moment that it is of."""
+        moments = [self.names[place] for place in self._moments]
+        return {age_name(name): name for name in moments}
+
+    @property
+    def computed(self) -> list[str]:
+        """Names of what is computed: all but the event's own columns."""
+        return list(self.names[len(self._columns) :])
+
+    @property
+    def _time(self) -> int:
+        return self._columns.index(self.use_case.event_timestamp)
+
+
+def _step(function: RowFunction, names: Sequence[str], moments: set[str]) -> _Step:
+    if unknown := [name for name in function.inputs if name not in names]:
+        raise Invalid(
+            f"{function.name}: expected inputs among columns and features before it, found {unknown}; declare them"
+        )
+    places = [names.index(name) for name in function.inputs]
+    are_times = [name in moments for name in function.inputs]
+    take = itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
+
+    def inputs(row: Sequence[Any]) -> tuple[Any, ...]:
+        """As arrays hold them: numbers are doubles, a null is NaN; times stay integers."""
+        return tuple(
+            value if is_time or isinstance(value, str) else nan if value is None else float(value)
+            for value, is_time in zip(take(row), are_times, strict=True)
+        )
+
+    return _Step(function, inputs)

@@ -1,0 +1,127 @@
+"""Values of columns as clients send them in JSON, checked and brought to what facts hold: one function per column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from math import inf, isfinite
+from typing import Any
+
+from jobs.errors import Invalid
+from jobs.online.column_type import Kind
+from jobs.times import microseconds
+from jobs.use_case import Column
+
+Reader = Callable[[Any], Any]
+"""From a value that is not null to what facts hold of it; raises Invalid."""
+LONGEST_TEXT = 100_000
+_SHOWN = 60
+
+
+def reader(column: Column, kind: Kind | None) -> Reader:
+    """What reads the values of a column; kind: what the table of events holds there, which decides what an id is."""
+    if column.kind == "timestamp":
+        return _of_times(column)
+    if column.kind == "vector":
+        return _of_vectors(column)
+    if column.kind == "boolean" or kind == "bool":
+        return _of_booleans(column)
+    if column.kind in ("category", "text", "string") or (column.kind == "identifier" and kind == "string"):
+        return _of_texts(column)
+    whole = column.kind == "integer" or (column.kind == "identifier" and kind in ("int64", None))
+    return _of_integers(column) if whole else _of_numbers(column)
+
+
+def _of_numbers(column: Column) -> Reader:
+    least = -inf if column.minimum is None else column.minimum
+    most = inf if column.maximum is None else column.maximum
+
+    def read(value: Any) -> float:
+        if type(value) is not float and type(value) is not int:
+            raise _refused(column, "a number", value)
+        try:
+            number = float(value)
+        except OverflowError:
+            raise _refused(column, "a number that is a double", value) from None
+        if not isfinite(number) or not least <= number <= most:
+            raise _refused(column, f"a finite number{_bounds(column)}", value)
+        # Added zero makes one number of 0.0 and -0.0.
+        return number + 0.0
+
+    return read
+
+
+def _of_integers(column: Column) -> Reader:
+    least = -(2**63) if column.minimum is None else column.minimum
+    most = 2**63 - 1 if column.maximum is None else column.maximum
+
+    def read(value: Any) -> int:
+        if type(value) is float and value.is_integer() and abs(value) <= 2**53:
+            value = int(value)
+        if type(value) is not int or not least <= value <= most or not -(2**63) <= value < 2**63:
+            raise _refused(column, f"an integer of 64 bits{_bounds(column)}", value)
+        return value
+
+    return read
+
+
+def _of_booleans(column: Column) -> Reader:
+    def read(value: Any) -> bool:
+        if type(value) is not bool:
+            raise _refused(column, "true or false", value)
+        return value
+
+    return read
+
+
+def _of_texts(column: Column) -> Reader:
+    is_category = column.kind == "category"
+
+    def read(value: Any) -> str:
+        if is_category and type(value) is int:
+            value = str(value)
+        if type(value) is not str or len(value) > LONGEST_TEXT:
+            raise _refused(column, f"a text of at most {LONGEST_TEXT:,} characters", value)
+        return value
+
+    return read
+
+
+def _of_times(column: Column) -> Reader:
+    def read(value: Any) -> int:
+        try:
+            if type(value) is not str:
+                raise ValueError
+            moment = datetime.fromisoformat(value)
+            return microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        except (ValueError, OverflowError):
+            raise _refused(column, "a time in ISO 8601, as 2026-05-01T14:02:00Z", value) from None
+
+    return read
+
+
+def _of_vectors(column: Column) -> Reader:
+    """Vectors stay lists of floats; tables hold their JSON."""
+    length = column.length
+
+    def read(value: Any) -> list[float]:
+        if type(value) is not list or len(value) != length:
+            raise _refused(column, f"a list of {length} numbers", value)
+        if not all(type(one) in (int, float) and isfinite(one) for one in value):
+            raise _refused(column, f"a list of {length} finite numbers", value)
+        return [float(one) for one in value]
+
+    return read
+
+
+def _bounds(column: Column) -> str:
+    parts = [
+        f"{word} {bound:g}" for word, bound in (("from", column.minimum), ("to", column.maximum)) if bound is not None
+    ]
+    return f" {' '.join(parts)}" if parts else ""
+
+
+def _refused(column: Column, expected: str, value: Any) -> Invalid:
+    text = repr(value)
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return Invalid(f"column {column.name}: expected {expected}, found {shown}; correct it")

@@ -1,0 +1,123 @@
+"""What the ordered log of decisions holds: one kind of content for everything that can happen, as JSON.
+
+    event/ID        an event that was decided here, as the client sent it
+    decision/ID     what was decided about it
+    told/ID/N       what else was told about an event, one after another: an event that is not decided here or the
+                    correction of one, a report what became of it, or that the one or the other was not so
+    base/N          which versions of which tables everything stands on, from here on
+
+Stamps and order are `jobs.online`'s business.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from jobs.decisions.outcome import Outcome
+from jobs.errors import Invalid
+
+
+class EventCame(msgspec.Struct, tag="event", tag_field="kind", omit_defaults=True):
+    """An event that is decided at the record's stamp."""
+
+    id: Any
+    values: dict[str, Any]
+    """Columns of the request, without id and time."""
+    happened: int | None = None
+    """Event time in microseconds since 1970; None: the stamp."""
+
+
+class VersionCame(msgspec.Struct, tag="version", tag_field="kind", omit_defaults=True):
+    """A version of an event that replaces the one before, if there is one; nothing is decided."""
+
+    id: Any
+    values: dict[str, Any]
+    happened: int
+    replaces: dict[str, Any] | None = None
+    """Columns of the entities that the version before was of; None: there was none."""
+
+
+class LabelCame(msgspec.Struct, tag="label", tag_field="kind", omit_defaults=True):
+    """What became of an event; it is known from the record's stamp on."""
+
+    id: Any
+    happened: int
+    """Time of the event."""
+    entities: dict[str, Any]
+    values: dict[str, Any]
+    """Columns of the label."""
+    reported: int | None = None
+    """When the report was made, if that was told: what the lakehouse goes by."""
+
+
+class FactGone(msgspec.Struct, tag="gone", tag_field="kind", omit_defaults=True):
+    """An event or its label turned out not to be."""
+
+    id: Any
+    of: str
+    """`events` or `labels`."""
+    entities: dict[str, Any]
+
+
+class Base(msgspec.Struct, tag="base", tag_field="kind", omit_defaults=True):
+    """What is known from tables; every worker starts from the same."""
+
+    tables: dict[str, int]
+    """Delta version of each table."""
+    moment: int
+    """Microseconds since 1970: what became known later is not there yet."""
+    declarations: str
+    """Fingerprint of what is computed."""
+    features: list[str]
+    """Names of the values that decisions hold, in their order."""
+
+
+class Decided(msgspec.Struct, tag="decision", tag_field="kind", omit_defaults=True):
+    """What was decided about an event, and from what."""
+
+    id: Any
+    decided_at: int
+    """The stamp of the event."""
+    outcome: Outcome
+    features: list[Any]
+    """Values of `Base.features`, doubles to the last bit."""
+    model_version: str | None = None
+    bundle: str | None = None
+    """Sha256 of the model's bundle."""
+    latency: int = 0
+    """Microseconds from the request to here."""
+    fallback: str | None = None
+    """What answered in place of the usual way; None: the usual way."""
+    reason: str | None = None
+    """Why there was a fallback."""
+    arm: str = "champion"
+    propensity: float = 1.0
+
+
+Content: TypeAlias = EventCame | VersionCame | LabelCame | FactGone | Base | Decided
+Telling: TypeAlias = VersionCame | LabelCame | FactGone
+Fact: TypeAlias = EventCame | Telling
+"""What changes what is known of entities."""
+EVENT, DECISION, TOLD, BASE = "event", "decision", "told", "base"
+_ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Content)
+
+
+def encode(content: Content) -> bytes:
+    """The content as the log holds it: the same content gives the same bytes."""
+    return _ENCODER.encode(content)
+
+
+def decode(content: bytes) -> Content:
+    """The content of a record. Raises Invalid if it is none of these kinds."""
+    try:
+        found: Content = _DECODER.decode(content)
+    except msgspec.MsgspecError as error:
+        raise Invalid(f"record of the decision log: expected a known kind of content, found another: {error}") from None
+    return found
+
+
+def name(kind: str, id: Any, number: int | None = None) -> str:
+    """The id of a record."""
+    return f"{kind}/{id}" if number is None else f"{kind}/{id}/{number}"

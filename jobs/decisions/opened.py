@@ -1,0 +1,147 @@
+"""The state of the decision service for one use case, opened from a home: tables at pinned versions, then the log."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from jobs.decisions import base_tables, log_contents
+from jobs.decisions.decider import Decider
+from jobs.decisions.entity_states import EntityStates
+from jobs.decisions.event_schema import EventSchema
+from jobs.decisions.feature_row import FeatureRow
+from jobs.decisions.log_contents import BASE, DECISION, EVENT, Base
+from jobs.errors import Invalid
+from jobs.lakehouse.tables import Lakehouse, attach
+from jobs.ledger import pins
+from jobs.online.entity_facts import GRACE
+from jobs.online.file_log import FileLog
+from jobs.settings import Settings
+from jobs.use_case import UseCase
+
+Clock = Callable[[], int]
+"""Microseconds since 1970."""
+
+
+def wall_clock() -> int:
+    return time.time_ns() // 1000
+
+
+def log_file(settings: Settings, use_case: UseCase) -> Path:
+    """Where the log of a use case lies."""
+    return settings.serving / "decisions" / use_case.name / "log"
+
+
+def open_log(settings: Settings, use_case: UseCase, clock: Clock = wall_clock) -> FileLog:
+    """The log of a use case, made if there is none."""
+    log_file(settings, use_case).parent.mkdir(parents=True, exist_ok=True)
+    return FileLog(log_file(settings, use_case), now=clock)
+
+
+@contextlib.contextmanager
+def lease(settings: Settings, use_case: UseCase) -> Iterator[IO[str]]:
+    """Held by whoever serves a use case; who holds it alone may let the service stand on newer tables."""
+    path = settings.home / "locks" / f"decisions.{use_case.name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        yield handle
+
+
+def renew(settings: Settings, use_case: UseCase, handle: IO[str], clock: Clock = wall_clock) -> None:
+    """Let the service stand on the tables as they are now, unless another server is running; then share its base.
+
+    Raises Invalid if there are no tables, or features are declared that cannot be computed online.
+    """
+    if _alone(handle):
+        lakehouse = attach(settings)
+        versions = base_tables.current_versions(lakehouse, use_case)
+        rows = base_tables.feature_row(lakehouse, use_case, versions)
+        with open_log(settings, use_case, clock) as log:
+            last, number = last_base(log)
+            base = Base(versions, clock(), fingerprint(rows), rows.computed)
+            if last is None or (last.tables, last.declarations) != (base.tables, base.declarations):
+                pins.pin(settings, versions, _pinned_by(use_case, number + 1))
+                log.append(log_contents.name(BASE, number + 1), log_contents.encode(base))
+                pins.unpin(settings, _pinned_by(use_case, number))
+    fcntl.flock(handle, fcntl.LOCK_SH)
+
+
+def open_decider(settings: Settings, use_case: UseCase, clock: Clock = wall_clock) -> Decider:
+    """What one worker decides with. Raises Invalid if the declarations are not those that the service stands on."""
+    log = open_log(settings, use_case, clock)
+    base, _ = last_base(log)
+    if base is None:
+        raise Invalid(
+            f"{use_case.name}: expected a base in the decision log, found none; start it by `evergreen serve`"
+        )
+    return fold(attach(settings), use_case, log, base)
+
+
+def fold(lakehouse: Lakehouse, use_case: UseCase, log: FileLog, base: Base) -> Decider:
+    """Everything that tables and the log know, as a worker has it."""
+    rows = base_tables.feature_row(lakehouse, use_case, base.tables)
+    if fingerprint(rows) != base.declarations:
+        raise Invalid(
+            f"{use_case.name}: expected the declarations that the running servers decide by, found others; end all "
+            "servers of this home, then start them anew"
+        )
+    schema = EventSchema.of(use_case, lakehouse.schema(use_case.events, base.tables[use_case.events]))
+    tables = base_tables.tables(lakehouse, rows, base.tables, base.moment, _decided_before(log, rows))
+    decider = Decider(rows, schema, log, EntityStates(tables.facts(rows, base.moment), schema))
+    history = max(plan.features.history for plan in rows.plans)
+    since = base.moment - round(history.total_seconds() * 1e6) - GRACE
+    decider.follow(record for record in log.records() if record.stamp >= since or record.id.startswith(DECISION))
+    return decider
+
+
+def last_base(log: FileLog) -> tuple[Base | None, int]:
+    """The base that decisions stand on now, and its number; none and 0 of a new log."""
+    number = 0
+    while (record := log.get(log_contents.name(BASE, number + 1))) is not None:
+        number, content = number + 1, record.content
+    if not number:
+        return None, 0
+    found = log_contents.decode(content)
+    assert isinstance(found, Base)
+    return found, number
+
+
+def fingerprint(rows: FeatureRow) -> str:
+    """A hash of everything declared that a decision's features depend on."""
+    use_case = rows.use_case
+    functions = [(f.name, f.inputs, f.outputs) for f in (*use_case.computed_online, *use_case.request_features)]
+    types = {name: type.kind for name, type in (*rows.events.items(), *rows.labels.items())}
+    declared = [[windows.fingerprint for windows in use_case.windows], functions, types, rows.names]
+    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
+
+
+def _decided_before(log: FileLog, rows: FeatureRow) -> dict[Any, int]:
+    """Stamps of the events that were decided before the service took its base, by id."""
+    is_whole = rows.events[rows.use_case.event_id].kind == "int64"
+    decided: dict[Any, int] = {}
+    before: dict[Any, int] = {}
+    for record in log.records():
+        kind, _, id = record.id.partition("/")
+        if kind == EVENT:
+            decided[int(id) if is_whole else id] = record.stamp
+        elif kind == BASE:
+            before = dict(decided)
+    return before
+
+
+def _pinned_by(use_case: UseCase, number: int) -> str:
+    return f"decisions of {use_case.name}, base {number}"
+
+
+def _alone(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -8,7 +8,14 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64, UnixTimestamp
 
 from jobs.feature_store.views import entity, feature_view, tags
-from jobs.use_cases.fraud import CUSTOMER_TERMINAL_WINDOWS, CUSTOMER_WINDOWS, FRAUD, TERMINAL_WINDOWS
+from jobs.use_cases.fraud import (
+    CUSTOMER_TERMINAL_WINDOWS,
+    CUSTOMER_WINDOWS,
+    FRAUD,
+    PAYMENT_AMOUNT,
+    PAYMENT_TIME,
+    TERMINAL_WINDOWS,
+)
 
 OWNER = FRAUD.owners[0]
 # Most windows end by then: older values would describe a customer who has not been seen since.
@@ -44,12 +51,7 @@ payment = RequestSource(
     description="When in the day and in the week a payment is made.",
     owner=OWNER,
     # Feast 0.67 refuses descriptions on the fields themselves: it takes them for features it did not infer.
-    tags=tags(
-        FRAUD,
-        hour_of_day="UTC hour of the payment, 0 to 24, minutes included.",
-        is_night="1 between midnight and six, UTC.",
-        is_weekend="1 on Saturday and Sunday, UTC.",
-    ),
+    tags=tags(FRAUD, **PAYMENT_TIME.outputs),
 )
 def payment_time(inputs: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
@@ -83,13 +85,7 @@ def payment_time(inputs: pd.DataFrame) -> pd.DataFrame:
     mode="pandas",
     description="How unusual the amount is for this customer.",
     owner=OWNER,
-    tags=tags(
-        FRAUD,
-        amount_to_mean_30d="Amount over the customer's 30-day mean; null if that is 0.",
-        amount_zscore_30d="Amount less the customer's 30-day mean, in standard deviations; null if those are 0.",
-        amount_to_ordinary="Amount over the mean of the customer's ordinary payments of 60 days; null if that is 0.",
-        amount_zscore_ordinary="Amount less that mean, in standard deviations of those payments; null if those are 0.",
-    ),
+    tags=tags(FRAUD, **PAYMENT_AMOUNT.outputs),
 )
 def payment_amount(inputs: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd

@@ -8,7 +8,7 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64
 
 from jobs.feature_store.views import entity, feature_view, tags
-from jobs.use_cases.returns import BUYER_WINDOWS, ITEM_WINDOWS, RETURNS
+from jobs.use_cases.returns import BUYER_WINDOWS, ITEM_WINDOWS, LINE_RATIOS, RETURNS
 
 OWNER = RETURNS.owners[0]
 TTL = timedelta(days=90)
@@ -40,11 +40,7 @@ line = RequestSource(
     mode="pandas",
     description="How unusual price and quantity are for the article.",
     owner=OWNER,
-    tags=tags(
-        RETURNS,
-        price_to_item_mean_30d="Unit price over the article's 30-day mean; null if that is 0.",
-        quantity_to_item_mean_30d="Quantity over the article's 30-day mean; null if that is 0.",
-    ),
+    tags=tags(RETURNS, **LINE_RATIOS.outputs),
 )
 def line_ratios(inputs: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd

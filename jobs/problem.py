@@ -29,6 +29,8 @@ from jobs.problem_checks import (
 Sampler = Literal["tpe", "random", "grid"]
 Pruner = Literal["median", "hyperband", "none"]
 QueueOrder = Literal["uncertainty", "cost", "largest"]
+Verdict = Literal["approve", "review", "block"]
+"""What becomes of an event that is decided as it comes."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Review:
     block: float | None = None
     """Score from which on the decision service blocks an event at once; below it, and from `threshold` on, people
     review it. None: nothing is blocked without a person."""
+    without_model: tuple[tuple[Any, Verdict], ...] = ()
+    """Decisions while no model answers: conditions (`jobs.conditions.Where`) on features, and the verdict of the first
+    that hold."""
+    otherwise: Verdict = "review"
+    """The verdict where none holds, or no features are there."""
 
     def __post_init__(self) -> None:
         check(self, review_misfits)

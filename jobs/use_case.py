@@ -126,7 +126,8 @@ class RowFunction:
     """Of the inputs, in their order, to the outputs by name."""
     inputs: tuple[str, ...]
     """Columns of the event, window features, or outputs of a function before it."""
-    outputs: tuple[str, ...]
+    outputs: Mapping[str, str]
+    """What it returns, in this order: name -> a sentence that says what it is."""
 
     def __post_init__(self) -> None:
         check(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -14,8 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobs import settings as settings_module
+from jobs.decisions.opened import wall_clock
 from jobs.settings import LOOPBACK, Settings
 from jobs.use_cases.catalog import USE_CASES
+from serving.decisions.services import DecisionServices
 from serving.grpc_server import GrpcServer
 from serving.inference_protocol import http_routes
 from serving.live_models.watch import LiveModels
@@ -42,6 +45,16 @@ class ServeOptions:
     workers: int = 1
     rate: float | None = None
     """Requests a second of each caller whose key says no other; None: no limit."""
+    began_at: int | None = None
+    """Moment, in microseconds since 1970, that the server's clock showed at `began`; None: it shows the time."""
+    began: float = 0.0
+    """Seconds of the system's clock that only goes on."""
+
+    def clock(self) -> int:
+        """Microseconds since 1970, by which decisions are made."""
+        if self.began_at is None:
+            return wall_clock()
+        return self.began_at + round((time.monotonic() - self.began) * 1e6)
 
 
 def create() -> Guard:
@@ -54,10 +67,16 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
     """The application; models are loaded, and gRPC listens, when it starts."""
     models = LiveModels(settings, [each for each in USE_CASES if each.name in options.use_cases])
     access = Access(settings, RateLimits(options.rate, options.workers), alone=options.host in LOOPBACK)
-    routes = [*health.routes(models, options.workers > 1), *http_routes.routes(models, BodyLimits())]
+    decisions = DecisionServices(settings, models, options.clock)
+    routes = [
+        *health.routes(models, decisions, options.workers > 1),
+        *http_routes.routes(models, BodyLimits()),
+        *decisions.routes(BodyLimits()),
+    ]
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        decisions.open([each for each in USE_CASES if each.name in options.use_cases])
         models.start()
         grpc = GrpcServer(models, access, options.host, options.grpc_port) if options.grpc_port is not None else None
         try:
@@ -66,6 +85,7 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
             if grpc is not None:
                 grpc.stop()
             models.stop()
+            decisions.stop()
 
     handlers = {HTTPException: _unknown, Exception: _broken}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)

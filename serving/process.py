@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import tempfile
+from collections.abc import Iterator
 
 import msgspec
 import uvicorn
 
-from jobs.errors import Invalid
+from jobs.decisions import opened
+from jobs.errors import EvergreenError, Invalid
 from jobs.settings import LOOPBACK, Settings
+from jobs.use_cases.catalog import USE_CASES
 from serving.app import OPTIONS_VARIABLE, ServeOptions, create
 from serving.web import api_keys
 from serving.web.metrics import FOLDER_VARIABLE
@@ -29,6 +33,25 @@ def serve(settings: Settings, options: ServeOptions) -> None:
     check_reachable(settings, options.host)
     check_port(options.host, options.port)
     os.environ[OPTIONS_VARIABLE] = msgspec.json.encode(options).decode()
+    with decision_bases(settings, options):
+        _run(options)
+
+
+@contextlib.contextmanager
+def decision_bases(settings: Settings, options: ServeOptions) -> Iterator[None]:
+    """Let all workers' decisions stand on the same tables: as they are now, or as other servers of this home have them.
+
+    A use case without tables is left to its workers, which say why there are no decisions.
+    """
+    with contextlib.ExitStack() as held:
+        for use_case in (each for each in USE_CASES if each.name in options.use_cases):
+            handle = held.enter_context(opened.lease(settings, use_case))
+            with contextlib.suppress(EvergreenError):
+                opened.renew(settings, use_case, handle, options.clock)
+        yield
+
+
+def _run(options: ServeOptions) -> None:
     common = {
         "host": options.host, "port": options.port, "backlog": BACKLOG, "log_level": "warning", "access_log": False,
         "server_header": False, "timeout_graceful_shutdown": DRAIN_SECONDS,

@@ -36,7 +36,7 @@ def feature_row(lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, 
     """How rows of features are made, by the types that tables have."""
     events = lakehouse.schema(use_case.events, versions[use_case.events])
     labels = lakehouse.schema(use_case.labels, versions[use_case.labels])
-    read = dict.fromkeys(name for windows in use_case.windows for name in windows.label_columns)
+    read = dict.fromkeys([use_case.label, *(name for windows in use_case.windows for name in windows.label_columns)])
     if missing := [name for name in read if name not in labels.names]:
         raise Invalid(f"{use_case.labels}: expected the columns {missing}, found none; run `evergreen run`")
     return FeatureRow.of(use_case, events, {name: ColumnType(kind_of(name, labels.field(name).type)) for name in read})

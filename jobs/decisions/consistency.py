@@ -199,7 +199,7 @@ def _array(column: Any) -> np.ndarray[Any, Any]:
 def _compare(
     found: Comparison, rows: FeatureRow, base: Base, decided: list[Decided], batch: dict[Any, dict[str, Any]]
 ) -> None:
-    for one in decided:
+    for one in (each for each in decided if each.features):
         for name, value in zip(base.features, one.features, strict=True):
             found.cells += 1
             its = batch.get(one.id, {}).get(name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -30,6 +30,7 @@ class Log(Protocol):
     def tail(self) -> list[Record]: ...
     def get(self, id: str) -> Record | None: ...
     def now(self) -> int: ...
+    def close(self) -> None: ...
 
 
 class Scored(NamedTuple):
@@ -42,8 +43,19 @@ class Scored(NamedTuple):
     reason: str | None = None
 
 
-Score = Callable[[Row], Scored]
-"""Never raises: where the model fails, a fallback answers."""
+class Default(Protocol):
+    """What decides without features."""
+
+    def default(self, reason: str) -> Scored: ...
+
+
+class Score(Protocol):
+    """A model, or what answers in its place: it never raises."""
+
+    @property
+    def fallback(self) -> Default: ...
+
+    def __call__(self, row: Row) -> Scored: ...
 
 
 @dataclass(slots=True)
@@ -56,10 +68,22 @@ class Started:
     found: list[Found]
     began: float
 
+    unfound: str | None = None
+    """Why there are no features; None: there are, or will be."""
+
     @property
     def is_slow(self) -> bool:
         """Whether finding the features takes long."""
         return any(callable(one) for one in self.found)
+
+    def find(self) -> None:
+        """Find the features, in whatever thread."""
+        found = [one() if callable(one) else one for one in self.found]
+        self.found = list(found)
+
+    def give_up(self, reason: str) -> None:
+        """Let there be no features: a fallback decides."""
+        self.unfound = reason
 
 
 class Decider:
@@ -98,10 +122,13 @@ class Decider:
 
         Another worker may have decided the same event meanwhile: then its decision is returned.
         """
-        windows = [one() if callable(one) else one for one in started.found]
-        row = self.rows.row(started.values, started.event.happened, windows)
-        scored = score(row)
-        computed = row[-len(self.rows.computed) :] if self.rows.computed else []
+        if started.unfound is None:
+            started.find()
+            windows: list[Any] = started.found
+            row = self.rows.row(started.values, started.event.happened, windows)
+            scored, computed = score(row), row[self.rows.first_computed :]
+        else:
+            scored, computed = score.fallback.default(started.unfound), []
         latency = round((time.perf_counter() - started.began) * 1e6)
         decided = Decided(
             started.event.id, started.stamp, scored.outcome, computed, scored.model_version, scored.bundle, latency,
@@ -115,14 +142,19 @@ class Decider:
             self.follow(self.log.tail())
             if (decided := self.decided(id)) is not None:
                 return decided
-            record = self.log.get(log_contents.name(EVENT, id))
-            if record is None:
+            record, came = self.log.get(log_contents.name(EVENT, id)), self.came(id)
+            if record is None or came is None:
                 return None
-            came = log_contents.decode(record.content)
-            assert isinstance(came, EventCame)
             happened = record.stamp if came.happened is None else came.happened
             event = Event(came.id, happened, self.schema.complete(came.values))
             return Started(event, record.stamp, event.values, self.states.again(event), time.perf_counter())
+
+    def came(self, id: Any) -> EventCame | None:
+        """An event that was sent here for a decision, as far as this worker has read the log."""
+        record = self.log.get(log_contents.name(EVENT, id))
+        found = None if record is None else log_contents.decode(record.content)
+        assert found is None or isinstance(found, EventCame)
+        return found
 
     def decided(self, id: Any) -> Decided | None:
         """What was decided about an event, as far as this worker has read the log."""
@@ -163,6 +195,10 @@ class Decider:
         while (record := self.log.get(log_contents.name(TOLD, id, len(records) + 1))) is not None:
             records.append(record)
         return records
+
+    def close(self) -> None:
+        """Let go of the log; what is in it is on the disk."""
+        self.log.close()
 
     def catch_up(self) -> None:
         """Fold what others appended."""

@@ -105,6 +105,14 @@ class EntityStates:
             self._until(moment, held)
         return held.facts
 
+    def peek(self, number: int, key: Keys) -> EntityFacts | None:
+        """An entity with everything that the log has; None if nothing is known of it."""
+        facts = self.entity(number, key)
+        if len(facts):
+            return facts
+        del self._held[number][key], self._warm[number][key]
+        return None
+
     def counts(self) -> dict[str, int]:
         """How many entities are held, by window features."""
         return {plan.features.name: len(held) for plan, held in zip(self.base.rows.plans, self._held, strict=True)}

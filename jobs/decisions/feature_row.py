@@ -43,7 +43,7 @@ class FeatureRow:
     events: Mapping[str, ColumnType]
     """Types of the event's columns."""
     labels: Mapping[str, ColumnType]
-    """Types of the label columns that windows read."""
+    """Types of the label, and of the label columns that windows read."""
     _columns: tuple[str, ...]
     _steps: tuple[_Step, ...]
     _moments: tuple[int, ...]
@@ -69,6 +69,12 @@ class FeatureRow:
         names += map(age_name, aged)
         return cls(use_case, plans, tuple(names), types, labels, columns, tuple(steps), places)
 
+    def restored(self, values: Mapping[str, Any], happened: int, computed: Sequence[Any]) -> Row:
+        """The row of an event whose features were computed before."""
+        row: Row = [values.get(name) for name in self._columns]
+        row[self._time] = happened
+        return [*row, *computed]
+
     def row(self, values: Mapping[str, Any], happened: int, windows: Sequence[Sequence[Any]]) -> Row:
         """The row of an event with its columns, its event time, and the values of each of the window features."""
         row: Row = [values.get(name) for name in self._columns]
@@ -85,6 +91,12 @@ class FeatureRow:
             row.append((happened - moment) / MICROSECONDS_A_DAY if is_known else None)
         return row
 
+    def place(self, name: str) -> int:
+        """The place of a feature in a row. Raises Invalid if it is none."""
+        if name not in self.names:
+            raise Invalid(f"feature {name}: expected a column of events, a window or request feature; declare it")
+        return self.names.index(name)
+
     @property
     def ages(self) -> dict[str, str]:
         """Name of each age -> the moment that it is of."""
@@ -94,7 +106,12 @@ class FeatureRow:
     @property
     def computed(self) -> list[str]:
         """Names of what is computed: all but the event's own columns."""
-        return list(self.names[len(self._columns) :])
+        return list(self.names[self.first_computed :])
+
+    @property
+    def first_computed(self) -> int:
+        """Place of the first value that is computed."""
+        return len(self._columns)
 
     @property
     def _time(self) -> int:

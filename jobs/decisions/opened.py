@@ -115,7 +115,7 @@ def last_base(log: FileLog) -> tuple[Base | None, int]:
 def fingerprint(rows: FeatureRow) -> str:
     """A hash of everything declared that a decision's features depend on."""
     use_case = rows.use_case
-    functions = [(f.name, f.inputs, f.outputs) for f in (*use_case.computed_online, *use_case.request_features)]
+    functions = [(f.name, f.inputs, list(f.outputs)) for f in (*use_case.computed_online, *use_case.request_features)]
     types = {name: type.kind for name, type in (*rows.events.items(), *rows.labels.items())}
     declared = [[windows.fingerprint for windows in use_case.windows], functions, types, rows.names]
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()

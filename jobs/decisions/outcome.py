@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from jobs.problem import Verdict
 from jobs.registry.bundle import Manifest
 from jobs.tasks.intervals import Interval
-
-Verdict = Literal["approve", "review", "block"]
 
 
 class Outcome(msgspec.Struct, omit_defaults=True, frozen=True):

@@ -159,6 +159,16 @@ class EntityFacts:
         if self._replace(self._events if of == "events" else self._labels, id, known):
             self._series = None
 
+    def counts(self) -> dict[str, int]:
+        """How many versions of events and of labels are kept."""
+        return {"events": len(self._events), "labels": len(self._labels)}
+
+    def latest(self, of: str, most: int) -> list[dict[str, Any]]:
+        """The events or labels that became known last, the latest first: ids, times, and the columns that are read."""
+        lines = self._events if of == "events" else self._labels
+        names = [name for name, _, _ in self._plan.given[of]]
+        return [lines.fact(line, names) for line in lines.latest(most)]
+
     def cool(self) -> None:
         """Let go of what can be made again from the facts."""
         self._series = None

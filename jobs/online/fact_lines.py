@@ -4,7 +4,7 @@ This is what an entity is; `jobs.online.series` is made from it and can be made 
 lines stand in one array of bytes, and what few entities need is made when it is needed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from struct import Struct
 from types import MappingProxyType
 from typing import Any
@@ -111,6 +111,26 @@ class FactLines:
         """The line of an event that was decided."""
         lines = np.flatnonzero((self.numbers(ID) == id) & self.flagged(DECIDED))
         return int(lines[-1]) if len(lines) else None
+
+    def latest(self, most: int) -> list[int]:
+        """Lines of what became known last, the latest first."""
+        lines: list[int] = np.argsort(self.times()[1], kind="stable")[::-1][:most].tolist()
+        return lines
+
+    def fact(self, line: int, names: Sequence[str]) -> dict[str, Any]:
+        """One fact: id, times in microseconds since 1970, and the values of some columns."""
+        happened, known = (int(times[line]) for times in self.times())
+        values = {name: self._value(name, line) for name in names}
+        times = {"happened": happened, "known_at": known, "superseded_at": self.superseded.get(line)}
+        return {"id": self._value(ID, line), **times, "values": values}
+
+    def _value(self, name: str, line: int) -> Any:
+        if name in self._texts:
+            return self._texts[name][line]
+        if not self.valid(name)[line]:
+            return None
+        value = self._view()[self._layout.field[name]][line].item()
+        return bool(value) if self._layout.kinds[name] == "bool" else value
 
     def ids(self) -> list[Any]:
         ids: list[Any] = self.numbers(ID).tolist()

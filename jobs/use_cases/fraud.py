@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from jobs.conditions import Where
-from jobs.problem import Family, Groups, Problem, Range, Review, Rule, Slice
+from jobs.problem import Family, Groups, Problem, Range, Review, Rule, Slice, Verdict
 from jobs.use_case import Column, Progress, RowFunction, Source, UseCase
 from jobs.use_cases import request_features
 from jobs.window_lengths import BEFORE
@@ -160,26 +160,42 @@ CUSTOMER_TERMINAL_WINDOWS = WindowFeatures(
     aggregates=(Aggregate("count", windows=(60 * DAY,), delay=BEFORE, name="customer_terminal_tx_count"),),
 )
 
-REQUEST_FEATURES = (
-    RowFunction(
-        "payment_time", request_features.payment_time, ("tx_datetime",), ("hour_of_day", "is_night", "is_weekend")
+PAYMENT_TIME = RowFunction(
+    "payment_time",
+    request_features.payment_time,
+    ("tx_datetime",),
+    {
+        "hour_of_day": "UTC hour of the payment, 0 to 24, minutes included.",
+        "is_night": "1 between midnight and six, UTC.",
+        "is_weekend": "1 on Saturday and Sunday, UTC.",
+    },
+)
+PAYMENT_AMOUNT = RowFunction(
+    "payment_amount",
+    request_features.payment_amount,
+    (
+        "tx_amount",
+        "customer_amount_mean_30d",
+        "customer_amount_std_30d",
+        "customer_ordinary_mean_60d_delay_1s",
+        "customer_ordinary_std_60d_delay_1s",
     ),
-    RowFunction(
-        "payment_amount",
-        request_features.payment_amount,
-        (
-            "tx_amount",
-            "customer_amount_mean_30d",
-            "customer_amount_std_30d",
-            "customer_ordinary_mean_60d_delay_1s",
-            "customer_ordinary_std_60d_delay_1s",
-        ),
-        ("amount_to_mean_30d", "amount_zscore_30d", "amount_to_ordinary", "amount_zscore_ordinary"),
-    ),
+    {
+        "amount_to_mean_30d": "Amount over the customer's 30-day mean; null if that is 0.",
+        "amount_zscore_30d": "Amount less the customer's 30-day mean, in standard deviations; null if those are 0.",
+        "amount_to_ordinary": "Amount over the mean of the customer's ordinary payments of 60 days; null if that is 0.",
+        "amount_zscore_ordinary": "Amount less that mean, in those payments' standard deviations; null if those are 0.",
+    },
 )
 
+# What a person would do who sees only what is known of the terminal.
+WITHOUT_MODEL: tuple[tuple[Where, Verdict], ...] = (
+    (("terminal_known_frauds_7d", ">=", 3), "block"),
+    (("terminal_known_frauds_7d", ">=", 1), "review"),
+    (("tx_amount", "<", 100), "approve"),
+)
 PROBLEM = Problem(
-    review=Review(threshold=0.5, capacity=100, cost=5.0, cards=100, block=0.9),
+    review=Review(threshold=0.5, capacity=100, cost=5.0, cards=100, block=0.9, without_model=WITHOUT_MODEL),
     amount="tx_amount",
     cluster_key="customer_id",
     inputs=("tx_amount",),
@@ -255,7 +271,7 @@ FRAUD = UseCase(
     computed=(Column("is_fraud", "boolean", description="Whether the payment is known to be fraud."),),
     label_maturity=timedelta(days=14),
     windows=(CUSTOMER_WINDOWS, TERMINAL_WINDOWS, CUSTOMER_TERMINAL_WINDOWS),
-    request_features=REQUEST_FEATURES,
+    request_features=(PAYMENT_TIME, PAYMENT_AMOUNT),
     feature_service="fraud",
     training_window=timedelta(days=120),
     problem=PROBLEM,

@@ -98,16 +98,22 @@ ITEM_WINDOWS = WindowFeatures(
 )
 
 COMPUTED_ONLINE = (
-    RowFunction("article", request_features.article, ("item_id",), ("item_id",)),
-    RowFunction("line", request_features.line, ("quantity", "unit_price", "country"), ("amount", "is_abroad")),
-)
-REQUEST_FEATURES = (
+    RowFunction("article", request_features.article, ("item_id",), {"item_id": "The article, in capitals."}),
     RowFunction(
-        "line_ratios",
-        request_features.line_ratios,
-        ("unit_price", "quantity", "item_price_mean_30d", "item_quantity_mean_30d"),
-        ("price_to_item_mean_30d", "quantity_to_item_mean_30d"),
+        "line",
+        request_features.line,
+        ("quantity", "unit_price", "country"),
+        {"amount": "Quantity times price.", "is_abroad": "Whether the customer lives outside the United Kingdom."},
     ),
+)
+LINE_RATIOS = RowFunction(
+    "line_ratios",
+    request_features.line_ratios,
+    ("unit_price", "quantity", "item_price_mean_30d", "item_quantity_mean_30d"),
+    {
+        "price_to_item_mean_30d": "Unit price over the article's 30-day mean; null if that is 0.",
+        "quantity_to_item_mean_30d": "Quantity over the article's 30-day mean; null if that is 0.",
+    },
 )
 
 PROBLEM = Problem(
@@ -159,7 +165,7 @@ RETURNS = UseCase(
     label_maturity=MATURITY,
     computed_online=COMPUTED_ONLINE,
     windows=(BUYER_WINDOWS, ITEM_WINDOWS),
-    request_features=REQUEST_FEATURES,
+    request_features=(LINE_RATIOS,),
     feature_service="returns",
     training_window=timedelta(days=300),
     problem=PROBLEM,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from jobs import settings
-from orchestration.options import PORT, RATE, complete_use_case, use_case_named
+from jobs.times import microseconds
+from orchestration.options import MOMENT, PORT, RATE, complete_use_case, use_case_named
 from orchestration.printing import say
 
 MOST_WORKERS = 64
@@ -28,8 +31,13 @@ MOST_WORKERS = 64
 @click.option(
     "--rate", type=RATE, help="Requests a second of each caller whose key says no other.  [default: no limit]"
 )
-def serve(names: tuple[str, ...], **listening: Any) -> None:
-    """Serve the exported champion over the Open Inference Protocol (HTTP, gRPC), until told to end."""
+@click.option(
+    "--as-of",
+    type=MOMENT,
+    help="Decide as if it were this moment (UTC), from which the clock goes on; to try it on past data.",
+)
+def serve(names: tuple[str, ...], as_of: datetime | None, **listening: Any) -> None:
+    """Decide about events as they come, and serve the exported champion (HTTP, gRPC), until told to end."""
     from jobs.promotion import export_onnx
     from jobs.use_cases.catalog import USE_CASES
     from serving import process
@@ -40,6 +48,7 @@ def serve(names: tuple[str, ...], **listening: Any) -> None:
     wanted = [use_case_named(name) for name in names] if names else USE_CASES
     exported = [each for each in wanted if names or (export_onnx.root(found, each) / export_onnx.POINTER).exists()]
     LiveModels(found, exported or USE_CASES).require()
-    options = ServeOptions(tuple(dict.fromkeys(each.name for each in exported)), **listening)
-    say(f"Serving {', '.join(options.use_cases)} at http://{options.host}:{options.port}/v2 (end it with Ctrl-C)")
+    clock = {} if as_of is None else {"began_at": microseconds(as_of.replace(tzinfo=UTC)), "began": time.monotonic()}
+    options = ServeOptions(tuple(dict.fromkeys(each.name for each in exported)), **listening, **clock)
+    say(f"Serving {', '.join(options.use_cases)} at http://{options.host}:{options.port} (end it with Ctrl-C)")
     process.serve(found, options)

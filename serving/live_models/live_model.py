@@ -28,6 +28,8 @@ class LiveModel:
     """Number of the version in the registry, as text."""
     sha256: str
     """Of the manifest of the exported model."""
+    bundle: str
+    """Sha256 of the bundle's manifest, by which logs name the model."""
     manifest: Manifest
     session: onnxruntime.InferenceSession
 
@@ -38,7 +40,14 @@ class LiveModel:
         Raises:
             BundleError: the graph changed since it was verified.
         """
-        model = cls(use_case, str(exported.version), exported.sha256, exported.bundle.manifest, exported.session())
+        model = cls(
+            use_case,
+            str(exported.version),
+            exported.sha256,
+            exported.bundle.sha256,
+            exported.bundle.manifest,
+            exported.session(),
+        )
         score(model.session, model.manifest.blank_row())
         return model
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobs.error_messages import in_words
@@ -46,6 +46,8 @@ class LiveModels:
 
     def __init__(self, settings: Settings, use_cases: Sequence[UseCase]) -> None:
         self._settings = settings
+        self.accepts: Callable[[LiveModel], None] = lambda model: None
+        """Raises an EvergreenError for a model that cannot be in service, which then stays as it is."""
         self._watched = {use_case.name: _Watched(use_case) for use_case in use_cases}
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -115,7 +117,9 @@ class LiveModels:
                 watched.refused = None if watched.model is None else "its pointer is gone; run `evergreen run`"
                 return
             if watched.model is None or watched.model.sha256 != exported.sha256:
-                watched.model = LiveModel.load(name, exported)
+                loaded = LiveModel.load(name, exported)
+                self.accepts(loaded)
+                watched.model = loaded
                 LOG.info("%s: version %s is in service", name, watched.model.version)
             watched.refused = None
         except Exception as error:  # whatever is wrong with a new model, the one in service goes on

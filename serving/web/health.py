@@ -6,12 +6,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from serving.decisions.services import DecisionServices
 from serving.live_models.watch import LiveModels
 from serving.web import metrics
 from serving.web.answers import json_answer
 
 
-def routes(models: LiveModels, several_workers: bool) -> list[Route]:
+def routes(models: LiveModels, decisions: DecisionServices, several_workers: bool) -> list[Route]:
     """`/healthz`, `/readyz` and `/metrics`."""
 
     async def healthz(request: Request) -> Response:
@@ -19,7 +20,7 @@ def routes(models: LiveModels, several_workers: bool) -> list[Route]:
 
     async def readyz(request: Request) -> Response:
         versions = {name: model.version for name, model in models.models.items()}
-        found = {"ready": bool(versions), "models": versions, "refused": dict(models.refused)}
+        found = {"ready": bool(versions), "models": versions, "refused": dict(models.refused)} | decisions.states()
         return json_answer(found, 200 if versions else 503)
 
     async def counts(request: Request) -> Response:

@@ -26,6 +26,17 @@ REFUSED = Gauge(
     "evergreen_model_refused", "1 while a newer model could not be verified or loaded.", ["use_case"],
     registry=_REGISTRY, multiprocess_mode="mostrecent",
 )  # fmt: skip
+DECISIONS = Counter(
+    "evergreen_decisions_total", "Decisions made, fallbacks among them.", ["use_case", "decision", "model"],
+    registry=_REGISTRY,
+)  # fmt: skip
+FALLBACKS = Counter(
+    "evergreen_fallbacks_total", "Decisions that a fallback made.", ["use_case", "fallback"], registry=_REGISTRY
+)
+UNDECIDED = Gauge(
+    "evergreen_undecided", "Events in the log that nobody has decided yet.", ["use_case"],
+    registry=_REGISTRY, multiprocess_mode="mostrecent",
+)  # fmt: skip
 
 
 def response(several_workers: bool) -> Response:

@@ -8,8 +8,10 @@ from jobs.errors import EvergreenError
 class Refusal(EvergreenError, ValueError):
     """A request that cannot be answered; the message says what was expected, what was found and what to do."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds after which the same request may be answered."""
         self.status = status
         """Of HTTP: 400 for what the client should send otherwise, 404 for what there is not."""
 

@@ -197,9 +197,9 @@ class _Twins:
     def decide(self, event: Event, moment: int) -> list[Any]:
         self._chance.shuffle(self._twins)
         decides, follows = self._twins
-        find = decides.begin(event, moment)
+        found = decides.begin(event, moment)
         follows.follow(event, moment)
-        return find()
+        return found if isinstance(found, list) else found()
 
     def again(self, id: Any) -> list[Any]:
         return self._chance.choice(self._twins).again(id)()

@@ -1,0 +1,159 @@
+"""The decision service over HTTP: decisions, reports, corrections, and what is known of an entity."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from jobs.decisions import told
+from jobs.decisions.log_contents import Decided
+from jobs.decisions.reasons import Reason
+from jobs.decisions.told import UnknownEvent
+from jobs.errors import Invalid
+from serving.decisions import entities
+from serving.decisions.answers import answer, moment
+from serving.decisions.service import DecisionService
+from serving.web.answers import error_answer, json_answer
+from serving.web.body import BodyLimits, read_body
+from serving.web.json_body import JsonLimits, decoded
+from serving.web.refusal import Refusal, bad
+
+MOST_EVENTS = 1000
+"""Events of one request."""
+LIMITS = JsonLimits(items=100_000)
+Handler = Callable[[Request], Awaitable[Response]]
+Services = Mapping[str, DecisionService]
+
+
+class DecisionRoutes:
+    """Handlers of the paths below `/v1/{use_case}`; services may come to be after them."""
+
+    def __init__(self, services: Services, unopened: Mapping[str, str], limits: BodyLimits) -> None:
+        self._services, self._unopened, self._limits = services, unopened, limits
+
+    def routes(self) -> list[Route]:
+        place = "/v1/{use_case}"
+        found = [
+            ("POST", "/decisions", self.decide),
+            ("POST", "/labels", self.report),
+            ("POST", "/events", self.correct),
+            ("DELETE", "/events/{id:path}", self.withdraw),
+            ("DELETE", "/labels/{id:path}", self.withdraw),
+            ("GET", "/entities/{id:path}", self.entity),
+        ]
+        return [Route(place + path, _told(handler), methods=[method]) for method, path, handler in found]
+
+    async def decide(self, request: Request) -> Response:
+        began = time.perf_counter()
+        service = self.service(request)
+        asked = {name: _flag(request, name) for name in ("explain", "features")}
+        content = decoded(await read_body(request, self._limits), LIMITS)
+        if not isinstance(content, list):
+            return json_answer(await self._one(service, content, began, asked))
+        if not 1 <= len(content) <= MOST_EVENTS:
+            raise bad(f"events: expected 1 to {MOST_EVENTS:,} of them, found {len(content):,}; send them in parts")
+        events = [_read(service, number, each) for number, each in enumerate(content)]
+        return json_answer([await self._of_many(service, event, asked) for event in events])
+
+    async def report(self, request: Request) -> Response:
+        service = self.service(request)
+        content = _object(decoded(await read_body(request, self._limits), LIMITS), "label")
+        id, values, reported = _known(lambda: service.labels.read(content))
+        record = _known(lambda: told.report(service.decider, id, values, reported))
+        return json_answer({service.decider.schema.id: id, "known_at": moment(record.stamp)})
+
+    async def correct(self, request: Request) -> Response:
+        service = self.service(request)
+        given = service.read(decoded(await read_body(request, self._limits), LIMITS))
+        record = _known(lambda: told.correct(service.decider, given))
+        return json_answer({service.decider.schema.id: given.id, "known_at": moment(record.stamp)})
+
+    async def withdraw(self, request: Request) -> Response:
+        service = self.service(request)
+        of = "labels" if "/labels/" in request.url.path else "events"
+        id = _known(lambda: service.labels.id(request.path_params["id"]))
+        record = _known(lambda: told.withdraw(service.decider, of, id))
+        return json_answer({service.decider.schema.id: id, "known_at": moment(record.stamp)})
+
+    async def entity(self, request: Request) -> Response:
+        service = self.service(request)
+        found = entities.known(service.decider, request.path_params["id"], request.query_params.get("entity"))
+        if not found:
+            raise Refusal(404, f"entity {request.path_params['id'][:80]!r}: expected one that is known, found none")
+        return json_answer(found)
+
+    def service(self, request: Request) -> DecisionService:
+        """The service of the use case in a path. Raises Refusal if it is not served, or cannot decide."""
+        name = request.path_params["use_case"]
+        service = self._services.get(name)
+        if service is None and name in self._unopened:
+            raise Refusal(503, f"{name}: decisions are not to be had here: {self._unopened[name]}")
+        if service is None:
+            raise Refusal(
+                404, f"use case {name[:80]!r}: expected one of {sorted(self._services)}; ask for one of these"
+            )
+        return service
+
+    async def _one(self, service: DecisionService, content: object, began: float, asked: Mapping[str, bool]) -> Any:
+        decided = await service.decide(service.read(content), began)
+        return self._answer(service, decided, asked)
+
+    async def _of_many(self, service: DecisionService, event: Any, asked: Mapping[str, bool]) -> Any:
+        """The answer to one of many, or why there is none: the others are decided all the same."""
+        try:
+            return self._answer(service, await service.decide(event, time.perf_counter()), asked)
+        except Refusal as refusal:
+            return {service.decider.schema.id: event.id, "error": str(refusal), "status": refusal.status}
+
+    def _answer(self, service: DecisionService, decided: Decided, asked: Mapping[str, bool]) -> dict[str, Any]:
+        reasons: list[Reason] | None = service.reasons(decided) if asked["explain"] else None
+        names = service.decider.rows.computed if asked["features"] else ()
+        return answer(service.decider.schema.id, decided, service.decider.states.base.moment, names, reasons)
+
+
+def _read(service: DecisionService, number: int, content: object) -> Any:
+    try:
+        return service.read(content)
+    except Refusal as refusal:
+        raise bad(f"event {number} of the list: {refusal}; none of the list was decided") from None
+
+
+def _object(content: object, what: str) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise bad(f"{what}: expected an object of columns by name, found another value; send one")
+    return content
+
+
+def _known(tell: Callable[[], Any]) -> Any:
+    """What is told, with refusals for what is wrong with it."""
+    try:
+        return tell()
+    except UnknownEvent as error:
+        raise Refusal(404, str(error)) from None
+    except Invalid as error:
+        raise bad(str(error)) from None
+    except OSError as error:
+        raise Refusal(503, f"nothing was kept, as the log did not take it ({error}); try again", 5.0) from error
+
+
+def _flag(request: Request, name: str) -> bool:
+    text = request.query_params.get(name, "false")
+    if text not in ("true", "false"):
+        raise bad(f"{name}: expected true or false, found {text[:40]!r}; correct it")
+    return text == "true"
+
+
+def _told(handler: Handler) -> Handler:
+    async def told_of(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Refusal as refusal:
+            headers = {} if refusal.retry_after is None else {"retry-after": f"{refusal.retry_after:.0f}"}
+            return error_answer(str(refusal), refusal.status, headers)
+
+    return told_of

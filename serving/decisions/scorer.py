@@ -1,0 +1,48 @@
+"""What a model in service makes of one row of features, and what answers while it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pybreaker
+
+from jobs.decisions.decider import Scored
+from jobs.decisions.fallback import Fallback
+from jobs.decisions.feature_row import FeatureRow, Row
+from jobs.decisions.model_inputs import ModelInputs
+from jobs.decisions.outcome import Policy
+from jobs.error_messages import in_words
+from jobs.errors import EvergreenError
+from serving.live_models.live_model import LiveModel
+
+FAILURES, PAUSE_SECONDS = 5, 5.0
+"""After so many failures one after another a model is not asked for so long."""
+
+
+class Scorer:
+    """One model, whose inputs are known to be among the features."""
+
+    def __init__(self, model: LiveModel, rows: FeatureRow, fallback: Fallback) -> None:
+        """Raises Invalid if the model reads a feature that the decision service cannot compute."""
+        self.model = model
+        self._inputs, self._policy = ModelInputs.of(model.manifest, rows), Policy(model.manifest)
+        self._bundle, self.fallback = model.bundle, fallback
+        self._breaker = pybreaker.CircuitBreaker(fail_max=FAILURES, reset_timeout=PAUSE_SECONDS)
+
+    def __call__(self, row: Row) -> Scored:
+        try:
+            outcome = self._breaker.call(self._outcome, row)
+        except pybreaker.CircuitBreakerError:
+            return self.fallback.of_row(row, "the model failed before and is left alone for a while")
+        except Exception as error:  # whatever is wrong with a model, there is an answer
+            told = str(error) if isinstance(error, EvergreenError) else in_words(error)
+            return self.fallback.of_row(row, f"the model failed: {told}")
+        return Scored(outcome, self.model.version, self._bundle)
+
+    def _outcome(self, row: Sequence[Any]) -> Any:
+        return self._policy.outcome(self.model.run(self._inputs.feeds(row)))
+
+    def scores(self, rows: Sequence[Sequence[Any]]) -> list[float]:
+        """The score of each of some rows; of classes that of the likeliest."""
+        return [self._policy.outcome(self.model.run(self._inputs.feeds(row))).score or 0.0 for row in rows]

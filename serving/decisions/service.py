@@ -1,0 +1,205 @@
+"""Decisions of one use case in one worker: the champion, the features of the last second, and what waits for them.
+
+The way of an event is in `jobs.decisions.decider`; how requests arrive is in `serving.decisions.routes`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from jobs.decisions import opened, reasons
+from jobs.decisions.decider import Decider, Started
+from jobs.decisions.event_schema import Given
+from jobs.decisions.fallback import Fallback
+from jobs.decisions.label_schema import LabelSchema
+from jobs.decisions.log_contents import Decided
+from jobs.errors import EvergreenError, Invalid
+from jobs.online.file_log import Conflict
+from jobs.settings import Settings
+from jobs.use_case import UseCase, problem_of
+from serving.decisions.scorer import Scorer
+from serving.live_models.live_model import LiveModel
+from serving.live_models.watch import LiveModels
+from serving.web.metrics import DECISIONS, FALLBACKS, UNDECIDED
+from serving.web.refusal import Refusal, bad
+
+SLOW_THREADS, MOST_SLOW = 2, 64
+"""Threads that find features by the batch kernel, and how many events may wait for them."""
+FEATURE_SECONDS = 1.0
+"""Features that take longer are not waited for."""
+OTHER_SECONDS, POLL_SECONDS = 0.25, 0.002
+"""How long another worker, which has the same event, is waited for."""
+SWEEP_SECONDS, ABANDONED_SECONDS = 0.5, 2.0
+"""How often undecided events are looked for, and from which age on their worker is taken for dead."""
+LOG = logging.getLogger("evergreen.serve")
+
+
+class DecisionService:
+    """Safe for several threads."""
+
+    def __init__(self, settings: Settings, use_case: UseCase, models: LiveModels, clock: opened.Clock) -> None:
+        """Open the state. Raises Invalid if there is no base, or a feature cannot be computed online."""
+        self.use_case, self._models = use_case, models
+        self.decider: Decider = opened.open_decider(settings, use_case, clock)
+        self.labels = LabelSchema.of(use_case, self.decider.rows.labels, self.decider.schema)
+        self._meanings = reasons.meanings(self.decider.rows)
+        self.fallback = Fallback(problem_of(use_case), self.decider.rows)
+        self._scorer: Scorer | None = None
+        self._pool = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix=f"features of {use_case.name}")
+        self._slow = 0
+        self._ended = threading.Event()
+        self._seen: dict[str, float] = {}
+        self._thread = threading.Thread(target=self._sweep_on, name=f"decisions of {use_case.name}", daemon=True)
+
+    def start(self) -> None:
+        """Go on looking for what others appended, and for events that nobody decided."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._pool.shutdown()
+        self.decider.close()
+
+    def accepts(self, model: LiveModel) -> None:
+        """Raise Invalid if a model reads what cannot be computed online."""
+        Scorer(model, self.decider.rows, self.fallback)
+
+    @property
+    def scorer(self) -> Scorer:
+        """Of the model in service. Raises Refusal if there is none."""
+        model = self._models.get(self.use_case.name)
+        if model is None:
+            raise Refusal(503, f"{self.use_case.name}: expected a model in service, found none; export one")
+        if self._scorer is None or self._scorer.model is not model:
+            self._scorer = Scorer(model, self.decider.rows, self.fallback)
+        return self._scorer
+
+    def read(self, content: object) -> Given:
+        """An event as a client sent it. Raises Refusal (400) if it is not one."""
+        try:
+            return self.decider.schema.read(content)
+        except Invalid as error:
+            raise bad(str(error)) from None
+
+    async def decide(self, given: Given, began: float) -> Decided:
+        """What is decided about an event, which stands in the log before this returns.
+
+        Raises:
+            Refusal: a column cannot be held (400), the id came before with other content (409), or the log does not
+                take it (503).
+        """
+        scorer = self.scorer
+        started = self.begun(given, began)
+        if started is None:
+            started = await self._other(given.id)
+        if isinstance(started, Decided):
+            return started
+        if started.is_slow:
+            await self._find(started)
+        return self.finished(started, scorer)
+
+    def decide_here(self, given: Given, began: float) -> Decided:
+        """The same for a thread that may wait."""
+        return asyncio.run(self.decide(given, began))
+
+    def reasons(self, decided: Decided) -> list[reasons.Reason]:
+        """Why the model in service gives an event its score, the largest effects first; none without features."""
+        came = self.decider.came(decided.id)
+        if came is None or not decided.features:
+            return []
+        happened = decided.decided_at if came.happened is None else came.happened
+        rows, scorer = self.decider.rows, self.scorer
+        row = rows.restored(self.decider.schema.complete(came.values), happened, decided.features)
+        return reasons.reasons(rows, row, scorer.model.manifest.names, scorer.scores, self._meanings)
+
+    def begun(self, given: Given, began: float) -> Started | Decided | None:
+        """Append and enter an event; see `Decider.start`."""
+        try:
+            return self.decider.start(given, began)
+        except Conflict:
+            raise Refusal(
+                409, f"{self.decider.schema.id} {given.id!r}: expected the content that came before, found other; "
+                "use another id, or send a correction"
+            ) from None  # fmt: skip
+        except Invalid as error:
+            raise bad(str(error)) from None
+        except OSError as error:
+            raise _unlogged(self.use_case, error) from error
+
+    def finished(self, started: Started, scorer: Scorer) -> Decided:
+        """Score an event whose features are found, and append what is decided."""
+        try:
+            decided = self.decider.finish(started, scorer)
+        except OSError as error:
+            raise _unlogged(self.use_case, error) from error
+        verdict = decided.outcome.decision or decided.outcome.prediction or "number"
+        DECISIONS.labels(self.use_case.name, verdict, decided.model_version or "none").inc()
+        if decided.fallback is not None:
+            FALLBACKS.labels(self.use_case.name, decided.fallback).inc()
+        return decided
+
+    async def _other(self, id: Any) -> Started | Decided:
+        """What another worker decides about an event, or the event, if that takes too long."""
+        until = time.monotonic() + OTHER_SECONDS
+        while time.monotonic() < until:
+            await asyncio.sleep(POLL_SECONDS)
+            self.decider.catch_up()
+            if (decided := self.decider.decided(id)) is not None:
+                return decided
+        resumed = self.decider.resume(id)
+        assert resumed is not None
+        return resumed
+
+    async def _find(self, started: Started) -> None:
+        """Let the batch kernel find the features, in a thread; features that take too long are given up."""
+        if self._slow >= MOST_SLOW:
+            started.give_up("too many events wait for their features")
+            return
+        self._slow += 1
+        try:
+            found = asyncio.get_running_loop().run_in_executor(self._pool, started.find)
+            await asyncio.wait_for(asyncio.shield(found), FEATURE_SECONDS)
+        except TimeoutError:
+            started.give_up(f"features took longer than {FEATURE_SECONDS:g} seconds")
+        except Exception as error:
+            LOG.exception("%s: features of %r", self.use_case.name, started.event.id)
+            started.give_up(f"features could not be computed: {type(error).__name__}")
+        finally:
+            self._slow -= 1
+
+    def _sweep_on(self) -> None:
+        while not self._ended.wait(SWEEP_SECONDS):
+            try:
+                self.sweep(time.monotonic())
+            except Exception:  # the log may be unreachable for a while
+                LOG.exception("%s: undecided events", self.use_case.name)
+
+    def sweep(self, now: float) -> None:
+        """Read what others appended, and decide events whose worker is taken for dead.
+
+        Args:
+            now: seconds of a clock that only goes on.
+        """
+        self.decider.catch_up()
+        undecided = dict(self.decider.undecided)
+        self._seen = {id: self._seen.get(id, now) for id in undecided}
+        UNDECIDED.labels(self.use_case.name).set(len(undecided))
+        for id, (_, came) in undecided.items():
+            if now - self._seen[id] >= ABANDONED_SECONDS:
+                resumed = self.decider.resume(came.id)
+                if isinstance(resumed, Started):
+                    resumed.find()
+                    self.finished(resumed, self.scorer)
+
+
+def _unlogged(use_case: UseCase, error: OSError) -> Refusal:
+    LOG.error("%s: the log did not take an event: %s", use_case.name, error)
+    told = str(error) if isinstance(error, EvergreenError) else "its disk refuses it"
+    return Refusal(503, f"{use_case.name}: nothing was decided, as the log did not take it ({told}); try again", 5.0)

@@ -77,6 +77,7 @@ def open_decider(settings: Settings, use_case: UseCase, clock: Clock = wall_cloc
     log = open_log(settings, use_case, clock)
     base, _ = last_base(log)
     if base is None:
+        base_tables.current_versions(attach(settings), use_case)
         raise Invalid(
             f"{use_case.name}: expected a base in the decision log, found none; start it by `evergreen serve`"
         )

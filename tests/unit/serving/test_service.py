@@ -53,7 +53,11 @@ def client(home: Settings) -> Iterator[httpx.Client]:
 def test_models_are_described_and_asked(client: httpx.Client) -> None:
     assert client.get("/v2/health/live").json() == {"live": True}
     assert client.get("/v2/health/ready").json() == {"ready": True}
-    assert client.get("/readyz").json() == {"ready": True, "models": {"fraud": "3"}, "refused": {}}
+    ready = client.get("/readyz").json()
+    assert ready | {"no_decisions": {}} == {
+        "ready": True, "models": {"fraud": "3"}, "refused": {}, "decisions": [], "no_decisions": {},
+    }  # fmt: skip
+    assert "expected the tables ['fraud.transactions', 'fraud.labels'], found none" in ready["no_decisions"]["fraud"]
     about = client.get("/v2/models/fraud/versions/3").json()
     assert about["inputs"] == [{"name": "features", "datatype": "FP32", "shape": [-1, 3]}]
     answer = client.post(INFER, content=BODY)

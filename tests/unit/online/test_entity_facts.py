@@ -217,7 +217,7 @@ def test_a_ratio_that_cannot_be_squared_leaves_an_entity_to_the_batch_kernel() -
         follows.follow(event(number, START + number, price=price), START + number)
     assert repr(follows.decide(event(4, START + 4, price=2.0), START + 4)) == repr(found[4])
     rows = [
-        event(n, START + n, price=price).values | {"id": n, "entity": 1, "is_target": True}
+        dict(event(n, START + n, price=price).values) | {"id": n, "entity": 1, "is_target": True}
         | dict.fromkeys(("happened", "known_at", "decided_at"), moment(START + n))
         for n, price in enumerate(prices)
     ]  # fmt: skip

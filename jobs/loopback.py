@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 
 from jobs.errors import Invalid
 
@@ -19,6 +20,14 @@ if sys.platform == "linux":
 if os.getppid() == int(sys.argv[1]):
     os.execv(sys.argv[2], sys.argv[2:])
 """
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to `host` stays on this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def free_port(port: int | None = None) -> int:

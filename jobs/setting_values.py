@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import Invalid
+from jobs.loopback import is_loopback
 from jobs.path_alias import plain
 from jobs.secret import Url, fault_of, hide
 
@@ -76,6 +77,23 @@ def url(*schemes: str, kind: type[Url] = Url, host: bool = True) -> Callable[[st
         return made
 
     return read
+
+
+def issuer(text: str) -> str:
+    """Reads the URL of an issuer of tokens: https, or http to loopback; exactly as its tokens name it."""
+    parts = Url(text).parts
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+        raise ValueError(f"found {parts.scheme}://...")
+    if not parts.hostname or "@" in parts.netloc or parts.query:
+        raise ValueError("found no host, or more than host, port and path")
+    return text
+
+
+def word(text: str) -> str:
+    """Reads a name without spaces."""
+    if not text.isprintable() or " " in text:
+        raise ValueError("found spaces or other characters that no such name has")
+    return text
 
 
 def folder(*holds: str) -> Callable[[str], Path]:

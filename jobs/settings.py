@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from jobs.errors import Invalid
 from jobs.path_alias import only_here
 from jobs.secret import Secret, Url, WebhookUrl
-from jobs.setting_values import Variable, choice, file, folder, home, number, url, warehouse
+from jobs.setting_values import Variable, choice, file, folder, home, issuer, number, url, warehouse, word
 
 Severity = Literal["warning", "error"]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -73,6 +73,12 @@ class Settings:
 
     api_keys_file: Path | None = None
     """File of the server's API keys; None means under `home`."""
+    oidc_issuer: str | None = None
+    """URL of who signs tokens that open the server, as its tokens name it; None means that keys alone do."""
+    oidc_audience: str | None = None
+    """Whom such a token must be made for."""
+    oidc_scopes: str = "scope"
+    """The claim of a token that says what it opens."""
     docs_url: Url | None = None
     """`http://host:port` where dbt's page is served; None means by `evergreen ui` on this machine."""
     reports_url: Url | None = None
@@ -172,6 +178,12 @@ VARIABLES = (
     Variable("EVERGREEN_PRICE_GPU_HOUR", "price_gpu_hour", "a price, 0 or more", number(0), "2"),
     Variable("EVERGREEN_API_KEYS", "api_keys_file", "the path of a file in a folder that exists", file, "in the home"),
     Variable(
+        "EVERGREEN_OIDC_ISSUER", "oidc_issuer", "https://host/path (http:// to loopback only)", issuer,
+        "keys alone open the server",
+    ),
+    Variable("EVERGREEN_OIDC_AUDIENCE", "oidc_audience", "a name without spaces", word, "tokens open nothing"),
+    Variable("EVERGREEN_OIDC_SCOPES", "oidc_scopes", "the name of a claim", word, "scope"),
+    Variable(
         "EVERGREEN_DOCS", "docs_url", "the URL (http, https) of a server with dbt's page", url("http", "https"),
         "`evergreen ui` serves it",
     ),
@@ -200,6 +212,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     texts = {"EVERGREEN_HOME": ".evergreen"} | {name: text for name, text in env.items() if text}
     found = Settings(**{each.field: each.value(texts[each.name]) for each in VARIABLES if each.name in texts})
     _require_own_databases(found)
+    _require_audience(found)
     remote = found.spark_remote and found.spark_remote.parts.hostname not in LOOPBACK
     if remote and "://" not in found.warehouse and only_here(found.warehouse):
         named = texts.get("EVERGREEN_WAREHOUSE", texts["EVERGREEN_HOME"])
@@ -208,6 +221,15 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             f"found {named!r}; name another folder, or unset SPARK_REMOTE"
         )
     return found
+
+
+def _require_audience(settings: Settings) -> None:
+    """A token that was made for another service must not open this one."""
+    if settings.oidc_issuer and not settings.oidc_audience:
+        raise Invalid(
+            "EVERGREEN_OIDC_AUDIENCE: expected whom tokens of EVERGREEN_OIDC_ISSUER must be made for, found nothing; "
+            "set it to the name that the issuer has for this server"
+        )
 
 
 def _require_own_databases(settings: Settings) -> None:

@@ -65,11 +65,12 @@ def _run(options: ServeOptions) -> None:
 
 
 def check_reachable(settings: Settings, host: str) -> None:
-    """Raise Invalid if other machines could ask a server that has no keys."""
-    if host not in LOOPBACK and not api_keys.stored(settings):
+    """Raise Invalid if other machines could ask a server that has neither keys nor an issuer of tokens."""
+    if host not in LOOPBACK and not api_keys.stored(settings) and not settings.oidc_issuer:
         raise Invalid(
             f"--host {host}: expected a key, as other machines can reach this address, found none; make one by "
-            "`evergreen keys add NAME --scope decide`, or serve on 127.0.0.1"
+            "`evergreen keys add NAME --scope decide`, name an issuer of tokens by EVERGREEN_OIDC_ISSUER, or serve on "
+            "127.0.0.1"
         )
 
 

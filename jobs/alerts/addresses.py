@@ -3,7 +3,6 @@ here."""
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from jobs.errors import Invalid
@@ -11,14 +10,6 @@ from jobs.secret import Url
 
 ANSWER_SECONDS = 10.0
 """Time that a receiver has for each answer."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether what is sent to `host` stays on this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def split(name: str, address: Url | None, expected: str) -> SplitResult:

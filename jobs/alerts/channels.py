@@ -17,9 +17,10 @@ from urllib.error import HTTPError
 from urllib.parse import SplitResult
 
 from jobs.alerts import redaction
-from jobs.alerts.addresses import ANSWER_SECONDS, is_loopback, split
+from jobs.alerts.addresses import ANSWER_SECONDS, split
 from jobs.alerts.notice import LOGGER, SEVERITIES, Notice
 from jobs.errors import Invalid
+from jobs.loopback import is_loopback
 from jobs.settings import Settings, Severity
 
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from urllib.parse import parse_qs, unquote
 
-from jobs.alerts.addresses import ANSWER_SECONDS, is_loopback, split
+from jobs.alerts.addresses import ANSWER_SECONDS, split
 from jobs.alerts.notice import LOGGER, Notice
 from jobs.errors import Invalid
+from jobs.loopback import is_loopback
 from jobs.settings import Settings
 
 NAME = "EVERGREEN_ALERT_EMAIL"

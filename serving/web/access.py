@@ -1,17 +1,22 @@
-"""Who may ask what: each request needs a scope, a key that opens it, and its turn.
+"""Who may ask what: each request needs a scope, a key or a token that opens it, and its turn.
 
-A server without keys answers everybody of its own machine, if it listens there alone. Elsewhere it does not start
-without keys (`serving.process`), and answers nobody once they are gone.
+A server without either answers everybody of its own machine, if it listens there alone. Elsewhere it does not start
+without one of them (`serving.process`), and answers nobody once they are gone.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jobs.settings import Settings
 from serving.web import api_keys
-from serving.web.api_keys import SCOPES, ApiKey, Scope
+from serving.web.api_keys import PREFIX, SCOPES, ApiKey, Scope
 from serving.web.callers import Asked, Caller, Denied
 from serving.web.key_file import KeyFile
 from serving.web.rate_limits import RateLimits, caller_at
+
+if TYPE_CHECKING:
+    from serving.oidc.tokens import Tokens
 
 BEARER = "bearer "
 OPEN_PATHS = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
@@ -29,6 +34,12 @@ class Access:
 
     def __init__(self, settings: Settings, limits: RateLimits | None = None, *, alone: bool = True) -> None:
         self._keys, self._limits, self._alone = KeyFile(settings), limits or RateLimits(), alone
+        self._tokens = _tokens(settings)
+
+    def waits(self, asked: Asked) -> bool:
+        """Whether `admitted` may take seconds, as it asks the issuer of a token for its keys."""
+        token = _bearer(asked.authorization) if self._tokens and not asked.api_key else None
+        return bool(self._tokens and asked.scope and token and self._tokens.waits(token))
 
     def admitted(self, asked: Asked) -> Caller | Denied:
         """Who asks, if the request may be answered, or why it is refused."""
@@ -47,11 +58,14 @@ class Access:
         keys = self._keys.current()
         if keys is None:
             return Denied(503, "the keys of this server cannot be read; its log says why")
-        if not keys and self._alone:
+        if not keys and self._alone and self._tokens is None:
             return Caller(caller_at(asked.address), SCOPES)
-        key = asked.api_key or _bearer(asked.authorization)
+        bearer = _bearer(asked.authorization)
+        key = asked.api_key or bearer
         if not key:
             return Denied(401, "expected a key in the header `Authorization: Bearer KEY` or `X-API-Key`, found none")
+        if self._tokens and key == bearer and not key.startswith(PREFIX):
+            return self._tokens.caller(key)
         found = api_keys.matching(keys, key)
         if found is None:
             return Denied(401, "expected a key of this server, found another; ask whoever runs it for one")
@@ -76,6 +90,14 @@ def scope_of(method: str, path: str) -> Scope | None:
 
 def _of_key(key: ApiKey) -> Caller:
     return Caller(f"key {key.name}", key.scopes, key.rate)
+
+
+def _tokens(settings: Settings) -> Tokens | None:
+    if settings.oidc_issuer is None:
+        return None
+    from serving.oidc.tokens import Tokens  # imports the libraries of signatures
+
+    return Tokens(settings)
 
 
 def _bearer(authorization: str | None) -> str | None:

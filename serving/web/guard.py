@@ -5,9 +5,11 @@ An error that nobody foresaw is answered with a sentence and kept in the log, ne
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -27,6 +29,8 @@ HEADERS = (
 )
 UNKNOWN_ROUTE = "none"
 OWN_ERROR = "an error of this server; its log says more"
+WAITING = ThreadPoolExecutor(4, thread_name_prefix="waiting")
+"""Where a request waits for the issuer of its token, while others are answered."""
 LOG = logging.getLogger("evergreen.serve")
 
 
@@ -51,7 +55,7 @@ class Guard:
             await send(message)
 
         try:
-            await (self._denied(scope) or self._app)(scope, receive, sending)
+            await (await self._denied(scope) or self._app)(scope, receive, sending)
         except Exception:
             LOG.exception("%s %s", scope["method"], scope["path"])
             if status is None:
@@ -61,9 +65,13 @@ class Guard:
             REQUESTS.labels("http", route, str(status or 500)).inc()
             DURATION.labels("http", route).observe(time.perf_counter() - began)
 
-    def _denied(self, scope: Scope) -> Response | None:
+    async def _denied(self, scope: Scope) -> Response | None:
         """The answer to a request without the key that it needs; None: it may be answered."""
-        found = self._access.admitted(_asked(scope))
+        asked = _asked(scope)
+        if self._access.waits(asked):
+            found = await asyncio.get_running_loop().run_in_executor(WAITING, self._access.admitted, asked)
+        else:
+            found = self._access.admitted(asked)
         if not isinstance(found, Denied):
             return None
         headers = {"www-authenticate": "Bearer"} if found.status == 401 else {}

@@ -98,7 +98,8 @@ def test_settings_show_no_secret() -> None:
         "EVERGREEN_ALERT_EMAIL": "smtp://u:c4n4ry@host/?from=a@b.org&to=c@d.org",
         "EVERGREEN_TRACKING": "https://u:c4n4ry@host/x", "EVERGREEN_WAREHOUSE": "s3://bucket/x",
         "EVERGREEN_ALERT_WEBHOOK": "https://host/c4n4ry", "EVERGREEN_DOCS": "https://u:c4n4ry@host/x",
-        "EVERGREEN_REPORTS": "https://u:c4n4ry@host/x",
+        "EVERGREEN_REPORTS": "https://u:c4n4ry@host/x", "EVERGREEN_OIDC_ISSUER": "https://host/x",
+        "EVERGREEN_OIDC_AUDIENCE": "x",
     }  # fmt: skip
     found = settings.load(given)
     assert CANARY not in f"{found} {found!r} {vars(found)} {found.predictions} {found.tracking_url}"

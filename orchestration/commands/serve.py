@@ -48,7 +48,9 @@ def serve(names: tuple[str, ...], as_of: datetime | None, **listening: Any) -> N
     wanted = [use_case_named(name) for name in names] if names else USE_CASES
     exported = [each for each in wanted if names or (export_onnx.root(found, each) / export_onnx.POINTER).exists()]
     LiveModels(found, exported or USE_CASES).require()
-    clock: dict[str, Any] = {} if as_of is None else {"began_at": microseconds(as_of.replace(tzinfo=UTC)), "began": time.monotonic()}
+    clock: dict[str, Any] = (
+        {} if as_of is None else {"began_at": microseconds(as_of.replace(tzinfo=UTC)), "began": time.monotonic()}
+    )
     options = ServeOptions(tuple(dict.fromkeys(each.name for each in exported)), **listening, **clock)
     say(f"Serving {', '.join(options.use_cases)} at http://{options.host}:{options.port} (end it with Ctrl-C)")
     process.serve(found, options)

@@ -22,6 +22,7 @@ from serving.decisions.services import DecisionServices
 from serving.grpc_server import GrpcServer
 from serving.inference_protocol import http_routes
 from serving.live_models.watch import LiveModels
+from serving.tls import TlsFiles
 from serving.web import health
 from serving.web.access import Access
 from serving.web.answers import error_answer
@@ -45,6 +46,8 @@ class ServeOptions:
     workers: int = 1
     rate: float | None = None
     """Requests a second of each caller whose key says no other; None: no limit."""
+    tls: TlsFiles | None = None
+    """None: without TLS."""
     began_at: int | None = None
     """Moment, in microseconds since 1970, that the server's clock showed at `began`; None: it shows the time."""
     began: float = 0.0
@@ -78,7 +81,8 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         decisions.open([each for each in USE_CASES if each.name in options.use_cases])
         models.start()
-        grpc = GrpcServer(models, access, options.host, options.grpc_port) if options.grpc_port is not None else None
+        port = options.grpc_port
+        grpc = None if port is None else GrpcServer(models, access, options.host, port, options.tls)
         try:
             yield
         finally:

@@ -12,6 +12,7 @@ from jobs.errors import EvergreenError
 from serving.grpc_access import GrpcAccess
 from serving.inference_protocol import grpc_messages, grpc_service
 from serving.live_models.watch import LiveModels
+from serving.tls import TlsFiles
 from serving.web.access import Access
 from serving.web.body import MEGABYTE
 
@@ -23,7 +24,7 @@ OPTIONS = (("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", 8 * MEG
 class GrpcServer:
     """A server that listens from the start."""
 
-    def __init__(self, models: LiveModels, access: Access, host: str, port: int) -> None:
+    def __init__(self, models: LiveModels, access: Access, host: str, port: int, tls: TlsFiles | None) -> None:
         pool = ThreadPoolExecutor(THREADS, thread_name_prefix="grpc")
         self._server = grpc.server(pool, interceptors=[GrpcAccess(access)], options=OPTIONS)
         self._health = health.HealthServicer()
@@ -33,7 +34,10 @@ class GrpcServer:
         reflection.enable_server_reflection(names, self._server, pool=grpc_messages.POOL)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            self.port = self._server.add_insecure_port(address)
+            if tls is None:
+                self.port = self._server.add_insecure_port(address)
+            else:
+                self.port = self._server.add_secure_port(address, tls.credentials())
         except RuntimeError:
             raise EvergreenError(f"--grpc-port {port}: expected a free port, found it taken; choose another") from None
         self._server.start()

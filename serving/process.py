@@ -56,6 +56,8 @@ def _run(options: ServeOptions) -> None:
         "host": options.host, "port": options.port, "backlog": BACKLOG, "log_level": "warning", "access_log": False,
         "server_header": False, "timeout_graceful_shutdown": DRAIN_SECONDS,
     }  # fmt: skip
+    if options.tls is not None:
+        common |= {"ssl_certfile": options.tls.certificate, "ssl_keyfile": options.tls.key}
     if options.workers == 1:
         uvicorn.run(create(), **common)  # type: ignore[arg-type]
         return

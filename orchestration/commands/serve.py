@@ -31,26 +31,31 @@ MOST_WORKERS = 64
 @click.option(
     "--rate", type=RATE, help="Requests a second of each caller whose key says no other.  [default: no limit]"
 )
+@click.option("--tls-cert", metavar="FILE", help="Certificate in PEM, with those that lead to its authority.")
+@click.option("--tls-key", metavar="FILE", help="Its private key in PEM, which others must not be able to read.")
 @click.option(
     "--as-of",
     type=MOMENT,
     help="Decide as if it were this moment (UTC), from which the clock goes on; to try it on past data.",
 )
-def serve(names: tuple[str, ...], as_of: datetime | None, **listening: Any) -> None:
+def serve(
+    names: tuple[str, ...], as_of: datetime | None, tls_cert: str | None, tls_key: str | None, **listening: Any
+) -> None:
     """Decide about events as they come, and serve the exported champion (HTTP, gRPC), until told to end."""
     from jobs.promotion import export_onnx
     from jobs.use_cases.catalog import USE_CASES
-    from serving import process
+    from serving import process, tls
     from serving.app import ServeOptions
     from serving.live_models.watch import LiveModels
 
-    found = settings.load()
+    files, found = tls.checked(tls_cert, tls_key), settings.load()
     wanted = [use_case_named(name) for name in names] if names else USE_CASES
     exported = [each for each in wanted if names or (export_onnx.root(found, each) / export_onnx.POINTER).exists()]
     LiveModels(found, exported or USE_CASES).require()
     clock: dict[str, Any] = (
         {} if as_of is None else {"began_at": microseconds(as_of.replace(tzinfo=UTC)), "began": time.monotonic()}
     )
-    options = ServeOptions(tuple(dict.fromkeys(each.name for each in exported)), **listening, **clock)
-    say(f"Serving {', '.join(options.use_cases)} at http://{options.host}:{options.port} (end it with Ctrl-C)")
+    options = ServeOptions(tuple(dict.fromkeys(each.name for each in exported)), tls=files, **listening, **clock)
+    place = f"{'https' if files else 'http'}://{options.host}:{options.port}"
+    say(f"Serving {', '.join(options.use_cases)} at {place} (end it with Ctrl-C)")
     process.serve(found, options)

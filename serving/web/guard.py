@@ -27,6 +27,8 @@ HEADERS = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'"),
 )
+OVER_TLS = (b"strict-transport-security", b"max-age=31536000")
+"""Lets browsers that came by TLS come by nothing else."""
 UNKNOWN_ROUTE = "none"
 OWN_ERROR = "an error of this server; its log says more"
 WAITING = ThreadPoolExecutor(4, thread_name_prefix="waiting")
@@ -51,7 +53,7 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *HEADERS]
+                message["headers"] = [*message.get("headers", ()), *HEADERS, *_of_scheme(scope)]
             await send(message)
 
         try:
@@ -83,6 +85,10 @@ class Guard:
         """The pattern of a path, so that counts are by route and not by whatever was asked for."""
         matching = (route.path for route in self._routes if route.matches(scope)[0] != Match.NONE)
         return next(matching, UNKNOWN_ROUTE)
+
+
+def _of_scheme(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
+    return (OVER_TLS,) if scope.get("scheme") == "https" else ()
 
 
 def _asked(scope: Scope) -> Asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -32,16 +33,22 @@ class Running:
     port: int
     grpc_port: int
     home: Settings
+    authority: ssl.SSLContext | None = None
+    """Whom its certificate is checked with; None: it has none."""
+
+    @property
+    def address(self) -> str:
+        return f"{'https' if self.authority else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def infer(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v2/models/fraud/infer"
+        return f"{self.address}/v2/models/fraud/infer"
 
     def ready(self) -> bool:
         """Whether it says so; it must not have ended."""
         assert self.process.poll() is None, self.process.communicate()[0]
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/readyz").status_code == 200
+            return httpx.get(f"{self.address}/readyz", verify=self.authority or True).status_code == 200
         except httpx.TransportError:
             return False
 

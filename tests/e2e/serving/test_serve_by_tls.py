@@ -70,5 +70,5 @@ def test_old_versions_of_tls_are_refused(running: Running) -> None:
     old.set_ciphers("DEFAULT:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
-    with pytest.raises(httpx.TransportError, match="ALERT_PROTOCOL_VERSION"):  # which is what the server says
+    with pytest.raises(httpx.TransportError, match=r"EOF|ALERT"):  # the server ends it, not the client
         httpx.get(f"{running.address}/readyz", verify=old)

@@ -15,6 +15,7 @@ from assets.ledger_columns import ledger_columns
 from assets.metadata import markdown_table
 from assets.pictures.promotion import differences
 from jobs.checks import models as model_checks
+from jobs.checks import online_decisions
 from jobs.display import markdown, written
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger.promotions import LedgerView, PromotionDecision
@@ -97,7 +98,7 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
         use_case,
         keys.champion,
         deps=[keys.evaluation],
-        checks=[model_checks.CHAMPION_LOADS],
+        checks=[model_checks.CHAMPION_LOADS, online_decisions.EQUAL_BATCH],
         kinds={"sql", "mlflow"},
         metadata=ledger_columns("champions"),
         description="Who is in production, since when and why; one transaction in the ledger is the promotion.",
@@ -115,10 +116,12 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
         judged, decision = promote.promote(lakehouse, use_case, registry, as_of, now, _patience(context, use_case))
         outcome = f"{decision.outcome}: {decision.reason}" if decision else judged.message
         ledger = promotions.view(lakehouse.settings, use_case)
-        return dg.MaterializeResult(
-            metadata={"decision": outcome, **_in_production(ledger, decision)},
-            check_results=results([model_checks.champion_loads(lakehouse.settings, use_case, registry, ledger)]),
-        )
+        outcomes = [
+            model_checks.champion_loads(lakehouse.settings, use_case, registry, ledger),
+            online_decisions.equal_batch(online_decisions.compared(lakehouse, use_case)),
+        ]
+        metadata = {"decision": outcome, **_in_production(ledger, decision)}
+        return dg.MaterializeResult(metadata=metadata, check_results=results(outcomes))
 
     return champion
 

@@ -63,6 +63,8 @@ def _batch_predictions(
             keys.events,
             *keys.window_tables.values(),
             keys.champion,
+            # Decisions that were made online are in the log before others read it.
+            keys.online_decisions,
         ],
         checks=predictions.CHECKS,
         kinds={"delta", "onnx"},

@@ -11,6 +11,7 @@ from dagster_dbt.dbt_manifest import validate_manifest
 from assets import (
     actions,
     datasets,
+    decisions,
     drift,
     evaluation,
     export,
@@ -74,6 +75,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         *training.build(use_case, days),
         *promotion.build(use_case, days),
         *leaderboard.build(use_case),
+        *decisions.build(use_case),
         *scoring.build(use_case, days, nodes, on_demand),
         *actions.build(use_case, days, nodes),
         *export.build(use_case, days),

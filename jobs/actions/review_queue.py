@@ -145,11 +145,11 @@ def _rows(picked: pa.Table, picks: Queue, day: date, as_of: datetime) -> pa.Tabl
 
 
 def _scored(lakehouse: Lakehouse, use_case: UseCase, day: date) -> pa.Table:
-    """The nightly rows of a day, in an order that never changes."""
+    """What was scored on a day, each event once, in an order that never changes."""
     log = prediction_log.table(use_case)
-    of_day = [(PARTITION, "=", day), ("origin", "=", prediction_log.NIGHTLY)]
+    of_day = [(PARTITION, "=", day)]
     problem = problem_of(use_case)
-    names = [*_shown(use_case), *filter(None, [problem.amount, problem.cluster_key])]
+    names = ["origin", *_shown(use_case), *filter(None, [problem.amount, problem.cluster_key])]
     names += [PROBABILITIES] if problem.task == "multiclass" else []
     log_columns = lakehouse.schema(log).names if lakehouse.exists(log) else []
     rows = (
@@ -157,6 +157,7 @@ def _scored(lakehouse: Lakehouse, use_case: UseCase, day: date) -> pa.Table:
         if log_columns
         else None
     )
+    rows = None if rows is None else prediction_log.one_per_event(use_case, rows).drop(["origin"])
     if rows is None or not rows.num_rows:
         raise NothingScored(f"expected predictions of {day} in {log}, found none; `evergreen run` scores")
     return rows.sort_by([(use_case.event_timestamp, "ascending"), (use_case.event_id, "ascending")])

@@ -38,8 +38,9 @@ GROUPS_ALIKE = Check(
 
 def queue_of_scored_events(lakehouse: Lakehouse, use_case: UseCase, day: date, queue: pa.Table) -> Outcome:
     """QUEUE_OF_SCORED_EVENTS of the queue of a day."""
-    scored = [(PARTITION, "=", day), ("origin", "=", prediction_log.NIGHTLY)]
-    log = lakehouse.to_arrow(prediction_log.table(use_case), columns=[use_case.event_id], filters=scored)
+    columns = [use_case.event_id, "score", "origin"]
+    log = lakehouse.to_arrow(prediction_log.table(use_case), columns=columns, filters=[(PARTITION, "=", day)])
+    log = prediction_log.one_per_event(use_case, log).select([use_case.event_id])
     ids, asked = pl.DataFrame(log), pl.DataFrame(queue)
     capacity = capacity_of(use_case)
     counts = {

@@ -21,6 +21,7 @@ from jobs.decisions.log_contents import Base, Decided, EventCame, FactGone, Labe
 from jobs.features.clock import filled
 from jobs.features.window_kernel import compute
 from jobs.lakehouse.tables import Lakehouse
+from jobs.online.file_log import FileLog
 from jobs.online.log_records import Record
 from jobs.times import MICROSECONDS_A_DAY
 
@@ -48,6 +49,19 @@ class Comparison:
     examples: list[Difference] = field(default_factory=list)
     undecided: int = 0
     """Events without a decision: their worker died, and nobody asked again yet."""
+
+
+@dataclass
+class Causes:
+    """Cells of decisions that are other ones by the lakehouse's times, by what they are made of."""
+
+    cells: int = 0
+    labels: int = 0
+    """Features of labels: reports that the lakehouse knew earlier or later."""
+    events: int = 0
+    """Features of events: some came late to the lakehouse, early, corrected, or not at all."""
+    in_no_table: int = 0
+    """Decisions about events that no table has yet."""
 
 
 @dataclass
@@ -125,6 +139,40 @@ def compare(lakehouse: Lakehouse, rows: FeatureRow, base: Base, records: Iterabl
     return found
 
 
+def compare_with_tables(lakehouse: Lakehouse, rows: FeatureRow, versions: Mapping[str, int], log: FileLog) -> Causes:
+    """Recompute the decisions about events that tables have by now, with what tables say was known and when.
+
+    What differs is no fault: reports reach the lakehouse at other times than the log.
+    """
+    use_case = rows.use_case
+    is_whole = rows.events[use_case.event_id].kind == "int64"
+    decided: dict[Any, Decided] = {}
+    stamps: dict[Any, int] = {}
+    for record in log.records():
+        kind, _, text = record.id.partition("/")
+        id: Any = int(text) if is_whole and kind in (log_contents.EVENT, log_contents.DECISION) else text
+        if kind == log_contents.EVENT:
+            stamps[id] = record.stamp
+        elif kind == log_contents.DECISION:
+            content = log_contents.decode(record.content)
+            assert isinstance(content, Decided)
+            decided[id] = content
+    if not decided:
+        return Causes()
+    tables = base_tables.tables(lakehouse, rows, versions, min(stamps.values()), stamps)
+    batch = _recomputed(rows, tables.events, tables.labels)
+    found = Causes(in_no_table=sum(id not in tables.absorbed for id in decided))
+    of_labels = use_case.label_features
+    for id in tables.absorbed & decided.keys():
+        for name, value in zip(rows.computed, decided[id].features, strict=False):
+            found.cells += 1
+            if _bits(value) == _bits(batch.get(id, {}).get(name)):
+                continue
+            cause = "labels" if name in of_labels else "events"
+            setattr(found, cause, getattr(found, cause) + 1)
+    return found
+
+
 def _together(
     table: pa.Table, rows: list[dict[str, Any]], replaced: Mapping[Any, int], schema: EventSchema
 ) -> pa.Table:
@@ -166,7 +214,7 @@ def _recomputed(rows: FeatureRow, events: pa.Table, labels: pa.Table) -> dict[An
     for plan in rows.plans:
         table = compute(plan.features, events, labels if plan.features.reads_labels else None)
         place = {id: row for row, id in enumerate(table.column(use_case.event_id).to_pylist())}
-        taken = table.take(pa.array([place[id] for id in order]))
+        taken = table.take(pa.array([place[id] for id in order], pa.int64()))
         columns |= {name: taken.column(name) for name in plan.features.names}
     _add_functions(rows, columns)
     for name in rows.computed:

@@ -27,7 +27,6 @@ from jobs.models.tables import features_of
 from jobs.models.texts import compared, compared_names
 from jobs.models.vectors import columns_of
 from jobs.registry.bundle import Bundle
-from jobs.scoring import prediction_log
 from jobs.scoring.batch import score_frame
 from jobs.scoring.decided_columns import SCORE
 from jobs.scoring.logged_days import LoggedDays
@@ -147,8 +146,7 @@ class _Rows:
             earlier_rows = self.lakehouse.read(history.table(self.use_case)).where(of_days(earlier)).where(part)
             parts.append(score_frame(self.lakehouse, earlier_rows, self.bundle, [PARTITION, *names]))
         if mine:
-            log = self.lakehouse.read(prediction_log.table(self.use_case))
-            parts.append(log.where(self.logged.where(mine)).where(part))
+            parts.append(self.logged.of(self.lakehouse, self.use_case, mine).where(part))
         columns = [f"`{name}`" for name in (PARTITION, *names, SCORE)]
         frames = [frame.selectExpr(*columns) for frame in parts]
         together: DataFrame = frames[0] if len(frames) == 1 else frames[0].unionByName(frames[1])

@@ -16,7 +16,6 @@ from jobs.datasets import event_rows
 from jobs.datasets.event_rows import InputVersions
 from jobs.drift.skew import LogColumns, Skew, compare
 from jobs.lakehouse.tables import PARTITION, Lakehouse
-from jobs.scoring import prediction_log
 from jobs.scoring.logged_days import LoggedDays
 from jobs.use_case import UseCase
 
@@ -71,7 +70,7 @@ def check(
     days = logged.days[-DAYS:]
     chosen = _part(use_case.cluster_key, sum(logged.rows[day] for day in days), rows)
     keys = LogColumns(use_case.event_id, use_case.event_timestamp, use_case.entities)
-    log = lakehouse.read(prediction_log.table(use_case)).where(logged.where(days)).where(chosen)
+    log = logged.of(lakehouse, use_case, days).where(chosen)
     served = _columns(log, keys, features)
     inputs = event_rows.inputs(lakehouse, use_case, [use_case.events], as_of, "offline values")
     store = open_store(lakehouse, use_case, inputs.versions)

@@ -162,9 +162,10 @@ def outcomes(
 def _logged_scores(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, features: Sequence[str]) -> pa.Table:
     rows = lakehouse.to_arrow(
         prediction_log.table(use_case),
-        columns=[use_case.event_id, SCORE, "model_version", *_of_task(use_case), *features],
-        filters=[(PARTITION, ">=", first_day(use_case, as_of)), ("origin", "=", prediction_log.NIGHTLY)],
+        columns=[use_case.event_id, SCORE, "model_version", "origin", *_of_task(use_case), *features],
+        filters=[(PARTITION, ">=", first_day(use_case, as_of))],
     )
+    rows = prediction_log.one_per_event(use_case, rows)
     # What is drawn by row must not depend on the order of files.
     return rows.sort_by(use_case.event_id)
 

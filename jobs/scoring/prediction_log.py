@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.errors import Invalid
 from jobs.lakehouse.commit_state import keeping
@@ -26,6 +27,7 @@ from jobs.use_case import UseCase, age_name
 
 Origin = Literal["nightly", "online"]
 NIGHTLY: Origin = "nightly"
+ONLINE: Origin = "online"
 TIME = pa.timestamp("us", "UTC")
 
 DECIDED: Mapping[str, tuple[pa.DataType, str]] = {
@@ -41,6 +43,9 @@ DECIDED: Mapping[str, tuple[pa.DataType, str]] = {
     "arm": (pa.string(), "Whose turn it was: 'champion', or a challenger's name."),
     "propensity": (pa.float64(), "Chance that this arm was chosen, for off-policy evaluation; 1 if none was drawn."),
     "origin": (pa.string(), "'nightly' or 'online'."),
+    "verdict": (pa.string(), "Online: approve, review or block, by the thresholds of the model or a fallback."),
+    "latency": (pa.int64(), "Online: microseconds from the request to the decision."),
+    "fallback": (pa.string(), "Online: what decided in place of the model; empty: the model."),
     PARTITION: (pa.date32(), "UTC day of the event."),
 }
 """What a row holds besides its event and features: column -> type, description."""
@@ -93,6 +98,18 @@ def schema(use_case: UseCase, event_types: Mapping[str, pa.DataType], features: 
         raise Invalid(f"features {clashing}: expected other names than the prediction log's own; rename them")
     types = {NUMBER: pa.float32(), CATEGORY: pa.string()}
     return pa.schema({**own, **{name: types.get(kind, pa.string()) for name, kind in features.items()}})
+
+
+def one_per_event(use_case: UseCase, rows: pa.Table) -> pa.Table:
+    """Rows of the log, read with their `origin`: of an event that was decided online only that, which is what
+    happened. Decisions of fallbacks, which have no score, are left out."""
+    rows = rows.filter(pc.is_valid(rows.column("score")))
+    online = pc.equal(rows.column("origin"), ONLINE)
+    if not pc.any(online).as_py():
+        return rows
+    ids = rows.column(use_case.event_id)
+    decided = pc.is_in(ids, value_set=ids.filter(online).combine_chunks())
+    return rows.filter(pc.or_(online, pc.invert(decided)))
 
 
 def input_fields(use_case: UseCase) -> list[pa.Field]:

@@ -112,11 +112,11 @@ def test_what_becomes_known_later_changes_nothing(lakehouse: Lakehouse) -> None:
     assert look(lakehouse, AS_OF + 2 * DAY).scored.positive.tolist().count(True) == 1
 
 
-def test_old_days_and_what_was_decided_online_are_left_out(lakehouse: Lakehouse) -> None:
+def test_old_days_are_left_out_and_what_was_decided_online_counts_before_the_night(lakehouse: Lakehouse) -> None:
     long_ago = NOON - 100 * DAY
-    log = [scored(0, 0.5), scored(1, 0.6, long_ago), scored(2, 0.7, origin="online")]
+    log = [scored(0, 0.5), scored(1, 0.6, long_ago), scored(2, 0.75, origin="online"), scored(2, 0.1)]
     put(lakehouse, [event(0), event(1, long_ago), event(2)], [], log)
-    assert look(lakehouse).scored.scores.tolist() == [0.5]
+    assert look(lakehouse).scored.scores.tolist() == [0.5, 0.75]
     assert len(events(lakehouse, FRAUD, AS_OF)) == 2 and len(events(lakehouse, FRAUD, AS_OF - 11 * DAY)) == 1
 
 

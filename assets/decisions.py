@@ -1,0 +1,65 @@
+"""Decisions that were made online, as an asset: brought from the service's log into the prediction log."""
+
+from typing import Any
+
+import dagster as dg
+
+from assets import run_context
+from assets.checks import results
+from assets.declare import asset
+from assets.keys import Keys
+from assets.metadata import mapping_table
+from jobs.checks import online_decisions
+from jobs.lakehouse.tables import Lakehouse
+from jobs.use_case import UseCase
+
+
+def build(use_case: UseCase) -> list[dg.AssetsDefinition]:
+    """The online decisions of a use case; none without a problem to solve."""
+    return [] if use_case.learned is None else [_online_decisions(use_case)]
+
+
+def _online_decisions(use_case: UseCase) -> dg.AssetsDefinition:
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.online_decisions,
+        deps=[keys.events, keys.labels],
+        checks=[online_decisions.ALL_SHIPPED],
+        kinds={"delta"},
+        description="What the decision service decided, from its log into the prediction log, each decision once.",
+    )
+    def shipped_decisions(
+        context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
+    ) -> dg.MaterializeResult[None]:
+        from jobs.decisions import shipping
+
+        shipped = shipping.ship(lakehouse, use_case)
+        as_of = run_context.moment(context, lakehouse, use_case)
+        if shipped.version is None or shipped.last is None:
+            return dg.MaterializeResult(metadata={"notes": "no online decisions yet (`evergreen serve`)"})
+        return dg.MaterializeResult(
+            metadata={
+                "rows_written": shipped.rows,
+                "last_shipped": dg.MetadataValue.timestamp(shipped.last),
+                "lag_seconds": max(0.0, (as_of - shipped.last).total_seconds()),
+                "undecided": shipped.waiting,
+                "fallbacks": mapping_table(dict(shipped.fallbacks or {}) or {"none": 0}, ("fallback", "decisions")),
+                "differs_from_tables": mapping_table(_causes(lakehouse, use_case), ("cause", "cells")),
+            },
+            check_results=results([online_decisions.all_shipped(lakehouse, use_case, shipped)]),
+        )
+
+    return shipped_decisions
+
+
+def _causes(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, Any]:
+    """Cells that the lakehouse's times make other ones, by cause."""
+    found = online_decisions.causes(lakehouse, use_case)
+    return {
+        "compared": found.cells,
+        "reports known at other times": found.labels,
+        "events known at other times": found.events,
+        "decisions in no table yet": found.in_no_table,
+    }

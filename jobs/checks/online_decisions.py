@@ -1,0 +1,73 @@
+"""Whether decisions that were made online are what the batch kernel makes of the same facts, in every cell."""
+
+from __future__ import annotations
+
+import pyarrow.compute as pc
+
+from jobs.checks.check import Check, Outcome
+from jobs.decisions import base_tables, consistency, opened
+from jobs.decisions.consistency import Causes, Comparison
+from jobs.decisions.shipping import Shipped
+from jobs.lakehouse.tables import Lakehouse
+from jobs.scoring import prediction_log
+from jobs.use_case import UseCase
+
+EQUAL_BATCH = Check(
+    "decisions_equal_batch",
+    "Features of online decisions, computed again by the batch kernel with the log's stamps, are the same to the last "
+    "bit.",
+    blocking=True,
+)
+ALL_SHIPPED = Check(
+    "decisions_all_shipped", "Each decision in the log of the service is in the prediction log, and is there once."
+)
+
+
+def all_shipped(lakehouse: Lakehouse, use_case: UseCase, shipped: Shipped) -> Outcome:
+    """ALL_SHIPPED of a log that was just shipped."""
+    if not shipped.decisions:
+        return ALL_SHIPPED.not_judged("no online decisions yet")
+    online = [("origin", "=", prediction_log.ONLINE)]
+    stamps = lakehouse.to_arrow(prediction_log.table(use_case), columns=["scored_at"], filters=online)["scored_at"]
+    different = pc.count_distinct(stamps).as_py()
+    return ALL_SHIPPED.outcome(
+        shipped.decisions == different == len(stamps),
+        f"{shipped.decisions:,} rows, each of a stamp of its own",
+        f"{len(stamps):,} rows of {different:,} stamps",
+        decisions=shipped.decisions, rows=len(stamps), stamps=different,
+    )  # fmt: skip
+
+
+def compared(lakehouse: Lakehouse, use_case: UseCase) -> Comparison | None:
+    """The decisions that stand on the current base; None if nothing was ever served."""
+    if not opened.log_file(lakehouse.settings, use_case).exists():
+        return None
+    with opened.open_log(lakehouse.settings, use_case) as log:
+        base, _ = opened.last_base(log)
+        if base is None:
+            return None
+        rows = base_tables.feature_row(lakehouse, use_case, base.tables)
+        if opened.fingerprint(rows) != base.declarations:
+            return None
+        return consistency.compare(lakehouse, rows, base, log.records())
+
+
+def causes(lakehouse: Lakehouse, use_case: UseCase) -> Causes:
+    """How decisions differ from what tables say was known by now."""
+    versions = base_tables.current_versions(lakehouse, use_case)
+    with opened.open_log(lakehouse.settings, use_case) as log:
+        rows = base_tables.feature_row(lakehouse, use_case, versions)
+        return consistency.compare_with_tables(lakehouse, rows, versions, log)
+
+
+def equal_batch(found: Comparison | None) -> Outcome:
+    """EQUAL_BATCH of a comparison."""
+    if found is None or not found.decisions:
+        return EQUAL_BATCH.not_judged("no online decisions since the service took its tables")
+    told = ", ".join(f"{d.feature} of {d.id!r}" for d in found.examples[:3])
+    return EQUAL_BATCH.outcome(
+        not found.different,
+        f"{found.cells:,} cells of {found.decisions:,} decisions as the batch kernel has them",
+        f"{found.different:,} others ({told})" if found.different else "just that",
+        decisions=found.decisions, cells=found.cells, different=found.different, undecided=found.undecided,
+    )  # fmt: skip

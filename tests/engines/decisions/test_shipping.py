@@ -1,0 +1,121 @@
+"""Decisions in the prediction log: each once, whatever happens between, and read like nightly rows."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from worlds import decided_world
+from worlds.decided_world import START, World, decide, server, worker
+
+from jobs.checks import online_decisions
+from jobs.decisions import shipping
+from jobs.decisions.opened import log_file
+from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.scoring import prediction_log
+from jobs.scoring.logged_days import logged_days
+from jobs.use_cases.fraud import FRAUD
+
+LOG = prediction_log.table(FRAUD)
+
+
+@pytest.fixture
+def world(lakehouse: Lakehouse) -> Iterator[World]:
+    place = log_file(lakehouse.settings, FRAUD).parent
+    shutil.rmtree(place, ignore_errors=True)
+    made = World(lakehouse.settings)
+    made.write(events=120, future=0)
+    yield made
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def decided(world: World, count: int) -> list[Any]:
+    with server(world), worker(world) as one:
+        found = []
+        for _ in range(count):
+            world.now += 60 * decided_world.SECOND
+            found.append(decide(one, world.given()))
+        return found
+
+
+def rows(lakehouse: Lakehouse) -> list[dict[str, Any]]:
+    return lakehouse.to_arrow(LOG).sort_by("scored_at").to_pylist()
+
+
+def test_each_decision_is_shipped_once(lakehouse: Lakehouse, world: World) -> None:
+    assert shipping.ship(lakehouse, FRAUD) == shipping.Shipped(0, None)
+    first = decided(world, 12)
+    shipped = shipping.ship(lakehouse, FRAUD)
+    assert (shipped.rows, shipped.decisions, shipped.waiting) == (12, 12, 0)
+    assert online_decisions.all_shipped(lakehouse, FRAUD, shipped).passed
+    assert shipped.last == datetime.fromtimestamp(0, UTC) + timedelta(microseconds=first[-1].decided_at)
+    assert shipping.ship(lakehouse, FRAUD).rows == 0
+    # A death after the commit, before it was noted how far the log is shipped.
+    log_file(lakehouse.settings, FRAUD).with_name("shipped.json").unlink()
+    more = decided(world, 5)
+    assert shipping.ship(lakehouse, FRAUD).rows == 5
+    found = rows(lakehouse)
+    assert [row["transaction_id"] for row in found] == [each.id for each in (*first, *more)]
+    names = decided_names(world)
+    for row, each in zip(found, (*first, *more), strict=True):
+        features = dict(zip(names, each.features, strict=True))
+        assert (row["origin"], row["verdict"], row["decision"], row["model_version"]) == ("online", "approve", False, 1)
+        assert row["score"] == 0.25 and row["fallback"] is None and row["latency"] > 0
+        assert row["scored_at"].timestamp() * 1e6 == pytest.approx(each.decided_at, abs=1)
+        for name, value in features.items():
+            assert row[name] == (None if value is None else float(np.float32(value))), name
+
+
+def decided_names(world: World) -> list[str]:
+    with server(world), worker(world) as one:
+        return one.rows.computed
+
+
+def test_an_event_that_was_decided_online_counts_once_beside_nightly_rows(lakehouse: Lakehouse, world: World) -> None:
+    online = decided(world, 6)
+    shipping.ship(lakehouse, FRAUD)
+    table = lakehouse.to_arrow(LOG)
+    nightly = [row | {"origin": "nightly", "score": 0.9, "verdict": None} for row in table.to_pylist()[:4]]
+    nightly += [nightly[0] | {"transaction_id": 1, "tx_datetime": START, PARTITION: START.date()}]
+    schema = lakehouse.schema(LOG)
+    lakehouse.write(LOG, pa.Table.from_pylist(nightly, schema=schema), mode="append", schema=schema)
+    once = prediction_log.one_per_event(FRAUD, lakehouse.to_arrow(LOG))
+    assert sorted(once["transaction_id"].to_pylist()) == sorted([1, *(each.id for each in online)])
+    scores = dict(zip(once["transaction_id"].to_pylist(), once["score"].to_pylist(), strict=True))
+    assert scores[online[0].id] == 0.25 and scores[1] == pytest.approx(0.9)
+    logged = logged_days(lakehouse, FRAUD, START + timedelta(days=900), START.date() - timedelta(days=90))
+    assert logged is not None and logged.has_online
+    in_engine = logged.of(lakehouse, FRAUD, logged.days).select("transaction_id", "score").collect()
+    assert len(in_engine) == sum(logged.rows.values())
+    assert {row[0]: round(row[1], 6) for row in in_engine}[online[0].id] == 0.25
+
+
+def test_the_check_of_the_champion_finds_what_differs(lakehouse: Lakehouse, world: World) -> None:
+    assert online_decisions.equal_batch(online_decisions.compared(lakehouse, FRAUD)).expected == ""
+    decided(world, 8)
+    outcome = online_decisions.equal_batch(online_decisions.compared(lakehouse, FRAUD))
+    assert outcome.passed and outcome.numbers["cells"] == 8 * len(decided_names(world))
+    found = online_decisions.causes(lakehouse, FRAUD)
+    assert (found.cells, found.in_no_table) == (0, 8)
+    # The file of the night brings the same payments, and says nothing else of them than the log does.
+    with server(world), worker(world) as one:
+        log = [(id, one.came(id)) for id in range(world.ids - 7, world.ids + 1)]
+    events = []
+    for id, came in log:
+        assert came is not None
+        event = world.event(id, START) | {
+            name: came.values[name] for name in ("customer_id", "terminal_id", "tx_amount")
+        }
+        events.append(event | {"tx_datetime": START if came.happened is None else at(came.happened)})
+    world.put([event | {"event_date": event["tx_datetime"].date()} for event in events], [], mode="append")
+    found = online_decisions.causes(lakehouse, FRAUD)
+    assert found.in_no_table == 0 and found.cells > 0
+
+
+def at(moment: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=moment)

@@ -58,18 +58,24 @@ def renew(settings: Settings, use_case: UseCase, handle: IO[str], clock: Clock =
 
     Raises Invalid if there are no tables, or features are declared that cannot be computed online.
     """
-    if _alone(handle):
-        lakehouse = attach(settings)
-        versions = base_tables.current_versions(lakehouse, use_case)
-        rows = base_tables.feature_row(lakehouse, use_case, versions)
-        with open_log(settings, use_case, clock) as log:
-            last, number = last_base(log)
-            base = Base(versions, clock(), fingerprint(rows), rows.computed)
-            if last is None or (last.tables, last.declarations) != (base.tables, base.declarations):
-                pins.pin(settings, versions, _pinned_by(use_case, number + 1))
-                log.append(log_contents.name(BASE, number + 1), log_contents.encode(base))
-                pins.unpin(settings, _pinned_by(use_case, number))
-    fcntl.flock(handle, fcntl.LOCK_SH)
+    try:
+        if _alone(handle):
+            _stand_on_newer_tables(settings, use_case, clock)
+    finally:  # or the next server would wait for this one to end
+        fcntl.flock(handle, fcntl.LOCK_SH)
+
+
+def _stand_on_newer_tables(settings: Settings, use_case: UseCase, clock: Clock) -> None:
+    lakehouse = attach(settings)
+    versions = base_tables.current_versions(lakehouse, use_case)
+    rows = base_tables.feature_row(lakehouse, use_case, versions)
+    with open_log(settings, use_case, clock) as log:
+        last, number = last_base(log)
+        base = Base(versions, clock(), fingerprint(rows), rows.computed)
+        if last is None or (last.tables, last.declarations) != (base.tables, base.declarations):
+            pins.pin(settings, versions, _pinned_by(use_case, number + 1))
+            log.append(log_contents.name(BASE, number + 1), log_contents.encode(base))
+            pins.unpin(settings, _pinned_by(use_case, number))
 
 
 def open_decider(settings: Settings, use_case: UseCase, clock: Clock = wall_clock) -> Decider:

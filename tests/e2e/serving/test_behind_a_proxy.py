@@ -37,11 +37,13 @@ def home(tmp_path: Path) -> Settings:
 def servers(home: Settings) -> Iterator[list[Running]]:
     """Two that are ready, to be exchanged in place."""
     found = [started(home), started(home)]
-    for running in found:
-        wait_for(running.ready)
-    yield found
-    for running in found:
-        running.kill()
+    try:
+        for running in found:
+            wait_for(running.ready)
+        yield found
+    finally:
+        for running in found:
+            running.kill()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from jobs.decisions.opened import wall_clock
 from jobs.settings import LOOPBACK, Settings
 from jobs.use_cases.catalog import USE_CASES
 from serving.decisions.services import DecisionServices
+from serving.description import routes as description_routes
 from serving.grpc_server import GrpcServer
 from serving.inference_protocol import http_routes
 from serving.live_models.watch import LiveModels
@@ -68,18 +69,20 @@ def create() -> Guard:
 
 def application(settings: Settings, options: ServeOptions) -> Guard:
     """The application; models are loaded, and gRPC listens, when it starts."""
-    models = LiveModels(settings, [each for each in USE_CASES if each.name in options.use_cases])
+    use_cases = [each for each in USE_CASES if each.name in options.use_cases]
+    models = LiveModels(settings, use_cases)
     access = Access(settings, RateLimits(options.rate, options.workers), alone=options.host in LOOPBACK)
     decisions = DecisionServices(settings, models, options.clock)
     routes = [
         *health.routes(models, decisions, options.workers > 1),
         *http_routes.routes(models, BodyLimits()),
         *decisions.routes(BodyLimits()),
+        *description_routes.routes(use_cases, models, decisions, options.workers > 1),
     ]
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        decisions.open([each for each in USE_CASES if each.name in options.use_cases])
+        decisions.open(use_cases)
         models.start()
         port = options.grpc_port
         grpc = None if port is None else GrpcServer(models, access, options.host, port, options.tls)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from jobs.decisions.given_values import Reader, reader
+from jobs.decisions.given_values import Form, Reader, form_of, reader
 from jobs.errors import Invalid
 from jobs.online.column_type import ColumnType, Kind
 from jobs.use_case import Column, RowFunction, Source, UseCase
@@ -34,8 +34,14 @@ class Asked:
     """One column of a request."""
 
     column: Column
+    form: Form
     read: Reader
     is_required: bool
+
+    @classmethod
+    def of(cls, column: Column, kind: Kind | None, is_required: bool) -> Asked:
+        """kind: what the table of events holds there; None: it lacks the column."""
+        return cls(column, form_of(column, kind), reader(column, kind), is_required)
 
 
 @dataclass(frozen=True)
@@ -137,13 +143,13 @@ def _asked(use_case: UseCase, events: pa.Schema) -> Iterator[Asked]:
     for column in source.columns:
         kind = kind_of(column.name, events.field(column.name).type) if column.name in events.names else None
         given = column.name in read and not (column.nullable or column.optional)
-        yield Asked(column, reader(column, kind), given and column.name != use_case.event_timestamp)
+        yield Asked.of(column, kind, given and column.name != use_case.event_timestamp)
     declared = {column.name: column for column in use_case.computed}
     for name in needed_columns(use_case):
         if name not in made and all(name != column.name for column in source.columns):
             kind = kind_of(name, events.field(name).type)
             column = declared.get(name) or Column(name, _KINDS[kind], nullable=True)
-            yield Asked(column, reader(column, kind), not column.nullable)
+            yield Asked.of(column, kind, not column.nullable)
 
 
 _KINDS: dict[Kind, Any] = {"bool": "boolean", "int64": "integer", "float64": "number", "string": "string"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from math import inf, isfinite
-from typing import Any
+from typing import Any, Literal
 
 from jobs.errors import Invalid
 from jobs.online.column_type import Kind
@@ -14,22 +14,29 @@ from jobs.use_case import Column
 
 Reader = Callable[[Any], Any]
 """From a value that is not null to what facts hold of it; raises Invalid."""
+Form = Literal["number", "integer", "boolean", "text", "category", "time", "vector"]
+"""What a client sends: a category is a text or an integer, a time is ISO 8601, a vector is a list of numbers."""
 LONGEST_TEXT = 100_000
 _SHOWN = 60
 
 
-def reader(column: Column, kind: Kind | None) -> Reader:
-    """What reads the values of a column; kind: what the table of events holds there, which decides what an id is."""
-    if column.kind == "timestamp":
-        return _of_times(column)
-    if column.kind == "vector":
-        return _of_vectors(column)
+def form_of(column: Column, kind: Kind | None) -> Form:
+    """What JSON has to hold for a column; kind: what the table of events holds there, which decides what an id is."""
+    if column.kind in ("timestamp", "vector"):
+        return "time" if column.kind == "timestamp" else "vector"
     if column.kind == "boolean" or kind == "bool":
-        return _of_booleans(column)
-    if column.kind in ("category", "text", "string") or (column.kind == "identifier" and kind == "string"):
-        return _of_texts(column)
+        return "boolean"
+    if column.kind == "category":
+        return "category"
+    if column.kind in ("text", "string") or (column.kind == "identifier" and kind == "string"):
+        return "text"
     whole = column.kind == "integer" or (column.kind == "identifier" and kind in ("int64", None))
-    return _of_integers(column) if whole else _of_numbers(column)
+    return "integer" if whole else "number"
+
+
+def reader(column: Column, kind: Kind | None) -> Reader:
+    """What reads the values of a column; kind: as `form_of` takes it."""
+    return _READERS[form_of(column, kind)](column)
 
 
 def _of_numbers(column: Column) -> Reader:
@@ -112,6 +119,12 @@ def _of_vectors(column: Column) -> Reader:
         return [float(one) for one in value]
 
     return read
+
+
+_READERS: dict[Form, Callable[[Column], Reader]] = {
+    "number": _of_numbers, "integer": _of_integers, "boolean": _of_booleans, "text": _of_texts, "category": _of_texts,
+    "time": _of_times, "vector": _of_vectors,
+}  # fmt: skip
 
 
 def _bounds(column: Column) -> str:

@@ -47,7 +47,7 @@ class DecisionService:
         self.use_case, self._models = use_case, models
         self.decider: Decider = opened.open_decider(settings, use_case, clock)
         self.labels = LabelSchema.of(use_case, self.decider.rows.labels, self.decider.schema)
-        self._meanings = reasons.meanings(self.decider.rows)
+        self.meanings = reasons.meanings(self.decider.rows)
         self.fallback = Fallback(problem_of(use_case), self.decider.rows)
         self._scorer: Scorer | None = None
         self._pool = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix=f"features of {use_case.name}")
@@ -117,7 +117,7 @@ class DecisionService:
         happened = decided.decided_at if came.happened is None else came.happened
         rows, scorer = self.decider.rows, self.scorer
         row = rows.restored(self.decider.schema.complete(came.values), happened, decided.features)
-        return reasons.reasons(rows, row, scorer.model.manifest.names, scorer.scores, self._meanings)
+        return reasons.reasons(rows, row, scorer.model.manifest.names, scorer.scores, self.meanings)
 
     def begun(self, given: Given, began: float) -> Started | Decided | None:
         """Append and enter an event; see `Decider.start`."""

@@ -19,6 +19,8 @@ from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 
 NAMES = ("amount", "age", "shop")
+OF_EVENTS = ("tx_amount", "customer_tx_count_1d", "hour_of_day")
+"""Names of features that the decision service computes."""
 SHOPS = ("corner", "mall", "Kiosk é", None)
 ROWS = 400
 
@@ -34,14 +36,14 @@ def features(categories: bool, rows: int = ROWS, seed: int = 0) -> FeatureRows:
     return rows_of((numbers[:, 0], numbers[:, 1], shops), rows, 3)
 
 
-def made(folder: Path, seed: int = 0, categories: bool = False) -> Bundle:
-    """A bundle of a small model of trees; other seeds are other models."""
+def made(folder: Path, seed: int = 0, categories: bool = False, names: tuple[str, ...] = NAMES) -> Bundle:
+    """A bundle of a small model of trees; other seeds are other models. Names may be `OF_EVENTS`."""
     rows = features(categories, seed=seed)
     values = rows if isinstance(rows, np.ndarray) else rows.values
     labels = np.nan_to_num(values[:, 0]) + np.random.default_rng(seed).normal(size=ROWS) > 0.5
     model = new_model("boosted", {"rounds": 10, "min_data_in_leaf": 5})
-    model.fit(Examples(rows, labels, None, NAMES), None, seed=seed, device="cpu")
-    kinds = ((name, CATEGORY if categories and name == "shop" else NUMBER) for name in NAMES)
+    model.fit(Examples(rows, labels, None, names), None, seed=seed, device="cpu")
+    kinds = ((name, CATEGORY if categories and name == "shop" else NUMBER) for name in names)
     return bundle.write(folder, model, Manifest("fraud", "boosted", tuple(kinds), 0.5, "2026-03-01T00:00:00+00:00", {}))
 
 

@@ -1,0 +1,93 @@
+"""The columns of requests for programs and for people: what JSON holds, within which bounds, and what it means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from jobs.data_dictionary.event_columns import column_meaning
+from jobs.decisions.given_values import LONGEST_TEXT, Form, form_of
+from jobs.decisions.label_schema import REPORTED_AT
+from jobs.use_case import Column
+from serving.decisions.service import DecisionService
+
+SMALLEST, LARGEST = -(2**63), 2**63 - 1
+"""Bounds of integers that declare no closer ones."""
+Schema = dict[str, Any]
+"""Of JSON, version 2020-12, as OpenAPI 3.1 has it."""
+
+
+class DescribedColumn(msgspec.Struct, omit_defaults=True):
+    """One column of a request."""
+
+    name: str
+    form: Form
+    meaning: str
+    required: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    length: int | None = None
+    """Of a vector: how many numbers."""
+
+    @classmethod
+    def of(cls, column: Column, form: Form, meaning: str, required: bool) -> DescribedColumn:
+        return cls(column.name, form, meaning, required, column.minimum, column.maximum, column.length)
+
+
+def event_columns(service: DecisionService) -> list[DescribedColumn]:
+    """What an event has, the required columns first."""
+    schema, use_case = service.decider.schema, service.use_case
+    found = [
+        DescribedColumn.of(asked.column, asked.form, column_meaning(use_case, name).sentence, asked.is_required)
+        for name, asked in schema.asked.items()
+    ]
+    for column in found:
+        if column.name == schema.time:
+            column.meaning += " Without it: now."
+    return sorted(found, key=lambda column: (column.name != schema.id, not column.required))
+
+
+def label_columns(service: DecisionService) -> list[DescribedColumn]:
+    """What a report about an event has."""
+    id, kinds = service.decider.schema.asked[service.decider.schema.id], service.decider.rows.labels
+    meaning = column_meaning(service.use_case, id.column.name).sentence
+    found = [DescribedColumn.of(id.column, id.form, meaning, True)]
+    for name, (column, _) in service.labels.asked.items():
+        about = column_meaning(service.use_case, name).sentence
+        found.append(DescribedColumn.of(column, form_of(column, kinds[name].kind), about, True))
+    return [*found, DescribedColumn(REPORTED_AT, "time", "When the report was made, for the record.")]
+
+
+def schema_of(column: DescribedColumn) -> Schema:
+    """What JSON may hold in a column; one that is not required may be null."""
+    found = {**_FORMS[column.form], "description": column.meaning}
+    if column.form in ("integer", "number"):
+        bounds = {"minimum": column.minimum, "maximum": column.maximum}
+        found |= {name: bound for name, bound in bounds.items() if bound is not None}
+    if column.form == "vector" and column.length is not None:
+        found |= {"minItems": column.length, "maxItems": column.length}
+    if not column.required:
+        types = found["type"]
+        found["type"] = [*(types if isinstance(types, list) else [types]), "null"]
+    return found
+
+
+def object_of(columns: list[DescribedColumn], title: str) -> Schema:
+    """An object of columns by name, and of no others."""
+    return {
+        "type": "object", "title": title, "properties": {column.name: schema_of(column) for column in columns},
+        "required": [column.name for column in columns if column.required], "additionalProperties": False,
+    }  # fmt: skip
+
+
+_TEXT: Schema = {"type": "string", "maxLength": LONGEST_TEXT}
+_FORMS: dict[Form, Schema] = {
+    "number": {"type": "number"},
+    "integer": {"type": "integer", "minimum": SMALLEST, "maximum": LARGEST},
+    "boolean": {"type": "boolean"},
+    "text": _TEXT,
+    "category": {**_TEXT, "type": ["string", "integer"]},
+    "time": {"type": "string", "format": "date-time"},
+    "vector": {"type": "array", "items": {"type": "number"}},
+}

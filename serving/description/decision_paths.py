@@ -1,0 +1,123 @@
+"""The paths of the decisions about one use case in the words of OpenAPI, with examples that can be sent as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobs.data_dictionary.event_columns import column_meaning
+from serving.decisions.routes import MOST_EVENTS
+from serving.decisions.service import DecisionService
+from serving.description import answers, examples
+from serving.description.answers import BODY_ERRORS, JSON, errors, well
+from serving.description.columns import Schema, event_columns, label_columns, object_of, schema_of
+from serving.description.overview import lookups
+
+Paths = dict[str, dict[str, Any]]
+
+
+def decision_paths(service: DecisionService) -> Paths:
+    """Path -> its methods, in the order in which the examples can be sent one after another."""
+    place = f"/v1/{service.use_case.name}"
+    return {
+        f"{place}/decisions": {"post": _decide(service)},
+        f"{place}/entities/{{id}}": {"get": _entity(service)},
+        f"{place}/labels": {"post": _report(service)},
+        f"{place}/labels/{{id}}": {"delete": _withdraw(service, "labels", "A report was wrong")},
+        f"{place}/events": {"post": _correct(service)},
+        f"{place}/events/{{id}}": {"delete": _withdraw(service, "events", "An event turned out not to be")},
+    }
+
+
+def decision_schemas(service: DecisionService) -> dict[str, Schema]:
+    """What the paths refer to, by name."""
+    name, title = service.use_case.name, service.use_case.name.replace("_", " ")
+    return {
+        f"{name}.Event": object_of(event_columns(service), f"An event of {title}"),
+        f"{name}.Label": object_of(label_columns(service), f"A report about an event of {title}"),
+        f"{name}.Decision": answers.decision(service),
+        f"{name}.Undecided": answers.undecided(service),
+        f"{name}.Kept": answers.kept(service),
+    }
+
+
+def _decide(service: DecisionService) -> dict[str, Any]:
+    event, decision, undecided = (_ref(service, name) for name in ("Event", "Decision", "Undecided"))
+    many = {"type": "array", "items": {"anyOf": [decision, undecided]}}
+    body = {"oneOf": [event, {"type": "array", "items": event, "minItems": 1, "maxItems": MOST_EVENTS}]}
+    one = examples.event(service)
+    found = _operation(service, "Decide about an event, or a list of them", "decide")
+    found["parameters"] = [
+        _flag("explain", "Add the features that move the score most, in words."),
+        _flag("features", "Add the value of every feature."),
+    ]
+    found["requestBody"] = _body(body, {"one": {"value": one}, "list": {"value": [one]}})
+    found["responses"] = {
+        "200": well({"anyOf": [decision, many]}, "What is decided; it stands in the log."), **errors(*BODY_ERRORS, 409)
+    }  # fmt: skip
+    found["description"] = (
+        "The same event sent again gets the decision that was made, and counts once. An id that came with other "
+        "content is refused (409)."
+    )
+    return found
+
+
+def _report(service: DecisionService) -> dict[str, Any]:
+    found = _operation(service, "Tell what became of an event", "report")
+    found["requestBody"] = _body(_ref(service, "Label"), {"one": {"value": examples.label(service)}})
+    return found | {"responses": {"200": _kept(service), **errors(*BODY_ERRORS, 404)}}
+
+
+def _correct(service: DecisionService) -> dict[str, Any]:
+    found = _operation(service, "Correct an event, or add one that is not decided here", "correct")
+    found["requestBody"] = _body(_ref(service, "Event"), {"one": {"value": examples.event(service)}})
+    return found | {"responses": {"200": _kept(service), **errors(*BODY_ERRORS)}}
+
+
+def _withdraw(service: DecisionService, of: str, summary: str) -> dict[str, Any]:
+    found = _operation(service, summary, f"withdraw_{of}")
+    id = service.decider.schema.id
+    column = next(column for column in event_columns(service) if column.name == id)
+    found["parameters"] = [_id(schema_of(column), examples.event(service)[id], "Of the event.")]
+    return found | {"responses": {"200": _kept(service), **errors(400, 404)}}
+
+
+def _entity(service: DecisionService) -> dict[str, Any]:
+    names, example = lookups(service), examples.event(service)
+    meanings = " ".join(f"{name}: {column_meaning(service.use_case, name).sentence}" for name in names)
+    found = _operation(service, "What is known of an entity", "entity")
+    found["parameters"] = [
+        _id({"type": "string"}, str(example[names[0]]), f"Of one of these. {meanings}"),
+        {
+            "name": "entity", "in": "query", "schema": {"enum": names}, "example": names[0],
+            "description": "Which kind it is, where several kinds have the same id.",
+        },
+    ]  # fmt: skip
+    known = {"type": "array", "items": {"$ref": "#/components/schemas/Entity"}, "minItems": 1}
+    return found | {"responses": {"200": well(known, "What is known, for each kind."), **errors(400, 404)}}
+
+
+def _operation(service: DecisionService, summary: str, id: str) -> dict[str, Any]:
+    name = service.use_case.name
+    return {"summary": summary, "operationId": f"{name}_{id}", "tags": [name]}
+
+
+def _ref(service: DecisionService, name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{service.use_case.name}.{name}"}
+
+
+def _kept(service: DecisionService) -> dict[str, Any]:
+    return well(_ref(service, "Kept"), "It stands in the log, and counts from now on.")
+
+
+def _body(schema: Schema, shown: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {JSON: {"schema": schema, "examples": shown}}}
+
+
+def _flag(name: str, text: str) -> dict[str, Any]:
+    schema = {"type": "boolean", "default": False}
+    return {"name": name, "in": "query", "schema": schema, "example": True, "description": text}
+
+
+def _id(schema: Schema, example: Any, text: str) -> dict[str, Any]:
+    schema = {"minLength": 1, **schema} if schema["type"] == "string" else schema
+    return {"name": "id", "in": "path", "required": True, "schema": schema, "example": example, "description": text}

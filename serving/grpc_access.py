@@ -11,7 +11,7 @@ import grpc
 from serving.inference_protocol import grpc_messages
 from serving.web.access import Access
 from serving.web.api_keys import Scope
-from serving.web.callers import Asked, Denied
+from serving.web.callers import Asked, Caller, Denied
 
 _OPEN = ("/grpc.health.v1.Health/", f"/{grpc_messages.SERVICE}/ServerLive", f"/{grpc_messages.SERVICE}/ServerReady")
 _STATUS = {
@@ -34,14 +34,19 @@ class GrpcAccess(grpc.ServerInterceptor):
         if handler is None or scope is None:
             return handler
         kind = next(kind for kind in _KINDS if getattr(handler, kind))
-        asked = self._asked(getattr(handler, kind), _reader(handler), scope)
+        asked = self._asked(getattr(handler, kind), _reader(handler), scope, call.method)
         return getattr(grpc, f"{kind}_rpc_method_handler")(asked, None, handler.response_serializer)
 
-    def _asked(self, method: Callable[..., Any], read: Callable[[Any], Any], scope: Scope) -> Callable[..., Any]:
+    def _asked(
+        self, method: Callable[..., Any], read: Callable[[Any], Any], scope: Scope, name: str
+    ) -> Callable[..., Any]:
         def asked(request: Any, context: grpc.ServicerContext) -> Any:
             headers = {name: value for name, value in context.invocation_metadata() if isinstance(value, str)}
             keys = headers.get("authorization"), headers.get("x-api-key")
-            found = self._access.admitted(Asked(scope, _address(context.peer()), *keys))
+            call = Asked(scope, _address(context.peer()), *keys, name)
+            found = self._access.admitted(call)
+            if isinstance(found, Caller) and found.administers(scope):
+                found = self._access.kept(found, call)
             if isinstance(found, Denied):
                 _refuse(context, found)
             return method(read(request), context)

@@ -135,6 +135,13 @@ LEDGER: Mapping[str, Mapping[str, Meaning]] = {
         "delivered_at": Meaning("When it was delivered, by the clock; null if it was not yet.", UTC),
         "failure": Meaning("Why the last attempt failed; null if none did."),
     },
+    "admin_actions": {
+        "acted_at": Meaning("When it was done, by the clock.", UTC),
+        "by": Meaning("Who did it: a user of a machine, a key's name, a token's subject, or an address."),
+        "action": Meaning("What was done: a command, or method and path of a call that only the scope admin opened."),
+        "subject": Meaning("What it was done to, such as a key's name and scopes; empty for a call."),
+        "origin": Meaning("From where: the machine of a command, or the address of a client."),
+    },
 }
 """Table of the ledger -> its own columns."""
 

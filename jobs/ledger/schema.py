@@ -192,6 +192,16 @@ alert_deliveries = sa.Table(
     sa.Column("delivered_at", Moment),
     sa.Column("failure", sa.Text),
 )
+admin_actions = sa.Table(
+    "admin_actions",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("acted_at", Moment, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+)
 # What must never be, the database itself refuses: two champions at once, two promotions on the same evidence, one
 # condition as two open alerts, two searches for features that are due.
 sa.Index(

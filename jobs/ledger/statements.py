@@ -15,7 +15,9 @@ from jobs.settings import Settings
 
 TABLES = (
     "create table if not exists pins (table_name text not null, version integer not null, pinned_by text not null,"
-    " primary key (table_name, version, pinned_by))"
+    " primary key (table_name, version, pinned_by))",
+    "create table if not exists admin_actions (id integer not null primary key, acted_at varchar(32) not null,"
+    ' "by" text not null, action text not null, subject text not null, origin text not null)',
 )
 
 
@@ -41,7 +43,8 @@ def execute(settings: Settings, sql: str, parameters: Sequence[Mapping[str, Any]
     settings.home.mkdir(parents=True, exist_ok=True)
     try:
         with closing(sqlite3.connect(settings.home / "ledger.sqlite", timeout=30)) as connection, connection:
-            connection.execute(TABLES)
+            for table in TABLES:
+                connection.execute(table)
             return [row for values in parameters for row in connection.execute(sql, values)]
     except sqlite3.DatabaseError as error:
         raise unreachable(settings, in_words(error)) from error

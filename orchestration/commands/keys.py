@@ -53,6 +53,22 @@ def list_keys(as_json: bool) -> None:
         say("No keys yet: the server answers on this machine only. `evergreen keys add NAME` makes one.")
 
 
+@keys.command("log")
+@click.option("--most", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Print so many.")
+@json_option
+def print_log(most: int, as_json: bool) -> None:
+    """Print what administrators did, the newest first: keys, and calls that only the scope admin opened."""
+    from jobs.ledger import admin_actions
+
+    rows = [{"at": at, **vars(done)} for at, done in admin_actions.latest(settings.load(), most)]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table("What administrators did", [row | {"at": f"{row['at']:%Y-%m-%d %H:%M:%S}"} for row in rows])
+    else:
+        say("Nothing yet: no key was made or removed, and no call needed the scope admin.")
+
+
 def _line(key: ApiKey) -> dict[str, object]:
     rate = "" if key.rate is None else f"{key.rate:g}/s"
     return {"name": key.name, "scopes": ", ".join(key.scopes), "rate": rate, "made": key.made_at[:16]}
@@ -64,5 +80,5 @@ def remove(name: str) -> None:
     """Remove a key; servers refuse it from their next request on."""
     from serving.web import api_keys
 
-    api_keys.remove(settings.load(), name)
+    api_keys.remove(settings.load(), name, datetime.now(UTC))
     say(f"The key {name} is removed.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs.settings import Settings
-from serving.web import api_keys
+from serving.web import api_keys, audit
 from serving.web.api_keys import PREFIX, SCOPES, ApiKey, Scope
 from serving.web.callers import Asked, Caller, Denied
 from serving.web.key_file import KeyFile
@@ -34,7 +34,7 @@ class Access:
 
     def __init__(self, settings: Settings, limits: RateLimits | None = None, *, alone: bool = True) -> None:
         self._keys, self._limits, self._alone = KeyFile(settings), limits or RateLimits(), alone
-        self._tokens = _tokens(settings)
+        self._tokens, self._settings = _tokens(settings), settings
 
     def waits(self, asked: Asked) -> bool:
         """Whether `admitted` may take seconds, as it asks the issuer of a token for its keys."""
@@ -53,6 +53,10 @@ class Access:
         if not caller.opens(asked.scope):
             return Denied(403, f"expected a key with the scope {asked.scope}, found one without; ask for such a key")
         return caller
+
+    def kept(self, caller: Caller, asked: Asked) -> Caller | Denied:
+        """The same, after the ledger took what an administrator asks (`Caller.administers`), which takes a while."""
+        return audit.call(self._settings, caller, asked)
 
     def _caller(self, asked: Asked) -> Caller | Denied:
         keys = self._keys.current()

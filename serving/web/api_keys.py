@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 from jobs.errors import Invalid
 from jobs.settings import Settings
 from jobs.state_files import file_lock, read_state, replace_json
+from serving.web import audit
 
 Scope = Literal["decide", "read", "metrics", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -69,19 +70,25 @@ def add(settings: Settings, name: str, scopes: Sequence[Scope], now: datetime, r
         kept = stored(settings)
         if any(each.name == name for each in kept):
             raise Invalid(f"name of a key: {name!r} is taken; choose another, or remove that key first")
+        audit.command(settings, "keys add", f"{name}: {_opened(scopes, rate)}", now)
         made = ApiKey(name, digest(key), tuple(dict.fromkeys(scopes)), now.isoformat(), rate)
         _keep(settings, (*kept, made))
     return key
 
 
-def remove(settings: Settings, name: str) -> None:
+def remove(settings: Settings, name: str, now: datetime) -> None:
     """Remove a key; servers refuse it from their next request on. Raises Invalid if there is none of that name."""
     with _lock(settings):
         kept = stored(settings)
         if all(each.name != name for each in kept):
             names = ", ".join(each.name for each in kept) or "no keys"
             raise Invalid(f"name of a key: expected one of those made, found {name!r}; there are {names}")
+        audit.command(settings, "keys remove", name, now)
         _keep(settings, tuple(each for each in kept if each.name != name))
+
+
+def _opened(scopes: Sequence[Scope], rate: float | None) -> str:
+    return ", ".join(dict.fromkeys(scopes)) + ("" if rate is None else f"; {rate:g} requests a second")
 
 
 def digest(key: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from serving.web.api_keys import Scope
+if TYPE_CHECKING:
+    from serving.web.api_keys import Scope
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Asked:
     """The header of that name, `Bearer KEY`."""
     api_key: str | None = None
     """The header `X-API-Key`, another place for the key."""
+    action: str = ""
+    """Method and path, for the ledger."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ class Caller:
     def opens(self, scope: Scope) -> bool:
         """Whether a request that needs a scope may be answered; `admin` opens all."""
         return scope in self.scopes or "admin" in self.scopes
+
+    def administers(self, scope: Scope | None) -> bool:
+        """Whether only the scope `admin` opens it, so that the ledger keeps it."""
+        return scope is not None and (scope == "admin" or scope not in self.scopes)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -17,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.web.access import Access, scope_of
 from serving.web.answers import error_answer
-from serving.web.callers import Asked, Denied
+from serving.web.callers import Asked, Caller, Denied
 from serving.web.metrics import DURATION, REQUESTS
 
 HEADERS = (
@@ -32,7 +34,8 @@ OVER_TLS = (b"strict-transport-security", b"max-age=31536000")
 UNKNOWN_ROUTE = "none"
 OWN_ERROR = "an error of this server; its log says more"
 WAITING = ThreadPoolExecutor(4, thread_name_prefix="waiting")
-"""Where a request waits for the issuer of its token, while others are answered."""
+"""Where a request waits for the issuer of its token, or for the ledger, while others are answered."""
+Answer = TypeVar("Answer")
 LOG = logging.getLogger("evergreen.serve")
 
 
@@ -71,9 +74,11 @@ class Guard:
         """The answer to a request without the key that it needs; None: it may be answered."""
         asked = _asked(scope)
         if self._access.waits(asked):
-            found = await asyncio.get_running_loop().run_in_executor(WAITING, self._access.admitted, asked)
+            found = await _meanwhile(self._access.admitted, asked)
         else:
             found = self._access.admitted(asked)
+        if isinstance(found, Caller) and found.administers(asked.scope):
+            found = await _meanwhile(self._access.kept, found, asked)
         if not isinstance(found, Denied):
             return None
         headers = {"www-authenticate": "Bearer"} if found.status == 401 else {}
@@ -87,6 +92,10 @@ class Guard:
         return next(matching, UNKNOWN_ROUTE)
 
 
+async def _meanwhile(function: Callable[..., Answer], *arguments: object) -> Answer:
+    return await asyncio.get_running_loop().run_in_executor(WAITING, function, *arguments)
+
+
 def _of_scheme(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
     return (OVER_TLS,) if scope.get("scheme") == "https" else ()
 
@@ -95,7 +104,8 @@ def _asked(scope: Scope) -> Asked:
     headers = dict(scope["headers"])
     authorization, key = (_text(headers.get(name)) for name in (b"authorization", b"x-api-key"))
     address = scope["client"][0] if scope.get("client") else ""
-    return Asked(scope_of(scope["method"], scope["path"]), address, authorization, key)
+    action = f"{scope['method']} {scope['path']}"
+    return Asked(scope_of(scope["method"], scope["path"]), address, authorization, key, action)
 
 
 def _text(value: bytes | None) -> str | None:

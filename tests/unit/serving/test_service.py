@@ -104,14 +104,14 @@ def test_keys_open_what_their_scopes_say(client: httpx.Client, home: Settings) -
     for headers in ({}, {"authorization": "Bearer no"}, {"authorization": "Basic eDp5"}, {"x-api-key": "é\xff"}):
         answer = client.post(INFER, content=BODY, headers={k.encode(): v.encode("latin-1") for k, v in headers.items()})
         assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
-    api_keys.remove(home, "decide")
+    api_keys.remove(home, "decide", NOW)
     assert client.post(INFER, content=BODY, headers={"x-api-key": keys["decide"]}).status_code == 401
 
 
 def test_a_server_that_others_reach_answers_nobody_once_its_last_key_is_gone(home: Settings) -> None:
     api_keys.add(home, "shop", ["decide"], NOW)
     with served(application(home, ServeOptions(("fraud",), host="0.0.0.0"))) as address:
-        for take_away in (lambda: api_keys.remove(home, "shop"), lambda: api_keys.place(home).unlink()):
+        for take_away in (lambda: api_keys.remove(home, "shop", NOW), lambda: api_keys.place(home).unlink()):
             take_away()
             assert httpx.post(f"{address}{INFER}", content=BODY).status_code == 401
             assert httpx.get(f"{address}/readyz").status_code == 200
@@ -124,8 +124,8 @@ def test_keys_are_kept_as_hashes_that_their_owner_alone_reads(home: Settings) ->
     with pytest.raises(Invalid, match="'shop' is taken"):
         api_keys.add(home, "shop", ["read"], NOW)
     with pytest.raises(Invalid, match="there are shop"):
-        api_keys.remove(home, "till")
-    api_keys.remove(home, "shop")
+        api_keys.remove(home, "till", NOW)
+    api_keys.remove(home, "shop", NOW)
     with pytest.raises(Invalid, match="letters"):
         api_keys.add(home, "a\nb", ["read"], NOW)
 
@@ -154,7 +154,7 @@ def test_other_machines_need_a_key(home: Settings) -> None:
         check_reachable(home, "0.0.0.0")
     api_keys.add(home, "shop", ["decide"], NOW)
     check_reachable(home, "0.0.0.0")
-    api_keys.remove(home, "shop")
+    api_keys.remove(home, "shop", NOW)
 
 
 @pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])

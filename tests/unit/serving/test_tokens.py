@@ -262,7 +262,7 @@ def test_the_server_lets_tokens_and_keys_in_and_nobody_else(home: Settings, issu
             assert status(authorization=header) == 200
         assert status(authorization=f"Bearer {issuer.token(scope='decide')}") == 403
         assert [status(), status(authorization="Bearer x.y.z"), status(**{"x-api-key": issuer.token()})] == [401] * 3
-        api_keys.remove(home, "shop")
+        api_keys.remove(home, "shop", NOW)
         assert status() == 401  # without any key, the issuer still says who may ask
 
 

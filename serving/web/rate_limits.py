@@ -16,6 +16,8 @@ MOST_CALLERS = 10_000
 """Buckets of one worker; beyond, the one that was asked for longest ago is forgotten, which refills it."""
 BURST_SECONDS = 2.0
 """A bucket holds as many tokens as are granted in this time, and one at least."""
+ROUNDING = 1e-6
+"""Seconds that clocks and sums may be off."""
 IPV6_NETWORK = 64
 """Bits of an IPv6 address that say whose it is: the rest a client chooses as it likes."""
 
@@ -51,10 +53,11 @@ class RateLimits:
             now = self._clock()
             full_at = max(self._full_at.pop(caller, now), now) + 1 / share
             late = full_at - now - room
-            self._full_at[caller] = full_at if late <= 0 else full_at - 1 / share
+            late = late if late > ROUNDING else 0.0
+            self._full_at[caller] = full_at - 1 / share if late else full_at
             if len(self._full_at) > MOST_CALLERS:
                 self._full_at.popitem(last=False)
-        return max(late, 0.0)
+        return late
 
     @property
     def kept(self) -> int:

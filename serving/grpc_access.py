@@ -14,6 +14,10 @@ from serving.web.api_keys import Scope
 from serving.web.callers import Asked, Caller, Denied
 
 _OPEN = ("/grpc.health.v1.Health/", f"/{grpc_messages.SERVICE}/ServerLive", f"/{grpc_messages.SERVICE}/ServerReady")
+_READ = (
+    "/grpc.reflection.", f"/{grpc_messages.SERVICE}/ServerMetadata", f"/{grpc_messages.SERVICE}/ModelMetadata",
+    f"/{grpc_messages.SERVICE}/ModelReady",
+)  # fmt: skip
 _STATUS = {
     401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION_DENIED,
     429: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -80,4 +84,4 @@ def _address(peer: str) -> str:
 def _scope(method: str) -> Scope | None:
     if method.startswith(_OPEN):
         return None
-    return "decide" if method.endswith("/ModelInfer") else "read"
+    return "read" if method.startswith(_READ) else "decide"

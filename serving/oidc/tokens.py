@@ -9,6 +9,7 @@ import jwt
 
 from jobs.settings import Settings
 from serving.oidc.issuer_keys import IssuerKeys
+from serving.oidc.known_tokens import KnownTokens
 from serving.web.api_keys import SCOPES
 from serving.web.callers import Caller, Denied
 
@@ -35,15 +36,18 @@ class Tokens:
     def __init__(self, settings: Settings) -> None:
         assert settings.oidc_issuer and settings.oidc_audience
         self._issuer, self._audience, self._claim = settings.oidc_issuer, settings.oidc_audience, settings.oidc_scopes
-        self._keys = IssuerKeys(self._issuer)
+        self._keys, self._known = IssuerKeys(self._issuer), KnownTokens()
 
     def waits(self, token: str) -> bool:
         """Whether keys have to be fetched to read a token, which may take seconds."""
-        kid = _kid(token)
+        kid = None if self._known.get(token) else _kid(token)
         return kid is not None and self._keys.missing(kid)
 
     def caller(self, token: str) -> Caller | Denied:
         """Who sends a token, by its subject; or why it opens nothing."""
+        return self._known.get(token) or self._verified(token)
+
+    def _verified(self, token: str) -> Caller | Denied:
         kid = _kid(token)
         key = None if kid is None else self._keys.get(kid)
         if key is None:
@@ -58,7 +62,9 @@ class Tokens:
         subject = claims["sub"]
         if not (0 < len(subject) <= LONGEST_SUBJECT and subject.isprintable()):
             return self._denied("one whose subject cannot be printed")
-        return Caller(f"token {subject}", _scopes(claims.get(self._claim)))
+        caller = Caller(f"token {subject}", _scopes(claims.get(self._claim)))
+        self._known.keep(token, caller, claims["exp"] + LEEWAY_SECONDS)
+        return caller
 
     def _denied(self, found: str) -> Denied:
         return Denied(401, f"expected a token of {self._issuer} for {self._audience}, found {found}; ask for another")

@@ -6,6 +6,7 @@ without one of them (`serving.process`), and answers nobody once they are gone.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from jobs.settings import Settings
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 BEARER = "bearer "
 OPEN_PATHS = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 """Paths that orchestrators ask without a key: whether the server is there."""
+ENTITIES = re.compile(r"/v1/[^/]+/entities/")
+"""Begins the paths that tell what is known of one customer."""
 EVERYBODY = Caller("everybody", ())
 """Who asks what needs no key."""
 
@@ -89,7 +92,9 @@ def scope_of(method: str, path: str) -> Scope | None:
         return None
     if path == "/metrics":
         return "metrics"
-    return "decide" if method == "POST" else "read"
+    if ENTITIES.match(path):
+        return "entities"
+    return "read" if method in ("GET", "HEAD") else "decide"
 
 
 def _of_key(key: ApiKey) -> Caller:

@@ -25,6 +25,7 @@ from serving.app import ServeOptions, application
 from serving.inference_protocol import http_messages
 from serving.process import check_port, check_reachable
 from serving.web import api_keys
+from serving.web.access import scope_of
 from serving.web.api_keys import SCOPES
 from serving.web.body import BodyLimits, decompressed
 from serving.web.refusal import Refusal
@@ -236,3 +237,28 @@ def test_nothing_heavy_is_imported() -> None:
 def test_json_beyond_its_bounds_is_refused(client: httpx.Client, body: bytes, words: str) -> None:
     answer = client.post(INFER, content=body)
     assert answer.status_code == 400 and words in answer.json()["error"]
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), [
+    ("GET", "/healthz", None), ("GET", "/readyz", None),
+    ("GET", "/v2/health/ready", None), ("GET", "/metrics", "metrics"),
+    ("GET", "/v2/models/fraud", "read"), ("HEAD", "/v2", "read"),
+    ("GET", "/nowhere", "read"), ("GET", "/healthz/", "read"),
+    ("POST", INFER, "decide"), ("POST", "/v1/fraud/decisions", "decide"),
+    ("DELETE", "/v1/fraud/events/7", "decide"), ("PATCH", "/anything", "decide"),
+    ("GET", "/v1/fraud/entities/7", "entities"), ("HEAD", "/v1/x/entities/a/b", "entities"),
+    ("GET", "/v1/entities/7", "read"),
+])  # fmt: skip
+def test_a_request_needs_the_scope_of_what_it_does(method: str, path: str, scope: str | None) -> None:
+    assert scope_of(method, path) == scope
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/readyz"), ("GET", "/nowhere"), ("DELETE", "/v2"), ("POST", INFER)]
+)
+def test_every_answer_keeps_browsers_careful(client: httpx.Client, method: str, path: str) -> None:
+    headers = client.request(method, path).headers
+    assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer" and headers["cache-control"] == "no-store"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "strict-transport-security" not in headers and "server" not in headers

@@ -26,7 +26,8 @@ from jobs import settings
 from jobs.errors import Invalid
 from jobs.settings import Settings
 from serving.app import ServeOptions, application
-from serving.oidc import issuer_keys
+from serving.oidc import issuer_keys, known_tokens
+from serving.oidc.known_tokens import KnownTokens
 from serving.oidc.tokens import Tokens
 from serving.process import check_reachable
 from serving.web import api_keys
@@ -264,6 +265,35 @@ def test_the_server_lets_tokens_and_keys_in_and_nobody_else(home: Settings, issu
         assert [status(), status(authorization="Bearer x.y.z"), status(**{"x-api-key": issuer.token()})] == [401] * 3
         api_keys.remove(home, "shop", NOW)
         assert status() == 401  # without any key, the issuer still says who may ask
+
+
+def test_a_known_token_is_believed_for_a_minute_and_no_longer_than_it_holds() -> None:
+    clock, caller = Clock(), Caller("token till-7", ())
+    known = KnownTokens(clock)
+    known.keep("short", caller, clock.now + 20)
+    known.keep("long", caller, clock.now + 3_600)
+    assert known.get("short") is caller and known.get("long") is caller and known.get("other") is None
+    clock.now += 21
+    assert known.get("short") is None and known.get("long") is caller
+    clock.now += 40
+    assert known.get("long") is None
+    clock.now -= 3_600  # a clock that is stepped back makes nothing hold for longer
+    assert known.get("long") is None and known.get("short") is None
+
+
+def test_many_tokens_need_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_tokens, "MOST_TOKENS", 3)
+    known = KnownTokens(Clock())
+    for number in range(9):
+        known.keep(f"token {number}", Caller(str(number), ()), 2_000)
+    assert [number for number in range(9) if known.get(f"token {number}")] == [6, 7, 8]
+
+
+def test_a_known_token_asks_for_no_signature(home: Settings, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens, token = Tokens(home), issuer.token()
+    assert of(tokens, token) == "token till-7: read"
+    monkeypatch.setattr(tokens, "_keys", None)
+    assert of(tokens, token) == "token till-7: read" and not tokens.waits(token)
 
 
 def test_a_request_waits_for_the_issuer_only_when_it_must(home: Settings, issuer: Issuer) -> None:

@@ -40,9 +40,9 @@ def all_shipped(lakehouse: Lakehouse, use_case: UseCase, shipped: Shipped) -> Ou
 
 def compared(lakehouse: Lakehouse, use_case: UseCase) -> Comparison | None:
     """The decisions that stand on the current base; None if nothing was ever served."""
-    if not opened.log_file(lakehouse.settings, use_case).exists():
+    if not opened.was_served(lakehouse.settings, use_case):
         return None
-    with opened.open_log(lakehouse.settings, use_case) as log:
+    with opened.log_of(lakehouse.settings, use_case) as log:
         base, _ = opened.last_base(log)
         if base is None:
             return None
@@ -55,7 +55,7 @@ def compared(lakehouse: Lakehouse, use_case: UseCase) -> Comparison | None:
 def causes(lakehouse: Lakehouse, use_case: UseCase) -> Causes:
     """How decisions differ from what tables say was known by now."""
     versions = base_tables.current_versions(lakehouse, use_case)
-    with opened.open_log(lakehouse.settings, use_case) as log:
+    with opened.log_of(lakehouse.settings, use_case) as log:
         rows = base_tables.feature_row(lakehouse, use_case, versions)
         return consistency.compare_with_tables(lakehouse, rows, versions, log)
 

@@ -21,8 +21,7 @@ from jobs.decisions.log_contents import Base, Decided, EventCame, FactGone, Labe
 from jobs.features.clock import filled
 from jobs.features.window_kernel import compute
 from jobs.lakehouse.tables import Lakehouse
-from jobs.online.file_log import FileLog
-from jobs.online.log_records import Record
+from jobs.online.log_records import Log, Record
 from jobs.times import MICROSECONDS_A_DAY
 
 _INSTANT = pa.timestamp("us", "UTC")
@@ -139,7 +138,7 @@ def compare(lakehouse: Lakehouse, rows: FeatureRow, base: Base, records: Iterabl
     return found
 
 
-def compare_with_tables(lakehouse: Lakehouse, rows: FeatureRow, versions: Mapping[str, int], log: FileLog) -> Causes:
+def compare_with_tables(lakehouse: Lakehouse, rows: FeatureRow, versions: Mapping[str, int], log: Log) -> Causes:
     """Recompute the decisions about events that tables have by now, with what tables say was known and when.
 
     What differs is no fault: reports reach the lakehouse at other times than the log.

@@ -8,29 +8,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from jobs.decisions import log_contents
-from jobs.decisions.entity_states import EntityStates, Found
+from jobs.decisions.entity_states import Change, EntityStates, Found, Place, names_of
 from jobs.decisions.event_schema import EventSchema, Given
 from jobs.decisions.feature_row import FeatureRow, Row
 from jobs.decisions.log_contents import DECISION, EVENT, TOLD, Decided, EventCame, Fact, Telling
 from jobs.decisions.outcome import Outcome
-from jobs.online.file_log import Appended, Conflict
-from jobs.online.log_records import Record
+from jobs.online.log_records import Conflict, Log, OfEntity, Record
 from jobs.online.plan import Event
-
-
-class Log(Protocol):
-    """The ordered log as a worker uses it (`jobs.online.file_log`)."""
-
-    def append(self, id: str, content: bytes) -> Appended: ...
-    def tail(self) -> list[Record]: ...
-    def get(self, id: str) -> Record | None: ...
-    def now(self) -> int: ...
-    def close(self) -> None: ...
 
 
 class Scored(NamedTuple):
@@ -65,9 +54,8 @@ class Started:
     event: Event
     stamp: int
     values: Mapping[str, Any]
-    found: list[Found]
+    found: Sequence[Found]
     began: float
-
     unfound: str | None = None
     """Why there are no features; None: there are, or will be."""
 
@@ -78,8 +66,7 @@ class Started:
 
     def find(self) -> None:
         """Find the features, in whatever thread."""
-        found = [one() if callable(one) else one for one in self.found]
-        self.found = list(found)
+        self.found = [one() if callable(one) else one for one in self.found]
 
     def give_up(self, reason: str) -> None:
         """Let there be no features: a fallback decides."""
@@ -91,10 +78,14 @@ class Decider:
 
     def __init__(self, rows: FeatureRow, schema: EventSchema, log: Log, states: EntityStates) -> None:
         self.rows, self.schema, self.log, self.states = rows, schema, log, states
-        self.undecided: dict[str, tuple[int, EventCame]] = {}
-        """Events of the log that nobody has decided about yet, by id as text: another worker is at work, or died."""
+        self.undecided: dict[str, int] = {}
+        """Stamps of events of the log that nobody has decided about yet, by id as text, where all of it is read."""
         self.turn = threading.RLock()
         """Held by whoever appends, folds or enters."""
+
+    def close(self) -> None:
+        """Let go of the log; what is in it is on the disk."""
+        self.log.close()
 
     def start(self, given: Given, began: float | None = None) -> Started | Decided | None:
         """Append an event and enter it; what was decided about it if it came before; None: another worker is at it.
@@ -105,52 +96,56 @@ class Decider:
             OSError: the log did not take it, so that there is no decision.
         """
         began = time.perf_counter() if began is None else began
-        event = self.checked(given)
-        content = log_contents.encode(EventCame(given.id, given.values, given.happened))
+        came = EventCame(given.id, given.values, given.happened)
+        change = self.checked(given, came)
         with self.turn:
-            appended = self.log.append(log_contents.name(EVENT, given.id), content)
-            self.follow(appended.before)
-            if not appended.is_new:
+            appended = self._appended(log_contents.name(EVENT, given.id), came, change, opens=True)
+            if appended is None:
                 return self.decided(given.id)
-            stamp = appended.record.stamp
             if given.happened is None:
-                event = event._replace(happened=stamp)
-            return Started(event, stamp, event.values, self.states.begin(stamp, event), began)
+                change = change._replace(event=change.event._replace(happened=appended.stamp))
+            change = change._replace(stamp=appended.stamp)
+            return Started(change.event, change.stamp, change.event.values, self.states.begin(change), began)
 
     def finish(self, started: Started, score: Score) -> Decided:
         """Find the features, score them, and append what is decided, before anybody is told.
 
         Another worker may have decided the same event meanwhile: then its decision is returned.
         """
+        return self._append(self.scored(started, score))
+
+    def scored(self, started: Started, score: Score) -> Decided:
+        """What is decided about an event; it is in no log yet."""
         if started.unfound is None:
             started.find()
-            windows: list[Any] = started.found
+            windows: Sequence[Any] = started.found
             row = self.rows.row(started.values, started.event.happened, windows)
             scored, computed = score(row), row[self.rows.first_computed :]
         else:
             scored, computed = score.fallback.default(started.unfound), []
         latency = round((time.perf_counter() - started.began) * 1e6)
-        decided = Decided(
+        return Decided(
             started.event.id, started.stamp, scored.outcome, computed, scored.model_version, scored.bundle, latency,
             scored.fallback, scored.reason,
         )  # fmt: skip
-        return self._append(decided)
 
     def resume(self, id: Any) -> Started | Decided | None:
         """Take up an event that another worker left undecided; None if the log does not have it."""
         with self.turn:
-            self.follow(self.log.tail())
+            self.catch_up()
             if (decided := self.decided(id)) is not None:
                 return decided
             record, came = self.log.get(log_contents.name(EVENT, id)), self.came(id)
             if record is None or came is None:
                 return None
-            happened = record.stamp if came.happened is None else came.happened
-            event = Event(came.id, happened, self.schema.complete(came.values))
-            return Started(event, record.stamp, event.values, self.states.again(event), time.perf_counter())
+            change = self.states.change(record.stamp, came)
+            self.refresh(self.states.places(change))
+            return Started(
+                change.event, record.stamp, change.event.values, self.states.again(change.event), time.perf_counter()
+            )
 
     def came(self, id: Any) -> EventCame | None:
-        """An event that was sent here for a decision, as far as this worker has read the log."""
+        """An event that was sent here for a decision."""
         record = self.log.get(log_contents.name(EVENT, id))
         found = None if record is None else log_contents.decode(record.content)
         assert found is None or isinstance(found, EventCame)
@@ -170,24 +165,24 @@ class Decider:
 
         What was told about the event last is not told again: then its record is returned.
         """
-        content = log_contents.encode(fact)
+        change = self.states.change(0, fact)
         with self.turn:
             self.catch_up()
             last = self.told(fact.id)
-            if last and last[-1].content == content:
+            if last and last[-1].content == log_contents.encode(fact):
                 return last[-1]
             number = len(last) + 1
             while True:
                 try:
-                    appended = self.log.append(log_contents.name(TOLD, fact.id, number), content)
+                    record = self._appended(log_contents.name(TOLD, fact.id, number), fact, change)
                 except Conflict:
                     # Another worker told something else at the same time.
                     number += 1
                     continue
-                self.follow(appended.before)
-                if appended.is_new:
-                    self.states.fold(appended.record.stamp, fact)
-                return appended.record
+                if record is None:
+                    return self.told(fact.id)[-1]
+                self.states.wait(change._replace(stamp=record.stamp))
+                return record
 
     def told(self, id: Any) -> list[Record]:
         """What was told about an event, in order, as far as this worker has read the log."""
@@ -196,14 +191,17 @@ class Decider:
             records.append(record)
         return records
 
-    def close(self) -> None:
-        """Let go of the log; what is in it is on the disk."""
-        self.log.close()
-
     def catch_up(self) -> None:
-        """Fold what others appended."""
+        """Fold what others appended, where all of it is read."""
         with self.turn:
             self.follow(self.log.tail())
+
+    def refresh(self, places: Sequence[Place]) -> None:
+        """Bring some entities up to date, where a worker reads of entities alone."""
+        if self.log.by_entity:
+            with self.turn:
+                for place, name in zip(places, names_of(places), strict=True):
+                    self._fold_of(place, self.log.facts((name, self.states.seen(place))))  # type: ignore[attr-defined]
 
     def follow(self, records: Iterable[Record]) -> None:
         """Fold records of others, in order."""
@@ -214,26 +212,59 @@ class Decider:
                 continue
             fact = log_contents.decode(record.content)
             if isinstance(fact, EventCame):
-                self.undecided[id] = (record.stamp, fact)
+                self.undecided[id] = record.stamp
             if isinstance(fact, Fact):
                 self.states.fold(record.stamp, fact)
 
+    def abandoned(self, microseconds: int) -> list[Any]:
+        """Ids of events that came so long ago, or longer, and that nobody has decided."""
+        before = self.log.now() - microseconds
+        if self.log.by_entity:
+            names: list[str] = self.log.open_records(before)  # type: ignore[attr-defined]
+        else:
+            with self.turn:
+                names = [log_contents.name(EVENT, id) for id, stamp in self.undecided.items() if stamp <= before]
+        records = [self.log.get(name) for name in names]
+        return [log_contents.decode(record.content).id for record in records if record is not None]  # type: ignore[union-attr]
+
+    def checked(self, given: Given, fact: Fact) -> Change:
+        """An event with all its columns, which every plan can hold. Raises Invalid otherwise."""
+        change = self.states.change(0, fact)
+        for plan in self.rows.plans:
+            plan.checked("events", change.event)
+        return change
+
+    def _appended(self, name: str, fact: Fact, change: Change, opens: bool = False) -> Record | None:
+        """The record of a fact, once everything before it is folded; None if it was there before."""
+        places = self.states.places(change)
+        seen = (
+            [(name, self.states.seen(at)) for name, at in zip(names_of(places), places, strict=True)]
+            if self.log.by_entity
+            else ()
+        )
+        appended = self.log.append(name, log_contents.encode(fact), seen, opens=opens)
+        self.follow(appended.before)
+        if not appended.is_new:
+            return None
+        for place, of_entity in zip(places, appended.of_entities, strict=False):
+            self._fold_of(place, of_entity)
+        return appended.record
+
+    def _fold_of(self, place: Place, of_entity: OfEntity) -> None:
+        if of_entity.is_whole:
+            self.states.forget(place)
+        facts = [(stamp, log_contents.decode(content)) for stamp, content in of_entity.facts]
+        self.states.fold_of(place, [(stamp, fact) for stamp, fact in facts if isinstance(fact, Fact)], of_entity.seen)
+
     def _append(self, decided: Decided) -> Decided:
         with self.turn:
-            name = log_contents.name(DECISION, decided.id)
+            name, event = log_contents.name(DECISION, decided.id), log_contents.name(EVENT, decided.id)
             try:
-                self.follow(self.log.append(name, log_contents.encode(decided)).before)
+                self.follow(self.log.append(name, log_contents.encode(decided), closes=event).before)
             except Conflict as conflict:
-                self.follow(self.log.tail())
+                self.catch_up()
                 found = log_contents.decode(conflict.record.content)
                 assert isinstance(found, Decided)
                 decided = found
             self.undecided.pop(str(decided.id), None)
             return decided
-
-    def checked(self, given: Given) -> Event:
-        """The event with all its columns, which every plan can hold. Raises Invalid otherwise."""
-        event = Event(given.id, given.happened or 0, self.schema.complete(given.values))
-        for plan in self.rows.plans:
-            plan.checked("events", event)
-        return event

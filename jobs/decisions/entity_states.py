@@ -1,14 +1,15 @@
 """What is known of each entity now: the facts of tables, and everything that the log brought since, folded in order.
 
-An entity is made when it is first asked for; what the log says of others waits. Not safe for several threads.
+An entity is made when it is first asked for; what the log says of others waits, or waits in the store
+(`jobs.online.redis_log`). Not safe for several threads.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from jobs.decisions.base_facts import BaseFacts, Later
 from jobs.decisions.entity_index import Keys
@@ -23,10 +24,18 @@ MOST_WAITING = 64
 """Facts that wait for an entity that nobody asked for; then they are folded, which is smaller."""
 MOST_WARM = 20_000
 """Entities of each of the window features that are held so that they answer at once."""
-Change: TypeAlias = tuple[int, Callable[[EntityFacts, int], None]]
-"""A stamp, and what it does to an entity at that stamp."""
 Found: TypeAlias = list[Value] | Find
 """The values of window features, or what finds them."""
+Place: TypeAlias = tuple[int, Keys]
+"""An entity: the number of its window features, and its key."""
+
+
+class Change(NamedTuple):
+    """A fact of the log at its stamp, with all columns of its event."""
+
+    stamp: int
+    fact: Fact
+    event: Event
 
 
 @dataclass(slots=True)
@@ -34,6 +43,8 @@ class _Entity:
     facts: EntityFacts
     later: deque[Later]
     """What tables know of the future."""
+    seen: int = 0
+    """How many facts of the store are folded."""
 
 
 @dataclass
@@ -47,44 +58,79 @@ class EntityStates:
     _waiting: list[dict[Keys, list[Change]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that the log brought."""
         self._held = [{} for _ in self.base.rows.plans]
         self._warm = [OrderedDict() for _ in self.base.rows.plans]
         self._waiting = [{} for _ in self.base.rows.plans]
 
-    def fold(self, stamp: int, fact: Fact) -> None:
-        """Let a fact of the log be known from its stamp on. It was checked before it was logged."""
-        if isinstance(fact, EventCame):
-            if fact.id in self.base.absorbed:
-                return
+    def change(self, stamp: int, fact: Fact) -> Change:
+        """A fact with what is made of it once for all entities."""
+        if isinstance(fact, EventCame | VersionCame):
             happened = stamp if fact.happened is None else fact.happened
-            event = Event(fact.id, happened, self.schema.complete(fact.values))
-            self._withdraw_from_tables(stamp, fact.id)
-            self._for_all(event.values, (stamp, lambda facts, moment: facts.follow(event, moment)))
-        elif isinstance(fact, VersionCame):
-            version = Event(fact.id, fact.happened, self.schema.complete(fact.values))
-            if fact.replaces is not None:
-                self._gone(stamp, "events", fact.id, fact.replaces)
-            self._for_all(version.values, (stamp, lambda facts, moment: facts.add_event(version, moment)))
-        elif isinstance(fact, LabelCame):
-            label = Event(fact.id, fact.happened, fact.values)
-            self._for_all(fact.entities, (stamp, lambda facts, moment: facts.add_label(label, moment)), labels=True)
-        else:
-            self._gone(stamp, fact.of, fact.id, fact.entities)
+            return Change(stamp, fact, Event(fact.id, happened, self.schema.complete(fact.values)))
+        if isinstance(fact, LabelCame):
+            return Change(stamp, fact, Event(fact.id, fact.happened, fact.values))
+        return Change(stamp, fact, Event(fact.id, stamp, {}))
 
-    def begin(self, stamp: int, event: Event) -> list[Found]:
+    def places(self, change: Change) -> list[Place]:
+        """The entities that a fact changes, each once: those that it is of, and those that it was of before."""
+        fact = change.fact
+        if isinstance(fact, EventCame) and fact.id in self.base.absorbed:
+            return []
+        found = dict.fromkeys(self._places_of(self._now(change)))
+        before = self._before(fact)
+        if before is not None:
+            found |= dict.fromkeys(self._places_of(before))
+        of_labels = isinstance(fact, LabelCame) or getattr(fact, "of", "events") == "labels"
+        plans = self.base.rows.plans
+        return [(n, key) for n, key in found if None not in key and (not of_labels or plans[n].features.reads_labels)]
+
+    def fold(self, stamp: int, fact: Fact) -> None:
+        """Let a fact of the log be known from its stamp on, for every entity. It was checked before it was logged."""
+        self.wait(self.change(stamp, fact))
+
+    def wait(self, change: Change) -> None:
+        """Let a fact wait for the entities that it changes."""
+        for number, key in self.places(change):
+            waiting = self._waiting[number].setdefault(key, [])
+            waiting.append(change)
+            if len(waiting) > MOST_WAITING:
+                self.entity(number, key)
+
+    def fold_of(self, place: Place, facts: Iterable[tuple[int, Fact]], seen: int) -> None:
+        """Let facts of the store be known to one entity, of which so many are folded then."""
+        self.entity(*place)
+        held = self._entity(*place)
+        for stamp, fact in facts:
+            if not (isinstance(fact, EventCame) and fact.id in self.base.absorbed):
+                self._until(stamp, held)
+                self._apply(held.facts, place, self.change(stamp, fact))
+        held.seen = seen
+
+    def seen(self, place: Place) -> int:
+        """How many facts of the store an entity has; 0 of one that is not held."""
+        held = self._held[place[0]].get(place[1])
+        return 0 if held is None else held.seen
+
+    def begin(self, change: Change) -> list[Found]:
         """Enter an event that is decided here; the values of each of the window features are returned, or found."""
-        self._withdraw_from_tables(stamp, event.id)
-        return [
-            self.entity(number, key, stamp).begin(event, stamp) for number, key in enumerate(self.keys_of(event.values))
-        ]
+        own = self._places_of(change.event.values)
+        for place in self.places(change):
+            if place not in own:
+                self._waiting[place[0]].setdefault(place[1], []).append(change)
+        found = []
+        for number, key in own:
+            facts = self.entity(number, key, change.stamp)
+            self._withdraw_before(facts, (number, key), change)
+            found.append(facts.begin(change.event, change.stamp))
+        return found
 
     def again(self, event: Event) -> list[Found]:
         """What finds the same of an event that was decided and folded before, as it was then."""
-        return [self.entity(number, key).again(event.id) for number, key in enumerate(self.keys_of(event.values))]
-
-    def keys_of(self, values: Mapping[str, Any]) -> list[Keys]:
-        """The entity of each of the window features that an event is of."""
-        return [tuple(values[name] for name in plan.features.keys) for plan in self.base.rows.plans]
+        return [self.entity(number, key).again(event.id) for number, key in self._places_of(event.values)]
 
     def entities_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of an event that name its entities."""
@@ -94,13 +140,10 @@ class EntityStates:
         """An entity of one of the window features with everything known before a moment; None: that the log has."""
         if None in key:
             return EntityFacts(self.base.rows.plans[number])
-        held = self._held[number].get(key)
-        if held is None:
-            held = self._held[number][key] = self._made(number, key)
-        self._touch(number, key)
-        for stamp, change in self._waiting[number].pop(key, ()):
-            self._until(stamp, held)
-            change(held.facts, stamp)
+        held = self._entity(number, key)
+        for change in self._waiting[number].pop(key, ()):
+            self._until(change.stamp, held)
+            self._apply(held.facts, (number, key), change)
         if moment is not None:
             self._until(moment, held)
         return held.facts
@@ -113,16 +156,33 @@ class EntityStates:
         del self._held[number][key], self._warm[number][key]
         return None
 
+    def forget(self, place: Place) -> None:
+        """Let go of an entity; it is made anew when it is asked for."""
+        self._held[place[0]].pop(place[1], None)
+        self._warm[place[0]].pop(place[1], None)
+
     def counts(self) -> dict[str, int]:
         """How many entities are held, by window features."""
         return {plan.features.name: len(held) for plan, held in zip(self.base.rows.plans, self._held, strict=True)}
 
-    def _made(self, number: int, key: Keys) -> _Entity:
-        facts = EntityFacts(self.base.rows.plans[number])
-        events, labels, later = self.base.facts_of(number, key)
-        facts.take("events", events)
-        facts.take("labels", labels)
-        return _Entity(facts, deque(later))
+    def _entity(self, number: int, key: Keys) -> _Entity:
+        held = self._held[number].get(key)
+        if held is None:
+            facts = EntityFacts(self.base.rows.plans[number])
+            events, labels, later = self.base.facts_of(number, key)
+            facts.take("events", events)
+            facts.take("labels", labels)
+            held = self._held[number][key] = _Entity(facts, deque(later))
+        self._touch(number, key)
+        return held
+
+    def _touch(self, number: int, key: Keys) -> None:
+        """Let go of what makes the entity quick that nobody asked for longest."""
+        warm = self._warm[number]
+        warm[key] = None
+        warm.move_to_end(key)
+        if len(warm) > MOST_WARM:
+            self._held[number][warm.popitem(last=False)[0]].facts.cool()
 
     def _until(self, moment: int, held: _Entity) -> None:
         """Let what tables know of the future become known, as far as that is past at a moment."""
@@ -135,29 +195,49 @@ class EntityStates:
             else:
                 held.facts.add_label(later.fact, later.moment)
 
-    def _touch(self, number: int, key: Keys) -> None:
-        """Let go of what makes the entity quick that nobody asked for longest."""
-        warm = self._warm[number]
-        warm[key] = None
-        warm.move_to_end(key)
-        if len(warm) > MOST_WARM:
-            self._held[number][warm.popitem(last=False)[0]].facts.cool()
+    def _apply(self, facts: EntityFacts, place: Place, change: Change) -> None:
+        """What a fact does to one of its entities."""
+        stamp, fact, event = change
+        number, key = place
+        is_now = self._key(number, self._now(change)) == key
+        self._withdraw_before(facts, place, change)
+        if isinstance(fact, EventCame):
+            if is_now:
+                facts.follow(event, stamp)
+        elif isinstance(fact, VersionCame):
+            if is_now:
+                facts.add_event(event, stamp)
+        elif isinstance(fact, LabelCame):
+            facts.add_label(event, stamp)
+        else:
+            facts.withdraw(fact.of, fact.id, stamp)
 
-    def _withdraw_from_tables(self, stamp: int, id: Any) -> None:
-        """An event that tables know already, and that is decided now, counts once."""
-        row = self.base.row_of("events", id)
-        if row is not None:
-            self._gone(stamp, "events", id, self.base.entities_of("events", row))
+    def _withdraw_before(self, facts: EntityFacts, place: Place, change: Change) -> None:
+        """An event that an entity has already, by tables or an earlier version, counts once."""
+        before = self._before(change.fact)
+        if before is not None and self._key(place[0], before) == place[1]:
+            facts.withdraw("events", change.fact.id, change.stamp)
 
-    def _gone(self, stamp: int, of: str, id: Any, entities: Mapping[str, Any]) -> None:
-        change = (stamp, lambda facts, moment: facts.withdraw(of, id, moment))
-        self._for_all(entities, change, labels=of == "labels")
+    def _now(self, change: Change) -> Mapping[str, Any]:
+        fact = change.fact
+        return change.event.values if isinstance(fact, EventCame | VersionCame) else fact.entities
 
-    def _for_all(self, values: Mapping[str, Any], change: Change, labels: bool = False) -> None:
-        for number, key in enumerate(self.keys_of(values)):
-            if None in key or (labels and not self.base.rows.plans[number].features.reads_labels):
-                continue
-            waiting = self._waiting[number].setdefault(key, [])
-            waiting.append(change)
-            if len(waiting) > MOST_WAITING:
-                self.entity(number, key)
+    def _before(self, fact: Fact) -> Mapping[str, Any] | None:
+        """The entities of the version before, where there is one that has to go."""
+        if isinstance(fact, VersionCame):
+            return fact.replaces
+        if not isinstance(fact, EventCame):
+            return None
+        row = self.base.row_of("events", fact.id)
+        return None if row is None else self.base.entities_of("events", row)
+
+    def _places_of(self, values: Mapping[str, Any]) -> list[Place]:
+        return [(number, self._key(number, values)) for number in range(len(self.base.rows.plans))]
+
+    def _key(self, number: int, values: Mapping[str, Any]) -> Keys:
+        return tuple(values[name] for name in self.base.rows.plans[number].features.keys)
+
+
+def names_of(places: Sequence[Place]) -> list[str]:
+    """Names of entities in a store that several processes share."""
+    return [f"{number}:{key!r}" for number, key in places]

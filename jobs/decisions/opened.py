@@ -22,6 +22,7 @@ from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.ledger import pins
 from jobs.online.entity_facts import GRACE
 from jobs.online.file_log import FileLog
+from jobs.online.log_records import Conflict, Log
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 
@@ -38,10 +39,34 @@ def log_file(settings: Settings, use_case: UseCase) -> Path:
     return settings.serving / "decisions" / use_case.name / "log"
 
 
-def open_log(settings: Settings, use_case: UseCase, clock: Clock = wall_clock) -> FileLog:
-    """The log of a use case, made if there is none."""
+@contextlib.contextmanager
+def log_of(settings: Settings, use_case: UseCase, clock: Clock = wall_clock) -> Iterator[Log]:
+    """The log of a use case while it is used."""
+    log = open_log(settings, use_case, clock)
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+def open_log(settings: Settings, use_case: UseCase, clock: Clock = wall_clock) -> Log:
+    """The log of a use case, in the online store or a file of the home, made if there is none.
+
+    Raises StoreDown (an OSError) if the store does not answer.
+    """
+    if settings.online_store_url is not None:
+        from jobs.online.redis_log import RedisLog
+
+        reach = round(max(windows.history for windows in use_case.windows).total_seconds() * 1e6) + 2 * GRACE
+        url = settings.online_store_url.reveal()
+        return RedisLog(url, f"evergreen:{use_case.name}", reach=reach, now=clock)
     log_file(settings, use_case).parent.mkdir(parents=True, exist_ok=True)
     return FileLog(log_file(settings, use_case), now=clock)
+
+
+def was_served(settings: Settings, use_case: UseCase) -> bool:
+    """Whether there may be decisions of a use case."""
+    return settings.online_store_url is not None or log_file(settings, use_case).exists()
 
 
 @contextlib.contextmanager
@@ -60,21 +85,25 @@ def renew(settings: Settings, use_case: UseCase, handle: IO[str], clock: Clock =
     """
     try:
         if _alone(handle):
-            _stand_on_newer_tables(settings, use_case, clock)
+            _renew(settings, use_case, clock)
     finally:  # or the next server would wait for this one to end
         fcntl.flock(handle, fcntl.LOCK_SH)
 
 
-def _stand_on_newer_tables(settings: Settings, use_case: UseCase, clock: Clock) -> None:
-    lakehouse = attach(settings)
-    versions = base_tables.current_versions(lakehouse, use_case)
-    rows = base_tables.feature_row(lakehouse, use_case, versions)
-    with open_log(settings, use_case, clock) as log:
+def _renew(settings: Settings, use_case: UseCase, clock: Clock) -> None:
+    with log_of(settings, use_case, clock) as log:
         last, number = last_base(log)
+        if last is not None and log.by_entity and log.others(""):  # type: ignore[attr-defined]
+            # Servers of other hosts stand on it.
+            return
+        lakehouse = attach(settings)
+        versions = base_tables.current_versions(lakehouse, use_case)
+        rows = base_tables.feature_row(lakehouse, use_case, versions)
         base = Base(versions, clock(), fingerprint(rows), rows.computed)
         if last is None or (last.tables, last.declarations) != (base.tables, base.declarations):
             pins.pin(settings, versions, _pinned_by(use_case, number + 1))
-            log.append(log_contents.name(BASE, number + 1), log_contents.encode(base))
+            with contextlib.suppress(Conflict):  # a server of another host was faster
+                log.append(log_contents.name(BASE, number + 1), log_contents.encode(base))
             pins.unpin(settings, _pinned_by(use_case, number))
 
 
@@ -90,7 +119,7 @@ def open_decider(settings: Settings, use_case: UseCase, clock: Clock = wall_cloc
     return fold(attach(settings), use_case, log, base)
 
 
-def fold(lakehouse: Lakehouse, use_case: UseCase, log: FileLog, base: Base) -> Decider:
+def fold(lakehouse: Lakehouse, use_case: UseCase, log: Log, base: Base) -> Decider:
     """Everything that tables and the log know, as a worker has it."""
     rows = base_tables.feature_row(lakehouse, use_case, base.tables)
     if fingerprint(rows) != base.declarations:
@@ -101,13 +130,15 @@ def fold(lakehouse: Lakehouse, use_case: UseCase, log: FileLog, base: Base) -> D
     schema = EventSchema.of(use_case, lakehouse.schema(use_case.events, base.tables[use_case.events]))
     tables = base_tables.tables(lakehouse, rows, base.tables, base.moment, _decided_before(log, rows))
     decider = Decider(rows, schema, log, EntityStates(tables.facts(rows, base.moment), schema))
+    if log.by_entity:
+        return decider
     history = max(plan.features.history for plan in rows.plans)
     since = base.moment - round(history.total_seconds() * 1e6) - GRACE
     decider.follow(record for record in log.records() if record.stamp >= since or record.id.startswith(DECISION))
     return decider
 
 
-def last_base(log: FileLog) -> tuple[Base | None, int]:
+def last_base(log: Log) -> tuple[Base | None, int]:
     """The base that decisions stand on now, and its number; none and 0 of a new log."""
     number = 0
     while (record := log.get(log_contents.name(BASE, number + 1))) is not None:
@@ -128,7 +159,7 @@ def fingerprint(rows: FeatureRow) -> str:
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 
 
-def _decided_before(log: FileLog, rows: FeatureRow) -> dict[Any, int]:
+def _decided_before(log: Log, rows: FeatureRow) -> dict[Any, int]:
     """Stamps of the events that were decided before the service took its base, by id."""
     is_whole = rows.events[rows.use_case.event_id].kind == "int64"
     decided: dict[Any, int] = {}

@@ -20,10 +20,9 @@ from jobs.decisions.base_tables import feature_row
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.log_contents import BASE, DECISION, EVENT, Base, Decided, EventCame
-from jobs.decisions.opened import last_base, log_file, open_log
+from jobs.decisions.opened import last_base, log_file, log_of, was_served
 from jobs.lakehouse.tables import PARTITION, Lakehouse
-from jobs.online.file_log import FileLog
-from jobs.online.log_records import Record
+from jobs.online.log_records import Log, Record
 from jobs.registry.bundle import CATEGORY, NUMBER
 from jobs.scoring import prediction_log
 from jobs.scoring.prediction_log import ONLINE
@@ -56,15 +55,14 @@ class Shipped:
 
 def ship(lakehouse: Lakehouse, use_case: UseCase) -> Shipped:
     """Bring every decision that the log holds into the prediction log; a second time writes nothing."""
-    place = log_file(lakehouse.settings, use_case)
-    if not place.exists():
+    if not was_served(lakehouse.settings, use_case):
         return Shipped(0, None)
-    with lakehouse.lock(prediction_log.table(use_case)), open_log(lakehouse.settings, use_case) as log:
+    with lakehouse.lock(prediction_log.table(use_case)), log_of(lakehouse.settings, use_case) as log:
         return _Shipment(lakehouse, use_case, log).all()
 
 
 class _Shipment:
-    def __init__(self, lakehouse: Lakehouse, use_case: UseCase, log: FileLog) -> None:
+    def __init__(self, lakehouse: Lakehouse, use_case: UseCase, log: Log) -> None:
         self.lakehouse, self.use_case, self.log = lakehouse, use_case, log
         self.table = prediction_log.table(use_case)
         self.memory = log_file(lakehouse.settings, use_case).with_name("shipped.json")
@@ -72,7 +70,7 @@ class _Shipment:
         self.fallbacks: dict[str, int] = {}
 
     def all(self) -> Shipped:
-        start, last = read_memory(self.memory, lambda found: (int(found["position"]), int(found["last"]))) or (None, 0)
+        start, last = read_memory(self.memory, lambda found: (int(found["position"]), int(found["last"]))) or (0, 0)
         base, _ = last_base(self.log)
         for batch in _batches(self.log, start):
             decided = [record for record in batch if record.id.startswith(f"{DECISION}/")]
@@ -127,9 +125,9 @@ class _Shipment:
         return table.filter(pc.invert(known))
 
 
-def _batches(log: FileLog, start: int | None) -> Iterator[list[Record]]:
+def _batches(log: Log, start: int) -> Iterator[list[Record]]:
     batch: list[Record] = []
-    for record in log.records() if start is None else log.records(start):
+    for record in log.records(start):
         batch.append(record)
         if len(batch) >= 2 * BATCH_ROWS:
             yield batch

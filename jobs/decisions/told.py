@@ -59,7 +59,7 @@ def correct(decider: Decider, given: Given) -> Record:
     Raises Invalid if a column cannot be held; nothing was appended.
     """
     with decider.turn:
-        event = decider.checked(given)
+        event = decider.checked(given, VersionCame(given.id, given.values, given.happened or 0)).event
         before = event_now(decider, given.id, default=None)
         happened = given.happened
         if happened is None:

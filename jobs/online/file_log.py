@@ -9,13 +9,13 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from jobs.errors import EvergreenError, Invalid
-from jobs.online.log_records import HEADER, Record, line_of, record_of
+from jobs.online.log_records import HEADER, Appended, Conflict, Record, Seen, line_of, record_of
 from jobs.online.log_sync import GroupSync
 
 SYNC_EVERY = 0.05
@@ -24,31 +24,14 @@ _CHUNK, _USUAL = 1 << 20, 4096
 """Bytes that are read at once, of many records and of one."""
 
 
-class Conflict(Invalid):
-    """An id that is in the log with other content."""
-
-    def __init__(self, record: Record) -> None:
-        super().__init__(f"record {record.id!r}: expected the content that is in the log, found other; use another id")
-        self.record = record
-        """What the log has."""
-
-
 class NotWritten(EvergreenError, OSError):
     """A record that the disk took in part; nothing of it is left in the log."""
 
 
-class Appended(NamedTuple):
-    """What an append did."""
-
-    record: Record
-    is_new: bool
-    """False: the id was there with the same content, and counts once."""
-    before: list[Record]
-    """What others appended since this worker last read, in order."""
-
-
 class FileLog:
     """A log that this process appends to and reads; several of its threads may, one at a time."""
+
+    by_entity = False
 
     def __init__(
         self,
@@ -85,8 +68,10 @@ class FileLog:
             self._sync.close()
         os.close(self._handle)
 
-    def append(self, id: str, content: bytes) -> Appended:
-        """Stamp a record and write it, unless its id is there already.
+    def append(
+        self, id: str, content: bytes, seen: Sequence[Seen] = (), *, opens: bool = False, closes: str = ""
+    ) -> Appended:
+        """Stamp a record and write it, unless its id is there already; who reads all of them needs no further words.
 
         Raises:
             Conflict: the id is there with other content.
@@ -116,9 +101,9 @@ class FileLog:
         start = self._starts.get(id)
         return None if start is None else self._at(start)
 
-    def records(self, start: int = len(HEADER)) -> Iterator[Record]:
-        """Every record from a position on that this worker has read; the first is the default."""
-        chunk = _CHUNK
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """Every record behind a position that this worker has read."""
+        start, chunk = max(after, len(HEADER)), _CHUNK
         while start < self._end:
             lines = os.pread(self._handle, min(chunk, self._end - start), start).split(b"\n")[:-1]
             chunk = _CHUNK if lines else chunk * 4

@@ -6,7 +6,8 @@ break ends a record and nothing else.
 
 import json
 import zlib
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from jobs.errors import Invalid
 
@@ -22,6 +23,58 @@ class Record(NamedTuple):
     content: bytes
     end: int
     """Position in the log behind it."""
+
+
+class OfEntity(NamedTuple):
+    """What a worker had not seen of an entity before a record about it."""
+
+    facts: list[tuple[int, bytes]]
+    """Stamps and contents, in order; all that there are, if some were dropped that it had not seen."""
+    is_whole: bool
+    """The worker must begin anew: facts between its own and these were dropped."""
+    seen: int
+    """How many there are, with the record."""
+
+
+class Appended(NamedTuple):
+    """What an append did."""
+
+    record: Record
+    is_new: bool
+    """False: the id was there with the same content, and counts once."""
+    before: list[Record]
+    """What others appended since this worker last read, in order, where every worker reads everything."""
+    of_entities: Sequence[OfEntity] = ()
+    """The same of each entity that the record is about, where a worker reads of entities alone."""
+
+
+class Conflict(Invalid):
+    """An id that is in the log with other content."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(f"record {record.id!r}: expected the content that is in the log, found other; use another id")
+        self.record = record
+        """What the log has."""
+
+
+Seen = tuple[str, int]
+"""Name of an entity, and how many of its facts a worker has."""
+
+
+class Log(Protocol):
+    """An ordered log as workers use it."""
+
+    by_entity: bool
+    """Whether a worker learns of others' records by entity, or of all of them in order."""
+
+    def append(
+        self, id: str, content: bytes, seen: Sequence[Seen] = (), *, opens: bool = False, closes: str = ""
+    ) -> Appended: ...
+    def tail(self) -> list[Record]: ...
+    def get(self, id: str) -> Record | None: ...
+    def records(self, after: int = 0) -> Iterator[Record]: ...
+    def now(self) -> int: ...
+    def close(self) -> None: ...
 
 
 def line_of(stamp: int, id: str, content: bytes) -> bytes:

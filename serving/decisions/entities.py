@@ -33,6 +33,7 @@ def _of_one(decider: Decider, number: int, key: Any) -> dict[str, Any] | None:
     plan = decider.rows.plans[number]
     with decider.turn:
         decider.catch_up()
+        decider.refresh([(number, (key,))])
         facts = decider.states.peek(number, (key,))
         if facts is None:
             return None

@@ -19,7 +19,7 @@ from jobs.decisions.fallback import Fallback
 from jobs.decisions.label_schema import LabelSchema
 from jobs.decisions.log_contents import Decided
 from jobs.errors import EvergreenError, Invalid
-from jobs.online.file_log import Conflict
+from jobs.online.log_records import Conflict
 from jobs.settings import Settings
 from jobs.use_case import UseCase, problem_of
 from serving.decisions.scorer import Scorer
@@ -53,7 +53,6 @@ class DecisionService:
         self._pool = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix=f"features of {use_case.name}")
         self._slow = 0
         self._ended = threading.Event()
-        self._seen: dict[str, float] = {}
         self._thread = threading.Thread(target=self._sweep_on, name=f"decisions of {use_case.name}", daemon=True)
 
     def start(self) -> None:
@@ -177,26 +176,20 @@ class DecisionService:
     def _sweep_on(self) -> None:
         while not self._ended.wait(SWEEP_SECONDS):
             try:
-                self.sweep(time.monotonic())
+                self.sweep()
             except Exception:  # the log may be unreachable for a while
                 LOG.exception("%s: undecided events", self.use_case.name)
 
-    def sweep(self, now: float) -> None:
-        """Read what others appended, and decide events whose worker is taken for dead.
-
-        Args:
-            now: seconds of a clock that only goes on.
-        """
+    def sweep(self) -> None:
+        """Read what others appended, and decide events whose worker is taken for dead."""
         self.decider.catch_up()
-        undecided = dict(self.decider.undecided)
-        self._seen = {id: self._seen.get(id, now) for id in undecided}
+        undecided = self.decider.abandoned(round(ABANDONED_SECONDS * 1e6))
         UNDECIDED.labels(self.use_case.name).set(len(undecided))
-        for id, (_, came) in undecided.items():
-            if now - self._seen[id] >= ABANDONED_SECONDS:
-                resumed = self.decider.resume(came.id)
-                if isinstance(resumed, Started):
-                    resumed.find()
-                    self.finished(resumed, self.scorer)
+        for id in undecided:
+            resumed = self.decider.resume(id)
+            if isinstance(resumed, Started):
+                resumed.find()
+                self.finished(resumed, self.scorer)
 
 
 def _unlogged(use_case: UseCase, error: OSError) -> Refusal:

@@ -126,8 +126,8 @@ def decide(decider: Decider, body: Row) -> Decided:
     return started
 
 
-def made(folder: Path, seed: int = 0, **history: int) -> World:
+def made(home: Settings | Path, seed: int = 0, **history: int) -> World:
     """A world with tables."""
-    world = World(Settings(home=folder), Random(seed))
+    world = World(home if isinstance(home, Settings) else Settings(home=home), Random(seed))
     world.write(**history)
     return world

@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from worlds import decided_world
 from worlds.decided_world import SECOND, World, decide, server, worker
+from worlds.redis_server import RedisServer
 
 from jobs.decisions import base_tables, consistency, opened, told
 from jobs.decisions.decider import Decider, Started
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import attach
-from jobs.online.file_log import Conflict
+from jobs.online.log_records import Conflict
+from jobs.secret import Url
+from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 
 pytestmark = pytest.mark.embedded
 
 
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["file", pytest.param("redis", marks=pytest.mark.servers)])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """A home with a log in a file, or in an empty Redis."""
+    if request.param == "file":
+        return Settings(home=tmp_path)
+    url = request.getfixturevalue("redis").url
+    client = Redis.from_url(url)
+    client.flushall()
+    client.close()
+    return Settings(home=tmp_path, online_store_url=Url(url))
+
+
 def compared(world: World) -> consistency.Comparison:
-    with opened.open_log(world.settings, FRAUD, world.clock) as log:
+    with opened.log_of(world.settings, FRAUD, world.clock) as log:
         base, _ = opened.last_base(log)
         assert base is not None
         house = attach(world.settings)
@@ -49,8 +73,8 @@ def play(world: World, workers: list[Decider], steps: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_every_cell_is_the_batch_kernels_whoever_decided(tmp_path: Path, seed: int) -> None:
-    world = decided_world.made(tmp_path, seed)
+def test_every_cell_is_the_batch_kernels_whoever_decided(home: Settings, seed: int) -> None:
+    world = decided_world.made(home, seed)
     with server(world), worker(world) as one, worker(world) as other:
         play(world, [one, other], 120)
         with worker(world) as late:
@@ -60,8 +84,8 @@ def test_every_cell_is_the_batch_kernels_whoever_decided(tmp_path: Path, seed: i
     assert found.different == 0, found.examples
 
 
-def test_a_new_server_stands_on_newer_tables_and_keeps_what_was_decided(tmp_path: Path) -> None:
-    world = decided_world.made(tmp_path)
+def test_a_new_server_stands_on_newer_tables_and_keeps_what_was_decided(home: Settings) -> None:
+    world = decided_world.made(home)
     with server(world), worker(world) as one:
         play(world, [one], 60)
         body = world.given()
@@ -77,8 +101,8 @@ def test_a_new_server_stands_on_newer_tables_and_keeps_what_was_decided(tmp_path
     assert found.decisions > 30 and found.different == 0, found.examples
 
 
-def test_an_event_that_tables_know_already_counts_once(tmp_path: Path) -> None:
-    world = decided_world.made(tmp_path)
+def test_an_event_that_tables_know_already_counts_once(home: Settings) -> None:
+    world = decided_world.made(home)
     with server(world), worker(world) as one, worker(world) as other:
         for id in range(0, 60, 3):
             world.now += SECOND
@@ -88,8 +112,8 @@ def test_an_event_that_tables_know_already_counts_once(tmp_path: Path) -> None:
     assert found.different == 0, found.examples
 
 
-def test_a_repeated_id_is_the_stored_decision_on_every_worker(tmp_path: Path) -> None:
-    world = decided_world.made(tmp_path)
+def test_a_repeated_id_is_the_stored_decision_on_every_worker(home: Settings) -> None:
+    world = decided_world.made(home)
     with server(world), worker(world) as one, worker(world) as other:
         body = world.given(tx_amount=5)
         first = decide(one, body)
@@ -101,8 +125,8 @@ def test_a_repeated_id_is_the_stored_decision_on_every_worker(tmp_path: Path) ->
             assert decide(late, body) == first
 
 
-def test_an_event_whose_worker_died_is_decided_at_its_place(tmp_path: Path) -> None:
-    world = decided_world.made(tmp_path)
+def test_an_event_whose_worker_died_is_decided_at_its_place(home: Settings) -> None:
+    world = decided_world.made(home)
     with server(world), worker(world) as one, worker(world) as other:
         body = world.given(tx_datetime=None)
         lost = one.start(one.schema.read(body))
@@ -112,19 +136,19 @@ def test_an_event_whose_worker_died_is_decided_at_its_place(tmp_path: Path) -> N
             same_customer = {name: body[name] for name in ("customer_id", "terminal_id")}
             decide(other, world.given(**same_customer))
         assert other.start(other.schema.read(body)) is None, "another worker is at it, as far as this one can tell"
-        assert list(other.undecided) == [str(body["transaction_id"])]
+        assert other.abandoned(0) == [body["transaction_id"]]
         resumed = other.resume(body["transaction_id"])
         assert isinstance(resumed, Started) and resumed.stamp == lost.stamp
         decided = other.finish(resumed, decided_world.score)
-        assert not other.undecided
+        assert not other.abandoned(0)
         # The first worker was only slow: what it says now is what was decided.
         assert one.finish(lost, decided_world.score) == decided
     found = compared(world)
     assert found.different == found.undecided == 0 and found.decisions == 6
 
 
-def test_a_second_server_shares_the_base_of_the_first(tmp_path: Path) -> None:
-    world = decided_world.made(tmp_path)
+def test_a_second_server_shares_the_base_of_the_first(home: Settings) -> None:
+    world = decided_world.made(home)
     with server(world), worker(world) as one:
         decide(one, world.given())
         world.put([world.event(5000, decided_world.START)], [], mode="append")
@@ -150,16 +174,16 @@ def test_a_second_server_shares_the_base_of_the_first(tmp_path: Path) -> None:
         ({"colour": 1}, "column 'colour': expected one of transaction_id, tx_datetime"),
     ],
 )
-def test_what_a_column_cannot_hold_is_refused_before_it_is_logged(tmp_path: Path, changed: dict, message: str) -> None:  # type: ignore[type-arg]
-    world = decided_world.made(tmp_path, events=20, future=0)
+def test_what_a_column_cannot_hold_is_refused_before_it_is_logged(home: Settings, changed: dict, message: str) -> None:  # type: ignore[type-arg]
+    world = decided_world.made(home, events=20, future=0)
     with server(world), worker(world) as one:
         with pytest.raises(Invalid, match=message):
             decide(one, world.given() | changed)
-        assert [record.id for record in one.log.records()] == ["base/1"]  # type: ignore[attr-defined]
+        assert [record.id for record in one.log.records()] == ["base/1"]
 
 
-def test_a_declaration_changed_over_running_servers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = decided_world.made(tmp_path, events=20, future=0)
+def test_a_declaration_changed_over_running_servers_is_refused(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = decided_world.made(home, events=20, future=0)
     with server(world), worker(world) as one:
         decide(one, world.given())
         monkeypatch.setattr(opened, "fingerprint", lambda rows: "other")
@@ -171,3 +195,22 @@ def test_a_declaration_changed_over_running_servers_is_refused(tmp_path: Path, m
     # Once they ended, the next server stands on the new declarations.
     with server(world), worker(world) as one:
         decide(one, world.given())
+
+
+@pytest.mark.servers
+def test_one_stream_through_both_logs_gives_the_same_decisions(redis: RedisServer, tmp_path: Path) -> None:
+    client = Redis.from_url(redis.url)
+    client.flushall()
+    client.close()
+    contents = []
+    for name, url in (("file", None), ("redis", Url(redis.url))):
+        world = decided_world.made(Settings(home=tmp_path / name, online_store_url=url), 7)
+        with server(world), worker(world) as one, worker(world) as other:
+            play(world, [one, other], 150)
+        with opened.log_of(world.settings, FRAUD, world.clock) as log:
+            contents.append([(record.id, record.stamp, without_latency(record.content)) for record in log.records()])
+    assert contents[0] == contents[1]
+
+
+def without_latency(content: bytes) -> bytes:
+    return re.sub(rb'"latency":\d+,?', b"", content)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from worlds.examples import with_examples
 
 from jobs.errors import Invalid
-from jobs.online.file_log import Conflict, FileLog
-from jobs.online.log_records import HEADER, Record, line_of, record_of
+from jobs.online.file_log import FileLog
+from jobs.online.log_records import HEADER, Conflict, Record, line_of, record_of
 
 pytestmark = pytest.mark.embedded
 

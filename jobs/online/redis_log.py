@@ -1,0 +1,216 @@
+"""The ordered log in Redis, for any number of workers on any hosts: the same records, and facts by entity.
+
+One script appends: it knows an id again, stamps, writes, and returns of each entity that the record is about what this
+worker has not seen yet. So any worker decides about any event exactly, and holds only the entities that it was asked
+about. Facts that no window reaches are dropped from an entity's list; positions go on counting.
+
+    {prefix}:epoch        of this log: another one, or none, means that the store was flushed or restored
+    {prefix}:stamps       id -> stamp
+    {prefix}:last         the last stamp
+    {prefix}:log          stream of all records; the id of an entry is its stamp
+    {prefix}:open         ids of records that were announced as open, by stamp, until they are closed
+    {prefix}:facts:NAME   list of the records of an entity
+    {prefix}:first:NAME   how many were dropped from its beginning
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from jobs.errors import EvergreenError
+from jobs.online.log_records import Appended, Conflict, OfEntity, Record, Seen
+
+TIMEOUT_SECONDS = 1.0
+PAGE = 1000
+_APPEND = """
+local prefix, epoch, id, content, now, reach = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+local opens, closes = ARGV[7], ARGV[8]
+if redis.call('GET', prefix .. ':epoch') ~= epoch then return {'epoch'} end
+local known = redis.call('HGET', prefix .. ':stamps', id)
+if known then
+  local entry = redis.call('XRANGE', prefix .. ':log', known .. '-0', known .. '-0')[1]
+  return {'known', known, entry and entry[2][4] or false}
+end
+local last = tonumber(redis.call('GET', prefix .. ':last') or '0')
+local stamp = now
+if stamp <= last then stamp = last + 1 end
+local text = string.format('%.0f', stamp)
+redis.call('SET', prefix .. ':last', text)
+redis.call('HSET', prefix .. ':stamps', id, text)
+redis.call('XADD', prefix .. ':log', text .. '-0', 'id', id, 'content', content)
+if opens == '1' then redis.call('ZADD', prefix .. ':open', text, id) end
+if closes ~= '' then redis.call('ZREM', prefix .. ':open', closes) end
+local answer = {'new', text}
+for place = 9, #ARGV, 2 do
+  local facts, first = prefix .. ':facts:' .. ARGV[place], prefix .. ':first:' .. ARGV[place]
+  local dropped, seen = tonumber(redis.call('GET', first) or '0'), tonumber(ARGV[place + 1])
+  local from = seen - dropped
+  local lost = 0
+  if seen > 0 and from < 0 then lost = 1 end
+  if from < 0 then from = 0 end
+  local found = redis.call('LRANGE', facts, from, -1)
+  local size = redis.call('RPUSH', facts, text .. ' ' .. content)
+  if size > 64 then
+    local count = 0
+    while count < 64 do
+      local oldest = redis.call('LINDEX', facts, 0)
+      if not oldest or tonumber(string.match(oldest, '^%d+')) >= stamp - reach then break end
+      redis.call('LPOP', facts)
+      count = count + 1
+    end
+    if count > 0 then redis.call('INCRBY', first, count) end
+    dropped, size = dropped + count, size - count
+  end
+  answer[#answer + 1] = {lost, dropped + size, found}
+end
+return answer
+"""
+
+
+class StoreDown(EvergreenError, OSError):
+    """The store does not answer, or is not the one that it was; nothing was appended."""
+
+
+class StoreChanged(StoreDown):
+    """The store was flushed, or holds another log than the one that this worker stands on."""
+
+
+class RedisLog:
+    """A log in a store that others share; safe for several threads."""
+
+    by_entity = True
+
+    def __init__(self, url: str, prefix: str, *, reach: int, now: Callable[[], int]) -> None:
+        """
+        Args:
+            prefix: begins the names of all keys.
+            reach: microseconds for which an entity's facts are kept.
+            now: microseconds since 1970.
+
+        Raises StoreDown if nothing answers there.
+        """
+        self._prefix, self._reach, self.now = prefix, reach, now
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)
+        )
+        self._append = self._redis.register_script(_APPEND)
+        self.epoch = self._asked(self._begin)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._redis.close()
+
+    def append(
+        self, id: str, content: bytes, seen: Sequence[Seen] = (), *, opens: bool = False, closes: str = ""
+    ) -> Appended:
+        """Stamp a record and write it, unless its id is there already.
+
+        Args:
+            seen: the entities that it is about.
+            opens: the record waits for another that closes it.
+            closes: id of a record that waited.
+
+        Raises:
+            Conflict: the id is there with other content.
+            StoreDown: nothing was appended, as far as can be told.
+        """
+        given: list[Any] = [self._prefix, self.epoch, id, content, self.now(), self._reach, int(opens), closes]
+        for name, count in seen:
+            given += [name, count]
+        answer = self._asked(lambda: self._append(keys=[], args=given))
+        kind = answer[0]
+        if kind == b"epoch":
+            raise StoreChanged("online store: expected the log that this server stands on, found none, or another one")
+        if kind == b"known":
+            record = Record(int(answer[1]), id, answer[2] or b"", int(answer[1]))
+            if record.content != content:
+                raise Conflict(record)
+            return Appended(record, False, [])
+        stamp = int(answer[1])
+        of_entities = [OfEntity([_fact(each) for each in found], bool(lost), size) for lost, size, found in answer[2:]]
+        return Appended(Record(stamp, id, content, stamp), True, [], of_entities)
+
+    def facts(self, seen: Seen) -> OfEntity:
+        """What a worker has not seen of an entity, without a record of its own."""
+        name, count = seen
+        first, found = f"{self._prefix}:first:{name}", f"{self._prefix}:facts:{name}"
+
+        def read() -> tuple[int, list[bytes]]:
+            with self._redis.pipeline() as pipeline:
+                pipeline.get(first)
+                pipeline.lrange(found, 0, -1)
+                dropped, facts = pipeline.execute()
+            return int(dropped or 0), facts
+
+        dropped, facts = self._asked(read)
+        start = max(count - dropped, 0)
+        return OfEntity([_fact(each) for each in facts[start:]], 0 < count < dropped, dropped + len(facts))
+
+    def tail(self) -> list[Record]:
+        """Nothing: what others appended comes with an entity."""
+        return []
+
+    def get(self, id: str) -> Record | None:
+        """A record."""
+        stamp = self._asked(lambda: self._redis.hget(f"{self._prefix}:stamps", id))
+        if stamp is None:
+            return None
+        entries = self._asked(
+            lambda: self._redis.xrange(f"{self._prefix}:log", f"{stamp.decode()}-0", f"{stamp.decode()}-0")
+        )
+        return _record(entries[0]) if entries else None
+
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """Every record behind a stamp."""
+        start = f"({after}-0" if after else "-"
+        while entries := self._page(start):
+            yield from map(_record, entries)
+            start = f"({entries[-1][0].decode()}"
+
+    def open_records(self, before: int) -> list[str]:
+        """Ids of records that were announced as open before a stamp and are not closed."""
+        found = self._asked(lambda: self._redis.zrangebyscore(f"{self._prefix}:open", "-inf", before))
+        return [id.decode() for id in found]
+
+    def announce(self, name: str, seconds: float) -> None:
+        """Tell others for so many seconds that somebody of this name is there."""
+        self._asked(lambda: self._redis.set(f"{self._prefix}:alive:{name}", "1", px=round(seconds * 1000)))
+
+    def others(self, name: str) -> bool:
+        """Whether anybody of another name is there."""
+        mine = f"{self._prefix}:alive:{name}".encode()
+        return any(key != mine for key in self._asked(lambda: list(self._redis.scan_iter(f"{self._prefix}:alive:*"))))
+
+    def _page(self, start: str) -> list[Any]:
+        entries: list[Any] = self._asked(lambda: self._redis.xrange(f"{self._prefix}:log", start, "+", PAGE))
+        return entries
+
+    def _begin(self) -> str:
+        self._redis.set(f"{self._prefix}:epoch", secrets.token_hex(8), nx=True)
+        return self._redis.get(f"{self._prefix}:epoch").decode()  # type: ignore[union-attr, no-any-return]
+
+    def _asked(self, ask: Callable[[], Any]) -> Any:
+        try:
+            return ask()
+        except redis.RedisError as error:
+            raise StoreDown(
+                f"online store: expected Redis that answers, found {type(error).__name__}; start it, or correct "
+                "EVERGREEN_ONLINE_STORE"
+            ) from error
+
+
+def _fact(text: bytes) -> tuple[int, bytes]:
+    stamp, _, content = text.partition(b" ")
+    return int(stamp), content
+
+
+def _record(entry: Any) -> Record:
+    stamp = int(entry[0].partition(b"-")[0])
+    fields = entry[1]
+    return Record(stamp, fields[b"id"].decode(), fields[b"content"], stamp)

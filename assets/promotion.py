@@ -118,7 +118,7 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
         ledger = promotions.view(lakehouse.settings, use_case)
         outcomes = [
             model_checks.champion_loads(lakehouse.settings, use_case, registry, ledger),
-            online_decisions.equal_batch(online_decisions.compared(lakehouse, use_case)),
+            online_decisions.judged(lakehouse, use_case),
         ]
         metadata = {"decision": outcome, **_in_production(ledger, decision)}
         return dg.MaterializeResult(metadata=metadata, check_results=results(outcomes))

@@ -60,6 +60,14 @@ def causes(lakehouse: Lakehouse, use_case: UseCase) -> Causes:
         return consistency.compare_with_tables(lakehouse, rows, versions, log)
 
 
+def judged(lakehouse: Lakehouse, use_case: UseCase) -> Outcome:
+    """EQUAL_BATCH of what the log holds now."""
+    try:
+        return equal_batch(compared(lakehouse, use_case))
+    except OSError as error:
+        return EQUAL_BATCH.not_judged(str(error))
+
+
 def equal_batch(found: Comparison | None) -> Outcome:
     """EQUAL_BATCH of a comparison."""
     if found is None or not found.decisions:

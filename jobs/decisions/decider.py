@@ -129,6 +129,12 @@ class Decider:
             scored.fallback, scored.reason,
         )  # fmt: skip
 
+    def deliver(self, name: str, came: EventCame) -> None:
+        """Append an event that was decided while the log was out of reach."""
+        change = self.states.change(0, came)
+        with self.turn:
+            self._appended(name, came, change, opens=True)
+
     def resume(self, id: Any) -> Started | Decided | None:
         """Take up an event that another worker left undecided; None if the log does not have it."""
         with self.turn:

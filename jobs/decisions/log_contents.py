@@ -92,6 +92,8 @@ class Decided(msgspec.Struct, tag="decision", tag_field="kind", omit_defaults=Tr
     """What answered in place of the usual way; None: the usual way."""
     reason: str | None = None
     """Why there was a fallback."""
+    staleness: int = 0
+    """Microseconds since the store of facts was last heard of; 0: what was known was complete."""
     arm: str = "champion"
     propensity: float = 1.0
 

@@ -85,12 +85,13 @@ def renew(settings: Settings, use_case: UseCase, handle: IO[str], clock: Clock =
     """
     try:
         if _alone(handle):
-            _renew(settings, use_case, clock)
+            take_base(settings, use_case, clock)
     finally:  # or the next server would wait for this one to end
         fcntl.flock(handle, fcntl.LOCK_SH)
 
 
-def _renew(settings: Settings, use_case: UseCase, clock: Clock) -> None:
+def take_base(settings: Settings, use_case: UseCase, clock: Clock = wall_clock) -> None:
+    """Let the service stand on the tables as they are now, unless servers of other hosts stand on others."""
     with log_of(settings, use_case, clock) as log:
         last, number = last_base(log)
         if last is not None and log.by_entity and log.others(""):  # type: ignore[attr-defined]

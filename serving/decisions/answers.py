@@ -31,7 +31,7 @@ def answer(
         id_column: decided.id, "decision": outcome.decision, "score": outcome.score,
         "model_version": decided.model_version, "decided_at": moment(decided.decided_at),
         # Everything that was appended before is known: only tables are as old as the server's start.
-        "freshness": {"seconds": 0.0, "tables_as_of": moment(base)},
+        "freshness": {"seconds": decided.staleness / 1e6, "tables_as_of": moment(base)},
         "fallback": decided.fallback,
     }  # fmt: skip
     further = {

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+import pybreaker
 
 from jobs.decisions import opened, reasons
 from jobs.decisions.decider import Decider, Started
@@ -20,8 +24,10 @@ from jobs.decisions.label_schema import LabelSchema
 from jobs.decisions.log_contents import Decided
 from jobs.errors import EvergreenError, Invalid
 from jobs.online.log_records import Conflict
+from jobs.online.redis_log import StoreChanged, StoreDown
 from jobs.settings import Settings
 from jobs.use_case import UseCase, problem_of
+from serving.decisions.outage import Outage
 from serving.decisions.scorer import Scorer
 from serving.live_models.live_model import LiveModel
 from serving.live_models.watch import LiveModels
@@ -34,6 +40,10 @@ FEATURE_SECONDS = 1.0
 """Features that take longer are not waited for."""
 OTHER_SECONDS, POLL_SECONDS = 0.25, 0.002
 """How long another worker, which has the same event, is waited for."""
+STORE_FAILURES, STORE_PAUSE_SECONDS = 2, 1.0
+"""After so many failures one after another the online store is not asked for so long."""
+ALIVE_SECONDS = 5.0
+"""How long others of a shared store take a worker for alive that says nothing."""
 SWEEP_SECONDS, ABANDONED_SECONDS = 0.5, 2.0
 """How often undecided events are looked for, and from which age on their worker is taken for dead."""
 LOG = logging.getLogger("evergreen.serve")
@@ -45,6 +55,11 @@ class DecisionService:
     def __init__(self, settings: Settings, use_case: UseCase, models: LiveModels, clock: opened.Clock) -> None:
         """Open the state. Raises Invalid if there is no base, or a feature cannot be computed online."""
         self.use_case, self._models = use_case, models
+        self._settings, self._clock = settings, clock
+        self._outage = Outage(settings, use_case, clock)
+        self._store = pybreaker.CircuitBreaker(STORE_FAILURES, STORE_PAUSE_SECONDS, exclude=[Invalid])
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._is_changed = False
         self.decider: Decider = opened.open_decider(settings, use_case, clock)
         self.labels = LabelSchema.of(use_case, self.decider.rows.labels, self.decider.schema)
         self.meanings = reasons.meanings(self.decider.rows)
@@ -64,6 +79,7 @@ class DecisionService:
         if self._thread.is_alive():
             self._thread.join()
         self._pool.shutdown()
+        self._outage.close()
         self.decider.close()
 
     def accepts(self, model: LiveModel) -> None:
@@ -95,7 +111,7 @@ class DecisionService:
                 take it (503).
         """
         scorer = self.scorer
-        started = self.begun(given, began)
+        started = self.begun(given, began, scorer)
         if started is None:
             started = await self._other(given.id)
         if isinstance(started, Decided):
@@ -118,10 +134,16 @@ class DecisionService:
         row = rows.restored(self.decider.schema.complete(came.values), happened, decided.features)
         return reasons.reasons(rows, row, scorer.model.manifest.names, scorer.scores, self.meanings)
 
-    def begun(self, given: Given, began: float) -> Started | Decided | None:
-        """Append and enter an event; see `Decider.start`."""
+    def begun(self, given: Given, began: float, scorer: Scorer) -> Started | Decided | None:
+        """Append and enter an event (see `Decider.start`), or decide it without the store that does not answer."""
         try:
-            return self.decider.start(given, began)
+            try:
+                return self._started(given, began)
+            except (StoreDown, pybreaker.CircuitBreakerError) as error:
+                if isinstance(error, StoreChanged):
+                    self._is_changed = True
+                    raise
+                return self._told(self._outage.decide(self.decider, given, began, scorer))
         except Conflict:
             raise Refusal(
                 409, f"{self.decider.schema.id} {given.id!r}: expected the content that came before, found other; "
@@ -132,12 +154,25 @@ class DecisionService:
         except OSError as error:
             raise _unlogged(self.use_case, error) from error
 
+    def _started(self, given: Given, began: float) -> Started | Decided | None:
+        if not self.decider.log.by_entity:
+            return self.decider.start(given, began)
+        if not self._outage.is_over:
+            self._store.call(self._outage.deliver, self.decider)
+        started: Started | Decided | None = self._store.call(self.decider.start, given, began)
+        self._outage.heard()
+        return started
+
     def finished(self, started: Started, scorer: Scorer) -> Decided:
         """Score an event whose features are found, and append what is decided."""
         try:
             decided = self.decider.finish(started, scorer)
         except OSError as error:
             raise _unlogged(self.use_case, error) from error
+        return self._told(decided)
+
+    def _told(self, decided: Decided) -> Decided:
+        """Count a decision."""
         verdict = decided.outcome.decision or decided.outcome.prediction or "number"
         DECISIONS.labels(self.use_case.name, verdict, decided.model_version or "none").inc()
         if decided.fallback is not None:
@@ -182,6 +217,12 @@ class DecisionService:
 
     def sweep(self) -> None:
         """Read what others appended, and decide events whose worker is taken for dead."""
+        if self._is_changed:
+            self._reopen()
+        if self.decider.log.by_entity:
+            self.decider.log.announce(self._name, ALIVE_SECONDS)  # type: ignore[attr-defined]
+            if not self._outage.is_over:
+                self._outage.deliver(self.decider)
         self.decider.catch_up()
         undecided = self.decider.abandoned(round(ABANDONED_SECONDS * 1e6))
         UNDECIDED.labels(self.use_case.name).set(len(undecided))
@@ -190,6 +231,14 @@ class DecisionService:
             if isinstance(resumed, Started):
                 resumed.find()
                 self.finished(resumed, self.scorer)
+
+    def _reopen(self) -> None:
+        """Stand on the tables anew, as the store was flushed or restored: what only it knew is gone."""
+        opened.take_base(self._settings, self.use_case, self._clock)
+        former, self.decider = self.decider, opened.open_decider(self._settings, self.use_case, self._clock)
+        self._is_changed = False
+        former.close()
+        LOG.error("%s: the online store was flushed or restored; what it held besides is lost", self.use_case.name)
 
 
 def _unlogged(use_case: UseCase, error: OSError) -> Refusal:

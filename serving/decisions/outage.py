@@ -1,0 +1,121 @@
+"""Decisions while the online store does not answer: by what this worker still holds, kept in a file, told later.
+
+An event that is decided so stands in no order with those of other workers, so each answer says that it is a fallback
+and how old its knowledge is. Once the store answers, events and decisions go there, and entities are made anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from jobs.decisions import log_contents
+from jobs.decisions.decider import Decider, Started
+from jobs.decisions.event_schema import Given
+from jobs.decisions.log_contents import DECISION, EVENT, Decided, EventCame
+from jobs.decisions.opened import log_file
+from jobs.errors import Invalid
+from jobs.online.file_log import FileLog
+from jobs.online.log_records import Conflict, Record
+from jobs.settings import Settings
+from jobs.state_files import read_memory, replace_json
+from jobs.use_case import UseCase
+from serving.decisions.scorer import Scorer
+
+CACHED_STATE = "cached_state"
+REASON = "the online store does not answer; decided by what this worker knows"
+LOG = logging.getLogger("evergreen.serve")
+
+
+class Outage:
+    """What a worker does while its store is away; several workers of a home share its file."""
+
+    def __init__(self, settings: Settings, use_case: UseCase, clock: Callable[[], int]) -> None:
+        self._place = log_file(settings, use_case).with_name("undelivered")
+        self._place.parent.mkdir(parents=True, exist_ok=True)
+        self._kept: FileLog | None = FileLog(self._place, now=clock) if self._place.exists() else None
+        self._clock = clock
+        self._heard = time.monotonic()
+        self.is_over = self._kept is None
+        """Whether nothing waits to be brought to the store."""
+
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+
+    def heard(self) -> None:
+        """The store answered just now."""
+        self._heard = time.monotonic()
+
+    def decide(self, decider: Decider, given: Given, began: float, scorer: Scorer) -> Decided:
+        """A decision by what this worker holds, kept in the file before it is returned.
+
+        Raises:
+            Conflict: the id came during this outage with other content.
+            OSError: the file did not take it.
+        """
+        if self._kept is None:
+            self._kept = FileLog(self._place, now=self._clock)
+        kept, self.is_over = self._kept, False
+        came = EventCame(given.id, given.values, given.happened)
+        change = decider.checked(given, came)
+        with decider.turn:
+            appended = kept.append(log_contents.name(EVENT, given.id), log_contents.encode(came))
+            if (known := kept.get(log_contents.name(DECISION, given.id))) is not None:
+                return _decided(known)
+            stamp = appended.record.stamp
+            happened = stamp if given.happened is None else given.happened
+            change = change._replace(stamp=stamp, event=change.event._replace(happened=happened))
+            started = Started(change.event, stamp, change.event.values, [], began)
+            try:
+                started.found = decider.states.begin(change)
+            except Invalid as error:  # another worker's decision was ahead of this clock
+                started.give_up(str(error))
+            decided = decider.scored(started, scorer)
+            stale = round((time.monotonic() - self._heard) * 1e6)
+            fallback = decided.fallback or CACHED_STATE
+            decided = msgspec.structs.replace(
+                decided, fallback=fallback, reason=decided.reason or REASON, staleness=stale
+            )
+            try:
+                kept.append(log_contents.name(DECISION, given.id), log_contents.encode(decided))
+            except Conflict as conflict:
+                return _decided(conflict.record)
+            return decided
+
+    def deliver(self, decider: Decider) -> None:
+        """Bring what was kept to the store, and let go of what this worker made of it. Raises StoreDown."""
+        if self._kept is None:
+            self.is_over = True
+            return
+        memory = self._place.with_name("delivered.json")
+        self._kept.tail()
+        sent = read_memory(memory, lambda found: int(found["position"])) or 0
+        for record in self._kept.records(sent):
+            _deliver(decider, record)
+            sent = record.end
+        replace_json(memory, {"position": sent})
+        with decider.turn:
+            decider.states.reset()
+        self.is_over = True
+
+
+def _deliver(decider: Decider, record: Record) -> None:
+    content = log_contents.decode(record.content)
+    try:
+        if isinstance(content, EventCame):
+            decider.deliver(record.id, content)
+        else:
+            assert isinstance(content, Decided)
+            decider.log.append(record.id, record.content, closes=log_contents.name(EVENT, content.id))
+    except Conflict:
+        LOG.error("%s was decided elsewhere too while the online store was away", record.id)
+
+
+def _decided(record: Record) -> Decided:
+    found = log_contents.decode(record.content)
+    assert isinstance(found, Decided)
+    return found

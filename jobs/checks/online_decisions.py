@@ -78,4 +78,5 @@ def equal_batch(found: Comparison | None) -> Outcome:
         f"{found.cells:,} cells of {found.decisions:,} decisions as the batch kernel has them",
         f"{found.different:,} others ({told})" if found.different else "just that",
         decisions=found.decisions, cells=found.cells, different=found.different, undecided=found.undecided,
+        stale=found.stale,
     )  # fmt: skip

@@ -48,6 +48,8 @@ class Comparison:
     examples: list[Difference] = field(default_factory=list)
     undecided: int = 0
     """Events without a decision: their worker died, and nobody asked again yet."""
+    stale: int = 0
+    """Decisions while the store was away, which say so themselves, and which no record of facts can be held against."""
 
 
 @dataclass
@@ -129,8 +131,9 @@ def compare(lakehouse: Lakehouse, rows: FeatureRow, base: Base, records: Iterabl
     tables = base_tables.tables(lakehouse, rows, base.tables, base.moment, decided_before)
     for record in kept:
         told.take(record, tables.absorbed)
-    decided = [each for each in told.decided if each.decided_at > based]
-    found = Comparison(len(decided), undecided=len(before) - len(told.decided))
+    on_base = [each for each in told.decided if each.decided_at > based]
+    decided = [each for each in on_base if not each.staleness]
+    found = Comparison(len(decided), undecided=len(before) - len(told.decided), stale=len(on_base) - len(decided))
     if decided:
         events = _together(tables.events, told.events, told.replaced["events"], schema)
         labels = _together(tables.labels, told.labels, told.replaced["labels"], schema)

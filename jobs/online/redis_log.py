@@ -97,7 +97,7 @@ class RedisLog:
         """
         self._prefix, self._reach, self.now = prefix, reach, now
         self._redis = redis.Redis.from_url(
-            url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)
+            url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 1)
         )
         self._append = self._redis.register_script(_APPEND)
         self.epoch = self._asked(self._begin)

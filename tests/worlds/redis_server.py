@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -15,8 +16,10 @@ from jobs.loopback import free_port
 class RedisServer:
     """A server; starts with the block, and ends with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        """folder: where each command is kept before it is answered; None: a death loses everything."""
         self.port = free_port()
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -31,10 +34,13 @@ class RedisServer:
         self.kill()
 
     def start(self) -> None:
-        """Start it, empty."""
+        """Start it, empty or with what it kept."""
         binary = shutil.which("redis-server")
         assert binary, "redis-server is missing: apt-get install redis-server"
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        if self._folder is not None:
+            self._folder.mkdir(exist_ok=True)
+            options += ["--appendonly", "yes", "--appendfsync", "always", "--dir", str(self._folder)]
         self._process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
         while not self._answers():
             assert self._process.poll() is None, "Redis did not start"

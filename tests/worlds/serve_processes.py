@@ -66,6 +66,8 @@ def started(home: Settings, *arguments: str, command: Sequence[str] = COMMAND, p
     """A server of a home, which is not yet waited for, at a port or a free one."""
     port, grpc_port = port or free_port(), free_port()
     outside = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    if home.online_store_url is not None:
+        outside["EVERGREEN_ONLINE_STORE"] = home.online_store_url.reveal()
     checkout = {"PYTHONPATH": str(ROOT)} if command is COMMAND else {}
     process = subprocess.Popen(
         [*command, "serve", "--port", str(port), "--grpc-port", str(grpc_port), *arguments], text=True,

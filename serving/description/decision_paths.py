@@ -51,9 +51,8 @@ def _decide(service: DecisionService) -> dict[str, Any]:
         _flag("features", "Add the value of every feature."),
     ]
     found["requestBody"] = _body(body, {"one": {"value": one}, "list": {"value": [one]}})
-    found["responses"] = {
-        "200": well({"anyOf": [decision, many]}, "What is decided; it stands in the log."), **errors(*BODY_ERRORS, 409)
-    }  # fmt: skip
+    decided = well({"anyOf": [decision, many]}, "What is decided; it stands in the log.")
+    found["responses"] = {"200": decided | _links(service), **errors(*BODY_ERRORS, 409)}
     found["description"] = (
         "The same event sent again gets the decision that was made, and counts once. An id that came with other "
         "content is refused (409)."
@@ -99,6 +98,15 @@ def _entity(service: DecisionService) -> dict[str, Any]:
 def _operation(service: DecisionService, summary: str, id: str) -> dict[str, Any]:
     name = service.use_case.name
     return {"summary": summary, "operationId": f"{name}_{id}", "tags": [name]}
+
+
+def _links(service: DecisionService) -> dict[str, Any]:
+    """What can be asked next about an event and its entity."""
+    id, entity = service.decider.schema.id, lookups(service)[0]
+    ids = {"id": f"$response.body#/{id}"}
+    after = {"withdraw_events": ids, "withdraw_labels": ids, "entity": {"id": f"$request.body#/{entity}"}}
+    operations = {name: f"{service.use_case.name}_{name}" for name in after}
+    return {"links": {name: {"operationId": operations[name], "parameters": after[name]} for name in after}}
 
 
 def _ref(service: DecisionService, name: str) -> Schema:

@@ -23,6 +23,7 @@ from serving.description import routes as description_routes
 from serving.grpc_server import GrpcServer
 from serving.inference_protocol import http_routes
 from serving.live_models.watch import LiveModels
+from serving.page import routes as page_routes
 from serving.tls import TlsFiles
 from serving.web import health
 from serving.web.access import Access
@@ -77,6 +78,7 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
         *health.routes(models, decisions, options.workers > 1),
         *http_routes.routes(models, BodyLimits()),
         *decisions.routes(BodyLimits()),
+        *page_routes.routes(),
         *description_routes.routes(use_cases, models, decisions, options.workers > 1),
     ]
 

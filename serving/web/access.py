@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from serving.oidc.tokens import Tokens
 
 BEARER = "bearer "
-OPEN_PATHS = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
-"""Paths that orchestrators ask without a key: whether the server is there."""
+OPEN_PATHS = (
+    "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready",
+    "/", "/page/page.css", "/page/page.js", "/page/icon.svg",
+)  # fmt: skip
+"""Paths that need no key: whether the server is there, for orchestrators, and files of the page, which hold no data."""
 ENTITIES = re.compile(r"/v1/[^/]+/entities/")
 """Begins the paths that tell what is known of one customer."""
 EVERYBODY = Caller("everybody", ())

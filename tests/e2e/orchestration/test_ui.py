@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect
+from worlds.browser import chromium
 
 from jobs import settings
 from jobs.checks import raw_loads
@@ -26,8 +26,6 @@ from orchestration.error_boundary import NOBODY
 
 pytestmark = pytest.mark.browser
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 GROUPS = ("raw", "staging", "marts", "features", "retraining", "training")
 TRAINING_SET = ["fraud", "features", "training_set"]
 PATIENCE = 180
@@ -74,10 +72,8 @@ def url(home: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser(url: str) -> Iterator[BrowserContext]:
     """One browser for all tests: it keeps the scripts of Dagster, and what it was told when it was greeted."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=BROWSER, args=QUIET)
+    with chromium() as started:
         yield started.new_context(viewport={"width": 1400, "height": 1000}, base_url=url)
-        started.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Lets calls of gRPC through that have the key they need, before their messages are read."""
+"""What stands before every call of gRPC: who calls is known before anything of a message is read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 from urllib.parse import unquote
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from serving.inference_protocol import grpc_messages
 from serving.web.access import Access
 from serving.web.api_keys import Scope
 from serving.web.callers import Asked, Caller, Denied
+from serving.web.guard import LOG, OWN_ERROR
 
 _OPEN = ("/grpc.health.v1.Health/", f"/{grpc_messages.SERVICE}/ServerLive", f"/{grpc_messages.SERVICE}/ServerReady")
 _READ = (
@@ -53,9 +55,24 @@ class GrpcAccess(grpc.ServerInterceptor):
                 found = self._access.kept(found, call)
             if isinstance(found, Denied):
                 _refuse(context, found)
-            return method(read(request), context)
+            return _answered(lambda: method(read(request), context), context)
 
         return asked
+
+
+def _answered(answer: Callable[[], Any], context: grpc.ServicerContext) -> Any:
+    """What a call is answered; an error that nobody foresaw is kept in the log and not shown."""
+    try:
+        return answer()
+    except DecodeError:
+        context.abort(
+            grpc.StatusCode.INVALID_ARGUMENT, "message: expected one as reflection describes it, found other bytes"
+        )
+    except Exception:
+        if context.code() is None:  # otherwise it is the end of a call that was refused
+            LOG.exception("gRPC")
+            context.abort(grpc.StatusCode.INTERNAL, OWN_ERROR)
+        raise
 
 
 def _reader(handler: grpc.RpcMethodHandler) -> Callable[[Any], Any]:

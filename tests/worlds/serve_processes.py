@@ -82,6 +82,8 @@ class Asking:
     """Requests that go on until they are told to end: what was answered, and what failed."""
 
     address: str
+    body: Callable[[], object] = lambda: BODY
+    """Makes what is sent."""
     versions: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
@@ -89,7 +91,7 @@ class Asking:
     def run(self) -> None:
         while not self.ended.is_set():
             try:
-                answer = httpx.post(self.address, json=BODY, timeout=PATIENCE)
+                answer = httpx.post(self.address, json=self.body(), timeout=PATIENCE)
                 self.versions.append(answer.raise_for_status().json()["model_version"])
             except httpx.HTTPError as error:
                 self.failures.append(repr(error))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
 import signal
@@ -12,12 +14,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from worlds.exported_models import export, made
+from worlds import decided_world
+from worlds.exported_models import OF_EVENTS, export, made
 from worlds.serve_processes import BODY, PATIENCE, Asking, Running, started, wait_for
 
 from jobs import settings
+from jobs.decisions import opened
+from jobs.decisions.log_contents import DECISION, EVENT
 from jobs.loopback import free_port
 from jobs.settings import ROOT, Settings
+from jobs.use_cases.fraud import FRAUD
 from tools.check_test_needs import haproxy
 
 pytestmark = [pytest.mark.embedded, pytest.mark.servers]
@@ -29,7 +35,8 @@ CLIENTS = 3
 @pytest.fixture
 def home(tmp_path: Path) -> Settings:
     found = settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
-    export(found, 3, made(tmp_path / "bundle"))
+    decided_world.made(found.home)
+    export(found, 3, made(tmp_path / "bundle", names=OF_EVENTS))
     return found
 
 
@@ -67,9 +74,11 @@ def answers(url: str) -> bool:
 
 
 def asked(running: Running) -> int:
-    """Inferences that a server has answered well."""
+    """Decisions that a server has answered well."""
     counts = httpx.get(f"http://127.0.0.1:{running.port}/metrics").text
-    lines = [line for line in counts.splitlines() if line.startswith("evergreen_requests_total") and "/infer" in line]
+    lines = [
+        line for line in counts.splitlines() if line.startswith("evergreen_requests_total") and "/decisions" in line
+    ]
     return sum(int(float(line.split()[-1])) for line in lines if re.search(r'status="(200|ok)"', line, re.I))
 
 
@@ -84,8 +93,12 @@ def exchange(servers: list[Running], n: int) -> None:
     wait_for(lambda: asked(servers[n]) > 0)
 
 
-def test_servers_are_exchanged_and_no_request_fails(servers: list[Running], proxy: str) -> None:
-    asking = Asking(f"{proxy}/v2/models/fraud/infer")
+def test_servers_are_exchanged_and_each_event_is_decided_once(
+    home: Settings, servers: list[Running], proxy: str
+) -> None:
+    ids = itertools.count(1_000_000)
+    event = {"customer_id": 1, "terminal_id": 100, "tx_amount": 12.5}
+    asking = Asking(f"{proxy}/v1/fraud/decisions", lambda: event | {"transaction_id": next(ids)})
     threads = [threading.Thread(target=asking.run) for _ in range(CLIENTS)]
     for thread in threads:
         thread.start()
@@ -98,6 +111,12 @@ def test_servers_are_exchanged_and_no_request_fails(servers: list[Running], prox
         for thread in threads:
             thread.join()
     assert not asking.failures and set(asking.versions) == {"3"}
+    with contextlib.closing(opened.open_log(home, FRAUD)) as log:
+        kept = [record.id for record in log.records()]
+    sent = {str(id) for id in range(1_000_000, next(ids))}
+    for kind in (EVENT, DECISION):
+        found = [id.partition("/")[2] for id in kept if id.partition("/")[0] == kind.rstrip("/")]
+        assert len(found) == len(sent) and set(found) == sent
 
 
 def test_a_server_that_is_killed_is_replaced_by_the_other(servers: list[Running], proxy: str) -> None:

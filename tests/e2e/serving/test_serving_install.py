@@ -11,7 +11,8 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from worlds.exported_models import export, made
+from worlds import decided_world
+from worlds.exported_models import OF_EVENTS, export, made
 from worlds.locked_environments import serving_install
 from worlds.serve_processes import BODY, PATIENCE, ROWS, started, wait_for
 
@@ -76,6 +77,23 @@ def test_it_answers_as_the_model_scores_and_says_what_it_takes(
     assert answer["outputs"][0]["data"] == pytest.approx(expected, abs=1e-7)
     record_property("measured", f"start to ready {seconds:.2f} s, {megabytes:.0f} MB resident")
     assert seconds < MOST_SECONDS and megabytes < MOST_MEGABYTES
+
+
+def test_it_decides_with_the_features_of_the_last_second(programs: Path, home: Settings, tmp_path: Path) -> None:
+    decided_world.made(home.home)
+    export(home, 3, made(tmp_path / "bundle", 1, names=OF_EVENTS))
+    running = started(home, command=(str(programs / "evergreen"),))
+    event = {"customer_id": 1, "terminal_id": 100, "tx_amount": 12.5}
+    try:
+        wait_for(running.ready)
+        url = f"http://127.0.0.1:{running.port}/v1/fraud/decisions?explain=true"
+        first, second = (httpx.post(url, json=event | {"transaction_id": id}).json() for id in (1_000_001, 1_000_002))
+    finally:
+        running.kill()
+    for answer in (first, second):
+        assert answer["decision"] in ("approve", "review", "block") and answer["model_version"] == "3"
+        assert answer["fallback"] is None and answer["reasons"]
+    assert first["decided_at"] < second["decided_at"]
 
 
 @pytest.mark.servers

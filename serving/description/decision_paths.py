@@ -7,24 +7,25 @@ from typing import Any
 from jobs.data_dictionary.event_columns import column_meaning
 from serving.decisions.routes import MOST_EVENTS
 from serving.decisions.service import DecisionService
-from serving.description import answers, examples
+from serving.description import answers
 from serving.description.answers import BODY_ERRORS, JSON, errors, well
 from serving.description.columns import Schema, event_columns, label_columns, object_of, schema_of
+from serving.description.examples import Examples
 from serving.description.overview import lookups
 
 Paths = dict[str, dict[str, Any]]
 
 
-def decision_paths(service: DecisionService) -> Paths:
+def decision_paths(service: DecisionService, shown: Examples) -> Paths:
     """Path -> its methods, in the order in which the examples can be sent one after another."""
     place = f"/v1/{service.use_case.name}"
     return {
-        f"{place}/decisions": {"post": _decide(service)},
-        f"{place}/entities/{{id}}": {"get": _entity(service)},
-        f"{place}/labels": {"post": _report(service)},
-        f"{place}/labels/{{id}}": {"delete": _withdraw(service, "labels", "A report was wrong")},
-        f"{place}/events": {"post": _correct(service)},
-        f"{place}/events/{{id}}": {"delete": _withdraw(service, "events", "An event turned out not to be")},
+        f"{place}/decisions": {"post": _decide(service, shown)},
+        f"{place}/entities/{{id}}": {"get": _entity(service, shown)},
+        f"{place}/labels": {"post": _report(service, shown)},
+        f"{place}/labels/{{id}}": {"delete": _withdraw(service, shown, "labels", "A report was wrong")},
+        f"{place}/events": {"post": _correct(service, shown)},
+        f"{place}/events/{{id}}": {"delete": _withdraw(service, shown, "events", "An event turned out not to be")},
     }
 
 
@@ -40,11 +41,11 @@ def decision_schemas(service: DecisionService) -> dict[str, Schema]:
     }
 
 
-def _decide(service: DecisionService) -> dict[str, Any]:
+def _decide(service: DecisionService, shown: Examples) -> dict[str, Any]:
     event, decision, undecided = (_ref(service, name) for name in ("Event", "Decision", "Undecided"))
     many = {"type": "array", "items": {"anyOf": [decision, undecided]}}
     body = {"oneOf": [event, {"type": "array", "items": event, "minItems": 1, "maxItems": MOST_EVENTS}]}
-    one = examples.event(service)
+    one = shown.event
     found = _operation(service, "Decide about an event, or a list of them", "decide")
     found["parameters"] = [
         _flag("explain", "Add the features that move the score most, in words."),
@@ -60,28 +61,28 @@ def _decide(service: DecisionService) -> dict[str, Any]:
     return found
 
 
-def _report(service: DecisionService) -> dict[str, Any]:
+def _report(service: DecisionService, shown: Examples) -> dict[str, Any]:
     found = _operation(service, "Tell what became of an event", "report")
-    found["requestBody"] = _body(_ref(service, "Label"), {"one": {"value": examples.label(service)}})
+    found["requestBody"] = _body(_ref(service, "Label"), {"one": {"value": shown.label}})
     return found | {"responses": {"200": _kept(service), **errors(*BODY_ERRORS, 404)}}
 
 
-def _correct(service: DecisionService) -> dict[str, Any]:
+def _correct(service: DecisionService, shown: Examples) -> dict[str, Any]:
     found = _operation(service, "Correct an event, or add one that is not decided here", "correct")
-    found["requestBody"] = _body(_ref(service, "Event"), {"one": {"value": examples.event(service)}})
+    found["requestBody"] = _body(_ref(service, "Event"), {"one": {"value": shown.event}})
     return found | {"responses": {"200": _kept(service), **errors(*BODY_ERRORS)}}
 
 
-def _withdraw(service: DecisionService, of: str, summary: str) -> dict[str, Any]:
+def _withdraw(service: DecisionService, shown: Examples, of: str, summary: str) -> dict[str, Any]:
     found = _operation(service, summary, f"withdraw_{of}")
     id = service.decider.schema.id
     column = next(column for column in event_columns(service) if column.name == id)
-    found["parameters"] = [_id(schema_of(column), examples.event(service)[id], "Of the event.")]
+    found["parameters"] = [_id(schema_of(column), shown.event[id], "Of the event.")]
     return found | {"responses": {"200": _kept(service), **errors(400, 404)}}
 
 
-def _entity(service: DecisionService) -> dict[str, Any]:
-    names, example = lookups(service), examples.event(service)
+def _entity(service: DecisionService, shown: Examples) -> dict[str, Any]:
+    names, example = lookups(service), shown.event
     meanings = " ".join(f"{name}: {column_meaning(service.use_case, name).sentence}" for name in names)
     found = _operation(service, "What is known of an entity", "entity")
     found["parameters"] = [
@@ -117,8 +118,8 @@ def _kept(service: DecisionService) -> dict[str, Any]:
     return well(_ref(service, "Kept"), "It stands in the log, and counts from now on.")
 
 
-def _body(schema: Schema, shown: dict[str, Any]) -> dict[str, Any]:
-    return {"required": True, "content": {JSON: {"schema": schema, "examples": shown}}}
+def _body(schema: Schema, examples: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {JSON: {"schema": schema, "examples": examples}}}
 
 
 def _flag(name: str, text: str) -> dict[str, Any]:

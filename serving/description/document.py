@@ -9,6 +9,7 @@ from typing import Any
 from serving.decisions.service import DecisionService
 from serving.description import answers
 from serving.description.decision_paths import decision_paths, decision_schemas
+from serving.description.examples import examples
 from serving.description.other_paths import common_paths, model_paths
 from serving.live_models.live_model import LiveModel
 
@@ -19,17 +20,20 @@ A key or a token goes into `Authorization: Bearer KEY` or `X-API-Key: KEY`. A se
 and that has no keys asks for none. An error is `{"error": "..."}`: what was expected, what was found, what to do."""
 
 
-def document(models: Mapping[str, LiveModel], services: Mapping[str, DecisionService]) -> dict[str, Any]:
+def document(
+    models: Mapping[str, LiveModel], services: Mapping[str, DecisionService], like_tables: bool
+) -> dict[str, Any]:
     """The document, as OpenAPI 3.1 has it.
 
     Args:
         models: the models in service, by use case.
         services: what decides, by use case.
+        like_tables: as `examples` takes it.
     """
     paths: dict[str, Any] = {}
     schemas = answers.schemas()
     for service in services.values():
-        paths |= decision_paths(service)
+        paths |= decision_paths(service, examples(service, like_tables))
         schemas |= decision_schemas(service)
     for model in models.values():
         paths |= model_paths(model)

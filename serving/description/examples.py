@@ -1,9 +1,9 @@
-"""Examples of requests that can be sent as they are: an event like the latest of the tables, and reports about it."""
+"""Examples of requests that can be sent as they are: an event, and a report about it."""
 
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,28 +19,35 @@ LONGEST = 60
 Example = dict[str, Any]
 
 
-def event(service: DecisionService) -> Example:
-    """An event of an entity that the tables know; its id follows from the rest, so that it can be sent repeatedly."""
-    schema, facts = service.decider.schema, service.decider.states.base.events
+class Examples(NamedTuple):
+    """One event, and a report about it, as a client sends them."""
+
+    event: Example
+    label: Example
+
+
+def examples(service: DecisionService, like_tables: bool) -> Examples:
+    """
+    Args:
+        like_tables: with the values of the latest event and label of the tables, for who may see those; else made up.
+            The event's id follows from the rest, so that it can be sent repeatedly.
+    """
+    schema, base = service.decider.schema, service.decider.states.base
+    columns = [column for column in event_columns(service) if column.name not in (schema.id, schema.time)]
+    event = _values(columns, base.events if like_tables else None)
+    number = zlib.crc32(msgspec.json.encode(event))
+    id = {schema.id: f"example-{number}" if schema.asked[schema.id].form == "text" else FIRST_ID + number}
+    columns = [column for column in label_columns(service) if column.required and column.name != schema.id]
+    return Examples({**id, **event}, {**id, **_values(columns, base.labels if like_tables else None)})
+
+
+def _values(columns: list[DescribedColumn], facts: Facts | None) -> Example:
     found = {}
-    for column in event_columns(service):
-        value = _latest(facts, column)
-        if column.name not in (schema.id, schema.time) and (value is not None or column.required):
+    for column in columns:
+        value = None if facts is None else _latest(facts, column)
+        if value is not None or column.required:
             found[column.name] = made_up(column) if value is None else value
-    number = zlib.crc32(msgspec.json.encode(found))
-    is_text = schema.asked[schema.id].form == "text"
-    return {schema.id: f"example-{number}" if is_text else FIRST_ID + number, **found}
-
-
-def label(service: DecisionService) -> Example:
-    """A report about that event."""
-    id = service.decider.schema.id
-    facts, values = service.decider.states.base.labels, {id: event(service)[id]}
-    for column in label_columns(service):
-        if column.required and column.name != id:
-            value = _latest(facts, column)
-            values[column.name] = made_up(column) if value is None else value
-    return values
+    return found
 
 
 def made_up(column: DescribedColumn) -> Any:

@@ -9,8 +9,8 @@ import msgspec
 from jobs.data_dictionary.event_columns import column_meaning
 from jobs.use_case import UseCase
 from serving.decisions.service import DecisionService
-from serving.description import examples
 from serving.description.columns import DescribedColumn, event_columns
+from serving.description.examples import examples
 from serving.live_models.live_model import LiveModel
 
 
@@ -39,11 +39,12 @@ class Overview(msgspec.Struct, omit_defaults=True):
 
 
 def overview(
-    use_case: UseCase, model: LiveModel | None, service: DecisionService | None, reason: str | None
+    use_case: UseCase, model: LiveModel | None, service: DecisionService | None, reason: str | None, like_tables: bool
 ) -> Overview:
     """
     Args:
         reason: why there is no service.
+        like_tables: as `examples` takes it.
     """
     found = Overview(use_case.name, use_case.description, use_case.task)
     if model is not None:
@@ -57,7 +58,7 @@ def overview(
     found.id, found.time, found.columns = schema.id, schema.time, event_columns(service)
     found.entities = {name: column_meaning(use_case, name).sentence for name in lookups(service)}
     found.features = {name: text for name, text in service.meanings.items() if name in rows.computed}
-    found.example = examples.event(service)
+    found.example = examples(service, like_tables).event
     return found
 
 

@@ -17,6 +17,7 @@ from serving.description.totals import totals
 from serving.live_models.watch import LiveModels
 from serving.web import metrics
 from serving.web.answers import json_answer
+from serving.web.callers import CALLER
 
 
 def routes(
@@ -25,11 +26,12 @@ def routes(
     """`/openapi.json`, `/v1` and `/v1/traffic`."""
 
     async def openapi(request: Request) -> Response:
-        return json_answer(document(models.models, decisions.open_services))
+        return json_answer(document(models.models, decisions.open_services, _sees_entities(request)))
 
     async def asked(request: Request) -> Response:
         services, unopened = decisions.open_services, decisions.unopened
-        found = [overview(u, models.get(u.name), services.get(u.name), unopened.get(u.name)) for u in use_cases]
+        sees = _sees_entities(request)
+        found = [overview(u, models.get(u.name), services.get(u.name), unopened.get(u.name), sees) for u in use_cases]
         return json_answer({"use_cases": found})
 
     async def traffic(request: Request) -> Response:
@@ -39,3 +41,9 @@ def routes(
 
     handlers = {"/openapi.json": openapi, "/v1": asked, "/v1/traffic": traffic}
     return [Route(path, handler, methods=["GET"]) for path, handler in handlers.items()]
+
+
+def _sees_entities(request: Request) -> bool:
+    """Whether who asks may be shown values of the tables."""
+    caller = request.scope.get(CALLER)
+    return caller is not None and caller.opens("entities")

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from serving.web.api_keys import Scope
 
+CALLER = "evergreen.caller"
+"""Where the guard leaves a request's `Caller` in its ASGI scope."""
+
 
 @dataclass(frozen=True)
 class Asked:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.web.access import Access, scope_of
 from serving.web.answers import error_answer
-from serving.web.callers import Asked, Caller, Denied
+from serving.web.callers import CALLER, Asked, Caller, Denied
 from serving.web.metrics import DURATION, REQUESTS
 
 HEADERS = (
@@ -80,6 +80,7 @@ class Guard:
         if isinstance(found, Caller) and found.administers(asked.scope):
             found = await _meanwhile(self._access.kept, found, asked)
         if not isinstance(found, Denied):
+            scope[CALLER] = found
             return None
         headers = {"www-authenticate": "Bearer"} if found.status == 401 else {}
         if found.retry_after is not None:

@@ -135,7 +135,7 @@ def test_the_traffic_is_shown_while_it_passes(page: Page) -> None:
 
 
 def test_a_key_is_asked_for_and_sent(page: Page, home: Settings) -> None:
-    key = api_keys.add(home, "person", ["decide", "read"], datetime.now(UTC))
+    key = api_keys.add(home, "person", ["decide", "read", "entities"], datetime.now(UTC))
     try:
         page.reload()
         expect(page.get_by_role("alert")).to_contain_text("expected a key")

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
+from worlds import decided_world
 from worlds.deciding_server import deciding
 
 from jobs import settings
+from jobs.settings import Settings
 from serving.description.columns import DescribedColumn, schema_of
 from serving.description.examples import made_up
+from serving.web import api_keys
+from serving.web.api_keys import Scope
 
 pytestmark = pytest.mark.embedded
 Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    home = settings.load({"EVERGREEN_HOME": str(tmp_path_factory.mktemp("openapi") / "home")})
+def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return settings.load({"EVERGREEN_HOME": str(tmp_path_factory.mktemp("openapi") / "home")})
+
+
+@pytest.fixture(scope="module")
+def client(home: Settings) -> Iterator[httpx.Client]:
     with deciding(home) as address, httpx.Client(base_url=address) as found:
         yield found
 
@@ -89,6 +98,20 @@ def test_each_column_and_feature_has_its_meaning(client: httpx.Client) -> None:
     assert (fraud["model_version"], fraud["review"]) == ("3", 0.5)
 
 
+def test_only_who_may_look_up_entities_sees_values_of_the_tables(client: httpx.Client, home: Settings) -> None:
+    examples = {}
+    try:
+        for name, more in (("one", "metrics"), ("other", "entities")):
+            headers = {"X-API-Key": api_keys.add(home, name, ["read", cast(Scope, more)], datetime.now(UTC))}
+            (fraud,) = client.get("/v1", headers=headers).json()["use_cases"]
+            examples[name] = fraud["example"]
+            assert str(fraud["example"]["transaction_id"]) in client.get("/openapi.json", headers=headers).text
+    finally:
+        api_keys.place(home).unlink()
+    assert [examples["one"][name] for name in ("customer_id", "terminal_id", "tx_amount")] == [1, 1, 1]
+    assert examples["other"]["terminal_id"] in decided_world.TERMINALS
+
+
 def test_counts_of_all_requests_are_told_as_json(client: httpx.Client) -> None:
     before, asked = client.get("/v1/traffic").json(), {"protocol": "http", "route": "/v1", "status": "200"}
     client.get("/v1")
@@ -98,12 +121,9 @@ def test_counts_of_all_requests_are_told_as_json(client: httpx.Client) -> None:
         return sum(each["count"] for each in totals["requests"] if each.items() >= asked.items())
 
     assert count(after) == count(before) + 1 and after["models"] == {"fraud": "3"}
-    timed = next(each for each in after["seconds"] if each["route"] == "/v1")
-    assert (
-        timed["bounds"][-1] is None
-        and timed["counts"][-1] == count(after)
-        and sorted(timed["counts"]) == timed["counts"]
-    )
+    timed = [next(each for each in counts["seconds"] if each["route"] == "/v1") for counts in (before, after)]
+    assert timed[1]["bounds"][-1] is None and sorted(timed[1]["counts"]) == timed[1]["counts"]
+    assert timed[1]["counts"][-1] == timed[0]["counts"][-1] + 1
 
 
 @pytest.mark.parametrize("form", ["number", "integer", "boolean", "text", "category", "time", "vector"])

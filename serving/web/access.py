@@ -27,6 +27,7 @@ OPEN_PATHS = (
 """Paths that need no key: whether the server is there, for orchestrators, and files of the page, which hold no data."""
 ENTITIES = re.compile(r"/v1/[^/]+/entities/")
 """Begins the paths that tell what is known of one customer."""
+FOREIGN = "expected a request of this machine, found one that a browser sends for another site; make a key and send it"
 EVERYBODY = Caller("everybody", ())
 """Who asks what needs no key."""
 
@@ -69,7 +70,7 @@ class Access:
         if keys is None:
             return Denied(503, "the keys of this server cannot be read; its log says why")
         if not keys and self._alone and self._tokens is None:
-            return Caller(caller_at(asked.address), SCOPES)
+            return Denied(403, FOREIGN) if asked.foreign else Caller(caller_at(asked.address), SCOPES)
         bearer = _bearer(asked.authorization)
         key = asked.api_key or bearer
         if not key:

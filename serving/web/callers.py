@@ -27,6 +27,8 @@ class Asked:
     """The header `X-API-Key`, another place for the key."""
     action: str = ""
     """Method and path, for the ledger."""
+    foreign: bool = False
+    """Whether a browser sends it for a page of another site."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -106,7 +106,13 @@ def _asked(scope: Scope) -> Asked:
     authorization, key = (_text(headers.get(name)) for name in (b"authorization", b"x-api-key"))
     address = scope["client"][0] if scope.get("client") else ""
     action = f"{scope['method']} {scope['path']}"
-    return Asked(scope_of(scope["method"], scope["path"]), address, authorization, key, action)
+    return Asked(scope_of(scope["method"], scope["path"]), address, authorization, key, action, _foreign(headers))
+
+
+def _foreign(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser says that a page of another host sends it."""
+    origin = headers.get(b"origin")
+    return origin is not None and origin.partition(b"://")[2] != headers.get(b"host")
 
 
 def _text(value: bytes | None) -> str | None:

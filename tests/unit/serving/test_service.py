@@ -262,3 +262,12 @@ def test_every_answer_keeps_browsers_careful(client: httpx.Client, method: str, 
     assert headers["referrer-policy"] == "no-referrer" and headers["cache-control"] == "no-store"
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert "strict-transport-security" not in headers and "server" not in headers
+
+
+@pytest.mark.parametrize("origin", ["https://example.org", "null", "http://127.0.0.1:1", "http://localhost", ""])
+def test_pages_of_other_sites_do_not_get_in_without_a_key(client: httpx.Client, home: Settings, origin: str) -> None:
+    refused = client.post(INFER, content=BODY, headers={"origin": origin})
+    assert refused.status_code == 403 and "for another site" in refused.json()["error"]
+    assert client.post(INFER, content=BODY, headers={"origin": str(client.base_url).rstrip("/")}).status_code == 200
+    key = api_keys.add(home, "shop", ["decide"], NOW)
+    assert client.post(INFER, content=BODY, headers={"origin": origin, "x-api-key": key}).status_code == 200

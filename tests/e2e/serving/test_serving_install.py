@@ -69,6 +69,7 @@ def test_it_answers_as_the_model_scores_and_says_what_it_takes(
         wait_for(running.ready)
         seconds = time.monotonic() - start
         answer = httpx.post(running.infer, json=BODY).raise_for_status().json()
+        assert httpx.get(f"http://127.0.0.1:{running.port}/").status_code == 200  # its page came along
         megabytes = psutil.Process(running.process.pid).memory_info().rss / 1e6
     finally:
         running.kill()

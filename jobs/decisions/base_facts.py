@@ -149,6 +149,11 @@ class BaseFacts:
         return max(rows, key=lambda row: (int(facts.gone[row]), row), default=None)
 
     @cached_property
+    def keys(self) -> tuple[tuple[str, ...], ...]:
+        """Columns of the entity of each of the window features."""
+        return tuple(plan.features.keys for plan in self.rows.plans)
+
+    @cached_property
     def entity_columns(self) -> tuple[str, ...]:
         """Columns that name the entities of all window features."""
         return tuple(dict.fromkeys(key for plan in self.rows.plans for key in plan.features.keys))

@@ -97,14 +97,12 @@ class Decider:
         """
         began = time.perf_counter() if began is None else began
         came = EventCame(given.id, given.values, given.happened)
-        change = self.checked(given, came)
+        change = self.states.checked(self.states.change(0, came))
         with self.turn:
             appended = self._appended(log_contents.name(EVENT, given.id), came, change, opens=True)
             if appended is None:
                 return self.decided(given.id)
-            if given.happened is None:
-                change = change._replace(event=change.event._replace(happened=appended.stamp))
-            change = change._replace(stamp=appended.stamp)
+            change = change.at(appended.stamp)
             return Started(change.event, change.stamp, change.event.values, self.states.begin(change), began)
 
     def finish(self, started: Started, score: Score) -> Decided:
@@ -147,7 +145,7 @@ class Decider:
             change = self.states.change(record.stamp, came)
             self.refresh(self.states.places(change))
             return Started(
-                change.event, record.stamp, change.event.values, self.states.again(change.event), time.perf_counter()
+                change.event, record.stamp, change.event.values, self.states.again(change), time.perf_counter()
             )
 
     def came(self, id: Any) -> EventCame | None:
@@ -187,7 +185,7 @@ class Decider:
                     continue
                 if record is None:
                     return self.told(fact.id)[-1]
-                self.states.wait(change._replace(stamp=record.stamp))
+                self.states.wait(change.at(record.stamp))
                 return record
 
     def told(self, id: Any) -> list[Record]:
@@ -232,13 +230,6 @@ class Decider:
                 names = [log_contents.name(EVENT, id) for id, stamp in self.undecided.items() if stamp <= before]
         records = [self.log.get(name) for name in names]
         return [log_contents.decode(record.content).id for record in records if record is not None]  # type: ignore[union-attr]
-
-    def checked(self, given: Given, fact: Fact) -> Change:
-        """An event with all its columns, which every plan can hold. Raises Invalid otherwise."""
-        change = self.states.change(0, fact)
-        for plan in self.rows.plans:
-            plan.checked("events", change.event)
-        return change
 
     def _appended(self, name: str, fact: Fact, change: Change, opens: bool = False) -> Record | None:
         """The record of a fact, once everything before it is folded; None if it was there before."""

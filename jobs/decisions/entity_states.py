@@ -31,11 +31,23 @@ Place: TypeAlias = tuple[int, Keys]
 
 
 class Change(NamedTuple):
-    """A fact of the log at its stamp, with all columns of its event."""
+    """A fact of the log at its stamp, with what is made of it once for all entities."""
 
     stamp: int
     fact: Fact
     event: Event
+    """With all columns."""
+    keys: list[Keys]
+    """Of each of the window features the entity that it is of."""
+    before: list[Keys] | None
+    """The entities of the version before, where there is one that has to go."""
+    held: Sequence[dict[str, Any]] | None = None
+    """Of each of the window features the columns as it holds them, once they are checked."""
+
+    def at(self, stamp: int) -> Change:
+        """The same at its stamp, which is the event time where none was given."""
+        is_timed = not isinstance(self.fact, EventCame) or self.fact.happened is not None
+        return self._replace(stamp=stamp, event=self.event if is_timed else self.event._replace(happened=stamp))
 
 
 @dataclass(slots=True)
@@ -69,21 +81,26 @@ class EntityStates:
     def change(self, stamp: int, fact: Fact) -> Change:
         """A fact with what is made of it once for all entities."""
         if isinstance(fact, EventCame | VersionCame):
-            happened = stamp if fact.happened is None else fact.happened
-            return Change(stamp, fact, Event(fact.id, happened, self.schema.complete(fact.values)))
-        if isinstance(fact, LabelCame):
-            return Change(stamp, fact, Event(fact.id, fact.happened, fact.values))
-        return Change(stamp, fact, Event(fact.id, stamp, {}))
+            values = self.schema.complete(fact.values)
+            event = Event(fact.id, stamp if fact.happened is None else fact.happened, values)
+            before = self._before(fact)
+            return Change(stamp, fact, event, self._keys(values), None if before is None else self._keys(before))
+        values = fact.values if isinstance(fact, LabelCame) else {}
+        happened = fact.happened if isinstance(fact, LabelCame) else stamp
+        return Change(stamp, fact, Event(fact.id, happened, values), self._keys(fact.entities), None)
+
+    def checked(self, change: Change) -> Change:
+        """A change whose event can be held by every plan. Raises Invalid otherwise."""
+        return change._replace(held=[plan.checked("events", change.event) for plan in self.base.rows.plans])
 
     def places(self, change: Change) -> list[Place]:
         """The entities that a fact changes, each once: those that it is of, and those that it was of before."""
         fact = change.fact
         if isinstance(fact, EventCame) and fact.id in self.base.absorbed:
             return []
-        found = dict.fromkeys(self._places_of(self._now(change)))
-        before = self._before(fact)
-        if before is not None:
-            found |= dict.fromkeys(self._places_of(before))
+        found = list(enumerate(change.keys))
+        if change.before is not None:
+            found = list(dict.fromkeys([*found, *enumerate(change.before)]))
         of_labels = isinstance(fact, LabelCame) or getattr(fact, "of", "events") == "labels"
         plans = self.base.rows.plans
         return [(n, key) for n, key in found if None not in key and (not of_labels or plans[n].features.reads_labels)]
@@ -117,20 +134,20 @@ class EntityStates:
 
     def begin(self, change: Change) -> list[Found]:
         """Enter an event that is decided here; the values of each of the window features are returned, or found."""
-        own = self._places_of(change.event.values)
-        for place in self.places(change):
-            if place not in own:
-                self._waiting[place[0]].setdefault(place[1], []).append(change)
+        if change.before is not None:
+            for number, key in enumerate(change.before):
+                if key != change.keys[number] and None not in key:
+                    self._waiting[number].setdefault(key, []).append(change)
         found = []
-        for number, key in own:
+        for number, key in enumerate(change.keys):
             facts = self.entity(number, key, change.stamp)
             self._withdraw_before(facts, (number, key), change)
-            found.append(facts.begin(change.event, change.stamp))
+            found.append(facts.begin(change.event, change.stamp, change.held[number] if change.held else None))
         return found
 
-    def again(self, event: Event) -> list[Found]:
+    def again(self, change: Change) -> list[Found]:
         """What finds the same of an event that was decided and folded before, as it was then."""
-        return [self.entity(number, key).again(event.id) for number, key in self._places_of(event.values)]
+        return [self.entity(number, key).again(change.event.id) for number, key in enumerate(change.keys)]
 
     def entities_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of an event that name its entities."""
@@ -197,9 +214,8 @@ class EntityStates:
 
     def _apply(self, facts: EntityFacts, place: Place, change: Change) -> None:
         """What a fact does to one of its entities."""
-        stamp, fact, event = change
-        number, key = place
-        is_now = self._key(number, self._now(change)) == key
+        stamp, fact, event = change[:3]
+        is_now = change.keys[place[0]] == place[1]
         self._withdraw_before(facts, place, change)
         if isinstance(fact, EventCame):
             if is_now:
@@ -214,13 +230,8 @@ class EntityStates:
 
     def _withdraw_before(self, facts: EntityFacts, place: Place, change: Change) -> None:
         """An event that an entity has already, by tables or an earlier version, counts once."""
-        before = self._before(change.fact)
-        if before is not None and self._key(place[0], before) == place[1]:
+        if change.before is not None and change.before[place[0]] == place[1]:
             facts.withdraw("events", change.fact.id, change.stamp)
-
-    def _now(self, change: Change) -> Mapping[str, Any]:
-        fact = change.fact
-        return change.event.values if isinstance(fact, EventCame | VersionCame) else fact.entities
 
     def _before(self, fact: Fact) -> Mapping[str, Any] | None:
         """The entities of the version before, where there is one that has to go."""
@@ -231,11 +242,8 @@ class EntityStates:
         row = self.base.row_of("events", fact.id)
         return None if row is None else self.base.entities_of("events", row)
 
-    def _places_of(self, values: Mapping[str, Any]) -> list[Place]:
-        return [(number, self._key(number, values)) for number in range(len(self.base.rows.plans))]
-
-    def _key(self, number: int, values: Mapping[str, Any]) -> Keys:
-        return tuple(values[name] for name in self.base.rows.plans[number].features.keys)
+    def _keys(self, values: Mapping[str, Any]) -> list[Keys]:
+        return [tuple([values[name] for name in names]) for names in self.base.keys]
 
 
 def names_of(places: Sequence[Place]) -> list[str]:

@@ -59,7 +59,8 @@ def correct(decider: Decider, given: Given) -> Record:
     Raises Invalid if a column cannot be held; nothing was appended.
     """
     with decider.turn:
-        event = decider.checked(given, VersionCame(given.id, given.values, given.happened or 0)).event
+        version = VersionCame(given.id, given.values, given.happened or 0)
+        event = decider.states.checked(decider.states.change(0, version)).event
         before = event_now(decider, given.id, default=None)
         happened = given.happened
         if happened is None:

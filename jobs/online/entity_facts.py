@@ -65,13 +65,15 @@ class EntityFacts:
         found = self.begin(event, moment)
         return found if isinstance(found, list) else found()
 
-    def begin(self, event: Event, moment: int) -> list[Value] | Find:
+    def begin(self, event: Event, moment: int, held: dict[str, Any] | None = None) -> list[Value] | Find:
         """The same in two parts: the event is entered, and its features are returned, or what finds them.
 
         Where the fast path does not answer, the batch kernel finds them of facts that are kept apart, so that it may
         do so in another thread while other events are decided.
+
+        held: the columns as `Plan.checked` returned them; None: they are checked here.
         """
-        values = self._checked_at(event, moment)
+        values = self._checked_at(event, moment, held)
         self._drop_old(moment)
         found = (self._fast if self._is_fast(event, moment) else self._slow)(event, values, moment)
         self._decided, self._newest = moment, max(self._newest, moment)
@@ -250,11 +252,11 @@ class EntityFacts:
         columns = {name: lines.numbers(name)[order] for name in {*contents.values, *contents.sums}}
         return Series(contents, lines.times()[0][order], columns)
 
-    def _checked_at(self, event: Event, moment: int) -> dict[str, Any]:
+    def _checked_at(self, event: Event, moment: int, held: dict[str, Any] | None = None) -> dict[str, Any]:
         """The columns of an event that is decided at a moment."""
         if moment <= self._decided:
             raise Invalid(f"expected a moment after the last decision's, {self._decided}, found {moment}")
-        return self._plan.checked("events", event)
+        return self._plan.checked("events", event) if held is None else held
 
     def _know(self, known: int) -> None:
         if known <= self._decided:

@@ -78,8 +78,10 @@ class FileLog:
             OSError: the disk did not take it; then nothing is in the log.
         """
         with self._turn, self._alone():
-            before = self._read()
-            self._cut()
+            before = []
+            if os.fstat(self._handle).st_size != self._end:
+                before = self._read()
+                self._cut()
             if (start := self._starts.get(id)) is not None:
                 return Appended(self._same(start, id, content), False, before)
             stamp = max(self.now(), self._stamp + 1)
@@ -94,7 +96,7 @@ class FileLog:
     def tail(self) -> list[Record]:
         """What others appended since this worker last read, in order."""
         with self._turn:
-            return self._read()
+            return self._read() if os.fstat(self._handle).st_size != self._end else []
 
     def get(self, id: str) -> Record | None:
         """A record of those that this worker has read."""
@@ -183,7 +185,6 @@ class FileLog:
         os.ftruncate(self._handle, self._end)
 
     def _write(self, line: bytes) -> None:
-        size = os.fstat(self._handle).st_size
         try:
             if os.write(self._handle, line) != len(line):
                 raise NotWritten(
@@ -192,7 +193,7 @@ class FileLog:
             if self._sync_each:
                 os.fdatasync(self._handle)
         except OSError:
-            os.ftruncate(self._handle, size)
+            os.ftruncate(self._handle, self._end)
             raise
 
     def _same(self, start: int, id: str, content: bytes) -> Record:

@@ -61,14 +61,13 @@ class Outage:
             self._kept = FileLog(self._place, now=self._clock)
         kept, self.is_over = self._kept, False
         came = EventCame(given.id, given.values, given.happened)
-        change = decider.checked(given, came)
+        change = decider.states.checked(decider.states.change(0, came))
         with decider.turn:
             appended = kept.append(log_contents.name(EVENT, given.id), log_contents.encode(came))
             if (known := kept.get(log_contents.name(DECISION, given.id))) is not None:
                 return _decided(known)
             stamp = appended.record.stamp
-            happened = stamp if given.happened is None else given.happened
-            change = change._replace(stamp=stamp, event=change.event._replace(happened=happened))
+            change = change.at(stamp)
             started = Started(change.event, stamp, change.event.values, [], began)
             try:
                 started.found = decider.states.begin(change)

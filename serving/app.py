@@ -18,6 +18,7 @@ from jobs import settings as settings_module
 from jobs.decisions.opened import wall_clock
 from jobs.settings import LOOPBACK, Settings
 from jobs.use_cases.catalog import USE_CASES
+from serving.decisions.hot_path import HotPath
 from serving.decisions.services import DecisionServices
 from serving.description import routes as description_routes
 from serving.grpc_server import GrpcServer
@@ -98,7 +99,7 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
 
     handlers = {HTTPException: _unknown, Exception: _broken}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
-    return Guard(app, access, routes)
+    return Guard(app, access, routes, HotPath(decisions.open_services, BodyLimits()))
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

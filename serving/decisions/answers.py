@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from jobs.decisions.log_contents import Decided
 from jobs.decisions.reasons import Reason
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1)
 
 
 def moment(stamp: int) -> str:
     """A moment in ISO 8601, UTC, to the microsecond."""
-    return (_EPOCH + timedelta(microseconds=stamp)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{(_EPOCH + timedelta(microseconds=stamp)).isoformat(timespec='microseconds')}Z"
+
+
+_moment_of_base = lru_cache(moment)
+"""The same for few moments that are told again and again."""
 
 
 def answer(
@@ -31,7 +36,7 @@ def answer(
         id_column: decided.id, "decision": outcome.decision, "score": outcome.score,
         "model_version": decided.model_version, "decided_at": moment(decided.decided_at),
         # Everything that was appended before is known: only tables are as old as the server's start.
-        "freshness": {"seconds": decided.staleness / 1e6, "tables_as_of": moment(base)},
+        "freshness": {"seconds": decided.staleness / 1e6, "tables_as_of": _moment_of_base(base)},
         "fallback": decided.fallback,
     }  # fmt: skip
     further = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from jobs.decisions import told
+from jobs.decisions.event_schema import Given
 from jobs.decisions.log_contents import Decided
 from jobs.decisions.reasons import Reason
 from jobs.decisions.told import UnknownEvent
@@ -23,6 +24,7 @@ from serving.web.body import BodyLimits, read_body
 from serving.web.json_body import JsonLimits, decoded
 from serving.web.refusal import Refusal, bad
 
+PLACE = "/v1/{use_case}"
 MOST_EVENTS = 1000
 """Events of one request."""
 LIMITS = JsonLimits(items=100_000)
@@ -37,7 +39,6 @@ class DecisionRoutes:
         self._services, self._unopened, self._limits = services, unopened, limits
 
     def routes(self) -> list[Route]:
-        place = "/v1/{use_case}"
         found = [
             ("POST", "/decisions", self.decide),
             ("POST", "/labels", self.report),
@@ -46,19 +47,14 @@ class DecisionRoutes:
             ("DELETE", "/labels/{id:path}", self.withdraw),
             ("GET", "/entities/{id:path}", self.entity),
         ]
-        return [Route(place + path, _told(handler), methods=[method]) for method, path, handler in found]
+        return [Route(PLACE + path, _told(handler), methods=[method]) for method, path, handler in found]
 
     async def decide(self, request: Request) -> Response:
         began = time.perf_counter()
         service = self.service(request)
-        asked = {name: _flag(request, name) for name in ("explain", "features")}
+        asked = frozenset(name for name in ("explain", "features") if _flag(request, name))
         content = decoded(await read_body(request, self._limits), LIMITS)
-        if not isinstance(content, list):
-            return json_answer(await self._one(service, content, began, asked))
-        if not 1 <= len(content) <= MOST_EVENTS:
-            raise bad(f"events: expected 1 to {MOST_EVENTS:,} of them, found {len(content):,}; send them in parts")
-        events = [_read(service, number, each) for number, each in enumerate(content)]
-        return json_answer([await self._of_many(service, event, asked) for event in events])
+        return json_answer(await decided(service, content, began, asked))
 
     async def report(self, request: Request) -> Response:
         service = self.service(request)
@@ -99,24 +95,39 @@ class DecisionRoutes:
             )
         return service
 
-    async def _one(self, service: DecisionService, content: object, began: float, asked: Mapping[str, bool]) -> Any:
-        decided = await service.decide(service.read(content), began)
-        return self._answer(service, decided, asked)
 
-    async def _of_many(self, service: DecisionService, event: Any, asked: Mapping[str, bool]) -> Any:
-        """The answer to one of many, or why there is none: the others are decided all the same."""
-        try:
-            return self._answer(service, await service.decide(event, time.perf_counter()), asked)
-        except Refusal as refusal:
-            return {service.decider.schema.id: event.id, "error": str(refusal), "status": refusal.status}
+async def decided(service: DecisionService, content: object, began: float, asked: Collection[str] = ()) -> Any:
+    """The answer to a body: to one event, or a list of answers to a list of them.
 
-    def _answer(self, service: DecisionService, decided: Decided, asked: Mapping[str, bool]) -> dict[str, Any]:
-        reasons: list[Reason] | None = service.reasons(decided) if asked["explain"] else None
-        names = service.decider.rows.computed if asked["features"] else ()
-        return answer(service.decider.schema.id, decided, service.decider.states.base.moment, names, reasons)
+    Args:
+        asked: `explain` for reasons, `features` for all features.
+
+    Raises:
+        Refusal: an event cannot be read, in which case none of a list is decided, or one alone cannot be decided.
+    """
+    if not isinstance(content, list):
+        return _answer(service, await service.decide(service.read(content), began), asked)
+    if not 1 <= len(content) <= MOST_EVENTS:
+        raise bad(f"events: expected 1 to {MOST_EVENTS:,} of them, found {len(content):,}; send them in parts")
+    events = [_read(service, number, each) for number, each in enumerate(content)]
+    return [await _of_many(service, event, asked) for event in events]
 
 
-def _read(service: DecisionService, number: int, content: object) -> Any:
+async def _of_many(service: DecisionService, event: Given, asked: Collection[str]) -> Any:
+    """The answer to one of many, or why there is none: the others are decided all the same."""
+    try:
+        return _answer(service, await service.decide(event, time.perf_counter()), asked)
+    except Refusal as refusal:
+        return {service.decider.schema.id: event.id, "error": str(refusal), "status": refusal.status}
+
+
+def _answer(service: DecisionService, decided: Decided, asked: Collection[str]) -> dict[str, Any]:
+    reasons: list[Reason] | None = service.reasons(decided) if "explain" in asked else None
+    names = service.decider.rows.computed if "features" in asked else ()
+    return answer(service.decider.schema.id, decided, service.decider.states.base.moment, names, reasons)
+
+
+def _read(service: DecisionService, number: int, content: object) -> Given:
     try:
         return service.read(content)
     except Refusal as refusal:

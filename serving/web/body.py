@@ -40,12 +40,12 @@ async def read_body(request: Request, limits: BodyLimits) -> bytes:
         raise Refusal(415, f"content-encoding: expected gzip, deflate or none, found {encoding[:20]!r}")
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limits.bytes:
-        raise _too_large(limits)
+        raise too_large(limits)
     try:
         async with asyncio.timeout(limits.seconds):
             content = await _received(request, limits)
     except TimeoutError:
-        raise Refusal(408, f"body: expected all of it within {limits.seconds:g} seconds; send it faster") from None
+        raise too_slow(limits) from None
     except ClientDisconnect:
         raise bad("body: expected all of it, found the connection closed") from None
     return content if encoding == "identity" else decompressed(content, encoding, limits)
@@ -56,7 +56,7 @@ async def _received(request: Request, limits: BodyLimits) -> bytes:
     async for part in request.stream():
         content += part
         if len(content) > limits.bytes:
-            raise _too_large(limits)
+            raise too_large(limits)
     return bytes(content)
 
 
@@ -68,11 +68,17 @@ def decompressed(content: bytes, encoding: str, limits: BodyLimits) -> bytes:
     except zlib.error:
         raise bad(f"body: expected {encoding}, found other bytes") from None
     if len(found) > limits.bytes:
-        raise _too_large(limits)
+        raise too_large(limits)
     if not reader.eof or reader.unused_data:
         raise bad(f"body: expected one whole {encoding} stream, found it cut short or with more behind it")
     return found
 
 
-def _too_large(limits: BodyLimits) -> Refusal:
+def too_large(limits: BodyLimits) -> Refusal:
+    """The refusal of a body of too many bytes."""
     return Refusal(413, f"body: expected at most {limits.bytes:,} bytes, decompressed; send it in parts")
+
+
+def too_slow(limits: BodyLimits) -> Refusal:
+    """The refusal of a body that takes too long."""
+    return Refusal(408, f"body: expected all of it within {limits.seconds:g} seconds; send it faster")

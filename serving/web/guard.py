@@ -17,10 +17,12 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.decisions import hot_path
+from serving.decisions.hot_path import HotPath
+from serving.web import metrics
 from serving.web.access import Access, scope_of
 from serving.web.answers import error_answer
 from serving.web.callers import CALLER, Asked, Caller, Denied
-from serving.web.metrics import DURATION, REQUESTS
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -42,8 +44,8 @@ LOG = logging.getLogger("evergreen.serve")
 class Guard:
     """An ASGI application around another."""
 
-    def __init__(self, app: ASGIApp, access: Access, routes: list[Route]) -> None:
-        self._app, self._access, self._routes = app, access, routes
+    def __init__(self, app: ASGIApp, access: Access, routes: list[Route], hot: HotPath) -> None:
+        self._app, self._access, self._routes, self._hot = app, access, routes, hot
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,16 +61,20 @@ class Guard:
                 message["headers"] = [*message.get("headers", ()), *HEADERS, *_of_scheme(scope)]
             await send(message)
 
+        hot = self._hot.service(scope)
         try:
-            await (await self._denied(scope) or self._app)(scope, receive, sending)
+            denied = await self._denied(scope)
+            if hot is not None and denied is None:
+                await self._hot.answer(hot, receive, sending)
+            else:
+                await (denied or self._app)(scope, receive, sending)
         except Exception:
             LOG.exception("%s %s", scope["method"], scope["path"])
             if status is None:
                 await error_answer(OWN_ERROR, 500)(scope, receive, sending)
         finally:
-            route = self._route(scope)
-            REQUESTS.labels("http", route, str(status or 500)).inc()
-            DURATION.labels("http", route).observe(time.perf_counter() - began)
+            route = hot_path.ROUTE if hot is not None else self._route(scope)
+            metrics.count("http", route, str(status or 500), time.perf_counter() - began)
 
     async def _denied(self, scope: Scope) -> Response | None:
         """The answer to a request without the key that it needs; None: it may be answered."""

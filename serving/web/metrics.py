@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.responses import Response
@@ -46,6 +49,18 @@ def registry(several_workers: bool) -> CollectorRegistry:
     found = CollectorRegistry()
     MultiProcessCollector(found)  # type: ignore[no-untyped-call]
     return found
+
+
+@lru_cache(4096)
+def _of_route(protocol: str, route: str, status: str) -> tuple[Any, Any]:
+    return REQUESTS.labels(protocol, route, status), DURATION.labels(protocol, route)
+
+
+def count(protocol: str, route: str, status: str, seconds: float) -> None:
+    """Count a request that was answered."""
+    requests, duration = _of_route(protocol, route, status)
+    requests.inc()
+    duration.observe(seconds)
 
 
 def response(several_workers: bool) -> Response:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 
 MOST_CALLERS = 10_000
 """Buckets of one worker; beyond, the one that was asked for longest ago is forgotten, which refills it."""
@@ -65,6 +66,7 @@ class RateLimits:
         return len(self._full_at)
 
 
+@lru_cache(MOST_CALLERS)
 def caller_at(address: str) -> str:
     """The caller that an address stands for: an IPv4 address, a network of IPv6, or the text if it is neither."""
     try:

@@ -88,7 +88,9 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
         decisions.open(use_cases)
         models.start()
         port = options.grpc_port
-        grpc = None if port is None else GrpcServer(models, access, options.host, port, options.tls)
+        grpc = None
+        if port is not None:
+            grpc = GrpcServer(models, decisions.open_services, access, (options.host, port), options.tls)
         try:
             yield
         finally:

@@ -9,9 +9,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from jobs.errors import EvergreenError
+from serving.decisions import grpc_decisions
+from serving.decisions.routes import Services
 from serving.grpc_access import GrpcAccess
 from serving.inference_protocol import grpc_messages, grpc_service
 from serving.live_models.watch import LiveModels
+from serving.proto_files import POOL
 from serving.tls import TlsFiles
 from serving.web.access import Access
 from serving.web.body import MEGABYTE
@@ -24,14 +27,19 @@ OPTIONS = (("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", 8 * MEG
 class GrpcServer:
     """A server that listens from the start."""
 
-    def __init__(self, models: LiveModels, access: Access, host: str, port: int, tls: TlsFiles | None) -> None:
+    def __init__(
+        self, models: LiveModels, decisions: Services, access: Access, place: tuple[str, int], tls: TlsFiles | None
+    ) -> None:
+        host, port = place
         pool = ThreadPoolExecutor(THREADS, thread_name_prefix="grpc")
         self._server = grpc.server(pool, interceptors=[GrpcAccess(access)], options=OPTIONS)
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        self._server.add_generic_rpc_handlers([grpc_service.handler(models)])
-        names = (grpc_messages.SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server, pool=grpc_messages.POOL)
+        self._server.add_generic_rpc_handlers([grpc_service.handler(models), grpc_decisions.handler(decisions)])
+        names = (
+            grpc_messages.SERVICE, grpc_decisions.FILE.full_service, health.SERVICE_NAME, reflection.SERVICE_NAME,
+        )  # fmt: skip
+        reflection.enable_server_reflection(names, self._server, pool=POOL)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             if tls is None:

@@ -33,6 +33,8 @@ HEADERS = (
 )
 OVER_TLS = (b"strict-transport-security", b"max-age=31536000")
 """Lets browsers that came by TLS come by nothing else."""
+MOST_RUNNING = 512
+"""Requests that one worker has begun and not yet answered; more are refused at once, so that none waits long."""
 UNKNOWN_ROUTE = "none"
 OWN_ERROR = "an error of this server; its log says more"
 WAITING = ThreadPoolExecutor(4, thread_name_prefix="waiting")
@@ -46,11 +48,19 @@ class Guard:
 
     def __init__(self, app: ASGIApp, access: Access, routes: list[Route], hot: HotPath) -> None:
         self._app, self._access, self._routes, self._hot = app, access, routes, hot
+        self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        self._running += 1
+        try:
+            await self._answered(scope, receive, send)
+        finally:
+            self._running -= 1
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         status: int | None = None
 
@@ -77,7 +87,10 @@ class Guard:
             metrics.count("http", route, str(status or 500), time.perf_counter() - began)
 
     async def _denied(self, scope: Scope) -> Response | None:
-        """The answer to a request without the key that it needs; None: it may be answered."""
+        """The answer to a request of too many, or without the key that it needs; None: it may be answered."""
+        if self._running > MOST_RUNNING:
+            message = f"expected at most {MOST_RUNNING} requests at once, found more; ask again, or start more workers"
+            return error_answer(message, 503, {"retry-after": "1"})
         asked = _asked(scope)
         if self._access.waits(asked):
             found = await _meanwhile(self._access.admitted, asked)

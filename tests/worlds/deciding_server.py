@@ -17,12 +17,12 @@ from serving.process import decision_bases
 
 
 @contextlib.contextmanager
-def deciding(settings: Settings, seed: int = 0) -> Iterator[str]:
+def deciding(settings: Settings, seed: int = 0, grpc_port: int | None = None) -> Iterator[str]:
     """The address of a server of a home, which is filled first; its clock goes on from the world's start."""
     world = decided_world.World(settings, Random(seed))
     world.write()
     bundle = exported_models.made(Path(settings.home) / "made", names=exported_models.OF_EVENTS)
     exported_models.export(settings, 3, bundle)
-    options = ServeOptions(("fraud",), began_at=world.now, began=time.monotonic())
+    options = ServeOptions(("fraud",), grpc_port=grpc_port, began_at=world.now, began=time.monotonic())
     with decision_bases(settings, options), served(application(settings, options)) as address:
         yield address

@@ -74,8 +74,8 @@ def require_agreement(settings: Settings, clients: Clients, count: int) -> None:
         for answer in answers:
             assert (answer["score"], answer["decision"]) == (decided[id].outcome.score, decided[id].outcome.decision)
     found = online_decisions.compared(attach(settings), FRAUD)
-    assert found is not None and found.different == 0, found.examples
-    assert found.undecided == 0
+    assert found is not None
+    assert (found.different, found.undecided) == (0, 0), found.examples
 
 
 def test_a_worker_is_killed_under_load_again_and_again(world: World, running: list[Running]) -> None:

@@ -52,7 +52,9 @@ def selected(tree: ast.Module) -> Iterator[tuple[str, int]]:
 def on_demand_sentences(folder: Path, use_case: UseCase) -> dict[str, str]:
     """Feature -> sentence, of the features that views of the use case's service compute on demand."""
     trees = of_use_case(folder, use_case).values()
-    return {name: text for tree in trees for view in _on_demand(tree) for name, text in _sentences(view)}
+    declared = {name: text for function in use_case.request_features for name, text in function.outputs.items()}
+    found = {name: text for tree in trees for view in _on_demand(tree) for name, text in _sentences(view)}
+    return {name: declared.get(name, text) for name, text in found.items()}
 
 
 def _on_demand(tree: ast.Module) -> Iterator[ast.Call]:

@@ -88,7 +88,7 @@ class Guard:
 
     async def _denied(self, scope: Scope) -> Response | None:
         """The answer to a request of too many, or without the key that it needs; None: it may be answered."""
-        if self._running > MOST_RUNNING:
+        if self._running > MOST_RUNNING and scope["path"] != "/healthz":
             message = f"expected at most {MOST_RUNNING} requests at once, found more; ask again, or start more workers"
             return error_answer(message, 503, {"retry-after": "1"})
         asked = _asked(scope)

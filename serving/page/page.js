@@ -259,7 +259,7 @@ function drawTraffic(counts) {
     [minute[0].toLocaleString("en", {maximumFractionDigits: 1}), "requests a second"],
     [inTime(minute[1]), "half took at most"], [inTime(minute[2]), "99 of 100 took at most"],
     [shortly(last.decisions), "decisions since the start"], [shortly(last.fallbacks), "of them by fallbacks"],
-    [shortly(last.errors), "requests refused or failed"],
+    [shortly(last.errors), "refused or failed"],
   ];
   at("tiles").replaceChildren(...tiles.map(([value, name]) => make("div", {class: "tile"}, make("b", {}, value), make("span", {}, name))));
   const pairs = samples.slice(1).map((each, place) => [samples[place], each]);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import time
 from collections.abc import AsyncIterator
@@ -87,6 +88,7 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         decisions.open(use_cases)
         models.start()
+        _spare_the_collector()
         port = options.grpc_port
         grpc = None
         if port is not None:
@@ -102,6 +104,16 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
     handlers = {HTTPException: _unknown, Exception: _broken}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     return Guard(app, access, routes, HotPath(decisions.open_services, BodyLimits()))
+
+
+def _spare_the_collector() -> None:
+    """Let the garbage collector leave alone what is there once a server is ready, and look seldom at the rest.
+
+    Decisions make no cycles to speak of, and a look through all entities keeps a customer waiting.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

@@ -23,9 +23,13 @@ from jobs.ledger import pins
 from jobs.online.entity_facts import GRACE
 from jobs.online.file_log import FileLog
 from jobs.online.log_records import Conflict, Log
+from jobs.online.log_trimming import trim
 from jobs.settings import Settings
+from jobs.state_files import read_memory, replace_json
 from jobs.use_case import UseCase
 
+TRIM_BYTES = 16 * 2**20
+"""A smaller log is left as it is."""
 Clock = Callable[[], int]
 """Microseconds since 1970."""
 
@@ -86,6 +90,7 @@ def renew(settings: Settings, use_case: UseCase, handle: IO[str], clock: Clock =
     try:
         if _alone(handle):
             take_base(settings, use_case, clock)
+            _trim(settings, use_case)
     finally:  # or the next server would wait for this one to end
         fcntl.flock(handle, fcntl.LOCK_SH)
 
@@ -106,6 +111,35 @@ def take_base(settings: Settings, use_case: UseCase, clock: Clock = wall_clock) 
             with contextlib.suppress(Conflict):  # a server of another host was faster
                 log.append(log_contents.name(BASE, number + 1), log_contents.encode(base))
             pins.unpin(settings, _pinned_by(use_case, number))
+
+
+def _trim(settings: Settings, use_case: UseCase) -> None:
+    """Drop from a log in a file what no window reaches any more, once it is shipped and worth the while."""
+    path = log_file(settings, use_case)
+    shipped = read_memory(shipped_file(settings, use_case), dict)
+    if settings.online_store_url is not None or shipped is None or path.stat().st_size < TRIM_BYTES:
+        return
+    with FileLog(path) as log:
+        base, _ = last_base(log)
+    if base is not None:
+        position = int(shipped["position"])
+        trim(
+            path, _reached(base.moment, use_case), position, lambda record: record.id.startswith(f"{BASE}/"),
+            lambda removed: replace_json(
+                shipped_file(settings, use_case), {**shipped, "position": position - removed}
+            ),
+        )  # fmt: skip
+
+
+def shipped_file(settings: Settings, use_case: UseCase) -> Path:
+    """Where it is kept how far the log was shipped (`jobs.decisions.shipping`)."""
+    return log_file(settings, use_case).with_name("shipped.json")
+
+
+def _reached(moment: int, use_case: UseCase) -> int:
+    """The earliest moment that decisions from a moment on reach back to, in microseconds since 1970."""
+    history = max(windows.history for windows in use_case.windows)
+    return moment - round(history.total_seconds() * 1e6) - GRACE
 
 
 def open_decider(settings: Settings, use_case: UseCase, clock: Clock = wall_clock) -> Decider:
@@ -133,8 +167,7 @@ def fold(lakehouse: Lakehouse, use_case: UseCase, log: Log, base: Base) -> Decid
     decider = Decider(rows, schema, log, EntityStates(tables.facts(rows, base.moment), schema))
     if log.by_entity:
         return decider
-    history = max(plan.features.history for plan in rows.plans)
-    since = base.moment - round(history.total_seconds() * 1e6) - GRACE
+    since = _reached(base.moment, use_case)
     decider.follow(record for record in log.records() if record.stamp >= since or record.id.startswith(DECISION))
     return decider
 

@@ -20,7 +20,7 @@ from jobs.decisions.base_tables import feature_row
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.log_contents import BASE, DECISION, EVENT, Base, Decided, EventCame
-from jobs.decisions.opened import last_base, log_file, log_of, was_served
+from jobs.decisions.opened import last_base, log_of, shipped_file, was_served
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.online.log_records import Log, Record
 from jobs.registry.bundle import CATEGORY, NUMBER
@@ -65,7 +65,7 @@ class _Shipment:
     def __init__(self, lakehouse: Lakehouse, use_case: UseCase, log: Log) -> None:
         self.lakehouse, self.use_case, self.log = lakehouse, use_case, log
         self.table = prediction_log.table(use_case)
-        self.memory = log_file(lakehouse.settings, use_case).with_name("shipped.json")
+        self.memory = shipped_file(lakehouse.settings, use_case)
         self.rows = 0
         self.fallbacks: dict[str, int] = {}
 

@@ -14,7 +14,7 @@ from worlds import decided_world
 from worlds.decided_world import START, World, decide, server, worker
 
 from jobs.checks import online_decisions
-from jobs.decisions import shipping
+from jobs.decisions import opened, shipping
 from jobs.decisions.opened import log_file
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.scoring import prediction_log
@@ -119,3 +119,21 @@ def test_the_check_of_the_champion_finds_what_differs(lakehouse: Lakehouse, worl
 
 def at(moment: int) -> datetime:
     return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=moment)
+
+
+def test_a_log_is_trimmed_once_shipped_and_goes_on(
+    lakehouse: Lakehouse, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened, "TRIM_BYTES", 0)
+    old = decided(world, 5)
+    shipping.ship(lakehouse, FRAUD)
+    world.now += 100 * 86_400 * decided_world.SECOND
+    # The server that starts next stands on newer tables, which reach no further back.
+    world.put([world.event(77, START)], [], mode="append")
+    new = decided(world, 4)
+    with opened.log_of(lakehouse.settings, FRAUD) as log:
+        ids = [record.id for record in log.records()]
+    assert f"event/{old[0].id}" not in ids and f"decision/{new[0].id}" in ids and ids[:2] == ["base/1", "base/2"]
+    assert shipping.ship(lakehouse, FRAUD).rows == 4
+    assert [row["transaction_id"] for row in rows(lakehouse)] == [each.id for each in (*old, *new)]
+    assert online_decisions.judged(lakehouse, FRAUD).passed

@@ -112,7 +112,9 @@ class Plan:
         for name, type, largest in self.given[of]:
             value = values[name] = type.checked(name, fact.values.get(name))
             if largest < inf and value is not None and abs(value) > largest:
-                raise Invalid(f"column {name}: expected a number up to {largest:g}, found {value!r}")
+                raise Invalid(
+                    f"column {name}: expected a number up to {largest:g}, found {value!r}; send a smaller one"
+                )
         return values
 
     @cached_property

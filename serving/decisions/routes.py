@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from jobs.decisions import told
 from jobs.decisions.event_schema import Given
-from jobs.decisions.log_contents import Decided
+from jobs.decisions.log_contents import Decided, EventCame
 from jobs.decisions.reasons import Reason
 from jobs.decisions.told import UnknownEvent
 from jobs.errors import Invalid
@@ -129,9 +129,12 @@ def _answer(service: DecisionService, decided: Decided, asked: Collection[str]) 
 
 def _read(service: DecisionService, number: int, content: object) -> Given:
     try:
-        return service.read(content)
-    except Refusal as refusal:
-        raise bad(f"event {number} of the list: {refusal}; none of the list was decided") from None
+        given = service.read(content)
+        states = service.decider.states
+        states.checked(states.change(0, EventCame(given.id, given.values, given.happened)))
+    except (Refusal, Invalid) as refused:
+        raise bad(f"event {number} of the list: {refused}; none of the list was decided") from None
+    return given
 
 
 def _object(content: object, what: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from jobs.decisions.feature_row import FeatureRow, Row
 from jobs.decisions.model_inputs import ModelInputs
 from jobs.decisions.outcome import Policy
 from jobs.error_messages import in_words
-from jobs.errors import EvergreenError
+from jobs.errors import EvergreenError, Invalid
 from serving.live_models.live_model import LiveModel
 
 FAILURES, PAUSE_SECONDS = 5, 5.0
@@ -28,7 +28,8 @@ class Scorer:
         self.model = model
         self._inputs, self._policy = ModelInputs.of(model.manifest, rows), Policy(model.manifest)
         self._bundle, self.fallback = model.bundle, fallback
-        self._breaker = pybreaker.CircuitBreaker(fail_max=FAILURES, reset_timeout=PAUSE_SECONDS)
+        # A value that the model cannot take is the client's: it keeps nobody else from the model.
+        self._breaker = pybreaker.CircuitBreaker(fail_max=FAILURES, reset_timeout=PAUSE_SECONDS, exclude=[Invalid])
 
     def __call__(self, row: Row) -> Scored:
         try:

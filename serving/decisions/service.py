@@ -125,9 +125,9 @@ class DecisionService:
         return asyncio.run(self.decide(given, began))
 
     def reasons(self, decided: Decided) -> list[reasons.Reason]:
-        """Why the model in service gives an event its score, the largest effects first; none without features."""
+        """Why the model in service gives an event its score, the largest effects first; none without a score."""
         came = self.decider.came(decided.id)
-        if came is None or not decided.features:
+        if came is None or not decided.features or decided.outcome.score is None:
             return []
         happened = decided.decided_at if came.happened is None else came.happened
         rows, scorer = self.decider.rows, self.scorer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import msgspec
@@ -42,10 +43,23 @@ def event_columns(service: DecisionService) -> list[DescribedColumn]:
         DescribedColumn.of(asked.column, asked.form, column_meaning(use_case, name).sentence, asked.is_required)
         for name, asked in schema.asked.items()
     ]
+    largest = _largest(service)
     for column in found:
         if column.name == schema.time:
             column.meaning += " Without it: now."
+        if column.form in ("integer", "number") and (bound := largest.get(column.name, inf)) < inf:
+            column.minimum = max(-bound, -bound if column.minimum is None else column.minimum)
+            column.maximum = min(bound, bound if column.maximum is None else column.maximum)
     return sorted(found, key=lambda column: (column.name != schema.id, not column.required))
+
+
+def _largest(service: DecisionService) -> dict[str, float]:
+    """The largest number, either side of 0, of which windows make exact sums; inf: there is no such bound."""
+    found: dict[str, float] = {}
+    for plan in service.decider.rows.plans:
+        for name, _, largest in plan.given["events"]:
+            found[name] = min(found.get(name, inf), largest)
+    return found
 
 
 def label_columns(service: DecisionService) -> list[DescribedColumn]:

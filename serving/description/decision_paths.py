@@ -128,5 +128,7 @@ def _flag(name: str, text: str) -> dict[str, Any]:
 
 
 def _id(schema: Schema, example: Any, text: str) -> dict[str, Any]:
-    schema = {"minLength": 1, **schema} if schema["type"] == "string" else schema
+    """A place in a path, of which servers take less than of JSON: no length is promised."""
+    if schema["type"] == "string":
+        schema = {name: value for name, value in schema.items() if name != "maxLength"} | {"minLength": 1}
     return {"name": "id", "in": "path", "required": True, "schema": schema, "example": example, "description": text}

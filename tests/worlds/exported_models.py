@@ -1,4 +1,4 @@
-"""Exported models of the fraud use case, as `evergreen serve` finds them: small, of random rows, no lakehouse."""
+"""Exported models as `evergreen serve` finds them: small, of random rows; of fraud unless told otherwise."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from jobs.promotion.export_onnx import POINTER, OnlineModel
 from jobs.registry import bundle
 from jobs.registry.bundle import CATEGORY, NUMBER, Bundle, Manifest
 from jobs.settings import Settings
+from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
 
 NAMES = ("amount", "age", "shop")
@@ -36,7 +37,9 @@ def features(categories: bool, rows: int = ROWS, seed: int = 0) -> FeatureRows:
     return rows_of((numbers[:, 0], numbers[:, 1], shops), rows, 3)
 
 
-def made(folder: Path, seed: int = 0, categories: bool = False, names: tuple[str, ...] = NAMES) -> Bundle:
+def made(
+    folder: Path, seed: int = 0, categories: bool = False, names: tuple[str, ...] = NAMES, use_case: UseCase = FRAUD
+) -> Bundle:
     """A bundle of a small model of trees; other seeds are other models. Names may be `OF_EVENTS`."""
     rows = features(categories, seed=seed)
     values = rows if isinstance(rows, np.ndarray) else rows.values
@@ -44,13 +47,17 @@ def made(folder: Path, seed: int = 0, categories: bool = False, names: tuple[str
     model = new_model("boosted", {"rounds": 10, "min_data_in_leaf": 5})
     model.fit(Examples(rows, labels, None, names), None, seed=seed, device="cpu")
     kinds = ((name, CATEGORY if categories and name == "shop" else NUMBER) for name in names)
-    return bundle.write(folder, model, Manifest("fraud", "boosted", tuple(kinds), 0.5, "2026-03-01T00:00:00+00:00", {}))
+    return bundle.write(
+        folder, model, Manifest(use_case.name, "boosted", tuple(kinds), 0.5, "2026-03-01T00:00:00+00:00", {})
+    )
 
 
-def export(settings: Settings, version: int, made: Bundle, categories: bool = False) -> OnlineModel:
+def export(
+    settings: Settings, version: int, made: Bundle, categories: bool = False, use_case: UseCase = FRAUD
+) -> OnlineModel:
     """Make a bundle the model in service, as the lineage does it."""
     rows = features(categories)
-    return export_onnx.export(settings, FRAUD, version, made, rows, np.arange(ROWS) % 7 == 0)
+    return export_onnx.export(settings, use_case, version, made, rows, np.arange(ROWS) % 7 == 0)
 
 
 def damage(settings: Settings, version: int) -> Path:

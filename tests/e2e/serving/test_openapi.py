@@ -73,6 +73,6 @@ def test_requests_drawn_from_the_document_find_no_error_of_ours(
     found = json.loads(report.read_text())
     assert found["operations"]["tested"] == found["operations"]["total"] > 15
     assert found["test_cases"]["generated"] > 40 * EXAMPLES
-    for path in ("decisions", "events"):
-        phases = found["valid_rates"][f"POST /v1/fraud/{path}"]
+    for path in ("fraud/decisions", "fraud/events", "returns/decisions", "returns/events"):
+        phases = found["valid_rates"][f"POST /v1/{path}"]
         assert sum(phase["accepted"] for phase in phases.values()) > 3, path

@@ -130,8 +130,22 @@ def test_the_traffic_is_shown_while_it_passes(page: Page) -> None:
     expect(page.locator(".tile").filter(has_text="99 of 100 took at most")).to_contain_text(re.compile(r"\d ms"))
     verdicts = page.locator("#verdicts").get_by_role("row")
     expect(verdicts.filter(has_text="approve")).to_contain_text("version 3")
-    expect(page.locator("#verdicts")).to_contain_text("In service: fraud: version 3.")
+    expect(page.locator("#verdicts")).to_contain_text("In service: fraud: version 3, returns: version 5.")
     expect(page.locator("#rates rect").first).to_be_attached()
+
+
+def test_another_use_case_has_a_form_of_its_own(page: Page) -> None:
+    page.get_by_label("Use case").select_option("returns")
+    expect(page.get_by_label("line_id")).to_have_value(re.compile(r"^try-\d+$"))
+    for name, value in {"buyer_id": "12", "item_id": "lamp <b>", "quantity": "2", "unit_price": "7.5"}.items():
+        page.get_by_label(name).first.fill(value)
+    page.get_by_role("button", name="Decide").click()
+    expect(page.locator("#answer")).to_contain_text("Model version5")
+    expect(page.locator("#why")).to_contain_text(re.compile(r"(quantity is 2|amount is 15): this"))
+    page.get_by_label("Entity", exact=True).select_option("item_id")
+    page.get_by_label("Id", exact=True).fill("LAMP <B>")
+    page.get_by_role("button", name="Look up").click()
+    expect(page.locator("#entity")).to_contain_text("item_id LAMP <B>")
 
 
 def test_a_key_is_asked_for_and_sent(page: Page, home: Settings) -> None:

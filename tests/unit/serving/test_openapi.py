@@ -14,6 +14,7 @@ from worlds.deciding_server import deciding
 
 from jobs import settings
 from jobs.settings import Settings
+from serving.decisions.scorer import FAILURES
 from serving.description.columns import DescribedColumn, schema_of
 from serving.description.examples import made_up
 from serving.web import api_keys
@@ -89,8 +90,24 @@ def test_what_the_document_forbids_is_refused_as_it_says(client: httpx.Client, c
     conforms(document, operation, answer)
 
 
+def test_numbers_that_no_model_takes_are_decided_without_it_and_keep_nobody_else_from_it(client: httpx.Client) -> None:
+    line = {"buyer_id": 7, "item_id": "lamp", "quantity": 2, "unit_price": 1e50}
+    for number in range(2 * FAILURES):
+        told = client.post("/v1/returns/decisions?explain=true", json={"line_id": f"large {number}", **line}).json()
+        assert (told["score"], told["fallback"], told["reasons"]) == (None, "default", [])
+        assert "expected numbers that float32 holds" in told["reason"]
+    listed = client.post(
+        "/v1/returns/decisions",
+        json=[{"line_id": "fine", **line}, {"line_id": "too large", **line, "unit_price": 1e300}],
+    )
+    assert listed.status_code == 400 and "event 1 of the list: column amount: expected a number up to" in listed.text
+    assert client.get("/v1/returns/entities/7?entity=buyer_id").json()[0]["facts"]["events"] == 2 * FAILURES
+    usual = client.post("/v1/returns/decisions", json={"line_id": "usual", **line, "unit_price": 3}).json()
+    assert usual["score"] is not None and usual["model_version"] == "5" and usual["fallback"] is None
+
+
 def test_each_column_and_feature_has_its_meaning(client: httpx.Client) -> None:
-    (fraud,) = client.get("/v1").json()["use_cases"]
+    fraud, _ = client.get("/v1").json()["use_cases"]
     assert fraud["columns"][0]["name"] == fraud["id"] == "transaction_id"
     assert all(column["meaning"] for column in fraud["columns"]) and all(fraud["features"].values())
     assert fraud["features"]["hour_of_day"] == "UTC hour of the payment, 0 to 24, minutes included."
@@ -103,7 +120,7 @@ def test_only_who_may_look_up_entities_sees_values_of_the_tables(client: httpx.C
     try:
         for name, more in (("one", "metrics"), ("other", "entities")):
             headers = {"X-API-Key": api_keys.add(home, name, ["read", cast(Scope, more)], datetime.now(UTC))}
-            (fraud,) = client.get("/v1", headers=headers).json()["use_cases"]
+            fraud, _ = client.get("/v1", headers=headers).json()["use_cases"]
             examples[name] = fraud["example"]
             assert str(fraud["example"]["transaction_id"]) in client.get("/openapi.json", headers=headers).text
     finally:
@@ -120,7 +137,7 @@ def test_counts_of_all_requests_are_told_as_json(client: httpx.Client) -> None:
     def count(totals: Json) -> int:
         return sum(each["count"] for each in totals["requests"] if each.items() >= asked.items())
 
-    assert count(after) == count(before) + 1 and after["models"] == {"fraud": "3"}
+    assert count(after) == count(before) + 1 and after["models"] == {"fraud": "3", "returns": "5"}
     timed = [next(each for each in counts["seconds"] if each["route"] == "/v1") for counts in (before, after)]
     assert timed[1]["bounds"][-1] is None and sorted(timed[1]["counts"]) == timed[1]["counts"]
     assert timed[1]["counts"][-1] == timed[0]["counts"][-1] + 1

@@ -15,6 +15,7 @@ from jobs.decisions.base_facts import BaseFacts, Later
 from jobs.decisions.entity_index import Keys
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.log_contents import EventCame, Fact, LabelCame, VersionCame
+from jobs.online import whole_history
 from jobs.online.entity_facts import EntityFacts
 from jobs.online.functions import Value
 from jobs.online.plan import Event
@@ -138,8 +139,11 @@ class EntityStates:
             for number, key in enumerate(change.before):
                 if key != change.keys[number] and None not in key:
                     self._waiting[number].setdefault(key, []).append(change)
-        found = []
+        found: list[Found] = []
         for number, key in enumerate(change.keys):
+            if None in key:
+                found.append(whole_history.of_nobody(self.base.rows.plans[number], change.event, change.stamp))
+                continue
             facts = self.entity(number, key, change.stamp)
             self._withdraw_before(facts, (number, key), change)
             found.append(facts.begin(change.event, change.stamp, change.held[number] if change.held else None))
@@ -147,7 +151,12 @@ class EntityStates:
 
     def again(self, change: Change) -> list[Found]:
         """What finds the same of an event that was decided and folded before, as it was then."""
-        return [self.entity(number, key).again(change.event.id) for number, key in enumerate(change.keys)]
+        return [
+            whole_history.of_nobody(self.base.rows.plans[number], change.event, change.stamp)
+            if None in key
+            else self.entity(number, key).again(change.event.id)
+            for number, key in enumerate(change.keys)
+        ]
 
     def entities_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of an event that name its entities."""
@@ -155,8 +164,6 @@ class EntityStates:
 
     def entity(self, number: int, key: Keys, moment: int | None = None) -> EntityFacts:
         """An entity of one of the window features with everything known before a moment; None: that the log has."""
-        if None in key:
-            return EntityFacts(self.base.rows.plans[number])
         held = self._entity(number, key)
         for change in self._waiting[number].pop(key, ()):
             self._until(change.stamp, held)
@@ -177,10 +184,6 @@ class EntityStates:
         """Let go of an entity; it is made anew when it is asked for."""
         self._held[place[0]].pop(place[1], None)
         self._warm[place[0]].pop(place[1], None)
-
-    def counts(self) -> dict[str, int]:
-        """How many entities are held, by window features."""
-        return {plan.features.name: len(held) for plan, held in zip(self.base.rows.plans, self._held, strict=True)}
 
     def _entity(self, number: int, key: Keys) -> _Entity:
         held = self._held[number].get(key)

@@ -16,8 +16,6 @@ from jobs.errors import Invalid
 from jobs.online.column_type import ColumnType, Kind
 from jobs.use_case import Column, RowFunction, Source, UseCase
 
-MOST_COLUMNS_SHOWN = 12
-
 
 class Given(NamedTuple):
     """One event as a client sent it, checked."""

@@ -145,6 +145,14 @@ def _reached(moment: int, use_case: UseCase) -> int:
 def open_decider(settings: Settings, use_case: UseCase, clock: Clock = wall_clock) -> Decider:
     """What one worker decides with. Raises Invalid if the declarations are not those that the service stands on."""
     log = open_log(settings, use_case, clock)
+    try:
+        return _folded(settings, use_case, log)
+    except BaseException:
+        log.close()
+        raise
+
+
+def _folded(settings: Settings, use_case: UseCase, log: Log) -> Decider:
     base, _ = last_base(log)
     if base is None:
         base_tables.current_versions(attach(settings), use_case)

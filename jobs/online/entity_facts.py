@@ -82,6 +82,7 @@ class EntityFacts:
     def follow(self, event: Event, moment: int) -> None:
         """Enter an event that was decided elsewhere at a moment, as `decide` does, without its features."""
         values = self._checked_at(event, moment)
+        self._drop_old(moment)
         if self._series is None or not self._is_fast(event, moment) or self._enter(event, values, moment) is None:
             self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
             self._series = None

@@ -14,7 +14,7 @@ from jobs.features.window_kernel import compute, with_ratios
 from jobs.online.column_type import Kind
 from jobs.online.fact_lines import DECIDED, ID, TARGET, FactLines
 from jobs.online.functions import Value
-from jobs.online.plan import Plan
+from jobs.online.plan import Event, Plan
 from jobs.times import NEVER
 
 Find: TypeAlias = Callable[[], list[Value]]
@@ -41,6 +41,20 @@ def of_decided(plan: Plan, events: FactLines, labels: FactLines, id: Any) -> Fin
         table = compute(plan.features, pa.table(given), reports).select([plan.features.id, *plan.features.names])
         at = table.column(plan.features.id).to_pylist().index(id)
         return [table.column(name)[at].as_py() for name in plan.features.names]
+
+    return found
+
+
+def of_nobody(plan: Plan, event: Event, moment: int) -> Find:
+    """What finds the features of an event that is of no entity, as one of its keys is null."""
+    lines = FactLines(plan.event_layout)
+    lines.append(event.id, event.happened, moment, plan.checked("events", event), TARGET | DECIDED)
+    given, reports = _tables(plan, lines, FactLines(plan.label_layout))
+    given |= dict.fromkeys(plan.features.keys, pa.nulls(1, pa.int64()))
+
+    def found() -> list[Value]:
+        table = compute(plan.features, pa.table(given), reports)
+        return [table.column(name)[0].as_py() for name in plan.features.names]
 
     return found
 

@@ -61,9 +61,13 @@ class DecisionService:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._is_changed = False
         self.decider: Decider = opened.open_decider(settings, use_case, clock)
+        try:
+            self.fallback = Fallback(problem_of(use_case), self.decider.rows)
+        except BaseException:
+            self.decider.close()
+            raise
         self.labels = LabelSchema.of(use_case, self.decider.rows.labels, self.decider.schema)
         self.meanings = reasons.meanings(self.decider.rows)
-        self.fallback = Fallback(problem_of(use_case), self.decider.rows)
         self._scorer: Scorer | None = None
         self._pool = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix=f"features of {use_case.name}")
         self._slow = 0
@@ -93,7 +97,10 @@ class DecisionService:
         if model is None:
             raise Refusal(503, f"{self.use_case.name}: expected a model in service, found none; export one")
         if self._scorer is None or self._scorer.model is not model:
-            self._scorer = Scorer(model, self.decider.rows, self.fallback)
+            try:
+                self._scorer = Scorer(model, self.decider.rows, self.fallback)
+            except Invalid as error:
+                raise Refusal(503, f"{self.use_case.name}: nothing can be decided by its model: {error}") from None
         return self._scorer
 
     def read(self, content: object) -> Given:
@@ -120,10 +127,6 @@ class DecisionService:
             await self._find(started)
         return self.finished(started, scorer)
 
-    def decide_here(self, given: Given, began: float) -> Decided:
-        """The same for a thread that may wait."""
-        return asyncio.run(self.decide(given, began))
-
     def reasons(self, decided: Decided) -> list[reasons.Reason]:
         """Why the model in service gives an event its score, the largest effects first; none without a score."""
         came = self.decider.came(decided.id)
@@ -132,7 +135,11 @@ class DecisionService:
         happened = decided.decided_at if came.happened is None else came.happened
         rows, scorer = self.decider.rows, self.scorer
         row = rows.restored(self.decider.schema.complete(came.values), happened, decided.features)
-        return reasons.reasons(rows, row, scorer.model.manifest.names, scorer.scores, self.meanings)
+        try:
+            return reasons.reasons(rows, row, scorer.model.manifest.names, scorer.scores, self.meanings)
+        except Exception:  # a model that fails gives no reasons, and the decision stands
+            LOG.exception("%s: reasons of %r", self.use_case.name, decided.id)
+            return []
 
     def begun(self, given: Given, began: float, scorer: Scorer) -> Started | Decided | None:
         """Append and enter an event (see `Decider.start`), or decide it without the store that does not answer."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +21,8 @@ from serving.live_models.live_model import LiveModel
 from serving.live_models.watch import LiveModels
 from serving.web.body import BodyLimits
 
+AGAIN_SECONDS = 2.0
+"""How often a use case is tried again that could not be opened."""
 LOG = logging.getLogger("evergreen.serve")
 
 
@@ -29,6 +33,8 @@ class DecisionServices:
         self._settings, self._models, self._clock = settings, models, clock
         self.open_services: dict[str, DecisionService] = {}
         self.unopened: dict[str, str] = {}
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def routes(self, limits: BodyLimits) -> list[Route]:
         """All paths below `/v1`."""
@@ -37,17 +43,37 @@ class DecisionServices:
     def open(self, use_cases: Sequence[UseCase]) -> None:
         """Read tables and logs; from then on models have to read what these can compute."""
         for use_case in use_cases:
-            try:
-                service = DecisionService(self._settings, use_case, self._models, self._clock)
-            except Exception as error:
-                self.unopened[use_case.name] = str(error) if isinstance(error, EvergreenError) else in_words(error)
-                LOG.error("%s: no decisions: %s", use_case.name, self.unopened[use_case.name])
-                continue
-            self.open_services[use_case.name] = service
-            service.start()
+            self._open(use_case)
         self._models.accepts = self._accepts
+        if self.unopened:
+            self._thread = threading.Thread(target=self._try_again, args=(use_cases,), name="decisions", daemon=True)
+            self._thread.start()
+
+    def _open(self, use_case: UseCase) -> None:
+        try:
+            service = DecisionService(self._settings, use_case, self._models, self._clock)
+        except Exception as error:
+            told = str(error) if isinstance(error, EvergreenError) else in_words(error)
+            if self.unopened.get(use_case.name) != told:
+                LOG.error("%s: no decisions: %s", use_case.name, told)
+            self.unopened[use_case.name] = told
+            return
+        self.open_services[use_case.name] = service
+        self.unopened.pop(use_case.name, None)
+        service.start()
+
+    def _try_again(self, use_cases: Sequence[UseCase]) -> None:
+        """Open later what could not be opened: tables come to be, and stores come back."""
+        while self.unopened and not self._ended.wait(AGAIN_SECONDS):
+            for use_case in (each for each in use_cases if each.name in self.unopened):
+                with contextlib.suppress(EvergreenError, OSError):
+                    opened.take_base(self._settings, use_case, self._clock)
+                self._open(use_case)
 
     def stop(self) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
         for service in self.open_services.values():
             service.stop()
 

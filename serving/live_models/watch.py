@@ -47,7 +47,7 @@ class LiveModels:
     def __init__(self, settings: Settings, use_cases: Sequence[UseCase]) -> None:
         self._settings = settings
         self.accepts: Callable[[LiveModel], None] = lambda model: None
-        """Raises an EvergreenError for a model that cannot be in service, which then stays as it is."""
+        """Raises an EvergreenError for a model that must not take the place of the one in service."""
         self._watched = {use_case.name: _Watched(use_case) for use_case in use_cases}
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -118,7 +118,8 @@ class LiveModels:
                 return
             if watched.model is None or watched.model.sha256 != exported.sha256:
                 loaded = LiveModel.load(name, exported)
-                self.accepts(loaded)
+                if watched.model is not None:
+                    self.accepts(loaded)
                 watched.model = loaded
                 LOG.info("%s: version %s is in service", name, watched.model.version)
             watched.refused = None

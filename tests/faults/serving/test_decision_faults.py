@@ -156,6 +156,22 @@ def test_a_bundle_of_unknown_features_stays_out_of_service(
     assert {answer["model_version"] for answers in clients.answers.values() for answer in answers} == {"3"}
 
 
+def test_tables_that_come_after_the_server_are_stood_on(running: list[Running], tmp_path: Path) -> None:
+    home = Settings(home=tmp_path / "other" / "home")
+    bundle = exported_models.made(tmp_path / "other" / "made", names=exported_models.OF_EVENTS)
+    exported_models.export(home, 3, bundle)
+    server = started(home, *AS_OF)
+    running.append(server)
+    wait_for(server.ready)
+    world = World(home, Random(1))
+    refused = httpx.post(f"{server.address}/v1/fraud/decisions", json=world.given())
+    assert refused.status_code == 503 and "expected the tables" in refused.json()["error"]
+    world.write(events=50)
+    clients = Clients([server.address])
+    clients.send(payments(world, 10))
+    require_agreement(home, clients, 10)
+
+
 def test_a_store_that_goes_away_and_comes_back_is_told_what_was_decided(
     world: World, running: list[Running], tmp_path: Path
 ) -> None:

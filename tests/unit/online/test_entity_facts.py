@@ -14,6 +14,7 @@ from worlds.logged_histories import EVENTS, INSTANT, LABELS, SECOND, START, Hist
 
 from jobs.errors import Invalid
 from jobs.features.window_kernel import compute
+from jobs.online import whole_history
 from jobs.online.column_type import ColumnType
 from jobs.online.entity_facts import EntityFacts
 from jobs.online.plan import Event, Plan
@@ -264,3 +265,9 @@ def test_what_comes_before_the_last_decision_is_refused() -> None:
 def test_a_declaration_that_columns_contradict_is_refused(aggregate: Aggregate, message: str) -> None:
     with pytest.raises(Invalid, match=message):
         entity(aggregate)
+
+
+def test_an_event_of_nobody_has_the_features_of_empty_windows() -> None:
+    few = replace(FEATURES, aggregates=(Aggregate("count"), Aggregate("sum", "amount"), Aggregate("mean", "amount")))
+    plan = Plan.of(few, EVENTS | {"id": ColumnType("int64", False)}, LABELS)
+    assert whole_history.of_nobody(plan, event(1), START)() == [0, 0, None]

@@ -18,6 +18,7 @@ from jobs.use_cases.catalog import USE_CASES
 from serving.app import OPTIONS_VARIABLE, ServeOptions, create
 from serving.web import api_keys
 from serving.web.metrics import FOLDER_VARIABLE
+from serving.web.patient_protocol import PatientProtocol
 
 DRAIN_SECONDS = 30
 """Requests that run when the server is told to end have this long."""
@@ -55,6 +56,7 @@ def _run(options: ServeOptions) -> None:
     common = {
         "host": options.host, "port": options.port, "backlog": BACKLOG, "log_level": "warning", "access_log": False,
         "server_header": False, "timeout_graceful_shutdown": DRAIN_SECONDS,
+        "http": PatientProtocol, "ws": "none",
     }  # fmt: skip
     if options.tls is not None:
         common |= {"ssl_certfile": options.tls.certificate, "ssl_keyfile": options.tls.key}

@@ -11,13 +11,16 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from jobs.loopback import free_port
+from serving.web.patient_protocol import PatientProtocol
 
 
 @contextlib.contextmanager
 def served(app: ASGIApp) -> Iterator[str]:
     """The address of the application while it is served."""
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", server_header=False))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=port, log_level="warning", server_header=False, http=PatientProtocol)
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -51,15 +51,13 @@ def squares_of(value: float) -> dict[int, int]:
 class ExactPrefix:
     """Running sums per exponent, from the largest down; each starts with 0 and may wrap, as in the kernel."""
 
-    __slots__ = ("_at", "_exponents", "_found", "_parts", "_size")
+    __slots__ = ("_exponents", "_parts", "_size")
 
     def __init__(self) -> None:
         self._parts: list[tuple[int, float, array[int]]] = []
         """Exponent, its power of two (0: no normal double), running sums."""
         self._exponents: set[int] = set()
         self._size = 0
-        self._at, self._found = (0, 0), Pair(0.0, 0.0)
-        """The range that was asked for last, and its sum."""
 
     @classmethod
     def of(cls, limbs: exact_sum.Limbs, size: int) -> "ExactPrefix":
@@ -74,8 +72,6 @@ class ExactPrefix:
 
     def insert(self, place: int, limbs: Mapping[int, int]) -> None:
         """Put a number in before the one at a place; at the end this costs the least."""
-        if place < self._at[1]:
-            self._at, self._found = (0, 0), Pair(0.0, 0.0)
         for exponent in limbs:
             if exponent not in self._exponents:
                 self._add(exponent, array("q", bytes(8 * (self._size + 1))))
@@ -105,9 +101,7 @@ class ExactPrefix:
         return large + small
 
     def pair(self, low: int, high: int) -> Pair:
-        """The same before its last rounding; asked for one range again, as mean and deviation do, it is at hand."""
-        if self._at == (low, high):
-            return self._found
+        """The same before its last rounding."""
         large = small = 0.0
         for exponent, power, sums in self._parts:
             difference = sums[high] - sums[low]
@@ -118,8 +112,7 @@ class ExactPrefix:
             shadow = total - large
             small += (large - (total - shadow)) + (term - shadow)
             large = total
-        self._at, self._found = (low, high), Pair(large, small)
-        return self._found
+        return Pair(large, small)
 
 
 def sample_deviation(count: int, total: Pair, squares: Pair) -> float:

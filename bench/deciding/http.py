@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,7 +14,7 @@ from deciding.home import Day
 from deciding.load import Load, Make, closed, request
 from deciding.payments import Payments
 from deciding.rivals import start
-from deciding.rivals.start import Graph
+from deciding.rivals.start import Graph, Rival
 from deciding.servers import Server, ours
 from jobs.promotion import export_onnx
 from jobs.use_cases.fraud import FRAUD
@@ -67,17 +67,18 @@ def measured(day: Day, folder: Path, seconds: float) -> dict[str, Any]:
         infer = request(mine[0].port, "/v2/models/fraud/infer", graph_of(day, folder).infer)
         model = _warm(mine[0], infer)
         for name, begin in start.OF_MODELS.items():
-            with ExitStack() as held:
-                try:
-                    rival = held.enter_context(begin(graph_of(day, folder / name)))
-                except Exception as error:
-                    found[f"model_against_{name}"] = {"not_measured": f"{type(error).__name__}: {str(error)[-500:]}"}
-                    continue
-                other = _warm(rival.server, rival.request)
-                rounds = [(asked(*model, seconds), asked(*other, seconds)) for _ in range(3)]
-                found[f"model_against_{name}"] = compared(rounds)
+            try:
+                found[f"model_against_{name}"] = _against(model, begin(graph_of(day, folder / name)), seconds)
+            except Exception as error:
+                found[f"model_against_{name}"] = {"not_measured": f"{type(error).__name__}: {str(error)[-500:]}"}
             print(name, found[f"model_against_{name}"], flush=True)
     return found
+
+
+def _against(ours: tuple[Server, Make], theirs: AbstractContextManager[Rival], seconds: float) -> dict[str, Any]:
+    with theirs as rival:
+        other = _warm(rival.server, rival.request)
+        return compared([(asked(*ours, seconds), asked(*other, seconds)) for _ in range(3)])
 
 
 def compared(rounds: list[tuple[dict[str, float], dict[str, float]]]) -> dict[str, Any]:

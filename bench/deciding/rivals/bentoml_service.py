@@ -19,5 +19,6 @@ class Graph:
         self._session = onnxruntime.InferenceSession(os.environ["MODEL"], options, providers=["CPUExecutionProvider"])
 
     @bentoml.api  # type: ignore[untyped-decorator]
-    async def score(self, features: Rows) -> Any:
-        return self._session.run(["score"], {"features": features})[0]
+    async def score(self, features: Rows) -> np.ndarray:
+        scores: np.ndarray[Any, Any] = self._session.run(["score"], {"features": features})[0]
+        return scores

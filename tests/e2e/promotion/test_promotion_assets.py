@@ -88,7 +88,7 @@ def test_a_promotion_shows_why_and_who_is_in_production(home: Home) -> None:
     assert len(shown["differences"]) > 2_000  # rendered
     assert shown["notes"] == "slice region: customers was never loaded"
     assert {check.check_name: check.passed for check in result.get_asset_check_evaluations()} == {
-        "better_beyond_noise": True, "champion_loads": True
+        "better_beyond_noise": True, "champion_loads": True, "decisions_equal_batch": True
     }  # fmt: skip
     standing = home.metadata(result, "champion")
     assert (standing["version"], standing["since"]) == ("2", written(AS_OF))

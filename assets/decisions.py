@@ -11,6 +11,7 @@ from assets.keys import Keys
 from assets.metadata import mapping_table
 from jobs.checks import online_decisions
 from jobs.lakehouse.tables import Lakehouse
+from jobs.online.log_records import StoreDown
 from jobs.use_case import UseCase
 
 
@@ -35,7 +36,10 @@ def _online_decisions(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         from jobs.decisions import shipping
 
-        shipped = shipping.ship(lakehouse, use_case)
+        try:
+            shipped = shipping.ship(lakehouse, use_case)
+        except StoreDown as away:
+            return dg.MaterializeResult(metadata={"notes": f"{away}: nothing is shipped until it answers"})
         as_of = run_context.moment(context, lakehouse, use_case)
         if shipped.version is None or shipped.last is None:
             return dg.MaterializeResult(metadata={"notes": "no online decisions yet (`evergreen serve`)"})

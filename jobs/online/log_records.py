@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from jobs.errors import Invalid
+from jobs.errors import EvergreenError, Invalid
 
 HEADER = b"evergreen ordered log 1\n"
 
@@ -55,6 +55,10 @@ class Conflict(Invalid):
         super().__init__(f"record {record.id!r}: expected the content that is in the log, found other; use another id")
         self.record = record
         """What the log has."""
+
+
+class StoreDown(EvergreenError, OSError):
+    """The store does not answer, or is not the one that it was; nothing was appended."""
 
 
 Seen = tuple[str, int]

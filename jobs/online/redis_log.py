@@ -23,8 +23,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from jobs.errors import EvergreenError
-from jobs.online.log_records import Appended, Conflict, OfEntity, Record, Seen
+from jobs.online.log_records import Appended, Conflict, OfEntity, Record, Seen, StoreDown
 
 TIMEOUT_SECONDS = 1.0
 PAGE = 1000
@@ -71,10 +70,6 @@ for place = 9, #ARGV, 2 do
 end
 return answer
 """
-
-
-class StoreDown(EvergreenError, OSError):
-    """The store does not answer, or is not the one that it was; nothing was appended."""
 
 
 class StoreChanged(StoreDown):

@@ -23,8 +23,8 @@ from jobs.decisions.fallback import Fallback
 from jobs.decisions.label_schema import LabelSchema
 from jobs.decisions.log_contents import Decided
 from jobs.errors import EvergreenError, Invalid
-from jobs.online.log_records import Conflict
-from jobs.online.redis_log import StoreChanged, StoreDown
+from jobs.online.log_records import Conflict, StoreDown
+from jobs.online.redis_log import StoreChanged
 from jobs.settings import Settings
 from jobs.use_case import UseCase, problem_of
 from serving.decisions.outage import Outage

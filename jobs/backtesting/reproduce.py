@@ -121,8 +121,14 @@ def _tuned_again(use_case: UseCase, bundle: Bundle, rows: TrainingRows) -> Itera
 
 def _as_recorded(use_case: UseCase, training: Mapping[str, Any]) -> Problem:
     problem = problem_of(use_case)
-    review = Review(**training["review"]) if training["review"] else None
+    recorded = training["review"]
+    review = Review(**{name: _as_declared(value) for name, value in recorded.items()}) if recorded else None
     return replace(problem, seed=training["seed"], review=review)
+
+
+def _as_declared(value: Any) -> Any:
+    """A value as declarations have it: JSON knows no tuples."""
+    return tuple(map(_as_declared, value)) if isinstance(value, list) else value
 
 
 def _windows(training: Mapping[str, Any]) -> Split:

@@ -33,7 +33,16 @@ from jobs.lakehouse import dbt_models
 from jobs.settings import ROOT, Settings
 from jobs.use_case import UseCase
 from jobs.use_cases.catalog import USE_CASES
-from orchestration import alert_sensors, automation, executor, partitions, repository_links, resources, sensors
+from orchestration import (
+    alert_sensors,
+    automation,
+    executor,
+    partitions,
+    repository_links,
+    resources,
+    sensors,
+    shipping_sensor,
+)
 
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
@@ -87,8 +96,10 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
     lineage, watch = automation.lineage_job(use_case), automation.monitoring_job(use_case)
     retrain, search = automation.retraining_job(use_case), automation.feature_search_job(use_case)
     watching = [*sensors.build(settings, use_case, watch, retrain), *alert_sensors.build(use_case, settings)]
+    ship = shipping_sensor.shipping_job(use_case)
+    watching += shipping_sensor.build(settings, use_case, ship)
     # A use case without a problem ends at its training set: there is nothing to monitor.
-    jobs = [lineage, watch, retrain, search] if use_case.learned else [lineage]
+    jobs = [lineage, watch, retrain, search, ship] if use_case.learned else [lineage]
     # What runs on demand only is never stale.
     fresh += feature_search.build(use_case)
     fresh += transforms.checks(models, use_case, nodes)

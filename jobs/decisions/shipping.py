@@ -20,12 +20,13 @@ from jobs.decisions.base_tables import feature_row
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.log_contents import BASE, DECISION, EVENT, Base, Decided, EventCame
-from jobs.decisions.opened import last_base, log_of, shipped_file, was_served
+from jobs.decisions.opened import last_base, log_file, log_of, shipped_file, was_served
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.online.log_records import Log, Record
 from jobs.registry.bundle import CATEGORY, NUMBER
 from jobs.scoring import prediction_log
 from jobs.scoring.prediction_log import ONLINE
+from jobs.settings import Settings
 from jobs.state_files import read_memory, replace_json
 from jobs.use_case import UseCase, problem_of
 
@@ -59,6 +60,22 @@ def ship(lakehouse: Lakehouse, use_case: UseCase) -> Shipped:
         return Shipped(0, None)
     with lakehouse.lock(prediction_log.table(use_case)), log_of(lakehouse.settings, use_case) as log:
         return _Shipment(lakehouse, use_case, log).all()
+
+
+def unshipped(settings: Settings, use_case: UseCase) -> int | None:
+    """Up to which position the log goes beyond what was shipped of it; None: it does not, as far as can be told now."""
+    if not was_served(settings, use_case):
+        return None
+    shipped = read_memory(shipped_file(settings, use_case), lambda found: int(found["position"])) or 0
+    if settings.online_store_url is None:
+        size = log_file(settings, use_case).stat().st_size
+        return size if size > shipped else None
+    try:
+        with log_of(settings, use_case) as log:
+            behind = next(iter(log.records(shipped)), None)
+    except OSError:
+        return None
+    return None if behind is None else behind.end
 
 
 class _Shipment:

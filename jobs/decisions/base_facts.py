@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.arrays import Bools, Ints
-from jobs.decisions.entity_index import EntityIndex, Keys
+from jobs.decisions.entity_index import EntityIndex, Keys, numbered_texts
 from jobs.decisions.feature_row import FeatureRow
 from jobs.features.clock import filled
 from jobs.features.own_labels import known_after_events
@@ -198,11 +198,9 @@ def _facts(use_case: Any, table: pa.Table, types: Mapping[str, ColumnType]) -> F
 def _values(column: pa.ChunkedArray) -> Values:
     """Numbers as arrays; texts as objects, of which equal ones are one."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        encoded = column.combine_chunks().dictionary_encode()
-        if isinstance(encoded, pa.ChunkedArray):
-            encoded = encoded.combine_chunks()
-        texts = np.array([*encoded.dictionary.to_pylist(), None], dtype=object)
-        values: Values = texts[filled(pa.chunked_array([encoded.indices.cast(pa.int64())]), len(texts) - 1)]
+        texts, numbers = numbered_texts(column)
+        # A null has the last place, which is -1.
+        values: Values = np.array([*texts, None], dtype=object)[numbers]
         return values
     if pa.types.is_temporal(column.type):
         column = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64())

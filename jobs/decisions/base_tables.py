@@ -66,12 +66,17 @@ def tables(
             from its stamp on, whatever they say, and was decided then.
     """
     use_case = rows.use_case
-    since = moment - max(windows.history for windows in use_case.windows) // _MICROSECOND - GRACE
+    since = reached(use_case, moment)
     events = _read(lakehouse, use_case, use_case.events, versions, since, needed_columns(use_case))
     keys = [key for windows in use_case.windows for key in windows.keys]
     labels = _read(lakehouse, use_case, use_case.labels, versions, since, (use_case.event_id, *keys, *rows.labels))
     events, absorbed = _decided(use_case, events, decided)
     return Tables(events, labels, absorbed)
+
+
+def reached(use_case: UseCase, moment: int) -> int:
+    """The earliest moment that decisions from a moment on reach back to, in microseconds since 1970."""
+    return moment - max(windows.history for windows in use_case.windows) // _MICROSECOND - GRACE
 
 
 def _read(

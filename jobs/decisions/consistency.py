@@ -83,8 +83,7 @@ class _Told:
         if isinstance(content, Decided):
             self.decided.append(content)
         elif isinstance(content, EventCame) and content.id not in absorbed:
-            happened = stamp if content.happened is None else content.happened
-            self._event(content, happened, stamp, decided_at=stamp, is_target=True)
+            self._event(content, content.time(stamp), stamp, decided_at=stamp, is_target=True)
         elif isinstance(content, VersionCame):
             self._event(content, content.happened, stamp, decided_at=None, is_target=False)
         elif isinstance(content, LabelCame):
@@ -125,7 +124,7 @@ def compare(lakehouse: Lakehouse, rows: FeatureRow, base: Base, records: Iterabl
     for record in kept:
         kind, _, id = record.id.partition("/")
         if kind == log_contents.EVENT:
-            before[int(id) if rows.events[use_case.event_id].kind == "int64" else id] = record.stamp
+            before[rows.typed_id(id)] = record.stamp
         elif kind == log_contents.BASE and log_contents.decode(record.content) == base:
             based, decided_before = record.stamp, dict(before)
     tables = base_tables.tables(lakehouse, rows, base.tables, base.moment, decided_before)
@@ -147,18 +146,14 @@ def compare_with_tables(lakehouse: Lakehouse, rows: FeatureRow, versions: Mappin
     What differs is no fault: reports reach the lakehouse at other times than the log.
     """
     use_case = rows.use_case
-    is_whole = rows.events[use_case.event_id].kind == "int64"
     decided: dict[Any, Decided] = {}
     stamps: dict[Any, int] = {}
     for record in log.records():
         kind, _, text = record.id.partition("/")
-        id: Any = int(text) if is_whole and kind in (log_contents.EVENT, log_contents.DECISION) else text
         if kind == log_contents.EVENT:
-            stamps[id] = record.stamp
+            stamps[rows.typed_id(text)] = record.stamp
         elif kind == log_contents.DECISION:
-            content = log_contents.decode(record.content)
-            assert isinstance(content, Decided)
-            decided[id] = content
+            decided[rows.typed_id(text)] = log_contents.decode_as(record.content, Decided)
     if not decided:
         return Causes()
     tables = base_tables.tables(lakehouse, rows, versions, min(stamps.values()), stamps)

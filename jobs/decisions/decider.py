@@ -151,18 +151,12 @@ class Decider:
     def came(self, id: Any) -> EventCame | None:
         """An event that was sent here for a decision."""
         record = self.log.get(log_contents.name(EVENT, id))
-        found = None if record is None else log_contents.decode(record.content)
-        assert found is None or isinstance(found, EventCame)
-        return found
+        return None if record is None else log_contents.decode_as(record.content, EventCame)
 
     def decided(self, id: Any) -> Decided | None:
         """What was decided about an event, as far as this worker has read the log."""
         record = self.log.get(log_contents.name(DECISION, id))
-        if record is None:
-            return None
-        found = log_contents.decode(record.content)
-        assert isinstance(found, Decided)
-        return found
+        return None if record is None else log_contents.decode_as(record.content, Decided)
 
     def tell(self, fact: Telling) -> Record:
         """Append what is told about an event, and fold it; the record that has it.
@@ -260,8 +254,6 @@ class Decider:
                 self.follow(self.log.append(name, log_contents.encode(decided), closes=event).before)
             except Conflict as conflict:
                 self.catch_up()
-                found = log_contents.decode(conflict.record.content)
-                assert isinstance(found, Decided)
-                decided = found
+                decided = log_contents.decode_as(conflict.record.content, Decided)
             self.undecided.pop(str(decided.id), None)
             return decided

@@ -73,11 +73,16 @@ def _numbered(column: pa.ChunkedArray) -> tuple[dict[Any, int] | NDArray[Any], I
         every = np.full(len(column), -1)
         every[column.is_valid().to_numpy()] = numbers
         return different, every
+    texts, numbers = numbered_texts(column)
+    return {text: number for number, text in enumerate(texts)}, numbers
+
+
+def numbered_texts(column: pa.ChunkedArray) -> tuple[list[str], Ints]:
+    """The different texts of a column, and the number of each row's; of a null -1."""
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    texts = {text: number for number, text in enumerate(encoded.dictionary.to_pylist())}
-    return texts, filled(pa.chunked_array([encoded.indices.cast(pa.int64())]), -1)
+    return encoded.dictionary.to_pylist(), filled(pa.chunked_array([encoded.indices.cast(pa.int64())]), -1)
 
 
 def _number_of(value: Any, values: dict[Any, int] | NDArray[Any]) -> int | None:

@@ -83,7 +83,7 @@ class EntityStates:
         """A fact with what is made of it once for all entities."""
         if isinstance(fact, EventCame | VersionCame):
             values = self.schema.complete(fact.values)
-            event = Event(fact.id, stamp if fact.happened is None else fact.happened, values)
+            event = Event(fact.id, fact.time(stamp) if isinstance(fact, EventCame) else fact.happened, values)
             before = self._before(fact)
             return Change(stamp, fact, event, self._keys(values), None if before is None else self._keys(before))
         values = fact.values if isinstance(fact, LabelCame) else {}

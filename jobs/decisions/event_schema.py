@@ -146,11 +146,12 @@ def _asked(use_case: UseCase, events: pa.Schema) -> Iterator[Asked]:
     for name in needed_columns(use_case):
         if name not in made and all(name != column.name for column in source.columns):
             kind = kind_of(name, events.field(name).type)
-            column = declared.get(name) or Column(name, _KINDS[kind], nullable=True)
+            column = declared.get(name) or Column(name, KINDS[kind], nullable=True)
             yield Asked.of(column, kind, not column.nullable)
 
 
-_KINDS: dict[Kind, Any] = {"bool": "boolean", "int64": "integer", "float64": "number", "string": "string"}
+KINDS: dict[Kind, Any] = {"bool": "boolean", "int64": "integer", "float64": "number", "string": "string"}
+"""What a column holds -> the kind that declares it, where none was declared."""
 
 
 def _kind(value: object) -> str:

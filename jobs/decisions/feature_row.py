@@ -97,6 +97,10 @@ class FeatureRow:
             raise Invalid(f"feature {name}: expected a column of events, a window or request feature; declare it")
         return self.names.index(name)
 
+    def typed_id(self, text: str) -> Any:
+        """The id of an event, as its column has it, of the text in the id of a record."""
+        return int(text) if self.events[self.use_case.event_id].kind == "int64" else text
+
     @property
     def ages(self) -> dict[str, str]:
         """Name of each age -> the moment that it is of."""

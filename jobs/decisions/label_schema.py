@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.decisions.event_schema import EventSchema
+from jobs.decisions.event_schema import KINDS, EventSchema
 from jobs.decisions.given_values import Reader, reader
 from jobs.errors import Invalid
 from jobs.online.column_type import ColumnType
 from jobs.use_case import Column, UseCase
 
 REPORTED_AT = "reported_at"
-_KINDS: Mapping[str, Any] = {"bool": "boolean", "int64": "integer", "float64": "number", "string": "string"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class LabelSchema:
         declared = {column.name: column for column in use_case.computed}
         asked = {}
         for name, type in labels.items():
-            column = declared.get(name) or Column(name, _KINDS[type.kind])
+            column = declared.get(name) or Column(name, KINDS[type.kind])
             asked[name] = (column, reader(column, type.kind))
         time = reader(Column(REPORTED_AT, "timestamp"), None)
         return cls(use_case.event_id, asked, events.asked[use_case.event_id].read, time)

@@ -11,7 +11,7 @@ Stamps and order are `jobs.online`'s business.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -27,6 +27,10 @@ class EventCame(msgspec.Struct, tag="event", tag_field="kind", omit_defaults=Tru
     """Columns of the request, without id and time."""
     happened: int | None = None
     """Event time in microseconds since 1970; None: the stamp."""
+
+    def time(self, stamp: int) -> int:
+        """The event time of a record with this stamp."""
+        return stamp if self.happened is None else self.happened
 
 
 class VersionCame(msgspec.Struct, tag="version", tag_field="kind", omit_defaults=True):
@@ -103,6 +107,7 @@ Telling: TypeAlias = VersionCame | LabelCame | FactGone
 Fact: TypeAlias = EventCame | Telling
 """What changes what is known of entities."""
 EVENT, DECISION, TOLD, BASE = "event", "decision", "told", "base"
+Kind = TypeVar("Kind")
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Content)
 
 
@@ -117,6 +122,13 @@ def decode(content: bytes) -> Content:
         found: Content = _DECODER.decode(content)
     except msgspec.MsgspecError as error:
         raise Invalid(f"record of the decision log: expected a known kind of content, found another: {error}") from None
+    return found
+
+
+def decode_as(content: bytes, kind: type[Kind]) -> Kind:
+    """The content of a record that can only be of one kind, as its id says."""
+    found = decode(content)
+    assert isinstance(found, kind)
     return found
 
 

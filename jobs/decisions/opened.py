@@ -61,7 +61,7 @@ def open_log(settings: Settings, use_case: UseCase, clock: Clock = wall_clock) -
     if settings.online_store_url is not None:
         from jobs.online.redis_log import RedisLog
 
-        reach = round(max(windows.history for windows in use_case.windows).total_seconds() * 1e6) + 2 * GRACE
+        reach = GRACE - base_tables.reached(use_case, 0)
         url = settings.online_store_url.reveal()
         return RedisLog(url, f"evergreen:{use_case.name}", reach=reach, now=clock)
     log_file(settings, use_case).parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def _trim(settings: Settings, use_case: UseCase) -> None:
     if base is not None:
         position = int(shipped["position"])
         trim(
-            path, _reached(base.moment, use_case), position, lambda record: record.id.startswith(f"{BASE}/"),
+            path, base_tables.reached(use_case, base.moment), position, lambda record: record.id.startswith(f"{BASE}/"),
             lambda removed: replace_json(
                 shipped_file(settings, use_case), {**shipped, "position": position - removed}
             ),
@@ -134,12 +134,6 @@ def _trim(settings: Settings, use_case: UseCase) -> None:
 def shipped_file(settings: Settings, use_case: UseCase) -> Path:
     """Where it is kept how far the log was shipped (`jobs.decisions.shipping`)."""
     return log_file(settings, use_case).with_name("shipped.json")
-
-
-def _reached(moment: int, use_case: UseCase) -> int:
-    """The earliest moment that decisions from a moment on reach back to, in microseconds since 1970."""
-    history = max(windows.history for windows in use_case.windows)
-    return moment - round(history.total_seconds() * 1e6) - GRACE
 
 
 def open_decider(settings: Settings, use_case: UseCase, clock: Clock = wall_clock) -> Decider:
@@ -175,7 +169,7 @@ def fold(lakehouse: Lakehouse, use_case: UseCase, log: Log, base: Base) -> Decid
     decider = Decider(rows, schema, log, EntityStates(tables.facts(rows, base.moment), schema))
     if log.by_entity:
         return decider
-    since = _reached(base.moment, use_case)
+    since = base_tables.reached(use_case, base.moment)
     decider.follow(record for record in log.records() if record.stamp >= since or record.id.startswith(DECISION))
     return decider
 
@@ -187,9 +181,7 @@ def last_base(log: Log) -> tuple[Base | None, int]:
         number, content = number + 1, record.content
     if not number:
         return None, 0
-    found = log_contents.decode(content)
-    assert isinstance(found, Base)
-    return found, number
+    return log_contents.decode_as(content, Base), number
 
 
 def fingerprint(rows: FeatureRow) -> str:
@@ -203,13 +195,12 @@ def fingerprint(rows: FeatureRow) -> str:
 
 def _decided_before(log: Log, rows: FeatureRow) -> dict[Any, int]:
     """Stamps of the events that were decided before the service took its base, by id."""
-    is_whole = rows.events[rows.use_case.event_id].kind == "int64"
     decided: dict[Any, int] = {}
     before: dict[Any, int] = {}
     for record in log.records():
         kind, _, id = record.id.partition("/")
         if kind == EVENT:
-            decided[int(id) if is_whole else id] = record.stamp
+            decided[rows.typed_id(id)] = record.stamp
         elif kind == BASE:
             before = dict(decided)
     return before

@@ -93,9 +93,9 @@ class _Shipment:
             decided = [record for record in batch if record.id.startswith(f"{DECISION}/")]
             based = [record for record in batch if record.id.startswith(f"{BASE}/")]
             if based or base is None:
-                base = _base(based[-1]) if based else base
+                base = log_contents.decode_as(based[-1].content, Base) if based else base
             if decided and base is not None:
-                contents = [_decided(record) for record in decided]
+                contents = [log_contents.decode_as(record.content, Decided) for record in decided]
                 self._write(contents, base)
                 last = max(last, *(each.decided_at for each in contents))
             replace_json(self.memory, {"position": batch[-1].end, "last": last})
@@ -126,9 +126,7 @@ class _Shipment:
     def _came(self, decided: Decided) -> EventCame:
         record = self.log.get(log_contents.name(EVENT, decided.id))
         assert record is not None, "a decision stands behind its event"
-        came = log_contents.decode(record.content)
-        assert isinstance(came, EventCame)
-        return came
+        return log_contents.decode_as(record.content, EventCame)
 
     def _new(self, table: pa.Table) -> pa.Table:
         """The rows that are not there yet, by their stamps."""
@@ -163,7 +161,7 @@ def _table(
     versions = prediction_log.feature_versions({"versions": base.tables, "declarations": base.declarations})
     threshold = problem_of(use_case).threshold
     for each, came in decided:
-        happened = each.decided_at if came.happened is None else came.happened
+        happened = came.time(each.decided_at)
         row = rows.restored(schema.complete(came.values), happened, each.features)
         values = dict(zip(rows.names, row, strict=False)) | {use_case.event_id: each.id}
         values |= _decided_values(each, happened, versions, threshold)
@@ -236,15 +234,3 @@ def _padded(table: pa.Table, schema: pa.Schema) -> pa.Table:
         for f in schema
     ]
     return pa.table(columns, schema=schema)
-
-
-def _decided(record: Record) -> Decided:
-    found = log_contents.decode(record.content)
-    assert isinstance(found, Decided)
-    return found
-
-
-def _base(record: Record) -> Base:
-    found = log_contents.decode(record.content)
-    assert isinstance(found, Base)
-    return found

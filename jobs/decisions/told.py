@@ -99,7 +99,7 @@ def event_now(decider: Decider, id: Any, default: Any = _REQUIRED) -> Told:
         record, content = records[-1]
         assert isinstance(content, VersionCame | EventCame)
         values = decider.schema.complete(content.values)
-        happened = record.stamp if content.happened is None else content.happened
+        happened = content.time(record.stamp) if isinstance(content, EventCame) else content.happened
         return Told(happened, decider.states.entities_of(values), values)
     base = decider.states.base
     row = base.row_of("events", id)

@@ -65,7 +65,7 @@ class Outage:
         with decider.turn:
             appended = kept.append(log_contents.name(EVENT, given.id), log_contents.encode(came))
             if (known := kept.get(log_contents.name(DECISION, given.id))) is not None:
-                return _decided(known)
+                return log_contents.decode_as(known.content, Decided)
             stamp = appended.record.stamp
             change = change.at(stamp)
             started = Started(change.event, stamp, change.event.values, [], began)
@@ -82,7 +82,7 @@ class Outage:
             try:
                 kept.append(log_contents.name(DECISION, given.id), log_contents.encode(decided))
             except Conflict as conflict:
-                return _decided(conflict.record)
+                return log_contents.decode_as(conflict.record.content, Decided)
             return decided
 
     def deliver(self, decider: Decider) -> None:
@@ -112,9 +112,3 @@ def _deliver(decider: Decider, record: Record) -> None:
             decider.log.append(record.id, record.content, closes=log_contents.name(EVENT, content.id))
     except Conflict:
         LOG.error("%s was decided elsewhere too while the online store was away", record.id)
-
-
-def _decided(record: Record) -> Decided:
-    found = log_contents.decode(record.content)
-    assert isinstance(found, Decided)
-    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -19,7 +19,7 @@ from jobs.errors import Invalid
 from serving.decisions import entities
 from serving.decisions.answers import answer, moment
 from serving.decisions.service import DecisionService
-from serving.web.answers import error_answer, json_answer
+from serving.web.answers import json_answer, with_refusals
 from serving.web.body import BodyLimits, read_body
 from serving.web.json_body import JsonLimits, decoded
 from serving.web.refusal import Refusal, bad
@@ -28,7 +28,6 @@ PLACE = "/v1/{use_case}"
 MOST_EVENTS = 1000
 """Events of one request."""
 LIMITS = JsonLimits(items=100_000)
-Handler = Callable[[Request], Awaitable[Response]]
 Services = Mapping[str, DecisionService]
 
 
@@ -47,7 +46,7 @@ class DecisionRoutes:
             ("DELETE", "/labels/{id:path}", self.withdraw),
             ("GET", "/entities/{id:path}", self.entity),
         ]
-        return [Route(PLACE + path, _told(handler), methods=[method]) for method, path, handler in found]
+        return [Route(PLACE + path, with_refusals(handler), methods=[method]) for method, path, handler in found]
 
     async def decide(self, request: Request) -> Response:
         began = time.perf_counter()
@@ -160,14 +159,3 @@ def _flag(request: Request, name: str) -> bool:
     if text not in ("true", "false"):
         raise bad(f"{name}: expected true or false, found {text[:40]!r}; correct it")
     return text == "true"
-
-
-def _told(handler: Handler) -> Handler:
-    async def told_of(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except Refusal as refusal:
-            headers = {} if refusal.retry_after is None else {"retry-after": f"{refusal.retry_after:.0f}"}
-            return error_answer(str(refusal), refusal.status, headers)
-
-    return told_of

@@ -132,7 +132,7 @@ class DecisionService:
         came = self.decider.came(decided.id)
         if came is None or not decided.features or decided.outcome.score is None:
             return []
-        happened = decided.decided_at if came.happened is None else came.happened
+        happened = came.time(decided.decided_at)
         rows, scorer = self.decider.rows, self.scorer
         row = rows.restored(self.decider.schema.complete(came.values), happened, decided.features)
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 
 from starlette.requests import Request
@@ -14,13 +13,11 @@ from serving.inference_protocol.http_messages import HEADER_LENGTH
 from serving.inference_protocol.inference import infer, metadata, model_named
 from serving.live_models.live_model import LiveModel
 from serving.live_models.watch import LiveModels
-from serving.web.answers import error_answer, json_answer
+from serving.web.answers import json_answer, with_refusals
 from serving.web.body import BodyLimits, read_body
-from serving.web.refusal import Refusal
 
 SERVER = "evergreen"
 EXTENSIONS = ("binary_tensor_data",)
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def routes(models: LiveModels, limits: BodyLimits) -> list[Route]:
@@ -54,20 +51,8 @@ def routes(models: LiveModels, limits: BodyLimits) -> list[Route]:
 
     of_server = {"/v2": server, "/v2/health/live": live, "/v2/health/ready": ready}
     of_model = {"": model_metadata, "/ready": model_ready}
-    found = [Route(path, _told(handler), methods=["GET"]) for path, handler in of_server.items()]
+    found = [Route(path, with_refusals(handler), methods=["GET"]) for path, handler in of_server.items()]
     for place in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
-        found += [Route(place + path, _told(handler), methods=["GET"]) for path, handler in of_model.items()]
-        found.append(Route(place + "/infer", _told(model_infer), methods=["POST"]))
+        found += [Route(place + path, with_refusals(handler), methods=["GET"]) for path, handler in of_model.items()]
+        found.append(Route(place + "/infer", with_refusals(model_infer), methods=["POST"]))
     return found
-
-
-def _told(handler: Handler) -> Handler:
-    """The handler, with refusals as the protocol writes them: a status, and `{"error": ...}`."""
-
-    async def told(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except Refusal as refusal:
-            return error_answer(str(refusal), refusal.status)
-
-    return told

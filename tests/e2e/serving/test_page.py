@@ -130,7 +130,7 @@ def test_the_traffic_is_shown_while_it_passes(page: Page) -> None:
         expect(page.locator("#why")).to_contain_text(f"tx_amount is {amount}")
     expect(page.locator(".tile").filter(has_text="99 of 100 took at most")).to_contain_text(re.compile(r"\d m?s"))
     verdicts = page.locator("#verdicts").get_by_role("row")
-    expect(verdicts.filter(has_text="approve")).to_contain_text("version 3")
+    expect(verdicts.filter(has_text="fraud").filter(has_text="approve")).to_contain_text("version 3")
     expect(page.locator("#verdicts")).to_contain_text("In service: fraud: version 3, returns: version 5.")
     expect(page.locator("#rates rect").first).to_be_attached()
 

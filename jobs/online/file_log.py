@@ -17,6 +17,7 @@ from typing import Self
 from jobs.errors import EvergreenError, Invalid
 from jobs.online.log_records import HEADER, Appended, Conflict, Record, Seen, line_of, record_of
 from jobs.online.log_sync import GroupSync
+from jobs.online.start_index import StartIndex
 
 SYNC_EVERY = 0.05
 """Seconds that a record may be on its way to the disk; it survives the death of every process at once."""
@@ -49,8 +50,7 @@ class FileLog:
         """Microseconds since 1970, by the clock that stamps are taken from."""
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._turn = threading.Lock()
-        self._starts: dict[str, int] = {}
-        """Where the line of each id starts."""
+        self._starts = StartIndex()
         self._end, self._stamp = 0, 0
         with self._alone():
             self._begin()
@@ -82,8 +82,8 @@ class FileLog:
             if os.fstat(self._handle).st_size != self._end:
                 before = self._read()
                 self._cut()
-            if (start := self._starts.get(id)) is not None:
-                return Appended(self._same(start, id, content), False, before)
+            if (known := self.get(id)) is not None:
+                return Appended(_same(known, content), False, before)
             stamp = max(self.now(), self._stamp + 1)
             line = line_of(stamp, id, content)
             self._write(line)
@@ -100,8 +100,11 @@ class FileLog:
 
     def get(self, id: str) -> Record | None:
         """A record of those that this worker has read."""
-        start = self._starts.get(id)
-        return None if start is None else self._at(start)
+        for start in self._starts.starts(id):
+            record = self._at(start)
+            if record.id == id:
+                return record
+        return None
 
     def records(self, after: int = 0) -> Iterator[Record]:
         """Every record behind a position that this worker has read."""
@@ -169,7 +172,7 @@ class FileLog:
         return records
 
     def _take(self, record: Record) -> None:
-        self._starts[record.id] = self._end
+        self._starts.add(record.id, self._end)
         self._end, self._stamp = record.end, record.stamp
 
     def _cut(self) -> None:
@@ -196,12 +199,6 @@ class FileLog:
             os.ftruncate(self._handle, self._end)
             raise
 
-    def _same(self, start: int, id: str, content: bytes) -> Record:
-        record = self._at(start)
-        if record.content != content:
-            raise Conflict(record)
-        return record
-
     def _at(self, start: int) -> Record:
         """The record whose line starts at a position."""
         size = _USUAL
@@ -214,3 +211,9 @@ class FileLog:
 
     def _damaged(self, start: int) -> Invalid:
         return Invalid(f"{self._path}: expected a record at byte {start}, found a damaged one; restore the file")
+
+
+def _same(record: Record, content: bytes) -> Record:
+    if record.content != content:
+        raise Conflict(record)
+    return record

@@ -27,7 +27,7 @@ class EntityIndex:
     _sizes: tuple[int, ...]
     _codes: Ints
     """Of each entity that there is, ascending."""
-    _starts: Ints
+    _starts: NDArray[np.int32]
     _order: NDArray[np.int32]
 
     @classmethod
@@ -43,7 +43,8 @@ class EntityIndex:
         order = rows[np.argsort(codes[rows], kind="stable")]
         different, starts = np.unique(codes[order], return_index=True)
         starts = np.append(starts, len(order))
-        return cls(tuple(values for values, _ in numbered), sizes, different, starts, order.astype(np.int32))
+        values = tuple(values for values, _ in numbered)
+        return cls(values, sizes, different, starts.astype(np.int32), order.astype(np.int32))
 
     def rows(self, key: Keys) -> Ints:
         """The rows of an entity, in the order of the table."""

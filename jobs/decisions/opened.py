@@ -16,6 +16,7 @@ from jobs.decisions.decider import Decider
 from jobs.decisions.entity_states import EntityStates
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow
+from jobs.decisions.freed_memory import give_back
 from jobs.decisions.log_contents import BASE, DECISION, EVENT, Base
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse, attach
@@ -165,8 +166,10 @@ def fold(lakehouse: Lakehouse, use_case: UseCase, log: Log, base: Base) -> Decid
             "servers of this home, then start them anew"
         )
     schema = EventSchema.of(use_case, lakehouse.schema(use_case.events, base.tables[use_case.events]))
-    tables = base_tables.tables(lakehouse, rows, base.tables, base.moment, _decided_before(log, rows))
-    decider = Decider(rows, schema, log, EntityStates(tables.facts(rows, base.moment), schema))
+    decided = _decided_before(log, rows)
+    facts = base_tables.tables(lakehouse, rows, base.tables, base.moment, decided).facts(rows, base.moment)
+    give_back()
+    decider = Decider(rows, schema, log, EntityStates(facts, schema))
     if log.by_entity:
         return decider
     since = base_tables.reached(use_case, base.moment)

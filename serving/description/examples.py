@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from jobs.decisions.base_facts import Facts
+from jobs.decisions.table_facts import Facts
 from serving.decisions.answers import moment
 from serving.decisions.service import DecisionService
 from serving.description.columns import DescribedColumn, event_columns, label_columns
@@ -63,9 +63,9 @@ def made_up(column: DescribedColumn) -> Any:
 
 def _latest(facts: Facts, column: DescribedColumn) -> Any:
     """What the row has that became known last; None if there is none, or it is no good example."""
-    if column.name not in facts.columns or not len(facts.known):
+    if column.name not in facts.columns or not len(facts):
         return None
-    value = facts.value(column.name, len(facts.known) - 1)
+    value = facts.value(column.name, len(facts) - 1)
     if column.form == "time":
         return None if value is None else moment(value)
     return None if isinstance(value, str) and len(value) > LONGEST else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -97,7 +98,7 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
             yield
         finally:
             if grpc is not None:
-                grpc.stop()
+                await asyncio.to_thread(grpc.stop)  # calls that run are answered in this loop
             models.stop()
             decisions.stop()
 

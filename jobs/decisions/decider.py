@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from jobs.decisions import log_contents
 from jobs.decisions.entity_states import Change, EntityStates, Found, Place, names_of
@@ -18,7 +18,8 @@ from jobs.decisions.event_schema import EventSchema, Given
 from jobs.decisions.feature_row import FeatureRow, Row
 from jobs.decisions.log_contents import DECISION, EVENT, TOLD, Decided, EventCame, Fact, Telling
 from jobs.decisions.outcome import Outcome
-from jobs.online.log_records import Conflict, Log, OfEntity, Record
+from jobs.errors import Invalid
+from jobs.online.log_records import Answer, Conflict, Entry, Log, OfEntity, Record, Seen
 from jobs.online.plan import Event
 
 
@@ -44,7 +45,15 @@ class Score(Protocol):
     @property
     def fallback(self) -> Default: ...
 
-    def __call__(self, row: Row) -> Scored: ...
+    def __call__(self, rows: Sequence[Row]) -> list[Scored]: ...
+
+
+class Asked(NamedTuple):
+    """An event that somebody waits for."""
+
+    given: Given
+    began: float
+    """Seconds of `time.perf_counter` at which the request came."""
 
 
 @dataclass(slots=True)
@@ -73,6 +82,10 @@ class Started:
         self.unfound = reason
 
 
+Begun: TypeAlias = Started | Decided | Exception | None
+"""What became of an event that is to be decided: it is entered, was decided before, is refused, or another is at it."""
+
+
 class Decider:
     """One use case in one worker; safe for several threads."""
 
@@ -88,50 +101,102 @@ class Decider:
         self.log.close()
 
     def start(self, given: Given, began: float | None = None) -> Started | Decided | None:
-        """Append an event and enter it; what was decided about it if it came before; None: another worker is at it.
+        """Append an event and enter it (see `start_all`).
 
         Raises:
             Invalid: a column cannot be held; nothing was appended.
             Conflict: the id came before with other content.
             OSError: the log did not take it, so that there is no decision.
         """
-        began = time.perf_counter() if began is None else began
-        came = EventCame(given.id, given.values, given.happened)
-        change = self.states.checked(self.states.change(0, came))
+        [begun] = self.start_all([Asked(given, time.perf_counter() if began is None else began)])
+        if isinstance(begun, Exception):
+            raise begun
+        return begun
+
+    def start_all(self, asked: Sequence[Asked]) -> list[Begun]:
+        """Append events at once and enter them in their order, so that each sees those before it.
+
+        Of an event that came before what was decided about it is returned; None: another worker is at it, or the same
+        id stands before it here. Each is refused for itself.
+
+        Raises StoreDown if nothing was appended.
+        """
+        changes = [self._change(each.given) for each in asked]
         with self.turn:
-            appended = self._appended(log_contents.name(EVENT, given.id), came, change, opens=True)
-            if appended is None:
-                return self.decided(given.id)
-            change = change.at(appended.stamp)
+            entries = [self._entry(EVENT, each, opens=True) for each in changes if isinstance(each, Change)]
+            answers = iter(self.log.append_all(entries))
+            return [
+                self._entered(change, next(answers), each.began) if isinstance(change, Change) else change
+                for each, change in zip(asked, changes, strict=True)
+            ]
+
+    def _change(self, given: Given) -> Change | Invalid:
+        came = EventCame(given.id, given.values, given.happened)
+        try:
+            return self.states.checked(self.states.change(0, came))
+        except Invalid as error:
+            return error
+
+    def _entered(self, change: Change, answer: Answer, began: float) -> Begun:
+        try:
+            record = self._taken(change, answer)
+            if record is None:
+                return self.decided(change.fact.id)
+            change = change.at(record.stamp)
             return Started(change.event, change.stamp, change.event.values, self.states.begin(change), began)
+        except Exception as error:  # others, which are in the log already, are entered all the same
+            return error
 
     def finish(self, started: Started, score: Score) -> Decided:
+        """Find the features, score them, and append what is decided. Raises OSError if the log did not take it."""
+        [decided] = self.finish_all([started], score)
+        if isinstance(decided, Exception):
+            raise decided
+        return decided
+
+    def finish_all(self, started: Sequence[Started], score: Score) -> list[Decided | OSError]:
         """Find the features, score them, and append what is decided, before anybody is told.
 
         Another worker may have decided the same event meanwhile: then its decision is returned.
         """
-        return self._append(self.scored(started, score))
+        decided = self.scored(started, score)
+        with self.turn:
+            answers = self.log.append_all([_entry_of(each) for each in decided])
+            return [self._kept(each, answer) for each, answer in zip(decided, answers, strict=True)]
 
-    def scored(self, started: Started, score: Score) -> Decided:
-        """What is decided about an event; it is in no log yet."""
-        if started.unfound is None:
+    def scored(self, started: Sequence[Started], score: Score) -> list[Decided]:
+        """What is decided about events; it is in no log yet."""
+        rows = [self._row(each) for each in started]
+        known = [row for row in rows if row is not None]
+        scores = iter(score(known) if known else ())
+        return [
+            self._decided(each, [], score.fallback.default(each.unfound or ""))
+            if row is None
+            else self._decided(each, row[self.rows.first_computed :], next(scores))
+            for each, row in zip(started, rows, strict=True)
+        ]
+
+    def _row(self, started: Started) -> Row | None:
+        """The features of an event; None if there are none."""
+        if started.unfound is not None:
+            return None
+        try:
             started.find()
-            windows: Sequence[Any] = started.found
-            row = self.rows.row(started.values, started.event.happened, windows)
-            scored, computed = score(row), row[self.rows.first_computed :]
-        else:
-            scored, computed = score.fallback.default(started.unfound), []
+            return self.rows.row(started.values, started.event.happened, started.found)  # type: ignore[arg-type]
+        except Exception as error:  # an event that is in the log is decided
+            started.give_up(f"features could not be computed: {type(error).__name__}")
+            return None
+
+    def _decided(self, started: Started, computed: list[Any], scored: Scored) -> Decided:
         latency = round((time.perf_counter() - started.began) * 1e6)
         return Decided(
             started.event.id, started.stamp, scored.outcome, computed, scored.model_version, scored.bundle, latency,
             scored.fallback, scored.reason,
         )  # fmt: skip
 
-    def deliver(self, name: str, came: EventCame) -> None:
+    def deliver(self, came: EventCame) -> None:
         """Append an event that was decided while the log was out of reach."""
-        change = self.states.change(0, came)
-        with self.turn:
-            self._appended(name, came, change, opens=True)
+        self._append(EVENT, self.states.change(0, came), opens=True)
 
     def resume(self, id: Any) -> Started | Decided | None:
         """Take up an event that another worker left undecided; None if the log does not have it."""
@@ -172,7 +237,7 @@ class Decider:
             number = len(last) + 1
             while True:
                 try:
-                    record = self._appended(log_contents.name(TOLD, fact.id, number), fact, change)
+                    record = self._append(TOLD, change, number)
                 except Conflict:
                     # Another worker told something else at the same time.
                     number += 1
@@ -225,21 +290,31 @@ class Decider:
         records = [self.log.get(name) for name in names]
         return [log_contents.decode(record.content).id for record in records if record is not None]  # type: ignore[union-attr]
 
-    def _appended(self, name: str, fact: Fact, change: Change, opens: bool = False) -> Record | None:
+    def _append(self, kind: str, change: Change, number: int | None = None, opens: bool = False) -> Record | None:
         """The record of a fact, once everything before it is folded; None if it was there before."""
-        places = self.states.places(change)
-        seen = (
-            [(name, self.states.seen(at)) for name, at in zip(names_of(places), places, strict=True)]
-            if self.log.by_entity
-            else ()
-        )
-        appended = self.log.append(name, log_contents.encode(fact), seen, opens=opens)
-        self.follow(appended.before)
-        if not appended.is_new:
+        with self.turn:
+            [answer] = self.log.append_all([self._entry(kind, change, number, opens)])
+            return self._taken(change, answer)
+
+    def _entry(self, kind: str, change: Change, number: int | None = None, opens: bool = False) -> Entry:
+        seen: Sequence[Seen] = ()
+        if self.log.by_entity:
+            places = self.states.places(change)
+            seen = [(name, self.states.seen(at)) for name, at in zip(names_of(places), places, strict=True)]
+        name = log_contents.name(kind, change.fact.id, number)
+        return Entry(name, log_contents.encode(change.fact), seen, opens)
+
+    def _taken(self, change: Change, answer: Answer) -> Record | None:
+        """The record of a fact, once everything before it is folded; None if it was there before."""
+        if isinstance(answer, Exception):
+            raise answer
+        self.follow(answer.before)
+        if not answer.is_new:
             return None
-        for place, of_entity in zip(places, appended.of_entities, strict=False):
-            self._fold_of(place, of_entity)
-        return appended.record
+        if answer.of_entities:
+            for place, of_entity in zip(self.states.places(change), answer.of_entities, strict=True):
+                self._fold_of(place, of_entity)
+        return answer.record
 
     def _fold_of(self, place: Place, of_entity: OfEntity) -> None:
         if of_entity.is_whole:
@@ -247,13 +322,19 @@ class Decider:
         facts = [(stamp, log_contents.decode(content)) for stamp, content in of_entity.facts]
         self.states.fold_of(place, [(stamp, fact) for stamp, fact in facts if isinstance(fact, Fact)], of_entity.seen)
 
-    def _append(self, decided: Decided) -> Decided:
-        with self.turn:
-            name, event = log_contents.name(DECISION, decided.id), log_contents.name(EVENT, decided.id)
-            try:
-                self.follow(self.log.append(name, log_contents.encode(decided), closes=event).before)
-            except Conflict as conflict:
-                self.catch_up()
-                decided = log_contents.decode_as(conflict.record.content, Decided)
-            self.undecided.pop(str(decided.id), None)
-            return decided
+    def _kept(self, decided: Decided, answer: Answer) -> Decided | OSError:
+        """What the log has of a decision."""
+        if isinstance(answer, OSError):
+            return answer
+        if isinstance(answer, Conflict):
+            self.catch_up()
+            decided = log_contents.decode_as(answer.record.content, Decided)
+        else:
+            self.follow(answer.before)
+        self.undecided.pop(str(decided.id), None)
+        return decided
+
+
+def _entry_of(decided: Decided) -> Entry:
+    closes = log_contents.name(EVENT, decided.id)
+    return Entry(log_contents.name(DECISION, decided.id), log_contents.encode(decided), closes=closes)

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from jobs.errors import EvergreenError, Invalid
-from jobs.online.log_records import HEADER, Appended, Conflict, Record, Seen, line_of, record_of
+from jobs.online.log_records import HEADER, Answer, Appended, Conflict, Entry, Log, Record, line_of, record_of
 from jobs.online.log_sync import GroupSync
 from jobs.online.start_index import StartIndex
 
@@ -29,7 +29,14 @@ class NotWritten(EvergreenError, OSError):
     """A record that the disk took in part; nothing of it is left in the log."""
 
 
-class FileLog:
+class _Line(NamedTuple):
+    """A record that is to be written."""
+
+    record: Record
+    text: bytes
+
+
+class FileLog(Log):
     """A log that this process appends to and reads; several of its threads may, one at a time."""
 
     by_entity = False
@@ -47,11 +54,12 @@ class FileLog:
         """
         self._path, self._sync_each = path, sync_each
         self.now = now
-        """Microseconds since 1970, by the clock that stamps are taken from."""
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._turn = threading.Lock()
         self._starts = StartIndex()
         self._end, self._stamp = 0, 0
+        self._unheard: list[Record] = []
+        """What others appended and this worker has read, but told nobody yet."""
         with self._alone():
             self._begin()
         self._sync = None if sync_each else GroupSync(self._handle, SYNC_EVERY)
@@ -68,35 +76,29 @@ class FileLog:
             self._sync.close()
         os.close(self._handle)
 
-    def append(
-        self, id: str, content: bytes, seen: Sequence[Seen] = (), *, opens: bool = False, closes: str = ""
-    ) -> Appended:
-        """Stamp a record and write it, unless its id is there already; who reads all of them needs no further words.
+    def append_all(self, entries: Sequence[Entry]) -> list[Answer]:
+        """Stamp records and write them at once, one behind the other; an id that is there already is not written again.
 
-        Raises:
-            Conflict: the id is there with other content.
-            OSError: the disk did not take it; then nothing is in the log.
+        Who reads all records needs no further words of an entry. What others appended comes with the first answer that
+        tells of a record. Of records that the disk took in part, those before the torn one are in the log.
         """
         with self._turn, self._alone():
-            before = []
             if os.fstat(self._handle).st_size != self._end:
-                before = self._read()
+                self._unheard += self._read()
                 self._cut()
-            if (known := self.get(id)) is not None:
-                return Appended(_same(known, content), False, before)
-            stamp = max(self.now(), self._stamp + 1)
-            line = line_of(stamp, id, content)
-            self._write(line)
-            record = Record(stamp, id, content, self._end + len(line))
-            self._take(record)
+            lines = self._stamped(entries)
+            error = self._written(list(lines.values())) if lines else None
+            answers = [self._answer(entry, lines.pop(entry.id, None), error) for entry in entries]
         if self._sync is not None:
             self._sync.due()
-        return Appended(record, True, before)
+        return answers
 
     def tail(self) -> list[Record]:
-        """What others appended since this worker last read, in order."""
+        """What others appended since this worker last heard of it, in order."""
         with self._turn:
-            return self._read() if os.fstat(self._handle).st_size != self._end else []
+            if os.fstat(self._handle).st_size != self._end:
+                self._unheard += self._read()
+            return self._heard()
 
     def get(self, id: str) -> Record | None:
         """A record of those that this worker has read."""
@@ -133,7 +135,8 @@ class FileLog:
         if HEADER.startswith(first) and first != HEADER:
             # New, or its maker died within the first line.
             os.ftruncate(self._handle, 0)
-            self._write(HEADER)
+            if self._write(HEADER) != len(HEADER):
+                raise self._full()
         elif first != HEADER:
             raise Invalid(
                 f"{self._path}: expected a log that starts with {HEADER.decode().strip()!r}; name another file"
@@ -187,17 +190,55 @@ class FileLog:
             )
         os.ftruncate(self._handle, self._end)
 
-    def _write(self, line: bytes) -> None:
+    def _stamped(self, entries: Sequence[Entry]) -> dict[str, _Line]:
+        """Lines of the ids that are not there yet, one behind the other."""
+        lines: dict[str, _Line] = {}
+        end, stamp = self._end, self._stamp
+        for id, content, *_ in entries:
+            if id not in lines and self.get(id) is None:
+                stamp = max(self.now(), stamp + 1)
+                text = line_of(stamp, id, content)
+                end += len(text)
+                lines[id] = _Line(Record(stamp, id, content, end), text)
+        return lines
+
+    def _written(self, lines: Sequence[_Line]) -> OSError | None:
+        """Why the disk did not take all lines; those that it took whole stay, as others may have read them."""
+        before = self._end
         try:
-            if os.write(self._handle, line) != len(line):
-                raise NotWritten(
-                    f"{self._path}: expected a disk that takes a whole record, found it full; free some space"
-                )
+            size = self._write(b"".join(line.text for line in lines))
+        except OSError as error:
+            return error
+        for record in (line.record for line in lines if line.record.end <= before + size):
+            self._take(record)
+        if self._end == lines[-1].record.end:
+            return None
+        os.ftruncate(self._handle, self._end)
+        return self._full()
+
+    def _write(self, content: bytes) -> int:
+        """How much of it the disk took. Raises OSError, after which nothing of it is in the log."""
+        try:
+            size = os.write(self._handle, content)
             if self._sync_each:
                 os.fdatasync(self._handle)
         except OSError:
             os.ftruncate(self._handle, self._end)
             raise
+        return size
+
+    def _answer(self, entry: Entry, line: _Line | None, error: OSError | None) -> Answer:
+        """line: of the first entry whose id was not there. error: why the disk did not take all lines."""
+        is_new = line is not None and line.record.end <= self._end
+        record = line.record if line is not None and is_new else self.get(entry.id)
+        if record is None:
+            assert error is not None
+            return error
+        return Appended(record, is_new, self._heard()) if record.content == entry.content else Conflict(record)
+
+    def _heard(self) -> list[Record]:
+        heard, self._unheard = self._unheard, []
+        return heard
 
     def _at(self, start: int) -> Record:
         """The record whose line starts at a position."""
@@ -209,11 +250,8 @@ class FileLog:
             raise self._damaged(start)
         return record
 
+    def _full(self) -> NotWritten:
+        return NotWritten(f"{self._path}: expected a disk that takes a whole line, found it full; free some space")
+
     def _damaged(self, start: int) -> Invalid:
         return Invalid(f"{self._path}: expected a record at byte {start}, found a damaged one; restore the file")
-
-
-def _same(record: Record, content: bytes) -> Record:
-    if record.content != content:
-        raise Conflict(record)
-    return record

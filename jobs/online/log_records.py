@@ -6,8 +6,8 @@ break ends a record and nothing else.
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
 
 from jobs.errors import EvergreenError, Invalid
 
@@ -43,7 +43,7 @@ class Appended(NamedTuple):
     is_new: bool
     """False: the id was there with the same content, and counts once."""
     before: list[Record]
-    """What others appended since this worker last read, in order, where every worker reads everything."""
+    """What others appended since this worker last heard of it, in order, where every worker reads everything."""
     of_entities: Sequence[OfEntity] = ()
     """The same of each entity that the record is about, where a worker reads of entities alone."""
 
@@ -61,8 +61,23 @@ class StoreDown(EvergreenError, OSError):
     """The store does not answer, or is not the one that it was; nothing was appended."""
 
 
+Answer: TypeAlias = Appended | Conflict | OSError
+"""What became of one of several records; an OSError: the disk did not take it."""
 Seen = tuple[str, int]
 """Name of an entity, and how many of its facts a worker has."""
+
+
+class Entry(NamedTuple):
+    """A record that is to be appended."""
+
+    id: str
+    content: bytes
+    seen: Sequence[Seen] = ()
+    """The entities that it is about, where a worker reads of entities alone."""
+    opens: bool = False
+    """It waits for another that closes it."""
+    closes: str = ""
+    """Id of a record that waited."""
 
 
 class Log(Protocol):
@@ -70,14 +85,25 @@ class Log(Protocol):
 
     by_entity: bool
     """Whether a worker learns of others' records by entity, or of all of them in order."""
+    now: Callable[[], int]
+    """Microseconds since 1970, by the clock that stamps are taken from."""
 
-    def append(
-        self, id: str, content: bytes, seen: Sequence[Seen] = (), *, opens: bool = False, closes: str = ""
-    ) -> Appended: ...
+    def append(self, id: str, content: bytes) -> Appended:
+        """Append one record (see `append_all`).
+
+        Raises:
+            Conflict: the id is there with other content.
+            OSError: it was not appended.
+        """
+        [answer] = self.append_all([Entry(id, content)])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def append_all(self, entries: Sequence[Entry]) -> list[Answer]: ...
     def tail(self) -> list[Record]: ...
     def get(self, id: str) -> Record | None: ...
     def records(self, after: int = 0) -> Iterator[Record]: ...
-    def now(self) -> int: ...
     def close(self) -> None: ...
 
 

@@ -17,58 +17,81 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from jobs.online.log_records import Appended, Conflict, OfEntity, Record, Seen, StoreDown
+from jobs.online.log_records import Answer, Appended, Conflict, Entry, Log, OfEntity, Record, Seen, StoreDown
 
 TIMEOUT_SECONDS = 1.0
 PAGE = 1000
 _APPEND = """
-local prefix, epoch, id, content, now, reach = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
-local opens, closes = ARGV[7], ARGV[8]
+local prefix, epoch, now, reach, entries = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 if redis.call('GET', prefix .. ':epoch') ~= epoch then return {'epoch'} end
-local known = redis.call('HGET', prefix .. ':stamps', id)
-if known then
-  local entry = redis.call('XRANGE', prefix .. ':log', known .. '-0', known .. '-0')[1]
-  return {'known', known, entry and entry[2][4] or false}
+local place, have = 6, {}
+
+local function append(id, content, opens, closes)
+  local last = tonumber(redis.call('GET', prefix .. ':last') or '0')
+  local stamp = now
+  if stamp <= last then stamp = last + 1 end
+  local text = string.format('%.0f', stamp)
+  redis.call('SET', prefix .. ':last', text)
+  redis.call('HSET', prefix .. ':stamps', id, text)
+  redis.call('XADD', prefix .. ':log', text .. '-0', 'id', id, 'content', content)
+  if opens == '1' then redis.call('ZADD', prefix .. ':open', text, id) end
+  if closes ~= '' then redis.call('ZREM', prefix .. ':open', closes) end
+  return stamp, text
 end
-local last = tonumber(redis.call('GET', prefix .. ':last') or '0')
-local stamp = now
-if stamp <= last then stamp = last + 1 end
-local text = string.format('%.0f', stamp)
-redis.call('SET', prefix .. ':last', text)
-redis.call('HSET', prefix .. ':stamps', id, text)
-redis.call('XADD', prefix .. ':log', text .. '-0', 'id', id, 'content', content)
-if opens == '1' then redis.call('ZADD', prefix .. ':open', text, id) end
-if closes ~= '' then redis.call('ZREM', prefix .. ':open', closes) end
-local answer = {'new', text}
-for place = 9, #ARGV, 2 do
-  local facts, first = prefix .. ':facts:' .. ARGV[place], prefix .. ':first:' .. ARGV[place]
-  local dropped, seen = tonumber(redis.call('GET', first) or '0'), tonumber(ARGV[place + 1])
-  local from = seen - dropped
-  local lost = 0
+
+local function trim(facts, first, stamp)
+  local count = 0
+  while count < 64 do
+    local oldest = redis.call('LINDEX', facts, 0)
+    if not oldest or tonumber(string.match(oldest, '^%d+')) >= stamp - reach then break end
+    redis.call('LPOP', facts)
+    count = count + 1
+  end
+  if count > 0 then redis.call('INCRBY', first, count) end
+  return count
+end
+
+local function of_entity(name, seen, stamp, text, content)
+  local facts, first = prefix .. ':facts:' .. name, prefix .. ':first:' .. name
+  local dropped = tonumber(redis.call('GET', first) or '0')
+  seen = have[name] or seen
+  local from, lost = seen - dropped, 0
   if seen > 0 and from < 0 then lost = 1 end
   if from < 0 then from = 0 end
   local found = redis.call('LRANGE', facts, from, -1)
   local size = redis.call('RPUSH', facts, text .. ' ' .. content)
-  if size > 64 then
-    local count = 0
-    while count < 64 do
-      local oldest = redis.call('LINDEX', facts, 0)
-      if not oldest or tonumber(string.match(oldest, '^%d+')) >= stamp - reach then break end
-      redis.call('LPOP', facts)
-      count = count + 1
-    end
-    if count > 0 then redis.call('INCRBY', first, count) end
-    dropped, size = dropped + count, size - count
-  end
-  answer[#answer + 1] = {lost, dropped + size, found}
+  have[name] = dropped + size
+  if size > 64 then trim(facts, first, stamp) end
+  return {lost, have[name], found}
 end
-return answer
+
+local answers = {}
+for number = 1, entries do
+  local id, content, opens, closes = ARGV[place], ARGV[place + 1], ARGV[place + 2], ARGV[place + 3]
+  local entities = tonumber(ARGV[place + 4])
+  place = place + 5
+  local known = redis.call('HGET', prefix .. ':stamps', id)
+  if known then
+    local entry = redis.call('XRANGE', prefix .. ':log', known .. '-0', known .. '-0')[1]
+    answers[number] = {'known', known, entry and entry[2][4] or false}
+  else
+    local stamp, text = append(id, content, opens, closes)
+    local answer = {'new', text}
+    for at = place, place + 2 * entities - 2, 2 do
+      answer[#answer + 1] = of_entity(ARGV[at], tonumber(ARGV[at + 1]), stamp, text, content)
+    end
+    answers[number] = answer
+  end
+  place = place + 2 * entities
+end
+return answers
 """
 
 
@@ -76,7 +99,7 @@ class StoreChanged(StoreDown):
     """The store was flushed, or holds another log than the one that this worker stands on."""
 
 
-class RedisLog:
+class RedisLog(Log):
     """A log in a store that others share; safe for several threads."""
 
     by_entity = True
@@ -101,35 +124,21 @@ class RedisLog:
         """Let go of connections."""
         self._redis.close()
 
-    def append(
-        self, id: str, content: bytes, seen: Sequence[Seen] = (), *, opens: bool = False, closes: str = ""
-    ) -> Appended:
-        """Stamp a record and write it, unless its id is there already.
+    def append_all(self, entries: Sequence[Entry]) -> list[Answer]:
+        """Stamp records and write them, in one call; an id that is there already is not written again.
 
-        Args:
-            seen: the entities that it is about.
-            opens: the record waits for another that closes it.
-            closes: id of a record that waited.
+        An entity that several of them are about is told of once: with each what came since the one before.
 
         Raises:
-            Conflict: the id is there with other content.
             StoreDown: nothing was appended, as far as can be told.
         """
-        given: list[Any] = [self._prefix, self.epoch, id, content, self.now(), self._reach, int(opens), closes]
-        for name, count in seen:
-            given += [name, count]
-        answer = self._asked(lambda: self._append(keys=[], args=given))
-        kind = answer[0]
-        if kind == b"epoch":
+        given: list[Any] = [self._prefix, self.epoch, self.now(), self._reach, len(entries)]
+        for id, content, seen, opens, closes in entries:
+            given += [id, content, int(opens), closes, len(seen), *chain.from_iterable(seen)]
+        found = self._asked(lambda: self._append(keys=[], args=given))
+        if found[:1] == [b"epoch"]:
             raise StoreChanged("online store: expected the log that this server stands on, found none, or another one")
-        if kind == b"known":
-            record = Record(int(answer[1]), id, answer[2] or b"", int(answer[1]))
-            if record.content != content:
-                raise Conflict(record)
-            return Appended(record, False, [])
-        stamp = int(answer[1])
-        of_entities = [OfEntity([_fact(each) for each in found], bool(lost), size) for lost, size, found in answer[2:]]
-        return Appended(Record(stamp, id, content, stamp), True, [], of_entities)
+        return [_answer(entry, each) for entry, each in zip(entries, found, strict=True)]
 
     def facts(self, seen: Seen) -> OfEntity:
         """What a worker has not seen of an entity, without a record of its own."""
@@ -198,6 +207,15 @@ class RedisLog:
                 f"online store: expected Redis that answers, found {type(error).__name__}; start it, or correct "
                 "EVERGREEN_ONLINE_STORE"
             ) from error
+
+
+def _answer(entry: Entry, found: list[Any]) -> Answer:
+    kind, stamp, *rest = found
+    if kind == b"known":
+        record = Record(int(stamp), entry.id, rest[0] or b"", int(stamp))
+        return Appended(record, False, []) if record.content == entry.content else Conflict(record)
+    of_entities = [OfEntity([_fact(each) for each in facts], bool(lost), size) for lost, size, facts in rest]
+    return Appended(Record(int(stamp), entry.id, entry.content, int(stamp)), True, [], of_entities)
 
 
 def _fact(text: bytes) -> tuple[int, bytes]:

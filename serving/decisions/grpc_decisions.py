@@ -34,12 +34,13 @@ _STATUS = {
 
 
 def handler(services: Services) -> grpc.GenericRpcHandler:
-    """The handler of the service, for a gRPC server."""
+    """The handler of the service, for a gRPC server; decisions are made in the event loop that runs."""
+    loop = asyncio.get_running_loop()
 
     def decide(request: Any, context: grpc.ServicerContext) -> Any:
         began, status = time.perf_counter(), "200"
         try:
-            return _response(_answer(services, request, began))
+            return _response(asyncio.run_coroutine_threadsafe(_answer(services, request, began), loop).result())
         except Refusal as refusal:
             status = str(refusal.status)
             context.abort(_STATUS.get(refusal.status, grpc.StatusCode.INVALID_ARGUMENT), str(refusal))
@@ -54,7 +55,7 @@ def handler(services: Services) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(FILE.full_service, {"Decide": method})
 
 
-def _answer(services: Services, request: Any, began: float) -> Mapping[str, Any]:
+async def _answer(services: Services, request: Any, began: float) -> Mapping[str, Any]:
     service = services.get(request.use_case)
     if service is None:
         raise Refusal(404, f"use case {request.use_case[:80]!r}: expected one of {sorted(services)}")
@@ -62,7 +63,7 @@ def _answer(services: Services, request: Any, began: float) -> Mapping[str, Any]
     if isinstance(event, list):
         raise bad("event: expected one event as an object, found a list; call once for each")
     asked = ("explain",) if request.explain else ()
-    answer: Mapping[str, Any] = asyncio.run(decided(service, event, began, asked))
+    answer: Mapping[str, Any] = await decided(service, event, began, asked)
     return answer
 
 

@@ -13,13 +13,12 @@ from collections.abc import Callable
 import msgspec
 
 from jobs.decisions import log_contents
-from jobs.decisions.decider import Decider, Started
-from jobs.decisions.event_schema import Given
+from jobs.decisions.decider import Asked, Decider, Started
 from jobs.decisions.log_contents import DECISION, EVENT, Decided, EventCame
 from jobs.decisions.opened import log_file
 from jobs.errors import Invalid
 from jobs.online.file_log import FileLog
-from jobs.online.log_records import Conflict, Record
+from jobs.online.log_records import Conflict, Entry, Record
 from jobs.settings import Settings
 from jobs.state_files import read_memory, replace_json
 from jobs.use_case import UseCase
@@ -50,7 +49,7 @@ class Outage:
         """The store answered just now."""
         self._heard = time.monotonic()
 
-    def decide(self, decider: Decider, given: Given, began: float, scorer: Scorer) -> Decided:
+    def decide(self, decider: Decider, asked: Asked, scorer: Scorer) -> Decided:
         """A decision by what this worker holds, kept in the file before it is returned.
 
         Raises:
@@ -59,7 +58,7 @@ class Outage:
         """
         if self._kept is None:
             self._kept = FileLog(self._place, now=self._clock)
-        kept, self.is_over = self._kept, False
+        given, kept, self.is_over = asked.given, self._kept, False
         came = EventCame(given.id, given.values, given.happened)
         change = decider.states.checked(decider.states.change(0, came))
         with decider.turn:
@@ -68,12 +67,12 @@ class Outage:
                 return log_contents.decode_as(known.content, Decided)
             stamp = appended.record.stamp
             change = change.at(stamp)
-            started = Started(change.event, stamp, change.event.values, [], began)
+            started = Started(change.event, stamp, change.event.values, [], asked.began)
             try:
                 started.found = decider.states.begin(change)
             except Invalid as error:  # another worker's decision was ahead of this clock
                 started.give_up(str(error))
-            decided = decider.scored(started, scorer)
+            [decided] = decider.scored([started], scorer)
             stale = round((time.monotonic() - self._heard) * 1e6)
             fallback = decided.fallback or CACHED_STATE
             decided = msgspec.structs.replace(
@@ -106,9 +105,12 @@ def _deliver(decider: Decider, record: Record) -> None:
     content = log_contents.decode(record.content)
     try:
         if isinstance(content, EventCame):
-            decider.deliver(record.id, content)
+            decider.deliver(content)
         else:
             assert isinstance(content, Decided)
-            decider.log.append(record.id, record.content, closes=log_contents.name(EVENT, content.id))
+            closes = log_contents.name(EVENT, content.id)
+            [answer] = decider.log.append_all([Entry(record.id, record.content, closes=closes)])
+            if isinstance(answer, Exception):
+                raise answer
     except Conflict:
         LOG.error("%s was decided elsewhere too while the online store was away", record.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -19,6 +20,7 @@ from jobs.errors import Invalid
 from serving.decisions import entities
 from serving.decisions.answers import answer, moment
 from serving.decisions.service import DecisionService
+from serving.decisions.together import MOST_TOGETHER
 from serving.web.answers import json_answer, with_refusals
 from serving.web.body import BodyLimits, read_body
 from serving.web.json_body import JsonLimits, decoded
@@ -109,7 +111,11 @@ async def decided(service: DecisionService, content: object, began: float, asked
     if not 1 <= len(content) <= MOST_EVENTS:
         raise bad(f"events: expected 1 to {MOST_EVENTS:,} of them, found {len(content):,}; send them in parts")
     events = [_read(service, number, each) for number, each in enumerate(content)]
-    return [await _of_many(service, event, asked) for event in events]
+    answers: list[Any] = []
+    for start in range(0, len(events), MOST_TOGETHER):
+        together = events[start : start + MOST_TOGETHER]
+        answers += await asyncio.gather(*(_of_many(service, event, asked) for event in together))
+    return answers
 
 
 async def _of_many(service: DecisionService, event: Given, asked: Collection[str]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pybreaker
 
@@ -11,7 +10,7 @@ from jobs.decisions.decider import Scored
 from jobs.decisions.fallback import Fallback
 from jobs.decisions.feature_row import FeatureRow, Row
 from jobs.decisions.model_inputs import ModelInputs
-from jobs.decisions.outcome import Policy
+from jobs.decisions.outcome import Outcome, Policy
 from jobs.error_messages import in_words
 from jobs.errors import EvergreenError, Invalid
 from serving.live_models.live_model import LiveModel
@@ -31,19 +30,23 @@ class Scorer:
         # A value that the model cannot take is the client's: it keeps nobody else from the model.
         self._breaker = pybreaker.CircuitBreaker(fail_max=FAILURES, reset_timeout=PAUSE_SECONDS, exclude=[Invalid])
 
-    def __call__(self, row: Row) -> Scored:
+    def __call__(self, rows: Sequence[Row]) -> list[Scored]:
+        """What the model makes of rows; where it fails at some of them, of each alone."""
         try:
-            outcome = self._breaker.call(self._outcome, row)
+            outcomes = self._breaker.call(self._outcomes, rows)
         except pybreaker.CircuitBreakerError:
-            return self.fallback.of_row(row, "the model failed before and is left alone for a while")
+            return [self.fallback.of_row(row, "the model failed before and is left alone for a while") for row in rows]
         except Exception as error:  # whatever is wrong with a model, there is an answer
+            if len(rows) > 1:
+                return [scored for row in rows for scored in self([row])]
             told = str(error) if isinstance(error, EvergreenError) else in_words(error)
-            return self.fallback.of_row(row, f"the model failed: {told}")
-        return Scored(outcome, self.model.version, self._bundle)
+            return [self.fallback.of_row(row, f"the model failed: {told}") for row in rows]
+        return [Scored(outcome, self.model.version, self._bundle) for outcome in outcomes]
 
-    def _outcome(self, row: Sequence[Any]) -> Any:
-        return self._policy.outcome(self.model.run(self._inputs.feeds(row)))
-
-    def scores(self, rows: Sequence[Sequence[Any]]) -> list[float]:
+    def scores(self, rows: Sequence[Row]) -> list[float]:
         """The score of each of some rows; of classes that of the likeliest."""
-        return [self._policy.outcome(self.model.run(self._inputs.feeds(row))).score or 0.0 for row in rows]
+        return [outcome.score or 0.0 for outcome in self._outcomes(rows)]
+
+    def _outcomes(self, rows: Sequence[Row]) -> list[Outcome]:
+        scores = self.model.run_each([self._inputs.feeds(row) for row in rows])
+        return [self._policy.outcome(scores[place : place + 1]) for place in range(len(rows))]

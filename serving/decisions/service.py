@@ -11,13 +11,14 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pybreaker
 
 from jobs.decisions import opened, reasons
-from jobs.decisions.decider import Decider, Started
+from jobs.decisions.decider import Asked, Begun, Decider, Started
 from jobs.decisions.event_schema import Given
 from jobs.decisions.fallback import Fallback
 from jobs.decisions.label_schema import LabelSchema
@@ -29,9 +30,10 @@ from jobs.settings import Settings
 from jobs.use_case import UseCase, problem_of
 from serving.decisions.outage import Outage
 from serving.decisions.scorer import Scorer
+from serving.decisions.together import Together
 from serving.live_models.live_model import LiveModel
 from serving.live_models.watch import LiveModels
-from serving.web.metrics import DECISIONS, FALLBACKS, UNDECIDED
+from serving.web import metrics
 from serving.web.refusal import Refusal, bad
 
 SLOW_THREADS, MOST_SLOW = 2, 64
@@ -69,6 +71,7 @@ class DecisionService:
         self.labels = LabelSchema.of(use_case, self.decider.rows.labels, self.decider.schema)
         self.meanings = reasons.meanings(self.decider.rows)
         self._scorer: Scorer | None = None
+        self._together: Together[Asked, Started | Decided | None] = Together(self._decide_all)
         self._pool = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix=f"features of {use_case.name}")
         self._slow = 0
         self._ended = threading.Event()
@@ -111,21 +114,33 @@ class DecisionService:
             raise bad(str(error)) from None
 
     async def decide(self, given: Given, began: float) -> Decided:
-        """What is decided about an event, which stands in the log before this returns.
+        """What is decided about an event, which stands in the log before this returns; together with others that wait.
+
+        All requests are decided in one event loop.
 
         Raises:
             Refusal: a column cannot be held (400), the id came before with other content (409), or the log does not
                 take it (503).
         """
+        found = await self._together.ask(Asked(given, began))
+        if found is None:
+            found = await self._other(given.id)
+        if isinstance(found, Decided):
+            return found
+        if found.is_slow:
+            await self._find(found)
+        [decided] = self.finished([found], self.scorer)
+        if isinstance(decided, Refusal):
+            raise decided
+        return decided
+
+    def _decide_all(self, asked: Sequence[Asked]) -> Sequence[Begun]:
+        """Decide events; those whose features take long are left entered."""
         scorer = self.scorer
-        started = self.begun(given, began, scorer)
-        if started is None:
-            started = await self._other(given.id)
-        if isinstance(started, Decided):
-            return started
-        if started.is_slow:
-            await self._find(started)
-        return self.finished(started, scorer)
+        begun = self.begun(asked, scorer)
+        quick = [each for each in begun if isinstance(each, Started) and not each.is_slow]
+        decided = iter(self.finished(quick, scorer))
+        return [next(decided) if isinstance(each, Started) and not each.is_slow else each for each in begun]
 
     def reasons(self, decided: Decided) -> list[reasons.Reason]:
         """Why the model in service gives an event its score, the largest effects first; none without a score."""
@@ -141,60 +156,70 @@ class DecisionService:
             LOG.exception("%s: reasons of %r", self.use_case.name, decided.id)
             return []
 
-    def begun(self, given: Given, began: float, scorer: Scorer) -> Started | Decided | None:
-        """Append and enter an event (see `Decider.start`), or decide it without the store that does not answer."""
+    def begun(self, asked: Sequence[Asked], scorer: Scorer) -> list[Begun]:
+        """Append and enter events (see `Decider.start_all`), or decide them without the store that does not answer."""
         try:
-            try:
-                return self._started(given, began)
-            except (StoreDown, pybreaker.CircuitBreakerError) as error:
-                if isinstance(error, StoreChanged):
-                    self._is_changed = True
-                    raise
-                return self._told(self._outage.decide(self.decider, given, began, scorer))
-        except Conflict:
-            raise Refusal(
-                409, f"{self.decider.schema.id} {given.id!r}: expected the content that came before, found other; "
-                "use another id, or send a correction"
-            ) from None  # fmt: skip
-        except Invalid as error:
-            raise bad(str(error)) from None
-        except OSError as error:
-            raise _unlogged(self.use_case, error) from error
+            found = self._started(asked)
+        except StoreChanged as error:
+            self._is_changed = True
+            found = [error] * len(asked)
+        except (StoreDown, pybreaker.CircuitBreakerError):
+            found = [self._without_store(each, scorer) for each in asked]
+        return [
+            self._refusal(each.given, one) if isinstance(one, Exception) else one
+            for each, one in zip(asked, found, strict=True)
+        ]
 
-    def _started(self, given: Given, began: float) -> Started | Decided | None:
+    def _started(self, asked: Sequence[Asked]) -> list[Begun]:
         if not self.decider.log.by_entity:
-            return self.decider.start(given, began)
+            return self.decider.start_all(asked)
         if not self._outage.is_over:
             self._store.call(self._outage.deliver, self.decider)
-        started: Started | Decided | None = self._store.call(self.decider.start, given, began)
+        started: list[Begun] = self._store.call(self.decider.start_all, asked)
         self._outage.heard()
         return started
 
-    def finished(self, started: Started, scorer: Scorer) -> Decided:
-        """Score an event whose features are found, and append what is decided."""
+    def _without_store(self, asked: Asked, scorer: Scorer) -> Begun:
         try:
-            decided = self.decider.finish(started, scorer)
-        except OSError as error:
-            raise _unlogged(self.use_case, error) from error
-        return self._told(decided)
+            return self._told(self._outage.decide(self.decider, asked, scorer))
+        except Exception as error:
+            return error
+
+    def _refusal(self, given: Given, error: Exception) -> Exception:
+        """What a client is told of an event that was not entered; what nobody foresaw stays what it is."""
+        if isinstance(error, Conflict):
+            return Refusal(
+                409, f"{self.decider.schema.id} {given.id!r}: expected the content that came before, found other; "
+                "use another id, or send a correction"
+            )  # fmt: skip
+        if isinstance(error, Invalid):
+            return bad(str(error))
+        return _unlogged(self.use_case, error) if isinstance(error, OSError) else error
+
+    def finished(self, started: Sequence[Started], scorer: Scorer) -> list[Decided | Refusal]:
+        """Score events whose features are found, and append what is decided."""
+        if not started:
+            return []
+        try:
+            decided = self.decider.finish_all(started, scorer)
+        except StoreDown as error:
+            decided = [error] * len(started)
+        return [_unlogged(self.use_case, each) if isinstance(each, OSError) else self._told(each) for each in decided]
 
     def _told(self, decided: Decided) -> Decided:
         """Count a decision."""
-        verdict = decided.outcome.decision or decided.outcome.prediction or "number"
-        DECISIONS.labels(self.use_case.name, verdict, decided.model_version or "none").inc()
-        if decided.fallback is not None:
-            FALLBACKS.labels(self.use_case.name, decided.fallback).inc()
+        outcome = decided.outcome
+        verdict = outcome.decision or outcome.prediction or "number"
+        metrics.count_decision(self.use_case.name, verdict, decided.model_version, decided.fallback)
         return decided
 
     async def _other(self, id: Any) -> Started | Decided:
         """What another worker decides about an event, or the event, if that takes too long."""
         until = time.monotonic() + OTHER_SECONDS
-        while time.monotonic() < until:
+        while (decided := self.decider.decided(id)) is None and time.monotonic() < until:
             await asyncio.sleep(POLL_SECONDS)
             self.decider.catch_up()
-            if (decided := self.decider.decided(id)) is not None:
-                return decided
-        resumed = self.decider.resume(id)
+        resumed = decided or self.decider.resume(id)
         assert resumed is not None
         return resumed
 
@@ -232,12 +257,11 @@ class DecisionService:
                 self._outage.deliver(self.decider)
         self.decider.catch_up()
         undecided = self.decider.abandoned(round(ABANDONED_SECONDS * 1e6))
-        UNDECIDED.labels(self.use_case.name).set(len(undecided))
+        metrics.UNDECIDED.labels(self.use_case.name).set(len(undecided))
         for id in undecided:
             resumed = self.decider.resume(id)
             if isinstance(resumed, Started):
-                resumed.find()
-                self.finished(resumed, self.scorer)
+                self.finished([resumed], self.scorer)
 
     def _reopen(self) -> None:
         """Stand on the tables anew, as the store was flushed or restored: what only it knew is gone."""

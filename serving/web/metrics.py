@@ -63,6 +63,18 @@ def count(protocol: str, route: str, status: str, seconds: float) -> None:
     duration.observe(seconds)
 
 
+@lru_cache(4096)
+def _of_decision(use_case: str, verdict: str, model: str) -> Any:
+    return DECISIONS.labels(use_case, verdict, model)
+
+
+def count_decision(use_case: str, verdict: str, model: str | None, fallback: str | None) -> None:
+    """Count a decision. model: version of the one that made it; fallback: what made it in the model's place."""
+    _of_decision(use_case, verdict, model or "none").inc()
+    if fallback is not None:
+        FALLBACKS.labels(use_case, fallback).inc()
+
+
 def response(several_workers: bool) -> Response:
     """All counts of the server, in the text format of Prometheus; of all workers if there are several."""
     return Response(generate_latest(registry(several_workers)), media_type=CONTENT_TYPE_LATEST)

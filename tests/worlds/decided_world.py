@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,8 +34,8 @@ class NoModel:
 
     fallback: Any = None
 
-    def __call__(self, row: list[Any]) -> Scored:
-        return Scored(Outcome(0.25, "approve"), "1", "0" * 64)
+    def __call__(self, rows: Sequence[list[Any]]) -> list[Scored]:
+        return [Scored(Outcome(0.25, "approve"), "1", "0" * 64) for _ in rows]
 
 
 score = NoModel()

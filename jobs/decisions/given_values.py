@@ -8,15 +8,17 @@ from math import inf, isfinite
 from typing import Any, Literal
 
 from jobs.errors import Invalid
+from jobs.ingest.identifier_text import canonical_identifier
 from jobs.online.column_type import Kind
 from jobs.times import microseconds
 from jobs.use_case import Column
 
 Reader = Callable[[Any], Any]
 """From a value that is not null to what facts hold of it; raises Invalid."""
-Form = Literal["number", "integer", "boolean", "text", "category", "time", "vector"]
-"""What a client sends: a category is a text or an integer, a time is ISO 8601, a vector is a list of numbers."""
-LONGEST_TEXT = 100_000
+Form = Literal["number", "integer", "boolean", "text", "identifier", "category", "time", "vector"]
+"""What a client sends: an identifier is a text that is not blank (whole numbers are integers), a category is a text or an
+integer, a time is ISO 8601, a vector is a list of numbers."""
+LONGEST_TEXT, LONGEST_IDENTIFIER = 100_000, 1000
 _SHOWN = 60
 
 
@@ -28,7 +30,9 @@ def form_of(column: Column, kind: Kind | None) -> Form:
         return "boolean"
     if column.kind == "category":
         return "category"
-    if column.kind in ("text", "string") or (column.kind == "identifier" and kind == "string"):
+    if column.kind == "identifier" and kind == "string":
+        return "identifier"
+    if column.kind in ("text", "string"):
         return "text"
     whole = column.kind == "integer" or (column.kind == "identifier" and kind in ("int64", None))
     return "integer" if whole else "number"
@@ -87,9 +91,23 @@ def _of_texts(column: Column) -> Reader:
     def read(value: Any) -> str:
         if is_category and type(value) is int:
             value = str(value)
-        if type(value) is not str or len(value) > LONGEST_TEXT:
-            raise _refused(column, f"a text of at most {LONGEST_TEXT:,} characters", value)
+        if type(value) is not str or len(value) > LONGEST_TEXT or "\0" in value:
+            raise _refused(column, f"a text of at most {LONGEST_TEXT:,} characters, none of them NUL", value)
         return value
+
+    return read
+
+
+def _of_identifiers(column: Column) -> Reader:
+    """Texts in the one form that tables have them in, so that what is decided and what files bring is of one entity."""
+
+    def read(value: Any) -> str:
+        is_short = type(value) is str and len(value) <= LONGEST_IDENTIFIER
+        identifier = canonical_identifier(value) if is_short else None
+        if identifier is None:
+            said = f"a text of 1 to {LONGEST_IDENTIFIER:,} characters that names one thing: not blank, no word for none"
+            raise _refused(column, f"{said} ('null', 'n/a'), no boolean, list or object, no rounded number", value)
+        return identifier
 
     return read
 
@@ -122,8 +140,8 @@ def _of_vectors(column: Column) -> Reader:
 
 
 _READERS: dict[Form, Callable[[Column], Reader]] = {
-    "number": _of_numbers, "integer": _of_integers, "boolean": _of_booleans, "text": _of_texts, "category": _of_texts,
-    "time": _of_times, "vector": _of_vectors,
+    "number": _of_numbers, "integer": _of_integers, "boolean": _of_booleans, "text": _of_texts,
+    "identifier": _of_identifiers, "category": _of_texts, "time": _of_times, "vector": _of_vectors,
 }  # fmt: skip
 
 

@@ -6,24 +6,19 @@ Unicode's composed form (NFC), a UUID in lower case; text of a whole number (`42
 
 import polars as pl
 
+from jobs.ingest.identifier_text import (
+    BLANKS,
+    EXACT_DOUBLES,
+    NO_PLAIN_VALUE,
+    NULL_WORDS,
+    ROUNDED,
+    UUID,
+    WHOLE_WITH_FRACTION,
+)
 from jobs.ingest.readers import FOUND
 
-NULL_WORDS = frozenset({"", "null", "none", "nan", "nat", "na", "n/a", "#n/a", "<na>", "\\n"})
-"""Text, in any case, that stands for no identifier."""
-EXACT_DOUBLES = 2**53
-"""Integers below this size are exact in a double; beyond it several share one value."""
 _EXACT: dict[pl.DataType, int] = {pl.Float64(): EXACT_DOUBLES, pl.Float32(): 2**24, pl.Float16(): 2**11}
 _WHOLE = r"^(?:0|-?[1-9][0-9]*)$"
-_WHOLE_WITH_FRACTION = r"^(0|-?[1-9][0-9]*)\.0+$"
-_ROUNDED = r"^-?[0-9](?:\.[0-9]+)?[eE]\+[0-9]+$"
-"""A large number as programs print it that have rounded it, such as 1.23457E+15."""
-NO_PLAIN_VALUE = r"^(?i:true|false)$|^\[\]$|^\[(?:\"|\[|\{|true|false|null).*\]$|^\{(?:\".*)?\}$"
-"""A boolean, a list or an object of JSON, as `jobs.ingest.json_records` writes them."""
-_UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
-_BLANKS = " \t\n\r\x0b\x0c\x00\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u2060\u3000\ufeff" + "".join(
-    map(chr, range(0x2000, 0x200C))
-)
-"""White space of Unicode, and characters that nobody sees."""
 
 
 def canonical_identifiers(values: pl.Series) -> pl.Series:
@@ -63,21 +58,21 @@ def _from_text(text: pl.Series) -> pl.Series:
 
 def canonical_text(text: pl.Series) -> pl.Series:
     """Identifiers in text in their one form; null for words that stand for none, and for rounded numbers."""
-    text = text.str.strip_chars(_BLANKS)
+    text = text.str.strip_chars(BLANKS)
     if (text.str.len_bytes() != text.str.len_chars()).any():
         text = text.str.normalize("NFC")
     frame = pl.DataFrame({"text": text, "lower": text.str.to_lowercase(), "number": _whole_numbers(text)})
     one_form = (
         pl.when(
             pl.col("lower").is_in(list(NULL_WORDS))
-            | pl.col("text").str.contains(_ROUNDED)
+            | pl.col("text").str.contains(ROUNDED)
             | pl.col("text").str.contains(NO_PLAIN_VALUE)
             | pl.col("text").str.contains("\0", literal=True)
         )
         .then(None)
-        .when(pl.col("text").str.contains(_WHOLE_WITH_FRACTION))
+        .when(pl.col("text").str.contains(WHOLE_WITH_FRACTION))
         .then("number")
-        .when(pl.col("text").str.contains(_UUID))
+        .when(pl.col("text").str.contains(UUID))
         .then("lower")
         .otherwise("text")
     )
@@ -86,7 +81,7 @@ def canonical_text(text: pl.Series) -> pl.Series:
 
 def _whole_numbers(text: pl.Series) -> pl.Series:
     """The `42` of `42.0`: what a double prints, so null where a double is not exact."""
-    whole = text.str.extract(_WHOLE_WITH_FRACTION, 1)
+    whole = text.str.extract(WHOLE_WITH_FRACTION, 1)
     return _kept(whole, whole.cast(pl.Int64, strict=False).abs() < EXACT_DOUBLES)
 
 
@@ -118,7 +113,7 @@ def as_kind(identifiers: pl.Series, kind: str) -> pl.Series:
 
 def identifier_fault(column: str) -> pl.Expr:
     """Why a value found of an identifier is none, in words; for rows where that is so."""
-    text = pl.col(FOUND + column).cast(pl.String).str.strip_chars(_BLANKS)
+    text = pl.col(FOUND + column).cast(pl.String).str.strip_chars(BLANKS)
     return (
         pl.when(text.str.to_lowercase().is_in(list(NULL_WORDS)))
         .then(pl.lit(f"{column}: missing"))

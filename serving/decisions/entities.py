@@ -7,6 +7,7 @@ from typing import Any
 from jobs.data_dictionary.event_columns import column_meaning
 from jobs.decisions.decider import Decider
 from jobs.decisions.reasons import meanings
+from jobs.ingest.identifier_text import canonical_identifier
 from jobs.online.column_type import ColumnType
 from serving.decisions.answers import moment
 from serving.web.refusal import bad
@@ -65,7 +66,7 @@ def _shown(fact: dict[str, Any]) -> dict[str, Any]:
 
 def _typed(id: str, type: ColumnType) -> Any:
     if type.kind != "int64":
-        return id
+        return canonical_identifier(id)
     try:
         value = int(id)
     except ValueError:

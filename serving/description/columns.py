@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from jobs.data_dictionary.event_columns import column_meaning
-from jobs.decisions.given_values import LONGEST_TEXT, Form, form_of
+from jobs.decisions.given_values import LONGEST_IDENTIFIER, LONGEST_TEXT, Form, form_of
 from jobs.decisions.label_schema import REPORTED_AT
 from jobs.use_case import Column
 from serving.decisions.service import DecisionService
@@ -101,6 +101,7 @@ _FORMS: dict[Form, Schema] = {
     "integer": {"type": "integer", "minimum": SMALLEST, "maximum": LARGEST},
     "boolean": {"type": "boolean"},
     "text": _TEXT,
+    "identifier": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDENTIFIER},
     "category": {**_TEXT, "type": ["string", "integer"]},
     "time": {"type": "string", "format": "date-time"},
     "vector": {"type": "array", "items": {"type": "number"}},

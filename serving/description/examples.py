@@ -36,7 +36,7 @@ def examples(service: DecisionService, like_tables: bool) -> Examples:
     columns = [column for column in event_columns(service) if column.name not in (schema.id, schema.time)]
     event = _values(columns, base.events if like_tables else None)
     number = zlib.crc32(msgspec.json.encode(event))
-    id = {schema.id: f"example-{number}" if schema.asked[schema.id].form == "text" else FIRST_ID + number}
+    id = {schema.id: f"example-{number}" if schema.asked[schema.id].form == "identifier" else FIRST_ID + number}
     columns = [column for column in label_columns(service) if column.required and column.name != schema.id]
     return Examples({**id, **event}, {**id, **_values(columns, base.labels if like_tables else None)})
 

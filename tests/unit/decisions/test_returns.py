@@ -110,3 +110,15 @@ def test_a_column_that_the_tables_have_as_text_is_asked_as_text(home: Settings) 
             with pytest.raises(Invalid, match=message):
                 decider.schema.read(line("x") | changed)
         assert decider.schema.read(line("x", quantity=3.0)).values["quantity"] == 3
+
+
+@pytest.mark.parametrize("id", ["", " ", "\t", "\u200b", "null", "N/A", "a\0b", "x" * 1001])
+def test_an_id_that_names_nothing_is_refused(home: Settings, id: str) -> None:
+    with worker(home) as (decider, _), pytest.raises(Invalid, match="column line_id: expected a text of 1 to 1,000"):
+        decider.schema.read(line(id))
+
+
+def test_blanks_around_an_id_make_no_other_event(home: Settings) -> None:
+    """Files have it without them, and a night that brings the same event must not count it again."""
+    with worker(home) as (decider, _):
+        assert decider.schema.read(line(" n1\n")) == decider.schema.read(line("n1"))

@@ -37,9 +37,10 @@ class Asked:
     is_required: bool
 
     @classmethod
-    def of(cls, column: Column, kind: Kind | None, is_required: bool) -> Asked:
+    def of(cls, column: Column, kind: Kind | None, *, is_required: bool, is_key: bool = False) -> Asked:
         """kind: what the table of events holds there; None: it lacks the column."""
-        return cls(column, form_of(column, kind), reader(column, kind), is_required)
+        form, read = form_of(column, kind, is_key=is_key), reader(column, kind, is_key=is_key)
+        return cls(column, form, read, is_required)
 
 
 @dataclass(frozen=True)
@@ -141,13 +142,14 @@ def _asked(use_case: UseCase, events: pa.Schema) -> Iterator[Asked]:
     for column in source.columns:
         kind = kind_of(column.name, events.field(column.name).type) if column.name in events.names else None
         given = column.name in read and not (column.nullable or column.optional)
-        yield Asked.of(column, kind, given and column.name != use_case.event_timestamp)
+        is_required = given and column.name != use_case.event_timestamp
+        yield Asked.of(column, kind, is_required=is_required, is_key=column.name == use_case.event_id)
     declared = {column.name: column for column in use_case.computed}
     for name in needed_columns(use_case):
         if name not in made and all(name != column.name for column in source.columns):
             kind = kind_of(name, events.field(name).type)
             column = declared.get(name) or Column(name, KINDS[kind], nullable=True)
-            yield Asked.of(column, kind, not column.nullable)
+            yield Asked.of(column, kind, is_required=not column.nullable)
 
 
 KINDS: dict[Kind, Any] = {"bool": "boolean", "int64": "integer", "float64": "number", "string": "string"}

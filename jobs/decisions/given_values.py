@@ -16,21 +16,26 @@ from jobs.use_case import Column
 Reader = Callable[[Any], Any]
 """From a value that is not null to what facts hold of it; raises Invalid."""
 Form = Literal["number", "integer", "boolean", "text", "identifier", "category", "time", "vector"]
-"""What a client sends: an identifier is a text that is not blank (whole numbers are integers), a category is a text or an
+"""What a client sends: an identifier is a text that is not blank (numbers are integers), a category is a text or an
 integer, a time is ISO 8601, a vector is a list of numbers."""
 LONGEST_TEXT, LONGEST_IDENTIFIER = 100_000, 1000
 _SHOWN = 60
 
 
-def form_of(column: Column, kind: Kind | None) -> Form:
-    """What JSON has to hold for a column; kind: what the table of events holds there, which decides what an id is."""
+def form_of(column: Column, kind: Kind | None, *, is_key: bool = False) -> Form:
+    """What JSON has to hold for a column.
+
+    Args:
+        kind: what the table of events holds there, which decides what an identifier is.
+        is_key: it says which event is meant, and so has to name one, also where it is declared as a string.
+    """
     if column.kind in ("timestamp", "vector"):
         return "time" if column.kind == "timestamp" else "vector"
     if column.kind == "boolean" or kind == "bool":
         return "boolean"
     if column.kind == "category":
         return "category"
-    if column.kind == "identifier" and kind == "string":
+    if kind == "string" and (column.kind == "identifier" or (is_key and column.kind == "string")):
         return "identifier"
     if column.kind in ("text", "string"):
         return "text"
@@ -38,9 +43,9 @@ def form_of(column: Column, kind: Kind | None) -> Form:
     return "integer" if whole else "number"
 
 
-def reader(column: Column, kind: Kind | None) -> Reader:
-    """What reads the values of a column; kind: as `form_of` takes it."""
-    return _READERS[form_of(column, kind)](column)
+def reader(column: Column, kind: Kind | None, *, is_key: bool = False) -> Reader:
+    """What reads the values of a column; kind, is_key: as `form_of` takes them."""
+    return _READERS[form_of(column, kind, is_key=is_key)](column)
 
 
 def _of_numbers(column: Column) -> Reader:
@@ -99,7 +104,7 @@ def _of_texts(column: Column) -> Reader:
 
 
 def _of_identifiers(column: Column) -> Reader:
-    """Texts in the one form that tables have them in, so that what is decided and what files bring is of one entity."""
+    """Texts that name one thing, as tables have them: identifiers in their one form, strings as they are."""
 
     def read(value: Any) -> str:
         is_short = type(value) is str and len(value) <= LONGEST_IDENTIFIER
@@ -107,7 +112,7 @@ def _of_identifiers(column: Column) -> Reader:
         if identifier is None:
             said = f"a text of 1 to {LONGEST_IDENTIFIER:,} characters that names one thing: not blank, no word for none"
             raise _refused(column, f"{said} ('null', 'n/a'), no boolean, list or object, no rounded number", value)
-        return identifier
+        return identifier if column.kind == "identifier" else str(value)
 
     return read
 

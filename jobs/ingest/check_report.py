@@ -14,7 +14,8 @@ from jobs.ingest import calendar
 from jobs.ingest.advice import advice
 from jobs.ingest.contracts import REASONS
 from jobs.ingest.csv_records import LINE
-from jobs.ingest.identifiers import EXACT_DOUBLES, canonical_text
+from jobs.ingest.identifier_text import EXACT_DOUBLES
+from jobs.ingest.identifiers import canonical_text
 from jobs.ingest.load import Judged
 from jobs.ingest.load_job import LoadJob
 from jobs.ingest.made_keys import made_columns, repeats

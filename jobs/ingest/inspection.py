@@ -14,7 +14,7 @@ from jobs.ingest.column_matching import match_columns, may_be_derived
 from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.csv_records import LINE, MALFORMED
 from jobs.ingest.declared_formats import EPOCH_UNITS, ValueFormat
-from jobs.ingest.identifiers import EXACT_DOUBLES
+from jobs.ingest.identifier_text import EXACT_DOUBLES
 from jobs.ingest.readers import FILE, FOUND, KNOWN_AT, DataFile, open_file, read_file
 from jobs.ingest.vectors import is_list
 from jobs.use_case import Column, Source

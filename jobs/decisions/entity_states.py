@@ -17,7 +17,7 @@ from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.log_contents import EventCame, Fact, LabelCame, VersionCame
 from jobs.online import whole_history
 from jobs.online.entity_facts import EntityFacts
-from jobs.online.functions import Value
+from jobs.online.evaluation import Value
 from jobs.online.plan import Event
 from jobs.online.whole_history import Find
 

@@ -14,7 +14,7 @@ import numpy as np
 from jobs.errors import Invalid
 from jobs.online import whole_history
 from jobs.online.fact_lines import DECIDED, ID, RATIOS, TARGET, FactLines
-from jobs.online.functions import Value
+from jobs.online.evaluation import Value
 from jobs.online.plan import Event, Plan
 from jobs.online.series import Fact, Series
 from jobs.online.whole_history import Find
@@ -189,7 +189,7 @@ class EntityFacts:
         found = self._enter(event, values, moment)
         if found is None:
             return self._slow(event, values, moment)
-        self._plan.after.run(self._warm(), moment, found)
+        self._plan.after(self._warm(), moment, found)
         del found[self._plan.width :]
         return found
 
@@ -201,12 +201,12 @@ class EntityFacts:
         series = self._warm()
         plan, ratios, width = self._plan, self._plan.features.ratios, self._plan.width
         found: list[Value] = [None] * (width + len(ratios))
-        plan.before.run(series, moment, found)
+        plan.before(series, moment, found)
         fact = Fact(event.happened, values)
         for number, (ratio, level) in enumerate(zip(ratios, plan.levels, strict=True)):
             self._insert(plan.takers[number], fact, series)
             if level is not None:
-                level.run(series, moment, found)
+                level(series, moment, found)
             value = values[ratio.name] = _ratio(values[ratio.column], found[width + number])
             if value is not None and abs(value) > plan.bounds["events"].get(ratio.name, inf):
                 self._series, self._is_beyond = None, True

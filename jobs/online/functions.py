@@ -1,92 +1,67 @@
-"""Functions of window features for one target: from ranges of series to a value, bit for bit as the kernel has it.
+"""Functions of window features for one target, as expressions: bit for bit the values that the kernel has.
 
-A function is compiled for one feature; the ranges of its windows are found before, once for all features.
+Each takes the facts of its window (`jobs.online.evaluation.Range`) and `empty`, the expression of what is declared for
+a window in which it is undefined.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable, Hashable, Sequence
 from math import isfinite
-from typing import Any, TypeAlias
+from typing import Any
 
-from jobs.online.exact_prefix import sample_deviation
-from jobs.online.series import Series
+from jobs.online.evaluation import Evaluation, Range
+from jobs.online.sliding import FEW
 from jobs.windows import Aggregate
 
-Value: TypeAlias = float | int | None
+
+def count(of: Range) -> str:
+    return of.count
 
 
-Range: TypeAlias = tuple[Series, int, int]
-"""The facts of a series that a window holds: those at [low, high)."""
-Ranges: TypeAlias = Sequence[Range]
-Compute: TypeAlias = Callable[[Ranges, int], Value]
-"""From all ranges and the target's moment in microseconds to a value, None where it is undefined."""
+def total(to: Evaluation, of: Range, column: str, empty: str) -> str:
+    pair = _pair(to, of, "sums", column)
+    return f"{pair}[0] + {pair}[1] if {of.high} > {of.low} else {empty}"
 
 
-def count(at: int) -> Compute:
-    def compute(ranges: Ranges, _: int) -> Value:
-        return ranges[at][2] - ranges[at][1]
-
-    return compute
+def mean(to: Evaluation, of: Range, column: str, empty: str) -> str:
+    pair = _pair(to, of, "sums", column)
+    return f"({pair}[0] + {pair}[1]) / ({of.count}) if {of.high} > {of.low} else {empty}"
 
 
-def total(at: int, column: str) -> Compute:
-    def compute(ranges: Ranges, _: int) -> Value:
-        series, low, high = ranges[at]
-        return series.sums[column].total(low, high) if high > low else None
-
-    return compute
+def deviation(to: Evaluation, of: Range, column: str, empty: str) -> str:
+    sums, squares = _pair(to, of, "sums", column), _pair(to, of, "squares", column)
+    return f"sample_deviation({of.count}, {sums}, {squares}) if {of.count} > 1 else {empty}"
 
 
-def mean(at: int, column: str) -> Compute:
-    def compute(ranges: Ranges, _: int) -> Value:
-        series, low, high = ranges[at]
-        return series.sums[column].total(low, high) / (high - low) if high > low else None
-
-    return compute
+def _pair(to: Evaluation, of: Range, kept: str, column: str) -> str:
+    prefix = to.once(f"{of.series}.{kept}[{column!r}]")
+    return to.once(f"{prefix}.pair({of.low}, {of.high})")
 
 
-def deviation(at: int, column: str) -> Compute:
-    def compute(ranges: Ranges, _: int) -> Value:
-        series, low, high = ranges[at]
-        if high - low < 2:
-            return None
-        sums, squares = series.sums[column], series.squares[column]
-        return sample_deviation(high - low, sums.pair(low, high), squares.pair(low, high))
-
-    return compute
+def extreme(to: Evaluation, of: Range, column: str, empty: str, better: str) -> str:
+    """better: max or min."""
+    extremes = to.once(f"{of.series}.extremes[{column!r}, {better}]")
+    return f"float({extremes}.best({of.low}, {of.high})) if {of.high} > {of.low} else {empty}"
 
 
-def extreme(at: int, column: str, better: Callable[..., Any]) -> Compute:
-    def compute(ranges: Ranges, _: int) -> Value:
-        series, low, high = ranges[at]
-        return float(series.extremes[column, better].best(low, high)) if high > low else None
-
-    return compute
-
-
-def distinct(at: int, column: str, window: Hashable) -> Compute:
-    def compute(ranges: Ranges, _: int) -> Value:
-        series, low, high = ranges[at]
-        return series.different(column, low, high, window)
-
-    return compute
+def distinct(to: Evaluation, of: Range, column: str, window: Any) -> str:
+    """window: the same for ranges that move on together."""
+    values = to.once(f"{of.series}.values[{column!r}]")
+    many = f"{of.series}.different({column!r}, {of.low}, {of.high}, {to.named(window)})"
+    return f"len(set({values}[{of.low}:{of.high}])) if {of.count} <= {FEW} else {many}"
 
 
-def percentile(at: int, aggregate: Aggregate) -> Compute:
-    column, share, how = str(aggregate.column), aggregate.share, aggregate.interpolation
+def percentile(to: Evaluation, of: Range, aggregate: Aggregate, empty: str) -> str:
+    values = to.once(f"{of.series}.values[{str(aggregate.column)!r}]")
+    found = f"{to.named(_percentile)}({values}[{of.low}:{of.high}], {to.named(aggregate)})"
+    return f"{found} if {of.high} > {of.low} else {empty}"
 
-    def compute(ranges: Ranges, _: int) -> Value:
-        series, low, high = ranges[at]
-        if low == high:
-            return None
-        values = sorted(series.values[column][low:high])
-        place, rest = divmod((len(values) - 1) * share.numerator, share.denominator)
-        if how == "linear":
-            below, above = float(values[place]), float(values[min(place + 1, len(values) - 1)])
-            return below + rest / share.denominator * (above - below)
-        return float(values[place + _up(how, place, 2 * rest - share.denominator, rest)])
 
-    return compute
+def _percentile(values: Any, aggregate: Aggregate) -> float:
+    values, share, how = sorted(values), aggregate.share, aggregate.interpolation
+    place, rest = divmod((len(values) - 1) * share.numerator, share.denominator)
+    if how == "linear":
+        below, above = float(values[place]), float(values[min(place + 1, len(values) - 1)])
+        return below + rest / share.denominator * (above - below)
+    return float(values[place + _up(how, place, 2 * rest - share.denominator, rest)])
 
 
 def _up(how: str, place: int, half: int, rest: int) -> int:
@@ -95,56 +70,32 @@ def _up(how: str, place: int, half: int, rest: int) -> int:
     return {"lower": 0, "higher": int(rest > 0), "nearest": nearest}[how]
 
 
-def age(at: int, *, last: bool) -> Compute:
-    def compute(ranges: Ranges, moment: int) -> Value:
-        series, low, high = ranges[at]
-        return (moment - series.times[high - 1 if last else low]) / 1e6 if high > low else None
-
-    return compute
+def age(to: Evaluation, of: Range, empty: str, *, last: bool) -> str:
+    place = f"{of.high} - 1" if last else of.low
+    return f"(moment - {to.once(f'{of.series}.times')}[{place}]) / 1e6 if {of.high} > {of.low} else {empty}"
 
 
-def rate(at: int, over: int) -> Compute:
-    def compute(ranges: Ranges, _: int) -> Value:
-        events = ranges[over][2] - ranges[over][1]
-        return (ranges[at][2] - ranges[at][1]) / events if events else None
-
-    return compute
+def rate(of: Range, over: Range, empty: str) -> str:
+    return f"({of.count}) / ({over.count}) if {over.high} > {over.low} else {empty}"
 
 
-def streak(at: int, breaks: int, *, is_age: bool) -> Compute:
+def streak(to: Evaluation, of: Range, breaks: Range, empty: str, *, is_age: bool) -> str:
     """The true facts above the latest false one."""
-
-    def compute(ranges: Ranges, moment: int) -> Value:
-        series, low, high = ranges[at]
-        broken, first, end = ranges[breaks]
-        if end > first:
-            low = bisect_right(series.times, broken.times[end - 1], low, high)
-        if not is_age:
-            return high - low
-        return (moment - series.times[low]) / 1e6 if high > low else None
-
-    return compute
+    times, broken = to.once(f"{of.series}.times"), to.once(f"{breaks.series}.times")
+    behind = f"bisect_right({times}, {broken}[{breaks.high} - 1], {of.low}, {of.high})"
+    low = to.once(f"{behind} if {breaks.high} > {breaks.low} else {of.low}")
+    if not is_age:
+        return f"{of.high} - {low}"
+    return f"(moment - {times}[{low}]) / 1e6 if {of.high} > {low} else {empty}"
 
 
-def trend(short: Compute, long: Compute) -> Compute:
-    def compute(ranges: Ranges, moment: int) -> Value:
-        above, below = short(ranges, moment), long(ranges, moment)
-        if above is None or not below:
-            return None
-        value = above / below
-        return value if isfinite(value) else None
-
-    return compute
+def trend(to: Evaluation, short: str, long: str, empty: str) -> str:
+    found = to.once(f"{to.named(_trend)}({to.once(short)}, {to.once(long)})")
+    return f"{found} if {found} is not None else {empty}"
 
 
-def or_else(compute: Compute, empty: float | None) -> Compute:
-    """The value, or what is declared for a window in which it is undefined."""
-    if empty is None:
-        return compute
-    fallback = float(empty)
-
-    def filled(ranges: Ranges, moment: int) -> Value:
-        value = compute(ranges, moment)
-        return fallback if value is None else value
-
-    return filled
+def _trend(short: Any, long: Any) -> float | None:
+    if short is None or not long:
+        return None
+    value: float = short / long
+    return value if isfinite(value) else None

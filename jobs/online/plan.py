@@ -3,10 +3,8 @@
 Facts themselves are `jobs.online.entity_facts`' business. Nothing here depends on an entity.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import cached_property
 from math import inf
 from typing import Any, NamedTuple
@@ -14,15 +12,16 @@ from typing import Any, NamedTuple
 from jobs.errors import Invalid
 from jobs.online import functions
 from jobs.online.column_type import ColumnType
+from jobs.online.evaluation import Evaluation, Range, Run
 from jobs.online.fact_lines import FactLines, Layout
-from jobs.online.functions import Compute, Value
 from jobs.online.selections import Comparison, Selection, selection
-from jobs.online.series import Contents, Series
-from jobs.window_lengths import Last, Trend, Window, reach
-from jobs.windows import WHOLE_NUMBERS, Aggregate, Feature, Ratio, WindowFeatures
+from jobs.online.series import Contents
+from jobs.window_lengths import Trend, Window
+from jobs.windows import Aggregate, Feature, Ratio, WindowFeatures
 
 _CODES = {"float64": "d", "int64": "q", "bool": "b", "string": ""}
 _SUMMED = ("sum", "mean", "std")
+_OF_TIMES = ("count", "last_age", "first_age")
 WHOLE = 2.0**53
 """Integers up to it are doubles."""
 _FAR = 2**61
@@ -57,11 +56,11 @@ class Plan:
     takers: tuple[tuple[int, ...], ...]
     """Selections of events by how many ratios of an event have to be known before they can take it."""
     label_takers: tuple[int, ...]
-    before: "Evaluation"
+    before: Run
     """Values that an event itself is no part of: what has a delay. Levels of ratios stand behind the features."""
-    levels: tuple["Evaluation | None", ...]
+    levels: tuple[Run | None, ...]
     """Of each ratio the level that the event is part of; None: it is in `before`."""
-    after: "Evaluation"
+    after: Run
 
     @classmethod
     def of(
@@ -122,41 +121,6 @@ class Plan:
         return any(ratio.to.of == "labels" for ratio in self.features.ratios)
 
 
-class Evaluation:
-    """Values of some features at one moment. Ranges are found once for all features that share them."""
-
-    def __init__(self) -> None:
-        self._steps: list[tuple[int, Compute]] = []
-        self._ranges: dict[tuple[int, timedelta, timedelta, int], int] = {}
-        self._groups: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
-
-    def range(self, at: int, delay: timedelta, window: Window) -> int:
-        """The number of a range of a selection's facts."""
-        last = window.facts if isinstance(window, Last) else 0
-        key = (at, delay, reach(window), last)
-        if key not in self._ranges:
-            number = self._ranges[key] = len(self._ranges)
-            group = self._groups.setdefault((at, _micros(delay)), [])
-            group.append((number, _micros(delay + reach(window)), last))
-        return self._ranges[key]
-
-    def add(self, place: int, compute: Compute) -> None:
-        """The value at a place of the output."""
-        self._steps.append((place, compute))
-
-    def run(self, series: Sequence[Series], moment: int, values: list[Value]) -> None:
-        """Fill in the values of a target that is decided at a moment, at or after everything that is known."""
-        ranges: Any = [None] * len(self._ranges)
-        for (at, delay), windows in self._groups.items():
-            facts = series[at]
-            high = bisect_right(facts.times, moment - delay)
-            for number, back, last in windows:
-                low = bisect_right(facts.times, moment - back, 0, high)
-                ranges[number] = (facts, max(low, high - last) if last else low, high)
-        for place, compute in self._steps:
-            values[place] = compute(ranges, moment)
-
-
 class _Compiler:
     def __init__(
         self, features: WindowFeatures, events: Mapping[str, ColumnType], labels: Mapping[str, ColumnType]
@@ -176,7 +140,7 @@ class _Compiler:
     def plan(self) -> Plan:
         for place, feature in enumerate(self.features.features):
             evaluation = self.before if feature.aggregate.delay else self.after
-            evaluation.add(place, self.compute(evaluation, feature))
+            evaluation.add(place, self.expression(evaluation, feature))
         levels = tuple(
             self.level(len(self.features.features) + number, ratio) for number, ratio in enumerate(self.features.ratios)
         )
@@ -184,58 +148,42 @@ class _Compiler:
         return Plan(
             self.features, self.types["events"], self.types["labels"], self.id, self.bounds, tuple(self.selections),
             tuple(self.contents), tuple(map(self.comparisons, self.selections)),
-            self.takers(), of_labels, self.before, levels, self.after,
+            self.takers(), of_labels, self.before.function(), levels, self.after.function(),
         )  # fmt: skip
 
-    def level(self, place: int, ratio: Ratio) -> Evaluation | None:
+    def level(self, place: int, ratio: Ratio) -> Run | None:
         self._expect_number(ratio.column, self.types["events"][ratio.column].kind)
         evaluation = self.before if ratio.to.delay else Evaluation()
-        evaluation.add(place, self.compute(evaluation, Feature("", ratio.to, ratio.to.windows[0])))
-        return None if ratio.to.delay else evaluation
+        evaluation.add(place, self.expression(evaluation, Feature("", ratio.to, ratio.to.windows[0])))
+        return None if ratio.to.delay else evaluation.function()
 
-    def compute(self, evaluation: Evaluation, feature: Feature) -> Compute:
+    def expression(self, evaluation: Evaluation, feature: Feature) -> str:
         aggregate, window = feature.aggregate, feature.window
+        empty = "None" if feature.empty is None else evaluation.named(float(feature.empty))
         if isinstance(window, Trend):
             whole = replace(aggregate, empty=None)
-            short, long = (self.compute(evaluation, Feature("", whole, part)) for part in (window.short, window.long))
-            return functions.or_else(functions.trend(short, long), feature.empty)
+            parts = [self.expression(evaluation, Feature("", whole, part)) for part in (window.short, window.long)]
+            return functions.trend(evaluation, *parts, empty)
         if aggregate.function in ("rate", "streak", "streak_age"):
-            return functions.or_else(self._of_booleans(evaluation, aggregate, window), feature.empty)
+            return self._of_booleans(evaluation, aggregate, window, empty)
         at = self.select(selection(aggregate, self.types[aggregate.of]))
-        number = evaluation.range(at, aggregate.delay, window)
-        compute = self._of_values(at, number, aggregate, (aggregate.delay, window))
-        return compute if aggregate.function in WHOLE_NUMBERS else functions.or_else(compute, feature.empty)
+        self.keep(at, aggregate)
+        return _of_values(evaluation, evaluation.range(at, aggregate.delay, window), feature, empty)
 
-    def _of_booleans(self, evaluation: Evaluation, aggregate: Aggregate, window: Window) -> Compute:
+    def _of_booleans(self, evaluation: Evaluation, aggregate: Aggregate, window: Window, empty: str) -> str:
         types = self.types[aggregate.of]
-        at = evaluation.range(self.select(selection(aggregate, types)), aggregate.delay, window)
+        of = evaluation.range(self.select(selection(aggregate, types)), aggregate.delay, window)
         other = Selection("events") if aggregate.function == "rate" else selection(aggregate, types, False)
         against = evaluation.range(self.select(other), aggregate.delay, window)
         if aggregate.function == "rate":
-            return functions.rate(at, against)
-        return functions.streak(at, against, is_age=aggregate.function == "streak_age")
-
-    def _of_values(self, at: int, number: int, aggregate: Aggregate, window: Hashable) -> Compute:
-        function, column = aggregate.function, str(aggregate.column)
-        if function == "count":
-            return functions.count(number)
-        if function in ("last_age", "first_age"):
-            return functions.age(number, last=function == "last_age")
-        self.keep(at, aggregate)
-        if function in _SUMMED:
-            summed: dict[str, Callable[[int, str], Compute]] = {
-                "sum": functions.total, "mean": functions.mean, "std": functions.deviation,
-            }  # fmt: skip
-            return summed[function](number, column)
-        if function == "distinct":
-            return functions.distinct(number, column, window)
-        if function == "percentile":
-            return functions.percentile(number, aggregate)
-        return functions.extreme(number, column, max if function == "max" else min)
+            return functions.rate(of, against, empty)
+        return functions.streak(evaluation, of, against, empty, is_age=aggregate.function == "streak_age")
 
     def keep(self, at: int, aggregate: Aggregate) -> None:
-        """What a series must hold for a function of a column."""
+        """What a series must hold for a function of a column; of others it holds times."""
         function, column, contents = aggregate.function, str(aggregate.column), self.contents[at]
+        if function in _OF_TIMES:
+            return
         kind = self.types[aggregate.of][column].kind
         if function != "distinct":
             self._expect_number(column, kind)
@@ -281,11 +229,29 @@ class _Compiler:
         return tuple(map(tuple, waiting))
 
 
+def _of_values(to: Evaluation, of: Range, feature: Feature, empty: str) -> str:
+    """The expression of a function of the facts of a window."""
+    aggregate, column = feature.aggregate, str(feature.aggregate.column)
+    match aggregate.function:
+        case "count":
+            return functions.count(of)
+        case "last_age" | "first_age" as function:
+            return functions.age(to, of, empty, last=function == "last_age")
+        case "sum":
+            return functions.total(to, of, column, empty)
+        case "mean":
+            return functions.mean(to, of, column, empty)
+        case "std":
+            return functions.deviation(to, of, column, empty)
+        case "distinct":
+            return functions.distinct(to, of, column, (aggregate.delay, feature.window))
+        case "percentile":
+            return functions.percentile(to, of, aggregate, empty)
+        case function:
+            return functions.extreme(to, of, column, empty, "max" if function == "max" else "min")
+
+
 def _typed(types: Mapping[str, ColumnType], name: str) -> ColumnType:
     if name not in types:
         raise Invalid(f"column {name}: expected its type, found none; pass it with the others")
     return types[name]
-
-
-def _micros(length: timedelta) -> int:
-    return length // timedelta(microseconds=1)

@@ -14,7 +14,8 @@ import numpy as np
 from jobs.features import exact_sum
 from jobs.features.exact_sum import LIMB, OFFSET
 
-_LARGEST = 2**63 - 1
+UNWRAPPED = 2**20
+"""Running sums of fewer numbers do not wrap: a limb has at most `LIMB` bits, and one more in squares."""
 _PLAIN = 1000
 """Exponents below it are normal powers of two, by which a product is exact."""
 
@@ -51,12 +52,13 @@ def squares_of(value: float) -> dict[int, int]:
 class ExactPrefix:
     """Running sums per exponent, from the largest down; each starts with 0 and may wrap, as in the kernel."""
 
-    __slots__ = ("_exponents", "_parts", "_size")
+    __slots__ = ("_exponents", "_is_normal", "_parts", "_size")
 
     def __init__(self) -> None:
         self._parts: list[tuple[int, float, array[int]]] = []
         """Exponent, its power of two (0: no normal double), running sums."""
         self._exponents: set[int] = set()
+        self._is_normal = True
         self._size = 0
 
     @classmethod
@@ -70,44 +72,61 @@ class ExactPrefix:
             prefix._add(exponent, array("q", running.tobytes()))
         return prefix
 
+    def append(self, limbs: Mapping[int, int]) -> None:
+        """Put a number behind all others."""
+        if self._size >= UNWRAPPED or not limbs.keys() <= self._exponents:
+            self.insert(self._size, limbs)
+            return
+        self._size += 1
+        for exponent, _, sums in self._parts:
+            sums.append(sums[-1] + limbs.get(exponent, 0))
+
     def insert(self, place: int, limbs: Mapping[int, int]) -> None:
-        """Put a number in before the one at a place; at the end this costs the least."""
+        """Put a number in before the one at a place."""
         for exponent in limbs:
             if exponent not in self._exponents:
                 self._add(exponent, array("q", bytes(8 * (self._size + 1))))
-        is_last = place == self._size
         self._size += 1
         for exponent, _, sums in self._parts:
             limb = limbs.get(exponent, 0)
-            running = sums[place] + limb
-            if not -_LARGEST <= running <= _LARGEST:
-                running = _wrapped(running)
-            if is_last:
-                sums.append(running)
-            else:
-                sums.insert(place + 1, running)
-                behind = np.frombuffer(sums, np.int64)[place + 2 :]
-                behind += limb
-                del behind
+            sums.insert(place + 1, _wrapped(sums[place] + limb))
+            behind = np.frombuffer(sums, np.int64)[place + 2 :]
+            behind += limb
+            del behind
 
     def _add(self, exponent: int, sums: "array[int]") -> None:
         self._exponents.add(exponent)
-        self._parts.append((exponent, 2.0**exponent if -_PLAIN < exponent < _PLAIN else 0.0, sums))
+        power = 2.0**exponent if -_PLAIN < exponent < _PLAIN else 0.0
+        self._is_normal &= power > 0
+        self._parts.append((exponent, power, sums))
         self._parts.sort(key=lambda part: -part[0])
 
     def total(self, low: int, high: int) -> float:
         """The sum of the numbers at [low, high)."""
+        if len(self._parts) == 2 and self._is_normal and self._size < UNWRAPPED:
+            # Of two terms the pair's sum is their own.
+            (_, power, sums), (_, small_power, small_sums) = self._parts
+            return (sums[high] - sums[low]) * power + (small_sums[high] - small_sums[low]) * small_power
         large, small = self.pair(low, high)
         return large + small
 
     def pair(self, low: int, high: int) -> Pair:
         """The same before its last rounding."""
+        if not self._is_normal or self._size >= UNWRAPPED:
+            return self._pair_of_any(low, high)
         large = small = 0.0
-        for exponent, power, sums in self._parts:
-            difference = sums[high] - sums[low]
-            if not -_LARGEST <= difference <= _LARGEST:
-                difference = _wrapped(difference)
-            term = difference * power if power else ldexp(difference, exponent)
+        for _, power, sums in self._parts:
+            term = (sums[high] - sums[low]) * power
+            total = large + term
+            shadow = total - large
+            small += (large - (total - shadow)) + (term - shadow)
+            large = total
+        return Pair(large, small)
+
+    def _pair_of_any(self, low: int, high: int) -> Pair:
+        large = small = 0.0
+        for exponent, _, sums in self._parts:
+            term = ldexp(_wrapped(sums[high] - sums[low]), exponent)
             total = large + term
             shadow = total - large
             small += (large - (total - shadow)) + (term - shadow)

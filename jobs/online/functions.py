@@ -17,23 +17,24 @@ def count(of: Range) -> str:
 
 
 def total(to: Evaluation, of: Range, column: str, empty: str) -> str:
-    pair = _pair(to, of, "sums", column)
-    return f"{pair}[0] + {pair}[1] if {of.high} > {of.low} else {empty}"
+    return f"{_total(to, of, column)} if {of.high} > {of.low} else {empty}"
 
 
 def mean(to: Evaluation, of: Range, column: str, empty: str) -> str:
-    pair = _pair(to, of, "sums", column)
-    return f"({pair}[0] + {pair}[1]) / ({of.count}) if {of.high} > {of.low} else {empty}"
+    return f"{_total(to, of, column)} / ({of.count}) if {of.high} > {of.low} else {empty}"
+
+
+def _total(to: Evaluation, of: Range, column: str) -> str:
+    return to.once(f"{_prefix(to, of, 'sums', column)}.total({of.low}, {of.high})")
 
 
 def deviation(to: Evaluation, of: Range, column: str, empty: str) -> str:
-    sums, squares = _pair(to, of, "sums", column), _pair(to, of, "squares", column)
-    return f"sample_deviation({of.count}, {sums}, {squares}) if {of.count} > 1 else {empty}"
+    pairs = [f"{_prefix(to, of, kept, column)}.pair({of.low}, {of.high})" for kept in ("sums", "squares")]
+    return f"sample_deviation({of.count}, {pairs[0]}, {pairs[1]}) if {of.count} > 1 else {empty}"
 
 
-def _pair(to: Evaluation, of: Range, kept: str, column: str) -> str:
-    prefix = to.once(f"{of.series}.{kept}[{column!r}]")
-    return to.once(f"{prefix}.pair({of.low}, {of.high})")
+def _prefix(to: Evaluation, of: Range, kept: str, column: str) -> str:
+    return to.once(f"{of.series}.{kept}[{column!r}]")
 
 
 def extreme(to: Evaluation, of: Range, column: str, empty: str, better: str) -> str:

@@ -66,7 +66,7 @@ def test_extremes_of_any_range_equal_those_of_a_list(size: int, better: Any) -> 
         if turn % 3 == 0:
             place = chance.choice([len(values), chance.randint(0, len(values))])
             values.insert(place, chance.choice([-1e9, 0.0, 1e9]) * chance.random())
-            extremes.changed_from(place)
+            extremes.inserted(place)
         low = chance.randrange(len(values))
         high = chance.randint(low + 1, len(values))
         assert extremes.best(low, high) == better(values[low:high])

@@ -4,19 +4,19 @@ The fast path holds while a decision comes after everything that is known of the
 kernel answers, and the fast path is made anew from the facts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from math import inf, isfinite
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from jobs.errors import Invalid
 from jobs.online import whole_history
-from jobs.online.fact_lines import DECIDED, ID, RATIOS, TARGET, FactLines
 from jobs.online.evaluation import Value
+from jobs.online.fact_lines import DECIDED, ID, RATIOS, TARGET, FactLines
+from jobs.online.fast_path import FastPath
 from jobs.online.plan import Event, Plan
-from jobs.online.series import Fact, Series
 from jobs.online.whole_history import Find
 from jobs.times import NEVER
 
@@ -33,7 +33,7 @@ class EntityFacts:
     """What is known of one entity. Not safe for several threads."""
 
     __slots__ = (
-        "_decided", "_early", "_events", "_is_beyond", "_kept", "_labels", "_newest", "_odd", "_plan", "_series",
+        "_decided", "_early", "_events", "_is_beyond", "_kept", "_labels", "_newest", "_odd", "_plan", "_quick",
     )  # fmt: skip
 
     def __init__(self, plan: Plan) -> None:
@@ -46,7 +46,7 @@ class EntityFacts:
         """Ids of labels that were known before their events."""
         self._odd: frozenset[int] = _NOTHING
         """Event times that labels bore before they had come: at these very moments the labels do not count."""
-        self._series: list[Series] | None = None
+        self._quick: FastPath | None = None
         """Made from the facts when it is first needed."""
         self._is_beyond = False
         """A ratio was so large that only the batch kernel adds up right."""
@@ -83,9 +83,9 @@ class EntityFacts:
         """Enter an event that was decided elsewhere at a moment, as `decide` does, without its features."""
         values = self._checked_at(event, moment)
         self._drop_old(moment)
-        if self._series is None or not self._is_fast(event, moment) or self._enter(event, values, moment) is None:
+        if self._quick is None or not self._is_fast(event, moment) or self._enter(event, values, moment) is None:
             self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
-            self._series = None
+            self._quick = None
         self._decided, self._newest = moment, max(self._newest, moment)
 
     def again(self, id: Any) -> Find:
@@ -108,7 +108,7 @@ class EntityFacts:
             happened, known = lines.times()
             self._odd = frozenset(happened[known <= happened + 1].tolist()) or _NOTHING
         self._newest = max(self._newest, lines.newest())
-        self._series = None
+        self._quick = None
 
     def load(self, of: str, facts: Iterable[tuple[Event, int, int | None]], *, is_target: bool = True) -> None:
         """Events, then labels if any are read, of tables: each with when it became known, and when it was replaced.
@@ -127,7 +127,7 @@ class EntityFacts:
             lines.append(fact.id, fact.happened, entered, values, TARGET if is_target and of == "events" else 0)
         self._early = frozenset(self._labels.ids()).difference(self._events.ids()) or _NOTHING
         self._forget_ratios()
-        self._series = None
+        self._quick = None
 
     def add_event(self, event: Event, known: int, *, is_target: bool = False) -> None:
         """An event that was not decided here: of a file (is_target: its first version), or a correction."""
@@ -136,7 +136,7 @@ class EntityFacts:
         self._replace(self._events, event.id, known)
         self._events.append(event.id, event.happened, known, values, TARGET if is_target else 0)
         self._forget_ratios()
-        self._series = None
+        self._quick = None
 
     def add_label(self, label: Event, known: int) -> None:
         """A report about an event, or a further one that contradicts it; nothing to who reads no labels."""
@@ -151,16 +151,16 @@ class EntityFacts:
         self._labels.append(label.id, label.happened, self._entered(label, known), values)
         if self._plan.levels_read_labels:
             self._forget_ratios()
-        elif self._series is not None and is_new and known > label.happened + 1:
-            self._insert(self._plan.label_takers, Fact(label.happened, values), self._series)
+        elif self._quick is not None and is_new and known > label.happened + 1 and self._quick.takes(values):
+            self._quick.add_label(label, values)
             return
-        self._series = None
+        self._quick = None
 
     def withdraw(self, of: str, id: Any, known: int) -> None:
         """An event or a label turned out not to be, or to be another entity's."""
         self._know(known)
         if self._replace(self._events if of == "events" else self._labels, id, known):
-            self._series = None
+            self._quick = None
 
     def counts(self) -> dict[str, int]:
         """How many versions of events and of labels are kept."""
@@ -174,14 +174,14 @@ class EntityFacts:
 
     def cool(self) -> None:
         """Let go of what can be made again from the facts."""
-        self._series = None
+        self._quick = None
 
     def _is_fast(self, event: Event, moment: int) -> bool:
         """Whether the fast path holds: a decision after everything that is known, about no label that came before."""
         is_last = moment > self._newest and moment not in self._odd and event.id not in self._early
         if not is_last or self._is_beyond:
             return False
-        if self._series is None:
+        if self._quick is None:
             self._know_ratios()
         return not self._is_beyond
 
@@ -189,69 +189,28 @@ class EntityFacts:
         found = self._enter(event, values, moment)
         if found is None:
             return self._slow(event, values, moment)
-        self._plan.after(self._warm(), moment, found)
-        del found[self._plan.width :]
-        return found
+        return self._warm(values).complete(moment, found)
 
     def _enter(self, event: Event, values: dict[str, Any], moment: int) -> list[Value] | None:
-        """Put an event into the series, with its ratios; the features that it is no part of, and room for the rest.
-
-        None: a ratio is too large, which shows when part of the work is done, and nothing was entered.
-        """
-        series = self._warm()
-        plan, ratios, width = self._plan, self._plan.features.ratios, self._plan.width
-        found: list[Value] = [None] * (width + len(ratios))
-        plan.before(series, moment, found)
-        fact = Fact(event.happened, values)
-        for number, (ratio, level) in enumerate(zip(ratios, plan.levels, strict=True)):
-            self._insert(plan.takers[number], fact, series)
-            if level is not None:
-                level(series, moment, found)
-            value = values[ratio.name] = _ratio(values[ratio.column], found[width + number])
-            if value is not None and abs(value) > plan.bounds["events"].get(ratio.name, inf):
-                self._series, self._is_beyond = None, True
-                return None
-        self._insert(plan.takers[-1], fact, series)
+        """Enter an event by the fast path, as it does; None: nothing was entered, and only the kernel adds up right."""
+        found = self._warm(values).enter(event, values, moment)
+        if found is None:
+            self._quick, self._is_beyond = None, True
+            return None
         self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED | RATIOS)
         return found
 
     def _slow(self, event: Event, values: dict[str, Any], moment: int) -> Find:
         self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
-        self._series = None
+        self._quick = None
         return whole_history.of_decided(self._plan, self._events, self._labels, event.id)
 
-    def _insert(self, takers: Sequence[int], fact: Fact, series: list[Series]) -> None:
-        """Put a fact into some of the series, where it meets their conditions."""
-        plan, values = self._plan, fact.values
-        for at in takers:
-            column = plan.selections[at].column
-            if column is not None and values[column] is None:
-                continue
-            for one in plan.comparisons[at]:
-                if not one.meets(values[one.column]):
-                    break
-            else:
-                series[at].insert(fact)
-
-    def _warm(self) -> list[Series]:
-        if self._series is None:
+    def _warm(self, coming: Mapping[str, Any]) -> FastPath:
+        """What is quick and can take an event with these columns."""
+        if self._quick is None or not self._quick.takes(coming):
             self._know_ratios()
-            orders = {"events": self._events.in_order(), "labels": self._labels.in_order()}
-            self._series = [self._made(at, orders) for at in range(len(self._plan.selections))]
-        return self._series
-
-    def _made(self, at: int, orders: Mapping[str, Any]) -> Series:
-        chosen, contents = self._plan.selections[at], self._plan.contents[at]
-        lines = self._events if chosen.of == "events" else self._labels
-        order = orders[chosen.of]
-        meets = np.ones(len(order), bool)
-        if chosen.column is not None:
-            meets &= lines.valid(chosen.column)[order]
-        for one in self._plan.comparisons[at]:
-            meets &= one.meet(lines.numbers(one.column)[order], lines.valid(one.column)[order])
-        order = order[meets]
-        columns = {name: lines.numbers(name)[order] for name in {*contents.values, *contents.sums}}
-        return Series(contents, lines.times()[0][order], columns)
+            self._quick = FastPath(self._plan, self._events, self._labels, coming)
+        return self._quick
 
     def _checked_at(self, event: Event, moment: int, held: dict[str, Any] | None = None) -> dict[str, Any]:
         """The columns of an event that is decided at a moment."""
@@ -303,14 +262,7 @@ class EntityFacts:
             reached = min(moment - GRACE, int(ahead.min(initial=NEVER))) - back
             if (happened <= reached).any():
                 lines.keep(np.flatnonzero(happened > reached))
-                self._series = None
+                self._quick = None
         self._kept = len(self)
         self._odd = frozenset(happened for happened in self._odd if happened >= moment) or _NOTHING
         self._early = self._early.intersection(self._labels.ids()) or _NOTHING
-
-
-def _ratio(value: Any, level: Value) -> float | None:
-    if value is None or level is None or not level > 0:
-        return None
-    ratio = float(value) / level + 0.0
-    return ratio if isfinite(ratio) else None

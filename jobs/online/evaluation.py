@@ -27,7 +27,7 @@ class Range(NamedTuple):
     high: str
 
     @property
-    def count(self) -> str:
+    def size(self) -> str:
         return f"{self.high} - {self.low}"
 
 

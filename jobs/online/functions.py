@@ -13,7 +13,7 @@ from jobs.windows import Aggregate
 
 
 def count(of: Range) -> str:
-    return of.count
+    return of.size
 
 
 def total(to: Evaluation, of: Range, column: str, empty: str) -> str:
@@ -21,7 +21,7 @@ def total(to: Evaluation, of: Range, column: str, empty: str) -> str:
 
 
 def mean(to: Evaluation, of: Range, column: str, empty: str) -> str:
-    return f"{_total(to, of, column)} / ({of.count}) if {of.high} > {of.low} else {empty}"
+    return f"{_total(to, of, column)} / ({of.size}) if {of.high} > {of.low} else {empty}"
 
 
 def _total(to: Evaluation, of: Range, column: str) -> str:
@@ -30,7 +30,7 @@ def _total(to: Evaluation, of: Range, column: str) -> str:
 
 def deviation(to: Evaluation, of: Range, column: str, empty: str) -> str:
     pairs = [f"{_prefix(to, of, kept, column)}.pair({of.low}, {of.high})" for kept in ("sums", "squares")]
-    return f"sample_deviation({of.count}, {pairs[0]}, {pairs[1]}) if {of.count} > 1 else {empty}"
+    return f"sample_deviation({of.size}, {pairs[0]}, {pairs[1]}) if {of.size} > 1 else {empty}"
 
 
 def _prefix(to: Evaluation, of: Range, kept: str, column: str) -> str:
@@ -47,7 +47,7 @@ def distinct(to: Evaluation, of: Range, column: str, window: Any) -> str:
     """window: the same for ranges that move on together."""
     values = to.once(f"{of.series}.values[{column!r}]")
     many = f"{of.series}.different({column!r}, {of.low}, {of.high}, {to.named(window)})"
-    return f"len(set({values}[{of.low}:{of.high}])) if {of.count} <= {FEW} else {many}"
+    return f"len(set({values}[{of.low}:{of.high}])) if {of.size} <= {FEW} else {many}"
 
 
 def percentile(to: Evaluation, of: Range, aggregate: Aggregate, empty: str) -> str:
@@ -77,7 +77,7 @@ def age(to: Evaluation, of: Range, empty: str, *, last: bool) -> str:
 
 
 def rate(of: Range, over: Range, empty: str) -> str:
-    return f"({of.count}) / ({over.count}) if {over.high} > {over.low} else {empty}"
+    return f"({of.size}) / ({over.size}) if {over.high} > {over.low} else {empty}"
 
 
 def streak(to: Evaluation, of: Range, breaks: Range, empty: str, *, is_age: bool) -> str:

@@ -89,6 +89,13 @@ class Plan:
         return FactLines(self.label_layout)
 
     @cached_property
+    def dense(self) -> "Plan":
+        """The same of entities whose facts have no nulls in the columns that come with them."""
+        given = ({name: type._replace(nullable=False) for name, type, _ in self.given[of]} for of in self.given)
+        events, labels = given
+        return Plan.of(self.features, {**events, self.features.id: self.id}, labels)
+
+    @cached_property
     def width(self) -> int:
         """Number of features."""
         return len(self.features.names)
@@ -162,8 +169,10 @@ class _Compiler:
         empty = "None" if feature.empty is None else evaluation.named(float(feature.empty))
         if isinstance(window, Trend):
             whole = replace(aggregate, empty=None)
-            parts = [self.expression(evaluation, Feature("", whole, part)) for part in (window.short, window.long)]
-            return functions.trend(evaluation, *parts, empty)
+            short, long = (
+                self.expression(evaluation, Feature("", whole, part)) for part in (window.short, window.long)
+            )
+            return functions.trend(evaluation, short, long, empty)
         if aggregate.function in ("rate", "streak", "streak_age"):
             return self._of_booleans(evaluation, aggregate, window, empty)
         at = self.select(selection(aggregate, self.types[aggregate.of]))

@@ -12,8 +12,8 @@ from jobs.features.clock import filled
 from jobs.features.own_labels import known_after_events
 from jobs.features.window_kernel import compute, with_ratios
 from jobs.online.column_type import Kind
-from jobs.online.fact_lines import DECIDED, ID, TARGET, FactLines
 from jobs.online.evaluation import Value
+from jobs.online.fact_lines import DECIDED, ID, TARGET, FactLines
 from jobs.online.plan import Event, Plan
 from jobs.times import NEVER
 

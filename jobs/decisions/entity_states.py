@@ -47,8 +47,10 @@ class Change(NamedTuple):
 
     def at(self, stamp: int) -> Change:
         """The same at its stamp, which is the event time where none was given."""
-        is_timed = not isinstance(self.fact, EventCame) or self.fact.happened is not None
-        return self._replace(stamp=stamp, event=self.event if is_timed else self.event._replace(happened=stamp))
+        event = self.event
+        if isinstance(self.fact, EventCame) and self.fact.happened is None:
+            event = Event(event.id, stamp, event.values)
+        return Change(stamp, self.fact, event, self.keys, self.before, self.held)
 
 
 @dataclass(slots=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import inf, nan
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -63,12 +66,25 @@ class ModelInputs:
 
     def _values(self, row: Sequence[Any]) -> Float32s:
         taken = [row[at] for at in self._plain] if self._plain is not None else [take(row) for take in self._numbers]
+        numbers = [nan if value is None else value for value in taken]
+        try:
+            # Several times as quick as to let numpy look at every number.
+            packed = self._pack.pack(*numbers)
+        except OverflowError:
+            raise self._too_large(numbers) from None
+        if inf in numbers or -inf in numbers:
+            raise self._too_large(numbers)
+        return np.frombuffer(packed, np.float32).reshape(1, -1)
+
+    def _too_large(self, numbers: Sequence[Any]) -> Invalid:
         with np.errstate(over="ignore"):
-            values = np.array([taken], dtype=np.float32)  # of None it makes NaN
-        if np.isinf(values).any():
-            wrong = [self.names[at] for at in np.flatnonzero(np.isinf(values[0])).tolist()]
-            raise Invalid(f"features {wrong}: expected numbers that float32 holds, found larger ones")
-        return values
+            are_infinite = np.isinf(np.array(numbers, np.float64).astype(np.float32))
+        wrong = [self.names[at] for at in np.flatnonzero(are_infinite).tolist()]
+        return Invalid(f"features {wrong}: expected numbers that float32 holds, found larger ones")
+
+    @cached_property
+    def _pack(self) -> Struct:
+        return Struct(f"={len(self.names)}f")
 
 
 def _number(name: str, names: Sequence[str], vectors: Mapping[str, int]) -> Take:

@@ -83,7 +83,8 @@ class EntityFacts:
         """Enter an event that was decided elsewhere at a moment, as `decide` does, without its features."""
         values = self._checked_at(event, moment)
         self._drop_old(moment)
-        if self._quick is None or not self._is_fast(event, moment) or self._enter(event, values, moment) is None:
+        quick = self._quick if self._quick is not None and self._quick.takes(values) else None
+        if quick is None or not self._is_fast(event, moment) or self._enter(quick, event, values, moment) is None:
             self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
             self._quick = None
         self._decided, self._newest = moment, max(self._newest, moment)
@@ -186,14 +187,13 @@ class EntityFacts:
         return not self._is_beyond
 
     def _fast(self, event: Event, values: dict[str, Any], moment: int) -> list[Value] | Find:
-        found = self._enter(event, values, moment)
-        if found is None:
-            return self._slow(event, values, moment)
-        return self._warm(values).complete(moment, found)
+        quick = self._warm(values)
+        found = self._enter(quick, event, values, moment)
+        return self._slow(event, values, moment) if found is None else quick.complete(moment, found)
 
-    def _enter(self, event: Event, values: dict[str, Any], moment: int) -> list[Value] | None:
+    def _enter(self, quick: FastPath, event: Event, values: dict[str, Any], moment: int) -> list[Value] | None:
         """Enter an event by the fast path, as it does; None: nothing was entered, and only the kernel adds up right."""
-        found = self._warm(values).enter(event, values, moment)
+        found = quick.enter(event, values, moment)
         if found is None:
             self._quick, self._is_beyond = None, True
             return None

@@ -89,9 +89,10 @@ class FactLines:
     def append(self, id: Any, happened: int, known: int, values: Mapping[str, Any], flags: int = 0) -> None:
         layout = self._layout
         numbers = [id if name is ID else values.get(name) for name in layout.numbers]
-        for place, value in enumerate(numbers):
-            if value is None:
-                numbers[place] = self._null(layout.numbers[place])
+        if None in numbers:
+            for place, value in enumerate(numbers):
+                if value is None:
+                    numbers[place] = self._null(layout.numbers[place])
         for name in layout.texts:
             self._texts[name].append(id if name is ID else values.get(name))
         self._lines += layout.line.pack(happened, known, flags, *numbers)

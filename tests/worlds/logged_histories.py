@@ -51,6 +51,8 @@ class History:
         self.plan = Plan.of(self.features, EVENTS | {"id": self.id_type}, LABELS)
         self.entities = {entity: _Twins(self.plan, self.chance) for entity in ENTITIES}
         self._ids = 0
+        self._nulls = self.chance.choice([0.0, 0.05, 1.0])
+        """Share of facts that may have nulls: none, few that come among others, or any."""
 
     def play(self, files: int, steps: int) -> None:
         """Facts of files first, then what the log brings, one behind the other."""
@@ -135,7 +137,9 @@ class History:
             self.entities[replaced[0]["entity"]].withdraw("labels", old["id"], self.stamp)
         for row in replaced:
             row["superseded_at"] = moment(self.stamp)
-        label = Event(old["id"], micros(old["happened"]), {"is_fraud": self.chance.choice([True, False, None])})
+        label = Event(
+            old["id"], micros(old["happened"]), {"is_fraud": self.chance.choice([True, False, *self._null()])}
+        )
         self.entities[old["entity"]].add_label(label, self.stamp)
         self._note(self.labels, label, old["entity"])
         self.stamp += 1
@@ -167,16 +171,20 @@ class History:
         return f"é{number * 7 % 5}-{number}" if self.id_type.kind == "string" else 2**53 + number * (-1) ** number
 
     def _values(self) -> Row:
-        draw = self.chance
+        draw, null = self.chance, self._null()
         cents = draw.randint(-500, 50_000) / 100
         return {
-            "amount": draw.choice([cents, cents, draw.choice(AMOUNTS), None]),
+            "amount": draw.choice([cents, cents, draw.choice(AMOUNTS), *null]),
             "price": draw.choice([abs(cents), 1e9, 0.01]),
-            "pieces": draw.choice([None, 0, 3, -7, 2**53]),
-            "kind": draw.choice(["web", "shop", "", None]),
-            "place": draw.choice([2**53, 2**53 + 1, -(2**63), 2**63 - 1, None]),
-            "online": draw.choice([True, True, False, None]),
+            "pieces": draw.choice([*null, 0, 3, -7, 2**53]),
+            "kind": draw.choice(["web", "shop", "", *null]),
+            "place": draw.choice([2**53, 2**53 + 1, -(2**63), 2**63 - 1, *null]),
+            "online": draw.choice([True, True, False, *null]),
         }
+
+    def _null(self) -> list[None]:
+        """What a fact draws its values from besides."""
+        return [None] if self.chance.random() < self._nulls else []
 
     def _table(self, rows: list[Row], types: dict[str, ColumnType]) -> pa.Table:
         fields = [("id", ARROW[self.id_type.kind]), ("entity", pa.int64())]

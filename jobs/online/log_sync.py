@@ -21,7 +21,8 @@ class GroupSync:
         """Something was written; raises OSError if an earlier sync failed, as the kernel then forgets what it held."""
         if self._error is not None:
             raise self._error
-        self._due.set()
+        if not self._due.is_set():
+            self._due.set()
 
     def close(self) -> None:
         """Sync once more and end; raises OSError if that failed."""

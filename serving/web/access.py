@@ -27,7 +27,10 @@ OPEN_PATHS = (
 """Paths that need no key: whether the server is there, for orchestrators, and files of the page, which hold no data."""
 ENTITIES = re.compile(r"/v1/[^/]+/entities/")
 """Begins the paths that tell what is known of one customer."""
-FOREIGN = "expected a request of this machine, found one that a browser sends for another site; make a key and send it"
+FOREIGN = (
+    "expected a request of this machine, found one to another host's name, or one that a browser sends for another "
+    "site; ask `localhost`, or make a key and send it"
+)
 EVERYBODY = Caller("everybody", ())
 """Who asks what needs no key."""
 

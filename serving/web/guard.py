@@ -11,7 +11,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from ipaddress import ip_address
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -129,9 +132,22 @@ def _asked(scope: Scope) -> Asked:
 
 
 def _foreign(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a browser says that a page of another host sends it."""
-    origin = headers.get(b"origin")
-    return origin is not None and origin.partition(b"://")[2] != headers.get(b"host")
+    """Whether a page of another host sends it: a browser says so, or the host's name may be anybody's.
+
+    Whoever owns a name may let it lead to this machine, after which browsers take a page of theirs for one of ours.
+    """
+    origin, host = headers.get(b"origin"), headers.get(b"host", b"localhost")
+    return not _is_own(host) or (origin is not None and origin.partition(b"://")[2] != host)
+
+
+@lru_cache(maxsize=64)
+def _is_own(host: bytes) -> bool:
+    """Whether a host is an address, or the name of whatever machine one is on."""
+    try:
+        name = (urlsplit(b"//" + host).hostname or b"").decode("latin-1")
+        return name == "localhost" or bool(ip_address(name))
+    except ValueError:
+        return False
 
 
 def _text(value: bytes | None) -> str | None:

@@ -185,7 +185,7 @@ def test_bodies_beyond_their_bounds_are_refused(
 
 def test_a_length_is_believed_when_it_is_too_large(client: httpx.Client) -> None:
     with socket.create_connection((client.base_url.host, client.base_url.port or 0), timeout=10) as connection:
-        connection.sendall(f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: 9000000\r\n\r\n{{".encode())
+        connection.sendall(f"POST {INFER} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9000000\r\n\r\n{{".encode())
         assert connection.recv(12) == b"HTTP/1.1 413"  # while the rest was never sent
 
 
@@ -194,7 +194,7 @@ def test_a_slow_body_is_given_up(home: Settings, monkeypatch: pytest.MonkeyPatch
     with served(application(home, ServeOptions(("fraud",)))) as address:
         host, port = address.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=10) as connection:
-            connection.sendall(f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{".encode())
+            connection.sendall(f"POST {INFER} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{{".encode())
             assert connection.recv(12) == b"HTTP/1.1 408"
 
 
@@ -264,10 +264,28 @@ def test_every_answer_keeps_browsers_careful(client: httpx.Client, method: str, 
     assert "strict-transport-security" not in headers and "server" not in headers
 
 
+@pytest.mark.parametrize(
+    "host", ["example.org", "example.org:8080", "127.0.0.1.a.org", "localhost.org", "[::1", ""]
+)
+def test_a_name_that_somebody_else_gives_this_machine_does_not_get_in_without_a_key(
+    client: httpx.Client, home: Settings, host: str
+) -> None:
+    """Its owner's page would be one of ours to a browser, which then sends the name as host and as origin."""
+    headers = {"host": host, "origin": f"http://{host}"}
+    assert client.post(INFER, content=BODY, headers=headers).status_code == 403
+    key = api_keys.add(home, "shop", ["decide"], NOW)
+    assert client.post(INFER, content=BODY, headers=headers | {"x-api-key": key}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1:1", "[::1]:8080"])
+def test_this_machine_is_known_by_its_own_names(client: httpx.Client, host: str) -> None:
+    assert client.post(INFER, content=BODY, headers={"host": host}).status_code == 200
+
+
 @pytest.mark.parametrize("origin", ["https://example.org", "null", "http://127.0.0.1:1", "http://localhost", ""])
 def test_pages_of_other_sites_do_not_get_in_without_a_key(client: httpx.Client, home: Settings, origin: str) -> None:
     refused = client.post(INFER, content=BODY, headers={"origin": origin})
-    assert refused.status_code == 403 and "for another site" in refused.json()["error"]
+    assert refused.status_code == 403 and "another site" in refused.json()["error"]
     assert client.post(INFER, content=BODY, headers={"origin": str(client.base_url).rstrip("/")}).status_code == 200
     key = api_keys.add(home, "shop", ["decide"], NOW)
     assert client.post(INFER, content=BODY, headers={"origin": origin, "x-api-key": key}).status_code == 200

@@ -132,6 +132,13 @@ def _trim(settings: Settings, use_case: UseCase) -> None:
         )  # fmt: skip
 
 
+def trim_store(log: Log, use_case: UseCase, shipped: int) -> None:
+    """Drop from a log in a store what no window of its base reaches, and what is shipped, up to a stamp."""
+    base, _ = last_base(log)
+    if log.by_entity and base is not None:
+        log.trim(min(base_tables.reached(use_case, base.moment), shipped), f"{BASE}/")  # type: ignore[attr-defined]
+
+
 def shipped_file(settings: Settings, use_case: UseCase) -> Path:
     """Where it is kept how far the log was shipped (`jobs.decisions.shipping`)."""
     return log_file(settings, use_case).with_name("shipped.json")

@@ -20,7 +20,7 @@ from jobs.decisions.base_tables import feature_row
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.log_contents import BASE, DECISION, EVENT, Base, Decided, EventCame
-from jobs.decisions.opened import last_base, log_file, log_of, shipped_file, was_served
+from jobs.decisions.opened import last_base, log_file, log_of, shipped_file, trim_store, was_served
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.online.log_records import Log, Record
 from jobs.registry.bundle import CATEGORY, NUMBER
@@ -59,7 +59,10 @@ def ship(lakehouse: Lakehouse, use_case: UseCase) -> Shipped:
     if not was_served(lakehouse.settings, use_case):
         return Shipped(0, None)
     with lakehouse.lock(prediction_log.table(use_case)), log_of(lakehouse.settings, use_case) as log:
-        return _Shipment(lakehouse, use_case, log).all()
+        shipment = _Shipment(lakehouse, use_case, log)
+        shipped = shipment.all()
+        trim_store(log, use_case, shipment.position)
+        return shipped
 
 
 def unshipped(settings: Settings, use_case: UseCase) -> int | None:
@@ -83,13 +86,14 @@ class _Shipment:
         self.lakehouse, self.use_case, self.log = lakehouse, use_case, log
         self.table = prediction_log.table(use_case)
         self.memory = shipped_file(lakehouse.settings, use_case)
-        self.rows = 0
+        self.rows = self.position = 0
         self.fallbacks: dict[str, int] = {}
 
     def all(self) -> Shipped:
-        start, last = read_memory(self.memory, lambda found: (int(found["position"]), int(found["last"]))) or (0, 0)
+        known = read_memory(self.memory, lambda found: (int(found["position"]), int(found["last"])))
+        self.position, last = known or (0, 0)
         base, _ = last_base(self.log)
-        for batch in _batches(self.log, start):
+        for batch in _batches(self.log, self.position):
             decided = [record for record in batch if record.id.startswith(f"{DECISION}/")]
             based = [record for record in batch if record.id.startswith(f"{BASE}/")]
             if based or base is None:
@@ -98,7 +102,8 @@ class _Shipment:
                 contents = [log_contents.decode_as(record.content, Decided) for record in decided]
                 self._write(contents, base)
                 last = max(last, *(each.decided_at for each in contents))
-            replace_json(self.memory, {"position": batch[-1].end, "last": last})
+            self.position = batch[-1].end
+            replace_json(self.memory, {"position": self.position, "last": last})
         events = sum(record.id.startswith(f"{EVENT}/") for record in self.log.records())
         decisions = sum(record.id.startswith(f"{DECISION}/") for record in self.log.records())
         version = self.lakehouse.version(self.table)

@@ -2,7 +2,9 @@
 
 One script appends: it knows an id again, stamps, writes, and returns of each entity that the record is about what this
 worker has not seen yet. So any worker decides about any event exactly, and holds only the entities that it was asked
-about. Facts that no window reaches are dropped from an entity's list; positions go on counting.
+about. Facts that no window reaches are dropped from an entity's list; positions go on counting. A list that nothing was
+added to for so long goes as a whole. Positions begin at the stamp of a list's first fact, so that none comes twice: a
+worker whose positions a list has not, or not any more, begins anew.
 
     {prefix}:epoch        of this log: another one, or none, means that the store was flushed or restored
     {prefix}:stamps       id -> stamp
@@ -10,11 +12,12 @@ about. Facts that no window reaches are dropped from an entity's list; positions
     {prefix}:log          stream of all records; the id of an entry is its stamp
     {prefix}:open         ids of records that were announced as open, by stamp, until they are closed
     {prefix}:facts:NAME   list of the records of an entity
-    {prefix}:first:NAME   how many were dropped from its beginning
+    {prefix}:first:NAME   position of its first one
 """
 
 from __future__ import annotations
 
+import functools
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -31,7 +34,7 @@ PAGE = 1000
 _APPEND = """
 local prefix, epoch, now, reach, entries = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 if redis.call('GET', prefix .. ':epoch') ~= epoch then return {'epoch'} end
-local place, have = 6, {}
+local place, have, kept = 6, {}, string.format('%.0f', reach / 1000 + 1)
 
 local function append(id, content, opens, closes)
   local last = tonumber(redis.call('GET', prefix .. ':last') or '0')
@@ -60,15 +63,20 @@ end
 
 local function of_entity(name, seen, stamp, text, content)
   local facts, first = prefix .. ':facts:' .. name, prefix .. ':first:' .. name
-  local dropped = tonumber(redis.call('GET', first) or '0')
+  redis.call('SET', first, text, 'NX')
+  local begins, size = tonumber(redis.call('GET', first)), redis.call('LLEN', facts)
   seen = have[name] or seen
-  local from, lost = seen - dropped, 0
-  if seen > 0 and from < 0 then lost = 1 end
-  if from < 0 then from = 0 end
+  local from, lost = seen - begins, 0
+  if from < 0 or from > size then
+    if seen > 0 then lost = 1 end
+    from = 0
+  end
   local found = redis.call('LRANGE', facts, from, -1)
-  local size = redis.call('RPUSH', facts, text .. ' ' .. content)
-  have[name] = dropped + size
+  size = redis.call('RPUSH', facts, text .. ' ' .. content)
+  have[name] = begins + size
   if size > 64 then trim(facts, first, stamp) end
+  redis.call('PEXPIRE', facts, kept)
+  redis.call('PEXPIRE', first, kept)
   return {lost, have[name], found}
 end
 
@@ -93,6 +101,20 @@ for number = 1, entries do
 end
 return answers
 """
+_TRIM = """
+local prefix, start, last, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local entries = redis.call('XRANGE', prefix .. ':log', start, last .. '-0', 'COUNT', 500)
+for _, entry in ipairs(entries) do
+  local id = entry[2][2]
+  if string.sub(id, 1, #keep) ~= keep then
+    redis.call('XDEL', prefix .. ':log', entry[1])
+    redis.call('HDEL', prefix .. ':stamps', id)
+  end
+end
+redis.call('ZREMRANGEBYSCORE', prefix .. ':open', '-inf', last)
+return entries[#entries] and entries[#entries][1]
+"""
+"""Drops some records; the last that it looked at, if there is any."""
 
 
 class StoreChanged(StoreDown):
@@ -117,7 +139,7 @@ class RedisLog(Log):
         self._redis = redis.Redis.from_url(
             url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 1)
         )
-        self._append = self._redis.register_script(_APPEND)
+        self._append, self._trim = map(self._redis.register_script, (_APPEND, _TRIM))
         self.epoch = self._asked(self._begin)
 
     def close(self) -> None:
@@ -149,12 +171,13 @@ class RedisLog(Log):
             with self._redis.pipeline() as pipeline:
                 pipeline.get(first)
                 pipeline.lrange(found, 0, -1)
-                dropped, facts = pipeline.execute()
-            return int(dropped or 0), facts
+                begins, facts = pipeline.execute()
+            return int(begins or 0), facts
 
-        dropped, facts = self._asked(read)
-        start = max(count - dropped, 0)
-        return OfEntity([_fact(each) for each in facts[start:]], 0 < count < dropped, dropped + len(facts))
+        begins, facts = self._asked(read)
+        is_whole = not begins <= count <= begins + len(facts)
+        new = facts if is_whole else facts[count - begins :]
+        return OfEntity([_fact(each) for each in new], is_whole and count > 0, begins + len(facts))
 
     def tail(self) -> list[Record]:
         """Nothing: what others appended comes with an entity."""
@@ -176,6 +199,17 @@ class RedisLog(Log):
         while entries := self._page(start):
             yield from map(_record, entries)
             start = f"({entries[-1][0].decode()}"
+
+    def trim(self, before: int, keep: str) -> None:
+        """Drop the records that are stamped before a moment, but for those whose ids begin with `keep`.
+
+        Some at a time, so that nobody waits for long. An id that is gone with its record counts as new.
+        """
+        start = "-" if before > 0 else None
+        while start is not None:
+            given: list[str | int] = [self._prefix, start, before - 1, keep]
+            last = self._asked(functools.partial(self._trim, keys=[], args=given))
+            start = None if last is None else f"({last.decode()}"
 
     def open_records(self, before: int) -> list[str]:
         """Ids of records that were announced as open before a stamp and are not closed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -22,6 +23,7 @@ from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 
 pytestmark = pytest.mark.embedded
+DAY = 86_400 * SECOND
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +216,38 @@ def test_one_stream_through_both_logs_gives_the_same_decisions(redis: RedisServe
 
 def without_latency(content: bytes) -> bytes:
     return re.sub(rb'"latency":\d+,?', b"", content)
+
+
+def decide_some(world: World, workers: list[Decider], count: int) -> None:
+    """Decisions by any worker, and reports about some of them."""
+    for _ in range(count):
+        world.now += world.chance.choice([1, SECOND, 6 * 3600 * SECOND])
+        id = decide(world.chance.choice(workers), world.given(tx_datetime=None)).id
+        if world.chance.random() < 0.3:
+            told.report(world.chance.choice(workers), id, {"is_fraud": world.chance.random() < 0.5})
+
+
+@pytest.mark.servers
+def test_a_store_that_was_trimmed_behind_a_slow_worker_is_decided_on_alike(redis: RedisServer, tmp_path: Path) -> None:
+    client: Any = Redis.from_url(redis.url)
+    client.flushall()
+    world = decided_world.made(Settings(home=tmp_path, online_store_url=Url(redis.url)))
+    with server(world), worker(world) as one:
+        decide_some(world, [one], 40)
+    world.now += 100 * DAY
+    later = world.event(1_000_000, decided_world.START)
+    world.put([later], [world.label(later)], mode="append")
+    with server(world), worker(world) as slow, worker(world) as quick:
+        decide_some(world, [slow, quick], 40)
+        before = client.xlen("evergreen:fraud:log")
+        opened.trim_store(slow.log, FRAUD, world.now)
+        assert 80 < client.xlen("evergreen:fraud:log") <= before - 80
+        world.now += 100 * DAY
+        # As by the clock of Redis, which stands still here.
+        for name in [*client.scan_iter("*:facts:*"), *client.scan_iter("*:first:*")]:
+            client.delete(name)
+        decide_some(world, [quick], 30)
+        decide_some(world, [slow, quick], 40)
+    client.close()
+    found = compared(world)
+    assert found.decisions == 110 and found.different == found.undecided == 0, found.examples

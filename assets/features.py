@@ -14,6 +14,7 @@ from jobs.checks import rows_of_events
 from jobs.data_dictionary.tables import DataDictionary
 from jobs.features import window_tables
 from jobs.lakehouse.tables import Lakehouse
+from jobs.scoring import prediction_log
 from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures
 
@@ -27,13 +28,14 @@ def _window_table(
     use_case: UseCase, windows: WindowFeatures, partitions: dg.PartitionsDefinition
 ) -> dg.AssetsDefinition:
     keys, table, dictionary = Keys(use_case), use_case.window_table(windows), DataDictionary(use_case)
+    decisions = [] if use_case.learned is None else [keys.online_decisions]
 
     @asset(
         use_case,
         keys.window_tables[windows.name],
         partitions,
         declaration=windows,
-        deps=[keys.events, keys.labels],
+        deps=[keys.events, keys.labels, *decisions],
         checks=(rows_of_events.ROWS_EQUAL_EVENTS, rows_of_events.NO_FUTURE),
         kinds={"delta", "polars"},
         description=windows.description or f"Window features of {' and '.join(windows.keys)}, a row per event.",
@@ -50,6 +52,7 @@ def _window_table(
             use_case.labels,
             table,
             run_context.moment(context, lakehouse, use_case),
+            decisions=prediction_log.table(use_case),
         )
         as_of = datetime.fromisoformat(lakehouse.state(table)["as_of"])
         rows = rows_of_events.EventRows(table, "event_timestamp", "created_timestamp")

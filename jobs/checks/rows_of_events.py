@@ -13,8 +13,12 @@ from typing import Any
 import polars as pl
 
 from jobs.checks.check import Check, Outcome
+from jobs.features import fact_frames
+from jobs.features.clock import DECIDED_AT
+from jobs.features.stamps import Stamps
 from jobs.ingest.raw_table import rows_per_day
 from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.scoring import prediction_log
 from jobs.use_case import UseCase
 
 RECENT_DAYS, MOST_ROWS = 3, 500_000
@@ -74,7 +78,8 @@ def judge(
     if not chosen:
         return [check.not_judged("no event of these days") for check in (ROWS_EQUAL_EVENTS, NO_FUTURE)]
     rows = _rows(lakehouse, use_case, rows_of, chosen)
-    return [_equal(rows, known_events(lakehouse, use_case, as_of, chosen), chosen), _no_future(rows, as_of)]
+    events = known_events(lakehouse, use_case, as_of, chosen)
+    return [_equal(rows, events, chosen), _no_future(rows, events, as_of)]
 
 
 def judge_part(
@@ -84,26 +89,34 @@ def judge_part(
     rows = _rows(lakehouse, use_case, rows_of, days)
     if rows.is_empty():
         return [check.not_judged("no rows of these days") for check in (ROWS_ARE_EVENTS, NO_FUTURE)]
-    counts = _compared(rows, known_events(lakehouse, use_case, as_of, days))
+    events = known_events(lakehouse, use_case, as_of, days)
+    counts = _compared(rows, events)
     wrong = counts["unknown"] + counts["twice"]
     found = f"{counts['unknown']:,} that are none and {counts['twice']:,} there twice"
     outcome = ROWS_ARE_EVENTS.outcome(
         not wrong, "known events only, each once", found, rows=rows.height, **_without(counts, "lacking")
     )
-    return [outcome, _no_future(rows, as_of)]
+    return [outcome, _no_future(rows, events, as_of)]
 
 
 def known_events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, days: Sequence[date]) -> pl.DataFrame:
-    """Ids of the first versions of the events of some days that were over and known (`jobs.datasets.event_rows`)."""
-    key = (use_case.name, lakehouse.version(use_case.events), as_of, tuple(days))
-    filters = [
-        (PARTITION, "in", list(days)), ("version", "=", 1), ("known_at", "<=", as_of),
-        (use_case.event_timestamp, "<=", as_of),
-    ]  # fmt: skip
+    """The first versions of the events of some days that were over and known (`jobs.datasets.event_rows`).
+
+    Ids, and `decided_at` of those that were decided at another moment than their event time.
+    """
+    log, id, time = prediction_log.table(use_case), use_case.event_id, use_case.event_timestamp
+    key = (use_case.name, lakehouse.versions([use_case.events, log]), as_of, tuple(days))
 
     def read() -> pl.DataFrame:
-        ids = lakehouse.to_arrow(use_case.events, columns=[use_case.event_id], filters=filters)
-        return pl.DataFrame(ids).rename({use_case.event_id: "id"})
+        own = {DECIDED_AT} & set(lakehouse.schema(use_case.events).names)
+        filters = [(PARTITION, "in", list(days)), ("version", "=", 1)]
+        rows = lakehouse.to_arrow(use_case.events, None, [id, time, "known_at", "version", *own], filters)
+        events: Any = pl.DataFrame(rows).lazy()
+        stamps = Stamps.of(lakehouse, log, id)
+        events = fact_frames.known(stamps.on(events) if stamps else events, time, as_of)
+        decided = pl.col(DECIDED_AT) if stamps or own else pl.lit(None, pl.Datetime("us", "UTC"))
+        known: pl.DataFrame = events.select(id=id, decided_at=decided).collect()
+        return known
 
     return lakehouse.read_once("checked events", key, read)
 
@@ -140,9 +153,11 @@ def _equal(rows: pl.DataFrame, events: pl.DataFrame, days: Sequence[date]) -> Ou
     )  # fmt: skip
 
 
-def _no_future(rows: pl.DataFrame, as_of: datetime) -> Outcome:
-    time = pl.col("time")
-    faults = {"later": time > as_of, "on_another_day": time.dt.date() != pl.col("day")}
+def _no_future(rows: pl.DataFrame, events: pl.DataFrame, as_of: datetime) -> Outcome:
+    time, rows = pl.col("time"), rows.join(events.unique("id"), on="id", how="left")
+    # Features are of the moment of the decision, which may be of the next day.
+    another_day = (time.dt.date() != pl.col("day")) & time.ne_missing(pl.col(DECIDED_AT))
+    faults = {"later": time > as_of, "on_another_day": another_day}
     if "known" in rows.columns:
         faults |= {"known_later": pl.col("known") > as_of, "known_before_it_happened": pl.col("known") < time}
     counts = rows.select(fault.sum().alias(name) for name, fault in faults.items()).row(0, named=True)

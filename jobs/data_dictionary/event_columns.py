@@ -25,9 +25,10 @@ BOOKKEEPING: Mapping[str, Meaning] = {
     "loaded_in": Meaning("Number of the last load that brought or changed the row."),
     "event_date": Meaning("Day (UTC) of the event; the daily partition."),
     "first_event_date": Meaning("Day (UTC) of the first version of the row."),
-    "event_timestamp": Meaning("When the event happened.", UTC),
+    "decided_at": Meaning("When the event was decided online; null for those that were not.", UTC),
+    "event_timestamp": Meaning("The moment that features are of: when the event was decided online, or happened.", UTC),
     "created_timestamp": Meaning(
-        "When all of the row was known: the later of the event and of when it was known.", UTC
+        "When all of the row was known: the later of that moment and of when the event was known.", UTC
     ),
     "event_known_at": Meaning("When our world first knew the event, in microseconds since 1970 UTC.", "microseconds"),
 }

@@ -16,6 +16,8 @@ import pyarrow as pa
 from jobs.datasets import ages
 from jobs.errors import Invalid
 from jobs.feature_store.point_in_time import literal
+from jobs.features import fact_frames, stamps
+from jobs.features.clock import DECIDED_AT
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.use_case import UseCase, age_name
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 BOOKKEEPING = frozenset(
-    {"known_at", "superseded_at", "version", "loaded_in", "changed_in", "event_date", "first_event_date"}
+    {"known_at", "superseded_at", DECIDED_AT, "version", "loaded_in", "changed_in", "event_date", "first_event_date"}
 )
 
 
@@ -73,16 +75,22 @@ def inputs(
 def known(
     lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, int], as_of: datetime, days: Sequence[date] | None
 ) -> DataFrame:
-    """The first versions of the events (of some days, or of all) that were over and known at `as_of`."""
+    """The first versions of the events (of some days, or of all) that were over and known at `as_of`.
+
+    Where window features know of decisions, with `decided_at`: the moment that features of an event are of.
+    """
     time, moment = use_case.event_timestamp, literal(as_of)
-    events: DataFrame = lakehouse.read(use_case.events, versions[use_case.events])
-    events = events.where(f"version = 1 and known_at <= {moment} and `{time}` <= {moment}")
-    return events if days is None else events.where(of_days(days))
+    events: Any = lakehouse.read(use_case.events, versions[use_case.events]).where("version = 1")
+    events = events if days is None else events.where(of_days(days))
+    for table in [use_case.window_table(windows) for windows in use_case.windows[:1]]:
+        events = stamps.as_computed(lakehouse, (table, versions[table]), events, use_case.event_id)
+    known: DataFrame = events.where(f"known_at <= {moment} and `{time}` <= {moment}")
+    return known
 
 
 def columns(use_case: UseCase, events: DataFrame, *more: str) -> list[str]:
-    """SQL: what a row bears of its event (id, entities, time, values), ages of inputs that are moments, `more`, and its
-    day.
+    """SQL: what a row bears of its event (id, entities, time, values), ages of inputs that are moments, `more`, its
+    day, and `event_timestamp`, the moment that its features are of, if that may not be its only time.
 
     Raises ValueError if the events have a column of the name of an age.
     """
@@ -93,9 +101,10 @@ def columns(use_case: UseCase, events: DataFrame, *more: str) -> list[str]:
     of_event = [_value(use_case, column, kind) for column, kind in events.dtypes if column in values]
     of_age = [f"{ages.expression(column, use_case.event_timestamp)} as `{name}`" for name, column in aged.items()]
     expressions = [*of_event, *of_age, *more, PARTITION]
-    if sum(kind.startswith("timestamp") for column, kind in events.dtypes if column in values) > 1:
+    times = sum(kind.startswith("timestamp") for column, kind in events.dtypes if column in values)
+    if times > 1 or DECIDED_AT in events.columns:
         # Of several times Feast takes the one of this name.
-        expressions.append(f"`{use_case.event_timestamp}` as event_timestamp")
+        expressions.append(f"{fact_frames.moment(events, use_case.event_timestamp)} as event_timestamp")
     return expressions
 
 

@@ -23,6 +23,7 @@ from jobs.datasets.slices import masks, readable
 from jobs.datasets.stored_features import Days, StoredFeatures
 from jobs.datasets.training_rows import TrainingRows, amounts_of, codes, features_in
 from jobs.errors import Invalid
+from jobs.features.fact_frames import arrived
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.models.features import FeatureRows
 from jobs.models.protocol import Examples
@@ -178,7 +179,7 @@ def _write(
 ) -> dict[str, Any]:
     name, days = table(use_case), _stale(lakehouse, use_case, store, inputs, last)
     events = event_rows.known(lakehouse, use_case, inputs.versions, inputs.as_of, days)
-    expressions = [*event_rows.columns(use_case, events), "unix_micros(known_at) as event_known_at"]
+    expressions = [*event_rows.columns(use_case, events), f"{arrived(use_case.event_timestamp)} as event_known_at"]
     frame = event_rows.with_features(store, use_case, events.selectExpr(*expressions))
     schema = event_rows.schema(frame)
     if lakehouse.exists(name) and set(lakehouse.schema(name).names) != set(schema.names):

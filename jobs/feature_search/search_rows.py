@@ -17,7 +17,8 @@ from jobs.arrays import Bools, Floats, Ints, codes
 from jobs.conditions import Value
 from jobs.datasets.history import LabelVersions, label_versions
 from jobs.errors import Invalid
-from jobs.features import fact_frames
+from jobs.features import fact_frames, stamps
+from jobs.features.fact_frames import Frame
 from jobs.lakehouse.tables import Lakehouse
 from jobs.tasks.task import Labels, Task
 from jobs.times import Times, microseconds, midnight
@@ -132,9 +133,11 @@ def _counts(use_case: UseCase, events: pl.DataFrame) -> Floats:
 
 
 def _known(lakehouse: Lakehouse, table: str, use_case: UseCase, as_of: datetime) -> pl.LazyFrame:
-    frame = lakehouse.scan(table)
-    if frame is None:
-        frame = pl.DataFrame(lakehouse.to_arrow(table)).lazy()
+    rows = lakehouse.scan(table)
+    frame: Frame = pl.DataFrame(lakehouse.to_arrow(table)).lazy() if rows is None else rows
+    for windows in use_case.windows[:1] if table == use_case.events else ():
+        features = use_case.window_table(windows)
+        frame = stamps.as_computed(lakehouse, (features, lakehouse.version(features)), frame, use_case.event_id)
     known = fact_frames.known(frame, use_case.event_timestamp, as_of)
     assert isinstance(known, pl.LazyFrame)
     return known

@@ -4,7 +4,7 @@ A frame of Polars is read in this process, one of the engine on its workers; eac
 and versions are read is decided in `jobs.features.window_tables`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import polars as pl
 
 from jobs.conditions import conditions
+from jobs.features.clock import DECIDED_AT
 from jobs.lakehouse.tables import PARTITION
 from jobs.windows import WindowFeatures
 
@@ -53,16 +54,43 @@ def between(frame: Frame, first: date, last: date) -> Frame:
 
 def marked(events: Frame, targets: str) -> Frame:
     """The rows with `is_target`: whether they match a SQL condition."""
-    if isinstance(events, pl.LazyFrame):
-        return events.with_columns(is_target=pl.sql_expr(targets))
+    return computed(events, {"is_target": targets})
+
+
+def computed(frame: Frame, columns: Mapping[str, str]) -> Frame:
+    """The rows with further columns, or others in their place: name -> SQL of what is there already."""
+    if isinstance(frame, pl.LazyFrame):
+        return frame.with_columns(**{name: pl.sql_expr(sql) for name, sql in columns.items()})
     from pyspark.sql.connect.functions import expr
 
-    return events.withColumn("is_target", expr(targets))
+    return frame.withColumns({name: expr(sql) for name, sql in columns.items()})
+
+
+def names(frame: Frame) -> list[str]:
+    """The columns."""
+    return frame.collect_schema().names() if isinstance(frame, pl.LazyFrame) else list(frame.columns)
+
+
+def moment(events: Frame, event_timestamp: str) -> str:
+    """SQL: when each event was decided, or else happened."""
+    return f"coalesce({DECIDED_AT}, `{event_timestamp}`)" if DECIDED_AT in names(events) else f"`{event_timestamp}`"
+
+
+def decision_days(events: Frame) -> tuple[date, date] | None:
+    """The first and the last day on which any of these events was decided, where that is told apart."""
+    if DECIDED_AT not in names(events):
+        return None
+    if isinstance(events, pl.LazyFrame):
+        ends = events.select(low=pl.col(DECIDED_AT).min(), high=pl.col(DECIDED_AT).max()).collect().row(0)
+    else:
+        ends = events.selectExpr(*(f"unix_micros({end}({DECIDED_AT}))" for end in ("min", "max"))).collect()[0]
+        ends = tuple(None if end is None else EPOCH + timedelta(microseconds=end) for end in ends)
+    return None if ends[0] is None else (ends[0].date(), ends[1].date())
 
 
 def held(features: WindowFeatures, events: Frame) -> Frame:
     """The columns of events that a computation takes; of Polars in memory, so that files are read once."""
-    taken = [features.id, *features.keys, features.event_timestamp, "known_at", "superseded_at"]
+    taken = [features.id, *features.keys, features.event_timestamp, *_times(events)]
     events = events.select(*dict.fromkeys([*taken, *features.event_columns, "is_target", PARTITION]))
     return events.collect().lazy() if isinstance(events, pl.LazyFrame) else events
 
@@ -95,7 +123,8 @@ def together(features: WindowFeatures, events: Frame, labels: Frame | None) -> F
     A union and not a cogroup, which on Sail 0.7.2 refuses every null value ("unmasked nulls for non-nullable").
     """
     fact = (*features.keys, features.event_timestamp, "known_at", "superseded_at")
-    events = events.select(features.id, *fact, *features.event_columns, "is_target")
+    decided = [name for name in _times(events) if name not in fact]
+    events = events.select(features.id, *fact, *decided, *features.event_columns, "is_target")
     if labels is None or not features.reads_labels:
         return events
     if isinstance(events, pl.LazyFrame):
@@ -105,6 +134,11 @@ def together(features: WindowFeatures, events: Frame, labels: Frame | None) -> F
             [events, labels.filter(_needed(features, pl)).select(features.id, *fact, *theirs)], how="diagonal"
         )
     return _union(features, events, labels, (features.id, *fact))
+
+
+def _times(events: Frame) -> list[str]:
+    """When each version holds, and when its event was decided, where that is told apart."""
+    return ["known_at", "superseded_at", *([DECIDED_AT] if DECIDED_AT in names(events) else [])]
 
 
 def _union(features: WindowFeatures, events: "DataFrame", labels: Any, fact: Sequence[str]) -> "DataFrame":

@@ -28,7 +28,7 @@ class Targets:
         self.created = self.times
         if decided or source.known is not source.happened:
             known = _picked(source.known, chosen)
-            self.created = np.maximum(np.maximum(known, self.happened), self.times)
+            self.created = np.maximum(known, self.times)
             places = np.arange(len(known)) if chosen is None else chosen
             source.own = OwnFacts(places, np.arange(len(places)), self.times).where(
                 (known > self.times) | (self.times > self.happened)

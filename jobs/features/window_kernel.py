@@ -202,7 +202,7 @@ def _table(features: WindowFeatures, world: "_World", columns: list[pa.Array]) -
     instant = pa.timestamp("us", "UTC")
     happened = world.targets.happened
     day = pa.array((happened // 86_400_000_000).astype(np.int32)).cast(pa.date32())
-    stamps = [pa.array(values).cast(instant) for values in (happened, world.targets.created)]
+    stamps = [pa.array(values).cast(instant) for values in (world.times, world.targets.created)]
     schema = features.schema(*(key.type for key in world.keys))
     return pa.Table.from_arrays([*world.keys, *stamps, *columns, day], schema=schema)
 

@@ -16,7 +16,9 @@ import pyarrow.compute as pc
 
 from jobs.errors import Invalid
 from jobs.features import entity_buckets, fact_frames
+from jobs.features.clock import DECIDED_AT
 from jobs.features.fact_frames import EPOCH, LABEL, Frame, arrived, micros
+from jobs.features.stamps import Stamps
 from jobs.features.window_kernel import compute
 from jobs.lakehouse.file_statistics import ROUNDED
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
@@ -43,14 +45,15 @@ def run(
 
     On a cluster its workers compute them; next to the embedded engine this process does, as the rows are read.
 
-    events: id, entity, event timestamp, known_at, superseded_at, value columns, and which rows are targets: a boolean
-    `is_target`, or `version` (targets are the first versions), or neither (every row is a target).
+    events: id, entity, event timestamp, known_at, superseded_at, value columns, `decided_at` if any were decided at
+    another moment, and which rows are targets: a boolean `is_target`, or `version` (targets are the first versions),
+    or neither (every row is a target).
     labels: id, entity, event timestamp, known_at, superseded_at, value columns; of the same kind of frame as events.
     buckets: groups the entities are hashed into (default by the number of facts); one entity is in one bucket.
     """
     if features.reads_labels and labels is None:
         raise Invalid(f"{features.name} has aggregates of labels: pass the labels' table too")
-    names = events.collect_schema().names() if isinstance(events, pl.LazyFrame) else events.columns
+    names = fact_frames.names(events)
     if "is_target" not in names:
         events = fact_frames.marked(events, "version = 1" if "version" in names else "true")
     facts = fact_frames.together(features, events, labels)
@@ -122,6 +125,7 @@ def update(
     target: str,
     as_of: datetime,
     *,
+    decisions: str | None = None,
     buckets: int | None = None,
 ) -> Result:
     """Bring `target` up to what was known at `as_of`; the cost follows what is new since the last update.
@@ -130,7 +134,8 @@ def update(
     `loaded_in` (raised on every row that a load brought or changed). Days with targets that new or changed facts may
     reach are computed anew, whole, and replace the old ones in one commit, which also holds the new watermark. A
     changed declaration computes everything anew. An `as_of` before the last one adds only what was loaded since:
-    values do not depend on `as_of`, only which rows there are.
+    values do not depend on `as_of`, only which rows there are. `decisions`: the prediction log, whose online rows say
+    when events were decided (`jobs.features.stamps`); a stamp that comes after its event changes that event.
 
     Raises ValueError for an `as_of` without a zone, and for missing labels.
     """
@@ -145,7 +150,8 @@ def update(
         if not fresh:
             as_of = max(as_of, datetime.fromisoformat(state["as_of"]))
         versions = {kind: lakehouse.version(table) for kind, table in tables.items()}
-        inputs = _Inputs(lakehouse, features, tables, versions, as_of, {} if fresh else state)
+        stamps = Stamps.of(lakehouse, decisions, features.id)
+        inputs = _Inputs(lakehouse, features, tables, versions, as_of, {} if fresh else state, target, stamps)
         days = None if fresh else inputs.affected()
         if days is not None and not days and version is not None:
             return Result(0, (), version)
@@ -185,6 +191,8 @@ class _Inputs:
     versions: dict[str, int | None]
     as_of: datetime
     state: dict[str, Any]
+    target: str
+    stamps: Stamps | None
 
     def affected(self) -> tuple[date, ...]:
         """Days with a target that a changed fact may reach, or that is itself new, moved or withdrawn."""
@@ -192,8 +200,13 @@ class _Inputs:
 
         if not self._may_have_changed():
             return ()
-        name, keys = self.features.event_timestamp, self.features.keys
+        name, keys, events = self.features.event_timestamp, self.features.keys, self._frame("events")
         changes = [self._reached(self._changed(kind), arrived(name)) for kind in self.tables]
+        own = [self._changed("events")]
+        if self._is_stamped_anew():
+            # Until now such an event was known, and decided, at other times: at its event time at the earliest.
+            own.append(self._stamped_anew(events))
+            changes.append(self._reached(own[-1], f"unix_micros(`{name}`)"))
         if "labels" in self.tables:
             # A label is where the last version of its event is, known or not yet: the label of an event that moved was
             # counted at the old place from its own known_at on, which may be before that of the event.
@@ -204,15 +217,18 @@ class _Inputs:
             return ()
         spans = together.where("start < `end`").groupBy(*(f"reached_{place}" for place in range(len(keys))))
         reached = spans.agg(expr("min(start)").alias("start"), expr("max(`end`)").alias("end"))
-        day, moment = (EPOCH + earliest * MICROSECOND).date(), f"unix_micros(`{name}`)"
-        targets = self._known(self._frame("events")).where(f"version = 1 and {PARTITION} >= date '{day}'")
+        day, moment = (EPOCH + earliest * MICROSECOND).date(), f"unix_micros({fact_frames.moment(events, name)})"
+        later = f"{PARTITION} >= date '{day}'"
+        if DECIDED_AT in events.columns:
+            # An event of an earlier day may have been decided later.
+            later = f"({later} or {moment} >= {earliest})"
+        targets = self._known(events).where(f"version = 1 and {later}")
         same = " and ".join(f"`{key}` = reached_{place}" for place, key in enumerate(keys))
         near = expr(f"{same} and {moment} >= start and {moment} < `end`")
-        own = self._changed("events")
         # A version that became known before the one we took for the first: that one is no target any more.
-        displaced = own.where("superseded_at is not null").selectExpr(f"`{self.features.id}` as displaced")
-        moved = self._frame("events").join(displaced, expr(f"`{self.features.id}` = displaced"), "left_semi")
-        return fact_frames.days(targets.join(reached, near, "left_semi"), own, moved)
+        displaced = own[0].where("superseded_at is not null").selectExpr(f"`{self.features.id}` as displaced")
+        moved = events.join(displaced, expr(f"`{self.features.id}` = displaced"), "left_semi")
+        return fact_frames.days(targets.join(reached, near, "left_semi"), *own, moved)
 
     def _reached(self, changed: "DataFrame", start: str) -> "DataFrame":
         """The entity of each changed fact, and the time in which its targets may have changed; start: SQL."""
@@ -230,19 +246,26 @@ class _Inputs:
         assert events is not None
         if days is None:
             return fact_frames.marked(events, "version = 1"), labels
-        first = days[0] - self.features.history - timedelta(days=1)
+        first, last = self._span(events, days)
         if labels is not None:
             # Not by the partition: a corrected event may have moved away from its label's.
             labels = fact_frames.since(labels, time, first)
-        return fact_frames.marked(
-            fact_frames.between(events, first, days[-1]), f"version = 1 and {of_days(days)}"
-        ), labels
+        return fact_frames.marked(fact_frames.between(events, first, last), f"version = 1 and {of_days(days)}"), labels
+
+    def _span(self, events: Frame, days: tuple[date, ...]) -> tuple[date, date]:
+        """First and last day of the events that the targets of these days may count."""
+        before = self.features.history + timedelta(days=1)
+        first, last = days[0] - before, days[-1]
+        decided = fact_frames.decision_days(fact_frames.between(events, first, last))
+        return (first, last) if decided is None else (min(first, decided[0] - before), max(last, decided[1]))
 
     def _frames(self) -> dict[str, Frame]:
         """The inputs as this process reads them; as the engine does, if it must for one of them."""
         scans = {kind: self.lakehouse.scan(table, self.versions[kind]) for kind, table in self.tables.items()}
         read: dict[str, Frame] = {kind: rows for kind, rows in scans.items() if rows is not None}
-        return read if len(read) == len(scans) else {kind: self._frame(kind) for kind in self.tables}
+        if len(read) < len(scans):
+            return {kind: self._frame(kind) for kind in self.tables}
+        return read if self.stamps is None else read | {"events": self.stamps.on(read["events"])}
 
     def watermark(self) -> dict[str, Any]:
         seen = {}
@@ -252,20 +275,41 @@ class _Inputs:
             loaded, *until = self.lakehouse.maxima(table, ("loaded_in", *times), self.versions[kind])
             until = [micros(time) + ROUNDED // MICROSECOND for time in until if time is not None]
             seen[kind] = {"version": self.versions[kind], "loaded_in": loaded, "known_until": max(until, default=None)}
+        if self.stamps is not None:
+            known_until = max(seen["events"]["known_until"] or 0, micros(self.stamps.last))
+            seen["events"] |= {"stamps": self.stamps.version, "known_until": known_until}
         fixed = {"fingerprint": self.features.fingerprint, "tables": self.tables, "as_of": self.as_of.isoformat()}
         return fixed | {"seen": seen}
 
     def _may_have_changed(self) -> bool:
         """Whether, by the versions alone, an input may hold a fact that the last update did not see."""
         before, now = (micros(moment) for moment in (datetime.fromisoformat(self.state["as_of"]), self.as_of))
-        return any(
+        return self._is_stamped_anew() or any(
             self.state["seen"][kind]["version"] != version
             or (now > before and (self.state["seen"][kind]["known_until"] or before) > before)
             for kind, version in self.versions.items()
         )
 
+    def _is_stamped_anew(self) -> bool:
+        """Whether, by the version alone, the prediction log may hold stamps that the last update did not see."""
+        return self.stamps is not None and self.state["seen"]["events"].get("stamps") != self.stamps.version
+
+    def _stamped_anew(self, events: "DataFrame") -> "DataFrame":
+        """Events whose features are not those of their stamps."""
+        from pyspark.sql.connect.functions import expr
+
+        id = self.features.id
+        decided = self._known(events).where(f"version = 1 and {DECIDED_AT} is not null")
+        made = self.lakehouse.read(self.target).selectExpr(f"`{id}` as made", "unix_micros(event_timestamp) as at")
+        return decided.join(made, expr(f"`{id}` = made and unix_micros({DECIDED_AT}) = at"), "left_anti")
+
     def _frame(self, kind: str) -> "DataFrame":
-        return self.lakehouse.read(self.tables[kind], self.versions[kind])
+        rows = self.lakehouse.read(self.tables[kind], self.versions[kind])
+        if kind != "events" or self.stamps is None:
+            return rows
+        stamped = self.stamps.on(rows)
+        assert not isinstance(stamped, pl.LazyFrame)
+        return stamped
 
     def _known(self, rows: "DataFrame") -> "DataFrame":
         known = fact_frames.known(rows, self.features.event_timestamp, self.as_of)

@@ -56,7 +56,7 @@ def write_tables(lakehouse: Lakehouse) -> CheckedTables:
     tables.put(FRAUD.training_set, labelled.filter(pl.col("is_fraud").is_not_null()).drop("reported", "known_at"))
     tables.put(history.table(FRAUD), rows.with_columns(event_known_at=pl.col("known_at").dt.epoch("us")))
     score = pl.Series(generator.random(scored.height).astype(np.float32))
-    log = scored.with_columns(score=score, origin=pl.lit("nightly"), model_version=1)
+    log = scored.with_columns(score=score, origin=pl.lit("nightly"), model_version=1, scored_at=pl.lit(AS_OF))
     tables.put(prediction_log.table(FRAUD), log.drop("known_at"))
     return tables
 

@@ -133,8 +133,8 @@ def check(events: list[Row], labels: list[Row]) -> None:
     assert sorted(found) == sorted(event["id"] for event in targets)
     for target in targets:
         row, known = found[target["id"]], labels_for(labels, targets, target)
-        assert row["event_timestamp"] == target["happened"] and row["event_date"] == target["happened"].date()
-        assert row["created_timestamp"] == max(target["happened"], target["known_at"], moment(target))
+        assert row["event_timestamp"] == moment(target) and row["event_date"] == target["happened"].date()
+        assert row["created_timestamp"] == max(target["known_at"], moment(target))
         for feature in FEATURES.features:
             want = expected(feature.aggregate, feature.window, target, events, known)
             assert row[feature.name] == want, f"{feature.name} of {target}: expected {want}, found {row[feature.name]}"

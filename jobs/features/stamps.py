@@ -1,0 +1,97 @@
+"""When events were decided, put on the events of a mart: one clock for the decision service and for tables.
+
+The stamp of an event that was decided online is the moment at which the service first saw it: from then on it is known
+as a fact, and then it was decided as a target, whatever a file says that brings it later. Which facts count by that:
+see `jobs.features.window_kernel`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.features import fact_frames
+from jobs.features.clock import DECIDED_AT
+from jobs.features.fact_frames import Frame
+from jobs.lakehouse.tables import Lakehouse
+
+ORIGIN, ONLINE, STAMP = "origin", "online", "scored_at"
+"""Columns of the prediction log, and what the first holds of decisions of the service."""
+_KNOWN, _DECIDED = "stamped__known_at", "stamped__decided_at"
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """The stamps that one version of a prediction log holds; of an event that it has twice the earliest."""
+
+    lakehouse: Lakehouse
+    log: str
+    version: int
+    id: str
+    """Column of the events' ids."""
+
+    @classmethod
+    def of(cls, lakehouse: Lakehouse, log: str | None, id: str) -> Stamps | None:
+        """The stamps of the latest version; None if nothing was decided online."""
+        version = None if log is None else lakehouse.version(log)
+        if log is None or version is None:
+            return None
+        # From the statistics of files: among origins "online" is the last by the alphabet.
+        return cls(lakehouse, log, version, id) if lakehouse.maxima(log, [ORIGIN], version) == [ONLINE] else None
+
+    def on(self, events: Frame) -> Frame:
+        """Versions of events, with `decided_at`: of those that were decided online, the first is known since then."""
+        earliest = f"min({STAMP})"
+        if isinstance(events, pl.LazyFrame):
+            rows = pl.DataFrame(self._read([self.id, STAMP])).lazy().group_by(self.id)
+            return _timed(events, rows.agg(**{name: pl.col(STAMP).min() for name in (_KNOWN, _DECIDED)}), self.id)
+        from pyspark.sql.connect.functions import expr
+
+        online = self.lakehouse.read(self.log, self.version).where(f"{ORIGIN} = '{ONLINE}'").groupBy(self.id)
+        return _timed(events, online.agg(*(expr(earliest).alias(name) for name in (_KNOWN, _DECIDED))), self.id)
+
+    @cached_property
+    def last(self) -> Any:
+        """The latest stamp."""
+        return pc.max(self._read([STAMP])[STAMP]).as_py()
+
+    def _read(self, columns: list[str]) -> pa.Table:
+        return self.lakehouse.to_arrow(self.log, self.version, columns, [(ORIGIN, "=", ONLINE)])
+
+
+def has_stamps(state: Mapping[str, Any]) -> bool:
+    """Whether rows of window features that are kept with this state are of stamped events."""
+    return "stamps" in state.get("seen", {}).get("events", {})
+
+
+def as_computed(lakehouse: Lakehouse, windows: tuple[str, int | None], events: Frame, id: str) -> Frame:
+    """Versions of events, with `decided_at`, the first of each known and decided when its window features say.
+
+    Args:
+        windows: name and Delta version of a table of window features (`jobs.features.window_tables`).
+    """
+    state = lakehouse.state(*windows)
+    if not has_stamps(state) and DECIDED_AT not in fact_frames.names(events):
+        return events
+    columns = {id: id, "created_timestamp": _KNOWN, "event_timestamp": _DECIDED}
+    if isinstance(events, pl.LazyFrame):
+        rows = pl.DataFrame(lakehouse.to_arrow(*windows, list(columns)))
+        return _timed(events, rows.rename(columns).lazy(), id)
+    return _timed(events, lakehouse.read(*windows).selectExpr(*(f"`{a}` as `{b}`" for a, b in columns.items())), id)
+
+
+def _timed(events: Frame, times: Any, id: str) -> Frame:
+    """Versions of events at other times: ids, and when the first version of each was known and decided.
+
+    Later versions are corrections, which have their own times.
+    """
+    own = f", {DECIDED_AT}" if DECIDED_AT in fact_frames.names(events) else ""
+    known, decided = (f"case when version = 1 then {name} end" for name in (_KNOWN, _DECIDED))
+    columns = {"known_at": f"coalesce({known}, known_at)", DECIDED_AT: f"coalesce({decided}{own})"}
+    return fact_frames.computed(events.join(times, on=id, how="left"), columns).drop(_KNOWN, _DECIDED)

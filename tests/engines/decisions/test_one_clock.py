@@ -1,0 +1,168 @@
+"""What the service decided from and what a night makes of the same events, brought by a file later: the same cells."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from worlds.decided_world import DAY, SECOND, START, Row, World, decide, server, worker
+
+from jobs.checks import rows_of_events
+from jobs.datasets import history, training_set
+from jobs.decisions import shipping
+from jobs.decisions.log_contents import Decided
+from jobs.decisions.opened import log_file
+from jobs.features import window_tables
+from jobs.lakehouse.tables import Lakehouse
+from jobs.scoring import prediction_log
+from jobs.times import microseconds
+from jobs.use_cases.fraud import FRAUD
+
+LOG, EPOCH = prediction_log.table(FRAUD), datetime(1970, 1, 1, tzinfo=UTC)
+ONE_SECOND = microseconds(START) + 60 * SECOND
+AS_OF = START + 45 * DAY
+
+
+@pytest.fixture
+def world(lakehouse: Lakehouse) -> Iterator[World]:
+    place = log_file(lakehouse.settings, FRAUD).parent
+    shutil.rmtree(place, ignore_errors=True)
+    made = World(lakehouse.settings)
+    made.write(events=150, future=0)
+    yield made
+    shutil.rmtree(place, ignore_errors=True)
+
+
+class Day:
+    """Events that were decided, and what a file says of them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.decided: dict[Any, Decided] = {}
+        self.rows: list[Row] = []
+        self.names: list[str] = []
+
+    def decide(self, bodies: list[Row], every: int = SECOND) -> None:
+        """Each body as it comes; without its time the event happens when it is decided."""
+        with server(self.world), worker(self.world) as one:
+            self.names = list(one.rows.computed)
+            for body in bodies:
+                self.world.now += every
+                made = decide(one, body)
+                came = one.came(made.id)
+                assert came is not None
+                self.decided[made.id] = made
+                happened = EPOCH + timedelta(microseconds=came.time(made.decided_at))
+                self.rows.append(self.world.event(made.id, happened) | came.values)
+
+    def load(self, late: tuple[timedelta, ...] = (timedelta(0),)) -> None:
+        """The file, in any order; some of it comes late."""
+        rows = [row | {"known_at": row["tx_datetime"] + self.world.chance.choice(late), "loaded_in": 2}
+                for row in self.rows if row["tx_datetime"] < AS_OF]  # fmt: skip
+        self.world.chance.shuffle(rows)
+        self.world.put(rows, [], mode="append")
+
+    def differing(self, rows: list[Row]) -> list[str]:
+        """Cells of rows of the tables that are not those that the decision was made of."""
+        wrong = []
+        for row in (row for row in rows if row["transaction_id"] in self.decided):
+            made = self.decided[row["transaction_id"]]
+            for name, value in zip(self.names, made.features, strict=True):
+                if name in row and row[name] != value:
+                    wrong.append(f"{name} of {made.id}: decided {value}, nightly {row[name]}")
+        return wrong
+
+
+def night(lakehouse: Lakehouse) -> list[window_tables.Result]:
+    return [
+        window_tables.update(
+            lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), AS_OF, decisions=LOG
+        )
+        for windows in FRAUD.windows
+    ]
+
+
+def cells(lakehouse: Lakehouse) -> list[list[Row]]:
+    tables = [FRAUD.window_table(windows) for windows in FRAUD.windows]
+    return [lakehouse.to_arrow(table).sort_by("transaction_id").to_pylist() for table in tables]
+
+
+def hostile(world: World) -> list[Row]:
+    """Late, crossing, simultaneous events, clocks that are ahead and that are far off."""
+    return [world.given() for _ in range(60)]
+
+
+@pytest.mark.embedded
+def test_cells_of_the_night_are_those_of_the_decisions(lakehouse: Lakehouse, world: World) -> None:
+    day = Day(world)
+    day.decide(hostile(world))
+    shipping.ship(lakehouse, FRAUD)
+    day.load((timedelta(0), timedelta(seconds=10), 3 * DAY))
+    night(lakehouse)
+    tables = cells(lakehouse)
+    assert all(len(table) == 150 + len(day.decided) - missing(day) for table in tables)
+    assert [day.differing(table) for table in tables] == [[]] * len(tables)
+
+
+def missing(day: Day) -> int:
+    return sum(row["tx_datetime"] >= AS_OF for row in day.rows)
+
+
+def test_decisions_that_are_shipped_after_the_night_change_what_they_reach(lakehouse: Lakehouse, world: World) -> None:
+    day = Day(world)
+    day.decide(hostile(world))
+    day.load()
+    night(lakehouse)
+    assert any(day.differing(table) for table in cells(lakehouse)), "files alone know of no decision"
+    shipping.ship(lakehouse, FRAUD)
+    assert all(result.rows_written for result in night(lakehouse))
+    tables = cells(lakehouse)
+    assert [day.differing(table) for table in tables] == [[]] * len(tables)
+    assert [result.rows_written for result in night(lakehouse)] == [0] * len(tables)
+    for windows in FRAUD.windows:
+        shutil.rmtree(lakehouse.path(FRAUD.window_table(windows)))
+    night(lakehouse)
+    assert cells(lakehouse) == tables, "an update gives what a computation of everything gives"
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("swapped", [False, True])
+def test_of_two_requests_in_one_second_the_later_sees_the_earlier(
+    lakehouse: Lakehouse, world: World, swapped: bool
+) -> None:
+    day, at = Day(world), EPOCH + timedelta(microseconds=ONE_SECOND)
+    same = {"customer_id": 1, "terminal_id": 100, "tx_amount": 5.0}
+    bodies = [same | {"transaction_id": n, "tx_datetime": at.isoformat()} for n in (70_001, 70_002)]
+    world.now = ONE_SECOND
+    day.decide(bodies[::-1] if swapped else bodies, every=1)
+    shipping.ship(lakehouse, FRAUD)
+    day.load()
+    night(lakehouse)
+    tables = cells(lakehouse)
+    assert [day.differing(table) for table in tables] == [[]] * len(tables)
+    counts = {row["transaction_id"]: row["customer_tx_count_10m"] for row in tables[0]}
+    first, second = (70_002, 70_001) if swapped else (70_001, 70_002)
+    assert (counts[first], counts[second]) == (1, 2)
+
+
+@pytest.mark.embedded
+def test_history_and_training_set_have_the_cells_of_the_decisions(lakehouse: Lakehouse, world: World) -> None:
+    day = Day(world)
+    day.decide(hostile(world))
+    shipping.ship(lakehouse, FRAUD)
+    day.load()
+    night(lakehouse)
+    for table, build in ((history.table(FRAUD), history.build), (FRAUD.training_set, training_set.build)):
+        build(lakehouse, FRAUD, AS_OF)
+        rows = lakehouse.to_arrow(table).to_pylist()
+        assert len({row["transaction_id"] for row in rows} & day.decided.keys()) == len(day.decided) - missing(day)
+        assert day.differing(rows) == []
+    windows = rows_of_events.EventRows(FRAUD.window_table(FRAUD.windows[0]), "event_timestamp", "created_timestamp")
+    kept = rows_of_events.EventRows(history.table(FRAUD), FRAUD.event_timestamp, "event_known_at")
+    days = sorted({row["event_date"] for row in day.rows if row["tx_datetime"] < AS_OF})
+    for rows_of in (windows, kept):
+        outcomes = rows_of_events.judge(lakehouse, FRAUD, rows_of, AS_OF, days)
+        assert [(each.passed, each.found) for each in outcomes if not each.passed] == []

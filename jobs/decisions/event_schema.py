@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from jobs.decisions.given_values import Form, Reader, form_of, reader
 from jobs.errors import Invalid
+from jobs.features.clock import DECIDED_AT
 from jobs.online.column_type import ColumnType, Kind
 from jobs.use_case import Column, RowFunction, Source, UseCase
 
@@ -139,7 +140,8 @@ def _asked(use_case: UseCase, events: pa.Schema) -> Iterator[Asked]:
     source, needed = event_source(use_case), set(needed_columns(use_case))
     made = {name for function in use_case.computed_online for name in function.outputs}
     read = {name for function in use_case.computed_online for name in function.inputs} | needed
-    for column in source.columns:
+    # When an event is decided, the log says.
+    for column in (column for column in source.columns if column.name != DECIDED_AT):
         kind = kind_of(column.name, events.field(column.name).type) if column.name in events.names else None
         given = column.name in read and not (column.nullable or column.optional)
         is_required = given and column.name != use_case.event_timestamp

@@ -7,15 +7,24 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from deltalake import write_deltalake
 from worlds.decided_world import DAY, SECOND, START, Row, World, decide, server, worker
+from worlds.marts import TIME
 
+from assets import decisions, features
+from assets.keys import Keys
+from assets.run_context import AS_OF_TAG
 from jobs.checks import rows_of_events
 from jobs.datasets import history, training_set
 from jobs.decisions import shipping
 from jobs.decisions.log_contents import Decided
 from jobs.decisions.opened import log_file
 from jobs.features import window_tables
+from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import Lakehouse
 from jobs.scoring import prediction_log
 from jobs.times import microseconds
@@ -90,6 +99,19 @@ def cells(lakehouse: Lakehouse) -> list[list[Row]]:
     return [lakehouse.to_arrow(table).sort_by("transaction_id").to_pylist() for table in tables]
 
 
+def told_by_the_mart(lakehouse: Lakehouse, day: Day) -> None:
+    """The file says itself when each event was known and decided."""
+    events = lakehouse.to_arrow(FRAUD.events)
+    stamps = [day.decided[id].decided_at if id in day.decided else None for id in events["transaction_id"].to_pylist()]
+    decided = pa.array(stamps, pa.int64()).cast(TIME)
+    known = pc.coalesce(decided, events["known_at"])
+    events = events.set_column(events.column_names.index("known_at"), "known_at", known)
+    write_deltalake(
+        lakehouse.path(FRAUD.events), events.append_column("decided_at", decided), mode="overwrite",
+        schema_mode="overwrite", partition_by=["event_date"],
+    )  # fmt: skip
+
+
 def hostile(world: World) -> list[Row]:
     """Late, crossing, simultaneous events, clocks that are ahead and that are far off."""
     return [world.given() for _ in range(60)]
@@ -160,9 +182,42 @@ def test_history_and_training_set_have_the_cells_of_the_decisions(lakehouse: Lak
         rows = lakehouse.to_arrow(table).to_pylist()
         assert len({row["transaction_id"] for row in rows} & day.decided.keys()) == len(day.decided) - missing(day)
         assert day.differing(rows) == []
-    windows = rows_of_events.EventRows(FRAUD.window_table(FRAUD.windows[0]), "event_timestamp", "created_timestamp")
-    kept = rows_of_events.EventRows(history.table(FRAUD), FRAUD.event_timestamp, "event_known_at")
-    days = sorted({row["event_date"] for row in day.rows if row["tx_datetime"] < AS_OF})
-    for rows_of in (windows, kept):
-        outcomes = rows_of_events.judge(lakehouse, FRAUD, rows_of, AS_OF, days)
-        assert [(each.passed, each.found) for each in outcomes if not each.passed] == []
+
+
+@pytest.mark.embedded
+@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
+def test_in_the_lineage_windows_come_after_decisions_and_keep_their_checks(lakehouse: Lakehouse, world: World) -> None:
+    day = Day(world)
+    # Around midnight: events of a day that are decided on the next.
+    world.now = microseconds(START + DAY / 2) - 20 * SECOND
+    day.decide(hostile(world))
+    day.load((timedelta(0), 3 * DAY))
+    days = dg.DailyPartitionsDefinition(start_date=(START - 90 * DAY).date().isoformat())
+    last = max(row["event_date"] for row in day.rows if row["tx_datetime"] < AS_OF)
+    registered_inputs.register(lakehouse.settings, FRAUD, registered_inputs.Inputs({}, START.date(), last))
+    windows = [asset for asset in features.build(FRAUD, days) if asset.key in Keys(FRAUD).window_tables.values()]
+    result = dg.materialize(
+        [*decisions.build(FRAUD), *windows], partition_key=last.isoformat(), tags={AS_OF_TAG: AS_OF.isoformat()},
+        resources={"lakehouse": lakehouse},
+    )  # fmt: skip
+    judged = result.get_asset_check_evaluations()
+    assert [each.check_name for each in judged if not each.passed] == []
+    assert {each.check_name for each in judged} >= {"rows_equal_events", "no_future", "decisions_all_shipped"}
+    assert [day.differing(table) for table in cells(lakehouse)] == [[]] * len(windows)
+    history.build(lakehouse, FRAUD, AS_OF)
+    rows = rows_of_events.EventRows(history.table(FRAUD), FRAUD.event_timestamp, "event_known_at")
+    outcomes = rows_of_events.judge(lakehouse, FRAUD, rows, AS_OF, sorted({row["event_date"] for row in day.rows}))
+    assert [(each.passed, each.found) for each in outcomes if not each.passed] == []
+
+
+@pytest.mark.embedded
+def test_a_file_may_bring_the_stamps_itself(lakehouse: Lakehouse, world: World) -> None:
+    day = Day(world)
+    day.decide(hostile(world))
+    day.load()
+    told_by_the_mart(lakehouse, day)
+    night(lakehouse)
+    history.build(lakehouse, FRAUD, AS_OF)
+    tables = [*cells(lakehouse), lakehouse.to_arrow(history.table(FRAUD)).to_pylist()]
+    assert [day.differing(table) for table in tables] == [[]] * len(tables)
+    assert "decided_at" not in lakehouse.schema(history.table(FRAUD)).names

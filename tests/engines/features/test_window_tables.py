@@ -20,6 +20,7 @@ from jobs.windows import Aggregate, Ratio, WindowFeatures
 DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
 START = datetime(2026, 3, 1, tzinfo=UTC)
 EVENTS, LABELS, TARGET = "fraud.transactions", "fraud.labels", "fraud_features.windows"
+LOG = "fraud_serving.prediction_log"
 TIMES: dict[str, Any] = {"known_at": pl.Datetime("us", "UTC"), "superseded_at": pl.Datetime("us", "UTC")}
 EVENT_TYPES: dict[str, Any] = TIMES | {
     "transaction_id": pl.Int64,
@@ -166,7 +167,7 @@ def plain(frame: pl.DataFrame) -> pa.Table:
 
 
 def update(lakehouse: Lakehouse, as_of: datetime, features: WindowFeatures = FEATURES) -> window_tables.Result:
-    return window_tables.update(lakehouse, features, EVENTS, LABELS, TARGET, as_of)
+    return window_tables.update(lakehouse, features, EVENTS, LABELS, TARGET, as_of, decisions=LOG)
 
 
 def stored(lakehouse: Lakehouse) -> pl.DataFrame:
@@ -219,6 +220,45 @@ def test_updates_of_pairs_equal_a_full_recomputation(lakehouse: Lakehouse, seed:
         update(lakehouse, as_of, PAIRS)
         same(stored(lakehouse), expected(events, labels, as_of, PAIRS))
         assert update(lakehouse, as_of, PAIRS).rows_written == 0
+
+
+def decided(lakehouse: Lakehouse, world: World, log: dict[int, datetime]) -> None:
+    """Some events more are shipped as decided: a little before, at, after, or days after their event time."""
+    chance = world.random
+    for event in chance.sample(world.events, min(5, len(world.events))):
+        away = chance.choice([-HOUR, timedelta(0), SECOND, SECOND, DAY, 4 * DAY])
+        log.setdefault(event["transaction_id"], event["tx_datetime"] + away + chance.random() * SECOND)
+    online = [{"transaction_id": id, "scored_at": stamp, "origin": "online"} for id, stamp in log.items()]
+    nightly = [{"transaction_id": n, "scored_at": START, "origin": "nightly"} for n in range(3)]
+    rows = pl.DataFrame(online + nightly, schema_overrides={"scored_at": pl.Datetime("us", "UTC")})
+    write_deltalake(lakehouse.path(LOG), rows.to_arrow(), mode="overwrite")
+
+
+def stamped(events: pl.DataFrame, log: dict[int, datetime]) -> pl.DataFrame:
+    """The rule, word for word: a stamped event is known and decided at its stamp; a correction has its own time."""
+    rows = events.with_columns(decided_at=pl.lit(None, pl.Datetime("us", "UTC"))).to_dicts()
+    for row in rows:
+        if row["version"] == 1 and row["transaction_id"] in log:
+            row["known_at"] = row["decided_at"] = log[row["transaction_id"]]
+    return pl.DataFrame(rows, schema=EVENT_TYPES | {"decided_at": pl.Datetime("us", "UTC")})
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("seed", range(8))
+def test_updates_after_decisions_that_are_shipped_late_equal_a_full_recomputation(
+    lakehouse: Lakehouse, seed: int
+) -> None:
+    world, log = World(seed), dict[int, datetime]()
+    for step in range(5):
+        world.grow(2 * step, 2)
+        events, labels = world.marts()
+        put(lakehouse, events, labels)
+        if step != 1:
+            decided(lakehouse, world, log)
+        as_of = START + (2 * step + 2) * DAY
+        update(lakehouse, as_of)
+        same(stored(lakehouse), expected(stamped(events, log), labels, as_of, FEATURES))
+        assert update(lakehouse, as_of).rows_written == 0
 
 
 @pytest.mark.embedded

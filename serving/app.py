@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ from serving.web.rate_limits import RateLimits
 
 OPTIONS_VARIABLE = "EVERGREEN_SERVE_OPTIONS"
 """How workers, which are processes of their own, are told what to serve."""
+
+SWITCH_SECONDS = 0.0005
+"""A thread that works beside the loop lets it go on so soon; Python's own 5 milliseconds are ten decisions."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
         decisions.open(use_cases)
         models.start()
         _spare_the_collector()
+        sys.setswitchinterval(SWITCH_SECONDS)
         port = options.grpc_port
         grpc = None
         if port is not None:

@@ -21,7 +21,7 @@ from jobs import settings as settings_module
 from jobs.decisions.opened import wall_clock
 from jobs.settings import LOOPBACK, Settings
 from jobs.use_cases.catalog import USE_CASES
-from serving.decisions.hot_path import HotPath
+from serving.decisions import hot_decisions
 from serving.decisions.services import DecisionServices
 from serving.description import routes as description_routes
 from serving.grpc_server import GrpcServer
@@ -34,6 +34,7 @@ from serving.web.access import Access
 from serving.web.answers import error_answer
 from serving.web.body import BodyLimits
 from serving.web.guard import OWN_ERROR, Guard
+from serving.web.hot_paths import HotPaths
 from serving.web.rate_limits import RateLimits
 
 OPTIONS_VARIABLE = "EVERGREEN_SERVE_OPTIONS"
@@ -109,7 +110,9 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
 
     handlers = {HTTPException: _unknown, Exception: _broken}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
-    return Guard(app, access, routes, HotPath(decisions.open_services, BodyLimits()))
+    limits = BodyLimits()
+    hot = HotPaths(hot_decisions.hot(decisions.open_services, limits), http_routes.hot(models, limits))
+    return Guard(app, access, routes, hot)
 
 
 def _spare_the_collector() -> None:

@@ -77,7 +77,7 @@ def _line(key: ApiKey) -> dict[str, object]:
 @keys.command()
 @click.argument("name")
 def remove(name: str) -> None:
-    """Remove a key; servers refuse it from their next request on."""
+    """Remove a key; servers refuse it within a second."""
     from serving.web import api_keys
 
     api_keys.remove(settings.load(), name, datetime.now(UTC))

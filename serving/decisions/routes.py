@@ -54,19 +54,19 @@ class DecisionRoutes:
         began = time.perf_counter()
         service = self.service(request)
         asked = frozenset(name for name in ("explain", "features") if _flag(request, name))
-        content = decoded(await read_body(request, self._limits), LIMITS)
+        content = decoded(await read_body(request.scope, request.receive, self._limits), LIMITS)
         return json_answer(await decided(service, content, began, asked))
 
     async def report(self, request: Request) -> Response:
         service = self.service(request)
-        content = _object(decoded(await read_body(request, self._limits), LIMITS), "label")
+        content = _object(decoded(await read_body(request.scope, request.receive, self._limits), LIMITS), "label")
         id, values, reported = _known(lambda: service.labels.read(content))
         record = _known(lambda: told.report(service.decider, id, values, reported))
         return json_answer({service.decider.schema.id: id, "known_at": moment(record.stamp)})
 
     async def correct(self, request: Request) -> Response:
         service = self.service(request)
-        given = service.read(decoded(await read_body(request, self._limits), LIMITS))
+        given = service.read(decoded(await read_body(request.scope, request.receive, self._limits), LIMITS))
         record = _known(lambda: told.correct(service.decider, given))
         return json_answer({service.decider.schema.id: given.id, "known_at": moment(record.stamp)})
 

@@ -6,7 +6,6 @@ decompression. Clients send such bodies as `application/octet-stream`, or withou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -25,10 +24,11 @@ from serving.inference_protocol.inference import (
 )
 from serving.inference_protocol.tensor_bytes import decode, encode
 from serving.live_models.live_model import DATATYPES, LiveModel
+from serving.web.hot_paths import Answer
 from serving.web.json_body import JsonLimits, decoded
 from serving.web.refusal import bad
 
-HEADER_LENGTH = "inference-header-content-length"
+HEADER_LENGTH = b"inference-header-content-length"
 ITEMS_AROUND = 1_000
 """What a request may hold beside the values of its inputs."""
 
@@ -63,14 +63,6 @@ class HttpRequest:
     """Whether scores are asked for as bytes."""
 
 
-@dataclass(frozen=True)
-class HttpAnswer:
-    """The body of an answer, and its headers."""
-
-    body: bytes
-    headers: Mapping[str, str]
-
-
 def read(body: bytes, json_length: str | None, model: LiveModel) -> HttpRequest:
     """A request of a body.
 
@@ -102,8 +94,8 @@ def read(body: bytes, json_length: str | None, model: LiveModel) -> HttpRequest:
     return HttpRequest(tuple(tensors), request.id, binary)
 
 
-def answer(model: LiveModel, request: HttpRequest, scores: Values) -> HttpAnswer:
-    """The body of an answer, as JSON or with the scores as bytes after it."""
+def answer(model: LiveModel, request: HttpRequest, scores: Values) -> Answer:
+    """An answer, as JSON or with the scores as bytes after it."""
     output: dict[str, Any] = {"name": OUTPUT, "datatype": DATATYPES[OUTPUT], "shape": list(scores.shape)}
     content = encode(scores) if request.binary else b""
     if request.binary:
@@ -113,16 +105,15 @@ def answer(model: LiveModel, request: HttpRequest, scores: Values) -> HttpAnswer
     said = {"model_name": model.use_case, "model_version": model.version, "outputs": [output]}
     text = msgspec.json.encode(said if request.id is None else {**said, "id": request.id})
     if not request.binary:
-        return HttpAnswer(text, {"content-type": "application/json"})
-    headers = {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(text))}
-    return HttpAnswer(text + content, headers)
+        return Answer(text)
+    return Answer(text + content, ((b"content-type", b"application/octet-stream"), (HEADER_LENGTH, b"%d" % len(text))))
 
 
 def _json_length(header: str | None, size: int) -> int:
     if header is None:
         return size
     if not header.isascii() or not header.isdigit() or len(header) > 12 or int(header) > size:
-        raise bad(f"header {HEADER_LENGTH}: expected a length of at most {size} bytes, found {header[:20]!r}")
+        raise bad(f"header {HEADER_LENGTH.decode()}: expected a length of at most {size} bytes, found {header[:20]!r}")
     return int(header)
 
 

@@ -7,6 +7,7 @@ without one of them (`serving.process`), and answers nobody once they are gone.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from jobs.settings import Settings
@@ -14,16 +15,16 @@ from serving.web import api_keys, audit
 from serving.web.api_keys import PREFIX, SCOPES, ApiKey, Scope
 from serving.web.callers import Asked, Caller, Denied
 from serving.web.key_file import KeyFile
-from serving.web.rate_limits import RateLimits, caller_at
+from serving.web.rate_limits import MOST_CALLERS, RateLimits, caller_at
 
 if TYPE_CHECKING:
     from serving.oidc.tokens import Tokens
 
 BEARER = "bearer "
-OPEN_PATHS = (
+OPEN_PATHS = frozenset({
     "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready",
     "/", "/page/page.css", "/page/page.js", "/page/icon.svg",
-)  # fmt: skip
+})  # fmt: skip
 """Paths that need no key: whether the server is there, for orchestrators, and files of the page, which hold no data."""
 ENTITIES = re.compile(r"/v1/[^/]+/entities/")
 """Begins the paths that tell what is known of one customer."""
@@ -73,14 +74,14 @@ class Access:
         if keys is None:
             return Denied(503, "the keys of this server cannot be read; its log says why")
         if not keys and self._alone and self._tokens is None:
-            return Denied(403, FOREIGN) if asked.foreign else Caller(caller_at(asked.address), SCOPES)
+            return Denied(403, FOREIGN) if asked.foreign else _neighbour(asked.address)
         bearer = _bearer(asked.authorization)
         key = asked.api_key or bearer
         if not key:
             return Denied(401, "expected a key in the header `Authorization: Bearer KEY` or `X-API-Key`, found none")
         if self._tokens and key == bearer and not key.startswith(PREFIX):
             return self._tokens.caller(key)
-        found = api_keys.matching(keys, key)
+        found = api_keys.matching(keys, key) or api_keys.matching(self._keys.latest() or (), key)
         if found is None:
             return Denied(401, "expected a key of this server, found another; ask whoever runs it for one")
         return _of_key(found)
@@ -104,6 +105,13 @@ def scope_of(method: str, path: str) -> Scope | None:
     return "read" if method in ("GET", "HEAD") else "decide"
 
 
+@lru_cache(MOST_CALLERS)
+def _neighbour(address: str) -> Caller:
+    """Somebody of this machine, who may ask everything."""
+    return Caller(caller_at(address), SCOPES)
+
+
+@lru_cache(MOST_CALLERS)
 def _of_key(key: ApiKey) -> Caller:
     return Caller(f"key {key.name}", key.scopes, key.rate)
 

@@ -77,7 +77,7 @@ def add(settings: Settings, name: str, scopes: Sequence[Scope], now: datetime, r
 
 
 def remove(settings: Settings, name: str, now: datetime) -> None:
-    """Remove a key; servers refuse it from their next request on. Raises Invalid if there is none of that name."""
+    """Remove a key; servers refuse it within a second. Raises Invalid if there is none of that name."""
     with _lock(settings):
         kept = stored(settings)
         if all(each.name != name for each in kept):

@@ -10,11 +10,13 @@ import asyncio
 import zlib
 from dataclasses import dataclass
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope
 
 from serving.web.refusal import Refusal, bad
 
 MEGABYTE = 2**20
+WHOLE = "evergreen.whole"
+"""Where our protocol leaves in the ASGI scope that all of the body has come, so that nobody needs to watch the time."""
 _WINDOWS = {"gzip": 31, "deflate": 15}
 """Content encoding -> `wbits` of zlib: 16 more than the largest window asks for gzip's header."""
 
@@ -29,35 +31,43 @@ class BodyLimits:
     """From the first byte to the last."""
 
 
-async def read_body(request: Request, limits: BodyLimits) -> bytes:
-    """The body, decompressed.
+async def read_body(scope: Scope, receive: Receive, limits: BodyLimits) -> bytes:
+    """The body of a request, decompressed.
 
     Raises:
         Refusal: it is too large (413), too slow (408), of an unknown encoding (415), or damaged (400).
     """
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    headers = dict(scope["headers"])
+    encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
     if encoding != "identity" and encoding not in _WINDOWS:
         raise Refusal(415, f"content-encoding: expected gzip, deflate or none, found {encoding[:20]!r}")
-    declared = request.headers.get("content-length", "")
+    declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > limits.bytes:
         raise too_large(limits)
-    try:
-        async with asyncio.timeout(limits.seconds):
-            content = await _received(request, limits)
-    except TimeoutError:
-        raise too_slow(limits) from None
-    except ClientDisconnect:
-        raise bad("body: expected all of it, found the connection closed") from None
+    content = await (_received(receive, limits) if scope.get(WHOLE) else _in_time(receive, limits))
     return content if encoding == "identity" else decompressed(content, encoding, limits)
 
 
-async def _received(request: Request, limits: BodyLimits) -> bytes:
+async def _in_time(receive: Receive, limits: BodyLimits) -> bytes:
+    try:
+        async with asyncio.timeout(limits.seconds):
+            return await _received(receive, limits)
+    except TimeoutError:
+        raise Refusal(408, f"body: expected all of it within {limits.seconds:g} seconds; send it faster") from None
+
+
+async def _received(receive: Receive, limits: BodyLimits) -> bytes:
     content = bytearray()
-    async for part in request.stream():
-        content += part
-        if len(content) > limits.bytes:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise bad("body: expected all of it, found the connection closed")
+        part: bytes = message.get("body", b"")
+        if len(content) + len(part) > limits.bytes:
             raise too_large(limits)
-    return bytes(content)
+        content += part
+        if not message.get("more_body"):
+            return bytes(content)
 
 
 def decompressed(content: bytes, encoding: str, limits: BodyLimits) -> bytes:
@@ -77,8 +87,3 @@ def decompressed(content: bytes, encoding: str, limits: BodyLimits) -> bytes:
 def too_large(limits: BodyLimits) -> Refusal:
     """The refusal of a body of too many bytes."""
     return Refusal(413, f"body: expected at most {limits.bytes:,} bytes, decompressed; send it in parts")
-
-
-def too_slow(limits: BodyLimits) -> Refusal:
-    """The refusal of a body that takes too long."""
-    return Refusal(408, f"body: expected all of it within {limits.seconds:g} seconds; send it faster")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from serving.web.api_keys import Scope
@@ -13,8 +13,7 @@ CALLER = "evergreen.caller"
 """Where the guard leaves a request's `Caller` in its ASGI scope."""
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """A request, as far as it matters for whether it is answered."""
 
     scope: Scope | None

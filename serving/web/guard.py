@@ -20,12 +20,11 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.decisions import hot_path
-from serving.decisions.hot_path import HotPath
-from serving.web import metrics
+from serving.web import hot_paths, metrics
 from serving.web.access import Access, scope_of
 from serving.web.answers import error_answer
 from serving.web.callers import CALLER, Asked, Caller, Denied
+from serving.web.hot_paths import Answer, HotPaths
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -34,23 +33,24 @@ HEADERS = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'"),
 )
-OVER_TLS = (b"strict-transport-security", b"max-age=31536000")
-"""Lets browsers that came by TLS come by nothing else."""
+SECURE_HEADERS = (*HEADERS, (b"strict-transport-security", b"max-age=31536000"))
+"""Let browsers that came by TLS come by nothing else."""
 MOST_RUNNING = 512
 """Requests that one worker has begun and not yet answered; more are refused at once, so that none waits long."""
 UNKNOWN_ROUTE = "none"
 OWN_ERROR = "an error of this server; its log says more"
 WAITING = ThreadPoolExecutor(4, thread_name_prefix="waiting")
 """Where a request waits for the issuer of its token, or for the ledger, while others are answered."""
-Answer = TypeVar("Answer")
+Found = TypeVar("Found")
 LOG = logging.getLogger("evergreen.serve")
 
 
 class Guard:
     """An ASGI application around another."""
 
-    def __init__(self, app: ASGIApp, access: Access, routes: list[Route], hot: HotPath) -> None:
+    def __init__(self, app: ASGIApp, access: Access, routes: list[Route], hot: HotPaths) -> None:
         self._app, self._access, self._routes, self._hot = app, access, routes, hot
+        self._paths = {route.endpoint: route.path for route in routes}
         self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,30 +64,21 @@ class Guard:
             self._running -= 1
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = time.perf_counter()
-        status: int | None = None
-
-        async def sending(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *HEADERS, *_of_scheme(scope)]
-            await send(message)
-
-        hot = self._hot.service(scope)
+        began, answering = time.perf_counter(), _Answering(scope, send)
+        hot = self._hot.find(scope)
         try:
             denied = await self._denied(scope)
-            if hot is not None and denied is None:
-                await self._hot.answer(hot, receive, sending)
+            if denied is None and hot is not None:
+                await answering.whole(await hot_paths.answered(hot, scope, receive))
             else:
-                await (denied or self._app)(scope, receive, sending)
+                await (denied or self._app)(scope, receive, answering.send)
         except Exception:
             LOG.exception("%s %s", scope["method"], scope["path"])
-            if status is None:
-                await error_answer(OWN_ERROR, 500)(scope, receive, sending)
+            if answering.status is None:
+                await error_answer(OWN_ERROR, 500)(scope, receive, answering.send)
         finally:
-            route = hot_path.ROUTE if hot is not None else self._route(scope)
-            metrics.count("http", route, str(status or 500), time.perf_counter() - began)
+            route = hot.route if hot is not None else self._route(scope)
+            metrics.count("http", route, str(answering.status or 500), time.perf_counter() - began)
 
     async def _denied(self, scope: Scope) -> Response | None:
         """The answer to a request of too many, or without the key that it needs; None: it may be answered."""
@@ -111,16 +102,38 @@ class Guard:
 
     def _route(self, scope: Scope) -> str:
         """The pattern of a path, so that counts are by route and not by whatever was asked for."""
+        if "endpoint" in scope:  # left there by the route that answered
+            return self._paths[scope["endpoint"]]
         matching = (route.path for route in self._routes if route.matches(scope)[0] != Match.NONE)
         return next(matching, UNKNOWN_ROUTE)
 
 
-async def _meanwhile(function: Callable[..., Answer], *arguments: object) -> Answer:
+class _Answering:
+    """Sends the answer to a request with the headers that every answer has."""
+
+    __slots__ = ("_headers", "_send", "status")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._send, self._headers = send, SECURE_HEADERS if scope.get("scheme") == "https" else HEADERS
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        """Send a part."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), *self._headers]
+        await self._send(message)
+
+    async def whole(self, answer: Answer) -> None:
+        """Send all of it."""
+        self.status = answer.status
+        headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body)), *self._headers]
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": answer.body})
+
+
+async def _meanwhile(function: Callable[..., Found], *arguments: object) -> Found:
     return await asyncio.get_running_loop().run_in_executor(WAITING, function, *arguments)
-
-
-def _of_scheme(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
-    return (OVER_TLS,) if scope.get("scheme") == "https" else ()
 
 
 def _asked(scope: Scope) -> Asked:

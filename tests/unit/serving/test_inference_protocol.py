@@ -95,7 +95,7 @@ def test_bytes_are_the_same_as_json(model: LiveModel) -> None:
         content += packed(values)
     text = json.dumps(request).encode()
     answer = answered(model, text + content, str(len(text)))
-    length = int(answer.headers["inference-header-content-length"])
+    length = int(dict(answer.headers)[b"inference-header-content-length"])
     assert json.loads(answer.body[:length])["outputs"][0]["parameters"] == {"binary_data_size": 4 * ROWS}
     np.testing.assert_array_equal(np.frombuffer(answer.body[length:], "<f4"), expected(model))
 

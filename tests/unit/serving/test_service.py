@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -107,6 +108,36 @@ def test_keys_open_what_their_scopes_say(client: httpx.Client, home: Settings) -
         assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
     api_keys.remove(home, "decide", NOW)
     assert client.post(INFER, content=BODY, headers={"x-api-key": keys["decide"]}).status_code == 401
+
+
+def test_a_removed_key_is_refused_within_a_second_and_a_new_one_is_let_in_at_once(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # as servers look
+    key = api_keys.add(home, "till", ["decide"], NOW)
+    with served(application(home, ServeOptions(("fraud",)))) as address, httpx.Client(base_url=address) as client:
+
+        def status(key: str) -> int:
+            return client.post(INFER, content=BODY, headers={"x-api-key": key}).status_code
+
+        assert status(key) == 200
+        assert status(api_keys.add(home, "shop", ["decide"], NOW)) == 200
+        api_keys.remove(home, "till", NOW)
+        until = time.monotonic() + 1
+        while status(key) == 200:
+            assert time.monotonic() < until
+    api_keys.place(home).unlink()
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-encoding": "gzip"}])
+def test_a_request_that_takes_a_route_has_the_same_answer(client: httpx.Client, headers: dict[str, str]) -> None:
+    for body in (BODY, b"{", BODY.replace(b"FP32", b"FP64")):
+        content = gzip.compress(body) if headers else body
+        hot, routed = (client.post(f"{INFER}{query}", content=content, headers=headers) for query in ("", "?as=ever"))
+        assert (hot.status_code, hot.content) == (routed.status_code, routed.content)
+        assert hot.headers.items() - {("date", hot.headers["date"])} == (
+            routed.headers.items() - {("date", routed.headers["date"])}
+        )
 
 
 def test_a_server_that_others_reach_answers_nobody_once_its_last_key_is_gone(home: Settings) -> None:

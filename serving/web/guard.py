@@ -24,7 +24,7 @@ from serving.web import hot_paths, metrics
 from serving.web.access import Access, scope_of
 from serving.web.answers import error_answer
 from serving.web.callers import CALLER, Asked, Caller, Denied
-from serving.web.hot_paths import Answer, HotPaths
+from serving.web.hot_paths import WRITE, Answer, Headers, HotPaths, Write
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -111,10 +111,10 @@ class Guard:
 class _Answering:
     """Sends the answer to a request with the headers that every answer has."""
 
-    __slots__ = ("_headers", "_send", "status")
+    __slots__ = ("_scope", "_send", "status")
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        self._send, self._headers = send, SECURE_HEADERS if scope.get("scheme") == "https" else HEADERS
+        self._scope, self._send = scope, send
         self.status: int | None = None
 
     async def send(self, message: Message) -> None:
@@ -125,11 +125,21 @@ class _Answering:
         await self._send(message)
 
     async def whole(self, answer: Answer) -> None:
-        """Send all of it."""
+        """Send all of it, by one call of the system where the server can."""
         self.status = answer.status
-        headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body)), *self._headers]
-        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": answer.body})
+        headers = (*answer.headers, (b"content-length", b"%d" % len(answer.body)), *self._headers)
+        write: Write | None = self._scope.get(WRITE)
+        if write is None or not write(answer.status, _lines(headers), answer.body):
+            await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await self._send({"type": "http.response.body", "body": answer.body})
+
+    @property
+    def _headers(self) -> Headers:
+        return SECURE_HEADERS if self._scope.get("scheme") == "https" else HEADERS
+
+
+def _lines(headers: Headers) -> bytes:
+    return b"".join([b"%s: %s\r\n" % header for header in headers])
 
 
 async def _meanwhile(function: Callable[..., Found], *arguments: object) -> Found:
@@ -137,11 +147,10 @@ async def _meanwhile(function: Callable[..., Found], *arguments: object) -> Foun
 
 
 def _asked(scope: Scope) -> Asked:
-    headers = dict(scope["headers"])
-    authorization, key = (_text(headers.get(name)) for name in (b"authorization", b"x-api-key"))
+    headers, method, path = dict(scope["headers"]), scope["method"], scope["path"]
+    keys = _text(headers.get(b"authorization")), _text(headers.get(b"x-api-key"))
     address = scope["client"][0] if scope.get("client") else ""
-    action = f"{scope['method']} {scope['path']}"
-    return Asked(scope_of(scope["method"], scope["path"]), address, authorization, key, action, _foreign(headers))
+    return Asked(scope_of(method, path), address, *keys, f"{method} {path}", _foreign(headers))
 
 
 def _foreign(headers: Mapping[bytes, bytes]) -> bool:

@@ -13,6 +13,10 @@ from starlette.types import Receive, Scope
 
 from serving.web.refusal import Refusal
 
+WRITE = "evergreen.write"
+"""Where our protocol leaves in the ASGI scope what writes an answer at once: `Write`."""
+Write = Callable[[int, bytes, bytes], bool]
+"""Writes status, lines of headers and body; False: the client does not take it now, and parts have to wait for it."""
 JSON = (b"content-type", b"application/json")
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 

@@ -129,6 +129,24 @@ def test_a_removed_key_is_refused_within_a_second_and_a_new_one_is_let_in_at_onc
     api_keys.place(home).unlink()
 
 
+def infer(path: str, more: str = "") -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{more}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
+
+
+@pytest.mark.parametrize("path", [INFER, f"{INFER}?as=ever"])
+def test_requests_behind_one_another_are_answered_in_order_until_the_client_closes(
+    client: httpx.Client, path: str
+) -> None:
+    with socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=10) as connection:
+        last = infer(path, "Connection: close\r\n")
+        connection.sendall(infer(path) + infer("/v2/models/nobody/infer") + last[:-5])
+        connection.sendall(last[-5:])
+        answers = b"".join(iter(lambda: connection.recv(10_000), b""))
+    heads = [part.partition(b"\r\n\r\n")[0].lower() for part in answers.split(b"HTTP/1.1 ")[1:]]
+    assert [head[:3] for head in heads] == [b"200", b"404", b"200"]
+    assert [b"connection: close" in head for head in heads] == [False, False, True]
+
+
 @pytest.mark.parametrize("headers", [{}, {"content-encoding": "gzip"}])
 def test_a_request_that_takes_a_route_has_the_same_answer(client: httpx.Client, headers: dict[str, str]) -> None:
     for body in (BODY, b"{", BODY.replace(b"FP32", b"FP64")):
@@ -295,9 +313,7 @@ def test_every_answer_keeps_browsers_careful(client: httpx.Client, method: str, 
     assert "strict-transport-security" not in headers and "server" not in headers
 
 
-@pytest.mark.parametrize(
-    "host", ["example.org", "example.org:8080", "127.0.0.1.a.org", "localhost.org", "[::1", ""]
-)
+@pytest.mark.parametrize("host", ["example.org", "example.org:8080", "127.0.0.1.a.org", "localhost.org", "[::1", ""])
 def test_a_name_that_somebody_else_gives_this_machine_does_not_get_in_without_a_key(
     client: httpx.Client, home: Settings, host: str
 ) -> None:

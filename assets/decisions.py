@@ -1,4 +1,4 @@
-"""Decisions that were made online, as an asset: brought from the service's log into the prediction log."""
+"""What tables and the decision service tell each other, as assets: facts for its log, decisions out of it."""
 
 from typing import Any
 
@@ -16,8 +16,41 @@ from jobs.use_case import UseCase
 
 
 def build(use_case: UseCase) -> list[dg.AssetsDefinition]:
-    """The online decisions of a use case; none without a problem to solve."""
-    return [] if use_case.learned is None else [_online_decisions(use_case)]
+    """The online decisions of a use case, and what servers are told; none without a problem to solve."""
+    return [] if use_case.learned is None else [_told_facts(use_case), _online_decisions(use_case)]
+
+
+def _told_facts(use_case: UseCase) -> dg.AssetsDefinition:
+    keys = Keys(use_case)
+
+    @asset(
+        use_case,
+        keys.told_facts,
+        deps=[keys.events, keys.labels],
+        checks=[online_decisions.ALL_TOLD],
+        kinds={"delta"},
+        description="What the tables of events and labels gained, told to decision servers that run, each fact once.",
+    )
+    def told_facts(lakehouse: dg.ResourceParam[Lakehouse]) -> dg.MaterializeResult[None]:
+        from jobs.decisions import feeding
+
+        try:
+            fed = feeding.feed(lakehouse, use_case)
+        except StoreDown as away:
+            return dg.MaterializeResult(metadata={"notes": f"{away}: servers are told once it answers"})
+        if fed.notes:
+            return dg.MaterializeResult(metadata={"notes": fed.notes})
+        return dg.MaterializeResult(
+            metadata={
+                "notes": fed.sentence,
+                "told": mapping_table(dict(fed.told), ("kind", "facts")),
+                "refused": fed.refused,
+                "versions": mapping_table(fed.versions, ("table", "versions")),
+            },
+            check_results=results([online_decisions.all_told(fed)]),
+        )
+
+    return told_facts
 
 
 def _online_decisions(use_case: UseCase) -> dg.AssetsDefinition:

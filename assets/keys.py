@@ -30,6 +30,7 @@ class Keys:
         self.approval = key("promotion", "approval")
         self.leaderboard = key("promotion", "leaderboard")
         self.online_decisions = key("serving", "online_decisions")
+        self.told_facts = key("serving", "told_facts")
         self.batch_predictions = key("serving", "batch_predictions")
         self.online_model = key("serving", "online_model")
         self.review_queue = key("monitoring", "review_queue")

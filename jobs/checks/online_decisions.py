@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 from jobs.checks.check import Check, Outcome
 from jobs.decisions import base_tables, consistency, opened
 from jobs.decisions.consistency import Causes, Comparison
+from jobs.decisions.feeding import Fed
 from jobs.decisions.shipping import Shipped
 from jobs.lakehouse.tables import Lakehouse
 from jobs.scoring import prediction_log
@@ -21,6 +22,17 @@ EQUAL_BATCH = Check(
 ALL_SHIPPED = Check(
     "decisions_all_shipped", "Each decision in the log of the service is in the prediction log, and is there once."
 )
+ALL_TOLD = Check(
+    "facts_all_told",
+    "Each event and report that the tables gained is one that decision servers can hold, and were told.",
+)
+
+
+def all_told(fed: Fed) -> Outcome:
+    """ALL_TOLD of what was just told."""
+    told = sum(fed.told.values())
+    found = f"{told:,} facts told and {fed.refused:,} that they cannot hold"
+    return ALL_TOLD.outcome(not fed.refused, "every fact told", found, told=told, refused=fed.refused)
 
 
 def all_shipped(lakehouse: Lakehouse, use_case: UseCase, shipped: Shipped) -> Outcome:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from jobs.arrays import Bools, Ints
 from jobs.decisions.entity_index import EntityIndex, Keys
 from jobs.decisions.feature_row import FeatureRow
+from jobs.decisions.log_before import Absorbed
 from jobs.decisions.table_facts import Facts, Values
 from jobs.features.clock import filled
 from jobs.features.own_labels import known_after_events
@@ -45,8 +46,7 @@ class BaseFacts:
     moment: int
     events: Facts
     labels: Facts
-    absorbed: frozenset[Any] = frozenset()
-    """Ids of events that tables have and that were decided here before: the log's own records of them add nothing."""
+    absorbed: Absorbed = field(default_factory=Absorbed)
     _events_of: list[EntityIndex] = field(default_factory=list)
     _labels_of: list[EntityIndex] = field(default_factory=list)
     _ratios: list[dict[str, Values]] = field(default_factory=list)
@@ -85,11 +85,16 @@ class BaseFacts:
             sorted(later, key=lambda each: (each.moment, each.fact is not None)),
         )
 
-    def row_of(self, of: str, id: Any) -> int | None:
-        """The row of the version of an event, or a label, that no other has replaced; None if tables have none."""
-        facts = self.events if of == "events" else self.labels
-        rows = facts.rows_of(id)
-        return max(rows, key=lambda row: (facts.superseded.get(row, NEVER), row), default=None)
+    def kind(self, of: str) -> Facts:
+        """`events` or `labels`."""
+        return self.events if of == "events" else self.labels
+
+    def row_of(self, of: str, id: Any, moment: int) -> int | None:
+        """The row of the version of an event, or a label, that holds at a moment; None if tables have none."""
+        facts = self.kind(of)
+        rows = np.array(facts.rows_of(id), np.int64)
+        holding = (facts.known(rows) <= moment) & (moment < facts.gone(rows))
+        return max(rows[holding].tolist(), default=None)
 
     @cached_property
     def keys(self) -> tuple[tuple[str, ...], ...]:
@@ -103,11 +108,11 @@ class BaseFacts:
 
     def entities_of(self, of: str, row: int) -> dict[str, Any]:
         """The columns of the entities that an event, or a label, is of."""
-        facts = self.events if of == "events" else self.labels
+        facts = self.kind(of)
         return {name: facts.value(name, row) for name in self.entity_columns}
 
     def _later(self, of: str, rows: Ints, plan: Plan) -> list[Later]:
-        facts = self.events if of == "events" else self.labels
+        facts = self.kind(of)
         names = [name for name, _, _ in plan.given[of]]
         found = []
         known, gone = facts.known(rows), facts.gone(rows)

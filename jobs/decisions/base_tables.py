@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,10 +14,13 @@ import pyarrow.compute as pc
 from jobs.decisions.base_facts import BaseFacts
 from jobs.decisions.event_schema import kind_of, needed_columns
 from jobs.decisions.feature_row import FeatureRow
+from jobs.decisions.log_before import Absorbed, LogBefore, ToldBefore
 from jobs.errors import Invalid
+from jobs.features.clock import filled
 from jobs.lakehouse.tables import Lakehouse
 from jobs.online.column_type import ColumnType
 from jobs.online.entity_facts import GRACE
+from jobs.times import NEVER
 from jobs.use_case import UseCase
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -48,8 +51,7 @@ class Tables:
 
     events: pa.Table
     labels: pa.Table
-    absorbed: frozenset[Any]
-    """Ids of the events that were decided here before."""
+    absorbed: Absorbed
 
     def facts(self, rows: FeatureRow, moment: int) -> BaseFacts:
         """The same as arrays by entity."""
@@ -57,21 +59,25 @@ class Tables:
 
 
 def tables(
-    lakehouse: Lakehouse, rows: FeatureRow, versions: Mapping[str, int], moment: int, decided: Mapping[Any, int]
+    lakehouse: Lakehouse, rows: FeatureRow, versions: Mapping[str, int], moment: int, before: LogBefore
 ) -> Tables:
     """What tables know that a decision from a moment (microseconds since 1970) on can reach.
 
     Args:
-        decided: stamps of the events that were decided before, by id: where tables have such an event, it is known
-            from its stamp on, whatever they say, and was decided then.
+        before: what the log says before that moment. Where tables have an event that was decided, it is known from its
+            stamp on, whatever they say, and was decided then; what was told ends what they said of it before.
     """
     use_case = rows.use_case
     since = reached(use_case, moment)
-    events = _read(lakehouse, use_case, use_case.events, versions, since, needed_columns(use_case))
-    keys = [key for windows in use_case.windows for key in windows.keys]
-    labels = _read(lakehouse, use_case, use_case.labels, versions, since, (use_case.event_id, *keys, *rows.labels))
-    events, absorbed = _decided(use_case, events, decided)
-    return Tables(events, labels, absorbed)
+    events = read(lakehouse, rows, "events", versions, since)
+    labels = read(lakehouse, rows, "labels", versions, since)
+    told: dict[str, list[ToldBefore]] = {"events": [], "labels": []}
+    for each in before.told:
+        told[each.of].append(each)
+    events, of_events = _after_told(events, use_case.event_id, told["events"], moment)
+    labels, of_labels = _after_told(labels, use_case.event_id, told["labels"], moment)
+    events, decided = _decided(use_case, events, before.decided)
+    return Tables(events, labels, Absorbed(decided, of_events | of_labels))
 
 
 def reached(use_case: UseCase, moment: int) -> int:
@@ -79,20 +85,28 @@ def reached(use_case: UseCase, moment: int) -> int:
     return moment - max(windows.history for windows in use_case.windows) // _MICROSECOND - GRACE
 
 
-def _read(
-    lakehouse: Lakehouse, use_case: UseCase, table: str, versions: Mapping[str, int], since: int, columns: Any
+def read(
+    lakehouse: Lakehouse, rows: FeatureRow, of: str, versions: Mapping[str, int], since: int, also: Sequence[Any] = ()
 ) -> pa.Table:
-    first = datetime.fromtimestamp(since // 1_000_000, UTC)
+    """The events, or the labels, that happened since a moment, with what decisions read of them.
+
+    Args:
+        also: what else has to hold of a row (as in `Lakehouse.to_arrow`).
+    """
+    use_case = rows.use_case
+    table = use_case.events if of == "events" else use_case.labels
     schema = lakehouse.schema(table, versions[table])
+    keys = [key for windows in use_case.windows for key in windows.keys]
+    columns = needed_columns(use_case) if of == "events" else (use_case.event_id, *keys, *rows.labels)
     wanted = dict.fromkeys([*columns, use_case.event_timestamp, "known_at", "superseded_at"])
     extra = [name for name in ("version", "decided_at") if name in schema.names]
     # A corrected event may lie in the partition of its first version.
-    filters: list[Any] = [(use_case.event_timestamp, ">=", first)]
-    rows = lakehouse.to_arrow(table, versions[table], [*wanted, *extra], filters)
-    return rows.set_column(
-        rows.column_names.index(use_case.event_timestamp),
+    happened: list[Any] = [(use_case.event_timestamp, ">=", datetime.fromtimestamp(since // 1_000_000, UTC)), *also]
+    found = lakehouse.to_arrow(table, versions[table], [*wanted, *extra], happened)
+    return found.set_column(
+        found.column_names.index(use_case.event_timestamp),
         use_case.event_timestamp,
-        rows.column(use_case.event_timestamp).cast(_INSTANT),
+        found.column(use_case.event_timestamp).cast(_INSTANT),
     )
 
 
@@ -116,3 +130,42 @@ def _decided(use_case: UseCase, events: pa.Table, decided: Mapping[Any, int]) ->
         column = pc.coalesce(own, events.column(name).cast(_INSTANT))
         events = events.set_column(events.column_names.index(name), name, column)
     return events, frozenset(events.column(use_case.event_id).take(pa.array(mine)).to_pylist())
+
+
+def _after_told(table: pa.Table, id: str, told: Sequence[ToldBefore], moment: int) -> tuple[pa.Table, frozenset[int]]:
+    """The rows as far as nothing later was told, and the stamps of what they say too, or say something newer than."""
+    words = _last_words(table, id, {each.id for each in told}, moment)
+    said = frozenset(each.stamp for each in told if each.moment <= words.get(each.id, each.moment - 1))
+    first: dict[Any, int] = {}
+    for each in told:
+        if each.stamp not in said:
+            first.setdefault(each.id, each.stamp)
+    return ended(table, id, first), said
+
+
+def _last_words(table: pa.Table, id: str, ids: set[Any], moment: int) -> dict[Any, int]:
+    """When the last became known, up to a moment, that a table says of each of some ids."""
+    mine = table.filter(pc.is_in(table.column(id), value_set=pa.array(list(ids), table.schema.field(id).type)))
+    words: dict[Any, int] = {}
+    for column in ("known_at", "superseded_at"):
+        for each, at in zip(mine.column(id).to_pylist(), _moments(mine, column).tolist(), strict=True):
+            if at <= moment:
+                words[each] = max(at, words.get(each, at))
+    return words
+
+
+def ended(table: pa.Table, id: str, moments: Mapping[Any, int]) -> pa.Table:
+    """The rows where something else holds of some ids from given moments on: later rows about them are left out."""
+    if not moments:
+        return table
+    ids = pa.array(list(moments), table.schema.field(id).type)
+    place = filled(pc.index_in(table.column(id), value_set=ids).cast(pa.int64()), -1)
+    until = np.append(np.fromiter(moments.values(), np.int64, len(moments)), NEVER)[place]
+    gone = np.minimum(_moments(table, "superseded_at"), until)
+    column = pa.array(gone, mask=gone == NEVER).cast(_INSTANT)
+    table = table.set_column(table.column_names.index("superseded_at"), "superseded_at", column)
+    return table.filter(pa.array(_moments(table, "known_at") <= until))
+
+
+def _moments(table: pa.Table, column: str) -> np.ndarray[Any, Any]:
+    return filled(table.column(column).cast(_INSTANT).cast(pa.int64()), NEVER)  # type: ignore[no-any-return]

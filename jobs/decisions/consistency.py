@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 from jobs.decisions import base_tables, log_contents
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow
-from jobs.decisions.log_contents import Base, Decided, EventCame, FactGone, LabelCame, VersionCame
+from jobs.decisions.log_before import Absorbed, LogBefore
+from jobs.decisions.log_contents import Base, Decided, EventCame, LabelCame, VersionCame
 from jobs.features.clock import filled
 from jobs.features.window_kernel import compute
 from jobs.lakehouse.tables import Lakehouse
@@ -77,23 +78,25 @@ class _Told:
     """When the version that tables have of an event, or of its label, was superseded."""
     _last: dict[tuple[str, Any], dict[str, Any]] = field(default_factory=dict)
 
-    def take(self, record: Record, absorbed: frozenset[Any]) -> None:
+    def take(self, record: Record, absorbed: Absorbed) -> None:
         content = log_contents.decode(record.content)
         stamp = record.stamp
         if isinstance(content, Decided):
             self.decided.append(content)
-        elif isinstance(content, EventCame) and content.id not in absorbed:
+        elif isinstance(content, Base) or absorbed.has(stamp, content):
+            return
+        elif isinstance(content, EventCame):
             self._event(content, content.time(stamp), stamp, decided_at=stamp, is_target=True)
         elif isinstance(content, VersionCame):
             self._event(content, content.happened, stamp, decided_at=None, is_target=False)
         elif isinstance(content, LabelCame):
             row = {**content.entities, **content.values, self.schema.id: content.id, self.schema.time: content.happened}
             self._put("labels", content.id, row | {"known_at": stamp}, stamp)
-        elif isinstance(content, FactGone):
+        else:
             self._supersede(content.of, content.id, stamp)
 
     def _event(self, content: EventCame | VersionCame, happened: int, stamp: int, **more: Any) -> None:
-        row = self.schema.complete(content.values)
+        row = self.schema.columns(content)
         row |= {self.schema.id: content.id, self.schema.time: happened, "known_at": stamp, **more}
         self._put("events", content.id, row, stamp)
 
@@ -119,20 +122,16 @@ def compare(lakehouse: Lakehouse, rows: FeatureRow, base: Base, records: Iterabl
     """
     use_case = rows.use_case
     schema = EventSchema.of(use_case, lakehouse.schema(use_case.events, base.tables[use_case.events]))
-    before, told, based = {}, _Told(schema), 0
-    kept = list(records)
-    for record in kept:
-        kind, _, id = record.id.partition("/")
-        if kind == log_contents.EVENT:
-            before[rows.typed_id(id)] = record.stamp
-        elif kind == log_contents.BASE and log_contents.decode(record.content) == base:
-            based, decided_before = record.stamp, dict(before)
-    tables = base_tables.tables(lakehouse, rows, base.tables, base.moment, decided_before)
+    told, kept = _Told(schema), list(records)
+    before = LogBefore.of(kept, rows)
+    tables = base_tables.tables(lakehouse, rows, base.tables, base.moment, before)
     for record in kept:
         told.take(record, tables.absorbed)
+    based = max(record.stamp for record in kept if record.id.startswith(f"{log_contents.BASE}/"))
+    events = sum(record.id.startswith(f"{log_contents.EVENT}/") for record in kept)
     on_base = [each for each in told.decided if each.decided_at > based]
     decided = [each for each in on_base if not each.staleness]
-    found = Comparison(len(decided), undecided=len(before) - len(told.decided), stale=len(on_base) - len(decided))
+    found = Comparison(len(decided), undecided=events - len(told.decided), stale=len(on_base) - len(decided))
     if decided:
         events = _together(tables.events, told.events, told.replaced["events"], schema)
         labels = _together(tables.labels, told.labels, told.replaced["labels"], schema)
@@ -156,11 +155,11 @@ def compare_with_tables(lakehouse: Lakehouse, rows: FeatureRow, versions: Mappin
             decided[rows.typed_id(text)] = log_contents.decode_as(record.content, Decided)
     if not decided:
         return Causes()
-    tables = base_tables.tables(lakehouse, rows, versions, min(stamps.values()), stamps)
+    tables = base_tables.tables(lakehouse, rows, versions, min(stamps.values()), LogBefore(stamps))
     batch = _recomputed(rows, tables.events, tables.labels)
-    found = Causes(in_no_table=sum(id not in tables.absorbed for id in decided))
+    found = Causes(in_no_table=sum(id not in tables.absorbed.events for id in decided))
     of_labels = use_case.label_features
-    for id in tables.absorbed & decided.keys():
+    for id in tables.absorbed.events & decided.keys():
         for name, value in zip(rows.computed, decided[id].features, strict=False):
             found.cells += 1
             if _bits(value) == _bits(batch.get(id, {}).get(name)):
@@ -174,21 +173,14 @@ def _together(
     table: pa.Table, rows: list[dict[str, Any]], replaced: Mapping[Any, int], schema: EventSchema
 ) -> pa.Table:
     """The rows of a table and those of the log below them."""
-    known_until = table.column("superseded_at").cast(_INSTANT).to_pylist()
-    if replaced:
-        known = table.column("known_at").cast(_INSTANT).cast(pa.int64()).to_pylist()
-        gone = [None if at is None else round(at.timestamp() * 1e6) for at in known_until]
-        for place, id in enumerate(table.column(schema.id).to_pylist()):
-            at, until = replaced.get(id), gone[place]
-            if at is not None and known[place] <= at and (until is None or until > at):
-                gone[place] = at
-        column = pa.array(gone, pa.int64()).cast(_INSTANT)
-        table = table.set_column(table.column_names.index("superseded_at"), "superseded_at", column)
+    table = base_tables.ended(table, schema.id, replaced)
     if "is_target" in table.column_names:
         # What was decided here is the target; tables may have the same event as one.
         again = pc.is_in(
             table.column(schema.id),
-            value_set=pa.array([row[schema.id] for row in rows], table.schema.field(schema.id).type),
+            value_set=pa.array(
+                [row[schema.id] for row in rows if row["is_target"]], table.schema.field(schema.id).type
+            ),
         )
         is_target = pc.and_(table.column("is_target"), pc.invert(again))
         table = table.set_column(table.column_names.index("is_target"), "is_target", is_target)

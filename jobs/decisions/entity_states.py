@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 from jobs.decisions.base_facts import BaseFacts, Later
 from jobs.decisions.entity_index import Keys
 from jobs.decisions.event_schema import EventSchema
-from jobs.decisions.log_contents import EventCame, Fact, LabelCame, VersionCame
+from jobs.decisions.log_contents import EventCame, Fact, LabelCame, VersionCame, subject
 from jobs.online import whole_history
 from jobs.online.entity_facts import EntityFacts
 from jobs.online.evaluation import Value
@@ -40,8 +40,8 @@ class Change(NamedTuple):
     """With all columns."""
     keys: list[Keys]
     """Of each of the window features the entity that it is of."""
-    before: list[Keys] | None
-    """The entities of the version before, where there is one that has to go."""
+    before: frozenset[Place]
+    """The entities of versions before, which have to go."""
     held: Sequence[dict[str, Any]] | None = None
     """Of each of the window features the columns as it holds them, once they are checked."""
 
@@ -83,14 +83,14 @@ class EntityStates:
 
     def change(self, stamp: int, fact: Fact) -> Change:
         """A fact with what is made of it once for all entities."""
+        before = self._before(fact)
         if isinstance(fact, EventCame | VersionCame):
-            values = self.schema.complete(fact.values)
+            values = self.schema.columns(fact)
             event = Event(fact.id, fact.time(stamp) if isinstance(fact, EventCame) else fact.happened, values)
-            before = self._before(fact)
-            return Change(stamp, fact, event, self._keys(values), None if before is None else self._keys(before))
+            return Change(stamp, fact, event, self._keys(values), before)
         values = fact.values if isinstance(fact, LabelCame) else {}
         happened = fact.happened if isinstance(fact, LabelCame) else stamp
-        return Change(stamp, fact, Event(fact.id, happened, values), self._keys(fact.entities), None)
+        return Change(stamp, fact, Event(fact.id, happened, values), self._keys(fact.entities), before)
 
     def checked(self, change: Change) -> Change:
         """A change whose event can be held by every plan. Raises Invalid otherwise."""
@@ -99,12 +99,10 @@ class EntityStates:
     def places(self, change: Change) -> list[Place]:
         """The entities that a fact changes, each once: those that it is of, and those that it was of before."""
         fact = change.fact
-        if isinstance(fact, EventCame) and fact.id in self.base.absorbed:
+        if self.base.absorbed.has(change.stamp, fact):
             return []
-        found = list(enumerate(change.keys))
-        if change.before is not None:
-            found = list(dict.fromkeys([*found, *enumerate(change.before)]))
-        of_labels = isinstance(fact, LabelCame) or getattr(fact, "of", "events") == "labels"
+        found: list[Place] = list(dict.fromkeys([*enumerate(change.keys), *change.before]))
+        of_labels = _is_of_labels(fact)
         plans = self.base.rows.plans
         return [(n, key) for n, key in found if None not in key and (not of_labels or plans[n].features.reads_labels)]
 
@@ -125,9 +123,9 @@ class EntityStates:
         self.entity(*place)
         held = self._entity(*place)
         for stamp, fact in facts:
-            if not (isinstance(fact, EventCame) and fact.id in self.base.absorbed):
+            if not self.base.absorbed.has(stamp, fact):
                 self._until(stamp, held)
-                self._apply(held.facts, place, self.change(stamp, fact))
+                self._apply(held, place, self.change(stamp, fact))
         held.seen = seen
 
     def seen(self, place: Place) -> int:
@@ -137,17 +135,16 @@ class EntityStates:
 
     def begin(self, change: Change) -> list[Found]:
         """Enter an event that is decided here; the values of each of the window features are returned, or found."""
-        if change.before is not None:
-            for number, key in enumerate(change.before):
-                if key != change.keys[number] and None not in key:
-                    self._waiting[number].setdefault(key, []).append(change)
+        for number, key in change.before:
+            if key != change.keys[number] and None not in key:
+                self._waiting[number].setdefault(key, []).append(change)
         found: list[Found] = []
         for number, key in enumerate(change.keys):
             if None in key:
                 found.append(whole_history.of_nobody(self.base.rows.plans[number], change.event, change.stamp))
                 continue
             facts = self.entity(number, key, change.stamp)
-            self._withdraw_before(facts, (number, key), change)
+            self._end_before((number, key), change)
             found.append(facts.begin(change.event, change.stamp, change.held[number] if change.held else None))
         return found
 
@@ -169,7 +166,7 @@ class EntityStates:
         held = self._entity(number, key)
         for change in self._waiting[number].pop(key, ()):
             self._until(change.stamp, held)
-            self._apply(held.facts, (number, key), change)
+            self._apply(held, (number, key), change)
         if moment is not None:
             self._until(moment, held)
         return held.facts
@@ -217,11 +214,11 @@ class EntityStates:
             else:
                 held.facts.add_label(later.fact, later.moment)
 
-    def _apply(self, facts: EntityFacts, place: Place, change: Change) -> None:
+    def _apply(self, held: _Entity, place: Place, change: Change) -> None:
         """What a fact does to one of its entities."""
         stamp, fact, event = change[:3]
-        is_now = change.keys[place[0]] == place[1]
-        self._withdraw_before(facts, place, change)
+        is_now, facts = change.keys[place[0]] == place[1], held.facts
+        self._end_before(place, change)
         if isinstance(fact, EventCame):
             if is_now:
                 facts.follow(event, stamp)
@@ -229,26 +226,35 @@ class EntityStates:
             if is_now:
                 facts.add_event(event, stamp)
         elif isinstance(fact, LabelCame):
-            facts.add_label(event, stamp)
+            if is_now:
+                facts.add_label(event, stamp)
         else:
             facts.withdraw(fact.of, fact.id, stamp)
+        if stamp <= self.base.moment:
+            facts.forget_ratios()
 
-    def _withdraw_before(self, facts: EntityFacts, place: Place, change: Change) -> None:
-        """An event that an entity has already, by tables or an earlier version, counts once."""
-        if change.before is not None and change.before[place[0]] == place[1]:
-            facts.withdraw("events", change.fact.id, change.stamp)
+    def _end_before(self, place: Place, change: Change) -> None:
+        """What an entity has of an event or label already ends, and so does what tables would have said later."""
+        if place not in change.before:
+            return
+        held, of, id = self._entity(*place), "labels" if _is_of_labels(change.fact) else "events", change.fact.id
+        held.later = deque(each for each in held.later if (each.of, each.id) != (of, id))
+        held.facts.withdraw(of, id, change.stamp)
 
-    def _before(self, fact: Fact) -> Mapping[str, Any] | None:
-        """The entities of the version before, where there is one that has to go."""
-        if isinstance(fact, VersionCame):
-            return fact.replaces
-        if not isinstance(fact, EventCame):
-            return None
-        row = self.base.row_of("events", fact.id)
-        return None if row is None else self.base.entities_of("events", row)
+    def _before(self, fact: Fact) -> frozenset[Place]:
+        """The entities of versions before, in the log or in tables."""
+        of = "labels" if _is_of_labels(fact) else "events"
+        entities = [self.base.entities_of(of, row) for row in self.base.kind(of).rows_of(fact.id)]
+        if isinstance(fact, VersionCame) and fact.replaces is not None:
+            entities.append(dict(fact.replaces))
+        return frozenset(place for each in entities for place in enumerate(self._keys(each)))
 
     def _keys(self, values: Mapping[str, Any]) -> list[Keys]:
         return [tuple([values[name] for name in names]) for names in self.base.keys]
+
+
+def _is_of_labels(fact: Fact) -> bool:
+    return not isinstance(fact, EventCame) and subject(fact) == "labels"
 
 
 def names_of(places: Sequence[Place]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from jobs.decisions.given_values import Form, Reader, form_of, reader
+from jobs.decisions.log_contents import EventCame, VersionCame
 from jobs.errors import Invalid
 from jobs.features.clock import DECIDED_AT
 from jobs.online.column_type import ColumnType, Kind
@@ -80,6 +81,11 @@ class EventSchema:
             else:
                 values[name] = None
         return Given(values.pop(self.id), values.pop(self.time), values)
+
+    def columns(self, came: EventCame | VersionCame) -> dict[str, Any]:
+        """All columns of an event that came, or of a version of one: tables have those that functions make already."""
+        is_of_tables = isinstance(came, VersionCame) and came.known is not None
+        return dict(came.values) if is_of_tables else self.complete(came.values)
 
     def complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of a request, and those that functions make of them. Raises Invalid if a function fails."""

@@ -41,6 +41,8 @@ class VersionCame(msgspec.Struct, tag="version", tag_field="kind", omit_defaults
     happened: int
     replaces: dict[str, Any] | None = None
     """Columns of the entities that the version before was of; None: there was none."""
+    known: int | None = None
+    """When tables say that it became known; then the values are columns of the table. None: a client told it."""
 
 
 class LabelCame(msgspec.Struct, tag="label", tag_field="kind", omit_defaults=True):
@@ -63,6 +65,8 @@ class FactGone(msgspec.Struct, tag="gone", tag_field="kind", omit_defaults=True)
     of: str
     """`events` or `labels`."""
     entities: dict[str, Any]
+    known: int | None = None
+    """When tables say that it became known; None: a client told it."""
 
 
 class Base(msgspec.Struct, tag="base", tag_field="kind", omit_defaults=True):
@@ -109,6 +113,17 @@ Fact: TypeAlias = EventCame | Telling
 EVENT, DECISION, TOLD, BASE = "event", "decision", "told", "base"
 Kind = TypeVar("Kind")
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Content)
+
+
+def subject(fact: Telling) -> str:
+    """What a fact is about: `events` or `labels`."""
+    return fact.of if isinstance(fact, FactGone) else "labels" if isinstance(fact, LabelCame) else "events"
+
+
+def moment_of(stamp: int, fact: Telling) -> int:
+    """When the world could first know a fact of a record with this stamp, if that was told, else the stamp."""
+    known = fact.reported if isinstance(fact, LabelCame) else fact.known
+    return stamp if known is None else min(stamp, known)
 
 
 def encode(content: Content) -> bytes:

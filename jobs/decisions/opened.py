@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from jobs.decisions import base_tables, log_contents
 from jobs.decisions.decider import Decider
@@ -17,7 +17,8 @@ from jobs.decisions.entity_states import EntityStates
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.freed_memory import give_back
-from jobs.decisions.log_contents import BASE, DECISION, EVENT, Base
+from jobs.decisions.log_before import LogBefore
+from jobs.decisions.log_contents import BASE, DECISION, Base
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.ledger import pins
@@ -81,6 +82,16 @@ def lease(settings: Settings, use_case: UseCase) -> Iterator[IO[str]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
         yield handle
+
+
+@contextlib.contextmanager
+def beside_servers(settings: Settings, use_case: UseCase) -> Iterator[bool]:
+    """Whether there may be servers, while nothing is taken from under them: none starts on other tables meanwhile."""
+    with lease(settings, use_case) as handle:
+        there_may_be = not _alone(handle) or settings.online_store_url is not None
+        if there_may_be:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        yield there_may_be
 
 
 def renew(settings: Settings, use_case: UseCase, handle: IO[str], clock: Clock = wall_clock) -> None:
@@ -173,8 +184,8 @@ def fold(lakehouse: Lakehouse, use_case: UseCase, log: Log, base: Base) -> Decid
             "servers of this home, then start them anew"
         )
     schema = EventSchema.of(use_case, lakehouse.schema(use_case.events, base.tables[use_case.events]))
-    decided = _decided_before(log, rows)
-    facts = base_tables.tables(lakehouse, rows, base.tables, base.moment, decided).facts(rows, base.moment)
+    before = LogBefore.of(log.records(), rows)
+    facts = base_tables.tables(lakehouse, rows, base.tables, base.moment, before).facts(rows, base.moment)
     give_back()
     decider = Decider(rows, schema, log, EntityStates(facts, schema))
     if log.by_entity:
@@ -201,19 +212,6 @@ def fingerprint(rows: FeatureRow) -> str:
     types = {name: type.kind for name, type in (*rows.events.items(), *rows.labels.items())}
     declared = [[windows.fingerprint for windows in use_case.windows], functions, types, rows.names]
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
-
-
-def _decided_before(log: Log, rows: FeatureRow) -> dict[Any, int]:
-    """Stamps of the events that were decided before the service took its base, by id."""
-    decided: dict[Any, int] = {}
-    before: dict[Any, int] = {}
-    for record in log.records():
-        kind, _, id = record.id.partition("/")
-        if kind == EVENT:
-            decided[rows.typed_id(id)] = record.stamp
-        elif kind == BASE:
-            before = dict(decided)
-    return before
 
 
 def _pinned_by(use_case: UseCase, number: int) -> str:

@@ -1,6 +1,7 @@
-"""What clients tell about events besides asking for decisions: reports, corrections, and that something was not so.
+"""What is told about events besides asking for decisions: reports, corrections, and that something was not so.
 
-Each is a record of the log that says of which entities it is, so that whoever reads the log needs nothing else.
+Clients tell it, and nightly tables (`jobs.decisions.feeding`). Each is a record of the log that says of which entities
+it is, so that whoever reads the log needs nothing else.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from jobs.decisions import log_contents
 from jobs.decisions.decider import Decider
 from jobs.decisions.event_schema import Given
-from jobs.decisions.log_contents import EVENT, EventCame, FactGone, LabelCame, VersionCame
+from jobs.decisions.log_contents import EVENT, EventCame, Fact, FactGone, LabelCame, Telling, VersionCame
 from jobs.errors import EvergreenError
 from jobs.online.log_records import Record
 from jobs.online.plan import Event
@@ -29,6 +30,66 @@ class Told:
     happened: int
     entities: Mapping[str, Any]
     values: Mapping[str, Any]
+    moment: int
+    """When the world could first know it."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the log, and tables where it says nothing, know of one event and its label."""
+
+    decider: Decider
+    id: Any
+    facts: list[tuple[int, Fact]]
+    """Stamps and what the log says, in order."""
+
+    @classmethod
+    def of(cls, decider: Decider, id: Any) -> Standing:
+        decider.catch_up()
+        came = decider.log.get(log_contents.name(EVENT, id))
+        facts = []
+        for record in [*([] if came is None else [came]), *decider.told(id)]:
+            fact = log_contents.decode(record.content)
+            assert isinstance(fact, Fact)
+            if not decider.states.base.absorbed.has(record.stamp, fact):
+                facts.append((record.stamp, fact))
+        return cls(decider, id, sorted(facts, key=lambda each: each[0]))
+
+    def event(self) -> Told | None:
+        """The last version of the event, even if it turned out not to be; None: it never was."""
+        for stamp, fact in reversed(self.facts):
+            if isinstance(fact, EventCame | VersionCame):
+                values = self.decider.schema.columns(fact)
+                happened = fact.time(stamp) if isinstance(fact, EventCame) else fact.happened
+                moment = stamp if isinstance(fact, EventCame) else log_contents.moment_of(stamp, fact)
+                return Told(happened, self.decider.states.entities_of(values), values, moment)
+        return self._of_tables("events")
+
+    def label(self) -> Told | None:
+        """The report that holds."""
+        for stamp, fact in reversed(self.facts):
+            if isinstance(fact, LabelCame):
+                return Told(fact.happened, fact.entities, fact.values, log_contents.moment_of(stamp, fact))
+            if isinstance(fact, FactGone) and fact.of == "labels":
+                return None
+        return self._of_tables("labels")
+
+    def last(self, of: str) -> tuple[int, Telling] | None:
+        """What was told last about the event, or about its label, and when the world could first know it."""
+        for stamp, fact in reversed(self.facts):
+            if isinstance(fact, Telling) and log_contents.subject(fact) == of:
+                return log_contents.moment_of(stamp, fact), fact
+        return None
+
+    def _of_tables(self, of: str) -> Told | None:
+        base, rows = self.decider.states.base, self.decider.rows
+        row = base.row_of(of, self.id, max(self.decider.log.now(), base.moment))
+        if row is None:
+            return None
+        facts, names = (base.events, rows.events) if of == "events" else (base.labels, rows.labels)
+        values = {name: facts.value(name, row) for name in names}
+        known = int(facts.happened[row] + facts.lags[row])
+        return Told(int(facts.happened[row]), base.entities_of(of, row), values, known)
 
 
 def report(decider: Decider, id: Any, values: Mapping[str, Any], reported: int | None = None) -> Record:
@@ -43,14 +104,11 @@ def report(decider: Decider, id: Any, values: Mapping[str, Any], reported: int |
         Invalid: a column cannot be held; nothing was appended.
     """
     with decider.turn:
-        event = event_now(decider, id)
-        label = LabelCame(id, event.happened, dict(event.entities), dict(values), reported)
-        for plan in decider.rows.plans:
-            plan.checked("labels", Event(id, event.happened, values))
-        before = label_now(decider, id)
-        if before is not None and before.entities != event.entities:
-            _gone(decider, "labels", id, before.entities)
-        return decider.tell(label)
+        standing = Standing.of(decider, id)
+        event = standing.event()
+        if event is None:
+            raise UnknownEvent(f"event {id!r}: expected one that is known here, found none; send its event first")
+        return tell_label(standing, LabelCame(id, event.happened, dict(event.entities), dict(values), reported))
 
 
 def correct(decider: Decider, given: Given) -> Record:
@@ -59,18 +117,12 @@ def correct(decider: Decider, given: Given) -> Record:
     Raises Invalid if a column cannot be held; nothing was appended.
     """
     with decider.turn:
-        version = VersionCame(given.id, given.values, given.happened or 0)
-        event = decider.states.checked(decider.states.change(0, version)).event
-        before = event_now(decider, given.id, default=None)
-        happened = given.happened
+        standing = Standing.of(decider, given.id)
+        before, happened = standing.event(), given.happened
         if happened is None:
             happened = before.happened if before is not None else decider.log.now()
-        version = VersionCame(given.id, given.values, happened, None if before is None else dict(before.entities))
-        record = decider.tell(version)
-        label = label_now(decider, given.id)
-        if label is not None and label.entities != decider.states.entities_of(event.values):
-            report(decider, given.id, label.values)
-        return record
+        replaced = None if before is None else dict(before.entities)
+        return tell_version(standing, VersionCame(given.id, given.values, happened, replaced))
 
 
 def withdraw(decider: Decider, of: str, id: Any) -> Record:
@@ -79,56 +131,37 @@ def withdraw(decider: Decider, of: str, id: Any) -> Record:
     Raises UnknownEvent if there is none.
     """
     with decider.turn:
-        now = event_now(decider, id) if of == "events" else label_now(decider, id)
+        standing = Standing.of(decider, id)
+        now = standing.event() if of == "events" else standing.label()
         if now is None:
-            raise UnknownEvent(f"event {id!r}: expected a report about it, found none; there is nothing to withdraw")
-        return _gone(decider, of, id, now.entities)
+            raise UnknownEvent(f"event {id!r}: expected {of} of it, found none; there is nothing to withdraw")
+        return decider.tell(FactGone(id, of, dict(now.entities)))
 
 
-_REQUIRED: Any = object()
+def tell_label(standing: Standing, label: LabelCame) -> Record:
+    """A report with the event's time and entities, which may be others than those of the report before.
+
+    Raises Invalid if a column cannot be held; nothing was appended.
+    """
+    decider, before = standing.decider, standing.label()
+    for plan in decider.rows.plans:
+        plan.checked("labels", Event(label.id, label.happened, label.values))
+    if before is not None and before.entities != label.entities:
+        decider.tell(FactGone(label.id, "labels", dict(before.entities), label.reported))
+    return decider.tell(label)
 
 
-def event_now(decider: Decider, id: Any, default: Any = _REQUIRED) -> Told:
-    """The version of an event that holds now. Raises UnknownEvent if there is none and no default."""
-    decider.catch_up()
-    records = [each for each in map(_decoded, decider.told(id)) if isinstance(each[1], VersionCame)]
-    came = decider.log.get(log_contents.name(EVENT, id))
-    if came is not None:
-        records.insert(0, _decoded(came))
-    if records:
-        record, content = records[-1]
-        assert isinstance(content, VersionCame | EventCame)
-        values = decider.schema.complete(content.values)
-        happened = content.time(record.stamp) if isinstance(content, EventCame) else content.happened
-        return Told(happened, decider.states.entities_of(values), values)
-    base = decider.states.base
-    row = base.row_of("events", id)
-    if row is not None:
-        return Told(int(base.events.happened[row]), base.entities_of("events", row), {})
-    if default is _REQUIRED:
-        raise UnknownEvent(f"event {id!r}: expected one that is known here, found none; send its event first")
-    return default  # type: ignore[no-any-return]
+def tell_version(standing: Standing, version: VersionCame) -> Record:
+    """A version of an event; the report about the event is told again where the event is another's or another time's.
 
-
-def label_now(decider: Decider, id: Any) -> Told | None:
-    """The report about an event that holds now."""
-    for record in reversed(decider.told(id)):
-        content = log_contents.decode(record.content)
-        if isinstance(content, LabelCame):
-            return Told(content.happened, content.entities, content.values)
-        if isinstance(content, FactGone) and content.of == "labels":
-            return None
-    base = decider.states.base
-    row = base.row_of("labels", id)
-    if row is None:
-        return None
-    values = {name: base.labels.value(name, row) for name in decider.rows.labels}
-    return Told(int(base.labels.happened[row]), base.entities_of("labels", row), values)
-
-
-def _gone(decider: Decider, of: str, id: Any, entities: Mapping[str, Any]) -> Record:
-    return decider.tell(FactGone(id, of, dict(entities)))
-
-
-def _decoded(record: Record) -> tuple[Record, log_contents.Content]:
-    return record, log_contents.decode(record.content)
+    Raises Invalid if a column cannot be held; nothing was appended.
+    """
+    decider, label = standing.decider, standing.label()
+    event = decider.states.checked(decider.states.change(0, version)).event
+    record = decider.tell(version)
+    entities = decider.states.entities_of(event.values)
+    if label is not None and (label.entities, label.happened) != (entities, version.happened):
+        # What a client corrects is newer than what tables say; what tables correct leaves the report as old as it is.
+        reported = None if version.known is None else label.moment
+        tell_label(standing, LabelCame(version.id, version.happened, entities, dict(label.values), reported))
+    return record

@@ -163,6 +163,11 @@ class EntityFacts:
         if self._replace(self._events if of == "events" else self._labels, id, known):
             self._quick = None
 
+    def forget_ratios(self) -> None:
+        """Let the batch kernel find all ratios anew: a fact came that was known before others that are here."""
+        self._events.flag(RATIOS, np.arange(len(self._events)), bear=False)
+        self._quick = None
+
     def counts(self) -> dict[str, int]:
         """How many versions of events and of labels are kept."""
         return {"events": len(self._events), "labels": len(self._labels)}

@@ -38,7 +38,7 @@ def test_each_fact_is_what_its_table_has(tmp_path: Path, ids: list[int]) -> None
     for id in ids:
         held = [_fact(base, row) for row in base.events.rows_of(id)]
         assert sorted(held) == sorted(_row(row) for row in rows if row["transaction_id"] == id)
-    last = base.row_of("events", ids[1])
+    last = base.row_of("events", ids[1], base.moment)
     assert last is not None and base.events.value("tx_amount", last) == 4.5
 
 
@@ -47,7 +47,7 @@ def test_an_id_that_tables_lack_has_no_row(tmp_path: Path, ids: list[int]) -> No
     world = World(Settings(home=tmp_path))
     base = base_of(world, [world.event(id, START - timedelta(hours=1)) for id in ids])
     for absent in {n for id in ids for n in (id - 1, id + 1, id % 256, id + 2**32, 2**63 - 1, -(2**63))} - {*ids}:
-        assert base.row_of("events", absent) is None
+        assert base.row_of("events", absent, base.moment) is None
 
 
 def test_a_fact_takes_few_bytes(tmp_path: Path) -> None:

@@ -114,6 +114,11 @@ class World:
         values = {"tx_datetime": happened, "customer_id": customer, "tx_amount": amount}
         self.events.append({"transaction_id": number, "known_at": known, "loaded_in": self.load} | values)
 
+    def add(self, number: int, happened: datetime) -> None:
+        """One transaction of one customer, known at once."""
+        row = {"transaction_id": number, "known_at": happened, "tx_datetime": happened, "customer_id": "a"}
+        self.events.append(row | {"tx_amount": 1.0 + number, "loaded_in": self.load})
+
     def marts(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         events = versions(self.events)
         for event in events:
@@ -228,6 +233,11 @@ def decided(lakehouse: Lakehouse, world: World, log: dict[int, datetime]) -> Non
     for event in chance.sample(world.events, min(5, len(world.events))):
         away = chance.choice([-HOUR, timedelta(0), SECOND, SECOND, DAY, 4 * DAY])
         log.setdefault(event["transaction_id"], event["tx_datetime"] + away + chance.random() * SECOND)
+    shipped(lakehouse, log)
+
+
+def shipped(lakehouse: Lakehouse, log: dict[int, datetime]) -> None:
+    """The stamps by id, in a prediction log with nightly rows."""
     online = [{"transaction_id": id, "scored_at": stamp, "origin": "online"} for id, stamp in log.items()]
     nightly = [{"transaction_id": n, "scored_at": START, "origin": "nightly"} for n in range(3)]
     rows = pl.DataFrame(online + nightly, schema_overrides={"scored_at": pl.Datetime("us", "UTC")})
@@ -259,6 +269,26 @@ def test_updates_after_decisions_that_are_shipped_late_equal_a_full_recomputatio
         update(lakehouse, as_of)
         same(stored(lakehouse), expected(stamped(events, log), labels, as_of, FEATURES))
         assert update(lakehouse, as_of).rows_written == 0
+
+
+@pytest.mark.embedded
+def test_an_event_that_is_decided_weeks_later_counts_what_was_there_then(lakehouse: Lakehouse) -> None:
+    world, log = World(0), {0: START + 20 * DAY, 1: START + 30 * DAY}
+    for number, day in enumerate((1.0, 5.0)):
+        world.add(number, START + day * DAY)
+    for late, day in (([], 21), ([(2, 19.5)], 21), ([(3, 1.5)], 21), (None, 31)):
+        # A row of the day of the decision; one of the event's own day; nothing new but that the other is decided now.
+        if late is not None:
+            world.load += 1
+            for number, at in late:
+                world.add(number, START + at * DAY)
+            put(lakehouse, *world.marts())
+            shipped(lakehouse, log)
+        events, labels = world.marts()
+        update(lakehouse, START + day * DAY)
+        wanted = expected(stamped(events, log), labels, START + day * DAY, FEATURES)
+        assert wanted.height == len(world.events) - (day < 30)
+        same(stored(lakehouse), wanted)
 
 
 @pytest.mark.embedded

@@ -13,6 +13,7 @@ from jobs.checks.check import Check, Outcome
 from jobs.feature_store.store import open_store, quiet
 from jobs.ingest.raw_table import rows_per_day
 from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.times import midnight
 from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures
 
@@ -58,7 +59,9 @@ def _latest(
     day = max((day for day, rows in rows_per_day(lakehouse, table).items() if rows), default=None)
     if day is None:
         return []
-    rows = pl.DataFrame(lakehouse.to_arrow(table, filters=[(PARTITION, "=", day)]))
+    # An event of an earlier day may have been decided on this one.
+    latest = [[(PARTITION, "=", day)], [("event_timestamp", ">=", midnight(day))]]
+    rows = pl.DataFrame(lakehouse.to_arrow(table, filters=latest))
     if (rows["created_timestamp"] > as_of).any():
         return None
     # Of two events at the same moment either may be there.

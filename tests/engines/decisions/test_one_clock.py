@@ -18,11 +18,12 @@ from worlds.marts import TIME
 from assets import decisions, features
 from assets.keys import Keys
 from assets.run_context import AS_OF_TAG
-from jobs.checks import rows_of_events
+from jobs.checks import online_store, rows_of_events
 from jobs.datasets import history, training_set
 from jobs.decisions import shipping
 from jobs.decisions.log_contents import Decided
 from jobs.decisions.opened import log_file
+from jobs.feature_store import materialization
 from jobs.features import window_tables
 from jobs.ingest import registered_inputs
 from jobs.lakehouse.tables import Lakehouse
@@ -85,10 +86,10 @@ class Day:
         return wrong
 
 
-def night(lakehouse: Lakehouse) -> list[window_tables.Result]:
+def night(lakehouse: Lakehouse, as_of: datetime = AS_OF) -> list[window_tables.Result]:
     return [
         window_tables.update(
-            lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), AS_OF, decisions=LOG
+            lakehouse, windows, FRAUD.events, FRAUD.labels, FRAUD.window_table(windows), as_of, decisions=LOG
         )
         for windows in FRAUD.windows
     ]
@@ -221,3 +222,30 @@ def test_a_file_may_bring_the_stamps_itself(lakehouse: Lakehouse, world: World) 
     tables = [*cells(lakehouse), lakehouse.to_arrow(history.table(FRAUD)).to_pylist()]
     assert [day.differing(table) for table in tables] == [[]] * len(tables)
     assert "decided_at" not in lakehouse.schema(history.table(FRAUD)).names
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([(-1, timedelta(seconds=-2))], id="a clock that is ahead"),
+        pytest.param([(5, timedelta(0)), (9, 20 * DAY)], id="decided long after"),
+    ],
+)
+def test_the_online_store_follows_events_whose_day_is_not_that_of_their_decision(
+    lakehouse: Lakehouse, world: World, events: list[tuple[int, timedelta]]
+) -> None:
+    midnight = START + DAY / 2
+    night(lakehouse, midnight)
+    materialization.materialize(lakehouse, FRAUD, midnight)
+    day = Day(world)
+    for away, late in events:
+        world.now = microseconds(midnight) + away * SECOND
+        at = midnight + timedelta(seconds=away) - late
+        day.decide([world.given(customer_id=1, terminal_id=100, tx_datetime=at.isoformat())], every=0)
+    shipping.ship(lakehouse, FRAUD)
+    day.load()
+    night(lakehouse, midnight + DAY)
+    materialization.materialize(lakehouse, FRAUD, midnight + DAY)
+    outcome = online_store.equals_tables(lakehouse, FRAUD, midnight + DAY)
+    assert outcome.passed and outcome.numbers["rows"] > 0, outcome.text

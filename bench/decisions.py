@@ -1,6 +1,7 @@
-"""The decision service against the best alternatives: HTTP, latency under load, one decision, memory, long runs, a day.
+"""The decision service against the best alternatives: HTTP, latency under load, one decision, Feast's SDK,
+memory, long runs, a day.
 
-`python bench/decisions.py [--data FILE] [--only http,load,process,memory,soak,day] [--soak SECONDS]`. Under load
+`python bench/decisions.py [--data FILE] [--only http,load,process,feast,memory,soak,day] [--soak SECONDS]`. Under load
 servers run on one core and the client on others, if there are several. Sections that are not asked for keep what the
 report has of them.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from common import REPORTS, simulated
-from deciding import day, http, latency, memory, process, soak
+from deciding import day, feature_store, http, latency, memory, process, soak
 from deciding.home import Day, of_day
 from deciding.servers import client_core
 from online import payments
@@ -38,6 +39,7 @@ def sections(seconds: float, soak_seconds: float, facts: int) -> dict[str, Secti
         "http": lambda of, folder: http.measured(of, folder, seconds),
         "load": lambda of, folder: latency.measured(of, folder, 2 * seconds),
         "process": process.measured,
+        "feast": feature_store.measured,
         "memory": lambda of, folder: memory.measured(folder, facts),
         "soak": lambda of, folder: soak.measured(of, folder, soak_seconds),
         "day": day.measured,

@@ -20,7 +20,7 @@ from worlds.redis_server import RedisServer
 
 from deciding.home import Day
 from jobs.decisions import opened
-from jobs.decisions.decider import Started
+from jobs.decisions.decider import Asked, Started
 from jobs.decisions.fallback import Fallback
 from jobs.models.runtime import INPUT, OUTPUT
 from jobs.promotion import export_onnx
@@ -64,6 +64,22 @@ class Own:
         seconds = clock() - start
         assert decided.fallback is None and decided.features
         return seconds / DECISIONS
+
+    def seconds_of_features(self, clock: Clock, count: int, calls: int) -> float:
+        """Of the features of so many payments that come at once: appended, entered, and in rows."""
+        asked = [self.payments(count) for _ in range(calls)]
+        start = clock()
+        for payments in asked:
+            given = [Asked(self._decider.schema.read(each), start) for each in payments]
+            for started in self._decider.start_all(given):
+                assert isinstance(started, Started)
+                started.find()
+                self._decider.rows.row(started.values, started.event.happened, started.found)  # type: ignore[arg-type]
+        return (clock() - start) / calls
+
+    def payments(self, count: int) -> list[dict[str, Any]]:
+        """New ones, of warm customers and terminals."""
+        return [self._payment() for _ in range(count)]
 
     def _payment(self) -> dict[str, Any]:
         self._count += 1

@@ -1,4 +1,4 @@
-"""Features of one, a hundred and five hundred payments: by Feast's SDK, as the repo of features has it, and by a worker.
+"""Features of one, a hundred and five hundred payments: by Feast's SDK, as `feature_repo/` has it, and by a worker.
 
 Feast reads what a night wrote into its online store; a worker appends the payments to its log, on a file or in the same
 Redis, and computes the same features of everything before them. Neither asks a model.

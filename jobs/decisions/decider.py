@@ -142,7 +142,7 @@ class Decider:
             record = self._taken(change, answer)
             if record is None:
                 return self.decided(change.fact.id)
-            change = change.at(record.stamp)
+            change = change.at(record.stamp, record.start)
             return Started(change.event, change.stamp, change.event.values, self.states.begin(change), began)
         except Exception as error:  # others, which are in the log already, are entered all the same
             return error
@@ -244,7 +244,7 @@ class Decider:
                     continue
                 if record is None:
                     return self.told(fact.id)[-1]
-                self.states.wait(change.at(record.stamp))
+                self.states.wait(change.at(record.stamp, record.start))
                 return record
 
     def told(self, id: Any) -> list[Record]:
@@ -277,7 +277,7 @@ class Decider:
             if isinstance(fact, EventCame):
                 self.undecided[id] = record.stamp
             if isinstance(fact, Fact):
-                self.states.fold(record.stamp, fact)
+                self.states.fold(record.stamp, fact, record.start)
 
     def abandoned(self, microseconds: int) -> list[Any]:
         """Ids of events that came so long ago, or longer, and that nobody has decided."""

@@ -1,30 +1,35 @@
 """What is known of each entity now: the facts of tables, and everything that the log brought since, folded in order.
 
-An entity is made when it is first asked for; what the log says of others waits, or waits in the store
-(`jobs.online.redis_log`). Not safe for several threads.
+An entity is made when it is asked for, of tables and of what the log, or the store (`jobs.online.redis_log`), says of
+it, and let go when many others were asked for since. Not safe for several threads.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+from jobs.decisions import log_contents
 from jobs.decisions.base_facts import BaseFacts, Later
 from jobs.decisions.entity_index import Keys
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.log_contents import EventCame, Fact, LabelCame, VersionCame, subject
 from jobs.online import whole_history
 from jobs.online.entity_facts import EntityFacts
+from jobs.online.entity_records import EntityRecords
 from jobs.online.evaluation import Value
+from jobs.online.log_records import Record
 from jobs.online.plan import Event
 from jobs.online.whole_history import Find
 
 MOST_WAITING = 64
-"""Facts that wait for an entity that nobody asked for; then they are folded, which is smaller."""
-MOST_WARM = 20_000
+"""Facts that wait for an entity that is held and not asked for; then they are folded, which is smaller."""
+MOST_HELD = 20_000
 """Entities of each of the window features that are held so that they answer at once."""
+_HELD_EVERY = 64
+"""One of so many facts of entities that nobody asked for lets its entity be held: that of many facts is, then."""
 Found: TypeAlias = list[Value] | Find
 """The values of window features, or what finds them."""
 Place: TypeAlias = tuple[int, Keys]
@@ -44,20 +49,22 @@ class Change(NamedTuple):
     """The entities of versions before, which have to go."""
     held: Sequence[dict[str, Any]] | None = None
     """Of each of the window features the columns as it holds them, once they are checked."""
+    start: int = 0
+    """Where its record starts, in a log in a file."""
 
-    def at(self, stamp: int) -> Change:
-        """The same at its stamp, which is the event time where none was given."""
+    def at(self, stamp: int, start: int = 0) -> Change:
+        """The same in its place in the log; its stamp is the event time where none was given."""
         event = self.event
         if isinstance(self.fact, EventCame) and self.fact.happened is None:
             event = Event(event.id, stamp, event.values)
-        return Change(stamp, self.fact, event, self.keys, self.before, self.held)
+        return Change(stamp, self.fact, event, self.keys, self.before, self.held, start)
 
 
 @dataclass(slots=True)
 class _Entity:
     facts: EntityFacts
-    later: deque[Later]
-    """What tables know of the future."""
+    later: list[Later]
+    """What tables know of the future, the first to come last."""
     seen: int = 0
     """How many facts of the store are folded."""
 
@@ -68,18 +75,22 @@ class EntityStates:
 
     base: BaseFacts
     schema: EventSchema
-    _held: list[dict[Keys, _Entity]] = field(default_factory=list)
-    _warm: list[OrderedDict[Keys, None]] = field(default_factory=list)
+    read: Callable[[int], Record] | None = None
+    """The record of the log that starts at a position; None: what the log says of an entity comes from a store."""
+    _held: list[OrderedDict[Keys, _Entity]] = field(default_factory=list)
+    """Those that nobody asked for longest first."""
     _waiting: list[dict[Keys, list[Change]]] = field(default_factory=list)
+    """What the log brought of entities that are held."""
+    _records: EntityRecords = field(default_factory=EntityRecords)
 
     def __post_init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         """Forget all that the log brought."""
-        self._held = [{} for _ in self.base.rows.plans]
-        self._warm = [OrderedDict() for _ in self.base.rows.plans]
+        self._held = [OrderedDict() for _ in self.base.rows.plans]
         self._waiting = [{} for _ in self.base.rows.plans]
+        self._records = EntityRecords()
 
     def change(self, stamp: int, fact: Fact) -> Change:
         """A fact with what is made of it once for all entities."""
@@ -106,45 +117,67 @@ class EntityStates:
         plans = self.base.rows.plans
         return [(n, key) for n, key in found if None not in key and (not of_labels or plans[n].features.reads_labels)]
 
-    def fold(self, stamp: int, fact: Fact) -> None:
+    def fold(self, stamp: int, fact: Fact, start: int) -> None:
         """Let a fact of the log be known from its stamp on, for every entity. It was checked before it was logged."""
-        self.wait(self.change(stamp, fact))
+        self.wait(self.change(stamp, fact).at(stamp, start))
 
     def wait(self, change: Change) -> None:
         """Let a fact wait for the entities that it changes."""
-        for number, key in self.places(change):
-            waiting = self._waiting[number].setdefault(key, [])
-            waiting.append(change)
-            if len(waiting) > MOST_WAITING:
+        for place in self.places(change):
+            self._record(place, change)
+            self._wait(place, change)
+
+    def _record(self, place: Place, change: Change) -> None:
+        if self.read is not None:
+            self._records.add(place, change.start)
+
+    def _wait(self, place: Place, change: Change) -> None:
+        number, key = place
+        if key not in self._held[number]:
+            if self.read is not None and len(self._records) % _HELD_EVERY == 0:
                 self.entity(number, key)
+            return
+        waiting = self._waiting[number].setdefault(key, [])
+        waiting.append(change)
+        if len(waiting) > MOST_WAITING:
+            self.entity(number, key)
 
     def fold_of(self, place: Place, facts: Iterable[tuple[int, Fact]], seen: int) -> None:
         """Let facts of the store be known to one entity, of which so many are folded then."""
         self.entity(*place)
-        held = self._entity(*place)
+        held = self._entity(place)
         for stamp, fact in facts:
-            if not self.base.absorbed.has(stamp, fact):
-                self._until(stamp, held)
-                self._apply(held, place, self.change(stamp, fact))
+            self._fold(held, place, self.change(stamp, fact))
         held.seen = seen
 
+    def _fold(self, held: _Entity, place: Place, change: Change) -> None:
+        """Let an entity that a fact changes know it."""
+        if not self.base.absorbed.has(change.stamp, change.fact):
+            self._until(change.stamp, held)
+            self._apply(held, place, change)
+
     def seen(self, place: Place) -> int:
-        """How many facts of the store an entity has; 0 of one that is not held."""
-        held = self._held[place[0]].get(place[1])
-        return 0 if held is None else held.seen
+        """How many facts of the store an entity has, which is about to be told of more; 0 of one that is not held."""
+        entities = self._held[place[0]]
+        if place[1] not in entities:
+            return 0
+        # Whoever is told before it must not have it let go before it is.
+        entities.move_to_end(place[1])
+        return entities[place[1]].seen
 
     def begin(self, change: Change) -> list[Found]:
         """Enter an event that is decided here; the values of each of the window features are returned, or found."""
-        for number, key in change.before:
-            if key != change.keys[number] and None not in key:
-                self._waiting[number].setdefault(key, []).append(change)
+        for place in self.places(change):
+            self._record(place, change)
+            if place[1] != change.keys[place[0]]:
+                self._wait(place, change)
         found: list[Found] = []
         for number, key in enumerate(change.keys):
             if None in key:
                 found.append(whole_history.of_nobody(self.base.rows.plans[number], change.event, change.stamp))
                 continue
-            facts = self.entity(number, key, change.stamp)
-            self._end_before((number, key), change)
+            facts = self.entity(number, key, change)
+            self._end_before(self._held[number][key], (number, key), change)
             found.append(facts.begin(change.event, change.stamp, change.held[number] if change.held else None))
         return found
 
@@ -161,14 +194,13 @@ class EntityStates:
         """The columns of an event that name its entities."""
         return {name: values[name] for name in self.base.entity_columns}
 
-    def entity(self, number: int, key: Keys, moment: int | None = None) -> EntityFacts:
-        """An entity of one of the window features with everything known before a moment; None: that the log has."""
-        held = self._entity(number, key)
+    def entity(self, number: int, key: Keys, begun: Change | None = None) -> EntityFacts:
+        """An entity of one of the window features with everything known before a change; None: that the log has."""
+        held = self._entity((number, key), begun)
         for change in self._waiting[number].pop(key, ()):
-            self._until(change.stamp, held)
-            self._apply(held, (number, key), change)
-        if moment is not None:
-            self._until(moment, held)
+            self._fold(held, (number, key), change)
+        if begun is not None:
+            self._until(begun.stamp, held)
         return held.facts
 
     def peek(self, number: int, key: Keys) -> EntityFacts | None:
@@ -176,37 +208,52 @@ class EntityStates:
         facts = self.entity(number, key)
         if len(facts):
             return facts
-        del self._held[number][key], self._warm[number][key]
+        self.forget((number, key))
         return None
 
     def forget(self, place: Place) -> None:
         """Let go of an entity; it is made anew when it is asked for."""
         self._held[place[0]].pop(place[1], None)
-        self._warm[place[0]].pop(place[1], None)
+        self._waiting[place[0]].pop(place[1], None)
 
-    def _entity(self, number: int, key: Keys) -> _Entity:
-        held = self._held[number].get(key)
-        if held is None:
-            facts = EntityFacts(self.base.rows.plans[number])
-            events, labels, later = self.base.facts_of(number, key)
-            facts.take("events", events)
-            facts.take("labels", labels)
-            held = self._held[number][key] = _Entity(facts, deque(later))
-        self._touch(number, key)
+    def _entity(self, place: Place, begun: Change | None = None) -> _Entity:
+        entities = self._held[place[0]]
+        held = entities.get(place[1])
+        if held is not None:
+            entities.move_to_end(place[1])
+            return held
+        held = entities[place[1]] = self._made(place, begun)
+        if len(entities) > MOST_HELD:
+            self.forget((place[0], next(iter(entities))))
         return held
 
-    def _touch(self, number: int, key: Keys) -> None:
-        """Let go of what makes the entity quick that nobody asked for longest."""
-        warm = self._warm[number]
-        warm[key] = None
-        warm.move_to_end(key)
-        if len(warm) > MOST_WARM:
-            self._held[number][warm.popitem(last=False)[0]].facts.cool()
+    def _made(self, place: Place, begun: Change | None) -> _Entity:
+        """An entity of tables, and of what the log has about it before a change."""
+        facts = EntityFacts(self.base.rows.plans[place[0]])
+        events, labels, later = self.base.facts_of(*place)
+        facts.take("events", events)
+        facts.take("labels", labels)
+        held = _Entity(facts, later[::-1])
+        for change in self._logged(place, begun):
+            self._fold(held, place, change)
+        return held
+
+    def _logged(self, place: Place, begun: Change | None) -> Iterator[Change]:
+        """What the log, where it is read in order, has about an entity before a change."""
+        if self.read is None:
+            return
+        for start in self._records.starts(place, None if begun is None else begun.start):
+            record = self.read(start)
+            fact = log_contents.decode(record.content)
+            assert isinstance(fact, Fact), "only facts are of entities"
+            change = self.change(record.stamp, fact)
+            if place in self.places(change):
+                yield change
 
     def _until(self, moment: int, held: _Entity) -> None:
         """Let what tables know of the future become known, as far as that is past at a moment."""
-        while held.later and held.later[0].moment <= moment:
-            later = held.later.popleft()
+        while held.later and held.later[-1].moment <= moment:
+            later = held.later.pop()
             if later.fact is None:
                 held.facts.withdraw(later.of, later.id, later.moment)
             elif later.of == "events":
@@ -218,7 +265,7 @@ class EntityStates:
         """What a fact does to one of its entities."""
         stamp, fact, event = change[:3]
         is_now, facts = change.keys[place[0]] == place[1], held.facts
-        self._end_before(place, change)
+        self._end_before(held, place, change)
         if isinstance(fact, EventCame):
             if is_now:
                 facts.follow(event, stamp)
@@ -233,12 +280,12 @@ class EntityStates:
         if stamp <= self.base.moment:
             facts.forget_ratios()
 
-    def _end_before(self, place: Place, change: Change) -> None:
+    def _end_before(self, held: _Entity, place: Place, change: Change) -> None:
         """What an entity has of an event or label already ends, and so does what tables would have said later."""
         if place not in change.before:
             return
-        held, of, id = self._entity(*place), "labels" if _is_of_labels(change.fact) else "events", change.fact.id
-        held.later = deque(each for each in held.later if (each.of, each.id) != (of, id))
+        of, id = "labels" if _is_of_labels(change.fact) else "events", change.fact.id
+        held.later = [each for each in held.later if (each.of, each.id) != (of, id)]
         held.facts.withdraw(of, id, change.stamp)
 
     def _before(self, fact: Fact) -> frozenset[Place]:

@@ -187,7 +187,8 @@ def fold(lakehouse: Lakehouse, use_case: UseCase, log: Log, base: Base) -> Decid
     before = LogBefore.of(log.records(), rows)
     facts = base_tables.tables(lakehouse, rows, base.tables, base.moment, before).facts(rows, base.moment)
     give_back()
-    decider = Decider(rows, schema, log, EntityStates(facts, schema))
+    read = None if log.by_entity else log.at  # type: ignore[attr-defined]
+    decider = Decider(rows, schema, log, EntityStates(facts, schema, read))
     if log.by_entity:
         return decider
     since = base_tables.reached(use_case, base.moment)

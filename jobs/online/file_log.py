@@ -103,7 +103,7 @@ class FileLog(Log):
     def get(self, id: str) -> Record | None:
         """A record of those that this worker has read."""
         for start in self._starts.starts(id):
-            record = self._at(start)
+            record = self.at(start)
             if record.id == id:
                 return record
         return None
@@ -198,8 +198,8 @@ class FileLog(Log):
             if id not in lines and self.get(id) is None:
                 stamp = max(self.now(), stamp + 1)
                 text = line_of(stamp, id, content)
-                end += len(text)
-                lines[id] = _Line(Record(stamp, id, content, end), text)
+                start, end = end, end + len(text)
+                lines[id] = _Line(Record(stamp, id, content, end, start), text)
         return lines
 
     def _written(self, lines: Sequence[_Line]) -> OSError | None:
@@ -240,7 +240,7 @@ class FileLog(Log):
         heard, self._unheard = self._unheard, []
         return heard
 
-    def _at(self, start: int) -> Record:
+    def at(self, start: int) -> Record:
         """The record whose line starts at a position."""
         size = _USUAL
         while (chunk := os.pread(self._handle, size, start)).find(b"\n") < 0 and len(chunk) == size:

@@ -23,6 +23,8 @@ class Record(NamedTuple):
     content: bytes
     end: int
     """Position in the log behind it."""
+    start: int = 0
+    """Position of its first byte, in a log in a file."""
 
 
 class OfEntity(NamedTuple):
@@ -121,4 +123,4 @@ def record_of(line: bytes, start: int) -> Record | None:
     if checksum != b"%08x" % zlib.crc32(body):
         return None
     stamp, id, content = body.split(b"\t", 2)
-    return Record(int(stamp), json.loads(id), content, start + len(line) + 1)
+    return Record(int(stamp), json.loads(id), content, start + len(line) + 1, start)

@@ -5,6 +5,7 @@ record there and compares. Hashes are keyed anew in each process, so that no cli
 """
 
 from array import array
+from collections.abc import Hashable
 
 _SHARDS, _SHARD_BITS = 256, 8
 """Open-addressing tables that grow apart, so that no append waits for all of them."""
@@ -25,7 +26,7 @@ class StartIndex:
         """Words of a start and a tag; 0 is an empty slot."""
         self._counts = [0] * _SHARDS
 
-    def add(self, id: str, start: int) -> None:
+    def add(self, id: Hashable, start: int) -> None:
         """Keep where the record of an id starts, which is not 0."""
         hashed = hash(id)
         shard = hashed & (_SHARDS - 1)
@@ -34,7 +35,21 @@ class StartIndex:
             self._tables[shard] = _doubled(self._tables[shard])
         _put(self._tables[shard], start << _TAG_BITS | hashed >> _SHARD_BITS & _TAG)
 
-    def starts(self, id: str) -> list[int]:
+    def replace(self, id: Hashable, start: int) -> int:
+        """Keep a start in place of the one before, which is returned; 0 if there was none, or none was kept."""
+        hashed = hash(id)
+        words, tag = self._tables[hashed & (_SHARDS - 1)], hashed >> _SHARD_BITS & _TAG
+        last = len(words) - 1
+        place = tag & last
+        while word := words[place]:
+            if word & _TAG == tag:
+                words[place] = start << _TAG_BITS | tag
+                return word >> _TAG_BITS
+            place = (place + 1) & last
+        self.add(id, start)
+        return 0
+
+    def starts(self, id: Hashable) -> list[int]:
         """Where the record may start: seldom more than one, none of most ids that were never added."""
         hashed = hash(id)
         words, tag = self._tables[hashed & (_SHARDS - 1)], hashed >> _SHARD_BITS & _TAG

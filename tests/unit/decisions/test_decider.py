@@ -13,10 +13,11 @@ from worlds import decided_world
 from worlds.decided_world import SECOND, World, decide, server, worker
 from worlds.redis_server import RedisServer
 
-from jobs.decisions import base_tables, consistency, opened, told
+from jobs.decisions import base_tables, consistency, entity_states, opened, told
 from jobs.decisions.decider import Decider, Started
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import attach
+from jobs.online import start_index
 from jobs.online.log_records import Conflict
 from jobs.secret import Url
 from jobs.settings import Settings
@@ -84,6 +85,32 @@ def test_every_cell_is_the_batch_kernels_whoever_decided(home: Settings, seed: i
     found = compared(world)
     assert found.decisions > 100 and found.undecided == 0
     assert found.different == 0, found.examples
+
+
+@pytest.mark.parametrize("held_every", [1, 5, 10**9])
+def test_entities_that_are_let_go_are_made_again_alike(
+    home: Settings, held_every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No event is of more entities of a kind, those of its versions before among them.
+    monkeypatch.setattr(entity_states, "MOST_HELD", 4)
+    monkeypatch.setattr(entity_states, "_HELD_EVERY", held_every)
+    world = decided_world.made(home, held_every)
+    with server(world), worker(world) as one, worker(world) as other:
+        play(world, [one, other], 150)
+        assert max(map(len, one.states._held)) == 4
+    found = compared(world)
+    assert found.decisions > 80 and found.undecided == 0
+    assert found.different == 0, found.examples
+
+
+def test_entities_that_share_a_hash_share_no_fact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entity_states, "MOST_HELD", 1)
+    monkeypatch.setattr(start_index, "hash", lambda id: 7, raising=False)
+    world = decided_world.made(tmp_path)
+    with server(world), worker(world) as one, worker(world) as other:
+        play(world, [one, other], 60)
+    found = compared(world)
+    assert found.decisions > 30 and found.different == 0, found.examples
 
 
 def test_a_new_server_stands_on_newer_tables_and_keeps_what_was_decided(home: Settings) -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.embedded
 @with_examples(100)
 def test_a_line_gives_its_record_back(stamp: int, id: str, content: bytes) -> None:
     line = line_of(stamp, id, content)
-    assert line.count(b"\n") == 1 and record_of(line[:-1], 7) == Record(stamp, id, content, 7 + len(line))
+    assert line.count(b"\n") == 1 and record_of(line[:-1], 7) == Record(stamp, id, content, 7 + len(line), 7)
 
 
 def test_content_of_two_lines_is_refused() -> None:

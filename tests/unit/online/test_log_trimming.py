@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from jobs.online.file_log import FileLog
+from jobs.online.log_records import Record
 from jobs.online.log_trimming import trim
 
 pytestmark = pytest.mark.embedded
 
 
-def filled(path: Path) -> list[tuple[int, str, bytes, int]]:
+def filled(path: Path) -> list[Record]:
     stamps = iter(range(1000, 2000, 100))
     with FileLog(path, now=lambda: next(stamps)) as log:
         for number in range(8):

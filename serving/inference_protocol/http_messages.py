@@ -6,9 +6,10 @@ decompression. Clients send such bodies as `application/octet-stream`, or withou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import prod
-from typing import Any
+from array import array
+from math import nan, prod
+from types import NoneType
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -53,8 +54,7 @@ class _Request(msgspec.Struct):
     outputs: list[_Output] = msgspec.field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class HttpRequest:
+class HttpRequest(NamedTuple):
     """A request for scores, checked against the model that is to answer it."""
 
     tensors: tuple[Tensor, ...]
@@ -144,14 +144,18 @@ def _from_json(data: list[Any] | None, datatype: str, shape: tuple[int, ...], na
         if not all(value is None or isinstance(value, str) for value in flat):
             raise bad(f"input {name}: expected texts, or null where one is missing, found other values")
         return np.array([value or "" for value in flat], dtype=object).reshape(shape)
-    if not all(value is None or type(value) in (int, float) for value in flat):
+    return np.frombuffer(_numbers(flat, name), dtype=np.float32).reshape(shape)
+
+
+def _numbers(values: list[Any], name: str) -> array[float]:
+    """Floats of 32 bits; what is beyond them is infinite, which is refused with the other infinities."""
+    kinds = set(map(type, values))
+    if not kinds <= {int, float, NoneType}:
         raise bad(f"input {name}: expected numbers, or null where one is missing, found other values")
     try:
-        numbers = np.array([np.nan if value is None else float(value) for value in flat], dtype=np.float64)
+        return array("f", [nan if value is None else value for value in values] if NoneType in kinds else values)
     except OverflowError:
         raise bad(f"input {name}: expected finite numbers, found one beyond the range of a float") from None
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, which is refused with the other infinities
-        return numbers.astype(np.float32).reshape(shape)
 
 
 def _flat(data: list[Any], shape: tuple[int, ...], name: str) -> list[Any]:

@@ -77,6 +77,6 @@ def hot(models: LiveModels, limits: BodyLimits) -> Find:
 async def scores(model: LiveModel, scope: Scope, receive: Receive, limits: BodyLimits) -> Answer:
     """The scores that a request asks a model for. Raises Refusal if it is not as the protocol says."""
     body = await read_body(scope, receive, limits)
-    length = next((value.decode("latin-1") for name, value in scope["headers"] if name == HEADER_LENGTH), None)
-    request = http_messages.read(body, length, model)
+    length = dict(scope["headers"]).get(HEADER_LENGTH)
+    request = http_messages.read(body, None if length is None else length.decode("latin-1"), model)
     return http_messages.answer(model, request, infer(model, request.tensors))

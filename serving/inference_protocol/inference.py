@@ -6,8 +6,7 @@ How a request is read from HTTP or gRPC, and written there, belongs to these roo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +21,7 @@ PLATFORM = "onnxruntime_onnx"
 Values = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Tensor:
+class Tensor(NamedTuple):
     """An input as it arrived."""
 
     name: str
@@ -100,7 +98,7 @@ def infer(model: LiveModel, tensors: Sequence[Tensor]) -> Values:
 
 def _feeds(named: Mapping[str, Tensor]) -> dict[str, Values]:
     for name, tensor in named.items():
-        if tensor.datatype == "FP32" and np.isinf(tensor.values).any():
+        if tensor.datatype == "FP32" and np.count_nonzero(np.isinf(tensor.values)):
             raise bad(f"input {name}: expected finite numbers, or NaN (null in JSON) where one is missing")
     return {name: tensor.values for name, tensor in named.items()}
 

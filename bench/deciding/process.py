@@ -20,8 +20,8 @@ from worlds.redis_server import RedisServer
 
 from deciding.home import Day
 from jobs.decisions import opened
-from jobs.decisions.decider import Asked, Started
 from jobs.decisions.fallback import Fallback
+from jobs.decisions.started import Awaited, Started
 from jobs.models.runtime import INPUT, OUTPUT
 from jobs.promotion import export_onnx
 from jobs.secret import Url
@@ -70,7 +70,7 @@ class Own:
         asked = [self.payments(count) for _ in range(calls)]
         start = clock()
         for payments in asked:
-            given = [Asked(self._decider.schema.read(each), start) for each in payments]
+            given = [Awaited(self._decider.schema.read(each), start) for each in payments]
             for started in self._decider.start_all(given):
                 assert isinstance(started, Started)
                 started.find()

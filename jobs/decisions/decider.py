@@ -8,82 +8,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from jobs.decisions import log_contents
-from jobs.decisions.entity_states import Change, EntityStates, Found, Place, names_of
+from jobs.decisions.entity_states import Change, EntityStates, Place, names_of
 from jobs.decisions.event_schema import EventSchema, Given
 from jobs.decisions.feature_row import FeatureRow, Row
 from jobs.decisions.log_contents import DECISION, EVENT, TOLD, Decided, EventCame, Fact, Telling
-from jobs.decisions.outcome import Outcome
+from jobs.decisions.scores import Score, Scored
+from jobs.decisions.started import Awaited, Begun, Started
 from jobs.errors import Invalid
 from jobs.online.log_records import Answer, Conflict, Entry, Log, OfEntity, Record, Seen
-from jobs.online.plan import Event
-
-
-class Scored(NamedTuple):
-    """What a model made of a row of features."""
-
-    outcome: Outcome
-    model_version: str | None
-    bundle: str | None
-    fallback: str | None = None
-    reason: str | None = None
-
-
-class Default(Protocol):
-    """What decides without features."""
-
-    def default(self, reason: str) -> Scored: ...
-
-
-class Score(Protocol):
-    """A model, or what answers in its place: it never raises."""
-
-    @property
-    def fallback(self) -> Default: ...
-
-    def __call__(self, rows: Sequence[Row]) -> list[Scored]: ...
-
-
-class Asked(NamedTuple):
-    """An event that somebody waits for."""
-
-    given: Given
-    began: float
-    """Seconds of `time.perf_counter` at which the request came."""
-
-
-@dataclass(slots=True)
-class Started:
-    """An event in its place in the log, whose features are found or can be found in any thread."""
-
-    event: Event
-    stamp: int
-    values: Mapping[str, Any]
-    found: Sequence[Found]
-    began: float
-    unfound: str | None = None
-    """Why there are no features; None: there are, or will be."""
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether finding the features takes long."""
-        return any(callable(one) for one in self.found)
-
-    def find(self) -> None:
-        """Find the features, in whatever thread."""
-        self.found = [one() if callable(one) else one for one in self.found]
-
-    def give_up(self, reason: str) -> None:
-        """Let there be no features: a fallback decides."""
-        self.unfound = reason
-
-
-Begun: TypeAlias = Started | Decided | Exception | None
-"""What became of an event that is to be decided: it is entered, was decided before, is refused, or another is at it."""
 
 
 class Decider:
@@ -108,12 +44,12 @@ class Decider:
             Conflict: the id came before with other content.
             OSError: the log did not take it, so that there is no decision.
         """
-        [begun] = self.start_all([Asked(given, time.perf_counter() if began is None else began)])
+        [begun] = self.start_all([Awaited(given, time.perf_counter() if began is None else began)])
         if isinstance(begun, Exception):
             raise begun
         return begun
 
-    def start_all(self, asked: Sequence[Asked]) -> list[Begun]:
+    def start_all(self, asked: Sequence[Awaited]) -> list[Begun]:
         """Append events at once and enter them in their order, so that each sees those before it.
 
         Of an event that came before what was decided about it is returned; None: another worker is at it, or the same

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobs.conditions import Condition, conditions
-from jobs.decisions.decider import Scored
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.outcome import Outcome
+from jobs.decisions.scores import Scored
 from jobs.problem import Problem
 
 RULES, DEFAULT = "rules", "default"

@@ -13,9 +13,10 @@ from collections.abc import Callable
 import msgspec
 
 from jobs.decisions import log_contents
-from jobs.decisions.decider import Asked, Decider, Started
+from jobs.decisions.decider import Decider
 from jobs.decisions.log_contents import DECISION, EVENT, Decided, EventCame
 from jobs.decisions.opened import log_file
+from jobs.decisions.started import Awaited, Started
 from jobs.errors import Invalid
 from jobs.online.file_log import FileLog
 from jobs.online.log_records import Conflict, Entry, Record
@@ -49,7 +50,7 @@ class Outage:
         """The store answered just now."""
         self._heard = time.monotonic()
 
-    def decide(self, decider: Decider, asked: Asked, scorer: Scorer) -> Decided:
+    def decide(self, decider: Decider, asked: Awaited, scorer: Scorer) -> Decided:
         """A decision by what this worker holds, kept in the file before it is returned.
 
         Raises:

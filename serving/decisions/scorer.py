@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pybreaker
 
-from jobs.decisions.decider import Scored
 from jobs.decisions.fallback import Fallback
 from jobs.decisions.feature_row import FeatureRow, Row
 from jobs.decisions.model_inputs import ModelInputs
 from jobs.decisions.outcome import Outcome, Policy
+from jobs.decisions.scores import Scored
 from jobs.error_messages import in_words
 from jobs.errors import EvergreenError, Invalid
 from serving.live_models.live_model import LiveModel

@@ -18,11 +18,12 @@ from typing import Any
 import pybreaker
 
 from jobs.decisions import opened, reasons
-from jobs.decisions.decider import Asked, Begun, Decider, Started
+from jobs.decisions.decider import Decider
 from jobs.decisions.event_schema import Given
 from jobs.decisions.fallback import Fallback
 from jobs.decisions.label_schema import LabelSchema
 from jobs.decisions.log_contents import Decided
+from jobs.decisions.started import Awaited, Begun, Started
 from jobs.errors import EvergreenError, Invalid
 from jobs.online.log_records import Conflict, StoreDown
 from jobs.online.redis_log import StoreChanged
@@ -71,7 +72,7 @@ class DecisionService:
         self.labels = LabelSchema.of(use_case, self.decider.rows.labels, self.decider.schema)
         self.meanings = reasons.meanings(self.decider.rows)
         self._scorer: Scorer | None = None
-        self._together: Together[Asked, Started | Decided | None] = Together(self._decide_all)
+        self._together: Together[Awaited, Started | Decided | None] = Together(self._decide_all)
         self._pool = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix=f"features of {use_case.name}")
         self._slow = 0
         self._ended = threading.Event()
@@ -122,7 +123,7 @@ class DecisionService:
             Refusal: a column cannot be held (400), the id came before with other content (409), or the log does not
                 take it (503).
         """
-        found = await self._together.ask(Asked(given, began))
+        found = await self._together.ask(Awaited(given, began))
         if found is None:
             found = await self._other(given.id)
         if isinstance(found, Decided):
@@ -134,7 +135,7 @@ class DecisionService:
             raise decided
         return decided
 
-    def _decide_all(self, asked: Sequence[Asked]) -> Sequence[Begun]:
+    def _decide_all(self, asked: Sequence[Awaited]) -> Sequence[Begun]:
         """Decide events; those whose features take long are left entered."""
         scorer = self.scorer
         begun = self.begun(asked, scorer)
@@ -156,7 +157,7 @@ class DecisionService:
             LOG.exception("%s: reasons of %r", self.use_case.name, decided.id)
             return []
 
-    def begun(self, asked: Sequence[Asked], scorer: Scorer) -> list[Begun]:
+    def begun(self, asked: Sequence[Awaited], scorer: Scorer) -> list[Begun]:
         """Append and enter events (see `Decider.start_all`), or decide them without the store that does not answer."""
         try:
             found = self._started(asked)
@@ -170,7 +171,7 @@ class DecisionService:
             for each, one in zip(asked, found, strict=True)
         ]
 
-    def _started(self, asked: Sequence[Asked]) -> list[Begun]:
+    def _started(self, asked: Sequence[Awaited]) -> list[Begun]:
         if not self.decider.log.by_entity:
             return self.decider.start_all(asked)
         if not self._outage.is_over:
@@ -179,7 +180,7 @@ class DecisionService:
         self._outage.heard()
         return started
 
-    def _without_store(self, asked: Asked, scorer: Scorer) -> Begun:
+    def _without_store(self, asked: Awaited, scorer: Scorer) -> Begun:
         try:
             return self._told(self._outage.decide(self.decider, asked, scorer))
         except Exception as error:

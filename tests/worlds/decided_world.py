@@ -15,9 +15,11 @@ from deltalake import write_deltalake
 from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA
 
 from jobs.decisions import opened
-from jobs.decisions.decider import Decider, Scored, Started
+from jobs.decisions.decider import Decider
 from jobs.decisions.log_contents import Decided
 from jobs.decisions.outcome import Outcome
+from jobs.decisions.scores import Scored
+from jobs.decisions.started import Started
 from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
 from jobs.times import microseconds

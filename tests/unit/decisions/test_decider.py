@@ -14,7 +14,8 @@ from worlds.decided_world import SECOND, World, decide, server, worker
 from worlds.redis_server import RedisServer
 
 from jobs.decisions import base_tables, consistency, entity_states, opened, told
-from jobs.decisions.decider import Decider, Started
+from jobs.decisions.decider import Decider
+from jobs.decisions.started import Started
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import attach
 from jobs.online import start_index

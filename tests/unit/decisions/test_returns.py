@@ -15,7 +15,8 @@ from deltalake import write_deltalake
 from worlds.decided_world import NoModel
 
 from jobs.decisions import base_tables, consistency, opened, told
-from jobs.decisions.decider import Decider, Started
+from jobs.decisions.decider import Decider
+from jobs.decisions.started import Started
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import attach
 from jobs.settings import Settings

@@ -16,9 +16,10 @@ from worlds.decided_world import SECOND, World, score, server, worker
 from worlds.redis_server import RedisServer
 
 from jobs.decisions import base_tables, consistency, opened
-from jobs.decisions.decider import Asked, Begun, Decider, Started
+from jobs.decisions.decider import Decider
 from jobs.decisions.event_schema import Given
 from jobs.decisions.log_contents import Decided
+from jobs.decisions.started import Awaited, Begun, Started
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import attach
 from jobs.online.file_log import FileLog, NotWritten
@@ -73,7 +74,7 @@ def _given(body: dict[str, Any]) -> Given:
 
 
 def decide_together(decider: Decider, events: Together) -> list[Begun]:
-    begun = decider.start_all([Asked(event, 0.0) for event in events])
+    begun = decider.start_all([Awaited(event, 0.0) for event in events])
     decided = iter(decider.finish_all([each for each in begun if isinstance(each, Started)], score))
     return [next(decided) if isinstance(each, Started) else each for each in begun]
 
@@ -149,7 +150,7 @@ def test_what_is_wrong_with_one_is_told_of_that_one(store: str | None, tmp_path:
         changed = former._replace(values={**former.values, "tx_amount": 1.25})
         wrong = Given(1, None, {**fresh.values, "customer_id": "nobody"})
         again, refused, conflict, new, twice = one.start_all(
-            [Asked(each, 0.0) for each in (former, wrong, changed, fresh, fresh)]
+            [Awaited(each, 0.0) for each in (former, wrong, changed, fresh, fresh)]
         )
         assert again == decided and isinstance(new, Started) and twice is None
         assert isinstance(refused, Invalid) and isinstance(conflict, Conflict)

@@ -1,0 +1,34 @@
+"""What decides about rows of features: a model, or what answers in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from jobs.decisions.feature_row import Row
+from jobs.decisions.outcome import Outcome
+
+
+class Scored(NamedTuple):
+    """What a model made of a row of features."""
+
+    outcome: Outcome
+    model_version: str | None
+    bundle: str | None
+    fallback: str | None = None
+    reason: str | None = None
+
+
+class Default(Protocol):
+    """What decides without features."""
+
+    def default(self, reason: str) -> Scored: ...
+
+
+class Score(Protocol):
+    """A model, or what answers in its place: it never raises."""
+
+    @property
+    def fallback(self) -> Default: ...
+
+    def __call__(self, rows: Sequence[Row]) -> list[Scored]: ...

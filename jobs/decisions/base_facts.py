@@ -76,14 +76,20 @@ class BaseFacts:
         events, labels = self._events_of[number].rows(key), self._labels_of[number].rows(key)
         if not plan.features.reads_labels:
             labels = labels[:0]
-        there = events[self.events.known(events) <= self.moment]
-        reported = labels[self.labels.known(labels) <= self.moment]
-        later = self._later("events", events, plan) + self._later("labels", labels, plan)
+        there, coming = self._parted("events", events, plan)
+        reported, to_report = self._parted("labels", labels, plan)
         return (
             self.events.lines(plan.event_layout, there, self._ratios[number], self.moment),
             self.labels.lines(plan.label_layout, reported, {}, self.moment),
-            sorted(later, key=lambda each: (each.moment, each.fact is not None)),
+            sorted(coming + to_report, key=lambda each: (each.moment, each.fact is not None)),
         )
+
+    def _parted(self, of: str, rows: Ints, plan: Plan) -> tuple[Ints, list[Later]]:
+        """Rows that are known at the moment, and what becomes known later."""
+        facts = self.kind(of)
+        if facts.newest <= self.moment:
+            return rows, []
+        return rows[facts.known(rows) <= self.moment], self._later(of, rows, plan)
 
     def kind(self, of: str) -> Facts:
         """`events` or `labels`."""

@@ -101,6 +101,12 @@ class Facts:
         return np.array([self.superseded.get(row, NEVER) for row in rows.tolist()], np.int64)
 
     @cached_property
+    def newest(self) -> int:
+        """When the last fact became known, or known to be wrong; the beginning of time if there are none."""
+        last = int((self.happened + self.lags).max(initial=-(2**63)))
+        return max([last, *self.superseded.values()])
+
+    @cached_property
     def _by_id(self) -> NDArray[np.int32] | None:
         """Rows in the order of their ids; None: they are in it."""
         ids = self.columns[ID]

@@ -8,7 +8,8 @@ see `jobs.features.window_kernel`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 from jobs.features import fact_frames
 from jobs.features.clock import DECIDED_AT
 from jobs.features.fact_frames import Frame
-from jobs.lakehouse.tables import Lakehouse
+from jobs.lakehouse.tables import Lakehouse, of_days
 
 ORIGIN, ONLINE, STAMP = "origin", "online", "scored_at"
 """Columns of the prediction log, and what the first holds of decisions of the service."""
@@ -35,6 +36,8 @@ class Stamps:
     version: int
     id: str
     """Column of the events' ids."""
+    days: set[date] | None = None
+    """Days of the log that are looked at; None: all."""
 
     @classmethod
     def of(cls, lakehouse: Lakehouse, log: str | None, id: str) -> Stamps | None:
@@ -47,14 +50,20 @@ class Stamps:
 
     def on(self, events: Frame) -> Frame:
         """Versions of events, with `decided_at`: of those that were decided online, the first is known since then."""
-        earliest = f"min({STAMP})"
         if isinstance(events, pl.LazyFrame):
-            rows = pl.DataFrame(self._read([self.id, STAMP])).lazy().group_by(self.id)
-            return _timed(events, rows.agg(**{name: pl.col(STAMP).min() for name in (_KNOWN, _DECIDED)}), self.id)
+            online = pl.DataFrame(self._read([self.id, STAMP])).lazy().group_by(self.id)
+            return _timed(events, online.agg(**{name: pl.col(STAMP).min() for name in (_KNOWN, _DECIDED)}), self.id)
         from pyspark.sql.connect.functions import expr
 
-        online = self.lakehouse.read(self.log, self.version).where(f"{ORIGIN} = '{ONLINE}'").groupBy(self.id)
-        return _timed(events, online.agg(*(expr(earliest).alias(name) for name in (_KNOWN, _DECIDED))), self.id)
+        rows = self.lakehouse.read(self.log, self.version).where(f"{ORIGIN} = '{ONLINE}'")
+        rows = rows if self.days is None else rows.where(of_days(sorted(self.days)))
+        earliest = [expr(f"min({STAMP})").alias(name) for name in (_KNOWN, _DECIDED)]
+        return _timed(events, rows.groupBy(self.id).agg(*earliest), self.id)
+
+    def since(self, version: int | None) -> Stamps:
+        """The stamps that an earlier version of the log may not hold (None: all); for frames of the engine."""
+        changed = None if version is None else self.lakehouse.changed_days(self.log, version, self.version)
+        return replace(self, days=changed)
 
     @cached_property
     def last(self) -> Any:

@@ -205,7 +205,7 @@ class _Inputs:
         own = [self._changed("events")]
         if self._is_stamped_anew():
             # Until now such an event was known, and decided, at other times: at its event time at the earliest.
-            own.append(self._stamped_anew(events))
+            own.append(self._stamped_anew())
             changes.append(self._reached(own[-1], f"unix_micros(`{name}`)"))
         if "labels" in self.tables:
             # A label is where the last version of its event is, known or not yet: the label of an event that moved was
@@ -227,7 +227,7 @@ class _Inputs:
         near = expr(f"{same} and {moment} >= start and {moment} < `end`")
         # A version that became known before the one we took for the first: that one is no target any more.
         displaced = own[0].where("superseded_at is not null").selectExpr(f"`{self.features.id}` as displaced")
-        moved = events.join(displaced, expr(f"`{self.features.id}` = displaced"), "left_semi")
+        moved = self._read("events").join(displaced, expr(f"`{self.features.id}` = displaced"), "left_semi")
         return fact_frames.days(targets.join(reached, near, "left_semi"), *own, moved)
 
     def _reached(self, changed: "DataFrame", start: str) -> "DataFrame":
@@ -294,24 +294,28 @@ class _Inputs:
         """Whether, by the version alone, the prediction log may hold stamps that the last update did not see."""
         return self.stamps is not None and self.state["seen"]["events"].get("stamps") != self.stamps.version
 
-    def _stamped_anew(self, events: "DataFrame") -> "DataFrame":
-        """Events whose features are not those of their stamps."""
+    def _stamped_anew(self) -> "DataFrame":
+        """Events whose features are not those of stamps that the last update may not have seen."""
         from pyspark.sql.connect.functions import expr
 
-        id = self.features.id
-        decided = self._known(events).where(f"version = 1 and {DECIDED_AT} is not null")
+        assert self.stamps is not None
+        id, stamps = self.features.id, self.stamps.since(self.state["seen"]["events"].get("stamps"))
+        decided = self._known(stamps.on(self._read("events"))).where(f"version = 1 and {DECIDED_AT} is not null")
         made = self.lakehouse.read(self.target).selectExpr(f"`{id}` as made", "unix_micros(event_timestamp) as at")
         return decided.join(made, expr(f"`{id}` = made and unix_micros({DECIDED_AT}) = at"), "left_anti")
 
+    def _read(self, kind: str) -> "DataFrame":
+        return self.lakehouse.read(self.tables[kind], self.versions[kind])
+
     def _frame(self, kind: str) -> "DataFrame":
-        rows = self.lakehouse.read(self.tables[kind], self.versions[kind])
+        rows = self._read(kind)
         if kind != "events" or self.stamps is None:
             return rows
         stamped = self.stamps.on(rows)
         assert not isinstance(stamped, pl.LazyFrame)
         return stamped
 
-    def _known(self, rows: "DataFrame") -> "DataFrame":
+    def _known(self, rows: Frame) -> "DataFrame":
         known = fact_frames.known(rows, self.features.event_timestamp, self.as_of)
         assert not isinstance(known, pl.LazyFrame)
         return known

@@ -229,19 +229,23 @@ def test_updates_of_pairs_equal_a_full_recomputation(lakehouse: Lakehouse, seed:
 
 def decided(lakehouse: Lakehouse, world: World, log: dict[int, datetime]) -> None:
     """Some events more are shipped as decided: a little before, at, after, or days after their event time."""
-    chance = world.random
+    chance, new = world.random, {}
     for event in chance.sample(world.events, min(5, len(world.events))):
         away = chance.choice([-HOUR, timedelta(0), SECOND, SECOND, DAY, 4 * DAY])
-        log.setdefault(event["transaction_id"], event["tx_datetime"] + away + chance.random() * SECOND)
-    shipped(lakehouse, log)
+        if event["transaction_id"] not in log:
+            new[event["transaction_id"]] = event["tx_datetime"] + away + chance.random() * SECOND
+    shipped(lakehouse, new)
+    log |= new
 
 
-def shipped(lakehouse: Lakehouse, log: dict[int, datetime]) -> None:
-    """The stamps by id, in a prediction log with nightly rows."""
-    online = [{"transaction_id": id, "scored_at": stamp, "origin": "online"} for id, stamp in log.items()]
-    nightly = [{"transaction_id": n, "scored_at": START, "origin": "nightly"} for n in range(3)]
+def shipped(lakehouse: Lakehouse, stamps: dict[int, datetime]) -> None:
+    """Rows of decisions in the prediction log, by id, and nightly ones of the same days."""
+    online = [{"transaction_id": id, "scored_at": stamp, "origin": "online"} for id, stamp in stamps.items()]
+    nightly = [row | {"scored_at": START, "origin": "nightly"} for row in online]
     rows = pl.DataFrame(online + nightly, schema_overrides={"scored_at": pl.Datetime("us", "UTC")})
-    write_deltalake(lakehouse.path(LOG), rows.to_arrow(), mode="overwrite")
+    # A client told another time than the file: the day is not that of the event.
+    rows = rows.with_columns(event_date=START.date() + pl.duration(days=pl.col("transaction_id") % 5))
+    write_deltalake(lakehouse.path(LOG), rows.to_arrow(), mode="append", partition_by=["event_date"])
 
 
 def stamped(events: pl.DataFrame, log: dict[int, datetime]) -> pl.DataFrame:
@@ -283,7 +287,8 @@ def test_an_event_that_is_decided_weeks_later_counts_what_was_there_then(lakehou
             for number, at in late:
                 world.add(number, START + at * DAY)
             put(lakehouse, *world.marts())
-            shipped(lakehouse, log)
+            if not late:
+                shipped(lakehouse, log)
         events, labels = world.marts()
         update(lakehouse, START + day * DAY)
         wanted = expected(stamped(events, log), labels, START + day * DAY, FEATURES)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from jobs.error_messages import in_words
 from jobs.errors import EvergreenError
 from jobs.feature_store.store import declarations_hash, open_store, quiet
-from jobs.features.stamps import has_stamps
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings
 from jobs.state_files import file_lock, read_memory, replace_json
@@ -104,9 +103,9 @@ def _since(lakehouse: Lakehouse, table: str, last: Mapping[str, Any]) -> datetim
     days = lakehouse.changed_days(table, last["version"])
     if days is None:
         return None
-    first = min((datetime.combine(day, datetime.min.time(), since.tzinfo) for day in days), default=since)
     # Where the clock of a client was ahead, an event was decided, and known, on the day before its own.
-    return min(since, first - timedelta(days=1) if has_stamps(lakehouse.state(table)) else first)
+    before = [datetime.combine(day, datetime.min.time(), since.tzinfo) - timedelta(days=1) for day in days]
+    return min([since, *before])
 
 
 def _reach(settings: Settings) -> None:

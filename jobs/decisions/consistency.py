@@ -50,7 +50,7 @@ class Comparison:
     undecided: int = 0
     """Events without a decision: their worker died, and nobody asked again yet."""
     stale: int = 0
-    """Decisions while the store was away, which say so themselves, and which no record of facts can be held against."""
+    """Decisions by old state or by tables alone, which say so, and which no record of facts can be held against."""
 
 
 @dataclass

@@ -6,20 +6,27 @@ again, decide the same. How requests arrive belongs in `serving`.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from jobs.decisions import log_contents
 from jobs.decisions.entity_states import Change, EntityStates, Place, names_of
 from jobs.decisions.event_schema import EventSchema, Given
+from jobs.decisions.fallback_order import NIGHTLY_FEATURES
 from jobs.decisions.feature_row import FeatureRow, Row
 from jobs.decisions.log_contents import DECISION, EVENT, TOLD, Decided, EventCame, Fact, Telling
-from jobs.decisions.scores import Score, Scored
+from jobs.decisions.scores import Baseline, Score, Scored
 from jobs.decisions.started import Awaited, Begun, Started
 from jobs.errors import Invalid
+from jobs.online.evaluation import Value
 from jobs.online.log_records import Answer, Conflict, Entry, Log, OfEntity, Record, Seen
+
+LOG = logging.getLogger("evergreen.serve")
 
 
 class Decider:
@@ -106,29 +113,56 @@ class Decider:
         known = [row for row in rows if row is not None]
         scores = iter(score(known) if known else ())
         return [
-            self._decided(each, [], score.fallback.default(each.unfound or ""))
-            if row is None
-            else self._decided(each, row[self.rows.first_computed :], next(scores))
+            self._without_features(each, score.fallback) if row is None else self._decided(each, row, next(scores))
             for each, row in zip(started, rows, strict=True)
         ]
 
-    def _row(self, started: Started) -> Row | None:
-        """The features of an event; None if there are none."""
-        if started.unfound is not None:
-            return None
+    def features_of_tables(self, started: Started) -> list[list[Value]]:
+        """The features of an event by what tables say alone; none if they cannot be computed either. For any thread."""
         try:
-            started.find()
-            return self.rows.row(started.values, started.event.happened, started.found)  # type: ignore[arg-type]
+            return self.states.of_tables(started.event, started.stamp)
+        except Exception:  # whatever is wrong with features, there is a fallback
+            LOG.exception("%s: features of tables of %r", self.rows.use_case.name, started.event.id)
+            return []
+
+    def _row(self, started: Started) -> Row | None:
+        """The features of an event, or those of tables alone in their place; None if there are neither."""
+        try:
+            if started.unfound is None:
+                started.find()
+                return self.rows.row(started.values, started.event.happened, started.found)  # type: ignore[arg-type]
         except Exception as error:  # an event that is in the log is decided
             started.give_up(f"features could not be computed: {type(error).__name__}")
+        return self._row_of_tables(started)
+
+    def _row_of_tables(self, started: Started) -> Row | None:
+        if started.of_tables is None:
+            started.of_tables = self.features_of_tables(started)
+        if not started.of_tables:
+            return None
+        try:
+            return self.rows.row(started.values, started.event.happened, started.of_tables)
+        except Exception:  # a function that fails at these values
+            LOG.exception("%s: features of tables of %r", self.rows.use_case.name, started.event.id)
             return None
 
-    def _decided(self, started: Started, computed: list[Any], scored: Scored) -> Decided:
-        latency = round((time.perf_counter() - started.began) * 1e6)
-        return Decided(
-            started.event.id, started.stamp, scored.outcome, computed, scored.model_version, scored.bundle, latency,
-            scored.fallback, scored.reason,
+    def _decided(self, started: Started, row: Row, scored: Scored) -> Decided:
+        features = row[self.rows.first_computed :]
+        decided = _decided(started, features, scored)
+        if started.unfound is None:
+            return decided
+        return msgspec.structs.replace(
+            decided, fallback=scored.fallback or NIGHTLY_FEATURES, reason=scored.reason or started.unfound,
+            staleness=self.age_of_tables(started.stamp),
         )  # fmt: skip
+
+    def _without_features(self, started: Started, baseline: Baseline) -> Decided:
+        row = self.rows.unknown(started.values, started.event.happened)
+        return _decided(started, [], baseline.of_row(row, started.unfound or ""))
+
+    def age_of_tables(self, stamp: int) -> int:
+        """How old the tables are at a moment, in microseconds."""
+        return max(1, stamp - self.states.base.moment)
 
     def deliver(self, came: EventCame) -> None:
         """Append an event that was decided while the log was out of reach."""
@@ -274,3 +308,11 @@ class Decider:
 def _entry_of(decided: Decided) -> Entry:
     closes = log_contents.name(EVENT, decided.id)
     return Entry(log_contents.name(DECISION, decided.id), log_contents.encode(decided), closes=closes)
+
+
+def _decided(started: Started, features: list[Any], scored: Scored) -> Decided:
+    latency = round((time.perf_counter() - started.began) * 1e6)
+    return Decided(
+        started.event.id, started.stamp, scored.outcome, features, scored.model_version, scored.bundle, latency,
+        scored.fallback, scored.reason,
+    )  # fmt: skip

@@ -67,6 +67,8 @@ class _Entity:
     """What tables know of the future, the first to come last."""
     seen: int = 0
     """How many facts of the store are folded."""
+    is_newer: bool = False
+    """Whether the log brought anything."""
 
 
 @dataclass
@@ -176,8 +178,9 @@ class EntityStates:
             if None in key:
                 found.append(whole_history.of_nobody(self.base.rows.plans[number], change.event, change.stamp))
                 continue
-            facts = self.entity(number, key, change)
-            self._end_before(self._held[number][key], (number, key), change)
+            facts, held = self.entity(number, key, change), self._held[number][key]
+            self._end_before(held, (number, key), change)
+            held.is_newer = True
             found.append(facts.begin(change.event, change.stamp, change.held[number] if change.held else None))
         return found
 
@@ -189,6 +192,21 @@ class EntityStates:
             else self.entity(number, key).again(change.event.id)
             for number, key in enumerate(change.keys)
         ]
+
+    def of_tables(self, event: Event, stamp: int) -> list[list[Value]]:
+        """The values of each of the window features of an event by what tables say alone; nothing here changes.
+
+        Any thread may ask, beside whatever else is done here.
+        """
+        apart = EntityStates(self.base, self.schema)
+        fact = EventCame(event.id, {}, event.happened)
+        change = Change(stamp, fact, event, self._keys(event.values), self._before(fact))
+        return [one() if callable(one) else one for one in apart.begin(change)]
+
+    def is_newer(self, change: Change) -> bool:
+        """Whether of any entity that a fact changes more is held than tables say."""
+        held = [self._held[number].get(key) for number, key in self.places(change)]
+        return any(one is not None and one.is_newer for one in held)
 
     def entities_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of an event that name its entities."""
@@ -264,6 +282,7 @@ class EntityStates:
     def _apply(self, held: _Entity, place: Place, change: Change) -> None:
         """What a fact does to one of its entities."""
         stamp, fact, event = change[:3]
+        held.is_newer = True
         is_now, facts = change.keys[place[0]] == place[1], held.facts
         self._end_before(held, place, change)
         if isinstance(fact, EventCame):

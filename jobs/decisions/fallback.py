@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobs.conditions import Condition, conditions
+from jobs.decisions.fallback_order import DEFAULT, RULES
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.outcome import Outcome
 from jobs.decisions.scores import Scored
 from jobs.problem import Problem
 
-RULES, DEFAULT = "rules", "default"
-"""Names of the fallbacks, in their order."""
 _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
     "in": lambda value, among: value in among,
@@ -32,14 +31,11 @@ class Fallback:
             self._rules.append((checks, verdict))
 
     def of_row(self, row: Sequence[Any], reason: str) -> Scored:
-        """The first rule whose conditions hold, or the default, for a row of features."""
+        """The first rule whose conditions hold, or the default, for a row of features. None holds for a null."""
         for checks, verdict in self._rules:
             if all(_holds(row[at], condition) for at, condition in checks):
                 return Scored(Outcome(None, verdict), None, None, RULES, reason)
-        return self.default(reason)
-
-    def default(self, reason: str) -> Scored:
-        """What is decided without features. Nothing but of a yes-or-no question that is reviewed."""
+        # Nothing but of a yes-or-no question that is reviewed.
         decision = self._review.otherwise if self._review else None
         return Scored(Outcome(None, decision), None, None, DEFAULT, reason)
 

@@ -75,6 +75,10 @@ class FeatureRow:
         row[self._time] = happened
         return [*row, *computed]
 
+    def unknown(self, values: Mapping[str, Any], happened: int) -> Row:
+        """The row of an event of which nothing could be computed."""
+        return self.restored(values, happened, [None] * (len(self.names) - self.first_computed))
+
     def row(self, values: Mapping[str, Any], happened: int, windows: Sequence[Sequence[Any]]) -> Row:
         """The row of an event with its columns, its event time, and the values of each of the window features."""
         row: Row = [values.get(name) for name in self._columns]

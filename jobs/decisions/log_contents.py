@@ -101,7 +101,7 @@ class Decided(msgspec.Struct, tag="decision", tag_field="kind", omit_defaults=Tr
     reason: str | None = None
     """Why there was a fallback."""
     staleness: int = 0
-    """Microseconds since the store of facts was last heard of; 0: what was known was complete."""
+    """Microseconds since the store of facts was last heard of, or age of the tables; 0: what was known was complete."""
     arm: str = "champion"
     propensity: float = 1.0
 

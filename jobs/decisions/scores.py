@@ -19,16 +19,16 @@ class Scored(NamedTuple):
     reason: str | None = None
 
 
-class Default(Protocol):
-    """What decides without features."""
+class Baseline(Protocol):
+    """What decides without a model."""
 
-    def default(self, reason: str) -> Scored: ...
+    def of_row(self, row: Row, reason: str) -> Scored: ...
 
 
 class Score(Protocol):
     """A model, or what answers in its place: it never raises."""
 
     @property
-    def fallback(self) -> Default: ...
+    def fallback(self) -> Baseline: ...
 
     def __call__(self, rows: Sequence[Row]) -> list[Scored]: ...

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 from jobs.decisions.entity_states import Found
 from jobs.decisions.event_schema import Given
 from jobs.decisions.log_contents import Decided
+from jobs.online.evaluation import Value
 from jobs.online.plan import Event
 
 
@@ -30,7 +31,9 @@ class Started:
     found: Sequence[Found]
     began: float
     unfound: str | None = None
-    """Why there are no features; None: there are, or will be."""
+    """Why there are no features of what is known now; None: there are, or will be."""
+    of_tables: Sequence[Sequence[Value]] | None = None
+    """Those of tables alone in place of them; empty: there are none either; None: nobody has looked for them."""
 
     @property
     def is_slow(self) -> bool:
@@ -42,7 +45,7 @@ class Started:
         self.found = [one() if callable(one) else one for one in self.found]
 
     def give_up(self, reason: str) -> None:
-        """Let there be no features: a fallback decides."""
+        """Let there be no features of what is known now: a fallback decides."""
         self.unfound = reason
 
 

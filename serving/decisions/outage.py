@@ -14,6 +14,7 @@ import msgspec
 
 from jobs.decisions import log_contents
 from jobs.decisions.decider import Decider
+from jobs.decisions.fallback_order import CACHED_STATE, NIGHTLY_FEATURES
 from jobs.decisions.log_contents import DECISION, EVENT, Decided, EventCame
 from jobs.decisions.opened import log_file
 from jobs.decisions.started import Awaited, Started
@@ -25,8 +26,10 @@ from jobs.state_files import read_memory, replace_json
 from jobs.use_case import UseCase
 from serving.decisions.scorer import Scorer
 
-CACHED_STATE = "cached_state"
-REASON = "the online store does not answer; decided by what this worker knows"
+REASONS = {
+    CACHED_STATE: "the online store does not answer; decided by what this worker knows",
+    NIGHTLY_FEATURES: "the online store does not answer; decided by the tables, as this worker knows nothing newer",
+}
 LOG = logging.getLogger("evergreen.serve")
 
 
@@ -69,21 +72,26 @@ class Outage:
             stamp = appended.record.stamp
             change = change.at(stamp)
             started = Started(change.event, stamp, change.event.values, [], asked.began)
+            usual = CACHED_STATE if decider.states.is_newer(change) else NIGHTLY_FEATURES
             try:
                 started.found = decider.states.begin(change)
             except Invalid as error:  # another worker's decision was ahead of this clock
                 started.give_up(str(error))
             [decided] = decider.scored([started], scorer)
-            stale = round((time.monotonic() - self._heard) * 1e6)
-            fallback = decided.fallback or CACHED_STATE
-            decided = msgspec.structs.replace(
-                decided, fallback=fallback, reason=decided.reason or REASON, staleness=stale
-            )
+            decided = self._flagged(decided, usual, decider.age_of_tables(stamp))
             try:
                 kept.append(log_contents.name(DECISION, given.id), log_contents.encode(decided))
             except Conflict as conflict:
                 return log_contents.decode_as(conflict.record.content, Decided)
             return decided
+
+    def _flagged(self, decided: Decided, usual: str, age: int) -> Decided:
+        """A decision with the fallback that made it, and with how old its knowledge is."""
+        unheard = max(1, round((time.monotonic() - self._heard) * 1e6))
+        staleness = decided.staleness or (unheard if usual == CACHED_STATE else age)
+        return msgspec.structs.replace(
+            decided, fallback=decided.fallback or usual, reason=decided.reason or REASONS[usual], staleness=staleness
+        )
 
     def deliver(self, decider: Decider) -> None:
         """Bring what was kept to the store, and let go of what this worker made of it. Raises StoreDown."""

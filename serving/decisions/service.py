@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pybreaker
@@ -31,6 +31,7 @@ from jobs.settings import Settings
 from jobs.use_case import UseCase, problem_of
 from serving.decisions.outage import Outage
 from serving.decisions.scorer import Scorer
+from serving.decisions.timed_pool import Busy, TimedPool
 from serving.decisions.together import Together
 from serving.live_models.live_model import LiveModel
 from serving.live_models.watch import LiveModels
@@ -38,9 +39,9 @@ from serving.web import metrics
 from serving.web.refusal import Refusal, bad
 
 SLOW_THREADS, MOST_SLOW = 2, 64
-"""Threads that find features by the batch kernel, and how many events may wait for them."""
-FEATURE_SECONDS = 1.0
-"""Features that take longer are not waited for."""
+"""Threads that find features by the batch kernel, or of tables alone, and how many events may wait for them."""
+FEATURE_SECONDS, TABLES_SECONDS = 1.0, 0.5
+"""Features that take longer are not waited for, and in their place, those of tables alone."""
 OTHER_SECONDS, POLL_SECONDS = 0.25, 0.002
 """How long another worker, which has the same event, is waited for."""
 STORE_FAILURES, STORE_PAUSE_SECONDS = 2, 1.0
@@ -73,8 +74,8 @@ class DecisionService:
         self.meanings = reasons.meanings(self.decider.rows)
         self._scorer: Scorer | None = None
         self._together: Together[Awaited, Started | Decided | None] = Together(self._decide_all)
-        self._pool = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix=f"features of {use_case.name}")
-        self._slow = 0
+        self._of_now = TimedPool(f"features of {use_case.name}", SLOW_THREADS, MOST_SLOW)
+        self._of_tables = TimedPool(f"features of tables of {use_case.name}", SLOW_THREADS, MOST_SLOW)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sweep_on, name=f"decisions of {use_case.name}", daemon=True)
 
@@ -86,7 +87,8 @@ class DecisionService:
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._pool.shutdown()
+        self._of_now.stop()
+        self._of_tables.stop()
         self._outage.close()
         self.decider.close()
 
@@ -225,21 +227,22 @@ class DecisionService:
         return resumed
 
     async def _find(self, started: Started) -> None:
-        """Let the batch kernel find the features, in a thread; features that take too long are given up."""
-        if self._slow >= MOST_SLOW:
-            started.give_up("too many events wait for their features")
-            return
-        self._slow += 1
+        """Let the batch kernel find the features, in a thread; in place of those that it does not, those of tables."""
         try:
-            found = asyncio.get_running_loop().run_in_executor(self._pool, started.find)
-            await asyncio.wait_for(asyncio.shield(found), FEATURE_SECONDS)
+            await self._of_now.result(started.find, FEATURE_SECONDS)
+            return
+        except Busy:
+            started.give_up("too many events wait for their features")
         except TimeoutError:
             started.give_up(f"features took longer than {FEATURE_SECONDS:g} seconds")
         except Exception as error:
             LOG.exception("%s: features of %r", self.use_case.name, started.event.id)
             started.give_up(f"features could not be computed: {type(error).__name__}")
-        finally:
-            self._slow -= 1
+        try:
+            of_tables = partial(self.decider.features_of_tables, started)
+            started.of_tables = await self._of_tables.result(of_tables, TABLES_SECONDS)
+        except (Busy, TimeoutError):
+            started.of_tables = []
 
     def _sweep_on(self) -> None:
         while not self._ended.wait(SWEEP_SECONDS):

@@ -199,6 +199,33 @@ def test_a_store_that_goes_away_and_comes_back_is_told_what_was_decided(
         require_agreement(home, clients, 80)
 
 
+def test_a_worker_that_knows_nothing_newer_than_tables_says_so_while_the_store_is_away(
+    world: World, running: list[Running], tmp_path: Path
+) -> None:
+    with RedisServer(tmp_path / "redis") as redis:
+        home = Settings(home=world.settings.home, online_store_url=Url(redis.url))
+        server = started(home, *AS_OF)
+        running.append(server)
+        wait_for(server.ready)
+        redis.kill()
+        clients = Clients([server.address])
+        mine = {"customer_id": 5, "terminal_id": 103, "tx_datetime": None}
+        sent = [world.given(**mine) for _ in range(2)]
+        for each in sent:
+            clients.send([each], threads=1)
+        first, second = (clients.answers[each["transaction_id"]][0] for each in sent)
+        # Of the second one it knows the first, which is newer than the tables.
+        assert (first["fallback"], second["fallback"]) == ("nightly_features", "cached_state")
+        assert "knows nothing newer" in first["reason"] and first["score"] is not None
+        assert 0 < first["freshness"]["seconds"] < 600
+        counted = httpx.get(f"{server.address}/metrics").text
+        assert 'evergreen_fallbacks_total{fallback="nightly_features",use_case="fraud"} 1.0' in counted
+        redis.start()
+        wait_for(lambda: len(logged(home)) == 2)
+        assert [each.fallback for each in logged(home).values()] == ["nightly_features", "cached_state"]
+        require_agreement(home, clients, 2)
+
+
 def test_a_store_that_was_flushed_is_stood_on_anew(world: World, running: list[Running]) -> None:
     with RedisServer() as redis:
         home = Settings(home=world.settings.home, online_store_url=Url(redis.url))

@@ -69,6 +69,8 @@ class _Entity:
     """How many facts of the store are folded."""
     is_newer: bool = False
     """Whether the log brought anything."""
+    told: set[Any] | None = None
+    """Ids of events that were told: whoever asks for a decision about one of them, it counts once."""
 
 
 @dataclass
@@ -291,6 +293,8 @@ class EntityStates:
         elif isinstance(fact, VersionCame):
             if is_now:
                 facts.add_event(event, stamp)
+                held.told = held.told or set()
+                held.told.add(event.id)
         elif isinstance(fact, LabelCame):
             if is_now:
                 facts.add_label(event, stamp)
@@ -301,9 +305,10 @@ class EntityStates:
 
     def _end_before(self, held: _Entity, place: Place, change: Change) -> None:
         """What an entity has of an event or label already ends, and so does what tables would have said later."""
-        if place not in change.before:
-            return
         of, id = "labels" if _is_of_labels(change.fact) else "events", change.fact.id
+        was_told = held.told is not None and id in held.told and isinstance(change.fact, EventCame)
+        if place not in change.before and not was_told:
+            return
         held.later = [each for each in held.later if (each.of, each.id) != (of, id)]
         held.facts.withdraw(of, id, change.stamp)
 

@@ -81,8 +81,12 @@ def play(world: World, loads: NightlyLoads, workers: list[Decider], steps: int) 
         world.now += chance.choice([1, SECOND, 600 * SECOND, 3600 * SECOND])
         one, kind = chance.choice(workers), chance.random()
         id = chance.choice([row["transaction_id"] for row in loads.events] + [*range(10_001, world.ids + 1)])
-        if kind < 0.7 or Standing.of(one, id).event() is None:
+        standing = Standing.of(one, id).event()
+        if kind < 0.6 or standing is None:
             decide(one, world.given())
+        elif kind < 0.7 and one.came(id) is None:
+            # What a file brought, or somebody told, is decided after all.
+            decide(one, world.given(transaction_id=id, **standing.entities))
         elif kind < 0.85:
             told.report(one, id, {"is_fraud": chance.random() < 0.5})
         elif kind < 0.95:

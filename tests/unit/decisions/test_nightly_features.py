@@ -10,10 +10,11 @@ import pytest
 from worlds import decided_world
 from worlds.decided_world import SECOND, NoModel, World, decide, server, worker
 
-from jobs.decisions.decider import Decider, Started
+from jobs.decisions.decider import Decider
 from jobs.decisions.entity_states import EntityStates
 from jobs.decisions.fallback import Fallback
 from jobs.decisions.log_contents import Decided
+from jobs.decisions.started import Started
 from jobs.problem import Review
 from jobs.use_case import problem_of
 from jobs.use_cases.fraud import FRAUD

@@ -74,11 +74,6 @@ class Stamps:
         return self.lakehouse.to_arrow(self.log, self.version, columns, [(ORIGIN, "=", ONLINE)])
 
 
-def has_stamps(state: Mapping[str, Any]) -> bool:
-    """Whether rows of window features that are kept with this state are of stamped events."""
-    return "stamps" in state.get("seen", {}).get("events", {})
-
-
 def as_computed(lakehouse: Lakehouse, windows: tuple[str, int | None], events: Frame, id: str) -> Frame:
     """Versions of events, with `decided_at`, the first of each known and decided when its window features say.
 
@@ -86,7 +81,7 @@ def as_computed(lakehouse: Lakehouse, windows: tuple[str, int | None], events: F
         windows: name and Delta version of a table of window features (`jobs.features.window_tables`).
     """
     state = lakehouse.state(*windows)
-    if not has_stamps(state) and DECIDED_AT not in fact_frames.names(events):
+    if not _has_stamps(state) and DECIDED_AT not in fact_frames.names(events):
         return events
     columns = {id: id, "created_timestamp": _KNOWN, "event_timestamp": _DECIDED}
     if isinstance(events, pl.LazyFrame):
@@ -104,3 +99,8 @@ def _timed(events: Frame, times: Any, id: str) -> Frame:
     known, decided = (f"case when version = 1 then {name} end" for name in (_KNOWN, _DECIDED))
     columns = {"known_at": f"coalesce({known}, known_at)", DECIDED_AT: f"coalesce({decided}{own})"}
     return fact_frames.computed(events.join(times, on=id, how="left"), columns).drop(_KNOWN, _DECIDED)
+
+
+def _has_stamps(state: Mapping[str, Any]) -> bool:
+    """Whether rows of window features that are kept with this state are of stamped events."""
+    return "stamps" in state.get("seen", {}).get("events", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 import subprocess
@@ -55,7 +56,8 @@ class Running:
     def kill(self) -> None:
         """End it and its workers at once."""
         for child in psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []:
-            child.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
         self.process.kill()
         self.process.wait()
         if self.process.stdout is not None:

@@ -5,6 +5,7 @@ In every case the log says what clients were told, and the batch kernel what the
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import signal
 import threading
@@ -87,10 +88,7 @@ def test_a_worker_is_killed_under_load_again_and_again(world: World, running: li
     def kill_on() -> None:
         chance = Random(2)
         while not over.wait(1.5):
-            workers = [
-                each for each in psutil.Process(server.process.pid).children() if "spawn_main" in str(each.cmdline())
-            ]
-            if len(workers) == 2:
+            if len(workers := workers_of(server)) == 2:
                 chance.choice(workers).send_signal(signal.SIGKILL)
 
     killer = threading.Thread(target=kill_on)
@@ -100,6 +98,16 @@ def test_a_worker_is_killed_under_load_again_and_again(world: World, running: li
     killer.join()
     wait_for(lambda: not undecided(world.settings))
     require_agreement(world.settings, clients, 600)
+
+
+def workers_of(server: Running) -> list[psutil.Process]:
+    """Those that are not ending just now."""
+    workers = []
+    for each in psutil.Process(server.process.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "spawn_main" in str(each.cmdline()):
+                workers.append(each)
+    return workers
 
 
 def undecided(settings: Settings) -> int:

@@ -30,7 +30,7 @@ class Given(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Asked:
+class EventColumn:
     """One column of a request."""
 
     column: Column
@@ -39,7 +39,7 @@ class Asked:
     is_required: bool
 
     @classmethod
-    def of(cls, column: Column, kind: Kind | None, *, is_required: bool, is_key: bool = False) -> Asked:
+    def of(cls, column: Column, kind: Kind | None, *, is_required: bool, is_key: bool = False) -> EventColumn:
         """kind: what the table of events holds there; None: it lacks the column."""
         form, read = form_of(column, kind, is_key=is_key), reader(column, kind, is_key=is_key)
         return cls(column, form, read, is_required)
@@ -51,7 +51,7 @@ class EventSchema:
 
     id: str
     time: str
-    asked: Mapping[str, Asked]
+    asked: Mapping[str, EventColumn]
     functions: tuple[RowFunction, ...]
 
     @classmethod
@@ -142,7 +142,7 @@ def kind_of(name: str, type: pa.DataType) -> Kind:
     raise Invalid(f"column {name}: expected a number, boolean, text or time, found {type}; cast it in SQL")
 
 
-def _asked(use_case: UseCase, events: pa.Schema) -> Iterator[Asked]:
+def _asked(use_case: UseCase, events: pa.Schema) -> Iterator[EventColumn]:
     source, needed = event_source(use_case), set(needed_columns(use_case))
     made = {name for function in use_case.computed_online for name in function.outputs}
     read = {name for function in use_case.computed_online for name in function.inputs} | needed
@@ -151,13 +151,13 @@ def _asked(use_case: UseCase, events: pa.Schema) -> Iterator[Asked]:
         kind = kind_of(column.name, events.field(column.name).type) if column.name in events.names else None
         given = column.name in read and not (column.nullable or column.optional)
         is_required = given and column.name != use_case.event_timestamp
-        yield Asked.of(column, kind, is_required=is_required, is_key=column.name == use_case.event_id)
+        yield EventColumn.of(column, kind, is_required=is_required, is_key=column.name == use_case.event_id)
     declared = {column.name: column for column in use_case.computed}
     for name in needed_columns(use_case):
         if name not in made and all(name != column.name for column in source.columns):
             kind = kind_of(name, events.field(name).type)
             column = declared.get(name) or Column(name, KINDS[kind], nullable=True)
-            yield Asked.of(column, kind, is_required=not column.nullable)
+            yield EventColumn.of(column, kind, is_required=not column.nullable)
 
 
 KINDS: dict[Kind, Any] = {"bool": "boolean", "int64": "integer", "float64": "number", "string": "string"}

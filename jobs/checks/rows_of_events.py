@@ -112,7 +112,7 @@ def known_events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, days:
         filters = [(PARTITION, "in", list(days)), ("version", "=", 1)]
         rows = lakehouse.to_arrow(use_case.events, None, [id, time, "known_at", "version", *own], filters)
         events: Any = pl.DataFrame(rows).lazy()
-        stamps = Stamps.of(lakehouse, log, id)
+        stamps = Stamps.of(lakehouse, log, id, as_of)
         events = fact_frames.known(stamps.on(events) if stamps else events, time, as_of)
         decided = pl.col(DECIDED_AT) if stamps or own else pl.lit(None, pl.Datetime("us", "UTC"))
         known: pl.DataFrame = events.select(id=id, decided_at=decided).collect()

@@ -86,7 +86,9 @@ class Decider:
             if record is None:
                 return self.decided(change.fact.id)
             change = change.at(record.stamp, record.start)
-            return Started(change.event, change.stamp, change.event.values, self.states.begin(change), began)
+            found = self.states.begin(change)
+            known = self.states.was_known(change)
+            return Started(change.event, change.stamp, change.event.values, found, began, was_known=known)
         except Exception as error:  # others, which are in the log already, are entered all the same
             return error
 
@@ -314,5 +316,5 @@ def _decided(started: Started, features: list[Any], scored: Scored) -> Decided:
     latency = round((time.perf_counter() - started.began) * 1e6)
     return Decided(
         started.event.id, started.stamp, scored.outcome, features, scored.model_version, scored.bundle, latency,
-        scored.fallback, scored.reason,
+        scored.fallback, scored.reason, was_known=started.was_known,
     )  # fmt: skip

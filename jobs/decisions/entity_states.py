@@ -312,6 +312,10 @@ class EntityStates:
         held.later = [each for each in held.later if (each.of, each.id) != (of, id)]
         held.facts.withdraw(of, id, change.stamp)
 
+    def was_known(self, change: Change) -> bool:
+        """Whether tables knew an event before its stamp."""
+        return bool(change.before) and self.base.row_of("events", change.fact.id, change.stamp) is not None
+
     def _before(self, fact: Fact) -> frozenset[Place]:
         """The entities of versions before, in the log or in tables."""
         of = "labels" if _is_of_labels(fact) else "events"

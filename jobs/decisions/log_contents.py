@@ -104,6 +104,8 @@ class Decided(msgspec.Struct, tag="decision", tag_field="kind", omit_defaults=Tr
     """Microseconds since the store of facts was last heard of, or age of the tables; 0: what was known was complete."""
     arm: str = "champion"
     propensity: float = 1.0
+    was_known: bool = False
+    """Whether tables knew the event before it came: then its stamp is not the moment at which it was first seen."""
 
 
 Content: TypeAlias = EventCame | VersionCame | LabelCame | FactGone | Base | Decided

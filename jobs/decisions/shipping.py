@@ -25,7 +25,7 @@ from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.online.log_records import Log, Record
 from jobs.registry.bundle import CATEGORY, NUMBER
 from jobs.scoring import prediction_log
-from jobs.scoring.prediction_log import ONLINE
+from jobs.scoring.prediction_log import AGAIN, ONLINE
 from jobs.settings import Settings
 from jobs.state_files import read_memory, replace_json
 from jobs.use_case import UseCase, problem_of
@@ -139,7 +139,7 @@ class _Shipment:
             return table
         days = pc.unique(table.column(PARTITION)).to_pylist()
         there = self.lakehouse.to_arrow(
-            self.table, columns=["scored_at"], filters=[(PARTITION, "in", days), ("origin", "=", ONLINE)]
+            self.table, columns=["scored_at"], filters=[(PARTITION, "in", days), ("origin", "in", [ONLINE, AGAIN])]
         )
         known = pc.is_in(table.column("scored_at"), value_set=there.column("scored_at").combine_chunks())
         return table.filter(pc.invert(known))
@@ -184,7 +184,8 @@ def _decided_values(each: Decided, happened: int, versions: str, threshold: floa
         "scored_at": each.decided_at, "score": outcome.score, "decision": is_yes, "verdict": outcome.decision,
         "model_version": None if each.model_version is None else int(each.model_version),
         "bundle_sha256": each.bundle, "feature_versions": versions, "arm": each.arm, "propensity": each.propensity,
-        "origin": ONLINE, "latency": each.latency, "fallback": each.fallback, PARTITION: happened // 86_400_000_000,
+        "origin": AGAIN if each.was_known else ONLINE, "latency": each.latency, "fallback": each.fallback,
+        PARTITION: happened // 86_400_000_000,
         "prediction": outcome.prediction, "lower": outcome.lower, "upper": outcome.upper,
         "probabilities": None if outcome.probabilities is None else msgspec.json.encode(outcome.probabilities).decode(),
     }  # fmt: skip

@@ -32,6 +32,8 @@ class Started:
     began: float
     unfound: str | None = None
     """Why there are no features of what is known now; None: there are, or will be."""
+    was_known: bool = False
+    """Whether tables knew the event before it came."""
     of_tables: Sequence[Sequence[Value]] | None = None
     """Those of tables alone in place of them; empty: there are none either; None: nobody has looked for them."""
 

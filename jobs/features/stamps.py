@@ -7,15 +7,13 @@ see `jobs.features.window_kernel`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
-from functools import cached_property
+from datetime import date, datetime
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from jobs.features import fact_frames
 from jobs.features.clock import DECIDED_AT
@@ -36,26 +34,31 @@ class Stamps:
     version: int
     id: str
     """Column of the events' ids."""
+    as_of: datetime
+    """What was decided later is not known yet: what files say of its events counts until then."""
     days: set[date] | None = None
     """Days of the log that are looked at; None: all."""
 
     @classmethod
-    def of(cls, lakehouse: Lakehouse, log: str | None, id: str) -> Stamps | None:
+    def of(cls, lakehouse: Lakehouse, log: str | None, id: str, as_of: datetime) -> Stamps | None:
         """The stamps of the latest version; None if nothing was decided online."""
         version = None if log is None else lakehouse.version(log)
         if log is None or version is None:
             return None
         # From the statistics of files: among origins "online" is the last by the alphabet.
-        return cls(lakehouse, log, version, id) if lakehouse.maxima(log, [ORIGIN], version) == [ONLINE] else None
+        has_stamps = lakehouse.maxima(log, [ORIGIN], version) == [ONLINE]
+        return cls(lakehouse, log, version, id, as_of) if has_stamps else None
 
     def on(self, events: Frame) -> Frame:
         """Versions of events, with `decided_at`: of those that were decided online, the first is known since then."""
         if isinstance(events, pl.LazyFrame):
-            online = pl.DataFrame(self._read([self.id, STAMP])).lazy().group_by(self.id)
+            known = pl.DataFrame(self._read([self.id, STAMP], [(STAMP, "<=", self.as_of)]))
+            online = known.lazy().group_by(self.id)
             return _timed(events, online.agg(**{name: pl.col(STAMP).min() for name in (_KNOWN, _DECIDED)}), self.id)
         from pyspark.sql.connect.functions import expr
 
-        rows = self.lakehouse.read(self.log, self.version).where(f"{ORIGIN} = '{ONLINE}'")
+        rows: Any = self.lakehouse.read(self.log, self.version)
+        rows = rows.where(f"{ORIGIN} = '{ONLINE}' and unix_micros({STAMP}) <= {fact_frames.micros(self.as_of)}")
         rows = rows if self.days is None else rows.where(of_days(sorted(self.days)))
         earliest = [expr(f"min({STAMP})").alias(name) for name in (_KNOWN, _DECIDED)]
         return _timed(events, rows.groupBy(self.id).agg(*earliest), self.id)
@@ -65,13 +68,13 @@ class Stamps:
         changed = None if version is None else self.lakehouse.changed_days(self.log, version, self.version)
         return replace(self, days=changed)
 
-    @cached_property
-    def last(self) -> Any:
-        """The latest stamp."""
-        return pc.max(self._read([STAMP])[STAMP]).as_py()
+    def has_since(self, moment: datetime) -> bool:
+        """Whether any is known now that was not at a moment."""
+        since = self._read([STAMP], [(STAMP, ">", moment), (STAMP, "<=", self.as_of)])
+        return len(since) > 0
 
-    def _read(self, columns: list[str]) -> pa.Table:
-        return self.lakehouse.to_arrow(self.log, self.version, columns, [(ORIGIN, "=", ONLINE)])
+    def _read(self, columns: list[str], filters: Sequence[Any] = ()) -> pa.Table:
+        return self.lakehouse.to_arrow(self.log, self.version, columns, [(ORIGIN, "=", ONLINE), *filters])
 
 
 def as_computed(lakehouse: Lakehouse, windows: tuple[str, int | None], events: Frame, id: str) -> Frame:

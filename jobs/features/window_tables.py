@@ -150,7 +150,7 @@ def update(
         if not fresh:
             as_of = max(as_of, datetime.fromisoformat(state["as_of"]))
         versions = {kind: lakehouse.version(table) for kind, table in tables.items()}
-        stamps = Stamps.of(lakehouse, decisions, features.id)
+        stamps = Stamps.of(lakehouse, decisions, features.id, as_of)
         inputs = _Inputs(lakehouse, features, tables, versions, as_of, {} if fresh else state, target, stamps)
         days = None if fresh else inputs.affected()
         if days is not None and not days and version is not None:
@@ -203,9 +203,9 @@ class _Inputs:
         name, keys, events = self.features.event_timestamp, self.features.keys, self._frame("events")
         changes = [self._reached(self._changed(kind), arrived(name)) for kind in self.tables]
         own = [self._changed("events")]
-        if self._is_stamped_anew():
+        if (stamps := self._unseen_stamps()) is not None:
             # Until now such an event was known, and decided, at other times: at its event time at the earliest.
-            own.append(self._stamped_anew())
+            own.append(self._stamped_anew(stamps))
             changes.append(self._reached(own[-1], f"unix_micros(`{name}`)"))
         if "labels" in self.tables:
             # A label is where the last version of its event is, known or not yet: the label of an event that moved was
@@ -276,30 +276,33 @@ class _Inputs:
             until = [micros(time) + ROUNDED // MICROSECOND for time in until if time is not None]
             seen[kind] = {"version": self.versions[kind], "loaded_in": loaded, "known_until": max(until, default=None)}
         if self.stamps is not None:
-            known_until = max(seen["events"]["known_until"] or 0, micros(self.stamps.last))
-            seen["events"] |= {"stamps": self.stamps.version, "known_until": known_until}
+            seen["events"] |= {"stamps": self.stamps.version}
         fixed = {"fingerprint": self.features.fingerprint, "tables": self.tables, "as_of": self.as_of.isoformat()}
         return fixed | {"seen": seen}
 
     def _may_have_changed(self) -> bool:
         """Whether, by the versions alone, an input may hold a fact that the last update did not see."""
         before, now = (micros(moment) for moment in (datetime.fromisoformat(self.state["as_of"]), self.as_of))
-        return self._is_stamped_anew() or any(
+        return self._unseen_stamps() is not None or any(
             self.state["seen"][kind]["version"] != version
             or (now > before and (self.state["seen"][kind]["known_until"] or before) > before)
             for kind, version in self.versions.items()
         )
 
-    def _is_stamped_anew(self) -> bool:
-        """Whether, by the version alone, the prediction log may hold stamps that the last update did not see."""
-        return self.stamps is not None and self.state["seen"]["events"].get("stamps") != self.stamps.version
+    def _unseen_stamps(self) -> Stamps | None:
+        """Stamps that the last update may not have seen: by their version, or as they were not known yet."""
+        if self.stamps is None:
+            return None
+        if self.stamps.has_since(datetime.fromisoformat(self.state["as_of"])):
+            return self.stamps
+        seen = self.state["seen"]["events"].get("stamps")
+        return None if seen == self.stamps.version else self.stamps.since(seen)
 
-    def _stamped_anew(self) -> "DataFrame":
-        """Events whose features are not those of stamps that the last update may not have seen."""
+    def _stamped_anew(self, stamps: Stamps) -> "DataFrame":
+        """Events whose features are not those of these stamps."""
         from pyspark.sql.connect.functions import expr
 
-        assert self.stamps is not None
-        id, stamps = self.features.id, self.stamps.since(self.state["seen"]["events"].get("stamps"))
+        id = self.features.id
         decided = self._known(stamps.on(self._read("events"))).where(f"version = 1 and {DECIDED_AT} is not null")
         made = self.lakehouse.read(self.target).selectExpr(f"`{id}` as made", "unix_micros(event_timestamp) as at")
         return decided.join(made, expr(f"`{id}` = made and unix_micros({DECIDED_AT}) = at"), "left_anti")

@@ -48,7 +48,9 @@ def logged_days(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, since:
     table = prediction_log.table(use_case)
     if not lakehouse.exists(table):
         return None
-    recent: list[Any] = [(PARTITION, ">=", since), (use_case.event_timestamp, "<=", as_of)]
+    recent: list[Any] = [
+        (PARTITION, ">=", since), (use_case.event_timestamp, "<=", as_of), ("origin", "!=", prediction_log.AGAIN)
+    ]  # fmt: skip
     columns = [PARTITION, "model_version", "origin"]
     read = lakehouse.to_arrow(table, columns=columns, filters=recent)
     has_online = bool(pc.any(pc.equal(read.column("origin"), prediction_log.ONLINE)).as_py())

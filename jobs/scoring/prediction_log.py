@@ -25,9 +25,11 @@ from jobs.registry.bundle import CATEGORY, NUMBER
 from jobs.scoring.decided_columns import LOWER, PREDICTION, PROBABILITIES, UPPER, further
 from jobs.use_case import UseCase, age_name
 
-Origin = Literal["nightly", "online"]
+Origin = Literal["again", "nightly", "online"]
 NIGHTLY: Origin = "nightly"
 ONLINE: Origin = "online"
+AGAIN: Origin = "again"
+"""Decided online when tables knew the event already: kept, but neither its stamp nor its row stands for the event."""
 TIME = pa.timestamp("us", "UTC")
 
 DECIDED: Mapping[str, tuple[pa.DataType, str]] = {
@@ -42,7 +44,7 @@ DECIDED: Mapping[str, tuple[pa.DataType, str]] = {
     ),
     "arm": (pa.string(), "Whose turn it was: 'champion', or a challenger's name."),
     "propensity": (pa.float64(), "Chance that this arm was chosen, for off-policy evaluation; 1 if none was drawn."),
-    "origin": (pa.string(), "'nightly' or 'online'."),
+    "origin": (pa.string(), "'nightly', 'online', or 'again': online when tables knew the event already."),
     "verdict": (pa.string(), "Online: approve, review or block, by the thresholds of the model or a fallback."),
     "latency": (pa.int64(), "Online: microseconds from the request to the decision."),
     "fallback": (pa.string(), "Online: what decided in place of the model; empty: the model."),
@@ -102,8 +104,9 @@ def schema(use_case: UseCase, event_types: Mapping[str, pa.DataType], features: 
 
 def one_per_event(use_case: UseCase, rows: pa.Table) -> pa.Table:
     """Rows of the log, read with their `origin`: of an event that was decided online only that, which is what
-    happened. Decisions of fallbacks, which have no score, are left out."""
-    rows = rows.filter(pc.is_valid(rows.column("score")))
+    happened. Decisions of fallbacks, which have no score, and of events that tables knew already, are left out."""
+    stands = pc.and_(pc.is_valid(rows.column("score")), pc.not_equal(rows.column("origin"), AGAIN))
+    rows = rows.filter(stands)
     online = pc.equal(rows.column("origin"), ONLINE)
     if not pc.any(online).as_py():
         return rows

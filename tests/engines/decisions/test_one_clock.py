@@ -18,7 +18,7 @@ from worlds.marts import TIME
 from assets import decisions, features
 from assets.keys import Keys
 from assets.run_context import AS_OF_TAG
-from jobs.checks import online_store, rows_of_events
+from jobs.checks import online_decisions, online_store, rows_of_events
 from jobs.datasets import history, training_set
 from jobs.decisions import shipping
 from jobs.decisions.log_contents import Decided
@@ -149,6 +149,50 @@ def test_decisions_that_are_shipped_after_the_night_change_what_they_reach(lakeh
         shutil.rmtree(lakehouse.path(FRAUD.window_table(windows)))
     night(lakehouse)
     assert cells(lakehouse) == tables, "an update gives what a computation of everything gives"
+
+
+@pytest.mark.embedded
+def test_what_was_decided_after_the_moment_of_a_night_counts_in_later_nights(
+    lakehouse: Lakehouse, world: World
+) -> None:
+    """A service that goes by the clock on the wall, and nights of a past that files bring."""
+    day, later = Day(world), AS_OF + 10 * DAY
+    world.now = microseconds(later)
+    times = [START - DAY + n * timedelta(minutes=7) for n in range(40)]
+    day.decide([world.given(tx_datetime=each.isoformat()) for each in times])
+    day.load()
+    night(lakehouse)
+    of_files = cells(lakehouse)
+    assert day.decided.keys() <= {row["transaction_id"] for row in of_files[0]}
+    shipping.ship(lakehouse, FRAUD)
+    night(lakehouse)
+    assert cells(lakehouse) == of_files
+    night(lakehouse, later + DAY)
+    tables = cells(lakehouse)
+    assert tables != of_files
+    assert [day.differing(table) for table in tables] == [[]] * len(tables)
+    assert [result.rows_written for result in night(lakehouse, later + DAY)] == [0] * len(tables)
+
+
+@pytest.mark.embedded
+def test_an_event_that_tables_knew_stays_where_it_is_when_it_is_decided_again(
+    lakehouse: Lakehouse, world: World
+) -> None:
+    night(lakehouse)
+    before = cells(lakehouse)
+    rows = lakehouse.to_arrow(FRAUD.events, filters=[("tx_datetime", "<", START - DAY), ("known_at", "<", START)])
+    known = [row for row in rows.to_pylist() if row["version"] == 1 and row["superseded_at"] is None][:20]
+    day = Day(world)
+    columns = ("transaction_id", "customer_id", "terminal_id", "tx_amount")
+    day.decide([{n: row[n] for n in columns} | {"tx_datetime": row["tx_datetime"].isoformat()} for row in known])
+    shipped = shipping.ship(lakehouse, FRAUD)
+    assert online_decisions.all_shipped(lakehouse, FRAUD, shipped).passed and shipped.rows == len(known)
+    night(lakehouse)
+    assert cells(lakehouse) == before
+    log = lakehouse.to_arrow(LOG)
+    assert set(log["origin"].to_pylist()) == {prediction_log.AGAIN}
+    assert len(prediction_log.one_per_event(FRAUD, log)) == 0
+    assert online_decisions.judged(lakehouse, FRAUD).passed
 
 
 @pytest.mark.embedded

@@ -92,7 +92,7 @@ def page(browser: BrowserContext) -> Iterator[Page]:
 
 def test_the_lineage_shows_every_layer(page: Page) -> None:
     # Of a graph that is larger than the window Dagster draws a part.
-    page.set_viewport_size({"width": 2600, "height": 1900})
+    page.set_viewport_size({"width": 3600, "height": 2400})
     groups = ",".join(f"global%40global%3A{group}" for group in EXPANDED)
     page.goto(f"/asset-groups~key%3A%22fraud%2F*%22/?expanded={groups}")
     for group in GROUPS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import inf
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 from jobs.data_dictionary.event_columns import column_meaning
 from jobs.decisions.given_values import LONGEST_IDENTIFIER, LONGEST_TEXT, Form, form_of
 from jobs.decisions.label_schema import REPORTED_AT
+from jobs.ingest.identifier_text import BLANKS, NULL_WORDS
 from jobs.use_case import Column
 from serving.decisions.service import DecisionService
 
@@ -95,13 +97,29 @@ def object_of(columns: list[DescribedColumn], title: str) -> Schema:
     }  # fmt: skip
 
 
-_TEXT: Schema = {"type": "string", "maxLength": LONGEST_TEXT}
+def _in_any_case(word: str) -> str:
+    return "".join(f"[{each}{each.upper()}]" if each.isalpha() else re.escape(each) for each in word)
+
+
+def _identifier() -> Schema:
+    """A text that names one thing (`jobs.ingest.identifier_text`), in patterns that JavaScript and Python share."""
+    blanks = "".join(f"\\u{ord(each):04x}" for each in BLANKS)
+    words = [_in_any_case(word) for word in sorted({*NULL_WORDS, "true", "false"} - {""})]
+    rounded = r"-?[0-9](\.[0-9]+)?[eE]\+[0-9]+|-?[1-9][0-9]{15,}\.0+"
+    structured = r'\[\]|\[("|\[|\{|true|false|null).*\]|\{(".*)?\}'
+    nothing = f"^[{blanks}]*({'|'.join(words)}|{rounded}|{structured})[{blanks}]*$"
+    nothing += f"|[^{blanks}][\\s\\S]*\\u0000[\\s\\S]*[^{blanks}]"
+    named = {"pattern": f"[^{blanks}]", "not": {"pattern": nothing}}
+    return {"type": "string", "minLength": 1, "maxLength": LONGEST_IDENTIFIER, **named}
+
+
+_TEXT: Schema = {"type": "string", "maxLength": LONGEST_TEXT, "pattern": r"^[^\u0000]*$"}
 _FORMS: dict[Form, Schema] = {
     "number": {"type": "number"},
     "integer": {"type": "integer", "minimum": SMALLEST, "maximum": LARGEST},
     "boolean": {"type": "boolean"},
     "text": _TEXT,
-    "identifier": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDENTIFIER},
+    "identifier": _identifier(),
     "category": {**_TEXT, "type": ["string", "integer"]},
     "time": {"type": "string", "format": "date-time"},
     "vector": {"type": "array", "items": {"type": "number"}},

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from jobs.errors import EvergreenError
+
 T = TypeVar("T")
 
 
-class Busy(Exception):
+class Busy(EvergreenError):
     """So much work waits already that more is not taken."""
 
 
@@ -24,7 +26,7 @@ class TimedPool:
     async def result(self, work: Callable[[], T], seconds: float) -> T:
         """What some work gives. Raises Busy, TimeoutError, or what the work raises."""
         if self._now >= self._most:
-            raise Busy
+            raise Busy(f"expected at most {self._most} pieces of work at once, found more; ask again later")
         self._now += 1
         try:
             found = asyncio.get_running_loop().run_in_executor(self._pool, work)

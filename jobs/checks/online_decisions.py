@@ -39,7 +39,7 @@ def all_shipped(lakehouse: Lakehouse, use_case: UseCase, shipped: Shipped) -> Ou
     """ALL_SHIPPED of a log that was just shipped."""
     if not shipped.decisions:
         return ALL_SHIPPED.not_judged("no online decisions yet")
-    online = [("origin", "in", [prediction_log.ONLINE, prediction_log.AGAIN])]
+    online = [("origin", "in", prediction_log.OF_SERVICE)]
     stamps = lakehouse.to_arrow(prediction_log.table(use_case), columns=["scored_at"], filters=online)["scored_at"]
     different = pc.count_distinct(stamps).as_py()
     return ALL_SHIPPED.outcome(

@@ -25,7 +25,7 @@ from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.online.log_records import Log, Record
 from jobs.registry.bundle import CATEGORY, NUMBER
 from jobs.scoring import prediction_log
-from jobs.scoring.prediction_log import AGAIN, ONLINE
+from jobs.scoring.prediction_log import AGAIN, OF_SERVICE, ONLINE
 from jobs.settings import Settings
 from jobs.state_files import read_memory, replace_json
 from jobs.use_case import UseCase, problem_of
@@ -139,7 +139,7 @@ class _Shipment:
             return table
         days = pc.unique(table.column(PARTITION)).to_pylist()
         there = self.lakehouse.to_arrow(
-            self.table, columns=["scored_at"], filters=[(PARTITION, "in", days), ("origin", "in", [ONLINE, AGAIN])]
+            self.table, columns=["scored_at"], filters=[(PARTITION, "in", days), ("origin", "in", OF_SERVICE)]
         )
         known = pc.is_in(table.column("scored_at"), value_set=there.column("scored_at").combine_chunks())
         return table.filter(pc.invert(known))

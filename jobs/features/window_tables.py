@@ -7,7 +7,7 @@ here.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import reduce
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -203,7 +203,7 @@ class _Inputs:
         name, keys, events = self.features.event_timestamp, self.features.keys, self._frame("events")
         changes = [self._reached(self._changed(kind), arrived(name)) for kind in self.tables]
         own = [self._changed("events")]
-        if (stamps := self._unseen_stamps()) is not None:
+        if (stamps := self._unseen_stamps) is not None:
             # Until now such an event was known, and decided, at other times: at its event time at the earliest.
             own.append(self._stamped_anew(stamps))
             changes.append(self._reached(own[-1], f"unix_micros(`{name}`)"))
@@ -283,12 +283,13 @@ class _Inputs:
     def _may_have_changed(self) -> bool:
         """Whether, by the versions alone, an input may hold a fact that the last update did not see."""
         before, now = (micros(moment) for moment in (datetime.fromisoformat(self.state["as_of"]), self.as_of))
-        return self._unseen_stamps() is not None or any(
+        return self._unseen_stamps is not None or any(
             self.state["seen"][kind]["version"] != version
             or (now > before and (self.state["seen"][kind]["known_until"] or before) > before)
             for kind, version in self.versions.items()
         )
 
+    @cached_property
     def _unseen_stamps(self) -> Stamps | None:
         """Stamps that the last update may not have seen: by their version, or as they were not known yet."""
         if self.stamps is None:

@@ -72,27 +72,21 @@ class ExactPrefix:
             prefix._add(exponent, array("q", running.tobytes()))
         return prefix
 
-    def append(self, limbs: Mapping[int, int]) -> None:
-        """Put a number behind all others."""
-        if self._size >= UNWRAPPED or not limbs.keys() <= self._exponents:
-            self.insert(self._size, limbs)
-            return
-        self._size += 1
-        for exponent, _, sums in self._parts:
-            sums.append(sums[-1] + limbs.get(exponent, 0))
-
     def insert(self, place: int, limbs: Mapping[int, int]) -> None:
-        """Put a number in before the one at a place."""
+        """Put a number in before the one at a place; at the end this costs the least."""
         for exponent in limbs:
             if exponent not in self._exponents:
                 self._add(exponent, array("q", bytes(8 * (self._size + 1))))
+        is_last, is_whole = place == self._size, self._size < UNWRAPPED
         self._size += 1
         for exponent, _, sums in self._parts:
             limb = limbs.get(exponent, 0)
-            sums.insert(place + 1, _wrapped(sums[place] + limb))
-            behind = np.frombuffer(sums, np.int64)[place + 2 :]
-            behind += limb
-            del behind
+            running = sums[place] + limb
+            sums.insert(place + 1, running if is_whole else _wrapped(running))
+            if not is_last:
+                behind = np.frombuffer(sums, np.int64)[place + 2 :]
+                behind += limb
+                del behind
 
     def _add(self, exponent: int, sums: "array[int]") -> None:
         self._exponents.add(exponent)
@@ -112,21 +106,12 @@ class ExactPrefix:
 
     def pair(self, low: int, high: int) -> Pair:
         """The same before its last rounding."""
-        if not self._is_normal or self._size >= UNWRAPPED:
-            return self._pair_of_any(low, high)
+        if self._is_normal and self._size < UNWRAPPED:
+            terms = [(sums[high] - sums[low]) * power for _, power, sums in self._parts]
+        else:
+            terms = [ldexp(_wrapped(sums[high] - sums[low]), exponent) for exponent, _, sums in self._parts]
         large = small = 0.0
-        for _, power, sums in self._parts:
-            term = (sums[high] - sums[low]) * power
-            total = large + term
-            shadow = total - large
-            small += (large - (total - shadow)) + (term - shadow)
-            large = total
-        return Pair(large, small)
-
-    def _pair_of_any(self, low: int, high: int) -> Pair:
-        large = small = 0.0
-        for exponent, _, sums in self._parts:
-            term = ldexp(_wrapped(sums[high] - sums[low]), exponent)
+        for term in terms:
             total = large + term
             shadow = total - large
             small += (large - (total - shadow)) + (term - shadow)

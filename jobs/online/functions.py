@@ -8,7 +8,6 @@ from math import isfinite
 from typing import Any
 
 from jobs.online.evaluation import Evaluation, Range
-from jobs.online.sliding import FEW
 from jobs.windows import Aggregate
 
 
@@ -45,9 +44,7 @@ def extreme(to: Evaluation, of: Range, column: str, empty: str, better: str) -> 
 
 def distinct(to: Evaluation, of: Range, column: str, window: Any) -> str:
     """window: the same for ranges that move on together."""
-    values = to.once(f"{of.series}.values[{column!r}]")
-    many = f"{of.series}.different({column!r}, {of.low}, {of.high}, {to.named(window)})"
-    return f"len(set({values}[{of.low}:{of.high}])) if {of.size} <= {FEW} else {many}"
+    return f"{of.series}.different({column!r}, {of.low}, {of.high}, {to.named(window)})"
 
 
 def percentile(to: Evaluation, of: Range, aggregate: Aggregate, empty: str) -> str:

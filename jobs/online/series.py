@@ -69,23 +69,11 @@ class Series:
 
     def insert(self, fact: Fact) -> None:
         """A fact that became known last: behind all others of its event time."""
-        times = self.times
-        if times and times[-1] > fact.happened:
-            self._insert_at(bisect_right(times, fact.happened), fact)
-            return
-        times.append(fact.happened)
-        for name, values in self.values.items():
-            values.append(fact.values[name])
-        for name, sums in self.sums.items():
-            sums.append(fact.limbs(name))
-        for name, squares in self.squares.items():
-            squares.append(fact.squares(name))
-        for extremes in self.extremes.values():
-            extremes.inserted(len(times) - 1)
-
-    def _insert_at(self, place: int, fact: Fact) -> None:
-        self._counts.clear()
-        self.times.insert(place, fact.happened)
+        times, place = self.times, len(self.times)
+        if place and times[-1] > fact.happened:
+            place = bisect_right(times, fact.happened)
+            self._counts.clear()
+        times.insert(place, fact.happened)
         for name, values in self.values.items():
             values.insert(place, fact.values[name])
         for name, sums in self.sums.items():

@@ -30,6 +30,8 @@ NIGHTLY: Origin = "nightly"
 ONLINE: Origin = "online"
 AGAIN: Origin = "again"
 """Decided online when tables knew the event already: kept, but neither its stamp nor its row stands for the event."""
+OF_SERVICE = [ONLINE, AGAIN]
+"""Origins of decisions of the service."""
 TIME = pa.timestamp("us", "UTC")
 
 DECIDED: Mapping[str, tuple[pa.DataType, str]] = {

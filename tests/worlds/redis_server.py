@@ -10,7 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from redis import Redis
+
 from jobs.loopback import free_port
+from jobs.secret import Url
+from jobs.settings import Settings
 
 
 class RedisServer:
@@ -55,3 +59,13 @@ class RedisServer:
     def _answers(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def empty_home(folder: Path, store: str | None) -> Settings:
+    """A home whose log of decisions is empty. store: the address of a Redis, which is flushed; None: it is a file."""
+    if store is None:
+        return Settings(home=folder)
+    client = Redis.from_url(store)
+    client.flushall()
+    client.close()
+    return Settings(home=folder, online_store_url=Url(store))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +25,6 @@ from jobs.use_cases.fraud import FRAUD
 
 pytestmark = pytest.mark.embedded
 DAY = 86_400 * SECOND
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server
-
-
-@pytest.fixture(params=["file", pytest.param("redis", marks=pytest.mark.servers)])
-def home(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """A home with a log in a file, or in an empty Redis."""
-    if request.param == "file":
-        return Settings(home=tmp_path)
-    url = request.getfixturevalue("redis").url
-    client = Redis.from_url(url)
-    client.flushall()
-    client.close()
-    return Settings(home=tmp_path, online_store_url=Url(url))
 
 
 def compared(world: World) -> consistency.Comparison:

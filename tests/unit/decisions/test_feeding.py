@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-from redis import Redis
 from worlds import decided_world
 from worlds.decided_world import SECOND, World, decide, server, worker
 from worlds.nightly_loads import NightlyLoads
-from worlds.redis_server import RedisServer
 
 from assets import decisions
 from jobs.decisions import base_tables, consistency, feeding, log_contents, opened, told
@@ -22,30 +19,11 @@ from jobs.decisions.feeding import Fed
 from jobs.decisions.log_contents import EventCame, LabelCame, VersionCame
 from jobs.decisions.told import Standing
 from jobs.lakehouse.tables import attach
-from jobs.secret import Url
 from jobs.settings import Settings
 from jobs.times import microseconds
 from jobs.use_cases.fraud import FRAUD
 
 pytestmark = pytest.mark.embedded
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server
-
-
-@pytest.fixture(params=["file", pytest.param("redis", marks=pytest.mark.servers)])
-def home(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """A home with a log in a file, or in an empty Redis."""
-    if request.param == "file":
-        return Settings(home=tmp_path)
-    url = request.getfixturevalue("redis").url
-    client = Redis.from_url(url)
-    client.flushall()
-    client.close()
-    return Settings(home=tmp_path, online_store_url=Url(url))
 
 
 def feed(world: World) -> Fed:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from redis import Redis
 from worlds import decided_world
 from worlds.decided_world import SECOND, World, score, server, worker
-from worlds.redis_server import RedisServer
+from worlds.redis_server import empty_home
 
 from jobs.decisions import base_tables, consistency, opened
 from jobs.decisions.decider import Decider
@@ -24,35 +22,11 @@ from jobs.errors import Invalid
 from jobs.lakehouse.tables import attach
 from jobs.online.file_log import FileLog, NotWritten
 from jobs.online.log_records import Conflict, Entry
-from jobs.secret import Url
-from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 
 pytestmark = pytest.mark.embedded
 Together = list[Given]
 """Events that wait at the same time."""
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server
-
-
-@pytest.fixture(params=["file", pytest.param("redis", marks=pytest.mark.servers)])
-def store(request: pytest.FixtureRequest) -> str | None:
-    """The address of a Redis; None: logs are files."""
-    return None if request.param == "file" else request.getfixturevalue("redis").url
-
-
-def home(folder: Path, store: str | None) -> Settings:
-    """A home whose log is empty."""
-    if store is None:
-        return Settings(home=folder)
-    client = Redis.from_url(store)
-    client.flushall()
-    client.close()
-    return Settings(home=folder, online_store_url=Url(store))
 
 
 def drawn_events(world: World, chance: Random) -> Together:
@@ -106,7 +80,7 @@ def without_latency(text: str) -> str:
 def test_a_stream_in_groups_is_that_of_one_by_one(store: str | None, tmp_path: Path, seed: int) -> None:
     found = []
     for name, decide in (("together", decide_together), ("singly", decide_singly)):
-        world, chance = decided_world.made(home(tmp_path / name, store), seed), Random(seed)
+        world, chance = decided_world.made(empty_home(tmp_path / name, store), seed), Random(seed)
         answers = []
         with server(world), worker(world) as one, worker(world) as other:
             for _ in range(25):
@@ -133,7 +107,7 @@ def agreement(world: World) -> consistency.Comparison:
 
 
 def test_an_event_sees_those_before_it_in_its_group(store: str | None, tmp_path: Path) -> None:
-    world = decided_world.made(home(tmp_path, store), events=20, future=0)
+    world = decided_world.made(empty_home(tmp_path, store), events=20, future=0)
     with server(world), worker(world) as one:
         events = [_given(world.given(customer_id=5000)) for _ in range(9)]
         decided = [each for each in decide_together(one, events) if isinstance(each, Decided)]
@@ -143,7 +117,7 @@ def test_an_event_sees_those_before_it_in_its_group(store: str | None, tmp_path:
 
 
 def test_what_is_wrong_with_one_is_told_of_that_one(store: str | None, tmp_path: Path) -> None:
-    world = decided_world.made(home(tmp_path, store), events=20, future=0)
+    world = decided_world.made(empty_home(tmp_path, store), events=20, future=0)
     with server(world), worker(world) as one, worker(world) as other:
         former, fresh = _given(world.given()), _given(world.given())
         [decided] = decide_together(other, [former])

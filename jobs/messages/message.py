@@ -1,0 +1,42 @@
+"""A message as a topic holds it, and what is read of one: the forms that all readers and decoders share.
+
+Nothing is read or decoded here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+import polars as pl
+
+ChangeKind = Literal["create", "update", "delete"]
+
+
+class Message(NamedTuple):
+    """One message in its place in a topic."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    """When the producer, or the broker, says that it was sent, in milliseconds since 1970; -1: it does not say."""
+    key: bytes | None
+    value: bytes | None
+    """None: a tombstone."""
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+class Decoded(NamedTuple):
+    """What messages say, in their order."""
+
+    records: pl.DataFrame
+    """Columns by the names in any of them, as text (numbers keep their digits); `_line`, the number of each in the
+    batch from 1, and `_malformed`, why it is no record."""
+    schemas: list[str | None]
+    """Of each message the version of the schema that it was written with."""
+    changes: list[ChangeKind | None]
+    """Of each message what it does to its row, where it says so; None: it is the row, whether known or not."""
+
+
+Decoder: TypeAlias = Callable[[Sequence[Message]], Decoded]

@@ -15,7 +15,6 @@ from jobs.ingest import schemas, vectors
 from jobs.ingest.calendar import FIRST, LAST
 from jobs.ingest.csv_records import MALFORMED, STRAY_TEXT, TOO_MANY
 from jobs.ingest.identifiers import identifier_fault
-from jobs.ingest.json_records import NAME_TWICE, NO_OBJECT
 from jobs.ingest.parsing import HAPPENED, TYPES, UTC, kind_in_table
 from jobs.ingest.readers import FOUND, KNOWN_AT
 from jobs.lakehouse.tables import Lakehouse
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 
 
 DAY, YEAR = timedelta(days=1), timedelta(days=365.25)
-WITHOUT_VALUES = (NO_OBJECT, NAME_TWICE)
-NO_RECORD = (TOO_MANY, STRAY_TEXT, *WITHOUT_VALUES)
+WITH_VALUES = (TOO_MANY, STRAY_TEXT)
+"""Why a row is no record although it has values; of one that is none for any other reason there are none."""
 REASONS, COLUMNS = "_reasons", "_columns"
 """Columns of bad rows: list of reasons, list of the columns they are about."""
 
@@ -82,9 +81,10 @@ class RowCheck:
 
 def row_checks(source: Source, columns: Sequence[str], zone: str, now: datetime) -> list[RowCheck]:
     """All checks for the rows of a batch of these columns, in UTC seen from `now`."""
-    checks = [RowCheck("types", "", reason, pl.col(MALFORMED) == reason) for reason in NO_RECORD]
-    # A line that is no record lacks every value for that reason alone.
-    is_record = ~pl.col(MALFORMED).fill_null("").is_in(WITHOUT_VALUES)
+    why = pl.col(MALFORMED)
+    checks = [RowCheck("types", "", "no record", why.is_not_null(), why)]
+    # What is no record lacks every value for that reason alone.
+    is_record = why.is_null() | why.is_in(WITH_VALUES)
     declared = [*source.columns, *([Column(KNOWN_AT, "timestamp")] if FOUND + KNOWN_AT in columns else [])]
     checks += [check for column in declared for check in _checks_in_file(column, columns, zone, is_record)]
     future = pl.col(HAPPENED) > pl.lit(now, UTC)

@@ -13,7 +13,7 @@ WHOLE_WITH_FRACTION = r"^(0|-?[1-9][0-9]*)\.0+$"
 ROUNDED = r"^-?[0-9](?:\.[0-9]+)?[eE]\+[0-9]+$"
 """A large number as programs print it that have rounded it, such as 1.23457E+15."""
 NO_PLAIN_VALUE = r"^(?i:true|false)$|^\[\]$|^\[(?:\"|\[|\{|true|false|null).*\]$|^\{(?:\".*)?\}$"
-"""A boolean, a list or an object of JSON, as `jobs.ingest.json_records` writes them."""
+"""A boolean, a list or an object of JSON, as `jobs.ingest.json_objects` writes them."""
 UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 BLANKS = " \t\n\r\x0b\x0c\x00\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u2060\u3000\ufeff" + "".join(
     map(chr, range(0x2000, 0x200C))

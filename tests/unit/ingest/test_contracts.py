@@ -159,6 +159,18 @@ def test_a_csv_row_with_too_many_fields_is_not_cut(tmp_path: Path) -> None:
     assert [r[0] for r in reasons] == ["more fields than the header has columns", "amount: missing"]
 
 
+@pytest.mark.parametrize("why", ["a name twice in one JSON object", "a tombstone, which has no value"])
+def test_what_is_no_record_lacks_its_values_for_that_reason_alone(tmp_path: Path, why: str) -> None:
+    frame = batch(tmp_path, {}, {}).frame
+    values = [name for name in frame.columns if name.removeprefix(FOUND) in {c.name for c in SOURCE.columns}]
+    is_second = pl.int_range(pl.len()) == 1
+    frame = frame.with_columns(
+        pl.when(~is_second).then(pl.col(values)), _malformed=pl.when(is_second).then(pl.lit(why))
+    )
+    good, bad, _ = contracts.split(frame, contracts.row_checks(SOURCE, frame.columns, "UTC", NOW))
+    assert good.height == 1 and bad[REASONS].to_list() == [[why]]
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_any_usual_separator_and_any_case_of_names(tmp_path: Path, separator: str) -> None:
     path = tmp_path / "orders.csv"

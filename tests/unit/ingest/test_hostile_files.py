@@ -21,7 +21,7 @@ from worlds.examples import with_examples
 
 from jobs import settings
 from jobs.ingest.check import Check, check_files
-from jobs.ingest.json_records import NO_OBJECT
+from jobs.ingest.json_objects import NO_OBJECT
 from jobs.use_cases.fraud import FRAUD
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -15,7 +15,7 @@ from jobs.ingest import contracts, inspection
 from jobs.ingest.batches import read_batch
 from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.input_files import find_files
-from jobs.ingest.json_records import NAME_TWICE, NO_OBJECT
+from jobs.ingest.json_objects import NAME_TWICE, NO_OBJECT
 from jobs.ingest.readers import open_file, read_file
 from jobs.ingest.registered_inputs import InputError
 from jobs.use_cases.fraud import TRANSACTIONS

@@ -1,0 +1,72 @@
+"""One JSON object as the values of a record: numbers keep their digits, and nothing is said twice.
+
+Many at once, and whole files: see `jobs.ingest.json_records`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from jobs.ingest.csv_records import LINE, MALFORMED
+
+NO_OBJECT, NAME_TWICE = "no JSON object in one line", "a name twice in one JSON object"
+"""Why a text is no record."""
+
+
+class ObjectRead(NamedTuple):
+    """The values of a text by their names, as text, and why it is no record."""
+
+    values: Mapping[str, str | None]
+    fault: str | None = None
+
+
+class _Number(str):
+    """The digits of a number with a point or an exponent, which are those of a program."""
+
+
+class _Twice(dict[str, Any]):
+    """An object that says something twice, of which the last."""
+
+
+def read_object(text: str) -> ObjectRead:
+    """What a text says, an object or a list within as its JSON; of a text that is no object, nothing but the reason."""
+    try:
+        record = _DECODER.decode(text)
+        if r"\u" in text:  # may be half of a character, which no table can hold
+            json.dumps(record, ensure_ascii=False).encode()
+        if isinstance(record, _Twice):
+            return ObjectRead({}, NAME_TWICE)
+        if isinstance(record, dict):
+            return ObjectRead({name: _text(value) for name, value in record.items()})
+    except (ValueError, RecursionError):
+        pass
+    return ObjectRead({}, NO_OBJECT)
+
+
+def as_frame(read: Sequence[ObjectRead], lines: pl.Series) -> pl.DataFrame:
+    """The objects in rows by the names in any of them, with their `_line` and `_malformed`."""
+    names = dict.fromkeys(name for each in read for name in each.values)
+    columns = {name: _filled([each.values.get(name) for each in read]) for name in names}
+    columns[LINE] = lines
+    columns[MALFORMED] = pl.Series([each.fault for each in read], dtype=pl.String)
+    return pl.DataFrame(columns)
+
+
+def _filled(values: list[str | None]) -> pl.Series:
+    """The values; an empty text is no more of one than a text that is not there, as in CSV."""
+    texts = pl.Series("text", values, dtype=pl.String)
+    return texts.to_frame().select(pl.when(pl.col("text") != "").then("text")).to_series()
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    return made if len(made) == len(pairs) else _Twice(made)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_distinct, parse_int=str, parse_float=_Number, parse_constant=str)

@@ -6,11 +6,13 @@ Nothing is read or decoded here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, Self, TypeAlias
 
 import polars as pl
 
-ChangeKind = Literal["create", "update", "delete"]
+ChangeKind = Literal["create", "update", "delete", "tombstone"]
+"""What a message does to its row. A tombstone says nothing that the delete before it did not say: it is to be left
+out."""
 
 
 class Message(NamedTuple):
@@ -31,12 +33,23 @@ class Decoded(NamedTuple):
     """What messages say, in their order."""
 
     records: pl.DataFrame
-    """Columns by the names in any of them, as text (numbers keep their digits); `_line`, the number of each in the
-    batch from 1, and `_malformed`, why it is no record."""
+    """A row for each message. Columns by the names in any of them, as text (numbers keep their digits); `_line`, the
+    number of each in the batch from 1, and `_malformed`, why it is no record."""
     schemas: list[str | None]
     """Of each message the version of the schema that it was written with."""
     changes: list[ChangeKind | None]
-    """Of each message what it does to its row, where it says so; None: it is the row, whether known or not."""
+    """Of each message what it does to its row, where it says so; None: it is the row, whether known or not, or it is
+    no record."""
+
+    @classmethod
+    def plain(cls, records: pl.DataFrame) -> Self:
+        """Records of messages that say neither schemas nor changes."""
+        return cls(records, [None] * records.height, [None] * records.height)
 
 
 Decoder: TypeAlias = Callable[[Sequence[Message]], Decoded]
+"""Decodes messages in their order; whatever they hold, none is lost and nothing is raised for it."""
+Values: TypeAlias = Sequence[bytes | None]
+"""Values of messages."""
+ValueDecoder: TypeAlias = Callable[[Values], Decoded]
+"""Decodes values as a Decoder does messages."""

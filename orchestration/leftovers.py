@@ -7,7 +7,7 @@ from pathlib import Path
 from jobs import unfinished
 from jobs.settings import Settings
 
-OF_OTHERS = ("warehouse", "cache", "spark", "dagster/storage", "tracking/artifacts")
+OF_OTHERS = ("warehouse", "cache", "spark", "kafka", "dagster/storage", "tracking/artifacts")
 """Folders of a home with many files, none of them written by `jobs.unfinished`."""
 
 

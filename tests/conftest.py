@@ -147,6 +147,22 @@ def spark_remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real Kafka broker of all workers; make topics of your own (`worlds.kafka_server.create_topic`)."""
+    from worlds import kafka_server
+
+    folder = session_folder(tmp_path_factory, "kafka")
+
+    def start() -> Server:
+        running = kafka_server.launch(folder)
+        STARTED.append(running)
+        return Server(running.url, running.pid, str(running.work))
+
+    with one_server(folder, start, _stop) as url:
+        yield url.removeprefix("kafka://")
+
+
+@pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a real PostgreSQL of all workers, on loopback, in a folder of its own."""
     with one_server(session_folder(tmp_path_factory, "postgresql"), _start_postgresql, _stop) as url:

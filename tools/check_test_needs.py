@@ -38,8 +38,8 @@ def missing(cache: Path = CACHE) -> Iterator[tuple[str, str]]:
     """What is missing, each with the Debian package that brings it."""
     if not java_is_new_enough():
         yield "Java 17", "openjdk-17-jre-headless"
-    if shutil.which("mvn") is None and not list(cache.glob("jars/*.jar")):
-        yield "Maven (fetches Spark's jars)", "maven"
+    if shutil.which("mvn") is None and not list(cache.glob("jars/kafka_*.jar")):
+        yield "Maven (fetches the jars of Spark and Kafka)", "maven"
     if not any(map(shutil.which, BROWSERS)):
         yield "Chromium", "chromium"
     if shutil.which("redis-server") is None:

@@ -29,8 +29,9 @@ from jobs.settings import Settings
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-LEFT_OUT = ("locks", "engine", "cache", "spark", "state", "warehouse")
-"""Folders of the home that are of a process, are fetched again (`evergreen spark`), or are written otherwise."""
+LEFT_OUT = ("locks", "engine", "cache", "spark", "kafka", "state", "warehouse")
+"""Folders of the home that are of a process, are fetched again, hold what a broker for development was sent, or are
+written otherwise."""
 SIDECARS = ("-wal", "-shm", "-journal")
 SQLITE = b"SQLite format 3\0"
 

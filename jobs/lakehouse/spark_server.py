@@ -5,25 +5,18 @@ must have: see `jobs.lakehouse.spark_environment`.
 """
 
 import contextlib
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.errors import Invalid
-from jobs.lakehouse.spark_environment import Prepared, SparkNotReady, prepare
-from jobs.loopback import ending_with_parent, free_port
+from jobs.java_servers import process
+from jobs.java_servers.process import Running, port_for_server
+from jobs.lakehouse.spark_environment import Prepared, prepare
+from jobs.loopback import HOST, ending_with_parent
 from jobs.settings import ROOT, Settings
 
-__all__ = ["QUICK_TO_WARM", "Prepared", "Running", "SparkNotReady", "SparkServer", "foreground", "prepare", "start"]
+__all__ = ["QUICK_TO_WARM", "Prepared", "Running", "SparkServer", "foreground", "prepare", "start"]
 
 SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
-START_SECONDS = 120.0
 LAPTOP = {
     "spark.driver.memory": "2g",
     "spark.ui.enabled": "false",
@@ -51,29 +44,6 @@ QUICK_TO_WARM = {
 """Options for a server that lives for minutes and sees little data: statements take half the time, long ones more."""
 
 
-@dataclass(frozen=True)
-class Running:
-    """A server that answers."""
-
-    url: str
-    process: subprocess.Popen[bytes]
-    work: Path
-    log: Path
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def stop(self) -> None:
-        """End the server and its Python workers, and remove what it worked with; again does nothing."""
-        for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(patience)
-        shutil.rmtree(self.work, ignore_errors=True)
-
-
 def start(
     prepared: Prepared,
     port: int | None,
@@ -84,12 +54,9 @@ def start(
     """Start a server and wait until it answers; `port` None takes a free one, `options` overrule `LAPTOP`.
 
     The server ends with this process (on Linux with the calling thread: start it from one that lasts).
-    Raises SparkNotReady if the port is taken or Spark does not come up.
+    Raises ServerNotReady if the port is taken or Spark does not come up.
     """
-    try:
-        port = free_port(port)
-    except Invalid as error:
-        raise SparkNotReady(str(error)) from error
+    port = port_for_server(port)
     work = log_dir.absolute() / f"work-{port}"
     work.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -102,16 +69,9 @@ def start(
     }
     command = [str(prepared.spark_home / "bin" / "spark-submit"), "--master", "local[*]", "--class", SERVER_CLASS]
     command += [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+    command = ending_with_parent([*command, "spark-internal"], str(prepared.python))
     log = log_dir.absolute() / "spark.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            ending_with_parent([*command, "spark-internal"], str(prepared.python)),
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            cwd=work, env=_environment(prepared), start_new_session=True,
-        )  # fmt: skip
-    running = Running(f"sc://127.0.0.1:{port}", process, work, log)
-    _wait(running, port)
-    return running
+    return process.start(command, f"sc://{HOST}:{port}", work, log, _environment(prepared))
 
 
 def _environment(prepared: Prepared) -> dict[str, str]:
@@ -134,17 +94,6 @@ def _environment(prepared: Prepared) -> dict[str, str]:
     }
 
 
-def _wait(running: Running, port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and running.process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.1)
-    running.stop()
-    last_words = running.log.read_text(errors="replace")[-2000:]
-    raise SparkNotReady(f"Spark did not come up on port {port}; the end of {running.log}:\n{last_words}")
-
-
 @contextlib.contextmanager
 def SparkServer(
     cache: Path, lock_file: Path, warehouse: str | Path, log_dir: Path, port: int | None = None
@@ -157,20 +106,14 @@ def SparkServer(
         running.stop()
 
 
-def foreground(settings: Settings, port: int, say: Callable[[str], None] = print) -> int:
-    """Run a server over this home's warehouse until it ends or is interrupted; returns an exit status."""
-    try:
-        say("Making sure that Java, the jars and a Python environment are there (minutes, the first time) ...")
-        prepared = prepare(settings.home / "cache", ROOT / "requirements.lock")
-        running = start(prepared, port, settings.warehouse, settings.home / "spark")
-    except SparkNotReady as error:
-        say(str(error))
-        return 1
+def foreground(settings: Settings, port: int, say: Callable[[str], None]) -> int:
+    """Run a server over this home's warehouse until it ends or is interrupted; returns an exit status.
+
+    Raises ServerNotReady.
+    """
+    say("Making sure that Java, the jars and a Python environment are there (minutes, the first time) ...")
+    prepared = prepare(settings.home / "cache", ROOT / "requirements.lock")
+    running = start(prepared, port, settings.warehouse, settings.home / "spark")
     say(f"Apache Spark answers; its log is {running.log}. Ctrl-C ends it. In another terminal:")
     say(f"  export SPARK_REMOTE={running.url}")
-    try:
-        return running.process.wait()
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        running.stop()
+    return running.attend()

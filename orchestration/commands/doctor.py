@@ -14,7 +14,8 @@ import click
 
 from jobs import settings as settings_module
 from jobs.error_messages import bug, message_of
-from jobs.lakehouse import engine, spark_environment
+from jobs.java_servers.java import look_for_java
+from jobs.lakehouse import engine
 from jobs.secret import Url
 from jobs.settings import Settings
 from orchestration.printing import cell, console, json_option, print_json, say
@@ -102,7 +103,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _port(UI_PORT)
     yield _java()
     for program, package, use in (
-        ("mvn", "maven", "fetch the jars of `evergreen spark`"),
+        ("mvn", "maven", "fetch the jars of `evergreen spark` and `evergreen kafka`"),
         ("chromium", "chromium", "run the browser tests"),
         ("redis-server", "redis-server", "run the Redis tests"),
         ("psql", "postgresql", "run the PostgreSQL tests"),
@@ -183,6 +184,6 @@ def _port(port: int) -> Check:
 
 
 def _java() -> Check:
-    mend = "apt-get install openjdk-17-jre-headless (only for `evergreen spark`)"
-    java = spark_environment.look_for_java(os.environ)
+    mend = "apt-get install openjdk-17-jre-headless (only for `evergreen spark` and `evergreen kafka`)"
+    java = look_for_java(os.environ)
     return Check("Java 17", java.new_enough, java.answer if java.path else "not on PATH", mend, needed=False)

@@ -1,6 +1,5 @@
 """The local Apache Spark: pinned and refused when changed, loopback only, without our package until it is sent."""
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -14,9 +13,9 @@ import psutil
 import pyarrow as pa
 import pytest
 
+from jobs.java_servers.java import ServerNotReady
 from jobs.lakehouse import spark_environment, spark_server
 from jobs.lakehouse.kernel_archive import package_zip
-from jobs.lakehouse.spark_environment import Jar, SparkNotReady
 from jobs.settings import ROOT
 
 CACHE = ROOT / ".cache"
@@ -32,36 +31,10 @@ def spark(spark_remote: str) -> Iterator[Any]:
     session.stop()
 
 
-def test_a_changed_jar_is_refused(tmp_path: Path) -> None:
-    jar = Jar("io.delta:delta-storage:4.4.0", hashlib.sha256(b"as published").hexdigest())
-    (tmp_path / jar.file_name).write_bytes(b"as published")
-    assert spark_environment.fetch_jar(jar, tmp_path, {}) == tmp_path / jar.file_name
-    (tmp_path / jar.file_name).write_bytes(b"tampered with")
-    with pytest.raises(SparkNotReady, match=f"expected sha256 {jar.sha256}, found "):
-        spark_environment.fetch_jar(jar, tmp_path, {})
-
-
-def test_what_is_missing_is_named_with_its_remedy(tmp_path: Path) -> None:
-    nothing = {"PATH": str(tmp_path)}
-    with pytest.raises(SparkNotReady, match="apt-get install openjdk-17"):
-        spark_environment.find_java(nothing)
-    with pytest.raises(SparkNotReady, match="apt-get install maven"):
-        spark_environment.fetch_jar(Jar("a:b:1", ""), tmp_path / "jars", nothing)
-
-
-def test_an_old_java_is_refused(tmp_path: Path) -> None:
-    java = tmp_path / "bin" / "java"
-    java.parent.mkdir()
-    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
-    java.chmod(0o755)
-    with pytest.raises(SparkNotReady, match=r"expected Java 17 or newer in JAVA_HOME.*, found .*11\.0\.2"):
-        spark_environment.find_java({"JAVA_HOME": str(tmp_path)})
-
-
 def test_the_lock_is_followed_to_what_a_package_needs() -> None:
     lock = "a==1 \\\n    --hash=sha256:x\n    # via\n    #   b\n    #   z\nb==2\n    # via evergreen-ml\n"
     assert spark_environment.select(lock + "c==3\n    # via z\n", ("b",)) == lock
-    with pytest.raises(SparkNotReady, match=r"missing \['d'\]"):
+    with pytest.raises(ServerNotReady, match=r"missing \['d'\]"):
         spark_environment.select(lock, ("d",))
 
 
@@ -101,7 +74,7 @@ def test_a_port_in_use_is_said_before_spark_starts(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(SparkNotReady, match=f"--port {port}: expected a free port, found it taken"):
+        with pytest.raises(ServerNotReady, match=f"--port {port}: expected a free port, found it taken"):
             spark_server.start(prepared, port, tmp_path, tmp_path)
 
 

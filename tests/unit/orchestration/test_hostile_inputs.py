@@ -21,7 +21,9 @@ from worlds.draws import drawn
 from worlds.old_home import unpacked
 
 from jobs.errors import Invalid
+from jobs.java_servers.java import ServerNotReady
 from jobs.lakehouse import spark_server
+from jobs.messages import kafka_server
 from jobs.settings import VARIABLES
 from jobs.simulate import simulator
 from orchestration import servers
@@ -135,12 +137,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: None)
 
     def prepare(*_: Any) -> None:
-        raise spark_server.SparkNotReady("expected Java 17, found none; install it")
+        raise ServerNotReady("expected Java 17, found none; install it")
 
     def write(*_: Any, **__: Any) -> None:
         raise Invalid("expected a world, found that this test makes none")
 
-    monkeypatch.setattr(spark_server, "prepare", prepare)
+    for server in (spark_server, kafka_server):
+        monkeypatch.setattr(server, "prepare", prepare)
     monkeypatch.setattr(simulator, "write", write)
     return tmp_path
 

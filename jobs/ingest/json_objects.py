@@ -11,7 +11,7 @@ import polars as pl
 
 from jobs.ingest.csv_records import LINE, MALFORMED
 
-NO_OBJECT, NAME_TWICE = "no JSON object in one line", "a name twice in one JSON object"
+NO_OBJECT, NAME_TWICE = "no JSON object", "a name twice in one JSON object"
 """Why a text is no record."""
 
 
@@ -20,6 +20,10 @@ class ObjectRead(NamedTuple):
 
     values: Mapping[str, str | None]
     fault: str | None = None
+
+
+class NoRecord(ValueError):
+    """Why a text, or what it says, is no record."""
 
 
 class _Number(str):
@@ -33,16 +37,32 @@ class _Twice(dict[str, Any]):
 def read_object(text: str) -> ObjectRead:
     """What a text says, an object or a list within as its JSON; of a text that is no object, nothing but the reason."""
     try:
-        record = _DECODER.decode(text)
+        return ObjectRead(as_texts(parsed(text)))
+    except NoRecord as reason:
+        return ObjectRead({}, str(reason))
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """The object that a text is, with texts instead of numbers. Raises NoRecord with the reason if it is none."""
+    try:
+        said = _DECODER.decode(text)
         if r"\u" in text:  # may be half of a character, which no table can hold
-            json.dumps(record, ensure_ascii=False).encode()
-        if isinstance(record, _Twice):
-            return ObjectRead({}, NAME_TWICE)
-        if isinstance(record, dict):
-            return ObjectRead({name: _text(value) for name, value in record.items()})
-    except (ValueError, RecursionError):
-        pass
-    return ObjectRead({}, NO_OBJECT)
+            json.dumps(said, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise NoRecord(NO_OBJECT) from error
+    if isinstance(said, _Twice):
+        raise NoRecord(NAME_TWICE)
+    if not isinstance(said, dict):
+        raise NoRecord(NO_OBJECT)
+    return said
+
+
+def as_texts(said: Mapping[str, Any]) -> dict[str, str | None]:
+    """The values of an object as text, an object or a list within as its JSON. Raises NoRecord if it is too deep."""
+    try:
+        return {name: _text(value) for name, value in said.items()}
+    except RecursionError as error:
+        raise NoRecord(NO_OBJECT) from error
 
 
 def as_frame(read: Sequence[ObjectRead], lines: pl.Series) -> pl.DataFrame:

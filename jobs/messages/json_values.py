@@ -5,11 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from jobs.ingest.csv_records import LINE, MALFORMED
-from jobs.ingest.json_objects import NO_OBJECT
 from jobs.ingest.json_records import TEXT, records_of
 from jobs.messages.message import Decoded, Values
 
-NO_JSON, NO_TEXT, TOMBSTONE = "no JSON object", "no text in UTF-8", "a tombstone, which has no value"
+NO_TEXT, TOMBSTONE = "no text in UTF-8", "a tombstone, which has no value"
 """Why a value is no record."""
 
 
@@ -17,7 +16,6 @@ def rows(values: Values) -> Decoded:
     """The rows that values are."""
     texts = numbered_texts(values)
     found, _ = records_of(texts.filter(pl.col(MALFORMED).is_null()).select(LINE, TEXT))
-    found = found.with_columns(pl.col(MALFORMED).replace(NO_OBJECT, NO_JSON))
     others = texts.filter(pl.col(MALFORMED).is_not_null()).select(LINE, MALFORMED)
     return Decoded.plain(pl.concat([found, others], how="diagonal").sort(LINE))
 

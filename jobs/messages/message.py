@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple, Self, TypeAlias
 
 import polars as pl
 
+from jobs.ingest.csv_records import LINE, MALFORMED
+
 ChangeKind = Literal["create", "update", "delete", "tombstone"]
 """What a message does to its row. A tombstone says nothing that the delete before it did not say: it is to be left
 out."""
@@ -45,6 +47,12 @@ class Decoded(NamedTuple):
     def plain(cls, records: pl.DataFrame) -> Self:
         """Records of messages that say neither schemas nor changes."""
         return cls(records, [None] * records.height, [None] * records.height)
+
+    @classmethod
+    def no_records(cls, count: int, why: str) -> Self:
+        """So many messages, none of which is a record, for one reason."""
+        lines = pl.int_range(1, count + 1, dtype=pl.UInt32, eager=True).alias(LINE)
+        return cls.plain(lines.to_frame().with_columns(pl.lit(why).alias(MALFORMED)))
 
 
 Decoder: TypeAlias = Callable[[Sequence[Message]], Decoded]

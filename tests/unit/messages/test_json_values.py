@@ -13,16 +13,16 @@ from polars.testing import assert_frame_equal
 from worlds.made_messages import decoded, faults
 
 from jobs.errors import Invalid
-from jobs.ingest.json_objects import NAME_TWICE
+from jobs.ingest.json_objects import NAME_TWICE, NO_OBJECT
 from jobs.ingest.readers import open_file, read_file
 from jobs.messages.formats import decoder
-from jobs.messages.json_values import NO_JSON, NO_TEXT, TOMBSTONE
+from jobs.messages.json_values import NO_TEXT, TOMBSTONE
 
 JSON = decoder("json")
 NO_RECORDS = {
-    None: TOMBSTONE, b"": NO_JSON, b" \n": NO_JSON, b"[1]": NO_JSON, b"1": NO_JSON, b"null": NO_JSON,
-    b'{"a": 1} {"a": 2}': NO_JSON, b'{"a": 1': NO_JSON, b'{"a": 01}': NO_JSON, b'{"a": "\n"}': NO_JSON,
-    rb'{"a": "\ud800"}': NO_JSON, b'\xef\xbb\xbf{"a": 1}': NO_JSON, b'{"a": 1, "a": 2}': NAME_TWICE,
+    None: TOMBSTONE, b"": NO_OBJECT, b" \n": NO_OBJECT, b"[1]": NO_OBJECT, b"1": NO_OBJECT, b"null": NO_OBJECT,
+    b'{"a": 1} {"a": 2}': NO_OBJECT, b'{"a": 1': NO_OBJECT, b'{"a": 01}': NO_OBJECT, b'{"a": "\n"}': NO_OBJECT,
+    rb'{"a": "\ud800"}': NO_OBJECT, b'\xef\xbb\xbf{"a": 1}': NO_OBJECT, b'{"a": 1, "a": 2}': NAME_TWICE,
     b'{"a": "\xff"}': NO_TEXT, b'{"a": "\xed\xa0\x80"}': NO_TEXT, '{"a": 1}'.encode("utf-16"): NO_TEXT,
 }  # fmt: skip
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
@@ -79,8 +79,8 @@ def test_whatever_bytes_there_are_nothing_is_raised_and_none_is_lost(values: lis
 def test_brackets_without_end_are_no_record_at_any_depth() -> None:
     values = [b'{"a":' + b"[" * depth + b"]" * depth + b"}" for depth in (*range(800, 1000), 100_000)]
     reasons = faults(decoded(JSON, *values))
-    first = reasons.index(NO_JSON)
-    assert first > 0 and set(reasons[first:]) == {NO_JSON}
+    first = reasons.index(NO_OBJECT)
+    assert first > 0 and set(reasons[first:]) == {NO_OBJECT}
 
 
 def test_a_format_that_there_is_not_is_refused() -> None:

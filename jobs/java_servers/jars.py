@@ -22,23 +22,27 @@ _PROJECT = (
 # What a jar needs itself is pinned as well, or not wanted.
 _ALONE = "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>"
 
+_TAGS = ("groupId", "artifactId", "version", "type", "classifier")
+
 
 @dataclass(frozen=True)
 class Jar:
     """One pinned Maven artifact."""
 
     coordinates: str
+    """Group, artifact and version; type and classifier too, if it is no plain jar."""
     sha256: str
 
     @property
     def file_name(self) -> str:
-        _, artifact, version = self.coordinates.split(":")
-        return f"{artifact}-{version}.jar"
+        _, artifact, version, *more = self.coordinates.split(":")
+        kind, classifier = more or ("jar", "")
+        return f"{'-'.join(filter(None, (artifact, version, classifier)))}.{kind}"
 
     @property
     def dependency(self) -> str:
         """What a project of Maven says to get this jar alone."""
-        tags = zip(("groupId", "artifactId", "version"), self.coordinates.split(":"), strict=True)
+        tags = zip(_TAGS, self.coordinates.split(":"), strict=False)
         return f"<dependency>{''.join(f'<{tag}>{text}</{tag}>' for tag, text in tags)}{_ALONE}</dependency>"
 
 

@@ -61,8 +61,9 @@ class Registry:
             with urllib.request.urlopen(self._request(path), timeout=SECONDS) as answer:
                 return _registered(json.loads(answer.read(LONGEST_ANSWER)))
         except urllib.error.HTTPError as error:
-            if error.code == http.client.NOT_FOUND and _error_code(error) == UNKNOWN:
-                return None
+            with error:
+                if error.code == http.client.NOT_FOUND and _error_code(error) == UNKNOWN:
+                    return None
             raise self._failed(path, f"the status {error.code}") from error
         except (OSError, http.client.HTTPException) as error:
             raise self._failed(path, f"no answer ({error})") from error

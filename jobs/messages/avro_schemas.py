@@ -1,11 +1,10 @@
-"""Schemas of Avro, made so that whatever bytes are read by them end, and become values as JSON has them.
+"""Schemas of Avro, made so that whatever bytes are read by them end, and times and decimals are read as texts.
 
 Fetching them: see `jobs.messages.registry`.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
@@ -64,16 +63,3 @@ def _text(value: Any, schema: Any, _: Any) -> str:
 
 # The documented way to read a logical type that fastavro does not know.
 LOGICAL_READERS.update({f"{of}-{_AS_TEXT}": _text for _, of in _MEANT})
-
-
-def plain(value: Any) -> Any:
-    """A value that was read, as JSON would have it: texts instead of numbers, base64 of bytes."""
-    if value is None or isinstance(value, str | bool):
-        return value
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return json.dumps(value)
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else [plain(each) for each in value]

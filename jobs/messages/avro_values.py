@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -10,8 +13,7 @@ import polars as pl
 from fastavro import schemaless_reader
 
 from jobs.ingest.csv_records import LINE
-from jobs.ingest.json_objects import NoRecord, ObjectRead, as_frame, as_texts
-from jobs.messages.avro_schemas import plain
+from jobs.ingest.json_objects import NoRecord, ObjectRead, as_frame
 from jobs.messages.debezium import Unwrap
 from jobs.messages.message import ChangeKind, Decoded
 
@@ -27,19 +29,44 @@ def rows(schema: Any, values: Sequence[bytes], unwrap: Unwrap) -> Decoded:
 
 
 def _read(schema: Any, value: bytes, unwrap: Unwrap) -> tuple[ObjectRead, ChangeKind | None]:
-    try:
-        row, change, _ = unwrap(_said(schema, value))
-        return ObjectRead(as_texts(plain(row))), change
-    except NoRecord as reason:
-        return ObjectRead({}, str(reason)), None
-
-
-def _said(schema: Any, value: bytes) -> Mapping[str, Any]:
     body = BytesIO(value)
     try:
-        said = schemaless_reader(body, schema, None)
-    except Exception as error:  # Bytes of anything may raise anything, of which fastavro documents nothing.
-        raise NoRecord(NO_FIT) from error
-    if body.tell() != len(value):
-        raise NoRecord(TOO_LONG)
-    return said  # type: ignore[return-value]  # a record
+        row, change, _ = unwrap(schemaless_reader(body, schema, None))  # type: ignore[arg-type]  # a record
+        read = ObjectRead({name: _TEXT_OF.get(type(each), _nested)(each) for name, each in row.items()})
+    except NoRecord as reason:
+        return ObjectRead({}, str(reason)), None
+    except Exception:  # Bytes of anything may raise anything, of which fastavro documents nothing.
+        return ObjectRead({}, NO_FIT), None
+    return (read, change) if body.tell() == len(value) else (ObjectRead({}, TOO_LONG), None)
+
+
+def _float(value: float) -> str:
+    return repr(value) if math.isfinite(value) else json.dumps(value)
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+_TEXT_OF: Mapping[type, Callable[[Any], Any]] = {
+    str: lambda value: value,
+    type(None): lambda value: value,
+    bool: json.dumps,
+    int: str,
+    float: _float,
+    bytes: _base64,
+}
+"""The text that JSON would have of a value; bytes in base64."""
+
+
+def _nested(value: Any) -> str:
+    return json.dumps(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    """A value within another, as JSON would have it with texts instead of numbers."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, bool) else _TEXT_OF[type(value)](value)

@@ -53,6 +53,7 @@ def _window_table(
             table,
             run_context.moment(context, lakehouse, use_case),
             decisions=prediction_log.table(use_case),
+            arrivals=use_case.raw_events,
         )
         as_of = datetime.fromisoformat(lakehouse.state(table)["as_of"])
         rows = rows_of_events.EventRows(table, "event_timestamp", "created_timestamp")

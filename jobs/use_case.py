@@ -134,6 +134,19 @@ class RowFunction:
 
 
 @dataclass(frozen=True)
+class ReportedLabels:
+    """How reports are labels, each about one event: what SQL makes of them, for streams, which have no SQL."""
+
+    source: str
+    """Source of the reports; the id of the event is its key."""
+    function: RowFunction
+    """Of columns of a report to columns of the label."""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
 class UseCase:
     """A use case: its sources, its facts and labels after dbt, its features, its training set."""
 
@@ -166,6 +179,8 @@ class UseCase:
     computed_online: tuple[RowFunction, ...] = ()
     """What SQL makes of the columns of an event, once more as functions, for the decision service, which has no SQL; a
     null is None. A computed column that no function makes is asked of the client."""
+    reported_labels: ReportedLabels | None = None
+    """How labels come over a topic; without it windows of labels are not computed there."""
     request_features: tuple[RowFunction, ...] = ()
     """What the feature service computes on demand, for the decision service, which has no Feast. Numbers are floats, a
     null is NaN; times are integers, microseconds since 1970."""
@@ -274,13 +289,17 @@ class UseCase:
         return f"{self.name}_raw"
 
     @property
+    def stream_schema(self) -> str:
+        return f"{self.name}_stream"
+
+    @property
     def features_schema(self) -> str:
         return f"{self.name}_features"
 
     @property
     def schemas(self) -> frozenset[str]:
         """Schemas of its tables: marts are in the one of its name."""
-        parts = ("raw", "staging", "features", "serving", "monitoring")
+        parts = ("raw", "staging", "features", "serving", "monitoring", "stream")
         return frozenset((self.name, *(f"{self.name}_{part}" for part in parts)))
 
     @property
@@ -310,6 +329,17 @@ class UseCase:
         names = ", ".join(source.name for source in self.sources)
         raise Invalid(f"{self.name}: expected one of the sources {names}, found {name!r}")
 
+    @property
+    def event_source(self) -> Source | None:
+        """The source whose rows are the events: it has their id as its key, and their time."""
+        same = (source for source in self.sources if source.key == (self.event_id,))
+        return next((source for source in same if source.event_time == self.event_timestamp), None)
+
+    @property
+    def raw_events(self) -> str | None:
+        """The raw table of the events, where a source has them as they are."""
+        return None if self.event_source is None else self.raw_table(self.event_source)
+
     def owns(self, table: str) -> bool:
         """Whether a table `schema.name` is of this use case."""
         return table.split(".")[0] in self.schemas
@@ -319,6 +349,10 @@ class UseCase:
 
     def window_table(self, windows: WindowFeatures) -> str:
         return f"{self.features_schema}.{windows.name}"
+
+    def stream_table(self, windows: WindowFeatures) -> str:
+        """Window features of events that came over a topic, computed as they came."""
+        return f"{self.stream_schema}.{windows.name}"
 
 
 def capacity_of(use_case: "UseCase") -> int:

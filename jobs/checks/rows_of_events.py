@@ -14,6 +14,7 @@ import polars as pl
 
 from jobs.checks.check import Check, Outcome
 from jobs.features import fact_frames
+from jobs.features.arrivals import Arrivals
 from jobs.features.clock import DECIDED_AT
 from jobs.features.stamps import Stamps
 from jobs.ingest.raw_table import rows_per_day
@@ -105,16 +106,20 @@ def known_events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, days:
     Ids, and `decided_at` of those that were decided at another moment than their event time.
     """
     log, id, time = prediction_log.table(use_case), use_case.event_id, use_case.event_timestamp
-    key = (use_case.name, lakehouse.versions([use_case.events, log]), as_of, tuple(days))
+    raw = use_case.raw_events
+    tables = [use_case.events, log, *([raw] if raw else [])]
+    key = (use_case.name, lakehouse.versions(tables), as_of, tuple(days))
 
     def read() -> pl.DataFrame:
         own = {DECIDED_AT} & set(lakehouse.schema(use_case.events).names)
         filters = [(PARTITION, "in", list(days)), ("version", "=", 1)]
         rows = lakehouse.to_arrow(use_case.events, None, [id, time, "known_at", "version", *own], filters)
         events: Any = pl.DataFrame(rows).lazy()
-        stamps = Stamps.of(lakehouse, log, id, as_of)
-        events = fact_frames.known(stamps.on(events) if stamps else events, time, as_of)
-        decided = pl.col(DECIDED_AT) if stamps or own else pl.lit(None, pl.Datetime("us", "UTC"))
+        for moments in (Arrivals.of(lakehouse, raw, id), Stamps.of(lakehouse, log, id, as_of)):
+            events = events if moments is None else moments.on(events)
+        events = fact_frames.known(events, time, as_of)
+        is_told = DECIDED_AT in fact_frames.names(events)
+        decided = pl.col(DECIDED_AT) if is_told else pl.lit(None, pl.Datetime("us", "UTC"))
         known: pl.DataFrame = events.select(id=id, decided_at=decided).collect()
         return known
 

@@ -16,7 +16,8 @@ from jobs.decisions.event_schema import kind_of, needed_columns
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.log_before import Absorbed, LogBefore, ToldBefore
 from jobs.errors import Invalid
-from jobs.features.clock import filled
+from jobs.features.clock import DECIDED_AT, filled
+from jobs.lakehouse.envelope import TOPIC
 from jobs.lakehouse.tables import Lakehouse
 from jobs.online.column_type import ColumnType
 from jobs.online.entity_facts import GRACE
@@ -103,11 +104,31 @@ def read(
     # A corrected event may lie in the partition of its first version.
     happened: list[Any] = [(use_case.event_timestamp, ">=", datetime.fromtimestamp(since // 1_000_000, UTC)), *also]
     found = lakehouse.to_arrow(table, versions[table], [*wanted, *extra], happened)
-    return found.set_column(
+    found = found.set_column(
         found.column_names.index(use_case.event_timestamp),
         use_case.event_timestamp,
         found.column(use_case.event_timestamp).cast(_INSTANT),
     )
+    return _arrived(lakehouse, use_case, found) if of == "events" else found
+
+
+def _arrived(lakehouse: Lakehouse, use_case: UseCase, events: pa.Table) -> pa.Table:
+    """Versions of events, with `decided_at` if any came over a topic."""
+    raw = use_case.raw_events
+    if raw is None or not lakehouse.exists(raw) or TOPIC not in lakehouse.schema(raw).names:
+        return events
+    import polars as pl  # which a server without topics does without
+
+    from jobs.features.arrivals import Arrivals
+
+    arrivals = Arrivals.of(lakehouse, raw, use_case.event_id)
+    if arrivals is None or "version" not in events.column_names:
+        return events
+    timed: Any = arrivals.on(pl.DataFrame(events).lazy())
+    decided = timed.select(DECIDED_AT).collect().to_arrow().column(DECIDED_AT).cast(_INSTANT)
+    if DECIDED_AT in events.column_names:
+        events = events.drop_columns([DECIDED_AT])
+    return events.append_column(DECIDED_AT, decided)
 
 
 def _decided(use_case: UseCase, events: pa.Table, decided: Mapping[Any, int]) -> tuple[pa.Table, frozenset[Any]]:

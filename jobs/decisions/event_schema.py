@@ -102,9 +102,8 @@ class EventSchema:
 
 def event_source(use_case: UseCase) -> Source:
     """The source whose rows are the events. Raises Invalid if none has their id as its key and their time."""
-    for source in use_case.sources:
-        if source.key == (use_case.event_id,) and source.event_time == use_case.event_timestamp:
-            return source
+    if use_case.event_source is not None:
+        return use_case.event_source
     raise Invalid(
         f"{use_case.name}: expected a source with the key {use_case.event_id} and the event time "
         f"{use_case.event_timestamp}, found none; declare it, so that events can be decided as they come"

@@ -106,4 +106,4 @@ def _timed(events: Frame, times: Any, id: str) -> Frame:
 
 def _has_stamps(state: Mapping[str, Any]) -> bool:
     """Whether rows of window features that are kept with this state are of stamped events."""
-    return "stamps" in state.get("seen", {}).get("events", {})
+    return not {"stamps", "arrivals"}.isdisjoint(state.get("seen", {}).get("events", {}))

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from jobs.errors import Invalid
 from jobs.features import entity_buckets, fact_frames
+from jobs.features.arrivals import Arrivals
 from jobs.features.clock import DECIDED_AT
 from jobs.features.fact_frames import EPOCH, LABEL, Frame, arrived, micros
 from jobs.features.stamps import Stamps
@@ -126,6 +127,7 @@ def update(
     as_of: datetime,
     *,
     decisions: str | None = None,
+    arrivals: str | None = None,
     buckets: int | None = None,
 ) -> Result:
     """Bring `target` up to what was known at `as_of`; the cost follows what is new since the last update.
@@ -136,6 +138,7 @@ def update(
     changed declaration computes everything anew. An `as_of` before the last one adds only what was loaded since:
     values do not depend on `as_of`, only which rows there are. `decisions`: the prediction log, whose online rows say
     when events were decided (`jobs.features.stamps`); a stamp that comes after its event changes that event.
+    `arrivals`: the raw table of events, whose rows that came over a topic were decided then (`jobs.features.arrivals`).
 
     Raises ValueError for an `as_of` without a zone, and for missing labels.
     """
@@ -151,7 +154,8 @@ def update(
             as_of = max(as_of, datetime.fromisoformat(state["as_of"]))
         versions = {kind: lakehouse.version(table) for kind, table in tables.items()}
         stamps = Stamps.of(lakehouse, decisions, features.id, as_of)
-        inputs = _Inputs(lakehouse, features, tables, versions, as_of, {} if fresh else state, target, stamps)
+        came = Arrivals.of(lakehouse, arrivals, features.id)
+        inputs = _Inputs(lakehouse, features, tables, versions, as_of, {} if fresh else state, target, stamps, came)
         days = None if fresh else inputs.affected()
         if days is not None and not days and version is not None:
             return Result(0, (), version)
@@ -193,6 +197,7 @@ class _Inputs:
     state: dict[str, Any]
     target: str
     stamps: Stamps | None
+    arrivals: Arrivals | None
 
     def affected(self) -> tuple[date, ...]:
         """Days with a target that a changed fact may reach, or that is itself new, moved or withdrawn."""
@@ -265,7 +270,13 @@ class _Inputs:
         read: dict[str, Frame] = {kind: rows for kind, rows in scans.items() if rows is not None}
         if len(read) < len(scans):
             return {kind: self._frame(kind) for kind in self.tables}
-        return read if self.stamps is None else read | {"events": self.stamps.on(read["events"])}
+        return {**read, "events": self._timed(read["events"])}
+
+    def _timed(self, events: Frame) -> Frame:
+        """Versions of events, with `decided_at` if any was decided at another moment than its own."""
+        for moments in (self.arrivals, self.stamps):
+            events = events if moments is None else moments.on(events)
+        return events
 
     def watermark(self) -> dict[str, Any]:
         seen = {}
@@ -277,6 +288,8 @@ class _Inputs:
             seen[kind] = {"version": self.versions[kind], "loaded_in": loaded, "known_until": max(until, default=None)}
         if self.stamps is not None:
             seen["events"] |= {"stamps": self.stamps.version}
+        if self.arrivals is not None:
+            seen["events"] |= {"arrivals": self.arrivals.version}
         fixed = {"fingerprint": self.features.fingerprint, "tables": self.tables, "as_of": self.as_of.isoformat()}
         return fixed | {"seen": seen}
 
@@ -304,7 +317,9 @@ class _Inputs:
         from pyspark.sql.connect.functions import expr
 
         id = self.features.id
-        decided = self._known(stamps.on(self._read("events"))).where(f"version = 1 and {DECIDED_AT} is not null")
+        events = self._read("events")
+        came: Any = events if self.arrivals is None else self.arrivals.on(events)
+        decided = self._known(stamps.on(came)).where(f"version = 1 and {DECIDED_AT} is not null")
         made = self.lakehouse.read(self.target).selectExpr(f"`{id}` as made", "unix_micros(event_timestamp) as at")
         return decided.join(made, expr(f"`{id}` = made and unix_micros({DECIDED_AT}) = at"), "left_anti")
 
@@ -313,11 +328,11 @@ class _Inputs:
 
     def _frame(self, kind: str) -> "DataFrame":
         rows = self._read(kind)
-        if kind != "events" or self.stamps is None:
+        if kind != "events":
             return rows
-        stamped = self.stamps.on(rows)
-        assert not isinstance(stamped, pl.LazyFrame)
-        return stamped
+        timed = self._timed(rows)
+        assert not isinstance(timed, pl.LazyFrame)
+        return timed
 
     def _known(self, rows: Frame) -> "DataFrame":
         known = fact_frames.known(rows, self.features.event_timestamp, self.as_of)

@@ -81,7 +81,7 @@ def inspect(
     columns that other sources declare. Raises InputError if a file cannot be read.
     """
     extended, aliases = _with_carrier_time(source, carrier, names)
-    formats = _value_formats(extended, carrier, names)
+    formats = value_formats(extended, carrier, names)
     problems: dict[str, None] = {}
     files, frames, texts, schemas = [], [], [], []
     for number, path in enumerate(paths):
@@ -154,7 +154,7 @@ def _with_carrier_time(source: Source, carrier: Source | None, names: ColumnsFil
     return replace(source, columns=(*source.columns, extra)), aliases
 
 
-def _value_formats(source: Source, carrier: Source | None, names: ColumnsFile) -> dict[str, ValueFormat]:
+def value_formats(source: Source, carrier: Source | None, names: ColumnsFile) -> dict[str, ValueFormat]:
     """How the values of each column are written; a column that the carrier has too is written as the carrier's."""
     formats = {}
     for name in (*(c.name for c in source.columns), KNOWN_AT):
@@ -167,11 +167,11 @@ def _value_formats(source: Source, carrier: Source | None, names: ColumnsFile) -
 def _found(file: DataFile, matched: Mapping[str, str], formats: Mapping[str, ValueFormat], number: int) -> pl.DataFrame:
     """The matched columns under their names in the table, as they are in the file."""
     frame = read_file(file, sorted(set(matched.values())))
-    named = [_values(frame[c], formats[name]).alias(FOUND + name) for name, c in matched.items()]
+    named = [present_values(frame[c], formats[name]).alias(FOUND + name) for name, c in matched.items()]
     return frame.select(*named, LINE, MALFORMED).with_columns(pl.lit(number, pl.UInt32).alias(FILE))
 
 
-def _values(values: pl.Series, form: ValueFormat) -> pl.Series:
+def present_values(values: pl.Series, form: ValueFormat) -> pl.Series:
     """Values without the words for none; a column without one value is of any type."""
     if values.null_count() == len(values):
         return values.cast(pl.Null)

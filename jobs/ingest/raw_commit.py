@@ -14,6 +14,7 @@ from jobs.ingest.input_files import fingerprint
 from jobs.ingest.load_job import LoadJob
 from jobs.ingest.parsing import Batch, table_schema
 from jobs.ingest.raw_table import Table
+from jobs.lakehouse.envelope import enveloped, kept_position
 
 LOADED_IN = "loaded_in"
 """The column, and the table's state, that number the loads."""
@@ -34,12 +35,15 @@ def commit(job: LoadJob, batch: Batch, new: pl.DataFrame, identifiers: Mapping[s
             _retype(job, schema)
         loaded_in += 1
         contracts.prove(job.source, new.drop(EVENT_DATE), identifiers)
-        rows = new.with_columns(pl.lit(loaded_in, pl.Int64).alias(LOADED_IN)).select(schema.names)
+        schema = enveloped(schema, None if table.missing else job.lakehouse.schema(job.table))
+        of_topic = [pl.lit(None).alias(name) for name in schema.names if name not in new.columns]
+        rows = new.with_columns(*of_topic, pl.lit(loaded_in, pl.Int64).alias(LOADED_IN)).select(schema.names)
         files = {str(p): fingerprint(p) for p in batch.files}
+        position = kept_position(job.lakehouse.state(job.table))
         job.lakehouse.write(
             job.table, rows.to_arrow().cast(schema), mode="append", schema=schema, rows=rows.height,
             partition_by=job.partitions,
-            state={LOADED_IN: loaded_in, "as_of": job.as_of.isoformat(), "files": files},
+            state={LOADED_IN: loaded_in, "as_of": job.as_of.isoformat(), "files": files, **position},
         )  # fmt: skip
     table.keep(new, loaded_in)
     schemas.record(job.schema_folder, job.source, batch.schema)
@@ -59,4 +63,5 @@ def _retype(job: LoadJob, schema: pa.Schema) -> None:
     """Give a table that never held a row the identifier types of its first file."""
     stored_types = {f.name: str(f.type) for f in job.lakehouse.schema(job.table)}
     if any(pa.types.is_int64(f.type) != (stored_types[f.name] == "int64") for f in schema):
-        job.lakehouse.reshape(job.table, schema, {LOADED_IN: 0})
+        position = kept_position(job.lakehouse.state(job.table))
+        job.lakehouse.reshape(job.table, enveloped(schema, job.lakehouse.schema(job.table)), {LOADED_IN: 0, **position})

@@ -61,7 +61,7 @@ def split(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows whose references are all there, and the others as bad rows that may be released later."""
     if not source.references:
-        return rows, _as_canonical(source, with_reasons(rows.clear(), [], []))
+        return rows, as_canonical(source, with_reasons(rows.clear(), [], []))
     unknown = {}
     for column, reference in source.references.items():
         table, target_column = target(use_case, reference)
@@ -75,7 +75,7 @@ def split(
         .alias(REASONS)
     ).with_columns(pl.col(REASONS).list.eval(pl.element().str.strip_prefix(UNKNOWN)).alias(COLUMNS))
     is_bad = pl.col(REASONS).list.len() > 0
-    return flags.filter(~is_bad).drop(REASONS, COLUMNS), _as_canonical(source, flags.filter(is_bad))
+    return flags.filter(~is_bad).drop(REASONS, COLUMNS), as_canonical(source, flags.filter(is_bad))
 
 
 def split_by_time(
@@ -96,7 +96,7 @@ def split_by_time(
         together += int((rows[KNOWN_AT] == happened).sum())
     reason = f"{source.known_at}: before its event"
     bad = with_reasons(rows.filter(early), [reason], [source.known_at or ""])
-    return rows.filter(~early), _as_canonical(source, bad), together
+    return rows.filter(~early), as_canonical(source, bad), together
 
 
 def event_times(lakehouse: Lakehouse, use_case: UseCase, reference: str, asked: pl.Series) -> pl.DataFrame:
@@ -110,7 +110,7 @@ def event_times(lakehouse: Lakehouse, use_case: UseCase, reference: str, asked: 
     return times.group_by(asked.name).agg(pl.col(HAPPENED).min())
 
 
-def _as_canonical(source: Source, bad: pl.DataFrame) -> pl.DataFrame:
+def as_canonical(source: Source, bad: pl.DataFrame) -> pl.DataFrame:
     """With the canonical values as those found, so that quarantine holds all that a release needs."""
     from jobs.ingest.quarantine import as_text
 

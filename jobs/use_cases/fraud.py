@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jobs.conditions import Where
 from jobs.problem import Family, Groups, Problem, Range, Review, Rule, Slice, Verdict
-from jobs.use_case import Column, Progress, RowFunction, Source, UseCase
+from jobs.use_case import Column, Progress, ReportedLabels, RowFunction, Source, UseCase
 from jobs.use_cases import request_features
 from jobs.window_lengths import BEFORE
 from jobs.windows import Aggregate, Ratio, WindowFeatures
@@ -188,6 +188,10 @@ PAYMENT_AMOUNT = RowFunction(
     },
 )
 
+REPORT = RowFunction(
+    "report", request_features.report, ("tx_fraud",), {"is_fraud": "Whether the payment is reported as fraud."}
+)
+
 # What a person would do who sees only what is known of the terminal.
 WITHOUT_MODEL: tuple[tuple[Where, Verdict], ...] = (
     (("terminal_known_frauds_7d", ">=", 3), "block"),
@@ -271,6 +275,7 @@ FRAUD = UseCase(
     computed=(Column("is_fraud", "boolean", description="Whether the payment is known to be fraud."),),
     label_maturity=timedelta(days=14),
     windows=(CUSTOMER_WINDOWS, TERMINAL_WINDOWS, CUSTOMER_TERMINAL_WINDOWS),
+    reported_labels=ReportedLabels("fraud_reports", REPORT),
     request_features=(PAYMENT_TIME, PAYMENT_AMOUNT),
     feature_service="fraud",
     training_window=timedelta(days=120),

@@ -11,6 +11,11 @@ from jobs.elementwise import flag, over
 _SECOND, _WEEK, _THURSDAY = 1_000_000, 7, 3
 
 
+def report(is_fraud: Any) -> dict[str, Any]:
+    """What a report about a payment says."""
+    return {"is_fraud": is_fraud}
+
+
 def payment_time(at: Any) -> dict[str, Any]:
     """When in the day and in the week a payment is made."""
     seconds = at // _SECOND

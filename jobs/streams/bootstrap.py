@@ -1,0 +1,120 @@
+"""From history to the stream without a gap and without an overlap: what tables say, and which raw rows come after it.
+
+A row that came over a topic is taken from marts if it is known before the first one that they lack, else from the raw
+table, in the order of stamps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from heapq import merge
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from jobs.decisions import base_tables
+from jobs.decisions.event_schema import EventSchema
+from jobs.decisions.log_before import LogBefore
+from jobs.ingest.readers import KNOWN_AT
+from jobs.lakehouse.envelope import TOPIC
+from jobs.lakehouse.tables import Lakehouse
+from jobs.streams.event_facts import Came, EventFacts, Report
+from jobs.streams.features import StreamFeatures
+from jobs.streams.intake import KIND, as_moment
+from jobs.streams.known_rows import NEW, VERSION
+from jobs.times import microseconds
+from jobs.use_case import Source, UseCase
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Where a stream of features starts."""
+
+    lakehouse: Lakehouse
+    use_case: UseCase
+    versions: Mapping[str, int]
+    """Delta versions of the marts."""
+    facts: EventFacts
+    start: int
+    """Stamp, in microseconds since 1970, from which on raw rows count and before which tables do."""
+
+    @classmethod
+    def of(cls, lakehouse: Lakehouse, use_case: UseCase, stored: int) -> Bootstrap:
+        """stored: the last stamp of which features are stored.
+
+        Raises Invalid if there are no marts, or features cannot be computed as events come.
+        """
+        versions = base_tables.current_versions(lakehouse, use_case)
+        schema = EventSchema.of(use_case, lakehouse.schema(use_case.events, versions[use_case.events]))
+        facts = EventFacts(use_case, schema)
+        facts.check()
+        made = cls(lakehouse, use_case, versions, facts, stored + 1)
+        lacking = [each for each in map(made._first_lacking, facts.sources) if each is not None]
+        return cls(lakehouse, use_case, versions, facts, min([stored + 1, *lacking]))
+
+    def features(self, journal: Path) -> StreamFeatures:
+        """The state before `start`."""
+        rows = base_tables.feature_row(self.lakehouse, self.use_case, self.versions)
+        moment = self.start - 1
+        found = base_tables.tables(self.lakehouse, rows, self.versions, moment, LogBefore())
+        marts = {"events": found.events, "labels": found.labels}
+        for of, source in zip(marts, self.facts.sources, strict=False):
+            marts[of] = self._before(marts[of], source)
+        base = base_tables.Tables(marts["events"], marts["labels"], found.absorbed).facts(rows, moment)
+        return StreamFeatures(base, self.facts, journal)
+
+    def raw(self) -> Iterator[tuple[int, Came | Report]]:
+        """What raw tables have from `start` on, in the order of stamps."""
+        parts = [self.facts.of(source, self._raw(source)) for source in self.facts.sources]
+        return merge(*parts, key=lambda each: each[0])
+
+    def _first_lacking(self, source: Source) -> int | None:
+        """The first stamp of rows that came over the topic and that the mart lacks."""
+        events = source is self.facts.events
+        mart = self.use_case.events if events else self.use_case.labels
+        came = self._came(source)
+        if came.is_empty():
+            return None
+        known = pl.DataFrame(self.lakehouse.to_arrow(mart, self.versions[mart], [self.use_case.event_id, KNOWN_AT]))
+        known = known.with_columns(pl.col(KNOWN_AT).cast(came.schema[KNOWN_AT]))
+        key = source.key[0]
+        first = came.join(known, left_on=[key, KNOWN_AT], right_on=[self.use_case.event_id, KNOWN_AT], how="anti")
+        least = first[KNOWN_AT].min()
+        return None if least is None else microseconds(least)  # type: ignore[arg-type]
+
+    def _came(self, source: Source) -> pl.DataFrame:
+        """Keys and stamps of the rows that came over the topic."""
+        table = self.use_case.raw_table(source)
+        if not self.lakehouse.exists(table) or TOPIC not in self.lakehouse.schema(table).names:
+            return pl.DataFrame(schema={source.key[0]: pl.Int64, KNOWN_AT: pl.Datetime("us", "UTC")})
+        return pl.DataFrame(self.lakehouse.to_arrow(table, None, [source.key[0], KNOWN_AT], [(TOPIC, "!=", "")]))
+
+    def _before(self, mart: pa.Table, source: Source) -> pa.Table:
+        """The rows of a mart less those that raw rows from `start` on tell."""
+        later = self._came(source).filter(pl.col(KNOWN_AT) >= as_moment(self.start))
+        if later.is_empty():
+            return mart
+        id = self.use_case.event_id
+        marked = pl.DataFrame({"id": pl.from_arrow(mart.column(id)), "at": pl.from_arrow(mart.column(KNOWN_AT))})
+        later = later.rename({source.key[0]: "id", KNOWN_AT: "at"}).with_columns(pl.lit(True).alias("later"))
+        is_later = marked.with_columns(pl.col("at").cast(later.schema["at"])).join(
+            later.unique(), on=["id", "at"], how="left", maintain_order="left"
+        )["later"]
+        return mart.filter(pa.array((~is_later.fill_null(False)).to_numpy()))
+
+    def _raw(self, source: Source) -> pl.DataFrame:
+        table = self.use_case.raw_table(source)
+        columns = [column.name for column in source.columns]
+        if not self.lakehouse.exists(table) or TOPIC not in self.lakehouse.schema(table).names:
+            return pl.DataFrame(schema=dict.fromkeys([*columns, KNOWN_AT, KIND], pl.Int64))
+        from_start = [(TOPIC, "!=", ""), (KNOWN_AT, ">=", as_moment(self.start))]
+        rows = pl.DataFrame(self.lakehouse.to_arrow(table, None, [*columns, KNOWN_AT], from_start))
+        key = source.key[0]
+        bounds = [(key, ">=", rows[key].min()), (key, "<=", rows[key].max())]
+        every = pl.DataFrame(self.lakehouse.to_arrow(table, None, [key, KNOWN_AT], None if rows.is_empty() else bounds))
+        first = every.group_by(key).agg(_first=pl.col(KNOWN_AT).min())
+        rows = rows.join(first, on=key, how="left").sort(KNOWN_AT)
+        kind = pl.when(pl.col(KNOWN_AT) == pl.col("_first")).then(pl.lit(NEW)).otherwise(pl.lit(VERSION))
+        return rows.with_columns(kind.alias(KIND))

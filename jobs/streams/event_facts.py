@@ -1,0 +1,91 @@
+"""Rows that came over topics as facts of the evaluator: events, corrections of events, and labels, one after another.
+
+What an evaluator makes of facts belongs in `jobs.decisions.entity_states`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from jobs.decisions.event_schema import EventSchema, event_source
+from jobs.errors import Invalid
+from jobs.ingest.readers import KNOWN_AT
+from jobs.streams.intake import KIND
+from jobs.streams.known_rows import NEW
+from jobs.use_case import Source, UseCase
+
+
+class Report(NamedTuple):
+    """What a report says of the event of an id."""
+
+    id: Any
+    values: dict[str, Any]
+
+
+class Came(NamedTuple):
+    """An event, or a version of one."""
+
+    id: Any
+    happened: int
+    values: dict[str, Any]
+    is_first: bool
+
+
+@dataclass(frozen=True)
+class EventFacts:
+    """Which sources of a use case are facts, and how."""
+
+    use_case: UseCase
+    schema: EventSchema
+
+    @property
+    def events(self) -> Source:
+        return event_source(self.use_case)
+
+    @property
+    def reports(self) -> Source | None:
+        """The source of labels, where labels come over a topic."""
+        said = self.use_case.reported_labels
+        return None if said is None else self.use_case.source(said.source)
+
+    @property
+    def sources(self) -> list[Source]:
+        return [self.events, *([self.reports] if self.reports else [])]
+
+    def check(self) -> None:
+        """Raises Invalid if features cannot be computed as events come, with what to declare."""
+        names = {column.name for column in self.events.columns}
+        if missing := [name for name, asked in self.schema.asked.items() if asked.is_required and name not in names]:
+            raise Invalid(
+                f"{self.use_case.name}: expected functions that make the columns {missing} of events, which SQL makes "
+                "alone, found none; declare them in `computed_online`"
+            )
+        of_labels = [windows.name for windows in self.use_case.windows if windows.reads_labels]
+        if of_labels and self.reports is None:
+            raise Invalid(
+                f"{self.use_case.name}: expected to know how labels of {', '.join(of_labels)} come, which SQL makes "
+                "alone, found nothing; declare `reported_labels`"
+            )
+
+    def of(self, source: Source, rows: pl.DataFrame) -> Iterator[tuple[int, Came | Report]]:
+        """Stamps and facts of rows of one source, which bear KIND."""
+        times = [pl.col(name).cast(pl.Int64) for name, kind in rows.schema.items() if isinstance(kind, pl.Datetime)]
+        columns = [column.name for column in source.columns]
+        plain = rows.select(*columns, KNOWN_AT, KIND).with_columns(times)
+        make = self._came if source is self.events else self._report
+        for row in plain.iter_rows(named=True):
+            stamp, kind = row.pop(KNOWN_AT), row.pop(KIND)
+            yield stamp, make(row, kind == NEW)
+
+    def _came(self, row: dict[str, Any], is_first: bool) -> Came:
+        return Came(row.pop(self.schema.id), row.pop(self.schema.time), row, is_first)
+
+    def _report(self, row: dict[str, Any], is_first: bool) -> Report:
+        said = self.use_case.reported_labels
+        assert said is not None
+        [key] = self.use_case.source(said.source).key
+        return Report(row[key], dict(said.function.function(*(row[name] for name in said.function.inputs))))

@@ -1,0 +1,82 @@
+"""Window features of events as they come: facts of tables up to a moment, then what comes over topics, one by one.
+
+State is disposable: tables and raw rows make it again. What is computed is stored by `jobs.streams.feature_tables`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jobs.decisions.base_facts import BaseFacts
+from jobs.decisions.entity_states import Change, EntityStates
+from jobs.decisions.log_contents import EventCame, Fact, LabelCame, VersionCame
+from jobs.online.plan import Event
+from jobs.streams.event_facts import Came, EventFacts, Report
+from jobs.streams.journal import Journal
+
+
+class Computed(NamedTuple):
+    """The window features of one event at its stamp."""
+
+    stamp: int
+    id: Any
+    happened: int
+    entities: list[tuple[Any, ...]]
+    """Of each of the window features the entity."""
+    values: list[list[Any]]
+    """Of each of the window features its values."""
+
+
+class StreamFeatures:
+    """The state of one use case. Not safe for several threads."""
+
+    def __init__(self, base: BaseFacts, facts: EventFacts, journal: Path) -> None:
+        self._facts, self._journal = facts, Journal(journal)
+        self.states = EntityStates(base, facts.schema, self._journal.at)
+
+    def close(self) -> None:
+        self._journal.close()
+
+    def take(self, came: Iterable[tuple[int, Came | Report]]) -> Iterator[Computed]:
+        """Fold facts in the order of their stamps; the features of each event that is new."""
+        for stamp, each in came:
+            fact = self._fact(stamp, each)
+            if fact is None:
+                continue
+            change = self.states.change(stamp, fact)
+            if isinstance(fact, EventCame):
+                change = self.states.checked(change)
+            [record] = self._journal.append([(stamp, fact)])
+            change = change.at(stamp, record.start)
+            if isinstance(fact, EventCame):
+                yield self._computed(change)
+            else:
+                self.states.wait(change)
+
+    def _computed(self, change: Change) -> Computed:
+        values = [found if isinstance(found, list) else found() for found in self.states.begin(change)]
+        return Computed(change.stamp, change.event.id, change.event.happened, list(change.keys), values)
+
+    def _fact(self, stamp: int, each: Came | Report) -> Fact | None:
+        """A row as the evaluator takes it; None: a report about an event that nobody knows."""
+        if isinstance(each, Came) and each.is_first:
+            return EventCame(each.id, each.values, each.happened)
+        before = self._last(each.id, stamp)
+        if isinstance(each, Came):
+            replaces = None if before is None else self.states.entities_of(before.values)
+            return VersionCame(each.id, each.values, each.happened, replaces)
+        if before is None:
+            return None
+        return LabelCame(each.id, before.happened, self.states.entities_of(before.values), each.values)
+
+    def _last(self, id: Any, stamp: int) -> Event | None:
+        """The version of an event that holds at a stamp."""
+        if (found := self._journal.last_version(id)) is not None:
+            at, fact = found
+            happened = fact.time(at) if isinstance(fact, EventCame) else fact.happened
+            return Event(id, happened, self._facts.schema.columns(fact))
+        base = self.states.base
+        row = base.row_of("events", id, stamp)
+        return None if row is None else base.events.event(row, base.entity_columns)

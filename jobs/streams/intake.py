@@ -1,0 +1,161 @@
+"""What becomes of the messages of one topic: new rows, further versions, repetitions, and rows that break the contract.
+
+The contract and the values are read as those of files are (`jobs.ingest`), so that a row is the same row whichever way
+it comes. Nothing is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from jobs.arrays import Ints
+from jobs.ingest import contracts
+from jobs.ingest.batches import read_batch
+from jobs.ingest.columns_file import ColumnsFile
+from jobs.ingest.contracts import COLUMNS, REASONS
+from jobs.ingest.csv_records import LINE, MALFORMED
+from jobs.ingest.day_digests import EVENT_DATE
+from jobs.ingest.declared_formats import ValueFormat
+from jobs.ingest.inspection import FileSchema, Inspection, present_values, value_formats
+from jobs.ingest.parsing import UTC as UTC_TYPE
+from jobs.ingest.quarantine import UNKNOWN
+from jobs.ingest.readers import FILE, FOUND, KNOWN_AT, DataFile
+from jobs.lakehouse.envelope import OFFSET, PARTITION, SCHEMA, TOPIC
+from jobs.messages.message import Decoded, Decoder, Message
+from jobs.streams.known_rows import REPEATED, KnownRows
+from jobs.use_case import Source
+
+AHEAD = timedelta(minutes=5)
+"""Clocks of producers may be ahead by as much."""
+KIND = "_kind"
+"""What a row is: NEW or VERSION of `jobs.streams.known_rows`."""
+TOMBSTONE, DELETE = "tombstone", "delete"
+WITHDRAWN = "a deletion, which raw tables cannot hold"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of some messages; each is counted once."""
+
+    new: pl.DataFrame
+    """Rows to append, in the order of their stamps: declared columns, `known_at`, the envelope, `event_date`, KIND."""
+    bad: pl.DataFrame
+    """Rows for quarantine, as found, with their reasons and the envelope."""
+    waiting: pl.DataFrame
+    """Rows like `new` that refer to what has not come yet."""
+    repeated: int = 0
+    """Rows that were known."""
+    empty: int = 0
+    """Tombstones, which say nothing new."""
+
+
+@dataclass
+class Intake:
+    """One source, and what is known of it."""
+
+    source: Source
+    names: ColumnsFile
+    decode: Decoder
+    known: KnownRows
+    identifiers: dict[str, str]
+    """Types of the identifier columns, once rows have said so: `integer` or `string`."""
+    referred: Mapping[str, KnownRows] = field(default_factory=dict)
+    """Column -> rows of the source that it refers to."""
+    undeclared: set[str] = field(default_factory=set)
+    """Names in messages that are no column: they are left out."""
+
+    def take(self, messages: Sequence[Message], stamps: Ints, now: datetime) -> Taken:
+        """What becomes of messages with their stamps; what is new is known from here on."""
+        decoded = self.decode(messages)
+        frame = self._frame(decoded, now).with_columns(_envelope(messages, stamps, decoded))
+        said = pl.Series(decoded.changes, dtype=pl.String)
+        gone = _withdrawn(frame.filter(said.eq_missing(DELETE)))
+        rows = frame.filter(~(said.eq_missing(DELETE) | said.eq_missing(TOMBSTONE)))
+        checks = contracts.row_checks(self.source, rows.columns, self.names.timezone, now + AHEAD)
+        good, bad, _ = contracts.split(rows, checks)
+        new, waiting, repeated = self._sorted_out(good)
+        return Taken(new, pl.concat([bad, gone], how="diagonal"), waiting, repeated, frame.height - rows.height - gone.height)
+
+    def release(self, waiting: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Of rows that waited those that refer to what has come, with what they are, and those that go on waiting."""
+        there = pl.Series([not missing for missing in self._missing(waiting)], dtype=pl.Boolean)
+        kinds = pl.Series(KIND, self.known.take(waiting.filter(there)), pl.Int8)
+        released = waiting.filter(there).drop(REASONS, COLUMNS).with_columns(kinds).filter(pl.col(KIND) != REPEATED)
+        return released, waiting.filter(~there)
+
+    def _sorted_out(self, good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
+        columns = [c.name for c in self.source.columns]
+        rows = good.select(*columns, KNOWN_AT, TOPIC, PARTITION, OFFSET, SCHEMA)
+        rows = rows.with_columns(pl.col(self.source.event_time).dt.date().alias(EVENT_DATE))
+        waits = pl.Series(self._missing(rows), dtype=pl.Boolean)
+        waiting, rows = self._explained(rows.filter(waits)), rows.filter(~waits)
+        rows = rows.with_columns(pl.Series(KIND, self.known.take(rows), pl.Int8))
+        new = rows.filter(pl.col(KIND) != REPEATED)
+        return new, waiting, rows.height - new.height
+
+    def _explained(self, waiting: pl.DataFrame) -> pl.DataFrame:
+        columns = list(self.referred)
+        return contracts.with_reasons(waiting, [UNKNOWN + column for column in columns], columns)
+
+    def _missing(self, rows: pl.DataFrame) -> list[bool]:
+        """Whether each row refers to something that has not come."""
+        missing = [False] * rows.height
+        for column, target in self.referred.items():
+            there = target.has(rows[column])
+            is_null = rows[column].is_null().to_list()
+            missing = [m or not (t or n) for m, t, n in zip(missing, there, is_null, strict=True)]
+        return missing
+
+    def _frame(self, decoded: Decoded, now: datetime) -> pl.DataFrame:
+        """The messages in canonical columns, a row each, with the values found."""
+        formats = value_formats(self.source, None, self.names)
+        found, in_file = self._found(decoded.records, formats)
+        file = DataFile(Path(self.source.name), "json", list(decoded.records.columns))
+        types = {c.name: self.identifiers.get(c.name, "integer") if c.kind == "identifier" else c.kind for c in self.source.columns}
+        schema = FileSchema(types, (), in_file)
+        inspected = Inspection(self.source, None, (file,), (found,), (schema,), formats, ())
+        batch = read_batch(self.source, inspected, self.names, self.identifiers, now)
+        return batch.frame
+
+    def _found(self, records: pl.DataFrame, formats: Mapping[str, ValueFormat]) -> tuple[pl.DataFrame, dict[str, str]]:
+        """Values as found, by declared column, whichever of its names messages have for it."""
+        by_name: dict[str, list[str]] = {}
+        for name in records.columns:
+            by_name.setdefault(name.casefold(), []).append(name)
+        found, in_file, used = [], {}, {LINE, MALFORMED}
+        for column in self.source.columns:
+            candidates = dict.fromkeys(filter(None, [self.names.of(self.source).get(column.name), column.name, *column.file_names]))
+            present = [name for each in candidates for name in by_name.get(each.casefold(), ())]
+            if present:
+                values = records.select(pl.coalesce(present)).to_series()
+                found.append(present_values(values, formats[column.name]).alias(FOUND + column.name))
+                in_file[column.name] = present[0]
+                used |= set(present)
+            else:
+                found.append(pl.Series(FOUND + column.name, [None] * records.height, pl.Null))
+        self.undeclared |= set(records.columns) - used
+        return records.select(*found, LINE, MALFORMED).with_columns(pl.lit(0, pl.UInt32).alias(FILE)), in_file
+
+
+def _envelope(messages: Sequence[Message], stamps: Ints, decoded: Decoded) -> list[pl.Series]:
+    return [
+        pl.Series(KNOWN_AT, stamps, pl.Int64).cast(UTC_TYPE),
+        pl.Series(TOPIC, [message.topic for message in messages], pl.String),
+        pl.Series(PARTITION, [message.partition for message in messages], pl.Int64),
+        pl.Series(OFFSET, [message.offset for message in messages], pl.Int64),
+        pl.Series(SCHEMA, decoded.schemas, pl.String),
+    ]
+
+
+def _withdrawn(rows: pl.DataFrame) -> pl.DataFrame:
+    return contracts.with_reasons(rows, [WITHDRAWN], [])
+
+
+def as_moment(stamp: int) -> datetime:
+    """Microseconds since 1970 as a moment."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=stamp)

@@ -1,0 +1,116 @@
+"""The commits of a stream: new rows and how far the topic is read, in one commit of the raw table.
+
+Rows that break the contract go to quarantine before it, each named by its place in the topic, so that a death in
+between stores none twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+from deltalake import Field
+
+from jobs.ingest import contracts, quarantine, references
+from jobs.ingest.day_digests import EVENT_DATE
+from jobs.ingest.parsing import table_schema
+from jobs.ingest.raw_commit import LOADED_IN
+from jobs.ingest.readers import FILE
+from jobs.lakehouse import arrow_writer
+from jobs.lakehouse.commit_state import keeping
+from jobs.lakehouse.envelope import ENVELOPE, OFFSET, PARTITION, POSITION, TOPIC
+from jobs.lakehouse.tables import Lakehouse
+from jobs.messages.position import Position
+from jobs.streams.intake import KIND, Taken
+from jobs.use_case import Source, UseCase
+
+
+@dataclass
+class Landing:
+    """What a stream took of one source since the last commit."""
+
+    lakehouse: Lakehouse
+    use_case: UseCase
+    source: Source
+    taken: list[Taken] = field(default_factory=list)
+
+    @property
+    def table(self) -> str:
+        return self.use_case.raw_table(self.source)
+
+    @property
+    def rows(self) -> int:
+        """Rows that the next commit appends."""
+        return sum(taken.new.height for taken in self.taken)
+
+    def commit(self, identifiers: Mapping[str, str], position: Position, stamp: int) -> int:
+        """Append what was taken, with the place from which the topic is to be read on; returns how many rows.
+
+        stamp: the last that the stream gave, in microseconds since 1970.
+        """
+        taken, self.taken = self.taken, []
+        with self.lakehouse.lock(self.table):
+            self._quarantine(taken)
+            rows = pl.concat([each.new for each in taken]) if taken else None
+            state = self.lakehouse.state(self.table)
+            told = {**position.told(), "stamp": stamp}
+            if rows is None or rows.is_empty():
+                self._keep(identifiers, state, told)
+                return 0
+            return self._append(rows, identifiers, state, told)
+
+    def _append(
+        self, rows: pl.DataFrame, identifiers: Mapping[str, str], state: Mapping[str, Any], told: dict[str, Any]
+    ) -> int:
+        schema = pa.unify_schemas([table_schema(self.source, identifiers), ENVELOPE])
+        loaded_in = int(state.get(LOADED_IN, 0)) + 1
+        contracts.prove(self.source, rows.drop(EVENT_DATE, KIND, *ENVELOPE.names), identifiers)
+        rows = rows.with_columns(pl.lit(loaded_in, pl.Int64).alias(LOADED_IN)).select(schema.names)
+        self._ready(schema, state)
+        state = {"as_of": datetime.now(UTC).isoformat(), **state, LOADED_IN: loaded_in, POSITION: told}
+        batches = rows.to_arrow().cast(schema).to_reader()
+        arrow_writer.save(self.lakehouse.delta(self.table), batches, "append", None, (), keeping(state))
+        return rows.height
+
+    def _keep(self, identifiers: Mapping[str, str], state: Mapping[str, Any], told: dict[str, Any]) -> None:
+        """Remember the place alone, as no row came."""
+        if state.get(POSITION, {}) | {"stamp": 0} == told | {"stamp": 0}:
+            return
+        self._ready(pa.unify_schemas([table_schema(self.source, identifiers), ENVELOPE]), state)
+        empty = self.lakehouse.schema(self.table).empty_table().to_reader()
+        state = {LOADED_IN: 0, **state, POSITION: told}
+        arrow_writer.save(self.lakehouse.delta(self.table), empty, "append", None, (), keeping(state))
+
+    def _ready(self, schema: pa.Schema, state: Mapping[str, Any]) -> None:
+        """Let the table be there, with the columns of the envelope."""
+        if not self.lakehouse.exists(self.table):
+            by = [EVENT_DATE] if self.source.daily else []
+            arrow_writer.save(
+                self.lakehouse.path(self.table), schema.empty_table().to_reader(), "append", None, by, keeping({LOADED_IN: 0})
+            )
+        elif TOPIC not in self.lakehouse.schema(self.table).names:
+            fields = [Field(name, "string" if kind == pa.string() else "long") for name, kind in _types(ENVELOPE)]
+            self.lakehouse.delta(self.table).alter.add_columns(fields, commit_properties=keeping(state))
+
+    def _quarantine(self, taken: Sequence[Taken]) -> None:
+        waiting = [references.as_canonical(self.source, each.waiting) for each in taken]
+        bad = [rows for rows in (*(each.bad for each in taken), *waiting) if not rows.is_empty()]
+        places = [_with_places(rows) for rows in bad]
+        if places:
+            entries = [quarantine.entries(rows, files, datetime.now(UTC)) for rows, files in places]
+            quarantine.append(self.lakehouse, self.table, pl.concat(entries))
+
+
+def _types(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
+    return [(each.name, each.type) for each in schema]
+
+
+def _with_places(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[Path]]:
+    """Rows with the place of each message as the file that it is of."""
+    named = rows.select(pl.format("{}[{}]@{}", TOPIC, PARTITION, OFFSET)).to_series()
+    return rows.with_columns(pl.int_range(rows.height, dtype=pl.UInt32).alias(FILE)), [Path(name) for name in named]

@@ -1,4 +1,4 @@
-"""When events that came over a topic were decided: at the moment at which the stream saw them, which is their known_at.
+"""When events that came over a topic were decided: when the stream saw them, which is their known_at.
 
 Which rows came over a topic is known to the raw table alone (`jobs.lakehouse.envelope`), so that no SQL has to carry it.
 """
@@ -43,7 +43,8 @@ class Arrivals:
         decided = {DECIDED_AT: f"coalesce({own}case when version = 1 then {_AT} end)"}
         if isinstance(events, pl.LazyFrame):
             came = self.came().rename({self.id: _ID}).with_columns(pl.col("known_at").alias(_AT)).lazy()
-            joined = events.join(came, left_on=[self.id, "known_at"], right_on=[_ID, "known_at"], how="left")
+            keys = {"left_on": [self.id, "known_at"], "right_on": [_ID, "known_at"]}
+            joined = events.join(came, **keys, how="left", maintain_order="left")
             return fact_frames.computed(joined, decided).drop(_AT)
         from pyspark.sql.connect.functions import expr
 

@@ -4,7 +4,7 @@ What is computed is declared in `jobs.windows`, how in `jobs.features.window_ker
 here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property, reduce
@@ -160,6 +160,28 @@ def update(
         if days is not None and not days and version is not None:
             return Result(0, (), version)
         return _replace(inputs, target, days, buckets)
+
+
+def computed(
+    lakehouse: Lakehouse,
+    features: WindowFeatures,
+    tables: Mapping[str, str | None],
+    days: tuple[date, ...],
+    as_of: datetime,
+) -> pa.Table:
+    """What `update` computes of the targets of some days, from nothing; no table is written.
+
+    tables: `events`, `labels`, `decisions` and `arrivals`, as `update` takes them.
+    """
+    read = {kind: name for kind in ("events", "labels") if (name := tables.get(kind)) is not None}
+    if not features.reads_labels:
+        read.pop("labels", None)
+    versions = {kind: lakehouse.version(name) for kind, name in read.items()}
+    stamps = Stamps.of(lakehouse, tables.get("decisions"), features.id, as_of)
+    came = Arrivals.of(lakehouse, tables.get("arrivals"), features.id)
+    events, labels = _Inputs(lakehouse, features, read, versions, as_of, {}, "", stamps, came).around(days)
+    rows = run(lakehouse, features, fact_frames.held(features, events), labels)
+    return rows.read_all() if isinstance(rows, pa.RecordBatchReader) else rows.toArrow()
 
 
 def _replace(inputs: "_Inputs", target: str, days: tuple[date, ...] | None, buckets: int | None) -> Result:

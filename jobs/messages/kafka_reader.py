@@ -49,7 +49,9 @@ class _Partition:
 class KafkaReader:
     """Several topics, each from its position on."""
 
-    def __init__(self, options: Mapping[str, Any], positions: Sequence[Position], order: Callable[[Message], int]) -> None:
+    def __init__(
+        self, options: Mapping[str, Any], positions: Sequence[Position], order: Callable[[Message], int]
+    ) -> None:
         """
         Args:
             options: of the client, as librdkafka calls them.

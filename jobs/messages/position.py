@@ -26,4 +26,8 @@ class Position:
 
     def told(self) -> dict[str, Any]:
         """The same as JSON holds it."""
-        return {"topic": self.topic, "topic_id": self.topic_id, "next": {str(p): o for p, o in sorted(self.next.items())}}
+        return {
+            "topic": self.topic,
+            "topic_id": self.topic_id,
+            "next": {str(p): o for p, o in sorted(self.next.items())},
+        }

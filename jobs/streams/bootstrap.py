@@ -17,6 +17,7 @@ import pyarrow as pa
 from jobs.decisions import base_tables
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.log_before import LogBefore
+from jobs.features.arrivals import Arrivals
 from jobs.ingest.readers import KNOWN_AT
 from jobs.lakehouse.envelope import TOPIC
 from jobs.lakehouse.tables import Lakehouse
@@ -75,7 +76,7 @@ class Bootstrap:
         events = source is self.facts.events
         mart = self.use_case.events if events else self.use_case.labels
         came = self._came(source)
-        if came.is_empty():
+        if came is None:
             return None
         known = pl.DataFrame(self.lakehouse.to_arrow(mart, self.versions[mart], [self.use_case.event_id, KNOWN_AT]))
         known = known.with_columns(pl.col(KNOWN_AT).cast(came.schema[KNOWN_AT]))
@@ -84,18 +85,17 @@ class Bootstrap:
         least = first[KNOWN_AT].min()
         return None if least is None else microseconds(least)  # type: ignore[arg-type]
 
-    def _came(self, source: Source) -> pl.DataFrame:
-        """Keys and stamps of the rows that came over the topic."""
-        table = self.use_case.raw_table(source)
-        if not self.lakehouse.exists(table) or TOPIC not in self.lakehouse.schema(table).names:
-            return pl.DataFrame(schema={source.key[0]: pl.Int64, KNOWN_AT: pl.Datetime("us", "UTC")})
-        return pl.DataFrame(self.lakehouse.to_arrow(table, None, [source.key[0], KNOWN_AT], [(TOPIC, "!=", "")]))
+    def _came(self, source: Source) -> pl.DataFrame | None:
+        """Keys and stamps of the rows that came over the topic, if any did."""
+        arrivals = Arrivals.of(self.lakehouse, self.use_case.raw_table(source), source.key[0])
+        return None if arrivals is None else arrivals.came()
 
     def _before(self, mart: pa.Table, source: Source) -> pa.Table:
         """The rows of a mart less those that raw rows from `start` on tell."""
-        later = self._came(source).filter(pl.col(KNOWN_AT) >= as_moment(self.start))
-        if later.is_empty():
+        came = self._came(source)
+        if came is None:
             return mart
+        later = came.filter(pl.col(KNOWN_AT) >= as_moment(self.start))
         id = self.use_case.event_id
         marked = pl.DataFrame({"id": pl.from_arrow(mart.column(id)), "at": pl.from_arrow(mart.column(KNOWN_AT))})
         later = later.rename({source.key[0]: "id", KNOWN_AT: "at"}).with_columns(pl.lit(True).alias("later"))
@@ -107,7 +107,7 @@ class Bootstrap:
     def _raw(self, source: Source) -> pl.DataFrame:
         table = self.use_case.raw_table(source)
         columns = [column.name for column in source.columns]
-        if not self.lakehouse.exists(table) or TOPIC not in self.lakehouse.schema(table).names:
+        if self._came(source) is None:
             return pl.DataFrame(schema=dict.fromkeys([*columns, KNOWN_AT, KIND], pl.Int64))
         from_start = [(TOPIC, "!=", ""), (KNOWN_AT, ">=", as_moment(self.start))]
         rows = pl.DataFrame(self.lakehouse.to_arrow(table, None, [*columns, KNOWN_AT], from_start))

@@ -73,9 +73,8 @@ class EventFacts:
 
     def of(self, source: Source, rows: pl.DataFrame) -> Iterator[tuple[int, Came | Report]]:
         """Stamps and facts of rows of one source, which bear KIND."""
-        times = [pl.col(name).cast(pl.Int64) for name, kind in rows.schema.items() if isinstance(kind, pl.Datetime)]
         columns = [column.name for column in source.columns]
-        plain = rows.select(*columns, KNOWN_AT, KIND).with_columns(times)
+        plain = rows.select(*columns, KNOWN_AT, KIND).with_columns(pl.selectors.datetime().cast(pl.Int64))
         make = self._came if source is self.events else self._report
         for row in plain.iter_rows(named=True):
             stamp, kind = row.pop(KNOWN_AT), row.pop(KIND)

@@ -33,7 +33,7 @@ class StreamFeatures:
     """The state of one use case. Not safe for several threads."""
 
     def __init__(self, base: BaseFacts, facts: EventFacts, journal: Path) -> None:
-        self._facts, self._journal = facts, Journal(journal)
+        self.facts, self._journal = facts, Journal(journal)
         self.states = EntityStates(base, facts.schema, self._journal.at)
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class StreamFeatures:
         if (found := self._journal.last_version(id)) is not None:
             at, fact = found
             happened = fact.time(at) if isinstance(fact, EventCame) else fact.happened
-            return Event(id, happened, self._facts.schema.columns(fact))
+            return Event(id, happened, self.facts.schema.columns(fact))
         base = self.states.base
         row = base.row_of("events", id, stamp)
         return None if row is None else base.events.event(row, base.entity_columns)

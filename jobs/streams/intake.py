@@ -79,7 +79,9 @@ class Intake:
         checks = contracts.row_checks(self.source, rows.columns, self.names.timezone, now + AHEAD)
         good, bad, _ = contracts.split(rows, checks)
         new, waiting, repeated = self._sorted_out(good)
-        return Taken(new, pl.concat([bad, gone], how="diagonal"), waiting, repeated, frame.height - rows.height - gone.height)
+        return Taken(
+            new, pl.concat([bad, gone], how="diagonal"), waiting, repeated, frame.height - rows.height - gone.height
+        )
 
     def release(self, waiting: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Of rows that waited those that refer to what has come, with what they are, and those that go on waiting."""
@@ -116,7 +118,10 @@ class Intake:
         formats = value_formats(self.source, None, self.names)
         found, in_file = self._found(decoded.records, formats)
         file = DataFile(Path(self.source.name), "json", list(decoded.records.columns))
-        types = {c.name: self.identifiers.get(c.name, "integer") if c.kind == "identifier" else c.kind for c in self.source.columns}
+        types = {
+            c.name: self.identifiers.get(c.name, "integer") if c.kind == "identifier" else c.kind
+            for c in self.source.columns
+        }
         schema = FileSchema(types, (), in_file)
         inspected = Inspection(self.source, None, (file,), (found,), (schema,), formats, ())
         batch = read_batch(self.source, inspected, self.names, self.identifiers, now)
@@ -129,7 +134,9 @@ class Intake:
             by_name.setdefault(name.casefold(), []).append(name)
         found, in_file, used = [], {}, {LINE, MALFORMED}
         for column in self.source.columns:
-            candidates = dict.fromkeys(filter(None, [self.names.of(self.source).get(column.name), column.name, *column.file_names]))
+            candidates = dict.fromkeys(
+                filter(None, [self.names.of(self.source).get(column.name), column.name, *column.file_names])
+            )
             present = [name for each in candidates for name in by_name.get(each.casefold(), ())]
             if present:
                 values = records.select(pl.coalesce(present)).to_series()

@@ -1,4 +1,4 @@
-"""What came over topics since the tables that features stand on, as the evaluator reads it again: in a file, disposable.
+"""What came over topics since the tables that features stand on, in a file: as the evaluator reads it again, disposable.
 
 An entity that nobody asked for is let go, and made again from here. Raw tables have all of it.
 """
@@ -22,7 +22,8 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         self._stamps: list[int] = []
-        self._log = FileLog(path, now=lambda: self._stamps.pop())
+        """Of what is appended, the first last."""
+        self._log = FileLog(path, now=self._stamps.pop)
         self._told: dict[str, int] = {}
         """How much was told of events beside that they came."""
         self.at = self._log.at
@@ -32,7 +33,7 @@ class Journal:
 
     def append(self, facts: Sequence[tuple[int, Fact]]) -> list[Record]:
         """Keep facts with their stamps, which are later than all before."""
-        self._stamps = [stamp for stamp, _ in reversed(facts)]
+        self._stamps[:] = [stamp for stamp, _ in reversed(facts)]
         answers = self._log.append_all([Entry(self._name(fact), log_contents.encode(fact)) for _, fact in facts])
         records = []
         for answer in answers:

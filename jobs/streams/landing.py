@@ -91,7 +91,12 @@ class Landing:
         if not self.lakehouse.exists(self.table):
             by = [EVENT_DATE] if self.source.daily else []
             arrow_writer.save(
-                self.lakehouse.path(self.table), schema.empty_table().to_reader(), "append", None, by, keeping({LOADED_IN: 0})
+                self.lakehouse.path(self.table),
+                schema.empty_table().to_reader(),
+                "append",
+                None,
+                by,
+                keeping({LOADED_IN: 0}),
             )
         elif TOPIC not in self.lakehouse.schema(self.table).names:
             fields = [Field(name, "string" if kind == pa.string() else "long") for name, kind in _types(ENVELOPE)]

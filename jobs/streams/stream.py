@@ -1,0 +1,250 @@
+"""The stream of one use case: messages of all its topics to raw tables, features and the online store.
+
+A step takes what came and computes features; a commit makes all of it durable: quarantine, raw rows with the places in
+topics, features. A death in between loses nothing, since topics are read again from the last commit on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+
+from jobs.arrays import Ints
+from jobs.errors import Invalid
+from jobs.ingest import references
+from jobs.ingest.columns_file import ColumnsFile
+from jobs.ingest.parsing import UTC as UTC_TYPE
+from jobs.ingest.readers import KNOWN_AT
+from jobs.lakehouse.envelope import POSITION
+from jobs.lakehouse.tables import Lakehouse
+from jobs.messages.message import Decoder, Message
+from jobs.messages.position import Position
+from jobs.streams.bootstrap import Bootstrap
+from jobs.streams.clock import Clock
+from jobs.streams.feature_tables import FeatureTables
+from jobs.streams.features import Computed, StreamFeatures
+from jobs.streams.intake import KIND, Intake, Taken
+from jobs.streams.known_rows import NEW, KnownRows
+from jobs.streams.landing import Landing
+from jobs.streams.waiting_rows import waiting_rows
+from jobs.use_case import Source, UseCase
+
+MOST = 10_000
+"""Messages of one step."""
+
+
+class Reader(Protocol):
+    """Topics, each from its position on."""
+
+    def poll(self, most: int, seconds: float) -> list[Message]: ...
+    def position(self, topic: str) -> Position: ...
+    def lag(self) -> dict[str, int]: ...
+    def close(self) -> None: ...
+
+
+@dataclass
+class Counts:
+    """What became of messages since the stream started."""
+
+    messages: int = 0
+    new: int = 0
+    repeated: int = 0
+    bad: int = 0
+    waiting: int = 0
+    released: int = 0
+    features: int = 0
+
+
+@dataclass
+class Stream:
+    """Not safe for several threads."""
+
+    lakehouse: Lakehouse
+    use_case: UseCase
+    reader: Reader
+    clock: Clock
+    intakes: dict[str, Intake]
+    """By source."""
+    landings: dict[str, Landing]
+    waiting: dict[str, pl.DataFrame]
+    features: StreamFeatures | None = None
+    tables: FeatureTables | None = None
+    publish: Callable[[Sequence[Computed]], None] = lambda _: None
+    on_bad: Callable[[Sequence[Message], pl.DataFrame], None] = lambda *_: None
+    counts: Counts = field(default_factory=Counts)
+    note: str = ""
+    """Why no features are computed, if that is so."""
+
+    def step(self, seconds: float) -> int:
+        """Take what comes within that time; returns how many messages."""
+        messages = self.reader.poll(MOST, seconds)
+        if messages:
+            self._take(messages, self.clock.stamps(messages))
+        return len(messages)
+
+    def commit(self) -> None:
+        """Make durable what was taken since the last commit."""
+        for source in self.use_case.sources:
+            landing, intake = self.landings[source.name], self.intakes[source.name]
+            landing.commit(intake.identifiers, self.reader.position(self._topic(source)), self.clock.last)
+        if self.tables is not None:
+            self.counts.features += self.tables.commit(self.clock.last)
+
+    def close(self) -> None:
+        self.reader.close()
+        if self.features is not None:
+            self.features.close()
+
+    def _take(self, messages: Sequence[Message], stamps: Ints) -> None:
+        now = datetime.now(UTC)
+        new: list[tuple[Source, pl.DataFrame]] = []
+        first_seen: dict[str, dict[int, int]] = {}
+        for source in self.use_case.sources:
+            topic = self._topic(source)
+            places = [place for place, message in enumerate(messages) if message.topic == topic]
+            if places:
+                mine = [messages[place] for place in places]
+                taken = self.intakes[source.name].take(mine, stamps[places], now)
+                taken = replace(taken, new=self._behind(source, taken.new, first_seen))
+                first_seen[source.name] = _first_seen(source, taken.new)
+                self._keep(source, mine, taken)
+                new.append((source, taken.new))
+        new += self._released()
+        self._compute(new)
+
+    def _behind(self, source: Source, rows: pl.DataFrame, first_seen: Mapping[str, Mapping[int, int]]) -> pl.DataFrame:
+        """Rows with a stamp behind that of what they refer to, where both came in this step, in whichever order."""
+        early = pl.Series([False]).new_from_index(0, rows.height)
+        own = rows[KNOWN_AT].cast(pl.Int64).to_list()
+        for column, target in source.references.items():
+            seen = first_seen.get(target.split(".")[0], {})
+            about = [seen.get(value, 0) for value in rows[column].hash().to_list()]
+            early |= pl.Series([stamp < other for stamp, other in zip(own, about, strict=True)], dtype=pl.Boolean)
+        return pl.concat([rows.filter(~early), self._stamped_anew(rows.filter(early))])
+
+    def _stamped_anew(self, rows: pl.DataFrame) -> pl.DataFrame:
+        stamps = self.clock.last + 1 + np.arange(rows.height)
+        self.clock.last += rows.height
+        return rows.with_columns(pl.Series(KNOWN_AT, stamps, pl.Int64).cast(UTC_TYPE))
+
+    def _keep(self, source: Source, messages: Sequence[Message], taken: Taken) -> None:
+        self.landings[source.name].taken.append(taken)
+        counts = self.counts
+        counts.messages += len(messages)
+        counts.new += taken.new.height
+        counts.repeated += taken.repeated
+        counts.bad += taken.bad.height
+        if not taken.bad.is_empty():
+            self.on_bad(messages, taken.bad)
+        if not taken.waiting.is_empty():
+            counts.waiting += taken.waiting.height
+            before = self.waiting.get(source.name)
+            self.waiting[source.name] = taken.waiting if before is None else pl.concat([before, taken.waiting])
+
+    def _released(self) -> list[tuple[Source, pl.DataFrame]]:
+        """Rows that waited for what has come: they are known from now on."""
+        found = []
+        for name, waiting in self.waiting.items():
+            if waiting.is_empty():
+                continue
+            intake = self.intakes[name]
+            released, self.waiting[name] = intake.release(waiting)
+            rows = self._stamped_anew(released)
+            if not rows.is_empty():
+                self.counts.released += rows.height
+                nothing = rows.clear()
+                self.landings[name].taken.append(Taken(rows, nothing, nothing))
+                found.append((intake.source, rows))
+        return found
+
+    def _compute(self, new: Sequence[tuple[Source, pl.DataFrame]]) -> None:
+        if self.features is None or self.tables is None:
+            return
+        facts = self.features.facts
+        came = [each for source, rows in new if source in facts.sources for each in facts.of(source, rows)]
+        came.sort(key=lambda each: each[0])
+        computed = list(self.features.take(came))
+        for each in computed:
+            self.tables.add(each)
+        if computed:
+            self.publish(computed)
+
+    def _topic(self, source: Source) -> str:
+        return topic_of(self.use_case, source)
+
+
+def _first_seen(source: Source, rows: pl.DataFrame) -> dict[int, int]:
+    """Stamps of keys of one column that came first, by their hash."""
+    if len(source.key) > 1:
+        return {}
+    first = rows.filter(pl.col(KIND) == NEW)
+    stamps = first[KNOWN_AT].cast(pl.Int64).to_list()
+    return dict(zip(first[source.key[0]].hash().to_list(), stamps, strict=True))
+
+
+def topic_of(use_case: UseCase, source: Source) -> str:
+    """The topic that fills a source."""
+    return f"{use_case.name}.{source.name}"
+
+
+def positions(lakehouse: Lakehouse, use_case: UseCase) -> list[Position]:
+    """How far the topics of all sources are read."""
+    return [
+        Position.restored(topic_of(use_case, source), _stored(lakehouse, use_case, source))
+        for source in use_case.sources
+    ]
+
+
+def open_stream(lakehouse: Lakehouse, use_case: UseCase, reader: Reader, decode: Decoder, names: ColumnsFile) -> Stream:
+    """A stream that goes on where the last commit of each raw table ended."""
+    known = {source.name: _known(lakehouse, use_case, source) for source in use_case.sources}
+    intakes = {}
+    for source in use_case.sources:
+        referred = {column: known[target.split(".")[0]] for column, target in source.references.items()}
+        identifiers = references.expected_identifiers(lakehouse, use_case, source)
+        intakes[source.name] = Intake(source, names, decode, known[source.name], identifiers, referred)
+    last = max([0, *(int(_stored(lakehouse, use_case, source).get("stamp", 0)) for source in use_case.sources)])
+    landings = {source.name: Landing(lakehouse, use_case, source) for source in use_case.sources}
+    waiting = {}
+    for name, intake in intakes.items():
+        if intake.referred and (rows := waiting_rows(lakehouse, landings[name].table, intake)) is not None:
+            waiting[name] = rows
+    stream = Stream(lakehouse, use_case, reader, Clock(last), intakes, landings, waiting)
+    start_features(stream)
+    return stream
+
+
+def start_features(stream: Stream) -> None:
+    """Compute features from here on, from what marts and raw tables have; a note says why not, if they cannot be."""
+    lakehouse, use_case = stream.lakehouse, stream.use_case
+    tables = FeatureTables(lakehouse, use_case)
+    stored = tables.stored if tables.stored >= 0 else stream.clock.last
+    try:
+        bootstrap = Bootstrap.of(lakehouse, use_case, stored)
+    except Invalid as error:
+        stream.note = str(error)
+        return
+    features = bootstrap.features(lakehouse.settings.home / "streams" / use_case.name / "journal")
+    for computed in features.take(bootstrap.raw()):
+        tables.add(computed)
+    stream.features, stream.tables, stream.note = features, tables, ""
+
+
+def _known(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> KnownRows:
+    """The rows that the raw table has, whichever way they came."""
+    columns = [column.name for column in source.columns]
+    known, table = KnownRows(source.key, columns), use_case.raw_table(source)
+    if lakehouse.exists(table):
+        rows = pl.DataFrame(lakehouse.to_arrow(table, columns=columns))
+        known.take(rows.with_columns(pl.selectors.datetime().cast(UTC_TYPE)))
+    return known
+
+
+def _stored(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> dict[str, Any]:
+    found: dict[str, Any] = lakehouse.state(use_case.raw_table(source)).get(POSITION, {})
+    return found

@@ -1,0 +1,139 @@
+"""A world of payments that come over topics: history in tables, messages in any order, and marts as SQL makes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+from deltalake import write_deltalake
+from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA
+
+from jobs.ingest.parsing import table_schema
+from jobs.lakehouse.commit_state import keeping
+from jobs.lakehouse.tables import Lakehouse
+from jobs.messages.message import Message
+from jobs.messages.position import Position
+from jobs.settings import Settings
+from jobs.times import microseconds
+from jobs.use_case import Source
+from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
+PAYMENTS, REPORTS = "fraud.transactions", "fraud.fraud_reports"
+Row = dict[str, Any]
+
+
+class ListReader:
+    """Topics of one partition each that a test fills; what is read is never gone."""
+
+    def __init__(self, positions: Sequence[Position], messages: list[Message], chance: Random) -> None:
+        self._next = {position.topic: dict(position.next).get(0, 0) for position in positions}
+        self._messages, self._chance = messages, chance
+
+    def poll(self, most: int, seconds: float) -> list[Message]:
+        waiting = [message for message in self._messages if message.offset >= self._next[message.topic]]
+        found = waiting[: self._chance.randint(1, 25)]
+        for message in found:
+            self._next[message.topic] = message.offset + 1
+        return found
+
+    def position(self, topic: str) -> Position:
+        return Position(topic, "one", {0: self._next[topic]})
+
+    def lag(self) -> dict[str, int]:
+        return {
+            topic: sum(m.topic == topic and m.offset >= start for m in self._messages)
+            for topic, start in self._next.items()
+        }
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+@dataclass
+class World:
+    """A home, what its topics hold, and the moment that it is."""
+
+    settings: Settings
+    chance: Random
+    messages: list[Message] = field(default_factory=list)
+    now: datetime = START
+
+    def __post_init__(self) -> None:
+        self.lakehouse = Lakehouse(self.settings)
+
+    def history(self, events: int) -> None:
+        """Payments and reports of the month before, in raw tables and marts, as files brought them."""
+        rows = [
+            self.payment(number, START - timedelta(minutes=self.chance.randrange(30 * 1440)))
+            for number in range(events)
+        ]
+        reports = [self.report(row, row["tx_datetime"] + timedelta(days=self.chance.randrange(1, 9)))
+                   for row in rows if self.chance.random() < 0.3]  # fmt: skip
+        reports = [row for row in reports if row["fraud_reported_at"] < START]
+        self.put_raw(TRANSACTIONS, [row | {"known_at": row["tx_datetime"]} for row in rows])
+        self.put_raw(FRAUD_REPORTS, [row | {"known_at": row["fraud_reported_at"]} for row in reports])
+        self.night()
+
+    def payment(self, number: int, happened: datetime) -> Row:
+        return {
+            "transaction_id": number, "tx_datetime": happened, "customer_id": self.chance.randrange(6),
+            "terminal_id": 100 + self.chance.randrange(5), "tx_amount": self.chance.choice([0.0, 12.5, 1e9, self.chance.uniform(1, 200)]),
+        }  # fmt: skip
+
+    def report(self, payment: Row, at: datetime) -> Row:
+        return {
+            "transaction_id": payment["transaction_id"],
+            "tx_fraud": self.chance.random() < 0.6,
+            "fraud_reported_at": at,
+        }
+
+    def send(self, topic: str, row: Row | bytes, arrived: datetime | None = None) -> None:
+        """Put a message into a topic; arrived: when it was first seen."""
+        value = row if isinstance(row, bytes) else json.dumps(row, default=lambda time: time.isoformat()).encode()
+        headers = () if arrived is None else (("evergreen-known-at", str(microseconds(arrived)).encode()),)
+        offset = sum(message.topic == topic for message in self.messages)
+        self.messages.append(Message(topic, 0, offset, -1, None, value, headers))
+
+    def put_raw(self, source: Source, rows: list[Row]) -> None:
+        schema = table_schema(source, {})
+        rows = [row | {"event_date": row[source.event_time].date(), "loaded_in": 1} for row in rows]
+        write_deltalake(
+            self.lakehouse.path(FRAUD.raw_table(source)), pa.Table.from_pylist(rows, schema=schema),
+            partition_by=["event_date"], commit_properties=keeping({"loaded_in": 1}),
+        )  # fmt: skip
+
+    def night(self) -> None:
+        """Make the marts of the raw tables anew, as their SQL does."""
+        events = _versions(self._raw(TRANSACTIONS))
+        reports = _versions(self._raw(FRAUD_REPORTS)).rename({"tx_fraud": "is_fraud"}).drop("event_date")
+        place = events.filter(pl.col("superseded_at").is_null())
+        place = place.select(
+            "transaction_id", "customer_id", "terminal_id", "tx_datetime", event_date="first_event_date"
+        )
+        labels = reports.join(place, on="transaction_id")
+        for table, rows, schema in ((FRAUD.events, events, EVENT_SCHEMA), (FRAUD.labels, labels, LABEL_SCHEMA)):
+            write_deltalake(
+                self.lakehouse.path(table), rows.select(schema.names).to_arrow().cast(schema), mode="overwrite",
+                partition_by=["event_date"],
+            )  # fmt: skip
+
+    def _raw(self, source: Source) -> pl.DataFrame:
+        return pl.DataFrame(self.lakehouse.to_arrow(FRAUD.raw_table(source)))
+
+
+def _versions(rows: pl.DataFrame) -> pl.DataFrame:
+    rows = rows.sort("transaction_id", "known_at")
+    following = pl.col("known_at").shift(-1).over("transaction_id")
+    loaded = pl.max_horizontal("loaded_in", pl.col("loaded_in").shift(-1).over("transaction_id"))
+    return rows.with_columns(
+        version=pl.int_range(1, pl.len() + 1).over("transaction_id"), superseded_at=following, loaded_in=loaded,
+        first_event_date=pl.col("event_date").first().over("transaction_id"),
+    )  # fmt: skip

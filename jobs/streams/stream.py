@@ -6,7 +6,7 @@ topics, features. A death in between loses nothing, since topics are read again 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -18,10 +18,12 @@ from jobs.arrays import Ints
 from jobs.errors import Invalid
 from jobs.ingest import references
 from jobs.ingest.columns_file import ColumnsFile
+from jobs.ingest.contracts import REASONS
 from jobs.ingest.parsing import UTC as UTC_TYPE
 from jobs.ingest.readers import KNOWN_AT
-from jobs.lakehouse.envelope import POSITION
+from jobs.lakehouse.envelope import OFFSET, PARTITION, POSITION
 from jobs.lakehouse.tables import Lakehouse
+from jobs.messages.dead_letters import DeadLetter
 from jobs.messages.message import Decoder, Message
 from jobs.messages.position import Position
 from jobs.streams.bootstrap import Bootstrap
@@ -44,6 +46,14 @@ class Reader(Protocol):
     def poll(self, most: int, seconds: float) -> list[Message]: ...
     def position(self, topic: str) -> Position: ...
     def lag(self) -> dict[str, int]: ...
+    def close(self) -> None: ...
+
+
+class Letters(Protocol):
+    """Topics of messages that break the contract."""
+
+    def add(self, letter: DeadLetter) -> None: ...
+    def send(self, positions: Sequence[Position]) -> int: ...
     def close(self) -> None: ...
 
 
@@ -75,7 +85,8 @@ class Stream:
     features: StreamFeatures | None = None
     tables: FeatureTables | None = None
     publish: Callable[[Sequence[Computed]], None] = lambda _: None
-    on_bad: Callable[[Sequence[Message], pl.DataFrame], None] = lambda *_: None
+    dead_letters: Letters | None = None
+    """Where messages go that break the contract, besides the quarantine."""
     counts: Counts = field(default_factory=Counts)
     note: str = ""
     """Why no features are computed, if that is so."""
@@ -89,14 +100,23 @@ class Stream:
 
     def commit(self) -> None:
         """Make durable what was taken since the last commit."""
+        if self.dead_letters is not None:
+            self.dead_letters.send([self.reader.position(self._topic(source)) for source in self.use_case.sources])
         for source in self.use_case.sources:
             landing, intake = self.landings[source.name], self.intakes[source.name]
             landing.commit(intake.identifiers, self.reader.position(self._topic(source)), self.clock.last)
         if self.tables is not None:
             self.counts.features += self.tables.commit(self.clock.last)
 
+    @property
+    def rows(self) -> int:
+        """Rows that wait for a commit."""
+        return sum(landing.rows for landing in self.landings.values())
+
     def close(self) -> None:
         self.reader.close()
+        if self.dead_letters is not None:
+            self.dead_letters.close()
         if self.features is not None:
             self.features.close()
 
@@ -139,8 +159,9 @@ class Stream:
         counts.new += taken.new.height
         counts.repeated += taken.repeated
         counts.bad += taken.bad.height
-        if not taken.bad.is_empty():
-            self.on_bad(messages, taken.bad)
+        if self.dead_letters is not None and not taken.bad.is_empty():
+            for letter in _letters(messages, taken.bad):
+                self.dead_letters.add(letter)
         if not taken.waiting.is_empty():
             counts.waiting += taken.waiting.height
             before = self.waiting.get(source.name)
@@ -176,6 +197,12 @@ class Stream:
 
     def _topic(self, source: Source) -> str:
         return topic_of(self.use_case, source)
+
+
+def _letters(messages: Sequence[Message], bad: pl.DataFrame) -> Iterator[DeadLetter]:
+    at = {(message.partition, message.offset): message for message in messages}
+    for partition, offset, reasons in bad.select(PARTITION, OFFSET, REASONS).iter_rows():
+        yield DeadLetter(at[partition, offset], "; ".join(reasons))
 
 
 def _first_seen(source: Source, rows: pl.DataFrame) -> dict[int, int]:

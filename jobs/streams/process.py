@@ -1,0 +1,89 @@
+"""The process of one use case's stream: steps and commits until it is told to end, and a heartbeat every second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from threading import Event
+
+from jobs.messages.kafka_reader import BrokerDown
+from jobs.settings import Settings
+from jobs.streams import control
+from jobs.streams.control import Condition, Heartbeat
+from jobs.streams.stream import Stream, start_features, topic_of
+from jobs.use_case import UseCase
+
+STEP_SECONDS = 0.02
+"""How long a step waits for messages."""
+BEAT_SECONDS = 1.0
+PATIENCE_SECONDS = 1.0
+"""Between two looks for a broker that does not answer, or for leave to go on."""
+MOST_ROWS = 100_000
+"""Rows that wait for a commit."""
+FEATURES_SECONDS = 30.0
+"""Between two looks for marts that features can start from."""
+
+
+@dataclass
+class Process:
+    """A stream that runs."""
+
+    settings: Settings
+    use_case: UseCase
+    open: Callable[[], Stream]
+    commit_seconds: float = 2.0
+    """Between two commits; features are in the online store before."""
+
+    def run(self, end: Event) -> Stream:
+        """Run until `end` is set, and commit; returns the stream, which is closed.
+
+        Raises control.Taken if another process runs it, PositionLost if messages are gone.
+        """
+        with control.only_one(self.settings, self.use_case):
+            stream = self.open()
+            try:
+                self._loop(stream, end)
+                stream.commit()
+                self._beat(stream, "ended", "")
+            except BaseException as error:
+                self._beat(stream, "failed", str(error))
+                raise
+            finally:
+                stream.close()
+            return stream
+
+    def _loop(self, stream: Stream, end: Event) -> None:
+        committed = beaten = looked = time.monotonic()
+        while not end.is_set():
+            condition, why = self._once(stream)
+            now = time.monotonic()
+            if now - committed > self.commit_seconds or stream.rows > MOST_ROWS or condition != "running":
+                stream.commit()
+                committed = time.monotonic()
+            if stream.note and now - looked > FEATURES_SECONDS:
+                start_features(stream)
+                looked = now
+            if now - beaten > BEAT_SECONDS or condition != "running":
+                self._beat(stream, condition, why or stream.note)
+                beaten = now
+            if condition != "running":
+                end.wait(PATIENCE_SECONDS)
+
+    def _once(self, stream: Stream) -> tuple[Condition, str]:
+        if control.is_paused(self.settings, self.use_case):
+            return "paused", "a person asked for it (`evergreen stream resume` lets it go on)"
+        try:
+            stream.step(STEP_SECONDS)
+        except BrokerDown as error:
+            return "waiting", str(error)
+        return "running", ""
+
+    def _beat(self, stream: Stream, condition: Condition, why: str) -> None:
+        topics = {topic_of(self.use_case, source): source.name for source in self.use_case.sources}
+        positions = {topic: stream.reader.position(topic).told()["next"] for topic in topics}
+        said = Heartbeat(
+            time.time(), control.own_name(), condition, why, asdict(stream.counts), stream.reader.lag(), positions,
+            stream.clock.last, {topic: sorted(stream.intakes[name].undeclared) for topic, name in topics.items()},
+        )  # fmt: skip
+        control.beat(self.settings, self.use_case, said)

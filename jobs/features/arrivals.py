@@ -1,6 +1,6 @@
 """When events that came over a topic were decided: when the stream saw them, which is their known_at.
 
-Which rows came over a topic is known to the raw table alone (`jobs.lakehouse.envelope`), so that no SQL has to carry it.
+Which rows came over a topic is known to the raw table alone (`jobs.lakehouse.envelope`): no SQL has to carry it.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Arrivals:
         decided = {DECIDED_AT: f"coalesce({own}case when version = 1 then {_AT} end)"}
         if isinstance(events, pl.LazyFrame):
             came = self.came().rename({self.id: _ID}).with_columns(pl.col("known_at").alias(_AT)).lazy()
-            keys = {"left_on": [self.id, "known_at"], "right_on": [_ID, "known_at"]}
-            joined = events.join(came, **keys, how="left", maintain_order="left")
+            mine, its = [self.id, "known_at"], [_ID, "known_at"]
+            joined = events.join(came, left_on=mine, right_on=its, how="left", maintain_order="left")
             return fact_frames.computed(joined, decided).drop(_AT)
         from pyspark.sql.connect.functions import expr
 

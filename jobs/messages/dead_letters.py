@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from jobs.messages.message import Message
+from jobs.messages.message import Message, message_of
 from jobs.messages.position import Position
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _places(positions: Sequence[Position]) -> list[Any]:
 def _produce(producer: Producer, letter: DeadLetter) -> None:
     message = letter.message
     told = {REASON: letter.reason, TOPIC: message.topic, PARTITION: message.partition, OFFSET: message.offset}
-    headers = [*message.headers, *((name, str(value).encode()) for name, value in told.items())]
+    headers: list[Any] = [*message.headers, *((name, str(value).encode()) for name, value in told.items())]
     producer.produce(message.topic + ENDING, message.value, message.key, headers=headers)
 
 
@@ -122,10 +122,14 @@ def stored_letters(options: Mapping[str, Any], topics: Sequence[str], group: str
     """The dead letters of topics that were not sent back yet, in the order of each; of a group that says which."""
     from confluent_kafka import Consumer, TopicPartition
 
-    consumer = Consumer({"group.id": group, "enable.auto.commit": False, "isolation.level": "read_committed", **options})
+    consumer = Consumer(
+        {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_committed", **options}
+    )
     try:
         there = consumer.list_topics(timeout=TIMEOUT).topics
-        places = [TopicPartition(topic, number) for topic in topics if topic in there for number in there[topic].partitions]
+        places = [
+            TopicPartition(topic, number) for topic in topics if topic in there for number in there[topic].partitions
+        ]
         starts = consumer.committed(places, TIMEOUT) if places else []
         ends = {}
         for place in starts:
@@ -146,9 +150,8 @@ def _until(consumer: Consumer, ends: Mapping[tuple[str, int], int]) -> Iterator[
             if raw.error() is not None:
                 continue
             heard = time.monotonic()
-            headers = tuple(raw.headers() or ())
-            message = Message(raw.topic(), raw.partition(), raw.offset(), raw.timestamp()[1], raw.key(), raw.value(), headers)
-            reason = dict(headers).get(REASON)
+            message = message_of(raw)
+            reason = dict(message.headers).get(REASON)
             yield DeadLetter(message, (reason or b"").decode())
             if message.offset + 1 >= ends[message.topic, message.partition]:
                 left.discard((message.topic, message.partition))
@@ -168,9 +171,12 @@ def send_back(options: Mapping[str, Any], name: str, letters: Sequence[DeadLette
     for letter in letters:
         message = letter.message
         place = f"{message.topic}[{message.partition}]@{message.offset}"
-        headers = [(n, v) for n, v in message.headers if not n.startswith("evergreen-")] + [(REPLAYED, place.encode())]
+        kept = [(name, value) for name, value in message.headers if not name.startswith("evergreen-")]
+        headers: list[Any] = [*kept, (REPLAYED, place.encode())]
         producer.produce(message.topic.removesuffix(ENDING), message.value, message.key, headers=headers)
-        behind[message.topic, message.partition] = max(behind.get((message.topic, message.partition), 0), message.offset + 1)
+        behind[message.topic, message.partition] = max(
+            behind.get((message.topic, message.partition), 0), message.offset + 1
+        )
     places = [TopicPartition(topic, number, offset) for (topic, number), offset in behind.items()]
     producer.send_offsets_to_transaction(places, consumer.consumer_group_metadata(), TIMEOUT)
     producer.commit_transaction(TIMEOUT)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import EvergreenError
-from jobs.messages.message import Message
+from jobs.messages.message import Message, message_of
 from jobs.messages.position import Position
 
 if TYPE_CHECKING:
@@ -105,11 +105,7 @@ class KafkaReader:
             if (error := raw.error()) is not None:
                 self._judge(error)
                 continue
-            kind, at = raw.timestamp()
-            message = Message(
-                raw.topic(), raw.partition(), raw.offset(), at if kind else -1, raw.key(), raw.value(),
-                tuple(raw.headers() or ()),
-            )  # fmt: skip
+            message = message_of(raw)
             partition = self._partitions[message.topic, message.partition]
             partition.waiting.append(message)
             partition.read = message.offset + 1

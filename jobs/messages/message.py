@@ -6,7 +6,7 @@ Nothing is read or decoded here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 import polars as pl
 
@@ -29,6 +29,14 @@ class Message(NamedTuple):
     value: bytes | None
     """None: a tombstone."""
     headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+def message_of(read: Any) -> Message:
+    """A message as a client of librdkafka reads it."""
+    kind, at = read.timestamp()
+    headers = tuple(read.headers() or ())
+    place = read.topic(), read.partition(), read.offset()
+    return Message(*place, at if kind else -1, read.key(), read.value(), headers)
 
 
 class Decoded(NamedTuple):

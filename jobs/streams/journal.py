@@ -1,4 +1,4 @@
-"""What came over topics since the tables that features stand on, in a file: as the evaluator reads it again, disposable.
+"""What came over topics since the tables that features stand on, in a file that can be made again.
 
 An entity that nobody asked for is let go, and made again from here. Raw tables have all of it.
 """

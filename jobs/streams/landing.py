@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 from deltalake import Field
+from deltalake.schema import PrimitiveType
 
 from jobs.ingest import contracts, quarantine, references
 from jobs.ingest.day_digests import EVENT_DATE
@@ -99,7 +100,10 @@ class Landing:
                 keeping({LOADED_IN: 0}),
             )
         elif TOPIC not in self.lakehouse.schema(self.table).names:
-            fields = [Field(name, "string" if kind == pa.string() else "long") for name, kind in _types(ENVELOPE)]
+            fields = [
+                Field(name, PrimitiveType("string" if kind == pa.string() else "long"))
+                for name, kind in _types(ENVELOPE)
+            ]
             self.lakehouse.delta(self.table).alter.add_columns(fields, commit_properties=keeping(state))
 
     def _quarantine(self, taken: Sequence[Taken]) -> None:

@@ -85,7 +85,8 @@ class World:
     def payment(self, number: int, happened: datetime) -> Row:
         return {
             "transaction_id": number, "tx_datetime": happened, "customer_id": self.chance.randrange(6),
-            "terminal_id": 100 + self.chance.randrange(5), "tx_amount": self.chance.choice([0.0, 12.5, 1e9, self.chance.uniform(1, 200)]),
+            "terminal_id": 100 + self.chance.randrange(5),
+            "tx_amount": self.chance.choice([0.0, 12.5, 1e9, self.chance.uniform(1, 200)]),
         }  # fmt: skip
 
     def report(self, payment: Row, at: datetime) -> Row:

@@ -19,7 +19,6 @@ from jobs.streams.stream import Stream
 from jobs.use_case import Source
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
 
-
 BROKEN = 10_000
 """Ids above it are of payments that break the contract."""
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from jobs.errors import EvergreenError
 from jobs.ingest.csv_records import LINE, MALFORMED
 
 NO_OBJECT, NAME_TWICE = "no JSON object", "a name twice in one JSON object"
@@ -22,7 +23,7 @@ class ObjectRead(NamedTuple):
     fault: str | None = None
 
 
-class NoRecord(ValueError):
+class NoRecord(EvergreenError, ValueError):
     """Why a text, or what it says, is no record."""
 
 

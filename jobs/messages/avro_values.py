@@ -32,7 +32,7 @@ def _read(schema: Any, value: bytes, unwrap: Unwrap) -> tuple[ObjectRead, Change
     body = BytesIO(value)
     try:
         row, change, _ = unwrap(schemaless_reader(body, schema, None))  # type: ignore[arg-type]  # a record
-        read = ObjectRead({name: _TEXT_OF.get(type(each), _nested)(each) for name, each in row.items()})
+        read = ObjectRead({name: _text(each) for name, each in row.items()})
     except NoRecord as reason:
         return ObjectRead({}, str(reason)), None
     except Exception:  # Bytes of anything may raise anything, of which fastavro documents nothing.
@@ -48,9 +48,8 @@ def _base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-_TEXT_OF: Mapping[type, Callable[[Any], Any]] = {
-    str: lambda value: value,
-    type(None): lambda value: value,
+_TEXT_OF: Mapping[type, Callable[[Any], str]] = {
+    str: str,
     bool: json.dumps,
     int: str,
     float: _float,
@@ -59,8 +58,11 @@ _TEXT_OF: Mapping[type, Callable[[Any], Any]] = {
 """The text that JSON would have of a value; bytes in base64."""
 
 
-def _nested(value: Any) -> str:
-    return json.dumps(_plain(value))
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    of = _TEXT_OF.get(type(value))
+    return of(value) if of else json.dumps(_plain(value))
 
 
 def _plain(value: Any) -> Any:
@@ -69,4 +71,4 @@ def _plain(value: Any) -> Any:
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_plain(each) for each in value]
-    return value if isinstance(value, bool) else _TEXT_OF[type(value)](value)
+    return value if isinstance(value, bool | None) else _TEXT_OF[type(value)](value)

@@ -65,9 +65,9 @@ class Url(Secret):
     @property
     def parts(self) -> SplitResult:
         """Scheme, host, port, path. Raises ValueError, which shows nothing of the URL, if it can be misread."""
-        if fault := fault_of(self._text):
+        if fault := self._fault():
             raise ValueError(f"found {fault}")
-        return urlsplit(self._text)
+        return self._split()
 
     def with_scheme(self, scheme: str) -> Self:
         """The same URL with another scheme, such as the one that names a driver."""
@@ -75,10 +75,16 @@ class Url(Secret):
 
     def __str__(self) -> str:
         scheme, separator, _ = self._text.partition("://")
-        if fault_of(self._text) is not None:
+        if self._fault() is not None:
             return f"{scheme}://{HIDDEN}" if separator and scheme.isalnum() else HIDDEN
-        parts = urlsplit(self._text)
+        parts = self._split()
         return f"{parts.scheme}://{self._user(parts)}{self._place(parts)}"
+
+    def _fault(self) -> str | None:
+        return fault_of(self._text)
+
+    def _split(self) -> SplitResult:
+        return urlsplit(self._text)
 
     def _user(self, parts: SplitResult) -> str:
         if parts.username is None:
@@ -98,11 +104,11 @@ class Url(Secret):
     def _secrets(self) -> Iterator[str]:
         """Passwords and tokens as they are written; of a URL that can be misread, all that may be one."""
         rest = self._text.partition("://")[2] or self._text
-        if fault_of(self._text) is not None:
+        if self._fault() is not None:
             user = rest.rpartition("@")[0]
             yield from (rest, user, user.partition(":")[2])
             return
-        parts = urlsplit(self._text)
+        parts = self._split()
         lone_user = parts.password is None and not self._user(parts).startswith(f"{parts.username}@")
         yield parts.password or (parts.username or "" if lone_user else "")
         for name, value in _parameters(parts):
@@ -123,6 +129,36 @@ class WebhookUrl(Url):
         yield from super()._secrets()
         pieces = (rest, rest.partition("/")[2], *re.split(r"[/?=&]", rest)[1:])
         yield from (piece for piece in pieces if len(piece) >= LONG_PIECE)
+
+
+class ClusterUrl(Url):
+    """A URL with the hosts of several servers, separated by commas; its parts are those of the first one."""
+
+    __slots__ = ()
+
+    @property
+    def hosts(self) -> tuple[tuple[str, int | None], ...]:
+        """Name and port of each server; a port that is not said is None."""
+        each = [urlsplit(url) for url in self._each()]
+        return tuple((parts.hostname or "", parts.port) for parts in each)
+
+    def _each(self) -> list[str]:
+        """The URL once for each server."""
+        scheme, separator, rest = self._text.partition("://")
+        place = re.split(r"[/?#]", rest, maxsplit=1)[0]
+        user, at, hosts = place.rpartition("@")
+        return [f"{scheme}{separator}{user}{at}{host}{rest[len(place) :]}" for host in hosts.split(",")]
+
+    def _fault(self) -> str | None:
+        return next(filter(None, map(fault_of, self._each())), None)
+
+    def _split(self) -> SplitResult:
+        return urlsplit(self._each()[0])
+
+    def _place(self, parts: SplitResult) -> str:
+        others = [super(ClusterUrl, self)._place(urlsplit(url)._replace(path="", query="")) for url in self._each()[1:]]
+        first = super()._place(parts._replace(path="", query=""))
+        return ",".join((first, *others)) + super()._place(parts._replace(netloc=""))
 
 
 def fault_of(url: str) -> str | None:

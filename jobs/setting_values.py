@@ -13,7 +13,7 @@ from typing import Any
 from jobs.errors import Invalid
 from jobs.loopback import is_loopback
 from jobs.path_alias import plain
-from jobs.secret import Url, fault_of, hide
+from jobs.secret import ClusterUrl, Url, fault_of, hide
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,17 @@ def url(*schemes: str, kind: type[Url] = Url, host: bool = True) -> Callable[[st
         return made
 
     return read
+
+
+def brokers(text: str) -> ClusterUrl:
+    """Reads the URL of the brokers of a Kafka: hosts alone, with options of its client."""
+    found = url("kafka", "kafkas", kind=ClusterUrl)(text)
+    assert isinstance(found, ClusterUrl)
+    if not all(name for name, _ in found.hosts):
+        raise ValueError("found a comma without a host")
+    if found.parts.path:
+        raise ValueError("found more than hosts, ports and options; topics are named by the use case")
+    return found
 
 
 def issuer(text: str) -> str:

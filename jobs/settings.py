@@ -12,14 +12,27 @@ from typing import Literal, get_args
 
 from jobs.errors import Invalid
 from jobs.path_alias import only_here
-from jobs.secret import Secret, Url, WebhookUrl
-from jobs.setting_values import Variable, choice, file, folder, home, issuer, number, url, warehouse, word
+from jobs.secret import ClusterUrl, Secret, Url, WebhookUrl
+from jobs.setting_values import (
+    Variable,
+    brokers,
+    choice,
+    file,
+    folder,
+    home,
+    issuer,
+    number,
+    url,
+    warehouse,
+    word,
+)
 
 Severity = Literal["warning", "error"]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 Switch = Literal["on", "off"]
 POSTGRESQL = ("postgresql", "postgres")
 DAGSTER_VARIABLE = "EVERGREEN_DAGSTER"
+STREAM_VARIABLE = "EVERGREEN_STREAM"
 DOCS_PORT = 5001
 REPORTS = "reports"
 """Folder of the home with drift reports."""
@@ -39,6 +52,8 @@ class Settings:
     """Where Delta tables live, if not under `home`; a cluster has to reach it by the same name."""
     online_store_url: Url | None = None
     """`redis://host:port` for the online store; None means SQLite under `home`."""
+    stream_url: ClusterUrl | None = None
+    """`kafka://host:port,host:port` of the brokers whose topics are read and written; None means no streams."""
     predictions_url: Url | None = None
     """`postgresql://user@host/database` for the table of nightly predictions; None means SQLite under `home`."""
     ledger_url: Url | None = None
@@ -141,6 +156,10 @@ VARIABLES = (
     Variable(
         "EVERGREEN_ONLINE_STORE", "online_store_url", "redis://user:password@host:port/0 (or rediss://)",
         url("redis", "rediss"), "SQLite in the home",
+    ),
+    Variable(
+        STREAM_VARIABLE, "stream_url", "kafka://user:password@host:port,host:port?option=value (or kafkas://)",
+        brokers, "no streams",
     ),
     Variable("EVERGREEN_PREDICTIONS", "predictions_url", _DATABASE, url(*POSTGRESQL), "SQLite in the home"),
     Variable("EVERGREEN_LEDGER", "ledger_url", _DATABASE, url(*POSTGRESQL), "SQLite in the home"),

@@ -34,6 +34,7 @@ from orchestration.commands import (
     simulate,
     spark,
     status,
+    stream,
     ui,
     up,
 )
@@ -70,6 +71,7 @@ COMMANDS: tuple[click.Command, ...] = (
     simulate.simulate,
     spark.spark,
     status.status,
+    stream.stream,
     ui.ui,
     up.up,
 )

@@ -12,14 +12,13 @@ import polars as pl
 
 from jobs.error_messages import in_words, message_of
 from jobs.errors import EvergreenError
-from jobs.ingest import load, quarantine, registration
+from jobs.ingest import inspection, load, quarantine, registration
 from jobs.ingest.check_report import CheckedInput, checked_input
 from jobs.ingest.columns_file import columns_file
 from jobs.ingest.input_files import find_files
 from jobs.ingest.load_job import LoadJob
 from jobs.ingest.parsing import table_schema
 from jobs.ingest.raw_commit import LOADED_IN
-from jobs.ingest.readers import open_file
 from jobs.ingest.registered_inputs import InputError, Inputs, absolute
 from jobs.ingest.rehearsal import Rehearsal
 from jobs.settings import Settings
@@ -106,16 +105,9 @@ def _is_missing(use_case: UseCase, source: Source, inputs: Inputs) -> bool:
     """Whether a source that a run needs has no file, and files that could carry it have none of its own columns."""
     if inputs.paths(source.input) or not source.required:
         return False
-    declared, carrier = columns_file(inputs.columns, use_case), use_case.source(source.carried_by or source.name)
-    names, form = declared.of(source), declared.file_format(carrier)
-    own = {
-        name.casefold()
-        for c in source.columns
-        if c.name not in source.key
-        for name in ((names[c.name],) if c.name in names else c.file_names)
-    }
-    files = find_files(inputs.paths(carrier.input)) if inputs.paths(carrier.input) else []
-    return not any(name.casefold() in own for file in files for name in open_file(file, form).columns)
+    carrier = use_case.source(source.carried_by or source.name)
+    paths, names = inputs.paths(carrier.input), columns_file(inputs.columns, use_case)
+    return not paths or not inspection.carries(carrier, source, names, find_files(paths))
 
 
 def _try(job: LoadJob, paths: Sequence[Path], lakehouse: Rehearsal) -> tuple[CheckedInput, str]:

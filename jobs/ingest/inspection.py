@@ -107,6 +107,18 @@ def inspect(
     return Inspection(extended, carrier, tuple(files), tuple(frames), tuple(schemas), formats, tuple(problems))
 
 
+def carries(carrier: Source, source: Source, names: ColumnsFile, paths: Sequence[Path]) -> bool:
+    """Whether one of the files of `carrier` has a column of `source` that is not its key."""
+    declared, form = names.of(source), names.file_format(carrier)
+    own = {
+        name.casefold()
+        for c in source.columns
+        if c.name not in source.key
+        for name in ((declared[c.name],) if c.name in declared else c.file_names)
+    }
+    return any(name.casefold() in own for path in paths for name in open_file(path, form).columns)
+
+
 def _contradictions(
     source: Source,
     files: Sequence[DataFile],

@@ -36,13 +36,19 @@ def resolve(use_case: UseCase, source: Source, inputs: Inputs) -> tuple[tuple[Pa
 
     Raises InputError if a required source has no file.
     """
+    paths, carrier = given(use_case, source, inputs)
+    if source.required and not paths:
+        raise InputError(f"{source.name}: expected a file (`--{source.input} FILE`), found none")
+    return paths, carrier
+
+
+def given(use_case: UseCase, source: Source, inputs: Inputs) -> tuple[tuple[Path, ...], Source | None]:
+    """The same, required or not: no file where none is named."""
     if own := inputs.paths(source.input):
         return own, None
     carrier = use_case.source(source.carried_by) if source.carried_by else None
     if carrier is not None and (carried := inputs.paths(carrier.input)):
         return carried, carrier
-    if source.required:
-        raise InputError(f"{source.name}: expected a file (`--{source.input} FILE`), found none")
     return (), None
 
 

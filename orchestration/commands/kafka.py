@@ -6,6 +6,7 @@ import click
 
 from jobs import settings
 from orchestration.options import PORT
+from orchestration.printing import say
 
 
 @click.command()
@@ -14,4 +15,4 @@ def kafka(port: int) -> None:
     """Run a local Apache Kafka 4.1 broker (needs Java 17), for those who have none; its topics stay in the home."""
     from jobs.messages import kafka_server
 
-    sys.exit(kafka_server.foreground(settings.load(), port, click.echo))
+    sys.exit(kafka_server.foreground(settings.load(), port, say))

@@ -6,6 +6,7 @@ import click
 
 from jobs import settings
 from orchestration.options import PORT
+from orchestration.printing import say
 
 
 @click.command()
@@ -14,4 +15,4 @@ def spark(port: int) -> None:
     """Run a local Apache Spark 4.2 + Delta Connect server (needs Java 17), for those who want it."""
     from jobs.lakehouse import spark_server
 
-    sys.exit(spark_server.foreground(settings.load(), port, click.echo))
+    sys.exit(spark_server.foreground(settings.load(), port, say))

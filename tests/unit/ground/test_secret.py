@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.secret import Secret, Url, WebhookUrl, fault_of, hide
+from jobs.secret import ClusterUrl, Secret, Url, WebhookUrl, fault_of, hide
 
 CANARY = "c4n4ry"
 SHOWN = {
@@ -38,6 +38,32 @@ def test_what_is_made_of_a_url_hides_what_is_secret(text: str, shown: str) -> No
     made = [str(url), f"{url}", f"{url:>80}", "%s" % url, "{}".format(url), json.dumps(url, default=str)]  # noqa: UP031, UP032
     assert str(url) == shown and CANARY not in repr([url, {"url": url}, copy.deepcopy(url), *made])
     assert url.reveal() == text and CANARY not in hide(f"cannot reach {text!r}: {text.upper()}".lower())
+
+
+CLUSTERS = {
+    "kafka://127.0.0.1:9092": ("kafka://127.0.0.1:9092", (("127.0.0.1", 9092),)),
+    "kafka://a,b:9093": ("kafka://a,b:9093", (("a", None), ("b", 9093))),
+    "kafkas://eve:c4n4ry@a:1,[::1]:2?sasl.mechanism=PLAIN": ("kafkas://***@a:1,[::1]:2?***", (("a", 1), ("::1", 2))),
+    "kafka://eve:c4n4ry,x@a:1,b:2": ("kafka://***@a:1,b:2", (("a", 1), ("b", 2))),
+    "kafka://a:1?ssl.key.password=c4n4ry": ("kafka://a:1?***", (("a", 1),)),
+}
+
+
+@pytest.mark.parametrize("text", CLUSTERS)
+def test_a_url_of_several_hosts_shows_them_and_no_secret(text: str) -> None:
+    url, (shown, hosts) = ClusterUrl(text), CLUSTERS[text]
+    assert (str(url), url.hosts, url.reveal()) == (shown, hosts, text)
+    assert CANARY not in hide(f"cannot reach {text}")
+
+
+@pytest.mark.parametrize(
+    "text", ["kafka://eve:a/c4n4ry@a:1,b:2", "kafka://eve:c4n4ry@a:1,b:x", "kafka://e:1,c4n4ry/x@h"]
+)
+def test_a_url_of_several_hosts_that_can_be_misread_shows_nothing(text: str) -> None:
+    url = ClusterUrl(text)
+    assert str(url) == "kafka://***" and CANARY not in hide(f"found {text}")
+    with pytest.raises(ValueError, match="found "):
+        _ = url.parts
 
 
 def test_of_a_webhook_the_path_is_secret() -> None:

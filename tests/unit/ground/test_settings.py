@@ -23,6 +23,7 @@ HOSTILE = {
     "EVERGREEN_PRICE_CPU_HOUR": ["-1", "nan", "$2", "two"],
     "EVERGREEN_PRICE_GPU_HOUR": ["-0.5", "inf", "2 EUR"],
     "EVERGREEN_DBT_PROJECT": ["/nowhere", "/etc/passwd", "/tmp", "~nobody-at-all/x"],
+    "EVERGREEN_STREAM": ["kafka://", "kafka://a:1,", "kafka://,a:1", "kafka://a:1/topic", "kafka://a:1,b:0"],
     "EVERGREEN_API_KEYS": ["/nowhere/keys.json", "/etc", "/etc/passwd/keys.json"],
     "EVERGREEN_FEATURE_REPO": ["/nowhere", "/etc/passwd", "/proc"],
 }  # fmt: skip
@@ -99,13 +100,13 @@ def test_settings_show_no_secret() -> None:
         "EVERGREEN_TRACKING": "https://u:c4n4ry@host/x", "EVERGREEN_WAREHOUSE": "s3://bucket/x",
         "EVERGREEN_ALERT_WEBHOOK": "https://host/c4n4ry", "EVERGREEN_DOCS": "https://u:c4n4ry@host/x",
         "EVERGREEN_REPORTS": "https://u:c4n4ry@host/x", "EVERGREEN_OIDC_ISSUER": "https://host/x",
-        "EVERGREEN_OIDC_AUDIENCE": "x",
+        "EVERGREEN_OIDC_AUDIENCE": "x", "EVERGREEN_STREAM": "kafka://u:c4n4ry@a:1,b:2",
     }  # fmt: skip
     found = settings.load(given)
     assert CANARY not in f"{found} {found!r} {vars(found)} {found.predictions} {found.tracking_url}"
     assert CANARY not in str(dataclasses.asdict(found))
     secrets = [value for value in vars(found).values() if isinstance(value, Secret)]
-    assert len(secrets) == 12 and all(CANARY in value.reveal() for value in secrets)
+    assert len(secrets) == 13 and all(CANARY in value.reveal() for value in secrets)
 
 
 def test_the_page_of_settings_describes_each() -> None:

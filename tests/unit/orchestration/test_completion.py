@@ -25,7 +25,7 @@ def completed(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("evergreen st", {"status"}),
+        ("evergreen st", {"status", "stream"}),
         ("evergreen review ", {"list", "verdicts"}),
         ("evergreen models --j", {"--json"}),
         ("evergreen models --use-case f", {"fraud"}),

@@ -1,0 +1,79 @@
+"""How a Kafka is reached: what EVERGREEN_STREAM says, in the words of librdkafka, and what is raised if none answers.
+
+Options of librdkafka have a dot in their names and go to it as they are (`?ssl.ca.location=/etc/ca.pem`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote
+
+from jobs.errors import EvergreenError, Invalid
+from jobs.settings import STREAM_VARIABLE
+
+if TYPE_CHECKING:
+    from confluent_kafka import Producer
+
+    from jobs.secret import ClusterUrl
+    from jobs.settings import Settings
+
+PORT = 9092
+ANSWER_SECONDS = 10.0
+
+
+class StreamUnreachable(EvergreenError, ConnectionError):
+    """The brokers do not answer, or let nobody in by this name."""
+
+
+def stream_of(settings: Settings) -> ClusterUrl:
+    """The brokers of EVERGREEN_STREAM. Raises Invalid if it is not set."""
+    if settings.stream_url is None:
+        raise Invalid(
+            f"{STREAM_VARIABLE}: expected the address of a Kafka, as kafka://host:port, found nothing; set it "
+            "(`evergreen kafka` runs a broker on this machine)"
+        )
+    return settings.stream_url
+
+
+def client_options(url: ClusterUrl) -> dict[str, Any]:
+    """Options of any client of librdkafka: brokers, security and who one is, and what the URL says itself."""
+    parts, named = url.parts, parse_qsl(url.parts.query, keep_blank_values=True)
+    tls, user = parts.scheme == "kafkas", parts.username
+    return {
+        "bootstrap.servers": ",".join(_address(host, port) for host, port in url.hosts),
+        "security.protocol": ("SASL_" if user else "") + ("SSL" if tls else "PLAINTEXT"),
+        **(_login(user, parts.password) if user else {}),
+        # What goes wrong is told by what it does: librdkafka writes a line for each attempt besides.
+        "log_level": 0,
+        **{name: value for name, value in named if "." in name},
+    }
+
+
+def _address(host: str, port: int | None) -> str:
+    return f"{f'[{host}]' if ':' in host else host}:{port or PORT}"
+
+
+def _login(user: str, password: str | None) -> dict[str, str]:
+    return {"sasl.mechanism": "PLAIN", "sasl.username": unquote(user), "sasl.password": unquote(password or "")}
+
+
+def producer(url: ClusterUrl) -> Producer:
+    """A producer that brokers answer: each message is written once, one key to one partition, as Java's clients do it.
+
+    It calls back about messages that could not be delivered only. Raises Invalid, StreamUnreachable.
+    """
+    from confluent_kafka import KafkaException, Producer
+
+    own = {"enable.idempotence": True, "partitioner": "murmur2_random", "linger.ms": 20, "compression.type": "lz4"}
+    try:
+        made = Producer({**own, "delivery.report.only.error": True, **client_options(url)})
+    except KafkaException as error:
+        raise Invalid(f"{STREAM_VARIABLE}: expected options of librdkafka, found: {error.args[0].str()}") from error
+    try:
+        made.list_topics(timeout=ANSWER_SECONDS)
+    except KafkaException as error:
+        raise StreamUnreachable(
+            f"{STREAM_VARIABLE}={url}: expected a Kafka that answers, found: {error.args[0].str()}; start it "
+            "(`evergreen kafka` runs a broker on this machine), or correct the address, the user or the password"
+        ) from error
+    return made

@@ -11,13 +11,14 @@ from jobs.messages import debezium, json_values
 from jobs.messages.debezium import RowChange, Unwrap
 from jobs.messages.groups import in_groups
 from jobs.messages.message import Decoded, Decoder, ValueDecoder, Values
+from jobs.messages.registry import Registry
 
 NO_NUMBER = "no number of a schema"
 """Why a value of Avro is no record."""
 
 
-def decoder(form: str = "auto", registry: str | None = None) -> Decoder:
-    """A decoder of messages in a format, by the schemas of the registry at that address if there is one.
+def decoder(form: str = "auto", registry: Registry | None = None) -> Decoder:
+    """A decoder of messages in a format, by the schemas of a registry if there is one.
 
     Raises Invalid if there is no such format, or it needs a registry and there is none. What it returns raises
     RegistryError while the registry does not say what a schema is.
@@ -37,11 +38,10 @@ class _Format(NamedTuple):
     unwrap: Unwrap
 
 
-def _by_schemas(registry: str, form: _Format) -> ValueDecoder:
+def _by_schemas(registry: Registry, form: _Format) -> ValueDecoder:
     from jobs.messages.registered_values import RegisteredValues
-    from jobs.messages.registry import Registry
 
-    return RegisteredValues(Registry(registry).schema, *form)
+    return RegisteredValues(registry.schema, *form)
 
 
 def _no_texts(values: Values) -> Decoded:

@@ -7,7 +7,6 @@ all else.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from typing import Any
 
 from jobs.errors import Invalid
@@ -16,14 +15,12 @@ from jobs.messages.avro_schemas import readable
 from jobs.messages.debezium import Unwrap
 from jobs.messages.groups import in_groups
 from jobs.messages.message import Decoded, ValueDecoder, Values
-from jobs.messages.registry import Registered
+from jobs.messages.registry import Registered, SchemaByNumber
 
 CUT_OFF = "cut off before the number of its schema"
 UNKNOWN, OF_NO_KIND = "a schema that the registry does not have", "a schema that is neither Avro nor JSON Schema"
 UNREADABLE, REFERRING = "a schema by which no row is read: ", "one that refers to others"
 """Why a value is no record."""
-SchemaByNumber = Callable[[int], Registered | None]
-"""`Registry.schema`."""
 _MAGIC = b"\0"
 _FRAME = struct.Struct(">cI")
 

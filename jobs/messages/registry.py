@@ -10,6 +10,7 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -35,6 +36,10 @@ class Registered(NamedTuple):
     definition: str
     refers: bool
     """It names schemas of other subjects."""
+
+
+SchemaByNumber = Callable[[int], Registered | None]
+"""`Registry.schema`, or what stands for it."""
 
 
 class Registry:

@@ -13,7 +13,7 @@ from worlds.schema_registry import SchemaRegistry
 from jobs.messages.avro_values import NO_FIT
 from jobs.messages.formats import decoder
 from jobs.messages.registered_values import REFERRING, UNKNOWN, UNREADABLE
-from jobs.messages.registry import RegistryError
+from jobs.messages.registry import Registry, RegistryError
 
 pytestmark = [pytest.mark.embedded, pytest.mark.servers]
 WHEN = {"type": "long", "logicalType": "timestamp-micros"}
@@ -39,7 +39,7 @@ def test_each_message_is_read_by_the_version_that_it_was_written_with(registry: 
         framed(first, avro_body(FIRST, ROW)[:-1]),
         b'{"id": 9007199254740993, "at": "2026-05-01T10:00:00.000001+00:00"}',
     ]
-    found = decoded(decoder("auto", registry.url), *values)
+    found = decoded(decoder("auto", Registry(registry.url)), *values)
     assert found.schemas == [str(second), str(first), str(in_json), str(first + 1000), str(first), None]
     assert faults(found) == [None, None, None, UNKNOWN, NO_FIT, None]
     exact = (str(2**53 + 1), "2026-05-01T10:00:00.000001+00:00")
@@ -51,17 +51,19 @@ def test_a_schema_that_refers_to_another_is_told_of(registry: SchemaRegistry) ->
     registry.register("card", {**record_of(number="long"), "name": "Card"})
     reference = {"name": "Card", "subject": "card", "version": 1}
     number = registry.register("paid-value", record_of(card="Card"), references=[reference])
-    assert faults(decoded(decoder("avro", registry.url), framed(number, b"\2"))) == [f"{UNREADABLE}{REFERRING}"]
+    assert faults(decoded(decoder("avro", Registry(registry.url)), framed(number, b"\2"))) == [
+        f"{UNREADABLE}{REFERRING}"
+    ]
 
 
 def test_an_address_beside_its_api_is_told_of(registry: SchemaRegistry) -> None:
     with pytest.raises(RegistryError, match=r"expected a schema registry's answer to schemas/ids/1, found the status"):
-        decoder("auto", f"{registry.url}/elsewhere")(made_of([framed(1, b"")]))
+        decoder("auto", Registry(f"{registry.url}/elsewhere"))(made_of([framed(1, b"")]))
 
 
 def test_a_registry_that_ends_leaves_what_is_known_and_holds_what_is_new(registry: SchemaRegistry) -> None:
     known, new = (registry.register(f"last-{n}", record_of(**{name: "long"})) for n, name in enumerate("ab"))
-    decode, body = decoder("auto", registry.url), avro_body(record_of(a="long"), {"a": 1})
+    decode, body = decoder("auto", Registry(registry.url)), avro_body(record_of(a="long"), {"a": 1})
     assert decoded(decode, framed(known, body)).records["a"].to_list() == ["1"]
     registry.stop()
     assert decoded(decode, framed(known, body)).records["a"].to_list() == ["1"]

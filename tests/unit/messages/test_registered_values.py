@@ -26,7 +26,7 @@ from jobs.messages.debezium import RowChange
 from jobs.messages.formats import decoder
 from jobs.messages.message import Decoded
 from jobs.messages.registered_values import CUT_OFF, OF_NO_KIND, UNKNOWN, RegisteredValues
-from jobs.messages.registry import Registered
+from jobs.messages.registry import Registered, Registry
 
 BIG = 2**53 + 1
 MOMENTS = st.datetimes(timezones=st.just(UTC))
@@ -198,5 +198,5 @@ def test_a_record_may_hold_another_twice_and_lists_of_it() -> None:
 
 
 def test_avro_alone_takes_nothing_else() -> None:
-    found = decoder("avro", "http://127.0.0.1:9")(made_of([b'{"a": 1}', None]))
+    found = decoder("avro", Registry("http://127.0.0.1:9"))(made_of([b'{"a": 1}', None]))
     assert faults(found) == ["no number of a schema", json_values.TOMBSTONE]

@@ -57,20 +57,20 @@ def answering(status: int, body: bytes, asked: list[tuple[str, str | None]] | No
 )  # fmt: skip
 def test_an_answer_that_says_nothing_of_the_schema_is_raised(status: int, body: bytes) -> None:
     with answering(status, body) as url, pytest.raises(RegistryError, match=r"expected a schema registry's answer"):
-        decoder("auto", url)(made_of([b"{}", MESSAGE]))
+        decoder("auto", Registry(url))(made_of([b"{}", MESSAGE]))
 
 
 def test_a_schema_is_asked_for_once_and_an_unknown_one_each_time() -> None:
     asked: list[tuple[str, str | None]] = []
     with answering(200, json.dumps({"schema": json.dumps(SCHEMA)}).encode(), asked) as url:
-        decode = decoder("avro", f"{url}/apis/")
+        decode = decoder("avro", Registry(f"{url}/apis/"))
         assert [decoded(decode, MESSAGE, MESSAGE).records["a"].to_list() for _ in range(3)] == [["5", "5"]] * 3
     assert asked == [("/apis/schemas/ids/7", None)]
     # What is known needs no registry any more.
     assert decoded(decode, MESSAGE).schemas == ["7"]
     asked.clear()
     with answering(404, b'{"error_code": 40403, "message": "Schema not found"}', asked) as url:
-        decode = decoder("avro", url)
+        decode = decoder("avro", Registry(url))
         assert [faults(decoded(decode, MESSAGE, MESSAGE)) for _ in range(2)] == [[UNKNOWN, UNKNOWN]] * 2
     assert len(asked) == 2
 
@@ -79,7 +79,7 @@ def test_a_registry_that_is_down_or_silent_is_told_of_without_its_password(monke
     monkeypatch.setattr(registry_module, "SECONDS", 0.2)
     with socket.create_server((HOST, 0)) as silent:
         for port in (silent.getsockname()[1], free_port()):
-            decode = decoder("auto", f"http://someone:hunter22@{HOST}:{port}")
+            decode = decoder("auto", Registry(f"http://someone:hunter22@{HOST}:{port}"))
             with pytest.raises(RegistryError, match=rf"{HOST}:{port}.*start the registry") as raised:
                 decode(made_of([MESSAGE]))
             assert "hunter22" not in str(raised.value)
@@ -95,6 +95,6 @@ def test_user_and_password_go_where_http_has_them() -> None:
 
 def test_what_cannot_be_a_registry_is_refused() -> None:
     with pytest.raises(Invalid, match=r"registry: expected an address such as http.*, found file://"):
-        decoder("auto", "file:///etc/passwd")
+        decoder("auto", Registry("file:///etc/passwd"))
     with pytest.raises(Invalid, match=r"format=avro: expected the address of a schema registry, found none"):
         decoder("avro")

@@ -1,4 +1,4 @@
-"""Changes of a database's rows, in the envelopes of Debezium: what happened, and the row before and after it.
+"""Change events of Debezium: what happened to a row of a database, and the row before and after it.
 
 JSON of Kafka Connect may bring its schema along, in `schema` beside `payload`, which says what numbers stand for.
 """
@@ -18,15 +18,15 @@ from jobs.messages.json_values import TOMBSTONE, numbered_texts, rows
 from jobs.messages.logical_values import DECIMALS, SCALED_DECIMAL, TIMES, decimal
 from jobs.messages.message import ChangeKind, Decoded, Values
 
-NO_ENVELOPE = "no envelope of Debezium"
-NO_CHANGE_OF_A_ROW = "a Debezium message that creates, updates or deletes no row"
-ROW_MISSING = "a Debezium change without its row"
+NO_CHANGE_EVENT = "no change event of Debezium"
+OF_NO_ROW = "a change event of Debezium that creates, updates or deletes no row"
+ROW_MISSING = "a change event of Debezium without its row"
 """Why a message is no record."""
 _CHANGES: Mapping[Any, ChangeKind] = {"c": "create", "r": "create", "u": "update", "d": "delete"}
 """By `op`; a row that was there when Debezium began is read."""
-_OF_NO_ROW = ("t", "m")
+_TO_NO_ROW = ("t", "m")
 """A table that was emptied, and a message of the database."""
-_OPERATIONS = (*_CHANGES, *_OF_NO_ROW)
+_OPERATIONS = (*_CHANGES, *_TO_NO_ROW)
 _INTEGER = re.compile(r"-?[0-9]{1,20}").fullmatch
 
 
@@ -36,7 +36,7 @@ class RowChange(NamedTuple):
     row: Mapping[str, Any]
     change: ChangeKind | None = None
     side: str = ""
-    """Field of the envelope that the row stands in; empty: there is no envelope."""
+    """Field of the change event that the row stands in; empty: it is none."""
 
 
 Unwrap = Callable[[Mapping[str, Any]], RowChange]
@@ -44,17 +44,17 @@ Unwrap = Callable[[Mapping[str, Any]], RowChange]
 
 
 def unwrapped(said: Mapping[str, Any], required: bool) -> RowChange:
-    """The row of an envelope, or of what is none. Raises NoRecord, with the reason, if there is no row.
+    """The row of a change event, or of what is none. Raises NoRecord, with the reason, if there is no row.
 
-    required: what is no envelope has none.
+    required: what is no change event has none.
     """
     op = said.get("op")
     if op not in _OPERATIONS or not {"before", "after"} & said.keys():
         if required:
-            raise NoRecord(NO_ENVELOPE)
+            raise NoRecord(NO_CHANGE_EVENT)
         return RowChange(said)
-    if op in _OF_NO_ROW:
-        raise NoRecord(NO_CHANGE_OF_A_ROW)
+    if op in _TO_NO_ROW:
+        raise NoRecord(OF_NO_ROW)
     change = _CHANGES[op]
     side = "before" if change == "delete" else "after"
     if not isinstance(said.get(side), Mapping):

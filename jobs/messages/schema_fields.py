@@ -41,7 +41,7 @@ def fields_of(schema: Registered) -> Mapping[str, Sorts]:
 
 
 def _of_avro(schema: Any, named: dict[str, Any]) -> Mapping[str, Sorts]:
-    """The columns of a record, or of the rows in an envelope. named: the schemas that bear a name, so far."""
+    """The columns of a record, or of the rows in change events. named: the schemas that bear a name, so far."""
     fields = {field["name"]: _with_names(field["type"], named) for field in schema["fields"]}
     if {"op", "before", "after"} <= fields.keys():
         row = next(each for side in ("before", "after") for each in _branches(fields[side], named) if each != "null")

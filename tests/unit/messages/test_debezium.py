@@ -17,7 +17,7 @@ from worlds.registered_messages import avro_body, framed, record_of, registered
 
 from jobs.ingest.json_objects import NAME_TWICE, NO_OBJECT
 from jobs.messages import debezium
-from jobs.messages.debezium import NO_CHANGE_OF_A_ROW, NO_ENVELOPE, ROW_MISSING
+from jobs.messages.debezium import NO_CHANGE_EVENT, OF_NO_ROW, ROW_MISSING
 from jobs.messages.formats import decoder
 from jobs.messages.json_values import NO_TEXT, TOMBSTONE
 from jobs.messages.message import ChangeKind, Decoded
@@ -30,7 +30,7 @@ OPERATIONS: dict[str, ChangeKind] = {"c": "create", "r": "create", "u": "update"
 EPOCH = datetime(1970, 1, 1)
 
 
-def envelope(op: str, before: Any, after: Any, **more: Any) -> dict[str, Any]:
+def change_event(op: str, before: Any, after: Any, **more: Any) -> dict[str, Any]:
     return {"before": before, "after": after, "source": {"db": "shop", "ts_ms": 1}, "op": op, "ts_ms": 2, **more}
 
 
@@ -39,7 +39,7 @@ def said(value: Any) -> bytes:
 
 
 def with_schema(payload: Mapping[str, Any], **types: Mapping[str, Any]) -> bytes:
-    """An envelope with the schema of its rows, by Connect's names of types."""
+    """A change event with the schema of its rows, by Connect's names of types."""
     fields = [{"field": name, "type": "int64", **of} for name, of in types.items()]
     sides = [{"field": side, "type": "struct", "fields": fields} for side in ("before", "after")]
     return said({"schema": {"type": "struct", "fields": sides, "name": "shop.Envelope"}, "payload": payload})
@@ -48,14 +48,16 @@ def with_schema(payload: Mapping[str, Any], **types: Mapping[str, Any]) -> bytes
 @pytest.mark.parametrize("form", [CHANGES, AUTO])
 @given(st.lists(st.tuples(st.sampled_from("crud"), SAID, SAID, st.booleans()), max_size=5))
 def test_the_row_of_a_change_is_what_it_would_be_alone(form: Any, told: list[tuple[str, Any, Any, bool]]) -> None:
-    envelopes = [(envelope(op, before, after), bare) for op, before, after, bare in told]
-    found = decoded(form, *(said(each if bare else {"schema": None, "payload": each}) for each, bare in envelopes))
+    events = [(change_event(op, before, after), bare) for op, before, after, bare in told]
+    found = decoded(form, *(said(each if bare else {"schema": None, "payload": each}) for each, bare in events))
     alone = decoded(ROWS, *(said(before if op == "d" else after) for op, before, after, _ in told))
     assert found.changes == [OPERATIONS[op] for op, *_ in told]
     assert found.records.equals(alone.records.select(found.records.columns))
 
 
-@given(st.lists(SAID.map(said) | st.none() | st.binary() | st.just(said(envelope("c", None, {"a": 1}))), max_size=6))
+@given(
+    st.lists(SAID.map(said) | st.none() | st.binary() | st.just(said(change_event("c", None, {"a": 1}))), max_size=6)
+)
 def test_rows_and_changes_keep_their_places_whatever_else_there_is(values: list[bytes | None]) -> None:
     found, alone = decoded(AUTO, *values), decoded(ROWS, *values)
     decoded(CHANGES, *values)
@@ -70,16 +72,16 @@ def filled(found: Decoded) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("value", "why", "why_in_any"),
     [
-        (b'{"a": 1}', NO_ENVELOPE, None),
-        (b'{"op": "c"}', NO_ENVELOPE, None),
-        (b'{"op": "x", "after": {}}', NO_ENVELOPE, None),
-        (b'{"op": ["c"], "after": {}}', NO_ENVELOPE, None),
-        (b'{"payload": null, "schema": {}}', NO_ENVELOPE, None),
-        (said(envelope("t", None, None)), NO_CHANGE_OF_A_ROW, NO_CHANGE_OF_A_ROW),
-        (said(envelope("m", None, None)), NO_CHANGE_OF_A_ROW, NO_CHANGE_OF_A_ROW),
-        (said(envelope("d", None, None)), ROW_MISSING, ROW_MISSING),
-        (said(envelope("u", {}, None)), ROW_MISSING, ROW_MISSING),
-        (said(envelope("c", None, '{"of": "MongoDB"}')), ROW_MISSING, ROW_MISSING),
+        (b'{"a": 1}', NO_CHANGE_EVENT, None),
+        (b'{"op": "c"}', NO_CHANGE_EVENT, None),
+        (b'{"op": "x", "after": {}}', NO_CHANGE_EVENT, None),
+        (b'{"op": ["c"], "after": {}}', NO_CHANGE_EVENT, None),
+        (b'{"payload": null, "schema": {}}', NO_CHANGE_EVENT, None),
+        (said(change_event("t", None, None)), OF_NO_ROW, OF_NO_ROW),
+        (said(change_event("m", None, None)), OF_NO_ROW, OF_NO_ROW),
+        (said(change_event("d", None, None)), ROW_MISSING, ROW_MISSING),
+        (said(change_event("u", {}, None)), ROW_MISSING, ROW_MISSING),
+        (said(change_event("c", None, '{"of": "MongoDB"}')), ROW_MISSING, ROW_MISSING),
         (b'{"op": "c", "after": {"a": 1, "a": 2}}', None, None),
         (b'{"op": "c", "op": "c", "after": {}}', NAME_TWICE, NAME_TWICE),
         (b'{"op": "c", "after": {}', NO_OBJECT, NO_OBJECT),
@@ -92,7 +94,7 @@ def test_what_is_no_change_says_why(value: bytes, why: str | None, why_in_any: s
 
 
 def test_a_tombstone_is_none_of_its_own_where_only_changes_come() -> None:
-    delete = said(envelope("d", {"a": 1}, None))
+    delete = said(change_event("d", {"a": 1}, None))
     found = decoded(CHANGES, delete, None)
     assert (found.changes, faults(found)) == (["delete", "tombstone"], [None, None])
     assert found.records["a"].to_list() == ["1", None]
@@ -112,7 +114,7 @@ def test_a_tombstone_is_none_of_its_own_where_only_changes_come() -> None:
 @given(st.datetimes())
 def test_times_are_as_the_schema_says(name: str, unit: timedelta, zone: Any, moment: datetime) -> None:
     number = (moment - EPOCH) // unit
-    change = envelope("u", {"at": number + 1}, {"at": number, "not": number})
+    change = change_event("u", {"at": number + 1}, {"at": number, "not": number})
     row = decoded(CHANGES, with_schema(change, at={"name": name})).records.row(0, named=True)
     assert datetime.fromisoformat(row["at"]) == (EPOCH + number * unit).replace(tzinfo=zone)
     assert row["not"] == str(number)
@@ -122,7 +124,7 @@ def test_times_are_as_the_schema_says(name: str, unit: timedelta, zone: Any, mom
 def test_decimals_are_exact(unscaled: int) -> None:
     value = b64encode(unscaled.to_bytes(20, "big", signed=True)).decode()
     fixed = {"name": "org.apache.kafka.connect.data.Decimal", "parameters": {"scale": "4"}}
-    change = envelope("c", None, {"fixed": value, "own": {"scale": 4, "value": value}})
+    change = change_event("c", None, {"fixed": value, "own": {"scale": 4, "value": value}})
     found = decoded(AUTO, with_schema(change, fixed=fixed, own={"name": "io.debezium.data.VariableScaleDecimal"}))
     assert [Fraction(text) for text in found.records.select("fixed", "own").row(0)] == 2 * [Fraction(unscaled, 10**4)]
 
@@ -142,13 +144,13 @@ def test_decimals_are_exact(unscaled: int) -> None:
     ],
 )
 def test_a_value_that_is_not_what_its_schema_says_stays_as_it_is(name: Any, value: Any) -> None:
-    told = decoded(CHANGES, with_schema(envelope("c", None, {"a": value}), a={"name": name, "parameters": []}))
+    told = decoded(CHANGES, with_schema(change_event("c", None, {"a": value}), a={"name": name, "parameters": []}))
     assert told.records.equals(decoded(ROWS, said({"a": value})).records)
 
 
 @pytest.mark.parametrize("schema", [1, {"fields": 1}, {"fields": [1, {"field": []}]}, {"fields": [{"field": "after"}]}])
 def test_a_schema_that_makes_no_sense_says_nothing(schema: Any) -> None:
-    found = decoded(CHANGES, said({"schema": schema, "payload": envelope("c", None, {"a": 1})}))
+    found = decoded(CHANGES, said({"schema": schema, "payload": change_event("c", None, {"a": 1})}))
     assert found.records["a"].to_list() == ["1"]
 
 
@@ -171,4 +173,4 @@ def test_changes_in_avro_are_those_in_json() -> None:
     exact = (str(2**53 + 1), "2026-05-01T10:00:00.000001", "5.00")
     assert found.records.select("id", "at", "own").rows() == [exact, exact, (None,) * 3, ("1", None, None)]
     assert found.changes == ["create", "delete", None, None]
-    assert faults(found) == [None, None, NO_CHANGE_OF_A_ROW, None]
+    assert faults(found) == [None, None, OF_NO_ROW, None]

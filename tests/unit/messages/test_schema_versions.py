@@ -120,8 +120,8 @@ def test_a_topic_may_go_from_json_to_avro() -> None:
     assert held(in_json(JSON_TYPES), registered(record_of(**TYPES))) is None
 
 
-def test_the_columns_of_an_envelope_are_those_of_its_rows() -> None:
-    def envelope(**types: Any) -> Registered:
+def test_the_columns_of_change_events_are_those_of_its_rows() -> None:
+    def change_event(**types: Any) -> Registered:
         row = {**record_of(**types), "name": "Value", "namespace": "shop.orders"}
         sides = record_of(before=["null", row], after=["null", "shop.orders.Value"], op="string")
         return registered({**sides, "name": "Envelope", "namespace": "shop.orders"})
@@ -131,10 +131,10 @@ def test_the_columns_of_an_envelope_are_those_of_its_rows() -> None:
         "fields": [{"name": "scale", "type": "int"}, {"name": "value", "type": "bytes"}],
     }  # fmt: skip
     local = {"type": "long", "connect.name": "io.debezium.time.MicroTimestamp"}
-    assert held(envelope(**TYPES), envelope(**TYPES | {"amount": own, "new": "string"})) is None
+    assert held(change_event(**TYPES), change_event(**TYPES | {"amount": own, "new": "string"})) is None
     reasons = "placed_at: expected moment, found time without a zone; orders.amount: expected number, found text"
-    later = envelope(**TYPES | {"PLACED_AT": local, "amount": "string"})
-    assert held(envelope(**TYPES), later) == f"{HELD}orders.{reasons}"
+    later = change_event(**TYPES | {"PLACED_AT": local, "amount": "string"})
+    assert held(change_event(**TYPES), later) == f"{HELD}orders.{reasons}"
 
 
 def test_messages_of_a_held_version_are_no_records_and_others_go_on() -> None:

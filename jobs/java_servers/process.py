@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from jobs.errors import Invalid
@@ -59,17 +60,16 @@ def port_for_server(port: int | None) -> int:
         raise ServerNotReady(str(error)) from error
 
 
-def start(command: Sequence[str], url: str, work: Path, log: Path, environment: Mapping[str, str]) -> Running:
+def start(command: Sequence[str], url: str, work: Path, log: IO[bytes], environment: Mapping[str, str]) -> Running:
     """Start a server, in a group of processes of its own, and wait until the port of `url` on loopback answers.
 
-    work: the folder it works in, which ends with it. Raises ServerNotReady, with its last words.
+    work: the folder it works in, which ends with it; log: an open file. Raises ServerNotReady, with its last words.
     """
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            cwd=work, env=environment, start_new_session=True,
-        )  # fmt: skip
-    running = Running(url, process, work, log)
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        cwd=work, env=environment, start_new_session=True,
+    )  # fmt: skip
+    running = Running(url, process, work, Path(log.name))
     _wait(running, urlsplit(url).port or 0)
     return running
 

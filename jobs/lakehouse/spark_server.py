@@ -70,8 +70,8 @@ def start(
     command = [str(prepared.spark_home / "bin" / "spark-submit"), "--master", "local[*]", "--class", SERVER_CLASS]
     command += [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
     command = ending_with_parent([*command, "spark-internal"], str(prepared.python))
-    log = log_dir.absolute() / "spark.log"
-    return process.start(command, f"sc://{HOST}:{port}", work, log, _environment(prepared))
+    with (log_dir.absolute() / "spark.log").open("ab") as log:
+        return process.start(command, f"sc://{HOST}:{port}", work, log, _environment(prepared))
 
 
 def _environment(prepared: Prepared) -> dict[str, str]:

@@ -4,11 +4,14 @@ For the tests, and for those who have no Kafka (`evergreen kafka`). Nothing is r
 """
 
 import base64
+import contextlib
+import fcntl
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 from jobs.java_servers import process
@@ -71,15 +74,39 @@ def start(prepared: Prepared, port: int | None, folder: Path, options: Mapping[s
     calling thread: start it from one that lasts). Raises ServerNotReady.
     """
     folder, port = folder.absolute(), port_for_server(port)
-    work = folder / f"work-{port}"
-    work.mkdir(parents=True, exist_ok=True)
-    properties = LAPTOP | _places(port, folder / "data") | dict(options or {})
-    file = work / "server.properties"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _log_of_one(folder / "kafka.log") as log:
+        file = _properties(port, folder, options or {})
+        if not (folder / "data" / "meta.properties").exists():
+            _format(prepared, file)
+        command = ending_with_parent(prepared.command("kafka.Kafka", str(file)))
+        return process.start(command, f"kafka://{HOST}:{port}", file.parent, log, os.environ)
+
+
+@contextlib.contextmanager
+def _log_of_one(path: Path) -> Iterator[IO[bytes]]:
+    """The log, locked; a broker that writes it keeps the lock until it ends. Raises ServerNotReady if one does.
+
+    Kafka's own lock comes too late: a second broker has written into the records of the controller by then.
+    """
+    with path.open("ab") as log:
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ServerNotReady(
+                f"{path.parent}: expected topics that no broker uses, found one that runs on them; use that one, or "
+                "end it first"
+            ) from error
+        yield log
+
+
+def _properties(port: int, folder: Path, options: Mapping[str, str]) -> Path:
+    """The file of the broker's properties, in a folder of its own."""
+    file = folder / f"work-{port}" / "server.properties"
+    file.parent.mkdir(exist_ok=True)
+    properties = LAPTOP | _places(port, folder / "data") | dict(options)
     file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-    if not (folder / "data" / "meta.properties").exists():
-        _format(prepared, file)
-    command = ending_with_parent(prepared.command("kafka.Kafka", str(file)))
-    return process.start(command, f"kafka://{HOST}:{port}", work, folder / "kafka.log", os.environ)
+    return file
 
 
 def _places(port: int, data: Path) -> dict[str, str]:

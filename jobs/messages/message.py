@@ -12,6 +12,8 @@ import polars as pl
 
 from jobs.ingest.csv_records import LINE, MALFORMED
 
+KNOWN_AT_HEADER = "evergreen-known-at"
+"""Header that says when a message was first known: microseconds since 1970, in decimal digits."""
 ChangeKind = Literal["create", "update", "delete", "tombstone"]
 """What a message does to its row. A tombstone says nothing that the delete before it did not say: it is to be left
 out."""

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import EvergreenError
+from jobs.messages.message import KNOWN_AT_HEADER
 from jobs.messages.replay import Replay, Sent
 from jobs.use_case import Progress
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Producer
 
-KNOWN_AT_HEADER = "evergreen-known-at"
-"""Header that says when a message was first known: microseconds since 1970, in decimal digits."""
 TOLD_EVERY = 2_000
 LAST_SECONDS = 300.0
 """So long the last messages have to be delivered; librdkafka gives up on each after as long."""

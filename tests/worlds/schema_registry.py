@@ -43,8 +43,8 @@ class SchemaRegistry:
         port = self.url.split(":")[2].split("/")[0]
         options = (f"-Dquarkus.http.host={HOST}", f"-Dquarkus.http.port={port}")
         command = [str(find_java(os.environ)), *JVM, *options, "-jar", str(self._folder / PROGRAM)]
-        log = self._folder / "registry.log"
-        self._running = process.start(ending_with_parent(command), self.url, self._folder, log, os.environ)
+        with (self._folder / "registry.log").open("ab") as log:
+            self._running = process.start(ending_with_parent(command), self.url, self._folder, log, os.environ)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -4,6 +4,7 @@ Many at once, and whole files: see `jobs.ingest.json_records`.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -66,9 +67,13 @@ def as_texts(said: Mapping[str, Any]) -> dict[str, str | None]:
         raise NoRecord(NO_OBJECT) from error
 
 
-def as_frame(read: Sequence[ObjectRead], lines: pl.Series) -> pl.DataFrame:
-    """The objects in rows by the names in any of them, with their `_line` and `_malformed`."""
-    names = dict.fromkeys(name for each in read for name in each.values)
+def as_frame(read: Sequence[ObjectRead], lines: pl.Series, most_names: int | None = None) -> pl.DataFrame:
+    """The objects in rows by the names in any of them, with their `_line` and `_malformed`.
+
+    most_names: of more names those that most objects have; None: all.
+    """
+    counts = Counter(name for each in read for name in each.values)
+    names = dict(counts.most_common(most_names)) if most_names is not None and len(counts) > most_names else counts
     columns = {name: _filled([each.values.get(name) for each in read]) for name in names}
     columns[LINE] = lines
     columns[MALFORMED] = pl.Series([each.fault for each in read], dtype=pl.String)

@@ -56,10 +56,12 @@ def records(path: Path, lines: pl.Series) -> tuple[pl.DataFrame, frozenset[str]]
     return found, unambiguous
 
 
-def records_of(lines: pl.DataFrame) -> tuple[pl.DataFrame, frozenset[str]]:
+def records_of(lines: pl.DataFrame, most_names: int | None = None) -> tuple[pl.DataFrame, frozenset[str]]:
     """The records of numbered texts (`_line`, `text`) by the names in any of them, with `_line` and `_malformed`.
 
     And the names whose values can be read in one way only: numbers of JSON, and text that is not like them.
+
+    most_names: of more names in texts that are not alike, those that most of them have; None: all.
     """
     alike, names, texts = _alike(lines)
     others = lines.join(alike.select(LINE), on=LINE, how="anti", maintain_order="left")
@@ -67,7 +69,7 @@ def records_of(lines: pl.DataFrame) -> tuple[pl.DataFrame, frozenset[str]]:
     names = [*names, *(name for each in read for name in each.values)]
     for each in read:
         texts |= {name for name, value in each.values.items() if type(value) is str and _IS_GROUPED(value.strip())}
-    found = pl.concat([alike, as_frame(read, others[LINE])], how="diagonal").sort(LINE)
+    found = pl.concat([alike, as_frame(read, others[LINE], most_names)], how="diagonal").sort(LINE)
     return found, frozenset(names) - texts
 
 

@@ -14,7 +14,7 @@ from jobs.ingest.csv_records import LINE, MALFORMED
 from jobs.ingest.json_objects import NoRecord, ObjectRead, as_frame, as_texts, parsed
 from jobs.ingest.json_records import TEXT
 from jobs.messages.groups import in_groups
-from jobs.messages.json_values import TOMBSTONE, numbered_texts, rows
+from jobs.messages.json_values import MOST_NAMES, TOMBSTONE, numbered_texts, rows
 from jobs.messages.logical_values import DECIMALS, SCALED_DECIMAL, TIMES, decimal
 from jobs.messages.message import ChangeKind, Decoded, Values
 
@@ -76,7 +76,7 @@ def rows_or_changes(values: Values) -> Decoded:
 def _told(values: Values, required: bool) -> Decoded:
     texts = numbered_texts(values)
     told = [_told_by(text, fault, required) for text, fault in texts.select(TEXT, MALFORMED).iter_rows()]
-    records = as_frame([read for read, _ in told], texts[LINE])
+    records = as_frame([read for read, _ in told], texts[LINE], MOST_NAMES)
     return Decoded(records, [None] * len(told), [change for _, change in told])
 
 

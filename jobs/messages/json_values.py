@@ -11,11 +11,14 @@ from jobs.messages.message import Decoded, Values
 NO_TEXT, TOMBSTONE = "no text in UTF-8", "a tombstone, which has no value"
 """Why a value is no record."""
 
+MOST_NAMES = 1_000
+"""Names that are read of some messages; more are ones that a producer makes up, and a table of them all has no end."""
+
 
 def rows(values: Values) -> Decoded:
     """The rows that values are."""
     texts = numbered_texts(values)
-    found, _ = records_of(texts.filter(pl.col(MALFORMED).is_null()).select(LINE, TEXT))
+    found, _ = records_of(texts.filter(pl.col(MALFORMED).is_null()).select(LINE, TEXT), MOST_NAMES)
     others = texts.filter(pl.col(MALFORMED).is_not_null()).select(LINE, MALFORMED)
     return Decoded.plain(pl.concat([found, others], how="diagonal").sort(LINE))
 

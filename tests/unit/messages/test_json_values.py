@@ -16,7 +16,7 @@ from jobs.errors import Invalid
 from jobs.ingest.json_objects import NAME_TWICE, NO_OBJECT
 from jobs.ingest.readers import open_file, read_file
 from jobs.messages.formats import decoder
-from jobs.messages.json_values import NO_TEXT, TOMBSTONE
+from jobs.messages.json_values import MOST_NAMES, NO_TEXT, TOMBSTONE
 
 JSON = decoder("json")
 NO_RECORDS = {
@@ -81,6 +81,15 @@ def test_brackets_without_end_are_no_record_at_any_depth() -> None:
     reasons = faults(decoded(JSON, *values))
     first = reasons.index(NO_OBJECT)
     assert first > 0 and set(reasons[first:]) == {NO_OBJECT}
+
+
+@pytest.mark.parametrize("form", ["json", "debezium"])
+def test_names_that_a_producer_makes_up_cost_neither_columns_nor_messages(form: str) -> None:
+    records = [{"a": n, **{f"{n}-{m}": m for m in range(20)}} for n in range(300)]
+    rows = [json.dumps(record) for record in records]
+    values = [(row if form == "json" else f'{{"op": "c", "after": {row}}}').encode() for row in rows]
+    found = decoded(decoder(form), *values).records
+    assert found["a"].to_list() == [str(n) for n in range(300)] and MOST_NAMES <= found.width <= MOST_NAMES + 50
 
 
 def test_a_format_that_there_is_not_is_refused() -> None:

@@ -78,9 +78,16 @@ DECIMALS = ("decimal", "org.apache.kafka.connect.data.Decimal")
 SCALED_DECIMAL = "io.debezium.data.VariableScaleDecimal"
 """An object of `scale` and `value`, which are those bytes."""
 
+LONGEST_DECIMAL = 1_000
+"""Bytes; the time it takes grows with their square, to a minute for a message of a megabyte."""
+
 
 def decimal(unscaled: bytes, scale: int) -> str:
-    """A number of two's complement, with the point moved by `scale` digits. Raises ValueError or ArithmeticError if it
-    has more digits than texts of numbers may have."""
+    """A number of two's complement, with the point moved by `scale` digits.
+
+    Raises ValueError or ArithmeticError if it is longer than numbers are.
+    """
+    if len(unscaled) > LONGEST_DECIMAL:
+        raise ValueError(f"expected a decimal of at most {LONGEST_DECIMAL} bytes, found {len(unscaled)}")
     sign, digits, _ = Decimal(int.from_bytes(unscaled, "big", signed=True)).as_tuple()
     return str(Decimal((sign, digits, -scale)))

@@ -33,7 +33,7 @@ class RegisteredValues:
         self._of_texts = of_texts
         self._unwrap = unwrap
         self._readable: dict[int, Any] = {}
-        """Schemas of Avro, as fastavro takes them, or why it does not."""
+        """Schemas of Avro, as fastavro takes them."""
 
     def __call__(self, values: Values) -> Decoded:
         """What the values say. Raises RegistryError while the registry does not say what a schema is."""
@@ -58,9 +58,10 @@ class RegisteredValues:
         if registered.kind != "AVRO":
             return Decoded.no_records(len(bodies), OF_NO_KIND)
         try:
-            return avro_values.rows(self._schema(number, registered), bodies, self._unwrap)
+            schema = self._schema(number, registered)
         except Invalid as reason:
             return Decoded.no_records(len(bodies), f"{UNREADABLE}{reason}")
+        return avro_values.rows(schema, bodies, self._unwrap)
 
     def _schema(self, number: int, registered: Registered) -> Any:
         if registered.refers:

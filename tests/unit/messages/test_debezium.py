@@ -138,6 +138,7 @@ def test_decimals_are_exact(unscaled: int) -> None:
         ("org.apache.kafka.connect.data.Decimal", "Ā"),
         ("org.apache.kafka.connect.data.Decimal", "AQ=="),
         ("io.debezium.data.VariableScaleDecimal", {"scale": "9" * 40, "value": "AQ=="}),
+        ("io.debezium.data.VariableScaleDecimal", {"scale": "0", "value": "A" * 900_000}),
         ("io.debezium.data.VariableScaleDecimal", []),
         ("io.debezium.time.Date", None),
         (["no name"], 1),

@@ -116,6 +116,12 @@ def test_a_time_out_of_the_calendar_is_a_text_that_is_no_time(of: str, value: in
     assert parsed.item() is None
 
 
+def test_a_decimal_as_long_as_a_message_is_none() -> None:
+    schema = record_of(a={"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2})
+    bodies = [avro_body(record_of(a="bytes"), {"a": b"\x7f" * length}) for length in (1_000, 900_000)]
+    assert faults(read(schema, *bodies)) == [None, NO_FIT]
+
+
 def test_the_branch_of_a_union_says_what_a_number_stands_for() -> None:
     schema = record_of(a=["null", {"type": "int", "logicalType": "date"}, "long"])
     found = read(

@@ -69,9 +69,8 @@ class Intake:
     undeclared: set[str] = field(default_factory=set)
     """Names in messages that are no column: they are left out."""
 
-    def take(self, messages: Sequence[Message], stamps: Ints, now: datetime) -> Taken:
-        """What becomes of messages with their stamps; what is new is known from here on."""
-        decoded = self.decode(messages)
+    def take(self, messages: Sequence[Message], decoded: Decoded, stamps: Ints, now: datetime) -> Taken:
+        """What becomes of messages, decoded by `decode`, with their stamps; what is new is known from here on."""
         frame = self._frame(decoded, now).with_columns(_envelope(messages, stamps, decoded))
         said = pl.Series(decoded.changes, dtype=pl.String)
         gone = _withdrawn(frame.filter(said.eq_missing(DELETE)))

@@ -1,7 +1,12 @@
-"""Features into the online store as soon as they are computed: of each entity the newest row of a step."""
+"""Features into the online store as soon as they are computed: of each entity the newest row.
+
+A store that does not answer holds nothing up: what it did not take is tried again, the newest row of each entity.
+"""
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +16,10 @@ from jobs.streams.feature_tables import table_of
 from jobs.streams.features import Computed
 from jobs.use_case import UseCase
 
+LOG = logging.getLogger("evergreen.stream")
+PATIENCE_SECONDS = 1.0
+"""Between two attempts at a store that did not answer."""
+
 
 class Publisher:
     """What is computed, to whoever asks the online store."""
@@ -18,17 +27,27 @@ class Publisher:
     def __init__(self, lakehouse: Lakehouse, use_case: UseCase) -> None:
         self._lakehouse, self._use_case = lakehouse, use_case
         self._writer: OnlineWriter | None = None
+        self._waiting: list[dict[tuple[Any, ...], Computed]] = [{} for _ in use_case.windows]
+        self._failed = -PATIENCE_SECONDS
+        self.error = ""
+        """Why rows wait, if the store did not take them."""
 
     def __call__(self, computed: Sequence[Computed]) -> None:
-        if self._writer is None:
-            self._writer = OnlineWriter(self._lakehouse, self._use_case)
-        for number, windows in enumerate(self._use_case.windows):
-            newest = _newest(computed, number)
-            if newest:
-                self._writer.write(windows.name, table_of(self._use_case, self._lakehouse, number, newest))
+        for number, waiting in enumerate(self._waiting):
+            waiting.update((each.entities[number], each) for each in computed if None not in each.entities[number])
+        if any(self._waiting) and time.monotonic() - self._failed >= PATIENCE_SECONDS:
+            self._try()
 
-
-def _newest(computed: Sequence[Computed], number: int) -> list[Computed]:
-    """The last of each entity; those of no entity are left out."""
-    last: dict[tuple[Any, ...], Computed] = {each.entities[number]: each for each in computed}
-    return [each for key, each in last.items() if None not in key]
+    def _try(self) -> None:
+        try:
+            if self._writer is None:
+                self._writer = OnlineWriter(self._lakehouse, self._use_case)
+            for number, windows in enumerate(self._use_case.windows):
+                if rows := list(self._waiting[number].values()):
+                    self._writer.write(windows.name, table_of(self._use_case, self._lakehouse, number, rows))
+                    self._waiting[number].clear()
+            self.error = ""
+        except Exception as error:  # of whichever store it is; features are in tables in any case
+            if not self.error:
+                LOG.warning("%s: online store: %s", self._use_case.name, error)
+            self.error, self._failed = f"{type(error).__name__}: {error}", time.monotonic()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -24,7 +24,7 @@ from jobs.ingest.readers import KNOWN_AT
 from jobs.lakehouse.envelope import OFFSET, PARTITION, POSITION
 from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.dead_letters import DeadLetter
-from jobs.messages.message import Decoder, Message
+from jobs.messages.message import Decoded, Decoder, Message
 from jobs.messages.position import Position
 from jobs.streams.bootstrap import Bootstrap
 from jobs.streams.clock import Clock
@@ -38,6 +38,9 @@ from jobs.use_case import Source, UseCase
 
 MOST = 10_000
 """Messages of one step."""
+
+
+Publish: TypeAlias = Callable[[Sequence[Computed]], None]
 
 
 class Reader(Protocol):
@@ -70,6 +73,14 @@ class Counts:
     features: int = 0
 
 
+class Part(NamedTuple):
+    """What came of one source, decoded, with the stamp of each."""
+
+    messages: list[Message]
+    decoded: Decoded
+    stamps: Ints
+
+
 @dataclass
 class Stream:
     """Not safe for several threads."""
@@ -84,22 +95,34 @@ class Stream:
     waiting: dict[str, pl.DataFrame]
     features: StreamFeatures | None = None
     tables: FeatureTables | None = None
-    publish: Callable[[Sequence[Computed]], None] = lambda _: None
+    publish: Publish = lambda _: None  # noqa: E731
+    """Takes what was computed to the online store; called in each step."""
     dead_letters: Letters | None = None
     """Where messages go that break the contract, besides the quarantine."""
     counts: Counts = field(default_factory=Counts)
     note: str = ""
     """Why no features are computed, if that is so."""
+    _read: list[tuple[Message, int]] = field(default_factory=list)
+    """Messages that were read and are not taken yet, with their stamps."""
 
     def step(self, seconds: float) -> int:
-        """Take what comes within that time; returns how many messages."""
-        messages = self.reader.poll(MOST, seconds)
-        if messages:
-            self._take(messages, self.clock.stamps(messages))
-        return len(messages)
+        """Take what comes within that time; returns how many messages.
+
+        Raises what the reader and the decoders raise; messages that were read are taken by a later step then.
+        """
+        if not self._read:
+            messages = self.reader.poll(MOST, seconds)
+            self._read = list(zip(messages, self.clock.stamps(messages).tolist(), strict=True)) if messages else []
+        count = len(self._read)
+        if count:
+            self._take(self._parts())
+        self._read = []
+        return count
 
     def commit(self) -> None:
-        """Make durable what was taken since the last commit."""
+        """Make durable what was taken since the last commit; not while messages were read that are not taken."""
+        if self._read:
+            return
         if self.dead_letters is not None:
             self.dead_letters.send([self.reader.position(self._topic(source)) for source in self.use_case.sources])
         for source in self.use_case.sources:
@@ -120,20 +143,29 @@ class Stream:
         if self.features is not None:
             self.features.close()
 
-    def _take(self, messages: Sequence[Message], stamps: Ints) -> None:
+    def _parts(self) -> list[tuple[Intake, Part]]:
+        """What was read, by source, decoded: nothing is taken until all of it is."""
+        by_topic: dict[str, list[tuple[Message, int]]] = {}
+        for message, stamp in self._read:
+            by_topic.setdefault(message.topic, []).append((message, stamp))
+        parts = []
+        for source in self.use_case.sources:
+            if mine := by_topic.get(self._topic(source)):
+                messages, stamps = [message for message, _ in mine], np.array([stamp for _, stamp in mine], np.int64)
+                intake = self.intakes[source.name]
+                parts.append((intake, Part(messages, intake.decode(messages), stamps)))
+        return parts
+
+    def _take(self, parts: Sequence[tuple[Intake, Part]]) -> None:
         now = datetime.now(UTC)
         new: list[tuple[Source, pl.DataFrame]] = []
         first_seen: dict[str, dict[int, int]] = {}
-        for source in self.use_case.sources:
-            topic = self._topic(source)
-            places = [place for place, message in enumerate(messages) if message.topic == topic]
-            if places:
-                mine = [messages[place] for place in places]
-                taken = self.intakes[source.name].take(mine, stamps[places], now)
-                taken = replace(taken, new=self._behind(source, taken.new, first_seen))
-                first_seen[source.name] = _first_seen(source, taken.new)
-                self._keep(source, mine, taken)
-                new.append((source, taken.new))
+        for intake, part in parts:
+            taken = intake.take(*part, now)
+            taken = replace(taken, new=self._behind(intake.source, taken.new, first_seen))
+            first_seen[intake.source.name] = _first_seen(intake.source, taken.new)
+            self._keep(intake.source, part.messages, taken)
+            new.append((intake.source, taken.new))
         new += self._released()
         self._compute(new)
 
@@ -192,8 +224,7 @@ class Stream:
         computed = list(self.features.take(came))
         for each in computed:
             self.tables.add(each)
-        if computed:
-            self.publish(computed)
+        self.publish(computed)
 
     def _topic(self, source: Source) -> str:
         return topic_of(self.use_case, source)
@@ -228,7 +259,7 @@ def positions(lakehouse: Lakehouse, use_case: UseCase) -> list[Position]:
 
 
 def open_stream(lakehouse: Lakehouse, use_case: UseCase, reader: Reader, decode: Decoder, names: ColumnsFile) -> Stream:
-    """A stream that goes on where the last commit of each raw table ended."""
+    """A stream that goes on where the last commit of each raw table ended, without features (see `start_features`)."""
     known = {source.name: _known(lakehouse, use_case, source) for source in use_case.sources}
     intakes = {}
     for source in use_case.sources:
@@ -241,9 +272,7 @@ def open_stream(lakehouse: Lakehouse, use_case: UseCase, reader: Reader, decode:
     for name, intake in intakes.items():
         if intake.referred and (rows := waiting_rows(lakehouse, landings[name].table, intake)) is not None:
             waiting[name] = rows
-    stream = Stream(lakehouse, use_case, reader, Clock(last), intakes, landings, waiting)
-    start_features(stream)
-    return stream
+    return Stream(lakehouse, use_case, reader, Clock(last), intakes, landings, waiting)
 
 
 def start_features(stream: Stream) -> None:
@@ -257,9 +286,14 @@ def start_features(stream: Stream) -> None:
         stream.note = str(error)
         return
     features = bootstrap.features(lakehouse.settings.home / "streams" / use_case.name / "journal")
-    for computed in features.take(bootstrap.raw()):
-        tables.add(computed)
+    computed = list(features.take(bootstrap.raw()))
+    for each in computed:
+        tables.add(each)
+    if stream.features is not None:
+        stream.features.close()
     stream.features, stream.tables, stream.note = features, tables, ""
+    # The one before may have died before it published them.
+    stream.publish(computed)
 
 
 def _known(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> KnownRows:

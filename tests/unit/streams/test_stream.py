@@ -32,7 +32,9 @@ def made(folder: Path, seed: int) -> World:
 def opened(world: World) -> Stream:
     places = stream.positions(world.lakehouse, FRAUD)
     reader = ListReader(places, world.messages, world.chance)
-    return stream.open_stream(world.lakehouse, FRAUD, reader, decoder(), ColumnsFile())
+    one = stream.open_stream(world.lakehouse, FRAUD, reader, decoder(), ColumnsFile())
+    stream.start_features(one)
+    return one
 
 
 def run(world: World, steps: int | None = None) -> Stream:

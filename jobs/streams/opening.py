@@ -1,0 +1,38 @@
+"""A stream of a home as its settings say: which topics, which format, and where what is computed goes."""
+
+from __future__ import annotations
+
+from jobs.ingest import registered_inputs
+from jobs.ingest.columns_file import ColumnsFile, columns_file
+from jobs.lakehouse.tables import attach
+from jobs.messages.connection import client_options, own_options, stream_of
+from jobs.messages.dead_letters import DeadLetters
+from jobs.messages.formats import decoder
+from jobs.messages.kafka_reader import KafkaReader
+from jobs.settings import Settings
+from jobs.streams import clock
+from jobs.streams.publishing import Publisher
+from jobs.streams.stream import Stream, open_stream, positions, start_features
+from jobs.use_case import UseCase
+
+
+def open_of(settings: Settings, use_case: UseCase) -> Stream:
+    """The stream of EVERGREEN_STREAM, from where it ended.
+
+    Raises Invalid if that is not set or wrong.
+    """
+    url, lakehouse = stream_of(settings), attach(settings)
+    options, own = client_options(url), own_options(url)
+    decode = decoder(own.get("format", "auto"), own.get("registry"))
+    reader = KafkaReader(options, positions(lakehouse, use_case), clock.order_of)
+    stream = open_stream(lakehouse, use_case, reader, decode, names_of(settings, use_case))
+    stream.dead_letters = DeadLetters(options, use_case.name)
+    stream.publish = Publisher(lakehouse, use_case)
+    start_features(stream)
+    return stream
+
+
+def names_of(settings: Settings, use_case: UseCase) -> ColumnsFile:
+    """How the registered files name their columns, as messages may name them too."""
+    inputs = registered_inputs.registered(settings, use_case)
+    return ColumnsFile() if inputs is None else columns_file(inputs.columns, use_case)

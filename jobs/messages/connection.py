@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PORT = 9092
 ANSWER_SECONDS = 10.0
+OWN = ("format", "registry")
+"""Options that say how messages are read: see `jobs.messages.formats`."""
 
 
 class StreamUnreachable(EvergreenError, ConnectionError):
@@ -47,6 +49,17 @@ def client_options(url: ClusterUrl) -> dict[str, Any]:
         "log_level": 0,
         **{name: value for name, value in named if "." in name},
     }
+
+
+def own_options(url: ClusterUrl) -> dict[str, str]:
+    """What the URL says of messages, `format` and `registry`. Raises Invalid for any other word without a dot."""
+    own = {name: value for name, value in parse_qsl(url.parts.query, keep_blank_values=True) if "." not in name}
+    if unknown := own.keys() - set(OWN):
+        raise Invalid(
+            f"{STREAM_VARIABLE}: expected {' or '.join(OWN)}, or options of librdkafka, which have a dot, found "
+            f"{min(unknown)!r}; correct it"
+        )
+    return own
 
 
 def _address(host: str, port: int | None) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import EvergreenError
+from jobs.messages.connection import StreamUnreachable
 from jobs.messages.message import Message, message_of
 from jobs.messages.position import Position
 
@@ -26,10 +27,6 @@ LOOK_EVERY = 5.0
 """Seconds between looks at topics and partitions that may be new."""
 TIMEOUT = 10.0
 Place = tuple[str, int]
-
-
-class BrokerDown(EvergreenError, OSError):
-    """No broker answers."""
 
 
 class PositionLost(EvergreenError, RuntimeError):
@@ -82,6 +79,30 @@ class KafkaReader:
         mine = {number: each.next for (name, number), each in self._partitions.items() if name == topic}
         return Position(topic, self._positions[topic].topic_id, {**self._positions[topic].next, **mine})
 
+    def at(self, moment: int | None) -> list[Position]:
+        """The places of the first messages from a moment on, in milliseconds since 1970; None: of all there are."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        self._look()
+        found = [TopicPartition(topic, number, each.next) for (topic, number), each in self._partitions.items()]
+        if moment is not None:
+            wanted = [TopicPartition(place.topic, place.partition, moment) for place in found]
+            try:
+                later = self._consumer.offsets_for_times(wanted, TIMEOUT)
+            except KafkaException as error:
+                raise _unreachable(error) from error
+            # Where no message is as late, only what comes is.
+            found = [place if place.offset >= 0 else self._end(place) for place in later]
+        topics = dict.fromkeys(place.topic for place in found)
+        return [
+            Position(topic, self._positions[topic].topic_id, {p.partition: p.offset for p in found if p.topic == topic})
+            for topic in topics
+        ]
+
+    def _end(self, place: Any) -> Any:
+        _, place.offset = self._consumer.get_watermark_offsets(place, timeout=TIMEOUT, cached=False)
+        return place
+
     def lag(self) -> dict[str, int]:
         """Messages of each topic that are there and were not handed out, as far as brokers told lately."""
         lags = dict.fromkeys(self._positions, 0)
@@ -93,7 +114,7 @@ class KafkaReader:
     def poll(self, most: int, seconds: float) -> list[Message]:
         """The next messages of all topics, in order; none if none came in that time.
 
-        Raises BrokerDown, or PositionLost with what to do.
+        Raises StreamUnreachable, or PositionLost with what to do.
         """
         if time.monotonic() - self._looked > LOOK_EVERY:
             self._look()
@@ -165,10 +186,12 @@ class KafkaReader:
         if error.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET):
             raise PositionLost(
                 f"{', '.join(self._positions)}: expected messages from where reading has to go on, found them gone: "
-                f"{error.str()}; go on from what is there by `evergreen stream rewind --to earliest`"
+                f"{error.str()}; go on from what is there by `evergreen stream rewind --earliest`"
             )
         if error.fatal() or error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION):
-            raise BrokerDown(f"Kafka: expected to read {', '.join(self._positions)}, found {error.str()}")
+            raise StreamUnreachable(
+                f"EVERGREEN_STREAM: expected to read {', '.join(self._positions)}, found: {error.str()}"
+            )
 
     def _look(self) -> None:
         """Take up topics and partitions that are new."""
@@ -179,7 +202,7 @@ class KafkaReader:
             for topic, found in ids.items():
                 self._take_up(topic, found)
         except KafkaException as error:
-            raise BrokerDown(f"Kafka: expected a broker that answers, found {error.args[0].str()}") from error
+            raise _unreachable(error) from error
         self._looked = time.monotonic()
 
     def _ids(self) -> dict[str, tuple[str, int]]:
@@ -223,6 +246,18 @@ class KafkaReader:
             del self._partitions[place]
 
 
+def places_at(options: Mapping[str, Any], topics: Sequence[str], moment: int | None) -> list[Position]:
+    """Where reading of topics goes on to meet all messages from a moment on, in milliseconds since 1970; None: all.
+
+    Topics that are not there are left out. Raises StreamUnreachable.
+    """
+    reader = KafkaReader(options, [Position(topic) for topic in topics], lambda _: 0)
+    try:
+        return reader.at(moment)
+    finally:
+        reader.close()
+
+
 def _start(position: Position, number: int, low: int, high: int) -> int:
     """Where reading of a partition goes on. Raises PositionLost if that is not there."""
     start = position.next.get(number)
@@ -234,8 +269,12 @@ def _start(position: Position, number: int, low: int, high: int) -> int:
     what = "are gone, as they were kept no longer" if start < low else "never were in this topic"
     raise PositionLost(
         f"{position.topic}, partition {number}: expected to go on at offset {start}, found {found}: the messages "
-        f"between {what}; go on from what is there by `evergreen stream rewind --to earliest`"
+        f"between {what}; go on from what is there by `evergreen stream rewind --earliest`"
     )
+
+
+def _unreachable(error: Any) -> StreamUnreachable:
+    return StreamUnreachable(f"EVERGREEN_STREAM: expected a Kafka that answers, found: {error.args[0].str()}")
 
 
 def _silent() -> Any:

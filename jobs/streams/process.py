@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from threading import Event
 
-from jobs.messages.kafka_reader import BrokerDown
+from jobs.messages.connection import StreamUnreachable
+from jobs.messages.registry import RegistryError
 from jobs.settings import Settings
 from jobs.streams import control
 from jobs.streams.control import Condition, Heartbeat
@@ -35,13 +36,14 @@ class Process:
     commit_seconds: float = 2.0
     """Between two commits; features are in the online store before."""
 
-    def run(self, end: Event) -> Stream:
-        """Run until `end` is set, and commit; returns the stream, which is closed.
+    def run(self, end: Event, started: Callable[[], None] = lambda: None) -> Stream:
+        """Run until `end` is set, and commit; returns the stream, which is closed. `started` is called once it is open.
 
         Raises control.Taken if another process runs it, PositionLost if messages are gone.
         """
         with control.only_one(self.settings, self.use_case):
             stream = self.open()
+            started()
             try:
                 self._loop(stream, end)
                 stream.commit()
@@ -75,9 +77,9 @@ class Process:
             return "paused", "a person asked for it (`evergreen stream resume` lets it go on)"
         try:
             stream.step(STEP_SECONDS)
-        except BrokerDown as error:
+        except (StreamUnreachable, RegistryError) as error:
             return "waiting", str(error)
-        return "running", ""
+        return "running", stream.publish_error
 
     def _beat(self, stream: Stream, condition: Condition, why: str) -> None:
         topics = {topic_of(self.use_case, source): source.name for source in self.use_case.sources}

@@ -6,10 +6,10 @@ topics, features. A death in between loses nothing, since topics are read again 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
@@ -40,7 +40,13 @@ MOST = 10_000
 """Messages of one step."""
 
 
-Publish: TypeAlias = Callable[[Sequence[Computed]], None]
+class Publish(Protocol):
+    """The online store, which holds nothing up."""
+
+    error: str
+    """Why rows wait for it."""
+
+    def __call__(self, computed: Sequence[Computed]) -> None: ...
 
 
 class Reader(Protocol):
@@ -69,7 +75,9 @@ class Counts:
     repeated: int = 0
     bad: int = 0
     waiting: int = 0
+    """Rows that had to wait for what they refer to."""
     released: int = 0
+    """Those of them that were let in."""
     features: int = 0
 
 
@@ -95,8 +103,8 @@ class Stream:
     waiting: dict[str, pl.DataFrame]
     features: StreamFeatures | None = None
     tables: FeatureTables | None = None
-    publish: Publish = lambda _: None  # noqa: E731
-    """Takes what was computed to the online store; called in each step."""
+    publish: Publish | None = None
+    """Takes what was computed to the online store."""
     dead_letters: Letters | None = None
     """Where messages go that break the contract, besides the quarantine."""
     counts: Counts = field(default_factory=Counts)
@@ -130,6 +138,11 @@ class Stream:
             landing.commit(intake.identifiers, self.reader.position(self._topic(source)), self.clock.last)
         if self.tables is not None:
             self.counts.features += self.tables.commit(self.clock.last)
+
+    @property
+    def publish_error(self) -> str:
+        """Why rows wait for the online store."""
+        return "" if self.publish is None or not self.publish.error else f"online store: {self.publish.error}"
 
     @property
     def rows(self) -> int:
@@ -208,6 +221,7 @@ class Stream:
             intake = self.intakes[name]
             released, self.waiting[name] = intake.release(waiting)
             rows = self._stamped_anew(released)
+            self.counts.repeated += waiting.height - self.waiting[name].height - rows.height
             if not rows.is_empty():
                 self.counts.released += rows.height
                 nothing = rows.clear()
@@ -224,7 +238,8 @@ class Stream:
         computed = list(self.features.take(came))
         for each in computed:
             self.tables.add(each)
-        self.publish(computed)
+        if self.publish is not None:
+            self.publish(computed)
 
     def _topic(self, source: Source) -> str:
         return topic_of(self.use_case, source)
@@ -293,7 +308,8 @@ def start_features(stream: Stream) -> None:
         stream.features.close()
     stream.features, stream.tables, stream.note = features, tables, ""
     # The one before may have died before it published them.
-    stream.publish(computed)
+    if stream.publish is not None:
+        stream.publish(computed)
 
 
 def _known(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> KnownRows:

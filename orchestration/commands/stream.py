@@ -2,7 +2,7 @@
 
 import click
 
-from orchestration.commands import stream_produce
+from orchestration.commands import stream_produce, stream_run, stream_status
 
 
 @click.group()
@@ -10,4 +10,13 @@ def stream() -> None:
     """Topics of Kafka as sources: EVERGREEN_STREAM names the brokers."""
 
 
-stream.add_command(stream_produce.produce)
+for command in (
+    stream_run.run,
+    stream_run.pause,
+    stream_run.resume,
+    stream_status.status,
+    stream_status.rewind,
+    stream_status.verify,
+    stream_produce.produce,
+):
+    stream.add_command(command)

@@ -1,0 +1,74 @@
+"""`evergreen stream run`, `pause` and `resume`: the work is in `jobs.streams.process`."""
+
+from __future__ import annotations
+
+import signal
+from threading import Event
+from types import FrameType
+
+import click
+
+from jobs import settings
+from orchestration.options import Between, use_case_named, use_case_option
+from orchestration.printing import say
+
+
+@click.command()
+@use_case_option
+@click.option(
+    "--commit-seconds",
+    type=Between(0.05, 3600),
+    default=2.0,
+    show_default=True,
+    help="Between two commits of tables; the online store has features before.",
+)
+def run(name: str, commit_seconds: float) -> None:
+    """Read the topics of a use case into raw tables, features and the online store, until told to end.
+
+    It goes on where the last one ended, whatever ended it. One process at a time runs the stream of a use case.
+    """
+    from jobs.streams import opening
+    from jobs.streams.process import Process
+    from jobs.streams.stream import topic_of
+
+    own, use_case, end = settings.load(), use_case_named(name), Event()
+    _end_by_signals(end)
+    process = Process(own, use_case, lambda: opening.open_of(own, use_case), commit_seconds)
+    topics = ", ".join(topic_of(use_case, source) for source in use_case.sources)
+    stream = process.run(end, lambda: say(f"Reading {topics} (end it with Ctrl-C)"))
+    counts = stream.counts
+    say(
+        f"{counts.messages:,} messages: {counts.new:,} rows, {counts.repeated:,} repetitions, {counts.bad:,} in "
+        f"quarantine, {counts.waiting:,} waited, {counts.released:,} of those let in; "
+        f"{counts.features:,} events with features"
+    )
+
+
+def _end_by_signals(end: Event) -> None:
+    def told(number: int, frame: FrameType | None) -> None:
+        end.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, told)
+
+
+@click.command()
+@use_case_option
+def pause(name: str) -> None:
+    """Let the stream of a use case commit what it has and read nothing until `resume`, also after a restart."""
+    _pause(name, True)
+
+
+@click.command()
+@use_case_option
+def resume(name: str) -> None:
+    """Let a paused stream go on."""
+    _pause(name, False)
+
+
+def _pause(name: str, paused: bool) -> None:
+    from jobs.streams import control
+
+    use_case = use_case_named(name)
+    control.pause(settings.load(), use_case, paused)
+    say(f"{use_case.name}: the stream {'pauses' if paused else 'goes on'}")

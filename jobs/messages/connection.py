@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 PORT = 9092
 ANSWER_SECONDS = 10.0
-OWN = ("format", "registry")
-"""Options that say how messages are read: see `jobs.messages.formats`."""
+OWN = ("format", "registry", "topics")
+"""Options that say how messages are read (`jobs.messages.formats`), and from where (`jobs.messages.topics`)."""
 
 
 class StreamUnreachable(EvergreenError, ConnectionError):
@@ -52,7 +52,7 @@ def client_options(url: ClusterUrl) -> dict[str, Any]:
 
 
 def own_options(url: ClusterUrl) -> dict[str, str]:
-    """What the URL says of messages, `format` and `registry`. Raises Invalid for any other word without a dot."""
+    """What the URL says of messages and topics. Raises Invalid for any other word without a dot."""
     own = {name: value for name, value in parse_qsl(url.parts.query, keep_blank_values=True) if "." not in name}
     if unknown := own.keys() - set(OWN):
         raise Invalid(

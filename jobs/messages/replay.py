@@ -16,7 +16,8 @@ import polars as pl
 from jobs.ingest.readers import KNOWN_AT
 from jobs.messages.replay_files import Rows
 from jobs.messages.replay_order import Disturbance, arrivals, sending_order
-from jobs.use_case import Source, UseCase
+from jobs.messages.topics import Topics
+from jobs.use_case import Source
 
 CHUNK = 20_000
 _SOURCE, _ROW, _ARRIVED, _PLACE = "source", "row", "arrived", "place"
@@ -36,7 +37,7 @@ class Sent(NamedTuple):
 class Replay:
     """Messages of several sources, in the order in which they are sent."""
 
-    use_case: UseCase
+    topics: Topics
     rows: Sequence[Rows]
     order: pl.DataFrame
     """Of each message the number of its source, its row there, and when it arrives."""
@@ -51,16 +52,11 @@ class Replay:
         source, frame = self.rows[number].source, self.rows[number].frame
         return frame[part[_ROW]].select(
             part[_PLACE],
-            topic=pl.lit(topic_of(self.use_case, source)),
+            topic=pl.lit(self.topics.topic(source)),
             key=pl.concat_str([pl.col(name).cast(pl.String) for name in source.key], separator=","),
             value=as_json(source),
             arrived=part[_ARRIVED].dt.epoch("us"),
         )
-
-
-def topic_of(use_case: UseCase, source: Source) -> str:
-    """The topic that holds the rows of a source."""
-    return f"{use_case.name}.{source.name}"
 
 
 def as_json(source: Source) -> pl.Expr:
@@ -71,7 +67,7 @@ def as_json(source: Source) -> pl.Expr:
 
 
 def plan(
-    use_case: UseCase, rows: Sequence[Rows], disturbance: Disturbance, first: date | None, last: date | None
+    topics: Topics, rows: Sequence[Rows], disturbance: Disturbance, first: date | None, last: date | None
 ) -> Replay:
     """What is sent of rows, in which order: those that became known from the first to the last day."""
     parts = [pl.DataFrame(schema={_SOURCE: pl.Int64, _ROW: pl.UInt32, _ARRIVED: pl.Datetime("us", "UTC")})]
@@ -82,4 +78,4 @@ def plan(
         day = known_at.dt.date()
         parts.append(part.filter((day >= (first or date.min)) & (day <= (last or date.max))).select(parts[0].columns))
     order = pl.concat(parts).sort(_ARRIVED, _SOURCE, _ROW)
-    return Replay(use_case, rows, order[sending_order(order.height, disturbance)])
+    return Replay(topics, rows, order[sending_order(order.height, disturbance)])

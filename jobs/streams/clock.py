@@ -9,10 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jobs.arrays import Ints
-from jobs.messages.message import Message
+from jobs.messages.message import KNOWN_AT_HEADER, Message
 
-KNOWN_AT_HEADER = "evergreen-known-at"
-"""Header of a message that was seen before: microseconds since 1970, in decimal digits."""
 _LONGEST = 20
 
 

@@ -9,6 +9,7 @@ from jobs.messages.connection import client_options, own_options, stream_of
 from jobs.messages.dead_letters import DeadLetters
 from jobs.messages.formats import decoder
 from jobs.messages.kafka_reader import KafkaReader
+from jobs.messages.topics import Topics
 from jobs.settings import Settings
 from jobs.streams import clock
 from jobs.streams.publishing import Publisher
@@ -24,8 +25,9 @@ def open_of(settings: Settings, use_case: UseCase) -> Stream:
     url, lakehouse = stream_of(settings), attach(settings)
     options, own = client_options(url), own_options(url)
     decode = decoder(own.get("format", "auto"), own.get("registry"))
-    reader = KafkaReader(options, positions(lakehouse, use_case), clock.order_of)
-    stream = open_stream(lakehouse, use_case, reader, decode, names_of(settings, use_case))
+    topics = Topics.of(use_case, own)
+    reader = KafkaReader(options, positions(lakehouse, topics), clock.order_of)
+    stream = open_stream(lakehouse, topics, reader, decode, names_of(settings, use_case))
     stream.dead_letters = DeadLetters(options, use_case.name)
     stream.publish = Publisher(lakehouse, use_case)
     start_features(stream)

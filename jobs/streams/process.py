@@ -12,7 +12,7 @@ from jobs.messages.registry import RegistryError
 from jobs.settings import Settings
 from jobs.streams import control
 from jobs.streams.control import Condition, Heartbeat
-from jobs.streams.stream import Stream, start_features, topic_of
+from jobs.streams.stream import Stream, start_features
 from jobs.use_case import UseCase
 
 STEP_SECONDS = 0.02
@@ -36,14 +36,14 @@ class Process:
     commit_seconds: float = 2.0
     """Between two commits; features are in the online store before."""
 
-    def run(self, end: Event, started: Callable[[], None] = lambda: None) -> Stream:
+    def run(self, end: Event, started: Callable[[Stream], None] = lambda _: None) -> Stream:
         """Run until `end` is set, and commit; returns the stream, which is closed. `started` is called once it is open.
 
         Raises control.Taken if another process runs it, PositionLost if messages are gone.
         """
         with control.only_one(self.settings, self.use_case):
             stream = self.open()
-            started()
+            started(stream)
             try:
                 self._loop(stream, end)
                 stream.commit()
@@ -82,7 +82,7 @@ class Process:
         return "running", stream.publish_error
 
     def _beat(self, stream: Stream, condition: Condition, why: str) -> None:
-        topics = {topic_of(self.use_case, source): source.name for source in self.use_case.sources}
+        topics = {topic: source.name for topic, source in stream.topics.sources.items()}
         positions = {topic: stream.reader.position(topic).told()["next"] for topic in topics}
         said = Heartbeat(
             time.time(), control.own_name(), condition, why, asdict(stream.counts), stream.reader.lag(), positions,

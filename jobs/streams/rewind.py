@@ -7,13 +7,13 @@ from datetime import datetime
 from jobs.ingest import references
 from jobs.lakehouse.envelope import POSITION
 from jobs.lakehouse.tables import attach
-from jobs.messages.connection import client_options, stream_of
+from jobs.messages.connection import client_options, own_options, stream_of
 from jobs.messages.kafka_reader import places_at
 from jobs.messages.position import Position
+from jobs.messages.topics import Topics
 from jobs.settings import Settings
 from jobs.streams import control
 from jobs.streams.landing import Landing
-from jobs.streams.stream import topic_of
 from jobs.times import microseconds
 from jobs.use_case import UseCase
 
@@ -23,11 +23,12 @@ def rewind(settings: Settings, use_case: UseCase, moment: datetime | None) -> li
 
     Raises control.Taken while a stream runs.
     """
-    sources = {topic_of(use_case, source): source for source in use_case.sources}
+    url = stream_of(settings)
+    sources = Topics.of(use_case, own_options(url)).sources
     sent = None if moment is None else microseconds(moment) // 1000
     lakehouse = attach(settings)
     with control.only_one(settings, use_case):
-        found = places_at(client_options(stream_of(settings)), list(sources), sent)
+        found = places_at(client_options(url), list(sources), sent)
         for position in found:
             source = sources[position.topic]
             stamp = int(lakehouse.state(use_case.raw_table(source)).get(POSITION, {}).get("stamp", 0))

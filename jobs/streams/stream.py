@@ -26,6 +26,7 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.dead_letters import DeadLetter
 from jobs.messages.message import Decoded, Decoder, Message
 from jobs.messages.position import Position
+from jobs.messages.topics import Topics
 from jobs.streams.bootstrap import Bootstrap
 from jobs.streams.clock import Clock
 from jobs.streams.feature_tables import FeatureTables
@@ -94,7 +95,7 @@ class Stream:
     """Not safe for several threads."""
 
     lakehouse: Lakehouse
-    use_case: UseCase
+    topics: Topics
     reader: Reader
     clock: Clock
     intakes: dict[str, Intake]
@@ -112,6 +113,10 @@ class Stream:
     """Why no features are computed, if that is so."""
     _read: list[tuple[Message, int]] = field(default_factory=list)
     """Messages that were read and are not taken yet, with their stamps."""
+
+    @property
+    def use_case(self) -> UseCase:
+        return self.topics.use_case
 
     def step(self, seconds: float) -> int:
         """Take what comes within that time; returns how many messages.
@@ -132,10 +137,12 @@ class Stream:
         if self._read:
             return
         if self.dead_letters is not None:
-            self.dead_letters.send([self.reader.position(self._topic(source)) for source in self.use_case.sources])
+            self.dead_letters.send(
+                [self.reader.position(self.topics.topic(source)) for source in self.use_case.sources]
+            )
         for source in self.use_case.sources:
             landing, intake = self.landings[source.name], self.intakes[source.name]
-            landing.commit(intake.identifiers, self.reader.position(self._topic(source)), self.clock.last)
+            landing.commit(intake.identifiers, self.reader.position(self.topics.topic(source)), self.clock.last)
         if self.tables is not None:
             self.counts.features += self.tables.commit(self.clock.last)
 
@@ -163,7 +170,7 @@ class Stream:
             by_topic.setdefault(message.topic, []).append((message, stamp))
         parts = []
         for source in self.use_case.sources:
-            if mine := by_topic.get(self._topic(source)):
+            if mine := by_topic.get(self.topics.topic(source)):
                 messages, stamps = [message for message, _ in mine], np.array([stamp for _, stamp in mine], np.int64)
                 intake = self.intakes[source.name]
                 parts.append((intake, Part(messages, intake.decode(messages), stamps)))
@@ -241,9 +248,6 @@ class Stream:
         if self.publish is not None:
             self.publish(computed)
 
-    def _topic(self, source: Source) -> str:
-        return topic_of(self.use_case, source)
-
 
 def _letters(messages: Sequence[Message], bad: pl.DataFrame) -> Iterator[DeadLetter]:
     at = {(message.partition, message.offset): message for message in messages}
@@ -260,21 +264,15 @@ def _first_seen(source: Source, rows: pl.DataFrame) -> dict[int, int]:
     return dict(zip(first[source.key[0]].hash().to_list(), stamps, strict=True))
 
 
-def topic_of(use_case: UseCase, source: Source) -> str:
-    """The topic that fills a source."""
-    return f"{use_case.name}.{source.name}"
-
-
-def positions(lakehouse: Lakehouse, use_case: UseCase) -> list[Position]:
+def positions(lakehouse: Lakehouse, topics: Topics) -> list[Position]:
     """How far the topics of all sources are read."""
-    return [
-        Position.restored(topic_of(use_case, source), _stored(lakehouse, use_case, source))
-        for source in use_case.sources
-    ]
+    stored = {topic: _stored(lakehouse, topics.use_case, source) for topic, source in topics.sources.items()}
+    return [Position.restored(topic, told) for topic, told in stored.items()]
 
 
-def open_stream(lakehouse: Lakehouse, use_case: UseCase, reader: Reader, decode: Decoder, names: ColumnsFile) -> Stream:
+def open_stream(lakehouse: Lakehouse, topics: Topics, reader: Reader, decode: Decoder, names: ColumnsFile) -> Stream:
     """A stream that goes on where the last commit of each raw table ended, without features (see `start_features`)."""
+    use_case = topics.use_case
     known = {source.name: _known(lakehouse, use_case, source) for source in use_case.sources}
     intakes = {}
     for source in use_case.sources:
@@ -287,7 +285,7 @@ def open_stream(lakehouse: Lakehouse, use_case: UseCase, reader: Reader, decode:
     for name, intake in intakes.items():
         if intake.referred and (rows := waiting_rows(lakehouse, landings[name].table, intake)) is not None:
             waiting[name] = rows
-    return Stream(lakehouse, use_case, reader, Clock(last), intakes, landings, waiting)
+    return Stream(lakehouse, topics, reader, Clock(last), intakes, landings, waiting)
 
 
 def start_features(stream: Stream) -> None:

@@ -68,12 +68,12 @@ def replay(name: str, file: Path | None) -> None:
 def _letters(name: str) -> tuple[dict[str, Any], list[DeadLetter]]:
     """Options of clients, and the letters that were not sent back."""
     from jobs.messages import dead_letters
-    from jobs.messages.connection import client_options, stream_of
-    from jobs.streams.stream import topic_of
+    from jobs.messages.connection import client_options, own_options, stream_of
+    from jobs.messages.topics import Topics
 
-    use_case = use_case_named(name)
-    options = client_options(stream_of(settings.load()))
-    topics = [topic_of(use_case, source) + dead_letters.ENDING for source in use_case.sources]
+    use_case, url = use_case_named(name), stream_of(settings.load())
+    options = client_options(url)
+    topics = [topic + dead_letters.ENDING for topic in Topics.of(use_case, own_options(url)).names]
     return options, list(dead_letters.stored_letters(options, topics, dead_letters.replay_group(use_case.name)))
 
 

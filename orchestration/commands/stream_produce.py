@@ -61,14 +61,16 @@ def produce(
 
     from jobs.messages import connection, replay, replay_files, sending
     from jobs.messages.replay_order import Disturbance
+    from jobs.messages.topics import Topics
 
     use_case, own = use_case_named(name), settings.load()
-    to = connection.producer(connection.stream_of(own))
+    url = connection.stream_of(own)
+    topics, to = Topics.of(use_case, connection.own_options(url)), connection.producer(url)
     disturbance = Disturbance(timedelta(minutes=late), duplicates, disorder, seed)
     with Progress() as bar:
         inputs = _inputs(use_case, chosen_files(files), columns, bar)
         rows = replay_files.read(use_case, inputs, datetime.now(UTC))
-        planned = replay.plan(use_case, rows, disturbance, first and first.date(), last and last.date())
+        planned = replay.plan(topics, rows, disturbance, first and first.date(), last and last.date())
         task = bar.add_task(f"sending {name}", total=planned.order.height)
         sent = sending.send(planned, to, sending.Pace(speed), lambda done, _: bar.update(task, completed=done))
     for topic, count in sent.items():

@@ -29,13 +29,16 @@ def run(name: str, commit_seconds: float) -> None:
     """
     from jobs.streams import opening
     from jobs.streams.process import Process
-    from jobs.streams.stream import topic_of
+    from jobs.streams.stream import Stream
 
     own, use_case, end = settings.load(), use_case_named(name), Event()
     _end_by_signals(end)
     process = Process(own, use_case, lambda: opening.open_of(own, use_case), commit_seconds)
-    topics = ", ".join(topic_of(use_case, source) for source in use_case.sources)
-    stream = process.run(end, lambda: say(f"Reading {topics} (end it with Ctrl-C)"))
+
+    def started(stream: Stream) -> None:
+        say(f"Reading {', '.join(stream.topics.names)} (end it with Ctrl-C)")
+
+    stream = process.run(end, started)
     counts = stream.counts
     say(
         f"{counts.messages:,} messages: {counts.new:,} rows, {counts.repeated:,} repetitions, {counts.bad:,} in "

@@ -16,6 +16,7 @@ from worlds.kafka_server import KafkaServer, create_topic, delete_topic
 from jobs.messages import connection, replay, replay_files, sending
 from jobs.messages.replay import Replay
 from jobs.messages.replay_order import Disturbance
+from jobs.messages.topics import Topics
 from jobs.secret import ClusterUrl
 from jobs.use_cases.fraud import FRAUD
 from orchestration.cli import main
@@ -50,7 +51,7 @@ def payments(path: Path, count: int) -> Path:
 
 def planned(file: Path, **how: Any) -> Replay:
     rows = replay_files.read(FRAUD, replay_files.given(FRAUD, {"transactions": [file]}, None), NOW)
-    return replay.plan(FRAUD, rows, Disturbance(**how), None, None)
+    return replay.plan(Topics(FRAUD), rows, Disturbance(**how), None, None)
 
 
 def all_of(address: str, topic: str) -> list[Message]:

@@ -17,6 +17,7 @@ from jobs.ingest.registered_inputs import registered
 from jobs.messages import replay, replay_files
 from jobs.messages.replay import Replay, Sent
 from jobs.messages.replay_order import Disturbance
+from jobs.messages.topics import Topics
 from jobs.settings import Settings
 from jobs.times import microseconds
 from jobs.use_cases.fraud import FRAUD
@@ -40,7 +41,7 @@ def planned(folder: Path, files: dict[str, list[dict[str, Any]]], **how: Any) ->
         paths[name] = [folder / f"{name}.parquet"]
         pl.DataFrame(rows).write_parquet(paths[name][0])
     rows_read = replay_files.read(FRAUD, replay_files.given(FRAUD, paths, None), NOW)
-    return replay.plan(FRAUD, rows_read, Disturbance(**how), first, last)
+    return replay.plan(Topics(FRAUD), rows_read, Disturbance(**how), first, last)
 
 
 def moment(message: Sent) -> datetime:

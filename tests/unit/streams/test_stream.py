@@ -13,6 +13,7 @@ from worlds.streamed_world import PAYMENTS, REPORTS, SECOND, START, ListReader, 
 
 from jobs.ingest.columns_file import ColumnsFile
 from jobs.messages.formats import decoder
+from jobs.messages.topics import Topics
 from jobs.settings import Settings
 from jobs.streams import stream, verify
 from jobs.streams.stream import Stream
@@ -30,9 +31,9 @@ def made(folder: Path, seed: int) -> World:
 
 
 def opened(world: World) -> Stream:
-    places = stream.positions(world.lakehouse, FRAUD)
+    places = stream.positions(world.lakehouse, Topics(FRAUD))
     reader = ListReader(places, world.messages, world.chance)
-    one = stream.open_stream(world.lakehouse, FRAUD, reader, decoder(), ColumnsFile())
+    one = stream.open_stream(world.lakehouse, Topics(FRAUD), reader, decoder(), ColumnsFile())
     stream.start_features(one)
     return one
 

@@ -39,6 +39,11 @@ class Publisher:
             self._try()
 
     def _try(self) -> None:
+        tables = map(self._use_case.window_table, self._use_case.windows)
+        if self._writer is None and not all(map(self._lakehouse.exists, tables)):
+            # Their ids say of which types entities are.
+            self.error, self._failed = "expected window tables, found none; run `evergreen run`", time.monotonic()
+            return
         try:
             if self._writer is None:
                 self._writer = OnlineWriter(self._lakehouse, self._use_case)

@@ -30,6 +30,10 @@ PAYMENTS, REPORTS = "fraud.transactions", "fraud.fraud_reports"
 Row = dict[str, Any]
 
 
+BROKEN = 10_000
+"""Ids above it are of payments that break the contract."""
+
+
 class ListReader:
     """Topics of one partition each that a test fills; what is read is never gone."""
 
@@ -138,3 +142,39 @@ def _versions(rows: pl.DataFrame) -> pl.DataFrame:
         version=pl.int_range(1, pl.len() + 1).over("transaction_id"), superseded_at=following, loaded_in=loaded,
         first_event_date=pl.col("event_date").first().over("transaction_id"),
     )  # fmt: skip
+
+
+def busy_days(world: World, events: int) -> None:
+    """Payments late, twice, out of order and corrected, reports that may come before them, a few broken ones."""
+    chance, moment = world.chance, START
+    sent: list[Row] = []
+    for number in range(1000, 1000 + events):
+        moment += timedelta(seconds=chance.randrange(1, 600))
+        payment = world.payment(number, moment - timedelta(seconds=chance.choice([0, 0, 5, 3600])))
+        report = world.report(payment, moment)
+        if chance.random() < 0.1:
+            world.send(REPORTS, report, moment)
+        world.send(PAYMENTS, payment, moment)
+        sent.append(payment)
+        if chance.random() < 0.2:
+            world.send(PAYMENTS, chance.choice(sent), moment)
+        if chance.random() < 0.1:
+            corrected = chance.choice(sent) | {"tx_amount": chance.uniform(1, 90)}
+            world.send(PAYMENTS, corrected, moment + SECOND)
+        if chance.random() < 0.3:
+            world.send(REPORTS, world.report(chance.choice(sent), moment), moment + SECOND)
+        if chance.random() < 0.05:
+            world.send(PAYMENTS, payment | {"transaction_id": BROKEN + number, "tx_amount": -1}, moment)
+
+
+def contents(world: World, topic: str) -> list[tuple[Any, ...]]:
+    """The different rows that a topic holds, each once."""
+    rows = [json.loads(message.value or b"") for message in world.messages if message.topic == topic]
+    return sorted({tuple(map(str, row.values())) for row in rows if row["transaction_id"] < BROKEN})
+
+
+def stored(world: World, source: Source) -> list[tuple[Any, ...]]:
+    """The rows that the raw table has of a topic."""
+    columns = [column.name for column in source.columns]
+    rows = world.lakehouse.to_arrow(FRAUD.raw_table(source), None, columns, [("stream_topic", "!=", "")]).to_pylist()
+    return sorted(tuple(v.isoformat() if isinstance(v, datetime) else str(v) for v in row.values()) for row in rows)

@@ -1,0 +1,158 @@
+"""Streams of a real Kafka through kills and other faults: counts are exact, and every cell is what a batch makes."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions
+from worlds.draws import drawn
+from worlds.kafka_server import KafkaServer, create_topic, delete_topic
+from worlds.stream_processes import StreamProcess, Topics, has_read
+from worlds.streamed_world import BROKEN, PAYMENTS, REPORTS, World, busy_days, contents, stored
+
+from jobs.messages import dead_letters
+from jobs.settings import Settings
+from jobs.streams import verify
+from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = World(Settings(home=tmp_path / "home"), drawn("kafka streams"))
+    made.history(200)
+    return made
+
+
+def assert_exact(world: World) -> None:
+    """Raw rows are the topics' contents, each once, and features are what a batch makes of them."""
+    world.night()
+    assert stored(world, TRANSACTIONS) == contents(world, PAYMENTS)
+    assert stored(world, FRAUD_REPORTS) == contents(world, REPORTS)
+    found = verify.verify(world.lakehouse, FRAUD, verify.days_of(world.lakehouse, FRAUD))
+    assert (found.different, found.examples, found.not_in_marts) == (0, [], 0)
+    sent = {json.loads(m.value or b"")["transaction_id"] for m in world.messages if m.topic == PAYMENTS}
+    assert found.events == sum(id < BROKEN for id in sent)
+
+
+def test_kills_at_random_points_lose_and_double_nothing(world: World, kafka: str) -> None:
+    busy_days(world, 300)
+    topics = Topics(world, kafka)
+    parts = 6
+    for part in range(1, parts + 1):
+        topics.fill(part * len(world.messages) // parts)
+        with StreamProcess(world, topics.url) as one:
+            one.heard(lambda said: True)
+            time.sleep(world.chance.uniform(0, 0.6))
+    with StreamProcess(world, topics.url) as one:
+        one.heard(has_read(len(world.messages)))
+        assert "messages" in one.end()
+    assert_exact(world)
+    names = [topics.names[PAYMENTS] + dead_letters.ENDING]
+    letters = list(dead_letters.stored_letters({"bootstrap.servers": kafka, "log_level": 0}, names, "nobody"))
+    ids = [json.loads(letter.message.value or b"")["transaction_id"] for letter in letters]
+    broken = [json.loads(m.value or b"")["transaction_id"] for m in world.messages if m.topic == PAYMENTS]
+    assert sorted(ids) == sorted(id for id in broken if id >= BROKEN)
+    assert {letter.reason for letter in letters} <= {"tx_amount: below 0"}
+
+
+def test_a_broker_that_dies_is_waited_for(world: World, tmp_path: Path) -> None:
+    busy_days(world, 100)
+    with KafkaServer(tmp_path / "kafka") as broker:
+        topics = Topics(world, broker.address)
+        topics.fill(len(world.messages) // 2)
+        with StreamProcess(world, topics.url) as one:
+            one.heard(has_read(topics.sent))
+            broker.kill()
+            one.heard(lambda said: said.condition == "waiting")
+            broker.start()
+            topics.fill()
+            one.heard(has_read(len(world.messages)))
+            one.end()
+    assert_exact(world)
+
+
+def test_a_topic_that_is_made_again_and_one_with_more_partitions_are_read_whole(world: World, kafka: str) -> None:
+    busy_days(world, 90)
+    topics = Topics(world, kafka, partitions=2)
+    third = len(world.messages) // 3
+    topics.fill(third)
+    with StreamProcess(world, topics.url) as one:
+        one.heard(has_read(third))
+        AdminClient({"bootstrap.servers": kafka, "log_level": 0}).create_partitions(
+            [NewPartitions(topics.names[PAYMENTS], 4)]
+        )[topics.names[PAYMENTS]].result(30)
+        topics.fill(2 * third)
+        one.heard(has_read(2 * third))
+        one.end()
+    for name in topics.names.values():
+        delete_topic(kafka, name)
+        create_topic(kafka, name, 2)
+    topics.fill()
+    with StreamProcess(world, topics.url) as one:
+        one.heard(has_read(len(world.messages) - 2 * third))
+        one.end()
+    assert_exact(world)
+
+
+def test_messages_that_are_gone_stop_the_stream_until_a_person_says_go_on(world: World, kafka: str) -> None:
+    busy_days(world, 60)
+    topics = Topics(world, kafka, partitions=1)
+    half = len(world.messages) // 2
+    topics.fill(half)
+    with StreamProcess(world, topics.url) as one:
+        one.heard(has_read(half))
+        one.end()
+    topics.fill(half + 20)
+    from confluent_kafka import TopicPartition
+
+    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})
+    gone = TopicPartition(topics.names[PAYMENTS], 0, sum(m.topic == PAYMENTS for m in world.messages[: half + 20]))
+    admin.delete_records([gone])[gone].result()
+    with StreamProcess(world, topics.url) as one:
+        told = one.process.communicate(timeout=60)[0]
+        assert one.process.returncode == 1
+    assert "expected to go on at offset" in told
+    assert "are gone" in told
+    assert "`evergreen stream rewind --earliest`" in told
+
+
+def test_only_one_process_runs_a_stream(world: World, kafka: str) -> None:
+    topics = Topics(world, kafka)
+    with StreamProcess(world, topics.url) as one:
+        one.heard(lambda said: True)
+        with StreamProcess(world, topics.url) as other:
+            told = other.process.communicate(timeout=60)[0]
+            assert other.process.returncode == 1
+        assert f"found process {one.process.pid}" in told
+        one.heard(lambda said: said.condition == "running")
+
+
+def test_a_mended_dead_letter_comes_back(world: World, kafka: str, tmp_path: Path) -> None:
+    topics = Topics(world, kafka, partitions=1)
+    payment = world.payment(5000, world.now - timedelta(hours=1))
+    world.send(PAYMENTS, payment | {"tx_amount": "twelve"})
+    world.send(PAYMENTS, b"\xff{")
+    topics.fill()
+    options = {"bootstrap.servers": kafka, "log_level": 0}
+    names = [topics.names[PAYMENTS] + dead_letters.ENDING]
+    with StreamProcess(world, topics.url) as one:
+        one.heard(has_read(2))
+        one.heard(lambda said: said.counts["bad"] == 2)
+        time.sleep(1)
+        first, second = dead_letters.stored_letters(options, names, "fraud-mended")
+        assert first.reason == "tx_amount: no number"
+        assert second.message.value == b"\xff{"
+        mended = dead_letters.DeadLetter(
+            first.message._replace(value=(first.message.value or b"").replace(b'"twelve"', b"12.5")), first.reason
+        )
+        assert dead_letters.send_back(options, "mended", [mended]) == 1
+        one.heard(lambda said: said.counts["new"] == 1)
+        one.end()
+    rows = world.lakehouse.to_arrow(FRAUD.raw_table(TRANSACTIONS), filters=[("transaction_id", "=", 5000)])
+    assert rows.column("tx_amount").to_pylist() == [12.5]

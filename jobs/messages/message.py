@@ -19,10 +19,6 @@ ChangeKind = Literal["create", "update", "delete", "tombstone"]
 out."""
 
 
-KNOWN_AT_HEADER = "evergreen-known-at"
-"""Header of a message that was seen before: when it was first known, microseconds since 1970 in decimal digits."""
-
-
 class Message(NamedTuple):
     """One message in its place in a topic."""
 

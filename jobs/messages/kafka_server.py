@@ -101,8 +101,8 @@ def _log_of_one(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _properties(port: int, folder: Path, options: Mapping[str, str]) -> Path:
-    """The file of the broker's properties, in a folder of its own."""
-    file = folder / f"work-{port}" / "server.properties"
+    """The file of the broker's properties, in a folder that ends with it."""
+    file = folder / "work" / "server.properties"
     file.parent.mkdir(exist_ok=True)
     properties = LAPTOP | _places(port, folder / "data") | dict(options)
     file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))

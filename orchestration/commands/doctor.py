@@ -16,7 +16,7 @@ from jobs import settings as settings_module
 from jobs.error_messages import bug, message_of
 from jobs.java_servers.java import look_for_java
 from jobs.lakehouse import engine
-from jobs.secret import Url
+from jobs.secret import ClusterUrl, Url
 from jobs.settings import Settings
 from orchestration.printing import cell, console, json_option, print_json, say
 
@@ -100,6 +100,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _online_store(settings)
     yield _ledger(settings)
     yield _runs(settings)
+    if settings.stream_url:
+        yield _brokers(settings.stream_url)
     yield _port(UI_PORT)
     yield _java()
     for program, package, use in (
@@ -167,6 +169,14 @@ def _server(name: str, product: str, url: Url | None, port: int, mend: str) -> C
     host, port = parts.hostname or "localhost", parts.port or port
     good = _listens(host, port)
     return Check(name, good, f"{product} at {host}:{port}" if good else f"nothing answers at {host}:{port}", mend)
+
+
+def _brokers(url: ClusterUrl) -> Check:
+    """Whether one of the brokers answers: it knows the others."""
+    brokers = [(host, port or 9092) for host, port in url.hosts]
+    answering = next((f"{host}:{port}" for host, port in brokers if _listens(host, port)), None)
+    mend = "start it (`evergreen kafka` runs one on this machine), or correct EVERGREEN_STREAM"
+    return Check("streams", answering is not None, f"Kafka at {answering}" if answering else f"none at {url}", mend)
 
 
 def _listens(host: str, port: int) -> bool:

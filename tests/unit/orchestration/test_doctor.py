@@ -122,6 +122,17 @@ def test_a_store_elsewhere_must_answer(
     assert doctor.run(down) == 1
 
 
+def test_of_several_brokers_one_must_answer(own: Settings, listening: str, silent: str) -> None:
+    assert "streams" not in checks(own)
+    one = with_environment(own.home, listening, EVERGREEN_STREAM=f"kafka://eve:secret@{silent},{listening}")
+    assert checks(one)["streams"].good and checks(one)["streams"].found == f"Kafka at {listening}"
+    none = with_environment(own.home, listening, EVERGREEN_STREAM=f"kafka://eve:secret@{silent}")
+    bad = checks(none)["streams"]
+    assert (
+        not bad.good and bad.needed and bad.found == f"none at kafka://***@{silent}" and "evergreen kafka" in bad.mend
+    )
+
+
 def test_a_port_that_is_taken_is_no_error(
     own: Settings, listening: str, silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

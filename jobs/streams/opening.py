@@ -9,9 +9,11 @@ from jobs.messages.connection import client_options, own_options, stream_of
 from jobs.messages.dead_letters import DeadLetters
 from jobs.messages.formats import decoder
 from jobs.messages.kafka_reader import KafkaReader
+from jobs.messages.registry import Registry
 from jobs.messages.topics import Topics
 from jobs.settings import Settings
 from jobs.streams import clock
+from jobs.streams.held_versions import hold_versions
 from jobs.streams.publishing import Publisher
 from jobs.streams.stream import Stream, open_stream, positions, start_features
 from jobs.use_case import UseCase
@@ -24,10 +26,13 @@ def open_of(settings: Settings, use_case: UseCase) -> Stream:
     """
     url, lakehouse = stream_of(settings), attach(settings)
     options, own = client_options(url), own_options(url)
-    decode = decoder(own.get("format", "auto"), own.get("registry"))
+    registry = Registry(own["registry"]) if "registry" in own else None
+    decode = decoder(own.get("format", "auto"), registry)
     topics = Topics.of(use_case, own)
     reader = KafkaReader(options, positions(lakehouse, topics), clock.order_of)
     stream = open_stream(lakehouse, topics, reader, decode, names_of(settings, use_case))
+    if registry is not None:
+        hold_versions(stream, registry.schema)
     stream.dead_letters = DeadLetters(options, use_case.name)
     stream.publish = Publisher(lakehouse, use_case)
     start_features(stream)

@@ -16,6 +16,8 @@ class Keys:
             return dg.AssetKey([use_case.name, part, name])
 
         self.raw = {source.name: key("raw", source.name) for source in use_case.sources}
+        self.topics = {source.name: key("topics", source.name) for source in use_case.sources}
+        self.stream_tables = {windows.name: key("stream", windows.name) for windows in use_case.windows}
         self.events, self.labels = mart(use_case.events), mart(use_case.labels)
         self.window_tables = {windows.name: key("features", windows.name) for windows in use_case.windows}
         self.online_store = key("features", "online_store")

@@ -23,6 +23,7 @@ from assets import (
     promotion,
     retraining,
     scoring,
+    streams,
     training,
     transforms,
 )
@@ -30,7 +31,9 @@ from jobs import settings as settings_module
 from jobs.datasets import declared_names
 from jobs.feature_store import feature_repo
 from jobs.lakehouse import dbt_models
+from jobs.messages.topics import topics_of
 from jobs.settings import ROOT, Settings
+from jobs.streams import control
 from jobs.use_case import UseCase
 from jobs.use_cases.catalog import USE_CASES
 from orchestration import (
@@ -42,6 +45,7 @@ from orchestration import (
     resources,
     sensors,
     shipping_sensor,
+    stream_sensor,
 )
 
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
@@ -75,8 +79,10 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
     manifest = dbt_models.manifest(settings)
     nodes = validate_manifest(manifest)
     models = transforms.build(settings, use_case, days, manifest)
+    streamed = control.is_set_up(settings, use_case)
+    raw = ingest.build(use_case, days)
     assets = [
-        *ingest.build(use_case, days),
+        *(streams.fed(use_case, raw) if streamed else raw),
         models,
         *features.build(use_case, days),
         *datasets.build(use_case, nodes, on_demand),
@@ -103,6 +109,9 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
     # What runs on demand only is never stale.
     fresh += feature_search.build(use_case)
     fresh += transforms.checks(models, use_case, nodes)
+    if streamed:
+        fresh += streams.build(topics_of(settings, use_case))
+        watching.append(stream_sensor.build(settings, use_case))
     return fresh, jobs, automation.nightly(settings, use_case, lineage), watching
 
 

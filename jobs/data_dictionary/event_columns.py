@@ -30,6 +30,10 @@ BOOKKEEPING: Mapping[str, Meaning] = {
     "created_timestamp": Meaning(
         "When all of the row was known: the later of that moment and of when the event was known.", UTC
     ),
+    "stream_topic": Meaning("Topic that the row came over; null for rows of files."),
+    "stream_partition": Meaning("Partition of that topic."),
+    "stream_offset": Meaning("Place of the message in that partition."),
+    "stream_schema": Meaning("Version of the schema that the message was written with; null without a registry."),
     "event_known_at": Meaning("When our world first knew the event, in microseconds since 1970 UTC.", "microseconds"),
 }
 """Columns that Evergreen adds, under the same name in every table."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jobs.errors import Invalid
+from jobs.messages.connection import own_options
+from jobs.settings import Settings
 from jobs.use_case import Source, UseCase
 
 
@@ -51,6 +53,11 @@ class Topics:
     def sources(self) -> dict[str, Source]:
         """The source of each topic."""
         return {self.topic(source): source for source in self.use_case.sources}
+
+
+def topics_of(settings: Settings, use_case: UseCase) -> Topics:
+    """The topics that EVERGREEN_STREAM names for a use case; those of `topic_of` where it is not set."""
+    return Topics(use_case) if settings.stream_url is None else Topics.of(use_case, own_options(settings.stream_url))
 
 
 def _pair(text: str) -> tuple[str, str]:

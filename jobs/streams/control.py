@@ -60,6 +60,11 @@ def heartbeat(settings: Settings, use_case: UseCase) -> Heartbeat | None:
     return read_memory(folder(settings, use_case) / "heartbeat.json", lambda stored: Heartbeat(**stored))
 
 
+def is_set_up(settings: Settings, use_case: UseCase) -> bool:
+    """Whether topics are sources here: brokers are named, or the stream of the use case ran before."""
+    return settings.stream_url is not None or heartbeat(settings, use_case) is not None
+
+
 def beat(settings: Settings, use_case: UseCase, said: Heartbeat) -> None:
     """Write down what a stream says of itself."""
     replace_json(folder(settings, use_case) / "heartbeat.json", asdict(said))

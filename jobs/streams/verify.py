@@ -42,6 +42,8 @@ class Verified:
     examples: list[Difference] = field(default_factory=list)
     not_in_marts: int = 0
     """Streamed events that marts lack as yet: a nightly run brings them."""
+    waiting_days: set[date] = field(default_factory=set)
+    """The days of those."""
     not_streamed: int = 0
     """Events of a topic whose features the stream has not stored."""
     decided_elsewhere: int = 0
@@ -83,6 +85,7 @@ def _compare(found: Verified, windows: WindowFeatures, streamed: pl.DataFrame, b
     same = both.filter(~lacking & ~elsewhere)
     found.events = max(found.events, streamed.height)
     found.not_in_marts = max(found.not_in_marts, int(both.select(lacking.sum()).item()))
+    found.waiting_days |= set(both.filter(lacking)[PARTITION])
     found.decided_elsewhere = max(found.decided_elsewhere, both.filter(~lacking & elsewhere).height)
     found.cells += same.height * len(names)
     for name in names:

@@ -3,45 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from random import Random
 
 import pytest
-from worlds.streamed_world import PAYMENTS, REPORTS, ListReader, World, busy_days, contents, stored
+from worlds.streamed_runs import made, run
+from worlds.streamed_world import PAYMENTS, REPORTS, busy_days, contents, stored
 
-from jobs.ingest.columns_file import ColumnsFile
-from jobs.messages.formats import decoder
-from jobs.messages.topics import Topics
-from jobs.settings import Settings
-from jobs.streams import stream, verify
-from jobs.streams.stream import Stream
+from jobs.streams import verify
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
-
-
-def made(folder: Path, seed: int) -> World:
-    world = World(Settings(home=folder), Random(seed))
-    world.history(200)
-    return world
-
-
-def opened(world: World) -> Stream:
-    places = stream.positions(world.lakehouse, Topics(FRAUD))
-    reader = ListReader(places, world.messages, world.chance)
-    one = stream.open_stream(world.lakehouse, Topics(FRAUD), reader, decoder(), ColumnsFile())
-    stream.start_features(one)
-    return one
-
-
-def run(world: World, steps: int | None = None) -> Stream:
-    """From where the last one ended to the end of all topics, or killed after some steps."""
-    one = opened(world)
-    while (steps is None or steps > 0) and one.step(0):
-        steps = None if steps is None else steps - 1
-        if world.chance.random() < 0.3:
-            one.commit()
-    if steps is None:
-        one.commit()
-    one.close()
-    return one
 
 
 @pytest.mark.parametrize("seed", range(4))

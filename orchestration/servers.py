@@ -1,5 +1,5 @@
 """What `evergreen ui` and `evergreen up` start: Dagster (code, webserver, daemon) and, where the tracking store is a
-database, MLflow."""
+database, MLflow. `up` also runs the streams of EVERGREEN_STREAM."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from jobs.loopback import HOST, free_port, listens, preferred_port
 from jobs.registry import tracking
 from jobs.registry.tracking import LOCAL_PORT
 from jobs.settings import DOCS_PORT, REPORTS, Settings
+from jobs.streams import control
+from jobs.use_case import UseCase
 from jobs.use_cases.catalog import USE_CASES
 from orchestration import page_server
 from orchestration.due_days import due, last_night
@@ -54,8 +56,9 @@ def serve(settings: Settings, port: int, production: bool = False) -> None:
             if not (settings.docs_url and settings.reports_url):
                 pages_of = (str(dbt_docs.folder(settings)), str(settings.home / REPORTS))
                 services.start("docs", page_server.__name__, (str(docs_port), *pages_of))
+            streams = _keep_streams(settings, services) if production else []
             if _start_dagster(services, workspace, port):
-                say("\n".join([*_block(settings, port, mlflow, production), *missed]))
+                say("\n".join([*_block(settings, port, mlflow, production), *streams, *missed]))
                 services.wait()
     if production:
         say("Evergreen is down.")
@@ -82,6 +85,19 @@ def _start_dagster(services: Services, workspace: Path, port: int) -> bool:
     services.start("webserver", "dagster_webserver", ("-w", str(workspace), "-h", HOST, "-p", str(port)))
     services.start("daemon", "dagster._daemon", ("run", "-w", str(workspace)))
     return services.wait_for(lambda: listens(port), f"port {port}", START_SECONDS)
+
+
+def _keep_streams(settings: Settings, services: Services) -> list[str]:
+    """Run the stream of each use case that has data, if EVERGREEN_STREAM names brokers; what is said of each."""
+    of = [use_case for use_case in USE_CASES if settings.stream_url is not None and _has_data(settings, use_case)]
+    for use_case in of:
+        services.keep(f"stream_{use_case.name}", "orchestration", ("stream", "run", "--use-case", use_case.name))
+    return [f"Stream   {use_case.name}, started again whenever it ends" for use_case in of]
+
+
+def _has_data(settings: Settings, use_case: UseCase) -> bool:
+    registered = registered_inputs.registered(settings, use_case)
+    return registered is not None or control.heartbeat(settings, use_case) is not None
 
 
 def _start_mlflow(settings: Settings, services: Services, port: int) -> str:

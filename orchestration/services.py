@@ -1,11 +1,14 @@
 """Processes that are started together, logged to files that rotate, and ended together: however this process ends.
 
+One that is kept is started again when it ends (`orchestration.restarts`); of the others none may end.
+
 Which ones `evergreen ui` and `evergreen up` start: see `orchestration.servers`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -25,6 +28,7 @@ from jobs.errors import Invalid
 from jobs.loopback import ending_with_parent
 from jobs.secret import hide
 from orchestration import process_family
+from orchestration.restarts import Restarts
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 20.0
@@ -49,6 +53,8 @@ class Services:
         self._logs, self._environment = logs, {**environment, process_family.MARK: self._family}
         self._what_else, self._files = ("engine",) if engine else (), () if lock is None else (lock,)
         self._running: dict[str, subprocess.Popen[str]] = {}
+        self._kept: dict[str, tuple[Restarts, Callable[[], None]]] = {}
+        """When a kept process is started again, and what does it."""
         self._told = threading.Event()
 
     def start(self, name: str, module: str, arguments: Sequence[str], **variables: str) -> None:
@@ -60,6 +66,12 @@ class Services:
         )  # fmt: skip
         self._running[name] = process
         threading.Thread(target=_log, args=(process, self._logs / f"{name}.log"), daemon=True).start()
+
+    def keep(self, name: str, module: str, arguments: Sequence[str]) -> None:
+        """Start a Python module as a process that is started again whenever it ends by itself."""
+        start = functools.partial(self.start, name, module, arguments)
+        self._kept[name] = Restarts(time.monotonic()), start
+        start()
 
     def wait_for(self, ready: Callable[[], bool], what: str, seconds: float) -> bool:
         """Wait until `what` is ready; False if this process was told to end before that."""
@@ -78,12 +90,16 @@ class Services:
             self._check()
 
     def _check(self) -> None:
-        for name, process in self._running.items():
-            if process.poll() is not None:
+        ended = {name: process for name, process in self._running.items() if process.poll() is not None}
+        for name, process in ended.items():
+            if name not in self._kept:
                 raise ServiceEnded(
                     f"{name}: expected it to run, found that it ended with status {process.returncode}; its last words "
                     f"are in {self._logs / f'{name}.log'}"
                 )
+            restarts, start = self._kept[name]
+            if restarts.is_due(time.monotonic()):
+                start()
 
     @contextlib.contextmanager
     def ending(self) -> Iterator[Path]:

@@ -78,9 +78,8 @@ def test_a_cell_that_differs_from_batch_holds_back_what_follows_the_champion(tmp
     @dg.asset(deps=[KEYS.champion])
     def follows() -> None: ...
 
-    [check] = [
-        each for each in streams.build(Topics(FRAUD)) if dg.AssetCheckKey(KEYS.champion, NAME) in each.check_keys
-    ]
+    own = dg.AssetCheckKey(KEYS.champion, NAME)
+    [check] = [each for each in streams.build(Topics(FRAUD)) if own in each.check_keys]
     resources = {"lakehouse": world.lakehouse, "now": datetime.now(UTC)}
     with dg.DagsterInstance.ephemeral() as instance:
         ended = dg.materialize([champion, follows, check], instance=instance, resources=resources, raise_on_error=False)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -63,6 +64,17 @@ def test_one_that_ends_is_named_and_the_others_end_too(running: Services, tmp_pa
     assert (tmp_path / "logs" / "second.log").read_text() == "ends\n"
 
 
+def test_one_that_is_kept_is_started_again_and_ends_with_the_others(running: Services, tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "kept.log"
+    timer = threading.Thread(target=_end_after, args=(lambda: _text(log).count("ends") >= 3,))
+    with running.ending():
+        running.keep("kept", "worker_of_test", ("ends",))
+        timer.start()
+        running.wait()
+    timer.join()
+    assert process_family.members(running._family) == []
+
+
 def test_a_signal_ends_all(running: Services) -> None:
     timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
@@ -111,6 +123,15 @@ def _run(running: Services, *all_of_them: str) -> None:
             if what != "ends":
                 running.wait_for(lambda log=running._logs / f"{name}.log": "another" in _text(log), name, PATIENCE)  # type: ignore[misc]
         running.wait()
+
+
+def _end_after(ready: Callable[[], bool]) -> None:
+    """Tell this process to end once that holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not ready() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert ready()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _text(log: Path) -> str:

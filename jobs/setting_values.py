@@ -79,10 +79,21 @@ def url(*schemes: str, kind: type[Url] = Url, host: bool = True) -> Callable[[st
     return read
 
 
-def brokers(text: str) -> ClusterUrl:
-    """Reads the URL of the brokers of a Kafka: hosts alone, with options of its client."""
-    found = url("kafka", "kafkas", kind=ClusterUrl)(text)
+def stream(text: str) -> ClusterUrl:
+    """Reads where topics are: the brokers of a Kafka, or a folder."""
+    found = url("kafka", "kafkas", "files", kind=ClusterUrl, host=False)(text)
     assert isinstance(found, ClusterUrl)
+    if found.parts.scheme != "files":
+        return _brokers(found)
+    if found.parts.netloc or len(found.parts.path) < 2:
+        raise ValueError("found no path after files://; write three slashes before it, as in files:///data/topics")
+    return found
+
+
+def _brokers(found: ClusterUrl) -> ClusterUrl:
+    """The URL of brokers: hosts alone, with options of a client."""
+    if not found.parts.hostname:
+        raise ValueError(f"found no host after {found.parts.scheme}://")
     if not all(name for name, _ in found.hosts):
         raise ValueError("found a comma without a host")
     if found.parts.path:

@@ -15,13 +15,13 @@ from jobs.path_alias import only_here
 from jobs.secret import ClusterUrl, Secret, Url, WebhookUrl
 from jobs.setting_values import (
     Variable,
-    brokers,
     choice,
     file,
     folder,
     home,
     issuer,
     number,
+    stream,
     url,
     warehouse,
     word,
@@ -53,7 +53,8 @@ class Settings:
     online_store_url: Url | None = None
     """`redis://host:port` for the online store; None means SQLite under `home`."""
     stream_url: ClusterUrl | None = None
-    """`kafka://host:port,host:port` of the brokers whose topics are read and written; None means no streams."""
+    """`kafka://host:port,host:port` of the brokers whose topics are read and written, or `files:///folder` of topics
+    that are read; None means no streams."""
     predictions_url: Url | None = None
     """`postgresql://user@host/database` for the table of nightly predictions; None means SQLite under `home`."""
     ledger_url: Url | None = None
@@ -158,8 +159,8 @@ VARIABLES = (
         url("redis", "rediss"), "SQLite in the home",
     ),
     Variable(
-        STREAM_VARIABLE, "stream_url", "kafka://user:password@host:port,host:port?option=value (or kafkas://)",
-        brokers, "no streams",
+        STREAM_VARIABLE, "stream_url", "kafka://user:password@host:port,host:port?option=value (or kafkas://), or files:///folder",
+        stream, "no streams",
     ),
     Variable("EVERGREEN_PREDICTIONS", "predictions_url", _DATABASE, url(*POSTGRESQL), "SQLite in the home"),
     Variable("EVERGREEN_LEDGER", "ledger_url", _DATABASE, url(*POSTGRESQL), "SQLite in the home"),

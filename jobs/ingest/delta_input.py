@@ -53,7 +53,7 @@ def table_at(path: Path) -> tuple[Path, int | None] | None:
 
 
 @contextmanager
-def _opened(path: Path, version: int | None = None) -> Iterator[DeltaTable]:
+def opened(path: Path, version: int | None = None) -> Iterator[DeltaTable]:
     """The table that `path` names, at `version` if that is given. Raises InputError if it cannot be read."""
     import pyarrow as pa
     from deltalake import DeltaTable
@@ -95,7 +95,7 @@ def _plainly_named(folder: Path) -> Iterator[Path]:
 
 def columns_of(path: Path) -> tuple[int, list[str]]:
     """Version and column names of the table that `path` names. Raises InputError if it cannot be read."""
-    with _opened(path) as table:
+    with opened(path) as table:
         return table.version(), [field.name for field in table.schema().fields]
 
 
@@ -105,7 +105,7 @@ def rows_of(path: Path, version: int, columns: Sequence[str]) -> pl.DataFrame:
 
     if not columns:
         return pl.DataFrame()
-    with _opened(path, version) as table:
+    with opened(path, version) as table:
         rows = pa.table(table.scan(columns=list(columns)))
     frame = pl.DataFrame({name: pl.Series(readable(rows[name])) for name in rows.column_names})
     # Parts of a table are read side by side, in no order.
@@ -114,7 +114,7 @@ def rows_of(path: Path, version: int, columns: Sequence[str]) -> pl.DataFrame:
 
 def content_hash(path: Path) -> str:
     """What tells this content of a table from any other."""
-    with _opened(path) as table:
+    with opened(path) as table:
         return hashlib.sha256(f"{table.metadata().id} {table.version()}".encode()).hexdigest()
 
 

@@ -1,4 +1,5 @@
-"""How a Kafka is reached: what EVERGREEN_STREAM says, in the words of librdkafka, and what is raised if none answers.
+"""Where messages come from: what EVERGREEN_STREAM says, of a Kafka in the words of librdkafka, and what is raised if
+nobody answers there.
 
 Options of librdkafka have a dot in their names and go to it as they are (`?ssl.ca.location=/etc/ca.pem`).
 """
@@ -24,21 +25,34 @@ OWN = ("format", "registry", "topics")
 
 
 class StreamUnreachable(EvergreenError, ConnectionError):
-    """The brokers do not answer, or let nobody in by this name."""
+    """Brokers, a store or a folder do not answer, or let nobody in by this name."""
 
 
 def stream_of(settings: Settings) -> ClusterUrl:
-    """The brokers of EVERGREEN_STREAM. Raises Invalid if it is not set."""
+    """What EVERGREEN_STREAM names. Raises Invalid if it is not set."""
     if settings.stream_url is None:
         raise Invalid(
-            f"{STREAM_VARIABLE}: expected the address of a Kafka, as kafka://host:port, found nothing; set it "
-            "(`evergreen kafka` runs a broker on this machine)"
+            f"{STREAM_VARIABLE}: expected where topics are, as kafka://host:port or files:///folder, found nothing; "
+            "set it (`evergreen kafka` runs a broker on this machine)"
         )
     return settings.stream_url
 
 
+def is_kafka(url: ClusterUrl) -> bool:
+    """Whether brokers are meant."""
+    return url.parts.scheme in ("kafka", "kafkas")
+
+
 def client_options(url: ClusterUrl) -> dict[str, Any]:
-    """Options of any client of librdkafka: brokers, security and who one is, and what the URL says itself."""
+    """Options of any client of librdkafka: brokers, security and who one is, and what the URL says itself.
+
+    Raises Invalid if it is the URL of something else.
+    """
+    if not is_kafka(url):
+        raise Invalid(
+            f"{STREAM_VARIABLE}: expected the address of a Kafka, as kafka://host:port, which alone takes messages, "
+            f"found {url}; set it (`evergreen kafka` runs a broker on this machine)"
+        )
     parts, named = url.parts, parse_qsl(url.parts.query, keep_blank_values=True)
     tls, user = parts.scheme == "kafkas", parts.username
     return {

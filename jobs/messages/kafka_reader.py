@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from jobs.errors import EvergreenError
 from jobs.messages.connection import StreamUnreachable
 from jobs.messages.message import Message, message_of
-from jobs.messages.position import Position
+from jobs.messages.position import Position, PositionLost
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -27,10 +26,6 @@ LOOK_EVERY = 5.0
 """Seconds between looks at topics and partitions that may be new."""
 TIMEOUT = 10.0
 Place = tuple[str, int]
-
-
-class PositionLost(EvergreenError, RuntimeError):
-    """Messages from the place on at which reading has to go on are gone, or that place is not there."""
 
 
 @dataclass

@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs.errors import EvergreenError
+
+
+class PositionLost(EvergreenError, RuntimeError):
+    """Messages from the place on at which reading has to go on are gone, or that place is not there."""
+
 
 @dataclass(frozen=True)
 class Position:
@@ -16,18 +22,25 @@ class Position:
     """Changes when a topic of the same name is made again; empty: no message was read yet."""
     next: Mapping[int, int] = field(default_factory=dict)
     """Partition -> offset of the first message that is not read."""
+    marks: Mapping[int, str] = field(default_factory=dict)
+    """Partition -> what tells the part before that offset from any other, where partitions do not keep it for good."""
 
     @classmethod
     def restored(cls, topic: str, stored: Mapping[str, Any]) -> Position:
         """The place as `stored` says it; the beginning if that is of another topic, or of none."""
         if stored.get("topic") != topic:
             return cls(topic)
-        return cls(topic, stored["topic_id"], {int(partition): offset for partition, offset in stored["next"].items()})
+        return cls(topic, stored["topic_id"], _by_partition(stored["next"]), _by_partition(stored.get("marks", {})))
 
     def told(self) -> dict[str, Any]:
         """The same as JSON holds it."""
-        return {
-            "topic": self.topic,
-            "topic_id": self.topic_id,
-            "next": {str(p): o for p, o in sorted(self.next.items())},
-        }
+        told = {"topic": self.topic, "topic_id": self.topic_id, "next": _by_text(self.next)}
+        return told | ({"marks": _by_text(self.marks)} if self.marks else {})
+
+
+def _by_partition(stored: Mapping[str, Any]) -> dict[int, Any]:
+    return {int(partition): value for partition, value in stored.items()}
+
+
+def _by_text(kept: Mapping[int, Any]) -> dict[str, Any]:
+    return {str(partition): value for partition, value in sorted(kept.items())}

@@ -5,16 +5,15 @@ from __future__ import annotations
 from jobs.ingest import registered_inputs
 from jobs.ingest.columns_file import ColumnsFile, columns_file
 from jobs.lakehouse.tables import attach
-from jobs.messages.connection import client_options, own_options, stream_of
+from jobs.messages.connection import client_options, is_kafka, own_options, stream_of
 from jobs.messages.dead_letters import DeadLetters
 from jobs.messages.formats import decoder
-from jobs.messages.kafka_reader import KafkaReader
 from jobs.messages.registry import Registry
 from jobs.messages.topics import Topics
 from jobs.settings import Settings
-from jobs.streams import clock
 from jobs.streams.held_versions import hold_versions
 from jobs.streams.publishing import Publisher
+from jobs.streams.sources import reader_of
 from jobs.streams.stream import Stream, open_stream, positions, start_features
 from jobs.use_case import UseCase
 
@@ -25,15 +24,16 @@ def open_of(settings: Settings, use_case: UseCase) -> Stream:
     Raises Invalid if that is not set or wrong.
     """
     url, lakehouse = stream_of(settings), attach(settings)
-    options, own = client_options(url), own_options(url)
+    own = own_options(url)
     registry = Registry(own["registry"]) if "registry" in own else None
     decode = decoder(own.get("format", "auto"), registry)
     topics = Topics.of(use_case, own)
-    reader = KafkaReader(options, positions(lakehouse, topics), clock.order_of)
+    reader = reader_of(url, positions(lakehouse, topics))
     stream = open_stream(lakehouse, topics, reader, decode, names_of(settings, use_case))
     if registry is not None:
         hold_versions(stream, registry.schema)
-    stream.dead_letters = DeadLetters(options, use_case.name)
+    if is_kafka(url):
+        stream.dead_letters = DeadLetters(client_options(url), use_case.name)
     stream.publish = Publisher(lakehouse, use_case)
     start_features(stream)
     return stream

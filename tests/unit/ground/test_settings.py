@@ -23,7 +23,10 @@ HOSTILE = {
     "EVERGREEN_PRICE_CPU_HOUR": ["-1", "nan", "$2", "two"],
     "EVERGREEN_PRICE_GPU_HOUR": ["-0.5", "inf", "2 EUR"],
     "EVERGREEN_DBT_PROJECT": ["/nowhere", "/etc/passwd", "/tmp", "~nobody-at-all/x"],
-    "EVERGREEN_STREAM": ["kafka://", "kafka://a:1,", "kafka://,a:1", "kafka://a:1/topic", "kafka://a:1,b:0"],
+    "EVERGREEN_STREAM": [
+        "kafka://", "kafka://a:1,", "kafka://,a:1", "kafka://a:1/topic", "kafka://a:1,b:0", "files://", "files:///",
+        "files://a/b",
+    ],
     "EVERGREEN_API_KEYS": ["/nowhere/keys.json", "/etc", "/etc/passwd/keys.json"],
     "EVERGREEN_FEATURE_REPO": ["/nowhere", "/etc/passwd", "/proc"],
 }  # fmt: skip

@@ -33,8 +33,13 @@ def test_a_url_says_brokers_security_and_options(text: str) -> None:
 
 
 def test_without_a_setting_it_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="EVERGREEN_STREAM: expected the address of a Kafka"):
+    with pytest.raises(Invalid, match="EVERGREEN_STREAM: expected where topics are"):
         stream_of(Settings(tmp_path))
+
+
+def test_a_folder_takes_no_messages() -> None:
+    with pytest.raises(Invalid, match=r"expected the address of a Kafka, .* found files:///data/topics"):
+        producer(ClusterUrl("files:///data/topics"))
 
 
 def test_an_option_that_there_is_not_is_named() -> None:

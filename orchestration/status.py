@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jobs.alerts import freshness, outbox
@@ -19,6 +19,7 @@ from jobs.ledger import feature_searches, promotions, statements
 from jobs.retraining import decisions
 from jobs.retraining.policy import ALARM
 from jobs.settings import Settings
+from jobs.streams import control, health
 from jobs.use_case import UseCase
 from orchestration.printing import moment
 
@@ -43,7 +44,8 @@ Read = Callable[[Settings, UseCase, datetime], Fact | tuple[Fact, ...]]
 def facts(settings: Settings, use_case: UseCase, now: datetime) -> dict[str, Fact]:
     """What is known of a use case at this moment, by name, in the order in which it is told."""
     told: dict[str, Fact] = {}
-    for names, read in FACTS.items():
+    streamed = {("stream",): _stream} if control.heartbeat(settings, use_case) is not None else {}
+    for names, read in {**FACTS, **streamed}.items():
         told |= zip(names, _told(read, settings, use_case, now, len(names)), strict=True)
     return told
 
@@ -191,6 +193,19 @@ def _engine(settings: Settings, use_case: UseCase, now: datetime) -> Fact:
     return Fact(text, {"kind": "spark" if settings.spark_remote else "embedded", "address": address})
 
 
+def _stream(settings: Settings, use_case: UseCase, now: datetime) -> Fact:
+    said = control.heartbeat(settings, use_case)
+    if said is None:
+        return Fact("it has not run yet")
+    state, lag = health.state(said, now.timestamp()), sum(said.lag.values())
+    heard = datetime.fromtimestamp(said.at, UTC)
+    text = (
+        f"{state}, heard at {moment(heard)}; {said.counts.get('messages', 0):,} messages since it started, {lag:,} wait"
+    )
+    text += f"; {said.why}" if said.why else ""
+    return Fact(text, {"state": state, "heard_at": heard, "lag": said.lag, "why": said.why or None})
+
+
 def _has_ledger(settings: Settings) -> bool:
     """Whether there is a ledger to read: SQLite's would be made by the first look at it."""
     is_there = bool(settings.ledger_url) or (settings.home / "ledger.sqlite").exists()
@@ -207,4 +222,4 @@ FACTS: Mapping[tuple[str, ...], Read] = {
     ("drift",): _drift,
     ("engine",): _engine,
 }
-"""Names of facts, and what reads them."""
+"""Names of facts, and what reads them; a stream that ran has one more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime
 
 import click
@@ -19,7 +20,7 @@ def status(name: str, as_json: bool) -> None:
     """Show what the stream of a use case says of itself: whether it runs, how far topics are read, what is left."""
     from dataclasses import asdict
 
-    from jobs.streams import control
+    from jobs.streams import control, health
 
     use_case = use_case_named(name)
     said = control.heartbeat(settings.load(), use_case)
@@ -29,8 +30,8 @@ def status(name: str, as_json: bool) -> None:
     if as_json:
         print_json({**asdict(said), "is_alive": said.is_alive})
         return
-    alive = said.condition if said.is_alive or said.condition in ("ended", "failed") else "dead"
-    say(f"{use_case.name}: {alive}, last heard of {datetime.fromtimestamp(said.at, UTC):%Y-%m-%d %H:%M:%S}")
+    state = health.state(said, time.time())
+    say(f"{use_case.name}: {state}, last heard of {datetime.fromtimestamp(said.at, UTC):%Y-%m-%d %H:%M:%S}")
     if said.why:
         say(said.why)
     say(", ".join(f"{what} {count:,}" for what, count in said.counts.items()))

@@ -33,6 +33,8 @@ from jobs.processes import this_process
 from jobs.retraining import decisions
 from jobs.retraining.policy import Evidence
 from jobs.settings import Settings
+from jobs.streams import control
+from jobs.streams.control import Heartbeat
 from jobs.use_cases.fraud import FRAUD
 from orchestration import nights
 from orchestration.cli import main
@@ -96,6 +98,16 @@ def test_what_the_state_holds_is_told(home: Settings) -> None:
     assert (answer["data"]["until"], answer["champion"]["version"]) == ("2026-11-21", 7)
     assert answer["champion"]["since"] == NOW.isoformat() and answer["training"]["due"] is True
     assert answer["alerts"]["latest"][0]["subject"] == "[/x]" and answer["drift"]["scores"]["drift"] == 1.25
+
+
+def test_a_stream_that_ran_has_a_line(home: Settings) -> None:
+    assert "stream" not in told()
+    said = Heartbeat(
+        NOW.timestamp(), "1@0.00", "running", "no marts yet", {"messages": 1234}, {"fraud.transactions": 7}
+    )
+    control.beat(home, FRAUD, said)
+    assert "dead, heard at 2026-11-22 12:30; 1,234 messages since it started, 7 wait; no marts yet" in printed()
+    assert (told()["stream"]["state"], told()["stream"]["lag"]) == ("dead", {"fraud.transactions": 7})
 
 
 def test_damage_is_told_in_its_place_and_hides_nothing_else(home: Settings) -> None:

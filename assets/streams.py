@@ -15,8 +15,9 @@ from jobs.checks.check import Check, Outcome
 from jobs.data_dictionary.tables import DataDictionary
 from jobs.ingest.parsing import table_schema
 from jobs.lakehouse.tables import Lakehouse
-from jobs.messages.dead_letters import ENDING
-from jobs.messages.topics import Topics
+from jobs.messages.connection import is_kafka
+from jobs.messages.topics import Topics, topics_of
+from jobs.settings import Settings
 from jobs.streams import control
 from jobs.streams.refused import refused
 from jobs.use_case import Source, UseCase
@@ -25,10 +26,11 @@ from jobs.windows import WindowFeatures
 Judge = Callable[[Lakehouse, datetime], list[Outcome]]
 
 
-def build(topics: Topics) -> list[dg.AssetsDefinition]:
+def build(settings: Settings, use_case: UseCase) -> list[dg.AssetsDefinition]:
     """The topics of a use case, the tables of streamed features, and the checks of both."""
-    use_case = topics.use_case
-    own = [_topic(topics, source) for source in use_case.sources]
+    topics, url = topics_of(settings, use_case), settings.stream_url
+    kind = "kafka" if url is None or is_kafka(url) else "file"
+    own = [_topic(topics, source, kind) for source in use_case.sources]
     tables = [_table(use_case, windows) for windows in use_case.windows] if _facts(use_case) else []
     checks = [_topic_checks(topics, source) for source in use_case.sources]
     checks += [_table_checks(use_case, spec.key) for spec in tables]
@@ -44,16 +46,15 @@ def fed(use_case: UseCase, raw_tables: Sequence[dg.AssetsDefinition]) -> list[dg
     return [each.map_asset_specs(lambda spec: spec.merge_attributes(deps=[topics[spec.key]])) for each in raw_tables]
 
 
-def _topic(topics: Topics, source: Source) -> dg.AssetSpec:
+def _topic(topics: Topics, source: Source, kind: str) -> dg.AssetSpec:
     use_case, topic = topics.use_case, topics.topic(source)
     dictionary = DataDictionary(use_case, source=source)
     declared = [table_schema(source, {}).field(column.name) for column in source.columns]
-    about = source.description or f"Rows of {source.input}"
+    about = source.description or f"rows of {source.input} files."
     return dg.AssetSpec(
         Keys(use_case).topics[source.name],
-        description=f"Topic {topic}: {about} A process reads it (`evergreen stream run`); what is refused goes to "
-        f"{topic}{ENDING}.",
-        kinds={"kafka"},
+        description=f"Topic {topic}: {about} A process reads it (`evergreen stream run`).",
+        kinds={kind},
         metadata={"topic": topic, "dagster/column_schema": column_schema(declared, dictionary)},
         **_common(use_case, "topics"),
     )

@@ -31,7 +31,6 @@ from jobs import settings as settings_module
 from jobs.datasets import declared_names
 from jobs.feature_store import feature_repo
 from jobs.lakehouse import dbt_models
-from jobs.messages.topics import topics_of
 from jobs.settings import ROOT, Settings
 from jobs.streams import control
 from jobs.use_case import UseCase
@@ -110,7 +109,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
     fresh += feature_search.build(use_case)
     fresh += transforms.checks(models, use_case, nodes)
     if streamed:
-        fresh += streams.build(topics_of(settings, use_case))
+        fresh += streams.build(settings, use_case)
         watching.append(stream_sensor.build(settings, use_case))
     return fresh, jobs, automation.nightly(settings, use_case, lineage), watching
 

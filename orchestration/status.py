@@ -44,8 +44,10 @@ Read = Callable[[Settings, UseCase, datetime], Fact | tuple[Fact, ...]]
 def facts(settings: Settings, use_case: UseCase, now: datetime) -> dict[str, Fact]:
     """What is known of a use case at this moment, by name, in the order in which it is told."""
     told: dict[str, Fact] = {}
-    streamed = {("stream",): _stream} if control.heartbeat(settings, use_case) is not None else {}
-    for names, read in {**FACTS, **streamed}.items():
+    readers = dict(FACTS)
+    if control.heartbeat(settings, use_case) is not None:
+        readers["stream",] = _stream
+    for names, read in readers.items():
         told |= zip(names, _told(read, settings, use_case, now, len(names)), strict=True)
     return told
 
@@ -197,11 +199,9 @@ def _stream(settings: Settings, use_case: UseCase, now: datetime) -> Fact:
     said = control.heartbeat(settings, use_case)
     if said is None:
         return Fact("it has not run yet")
-    state, lag = health.state(said, now.timestamp()), sum(said.lag.values())
-    heard = datetime.fromtimestamp(said.at, UTC)
-    text = (
-        f"{state}, heard at {moment(heard)}; {said.counts.get('messages', 0):,} messages since it started, {lag:,} wait"
-    )
+    state, heard = health.state(said, now.timestamp()), datetime.fromtimestamp(said.at, UTC)
+    taken, lag = said.counts.get("messages", 0), sum(said.lag.values())
+    text = f"{state}, heard at {moment(heard)}; {taken:,} messages since it started, {lag:,} wait"
     text += f"; {said.why}" if said.why else ""
     return Fact(text, {"state": state, "heard_at": heard, "lag": said.lag, "why": said.why or None})
 

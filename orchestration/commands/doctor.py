@@ -9,6 +9,8 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
 
 import click
 
@@ -16,6 +18,7 @@ from jobs import settings as settings_module
 from jobs.error_messages import bug, message_of
 from jobs.java_servers.java import look_for_java
 from jobs.lakehouse import engine
+from jobs.messages.connection import is_kafka
 from jobs.secret import ClusterUrl, Url
 from jobs.settings import Settings
 from orchestration.printing import cell, console, json_option, print_json, say
@@ -101,7 +104,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _ledger(settings)
     yield _runs(settings)
     if settings.stream_url:
-        yield _brokers(settings.stream_url)
+        yield _topics(settings.stream_url)
     yield _port(UI_PORT)
     yield _java()
     for program, package, use in (
@@ -171,8 +174,11 @@ def _server(name: str, product: str, url: Url | None, port: int, mend: str) -> C
     return Check(name, good, f"{product} at {host}:{port}" if good else f"nothing answers at {host}:{port}", mend)
 
 
-def _brokers(url: ClusterUrl) -> Check:
-    """Whether one of the brokers answers: it knows the others."""
+def _topics(url: ClusterUrl) -> Check:
+    """Whether the folder is there, or one of the brokers answers: it knows the others."""
+    if not is_kafka(url):
+        folder = Path(unquote(url.parts.path))
+        return Check("streams", folder.is_dir(), f"files in {folder}", "make the folder, or correct EVERGREEN_STREAM")
     brokers = [(host, port or 9092) for host, port in url.hosts]
     answering = next((f"{host}:{port}" for host, port in brokers if _listens(host, port)), None)
     mend = "start it (`evergreen kafka` runs one on this machine), or correct EVERGREEN_STREAM"

@@ -16,7 +16,6 @@ from assets import streams
 from assets.keys import Keys
 from jobs import settings
 from jobs.lakehouse.commit_state import keeping
-from jobs.messages.topics import Topics
 from jobs.settings import Settings
 from jobs.streams import control
 from jobs.streams.control import Heartbeat
@@ -79,7 +78,7 @@ def test_a_cell_that_differs_from_batch_holds_back_what_follows_the_champion(tmp
     def follows() -> None: ...
 
     own = dg.AssetCheckKey(KEYS.champion, NAME)
-    [check] = [each for each in streams.build(Topics(FRAUD)) if own in each.check_keys]
+    [check] = [each for each in streams.build(world.settings, FRAUD) if own in each.check_keys]
     resources = {"lakehouse": world.lakehouse, "now": datetime.now(UTC)}
     with dg.DagsterInstance.ephemeral() as instance:
         ended = dg.materialize([champion, follows, check], instance=instance, resources=resources, raise_on_error=False)

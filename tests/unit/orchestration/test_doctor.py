@@ -122,6 +122,12 @@ def test_a_store_elsewhere_must_answer(
     assert doctor.run(down) == 1
 
 
+def test_a_folder_of_topics_must_be_there(own: Settings, listening: str, tmp_path: Path) -> None:
+    for folder, there in ((tmp_path, True), (tmp_path / "none", False)):
+        found = checks(with_environment(own.home, listening, EVERGREEN_STREAM=f"files://{folder}"))["streams"]
+        assert (found.good, found.found) == (there, f"files in {folder}")
+
+
 def test_of_several_brokers_one_must_answer(own: Settings, listening: str, silent: str) -> None:
     assert "streams" not in checks(own)
     one = with_environment(own.home, listening, EVERGREEN_STREAM=f"kafka://eve:secret@{silent},{listening}")

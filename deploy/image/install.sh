@@ -5,7 +5,7 @@
 set -eu
 checkout=$1
 place=$2
-lock=${3:-requirements-serve.lock}
+lock=${3:-"requirements-serve.lock"}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 tools="$work/tools/bin"

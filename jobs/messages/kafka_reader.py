@@ -25,6 +25,10 @@ PATIENCE = 0.1
 LOOK_EVERY = 5.0
 """Seconds between looks at topics and partitions that may be new."""
 TIMEOUT = 10.0
+_SOON_BACK = {
+    "reconnect.backoff.max.ms": 1000, "topic.metadata.refresh.interval.ms": 5000, "socket.connection.setup.timeout.ms": 3000,
+}  # fmt: skip
+"""Options by which a client finds a broker that died and came back within seconds; the defaults wait for minutes."""
 Place = tuple[str, int]
 
 
@@ -55,10 +59,11 @@ class KafkaReader:
         own = {
             "group.id": "evergreen", "enable.auto.commit": False, "auto.offset.reset": "error",
             "isolation.level": "read_committed", "fetch.wait.max.ms": 20, "queued.min.messages": 50_000,
-            "allow.auto.create.topics": False, "logger": _silent(),
+            "allow.auto.create.topics": False, **_SOON_BACK, "logger": _silent(),
         }  # fmt: skip
         self._consumer: Consumer = Consumer({**own, **options})
-        self._admin = AdminClient({**options, "logger": _silent()})
+        self._options = {**_SOON_BACK, **options, "logger": _silent()}
+        self._admin = AdminClient(self._options)
         self._positions = {position.topic: position for position in positions}
         self._order = order
         self._partitions: dict[Place, _Partition] = {}
@@ -191,12 +196,15 @@ class KafkaReader:
     def _look(self) -> None:
         """Take up topics and partitions that are new."""
         from confluent_kafka import KafkaException
+        from confluent_kafka.admin import AdminClient
 
         try:
             ids = self._ids()
             for topic, found in ids.items():
                 self._take_up(topic, found)
         except KafkaException as error:
+            # One that lost its broker may look for it where it was.
+            self._admin = AdminClient(self._options)
             raise _unreachable(error) from error
         self._looked = time.monotonic()
 

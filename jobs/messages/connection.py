@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 PORT = 9092
 ANSWER_SECONDS = 10.0
+_SOON_BACK = {
+    "reconnect.backoff.max.ms": 1000, "topic.metadata.refresh.interval.ms": 5000,
+    "socket.connection.setup.timeout.ms": 3000,
+}  # fmt: skip
+"""Options by which a client finds a broker that died and came back within seconds; the defaults wait for minutes."""
 OWN = ("format", "registry", "topics")
 """Options that say how messages are read (`jobs.messages.formats`), and from where (`jobs.messages.topics`)."""
 
@@ -61,6 +66,7 @@ def client_options(url: ClusterUrl) -> dict[str, Any]:
         **(_login(user, parts.password) if user else {}),
         # What goes wrong is told by what it does: librdkafka writes a line for each attempt besides.
         "log_level": 0,
+        **_SOON_BACK,
         **{name: value for name, value in named if "." in name},
     }
 

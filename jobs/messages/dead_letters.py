@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from jobs.messages.connection import StreamUnreachable
 from jobs.messages.message import Message, message_of
 from jobs.messages.position import Position
 
@@ -22,7 +23,7 @@ REASON, TOPIC, PARTITION, OFFSET = (f"evergreen-{name}" for name in ("reason", "
 """Headers of a dead letter: why it is one, and where the message is."""
 REPLAYED = "evergreen-replayed"
 """Header of a message that was a dead letter: its place in the topic of those."""
-TIMEOUT = 30.0
+TIMEOUT = 10.0
 QUIET = 2.0
 """Seconds without a message after which a topic is read to its end."""
 
@@ -53,9 +54,24 @@ class DeadLetters:
         self._waiting.append(letter)
 
     def send(self, positions: Sequence[Position]) -> int:
-        """Send what waits, before the places behind it are made durable; returns how many letters."""
+        """Send what waits, before the places behind it are made durable; returns how many letters.
+
+        Raises StreamUnreachable; what waits then waits on, and is sent once whatever became of it.
+        """
         if not self._waiting:
             return 0
+        from confluent_kafka import KafkaException
+
+        try:
+            return self._sent_all(positions)
+        except KafkaException as error:
+            # The next one ends its transaction, and says what was sent.
+            self.close()
+            raise StreamUnreachable(
+                f"EVERGREEN_STREAM: expected a Kafka that takes dead letters, found: {error.args[0].str()}"
+            ) from error
+
+    def _sent_all(self, positions: Sequence[Position]) -> int:
         producer, consumer = self._opened(positions)
         letters = [each for each in self._waiting if not self._is_sent(each.message)]
         producer.begin_transaction()
@@ -67,8 +83,10 @@ class DeadLetters:
         return len(letters)
 
     def close(self) -> None:
+        """Let go of the brokers; what waits is kept."""
         if self._consumer is not None:
             self._consumer.close()
+        self._producer = self._consumer = self._sent = None
 
     def _is_sent(self, message: Message) -> bool:
         assert self._sent is not None

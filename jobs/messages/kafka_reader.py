@@ -25,10 +25,6 @@ PATIENCE = 0.1
 LOOK_EVERY = 5.0
 """Seconds between looks at topics and partitions that may be new."""
 TIMEOUT = 10.0
-_SOON_BACK = {
-    "reconnect.backoff.max.ms": 1000, "topic.metadata.refresh.interval.ms": 5000, "socket.connection.setup.timeout.ms": 3000,
-}  # fmt: skip
-"""Options by which a client finds a broker that died and came back within seconds; the defaults wait for minutes."""
 Place = tuple[str, int]
 
 
@@ -59,10 +55,10 @@ class KafkaReader:
         own = {
             "group.id": "evergreen", "enable.auto.commit": False, "auto.offset.reset": "error",
             "isolation.level": "read_committed", "fetch.wait.max.ms": 20, "queued.min.messages": 50_000,
-            "allow.auto.create.topics": False, **_SOON_BACK, "logger": _silent(),
+            "allow.auto.create.topics": False, "logger": _silent(),
         }  # fmt: skip
         self._consumer: Consumer = Consumer({**own, **options})
-        self._options = {**_SOON_BACK, **options, "logger": _silent()}
+        self._options = {**options, "logger": _silent()}
         self._admin = AdminClient(self._options)
         self._positions = {position.topic: position for position in positions}
         self._order = order

@@ -58,11 +58,10 @@ class Process:
     def _loop(self, stream: Stream, end: Event) -> None:
         committed = beaten = looked = time.monotonic()
         while not end.is_set():
-            condition, why = self._once(stream)
             now = time.monotonic()
-            if now - committed > self.commit_seconds or stream.rows > MOST_ROWS or condition != "running":
-                stream.commit()
-                committed = time.monotonic()
+            is_due = now - committed > self.commit_seconds or stream.rows > MOST_ROWS
+            condition, why = self._once(stream, is_due)
+            committed = now if is_due else committed
             if stream.note and now - looked > FEATURES_SECONDS:
                 start_features(stream)
                 looked = now
@@ -72,13 +71,18 @@ class Process:
             if condition != "running":
                 end.wait(PATIENCE_SECONDS)
 
-    def _once(self, stream: Stream) -> tuple[Condition, str]:
-        if control.is_paused(self.settings, self.use_case):
-            return "paused", "a person asked for it (`evergreen stream resume` lets it go on)"
+    def _once(self, stream: Stream, is_due: bool) -> tuple[Condition, str]:
+        """A step, and a commit if one is due; while a stream pauses, what it took before is committed."""
+        paused = control.is_paused(self.settings, self.use_case)
         try:
-            stream.step(STEP_SECONDS)
+            if is_due or paused:
+                stream.commit()
+            if not paused:
+                stream.step(STEP_SECONDS)
         except (StreamUnreachable, RegistryError) as error:
             return "waiting", str(error)
+        if paused:
+            return "paused", "a person asked for it (`evergreen stream resume` lets it go on)"
         return "running", stream.publish_error
 
     def _beat(self, stream: Stream, condition: Condition, why: str) -> None:

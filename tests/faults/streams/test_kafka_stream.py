@@ -8,7 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 from worlds.draws import drawn
 from worlds.kafka_server import KafkaServer, create_topic, delete_topic
 from worlds.stream_processes import StreamProcess, Topics, has_read

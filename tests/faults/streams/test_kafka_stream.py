@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 from worlds.draws import drawn
@@ -85,9 +86,8 @@ def test_a_topic_that_is_made_again_and_one_with_more_partitions_are_read_whole(
     topics.fill(third)
     with StreamProcess(world, topics.url) as one:
         one.heard(has_read(third))
-        AdminClient({"bootstrap.servers": kafka, "log_level": 0}).create_partitions(
-            [NewPartitions(topics.names[PAYMENTS], 4)]
-        )[topics.names[PAYMENTS]].result(30)
+        admin, payments = AdminClient({"bootstrap.servers": kafka, "log_level": 0}), topics.names[PAYMENTS]
+        admin.create_partitions([NewPartitions(payments, 4)])[payments].result(30)
         topics.fill(2 * third)
         one.heard(has_read(2 * third))
         one.end()
@@ -110,8 +110,6 @@ def test_messages_that_are_gone_stop_the_stream_until_a_person_says_go_on(world:
         one.heard(has_read(half))
         one.end()
     topics.fill(half + 20)
-    from confluent_kafka import TopicPartition
-
     admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})
     gone = TopicPartition(topics.names[PAYMENTS], 0, sum(m.topic == PAYMENTS for m in world.messages[: half + 20]))
     admin.delete_records([gone])[gone].result()

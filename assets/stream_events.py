@@ -15,9 +15,12 @@ from jobs.checks import streams as stream_checks
 from jobs.checks.check import Outcome
 from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.topics import Topics
+from jobs.secret import hide
 from jobs.streams.feature_tables import STAMP
 from jobs.streams.health import Seen
 
+PASSING = ("last_stamp", "seconds_since")
+"""What every message of any topic changes, and each look."""
 Event = dg.AssetObservation | dg.AssetCheckEvaluation
 
 
@@ -48,7 +51,7 @@ def _of_topic(seen: Seen, topic: str, now: datetime) -> dict[str, Any]:
     positions = said.positions.get(topic, {})
     return {
         "state": seen.looks[-1].state,
-        **({"reason": said.why} if said.why else {}),
+        **({"reason": hide(said.why)} if said.why else {}),
         "read_up_to": sum(positions.values()),
         "lag": said.lag.get(topic, 0),
         "dead_letters_of_a_day": seen.refused[topic].total(),
@@ -71,8 +74,7 @@ def _stamped(stamp: int, now: datetime) -> dict[str, Any]:
 
 
 def _observed(key: dg.AssetKey, metadata: dict[str, Any]) -> Told:
-    passing = {"seconds_since"}
-    short = str({name: str(value) for name, value in metadata.items() if name not in passing})
+    short = str({name: str(value) for name, value in metadata.items() if name not in PASSING})
     return Told(key.to_user_string(), short, dg.AssetObservation(key, metadata=legible(metadata)))
 
 

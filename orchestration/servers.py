@@ -58,7 +58,7 @@ def serve(settings: Settings, port: int, production: bool = False) -> None:
                 services.start("docs", page_server.__name__, (str(docs_port), *pages_of))
             streams = _keep_streams(settings, services) if production else []
             if _start_dagster(services, workspace, port):
-                say("\n".join([*_block(settings, port, mlflow, production), *streams, *missed]))
+                say("\n".join([*_block(settings, port, mlflow, streams, production), *missed]))
                 services.wait()
     if production:
         say("Evergreen is down.")
@@ -109,12 +109,12 @@ def _start_mlflow(settings: Settings, services: Services, port: int) -> str:
     return f"http://{HOST}:{port}"
 
 
-def _block(settings: Settings, port: int, mlflow: str, production: bool) -> list[str]:
+def _block(settings: Settings, port: int, mlflow: str, streams: list[str], production: bool) -> list[str]:
     lines = [f"Dagster  http://{HOST}:{port}", f"MLflow   {mlflow}", f"Logs     {settings.home / 'logs'}"]
     if not production:
         return [*lines, "Ctrl-C ends all."]
     nights = "Nights   schedules and sensors are on, unless you switched one off in Automation"
-    return [f"Evergreen is up: {settings.home}", *lines, nights, "Ctrl-C or SIGTERM ends all."]
+    return [f"Evergreen is up: {settings.home}", *lines, *streams, nights, "Ctrl-C or SIGTERM ends all."]
 
 
 def _missed(settings: Settings, instance: dg.DagsterInstance) -> Iterator[str]:

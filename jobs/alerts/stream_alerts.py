@@ -75,6 +75,6 @@ def _letters(use_case: UseCase, topic: str, reasons: Counter[str], now: datetime
     [(commonest, _)] = reasons.most_common(1)
     message = (
         f"Messages of {topic} were expected to keep the contract, but {reasons.total():,} of the last day did not, "
-        f"mostly as {commonest}: `evergreen dlq list --use-case {use_case.name}` shows them."
+        f"mostly as {commonest}: the quarantine of its raw table has them, and of a Kafka `evergreen dlq list`."
     )
     return Alert(use_case.name, LETTERS, topic, message, "warning", now, {"reasons": dict(reasons.most_common(5))})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from threading import Event
 
 from jobs.messages.connection import StreamUnreachable
@@ -42,7 +42,7 @@ class Process:
         Raises control.Taken if another process runs it, PositionLost if messages are gone.
         """
         with control.only_one(self.settings, self.use_case):
-            stream = self.open()
+            stream = self._opened()
             started(stream)
             try:
                 self._loop(stream, end)
@@ -54,6 +54,15 @@ class Process:
             finally:
                 stream.close()
             return stream
+
+    def _opened(self) -> Stream:
+        try:
+            return self.open()
+        except Exception as error:
+            before = control.heartbeat(self.settings, self.use_case) or Heartbeat(0.0, "", "failed")
+            said = replace(before, at=time.time(), process=control.own_name(), condition="failed", why=str(error))
+            control.beat(self.settings, self.use_case, said)
+            raise
 
     def _loop(self, stream: Stream, end: Event) -> None:
         committed = beaten = looked = time.monotonic()

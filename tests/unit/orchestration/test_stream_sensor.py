@@ -77,7 +77,7 @@ def test_topics_and_tables_are_observed_when_something_is_new(sensor: Sensor) ->
     assert table.asset_observation.metadata["dagster/row_count"].value == 20  # type: ignore[union-attr]
     assert sensor.tick()[1] == []
     sensor.says(positions={PAYMENTS: {"0": 22}}, lag={PAYMENTS: 3}, left_out={PAYMENTS: ["shop"]})
-    assert "fraud/topics/transactions" in sensor.tick()[1]
+    assert sensor.tick()[1] == ["fraud/topics/transactions"]
 
 
 def test_dead_letters_are_alerted_and_fail_their_check(sensor: Sensor) -> None:

@@ -41,5 +41,6 @@ def maintain(name: str, retain_hours: float) -> None:
     say(f"killed runs: {len(leftovers.sweep(own))} unfinished files and folders removed")
     before = datetime.now(UTC) - timedelta(days=own.keep_logs_days)
     with open_instance(own) as instance:
-        removed = run_logs.remove(instance, before)
+        removed, observed = run_logs.remove(instance, before), run_logs.remove_observations(instance, before)
     say(f"runs: logs of {removed} that ended before {before:%Y-%m-%d} removed")
+    say(f"streams: {observed} observations from before that day removed")

@@ -63,3 +63,15 @@ def test_a_run_that_is_under_way_keeps_its_log_and_nothing_is_removed_twice(inst
     instance.report_engine_event("it goes on", under_way)
     assert (run_logs.remove(instance, LATER), run_logs.remove(instance, LATER)) == (1, 0)
     assert "it goes on" in [entry.message for entry in instance.all_logs(under_way.run_id)]
+
+
+def test_of_observations_the_last_of_each_asset_stays(instance: dg.DagsterInstance) -> None:
+    for number in range(3):
+        for topic in ("one", "two"):
+            instance.report_runless_asset_event(dg.AssetObservation(topic, metadata={"lag": number}))
+    assert run_logs.remove_observations(instance, datetime.now(UTC) - timedelta(days=1)) == 0
+    assert [run_logs.remove_observations(instance, LATER) for _ in range(2)] == [4, 0]
+    for topic in ("one", "two"):
+        [left] = instance.fetch_observations(dg.AssetKey(topic), limit=9).records
+        assert left.asset_observation is not None and left.asset_observation.metadata["lag"].value == 2
+    assert len(instance.all_logs("")) == 2

@@ -80,9 +80,13 @@ def url(*schemes: str, kind: type[Url] = Url, host: bool = True) -> Callable[[st
 
 
 def stream(text: str) -> ClusterUrl:
-    """Reads where topics are: the brokers of a Kafka, or a folder."""
-    found = url("kafka", "kafkas", "files", kind=ClusterUrl, host=False)(text)
+    """Reads where topics are: the brokers of a Kafka, a folder, or the log of the decision service."""
+    found = url("kafka", "kafkas", "files", "decisions", kind=ClusterUrl, host=False)(text)
     assert isinstance(found, ClusterUrl)
+    if found.parts.scheme == "decisions":
+        if found.parts.netloc or found.parts.path:
+            raise ValueError("found more than decisions://, which is the log of this home")
+        return found
     if found.parts.scheme != "files":
         return _brokers(found)
     if found.parts.netloc or len(found.parts.path) < 2:

@@ -54,7 +54,7 @@ class Settings:
     """`redis://host:port` for the online store; None means SQLite under `home`."""
     stream_url: ClusterUrl | None = None
     """`kafka://host:port,host:port` of the brokers whose topics are read and written, or `files:///folder` of topics
-    that are read; None means no streams."""
+    that are read, or `decisions://` for what the decision service logs; None means no streams."""
     predictions_url: Url | None = None
     """`postgresql://user@host/database` for the table of nightly predictions; None means SQLite under `home`."""
     ledger_url: Url | None = None
@@ -159,7 +159,8 @@ VARIABLES = (
         url("redis", "rediss"), "SQLite in the home",
     ),
     Variable(
-        STREAM_VARIABLE, "stream_url", "kafka://user:password@host:port,host:port?option=value (or kafkas://), or files:///folder",
+        STREAM_VARIABLE, "stream_url",
+        "kafka://user:password@host:port,host:port?option=value (or kafkas://), files:///folder or decisions://",
         stream, "no streams",
     ),
     Variable("EVERGREEN_PREDICTIONS", "predictions_url", _DATABASE, url(*POSTGRESQL), "SQLite in the home"),

@@ -25,6 +25,8 @@ _SOON_BACK = {
     "socket.connection.setup.timeout.ms": 3000,
 }  # fmt: skip
 """Options by which a client finds a broker that died and came back within seconds; the defaults wait for minutes."""
+DECISIONS = "decisions"
+"""Scheme of the log of the decision service."""
 OWN = ("format", "registry", "topics")
 """Options that say how messages are read (`jobs.messages.formats`), and from where (`jobs.messages.topics`)."""
 

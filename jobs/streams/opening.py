@@ -11,6 +11,7 @@ from jobs.messages.formats import decoder
 from jobs.messages.registry import Registry
 from jobs.messages.topics import Topics
 from jobs.settings import Settings
+from jobs.streams.decision_log_reader import DecisionLogReader
 from jobs.streams.held_versions import hold_versions
 from jobs.streams.publishing import Publisher
 from jobs.streams.sources import reader_of
@@ -28,8 +29,10 @@ def open_of(settings: Settings, use_case: UseCase) -> Stream:
     registry = Registry(own["registry"]) if "registry" in own else None
     decode = decoder(own.get("format", "auto"), registry)
     topics = Topics.of(use_case, own)
-    reader = reader_of(url, positions(lakehouse, topics))
+    reader = reader_of(settings, topics, positions(lakehouse, topics))
     stream = open_stream(lakehouse, topics, reader, decode, names_of(settings, use_case))
+    if isinstance(reader, DecisionLogReader):
+        stream.clock.now = reader.now
     if registry is not None:
         hold_versions(stream, registry.schema)
     if is_kafka(url):

@@ -1,4 +1,4 @@
-"""What EVERGREEN_STREAM names as a source of messages: a Kafka, or a folder of topics."""
+"""What EVERGREEN_STREAM names as a source of messages: a Kafka, a folder, or the decision service's log."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from urllib.parse import unquote
 
 from jobs.errors import Invalid
 from jobs.messages import kafka_reader
-from jobs.messages.connection import client_options, is_kafka
+from jobs.messages.connection import DECISIONS, client_options, is_kafka, stream_of
 from jobs.messages.folder_reader import FolderReader
 from jobs.messages.kafka_reader import KafkaReader
 from jobs.messages.position import Position
+from jobs.messages.topics import Topics
 from jobs.secret import ClusterUrl
-from jobs.settings import STREAM_VARIABLE
-from jobs.streams import clock
+from jobs.settings import STREAM_VARIABLE, Settings
+from jobs.streams import clock, decision_log_reader
+from jobs.streams.decision_log_reader import DecisionLogReader
 from jobs.streams.stream import Reader
 from jobs.times import microseconds
 
 
-def reader_of(url: ClusterUrl, positions: Sequence[Position]) -> Reader:
-    """A reader of the topics of positions, from there on."""
+def reader_of(settings: Settings, topics: Topics, positions: Sequence[Position]) -> Reader:
+    """A reader of topics from their positions on. Raises Invalid if EVERGREEN_STREAM is not set or wrong."""
+    url = stream_of(settings)
     if is_kafka(url):
         return KafkaReader(client_options(url), positions, clock.order_of)
+    if url.parts.scheme == DECISIONS:
+        return DecisionLogReader(settings, topics, positions)
     return FolderReader(Path(unquote(url.parts.path)), positions)
 
 
@@ -35,6 +40,9 @@ def places_at(url: ClusterUrl, topics: Sequence[str], moment: datetime | None) -
     if is_kafka(url):
         sent = None if moment is None else microseconds(moment) // 1000
         return kafka_reader.places_at(client_options(url), topics, sent)
+    if url.parts.scheme == DECISIONS:
+        stamp = 0 if moment is None else microseconds(moment)
+        return [Position(topic, decision_log_reader.TOPIC_ID, {0: stamp}) for topic in topics]
     if moment is not None:
         raise Invalid(
             f"{STREAM_VARIABLE}={url}: expected messages that say when they were sent, found files and tables, which "

@@ -18,7 +18,7 @@ from jobs import settings as settings_module
 from jobs.error_messages import bug, message_of
 from jobs.java_servers.java import look_for_java
 from jobs.lakehouse import engine
-from jobs.messages.connection import is_kafka
+from jobs.messages.connection import DECISIONS, is_kafka
 from jobs.secret import ClusterUrl, Url
 from jobs.settings import Settings
 from orchestration.printing import cell, console, json_option, print_json, say
@@ -103,7 +103,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _online_store(settings)
     yield _ledger(settings)
     yield _runs(settings)
-    if settings.stream_url:
+    if settings.stream_url and settings.stream_url.parts.scheme != DECISIONS:
         yield _topics(settings.stream_url)
     yield _port(UI_PORT)
     yield _java()

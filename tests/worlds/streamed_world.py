@@ -107,12 +107,12 @@ class World:
         offset = sum(message.topic == topic for message in self.messages)
         self.messages.append(Message(topic, 0, offset, -1, None, value, headers))
 
-    def put_raw(self, source: Source, rows: list[Row]) -> None:
+    def put_raw(self, source: Source, rows: list[Row], mode: Any = "error") -> None:
         schema = table_schema(source, {})
         rows = [row | {"event_date": row[source.event_time].date(), "loaded_in": 1} for row in rows]
         write_deltalake(
             self.lakehouse.path(FRAUD.raw_table(source)), pa.Table.from_pylist(rows, schema=schema),
-            partition_by=["event_date"], commit_properties=keeping({"loaded_in": 1}),
+            partition_by=["event_date"], commit_properties=keeping({"loaded_in": 1}), mode=mode,
         )  # fmt: skip
 
     def night(self) -> None:

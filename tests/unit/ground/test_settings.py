@@ -25,7 +25,7 @@ HOSTILE = {
     "EVERGREEN_DBT_PROJECT": ["/nowhere", "/etc/passwd", "/tmp", "~nobody-at-all/x"],
     "EVERGREEN_STREAM": [
         "kafka://", "kafka://a:1,", "kafka://,a:1", "kafka://a:1/topic", "kafka://a:1,b:0", "files://", "files:///",
-        "files://a/b",
+        "files://a/b", "decisions://a",
     ],
     "EVERGREEN_API_KEYS": ["/nowhere/keys.json", "/etc", "/etc/passwd/keys.json"],
     "EVERGREEN_FEATURE_REPO": ["/nowhere", "/etc/passwd", "/proc"],

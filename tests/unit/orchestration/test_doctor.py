@@ -126,6 +126,7 @@ def test_a_folder_of_topics_must_be_there(own: Settings, listening: str, tmp_pat
     for folder, there in ((tmp_path, True), (tmp_path / "none", False)):
         found = checks(with_environment(own.home, listening, EVERGREEN_STREAM=f"files://{folder}"))["streams"]
         assert (found.good, found.found) == (there, f"files in {folder}")
+    assert "streams" not in checks(with_environment(own.home, listening, EVERGREEN_STREAM="decisions://"))
 
 
 def test_of_several_brokers_one_must_answer(own: Settings, listening: str, silent: str) -> None:

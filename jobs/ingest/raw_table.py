@@ -11,6 +11,7 @@ from jobs.ingest import day_digests
 from jobs.ingest.day_digests import EVENT_DATE, Digests
 from jobs.ingest.parsing import UTC
 from jobs.ingest.readers import KNOWN_AT
+from jobs.lakehouse.envelope import TOPIC
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import Source, UseCase
 
@@ -23,8 +24,9 @@ class Table:
     ) -> None:
         self.lakehouse, self.name = lakehouse, use_case.raw_table(source)
         self.loaded_in = loaded_in
-        self.columns = list(dict.fromkeys([*(c.name for c in source.columns), KNOWN_AT]))
-        self.content = [*(c.name for c in source.columns), *([KNOWN_AT] if versioned else [])]
+        self._declared = [c.name for c in source.columns]
+        self.columns = list(dict.fromkeys([*self._declared, KNOWN_AT]))
+        self.content = [*self._declared, *([KNOWN_AT] if versioned else [])]
         self.memory: Path = lakehouse.settings.state / use_case.name / "loads" / f"{source.name}.days.json"
         self.missing = not lakehouse.exists(self.name)
         """There is no such table yet."""
@@ -53,6 +55,19 @@ class Table:
         # The bounds let whole files be skipped; the join is what decides.
         stored_rows = self._read([(first, ">=", low), (first, "<=", high)], self.columns, nothing=low is None)
         return stored_rows.join(keys, on=keys.columns, how="semi")
+
+    def over_topic(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Those of `rows`, which say when each became known, that came over a topic already: what the stream said of
+        when they became known holds."""
+        if KNOWN_AT not in self.content or TOPIC not in self._names:
+            return rows.clear()
+        days = rows[EVENT_DATE].unique().to_list()
+        came = self._read([(TOPIC, "!=", ""), (EVENT_DATE, "in", days)], self._declared, nothing=not days)
+        return rows.join(came, on=self._declared, how="semi", nulls_equal=True, maintain_order="left")
+
+    @property
+    def _names(self) -> list[str]:
+        return [] if self.missing else list(self.lakehouse.schema(self.name).names)
 
     def _read(self, filters: list[tuple[str, str, Any]], columns: list[str], nothing: bool) -> pl.DataFrame:
         if nothing:

@@ -5,7 +5,7 @@ Nothing is written here; the contract of a row, its versions and its references 
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -68,7 +68,10 @@ def decide(job: LoadJob, batch: Batch, table: Table) -> RowOutcomes:
     good, bad, tally = contracts.split(batch.frame, checks)
     good = good.select(*table.columns, ROW, FILE).with_columns(job.day.alias(EVENT_DATE))
     visible, stored = good.filter(is_known), None if table.empty else table
+    came = table.over_topic(visible)
+    visible = visible.join(came, on=ROW, how="anti", maintain_order="left")
     choice = choose(visible, job.wanted, Versioning(source, batch.versioned, job.as_of), stored)
+    choice = replace(choice, already_known=choice.already_known + came.filter(job.wanted).height)
     values_found = batch.frame.select(ROW, pl.selectors.starts_with(FOUND))
     refused = choice.refused.join(values_found, on=ROW, how="left", maintain_order="left")
     fresh, orphans = references.split(job.lakehouse, job.use_case, source, choice.new)

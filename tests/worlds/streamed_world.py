@@ -10,7 +10,6 @@ from random import Random
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 from deltalake import write_deltalake
 from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA
 
@@ -107,11 +106,15 @@ class World:
         offset = sum(message.topic == topic for message in self.messages)
         self.messages.append(Message(topic, 0, offset, -1, None, value, headers))
 
-    def put_raw(self, source: Source, rows: list[Row], mode: Any = "error") -> None:
+    def put_raw(self, source: Source, rows: list[Row] | pl.DataFrame, mode: Any = "error") -> None:
+        """Let files have brought these rows, which bear `known_at`."""
         schema = table_schema(source, {})
-        rows = [row | {"event_date": row[source.event_time].date(), "loaded_in": 1} for row in rows]
+        frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, infer_schema_length=None)
+        frame = frame.with_columns(
+            pl.col(source.event_time).dt.date().alias("event_date"), pl.lit(1).alias("loaded_in")
+        )
         write_deltalake(
-            self.lakehouse.path(FRAUD.raw_table(source)), pa.Table.from_pylist(rows, schema=schema),
+            self.lakehouse.path(FRAUD.raw_table(source)), frame.select(schema.names).to_arrow().cast(schema),
             partition_by=["event_date"], commit_properties=keeping({"loaded_in": 1}), mode=mode,
         )  # fmt: skip
 

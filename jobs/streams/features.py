@@ -6,12 +6,13 @@ State is disposable: tables and raw rows make it again. What is computed is stor
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jobs.decisions.base_facts import BaseFacts
 from jobs.decisions.entity_states import Change, EntityStates
-from jobs.decisions.log_contents import EventCame, Fact, LabelCame, VersionCame
+from jobs.decisions.log_contents import EventCame, LabelCame, VersionCame
 from jobs.online.plan import Event
 from jobs.streams.event_facts import Came, EventFacts, Report
 from jobs.streams.journal import Journal
@@ -41,28 +42,36 @@ class StreamFeatures:
 
     def take(self, came: Iterable[tuple[int, Came | Report]]) -> Iterator[Computed]:
         """Fold facts in the order of their stamps; the features of each event that is new."""
-        for stamp, each in came:
-            fact = self._fact(stamp, each)
-            if fact is None:
+        for is_new, run in groupby(came, key=lambda each: isinstance(each[1], Came) and each[1].is_first):
+            if is_new:
+                yield from self._new_events([(stamp, self._event(each)) for stamp, each in run])
                 continue
-            change = self.states.change(stamp, fact)
-            if isinstance(fact, EventCame):
-                change = self.states.checked(change)
+            # What is told of an event may build on what was told just before.
+            for stamp, each in run:
+                self._tell(stamp, each)
+
+    def _new_events(self, events: list[tuple[int, EventCame]]) -> Iterator[Computed]:
+        """Events one after another, which the journal takes at once."""
+        changes = [self.states.checked(self.states.change(stamp, event)) for stamp, event in events]
+        for (stamp, _), change, record in zip(events, changes, self._journal.append(events), strict=True):
+            yield self._computed(change.at(stamp, record.start))
+
+    def _tell(self, stamp: int, each: Came | Report) -> None:
+        fact = self._told(stamp, each)
+        if fact is not None:
             [record] = self._journal.append([(stamp, fact)])
-            change = change.at(stamp, record.start)
-            if isinstance(fact, EventCame):
-                yield self._computed(change)
-            else:
-                self.states.wait(change)
+            self.states.wait(self.states.change(stamp, fact).at(stamp, record.start))
 
     def _computed(self, change: Change) -> Computed:
         values = [found if isinstance(found, list) else found() for found in self.states.begin(change)]
         return Computed(change.stamp, change.event.id, change.event.happened, list(change.keys), values)
 
-    def _fact(self, stamp: int, each: Came | Report) -> Fact | None:
+    def _event(self, each: Came | Report) -> EventCame:
+        assert isinstance(each, Came)
+        return EventCame(each.id, each.values, each.happened)
+
+    def _told(self, stamp: int, each: Came | Report) -> VersionCame | LabelCame | None:
         """A row as the evaluator takes it; None: a report about an event that nobody knows."""
-        if isinstance(each, Came) and each.is_first:
-            return EventCame(each.id, each.values, each.happened)
         before = self._last(each.id, stamp)
         if isinstance(each, Came):
             replaces = None if before is None else self.states.entities_of(before.values)

@@ -50,7 +50,7 @@ def send(address: str, topic: str, values: pl.Series, known: pl.Series | None = 
     producer = Producer(client_options(ClusterUrl(f"kafka://{address}")) | {"linger.ms": 50})
     moments = [None] * len(values) if known is None else known.to_list()
     for number, (value, moment) in enumerate(zip(values.to_list(), moments, strict=True)):
-        headers = [] if moment is None else [(KNOWN_AT_HEADER, str(moment))]
+        headers: list[tuple[str, str | bytes | None]] = [] if moment is None else [(KNOWN_AT_HEADER, str(moment))]
         while True:
             try:
                 producer.produce(topic, value, partition=number % PARTITIONS, headers=headers)

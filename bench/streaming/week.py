@@ -20,7 +20,7 @@ PAST, LENGTH = 60, 7
 
 def measured(frame: pl.DataFrame, folder: Path, rounds: int) -> dict[str, Any]:
     chance = np.random.default_rng(0)
-    start = (int(frame["tx_datetime"].min()) // DAY + PAST) * DAY  # type: ignore[operator,arg-type]
+    start = (int(frame["tx_datetime"].min()) // DAY + PAST) * DAY  # type: ignore[arg-type]
     past = frame.filter(pl.col("tx_datetime") < start)
     coming = frame.filter(pl.col("tx_datetime").is_between(start, start + LENGTH * DAY, closed="left"))
     world = home(folder / "home", past, start)

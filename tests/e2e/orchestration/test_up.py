@@ -21,7 +21,10 @@ from jobs import settings
 from jobs.lakehouse import dbt_models
 from jobs.loopback import free_port
 from jobs.settings import ROOT
+from jobs.streams import control
+from jobs.streams.control import Heartbeat
 from jobs.use_cases.catalog import USE_CASES
+from jobs.use_cases.fraud import FRAUD
 from orchestration.cli import main
 from orchestration.definitions import build_definitions
 
@@ -37,6 +40,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EVERGREEN_HOME", str(tmp_path / "home"))
     dbt_models.manifest(settings.load())  # its processes then need not parse
     return tmp_path / "home"
+
+
+@pytest.fixture
+def topics(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of topics, whose stream ran before."""
+    (tmp_path / "topics").mkdir()
+    monkeypatch.setenv("EVERGREEN_STREAM", f"files://{tmp_path / 'topics'}")
+    control.beat(settings.load(), FRAUD, Heartbeat(0.0, "1@0.00", "ended"))
 
 
 @pytest.fixture
@@ -66,6 +77,30 @@ def test_it_serves_until_it_is_told_to_end(up: tuple[subprocess.Popen[str], int,
     assert process.wait(PATIENCE) == 0
     assert process.stdout is not None and process.stdout.read() == "Evergreen is down.\n"
     assert _left(started) == [] and not (home / "engine" / "server.json").exists()
+
+
+@pytest.mark.usefixtures("topics")
+def test_it_runs_streams_starts_them_again_and_ends_them(up: tuple[subprocess.Popen[str], int, list[str]]) -> None:
+    process, _, block = up
+    assert "Stream   fraud, started again whenever it ends\n" in block
+    first = _running_stream("1@0.00")
+    os.kill(int(first.partition("@")[0]), signal.SIGKILL)
+    _running_stream(first)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    said = control.heartbeat(settings.load(), FRAUD)
+    assert said is not None and said.condition == "ended"
+
+
+def _running_stream(before: str) -> str:
+    """The process of the stream that follows another."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        said = control.heartbeat(settings.load(), FRAUD)
+        if said is not None and said.condition == "running" and said.process != before:
+            return said.process
+        time.sleep(0.1)
+    raise AssertionError(f"expected a stream after {before}, found {said}")
 
 
 def test_it_is_killed_and_leaves_nothing(up: tuple[subprocess.Popen[str], int, list[str]], home: Path) -> None:

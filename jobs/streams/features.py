@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from jobs.decisions.base_facts import BaseFacts
 from jobs.decisions.entity_states import Change, EntityStates
-from jobs.decisions.log_contents import EventCame, LabelCame, VersionCame
+from jobs.decisions.log_contents import EventCame, FactGone, LabelCame, Telling, VersionCame
 from jobs.online.plan import Event
 from jobs.streams.event_facts import Came, EventFacts, Report
 from jobs.streams.journal import Journal
@@ -57,8 +57,7 @@ class StreamFeatures:
             yield self._computed(change.at(stamp, record.start))
 
     def _tell(self, stamp: int, each: Came | Report) -> None:
-        fact = self._told(stamp, each)
-        if fact is not None:
+        for fact in self._told(stamp, each):
             [record] = self._journal.append([(stamp, fact)])
             self.states.wait(self.states.change(stamp, fact).at(stamp, record.start))
 
@@ -70,15 +69,33 @@ class StreamFeatures:
         assert isinstance(each, Came)
         return EventCame(each.id, each.values, each.happened)
 
-    def _told(self, stamp: int, each: Came | Report) -> VersionCame | LabelCame | None:
-        """A row as the evaluator takes it; None: a report about an event that nobody knows."""
+    def _told(self, stamp: int, each: Came | Report) -> list[Telling]:
+        """A row as the evaluator takes it; nothing of a report about an event that nobody knows."""
         before = self._last(each.id, stamp)
         if isinstance(each, Came):
             replaces = None if before is None else self.states.entities_of(before.values)
-            return VersionCame(each.id, each.values, each.happened, replaces)
+            version = VersionCame(each.id, each.values, each.happened, replaces)
+            return [version, *self._moved(stamp, version)]
         if before is None:
+            return []
+        return [LabelCame(each.id, before.happened, self.states.entities_of(before.values), each.values)]
+
+    def _moved(self, stamp: int, version: VersionCame) -> list[Telling]:
+        """The report about an event, told again where the event is another entity's or another time's now."""
+        label = self._journal.last_label(version.id) or self._label_of_tables(version.id, stamp)
+        entities = self.states.entities_of(self.facts.schema.columns(version))
+        if label is None or (label.entities, label.happened) == (entities, version.happened):
+            return []
+        gone = [FactGone(version.id, "labels", label.entities)] if label.entities != entities else []
+        return [*gone, LabelCame(version.id, version.happened, entities, label.values)]
+
+    def _label_of_tables(self, id: Any, stamp: int) -> LabelCame | None:
+        base, labels = self.states.base, self.states.base.labels
+        row = base.row_of("labels", id, stamp)
+        if row is None:
             return None
-        return LabelCame(each.id, before.happened, self.states.entities_of(before.values), each.values)
+        values = {name: labels.value(name, row) for name in base.rows.labels}
+        return LabelCame(id, int(labels.happened[row]), base.entities_of("labels", row), values)
 
     def _last(self, id: Any, stamp: int) -> Event | None:
         """The version of an event that holds at a stamp."""

@@ -5,18 +5,21 @@ An entity that nobody asked for is let go, and made again from here. Raw tables 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from jobs.decisions import log_contents
-from jobs.decisions.log_contents import EVENT, TOLD, EventCame, Fact, VersionCame
+from jobs.decisions.log_contents import EVENT, TOLD, Content, EventCame, Fact, LabelCame, VersionCame
 from jobs.online.file_log import FileLog
 from jobs.online.log_records import Appended, Entry, Record
 
+AT_ONCE = 4
+"""More facts than one row is: the file's stamps, which have to differ, are so many times theirs."""
+
 
 class Journal:
-    """Facts in the order of their stamps."""
+    """Facts in the order of their stamps, several of which may be at one."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,14 +29,13 @@ class Journal:
         self._log = FileLog(path, now=self._stamps.pop)
         self._told: dict[str, int] = {}
         """How much was told of events beside that they came."""
-        self.at = self._log.at
 
     def close(self) -> None:
         self._log.close()
 
     def append(self, facts: Sequence[tuple[int, Fact]]) -> list[Record]:
-        """Keep facts with their stamps, which are later than all before."""
-        self._stamps[:] = [stamp for stamp, _ in reversed(facts)]
+        """Keep facts with their stamps, none before those of facts before it, and at most AT_ONCE at one."""
+        self._stamps[:] = [stamp * AT_ONCE for stamp, _ in reversed(facts)]
         answers = self._log.append_all([Entry(self._name(fact), log_contents.encode(fact)) for _, fact in facts])
         records = []
         for answer in answers:
@@ -43,17 +45,25 @@ class Journal:
             records.append(answer.record)
         return records
 
+    def at(self, start: int) -> Record:
+        """The record that starts at a position."""
+        record = self._log.at(start)
+        return record._replace(stamp=record.stamp // AT_ONCE)
+
     def last_version(self, id: Any) -> tuple[int, EventCame | VersionCame] | None:
         """The last that came of an event, and its stamp."""
-        for number in range(self._told.get(str(id), 0), 0, -1):
-            if (found := self._of(log_contents.name(TOLD, id, number))) is not None:
-                return found
-        return self._of(log_contents.name(EVENT, id))
+        return next(((at, fact) for at, fact in self._of(id) if isinstance(fact, EventCame | VersionCame)), None)
 
-    def _of(self, name: str) -> tuple[int, EventCame | VersionCame] | None:
-        record = self._log.get(name)
-        fact = None if record is None else log_contents.decode(record.content)
-        return (record.stamp, fact) if record is not None and isinstance(fact, EventCame | VersionCame) else None
+    def last_label(self, id: Any) -> LabelCame | None:
+        """The last report about an event."""
+        return next((fact for _, fact in self._of(id) if isinstance(fact, LabelCame)), None)
+
+    def _of(self, id: Any) -> Iterator[tuple[int, Content]]:
+        """What is kept of an event, and the stamps, the last first."""
+        names = [log_contents.name(TOLD, id, number) for number in range(self._told.get(str(id), 0), 0, -1)]
+        for record in map(self._log.get, [*names, log_contents.name(EVENT, id)]):
+            if record is not None:
+                yield record.stamp // AT_ONCE, log_contents.decode(record.content)
 
     def _name(self, fact: Fact) -> str:
         if isinstance(fact, EventCame):

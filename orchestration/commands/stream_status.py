@@ -59,7 +59,7 @@ def rewind(name: str, moment: datetime | None, earliest: bool) -> None:
     found = rewinding.rewind(settings.load(), use_case, None if moment is None else moment.replace(tzinfo=UTC))
     for position in found:
         places = ", ".join(f"{partition} at {offset}" for partition, offset in sorted(position.next.items()))
-        say(f"{position.topic}: partitions {places}")
+        say(f"{position.topic}: {f'partitions {places}' if places else 'from its beginning'}")
 
 
 @click.command()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from worlds.streamed_runs import made, run
-from worlds.streamed_world import PAYMENTS, REPORTS, busy_days, contents, stored
+from worlds.streamed_world import PAYMENTS, REPORTS, START, busy_days, contents, stored
 
 from jobs.streams import verify
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
@@ -30,3 +31,21 @@ def test_every_cell_is_what_a_batch_makes_of_it_after_nights_and_deaths(tmp_path
     assert (found.different, found.examples) == (0, [])
     assert (found.events, found.not_in_marts, found.decided_elsewhere) == (100, 0, 0)
     assert found.cells == 100 * sum(len(windows.names) for windows in FRAUD.windows)
+
+
+def test_a_report_moves_with_the_payment_that_a_correction_moves(tmp_path: Path) -> None:
+    world = made(tmp_path, 0)
+    hour, of_history = timedelta(hours=1), world.payment(0, START) | {"transaction_id": 0}
+    payment = world.payment(1000, START) | {"customer_id": 1}
+    world.send(PAYMENTS, payment, START)
+    world.send(REPORTS, world.report(payment, START + hour) | {"tx_fraud": True}, START + hour)
+    world.send(REPORTS, world.report(of_history, START + hour) | {"tx_fraud": True}, START + hour)
+    for moved in (payment, of_history):
+        world.send(PAYMENTS, moved | {"customer_id": 2, "terminal_id": 102}, START + 2 * hour)
+    for number in range(12):
+        at = START + (3 + number) * hour
+        world.send(PAYMENTS, world.payment(1001 + number, at) | {"customer_id": 1 + number % 2}, at)
+    run(world)
+    world.night()
+    found = verify.verify(world.lakehouse, FRAUD, verify.days_of(world.lakehouse, FRAUD))
+    assert (found.different, found.examples, found.events) == (0, [], 13)

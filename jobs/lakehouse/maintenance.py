@@ -44,7 +44,7 @@ def maintain(lakehouse: Lakehouse, table: str, retain_hours: float) -> Maintaine
     last = lakehouse.state(table)
     lakehouse.set_properties(table, PROPERTIES, last)
     state = keeping(last)
-    compacted = lakehouse.delta(table).optimize.compact(commit_properties=state)["numFilesRemoved"]
+    compacted = compact(lakehouse, table)
     keep = pinned(lakehouse.settings, table)
     current = lakehouse.delta(table).version()
     for version in (*keep, current):
@@ -55,6 +55,12 @@ def maintain(lakehouse: Lakehouse, table: str, retain_hours: float) -> Maintaine
         keep_versions=keep, commit_properties=state,
     )  # fmt: skip
     return Maintained(table, compacted, expired, len(removed))
+
+
+def compact(lakehouse: Lakehouse, table: str) -> int:
+    """Put the rows of small files into few; returns how many files that replaced. The caller holds the table's lock."""
+    done = lakehouse.delta(table).optimize.compact(commit_properties=keeping(lakehouse.state(table)))
+    return int(done["numFilesRemoved"])
 
 
 def _expire_log(path: str, first_needed: int, retention: timedelta) -> int:

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from jobs.lakehouse import arrow_writer
+from jobs.lakehouse import arrow_writer, maintenance
 from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.streams.features import Computed
+from jobs.streams.landing import COMPACTED_AFTER
 from jobs.times import MICROSECONDS_A_DAY
 from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures
@@ -28,6 +29,8 @@ class FeatureTables:
     def __init__(self, lakehouse: Lakehouse, use_case: UseCase) -> None:
         self._lakehouse, self._use_case = lakehouse, use_case
         self._computed: list[Computed] = []
+        self._appended: dict[str, int] = {}
+        """Commits to each table."""
         self._stored = [self._last_of(windows) for windows in use_case.windows]
 
     @property
@@ -55,6 +58,9 @@ class FeatureTables:
             target = self._lakehouse.delta(name) if self._lakehouse.exists(name) else self._lakehouse.path(name)
             by = [] if self._lakehouse.exists(name) else [PARTITION]
             arrow_writer.save(target, rows.to_reader(), "append", None, by, state)
+            self._appended[name] = self._appended.get(name, 0) + 1
+            if self._appended[name] % COMPACTED_AFTER == 0:
+                maintenance.compact(self._lakehouse, name)
 
     def _last_of(self, windows: WindowFeatures) -> int:
         state = self._lakehouse.state(self._use_case.stream_table(windows))

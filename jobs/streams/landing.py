@@ -22,13 +22,16 @@ from jobs.ingest.day_digests import EVENT_DATE
 from jobs.ingest.parsing import table_schema
 from jobs.ingest.raw_commit import LOADED_IN
 from jobs.ingest.readers import FILE
-from jobs.lakehouse import arrow_writer
+from jobs.lakehouse import arrow_writer, maintenance
 from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.envelope import ENVELOPE, OFFSET, PARTITION, POSITION, TOPIC
 from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.position import Position
 from jobs.streams.intake import KIND, Taken
 from jobs.use_case import Source, UseCase
+
+COMPACTED_AFTER = 200
+"""Commits of rows, each a small file in every day that its events are of."""
 
 
 @dataclass
@@ -39,6 +42,8 @@ class Landing:
     use_case: UseCase
     source: Source
     taken: list[Taken] = field(default_factory=list)
+    _appended: int = 0
+    """Commits of rows since the table was compacted."""
 
     @property
     def table(self) -> str:
@@ -76,6 +81,10 @@ class Landing:
         state = {"as_of": datetime.now(UTC).isoformat(), **state, LOADED_IN: loaded_in, POSITION: told}
         batches = rows.to_arrow().cast(schema).to_reader()
         arrow_writer.save(self.lakehouse.delta(self.table), batches, "append", None, (), keeping(state))
+        self._appended += 1
+        if self._appended == COMPACTED_AFTER:
+            self._appended = 0
+            maintenance.compact(self.lakehouse, self.table)
         return rows.height
 
     def _keep(self, identifiers: Mapping[str, str], state: Mapping[str, Any], told: dict[str, Any]) -> None:

@@ -44,8 +44,6 @@ class Verified:
     """Streamed events that marts lack as yet: a nightly run brings them."""
     waiting_days: set[date] = field(default_factory=set)
     """The days of those."""
-    not_streamed: int = 0
-    """Events of a topic whose features the stream has not stored."""
     decided_elsewhere: int = 0
     """Events that the decision service decided at another moment, which is the one that batch goes by."""
 

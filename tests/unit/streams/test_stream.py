@@ -6,10 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from worlds.streamed_runs import made, run
+from worlds.streamed_runs import made, opened, run
 from worlds.streamed_world import PAYMENTS, REPORTS, START, busy_days, contents, stored
 
-from jobs.streams import verify
+from jobs.streams import feature_tables, landing, verify
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
 
 
@@ -49,3 +49,22 @@ def test_a_report_moves_with_the_payment_that_a_correction_moves(tmp_path: Path)
     world.night()
     found = verify.verify(world.lakehouse, FRAUD, verify.days_of(world.lakehouse, FRAUD))
     assert (found.different, found.examples, found.events) == (0, [], 13)
+
+
+def test_small_files_are_put_together_and_nothing_else_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (landing, feature_tables):
+        monkeypatch.setattr(module, "COMPACTED_AFTER", 5)
+    world = made(tmp_path, 0)
+    busy_days(world, 60)
+    one = opened(world)
+    while one.step(0):
+        one.commit()
+    one.close()
+    world.night()
+    days = verify.days_of(world.lakehouse, FRAUD)
+    for table in (FRAUD.raw_table(TRANSACTIONS), FRAUD.stream_table(FRAUD.windows[0])):
+        files = [len(world.lakehouse.files_by_day(table)[day]) for day in days]
+        assert max(files) <= 6
+        assert "stamp" in str(world.lakehouse.state(table))
+    assert stored(world, TRANSACTIONS) == contents(world, PAYMENTS)
+    assert verify.verify(world.lakehouse, FRAUD, days).different == 0

@@ -36,6 +36,8 @@ class StreamFeatures:
     def __init__(self, base: BaseFacts, facts: EventFacts, journal: Path) -> None:
         self.facts, self._journal = facts, Journal(journal)
         self.states = EntityStates(base, facts.schema, self._journal.at)
+        self.taken = 0
+        """Facts that came since."""
 
     def close(self) -> None:
         self._journal.close()
@@ -52,11 +54,13 @@ class StreamFeatures:
 
     def _new_events(self, events: list[tuple[int, EventCame]]) -> Iterator[Computed]:
         """Events one after another, which the journal takes at once."""
+        self.taken += len(events)
         changes = [self.states.checked(self.states.change(stamp, event)) for stamp, event in events]
         for (stamp, _), change, record in zip(events, changes, self._journal.append(events), strict=True):
             yield self._computed(change.at(stamp, record.start))
 
     def _tell(self, stamp: int, each: Came | Report) -> None:
+        self.taken += 1
         for fact in self._told(stamp, each):
             [record] = self._journal.append([(stamp, fact)])
             self.states.wait(self.states.change(stamp, fact).at(stamp, record.start))

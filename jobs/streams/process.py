@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -71,14 +72,21 @@ class Process:
             is_due = now - committed > self.commit_seconds or stream.rows > MOST_ROWS
             condition, why = self._once(stream, is_due)
             committed = now if is_due else committed
-            if stream.note and now - looked > FEATURES_SECONDS:
-                start_features(stream)
+            if now - looked > FEATURES_SECONDS:
                 looked = now
+                if stream.note or stream.is_behind_marts:
+                    self._start_features(stream)
             if now - beaten > BEAT_SECONDS or condition != "running":
                 self._beat(stream, condition, why or stream.note)
                 beaten = now
             if condition != "running":
                 end.wait(PATIENCE_SECONDS)
+
+    def _start_features(self, stream: Stream) -> None:
+        """Let features stand on the marts of now, with all that was computed before made durable."""
+        with contextlib.suppress(StreamUnreachable):
+            if stream.commit():
+                start_features(stream)
 
     def _once(self, stream: Stream, is_due: bool) -> tuple[Condition, str]:
         """A step, and a commit if one is due; while a stream pauses, what it took before is committed."""

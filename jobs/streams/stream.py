@@ -39,6 +39,8 @@ from jobs.use_case import Source, UseCase
 
 MOST = 10_000
 """Messages of one step."""
+REBASED_AFTER = 200_000
+"""Facts since the marts that features stand on, some hundred bytes each in memory."""
 
 
 class Publish(Protocol):
@@ -111,6 +113,8 @@ class Stream:
     counts: Counts = field(default_factory=Counts)
     note: str = ""
     """Why no features are computed, if that is so."""
+    stands_on: dict[str, int] = field(default_factory=dict)
+    """Delta versions of the marts that features started from."""
     _read: list[tuple[Message, int]] = field(default_factory=list)
     """Messages that were read and are not taken yet, with their stamps."""
 
@@ -132,10 +136,10 @@ class Stream:
         self._read = []
         return count
 
-    def commit(self) -> None:
-        """Make durable what was taken since the last commit; not while messages were read that are not taken."""
+    def commit(self) -> bool:
+        """Make durable what was taken since the last commit; False: not yet, as messages were read that are not taken."""
         if self._read:
-            return
+            return False
         if self.dead_letters is not None:
             self.dead_letters.send(
                 [self.reader.position(self.topics.topic(source)) for source in self.use_case.sources]
@@ -145,6 +149,14 @@ class Stream:
             landing.commit(intake.identifiers, self.reader.position(self.topics.topic(source)), self.clock.last)
         if self.tables is not None:
             self.counts.features += self.tables.commit(self.clock.last)
+        return True
+
+    @property
+    def is_behind_marts(self) -> bool:
+        """Whether so much came since the marts that features stand on that newer ones are worth a start."""
+        if self.features is None or self.features.taken < REBASED_AFTER:
+            return False
+        return self.lakehouse.versions(list(self.stands_on)) != self.stands_on
 
     @property
     def publish_error(self) -> str:
@@ -305,6 +317,7 @@ def start_features(stream: Stream) -> None:
     if stream.features is not None:
         stream.features.close()
     stream.features, stream.tables, stream.note = features, tables, ""
+    stream.stands_on = dict(bootstrap.versions)
     # The one before may have died before it published them.
     if stream.publish is not None:
         stream.publish(computed)

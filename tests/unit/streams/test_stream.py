@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from worlds.streamed_runs import made, opened, run
-from worlds.streamed_world import PAYMENTS, REPORTS, START, busy_days, contents, stored
+from worlds.streamed_world import PAYMENTS, REPORTS, SECOND, START, busy_days, contents, stored
 
-from jobs.streams import feature_tables, landing, verify
+from jobs.streams import feature_tables, landing, stream, verify
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
 
 
@@ -68,3 +68,39 @@ def test_small_files_are_put_together_and_nothing_else_changes(tmp_path: Path, m
         assert "stamp" in str(world.lakehouse.state(table))
     assert stored(world, TRANSACTIONS) == contents(world, PAYMENTS)
     assert verify.verify(world.lakehouse, FRAUD, days).different == 0
+
+
+def test_features_stand_on_newer_marts_once_much_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "REBASED_AFTER", 20)
+    world = made(tmp_path, 2)
+    busy_days(world, 90)
+    one, starts = opened(world), 0
+    while one.step(0):
+        assert one.commit()
+        if one.is_behind_marts:
+            stream.start_features(one)
+            starts += 1
+        elif world.chance.random() < 0.3:
+            world.night()
+    one.commit()
+    one.close()
+    world.night()
+    assert starts >= 2
+    found = verify.verify(world.lakehouse, FRAUD, verify.days_of(world.lakehouse, FRAUD))
+    assert (found.events, found.different, found.not_in_marts) == (90, 0, 0)
+
+
+def test_a_labelled_payment_of_another_customer_differs_in_cells_that_are_told(tmp_path: Path) -> None:
+    world = made(tmp_path, 0)
+    at = world.now
+    first = world.payment(2000, at) | {"customer_id": 1}
+    world.send(PAYMENTS, first, at)
+    world.send(REPORTS, world.report(first, at + SECOND) | {"tx_fraud": True}, at + SECOND)
+    world.send(PAYMENTS, world.payment(2001, at + 2 * SECOND) | {"customer_id": 2}, at + 2 * SECOND)
+    world.send(PAYMENTS, first | {"customer_id": 2}, at + 3 * SECOND)
+    world.send(PAYMENTS, world.payment(2002, at + 4 * SECOND) | {"customer_id": 5}, at + 4 * SECOND)
+    assert not run(world).note
+    world.night()
+    found = verify.verify(world.lakehouse, FRAUD, verify.days_of(world.lakehouse, FRAUD))
+    assert (found.events, found.different) == (3, 0)
+    assert found.moved > 0

@@ -5,6 +5,7 @@ Topics are read in their order, each to its end before the next, so that what ro
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -54,8 +55,8 @@ class FolderReader:
         return found
 
     def _unread(self, most: int) -> Iterator[list[Message]]:
-        if not self._folder.is_dir():
-            raise FileNotFoundError("no such folder")
+        # Raises if there is no such folder.
+        os.scandir(self._folder).close()
         for name in self._positions:
             topic = self._topic(name)
             for messages in topic.unread(most) if topic else ():

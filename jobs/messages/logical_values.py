@@ -10,6 +10,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeAlias
 
+from jobs.errors import Invalid
+
 OfNumber: TypeAlias = Callable[[int], str]
 _EPOCH = datetime(1970, 1, 1)
 _UNITS = {3: "ms", 6: "us", 9: "ns"}
@@ -85,9 +87,11 @@ LONGEST_DECIMAL = 1_000
 def decimal(unscaled: bytes, scale: int) -> str:
     """A number of two's complement, with the point moved by `scale` digits.
 
-    Raises ValueError or ArithmeticError if it is longer than numbers are.
+    Raises Invalid (a ValueError) or ArithmeticError if it is longer than numbers are.
     """
     if len(unscaled) > LONGEST_DECIMAL:
-        raise ValueError(f"expected a decimal of at most {LONGEST_DECIMAL} bytes, found {len(unscaled)}")
+        raise Invalid(
+            f"expected a decimal of at most {LONGEST_DECIMAL} bytes, found {len(unscaled)}; send a shorter one"
+        )
     sign, digits, _ = Decimal(int.from_bytes(unscaled, "big", signed=True)).as_tuple()
     return str(Decimal((sign, digits, -scale)))

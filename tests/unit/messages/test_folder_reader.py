@@ -158,7 +158,7 @@ def test_a_file_may_go_once_it_is_read(home: Home) -> None:
 
 def test_a_folder_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
     reader = FolderReader(tmp_path / "in", [Position(TOPIC)])
-    with pytest.raises(StreamUnreachable, match="no such folder"):
+    with pytest.raises(StreamUnreachable, match="No such file"):
         reader.poll(10, 0)
     (folder_of(tmp_path / "in") / "a.jsonl").write_bytes(b"1\n")
     assert [each.value for each in reader.poll(10, 0)] == [b"1"]

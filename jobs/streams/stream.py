@@ -137,7 +137,7 @@ class Stream:
         return count
 
     def commit(self) -> bool:
-        """Make durable what was taken since the last commit; False: not yet, as messages are read that are not taken."""
+        """Make durable what was taken since the last commit; False: not yet, as what was read is not taken."""
         if self._read:
             return False
         if self.dead_letters is not None:

@@ -116,6 +116,12 @@ def test_places_are_of_bytes_and_partitions_of_names(home: Home) -> None:
     assert home.reader.position(OTHER) == Position(OTHER)
 
 
+def test_a_file_is_read_in_several_steps(home: Home) -> None:
+    (folder_of(home.folder) / "a.jsonl").write_bytes(b"1\n2\n3\n4\n5\n")
+    assert [home.step(2) for _ in range(4)] == [2, 2, 1, 0]
+    assert home.taken == [b"1", b"2", b"3", b"4", b"5"]
+
+
 def test_a_line_longer_than_what_is_read_at_once_comes_whole(home: Home) -> None:
     long = b"x" * 3_000_000
     (folder_of(home.folder) / "a.jsonl").write_bytes(b"1\n" + long + b"\n2\n")

@@ -1,0 +1,99 @@
+"""Features of events as they come, in the online store: what Feast reads is the newest row of each entity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worlds.draws import drawn
+from worlds.marts import update_windows
+from worlds.redis_server import RedisServer
+from worlds.streamed_runs import opened
+from worlds.streamed_world import World, busy_days
+
+from jobs.feature_store.store import open_store
+from jobs.lakehouse.tables import Lakehouse
+from jobs.secret import Url
+from jobs.settings import Settings
+from jobs.streams import publishing, stream
+from jobs.streams.publishing import Publisher
+from jobs.streams.stream import Stream
+from jobs.use_cases.fraud import FRAUD
+
+pytestmark = pytest.mark.embedded
+CUSTOMERS = FRAUD.windows[0]
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path / "redis") as server:
+        yield server
+
+
+def world_at(lakehouse: Lakehouse, store: Url | None) -> World:
+    """A world whose home has window tables, and its topics full."""
+    home = lakehouse.settings.home
+    world = World(
+        Settings(home=home, online_store_url=store, warehouse_url=lakehouse.settings.warehouse), drawn("published")
+    )
+    world.history(60)
+    update_windows(lakehouse, world.now)
+    busy_days(world, 40)
+    return world
+
+
+def publishing_stream(world: World) -> Stream:
+    one = opened(world)
+    one.publish = Publisher(world.lakehouse, FRAUD)
+    stream.start_features(one)
+    return one
+
+
+def newest(world: World) -> dict[int, dict[str, Any]]:
+    """Of each customer the newest streamed row."""
+    rows = world.lakehouse.to_arrow(FRAUD.stream_table(CUSTOMERS)).sort_by("event_timestamp").to_pylist()
+    return {row["customer_id"]: row for row in rows}
+
+
+def assert_published(world: World) -> None:
+    expected = newest(world)
+    store = open_store(world.lakehouse, FRAUD)
+    features = [f"{CUSTOMERS.name}:{name}" for name in CUSTOMERS.names]
+    found = store.get_online_features(features, [{"customer_id": each} for each in expected]).to_dict()
+    for name in CUSTOMERS.names:
+        assert found[name] == [row[name] for row in expected.values()], name
+
+
+def test_feast_reads_the_newest_row_of_each_entity(lakehouse: Lakehouse) -> None:
+    world = world_at(lakehouse, None)
+    one = publishing_stream(world)
+    while one.step(0):
+        pass
+    one.commit()
+    assert one.publish_error == ""
+    one.close()
+    assert_published(world)
+
+
+@pytest.mark.servers
+def test_a_store_that_is_down_holds_nothing_up_and_has_everything_afterwards(
+    lakehouse: Lakehouse, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 0.0)
+    world = world_at(lakehouse, Url(redis.url))
+    one = publishing_stream(world)
+    assert one.step(0)
+    redis.kill()
+    while one.step(0):
+        one.commit()
+    assert "online store:" in one.publish_error
+    redis.start()
+    world.send("fraud.transactions", world.payment(9000, world.now), world.now + timedelta(days=2))
+    assert one.step(0) == 1
+    one.commit()
+    assert one.publish_error == ""
+    one.close()
+    assert_published(world)

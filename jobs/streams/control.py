@@ -14,8 +14,8 @@ from jobs.settings import Settings
 from jobs.state_files import file_lock, read_memory, replace_json
 from jobs.use_case import UseCase
 
-Condition = Literal["running", "paused", "waiting", "ended", "failed"]
-"""Waiting: nobody answers, or a topic is not there yet."""
+Condition = Literal["starting", "running", "paused", "waiting", "ended", "failed"]
+"""Starting: its state is made of tables, which may take minutes. Waiting: nobody answers, or a topic is not there yet."""
 
 
 class Taken(EvergreenError, RuntimeError):

@@ -5,6 +5,7 @@ State is disposable: tables and raw rows make it again. What is computed is stor
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -12,10 +13,13 @@ from typing import Any, NamedTuple
 
 from jobs.decisions.base_facts import BaseFacts
 from jobs.decisions.entity_states import Change, EntityStates
-from jobs.decisions.log_contents import EventCame, FactGone, LabelCame, Telling, VersionCame
+from jobs.decisions.log_contents import EventCame, Fact, FactGone, LabelCame, Telling, VersionCame
+from jobs.errors import Invalid
 from jobs.online.plan import Event
 from jobs.streams.event_facts import Came, EventFacts, Report
 from jobs.streams.journal import Journal
+
+LOG = logging.getLogger("evergreen.stream")
 
 
 class Computed(NamedTuple):
@@ -38,6 +42,8 @@ class StreamFeatures:
         self.states = EntityStates(base, facts.schema, self._journal.at)
         self.taken = 0
         """Facts that came since."""
+        self.not_held = 0
+        """Those of them that the evaluator cannot hold, such as numbers near the largest double."""
 
     def close(self) -> None:
         self._journal.close()
@@ -55,15 +61,32 @@ class StreamFeatures:
     def _new_events(self, events: list[tuple[int, EventCame]]) -> Iterator[Computed]:
         """Events one after another, which the journal takes at once."""
         self.taken += len(events)
-        changes = [self.states.checked(self.states.change(stamp, event)) for stamp, event in events]
-        for (stamp, _), change, record in zip(events, changes, self._journal.append(events), strict=True):
-            yield self._computed(change.at(stamp, record.start))
+        changes = [change for stamp, event in events if (change := self._change(stamp, event)) is not None]
+        records = self._journal.append([(change.stamp, change.fact) for change in changes])
+        for change, record in zip(changes, records, strict=True):
+            yield self._computed(change.at(change.stamp, record.start))
 
     def _tell(self, stamp: int, each: Came | Report) -> None:
         self.taken += 1
         for fact in self._told(stamp, each):
-            [record] = self._journal.append([(stamp, fact)])
-            self.states.wait(self.states.change(stamp, fact).at(stamp, record.start))
+            if (change := self._change(stamp, fact)) is not None:
+                [record] = self._journal.append([(stamp, fact)])
+                self.states.wait(change.at(stamp, record.start))
+
+    def _change(self, stamp: int, fact: Fact) -> Change | None:
+        """A fact as the evaluator takes it; None of one that it cannot hold, which stops nothing else."""
+        try:
+            change = self.states.change(stamp, fact)
+            if isinstance(fact, EventCame):
+                return self.states.checked(change)
+            of = {VersionCame: "events", LabelCame: "labels"}.get(type(fact))
+            for plan in self.states.base.rows.plans if of else ():
+                plan.checked(of, change.event)
+        except Invalid as error:
+            self.not_held += 1
+            LOG.warning("%s: features without %r: %s", self.facts.use_case.name, fact.id, error)
+            return None
+        return change
 
     def _computed(self, change: Change) -> Computed:
         values = [found if isinstance(found, list) else found() for found in self.states.begin(change)]

@@ -15,6 +15,8 @@ from jobs.streams.control import Heartbeat
 
 SILENT_SECONDS = 60.0
 """A heartbeat comes every second; a long commit may hold it back."""
+STARTING_SECONDS = 1800.0
+"""A start reads raw tables and marts before it says anything more."""
 QUIET = timedelta(hours=6)
 """Without a message for as long, whoever sends may have stopped."""
 KEPT_LOOKS = 5
@@ -60,7 +62,8 @@ def state(said: Heartbeat, now: float) -> str:
 
     One that spoke just now lives, also on another machine, whose processes cannot be seen.
     """
-    if said.condition in ("ended", "failed") or now - said.at <= SILENT_SECONDS:
+    patience = STARTING_SECONDS if said.condition == "starting" and said.is_alive else SILENT_SECONDS
+    if said.condition in ("ended", "failed") or now - said.at <= patience:
         return said.condition
     return "silent" if said.is_alive else "dead"
 

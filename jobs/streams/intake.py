@@ -71,7 +71,7 @@ class Intake:
 
     def take(self, messages: Sequence[Message], decoded: Decoded, stamps: Ints, now: datetime) -> Taken:
         """What becomes of messages, decoded by `decode`, with their stamps; what is new is known from here on."""
-        frame = self._frame(decoded, now).with_columns(_envelope(messages, stamps, decoded))
+        frame = self._frame(decoded, now).with_columns(envelope(messages, decoded, stamps))
         said = pl.Series(decoded.changes, dtype=pl.String)
         gone = _withdrawn(frame.filter(said.eq_missing(DELETE)))
         rows = frame.filter(~(said.eq_missing(DELETE) | said.eq_missing(TOMBSTONE)))
@@ -148,7 +148,8 @@ class Intake:
         return records.select(*found, LINE, MALFORMED).with_columns(pl.lit(0, pl.UInt32).alias(FILE)), in_file
 
 
-def _envelope(messages: Sequence[Message], stamps: Ints, decoded: Decoded) -> list[pl.Series]:
+def envelope(messages: Sequence[Message], decoded: Decoded, stamps: Ints) -> list[pl.Series]:
+    """Columns that say where messages are, and when they became known."""
     return [
         pl.Series(KNOWN_AT, stamps, pl.Int64).cast(UTC_TYPE),
         pl.Series(TOPIC, [message.topic for message in messages], pl.String),

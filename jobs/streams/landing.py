@@ -62,13 +62,13 @@ class Landing:
         taken, self.taken = self.taken, []
         with self.lakehouse.lock(self.table):
             self._quarantine(taken)
-            rows = pl.concat([each.new for each in taken]) if taken else None
+            new = [each.new for each in taken if not each.new.is_empty()]
             state = self.lakehouse.state(self.table)
             told = {**position.told(), "stamp": stamp}
-            if rows is None or rows.is_empty():
+            if not new:
                 self._keep(identifiers, state, told)
                 return 0
-            return self._append(rows, identifiers, state, told)
+            return self._append(pl.concat(new), identifiers, state, told)
 
     def _append(
         self, rows: pl.DataFrame, identifiers: Mapping[str, str], state: Mapping[str, Any], told: dict[str, Any]
@@ -116,7 +116,7 @@ class Landing:
             self.lakehouse.delta(self.table).alter.add_columns(fields, commit_properties=keeping(state))
 
     def _quarantine(self, taken: Sequence[Taken]) -> None:
-        waiting = [references.as_canonical(self.source, each.waiting) for each in taken]
+        waiting = [references.as_canonical(self.source, each.waiting) for each in taken if not each.waiting.is_empty()]
         bad = [rows for rows in (*(each.bad for each in taken), *waiting) if not rows.is_empty()]
         places = [_with_places(rows) for rows in bad]
         if places:

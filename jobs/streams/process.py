@@ -57,13 +57,18 @@ class Process:
             return stream
 
     def _opened(self) -> Stream:
+        self._say("starting", "")
         try:
             return self.open()
         except Exception as error:
-            before = control.heartbeat(self.settings, self.use_case) or Heartbeat(0.0, "", "failed")
-            said = replace(before, at=time.time(), process=control.own_name(), condition="failed", why=str(error))
-            control.beat(self.settings, self.use_case, said)
+            self._say("failed", str(error))
             raise
+
+    def _say(self, condition: Condition, why: str) -> None:
+        """Say how it is of a stream that is not open: all else is as the one before left it."""
+        before = control.heartbeat(self.settings, self.use_case) or Heartbeat(0.0, "", condition)
+        said = replace(before, at=time.time(), process=control.own_name(), condition=condition, why=why)
+        control.beat(self.settings, self.use_case, said)
 
     def _loop(self, stream: Stream, end: Event) -> None:
         committed = beaten = looked = time.monotonic()

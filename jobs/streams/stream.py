@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
-from jobs.arrays import Ints
 from jobs.errors import Invalid
 from jobs.ingest import references
 from jobs.ingest.columns_file import ColumnsFile
@@ -24,9 +23,10 @@ from jobs.ingest.readers import KNOWN_AT
 from jobs.lakehouse.envelope import OFFSET, PARTITION, POSITION
 from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.dead_letters import DeadLetter
-from jobs.messages.message import Decoded, Decoder, Message
+from jobs.messages.message import Decoder, Message
 from jobs.messages.position import Position
 from jobs.messages.topics import Topics
+from jobs.streams import poison
 from jobs.streams.bootstrap import Bootstrap
 from jobs.streams.clock import Clock
 from jobs.streams.feature_tables import FeatureTables
@@ -34,6 +34,7 @@ from jobs.streams.features import Computed, StreamFeatures
 from jobs.streams.intake import KIND, Intake, Taken
 from jobs.streams.known_rows import NEW, KnownRows
 from jobs.streams.landing import Landing
+from jobs.streams.poison import Part
 from jobs.streams.waiting_rows import waiting_rows
 from jobs.use_case import Source, UseCase
 
@@ -82,14 +83,8 @@ class Counts:
     released: int = 0
     """Those of them that were let in."""
     features: int = 0
-
-
-class Part(NamedTuple):
-    """What came of one source, decoded, with the stamp of each."""
-
-    messages: list[Message]
-    decoded: Decoded
-    stamps: Ints
+    not_held: int = 0
+    """Rows that features are computed without, as the evaluator cannot hold them."""
 
 
 @dataclass
@@ -149,6 +144,7 @@ class Stream:
             landing.commit(intake.identifiers, self.reader.position(self.topics.topic(source)), self.clock.last)
         if self.tables is not None:
             self.counts.features += self.tables.commit(self.clock.last)
+            self.counts.not_held = 0 if self.features is None else self.features.not_held
         return True
 
     @property
@@ -193,11 +189,14 @@ class Stream:
         new: list[tuple[Source, pl.DataFrame]] = []
         first_seen: dict[str, dict[int, int]] = {}
         for intake, part in parts:
-            taken = intake.take(*part, now)
-            taken = replace(taken, new=self._behind(intake.source, taken.new, first_seen))
-            first_seen[intake.source.name] = _first_seen(intake.source, taken.new)
-            self._keep(intake.source, part.messages, taken)
-            new.append((intake.source, taken.new))
+            source = intake.source
+            self.counts.messages += len(part.messages)
+            for taken in poison.taken(intake.take, part, now):
+                rows = taken.new if taken.new.is_empty() else self._behind(source, taken.new, first_seen)
+                self._keep(source, part.messages, replace(taken, new=rows))
+                if not rows.is_empty():
+                    first_seen.setdefault(source.name, {}).update(_first_seen(source, rows))
+                    new.append((source, rows))
         new += self._released()
         self._compute(new)
 
@@ -219,7 +218,6 @@ class Stream:
     def _keep(self, source: Source, messages: Sequence[Message], taken: Taken) -> None:
         self.landings[source.name].taken.append(taken)
         counts = self.counts
-        counts.messages += len(messages)
         counts.new += taken.new.height
         counts.repeated += taken.repeated
         counts.bad += taken.bad.height

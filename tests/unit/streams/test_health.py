@@ -48,3 +48,10 @@ def test_quiet_is_a_stream_to_which_nothing_comes_and_not_one_that_reads_the_pas
     assert health.quiet_for(Seen(said, still, {}), NOW - 3600) is None
     assert health.quiet_for(Seen(said, [still[0], replace(still[1], messages=6)], {}), NOW) is None
     assert health.quiet_for(Seen(replace(said, stamp=0), still, {"one": Counter()}), NOW) is None
+
+
+def test_one_that_starts_has_half_an_hour_unless_its_process_is_gone() -> None:
+    assert health.state(replace(HERE, condition="starting"), NOW + 1800) == "starting"
+    assert health.state(replace(HERE, condition="starting"), NOW + 1801) == "silent"
+    assert health.state(replace(GONE, condition="starting"), NOW + 60) == "starting"
+    assert health.state(replace(GONE, condition="starting"), NOW + 61) == "dead"

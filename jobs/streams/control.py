@@ -15,7 +15,7 @@ from jobs.state_files import file_lock, read_memory, replace_json
 from jobs.use_case import UseCase
 
 Condition = Literal["starting", "running", "paused", "waiting", "ended", "failed"]
-"""Starting: its state is made of tables, which may take minutes. Waiting: nobody answers, or a topic is not there yet."""
+"""Starting: its state is made of tables, for minutes maybe. Waiting: nobody answers, or a topic is not there yet."""
 
 
 class Taken(EvergreenError, RuntimeError):

@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jobs.decisions import log_contents
 from jobs.decisions.base_facts import BaseFacts
 from jobs.decisions.entity_states import Change, EntityStates
 from jobs.decisions.log_contents import EventCame, Fact, FactGone, LabelCame, Telling, VersionCame
@@ -79,9 +80,9 @@ class StreamFeatures:
             change = self.states.change(stamp, fact)
             if isinstance(fact, EventCame):
                 return self.states.checked(change)
-            of = {VersionCame: "events", LabelCame: "labels"}.get(type(fact))
-            for plan in self.states.base.rows.plans if of else ():
-                plan.checked(of, change.event)
+            if not isinstance(fact, FactGone):
+                for plan in self.states.base.rows.plans:
+                    plan.checked(log_contents.subject(fact), change.event)
         except Invalid as error:
             self.not_held += 1
             LOG.warning("%s: features without %r: %s", self.facts.use_case.name, fact.id, error)

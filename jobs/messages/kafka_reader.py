@@ -118,16 +118,16 @@ class KafkaReader:
         return self._handed_out(most)
 
     def _read(self, most: int, seconds: float) -> None:
-        for raw in self._consumer.consume(most, seconds):
-            if (error := raw.error()) is not None:
-                self._judge(error)
-                continue
-            message = message_of(raw)
+        read = self._consumer.consume(most, seconds)
+        for message in (message_of(raw) for raw in read if raw.error() is None):
             partition = self._partitions[message.topic, message.partition]
             partition.waiting.append(message)
             partition.read = message.offset + 1
         for place, partition in self._partitions.items():
             self._pause(place, partition)
+        # Last, as a topic that was made again is taken up anew.
+        for error in filter(None, (raw.error() for raw in read)):
+            self._judge(error)
 
     def _pause(self, place: Place, partition: _Partition) -> None:
         from confluent_kafka import TopicPartition
@@ -180,6 +180,8 @@ class KafkaReader:
         from confluent_kafka import KafkaError
 
         if error.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET):
+            if self._is_made_again():
+                return
             raise PositionLost(
                 f"{', '.join(self._positions)}: expected messages from where reading has to go on, found them gone: "
                 f"{error.str()}; go on from what is there by `evergreen stream rewind --earliest`"
@@ -188,6 +190,12 @@ class KafkaReader:
             raise StreamUnreachable(
                 f"EVERGREEN_STREAM: expected to read {', '.join(self._positions)}, found: {error.str()}"
             )
+
+    def _is_made_again(self) -> bool:
+        """Whether a topic is another one by now, which has been taken up then."""
+        before = {topic: position.topic_id for topic, position in self._positions.items()}
+        self._look()
+        return before != {topic: position.topic_id for topic, position in self._positions.items()}
 
     def _look(self) -> None:
         """Take up topics and partitions that are new."""

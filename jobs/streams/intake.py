@@ -21,6 +21,7 @@ from jobs.ingest.contracts import COLUMNS, REASONS
 from jobs.ingest.csv_records import LINE, MALFORMED
 from jobs.ingest.day_digests import EVENT_DATE
 from jobs.ingest.declared_formats import ValueFormat
+from jobs.ingest.identifiers import as_kind
 from jobs.ingest.inspection import FileSchema, Inspection, present_values, value_formats
 from jobs.ingest.parsing import UTC as UTC_TYPE
 from jobs.ingest.quarantine import UNKNOWN
@@ -62,10 +63,12 @@ class Intake:
     names: ColumnsFile
     decode: Decoder
     known: KnownRows
-    identifiers: dict[str, str]
-    """Types of the identifier columns, once rows have said so: `integer` or `string`."""
+    identifiers: Mapping[str, str]
+    """Types of the identifier columns as tables have them: `integer` or `string`."""
     referred: Mapping[str, KnownRows] = field(default_factory=dict)
     """Column -> rows of the source that it refers to."""
+    decided: dict[str, str] = field(default_factory=dict)
+    """Types of identifier columns as the first rows that came have them, of all sources."""
     undeclared: set[str] = field(default_factory=set)
     """Names in messages that are no column: they are left out."""
 
@@ -117,14 +120,23 @@ class Intake:
         formats = value_formats(self.source, None, self.names)
         found, in_file = self._found(decoded.records, formats)
         file = DataFile(Path(self.source.name), "json", list(decoded.records.columns))
-        types = {
-            c.name: self.identifiers.get(c.name, "integer") if c.kind == "identifier" else c.kind
-            for c in self.source.columns
-        }
-        schema = FileSchema(types, (), in_file)
+        identifiers = [c.name for c in self.source.columns if c.kind == "identifier"]
+        kinds = {c.name: str(c.kind) for c in self.source.columns} | dict.fromkeys(identifiers, "integer") | self.types
+        schema = FileSchema(kinds, (), in_file)
         inspected = Inspection(self.source, None, (file,), (found,), (schema,), formats, ())
-        batch = read_batch(self.source, inspected, self.names, self.identifiers, now)
-        return batch.frame
+        batch = read_batch(self.source, inspected, self.names, self.types, now)
+        for name in identifiers:
+            if name not in self.types and batch.frame[name].null_count() < batch.frame.height:
+                self.decided[name] = batch.schema.columns[name]
+        # A batch of nothing but other text is no reason to take a table of integers for one of text.
+        held = [as_kind(batch.frame[name], kind).alias(name) for name, kind in self.types.items()]
+        return batch.frame.with_columns(held)
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Types of the identifier columns, as far as they are known."""
+        names = {column.name for column in self.source.columns}
+        return {name: kind for name, kind in self.decided.items() if name in names} | self.identifiers
 
     def _found(self, records: pl.DataFrame, formats: Mapping[str, ValueFormat]) -> tuple[pl.DataFrame, dict[str, str]]:
         """Values as found, by declared column, whichever of its names messages have for it."""

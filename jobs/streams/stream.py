@@ -141,7 +141,7 @@ class Stream:
             )
         for source in self.use_case.sources:
             landing, intake = self.landings[source.name], self.intakes[source.name]
-            landing.commit(intake.identifiers, self.reader.position(self.topics.topic(source)), self.clock.last)
+            landing.commit(intake.types, self.reader.position(self.topics.topic(source)), self.clock.last)
         if self.tables is not None:
             self.counts.features += self.tables.commit(self.clock.last)
             self.counts.not_held = 0 if self.features is None else self.features.not_held
@@ -284,11 +284,12 @@ def open_stream(lakehouse: Lakehouse, topics: Topics, reader: Reader, decode: De
     """A stream that goes on where the last commit of each raw table ended, without features (see `start_features`)."""
     use_case = topics.use_case
     known = {source.name: _known(lakehouse, use_case, source) for source in use_case.sources}
-    intakes = {}
+    intakes: dict[str, Intake] = {}
+    decided: dict[str, str] = {}
     for source in use_case.sources:
         referred = {column: known[target.split(".")[0]] for column, target in source.references.items()}
         identifiers = references.expected_identifiers(lakehouse, use_case, source)
-        intakes[source.name] = Intake(source, names, decode, known[source.name], identifiers, referred)
+        intakes[source.name] = Intake(source, names, decode, known[source.name], identifiers, referred, decided)
     last = max([0, *(int(_stored(lakehouse, use_case, source).get("stamp", 0)) for source in use_case.sources)])
     landings = {source.name: Landing(lakehouse, use_case, source) for source in use_case.sources}
     waiting = {}

@@ -35,7 +35,7 @@ def waiting_rows(lakehouse: Lakehouse, table: str, intake: Intake) -> pl.DataFra
     ]
     if not placed:
         return None
-    types = {c.name: TYPES[kind_in_table(c, intake.identifiers)] for c in intake.source.columns} | {KNOWN_AT: UTC}
+    types = {c.name: TYPES[kind_in_table(c, intake.types)] for c in intake.source.columns} | {KNOWN_AT: UTC}
     text = pl.DataFrame([values for values, _, _ in placed], schema=dict.fromkeys(types, pl.String))
     rows = text.select(quarantine.from_text(column, kind) for column, kind in types.items())
     columns = [list(intake.referred)] * rows.height

@@ -119,11 +119,15 @@ class Intake:
         """The messages in canonical columns, a row each, with the values found."""
         formats = value_formats(self.source, None, self.names)
         found, in_file = self._found(decoded.records, formats)
-        file = DataFile(Path(self.source.name), "json", list(decoded.records.columns))
+        # Two equal messages are one row: where a key is made of the rows of a file, each message is a file.
+        has_made_keys = any(column.made_of for column in self.source.columns)
+        files = tuple(DataFile(Path(f"{n}"), "json", ()) for n in range(found.height if has_made_keys else 1))
+        number = pl.int_range(found.height, dtype=pl.UInt32) if has_made_keys else pl.lit(0, pl.UInt32)
+        found = found.with_columns(number.alias(FILE))
         identifiers = [c.name for c in self.source.columns if c.kind == "identifier"]
         kinds = {c.name: str(c.kind) for c in self.source.columns} | dict.fromkeys(identifiers, "integer") | self.types
         schema = FileSchema(kinds, (), in_file)
-        inspected = Inspection(self.source, None, (file,), (found,), (schema,), formats, ())
+        inspected = Inspection(self.source, None, files, (found,), (schema,), formats, ())
         batch = read_batch(self.source, inspected, self.names, self.types, now)
         for name in identifiers:
             if name not in self.types and batch.frame[name].null_count() < batch.frame.height:
@@ -154,10 +158,8 @@ class Intake:
                 found.append(present_values(values, formats[column.name]).alias(FOUND + column.name))
                 in_file[column.name] = present[0]
                 used |= set(present)
-            else:
-                found.append(pl.Series(FOUND + column.name, [None] * records.height, pl.Null))
         self.undeclared |= set(records.columns) - used
-        return records.select(*found, LINE, MALFORMED).with_columns(pl.lit(0, pl.UInt32).alias(FILE)), in_file
+        return records.select(*found, LINE, MALFORMED), in_file
 
 
 def envelope(messages: Sequence[Message], decoded: Decoded, stamps: Ints) -> list[pl.Series]:

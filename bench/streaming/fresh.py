@@ -20,9 +20,10 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.connection import client_options
 from jobs.secret import ClusterUrl, Url
 from jobs.settings import Settings
-from jobs.streams import stream
+from jobs.streams import starting
 from jobs.streams.features import Computed
 from jobs.streams.publishing import Publisher
+from jobs.streams.stream import Stream
 from jobs.use_cases.fraud import FRAUD
 from streaming.homes import home
 from streaming.topics import PAYMENTS, broker, opened, read_all, texts
@@ -66,7 +67,7 @@ def _rounds(past: pl.DataFrame, coming: pl.DataFrame, folder: Path, store: Url |
         one = opened(world.lakehouse, address)
         watched = Watched(Publisher(lakehouse, FRAUD))
         one.publish = watched
-        stream.start_features(one)
+        starting.start_features(one)
         for number in range(rounds + 1):
             part = coming.slice(number * RATE * SECONDS, RATE * SECONDS)
             waits.append(_round(one, watched, part, address))
@@ -75,7 +76,7 @@ def _rounds(past: pl.DataFrame, coming: pl.DataFrame, folder: Path, store: Url |
     return {"p50_ms": p50, "p99_ms": p99}
 
 
-def _round(one: stream.Stream, watched: Watched, part: pl.DataFrame, address: str) -> list[float]:
+def _round(one: Stream, watched: Watched, part: pl.DataFrame, address: str) -> list[float]:
     sent: dict[int, float] = {}
     part = part.with_columns(tx_datetime=pl.lit(time.time_ns() // 1000))
     ids, values = part["transaction_id"].to_list(), texts(part).to_list()

@@ -20,7 +20,7 @@ from jobs.messages.kafka_reader import KafkaReader
 from jobs.messages.message import KNOWN_AT_HEADER
 from jobs.messages.topics import Topics
 from jobs.secret import ClusterUrl
-from jobs.streams import clock, stream
+from jobs.streams import clock, starting
 from jobs.streams.stream import Stream
 from jobs.use_cases.fraud import FRAUD
 
@@ -64,8 +64,8 @@ def opened(lakehouse: Lakehouse, address: str) -> Stream:
     """A stream of the broker into a home, without features."""
     topics = Topics(FRAUD)
     options = client_options(ClusterUrl(f"kafka://{address}"))
-    reader = KafkaReader(options, stream.positions(lakehouse, topics), clock.order_of)
-    return stream.open_stream(lakehouse, topics, reader, decoder(), ColumnsFile())
+    reader = KafkaReader(options, starting.positions(lakehouse, topics), clock.order_of)
+    return starting.open_stream(lakehouse, topics, reader, decoder(), ColumnsFile())
 
 
 def read_all(one: Stream, messages: int, commit_seconds: float = 2.0, end: Event | None = None) -> None:

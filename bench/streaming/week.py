@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from jobs.streams import stream, verify
+from jobs.streams import starting, verify
 from jobs.use_cases.fraud import FRAUD
 from streaming.homes import home, reported
 from streaming.topics import PAYMENTS, REPORTS, broker, opened, read_all, send, texts
@@ -29,7 +29,7 @@ def measured(frame: pl.DataFrame, folder: Path, rounds: int) -> dict[str, Any]:
         send(address, PAYMENTS, texts(payments), payments["known"])
         send(address, REPORTS, reports["text"], reports["known"])
         one = opened(world.lakehouse, address)
-        stream.start_features(one)
+        starting.start_features(one)
         read_all(one, len(payments) + len(reports))
         one.close()
     world.night()

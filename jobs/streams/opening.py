@@ -15,7 +15,8 @@ from jobs.streams.decision_log_reader import DecisionLogReader
 from jobs.streams.held_versions import hold_versions
 from jobs.streams.publishing import Publisher
 from jobs.streams.sources import reader_of
-from jobs.streams.stream import Stream, open_stream, positions, start_features
+from jobs.streams.starting import open_stream, positions, start_features
+from jobs.streams.stream import Stream
 from jobs.use_case import UseCase
 
 

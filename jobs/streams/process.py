@@ -13,7 +13,8 @@ from jobs.messages.registry import RegistryError
 from jobs.settings import Settings
 from jobs.streams import control
 from jobs.streams.control import Condition, Heartbeat
-from jobs.streams.stream import Stream, start_features
+from jobs.streams.starting import start_features
+from jobs.streams.stream import Stream
 from jobs.use_case import UseCase
 
 STEP_SECONDS = 0.02

@@ -18,7 +18,7 @@ from jobs.secret import ClusterUrl
 from jobs.settings import STREAM_VARIABLE, Settings
 from jobs.streams import clock, decision_log_reader
 from jobs.streams.decision_log_reader import DecisionLogReader
-from jobs.streams.stream import Reader
+from jobs.streams.ends import Reader
 from jobs.times import microseconds
 
 

@@ -9,65 +9,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
-from jobs.errors import Invalid
-from jobs.ingest import references
-from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.contracts import REASONS
 from jobs.ingest.parsing import UTC as UTC_TYPE
 from jobs.ingest.readers import KNOWN_AT
-from jobs.lakehouse.envelope import OFFSET, PARTITION, POSITION
+from jobs.lakehouse.envelope import OFFSET, PARTITION
 from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.dead_letters import DeadLetter
-from jobs.messages.message import Decoder, Message
-from jobs.messages.position import Position
+from jobs.messages.message import Message
 from jobs.messages.topics import Topics
 from jobs.streams import poison
-from jobs.streams.bootstrap import Bootstrap
 from jobs.streams.clock import Clock
+from jobs.streams.ends import Letters, Publish, Reader
 from jobs.streams.feature_tables import FeatureTables
-from jobs.streams.features import Computed, StreamFeatures
+from jobs.streams.features import StreamFeatures
 from jobs.streams.intake import KIND, Intake, Taken
-from jobs.streams.known_rows import NEW, KnownRows
+from jobs.streams.known_rows import NEW
 from jobs.streams.landing import Landing
 from jobs.streams.poison import Part
-from jobs.streams.waiting_rows import waiting_rows
 from jobs.use_case import Source, UseCase
 
 MOST = 10_000
 """Messages of one step."""
 REBASED_AFTER = 200_000
 """Facts since the marts that features stand on, some hundred bytes each in memory."""
-
-
-class Publish(Protocol):
-    """The online store, which holds nothing up."""
-
-    error: str
-    """Why rows wait for it."""
-
-    def __call__(self, computed: Sequence[Computed]) -> None: ...
-
-
-class Reader(Protocol):
-    """Topics, each from its position on."""
-
-    def poll(self, most: int, seconds: float) -> list[Message]: ...
-    def position(self, topic: str) -> Position: ...
-    def lag(self) -> dict[str, int]: ...
-    def close(self) -> None: ...
-
-
-class Letters(Protocol):
-    """Topics of messages that break the contract."""
-
-    def add(self, letter: DeadLetter) -> None: ...
-    def send(self, positions: Sequence[Position]) -> int: ...
-    def close(self) -> None: ...
 
 
 @dataclass
@@ -272,66 +240,3 @@ def _first_seen(source: Source, rows: pl.DataFrame) -> dict[int, int]:
     first = rows.filter(pl.col(KIND) == NEW)
     stamps = first[KNOWN_AT].cast(pl.Int64).to_list()
     return dict(zip(first[source.key[0]].hash().to_list(), stamps, strict=True))
-
-
-def positions(lakehouse: Lakehouse, topics: Topics) -> list[Position]:
-    """How far the topics of all sources are read."""
-    stored = {topic: _stored(lakehouse, topics.use_case, source) for topic, source in topics.sources.items()}
-    return [Position.restored(topic, told) for topic, told in stored.items()]
-
-
-def open_stream(lakehouse: Lakehouse, topics: Topics, reader: Reader, decode: Decoder, names: ColumnsFile) -> Stream:
-    """A stream that goes on where the last commit of each raw table ended, without features (see `start_features`)."""
-    use_case = topics.use_case
-    known = {source.name: _known(lakehouse, use_case, source) for source in use_case.sources}
-    intakes: dict[str, Intake] = {}
-    decided: dict[str, str] = {}
-    for source in use_case.sources:
-        referred = {column: known[target.split(".")[0]] for column, target in source.references.items()}
-        identifiers = references.expected_identifiers(lakehouse, use_case, source)
-        intakes[source.name] = Intake(source, names, decode, known[source.name], identifiers, referred, decided)
-    last = max([0, *(int(_stored(lakehouse, use_case, source).get("stamp", 0)) for source in use_case.sources)])
-    landings = {source.name: Landing(lakehouse, use_case, source) for source in use_case.sources}
-    waiting = {}
-    for name, intake in intakes.items():
-        if intake.referred and (rows := waiting_rows(lakehouse, landings[name].table, intake)) is not None:
-            waiting[name] = rows
-    return Stream(lakehouse, topics, reader, Clock(last), intakes, landings, waiting)
-
-
-def start_features(stream: Stream) -> None:
-    """Compute features from here on, from what marts and raw tables have; a note says why not, if they cannot be."""
-    lakehouse, use_case = stream.lakehouse, stream.use_case
-    tables = FeatureTables(lakehouse, use_case)
-    stored = tables.stored if tables.stored >= 0 else stream.clock.last
-    try:
-        bootstrap = Bootstrap.of(lakehouse, use_case, stored)
-    except Invalid as error:
-        stream.note = str(error)
-        return
-    features = bootstrap.features(lakehouse.settings.home / "streams" / use_case.name / "journal")
-    computed = list(features.take(bootstrap.raw()))
-    for each in computed:
-        tables.add(each)
-    if stream.features is not None:
-        stream.features.close()
-    stream.features, stream.tables, stream.note = features, tables, ""
-    stream.stands_on = dict(bootstrap.versions)
-    # The one before may have died before it published them.
-    if stream.publish is not None:
-        stream.publish(computed)
-
-
-def _known(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> KnownRows:
-    """The rows that the raw table has, whichever way they came."""
-    columns = [column.name for column in source.columns]
-    known, table = KnownRows(source.key, columns), use_case.raw_table(source)
-    if lakehouse.exists(table):
-        rows = pl.DataFrame(lakehouse.to_arrow(table, columns=columns))
-        known.take(rows.with_columns(pl.selectors.datetime().cast(UTC_TYPE)))
-    return known
-
-
-def _stored(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> dict[str, Any]:
-    found: dict[str, Any] = lakehouse.state(use_case.raw_table(source)).get(POSITION, {})
-    return found

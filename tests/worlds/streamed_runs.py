@@ -11,7 +11,7 @@ from jobs.ingest.columns_file import ColumnsFile
 from jobs.messages.formats import decoder
 from jobs.messages.topics import Topics
 from jobs.settings import Settings
-from jobs.streams import stream
+from jobs.streams import starting
 from jobs.streams.stream import Stream
 from jobs.use_cases.fraud import FRAUD
 
@@ -23,10 +23,10 @@ def made(folder: Path, seed: int) -> World:
 
 
 def opened(world: World) -> Stream:
-    places = stream.positions(world.lakehouse, Topics(FRAUD))
+    places = starting.positions(world.lakehouse, Topics(FRAUD))
     reader = ListReader(places, world.messages, world.chance)
-    one = stream.open_stream(world.lakehouse, Topics(FRAUD), reader, decoder(), ColumnsFile())
-    stream.start_features(one)
+    one = starting.open_stream(world.lakehouse, Topics(FRAUD), reader, decoder(), ColumnsFile())
+    starting.start_features(one)
     return one
 
 

@@ -15,7 +15,7 @@ from jobs.ingest.registered_inputs import Inputs
 from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.formats import decoder
 from jobs.messages.topics import Topics
-from jobs.streams import stream
+from jobs.streams import starting
 from jobs.use_case import Source
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
 
@@ -32,8 +32,8 @@ def world(lakehouse: Lakehouse) -> World:
 
 def run(world: World) -> None:
     topics = Topics(FRAUD)
-    reader = ListReader(stream.positions(world.lakehouse, topics), world.messages, world.chance)
-    one = stream.open_stream(world.lakehouse, topics, reader, decoder(), ColumnsFile())
+    reader = ListReader(starting.positions(world.lakehouse, topics), world.messages, world.chance)
+    one = starting.open_stream(world.lakehouse, topics, reader, decoder(), ColumnsFile())
     while one.step(0):
         pass
     one.commit()

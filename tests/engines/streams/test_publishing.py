@@ -18,7 +18,7 @@ from jobs.feature_store.store import open_store
 from jobs.lakehouse.tables import Lakehouse
 from jobs.secret import Url
 from jobs.settings import Settings
-from jobs.streams import publishing, stream
+from jobs.streams import publishing, starting
 from jobs.streams.publishing import Publisher
 from jobs.streams.stream import Stream
 from jobs.use_cases.fraud import FRAUD
@@ -48,7 +48,7 @@ def world_at(lakehouse: Lakehouse, store: Url | None) -> World:
 def publishing_stream(world: World) -> Stream:
     one = opened(world)
     one.publish = Publisher(world.lakehouse, FRAUD)
-    stream.start_features(one)
+    starting.start_features(one)
     return one
 
 

@@ -21,7 +21,7 @@ from jobs.messages.position import Position
 from jobs.messages.registered_values import RegisteredValues
 from jobs.messages.topics import Topics
 from jobs.settings import Settings
-from jobs.streams import stream
+from jobs.streams import starting
 from jobs.streams.held_versions import first_version, hold_versions
 from jobs.streams.stream import Stream
 from jobs.use_cases.fraud import FRAUD, TRANSACTIONS
@@ -60,8 +60,8 @@ def decode(messages: Sequence[Message]) -> Decoded:
 def run(world: World) -> tuple[Stream, list[DeadLetter]]:
     """A stream from where the last one ended to the end of the topics, and its dead letters."""
     topics, letters = Topics(FRAUD), Letters()
-    reader = ListReader(stream.positions(world.lakehouse, topics), world.messages, world.chance)
-    one = stream.open_stream(world.lakehouse, topics, reader, decode, ColumnsFile())
+    reader = ListReader(starting.positions(world.lakehouse, topics), world.messages, world.chance)
+    one = starting.open_stream(world.lakehouse, topics, reader, decode, ColumnsFile())
     one.dead_letters = letters
     hold_versions(one, SCHEMAS.get)
     while one.step(0):

@@ -15,7 +15,7 @@ from jobs.messages.formats import decoder
 from jobs.messages.message import Message
 from jobs.messages.topics import Topics
 from jobs.settings import Settings
-from jobs.streams import stream
+from jobs.streams import starting
 from jobs.use_cases.returns import RETURNS, SHIPPED
 
 
@@ -25,8 +25,8 @@ def test_lines_as_they_are_published_are_rows_once(tmp_path: Path) -> None:
     sent = [*values, *values[50:80], values[7], values[7]]
     messages = [Message("returns.lines", 0, place, -1, None, value) for place, value in enumerate(sent)]
     lakehouse, topics = Lakehouse(Settings(home=tmp_path)), Topics(RETURNS)
-    reader = ListReader(stream.positions(lakehouse, topics), messages, Random(0))
-    one = stream.open_stream(lakehouse, topics, reader, decoder(), ColumnsFile())
+    reader = ListReader(starting.positions(lakehouse, topics), messages, Random(0))
+    one = starting.open_stream(lakehouse, topics, reader, decoder(), ColumnsFile())
     while one.step(0):
         pass
     one.commit()

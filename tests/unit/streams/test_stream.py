@@ -9,7 +9,7 @@ import pytest
 from worlds.streamed_runs import made, opened, run
 from worlds.streamed_world import PAYMENTS, REPORTS, SECOND, START, busy_days, contents, stored
 
-from jobs.streams import feature_tables, landing, stream, verify
+from jobs.streams import feature_tables, landing, starting, stream, verify
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
 
 
@@ -78,7 +78,7 @@ def test_features_stand_on_newer_marts_once_much_came(tmp_path: Path, monkeypatc
     while one.step(0):
         assert one.commit()
         if one.is_behind_marts:
-            stream.start_features(one)
+            starting.start_features(one)
             starts += 1
         elif world.chance.random() < 0.3:
             world.night()

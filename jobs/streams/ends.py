@@ -1,0 +1,37 @@
+"""What a stream reads from and writes to besides tables: topics, the online store, topics of dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from jobs.messages.dead_letters import DeadLetter
+from jobs.messages.message import Message
+from jobs.messages.position import Position
+from jobs.streams.features import Computed
+
+
+class Publish(Protocol):
+    """The online store, which holds nothing up."""
+
+    error: str
+    """Why rows wait for it."""
+
+    def __call__(self, computed: Sequence[Computed]) -> None: ...
+
+
+class Reader(Protocol):
+    """Topics, each from its position on."""
+
+    def poll(self, most: int, seconds: float) -> list[Message]: ...
+    def position(self, topic: str) -> Position: ...
+    def lag(self) -> dict[str, int]: ...
+    def close(self) -> None: ...
+
+
+class Letters(Protocol):
+    """Topics of messages that break the contract."""
+
+    def add(self, letter: DeadLetter) -> None: ...
+    def send(self, positions: Sequence[Position]) -> int: ...
+    def close(self) -> None: ...

@@ -1,0 +1,90 @@
+"""Where a stream goes on: what raw tables say is known, how far topics are read, and what features stand on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from jobs.errors import Invalid
+from jobs.ingest import references
+from jobs.ingest.columns_file import ColumnsFile
+from jobs.ingest.parsing import UTC as UTC_TYPE
+from jobs.lakehouse.envelope import POSITION
+from jobs.lakehouse.tables import Lakehouse
+from jobs.messages.message import Decoder
+from jobs.messages.position import Position
+from jobs.messages.topics import Topics
+from jobs.streams.bootstrap import Bootstrap
+from jobs.streams.clock import Clock
+from jobs.streams.ends import Reader
+from jobs.streams.feature_tables import FeatureTables
+from jobs.streams.intake import Intake
+from jobs.streams.known_rows import KnownRows
+from jobs.streams.landing import Landing
+from jobs.streams.stream import Stream
+from jobs.streams.waiting_rows import waiting_rows
+from jobs.use_case import Source, UseCase
+
+
+def positions(lakehouse: Lakehouse, topics: Topics) -> list[Position]:
+    """How far the topics of all sources are read."""
+    stored = {topic: _stored(lakehouse, topics.use_case, source) for topic, source in topics.sources.items()}
+    return [Position.restored(topic, told) for topic, told in stored.items()]
+
+
+def open_stream(lakehouse: Lakehouse, topics: Topics, reader: Reader, decode: Decoder, names: ColumnsFile) -> Stream:
+    """A stream that goes on where the last commit of each raw table ended, without features (see `start_features`)."""
+    use_case = topics.use_case
+    known = {source.name: _known(lakehouse, use_case, source) for source in use_case.sources}
+    intakes: dict[str, Intake] = {}
+    decided: dict[str, str] = {}
+    for source in use_case.sources:
+        referred = {column: known[target.split(".")[0]] for column, target in source.references.items()}
+        identifiers = references.expected_identifiers(lakehouse, use_case, source)
+        intakes[source.name] = Intake(source, names, decode, known[source.name], identifiers, referred, decided)
+    last = max([0, *(int(_stored(lakehouse, use_case, source).get("stamp", 0)) for source in use_case.sources)])
+    landings = {source.name: Landing(lakehouse, use_case, source) for source in use_case.sources}
+    waiting = {}
+    for name, intake in intakes.items():
+        if intake.referred and (rows := waiting_rows(lakehouse, landings[name].table, intake)) is not None:
+            waiting[name] = rows
+    return Stream(lakehouse, topics, reader, Clock(last), intakes, landings, waiting)
+
+
+def start_features(stream: Stream) -> None:
+    """Compute features from here on, from what marts and raw tables have; a note says why not, if they cannot be."""
+    lakehouse, use_case = stream.lakehouse, stream.use_case
+    tables = FeatureTables(lakehouse, use_case)
+    stored = tables.stored if tables.stored >= 0 else stream.clock.last
+    try:
+        bootstrap = Bootstrap.of(lakehouse, use_case, stored)
+    except Invalid as error:
+        stream.note = str(error)
+        return
+    features = bootstrap.features(lakehouse.settings.home / "streams" / use_case.name / "journal")
+    computed = list(features.take(bootstrap.raw()))
+    for each in computed:
+        tables.add(each)
+    if stream.features is not None:
+        stream.features.close()
+    stream.features, stream.tables, stream.note = features, tables, ""
+    stream.stands_on = dict(bootstrap.versions)
+    # The one before may have died before it published them.
+    if stream.publish is not None:
+        stream.publish(computed)
+
+
+def _known(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> KnownRows:
+    """The rows that the raw table has, whichever way they came."""
+    columns = [column.name for column in source.columns]
+    known, table = KnownRows(source.key, columns), use_case.raw_table(source)
+    if lakehouse.exists(table):
+        rows = pl.DataFrame(lakehouse.to_arrow(table, columns=columns))
+        known.take(rows.with_columns(pl.selectors.datetime().cast(UTC_TYPE)))
+    return known
+
+
+def _stored(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> dict[str, Any]:
+    found: dict[str, Any] = lakehouse.state(use_case.raw_table(source)).get(POSITION, {})
+    return found

@@ -125,7 +125,8 @@ class Intake:
         number = pl.int_range(found.height, dtype=pl.UInt32) if has_made_keys else pl.lit(0, pl.UInt32)
         found = found.with_columns(number.alias(FILE))
         identifiers = [c.name for c in self.source.columns if c.kind == "identifier"]
-        kinds = {c.name: str(c.kind) for c in self.source.columns} | dict.fromkeys(identifiers, "integer") | self.types
+        kinds = {c.name: str(c.kind) for c in self.source.columns}
+        kinds |= {name: self.types.get(name, "integer") for name in identifiers}
         schema = FileSchema(kinds, (), in_file)
         inspected = Inspection(self.source, None, files, (found,), (schema,), formats, ())
         batch = read_batch(self.source, inspected, self.names, self.types, now)

@@ -141,7 +141,7 @@ class Intake:
     def types(self) -> dict[str, str]:
         """Types of the identifier columns, as far as they are known."""
         names = {column.name for column in self.source.columns}
-        return {name: kind for name, kind in self.decided.items() if name in names} | self.identifiers
+        return {**{name: kind for name, kind in self.decided.items() if name in names}, **self.identifiers}
 
     def _found(self, records: pl.DataFrame, formats: Mapping[str, ValueFormat]) -> tuple[pl.DataFrame, dict[str, str]]:
         """Values as found, by declared column, whichever of its names messages have for it."""

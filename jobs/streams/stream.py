@@ -96,6 +96,8 @@ class Stream:
         count = len(self._read)
         if count:
             self._take(self._parts())
+        elif self.publish_error and self.publish is not None:
+            self.publish([])
         self._read = []
         return count
 

@@ -34,9 +34,8 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
 
 
-def world_at(lakehouse: Lakehouse, store: Url | None) -> World:
-    """A world whose home has window tables, and its topics full."""
-    home = lakehouse.settings.home
+def world_at(lakehouse: Lakehouse, home: Path, store: Url | None) -> World:
+    """A world whose home, with an online store of its own, has window tables, and its topics full."""
     world = World(
         Settings(home=home, online_store_url=store, warehouse_url=lakehouse.settings.warehouse), drawn("published")
     )
@@ -76,8 +75,8 @@ def assert_published(world: World) -> None:
         assert found[name] == [row[name] for row in expected.values()], name
 
 
-def test_feast_reads_the_newest_row_of_each_entity(lakehouse: Lakehouse) -> None:
-    world = world_at(lakehouse, None)
+def test_feast_reads_the_newest_row_of_each_entity(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    world = world_at(lakehouse, tmp_path, None)
     one = publishing_stream(world)
     while one.step(0):
         pass
@@ -89,10 +88,10 @@ def test_feast_reads_the_newest_row_of_each_entity(lakehouse: Lakehouse) -> None
 
 @pytest.mark.servers
 def test_a_store_that_is_down_holds_nothing_up_and_has_everything_afterwards(
-    lakehouse: Lakehouse, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    lakehouse: Lakehouse, redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 0.0)
-    world = world_at(lakehouse, Url(redis.url))
+    world = world_at(lakehouse, tmp_path, Url(redis.url))
     one = publishing_stream(world)
     assert one.step(0)
     redis.kill()

@@ -15,6 +15,7 @@ from orchestration.cli import main
 INPUTS = {source.input for use_case in USE_CASES for source in use_case.sources}
 OF_A_USE_CASE = {c.name for use_case in USE_CASES for source in use_case.sources for c in source.columns} | INPUTS
 READ_FILES = ("backtest", "check", "replay", "run")
+SEND_FILES = ("stream produce",)
 
 
 def commands(group: click.Group = main, path: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -31,7 +32,7 @@ def test_a_command_that_reads_files_takes_those_of_every_use_case(name: str) -> 
     assert {f"--{each}" for each in INPUTS} | {"--use-case", "--columns"} <= declared
 
 
-@pytest.mark.parametrize("name", [name for name, _ in commands() if name not in (*READ_FILES, "simulate")])
+@pytest.mark.parametrize("name", [name for name, _ in commands() if name not in (*READ_FILES, *SEND_FILES, "simulate")])
 def test_no_other_command_asks_for_what_only_one_use_case_has(name: str) -> None:
     command = dict(commands())[name]
     named = {(parameter.metavar or parameter.name or "").lower() for parameter in command.params}

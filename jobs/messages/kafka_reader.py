@@ -180,22 +180,27 @@ class KafkaReader:
         from confluent_kafka import KafkaError
 
         if error.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET):
-            if self._is_made_again():
-                return
-            raise PositionLost(
-                f"{', '.join(self._positions)}: expected messages from where reading has to go on, found them gone: "
-                f"{error.str()}; go on from what is there by `evergreen stream rewind --earliest`"
-            )
+            # Of a topic that was made again it may be told late, when that has been taken up.
+            self._look()
+            self._go_on()
+            return
         if error.fatal() or error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION):
             raise StreamUnreachable(
                 f"EVERGREEN_STREAM: expected to read {', '.join(self._positions)}, found: {error.str()}"
             )
 
-    def _is_made_again(self) -> bool:
-        """Whether a topic is another one by now, which has been taken up then."""
-        before = {topic: position.topic_id for topic, position in self._positions.items()}
-        self._look()
-        return before != {topic: position.topic_id for topic, position in self._positions.items()}
+    def _go_on(self) -> None:
+        """Read on where each partition is read to. Raises PositionLost if that is not there."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        try:
+            for (topic, number), partition in self._partitions.items():
+                place = TopicPartition(topic, number, partition.read)
+                low, high = self._consumer.get_watermark_offsets(place, timeout=TIMEOUT, cached=False)
+                place.offset = _start(Position(topic, next={number: partition.read}), number, low, high)
+                self._consumer.seek(place)
+        except KafkaException as error:
+            raise _unreachable(error) from error
 
     def _look(self) -> None:
         """Take up topics and partitions that are new."""

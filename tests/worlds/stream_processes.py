@@ -90,5 +90,7 @@ class StreamProcess:
 
 
 def has_read(messages: int) -> Callable[[Heartbeat], bool]:
-    """Whether all topics are read, so many messages of them."""
-    return lambda said: sum(sum(places.values()) for places in said.positions.values()) >= messages
+    """Whether all topics are read, so many messages of them, by a stream that runs: one that starts says what was."""
+    return lambda said: (
+        said.condition == "running" and sum(sum(places.values()) for places in said.positions.values()) >= messages
+    )

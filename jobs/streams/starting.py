@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -52,11 +53,18 @@ def open_stream(lakehouse: Lakehouse, topics: Topics, reader: Reader, decode: De
     return Stream(lakehouse, topics, reader, Clock(last), intakes, landings, waiting)
 
 
-def start_features(stream: Stream) -> None:
-    """Compute features from here on, from what marts and raw tables have; a note says why not, if they cannot be."""
+def start_features(stream: Stream, last: int = 0) -> None:
+    """Compute features from here on, from what marts and raw tables have; a note says why not, if they cannot be.
+
+    Args:
+        last: the stamp behind which features begin where none was given yet; 0: that of the first message says it.
+    """
     lakehouse, use_case = stream.lakehouse, stream.use_case
     tables = FeatureTables(lakehouse, use_case)
-    stored = tables.stored if tables.stored >= 0 else stream.clock.last
+    stored = tables.stored if tables.stored >= 0 else last or stream.clock.last
+    if not stored:
+        stream.start = partial(start_features, stream)
+        return
     try:
         bootstrap = Bootstrap.of(lakehouse, use_case, stored)
     except Invalid as error:

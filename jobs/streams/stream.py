@@ -6,7 +6,7 @@ topics, features. A death in between loses nothing, since topics are read again 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -76,6 +76,8 @@ class Stream:
     counts: Counts = field(default_factory=Counts)
     note: str = ""
     """Why no features are computed, if that is so."""
+    start: Callable[[int], None] | None = None
+    """Starts features that wait for the first stamp ever, before which all that tables say is known."""
     stands_on: dict[str, int] = field(default_factory=dict)
     """Delta versions of the marts that features started from."""
     _read: list[tuple[Message, int]] = field(default_factory=list)
@@ -94,6 +96,9 @@ class Stream:
             messages = self.reader.poll(MOST, seconds)
             self._read = list(zip(messages, self.clock.stamps(messages).tolist(), strict=True)) if messages else []
         count = len(self._read)
+        if count and self.start is not None:
+            start, self.start = self.start, None
+            start(self._read[0][1] - 1)
         if count:
             self._take(self._parts())
         elif self.publish_error and self.publish is not None:

@@ -10,6 +10,7 @@ import pytest
 from worlds.streamed_runs import made, opened
 from worlds.streamed_world import PAYMENTS
 
+from jobs.streams import starting
 from jobs.streams.event_facts import Came, Report
 from jobs.times import microseconds
 
@@ -25,17 +26,17 @@ from jobs.times import microseconds
 )
 def test_what_the_evaluator_cannot_hold_is_counted_and_others_go_on(tmp_path: Path, poison: Any) -> None:
     world = made(tmp_path, 0)
-    one = opened(world)
+    one, at = opened(world), microseconds(world.now)
+    starting.start_features(one, at)
     features = one.features
     assert features is not None
-    at = microseconds(world.now)
     rows = [world.payment(5000 + number, world.now) | {"tx_datetime": at} for number in range(3)]
     good = [Came(row.pop("transaction_id"), row.pop("tx_datetime"), row, True) for row in (rows[0], rows[2])]
     came = [(at + 1, good[0]), (at + 2, poison(rows[1])), (at + 3, good[1])]
     assert [each.id for each in features.take(came)] == [5000, 5002]
     assert features.not_held == 1
     world.send(PAYMENTS, world.payment(5003, world.now), world.now + timedelta(hours=1))
-    one.clock.last = at + 10
+    one.clock.last, one.start = at + 10, None
     assert one.step(0) == 1
     one.commit()
     assert (one.counts.new, one.counts.not_held) == (1, 1)

@@ -20,6 +20,11 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
+def moment_of(microseconds: int) -> datetime:
+    """The aware moment of so many microseconds since 1970, exactly."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
 def day_number(day: date) -> int:
     """Days from 1970 to a day."""
     return (day - _EPOCH.date()).days

@@ -336,6 +336,11 @@ class UseCase:
         return next((source for source in same if source.event_time == self.event_timestamp), None)
 
     @property
+    def report_source(self) -> Source | None:
+        """The source of reports, where labels come over a topic."""
+        return None if self.reported_labels is None else self.source(self.reported_labels.source)
+
+    @property
     def raw_events(self) -> str | None:
         """The raw table of the events, where a source has them as they are."""
         return None if self.event_source is None else self.raw_table(self.event_source)

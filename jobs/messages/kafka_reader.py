@@ -64,8 +64,6 @@ class KafkaReader:
         self._order = order
         self._partitions: dict[Place, _Partition] = {}
         self._looked = self._waits_since = 0.0
-        self.notes: list[str] = []
-        """What was noticed and is right as it is."""
 
     def close(self) -> None:
         self._consumer.close()
@@ -237,7 +235,8 @@ class KafkaReader:
         id, partitions = found
         position = self._positions[topic]
         if position.topic_id and position.topic_id != id:
-            self._made_again(topic)
+            # The topic was made again; it is read from its beginning.
+            self._let_go(topic)
             position = Position(topic)
         self._positions[topic] = position = Position(topic, id, position.next)
         for number in range(partitions):
@@ -249,10 +248,9 @@ class KafkaReader:
             self._partitions[topic, number] = _Partition(next=place.offset, read=place.offset)
             self._consumer.incremental_assign([place])
 
-    def _made_again(self, topic: str) -> None:
+    def _let_go(self, topic: str) -> None:
         from confluent_kafka import TopicPartition
 
-        self.notes.append(f"{topic}: the topic was made again; it is read from its beginning")
         for place in [place for place in self._partitions if place[0] == topic]:
             self._consumer.incremental_unassign([TopicPartition(*place)])
             del self._partitions[place]

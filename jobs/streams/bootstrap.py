@@ -7,7 +7,7 @@ table, in the order of stamps.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import merge
 from pathlib import Path
 
@@ -23,9 +23,9 @@ from jobs.lakehouse.envelope import TOPIC
 from jobs.lakehouse.tables import Lakehouse
 from jobs.streams.event_facts import Came, EventFacts, Report
 from jobs.streams.features import StreamFeatures
-from jobs.streams.intake import KIND, as_moment
+from jobs.streams.intake import KIND
 from jobs.streams.known_rows import NEW, VERSION
-from jobs.times import microseconds
+from jobs.times import microseconds, moment_of
 from jobs.use_case import Source, UseCase
 
 
@@ -38,6 +38,8 @@ class Bootstrap:
     versions: Mapping[str, int]
     """Delta versions of the marts."""
     facts: EventFacts
+    came: Mapping[str, pl.DataFrame]
+    """Of each source that has any, keys and stamps of the rows that came over its topic."""
     start: int
     """Stamp, in microseconds since 1970, from which on raw rows count and before which tables do."""
 
@@ -51,9 +53,12 @@ class Bootstrap:
         schema = EventSchema.of(use_case, lakehouse.schema(use_case.events, versions[use_case.events]))
         facts = EventFacts(use_case, schema)
         facts.check()
-        made = cls(lakehouse, use_case, versions, facts, stored + 1)
+        tables = {source.name: (use_case.raw_table(source), source.key[0]) for source in facts.sources}
+        arrivals = {name: Arrivals.of(lakehouse, *table) for name, table in tables.items()}
+        came = {name: each.came() for name, each in arrivals.items() if each is not None}
+        made = cls(lakehouse, use_case, versions, facts, came, stored + 1)
         lacking = [each for each in map(made._first_lacking, facts.sources) if each is not None]
-        return cls(lakehouse, use_case, versions, facts, min([stored + 1, *lacking]))
+        return replace(made, start=min([stored + 1, *lacking]))
 
     def features(self, journal: Path) -> StreamFeatures:
         """The state before `start`."""
@@ -75,7 +80,7 @@ class Bootstrap:
         """The first stamp of rows that came over the topic and that the mart lacks."""
         events = source is self.facts.events
         mart = self.use_case.events if events else self.use_case.labels
-        came = self._came(source)
+        came = self.came.get(source.name)
         if came is None:
             return None
         known = pl.DataFrame(self.lakehouse.to_arrow(mart, self.versions[mart], [self.use_case.event_id, KNOWN_AT]))
@@ -85,17 +90,12 @@ class Bootstrap:
         least = first[KNOWN_AT].min()
         return None if least is None else microseconds(least)  # type: ignore[arg-type]
 
-    def _came(self, source: Source) -> pl.DataFrame | None:
-        """Keys and stamps of the rows that came over the topic, if any did."""
-        arrivals = Arrivals.of(self.lakehouse, self.use_case.raw_table(source), source.key[0])
-        return None if arrivals is None else arrivals.came()
-
     def _before(self, mart: pa.Table, source: Source) -> pa.Table:
         """The rows of a mart less those that raw rows from `start` on tell."""
-        came = self._came(source)
+        came = self.came.get(source.name)
         if came is None:
             return mart
-        later = came.filter(pl.col(KNOWN_AT) >= as_moment(self.start))
+        later = came.filter(pl.col(KNOWN_AT) >= moment_of(self.start))
         id = self.use_case.event_id
         marked = pl.DataFrame({"id": pl.from_arrow(mart.column(id)), "at": pl.from_arrow(mart.column(KNOWN_AT))})
         later = later.rename({source.key[0]: "id", KNOWN_AT: "at"}).with_columns(pl.lit(True).alias("later"))
@@ -107,9 +107,9 @@ class Bootstrap:
     def _raw(self, source: Source) -> pl.DataFrame:
         table = self.use_case.raw_table(source)
         columns = [column.name for column in source.columns]
-        if self._came(source) is None:
+        if source.name not in self.came:
             return pl.DataFrame(schema=dict.fromkeys([*columns, KNOWN_AT, KIND], pl.Int64))
-        from_start = [(TOPIC, "!=", ""), (KNOWN_AT, ">=", as_moment(self.start))]
+        from_start = [(TOPIC, "!=", ""), (KNOWN_AT, ">=", moment_of(self.start))]
         rows = pl.DataFrame(self.lakehouse.to_arrow(table, None, [*columns, KNOWN_AT], from_start))
         key = source.key[0]
         bounds = [(key, ">=", rows[key].min()), (key, "<=", rows[key].max())]

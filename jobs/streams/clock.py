@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from jobs.arrays import Ints
+from jobs.decisions.opened import wall_clock
 from jobs.messages.message import KNOWN_AT_HEADER, Message
 
 _LONGEST = 20
-
-
-def wall_clock() -> int:
-    """Microseconds since 1970."""
-    return time.time_ns() // 1000
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from jobs.errors import EvergreenError
-from jobs.processes import is_alive, this_process
+from jobs.processes import is_alive
 from jobs.settings import Settings
 from jobs.state_files import file_lock, read_memory, replace_json
 from jobs.use_case import UseCase
@@ -94,8 +94,3 @@ def only_one(settings: Settings, use_case: UseCase) -> Iterator[None]:
 
     with file_lock(settings.home / "locks" / f"stream.{use_case.name}.lock", taken):
         yield
-
-
-def own_name() -> str:
-    """This process, for a heartbeat."""
-    return this_process()

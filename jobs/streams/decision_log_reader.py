@@ -9,14 +9,13 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from jobs.decisions.opened import log_file, open_log, was_served
+from jobs.decisions.opened import log_file, open_log, wall_clock, was_served
 from jobs.messages.connection import StreamUnreachable
 from jobs.messages.message import Message
 from jobs.messages.position import Position
 from jobs.messages.topics import Topics
 from jobs.online.log_records import Log, StoreDown
 from jobs.settings import Settings
-from jobs.streams.clock import wall_clock
 from jobs.streams.decision_messages import DecisionMessages
 
 TOPIC_ID = "decisions"

@@ -58,9 +58,7 @@ class DecisionMessages:
 
     @property
     def reports(self) -> Source | None:
-        """The source of reports, where labels come over a topic."""
-        said = self.topics.use_case.reported_labels
-        return None if said is None else self.topics.use_case.source(said.source)
+        return self.topics.use_case.report_source
 
     def _message(self, record: Record, source: Source, said: Mapping[str, Any]) -> Message:
         stamp, value = record.stamp, msgspec.json.encode(said)

@@ -48,9 +48,7 @@ class EventFacts:
 
     @property
     def reports(self) -> Source | None:
-        """The source of labels, where labels come over a topic."""
-        said = self.use_case.reported_labels
-        return None if said is None else self.use_case.source(said.source)
+        return self.use_case.report_source
 
     @property
     def sources(self) -> list[Source]:
@@ -85,6 +83,6 @@ class EventFacts:
 
     def _report(self, row: dict[str, Any], is_first: bool) -> Report:
         said = self.use_case.reported_labels
-        assert said is not None
-        [key] = self.use_case.source(said.source).key
+        assert said is not None and self.reports is not None
+        [key] = self.reports.key
         return Report(row[key], dict(said.function.function(*(row[name] for name in said.function.inputs))))

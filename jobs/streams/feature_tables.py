@@ -7,6 +7,7 @@ tables of the nightly lineage (`jobs.features.window_tables`), so that both can 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -33,6 +34,10 @@ class FeatureTables:
         """Commits to each table."""
         self._stored = [self._last_of(windows) for windows in use_case.windows]
 
+    @cached_property
+    def _schemas(self) -> list[pa.Schema]:
+        return schemas(self._lakehouse, self._use_case)
+
     @property
     def stored(self) -> int:
         """The stamp up to which every table has all events, in microseconds since 1970; -1: some table has none."""
@@ -47,7 +52,7 @@ class FeatureTables:
         computed, self._computed = self._computed, []
         for number, windows in enumerate(self._use_case.windows):
             if rows := [each for each in computed if each.stamp > self._stored[number]]:
-                self._append(windows, table_of(self._use_case, self._lakehouse, number, rows), stamp)
+                self._append(windows, table_of(number, self._schemas[number], rows), stamp)
                 self._stored[number] = stamp
         return len(computed)
 
@@ -67,11 +72,17 @@ class FeatureTables:
         return int(state[STAMP]) if state.get("fingerprint") == windows.fingerprint else -1
 
 
-def table_of(use_case: UseCase, lakehouse: Lakehouse, number: int, rows: Sequence[Computed]) -> pa.Table:
-    """What was computed of the window features `number`, as tables hold it."""
-    windows = use_case.windows[number]
+def schemas(lakehouse: Lakehouse, use_case: UseCase) -> list[pa.Schema]:
+    """Of each of the window features the columns of its table, by the types that the mart of events has."""
     events = lakehouse.schema(use_case.events)
-    schema = windows.schema(*(events.field(name).type for name in (windows.id, *windows.keys)))
+    return [
+        windows.schema(*(events.field(name).type for name in (windows.id, *windows.keys)))
+        for windows in use_case.windows
+    ]
+
+
+def table_of(number: int, schema: pa.Schema, rows: Sequence[Computed]) -> pa.Table:
+    """What was computed of the window features `number`, as tables hold it."""
     entities = zip(*(each.entities[number] for each in rows), strict=True)
     values = zip(*(each.values[number] for each in rows), strict=True)
     columns = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -41,7 +41,7 @@ WITHDRAWN = "a deletion, which raw tables cannot hold"
 
 @dataclass(frozen=True)
 class Taken:
-    """What became of some messages; each is counted once."""
+    """What became of some messages, each counted once; tombstones say nothing new and are not here."""
 
     new: pl.DataFrame
     """Rows to append, in the order of their stamps: declared columns, `known_at`, the envelope, `event_date`, KIND."""
@@ -51,8 +51,6 @@ class Taken:
     """Rows like `new` that refer to what has not come yet."""
     repeated: int = 0
     """Rows that were known."""
-    empty: int = 0
-    """Tombstones, which say nothing new."""
 
 
 @dataclass
@@ -81,9 +79,7 @@ class Intake:
         checks = contracts.row_checks(self.source, rows.columns, self.names.timezone, now + AHEAD)
         good, bad, _ = contracts.split(rows, checks)
         new, waiting, repeated = self._sorted_out(good)
-        return Taken(
-            new, pl.concat([bad, gone], how="diagonal"), waiting, repeated, frame.height - rows.height - gone.height
-        )
+        return Taken(new, pl.concat([bad, gone], how="diagonal"), waiting, repeated)
 
     def release(self, waiting: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Of rows that waited those that refer to what has come, with what they are, and those that go on waiting."""
@@ -176,8 +172,3 @@ def envelope(messages: Sequence[Message], decoded: Decoded, stamps: Ints) -> lis
 
 def _withdrawn(rows: pl.DataFrame) -> pl.DataFrame:
     return contracts.with_reasons(rows, [WITHDRAWN], [])
-
-
-def as_moment(stamp: int) -> datetime:
-    """Microseconds since 1970 as a moment."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=stamp)

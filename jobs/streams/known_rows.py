@@ -48,10 +48,6 @@ class KnownRows:
         known = self._sorted_contents(hashes.to_numpy())
         return [before is not None or key in self._recent for key, before in zip(hashes.to_list(), known, strict=True)]
 
-    def hashes(self, values: pl.Series) -> list[int]:
-        """What keys of one column are known by."""
-        return values.to_frame().hash_rows().to_list()
-
     def _kind(self, key: int, content: int, before: int | None) -> int:
         known = self._recent.get(key) if before is None else before
         if known is None:

@@ -43,7 +43,9 @@ class Landing:
     source: Source
     taken: list[Taken] = field(default_factory=list)
     _appended: int = 0
-    """Commits of rows since the table was compacted."""
+    """Commits of rows."""
+    _position: Position | None = None
+    """The place that was committed last."""
 
     @property
     def table(self) -> str:
@@ -59,7 +61,9 @@ class Landing:
 
         stamp: the last that the stream gave, in microseconds since 1970.
         """
-        taken, self.taken = self.taken, []
+        if not self.taken and position == self._position:
+            return 0
+        taken, self.taken, self._position = self.taken, [], position
         with self.lakehouse.lock(self.table):
             self._quarantine(taken)
             new = [each.new for each in taken if not each.new.is_empty()]
@@ -73,7 +77,7 @@ class Landing:
     def _append(
         self, rows: pl.DataFrame, identifiers: Mapping[str, str], state: Mapping[str, Any], told: dict[str, Any]
     ) -> int:
-        schema = pa.unify_schemas([table_schema(self.source, identifiers), ENVELOPE])
+        schema = self._schema(identifiers)
         loaded_in = int(state.get(LOADED_IN, 0)) + 1
         contracts.prove(self.source, rows.drop(EVENT_DATE, KIND, *ENVELOPE.names), identifiers)
         rows = rows.with_columns(pl.lit(loaded_in, pl.Int64).alias(LOADED_IN)).select(schema.names)
@@ -82,8 +86,7 @@ class Landing:
         batches = rows.to_arrow().cast(schema).to_reader()
         arrow_writer.save(self.lakehouse.delta(self.table), batches, "append", None, (), keeping(state))
         self._appended += 1
-        if self._appended == COMPACTED_AFTER:
-            self._appended = 0
+        if self._appended % COMPACTED_AFTER == 0:
             maintenance.compact(self.lakehouse, self.table)
         return rows.height
 
@@ -91,28 +94,23 @@ class Landing:
         """Remember the place alone, as no row came."""
         if state.get(POSITION, {}) | {"stamp": 0} == told | {"stamp": 0}:
             return
-        self._ready(pa.unify_schemas([table_schema(self.source, identifiers), ENVELOPE]), state)
+        self._ready(self._schema(identifiers), state)
         empty = self.lakehouse.schema(self.table).empty_table().to_reader()
         state = {LOADED_IN: 0, **state, POSITION: told}
         arrow_writer.save(self.lakehouse.delta(self.table), empty, "append", None, (), keeping(state))
 
+    def _schema(self, identifiers: Mapping[str, str]) -> pa.Schema:
+        return pa.unify_schemas([table_schema(self.source, identifiers), ENVELOPE])
+
     def _ready(self, schema: pa.Schema, state: Mapping[str, Any]) -> None:
         """Let the table be there, with the columns of the envelope."""
         if not self.lakehouse.exists(self.table):
-            by = [EVENT_DATE] if self.source.daily else []
-            arrow_writer.save(
-                self.lakehouse.path(self.table),
-                schema.empty_table().to_reader(),
-                "append",
-                None,
-                by,
-                keeping({LOADED_IN: 0}),
-            )
+            by, new = [EVENT_DATE] if self.source.daily else [], keeping({LOADED_IN: 0})
+            empty = schema.empty_table().to_reader()
+            arrow_writer.save(self.lakehouse.path(self.table), empty, "append", None, by, new)
         elif TOPIC not in self.lakehouse.schema(self.table).names:
-            fields = [
-                Field(name, PrimitiveType("string" if kind == pa.string() else "long"))
-                for name, kind in _types(ENVELOPE)
-            ]
+            types = {each.name: "string" if pa.types.is_string(each.type) else "long" for each in ENVELOPE}
+            fields = [Field(name, PrimitiveType(kind)) for name, kind in types.items()]
             self.lakehouse.delta(self.table).alter.add_columns(fields, commit_properties=keeping(state))
 
     def _quarantine(self, taken: Sequence[Taken]) -> None:
@@ -122,10 +120,6 @@ class Landing:
         if places:
             entries = [quarantine.entries(rows, files, datetime.now(UTC)) for rows, files in places]
             quarantine.append(self.lakehouse, self.table, pl.concat(entries))
-
-
-def _types(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
-    return [(each.name, each.type) for each in schema]
 
 
 def _with_places(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[Path]]:

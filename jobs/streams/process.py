@@ -10,6 +10,7 @@ from threading import Event
 
 from jobs.messages.connection import StreamUnreachable
 from jobs.messages.registry import RegistryError
+from jobs.processes import this_process
 from jobs.settings import Settings
 from jobs.streams import control
 from jobs.streams.control import Condition, Heartbeat
@@ -68,7 +69,7 @@ class Process:
     def _say(self, condition: Condition, why: str) -> None:
         """Say how it is of a stream that is not open: all else is as the one before left it."""
         before = control.heartbeat(self.settings, self.use_case) or Heartbeat(0.0, "", condition)
-        said = replace(before, at=time.time(), process=control.own_name(), condition=condition, why=why)
+        said = replace(before, at=time.time(), process=this_process(), condition=condition, why=why)
         control.beat(self.settings, self.use_case, said)
 
     def _loop(self, stream: Stream, end: Event) -> None:
@@ -112,7 +113,7 @@ class Process:
         topics = {topic: source.name for topic, source in stream.topics.sources.items()}
         positions = {topic: stream.reader.position(topic).told()["next"] for topic in topics}
         said = Heartbeat(
-            time.time(), control.own_name(), condition, why, asdict(stream.counts), stream.reader.lag(), positions,
+            time.time(), this_process(), condition, why, asdict(stream.counts), stream.reader.lag(), positions,
             stream.clock.last, {topic: sorted(stream.intakes[name].undeclared) for topic, name in topics.items()},
         )  # fmt: skip
         control.beat(self.settings, self.use_case, said)

@@ -8,11 +8,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
+
+import pyarrow as pa
 
 from jobs.feature_store.online_writes import OnlineWriter
 from jobs.lakehouse.tables import Lakehouse
-from jobs.streams.feature_tables import table_of
+from jobs.streams.feature_tables import schemas, table_of
 from jobs.streams.features import Computed
 from jobs.use_case import UseCase
 
@@ -38,6 +41,10 @@ class Publisher:
         if any(self._waiting) and time.monotonic() - self._failed >= PATIENCE_SECONDS:
             self._try()
 
+    @cached_property
+    def _schemas(self) -> list[pa.Schema]:
+        return schemas(self._lakehouse, self._use_case)
+
     def _try(self) -> None:
         tables = map(self._use_case.window_table, self._use_case.windows)
         if self._writer is None and not all(map(self._lakehouse.exists, tables)):
@@ -49,7 +56,7 @@ class Publisher:
                 self._writer = OnlineWriter(self._lakehouse, self._use_case)
             for number, windows in enumerate(self._use_case.windows):
                 if rows := list(self._waiting[number].values()):
-                    self._writer.write(windows.name, table_of(self._use_case, self._lakehouse, number, rows))
+                    self._writer.write(windows.name, table_of(number, self._schemas[number], rows))
                     self._waiting[number].clear()
             self.error = ""
         except Exception as error:  # of whichever store it is; features are in tables in any case

@@ -101,7 +101,7 @@ class Stream:
             start(self._read[0][1] - 1)
         if count:
             self._take(self._parts())
-        elif self.publish_error and self.publish is not None:
+        elif self.publish is not None and self.publish.error:
             self.publish([])
         self._read = []
         return count
@@ -110,13 +110,11 @@ class Stream:
         """Make durable what was taken since the last commit; False: not yet, as what was read is not taken."""
         if self._read:
             return False
+        positions = {source.name: self.reader.position(topic) for topic, source in self.topics.sources.items()}
         if self.dead_letters is not None:
-            self.dead_letters.send(
-                [self.reader.position(self.topics.topic(source)) for source in self.use_case.sources]
-            )
-        for source in self.use_case.sources:
-            landing, intake = self.landings[source.name], self.intakes[source.name]
-            landing.commit(intake.types, self.reader.position(self.topics.topic(source)), self.clock.last)
+            self.dead_letters.send(list(positions.values()))
+        for name, position in positions.items():
+            self.landings[name].commit(self.intakes[name].types, position, self.clock.last)
         if self.tables is not None:
             self.counts.features += self.tables.commit(self.clock.last)
             self.counts.not_held = 0 if self.features is None else self.features.not_held

@@ -12,8 +12,8 @@ from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.state_files import read_memory, replace_json
 from jobs.streams import control
 from jobs.streams.feature_tables import STAMP
-from jobs.streams.intake import as_moment
 from jobs.streams.verify import Verified, verify
+from jobs.times import moment_of
 from jobs.use_case import UseCase
 
 NAME = "verified.json"
@@ -50,6 +50,6 @@ def _since(lakehouse: Lakehouse, use_case: UseCase, last: Look) -> tuple[int, li
     stamp = min((lakehouse.state(table)[STAMP] for table in there), default=0)
     days = {date.fromisoformat(day) for day in last.waiting}
     for table in there:
-        later = [("created_timestamp", ">", as_moment(last.stamp))]
+        later = [("created_timestamp", ">", moment_of(last.stamp))]
         days |= set(pc.unique(lakehouse.to_arrow(table, columns=[PARTITION], filters=later)[PARTITION]).to_pylist())
     return stamp, sorted(days)

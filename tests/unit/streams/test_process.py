@@ -8,6 +8,7 @@ from threading import Event
 import pytest
 
 from jobs.messages.connection import StreamUnreachable
+from jobs.processes import this_process
 from jobs.settings import Settings
 from jobs.streams import control
 from jobs.streams.control import Heartbeat
@@ -29,4 +30,4 @@ def test_one_that_cannot_be_opened_says_why_and_keeps_what_the_one_before_said(t
             Process(own, FRAUD, unreachable).run(Event())
         said = control.heartbeat(own, FRAUD)
         assert said is not None and said.condition == "failed" and said.positions == positions
-        assert "127.0.0.1:9092" in said.why and said.process == control.own_name()
+        assert "127.0.0.1:9092" in said.why and said.process == this_process()

@@ -162,12 +162,14 @@ def _own_aliases(settings: Settings, use_case: UseCase) -> dict[str, int] | None
     if settings.tracking is not None:
         return None
     file = settings.home / "tracking" / "mlflow.db"
+    if not file.exists():
+        return {}  # nothing was trained here: a night of it need not make a database to be told so
     query = "select alias, version from registered_model_aliases where name = ?"
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
             return {name: int(version) for name, version in connection.execute(query, (use_case.name,))}
     except sqlite3.Error:
-        return None  # not made yet, or damaged, which MLflow makes or says
+        return None  # half made, or damaged, which MLflow mends or says
 
 
 def every(registry: MlflowClient, use_case: UseCase) -> dict[int, Registered]:

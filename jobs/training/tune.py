@@ -6,8 +6,9 @@ How a search proceeds is in `jobs.training.search`; training the candidate with 
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -232,9 +233,20 @@ def one_thread() -> Iterator[None]:
 
 def device() -> str:
     """ "cuda" where there is a GPU that PyTorch can use."""
+    if not _has_driver():
+        return "cpu"
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _has_driver() -> bool:
+    """Whether this machine has a driver of NVIDIA or AMD: without one PyTorch, whose import takes seconds, need not be
+    asked."""
+    with suppress(OSError):
+        ctypes.CDLL("libcuda.so.1")
+        return True
+    return Path("/dev/kfd").exists()
 
 
 def _named(progress: TuningProgress, name: str) -> Callable[[int, int], None]:

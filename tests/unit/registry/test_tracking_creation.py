@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from worlds.draws import drawn
 from worlds.tracking_store import PREPARE
 
-from jobs.registry import tracking
+from jobs.registry import model_versions, tracking
 from jobs.settings import Settings
+from jobs.use_cases.fraud import FRAUD
 
 pytestmark = pytest.mark.embedded
 MAKE = tracking._make
@@ -74,3 +75,9 @@ def test_a_database_that_is_damaged_or_in_use_is_left_alone(home: Settings) -> N
     ):
         pass
     assert database.read_bytes() == b"no database" * 1000
+
+
+def test_a_home_that_trained_nothing_has_no_aliases_and_is_made_no_database_to_say_so(home: Settings) -> None:
+    assert model_versions.aliases(home, FRAUD) == {}
+    model_versions.set_aliases(home, FRAUD, {"champion": None})
+    assert not (home.home / "tracking").exists()

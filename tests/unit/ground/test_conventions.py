@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 from collections.abc import Iterator
 
 from jobs.settings import ROOT
@@ -22,6 +23,14 @@ MARKDOWN = ("assets/metadata.py", "assets/promotion.py", "assets/export.py", "as
 BUILT_IN = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, Exception)}
 
 
+@functools.cache
+def nodes() -> list[tuple[str, ast.AST]]:
+    """Every file with each of its calls, classes and raised errors."""
+    kinds = (ast.Call, ast.ClassDef, ast.Raise)
+    trees = [(str(file.relative_to(ROOT)), ast.parse(file.read_text())) for file in FILES]
+    return [(file, node) for file, tree in trees for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
 def called(node: ast.AST) -> str:
     """The name of what a node calls, with its module: `click.echo`."""
     return ast.unparse(node.func) if isinstance(node, ast.Call) else ""
@@ -29,24 +38,20 @@ def called(node: ast.AST) -> str:
 
 def found(*wrong: str) -> Iterator[tuple[str, int]]:
     """Places where one of these names is called."""
-    for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text())):
-            if called(node) in wrong:
-                yield str(file.relative_to(ROOT)), getattr(node, "lineno", 0)
+    for file, node in nodes():
+        if called(node) in wrong:
+            yield file, getattr(node, "lineno", 0)
 
 
 def test_every_error_is_one_that_a_person_can_mend() -> None:
     allowed = {"AssertionError", "NotImplementedError", "StopIteration"}
     wrong = []
-    for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text())):
-            name = called(node.exc) if isinstance(node, ast.Raise) and node.exc else ""
-            if name in BUILT_IN - allowed and str(file.relative_to(ROOT)) not in OWN_PROTOCOL:
-                wrong.append(f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)} raises {name}")
-            if isinstance(node, ast.ClassDef) and node.bases and ast.unparse(node.bases[0]) in BUILT_IN:
-                wrong.append(
-                    f"{file.relative_to(ROOT)}:{node.lineno} {node.name} derives from {ast.unparse(node.bases[0])}"
-                )
+    for file, node in nodes():
+        name = called(node.exc) if isinstance(node, ast.Raise) and node.exc else ""
+        if name in BUILT_IN - allowed and file not in OWN_PROTOCOL:
+            wrong.append(f"{file}:{getattr(node, 'lineno', 0)} raises {name}")
+        if isinstance(node, ast.ClassDef) and node.bases and ast.unparse(node.bases[0]) in BUILT_IN:
+            wrong.append(f"{file}:{node.lineno} {node.name} derives from {ast.unparse(node.bases[0])}")
     assert [line for line in wrong if not line.startswith("jobs/errors.py")] == []
 
 

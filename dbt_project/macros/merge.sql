@@ -7,6 +7,7 @@
 
 {% macro spark__get_merge_sql(target, source, unique_key, dest_columns, incremental_predicates) %}
   {%- set arrived = materialised(source) -%}
+  {%- set gone = (config.get('meta') or {}).get('gone') -%}
   {%- set keys = [unique_key] if unique_key is string else unique_key -%}
   {%- set conditions = (incremental_predicates or []) + merge_days(arrived) -%}
   {%- for key in keys -%}
@@ -15,6 +16,9 @@
   merge into {{ target }} as DBT_INTERNAL_DEST
   using {{ arrived }} as DBT_INTERNAL_SOURCE
   on {{ conditions | join('\n    and ') }}
+  {%- if gone %}
+  when matched and DBT_INTERNAL_SOURCE.{{ gone }} then delete
+  {%- endif %}
   when matched then update set *
   when not matched then insert *
 {% endmacro %}

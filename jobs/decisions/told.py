@@ -161,7 +161,6 @@ def tell_version(standing: Standing, version: VersionCame) -> Record:
     record = decider.tell(version)
     entities = decider.states.entities_of(event.values)
     if label is not None and (label.entities, label.happened) != (entities, version.happened):
-        # What a client corrects is newer than what tables say; what tables correct leaves the report as old as it is.
-        reported = None if version.known is None else label.moment
-        tell_label(standing, LabelCame(version.id, version.happened, entities, dict(label.values), reported))
+        # It is there from when the event is, by what a client says now or by what tables say.
+        tell_label(standing, LabelCame(version.id, version.happened, entities, dict(label.values), version.known))
     return record

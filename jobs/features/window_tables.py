@@ -235,9 +235,10 @@ class _Inputs:
             own.append(self._stamped_anew(stamps))
             changes.append(self._reached(own[-1], f"unix_micros(`{name}`)"))
         if "labels" in self.tables:
-            # A label is where the last version of its event is, known or not yet: the label of an event that moved was
-            # counted at the old place from its own known_at on, which may be before that of the event.
-            changes.append(self._reached(self._loaded("events"), f"unix_micros(`{name}`)"))
+            # SQL may have a label where the last version of its event is, known or not yet: before the event moved, its
+            # label was counted at the old place, from its own known_at on, which may be before that of the event.
+            versions = self._loaded("events").where("version > 1 or superseded_at is not null")
+            changes.append(self._reached(versions, f"unix_micros(`{name}`)"))
         together = reduce(lambda some, more: some.unionByName(more), changes)
         earliest = together.selectExpr("min(start)").collect()[0][0]
         if earliest is None:

@@ -19,7 +19,7 @@ from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures
 
 MOST_SHOWN = 20
-OTHER, MOVED = "_other", "_moved"
+OTHER = "_other"
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,6 @@ class Verified:
     """Streamed events that marts lack as yet: a nightly run brings them."""
     waiting_days: set[date] = field(default_factory=set)
     """The days of those."""
-    moved: int = 0
-    """Cells of labels that differ as a labelled event was put elsewhere since: a batch has its label where the event is
-    now, also before anybody knew that."""
     decided_elsewhere: int = 0
     """Events that the decision service decided at another moment, which is the one that batch goes by."""
 
@@ -65,30 +62,9 @@ def verify(lakehouse: Lakehouse, use_case: UseCase, days: Sequence[date]) -> Ver
         table = use_case.stream_table(windows)
         if lakehouse.exists(table):
             streamed = pl.DataFrame(lakehouse.to_arrow(table, filters=[(PARTITION, "in", list(days))]))
-            moved = _moved(lakehouse, use_case, windows) if windows.reads_labels else None
-            _compare(found, windows, _together(windows, streamed, _batch(lakehouse, use_case, windows, days), moved))
+            batch = _batch(lakehouse, use_case, windows, days)
+            _compare(found, windows, streamed.join(batch, on=windows.id, how="left", suffix=OTHER))
     return found
-
-
-def _moved(lakehouse: Lakehouse, use_case: UseCase, windows: WindowFeatures) -> pl.DataFrame:
-    """Entities that a labelled event was of in some version, and whose place or time another version changed."""
-    place = [*windows.keys, use_case.event_timestamp]
-    events = pl.DataFrame(lakehouse.to_arrow(use_case.events, columns=[windows.id, *place]))
-    labelled = pl.DataFrame(lakehouse.to_arrow(use_case.labels, columns=[windows.id]))
-    places = events.group_by(windows.id).agg(pl.struct(place).n_unique().alias("_places"))
-    moved = events.join(places.filter(pl.col("_places") > 1), on=windows.id, how="semi")
-    return moved.join(labelled, on=windows.id, how="semi").select(windows.keys).unique()
-
-
-def _together(
-    windows: WindowFeatures, streamed: pl.DataFrame, batch: pl.DataFrame, moved: pl.DataFrame | None
-) -> pl.DataFrame:
-    """Streamed events with what batch says beside it, and whether labels of their entity moved."""
-    both = streamed.join(batch, on=windows.id, how="left", suffix=OTHER)
-    if moved is None:
-        return both.with_columns(pl.lit(False).alias(MOVED))
-    both = both.join(moved.with_columns(pl.lit(True).alias(MOVED)), on=list(windows.keys), how="left")
-    return both.with_columns(pl.col(MOVED).fill_null(False))
 
 
 def _batch(lakehouse: Lakehouse, use_case: UseCase, windows: WindowFeatures, days: Sequence[date]) -> pl.DataFrame:
@@ -110,12 +86,8 @@ def _compare(found: Verified, windows: WindowFeatures, both: pl.DataFrame) -> No
     found.waiting_days |= set(both.filter(lacking)[PARTITION])
     found.decided_elsewhere = max(found.decided_elsewhere, both.filter(~lacking & elsewhere).height)
     found.cells += same.height * len(names)
-    of_labels = {feature.name for feature in windows.features if feature.aggregate.of == "labels"}
     for name in names:
         differing = same.filter(_bits(name).ne_missing(_bits(name + OTHER)))
-        if name in of_labels:
-            found.moved += differing.filter(pl.col(MOVED)).height
-            differing = differing.filter(~pl.col(MOVED))
         found.different += differing.height
         for row in differing.head(MOST_SHOWN - len(found.examples)).iter_rows(named=True):
             found.examples.append(Difference(row[id], name, row[name], row[name + OTHER]))

@@ -76,8 +76,6 @@ def verify(name: str, days: tuple[datetime, ...]) -> None:
     say(f"{use_case.name}: {found.events:,} events, {found.cells:,} cells compared, {found.different:,} differ")
     if found.not_in_marts:
         say(f"{found.not_in_marts:,} events are not in {use_case.events} yet (`evergreen run` brings them)")
-    if found.moved:
-        say(f"{found.moved:,} cells differ as labelled events were put elsewhere since")
     if found.decided_elsewhere:
         say(f"{found.decided_elsewhere:,} events were decided at another moment by the decision service")
     for each in found.examples:

@@ -82,12 +82,17 @@ class NightlyLoads:
             self.version(row, known, **{name: other[name] for name in (*_OF_EVENTS, "tx_amount", "event_date")})
 
     def version(self, row: Row, known: datetime, **values: Any) -> None:
-        """A further version of a payment that is known from a moment on; its labels are of it."""
+        """A further version of a payment that is known from a moment on; from then on its labels are of it."""
         self._end(row, known)
         version = {"known_at": known, "version": row["version"] + 1, "superseded_at": None}
         made = self.add(self.events, row | version | values)
-        for label in (each for each in self.labels if each["transaction_id"] == row["transaction_id"]):
-            label.update({name: made[name] for name in _OF_EVENTS} | {"loaded_in": self.loads})
+        place = {name: made[name] for name in _OF_EVENTS}
+        for label in [each for each in self.labels if each["transaction_id"] == row["transaction_id"]]:
+            if label["known_at"] >= known:
+                label.update(place | {"loaded_in": self.loads})
+            elif label["superseded_at"] is None or label["superseded_at"] > known:
+                self.add(self.labels, label | place | {"known_at": known})
+                self._end(label, known)
 
     def report(self, event: Row) -> None:
         """What became of a payment, unless that was reported."""

@@ -122,11 +122,14 @@ class World:
         """Make the marts of the raw tables anew, as their SQL does."""
         events = _versions(self._raw(TRANSACTIONS))
         reports = _versions(self._raw(FRAUD_REPORTS)).rename({"tx_fraud": "is_fraud"}).drop("event_date")
-        place = events.filter(pl.col("superseded_at").is_null())
-        place = place.select(
-            "transaction_id", "customer_id", "terminal_id", "tx_datetime", event_date="first_event_date"
+        places = events.select(
+            "transaction_id", "customer_id", "terminal_id", "tx_datetime", event_date="first_event_date",
+            since=pl.when(pl.col("version") > 1).then("known_at"), until="superseded_at",
+        )  # fmt: skip
+        labels = reports.join(places, on="transaction_id").with_columns(
+            known_at=pl.max_horizontal("known_at", "since"), superseded_at=pl.min_horizontal("superseded_at", "until")
         )
-        labels = reports.join(place, on="transaction_id")
+        labels = labels.filter(pl.col("superseded_at").is_null() | (pl.col("known_at") < pl.col("superseded_at")))
         for table, rows, schema in ((FRAUD.events, events, EVENT_SCHEMA), (FRAUD.labels, labels, LABEL_SCHEMA)):
             write_deltalake(
                 self.lakehouse.path(table), rows.select(schema.names).to_arrow().cast(schema), mode="overwrite",

@@ -1,0 +1,81 @@
+"""dbt's marts of `fraud`, load by load: at each moment a label is where its payment was believed to be then."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import write_deltalake
+
+from jobs.ingest.parsing import table_schema
+from jobs.lakehouse import dbt_models
+from jobs.lakehouse.tables import Lakehouse
+from jobs.use_case import Source
+from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
+
+START, HOUR = datetime(2026, 3, 1, tzinfo=UTC), timedelta(hours=1)
+PLACE = ("customer_id", "terminal_id", "tx_datetime")
+Row = dict[str, Any]
+
+
+def versions(chance: Random, load: int) -> tuple[list[Row], list[Row]]:
+    """Rows of payments and of reports that a load brings: of known and unknown payments, known in any order."""
+    payments, reports = [], []
+    for number in chance.sample(range(12), 8):
+        at = START + chance.randrange(60) * HOUR
+        known = at + chance.randrange(200) * HOUR + timedelta(minutes=load)
+        place = {"customer_id": chance.randrange(3), "terminal_id": chance.randrange(2), "tx_datetime": at}
+        payments.append({"transaction_id": number, **place, "tx_amount": 1.0, "known_at": known, "loaded_in": load})
+    there = chance.sample(payments, 5)
+    for payment in there:
+        at = payment["tx_datetime"] + chance.randrange(1, 200) * HOUR + timedelta(minutes=load)
+        reports.append(
+            {"transaction_id": payment["transaction_id"], "tx_fraud": chance.random() < 0.6, "fraud_reported_at": at}
+            | {"known_at": at, "loaded_in": load}
+        )
+    return payments, reports
+
+
+def put(lakehouse: Lakehouse, source: Source, rows: list[Row]) -> None:
+    schema = table_schema(source, {})
+    frame = pl.DataFrame(rows).with_columns(event_date=pl.col(source.event_time).dt.date())
+    table = frame.select(schema.names).to_arrow().cast(schema)
+    write_deltalake(lakehouse.path(FRAUD.raw_table(source)), table, partition_by=["event_date"], mode="append")
+
+
+def told(payments: list[Row], reports: list[Row], number: int) -> Iterator[tuple[datetime, Row | None]]:
+    """Of a payment each moment at which something of it became known, and its label then."""
+    mine, about = (
+        sorted((row for row in rows if row["transaction_id"] == number), key=lambda row: row["known_at"])
+        for rows in (payments, reports)
+    )
+    for moment in {row["known_at"] for row in (*mine, *about)}:
+        report = next((row for row in reversed(about) if row["known_at"] <= moment), None)
+        payment = next((row for row in reversed(mine) if row["known_at"] <= moment), mine[0])
+        place = {name: payment[name] for name in PLACE}
+        yield moment, None if report is None else {**place, "is_fraud": report["tx_fraud"]}
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("seed", [0, 1])
+def test_at_each_moment_a_label_is_where_its_payment_was_believed_to_be(lakehouse: Lakehouse, seed: int) -> None:
+    chance, parsed = Random(seed), dbt_models.manifest(lakehouse.settings)
+    payments, reports = [], []
+    for load in (1, 2, 3):
+        new = versions(chance, load)
+        for source, rows, more in zip((TRANSACTIONS, FRAUD_REPORTS), (payments, reports), new, strict=True):
+            put(lakehouse, source, more)
+            rows += more
+        done = dbt_models.build(lakehouse, FRAUD, parsed, ["--select", "+fraud__labels"])
+        assert not done.errors
+        found = pl.DataFrame(lakehouse.to_arrow(FRAUD.labels)).to_dicts()
+        for number in {row["transaction_id"] for row in payments}:
+            rows = [row for row in found if row["transaction_id"] == number]
+            for moment, label in told(payments, reports, number):
+                holds = [
+                    {name: row[name] for name in (*PLACE, "is_fraud")} for row in rows
+                    if row["known_at"] <= moment and (row["superseded_at"] or moment + HOUR) > moment
+                ]  # fmt: skip
+                assert holds == ([] if label is None else [label]), (load, number, moment)

@@ -103,7 +103,8 @@ def _told(decider: Decider, of: str, word: Word) -> str | None:
     with decider.turn:
         standing = Standing.of(decider, word.id)
         last = standing.last(of)
-        if last is not None and last[0] >= word.moment:
+        # At the same moment the log may have the report of before at the place that the event moved to.
+        if last is not None and last[0] > word.moment:
             return None
         is_gone = last is not None and isinstance(last[1], FactGone)
         now = None if is_gone else standing.event() if of == "events" else standing.label()

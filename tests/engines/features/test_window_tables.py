@@ -129,7 +129,7 @@ class World:
         return pl.DataFrame(events, schema=EVENT_TYPES), pl.DataFrame(labels, schema=LABEL_TYPES)
 
     def _placed(self, label: dict[str, Any], events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """A label where each version of its event is, in turn; or where the last is, as marts of older releases have it."""
+        """A label where each version of its event is, in turn; or where the last is, as SQL may have it."""
         mine = [event for event in events if event["transaction_id"] == label["transaction_id"]]
         first, last = mine[0], mine[-1]
         if self.labels_are_where_events_end:

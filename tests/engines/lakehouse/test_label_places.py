@@ -65,9 +65,9 @@ def test_at_each_moment_a_label_is_where_its_payment_was_believed_to_be(lakehous
     payments, reports = [], []
     for load in (1, 2, 3):
         new = versions(chance, load)
-        for source, rows, more in zip((TRANSACTIONS, FRAUD_REPORTS), (payments, reports), new, strict=True):
+        for source, known, more in zip((TRANSACTIONS, FRAUD_REPORTS), (payments, reports), new, strict=True):
             put(lakehouse, source, more)
-            rows += more
+            known.extend(more)
         done = dbt_models.build(lakehouse, FRAUD, parsed, ["--select", "+fraud__labels"])
         assert not done.errors
         found = pl.DataFrame(lakehouse.to_arrow(FRAUD.labels)).to_dicts()

@@ -22,7 +22,8 @@ Row = dict[str, Any]
 
 def versions(chance: Random, load: int) -> tuple[list[Row], list[Row]]:
     """Rows of payments and of reports that a load brings: of known and unknown payments, known in any order."""
-    payments, reports = [], []
+    payments: list[Row] = []
+    reports: list[Row] = []
     for number in chance.sample(range(12), 8):
         at = START + chance.randrange(60) * HOUR
         known = at + chance.randrange(200) * HOUR + timedelta(minutes=load)
@@ -30,10 +31,10 @@ def versions(chance: Random, load: int) -> tuple[list[Row], list[Row]]:
         payments.append({"transaction_id": number, **place, "tx_amount": 1.0, "known_at": known, "loaded_in": load})
     there = chance.sample(payments, 5)
     for payment in there:
-        at = payment["tx_datetime"] + chance.randrange(1, 200) * HOUR + timedelta(minutes=load)
+        when = payment["tx_datetime"] + chance.randrange(1, 200) * HOUR + timedelta(minutes=load)
         reports.append(
-            {"transaction_id": payment["transaction_id"], "tx_fraud": chance.random() < 0.6, "fraud_reported_at": at}
-            | {"known_at": at, "loaded_in": load}
+            {"transaction_id": payment["transaction_id"], "tx_fraud": chance.random() < 0.6, "fraud_reported_at": when}
+            | {"known_at": when, "loaded_in": load}
         )
     return payments, reports
 
@@ -62,7 +63,8 @@ def told(payments: list[Row], reports: list[Row], number: int) -> Iterator[tuple
 @pytest.mark.parametrize("seed", [0, 1])
 def test_at_each_moment_a_label_is_where_its_payment_was_believed_to_be(lakehouse: Lakehouse, seed: int) -> None:
     chance, parsed = Random(seed), dbt_models.manifest(lakehouse.settings)
-    payments, reports = [], []
+    payments: list[Row] = []
+    reports: list[Row] = []
     for load in (1, 2, 3):
         new = versions(chance, load)
         for source, known, more in zip((TRANSACTIONS, FRAUD_REPORTS), (payments, reports), new, strict=True):

@@ -4,6 +4,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Images of containers like to set it: each of hundreds of processes then compiles our modules anew, a second of its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 USE_CASE ?= fraud
 ARGS ?=

@@ -95,6 +95,7 @@ def test_targets_features_and_provenance(marts: Lakehouse) -> None:
     assert result["version"] in pins.pinned(marts.settings, FRAUD.training_set)
 
 
+@pytest.mark.embedded
 def test_no_payment_is_joined_to_its_own_label(marts: Lakehouse) -> None:
     """Also where a payment of the same moment shares customer and terminal, and where the payment was moved."""
     same = {"customer_id": 50, "terminal_id": 60, "loaded_in": 2}

@@ -230,14 +230,12 @@ def test_labels_that_are_where_their_events_end_are_counted_there(
     test_updates_after_late_and_corrected_rows_equal_a_full_recomputation(lakehouse, seed, 5)
 
 
-@pytest.mark.parametrize(
-    ("engine_name", "seed", "steps"),
-    [pytest.param("sail", 1, 4), pytest.param("sail", 18, 4), pytest.param("spark", 0, 2, marks=pytest.mark.spark)],
-    indirect=["engine_name"],
-)
-def test_updates_of_pairs_equal_a_full_recomputation(lakehouse: Lakehouse, seed: int, steps: int) -> None:
+# On Spark, `test_both_engines.py` has a table of pairs.
+@pytest.mark.embedded
+@pytest.mark.parametrize("seed", [1, 18])
+def test_updates_of_pairs_equal_a_full_recomputation(lakehouse: Lakehouse, seed: int) -> None:
     world = World(seed)
-    for step in range(steps):
+    for step in range(4):
         world.grow(2 * step, 2)
         events, labels = world.marts_of_pairs()
         put(lakehouse, events, labels)

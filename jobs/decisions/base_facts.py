@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.arrays import Bools, Ints
-from jobs.decisions.entity_index import EntityIndex, Keys
+from jobs.decisions.entity_index import NO_ROWS, EntityIndex, Keys
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.log_before import Absorbed
 from jobs.decisions.table_facts import Facts, Values
@@ -73,9 +73,10 @@ class BaseFacts:
     def facts_of(self, number: int, key: Keys) -> tuple[FactLines, FactLines, list[Later]]:
         """Events and labels of an entity of the window features `number`, and what becomes known later, in order."""
         plan = self.rows.plans[number]
-        events, labels = self._events_of[number].rows(key), self._labels_of[number].rows(key)
-        if not plan.features.reads_labels:
-            labels = labels[:0]
+        events = self._events_of[number].rows(key)
+        labels = self._labels_of[number].rows(key) if plan.features.reads_labels else NO_ROWS
+        if not len(events) and not len(labels):
+            return FactLines(plan.event_layout), FactLines(plan.label_layout), []
         there, coming = self._parted("events", events, plan)
         reported, to_report = self._parted("labels", labels, plan)
         return (

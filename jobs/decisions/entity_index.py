@@ -54,7 +54,7 @@ class EntityIndex:
             if number is None:
                 return NO_ROWS
             code = code * size + number
-        place = int(np.searchsorted(self._codes, code))
+        place = int(self._codes.searchsorted(code))
         if place == len(self._codes) or self._codes[place] != code:
             return NO_ROWS
         rows: Ints = self._order[self._starts[place] : self._starts[place + 1]].astype(np.int64)
@@ -89,5 +89,5 @@ def numbered_texts(column: pa.ChunkedArray) -> tuple[list[str], Ints]:
 def _number_of(value: Any, values: dict[Any, int] | NDArray[Any]) -> int | None:
     if isinstance(values, dict):
         return values.get(value)
-    place = int(np.searchsorted(values, value))
+    place = int(values.searchsorted(value))
     return place if place < len(values) and values[place] == value else None

@@ -16,7 +16,7 @@ from jobs.decisions.base_facts import BaseFacts, Later
 from jobs.decisions.entity_index import Keys
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.log_contents import EventCame, Fact, LabelCame, VersionCame, subject
-from jobs.online import whole_history
+from jobs.online import many_entities, whole_history
 from jobs.online.entity_facts import EntityFacts
 from jobs.online.entity_records import EntityRecords
 from jobs.online.evaluation import Value
@@ -30,6 +30,10 @@ MOST_HELD = 20_000
 """Entities of each of the window features that are held so that they answer at once."""
 _HELD_EVERY = 64
 """One of so many facts of entities that nobody asked for lets its entity be held: that of many facts is, then."""
+MANY = 200
+"""Events that the batch kernel answers sooner than one after another,"""
+MOST_FACTS = 100
+"""unless their entities have more facts for each of them: an answer by the kernel costs by fact, others by event."""
 Found: TypeAlias = list[Value] | Find
 """The values of window features, or what finds them."""
 Place: TypeAlias = tuple[int, Keys]
@@ -175,16 +179,50 @@ class EntityStates:
             self._record(place, change)
             if place[1] != change.keys[place[0]]:
                 self._wait(place, change)
-        found: list[Found] = []
-        for number, key in enumerate(change.keys):
-            if None in key:
-                found.append(whole_history.of_nobody(self.base.rows.plans[number], change.event, change.stamp))
-                continue
-            facts, held = self.entity(number, key, change), self._held[number][key]
-            self._end_before(held, (number, key), change)
-            held.is_newer = True
-            found.append(facts.begin(change.event, change.stamp, change.held[number] if change.held else None))
-        return found
+        return [self._begun(number, change) for number in range(len(change.keys))]
+
+    def begin_all(self, changes: Sequence[Change]) -> list[list[Found]]:
+        """The same of events one after another, of which no versions came before: where they are many, all at once."""
+        for change in changes:
+            for place in self.places(change):
+                self._record(place, change)
+        plans = range(len(self.base.rows.plans))
+        return [list(of_event) for of_event in zip(*(self._all_begun(n, changes) for n in plans), strict=True)]
+
+    def _all_begun(self, number: int, changes: Sequence[Change]) -> Sequence[Found]:
+        """Of one of the window features."""
+        if len(changes) < MANY or any(None in change.keys[number] for change in changes):
+            return [self._begun(number, change) for change in changes]
+        facts = sum(len(self.entity(number, key, change)) for key, change in _first_of_each(number, changes).items())
+        if facts > MOST_FACTS * len(changes):
+            return [self._begun(number, change) for change in changes]
+        return self._found_at_once(number, changes)
+
+    def _found_at_once(self, number: int, changes: Sequence[Change]) -> Sequence[Found]:
+        entities: dict[Keys, EntityFacts] = {}
+        for change in changes:
+            key = change.keys[number]
+            facts = entities[key] = self._entered(number, change)
+            facts.cool()
+            facts.follow(change.event, change.stamp, change.held[number] if change.held else None)
+        ids = {change.event.id for change in changes}
+        found = many_entities.of_followed(self.base.rows.plans[number], list(entities.values()), ids)
+        return [found[change.event.id] for change in changes]
+
+    def _begun(self, number: int, change: Change) -> Found:
+        """The values of an event that enters one of the window features, or what finds them."""
+        if None in change.keys[number]:
+            return whole_history.of_nobody(self.base.rows.plans[number], change.event, change.stamp)
+        facts = self._entered(number, change)
+        return facts.begin(change.event, change.stamp, change.held[number] if change.held else None)
+
+    def _entered(self, number: int, change: Change) -> EntityFacts:
+        """The entity that an event is about to enter."""
+        key = change.keys[number]
+        facts, held = self.entity(number, key, change), self._held[number][key]
+        self._end_before(held, (number, key), change)
+        held.is_newer = True
+        return facts
 
     def again(self, change: Change) -> list[Found]:
         """What finds the same of an event that was decided and folded before, as it was then."""
@@ -251,8 +289,9 @@ class EntityStates:
         """An entity of tables, and of what the log has about it before a change."""
         facts = EntityFacts(self.base.rows.plans[place[0]])
         events, labels, later = self.base.facts_of(*place)
-        facts.take("events", events)
-        facts.take("labels", labels)
+        for of, lines in (("events", events), ("labels", labels)):
+            if len(lines):
+                facts.take(of, lines)
         held = _Entity(facts, later[::-1])
         for change in self._logged(place, begun):
             self._fold(held, place, change)
@@ -326,6 +365,14 @@ class EntityStates:
 
     def _keys(self, values: Mapping[str, Any]) -> list[Keys]:
         return [tuple([values[name] for name in names]) for names in self.base.keys]
+
+
+def _first_of_each(number: int, changes: Sequence[Change]) -> dict[Keys, Change]:
+    """Of each entity of one of the window features the first change."""
+    first: dict[Keys, Change] = {}
+    for change in changes:
+        first.setdefault(change.keys[number], change)
+    return first
 
 
 def _is_of_labels(fact: Fact) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from jobs.times import NEVER
 from jobs.use_case import UseCase
 
 Values: TypeAlias = NDArray[Any]
+SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,16 +115,22 @@ class Facts:
             return None
         return np.argsort(ids, kind="stable").astype(np.int32)
 
+    @cached_property
+    def _numbered(self) -> tuple[int, int]:
+        """The smallest and the largest id, where ids are numbers."""
+        ids = self.columns[ID]
+        return (int(ids.min()), int(ids.max())) if len(ids) else (0, -1)
+
     def rows_of(self, id: Any) -> list[int]:
         """The rows of all versions of a fact."""
         ids, order = self.columns[ID], self._by_id
         if ids.dtype != object:
-            if not np.iinfo(ids.dtype).min <= id <= np.iinfo(ids.dtype).max:
+            low, high = self._numbered
+            if not low <= id <= high:
                 return []
             # A number of another type would be compared with a copy of all ids.
             id = ids.dtype.type(id)
-        first = int(np.searchsorted(ids, id, "left", sorter=order))
-        last = int(np.searchsorted(ids, id, "right", sorter=order))
+        first, last = (int(ids.searchsorted(id, side, order)) for side in SIDES)
         rows: list[int] = list(range(first, last)) if order is None else order[first:last].tolist()
         return rows
 

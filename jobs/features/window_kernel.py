@@ -46,7 +46,12 @@ def compute(features: WindowFeatures, events: pa.Table, labels: pa.Table | None 
     if features.reads_labels and labels is None:
         raise Invalid(f"{features.name} has aggregates of labels, but no labels were given")
     labels = labels if labels is None else known_after_events(features, events, labels)
-    world = _World(features, with_ratios(features, events, labels), labels)
+    return of_complete(features, with_ratios(features, events, labels), labels)
+
+
+def of_complete(features: WindowFeatures, events: pa.Table, labels: pa.Table | None) -> pa.Table:
+    """The same of events that `with_ratios` made complete, and of labels that are known after their events."""
+    world = _World(features, events, labels)
     columns = [_column(world, feature) for feature in features.features]
     return _table(features, world, columns)
 

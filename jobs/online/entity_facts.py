@@ -4,13 +4,14 @@ The fast path holds while a decision comes after everything that is known of the
 kernel answers, and the fast path is made anew from the facts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from math import inf
 from typing import Any
 
 import numpy as np
 
+from jobs.arrays import Floats
 from jobs.errors import Invalid
 from jobs.online import whole_history
 from jobs.online.evaluation import Value
@@ -79,9 +80,9 @@ class EntityFacts:
         self._decided, self._newest = moment, max(self._newest, moment)
         return found
 
-    def follow(self, event: Event, moment: int) -> None:
-        """Enter an event that was decided elsewhere at a moment, as `decide` does, without its features."""
-        values = self._checked_at(event, moment)
+    def follow(self, event: Event, moment: int, held: dict[str, Any] | None = None) -> None:
+        """Enter an event that is decided elsewhere at a moment, as `decide` does, without its features."""
+        values = self._checked_at(event, moment, held)
         self._drop_old(moment)
         quick = self._quick if self._quick is not None and self._quick.takes(values) else None
         if quick is None or not self._is_fast(event, moment) or self._enter(quick, event, values, moment) is None:
@@ -160,7 +161,7 @@ class EntityFacts:
     def withdraw(self, of: str, id: Any, known: int) -> None:
         """An event or a label turned out not to be, or to be another entity's."""
         self._know(known)
-        if self._replace(self._events if of == "events" else self._labels, id, known):
+        if self._replace(self.lines(of), id, known):
             self._quick = None
 
     def forget_ratios(self) -> None:
@@ -168,13 +169,17 @@ class EntityFacts:
         self._events.flag(RATIOS, np.arange(len(self._events)), bear=False)
         self._quick = None
 
+    def lines(self, of: str) -> FactLines:
+        """The facts themselves, which are not to be changed."""
+        return self._events if of == "events" else self._labels
+
     def counts(self) -> dict[str, int]:
         """How many versions of events and of labels are kept."""
         return {"events": len(self._events), "labels": len(self._labels)}
 
     def latest(self, of: str, most: int) -> list[dict[str, Any]]:
         """The events or labels that became known last, the latest first: ids, times, and the columns that are read."""
-        lines = self._events if of == "events" else self._labels
+        lines = self.lines(of)
         names = [name for name, _, _ in self._plan.given[of]]
         return [lines.fact(line, names) for line in lines.latest(most)]
 
@@ -245,10 +250,12 @@ class EntityFacts:
         self._events.flag(RATIOS, ~self._events.flagged(DECIDED), bear=False)
 
     def _know_ratios(self) -> None:
+        if self._plan.features.ratios and not self._events.flagged(RATIOS).all():
+            self.know_ratios(whole_history.ratios(self._plan, self._events, self._labels))
+
+    def know_ratios(self, found: Sequence[Floats]) -> None:
+        """Take those that are unknown from the values of all events, of each ratio; null is NaN."""
         unknown = np.flatnonzero(~self._events.flagged(RATIOS))
-        if not len(unknown) or not self._plan.features.ratios:
-            return
-        found = whole_history.ratios(self._plan, self._events, self._labels)
         for ratio, values in zip(self._plan.features.ratios, found, strict=True):
             self._events.set(ratio.name, unknown, values[unknown])
             largest = self._plan.bounds["events"].get(ratio.name, inf)

@@ -5,6 +5,7 @@ lines stand in one array of bytes, and what few entities need is made when it is
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from struct import Struct
 from types import MappingProxyType
 from typing import Any
@@ -64,10 +65,8 @@ class FactLines:
         for name in ("happened", "known", "flags"):
             lines[name] = columns[name]
         for name in layout.numbers:
-            there = valid.get(name)
-            lines[layout.field[name]] = (
-                columns[name] if there is None else np.where(there, columns[name], _NULLS[layout.kinds[name]])
-            )
+            there, values = valid.get(name), _with_one_zero(columns[name])
+            lines[layout.field[name]] = values if there is None else np.where(there, values, _NULLS[layout.kinds[name]])
             if there is not None and layout.kinds[name] == "int64" and not there.all():
                 made._nulls = {**made._nulls, name: set(np.flatnonzero(~there).tolist())}
         if layout.texts:
@@ -76,6 +75,22 @@ class FactLines:
         if len(gone):
             made.superseded = dict(zip(gone.tolist(), columns["gone"][gone].tolist(), strict=True))
         made._lines = bytearray(lines.tobytes())
+        return made
+
+    @classmethod
+    def joined(cls, layout: Layout, parts: Sequence["FactLines"]) -> "FactLines":
+        """The facts of several entities one behind the other, as a copy."""
+        made = cls(layout)
+        made._lines = bytearray().join(part._lines for part in parts)
+        made._texts = {name: [text for part in parts for text in part._texts[name]] for name in layout.texts}
+        starts = accumulate(map(len, parts), initial=0)
+        nulls: dict[str, set[int]] = {}
+        superseded: dict[int, int] = {}
+        for start, part in zip(starts, parts, strict=False):
+            superseded.update((start + line, gone) for line, gone in part.superseded.items())
+            for name, lines in part._nulls.items():
+                nulls.setdefault(name, set()).update(start + line for line in lines)
+        made._nulls, made.superseded = nulls, superseded
         return made
 
     def __len__(self) -> int:
@@ -178,7 +193,7 @@ class FactLines:
 
     def set(self, name: str, lines: Ints, values: NDArray[np.float64]) -> None:
         """Put other numbers into a column of doubles; NaN is null."""
-        self._view()[self._layout.field[name]][lines] = values
+        self._view()[self._layout.field[name]][lines] = _with_one_zero(values)
 
     def in_order(self) -> Ints:
         """Lines of what is known now by event time, time of knowledge and id."""
@@ -212,3 +227,8 @@ class FactLines:
                 self._nulls = {}
             self._nulls.setdefault(name, set()).add(len(self))
         return _NULLS[kind]
+
+
+def _with_one_zero(values: NDArray[Any]) -> NDArray[Any]:
+    """Values as the kernel takes them: added zero makes one number of 0.0 and -0.0."""
+    return values + 0.0 if values.dtype == np.float64 else values

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from jobs.arrays import Floats
+from jobs.arrays import Floats, Ints
 from jobs.errors import Invalid
 from jobs.features.clock import filled
 from jobs.features.own_labels import known_after_events
@@ -31,7 +31,7 @@ def of_decided(plan: Plan, events: FactLines, labels: FactLines, id: Any) -> Fin
     row = events.decided(id)
     if row is None:
         raise Invalid(f"event {id!r}: expected one that was decided here, found none")
-    given, reports = _tables(plan, events, labels)
+    given, reports = columns(plan, events, labels)
     # Another target of the same id is a version that came by a file.
     is_target = events.flagged(TARGET)
     is_target[[line for line in np.flatnonzero(events.numbers(ID) == id) if line != row]] = False
@@ -49,7 +49,7 @@ def of_nobody(plan: Plan, event: Event, moment: int) -> Find:
     """What finds the features of an event that is of no entity, as one of its keys is null."""
     lines = FactLines(plan.event_layout)
     lines.append(event.id, event.happened, moment, plan.checked("events", event), TARGET | DECIDED)
-    given, reports = _tables(plan, lines, FactLines(plan.label_layout))
+    given, reports = columns(plan, lines, FactLines(plan.label_layout))
     given |= dict.fromkeys(plan.features.keys, pa.nulls(1, pa.int64()))
 
     def found() -> list[Value]:
@@ -61,32 +61,39 @@ def of_nobody(plan: Plan, event: Event, moment: int) -> Find:
 
 def ratios(plan: Plan, events: FactLines, labels: FactLines) -> list[Floats]:
     """Of each ratio the values of all events, as far as they were known at the moment of each; null is NaN."""
-    columns, reports = _tables(plan, events, labels)
-    given = pa.table(columns)
+    facts, reports = columns(plan, events, labels)
+    given = pa.table(facts)
     reports = reports if reports is None else known_after_events(plan.features, given, reports)
     names = [ratio.name for ratio in plan.features.ratios]
     table = with_ratios(plan.features, given, reports)
     return [filled(table.column(name).cast(pa.float64()), np.nan) for name in names]
 
 
-def _tables(plan: Plan, events: FactLines, labels: FactLines) -> tuple[dict[str, Any], pa.Table | None]:
-    """The columns of the events, and the labels as a table if any are read."""
+def columns(
+    plan: Plan, events: FactLines, labels: FactLines, entities: tuple[Ints, Ints] | None = None
+) -> tuple[dict[str, Any], pa.Table | None]:
+    """The columns of the events, and the labels as a table if any are read.
+
+    entities: the number of the entity of each event and of each label; None: all are of one.
+    """
     made = {ratio.name for ratio in plan.features.ratios}
-    given = _facts(plan, events, {name: type.kind for name, type in plan.events.items() if name not in made})
+    of_events, of_labels = entities or (np.zeros(len(events), np.int64), np.zeros(len(labels), np.int64))
+    given = _facts(plan, events, {name: type.kind for name, type in plan.events.items() if name not in made}, of_events)
     decided = events.flagged(DECIDED)
     given["decided_at"] = pa.array(events.times()[1], mask=~decided).cast(_INSTANT)
     given["is_target"] = pa.array(events.flagged(TARGET))
     if not plan.features.reads_labels:
         return given, None
-    return given, pa.table(_facts(plan, labels, {name: type.kind for name, type in plan.labels.items()}))
+    return given, pa.table(_facts(plan, labels, {name: type.kind for name, type in plan.labels.items()}, of_labels))
 
 
-def _facts(plan: Plan, lines: FactLines, columns: Mapping[str, Kind]) -> dict[str, Any]:
+def _facts(plan: Plan, lines: FactLines, kinds: Mapping[str, Kind], entities: Ints) -> dict[str, Any]:
     happened, known = lines.times()
     gone = lines.gone()
-    one_entity = pa.array(np.zeros(len(lines), np.int64))
-    facts = dict.fromkeys(plan.features.keys, one_entity) | {plan.features.id: _arrow(lines, ID, plan.id.kind)}
-    facts |= {name: _arrow(lines, name, kind) for name, kind in columns.items()}
+    # Of several keys one says which entity it is.
+    facts: dict[str, Any] = dict.fromkeys(plan.features.keys, pa.array(np.zeros(len(lines), np.int64)))
+    facts |= {plan.features.keys[0]: pa.array(entities), plan.features.id: _arrow(lines, ID, plan.id.kind)}
+    facts |= {name: _arrow(lines, name, kind) for name, kind in kinds.items()}
     return facts | {
         plan.features.event_timestamp: pa.array(happened).cast(_INSTANT),
         "known_at": pa.array(known).cast(_INSTANT),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from jobs.decisions import log_contents
 from jobs.decisions.base_facts import BaseFacts
-from jobs.decisions.entity_states import Change, EntityStates
+from jobs.decisions.entity_states import Change, EntityStates, Found
 from jobs.decisions.log_contents import EventCame, Fact, FactGone, LabelCame, Telling, VersionCame
 from jobs.errors import Invalid
 from jobs.online.plan import Event
@@ -21,6 +21,8 @@ from jobs.streams.event_facts import Came, EventFacts, Report
 from jobs.streams.journal import Journal
 
 LOG = logging.getLogger("evergreen.stream")
+AT_ONCE = 10_000
+"""Events of which all entities are held at a time."""
 
 
 class Computed(NamedTuple):
@@ -64,8 +66,17 @@ class StreamFeatures:
         self.taken += len(events)
         changes = [change for stamp, event in events if (change := self._change(stamp, event)) is not None]
         records = self._journal.append([(change.stamp, change.fact) for change in changes])
-        for change, record in zip(changes, records, strict=True):
-            yield self._computed(change.at(change.stamp, record.start))
+        at = [change.at(change.stamp, record.start) for change, record in zip(changes, records, strict=True)]
+        for had_before, run in groupby(at, key=lambda change: bool(change.before)):
+            if had_before:
+                yield from (_computed(change, self.states.begin(change)) for change in run)
+            else:
+                yield from self._at_once(list(run))
+
+    def _at_once(self, changes: list[Change]) -> Iterator[Computed]:
+        for start in range(0, len(changes), AT_ONCE):
+            some = changes[start : start + AT_ONCE]
+            yield from map(_computed, some, self.states.begin_all(some))
 
     def _tell(self, stamp: int, each: Came | Report) -> None:
         self.taken += 1
@@ -88,10 +99,6 @@ class StreamFeatures:
             LOG.warning("%s: features without %r: %s", self.facts.use_case.name, fact.id, error)
             return None
         return change
-
-    def _computed(self, change: Change) -> Computed:
-        values = [found if isinstance(found, list) else found() for found in self.states.begin(change)]
-        return Computed(change.stamp, change.event.id, change.event.happened, list(change.keys), values)
 
     def _event(self, each: Came | Report) -> EventCame:
         assert isinstance(each, Came)
@@ -134,3 +141,8 @@ class StreamFeatures:
         base = self.states.base
         row = base.row_of("events", id, stamp)
         return None if row is None else base.events.event(row, base.entity_columns)
+
+
+def _computed(change: Change, found: list[Found]) -> Computed:
+    values = [one if isinstance(one, list) else one() for one in found]
+    return Computed(change.stamp, change.event.id, change.event.happened, list(change.keys), values)

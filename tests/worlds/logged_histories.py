@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.features.window_kernel import compute
+from jobs.online import many_entities
 from jobs.online.column_type import ColumnType
 from jobs.online.entity_facts import GRACE, EntityFacts
 from jobs.online.plan import Event, Plan
@@ -60,7 +61,9 @@ class History:
             self._file_event()
         if self.chance.random() < 0.5:
             self._load()
-        kinds: list[Callable[[], None]] = [self._decide] * 6 + [self._label] * 3 + [self._correct, self._withdraw]
+        kinds: list[Callable[[], None]] = (
+            [self._decide] * 6 + [self._decide_many] + [self._label] * 3 + [self._correct, self._withdraw]
+        )
         for _ in range(steps):
             # Now and then nothing but a microsecond passes, or an hour in which everything leaves.
             self.stamp += self.chance.choice([1, 1, SECOND // 3, SECOND, 2 * SECOND, 9 * SECOND])
@@ -81,6 +84,24 @@ class History:
         self._note(self.events, event, entity, decided_at=moment(self.stamp), is_target=True)
         if self.chance.random() < 0.3:
             self._ask_again(entity)
+
+    def _decide_many(self) -> None:
+        """Several one behind the other, of which the batch kernel finds the features at once, and one by one."""
+        alone: dict[Any, list[Any]] = {}
+        for twins in self.entities.values():
+            twins.last.cool()
+        for _ in range(self.chance.randint(1, 5)):
+            late = self.chance.choice([0, 1, SECOND, -SECOND])
+            event, entity = Event(self._id(), self.stamp - late, self._values()), self.chance.choice(ENTITIES)
+            alone[event.id] = self.entities[entity].decide(event, self.stamp, shuffled=False)
+            self._note(self.events, event, entity, decided_at=moment(self.stamp), is_target=True)
+            self.stamp += self.chance.choice([1, SECOND])
+        follow = [twins.last for twins in self.entities.values()]
+        found = many_entities.of_followed(self.plan, follow, alone.keys())
+        assert {id: list(map(bits, row)) for id, row in found.items()} == {
+            id: list(map(bits, row)) for id, row in alone.items()
+        }
+        self.decided |= found
 
     def _ask_again(self, entity: int) -> None:
         """What was decided is found again, whatever came since."""
@@ -202,8 +223,13 @@ class _Twins:
     def __len__(self) -> int:
         return max(map(len, self._twins))
 
-    def decide(self, event: Event, moment: int) -> list[Any]:
-        self._chance.shuffle(self._twins)
+    @property
+    def last(self) -> EntityFacts:
+        return self._twins[-1]
+
+    def decide(self, event: Event, moment: int, *, shuffled: bool = True) -> list[Any]:
+        if shuffled:
+            self._chance.shuffle(self._twins)
         decides, follows = self._twins
         found = decides.begin(event, moment)
         follows.follow(event, moment)

@@ -9,12 +9,18 @@ import pytest
 from worlds.streamed_runs import made, opened, run
 from worlds.streamed_world import PAYMENTS, REPORTS, SECOND, START, busy_days, contents, stored
 
+from jobs.decisions import entity_states
 from jobs.streams import feature_tables, landing, starting, stream, verify
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
 
 
+@pytest.mark.parametrize("many", [entity_states.MANY, 2])
 @pytest.mark.parametrize("seed", range(4))
-def test_every_cell_is_what_a_batch_makes_of_it_after_nights_and_deaths(tmp_path: Path, seed: int) -> None:
+def test_every_cell_is_what_a_batch_makes_of_it_after_nights_and_deaths(
+    tmp_path: Path, seed: int, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """many: events that are answered at once by the batch kernel, or one by one."""
+    monkeypatch.setattr(entity_states, "MANY", many)
     world = made(tmp_path, seed)
     busy_days(world, 100)
     everything, world.messages = world.messages, []

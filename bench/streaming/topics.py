@@ -73,7 +73,7 @@ def read_all(one: Stream, messages: int, commit_seconds: float = 2.0, end: Event
     committed = time.monotonic()
     while one.counts.messages < messages and not (end and end.is_set()):
         one.step(0.02)
-        if time.monotonic() - committed > commit_seconds or one.rows > 100_000:
-            one.commit()
+        if (time.monotonic() - committed > commit_seconds and not one.is_committing) or one.rows > 100_000:
+            one.begin_commit()
             committed = time.monotonic()
     one.commit()

@@ -6,7 +6,7 @@ tables of the nightly lineage (`jobs.features.window_tables`), so that both can 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import pyarrow as pa
@@ -47,14 +47,21 @@ class FeatureTables:
         """Keep what was computed for the next commit."""
         self._computed.append(computed)
 
-    def commit(self, stamp: int) -> int:
-        """Append what was computed up to a stamp; returns the events."""
+    @property
+    def rows(self) -> int:
+        """Events that the next commit appends."""
+        return len(self._computed)
+
+    def cut(self, stamp: int) -> Callable[[], None]:
+        """What appends all that was computed up to a stamp: what is added from now on is not part of it."""
         computed, self._computed = self._computed, []
+        return lambda: self._write(computed, stamp)
+
+    def _write(self, computed: Sequence[Computed], stamp: int) -> None:
         for number, windows in enumerate(self._use_case.windows):
             if rows := [each for each in computed if each.stamp > self._stored[number]]:
                 self._append(windows, table_of(number, self._schemas[number], rows), stamp)
                 self._stored[number] = stamp
-        return len(computed)
 
     def _append(self, windows: WindowFeatures, rows: pa.Table, stamp: int) -> None:
         name = self._use_case.stream_table(windows)

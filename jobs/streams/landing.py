@@ -6,7 +6,7 @@ between stores none twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,9 +61,16 @@ class Landing:
 
         stamp: the last that the stream gave, in microseconds since 1970.
         """
+        return self.cut(identifiers, position, stamp)()
+
+    def cut(self, identifiers: Mapping[str, str], position: Position, stamp: int) -> Callable[[], int]:
+        """What `commit` does, for later: what is taken from now on is not part of it."""
         if not self.taken and position == self._position:
-            return 0
+            return lambda: 0
         taken, self.taken, self._position = self.taken, [], position
+        return lambda: self._write(taken, identifiers, position, stamp)
+
+    def _write(self, taken: Sequence[Taken], identifiers: Mapping[str, str], position: Position, stamp: int) -> int:
         with self.lakehouse.lock(self.table):
             self._quarantine(taken)
             new = [each.new for each in taken if not each.new.is_empty()]

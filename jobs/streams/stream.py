@@ -1,7 +1,8 @@
 """The stream of one use case: messages of all its topics to raw tables, features and the online store.
 
-A step takes what came and computes features; a commit makes all of it durable: quarantine, raw rows with the places in
-topics, features. A death in between loses nothing, since topics are read again from the last commit on.
+A step takes what came and computes features; a commit makes all of it durable, while further steps are made: quarantine,
+raw rows with the places in topics, features. A death at any time loses nothing, since topics are read again from the last
+commit on.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from jobs.lakehouse.envelope import OFFSET, PARTITION
 from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.dead_letters import DeadLetter
 from jobs.messages.message import Message
+from jobs.messages.position import Position
 from jobs.messages.topics import Topics
 from jobs.streams import poison
 from jobs.streams.clock import Clock
+from jobs.streams.committing import Committer, Write
 from jobs.streams.ends import Letters, Publish, Reader
 from jobs.streams.feature_tables import FeatureTables
 from jobs.streams.features import StreamFeatures
@@ -57,7 +60,7 @@ class Counts:
 
 @dataclass
 class Stream:
-    """Not safe for several threads."""
+    """Not safe for several threads. Commits that are under way hold nothing that a step changes."""
 
     lakehouse: Lakehouse
     topics: Topics
@@ -82,6 +85,7 @@ class Stream:
     """Delta versions of the marts that features started from."""
     _read: list[tuple[Message, int]] = field(default_factory=list)
     """Messages that were read and are not taken yet, with their stamps."""
+    _committer: Committer = field(default_factory=Committer)
 
     @property
     def use_case(self) -> UseCase:
@@ -108,17 +112,37 @@ class Stream:
 
     def commit(self) -> bool:
         """Make durable what was taken since the last commit; False: not yet, as what was read is not taken."""
+        is_begun = self.begin_commit()
+        self._committer.settle()
+        return is_begun
+
+    def begin_commit(self) -> bool:
+        """The same beside the steps that follow, once the commit before is durable. Raises what stopped that one."""
+        self._committer.settle()
         if self._read:
             return False
         positions = {source.name: self.reader.position(topic) for topic, source in self.topics.sources.items()}
         if self.dead_letters is not None:
             self.dead_letters.send(list(positions.values()))
-        for name, position in positions.items():
-            self.landings[name].commit(self.intakes[name].types, position, self.clock.last)
-        if self.tables is not None:
-            self.counts.features += self.tables.commit(self.clock.last)
-            self.counts.not_held = 0 if self.features is None else self.features.not_held
+        self._committer.begin(self._cut(positions))
         return True
+
+    def _cut(self, positions: Mapping[str, Position]) -> list[Write]:
+        """What was taken since the last commit, by what makes it durable: raw rows first, of which features are."""
+        stamp = self.clock.last
+        writes: list[Write] = [
+            self.landings[name].cut(self.intakes[name].types, position, stamp) for name, position in positions.items()
+        ]
+        if self.tables is not None:
+            self.counts.features += self.tables.rows
+            self.counts.not_held = 0 if self.features is None else self.features.not_held
+            writes.append(self.tables.cut(stamp))
+        return writes
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether a commit is under way."""
+        return self._committer.is_busy
 
     @property
     def is_behind_marts(self) -> bool:
@@ -138,6 +162,8 @@ class Stream:
         return sum(landing.rows for landing in self.landings.values())
 
     def close(self) -> None:
+        """Let go of everything; a commit under way is waited for, and what is in none is read again another time."""
+        self._committer.close()
         self.reader.close()
         if self.dead_letters is not None:
             self.dead_letters.close()

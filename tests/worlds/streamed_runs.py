@@ -36,7 +36,7 @@ def run(world: World, steps: int | None = None) -> Stream:
     while (steps is None or steps > 0) and one.step(0):
         steps = None if steps is None else steps - 1
         if world.chance.random() < 0.3:
-            one.commit()
+            world.chance.choice([one.commit, one.begin_commit])()
     if steps is None:
         one.commit()
     one.close()

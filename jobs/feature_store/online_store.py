@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Literal
 
 from feast import Entity, FeatureView
@@ -30,6 +31,7 @@ exact_integers.install()
 
 OnlineRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 WriteProgress = Callable[[int], Any] | None
+Batch = tuple[FeatureView, list[OnlineRow]]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEYS_PER_QUERY = 500
@@ -55,35 +57,26 @@ class LakehouseSqliteOnlineStore(SqliteOnlineStore):
         self, config: RepoConfig, table: FeatureView, data: list[OnlineRow], progress: WriteProgress = None
     ) -> None:
         """Apply every row that is not older than what is stored, all in one transaction."""
+        self.write_views(config, [(table, data)])
+        if progress:
+            progress(len(data))
+
+    def write_views(self, config: RepoConfig, batches: Sequence[Batch]) -> None:
+        """The same of several views in one transaction, as the disk is waited for in each."""
         if config.online_store.vector_enabled or config.online_store.enable_openai_compatible_store:
             raise Invalid("online_store: expected no vector search, found it enabled; use Feast's own SQLite store")
         connection: sqlite3.Connection = self._get_conn(config)
-        name = _table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
-        newest = _newest(data, lambda key: _serialized(config, key))
         connection.execute(f"pragma busy_timeout = {_BUSY_MILLISECONDS}")
         # With less room SQLite writes pages early, and waits for the disk before each of them.
         connection.execute(f"pragma cache_size = -{_CACHE_KIB}")
         # A store that was deleted, or never applied to, is made anew by what fills it.
-        self.update(config, [], [table], [], [], partial=True)
+        self.update(config, [], [table for table, _ in batches], [], [], partial=True)
         # Taken before the times are read: another writer must not come in between.
         connection.execute("begin immediate")
         with connection:
-            stored = _stored_times(connection, name, list(newest))
-            applied = {key: row for key, row in newest.items() if key not in stored or _times(row) >= stored[key]}
-            # A row that is there is updated in its place: to replace it would write its entries in two indexes again.
-            connection.executemany(
-                f"insert into {_quote_id(name)} "
-                "(entity_key, feature_name, value, value_text, event_ts, created_ts) values (?, ?, ?, ?, ?, ?) "
-                "on conflict (entity_key, feature_name) do update set value = excluded.value, "
-                "value_text = excluded.value_text, event_ts = excluded.event_ts, created_ts = excluded.created_ts",
-                _feature_rows(applied),
-            )
-            connection.executemany(
-                f"insert or replace into {_guard(name)} values (?, ?, ?)",
-                ((key, *_times(row)) for key, row in applied.items()),
-            )
-        if progress:
-            progress(len(data))
+            for table, data in batches:
+                name = _table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
+                _apply(connection, name, _newest(data, lambda key: _serialized(config, key)))
 
     def update(
         self,
@@ -102,6 +95,24 @@ class LakehouseSqliteOnlineStore(SqliteOnlineStore):
             connection.execute(f"drop table if exists {_guard(_table_id(config.project, table, versioning))}")
         for table in tables_to_keep:
             _create_guard(connection, _table_id(config.project, table, versioning))
+
+
+def _apply(connection: sqlite3.Connection, name: str, newest: dict[bytes, OnlineRow]) -> None:
+    """Write the rows of one view that are not older than those that are there."""
+    stored = _stored_times(connection, name, list(newest))
+    applied = {key: row for key, row in newest.items() if key not in stored or _times(row) >= stored[key]}
+    # A row that is there is updated in its place: to replace it would write its entries in two indexes again.
+    connection.executemany(
+        f"insert into {_quote_id(name)} "
+        "(entity_key, feature_name, value, value_text, event_ts, created_ts) values (?, ?, ?, ?, ?, ?) "
+        "on conflict (entity_key, feature_name) do update set value = excluded.value, "
+        "value_text = excluded.value_text, event_ts = excluded.event_ts, created_ts = excluded.created_ts",
+        _feature_rows(applied),
+    )
+    connection.executemany(
+        f"insert or replace into {_guard(name)} values (?, ?, ?)",
+        ((key, *_times(row)) for key, row in applied.items()),
+    )
 
 
 def _guard(name: str) -> str:
@@ -163,20 +174,23 @@ class LakehouseRedisOnlineStore(RedisOnlineStore):
         self, config: RepoConfig, table: FeatureView, data: list[OnlineRow], progress: WriteProgress = None
     ) -> None:
         """Apply every row that is not older than what is stored; one atomic script per entity, sent in one go."""
-        options: Any = config.online_store
-        view = _versioned_fv_name(table, config)
-        newest = _newest(
-            data, lambda key: bytes(_redis_key(config.project, key, config.entity_key_serialization_version))
-        )
-        client: Any = self._get_client(options)
-        script = client.register_script(_WRITE)
-        with client.pipeline(transaction=False) as pipe:
-            for key, row in newest.items():
-                seconds = options.key_ttl_seconds or 0
-                script(keys=[key], args=[f"_written:{view}", _sortable(row), seconds, *_fields(view, row)], client=pipe)
-            pipe.execute()
+        self.write_views(config, [(table, data)])
         if progress:
             progress(len(data))
+
+    def write_views(self, config: RepoConfig, batches: Sequence[Batch]) -> None:
+        """The same of several views in one go, as an answer is waited for in each."""
+        options: Any = config.online_store
+        client: Any = self._get_client(options)
+        script, seconds = client.register_script(_WRITE), options.key_ttl_seconds or 0
+        with client.pipeline(transaction=False) as pipe:
+            for table, data in batches:
+                view = _versioned_fv_name(table, config)
+                for key, row in _newest(data, lambda key: _hash_name(config, key)).items():
+                    script(
+                        keys=[key], args=[f"_written:{view}", _sortable(row), seconds, *_fields(view, row)], client=pipe
+                    )
+            pipe.execute()
 
     async def online_write_batch_async(
         self, config: RepoConfig, table: FeatureView, data: list[OnlineRow], progress: WriteProgress = None
@@ -194,13 +208,23 @@ class LakehouseRedisOnlineStore(RedisOnlineStore):
             pipe.execute()
 
 
+def _hash_name(config: RepoConfig, key: EntityKey) -> bytes:
+    return bytes(_redis_key(config.project, key, config.entity_key_serialization_version))
+
+
+@cache
+def _field(view: str, feature: str) -> bytes:
+    """The name of a feature in an entity's hash."""
+    return bytes(_mmh3(f"{view}:{feature}"))
+
+
 def _fields(view: str, row: OnlineRow) -> list[bytes | str]:
     _, values, event, _ = row
     time = Timestamp()
     time.FromDatetime(_aware(event))
     fields: list[bytes | str] = [f"_ts:{view}", time.SerializeToString()]
     for feature, value in values.items():
-        fields += [_mmh3(f"{view}:{feature}"), value.SerializeToString()]
+        fields += [_field(view, feature), value.SerializeToString()]
     return fields
 
 

@@ -26,20 +26,17 @@ def of_followed(plan: Plan, entities: Sequence[EntityFacts], ids: Collection[Any
         FactLines.joined(layout, [entity.lines(of) for entity in entities])
         for of, layout in (("events", plan.event_layout), ("labels", plan.label_layout))
     )
-    sizes = [_sizes(entities, of) for of in ("events", "labels")]
+    sizes, of_labels = (np.array([len(entity.lines(of)) for entity in entities]) for of in ("events", "labels"))
     numbers = np.arange(len(entities))
-    given, reports = whole_history.columns(plan, events, labels, tuple(np.repeat(numbers, size) for size in sizes))
+    numbered = np.repeat(numbers, sizes), np.repeat(numbers, of_labels)
+    given, reports = whole_history.columns(plan, events, labels, numbered)
     named = np.fromiter((id in ids for id in events.numbers(ID).tolist()), bool, len(events))
     asked = named & events.flagged(DECIDED)
     table = pa.table(given | {"is_target": pa.array(events.flagged(TARGET) & (asked | ~named))})
     reports = reports if reports is None else known_after_events(plan.features, table, reports)
     table = with_ratios(plan.features, _with_targets(table, asked), reports)
-    _keep_ratios(plan, entities, table, sizes[0])
+    _keep_ratios(plan, entities, table, sizes)
     return _by_id(plan, of_complete(plan.features, table, reports))
-
-
-def _sizes(entities: Sequence[EntityFacts], of: str) -> Ints:
-    return np.array([len(entity.lines(of)) for entity in entities], np.int64)
 
 
 def _with_targets(table: pa.Table, targets: Bools) -> pa.Table:

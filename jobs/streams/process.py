@@ -24,7 +24,7 @@ BEAT_SECONDS = 1.0
 PATIENCE_SECONDS = 1.0
 """Between two looks for a broker that does not answer, or for leave to go on."""
 MOST_ROWS = 100_000
-"""Rows that wait for a commit, after which it is begun as soon as the one before is durable, and steps wait for that."""
+"""Rows that wait for a commit: with more, steps wait until the one before is durable and it is begun."""
 FEATURES_SECONDS = 30.0
 """Between two looks for marts that features can start from."""
 
@@ -76,7 +76,7 @@ class Process:
         committed = beaten = looked = time.monotonic()
         while not end.is_set():
             now = time.monotonic()
-            is_due = now - committed > self.commit_seconds and not stream.is_committing or stream.rows > MOST_ROWS
+            is_due = (now - committed > self.commit_seconds and not stream.is_committing) or stream.rows > MOST_ROWS
             condition, why = self._once(stream, is_due)
             committed = now if is_due else committed
             if now - looked > FEATURES_SECONDS:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -54,12 +54,17 @@ class Publisher:
         try:
             if self._writer is None:
                 self._writer = OnlineWriter(self._lakehouse, self._use_case)
-            for number, windows in enumerate(self._use_case.windows):
-                if rows := list(self._waiting[number].values()):
-                    self._writer.write(windows.name, table_of(number, self._schemas[number], rows))
-                    self._waiting[number].clear()
+            self._writer.write(dict(self._tables()))
+            for waiting in self._waiting:
+                waiting.clear()
             self.error = ""
         except Exception as error:  # of whichever store it is; features are in tables in any case
             if not self.error:
                 LOG.warning("%s: online store: %s", self._use_case.name, error)
             self.error, self._failed = f"{type(error).__name__}: {error}", time.monotonic()
+
+    def _tables(self) -> Iterator[tuple[str, pa.Table]]:
+        """What waits, by the name of its window features."""
+        for number, windows in enumerate(self._use_case.windows):
+            if rows := list(self._waiting[number].values()):
+                yield windows.name, table_of(number, self._schemas[number], rows)

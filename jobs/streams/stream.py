@@ -1,8 +1,8 @@
 """The stream of one use case: messages of all its topics to raw tables, features and the online store.
 
-A step takes what came and computes features; a commit makes all of it durable, while further steps are made: quarantine,
-raw rows with the places in topics, features. A death at any time loses nothing, since topics are read again from the last
-commit on.
+A step takes what came and computes features; a commit makes all of it durable, while further steps are made:
+quarantine, raw rows with the places in topics, features. A death at any time loses nothing, since topics are read again
+from the last commit on.
 """
 
 from __future__ import annotations

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from feast.utils import _convert_arrow_to_proto, to_naive_utc
 from worlds.draws import drawn
 from worlds.marts import update_windows
 from worlds.redis_server import RedisServer
 from worlds.streamed_runs import opened
 from worlds.streamed_world import World, busy_days
 
+from jobs.feature_store.online_writes import online_rows
 from jobs.feature_store.store import open_store
 from jobs.lakehouse.tables import Lakehouse
 from jobs.secret import Url
@@ -84,6 +86,23 @@ def test_feast_reads_the_newest_row_of_each_entity(lakehouse: Lakehouse, tmp_pat
     until(one, "")
     one.close()
     assert_published(world)
+
+
+def test_rows_are_what_feast_makes_of_them(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    world = world_at(lakehouse, tmp_path, None)
+    one = opened(world)
+    while one.step(0):
+        pass
+    one.commit()
+    one.close()
+    store = open_store(world.lakehouse, FRAUD)
+    for windows in FRAUD.windows:
+        table, view = world.lakehouse.to_arrow(FRAUD.stream_table(windows)), store.get_feature_view(windows.name)
+        keys = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
+        its = _convert_arrow_to_proto(table.combine_chunks(), view, keys)
+        for mine, other in zip(online_rows(view, table), its, strict=True):
+            assert mine[:2] == other[:2]
+            assert [to_naive_utc(at) for at in mine[2:] if at] == [to_naive_utc(at) for at in other[2:] if at]
 
 
 @pytest.mark.servers

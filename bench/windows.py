@@ -20,7 +20,7 @@ from common import REPORTS, ratios, runs, simulated, spread
 from deltalake import write_deltalake
 
 from jobs import settings
-from jobs.features import window_tables
+from jobs.features import window_runs
 from jobs.lakehouse import arrow_writer, engine
 from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.tables import Lakehouse, attach
@@ -64,7 +64,7 @@ def read(lakehouse: Lakehouse) -> pl.LazyFrame:
 def evergreen(lakehouse: Lakehouse) -> None:
     events = read(lakehouse)
     for entity in ENTITIES:
-        rows = window_tables.run(lakehouse, declared(entity), events)
+        rows = window_runs.run(lakehouse, declared(entity), events)
         lakehouse.write(f"bench.{entity}", rows, mode="overwrite", schema=declared(entity).schema())
 
 

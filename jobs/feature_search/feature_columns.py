@@ -15,7 +15,7 @@ from jobs.arrays import Float32s
 from jobs.datasets.event_rows import BOOKKEEPING
 from jobs.feature_search.search_rows import SearchRows
 from jobs.feature_search.space import Candidate, FactColumns, computed
-from jobs.features import window_tables
+from jobs.features import window_runs
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import UseCase
 from jobs.windows import Aggregate, WindowFeatures
@@ -85,7 +85,7 @@ def _values(lakehouse: Lakehouse, windows: WindowFeatures, rows: SearchRows) -> 
     if not windows.aggregates:
         return {}
     labels = rows.labels if windows.reads_labels else None
-    found = window_tables.run(lakehouse, windows, rows.events, labels)
+    found = window_runs.run(lakehouse, windows, rows.events, labels)
     assert isinstance(found, pa.RecordBatchReader)
     table = pl.DataFrame(found.read_all())
     in_place = rows.ids.to_frame(windows.id).join(table, on=windows.id, how="left", maintain_order="left")

@@ -1,6 +1,6 @@
 """A kernel over all facts in this process: bucket by bucket of the entities, in threads, while results are written.
 
-What a kernel computes is `jobs.features.window_kernel`; which facts there are, `jobs.features.window_tables`.
+What a kernel computes is `jobs.features.window_kernel`; which facts there are, `jobs.features.target_facts`.
 """
 
 import os

@@ -1,12 +1,11 @@
 """Events and labels as frames, of the engine or of Polars: the few steps from tables to the facts of a computation.
 
 A frame of Polars is read in this process, one of the engine on its workers; each rule is here once for both. Which days
-and versions are read is decided in `jobs.features.window_tables`.
+and versions are read is decided in `jobs.features.target_facts`.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import polars as pl
@@ -76,16 +75,42 @@ def moment(events: Frame, event_timestamp: str) -> str:
     return f"coalesce({DECIDED_AT}, `{event_timestamp}`)" if DECIDED_AT in names(events) else f"`{event_timestamp}`"
 
 
-def decision_days(events: Frame) -> tuple[date, date] | None:
-    """The first and the last day on which any of these events was decided, where that is told apart."""
+def span(frame: Frame, moment: str) -> tuple[datetime, datetime] | None:
+    """The least and the greatest of some times, which SQL names; None if there are none."""
+    if isinstance(frame, pl.LazyFrame):
+        low, high = frame.select(low=pl.sql_expr(moment).min(), high=pl.sql_expr(moment).max()).collect().row(0)
+        return None if low is None else (low, high)
+    ends = frame.selectExpr(*(f"{end}(unix_micros({moment}))" for end in ("min", "max"))).collect()[0]
+    return None if ends[0] is None else (_instant(ends[0]), _instant(ends[1]))
+
+
+def decided_ahead(events: Frame, event_timestamp: str) -> timedelta:
+    """The longest time by which any of these events was decided before it happened."""
     if DECIDED_AT not in names(events):
-        return None
+        return timedelta(0)
     if isinstance(events, pl.LazyFrame):
-        ends = events.select(low=pl.col(DECIDED_AT).min(), high=pl.col(DECIDED_AT).max()).collect().row(0)
+        [ahead] = events.select((pl.col(event_timestamp) - pl.col(DECIDED_AT)).max()).collect().row(0)
     else:
-        ends = events.selectExpr(*(f"unix_micros({end}({DECIDED_AT}))" for end in ("min", "max"))).collect()[0]
-        ends = tuple(None if end is None else EPOCH + timedelta(microseconds=end) for end in ends)
-    return None if ends[0] is None else (ends[0].date(), ends[1].date())
+        [micros] = events.selectExpr(f"max(unix_micros(`{event_timestamp}`) - unix_micros({DECIDED_AT}))").collect()[0]
+        ahead = None if micros is None else timedelta(microseconds=micros)
+    return max(timedelta(0), ahead or timedelta(0))
+
+
+def targets(events: Frame) -> Frame:
+    """The marked rows."""
+    return events.filter("is_target") if isinstance(events, pl.LazyFrame) else events.where("is_target")
+
+
+def unmarked_but(events: Frame, column: str, ids: pl.Series) -> Frame:
+    """The rows, marked only where they were and their id is one of some; of Polars."""
+    assert isinstance(events, pl.LazyFrame)
+    return events.with_columns(pl.col("is_target") & pl.col(column).is_in(ids.implode()))
+
+
+def of_entities(facts: Frame, entities: Frame, keys: list[str]) -> Frame:
+    """The facts of some entities, which null may be too; of Polars."""
+    assert isinstance(facts, pl.LazyFrame) and isinstance(entities, pl.LazyFrame)
+    return facts.join(entities, on=keys, how="semi", nulls_equal=True, maintain_order="left")
 
 
 def held(features: WindowFeatures, events: Frame) -> Frame:
@@ -111,10 +136,9 @@ def target_days(events: Frame) -> tuple[date, ...]:
     return days(events.where("is_target"))
 
 
-def days(*frames: "DataFrame") -> tuple[date, ...]:
+def days(rows: "DataFrame") -> tuple[date, ...]:
     """The daily partitions of rows of the engine."""
-    together = reduce(lambda some, more: some.union(more), [frame.select(PARTITION) for frame in frames])
-    return tuple(sorted(row[0] for row in together.distinct().collect()))
+    return tuple(sorted(row[0] for row in rows.select(PARTITION).distinct().collect()))
 
 
 def together(features: WindowFeatures, events: Frame, labels: Frame | None) -> Frame:
@@ -171,3 +195,7 @@ def _needed(features: WindowFeatures, functions: Any) -> Any:
 def micros(moment: datetime) -> int:
     """Microseconds since 1970."""
     return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def _instant(micros: int) -> datetime:
+    return EPOCH + timedelta(microseconds=micros)

@@ -11,7 +11,7 @@ import pytest
 from deltalake import write_deltalake
 from polars.testing import assert_frame_equal
 
-from jobs.features import window_tables
+from jobs.features import window_runs, window_tables
 from jobs.features.window_kernel import compute
 from jobs.lakehouse.tables import Lakehouse
 from jobs.window_lengths import BEFORE, Last, Trend
@@ -347,6 +347,26 @@ def test_a_new_day_writes_that_day_and_nothing_new_writes_nothing(lakehouse: Lak
 
 
 @pytest.mark.embedded
+def test_events_known_only_now_add_files_to_their_days_and_rewrite_none(lakehouse: Lakehouse) -> None:
+    world = World(2)
+    world.load += 1
+    for number in range(40):
+        world.add(number, START + number * DAY / 4)
+    put(lakehouse, *world.marts())
+    update(lakehouse, START + 10 * DAY)
+    before = lakehouse.files(TARGET)
+    world.load += 1
+    for number in range(40, 48):
+        world.add(number, START + (number - 40) * DAY)
+        world.events[-1]["known_at"] = START + 10 * DAY + SECOND
+    put(lakehouse, *world.marts())
+    result = update(lakehouse, START + 11 * DAY)
+    assert (result.rows_written, len(result.days)) == (8, 8)
+    assert lakehouse.files(TARGET).items() >= before.items()
+    same(stored(lakehouse), expected(*world.marts(), START + 11 * DAY, FEATURES))
+
+
+@pytest.mark.embedded
 def test_tables_that_only_the_engine_can_read_give_the_same_values(
     lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -381,7 +401,7 @@ def test_any_number_of_buckets_gives_the_same_bits(lakehouse: Lakehouse) -> None
     put(lakehouse, events, labels)
     wanted = expected(events, labels, START + 99 * DAY, FEATURES)
     for buckets in (1, 3, 16):
-        rows = window_tables.run(lakehouse, FEATURES, lakehouse.read(EVENTS), lakehouse.read(LABELS), buckets=buckets)
+        rows = window_runs.run(lakehouse, FEATURES, lakehouse.read(EVENTS), lakehouse.read(LABELS), buckets=buckets)
         table = rows.read_all() if isinstance(rows, pa.RecordBatchReader) else rows.toArrow()
         same(pl.DataFrame(table).sort("transaction_id"), wanted)
 

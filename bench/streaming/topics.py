@@ -22,6 +22,7 @@ from jobs.messages.topics import Topics
 from jobs.secret import ClusterUrl
 from jobs.streams import clock, starting
 from jobs.streams.stream import Stream
+from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
 
 PAYMENTS, REPORTS = (f"fraud.{name}" for name in ("transactions", "fraud_reports"))
@@ -45,24 +46,31 @@ def texts(frame: pl.DataFrame) -> pl.Series:
     return row.select(pl.struct(pl.all()).struct.json_encode()).to_series()
 
 
-def send(address: str, topic: str, values: pl.Series, known: pl.Series | None = None) -> None:
-    """Send messages in their order; known: when each was first seen, in microseconds since 1970."""
+def send(
+    address: str, topic: str, values: pl.Series, known: pl.Series | None = None, keys: pl.Series | None = None
+) -> None:
+    """Send messages in their order; known: when each was first seen, in microseconds since 1970.
+
+    keys: whole numbers, all messages of one of which are in one partition.
+    """
     producer = Producer(client_options(ClusterUrl(f"kafka://{address}")) | {"linger.ms": 50})
     moments = [None] * len(values) if known is None else known.to_list()
-    for number, (value, moment) in enumerate(zip(values.to_list(), moments, strict=True)):
+    places = range(len(values)) if keys is None else keys.to_list()
+    for value, moment, place in zip(values.to_list(), moments, places, strict=True):
         headers: list[tuple[str, str | bytes | None]] = [] if moment is None else [(KNOWN_AT_HEADER, str(moment))]
         while True:
             try:
-                producer.produce(topic, value, partition=number % PARTITIONS, headers=headers)
+                key = None if keys is None else str(place)
+                producer.produce(topic, value, key, partition=place % PARTITIONS, headers=headers)
                 break
             except BufferError:
                 producer.poll(0.1)
     assert producer.flush(120) == 0
 
 
-def opened(lakehouse: Lakehouse, address: str) -> Stream:
+def opened(lakehouse: Lakehouse, address: str, use_case: UseCase = FRAUD) -> Stream:
     """A stream of the broker into a home, without features."""
-    topics = Topics(FRAUD)
+    topics = Topics(use_case)
     options = client_options(ClusterUrl(f"kafka://{address}"))
     reader = KafkaReader(options, starting.positions(lakehouse, topics), clock.order_of)
     return starting.open_stream(lakehouse, topics, reader, decoder(), ColumnsFile())

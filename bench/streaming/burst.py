@@ -91,8 +91,8 @@ def _run(one: Stream, address: str, values: list[str]) -> Run:
         while (now := arrivals.clock()) < SECONDS:
             if not one.step(IDLE):
                 arrivals.waited += IDLE
-            if now - committed > TRIGGER:
-                one.commit()
+            if now - committed > TRIGGER and not one.is_committing:
+                one.begin_commit()
                 committed = now
             times.append(arrivals.clock())
             lag.append(arrivals.sent - one.counts.messages + before)

@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster import DagsterRunStatus, RunsFilter
+from dagster._core.scheduler.instigation import SensorInstigatorData
 
 from jobs import settings
 from jobs.lakehouse import dbt_models, engine
@@ -26,6 +28,7 @@ from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 from orchestration import run_command as runner
 from orchestration.instance import PROCESS_TAG, open_instance
+from orchestration.sensors import SECONDS
 
 pytestmark = pytest.mark.servers
 PATIENCE = 240
@@ -112,13 +115,28 @@ def ticks(instance: dg.DagsterInstance) -> int:
     return min(counted) if len(counted) == len(SENSORS) else 0
 
 
+def let_a_minute_pass(instance: dg.DagsterInstance) -> None:
+    """Every sensor is due at once, as the daemon goes by the time of its last tick."""
+    for state in instance.all_instigator_state():
+        data = state.instigator_data
+        if isinstance(data, SensorInstigatorData):
+            started, ended = data.last_tick_start_timestamp or 0.0, data.last_tick_timestamp or 0.0
+            earlier: dict[str, Any] = {
+                "last_tick_start_timestamp": started - SECONDS,
+                "last_tick_timestamp": ended - SECONDS,
+            }
+            instance.update_instigator_state(state.with_data(data._replace(**earlier)))
+
+
 def test_what_a_killed_daemon_decided_is_launched_once_and_a_killed_training_once_again(
     home: Settings, daemon: Callable[[], subprocess.Popen[bytes]]
 ) -> None:
     first = daemon()
     at_once(lambda: bool(decisions.rows(home, FRAUD)), "a sensor to decide", home.home / "ledger.sqlite")
     kill(first)
-    second, instance = daemon(), open_instance(home)
+    instance = open_instance(home)
+    let_a_minute_pass(instance)
+    second = daemon()
     runs = home.dagster_home / "history" / "runs.db"
     at_once(lambda: any(PROCESS_TAG in run.tags for run in instance.get_runs()), "the decided training to run", runs)
     kill(second)
@@ -129,6 +147,7 @@ def test_what_a_killed_daemon_decided_is_launched_once_and_a_killed_training_onc
     [row] = decisions.rows(home, FRAUD)
     key = f"fraud retraining {row.id} {row.digest[:16]}"
     assert launched(instance) == [key]
+    let_a_minute_pass(instance)
     daemon()
     until(lambda: len(launched(instance)) == 2, "the training to be launched again")
     seen = ticks(instance)

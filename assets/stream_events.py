@@ -16,8 +16,8 @@ from jobs.checks.check import Outcome
 from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.topics import Topics
 from jobs.secret import hide
-from jobs.streams.feature_tables import STAMP
 from jobs.streams.health import Seen
+from jobs.streams.stored_features import STAMP
 
 PASSING = ("last_stamp", "seconds_since")
 """What every message of any topic changes, and each look."""

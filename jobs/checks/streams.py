@@ -73,6 +73,8 @@ def judged(lakehouse: Lakehouse, use_case: UseCase) -> Outcome:
 
 def equals_batch(found: Verified | None) -> Outcome:
     """EQUALS_BATCH of a comparison."""
+    if found is not None and found.of_others:
+        return EQUALS_BATCH.not_judged("declarations changed, and the stream has not made its features anew yet")
     if found is None or not (found.cells or found.not_in_marts):
         return EQUALS_BATCH.not_judged("no features were streamed since the last look")
     if not found.cells:

@@ -10,10 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from heapq import merge
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from jobs.arrays import Ints
 from jobs.decisions import base_tables
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.log_before import LogBefore
@@ -25,7 +28,7 @@ from jobs.streams.event_facts import Came, EventFacts, Report
 from jobs.streams.features import StreamFeatures
 from jobs.streams.intake import KIND
 from jobs.streams.known_rows import NEW, VERSION
-from jobs.times import microseconds, moment_of
+from jobs.times import NEVER, microseconds, moment_of
 from jobs.use_case import Source, UseCase
 
 
@@ -42,6 +45,8 @@ class Bootstrap:
     """Of each source that has any, keys and stamps of the rows that came over its topic."""
     start: int
     """Stamp, in microseconds since 1970, from which on raw rows count and before which tables do."""
+    lacking: int = NEVER
+    """The first stamp that the marts lack."""
 
     @classmethod
     def of(cls, lakehouse: Lakehouse, use_case: UseCase, stored: int) -> Bootstrap:
@@ -57,8 +62,13 @@ class Bootstrap:
         arrivals = {name: Arrivals.of(lakehouse, *table) for name, table in tables.items()}
         came = {name: each.came() for name, each in arrivals.items() if each is not None}
         made = cls(lakehouse, use_case, versions, facts, came, stored + 1)
-        lacking = [each for each in map(made._first_lacking, facts.sources) if each is not None]
-        return replace(made, start=min([stored + 1, *lacking]))
+        lacking = min([NEVER, *(each for each in map(made._first_lacking, facts.sources) if each is not None)])
+        return replace(made, start=min(stored + 1, lacking), lacking=lacking)
+
+    def stamps(self) -> Ints:
+        """Stamps of all rows that came over topics, in order."""
+        found = [rows[KNOWN_AT].cast(pl.Int64).to_numpy() for rows in self.came.values()]
+        return np.sort(np.concatenate([np.zeros(0, np.int64), *found]))
 
     def features(self, journal: Path) -> StreamFeatures:
         """The state before `start`."""
@@ -71,9 +81,9 @@ class Bootstrap:
         base = base_tables.Tables(marts["events"], marts["labels"], found.absorbed).facts(rows, moment)
         return StreamFeatures(base, self.facts, journal)
 
-    def raw(self) -> Iterator[tuple[int, Came | Report]]:
-        """What raw tables have from `start` on, in the order of stamps."""
-        parts = [self.facts.of(source, self._raw(source)) for source in self.facts.sources]
+    def raw(self, upto: int | None = None) -> Iterator[tuple[int, Came | Report]]:
+        """What raw tables have now from `start` on, up to a stamp, in the order of stamps."""
+        parts = [self.facts.of(source, self._raw(source, upto)) for source in self.facts.sources]
         return merge(*parts, key=lambda each: each[0])
 
     def _first_lacking(self, source: Source) -> int | None:
@@ -104,14 +114,14 @@ class Bootstrap:
         )["later"]
         return mart.filter(pa.array((~is_later.fill_null(False)).to_numpy()))
 
-    def _raw(self, source: Source) -> pl.DataFrame:
-        table = self.use_case.raw_table(source)
+    def _raw(self, source: Source, upto: int | None) -> pl.DataFrame:
+        table, key = self.use_case.raw_table(source), source.key[0]
         columns = [column.name for column in source.columns]
-        if source.name not in self.came:
+        if Arrivals.of(self.lakehouse, table, key) is None:
             return pl.DataFrame(schema=dict.fromkeys([*columns, KNOWN_AT, KIND], pl.Int64))
-        from_start = [(TOPIC, "!=", ""), (KNOWN_AT, ">=", moment_of(self.start))]
-        rows = pl.DataFrame(self.lakehouse.to_arrow(table, None, [*columns, KNOWN_AT], from_start))
-        key = source.key[0]
+        wanted: list[Any] = [(TOPIC, "!=", ""), (KNOWN_AT, ">=", moment_of(self.start))]
+        wanted += [] if upto is None else [(KNOWN_AT, "<=", moment_of(upto))]
+        rows = pl.DataFrame(self.lakehouse.to_arrow(table, None, [*columns, KNOWN_AT], wanted))
         bounds = [(key, ">=", rows[key].min()), (key, "<=", rows[key].max())]
         every = pl.DataFrame(self.lakehouse.to_arrow(table, None, [key, KNOWN_AT], None if rows.is_empty() else bounds))
         first = every.group_by(key).agg(_first=pl.col(KNOWN_AT).min())

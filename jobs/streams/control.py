@@ -55,6 +55,16 @@ def folder(settings: Settings, use_case: UseCase) -> Path:
     return settings.home / "streams" / use_case.name
 
 
+def journal(settings: Settings, use_case: UseCase) -> Path:
+    """Where features keep what came; another process that begins there anew leaves what this one has open."""
+    return folder(settings, use_case) / "journal"
+
+
+def lock_file(settings: Settings, use_case: UseCase) -> Path:
+    """What the one process that runs the stream holds locked."""
+    return settings.home / "locks" / f"stream.{use_case.name}.lock"
+
+
 def heartbeat(settings: Settings, use_case: UseCase) -> Heartbeat | None:
     """What the stream said last; None if it never ran."""
     return read_memory(folder(settings, use_case) / "heartbeat.json", lambda stored: Heartbeat(**stored))
@@ -92,5 +102,5 @@ def only_one(settings: Settings, use_case: UseCase) -> Iterator[None]:
             "`evergreen stream status`"
         )
 
-    with file_lock(settings.home / "locks" / f"stream.{use_case.name}.lock", taken):
+    with file_lock(lock_file(settings, use_case), taken):
         yield

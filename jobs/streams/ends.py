@@ -18,6 +18,7 @@ class Publish(Protocol):
     """Why rows wait for it."""
 
     def __call__(self, computed: Sequence[Computed]) -> None: ...
+    def anew(self) -> None: ...
 
 
 class Reader(Protocol):

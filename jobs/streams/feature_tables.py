@@ -1,7 +1,8 @@
 """Window features of streamed events in Delta: a row for each event, in the order of stamps, each once.
 
 What is stored is known by the stamp of the last row, in the commit that brought it. Columns are those of the window
-tables of the nightly lineage (`jobs.features.window_tables`), so that both can be compared cell by cell.
+tables of the nightly lineage (`jobs.features.window_tables`), so that both can be compared cell by cell. Tables of
+other declarations stay as they are: what is computed is kept beside them, until all of it can take their place.
 """
 
 from __future__ import annotations
@@ -11,17 +12,16 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from jobs.lakehouse import arrow_writer, maintenance
+from jobs.lakehouse import arrow_writer, maintenance, replacement
 from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.streams import stored_features
 from jobs.streams.features import Computed
 from jobs.streams.landing import COMPACTED_AFTER
+from jobs.streams.stored_features import FINGERPRINT, STAMP
 from jobs.times import MICROSECONDS_A_DAY
 from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures
-
-STAMP = "stamp"
-"""The part of the state that says up to which stamp a table has all events."""
 
 
 class FeatureTables:
@@ -32,7 +32,10 @@ class FeatureTables:
         self._computed: list[Computed] = []
         self._appended: dict[str, int] = {}
         """Commits to each table."""
-        self._stored = [self._last_of(windows) for windows in use_case.windows]
+        self.are_beside = stored_features.are_of_others(lakehouse, use_case)
+        """Whether what is computed is kept beside the tables."""
+        self._before = stored_features.first_stamp(lakehouse, use_case) - 1 if self.are_beside else -1
+        self._stored = [self._last_of(self._name(windows), windows) for windows in use_case.windows]
 
     @cached_property
     def _schemas(self) -> list[pa.Schema]:
@@ -40,8 +43,11 @@ class FeatureTables:
 
     @property
     def stored(self) -> int:
-        """The stamp up to which every table has all events, in microseconds since 1970; -1: some table has none."""
-        return min(self._stored)
+        """The stamp up to which every table has all events, in microseconds since 1970; -1: some table has none.
+
+        Of tables beside others it is at least the one before the first event that the others have.
+        """
+        return max(min(self._stored), self._before)
 
     def add(self, computed: Computed) -> None:
         """Keep what was computed for the next commit."""
@@ -63,10 +69,24 @@ class FeatureTables:
                 self._append(windows, table_of(number, self._schemas[number], rows), stamp)
                 self._stored[number] = stamp
 
+    def switch(self) -> None:
+        """Let what is beside take the place of the tables, each in one commit; all are there until all did."""
+        for windows in self._use_case.windows:
+            table = self._use_case.stream_table(windows)
+            with self._lakehouse.lock(table):
+                replacement.put_in_place(self._lakehouse, table, self._name(windows), [PARTITION])
+        stored_features.remove_beside(self._lakehouse, self._use_case)
+        self.are_beside = False
+
+    def _name(self, windows: WindowFeatures) -> str:
+        """The table that takes what is computed."""
+        table = self._use_case.stream_table(windows)
+        return stored_features.beside(table) if self.are_beside else table
+
     def _append(self, windows: WindowFeatures, rows: pa.Table, stamp: int) -> None:
-        name = self._use_case.stream_table(windows)
+        name = self._name(windows)
         with self._lakehouse.lock(name):
-            state = keeping({STAMP: stamp, "fingerprint": windows.fingerprint})
+            state = keeping({STAMP: stamp, FINGERPRINT: windows.fingerprint})
             target = self._lakehouse.delta(name) if self._lakehouse.exists(name) else self._lakehouse.path(name)
             by = [] if self._lakehouse.exists(name) else [PARTITION]
             arrow_writer.save(target, rows.to_reader(), "append", None, by, state)
@@ -74,9 +94,12 @@ class FeatureTables:
             if self._appended[name] % COMPACTED_AFTER == 0:
                 maintenance.compact(self._lakehouse, name)
 
-    def _last_of(self, windows: WindowFeatures) -> int:
-        state = self._lakehouse.state(self._use_case.stream_table(windows))
-        return int(state[STAMP]) if state.get("fingerprint") == windows.fingerprint else -1
+    def _last_of(self, name: str, windows: WindowFeatures) -> int:
+        state = self._lakehouse.state(name)
+        if state and state.get(FINGERPRINT) != windows.fingerprint:
+            replacement.remove(self._lakehouse, name)  # it is beside, of declarations that came to nothing
+            return -1
+        return int(state.get(STAMP, -1))
 
 
 def schemas(lakehouse: Lakehouse, use_case: UseCase) -> list[pa.Schema]:

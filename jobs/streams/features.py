@@ -23,6 +23,8 @@ from jobs.streams.journal import Journal
 LOG = logging.getLogger("evergreen.stream")
 AT_ONCE = 10_000
 """Events of which all entities are held at a time."""
+REBASED_AFTER = 200_000
+"""Facts since the marts that features stand on, some hundred bytes each in memory."""
 
 
 class Computed(NamedTuple):
@@ -47,6 +49,11 @@ class StreamFeatures:
         """Facts that came since."""
         self.not_held = 0
         """Those of them that the evaluator cannot hold, such as numbers near the largest double."""
+
+    @property
+    def holds_much(self) -> bool:
+        """Whether so much came that newer marts are worth a start."""
+        return self.taken >= REBASED_AFTER
 
     def close(self) -> None:
         self._journal.close()

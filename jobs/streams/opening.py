@@ -14,14 +14,15 @@ from jobs.settings import Settings
 from jobs.streams.decision_log_reader import DecisionLogReader
 from jobs.streams.held_versions import hold_versions
 from jobs.streams.publishing import Publisher
+from jobs.streams.rebuilding import Rebuilding
 from jobs.streams.sources import reader_of
 from jobs.streams.starting import open_stream, positions, start_features
 from jobs.streams.stream import Stream
 from jobs.use_case import UseCase
 
 
-def open_of(settings: Settings, use_case: UseCase) -> Stream:
-    """The stream of EVERGREEN_STREAM, from where it ended.
+def open_of(settings: Settings, use_case: UseCase, rebuilding: Rebuilding | None = None) -> Stream:
+    """The stream of EVERGREEN_STREAM, from where it ended, with what was made beside tables of other declarations.
 
     Raises Invalid if that is not set or wrong.
     """
@@ -39,7 +40,7 @@ def open_of(settings: Settings, use_case: UseCase) -> Stream:
     if is_kafka(url):
         stream.dead_letters = DeadLetters(client_options(url), use_case.name)
     stream.publish = Publisher(lakehouse, use_case)
-    start_features(stream)
+    start_features(stream, rebuilding=rebuilding)
     return stream
 
 

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from threading import Event
 
+from jobs.lakehouse.tables import attach
 from jobs.messages.connection import StreamUnreachable
 from jobs.messages.registry import RegistryError
 from jobs.processes import this_process
 from jobs.settings import Settings
-from jobs.streams import control
+from jobs.streams import control, handover, succession
 from jobs.streams.control import Condition, Heartbeat
+from jobs.streams.rebuilding import Rebuilding
 from jobs.streams.starting import start_features
 from jobs.streams.stream import Stream
+from jobs.streams.succession import Successor
 from jobs.use_case import UseCase
 
 STEP_SECONDS = 0.02
@@ -35,17 +38,20 @@ class Process:
 
     settings: Settings
     use_case: UseCase
-    open: Callable[[], Stream]
+    open: Callable[[Rebuilding | None], Stream]
+    """Is given what was made beside tables of other declarations, if this process takes over from another."""
     commit_seconds: float = 2.0
     """Between two commits; features are in the online store before."""
+    successor: Successor | None = None
+    """What takes over where declarations change."""
 
     def run(self, end: Event, started: Callable[[Stream], None] = lambda _: None) -> Stream:
         """Run until `end` is set, and commit; returns the stream, which is closed. `started` is called once it is open.
 
-        Raises control.Taken if another process runs it, PositionLost if messages are gone.
+        Raises control.Taken if another process runs it (see `succession.turn`), PositionLost if messages are gone.
         """
-        with control.only_one(self.settings, self.use_case):
-            stream = self._opened()
+        with succession.turn(attach(self.settings), self.use_case, end) as rebuilding:
+            stream = self._opened(rebuilding)
             started(stream)
             try:
                 self._loop(stream, end)
@@ -58,10 +64,10 @@ class Process:
                 stream.close()
             return stream
 
-    def _opened(self) -> Stream:
+    def _opened(self, rebuilding: Rebuilding | None) -> Stream:
         self._say("starting", "")
         try:
-            return self.open()
+            return self.open(rebuilding)
         except Exception as error:
             self._say("failed", str(error))
             raise
@@ -74,20 +80,26 @@ class Process:
 
     def _loop(self, stream: Stream, end: Event) -> None:
         committed = beaten = looked = time.monotonic()
-        while not end.is_set():
+        while not end.is_set() and not handover.is_asked(self.settings, self.use_case):
             now = time.monotonic()
             is_due = (now - committed > self.commit_seconds and not stream.is_committing) or stream.rows > MOST_ROWS
             condition, why = self._once(stream, is_due)
             committed = now if is_due else committed
             if now - looked > FEATURES_SECONDS:
                 looked = now
+                if self.successor is not None:
+                    self.successor.look()
                 if stream.note or stream.is_behind_marts:
                     self._start_features(stream)
             if now - beaten > BEAT_SECONDS or condition != "running":
-                self._beat(stream, condition, why or stream.note)
+                self._beat(stream, condition, why or stream.note or self._change)
                 beaten = now
             if condition != "running":
                 end.wait(PATIENCE_SECONDS)
+
+    @property
+    def _change(self) -> str:
+        return "" if self.successor is None else self.successor.note
 
     def _start_features(self, stream: Stream) -> None:
         """Let features stand on the marts of now, with all that was computed before made durable."""

@@ -11,15 +11,17 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 
 from jobs.feature_store.online_writes import OnlineWriter
-from jobs.lakehouse.tables import Lakehouse
+from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.streams.feature_tables import schemas, table_of
 from jobs.streams.features import Computed
 from jobs.use_case import UseCase
 
 LOG = logging.getLogger("evergreen.stream")
+MOMENT = "event_timestamp"
 PATIENCE_SECONDS = 1.0
 """Between two attempts at a store that did not answer."""
 
@@ -32,14 +34,21 @@ class Publisher:
         self._writer: OnlineWriter | None = None
         self._waiting: list[dict[tuple[Any, ...], Computed]] = [{} for _ in use_case.windows]
         self._failed = -PATIENCE_SECONDS
+        self._is_anew = False
+        """Whether the store is to have what tables have first."""
         self.error = ""
         """Why rows wait, if the store did not take them."""
 
     def __call__(self, computed: Sequence[Computed]) -> None:
         for number, waiting in enumerate(self._waiting):
             waiting.update((each.entities[number], each) for each in computed if None not in each.entities[number])
-        if any(self._waiting) and time.monotonic() - self._failed >= PATIENCE_SECONDS:
+        if (self._is_anew or any(self._waiting)) and time.monotonic() - self._failed >= PATIENCE_SECONDS:
             self._try()
+
+    def anew(self) -> None:
+        """Let the store have the newest row of each entity that tables have, whose declarations changed."""
+        self._is_anew, self._writer = True, None
+        self([])
 
     @cached_property
     def _schemas(self) -> list[pa.Schema]:
@@ -54,6 +63,8 @@ class Publisher:
         try:
             if self._writer is None:
                 self._writer = OnlineWriter(self._lakehouse, self._use_case)
+            if self._is_anew:
+                self._write_stored(self._writer)
             self._writer.write(dict(self._tables()))
             for waiting in self._waiting:
                 waiting.clear()
@@ -68,3 +79,21 @@ class Publisher:
         for number, windows in enumerate(self._use_case.windows):
             if rows := list(self._waiting[number].values()):
                 yield windows.name, table_of(number, self._schemas[number], rows)
+
+    def _write_stored(self, writer: OnlineWriter) -> None:
+        for windows in self._use_case.windows:
+            for rows in newest_rows(self._lakehouse, self._use_case.stream_table(windows), windows.keys):
+                writer.write({windows.name: rows})
+        self._is_anew = False
+
+
+def newest_rows(lakehouse: Lakehouse, table: str, keys: Sequence[str]) -> Iterator[pa.Table]:
+    """Of each entity the newest row of a table of streamed features, day by day."""
+    moments = pl.DataFrame(lakehouse.to_arrow(table, columns=[*keys, MOMENT])).drop_nulls()
+    newest = moments.group_by(keys).agg(pl.col(MOMENT).max())
+    schema = lakehouse.schema(table)
+    for day in lakehouse.files_by_day(table):
+        rows = pl.DataFrame(lakehouse.to_arrow(table, filters=[(PARTITION, "=", day)]))
+        chosen = rows.join(newest, on=[*keys, MOMENT], how="semi")
+        if not chosen.is_empty():
+            yield chosen.select(schema.names).to_arrow().cast(schema)

@@ -16,6 +16,7 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.message import Decoder
 from jobs.messages.position import Position
 from jobs.messages.topics import Topics
+from jobs.streams import control, stored_features
 from jobs.streams.bootstrap import Bootstrap
 from jobs.streams.clock import Clock
 from jobs.streams.ends import Reader
@@ -23,6 +24,7 @@ from jobs.streams.feature_tables import FeatureTables
 from jobs.streams.intake import Intake
 from jobs.streams.known_rows import KnownRows
 from jobs.streams.landing import Landing
+from jobs.streams.rebuilding import Rebuilding
 from jobs.streams.stream import Stream
 from jobs.streams.waiting_rows import waiting_rows
 from jobs.use_case import Source, UseCase
@@ -53,34 +55,47 @@ def open_stream(lakehouse: Lakehouse, topics: Topics, reader: Reader, decode: De
     return Stream(lakehouse, topics, reader, Clock(last), intakes, landings, waiting)
 
 
-def start_features(stream: Stream, last: int = 0) -> None:
+def start_features(stream: Stream, last: int = 0, rebuilding: Rebuilding | None = None) -> None:
     """Compute features from here on, from what marts and raw tables have; a note says why not, if they cannot be.
 
     Args:
         last: the stamp behind which features begin where none was given yet; 0: that of the first message says it.
+        rebuilding: what was made beside tables that are of other declarations, as far as it is; None: nothing.
     """
+    try:
+        if stored_features.are_of_others(stream.lakehouse, stream.use_case):
+            _start_rebuilt(stream, rebuilding or Rebuilding(stream.lakehouse, stream.use_case))
+        else:
+            _start(stream, last)
+    except Invalid as error:
+        stream.note = str(error)
+
+
+def _start(stream: Stream, last: int) -> None:
     lakehouse, use_case = stream.lakehouse, stream.use_case
     tables = FeatureTables(lakehouse, use_case)
     stored = tables.stored if tables.stored >= 0 else last or stream.clock.last
     if not stored:
         stream.start = partial(start_features, stream)
         return
-    try:
-        bootstrap = Bootstrap.of(lakehouse, use_case, stored)
-    except Invalid as error:
-        stream.note = str(error)
-        return
-    features = bootstrap.features(lakehouse.settings.home / "streams" / use_case.name / "journal")
+    bootstrap = Bootstrap.of(lakehouse, use_case, stored)
+    features = bootstrap.features(control.journal(lakehouse.settings, use_case))
     computed = list(features.take(bootstrap.raw()))
     for each in computed:
         tables.add(each)
-    if stream.features is not None:
-        stream.features.close()
-    stream.features, stream.tables, stream.note = features, tables, ""
-    stream.stands_on = dict(bootstrap.versions)
+    if stream.features is None:
+        stored_features.remove_beside(lakehouse, use_case)  # what a death left that came to nothing
+    stream.compute(features, tables, bootstrap.versions)
     # The one before may have died before it published them.
     if stream.publish is not None:
         stream.publish(computed)
+
+
+def _start_rebuilt(stream: Stream, rebuilding: Rebuilding) -> None:
+    rebuilding.finish()
+    stream.compute(rebuilding.features, rebuilding.tables, rebuilding.bootstrap.versions)
+    if stream.publish is not None:
+        stream.publish.anew()
 
 
 def _known(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> KnownRows:

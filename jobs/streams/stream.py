@@ -37,8 +37,6 @@ from jobs.use_case import Source, UseCase
 
 MOST = 10_000
 """Messages of one step."""
-REBASED_AFTER = 200_000
-"""Facts since the marts that features stand on, some hundred bytes each in memory."""
 
 
 @dataclass
@@ -144,10 +142,17 @@ class Stream:
         """Whether a commit is under way."""
         return self._committer.is_busy
 
+    def compute(self, features: StreamFeatures, tables: FeatureTables, stands_on: Mapping[str, int]) -> None:
+        """Compute features by this state from here on, in place of the one before."""
+        if self.features is not None:
+            self.features.close()
+        self.features, self.tables, self.note = features, tables, ""
+        self.stands_on = dict(stands_on)
+
     @property
     def is_behind_marts(self) -> bool:
-        """Whether so much came since the marts that features stand on that newer ones are worth a start."""
-        if self.features is None or self.features.taken < REBASED_AFTER:
+        """Whether there are newer marts than those that features stand on, and they are worth a start."""
+        if self.features is None or not self.features.holds_much:
             return False
         return self.lakehouse.versions(list(self.stands_on)) != self.stands_on
 

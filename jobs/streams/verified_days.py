@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.state_files import read_memory, replace_json
 from jobs.streams import control
-from jobs.streams.feature_tables import STAMP
+from jobs.streams.stored_features import STAMP
 from jobs.streams.verify import Verified, verify
 from jobs.times import moment_of
 from jobs.use_case import UseCase
@@ -37,7 +37,7 @@ def verify_new(lakehouse: Lakehouse, use_case: UseCase) -> Verified | None:
     if not days:
         return None
     found = verify(lakehouse, use_case, days)
-    if not found.different:
+    if not found.different and not found.of_others:
         replace_json(file, {"stamp": stamp, "waiting": sorted(map(str, found.waiting_days))})
     return found
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import signal
+import sys
+from functools import partial
 from threading import Event
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from jobs import settings
 from orchestration.options import Between, use_case_named, use_case_option
 from orchestration.printing import say
+
+if TYPE_CHECKING:
+    from jobs.streams.stream import Counts, Stream
 
 
 @click.command()
@@ -25,21 +31,31 @@ from orchestration.printing import say
 def run(name: str, commit_seconds: float) -> None:
     """Read the topics of a use case into raw tables, features and the online store, until told to end.
 
-    It goes on where the last one ended, whatever ended it. One process at a time runs the stream of a use case.
+    It goes on where the last one ended, whatever ended it. One process at a time runs the stream of a use case. Where a
+    night's features are of other declarations, a process of the code as it is then makes them and takes over.
     """
+    from jobs.lakehouse.tables import attach
     from jobs.streams import opening
     from jobs.streams.process import Process
-    from jobs.streams.stream import Stream
+    from jobs.streams.succession import EndedBefore, Successor
 
     own, use_case, end = settings.load(), use_case_named(name), Event()
     _end_by_signals(end)
-    process = Process(own, use_case, lambda: opening.open_of(own, use_case), commit_seconds)
+    with Successor(attach(own), use_case, [sys.executable, *sys.orig_argv[1:]]) as successor:
+        process = Process(own, use_case, partial(opening.open_of, own, use_case), commit_seconds, successor)
+        try:
+            _tell_counts(process.run(end, _tell_topics).counts)
+        except EndedBefore:
+            return
+        status = 0 if end.is_set() else successor.wait(end)
+    sys.exit(status)
 
-    def started(stream: Stream) -> None:
-        say(f"Reading {', '.join(stream.topics.names)} (end it with Ctrl-C)")
 
-    stream = process.run(end, started)
-    counts = stream.counts
+def _tell_topics(stream: Stream) -> None:
+    say(f"Reading {', '.join(stream.topics.names)} (end it with Ctrl-C)")
+
+
+def _tell_counts(counts: Counts) -> None:
     say(
         f"{counts.messages:,} messages: {counts.new:,} rows, {counts.repeated:,} repetitions, {counts.bad:,} in "
         f"quarantine, {counts.waiting:,} waited, {counts.released:,} of those let in; "

@@ -78,6 +78,8 @@ def verify(name: str, days: tuple[datetime, ...]) -> None:
         say(f"{found.not_in_marts:,} events are not in {use_case.events} yet (`evergreen run` brings them)")
     if found.decided_elsewhere:
         say(f"{found.decided_elsewhere:,} events were decided at another moment by the decision service")
+    if found.of_others:
+        say(f"{found.of_others} tables are of other declarations than those of now, and were not compared")
     for each in found.examples:
         say(f"  {each.feature} of {each.id}: streamed {each.streamed!r}, batch {each.batch!r}")
     if found.different:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import uuid4
 
 from confluent_kafka import Producer
@@ -53,10 +53,10 @@ class Topics:
 class StreamProcess:
     """One process; ends with the block."""
 
-    def __init__(self, world: World, url: str, *options: str) -> None:
+    def __init__(self, world: World, url: str, *options: str, program: Sequence[str] = COMMAND) -> None:
         self.world = world
         environment = {**os.environ, "EVERGREEN_HOME": str(world.settings.home), "EVERGREEN_STREAM": url}
-        command = [*COMMAND, "stream", "run", "--commit-seconds", "0.2", *options]
+        command = [*program, "stream", "run", "--commit-seconds", "0.2", *options]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

@@ -12,7 +12,9 @@ from jobs.messages.formats import decoder
 from jobs.messages.topics import Topics
 from jobs.settings import Settings
 from jobs.streams import starting
+from jobs.streams.rebuilding import Rebuilding
 from jobs.streams.stream import Stream
+from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
 
 
@@ -22,17 +24,17 @@ def made(folder: Path, seed: int) -> World:
     return world
 
 
-def opened(world: World) -> Stream:
-    places = starting.positions(world.lakehouse, Topics(FRAUD))
-    reader = ListReader(places, world.messages, world.chance)
-    one = starting.open_stream(world.lakehouse, Topics(FRAUD), reader, decoder(), ColumnsFile())
-    starting.start_features(one)
+def opened(world: World, use_case: UseCase = FRAUD, rebuilding: Rebuilding | None = None) -> Stream:
+    topics = Topics(use_case)
+    reader = ListReader(starting.positions(world.lakehouse, topics), world.messages, world.chance)
+    one = starting.open_stream(world.lakehouse, topics, reader, decoder(), ColumnsFile())
+    starting.start_features(one, rebuilding=rebuilding)
     return one
 
 
-def run(world: World, steps: int | None = None) -> Stream:
+def run(world: World, steps: int | None = None, use_case: UseCase = FRAUD) -> Stream:
     """From where the last one ended to the end of all topics, or killed after some steps."""
-    one = opened(world)
+    one = opened(world, use_case)
     while (steps is None or steps > 0) and one.step(0):
         steps = None if steps is None else steps - 1
         if world.chance.random() < 0.3:

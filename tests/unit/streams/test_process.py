@@ -17,7 +17,7 @@ from jobs.streams.stream import Stream
 from jobs.use_cases.fraud import FRAUD
 
 
-def unreachable() -> Stream:
+def unreachable(_: object) -> Stream:
     raise StreamUnreachable("nothing answers at 127.0.0.1:9092")
 
 

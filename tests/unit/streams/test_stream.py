@@ -10,7 +10,7 @@ from worlds.streamed_runs import made, opened, run
 from worlds.streamed_world import PAYMENTS, REPORTS, SECOND, START, busy_days, contents, stored
 
 from jobs.decisions import entity_states
-from jobs.streams import feature_tables, landing, starting, stream, verify
+from jobs.streams import feature_tables, features, landing, starting, verify
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
 
 
@@ -77,7 +77,7 @@ def test_small_files_are_put_together_and_nothing_else_changes(tmp_path: Path, m
 
 
 def test_features_stand_on_newer_marts_once_much_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "REBASED_AFTER", 20)
+    monkeypatch.setattr(features, "REBASED_AFTER", 20)
     world = made(tmp_path, 2)
     busy_days(world, 90)
     one, starts = opened(world), 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -55,10 +56,15 @@ def streamed(world: World) -> list[str | None]:
     return fingerprints(world.lakehouse, map(FRAUD.stream_table, FRAUD.windows))
 
 
+def has_stored(world: World) -> Callable[[Heartbeat], bool]:
+    """Whether features of what came are stored, by the declarations of before."""
+    return lambda _: streamed(world) == declared(FRAUD)
+
+
 def heard_of_another(world: World, one: StreamProcess, messages: int) -> Heartbeat:
     """What another process says once it runs the stream and has read so many messages."""
     before = time.monotonic()
-    while time.monotonic() - before < 90:
+    while time.monotonic() - before < 180:
         said = control.heartbeat(world.settings, FRAUD)
         assert said is not None
         if not said.process.startswith(f"{one.process.pid}@") and has_read(messages)(said):
@@ -91,6 +97,7 @@ def test_a_night_by_other_declarations_lets_a_later_process_take_over_without_a_
     topics.fill(len(world.messages) // 3)
     with StreamProcess(world, topics.url, program=PROGRAM) as one:
         one.heard(has_read(topics.sent))
+        one.heard(has_stored(world))
         changed_declarations.change(world.settings.home)
         night(world, CHANGED)
         topics.fill(2 * len(world.messages) // 3)
@@ -114,6 +121,7 @@ def test_a_later_process_that_is_killed_on_the_way_leaves_the_one_that_runs(
     topics.fill(len(world.messages) // 2)
     with StreamProcess(world, topics.url, program=PROGRAM) as one:
         one.heard(has_read(topics.sent))
+        one.heard(has_stored(world))
         changed_declarations.change(world.settings.home)
         night(world, CHANGED)
         for _ in range(4):

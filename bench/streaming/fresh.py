@@ -45,6 +45,9 @@ class Watched:
         if not self.error:
             self.readable.update((each.id, time.perf_counter()) for each in computed)
 
+    def anew(self) -> None:
+        self._publisher.anew()
+
 
 def measured(frame: pl.DataFrame, folder: Path, rounds: int) -> dict[str, Any]:
     now = time.time_ns() // 1000

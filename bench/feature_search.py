@@ -22,7 +22,7 @@ from jobs.backtesting.fold_days import Fold
 from jobs.backtesting.fold_rows import KNOWN
 from jobs.feature_search.search import Found, search
 from jobs.feature_search.space import computed, with_all_entities
-from jobs.features import window_tables
+from jobs.features import window_runs
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.tables import examples_of
 from jobs.use_case import problem_of
@@ -63,7 +63,7 @@ def _columns(lakehouse: Lakehouse, found: Found) -> pl.DataFrame:
             continue
         events, labels = lakehouse.scan(FRAUD.events), lakehouse.scan(FRAUD.labels)
         assert events is not None
-        rows = window_tables.run(lakehouse, chosen, events, labels if chosen.reads_labels else None)
+        rows = window_runs.run(lakehouse, chosen, events, labels if chosen.reads_labels else None)
         assert isinstance(rows, pa.RecordBatchReader)
         tables.append(pl.DataFrame(rows.read_all()).select(FRAUD.event_id, *chosen.names))
     together, *others = tables

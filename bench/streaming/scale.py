@@ -77,7 +77,7 @@ class Run:
         above = np.flatnonzero(lag > usual)
         if not len(above):
             return 0.0
-        return float(times[above[-1]] - start) if above[-1] + 1 < len(lag) else float("inf")
+        return float(times[above[-1] + 1] - start) if above[-1] + 1 < len(lag) else float("inf")
 
 
 def simulated(

@@ -23,8 +23,8 @@ BUSY, MEMORY, FACT_BYTES = 0.6, 64e9, 70
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 USUAL = Cluster(1, 10.0)
 NAMES = (
-    "workers for the processor", "for memory", "core s of a million events", "fullest worker: facts", "usual lag",
-    "after a minute's events at once", "after an hour's stop", "files a day and table",
+    "workers that the processor needs", "that memory needs", "core s of a million events", "fullest worker: facts",
+    "usual lag", "after a minute's events at once", "after an hour's stop", "files a day and table",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.topics import Topics
 from jobs.secret import hide
 from jobs.streams.health import Seen
-from jobs.streams.stored_features import STAMP
+from jobs.streams.stored_features import stored_stamp
 
 PASSING = ("last_stamp", "seconds_since")
 """What every message of any topic changes, and each look."""
@@ -62,7 +62,7 @@ def _of_topic(seen: Seen, topic: str, now: datetime) -> dict[str, Any]:
 
 
 def _of_table(lakehouse: Lakehouse, table: str, now: datetime) -> dict[str, Any]:
-    return {**counts(lakehouse, table), **_stamped(int(lakehouse.state(table)[STAMP]), now)}
+    return {**counts(lakehouse, table), **_stamped(stored_stamp(lakehouse, table), now)}
 
 
 def _stamped(stamp: int, now: datetime) -> dict[str, Any]:

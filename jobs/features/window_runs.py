@@ -60,7 +60,7 @@ def run(
 def _in_process(features: WindowFeatures, facts: pl.DataFrame, buckets: int | None) -> pa.RecordBatchReader:
     types = facts.select(features.id, *features.keys).head(0).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     schema = features.schema(*(pa.string() if pa.types.is_large_string(kind) else kind for kind in types.types))
-    kernel = _kernel(features, schema)
+    kernel = kernel_of(features, schema)
     return entity_buckets.results(kernel, facts, features.keys, buckets or buckets_of(facts.height), schema)
 
 
@@ -74,10 +74,12 @@ def _on_workers(lakehouse: Lakehouse, features: WindowFeatures, facts: "DataFram
     columns = from_arrow_schema(schema)
     # Without the casts a string is "string collate UTF8_BINARY" in Spark 4.2's Delta log, which delta-rs cannot read.
     plain = [f"cast(`{column.name}` as {column.dataType.simpleString()}) as `{column.name}`" for column in columns]
-    return grouped.applyInArrow(lakehouse.kernel(_kernel(features, schema)), columns).selectExpr(*plain)
+    return grouped.applyInArrow(lakehouse.kernel(kernel_of(features, schema)), columns).selectExpr(*plain)
 
 
-def _kernel(features: WindowFeatures, schema: pa.Schema) -> Callable[[pa.Table], pa.Table]:
+def kernel_of(features: WindowFeatures, schema: pa.Schema) -> Callable[[pa.Table], pa.Table]:
+    """The kernel of facts as `fact_frames.together` has them; its rows have `schema`."""
+
     def kernel(facts: pa.Table) -> pa.Table:
         if not features.reads_labels:
             return compute(features, facts).cast(schema)

@@ -79,7 +79,8 @@ def append(lakehouse: Lakehouse, table: str, entries: pl.DataFrame) -> int:
         entries = entries.join(stored, on=["file", "row_hash"], how="anti", maintain_order="left")
     if entries.is_empty():
         return 0
-    lakehouse.write(quarantine, entries.to_arrow().cast(SCHEMA), mode="append", schema=SCHEMA)
+    # Batches need no engine, which a stream may have to do without for a while.
+    lakehouse.write(quarantine, entries.to_arrow().cast(SCHEMA).to_reader(), mode="append", schema=SCHEMA)
     return entries.height
 
 

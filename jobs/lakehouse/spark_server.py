@@ -30,6 +30,8 @@ LAPTOP = {
     # The defaults, 200 and 50, are for clusters: on two cores they cost seconds per statement.
     "spark.sql.shuffle.partitions": "4",
     "spark.databricks.delta.snapshotPartitions": "1",
+    # Workers of streaming queries look for packages that a session brought where all of them share them (Spark 4.2).
+    "spark.sql.artifact.isolation.enabled": "false",
     # The default of 10,000 rows cuts what a kernel sees into slivers.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "200000",
 }

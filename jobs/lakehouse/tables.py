@@ -196,14 +196,14 @@ class Lakehouse:
 
         Raises WriteMismatch, with the table as it was, if schema or row count differ.
         """
-        spark, existing = self.spark, self._opened(table)
+        existing = self._opened(table)
         before = None if existing is None else existing.version()
         check_schema(table, rows_in, schema, existing)
         if existing is None:
             table_log.clear(self.path(table))
         if isinstance(rows_in, pa.Table):
             rows = rows_in.num_rows if rows is None else rows
-            rows_in = spark.createDataFrame(rows_in)
+            rows_in = self.spark.createDataFrame(rows_in)
         where, by = (None, partition_by) if existing is None else (replace_where, ())
         if isinstance(rows_in, pa.RecordBatchReader):
             target = self.path(table) if existing is None else self.delta(table)

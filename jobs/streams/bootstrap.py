@@ -19,6 +19,7 @@ import pyarrow as pa
 from jobs.arrays import Ints
 from jobs.decisions import base_tables
 from jobs.decisions.event_schema import EventSchema
+from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.log_before import LogBefore
 from jobs.features.arrivals import Arrivals
 from jobs.ingest.readers import KNOWN_AT
@@ -70,16 +71,19 @@ class Bootstrap:
         found = [rows[KNOWN_AT].cast(pl.Int64).to_numpy() for rows in self.came.values()]
         return np.sort(np.concatenate([np.zeros(0, np.int64), *found]))
 
-    def features(self, journal: Path) -> StreamFeatures:
-        """The state before `start`."""
+    def tables(self) -> tuple[FeatureRow, base_tables.Tables]:
+        """How rows of features are made, and what marts say before `start`."""
         rows = base_tables.feature_row(self.lakehouse, self.use_case, self.versions)
-        moment = self.start - 1
-        found = base_tables.tables(self.lakehouse, rows, self.versions, moment, LogBefore())
+        found = base_tables.tables(self.lakehouse, rows, self.versions, self.start - 1, LogBefore())
         marts = {"events": found.events, "labels": found.labels}
         for of, source in zip(marts, self.facts.sources, strict=False):
             marts[of] = self._before(marts[of], source)
-        base = base_tables.Tables(marts["events"], marts["labels"], found.absorbed).facts(rows, moment)
-        return StreamFeatures(base, self.facts, journal)
+        return rows, base_tables.Tables(marts["events"], marts["labels"], found.absorbed)
+
+    def features(self, journal: Path) -> StreamFeatures:
+        """The state before `start`."""
+        rows, tables = self.tables()
+        return StreamFeatures(tables.facts(rows, self.start - 1), self.facts, journal)
 
     def raw(self, upto: int | None = None) -> Iterator[tuple[int, Came | Report]]:
         """What raw tables have now from `start` on, up to a stamp, in the order of stamps."""

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from jobs.errors import EvergreenError
 from jobs.messages.dead_letters import DeadLetter
 from jobs.messages.message import Message
 from jobs.messages.position import Position
 from jobs.streams.features import Computed
+
+
+class FeaturesEnded(EvergreenError, RuntimeError):
+    """Whoever computes features elsewhere does so no more; they start again from tables."""
 
 
 class Publish(Protocol):

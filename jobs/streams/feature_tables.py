@@ -99,7 +99,7 @@ class FeatureTables:
         if state and state.get(FINGERPRINT) != windows.fingerprint:
             replacement.remove(self._lakehouse, name)  # it is beside, of declarations that came to nothing
             return -1
-        return int(state.get(STAMP, -1))
+        return stored_features.stored_stamp(self._lakehouse, name)
 
 
 def schemas(lakehouse: Lakehouse, use_case: UseCase) -> list[pa.Schema]:

@@ -18,10 +18,12 @@ from jobs.feature_store.online_writes import OnlineWriter
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.streams.feature_tables import schemas, table_of
 from jobs.streams.features import Computed
+from jobs.streams.stored_features import MOMENT
 from jobs.use_case import UseCase
 
 LOG = logging.getLogger("evergreen.stream")
-MOMENT = "event_timestamp"
+NO_TABLES = "expected window tables, found none; run `evergreen run`"
+"""Their ids say of which types entities are."""
 PATIENCE_SECONDS = 1.0
 """Between two attempts at a store that did not answer."""
 
@@ -57,8 +59,7 @@ class Publisher:
     def _try(self) -> None:
         tables = map(self._use_case.window_table, self._use_case.windows)
         if self._writer is None and not all(map(self._lakehouse.exists, tables)):
-            # Their ids say of which types entities are.
-            self.error, self._failed = "expected window tables, found none; run `evergreen run`", time.monotonic()
+            self.error, self._failed = NO_TABLES, time.monotonic()
             return
         try:
             if self._writer is None:

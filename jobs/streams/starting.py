@@ -11,12 +11,13 @@ from jobs.errors import Invalid
 from jobs.ingest import references
 from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.parsing import UTC as UTC_TYPE
+from jobs.lakehouse.engine import EngineUnreachable
 from jobs.lakehouse.envelope import POSITION
 from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.message import Decoder
 from jobs.messages.position import Position
 from jobs.messages.topics import Topics
-from jobs.streams import control, stored_features
+from jobs.streams import control, spark_session, stored_features
 from jobs.streams.bootstrap import Bootstrap
 from jobs.streams.clock import Clock
 from jobs.streams.ends import Reader
@@ -25,6 +26,7 @@ from jobs.streams.intake import Intake
 from jobs.streams.known_rows import KnownRows
 from jobs.streams.landing import Landing
 from jobs.streams.rebuilding import Rebuilding
+from jobs.streams.spark_starting import start_on_spark
 from jobs.streams.stream import Stream
 from jobs.streams.waiting_rows import waiting_rows
 from jobs.use_case import Source, UseCase
@@ -62,22 +64,29 @@ def start_features(stream: Stream, last: int = 0, rebuilding: Rebuilding | None 
         last: the stamp behind which features begin where none was given yet; 0: that of the first message says it.
         rebuilding: what was made beside tables that are of other declarations, as far as it is; None: nothing.
     """
+    lakehouse, use_case = stream.lakehouse, stream.use_case
+    start = _start
+    if lakehouse.settings.spark_remote:
+        # Whoever reads what is stored needs to know that nobody adds to it.
+        stream.end_features("features start on Spark")
+        start = start_on_spark
     try:
-        if stored_features.are_of_others(stream.lakehouse, stream.use_case):
-            _start_rebuilt(stream, rebuilding or Rebuilding(stream.lakehouse, stream.use_case))
-        else:
-            _start(stream, last)
-    except Invalid as error:
+        spark_session.end_left_over(lakehouse.settings, use_case)
+        if stored_features.are_of_others(lakehouse, use_case):
+            _start_rebuilt(stream, rebuilding or Rebuilding(lakehouse, use_case))
+        elif not start(stream, last):
+            stream.start = partial(start_features, stream)
+    except (EngineUnreachable, Invalid) as error:
         stream.note = str(error)
 
 
-def _start(stream: Stream, last: int) -> None:
+def _start(stream: Stream, last: int) -> bool:
+    """Returns whether there is a stamp to start behind."""
     lakehouse, use_case = stream.lakehouse, stream.use_case
     tables = FeatureTables(lakehouse, use_case)
     stored = tables.stored if tables.stored >= 0 else last or stream.clock.last
     if not stored:
-        stream.start = partial(start_features, stream)
-        return
+        return False
     bootstrap = Bootstrap.of(lakehouse, use_case, stored)
     features = bootstrap.features(control.journal(lakehouse.settings, use_case))
     computed = list(features.take(bootstrap.raw()))
@@ -89,11 +98,16 @@ def _start(stream: Stream, last: int) -> None:
     # The one before may have died before it published them.
     if stream.publish is not None:
         stream.publish(computed)
+    return True
 
 
 def _start_rebuilt(stream: Stream, rebuilding: Rebuilding) -> None:
     rebuilding.finish()
-    stream.compute(rebuilding.features, rebuilding.tables, rebuilding.bootstrap.versions)
+    if stream.lakehouse.settings.spark_remote:
+        rebuilding.close()
+        start_on_spark(stream, 0)
+    else:
+        stream.compute(rebuilding.features, rebuilding.tables, rebuilding.bootstrap.versions)
     if stream.publish is not None:
         stream.publish.anew()
 

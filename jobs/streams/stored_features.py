@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+import polars as pl
 import pyarrow.compute as pc
 
 from jobs.lakehouse import replacement
+from jobs.lakehouse.file_statistics import ROUNDED
 from jobs.lakehouse.tables import Lakehouse
-from jobs.times import microseconds
+from jobs.times import microseconds, moment_of
 from jobs.use_case import UseCase
 
 STAMP = "stamp"
 """The part of the state that says up to which stamp a table has all events."""
 FINGERPRINT = "fingerprint"
 """The part that says of which declaration it is."""
+MOMENT = "event_timestamp"
+"""The column of an event's stamp."""
 
 
 def declared(use_case: UseCase) -> list[str | None]:
@@ -53,7 +57,24 @@ def first_stamp(lakehouse: Lakehouse, use_case: UseCase) -> int:
 
 def last_stamp(lakehouse: Lakehouse, use_case: UseCase) -> int:
     """The stamp up to which every table has all events, and raw tables had all rows before; some must be there."""
-    return min(int(lakehouse.state(table)[STAMP]) for table in tables(lakehouse, use_case))
+    return min(stored_stamp(lakehouse, table) for table in tables(lakehouse, use_case))
+
+
+def stored_stamp(lakehouse: Lakehouse, table: str) -> int:
+    """The stamp up to which one table has all events; -1: it has none. Spark adds rows without saying so."""
+    state = lakehouse.state(table)
+    if STAMP not in state:
+        return -1
+    later = rows_after(lakehouse, table, int(state[STAMP]), [MOMENT])
+    return int(state[STAMP]) if later.is_empty() else int(later[MOMENT].cast(pl.Int64).max())  # type: ignore[arg-type]
+
+
+def rows_after(lakehouse: Lakehouse, table: str, stamp: int, columns: list[str] | None = None) -> pl.DataFrame:
+    """The rows of events behind a stamp, in microseconds since 1970; columns: with MOMENT, or all."""
+    after = moment_of(stamp)
+    # By the log's statistics, which are rounded, files are left out.
+    rows = pl.DataFrame(lakehouse.to_arrow(table, None, columns, [(MOMENT, ">", after - ROUNDED)]))
+    return rows.filter(pl.col(MOMENT) > after)
 
 
 def beside(table: str) -> str:

@@ -7,6 +7,7 @@ from the last commit on.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from jobs.messages.topics import Topics
 from jobs.streams import poison
 from jobs.streams.clock import Clock
 from jobs.streams.committing import Committer, Write
-from jobs.streams.ends import Letters, Publish, Reader
+from jobs.streams.ends import FeaturesEnded, Letters, Publish, Reader
 from jobs.streams.feature_tables import FeatureTables
 from jobs.streams.features import StreamFeatures
 from jobs.streams.intake import KIND, Intake, Taken
@@ -35,6 +36,7 @@ from jobs.streams.landing import Landing
 from jobs.streams.poison import Part
 from jobs.use_case import Source, UseCase
 
+LOG = logging.getLogger("evergreen.stream")
 MOST = 10_000
 """Messages of one step."""
 
@@ -131,11 +133,25 @@ class Stream:
         writes: list[Write] = [
             self.landings[name].cut(self.intakes[name].types, position, stamp) for name, position in positions.items()
         ]
-        if self.tables is not None:
-            self.counts.features += self.tables.rows
+        return writes if self.tables is None else [*writes, *self._cut_features(self.tables, stamp)]
+
+    def _cut_features(self, tables: FeatureTables, stamp: int) -> list[Write]:
+        try:
+            self.counts.features += tables.rows
             self.counts.not_held = 0 if self.features is None else self.features.not_held
-            writes.append(self.tables.cut(stamp))
-        return writes
+            if self.publish is not None:
+                self.publish([])
+            return [tables.cut(stamp)]
+        except FeaturesEnded as error:
+            LOG.warning("%s: %s", self.use_case.name, error)
+            self.end_features(str(error))
+            return []
+
+    def end_features(self, why: str) -> None:
+        """Compute no features until they start again."""
+        if self.features is not None:
+            self.features.close()
+        self.features, self.tables, self.note = None, None, why
 
     @property
     def is_committing(self) -> bool:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.state_files import read_memory, replace_json
 from jobs.streams import control
-from jobs.streams.stored_features import STAMP
+from jobs.streams.stored_features import stored_stamp
 from jobs.streams.verify import Verified, verify
 from jobs.times import moment_of
 from jobs.use_case import UseCase
@@ -47,7 +47,7 @@ def _since(lakehouse: Lakehouse, use_case: UseCase, last: Look) -> tuple[int, li
     tables = [use_case.stream_table(windows) for windows in use_case.windows]
     there = [table for table in tables if lakehouse.exists(table)]
     # Before the rows: what is stored meanwhile is looked at next time.
-    stamp = min((lakehouse.state(table)[STAMP] for table in there), default=0)
+    stamp = min((stored_stamp(lakehouse, table) for table in there), default=0)
     days = {date.fromisoformat(day) for day in last.waiting}
     for table in there:
         later = [("created_timestamp", ">", moment_of(last.stamp))]

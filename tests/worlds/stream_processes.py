@@ -67,16 +67,16 @@ class StreamProcess:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def heard(self, condition: Callable[[Heartbeat], bool]) -> Heartbeat:
-        """What it says of itself once that holds; it must not end before."""
+    def heard(self, condition: Callable[[Heartbeat], bool], seconds: float = PATIENCE) -> Heartbeat:
+        """What it says of itself once that holds, within some seconds; it must not end before."""
         before = time.monotonic()
-        while time.monotonic() - before < PATIENCE:
+        while time.monotonic() - before < seconds:
             said = control.heartbeat(self.world.settings, FRAUD)
             if said is not None and said.process.startswith(f"{self.process.pid}@") and condition(said):
                 return said
             assert self.process.poll() is None, self.process.communicate()[0]
             time.sleep(0.05)
-        raise AssertionError(f"not within {PATIENCE} s; said last: {said}")
+        raise AssertionError(f"not within {seconds} s; said last: {said}")
 
     def kill(self) -> None:
         """End it at once."""

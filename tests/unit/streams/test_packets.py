@@ -1,0 +1,114 @@
+"""Packets of facts, folded by bucket in any portions: features are what the evaluator makes of the same facts."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from worlds.draws import drawn
+from worlds.streamed_runs import made, opened
+from worlds.streamed_world import BROKEN, DAY, PAYMENTS, SECOND, START, World, busy_days
+
+from jobs.features.window_runs import kernel_of
+from jobs.streams import feature_tables
+from jobs.streams.bootstrap import Bootstrap
+from jobs.streams.event_facts import Came, Report
+from jobs.streams.packet_kernel import Fold, unpacked
+from jobs.streams.packets import BUCKET, FACTS, STAMP, WINDOWS, Facts, Packets, history
+from jobs.streams.spark_features import SparkFeatures
+from jobs.use_cases.fraud import FRAUD
+
+BUCKETS = 3
+
+
+class Handed:
+    """What a stream hands on, as `SparkTables` does, without Spark."""
+
+    def __init__(self, world: World) -> None:
+        self.packets = Packets(world.lakehouse, FRAUD, BUCKETS)
+        self.facts: list[Facts] = []
+
+    def begin(self, marts: Any, stamp: int) -> None:
+        known = [(windows, history(windows, marts.events, marts.labels)) for windows in FRAUD.windows]
+        self.version = self.packets.begin(known)
+        self.facts = [Facts(windows, number, facts.schema) for number, (windows, facts) in enumerate(known)]
+
+    def hand_on(self, change: Any) -> None:
+        for facts in self.facts:
+            facts.add(change, is_target=True)
+
+    def append(self, stamp: int) -> None:
+        self.packets.append([(facts.windows, facts.take()) for facts in self.facts], stamp)
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+def computed(world: World, handed: Handed) -> dict[str, pl.DataFrame]:
+    """Features of all packets, of which each bucket gets several at once or one by one."""
+    schemas = feature_tables.schemas(world.lakehouse, FRAUD)
+    folds = {w.name: Fold(w, kernel_of(w, schema)) for w, schema in zip(FRAUD.windows, schemas, strict=True)}
+    packets = world.lakehouse.to_arrow(handed.packets.table).to_pylist()
+    waiting: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    states: dict[Any, bytes] = {}
+    rows = defaultdict(list)
+
+    def fold(at: tuple[str, int]) -> None:
+        came, waiting[at] = waiting[at], []
+        states[at], found = folds[at[0]](states.get(at), [each[FACTS] for each in came], came[-1][STAMP])
+        if found is not None:
+            rows[at[0]].append(unpacked(found))
+
+    for packet in sorted(packets, key=lambda each: each[STAMP]):
+        at = packet[WINDOWS], packet[BUCKET]
+        waiting[at].append(packet)
+        if world.chance.random() < 0.6:
+            fold(at)
+    for at in [at for at, left in waiting.items() if left]:
+        fold(at)
+    return {name: pl.concat(parts) for name, parts in rows.items()}
+
+
+def moves(world: World) -> None:
+    """Corrections that put payments to other customers and terminals, and payments after them."""
+    chance, moment = world.chance, START + 2 * DAY
+    sent = [json.loads(message.value or b"") for message in world.messages if message.topic == PAYMENTS]
+    for number, row in enumerate(row for row in sent if row["transaction_id"] < BROKEN):
+        if chance.random() < 0.3:
+            world.send(PAYMENTS, row | {"customer_id": chance.randrange(6)}, moment + number * SECOND)
+        if chance.random() < 0.3:
+            world.send(PAYMENTS, row | {"terminal_id": 100 + chance.randrange(5)}, moment + number * SECOND)
+        if chance.random() < 0.3:
+            world.send(PAYMENTS, world.payment(5000 + number, moment), moment + number * SECOND)
+
+
+@pytest.mark.parametrize("seed", [drawn("packets").randrange(10_000) for _ in range(2)])
+def test_packets_in_any_portions_are_what_the_evaluator_makes_of_the_same_facts(tmp_path: Path, seed: int) -> None:
+    world = made(tmp_path, seed)
+    busy_days(world, 80)
+    moves(world)
+    one = opened(world)
+    while one.step(0):
+        one.commit()
+    one.close()
+    streamed = {w.name: pl.DataFrame(world.lakehouse.to_arrow(FRAUD.stream_table(w))) for w in FRAUD.windows}
+    first = min(rows["event_timestamp"].cast(pl.Int64).sort().to_list()[0] for rows in streamed.values())
+    bootstrap, handed = Bootstrap.of(world.lakehouse, FRAUD, first - 1), Handed(world)
+    features = SparkFeatures(bootstrap, handed, 0, tmp_path / "other")  # type: ignore[arg-type]
+    some: list[tuple[int, Came | Report]] = []
+    for each in bootstrap.raw():
+        some.append(each)
+        if world.chance.random() < 0.2:
+            features.take(some)
+            handed.append(each[0])
+            some = []
+    features.take(some)
+    handed.append(each[0])
+    features.close()
+    for name, rows in computed(world, handed).items():
+        expected = streamed[name].sort("transaction_id")
+        assert rows.sort("transaction_id").select(expected.columns).equals(expected)

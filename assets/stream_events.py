@@ -18,6 +18,7 @@ from jobs.messages.topics import Topics
 from jobs.secret import hide
 from jobs.streams.health import Seen
 from jobs.streams.stored_features import stored_stamp
+from jobs.streams.topic_changes import told
 
 PASSING = ("last_stamp", "seconds_since")
 """What every message of any topic changes, and each look."""
@@ -56,6 +57,7 @@ def _of_topic(seen: Seen, topic: str, now: datetime) -> dict[str, Any]:
         "lag": said.lag.get(topic, 0),
         "dead_letters_of_a_day": seen.refused[topic].total(),
         **({"positions": mapping_table(positions, ("partition", "next message"))} if positions else {}),
+        **({"changes": "\n".join(map(told, said.changes[topic]))} if said.changes.get(topic) else {}),
         **({"left_out": ", ".join(said.left_out[topic])} if said.left_out.get(topic) else {}),
         **_stamped(said.stamp, now),
     }

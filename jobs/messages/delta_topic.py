@@ -114,8 +114,9 @@ class DeltaTopic:
 
     def _lost(self, found: str) -> PositionLost:
         return PositionLost(
+            self._topic,
             f"{self._folder}: expected to go on at version {self._version} of a Delta table, found {found}; go on from "
-            "what is there by `evergreen stream rewind --earliest`"
+            "what is there by `evergreen stream rewind --earliest`",
         )
 
 

@@ -278,8 +278,9 @@ def _start(position: Position, number: int, low: int, high: int) -> int:
     found = f"offsets {low} to {high}"
     what = "are gone, as they were kept no longer" if start < low else "never were in this topic"
     raise PositionLost(
+        position.topic,
         f"{position.topic}, partition {number}: expected to go on at offset {start}, found {found}: the messages "
-        f"between {what}; go on from what is there by `evergreen stream rewind --earliest`"
+        f"between {what}; go on from what is there by `evergreen stream rewind --earliest`",
     )
 
 

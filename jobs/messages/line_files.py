@@ -116,9 +116,10 @@ class LineFiles:
             return
         what = "other content" if found >= start else f"{found} bytes"
         raise PositionLost(
+            self._topic,
             f"{file.path}: expected a file that grows at its end, of which {start} bytes were read, found {what}; "
             "bring what is new in a file of another name and put this one back or remove it, or read all that is there "
-            "again by `evergreen stream rewind --earliest`"
+            "again by `evergreen stream rewind --earliest`",
         )
 
 

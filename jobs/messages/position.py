@@ -12,6 +12,10 @@ from jobs.errors import EvergreenError
 class PositionLost(EvergreenError, RuntimeError):
     """Messages from the place on at which reading has to go on are gone, or that place is not there."""
 
+    def __init__(self, topic: str, message: str) -> None:
+        super().__init__(message)
+        self.topic = topic
+
 
 @dataclass(frozen=True)
 class Position:

@@ -12,6 +12,7 @@ from jobs.errors import EvergreenError
 from jobs.processes import is_alive
 from jobs.settings import Settings
 from jobs.state_files import file_lock, read_memory, replace_json
+from jobs.streams.topic_changes import Change
 from jobs.use_case import UseCase
 
 Condition = Literal["starting", "running", "paused", "waiting", "ended", "failed"]
@@ -43,6 +44,8 @@ class Heartbeat:
     """The last stamp, in microseconds since 1970."""
     left_out: Mapping[str, list[str]] = field(default_factory=dict)
     """Topic -> names in messages that are no column."""
+    changes: Mapping[str, list[Change]] = field(default_factory=dict)
+    """Topic -> what happened to it beside messages, the latest last."""
 
     @property
     def is_alive(self) -> bool:

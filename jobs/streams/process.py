@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from threading import Event
 
 from jobs.lakehouse.tables import attach
 from jobs.messages.connection import StreamUnreachable
+from jobs.messages.position import Position, PositionLost
 from jobs.messages.registry import RegistryError
 from jobs.processes import this_process
 from jobs.settings import Settings
@@ -19,6 +20,7 @@ from jobs.streams.rebuilding import Rebuilding
 from jobs.streams.starting import start_features
 from jobs.streams.stream import Stream
 from jobs.streams.succession import Successor
+from jobs.streams.topic_changes import TopicChanges
 from jobs.use_case import UseCase
 
 STEP_SECONDS = 0.02
@@ -44,6 +46,7 @@ class Process:
     """Between two commits; features are in the online store before."""
     successor: Successor | None = None
     """What takes over where declarations change."""
+    _changes: TopicChanges = field(init=False)
 
     def run(self, end: Event, started: Callable[[Stream], None] = lambda _: None) -> Stream:
         """Run until `end` is set, and commit; returns the stream, which is closed. `started` is called once it is open.
@@ -53,11 +56,15 @@ class Process:
         with succession.turn(attach(self.settings), self.use_case, end) as rebuilding:
             stream = self._opened(rebuilding)
             started(stream)
+            before = control.heartbeat(self.settings, self.use_case)
+            self._changes = TopicChanges({} if before is None else before.changes, _places(stream))
             try:
                 self._loop(stream, end)
                 stream.commit()
                 self._beat(stream, "ended", "")
             except BaseException as error:
+                if isinstance(error, PositionLost):
+                    self._changes.lost(error)
                 self._beat(stream, "failed", str(error))
                 raise
             finally:
@@ -124,10 +131,15 @@ class Process:
         return "running", stream.publish_error
 
     def _beat(self, stream: Stream, condition: Condition, why: str) -> None:
-        topics = {topic: source.name for topic, source in stream.topics.sources.items()}
-        positions = {topic: stream.reader.position(topic).told()["next"] for topic in topics}
+        topics, places = {topic: source.name for topic, source in stream.topics.sources.items()}, _places(stream)
+        self._changes.look(places)
         said = Heartbeat(
-            time.time(), this_process(), condition, why, asdict(stream.counts), stream.reader.lag(), positions,
-            stream.clock.last, {topic: sorted(stream.intakes[name].undeclared) for topic, name in topics.items()},
+            time.time(), this_process(), condition, why, asdict(stream.counts), stream.reader.lag(),
+            {place.topic: place.told()["next"] for place in places}, stream.clock.last,
+            {topic: sorted(stream.intakes[name].undeclared) for topic, name in topics.items()}, self._changes.told,
         )  # fmt: skip
         control.beat(self.settings, self.use_case, said)
+
+
+def _places(stream: Stream) -> list[Position]:
+    return [stream.reader.position(topic) for topic in stream.topics.sources]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 import click
@@ -11,6 +12,9 @@ from jobs import settings
 from jobs.errors import EvergreenError
 from orchestration.options import DAY, MOMENT, use_case_named, use_case_option
 from orchestration.printing import json_option, print_json, print_table, say
+
+MOST_PLACES = 8
+"""Partitions whose places are shown one by one."""
 
 
 @click.command()
@@ -21,6 +25,7 @@ def status(name: str, as_json: bool) -> None:
     from dataclasses import asdict
 
     from jobs.streams import control, health
+    from jobs.streams.topic_changes import told
 
     use_case = use_case_named(name)
     said = control.heartbeat(settings.load(), use_case)
@@ -37,12 +42,22 @@ def status(name: str, as_json: bool) -> None:
     say(", ".join(f"{what} {count:,}" for what, count in said.counts.items()))
     rows = [
         {
-            "topic": topic, "read up to": sum(said.positions[topic].values()), "still there": lag,
+            "topic": topic, "reads on at": _places(said.positions.get(topic, {})), "still there": lag,
             "names left out": ", ".join(said.left_out.get(topic, [])),
         }
         for topic, lag in said.lag.items()
     ]  # fmt: skip
     print_table(f"topics of {use_case.name}", rows)
+    for topic, changes in said.changes.items():
+        for change in changes:
+            say(f"{topic}: {told(change)}")
+
+
+def _places(positions: Mapping[str, int]) -> str:
+    """The next message of each partition; of many partitions how many there are."""
+    if len(positions) > MOST_PLACES:
+        return f"{len(positions)} partitions"
+    return ", ".join(f"{partition}: {offset}" for partition, offset in positions.items())
 
 
 @click.command()

@@ -18,7 +18,7 @@ from worlds.streamed_world import BROKEN, PAYMENTS, REPORTS, World, busy_days, c
 
 from jobs.messages import dead_letters
 from jobs.settings import Settings
-from jobs.streams import verify
+from jobs.streams import control, verify
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
 
 pytestmark = pytest.mark.servers
@@ -90,7 +90,8 @@ def test_a_topic_that_is_made_again_and_one_with_more_partitions_are_read_whole(
         admin, payments = AdminClient({"bootstrap.servers": kafka, "log_level": 0}), topics.names[PAYMENTS]
         admin.create_partitions([NewPartitions(payments, 4)])[payments].result(30)
         topics.fill(2 * third)
-        one.heard(has_read(2 * third))
+        said = one.heard(has_read(2 * third))
+        assert "4 partitions" in said.changes[payments][-1]["what"]
         one.end()
     for name in topics.names.values():
         delete_topic(kafka, name)
@@ -103,7 +104,8 @@ def test_a_topic_that_is_made_again_and_one_with_more_partitions_are_read_whole(
             delete_topic(kafka, name)
             create_topic(kafka, name, 3)
         topics.fill()
-        one.heard(lambda said: said.counts["messages"] > half)
+        said = one.heard(lambda said: said.counts["messages"] > half)
+        assert any("made again" in each["what"] for changes in said.changes.values() for each in changes)
         one.end()
     with StreamProcess(world, topics.url) as one:
         one.heard(has_read(len(world.messages) - 2 * third - half))
@@ -129,6 +131,8 @@ def test_messages_that_are_gone_stop_the_stream_until_a_person_says_go_on(world:
     assert "expected to go on at offset" in told
     assert "are gone" in told
     assert "`evergreen stream rewind --earliest`" in told
+    said = control.heartbeat(world.settings, FRAUD)
+    assert said is not None and "are gone" in said.changes[topics.names[PAYMENTS]][-1]["what"]
 
 
 def test_only_one_process_runs_a_stream(world: World, kafka: str) -> None:

@@ -30,13 +30,21 @@ SAID = Heartbeat(NOW.timestamp(), this_process(), "running", lag={PAYMENTS: 7})
 
 
 def test_a_topic_has_a_lag_a_voice_and_no_dead_letters() -> None:
-    assert [each.passed for each in streams.of_topic(SAID, PAYMENTS, Counter(), NOW)] == [True] * 3
+    assert [each.passed for each in streams.of_topic(SAID, PAYMENTS, Counter(), NOW)] == [True] * 4
     behind = replace(SAID, lag={PAYMENTS: MOST + 1})
     later = NOW + timedelta(minutes=2)
     found = streams.of_topic(behind, PAYMENTS, Counter({"tx_amount: below 0": 2}), later)
-    assert [each.passed for each in found] == [False] * 3
+    assert [each.passed for each in found] == [False] * 3 + [True]
     assert found[0].text == "expected at most 10,000 messages, found 10,001"
     assert "silent, 120 seconds ago" in found[1].text and "2 (2: tx_amount: below 0)" in found[2].text
+
+
+def test_a_change_of_a_topic_is_told_for_a_day() -> None:
+    changed = replace(SAID, changes={PAYMENTS: [{"at": NOW.timestamp(), "what": "it was made again"}]})
+    outcome = streams.unchanged(changed, PAYMENTS, NOW + timedelta(hours=23))
+    assert not outcome.passed and outcome.text.endswith("2026-11-30 00:00:00: it was made again")
+    assert streams.unchanged(changed, PAYMENTS, NOW + timedelta(hours=25)).passed
+    assert streams.unchanged(changed, "fraud.fraud_reports", NOW).passed
 
 
 @pytest.mark.parametrize("said", [None, replace(SAID, condition="ended")])

@@ -25,6 +25,9 @@ _SOON_BACK = {
     "socket.connection.setup.timeout.ms": 3000,
 }  # fmt: skip
 """Options by which a client finds a broker that died and came back within seconds; the defaults wait for minutes."""
+ADVICE = (
+    "; start it (`evergreen kafka` runs a broker on this machine), or correct the address, the user or the password"
+)
 DECISIONS = "decisions"
 """Scheme of the log of the decision service."""
 OWN = ("format", "registry", "topics")
@@ -33,6 +36,13 @@ OWN = ("format", "registry", "topics")
 
 class StreamUnreachable(EvergreenError, ConnectionError):
     """Brokers, a store or a folder do not answer, or let nobody in by this name."""
+
+
+def unreachable(
+    error: Any, expected: str = "a Kafka that answers", where: str = STREAM_VARIABLE, advice: str = ""
+) -> StreamUnreachable:
+    """What is raised for an error of brokers (KafkaException)."""
+    return StreamUnreachable(f"{where}: expected {expected}, found: {error.args[0].str()}{advice}")
 
 
 def stream_of(settings: Settings) -> ClusterUrl:
@@ -107,8 +117,5 @@ def producer(url: ClusterUrl) -> Producer:
     try:
         made.list_topics(timeout=ANSWER_SECONDS)
     except KafkaException as error:
-        raise StreamUnreachable(
-            f"{STREAM_VARIABLE}={url}: expected a Kafka that answers, found: {error.args[0].str()}; start it "
-            "(`evergreen kafka` runs a broker on this machine), or correct the address, the user or the password"
-        ) from error
+        raise unreachable(error, where=f"{STREAM_VARIABLE}={url}", advice=ADVICE) from error
     return made

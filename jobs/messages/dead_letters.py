@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from jobs.messages.connection import StreamUnreachable
+from jobs.messages.connection import unreachable
 from jobs.messages.message import Message, message_of
+from jobs.messages.place import Place
 from jobs.messages.position import Position
 
 if TYPE_CHECKING:
@@ -67,9 +68,7 @@ class DeadLetters:
         except KafkaException as error:
             # The next one ends its transaction, and says what was sent.
             self.close()
-            raise StreamUnreachable(
-                f"EVERGREEN_STREAM: expected a Kafka that takes dead letters, found: {error.args[0].str()}"
-            ) from error
+            raise unreachable(error, "a Kafka that takes dead letters") from error
 
     def _sent_all(self, positions: Sequence[Position]) -> int:
         producer, consumer = self._opened(positions)
@@ -188,7 +187,7 @@ def send_back(options: Mapping[str, Any], name: str, letters: Sequence[DeadLette
     behind: dict[tuple[str, int], int] = {}
     for letter in letters:
         message = letter.message
-        place = f"{message.topic}[{message.partition}]@{message.offset}"
+        place = str(Place(message.topic, message.partition, message.offset))
         kept = [(name, value) for name, value in message.headers if not name.startswith("evergreen-")]
         headers: list[Any] = [*kept, (REPLAYED, place.encode())]
         producer.produce(message.topic.removesuffix(ENDING), message.value, message.key, headers=headers)

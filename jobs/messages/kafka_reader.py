@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from jobs.messages.connection import StreamUnreachable
+from jobs.messages.connection import StreamUnreachable, unreachable
 from jobs.messages.message import Message, message_of
 from jobs.messages.position import Position, PositionLost
 
@@ -63,6 +63,8 @@ class KafkaReader:
         self._positions = {position.topic: position for position in positions}
         self._order = order
         self._partitions: dict[Place, _Partition] = {}
+        self._left: list[Message] = []
+        """What waited of topics that were made again since."""
         self._looked = self._waits_since = 0.0
 
     def close(self) -> None:
@@ -84,7 +86,7 @@ class KafkaReader:
             try:
                 later = self._consumer.offsets_for_times(wanted, TIMEOUT)
             except KafkaException as error:
-                raise _unreachable(error) from error
+                raise unreachable(error) from error
             # Where no message is as late, only what comes is.
             found = [place if place.offset >= 0 else self._end(place) for place in later]
         topics = dict.fromkeys(place.topic for place in found)
@@ -137,6 +139,9 @@ class KafkaReader:
 
     def _handed_out(self, most: int) -> list[Message]:
         """Messages that belong before all that may still come, in order."""
+        if self._left:
+            left, self._left = self._left[:most], self._left[most:]
+            return left
         waiting = {place: each for place, each in self._partitions.items() if each.waiting}
         if not waiting:
             return []
@@ -198,7 +203,7 @@ class KafkaReader:
                 place.offset = _start(Position(topic, next={number: partition.read}), number, low, high)
                 self._consumer.seek(place)
         except KafkaException as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     def _look(self) -> None:
         """Take up topics and partitions that are new."""
@@ -212,7 +217,7 @@ class KafkaReader:
         except KafkaException as error:
             # One that lost its broker may look for it where it was.
             self._admin = AdminClient(self._options)
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         self._looked = time.monotonic()
 
     def _ids(self) -> dict[str, tuple[str, int]]:
@@ -253,7 +258,8 @@ class KafkaReader:
 
         for place in [place for place in self._partitions if place[0] == topic]:
             self._consumer.incremental_unassign([TopicPartition(*place)])
-            del self._partitions[place]
+            self._left += self._partitions.pop(place).waiting
+        self._left.sort(key=self._order)
 
 
 def places_at(options: Mapping[str, Any], topics: Sequence[str], moment: int | None) -> list[Position]:
@@ -282,10 +288,6 @@ def _start(position: Position, number: int, low: int, high: int) -> int:
         f"{position.topic}, partition {number}: expected to go on at offset {start}, found {found}: the messages "
         f"between {what}; go on from what is there by `evergreen stream rewind --earliest`",
     )
-
-
-def _unreachable(error: Any) -> StreamUnreachable:
-    return StreamUnreachable(f"EVERGREEN_STREAM: expected a Kafka that answers, found: {error.args[0].str()}")
 
 
 def _silent() -> Any:

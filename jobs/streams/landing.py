@@ -24,8 +24,9 @@ from jobs.ingest.raw_commit import LOADED_IN
 from jobs.ingest.readers import FILE
 from jobs.lakehouse import arrow_writer, maintenance
 from jobs.lakehouse.commit_state import keeping
-from jobs.lakehouse.envelope import ENVELOPE, OFFSET, PARTITION, POSITION, TOPIC
+from jobs.lakehouse.envelope import ENVELOPE, POSITION, TOPIC
 from jobs.lakehouse.tables import Lakehouse
+from jobs.messages import place
 from jobs.messages.position import Position
 from jobs.streams.intake import KIND, Taken
 from jobs.use_case import Source, UseCase
@@ -131,5 +132,5 @@ class Landing:
 
 def _with_places(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[Path]]:
     """Rows with the place of each message as the file that it is of."""
-    named = rows.select(pl.format("{}[{}]@{}", TOPIC, PARTITION, OFFSET)).to_series()
+    named = rows.select(place.TEXT).to_series()
     return rows.with_columns(pl.int_range(rows.height, dtype=pl.UInt32).alias(FILE)), [Path(name) for name in named]

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from jobs.ingest import quarantine
 from jobs.lakehouse.tables import Lakehouse
+from jobs.messages.place import Place
 from jobs.messages.topics import Topics
 from jobs.use_case import Source
 
@@ -19,9 +20,10 @@ def refused(lakehouse: Lakehouse, topics: Topics, source: Source, now: datetime)
     if not lakehouse.exists(table):
         return Counter()
     rows = lakehouse.to_arrow(table, columns=["reasons", "file"], filters=[("as_of", ">=", now - DAY)])
-    place = f"{topics.topic(source)}["
-    return Counter(
-        row["reasons"]
-        for row in rows.to_pylist()
-        if row["file"].startswith(place) and not row["reasons"].startswith(quarantine.UNKNOWN)
-    )
+    of_topic = [row for row in rows.to_pylist() if _topic(row["file"]) == topics.topic(source)]
+    return Counter(row["reasons"] for row in of_topic if not row["reasons"].startswith(quarantine.UNKNOWN))
+
+
+def _topic(file: str) -> str | None:
+    place = Place.parsed(file)
+    return None if place is None else place.topic

@@ -6,7 +6,6 @@ Rows of files wait there too; loads of files let those in (`jobs.ingest.row_outc
 from __future__ import annotations
 
 import json
-import re
 
 import polars as pl
 
@@ -17,10 +16,8 @@ from jobs.ingest.parsing import TYPES, UTC, kind_in_table
 from jobs.ingest.readers import KNOWN_AT
 from jobs.lakehouse.envelope import OFFSET, PARTITION, SCHEMA, TOPIC
 from jobs.lakehouse.tables import Lakehouse
+from jobs.messages.place import Place
 from jobs.streams.intake import Intake
-
-_PLACE = re.compile(r"(.+)\[(\d+)\]@(\d+)")
-"""How the quarantine names the place of a message."""
 
 
 def waiting_rows(lakehouse: Lakehouse, table: str, intake: Intake) -> pl.DataFrame | None:
@@ -30,9 +27,7 @@ def waiting_rows(lakehouse: Lakehouse, table: str, intake: Intake) -> pl.DataFra
         return None
     stored = pl.DataFrame(lakehouse.to_arrow(name, columns=["row", "reasons", "file"]))
     found = stored.filter(pl.col("reasons").str.starts_with(quarantine.UNKNOWN)).rows(named=True)
-    placed = [
-        (json.loads(row["row"]), row["reasons"], match) for row in found if (match := _PLACE.fullmatch(row["file"]))
-    ]
+    placed = [(json.loads(row["row"]), row["reasons"], place) for row in found if (place := Place.parsed(row["file"]))]
     if not placed:
         return None
     types = {c.name: TYPES[kind_in_table(c, intake.types)] for c in intake.source.columns} | {KNOWN_AT: UTC}
@@ -40,9 +35,9 @@ def waiting_rows(lakehouse: Lakehouse, table: str, intake: Intake) -> pl.DataFra
     rows = text.select(quarantine.from_text(column, kind) for column, kind in types.items())
     columns = [list(intake.referred)] * rows.height
     return rows.with_columns(
-        pl.Series(TOPIC, [match[1] for _, _, match in placed], pl.String),
-        pl.Series(PARTITION, [int(match[2]) for _, _, match in placed], pl.Int64),
-        pl.Series(OFFSET, [int(match[3]) for _, _, match in placed], pl.Int64),
+        pl.Series(TOPIC, [place.topic for _, _, place in placed], pl.String),
+        pl.Series(PARTITION, [place.partition for _, _, place in placed], pl.Int64),
+        pl.Series(OFFSET, [place.offset for _, _, place in placed], pl.Int64),
         pl.lit(None, pl.String).alias(SCHEMA),
         pl.col(intake.source.event_time).dt.date().alias(EVENT_DATE),
         pl.Series(REASONS, [reasons.split("; ") for _, reasons, _ in placed], pl.List(pl.String)),

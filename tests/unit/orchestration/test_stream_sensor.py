@@ -97,6 +97,15 @@ def test_dead_letters_are_alerted_and_fail_their_check(sensor: Sensor) -> None:
     assert (alert.alert.kind, alert.notifications) == ("dead_letters", 1)
 
 
+def test_what_happened_to_a_topic_is_observed_and_fails_its_check(sensor: Sensor) -> None:
+    again = {"at": sensor.now.timestamp(), "what": "it was made again"}
+    sensor.says(lag={PAYMENTS: 0}, changes={PAYMENTS: [again]})
+    _, told = sensor.tick()
+    assert "topic_unchanged" in told
+    [seen] = sensor.instance.fetch_observations(KEYS.topics["transactions"], limit=9).records
+    assert "it was made again" in str(seen.asset_observation.metadata["changes"].value)  # type: ignore[union-attr]
+
+
 def test_a_process_that_died_is_alerted_once_and_resolved_when_it_is_back(sensor: Sensor) -> None:
     sensor.says(process="1@0.00")
     assert sensor.tick()[0] == "the stream is running"

@@ -174,8 +174,10 @@ class Stream:
 
     @property
     def publish_error(self) -> str:
-        """Why rows wait for the online store."""
-        return "" if self.publish is None or not self.publish.error else f"online store: {self.publish.error}"
+        """Why rows wait for the online store; while no features are computed, the note says more."""
+        if self.note or self.publish is None or not self.publish.error:
+            return ""
+        return f"online store: {self.publish.error}"
 
     @property
     def rows(self) -> int:

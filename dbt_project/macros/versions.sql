@@ -1,6 +1,6 @@
 {# History of a relation that holds one row per version. Each row gets `version` (1, 2, ...), `superseded_at` (when the
    next version of its key became known), `changed_in` (the last load that changed the row: the next version's load
-   ends the one before) and `first_event_date` (of version 1: a partition that corrections do not move).
+   ends the one before, and one that was known earlier numbers all later ones anew) and `first_event_date` (of version 1: a partition that corrections do not move).
    On an incremental run only keys of which `touched` (a subquery of keys) speaks are looked at, all their versions.
    Nearly every key has one version, and a window over as many partitions as rows is slow on any engine (Sail: 32 s
    for 1.5 M), so the window runs over the few keys with several. #}
@@ -29,8 +29,8 @@
         c.*,
         cast(row_number() over (partition by c.{{ key }} order by c.known_at) as int) as version,
         lead(c.known_at) over (partition by c.{{ key }} order by c.known_at) as superseded_at,
-        greatest(
-            c.loaded_in, coalesce(lead(c.loaded_in) over (partition by c.{{ key }} order by c.known_at), 0)
+        max(c.loaded_in) over (
+            partition by c.{{ key }} order by c.known_at rows between unbounded preceding and 1 following
         ) as changed_in,
         first_value(c.event_date) over (partition by c.{{ key }} order by c.known_at) as first_event_date
     from candidates as c

@@ -59,6 +59,13 @@ def told(payments: list[Row], reports: list[Row], number: int) -> Iterator[tuple
         yield moment, None if report is None else {**place, "is_fraud": report["tx_fraud"]}
 
 
+def numbered(lakehouse: Lakehouse) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """Of each version of a payment what further versions change, and the load that did last."""
+    names = ["transaction_id", "known_at", "version", "superseded_at", "first_event_date", "loaded_in"]
+    rows = pl.DataFrame(lakehouse.to_arrow(FRAUD.events, columns=names)).rows()
+    return {row[:2]: row[2:] for row in rows}
+
+
 @pytest.mark.embedded
 @pytest.mark.parametrize("seed", [0, 1])
 def test_at_each_moment_a_label_is_where_its_payment_was_believed_to_be(lakehouse: Lakehouse, seed: int) -> None:
@@ -70,8 +77,12 @@ def test_at_each_moment_a_label_is_where_its_payment_was_believed_to_be(lakehous
         for source, known, more in zip((TRANSACTIONS, FRAUD_REPORTS), (payments, reports), new, strict=True):
             put(lakehouse, source, more)
             known.extend(more)
+        before = numbered(lakehouse) if load > 1 else {}
         done = dbt_models.build(lakehouse, FRAUD, parsed, ["--select", "+fraud__labels"])
         assert not done.errors
+        rows = numbered(lakehouse)
+        assert all(row[-1] == load for key, row in rows.items() if before.get(key) != row)
+        assert all(row[-1] < load or before.get(key, ())[:-1] != row[:-1] for key, row in rows.items())
         found = pl.DataFrame(lakehouse.to_arrow(FRAUD.labels)).to_dicts()
         for number in {row["transaction_id"] for row in payments}:
             rows = [row for row in found if row["transaction_id"] == number]

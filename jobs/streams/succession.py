@@ -14,6 +14,7 @@ from threading import Event
 from types import TracebackType
 from typing import Self
 
+from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import Lakehouse
 from jobs.loopback import ending_with_parent
 from jobs.streams import control, handover, stored_features
@@ -25,7 +26,7 @@ AGAIN_SECONDS = 300.0
 """Between two starts of a later process, where one died or was refused."""
 
 
-class EndedBefore(Exception):
+class EndedBefore(EvergreenError):
     """This process was told to end before its turn came."""
 
 
@@ -60,7 +61,7 @@ def _of_night(lakehouse: Lakehouse, use_case: UseCase) -> list[str | None]:
 
 def _go_on_waiting(end: Event) -> None:
     if end.is_set():
-        raise EndedBefore
+        raise EndedBefore("expected to take the stream over, found a signal to end; start it again")
 
 
 class Successor:

@@ -1,7 +1,7 @@
 """Streams: from Kafka to raw tables, updates of features, how fresh they are online, and a week against the kernel.
 
 `python bench/streams.py [--data FILE] [--only raw,updates] [--rounds N]`. Rates are by processor seconds of the stream,
-with all its threads. Needs Java for Kafka. Sections that are not asked for keep what the report has of them.
+with all its threads. Needs Java for Kafka and Spark. Sections that are not asked for keep what the report has of them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from typing import Any
 
 from common import REPORTS, simulated
 from online import payments
-from streaming import burst, fresh, late, raw, rival, updates, week
+from streaming import burst, cluster, fresh, late, raw, rival, updates, week
 
 REPORT = REPORTS / "streams.json"
 SECTIONS: dict[str, Callable[[Any, Path, int], dict[str, Any]]] = {
     "raw": raw.measured, "updates": updates.measured, "week": week.measured, "fresh": fresh.measured,
     "late": late.measured, "rival": rival.measured, "burst": burst.measured,
+    "spark": cluster.measured,
 }  # fmt: skip
 
 

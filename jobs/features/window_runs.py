@@ -20,6 +20,7 @@ from jobs.windows import WindowFeatures
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
 
 # Large enough that a call's fixed cost does not show, small enough that its arrays stay in a core's cache.
 ROWS_PER_BUCKET = 50_000
@@ -72,9 +73,15 @@ def _on_workers(lakehouse: Lakehouse, features: WindowFeatures, facts: "DataFram
     keys = ", ".join(f"`{key}`" for key in features.keys)
     grouped = facts.withColumn("bucket", expr(f"pmod(hash({keys}), {buckets})")).groupBy("bucket")
     columns = from_arrow_schema(schema)
-    # Without the casts a string is "string collate UTF8_BINARY" in Spark 4.2's Delta log, which delta-rs cannot read.
-    plain = [f"cast(`{column.name}` as {column.dataType.simpleString()}) as `{column.name}`" for column in columns]
-    return grouped.applyInArrow(lakehouse.kernel(kernel_of(features, schema)), columns).selectExpr(*plain)
+    return grouped.applyInArrow(lakehouse.kernel(kernel_of(features, schema)), columns).selectExpr(*plain(columns))
+
+
+def plain(columns: "StructType") -> list[str]:
+    """SQL of columns that a worker made, as delta-rs can read them in tables.
+
+    Without the casts a string is "string collate UTF8_BINARY" in the Delta log of Spark 4.2.
+    """
+    return [f"cast(`{column.name}` as {column.dataType.simpleString()}) as `{column.name}`" for column in columns]
 
 
 def kernel_of(features: WindowFeatures, schema: pa.Schema) -> Callable[[pa.Table], pa.Table]:

@@ -49,6 +49,10 @@ class FeatureTables:
         """
         return max(min(self._stored), self._before)
 
+    def stored_or(self, stamp: int) -> int:
+        """`stored`, or where some table has none a stamp behind which features are to begin."""
+        return self.stored if self.stored >= 0 else stamp
+
     def add(self, computed: Computed) -> None:
         """Keep what was computed for the next commit."""
         self._computed.append(computed)

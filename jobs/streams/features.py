@@ -73,8 +73,13 @@ class StreamFeatures:
         self.taken += len(events)
         changes = [change for stamp, event in events if (change := self._change(stamp, event)) is not None]
         records = self._journal.append([(change.stamp, change.fact) for change in changes])
-        at = [change.at(change.stamp, record.start) for change, record in zip(changes, records, strict=True)]
-        for had_before, run in groupby(at, key=lambda change: bool(change.before)):
+        return self._found(
+            [change.at(change.stamp, record.start) for change, record in zip(changes, records, strict=True)]
+        )
+
+    def _found(self, events: list[Change]) -> Iterator[Computed]:
+        """The features of events one after another, which are in the journal."""
+        for had_before, run in groupby(events, key=lambda change: bool(change.before)):
             if had_before:
                 yield from (_computed(change, self.states.begin(change)) for change in run)
             else:
@@ -90,7 +95,11 @@ class StreamFeatures:
         for fact in self._told(stamp, each):
             if (change := self._change(stamp, fact)) is not None:
                 [record] = self._journal.append([(stamp, fact)])
-                self.states.wait(change.at(stamp, record.start))
+                self._wait(change.at(stamp, record.start))
+
+    def _wait(self, told: Change) -> None:
+        """Keep what was told, which is in the journal, for the events that come."""
+        self.states.wait(told)
 
     def _change(self, stamp: int, fact: Fact) -> Change | None:
         """A fact as the evaluator takes it; None of one that it cannot hold, which stops nothing else."""

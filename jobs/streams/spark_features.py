@@ -5,8 +5,7 @@ What queries do with them is `jobs.streams.spark_queries`. State is disposable: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jobs.decisions.base_tables import Tables
@@ -14,7 +13,6 @@ from jobs.decisions.entity_states import Change
 from jobs.lakehouse import maintenance
 from jobs.lakehouse.tables import Lakehouse
 from jobs.streams.bootstrap import Bootstrap
-from jobs.streams.event_facts import Came, Report
 from jobs.streams.feature_tables import FeatureTables
 from jobs.streams.features import Computed, StreamFeatures
 from jobs.streams.landing import COMPACTED_AFTER
@@ -26,7 +24,7 @@ from jobs.windows import WindowFeatures
 
 
 class SparkFeatures(StreamFeatures):
-    """Takes facts, and computes nothing: they go to `tables` with what they change."""
+    """Takes facts, and computes nothing: they go to `tables` with what they change, in the order of their stamps."""
 
     def __init__(self, bootstrap: Bootstrap, tables: SparkTables, stored: int, journal: Path) -> None:
         """stored: the stamp behind which features are wanted. Raises EngineUnreachable."""
@@ -35,30 +33,18 @@ class SparkFeatures(StreamFeatures):
         self._tables = tables
         tables.begin(marts, stored)
 
-    def take(self, came: Iterable[tuple[int, Came | Report]]) -> Iterator[Computed]:
-        """Hand facts on in the order of their stamps; features come from Spark."""
-        for change in self._changes(came):
-            self._tables.hand_on(change)
-        return iter(())
-
     def close(self) -> None:
         super().close()
         self._tables.close()
 
-    def _changes(self, came: Iterable[tuple[int, Came | Report]]) -> Iterator[Change]:
-        for is_new, run in groupby(came, key=lambda each: isinstance(each[1], Came) and each[1].is_first):
-            if is_new:
-                self.taken += len(events := [(stamp, self._event(each)) for stamp, each in run])
-                changes = [change for stamp, event in events if (change := self._change(stamp, event)) is not None]
-                self._journal.append([(change.stamp, change.fact) for change in changes])
-                yield from changes
-                continue
-            for stamp, each in run:
-                self.taken += 1
-                for fact in self._told(stamp, each):
-                    if (change := self._change(stamp, fact)) is not None:
-                        self._journal.append([(stamp, fact)])
-                        yield change
+    def _found(self, events: list[Change]) -> Iterator[Computed]:
+        """None here: features come from Spark."""
+        for event in events:
+            self._tables.hand_on(event)
+        return iter(())
+
+    def _wait(self, told: Change) -> None:
+        self._tables.hand_on(told)
 
 
 class SparkTables(FeatureTables):

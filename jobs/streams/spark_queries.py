@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 from pyarrow import fs
 
-from jobs.features.window_runs import kernel_of
+from jobs.features.window_runs import kernel_of, plain
 from jobs.lakehouse import engine, table_log
 from jobs.lakehouse.commit_state import user_metadata
 from jobs.lakehouse.engine import EngineUnreachable
@@ -97,10 +97,8 @@ class SparkQueries:
             .groupBy(BUCKET)
             .applyInPandasWithState(fold, rows, rows, "append", GroupStateTimeout.NoTimeout)
         )
-        # As in `jobs.features.window_runs`: strings without a collation.
-        plain = [f"cast(`{each.name}` as {each.dataType.simpleString()}) as `{each.name}`" for each in columns]
         # One worker writes: else each would bring a file for every day.
-        return computed.mapInArrow(_unpack(schema), columns).selectExpr(*plain).repartition(1)
+        return computed.mapInArrow(_unpack(schema), columns).selectExpr(*plain(columns)).repartition(1)
 
 
 def _fold(fold: Fold) -> Callable[..., Iterator[pd.DataFrame]]:

@@ -19,12 +19,11 @@ def start_on_spark(stream: Stream, last: int) -> bool:
     """
     lakehouse, use_case = stream.lakehouse, stream.use_case
     tables = SparkTables(lakehouse, use_case)
-    stored = tables.stored if tables.stored >= 0 else last or stream.clock.last
-    if not stored:
+    if not (stored := tables.stored_or(last or stream.clock.last)):
         return False
     bootstrap = Bootstrap.of(lakehouse, use_case, stored)
     features = SparkFeatures(bootstrap, tables, stored, control.journal(lakehouse.settings, use_case))
-    features.take(bootstrap.raw())
+    list(features.take(bootstrap.raw()))
     stream.compute(features, tables, bootstrap.versions)
     if stream.publish is not None:
         stream.publish = TailPublisher(lakehouse, use_case, bootstrap.start - 1)

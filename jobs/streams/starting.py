@@ -84,8 +84,7 @@ def _start(stream: Stream, last: int) -> bool:
     """Returns whether there is a stamp to start behind."""
     lakehouse, use_case = stream.lakehouse, stream.use_case
     tables = FeatureTables(lakehouse, use_case)
-    stored = tables.stored if tables.stored >= 0 else last or stream.clock.last
-    if not stored:
+    if not (stored := tables.stored_or(last or stream.clock.last)):
         return False
     bootstrap = Bootstrap.of(lakehouse, use_case, stored)
     features = bootstrap.features(control.journal(lakehouse.settings, use_case))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 from worlds.draws import drawn
-from worlds.stream_processes import StreamProcess, Topics
+from worlds.kafka_server import CACHE
+from worlds.stream_processes import StreamProcess, Topics, has_read
 from worlds.streamed_world import BROKEN, PAYMENTS, World, busy_days
 
-from jobs.settings import Settings
+from jobs.lakehouse import spark_server
+from jobs.loopback import HOST, free_port
+from jobs.settings import ROOT, Settings
 from jobs.streams import verify
 from jobs.use_cases.fraud import FRAUD
 
@@ -68,4 +73,27 @@ def test_a_kill_and_a_lost_checkpoint_lose_and_double_nothing(
     with StreamProcess(world, topics.url) as one:
         wait_for_features(one)
         assert "events with features" in one.end()
+    assert_exact(world)
+
+
+def test_features_go_on_from_tables_when_spark_is_back(
+    world: World, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared, port = spark_server.prepare(CACHE, ROOT / "requirements.lock"), free_port()
+    monkeypatch.setenv("SPARK_REMOTE", f"sc://{HOST}:{port}")
+    topics, half = Topics(world, kafka), len(world.messages) // 2
+    topics.fill(half)
+    log = tmp_path / "log"
+    spark = spark_server.start(prepared, port, world.lakehouse.warehouse, log, spark_server.QUICK_TO_WARM)
+    with StreamProcess(world, topics.url) as one:
+        wait_for_features(one, half)
+        os.killpg(spark.pid, signal.SIGKILL)
+        spark.process.wait()
+        topics.fill()
+        one.heard(has_read(len(world.messages)), seconds=200)
+        one.heard(lambda said: "SPARK_REMOTE" in said.why, seconds=300)
+        spark = spark_server.start(prepared, port, world.lakehouse.warehouse, log, spark_server.QUICK_TO_WARM)
+        wait_for_features(one)
+        one.end()
+    spark.stop()
     assert_exact(world)

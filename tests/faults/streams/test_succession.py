@@ -61,6 +61,14 @@ def has_stored(world: World) -> Callable[[Heartbeat], bool]:
     return lambda _: streamed(world) == declared(FRAUD)
 
 
+def declarations_change(world: World, topics: Topics, one: StreamProcess) -> None:
+    """Once what came has features, the code changes, and a night runs by it."""
+    one.heard(has_read(topics.sent))
+    one.heard(has_stored(world))
+    changed_declarations.change(world.settings.home)
+    night(world, CHANGED)
+
+
 def heard_of_another(world: World, one: StreamProcess, messages: int) -> Heartbeat:
     """What another process says once it runs the stream and has read so many messages."""
     before = time.monotonic()
@@ -96,10 +104,7 @@ def test_a_night_by_other_declarations_lets_a_later_process_take_over_without_a_
     topics = Topics(world, kafka)
     topics.fill(len(world.messages) // 3)
     with StreamProcess(world, topics.url, program=PROGRAM) as one:
-        one.heard(has_read(topics.sent))
-        one.heard(has_stored(world))
-        changed_declarations.change(world.settings.home)
-        night(world, CHANGED)
+        declarations_change(world, topics, one)
         topics.fill(2 * len(world.messages) // 3)
         one.heard(has_read(topics.sent))
         assert streamed(world) == declared(FRAUD)
@@ -120,10 +125,7 @@ def test_a_later_process_that_is_killed_on_the_way_leaves_the_one_that_runs(
     topics = Topics(world, kafka)
     topics.fill(len(world.messages) // 2)
     with StreamProcess(world, topics.url, program=PROGRAM) as one:
-        one.heard(has_read(topics.sent))
-        one.heard(has_stored(world))
-        changed_declarations.change(world.settings.home)
-        night(world, CHANGED)
+        declarations_change(world, topics, one)
         for _ in range(4):
             with StreamProcess(world, topics.url, program=PROGRAM):
                 time.sleep(world.chance.uniform(1.5, 4.0))

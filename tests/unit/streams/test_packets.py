@@ -103,10 +103,10 @@ def test_packets_in_any_portions_are_what_the_evaluator_makes_of_the_same_facts(
     for each in bootstrap.raw():
         some.append(each)
         if world.chance.random() < 0.2:
-            features.take(some)
+            assert not list(features.take(some))
             handed.append(each[0])
             some = []
-    features.take(some)
+    assert not list(features.take(some))
     handed.append(each[0])
     features.close()
     for name, rows in computed(world, handed).items():

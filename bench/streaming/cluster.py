@@ -17,6 +17,7 @@ from common import ROOT
 from jobs.lakehouse import spark_server
 from jobs.lakehouse.tables import Lakehouse
 from jobs.secret import Url
+from jobs.spark_streams.starter import OnSpark
 from jobs.streams import starting
 from jobs.streams.stream import Stream
 from streaming.homes import home
@@ -36,6 +37,7 @@ def measured(frame: pl.DataFrame, folder: Path, rounds: int) -> dict[str, Any]:
         lakehouse = Lakehouse(replace(world.settings, spark_remote=Url(spark.url)))
         with broker(folder / "kafka") as address:
             one = opened(lakehouse, address)
+            one.starter = OnSpark()
             starting.start_features(one, int(coming["tx_datetime"].min()) - 1)  # type: ignore[arg-type]
             found = [_round(one, spark.pid, address, coming, number) for number in range(rounds + 1)]
             one.close()

@@ -1,15 +1,19 @@
-"""What a stream reads from and writes to besides tables: topics, the online store, topics of dead letters."""
+"""What a stream is given besides tables: topics, the online store, topics of dead letters, who computes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from jobs.errors import EvergreenError
 from jobs.messages.dead_letters import DeadLetter
 from jobs.messages.message import Message
 from jobs.messages.position import Position
 from jobs.streams.features import Computed
+
+if TYPE_CHECKING:
+    from jobs.streams.rebuilding import Rebuilding
+    from jobs.streams.stream import Stream
 
 
 class FeaturesEnded(EvergreenError, RuntimeError):
@@ -41,3 +45,11 @@ class Letters(Protocol):
     def add(self, letter: DeadLetter) -> None: ...
     def send(self, positions: Sequence[Position]) -> int: ...
     def close(self) -> None: ...
+
+
+class Starter(Protocol):
+    """Starts features, here or on a cluster."""
+
+    def ready(self, stream: Stream) -> None: ...
+    def start(self, stream: Stream, last: int) -> bool: ...
+    def go_on(self, stream: Stream, rebuilding: Rebuilding) -> None: ...

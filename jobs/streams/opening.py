@@ -12,6 +12,7 @@ from jobs.messages.registry import Registry
 from jobs.messages.topics import Topics
 from jobs.settings import Settings
 from jobs.streams.decision_log_reader import DecisionLogReader
+from jobs.streams.ends import Starter
 from jobs.streams.held_versions import hold_versions
 from jobs.streams.publishing import Publisher
 from jobs.streams.rebuilding import Rebuilding
@@ -21,10 +22,12 @@ from jobs.streams.stream import Stream
 from jobs.use_case import UseCase
 
 
-def open_of(settings: Settings, use_case: UseCase, rebuilding: Rebuilding | None = None) -> Stream:
+def open_of(
+    settings: Settings, use_case: UseCase, rebuilding: Rebuilding | None = None, starter: Starter | None = None
+) -> Stream:
     """The stream of EVERGREEN_STREAM, from where it ended, with what was made beside tables of other declarations.
 
-    Raises Invalid if that is not set or wrong.
+    starter: of features; None: this process computes them. Raises Invalid if that is not set or wrong.
     """
     url, lakehouse = stream_of(settings), attach(settings)
     own = own_options(url)
@@ -39,6 +42,8 @@ def open_of(settings: Settings, use_case: UseCase, rebuilding: Rebuilding | None
         hold_versions(stream, registry.schema)
     if is_kafka(url):
         stream.dead_letters = DeadLetters(client_options(url), use_case.name)
+    if starter is not None:
+        stream.starter = starter
     stream.publish = Publisher(lakehouse, use_case)
     start_features(stream, rebuilding=rebuilding)
     return stream

@@ -17,16 +17,14 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.message import Decoder
 from jobs.messages.position import Position
 from jobs.messages.topics import Topics
-from jobs.streams import control, spark_session, stored_features
-from jobs.streams.bootstrap import Bootstrap
+from jobs.streams import stored_features
 from jobs.streams.clock import Clock
 from jobs.streams.ends import Reader
-from jobs.streams.feature_tables import FeatureTables
+from jobs.streams.here import Here
 from jobs.streams.intake import Intake
 from jobs.streams.known_rows import KnownRows
 from jobs.streams.landing import Landing
 from jobs.streams.rebuilding import Rebuilding
-from jobs.streams.spark_starting import start_on_spark
 from jobs.streams.stream import Stream
 from jobs.streams.waiting_rows import waiting_rows
 from jobs.use_case import Source, UseCase
@@ -54,7 +52,7 @@ def open_stream(lakehouse: Lakehouse, topics: Topics, reader: Reader, decode: De
     for name, intake in intakes.items():
         if intake.referred and (rows := waiting_rows(lakehouse, landings[name].table, intake)) is not None:
             waiting[name] = rows
-    return Stream(lakehouse, topics, reader, Clock(last), intakes, landings, waiting)
+    return Stream(lakehouse, topics, reader, Clock(last), intakes, landings, waiting, Here())
 
 
 def start_features(stream: Stream, last: int = 0, rebuilding: Rebuilding | None = None) -> None:
@@ -65,48 +63,19 @@ def start_features(stream: Stream, last: int = 0, rebuilding: Rebuilding | None 
         rebuilding: what was made beside tables that are of other declarations, as far as it is; None: nothing.
     """
     lakehouse, use_case = stream.lakehouse, stream.use_case
-    start = _start
-    if lakehouse.settings.spark_remote:
-        # Whoever reads what is stored needs to know that nobody adds to it.
-        stream.end_features("features start on Spark")
-        start = start_on_spark
     try:
-        spark_session.end_left_over(lakehouse.settings, use_case)
+        stream.starter.ready(stream)
         if stored_features.are_of_others(lakehouse, use_case):
             _start_rebuilt(stream, rebuilding or Rebuilding(lakehouse, use_case))
-        elif not start(stream, last):
+        elif not stream.starter.start(stream, last):
             stream.start = partial(start_features, stream)
     except (EngineUnreachable, Invalid) as error:
         stream.note = str(error)
 
 
-def _start(stream: Stream, last: int) -> bool:
-    """Returns whether there is a stamp to start behind."""
-    lakehouse, use_case = stream.lakehouse, stream.use_case
-    tables = FeatureTables(lakehouse, use_case)
-    if not (stored := tables.stored_or(last or stream.clock.last)):
-        return False
-    bootstrap = Bootstrap.of(lakehouse, use_case, stored)
-    features = bootstrap.features(control.journal(lakehouse.settings, use_case))
-    computed = list(features.take(bootstrap.raw()))
-    for each in computed:
-        tables.add(each)
-    if stream.features is None:
-        stored_features.remove_beside(lakehouse, use_case)  # what a death left that came to nothing
-    stream.compute(features, tables, bootstrap.versions)
-    # The one before may have died before it published them.
-    if stream.publish is not None:
-        stream.publish(computed)
-    return True
-
-
 def _start_rebuilt(stream: Stream, rebuilding: Rebuilding) -> None:
     rebuilding.finish()
-    if stream.lakehouse.settings.spark_remote:
-        rebuilding.close()
-        start_on_spark(stream, 0)
-    else:
-        stream.compute(rebuilding.features, rebuilding.tables, rebuilding.bootstrap.versions)
+    stream.starter.go_on(stream, rebuilding)
     if stream.publish is not None:
         stream.publish.anew()
 

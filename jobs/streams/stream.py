@@ -27,7 +27,7 @@ from jobs.messages.topics import Topics
 from jobs.streams import poison
 from jobs.streams.clock import Clock
 from jobs.streams.committing import Committer, Write
-from jobs.streams.ends import FeaturesEnded, Letters, Publish, Reader
+from jobs.streams.ends import FeaturesEnded, Letters, Publish, Reader, Starter
 from jobs.streams.feature_tables import FeatureTables
 from jobs.streams.features import StreamFeatures
 from jobs.streams.intake import KIND, Intake, Taken
@@ -70,6 +70,8 @@ class Stream:
     """By source."""
     landings: dict[str, Landing]
     waiting: dict[str, pl.DataFrame]
+    starter: Starter
+    """Says where features are computed."""
     features: StreamFeatures | None = None
     tables: FeatureTables | None = None
     publish: Publish | None = None

@@ -20,10 +20,10 @@ from jobs.lakehouse import engine, table_log
 from jobs.lakehouse.commit_state import user_metadata
 from jobs.lakehouse.engine import EngineUnreachable
 from jobs.lakehouse.tables import PARTITION, Lakehouse
-from jobs.streams import spark_session
+from jobs.spark_streams import session
+from jobs.spark_streams.packet_kernel import Fold, unpacked
+from jobs.spark_streams.packets import BUCKET, FACTS, STAMP, WINDOWS
 from jobs.streams.ends import FeaturesEnded
-from jobs.streams.packet_kernel import Fold, unpacked
-from jobs.streams.packets import BUCKET, FACTS, STAMP, WINDOWS
 from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures
 
@@ -39,7 +39,7 @@ class SparkQueries:
     def __init__(self, lakehouse: Lakehouse, use_case: UseCase) -> None:
         """Raises EngineUnreachable."""
         self._lakehouse, self._use_case = lakehouse, use_case
-        self._session = spark_session.new_session(lakehouse.settings, use_case)
+        self._session = session.new_session(lakehouse.settings, use_case)
         self._queries: list[Any] = []
         self.buckets = BUCKETS_PER_PARTITION * int(str(self._session.conf.get("spark.sql.shuffle.partitions")))
         folder = f"{lakehouse.warehouse.rstrip('/')}/_streams/{use_case.name}"
@@ -81,7 +81,7 @@ class SparkQueries:
 
     def stop(self) -> None:
         """End all queries; nothing if Spark is gone."""
-        spark_session.end(self._lakehouse.settings, self._use_case, self._session)
+        session.end(self._lakehouse.settings, self._use_case, self._session)
 
     def _rows(self, windows: WindowFeatures, schema: pa.Schema, path: str, version: int) -> Any:
         from pyspark.sql.connect.functions import col

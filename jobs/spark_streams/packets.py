@@ -1,7 +1,8 @@
 """Facts in the order of their stamps as a Delta table that a cluster streams from: a row is a packet.
 
 A packet holds facts of one bucket of entities of one of the window features, as bytes: whatever columns a use case has,
-the table has the same, and no engine takes a number for another. What becomes of them is `jobs.streams.packet_kernel`.
+the table has the same, and no engine takes a number for another. What becomes of them is
+`jobs.spark_streams.packet_kernel`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from jobs.features.fact_frames import LABEL
 from jobs.lakehouse import arrow_writer
 from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.tables import Lakehouse
-from jobs.streams.packet_kernel import GONE, packed
+from jobs.spark_streams.packet_kernel import GONE, packed
 from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures
 

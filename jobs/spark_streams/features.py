@@ -1,6 +1,6 @@
 """Window features of events as they come, computed on Spark: this process hands facts on, in the order of their stamps.
 
-What queries do with them is `jobs.streams.spark_queries`. State is disposable: each start makes it from tables.
+What queries do with them is `jobs.spark_streams.queries`. State is disposable: each start makes it from tables.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from jobs.decisions.base_tables import Tables
 from jobs.decisions.entity_states import Change
 from jobs.lakehouse import maintenance
 from jobs.lakehouse.tables import Lakehouse
+from jobs.spark_streams.packets import Facts, Packets, history
+from jobs.spark_streams.queries import SparkQueries
 from jobs.streams.bootstrap import Bootstrap
 from jobs.streams.feature_tables import FeatureTables
 from jobs.streams.features import Computed, StreamFeatures
 from jobs.streams.landing import COMPACTED_AFTER
-from jobs.streams.packets import Facts, Packets, history
-from jobs.streams.spark_queries import SparkQueries
 from jobs.streams.stored_features import FINGERPRINT, STAMP
 from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures

@@ -1,8 +1,8 @@
 """Facts of a bucket of entities, packet by packet, and the window features of the events among them.
 
 A packet is a table of facts as bytes: events, and below them labels, with the columns of
-`jobs.features.fact_frames.together` and GONE. How packets are made is `jobs.streams.packets`; what is computed of all
-facts of a bucket is the kernel's.
+`jobs.features.fact_frames.together` and GONE. How packets are made is `jobs.spark_streams.packets`; what is computed of
+all facts of a bucket is the kernel's.
 """
 
 from __future__ import annotations

@@ -14,12 +14,12 @@ from worlds.streamed_runs import made, opened
 from worlds.streamed_world import BROKEN, DAY, PAYMENTS, SECOND, START, World, busy_days
 
 from jobs.features.window_runs import kernel_of
+from jobs.spark_streams.features import SparkFeatures
+from jobs.spark_streams.packet_kernel import Fold, unpacked
+from jobs.spark_streams.packets import BUCKET, FACTS, STAMP, WINDOWS, Facts, Packets, history
 from jobs.streams import feature_tables
 from jobs.streams.bootstrap import Bootstrap
 from jobs.streams.event_facts import Came, Report
-from jobs.streams.packet_kernel import Fold, unpacked
-from jobs.streams.packets import BUCKET, FACTS, STAMP, WINDOWS, Facts, Packets, history
-from jobs.streams.spark_features import SparkFeatures
 from jobs.use_cases.fraud import FRAUD
 
 BUCKETS = 3

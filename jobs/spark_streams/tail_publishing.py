@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from jobs.feature_store.online_writes import OnlineWriter
+from jobs.feature_store.online_writes import OnlineWriter, rows_of
 from jobs.lakehouse.tables import Lakehouse
 from jobs.streams.features import Computed
 from jobs.streams.publishing import NO_TABLES, PATIENCE_SECONDS
@@ -70,8 +70,7 @@ class TailPublisher:
         came = rows_after(self._lakehouse, table, self._stamps[windows.name])
         if not came.is_empty():
             newest = came.drop_nulls(windows.keys).sort(MOMENT).unique(windows.keys, keep="last")
-            schema = self._lakehouse.schema(table)
-            self._opened().write({windows.name: newest.select(schema.names).to_arrow().cast(schema)})
+            self._opened().write({windows.name: rows_of(newest.to_arrow(), windows)})
             self._stamps[windows.name] = int(came[MOMENT].cast(pl.Int64).max())  # type: ignore[arg-type]
         self._versions[windows.name] = version
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
-from jobs.feature_store.online_writes import OnlineWriter
+from jobs.feature_store.online_writes import OnlineWriter, Row, rows_of
 from jobs.lakehouse.tables import PARTITION, Lakehouse
-from jobs.streams.feature_tables import schemas, table_of
 from jobs.streams.features import Computed
 from jobs.streams.stored_features import MOMENT
 from jobs.use_case import UseCase
@@ -52,10 +50,6 @@ class Publisher:
         self._is_anew, self._writer = True, None
         self([])
 
-    @cached_property
-    def _schemas(self) -> list[pa.Schema]:
-        return schemas(self._lakehouse, self._use_case)
-
     def _try(self) -> None:
         tables = map(self._use_case.window_table, self._use_case.windows)
         if self._writer is None and not all(map(self._lakehouse.exists, tables)):
@@ -66,7 +60,7 @@ class Publisher:
                 self._writer = OnlineWriter(self._lakehouse, self._use_case)
             if self._is_anew:
                 self._write_stored(self._writer)
-            self._writer.write(dict(self._tables()))
+            self._writer.write(dict(self._rows()))
             for waiting in self._waiting:
                 waiting.clear()
             self.error = ""
@@ -75,16 +69,17 @@ class Publisher:
                 LOG.warning("%s: online store: %s", self._use_case.name, error)
             self.error, self._failed = f"{type(error).__name__}: {error}", time.monotonic()
 
-    def _tables(self) -> Iterator[tuple[str, pa.Table]]:
+    def _rows(self) -> Iterator[tuple[str, list[Row]]]:
         """What waits, by the name of its window features."""
         for number, windows in enumerate(self._use_case.windows):
-            if rows := list(self._waiting[number].values()):
-                yield windows.name, table_of(number, self._schemas[number], rows)
+            if waiting := self._waiting[number]:
+                rows = [Row(key, each.stamp, each.values[number]) for key, each in waiting.items()]
+                yield windows.name, rows
 
     def _write_stored(self, writer: OnlineWriter) -> None:
         for windows in self._use_case.windows:
             for rows in newest_rows(self._lakehouse, self._use_case.stream_table(windows), windows.keys):
-                writer.write({windows.name: rows})
+                writer.write({windows.name: rows_of(rows, windows)})
         self._is_anew = False
 
 

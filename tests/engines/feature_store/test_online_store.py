@@ -187,3 +187,15 @@ def test_a_view_that_was_dropped_starts_anew(store: FeatureStore) -> None:
     assert read(store, 1) is None
     write(store, [(1, 5, 5, 5.0)])
     assert read(store, 1) == (5.0, "5 5")
+
+
+def test_a_store_that_feast_made_itself_keeps_its_rows(tmp_path: Path) -> None:
+    own = {"type": "sqlite", "path": str(tmp_path / "o.db")}
+    before = new_store(own, tmp_path)
+    write(before, [(1, 10, 10, 1.0), (2, 20, 20, 2.0)])
+    guarded = own | {"type": "jobs.feature_store.online_store.LakehouseSqliteOnlineStore"}
+    after = new_store(guarded, tmp_path, before.config.project)
+    assert [read(after, key) for key in (1, 2)] == [(1.0, "10 10"), (2.0, "20 20")]
+    write(after, [(1, 30, 30, 3.0)])
+    # Each reads what the other wrote.
+    assert [read(store, 1) for store in (before, after)] == [(3.0, "30 30")] * 2

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from feast.utils import _convert_arrow_to_proto, to_naive_utc
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.utils import _convert_arrow_to_proto
 from worlds.draws import drawn
 from worlds.marts import update_windows
 from worlds.redis_server import RedisServer
 from worlds.streamed_runs import opened
 from worlds.streamed_world import World, busy_days
 
-from jobs.feature_store.online_writes import online_rows
+from jobs.feature_store.online_rows import batches_of
+from jobs.feature_store.online_writes import Encoder, rows_of
 from jobs.feature_store.store import open_store
 from jobs.lakehouse.tables import Lakehouse
 from jobs.secret import Url
@@ -100,9 +102,9 @@ def test_rows_are_what_feast_makes_of_them(lakehouse: Lakehouse, tmp_path: Path)
         table, view = world.lakehouse.to_arrow(FRAUD.stream_table(windows)), store.get_feature_view(windows.name)
         keys = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
         its = _convert_arrow_to_proto(table.combine_chunks(), view, keys)
-        for mine, other in zip(online_rows(view, table), its, strict=True):
-            assert mine[:2] == other[:2]
-            assert [to_naive_utc(at) for at in mine[2:] if at] == [to_naive_utc(at) for at in other[2:] if at]
+        [expected] = batches_of(view, its, EntityKey.SerializeToString)
+        made = Encoder(view, windows, EntityKey.SerializeToString).batch(rows_of(table, windows))
+        assert made == expected
 
 
 @pytest.mark.servers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import time
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from jobs import pauses
 from jobs import settings as settings_module
 from jobs.decisions.opened import wall_clock
 from jobs.settings import LOOPBACK, Settings
@@ -90,7 +90,7 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         decisions.open(use_cases)
         models.start()
-        _spare_the_collector()
+        pauses.spare_the_collector()
         port = options.grpc_port
         grpc = None
         if port is not None:
@@ -108,17 +108,6 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
     limits = BodyLimits()
     hot = HotPaths(hot_decisions.hot(decisions.open_services, limits), http_routes.hot(models, limits))
     return Guard(app, access, routes, hot)
-
-
-def _spare_the_collector() -> None:
-    """Let the garbage collector leave alone what is there once a server is ready, and look seldom at the rest.
-
-    Decisions make no cycles to speak of. A look through what became warm since then keeps a customer waiting for
-    300 milliseconds if it is a million objects, so looks are at 50,000 at most.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 5, 1_000)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

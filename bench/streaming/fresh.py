@@ -16,6 +16,7 @@ from confluent_kafka import Producer
 from worlds.marts import update_windows
 from worlds.redis_server import RedisServer
 
+from jobs import pauses
 from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.connection import client_options
 from jobs.secret import ClusterUrl, Url
@@ -71,6 +72,8 @@ def _rounds(past: pl.DataFrame, coming: pl.DataFrame, folder: Path, store: Url |
         watched = Watched(Publisher(lakehouse, FRAUD))
         one.publish = watched
         starting.start_features(one)
+        pauses.share_quickly()
+        pauses.spare_the_collector()
         for number in range(rounds + 1):
             part = coming.slice(number * RATE * SECONDS, RATE * SECONDS)
             waits.append(_round(one, watched, part, address))

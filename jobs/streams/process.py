@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from threading import Event
 
+from jobs import pauses
 from jobs.lakehouse.tables import attach
 from jobs.messages.connection import StreamUnreachable
 from jobs.messages.position import Position, PositionLost
@@ -74,10 +75,13 @@ class Process:
     def _opened(self, rebuilding: Rebuilding | None) -> Stream:
         self._say("starting", "")
         try:
-            return self.open(rebuilding)
+            stream = self.open(rebuilding)
         except Exception as error:
             self._say("failed", str(error))
             raise
+        pauses.share_quickly()
+        pauses.spare_the_collector()
+        return stream
 
     def _say(self, condition: Condition, why: str) -> None:
         """Say how it is of a stream that is not open: all else is as the one before left it."""
@@ -113,6 +117,7 @@ class Process:
         with contextlib.suppress(StreamUnreachable):
             if stream.commit():
                 start_features(stream)
+                pauses.spare_the_collector()
 
     def _once(self, stream: Stream, is_due: bool) -> tuple[Condition, str]:
         """A step, and a commit if one is due; while a stream pauses, what it took before is committed."""

@@ -269,6 +269,20 @@ class EntityStates:
         self.forget((number, key))
         return None
 
+    def make_ready(self) -> Iterator[Place]:
+        """Make entities of tables ready for events, one at a time as it is asked for, as many as are held.
+
+        Those of which was heard last come first. What an entity answers is the same as if it were made by an event.
+        """
+        for row in reversed(range(len(self.base.events))):
+            has_room = [len(held) < MOST_HELD for held in self._held]
+            if not any(has_room):
+                return
+            for number, key in enumerate(self._keys(self.base.entities_of("events", row))):
+                if has_room[number] and key not in self._held[number] and None not in key:
+                    self.entity(number, key).make_ready()
+                    yield number, key
+
     def forget(self, place: Place) -> None:
         """Let go of an entity; it is made anew when it is asked for."""
         self._held[place[0]].pop(place[1], None)

@@ -183,6 +183,11 @@ class EntityFacts:
         names = [name for name, _, _ in self._plan.given[of]]
         return [lines.fact(line, names) for line in lines.latest(most)]
 
+    def make_ready(self) -> None:
+        """Make what the next event finds ready, as it would itself."""
+        if self._quick is None:
+            self._warm({})
+
     def cool(self) -> None:
         """Let go of what can be made again from the facts."""
         self._quick = None

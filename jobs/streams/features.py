@@ -6,6 +6,7 @@ State is disposable: tables and raw rows make it again. What is computed is stor
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -45,6 +46,7 @@ class StreamFeatures:
     def __init__(self, base: BaseFacts, facts: EventFacts, journal: Path) -> None:
         self.facts, self._journal = facts, Journal(journal)
         self.states = EntityStates(base, facts.schema, self._journal.at)
+        self._made_ready = self.states.make_ready()
         self.taken = 0
         """Facts that came since."""
         self.not_held = 0
@@ -57,6 +59,12 @@ class StreamFeatures:
 
     def close(self) -> None:
         self._journal.close()
+
+    def make_ready(self, seconds: float) -> None:
+        """Make entities ready for events for so long, where nothing better is to be done: events wait less for them."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and next(self._made_ready, None):
+            pass
 
     def take(self, came: Iterable[tuple[int, Came | Report]]) -> Iterator[Computed]:
         """Fold facts in the order of their stamps; the features of each event that is new."""

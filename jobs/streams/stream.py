@@ -8,6 +8,7 @@ from the last commit on.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -39,6 +40,8 @@ from jobs.use_case import Source, UseCase
 LOG = logging.getLogger("evergreen.stream")
 MOST = 10_000
 """Messages of one step."""
+FEW = 200
+"""After a step of fewer messages what it waits for others may be used."""
 
 
 @dataclass
@@ -87,6 +90,8 @@ class Stream:
     """Delta versions of the marts that features started from."""
     _read: list[tuple[Message, int]] = field(default_factory=list)
     """Messages that were read and are not taken yet, with their stamps."""
+    _before: int = 0
+    """How many messages the last step took."""
     _committer: Committer = field(default_factory=Committer)
 
     @property
@@ -99,9 +104,9 @@ class Stream:
         Raises what the reader and the decoders raise; messages that were read are taken by a later step then.
         """
         if not self._read:
-            messages = self.reader.poll(MOST, seconds)
+            messages = self.reader.poll(MOST, seconds - self._made_ready(seconds / 2))
             self._read = list(zip(messages, self.clock.stamps(messages).tolist(), strict=True)) if messages else []
-        count = len(self._read)
+        count = self._before = len(self._read)
         if count and self.start is not None:
             start, self.start = self.start, None
             start(self._read[0][1] - 1)
@@ -111,6 +116,13 @@ class Stream:
             self.publish([])
         self._read = []
         return count
+
+    def _made_ready(self, seconds: float) -> float:
+        """Seconds, at most so many, that went into entities which events may come of; none while many events come."""
+        began = time.monotonic()
+        if self.features is not None and self._before < FEW:
+            self.features.make_ready(seconds)
+        return min(seconds, time.monotonic() - began)
 
     def commit(self) -> bool:
         """Make durable what was taken since the last commit; False: not yet, as what was read is not taken."""

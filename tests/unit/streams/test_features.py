@@ -1,4 +1,4 @@
-"""Features of single facts: what cannot be held stops nothing."""
+"""Features of single facts: what cannot be held stops nothing, and what is made ready before changes nothing."""
 
 from __future__ import annotations
 
@@ -41,3 +41,24 @@ def test_what_the_evaluator_cannot_hold_is_counted_and_others_go_on(tmp_path: Pa
     one.commit()
     assert (one.counts.new, one.counts.not_held) == (1, 1)
     one.close()
+
+
+def test_entities_that_are_made_ready_before_answer_the_same(tmp_path: Path) -> None:
+    found = []
+    for seconds in (0.0, 60.0):
+        world = made(tmp_path / str(seconds), 1)
+        one, at = opened(world), microseconds(world.now)
+        starting.start_features(one, at)
+        features = one.features
+        assert features is not None
+        rows = [world.payment(5000 + number, world.now) | {"tx_datetime": at} for number in range(100)]
+        came = [
+            (at + place, Came(row.pop("transaction_id"), row.pop("tx_datetime"), row, True))
+            for place, row in enumerate(rows, 1)
+        ]
+        computed = list(features.take(came[:50]))
+        features.make_ready(seconds)
+        assert any(features.states.make_ready()) == (not seconds)
+        found.append([*computed, *features.take(came[50:])])
+        one.close()
+    assert found[0] == found[1]

@@ -308,7 +308,7 @@ class WindowFeatures:
         """Every aggregate that reads facts: the declared ones, and the levels of ratios."""
         return (*(ratio.to for ratio in self.ratios), *self.aggregates)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A hash of everything that changes a value; names of descriptions are left out."""
         declared = asdict(self) | {"kernel": KERNEL_VERSION, "description": ""}

@@ -6,6 +6,7 @@ What a column demands is derived once, in `column_checks`. What happens to bad r
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -83,10 +84,8 @@ def row_checks(source: Source, columns: Sequence[str], zone: str, now: datetime)
     """All checks for the rows of a batch of these columns, in UTC seen from `now`."""
     why = pl.col(MALFORMED)
     checks = [RowCheck("types", "", "no record", why.is_not_null(), why)]
-    # What is no record lacks every value for that reason alone.
-    is_record = why.is_null() | why.is_in(WITH_VALUES)
     declared = [*source.columns, *([Column(KNOWN_AT, "timestamp")] if FOUND + KNOWN_AT in columns else [])]
-    checks += [check for column in declared for check in _checks_in_file(column, columns, zone, is_record)]
+    checks += [check for column in declared for check in _checks_in_file(column, FOUND + column.name in columns, zone)]
     future = pl.col(HAPPENED) > pl.lit(now, UTC)
     reason = f"{source.event_time}: in the future"
     checks.append(RowCheck("not_in_the_future", source.event_time, reason, future))
@@ -115,10 +114,12 @@ def too_old(source: Source, column: str, now: datetime) -> pl.Expr:
     return pl.col(column) < pl.lit(now - source.plausible_age, UTC)
 
 
-def _checks_in_file(column: Column, columns: Sequence[str], zone: str, is_record: pl.Expr) -> list[RowCheck]:
+@cache  # as expressions cost more to make than to find some messages whole by them
+def _checks_in_file(column: Column, in_file: bool, zone: str) -> tuple[RowCheck, ...]:
     """The checks of a column, and that every value that a file has of it was parsed; such a value is not missing."""
-    name = column.name
-    in_file = FOUND + name in columns
+    name, why = column.name, pl.col(MALFORMED)
+    # What is no record lacks every value for that reason alone.
+    is_record = why.is_null() | why.is_in(WITH_VALUES)
     is_found = pl.col(FOUND + name).is_not_null() if in_file else pl.lit(False)
     kind = f"timestamp that exists in {zone}" if column.kind == "timestamp" and zone != "UTC" else column.kind
     detail = identifier_fault(name) if in_file and column.kind == "identifier" else None
@@ -126,7 +127,7 @@ def _checks_in_file(column: Column, columns: Sequence[str], zone: str, is_record
     for check in column_checks(column, in_file):
         is_missing = check.contract == "nullability"
         checks.append(replace(check, broken=check.broken & ~is_found & is_record) if is_missing else check)
-    return checks
+    return tuple(checks)
 
 
 def column_checks(column: Column, in_file: bool) -> list[RowCheck]:

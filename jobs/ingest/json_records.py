@@ -64,6 +64,8 @@ def records_of(lines: pl.DataFrame, most_names: int | None = None) -> tuple[pl.D
     most_names: of more names in texts that are not alike, those that most of them have; None: all.
     """
     alike, names, texts = _alike(lines)
+    if alike.height == lines.height:
+        return alike, frozenset(names) - texts
     others = lines.join(alike.select(LINE), on=LINE, how="anti", maintain_order="left")
     read = [read_object(text) for text in others[TEXT]]
     names = [*names, *(name for each in read for name in each.values)]

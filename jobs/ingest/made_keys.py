@@ -30,10 +30,10 @@ def with_made_keys(source: Source, frame: pl.DataFrame, files: Sequence[Path]) -
     the same row: the order of rows does not change a key, nor do further rows and files. Parts that a writer made of
     one table are one file.
     """
+    if not (made := made_columns(source, frame)):
+        return frame
     delivery = _delivery(frame, files)
-    return frame.with_columns(
-        _made(source, column, frame, delivery).alias(column.name) for column in made_columns(source, frame)
-    )
+    return frame.with_columns(_made(source, column, frame, delivery).alias(column.name) for column in made)
 
 
 def repeats(column: Column, frame: pl.DataFrame, files: Sequence[Path]) -> int:

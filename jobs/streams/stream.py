@@ -224,20 +224,25 @@ class Stream:
         now = datetime.now(UTC)
         new: list[tuple[Source, pl.DataFrame]] = []
         first_seen: dict[str, dict[int, int]] = {}
+        referred = {target.split(".")[0] for intake, _ in parts for target in intake.source.references.values()}
         for intake, part in parts:
             source = intake.source
             self.counts.messages += len(part.messages)
             for taken in poison.taken(intake.take, part, now):
                 rows = taken.new if taken.new.is_empty() else self._behind(source, taken.new, first_seen)
                 self._keep(source, part.messages, replace(taken, new=rows))
-                if not rows.is_empty():
+                if rows.is_empty():
+                    continue
+                new.append((source, rows))
+                if source.name in referred:
                     first_seen.setdefault(source.name, {}).update(_first_seen(source, rows))
-                    new.append((source, rows))
         new += self._released()
         self._compute(new)
 
     def _behind(self, source: Source, rows: pl.DataFrame, first_seen: Mapping[str, Mapping[int, int]]) -> pl.DataFrame:
         """Rows with a stamp behind that of what they refer to, where both came in this step, in whichever order."""
+        if not source.references:
+            return rows
         early = pl.Series([False]).new_from_index(0, rows.height)
         own = rows[KNOWN_AT].cast(pl.Int64).to_list()
         for column, target in source.references.items():

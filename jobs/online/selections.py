@@ -16,6 +16,7 @@ from jobs.windows import BOOLEAN_COLUMN, Aggregate
 _COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
+_EXACT = 2**53
 
 
 class Selection(NamedTuple):
@@ -51,6 +52,8 @@ class Comparison:
                 f"{condition.value!r}; correct the declaration"
             )
         self._value: Any = set(several) if condition.comparison == "in" else several[0]
+        # A larger number is not the same as a double, which arrays make of it.
+        self._is_of_numbers = isinstance(self._value, int | float) and abs(self._value) <= _EXACT
         self.is_of_doubles = column.kind == "int64" and any(isinstance(value, float) for value in several)
         """Whether integers are compared as doubles, which the kernel refuses of those that are none."""
 
@@ -64,6 +67,9 @@ class Comparison:
 
     def meet(self, values: NDArray[Any], valid: Bools) -> Bools:
         """Which of many values meet it."""
+        if self._is_of_numbers and values.dtype != object:
+            met: Bools = valid & _COMPARED[self._comparison](values, self._value)
+            return met
         return np.fromiter((v and self.meets(value) for value, v in zip(values.tolist(), valid, strict=True)), bool)
 
 

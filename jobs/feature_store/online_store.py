@@ -21,6 +21,9 @@ from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStor
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.repo_config import RepoConfig
 from google.protobuf.timestamp_pb2 import Timestamp
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from jobs.errors import Invalid
 from jobs.feature_store import exact_integers, sqlite_rows
@@ -128,6 +131,14 @@ class LakehouseRedisOnlineStore(RedisOnlineStore):
         self.write_views(config, batches_of(table, data, lambda key: self.entity_name(config, key)))
         if progress:
             progress(len(data))
+
+    def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Any:
+        """As Feast's, whose client tries for up to ten seconds; a stream waits for it, and tries again itself."""
+        is_new = not self._client
+        client: Any = super()._get_client(online_store_config)
+        if is_new and isinstance(client, Redis):
+            client.set_retry(Retry(ConstantBackoff(0.05), 2))
+        return client
 
     def entity_name(self, config: RepoConfig, key: EntityKey) -> bytes:
         """The name of an entity's hash."""

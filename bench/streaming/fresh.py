@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import numpy as np
 import polars as pl
 from common import spread
-from confluent_kafka import Producer
 from worlds.marts import update_windows
 from worlds.redis_server import RedisServer
 
 from jobs import pauses
 from jobs.lakehouse.tables import Lakehouse
-from jobs.messages.connection import client_options
-from jobs.secret import ClusterUrl, Url
+from jobs.secret import Url
 from jobs.settings import Settings
 from jobs.streams import starting
 from jobs.streams.features import Computed
@@ -27,6 +26,7 @@ from jobs.streams.publishing import Publisher
 from jobs.streams.stream import Stream
 from jobs.use_cases.fraud import FRAUD
 from streaming.homes import home
+from streaming.producing import produce
 from streaming.topics import PAYMENTS, broker, opened, read_all, texts
 
 RATE, SECONDS = 500, 15
@@ -44,7 +44,7 @@ class Watched:
         self._publisher(computed)
         self.error = self._publisher.error
         if not self.error:
-            self.readable.update((each.id, time.perf_counter()) for each in computed)
+            self.readable.update((each.id, time.monotonic()) for each in computed)
 
     def anew(self) -> None:
         self._publisher.anew()
@@ -67,7 +67,7 @@ def _rounds(past: pl.DataFrame, coming: pl.DataFrame, folder: Path, store: Url |
     lakehouse = Lakehouse(Settings(home=folder / "home", online_store_url=store))
     update_windows(lakehouse, datetime.now(UTC))
     waits = []
-    with broker(folder / "kafka") as address:
+    with broker(folder / "kafka") as address, ProcessPoolExecutor(1, get_context("spawn")) as process:
         one = opened(world.lakehouse, address)
         watched = Watched(Publisher(lakehouse, FRAUD))
         one.publish = watched
@@ -76,32 +76,16 @@ def _rounds(past: pl.DataFrame, coming: pl.DataFrame, folder: Path, store: Url |
         pauses.spare_the_collector()
         for number in range(rounds + 1):
             part = coming.slice(number * RATE * SECONDS, RATE * SECONDS)
-            waits.append(_round(one, watched, part, address))
+            waits.append(_round(one, watched, part, address, process))
         one.close()
     p50, p99 = (spread((1000 * np.quantile(wait, share) for wait in waits[1:]), 0) for share in (0.5, 0.99))
     return {"p50_ms": p50, "p99_ms": p99}
 
 
-def _round(one: Stream, watched: Watched, part: pl.DataFrame, address: str) -> list[float]:
-    sent: dict[int, float] = {}
+def _round(one: Stream, watched: Watched, part: pl.DataFrame, address: str, process: Executor) -> list[float]:
     part = part.with_columns(tx_datetime=pl.lit(time.time_ns() // 1000))
-    ids, values = part["transaction_id"].to_list(), texts(part).to_list()
-    done = Event()
-
-    def produce() -> None:
-        producer = Producer(client_options(ClusterUrl(f"kafka://{address}")) | {"linger.ms": 1})
-        began = time.perf_counter()
-        for place, (id, value) in enumerate(zip(ids, values, strict=True)):
-            time.sleep(max(0.0, began + place / RATE - time.perf_counter()))
-            sent[id] = time.perf_counter()
-            producer.produce(PAYMENTS, value)
-            producer.poll(0)
-        producer.flush()
-        done.set()
-
-    thread = Thread(target=produce)
-    before = one.counts.messages
-    thread.start()
-    read_all(one, before + len(ids))
-    thread.join()
-    return [watched.readable[id] - sent[id] for id in ids]
+    before, values = one.counts.messages, texts(part).to_list()
+    sent = process.submit(produce, address, PAYMENTS, values, RATE)
+    read_all(one, before + len(values))
+    ids = part["transaction_id"].to_list()
+    return [watched.readable[id] - at for id, at in zip(ids, sent.result(), strict=True)]

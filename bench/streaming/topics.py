@@ -14,7 +14,9 @@ from worlds.kafka_server import KafkaServer, create_topic
 
 from jobs.ingest.columns_file import ColumnsFile
 from jobs.lakehouse.tables import Lakehouse
+from jobs.messages.brokers import Brokers
 from jobs.messages.connection import client_options
+from jobs.messages.consumer import KafkaConsumer
 from jobs.messages.formats import decoder
 from jobs.messages.kafka_reader import KafkaReader
 from jobs.messages.message import KNOWN_AT_HEADER
@@ -71,8 +73,9 @@ def send(
 def opened(lakehouse: Lakehouse, address: str, use_case: UseCase = FRAUD) -> Stream:
     """A stream of the broker into a home, without features."""
     topics = Topics(use_case)
-    options = client_options(ClusterUrl(f"kafka://{address}"))
-    reader = KafkaReader(options, starting.positions(lakehouse, topics), clock.order_of)
+    brokers = Brokers(client_options(ClusterUrl(f"kafka://{address}")))
+    positions = starting.positions(lakehouse, topics)
+    reader = KafkaReader(brokers, KafkaConsumer(brokers.client), positions, clock.order_of)
     return starting.open_stream(lakehouse, topics, reader, decoder(), ColumnsFile())
 
 

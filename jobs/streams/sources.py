@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote
 
 from jobs.errors import Invalid
-from jobs.messages import kafka_reader
+from jobs.messages.brokers import Brokers
 from jobs.messages.connection import DECISIONS, client_options, is_kafka, stream_of
+from jobs.messages.consumer import KafkaConsumer
 from jobs.messages.folder_reader import FolderReader
 from jobs.messages.kafka_reader import KafkaReader
 from jobs.messages.position import Position
@@ -26,7 +28,8 @@ def reader_of(settings: Settings, topics: Topics, positions: Sequence[Position])
     """A reader of topics from their positions on. Raises Invalid if EVERGREEN_STREAM is not set or wrong."""
     url = stream_of(settings)
     if is_kafka(url):
-        return KafkaReader(client_options(url), positions, clock.order_of)
+        brokers = Brokers(client_options(url))
+        return KafkaReader(brokers, KafkaConsumer(brokers.client), positions, clock.order_of)
     if url.parts.scheme == DECISIONS:
         return DecisionLogReader(settings, topics, positions)
     return FolderReader(Path(unquote(url.parts.path)), positions)
@@ -39,7 +42,8 @@ def places_at(url: ClusterUrl, topics: Sequence[str], moment: datetime | None) -
     """
     if is_kafka(url):
         sent = None if moment is None else microseconds(moment) // 1000
-        return kafka_reader.places_at(client_options(url), topics, sent)
+        with closing(Brokers(client_options(url))) as brokers:
+            return brokers.positions(topics, sent)
     if url.parts.scheme == DECISIONS:
         stamp = 0 if moment is None else microseconds(moment)
         return [Position(topic, decision_log_reader.TOPIC_ID, {0: stamp}) for topic in topics]

@@ -11,7 +11,9 @@ from confluent_kafka import Producer
 from worlds.kafka_server import create_topic, delete_topic
 
 from jobs.messages import kafka_reader
+from jobs.messages.brokers import Brokers
 from jobs.messages.connection import StreamUnreachable
+from jobs.messages.consumer import KafkaConsumer
 from jobs.messages.kafka_reader import KafkaReader
 from jobs.messages.position import Position
 
@@ -32,7 +34,8 @@ def test_messages_that_wait_are_handed_out_though_their_topic_is_made_again(
     topic, before = f"again-{uuid4().hex[:12]}", time.monotonic()
     create_topic(kafka, topic, 2)
     fill(kafka, topic, range(BEFORE))
-    reader = KafkaReader({"bootstrap.servers": kafka, "log_level": 0}, [Position(topic)], lambda each: each.timestamp)
+    brokers = Brokers({"bootstrap.servers": kafka, "log_level": 0})
+    reader = KafkaReader(brokers, KafkaConsumer(brokers.client), [Position(topic)], lambda each: each.timestamp)
     found = reader.poll(1, 1.0)
     while reader.lag()[topic] > sum(len(each.waiting) for each in reader._partitions.values()):
         reader._read(BEFORE, 0.2)  # as a poll does that hands out less than it read

@@ -17,13 +17,13 @@ from typing import Any
 
 from common import REPORTS, simulated
 from online import payments
-from streaming import burst, cluster, fresh, late, raw, rival, updates, week
+from streaming import burst, cluster, fresh, late, raw, rival, spark_raw, updates, week
 
 REPORT = REPORTS / "streams.json"
 SECTIONS: dict[str, Callable[[Any, Path, int], dict[str, Any]]] = {
     "raw": raw.measured, "updates": updates.measured, "week": week.measured, "fresh": fresh.measured,
     "late": late.measured, "rival": rival.measured, "burst": burst.measured,
-    "spark": cluster.measured,
+    "spark": cluster.measured, "spark_raw": spark_raw.measured,
 }  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def _round(one: Stream, spark: int, address: str, coming: pl.DataFrame, number: 
     """A trigger's payments, sent at once, until all have features."""
     part = coming.slice(number * PAYMENTS_A_ROUND, PAYMENTS_A_ROUND)
     send(address, PAYMENTS, texts(part), part["tx_datetime"])
-    began, here, there = time.monotonic(), time.process_time(), _seconds(spark)
+    began, here, there = time.monotonic(), time.process_time(), seconds_of(spark)
     while one.counts.features < (number + 1) * part.height and time.monotonic() - began < PATIENCE:
         committed = time.monotonic()
         while one.step(0.02) or time.monotonic() - committed < COMMIT_SECONDS:
@@ -59,12 +59,12 @@ def _round(one: Stream, spark: int, address: str, coming: pl.DataFrame, number: 
         assert not one.note, one.note
     return {
         "stream_cpu_seconds": round(time.process_time() - here, 2),
-        "spark_cpu_seconds": round(_seconds(spark) - there, 2),
+        "spark_cpu_seconds": round(seconds_of(spark) - there, 2),
         "seconds": round(time.monotonic() - began, 1),
     }
 
 
-def _seconds(pid: int) -> float:
+def seconds_of(pid: int) -> float:
     """Processor seconds of a process and its children, those that ended included."""
     processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     return sum(sum(process.cpu_times()[:4]) for process in processes)

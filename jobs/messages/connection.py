@@ -30,8 +30,9 @@ ADVICE = (
 )
 DECISIONS = "decisions"
 """Scheme of the log of the decision service."""
-OWN = ("format", "registry", "topics")
-"""Options that say how messages are read (`jobs.messages.formats`), and from where (`jobs.messages.topics`)."""
+OWN = ("format", "reader", "registry", "topics")
+"""Options that say how messages are read (`jobs.messages.formats`), from where (`jobs.messages.topics`), and by whom
+(`jobs.spark_streams.opening`)."""
 
 
 class StreamUnreachable(EvergreenError, ConnectionError):

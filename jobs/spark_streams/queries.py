@@ -16,9 +16,9 @@ import pyarrow as pa
 from pyarrow import fs
 
 from jobs.features.window_runs import kernel_of, plain
-from jobs.lakehouse import engine, table_log
+from jobs.lakehouse import table_log
 from jobs.lakehouse.commit_state import user_metadata
-from jobs.lakehouse.engine import EngineUnreachable
+from jobs.lakehouse.kernel_archive import package_zip
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.spark_streams import session
 from jobs.spark_streams.packet_kernel import Fold, unpacked
@@ -40,10 +40,11 @@ class SparkQueries:
         """Raises EngineUnreachable."""
         self._lakehouse, self._use_case = lakehouse, use_case
         self._session = session.new_session(lakehouse.settings, use_case)
+        self._session.addArtifacts(str(package_zip()), pyfile=True)
         self._queries: list[Any] = []
         self.buckets = BUCKETS_PER_PARTITION * int(str(self._session.conf.get("spark.sql.shuffle.partitions")))
         folder = f"{lakehouse.warehouse.rstrip('/')}/_streams/{use_case.name}"
-        _remove(folder)
+        remove_folder(folder)
         self._checkpoints = f"{folder}/{uuid.uuid4().hex}"
 
     def start(
@@ -64,20 +65,8 @@ class SparkQueries:
 
     def check(self) -> None:
         """Raises FeaturesEnded unless all queries run."""
-        from pyspark.errors import PySparkException
-
-        if engine.running(self._lakehouse.settings) is None:
-            raise FeaturesEnded("features: expected Spark to answer at SPARK_REMOTE, found that it does not; start it")
-        try:
-            ended = [query for query in self._queries if not query.isActive]
-            if not ended:
-                return
-            why = f"{ended[0].name}: {ended[0].exception()}"
-        except (PySparkException, EngineUnreachable) as error:  # of a session that has ended, or of Spark
-            why = str(error)
-        raise FeaturesEnded(
-            f"features: expected queries that run on Spark, found one that ended: {why.splitlines()[0]}"
-        )
+        if why := session.why_ended(self._lakehouse.settings, self._queries):
+            raise FeaturesEnded(f"features: {why}")
 
     def stop(self) -> None:
         """End all queries; nothing if Spark is gone."""
@@ -127,8 +116,8 @@ def _unpack(schema: pa.Schema) -> Callable[[Iterator[pa.RecordBatch]], Iterator[
     return rows
 
 
-def _remove(folder: str) -> None:
-    """Remove what queries before kept."""
+def remove_folder(folder: str) -> None:
+    """Remove what queries before kept, if there is anything."""
     store, path = table_log.located(folder)
     if store.get_file_info(path).type != fs.FileType.NotFound:
         store.delete_dir(path)

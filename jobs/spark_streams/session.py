@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jobs.errors import Invalid
 from jobs.lakehouse import engine
 from jobs.lakehouse.engine import EngineUnreachable
-from jobs.lakehouse.kernel_archive import package_zip
 from jobs.secret import Url
 from jobs.settings import Settings
 from jobs.state_files import read_memory, replace_json
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
 
 USER = "evergreen"
+FEATURES, READING = "spark_session.json", "spark_reading.json"
+"""What sessions are for, by the file that remembers them."""
 OPTIONS = {
     # State that outgrows the memory of Java, and of which a batch writes what changed.
     "spark.sql.streaming.stateStore.providerClass":
@@ -36,51 +38,77 @@ OPTIONS = {
 }  # fmt: skip
 
 
-def new_session(settings: Settings, use_case: UseCase) -> SparkSession:
-    """A session with the kernels in it, which is remembered. Raises EngineUnreachable."""
+def new_session(settings: Settings, use_case: UseCase, of: str = FEATURES) -> SparkSession:
+    """A session, which is remembered. Raises EngineUnreachable."""
     engine.url(settings)
     session = str(uuid.uuid4())
-    replace_json(_memory(settings, use_case), {"session": session}, private=True)
+    replace_json(_memory(settings, use_case, of), {"session": session}, private=True)
     spark = _connected(settings, session)
     for name, value in OPTIONS.items():
         spark.conf.set(name, value)
-    spark.addArtifacts(str(package_zip()), pyfile=True)
     return spark
 
 
-def end(settings: Settings, use_case: UseCase, spark: SparkSession) -> None:
+@contextlib.contextmanager
+def errors() -> Iterator[None]:
+    """What Spark says of a failure, as of a session or a server that has ended, is raised as EngineUnreachable."""
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except PySparkException as error:
+        raise EngineUnreachable(str(error).partition("\n")[0]) from error
+
+
+def why_ended(settings: Settings, queries: Sequence[Any]) -> str:
+    """Why not all queries go on; empty: they do."""
+    if engine.running(settings) is None:
+        return "expected Spark to answer at SPARK_REMOTE, found that it does not; start it"
+    try:
+        with errors():
+            ended = [query for query in queries if not query.isActive]
+            if not ended:
+                return ""
+            why = f"{ended[0].name}: {ended[0].exception()}"
+    except EngineUnreachable as error:
+        why = str(error)
+    return f"expected queries that run on Spark, found one that ended: {why.splitlines()[0]}"
+
+
+def end(settings: Settings, use_case: UseCase, spark: SparkSession, of: str = FEATURES) -> None:
     """End the queries of a session, and the session, which is then forgotten; nothing if Spark is gone."""
     with contextlib.suppress(Exception):  # whatever a channel says whose Spark is gone
         for query in spark.streams.active:
             query.stop()
         spark.client.release_session()
-        _memory(settings, use_case).unlink(missing_ok=True)
+        _memory(settings, use_case, of).unlink(missing_ok=True)
     with contextlib.suppress(Exception):
         spark.client.close()
 
 
-def end_left_over(settings: Settings, use_case: UseCase) -> None:
+def end_left_over(settings: Settings, use_case: UseCase, of: str = FEATURES) -> None:
     """End the session that is remembered, with its queries: they would add rows beside those of the next stream.
 
     Raises EngineUnreachable, and Invalid where SPARK_REMOTE is not set any more.
     """
     from jobs.lakehouse.engine_calls import EngineForeign
 
-    session = read_memory(_memory(settings, use_case), lambda stored: str(stored["session"]))
+    memory = _memory(settings, use_case, of)
+    session = read_memory(memory, lambda stored: str(stored["session"]))
     if session is None:
         return
     if settings.spark_remote is None:
         raise Invalid(
             f"{use_case.name}: expected no queries on Spark, found that a stream which was killed may have left some; "
             "start it with SPARK_REMOTE once more and end it, or, if that Spark is gone, remove "
-            f"{_memory(settings, use_case)}"
+            f"{memory}"
         )
     engine.url(settings)
     try:
-        end(settings, use_case, _connected(settings, session))
+        end(settings, use_case, _connected(settings, session), of)
     except EngineForeign:  # nobody is let into a session that has ended
-        _memory(settings, use_case).unlink()
-    if _memory(settings, use_case).exists():
+        memory.unlink()
+    if memory.exists():
         raise EngineUnreachable(
             f"{use_case.name}: expected Spark to end the queries of the stream before, found that it did not answer; "
             "they may go on, and others start once it does"
@@ -104,5 +132,5 @@ def _address(remote: Url, session: str) -> str:
     return f"{address if '/;' in address else address.rstrip('/') + '/'};session_id={session}{user}"
 
 
-def _memory(settings: Settings, use_case: UseCase) -> Path:
-    return control.folder(settings, use_case) / "spark_session.json"
+def _memory(settings: Settings, use_case: UseCase, of: str) -> Path:
+    return control.folder(settings, use_case) / of

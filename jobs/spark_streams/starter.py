@@ -48,7 +48,8 @@ class OnSpark:
         if not (stored := tables.stored_or(last or stream.clock.last)):
             return False
         bootstrap = Bootstrap.of(lakehouse, use_case, stored)
-        features = SparkFeatures(bootstrap, tables, stored, control.journal(lakehouse.settings, use_case))
+        with session.errors():
+            features = SparkFeatures(bootstrap, tables, stored, control.journal(lakehouse.settings, use_case))
         list(features.take(bootstrap.raw()))
         stream.compute(features, tables, bootstrap.versions)
         if stream.publish is not None:

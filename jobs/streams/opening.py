@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from jobs.ingest import registered_inputs
 from jobs.ingest.columns_file import ColumnsFile, columns_file
 from jobs.lakehouse.tables import attach
 from jobs.messages.connection import client_options, is_kafka, own_options, stream_of
 from jobs.messages.dead_letters import DeadLetters
 from jobs.messages.formats import decoder
+from jobs.messages.position import Position
 from jobs.messages.registry import Registry
 from jobs.messages.topics import Topics
 from jobs.settings import Settings
+from jobs.streams import sources
 from jobs.streams.decision_log_reader import DecisionLogReader
-from jobs.streams.ends import Starter
+from jobs.streams.ends import Reader, Starter
 from jobs.streams.held_versions import hold_versions
 from jobs.streams.publishing import Publisher
 from jobs.streams.rebuilding import Rebuilding
-from jobs.streams.sources import reader_of
 from jobs.streams.starting import open_stream, positions, start_features
 from jobs.streams.stream import Stream
 from jobs.use_case import UseCase
 
 
 def open_of(
-    settings: Settings, use_case: UseCase, rebuilding: Rebuilding | None = None, starter: Starter | None = None
+    settings: Settings,
+    use_case: UseCase,
+    rebuilding: Rebuilding | None = None,
+    starter: Starter | None = None,
+    reader_of: Callable[[Settings, Topics, Sequence[Position]], Reader] = sources.reader_of,
 ) -> Stream:
     """The stream of EVERGREEN_STREAM, from where it ended, with what was made beside tables of other declarations.
 

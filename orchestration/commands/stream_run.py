@@ -35,16 +35,14 @@ def run(name: str, commit_seconds: float) -> None:
     night's features are of other declarations, a process of the code as it is then makes them and takes over.
     """
     from jobs.lakehouse.tables import attach
-    from jobs.spark_streams.starter import starter_of
-    from jobs.streams import opening
+    from jobs.spark_streams import opening
     from jobs.streams.process import Process
     from jobs.streams.succession import EndedBefore, Successor
 
     own, use_case, end = settings.load(), use_case_named(name), Event()
     _end_by_signals(end)
     with Successor(attach(own), use_case, [sys.executable, *sys.orig_argv[1:]]) as successor:
-        open_stream = partial(opening.open_of, own, use_case, starter=starter_of(own))
-        process = Process(own, use_case, open_stream, commit_seconds, successor)
+        process = Process(own, use_case, partial(opening.open_of, own, use_case), commit_seconds, successor)
         try:
             _tell_counts(process.run(end, _tell_topics).counts)
         except EndedBefore:

@@ -150,11 +150,14 @@ def _versions(rows: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def busy_days(world: World, events: int) -> None:
-    """Payments late, twice, out of order and corrected, reports that may come before them, a few broken ones."""
-    chance, moment = world.chance, START
+def busy_days(world: World, events: int, first: int = 1000) -> None:
+    """Payments late, twice, out of order and corrected, reports that may come before them, a few broken ones.
+
+    first: id of the first payment.
+    """
+    chance, moment = world.chance, START + timedelta(minutes=5) * (first - 1000)
     sent: list[Row] = []
-    for number in range(1000, 1000 + events):
+    for number in range(first, first + events):
         moment += timedelta(seconds=chance.randrange(1, 600))
         payment = world.payment(number, moment - timedelta(seconds=chance.choice([0, 0, 5, 3600])))
         report = world.report(payment, moment)

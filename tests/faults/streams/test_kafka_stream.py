@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -11,15 +10,16 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
-from worlds.draws import drawn
+from worlds.draws import POINTS, drawn
+from worlds.exact_streams import assert_exact, assert_letters
 from worlds.kafka_server import KafkaServer, create_topic, delete_topic
 from worlds.stream_processes import StreamProcess, Topics, has_read
-from worlds.streamed_world import BROKEN, PAYMENTS, REPORTS, World, busy_days, contents, stored
+from worlds.streamed_world import PAYMENTS, World, busy_days
 
 from jobs.messages import dead_letters
 from jobs.settings import Settings
-from jobs.streams import control, verify
-from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
+from jobs.streams import control
+from jobs.use_cases.fraud import FRAUD, TRANSACTIONS
 
 pytestmark = pytest.mark.servers
 
@@ -31,21 +31,10 @@ def world(tmp_path: Path) -> World:
     return made
 
 
-def assert_exact(world: World) -> None:
-    """Raw rows are the topics' contents, each once, and features are what a batch makes of them."""
-    world.night()
-    assert stored(world, TRANSACTIONS) == contents(world, PAYMENTS)
-    assert stored(world, FRAUD_REPORTS) == contents(world, REPORTS)
-    found = verify.verify(world.lakehouse, FRAUD, verify.days_of(world.lakehouse, FRAUD))
-    assert (found.different, found.examples, found.not_in_marts) == (0, [], 0)
-    sent = {json.loads(m.value or b"")["transaction_id"] for m in world.messages if m.topic == PAYMENTS}
-    assert found.events == sum(id < BROKEN for id in sent)
-
-
 def test_kills_at_random_points_lose_and_double_nothing(world: World, kafka: str) -> None:
     busy_days(world, 300)
     topics = Topics(world, kafka)
-    parts = 6
+    parts = max(6, POINTS)
     for part in range(1, parts + 1):
         topics.fill(part * len(world.messages) // parts)
         with StreamProcess(world, topics.url) as one:
@@ -56,12 +45,7 @@ def test_kills_at_random_points_lose_and_double_nothing(world: World, kafka: str
         one.heard(has_read(len(world.messages)))
         assert "messages" in one.end()
     assert_exact(world)
-    names = [topics.names[PAYMENTS] + dead_letters.ENDING]
-    letters = list(dead_letters.stored_letters({"bootstrap.servers": kafka, "log_level": 0}, names, "nobody"))
-    ids = [json.loads(letter.message.value or b"")["transaction_id"] for letter in letters]
-    broken = [json.loads(m.value or b"")["transaction_id"] for m in world.messages if m.topic == PAYMENTS]
-    assert sorted(ids) == sorted(id for id in broken if id >= BROKEN)
-    assert {letter.reason for letter in letters} <= {"tx_amount: below 0"}
+    assert_letters(topics)
 
 
 def test_a_broker_that_dies_is_waited_for(world: World, tmp_path: Path) -> None:
@@ -71,9 +55,12 @@ def test_a_broker_that_dies_is_waited_for(world: World, tmp_path: Path) -> None:
         topics.fill(len(world.messages) // 2)
         with StreamProcess(world, topics.url) as one:
             one.heard(has_read(topics.sent))
-            broker.kill()
-            one.heard(lambda said: said.condition == "waiting")
-            broker.start()
+            for _ in range(POINTS):
+                topics.fill(topics.sent + world.chance.randint(0, (len(world.messages) - topics.sent) // 2))
+                time.sleep(world.chance.uniform(0, 0.3))
+                broker.kill()
+                one.heard(lambda said: said.condition == "waiting")
+                broker.start()
             topics.fill()
             one.heard(has_read(len(world.messages)))
             one.end()

@@ -6,7 +6,7 @@ What a column demands is derived once, in `column_checks`. What happens to bad r
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -182,11 +182,12 @@ def _explained(bad: pl.DataFrame, broken: Sequence[RowCheck]) -> pl.DataFrame:
 
 def with_reasons(rows: pl.DataFrame, reasons: Sequence[str], columns: Sequence[str]) -> pl.DataFrame:
     """`rows` as bad rows, all for the same reasons."""
-    kind = pl.List(pl.String)
-    return rows.with_columns(
-        pl.lit(pl.Series([list(reasons)], dtype=kind)).first().alias(REASONS),
-        pl.lit(pl.Series([list(columns)], dtype=kind)).first().alias(COLUMNS),
-    )
+    return rows.with_columns(_texts(tuple(reasons)).alias(REASONS), _texts(tuple(columns)).alias(COLUMNS))
+
+
+@lru_cache
+def _texts(texts: tuple[str, ...]) -> pl.Expr:
+    return pl.lit(pl.Series([list(texts)], dtype=pl.List(pl.String))).first()
 
 
 def contract(source: Source, identifiers: Mapping[str, str]) -> "DataFrameSchema":

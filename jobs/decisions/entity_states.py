@@ -6,6 +6,7 @@ it, and let go when many others were asked for since. Not safe for several threa
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from jobs.decisions.base_facts import BaseFacts, Later
 from jobs.decisions.entity_index import Keys
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.log_contents import EventCame, Fact, LabelCame, VersionCame, subject
+from jobs.errors import Invalid
 from jobs.online import many_entities, whole_history
 from jobs.online.entity_facts import EntityFacts
 from jobs.online.entity_records import EntityRecords
@@ -190,20 +192,22 @@ class EntityStates:
         return [list(of_event) for of_event in zip(*(self._all_begun(n, changes) for n in plans), strict=True)]
 
     def _all_begun(self, number: int, changes: Sequence[Change]) -> Sequence[Found]:
-        """Of one of the window features."""
+        """Of one of the window features; entities that are ready answer one after another, as they are to stay it."""
         if len(changes) < MANY or any(None in change.keys[number] for change in changes):
             return [self._begun(number, change) for change in changes]
-        facts = sum(len(self.entity(number, key, change)) for key, change in _first_of_each(number, changes).items())
-        if facts > MOST_FACTS * len(changes):
+        entities = {key: self.entity(number, key, first) for key, first in _first_of_each(number, changes).items()}
+        cold = {key: len(facts) for key, facts in entities.items() if not facts.is_ready}
+        many = [change for change in changes if change.keys[number] in cold]
+        if len(many) < MANY or sum(cold.values()) > MOST_FACTS * len(many):
             return [self._begun(number, change) for change in changes]
-        return self._found_at_once(number, changes)
+        at_once = iter(self._found_at_once(number, many))
+        return [next(at_once) if change.keys[number] in cold else self._begun(number, change) for change in changes]
 
     def _found_at_once(self, number: int, changes: Sequence[Change]) -> Sequence[Found]:
         entities: dict[Keys, EntityFacts] = {}
         for change in changes:
             key = change.keys[number]
             facts = entities[key] = self._entered(number, change)
-            facts.cool()
             facts.follow(change.event, change.stamp, change.held[number] if change.held else None)
         ids = {change.event.id for change in changes}
         found = many_entities.of_followed(self.base.rows.plans[number], list(entities.values()), ids)
@@ -269,19 +273,27 @@ class EntityStates:
         self.forget((number, key))
         return None
 
-    def make_ready(self) -> Iterator[Place]:
-        """Make entities of tables ready for events, one at a time as it is asked for, as many as are held.
+    def make_ready(self) -> Iterator[int]:
+        """Make entities of tables ready for events, those of a row at a time as it is asked for; yields how many were.
 
-        Those of which was heard last come first. What an entity answers is the same as if it were made by an event.
+        Those of which was heard last come first, as many as are held; events that come let go of the others first.
+        What an entity answers is the same as if it were made by an event.
         """
         for row in reversed(range(len(self.base.events))):
-            has_room = [len(held) < MOST_HELD for held in self._held]
-            if not any(has_room):
+            if all(len(held) >= MOST_HELD for held in self._held):
                 return
-            for number, key in enumerate(self._keys(self.base.entities_of("events", row))):
-                if has_room[number] and key not in self._held[number] and None not in key:
-                    self.entity(number, key).make_ready()
-                    yield number, key
+            places = enumerate(self._keys(self.base.entities_of("events", row)))
+            yield sum(self._made_ready(place) for place in places if None not in place[1])
+
+    def _made_ready(self, place: Place) -> bool:
+        entities, key = self._held[place[0]], place[1]
+        held = entities.get(key)
+        if (held is None and len(entities) >= MOST_HELD) or (held is not None and held.facts.is_ready):
+            return False
+        with contextlib.suppress(Invalid):  # of tables with numbers near the largest double; who asks is told
+            self.entity(*place).make_ready()
+        entities.move_to_end(key, last=False)
+        return True
 
     def forget(self, place: Place) -> None:
         """Let go of an entity; it is made anew when it is asked for."""

@@ -183,9 +183,16 @@ class EntityFacts:
         names = [name for name, _, _ in self._plan.given[of]]
         return [lines.fact(line, names) for line in lines.latest(most)]
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether what is made of the facts for a quick answer is there."""
+        return self._quick is not None
+
     def make_ready(self) -> None:
         """Make what the next event finds ready, as it would itself."""
         if self._quick is None:
+            self._know_ratios()
+        if not self._is_beyond:
             self._warm({})
 
     def cool(self) -> None:

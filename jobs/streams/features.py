@@ -63,7 +63,7 @@ class StreamFeatures:
     def make_ready(self, seconds: float) -> None:
         """Make entities ready for events for so long, where nothing better is to be done: events wait less for them."""
         until = time.monotonic() + seconds
-        while time.monotonic() < until and next(self._made_ready, None):
+        while time.monotonic() < until and next(self._made_ready, None) is not None:
             pass
 
     def take(self, came: Iterable[tuple[int, Came | Report]]) -> Iterator[Computed]:

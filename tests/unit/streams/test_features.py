@@ -10,6 +10,7 @@ import pytest
 from worlds.streamed_runs import made, opened
 from worlds.streamed_world import PAYMENTS
 
+from jobs.decisions import entity_states
 from jobs.streams import starting
 from jobs.streams.event_facts import Came, Report
 from jobs.times import microseconds
@@ -43,7 +44,12 @@ def test_what_the_evaluator_cannot_hold_is_counted_and_others_go_on(tmp_path: Pa
     one.close()
 
 
-def test_entities_that_are_made_ready_before_answer_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("many", [entity_states.MANY, 2])
+def test_entities_that_are_made_ready_before_answer_the_same_and_stay_ready(
+    tmp_path: Path, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """many: events that the batch kernel answers at once where entities are not ready, or one by one."""
+    monkeypatch.setattr(entity_states, "MANY", many)
     found = []
     for seconds in (0.0, 60.0):
         world = made(tmp_path / str(seconds), 1)
@@ -60,5 +66,7 @@ def test_entities_that_are_made_ready_before_answer_the_same(tmp_path: Path) -> 
         features.make_ready(seconds)
         assert any(features.states.make_ready()) == (not seconds)
         found.append([*computed, *features.take(came[50:])])
+        customers = [features.states.entity(0, (number,)) for number in range(6)]
+        assert not seconds or all(customer.is_ready for customer in customers)
         one.close()
     assert found[0] == found[1]

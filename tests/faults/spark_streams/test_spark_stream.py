@@ -19,7 +19,7 @@ from worlds.streamed_world import World
 
 from jobs.settings import Settings
 
-FEW = 2
+FEW = 1
 DRAWN = HARMS if POINTS > 1 else drawn("harms to Spark").sample(HARMS, FEW)
 pytestmark = [pytest.mark.servers, pytest.mark.spark, pytest.mark.timeout(3600)]
 

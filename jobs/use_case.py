@@ -103,6 +103,9 @@ class Source:
     """Source whose file holds these columns too, when this source has no file of its own."""
     carried_delay: timedelta | None = None
     """If the carrying file lacks the `known_at` column: known this long after the carrier's event time."""
+    deletions: bool = False
+    """Rows may be deleted over a topic: SQL leaves deletions out of staging and lets them end versions
+    (`dbt_project/macros/deletions.sql`). Without it they are refused."""
     description: str = ""
     declared_at: ClassVar[Place]
     """Where it was made; no part of the value."""

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[a-z_][a-z0-9_]*")
 """Of tables and schemas: what every engine takes as it is."""
 OPTION = re.compile(r"[a-z][a-z0-9_-]*")
-ADDED = ("event_date", "loaded_in", "stream_topic", "stream_partition", "stream_offset", "stream_schema")
+ADDED = (
+    "event_date", "loaded_in", "stream_topic", "stream_partition", "stream_offset", "stream_schema", "row_deleted",
+)  # fmt: skip
 """Columns that raw tables have besides the declared ones."""
 NONE = timedelta(0)
 LONGEST_VECTOR = 4096

@@ -5,8 +5,12 @@ with touched as (
     select {{ key }} from {{ relation }} where {{ newer() }}
 ),
 
+profiles as (
+    select * from {{ relation }} where {{ kept(relation) }}
+),
+
 versions as (
-    {{ versions(relation, key, 'select ' ~ key ~ ' from touched') }}
+    {{ versions('profiles', key, 'select ' ~ key ~ ' from touched', relation) }}
 )
 
 select

@@ -31,7 +31,7 @@ def judge(lakehouse: Lakehouse, use_case: UseCase, days: Collection[date], as_of
     if not days or not lakehouse.exists(log):
         why = "no champion that could score these days" if not days else "no event of these days"
         return [check.not_judged(why) for check in CHECKS]
-    rows = EventRows(log, use_case.event_timestamp, only=(nightly,))
+    rows = EventRows(log, use_case.event_timestamp, only=(nightly,), is_nightly=True)
     chosen = rows_of_events.recent(lakehouse, log, list(days))
     of_days = [(PARTITION, "in", chosen), nightly]
     scores = pl.DataFrame(lakehouse.to_arrow(log, columns=[SCORE], filters=of_days))[SCORE]

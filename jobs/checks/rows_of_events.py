@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from jobs.checks.check import Check, Outcome
+from jobs.datasets.gone_events import GoneEvents
 from jobs.features import fact_frames
 from jobs.features.arrivals import Arrivals
 from jobs.features.clock import DECIDED_AT
@@ -20,6 +21,7 @@ from jobs.features.stamps import Stamps
 from jobs.ingest.raw_table import rows_per_day
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.scoring import prediction_log
+from jobs.scoring.batch import nights
 from jobs.use_case import UseCase
 
 RECENT_DAYS, MOST_ROWS = 3, 500_000
@@ -50,6 +52,8 @@ class EventRows:
     """Column of when the row was known, a timestamp or microseconds since 1970; empty: it has none."""
     only: tuple[tuple[str, str, Any], ...] = ()
     """The rows that are meant, as a filter of pyarrow; empty: all."""
+    is_nightly: bool = False
+    """Rows are made in the night of their day: events that were gone by then have none."""
 
 
 def recent(lakehouse: Lakehouse, table: str, days: Sequence[date] = (), as_of: datetime | None = None) -> list[date]:
@@ -80,6 +84,9 @@ def judge(
         return [check.not_judged("no event of these days") for check in (ROWS_EQUAL_EVENTS, NO_FUTURE)]
     rows = _rows(lakehouse, use_case, rows_of, chosen)
     events = known_events(lakehouse, use_case, as_of, chosen)
+    if rows_of.is_nightly:
+        gone = GoneEvents.of(lakehouse, use_case).at_nights(nights(chosen, as_of))
+        events = events.filter(~pl.col("id").is_in(gone.implode())) if len(gone) else events
     return [_equal(rows, events, chosen), _no_future(rows, events, as_of)]
 
 

@@ -34,6 +34,7 @@ BOOKKEEPING: Mapping[str, Meaning] = {
     "stream_partition": Meaning("Partition of that topic."),
     "stream_offset": Meaning("Place of the message in that partition."),
     "stream_schema": Meaning("Version of the schema that the message was written with; null without a registry."),
+    "row_deleted": Meaning("Whether the row says that the row of its key is no more; null for other rows."),
     "event_known_at": Meaning("When our world first knew the event, in microseconds since 1970 UTC.", "microseconds"),
 }
 """Columns that Evergreen adds, under the same name in every table."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from jobs.datasets import ages
+from jobs.datasets.gone_events import GoneEvents
 from jobs.errors import Invalid
 from jobs.feature_store.point_in_time import literal
 from jobs.features import fact_frames, stamps
@@ -22,6 +23,7 @@ from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.use_case import UseCase, age_name
 
 if TYPE_CHECKING:
+    import polars as pl
     from feast import FeatureStore, Field
     from pyspark.sql import DataFrame
 
@@ -86,6 +88,14 @@ def known(
         events = stamps.as_computed(lakehouse, (table, versions[table]), events, use_case.event_id)
     known: DataFrame = events.where(f"known_at <= {moment} and `{time}` <= {moment}")
     return known
+
+
+def without(lakehouse: Lakehouse, use_case: UseCase, events: DataFrame, ids: pl.Series) -> DataFrame:
+    """The events but those of these ids."""
+    if ids.is_empty():
+        return events
+    left_out = lakehouse.spark.createDataFrame(pa.table({use_case.event_id: ids.to_arrow()}))
+    return events.join(left_out, use_case.event_id, "left_anti")
 
 
 def columns(use_case: UseCase, events: DataFrame, *more: str) -> list[str]:
@@ -189,6 +199,9 @@ def reached(
     for table, days in changed.items():
         ttl = (views[table].ttl or use_case.training_window) if table in views else timedelta(0)
         spans += [(day, day + ttl) for day in days]
+    if changed[use_case.events]:
+        moved = GoneEvents.of(lakehouse, use_case, now.versions[use_case.events]).moved_days
+        spans += [(day, day) for day in moved]
     then = datetime.fromisoformat(last["as_of"])
     marts = [table for table in (use_case.events, use_case.labels) if table in now.versions]
     return spans + _known_between(lakehouse, marts, now.versions, *sorted((then, now.as_of)))

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrays import Bools
 from jobs.datasets import event_rows, id_places
 from jobs.datasets.event_rows import InputVersions
+from jobs.datasets.gone_events import GoneEvents
 from jobs.datasets.slices import masks, readable
 from jobs.datasets.stored_features import Days, StoredFeatures
 from jobs.datasets.training_rows import TrainingRows, amounts_of, codes, features_in
@@ -64,6 +66,20 @@ class LabelVersions:
 
 
 @dataclass(frozen=True, eq=False)
+class GoneRows:
+    """One row per time in which an event was no more: [since, until), microseconds since 1970."""
+
+    rows: npt.NDArray[np.int64]
+    """Position of the event."""
+    since: Times
+    until: Times
+
+    def at(self, moment: int) -> npt.NDArray[np.int64]:
+        """Positions of the events that were gone at a moment."""
+        return self.rows[(self.since <= moment) & (moment < self.until)]
+
+
+@dataclass(frozen=True, eq=False)
 class History:
     """Events by event time, of one moment by id; every array has one value per event."""
 
@@ -86,6 +102,8 @@ class History:
     """Guard slices: a mask over the events of each."""
     slices_left_out: tuple[str, ...] = ()
     """Declared slices that these events do not have, and why."""
+    gone: GoneRows | None = None
+    """None: no event was ever deleted."""
 
     @property
     def days(self) -> npt.NDArray[np.int64]:
@@ -97,9 +115,11 @@ class History:
         return len(self.times)
 
     def known(self, as_of: datetime) -> npt.NDArray[np.bool_]:
-        """Which events were over and known at `as_of`."""
+        """Which events were over and known at `as_of`, and not gone."""
         moment = microseconds(as_of)
         mask: npt.NDArray[np.bool_] = (self.times <= moment) & (self.known_at <= moment)
+        if self.gone is not None:
+            mask[self.gone.at(moment)] = False
         return mask
 
     def amounts_of(self, rows: slice) -> npt.NDArray[np.float64] | None:
@@ -284,7 +304,18 @@ def _read(
         versions,
         slices=slices,
         slices_left_out=(*left_out, *without_profile),
+        gone=_gone_rows(lakehouse, use_case, versions[use_case.events], rows[event_id]),
     )
+
+
+def _gone_rows(lakehouse: Lakehouse, use_case: UseCase, version: int, ids: pa.ChunkedArray) -> GoneRows | None:
+    spans = GoneEvents.of(lakehouse, use_case, version).spans
+    if spans.is_empty():
+        return None
+    spans = spans.with_columns(place=pl.Series(id_places.places(pa.chunked_array([spans["id"].to_arrow()]), ids)))
+    spans = spans.drop_nulls("place")
+    since, until = (_moments(pa.chunked_array([spans[name].to_arrow()])) for name in ("since", "until"))
+    return GoneRows(spans["place"].to_numpy().astype(np.int64), since, until)
 
 
 def label_versions(lakehouse: Lakehouse, use_case: UseCase, version: int | None, ids: pa.ChunkedArray) -> LabelVersions:

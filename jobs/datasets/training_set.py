@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from jobs.datasets import event_rows
 from jobs.datasets.event_rows import InputVersions
+from jobs.datasets.gone_events import GoneEvents
 from jobs.feature_store.point_in_time import literal
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.ledger import pins
@@ -126,6 +127,7 @@ def stale_days(
 def _labelled(lakehouse: Lakehouse, use_case: UseCase, inputs: InputVersions, days: Sequence[date] | None) -> DataFrame:
     """One row per labelled event (of some days, or of all): id, entities, time, values of its first version, target.
 
+    An event that is gone at `as_of` (`jobs.datasets.gone_events`) is left out.
     A label is what is known at `as_of`, or if nothing is although the event is older than the label maturity, what the
     task has for such events: negative, or `Problem.unlabelled`. Everything else is not known yet and left out.
     """
@@ -133,6 +135,8 @@ def _labelled(lakehouse: Lakehouse, use_case: UseCase, inputs: InputVersions, da
     name, time, label = use_case.event_id, use_case.event_timestamp, use_case.label
     events = event_rows.known(lakehouse, use_case, inputs.versions, as_of, days)
     events = events.where(f"`{time}` > {literal(as_of - use_case.training_window)}")
+    gone = GoneEvents.of(lakehouse, use_case, inputs.versions[use_case.events])
+    events = event_rows.without(lakehouse, use_case, events, gone.at(as_of))
     labels: DataFrame = lakehouse.read(use_case.labels, inputs.versions[use_case.labels])
     if days is not None:
         labels = labels.where(of_days(days))

@@ -103,6 +103,11 @@ class BaseFacts:
         holding = (facts.known(rows) <= moment) & (moment < facts.gone(rows))
         return max(rows[holding].tolist(), default=None)
 
+    def gone_events(self, moment: int) -> list[Any]:
+        """Ids of events of which a version ended by a moment and none holds at it."""
+        ended = [self.events.value(ID, row) for row, at in self.events.superseded.items() if at <= moment]
+        return [id for id in dict.fromkeys(ended) if self.row_of("events", id, moment) is None]
+
     @cached_property
     def keys(self) -> tuple[tuple[str, ...], ...]:
         """Columns of the entity of each of the window features."""

@@ -20,7 +20,7 @@ from jobs.online.plan import Event
 
 
 class UnknownEvent(EvergreenError, LookupError):
-    """An event that neither the log nor the tables know."""
+    """An event that neither the log nor the tables know, or that turned out not to be."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,13 @@ class Standing:
                 return Told(happened, self.decider.states.entities_of(values), values, moment)
         return self._of_tables("events")
 
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether the log says of the event last that it was not so."""
+        last = self.last("events")
+        came = next((stamp for stamp, fact in self.facts if isinstance(fact, EventCame)), None)
+        return last is not None and isinstance(last[1], FactGone) and (came is None or came < last[0])
+
     def label(self) -> Told | None:
         """The report that holds."""
         for stamp, fact in reversed(self.facts):
@@ -100,14 +107,16 @@ def report(decider: Decider, id: Any, values: Mapping[str, Any], reported: int |
         reported: when the report was made, in microseconds since 1970.
 
     Raises:
-        UnknownEvent: there is no such event.
+        UnknownEvent: there is no such event, or it was withdrawn.
         Invalid: a column cannot be held; nothing was appended.
     """
     with decider.turn:
         standing = Standing.of(decider, id)
         event = standing.event()
-        if event is None:
-            raise UnknownEvent(f"event {id!r}: expected one that is known here, found none; send its event first")
+        if event is None or standing.is_withdrawn:
+            raise UnknownEvent(
+                f"event {id!r}: expected one that is known here and was not withdrawn, found none; send its event first"
+            )
         return tell_label(standing, LabelCame(id, event.happened, dict(event.entities), dict(values), reported))
 
 
@@ -126,7 +135,7 @@ def correct(decider: Decider, given: Given) -> Record:
 
 
 def withdraw(decider: Decider, of: str, id: Any) -> Record:
-    """An event (`events`), or the report about it (`labels`), turned out not to be.
+    """An event (`events`), or the report about it (`labels`), turned out not to be; with an event its report.
 
     Raises UnknownEvent if there is none.
     """
@@ -135,6 +144,8 @@ def withdraw(decider: Decider, of: str, id: Any) -> Record:
         now = standing.event() if of == "events" else standing.label()
         if now is None:
             raise UnknownEvent(f"event {id!r}: expected {of} of it, found none; there is nothing to withdraw")
+        if of == "events" and (label := standing.label()) is not None:
+            decider.tell(FactGone(id, "labels", dict(label.entities)))
         return decider.tell(FactGone(id, of, dict(now.entities)))
 
 

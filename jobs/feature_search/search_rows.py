@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from jobs.arrays import Bools, Floats, Ints, codes
 from jobs.conditions import Value
+from jobs.datasets.gone_events import GoneEvents
 from jobs.datasets.history import LabelVersions, label_versions
 from jobs.errors import Invalid
 from jobs.features import fact_frames, stamps
@@ -76,7 +77,9 @@ def read(
         ValueError: a table is missing, or a period holds too few labels that are evidence to learn from or to judge on.
     """
     events, labels = (_known(lakehouse, table, use_case, as_of) for table in (use_case.events, use_case.labels))
+    gone = GoneEvents.of(lakehouse, use_case).at(as_of)
     firsts = events.filter(pl.col("version") == 1).collect()
+    firsts = firsts.filter(~pl.col(use_case.event_id).is_in(gone.implode())) if len(gone) else firsts
     times = firsts[use_case.event_timestamp].dt.epoch("us").to_numpy()
     versions = label_versions(lakehouse, use_case, None, pa.chunked_array([firsts[use_case.event_id].to_arrow()]))
     known, inside = versions.at(microseconds(as_of), len(times)), _inside(use_case, times, as_of)

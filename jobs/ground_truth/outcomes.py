@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrays import Bools, Floats, Ints
+from jobs.datasets.gone_events import GoneEvents
 from jobs.datasets.history import labels_of
 from jobs.datasets.slices import masks
 from jobs.datasets.training_rows import amounts_of
@@ -40,7 +41,7 @@ mature days, and their windows reach a week back."""
 
 @dataclass(frozen=True, eq=False)
 class RecentEvents:
-    """The first versions of the events of some days that were over and known at a moment, and their labels."""
+    """The first versions of events of some days that were over, known and not gone at a moment, and their labels."""
 
     ids: Any
     labelled: LabelledEvents
@@ -100,6 +101,9 @@ def _events(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, columns: S
         columns=list(dict.fromkeys([event_id, time, *columns])),
         filters=[recent, ("version", "=", 1), ("known_at", "<=", as_of), (time, "<=", as_of)],
     )
+    gone = GoneEvents.of(lakehouse, use_case).at(as_of)
+    if len(gone):
+        table = table.filter(pc.invert(pc.is_in(table[event_id], value_set=gone.to_arrow())))
     names = [event_id, use_case.label, "known_at", "superseded_at"]
     reports = lakehouse.to_arrow(use_case.labels, columns=names, filters=[recent, ("known_at", "<=", as_of)])
     if use_case.problem is not None and use_case.problem.task != "binary":

@@ -21,7 +21,7 @@ from jobs.ingest.input_files import find_files
 from jobs.ingest.load_job import Days, LoadJob
 from jobs.ingest.load_memory import LoadResult, Memory, Remembered, stamped
 from jobs.ingest.parsing import HAPPENED, UTC, Batch, table_schema
-from jobs.ingest.raw_table import Table, rows_per_day
+from jobs.ingest.raw_table import Table, rows_per_day, stored_rows
 from jobs.ingest.readers import KNOWN_AT
 from jobs.ingest.registered_inputs import InputError, Inputs
 from jobs.ingest.row_outcomes import RowOutcomes
@@ -208,12 +208,10 @@ def _shifts(job: LoadJob, new: pl.DataFrame) -> list[contracts.Finding]:
     days = new[EVENT_DATE].unique().sort().to_list()
     current, before = load_warnings.reference_days(days)
     compared = [c.name for c in job.source.columns if c.kind in ("number", "integer") or c.nullable or c.optional]
-    stored_rows = job.lakehouse.to_arrow(
-        job.table, columns=[*compared, EVENT_DATE], filters=[(EVENT_DATE, "in", before)]
-    )
+    rows_before = stored_rows(job.lakehouse, job.table, [*compared, EVENT_DATE], [(EVENT_DATE, "in", before)])
     loaded = new.filter(pl.col(EVENT_DATE).is_in(current))
     per_day = rows_per_day(job.lakehouse, job.table)
-    return load_warnings.findings(job.source, days, loaded, pl.DataFrame(stored_rows), per_day)
+    return load_warnings.findings(job.source, days, loaded, rows_before, per_day)
 
 
 def _done(job: LoadJob, batch: Batch, outcomes: RowOutcomes, result: LoadResult) -> Remembered:

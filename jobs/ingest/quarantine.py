@@ -19,6 +19,7 @@ from jobs.ingest.csv_records import LINE
 from jobs.ingest.parsing import UTC, Batch
 from jobs.ingest.readers import FILE, FOUND
 from jobs.ingest.registered_inputs import InputError
+from jobs.lakehouse.envelope import DELETED
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import Source
 
@@ -45,8 +46,9 @@ def entries(bad: pl.DataFrame, files: Sequence[Path], as_of: datetime) -> pl.Dat
     names = [c.removeprefix(FOUND) for c in bad.columns if c.startswith(FOUND)]
     # As text, since a NaN has no place in JSON and an amount like 12,50 stays as it was.
     text = [calendar.as_text(pl.col(FOUND + n), bad.schema[FOUND + n]).alias(n) for n in names]
-    encoded = bad.select(pl.struct(text).struct.json_encode())
-    rows = encoded.to_series()
+    # Of messages that are no records there may be no value at all.
+    encoded = pl.struct(text).struct.json_encode() if text else pl.repeat("{}", pl.len())
+    rows = bad.select(encoded).to_series()
     paths = [str(p) for p in files]
     return pl.DataFrame(
         {
@@ -85,16 +87,18 @@ def append(lakehouse: Lakehouse, table: str, entries: pl.DataFrame) -> int:
 
 
 def waiting(lakehouse: Lakehouse, table: str, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """Canonical rows of a raw table that were sound but referred to something unknown (released or not)."""
+    """Canonical rows of a raw table that were sound but referred to something unknown (released or not); deletions,
+    which only streams let in, are left out."""
     quarantine = table_of(table)
     empty = pl.DataFrame(schema=dict(types))
     if not lakehouse.exists(quarantine):
         return empty
     stored = pl.DataFrame(lakehouse.to_arrow(quarantine, columns=["row", "reasons"]))
     rows = stored.filter(pl.col("reasons").str.starts_with(UNKNOWN))["row"].unique(maintain_order=True)
-    if rows.is_empty():
+    waits = [row for row in map(json.loads, rows) if DELETED not in row]
+    if not waits:
         return empty
-    text = pl.DataFrame([json.loads(r) for r in rows], schema=dict.fromkeys(types, pl.String))
+    text = pl.DataFrame(waits, schema=dict.fromkeys(types, pl.String))
     return text.select(from_text(n, t) for n, t in types.items())
 
 

@@ -14,7 +14,7 @@ from jobs.ingest.input_files import fingerprint
 from jobs.ingest.load_job import LoadJob
 from jobs.ingest.parsing import Batch, table_schema
 from jobs.ingest.raw_table import Table
-from jobs.lakehouse.envelope import ENVELOPE, enveloped, kept_position
+from jobs.lakehouse.envelope import DELETIONS, ENVELOPE, enveloped, kept_position
 
 LOADED_IN = "loaded_in"
 """The column, and the table's state, that number the loads."""
@@ -36,7 +36,7 @@ def commit(job: LoadJob, batch: Batch, new: pl.DataFrame, identifiers: Mapping[s
         loaded_in += 1
         contracts.prove(job.source, new.drop(EVENT_DATE), identifiers)
         schema = enveloped(schema, None if table.missing else job.lakehouse.schema(job.table))
-        no_topic = [pl.lit(None).alias(name) for name in ENVELOPE.names]
+        no_topic = [pl.lit(None).alias(name) for name in (*ENVELOPE.names, *DELETIONS.names)]
         rows = new.with_columns(*no_topic, pl.lit(loaded_in, pl.Int64).alias(LOADED_IN)).select(schema.names)
         files = {str(p): fingerprint(p) for p in batch.files}
         position = kept_position(job.lakehouse.state(job.table))

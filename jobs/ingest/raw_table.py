@@ -11,7 +11,7 @@ from jobs.ingest import day_digests
 from jobs.ingest.day_digests import EVENT_DATE, Digests
 from jobs.ingest.parsing import UTC
 from jobs.ingest.readers import KNOWN_AT
-from jobs.lakehouse.envelope import TOPIC
+from jobs.lakehouse.envelope import DELETED, TOPIC
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import Source, UseCase
 
@@ -72,8 +72,8 @@ class Table:
     def _read(self, filters: list[tuple[str, str, Any]], columns: list[str], nothing: bool) -> pl.DataFrame:
         if nothing:
             return self._nothing(columns)
-        rows = self.lakehouse.to_arrow(self.name, columns=columns, filters=filters)
-        return pl.DataFrame(rows).with_columns(pl.selectors.datetime().cast(UTC))
+        rows = stored_rows(self.lakehouse, self.name, columns, filters)
+        return rows.with_columns(pl.selectors.datetime().cast(UTC))
 
     def _nothing(self, columns: list[str]) -> pl.DataFrame:
         empty = self.lakehouse.schema(self.name).empty_table().select(columns)
@@ -83,6 +83,14 @@ class Table:
         """Remember the days as they are after `new` was appended by load `loaded_in`."""
         digests = self.digests.after(loaded_in, day_digests.digest(new, self.content))
         day_digests.write(self.memory, table_id(self.lakehouse, self.name), digests, self.content)
+
+
+def stored_rows(lakehouse: Lakehouse, table: str, columns: Sequence[str], filters: Any = None) -> pl.DataFrame:
+    """Rows of a raw table that are no deletions, as far as `filters` (DNF, as in pyarrow) keep them."""
+    if DELETED not in lakehouse.schema(table).names:
+        return pl.DataFrame(lakehouse.to_arrow(table, columns=columns, filters=filters))
+    rows = pl.DataFrame(lakehouse.to_arrow(table, columns=[*columns, DELETED], filters=filters))
+    return rows.filter(~pl.col(DELETED).fill_null(False)).drop(DELETED)
 
 
 def table_id(lakehouse: Lakehouse, table: str) -> str:

@@ -9,6 +9,7 @@ from jobs.ingest.parsing import HAPPENED, UTC, Batch
 from jobs.ingest.quarantine import UNKNOWN
 from jobs.ingest.readers import FOUND, KNOWN_AT
 from jobs.ingest.registered_inputs import InputError
+from jobs.lakehouse.envelope import DELETED
 from jobs.lakehouse.tables import Lakehouse
 from jobs.use_case import Source, UseCase
 
@@ -114,7 +115,8 @@ def as_canonical(source: Source, bad: pl.DataFrame) -> pl.DataFrame:
     """With the canonical values as those found, so that quarantine holds all that a release needs."""
     from jobs.ingest.quarantine import as_text
 
-    names = dict.fromkeys([*(c.name for c in source.columns), KNOWN_AT])
+    told = [DELETED] if DELETED in bad.columns else []
+    names = dict.fromkeys([*(c.name for c in source.columns), KNOWN_AT, *told])
     dropped = bad.drop([c for c in bad.columns if c.startswith(FOUND)])
     return dropped.with_columns(as_text(n, dropped.schema[n]).alias(FOUND + n) for n in names)
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from jobs.datasets import event_rows
 from jobs.datasets.event_rows import InputVersions
+from jobs.datasets.gone_events import GoneEvents
 from jobs.errors import Invalid
 from jobs.feature_store.point_in_time import literal
 from jobs.lakehouse import engine
@@ -90,7 +91,7 @@ def score_days(
         store = open_store(lakehouse, use_case, now.versions)
         recorded = _recorded(lakehouse, table, list(models))
         stale = _stale(lakehouse, use_case, store, models, recorded, now)
-        rows = _counts(event_rows.known(lakehouse, use_case, now.versions, as_of, stale)) if stale else {}
+        rows = _counts(_targets(lakehouse, use_case, stale, now)) if stale else {}
         stale = [day for day in stale if day in rows or day in recorded]
         if not stale:
             return Scored(lakehouse.version(table), versions, {}, without)
@@ -154,6 +155,13 @@ def _cut(day: date, last: Mapping[str, str], now: InputVersions) -> bool:
     return min(then, end) != min(now.as_of, end)
 
 
+def _targets(lakehouse: Lakehouse, use_case: UseCase, days: Sequence[date], now: InputVersions) -> DataFrame:
+    """The events of some days that were known, and not gone by the night of their day: what was decided stays."""
+    events = event_rows.known(lakehouse, use_case, now.versions, now.as_of, days)
+    gone = GoneEvents.of(lakehouse, use_case, now.versions[use_case.events])
+    return event_rows.without(lakehouse, use_case, events, gone.at_nights(nights(days, now.as_of)))
+
+
 def _counts(events: DataFrame) -> dict[date, int]:
     return dict(events.groupBy(PARTITION).count().collect())
 
@@ -198,7 +206,7 @@ def _scored(
     days: Sequence[date],
     now: InputVersions,
 ) -> DataFrame:
-    events = event_rows.known(lakehouse, use_case, now.versions, now.as_of, days)
+    events = _targets(lakehouse, use_case, days, now)
     frame = event_rows.with_features(store, use_case, events.selectExpr(*event_rows.columns(use_case, events)))
     columns = [*prediction_log.event_columns(use_case), PARTITION]
     decided = {

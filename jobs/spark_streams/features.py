@@ -29,7 +29,8 @@ class SparkFeatures(StreamFeatures):
     def __init__(self, bootstrap: Bootstrap, tables: SparkTables, stored: int, journal: Path) -> None:
         """stored: the stamp behind which features are wanted. Raises EngineUnreachable."""
         rows, marts = bootstrap.tables()
-        super().__init__(marts.facts(rows, bootstrap.start - 1), bootstrap.facts, journal)
+        base = marts.facts(rows, bootstrap.start - 1)
+        super().__init__(base, bootstrap.facts, journal, bootstrap.unplaced(base))
         self._tables = tables
         tables.begin(marts, stored)
 

@@ -18,17 +18,18 @@ import pyarrow as pa
 
 from jobs.arrays import Ints
 from jobs.decisions import base_tables
+from jobs.decisions.base_facts import BaseFacts
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.log_before import LogBefore
 from jobs.features.arrivals import Arrivals
 from jobs.ingest.readers import KNOWN_AT
-from jobs.lakehouse.envelope import TOPIC
+from jobs.lakehouse.envelope import DELETED, TOPIC
 from jobs.lakehouse.tables import Lakehouse
-from jobs.streams.event_facts import Came, EventFacts, Report
+from jobs.streams.event_facts import EventFacts, Report, Told
 from jobs.streams.features import StreamFeatures
 from jobs.streams.intake import KIND
-from jobs.streams.known_rows import NEW, VERSION
+from jobs.streams.known_rows import DELETION, NEW, VERSION
 from jobs.times import NEVER, microseconds, moment_of
 from jobs.use_case import Source, UseCase
 
@@ -83,9 +84,21 @@ class Bootstrap:
     def features(self, journal: Path) -> StreamFeatures:
         """The state before `start`."""
         rows, tables = self.tables()
-        return StreamFeatures(tables.facts(rows, self.start - 1), self.facts, journal)
+        base = tables.facts(rows, self.start - 1)
+        return StreamFeatures(base, self.facts, journal, self.unplaced(base))
 
-    def raw(self, upto: int | None = None) -> Iterator[tuple[int, Came | Report]]:
+    def unplaced(self, base: BaseFacts) -> dict[Any, dict[str, Any]]:
+        """Of events that are no more before `start` what the reports say that hold: they count again with the event."""
+        reports, ids = self.facts.reports, base.gone_events(self.start - 1)
+        if reports is None or not ids:
+            return {}
+        [key] = reports.key
+        rows = self._rows(reports, [(key, "in", ids), (KNOWN_AT, "<", moment_of(self.start))]).sort(KNOWN_AT)
+        last = rows.with_columns(pl.lit(VERSION).alias(KIND)).unique(key, keep="last")
+        said = [fact for _, fact in self.facts.of(reports, last.filter(~pl.col(DELETED)))]
+        return {each.id: each.values for each in said if isinstance(each, Report)}
+
+    def raw(self, upto: int | None = None) -> Iterator[tuple[int, Told]]:
         """What raw tables have now from `start` on, up to a stamp, in the order of stamps."""
         parts = [self.facts.of(source, self._raw(source, upto)) for source in self.facts.sources]
         return merge(*parts, key=lambda each: each[0])
@@ -97,12 +110,18 @@ class Bootstrap:
         came = self.came.get(source.name)
         if came is None:
             return None
-        known = pl.DataFrame(self.lakehouse.to_arrow(mart, self.versions[mart], [self.use_case.event_id, KNOWN_AT]))
-        known = known.with_columns(pl.col(KNOWN_AT).cast(came.schema[KNOWN_AT]))
+        known = self._moments(mart, KNOWN_AT).cast({KNOWN_AT: came.schema[KNOWN_AT]})
+        if DELETED in self.lakehouse.schema(self.use_case.raw_table(source)).names:
+            # Marts have a deletion where a version ends.
+            ends = self._moments(mart, "superseded_at").rename({"superseded_at": KNOWN_AT})
+            known = pl.concat([known, ends.cast({KNOWN_AT: came.schema[KNOWN_AT]})])
         key = source.key[0]
         first = came.join(known, left_on=[key, KNOWN_AT], right_on=[self.use_case.event_id, KNOWN_AT], how="anti")
         least = first[KNOWN_AT].min()
         return None if least is None else microseconds(least)  # type: ignore[arg-type]
+
+    def _moments(self, mart: str, column: str) -> pl.DataFrame:
+        return pl.DataFrame(self.lakehouse.to_arrow(mart, self.versions[mart], [self.use_case.event_id, column]))
 
     def _before(self, mart: pa.Table, source: Source) -> pa.Table:
         """The rows of a mart less those that raw rows from `start` on tell."""
@@ -120,15 +139,23 @@ class Bootstrap:
 
     def _raw(self, source: Source, upto: int | None) -> pl.DataFrame:
         table, key = self.use_case.raw_table(source), source.key[0]
-        columns = [column.name for column in source.columns]
         if Arrivals.of(self.lakehouse, table, key) is None:
+            columns = [column.name for column in source.columns]
             return pl.DataFrame(schema=dict.fromkeys([*columns, KNOWN_AT, KIND], pl.Int64))
         wanted: list[Any] = [(TOPIC, "!=", ""), (KNOWN_AT, ">=", moment_of(self.start))]
         wanted += [] if upto is None else [(KNOWN_AT, "<=", moment_of(upto))]
-        rows = pl.DataFrame(self.lakehouse.to_arrow(table, None, [*columns, KNOWN_AT], wanted))
+        rows = self._rows(source, wanted)
         bounds = [(key, ">=", rows[key].min()), (key, "<=", rows[key].max())]
         every = pl.DataFrame(self.lakehouse.to_arrow(table, None, [key, KNOWN_AT], None if rows.is_empty() else bounds))
         first = every.group_by(key).agg(_first=pl.col(KNOWN_AT).min())
         rows = rows.join(first, on=key, how="left").sort(KNOWN_AT)
-        kind = pl.when(pl.col(KNOWN_AT) == pl.col("_first")).then(pl.lit(NEW)).otherwise(pl.lit(VERSION))
-        return rows.with_columns(kind.alias(KIND))
+        kind = pl.when(DELETED).then(pl.lit(DELETION)).when(pl.col(KNOWN_AT) == pl.col("_first")).then(pl.lit(NEW))
+        return rows.with_columns(kind.otherwise(pl.lit(VERSION)).alias(KIND))
+
+    def _rows(self, source: Source, wanted: list[Any]) -> pl.DataFrame:
+        """Rows of a raw table, with DELETED."""
+        table, columns = self.use_case.raw_table(source), [column.name for column in source.columns]
+        told = [DELETED] if DELETED in self.lakehouse.schema(table).names else []
+        names = list(dict.fromkeys([*columns, KNOWN_AT, *told]))
+        rows = pl.DataFrame(self.lakehouse.to_arrow(table, None, names, wanted))
+        return rows.with_columns((pl.col(DELETED).fill_null(False) if told else pl.lit(False)).alias(DELETED))

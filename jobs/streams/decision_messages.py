@@ -43,11 +43,11 @@ class DecisionMessages:
             return None
         fact = log_contents.decode(record.content)
         if isinstance(fact, EventCame):
-            return self._message(record, self.events, self._event(fact, fact.time(record.stamp)))
+            return self._message(record, self.events, _there(self._event(fact, fact.time(record.stamp))))
         if isinstance(fact, VersionCame) and fact.known is None:
-            return self._message(record, self.events, self._event(fact, fact.happened))
+            return self._message(record, self.events, _there(self._event(fact, fact.happened)))
         if isinstance(fact, LabelCame) and self.reports is not None:
-            return self._message(record, self.reports, self._report(fact, record.stamp))
+            return self._message(record, self.reports, _there(self._report(fact, record.stamp)))
         if isinstance(fact, FactGone) and fact.known is None and not self._moves(record, fact):
             return self._withdrawn(record, fact)
         return None
@@ -102,6 +102,11 @@ class DecisionMessages:
         if fact.of == "events" or not isinstance(version, VersionCame):
             return False
         return any(version.values.get(name) != value for name, value in fact.entities.items())
+
+
+def _there(row: Row) -> Row:
+    """A change event of Debezium: the row is there now, also where the same one was withdrawn before."""
+    return {"op": "u", "before": None, "after": row}
 
 
 def _told(value: Any, kind: str) -> Any:

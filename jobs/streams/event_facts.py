@@ -1,4 +1,5 @@
-"""Rows that came over topics as facts of the evaluator: events, corrections of events, and labels, one after another.
+"""Rows that came over topics as facts of the evaluator: events, corrections of events, labels, and what is no more, one
+after another.
 
 What an evaluator makes of facts belongs in `jobs.decisions.entity_states`.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import polars as pl
 
@@ -15,7 +16,7 @@ from jobs.decisions.event_schema import EventSchema, event_source
 from jobs.errors import Invalid
 from jobs.ingest.readers import KNOWN_AT
 from jobs.streams.intake import KIND
-from jobs.streams.known_rows import NEW
+from jobs.streams.known_rows import DELETION, NEW
 from jobs.use_case import Source, UseCase
 
 
@@ -33,6 +34,17 @@ class Came(NamedTuple):
     happened: int
     values: dict[str, Any]
     is_first: bool
+
+
+class Gone(NamedTuple):
+    """An event, or the report about it, that is no more."""
+
+    id: Any
+    of: Literal["events", "labels"]
+
+
+Told: TypeAlias = Came | Report | Gone
+"""What a row says."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +81,17 @@ class EventFacts:
                 "alone, found nothing; declare `reported_labels`"
             )
 
-    def of(self, source: Source, rows: pl.DataFrame) -> Iterator[tuple[int, Came | Report]]:
+    def of(self, source: Source, rows: pl.DataFrame) -> Iterator[tuple[int, Told]]:
         """Stamps and facts of rows of one source, which bear KIND."""
         columns = [column.name for column in source.columns]
         plain = rows.select(*columns, KNOWN_AT, KIND).with_columns(pl.selectors.datetime().cast(pl.Int64))
         make = self._came if source is self.events else self._report
         for row in plain.iter_rows(named=True):
             stamp, kind = row.pop(KNOWN_AT), row.pop(KIND)
-            yield stamp, make(row, kind == NEW)
+            yield stamp, self._gone(source, row) if kind == DELETION else make(row, kind == NEW)
+
+    def _gone(self, source: Source, row: dict[str, Any]) -> Gone:
+        return Gone(row[source.key[0]], "events" if source is self.events else "labels")
 
     def _came(self, row: dict[str, Any], is_first: bool) -> Came:
         return Came(row.pop(self.schema.id), row.pop(self.schema.time), row, is_first)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from jobs.decisions.entity_states import Change, EntityStates, Found
 from jobs.decisions.log_contents import EventCame, Fact, FactGone, LabelCame, Telling, VersionCame
 from jobs.errors import Invalid
 from jobs.online.plan import Event
-from jobs.streams.event_facts import Came, EventFacts, Report
+from jobs.streams.event_facts import Came, EventFacts, Gone, Told
 from jobs.streams.journal import Journal
 
 LOG = logging.getLogger("evergreen.stream")
@@ -43,8 +43,11 @@ class Computed(NamedTuple):
 class StreamFeatures:
     """The state of one use case. Not safe for several threads."""
 
-    def __init__(self, base: BaseFacts, facts: EventFacts, journal: Path) -> None:
-        self.facts, self._journal = facts, Journal(journal)
+    def __init__(
+        self, base: BaseFacts, facts: EventFacts, journal: Path, unplaced: Mapping[Any, dict[str, Any]]
+    ) -> None:
+        """unplaced: what holding reports say of events that are no more, by id."""
+        self.facts, self._journal, self._unplaced = facts, Journal(journal), dict(unplaced)
         self.states = EntityStates(base, facts.schema, self._journal.at)
         self._made_ready = self.states.make_ready()
         self.taken = 0
@@ -66,7 +69,7 @@ class StreamFeatures:
         while time.monotonic() < until and next(self._made_ready, None) is not None:
             pass
 
-    def take(self, came: Iterable[tuple[int, Came | Report]]) -> Iterator[Computed]:
+    def take(self, came: Iterable[tuple[int, Told]]) -> Iterator[Computed]:
         """Fold facts in the order of their stamps; the features of each event that is new."""
         for is_new, run in groupby(came, key=lambda each: isinstance(each[1], Came) and each[1].is_first):
             if is_new:
@@ -98,7 +101,7 @@ class StreamFeatures:
             some = changes[start : start + AT_ONCE]
             yield from map(_computed, some, self.states.begin_all(some))
 
-    def _tell(self, stamp: int, each: Came | Report) -> None:
+    def _tell(self, stamp: int, each: Told) -> None:
         self.taken += 1
         for fact in self._told(stamp, each):
             if (change := self._change(stamp, fact)) is not None:
@@ -124,31 +127,51 @@ class StreamFeatures:
             return None
         return change
 
-    def _event(self, each: Came | Report) -> EventCame:
+    def _event(self, each: Told) -> EventCame:
         assert isinstance(each, Came)
         return EventCame(each.id, each.values, each.happened)
 
-    def _told(self, stamp: int, each: Came | Report) -> list[Telling]:
-        """A row as the evaluator takes it; nothing of a report about an event that nobody knows."""
+    def _told(self, stamp: int, each: Told) -> list[Telling]:
+        """A row as the evaluator takes it; nothing of a report about an event that nobody knows, or that is no more."""
+        if isinstance(each, Gone):
+            return self._gone(stamp, each)
         before = self._last(each.id, stamp)
         if isinstance(each, Came):
             replaces = None if before is None else self.states.entities_of(before.values)
             version = VersionCame(each.id, each.values, each.happened, replaces)
             return [version, *self._moved(stamp, version)]
         if before is None:
+            self._unplaced[each.id] = each.values
             return []
         return [LabelCame(each.id, before.happened, self.states.entities_of(before.values), each.values)]
 
+    def _gone(self, stamp: int, each: Gone) -> list[Telling]:
+        """What is no more; with an event its report, which stays in mind in case the event is brought back."""
+        label = self._label(each.id, stamp - 1)
+        gone: list[Telling] = [] if label is None else [FactGone(each.id, "labels", label.entities)]
+        if each.of == "labels":
+            self._unplaced.pop(each.id, None)
+            return gone
+        if label is not None:
+            self._unplaced[each.id] = label.values
+        event = self._last(each.id, stamp - 1)
+        return gone if event is None else [FactGone(each.id, "events", self.states.entities_of(event.values)), *gone]
+
     def _moved(self, stamp: int, version: VersionCame) -> list[Telling]:
-        """The report about an event, told again where the event is another entity's or another time's now."""
-        label = self._journal.last_label(version.id) or self._label_of_tables(version.id, stamp)
+        """The report about an event, told again where the event is another entity's or another time's now, or back."""
+        label, unplaced = self._label(version.id, stamp), self._unplaced.pop(version.id, None)
         entities = self.states.entities_of(self.facts.schema.columns(version))
+        if unplaced is not None:
+            return [LabelCame(version.id, version.happened, entities, unplaced)]
         if label is None or (label.entities, label.happened) == (entities, version.happened):
             return []
         gone = [FactGone(version.id, "labels", label.entities)] if label.entities != entities else []
         return [*gone, LabelCame(version.id, version.happened, entities, label.values)]
 
-    def _label_of_tables(self, id: Any, stamp: int) -> LabelCame | None:
+    def _label(self, id: Any, stamp: int) -> LabelCame | None:
+        """The report about an event that holds at a stamp."""
+        if (found := self._journal.last(id, "labels")) is not None:
+            return found[1] if isinstance(found[1], LabelCame) else None
         base, labels = self.states.base, self.states.base.labels
         row = base.row_of("labels", id, stamp)
         if row is None:
@@ -158,8 +181,10 @@ class StreamFeatures:
 
     def _last(self, id: Any, stamp: int) -> Event | None:
         """The version of an event that holds at a stamp."""
-        if (found := self._journal.last_version(id)) is not None:
+        if (found := self._journal.last(id, "events")) is not None:
             at, fact = found
+            if not isinstance(fact, EventCame | VersionCame):
+                return None
             happened = fact.time(at) if isinstance(fact, EventCame) else fact.happened
             return Event(id, happened, self.facts.schema.columns(fact))
         base = self.states.base

@@ -1,4 +1,4 @@
-"""What becomes of the messages of one topic: new rows, further versions, repetitions, and rows that break the contract.
+"""What becomes of the messages of one topic: new rows, further versions, deletions, repetitions, and broken rows.
 
 The contract and the values are read as those of files are (`jobs.ingest`), so that a row is the same row whichever way
 it comes. Nothing is written here.
@@ -17,7 +17,7 @@ from jobs.arrays import Ints
 from jobs.ingest import contracts
 from jobs.ingest.batches import read_batch
 from jobs.ingest.columns_file import ColumnsFile
-from jobs.ingest.contracts import COLUMNS, REASONS
+from jobs.ingest.contracts import COLUMNS, REASONS, RowCheck
 from jobs.ingest.csv_records import LINE, MALFORMED
 from jobs.ingest.day_digests import EVENT_DATE
 from jobs.ingest.declared_formats import ValueFormat
@@ -26,17 +26,18 @@ from jobs.ingest.inspection import FileSchema, Inspection, present_values, value
 from jobs.ingest.parsing import UTC as UTC_TYPE
 from jobs.ingest.quarantine import UNKNOWN
 from jobs.ingest.readers import FILE, FOUND, KNOWN_AT, DataFile
-from jobs.lakehouse.envelope import OFFSET, PARTITION, SCHEMA, TOPIC
+from jobs.lakehouse.envelope import DELETED, OFFSET, PARTITION, SCHEMA, TOPIC
 from jobs.messages.message import Decoded, Decoder, Message
-from jobs.streams.known_rows import REPEATED, KnownRows
+from jobs.streams.known_rows import CHANGED, DELETION, NEW, OF_NO_ROW, VERSION, KnownRows
 from jobs.use_case import Source
 
 AHEAD = timedelta(minutes=5)
 """Clocks of producers may be ahead by as much."""
 KIND = "_kind"
-"""What a row is: NEW or VERSION of `jobs.streams.known_rows`."""
+"""What a row is: NEW, VERSION or DELETION of `jobs.streams.known_rows`."""
 TOMBSTONE, DELETE = "tombstone", "delete"
-WITHDRAWN = "a deletion, which raw tables cannot hold"
+NOT_DELETABLE = "a deletion, which the source does not declare"
+ROW_UNKNOWN = "a deletion of a row that nobody knows"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Taken:
     """What became of some messages, each counted once; tombstones say nothing new and are not here."""
 
     new: pl.DataFrame
-    """Rows to append, in the order of their stamps: declared columns, `known_at`, the envelope, `event_date`, KIND."""
+    """Rows to append, in the order of their stamps: declared columns, `known_at`, the envelope, DELETED, `event_date`,
+    KIND. Of a deletion all but the key is null, and its day is the one on which it became known."""
     bad: pl.DataFrame
     """Rows for quarantine, as found, with their reasons and the envelope."""
     waiting: pl.DataFrame
@@ -69,36 +71,63 @@ class Intake:
     """Types of identifier columns as the first rows that came have them, of all sources."""
     undeclared: set[str] = field(default_factory=set)
     """Names in messages that are no column: they are left out."""
+    waited: set[int] = field(default_factory=set)
+    """Hashes of keys of rows that have waited: their deletions wait behind them."""
 
     def take(self, messages: Sequence[Message], decoded: Decoded, stamps: Ints, now: datetime) -> Taken:
         """What becomes of messages, decoded by `decode`, with their stamps; what is new is known from here on."""
         frame = self._frame(decoded, now).with_columns(envelope(messages, decoded, stamps))
         said = pl.Series(decoded.changes, dtype=pl.String)
-        gone = _withdrawn(frame.filter(said.eq_missing(DELETE)))
-        rows = frame.filter(~(said.eq_missing(DELETE) | said.eq_missing(TOMBSTONE)))
+        frame = frame.with_columns((said == DELETE).fill_null(False).alias(DELETED), said.is_not_null().alias(CHANGED))
+        rows = frame.filter(~said.eq_missing(TOMBSTONE))
         checks = contracts.row_checks(self.source, rows.columns, self.names.timezone, now + AHEAD)
-        good, bad, _ = contracts.split(rows, checks)
-        new, waiting, repeated = self._sorted_out(good)
-        return Taken(new, pl.concat([bad, gone], how="diagonal"), waiting, repeated)
+        good, bad, _ = contracts.split(rows.filter(~pl.col(DELETED)), checks)
+        gone, refused = self._deletions(rows.filter(DELETED), checks)
+        new, waiting, of_no_row = self._sorted_out(pl.concat([good, gone]).sort(KNOWN_AT))
+        bad = pl.concat([bad, refused, of_no_row], how="diagonal")
+        return Taken(new, bad, waiting, rows.height - new.height - bad.height - waiting.height)
+
+    def _deletions(self, rows: pl.DataFrame, checks: Sequence[RowCheck]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Deletions whose key holds the contract, of whose other columns nothing is asked; and the others."""
+        if not self.source.deletions:
+            return rows.clear(), contracts.with_reasons(rows, [NOT_DELETABLE], [])
+        return contracts.split(rows, [check for check in checks if check.column in ("", *self.source.key)])[:2]
 
     def release(self, waiting: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Of rows that waited those that refer to what has come, with what they are, and those that go on waiting."""
         there = pl.Series([not missing for missing in self._missing(waiting)], dtype=pl.Boolean)
         kinds = pl.Series(KIND, self.known.take(waiting.filter(there)), pl.Int8)
-        released = waiting.filter(there).drop(REASONS, COLUMNS).with_columns(kinds).filter(pl.col(KIND) != REPEATED)
-        return released, waiting.filter(~there)
+        released = waiting.filter(there).drop(REASONS, COLUMNS).with_columns(kinds)
+        return self._new(released), waiting.filter(~there)
 
-    def _sorted_out(self, good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-        columns = [c.name for c in self.source.columns]
-        rows = good.select(*columns, KNOWN_AT, TOPIC, PARTITION, OFFSET, SCHEMA)
-        rows = rows.with_columns(pl.col(self.source.event_time).dt.date().alias(EVENT_DATE))
-        waits = pl.Series(self._missing(rows), dtype=pl.Boolean)
-        waiting, rows = self._explained(rows.filter(waits)), rows.filter(~waits)
+    def _sorted_out(self, good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """Rows that are new, rows that wait, and deletions of rows that nobody knows, as found."""
+        waits = pl.Series(self._missing(good), dtype=pl.Boolean)
+        rows = good.filter(~waits)
         rows = rows.with_columns(pl.Series(KIND, self.known.take(rows), pl.Int8))
-        new = rows.filter(pl.col(KIND) != REPEATED)
-        return new, waiting, rows.height - new.height
+        of_no_row = rows.filter(pl.col(KIND) == OF_NO_ROW).drop(KIND)
+        follows = of_no_row.select(self.source.key).hash_rows().is_in(list(self.waited))
+        waiting = self._explained(self._plain(pl.concat([good.filter(waits), of_no_row.filter(follows)])))
+        unknown = contracts.with_reasons(of_no_row.filter(~follows), [ROW_UNKNOWN], self.source.key)
+        return self._new(self._plain(rows, KIND)), waiting, unknown
+
+    def _plain(self, rows: pl.DataFrame, *more: str) -> pl.DataFrame:
+        """Rows without the values found, with their days."""
+        day = pl.col(self.source.event_time).dt.date().alias(EVENT_DATE)
+        return rows.select(*self.columns, day, CHANGED, *more)
+
+    def _new(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Those of rows, which bear KIND, that raw tables do not have; deletions say nothing but what is no more."""
+        is_new = pl.col(KIND).is_in([NEW, VERSION, DELETION])
+        new = rows.filter(is_new).select(*self.columns, EVENT_DATE, KIND)
+        if not new[DELETED].any():
+            return new
+        others = [c.name for c in self.source.columns if c.name not in self.source.key]
+        day = pl.when(DELETED).then(pl.col(KNOWN_AT).dt.date()).otherwise(EVENT_DATE).alias(EVENT_DATE)
+        return new.with_columns(day, *(pl.when(~pl.col(DELETED)).then(name).alias(name) for name in others))
 
     def _explained(self, waiting: pl.DataFrame) -> pl.DataFrame:
+        self.waited.update(waiting.select(self.source.key).hash_rows())
         columns = list(self.referred)
         return contracts.with_reasons(waiting, [UNKNOWN + column for column in columns], columns)
 
@@ -132,6 +161,11 @@ class Intake:
         # A batch of nothing but other text is no reason to take a table of integers for one of text.
         held = [as_kind(batch.frame[name], kind).alias(name) for name, kind in self.types.items()]
         return batch.frame.with_columns(held)
+
+    @property
+    def columns(self) -> list[str]:
+        """What rows have besides their days and what they are."""
+        return [*(c.name for c in self.source.columns), KNOWN_AT, TOPIC, PARTITION, OFFSET, SCHEMA, DELETED]
 
     @property
     def types(self) -> dict[str, str]:
@@ -168,7 +202,3 @@ def envelope(messages: Sequence[Message], decoded: Decoded, stamps: Ints) -> lis
         pl.Series(OFFSET, [message.offset for message in messages], pl.Int64),
         pl.Series(SCHEMA, decoded.schemas, pl.String),
     ]
-
-
-def _withdrawn(rows: pl.DataFrame) -> pl.DataFrame:
-    return contracts.with_reasons(rows, [WITHDRAWN], [])

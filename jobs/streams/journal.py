@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.decisions import log_contents
-from jobs.decisions.log_contents import EVENT, TOLD, Content, EventCame, Fact, LabelCame, VersionCame
+from jobs.decisions.log_contents import EVENT, TOLD, EventCame, Fact
 from jobs.online.file_log import FileLog
 from jobs.online.log_records import Appended, Entry, Record
 
@@ -50,23 +50,25 @@ class Journal:
         record = self._log.at(start)
         return record._replace(stamp=record.stamp // AT_ONCE)
 
-    def last_version(self, id: Any) -> tuple[int, EventCame | VersionCame] | None:
-        """The last that came of an event, and its stamp."""
-        return next(((at, fact) for at, fact in self._of(id) if isinstance(fact, EventCame | VersionCame)), None)
+    def last(self, id: Any, of: str) -> tuple[int, Fact] | None:
+        """What came last of an event (`events`), or of the report about it (`labels`), and its stamp."""
+        return next(((at, fact) for at, fact in self._of(id) if _subject(fact) == of), None)
 
-    def last_label(self, id: Any) -> LabelCame | None:
-        """The last report about an event."""
-        return next((fact for _, fact in self._of(id) if isinstance(fact, LabelCame)), None)
-
-    def _of(self, id: Any) -> Iterator[tuple[int, Content]]:
+    def _of(self, id: Any) -> Iterator[tuple[int, Fact]]:
         """What is kept of an event, and the stamps, the last first."""
         names = [log_contents.name(TOLD, id, number) for number in range(self._told.get(str(id), 0), 0, -1)]
         for record in map(self._log.get, [*names, log_contents.name(EVENT, id)]):
             if record is not None:
-                yield record.stamp // AT_ONCE, log_contents.decode(record.content)
+                fact = log_contents.decode(record.content)
+                assert isinstance(fact, Fact), "nothing else is kept"
+                yield record.stamp // AT_ONCE, fact
 
     def _name(self, fact: Fact) -> str:
         if isinstance(fact, EventCame):
             return log_contents.name(EVENT, fact.id)
         number = self._told[str(fact.id)] = self._told.get(str(fact.id), 0) + 1
         return log_contents.name(TOLD, fact.id, number)
+
+
+def _subject(fact: Fact) -> str:
+    return "events" if isinstance(fact, EventCame) else log_contents.subject(fact)

@@ -24,7 +24,7 @@ from jobs.ingest.raw_commit import LOADED_IN
 from jobs.ingest.readers import FILE
 from jobs.lakehouse import arrow_writer, maintenance
 from jobs.lakehouse.commit_state import keeping
-from jobs.lakehouse.envelope import ENVELOPE, POSITION, TOPIC
+from jobs.lakehouse.envelope import DELETED, DELETIONS, ENVELOPE, POSITION
 from jobs.lakehouse.tables import Lakehouse
 from jobs.messages import place
 from jobs.messages.position import Position
@@ -33,6 +33,8 @@ from jobs.use_case import Source, UseCase
 
 COMPACTED_AFTER = 200
 """Commits of rows, each a small file in every day that its events are of."""
+_TYPES = {pa.string(): "string", pa.int64(): "long", pa.bool_(): "boolean"}
+"""Delta's names of types."""
 
 
 @dataclass
@@ -85,9 +87,10 @@ class Landing:
     def _append(
         self, rows: pl.DataFrame, identifiers: Mapping[str, str], state: Mapping[str, Any], told: dict[str, Any]
     ) -> int:
-        schema = self._schema(identifiers)
+        schema = self._schema(identifiers, bool(rows[DELETED].any()))
         loaded_in = int(state.get(LOADED_IN, 0)) + 1
-        contracts.prove(self.source, rows.drop(EVENT_DATE, KIND, *ENVELOPE.names), identifiers)
+        kept = rows.filter(~pl.col(DELETED)).drop(EVENT_DATE, KIND, DELETED, *ENVELOPE.names)
+        contracts.prove(self.source, kept, identifiers)
         rows = rows.with_columns(pl.lit(loaded_in, pl.Int64).alias(LOADED_IN)).select(schema.names)
         self._ready(schema, state)
         state = {"as_of": datetime.now(UTC).isoformat(), **state, LOADED_IN: loaded_in, POSITION: told}
@@ -107,27 +110,39 @@ class Landing:
         state = {LOADED_IN: 0, **state, POSITION: told}
         arrow_writer.save(self.lakehouse.delta(self.table), empty, "append", None, (), keeping(state))
 
-    def _schema(self, identifiers: Mapping[str, str]) -> pa.Schema:
-        return pa.unify_schemas([table_schema(self.source, identifiers), ENVELOPE])
+    def _schema(self, identifiers: Mapping[str, str], with_deletions: bool = False) -> pa.Schema:
+        there = self.lakehouse.schema(self.table).names if self.lakehouse.exists(self.table) else []
+        of_deletions = [DELETIONS] if with_deletions or DELETED in there else []
+        return pa.unify_schemas([table_schema(self.source, identifiers), ENVELOPE, *of_deletions])
 
     def _ready(self, schema: pa.Schema, state: Mapping[str, Any]) -> None:
-        """Let the table be there, with the columns of the envelope."""
+        """Let the table be there, with the columns of the envelope and of deletions that the schema has."""
         if not self.lakehouse.exists(self.table):
             by, new = [EVENT_DATE] if self.source.daily else [], keeping({LOADED_IN: 0})
             empty = schema.empty_table().to_reader()
             arrow_writer.save(self.lakehouse.path(self.table), empty, "append", None, by, new)
-        elif TOPIC not in self.lakehouse.schema(self.table).names:
-            types = {each.name: "string" if pa.types.is_string(each.type) else "long" for each in ENVELOPE}
-            fields = [Field(name, PrimitiveType(kind)) for name, kind in types.items()]
+            return
+        there = self.lakehouse.schema(self.table).names
+        added = [each for each in (*ENVELOPE, *DELETIONS) if each.name in schema.names and each.name not in there]
+        if added:
+            fields = [Field(each.name, PrimitiveType(_TYPES[each.type])) for each in added]
             self.lakehouse.delta(self.table).alter.add_columns(fields, commit_properties=keeping(state))
 
     def _quarantine(self, taken: Sequence[Taken]) -> None:
-        waiting = [references.as_canonical(self.source, each.waiting) for each in taken if not each.waiting.is_empty()]
+        waits = [part for each in taken for part in _by_deletion(each.waiting)]
+        waiting = [references.as_canonical(self.source, rows) for rows in waits if not rows.is_empty()]
         bad = [rows for rows in (*(each.bad for each in taken), *waiting) if not rows.is_empty()]
         places = [_with_places(rows) for rows in bad]
         if places:
             entries = [quarantine.entries(rows, files, datetime.now(UTC)) for rows, files in places]
             quarantine.append(self.lakehouse, self.table, pl.concat(entries))
+
+
+def _by_deletion(waiting: pl.DataFrame) -> list[pl.DataFrame]:
+    """Rows that wait, which quarantine keeps as it ever did, and deletions that wait, which it is told of."""
+    if DELETED not in waiting.columns:
+        return [waiting]
+    return [waiting.filter(~pl.col(DELETED)).drop(DELETED), waiting.filter(DELETED)]
 
 
 def _with_places(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[Path]]:

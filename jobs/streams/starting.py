@@ -11,8 +11,9 @@ from jobs.errors import Invalid
 from jobs.ingest import references
 from jobs.ingest.columns_file import ColumnsFile
 from jobs.ingest.parsing import UTC as UTC_TYPE
+from jobs.ingest.readers import KNOWN_AT
 from jobs.lakehouse.engine import EngineUnreachable
-from jobs.lakehouse.envelope import POSITION
+from jobs.lakehouse.envelope import DELETED, POSITION
 from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.message import Decoder
 from jobs.messages.position import Position
@@ -85,7 +86,9 @@ def _known(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> KnownRows
     columns = [column.name for column in source.columns]
     known, table = KnownRows(source.key, columns), use_case.raw_table(source)
     if lakehouse.exists(table):
-        rows = pl.DataFrame(lakehouse.to_arrow(table, columns=columns))
+        told = [KNOWN_AT, DELETED] if DELETED in lakehouse.schema(table).names else []
+        rows = pl.DataFrame(lakehouse.to_arrow(table, columns=list(dict.fromkeys([*columns, *told]))))
+        rows = rows.sort(KNOWN_AT) if told else rows
         known.take(rows.with_columns(pl.selectors.datetime().cast(UTC_TYPE)))
     return known
 

@@ -42,6 +42,8 @@ MOST = 10_000
 """Messages of one step."""
 FEW = 200
 """After a step of fewer messages what it waits for others may be used."""
+EARLY = "_early"
+"""Column of keys whose stamp is before that of what they refer to."""
 
 
 @dataclass
@@ -249,6 +251,10 @@ class Stream:
             seen = first_seen.get(target.split(".")[0], {})
             about = [seen.get(value, 0) for value in rows[column].hash().to_list()]
             early |= pl.Series([stamp < other for stamp, other in zip(own, about, strict=True)], dtype=pl.Boolean)
+        if early.any():
+            # What comes after a row of its key stays behind it.
+            keys = rows.select(source.key).with_columns(early.cast(pl.Int8).alias(EARLY))
+            early = keys.select(pl.col(EARLY).cum_max().over(list(source.key)) > 0).to_series()
         return pl.concat([rows.filter(~early), self._stamped_anew(rows.filter(early))])
 
     def _stamped_anew(self, rows: pl.DataFrame) -> pl.DataFrame:

@@ -19,7 +19,7 @@ from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.message import Message
 from jobs.messages.position import Position
 from jobs.settings import Settings
-from jobs.times import microseconds
+from jobs.times import microseconds, moment_of
 from jobs.use_case import Source
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
 
@@ -99,12 +99,17 @@ class World:
             "fraud_reported_at": at,
         }
 
-    def send(self, topic: str, row: Row | bytes, arrived: datetime | None = None) -> None:
-        """Put a message into a topic; arrived: when it was first seen."""
-        value = row if isinstance(row, bytes) else json.dumps(row, default=lambda time: time.isoformat()).encode()
+    def send(self, topic: str, row: Row | bytes | None, arrived: datetime | None = None) -> None:
+        """Put a message into a topic, of None a tombstone; arrived: when it was first seen."""
+        value = row if isinstance(row, bytes | None) else as_json(row)
         headers = () if arrived is None else (("evergreen-known-at", str(microseconds(arrived)).encode()),)
         offset = sum(message.topic == topic for message in self.messages)
         self.messages.append(Message(topic, 0, offset, -1, None, value, headers))
+
+    def change(self, topic: str, op: str, row: Row, arrived: datetime) -> None:
+        """Put a change event of Debezium into a topic."""
+        side = {"before": row, "after": None} if op == "d" else {"before": None, "after": row}
+        self.send(topic, {"op": op, **side}, arrived)
 
     def put_raw(self, source: Source, rows: list[Row] | pl.DataFrame, mode: Any = "error") -> None:
         """Let files have brought these rows, which bear `known_at`."""
@@ -140,14 +145,21 @@ class World:
         return pl.DataFrame(self.lakehouse.to_arrow(FRAUD.raw_table(source)))
 
 
+def as_json(row: Row) -> bytes:
+    return json.dumps(row, default=lambda time: time.isoformat()).encode()
+
+
 def _versions(rows: pl.DataFrame) -> pl.DataFrame:
     rows = rows.sort("transaction_id", "known_at")
+    if "row_deleted" not in rows.columns:
+        rows = rows.with_columns(row_deleted=pl.lit(None, pl.Boolean))
+    is_kept = ~pl.col("row_deleted").fill_null(False)
     following = pl.col("known_at").shift(-1).over("transaction_id")
     loaded = pl.max_horizontal("loaded_in", pl.col("loaded_in").shift(-1).over("transaction_id"))
     return rows.with_columns(
-        version=pl.int_range(1, pl.len() + 1).over("transaction_id"), superseded_at=following, loaded_in=loaded,
+        version=is_kept.cum_sum().over("transaction_id"), superseded_at=following, loaded_in=loaded,
         first_event_date=pl.col("event_date").first().over("transaction_id"),
-    )  # fmt: skip
+    ).filter(is_kept)  # fmt: skip
 
 
 def busy_days(world: World, events: int, first: int = 1000) -> None:
@@ -174,6 +186,34 @@ def busy_days(world: World, events: int, first: int = 1000) -> None:
             world.send(REPORTS, world.report(chance.choice(sent), moment), moment + SECOND)
         if chance.random() < 0.05:
             world.send(PAYMENTS, payment | {"transaction_id": BROKEN + number, "tx_amount": -1}, moment)
+
+
+def deletions(world: World, chance_of_one: float) -> None:
+    """Between the messages that there are: payments and reports that are deleted, some of them twice or of no row, with
+    tombstones behind them, and brought back as they were or otherwise."""
+    chance, before, world.messages = world.chance, world.messages, []
+    sent: dict[str, list[Row]] = {PAYMENTS: [], REPORTS: []}
+    deleted: list[tuple[str, Row]] = []
+    for message in before:
+        moment = moment_of(int(message.headers[0][1] or b""))
+        world.send(message.topic, message.value or b"", moment)
+        row = json.loads(message.value or b"")
+        sent[message.topic] += [row] if row["transaction_id"] < BROKEN else []
+        if chance.random() >= chance_of_one:
+            continue
+        if deleted and chance.random() < 0.4:
+            topic, row = chance.choice(deleted)
+            other = row | {"customer_id": 1, "tx_amount": 7.0} if topic == PAYMENTS else row | {"tx_fraud": True}
+            world.change(topic, chance.choice("cu"), chance.choice([row, other]), moment)
+            continue
+        topic = chance.choice([message.topic, PAYMENTS])
+        row = chance.choice(sent[topic] or [world.payment(3, moment)])
+        told = chance.choice([row, {"transaction_id": row["transaction_id"]}, row | {"tx_amount": None}])
+        for _ in range(chance.choice([1, 1, 2])):
+            world.change(topic, "d", told, moment)
+        if chance.random() < 0.5:
+            world.send(topic, None, moment)
+        deleted.append((topic, row))
 
 
 def contents(world: World, topic: str) -> list[tuple[Any, ...]]:

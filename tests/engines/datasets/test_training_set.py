@@ -16,10 +16,12 @@ from worlds.marts import EVENT_SCHEMA, LABEL_SCHEMA, Row, built_or_copied, put, 
 from jobs.datasets import history, training_set
 from jobs.feature_store import materialization
 from jobs.feature_store import store as feature_store
+from jobs.ingest.parsing import table_schema
 from jobs.lakehouse.commit_state import keeping
+from jobs.lakehouse.envelope import DELETIONS
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger import pins
-from jobs.use_cases.fraud import CUSTOMER_WINDOWS, FRAUD
+from jobs.use_cases.fraud import CUSTOMER_WINDOWS, FRAUD, TRANSACTIONS
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -198,6 +200,54 @@ def test_a_history_brought_up_to_date_equals_one_built_anew_and_gives_its_featur
         training_set.build(marts, FRAUD, moment)
         assert built(marts) == features
         assert history.build(marts, FRAUD, moment)["days_written"] == "all" and whole(marts) == brought
+
+
+def deleting(lakehouse: Lakehouse) -> None:
+    """Payments of which some are deleted: before AS_OF, behind it, for a while, and after a correction moved one."""
+    gone = at(25)
+    moved = payment(50, at(11), 2.0, version=2, known_at=at(12), superseded_at=gone, first_event_date=at(10).date())
+    events = [
+        payment(10, at(10), 1.0, superseded_at=gone),
+        payment(11, at(11), 1.0, superseded_at=gone),
+        payment(11, at(11), 1.0, version=2, known_at=at(26)),
+        payment(12, at(12), 1.0, superseded_at=AS_OF + HOUR),
+        payment(50, at(10), 1.0, superseded_at=at(12)),
+        moved,
+        payment(51, at(10), 1.0),
+    ]
+    put(lakehouse, FRAUD.events, events, EVENT_SCHEMA)
+    put(lakehouse, FRAUD.labels, [label(51, at(10), True, at(12))], LABEL_SCHEMA)
+    raw = pa.unify_schemas([table_schema(TRANSACTIONS, {}), DELETIONS])
+    write_deltalake(lakehouse.path(FRAUD.raw_table(TRANSACTIONS)), raw.empty_table(), partition_by=["event_date"])
+    update_windows(lakehouse, AS_OF)
+
+
+def test_payments_that_are_gone_are_no_targets_as_long_as_they_are(marts: Lakehouse) -> None:
+    deleting(marts)
+    moments = {at(25) - HOUR: [10, 50, 51], at(25): [51], AS_OF: [11, 12, 51], AS_OF + HOUR: [11, 51]}
+    for moment, there in moments.items():
+        training_set.build(marts, FRAUD, moment)
+        assert sorted(built(marts)) == there, moment
+    history.build(marts, FRAUD, AS_OF + HOUR)
+    read = history.read(marts, FRAUD)
+    for moment, there in moments.items():
+        assert len(read.training_rows(moment, FRAUD)) == len(there), moment
+
+
+@pytest.mark.embedded
+def test_a_set_follows_a_deletion_of_a_payment_that_had_moved(marts: Lakehouse) -> None:
+    deleting(marts)
+    rows = marts.to_arrow(FRAUD.events).to_pylist()
+    alive = [row | {"superseded_at": None} if row["version"] == 2 else row for row in rows]
+    put(marts, FRAUD.events, alive, EVENT_SCHEMA)
+    training_set.build(marts, FRAUD, AS_OF)
+    assert sorted(built(marts)) == [11, 12, 50, 51]
+    marts.delta(FRAUD.events).update(
+        {"superseded_at": f"timestamp '{at(25):%Y-%m-%d %H:%M:%S}'", "loaded_in": "2"},
+        predicate="transaction_id = 50 and version = 2",
+    )
+    training_set.build(marts, FRAUD, AS_OF)
+    assert sorted(built(marts)) == [11, 12, 51]
 
 
 @pytest.mark.embedded

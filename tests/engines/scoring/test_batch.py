@@ -23,9 +23,12 @@ from worlds.pictures import rendered
 from assets import evaluation, export
 from assets import scoring as assets_scoring
 from assets.run_context import AS_OF_TAG
+from jobs.checks import predictions
 from jobs.datasets import training_set
 from jobs.ingest import registered_inputs
+from jobs.ingest.parsing import table_schema
 from jobs.lakehouse import dbt_models
+from jobs.lakehouse.envelope import DELETIONS
 from jobs.lakehouse.session_catalog import register_table
 from jobs.lakehouse.tables import Lakehouse
 from jobs.models.catalog import new_model
@@ -40,7 +43,7 @@ from jobs.scoring import batch, prediction_log
 from jobs.scoring.scoring_kernel import scorer
 from jobs.tasks.multiclass import Multiclass
 from jobs.use_case import UseCase
-from jobs.use_cases.fraud import FRAUD
+from jobs.use_cases.fraud import FRAUD, TRANSACTIONS
 
 DAY = timedelta(days=1)
 FIRST = date(2026, 3, 1)
@@ -178,6 +181,24 @@ def test_an_event_that_is_not_known_yet_is_not_scored(marts: Lakehouse, champion
     assert 99 not in logged(marts)
     batch.score_days(marts, FRAUD, DAYS[:1], AS_OF, always(7, champion))
     assert 99 in logged(marts)
+
+
+@pytest.mark.embedded
+def test_the_log_keeps_what_was_decided_before_it_was_deleted(marts: Lakehouse, champion: Bundle) -> None:
+    rows = marts.to_arrow(FRAUD.events).to_pylist()
+    night = datetime(2026, 3, 2, tzinfo=UTC)
+    gone = {0: night, 1: night + DAY, 2: noon(DAYS[0]) + timedelta(hours=3)}
+    rows = [row | {"superseded_at": gone.get(row["transaction_id"], row["superseded_at"])} for row in rows]
+    back = next(row for row in rows if row["transaction_id"] == 2)
+    rows += [back | {"version": 2, "known_at": night - timedelta(hours=1), "superseded_at": None}]
+    put(marts, FRAUD.events, rows, EVENT_SCHEMA)
+    raw = pa.unify_schemas([table_schema(TRANSACTIONS, {}), DELETIONS])
+    write_deltalake(marts.path(FRAUD.raw_table(TRANSACTIONS)), raw.empty_table(), partition_by=["event_date"])
+    for moment in (night, AS_OF):
+        batch.score_days(marts, FRAUD, DAYS[:1], moment, always(7, champion))
+        assert sorted(logged(marts)) == [1, 2, 3, 4, *([99] if moment == AS_OF else [])]
+        outcomes = predictions.judge(marts, FRAUD, DAYS[:1], moment)
+        assert [each.passed for each in outcomes][:2] == [True, True]
 
 
 @pytest.mark.embedded

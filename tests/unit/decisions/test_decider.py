@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def play(world: World, workers: list[Decider], steps: int) -> None:
             continue
         id = world.chance.choice([world.chance.choice(sent), world.chance.randrange(300)])
         if kind < 0.85:
-            told.report(one, id, {"is_fraud": world.chance.random() < 0.5})
+            with contextlib.suppress(told.UnknownEvent):  # it was withdrawn
+                told.report(one, id, {"is_fraud": world.chance.random() < 0.5})
         elif kind < 0.92:
             told.correct(one, one.schema.read(world.given(transaction_id=id)))
         elif kind < 0.95 and id > 300:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from worlds.draws import drawn
 from worlds.streamed_runs import made, opened
-from worlds.streamed_world import BROKEN, DAY, PAYMENTS, SECOND, START, World, busy_days
+from worlds.streamed_world import BROKEN, DAY, PAYMENTS, SECOND, START, World, busy_days, deletions
 
 from jobs.features.window_runs import kernel_of
 from jobs.spark_streams.features import SparkFeatures
@@ -19,7 +19,7 @@ from jobs.spark_streams.packet_kernel import Fold, unpacked
 from jobs.spark_streams.packets import BUCKET, FACTS, STAMP, WINDOWS, Facts, Packets, history
 from jobs.streams import feature_tables
 from jobs.streams.bootstrap import Bootstrap
-from jobs.streams.event_facts import Came, Report
+from jobs.streams.event_facts import Told
 from jobs.use_cases.fraud import FRAUD
 
 BUCKETS = 3
@@ -91,6 +91,7 @@ def test_packets_in_any_portions_are_what_the_evaluator_makes_of_the_same_facts(
     world = made(tmp_path, seed)
     busy_days(world, 80)
     moves(world)
+    deletions(world, 0.3)
     one = opened(world)
     while one.step(0):
         one.commit()
@@ -99,7 +100,7 @@ def test_packets_in_any_portions_are_what_the_evaluator_makes_of_the_same_facts(
     first = min(rows["event_timestamp"].cast(pl.Int64).sort().to_list()[0] for rows in streamed.values())
     bootstrap, handed = Bootstrap.of(world.lakehouse, FRAUD, first - 1), Handed(world)
     features = SparkFeatures(bootstrap, handed, 0, tmp_path / "other")  # type: ignore[arg-type]
-    some: list[tuple[int, Came | Report]] = []
+    some: list[tuple[int, Told]] = []
     for each in bootstrap.raw():
         some.append(each)
         if world.chance.random() < 0.2:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 from worlds.streamed_runs import made, opened, run
-from worlds.streamed_world import PAYMENTS, REPORTS, SECOND, START, busy_days, contents, stored
+from worlds.streamed_world import (
+    BROKEN,
+    PAYMENTS,
+    REPORTS,
+    SECOND,
+    START,
+    World,
+    busy_days,
+    contents,
+    deletions,
+    stored,
+)  # fmt: skip
 
 from jobs.decisions import entity_states
 from jobs.streams import feature_tables, features, landing, starting, verify
@@ -37,6 +50,47 @@ def test_every_cell_is_what_a_batch_makes_of_it_after_nights_and_deaths(
     assert (found.different, found.examples) == (0, [])
     assert (found.events, found.not_in_marts, found.decided_elsewhere) == (100, 0, 0)
     assert found.cells == 100 * sum(len(windows.names) for windows in FRAUD.windows)
+
+
+def standing(world: World, topic: str) -> set[int]:
+    """Ids of rows of a topic that are there once all its messages are read."""
+    rows: dict[int, list[str]] = {}
+    gone: set[int] = set()
+    for message in world.messages:
+        if message.topic != topic or message.value is None:
+            continue
+        said = json.loads(message.value)
+        row = said.get("before" if said.get("op") == "d" else "after", said)
+        number, content = row["transaction_id"], json.dumps(row)
+        if not 1000 <= number < BROKEN:
+            continue
+        if said.get("op") == "d":
+            gone |= {number} & rows.keys()
+        elif "op" in said or content not in rows.setdefault(number, []):
+            rows.setdefault(number, []).append(content)
+            gone.discard(number)
+    return rows.keys() - gone
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_deleted_is_counted_until_that_is_known(tmp_path: Path, seed: int) -> None:
+    world = made(tmp_path, seed)
+    busy_days(world, 100)
+    deletions(world, 0.4)
+    everything, world.messages = world.messages, []
+    for part in (0.3, 0.6, 1.0):
+        world.messages = everything[: int(part * len(everything))]
+        run(world, steps=world.chance.randrange(4))
+        assert not run(world).note
+        if world.chance.random() < 0.6:
+            world.night()
+    world.night()
+    events = pl.DataFrame(world.lakehouse.to_arrow(FRAUD.events)).filter(pl.col("transaction_id") >= 1000)
+    there = set(events.filter(pl.col("superseded_at").is_null())["transaction_id"])
+    assert there == standing(world, PAYMENTS) and len(there) < 100
+    found = verify.verify(world.lakehouse, FRAUD, verify.days_of(world.lakehouse, FRAUD))
+    assert (found.different, found.examples) == (0, [])
+    assert (found.events, found.not_in_marts, found.decided_elsewhere) == (100, 0, 0)
 
 
 def test_a_report_moves_with_the_payment_that_a_correction_moves(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 
 with touched as (
     select transaction_id from {{ ref('stg_fraud__fraud_reports') }} where {{ newer(seen='reports_loaded_in') }}
+    {{ and_deleted(source('fraud_raw', 'fraud_reports'), 'transaction_id', 'reports_loaded_in') }}
     {% if is_incremental() %}
     union
     select transaction_id from {{ ref('fraud__transactions') }} where {{ newer(seen='transactions_loaded_in') }}
@@ -11,7 +12,11 @@ with touched as (
 ),
 
 reports as (
-    {{ versions(ref('stg_fraud__fraud_reports'), 'transaction_id', 'select transaction_id from touched') }}
+    {{
+        versions(
+            ref('stg_fraud__fraud_reports'), 'transaction_id', 'select transaction_id from touched', source('fraud_raw', 'fraud_reports')
+        )
+    }}
 ),
 
 {# The partition is the day of the payment's first version: corrections do not move it.

@@ -3,10 +3,15 @@
 
 with touched as (
     select transaction_id from {{ ref('stg_fraud__transactions') }} where {{ newer() }}
+    {{ and_deleted(source('fraud_raw', 'transactions'), 'transaction_id') }}
 ),
 
 versions as (
-    {{ versions(ref('stg_fraud__transactions'), 'transaction_id', 'select transaction_id from touched') }}
+    {{
+        versions(
+            ref('stg_fraud__transactions'), 'transaction_id', 'select transaction_id from touched', source('fraud_raw', 'transactions')
+        )
+    }}
 )
 
 select

@@ -9,4 +9,4 @@ select
     loaded_in,
     event_date
 from {{ source('fraud_raw', 'fraud_reports') }}
-where {{ newer() }}
+where {{ newer() }} and {{ kept(source('fraud_raw', 'fraud_reports')) }}

@@ -11,4 +11,4 @@ select
     loaded_in,
     event_date
 from {{ source('fraud_raw', 'transactions') }}
-where {{ newer() }}
+where {{ newer() }} and {{ kept(source('fraud_raw', 'transactions')) }}

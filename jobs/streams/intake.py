@@ -76,15 +76,17 @@ class Intake:
 
     def take(self, messages: Sequence[Message], decoded: Decoded, stamps: Ints, now: datetime) -> Taken:
         """What becomes of messages, decoded by `decode`, with their stamps; what is new is known from here on."""
-        frame = self._frame(decoded, now).with_columns(envelope(messages, decoded, stamps))
         said = pl.Series(decoded.changes, dtype=pl.String)
-        frame = frame.with_columns((said == DELETE).fill_null(False).alias(DELETED), said.is_not_null().alias(CHANGED))
+        told = [said.eq_missing(DELETE).alias(DELETED), said.is_not_null().alias(CHANGED)]
+        frame = self._frame(decoded, now).with_columns(*envelope(messages, decoded, stamps), *told)
         rows = frame.filter(~said.eq_missing(TOMBSTONE))
         checks = contracts.row_checks(self.source, rows.columns, self.names.timezone, now + AHEAD)
-        good, bad, _ = contracts.split(rows.filter(~pl.col(DELETED)), checks)
-        gone, refused = self._deletions(rows.filter(DELETED), checks)
-        new, waiting, of_no_row = self._sorted_out(pl.concat([good, gone]).sort(KNOWN_AT))
-        bad = pl.concat([bad, refused, of_no_row], how="diagonal")
+        good, bad, _ = contracts.split(rows.filter(~rows[DELETED]), checks)
+        if rows[DELETED].any():
+            gone, refused = self._deletions(rows.filter(rows[DELETED]), checks)
+            good, bad = pl.concat([good, gone]).sort(KNOWN_AT), pl.concat([bad, refused])
+        new, waiting, of_no_row = self._sorted_out(good)
+        bad = pl.concat([bad, of_no_row])
         return Taken(new, bad, waiting, rows.height - new.height - bad.height - waiting.height)
 
     def _deletions(self, rows: pl.DataFrame, checks: Sequence[RowCheck]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -103,23 +105,23 @@ class Intake:
     def _sorted_out(self, good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Rows that are new, rows that wait, and deletions of rows that nobody knows, as found."""
         waits = pl.Series(self._missing(good), dtype=pl.Boolean)
-        rows = good.filter(~waits)
-        rows = rows.with_columns(pl.Series(KIND, self.known.take(rows), pl.Int8))
-        of_no_row = rows.filter(pl.col(KIND) == OF_NO_ROW).drop(KIND)
-        follows = of_no_row.select(self.source.key).hash_rows().is_in(list(self.waited))
-        waiting = self._explained(self._plain(pl.concat([good.filter(waits), of_no_row.filter(follows)])))
-        unknown = contracts.with_reasons(of_no_row.filter(~follows), [ROW_UNKNOWN], self.source.key)
-        return self._new(self._plain(rows, KIND)), waiting, unknown
+        waiting, rows = good.filter(waits), good.filter(~waits)
+        kinds = pl.Series(KIND, self.known.take(rows), pl.Int8)
+        of_no_row = rows.filter(kinds == OF_NO_ROW)
+        if not of_no_row.is_empty():
+            follows = of_no_row.select(self.source.key).hash_rows().is_in(list(self.waited))
+            waiting, of_no_row = pl.concat([waiting, of_no_row.filter(follows)]), of_no_row.filter(~follows)
+        unknown = contracts.with_reasons(of_no_row, [ROW_UNKNOWN], self.source.key)
+        return self._new(self._plain(rows).with_columns(kinds)), self._explained(self._plain(waiting)), unknown
 
-    def _plain(self, rows: pl.DataFrame, *more: str) -> pl.DataFrame:
+    def _plain(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows without the values found, with their days."""
-        day = pl.col(self.source.event_time).dt.date().alias(EVENT_DATE)
-        return rows.select(*self.columns, day, CHANGED, *more)
+        return rows.select(*self.columns, pl.col(self.source.event_time).dt.date().alias(EVENT_DATE), CHANGED)
 
     def _new(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Those of rows, which bear KIND, that raw tables do not have; deletions say nothing but what is no more."""
         is_new = pl.col(KIND).is_in([NEW, VERSION, DELETION])
-        new = rows.filter(is_new).select(*self.columns, EVENT_DATE, KIND)
+        new = rows.filter(is_new).drop(CHANGED)
         if not new[DELETED].any():
             return new
         others = [c.name for c in self.source.columns if c.name not in self.source.key]

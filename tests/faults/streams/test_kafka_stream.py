@@ -6,6 +6,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -14,11 +15,12 @@ from worlds.draws import POINTS, drawn
 from worlds.exact_streams import assert_exact, assert_letters
 from worlds.kafka_server import KafkaServer, create_topic, delete_topic
 from worlds.stream_processes import StreamProcess, Topics, has_read
-from worlds.streamed_world import PAYMENTS, World, busy_days
+from worlds.streamed_world import DAY, PAYMENTS, START, World, busy_days, deletions
 
 from jobs.messages import dead_letters
 from jobs.settings import Settings
-from jobs.streams import control
+from jobs.streams import control, verify
+from jobs.streams.intake import ROW_UNKNOWN
 from jobs.use_cases.fraud import FRAUD, TRANSACTIONS
 
 pytestmark = pytest.mark.servers
@@ -46,6 +48,39 @@ def test_kills_at_random_points_lose_and_double_nothing(world: World, kafka: str
         assert "messages" in one.end()
     assert_exact(world)
     assert_letters(topics)
+
+
+def test_deletions_of_debezium_end_rows_through_kills(world: World, kafka: str) -> None:
+    """Random ones among other messages, of partitions in no order; then known ones, step by step."""
+    busy_days(world, 80)
+    deletions(world, 0.4)
+    topics, later = Topics(world, kafka), START + 30 * DAY
+    rows = {number: world.payment(number, later) for number in range(5000, 5004)}
+    acts: list[tuple[str, list[int]]] = [
+        ("", []), ("c", list(rows)), ("u", [5001]), ("d", [5000, 5001, 5002]), ("d", [5000, 6000]), ("c", [5001, 5002]),
+    ]  # fmt: skip
+    for number, (op, ids) in enumerate(acts):
+        for id in ids:
+            row = rows.setdefault(id, {"transaction_id": id}) | ({"tx_amount": 1.0} if (op, id) == ("u", 5001) else {})
+            world.change(PAYMENTS, op, row, later + number * DAY)
+            world.send(PAYMENTS, None if op == "d" else world.payment(7000 + number, later), later + number * DAY)
+        topics.fill()
+        with StreamProcess(world, topics.url) as one:
+            one.heard(has_read(len(world.messages)) if number % 2 else lambda said: said.condition == "running")
+    with StreamProcess(world, topics.url) as one:
+        one.heard(has_read(len(world.messages)))
+        one.end()
+    world.night()
+    found = verify.verify(world.lakehouse, FRAUD, verify.days_of(world.lakehouse, FRAUD))
+    assert (found.different, found.examples, found.not_in_marts) == (0, [], 0)
+    events = pl.DataFrame(world.lakehouse.to_arrow(FRAUD.events, filters=[("transaction_id", ">=", 5000)]))
+    versions = events.filter(pl.col("transaction_id") < 6000).group_by("transaction_id").agg(
+        pl.len(), there=pl.col("superseded_at").is_null().any()
+    ).sort("transaction_id").rows()  # fmt: skip
+    assert versions == [(5000, 1, False), (5001, 3, True), (5002, 2, True), (5003, 1, True)]
+    names = [topics.names[PAYMENTS] + dead_letters.ENDING]
+    letters = list(dead_letters.stored_letters({"bootstrap.servers": kafka, "log_level": 0}, names, "nobody"))
+    assert [each.reason for each in letters if b"6000" in (each.message.value or b"")] == [ROW_UNKNOWN]
 
 
 def test_a_broker_that_dies_is_waited_for(world: World, tmp_path: Path) -> None:

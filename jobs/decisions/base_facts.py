@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from heapq import merge
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,6 +86,12 @@ class BaseFacts:
             self.labels.lines(plan.label_layout, reported, {}, self.moment),
             sorted(coming + to_report, key=lambda each: (each.moment, each.fact is not None)),
         )
+
+    def heard_of_last(self, most: int) -> Iterator[tuple[int, Keys]]:
+        """Number of window features and key of entities of which was heard last, the latest first; so many of each."""
+        rows = (index.last_rows(most).tolist() for index in self._events_of)
+        merged = merge(*[zip(of_features, repeat(number)) for number, of_features in enumerate(rows)], reverse=True)
+        return ((number, tuple(self.events.value(name, row) for name in self.keys[number])) for row, number in merged)
 
     def _parted(self, of: str, rows: Ints, plan: Plan) -> tuple[Ints, list[Later]]:
         """Rows that are known at the moment, and what becomes known later."""

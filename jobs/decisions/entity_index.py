@@ -60,6 +60,11 @@ class EntityIndex:
         rows: Ints = self._order[self._starts[place] : self._starts[place + 1]].astype(np.int64)
         return rows
 
+    def last_rows(self, most: int) -> Ints:
+        """The last rows of entities, one of each, of at most so many entities, the latest first."""
+        last: Ints = np.sort(self._order[self._starts[1:] - 1])[::-1][:most].astype(np.int64)
+        return last
+
     def __len__(self) -> int:
         return len(self._codes)
 

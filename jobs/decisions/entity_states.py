@@ -273,17 +273,13 @@ class EntityStates:
         self.forget((number, key))
         return None
 
-    def make_ready(self) -> Iterator[int]:
-        """Make entities of tables ready for events, those of a row at a time as it is asked for; yields how many were.
+    def make_ready(self) -> Iterator[bool]:
+        """Make entities of tables ready for events, one whenever it is asked for; yields whether that was to be done.
 
         Those of which was heard last come first, as many as are held; events that come let go of the others first.
         What an entity answers is the same as if it were made by an event.
         """
-        for row in reversed(range(len(self.base.events))):
-            if all(len(held) >= MOST_HELD for held in self._held):
-                return
-            places = enumerate(self._keys(self.base.entities_of("events", row)))
-            yield sum(self._made_ready(place) for place in places if None not in place[1])
+        return map(self._made_ready, self.base.heard_of_last(MOST_HELD))
 
     def _made_ready(self, place: Place) -> bool:
         entities, key = self._held[place[0]], place[1]

@@ -50,6 +50,17 @@ def test_an_id_that_tables_lack_has_no_row(tmp_path: Path, ids: list[int]) -> No
         assert base.row_of("events", absent, base.moment) is None
 
 
+def test_entities_are_told_by_their_last_event_the_latest_first(tmp_path: Path) -> None:
+    world = World(Settings(home=tmp_path))
+    rows = [
+        world.event(n, START - timedelta(hours=9 - n)) | {"customer_id": customer, "terminal_id": 7}
+        for n, customer in enumerate((1, 2, 1, 3, 2))
+    ]
+    told = list(base_of(world, rows).heard_of_last(2))
+    assert [key for number, key in told if number == 0] == [(2,), (3,)]
+    assert [key for number, key in told if number == 1] == [(7,)]
+
+
 def test_a_fact_takes_few_bytes(tmp_path: Path) -> None:
     world = World(Settings(home=tmp_path))
     rows = [world.event(n, START - timedelta(days=20) + timedelta(minutes=n)) for n in range(1000)]

@@ -42,13 +42,16 @@ class Facts:
     def __init__(self, windows: WindowFeatures, number: int, schema: pl.Schema) -> None:
         """number: of the window features among those of the use case. schema: of facts of tables."""
         self.windows, self._number, self._schema = windows, number, schema
+        # What declarations say of columns is made of their conditions, each time it is asked for.
+        self._reads_labels, self._event_columns = windows.reads_labels, windows.event_columns
+        self._label_columns = windows.label_columns
         self._came: list[Row] = []
 
     def add(self, change: Change, is_target: bool) -> None:
         """Take a fact; is_target: its features are wanted, if it is an event that came."""
         fact, own = change.fact, change.keys[self._number]
         of_labels = isinstance(fact, LabelCame) or (isinstance(fact, FactGone) and fact.of == "labels")
-        if of_labels and not self.windows.reads_labels:
+        if of_labels and not self._reads_labels:
             return
         target = None if of_labels else is_target and isinstance(fact, EventCame)
         is_gone = isinstance(fact, FactGone)
@@ -75,8 +78,8 @@ class Facts:
     def _values(self, change: Change) -> Row:
         if isinstance(change.fact, EventCame | VersionCame):
             held = change.event.values if change.held is None else change.held[self._number]
-            return {name: held.get(name) for name in self.windows.event_columns}
-        return {LABEL + name: change.event.values.get(name) for name in self.windows.label_columns}
+            return {name: held.get(name) for name in self._event_columns}
+        return {LABEL + name: change.event.values.get(name) for name in self._label_columns}
 
 
 class Packets:

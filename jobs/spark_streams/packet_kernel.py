@@ -49,15 +49,18 @@ class Fold:
             state: what was kept after the packets before.
             stamp: that of the last fact, in microseconds since 1970: no event is decided before it any more.
         """
-        before = [] if state is None else [state]
-        facts = self._superseded(pl.concat(map(unpacked, [*before, *packets])))
+        came = pl.concat(map(unpacked, packets))
+        facts = self._superseded(came.clear() if state is None else unpacked(state), came)
         return packed(self._kept(facts, stamp)), self._computed(facts)
 
-    def _superseded(self, facts: pl.DataFrame) -> pl.DataFrame:
-        """The facts, each up to what was known next of the same event, or of its label."""
-        facts = facts.sort("known_at", maintain_order=True)
+    def _superseded(self, before: pl.DataFrame, came: pl.DataFrame) -> pl.DataFrame:
+        """The facts, each up to what was known next of the same event, or of its label: of most nothing came."""
+        ids = came.select(self.features.id).unique()
+        told = before.join(ids, on=self.features.id, how="semi")
+        facts = pl.concat([told, came]).sort("known_at", maintain_order=True)
         following = pl.col("known_at").shift(-1).over(self.features.id, pl.col("is_target").is_null())
-        return facts.with_columns(superseded_at=pl.min_horizontal("superseded_at", following)).filter(~pl.col(GONE))
+        facts = facts.with_columns(superseded_at=pl.min_horizontal("superseded_at", following)).filter(~pl.col(GONE))
+        return pl.concat([before.join(ids, on=self.features.id, how="anti"), facts])
 
     def _computed(self, facts: pl.DataFrame) -> bytes | None:
         keys = list(self.features.keys)

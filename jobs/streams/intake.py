@@ -81,13 +81,16 @@ class Intake:
         frame = self._frame(decoded, now).with_columns(*envelope(messages, decoded, stamps), *told)
         rows = frame.filter(~said.eq_missing(TOMBSTONE))
         checks = contracts.row_checks(self.source, rows.columns, self.names.timezone, now + AHEAD)
-        good, bad, _ = contracts.split(rows.filter(~rows[DELETED]), checks)
-        if rows[DELETED].any():
-            gone, refused = self._deletions(rows.filter(rows[DELETED]), checks)
-            good, bad = pl.concat([good, gone]).sort(KNOWN_AT), pl.concat([bad, refused])
+        good, bad = self._judged(rows, checks) if rows[DELETED].any() else contracts.split(rows, checks)[:2]
         new, waiting, of_no_row = self._sorted_out(good)
-        bad = pl.concat([bad, of_no_row])
+        bad = bad if of_no_row.is_empty() else pl.concat([bad, of_no_row])
         return Taken(new, bad, waiting, rows.height - new.height - bad.height - waiting.height)
+
+    def _judged(self, rows: pl.DataFrame, checks: Sequence[RowCheck]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Rows and deletions that hold the contract, and the others."""
+        good, bad, _ = contracts.split(rows.filter(~rows[DELETED]), checks)
+        gone, refused = self._deletions(rows.filter(rows[DELETED]), checks)
+        return pl.concat([good, gone]).sort(KNOWN_AT), pl.concat([bad, refused])
 
     def _deletions(self, rows: pl.DataFrame, checks: Sequence[RowCheck]) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Deletions whose key holds the contract, of whose other columns nothing is asked; and the others."""
@@ -105,14 +108,15 @@ class Intake:
     def _sorted_out(self, good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Rows that are new, rows that wait, and deletions of rows that nobody knows, as found."""
         waits = pl.Series(self._missing(good), dtype=pl.Boolean)
-        waiting, rows = good.filter(waits), good.filter(~waits)
-        kinds = pl.Series(KIND, self.known.take(rows), pl.Int8)
-        of_no_row = rows.filter(kinds == OF_NO_ROW)
+        waiting, rows = (good.filter(waits), good.filter(~waits)) if waits.any() else (good.clear(), good)
+        kinds = self.known.take(rows)
+        new = self._new(self._plain(rows).with_columns(pl.Series(KIND, kinds, pl.Int8)))
+        of_no_row = rows.filter(pl.Series(kinds) == OF_NO_ROW) if OF_NO_ROW in kinds else rows.clear()
         if not of_no_row.is_empty():
             follows = of_no_row.select(self.source.key).hash_rows().is_in(list(self.waited))
-            waiting, of_no_row = pl.concat([waiting, of_no_row.filter(follows)]), of_no_row.filter(~follows)
-        unknown = contracts.with_reasons(of_no_row, [ROW_UNKNOWN], self.source.key)
-        return self._new(self._plain(rows).with_columns(kinds)), self._explained(self._plain(waiting)), unknown
+            waiting = pl.concat([waiting, of_no_row.filter(follows)])
+            of_no_row = contracts.with_reasons(of_no_row.filter(~follows), [ROW_UNKNOWN], self.source.key)
+        return new, self._explained(self._plain(waiting)), of_no_row
 
     def _plain(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows without the values found, with their days."""
@@ -121,7 +125,7 @@ class Intake:
     def _new(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Those of rows, which bear KIND, that raw tables do not have; deletions say nothing but what is no more."""
         is_new = pl.col(KIND).is_in([NEW, VERSION, DELETION])
-        new = rows.filter(is_new).drop(CHANGED)
+        new = rows.drop(CHANGED).filter(is_new)
         if not new[DELETED].any():
             return new
         others = [c.name for c in self.source.columns if c.name not in self.source.key]
@@ -129,7 +133,8 @@ class Intake:
         return new.with_columns(day, *(pl.when(~pl.col(DELETED)).then(name).alias(name) for name in others))
 
     def _explained(self, waiting: pl.DataFrame) -> pl.DataFrame:
-        self.waited.update(waiting.select(self.source.key).hash_rows())
+        if not waiting.is_empty():
+            self.waited.update(waiting.select(self.source.key).hash_rows())
         columns = list(self.referred)
         return contracts.with_reasons(waiting, [UNKNOWN + column for column in columns], columns)
 

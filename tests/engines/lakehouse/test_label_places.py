@@ -92,6 +92,7 @@ def numbered(lakehouse: Lakehouse) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     return {row[:2]: row[2:] for row in rows}
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_at_each_moment_a_label_is_where_its_payment_was_believed_to_be(lakehouse: Lakehouse, seed: int) -> None:
     chance, parsed = Random(seed), dbt_models.manifest(lakehouse.settings)

@@ -34,7 +34,8 @@ class EntityFacts:
     """What is known of one entity. Not safe for several threads."""
 
     __slots__ = (
-        "_decided", "_early", "_events", "_is_beyond", "_kept", "_labels", "_newest", "_odd", "_plan", "_quick",
+        "_decided", "_early", "_events", "_is_beyond", "_kept", "_knows_ratios", "_labels", "_newest", "_odd", "_plan",
+        "_quick",
     )  # fmt: skip
 
     def __init__(self, plan: Plan) -> None:
@@ -51,6 +52,8 @@ class EntityFacts:
         """Made from the facts when it is first needed."""
         self._is_beyond = False
         """A ratio was so large that only the batch kernel adds up right."""
+        self._knows_ratios = True
+        """All events bear RATIOS."""
         self._kept = 0
         """How many facts were left when old ones were dropped last."""
 
@@ -76,7 +79,8 @@ class EntityFacts:
         """
         values = self._checked_at(event, moment, held)
         self._drop_old(moment)
-        found = (self._fast if self._is_fast(event, moment) else self._slow)(event, values, moment)
+        found = self._fast(event, values, moment) if self._is_fast(event, moment) else None
+        found = self._slow(event, values, moment) if found is None else found
         self._decided, self._newest = moment, max(self._newest, moment)
         return found
 
@@ -84,10 +88,8 @@ class EntityFacts:
         """Enter an event that is decided elsewhere at a moment, as `decide` does, without its features."""
         values = self._checked_at(event, moment, held)
         self._drop_old(moment)
-        quick = self._quick if self._quick is not None and self._quick.takes(values) else None
-        if quick is None or not self._is_fast(event, moment) or self._enter(quick, event, values, moment) is None:
-            self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
-            self._quick = None
+        if not self._is_followed(event, values, moment):
+            self._append(event, values, moment)
         self._decided, self._newest = moment, max(self._newest, moment)
 
     def again(self, id: Any) -> Find:
@@ -110,7 +112,7 @@ class EntityFacts:
             happened, known = lines.times()
             self._odd = frozenset(happened[known <= happened + 1].tolist()) or _NOTHING
         self._newest = max(self._newest, lines.newest())
-        self._quick = None
+        self._knows_ratios, self._quick = False, None
 
     def load(self, of: str, facts: Iterable[tuple[Event, int, int | None]], *, is_target: bool = True) -> None:
         """Events, then labels if any are read, of tables: each with when it became known, and when it was replaced.
@@ -124,9 +126,9 @@ class EntityFacts:
             values = self._plan.checked(of, fact)
             self._know(known if superseded is None else superseded)
             entered = known if of == "events" else self._entered(fact, known)
-            if superseded is not None:
-                lines.supersede(len(lines), superseded)
             lines.append(fact.id, fact.happened, entered, values, TARGET if is_target and of == "events" else 0)
+            if superseded is not None:
+                lines.supersede(len(lines) - 1, superseded)
         self._early = frozenset(self._labels.ids()).difference(self._events.ids()) or _NOTHING
         self._forget_ratios()
         self._quick = None
@@ -167,7 +169,7 @@ class EntityFacts:
     def forget_ratios(self) -> None:
         """Let the batch kernel find all ratios anew: a fact came that was known before others that are here."""
         self._events.flag(RATIOS, np.arange(len(self._events)), bear=False)
-        self._quick = None
+        self._knows_ratios, self._quick = False, None
 
     def lines(self, of: str) -> FactLines:
         """The facts themselves, which are not to be changed."""
@@ -204,17 +206,40 @@ class EntityFacts:
         is_last = moment > self._newest and moment not in self._odd and event.id not in self._early
         if not is_last or self._is_beyond:
             return False
-        if self._quick is None:
+        if not self._knows_ratios:
             self._know_ratios()
         return not self._is_beyond
 
-    def _fast(self, event: Event, values: dict[str, Any], moment: int) -> list[Value] | Find:
+    def _fast(self, event: Event, values: dict[str, Any], moment: int) -> list[Value] | None:
+        """Enter an event and find its features; None: nothing was entered, and only the kernel adds up right."""
+        if self._quick is None and (found := self._scanned(event, values, moment)) is not None:
+            return found
         quick = self._warm(values)
         found = self._enter(quick, event, values, moment)
-        return self._slow(event, values, moment) if found is None else quick.complete(moment, found)
+        return None if found is None else quick.complete(moment, found)
+
+    def _scanned(self, event: Event, values: dict[str, Any], moment: int) -> list[Value] | None:
+        """The same by a pass over the facts, where these are few; None: nothing was entered."""
+        scan = self._plan.scan
+        if scan is None or not scan.takes(self._events, self._labels, values):
+            return None
+        self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
+        found = scan(self._events, self._labels, moment)
+        if found is None:
+            self._events.drop_last()
+        return found
+
+    def _is_followed(self, event: Event, values: dict[str, Any], moment: int) -> bool:
+        """Whether an event was entered with what the fast path keeps of it, as it costs little."""
+        if self._quick is not None:
+            is_fast = self._quick.takes(values) and self._is_fast(event, moment)
+            return is_fast and self._enter(self._quick, event, values, moment) is not None
+        if not self._plan.features.ratios or not self._knows_ratios or not self._is_fast(event, moment):
+            return False
+        return self._scanned(event, values, moment) is not None
 
     def _enter(self, quick: FastPath, event: Event, values: dict[str, Any], moment: int) -> list[Value] | None:
-        """Enter an event by the fast path, as it does; None: nothing was entered, and only the kernel adds up right."""
+        """Enter an event by what is quick, as it does; None: nothing was entered, and only the kernel adds up right."""
         found = quick.enter(event, values, moment)
         if found is None:
             self._quick, self._is_beyond = None, True
@@ -223,14 +248,17 @@ class EntityFacts:
         return found
 
     def _slow(self, event: Event, values: dict[str, Any], moment: int) -> Find:
-        self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
-        self._quick = None
+        self._append(event, values, moment)
         return whole_history.of_decided(self._plan, self._events, self._labels, event.id)
+
+    def _append(self, event: Event, values: dict[str, Any], moment: int) -> None:
+        """Enter an event whose ratios nobody knows."""
+        self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
+        self._knows_ratios, self._quick = False, None
 
     def _warm(self, coming: Mapping[str, Any]) -> FastPath:
         """What is quick and can take an event with these columns."""
         if self._quick is None or not self._quick.takes(coming):
-            self._know_ratios()
             self._quick = FastPath(self._plan, self._events, self._labels, coming)
         return self._quick
 
@@ -260,10 +288,12 @@ class EntityFacts:
     def _forget_ratios(self) -> None:
         """Levels of events that were not decided may reach what was just added."""
         self._events.flag(RATIOS, ~self._events.flagged(DECIDED), bear=False)
+        self._knows_ratios = False
 
     def _know_ratios(self) -> None:
         if self._plan.features.ratios and not self._events.flagged(RATIOS).all():
             self.know_ratios(whole_history.ratios(self._plan, self._events, self._labels))
+        self._knows_ratios = True
 
     def know_ratios(self, found: Sequence[Floats]) -> None:
         """Take those that are unknown from the values of all events, of each ratio; null is NaN."""

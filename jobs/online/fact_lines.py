@@ -17,17 +17,18 @@ from jobs.arrays import Bools, Ints
 from jobs.online.column_type import ColumnType
 from jobs.times import NEVER
 
-TARGET, DECIDED, RATIOS = 1, 2, 4
-"""Of an event: it is a first version; it was decided when it became known; its ratios are known."""
+TARGET, DECIDED, RATIOS, GONE = 1, 2, 4, 8
+"""Of an event: it is a first version; it was decided when it became known; its ratios are known. Of any fact: it was
+superseded."""
 ID = "id "
 """Name of the facts' ids beside the columns; no column ends with a blank."""
-_CODES = {"float64": ("d", "f8"), "int64": ("q", "i8"), "bool": ("b", "i1")}
+_CODES = {"float64": ("d", "f8"), "int64": ("q", "i8"), "bool": ("q", "i8")}
 _NONE: Mapping[Any, Any] = MappingProxyType({})
 _NULLS = {"float64": np.nan, "int64": 0, "bool": -1}
 
 
 class Layout:
-    """How the lines of one kind of fact are laid out, for all entities."""
+    """How the lines of one kind of fact are laid out, for all entities: words of eight bytes."""
 
     def __init__(self, id: ColumnType, columns: Mapping[str, ColumnType]) -> None:
         self.kinds = {ID: id.kind} | {name: type.kind for name, type in columns.items()}
@@ -35,11 +36,13 @@ class Layout:
         self.numbers = [name for name, kind in self.kinds.items() if kind != "string"]
         self.texts = [name for name, kind in self.kinds.items() if kind == "string"]
         codes = [_CODES[self.kinds[name]] for name in self.numbers]
-        self.line = Struct("<qqB" + "".join(code for code, _ in codes))
-        fields = [("happened", "i8"), ("known", "i8"), ("flags", "u1")]
+        self.line = Struct("<qqq" + "".join(code for code, _ in codes))
+        fields = [("happened", "i8"), ("known", "i8"), ("flags", "i8")]
         fields += [(f"column {place}", kind) for place, (_, kind) in enumerate(codes)]
         self.type = np.dtype(fields)
         self.field = {name: f"column {place}" for place, name in enumerate(self.numbers)}
+        self.word = {name: len(fields) - len(codes) + place for place, name in enumerate(self.numbers)}
+        """The place of each column among a line's words."""
 
 
 class FactLines:
@@ -74,6 +77,7 @@ class FactLines:
         gone = np.flatnonzero(columns["gone"] != NEVER)
         if len(gone):
             made.superseded = dict(zip(gone.tolist(), columns["gone"][gone].tolist(), strict=True))
+            lines["flags"][gone] |= GONE
         made._lines = bytearray(lines.tobytes())
         return made
 
@@ -96,6 +100,24 @@ class FactLines:
     def __len__(self) -> int:
         return len(self._lines) // self._layout.line.size
 
+    @property
+    def words(self) -> Ints:
+        """All lines as one array, to be let go of before a line is added."""
+        return np.frombuffer(self._lines, np.int64)
+
+    @property
+    def has_null_integers(self) -> bool:
+        """Whether a column of integers has, or had, a null, which no word says."""
+        return bool(self._nulls)
+
+    def drop_last(self) -> None:
+        """Take back the line that was appended last."""
+        del self._lines[-self._layout.line.size :]
+        for texts in self._texts.values():
+            texts.pop()
+        for lines in self._nulls.values():
+            lines.discard(len(self))
+
     def newest(self) -> int:
         """When the last fact became known, or known to be wrong; the beginning of time if there are none."""
         known = self.times()[1]
@@ -117,6 +139,7 @@ class FactLines:
         if not isinstance(self.superseded, dict):
             self.superseded = {}
         self.superseded[line] = known
+        self.flag(GONE, np.array([line]), bear=True)
 
     def current(self, id: Any) -> int | None:
         """The line of the version of a fact that no other has replaced."""
@@ -171,7 +194,7 @@ class FactLines:
     def flag(self, flag: int, lines: NDArray[Any], *, bear: bool) -> None:
         """Let some facts bear a flag, or not."""
         flags = self._view()["flags"]
-        flags[lines] = flags[lines] | flag if bear else flags[lines] & (255 - flag)
+        flags[lines] = flags[lines] | flag if bear else flags[lines] & ~flag
 
     def numbers(self, name: str) -> NDArray[Any]:
         """A copy of a column's values; anything at nulls. Texts are objects, booleans 1 and 0."""

@@ -14,12 +14,14 @@ from jobs.online import functions
 from jobs.online.column_type import ColumnType
 from jobs.online.evaluation import Evaluation, Range, Run
 from jobs.online.fact_lines import FactLines, Layout
+from jobs.online.scanning.program import Source, Unscannable
+from jobs.online.scanning.scan import Scan
 from jobs.online.selections import Comparison, Selection, selection
 from jobs.online.series import Contents
 from jobs.window_lengths import Trend, Window
 from jobs.windows import Aggregate, Feature, Ratio, WindowFeatures
 
-_CODES = {"float64": "d", "int64": "q", "bool": "b", "string": ""}
+_CODES = {"float64": "d", "int64": "q", "bool": "q", "string": ""}
 _SUMMED = ("sum", "mean", "std")
 _OF_TIMES = ("count", "last_age", "first_age")
 WHOLE = 2.0**53
@@ -94,6 +96,19 @@ class Plan:
         given = ({name: type._replace(nullable=False) for name, type, _ in self.given[of]} for of in self.given)
         events, labels = given
         return Plan.of(self.features, {**events, self.features.id: self.id}, labels)
+
+    @cached_property
+    def scan(self) -> Scan | None:
+        """What finds the features of entities with few facts; None: of these no pass over numbers alone does."""
+        source = Source(
+            self.features, {"events": self.events, "labels": self.labels},
+            {"events": self.event_layout, "labels": self.label_layout}, self.selections, self.contents, self.takers,
+            self.bounds["events"],
+        )  # fmt: skip
+        try:
+            return Scan(source)
+        except Unscannable:
+            return None
 
     @cached_property
     def width(self) -> int:

@@ -47,6 +47,7 @@ class History:
     stamp: int = START + 5 * SECOND
     ahead: int = 10**15
     """How far in the future the worst clock of a client is."""
+    amounts: tuple[float, ...] = AMOUNTS
 
     def __post_init__(self) -> None:
         self.plan = Plan.of(self.features, EVENTS | {"id": self.id_type}, LABELS)
@@ -195,7 +196,7 @@ class History:
         draw, null = self.chance, self._null()
         cents = draw.randint(-500, 50_000) / 100
         return {
-            "amount": draw.choice([cents, cents, draw.choice(AMOUNTS), *null]),
+            "amount": draw.choice([cents, cents, draw.choice(self.amounts), *null]),
             "price": draw.choice([abs(cents), 1e9, 0.01]),
             "pieces": draw.choice([*null, 0, 3, -7, 2**53]),
             "kind": draw.choice(["web", "shop", "", *null]),

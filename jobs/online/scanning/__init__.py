@@ -1,0 +1,1 @@
+"""Features of an entity that has few facts, by one compiled pass over all of them."""

@@ -299,7 +299,7 @@ class WindowFeatures:
         """Value columns read from the labels."""
         return self._columns("labels")
 
-    @property
+    @cached_property
     def reads_labels(self) -> bool:
         return any(aggregate.of == "labels" for aggregate in self.read)
 

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from jobs import pauses
 from jobs import settings as settings_module
 from jobs.decisions.opened import wall_clock
+from jobs.online.scanning import prepared
 from jobs.settings import LOOPBACK, Settings
 from jobs.use_cases.catalog import USE_CASES
 from serving.decisions import hot_decisions
@@ -77,6 +78,7 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
     use_cases = [each for each in USE_CASES if each.name in options.use_cases]
     models = LiveModels(settings, use_cases)
     access = Access(settings, RateLimits(options.rate, options.workers), alone=options.host in LOOPBACK)
+    prepared.prepare_beside()
     decisions = DecisionServices(settings, models, options.clock)
     routes = [
         *health.routes(models, decisions, options.workers > 1),

@@ -23,6 +23,7 @@ from jobs.decisions import opened
 from jobs.decisions.fallback import Fallback
 from jobs.decisions.started import Awaited, Started
 from jobs.models.runtime import INPUT, OUTPUT
+from jobs.online.scanning import prepared
 from jobs.promotion import export_onnx
 from jobs.secret import Url
 from jobs.settings import Settings
@@ -39,6 +40,7 @@ class Own:
     """A worker without HTTP, and payments of few customers and terminals."""
 
     def __init__(self, day: Day, settings: Settings) -> None:
+        prepared.prepare()
         began, as_of = time.monotonic(), round(day.ends.timestamp() * 1e6)
         self._now = lambda: as_of + round((time.monotonic() - began) * 1e6)
         with opened.lease(settings, FRAUD) as handle:

@@ -22,6 +22,7 @@ from jobs.online import many_entities, whole_history
 from jobs.online.entity_facts import EntityFacts
 from jobs.online.entity_records import EntityRecords
 from jobs.online.evaluation import Value
+from jobs.online.given_columns import GivenColumns
 from jobs.online.log_records import Record
 from jobs.online.plan import Event
 from jobs.online.whole_history import Find
@@ -33,7 +34,7 @@ MOST_HELD = 20_000
 _HELD_EVERY = 64
 """One of so many facts of entities that nobody asked for lets its entity be held: that of many facts is, then."""
 MANY = 200
-"""Events that the batch kernel answers sooner than one after another,"""
+"""Events that the batch kernel answers sooner than one after another where facts are not scanned,"""
 MOST_FACTS = 100
 """unless their entities have more facts for each of them: an answer by the kernel costs by fact, others by event."""
 Found: TypeAlias = list[Value] | Find
@@ -53,8 +54,8 @@ class Change(NamedTuple):
     """Of each of the window features the entity that it is of."""
     before: frozenset[Place]
     """The entities of versions before, which have to go."""
-    held: Sequence[dict[str, Any]] | None = None
-    """Of each of the window features the columns as it holds them, once they are checked."""
+    held: dict[str, Any] | None = None
+    """The columns as entities hold them, once they are checked."""
     start: int = 0
     """Where its record starts, in a log in a file."""
 
@@ -93,7 +94,10 @@ class EntityStates:
     """What the log brought of entities that are held."""
     _records: EntityRecords = field(default_factory=EntityRecords)
 
+    _given: GivenColumns = field(init=False)
+
     def __post_init__(self) -> None:
+        self._given = GivenColumns(self.base.rows.plans)
         self.reset()
 
     def reset(self) -> None:
@@ -115,7 +119,7 @@ class EntityStates:
 
     def checked(self, change: Change) -> Change:
         """A change whose event can be held by every plan. Raises Invalid otherwise."""
-        return change._replace(held=[plan.checked("events", change.event) for plan in self.base.rows.plans])
+        return change._replace(held=self._given.held(change.event))
 
     def places(self, change: Change) -> list[Place]:
         """The entities that a fact changes, each once: those that it is of, and those that it was of before."""
@@ -193,7 +197,8 @@ class EntityStates:
 
     def _all_begun(self, number: int, changes: Sequence[Change]) -> Sequence[Found]:
         """Of one of the window features; entities that are ready answer one after another, as they are to stay it."""
-        if len(changes) < MANY or any(None in change.keys[number] for change in changes):
+        is_many = len(changes) >= MANY and not self.base.rows.plans[number].is_scanned()
+        if not is_many or any(None in change.keys[number] for change in changes):
             return [self._begun(number, change) for change in changes]
         entities = {key: self.entity(number, key, first) for key, first in _first_of_each(number, changes).items()}
         cold = {key: len(facts) for key, facts in entities.items() if not facts.is_ready}
@@ -208,7 +213,7 @@ class EntityStates:
         for change in changes:
             key = change.keys[number]
             facts = entities[key] = self._entered(number, change)
-            facts.follow(change.event, change.stamp, change.held[number] if change.held else None)
+            facts.follow(change.event, change.stamp, change.held)
         ids = {change.event.id for change in changes}
         found = many_entities.of_followed(self.base.rows.plans[number], list(entities.values()), ids)
         return [found[change.event.id] for change in changes]
@@ -218,15 +223,16 @@ class EntityStates:
         if None in change.keys[number]:
             return whole_history.of_nobody(self.base.rows.plans[number], change.event, change.stamp)
         facts = self._entered(number, change)
-        return facts.begin(change.event, change.stamp, change.held[number] if change.held else None)
+        return facts.begin(change.event, change.stamp, change.held)
 
     def _entered(self, number: int, change: Change) -> EntityFacts:
         """The entity that an event is about to enter."""
         key = change.keys[number]
-        facts, held = self.entity(number, key, change), self._held[number][key]
-        self._end_before(held, (number, key), change)
+        held = self._current(number, key, change)
+        if change.before or held.told is not None:
+            self._end_before(held, (number, key), change)
         held.is_newer = True
-        return facts
+        return held.facts
 
     def again(self, change: Change) -> list[Found]:
         """What finds the same of an event that was decided and folded before, as it was then."""
@@ -258,12 +264,15 @@ class EntityStates:
 
     def entity(self, number: int, key: Keys, begun: Change | None = None) -> EntityFacts:
         """An entity of one of the window features with everything known before a change; None: that the log has."""
+        return self._current(number, key, begun).facts
+
+    def _current(self, number: int, key: Keys, begun: Change | None) -> _Entity:
         held = self._entity((number, key), begun)
         for change in self._waiting[number].pop(key, ()):
             self._fold(held, (number, key), change)
-        if begun is not None:
+        if begun is not None and held.later:
             self._until(begun.stamp, held)
-        return held.facts
+        return held
 
     def peek(self, number: int, key: Keys) -> EntityFacts | None:
         """An entity with everything that the log has; None if nothing is known of it."""

@@ -18,6 +18,7 @@ from jobs.online.evaluation import Value
 from jobs.online.fact_lines import DECIDED, ID, RATIOS, TARGET, FactLines
 from jobs.online.fast_path import FastPath
 from jobs.online.plan import Event, Plan
+from jobs.online.scanning import prepared
 from jobs.online.whole_history import Find
 from jobs.times import NEVER
 
@@ -34,7 +35,7 @@ class EntityFacts:
     """What is known of one entity. Not safe for several threads."""
 
     __slots__ = (
-        "_decided", "_early", "_events", "_is_beyond", "_kept", "_knows_ratios", "_labels", "_newest", "_odd", "_plan",
+        "_decided", "_early", "_events", "_is_beyond", "_knows_ratios", "_labels", "_most", "_newest", "_odd", "_plan",
         "_quick",
     )  # fmt: skip
 
@@ -54,8 +55,8 @@ class EntityFacts:
         """A ratio was so large that only the batch kernel adds up right."""
         self._knows_ratios = True
         """All events bear RATIOS."""
-        self._kept = 0
-        """How many facts were left when old ones were dropped last."""
+        self._most = _FEW
+        """With more facts old ones are dropped: twice as many as were left last time, and some."""
 
     def __len__(self) -> int:
         return len(self._events) + len(self._labels)
@@ -75,7 +76,7 @@ class EntityFacts:
         Where the fast path does not answer, the batch kernel finds them of facts that are kept apart, so that it may
         do so in another thread while other events are decided.
 
-        held: the columns as `Plan.checked` returned them; None: they are checked here.
+        held: the columns, and perhaps others, as `jobs.online.given_columns` has them; None: they are checked here.
         """
         values = self._checked_at(event, moment, held)
         self._drop_old(moment)
@@ -212,6 +213,8 @@ class EntityFacts:
 
     def _fast(self, event: Event, values: dict[str, Any], moment: int) -> list[Value] | None:
         """Enter an event and find its features; None: nothing was entered, and only the kernel adds up right."""
+        if self._quick is not None and self._quick.is_interim and prepared.kernel() is not None:
+            self._quick = None
         if self._quick is None and (found := self._scanned(event, values, moment)) is not None:
             return found
         quick = self._warm(values)
@@ -240,6 +243,9 @@ class EntityFacts:
 
     def _enter(self, quick: FastPath, event: Event, values: dict[str, Any], moment: int) -> list[Value] | None:
         """Enter an event by what is quick, as it does; None: nothing was entered, and only the kernel adds up right."""
+        if self._plan.features.ratios:
+            # They are put beside columns that others may hold too.
+            values = dict(values)
         found = quick.enter(event, values, moment)
         if found is None:
             self._quick, self._is_beyond = None, True
@@ -306,7 +312,7 @@ class EntityFacts:
 
     def _drop_old(self, moment: int) -> None:
         """Now and then, facts that no later decision can reach."""
-        if len(self) < 2 * self._kept + _FEW:
+        if len(self._events) + len(self._labels) < self._most:
             return
         back = self._plan.features.history // _MICROSECOND
         for lines in (self._events, self._labels):
@@ -317,6 +323,6 @@ class EntityFacts:
             if (happened <= reached).any():
                 lines.keep(np.flatnonzero(happened > reached))
                 self._quick = None
-        self._kept = len(self)
+        self._most = 2 * len(self) + _FEW
         self._odd = frozenset(happened for happened in self._odd if happened >= moment) or _NOTHING
         self._early = self._early.intersection(self._labels.ids()) or _NOTHING

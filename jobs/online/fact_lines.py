@@ -48,10 +48,10 @@ class Layout:
 class FactLines:
     """Facts as lines; of a column that is a text, or a null integer, what stands beside them."""
 
-    __slots__ = ("_layout", "_lines", "_nulls", "_texts", "superseded")
+    __slots__ = ("_layout", "_lines", "_nulls", "_size", "_texts", "superseded")
 
     def __init__(self, layout: Layout) -> None:
-        self._layout, self._lines = layout, bytearray()
+        self._layout, self._lines, self._size = layout, bytearray(), 0
         self._nulls: Mapping[str, set[int]] = _NONE
         self._texts: Mapping[str, list[str | None]] = {name: [] for name in layout.texts} if layout.texts else _NONE
         self.superseded: Mapping[int, int] = _NONE
@@ -78,14 +78,14 @@ class FactLines:
         if len(gone):
             made.superseded = dict(zip(gone.tolist(), columns["gone"][gone].tolist(), strict=True))
             lines["flags"][gone] |= GONE
-        made._lines = bytearray(lines.tobytes())
+        made._lines, made._size = bytearray(lines.tobytes()), size
         return made
 
     @classmethod
     def joined(cls, layout: Layout, parts: Sequence["FactLines"]) -> "FactLines":
         """The facts of several entities one behind the other, as a copy."""
         made = cls(layout)
-        made._lines = bytearray().join(part._lines for part in parts)
+        made._lines, made._size = bytearray().join(part._lines for part in parts), sum(map(len, parts))
         made._texts = {name: [text for part in parts for text in part._texts[name]] for name in layout.texts}
         starts = accumulate(map(len, parts), initial=0)
         nulls: dict[str, set[int]] = {}
@@ -98,7 +98,7 @@ class FactLines:
         return made
 
     def __len__(self) -> int:
-        return len(self._lines) // self._layout.line.size
+        return self._size
 
     @property
     def words(self) -> Ints:
@@ -113,6 +113,7 @@ class FactLines:
     def drop_last(self) -> None:
         """Take back the line that was appended last."""
         del self._lines[-self._layout.line.size :]
+        self._size -= 1
         for texts in self._texts.values():
             texts.pop()
         for lines in self._nulls.values():
@@ -133,6 +134,7 @@ class FactLines:
         for name in layout.texts:
             self._texts[name].append(id if name is ID else values.get(name))
         self._lines += layout.line.pack(happened, known, flags, *numbers)
+        self._size += 1
 
     def supersede(self, line: int, known: int) -> None:
         """A fact is known to be wrong, or replaced, from a moment on."""
@@ -237,7 +239,7 @@ class FactLines:
             self._nulls = {name: {places[at] for at in nulls if at in places} for name, nulls in self._nulls.items()}
         if self._texts:
             self._texts = {name: [texts[line] for line in places] for name, texts in self._texts.items()}
-        self._lines = bytearray(self._view()[lines].tobytes())
+        self._lines, self._size = bytearray(self._view()[lines].tobytes()), len(lines)
 
     def _view(self) -> NDArray[Any]:
         """The lines themselves; let go of it before one is added."""

@@ -12,16 +12,19 @@ import numpy as np
 from jobs.online.evaluation import Value
 from jobs.online.fact_lines import FactLines
 from jobs.online.plan import Event, Plan
+from jobs.online.scanning import prepared
 from jobs.online.series import Fact, Series
 
 
 class FastPath:
     """The series of one entity. While no column of its facts is null, fewer of them hold everything."""
 
-    __slots__ = ("_is_dense", "_plan", "_series")
+    __slots__ = ("_is_dense", "_plan", "_series", "is_interim")
 
     def __init__(self, plan: Plan, events: FactLines, labels: FactLines, coming: Mapping[str, Any]) -> None:
         """coming: columns of the event that is entered next. Ratios of events are known."""
+        self.is_interim = prepared.kernel() is None
+        """Facts are not scanned yet."""
         lines = {"events": events, "labels": labels}
         self._is_dense = None not in coming.values() and not any(_has_null(plan, of, lines[of]) for of in lines)
         self._plan = plan.dense if self._is_dense else plan

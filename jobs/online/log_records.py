@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from jobs.errors import EvergreenError, Invalid
 
+_json_of = json.encoder.encode_basestring_ascii
 HEADER = b"evergreen ordered log 1\n"
 
 
@@ -113,7 +114,7 @@ def line_of(stamp: int, id: str, content: bytes) -> bytes:
     """The line that holds a record; raises Invalid for content with a line break."""
     if b"\n" in content:
         raise Invalid(f"record {id!r}: expected content on one line, found a line break; write compact JSON")
-    body = b"%d\t%s\t%s" % (stamp, json.dumps(id).encode(), content)
+    body = b"%d\t%s\t%s" % (stamp, _json_of(id).encode(), content)
     return b"%08x\t%s\n" % (zlib.crc32(body), body)
 
 

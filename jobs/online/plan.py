@@ -14,6 +14,7 @@ from jobs.online import functions
 from jobs.online.column_type import ColumnType
 from jobs.online.evaluation import Evaluation, Range, Run
 from jobs.online.fact_lines import FactLines, Layout
+from jobs.online.scanning import prepared
 from jobs.online.scanning.program import Source, Unscannable
 from jobs.online.scanning.scan import Scan
 from jobs.online.selections import Comparison, Selection, selection
@@ -110,6 +111,10 @@ class Plan:
         except Unscannable:
             return None
 
+    def is_scanned(self) -> bool:
+        """Whether entities with few facts are, in this process."""
+        return self.scan is not None and prepared.kernel() is not None
+
     @cached_property
     def width(self) -> int:
         """Number of features."""
@@ -127,20 +132,28 @@ class Plan:
     def checked(self, of: str, fact: Event) -> dict[str, Any]:
         """The columns of an event or a label as they are held. Raises Invalid for values that cannot be held."""
         self.id.checked(self.features.id, fact.id)
-        if not -_FAR < fact.happened < _FAR:
-            raise Invalid(f"event {fact.id!r}: expected a time in microseconds since 1970, found {fact.happened!r}")
+        expect_time(fact)
         values = {}
         for name, type, largest in self.given[of]:
-            value = values[name] = type.checked(name, fact.values.get(name))
-            if largest < inf and value is not None and abs(value) > largest:
-                raise Invalid(
-                    f"column {name}: expected a number up to {largest:g}, found {value!r}; send a smaller one"
-                )
+            values[name] = value = type.checked(name, fact.values.get(name))
+            expect_number_up_to(largest, name, value)
         return values
 
     @cached_property
     def levels_read_labels(self) -> bool:
         return any(ratio.to.of == "labels" for ratio in self.features.ratios)
+
+
+def expect_time(fact: Event) -> None:
+    """Raises Invalid for an event time beyond all calendars."""
+    if not -_FAR < fact.happened < _FAR:
+        raise Invalid(f"event {fact.id!r}: expected a time in microseconds since 1970, found {fact.happened!r}")
+
+
+def expect_number_up_to(largest: float, name: str, value: Any) -> None:
+    """Raises Invalid for a number that cannot be added up with others. largest: inf of a column of which none are."""
+    if largest < inf and value is not None and abs(value) > largest:
+        raise Invalid(f"column {name}: expected a number up to {largest:g}, found {value!r}; send a smaller one")
 
 
 class _Compiler:

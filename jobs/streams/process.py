@@ -13,6 +13,7 @@ from jobs.lakehouse.tables import attach
 from jobs.messages.connection import StreamUnreachable
 from jobs.messages.position import Position, PositionLost
 from jobs.messages.registry import RegistryError
+from jobs.online.scanning import prepared
 from jobs.processes import this_process
 from jobs.settings import Settings
 from jobs.streams import control, handover, succession
@@ -54,6 +55,7 @@ class Process:
 
         Raises control.Taken if another process runs it (see `succession.turn`), PositionLost if messages are gone.
         """
+        prepared.prepare_beside()
         with succession.turn(attach(self.settings), self.use_case, end) as rebuilding:
             stream = self._opened(rebuilding)
             started(stream)

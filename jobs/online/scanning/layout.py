@@ -6,8 +6,9 @@ name below is the place of a word in an entry, or of an entry's end; the last na
 
 MOST = 1024
 """Facts of a kind that are scanned at most."""
-ROW = MOST + 2
-"""Room for the times, values or running sums of one selection."""
+ROW = MOST + 72
+"""Room for the times, values or running sums of one selection: some more than they need, so that neighbours do not keep
+each other out of the caches of the processor."""
 ROWS = 6
 """Limbs of one column's sums that are kept apart at most."""
 BUCKETS = 2048

@@ -22,7 +22,9 @@ class Scan:
         self._program = Program.of(source).written()
         self._state = np.zeros(int(self._program[layout.ROOM]), np.int64)
         self._found = np.empty(len(source.features.features))
-        self._integers = [name for name, type in source.types["events"].items() if type.kind == "int64" and type.nullable]
+        self._integers = [
+            name for name, type in source.types["events"].items() if type.kind == "int64" and type.nullable
+        ]
         self._whole = [place for place, each in enumerate(source.features.features) if each.type == INT64]
 
     def takes(self, events: FactLines, labels: FactLines, values: Mapping[str, Any]) -> bool:
@@ -31,7 +33,10 @@ class Scan:
             return False
         if events.has_null_integers or labels.has_null_integers:
             return False
-        return not any(values[name] is None for name in self._integers)
+        for name in self._integers:
+            if values[name] is None:
+                return False
+        return True
 
     def __call__(self, events: FactLines, labels: FactLines, moment: int) -> list[Value] | None:
         """The features of the event whose line is the last, decided at a moment after all that is known; its ratios are

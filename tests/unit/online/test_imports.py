@@ -10,6 +10,6 @@ from jobs.settings import ROOT
 pytestmark = pytest.mark.embedded
 
 
-def test_the_room_imports_numpy_and_pyarrow_only() -> None:
+def test_the_room_imports_numpy_pyarrow_and_numba_only() -> None:
     modules = ["jobs.online.entity_facts", "jobs.online.file_log"]
-    assert set(import_closure(ROOT, modules).libraries) - set(sys.stdlib_module_names) == {"numpy", "pyarrow"}
+    assert set(import_closure(ROOT, modules).libraries) - set(sys.stdlib_module_names) == {"numba", "numpy", "pyarrow"}

@@ -8,20 +8,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.online.test_entity_facts import BY_LABELS, FEATURES, S, event
+from unit.online.test_entity_facts import BY_LABELS, FEATURES, S
 from worlds.examples import with_examples
-from worlds.logged_histories import AMOUNTS, EVENTS, LABELS, SECOND, START, History
+from worlds.logged_histories import AMOUNTS, SECOND, History
 
 from jobs.online.column_type import ColumnType
-from jobs.online.entity_facts import EntityFacts
-from jobs.online.plan import Plan
-from jobs.online.scanning import layout, prepared
+from jobs.online.scanning import prepared
 from jobs.online.scanning.scan import Scan
-from jobs.windows import Aggregate, WindowFeatures
+from jobs.windows import Aggregate
 
 pytestmark = pytest.mark.embedded
 
 INT64 = ColumnType("int64", nullable=False)
+FUNCTIONS: tuple[Any, ...] = ("sum", "std", "max", "distinct")
 NEAR = tuple(amount for amount in AMOUNTS if not 0 < abs(amount) < 1e-300)
 OF_NUMBERS = replace(
     FEATURES, aggregates=tuple(each for each in FEATURES.aggregates if "kind" not in each.columns)
@@ -49,7 +48,7 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["int64", "string"]), st.sampled_from([NEAR, AMOUNTS]))
-@with_examples(40)
+@with_examples(25)
 def test_every_decision_equals_the_batch_kernel(seed: int, kind: Any, amounts: tuple[float, ...]) -> None:
     history = History(OF_NUMBERS, Random(seed), ColumnType(kind, nullable=False), amounts=amounts)
     history.play(files=12, steps=40)
@@ -65,12 +64,11 @@ def test_levels_of_labels_equal_the_batch_kernel(seed: int) -> None:
 
 
 def test_long_histories_are_scanned_until_they_are_too_long(scans: list[bool]) -> None:
-    aggregates = tuple(
-        Aggregate(function, "price", (9 * S, 1000 * S), delay)  # type: ignore[arg-type]
-        for function in ("sum", "std", "max", "distinct", "percentile")
-        for delay in (0 * S, S)
-        if function != "percentile"
-    ) + (Aggregate("percentile", "price", (1000 * S,), percentile=0.9),)
+    windows = (9 * S, 1000 * S)
+    aggregates = (
+        *(Aggregate(function, "price", windows, delay) for function in FUNCTIONS for delay in (0 * S, S)),
+        Aggregate("percentile", "price", windows, percentile=0.9),
+    )
     few = replace(FEATURES, aggregates=aggregates, ratios=())
     history = History(few, Random(5), INT64, ahead=SECOND, amounts=NEAR)
     history.play(files=0, steps=4000)

@@ -81,9 +81,9 @@ class EntityFacts:
         values = self._checked_at(event, moment, held)
         self._drop_old(moment)
         found = self._fast(event, values, moment) if self._is_fast(event, moment) else None
-        found = self._slow(event, values, moment) if found is None else found
+        begun = self._slow(event, values, moment) if found is None else found
         self._decided, self._newest = moment, max(self._newest, moment)
-        return found
+        return begun
 
     def follow(self, event: Event, moment: int, held: dict[str, Any] | None = None) -> None:
         """Enter an event that is decided elsewhere at a moment, as `decide` does, without its features."""

@@ -15,7 +15,7 @@ from jobs.online.column_type import ColumnType
 from jobs.online.evaluation import Evaluation, Range, Run
 from jobs.online.fact_lines import FactLines, Layout
 from jobs.online.scanning import prepared
-from jobs.online.scanning.program import Source, Unscannable
+from jobs.online.scanning.program import Source
 from jobs.online.scanning.scan import Scan
 from jobs.online.selections import Comparison, Selection, selection
 from jobs.online.series import Contents
@@ -108,7 +108,7 @@ class Plan:
         )  # fmt: skip
         try:
             return Scan(source)
-        except Unscannable:
+        except Invalid:
             return None
 
     def is_scanned(self) -> bool:

@@ -77,7 +77,7 @@ class Facts:
 
     def _values(self, change: Change) -> Row:
         if isinstance(change.fact, EventCame | VersionCame):
-            held = change.event.values if change.held is None else change.held[self._number]
+            held = change.event.values if change.held is None else change.held
             return {name: held.get(name) for name in self._event_columns}
         return {LABEL + name: change.event.values.get(name) for name in self._label_columns}
 

@@ -56,7 +56,7 @@ def _scanned(program: Any, state: Any, events: Any, at: Any) -> Any:
     return True
 
 
-@njit(boolean(int64[::1], int64[::1], int64[::1], int64[::1], int64, float64[::1]), cache=True)  # type: ignore[untyped-decorator]
+@njit(boolean(int64[::1], int64[::1], int64[::1], int64[::1], int64, float64[::1]), cache=True)
 def scan(numbers: Any, work: Any, of_events: Any, of_labels: Any, moment: Any, found: Any) -> Any:
     """Find the features of the event whose line is the last, decided at a moment after all that is known.
 

@@ -13,8 +13,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from jobs.arrays import Floats, Ints
 from jobs.errors import Invalid
@@ -55,8 +56,7 @@ def _prepare_quietly() -> None:
 
 
 def _loaded(folder: Path) -> Kernel:
-    from numba import config
-
+    config: Any = import_module("numba.core.config")
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
         from jobs.online.scanning.kernel import scan

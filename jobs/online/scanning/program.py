@@ -11,6 +11,7 @@ import numpy as np
 
 from jobs.arrays import Ints
 from jobs.conditions import Condition
+from jobs.errors import Invalid
 from jobs.online.column_type import ColumnType
 from jobs.online.fact_lines import Layout
 from jobs.online.scanning import layout
@@ -36,10 +37,6 @@ _INTERPOLATIONS = {
 _WORDS = 2**63
 
 
-class Unscannable(Exception):
-    """A plan reads a text, or compares with a number that is none of its column's."""
-
-
 @dataclass(frozen=True)
 class Source:
     """What a program is written from; see `jobs.online.plan.Plan`."""
@@ -56,7 +53,7 @@ class Source:
 
     def word(self, of: str, column: str) -> int:
         if column not in self.layouts[of].word:
-            raise Unscannable(column)
+            raise Invalid(f"column {column}: expected numbers, found texts, which no program reads")
         return self.layouts[of].word[column]
 
     def kind(self, of: str, column: str) -> int:
@@ -92,7 +89,7 @@ class Program:
 
     @classmethod
     def of(cls, source: Source) -> "Program":
-        """Raises Unscannable."""
+        """Raises Invalid for what no program says: a text, or a number that is none of its column's kind."""
         program, features = cls(source), source.features
         backs = _backs(source)
         for number in range(len(source.selections)):
@@ -130,7 +127,9 @@ class Program:
         for value in values:
             is_double = kind in (layout.DOUBLE, layout.OF_DOUBLES)
             if (float(value) != value) if is_double else not -_WORDS <= value < _WORDS:
-                raise Unscannable(condition.column)
+                raise Invalid(
+                    f"column {condition.column}: expected a number of its kind, found {value!r} to compare with"
+                )
             self.constants.append(_bits(value) if is_double else int(value))
         self.conditions.append([word, kind, _COMPARISONS[condition.comparison], first, len(self.constants)])
 

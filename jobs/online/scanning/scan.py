@@ -18,7 +18,7 @@ class Scan:
     """What finds the features of an entity's last event by all its facts. For one thread at a time."""
 
     def __init__(self, source: Source) -> None:
-        """Raises Unscannable for what no program says."""
+        """Raises Invalid for what no program says."""
         self._program = Program.of(source).written()
         self._state = np.zeros(int(self._program[layout.ROOM]), np.int64)
         self._found = np.empty(len(source.features.features))
@@ -33,10 +33,7 @@ class Scan:
             return False
         if events.has_null_integers or labels.has_null_integers:
             return False
-        for name in self._integers:
-            if values[name] is None:
-                return False
-        return True
+        return all(values[name] is not None for name in self._integers)
 
     def __call__(self, events: FactLines, labels: FactLines, moment: int) -> list[Value] | None:
         """The features of the event whose line is the last, decided at a moment after all that is known; its ratios are

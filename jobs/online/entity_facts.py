@@ -189,13 +189,13 @@ class EntityFacts:
     @property
     def is_ready(self) -> bool:
         """Whether what is made of the facts for a quick answer is there."""
-        return self._quick is not None
+        return self._quick is not None or (self._knows_ratios and self._is_scanned())
 
     def make_ready(self) -> None:
         """Make what the next event finds ready, as it would itself."""
-        if self._quick is None:
+        if not self._knows_ratios:
             self._know_ratios()
-        if not self._is_beyond:
+        if not self.is_ready and not self._is_beyond:
             self._warm({})
 
     def cool(self) -> None:
@@ -224,13 +224,18 @@ class EntityFacts:
     def _scanned(self, event: Event, values: dict[str, Any], moment: int) -> list[Value] | None:
         """The same by a pass over the facts, where these are few; None: nothing was entered."""
         scan = self._plan.scan
-        if scan is None or not scan.takes(self._events, self._labels, values):
+        if scan is None or not self._is_scanned() or not scan.takes(values):
             return None
         self._events.append(event.id, event.happened, moment, values, TARGET | DECIDED)
         found = scan(self._events, self._labels, moment)
         if found is None:
             self._events.drop_last()
         return found
+
+    def _is_scanned(self) -> bool:
+        """Whether facts are so few, and such, that a pass over them answers."""
+        scan = self._plan.scan
+        return scan is not None and scan.reaches(self._events, self._labels)
 
     def _is_followed(self, event: Event, values: dict[str, Any], moment: int) -> bool:
         """Whether an event was entered with what the fast path keeps of it, as it costs little."""

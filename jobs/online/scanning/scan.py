@@ -27,12 +27,14 @@ class Scan:
         ]
         self._whole = [place for place, each in enumerate(source.features.features) if each.type == INT64]
 
-    def takes(self, events: FactLines, labels: FactLines, values: Mapping[str, Any]) -> bool:
-        """Whether facts, and an event with some values, may be scanned."""
+    def reaches(self, events: FactLines, labels: FactLines) -> bool:
+        """Whether facts may be scanned."""
         if prepared.kernel() is None or len(events) >= layout.MOST or len(labels) > layout.MOST:
             return False
-        if events.has_null_integers or labels.has_null_integers:
-            return False
+        return not events.has_null_integers and not labels.has_null_integers
+
+    def takes(self, values: Mapping[str, Any]) -> bool:
+        """Whether an event with some values may be among them: no word says that an integer is null."""
         return all(values[name] is not None for name in self._integers)
 
     def __call__(self, events: FactLines, labels: FactLines, moment: int) -> list[Value] | None:

@@ -86,7 +86,7 @@ BY_LABELS = replace(
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["int64", "string"]))
-@with_examples(25)
+@with_examples(12)
 def test_every_decision_equals_the_batch_kernel(seed: int, kind: Any) -> None:
     history = History(FEATURES, Random(seed), ColumnType(kind, nullable=False))
     history.play(files=12, steps=40)

@@ -48,7 +48,7 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["int64", "string"]), st.sampled_from([NEAR, AMOUNTS]))
-@with_examples(25)
+@with_examples(12)
 def test_every_decision_equals_the_batch_kernel(seed: int, kind: Any, amounts: tuple[float, ...]) -> None:
     history = History(OF_NUMBERS, Random(seed), ColumnType(kind, nullable=False), amounts=amounts)
     history.play(files=12, steps=40)

@@ -28,6 +28,9 @@ class Interrupted(EvergreenError):
 class Consumer(Protocol):
     """Whoever reads partitions."""
 
+    def has_news(self) -> bool:
+        """Whether messages came that count only if their topics turn out now not to have been made again."""
+
     def read(self, most: int, seconds: float) -> list[Message]:
         """The next messages, of each partition in their order; none if none came in that time."""
 
@@ -60,6 +63,9 @@ class KafkaConsumer:
         self._errors: list[Any] = []
         self._is_lost = False
         """Whether some partition is read no further until it is told where."""
+
+    def has_news(self) -> bool:
+        return False
 
     def read(self, most: int, seconds: float) -> list[Message]:
         read = self._client.consume(most, seconds)

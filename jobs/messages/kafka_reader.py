@@ -71,7 +71,7 @@ class KafkaReader:
 
         Raises StreamUnreachable, or PositionLost with what to do.
         """
-        if time.monotonic() - self._looked > LOOK_EVERY:
+        if self._consumer.has_news() or time.monotonic() - self._looked > LOOK_EVERY:
             self._look()
         self._read(most, 0.0 if any(each.waiting for each in self._partitions.values()) else seconds)
         return self._handed_out(most)

@@ -33,12 +33,17 @@ class Arrived:
         self.batches = 0
         """So many were read: as many commits has the table, at least."""
 
-    def take(self, most: int) -> list[Message]:
-        """The next messages, in the order of batches, and in each of partitions; none if no more came."""
+    def look(self) -> bool:
+        """Whether a further batch came, once that before is taken."""
         now = time.monotonic()
-        if not self._waiting and now - self._looked > LOOK_EVERY:
-            self._waiting.extend(self._next())
-            self._looked = 0.0 if self._waiting else now
+        if self._waiting or now - self._looked < LOOK_EVERY:
+            return False
+        self._waiting.extend(self._next())
+        self._looked = 0.0 if self._waiting else now
+        return bool(self._waiting)
+
+    def take(self, most: int) -> list[Message]:
+        """The next messages of a batch, in the order of each partition; none if all are taken."""
         found = list(islice(self._waiting, most))
         for _ in found:
             self._waiting.popleft()

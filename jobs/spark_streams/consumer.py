@@ -51,10 +51,19 @@ class SparkConsumer:
         self._query: Any = None
         self._arrived: Arrived | None = None
         self._checked = 0.0
+        self._is_new = False
+        """Whether a batch came of which nothing was read."""
 
-    def read(self, most: int, seconds: float) -> list[Message]:
+    def has_news(self) -> bool:
+        """Whether a batch came: at the offset where a topic was read on there may be one of the same name by now."""
         if self._arrived is None and self._next:
             self._begin()
+        if self._arrived is not None and not self._held:
+            self._is_new |= self._arrived.look()
+        return self._is_new
+
+    def read(self, most: int, seconds: float) -> list[Message]:
+        self._is_new = False
         came = self._arrived.take(most) if self._arrived is not None and not self._held else []
         found = [message for message in came if self._is_next(message)]
         if not found:
@@ -142,3 +151,4 @@ class SparkConsumer:
         if self._spark is not None:
             session.end(self._settings, self._use_case, self._spark, READING)
         self._spark = self._query = self._arrived = None
+        self._is_new = False

@@ -44,15 +44,16 @@ def _looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_messages_come_as_they_were_in_the_order_of_batches(most: int, tmp_path: Path) -> None:
     path, found = tmp_path / "messages", list[Message]()
     one = Arrived(str(path))
-    assert one.take(most) == []
+    assert not one.look() and one.take(most) == []
     for messages in (MESSAGES[:2], MESSAGES[2:], MESSAGES):
         batch(path, messages)
-    while came := one.take(most):
-        assert len(came) <= most
-        found += came
+    while one.look():
+        while came := one.take(most):
+            assert len(came) <= most
+            found += came
     assert found == [*MESSAGES, *MESSAGES] and one.batches == 3
     batch(path, MESSAGES[:1])
-    assert one.take(most) == MESSAGES[:1]
+    assert one.look() and one.take(most) == MESSAGES[:1]
 
 
 def test_a_commit_of_which_nothing_is_written_yet_is_none(tmp_path: Path) -> None:
@@ -61,6 +62,6 @@ def test_a_commit_of_which_nothing_is_written_yet_is_none(tmp_path: Path) -> Non
     commit = tmp_path / "messages" / "_delta_log" / f"{0:020}.json"
     content = commit.read_bytes()
     commit.write_bytes(b"")
-    assert one.take(9) == []
+    assert not one.look()
     commit.write_bytes(content)
-    assert one.take(9) == MESSAGES
+    assert one.look() and one.take(9) == MESSAGES

@@ -44,7 +44,7 @@ def squares_of(value: float) -> dict[int, int]:
     """The exact square of a finite double whose square is finite."""
     square = value * value
     limbs = limbs_of(square)
-    for exponent, part in limbs_of(_product_error(value, value, square)).items():
+    for exponent, part in limbs_of(product_error(value, value, square)).items():
         limbs[exponent] = limbs.get(exponent, 0) + part
     return limbs
 
@@ -125,9 +125,9 @@ def sample_deviation(count: int, total: Pair, squares: Pair) -> float:
         return nan
     n = float(count)
     left = n * squares.high
-    left_low = _product_error(n, squares.high, left) + n * squares.low
+    left_low = product_error(n, squares.high, left) + n * squares.low
     right = total.high * total.high
-    right_low = _product_error(total.high, total.high, right) + 2 * total.high * total.low
+    right_low = product_error(total.high, total.high, right) + 2 * total.high * total.low
     spread = left + -right
     shadow = spread - left
     error = (left - (spread - shadow)) + (-right - shadow)
@@ -141,7 +141,8 @@ def _wrapped(number: int) -> int:
     return (number + 2**63) % 2**64 - 2**63
 
 
-def _product_error(a: float, b: float, product: float) -> float:
+def product_error(a: float, b: float, product: float) -> float:
+    """What rounding took from a product (Dekker 1971); `jobs.online.scanning` compiles it as it stands."""
     shifted = a * 134_217_729.0  # 2**27 + 1
     a_high = shifted - (shifted - a)
     shifted = b * 134_217_729.0

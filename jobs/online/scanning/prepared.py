@@ -22,7 +22,9 @@ from jobs.errors import Invalid
 
 Kernel: TypeAlias = Callable[[Ints, Ints, Ints, Ints, int, Floats], bool]
 LOG = logging.getLogger("evergreen.scanning")
-_SOURCES = ("choosing", "functions", "kernel", "layout", "ordering", "state", "sums")
+_HERE = ("choosing", "compiled", "functions", "kernel", "layout", "ordering", "state", "sums")
+_SOURCES = (*(f"{name}.py" for name in _HERE), "../exact_prefix.py", "../fact_lines.py", "../../features/exact_sum.py")
+"""Files whose functions or constants are compiled."""
 _lock = threading.Lock()
 _kernel: Kernel | None = None
 
@@ -70,7 +72,7 @@ def _folder() -> Path:
     """Where this version is stored once it is compiled: numba itself sees changes in one file of several only."""
     digest = hashlib.sha256()
     for name in _SOURCES:
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+        digest.update((Path(__file__).parent / name).read_bytes())
     try:
         caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evergreen"
         caches.mkdir(mode=0o700, parents=True, exist_ok=True)

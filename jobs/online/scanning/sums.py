@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from jobs.features.exact_sum import LIMB, OFFSET
+from jobs.online import exact_prefix
 from jobs.online.scanning import layout
 from jobs.online.scanning.compiled import compiled
 
@@ -16,14 +17,7 @@ _FLOORS = 2.0 ** (_LIMB_EXPONENTS - 1)
 """The least magnitude whose first limb is at a level."""
 
 
-@compiled
-def _product_error(a: Any, b: Any, product: Any) -> Any:
-    shifted = a * 134217729.0  # 2**27 + 1
-    a_high = shifted - (shifted - a)
-    shifted = b * 134217729.0
-    b_high = shifted - (shifted - b)
-    a_low, b_low = a - a_high, b - b_high
-    return ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+_product_error = compiled(exact_prefix.product_error)
 
 
 @compiled

@@ -93,7 +93,6 @@ class EntityStates:
     _waiting: list[dict[Keys, list[Change]]] = field(default_factory=list)
     """What the log brought of entities that are held."""
     _records: EntityRecords = field(default_factory=EntityRecords)
-
     _given: GivenColumns = field(init=False)
 
     def __post_init__(self) -> None:

@@ -3,11 +3,11 @@
 Facts themselves are `jobs.online.entity_facts`' business. Nothing here depends on an entity.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from jobs.errors import Invalid
 from jobs.online import functions
@@ -31,6 +31,10 @@ _FAR = 2**61
 """Microseconds from 1970, in 73,000 years: sums of times fit into 64 bits."""
 SUM, SQUARE = 1e290, 1e140
 """Sums of numbers, and products of sums of squares of numbers, are far from overflow up to these."""
+
+
+Given: TypeAlias = tuple[str, ColumnType, float]
+"""A column that comes with a fact, and its largest magnitude."""
 
 
 class Event(NamedTuple):
@@ -121,7 +125,7 @@ class Plan:
         return len(self.features.names)
 
     @cached_property
-    def given(self) -> dict[str, list[tuple[str, ColumnType, float]]]:
+    def given(self) -> dict[str, list[Given]]:
         """By kind of fact the columns that come with one, each with its largest magnitude."""
         made = {ratio.name for ratio in self.features.ratios}
         return {
@@ -131,29 +135,27 @@ class Plan:
 
     def checked(self, of: str, fact: Event) -> dict[str, Any]:
         """The columns of an event or a label as they are held. Raises Invalid for values that cannot be held."""
-        self.id.checked(self.features.id, fact.id)
-        expect_time(fact)
-        values = {}
-        for name, type, largest in self.given[of]:
-            values[name] = value = type.checked(name, fact.values.get(name))
-            expect_number_up_to(largest, name, value)
-        return values
+        return held_columns((self.features.id, self.id), self.given[of], fact)
 
     @cached_property
     def levels_read_labels(self) -> bool:
         return any(ratio.to.of == "labels" for ratio in self.features.ratios)
 
 
-def expect_time(fact: Event) -> None:
-    """Raises Invalid for an event time beyond all calendars."""
+def held_columns(id: tuple[str, ColumnType], columns: Iterable[Given], fact: Event) -> dict[str, Any]:
+    """The columns of an event or a label as they are held. Raises Invalid for an id, a time or a value that cannot be.
+
+    id: its name and type.
+    """
+    id[1].checked(id[0], fact.id)
     if not -_FAR < fact.happened < _FAR:
         raise Invalid(f"event {fact.id!r}: expected a time in microseconds since 1970, found {fact.happened!r}")
-
-
-def expect_number_up_to(largest: float, name: str, value: Any) -> None:
-    """Raises Invalid for a number that cannot be added up with others. largest: inf of a column of which none are."""
-    if largest < inf and value is not None and abs(value) > largest:
-        raise Invalid(f"column {name}: expected a number up to {largest:g}, found {value!r}; send a smaller one")
+    values = {}
+    for name, type, largest in columns:
+        value = values[name] = type.checked(name, fact.values.get(name))
+        if largest < inf and value is not None and abs(value) > largest:
+            raise Invalid(f"column {name}: expected a number up to {largest:g}, found {value!r}; send a smaller one")
+    return values
 
 
 class _Compiler:

@@ -142,6 +142,14 @@ def play(service: Service) -> None:
     service.run()
 
 
+def expect_no_difference(service: Service) -> None:
+    """Streamed features are those of the night, and of the 200 decisions."""
+    found = verify.verify(service.lakehouse, FRAUD, verify.days_of(service.lakehouse, FRAUD))
+    assert (found.different, found.examples) == (0, [])
+    assert (found.events, found.not_in_marts, found.decided_elsewhere) == (200, 0, 0)
+    assert service.differing() == []
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_features_are_those_of_decisions_and_of_the_night_in_every_cell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
@@ -151,10 +159,7 @@ def test_features_are_those_of_decisions_and_of_the_night_in_every_cell(
     play(service)
     shipping.ship(service.lakehouse, FRAUD)
     service.tables.night()
-    found = verify.verify(service.lakehouse, FRAUD, verify.days_of(service.lakehouse, FRAUD))
-    assert (found.different, found.examples) == (0, [])
-    assert (found.events, found.not_in_marts, found.decided_elsewhere) == (200, 0, 0)
-    assert service.differing() == []
+    expect_no_difference(service)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -168,10 +173,7 @@ def test_what_is_withdrawn_is_gone_for_decisions_and_for_the_night_alike(
     shipping.ship(service.lakehouse, FRAUD)
     service.tables.night()
     assert service.rows(TRANSACTIONS)[DELETED].sum() > 3 and service.rows(FRAUD_REPORTS)[DELETED].sum() > 1
-    found = verify.verify(service.lakehouse, FRAUD, verify.days_of(service.lakehouse, FRAUD))
-    assert (found.different, found.examples) == (0, [])
-    assert (found.events, found.not_in_marts, found.decided_elsewhere) == (200, 0, 0)
-    assert service.differing() == []
+    expect_no_difference(service)
 
 
 @pytest.mark.parametrize("seed", range(2))

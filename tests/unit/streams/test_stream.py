@@ -27,6 +27,18 @@ from jobs.streams import feature_tables, features, landing, starting, verify
 from jobs.use_cases.fraud import FRAUD, FRAUD_REPORTS, TRANSACTIONS
 
 
+def run_with_nights_and_deaths(world: World) -> None:
+    """All that was sent, as it comes in three parts."""
+    everything, world.messages = world.messages, []
+    for part in (0.3, 0.6, 1.0):
+        world.messages = everything[: int(part * len(everything))]
+        run(world, steps=world.chance.randrange(4))
+        assert not run(world).note
+        if world.chance.random() < 0.6:
+            world.night()
+    world.night()
+
+
 @pytest.mark.parametrize("many", [entity_states.MANY, 2])
 @pytest.mark.parametrize("seed", range(4))
 def test_every_cell_is_what_a_batch_makes_of_it_after_nights_and_deaths(
@@ -36,14 +48,7 @@ def test_every_cell_is_what_a_batch_makes_of_it_after_nights_and_deaths(
     monkeypatch.setattr(entity_states, "MANY", many)
     world = made(tmp_path, seed)
     busy_days(world, 100)
-    everything, world.messages = world.messages, []
-    for part in (0.3, 0.6, 1.0):
-        world.messages = everything[: int(part * len(everything))]
-        run(world, steps=world.chance.randrange(4))
-        assert not run(world).note
-        if world.chance.random() < 0.6:
-            world.night()
-    world.night()
+    run_with_nights_and_deaths(world)
     assert stored(world, TRANSACTIONS) == contents(world, PAYMENTS)
     assert stored(world, FRAUD_REPORTS) == contents(world, REPORTS)
     found = verify.verify(world.lakehouse, FRAUD, verify.days_of(world.lakehouse, FRAUD))
@@ -77,14 +82,7 @@ def test_what_is_deleted_is_counted_until_that_is_known(tmp_path: Path, seed: in
     world = made(tmp_path, seed)
     busy_days(world, 100)
     deletions(world, 0.4)
-    everything, world.messages = world.messages, []
-    for part in (0.3, 0.6, 1.0):
-        world.messages = everything[: int(part * len(everything))]
-        run(world, steps=world.chance.randrange(4))
-        assert not run(world).note
-        if world.chance.random() < 0.6:
-            world.night()
-    world.night()
+    run_with_nights_and_deaths(world)
     events = pl.DataFrame(world.lakehouse.to_arrow(FRAUD.events)).filter(pl.col("transaction_id") >= 1000)
     there = set(events.filter(pl.col("superseded_at").is_null())["transaction_id"])
     assert there == standing(world, PAYMENTS) and len(there) < 100

@@ -33,11 +33,13 @@ class IssuerKeys:
 
     def get(self, kid: str) -> SigningKey | None:
         """A key by its name; None: the issuer has no such key, or it does not answer and has not been asked before."""
-        if kid not in self._keys:
+        known = self._keys.get(kid)
+        if known is None:
             self._fetch()
-        elif self._clock() - self._fetched_at > FRESH_SECONDS and self._may_ask() and not self._fetching.locked():
+            return self._keys.get(kid)
+        if self._clock() - self._fetched_at > FRESH_SECONDS and self._may_ask() and not self._fetching.locked():
             threading.Thread(target=self._fetch, name="issuer keys", daemon=True).start()
-        return self._keys.get(kid)
+        return known  # whoever finds keys to be old does not wait, and gets what was known
 
     def _may_ask(self) -> bool:
         return self._clock() - self._asked_at >= PAUSE_SECONDS

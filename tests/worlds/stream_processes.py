@@ -67,6 +67,15 @@ class StreamProcess:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
+    def heard_or_ended(self, condition: Callable[[Heartbeat], bool]) -> bool:
+        """Whether that holds within some seconds; False if it ended before, as it should when it is told to."""
+        try:
+            self.heard(condition)
+        except AssertionError:
+            if self.process.returncode != 0:
+                raise
+        return self.process.returncode is None
+
     def heard(self, condition: Callable[[Heartbeat], bool], seconds: float = PATIENCE) -> Heartbeat:
         """What it says of itself once that holds, within some seconds; it must not end before."""
         before = time.monotonic()
@@ -79,9 +88,10 @@ class StreamProcess:
         raise AssertionError(f"not within {seconds} s; said last: {said}")
 
     def kill(self) -> None:
-        """End it at once."""
-        self.process.kill()
-        self.process.communicate()
+        """End it at once, unless it ended."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
 
     def end(self) -> str:
         """Tell it to end, and what it wrote."""

@@ -28,6 +28,7 @@ from serving.grpc_server import GrpcServer
 from serving.inference_protocol import http_routes
 from serving.live_models.watch import LiveModels
 from serving.page import routes as page_routes
+from serving.telemetry.watch import Watch
 from serving.tls import TlsFiles
 from serving.web import health
 from serving.web.access import Access
@@ -80,8 +81,9 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
     access = Access(settings, RateLimits(options.rate, options.workers), alone=options.host in LOOPBACK)
     prepared.prepare_beside()
     decisions = DecisionServices(settings, models, options.clock)
+    watch = Watch(settings, models, decisions.open_services, options.clock)
     routes = [
-        *health.routes(models, decisions, options.workers > 1),
+        *health.routes(models, decisions, watch, options.workers > 1),
         *http_routes.routes(models, BodyLimits()),
         *decisions.routes(BodyLimits()),
         *page_routes.routes(),
@@ -92,6 +94,7 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         decisions.open(use_cases)
         models.start()
+        watch.start()
         pauses.spare_the_collector()
         port = options.grpc_port
         grpc = None
@@ -103,13 +106,16 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
             if grpc is not None:
                 await asyncio.to_thread(grpc.stop)  # calls that run are answered in this loop
             models.stop()
+            watch.stop()
             decisions.stop()
 
     handlers = {HTTPException: _unknown, Exception: _broken}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     limits = BodyLimits()
     hot = HotPaths(hot_decisions.hot(decisions.open_services, limits), http_routes.hot(models, limits))
-    return Guard(app, access, routes, hot)
+    guard = Guard(app, access, routes, hot)
+    watch.running = lambda: guard.running
+    return guard
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

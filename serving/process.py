@@ -16,8 +16,8 @@ from jobs.errors import EvergreenError, Invalid
 from jobs.settings import LOOPBACK, Settings
 from jobs.use_cases.catalog import USE_CASES
 from serving.app import OPTIONS_VARIABLE, ServeOptions, create
+from serving.telemetry.registry import FOLDER_VARIABLE
 from serving.web import api_keys
-from serving.web.metrics import FOLDER_VARIABLE
 from serving.web.patient_protocol import PatientProtocol
 
 DRAIN_SECONDS = 30

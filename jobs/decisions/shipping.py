@@ -69,16 +69,25 @@ def unshipped(settings: Settings, use_case: UseCase) -> int | None:
     """Up to which position the log goes beyond what was shipped of it; None: it does not, as far as can be told now."""
     if not was_served(settings, use_case):
         return None
-    shipped = read_memory(shipped_file(settings, use_case), lambda found: int(found["position"])) or 0
+    shipped = _position(settings, use_case)
     if settings.online_store_url is None:
         size = log_file(settings, use_case).stat().st_size
         return size if size > shipped else None
     try:
         with log_of(settings, use_case) as log:
-            behind = next(iter(log.records(shipped)), None)
+            behind = first_unshipped(settings, use_case, log)
     except OSError:
         return None
     return None if behind is None else behind.end
+
+
+def first_unshipped(settings: Settings, use_case: UseCase, log: Log) -> Record | None:
+    """The first record of a log that was not shipped; None: all were. Raises OSError if a store does not answer."""
+    return next(iter(log.records(_position(settings, use_case))), None)
+
+
+def _position(settings: Settings, use_case: UseCase) -> int:
+    return read_memory(shipped_file(settings, use_case), lambda found: int(found["position"])) or 0
 
 
 class _Shipment:

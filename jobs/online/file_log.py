@@ -100,6 +100,10 @@ class FileLog(Log):
                 self._unheard += self._read()
             return self._heard()
 
+    def last_stamp(self) -> int:
+        """The stamp of the last record that this worker has read; 0: there is none."""
+        return self._stamp
+
     def get(self, id: str) -> Record | None:
         """A record of those that this worker has read."""
         for start in self._starts.starts(id):

@@ -183,6 +183,11 @@ class RedisLog(Log):
         """Nothing: what others appended comes with an entity."""
         return []
 
+    def last_stamp(self) -> int:
+        """The stamp of the last record; 0: there is none."""
+        entries = self._asked(lambda: self._redis.xrevrange(f"{self._prefix}:log", count=1))
+        return _record(entries[0]).stamp if entries else 0
+
     def get(self, id: str) -> Record | None:
         """A record."""
         stamp = self._asked(lambda: self._redis.hget(f"{self._prefix}:stamps", id))

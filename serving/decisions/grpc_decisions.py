@@ -12,7 +12,7 @@ import msgspec
 
 from serving.decisions.routes import LIMITS, Services, decided
 from serving.proto_files import ProtoFile
-from serving.web import metrics
+from serving.telemetry import request_metrics
 from serving.web.json_body import decoded
 from serving.web.refusal import Refusal, bad
 
@@ -45,7 +45,7 @@ def handler(services: Services) -> grpc.GenericRpcHandler:
             status = str(refusal.status)
             context.abort(_STATUS.get(refusal.status, grpc.StatusCode.INVALID_ARGUMENT), str(refusal))
         finally:
-            metrics.count("grpc", f"/{FILE.full_service}/Decide", status, time.perf_counter() - began)
+            request_metrics.count("grpc", f"/{FILE.full_service}/Decide", status, time.perf_counter() - began)
 
     method = grpc.unary_unary_rpc_method_handler(
         decide,

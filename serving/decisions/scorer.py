@@ -43,6 +43,11 @@ class Scorer:
             return [self.fallback.of_row(row, f"the model failed: {told}") for row in rows]
         return [Scored(outcome, self.model.version, self._bundle) for outcome in outcomes]
 
+    @property
+    def breaker(self) -> str:
+        """`closed` while the model is asked, else `open` or `half-open`."""
+        return str(self._breaker.current_state)
+
     def scores(self, rows: Sequence[Row]) -> list[float]:
         """The score of each of some rows; of classes that of the likeliest."""
         return [outcome.score or 0.0 for outcome in self._outcomes(rows)]

@@ -35,7 +35,8 @@ from serving.decisions.timed_pool import Busy, TimedPool
 from serving.decisions.together import Together
 from serving.live_models.live_model import LiveModel
 from serving.live_models.watch import LiveModels
-from serving.web import metrics
+from serving.telemetry.decision_metrics import DecisionMetrics
+from serving.telemetry.stages import Stages, TimedScore
 from serving.web.refusal import Refusal, bad
 
 SLOW_THREADS, MOST_SLOW = 2, 64
@@ -72,6 +73,7 @@ class DecisionService:
             raise
         self.labels = LabelSchema.of(use_case, self.decider.rows.labels, self.decider.schema)
         self.meanings = reasons.meanings(self.decider.rows)
+        self.metrics = DecisionMetrics(use_case.name, self.decider.rows.computed)
         self._scorer: Scorer | None = None
         self._together: Together[Awaited, Started | Decided | None] = Together(self._decide_all)
         self._of_now = TimedPool(f"features of {use_case.name}", SLOW_THREADS, MOST_SLOW)
@@ -109,6 +111,18 @@ class DecisionService:
                 raise Refusal(503, f"{self.use_case.name}: nothing can be decided by its model: {error}") from None
         return self._scorer
 
+    def waiting(self) -> dict[str, int]:
+        """How many events wait or are worked on, by queue."""
+        return {
+            "together": self._together.depth, "features": self._of_now.depth,
+            "features_of_tables": self._of_tables.depth,
+        }  # fmt: skip
+
+    def breakers(self) -> dict[str, str]:
+        """`closed` of what is asked, `open` or `half-open` of what is left alone after failures."""
+        states = {"store": str(self._store.current_state)}
+        return states if self._scorer is None else states | {"model": self._scorer.breaker}
+
     def read(self, content: object) -> Given:
         """An event as a client sent it. Raises Refusal (400) if it is not one."""
         try:
@@ -130,19 +144,23 @@ class DecisionService:
             found = await self._other(given.id)
         if isinstance(found, Decided):
             return found
+        stages = Stages()
         if found.is_slow:
             await self._find(found)
-        [decided] = self.finished([found], self.scorer)
+        [decided] = self.finished([found], self.scorer, stages)
+        self.metrics.passed(stages)
         if isinstance(decided, Refusal):
             raise decided
         return decided
 
     def _decide_all(self, asked: Sequence[Awaited]) -> Sequence[Begun]:
         """Decide events; those whose features take long are left entered."""
-        scorer = self.scorer
+        scorer, stages = self.scorer, Stages()
         begun = self.begun(asked, scorer)
+        stages.ended("append")
         quick = [each for each in begun if isinstance(each, Started) and not each.is_slow]
-        decided = iter(self.finished(quick, scorer))
+        decided = iter(self.finished(quick, scorer, stages))
+        self.metrics.passed(stages)
         return [next(decided) if isinstance(each, Started) and not each.is_slow else each for each in begun]
 
     def reasons(self, decided: Decided) -> list[reasons.Reason]:
@@ -184,7 +202,7 @@ class DecisionService:
 
     def _without_store(self, asked: Awaited, scorer: Scorer) -> Begun:
         try:
-            return self._told(self._outage.decide(self.decider, asked, scorer))
+            return self._told(self._outage.decide(self.decider, asked, scorer), asked.began)
         except Exception as error:
             return error
 
@@ -199,21 +217,23 @@ class DecisionService:
             return bad(str(error))
         return _unlogged(self.use_case, error) if isinstance(error, OSError) else error
 
-    def finished(self, started: Sequence[Started], scorer: Scorer) -> list[Decided | Refusal]:
+    def finished(self, started: Sequence[Started], scorer: Scorer, stages: Stages) -> list[Decided | Refusal]:
         """Score events whose features are found, and append what is decided."""
         if not started:
             return []
         try:
-            decided = self.decider.finish_all(started, scorer)
+            decided = self.decider.finish_all(started, TimedScore(scorer, stages))
         except StoreDown as error:
             decided = [error] * len(started)
-        return [_unlogged(self.use_case, each) if isinstance(each, OSError) else self._told(each) for each in decided]
+        stages.ended("log")
+        return [
+            _unlogged(self.use_case, one) if isinstance(one, OSError) else self._told(one, each.began)
+            for each, one in zip(started, decided, strict=True)
+        ]
 
-    def _told(self, decided: Decided) -> Decided:
+    def _told(self, decided: Decided, began: float) -> Decided:
         """Count a decision."""
-        outcome = decided.outcome
-        verdict = outcome.decision or outcome.prediction or "number"
-        metrics.count_decision(self.use_case.name, verdict, decided.model_version, decided.fallback)
+        self.metrics.made(decided, began)
         return decided
 
     async def _other(self, id: Any) -> Started | Decided:
@@ -261,11 +281,11 @@ class DecisionService:
                 self._outage.deliver(self.decider)
         self.decider.catch_up()
         undecided = self.decider.abandoned(round(ABANDONED_SECONDS * 1e6))
-        metrics.UNDECIDED.labels(self.use_case.name).set(len(undecided))
+        self.metrics.undecided(len(undecided))
         for id in undecided:
             resumed = self.decider.resume(id)
             if isinstance(resumed, Started):
-                self.finished([resumed], self.scorer)
+                self.finished([resumed], self.scorer, Stages())
 
     def _reopen(self) -> None:
         """Stand on the tables anew, as the store was flushed or restored: what only it knew is gone."""

@@ -23,6 +23,11 @@ class TimedPool:
         """most: so much work waits or is done at once."""
         self._pool, self._most, self._now = ThreadPoolExecutor(threads, thread_name_prefix=name), most, 0
 
+    @property
+    def depth(self) -> int:
+        """How much work waits or is done now."""
+        return self._now
+
     async def result(self, work: Callable[[], T], seconds: float) -> T:
         """What some work gives. Raises Busy, TimeoutError, or what the work raises."""
         if self._now >= self._most:

@@ -33,6 +33,11 @@ class Together(Generic[Item, Result]):
         self._waiting.append((item, future))
         return future
 
+    @property
+    def depth(self) -> int:
+        """How many requests wait."""
+        return len(self._waiting)
+
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
         if self._waiting:

@@ -15,7 +15,7 @@ from serving.description.document import document
 from serving.description.overview import overview
 from serving.description.totals import totals
 from serving.live_models.watch import LiveModels
-from serving.web import metrics
+from serving.telemetry.registry import registry
 from serving.web.answers import json_answer
 from serving.web.callers import CALLER
 
@@ -36,7 +36,7 @@ def routes(
 
     async def traffic(request: Request) -> Response:
         versions = {name: model.version for name, model in models.models.items()}
-        counts = totals(metrics.registry(several_workers))
+        counts = totals(registry(several_workers))
         return json_answer({"at": time.monotonic(), "models": versions, "refused": dict(models.refused), **counts})
 
     handlers = {"/openapi.json": openapi, "/v1": asked, "/v1/traffic": traffic}

@@ -20,7 +20,8 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.web import hot_paths, metrics
+from serving.telemetry import request_metrics
+from serving.web import hot_paths
 from serving.web.access import Access, scope_of
 from serving.web.answers import error_answer
 from serving.web.callers import CALLER, Asked, Caller, Denied
@@ -51,17 +52,18 @@ class Guard:
     def __init__(self, app: ASGIApp, access: Access, routes: list[Route], hot: HotPaths) -> None:
         self._app, self._access, self._routes, self._hot = app, access, routes, hot
         self._paths = {route.endpoint: route.path for route in routes}
-        self._running = 0
+        self.running = 0
+        """Requests that are begun and not yet answered."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        self._running += 1
+        self.running += 1
         try:
             await self._answered(scope, receive, send)
         finally:
-            self._running -= 1
+            self.running -= 1
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         began, answering = time.perf_counter(), _Answering(scope, send)
@@ -78,11 +80,11 @@ class Guard:
                 await error_answer(OWN_ERROR, 500)(scope, receive, answering.send)
         finally:
             route = hot.route if hot is not None else self._route(scope)
-            metrics.count("http", route, str(answering.status or 500), time.perf_counter() - began)
+            request_metrics.count("http", route, str(answering.status or 500), time.perf_counter() - began)
 
     async def _denied(self, scope: Scope) -> Response | None:
         """The answer to a request of too many, or without the key that it needs; None: it may be answered."""
-        if self._running > MOST_RUNNING and scope["path"] != "/healthz":
+        if self.running > MOST_RUNNING and scope["path"] != "/healthz":
             message = f"expected at most {MOST_RUNNING} requests at once, found more; ask again, or start more workers"
             return error_answer(message, 503, {"retry-after": "1"})
         asked = _asked(scope)

@@ -113,7 +113,7 @@ bench: $(READY)
 
 lock: $(READY)
 	@$(RESOLVE) --extra all --extra dev -o requirements.lock
-	@$(RESOLVE) --extra serve -c requirements.lock -o requirements-serve.lock
+	@$(RESOLVE) --extra serve --extra traces -c requirements.lock -o requirements-serve.lock
 	@! grep -nE '://' $(LOCKS) || { echo '$(LOCKS) must name no host' >&2; exit 1; }
 
 clean:

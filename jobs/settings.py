@@ -95,6 +95,10 @@ class Settings:
     """Whom such a token must be made for."""
     oidc_scopes: str = "scope"
     """The claim of a token that says what it opens."""
+    traces: Url | None = None
+    """`http://host:4318` of a collector of OpenTelemetry (OTLP over HTTP) for traces of requests; None means none."""
+    traces_share: float = 0.01
+    """Share of the requests that are traced although their client does not trace them itself."""
     docs_url: Url | None = None
     """`http://host:port` where dbt's page is served; None means by `evergreen ui` on this machine."""
     reports_url: Url | None = None
@@ -204,6 +208,11 @@ VARIABLES = (
     ),
     Variable("EVERGREEN_OIDC_AUDIENCE", "oidc_audience", "a name without spaces", word, "tokens open nothing"),
     Variable("EVERGREEN_OIDC_SCOPES", "oidc_scopes", "the name of a claim", word, "scope"),
+    Variable(
+        "EVERGREEN_TRACES", "traces", "the URL (http, https) of a collector of OpenTelemetry", url("http", "https"),
+        "no traces",
+    ),
+    Variable("EVERGREEN_TRACES_SHARE", "traces_share", "a share from 0 to 1", number(0, 1), "0.01"),
     Variable(
         "EVERGREEN_DOCS", "docs_url", "the URL (http, https) of a server with dbt's page", url("http", "https"),
         "`evergreen ui` serves it",

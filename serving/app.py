@@ -28,6 +28,7 @@ from serving.grpc_server import GrpcServer
 from serving.inference_protocol import http_routes
 from serving.live_models.watch import LiveModels
 from serving.page import routes as page_routes
+from serving.telemetry import tracing
 from serving.telemetry.watch import Watch
 from serving.tls import TlsFiles
 from serving.web import health
@@ -95,6 +96,7 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
         decisions.open(use_cases)
         models.start()
         watch.start()
+        tracing.start(settings)
         pauses.spare_the_collector()
         port = options.grpc_port
         grpc = None
@@ -108,6 +110,7 @@ def application(settings: Settings, options: ServeOptions) -> Guard:
             models.stop()
             watch.stop()
             decisions.stop()
+            await asyncio.to_thread(tracing.stop)
 
     handlers = {HTTPException: _unknown, Exception: _broken}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)

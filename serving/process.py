@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import socket
 import tempfile
@@ -32,6 +33,7 @@ def serve(settings: Settings, options: ServeOptions) -> None:
         Invalid: the port is taken, or other machines could ask and there are no keys.
     """
     check_reachable(settings, options.host)
+    check_traces(settings)
     check_port(options.host, options.port)
     os.environ[OPTIONS_VARIABLE] = msgspec.json.encode(options).decode()
     with decision_bases(settings, options):
@@ -76,6 +78,12 @@ def check_reachable(settings: Settings, host: str) -> None:
             "`evergreen keys add NAME --scope decide`, name an issuer of tokens by EVERGREEN_OIDC_ISSUER, or serve on "
             "127.0.0.1"
         )
+
+
+def check_traces(settings: Settings) -> None:
+    """Import what sends traces, if they are wanted, so that it is said at once where it is missing."""
+    if settings.traces is not None:
+        importlib.import_module("serving.telemetry.otlp")
 
 
 def check_port(host: str, port: int) -> None:

@@ -19,6 +19,8 @@ class Awaited(NamedTuple):
     given: Given
     began: float
     """Seconds of `time.perf_counter` at which the request came."""
+    followed: Any = None
+    """What whoever follows the request keeps of it; None: nobody does."""
 
 
 @dataclass(slots=True)

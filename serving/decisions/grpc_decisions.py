@@ -12,7 +12,7 @@ import msgspec
 
 from serving.decisions.routes import LIMITS, Services, decided
 from serving.proto_files import ProtoFile
-from serving.telemetry import request_metrics
+from serving.telemetry import request_metrics, tracing
 from serving.web.json_body import decoded
 from serving.web.refusal import Refusal, bad
 
@@ -28,6 +28,7 @@ FILE = ProtoFile(
     ("Decide",),
 ).add()  # fmt: skip
 """`event` and `answer` are the JSON of the HTTP request and answer: ids beyond 2^53 stay what they are."""
+ROUTE = f"/{FILE.full_service}/Decide"
 _STATUS = {
     404: grpc.StatusCode.NOT_FOUND, 409: grpc.StatusCode.ALREADY_EXISTS, 503: grpc.StatusCode.UNAVAILABLE,
 }  # fmt: skip
@@ -39,13 +40,16 @@ def handler(services: Services) -> grpc.GenericRpcHandler:
 
     def decide(request: Any, context: grpc.ServicerContext) -> Any:
         began, status = time.perf_counter(), "200"
+        followed = tracing.begin(context.invocation_metadata())
         try:
             return _response(asyncio.run_coroutine_threadsafe(_answer(services, request, began), loop).result())
         except Refusal as refusal:
             status = str(refusal.status)
             context.abort(_STATUS.get(refusal.status, grpc.StatusCode.INVALID_ARGUMENT), str(refusal))
         finally:
-            request_metrics.count("grpc", f"/{FILE.full_service}/Decide", status, time.perf_counter() - began)
+            request_metrics.count("grpc", ROUTE, status, time.perf_counter() - began)
+            if followed is not None:
+                tracing.end(followed, ROUTE, {"rpc.system": "grpc", tracing.STATUS: int(status)})
 
     method = grpc.unary_unary_rpc_method_handler(
         decide,

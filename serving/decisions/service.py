@@ -35,6 +35,7 @@ from serving.decisions.timed_pool import Busy, TimedPool
 from serving.decisions.together import Together
 from serving.live_models.live_model import LiveModel
 from serving.live_models.watch import LiveModels
+from serving.telemetry import tracing
 from serving.telemetry.decision_metrics import DecisionMetrics
 from serving.telemetry.stages import Stages, TimedScore
 from serving.web.refusal import Refusal, bad
@@ -139,29 +140,41 @@ class DecisionService:
             Refusal: a column cannot be held (400), the id came before with other content (409), or the log does not
                 take it (503).
         """
-        found = await self._together.ask(Awaited(given, began))
+        asked = Awaited(given, began, tracing.CURRENT.get())
+        found = await self._together.ask(asked)
         if found is None:
             found = await self._other(given.id)
-        if isinstance(found, Decided):
-            return found
+        decided = found if isinstance(found, Decided) else await self._decide_alone(asked, found)
+        if asked.followed is not None:
+            asked.followed.decided(self.use_case.name, decided)
+        return decided
+
+    async def _decide_alone(self, asked: Awaited, started: Started) -> Decided:
         stages = Stages()
-        if found.is_slow:
-            await self._find(found)
-        [decided] = self.finished([found], self.scorer, stages)
-        self.metrics.passed(stages)
+        if started.is_slow:
+            await self._find(started)
+        [decided] = self.finished([started], self.scorer, stages)
+        self._passed(stages, [asked])
         if isinstance(decided, Refusal):
             raise decided
         return decided
 
     def _decide_all(self, asked: Sequence[Awaited]) -> Sequence[Begun]:
         """Decide events; those whose features take long are left entered."""
-        scorer, stages = self.scorer, Stages()
+        scorer, stages = self.scorer, Stages(len(asked))
         begun = self.begun(asked, scorer)
         stages.ended("append")
         quick = [each for each in begun if isinstance(each, Started) and not each.is_slow]
         decided = iter(self.finished(quick, scorer, stages))
-        self.metrics.passed(stages)
+        self._passed(stages, asked)
         return [next(decided) if isinstance(each, Started) and not each.is_slow else each for each in begun]
+
+    def _passed(self, stages: Stages, asked: Sequence[Awaited]) -> None:
+        """Keep the stages that events went through together."""
+        self.metrics.passed(stages)
+        for each in asked:
+            if each.followed is not None:
+                each.followed.passed(stages)
 
     def reasons(self, decided: Decided) -> list[reasons.Reason]:
         """Why the model in service gives an event its score, the largest effects first; none without a score."""

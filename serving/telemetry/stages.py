@@ -18,11 +18,10 @@ class Stages:
 
     __slots__ = ("_began", "_ends", "events")
 
-    def __init__(self) -> None:
-        self._began = time.perf_counter()
+    def __init__(self, events: int = 1) -> None:
+        """events: how many are worked on."""
+        self._began, self.events = time.perf_counter(), events
         self._ends: list[tuple[str, float]] = []
-        self.events = 1
-        """How many are worked on."""
 
     def ended(self, stage: str) -> None:
         """A stage ends now."""

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.telemetry import request_metrics
+from serving.telemetry import request_metrics, tracing
 from serving.web import hot_paths
 from serving.web.access import Access, scope_of
 from serving.web.answers import error_answer
@@ -67,7 +67,7 @@ class Guard:
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         began, answering = time.perf_counter(), _Answering(scope, send)
-        hot = self._hot.find(scope)
+        hot, followed = self._hot.find(scope), tracing.begin(scope["headers"])
         try:
             denied = await self._denied(scope)
             if denied is None and hot is not None:
@@ -80,7 +80,12 @@ class Guard:
                 await error_answer(OWN_ERROR, 500)(scope, receive, answering.send)
         finally:
             route = hot.route if hot is not None else self._route(scope)
-            request_metrics.count("http", route, str(answering.status or 500), time.perf_counter() - began)
+            status = answering.status or 500
+            request_metrics.count("http", route, str(status), time.perf_counter() - began)
+            if followed is not None:
+                method = scope["method"]
+                told: tracing.Attributes = {"http.request.method": method, "http.route": route, tracing.STATUS: status}
+                tracing.end(followed, f"{method} {route}", told)
 
     async def _denied(self, scope: Scope) -> Response | None:
         """The answer to a request of too many, or without the key that it needs; None: it may be answered."""

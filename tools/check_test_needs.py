@@ -46,6 +46,8 @@ def missing(cache: Path = CACHE) -> Iterator[tuple[str, str]]:
         yield "redis-server", "redis-server"
     if haproxy() is None:
         yield "HAProxy", "haproxy"
+    if shutil.which("promtool") is None:
+        yield "Prometheus", "prometheus"
     if shutil.which("systemd-analyze") is None:
         yield "systemd-analyze", "systemd"
     if postgres_program("initdb") is None:

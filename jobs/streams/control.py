@@ -11,7 +11,8 @@ from typing import Literal
 from jobs.errors import EvergreenError
 from jobs.processes import is_alive
 from jobs.settings import Settings
-from jobs.state_files import file_lock, read_memory, replace_json
+from jobs.state_files import file_lock, read_memory, replace_bytes, replace_json
+from jobs.streams import textfile
 from jobs.streams.topic_changes import Change
 from jobs.use_case import UseCase
 
@@ -79,8 +80,9 @@ def is_set_up(settings: Settings, use_case: UseCase) -> bool:
 
 
 def beat(settings: Settings, use_case: UseCase, said: Heartbeat) -> None:
-    """Write down what a stream says of itself."""
+    """Write down what a stream says of itself, for us and for Prometheus."""
     replace_json(folder(settings, use_case) / "heartbeat.json", asdict(said))
+    replace_bytes(textfile.path(settings, use_case), textfile.text(use_case, said).encode())
 
 
 def is_paused(settings: Settings, use_case: UseCase) -> bool:

@@ -22,7 +22,7 @@ from common import REPORTS
 from jobs import settings
 from jobs.settings import Settings
 from jobs.simulate.simulator import scenario, write
-from jobs.stats import metrics, off_policy
+from jobs.stats import metrics, weighted_metrics
 from jobs.use_cases.fraud import FRAUD
 from orchestration import replay_command as replay
 
@@ -94,7 +94,7 @@ def _estimated(days: Sequence[pl.DataFrame]) -> dict[str, float]:
     for first in range(0, len(days), PERIOD):
         span = pl.concat(days[first : first + PERIOD])
         scores, weights = span["score"].to_numpy(), span["weight"].to_numpy()
-        believed = off_policy.average_precision(span["reported"].to_numpy(), scores, weights)
+        believed = weighted_metrics.average_precision(span["reported"].to_numpy(), scores, weights)
         wrong.append(believed - metrics.average_precision(span["fraud"].to_numpy(), scores))
     mean, error = float(np.mean(wrong)), float(np.mean(np.abs(wrong)))
     return {"estimate_bias": round(mean, 4), "estimate_error": round(error, 4)}

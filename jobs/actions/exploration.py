@@ -3,7 +3,7 @@
 A blocked payment never gets a label, so that a model that learns from the labels that are left learns from a biased
 sample. Letting a few suspected events through at random, with a chance that is recorded, makes the sample correctable:
 an event that is let through with chance p stands for 1 / p events (Horvitz & Thompson, JASA 47, 1952; for learning from
-logged decisions Swaminathan & Joachims, ICML 2015). For estimates from such weights see `jobs.stats.off_policy`.
+logged decisions Swaminathan & Joachims, ICML 2015). For estimates from such weights see `jobs.stats.weighted_metrics`.
 """
 
 from __future__ import annotations

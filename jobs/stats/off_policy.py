@@ -1,75 +1,81 @@
-"""How good a policy would be, estimated from a world that acted: every seen event stands for `weights` events.
+"""What a policy would earn a decision, estimated from the log of another one, with intervals.
 
-Estimates are ratios of weighted sums, self-normalised (Hajek 1971; for logged decisions Swaminathan & Joachims, NeurIPS
-2015): a little biased in small samples, with less variance than dividing by the known number of events. Weights are
-those of `jobs.actions.exploration.importance_weights`; blocked events, whose weight is 0, are left out by their weight.
+ips: mean of weight times reward (Horvitz & Thompson, JASA 47, 1952). No bias, most variance.
+self_normalised: the same over the sum of weights (Swaminathan & Joachims, NeurIPS 2015). Little bias, less variance.
+doubly_robust: what a reward model expects of the target, corrected by weighted residuals of what was done (Dudik,
+    Langford & Li, ICML 2011). No bias if propensities or the model are right; little variance if the model is good.
+switch: the same, trusting the model alone where weights are large (Wang, Agarwal & Dudik, ICML 2017). Where, is chosen
+    by the least estimated squared error; the interval is wider by the estimated bias.
+
+How metrics that are no means are estimated is in `jobs.stats.weighted_metrics`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from numpy.typing import ArrayLike
 
-from jobs.arrays import Bools, Floats, ends_of_runs
-from jobs.errors import Invalid
-from jobs.stats.metrics import checked
+from jobs.arrays import Floats
+from jobs.stats.logged_decisions import LoggedDecisions, RewardModel
+from jobs.stats.studentised_bootstrap import ratio_interval
 
-
-def average_precision(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike) -> float:
-    """`jobs.stats.metrics.average_precision` where each row counts `weights` times; with weights of 1, the same.
-
-    Raises:
-        ValueError: labels, scores or weights are unusable, or the weighted labels are all alike.
-    """
-    truth, values, stands_for = _weighted(labels, scores, weights)
-    order = np.argsort(-values, kind="stable")
-    ends = ends_of_runs(values[order]) - 1
-    caught = np.cumsum((truth * stands_for)[order])[ends]
-    alerts = np.cumsum(stands_for[order])[ends]
-    if not 0 < caught[-1] < alerts[-1]:
-        raise Invalid(
-            f"expected seen positives and negatives, found a weight of {caught[-1]} positives in {alerts[-1]}; "
-            "take a longer period, or explore more"
-        )
-    precision = np.divide(caught, alerts, out=np.zeros_like(caught), where=alerts > 0)
-    return float(np.sum(np.diff(caught, prepend=0.0) * precision) / caught[-1])
+SHARES = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995)
+"""Of the weights that count, below one of the thresholds that `switch` chooses from."""
 
 
-def precision_at(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike, alerted: ArrayLike) -> float:
-    """Share of positives among the `alerted` events, such as those above a threshold or the highest of each day.
+@dataclass(frozen=True)
+class Estimate:
+    """Mean reward of a policy, in the unit of rewards."""
 
-    What is alerted depends on scores alone, so that it is known of blocked events too; 0 if nothing alerted was seen.
+    estimator: str
+    value: float
+    lower: float
+    upper: float
+    """Ends are infinite where too few rows make up the variance to say anything."""
 
-    Raises:
-        ValueError: labels, scores or weights are unusable.
-    """
-    truth, _, stands_for = _weighted(labels, scores, weights)
-    among = stands_for * np.asarray(alerted, np.bool_)
-    return float(among @ truth / among.sum()) if among.sum() else 0.0
-
-
-def money_saved(
-    labels: ArrayLike, scores: ArrayLike, weights: ArrayLike, alerted: ArrayLike, amounts: ArrayLike, cost: float
-) -> float:
-    """Amounts of the frauds among the `alerted` events, less `cost` for each of these, in the money of `amounts`.
-
-    A mean over the seen events that are alerted, times their number, which is known.
-
-    Raises:
-        ValueError: labels, scores or weights are unusable.
-    """
-    truth, _, stands_for = _weighted(labels, scores, weights)
-    is_alerted = np.asarray(alerted, np.bool_)
-    among = stands_for * is_alerted
-    if not among.sum():
-        return -cost * float(is_alerted.sum())
-    caught = among @ np.where(truth, np.asarray(amounts, np.float64), 0.0) / among.sum()
-    return float(is_alerted.sum() * (caught - cost))
+    def scaled(self, by: float) -> Estimate:
+        """In another unit; `by` is above 0."""
+        return Estimate(self.estimator, self.value * by, self.lower * by, self.upper * by)
 
 
-def _weighted(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike) -> tuple[Bools, Floats, Floats]:
-    truth, values = checked(labels, scores)
-    _, stands_for = checked(labels, weights, "weights")
-    if (stands_for < 0).any():
-        raise Invalid(f"weights: expected 0 or more, found {stands_for.min()}; 0 leaves a row out")
-    return truth, values, stands_for
+def estimates(log: LoggedDecisions, level: float = 0.95, seed: int = 0) -> tuple[Estimate, ...]:
+    """By every estimator that the log allows: the last two need a reward model."""
+    weighted, once = log.weights * log.rewards, np.ones(len(log.rewards))
+    by = [_estimate("ips", log, (weighted, once), level, seed)]
+    by.append(_estimate("self_normalised", log, (weighted, log.weights), level, seed))
+    if log.model is not None:
+        by.append(_estimate("doubly_robust", log, (_corrected(log, log.model, np.inf), once), level, seed))
+        by.append(_switched(log, log.model, level, seed))
+    return tuple(by)
+
+
+def _estimate(name: str, log: LoggedDecisions, parts: tuple[Floats, Floats], level: float, seed: int) -> Estimate:
+    above, below = parts
+    total = float(below.sum())
+    value = float(above.sum()) / total if total else np.nan
+    return Estimate(name, value, *ratio_interval(above, below, log.clusters, level, seed))
+
+
+def _corrected(log: LoggedDecisions, model: RewardModel, limit: float) -> Floats:
+    """What each row says of the target's reward; rows of a weight above the limit correct nothing."""
+    trusted = np.where(log.weights <= limit, log.weights, 0.0)
+    says: Floats = model.target + trusted * (log.rewards - model.logged)
+    return says
+
+
+def _switched(log: LoggedDecisions, model: RewardModel, level: float, seed: int) -> Estimate:
+    whole, once = _corrected(log, model, np.inf), np.ones(len(log.rewards))
+    counting = log.weights[log.weights > 0]
+    limits = [*np.quantile(counting, SHARES), np.inf] if len(counting) else [np.inf]
+    rows = [_corrected(log, model, limit) for limit in limits]
+    biases = [abs(float(np.mean(each - whole))) for each in rows]
+    best = int(np.argmin([_variance(each, log) + bias**2 for each, bias in zip(rows, biases, strict=True)]))
+    found = _estimate("switch", log, (rows[best], once), level, seed)
+    return Estimate(found.estimator, found.value, found.lower - biases[best], found.upper + biases[best])
+
+
+def _variance(rows: Floats, log: LoggedDecisions) -> float:
+    """Of the mean of rows in clusters."""
+    sums = np.bincount(log.clusters, rows - rows.mean())
+    return float(sums @ sums) / len(rows) ** 2

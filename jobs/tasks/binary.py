@@ -14,7 +14,7 @@ from jobs.arrays import Bools, Floats, Ints
 from jobs.errors import Invalid
 from jobs.objective import AVERAGE_PRECISION, TaskName
 from jobs.problem import Review
-from jobs.stats import losses, metrics, off_policy, paired_bootstrap
+from jobs.stats import losses, metrics, paired_bootstrap, weighted_metrics
 from jobs.stats.paired_bootstrap import Resampled
 from jobs.stats.resampled_statistics import Area, BlockRatio
 from jobs.tasks.costs import cost_of
@@ -113,7 +113,7 @@ class Binary(Task):
         if self.objective.name == "average_precision":
             if rows.weights is None:
                 return metrics.average_precision(labels, scores)
-            return off_policy.average_precision(labels, scores, rows.weights)
+            return weighted_metrics.average_precision(labels, scores, rows.weights)
         if self.objective.name == "auc_roc" and rows.weights is None:
             return metrics.auc_roc(labels, scores)
         return super().value(labels, scores, rows)

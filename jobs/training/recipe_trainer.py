@@ -18,7 +18,7 @@ from jobs.datasets.history import History
 from jobs.datasets.training_rows import TrainingRows, sampled
 from jobs.models.catalog import MEANS, new_model
 from jobs.models.protocol import Model
-from jobs.stats import off_policy
+from jobs.stats import weighted_metrics
 from jobs.tasks.task import Labels, RowValues, Task
 from jobs.times import microseconds
 from jobs.training.recipes import LabelKnowledge, Recipe, negative_after, silent, weighed
@@ -107,7 +107,7 @@ class Comparison:
         """The objective of these scores; average precision for one."""
         if self.task.objective.name == "average_precision":
             weights = np.ones(len(self.labels)) if self.weights is None else self.weights
-            return off_policy.average_precision(self.labels, self.scores[name], weights)
+            return weighted_metrics.average_precision(self.labels, self.scores[name], weights)
         return self.task.value(self.labels, self.scores[name], self.values)
 
 

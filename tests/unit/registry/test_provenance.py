@@ -53,7 +53,7 @@ def test_what_decides_is_among_them_and_what_does_not_is_not() -> None:
     named = {str(file.relative_to(ROOT)) for file in DECIDING}
     decides = {
         "arrays", "datasets/history", "datasets/training_rows", "ground_truth/label_delay", "ground_truth/reports",
-        "models/boosted", "retraining/comparison", "stats/metrics", "stats/off_policy", "stats/paired_bootstrap",
+        "models/boosted", "retraining/comparison", "stats/metrics", "stats/weighted_metrics", "stats/paired_bootstrap",
         "training/recipes", "training/search", "training/search_space", "training/trials", "training/tune", "problem",
         "times",
     }  # fmt: skip

@@ -95,6 +95,8 @@ class Settings:
     """Whom such a token must be made for."""
     oidc_scopes: str = "scope"
     """The claim of a token that says what it opens."""
+    server_url: Url | None = None
+    """`http://:key@host:port` of the decision server that alerts watch; None means that none is watched."""
     traces: Url | None = None
     """`http://host:4318` of a collector of OpenTelemetry (OTLP over HTTP) for traces of requests; None means none."""
     traces_share: float = 0.01
@@ -208,6 +210,10 @@ VARIABLES = (
     ),
     Variable("EVERGREEN_OIDC_AUDIENCE", "oidc_audience", "a name without spaces", word, "tokens open nothing"),
     Variable("EVERGREEN_OIDC_SCOPES", "oidc_scopes", "the name of a claim", word, "scope"),
+    Variable(
+        "EVERGREEN_SERVER", "server_url", "the URL (http, https) of a decision server, as http://:key@host:port",
+        url("http", "https"), "none is watched",
+    ),
     Variable(
         "EVERGREEN_TRACES", "traces", "the URL (http, https) of a collector of OpenTelemetry", url("http", "https"),
         "no traces",

@@ -43,6 +43,7 @@ from orchestration import (
     repository_links,
     resources,
     sensors,
+    server_sensor,
     shipping_sensor,
     stream_sensor,
 )
@@ -61,11 +62,12 @@ def build_definitions(
         # Single-run backfills and freshness policies are marked beta; we pin the version.
         warnings.simplefilter("ignore", dg.BetaWarning)
         parts = [_parts(settings, use_case) for use_case in use_cases]
+    watched = [] if settings.server_url is None else [server_sensor.build(settings, settings.server_url)]
     return dg.Definitions(
         assets=repository_links.linked([asset for part in parts for asset in part[0]], ROOT),
         jobs=[job for part in parts for job in part[1]],
         schedules=[part[2] for part in parts],
-        sensors=[sensor for part in parts for sensor in part[3]],
+        sensors=[*(sensor for part in parts for sensor in part[3]), *watched],
         executor=executor.build(settings, use_cases),
         resources={**resources.build(settings), **(resource_overrides or {})},
     )

@@ -105,13 +105,13 @@ def test_settings_show_no_secret() -> None:
         "EVERGREEN_ALERT_WEBHOOK": "https://host/c4n4ry", "EVERGREEN_DOCS": "https://u:c4n4ry@host/x",
         "EVERGREEN_REPORTS": "https://u:c4n4ry@host/x", "EVERGREEN_OIDC_ISSUER": "https://host/x",
         "EVERGREEN_OIDC_AUDIENCE": "x", "EVERGREEN_STREAM": "kafka://u:c4n4ry@a:1,b:2",
-        "EVERGREEN_TRACES": "https://u:c4n4ry@host/x",
+        "EVERGREEN_TRACES": "https://u:c4n4ry@host/x", "EVERGREEN_SERVER": "https://:c4n4ry@host",
     }  # fmt: skip
     found = settings.load(given)
     assert CANARY not in f"{found} {found!r} {vars(found)} {found.predictions} {found.tracking_url}"
     assert CANARY not in str(dataclasses.asdict(found))
     secrets = [value for value in vars(found).values() if isinstance(value, Secret)]
-    assert len(secrets) == 14 and all(CANARY in value.reveal() for value in secrets)
+    assert len(secrets) == 15 and all(CANARY in value.reveal() for value in secrets)
 
 
 def test_the_page_of_settings_describes_each() -> None:

@@ -25,6 +25,7 @@ from jobs.problem_checks import (
     search_offer_misfits,
     slice_misfits,
 )
+from jobs.rollout_strategy import Strategy
 
 Sampler = Literal["tpe", "random", "grid"]
 Pruner = Literal["median", "hyperband", "none"]
@@ -235,8 +236,11 @@ class Problem:
     """What a candidate must keep to become champion, and how sure the gate must be."""
     search_offer: SearchOffer = field(default_factory=SearchOffer)
     """When a search for features is offered after a change (docs/models/feature-search.md)."""
-    approval: Literal["automatic", "manual"] = "automatic"
-    """Whether a candidate that passed the gate is promoted at once, or waits for `evergreen approve`."""
+    approval: Literal["automatic", "manual", "rollout"] = "automatic"
+    """Whether a candidate that passed is champion at once, waits for a person, or is brought in by `rollout`. The first
+    champion, beside whom nobody is, needs no rollout."""
+    rollout: Strategy = field(default_factory=Strategy, repr=False)
+    """How it is brought in then, and by `evergreen rollout start` where that says no other way."""
     first: Literal["provisional", "manual"] = "provisional"
     """What happens to the best first model if the evidence is too thin to judge it: it is champion provisionally, or
     waits for `evergreen approve`."""

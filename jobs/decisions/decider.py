@@ -19,7 +19,7 @@ from jobs.decisions.entity_states import Change, EntityStates, Place, names_of
 from jobs.decisions.event_schema import EventSchema, Given
 from jobs.decisions.fallback_order import NIGHTLY_FEATURES
 from jobs.decisions.feature_row import FeatureRow, Row
-from jobs.decisions.log_contents import DECISION, EVENT, TOLD, Decided, EventCame, Fact, Telling
+from jobs.decisions.log_contents import DECISION, EVENT, SHADOW, TOLD, Decided, EventCame, Fact, Shadow, Telling
 from jobs.decisions.scores import Baseline, Score, Scored
 from jobs.decisions.started import Awaited, Begun, Started
 from jobs.errors import Invalid
@@ -118,6 +118,15 @@ class Decider:
             self._without_features(each, score.fallback) if row is None else self._decided(each, row, next(scores))
             for each, row in zip(started, rows, strict=True)
         ]
+
+    def keep_shadows(self, shadows: Sequence[Shadow]) -> None:
+        """Append what models that did not answer say. Raises OSError if the log does not take one."""
+        with self.turn:
+            for answer in self.log.append_all([_entry_of_shadow(each) for each in shadows]):
+                if isinstance(answer, OSError):
+                    raise answer
+                if not isinstance(answer, Conflict):  # another worker resumed the same event
+                    self.follow(answer.before)
 
     def features_of_tables(self, started: Started) -> list[list[Value]]:
         """The features of an event by what tables say alone; none if they cannot be computed either. For any thread."""
@@ -244,6 +253,7 @@ class Decider:
             kind, _, id = record.id.partition("/")
             if kind == DECISION:
                 self.undecided.pop(id, None)
+            if kind in (DECISION, SHADOW):
                 continue
             fact = log_contents.decode(record.content)
             if isinstance(fact, EventCame):
@@ -312,9 +322,14 @@ def _entry_of(decided: Decided) -> Entry:
     return Entry(log_contents.name(DECISION, decided.id), log_contents.encode(decided), closes=closes)
 
 
+def _entry_of_shadow(shadow: Shadow) -> Entry:
+    return Entry(f"{SHADOW}/{shadow.rollout}/{shadow.arm}/{shadow.id}", log_contents.encode(shadow))
+
+
 def _decided(started: Started, features: list[Any], scored: Scored) -> Decided:
     latency = round((time.perf_counter() - started.began) * 1e6)
     return Decided(
         started.event.id, started.stamp, scored.outcome, features, scored.model_version, scored.bundle, latency,
-        scored.fallback, scored.reason, was_known=started.was_known,
+        scored.fallback, scored.reason, arm=scored.arm, propensity=scored.propensity, scoring=scored.scoring,
+        was_known=started.was_known,
     )  # fmt: skip

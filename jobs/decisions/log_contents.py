@@ -4,6 +4,7 @@
     decision/ID     what was decided about it
     told/ID/N       what else was told about an event, one after another: an event that is not decided here or the
                     correction of one, a report what became of it, or that the one or the other was not so
+    shadow/ROLLOUT/ARM/ID    what a model that did not answer says of an event; nothing else follows from it
     base/N          which versions of which tables everything stands on, from here on
 
 Stamps and order are `jobs.online`'s business.
@@ -103,16 +104,37 @@ class Decided(msgspec.Struct, tag="decision", tag_field="kind", omit_defaults=Tr
     staleness: int = 0
     """Microseconds since the store of facts was last heard of, or age of the tables; 0: what was known was complete."""
     arm: str = "champion"
+    """Who was to answer (`jobs.rollouts.assignment`), whoever did."""
     propensity: float = 1.0
+    """The chance by which it was that arm."""
+    scoring: int = 0
+    """Microseconds that the model took, 0: none answered."""
     was_known: bool = False
     """Whether tables knew the event before it came: then its stamp is not the moment at which it was first seen."""
 
 
-Content: TypeAlias = EventCame | VersionCame | LabelCame | FactGone | Base | Decided
+class Shadow(msgspec.Struct, tag="shadow", tag_field="kind", omit_defaults=True):
+    """What a model made of an event that another one answered."""
+
+    id: Any
+    decided_at: int
+    """The stamp of the event."""
+    rollout: int
+    arm: str
+    """Of the model that scored, `champion` or another."""
+    outcome: Outcome
+    model_version: str
+    scoring: int = 0
+    """Microseconds that it took."""
+    failure: str | None = None
+    """Why there is no score."""
+
+
+Content: TypeAlias = EventCame | VersionCame | LabelCame | FactGone | Base | Decided | Shadow
 Telling: TypeAlias = VersionCame | LabelCame | FactGone
 Fact: TypeAlias = EventCame | Telling
 """What changes what is known of entities."""
-EVENT, DECISION, TOLD, BASE = "event", "decision", "told", "base"
+EVENT, DECISION, TOLD, BASE, SHADOW = "event", "decision", "told", "base", "shadow"
 Kind = TypeVar("Kind")
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Content)
 

@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 from jobs.decisions.feature_row import Row
 from jobs.decisions.outcome import Outcome
 
+CHAMPION = "champion"
+
 
 class Scored(NamedTuple):
     """What a model made of a row of features."""
@@ -17,6 +19,10 @@ class Scored(NamedTuple):
     bundle: str | None
     fallback: str | None = None
     reason: str | None = None
+    arm: str = CHAMPION
+    propensity: float = 1.0
+    scoring: int = 0
+    """Microseconds that the model took."""
 
 
 class Baseline(Protocol):

@@ -208,12 +208,13 @@ def decide(
     """
     from jobs.ledger import database
 
-    return database.repeated(settings, lambda connection: _decide(connection, decision, check))
+    return database.repeated(settings, lambda connection: decide_within(connection, decision, check))
 
 
-def _decide(
-    connection: sa.Connection, decision: PromotionDecision, check: Callable[[LedgerView], str | None] | None
+def decide_within(
+    connection: sa.Connection, decision: PromotionDecision, check: Callable[[LedgerView], str | None] | None = None
 ) -> PromotionDecision:
+    """The same within a transaction."""
     from jobs.ledger import schema
 
     ledger = read_view(connection, decision.use_case)

@@ -202,8 +202,39 @@ admin_actions = sa.Table(
     sa.Column("subject", sa.Text, nullable=False),
     sa.Column("origin", sa.Text, nullable=False),
 )
+rollouts = sa.Table(
+    "rollouts",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("use_case", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("strategy", sa.JSON, nullable=False),
+    sa.Column("arms", sa.JSON, nullable=False),
+    sa.Column("champion_version", sa.Integer, nullable=False),
+    sa.Column("champion_sha256", sa.String(64), nullable=False),
+    sa.Column("low", sa.Float, nullable=False),
+    sa.Column("high", sa.Float, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("log_stamp", sa.BigInteger, nullable=False),
+    sa.Column("ended_at", Moment),
+)
+rollout_changes = sa.Table(
+    "rollout_changes",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("rollout", sa.ForeignKey("rollouts.id"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("shares", sa.JSON, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("authenticated", sa.Boolean, nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.UniqueConstraint("rollout", "number", name="one_rollout_change_of_a_number"),
+)
 # What must never be, the database itself refuses: two champions at once, two promotions on the same evidence, one
-# condition as two open alerts, two searches for features that are due.
+# condition as two open alerts, two searches for features that are due, two rollouts of one name.
 sa.Index(
     "one_champion",
     champions.c.use_case,
@@ -234,4 +265,12 @@ sa.Index(
     unique=True,
     sqlite_where=feature_searches.c.ended_at.is_(None),
     postgresql_where=feature_searches.c.ended_at.is_(None),
+)
+sa.Index(
+    "one_rollout_of_a_name",
+    rollouts.c.use_case,
+    rollouts.c.name,
+    unique=True,
+    sqlite_where=rollouts.c.ended_at.is_(None),
+    postgresql_where=rollouts.c.ended_at.is_(None),
 )

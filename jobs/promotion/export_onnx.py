@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,11 +95,18 @@ def export(
         BundleError: the bundle is not what was verified, or its graph has other features than its manifest.
         ParityError: graph and model disagree. What was current stays so.
     """
-    folder = root(settings, use_case) / str(version)
-    with file_lock(settings.home / "locks" / f"export.{use_case.name}.lock"):
-        exported = _existing(folder, bundle.sha256, int8) or _write(folder, version, bundle, rows, labels, int8)
+    with _alone(settings, use_case):
+        exported = _exported(settings, use_case, version, bundle, (rows, labels), int8)
         _point_to(exported)
     return exported
+
+
+def stage(
+    settings: Settings, use_case: UseCase, version: int, bundle: Bundle, rows: FeatureRows, labels: Labels
+) -> OnlineModel:
+    """Export a model beside the current one, as a rollout wants it. Raises as `export` does."""
+    with _alone(settings, use_case):
+        return _exported(settings, use_case, version, bundle, (rows, labels), int8=False)
 
 
 def restore(settings: Settings, use_case: UseCase, version: int, bundle_sha256: str) -> OnlineModel | None:
@@ -106,7 +114,7 @@ def restore(settings: Settings, use_case: UseCase, version: int, bundle_sha256: 
 
     None if it was never exported, or not as that bundle; what was current stays so.
     """
-    with file_lock(settings.home / "locks" / f"export.{use_case.name}.lock"):
+    with _alone(settings, use_case):
         exported = _existing(root(settings, use_case) / str(version), bundle_sha256, int8=False)
         if exported is not None:
             _point_to(exported)
@@ -147,6 +155,17 @@ def open_export(folder: Path, sha256: str | None = None) -> OnlineModel:
         raise BundleError(f"{folder}: expected the manifest {sha256}, found {actual}; export it again")
     check_files(folder, files)
     return OnlineModel(folder, manifest, actual, open_bundle(folder / BUNDLE, bundle_sha256))
+
+
+def _alone(settings: Settings, use_case: UseCase) -> AbstractContextManager[None]:
+    return file_lock(settings.home / "locks" / f"export.{use_case.name}.lock")
+
+
+def _exported(
+    settings: Settings, use_case: UseCase, version: int, bundle: Bundle, proof: tuple[FeatureRows, Labels], int8: bool
+) -> OnlineModel:
+    folder = root(settings, use_case) / str(version)
+    return _existing(folder, bundle.sha256, int8) or _write(folder, version, bundle, *proof, int8)
 
 
 def _point_to(exported: OnlineModel) -> None:

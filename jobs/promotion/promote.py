@@ -137,7 +137,7 @@ def _replacing(
 
     verdict = evaluate(lakehouse, use_case, *rivals, evaluation.as_of, challenge, take_look)
     evidence = provenance.plain(verdict.evidence)
-    person = problem_of(use_case).approval == "manual" or "champion_left_out" in evidence
+    person = problem_of(use_case).approval != "automatic" or "champion_left_out" in evidence
     judged = replace(evaluation, passed=verdict.promoted, needs_person=person, evidence=evidence)
     return Judged("judged now", promotions.record_evaluation(lakehouse.settings, judged))
 

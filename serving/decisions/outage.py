@@ -17,6 +17,7 @@ from jobs.decisions.decider import Decider
 from jobs.decisions.fallback_order import CACHED_STATE, NIGHTLY_FEATURES
 from jobs.decisions.log_contents import DECISION, EVENT, Decided, EventCame
 from jobs.decisions.opened import log_file
+from jobs.decisions.scores import Score
 from jobs.decisions.started import Awaited, Started
 from jobs.errors import Invalid
 from jobs.online.file_log import FileLog
@@ -24,7 +25,6 @@ from jobs.online.log_records import Conflict, Entry, Record
 from jobs.settings import Settings
 from jobs.state_files import read_memory, replace_json
 from jobs.use_case import UseCase
-from serving.decisions.scorer import Scorer
 
 REASONS = {
     CACHED_STATE: "the online store does not answer; decided by what this worker knows",
@@ -53,7 +53,7 @@ class Outage:
         """The store answered just now."""
         self._heard = time.monotonic()
 
-    def decide(self, decider: Decider, asked: Awaited, scorer: Scorer) -> Decided:
+    def decide(self, decider: Decider, asked: Awaited, score: Score) -> Decided:
         """A decision by what this worker holds, kept in the file before it is returned.
 
         Raises:
@@ -77,7 +77,7 @@ class Outage:
                 started.found = decider.states.begin(change)
             except Invalid as error:  # another worker's decision was ahead of this clock
                 started.give_up(str(error))
-            [decided] = decider.scored([started], scorer)
+            [decided] = decider.scored([started], score)
             decided = self._flagged(decided, usual, decider.age_of_tables(stamp))
             try:
                 kept.append(log_contents.name(DECISION, given.id), log_contents.encode(decided))

@@ -22,7 +22,7 @@ from jobs.decisions.decider import Decider
 from jobs.decisions.event_schema import Given
 from jobs.decisions.fallback import Fallback
 from jobs.decisions.label_schema import LabelSchema
-from jobs.decisions.log_contents import Decided
+from jobs.decisions.log_contents import Decided, Shadow
 from jobs.decisions.started import Awaited, Begun, Started
 from jobs.errors import EvergreenError, Invalid
 from jobs.online.log_records import Conflict, StoreDown
@@ -34,7 +34,10 @@ from serving.decisions.scorer import Scorer
 from serving.decisions.timed_pool import Busy, TimedPool
 from serving.decisions.together import Together
 from serving.live_models.live_model import LiveModel
+from serving.live_models.live_rollouts import Arms
 from serving.live_models.watch import LiveModels
+from serving.rollouts.arm_scorer import ArmScorer
+from serving.rollouts.shadow_scores import ShadowScores
 from serving.telemetry import tracing
 from serving.telemetry.decision_metrics import DecisionMetrics
 from serving.telemetry.stages import Stages, TimedScore
@@ -75,7 +78,8 @@ class DecisionService:
         self.labels = LabelSchema.of(use_case, self.decider.rows.labels, self.decider.schema)
         self.meanings = reasons.meanings(self.decider.rows)
         self.metrics = DecisionMetrics(use_case.name, self.decider.rows.computed)
-        self._scorer: Scorer | None = None
+        self._scorer: ArmScorer | None = None
+        self.shadows = ShadowScores(use_case.name, self._keep)
         self._together: Together[Awaited, Started | Decided | None] = Together(self._decide_all)
         self._of_now = TimedPool(f"features of {use_case.name}", SLOW_THREADS, MOST_SLOW)
         self._of_tables = TimedPool(f"features of tables of {use_case.name}", SLOW_THREADS, MOST_SLOW)
@@ -92,6 +96,7 @@ class DecisionService:
             self._thread.join()
         self._of_now.stop()
         self._of_tables.stop()
+        self.shadows.stop()
         self._outage.close()
         self.decider.close()
 
@@ -100,29 +105,34 @@ class DecisionService:
         Scorer(model, self.decider.rows, self.fallback)
 
     @property
-    def scorer(self) -> Scorer:
-        """Of the model in service. Raises Refusal if there is none."""
-        model = self._models.get(self.use_case.name)
+    def scorer(self) -> ArmScorer:
+        """Of the model in service and of those beside it. Raises Refusal if there is none in service."""
+        model, arms = self._models.get(self.use_case.name), self._models.rollouts[self.use_case.name].arms
         if model is None:
             raise Refusal(503, f"{self.use_case.name}: expected a model in service, found none; export one")
-        if self._scorer is None or self._scorer.model is not model:
-            try:
-                self._scorer = Scorer(model, self.decider.rows, self.fallback)
-            except Invalid as error:
-                raise Refusal(503, f"{self.use_case.name}: nothing can be decided by its model: {error}") from None
-        return self._scorer
+        known = self._scorer
+        if known is None or known.champion.model is not model or known.arms is not arms:
+            self._scorer = known = self._made(model, arms)
+        return known
+
+    def _made(self, model: LiveModel, arms: Arms) -> ArmScorer:
+        try:
+            champion = Scorer(model, self.decider.rows, self.fallback)
+        except Invalid as error:
+            raise Refusal(503, f"{self.use_case.name}: nothing can be decided by its model: {error}") from None
+        return ArmScorer(champion, self.decider.rows, arms)
 
     def waiting(self) -> dict[str, int]:
         """How many events wait or are worked on, by queue."""
         return {
             "together": self._together.depth, "features": self._of_now.depth,
-            "features_of_tables": self._of_tables.depth,
+            "features_of_tables": self._of_tables.depth, "shadows": self.shadows.depth,
         }  # fmt: skip
 
     def breakers(self) -> dict[str, str]:
         """`closed` of what is asked, `open` or `half-open` of what is left alone after failures."""
         states = {"store": str(self._store.current_state)}
-        return states if self._scorer is None else states | {"model": self._scorer.breaker}
+        return states if self._scorer is None else states | self._scorer.breakers
 
     def read(self, content: object) -> Given:
         """An event as a client sent it. Raises Refusal (400) if it is not one."""
@@ -177,12 +187,12 @@ class DecisionService:
                 each.followed.passed(stages)
 
     def reasons(self, decided: Decided) -> list[reasons.Reason]:
-        """Why the model in service gives an event its score, the largest effects first; none without a score."""
+        """Why the model that decided an event gives it its score, the largest effects first; none without a score."""
         came = self.decider.came(decided.id)
         if came is None or not decided.features or decided.outcome.score is None:
             return []
         happened = came.time(decided.decided_at)
-        rows, scorer = self.decider.rows, self.scorer
+        rows, scorer = self.decider.rows, self.scorer.by_version.get(decided.model_version or "", self.scorer.champion)
         row = rows.restored(self.decider.schema.complete(came.values), happened, decided.features)
         try:
             return reasons.reasons(rows, row, scorer.model.manifest.names, scorer.scores, self.meanings)
@@ -190,7 +200,7 @@ class DecisionService:
             LOG.exception("%s: reasons of %r", self.use_case.name, decided.id)
             return []
 
-    def begun(self, asked: Sequence[Awaited], scorer: Scorer) -> list[Begun]:
+    def begun(self, asked: Sequence[Awaited], scorer: ArmScorer) -> list[Begun]:
         """Append and enter events (see `Decider.start_all`), or decide them without the store that does not answer."""
         try:
             found = self._started(asked)
@@ -213,7 +223,7 @@ class DecisionService:
         self._outage.heard()
         return started
 
-    def _without_store(self, asked: Awaited, scorer: Scorer) -> Begun:
+    def _without_store(self, asked: Awaited, scorer: ArmScorer) -> Begun:
         try:
             return self._told(self._outage.decide(self.decider, asked, scorer), asked.began)
         except Exception as error:
@@ -230,7 +240,7 @@ class DecisionService:
             return bad(str(error))
         return _unlogged(self.use_case, error) if isinstance(error, OSError) else error
 
-    def finished(self, started: Sequence[Started], scorer: Scorer, stages: Stages) -> list[Decided | Refusal]:
+    def finished(self, started: Sequence[Started], scorer: ArmScorer, stages: Stages) -> list[Decided | Refusal]:
         """Score events whose features are found, and append what is decided."""
         if not started:
             return []
@@ -239,10 +249,22 @@ class DecisionService:
         except StoreDown as error:
             decided = [error] * len(started)
         stages.ended("log")
+        if scorer.arms.rollouts:
+            self._shadowed(started, decided, scorer)
         return [
             _unlogged(self.use_case, one) if isinstance(one, OSError) else self._told(one, each.began)
             for each, one in zip(started, decided, strict=True)
         ]
+
+    def _shadowed(self, started: Sequence[Started], decided: Sequence[Decided | OSError], scorer: ArmScorer) -> None:
+        """Let models that did not answer score events too, of which features are known."""
+        for each, one in zip(started, decided, strict=True):
+            if isinstance(one, Decided) and one.features:
+                row = self.decider.rows.restored(each.values, each.event.happened, one.features)
+                self.shadows.offer(scorer, row, one)
+
+    def _keep(self, shadows: Sequence[Shadow]) -> None:
+        self.decider.keep_shadows(shadows)
 
     def _told(self, decided: Decided, began: float) -> Decided:
         """Count a decision."""

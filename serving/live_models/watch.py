@@ -18,6 +18,7 @@ from jobs.promotion import export_onnx
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 from serving.live_models.live_model import LiveModel
+from serving.live_models.live_rollouts import LiveRollouts
 
 POLL_SECONDS = 0.2
 """How often the pointer of each use case is looked at: one call of the operating system."""
@@ -49,6 +50,8 @@ class LiveModels:
         self.accepts: Callable[[LiveModel], None] = lambda model: None
         """Raises an EvergreenError for a model that must not take the place of the one in service."""
         self._watched = {use_case.name: _Watched(use_case) for use_case in use_cases}
+        self.rollouts = {use_case.name: LiveRollouts(settings, use_case) for use_case in use_cases}
+        """What is beside the champion of each use case."""
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -95,6 +98,8 @@ class LiveModels:
         Args:
             now: seconds of a clock that only goes on.
         """
+        for rollouts in self.rollouts.values():
+            rollouts.look()
         for watched in self._watched.values():
             pointer = self._pointer(watched.use_case)
             again = watched.refused is not None and now - watched.looked >= TRY_AGAIN_SECONDS

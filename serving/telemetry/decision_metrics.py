@@ -57,6 +57,10 @@ UNDECIDED = Gauge(
     "evergreen_undecided", "Events in the log that nobody has decided yet.", ["use_case"],
     registry=OWN, multiprocess_mode="mostrecent",
 )  # fmt: skip
+SHADOWS_DROPPED = Counter(
+    "evergreen_shadows_dropped_total", "Events that no shadow scored, as too many waited or the log did not take them.",
+    ["use_case"], registry=OWN,
+)  # fmt: skip
 Made = tuple[Decided, float]
 """A decision, and the seconds that it took."""
 

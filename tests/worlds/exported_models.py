@@ -60,6 +60,11 @@ def export(
     return export_onnx.export(settings, use_case, version, made, rows, np.arange(ROWS) % 7 == 0)
 
 
+def stage(settings: Settings, version: int, made: Bundle) -> OnlineModel:
+    """Export a bundle of fraud beside the model in service."""
+    return export_onnx.stage(settings, FRAUD, version, made, features(False), np.arange(ROWS) % 7 == 0)
+
+
 def damage(settings: Settings, version: int) -> Path:
     """Flip a byte of an exported graph; returns a copy of the folder as it was."""
     folder = export_onnx.root(settings, FRAUD) / str(version)

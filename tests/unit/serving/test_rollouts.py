@@ -1,0 +1,205 @@
+"""Arms as clients meet them: who answers, what the log keeps of it, what shadows say, and how fast it is taken back."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from worlds import exported_models
+from worlds.deciding_server import deciding
+
+from jobs.decisions import log_contents, opened
+from jobs.decisions.log_contents import Decided, Shadow
+from jobs.ledger import promotions, rollouts
+from jobs.ledger.promotions import PromotionDecision
+from jobs.ledger.rollouts import Arm, Change, Rollout
+from jobs.promotion import export_onnx
+from jobs.rollout_strategy import Strategy
+from jobs.rollouts import published
+from jobs.rollouts.assignment import assigned
+from jobs.settings import Settings
+from jobs.use_cases.fraud import FRAUD
+from serving.live_models import live_model
+from serving.rollouts import shadow_scores
+
+pytestmark = pytest.mark.embedded
+NOW = datetime(2026, 5, 20, tzinfo=UTC)
+PATIENCE = 10
+"""Seconds; a change is seen within .2 of them on a quiet machine."""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+@pytest.fixture
+def client(home: Settings) -> Iterator[httpx.Client]:
+    """Version 3 is in service and champion; version 7 is exported beside it."""
+    with deciding(home) as address, httpx.Client(base_url=address) as found:
+        decision = PromotionDecision("fraud", NOW, NOW, "promotion", "promoted", "", "me", True, 3, "a" * 64, None, "d")
+        promotions.decide(home, decision)
+        yield found
+
+
+def start(home: Settings, kind: Any, share: float, name: str = "next_model") -> Rollout:
+    staged = exported_models.stage(home, 7, made(home))
+    arm = Arm("new", 7, staged.bundle.sha256, staged.sha256)
+    wanted = Rollout("fraud", name, Strategy(kind).stored, (arm,), 3, "a" * 64, 0.0, 0.0, NOW, 0)
+    first = Change("started", {"new": share}, "", "me", NOW)
+    started = rollouts.start(home, wanted, first, 0.0 if kind == "shadow" else 1.0)
+    published.publish(home, FRAUD)
+    return started
+
+
+def made(home: Settings) -> Any:
+    return exported_models.made(Path(home.home) / "made-7", 7, names=exported_models.OF_EVENTS)
+
+
+def change(home: Settings, rollout: Rollout, kind: Any, shares: dict[str, float]) -> Rollout:
+    changed = rollouts.change(home, rollout, Change(kind, shares, "", "me", NOW))
+    published.publish(home, FRAUD)
+    return changed
+
+
+def ask(client: httpx.Client, id: int, customer: int) -> dict[str, Any]:
+    event = {"transaction_id": id, "customer_id": customer, "terminal_id": 100, "tx_amount": 7 + id % 50}
+    answer = client.post("/v1/fraud/decisions", json=event)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def until(client: httpx.Client, wanted: Any, numbers: Iterator[int], customer: int = 1) -> None:
+    """Ask until a version answers that customer."""
+    end = time.monotonic() + PATIENCE
+    while ask(client, next(numbers), customer)["model_version"] != wanted:
+        assert time.monotonic() < end, f"version {wanted} did not answer"
+
+
+def logged(home: Settings, kind: type) -> list[Any]:
+    with opened.log_of(home, FRAUD) as log:
+        contents = [log_contents.decode(record.content) for record in log.records()]
+    return [each for each in contents if isinstance(each, kind)]
+
+
+def numbers() -> Iterator[int]:
+    return iter(range(1_000, 10**9))
+
+
+def test_each_customer_stays_in_an_arm_and_a_change_takes_it_back(client: httpx.Client, home: Settings) -> None:
+    number = numbers()
+    rollout = start(home, "ab", 0.5)
+    known = published.read(published.path(home, FRAUD))
+    arms = {customer: assigned("fraud", known, customer) for customer in range(1, 30)}
+    new = next(customer for customer, arm in arms.items() if arm.arm is not None)
+    until(client, "7", number, new)
+    for customer, arm in list(arms.items()) * 2:
+        answer = ask(client, next(number), customer)
+        assert answer["model_version"] == ("3" if arm.arm is None else "7") and answer["fallback"] is None
+    decided = logged(home, Decided)[-20:]
+    assert {(each.arm, each.propensity) for each in decided} == {
+        (f"{rollout.id}:champion", 0.5),
+        (f"{rollout.id}:new", 0.5),
+    }
+    assert all(each.scoring > 0 for each in decided)
+    change(home, rollout, "aborted", {})
+    until(client, "3", number, new)
+    assert ask(client, next(number), new)["model_version"] == "3"
+    assert logged(home, Decided)[-1].arm == "champion"
+
+
+def test_both_models_score_what_takes_part_and_shadows_answer_nobody(client: httpx.Client, home: Settings) -> None:
+    number = numbers()
+    start(home, "shadow", 0.0)
+    end = time.monotonic() + PATIENCE
+    while not (shadows := logged(home, Shadow)):
+        assert ask(client, next(number), 1)["model_version"] == "3"
+        assert time.monotonic() < end
+    stamps = {each.id: each for each in logged(home, Decided)}
+    for each in shadows:
+        decided = stamps[each.id]
+        assert (each.arm, each.model_version, each.failure) == ("new", "7", None)
+        assert each.decided_at == decided.decided_at and decided.arm == "champion"
+        assert each.outcome.score is not None and each.scoring > 0
+
+
+def test_the_champion_scores_too_where_another_answers(client: httpx.Client, home: Settings) -> None:
+    number = numbers()
+    rollout = start(home, "canary", 1.0)
+    until(client, "7", number)
+    end = time.monotonic() + PATIENCE
+    while not (shadows := logged(home, Shadow)):
+        assert time.monotonic() < end
+    assert {(each.rollout, each.arm, each.model_version) for each in shadows} == {(rollout.id, "champion", "3")}
+
+
+def test_a_model_that_fails_is_answered_for_by_the_champion(
+    client: httpx.Client, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, usual = numbers(), live_model.LiveModel.run
+
+    def run(model: live_model.LiveModel, rows: Any) -> Any:
+        if model.version == "7":
+            raise ValueError("it is broken")
+        return usual(model, rows)
+
+    rollout = start(home, "canary", 1.0)
+    until(client, "7", number)
+    monkeypatch.setattr(live_model.LiveModel, "run", run)
+    for _ in range(12):
+        answer = ask(client, next(number), 1)
+        assert answer["score"] is not None
+        assert (answer["model_version"], answer["fallback"]) == ("3", "champion")
+        assert "the model failed" in answer["reason"]
+    assert {each.arm for each in logged(home, Decided)[-12:]} == {f"{rollout.id}:new"}
+
+
+def test_an_arm_whose_export_is_damaged_is_answered_for_by_the_champion(client: httpx.Client, home: Settings) -> None:
+    number = numbers()
+    exported_models.stage(home, 7, made(home))
+    exported_models.damage(home, 7)
+    staged = export_onnx.root(home, FRAUD) / "7"
+    sha256 = hashlib.sha256((staged / export_onnx.MANIFEST).read_bytes()).hexdigest()
+    arm = Arm("new", 7, "b" * 64, sha256)
+    wanted = Rollout("fraud", "broken", Strategy().stored, (arm,), 3, "a" * 64, 0.0, 0.0, NOW, 0)
+    rollouts.start(home, wanted, Change("started", {"new": 1.0}, "", "me", NOW), 1.0)
+    published.publish(home, FRAUD)
+    end = time.monotonic() + PATIENCE
+    while (answer := ask(client, next(number), 1))["fallback"] is None:
+        assert time.monotonic() < end
+    assert (answer["fallback"], answer["model_version"]) == ("champion", "3") and "model.onnx" in answer["reason"]
+
+
+def test_a_damaged_file_leaves_the_last_good_assignment(client: httpx.Client, home: Settings) -> None:
+    number = numbers()
+    start(home, "canary", 1.0)
+    until(client, "7", number)
+    file = published.path(home, FRAUD)
+    for content in (b"", b"[{", b'{"a": 1}', b"\xff"):
+        file.with_suffix(".new").write_bytes(content)
+        file.with_suffix(".new").replace(file)
+        time.sleep(0.5)
+        assert ask(client, next(number), 1)["model_version"] == "7"
+    published.publish(home, FRAUD)
+    assert ask(client, next(number), 1)["model_version"] == "7"
+
+
+def test_more_shadows_than_can_wait_are_dropped_and_counted(
+    client: httpx.Client, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow_scores, "MOST_WAITING", 0)
+    number = numbers()
+    start(home, "canary", 1.0)
+    until(client, "7", number)
+    ask(client, next(number), 1)
+    assert not logged(home, Shadow)
+    lines = client.get("/metrics").text.splitlines()
+    [dropped] = [line for line in lines if line.startswith('evergreen_shadows_dropped_total{use_case="fraud"}')]
+    assert float(dropped.split()[-1]) > 0

@@ -1,0 +1,140 @@
+"""What can be said of an arm so far: of its failures, its speed, its scores, and of how its events turned out.
+
+Every finding is a confidence sequence, so that all looks at it together miss with the chance that the strategy allows;
+the chance is parted evenly among the findings. Those of health need no labels and speak within minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from jobs.arrays import Floats
+from jobs.rollout_strategy import Strategy
+from jobs.rollouts.labelled_pairs import LabelledPairs
+from jobs.rollouts.paired_scores import PairedScores
+from jobs.stats.bounded_means import of_bounded_mean
+from jobs.stats.confidence_sequences import ConfidenceSequence, Looking, of_weighted_mean
+
+Outcome = Literal["bad", "good", "open"]
+FINDINGS = 6
+"""Among which the chance of an error is parted."""
+SLOWER = 3.0
+"""Times the champion's 95th percentile."""
+USUAL_EVENTS, USUAL_POSITIVES = 500, 200
+"""Observations at which intervals are tightest: where verdicts of health, and of outcomes, are usually made."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is known of an arm."""
+
+    name: str
+    outcome: Outcome
+    """bad: the arm must not go on; good: it is shown to be as it should; open: not enough is known."""
+    said: str
+    observations: int
+    estimate: float
+    lower: float
+    upper: float
+
+
+def of_health(pairs: PairedScores, strategy: Strategy) -> list[Finding]:
+    """Failures, slowness, share of alerts and order of scores, by the events so far."""
+    return [_failures(pairs, strategy), _slowness(pairs, strategy), _alerts(pairs, strategy), _order(pairs, strategy)]
+
+
+def of_outcomes(labelled: LabelledPairs, strategy: Strategy) -> list[Finding]:
+    """Quality and money, by the events whose outcome is known."""
+    return [_quality(labelled, strategy), _money(labelled, strategy)]
+
+
+def _failures(pairs: PairedScores, strategy: Strategy) -> Finding:
+    known = pairs.arm.failed[pairs.arm.known]
+    return _at_most("failures", "fails at {:.1%} of the events", known, strategy.most_failures, strategy)
+
+
+def _slowness(pairs: PairedScores, strategy: Strategy) -> Finding:
+    took, usual = (side.microseconds[np.isfinite(side.microseconds)] for side in (pairs.arm, pairs.champion))
+    limit = max(strategy.slow_ms * 1e3, SLOWER * float(np.quantile(usual, 0.95)) if len(usual) else 0.0)
+    said = f"takes more than {limit / 1e3:.3g} ms at {{:.1%}} of the events"
+    return _at_most("slowness", said, took > limit, strategy.most_slow, strategy)
+
+
+def _alerts(pairs: PairedScores, strategy: Strategy) -> Finding:
+    both, most = pairs.both, strategy.most_alerts
+    differs = pairs.arm.alerts[both].astype(float) - pairs.champion.alerts[both]
+    found = of_bounded_mean(differs, (-1.0, 1.0), _looking(strategy), spread=0.1)
+    estimate, lower, upper = _last(found)
+    outcome: Outcome = "bad" if lower > most or upper < -most else "good" if -most < lower and upper < most else "open"
+    said = f"does not approve {estimate:+.1%} of the events more than the champion"
+    return Finding("alerts", outcome, said, len(differs), estimate, lower, upper)
+
+
+def _order(pairs: PairedScores, strategy: Strategy) -> Finding:
+    """Of pairs of events, one after the other: how often both models rank them alike."""
+    both = pairs.both
+    one, other = (_steps(side.scores[both]) for side in (pairs.champion, pairs.arm))
+    told = one != 0
+    alike = 0.5 + 0.5 * np.sign(one[told]) * np.sign(other[told])
+    estimate, lower, upper = _last(of_bounded_mean(alike, (0.0, 1.0), _looking(strategy)))
+    outcome: Outcome = "bad" if upper < 0.5 else "good" if lower > 0.5 else "open"
+    said = f"ranks {estimate:.0%} of pairs of events as the champion does"
+    return Finding("order", outcome, said, int(told.sum()), estimate, lower, upper)
+
+
+def _steps(scores: Floats) -> Floats:
+    """Differences between the events of pairs that have none in common."""
+    even = len(scores) // 2 * 2
+    steps: Floats = scores[1:even:2] - scores[0:even:2]
+    return steps
+
+
+def _quality(labelled: LabelledPairs, strategy: Strategy) -> Finding:
+    gains, of = labelled.quality_gains(), labelled.labels
+    looking = _looking(strategy, USUAL_POSITIVES)
+    estimate, lower, upper = _last(of_weighted_mean(gains, labelled.weights[of], looking, labelled.clusters[of]))
+    outcome: Outcome = "bad" if upper < 0 else "good" if lower > -strategy.margin else "open"
+    said = f"{labelled.measure} {estimate:+.4f} by the champion's"
+    return Finding("quality", outcome, said, len(gains), estimate, lower, upper)
+
+
+def _money(labelled: LabelledPairs, strategy: Strategy) -> Finding:
+    gains, looking = labelled.money_gains(), _looking(strategy, 10 * USUAL_EVENTS)
+    estimate, lower, upper = _last(of_weighted_mean(gains, labelled.weights, looking, labelled.clusters))
+    outcome: Outcome = "bad" if upper < 0 else "good" if lower > 0 else "open"
+    return Finding("money", outcome, f"earns {estimate:+.4g} an event more", len(gains), estimate, lower, upper)
+
+
+def _at_most(name: str, said: str, bad: Floats, most: float, strategy: Strategy) -> Finding:
+    """A share that must not be larger than `most`."""
+    spread = (most * (1 - most)) ** 0.5
+    found = of_bounded_mean(np.asarray(bad, np.float64), (0.0, 1.0), _looking(strategy), spread)
+    estimate, lower, upper = _last(found)
+    outcome: Outcome = "bad" if lower > most else "good" if upper < most else "open"
+    return Finding(name, outcome, said.format(estimate), len(bad), estimate, lower, upper)
+
+
+def _looking(strategy: Strategy, tightest_at: float = USUAL_EVENTS) -> Looking:
+    return Looking((1 - strategy.level) / FINDINGS, tightest_at)
+
+
+def _last(found: ConfidenceSequence) -> tuple[float, float, float]:
+    """Estimate and ends after the last observation; nothing is known without one."""
+    if not len(found.estimate):
+        return 0.0, -np.inf, np.inf
+    return float(found.estimate[-1]), float(found.lower[-1]), float(found.upper[-1])
+
+
+def in_words(findings: list[Finding], outcome: Outcome) -> str:
+    """The sentences of the findings with one outcome."""
+    return "; ".join(_sentences(findings, outcome))
+
+
+def _sentences(findings: list[Finding], outcome: Outcome) -> Iterator[str]:
+    for each in findings:
+        if each.outcome == outcome:
+            yield f"{each.said} ({each.lower:.3g} to {each.upper:.3g}, {each.observations} observations)"

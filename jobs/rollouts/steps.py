@@ -1,0 +1,111 @@
+"""One look at all rollouts of a use case: what the log shows, what follows, and its doing. Safe to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+
+from jobs.decisions.opened import log_of, was_served
+from jobs.ledger import promotions, rollouts
+from jobs.ledger.rollouts import Refused, Rollout
+from jobs.rollout_strategy import Strategy
+from jobs.rollouts import conduct, findings, published
+from jobs.rollouts.conduct import By
+from jobs.rollouts.known_outcomes import known_outcomes
+from jobs.rollouts.labelled_pairs import LabelledPairs, labelled_pairs
+from jobs.rollouts.paired_scores import Logged
+from jobs.rollouts.verdict import ArmFindings, Verdict, evidence, judge
+from jobs.use_case import UseCase, problem_of
+
+if TYPE_CHECKING:
+    from jobs.lakehouse.tables import Lakehouse
+    from jobs.promotion.promote import Registry
+
+AUTOMATIC = "evergreen"
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One rollout after a look at it."""
+
+    rollout: Rollout
+    found: Mapping[str, ArmFindings]
+    verdict: Verdict
+
+
+def step(lakehouse: Lakehouse, use_case: UseCase, registry: Registry, now: datetime) -> list[Looked]:
+    """Look at every rollout that goes on, and do what follows; what another process changed meanwhile is left to it."""
+    looked = look(lakehouse, use_case, now)
+    done = [_done(lakehouse, use_case, registry, each, now) for each in looked]
+    published.publish(lakehouse.settings, use_case)  # whoever died between a change and this is finished here
+    return done
+
+
+def look(lakehouse: Lakehouse, use_case: UseCase, now: datetime) -> list[Looked]:
+    """What the log shows of every rollout that goes on, and what would follow."""
+    settings = lakehouse.settings
+    live = rollouts.of_use_case(settings, use_case.name, live=True)
+    if not live:
+        return []
+    champion = promotions.champion(settings, use_case)
+    return [_looked(lakehouse, use_case, each, champion.version if champion else None, now) for each in live]
+
+
+def _looked(lakehouse: Lakehouse, use_case: UseCase, rollout: Rollout, champion: int | None, now: datetime) -> Looked:
+    found = found_of(lakehouse, use_case, rollout, now)
+    if champion != rollout.champion_version:
+        why = f"version {champion} is in production by now, and not version {rollout.champion_version}"
+        return Looked(rollout, found, Verdict("aborted", why))
+    if rollout.state != "running":
+        return Looked(rollout, found, Verdict(None, f"{rollout.state}: {rollout.changes[-1].reason}"))
+    return Looked(rollout, found, judge(rollout, found, now))
+
+
+def found_of(lakehouse: Lakehouse, use_case: UseCase, rollout: Rollout, now: datetime) -> dict[str, ArmFindings]:
+    """What is known of every arm of a rollout."""
+    if not was_served(lakehouse.settings, use_case):
+        return {arm.name: ArmFindings(0, ()) for arm in rollout.arms}
+    with log_of(lakehouse.settings, use_case) as log:
+        logged = Logged.of(rollout, log.records())
+    return {arm.name: _of_arm(lakehouse, use_case, rollout, logged, arm.name, now) for arm in rollout.arms}
+
+
+def _of_arm(
+    lakehouse: Lakehouse, use_case: UseCase, rollout: Rollout, logged: Logged, arm: str, now: datetime
+) -> ArmFindings:
+    strategy, pairs = Strategy.of_stored(rollout.strategy), logged.pairs(rollout, arm)
+    found = findings.of_health(pairs, strategy)
+    review = problem_of(use_case).review
+    if review is None:
+        return ArmFindings(int(pairs.both.sum()), found)
+    labelled = labelled_pairs(pairs, known_outcomes(lakehouse, use_case, logged, pairs.ids, now), review)
+    found += findings.of_outcomes(labelled, strategy)
+    return ArmFindings(int(pairs.both.sum()), found, _money(labelled))
+
+
+def _money(labelled: LabelledPairs) -> tuple[float, float]:
+    """Mean gain of an event, and its standard error."""
+    gains = labelled.money_gains() * labelled.weights
+    if len(gains) < 2:
+        return 0.0, 1.0  # nothing is known: any arm may be best
+    return float(gains.mean()), float(gains.std(ddof=1) / len(gains) ** 0.5)
+
+
+def _done(lakehouse: Lakehouse, use_case: UseCase, registry: Registry, looked: Looked, now: datetime) -> Looked:
+    rollout, verdict = looked.rollout, looked.verdict
+    if verdict.kind is None or (verdict.kind == "changed" and verdict.shares == rollout.last_running.shares):
+        return looked
+    by, settings = By(AUTOMATIC, now), lakehouse.settings
+    try:
+        if verdict.winner is not None:
+            made = rollouts.Change("completed", {}, verdict.reason, by.name, now, evidence=evidence(looked.found))
+            changed = conduct.complete(settings, use_case, registry, rollout, made, verdict.winner)
+        else:
+            more = {"evidence": evidence(looked.found)} | ({"shares": verdict.shares} if verdict.shares else {})
+            changed = conduct.change(settings, use_case, rollout, verdict.kind, by, verdict.reason, **more)
+    except Refused as refused:
+        return Looked(rollout, looked.found, Verdict(None, str(refused)))
+    return Looked(changed, looked.found, verdict)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from jobs.arrays import Floats
+from jobs.arrays import Bools, Floats
 from jobs.rollout_strategy import Strategy
 from jobs.rollouts.labelled_pairs import LabelledPairs
 from jobs.rollouts.paired_scores import PairedScores
@@ -24,6 +24,7 @@ FINDINGS = 6
 """Among which the chance of an error is parted."""
 SLOWER = 3.0
 """Times the champion's 95th percentile."""
+LAST = slice(-1, None)
 USUAL_EVENTS, USUAL_POSITIVES = 500, 200
 """Observations at which intervals are tightest: where verdicts of health, and of outcomes, are usually made."""
 
@@ -67,7 +68,7 @@ def _slowness(pairs: PairedScores, strategy: Strategy) -> Finding:
 def _alerts(pairs: PairedScores, strategy: Strategy) -> Finding:
     both, most = pairs.both, strategy.most_alerts
     differs = pairs.arm.alerts[both].astype(float) - pairs.champion.alerts[both]
-    found = of_bounded_mean(differs, (-1.0, 1.0), _looking(strategy), spread=0.1)
+    found = of_bounded_mean(differs, (-1.0, 1.0), _looking(strategy), 0.1, LAST)
     estimate, lower, upper = _last(found)
     outcome: Outcome = "bad" if lower > most or upper < -most else "good" if -most < lower and upper < most else "open"
     said = f"does not approve {estimate:+.1%} of the events more than the champion"
@@ -80,7 +81,7 @@ def _order(pairs: PairedScores, strategy: Strategy) -> Finding:
     one, other = (_steps(side.scores[both]) for side in (pairs.champion, pairs.arm))
     told = one != 0
     alike = 0.5 + 0.5 * np.sign(one[told]) * np.sign(other[told])
-    estimate, lower, upper = _last(of_bounded_mean(alike, (0.0, 1.0), _looking(strategy)))
+    estimate, lower, upper = _last(of_bounded_mean(alike, (0.0, 1.0), _looking(strategy), places=LAST))
     outcome: Outcome = "bad" if upper < 0.5 else "good" if lower > 0.5 else "open"
     said = f"ranks {estimate:.0%} of pairs of events as the champion does"
     return Finding("order", outcome, said, int(told.sum()), estimate, lower, upper)
@@ -109,10 +110,10 @@ def _money(labelled: LabelledPairs, strategy: Strategy) -> Finding:
     return Finding("money", outcome, f"earns {estimate:+.4g} an event more", len(gains), estimate, lower, upper)
 
 
-def _at_most(name: str, said: str, bad: Floats, most: float, strategy: Strategy) -> Finding:
+def _at_most(name: str, said: str, bad: Bools, most: float, strategy: Strategy) -> Finding:
     """A share that must not be larger than `most`."""
     spread = (most * (1 - most)) ** 0.5
-    found = of_bounded_mean(np.asarray(bad, np.float64), (0.0, 1.0), _looking(strategy), spread)
+    found = of_bounded_mean(np.asarray(bad, np.float64), (0.0, 1.0), _looking(strategy), spread, LAST)
     estimate, lower, upper = _last(found)
     outcome: Outcome = "bad" if lower > most else "good" if upper < most else "open"
     return Finding(name, outcome, said.format(estimate), len(bad), estimate, lower, upper)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-
 from jobs.decisions.opened import log_of, was_served
 from jobs.ledger import promotions, rollouts
 from jobs.ledger.rollouts import Refused, Rollout

@@ -20,11 +20,16 @@ SMALLEST_STEP = 1e-9
 
 
 def of_bounded_mean(
-    values: ArrayLike, bounds: tuple[float, float], looking: Looking, spread: float | None = None
+    values: ArrayLike,
+    bounds: tuple[float, float],
+    looking: Looking,
+    spread: float | None = None,
+    places: slice = slice(None),
 ) -> ConfidenceSequence:
     """Around the running mean of values within bounds, such as outcomes of 0 or 1, or of these times weights.
 
     Args:
+        places: after which of the observations the interval is wanted; each costs a search for a root.
         spread: expected standard deviation, from the time before the first observation: where intervals are tightest
             depends on it, whether they hold does not. None: half the range, the largest there is.
 
@@ -42,9 +47,10 @@ def of_bounded_mean(
     expected = np.concatenate([[0.5], (total + 0.5) / (seen + 1)])[: len(shares)]
     grown = np.cumsum((shares - expected) ** 2)
     mixed = looking.mixed * (0.5 if spread is None else spread / width) ** 2
-    half = boundary(grown, mixed, looking.alpha / 2) / seen
-    lower, upper = np.maximum(total / seen - half, 0.0), np.minimum(total / seen + half, 1.0)
-    return ConfidenceSequence(*(lowest + width * each for each in (total / seen, lower, upper)))
+    mean = (total / seen)[places]
+    half = boundary(grown[places], mixed, looking.alpha / 2) / seen[places]
+    lower, upper = np.maximum(mean - half, 0.0), np.minimum(mean + half, 1.0)
+    return ConfidenceSequence(*(lowest + width * each for each in (mean, lower, upper)))
 
 
 def boundary(grown: Floats, mixed: float, alpha: float) -> Floats:

@@ -1,0 +1,195 @@
+"""Rollouts from the log to the ledger: what a look does, whatever happened meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worlds.rollout_traffic import EQUAL, ERRORS, START, Traffic, traffic
+
+from jobs.decisions import log_contents, opened
+from jobs.decisions.log_contents import Decided, EventCame, Shadow
+from jobs.decisions.outcome import Outcome
+from jobs.lakehouse.tables import attach
+from jobs.ledger import promotions, rollouts
+from jobs.ledger.promotions import PromotionDecision
+from jobs.ledger.rollouts import Arm, Change, Refused, Rollout
+from jobs.promotion import export_onnx
+from jobs.rollout_strategy import Strategy
+from jobs.rollouts import conduct, published, steps
+from jobs.rollouts.conduct import By
+from jobs.rollouts.paired_scores import Logged
+from jobs.settings import Settings
+from jobs.times import microseconds
+from jobs.use_cases.fraud import FRAUD
+
+NOW = START + timedelta(hours=8)
+
+
+@dataclass
+class Registry:
+    """What is told to the registry."""
+
+    aliases: dict[str, Any] = field(default_factory=dict)
+
+    def set_aliases(self, settings: Settings, use_case: Any, aliases: Any) -> None:
+        self.aliases = dict(aliases)
+
+
+def promote(home: Settings, version: int, champion: int | None, kind: Any = "promotion") -> None:
+    digest = f"{version} {kind}"
+    decision = PromotionDecision(
+        "fraud", START, START, kind, "promoted", "", "me", True, version, "a" * 64, champion, digest
+    )
+    assert promotions.decide(home, decision).outcome == "promoted"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Settings:
+    found = Settings(home=tmp_path / "home")
+    promote(found, 1, None)
+    return found
+
+
+def started(home: Settings, share: float = 0.1, **strategy: Any) -> Rollout:
+    arm = Arm("new", 2, "b" * 64, "c" * 64)
+    plan = Strategy(**{"step_hours": 1.0, "least_events": 200, **strategy})
+    wanted = Rollout("fraud", "next_model", plan.stored, (arm,), 1, "a" * 64, 0.0, 0.0, START, 0)
+    found = rollouts.start(home, wanted, Change("started", {"new": share}, "", "me", START), 1.0)
+    published.publish(home, FRAUD)
+    return found
+
+
+def write(home: Settings, rollout: Rollout, drawn: Traffic) -> None:
+    """Let the log have decisions and shadows of this traffic, as a server writes them."""
+    pairs, clock = drawn.pairs, iter(drawn.pairs.stamps.tolist())
+    with opened.log_of(home, FRAUD, lambda: next(clock, microseconds(NOW))) as log:
+        for place, id in enumerate(pairs.ids):
+            came = EventCame(id, {"customer_id": id % 50, "tx_amount": 1.0})
+            record = log.append(log_contents.name("event", id), log_contents.encode(came)).record
+            for one in _contents(rollout, drawn, place, record.stamp):
+                name = f"decision/{id}" if isinstance(one, Decided) else f"shadow/{rollout.id}/{one.arm}/{id}"
+                log.append(name, log_contents.encode(one))
+
+
+def _contents(rollout: Rollout, drawn: Traffic, place: int, stamp: int) -> Sequence[Decided | Shadow]:
+    pairs = drawn.pairs
+    id, answered, failed = pairs.ids[place], bool(pairs.answered[place]), bool(pairs.arm.failed[place])
+    of_champion = Outcome(float(pairs.champion.scores[place]), "approve")
+    of_arm = Outcome(None if failed else float(pairs.arm.scores[place]), None if failed else "approve")
+    arm, chance = (f"{rollout.id}:new", 0.1) if answered else (f"{rollout.id}:champion", 0.9)
+    used, fallback = (of_arm, None) if answered and not failed else (of_champion, "champion" if answered else None)
+    decided = Decided(id, stamp, used, [1.0], "1", "x", fallback=fallback, arm=arm, propensity=chance, scoring=200)
+    if answered and not failed:
+        return decided, Shadow(id, stamp, rollout.id, "champion", of_champion, "1", 200)
+    if answered:
+        return (decided,)
+    return decided, Shadow(id, stamp, rollout.id, "new", of_arm, "2", 200, "it failed" if failed else None)
+
+
+def step(home: Settings, now: datetime = NOW) -> steps.Looked:
+    [found] = steps.step(attach(home), FRAUD, Registry(), now)  # type: ignore[arg-type]
+    return found
+
+
+def test_the_log_says_what_both_models_made_of_each_event(home: Settings) -> None:
+    rollout, drawn = started(home), traffic(replace(EQUAL, fails=0.2), 0.1, 1, 300, 5)
+    write(home, rollout, drawn)
+    with opened.log_of(home, FRAUD) as log:
+        pairs = Logged.of(rollout, log.records()).pairs(rollout, "new")
+    assert pairs.ids == drawn.pairs.ids and pairs.answered.tolist() == drawn.pairs.answered.tolist()
+    assert pairs.arm.failed.tolist() == drawn.pairs.arm.failed.tolist() and not pairs.champion.failed.any()
+    assert set(pairs.propensities.round(9)) == {0.1}
+    for side, true in ((pairs.champion, drawn.pairs.champion), (pairs.arm, drawn.pairs.arm)):
+        assert side.scores.tolist() == pytest.approx(true.scores.tolist(), nan_ok=True)
+
+
+def test_one_that_fails_is_taken_back_and_the_ledger_says_why(home: Settings) -> None:
+    rollout = started(home)
+    write(home, rollout, traffic(ERRORS, 0.1, 1, 300, 5))
+    found = step(home)
+    assert found.rollout.state == "rolled back" and "fails at" in found.rollout.changes[-1].reason
+    assert found.rollout.changes[-1].evidence["new"]["findings"][0]["outcome"] == "bad"
+    assert published.read(published.path(home, FRAUD)) == ()
+    assert steps.step(attach(home), FRAUD, Registry(), NOW) == []  # type: ignore[arg-type]
+
+
+def test_a_healthy_one_goes_on_and_workers_are_told(home: Settings) -> None:
+    rollout = started(home)
+    write(home, rollout, traffic(EQUAL, 0.1, 1, 300, 5))
+    assert step(home).rollout.shares == {"new": 0.5}
+    assert published.read(published.path(home, FRAUD))[0].arms[0].share == 0.5
+    assert step(home).verdict.kind is None  # the step lasts an hour
+    assert step(home, NOW + timedelta(hours=2)).rollout.shares == {"new": 1.0}
+    assert "waits for outcomes" in step(home, NOW + timedelta(hours=4)).verdict.reason
+
+
+def test_a_champion_of_another_day_ends_it(home: Settings) -> None:
+    started(home)
+    promote(home, 5, 1)
+    found = step(home)
+    assert found.rollout.state == "aborted" and "version 5 is in production" in found.rollout.changes[-1].reason
+    assert published.read(published.path(home, FRAUD)) == ()
+
+
+def test_a_paused_one_waits_and_what_changed_meanwhile_is_left_to_whoever_did_it(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout = started(home)
+    write(home, rollout, traffic(EQUAL, 0.1, 1, 300, 5))
+    looked = steps.look(attach(home), FRAUD, NOW)
+    assert looked[0].verdict.kind == "changed"
+    conduct.change(home, FRAUD, rollout, "paused", By("me", NOW), "lunch")
+    monkeypatch.setattr(steps, "look", lambda *_: looked)
+    assert "paused by me meanwhile" in step(home).verdict.reason
+    monkeypatch.undo()
+    assert step(home).rollout.state == "paused" and published.read(published.path(home, FRAUD)) == ()
+
+
+def test_completing_makes_it_champion_in_the_same_transaction(home: Settings) -> None:
+    rollout, registry = started(home), Registry()
+    made = Change("completed", {}, "no worse", "evergreen", NOW)
+    ended = conduct.complete(home, FRAUD, registry, rollout, made, "new")  # type: ignore[arg-type]
+    champion = promotions.champion(home, FRAUD)
+    assert champion is not None and (champion.version, champion.sha256) == (2, "b" * 64)
+    assert ended.state == "completed" and registry.aliases == {"champion": 2, "previous": 1}
+    assert promotions.decisions(home, FRAUD)[-1].reason == "rollout next_model: no worse"
+
+
+def test_completing_is_refused_whole_when_another_is_champion_by_now(home: Settings) -> None:
+    rollout = started(home)
+    promote(home, 5, 1)
+    with pytest.raises(Refused, match="expected new to become champion"):
+        conduct.complete(
+            home,
+            FRAUD,
+            Registry(),
+            rollout,
+            Change("completed", {}, "", "e", NOW),
+            "new",  # type: ignore[arg-type]
+        )
+    [same] = rollouts.of_use_case(home, "fraud", live=True)
+    assert same == rollout and len(promotions.decisions(home, FRAUD)) == 2
+
+
+def test_whoever_dies_between_ledger_and_workers_is_finished_by_the_next_look(home: Settings) -> None:
+    rollout = started(home)
+    rollouts.change(home, rollout, Change("changed", {"new": 0.5}, "", "me", NOW))
+    assert published.read(published.path(home, FRAUD))[0].arms[0].share == 0.1
+    steps.step(attach(home), FRAUD, Registry(), NOW)  # type: ignore[arg-type]
+    assert published.read(published.path(home, FRAUD))[0].arms[0].share == 0.5
+    assert export_onnx.root(home, FRAUD).exists()
+
+
+def test_the_ledger_that_is_down_changes_nothing(home: Settings) -> None:
+    started(home)
+    before = published.path(home, FRAUD).read_bytes()
+    (home.home / "ledger.sqlite").rename(home.home / "kept")
+    (home.home / "ledger.sqlite").write_bytes(b"no database, but long enough to be taken for one" * 99)
+    with pytest.raises(Exception, match="ledger"):
+        steps.step(attach(home), FRAUD, Registry(), NOW)  # type: ignore[arg-type]
+    assert published.path(home, FRAUD).read_bytes() == before

@@ -31,6 +31,7 @@ class Keys:
         self.champion = key("promotion", "champion")
         self.approval = key("promotion", "approval")
         self.leaderboard = key("promotion", "leaderboard")
+        self.rollouts = key("serving", "rollouts")
         self.online_decisions = key("serving", "online_decisions")
         self.told_facts = key("serving", "told_facts")
         self.batch_predictions = key("serving", "batch_predictions")

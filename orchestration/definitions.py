@@ -22,6 +22,7 @@ from assets import (
     leaderboard,
     promotion,
     retraining,
+    rollouts,
     scoring,
     streams,
     training,
@@ -42,6 +43,7 @@ from orchestration import (
     partitions,
     repository_links,
     resources,
+    rollout_sensor,
     sensors,
     server_sensor,
     shipping_sensor,
@@ -92,6 +94,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         *promotion.build(use_case, days),
         *leaderboard.build(use_case),
         *decisions.build(use_case),
+        *rollouts.build(use_case),
         *scoring.build(use_case, days, nodes, on_demand),
         *actions.build(use_case, days, nodes),
         *export.build(use_case, days),
@@ -104,7 +107,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
     retrain, search = automation.retraining_job(use_case), automation.feature_search_job(use_case)
     watching = [*sensors.build(settings, use_case, watch, retrain), *alert_sensors.build(use_case, settings)]
     ship = shipping_sensor.shipping_job(use_case)
-    watching += shipping_sensor.build(settings, use_case, ship)
+    watching += [*shipping_sensor.build(settings, use_case, ship), *rollout_sensor.build(settings, use_case)]
     # A use case without a problem ends at its training set: there is nothing to monitor.
     jobs = [lineage, watch, retrain, search, ship] if use_case.learned else [lineage]
     # What runs on demand only is never stale.

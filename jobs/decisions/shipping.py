@@ -15,11 +15,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.decisions import log_contents
+from jobs.decisions import log_contents, shadow_shipping
 from jobs.decisions.base_tables import feature_row
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow
-from jobs.decisions.log_contents import BASE, DECISION, EVENT, Base, Decided, EventCame
+from jobs.decisions.log_contents import BASE, DECISION, EVENT, SHADOW, Base, Decided, EventCame, Shadow
 from jobs.decisions.opened import last_base, log_file, log_of, shipped_file, trim_store, was_served
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.online.log_records import Log, Record
@@ -104,6 +104,7 @@ class _Shipment:
         base, _ = last_base(self.log)
         for batch in _batches(self.log, self.position):
             decided = [record for record in batch if record.id.startswith(f"{DECISION}/")]
+            shadows = [record for record in batch if record.id.startswith(f"{SHADOW}/")]
             based = [record for record in batch if record.id.startswith(f"{BASE}/")]
             if based or base is None:
                 base = log_contents.decode_as(based[-1].content, Base) if based else base
@@ -111,6 +112,8 @@ class _Shipment:
                 contents = [log_contents.decode_as(record.content, Decided) for record in decided]
                 self._write(contents, base)
                 last = max(last, *(each.decided_at for each in contents))
+            if shadows and base is not None:
+                self._write_shadows([log_contents.decode_as(record.content, Shadow) for record in shadows], base)
             self.position = batch[-1].end
             replace_json(self.memory, {"position": self.position, "last": last})
         events = sum(record.id.startswith(f"{EVENT}/") for record in self.log.records())
@@ -136,6 +139,10 @@ class _Shipment:
         self.rows += table.num_rows
         for name in filter(None, table.column("fallback").to_pylist()):
             self.fallbacks[name] = self.fallbacks.get(name, 0) + 1
+
+    def _write_shadows(self, shadows: Sequence[Shadow], base: Base) -> None:
+        events = self.lakehouse.schema(self.use_case.events, base.tables[self.use_case.events])
+        shadow_shipping.write(self.lakehouse, self.use_case, shadows, events.field(self.use_case.event_id).type)
 
     def _came(self, decided: Decided) -> EventCame:
         record = self.log.get(log_contents.name(EVENT, decided.id))

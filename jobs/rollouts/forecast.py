@@ -55,8 +55,8 @@ class Forecast:
             yield f"What it can find is not told: {self.untold}."
             return
         yield f"About {self.events_a_day:,.0f} events a day take part, {self.positives_a_day:,.1f} of them positive."
-        for days, effect in self.detectable:
-            yield f"After {days} days of traffic a difference of {effect:.3f} in average precision is found (80 %)."
+        for after, effect in self.detectable:
+            yield f"After {after} days of traffic a difference of {effect:.3f} in average precision is found (80 %)."
         days = self.days_to_margin
         told = "is not found in any time" if days == float("inf") else f"takes {days:,.0f} days, labels included"
         yield f"A verdict about a difference of {self.margin:g} {told}; failures and slowness show within minutes."

@@ -17,6 +17,7 @@ from jobs.rollouts.known_outcomes import known_outcomes
 from jobs.rollouts.labelled_pairs import LabelledPairs, labelled_pairs
 from jobs.rollouts.paired_scores import Logged
 from jobs.rollouts.verdict import ArmFindings, Verdict, evidence, judge
+from jobs.rollouts.waiting import turn_down
 from jobs.use_case import UseCase, problem_of
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def _done(lakehouse: Lakehouse, use_case: UseCase, registry: Registry, looked: L
         else:
             more = {"evidence": evidence(looked.found)} | ({"shares": verdict.shares} if verdict.shares else {})
             changed = conduct.change(settings, use_case, rollout, verdict.kind, by, verdict.reason, **more)
+            if verdict.kind == "rolled back":
+                turn_down(lakehouse, use_case, changed, now)
     except Refused as refused:
         return Looked(rollout, looked.found, Verdict(None, str(refused)))
     return Looked(changed, looked.found, verdict)

@@ -14,8 +14,10 @@ from worlds import decided_world
 from worlds.decided_world import START, World, decide, server, worker
 
 from jobs.checks import online_decisions
-from jobs.decisions import opened, shipping
+from jobs.decisions import opened, shadow_shipping, shipping
+from jobs.decisions.log_contents import Shadow
 from jobs.decisions.opened import log_file
+from jobs.decisions.outcome import Outcome
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.scoring import prediction_log
 from jobs.scoring.logged_days import logged_days
@@ -137,3 +139,25 @@ def test_a_log_is_trimmed_once_shipped_and_goes_on(
     assert shipping.ship(lakehouse, FRAUD).rows == 4
     assert [row["transaction_id"] for row in rows(lakehouse)] == [each.id for each in (*old, *new)]
     assert online_decisions.judged(lakehouse, FRAUD).passed
+
+
+def test_shadows_have_a_table_of_their_own_each_once(lakehouse: Lakehouse, world: World) -> None:
+    with server(world), worker(world) as one:
+        found = [decide(one, world.given()) for _ in range(3)]
+        shadows = [
+            Shadow(each.id, each.decided_at, 4, arm, Outcome(0.75, "review"), "9", 30) for each in found for arm in "ab"
+        ]
+        broken = Shadow(found[0].id, found[0].decided_at, 5, "c", Outcome(None), "", failure="it failed")
+        one.keep_shadows([*shadows, broken])
+        one.keep_shadows(shadows[:1])  # another worker that resumed the same event
+    shipping.ship(lakehouse, FRAUD)
+    log_file(lakehouse.settings, FRAUD).with_name("shipped.json").unlink()
+    assert shipping.ship(lakehouse, FRAUD).decisions == 3
+    rows_ = lakehouse.to_arrow(shadow_shipping.table(FRAUD)).to_pylist()
+    assert sorted((row["transaction_id"], row["rollout"], row["arm"]) for row in rows_) == sorted(
+        (each.id, each.rollout, each.arm) for each in (*shadows, broken)
+    )
+    [failed] = [row for row in rows_ if row["rollout"] == 5]
+    assert (failed["score"], failed["model_version"], failed["failure"]) == (None, None, "it failed")
+    stamps = {row["scored_at"] for row in rows(lakehouse)}
+    assert {row["scored_at"] for row in rows_} == stamps and {row["verdict"] for row in rows_} == {"review", None}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,19 +25,23 @@ from jobs.rollouts.conduct import By
 from jobs.rollouts.paired_scores import Logged
 from jobs.settings import Settings
 from jobs.times import microseconds
+from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
 
 NOW = START + timedelta(hours=8)
 
 
-@dataclass
 class Registry:
     """What is told to the registry."""
 
-    aliases: dict[str, Any] = field(default_factory=dict)
+    aliases: Mapping[str, int | None]
 
-    def set_aliases(self, settings: Settings, use_case: Any, aliases: Any) -> None:
-        self.aliases = dict(aliases)
+    def set_aliases(self, settings: Settings, use_case: UseCase, aliases: Mapping[str, int | None]) -> None:
+        self.aliases = aliases
+
+    latest_candidate: Any = None
+    fetch: Any = None
+    register_baseline: Any = None
 
 
 def promote(home: Settings, version: int, champion: int | None, kind: Any = "promotion") -> None:
@@ -92,7 +96,7 @@ def _contents(rollout: Rollout, drawn: Traffic, place: int, stamp: int) -> Seque
 
 
 def step(home: Settings, now: datetime = NOW) -> steps.Looked:
-    [found] = steps.step(attach(home), FRAUD, Registry(), now)  # type: ignore[arg-type]
+    [found] = steps.step(attach(home), FRAUD, Registry(), now)
     return found
 
 
@@ -115,7 +119,7 @@ def test_one_that_fails_is_taken_back_and_the_ledger_says_why(home: Settings) ->
     assert found.rollout.state == "rolled back" and "fails at" in found.rollout.changes[-1].reason
     assert found.rollout.changes[-1].evidence["new"]["findings"][0]["outcome"] == "bad"
     assert published.read(published.path(home, FRAUD)) == ()
-    assert steps.step(attach(home), FRAUD, Registry(), NOW) == []  # type: ignore[arg-type]
+    assert steps.step(attach(home), FRAUD, Registry(), NOW) == []
 
 
 def test_a_healthy_one_goes_on_and_workers_are_told(home: Settings) -> None:
@@ -153,7 +157,7 @@ def test_a_paused_one_waits_and_what_changed_meanwhile_is_left_to_whoever_did_it
 def test_completing_makes_it_champion_in_the_same_transaction(home: Settings) -> None:
     rollout, registry = started(home), Registry()
     made = Change("completed", {}, "no worse", "evergreen", NOW)
-    ended = conduct.complete(home, FRAUD, registry, rollout, made, "new")  # type: ignore[arg-type]
+    ended = conduct.complete(home, FRAUD, registry, rollout, made, "new")
     champion = promotions.champion(home, FRAUD)
     assert champion is not None and (champion.version, champion.sha256) == (2, "b" * 64)
     assert ended.state == "completed" and registry.aliases == {"champion": 2, "previous": 1}
@@ -170,7 +174,7 @@ def test_completing_is_refused_whole_when_another_is_champion_by_now(home: Setti
             Registry(),
             rollout,
             Change("completed", {}, "", "e", NOW),
-            "new",  # type: ignore[arg-type]
+            "new",
         )
     [same] = rollouts.of_use_case(home, "fraud", live=True)
     assert same == rollout and len(promotions.decisions(home, FRAUD)) == 2
@@ -180,7 +184,7 @@ def test_whoever_dies_between_ledger_and_workers_is_finished_by_the_next_look(ho
     rollout = started(home)
     rollouts.change(home, rollout, Change("changed", {"new": 0.5}, "", "me", NOW))
     assert published.read(published.path(home, FRAUD))[0].arms[0].share == 0.1
-    steps.step(attach(home), FRAUD, Registry(), NOW)  # type: ignore[arg-type]
+    steps.step(attach(home), FRAUD, Registry(), NOW)
     assert published.read(published.path(home, FRAUD))[0].arms[0].share == 0.5
     assert export_onnx.root(home, FRAUD).exists()
 
@@ -191,5 +195,5 @@ def test_the_ledger_that_is_down_changes_nothing(home: Settings) -> None:
     (home.home / "ledger.sqlite").rename(home.home / "kept")
     (home.home / "ledger.sqlite").write_bytes(b"no database, but long enough to be taken for one" * 99)
     with pytest.raises(Exception, match="ledger"):
-        steps.step(attach(home), FRAUD, Registry(), NOW)  # type: ignore[arg-type]
+        steps.step(attach(home), FRAUD, Registry(), NOW)
     assert published.path(home, FRAUD).read_bytes() == before

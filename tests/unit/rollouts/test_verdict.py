@@ -33,9 +33,13 @@ def arm(events: int = 1_000, gain: tuple[float, float] = (0.0, 1.0), **outcomes:
     return ArmFindings(events, found, gain)
 
 
+def out_by(name: str) -> ArmFindings:
+    return ArmFindings(0, [Finding(name, "bad", name, 7, 0.0, -1.0, 1.0)])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_one_bad_finding_takes_it_back_at_once(name: str) -> None:
-    verdict = judge(rollout({"new": 0.01}), {"new": arm(0, **{name: "bad"})}, NOW)
+    verdict = judge(rollout({"new": 0.01}), {"new": out_by(name)}, NOW)
     assert verdict.kind == "rolled back" and name in verdict.reason and verdict.winner is None
 
 

@@ -39,6 +39,8 @@ REPORTS = "reports"
 ROOT = Path(__file__).resolve().parent.parent
 # Or ONNX Runtime, from its first import on, sends its maker names, hashes and timings of models (since 1.29).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# Or numba, while it compiles in one thread, exchanges stdout and stderr of all threads for streams with colours.
+os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What decides while somebody waits starts without the libraries of the nightly half."""
 
+import subprocess
 import sys
 
 import pytest
@@ -13,3 +14,9 @@ pytestmark = pytest.mark.embedded
 def test_the_room_imports_numpy_pyarrow_and_numba_only() -> None:
     modules = ["jobs.online.entity_facts", "jobs.online.file_log"]
     assert set(import_closure(ROOT, modules).libraries) - set(sys.stdlib_module_names) == {"numba", "numpy", "pyarrow"}
+
+
+def test_what_compiles_in_one_thread_leaves_the_streams_of_all_alone() -> None:
+    program = "import jobs.settings; from numba.core import errors; scheme = errors.termcolor(); print(scheme.errmsg('as it is'))"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert said == "as it is\n"

@@ -9,10 +9,12 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from assets.checks import results
 from assets.declare import asset
 from assets.keys import Keys
 from assets.ledger_columns import ledger_columns
 from assets.metadata import legible, markdown_table
+from jobs.checks import rollouts as rollout_checks
 from jobs.lakehouse.tables import Lakehouse
 from jobs.ledger.rollouts import Rollout
 from jobs.promotion.promote import Registry
@@ -35,6 +37,7 @@ def _rollouts(use_case: UseCase) -> dg.AssetsDefinition:
         use_case,
         keys.rollouts,
         deps=[keys.online_decisions, keys.champion],
+        checks=[rollout_checks.PUBLISHED, rollout_checks.NOT_TAKEN_BACK],
         kinds={"sql"},
         metadata=ledger_columns("rollouts") | ledger_columns("rollout_changes"),
         description="Models beside the champion, their shares of the traffic, and what is known of them by now.",
@@ -44,10 +47,16 @@ def _rollouts(use_case: UseCase) -> dg.AssetsDefinition:
         registry: dg.ResourceParam[Registry],
         now: dg.ResourceParam[datetime],
     ) -> dg.MaterializeResult[None]:
+        from jobs.ledger import rollouts as ledger
         from jobs.rollouts import steps
 
+        settings = lakehouse.settings
         looked = steps.step(lakehouse, use_case, registry, now)
-        return dg.MaterializeResult(metadata=shown(lakehouse.settings, use_case, looked))
+        outcomes = [
+            rollout_checks.as_published(settings, use_case),
+            rollout_checks.not_taken_back(ledger.of_use_case(settings, use_case.name)),
+        ]
+        return dg.MaterializeResult(metadata=shown(settings, use_case, looked), check_results=results(outcomes))
 
     return rollouts
 

@@ -32,11 +32,16 @@ def publish(settings: Settings, use_case: UseCase) -> None:
     """Bring the file in line with the ledger; idempotent."""
     file = path(settings, use_case)
     with file_lock(settings.home / "locks" / f"rollouts.{use_case.name}.lock"):
-        live = rollouts.of_use_case(settings, use_case.name, live=True)
-        content = msgspec.to_builtins([_published(each) for each in live if each.state == "running"])
+        content = msgspec.to_builtins(wanted(settings, use_case))
         if content or file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             replace_json(file, content)
+
+
+def wanted(settings: Settings, use_case: UseCase) -> tuple[PublishedRollout, ...]:
+    """What the file should say, by the ledger."""
+    live = rollouts.of_use_case(settings, use_case.name, live=True)
+    return tuple(_published(each) for each in live if each.state == "running")
 
 
 def read(file: Path) -> Sequence[PublishedRollout]:

@@ -17,6 +17,6 @@ def test_the_room_imports_numpy_pyarrow_and_numba_only() -> None:
 
 
 def test_what_compiles_in_one_thread_leaves_the_streams_of_all_alone() -> None:
-    program = "import jobs.settings; from numba.core import errors; scheme = errors.termcolor(); print(scheme.errmsg('as it is'))"
+    program = "import jobs.settings; from numba.core import errors; print(errors.termcolor().errmsg('as it is'))"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert said == "as it is\n"

@@ -80,10 +80,16 @@ def clear(path: str) -> None:
 
 
 def _commits(store: fs.FileSystem, table: str) -> list[fs.FileInfo]:
-    entries = store.get_file_info(fs.FileSelector(f"{table}/_delta_log", allow_not_found=True))
-    return [entry for entry in entries if COMMIT.fullmatch(entry.base_name)]
+    return [entry for entry in _listed(store, f"{table}/_delta_log") if COMMIT.fullmatch(entry.base_name)]
 
 
 def _folders(store: fs.FileSystem, parent: str) -> list[fs.FileInfo]:
-    entries = store.get_file_info(fs.FileSelector(parent, allow_not_found=True))
-    return [entry for entry in entries if entry.type == fs.FileType.Directory]
+    return [entry for entry in _listed(store, parent) if entry.type == fs.FileType.Directory]
+
+
+def _listed(store: fs.FileSystem, folder: str) -> list[fs.FileInfo]:
+    """What is in a folder; nothing if there is none, or another process takes it away meanwhile."""
+    try:
+        return store.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+    except FileNotFoundError:
+        return []

@@ -92,6 +92,8 @@ class StreamProcess:
         if self.process.poll() is None:
             self.process.kill()
             self.process.communicate()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     def end(self) -> str:
         """Tell it to end, and what it wrote."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from deltalake import write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
-from jobs.lakehouse import maintenance
+from jobs.lakehouse import maintenance, table_log
 from jobs.lakehouse.tables import Lakehouse, VersionGone
 from jobs.settings import Settings
 
@@ -63,3 +64,21 @@ def test_a_version_of_no_table_is_of_no_table(lakehouse: Lakehouse) -> None:
     with pytest.raises(TableNotFoundError):
         lakehouse.to_arrow("fraud.none", 4)
     assert lakehouse.changed_days("fraud.none", 4) is None
+
+
+def test_a_folder_that_goes_while_it_is_looked_at_has_nothing(tmp_path: Path) -> None:
+    """There at one moment and gone when it is listed, as an unfinished table that another process removes."""
+    log, ended = tmp_path / "schema" / "table" / "_delta_log", threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            log.mkdir(parents=True)
+            shutil.rmtree(log.parent)
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        assert not any(table_log.exists(str(log.parent)) for _ in range(5_000))
+    finally:
+        ended.set()
+        other.join()

@@ -90,6 +90,7 @@ def _folders(store: fs.FileSystem, parent: str) -> list[fs.FileInfo]:
 def _listed(store: fs.FileSystem, folder: str) -> list[fs.FileInfo]:
     """What is in a folder; nothing if there is none, or another process takes it away meanwhile."""
     try:
-        return store.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+        found: list[fs.FileInfo] = store.get_file_info(fs.FileSelector(folder, allow_not_found=True))
     except FileNotFoundError:
         return []
+    return found

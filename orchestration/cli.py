@@ -39,6 +39,7 @@ from orchestration.commands import (
     stream,
     ui,
     up,
+    what_if,
 )
 from orchestration.error_boundary import Commands, add_debug
 from orchestration.relocation import settle
@@ -78,6 +79,7 @@ COMMANDS: tuple[click.Command, ...] = (
     stream.stream,
     ui.ui,
     up.up,
+    what_if.what_if,
 )
 
 

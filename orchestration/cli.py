@@ -39,7 +39,7 @@ from orchestration.commands import (
     stream,
     ui,
     up,
-    what_if,
+    whatif,
 )
 from orchestration.error_boundary import Commands, add_debug
 from orchestration.relocation import settle
@@ -79,7 +79,7 @@ COMMANDS: tuple[click.Command, ...] = (
     stream.stream,
     ui.ui,
     up.up,
-    what_if.what_if,
+    whatif.whatif,
 )
 
 

@@ -64,7 +64,7 @@ def policy_value(log: PolicyLog, policy: Policy, problem: Problem) -> PolicyValu
         Invalid: the use case declares no review, or the log has no event.
     """
     if problem.task != "binary" or problem.review is None:
-        raise Invalid("what-if: expected a yes-or-no use case with a review, found none; declare Problem.review")
+        raise Invalid("whatif: expected a yes-or-no use case with a review, found none; declare Problem.review")
     alerts = log.scores >= policy.threshold
     told = LoggedDecisions.of(np.zeros(len(log)), log.weights, log.clusters, None, log.unseen)
     unseen_alerts = float((alerts & log.blocked).sum()) / max(1.0, float(alerts.sum()))

@@ -168,12 +168,12 @@ def test_the_command_prints_within_80_columns(
     write(lakehouse, [logged(n, verdict="block" if n % 9 == 0 else "approve") for n in range(DAYS * A_DAY)])
     monkeypatch.setenv("EVERGREEN_HOME", str(lakehouse.settings.home))
     monkeypatch.setattr("jobs.registry.champion_bundles.Champions", lambda _: champions)
-    result = CliRunner(env={"COLUMNS": "80"}).invoke(main, ["what-if", "--threshold", "0.01"])
+    result = CliRunner(env={"COLUMNS": "80"}).invoke(main, ["whatif", "--threshold", "0.01"])
     assert result.exit_code == 0, result.output
     table, _, _ = result.stdout.partition("alerts a day")
     assert max(map(len, table.splitlines())) <= 80 and "..." not in table, table
     assert "money saved a day" in result.stdout and "had no chance in the log" in result.stdout
-    every = CliRunner().invoke(main, ["what-if", "--threshold", "0.01", "--all"]).stdout
+    every = CliRunner().invoke(main, ["whatif", "--threshold", "0.01", "--all"]).stdout
     assert "self normalised" in every and "switch" in every
-    told = CliRunner().invoke(main, ["what-if", "--json"]).stdout
+    told = CliRunner().invoke(main, ["whatif", "--json"]).stdout
     assert '"model": 1' in told and '"estimator": "doubly_robust"' in told

@@ -1,4 +1,4 @@
-"""`evergreen what-if`: parsing and printing; estimates are made in `jobs.off_policy`."""
+"""`evergreen whatif`: parsing and printing; estimates are made in `jobs.off_policy`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SHOWN = "doubly_robust"
 """The estimator of the table; --all shows every one."""
 
 
-@click.command("what-if")
+@click.command()
 @use_case_option
 @click.option("--model", "version", type=VERSION, help="Version that scores; default: the champion.")
 @click.option("--threshold", type=Between(0, 1), help="Score of an alert; default: that of the model.")
 @click.option("--block", type=Between(0, 1), help="Score from which on events are blocked; default: that of the model.")
 @click.option("--all", "every", is_flag=True, help="Print every estimator.")
 @json_option
-def what_if(
+def whatif(
     name: str, version: int | None, threshold: float | None, block: float | None, every: bool, as_json: bool
 ) -> None:
     """Estimate from the prediction log what another threshold or model version would have been worth."""

@@ -9,7 +9,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.keys import Keys
-from jobs.decisions import shipping
+from jobs.decisions import unshipped
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 from orchestration.ticks import in_one_line
@@ -40,7 +40,7 @@ def build(settings: Settings, use_case: UseCase, job: UnresolvedAssetJobDefiniti
     )
     @in_one_line
     def online_decisions(context: dg.SensorEvaluationContext) -> Answer:
-        position = shipping.unshipped(settings, use_case)
+        position = unshipped.position(settings, use_case)
         if position is None:
             return dg.SkipReason("no online decisions that are not in the prediction log yet")
         tags: dict[str, Any] = {"use_case": use_case.name}

@@ -20,13 +20,12 @@ from jobs.decisions.base_tables import feature_row
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.log_contents import BASE, DECISION, EVENT, SHADOW, Base, Decided, EventCame, Shadow
-from jobs.decisions.opened import last_base, log_file, log_of, shipped_file, trim_store, was_served
+from jobs.decisions.opened import last_base, log_of, shipped_file, trim_store, was_served
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.online.log_records import Log, Record
 from jobs.registry.bundle import CATEGORY, NUMBER
 from jobs.scoring import prediction_log
 from jobs.scoring.prediction_log import AGAIN, OF_SERVICE, ONLINE
-from jobs.settings import Settings
 from jobs.state_files import read_memory, replace_json
 from jobs.use_case import UseCase, problem_of
 
@@ -63,31 +62,6 @@ def ship(lakehouse: Lakehouse, use_case: UseCase) -> Shipped:
         shipped = shipment.all()
         trim_store(log, use_case, shipment.position)
         return shipped
-
-
-def unshipped(settings: Settings, use_case: UseCase) -> int | None:
-    """Up to which position the log goes beyond what was shipped of it; None: it does not, as far as can be told now."""
-    if not was_served(settings, use_case):
-        return None
-    shipped = _position(settings, use_case)
-    if settings.online_store_url is None:
-        size = log_file(settings, use_case).stat().st_size
-        return size if size > shipped else None
-    try:
-        with log_of(settings, use_case) as log:
-            behind = first_unshipped(settings, use_case, log)
-    except OSError:
-        return None
-    return None if behind is None else behind.end
-
-
-def first_unshipped(settings: Settings, use_case: UseCase, log: Log) -> Record | None:
-    """The first record of a log that was not shipped; None: all were. Raises OSError if a store does not answer."""
-    return next(iter(log.records(_position(settings, use_case))), None)
-
-
-def _position(settings: Settings, use_case: UseCase) -> int:
-    return read_memory(shipped_file(settings, use_case), lambda found: int(found["position"])) or 0
 
 
 class _Shipment:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from prometheus_client import Gauge
 
-from jobs.decisions import shipping
+from jobs.decisions import unshipped
 from jobs.settings import Settings
 from serving.decisions.service import DecisionService
 from serving.live_models.watch import LiveModels
@@ -59,5 +59,5 @@ def look_at_ages(settings: Settings, service: DecisionService, clock: Callable[[
     name, now, decider = service.use_case.name, clock(), service.decider
     TABLES_AGE.labels(name).set((now - decider.states.base.moment) / 1e6)
     LOG_AGE.labels(name).set(max(0, now - decider.log.last_stamp()) / 1e6)
-    behind = shipping.first_unshipped(settings, service.use_case, decider.log)
+    behind = unshipped.first(settings, service.use_case, decider.log)
     UNSHIPPED.labels(name).set(0 if behind is None else max(0, now - behind.stamp) / 1e6)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from jobs.decisions import opened, shipping
 from jobs.lakehouse.tables import attach
 from jobs.online.log_records import Entry
 from jobs.online.redis_log import RedisLog
+from jobs.secret import Url
 from jobs.settings import ROOT, Settings
 from jobs.use_cases.fraud import FRAUD
 from serving.live_models.live_model import LiveModel
@@ -150,6 +152,22 @@ def test_a_log_in_a_store_says_it_too() -> None:
         log.append_all([Entry("event/1", b"{}"), Entry("event/2", b"{}")])
         assert log.last_stamp() == 71
         log.close()
+
+
+@pytest.mark.servers
+def test_counts_are_told_while_the_store_is_away_and_its_breaker_is_open(home: Settings) -> None:
+    with RedisServer() as server:
+        own = replace(home, online_store_url=Url(server.url))
+        with deciding(own) as address, httpx.Client(base_url=address, timeout=30) as client:
+            decided(client, 1100, 1)
+            before = scraped(client)
+            server.kill()
+            decided(client, 1101, 3)
+            after = scraped(client)
+    assert (before("evergreen_breaker", of="store"), after("evergreen_breaker", of="store", use_case="fraud")) == (0, 2)
+    name = "evergreen_decision_seconds_count"
+    assert after(name) - before(name) == 3
+    assert after("evergreen_log_age_seconds", use_case="fraud") >= 0
 
 
 WORKER = """

@@ -1,9 +1,9 @@
 """The decision service against the best alternatives: HTTP, latency under load, one decision, Feast's SDK,
-memory, long runs, a day.
+memory, long runs, a day, metrics and traces.
 
-`python bench/decisions.py [--data FILE] [--only http,load,process,feast,memory,soak,day] [--soak SECONDS]`. Under load
-servers run on one core and the client on others, if there are several. Sections that are not asked for keep what the
-report has of them.
+`python bench/decisions.py [--data FILE] [--only http,load,process,feast,memory,soak,day,telemetry] [--soak SECONDS]`.
+Under load servers run on one core and the client on others, if there are several. Sections that are not asked for keep
+what the report has of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from common import REPORTS, simulated
-from deciding import day, feature_store, http, latency, memory, process, soak
+from deciding import day, feature_store, http, latency, memory, process, soak, telemetry
 from deciding.home import Day, of_day
 from deciding.servers import client_core
 from online import payments
@@ -43,6 +43,7 @@ def sections(seconds: float, soak_seconds: float, facts: int) -> dict[str, Secti
         "memory": lambda of, folder: memory.measured(folder, facts),
         "soak": lambda of, folder: soak.measured(of, folder, soak_seconds),
         "day": day.measured,
+        "telemetry": telemetry.measured,
     }
 
 
@@ -72,7 +73,7 @@ def main() -> None:
         for name in (name for name in measure if name in given.only):
             print(f"-- {name}", file=sys.stderr, flush=True)
             start = time.perf_counter()
-            if name in ("http", "load", "soak"):
+            if name in ("http", "load", "soak", "telemetry"):
                 client_core()
             report[name] = measure[name](of, folder / name)
             os.sched_setaffinity(0, cores)

@@ -101,7 +101,7 @@ class Settings:
     """`http://:key@host:port` of the decision server that alerts watch; None means that none is watched."""
     traces: Url | None = None
     """`http://host:4318` of a collector of OpenTelemetry (OTLP over HTTP) for traces of requests; None means none."""
-    traces_share: float = 0.01
+    traces_share: float = 0.001
     """Share of the requests that are traced although their client does not trace them itself."""
     docs_url: Url | None = None
     """`http://host:port` where dbt's page is served; None means by `evergreen ui` on this machine."""
@@ -220,7 +220,7 @@ VARIABLES = (
         "EVERGREEN_TRACES", "traces", "the URL (http, https) of a collector of OpenTelemetry", url("http", "https"),
         "no traces",
     ),
-    Variable("EVERGREEN_TRACES_SHARE", "traces_share", "a share from 0 to 1", number(0, 1), "0.01"),
+    Variable("EVERGREEN_TRACES_SHARE", "traces_share", "a share from 0 to 1", number(0, 1), "0.001"),
     Variable(
         "EVERGREEN_DOCS", "docs_url", "the URL (http, https) of a server with dbt's page", url("http", "https"),
         "`evergreen ui` serves it",

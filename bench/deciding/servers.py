@@ -89,13 +89,16 @@ class Server:
             return False
 
 
-def ours(settings: Settings, *arguments: str) -> Server:
-    """`evergreen serve` of a home."""
+def ours(
+    settings: Settings, *arguments: str, command: Sequence[str] = COMMAND,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Server:  # fmt: skip
+    """`evergreen serve` of a home. command: what `serve` and its arguments are given to."""
     port = free_port()
-    variables = {"PYTHONPATH": str(ROOT), "EVERGREEN_HOME": str(settings.home)}
+    variables = {"PYTHONPATH": str(ROOT), "EVERGREEN_HOME": str(settings.home), **variables}
     if settings.online_store_url is not None:
         variables["EVERGREEN_ONLINE_STORE"] = settings.online_store_url.reveal()
-    command = [*COMMAND, "serve", "--use-case", "fraud", "--port", str(port), *arguments]
+    command = [*command, "serve", "--use-case", "fraud", "--port", str(port), *arguments]
     return Server(command, port, settings.home.parent, "/readyz", variables)
 
 

@@ -39,10 +39,12 @@ def handler(services: Services) -> grpc.GenericRpcHandler:
     loop = asyncio.get_running_loop()
 
     def decide(request: Any, context: grpc.ServicerContext) -> Any:
-        began, status = time.perf_counter(), "200"
+        began, status = time.perf_counter(), "500"
         followed = tracing.begin(context.invocation_metadata())
         try:
-            return _response(asyncio.run_coroutine_threadsafe(_answer(services, request, began), loop).result())
+            answer = asyncio.run_coroutine_threadsafe(_answer(services, request, began), loop).result()
+            status = "200"
+            return _response(answer)
         except Refusal as refusal:
             status = str(refusal.status)
             context.abort(_STATUS.get(refusal.status, grpc.StatusCode.INVALID_ARGUMENT), str(refusal))

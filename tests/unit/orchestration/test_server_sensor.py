@@ -1,4 +1,4 @@
-"""The sensor of a decision server remembers whether it answered, and is there where a server is named."""
+"""The sensor of a decision server remembers whether it answered."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from worlds.deciding_server import deciding
 
 from jobs.loopback import free_port
 from jobs.settings import Settings
+from serving.decisions.service import DecisionService
 
 pytestmark = pytest.mark.embedded
 PAYMENT = {"transaction_id": 2**53 + 1, "customer_id": 1, "terminal_id": 100, "tx_amount": 12.5}
@@ -81,3 +82,19 @@ def test_the_same_id_with_other_content_exists_already(server: tuple[str, grpc.C
         ask(server[1], use_case="fraud", event=json.dumps(PAYMENT | {"transaction_id": 77, "tx_amount": 1}))
     error: Any = refused.value
     assert error.code() == grpc.StatusCode.ALREADY_EXISTS
+
+
+def test_an_error_that_nobody_foresaw_is_counted_as_the_servers(
+    server: tuple[str, grpc.Channel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, channel = server
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(DecisionService, "decide", fail)
+    with pytest.raises(grpc.RpcError):
+        ask(channel, use_case="fraud", event=json.dumps(PAYMENT))
+    counted = httpx.get(f"{address}/metrics").text
+    assert 'route="/evergreen.DecisionService/Decide",status="500"} 1.0' in counted
+    assert 'evergreen_slo_bad_total{slo="availability"}' in counted

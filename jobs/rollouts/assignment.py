@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-CHAMPION = "champion"
+from jobs.decisions.scores import CHAMPION
 
 
 class PublishedArm(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobs.decisions.opened import log_of, was_served
+from jobs.decisions.scores import CHAMPION
 from jobs.errors import Invalid
 from jobs.ledger import promotions, rollouts
 from jobs.ledger.promotions import Champion
@@ -18,7 +19,6 @@ from jobs.ledger.rollouts import Arm, Change, ChangeKind, Refused, Rollout
 from jobs.promotion import export_champion, promote
 from jobs.rollout_strategy import Strategy
 from jobs.rollouts import published
-from jobs.rollouts.assignment import CHAMPION
 from jobs.settings import Settings
 from jobs.use_case import UseCase
 

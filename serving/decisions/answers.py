@@ -9,6 +9,7 @@ from typing import Any
 
 from jobs.decisions.log_contents import Decided
 from jobs.decisions.reasons import Reason
+from jobs.decisions.scores import CHAMPION
 
 _EPOCH = datetime(1970, 1, 1)
 
@@ -42,6 +43,7 @@ def answer(
     further = {
         "prediction": outcome.prediction, "probabilities": outcome.probabilities, "lower": outcome.lower,
         "upper": outcome.upper, "reason": decided.reason, "reasons": reasons,
+        "arm": None if decided.arm == CHAMPION else decided.arm,
     }  # fmt: skip
     told |= {name: value for name, value in further.items() if value is not None}
     if features:

@@ -67,6 +67,7 @@ def decision(service: DecisionService) -> Schema:
         "freshness": {"$ref": "#/components/schemas/Freshness"},
         "fallback": {"type": ["string", "null"], "description": "What decided in place of the model; null: the model."},
         "reason": {"type": "string", "description": "Why there was a fallback."},
+        "arm": {"type": "string", "description": "In a rollout: its number, and who was to answer."},
         "prediction": {"type": "string", "description": "The likeliest class."},
         "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
         "lower": {"type": "number"},

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from jobs.decisions.fallback_order import CHAMPION_INSTEAD
 from jobs.decisions.feature_row import FeatureRow, Row
-from jobs.decisions.scores import Scored
+from jobs.decisions.scores import CHAMPION, Scored
 from jobs.errors import Invalid
-from jobs.rollouts.assignment import CHAMPION, PublishedRollout, assigned
+from jobs.rollouts.assignment import PublishedRollout, assigned
 from serving.decisions.scorer import Scorer
 from serving.live_models.live_rollouts import Arms
 

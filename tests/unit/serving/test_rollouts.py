@@ -103,6 +103,7 @@ def test_each_customer_stays_in_an_arm_and_a_change_takes_it_back(client: httpx.
     for customer, arm in list(arms.items()) * 2:
         answer = ask(client, next(number), customer)
         assert answer["model_version"] == ("3" if arm.arm is None else "7") and answer["fallback"] is None
+        assert answer["arm"] == arm.name
     decided = logged(home, Decided)[-20:]
     assert {(each.arm, each.propensity) for each in decided} == {
         (f"{rollout.id}:champion", 0.5),
@@ -111,7 +112,8 @@ def test_each_customer_stays_in_an_arm_and_a_change_takes_it_back(client: httpx.
     assert all(each.scoring > 0 for each in decided)
     change(home, rollout, "aborted", {})
     until(client, "3", number, new)
-    assert ask(client, next(number), new)["model_version"] == "3"
+    answer = ask(client, next(number), new)
+    assert answer["model_version"] == "3" and "arm" not in answer
     assert logged(home, Decided)[-1].arm == "champion"
 
 

@@ -78,6 +78,8 @@ def shown(settings: Settings, use_case: UseCase, looked: Sequence[Looked]) -> di
         metadata["arms"] = markdown_table(pa.Table.from_pylist(arms[-LAST_CHANGES:]))
     if found := [row for each in looked for row in _found(each)]:
         metadata["findings"] = markdown_table(pa.Table.from_pylist(found))
+    if business := [row for each in looked for row in _business(each)]:
+        metadata["business"] = markdown_table(pa.Table.from_pylist(business))
     if looked:
         metadata["verdicts"] = "; ".join(f"{each.rollout.name}: {each.verdict.reason}" for each in looked)
     changes = sorted((change.changed_at, _change(each, change)) for each in of_all for change in each.changes)
@@ -103,6 +105,17 @@ def _found(looked: Looked) -> list[dict[str, str]]:
         }
         for name, arm in looked.found.items()
         for each in arm.findings
+    ]  # fmt: skip
+
+
+def _business(looked: Looked) -> list[dict[str, Any]]:
+    return [
+        {
+            "rollout": looked.rollout.name, "arm": name, "figure": each.name, "champion's": round(each.champion, 2),
+            "arm's": round(each.arm, 2), "known": "matured" if each.is_matured else "live",
+        }
+        for name, arm in looked.found.items()
+        for each in arm.business
     ]  # fmt: skip
 
 

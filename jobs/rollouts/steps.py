@@ -11,7 +11,7 @@ from jobs.decisions.opened import log_of, was_served
 from jobs.ledger import promotions, rollouts
 from jobs.ledger.rollouts import Refused, Rollout
 from jobs.rollout_strategy import Strategy
-from jobs.rollouts import conduct, findings, published
+from jobs.rollouts import business, conduct, findings, published
 from jobs.rollouts.conduct import By
 from jobs.rollouts.known_outcomes import known_outcomes
 from jobs.rollouts.labelled_pairs import LabelledPairs, labelled_pairs
@@ -80,10 +80,11 @@ def _of_arm(
     found = findings.of_health(pairs, strategy)
     review = problem_of(use_case).review
     if review is None:
-        return ArmFindings(int(pairs.both.sum()), found)
+        return ArmFindings(int(pairs.both.sum()), found, business=business.live(pairs))
     labelled = labelled_pairs(pairs, known_outcomes(lakehouse, use_case, logged, pairs.ids, now), review)
     found += findings.of_outcomes(labelled, strategy)
-    return ArmFindings(int(pairs.both.sum()), found, _money(labelled))
+    metrics = [*business.live(pairs), *business.matured(labelled)]
+    return ArmFindings(int(pairs.both.sum()), found, _money(labelled), metrics)
 
 
 def _money(labelled: LabelledPairs) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from typing import Any
 from jobs.ledger.rollouts import ChangeKind, Rollout
 from jobs.rollout_strategy import Strategy
 from jobs.rollouts.bandit import shares_by_gain
+from jobs.rollouts.business import BusinessMetric
 from jobs.rollouts.findings import Finding, in_words
 
 
@@ -22,6 +23,7 @@ class ArmFindings:
     findings: Sequence[Finding]
     money: tuple[float, float] = (0.0, 0.0)
     """Mean gain of an event over the champion, and its standard error."""
+    business: Sequence[BusinessMetric] = ()
 
     @property
     def is_bad(self) -> bool:
@@ -117,7 +119,12 @@ def _why(bad: Mapping[str, ArmFindings]) -> str:
 def evidence(found: Mapping[str, ArmFindings]) -> dict[str, Any]:
     """The findings as the ledger keeps them; ends that are infinite are null."""
     return {
-        name: {"events": arm.events, "findings": [_plain(each) for each in arm.findings]} for name, arm in found.items()
+        name: {
+            "events": arm.events,
+            "findings": [_plain(each) for each in arm.findings],
+            "business": [each._asdict() for each in arm.business],
+        }
+        for name, arm in found.items()
     }
 
 

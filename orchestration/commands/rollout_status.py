@@ -57,6 +57,8 @@ def print_looked(looked: Looked) -> None:
         rows = list(_findings(arm))
         if rows:
             print_table(f"{looked.rollout.name}, {name}: {arm.events} events", rows)
+        if arm.business:
+            print_table(f"{looked.rollout.name}, {name}: in terms of the business", _business(arm))
     say(f"{looked.verdict.kind or 'nothing yet'}: {looked.verdict.reason}\n")
 
 
@@ -77,6 +79,14 @@ def _findings(arm: ArmFindings) -> Iterator[dict[str, object]]:
     for each in arm.findings:
         span = f"{each.lower:.3g} to {each.upper:.3g}"
         yield {"finding": each.name, "": each.outcome, "in words": each.said, "between": span, "of": each.observations}
+
+
+def _business(arm: ArmFindings) -> list[dict[str, object]]:
+    known = {False: "live", True: "matured"}
+    return [
+        {"": each.name, "champion": round(each.champion, 2), "arm": round(each.arm, 2), "known": known[each.is_matured]}
+        for each in arm.business
+    ]
 
 
 def _record(rollout: Rollout) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from worlds.rollout_traffic import (
 
 from jobs.problem import Review
 from jobs.rollout_strategy import Strategy
-from jobs.rollouts import findings
+from jobs.rollouts import business, findings
 from jobs.rollouts.findings import Finding
 from jobs.rollouts.labelled_pairs import labelled_pairs
 from jobs.stats.metrics import average_precision
@@ -114,3 +114,23 @@ def test_blocked_events_are_made_up_for_by_those_that_the_other_model_answered()
         estimates.append((some.money_gains() * some.weights).sum())
     off = np.array(estimates) - np.array(truths)
     assert abs(off.mean()) < 4 * off.std() / len(off) ** 0.5
+
+
+def test_figures_of_the_business_are_sums_over_events() -> None:
+    known = traffic(WORSE, 0.1, 9, 400, 3).until(START + timedelta(days=9))
+    labelled = labelled_pairs(known.pairs, known.outcomes, REVIEW)
+    found = {each.name: each for each in business.matured(labelled)}
+    for side, alerts in (("champion", labelled.champion_alerts), ("arm", labelled.arm_alerts)):
+        stopped = sum(labelled.amounts[place] for place in np.flatnonzero(labelled.labels) if alerts[place])
+        assert getattr(found["stopped, money"], side) == pytest.approx(stopped)
+        assert getattr(found["earned, money"], side) == pytest.approx(stopped - 5.0 * alerts.sum())
+        assert getattr(found["false alarms"], side) == (alerts & ~labelled.labels).sum()
+    gain = found["earned, money"].arm - found["earned, money"].champion
+    assert labelled.money_gains().sum() == pytest.approx(gain)
+    live = {each.name: each for each in business.live(known.pairs)}
+    assert live["to review a day"].champion == pytest.approx(known.pairs.champion.alerts.sum() / 9, rel=0.01)
+    nothing = traffic(EQUAL, 0.1, 1, 100, 1).until(START)
+    assert (
+        business.live(nothing.pairs) == []
+        and business.matured(labelled_pairs(nothing.pairs, nothing.outcomes, REVIEW)) == []
+    )

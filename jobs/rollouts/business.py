@@ -1,0 +1,61 @@
+"""What the decisions of champion and arm come to, in the terms of the business: as both decided the same events.
+
+Live figures count every event that both scored; matured ones those whose outcome is known, each for as many as it
+stands for (`jobs.rollouts.labelled_pairs`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jobs.arrays import Bools, Floats
+from jobs.rollouts.labelled_pairs import LabelledPairs
+from jobs.rollouts.paired_scores import PairedScores
+from jobs.times import MICROSECONDS_A_DAY
+
+SHORTEST_DAYS = 1 / 24
+"""A rate by the day is told of an hour at least."""
+
+
+class BusinessMetric(NamedTuple):
+    """One figure of both models."""
+
+    name: str
+    champion: float
+    arm: float
+    is_matured: bool
+
+
+def live(pairs: PairedScores) -> list[BusinessMetric]:
+    """Load of review, and blocks, by the day."""
+    both = pairs.both
+    if not both.any():
+        return []
+    stamps, sides = pairs.stamps[both], (pairs.champion, pairs.arm)
+    days = max((int(stamps.max()) - int(stamps.min())) / MICROSECONDS_A_DAY, SHORTEST_DAYS)
+    reviewed = [float((side.alerts & ~side.blocks)[both].sum() / days) for side in sides]
+    blocked = [float(side.blocks[both].sum() / days) for side in sides]
+    return [
+        BusinessMetric("to review a day", reviewed[0], reviewed[1], is_matured=False),
+        BusinessMetric("blocked a day", blocked[0], blocked[1], is_matured=False),
+    ]
+
+
+def matured(labelled: LabelledPairs) -> list[BusinessMetric]:
+    """Money of the positives that were stopped and missed, false alarms, and what remains after the cost of looking."""
+    if not len(labelled.labels):
+        return []
+    sides = [_of_side(labelled, alerts) for alerts in (labelled.champion_alerts, labelled.arm_alerts)]
+    return [BusinessMetric(name, sides[0][name], sides[1][name], is_matured=True) for name in sides[0]]
+
+
+def _of_side(labelled: LabelledPairs, alerts: Bools) -> dict[str, float]:
+    positive, weights = labelled.labels, labelled.weights
+    money: Floats = labelled.amounts * weights
+    stopped = float(money[alerts & positive].sum())
+    return {
+        "stopped, money": stopped,
+        "missed, money": float(money[~alerts & positive].sum()),
+        "false alarms": float(weights[alerts & ~positive].sum()),
+        "earned, money": stopped - labelled.cost * float(weights[alerts].sum()),
+    }

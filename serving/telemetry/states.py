@@ -14,7 +14,7 @@ from serving.telemetry.registry import OWN
 
 
 def _gauge(name: str, says: str, labels: list[str], mode: str) -> Gauge:
-    """mode: how the values of several workers become one."""
+    """mode: how the values of several workers become one. One without labels would be written at this import."""
     return Gauge(name, says, labels, registry=OWN, multiprocess_mode=mode)  # type: ignore[arg-type]
 
 
@@ -22,7 +22,7 @@ MODEL = _gauge("evergreen_model_version", "Version of the model in service.", ["
 REFUSED = _gauge(
     "evergreen_model_refused", "1 while a newer model could not be verified or loaded.", ["use_case"], "mostrecent"
 )
-RUNNING = _gauge("evergreen_requests_running", "Requests begun and not yet answered.", [], "livesum")
+RUNNING = _gauge("evergreen_requests_running", "Requests begun and not yet answered.", ["protocol"], "livesum")
 WAITING = _gauge("evergreen_waiting", "Events that wait or are worked on, by queue.", ["use_case", "queue"], "livesum")
 BREAKER = _gauge(
     "evergreen_breaker", "What fails is left alone: 0 closed (it is asked), 1 half open (tried once), 2 open.",

@@ -41,7 +41,7 @@ class Watch:
     def look(self) -> None:
         """Count what was seen, and tell states; waits for nobody."""
         flush_all()
-        states.RUNNING.set(self.running())
+        states.RUNNING.labels("http").set(self.running())
         for service in list(self._services.values()):
             states.look_at_worker(service)
 

@@ -24,7 +24,8 @@ from jobs.secret import Url
 from jobs.settings import ROOT, Settings
 from jobs.use_cases.fraud import FRAUD
 from serving.live_models.live_model import LiveModel
-from serving.telemetry import slos
+from serving.telemetry import slos, states
+from serving.telemetry.registry import OWN
 
 pytestmark = pytest.mark.embedded
 
@@ -168,6 +169,11 @@ def test_counts_are_told_while_the_store_is_away_and_its_breaker_is_open(home: S
     name = "evergreen_decision_seconds_count"
     assert after(name) - before(name) == 3
     assert after("evergreen_log_age_seconds", use_case="fraud") >= 0
+
+
+def test_each_metric_has_labels_so_that_none_is_written_where_it_is_only_imported() -> None:
+    assert states.RUNNING in OWN._collector_to_names
+    assert [metric for metric in OWN._collector_to_names if not metric._labelnames] == []  # type: ignore[attr-defined]
 
 
 WORKER = """

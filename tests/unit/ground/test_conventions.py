@@ -73,4 +73,5 @@ def test_markdown_is_made_where_text_is_escaped() -> None:
 
 def test_no_secret_is_revealed_where_commands_print() -> None:
     revealed = [str(file.relative_to(ROOT)) for file in FILES if ".reveal()" in file.read_text()]
-    assert [file for file in revealed if not file.startswith("jobs/")] == []
+    senders = ("jobs/", "serving/telemetry/otlp.py")  # which ask a server by its URL, and print nothing
+    assert [file for file in revealed if not file.startswith(senders)] == []

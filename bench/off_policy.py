@@ -23,11 +23,11 @@ from worlds.policy_logs import Events
 
 from jobs.models.catalog import new_model
 from jobs.models.tables import examples_of, features_of
-from jobs.off_policy.policy_value import Policy, policy_value
+from jobs.off_policy.policy_log import PolicyLog
 from jobs.simulate.simulator import scenario, write
 from jobs.stats.confidence_sequences import Looking, of_difference
 from jobs.stats.detectable_effect import detectable_effect, spread_of_difference
-from jobs.stats.logged_decisions import LoggedDecisions, weights_of
+from jobs.stats.logged_decisions import LoggedDecisions, RewardModel, weights_of
 from jobs.stats.off_policy import estimates
 from jobs.stats.studentised_bootstrap import ratio_interval
 from jobs.use_case import problem_of
@@ -79,14 +79,12 @@ def payments(rounds: int) -> dict[str, Any]:
     held: dict[str, list[bool]] = {}
     for _ in range(rounds):
         drawn = world.of(generator.choice(names, CUSTOMERS))
-        log, of_drawn = drawn.log(generator, 1), drawn.money_saved(THRESHOLD, problem.review.cost)
-        for one in policy_value(log, Policy(THRESHOLD), problem).measured:
-            if one.measure == "money_saved_a_day":
-                estimate = one.estimate.scaled(1 / len(log))
-                errors.setdefault(estimate.estimator, []).append(estimate.value - truth)
-                of_lots.setdefault(estimate.estimator, []).append(estimate.value - of_drawn)
-                if np.isfinite(estimate.lower):
-                    held.setdefault(estimate.estimator, []).append(estimate.lower <= truth <= estimate.upper)
+        of_drawn = drawn.money_saved(THRESHOLD, problem.review.cost)
+        for one in estimates(_money(drawn.log(generator), problem.review.cost)):
+            errors.setdefault(one.estimator, []).append(one.value - truth)
+            of_lots.setdefault(one.estimator, []).append(one.value - of_drawn)
+            if np.isfinite(one.lower):
+                held.setdefault(one.estimator, []).append(one.lower <= truth <= one.upper)
     deviations, by_lots = _deviations(errors), _deviations(of_lots)
     return {
         "truth": round(truth, 4),
@@ -105,6 +103,13 @@ def payments(rounds: int) -> dict[str, Any]:
         "intervals": {name: len(each) for name, each in held.items()},
         "coverage": {name: round(float(np.mean(each)), 3) for name, each in held.items()},
     }
+
+
+def _money(log: PolicyLog, cost: float) -> LoggedDecisions:
+    """What alerts save, as `evergreen whatif` estimates it."""
+    alerts = log.scores >= THRESHOLD
+    seen, expected = (alerts * (chance * log.amounts - cost) for chance in (log.labels, log.scores))
+    return LoggedDecisions.of(seen, log.weights, log.clusters, RewardModel(expected, expected), log.unseen)
 
 
 def _deviations(errors: dict[str, list[float]]) -> dict[str, float]:

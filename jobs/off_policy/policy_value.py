@@ -17,7 +17,7 @@ from jobs.errors import Invalid
 from jobs.off_policy.policy_log import PolicyLog
 from jobs.problem import Problem
 from jobs.stats.logged_decisions import LoggedDecisions, RewardModel
-from jobs.stats.off_policy import Estimate, estimates
+from jobs.stats.off_policy import NAMES, Estimate, estimates
 from jobs.stats.studentised_bootstrap import ratio_interval
 
 
@@ -108,6 +108,9 @@ def _outcomes(log: PolicyLog, alerts: Bools, blocks: Bools | None, cost: float) 
 
 def _estimates(log: PolicyLog, of_negative: Floats, of_positive: Floats) -> tuple[Estimate, ...]:
     """Of what an event counts, by every estimator; probabilities are those of the model of the other policy."""
+    if not (of_negative.any() or of_positive.any()):
+        # The same was decided about all events, or nothing: no label can change that.
+        return tuple(Estimate(name, 0.0, 0.0, 0.0) for name in NAMES)
     chance = np.clip(log.scores, 0, 1)
     expected = of_negative + chance * (of_positive - of_negative)
     seen = np.where(log.weights > 0, np.where(log.labels, of_positive, of_negative), 0.0)

@@ -20,6 +20,7 @@ from jobs.arrays import Floats
 from jobs.stats.logged_decisions import LoggedDecisions, RewardModel
 from jobs.stats.studentised_bootstrap import ratio_interval
 
+NAMES = ("ips", "self_normalised", "doubly_robust", "switch")
 SHARES = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995)
 """Of the weights that count, below one of the thresholds that `switch` chooses from."""
 
@@ -42,10 +43,11 @@ class Estimate:
 def estimates(log: LoggedDecisions, level: float = 0.95, seed: int = 0) -> tuple[Estimate, ...]:
     """By every estimator that the log allows: the last two need a reward model."""
     weighted, once = log.weights * log.rewards, np.ones(len(log.rewards))
-    by = [_estimate("ips", log, (weighted, once), level, seed)]
-    by.append(_estimate("self_normalised", log, (weighted, log.weights), level, seed))
+    ips, self_normalised, doubly_robust, _ = NAMES
+    by = [_estimate(ips, log, (weighted, once), level, seed)]
+    by.append(_estimate(self_normalised, log, (weighted, log.weights), level, seed))
     if log.model is not None:
-        by.append(_estimate("doubly_robust", log, (_corrected(log, log.model, np.inf), once), level, seed))
+        by.append(_estimate(doubly_robust, log, (_corrected(log, log.model, np.inf), once), level, seed))
         by.append(_switched(log, log.model, level, seed))
     return tuple(by)
 
@@ -71,7 +73,7 @@ def _switched(log: LoggedDecisions, model: RewardModel, level: float, seed: int)
     rows = [_corrected(log, model, limit) for limit in limits]
     biases = [abs(float(np.mean(each - whole))) for each in rows]
     best = int(np.argmin([_variance(each, log) + bias**2 for each, bias in zip(rows, biases, strict=True)]))
-    found = _estimate("switch", log, (rows[best], once), level, seed)
+    found = _estimate(NAMES[-1], log, (rows[best], once), level, seed)
     return Estimate(found.estimator, found.value, found.lower - biases[best], found.upper + biases[best])
 
 

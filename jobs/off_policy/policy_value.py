@@ -16,9 +16,15 @@ from jobs.arrays import Bools, Floats, Ints, codes
 from jobs.errors import Invalid
 from jobs.off_policy.policy_log import PolicyLog
 from jobs.problem import Problem
+from jobs.stats import paired_bootstrap
 from jobs.stats.logged_decisions import LoggedDecisions, RewardModel
 from jobs.stats.off_policy import NAMES, Estimate, estimates
 from jobs.stats.studentised_bootstrap import ratio_interval
+from jobs.tasks.catalog import task_of
+from jobs.tasks.task import RowValues
+
+RESAMPLES = 200
+"""Of the objective."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class PolicyValue:
 
 
 def policy_value(log: PolicyLog, policy: Policy, problem: Problem) -> PolicyValue:
-    """Money, frauds and false alarms a day, precision and recall, by every estimator.
+    """Money, frauds and false alarms a day by every estimator, precision, recall and the objective of the use case.
 
     Raises:
         Invalid: the use case declares no review, or the log has no event.
@@ -72,7 +78,7 @@ def policy_value(log: PolicyLog, policy: Policy, problem: Problem) -> PolicyValu
     if unseen_alerts > 0:
         doubts.append(f"{unseen_alerts:.0%} of its alerts are about events that were blocked, of unknown outcome")
     return PolicyValue(
-        (*_means(log, alerts, policy, problem.review.cost), *_ratios(log, alerts)),
+        (*_means(log, alerts, policy, problem.review.cost), *_ratios(log, alerts), *_objective(log, problem)),
         len(log), log.days, told.effective, log.unseen,
         float(alerts.sum() / log.days), float(log.alerted.sum() / log.days), tuple(doubts),
     )  # fmt: skip
@@ -116,6 +122,22 @@ def _estimates(log: PolicyLog, of_negative: Floats, of_positive: Floats) -> tupl
     seen = np.where(log.weights > 0, np.where(log.labels, of_positive, of_negative), 0.0)
     model = RewardModel(expected, expected)
     return estimates(LoggedDecisions.of(seen, log.weights, log.clusters, model, log.unseen))
+
+
+def _objective(log: PolicyLog, problem: Problem) -> list[Measured]:
+    """What models are compared by, of the other policy's scores, with percentiles of resampled entities; nothing where
+    labels do not differ, or where the objective asks who comes first on each day."""
+    seen, task = log.weights > 0, task_of(problem)
+    labels, scores, rows = log.labels[seen], log.scores[seen], RowValues(weights=log.weights[seen])
+    if not task.varied(labels) or task.objective.name == "recall_at_capacity":
+        return []
+    blocks = codes("clusters", log.clusters, len(log))[1][seen]
+    prepared = [task.resampled(labels, scores, blocks, [np.ones(len(labels), np.bool_)], rows)]
+    count = int(blocks.max()) + 1
+    value = float(paired_bootstrap.observed(prepared, count)[0])
+    drawn = paired_bootstrap.resampled(prepared, count, RESAMPLES, 0)[:, 0]
+    ends = paired_bootstrap.interval(np.append(value, drawn), 0.975)
+    return [Measured(task.objective.name, Estimate(NAMES[1], value, *ends), None)]
 
 
 def _ratios(log: PolicyLog, alerts: Bools) -> list[Measured]:

@@ -10,6 +10,7 @@ from worlds.policy_logs import Events, events
 
 from jobs.off_policy.policy_log import PolicyLog
 from jobs.off_policy.policy_value import Measured, Policy, PolicyValue, policy_value
+from jobs.stats import metrics, weighted_metrics
 from jobs.use_case import problem_of
 from jobs.use_cases.fraud import FRAUD
 
@@ -49,6 +50,9 @@ def test_where_every_label_is_seen_values_are_those_of_the_labels(world: Events)
     assert precision.value == pytest.approx(world.labels[alerts].mean())
     assert precision.lower < precision.value < precision.upper
     assert of(found, "recall", "self_normalised").estimate.value == pytest.approx(alerts[world.labels].mean())
+    ranked = of(found, "average_precision", "self_normalised").estimate
+    assert ranked.value == pytest.approx(metrics.average_precision(world.labels, world.other))
+    assert ranked.lower < ranked.value < ranked.upper
     assert found.alerts_a_day == pytest.approx(alerts.sum() / log.days)
     assert found.warnings == () and found.effective == pytest.approx(len(log))
 
@@ -71,6 +75,9 @@ def test_estimates_meet_the_truth_and_the_model_makes_them_surer(world: Events) 
             value = of(found, "money_saved_a_day", estimator).estimate.value * log.days / len(log)
             errors.setdefault(estimator, []).append(value - truth)
         assert not any("no chance" in told for told in found.warnings)
+    seen = log.weights > 0
+    ranked = weighted_metrics.average_precision(log.labels[seen], log.scores[seen], log.weights[seen])
+    assert of(found, "average_precision", "self_normalised").estimate.value == pytest.approx(ranked)
     spread = {name: float(np.std(each)) for name, each in errors.items()}
     for name, each in errors.items():
         assert abs(np.mean(each)) < 4 * spread[name] / WORLDS**0.5 + 0.01 * abs(truth), name

@@ -101,7 +101,7 @@ def _found(looked: Looked) -> list[dict[str, str]]:
     return [
         {
             "rollout": looked.rollout.name, "arm": name, "finding": each.name, "outcome": each.outcome,
-            "in words": each.said, "between": f"{each.lower:.3g} and {each.upper:.3g}", "of": str(each.observations),
+            "in words": each.said, "between": each.span, "of": str(each.observations),
         }
         for name, arm in looked.found.items()
         for each in arm.findings

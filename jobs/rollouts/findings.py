@@ -42,6 +42,11 @@ class Finding:
     lower: float
     upper: float
 
+    @property
+    def span(self) -> str:
+        """The interval, for people."""
+        return "nothing yet" if np.isinf(self.lower) else f"{self.lower:.3g} to {self.upper:.3g}"
+
 
 def of_health(pairs: PairedScores, strategy: Strategy) -> list[Finding]:
     """Failures, slowness, share of alerts and order of scores, by the events so far."""
@@ -138,4 +143,4 @@ def in_words(findings: list[Finding], outcome: Outcome) -> str:
 def _sentences(findings: list[Finding], outcome: Outcome) -> Iterator[str]:
     for each in findings:
         if each.outcome == outcome:
-            yield f"{each.said} ({each.lower:.3g} to {each.upper:.3g}, {each.observations} observations)"
+            yield f"{each.said} ({each.span}, {each.observations} observations)"

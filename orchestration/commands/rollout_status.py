@@ -77,8 +77,8 @@ def print_rollout(rollout: Rollout) -> None:
 
 def _findings(arm: ArmFindings) -> Iterator[dict[str, object]]:
     for each in arm.findings:
-        span = f"{each.lower:.3g} to {each.upper:.3g}"
-        yield {"finding": each.name, "": each.outcome, "in words": each.said, "between": span, "of": each.observations}
+        of = each.observations
+        yield {"finding": each.name, "": each.outcome, "in words": each.said, "between": each.span, "of": of}
 
 
 def _business(arm: ArmFindings) -> list[dict[str, object]]:

@@ -1,7 +1,7 @@
 """The decision service against the best alternatives: HTTP, latency under load, one decision, Feast's SDK,
-memory, long runs, a day, metrics and traces.
+memory, long runs, a day, metrics, traces and shadows.
 
-`python bench/decisions.py [--data FILE] [--only http,load,process,feast,memory,soak,day,telemetry] [--soak SECONDS]`.
+`python bench/decisions.py [--data FILE] [--only http,load,process,feast,memory,soak,day,telemetry,shadows]`.
 Under load servers run on one core and the client on others, if there are several. Sections that are not asked for keep
 what the report has of them.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from common import REPORTS, simulated
-from deciding import day, feature_store, http, latency, memory, process, soak, telemetry
+from deciding import day, feature_store, http, latency, memory, process, shadows, soak, telemetry
 from deciding.home import Day, of_day
 from deciding.servers import client_core
 from online import payments
@@ -44,6 +44,7 @@ def sections(seconds: float, soak_seconds: float, facts: int) -> dict[str, Secti
         "soak": lambda of, folder: soak.measured(of, folder, soak_seconds),
         "day": day.measured,
         "telemetry": telemetry.measured,
+        "shadows": lambda of, folder: shadows.measured(of, folder, 2 * seconds),
     }
 
 
@@ -73,7 +74,7 @@ def main() -> None:
         for name in (name for name in measure if name in given.only):
             print(f"-- {name}", file=sys.stderr, flush=True)
             start = time.perf_counter()
-            if name in ("http", "load", "soak", "telemetry"):
+            if name in ("http", "load", "soak", "telemetry", "shadows"):
                 client_core()
             report[name] = measure[name](of, folder / name)
             os.sched_setaffinity(0, cores)

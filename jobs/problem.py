@@ -50,6 +50,12 @@ class Review:
     that hold."""
     otherwise: Verdict = "review"
     """The verdict where none holds, or no features are there."""
+    explored: float = field(default=0.0, repr=False)
+    """Chance that the decision service lets an event that it would block be reviewed instead, to learn what it was."""
+    explored_amount: float | None = field(default=None, repr=False)
+    """Largest amount of such an event (money); None: no limit."""
+    explored_money: float | None = field(default=None, repr=False)
+    """Amounts of a day that are let through so, together and at most (money); None: no limit."""
 
     def __post_init__(self) -> None:
         check(self, review_misfits)

@@ -22,6 +22,12 @@ def review_misfits(review: Review) -> Iterator[str]:
         yield f"threshold: expected a score of 0 to 1, found {review.threshold}; correct it"
     if review.block is not None and not review.threshold <= review.block <= 1:
         yield f"block: expected a score from the threshold {review.threshold} to 1, found {review.block}; correct it"
+    least = min(review.explored_amount or 0, review.explored_money or 0)
+    if not 0 <= review.explored < 1 or least < 0:
+        found = f"{review.explored}, {review.explored_amount} and {review.explored_money}"
+        yield f"explored: expected a chance from 0 to below 1 and amounts of 0 or more, found {found}; correct them"
+    if review.explored and review.block is None:
+        yield "explored: expected a score from which on events are blocked, found none; declare block"
     if review.capacity < 0 or review.cards < 1 or review.cost < 0:
         found = f"{review.capacity}, {review.cost} and {review.cards}"
         yield f"expected capacity and cost of 0 or more and at least one card, found {found}; correct them"

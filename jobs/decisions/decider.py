@@ -19,7 +19,19 @@ from jobs.decisions.entity_states import Change, EntityStates, Place, names_of
 from jobs.decisions.event_schema import EventSchema, Given
 from jobs.decisions.fallback_order import NIGHTLY_FEATURES
 from jobs.decisions.feature_row import FeatureRow, Row
-from jobs.decisions.log_contents import DECISION, EVENT, SHADOW, TOLD, Decided, EventCame, Fact, Shadow, Telling
+from jobs.decisions.log_contents import (
+    DECISION,
+    EVENT,
+    NO_FACTS,
+    SHADOW,
+    TOLD,
+    Content,
+    Decided,
+    EventCame,
+    Fact,
+    Shadow,
+    Telling,
+)
 from jobs.decisions.scores import Baseline, Score, Scored
 from jobs.decisions.started import Awaited, Begun, Started
 from jobs.errors import Invalid
@@ -118,6 +130,21 @@ class Decider:
             self._without_features(each, score.fallback) if row is None else self._decided(each, row, next(scores))
             for each, row in zip(started, rows, strict=True)
         ]
+
+    def note(self, name: str, content: Content) -> bool:
+        """Append a record that changes nothing of what is known; False: there is another one of its name.
+
+        Raises OSError if the log does not take it.
+        """
+        with self.turn:
+            [answer] = self.log.append_all([Entry(name, log_contents.encode(content))])
+            if isinstance(answer, OSError):
+                raise answer
+            if isinstance(answer, Conflict):
+                self.catch_up()
+                return False
+            self.follow(answer.before)
+            return True
 
     def keep_shadows(self, shadows: Sequence[Shadow]) -> None:
         """Append what models that did not answer say. Raises OSError if the log does not take one."""
@@ -253,7 +280,7 @@ class Decider:
             kind, _, id = record.id.partition("/")
             if kind == DECISION:
                 self.undecided.pop(id, None)
-            if kind in (DECISION, SHADOW):
+            if kind in NO_FACTS:
                 continue
             fact = log_contents.decode(record.content)
             if isinstance(fact, EventCame):

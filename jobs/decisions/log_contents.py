@@ -5,6 +5,7 @@
     told/ID/N       what else was told about an event, one after another: an event that is not decided here or the
                     correction of one, a report what became of it, or that the one or the other was not so
     shadow/ROLLOUT/ARM/ID    what a model that did not answer says of an event; nothing else follows from it
+    explored/DAY/N  an amount that was let through to learn from, of the quota of a day
     base/N          which versions of which tables everything stands on, from here on
 
 Stamps and order are `jobs.online`'s business.
@@ -130,11 +131,21 @@ class Shadow(msgspec.Struct, tag="shadow", tag_field="kind", omit_defaults=True)
     """Why there is no score."""
 
 
-Content: TypeAlias = EventCame | VersionCame | LabelCame | FactGone | Base | Decided | Shadow
+class Explored(msgspec.Struct, tag="explored", tag_field="kind", omit_defaults=True):
+    """A part of the day's quota of exploration that an event took."""
+
+    id: Any
+    amount: float
+
+
+Content: TypeAlias = EventCame | VersionCame | LabelCame | FactGone | Base | Decided | Shadow | Explored
 Telling: TypeAlias = VersionCame | LabelCame | FactGone
 Fact: TypeAlias = EventCame | Telling
 """What changes what is known of entities."""
-EVENT, DECISION, TOLD, BASE, SHADOW = "event", "decision", "told", "base", "shadow"
+EVENT, DECISION, TOLD, BASE = "event", "decision", "told", "base"
+SHADOW, EXPLORED = "shadow", "explored"
+NO_FACTS = (DECISION, SHADOW, EXPLORED)
+"""Kinds of records that change nothing of what is known of entities."""
 Kind = TypeVar("Kind")
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Content)
 

@@ -9,11 +9,11 @@ grows keeps those it had.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
+from jobs.decisions.lots import lot
 from jobs.decisions.scores import CHAMPION
 
 
@@ -62,25 +62,17 @@ class Assigned(msgspec.Struct, frozen=True):
 OUTSIDE = Assigned(None, 1.0)
 
 
-def place(salt: str, entity: Any) -> float:
-    """A place from 0 to 1 (exclusive), evenly spread over entities; 7 and "7" are two entities."""
-    text = f"{type(entity).__name__} {entity}".encode()
-    digest = blake2b(text, digest_size=8, key=blake2b(salt.encode(), digest_size=32).digest()).digest()
-    # The upper 53 bits, all that a double holds: 1.0 is never reached.
-    return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
-
-
 def assigned(use_case: str, rollouts: Sequence[PublishedRollout], entity: Any) -> Assigned:
     """Who answers for an entity; for no entity (None) the champion does."""
     if entity is None:
         return OUTSIDE
-    at = place(use_case, entity)
+    at = lot(use_case, entity)
     rollout = next((each for each in rollouts if not each.over_all and each.low <= at < each.high), None)
     return OUTSIDE if rollout is None else _of_rollout(rollout, entity)
 
 
 def _of_rollout(rollout: PublishedRollout, entity: Any) -> Assigned:
-    at, below = place(rollout.salt, entity), 0.0
+    at, below = lot(rollout.salt, entity), 0.0
     for arm in rollout.arms:
         below += arm.share
         if at < below:

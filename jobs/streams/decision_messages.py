@@ -14,7 +14,7 @@ import msgspec
 
 from jobs.decisions import log_contents
 from jobs.decisions.event_schema import event_source
-from jobs.decisions.log_contents import DECISION, SHADOW, TOLD, EventCame, FactGone, LabelCame, VersionCame
+from jobs.decisions.log_contents import NO_FACTS, TOLD, EventCame, FactGone, LabelCame, VersionCame
 from jobs.errors import Invalid
 from jobs.messages.logical_values import TIMES
 from jobs.messages.message import KNOWN_AT_HEADER, Message
@@ -39,7 +39,7 @@ class DecisionMessages:
 
         Raises Invalid if no report says what a label says.
         """
-        if record.id.startswith((f"{DECISION}/", f"{SHADOW}/")):
+        if record.id.partition("/")[0] in NO_FACTS:
             return None
         fact = log_contents.decode(record.content)
         if isinstance(fact, EventCame):

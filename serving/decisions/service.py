@@ -20,6 +20,7 @@ import pybreaker
 from jobs.decisions import opened, reasons
 from jobs.decisions.decider import Decider
 from jobs.decisions.event_schema import Given
+from jobs.decisions.exploration import Exploration
 from jobs.decisions.fallback import Fallback
 from jobs.decisions.label_schema import LabelSchema
 from jobs.decisions.log_contents import Decided, Shadow
@@ -120,7 +121,9 @@ class DecisionService:
             champion = Scorer(model, self.decider.rows, self.fallback)
         except Invalid as error:
             raise Refusal(503, f"{self.use_case.name}: nothing can be decided by its model: {error}") from None
-        return ArmScorer(champion, self.decider.rows, arms)
+        review = problem_of(self.use_case).review
+        exploration = Exploration(review, self.decider) if review and review.explored else None
+        return ArmScorer(champion, self.decider.rows, arms, exploration)
 
     def waiting(self) -> dict[str, int]:
         """How many events wait or are worked on, by queue."""
@@ -326,7 +329,7 @@ class DecisionService:
         """Stand on the tables anew, as the store was flushed or restored: what only it knew is gone."""
         opened.take_base(self._settings, self.use_case, self._clock)
         former, self.decider = self.decider, opened.open_decider(self._settings, self.use_case, self._clock)
-        self._is_changed = False
+        self._is_changed, self._scorer = False, None
         former.close()
         LOG.error("%s: the online store was flushed or restored; what it held besides is lost", self.use_case.name)
 

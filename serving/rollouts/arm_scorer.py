@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from jobs.decisions.exploration import Exploration
 from jobs.decisions.fallback_order import CHAMPION_INSTEAD
 from jobs.decisions.feature_row import FeatureRow, Row
 from jobs.decisions.scores import CHAMPION, Scored
 from jobs.errors import Invalid
 from jobs.rollouts.assignment import PublishedRollout, assigned
+from jobs.use_case import problem_of
 from serving.decisions.scorer import Scorer
 from serving.live_models.live_rollouts import Arms
 
@@ -19,10 +21,14 @@ Wanted = tuple[int, str]
 class ArmScorer:
     """The champion's scorer and those of all arms, for what is published at one moment."""
 
-    def __init__(self, champion: Scorer, rows: FeatureRow, arms: Arms) -> None:
+    def __init__(self, champion: Scorer, rows: FeatureRow, arms: Arms, exploration: Exploration | None = None) -> None:
+        """exploration: of events that no rollout takes part of; None: whatever is to be blocked is."""
         self.champion, self.arms, self.fallback = champion, arms, champion.fallback
         self._rollouts, self._use_case = arms.rollouts, rows.use_case.name
-        self._unit = rows.place(rows.use_case.cluster_key)
+        self._unit, self._id = rows.place(rows.use_case.cluster_key), rows.place(rows.use_case.event_id)
+        amount = problem_of(rows.use_case).amount
+        self._amount = None if amount is None else rows.place(amount)
+        self._exploration = exploration
         self._refused = dict(arms.refused)
         self.scorers: dict[str, Scorer] = {}
         for sha256, model in arms.models.items():
@@ -45,8 +51,17 @@ class ArmScorer:
 
     def __call__(self, rows: Sequence[Row]) -> list[Scored]:
         """What the model of its arm makes of each row, or the champion in its place."""
-        if not self._rollouts:
-            return self.champion(rows)
+        scored = self._by_arms(rows) if self._rollouts else self.champion(rows)
+        if self._exploration is None:
+            return scored
+        return [self._explored(row, one) if one.arm == CHAMPION else one for row, one in zip(rows, scored, strict=True)]
+
+    def _explored(self, row: Row, scored: Scored) -> Scored:
+        amount = 0.0 if self._amount is None else float(row[self._amount] or 0.0)
+        assert self._exploration is not None
+        return self._exploration.applied(scored, row[self._id], amount)
+
+    def _by_arms(self, rows: Sequence[Row]) -> list[Scored]:
         who = [assigned(self._use_case, self._rollouts, row[self._unit]) for row in rows]
         scored: list[Scored | None] = [None] * len(rows)
         for sha256 in {None if each.arm is None else each.arm.sha256 for each in who}:

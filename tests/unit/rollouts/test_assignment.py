@@ -8,7 +8,8 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.rollouts.assignment import OUTSIDE, PublishedArm, PublishedRollout, assigned, place
+from jobs.decisions.lots import lot
+from jobs.rollouts.assignment import OUTSIDE, PublishedArm, PublishedRollout, assigned
 
 ENTITIES = range(20_000)
 
@@ -23,17 +24,15 @@ def who(*rollouts: PublishedRollout) -> list[str]:
 
 
 @given(st.one_of(st.integers(), st.text(), st.booleans()), st.text())
-def test_a_place_is_from_0_to_1_and_always_the_same(entity: object, salt: str) -> None:
-    assert 0 <= place(salt, entity) < 1 and place(salt, entity) == place(salt, entity)
-    assert place(salt, 7) != place(salt, "7")
+def test_a_lot_is_from_0_to_1_and_always_the_same(entity: object, salt: str) -> None:
+    assert 0 <= lot(salt, entity) < 1 and lot(salt, entity) == lot(salt, entity)
+    assert lot(salt, 7) != lot(salt, "7")
 
 
 def test_another_process_assigns_alike() -> None:
-    program = (
-        "from jobs.rollouts.assignment import place; print([place('a', entity) for entity in (1, 'é', True, 2**70)])"
-    )
+    program = "from jobs.decisions.lots import lot; print([lot('a', entity) for entity in (1, 'é', True, 2**70)])"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert said.strip() == str([place("a", entity) for entity in (1, "é", True, 2**70)])
+    assert said.strip() == str([lot("a", entity) for entity in (1, "é", True, 2**70)])
 
 
 @given(st.lists(st.floats(0.02, 0.3), min_size=1, max_size=3))

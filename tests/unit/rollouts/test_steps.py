@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from worlds.rollout_traffic import EQUAL, ERRORS, START, Traffic, traffic
 
+from jobs.alerts import rollouts as alerts
 from jobs.decisions import log_contents, opened
 from jobs.decisions.log_contents import Decided, EventCame, Shadow
 from jobs.decisions.outcome import Outcome
@@ -18,14 +20,15 @@ from jobs.lakehouse.tables import attach
 from jobs.ledger import promotions, rollouts
 from jobs.ledger.promotions import PromotionDecision
 from jobs.ledger.rollouts import Arm, Change, Refused, Rollout
-from jobs.promotion import export_onnx
+from jobs.promotion import export_champion, export_onnx
+from jobs.registry.champion_bundles import Champions
 from jobs.rollout_strategy import Strategy
-from jobs.rollouts import conduct, published, steps
+from jobs.rollouts import conduct, published, steps, waiting
 from jobs.rollouts.conduct import By
 from jobs.rollouts.paired_scores import Logged
 from jobs.settings import Settings
 from jobs.times import microseconds
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, problem_of
 from jobs.use_cases.fraud import FRAUD
 
 NOW = START + timedelta(hours=8)
@@ -197,3 +200,78 @@ def test_the_ledger_that_is_down_changes_nothing(home: Settings) -> None:
     with pytest.raises(Exception, match="ledger"):
         steps.step(attach(home), FRAUD, Registry(), NOW)
     assert published.path(home, FRAUD).read_bytes() == before
+
+
+def wait(home: Settings, version: int) -> None:
+    """Let a version that passed the gate wait."""
+    promotions.decide(
+        home,
+        PromotionDecision(
+            "fraud",
+            NOW,
+            NOW,
+            "promotion",
+            "waiting",
+            "it passed",
+            "evergreen",
+            True,
+            version,
+            "b" * 64,
+            1,
+            f"{version}",
+        ),
+    )
+
+
+BY_ROLLOUT = replace(FRAUD, problem=replace(problem_of(FRAUD), approval="rollout", rollout=Strategy(step_hours=1.0)))
+
+
+@pytest.fixture
+def staged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Versions that were exported beside the champion, which the world of these tests has no bundles of."""
+    found: list[int] = []
+
+    def stage(lakehouse: Any, use_case: Any, champions: Any, version: int, now: Any) -> Any:
+        found.append(version)
+        return SimpleNamespace(bundle=SimpleNamespace(sha256="b" * 64), sha256="c" * 64)
+
+    monkeypatch.setattr(export_champion, "stage_version", stage)
+    return found
+
+
+def test_a_candidate_that_waits_is_rolled_out_once_where_that_is_declared(home: Settings, staged: list[int]) -> None:
+    wait(home, 2)
+    lakehouse, champions, by = attach(home), Champions(home), By("evergreen", NOW)
+    assert waiting.start_waiting(lakehouse, FRAUD, champions, by)[0] is None
+    rollout, _ = waiting.start_waiting(lakehouse, BY_ROLLOUT, champions, by)
+    assert rollout is not None and (rollout.name, rollout.shares) == ("version_2", {"v2": 0.01}) and staged == [2]
+    assert waiting.start_waiting(lakehouse, BY_ROLLOUT, champions, by) == (None, "no candidate waits")
+    wait(home, 3)
+    nobody, why = waiting.start_waiting(lakehouse, BY_ROLLOUT, champions, by)
+    assert nobody is None and "expected 100% of the entities" in why  # its turn comes
+    conduct.change(home, FRAUD, rollout, "aborted", by, "")
+    assert waiting.start_waiting(lakehouse, BY_ROLLOUT, champions, by)[0] is not None
+
+
+def test_a_candidate_that_was_rolled_back_waits_no_longer(home: Settings) -> None:
+    wait(home, 2)
+    rollout = started(home)
+    write(home, rollout, traffic(ERRORS, 0.1, 1, 300, 5))
+    assert step(home).rollout.state == "rolled back"
+    ledger = promotions.view(home, FRAUD)
+    last = ledger.last(2)
+    assert last is not None and last.outcome == "rejected" and "was rolled back: new fails at" in last.reason
+    assert ledger.waiting == []
+
+
+def test_a_rollback_is_told_for_a_day(home: Settings) -> None:
+    rollout = started(home)
+    assert alerts.rolled_back([rollout], NOW) == []
+    ended = conduct.change(home, FRAUD, rollout, "rolled back", By("evergreen", NOW), "it fails")
+    [alert] = alerts.rolled_back([ended], NOW + timedelta(hours=23))
+    assert (alert.kind, alert.subject) == (
+        "rolled_back",
+        "next_model",
+    ) and "it fails; version 1 answers" in alert.message
+    assert alerts.rolled_back([ended], NOW + timedelta(hours=25)) == []
+    assert alerts.rolled_back([ended, replace(rollout, id=2)], NOW) == []  # another one goes on

@@ -12,13 +12,15 @@ import polars as pl
 
 from jobs.actions import exploration
 from jobs.actions.exploration import Acting, without_label_features
-from jobs.backtesting import replay, timeline
+from jobs.backtesting import replay, replay_rollouts, rollouts_picture, timeline
 from jobs.backtesting.replay_plan import FIRST_TRAINING, Plan, Policy
 from jobs.datasets import history
 from jobs.errors import Invalid
 from jobs.settings import Settings
-from jobs.use_case import UseCase, review_of
+from jobs.use_case import UseCase, problem_of, review_of
 from orchestration.prepared_features import SETTLED, prepared
+
+ROLLOUTS = "rollouts.parquet"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class ReplayRequest:
     acting: Acting | None = None
     memory: timedelta | None = None
     """How far a training looks back."""
+    rollouts: tuple[str, ...] = ()
+    """Strategies by which each promotion is lived through again."""
 
     def plan(self, first_day: date, last_day: date) -> Plan:
         """The plan for a file of these days. Raises ValueError if its span holds no days to decide on."""
@@ -86,7 +90,21 @@ def run(
             pl.DataFrame(exploration.table(played.scored_days(), events, ids, acting)), out / "actions.parquet"
         )
     timeline.write(rows, out, f"{use_case.name}, {request.title}")
+    if request.rollouts:
+        write_rollouts(use_case, events, played, request.rollouts, out)
     return rows
+
+
+def write_rollouts(
+    use_case: UseCase, events: history.History, played: replay.Replayed, kinds: Sequence[str], out: Path
+) -> None:
+    """Live through the promotions of a replay again; writes `rollouts.parquet` and `rollouts.png`."""
+    declared = problem_of(use_case).rollout
+    strategies = [replace(declared, kind=kind) for kind in kinds]  # type: ignore[arg-type]
+    brought = replay_rollouts.lived_through(use_case, events, played.days, played.predict, strategies)
+    table = replay_rollouts.frame(brought)
+    timeline.parquet(table, out / ROLLOUTS)
+    rollouts_picture.write(table, out / "rollouts.png", f"{use_case.name}, promotions brought in another way")
 
 
 def acting_on(

@@ -36,6 +36,8 @@ class Replayed:
 
     days: list[Day]
     decided: list[DecidedRows]
+    predict: Callable[[int, slice], Floats]
+    """Scores of any of its models for rows of the history."""
 
     def scored_days(self) -> Iterator[tuple[slice, date, Floats | None]]:
         """The rows, the date and the scores of each day; no scores where no model was in production."""
@@ -64,7 +66,8 @@ def run(
         if progress is not None:
             progress(len(days), total, days[-1].reason)
     dates = [date.fromisoformat(day.date) for day in days]
-    return Replayed(days, [(world.known.rows_of(day), world.scores.get(day)) for day in dates])
+    decided = [(world.known.rows_of(day), world.scores.get(day)) for day in dates]
+    return Replayed(days, decided, lambda version, rows: world.models.model(version).predict(history.features[rows]))
 
 
 def instantly(history: History) -> History:

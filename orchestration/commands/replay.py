@@ -20,7 +20,7 @@ from orchestration.options import (
     use_case_named,
     use_case_option,
 )
-from orchestration.printing import say
+from orchestration.printing import print_table, say
 from orchestration.process import end_at_once
 
 
@@ -37,6 +37,13 @@ from orchestration.process import end_at_once
 @click.option("--explore", type=Between(0, 1), default=0.0, help="With --act: chance to be let through.")
 @click.option("--cap", type=click.IntRange(0, 10**9), show_default="20", help="With --explore: at most so many a day.")
 @click.option("--uncorrected", is_flag=True, help="With --act: learn as if labels were not selected by decisions.")
+@click.option(
+    "--rollout",
+    "rollouts",
+    type=click.Choice(["shadow", "canary"]),
+    multiple=True,
+    help="Live through each promotion again as if it had been brought in so; may be given twice.",
+)
 @click.option("--memory", type=DAYS, help="Days a training looks back; default: the use case's own.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write.")
@@ -52,6 +59,7 @@ def replay(
     explore: float,
     cap: int | None,
     uncorrected: bool,
+    rollouts: tuple[str, ...],
     memory: int | None,
     seed: int,
     out: Path,
@@ -73,7 +81,7 @@ def replay(
     acting = replay_command.acting_on(use_case, threshold, explore, cap, not uncorrected, seed) if act else None
     request = replay_command.ReplayRequest(
         policy, first.date() if first else None, last.date() if last else None, labels == "instant", seed, acting,
-        None if memory is None else timedelta(days=memory),
+        None if memory is None else timedelta(days=memory), rollouts,
     )  # fmt: skip
     with Progress(transient=True) as bar:
         task = bar.add_task("features", total=None)
@@ -88,5 +96,20 @@ def replay(
     if SEARCH_DUE in timeline.columns:
         due = timeline.filter(SEARCH_DUE)["date"]
         say(f"a search for features was due on {len(due)} days, first on {due[0]} (docs/models/feature-search.md)")
+    if rollouts:
+        _print_rollouts(out / replay_command.ROLLOUTS)
     say(f"{out / 'timeline.parquet'}, {out / 'timeline.png'}")
     end_at_once(0)
+
+
+def _print_rollouts(file: Path) -> None:
+    """Print what each way to bring a model in came to, over all promotions."""
+    import polars as pl
+
+    from jobs.backtesting import replay_rollouts
+
+    told = replay_rollouts.summary(pl.read_parquet(file))
+    if told.is_empty():
+        say("no model took the place of another, so that there is nothing to bring in")
+    else:
+        print_table("promotions, brought in another way (money against the former champion)", told.to_dicts())

@@ -118,6 +118,8 @@ class Logged:
 
 def _of_turn(one: Decided, turn: str, rollout: Rollout, arm: str) -> float:
     """The chance of the arm to answer an event that it or another answered."""
+    if rollout.strategy["kind"] == "shadow":
+        return 0.0  # the propensity is of another rollout, or of exploration
     if one.arm == turn:
         return one.propensity
     return 1 - one.propensity if len(rollout.arms) == 1 else rollout.last_running.shares.get(arm, 0.0)

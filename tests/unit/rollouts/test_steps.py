@@ -275,3 +275,18 @@ def test_a_rollback_is_told_for_a_day(home: Settings) -> None:
     ) and "it fails; version 1 answers" in alert.message
     assert alerts.rolled_back([ended], NOW + timedelta(hours=25)) == []
     assert alerts.rolled_back([ended, replace(rollout, id=2)], NOW) == []  # another one goes on
+
+
+def test_a_shadow_never_had_a_chance_to_answer(home: Settings) -> None:
+    rollout = started(home, 0.0, kind="shadow")
+    with opened.log_of(home, FRAUD) as log:
+        for id, arm in ((1, "champion"), (2, "9:other")):
+            log.append(log_contents.name("event", id), log_contents.encode(EventCame(id, {"customer_id": 1})))
+            decided = Decided(id, 5, Outcome(0.2, "approve"), [1.0], "1", arm=arm, propensity=0.25)
+            shadow = Shadow(id, 5, rollout.id, "new", Outcome(0.7, "review"), "2", 30)
+            log.append(log_contents.name("decision", id), log_contents.encode(decided))
+            log.append(f"shadow/{rollout.id}/new/{id}", log_contents.encode(shadow))
+        pairs = Logged.of(rollout, log.records()).pairs(rollout, "new")
+    assert pairs.ids == [1, 2] and pairs.propensities.tolist() == [0.0, 0.0] and not pairs.answered.any()
+    assert pairs.arm.scores.tolist() == [0.7, 0.7]
+    assert pairs.champion.known.tolist() == [True, False]  # what another rollout's arm answered is not the champion's

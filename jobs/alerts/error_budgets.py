@@ -60,18 +60,20 @@ def look(settings: Settings, server: Url, now: datetime, answered: bool) -> Look
 def burn_rate(looks: Sequence[Counts], slo: str, seconds: float) -> float | None:
     """How many times as fast as it may a budget burned in the last seconds; None without events.
 
-    A count that fell begins anew: the server started again.
+    Where a count fell, or more events went wrong than came, both begin anew: the server started again.
     """
     inside = [each for each in looks if each.at >= looks[-1].at - seconds]
-    events = sum(_more(one.events, other.events, slo) for one, other in pairwise(inside))
-    bad = sum(_more(one.bad, other.bad, slo) for one, other in pairwise(inside))
+    more = [_more(one, other, slo) for one, other in pairwise(inside)]
+    events, bad = (sum(counts) for counts in zip(*more, strict=True)) if more else (0.0, 0.0)
     budget = 1 - looks[-1].objective[slo]
     return bad / events / budget if events else None
 
 
-def _more(before: dict[str, float], after: dict[str, float], slo: str) -> float:
-    last, now = before.get(slo, 0.0), after.get(slo, 0.0)
-    return now - last if now >= last else now
+def _more(before: Counts, after: Counts, slo: str) -> tuple[float, float]:
+    """Events between two looks, and bad ones among them."""
+    events, bad = after.events.get(slo, 0.0), after.bad.get(slo, 0.0)
+    came, went_wrong = events - before.events.get(slo, 0.0), bad - before.bad.get(slo, 0.0)
+    return (came, went_wrong) if 0 <= went_wrong <= came else (events, bad)
 
 
 def _burning(looks: Sequence[Counts], now: datetime) -> Iterator[Alert]:

@@ -85,6 +85,7 @@ class Stage:
 
     def checkpoints_are_old(self) -> None:
         """Those of a moment ago are back in the place of those of now."""
+        self.process.heard(lambda _: self._streams.exists(), seconds=180)  # a process that has just begun has none
         old = self._streams.with_name("_old")
         shutil.copytree(self._streams, old, ignore_dangling_symlinks=True, copy_function=_copied)
         self.waits()

@@ -41,8 +41,9 @@ class Scraped:
         """The sum of the samples of a name that have these labels."""
         return sum(value for each, own, value in self._samples if each == name and labels.items() <= own.items())
 
-    def values(self, label: str, name: str) -> set[str]:
-        return {labels[label] for each, labels, _ in self._samples if each == name}
+    def values(self, label: str, name: str, **labels: str) -> set[str]:
+        """Values of a label, of the samples of a name that have these labels."""
+        return {own[label] for each, own, _ in self._samples if each == name and labels.items() <= own.items()}
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_each_decision_is_counted_once_by_stage_score_and_feature(client: httpx.
     for stage in ("append", "features", "model", "log"):
         assert more("evergreen_stage_seconds_count", use_case="fraud", stage=stage) == 5
     assert more("evergreen_score_sum", model="3") == pytest.approx(sum(each["score"] for each in answers), abs=1e-9)
-    features = after.values("feature", "evergreen_feature_count")
+    features = after.values("feature", "evergreen_feature_count", use_case="fraud")
     assert 6 <= len(features) <= 12
     for feature in features:
         assert (

@@ -20,7 +20,7 @@ from orchestration.options import (
     use_case_named,
     use_case_option,
 )
-from orchestration.printing import print_table, say
+from orchestration.printing import say
 from orchestration.process import end_at_once
 
 
@@ -111,5 +111,9 @@ def _print_rollouts(file: Path) -> None:
     told = replay_rollouts.summary(pl.read_parquet(file))
     if told.is_empty():
         say("no model took the place of another, so that there is nothing to bring in")
-    else:
-        print_table("promotions, brought in another way (money against the former champion)", told.to_dicts())
+    for row in told.to_dicts():
+        ended = f"{row['completed']} completed and {row['rolled_back']} rolled back"
+        money = (
+            f"{row['money_gained']:,.0f} of money over the former champions, {row['worst_promotion']:,.0f} at the worst"
+        )
+        say(f"{row['strategy']}: {ended} of {row['promotions']}, after {row['median_days']:g} days (median); {money}")

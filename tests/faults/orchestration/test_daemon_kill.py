@@ -94,12 +94,20 @@ def at_once(happened: Callable[[], bool], what: str, database: Path) -> None:
     files = (database, Path(f"{database}-wal"))
     deadline, seen = time.monotonic() + PATIENCE, 0.0
     while True:
-        written = max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+        written = max(map(written_at, files))
         if (written != seen or time.time() - written < 1) and happened():
             return
         assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
         seen = written
         time.sleep(0.002)
+
+
+def written_at(file: Path) -> float:
+    """When a file was written last, 0 if there is none; what SQLite keeps beside a database comes and goes."""
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def launched(instance: dg.DagsterInstance) -> list[str]:

@@ -35,9 +35,9 @@ from worlds.rollout_traffic import (
 from jobs.ledger.rollouts import LAST, Arm, Change, Rollout
 from jobs.problem import Review
 from jobs.rollout_strategy import Strategy
-from jobs.rollouts import findings
+from jobs.rollouts.arm_findings import ArmFindings
 from jobs.rollouts.labelled_pairs import labelled_pairs
-from jobs.rollouts.verdict import ArmFindings, judge
+from jobs.rollouts.verdict import judge
 from jobs.stats.metrics import average_precision
 
 RESULT = REPORTS / "rollouts.json"
@@ -104,9 +104,7 @@ def _looks() -> Iterator[float]:
 
 
 def _found(known: Traffic) -> ArmFindings:
-    labelled = labelled_pairs(known.pairs, known.outcomes, REVIEW)
-    found = findings.of_health(known.pairs, STRATEGY) + findings.of_outcomes(labelled, STRATEGY)
-    return ArmFindings(int(known.pairs.both.sum()), found)
+    return ArmFindings.of(known.pairs, labelled_pairs(known.pairs, known.outcomes, REVIEW), STRATEGY)
 
 
 def _by_rule(drawn: Traffic) -> Verdict:

@@ -11,6 +11,8 @@ from jobs.declared_types import check
 
 StrategyKind = Literal["shadow", "canary", "ab", "bandit"]
 LEAST_EVENTS = 20
+CHAMPION = "champion"
+"""The arm of the model in production, as the prediction log names it."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from jobs.errors import EvergreenError
 
 T = TypeVar("T")
 LOCK_POLL_SECONDS = 0.5
+Identity = tuple[int, int, int]
+"""Inode, length and time of change of a file."""
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 """What reading damaged JSON, or JSON of another shape, raises."""
 
@@ -37,6 +39,15 @@ def file_lock(path: Path, waiting: Callable[[], None] | None = None) -> Iterator
             time.sleep(LOCK_POLL_SECONDS)
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def identity(path: Path) -> Identity | None:
+    """Tells the content of a file that is replaced whole from that of another moment; None: it cannot be looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _free(handle: IO[str]) -> bool:

@@ -23,10 +23,10 @@ from jobs.errors import Invalid
 from jobs.ledger.rollouts import LAST, Arm, Change, Rollout
 from jobs.problem import Review
 from jobs.rollout_strategy import Strategy
-from jobs.rollouts import findings
+from jobs.rollouts.arm_findings import ArmFindings
 from jobs.rollouts.labelled_pairs import KnownOutcomes, labelled_pairs
 from jobs.rollouts.paired_scores import OfModel, PairedScores
-from jobs.rollouts.verdict import ArmFindings, judge
+from jobs.rollouts.verdict import judge
 from jobs.times import NEVER, microseconds, midnight
 from jobs.use_case import UseCase, problem_of, review_of
 
@@ -217,7 +217,7 @@ def _rollout(strategy: Strategy, start: datetime) -> Rollout:
 def _found(window: _Window, review: Review, strategy: Strategy, evening: datetime, count: int) -> ArmFindings:
     pairs = window.pairs(count, 0.5)
     labelled = labelled_pairs(pairs, window.outcomes(evening, count), review)
-    return ArmFindings(count, findings.of_health(pairs, strategy) + findings.of_outcomes(labelled, strategy))
+    return ArmFindings.of(pairs, labelled, strategy)
 
 
 def _money(window: _Window, review: Review, by_new: Bools) -> float:

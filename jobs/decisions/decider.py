@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +23,6 @@ from jobs.decisions.log_contents import (
     DECISION,
     EVENT,
     NO_FACTS,
-    SHADOW,
     TOLD,
     Content,
     Decided,
@@ -136,24 +135,29 @@ class Decider:
 
         Raises OSError if the log does not take it.
         """
-        with self.turn:
-            [answer] = self.log.append_all([Entry(name, log_contents.encode(content))])
-            if isinstance(answer, OSError):
-                raise answer
-            if isinstance(answer, Conflict):
-                self.catch_up()
-                return False
-            self.follow(answer.before)
-            return True
+        [is_there] = self._note_all({name: content})
+        return is_there
 
     def keep_shadows(self, shadows: Sequence[Shadow]) -> None:
-        """Append what models that did not answer say. Raises OSError if the log does not take one."""
+        """Append what models that did not answer say; what another worker, which resumed the same event, said stays.
+
+        Raises OSError if the log does not take one.
+        """
+        self._note_all({log_contents.shadow_name(each): each for each in shadows})
+
+    def _note_all(self, contents: Mapping[str, Content]) -> list[bool]:
+        entries = [Entry(name, log_contents.encode(content)) for name, content in contents.items()]
         with self.turn:
-            for answer in self.log.append_all([_entry_of_shadow(each) for each in shadows]):
-                if isinstance(answer, OSError):
-                    raise answer
-                if not isinstance(answer, Conflict):  # another worker resumed the same event
-                    self.follow(answer.before)
+            return [self._noted(answer) for answer in self.log.append_all(entries)]
+
+    def _noted(self, answer: Answer) -> bool:
+        if isinstance(answer, OSError):
+            raise answer
+        if isinstance(answer, Conflict):
+            self.catch_up()
+            return False
+        self.follow(answer.before)
+        return True
 
     def features_of_tables(self, started: Started) -> list[list[Value]]:
         """The features of an event by what tables say alone; none if they cannot be computed either. For any thread."""
@@ -347,10 +351,6 @@ class Decider:
 def _entry_of(decided: Decided) -> Entry:
     closes = log_contents.name(EVENT, decided.id)
     return Entry(log_contents.name(DECISION, decided.id), log_contents.encode(decided), closes=closes)
-
-
-def _entry_of_shadow(shadow: Shadow) -> Entry:
-    return Entry(f"{SHADOW}/{shadow.rollout}/{shadow.arm}/{shadow.id}", log_contents.encode(shadow))
 
 
 def _decided(started: Started, features: list[Any], scored: Scored) -> Decided:

@@ -65,12 +65,12 @@ class Exploration:
 
     def _take(self, id: Any, amount: float) -> bool:
         """Take a part of the quota, unless others took what was left of it."""
-        while self._review.explored_money is not None:
-            if self._read() + amount > self._review.explored_money:
-                return False
+        if self._review.explored_money is None:
+            return True
+        while self._has_room(amount):
             if self._decider.note(self._part(self._parts + 1), Explored(id, amount)):
                 return True
-        return True
+        return False
 
     def _part(self, number: int) -> str:
         return log_contents.name(EXPLORED, self._day, number)

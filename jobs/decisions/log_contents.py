@@ -19,6 +19,7 @@ import msgspec
 
 from jobs.decisions.outcome import Outcome
 from jobs.errors import Invalid
+from jobs.rollout_strategy import CHAMPION
 
 
 class EventCame(msgspec.Struct, tag="event", tag_field="kind", omit_defaults=True):
@@ -104,7 +105,7 @@ class Decided(msgspec.Struct, tag="decision", tag_field="kind", omit_defaults=Tr
     """Why there was a fallback."""
     staleness: int = 0
     """Microseconds since the store of facts was last heard of, or age of the tables; 0: what was known was complete."""
-    arm: str = "champion"
+    arm: str = CHAMPION
     """Who was to answer (`jobs.rollouts.assignment`), whoever did."""
     propensity: float = 1.0
     """The chance by which it was that arm."""
@@ -180,6 +181,11 @@ def decode_as(content: bytes, kind: type[Kind]) -> Kind:
     found = decode(content)
     assert isinstance(found, kind)
     return found
+
+
+def shadow_name(shadow: Shadow) -> str:
+    """The id of the record of a shadow."""
+    return f"{SHADOW}/{shadow.rollout}/{shadow.arm}/{shadow.id}"
 
 
 def name(kind: str, id: Any, number: int | None = None) -> str:

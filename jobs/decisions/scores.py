@@ -7,8 +7,7 @@ from typing import NamedTuple, Protocol
 
 from jobs.decisions.feature_row import Row
 from jobs.decisions.outcome import Outcome
-
-CHAMPION = "champion"
+from jobs.rollout_strategy import CHAMPION
 
 
 class Scored(NamedTuple):

@@ -25,11 +25,11 @@ from jobs.models.runtime import score
 from jobs.models.tables import features_of
 from jobs.registry.bundle import Bundle
 from jobs.registry.champion_bundles import Champions
+from jobs.rollout_strategy import CHAMPION
 from jobs.scoring import prediction_log
 from jobs.times import MICROSECONDS_A_DAY, end_of, microseconds
 from jobs.use_case import UseCase, problem_of
 
-CHAMPION = "champion"
 VERDICT = "verdict"
 BLOCK, APPROVE = "block", "approve"
 

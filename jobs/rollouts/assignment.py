@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from jobs.decisions.lots import lot
-from jobs.decisions.scores import CHAMPION
+from jobs.rollout_strategy import CHAMPION
 
 
 class PublishedArm(msgspec.Struct, frozen=True):

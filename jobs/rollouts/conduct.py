@@ -11,13 +11,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobs.decisions.opened import log_of, was_served
-from jobs.decisions.scores import CHAMPION
 from jobs.errors import Invalid
 from jobs.ledger import promotions, rollouts
 from jobs.ledger.promotions import Champion
 from jobs.ledger.rollouts import Arm, Change, ChangeKind, Refused, Rollout
 from jobs.promotion import export_champion, promote
-from jobs.rollout_strategy import Strategy
+from jobs.rollout_strategy import CHAMPION, Strategy
 from jobs.rollouts import published
 from jobs.settings import Settings
 from jobs.use_case import UseCase
@@ -133,7 +132,7 @@ def last_stamp(settings: Settings, use_case: UseCase) -> int:
     if not was_served(settings, use_case):
         return 0
     with log_of(settings, use_case) as log:
-        return max((record.stamp for record in log.records()), default=0)
+        return log.last_stamp()
 
 
 def _decision(ledger: promotions.LedgerView, rollout: Rollout, arm: Arm, person: Any) -> promotions.PromotionDecision:

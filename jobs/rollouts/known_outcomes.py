@@ -29,9 +29,13 @@ def known_outcomes(
     events = [logged.events.get(str(id)) for id in ids]
     values = [{} if each is None else each[0].values for each in events]
     amounts = [float(each.get(problem.amount) or 0.0) if problem.amount else 0.0 for each in values]
+    mature = np.array([each is not None and each[1] <= until for each in events], np.bool_)
+    labels = _told(use_case, logged, ids)
+    if mature.any():  # tables are read for days that somebody asks about only
+        labels |= _in_tables(lakehouse, use_case, ids, now)
     return KnownOutcomes(
-        _told(use_case, logged, ids) | _in_tables(lakehouse, use_case, ids, now),
-        np.array([each is not None and each[1] <= until for each in events], np.bool_),
+        labels,
+        mature,
         np.array([str(each.get(use_case.cluster_key)) for each in values]),
         np.array(amounts, np.float64),
     )
@@ -46,7 +50,7 @@ def _in_tables(lakehouse: Lakehouse, use_case: UseCase, ids: Sequence[Any], now:
     from jobs.ground_truth import outcomes
 
     reported = np.zeros(len(ids), np.bool_)
-    if not len(ids) or not lakehouse.exists(use_case.labels):
+    if not lakehouse.exists(use_case.labels):
         return reported
     known = outcomes.events(lakehouse, use_case, now)
     here, there = known.places(np.array(ids))

@@ -16,9 +16,9 @@ from jobs.decisions import log_contents
 from jobs.decisions.fallback_order import CHAMPION_INSTEAD
 from jobs.decisions.log_contents import DECISION, EVENT, SHADOW, TOLD, Decided, EventCame, LabelCame, Shadow
 from jobs.decisions.outcome import Outcome
-from jobs.decisions.scores import CHAMPION
 from jobs.ledger.rollouts import Rollout
 from jobs.online.log_records import Record
+from jobs.rollout_strategy import CHAMPION
 
 
 @dataclass(frozen=True, eq=False)

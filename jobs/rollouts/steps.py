@@ -11,12 +11,13 @@ from jobs.decisions.opened import log_of, was_served
 from jobs.ledger import promotions, rollouts
 from jobs.ledger.rollouts import Refused, Rollout
 from jobs.rollout_strategy import Strategy
-from jobs.rollouts import business, conduct, findings, published
+from jobs.rollouts import conduct, published
+from jobs.rollouts.arm_findings import ArmFindings
 from jobs.rollouts.conduct import By
 from jobs.rollouts.known_outcomes import known_outcomes
-from jobs.rollouts.labelled_pairs import LabelledPairs, labelled_pairs
+from jobs.rollouts.labelled_pairs import labelled_pairs
 from jobs.rollouts.paired_scores import Logged
-from jobs.rollouts.verdict import ArmFindings, Verdict, evidence, judge
+from jobs.rollouts.verdict import Verdict, evidence, judge
 from jobs.rollouts.waiting import turn_down
 from jobs.use_case import UseCase, problem_of
 
@@ -77,22 +78,11 @@ def _of_arm(
     lakehouse: Lakehouse, use_case: UseCase, rollout: Rollout, logged: Logged, arm: str, now: datetime
 ) -> ArmFindings:
     strategy, pairs = Strategy.of_stored(rollout.strategy), logged.pairs(rollout, arm)
-    found = findings.of_health(pairs, strategy)
     review = problem_of(use_case).review
     if review is None:
-        return ArmFindings(int(pairs.both.sum()), found, business=business.live(pairs))
+        return ArmFindings.of(pairs, None, strategy)
     labelled = labelled_pairs(pairs, known_outcomes(lakehouse, use_case, logged, pairs.ids, now), review)
-    found += findings.of_outcomes(labelled, strategy)
-    metrics = [*business.live(pairs), *business.matured(labelled)]
-    return ArmFindings(int(pairs.both.sum()), found, _money(labelled), metrics)
-
-
-def _money(labelled: LabelledPairs) -> tuple[float, float]:
-    """Mean gain of an event, and its standard error."""
-    gains = labelled.money_gains() * labelled.weights
-    if len(gains) < 2:
-        return 0.0, 1.0  # nothing is known: any arm may be best
-    return float(gains.mean()), float(gains.std(ddof=1) / len(gains) ** 0.5)
+    return ArmFindings.of(pairs, labelled, strategy)
 
 
 def _done(lakehouse: Lakehouse, use_case: UseCase, registry: Registry, looked: Looked, now: datetime) -> Looked:

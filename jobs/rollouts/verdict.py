@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from jobs.ledger.rollouts import ChangeKind, Rollout
 from jobs.rollout_strategy import Strategy
+from jobs.rollouts.arm_findings import ArmFindings
 from jobs.rollouts.bandit import shares_by_gain
-from jobs.rollouts.business import BusinessMetric
 from jobs.rollouts.findings import Finding, in_words
-
-
-@dataclass(frozen=True)
-class ArmFindings:
-    """What is known of one arm."""
-
-    events: int
-    """That both models scored."""
-    findings: Sequence[Finding]
-    money: tuple[float, float] = (0.0, 0.0)
-    """Mean gain of an event over the champion, and its standard error."""
-    business: Sequence[BusinessMetric] = ()
-
-    @property
-    def is_bad(self) -> bool:
-        return any(each.outcome == "bad" for each in self.findings)
-
-    def get(self, name: str) -> Finding | None:
-        """A finding by its name; None: it is not looked at."""
-        return next((each for each in self.findings if each.name == name), None)
-
-    def shows(self, name: str) -> bool:
-        """Whether a finding is good, or is not looked at in this use case."""
-        found = self.get(name)
-        return found is None or found.outcome == "good"
 
 
 @dataclass(frozen=True)
@@ -58,18 +33,19 @@ def judge(rollout: Rollout, found: Mapping[str, ArmFindings], now: datetime) -> 
         found: of every arm.
     """
     strategy, shares = Strategy.of_stored(rollout.strategy), rollout.last_running.shares
-    bad = {name: arm for name, arm in found.items() if arm.is_bad and (name in _alive(rollout, shares))}
-    if bad and len(bad) == len(_alive(rollout, shares)):
+    alive = {name: arm for name, arm in found.items() if name in shares}
+    bad = {name: arm for name, arm in alive.items() if arm.is_bad}
+    if bad and len(bad) == len(alive):
         return Verdict("rolled back", _why(bad))
     if bad:
         return Verdict(
             "changed", f"out: {_why(bad)}", {name: share for name, share in shares.items() if name not in bad}
         )
-    if why := _too_early(rollout, strategy, found, now):
+    if why := _too_early(rollout, strategy, alive, now):
         return Verdict(None, why)
     if strategy.kind in ("ab", "bandit"):
-        return _of_several(rollout, strategy, found)
-    [(name, arm)] = found.items()
+        return _of_several(rollout, strategy, alive)
+    [(name, arm)] = alive.items()
     step = _next_step(strategy, shares.get(name, 0.0))
     if strategy.kind == "canary" and step is not None:
         return Verdict("changed", f"nothing speaks against it after {arm.events} events", {name: step})
@@ -78,16 +54,11 @@ def judge(rollout: Rollout, found: Mapping[str, ArmFindings], now: datetime) -> 
     return Verdict("completed", in_words(list(arm.findings), "good"), winner=name)
 
 
-def _alive(rollout: Rollout, shares: Mapping[str, float]) -> list[str]:
-    """Arms that are still tried."""
-    return [arm.name for arm in rollout.arms if arm.name in shares]
-
-
-def _too_early(rollout: Rollout, strategy: Strategy, found: Mapping[str, ArmFindings], now: datetime) -> str | None:
+def _too_early(rollout: Rollout, strategy: Strategy, alive: Mapping[str, ArmFindings], now: datetime) -> str | None:
     since, least = rollout.last_running.changed_at, timedelta(hours=strategy.step_hours)
-    few = {name: arm.events for name, arm in found.items() if arm.events < strategy.least_events}
-    if alive := [name for name in few if name in _alive(rollout, rollout.last_running.shares)]:
-        return f"{alive[0]}: {few[alive[0]]} of {strategy.least_events} events that a step needs"
+    for name, arm in alive.items():
+        if arm.events < strategy.least_events:
+            return f"{name}: {arm.events} of {strategy.least_events} events that a step needs"
     return f"this step lasts until {since + least:%Y-%m-%d %H:%M}" if now - since < least else None
 
 
@@ -95,9 +66,8 @@ def _next_step(strategy: Strategy, share: float) -> float | None:
     return next((step for step in strategy.steps if step > share), None)
 
 
-def _of_several(rollout: Rollout, strategy: Strategy, found: Mapping[str, ArmFindings]) -> Verdict:
+def _of_several(rollout: Rollout, strategy: Strategy, alive: Mapping[str, ArmFindings]) -> Verdict:
     """The best arm, once it is shown to earn more than the champion; meanwhile a bandit moves its shares."""
-    alive = {name: arm for name, arm in found.items() if name in _alive(rollout, rollout.last_running.shares)}
     better = {name: arm for name, arm in alive.items() if (money := arm.get("money")) and money.outcome == "good"}
     if better:
         best = max(better, key=lambda name: better[name].money[0])

@@ -23,6 +23,7 @@ from jobs.feature_store.point_in_time import literal
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.registry.bundle import GRAPH, NUMBER, Bundle
+from jobs.rollout_strategy import CHAMPION
 from jobs.scoring import prediction_log
 from jobs.scoring.decided_columns import DecidedColumns
 from jobs.scoring.prediction_log import NIGHTLY
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from feast import FeatureStore
     from pyspark.sql import DataFrame
 
-CHAMPION = "champion"
 ROWS_AT_ONCE = 5_000_000
 """Rows of a commit: what the engine writes it holds until the commit, so a long backfill takes several."""
 VersionedBundle = tuple[int, Bundle]

@@ -14,9 +14,9 @@ from orchestration.printing import json_option, moment, print_facts, print_json,
 
 if TYPE_CHECKING:
     from jobs.ledger.rollouts import Rollout
+    from jobs.rollouts.arm_findings import ArmFindings
     from jobs.rollouts.forecast import Forecast
     from jobs.rollouts.steps import Looked
-    from jobs.rollouts.verdict import ArmFindings
 
 
 @click.command()

@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.decisions.log_contents import Decided
 from jobs.decisions.reasons import Reason
-from jobs.decisions.scores import CHAMPION
+from jobs.rollout_strategy import CHAMPION
 
 _EPOCH = datetime(1970, 1, 1)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from jobs.error_messages import in_words
 from jobs.errors import EvergreenError
@@ -13,12 +12,11 @@ from jobs.promotion import export_onnx
 from jobs.rollouts import published
 from jobs.rollouts.assignment import PublishedArm, PublishedRollout
 from jobs.settings import Settings
+from jobs.state_files import Identity, identity
 from jobs.use_case import UseCase
 from serving.live_models.live_model import LiveModel
 
 LOG = logging.getLogger("evergreen.serve")
-Seen = tuple[int, int, int]
-"""Inode, length and time of change of the file that holds what is published."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +36,12 @@ class LiveRollouts:
     def __init__(self, settings: Settings, use_case: UseCase) -> None:
         self._root, self._name = export_onnx.root(settings, use_case), use_case.name
         self._file = published.path(settings, use_case)
-        self._seen: Seen | None = None
+        self._seen: Identity | None = None
         self.arms = Arms()
 
     def look(self) -> None:
         """Take what is published now; what cannot be read changes nothing, and is told."""
-        seen = _seen(self._file)
+        seen = identity(self._file)
         if seen == self._seen:
             return
         self._seen = seen
@@ -66,11 +64,3 @@ class LiveRollouts:
 
     def _loaded(self, arm: PublishedArm) -> LiveModel:
         return LiveModel.load(self._name, export_onnx.open_export(self._root / str(arm.version), arm.sha256))
-
-
-def _seen(file: Path) -> Seen | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -16,6 +16,7 @@ from jobs.error_messages import in_words
 from jobs.errors import EvergreenError
 from jobs.promotion import export_onnx
 from jobs.settings import Settings
+from jobs.state_files import Identity, identity
 from jobs.use_case import UseCase
 from serving.live_models.live_model import LiveModel
 from serving.live_models.live_rollouts import LiveRollouts
@@ -25,8 +26,6 @@ POLL_SECONDS = 0.2
 TRY_AGAIN_SECONDS = 5.0
 """A model that was refused is looked at again after this time, since it may have been mended where it lies."""
 LOG = logging.getLogger("evergreen.serve")
-Pointer = tuple[int, int, int]
-"""Inode, length and time of change of the file that says which model is current."""
 
 
 class NothingToServe(EvergreenError, RuntimeError):
@@ -38,7 +37,7 @@ class _Watched:
     use_case: UseCase
     model: LiveModel | None = None
     refused: str | None = None
-    seen: Pointer | None = None
+    seen: Identity | None = None
     looked: float = field(default=-TRY_AGAIN_SECONDS)
 
 
@@ -101,18 +100,11 @@ class LiveModels:
         for rollouts in self.rollouts.values():
             rollouts.look()
         for watched in self._watched.values():
-            pointer = self._pointer(watched.use_case)
+            pointer = identity(export_onnx.root(self._settings, watched.use_case) / export_onnx.POINTER)
             again = watched.refused is not None and now - watched.looked >= TRY_AGAIN_SECONDS
             if pointer != watched.seen or again:
                 watched.seen, watched.looked = pointer, now
                 self._bring_up_to_date(watched)
-
-    def _pointer(self, use_case: UseCase) -> Pointer | None:
-        try:
-            found = (export_onnx.root(self._settings, use_case) / export_onnx.POINTER).stat()
-        except OSError:
-            return None
-        return found.st_ino, found.st_size, found.st_mtime_ns
 
     def _bring_up_to_date(self, watched: _Watched) -> None:
         name = watched.use_case.name

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from jobs.decisions.exploration import Exploration
 from jobs.decisions.fallback_order import CHAMPION_INSTEAD
 from jobs.decisions.feature_row import FeatureRow, Row
-from jobs.decisions.scores import CHAMPION, Scored
+from jobs.decisions.scores import Scored
 from jobs.errors import Invalid
+from jobs.rollout_strategy import CHAMPION
 from jobs.rollouts.assignment import PublishedRollout, assigned
 from jobs.use_case import problem_of
 from serving.decisions.scorer import Scorer

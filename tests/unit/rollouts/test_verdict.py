@@ -12,9 +12,10 @@ import pytest
 
 from jobs.ledger.rollouts import Arm, Change, Rollout
 from jobs.rollout_strategy import Strategy
+from jobs.rollouts.arm_findings import ArmFindings
 from jobs.rollouts.bandit import shares_by_gain
 from jobs.rollouts.findings import Finding
-from jobs.rollouts.verdict import ArmFindings, evidence, judge
+from jobs.rollouts.verdict import evidence, judge
 
 NOW = datetime(2026, 5, 5, tzinfo=UTC)
 LATER = NOW + timedelta(days=2)

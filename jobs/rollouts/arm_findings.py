@@ -1,0 +1,54 @@
+"""All that is known of one arm: findings of health and outcomes, what it earned, figures of the business."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobs.rollout_strategy import Strategy
+from jobs.rollouts import business, findings
+from jobs.rollouts.business import BusinessMetric
+from jobs.rollouts.findings import Finding
+from jobs.rollouts.labelled_pairs import LabelledPairs
+from jobs.rollouts.paired_scores import PairedScores
+
+
+@dataclass(frozen=True)
+class ArmFindings:
+    """What is known of one arm."""
+
+    events: int
+    """That both models scored."""
+    findings: Sequence[Finding]
+    money: tuple[float, float] = (0.0, 0.0)
+    """Mean gain of an event over the champion, and its standard error."""
+    business: Sequence[BusinessMetric] = ()
+
+    @classmethod
+    def of(cls, pairs: PairedScores, labelled: LabelledPairs | None, strategy: Strategy) -> ArmFindings:
+        """labelled: of the same events; None: the use case declares no review, so that outcomes are not looked at."""
+        events, health, live = int(pairs.both.sum()), findings.of_health(pairs, strategy), business.live(pairs)
+        if labelled is None:
+            return cls(events, health, business=live)
+        found = [*health, *findings.of_outcomes(labelled, strategy)]
+        return cls(events, found, _money(labelled), [*live, *business.matured(labelled)])
+
+    @property
+    def is_bad(self) -> bool:
+        return any(each.outcome == "bad" for each in self.findings)
+
+    def get(self, name: str) -> Finding | None:
+        """A finding by its name; None: it is not looked at."""
+        return next((each for each in self.findings if each.name == name), None)
+
+    def shows(self, name: str) -> bool:
+        """Whether a finding is good, or is not looked at in this use case."""
+        found = self.get(name)
+        return found is None or found.outcome == "good"
+
+
+def _money(labelled: LabelledPairs) -> tuple[float, float]:
+    gains = labelled.money_gains() * labelled.weights
+    if len(gains) < 2:
+        return 0.0, 1.0  # nothing is known: any arm may be best
+    return float(gains.mean()), float(gains.std(ddof=1) / len(gains) ** 0.5)

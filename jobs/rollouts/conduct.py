@@ -171,9 +171,10 @@ def _check(settings: Settings, use_case: UseCase, champion: Champion, asked: Ask
             f"rollout: expected names of letters, digits and _ for itself and its arms, none of them {CHAMPION}, found "
             f"{asked.name!r} with {names}"
         )
-    if asked.strategy.kind == "canary" and len(names) != 1:
+    kind = asked.strategy.kind
+    if kind in ("shadow", "canary") and len(names) != 1:
         raise Invalid(
-            f"canary: expected one version, found {len(names)}; start an `ab` or a `bandit` rollout of several"
+            f"{kind}: expected one version, found {len(names)}; start an `ab` or a `bandit` rollout of several"
         )
     if champion.version in asked.versions.values():
         raise Invalid(f"rollout: expected versions beside the champion, found version {champion.version}, which it is")

@@ -80,6 +80,7 @@ def test_what_cannot_start_says_why_and_changes_nothing(home: Settings) -> None:
     cases = {
         ("two words", "3"): "expected names of letters",
         ("autumn", "3", "4"): "canary: expected one version, found 2",
+        ("autumn", "3", "4", "--strategy", "shadow"): "shadow: expected one version, found 2",
         ("autumn", "1"): "expected versions beside the champion, found version 1",
         ("autumn", "3", "--strategy", "ab", "--share", "1.0", "--share", "0.5"): "expected one for each of 1 versions",
         (

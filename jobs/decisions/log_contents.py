@@ -127,7 +127,7 @@ class Shadow(msgspec.Struct, tag="shadow", tag_field="kind", omit_defaults=True)
     outcome: Outcome
     model_version: str
     scoring: int = 0
-    """Microseconds that it took."""
+    """Microseconds that it took; 0: it scored several events at once, which says nothing of one."""
     failure: str | None = None
     """Why there is no score."""
 

@@ -35,7 +35,7 @@ class OfModel:
     blocks: Bools
     """Whether it would block, after which nobody sees how the event turns out."""
     microseconds: Floats
-    """NaN where it failed."""
+    """NaN where it failed, or scored several events at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +164,7 @@ def _of_shadow(shadow: Shadow | None) -> _Made | None:
 def _side(made: list[_Made | None]) -> OfModel:
     outcomes = [Outcome(None) if one is None else one.outcome for one in made]
     scores = [np.nan if outcome.score is None else outcome.score for outcome in outcomes]
-    times = [np.nan if one is None or one.failed else one.microseconds for one in made]
+    times = [np.nan if one is None or one.failed else one.microseconds or np.nan for one in made]
     return OfModel(
         np.array([one is not None for one in made], np.bool_),
         np.array([one is not None and one.failed for one in made], np.bool_),

@@ -263,7 +263,7 @@ class DecisionService:
         """Let models that did not answer score events too, of which features are known."""
         for each, one in zip(started, decided, strict=True):
             if isinstance(one, Decided) and one.features:
-                row = self.decider.rows.restored(each.values, each.event.happened, one.features)
+                row = partial(self.decider.rows.restored, each.values, each.event.happened, one.features)
                 self.shadows.offer(scorer, row, one)
 
     def _keep(self, shadows: Sequence[Shadow]) -> None:

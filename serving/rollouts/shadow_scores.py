@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from jobs.decisions.feature_row import Row
 from jobs.decisions.log_contents import Decided, Shadow
 from jobs.decisions.outcome import Outcome
+from jobs.decisions.scores import Scored
 from serving.decisions.scorer import Scorer
 from serving.rollouts.arm_scorer import ArmScorer
 from serving.telemetry.decision_metrics import SHADOWS_DROPPED
@@ -29,8 +30,15 @@ LOG = logging.getLogger("evergreen.serve")
 
 class _Waiting(NamedTuple):
     scorer: ArmScorer
-    row: Row
+    row: Callable[[], Row]
     decided: Decided
+
+
+class _Wanted(NamedTuple):
+    """A shadow that is to be scored."""
+
+    shadow: Shadow
+    row: Row
 
 
 class ShadowScores:
@@ -49,8 +57,8 @@ class ShadowScores:
         """How many events wait."""
         return len(self._queue)
 
-    def offer(self, scorer: ArmScorer, row: Row, decided: Decided) -> None:
-        """Let an event be scored soon, or count it as dropped."""
+    def offer(self, scorer: ArmScorer, row: Callable[[], Row], decided: Decided) -> None:
+        """Let an event be scored soon, or count it as dropped; row: makes its features, once it is its turn."""
         if len(self._queue) >= MOST_WAITING:
             self._dropped.inc()
             return
@@ -71,7 +79,7 @@ class ShadowScores:
         """Score some of the events that wait."""
         waiting = [self._queue.popleft() for _ in range(min(AT_ONCE, len(self._queue)))]
         try:
-            self._keep([shadow for each in waiting for shadow in _shadows(each)])
+            self._keep(_shadows(waiting))
         except Exception:  # the log may be full or out of reach
             LOG.exception("%s: %d shadows are lost", self._use_case, len(waiting))
             self._dropped.inc(len(waiting))
@@ -82,17 +90,32 @@ class ShadowScores:
                 self.take()
 
 
-def _shadows(waiting: _Waiting) -> list[Shadow]:
-    return [_shadow(waiting, *each) for each in waiting.scorer.shadows(waiting.row)]
+def _shadows(waiting: Sequence[_Waiting]) -> list[Shadow]:
+    """What every model beside makes of the events, each model of all of its own at once."""
+    wanted: dict[Scorer, list[_Wanted]] = {}
+    shadows: list[Shadow] = []
+    for scorer, row, decided in waiting:
+        features = row()
+        for (rollout, arm), model in scorer.shadows(features):
+            shadow = Shadow(decided.id, decided.decided_at, rollout, arm, Outcome(None), "")
+            if isinstance(model, str):
+                shadows.append(replace(shadow, failure=model))
+            else:
+                wanted.setdefault(model, []).append(_Wanted(shadow, features))
+    return shadows + [shadow for model, some in wanted.items() for shadow in _scored(model, some)]
 
 
-def _shadow(waiting: _Waiting, wanted: tuple[int, str], scorer: Scorer | str) -> Shadow:
-    decided, (rollout, arm) = waiting.decided, wanted
-    shadow = Shadow(decided.id, decided.decided_at, rollout, arm, Outcome(None), "")
-    if isinstance(scorer, str):
-        return replace(shadow, failure=scorer)
-    [scored] = scorer([waiting.row])
-    version = scorer.model.version
+def _scored(model: Scorer, wanted: Sequence[_Wanted]) -> list[Shadow]:
+    """The first event alone, as whoever answers would score it, so that its time can be compared; the others at once.
+
+    What an event costs among others is less than alone, and no measure of what those would wait who wait for one.
+    """
+    first, *others = [each.row for each in wanted]
+    scored = [*model([first]), *(one._replace(scoring=0) for one in (model(others) if others else ()))]
+    return [_of(model.model.version, each.shadow, one) for each, one in zip(wanted, scored, strict=True)]
+
+
+def _of(version: str, shadow: Shadow, scored: Scored) -> Shadow:
     if scored.fallback:
         return replace(shadow, model_version=version, failure=scored.reason)
     return replace(shadow, model_version=version, outcome=scored.outcome, scoring=scored.scoring)

@@ -48,8 +48,8 @@ def client(home: Settings) -> Iterator[httpx.Client]:
         yield found
 
 
-def start(home: Settings, kind: Any, share: float, name: str = "next_model") -> Rollout:
-    staged = exported_models.stage(home, 7, made(home))
+def start(home: Settings, kind: Any, share: float, name: str = "next_model", seed: int = 7) -> Rollout:
+    staged = exported_models.stage(home, 7, made(home, seed))
     arm = Arm("new", 7, staged.bundle.sha256, staged.sha256)
     wanted = Rollout("fraud", name, Strategy(kind).stored, (arm,), 3, "a" * 64, 0.0, 0.0, NOW, 0)
     first = Change("started", {"new": share}, "", "me", NOW)
@@ -58,8 +58,8 @@ def start(home: Settings, kind: Any, share: float, name: str = "next_model") -> 
     return started
 
 
-def made(home: Settings) -> Any:
-    return exported_models.made(Path(home.home) / "made-7", 7, names=exported_models.OF_EVENTS)
+def made(home: Settings, seed: int = 7) -> Any:
+    return exported_models.made(Path(home.home) / "made-7", seed, names=exported_models.OF_EVENTS)
 
 
 def change(home: Settings, rollout: Rollout, kind: Any, shares: dict[str, float]) -> Rollout:
@@ -129,7 +129,25 @@ def test_both_models_score_what_takes_part_and_shadows_answer_nobody(client: htt
         decided = stamps[each.id]
         assert (each.arm, each.model_version, each.failure) == ("new", "7", None)
         assert each.decided_at == decided.decided_at and decided.arm == "champion"
-        assert each.outcome.score is not None and each.scoring > 0
+        assert each.outcome.score is not None
+    assert shadows[0].scoring > 0
+
+
+def test_shadows_of_many_events_at_once_are_what_the_model_answers_one_by_one(
+    client: httpx.Client, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 7 is the champion's model here, so that its shadow must say what the champion answered."""
+    monkeypatch.setattr(shadow_scores, "PAUSE_SECONDS", 0.3)
+    number = numbers()
+    start(home, "shadow", 0.0, seed=0)
+    answered: dict[int, float] = {}
+    end = time.monotonic() + PATIENCE
+    while len(shadows := logged(home, Shadow)) < 40:
+        found = ask(client, next(number), 1)
+        answered[found["transaction_id"]] = found["score"]
+        assert time.monotonic() < end
+    assert [each.outcome.score for each in shadows] == [answered[each.id] for each in shadows]
+    assert 0 < sum(each.scoring > 0 for each in shadows) < len(shadows)
 
 
 def test_the_champion_scores_too_where_another_answers(client: httpx.Client, home: Settings) -> None:

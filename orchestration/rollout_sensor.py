@@ -6,8 +6,10 @@ page of the asset.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 
@@ -15,7 +17,7 @@ from assets import rollouts as rollout_asset
 from jobs.alerts import outbox
 from jobs.alerts import rollouts as rollout_alerts
 from jobs.ingest import registered_inputs
-from jobs.lakehouse.tables import attach
+from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.ledger import rollouts
 from jobs.registry import model_versions
 from jobs.registry.champion_bundles import Champions
@@ -24,11 +26,20 @@ from jobs.settings import Settings
 from jobs.use_case import UseCase
 from orchestration.ticks import NO_DATA, in_one_line
 
+if TYPE_CHECKING:
+    from jobs.rollouts.rollout_logs import RolloutLogs
+
 SECONDS = 30
 
 
 def build(settings: Settings, use_case: UseCase) -> Sequence[dg.SensorDefinition]:
     """The sensor of a use case; none without a problem."""
+
+    @functools.cache
+    def kept() -> _Kept:
+        from jobs.rollouts.rollout_logs import RolloutLogs
+
+        return _Kept(attach(settings), RolloutLogs(settings, use_case))
 
     @dg.sensor(
         name=f"{use_case.name}_rollouts",
@@ -40,21 +51,28 @@ def build(settings: Settings, use_case: UseCase) -> Sequence[dg.SensorDefinition
     def carry_out(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         if registered_inputs.registered(settings, use_case) is None:
             return NO_DATA
-        return dg.SkipReason(_looked(settings, use_case, context.instance, datetime.now(UTC)))
+        return dg.SkipReason(_looked(kept(), use_case, context.instance, datetime.now(UTC)))
 
     return [carry_out] if use_case.learned is not None else []
 
 
-def _looked(settings: Settings, use_case: UseCase, instance: dg.DagsterInstance, now: datetime) -> str:
+class _Kept(NamedTuple):
+    """What stays open from tick to tick, as a look needs only what is new."""
+
+    lakehouse: Lakehouse
+    logs: RolloutLogs
+
+
+def _looked(kept: _Kept, use_case: UseCase, instance: dg.DagsterInstance, now: datetime) -> str:
     """What was done, in words."""
     from jobs.rollouts import steps, waiting
 
-    lakehouse = attach(settings)
+    lakehouse, settings = kept.lakehouse, kept.lakehouse.settings
     started, why = waiting.start_waiting(lakehouse, use_case, Champions(settings), By(steps.AUTOMATIC, now))
     before = {each.id: len(each.changes) for each in rollouts.of_use_case(settings, use_case.name, live=True)}
     if not before:
         return why
-    looked = steps.step(lakehouse, use_case, model_versions, now)
+    looked = steps.step(lakehouse, use_case, model_versions, now, kept.logs)
     if started is not None or any(len(each.rollout.changes) != before.get(each.rollout.id) for each in looked):
         instance.report_runless_asset_event(rollout_asset.materialization(settings, use_case, looked))
     alerts = rollout_alerts.rolled_back(rollouts.of_use_case(settings, use_case.name), now)

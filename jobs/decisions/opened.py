@@ -21,7 +21,7 @@ from jobs.decisions.log_before import LogBefore
 from jobs.decisions.log_contents import BASE, DECISION, Base
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse, attach
-from jobs.ledger import pins
+from jobs.ledger import pins, rollouts
 from jobs.online.entity_facts import GRACE
 from jobs.online.file_log import FileLog
 from jobs.online.log_records import Conflict, Log
@@ -136,18 +136,24 @@ def _trim(settings: Settings, use_case: UseCase) -> None:
     if base is not None:
         position = int(shipped["position"])
         trim(
-            path, base_tables.reached(use_case, base.moment), position, lambda record: record.id.startswith(f"{BASE}/"),
+            path, _needed_from(settings, use_case, base), position, lambda record: record.id.startswith(f"{BASE}/"),
             lambda removed: replace_json(
                 shipped_file(settings, use_case), {**shipped, "position": position - removed}
             ),
         )  # fmt: skip
 
 
-def trim_store(log: Log, use_case: UseCase, shipped: int) -> None:
-    """Drop from a log in a store what no window of its base reaches, and what is shipped, up to a stamp."""
+def trim_store(settings: Settings, log: Log, use_case: UseCase, shipped: int) -> None:
+    """Drop from a log in a store what nobody needs of what is shipped, up to a stamp."""
     base, _ = last_base(log)
     if log.by_entity and base is not None:
-        log.trim(min(base_tables.reached(use_case, base.moment), shipped), f"{BASE}/")  # type: ignore[attr-defined]
+        log.trim(min(_needed_from(settings, use_case, base), shipped), f"{BASE}/")  # type: ignore[attr-defined]
+
+
+def _needed_from(settings: Settings, use_case: UseCase, base: Base) -> int:
+    """The stamp from which on records are needed: by a window of the base, or as evidence on a rollout."""
+    live = rollouts.of_use_case(settings, use_case.name, live=True)
+    return min([base_tables.reached(use_case, base.moment), *(each.log_stamp for each in live)])
 
 
 def shipped_file(settings: Settings, use_case: UseCase) -> Path:

@@ -60,7 +60,7 @@ def ship(lakehouse: Lakehouse, use_case: UseCase) -> Shipped:
     with lakehouse.lock(prediction_log.table(use_case)), log_of(lakehouse.settings, use_case) as log:
         shipment = _Shipment(lakehouse, use_case, log)
         shipped = shipment.all()
-        trim_store(log, use_case, shipment.position)
+        trim_store(lakehouse.settings, log, use_case, shipment.position)
         return shipped
 
 

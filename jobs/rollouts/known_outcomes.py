@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,40 +10,36 @@ import numpy as np
 
 from jobs.rollouts.labelled_pairs import KnownOutcomes
 from jobs.times import microseconds
-from jobs.use_case import UseCase, problem_of
+from jobs.use_case import UseCase
 
 if TYPE_CHECKING:
     from jobs.arrays import Bools
+    from jobs.decisions.log_contents import LabelCame
     from jobs.lakehouse.tables import Lakehouse
-    from jobs.rollouts.paired_scores import Logged
+    from jobs.rollouts.logged import PairsOfLog
 
 
 def known_outcomes(
-    lakehouse: Lakehouse, use_case: UseCase, logged: Logged, ids: Sequence[Any], now: datetime
+    lakehouse: Lakehouse, use_case: UseCase, events: PairsOfLog, told: Mapping[str, LabelCame], now: datetime
 ) -> KnownOutcomes:
-    """What is known by `now` of events of the log, in the order of `ids`; of a yes-or-no task.
+    """What is known by `now` of events of the log; of a yes-or-no task.
 
     An event is positive once it is reported so, and mature once it is older than the use case's label maturity.
+
+    Args:
+        told: by id, what the log says became of events.
     """
-    problem, until = problem_of(use_case), microseconds(now - use_case.label_maturity)
-    events = [logged.events.get(str(id)) for id in ids]
-    values = [{} if each is None else each[0].values for each in events]
-    amounts = [float(each.get(problem.amount) or 0.0) if problem.amount else 0.0 for each in values]
-    mature = np.array([each is not None and each[1] <= until for each in events], np.bool_)
-    labels = _told(use_case, logged, ids)
+    ids = events.pairs.ids
+    mature = events.happened <= microseconds(now - use_case.label_maturity)
+    labels = _told(use_case, told, ids)
     if mature.any():  # tables are read for days that somebody asks about only
         labels |= _in_tables(lakehouse, use_case, ids, now)
-    return KnownOutcomes(
-        labels,
-        mature,
-        np.array([str(each.get(use_case.cluster_key)) for each in values]),
-        np.array(amounts, np.float64),
-    )
+    return KnownOutcomes(labels, mature, events.clusters, events.amounts)
 
 
-def _told(use_case: UseCase, logged: Logged, ids: Sequence[Any]) -> Bools:
-    labels = [logged.labels.get(str(id)) for id in ids]
-    return np.array([each is not None and bool(each.values.get(use_case.label)) for each in labels], np.bool_)
+def _told(use_case: UseCase, told: Mapping[str, LabelCame], ids: Sequence[Any]) -> Bools:
+    reported = {id for id, label in told.items() if label.values.get(use_case.label)}
+    return np.array([str(id) in reported for id in ids], np.bool_)
 
 
 def _in_tables(lakehouse: Lakehouse, use_case: UseCase, ids: Sequence[Any], now: datetime) -> Bools:
@@ -52,7 +48,9 @@ def _in_tables(lakehouse: Lakehouse, use_case: UseCase, ids: Sequence[Any], now:
     reported = np.zeros(len(ids), np.bool_)
     if not lakehouse.exists(use_case.labels):
         return reported
-    known = outcomes.events(lakehouse, use_case, now)
+    # Looks of the same hour read the tables once: days that are mature know no hours.
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    known = outcomes.events(lakehouse, use_case, hour)
     here, there = known.places(np.array(ids))
     reported[there] = known.labelled.reported[here]
     return reported

@@ -1,24 +1,28 @@
-"""What the decision log says of a rollout: for each event that takes part, what the champion and an arm made of it.
+"""For each event that takes part in a rollout, what the champion and an arm made of it.
 
 One of them answered, the other scored in its shadow; where a shadow was dropped, one side is unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jobs.arrays import Bools, Floats, Ints
-from jobs.decisions import log_contents
-from jobs.decisions.fallback_order import CHAMPION_INSTEAD
-from jobs.decisions.log_contents import DECISION, EVENT, SHADOW, TOLD, Decided, EventCame, LabelCame, Shadow
-from jobs.decisions.outcome import Outcome
-from jobs.ledger.rollouts import Rollout
-from jobs.online.log_records import Record
-from jobs.rollout_strategy import CHAMPION
+
+
+class Made(NamedTuple):
+    """What a model made of an event."""
+
+    score: float | None
+    alerts: bool
+    blocks: bool
+    microseconds: int
+    """0: it scored several events at once, which says nothing of one."""
+    failed: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,24 @@ class OfModel:
     """Whether it would block, after which nobody sees how the event turns out."""
     microseconds: Floats
     """NaN where it failed, or scored several events at once."""
+
+    @classmethod
+    def of(cls, made: Sequence[Made | None]) -> OfModel:
+        """Of each event; None: it is not known."""
+        scores = [np.nan if one is None or one.score is None else one.score for one in made]
+        times = [np.nan if one is None or one.failed else one.microseconds or np.nan for one in made]
+        return cls(
+            np.array([one is not None for one in made], np.bool_),
+            np.array([one is not None and one.failed for one in made], np.bool_),
+            np.array(scores, np.float64),
+            np.array([one is not None and one.alerts for one in made], np.bool_),
+            np.array([one is not None and one.blocks for one in made], np.bool_),
+            np.array(times, np.float64),
+        )
+
+    def joined(self, later: OfModel) -> OfModel:
+        """With what it made of later events."""
+        return OfModel(*(np.concatenate(both) for both in zip(vars(self).values(), vars(later).values(), strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,115 +83,13 @@ class PairedScores:
         scored: Bools = np.isfinite(self.champion.scores) & np.isfinite(self.arm.scores)
         return scored
 
-
-@dataclass
-class Logged:
-    """What the log has of a rollout."""
-
-    decided: dict[str, Decided] = field(default_factory=dict)
-    shadows: dict[str, dict[str, Shadow]] = field(default_factory=dict)
-    """Arm -> id -> what its model made of the event."""
-    events: dict[str, tuple[EventCame, int]] = field(default_factory=dict)
-    """By id, with the moment at which it happened."""
-    labels: dict[str, LabelCame] = field(default_factory=dict)
-    """By id, the last one told."""
-
-    @classmethod
-    def of(cls, rollout: Rollout, records: Iterable[Record]) -> Logged:
-        """records: of the log, in order; those of before the start are left out."""
-        found, prefix = cls(), f"{rollout.id}:"
-        over_all = rollout.strategy["kind"] == "shadow"
-        for record in records:
-            if record.stamp <= rollout.log_stamp:
-                continue
-            kind, _, id = record.id.partition("/")
-            if kind == EVENT:
-                came = log_contents.decode_as(record.content, EventCame)
-                found.events[id] = came, came.time(record.stamp)
-            elif kind == DECISION:
-                one = log_contents.decode_as(record.content, Decided)
-                if over_all or one.arm.startswith(prefix):
-                    found.decided[str(one.id)] = one
-            elif kind == SHADOW and id.startswith(f"{rollout.id}/"):
-                shadow = log_contents.decode_as(record.content, Shadow)
-                found.shadows.setdefault(shadow.arm, {})[str(shadow.id)] = shadow
-            elif kind == TOLD:
-                told = log_contents.decode(record.content)
-                if isinstance(told, LabelCame):
-                    found.labels[str(told.id)] = told
-        return found
-
-    def pairs(self, rollout: Rollout, arm: str) -> PairedScores:
-        """What champion and arm made of the events; where every event takes part, of those that a shadow scored."""
-        mine, champion = self.shadows.get(arm, {}), self.shadows.get(CHAMPION, {})
-        decided = list(self.decided.items())
-        if rollout.strategy["kind"] == "shadow":
-            decided = [(id, one) for id, one in decided if id in mine]
-        turn = f"{rollout.id}:{arm}"
+    def joined(self, later: PairedScores) -> PairedScores:
+        """With later events."""
         return PairedScores(
-            [one.id for _, one in decided],
-            np.array([one.decided_at for _, one in decided], np.int64),
-            np.array([one.arm == turn for _, one in decided], np.bool_),
-            np.array([_of_turn(one, turn, rollout, arm) for _, one in decided], np.float64),
-            _side([_of_champion(one, champion.get(id)) for id, one in decided]),
-            _side([_of_arm(one, turn, mine.get(id)) for id, one in decided]),
+            self.ids + later.ids,
+            np.concatenate([self.stamps, later.stamps]),
+            np.concatenate([self.answered, later.answered]),
+            np.concatenate([self.propensities, later.propensities]),
+            self.champion.joined(later.champion),
+            self.arm.joined(later.arm),
         )
-
-
-def _of_turn(one: Decided, turn: str, rollout: Rollout, arm: str) -> float:
-    """The chance of the arm to answer an event that it or another answered."""
-    if rollout.strategy["kind"] == "shadow":
-        return 0.0  # the propensity is of another rollout, or of exploration
-    if one.arm == turn:
-        return one.propensity
-    return 1 - one.propensity if len(rollout.arms) == 1 else rollout.last_running.shares.get(arm, 0.0)
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What a model made of an event."""
-
-    outcome: Outcome
-    microseconds: int
-    failed: bool = False
-
-
-def _of_champion(one: Decided, shadow: Shadow | None) -> _Made | None:
-    if one.fallback == CHAMPION_INSTEAD:
-        return _Made(one.outcome, one.scoring)
-    if one.arm.endswith(f":{CHAMPION}") or one.arm == CHAMPION:
-        return _made(one)
-    return _of_shadow(shadow)
-
-
-def _of_arm(one: Decided, turn: str, shadow: Shadow | None) -> _Made | None:
-    if one.arm != turn:
-        return _of_shadow(shadow)
-    if one.fallback == CHAMPION_INSTEAD:
-        return _Made(Outcome(None), 0, failed=True)
-    return _made(one)
-
-
-def _made(one: Decided) -> _Made | None:
-    """What the model that answered made; None where there were no features for it, which is not its fault."""
-    if not one.features:
-        return None
-    return _Made(one.outcome, one.scoring, failed=one.outcome.score is None)
-
-
-def _of_shadow(shadow: Shadow | None) -> _Made | None:
-    return None if shadow is None else _Made(shadow.outcome, shadow.scoring, failed=shadow.failure is not None)
-
-
-def _side(made: list[_Made | None]) -> OfModel:
-    outcomes = [Outcome(None) if one is None else one.outcome for one in made]
-    scores = [np.nan if outcome.score is None else outcome.score for outcome in outcomes]
-    times = [np.nan if one is None or one.failed else one.microseconds or np.nan for one in made]
-    return OfModel(
-        np.array([one is not None for one in made], np.bool_),
-        np.array([one is not None and one.failed for one in made], np.bool_),
-        np.array(scores, np.float64),
-        np.array([outcome.decision not in (None, "approve") for outcome in outcomes], np.bool_),
-        np.array([outcome.decision == "block" for outcome in outcomes], np.bool_),
-        np.array(times, np.float64),
-    )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jobs.decisions.opened import log_of, was_served
 from jobs.ledger import promotions, rollouts
 from jobs.ledger.rollouts import Refused, Rollout
 from jobs.rollout_strategy import Strategy
@@ -16,7 +16,8 @@ from jobs.rollouts.arm_findings import ArmFindings
 from jobs.rollouts.conduct import By
 from jobs.rollouts.known_outcomes import known_outcomes
 from jobs.rollouts.labelled_pairs import labelled_pairs
-from jobs.rollouts.paired_scores import Logged
+from jobs.rollouts.logged import Logged
+from jobs.rollouts.rollout_logs import RolloutLogs
 from jobs.rollouts.verdict import Verdict, evidence, judge
 from jobs.rollouts.waiting import turn_down
 from jobs.use_case import UseCase, problem_of
@@ -37,26 +38,35 @@ class Looked:
     verdict: Verdict
 
 
-def step(lakehouse: Lakehouse, use_case: UseCase, registry: Registry, now: datetime) -> list[Looked]:
-    """Look at every rollout that goes on, and do what follows; what another process changed meanwhile is left to it."""
-    looked = look(lakehouse, use_case, now)
+def step(
+    lakehouse: Lakehouse, use_case: UseCase, registry: Registry, now: datetime, logs: RolloutLogs | None = None
+) -> list[Looked]:
+    """Look at every rollout that goes on, and do what follows; what another process changed meanwhile is left to it.
+
+    Args:
+        logs: of whoever looks again and again, who need not read the whole log each time.
+    """
+    looked = look(lakehouse, use_case, now, logs)
     done = [_done(lakehouse, use_case, registry, each, now) for each in looked]
     published.publish(lakehouse.settings, use_case)  # whoever died between a change and this is finished here
     return done
 
 
-def look(lakehouse: Lakehouse, use_case: UseCase, now: datetime) -> list[Looked]:
+def look(lakehouse: Lakehouse, use_case: UseCase, now: datetime, logs: RolloutLogs | None = None) -> list[Looked]:
     """What the log shows of every rollout that goes on, and what would follow."""
     settings = lakehouse.settings
     live = rollouts.of_use_case(settings, use_case.name, live=True)
-    if not live:
-        return []
+    if logs is None:
+        with contextlib.closing(RolloutLogs(settings, use_case)) as once:
+            logged = once.read(live)
+    else:
+        logged = logs.read(live)
     champion = promotions.champion(settings, use_case)
-    return [_looked(lakehouse, use_case, each, champion.version if champion else None, now) for each in live]
+    version = champion.version if champion else None
+    return [_looked(each, version, _found(lakehouse, use_case, each, logged[each.id], now), now) for each in live]
 
 
-def _looked(lakehouse: Lakehouse, use_case: UseCase, rollout: Rollout, champion: int | None, now: datetime) -> Looked:
-    found = found_of(lakehouse, use_case, rollout, now)
+def _looked(rollout: Rollout, champion: int | None, found: Mapping[str, ArmFindings], now: datetime) -> Looked:
     if champion != rollout.champion_version:
         why = f"version {champion} is in production by now, and not version {rollout.champion_version}"
         return Looked(rollout, found, Verdict("aborted", why))
@@ -65,24 +75,19 @@ def _looked(lakehouse: Lakehouse, use_case: UseCase, rollout: Rollout, champion:
     return Looked(rollout, found, judge(rollout, found, now))
 
 
-def found_of(lakehouse: Lakehouse, use_case: UseCase, rollout: Rollout, now: datetime) -> dict[str, ArmFindings]:
+def _found(
+    lakehouse: Lakehouse, use_case: UseCase, rollout: Rollout, logged: Logged, now: datetime
+) -> dict[str, ArmFindings]:
     """What is known of every arm of a rollout."""
-    if not was_served(lakehouse.settings, use_case):
-        return {arm.name: ArmFindings(0, ()) for arm in rollout.arms}
-    with log_of(lakehouse.settings, use_case) as log:
-        logged = Logged.of(rollout, log.records())
-    return {arm.name: _of_arm(lakehouse, use_case, rollout, logged, arm.name, now) for arm in rollout.arms}
-
-
-def _of_arm(
-    lakehouse: Lakehouse, use_case: UseCase, rollout: Rollout, logged: Logged, arm: str, now: datetime
-) -> ArmFindings:
-    strategy, pairs = Strategy.of_stored(rollout.strategy), logged.pairs(rollout, arm)
-    review = problem_of(use_case).review
-    if review is None:
-        return ArmFindings.of(pairs, None, strategy)
-    labelled = labelled_pairs(pairs, known_outcomes(lakehouse, use_case, logged, pairs.ids, now), review)
-    return ArmFindings.of(pairs, labelled, strategy)
+    strategy, review = Strategy.of_stored(rollout.strategy), problem_of(use_case).review
+    found = {}
+    for arm in rollout.arms:
+        events, labelled = logged.of_arm(rollout, arm.name), None
+        if review is not None:
+            known = known_outcomes(lakehouse, use_case, events, logged.labels, now)
+            labelled = labelled_pairs(events.pairs, known, review)
+        found[arm.name] = ArmFindings.of(events.pairs, labelled, strategy)
+    return found
 
 
 def _done(lakehouse: Lakehouse, use_case: UseCase, registry: Registry, looked: Looked, now: datetime) -> Looked:

@@ -9,12 +9,13 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from jobs.decisions.opened import log_file, open_log, wall_clock, was_served
+from jobs.decisions.log_tail import LogTail
+from jobs.decisions.opened import wall_clock
 from jobs.messages.connection import StreamUnreachable
 from jobs.messages.message import Message
 from jobs.messages.position import Position
 from jobs.messages.topics import Topics
-from jobs.online.log_records import Log, StoreDown
+from jobs.online.log_records import StoreDown
 from jobs.settings import Settings
 from jobs.streams.decision_messages import DecisionMessages
 
@@ -25,23 +26,18 @@ class DecisionLogReader:
     """The topics of one use case that its log fills, each from its position on."""
 
     def __init__(self, settings: Settings, topics: Topics, positions: Sequence[Position]) -> None:
-        self._settings, self._topics = settings, topics
+        self._topics = topics
         self._positions = {position.topic: position for position in positions}
         self._next = {each.topic: each.next.get(0, 0) for each in positions if each.topic_id == TOPIC_ID}
-        self._log: Log | None = None
-        self._file = 0
-        """What tells the log's file from one that was put in its place."""
-        self._end = self._stamp = 0
-        """Behind the last record that was read, and its stamp."""
+        self._tail = LogTail(settings, topics.use_case)
         self._waiting: deque[Message] = deque()
 
     def close(self) -> None:
-        if self._log is not None:
-            self._log.close()
+        self._tail.close()
 
     def now(self) -> int:
         """The moment, in microseconds since 1970, not before the last stamp that was read: of another host's clock."""
-        return max(wall_clock(), self._stamp)
+        return max(wall_clock(), self._tail.stamp)
 
     def position(self, topic: str) -> Position:
         """The place in a topic behind all messages that were handed out."""
@@ -69,27 +65,14 @@ class DecisionLogReader:
 
     def _read(self, most: int) -> None:
         """Let as many messages wait, if there are as many."""
-        log = self._opened()
+        log = self._tail.opened()
         if log is None:
             return
         messages = DecisionMessages(self._topics, log.get)
-        log.tail()  # a log in a file reads on then alone
-        for record in log.records(self._end):
-            message = messages.of(record) if record.stamp > self._stamp else None
+        for record in self._tail.records():
+            message = messages.of(record)
             if message is not None and message.offset >= self._next.get(message.topic, 0):
                 self._waiting.append(message)
-            self._end, self._stamp = record.end, max(self._stamp, record.stamp)
+            self._tail.took(record)
             if len(self._waiting) >= most:
                 return
-
-    def _opened(self) -> Log | None:
-        """The log; None while nothing was decided. Opened anew once its beginning was trimmed."""
-        if not was_served(self._settings, self._topics.use_case):
-            return None
-        path = log_file(self._settings, self._topics.use_case)
-        file = 0 if self._settings.online_store_url else path.stat().st_ino
-        if self._log is None or file != self._file:
-            self.close()
-            self._log, self._file = open_log(self._settings, self._topics.use_case), file
-            self._end = 0
-        return self._log

@@ -251,7 +251,7 @@ def test_a_store_that_was_trimmed_behind_a_slow_worker_is_decided_on_alike(redis
     with server(world), worker(world) as slow, worker(world) as quick:
         decide_some(world, [slow, quick], 40)
         before = client.xlen("evergreen:fraud:log")
-        opened.trim_store(slow.log, FRAUD, world.now)
+        opened.trim_store(world.settings, slow.log, FRAUD, world.now)
         assert 80 < client.xlen("evergreen:fraud:log") <= before - 80
         world.now += 100 * DAY
         # As by the clock of Redis, which stands still here.

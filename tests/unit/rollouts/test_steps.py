@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from worlds.rollout_traffic import EQUAL, ERRORS, START, Traffic, traffic
+from worlds.rollout_log import promote, promoted, started, write
+from worlds.rollout_traffic import EQUAL, ERRORS, START, traffic
 
 from jobs.alerts import rollouts as alerts
 from jobs.decisions import log_contents, opened
@@ -19,15 +20,15 @@ from jobs.decisions.outcome import Outcome
 from jobs.lakehouse.tables import attach
 from jobs.ledger import promotions, rollouts
 from jobs.ledger.promotions import PromotionDecision
-from jobs.ledger.rollouts import Arm, Change, Refused, Rollout
+from jobs.ledger.rollouts import Change, Refused, Rollout
+from jobs.online.log_records import Log
 from jobs.promotion import export_champion, export_onnx
 from jobs.registry.champion_bundles import Champions
 from jobs.rollout_strategy import Strategy
 from jobs.rollouts import conduct, published, steps, waiting
 from jobs.rollouts.conduct import By
-from jobs.rollouts.paired_scores import Logged
+from jobs.rollouts.logged import Logged
 from jobs.settings import Settings
-from jobs.times import microseconds
 from jobs.use_case import UseCase, problem_of
 from jobs.use_cases.fraud import FRAUD
 
@@ -47,55 +48,15 @@ class Registry:
     register_baseline: Any = None
 
 
-def promote(home: Settings, version: int, champion: int | None, kind: Any = "promotion") -> None:
-    digest = f"{version} {kind}"
-    decision = PromotionDecision(
-        "fraud", START, START, kind, "promoted", "", "me", True, version, "a" * 64, champion, digest
-    )
-    assert promotions.decide(home, decision).outcome == "promoted"
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Settings:
-    found = Settings(home=tmp_path / "home")
-    promote(found, 1, None)
+    return promoted(Settings(home=tmp_path / "home"))
+
+
+def logged(rollout: Rollout, log: Log) -> Logged:
+    found = Logged(FRAUD, rollout)
+    found.add(log.records())
     return found
-
-
-def started(home: Settings, share: float = 0.1, **strategy: Any) -> Rollout:
-    arm = Arm("new", 2, "b" * 64, "c" * 64)
-    plan = Strategy(**{"step_hours": 1.0, "least_events": 200, **strategy})
-    wanted = Rollout("fraud", "next_model", plan.stored, (arm,), 1, "a" * 64, 0.0, 0.0, START, 0)
-    found = rollouts.start(home, wanted, Change("started", {"new": share}, "", "me", START), 1.0)
-    published.publish(home, FRAUD)
-    return found
-
-
-def write(home: Settings, rollout: Rollout, drawn: Traffic) -> None:
-    """Let the log have decisions and shadows of this traffic, as a server writes them."""
-    pairs, clock = drawn.pairs, iter(drawn.pairs.stamps.tolist())
-    with opened.log_of(home, FRAUD, lambda: next(clock, microseconds(NOW))) as log:
-        for place, id in enumerate(pairs.ids):
-            came = EventCame(id, {"customer_id": id % 50, "tx_amount": 1.0})
-            record = log.append(log_contents.name("event", id), log_contents.encode(came)).record
-            for one in _contents(rollout, drawn, place, record.stamp):
-                name = f"decision/{id}" if isinstance(one, Decided) else f"shadow/{rollout.id}/{one.arm}/{id}"
-                log.append(name, log_contents.encode(one))
-
-
-def _contents(rollout: Rollout, drawn: Traffic, place: int, stamp: int) -> Sequence[Decided | Shadow]:
-    pairs = drawn.pairs
-    id, answered, failed = pairs.ids[place], bool(pairs.answered[place]), bool(pairs.arm.failed[place])
-    of_champion = Outcome(float(pairs.champion.scores[place]), "approve")
-    of_arm = Outcome(None if failed else float(pairs.arm.scores[place]), None if failed else "approve")
-    arm, chance = (f"{rollout.id}:new", 0.1) if answered else (f"{rollout.id}:champion", 0.9)
-    used, fallback = (of_arm, None) if answered and not failed else (of_champion, "champion" if answered else None)
-    decided = Decided(id, stamp, used, [1.0], "1", "x", fallback=fallback, arm=arm, propensity=chance, scoring=200)
-    if answered and not failed:
-        return decided, Shadow(id, stamp, rollout.id, "champion", of_champion, "1", 200)
-    if answered:
-        return (decided,)
-    return decided, Shadow(id, stamp, rollout.id, "new", of_arm, "2", 200, "it failed" if failed else None)
 
 
 def step(home: Settings, now: datetime = NOW) -> steps.Looked:
@@ -107,7 +68,7 @@ def test_the_log_says_what_both_models_made_of_each_event(home: Settings) -> Non
     rollout, drawn = started(home), traffic(replace(EQUAL, fails=0.2), 0.1, 1, 300, 5)
     write(home, rollout, drawn)
     with opened.log_of(home, FRAUD) as log:
-        pairs = Logged.of(rollout, log.records()).pairs(rollout, "new")
+        pairs = logged(rollout, log).of_arm(rollout, "new").pairs
     assert pairs.ids == drawn.pairs.ids and pairs.answered.tolist() == drawn.pairs.answered.tolist()
     assert pairs.arm.failed.tolist() == drawn.pairs.arm.failed.tolist() and not pairs.champion.failed.any()
     assert set(pairs.propensities.round(9)) == {0.1}
@@ -286,7 +247,7 @@ def test_a_shadow_never_had_a_chance_to_answer(home: Settings) -> None:
             shadow = Shadow(id, 5, rollout.id, "new", Outcome(0.7, "review"), "2", 30)
             log.append(log_contents.name("decision", id), log_contents.encode(decided))
             log.append(f"shadow/{rollout.id}/new/{id}", log_contents.encode(shadow))
-        pairs = Logged.of(rollout, log.records()).pairs(rollout, "new")
+        pairs = logged(rollout, log).of_arm(rollout, "new").pairs
     assert pairs.ids == [1, 2] and pairs.propensities.tolist() == [0.0, 0.0] and not pairs.answered.any()
     assert pairs.arm.scores.tolist() == [0.7, 0.7]
     assert pairs.champion.known.tolist() == [True, False]  # what another rollout's arm answered is not the champion's

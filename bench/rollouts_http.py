@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,15 @@ from common import REPORTS
 from deciding.load import Load, closed, request
 from rolling.server import CANDIDATE, CHAMPION, FAILS, LEVELS, Moved, made, serving
 from rollouts import KINDS
-from worlds.rollout_log import promote
+from worlds.rollout_log import promote as promoted
 from worlds.rollout_traffic import MATURITY, START, Candidate, Traffic, traffic
 
 from jobs.lakehouse.tables import attach
 from jobs.ledger import rollouts
 from jobs.ledger.rollouts import Arm, Change, Rollout
-from jobs.promotion import export_onnx
+from jobs.promotion import export_onnx, promote
 from jobs.rollout_strategy import Strategy
-from jobs.rollouts import conduct, published, steps
+from jobs.rollouts import published, steps
 from jobs.rollouts.rollout_logs import RolloutLogs
 from jobs.settings import Settings
 from jobs.times import microseconds
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument("--of-outcomes", type=int, default=50, help="of each kind that only labels tell")
     asked = parser.parse_args()
     # The model becomes champion in the ledger; whatever else follows from that is not of this bench.
-    conduct.promote.reconcile = lambda *_: None
+    promote.reconcile = lambda *_: {}
     measured: dict[str, Any] = {"events_a_day": A_DAY, "most_days": DAYS}
     for kind, (candidate, right) in KINDS.items():
         count = asked.of_outcomes if kind in OF_OUTCOMES else asked.rollouts
@@ -94,7 +95,7 @@ def _one(candidate: Candidate, seed: int) -> dict[str, Any]:
     moved = Moved.at(microseconds(START))
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         settings = made(Path(folder) / "home")
-        promote(settings, CHAMPION, None)
+        promoted(settings, CHAMPION, None)
         port = stack.enter_context(serving(settings, moved))
         rollout, drawn = _started(settings), traffic(candidate, 0.1, DAYS, A_DAY, 2_000 + seed)
         time.sleep(SEEN_SECONDS)
@@ -179,7 +180,7 @@ class _Carried:
 def _slots() -> Iterator[tuple[timedelta, timedelta]]:
     """From one look to the next."""
     hours = [*range(24), *range(24, 24 * DAYS + 1, 24)]
-    for low, high in zip(hours, hours[1:], strict=False):
+    for low, high in pairwise(hours):
         yield timedelta(hours=low), timedelta(hours=high)
 
 

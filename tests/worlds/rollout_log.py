@@ -8,7 +8,7 @@ from typing import Any
 from worlds.rollout_traffic import START, Traffic
 
 from jobs.decisions import log_contents, opened
-from jobs.decisions.log_contents import Decided, EventCame, Shadow
+from jobs.decisions.log_contents import Decided, EventCame, LabelCame, Shadow
 from jobs.decisions.outcome import Outcome
 from jobs.ledger import promotions, rollouts
 from jobs.ledger.promotions import PromotionDecision
@@ -43,17 +43,23 @@ def started(home: Settings, share: float = 0.1, log_stamp: int = 0, **strategy: 
     return found
 
 
-def write(home: Settings, rollout: Rollout, drawn: Traffic, first: int = 0, last: int | None = None) -> None:
-    """Let the log have decisions and shadows of this traffic, from one event to another."""
+def write(
+    home: Settings, rollout: Rollout, drawn: Traffic, first: int = 0, last: int | None = None, *, labelled: bool = False
+) -> None:
+    """Let the log have decisions and shadows of this traffic, from one event to another, and what is positive."""
     pairs, now = drawn.pairs, [0]
     with opened.log_of(home, FRAUD, lambda: now[0]) as log:
         for place, id in list(enumerate(pairs.ids))[first:last]:
             now[0] = int(pairs.stamps[place])
-            came = EventCame(id, {"customer_id": id % 50, "tx_amount": 1.0})
+            amount = float(drawn.outcomes.amounts[place])
+            came = EventCame(id, {"customer_id": str(drawn.outcomes.clusters[place]), "tx_amount": amount})
             record = log.append(log_contents.name("event", id), log_contents.encode(came)).record
             for one in _contents(rollout, drawn, place, record.stamp):
                 name = f"decision/{id}" if isinstance(one, Decided) else log_contents.shadow_name(one)
                 log.append(name, log_contents.encode(one))
+            if labelled and drawn.outcomes.labels[place]:
+                told = LabelCame(id, record.stamp, {}, {"is_fraud": True})
+                log.append(log_contents.name("told", id, 1), log_contents.encode(told))
 
 
 def _contents(rollout: Rollout, drawn: Traffic, place: int, stamp: int) -> Sequence[Decided | Shadow]:
@@ -62,11 +68,13 @@ def _contents(rollout: Rollout, drawn: Traffic, place: int, stamp: int) -> Seque
     share = float(pairs.propensities[place])
     of_champion = Outcome(float(pairs.champion.scores[place]), "approve")
     of_arm = Outcome(None if failed else float(pairs.arm.scores[place]), None if failed else "approve")
-    arm, chance = (f"{rollout.id}:new", share) if answered else (f"{rollout.id}:champion", 1 - share)
+    arm, chance = (f"{rollout.id}:{rollout.arms[0].name}", share) if answered else (f"{rollout.id}:champion", 1 - share)
     used, fallback = (of_arm, None) if answered and not failed else (of_champion, "champion" if answered else None)
     decided = Decided(id, stamp, used, [1.0], "1", "x", fallback=fallback, arm=arm, propensity=chance, scoring=200)
     if answered and not failed:
         return decided, Shadow(id, stamp, rollout.id, "champion", of_champion, "1", 200)
     if answered:
         return (decided,)
-    return decided, Shadow(id, stamp, rollout.id, "new", of_arm, "2", 200, "it failed" if failed else None)
+    return decided, Shadow(
+        id, stamp, rollout.id, rollout.arms[0].name, of_arm, "2", 200, "it failed" if failed else None
+    )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
+from worlds import rollout_log
 from worlds.judged_world import AS_OF, PROBLEM, USE_CASE, FileRegistry, fitted, table_of, write_training_set
 from worlds.pictures import rendered
+from worlds.rollout_traffic import BETTER, START, traffic
 
 from assets import promotion
 from assets.keys import Keys
@@ -20,9 +23,16 @@ from jobs import settings
 from jobs.display import written
 from jobs.ingest import registered_inputs
 from jobs.ingest.registered_inputs import Inputs
+from jobs.lakehouse.tables import attach
 from jobs.ledger import promotions
+from jobs.promotion import export_onnx
 from jobs.registry import model_versions as registry
 from jobs.registry.bundle import Bundle
+from jobs.registry.champion_bundles import Champions
+from jobs.rollout_strategy import Strategy
+from jobs.rollouts import steps, waiting
+from jobs.rollouts.conduct import By
+from jobs.rollouts.rollout_logs import RolloutLogs
 from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
 from orchestration import cli
@@ -31,6 +41,9 @@ from orchestration.instance import open_instance
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01")
 MANUAL = replace(USE_CASE, problem=replace(PROBLEM, approval="manual"))
+ROLLED_OUT = replace(
+    USE_CASE, problem=replace(PROBLEM, approval="rollout", rollout=Strategy(step_hours=1.0, least_events=200))
+)
 TABLE = table_of(seed=1, rows=12_000)
 
 
@@ -132,6 +145,40 @@ def test_an_approval_in_the_ui_is_recorded_as_unauthenticated(home: Home) -> Non
 
 def test_a_use_case_without_a_problem_has_none_of_it() -> None:
     assert promotion.build(replace(USE_CASE, problem=None), DAYS) == []
+
+
+def test_a_candidate_that_passed_enters_as_a_canary_and_earns_its_place(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A night judges, looks at the log bring it in, and its own export is in service at the end."""
+    monkeypatch.setattr(registry, "fetch", home.registry.fetch)
+    monkeypatch.setattr(registry, "get", home.registry.fetch)
+    for version in (1, 2):
+        home.registry.add(version, home.models[version])
+        assert home.run("evaluation", "champion", use_case=ROLLED_OUT).success
+    last = promotions.decisions(home.settings, FRAUD)[-1]
+    assert (last.model_version, last.outcome) == (2, "waiting")
+    lakehouse, champions = attach(home.settings), Champions(home.settings)
+    rollout, why = waiting.start_waiting(lakehouse, ROLLED_OUT, champions, By("evergreen", START))
+    assert rollout is not None and rollout.shares == {"v2": 0.01}, why
+    drawn = traffic(BETTER, 0.1, 30, 700, 5)
+    rollout_log.write(home.settings, rollout, drawn, labelled=True)
+    with contextlib.closing(RolloutLogs(home.settings, ROLLED_OUT)) as logs:
+        for hour in (1, 3, 5, 7, 24 * 45):
+            now = START + timedelta(days=1, hours=hour)
+            [looked] = steps.step(lakehouse, ROLLED_OUT, home.registry, now, logs)
+            if looked.rollout.ended_at:
+                break
+    assert looked.rollout.state == "completed", looked.verdict.reason
+    assert [change.shares.get("v2") for change in looked.rollout.changes] == [0.01, 0.1, 0.5, 1.0, None]
+    last = promotions.decisions(home.settings, FRAUD)[-1]
+    assert (last.model_version, last.outcome, last.by) == (2, "promoted", "evergreen")
+    assert last.reason.startswith("rollout version_2: ") and last.evidence["checks"]  # those of the night
+    assert home.registry.aliases == {"candidate": 2, "champion": 2, "previous": 1}
+    online = export_onnx.current(home.settings, FRAUD)
+    assert online is not None and (online.version, online.bundle.sha256) == (2, home.models[2].sha256)
+    assert home.run("evaluation", "champion", use_case=ROLLED_OUT).success
+    assert waiting.start_waiting(lakehouse, ROLLED_OUT, champions, By("evergreen", now)) == (None, "no candidate waits")
 
 
 def test_people_approve_reject_and_roll_back_at_the_terminal(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

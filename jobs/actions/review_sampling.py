@@ -41,6 +41,11 @@ class Shares:
         if min(self.uncertainty, self.random) < 0 or self.uncertainty + self.random > 1 or self.per_entity < 1:
             raise Invalid(f"review shares: expected parts of 1 and one event of an entity at least, found {self}")
 
+    def parted(self, capacity: int) -> tuple[int, int, int]:
+        """How many events of a capacity are picked by value, by uncertainty and by lot."""
+        unsure, drawn = int(capacity * self.uncertainty), int(capacity * self.random)
+        return capacity - drawn - unsure, unsure, drawn
+
 
 @dataclass(frozen=True, eq=False)
 class Queue:
@@ -114,8 +119,8 @@ def ordered(
     entity = np.arange(len(values)) if entities is None else np.unique(np.asarray(entities), return_inverse=True)[1]
     unreviewed = np.ones(len(values), np.bool_) if reviewed is None else ~reviewed
     picking = _Picking(unreviewed, entity, shares.per_entity)
-    drawn, unsure = int(capacity * shares.random), int(capacity * shares.uncertainty)
-    risky = picking.first(np.argsort(-values, kind="stable"), capacity - drawn - unsure)
+    by_value, unsure, _ = shares.parted(capacity)
+    risky = picking.first(np.argsort(-values, kind="stable"), by_value)
     doubtful = picking.first(np.argsort(-doubts, kind="stable"), unsure)
     others = np.flatnonzero(picking.unreviewed)
     count = min(capacity - len(risky) - len(doubtful), len(others))

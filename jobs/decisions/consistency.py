@@ -18,7 +18,7 @@ from jobs.decisions import base_tables, log_contents
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.log_before import Absorbed, LogBefore
-from jobs.decisions.log_contents import Base, Decided, EventCame, Explored, LabelCame, Shadow, VersionCame
+from jobs.decisions.log_contents import Base, Decided, EventCame, Explored, LabelCame, Reviewed, Shadow, VersionCame
 from jobs.features.clock import filled
 from jobs.features.window_kernel import compute
 from jobs.lakehouse.tables import Lakehouse
@@ -83,7 +83,7 @@ class _Told:
         stamp = record.stamp
         if isinstance(content, Decided):
             self.decided.append(content)
-        elif isinstance(content, Base | Shadow | Explored) or absorbed.has(stamp, content):
+        elif isinstance(content, Base | Shadow | Explored | Reviewed) or absorbed.has(stamp, content):
             return
         elif isinstance(content, EventCame):
             self._event(content, content.time(stamp), stamp, decided_at=stamp, is_target=True)

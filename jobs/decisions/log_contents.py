@@ -6,6 +6,8 @@
                     correction of one, a report what became of it, or that the one or the other was not so
     shadow/ROLLOUT/ARM/ID    what a model that did not answer says of an event; nothing else follows from it
     explored/DAY/N  an amount that was let through to learn from, of the quota of a day
+    handed/NAME     cases that a reviewer asked for (`jobs.decisions.review_cases` says which were granted)
+    unsure/ID       a reviewer looked at an event and could not say; any other verdict is a report, with the reviewer
     base/N          which versions of which tables everything stands on, from here on
 
 Stamps and order are `jobs.online`'s business.
@@ -59,6 +61,8 @@ class LabelCame(msgspec.Struct, tag="label", tag_field="kind", omit_defaults=Tru
     """Columns of the label."""
     reported: int | None = None
     """When the report was made, if that was told: what the lakehouse goes by."""
+    reviewer: str | None = None
+    """Whose verdict it is; None: it came another way."""
 
 
 class FactGone(msgspec.Struct, tag="gone", tag_field="kind", omit_defaults=True):
@@ -139,13 +143,29 @@ class Explored(msgspec.Struct, tag="explored", tag_field="kind", omit_defaults=T
     amount: float
 
 
-Content: TypeAlias = EventCame | VersionCame | LabelCame | FactGone | Base | Decided | Shadow | Explored
+class Handed(msgspec.Struct, tag="handed", tag_field="kind", omit_defaults=True):
+    """Cases that a reviewer asked for at the record's stamp."""
+
+    reviewer: str
+    ids: list[Any]
+    """Of events, those that matter most first."""
+
+
+class Unsure(msgspec.Struct, tag="unsure", tag_field="kind", omit_defaults=True):
+    """A reviewer looked at an event and could not say what it is: it gets no label."""
+
+    id: Any
+    reviewer: str
+
+
+Reviewed: TypeAlias = Handed | Unsure
+Content: TypeAlias = EventCame | VersionCame | LabelCame | FactGone | Base | Decided | Shadow | Explored | Reviewed
 Telling: TypeAlias = VersionCame | LabelCame | FactGone
 Fact: TypeAlias = EventCame | Telling
 """What changes what is known of entities."""
 EVENT, DECISION, TOLD, BASE = "event", "decision", "told", "base"
-SHADOW, EXPLORED = "shadow", "explored"
-NO_FACTS = (DECISION, SHADOW, EXPLORED)
+SHADOW, EXPLORED, HANDED, UNSURE = "shadow", "explored", "handed", "unsure"
+NO_FACTS = (DECISION, SHADOW, EXPLORED, HANDED, UNSURE)
 """Kinds of records that change nothing of what is known of entities."""
 Kind = TypeVar("Kind")
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Content)

@@ -15,7 +15,7 @@ from orchestration.printing import json_option, print_json, print_table, say
 if TYPE_CHECKING:
     from serving.web.api_keys import ApiKey
 
-SCOPES = click.Choice(["decide", "read", "entities", "metrics", "admin"])
+SCOPES = click.Choice(["decide", "read", "entities", "review", "metrics", "admin"])
 
 
 @click.group()

@@ -59,22 +59,22 @@ class DecisionRoutes:
 
     async def report(self, request: Request) -> Response:
         service = self.service(request)
-        content = _object(decoded(await read_body(request.scope, request.receive, self._limits), LIMITS), "label")
-        id, values, reported = _known(lambda: service.labels.read(content))
-        record = _known(lambda: told.report(service.decider, id, values, reported))
+        content = object_of(decoded(await read_body(request.scope, request.receive, self._limits), LIMITS), "label")
+        id, values, reported = known(lambda: service.labels.read(content))
+        record = known(lambda: told.report(service.decider, id, values, reported))
         return json_answer({service.decider.schema.id: id, "known_at": moment(record.stamp)})
 
     async def correct(self, request: Request) -> Response:
         service = self.service(request)
         given = service.read(decoded(await read_body(request.scope, request.receive, self._limits), LIMITS))
-        record = _known(lambda: told.correct(service.decider, given))
+        record = known(lambda: told.correct(service.decider, given))
         return json_answer({service.decider.schema.id: given.id, "known_at": moment(record.stamp)})
 
     async def withdraw(self, request: Request) -> Response:
         service = self.service(request)
         of = "labels" if "/labels/" in request.url.path else "events"
-        id = _known(lambda: service.labels.id(request.path_params["id"]))
-        record = _known(lambda: told.withdraw(service.decider, of, id))
+        id = known(lambda: service.labels.id(request.path_params["id"]))
+        record = known(lambda: told.withdraw(service.decider, of, id))
         return json_answer({service.decider.schema.id: id, "known_at": moment(record.stamp)})
 
     async def entity(self, request: Request) -> Response:
@@ -142,13 +142,14 @@ def _read(service: DecisionService, number: int, content: object) -> Given:
     return given
 
 
-def _object(content: object, what: str) -> dict[str, Any]:
+def object_of(content: object, what: str) -> dict[str, Any]:
+    """A body that is one object. Raises Refusal (400) if it is another value."""
     if not isinstance(content, dict):
         raise bad(f"{what}: expected an object of columns by name, found another value; send one")
     return content
 
 
-def _known(tell: Callable[[], Any]) -> Any:
+def known(tell: Callable[[], Any]) -> Any:
     """What is told, with refusals for what is wrong with it."""
     try:
         return tell()

@@ -17,19 +17,21 @@ from typing import Any
 
 import pybreaker
 
+from jobs.actions.review_sampling import Shares
 from jobs.decisions import opened, reasons
 from jobs.decisions.decider import Decider
 from jobs.decisions.event_schema import Given
 from jobs.decisions.exploration import Exploration
 from jobs.decisions.fallback import Fallback
 from jobs.decisions.label_schema import LabelSchema
+from jobs.decisions.live_reviews import LiveReviews
 from jobs.decisions.log_contents import Decided, Shadow
 from jobs.decisions.started import Awaited, Begun, Started
 from jobs.errors import EvergreenError, Invalid
 from jobs.online.log_records import Conflict, StoreDown
 from jobs.online.redis_log import StoreChanged
 from jobs.settings import Settings
-from jobs.use_case import UseCase, problem_of
+from jobs.use_case import UseCase, problem_of, review_of
 from serving.decisions.outage import Outage
 from serving.decisions.scorer import Scorer
 from serving.decisions.timed_pool import Busy, TimedPool
@@ -80,6 +82,7 @@ class DecisionService:
         self.meanings = reasons.meanings(self.decider.rows)
         self.metrics = DecisionMetrics(use_case.name, self.decider.rows.computed)
         self._scorer: ArmScorer | None = None
+        self._reviews: LiveReviews | None = None
         self.shadows = ShadowScores(use_case.name, self._keep)
         self._together: Together[Awaited, Started | Decided | None] = Together(self._decide_all)
         self._of_now = TimedPool(f"features of {use_case.name}", SLOW_THREADS, MOST_SLOW)
@@ -124,6 +127,15 @@ class DecisionService:
         review = problem_of(self.use_case).review
         exploration = Exploration(review, self.decider) if review and review.explored else None
         return ArmScorer(champion, self.decider.rows, arms, exploration)
+
+    @property
+    def reviews(self) -> LiveReviews:
+        """Cases for reviewers. Raises Invalid where nothing is reviewed."""
+        known = self._reviews
+        if known is None or known.decider is not self.decider:
+            room, _, _ = Shares().parted(review_of(self.use_case).capacity)
+            self._reviews = known = LiveReviews(self.use_case, self.decider, room)
+        return known
 
     def waiting(self) -> dict[str, int]:
         """How many events wait or are worked on, by queue."""

@@ -15,6 +15,7 @@ from jobs.error_messages import in_words
 from jobs.errors import EvergreenError
 from jobs.settings import Settings
 from jobs.use_case import UseCase
+from serving.decisions.review_routes import ReviewRoutes
 from serving.decisions.routes import DecisionRoutes
 from serving.decisions.service import DecisionService
 from serving.live_models.live_model import LiveModel
@@ -38,7 +39,8 @@ class DecisionServices:
 
     def routes(self, limits: BodyLimits) -> list[Route]:
         """All paths below `/v1`."""
-        return DecisionRoutes(self.open_services, self.unopened, limits).routes()
+        decisions = DecisionRoutes(self.open_services, self.unopened, limits)
+        return [*decisions.routes(), *ReviewRoutes(decisions.service, limits).routes()]
 
     def open(self, use_cases: Sequence[UseCase]) -> None:
         """Read tables and logs; from then on models have to read what these can compute."""

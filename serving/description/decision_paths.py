@@ -8,10 +8,12 @@ from jobs.data_dictionary.event_columns import column_meaning
 from serving.decisions.routes import MOST_EVENTS
 from serving.decisions.service import DecisionService
 from serving.description import answers
-from serving.description.answers import BODY_ERRORS, JSON, errors, well
-from serving.description.columns import Schema, event_columns, label_columns, object_of, schema_of
+from serving.description.answers import BODY_ERRORS, errors, well
+from serving.description.columns import Schema, event_columns, label_columns, object_of
 from serving.description.examples import Examples
+from serving.description.operations import body_of, flag, id_in_path, id_of_event, kept, operation, ref
 from serving.description.overview import lookups
+from serving.description.review_paths import review_paths, review_schemas
 
 Paths = dict[str, dict[str, Any]]
 
@@ -22,6 +24,7 @@ def decision_paths(service: DecisionService, shown: Examples) -> Paths:
     return {
         f"{place}/decisions": {"post": _decide(service, shown)},
         f"{place}/entities/{{id}}": {"get": _entity(service, shown)},
+        **review_paths(service, shown),
         f"{place}/labels": {"post": _report(service, shown)},
         f"{place}/labels/{{id}}": {"delete": _withdraw(service, shown, "labels", "A report was wrong")},
         f"{place}/events": {"post": _correct(service, shown)},
@@ -38,20 +41,21 @@ def decision_schemas(service: DecisionService) -> dict[str, Schema]:
         f"{name}.Decision": answers.decision(service),
         f"{name}.Undecided": answers.undecided(service),
         f"{name}.Kept": answers.kept(service),
+        **review_schemas(service),
     }
 
 
 def _decide(service: DecisionService, shown: Examples) -> dict[str, Any]:
-    event, decision, undecided = (_ref(service, name) for name in ("Event", "Decision", "Undecided"))
+    event, decision, undecided = (ref(service, name) for name in ("Event", "Decision", "Undecided"))
     many = {"type": "array", "items": {"anyOf": [decision, undecided]}}
     body = {"oneOf": [event, {"type": "array", "items": event, "minItems": 1, "maxItems": MOST_EVENTS}]}
     one = shown.event
-    found = _operation(service, "Decide about an event, or a list of them", "decide")
+    found = operation(service, "Decide about an event, or a list of them", "decide")
     found["parameters"] = [
-        _flag("explain", "Add the features that move the score most, in words."),
-        _flag("features", "Add the value of every feature."),
+        flag("explain", "Add the features that move the score most, in words."),
+        flag("features", "Add the value of every feature."),
     ]
-    found["requestBody"] = _body(body, {"one": {"value": one}, "list": {"value": [one]}})
+    found["requestBody"] = body_of(body, {"one": {"value": one}, "list": {"value": [one]}})
     decided = well({"anyOf": [decision, many]}, "What is decided; it stands in the log.")
     found["responses"] = {"200": decided | _links(service), **errors(*BODY_ERRORS, 409)}
     found["description"] = (
@@ -62,31 +66,29 @@ def _decide(service: DecisionService, shown: Examples) -> dict[str, Any]:
 
 
 def _report(service: DecisionService, shown: Examples) -> dict[str, Any]:
-    found = _operation(service, "Tell what became of an event", "report")
-    found["requestBody"] = _body(_ref(service, "Label"), {"one": {"value": shown.label}})
-    return found | {"responses": {"200": _kept(service), **errors(*BODY_ERRORS, 404)}}
+    found = operation(service, "Tell what became of an event", "report")
+    found["requestBody"] = body_of(ref(service, "Label"), {"one": {"value": shown.label}})
+    return found | {"responses": {"200": kept(service), **errors(*BODY_ERRORS, 404)}}
 
 
 def _correct(service: DecisionService, shown: Examples) -> dict[str, Any]:
-    found = _operation(service, "Correct an event, or add one that is not decided here", "correct")
-    found["requestBody"] = _body(_ref(service, "Event"), {"one": {"value": shown.event}})
-    return found | {"responses": {"200": _kept(service), **errors(*BODY_ERRORS)}}
+    found = operation(service, "Correct an event, or add one that is not decided here", "correct")
+    found["requestBody"] = body_of(ref(service, "Event"), {"one": {"value": shown.event}})
+    return found | {"responses": {"200": kept(service), **errors(*BODY_ERRORS)}}
 
 
 def _withdraw(service: DecisionService, shown: Examples, of: str, summary: str) -> dict[str, Any]:
-    found = _operation(service, summary, f"withdraw_{of}")
-    id = service.decider.schema.id
-    column = next(column for column in event_columns(service) if column.name == id)
-    found["parameters"] = [_id(schema_of(column), shown.event[id], "Of the event.")]
-    return found | {"responses": {"200": _kept(service), **errors(400, 404)}}
+    found = operation(service, summary, f"withdraw_{of}")
+    found["parameters"] = [id_of_event(service, shown)]
+    return found | {"responses": {"200": kept(service), **errors(400, 404)}}
 
 
 def _entity(service: DecisionService, shown: Examples) -> dict[str, Any]:
     names, example = lookups(service), shown.event
     meanings = " ".join(f"{name}: {column_meaning(service.use_case, name).sentence}" for name in names)
-    found = _operation(service, "What is known of an entity", "entity")
+    found = operation(service, "What is known of an entity", "entity")
     found["parameters"] = [
-        _id({"type": "string"}, str(example[names[0]]), f"Of one of these. {meanings}"),
+        id_in_path({"type": "string"}, str(example[names[0]]), f"Of one of these. {meanings}"),
         {
             "name": "entity", "in": "query", "schema": {"enum": names}, "example": names[0],
             "description": "Which kind it is, where several kinds have the same id.",
@@ -96,11 +98,6 @@ def _entity(service: DecisionService, shown: Examples) -> dict[str, Any]:
     return found | {"responses": {"200": well(known, "What is known, for each kind."), **errors(400, 404)}}
 
 
-def _operation(service: DecisionService, summary: str, id: str) -> dict[str, Any]:
-    name = service.use_case.name
-    return {"summary": summary, "operationId": f"{name}_{id}", "tags": [name]}
-
-
 def _links(service: DecisionService) -> dict[str, Any]:
     """What can be asked next about an event and its entity."""
     id, entity = service.decider.schema.id, lookups(service)[0]
@@ -108,27 +105,3 @@ def _links(service: DecisionService) -> dict[str, Any]:
     after = {"withdraw_events": ids, "withdraw_labels": ids, "entity": {"id": f"$request.body#/{entity}"}}
     operations = {name: f"{service.use_case.name}_{name}" for name in after}
     return {"links": {name: {"operationId": operations[name], "parameters": after[name]} for name in after}}
-
-
-def _ref(service: DecisionService, name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{service.use_case.name}.{name}"}
-
-
-def _kept(service: DecisionService) -> dict[str, Any]:
-    return well(_ref(service, "Kept"), "It stands in the log, and counts from now on.")
-
-
-def _body(schema: Schema, examples: dict[str, Any]) -> dict[str, Any]:
-    return {"required": True, "content": {JSON: {"schema": schema, "examples": examples}}}
-
-
-def _flag(name: str, text: str) -> dict[str, Any]:
-    schema = {"type": "boolean", "default": False}
-    return {"name": name, "in": "query", "schema": schema, "example": True, "description": text}
-
-
-def _id(schema: Schema, example: Any, text: str) -> dict[str, Any]:
-    """A place in a path, of which servers take less than of JSON: no length is promised."""
-    if schema["type"] == "string":
-        schema = {name: value for name, value in schema.items() if name != "maxLength"} | {"minLength": 1}
-    return {"name": "id", "in": "path", "required": True, "schema": schema, "example": example, "description": text}

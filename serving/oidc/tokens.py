@@ -11,7 +11,7 @@ from jobs.settings import Settings
 from serving.oidc.issuer_keys import IssuerKeys
 from serving.oidc.known_tokens import KnownTokens
 from serving.web.api_keys import SCOPES
-from serving.web.callers import Caller, Denied
+from serving.web.callers import OF_TOKEN, Caller, Denied
 
 LEEWAY_SECONDS = 30
 LONGEST = 16_384
@@ -62,7 +62,7 @@ class Tokens:
         subject = claims["sub"]
         if not (0 < len(subject) <= LONGEST_SUBJECT and subject.isprintable()):
             return self._denied("one whose subject cannot be printed")
-        caller = Caller(f"token {subject}", _scopes(claims.get(self._claim)))
+        caller = Caller(f"{OF_TOKEN}{subject}", _scopes(claims.get(self._claim)))
         self._known.keep(token, caller, claims["exp"] + LEEWAY_SECONDS)
         return caller
 

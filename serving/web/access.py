@@ -28,6 +28,8 @@ OPEN_PATHS = frozenset({
 """Paths that need no key: whether the server is there, for orchestrators, and files of the page, which hold no data."""
 ENTITIES = re.compile(r"/v1/[^/]+/entities/")
 """Begins the paths that tell what is known of one customer."""
+REVIEWS = re.compile(r"/v1/[^/]+/reviews(/|$)")
+"""Begins the paths of those who review events, and need nothing else."""
 FOREIGN = (
     "expected a request of this machine, found one to another host's name, or one that a browser sends for another "
     "site; ask `localhost`, or make a key and send it"
@@ -102,6 +104,8 @@ def scope_of(method: str, path: str) -> Scope | None:
         return "metrics"
     if ENTITIES.match(path):
         return "entities"
+    if REVIEWS.match(path):
+        return "review"
     return "read" if method in ("GET", "HEAD") else "decide"
 
 

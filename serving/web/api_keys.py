@@ -21,7 +21,7 @@ from jobs.settings import Settings
 from jobs.state_files import file_lock, read_state, replace_json
 from serving.web import audit
 
-Scope = Literal["decide", "read", "entities", "metrics", "admin"]
+Scope = Literal["decide", "read", "entities", "review", "metrics", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 PREFIX = "eg_"
 LONGEST_NAME = 60

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from serving.web.api_keys import Scope
 
+OF_TOKEN = "token "
+"""Begins the names of callers whom an issuer names."""
 CALLER = "evergreen.caller"
 """Where the guard leaves a request's `Caller` in its ASGI scope."""
 
@@ -47,6 +49,11 @@ class Caller:
     def administers(self, scope: Scope | None) -> bool:
         """Whether only the scope `admin` opens it, so that the ledger keeps it."""
         return scope is not None and (scope == "admin" or scope not in self.scopes)
+
+    @property
+    def person(self) -> str | None:
+        """Who it is, as the issuer of a token says; None: somebody with a key, which several may share."""
+        return self.name.removeprefix(OF_TOKEN) if self.name.startswith(OF_TOKEN) else None
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,16 @@ OF_PURCHASES = ("quantity", "amount", "item_lines_7d")
 
 
 @contextlib.contextmanager
-def deciding(settings: Settings, seed: int = 0, grpc_port: int | None = None) -> Iterator[str]:
+def deciding(settings: Settings, seed: int = 0, grpc_port: int | None = None, threshold: float = 0.5) -> Iterator[str]:
     """The address of a server of a home, which is filled first; its clock goes on from the world's start.
 
     Of payments there is a history; of purchases, whose ids are texts, there is none.
+
+    threshold: score from which on a payment is reviewed.
     """
     world = decided_world.World(settings, Random(seed))
     world.write()
-    bundle = exported_models.made(Path(settings.home) / "made", names=exported_models.OF_EVENTS)
+    bundle = exported_models.made(Path(settings.home) / "made", names=exported_models.OF_EVENTS, threshold=threshold)
     exported_models.export(settings, 3, bundle)
     write_empty(settings, RETURNS)
     other = exported_models.made(Path(settings.home) / "other", names=OF_PURCHASES, use_case=RETURNS)

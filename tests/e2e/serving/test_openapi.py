@@ -55,7 +55,7 @@ def test_the_document_is_one(address: str, programs: Path, tmp_path: Path) -> No
 def test_requests_drawn_from_the_document_find_no_error_of_ours(
     address: str, home: Settings, programs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    key = api_keys.add(home, "fuzzer", ["decide", "read", "entities", "metrics"], datetime.now(UTC))
+    key = api_keys.add(home, "fuzzer", ["decide", "read", "entities", "review", "metrics"], datetime.now(UTC))
     seed = drawn("requests of OpenAPI").randrange(2**32)
     report = tmp_path / "report.json"
     command = [
